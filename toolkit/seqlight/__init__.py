@@ -1,0 +1,1 @@
+"""See what models of biological sequences learn."""

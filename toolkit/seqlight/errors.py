@@ -1,0 +1,48 @@
+"""Every error and warning that seqlight raises, as one tree.
+
+::
+
+    SeqlightError
+    ├── InputError (ValueError)               what was passed in cannot be used
+    ├── UnsupportedOperation (NotImplementedError)   a model does what no rule explains
+    ├── ConvergenceError (ArithmeticError)    attributions do not sum to the output difference
+    └── MissingDependency (ImportError)       an optional package is not installed
+
+    SeqlightWarning (UserWarning)
+    ├── ConvergenceWarning (RuntimeWarning)   as ConvergenceError, where the policy is to warn
+    └── ShuffleWarning                        a shuffle cannot move some positions
+
+Each message says what was met, what was wanted, and what to do.
+"""
+
+
+class SeqlightError(Exception):
+    """Base of all errors raised on purpose by seqlight."""
+
+
+class InputError(SeqlightError, ValueError):
+    """An argument cannot be used as it is."""
+
+
+class UnsupportedOperation(SeqlightError, NotImplementedError):
+    """A model contains an operation that the method cannot explain exactly."""
+
+
+class ConvergenceError(SeqlightError, ArithmeticError):
+    """Attributions do not sum to the difference between the outputs."""
+
+
+class MissingDependency(SeqlightError, ImportError):
+    """A package that is only needed here is not installed."""
+
+
+class SeqlightWarning(UserWarning):
+    """Base of all warnings issued by seqlight."""
+
+
+class ConvergenceWarning(SeqlightWarning, RuntimeWarning):
+    """Attributions do not sum to the difference between the outputs."""
+
+
+class ShuffleWarning(SeqlightWarning):
+    """A shuffle leaves some positions as they were, whatever the draw."""

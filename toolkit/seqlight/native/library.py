@@ -1,0 +1,61 @@
+"""Load the compiled loops, and run them over blocks of rows on several threads."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """Return the compiled loops, or None where they were not built.
+
+    The environment variable ``SEQLIGHT_NATIVE=0`` turns them off; every loop has a
+    NumPy twin with the same results.
+
+    Returns
+    -------
+    ctypes.CDLL or None
+        The library; its functions release the GIL while they run.
+    """
+    if os.environ.get("SEQLIGHT_NATIVE") == "0":
+        return None
+    found = [path for path in Path(__file__).parent.glob("_loops.*") if path.suffix in {".so", ".dylib", ".dll"}]
+    return ctypes.CDLL(str(found[0])) if found else None
+
+
+def pointer(array: NDArray[Any]) -> ctypes.c_void_p:
+    """Return the address of a C-contiguous array, as the loops take it."""
+    if not array.flags.c_contiguous:
+        raise AssertionError("the compiled loops take C-contiguous arrays")
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def over_rows(work: Callable[[int, int], None], n_rows: int) -> None:
+    """Call ``work(first, last)`` on blocks of rows, one block a thread.
+
+    Parameters
+    ----------
+    work : callable
+        Handles the rows ``first <= row < last``. Blocks must not depend on each other.
+    n_rows : int
+        How many rows there are. As many threads are used as PyTorch uses.
+    """
+    edges = np.linspace(0, n_rows, min(torch.get_num_threads(), n_rows) + 1).astype(int)
+    blocks = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    if len(blocks) < 2:
+        for first, last in blocks:
+            work(first, last)
+        return
+    with ThreadPoolExecutor(len(blocks)) as pool:
+        for done in [pool.submit(work, first, last) for first, last in blocks]:
+            done.result()
