@@ -1,1 +1,86 @@
-"""See what models of biological sequences learn."""
+"""See what models of biological sequences learn.
+
+``import seqlight as sl`` gives every public name at once; each is loaded when it is
+first used, so that importing costs next to nothing.
+
+Sequences
+    random_one_hot, one_hot_encode, characters, reverse_complement,
+    substitute, multisubstitute, insert, delete,
+    randomize, shuffle, dinucleotide_shuffle
+Predictions
+    predict
+Attributions
+    deep_lift_shap
+Seqlets
+    recursive_seqlets
+Plots
+    plot_logo
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seqlight.attribution.deeplift import deep_lift_shap as deep_lift_shap
+    from seqlight.errors import ConvergenceError as ConvergenceError
+    from seqlight.errors import ConvergenceWarning as ConvergenceWarning
+    from seqlight.errors import InputError as InputError
+    from seqlight.errors import MissingDependency as MissingDependency
+    from seqlight.errors import SeqlightError as SeqlightError
+    from seqlight.errors import SeqlightWarning as SeqlightWarning
+    from seqlight.errors import ShuffleWarning as ShuffleWarning
+    from seqlight.errors import UnsupportedOperation as UnsupportedOperation
+    from seqlight.plot.logos import plot_logo as plot_logo
+    from seqlight.prediction.batches import predict as predict
+    from seqlight.seqlets.recursive import recursive_seqlets as recursive_seqlets
+    from seqlight.sequence.edit import delete as delete
+    from seqlight.sequence.edit import insert as insert
+    from seqlight.sequence.edit import multisubstitute as multisubstitute
+    from seqlight.sequence.edit import substitute as substitute
+    from seqlight.sequence.onehot import characters as characters
+    from seqlight.sequence.onehot import one_hot_encode as one_hot_encode
+    from seqlight.sequence.onehot import random_one_hot as random_one_hot
+    from seqlight.sequence.onehot import reverse_complement as reverse_complement
+    from seqlight.sequence.shuffles import dinucleotide_shuffle as dinucleotide_shuffle
+    from seqlight.sequence.shuffles import randomize as randomize
+    from seqlight.sequence.shuffles import shuffle as shuffle
+
+_CONTENTS = {
+    "seqlight.sequence.onehot": ("random_one_hot", "one_hot_encode", "characters", "reverse_complement"),
+    "seqlight.sequence.edit": ("substitute", "multisubstitute", "insert", "delete"),
+    "seqlight.sequence.shuffles": ("randomize", "shuffle", "dinucleotide_shuffle"),
+    "seqlight.prediction.batches": ("predict",),
+    "seqlight.attribution.deeplift": ("deep_lift_shap",),
+    "seqlight.seqlets.recursive": ("recursive_seqlets",),
+    "seqlight.plot.logos": ("plot_logo",),
+    "seqlight.errors": (
+        "SeqlightError",
+        "InputError",
+        "UnsupportedOperation",
+        "ConvergenceError",
+        "MissingDependency",
+        "SeqlightWarning",
+        "ConvergenceWarning",
+        "ShuffleWarning",
+    ),
+}
+_HOME = {name: module for module, names in _CONTENTS.items() for name in names}
+
+__all__ = [*_HOME, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("seqlight")
+    if name not in _HOME:
+        raise AttributeError(f"module 'seqlight' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,6 +14,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+_int, _long, _bits, _at = ctypes.c_int, ctypes.c_int64, ctypes.c_uint64, ctypes.c_void_p
+# The result and the arguments of each loop, as its C file declares them.
+_SIGNATURES: dict[str, tuple[Any, ...]] = {
+    "encode_rows": (_long, _at, *[_long] * 3, _at, *[_long] * 3, _bits, _at),
+    "one_hot_rows": (None, _at, *[_long] * 5, _bits, _at, _long, _long),
+    "dinucleotide_rows": (_int, _at, _at, *[_long] * 7, _bits, _at, _long, _long, _at),
+    "reorder_rows": (None, _at, _at, *[_long] * 6, _at, _long, _long),
+    "random_rows": (None, _at, _at, _at, *[_long] * 4, _at),
+}
+
 
 @cache
 def library() -> ctypes.CDLL | None:
@@ -30,14 +40,20 @@ def library() -> ctypes.CDLL | None:
     if os.environ.get("SEQLIGHT_NATIVE") == "0":
         return None
     found = [path for path in Path(__file__).parent.glob("_loops.*") if path.suffix in {".so", ".dylib", ".dll"}]
-    return ctypes.CDLL(str(found[0])) if found else None
+    if not found:
+        return None
+    loops = ctypes.CDLL(str(found[0]))
+    for name, (result, *arguments) in _SIGNATURES.items():
+        function = getattr(loops, name)
+        function.restype, function.argtypes = result, arguments
+    return loops
 
 
-def pointer(array: NDArray[Any]) -> ctypes.c_void_p:
-    """Return the address of a C-contiguous array, as the loops take it."""
+def pointer(array: NDArray[Any]) -> int:
+    """Return the address of a C-contiguous array, as the loops take it; keep the array alive meanwhile."""
     if not array.flags.c_contiguous:
         raise AssertionError("the compiled loops take C-contiguous arrays")
-    return ctypes.c_void_p(array.ctypes.data)
+    return int(array.ctypes.data)
 
 
 def over_rows(work: Callable[[int, int], None], n_rows: int) -> None:

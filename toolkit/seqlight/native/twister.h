@@ -28,6 +28,14 @@ static inline uint32_t twister_mix(uint32_t high, uint32_t low, uint32_t far)
     return far ^ (y >> 1) ^ ((0u - (low & 1u)) & 0x9908b0dfu);
 }
 
+static inline uint32_t twister_temper(uint32_t y)
+{
+    y ^= y >> 11;
+    y ^= (y << 7) & 0x9d2c5680u;
+    y ^= (y << 15) & 0xefc60000u;
+    return y ^ (y >> 18);
+}
+
 /* The next 624 words. Three loops, none of which reads a word too near to one it writes, so that
    compilers can use vector instructions. */
 static void twister_refill(twister *t)
@@ -38,13 +46,7 @@ static void twister_refill(twister *t)
     for (int i = near; i < 2 * near; i++) s[i] = twister_mix(s[i], s[i + 1], s[i - near]);
     for (int i = 2 * near; i < n - 1; i++) s[i] = twister_mix(s[i], s[i + 1], s[i - near]);
     s[n - 1] = twister_mix(s[n - 1], s[0], s[m - 1]);
-    for (int i = 0; i < n; i++) {
-        uint32_t y = s[i];
-        y ^= y >> 11;
-        y ^= (y << 7) & 0x9d2c5680u;
-        y ^= (y << 15) & 0xefc60000u;
-        t->ready[i] = y ^ (y >> 18);
-    }
+    for (int i = 0; i < n; i++) t->ready[i] = twister_temper(s[i]);
     t->next = 0;
 }
 

@@ -1,0 +1,1 @@
+"""Run any model over many sequences, and give it back as it was."""

@@ -1,0 +1,148 @@
+"""Predict in batches: the only loop over batches that needs no gradients."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
+
+from seqlight.errors import InputError
+from seqlight.prediction.borrow import borrowed, choose_device, floating_dtype, require_module
+from seqlight.prediction.collect import Collector
+from seqlight.sequence.checks import require_count, require_tensor
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def predict(
+    model: nn.Module,
+    X: Tensor | Dataset[Any] | DataLoader[Any],
+    args: Sequence[Tensor] | None = None,
+    func: Callable[[Any], Any] | None = None,
+    batch_size: int = 32,
+    dtype: torch.dtype | str | None = None,
+    device: str | torch.device | None = None,
+    verbose: bool = False,
+) -> Any:
+    """Run a model over many inputs, a batch at a time, without gradients.
+
+    The model is used in evaluation mode and given back exactly as it was.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Called as ``model(X, *args)``.
+    X : torch.Tensor of shape (rows, ...), torch.utils.data.Dataset or DataLoader
+        The inputs; integers (one-hot int8) are turned into the model's dtype a batch at a time, on the
+        device. Of the tuples or lists that a Dataset or DataLoader gives, the first entry is used.
+    args : sequence of torch.Tensor, optional
+        Further inputs in the order of ``forward``, with as many rows as `X`. Integers stay integers.
+    func : callable, optional
+        Applied to the output of each batch.
+    batch_size : int
+        Rows at a time; a DataLoader has its own.
+    dtype : torch.dtype or str, optional
+        float16 and bfloat16 run under autocast, another one with the parameters in it. None: the model's own.
+    device : str or torch.device, optional
+        Where to run; None for CUDA, then MPS, then the CPU.
+    verbose : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    torch.Tensor on the CPU, or tuples, lists and dicts of them in the structure of the model's output
+        Each with one row for each row of `X`.
+
+    Raises
+    ------
+    InputError
+        If the rows do not match, `X` is empty, or an output has no row for each input.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from seqlight import predict, random_one_hot
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(40, 3))
+    >>> predict(model, random_one_hot((5, 4, 10))).shape
+    torch.Size([5, 3])
+    """
+    require_module(model)
+    target, kind = choose_device(device), as_dtype(dtype)
+    args = require_args(args)
+    loader, rows = _batches(X, require_count(batch_size, "batch_size", least=1))
+    _require_rows(args, rows)
+    collected = Collector(rows)
+    with borrowed(model, target, None if kind in HALF else kind), torch.no_grad(), autocast(target, kind):
+        for batch in _shown(loader, rows, verbose):
+            first = collected.done
+            inputs = onto([batch, *(arg[first : first + len(batch)] for arg in args)], model, target)
+            output = model(*inputs)
+            collected.add(output if func is None else func(output), len(batch))
+    _require_rows(args, collected.done)
+    return collected.result()
+
+
+def onto(inputs: Sequence[Tensor], model: nn.Module, device: torch.device) -> list[Tensor]:
+    """Return `inputs` on `device`: the first, and all that float, in the dtype of `model`."""
+    dtype = floating_dtype(model, inputs[0])
+    # Small integers travel to the device as they are and become numbers there.
+    moved = [one.to(device, non_blocking=True) for one in inputs]
+    return [one.to(dtype) if i == 0 or one.is_floating_point() else one for i, one in enumerate(moved)]
+
+
+def autocast(device: torch.device, dtype: torch.dtype | None) -> contextlib.AbstractContextManager[Any]:
+    """Return autocast to a half-precision `dtype`, or a context that does nothing for any other."""
+    return torch.autocast(device.type, dtype) if dtype in HALF else contextlib.nullcontext()
+
+
+def as_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    """Return the floating-point dtype that is meant; InputError if there is none of this name."""
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if dtype is not None and not (isinstance(found, torch.dtype) and found.is_floating_point):
+        raise InputError(f"dtype is {dtype!r}: expected a floating-point torch.dtype or its name, such as 'bfloat16'.")
+    return found
+
+
+def require_args(args: object) -> tuple[Tensor, ...]:
+    """Return the further inputs as a tuple of tensors; InputError if they are something else."""
+    if args is None:
+        return ()
+    if not isinstance(args, tuple | list):
+        raise InputError(f"args is a {type(args).__name__}: expected a tuple of tensors, one for each further input.")
+    return tuple(require_tensor(one, f"args[{i}]") for i, one in enumerate(args))
+
+
+def _require_rows(args: Sequence[Tensor], rows: int | None) -> None:
+    for i, arg in enumerate(args):
+        if rows is not None and (arg.ndim == 0 or len(arg) != rows):
+            raise InputError(f"args[{i}] has shape {tuple(arg.shape)} and X {rows} rows: expected a row for each.")
+
+
+def _batches(X: object, batch_size: int) -> tuple[Iterable[Tensor], int | None]:
+    """Return the batches of `X`, and how many rows there will be where that is known before."""
+    if isinstance(X, DataLoader):
+        return _first_entries(X), None
+    if isinstance(X, Dataset):
+        rows = len(X) if isinstance(X, Sized) else None
+        return _first_entries(DataLoader(X, batch_size=batch_size)), rows
+    X = require_tensor(X)
+    if X.ndim == 0 or not len(X):
+        raise InputError(f"X is empty, of shape {tuple(X.shape)}: expected at least one row.")
+    return X.split(batch_size), len(X)
+
+
+def _first_entries(loader: DataLoader[Any]) -> Iterator[Tensor]:
+    for batch in loader:
+        yield require_tensor(batch[0] if isinstance(batch, tuple | list) else batch, "a batch of X")
+
+
+def _shown(batches: Iterable[Tensor], rows: int | None, verbose: bool) -> Iterator[Tensor]:
+    with tqdm(total=rows, unit=" rows", desc="predict", disable=not verbose) as bar:
+        for batch in batches:
+            yield batch
+            bar.update(len(batch))

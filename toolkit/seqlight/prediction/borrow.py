@@ -1,0 +1,115 @@
+"""Borrow a user's model: put it where and how it is needed, and give all of it back."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seqlight.errors import InputError
+
+
+@contextlib.contextmanager
+def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype | None = None) -> Iterator[nn.Module]:
+    """Lend `model` in evaluation mode, frozen, on `device`; restore everything, also after an error.
+
+    Restored are the training mode of each submodule, ``requires_grad``, the values, device and
+    identity of parameters and buffers, and the state of the global random generators.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Whose parameters lie on one device, or already on `device`.
+    device : torch.device
+        Where to run it.
+    dtype : torch.dtype, optional
+        For floating-point parameters and buffers; None leaves them.
+
+    Yields
+    ------
+    torch.nn.Module
+        The same model.
+    """
+    require_module(model)
+    with contextlib.ExitStack() as returns:
+        returns.enter_context(_generators_kept(device))
+        # Callbacks run last in, first out: whatever happens from here on, what was done is undone.
+        for module in model.modules():
+            returns.callback(setattr, module, "training", module.training)
+        for parameter in model.parameters():
+            returns.callback(_restore_parameter, parameter, parameter.data, parameter.requires_grad)
+        model.eval()
+        _lend_buffers(model, device, dtype, returns)
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+            parameter.data = _moved(parameter.data, device, dtype)
+        yield model
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """Return `device`, or for None the best there is: CUDA, then MPS, then the CPU."""
+    if device is not None:
+        try:
+            return torch.device(device)
+        except RuntimeError as error:
+            raise InputError(f"device is {device!r}: expected a name such as 'cpu' or 'cuda:0' ({error}).") from None
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def floating_dtype(model: nn.Module, X: Tensor) -> torch.dtype:
+    """Return the dtype in which `model` computes: that of its first floating-point parameter or buffer."""
+    for tensors in (model.parameters(), model.buffers()):
+        for tensor in tensors:
+            if tensor.is_floating_point():
+                return tensor.dtype
+    return X.dtype if X.is_floating_point() else torch.get_default_dtype()
+
+
+def require_module(model: object) -> None:
+    """Raise InputError unless `model` is a torch.nn.Module."""
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module; wrap a function in one.")
+
+
+def _moved(tensor: Tensor, device: torch.device, dtype: torch.dtype | None) -> Tensor:
+    return tensor.to(device, dtype if tensor.is_floating_point() else None)
+
+
+def _restore_parameter(parameter: nn.Parameter, data: Tensor, requires_grad: bool) -> None:
+    if parameter.data_ptr() != data.data_ptr() or parameter.device != data.device:
+        parameter.data = data
+    parameter.requires_grad_(requires_grad)
+
+
+def _lend_buffers(
+    model: nn.Module, device: torch.device, dtype: torch.dtype | None, returns: contextlib.ExitStack
+) -> None:
+    # The model works on copies, so one that writes to a buffer even in evaluation mode changes nothing.
+    # A buffer that two modules share stays shared.
+    copies: dict[int, Tensor] = {}
+    for module in model.modules():
+        for name, buffer in module._buffers.items():
+            if buffer is None:
+                continue
+            if id(buffer) not in copies:
+                copies[id(buffer)] = _moved(buffer.detach().clone(), device, dtype)
+            returns.callback(module._buffers.__setitem__, name, buffer)
+            module._buffers[name] = copies[id(buffer)]
+
+
+@contextlib.contextmanager
+def _generators_kept(device: torch.device) -> Iterator[None]:
+    python, numpy = random.getstate(), np.random.get_state()
+    accelerators = [] if device.type == "cpu" else [device]
+    try:
+        with torch.random.fork_rng(accelerators, device_type=device.type if accelerators else "cuda"):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

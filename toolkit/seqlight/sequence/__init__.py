@@ -1,0 +1,1 @@
+"""Sequences as one-hot tensors: encode, edit, shuffle."""

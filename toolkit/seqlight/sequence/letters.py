@@ -1,0 +1,66 @@
+"""Strings of characters to small integers and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlight.errors import InputError
+
+DNA = ("A", "C", "G", "T")
+
+
+def to_bytes(sequence: str) -> bytes:
+    """Return a string as one byte a character; InputError if it is no string, empty, or beyond Latin-1."""
+    if not isinstance(sequence, str):
+        raise InputError(f"expected a string of characters but got {type(sequence).__name__}: pass a str.")
+    if not sequence:
+        raise InputError("the sequence is empty: expected at least one character.")
+    try:
+        return sequence.encode("latin-1")
+    except UnicodeEncodeError as error:
+        found = sequence[error.start]
+        raise InputError(f"position {error.start} of the sequence is {found!r}: expected Latin-1 characters.") from None
+
+
+@lru_cache
+def known_bytes(alphabet: tuple[str, ...], ignore: tuple[str, ...]) -> bytes:
+    """Return the characters of an alphabet and of those to ignore, one byte each; InputError if they cannot be used."""
+    for letter in (*alphabet, *ignore):
+        if len(letter) != 1 or ord(letter) > 255:
+            raise InputError(f"{letter!r} is in the alphabet: expected single characters of Latin-1.")
+    if not 0 < len(alphabet) < 255:
+        raise InputError(f"the alphabet has {len(alphabet)} characters: expected 1 to 254.")
+    if len({*alphabet, *ignore}) < len(alphabet) + len(ignore):
+        raise InputError(f"a character stands twice in alphabet {alphabet} and ignore {ignore}: name each once.")
+    return "".join((*alphabet, *ignore)).encode("latin-1")
+
+
+def to_codes(sequence: str, alphabet: Sequence[str] = DNA, ignore: Sequence[str] = ("N",)) -> NDArray[np.uint8]:
+    """Return the index of each character (uint8), ``len(alphabet)`` for one to ignore; InputError for any other."""
+    known = known_bytes(tuple(alphabet), tuple(ignore))
+    table = bytearray([255]) * 256
+    for index, letter in enumerate(known):
+        table[letter] = min(index, len(alphabet))
+    codes = to_bytes(sequence).translate(table)
+    bad = codes.find(255)
+    if bad >= 0:
+        raise unknown(sequence, bad, alphabet, ignore)
+    return np.frombuffer(codes, np.uint8)
+
+
+def to_string(codes: NDArray[np.uint8], alphabet: Sequence[str] = DNA, unknown: str = "N") -> str:
+    """Return the characters that `codes` (uint8, one dimension) stand for; ``len(alphabet)`` gives `unknown`."""
+    spelled = "".join((*alphabet, unknown)).encode("latin-1")
+    return np.frombuffer(spelled, np.uint8)[codes].tobytes().decode("latin-1")
+
+
+def unknown(sequence: str, at: int, alphabet: Sequence[str], ignore: Sequence[str]) -> InputError:
+    """Return the error for the character at position `at`."""
+    found = sequence[at]
+    remedy = "pass sequence.upper()" if found.upper() in alphabet else "add it to `alphabet` or to `ignore`"
+    known = f"one of {''.join(alphabet)}" + (f" (or {''.join(ignore)}, unknown)" if ignore else "")
+    return InputError(f"position {at} of the sequence is {found!r}: expected {known}; {remedy}.")

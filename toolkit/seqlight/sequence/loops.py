@@ -1,0 +1,177 @@
+"""The inner loops of the shuffles: compiled where the package was built with a compiler, else NumPy.
+
+Both give the same bits. Outputs are contiguous tensors on the CPU, of any dtype.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqlight.native.library import library, over_rows, pointer
+
+Codes = NDArray[np.uint8]
+
+
+def write_one_hot(codes: Codes, out: Tensor, start: int) -> None:
+    """Write `codes` (rows, span) into columns ``start ...`` of `out` (rows, letters, positions)."""
+    rows, span = codes.shape
+    letters, length = out.shape[1:]
+    native = library()
+    if native is None or not _bits_known(out):
+        letter = torch.arange(letters, dtype=torch.uint8)[None, :, None]
+        out[:, :, start : start + span] = (torch.from_numpy(codes)[:, None] == letter).to(out.dtype)
+        return
+    tail = (span, letters, *layout(out), length, start)
+    over_rows(lambda a, b: native.one_hot_rows(pointer(codes), a, b, *tail), rows)
+
+
+def encode(text: bytes, known: bytes, out: Tensor) -> int:
+    """Write `text`, all rows behind each other, into `out` (rows, letters, positions).
+
+    Parameters
+    ----------
+    text : bytes
+        One a position.
+    known : bytes
+        The letters in order, then those that stand for an unknown one and become zeros.
+
+    Returns
+    -------
+    int
+        -1, or the place in `text` of a character that is not known.
+    """
+    rows, letters, length = out.shape
+    native = library()
+    bad = -1
+    if native is not None and out.element_size() <= 8:
+        tail = (length, known, len(known), letters, *layout(out))
+        if rows == 1:
+            bad = native.encode_rows(text, 0, 1, *tail)
+        else:
+            found: list[int] = []
+            over_rows(lambda a, b: found.append(native.encode_rows(text, a, b, *tail)), rows)
+            bad = min((place for place in found if place >= 0), default=-1)
+        return bad
+    line = np.frombuffer(text, np.uint8).reshape(rows, length)
+    for letter in range(letters):
+        out[:, letter] = torch.from_numpy(line == known[letter])
+    strange = ~np.isin(line, np.frombuffer(known, np.uint8)).ravel()
+    return int(strange.argmax()) if strange.any() else -1
+
+
+def write_dinucleotide_shuffles(codes: Codes, seeds: NDArray[np.uint32], out: Tensor, start: int) -> NDArray[np.int64]:
+    """Shuffle each row of `codes` (rows, span) into `out` (rows, n, letters, positions), from ``start`` on.
+
+    A row's shuffles follow each other in one stream with the row's own seed. Codes equal to
+    ``letters`` (unknown characters) are shuffled as one more letter. Returned is how many positions
+    of each row bear the same character in all its shuffles.
+    """
+    rows, span = codes.shape
+    n, letters, length = out.shape[1:]
+    still = np.empty(rows, np.int64)
+    native = library()
+    if native is None or not _bits_known(out):
+        for row in range(rows):
+            walks = _dinucleotide_walks(codes[row], int(seeds[row]), n)
+            write_one_hot(walks, out[row], start)
+            still[row] = (walks == walks[0]).all(axis=0).sum()
+        return still
+    tail = (span, letters + 1, n, letters, *layout(out), length, start, pointer(still))
+
+    def work(a: int, b: int) -> None:
+        if native.dinucleotide_rows(pointer(codes), pointer(seeds), a, b, *tail):
+            raise MemoryError(f"no memory to shuffle a region of {span} positions")
+
+    over_rows(work, rows)
+    return still
+
+
+def write_reordered(X: Tensor, orders: NDArray[np.uint32], out: Tensor, start: int) -> None:
+    """Copy the columns of `X` (rows, letters, positions) from ``start`` on, in each of `orders` (n, span), to `out`."""
+    rows, n, letters, length = out.shape
+    span = orders.shape[1]
+    native = library()
+    if native is None or not _bits_known(out):
+        index = torch.from_numpy(orders.astype(np.int64)) + start
+        out[..., start : start + span] = X[:, :, index].movedim(1, 2)
+        return
+    tail = (span, n, letters, X.element_size(), address(out), length, start)
+    over_rows(lambda a, b: native.reorder_rows(address(X), pointer(orders), a, b, *tail), rows)
+
+
+def sample_codes(stream: np.random.RandomState, cumulative: NDArray[np.float64], n: int, span: int) -> Codes:
+    """Draw characters by inverse transform, a double each; round, sequence, position in this order.
+
+    Parameters
+    ----------
+    stream : numpy.random.RandomState
+        Moves on by two words a character.
+    cumulative : numpy.ndarray, float64, shape (rows, letters)
+        Cumulative probabilities of each row; the last is 1.
+    n, span : int
+        Rounds, and positions of each sequence.
+
+    Returns
+    -------
+    numpy.ndarray, uint8, shape (rows, n, span)
+    """
+    rows, letters = cumulative.shape
+    codes = np.empty((rows, n, span), np.uint8)
+    native = library()
+    if native is None:
+        for round_ in range(n):
+            for row in range(rows):
+                codes[row, round_] = np.searchsorted(cumulative[row], stream.random_sample(span), side="right")
+        return codes
+    # A double is a 53-bit integer over 2**53, so comparing integers compares the doubles.
+    steps = np.ceil(cumulative * 2.0**53).astype(np.uint64)
+    kind, key, position, *gauss = stream.get_state(legacy=True)
+    key, at = np.ascontiguousarray(key, np.uint32), ctypes.c_int32(position)
+    native.random_rows(pointer(key), ctypes.addressof(at), pointer(steps), rows, n, span, letters, pointer(codes))
+    stream.set_state((kind, key, at.value, *gauss))
+    return codes
+
+
+def _dinucleotide_walks(codes: Codes, seed: int, n: int) -> Codes:
+    stream = np.random.RandomState(seed)
+    span = len(codes)
+    followers = [codes[1:][codes[:-1] == letter] for letter in range(int(codes.max()) + 1)]
+    walks = np.empty((n, span), np.uint8)
+    for shuffle in range(n):
+        for following in followers:
+            if len(following) > 1:
+                following[:-1] = following[:-1][stream.permutation(len(following) - 1)]
+        rest = [iter(following.tolist()) for following in followers]
+        letter = int(codes[0])
+        walks[shuffle, 0] = letter
+        for position in range(1, span):
+            letter = next(rest[letter])
+            walks[shuffle, position] = letter
+    return walks
+
+
+def layout(out: Tensor) -> tuple[int, int, int]:
+    """Return what the loops need to write 0 and 1 into `out`: bytes an entry, the bits of 1, the address."""
+    return out.element_size(), _bits_of_one(out.dtype), address(out)
+
+
+def address(tensor: Tensor) -> int:
+    """Return where a contiguous tensor on the CPU lies; keep the tensor alive meanwhile."""
+    if not tensor.is_contiguous() or tensor.device.type != "cpu":
+        raise AssertionError("the loops take contiguous tensors on the CPU")
+    return tensor.data_ptr()
+
+
+@cache
+def _bits_of_one(dtype: torch.dtype) -> int:
+    return int.from_bytes(torch.ones((1,), dtype=dtype).view(torch.uint8).numpy().tobytes(), "little")
+
+
+def _bits_known(out: Tensor) -> bool:
+    return out.element_size() in (1, 2, 4, 8) and not out.dtype.is_complex
