@@ -1,0 +1,53 @@
+"""Lay what was recorded of the sequences beside what the references give.
+
+References are ordered with the reference index as the major one: row ``r * b + i`` is
+reference r of sequence i, for b sequences. A tensor of the reference pass is then n times
+longer than its recorded partner in exactly one dimension, whichever the model uses for
+the batch, and splitting that dimension into (n, b) brings partners together.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from seqlight.errors import UnsupportedOperation
+
+
+def split_dimension(recorded: Tensor, reference: Tensor) -> tuple[int, int] | None:
+    """Return the dimension in which `reference` is longer, and how many times; None for equal shapes.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If the shapes differ in another way: the model mixes the sequences of a batch.
+    """
+    if recorded.shape == reference.shape:
+        return None
+    if recorded.ndim == reference.ndim:
+        longer = [d for d in range(recorded.ndim) if recorded.shape[d] != reference.shape[d]]
+        if (
+            len(longer) == 1
+            and recorded.shape[longer[0]]
+            and not reference.shape[longer[0]] % recorded.shape[longer[0]]
+        ):
+            return longer[0], reference.shape[longer[0]] // recorded.shape[longer[0]]
+    raise UnsupportedOperation(
+        f"an operation turned the sequences into shape {tuple(recorded.shape)} and their references into "
+        f"{tuple(reference.shape)}: expected them to differ in the batch dimension alone; "
+        "a model that mixes the rows of a batch cannot be explained."
+    )
+
+
+def split(recorded: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """Return views of both that broadcast against each other, partner beside partner."""
+    at = split_dimension(recorded, reference)
+    if at is None:
+        return recorded, reference
+    dimension, times = at
+    return recorded.unsqueeze(dimension), reference.unflatten(dimension, (times, -1))
+
+
+def repeated(recorded: Tensor, like: Tensor) -> Tensor:
+    """Return `recorded` in the shape of its partner `like`, copied for each reference."""
+    a, b = split(recorded, like)
+    return a.expand(b.shape).reshape(like.shape)

@@ -1,0 +1,123 @@
+"""What each sequence is compared with."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqlight.errors import InputError
+from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.sequence.streams import LARGEST_SEED, seed
+
+ReferenceFunction = Callable[..., Tensor]
+
+
+class References:
+    """References of any sequence of a data set, independent of the batch that it comes in.
+
+    Parameters
+    ----------
+    source : torch.Tensor of shape (sequences, references, letters, positions), or callable
+        A function is called as ``source(X, n=1, random_state=random_state + k)`` for reference k, one
+        sequence at a time; one that takes no ``random_state``, once for all references.
+    X : torch.Tensor, shape (sequences, letters, positions)
+        The data set.
+    n : int
+        References a sequence, where `source` is a function.
+    random_state : int or None
+        The seed of reference 0; None for a fresh one.
+
+    Raises
+    ------
+    InputError
+        If a tensor's shape does not fit `X`, or the seed cannot be used.
+    """
+
+    def __init__(self, source: Tensor | ReferenceFunction, X: Tensor, n: int, random_state: int | None) -> None:
+        self.source, self.X = source, X
+        if isinstance(source, Tensor):
+            if source.ndim != 4 or len(source) != len(X) or source.shape[2:] != X.shape[1:] or not source.shape[1]:
+                raise InputError(
+                    f"references has shape {tuple(source.shape)}: expected (sequences, references, letters, "
+                    f"positions), here ({len(X)}, any, {X.shape[1]}, {X.shape[2]})."
+                )
+            if not bool(torch.isfinite(source).all()):
+                raise InputError("references holds NaN or infinity: expected finite numbers.")
+            self.n = source.shape[1]
+            return
+        if not callable(source):
+            raise InputError(f"references is a {type(source).__name__}: expected a tensor or a function.")
+        self.n = n
+        self.seed = seed(random_state) if random_state is not None else seed(None) // 2
+        if self.seed + n - 1 > LARGEST_SEED:
+            raise InputError(
+                f"random_state is {random_state}: expected at most {LARGEST_SEED - n + 1} for {n} references."
+            )
+
+    def of(self, first: int, last: int) -> Tensor:
+        """Return the references of the sequences ``first <= i < last``, shape (last - first, n, letters, positions)."""
+        if isinstance(self.source, Tensor):
+            return self.source[first:last]
+        if self.source is dinucleotide_shuffle:
+            return dinucleotide_shuffles(self.X[first:last], self.n, self.seed)
+        return torch.cat([self._called(self.X[i : i + 1]) for i in range(first, last)])
+
+    def _called(self, x: Tensor) -> Tensor:
+        assert callable(self.source)
+        takes = inspect.signature(self.source).parameters
+        seeded = "random_state" in takes or any(p.kind is p.VAR_KEYWORD for p in takes.values())
+        if seeded:
+            drawn = [_call(self.source, x, 1, takes, random_state=self.seed + k) for k in range(self.n)]
+            found = torch.cat(drawn, dim=1)
+        else:
+            found = _call(self.source, x, self.n, takes)
+        if found.shape != (1, self.n, *x.shape[1:]):
+            raise InputError(
+                f"the reference function made shape {tuple(found.shape)} for one sequence and {self.n} references: "
+                f"expected (1, {self.n}, {x.shape[1]}, {x.shape[2]}), or (1, 1, ...) for each call with n=1."
+            )
+        return found
+
+
+def dinucleotide_shuffles(X: Tensor, n: int, seed: int) -> Tensor:
+    """Return `n` dinucleotide shuffles of each sequence, shuffle k of each with seed ``seed + k``.
+
+    Unknown characters (columns of zeros) keep their places; the known ones are shuffled around them.
+
+    Parameters
+    ----------
+    X : torch.Tensor, shape (sequences, letters, positions)
+        One-hot.
+    n, seed : int
+        How many, and the seed of the first.
+
+    Returns
+    -------
+    torch.Tensor, shape (sequences, n, letters, positions)
+    """
+    known = (X != 0).any(dim=1)
+    if bool(known.all()):
+        copies = X.repeat_interleave(n, dim=0)
+        seeds = np.tile(np.arange(seed, seed + n), len(X)).tolist()
+        return dinucleotide_shuffle(copies, n=1, random_state=seeds).view(len(X), n, *X.shape[1:])
+    out = torch.zeros((len(X), n, *X.shape[1:]), dtype=X.dtype, device=X.device)
+    for i, places in enumerate(known):
+        if bool(places.any()):
+            x = X[i : i + 1, :, places]
+            out[i, :, :, places] = x if x.shape[2] < 3 else dinucleotide_shuffles(x, n, seed)[0]
+    return out
+
+
+def _call(source: Any, x: Tensor, n: int, takes: Any, **more: Any) -> Tensor:
+    found = source(x, n=n, **more) if "n" in takes else source(x, n, **more)
+    if not isinstance(found, Tensor) or found.ndim != 4:
+        raise InputError(
+            "the reference function returned no tensor of four dimensions: "
+            "expected (sequences, references, letters, positions)."
+        )
+    return found
