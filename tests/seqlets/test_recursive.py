@@ -1,0 +1,390 @@
+import math
+import warnings
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+
+from seqlight.errors import InputError, SeqlightWarning
+from seqlight.native.library import library
+from seqlight.seqlets import loops
+from seqlight.seqlets.background import backgrounds
+from seqlight.seqlets.recursive import recursive_seqlets
+
+COLUMNS = ["example_idx", "start", "end", "attribution", "p-value"]
+DTYPES = ["int64", "int64", "int64", "float64", "float64"]
+needs_loops = pytest.mark.skipif(library() is None, reason="the loops are not compiled")
+
+
+def oracle(X, threshold, min_seqlet_len, max_seqlet_len, n_bins):
+    """Positive seqlets, by the definition and slowly: rows of COLUMNS, in order of the table."""
+    low, high = X.min(), X.max()
+    shortest, longest = min_seqlet_len, min(max_seqlet_len, X.shape[1])
+    if low == high or shortest > longest:
+        return []
+    width = float(high - low) / (n_bins - 1)
+    bins = [[min(max(math.floor(float(x - low) / width), 0), n_bins - 1) for x in row] for row in X]
+    tails = oracle_tails([sum(row.count(b) for row in bins) / X.size for b in range(n_bins)], longest)
+    calls = []
+    for i, row in enumerate(bins):
+        spans = [(n, s) for n in range(shortest, longest + 1) for s in range(X.shape[1] - n + 1)]
+        p = {(n, s): tails[n][sum(row[s : s + n])] for n, s in spans}
+
+        def good(n, s, p=p):
+            return all(p[m, t] < threshold for m in range(shortest, n + 1) for t in range(s, s + n - m + 1))
+
+        def rank(n, s, p=p):
+            return max(p[m, s] for m in range(shortest, n + 1)), s
+
+        taken = set()
+        for n in range(longest, shortest - 1, -1):
+            for s in sorted((s for m, s in spans if m == n and good(n, s)), key=lambda s, n=n: rank(n, s)):
+                if taken.isdisjoint(range(s, s + n)):
+                    taken.update(range(s, s + n))
+                    total = 0.0
+                    for x in X[i, s : s + n]:
+                        total += float(x)
+                    calls.append((i, s, s + n, total, p[n, s]))
+    return sorted(calls, key=lambda call: (call[4], call[0], call[1]))
+
+
+def oracle_tails(frequency, longest):
+    """tails[n][s] = P(sum of n bins >= s), in floats or fractions, summed from the top."""
+    mass, tails = frequency, [None]
+    for n in range(1, longest + 1):
+        if n > 1:
+            wider = [0 * frequency[0]] * (len(mass) + len(frequency) - 1)
+            for b in range(len(frequency) - 1, -1, -1):
+                for s, m in enumerate(mass):
+                    wider[s + b] += frequency[b] * m
+            mass = wider
+        tail, total = [], 0
+        for m in reversed(mass):
+            total = total + m
+            tail.append(total)
+        tails.append(tail[::-1])
+    return tails
+
+
+def planted(shape=(20, 300), seed=0, dtype="float32"):
+    """Laplace noise with three higher and one lower block a row."""
+    rng = np.random.RandomState(seed)
+    X = rng.laplace(size=shape)
+    for row in X:
+        for start in rng.randint(0, shape[1] - 10, 3):
+            row[start : start + 10] += 4
+        start = rng.randint(0, shape[1] - 8)
+        row[start : start + 8] -= 5
+    return X.astype(dtype)
+
+
+def rows_of(table):
+    return list(table.itertuples(index=False, name=None))
+
+
+def without_loops(*args, **kwargs):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loops, "library", lambda: None)
+        return recursive_seqlets(*args, **kwargs)
+
+
+@st.composite
+def tracks(draw):
+    shape = draw(st.integers(1, 3)), draw(st.integers(1, 24))
+    # Few distinct values make ties, which is where orders of search show.
+    value = draw(st.sampled_from([st.integers(-3, 3), st.floats(-4, 4, width=32)]))
+    values = draw(st.lists(value, min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]))
+    return np.array(values, dtype=draw(st.sampled_from(["float32", "float64"]))).reshape(shape)
+
+
+options = st.fixed_dictionaries(
+    {
+        "threshold": st.sampled_from([1.0, 0.7, 0.3, 0.1, 0.01]),
+        "min_seqlet_len": st.integers(1, 5),
+        "max_seqlet_len": st.integers(1, 9),
+        "n_bins": st.sampled_from([2, 3, 10, 40]),
+    }
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(tracks(), options)
+def test_equals_the_definition(X, chosen):
+    expected = oracle(X, **chosen)
+    assert rows_of(recursive_seqlets(X, sign="positive", **chosen)) == expected
+    assert rows_of(without_loops(X, sign="positive", **chosen)) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(tracks(), options)
+def test_negative_seqlets_are_the_positive_ones_of_the_negated_track(X, chosen):
+    mirrored = recursive_seqlets(-X, sign="positive", **chosen)
+    mirrored["attribution"] = 0.0 - mirrored["attribution"]
+    negative = recursive_seqlets(X, sign="negative", **chosen)
+    assert_frame_equal(negative, mirrored, check_exact=True)
+    together = pd.concat([recursive_seqlets(X, sign="positive", **chosen), negative])
+    order = ["p-value", "example_idx", "start"]
+    expected = together.sort_values(order, kind="stable", ignore_index=True)
+    assert_frame_equal(recursive_seqlets(X, **chosen), expected, check_exact=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(tracks(), options)
+def test_spans_of_one_sign_never_overlap_and_keep_to_the_limits(X, chosen):
+    table = recursive_seqlets(X, sign="positive", **chosen)
+    length = table["end"] - table["start"]
+    assert length.between(chosen["min_seqlet_len"], chosen["max_seqlet_len"]).all()
+    assert (table["p-value"] < chosen["threshold"]).all()
+    positions = [(i, at) for i, s, e in rows_of(table[COLUMNS[:3]]) for at in range(s, e)]
+    assert len(positions) == len(set(positions))
+    assert all(0 <= at < X.shape[1] and 0 <= i < len(X) for i, at in positions)
+
+
+@needs_loops
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {},
+        {"threshold": 0.1, "min_seqlet_len": 1, "n_bins": 17},
+        {"threshold": 1.0, "max_seqlet_len": 6},
+        {"X_control": planted((30, 200), seed=9), "target_fdr": 5.0},
+    ],
+)
+def test_loops_and_their_twins_give_the_same_bits(dtype, chosen):
+    X = planted(dtype=dtype)
+    table = recursive_seqlets(X, **chosen)
+    assert len(table) > 10
+    assert_frame_equal(without_loops(X, **chosen), table, check_exact=True)
+
+
+def test_twin_needs_no_loops(monkeypatch):
+    monkeypatch.setattr(loops, "library", lambda: None)
+    assert loops.span_loops() is None
+
+
+def test_tails_keep_their_digits_far_below_rounding():
+    X = np.r_[np.zeros(9990), np.ones(10)][None]
+    null = backgrounds(X, (1,), n_bins=2, longest=20)[0]
+    exact = oracle_tails([Fraction(9990, 10000), Fraction(10, 10000)], 20)
+    smallest = float(exact[20][20])
+    assert smallest == pytest.approx(1e-60, rel=1e-12)
+    for span in (1, 2, 7, 20):
+        np.testing.assert_allclose(null.tail(span), [float(p) for p in exact[span]], rtol=1e-13, atol=0)
+
+
+def test_planted_blocks_are_found_up_to_both_ends():
+    X = np.random.RandomState(3).normal(size=(2, 400))
+    X[0, :9] += 8
+    X[1, 391:] -= 8
+    X[0, 9], X[1, 390] = -3, 3
+    table = recursive_seqlets(X, threshold=1e-5)
+    assert sorted(rows_of(table[COLUMNS[:3]])) == [(0, 0, 9), (1, 391, 400)]
+    assert table.set_index("example_idx")["attribution"].to_dict() == pytest.approx(
+        {0: X[0, :9].sum(), 1: X[1, 391:].sum()}
+    )
+
+
+def test_table_is_as_in_the_tutorial():
+    table = recursive_seqlets(torch.from_numpy(planted((1, 2000))))
+    assert list(table.columns) == COLUMNS
+    assert [str(kind) for kind in table.dtypes] == DTYPES
+    assert isinstance(table.index, pd.RangeIndex)
+    assert (table["attribution"] < 0).any()
+    assert (table["attribution"] > 0).any()
+
+
+def test_order_is_by_p_value_then_example_then_start():
+    X = np.zeros((4, 60))
+    X[[3, 1, 1, 2], [5, 40, 10, 0]] = 1
+    X[:, 30] = 2
+    table = recursive_seqlets(X, threshold=0.1, min_seqlet_len=1, max_seqlet_len=1, sign="positive")
+    found = [(1, 10), (1, 40), (2, 0), (3, 5)]
+    assert rows_of(table[["example_idx", "start"]]) == [(0, 30), (1, 30), (2, 30), (3, 30), *found]
+
+
+def test_flanks_move_the_ends_and_nothing_else():
+    X = planted((6, 120))
+    plain, flanked = recursive_seqlets(X), recursive_seqlets(X, additional_flanks=7)
+    assert (plain["start"] < 7).any() or (plain["end"] > 113).any()
+    expected = plain.assign(start=(plain["start"] - 7).clip(lower=0), end=(plain["end"] + 7).clip(upper=120))
+    assert_frame_equal(flanked, expected, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda X: X,
+        lambda X: X.double(),
+        lambda X: X.to(torch.bfloat16),
+        lambda X: X.half(),
+        lambda X: X.int(),
+        lambda X: X.clone().requires_grad_(),
+        lambda X: X.numpy(),
+        lambda X: X.numpy().astype(np.float16),
+        lambda X: X.numpy().astype(np.int8),
+        lambda X: X.numpy().astype(">f4"),
+        lambda X: np.asfortranarray(X.numpy()),
+        lambda X: torch.stack([X, -X], dim=-1)[..., 0],
+    ],
+)
+def test_any_container_and_real_type(convert):
+    X = torch.from_numpy(planted().round())
+    given_as = convert(X)
+    table = recursive_seqlets(given_as)
+    assert len(table) > 20
+    assert_frame_equal(table, recursive_seqlets(X), check_exact=True)
+    kept = given_as.detach().float().numpy() if isinstance(given_as, torch.Tensor) else given_as
+    assert (kept == planted().round()).all()
+
+
+@pytest.mark.gpu
+def test_on_a_gpu():
+    X = torch.from_numpy(planted())
+    assert_frame_equal(recursive_seqlets(X.cuda()), recursive_seqlets(X), check_exact=True)
+
+
+def test_neither_scale_nor_threads_nor_row_order_matter():
+    X = planted((23, 200))
+    table = recursive_seqlets(X)
+    scaled = recursive_seqlets(X * 1024)
+    assert_frame_equal(scaled.assign(attribution=scaled["attribution"] / 1024), table, check_exact=True)
+    flipped = recursive_seqlets(X[::-1])
+    flipped["example_idx"] = 22 - flipped["example_idx"]
+    assert set(rows_of(flipped)) == set(rows_of(table))
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            assert_frame_equal(recursive_seqlets(X), table, check_exact=True)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_many_blocks_of_rows(monkeypatch):
+    X = planted()
+    table = recursive_seqlets(X)
+    monkeypatch.setattr("seqlight.seqlets.decode.VALUES_A_BLOCK", 700)
+    assert_frame_equal(recursive_seqlets(X), table, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("X", "chosen"),
+    [
+        (np.zeros((0, 50)), {}),
+        (np.zeros((3, 0)), {}),
+        (np.zeros((3, 50)), {}),
+        (np.full((3, 50), 0.1, dtype=np.float32), {}),
+        (planted((4, 30))[:, :3], {}),
+        (planted(), {"min_seqlet_len": 6, "max_seqlet_len": 5}),
+        (np.array([[0.0, 5e-324] * 10]), {}),
+    ],
+)
+def test_nothing_to_call_gives_an_empty_table_of_the_same_types(X, chosen):
+    table = recursive_seqlets(X, **chosen)
+    assert table.shape == (0, 5)
+    assert list(table.columns) == COLUMNS
+    assert [str(kind) for kind in table.dtypes] == DTYPES
+
+
+@pytest.mark.parametrize("shift", [20.0, -20.0])
+def test_one_signed_tracks_are_no_special_case(shift):
+    X = planted(dtype="float64")
+    centred, shifted = recursive_seqlets(X), recursive_seqlets(X + shift)
+    assert len(shifted) > 20
+    # The null moves with the track; only values on the edge of a bin can change theirs.
+    assert abs(len(shifted) - len(centred)) <= 2
+
+
+@pytest.mark.parametrize(
+    ("X", "chosen", "message"),
+    [
+        (np.zeros((2, 4, 30)), {}, r"\(2, 4, 30\).*`X\.sum\(dim=1\)`"),
+        (np.zeros(30), {}, "one row an example"),
+        (np.where(np.arange(60).reshape(6, 10) == 34, np.nan, 1), {}, r"1 of 6 rows \(3\)"),
+        (np.where(np.arange(60).reshape(6, 10) % 20 == 4, -np.inf, 1), {}, r"3 of 6 rows \(0, 2, 4\)"),
+        (np.full((9, 10), np.inf), {}, r"9 of 9 rows \(0, 1, 2, 3, 4, \.\.\.\)"),
+        (np.array([[-3e38, 3e38] * 10], dtype=np.float32), {}, "divide them"),
+        (np.zeros((2, 30), dtype=bool), {}, "bool"),
+        (torch.zeros(2, 30, dtype=torch.bool), {}, "bool"),
+        (torch.zeros(2, 30, dtype=torch.complex64), {}, "complex64"),
+        ([[0.0, 1.0]], {}, "list"),
+        (planted(), {"threshold": 0.0}, "`threshold` is 0.0"),
+        (planted(), {"threshold": 1.1}, "`threshold` is 1.1"),
+        (planted(), {"threshold": math.nan}, "`threshold` is nan"),
+        (planted(), {"min_seqlet_len": 0}, "`min_seqlet_len` is 0"),
+        (planted(), {"max_seqlet_len": 0}, "`max_seqlet_len` is 0"),
+        (planted(), {"max_seqlet_len": 7.5}, "`max_seqlet_len` is 7.5"),
+        (planted(), {"additional_flanks": -1}, "`additional_flanks` is -1"),
+        (planted(), {"n_bins": 1}, "`n_bins` is 1"),
+        (planted(), {"sign": "neg"}, "`sign` is 'neg'"),
+        (planted(), {"sign": planted()}, "`sign` is of type ndarray"),
+        (planted(), {"return_fdr": True}, "without `X_control`"),
+        (planted(), {"X_control": planted(), "target_fdr": 0}, "`target_fdr` is 0"),
+        (planted(), {"X_control": planted()[:0]}, r"`X_control` has shape \(0, 300\)"),
+        (planted(), {"X_control": planted() * np.nan}, "`X_control` holds NaN"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(X, chosen, message):
+    with pytest.raises(InputError, match=message):
+        recursive_seqlets(X, **chosen)
+
+
+def noise(shape, seed):
+    return np.random.RandomState(seed).laplace(size=shape).astype(np.float32)
+
+
+def test_a_control_chooses_the_threshold_of_each_sign():
+    X, control = planted((60, 300)), noise((90, 200), 7)
+    found = recursive_seqlets(X, X_control=control, target_fdr=0.3, return_fdr=True)
+    assert list(found.fdr.columns) == ["sign", "threshold", "n_seqlets", "n_control_seqlets", "fdr"]
+    assert len(found.fdr) == 2 * 117
+    tables = []
+    for sign in ("positive", "negative"):
+        curve = found.fdr[found.fdr["sign"] == sign]
+        assert curve["threshold"].to_numpy() == pytest.approx(10.0 ** -np.arange(1, 30.25, 0.25))
+        rate = (curve["n_control_seqlets"] + 1) * (X.size / control.size) / curve["n_seqlets"]
+        seen = curve["n_seqlets"] > 0
+        np.testing.assert_allclose(curve["fdr"][seen], rate[seen], rtol=1e-14)
+        assert curve["fdr"][~seen].isna().all()
+        threshold = curve["threshold"][curve["fdr"] <= 0.3].max()
+        tables.append(recursive_seqlets(X, threshold=threshold, sign=sign))
+        for row in curve.iloc[[0, 5, 20, 60]].itertuples():
+            assert row.n_seqlets == len(recursive_seqlets(X, threshold=row.threshold, sign=sign))
+    assert sorted(rows_of(found.seqlets)) == sorted(rows_of(pd.concat(tables)))
+    assert len(tables[0]) > len(tables[1]) > 0
+    plain = recursive_seqlets(X, threshold=1e-9, X_control=control, target_fdr=0.3)
+    assert_frame_equal(plain, found.seqlets, check_exact=True)
+
+
+def test_a_control_is_scored_against_the_null_of_the_input():
+    X = planted((40, 300))
+    itself = recursive_seqlets(X, X_control=X.astype("float64"), target_fdr=1e9, return_fdr=True).fdr
+    assert (itself["n_seqlets"] == itself["n_control_seqlets"]).all()
+    assert itself["n_seqlets"].max() > 100
+    # Ten times as large, the control lies mostly in the end bins, where every span is rare.
+    wide = recursive_seqlets(X, X_control=10 * X, target_fdr=1e9, return_fdr=True).fdr
+    assert (wide["n_control_seqlets"] > itself["n_control_seqlets"]).any()
+    huge = recursive_seqlets(X, X_control=np.full((1, 50), 1e300), target_fdr=1e9, return_fdr=True).fdr
+    assert huge["n_control_seqlets"][0] == 2
+    short = recursive_seqlets(X, X_control=X[:, :3], target_fdr=1e9, return_fdr=True).fdr
+    assert (short["n_control_seqlets"] == 0).all()
+
+
+def test_a_sign_that_reaches_no_rate_is_left_out_with_a_warning():
+    X, control = noise((30, 200), 1), noise((30, 200), 2)
+    with pytest.warns(SeqlightWarning, match="0.001 for negative seqlets") as caught:
+        assert recursive_seqlets(X, X_control=control, target_fdr=1e-3, sign="negative").empty
+    assert caught[0].filename == __file__
+    with pytest.warns(SeqlightWarning, match="nothing is called"):
+        found = recursive_seqlets(np.zeros((3, 40)), X_control=control, return_fdr=True)
+    assert found.seqlets.shape == (0, 5)
+    assert found.fdr["fdr"].isna().all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        recursive_seqlets(planted(), X_control=noise((60, 200), 3), target_fdr=0.9, sign="positive")

@@ -1,0 +1,300 @@
+/* Recursive seqlets: bins, tails of their sums, and the spans all of whose inner spans are rare.
+   Every sum is taken in the order of the NumPy twins in seqlight.seqlets, so the bits agree. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK = 1024 };
+
+/* Wider vectors where the processor has them: the same operations on each number, so the same bits. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define WIDE
+#endif
+
+/* How values become bins: floor((x - origin) / width), or of the negated values where sign is
+   negative, with what lies outside put into the end bins. */
+typedef struct {
+    double origin, width;
+    int64_t itemsize, sign, n_bins;
+} binning;
+
+#define BIN_VALUES(type)                                                       \
+    do {                                                                       \
+        const type *v = (const type *)x, origin = (type)how->origin;           \
+        for (int64_t i = 0; i < n; i++) {                                      \
+            double at = (double)(positive ? v[i] - origin : origin - v[i]) / width; \
+            at = at > 0.0 ? at : 0.0;                                          \
+            at = at < top ? at : top;                                          \
+            bins[i] = (int32_t)at;                                             \
+        }                                                                      \
+    } while (0)
+
+static void bin_values(const char *x, int64_t n, const binning *how, int32_t *bins)
+{
+    const double width = how->width, top = (double)(how->n_bins - 1);
+    const int positive = how->sign > 0;
+    if (how->itemsize == 4)
+        BIN_VALUES(float);
+    else
+        BIN_VALUES(double);
+}
+
+/* Adds to counts (2, n_bins) the bins of the values first .. last. Neighbours count into different
+   halves: they are often alike, and a count that was just written is slow to read. */
+void span_counts(const char *x, int64_t first, int64_t last, const binning *how, int64_t *counts)
+{
+    int32_t bins[CHUNK];
+    int64_t *odd = counts + how->n_bins;
+    for (int64_t at = first; at < last; at += CHUNK) {
+        const int64_t n = last - at < CHUNK ? last - at : CHUNK;
+        bin_values(x + at * how->itemsize, n, how, bins);
+        for (int64_t i = 0; i + 1 < n; i += 2) {
+            counts[bins[i]]++;
+            odd[bins[i + 1]]++;
+        }
+        if (n & 1) counts[bins[n - 1]]++;
+    }
+}
+
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Where the tail of sums of `span` bins begins, in the array that holds those of 1, 2, ... bins. */
+static int64_t tail_at(int64_t span, int64_t n_bins)
+{
+    return (span - 1) * span / 2 * (n_bins - 1) + span - 1;
+}
+
+/* P(sum of `span` bins >= s), for span = 1 .. longest, from the frequencies of the bins. Convolved
+   directly and summed from the top, since only so do tails of 1e-50 keep their digits. `mass` has
+   room for two rows of longest * (n_bins - 1) + 1. */
+WIDE void span_tails(const double *frequency, int64_t n_bins, int64_t longest, double *mass, double *tails)
+{
+    const int64_t top = n_bins - 1;
+    double *old = mass, *new = mass + longest * top + 1;
+    for (int64_t span = 1; span <= longest; span++) {
+        const int64_t n_old = (span - 1) * top + 1, n_new = span * top + 1;
+        if (span == 1) {
+            memcpy(new, frequency, (size_t)n_new * sizeof(double));
+        } else {
+            memset(new, 0, (size_t)n_new * sizeof(double));
+            for (int64_t from = 0; from < n_new; from += CHUNK) {
+                const int64_t to = least(from + CHUNK, n_new);
+                for (int64_t bin = least(top, to - 1); bin >= 0; bin--) {
+                    const double f = frequency[bin];
+                    if (f == 0.0) continue;
+                    const int64_t stop = least(to, n_old + bin);
+                    for (int64_t s = most(from, bin); s < stop; s++) new[s] += f * old[s - bin];
+                }
+            }
+        }
+        double *tail = tails + tail_at(span, n_bins), sum = 0.0;
+        for (int64_t s = n_new - 1; s >= 0; s--) tail[s] = sum += new[s];
+        double *swap = old;
+        old = new;
+        new = swap;
+    }
+}
+
+/* What one row needs. starts holds, from right to left, the starts of which the shortest span is
+   good; reach holds the length of the longest good span of each start, and 0 elsewhere. */
+typedef struct {
+    double p;
+    int64_t start;
+} candidate;
+
+typedef struct {
+    int64_t length, shortest, longest, n_bins, n_starts;
+    int64_t *sums, *starts, *reach;
+    candidate *order;
+    uint8_t *taken;
+    int32_t *bins;
+} row_state;
+
+static int row_alloc(row_state *r)
+{
+    const size_t n = (size_t)r->length + 1;
+    r->sums = malloc(n * sizeof(int64_t));
+    r->starts = malloc(n * sizeof(int64_t));
+    r->reach = malloc(n * sizeof(int64_t));
+    r->order = malloc(n * sizeof(candidate));
+    r->taken = malloc(n);
+    r->bins = malloc(n * sizeof(int32_t));
+    return r->sums && r->starts && r->reach && r->order && r->taken && r->bins;
+}
+
+static void row_free(row_state *r)
+{
+    free(r->sums), free(r->starts), free(r->reach);
+    free(r->order), free(r->taken), free(r->bins);
+}
+
+/* The longest good span from `start`, at most `most_allowed`, given that all of its inner spans that
+   start further right are good up to there. critical[i] is for spans of shortest + i. */
+static int64_t grow(const row_state *r, const int64_t *critical, int64_t start, int64_t most_allowed)
+{
+    const int64_t *sums = r->sums + start;
+    int64_t span = r->shortest;
+    while (span <= most_allowed && sums[span] - sums[0] >= critical[span - r->shortest]) span++;
+    return span > r->shortest ? span - 1 : 0;
+}
+
+/* A span is good if it and all of its inner spans are: the span without its last position, which is
+   the same start grown by one less, and the span without its first. */
+static int64_t allowed(const row_state *r, int64_t start)
+{
+    return most(r->shortest, r->reach[start + 1] ? r->reach[start + 1] + 1 : 0);
+}
+
+static void row_begin(row_state *r, const char *x, const binning *how, const int64_t *critical)
+{
+    bin_values(x, r->length, how, r->bins);
+    r->sums[0] = 0;
+    for (int64_t i = 0; i < r->length; i++) r->sums[i + 1] = r->sums[i] + r->bins[i];
+    memset(r->reach, 0, ((size_t)r->length + 1) * sizeof(int64_t));
+    r->n_starts = 0;
+    const int64_t *sums = r->sums, shortest = r->shortest, bar = critical[0];
+    for (int64_t start = r->length - shortest; start >= 0; start--) {
+        if (sums[start + shortest] - sums[start] < bar) continue;
+        r->reach[start] = grow(r, critical, start, least(r->longest, allowed(r, start)));
+        r->starts[r->n_starts++] = start;
+    }
+}
+
+/* The same for stricter critical sums, looking only where the laxer ones were met. Returns whether
+   any good span was lost. */
+static int row_tighten(row_state *r, const int64_t *critical)
+{
+    int64_t kept = 0;
+    int lost = 0;
+    for (int64_t i = 0; i < r->n_starts; i++) {
+        const int64_t start = r->starts[i], before = r->reach[start];
+        r->reach[start] = grow(r, critical, start, least(before, allowed(r, start)));
+        lost |= r->reach[start] != before;
+        if (r->reach[start]) r->starts[kept++] = start;
+    }
+    r->n_starts = kept;
+    return lost;
+}
+
+static int by_p_then_start(const void *a, const void *b)
+{
+    const candidate *one = a, *two = b;
+    if (one->p != two->p) return one->p < two->p ? -1 : 1;
+    return one->start < two->start ? -1 : 1;
+}
+
+/* The largest p-value of the span and of those inner spans that begin where it begins. */
+static double worst_prefix(const row_state *r, const double *tails, int64_t start, int64_t span)
+{
+    double worst = 0.0;
+    for (int64_t n = r->shortest; n <= span; n++) {
+        const double p = tails[tail_at(n, r->n_bins) + r->sums[start + n] - r->sums[start]];
+        worst = p > worst ? p : worst;
+    }
+    return worst;
+}
+
+typedef struct {
+    const char *x;
+    const double *tails;
+    int64_t itemsize, row, n;
+    int64_t *where; /* (n, 3): row, start, length */
+    double *score;  /* (n, 2): attribution, p-value */
+} call_list;
+
+static void write_call(call_list *list, const row_state *r, int64_t start, int64_t span)
+{
+    double attribution = 0.0;
+    for (int64_t i = start; i < start + span; i++)
+        attribution += list->itemsize == 4 ? (double)((const float *)list->x)[i] : ((const double *)list->x)[i];
+    int64_t *where = list->where + 3 * list->n;
+    where[0] = list->row, where[1] = start, where[2] = span;
+    list->score[2 * list->n] = attribution;
+    list->score[2 * list->n + 1] = list->tails[tail_at(span, r->n_bins) + r->sums[start + span] - r->sums[start]];
+    list->n++;
+}
+
+/* Calls among the starts number `first` .. `last`, whose spans overlap only each other: the longest
+   first, then by p-value, then from the left. They are written where there is a list. */
+static int64_t call_group(row_state *r, const double *tails, int64_t first, int64_t last, call_list *list)
+{
+    int64_t n_calls = 0, span = 0;
+    for (int64_t i = first; i < last; i++) span = most(span, r->reach[r->starts[i]]);
+    for (; span >= r->shortest; span--) {
+        int64_t n = 0;
+        for (int64_t i = first; i < last; i++) {
+            const int64_t start = r->starts[i];
+            if (r->reach[start] >= span && !memchr(r->taken + start, 1, (size_t)span)) r->order[n++].start = start;
+        }
+        if (n > 1) {
+            for (int64_t i = 0; i < n; i++) r->order[i].p = worst_prefix(r, tails, r->order[i].start, span);
+            qsort(r->order, (size_t)n, sizeof(candidate), by_p_then_start);
+        }
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t start = r->order[i].start;
+            if (memchr(r->taken + start, 1, (size_t)span)) continue;
+            memset(r->taken + start, 1, (size_t)span);
+            if (list) write_call(list, r, start, span);
+            n_calls++;
+        }
+    }
+    return n_calls;
+}
+
+/* Ends of good spans never decrease from one start to the next, so where the span of a start ends
+   before the next start begins, nothing to the left meets anything to the right. */
+static int64_t call_row(row_state *r, const double *tails, call_list *list)
+{
+    int64_t n_calls = 0, first = 0;
+    memset(r->taken, 0, (size_t)r->length);
+    for (int64_t i = 1; i <= r->n_starts; i++) {
+        if (i < r->n_starts && r->starts[i] + r->reach[r->starts[i]] > r->starts[i - 1]) continue;
+        n_calls += call_group(r, tails, first, i, list);
+        first = i;
+    }
+    return n_calls;
+}
+
+/* The calls of rows first .. last of x (rows, length), into where and score. Returns how many, or -1
+   without memory. */
+int64_t span_calls(const char *x, int64_t first, int64_t last, int64_t length, const binning *how,
+                   const double *tails, const int64_t *critical, int64_t shortest, int64_t longest,
+                   int64_t *where, double *score)
+{
+    row_state r = {.length = length, .shortest = shortest, .longest = longest, .n_bins = how->n_bins};
+    call_list list = {.tails = tails, .itemsize = how->itemsize, .where = where, .score = score};
+    const int ready = row_alloc(&r);
+    for (int64_t row = first; ready && row < last; row++) {
+        list.x = x + row * length * how->itemsize;
+        list.row = row;
+        row_begin(&r, list.x, how, critical);
+        if (r.n_starts) call_row(&r, tails, &list);
+    }
+    row_free(&r);
+    return ready ? list.n : -1;
+}
+
+/* Adds to counts how many calls rows first .. last have at each of n_levels thresholds, laxest first;
+   critical (n_levels, longest - shortest + 1). Returns 0, or -1 without memory. */
+int64_t span_call_counts(const char *x, int64_t first, int64_t last, int64_t length, const binning *how,
+                         const double *tails, const int64_t *critical, int64_t n_levels, int64_t shortest,
+                         int64_t longest, int64_t *counts)
+{
+    row_state r = {.length = length, .shortest = shortest, .longest = longest, .n_bins = how->n_bins};
+    const int ready = row_alloc(&r);
+    for (int64_t row = first; ready && row < last; row++) {
+        row_begin(&r, x + row * length * how->itemsize, how, critical);
+        int64_t n_calls = 0;
+        for (int64_t level = 0; level < n_levels; level++) {
+            const int lost = level ? row_tighten(&r, critical + level * (longest - shortest + 1)) : 1;
+            if (!r.n_starts) break;
+            if (lost) n_calls = call_row(&r, tails, NULL);
+            counts[level] += n_calls;
+        }
+    }
+    row_free(&r);
+    return ready ? 0 : -1;
+}

@@ -1,0 +1,1 @@
+"""Draw attributions as logos, with the seqlets found in them."""

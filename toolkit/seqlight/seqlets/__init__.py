@@ -1,0 +1,1 @@
+"""Find the spans of high attribution that drive a model."""

@@ -1,0 +1,161 @@
+"""How often sums of independent positions reach each height: the null of the recursive caller.
+
+Attributions are put into `n_bins` bins of equal width. The sum of the bins of a span of
+``L`` positions drawn independently is distributed as the bins' own distribution convolved
+with itself ``L`` times, and the tail of that distribution gives the p-value of a span.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlight.errors import InputError
+from seqlight.native.library import over_rows, pointer
+from seqlight.seqlets.loops import Binning, span_loops
+from seqlight.seqlets.spans import Floats
+
+
+@dataclass(frozen=True)
+class Background:
+    """The bins of one sign, and the tails of their sums.
+
+    Attributes
+    ----------
+    sign : int
+        1 for sums of the values, -1 for sums of the negated values.
+    origin, width : float
+        Where the lowest bin begins (in the values as they are), and how wide a bin is.
+    n_bins : int
+        How many bins there are.
+    longest : int
+        The longest span that there is a tail for.
+    tails : numpy.ndarray
+        ``P(sum of L bins >= s)`` for L = 1 .. `longest`, one after the other, float64.
+    """
+
+    sign: int
+    origin: float
+    width: float
+    n_bins: int
+    longest: int
+    tails: NDArray[np.float64]
+
+    def tail(self, span: int) -> NDArray[np.float64]:
+        """Return the tail of sums of `span` bins, one entry for each possible sum."""
+        first = (span - 1) * span // 2 * (self.n_bins - 1) + span - 1
+        return self.tails[first : first + span * (self.n_bins - 1) + 1]
+
+    def critical_sums(self, threshold: float, shortest: int, longest: int) -> NDArray[np.int64]:
+        """Return, for each length, the smallest sum whose p-value is below `threshold`.
+
+        Tails never rise, so a p-value is below the threshold exactly where the sum is at
+        least this one; it lies beyond the largest sum where no p-value is small enough.
+        """
+        tails = [self.tail(span) for span in range(shortest, longest + 1)]
+        return np.array([len(tail) - np.searchsorted(tail[::-1], threshold) for tail in tails], dtype=np.int64)
+
+    def binning(self, values: Floats) -> Binning:
+        """Return the bins as the compiled loops take them."""
+        return Binning(self.origin, self.width, values.itemsize, self.sign, self.n_bins)
+
+    def bins(self, values: Floats) -> NDArray[np.int64]:
+        """Return the bin of each value, those outside the range in the end bins."""
+        origin = values.dtype.type(self.origin)
+        with np.errstate(over="ignore"):  # a control may lie far outside
+            above = values - origin if self.sign > 0 else origin - values
+        return np.clip(above.astype(np.float64) / self.width, 0, self.n_bins - 1).astype(np.int64)
+
+
+def backgrounds(values: Floats, signs: tuple[int, ...], n_bins: int, longest: int) -> list[Background]:
+    """Build the null of each sign from the values themselves.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape=(n, length)
+        Finite values, float32 or float64, C-contiguous, at least one.
+    signs : tuple of int
+        1 or -1 each.
+    n_bins, longest : int
+        How many bins, and the longest span to have a tail for.
+
+    Returns
+    -------
+    list of Background
+        One a sign; empty where all values are equal, since then no sum is rare.
+
+    Raises
+    ------
+    InputError
+        If the values lie further apart than their type can say.
+    """
+    low, high = values.min(), values.max()
+    with np.errstate(over="ignore"):
+        spread = float(high - low)
+    if not np.isfinite(spread):
+        raise InputError(
+            f"Attributions range from {low} to {high}, further apart than {values.dtype} can say: "
+            "divide them by a constant, which changes no call."
+        )
+    width = spread / (n_bins - 1)
+    if width == 0:
+        return []
+    origins = {1: float(low), -1: float(high)}
+    bins_only = [Background(sign, origins[sign], width, n_bins, longest, np.empty(0)) for sign in signs]
+    tails = _tails(np.stack([_frequencies(values, null) for null in bins_only]), longest)
+    return [replace(null, tails=row) for null, row in zip(bins_only, tails, strict=True)]
+
+
+def _frequencies(values: Floats, null: Background) -> NDArray[np.float64]:
+    """Return which part of all values lies in each bin."""
+    native = span_loops()
+    parts: list[NDArray[np.int64]] = []
+
+    def count(first: int, last: int) -> None:
+        if native is None:
+            rows = np.array_split(values[first:last], max(1, (last - first) * values.shape[1] >> 20))
+            parts.extend(np.bincount(null.bins(block).ravel(), minlength=null.n_bins) for block in rows)
+            return
+        counts = np.zeros((2, null.n_bins), dtype=np.int64)
+        edges = first * values.shape[1], last * values.shape[1]
+        native.span_counts(pointer(values), *edges, ctypes.byref(null.binning(values)), pointer(counts))
+        parts.extend(counts)
+
+    over_rows(count, len(values))
+    counts: NDArray[np.int64] = np.sum(parts, axis=0)
+    return counts / values.size
+
+
+def _tails(frequencies: NDArray[np.float64], longest: int) -> NDArray[np.float64]:
+    """Return the tails of sums of 1 .. `longest` bins, one row for each row of frequencies."""
+    n_bins = frequencies.shape[1]
+    tails = np.empty((len(frequencies), longest * (longest + 1) // 2 * (n_bins - 1) + longest))
+    native = span_loops()
+
+    def build(first: int, last: int) -> None:
+        for row in range(first, last):
+            if native is None:
+                tails[row] = _convolved_tails(frequencies[row], longest)
+                continue
+            mass = np.empty((2, longest * (n_bins - 1) + 1))
+            native.span_tails(pointer(frequencies[row]), n_bins, longest, pointer(mass), pointer(tails[row]))
+
+    over_rows(build, len(tails))
+    return tails
+
+
+def _convolved_tails(frequency: NDArray[np.float64], longest: int) -> NDArray[np.float64]:
+    """Convolve directly: a Fourier transform would lose every tail below 1e-16."""
+    mass, tails = frequency, []
+    for span in range(1, longest + 1):
+        if span > 1:
+            wider = np.zeros(len(mass) + len(frequency) - 1)
+            # From the highest bin down, as the compiled loop does, so that all bits agree.
+            for bin_ in np.flatnonzero(frequency)[::-1]:
+                wider[bin_ : bin_ + len(mass)] += frequency[bin_] * mass
+            mass = wider
+        tails.append(np.cumsum(mass[::-1])[::-1])
+    return np.concatenate(tails)

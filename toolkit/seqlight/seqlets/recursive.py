@@ -1,0 +1,210 @@
+"""Recursive seqlets: the longest spans all of whose inner spans are rare as well."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, overload
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from seqlight.errors import InputError
+from seqlight.seqlets.background import Background, backgrounds
+from seqlight.seqlets.decode import Calls, call_spans
+from seqlight.seqlets.fdr import NOTHING_CALLED, SeqletsAndFdr, call_counts, fdr_curve, laxest_thresholds
+from seqlight.seqlets.spans import Floats, attribution_track, seqlet_table
+
+Sign = Literal["both", "positive", "negative"]
+SIGNS: dict[str, tuple[int, ...]] = {"both": (1, -1), "positive": (1,), "negative": (-1,)}
+
+
+@overload
+def recursive_seqlets(
+    X: torch.Tensor | NDArray[Any],
+    threshold: float = ...,
+    min_seqlet_len: int = ...,
+    max_seqlet_len: int = ...,
+    additional_flanks: int = ...,
+    n_bins: int = ...,
+    *,
+    sign: Sign = ...,
+    X_control: torch.Tensor | NDArray[Any] | None = ...,
+    target_fdr: float = ...,
+    return_fdr: Literal[False] = ...,
+) -> pd.DataFrame: ...
+
+
+@overload
+def recursive_seqlets(
+    X: torch.Tensor | NDArray[Any],
+    threshold: float = ...,
+    min_seqlet_len: int = ...,
+    max_seqlet_len: int = ...,
+    additional_flanks: int = ...,
+    n_bins: int = ...,
+    *,
+    sign: Sign = ...,
+    X_control: torch.Tensor | NDArray[Any] | None = ...,
+    target_fdr: float = ...,
+    return_fdr: Literal[True],
+) -> SeqletsAndFdr: ...
+
+
+def recursive_seqlets(
+    X: torch.Tensor | NDArray[Any],
+    threshold: float = 0.01,
+    min_seqlet_len: int = 4,
+    max_seqlet_len: int = 25,
+    additional_flanks: int = 0,
+    n_bins: int = 1000,
+    *,
+    sign: Sign = "both",
+    X_control: torch.Tensor | NDArray[Any] | None = None,
+    target_fdr: float = 0.1,
+    return_fdr: bool = False,
+) -> pd.DataFrame | SeqletsAndFdr:
+    """Find spans of high attribution by a rule with one threshold.
+
+    A seqlet is the longest span whose p-value, and that of every span inside it down to the
+    shortest length, is below the threshold. The p-value of a span is the probability that
+    as many positions, drawn independently from all of `X`, sum to at least as much.
+    Negative seqlets are the positive seqlets of ``-X``, against the null of ``-X``.
+
+    Parameters
+    ----------
+    X : torch.Tensor or numpy.ndarray, shape=(n, length)
+        Attributions of the observed characters: ``X_attr.sum(dim=1)``. Any real type, on any
+        device, with gradients or without; half precision is computed in single.
+    threshold : float, optional
+        What p-values must be below, above 0 and at most 1. It ranks spans and is no error
+        rate; a looser threshold can merge two seqlets into one.
+    min_seqlet_len, max_seqlet_len : int, optional
+        The shortest and longest seqlet. Spans below the shortest length are not tested.
+    additional_flanks : int, optional
+        Positions to add at both ends of every seqlet once all are called, as far as the
+        example goes. Flanks may overlap; neither attribution nor p-value includes them.
+    n_bins : int, optional
+        How many bins of equal width, from the smallest value to the largest, the null has.
+    sign : {"both", "positive", "negative"}, optional
+        Which seqlets to find. Seqlets of one sign never overlap (before flanks are added);
+        one of each sign may share fewer than `min_seqlet_len` positions.
+    X_control : torch.Tensor or numpy.ndarray, shape=(m, length of the control), optional
+        Attributions of sequences without signal, for instance shuffled ones. `threshold` is
+        then ignored: each sign gets the largest of 117 thresholds, 0.1 to 1e-30, at which
+        its own control calls estimate a false discovery rate of at most `target_fdr`. A
+        sign that reaches it at no threshold has no seqlets, and a warning says so.
+    target_fdr : float, optional
+        Largest estimated false discovery rate, above 0.
+    return_fdr : bool, optional
+        Return the estimates at all thresholds too.
+
+    Returns
+    -------
+    pandas.DataFrame, shape=(n_seqlets, 5)
+        Columns example_idx, start, end (int64), attribution (the sum over the called span,
+        with its sign) and p-value (float64), sorted by p-value, example_idx and start. Empty,
+        with the same types, where nothing can be called: no examples, examples shorter than
+        `min_seqlet_len`, all values equal, or ``min_seqlet_len > max_seqlet_len``.
+    SeqletsAndFdr
+        Instead, with ``return_fdr=True``: the fields `seqlets`, the table above, and `fdr`,
+        117 rows a sign with columns sign, threshold, n_seqlets, n_control_seqlets, fdr.
+
+    Raises
+    ------
+    InputError
+        If `X` or `X_control` does not have two dimensions or holds NaN or infinity (the rows
+        are named), or an option is outside its range.
+
+    Notes
+    -----
+    The method is that of tangermeme 1.6.0, whose positive calls and p-values these equal; it
+    does not call negative seqlets, and adds the flanks to the attribution.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.random.RandomState(1).normal(size=(1, 500))
+    >>> X[0, 100:110] += 5
+    >>> recursive_seqlets(X, threshold=1e-6)[["example_idx", "start", "end"]]
+       example_idx  start  end
+    0            0    100  110
+    """
+    signs = _signs(sign)
+    _check_options(threshold, min_seqlet_len, max_seqlet_len, additional_flanks, n_bins)
+    values = attribution_track(X)
+    control = _control(X_control, values, target_fdr, return_fdr)
+    longest = min(max_seqlet_len, values.shape[1])
+    nulls: list[Background] = []
+    if values.size and min_seqlet_len <= longest:
+        nulls = backgrounds(values, signs, n_bins, longest)
+    levels = {null.sign: threshold for null in nulls}
+    curves: list[pd.DataFrame] = []
+    if control is not None:
+        counts = {null.sign: call_counts(values, control, null, min_seqlet_len, longest) for null in nulls}
+        scale = values.size / control.size
+        curves = [fdr_curve(which, counts.get(which, NOTHING_CALLED), scale) for which in signs]
+        levels = laxest_thresholds(dict(zip(signs, curves, strict=True)), target_fdr)
+    calls = [
+        call_spans(values, null, levels[null.sign], min_seqlet_len, longest) for null in nulls if null.sign in levels
+    ]
+    seqlets = _table(calls, additional_flanks, values.shape[1])
+    return SeqletsAndFdr(seqlets, pd.concat(curves, ignore_index=True)) if return_fdr else seqlets
+
+
+def _signs(sign: object) -> tuple[int, ...]:
+    if not isinstance(sign, str) or sign not in SIGNS:
+        met = repr(sign) if isinstance(sign, str) else f"of type {type(sign).__name__}"
+        raise InputError(f"`sign` is {met}, but must be 'both', 'positive' or 'negative': choose one of them.")
+    return SIGNS[sign]
+
+
+def _check_options(threshold: float, shortest: int, longest: int, flanks: int, n_bins: int) -> None:
+    if not 0 < threshold <= 1:  # NaN fails too
+        raise InputError(f"`threshold` is {threshold}, but a p-value is above 0 and at most 1: choose one, say 0.01.")
+    least = {
+        "min_seqlet_len": (shortest, 1),
+        "max_seqlet_len": (longest, 1),
+        "additional_flanks": (flanks, 0),
+        "n_bins": (n_bins, 2),
+    }
+    for name, (given, allowed) in least.items():
+        if not isinstance(given, int | np.integer) or given < allowed:
+            raise InputError(f"`{name}` is {given}, but must be an integer of at least {allowed}: raise it.")
+
+
+def _control(
+    X_control: torch.Tensor | NDArray[Any] | None, values: Floats, target_fdr: float, return_fdr: bool
+) -> Floats | None:
+    if X_control is None:
+        if return_fdr:
+            raise InputError(
+                "`return_fdr=True` came without `X_control`, from which the rate is estimated: pass "
+                "attributions of shuffled sequences."
+            )
+        return None
+    if not target_fdr > 0:
+        raise InputError(f"`target_fdr` is {target_fdr}, but must be above 0: choose one, say 0.1.")
+    control = attribution_track(X_control, "X_control")
+    if not control.size:
+        raise InputError(
+            f"`X_control` has shape {control.shape}, which holds nothing to estimate a rate from: pass "
+            "attributions of shuffled sequences."
+        )
+    # The bins are those of the values, and so is the precision in which they are found.
+    with np.errstate(over="ignore"):  # what overflows lands in an end bin, where it belongs
+        return control.astype(values.dtype, copy=False)
+
+
+def _table(calls: list[Calls], flanks: int, length: int) -> pd.DataFrame:
+    where = np.concatenate([one.where for one in calls] or [np.empty((0, 3), dtype=np.int64)])
+    score = np.concatenate([one.score for one in calls] or [np.empty((0, 2))])
+    example, start, span = where.T
+    attribution, p_value = score.T
+    # By p-value, then example, then start, in two stable sorts, which take half as long as one with
+    # three keys; positive before negative where all three are equal.
+    order = np.argsort(example * length + start, kind="stable")
+    order = order[np.argsort(p_value[order], kind="stable")]
+    begins = np.maximum(start - flanks, 0)
+    ends = np.minimum(start + span + flanks, length)
+    return seqlet_table(example[order], begins[order], ends[order], attribution[order], p_value[order])

@@ -1,0 +1,132 @@
+"""The seqlet table, and the attribution tracks that seqlets are found in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from seqlight.errors import InputError
+
+Floats = NDArray[np.floating[Any]]
+
+MOST_ROWS_NAMED = 5
+
+
+def seqlet_table(
+    example_idx: NDArray[np.int64],
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    attribution: NDArray[np.float64],
+    p_value: NDArray[np.float64] | None = None,
+) -> pd.DataFrame:
+    """Put seqlets into the table that every caller returns.
+
+    Parameters
+    ----------
+    example_idx, start, end : numpy.ndarray, shape=(n,)
+        Which example each seqlet is in, and the positions ``start <= position < end``.
+    attribution : numpy.ndarray, shape=(n,)
+        The summed attribution of each seqlet.
+    p_value : numpy.ndarray, shape=(n,), optional
+        Adds the column ``p-value``.
+
+    Returns
+    -------
+    pandas.DataFrame, shape=(n, 4) or (n, 5)
+        Columns ``example_idx``, ``start``, ``end`` (int64), ``attribution`` and
+        ``p-value`` (float64); the types hold for an empty table too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> table = seqlet_table(np.array([0]), np.array([3]), np.array([8]), np.array([0.5]))
+    >>> list(table.columns)
+    ['example_idx', 'start', 'end', 'attribution']
+    """
+    columns: dict[str, NDArray[Any]] = {
+        "example_idx": np.asarray(example_idx, dtype=np.int64),
+        "start": np.asarray(start, dtype=np.int64),
+        "end": np.asarray(end, dtype=np.int64),
+        "attribution": np.asarray(attribution, dtype=np.float64),
+    }
+    if p_value is not None:
+        columns["p-value"] = np.asarray(p_value, dtype=np.float64)
+    return pd.DataFrame(columns)
+
+
+def attribution_track(X: torch.Tensor | NDArray[Any], name: str = "X") -> Floats:
+    """Check attributions of the observed characters, and return them as a plain array.
+
+    Parameters
+    ----------
+    X : torch.Tensor or numpy.ndarray, shape=(n, length)
+        Real numbers of any type, on any device; gradients are left behind.
+    name : str, optional
+        What the caller calls them, for messages.
+
+    Returns
+    -------
+    numpy.ndarray, shape=(n, length)
+        C-contiguous, float32 or float64; the values are not rounded, and not copied
+        where they already are of such a type.
+
+    Raises
+    ------
+    InputError
+        If `X` is no array of real numbers, does not have two dimensions, or holds NaN or
+        infinity.
+
+    Examples
+    --------
+    >>> import torch
+    >>> attribution_track(torch.ones(2, 3, dtype=torch.bfloat16, requires_grad=True)).dtype
+    dtype('float32')
+    """
+    track = _as_floats(X, name)
+    if track.ndim != 2:
+        advice = (
+            f"sum over the alphabet axis first: `{name}.sum(dim=1)`"
+            if track.ndim == 3
+            else "give it one row an example"
+        )
+        raise InputError(
+            f"`{name}` has shape {track.shape}, but seqlets are found in an array of shape "
+            f"(examples, length): {advice}."
+        )
+    _refuse_non_finite(track, name)
+    return track
+
+
+def _as_floats(X: torch.Tensor | NDArray[Any], name: str) -> Floats:
+    if not isinstance(X, torch.Tensor | np.ndarray):
+        raise InputError(f"`{name}` is of type {type(X).__name__}, but must be a tensor or a NumPy array: convert it.")
+    if isinstance(X, torch.Tensor):
+        kinds = "c" if X.is_complex() else "b" if X.dtype == torch.bool else "f"
+        if X.is_floating_point() and X.element_size() < 4:
+            X = X.detach().to(torch.float32)
+        array: NDArray[Any] = X.numpy(force=True) if kinds == "f" else np.empty(0)
+    else:
+        array, kinds = X, X.dtype.kind
+    if kinds not in "fiu":
+        raise InputError(
+            f"`{name}` has dtype {X.dtype}, but attributions are real numbers: convert it to a float type."
+        )
+    # Half precision fits into single, and whole numbers of up to 53 bits into double, without rounding.
+    narrow = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+    return np.ascontiguousarray(array, dtype=np.float32 if narrow else np.float64)
+
+
+def _refuse_non_finite(track: Floats, name: str) -> None:
+    # Infinity and NaN show in the extremes, so that no mask as large as the input is needed to rule them out.
+    if not track.size or (np.isfinite(track.min()) and np.isfinite(track.max())):
+        return
+    rows = [row for row in range(len(track)) if not np.isfinite(track[row]).all()]
+    named = ", ".join(map(str, rows[:MOST_ROWS_NAMED])) + (", ..." if len(rows) > MOST_ROWS_NAMED else "")
+    raise InputError(
+        f"`{name}` holds NaN or infinity in {len(rows)} of {len(track)} rows ({named}), but attributions "
+        "must be finite: drop or repair those rows."
+    )
