@@ -50,10 +50,18 @@ static void twister_refill(twister *t)
     t->next = 0;
 }
 
-static inline uint32_t twister_word(twister *t)
+/* Where the next word lies in `ready`. */
+static inline int twister_next(twister *t)
 {
     if (t->next == TWISTER_WORDS) twister_refill(t);
-    return t->ready[t->next++];
+    return t->next;
+}
+
+static inline uint32_t twister_word(twister *t)
+{
+    const int at = twister_next(t);
+    t->next = at + 1;
+    return t->ready[at];
 }
 
 #endif

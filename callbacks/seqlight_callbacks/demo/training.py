@@ -1,0 +1,148 @@
+"""Train a task with a stock Lightning Trainer and our callbacks."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from torchmetrics.classification import BinaryAUROC
+
+from seqlight.errors import InputError
+from seqlight.lit.data import SequenceDataModule
+from seqlight.lit.training import TrainModule
+from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
+from seqlight_callbacks.demo.task import Task
+
+PROBES = 100
+LEARNING_RATE, WEIGHT_DECAY = 5e-3, 0.3
+
+
+def one_cycle(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    """Return the schedule of Smith and Topin (2018): up to the learning rate, and down to nothing."""
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=LEARNING_RATE, total_steps=steps)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained task, with what its callbacks saw.
+
+    Attributes
+    ----------
+    task : Task
+        With its model trained.
+    seed : int
+        Of everything random.
+    metrics : pandas.DataFrame
+        What was logged, a row an epoch.
+    test : dict of str to float
+        What the test split gave.
+    attribution, seqlets
+        The callbacks, with what the last epoch gave.
+    """
+
+    task: Task
+    seed: int
+    metrics: pd.DataFrame
+    test: dict[str, float]
+    attribution: AttributionCallback
+    seqlets: SeqletCallback
+
+    def numbers(self) -> dict[str, str]:
+        """Return the numbers that say whether it worked, as text."""
+        last = self.metrics.iloc[-1]
+        numbers = {
+            "AUROC on the test split": f"{self.test['test_auroc']:.4f}",
+            "convergence delta": f"{last['attribution/delta']:.3g}",
+        }
+        share = f"{last['seqlets/precision']:.4f}"
+        if self.task.window is not None:
+            return numbers | {f"share of strong seqlets that overlap the {self.task.motif}": share}
+        return numbers | {
+            f"recall of {self.task.motif} by strong seqlets": f"{last['seqlets/recall']:.4f}",
+            "precision of strong seqlets": share,
+        }
+
+    def frames(self) -> dict[int, np.ndarray[Any, Any]]:
+        """Return the attributions of each epoch, shape (sequences, letters, positions)."""
+        assert self.attribution.out is not None
+        found = {}
+        for path in sorted(self.attribution.out.glob("epoch-*.npz")):
+            with np.load(path) as stored:
+                found[int(stored["epoch"])] = stored["attributions"]
+        return found
+
+
+class EpochLines(L.Callback):
+    """Print a line for each epoch."""
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Print what was measured."""
+        if trainer.sanity_checking:  # type: ignore[attr-defined]
+            return
+        seen = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        share = seen.get("attribution/window_share")
+        print(
+            f"epoch {trainer.current_epoch + 1:2d}/{trainer.max_epochs}"
+            f"  loss {seen['valid_loss']:.3f}  AUROC {seen['valid_auroc']:.3f}"
+            + ("" if share is None else f"  attribution in the window {share:4.0%}")
+            + f"  seqlets {seen['seqlets/count']:.0f}, precision {seen['seqlets/precision']:4.0%}",
+            flush=True,
+        )
+
+
+def train(task: Task, out: Path, epochs: int, seed: int) -> Run:
+    """Train the model of `task`, with attributions and seqlets at the end of each epoch.
+
+    Parameters
+    ----------
+    task : Task
+        What to learn.
+    out : pathlib.Path
+        Folder for metrics, figures and the attributions of each epoch; those of an earlier run are removed.
+    epochs, seed : int
+        How long, and the seed of everything random.
+
+    Returns
+    -------
+    Run
+    """
+    if epochs < 1:
+        raise InputError(f"epochs is {epochs}: expected 1 or more.")
+    for earlier in ("attributions", "log"):
+        shutil.rmtree(out / earlier, ignore_errors=True)
+    L.seed_everything(seed, verbose=False)
+    splits = {name: (getattr(task.data, name).X, getattr(task.data, name).y) for name in ("train", "valid", "test")}
+    optimizer = partial(torch.optim.AdamW, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    module = TrainModule(task.model, metrics={"auroc": BinaryAUROC()}, optimizer=optimizer, scheduler=one_cycle)
+    probes = task.data.valid.X[:PROBES]  # positives come first
+    attribution = AttributionCallback(probes, random_state=seed, window=task.window, out=out / "attributions")
+    seqlets = SeqletCallback(attribution, known=task.known(PROBES))
+    trainer = L.Trainer(
+        max_epochs=epochs,
+        callbacks=[attribution, seqlets, LogoCallback(attribution, seqlets), EpochLines()],
+        logger=CSVLogger(out, name="log", version=""),
+        devices=1,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    data = SequenceDataModule(**splits, seed=seed)
+    with warnings.catch_warnings():
+        # The data lie in memory: workers would cost more than they bring.
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*The number of training batches.*")
+        trainer.fit(module, data)
+        (test,) = trainer.test(module, data, verbose=False)
+    metrics = pd.read_csv(out / "log" / "metrics.csv").groupby("epoch").first().drop(columns="step")
+    metrics = metrics[metrics["valid_loss"].notna()]
+    return Run(task, seed, metrics, dict(test), attribution, seqlets)

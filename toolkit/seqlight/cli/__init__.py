@@ -1,0 +1,1 @@
+"""The command line: `seqlight COMMAND --help` tells each command's settings."""

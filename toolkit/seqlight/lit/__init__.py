@@ -1,0 +1,1 @@
+"""Lightning around any model: modules to train with, and data for them."""

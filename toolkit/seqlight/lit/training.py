@@ -1,0 +1,103 @@
+"""Train any model with a stock Lightning Trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+OptimizerMaker = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+SchedulerMaker = Callable[[torch.optim.Optimizer, int], torch.optim.lr_scheduler.LRScheduler]
+
+
+class TrainModule(L.LightningModule):
+    """A model with a loss, metrics and an optimizer, for ``lightning.pytorch.Trainer``.
+
+    A batch is a pair of inputs and labels. Inputs may be one-hot in int8: they are turned into
+    the model's dtype on the device. Logged are ``train_loss``, ``valid_loss`` and ``test_loss``, and
+    each metric behind the same prefixes.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Called as ``model(X)``.
+    loss : torch.nn.Module, optional
+        Of output and labels; binary cross-entropy of logits if None.
+    metrics : mapping of str to torchmetrics.Metric, optional
+        What to measure in validation and test.
+    optimizer : callable, optional
+        Makes an optimizer from parameters; AdamW with learning rate 1e-3 if None.
+    scheduler : callable, optional
+        Makes a scheduler from the optimizer and the number of steps of the whole training; it steps with
+        each batch.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import torch
+    >>> from seqlight.lit.training import TrainModule
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 1))
+    >>> module = TrainModule(model, optimizer=partial(torch.optim.AdamW, lr=3e-3))
+    >>> module(torch.zeros(2, 4, 20)).shape
+    torch.Size([2, 1])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: nn.Module | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+        optimizer: OptimizerMaker | None = None,
+        scheduler: SchedulerMaker | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss if loss is not None else nn.BCEWithLogitsLoss()
+        measured = metrics or {}
+        self.valid_metrics = nn.ModuleDict({name: metric.clone() for name, metric in measured.items()})
+        self.test_metrics = nn.ModuleDict({name: metric.clone() for name, metric in measured.items()})
+        self.optimizer, self.scheduler = optimizer or torch.optim.AdamW, scheduler
+
+    def forward(self, X: Tensor) -> Any:
+        """Return the model's output for inputs of shape (rows, letters, positions)."""
+        return self.model(X.to(self.dtype) if not X.is_floating_point() else X)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        loss, _ = self._loss(batch)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Measure a batch."""
+        self._measure("valid", self.valid_metrics, batch)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Measure a batch."""
+        self._measure("test", self.test_metrics, batch)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer, with its scheduler if there is one."""
+        optimizer = self.optimizer(self.model.parameters())
+        if self.scheduler is None:
+            return optimizer
+        scheduler = self.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        X, y = batch
+        output = self(X)
+        # A model with one output has an axis more than labels that are one number each.
+        output = output.squeeze(-1) if output.ndim == y.ndim + 1 and output.shape[-1] == 1 else output
+        return self.loss(output, y), output
+
+    def _measure(self, split: str, metrics: nn.ModuleDict, batch: tuple[Tensor, Tensor]) -> None:
+        loss, output = self._loss(batch)
+        self.log(f"{split}_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]), sync_dist=True)
+        for name, metric in metrics.items():
+            metric.update(output, batch[1].long())  # type: ignore[operator]
+            self.log(f"{split}_{name}", metric, on_step=False, on_epoch=True, batch_size=len(batch[0]))

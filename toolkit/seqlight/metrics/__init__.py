@@ -1,0 +1,1 @@
+"""Numbers that say how good attributions and seqlets are, as pure functions of tensors and tables."""

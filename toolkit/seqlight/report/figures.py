@@ -1,0 +1,168 @@
+"""The pictures of a report: how a model learned, and how its attributions moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqlight.plot.logos import plot_logo
+
+SEQLETS_COLOR = "#255C99"
+WINDOW_COLOR = "#F7B32B"
+
+
+def learning_curves(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Draw numbers by epoch, counted from 1.
+
+    Parameters
+    ----------
+    panels : mapping
+        For each panel, by the label of its y axis, the lines by name.
+    """
+    figure = Figure(figsize=(11, 3), layout="constrained")
+    for ax, (label, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for name, values in lines.items():
+            ax.plot(np.arange(1, len(values) + 1), values, marker="o", markersize=3.5, label=name)
+        ax.set_xlabel("epoch")
+        ax.set_ylabel(label)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _plain(ax)
+        if len(lines) > 1:
+            ax.legend(frameon=False)
+    return figure
+
+
+def attribution_by_epoch(
+    profiles: NDArray[np.float64], shares: Sequence[float] | None, window: tuple[int, int] | None, zero: int = 0
+) -> Figure:
+    """Draw where positive attribution lay in each epoch, and which share of it in the window.
+
+    Parameters
+    ----------
+    profiles : numpy.ndarray, shape (epochs, positions)
+        The share of positive attribution at each position; rows sum to 1.
+    shares : sequence of float, optional
+        The share inside the window in each epoch; needs `window`.
+    window : tuple of int, optional
+        ``start <= position < end``.
+    zero : int
+        The position to call 0 on the axis.
+    """
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    beside = shares is not None
+    axes = figure.subplots(1, 2 if beside else 1, width_ratios=[3, 1] if beside else None, squeeze=False)[0]
+    epochs, positions = profiles.shape
+    extent = (-zero, positions - zero, epochs + 0.5, 0.5)
+    image = axes[0].imshow(100 * profiles, aspect="auto", cmap="Blues", extent=extent, interpolation="nearest")
+    figure.colorbar(image, ax=axes[0], label="share of positive\nattribution (%)")
+    axes[0].set_xlabel("position" + (" from the start codon" if zero else ""))
+    axes[0].set_ylabel("epoch")
+    axes[0].yaxis.set_major_locator(MaxNLocator(integer=True))
+    if window is not None:
+        for edge in window:
+            axes[0].axvline(edge - zero, color=WINDOW_COLOR, linewidth=1.5)
+    if shares is not None:
+        axes[1].plot(100 * np.asarray(shares), np.arange(1, epochs + 1), marker="o", markersize=3.5)
+        axes[1].set_ylim(epochs + 0.5, 0.5)
+        axes[1].set_xlim(0, 100)
+        axes[1].set_xlabel("in the window (%)")
+        axes[1].yaxis.set_major_locator(MaxNLocator(integer=True))
+        _plain(axes[1])
+    return figure
+
+
+def logos(
+    attributions: Tensor,
+    titles: Sequence[str],
+    seqlets: pd.DataFrame | None = None,
+    examples: Sequence[int] | None = None,
+    window: tuple[int, int] | None = None,
+    zero: int = 0,
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw the logos of a few sequences beneath each other, on one scale.
+
+    Parameters
+    ----------
+    attributions : torch.Tensor, shape (sequences, letters, positions)
+        Of the characters that are there.
+    titles : sequence of str
+        One for each.
+    seqlets : pandas.DataFrame, optional
+        Drawn beneath; `examples` gives the ``example_idx`` of each sequence.
+    examples : sequence of int, optional
+        One for each.
+    window : tuple of int, optional
+        Shaded.
+    zero : int
+        The position to call 0 on the axis.
+    limits : tuple of float, optional
+        Of the y axis; None to fit.
+    """
+    figure = Figure(figsize=(11, 1.75 * len(titles) + 0.3), layout="constrained")
+    low, high = limits or logo_limits(attributions)
+    for i, ax in enumerate(figure.subplots(len(titles), squeeze=False)[:, 0]):
+        plot_logo(
+            attributions[i],
+            ax,
+            annotations=seqlets,
+            example_idx=None if examples is None else examples[i],
+            ylim=(low, high),
+        )
+        if window is not None:
+            ax.axvspan(*window, color=WINDOW_COLOR, alpha=0.15, linewidth=0)
+        ax.set_title(titles[i], fontsize=9, loc="left")
+        ax.set_ylabel("attribution")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x - zero:+.0f}" if zero else f"{x:.0f}"))
+    ax.set_xlabel("position" + (" from the start codon" if zero else ""))
+    return figure
+
+
+def logo_limits(attributions: Tensor) -> tuple[float, float]:
+    """Return limits of the y axis in which all logos of (..., letters, positions) have room."""
+    track = attributions.sum(dim=-2)
+    low, high = min(float(track.min()), 0.0), max(float(track.max()), 0.0)
+    room = 0.06 * max(high - low, 1e-12)
+    return low - room, high + room
+
+
+def seqlet_places(seqlets: pd.DataFrame, length: int, window: tuple[int, int] | None, zero: int = 0) -> Figure:
+    """Draw how many seqlets cover each position.
+
+    Parameters
+    ----------
+    seqlets : pandas.DataFrame
+        Columns start and end.
+    length : int
+        Positions of a sequence.
+    window : tuple of int, optional
+        Shaded.
+    zero : int
+        The position to call 0 on the axis.
+    """
+    edges = np.zeros(length + 1)
+    np.add.at(edges, np.clip(seqlets["start"].to_numpy(), 0, length), 1)
+    np.add.at(edges, np.clip(seqlets["end"].to_numpy(), 0, length), -1)
+    figure = Figure(figsize=(11, 2.4), layout="constrained")
+    ax = figure.subplots()
+    ax.stairs(np.cumsum(edges)[:-1], np.arange(length + 1) - zero, fill=True, color=SEQLETS_COLOR)
+    if window is not None:
+        ax.axvspan(window[0] - zero, window[1] - zero, color=WINDOW_COLOR, alpha=0.25, linewidth=0, zorder=0)
+    ax.set_xlim(-zero, length - zero)
+    ax.set_ylim(bottom=0)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("position" + (" from the start codon" if zero else ""))
+    ax.set_ylabel("seqlets")
+    _plain(ax)
+    return figure
+
+
+def _plain(ax: Axes) -> None:
+    ax.spines[["top", "right"]].set_visible(False)
