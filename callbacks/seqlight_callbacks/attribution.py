@@ -29,7 +29,7 @@ class AttributionRecord:
     Attributes
     ----------
     epoch : int
-        Counted from 0.
+        How many epochs of training came before; 0 for the untrained model.
     attributions : torch.Tensor, float32, shape (sequences, letters, positions)
         Of the characters that are there, averaged over references.
     outputs : torch.Tensor, shape (sequences,)
@@ -51,7 +51,7 @@ class AttributionCallback(Callback):
     work is shared among all processes. Logged, behind ``name/``, and so open to ModelCheckpoint and
     EarlyStopping: ``delta`` and ``relative_delta`` (how far sums of attributions are from the output
     differences, measured by running the model), ``magnitude`` (mean absolute attribution of a position),
-    ``similarity`` (mean cosine to the epoch before; 0 in the first) and, with `window`, ``window_share``
+    ``similarity`` (mean cosine to the record before; 0 for the first) and, with `window`, ``window_share``
     (the share of positive attribution inside). The last record is kept in ``record``.
 
     Parameters
@@ -68,6 +68,8 @@ class AttributionCallback(Callback):
         The seed of the references.
     every_n_epochs : int
         How often.
+    untrained : bool
+        Attribute once more before the first step, as epoch 0. That record is kept and written, not logged.
     batch_size : int
         Pairs of sequence and reference at a time.
     window : tuple of int, optional
@@ -92,6 +94,7 @@ class AttributionCallback(Callback):
         n_shuffles: int = 20,
         random_state: int = 0,
         every_n_epochs: int = 1,
+        untrained: bool = False,
         batch_size: int = 256,
         window: tuple[int, int] | None = None,
         out: str | Path | None = None,
@@ -103,7 +106,7 @@ class AttributionCallback(Callback):
         self.references = References(references, self.sequences, n, random_state).of(0, len(sequences))
         self.target, self.batch_size = target, batch_size
         self.every_n_epochs = require_count(every_n_epochs, "every_n_epochs", least=1)
-        self.window, self.name = window, name
+        self.untrained, self.window, self.name = untrained, window, name
         self.out = None if out is None else Path(out)
         self.record: AttributionRecord | None = None
 
@@ -122,18 +125,31 @@ class AttributionCallback(Callback):
                 "were validated: list it first."
             )
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Attribute the untrained model, if that is asked for."""
+        if self.untrained and not idle(trainer) and trainer.current_epoch == 0:
+            self._keep(trainer, self._recorded(trainer, pl_module, 0))
+
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Attribute, log and keep the record."""
         if idle(trainer) or trainer.current_epoch % self.every_n_epochs:
             return
-        before, self.record = self.record, self._recorded(trainer, pl_module)
-        for key, value in self._numbers(self.record, before).items():
+        before, record = self.record, self._recorded(trainer, pl_module, trainer.current_epoch + 1)
+        for key, value in self._numbers(record, before).items():
             # Every process has the whole record, so there is nothing to synchronise.
             pl_module.log(f"{self.name}/{key}", value, batch_size=len(self.sequences))
-        if self.out is not None and trainer.is_global_zero:
-            save(self.record, self.out / f"epoch-{self.record.epoch:03d}.npz")
+        self._keep(trainer, record)
 
-    def _recorded(self, trainer: L.Trainer, pl_module: L.LightningModule) -> AttributionRecord:
+    def _keep(self, trainer: L.Trainer, record: AttributionRecord) -> None:
+        self.record = record
+        if self.out is not None and trainer.is_global_zero:
+            save(record, self.out / f"epoch-{record.epoch:03d}.npz")
+
+    def is_current(self, trainer: L.Trainer) -> bool:
+        """Return whether the record is of the epoch that is being validated."""
+        return self.record is not None and self.record.epoch == trainer.current_epoch + 1
+
+    def _recorded(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> AttributionRecord:
         def work(rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
             X, references = self.sequences[rows], self.references[rows]
             settings = {"batch_size": self.batch_size, "device": pl_module.device}
@@ -147,7 +163,7 @@ class AttributionCallback(Callback):
         attributions, outputs, baselines = (
             torch.cat(tensors)[order] for tensors in zip(*(result for _, result in parts), strict=True)
         )
-        return AttributionRecord(trainer.current_epoch, attributions, outputs, baselines)
+        return AttributionRecord(epoch, attributions, outputs, baselines)
 
     def _chosen(self, output: Tensor) -> Tensor:
         return output.flatten(1)[:, self.target] if output.ndim > 1 else output

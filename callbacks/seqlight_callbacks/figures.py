@@ -74,9 +74,7 @@ class LogoCallback(Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw and log, on the first process."""
-        record = self.attribution.record
-        stale = record is None or record.epoch != trainer.current_epoch
-        if idle(trainer) or stale or not trainer.is_global_zero:
+        if idle(trainer) or not self.attribution.is_current(trainer) or not trainer.is_global_zero:
             return
         log_figure(trainer, self.name, self.draw())
 

@@ -66,7 +66,7 @@ class SeqletCallback(Callback):
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Call, log and keep the table."""
         record = self.attribution.record
-        if idle(trainer) or record is None or record.epoch != trainer.current_epoch:
+        if idle(trainer) or record is None or not self.attribution.is_current(trainer):
             return
         track = record.attributions.sum(dim=1)
         self.seqlets = recursive_seqlets(track, threshold=self.threshold)

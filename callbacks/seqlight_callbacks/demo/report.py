@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from seqlight.metrics.attribution import window_share
 from seqlight.report import figures
 from seqlight.report.page import Code, Film, Numbers, Picture, Section, Table, Text, write_page
 from seqlight_callbacks.demo.training import LEARNING_RATE, Run
@@ -67,14 +68,18 @@ def _trained(run: Run) -> Section:
 def _movement(run: Run) -> Section:
     positive = np.stack([frame.sum(axis=1).clip(min=0).mean(axis=0) for frame in run.frames().values()])
     profiles = positive / np.maximum(positive.sum(axis=1, keepdims=True), 1e-30)
-    shares = run.metrics["attribution/window_share"].tolist() if run.task.window is not None else None
+    shares = None
+    if run.task.window is not None:
+        shares = [window_share(torch.from_numpy(frame), *run.task.window) for frame in run.frames().values()]
     heat = figures.attribution_by_epoch(profiles, shares, run.task.window, run.task.zero)
-    caption = "Where positive attribution lies, mean over the probe sequences; a row an epoch."
+    caption = (
+        "Where positive attribution lies, mean over the probe sequences; a row an epoch, the first before training."
+    )
     if run.task.window is not None:
         caption += f" Between the lines is the {run.task.motif}, and on the right what share of it all lies there."
     steady = figures.learning_curves(
         {
-            "cosine to the epoch before": {"": run.metrics["attribution/similarity"].iloc[1:].tolist()},
+            "cosine to what was before": {"": run.metrics["attribution/similarity"].tolist()},
             "seqlets": {"": run.metrics["seqlets/count"].tolist()},
             "precision of strong seqlets": {"": run.metrics["seqlets/precision"].tolist()},
         }
@@ -95,7 +100,9 @@ def _frames(run: Run) -> dict[str, figures.Figure]:
     limits = figures.logo_limits(torch.stack(list(frames.values())))
     titles = [f"probe {i}" for i in shown]
     return {
-        f"epoch {epoch + 1}": figures.logos(frame, titles, window=run.task.window, zero=run.task.zero, limits=limits)
+        f"after epoch {epoch}" if epoch else "before training": figures.logos(
+            frame, titles, window=run.task.window, zero=run.task.zero, limits=limits
+        )
         for epoch, frame in frames.items()
     }
 

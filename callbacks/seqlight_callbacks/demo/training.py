@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -120,11 +121,14 @@ def train(task: Task, out: Path, epochs: int, seed: int) -> Run:
     for earlier in ("attributions", "log"):
         shutil.rmtree(out / earlier, ignore_errors=True)
     L.seed_everything(seed, verbose=False)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     splits = {name: (getattr(task.data, name).X, getattr(task.data, name).y) for name in ("train", "valid", "test")}
     optimizer = partial(torch.optim.AdamW, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     module = TrainModule(task.model, metrics={"auroc": BinaryAUROC()}, optimizer=optimizer, scheduler=one_cycle)
     probes = task.data.valid.X[:PROBES]  # positives come first
-    attribution = AttributionCallback(probes, random_state=seed, window=task.window, out=out / "attributions")
+    attribution = AttributionCallback(
+        probes, random_state=seed, untrained=True, window=task.window, out=out / "attributions"
+    )
     seqlets = SeqletCallback(attribution, known=task.known(PROBES))
     trainer = L.Trainer(
         max_epochs=epochs,
@@ -140,7 +144,8 @@ def train(task: Task, out: Path, epochs: int, seed: int) -> Run:
     with warnings.catch_warnings():
         # The data lie in memory: workers would cost more than they bring.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*The number of training batches.*")
+        # Lightning's own use of PyTorch, not ours to mend.
+        warnings.filterwarnings("ignore", ".*LeafSpec.*")
         trainer.fit(module, data)
         (test,) = trainer.test(module, data, verbose=False)
     metrics = pd.read_csv(out / "log" / "metrics.csv").groupby("epoch").first().drop(columns="step")

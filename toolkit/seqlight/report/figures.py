@@ -46,10 +46,10 @@ def attribution_by_epoch(
 
     Parameters
     ----------
-    profiles : numpy.ndarray, shape (epochs, positions)
-        The share of positive attribution at each position; rows sum to 1.
+    profiles : numpy.ndarray, shape (1 + epochs, positions)
+        The share of positive attribution at each position; rows sum to 1. The first is before training.
     shares : sequence of float, optional
-        The share inside the window in each epoch; needs `window`.
+        The share inside the window, a number for each row; needs `window`.
     window : tuple of int, optional
         ``start <= position < end``.
     zero : int
@@ -59,7 +59,7 @@ def attribution_by_epoch(
     beside = shares is not None
     axes = figure.subplots(1, 2 if beside else 1, width_ratios=[3, 1] if beside else None, squeeze=False)[0]
     epochs, positions = profiles.shape
-    extent = (-zero, positions - zero, epochs + 0.5, 0.5)
+    extent = (-zero, positions - zero, epochs - 0.5, -0.5)
     image = axes[0].imshow(100 * profiles, aspect="auto", cmap="Blues", extent=extent, interpolation="nearest")
     figure.colorbar(image, ax=axes[0], label="share of positive\nattribution (%)")
     axes[0].set_xlabel("position" + (" from the start codon" if zero else ""))
@@ -69,8 +69,8 @@ def attribution_by_epoch(
         for edge in window:
             axes[0].axvline(edge - zero, color=WINDOW_COLOR, linewidth=1.5)
     if shares is not None:
-        axes[1].plot(100 * np.asarray(shares), np.arange(1, epochs + 1), marker="o", markersize=3.5)
-        axes[1].set_ylim(epochs + 0.5, 0.5)
+        axes[1].plot(100 * np.asarray(shares), np.arange(epochs), marker="o", markersize=3.5)
+        axes[1].set_ylim(epochs - 0.5, -0.5)
         axes[1].set_xlim(0, 100)
         axes[1].set_xlabel("in the window (%)")
         axes[1].yaxis.set_major_locator(MaxNLocator(integer=True))
