@@ -120,7 +120,7 @@ def logos(
             ax.axvspan(*window, color=WINDOW_COLOR, alpha=0.15, linewidth=0)
         ax.set_title(titles[i], fontsize=9, loc="left")
         ax.set_ylabel("attribution")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x - zero:+.0f}" if zero else f"{x:.0f}"))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x - zero:+.0f}" if zero and x != zero else f"{x - zero:.0f}"))
     ax.set_xlabel("position" + (" from the start codon" if zero else ""))
     return figure
 

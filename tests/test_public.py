@@ -1,0 +1,91 @@
+"""What a user gets from ``import seqlight``: every name, at once, and nothing that is not needed."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import seqlight
+
+HEAVY = ("lightning", "pytorch_lightning", "matplotlib", "captum", "numba", "pandas")
+
+
+def in_a_new_process(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_public_name_is_there():
+    for name in seqlight.__all__:
+        assert getattr(seqlight, name) is not None
+    assert set(seqlight.__all__) == set(dir(seqlight))
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse(Path(seqlight.__file__).read_text())
+    declared = {
+        (node.module, alias.asname)
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert declared == {(module, name) for module, names in seqlight._CONTENTS.items() for name in names}
+
+
+def test_the_docstring_is_the_table_of_contents():
+    for module, names in seqlight._CONTENTS.items():
+        if module != "seqlight.errors":
+            assert all(name in seqlight.__doc__ for name in names)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'substitue'"):
+        _ = seqlight.substitue
+
+
+def test_the_version_is_that_of_the_package():
+    from importlib.metadata import version
+
+    assert seqlight.__version__ == version("seqlight")
+
+
+def test_importing_loads_nothing_heavy():
+    loaded = in_a_new_process("import sys, json, seqlight; print(json.dumps(sorted(sys.modules)))")
+    assert not {name.split(".")[0] for name in loaded} & {*HEAVY, "torch"}
+
+
+def test_sequences_predictions_and_attributions_load_nothing_heavy():
+    code = (
+        "import sys, json, seqlight as sl; sl.substitute, sl.shuffle, sl.predict, sl.deep_lift_shap; "
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    assert not {name.split(".")[0] for name in in_a_new_process(code)} & set(HEAVY)
+
+
+def test_importing_takes_hardly_longer_than_torch():
+    code = """
+import json, time
+start = time.perf_counter()
+import torch
+torch_took = time.perf_counter() - start
+import seqlight as sl
+sl.substitute, sl.shuffle, sl.predict, sl.deep_lift_shap
+print(json.dumps((time.perf_counter() - start) / torch_took))
+"""
+    assert min(in_a_new_process(code) for _ in range(3)) <= 1.15
+
+
+def test_errors_form_one_tree():
+    from seqlight import errors
+
+    found = [one for one in vars(errors).values() if isinstance(one, type)]
+    assert all(issubclass(one, errors.SeqlightError | errors.SeqlightWarning) for one in found)
+    assert issubclass(errors.InputError, ValueError)
+    # The tree in the docstring names every class.
+    assert all(one.__name__ in errors.__doc__ for one in found)
