@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 from tqdm.auto import tqdm
 
 from seqlight.errors import InputError
@@ -75,14 +75,19 @@ def predict(
     target, kind = choose_device(device), as_dtype(dtype)
     args = require_args(args)
     loader, rows = _batches(X, require_count(batch_size, "batch_size", least=1))
-    _require_rows(args, rows)
+    if not isinstance(X, DataLoader):
+        _require_rows(args, rows)
     collected = Collector(rows)
     with borrowed(model, target, None if kind in HALF else kind), torch.no_grad(), autocast(target, kind):
         for batch in _shown(loader, rows, verbose):
             first = collected.done
-            inputs = onto([batch, *(arg[first : first + len(batch)] for arg in args)], model, target)
-            output = model(*inputs)
+            rest = [arg[first : first + len(batch)] for arg in args]
+            if any(len(one) != len(batch) for one in rest):
+                _require_rows(args, first + len(batch))
+            # No name holds a batch's inputs or output while the next one is made: its memory is used again.
+            output = model(*onto([batch, *rest], model, target))
             collected.add(output if func is None else func(output), len(batch))
+            del output
     _require_rows(args, collected.done)
     return collected.result()
 
@@ -124,21 +129,34 @@ def _require_rows(args: Sequence[Tensor], rows: int | None) -> None:
 
 
 def _batches(X: object, batch_size: int) -> tuple[Iterable[Tensor], int | None]:
-    """Return the batches of `X`, and how many rows there will be where that is known before."""
+    """Return the batches of `X`, and how many rows are to be expected where that is known before."""
     if isinstance(X, DataLoader):
-        return _first_entries(X), None
+        return _first_entries(X), _rows_of(X)
     if isinstance(X, Dataset):
-        rows = len(X) if isinstance(X, Sized) else None
-        return _first_entries(DataLoader(X, batch_size=batch_size)), rows
+        loader: DataLoader[Any] = DataLoader(X, batch_size=batch_size)
+        return _first_entries(loader), _rows_of(loader)
     X = require_tensor(X)
     if X.ndim == 0 or not len(X):
         raise InputError(f"X is empty, of shape {tuple(X.shape)}: expected at least one row.")
-    return X.split(batch_size), len(X)
+    return torch.split(X, batch_size), len(X)
+
+
+def _rows_of(loader: DataLoader[Any]) -> int | None:
+    # A loader with a batch sampler of the user's own has no batch size, and what that draws nobody knows.
+    if loader.batch_size is None or isinstance(loader.dataset, IterableDataset):
+        return None
+    if not isinstance(loader.sampler, Sized):
+        return None
+    rows = len(loader.sampler)
+    return rows - rows % loader.batch_size if loader.drop_last else rows
 
 
 def _first_entries(loader: DataLoader[Any]) -> Iterator[Tensor]:
     for batch in loader:
-        yield require_tensor(batch[0] if isinstance(batch, tuple | list) else batch, "a batch of X")
+        X = require_tensor(batch[0] if isinstance(batch, tuple | list) and batch else batch, "a batch of X")
+        if not X.ndim:
+            raise InputError("a batch of X is a single number: expected rows; let the DataLoader make batches.")
+        yield X
 
 
 def _shown(batches: Iterable[Tensor], rows: int | None, verbose: bool) -> Iterator[Tensor]:

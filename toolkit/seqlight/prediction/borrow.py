@@ -17,8 +17,9 @@ from seqlight.errors import InputError
 def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype | None = None) -> Iterator[nn.Module]:
     """Lend `model` in evaluation mode, frozen, on `device`; restore everything, also after an error.
 
-    Restored are the training mode of each submodule, ``requires_grad``, the values, device and
-    identity of parameters and buffers, and the state of the global random generators.
+    Restored are the training mode of each submodule, ``requires_grad``, the device, dtype and identity
+    of parameters and buffers, the values of buffers, and the state of the global random generators. Not
+    undone is what a model writes into its own parameters, or hangs on itself as plain attributes.
 
     Parameters
     ----------
@@ -54,9 +55,14 @@ def choose_device(device: str | torch.device | None) -> torch.device:
     """Return `device`, or for None the best there is: CUDA, then MPS, then the CPU."""
     if device is not None:
         try:
-            return torch.device(device)
-        except RuntimeError as error:
-            raise InputError(f"device is {device!r}: expected a name such as 'cpu' or 'cuda:0' ({error}).") from None
+            found = torch.empty(0, device=device).device
+        # PyTorch built without CUDA asserts that it has it.
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"device is {device!r}: expected one of this machine, such as 'cpu' ({reason}).") from None
+        if found.type == "meta":
+            raise InputError("device is 'meta', which holds no data: expected one that computes, such as 'cpu'.")
+        return found
     if torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -94,13 +100,19 @@ def _lend_buffers(
     # A buffer that two modules share stays shared.
     copies: dict[int, Tensor] = {}
     for module in model.modules():
+        returns.callback(_restore_buffers, module, dict(module._buffers))
         for name, buffer in module._buffers.items():
             if buffer is None:
                 continue
             if id(buffer) not in copies:
                 copies[id(buffer)] = _moved(buffer.detach().clone(), device, dtype)
-            returns.callback(module._buffers.__setitem__, name, buffer)
             module._buffers[name] = copies[id(buffer)]
+
+
+def _restore_buffers(module: nn.Module, buffers: dict[str, Tensor | None]) -> None:
+    # Whole, for a forward may register buffers too.
+    module._buffers.clear()
+    module._buffers.update(buffers)
 
 
 @contextlib.contextmanager

@@ -17,42 +17,46 @@ class Collector:
     Parameters
     ----------
     rows : int, optional
-        How many there will be. The result is then allocated once, with the first batch;
-        otherwise the batches are kept and joined at the end.
+        How many there will be. The result is then allocated once, with the first batch. Without
+        that, and for rows beyond it, the batches are kept and joined at the end.
     """
 
     def __init__(self, rows: int | None) -> None:
-        self.rows = rows
+        self.rows = rows or 0
         self.done = 0
+        self._shape: Any = None
         self._whole: Any = None
+        self._filled = 0
         self._parts: list[Any] = []
 
     def add(self, output: Any, rows: int) -> None:
         """Take the output of the next `rows` rows; InputError if it has not one row for each."""
-        if self.rows is None:
-            self._parts.append(_zipped(lambda y: _on_cpu(_with_rows(y, rows, None)), output))
-        elif self._whole is None:
-            self._whole = _zipped(lambda y: self._begun(_with_rows(y, rows, None)), output)
+        if self.done:
+            output = _zipped(lambda like, y: _with_rows(y, rows, like.shape[1:]), self._shape, output)
         else:
-            _zipped(lambda whole, y: self._continued(whole, _with_rows(y, rows, whole.shape[1:])), self._whole, output)
+            output = _zipped(lambda y: _with_rows(y, rows, None), output)
+            # Takes no memory, and tells later batches what they must look like.
+            self._shape = _zipped(lambda y: y.detach()[:0].to("meta"), output)
+        if not self._parts and self.done + rows <= self.rows:
+            self._fill(output, rows)
+        else:
+            self._parts.append(_zipped(_on_cpu, output))
         self.done += rows
 
     def result(self) -> Any:
         """Return the outputs of all rows."""
         if not self.done:
             raise InputError("X is empty: expected at least one row.")
-        if self.rows is None:
-            return _zipped(lambda *parts: torch.cat(parts), *self._parts)
-        return self._whole
+        if self._filled == self.rows == self.done:
+            return self._whole
+        filled = [_zipped(lambda whole: whole[: self._filled], self._whole)] if self._filled else []
+        return _zipped(lambda *parts: torch.cat(parts), *filled, *self._parts)
 
-    def _begun(self, y: Tensor) -> Tensor:
-        whole = torch.empty((self.rows or 0, *y.shape[1:]), dtype=y.dtype)
-        whole[: len(y)] = y
-        return whole
-
-    def _continued(self, whole: Tensor, y: Tensor) -> Tensor:
-        whole[self.done : self.done + len(y)] = y
-        return whole
+    def _fill(self, output: Any, rows: int) -> None:
+        if not self._filled:
+            self._whole = _zipped(lambda y: torch.empty((self.rows, *y.shape[1:]), dtype=y.dtype), output)
+        _zipped(lambda whole, y: whole[self._filled : self._filled + rows].copy_(y), self._whole, output)
+        self._filled += rows
 
 
 def _on_cpu(y: Tensor) -> Tensor:
@@ -75,6 +79,12 @@ def _with_rows(y: Tensor, rows: int, rest: torch.Size | None) -> Tensor:
 def _zipped(function: Callable[..., Any], *trees: Any) -> Any:
     """Apply `function` to the tensors that stand at the same place in structures of tuples, lists and dicts."""
     first = trees[0]
+    if any(_kind(tree) != _kind(first) for tree in trees):
+        kinds = sorted({type(tree).__name__ for tree in trees})
+        raise InputError(
+            f"the model's output is built differently in different batches ({', '.join(kinds)}): "
+            "expected one structure; use `func` to make it so."
+        )
     if isinstance(first, Tensor):
         return function(*trees)
     if first is None:
@@ -89,3 +99,12 @@ def _zipped(function: Callable[..., Any], *trees: Any) -> Any:
         f"the model's output holds a {type(first).__name__}: expected tensors in tuples, lists or dicts; "
         "use `func` to choose them."
     )
+
+
+def _kind(tree: Any) -> Any:
+    """Return what two structures must share to be walked through together."""
+    if isinstance(tree, Tensor):
+        return Tensor
+    if isinstance(tree, Mapping):
+        return dict, frozenset(tree)
+    return (type(tree), len(tree)) if isinstance(tree, tuple | list) else type(tree)

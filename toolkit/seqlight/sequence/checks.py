@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError
+from seqlight.sequence import loops
+
+MOST_LETTERS = 254
 
 
 def require_tensor(X: object, name: str = "X") -> Tensor:
@@ -17,8 +20,12 @@ def require_tensor(X: object, name: str = "X") -> Tensor:
     if isinstance(X, Tensor):
         return X
     kind = f"{type(X).__module__}.{type(X).__qualname__}".removeprefix("builtins.")
-    remedy = f"torch.from_numpy({name})" if isinstance(X, np.ndarray) else "one_hot_encode(...) for a string"
-    raise InputError(f"{name} is a {kind}: expected a torch.Tensor of one-hot sequences; use {remedy}.")
+    remedy = "convert it first"
+    if isinstance(X, np.ndarray):
+        remedy = f"use torch.from_numpy({name})"
+    elif isinstance(X, str):
+        remedy = f"use one_hot_encode({name})"
+    raise InputError(f"{name} is a {kind}: expected a torch.Tensor; {remedy}.")
 
 
 def require_one_hot(X: object, name: str = "X", *, allow_unknown: bool = True) -> Tensor:
@@ -36,9 +43,15 @@ def require_one_hot(X: object, name: str = "X", *, allow_unknown: bool = True) -
     Raises
     ------
     InputError
-        If it is no tensor, of another rank, empty, or not one-hot.
+        If it is no tensor, of another rank, empty, of too many letters, or not one-hot.
     """
     X = require_rank_3(X, name)
+    if X.is_meta or X.layout != torch.strided:
+        met = "on the meta device" if X.is_meta else f"of layout {X.layout}"
+        raise InputError(f"{name} is {met}: expected a dense tensor that holds its data; make one first.")
+    codes = loops.read_codes(X)
+    if codes is not None and (allow_unknown or not (codes == X.shape[1]).any()):
+        return X
     ones = (X != 0).sum(dim=1)
     # A column with one entry that is not 0, and whose sum is 1, holds a 1; NaN fails the second test.
     good = ((ones == 1) & (X.sum(dim=1) == 1)) | ((ones == 0) & allow_unknown)
@@ -48,7 +61,7 @@ def require_one_hot(X: object, name: str = "X", *, allow_unknown: bool = True) -
 
 
 def require_rank_3(X: object, name: str = "X") -> Tensor:
-    """Return `X` if it is a tensor of shape (sequences, letters, positions), none of them 0."""
+    """Return `X` if it is a tensor of shape (sequences, letters, positions), none of them 0, and few letters."""
     X = require_tensor(X, name)
     if X.ndim != 3:
         remedy = f"use {name}.unsqueeze(0) for one sequence" if X.ndim == 2 else "reshape it"
@@ -57,6 +70,11 @@ def require_rank_3(X: object, name: str = "X") -> Tensor:
         )
     if 0 in X.shape:
         raise InputError(f"{name} is empty, of shape {tuple(X.shape)}: expected at least one sequence and position.")
+    if X.shape[1] > MOST_LETTERS:
+        raise InputError(
+            f"{name} has {X.shape[1]} letters, shape {tuple(X.shape)}: expected at most {MOST_LETTERS}; "
+            f"if it is (sequences, positions, letters), pass {name}.transpose(1, 2)."
+        )
     return X
 
 
@@ -73,6 +91,9 @@ def to_codes(X: Tensor) -> NDArray[np.uint8]:
     numpy.ndarray, uint8, shape (sequences, positions)
         0 .. letters - 1, and ``letters`` for an unknown character.
     """
+    read = loops.read_codes(X)
+    if read is not None:
+        return read
     letters = X.shape[1]
     codes = torch.full((X.shape[0], X.shape[2]), letters, dtype=torch.uint8)
     for letter in range(letters):

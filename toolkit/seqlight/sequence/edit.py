@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError
@@ -102,8 +104,9 @@ def multisubstitute(
     'ATTGACTCATCTGACTCAGC'
     """
     X = checks.require_one_hot(X)
-    if isinstance(motifs, str | Tensor) or not len(motifs):
-        raise InputError(f"motifs is {motifs!r}: expected a list of at least one motif; for one motif use substitute.")
+    if isinstance(motifs, str) or not isinstance(motifs, Sequence) or not motifs:
+        met = "an empty list" if isinstance(motifs, list | tuple) else f"a {type(motifs).__name__}"
+        raise InputError(f"motifs is {met}: expected a list of at least one motif; for one motif use substitute.")
     columns = [_read_motif(motif, X, alphabet, ignore) for motif in motifs]
     gaps = _read_spacing(spacing, len(columns) - 1)
     width = sum(one.shape[2] for one in columns) + sum(gaps)
@@ -196,9 +199,9 @@ def _read_motif(motif: Motif, X: Tensor, alphabet: Sequence[str], ignore: Sequen
         columns = one_hot_encode(motif, alphabet, X.dtype, ignore).unsqueeze(0).to(X.device)
     else:
         motif = checks.require_tensor(motif, "motif")
+        if motif.device != X.device:
+            raise InputError(f"motif is on {motif.device} and X on {X.device}: move one with .to(device).")
         columns = checks.require_one_hot(motif.unsqueeze(0) if motif.ndim == 2 else motif, "motif")
-        if columns.device != X.device:
-            raise InputError(f"motif is on {columns.device} and X on {X.device}: move one with .to(device).")
     if columns.shape[1] != X.shape[1]:
         raise InputError(f"the motif has {columns.shape[1]} letters and X {X.shape[1]}: expected as many.")
     if len(columns) not in (1, len(X)):
@@ -206,8 +209,8 @@ def _read_motif(motif: Motif, X: Tensor, alphabet: Sequence[str], ignore: Sequen
     return columns.to(X.dtype)
 
 
-def _read_spacing(spacing: int | Sequence[int], n_gaps: int) -> list[int]:
-    if isinstance(spacing, Tensor):
+def _read_spacing(spacing: int | Sequence[int] | Tensor | NDArray[np.int64], n_gaps: int) -> list[int]:
+    if isinstance(spacing, Tensor | np.ndarray):
         spacing = spacing.tolist()
     if isinstance(spacing, Sequence) and not isinstance(spacing, str):
         if len(spacing) != n_gaps:

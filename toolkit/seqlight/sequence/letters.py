@@ -30,7 +30,7 @@ def to_bytes(sequence: str) -> bytes:
 def known_bytes(alphabet: tuple[str, ...], ignore: tuple[str, ...]) -> bytes:
     """Return the characters of an alphabet and of those to ignore, one byte each; InputError if they cannot be used."""
     for letter in (*alphabet, *ignore):
-        if len(letter) != 1 or ord(letter) > 255:
+        if not isinstance(letter, str) or len(letter) != 1 or ord(letter) > 255:
             raise InputError(f"{letter!r} is in the alphabet: expected single characters of Latin-1.")
     if not 0 < len(alphabet) < 255:
         raise InputError(f"the alphabet has {len(alphabet)} characters: expected 1 to 254.")

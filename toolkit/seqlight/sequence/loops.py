@@ -6,7 +6,10 @@ Both give the same bits. Outputs are contiguous tensors on the CPU, of any dtype
 from __future__ import annotations
 
 import ctypes
+import sys
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +19,30 @@ from torch import Tensor
 from seqlight.native.library import library, over_rows, pointer
 
 Codes = NDArray[np.uint8]
+
+_LONG, _AT = ctypes.c_int64, ctypes.c_void_p
+_READ_ROWS: tuple[Any, ...] = (_AT, *[_LONG] * 5, ctypes.c_uint64, _AT)
+# Below this many entries one thread is done before another has begun.
+_WORTH_THREADS = 2**19
+
+
+def read_codes(X: Tensor) -> Codes | None:
+    """Return the letter of each column of `X` (rows, letters, positions); ``letters`` for a column of zeros.
+
+    None means that nothing is known: some column is not plainly one-hot, `X` is not on the CPU, or
+    there are no compiled loops. Plainly, because a zero with a sign is not counted as one.
+    """
+    native = library()
+    if native is None or not _bits_known(X) or X.device.type != "cpu":
+        return None
+    native.read_rows.argtypes = _READ_ROWS
+    X = X.detach().contiguous()
+    rows, letters, length = X.shape
+    codes = np.empty((rows, length), np.uint8)
+    tail = (length, letters, X.element_size(), _bits_of_one(X.dtype), pointer(codes))
+    bad: list[int] = []
+    _over_blocks(lambda a, b: bad.append(native.read_rows(address(X), a, b, *tail)), rows, X.numel())
+    return None if any(bad) else codes
 
 
 def write_one_hot(codes: Codes, out: Tensor, start: int) -> None:
@@ -28,11 +55,11 @@ def write_one_hot(codes: Codes, out: Tensor, start: int) -> None:
         out[:, :, start : start + span] = (torch.from_numpy(codes)[:, None] == letter).to(out.dtype)
         return
     tail = (span, letters, *layout(out), length, start)
-    over_rows(lambda a, b: native.one_hot_rows(pointer(codes), a, b, *tail), rows)
+    _over_blocks(lambda a, b: native.one_hot_rows(pointer(codes), a, b, *tail), rows, out.numel())
 
 
 def encode(text: bytes, known: bytes, out: Tensor) -> int:
-    """Write `text`, all rows behind each other, into `out` (rows, letters, positions).
+    """Write `text`, all rows behind each other, into `out` (rows, letters, positions) or (letters, positions).
 
     Parameters
     ----------
@@ -46,21 +73,20 @@ def encode(text: bytes, known: bytes, out: Tensor) -> int:
     int
         -1, or the place in `text` of a character that is not known.
     """
-    rows, letters, length = out.shape
+    letters, length = out.shape[-2:]
+    rows = len(text) // length
     native = library()
-    bad = -1
-    if native is not None and out.element_size() <= 8:
-        tail = (length, known, len(known), letters, *layout(out))
+    size = out.element_size()
+    if native is not None and size <= 8:
+        tail = (length, known, len(known), letters, size, _bits_of_one(out.dtype), out.data_ptr())
         if rows == 1:
-            bad = native.encode_rows(text, 0, 1, *tail)
-        else:
-            found: list[int] = []
-            over_rows(lambda a, b: found.append(native.encode_rows(text, a, b, *tail)), rows)
-            bad = min((place for place in found if place >= 0), default=-1)
-        return bad
-    line = np.frombuffer(text, np.uint8).reshape(rows, length)
+            return int(native.encode_rows(text, 0, 1, *tail))
+        found: list[int] = []
+        _over_blocks(lambda a, b: found.append(native.encode_rows(text, a, b, *tail)), rows, out.numel())
+        return min((place for place in found if place >= 0), default=-1)
+    line = np.frombuffer(text, np.uint8).reshape(*out.shape[:-2], length)
     for letter in range(letters):
-        out[:, letter] = torch.from_numpy(line == known[letter])
+        out[..., letter, :] = torch.from_numpy(line == known[letter])
     strange = ~np.isin(line, np.frombuffer(known, np.uint8)).ravel()
     return int(strange.argmax()) if strange.any() else -1
 
@@ -88,7 +114,7 @@ def write_dinucleotide_shuffles(codes: Codes, seeds: NDArray[np.uint32], out: Te
         if native.dinucleotide_rows(pointer(codes), pointer(seeds), a, b, *tail):
             raise MemoryError(f"no memory to shuffle a region of {span} positions")
 
-    over_rows(work, rows)
+    _over_blocks(work, rows, out.numel())
     return still
 
 
@@ -102,7 +128,7 @@ def write_reordered(X: Tensor, orders: NDArray[np.uint32], out: Tensor, start: i
         out[..., start : start + span] = X[:, :, index].movedim(1, 2)
         return
     tail = (span, n, letters, X.element_size(), address(out), length, start)
-    over_rows(lambda a, b: native.reorder_rows(address(X), pointer(orders), a, b, *tail), rows)
+    _over_blocks(lambda a, b: native.reorder_rows(address(X), pointer(orders), a, b, *tail), rows, out.numel())
 
 
 def sample_codes(stream: np.random.RandomState, cumulative: NDArray[np.float64], n: int, span: int) -> Codes:
@@ -132,7 +158,7 @@ def sample_codes(stream: np.random.RandomState, cumulative: NDArray[np.float64],
     # A double is a 53-bit integer over 2**53, so comparing integers compares the doubles.
     steps = np.ceil(cumulative * 2.0**53).astype(np.uint64)
     kind, key, position, *gauss = stream.get_state(legacy=True)
-    key, at = np.ascontiguousarray(key, np.uint32), ctypes.c_int32(position)
+    key, at = np.ascontiguousarray(key, np.uint32), ctypes.c_int32(int(position))
     native.random_rows(pointer(key), ctypes.addressof(at), pointer(steps), rows, n, span, letters, pointer(codes))
     stream.set_state((kind, key, at.value, *gauss))
     return codes
@@ -156,6 +182,13 @@ def _dinucleotide_walks(codes: Codes, seed: int, n: int) -> Codes:
     return walks
 
 
+def _over_blocks(work: Callable[[int, int], None], rows: int, entries: int) -> None:
+    if entries < _WORTH_THREADS:
+        work(0, rows)
+    else:
+        over_rows(work, rows)
+
+
 def layout(out: Tensor) -> tuple[int, int, int]:
     """Return what the loops need to write 0 and 1 into `out`: bytes an entry, the bits of 1, the address."""
     return out.element_size(), _bits_of_one(out.dtype), address(out)
@@ -170,7 +203,7 @@ def address(tensor: Tensor) -> int:
 
 @cache
 def _bits_of_one(dtype: torch.dtype) -> int:
-    return int.from_bytes(torch.ones((1,), dtype=dtype).view(torch.uint8).numpy().tobytes(), "little")
+    return int.from_bytes(torch.ones((1,), dtype=dtype).view(torch.uint8).numpy().tobytes(), sys.byteorder)
 
 
 def _bits_known(out: Tensor) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, overload
 
@@ -54,14 +54,15 @@ def one_hot_encode(
     [[0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 0]]
     """
     known = letters.known_bytes(tuple(alphabet), tuple(ignore))
-    sequences = [sequence] if isinstance(sequence, str) else sequence
+    sequences = [sequence] if isinstance(sequence, str) else _listed(sequence)
     text = b"".join([letters.to_bytes(one) for one in sequences])
     length = _one_length(sequences)
-    out = torch.empty((len(sequences), len(alphabet), length), dtype=_dtype(dtype))
+    many = () if isinstance(sequence, str) else (len(sequences),)
+    out = torch.empty(*many, len(alphabet), length, dtype=_dtype(dtype))
     bad = loops.encode(text, known, out)
     if bad >= 0:
         raise letters.unknown(sequences[bad // length], bad % length, alphabet, ignore)
-    return out[0] if isinstance(sequence, str) else out
+    return out
 
 
 def characters(
@@ -102,11 +103,17 @@ def characters(
             f"pwm has {batch.shape[1]} letters and the alphabet {len(alphabet)}: expected as many; pass `alphabet`."
         )
     if force:
-        codes = batch.detach().argmax(dim=1).to("cpu", torch.uint8).numpy()
+        values = batch.to(torch.uint8) if batch.dtype == torch.bool else batch.detach()
+        codes = values.argmax(dim=1).to("cpu", torch.uint8).numpy()
         if allow_N:
             codes[(batch == 0).all(dim=1).cpu().numpy()] = len(alphabet)
     else:
         codes = checks.to_codes(checks.require_one_hot(batch, "pwm", allow_unknown=allow_N))
+    if allow_N and "N" in alphabet and (codes == len(alphabet)).any():
+        raise InputError(
+            "an unknown character would be spelled N, which is also a letter of the alphabet: "
+            "find the columns of zeros first, and leave `allow_N` out."
+        )
     spelled = [letters.to_string(row, alphabet) for row in codes]
     return spelled[0] if X.ndim == 2 else spelled
 
@@ -206,6 +213,8 @@ def random_one_hot(
     if not isinstance(shape, tuple | list | torch.Size) or len(shape) != 3:
         raise InputError(f"shape is {shape!r}: expected (sequences, letters, positions).")
     rows, n_letters, span = (checks.require_count(size, "a number in shape", least=1) for size in shape)
+    if n_letters > checks.MOST_LETTERS:
+        raise InputError(f"shape is {tuple(shape)}, of {n_letters} letters: expected at most {checks.MOST_LETTERS}.")
     stream = stream_of(random_state)
     if probs is None:
         codes = stream.randint(0, n_letters, size=(rows, span)).astype(np.uint8)
@@ -216,12 +225,18 @@ def random_one_hot(
 
 def cumulative(probs: Any, rows: int, n_letters: int) -> NDArray[np.float64]:
     """Return the cumulative probabilities of each row, shape (rows, letters); raise InputError if they are none."""
-    p = np.array(probs.tolist() if isinstance(probs, Tensor) else probs, dtype=np.float64)
+    try:
+        p = np.array(probs.tolist() if isinstance(probs, Tensor) else probs, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"probs is no array of numbers ({error}): expected one number for each letter.") from None
     if p.ndim not in (1, 2) or p.shape[-1] != n_letters or (p.ndim == 2 and len(p) not in (1, rows)):
-        raise InputError(f"probs has shape {p.shape}: expected ({n_letters},), (1, {n_letters}) or ({rows}, {n_letters}).")
-    total = p.sum(axis=-1)
-    if not (p >= 0).all() or not np.allclose(total, 1, rtol=0, atol=1e-6):
-        raise InputError(f"probs is {p.tolist()}: expected numbers of 0 or more that sum to one; divide by their sum.")
+        raise InputError(
+            f"probs has shape {p.shape}: expected ({n_letters},), (1, {n_letters}) or ({rows}, {n_letters})."
+        )
+    good = (p >= 0).all(axis=-1) & np.isclose(p.sum(axis=-1), 1, rtol=0, atol=1e-6)
+    if not good.all():
+        bad = p.reshape(-1, n_letters)[int(np.argmin(good))].tolist()
+        raise InputError(f"probs holds {bad}: expected numbers of 0 or more that sum to one; divide by their sum.")
     steps = np.cumsum(p, axis=-1)
     return np.ascontiguousarray(np.broadcast_to(steps / steps[..., -1:], (rows, n_letters)))
 
@@ -232,10 +247,19 @@ def _from_codes(codes: NDArray[np.uint8], n_letters: int, dtype: torch.dtype | s
     return out
 
 
-def _one_length(sequences: Sequence[str]) -> int:
-    lengths = {len(one) for one in sequences}
-    if not lengths:
+def _listed(sequences: object) -> list[str]:
+    if isinstance(sequences, bytes) or not isinstance(sequences, Iterable):
+        raise InputError(f"sequence is a {type(sequences).__name__}: expected a str or a list of them.")
+    listed = list(sequences)
+    if not listed:
         raise InputError("there is no sequence to encode: expected at least one string.")
+    return listed
+
+
+def _one_length(sequences: Sequence[str]) -> int:
+    if len(sequences) == 1:
+        return len(sequences[0])
+    lengths = {len(one) for one in sequences}
     if len(lengths) > 1:
         raise InputError(
             f"the sequences have {min(lengths)} to {max(lengths)} characters: expected one length; "

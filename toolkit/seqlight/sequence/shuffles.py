@@ -66,7 +66,7 @@ def randomize(
     n = checks.require_count(n, "n", least=1)
     steps = cumulative(np.full(letters, 1 / letters) if probs is None else probs, rows, letters)
     codes = loops.sample_codes(streams.random_state(random_state), steps, n, end - start)
-    unknown = checks.to_codes(X[:, :, start:end]) == letters
+    unknown = checks.to_codes(X)[:, start:end] == letters
     if unknown.any():
         codes[np.broadcast_to(unknown[:, None], codes.shape)] = letters
     out = _copies(X, n, start, end)
@@ -120,7 +120,7 @@ def shuffle(
     stream = streams.random_state(random_state)
     orders = np.stack([stream.permutation(end - start) for _ in range(n)]).astype(np.uint32)
     out = _copies(X, n, start, end)
-    loops.write_reordered(X.cpu().contiguous(), orders, out, start)
+    loops.write_reordered(X.detach().cpu().contiguous(), orders, out, start)
     return out.to(X.device)
 
 
@@ -137,8 +137,8 @@ def dinucleotide_shuffle(
 
     The characters that follow each character are shuffled, all but the last of them, and a walk
     through them spells the new sequence: a uniform draw from the arrangements that keep the last
-    exit of every character [1]_. The first and the last character stay. The lists stay shuffled
-    from one of the `n` to the next, so shuffle i is the same for any larger `n`.
+    exit of every character [1]_. The first character, the last and the last but one stay. The lists
+    stay shuffled from one of the `n` to the next, so shuffle i is the same for any larger `n`.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def dinucleotide_shuffle(
         Sequence i is shuffled with the seed ``random_state + i``, or with ``random_state[i]``. None for
         a fresh one.
     verbose : bool
-        Warn where a position other than the first and last is the same in all shuffles of a sequence.
+        Warn of the sequence with most positions that are the same in all its shuffles.
     allow_N : bool
         Accept unknown characters (columns of zeros) and shuffle them as one more letter.
 
@@ -182,10 +182,10 @@ def dinucleotide_shuffle(
     X = checks.require_rank_3(X)
     rows, letters, length = X.shape
     start, end = checks.require_region(start, _end(end, length, length), length)
-    checks.require_one_hot(X)
-    region = checks.require_one_hot(X[:, :, start:end], f"X[:, :, {start}:{end}]", allow_unknown=allow_N)
+    codes = np.ascontiguousarray(checks.to_codes(checks.require_one_hot(X))[:, start:end])
+    if not allow_N and (codes == letters).any():
+        checks.require_one_hot(X[:, :, start:end], f"X[:, :, {start}:{end}]", allow_unknown=False)
     n = checks.require_count(n, "n", least=1)
-    codes = np.ascontiguousarray(checks.to_codes(region))
     out = _copies(X, n, start, end)
     still = loops.write_dinucleotide_shuffles(codes, _seeds(random_state, rows), out, start)
     _judge(still, end - start, n, verbose)
@@ -195,15 +195,20 @@ def dinucleotide_shuffle(
 def _end(end: int | None, from_behind: int, length: int) -> int:
     if end is None:
         return length
-    return from_behind + end if isinstance(end, int | np.integer) and end < 0 else end
+    if not isinstance(end, int | np.integer) or end >= 0:
+        return end
+    if end < -from_behind:
+        raise InputError(f"end is {end}, before the start of sequences of {length} positions: name a later one.")
+    return from_behind + int(end)
 
 
 def _copies(X: Tensor, n: int, start: int, end: int) -> Tensor:
     """Return room for `n` copies of each sequence on the CPU, filled outside the region."""
     rows, letters, length = X.shape
     out = torch.empty((rows, n, letters, length), dtype=X.dtype)
-    out[..., :start] = X[:, None, :, :start]
-    out[..., end:] = X[:, None, :, end:]
+    # No draw has a derivative, so no part of the result pretends to.
+    out[..., :start] = X.detach()[:, None, :, :start]
+    out[..., end:] = X.detach()[:, None, :, end:]
     return out
 
 
@@ -219,12 +224,12 @@ def _seeds(random_state: int | Sequence[int] | None, rows: int) -> NDArray[np.ui
 
 
 def _judge(still: NDArray[np.int64], span: int, n: int, verbose: bool) -> None:
-    ends = min(span, 2)
-    if verbose and (still > ends).any():
-        first = int(np.argmax(still > ends))
+    if verbose and (still > min(span, 2)).any():
+        most = int(np.argmax(still))
         warnings.warn(
             "At least one position in dinucleotide shuffle is identical across all positions: "
-            f"{int((still > ends).sum())} of {len(still)} sequences, the first of them sequence {first}.",
+            f"{still[most]} of {span} in sequence {most} stay the same, and three (the first, the last "
+            "and the last but one) cannot move.",
             ShuffleWarning,
             stacklevel=3,
         )

@@ -1,0 +1,137 @@
+"""What counts as one-hot, against a literal reading of each column."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqlight.errors import InputError
+from seqlight.sequence import checks, loops
+
+DTYPES = [torch.int8, torch.uint8, torch.bool, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64]
+
+
+def literally(X, allow_unknown):
+    for row in X.to(torch.float64).transpose(1, 2).reshape(-1, X.shape[1]).tolist():
+        ones, others = row.count(1.0), sum(value not in (0.0, 1.0) for value in row)
+        if others or ones > 1 or (ones == 0 and not allow_unknown):
+            return False
+    return True
+
+
+@st.composite
+def columns(draw):
+    rows, letters, length = draw(st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 6)))
+    dtype = draw(st.sampled_from(DTYPES))
+    codes = torch.tensor(draw(st.lists(st.integers(0, letters), min_size=rows * length, max_size=rows * length)))
+    X = torch.nn.functional.one_hot(codes.reshape(rows, length), letters + 1)[..., :letters].transpose(1, 2)
+    X = X.to(dtype) if draw(st.booleans()) else X.contiguous().to(dtype)
+    floats = [0.0, -0.0, 0.5, 1.0, 2.0, -1.0, float("nan"), float("inf")]
+    for _ in range(draw(st.integers(0, 2))):
+        place = tuple(draw(st.integers(0, size - 1)) for size in X.shape)
+        X[place] = draw(st.sampled_from(floats if dtype.is_floating_point else [0, 1]))
+    return X
+
+
+@settings(max_examples=300, deadline=None)
+@given(columns(), st.booleans(), st.booleans())
+def test_one_hot_is_what_it_is_by_definition(X, allow_unknown, native):
+    before = X.clone()
+    with pytest.MonkeyPatch.context() as patch:
+        if not native:
+            patch.setattr(loops, "library", lambda: None)
+        if literally(X, allow_unknown):
+            assert checks.require_one_hot(X, allow_unknown=allow_unknown) is X
+            columns = X.to(torch.float64).transpose(1, 2).tolist()
+            expected = [[column.index(1) if 1 in column else len(column) for column in row] for row in columns]
+            assert checks.to_codes(X).tolist() == expected
+        else:
+            with pytest.raises(InputError, match=r"sequence \d+, position \d+ of X holds \["):
+                checks.require_one_hot(X, allow_unknown=allow_unknown)
+    assert torch.equal(X.nan_to_num(7), before.nan_to_num(7))
+
+
+@pytest.mark.parametrize("length", [511, 512, 513, 1500])
+def test_a_fault_is_found_wherever_it_is(length):
+    X = torch.zeros(3, 4, length)
+    X[:, 1] = 1
+    for sequence, position in [(0, 0), (1, length // 2), (2, length - 1)]:
+        bad = X.clone()
+        bad[sequence, 2, position] = 1
+        with pytest.raises(InputError, match=f"sequence {sequence}, position {position} of X holds"):
+            checks.require_one_hot(bad)
+
+
+def test_a_large_tensor_is_read_by_several_threads_alike():
+    codes = torch.randint(0, 5, (301, 601), generator=torch.Generator().manual_seed(0))
+    X = torch.stack([codes == letter for letter in range(4)], dim=1).float()
+    assert np.array_equal(checks.to_codes(checks.require_one_hot(X)), codes.numpy())
+    X[300, 3, 600] = X[300, 2, 600] = 1
+    with pytest.raises(InputError, match="sequence 300, position 600"):
+        checks.require_one_hot(X)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.eye(4), r"X is a numpy\.ndarray: expected a torch\.Tensor; use torch\.from_numpy\(X\)\."),
+        ("ACGT", r"X is a str: expected a torch\.Tensor; use one_hot_encode\(X\)\."),
+        (None, r"X is a NoneType: expected a torch\.Tensor; convert it first\."),
+        (torch.ones(4, 9), r"X has shape \(4, 9\): expected three dimensions .*; use X\.unsqueeze\(0\) for one"),
+        (torch.ones(9), r"X has shape \(9,\): expected three dimensions .*; reshape it\."),
+        (torch.ones(1, 1, 4, 9), r"X has shape \(1, 1, 4, 9\): expected three dimensions"),
+        (torch.ones(0, 4, 9), r"X is empty, of shape \(0, 4, 9\): expected at least one sequence and position\."),
+        (torch.ones(2, 4, 0), r"X is empty, of shape \(2, 4, 0\)"),
+        (torch.ones(2, 300, 4), r"X has 300 letters, .*: expected at most 254; .*X\.transpose\(1, 2\)\."),
+        (torch.zeros(1, 4, 9, device="meta"), r"X is on the meta device: expected a dense tensor that holds its data"),
+        (torch.zeros(1, 4, 9).to_sparse(), r"X is of layout torch\.sparse_coo: expected a dense tensor"),
+        (torch.full((1, 4, 9), 0.25), r"position 0 of X holds \[0\.25, 0\.25, 0\.25, 0\.25\]: expected a single 1"),
+        (torch.full((1, 4, 9), torch.nan), r"holds \[nan, nan, nan, nan\]: expected a single 1 and zeros"),
+        (torch.ones(1, 9, 4), r"holds \[1.*: expected a single 1.*; if it is .*, pass X\.transpose\(1, 2\)\."),
+    ],
+)
+def test_what_is_no_batch_of_sequences(X, message):
+    with pytest.raises(InputError, match=message) as caught:
+        checks.require_one_hot(X)
+    assert isinstance(caught.value, ValueError)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_character_where_none_may_be():
+    X = torch.zeros(1, 4, 3)
+    X[0, 2, :2] = 1
+    with pytest.raises(InputError, match=r"position 2 of X holds \[0.*\], an unknown character: .*; replace it"):
+        checks.require_one_hot(X, allow_unknown=False)
+
+
+@pytest.mark.parametrize("value", [0, 3, np.int64(5)])
+def test_a_count(value):
+    found = checks.require_count(value, "n")
+    assert found == value
+    assert type(found) is int
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (-1, r"n is -1: expected 0 or more\."),
+        (1.0, r"n is 1\.0: expected a whole number\."),
+        (True, r"n is True: expected a whole number\."),
+        (None, r"n is None: expected a whole number\."),
+        ("3", r"n is '3': expected a whole number\."),
+    ],
+)
+def test_no_count(value, message):
+    with pytest.raises(InputError, match=message):
+        checks.require_count(value, "n")
+
+
+def test_regions():
+    assert checks.require_region(2, 5, 5) == (2, 5)
+    with pytest.raises(InputError, match=r"end is 6, off the end of sequences of 5 positions: expected at most 5\."):
+        checks.require_region(2, 6, 5)
+    with pytest.raises(InputError, match=r"the region from 3 to 3 is empty: expected start < end\."):
+        checks.require_region(3, 3, 5)
+    with pytest.raises(InputError, match=r"start is -1: expected 0 or more\."):
+        checks.require_region(-1, 3, 5)

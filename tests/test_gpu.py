@@ -1,0 +1,78 @@
+"""The same results on a CUDA device; run with ``pytest -m gpu``."""
+
+import pytest
+import torch
+
+import seqlight as sl
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+@pytest.fixture
+def X():
+    return sl.random_one_hot((6, 4, 200), random_state=0)
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Conv1d(4, 16, 9),
+        torch.nn.ReLU(inplace=True),
+        torch.nn.MaxPool1d(3, 2),
+        torch.nn.BatchNorm1d(16),
+        torch.nn.Conv1d(16, 16, 5),
+        torch.nn.GELU(),
+        torch.nn.MaxPool1d(4),
+        torch.nn.Flatten(),
+        torch.nn.LazyLinear(3),
+    ).eval()
+
+
+@pytest.mark.parametrize("name", ["shuffle", "randomize", "dinucleotide_shuffle"])
+def test_shuffles(X, name):
+    settings = {"start": 0, "end": 200, "n": 3, "random_state": 1}
+    there = getattr(sl, name)(X.cuda(), **settings)
+    assert there.is_cuda
+    assert torch.equal(there.cpu(), getattr(sl, name)(X, **settings))
+
+
+def test_edits(X):
+    motif = sl.one_hot_encode("TGACTCA").cuda()
+    assert torch.equal(sl.substitute(X.cuda(), motif).cpu(), sl.substitute(X, "TGACTCA"))
+    assert torch.equal(sl.reverse_complement(X.cuda()).cpu(), sl.reverse_complement(X))
+    assert sl.characters(X.cuda()) == sl.characters(X)
+    with pytest.raises(sl.InputError, match="cuda:0"):
+        sl.substitute(X, motif)
+
+
+def test_predict_gives_the_model_back(X, model):
+    with torch.no_grad():
+        expected = model(X.float())
+    pointers = [parameter.data_ptr() for parameter in model.parameters()]
+    y = sl.predict(model, X, batch_size=4)
+    assert y.device.type == "cpu"
+    torch.testing.assert_close(y, expected, rtol=1e-2, atol=1e-3)  # TF32 convolutions
+    torch.testing.assert_close(sl.predict(model, X, dtype="float64"), expected.double(), rtol=1e-5, atol=1e-6)
+    assert [parameter.data_ptr() for parameter in model.parameters()] == pointers
+    assert all(parameter.device.type == "cpu" for parameter in model.parameters())
+
+
+def test_attributions(X, model):
+    sl.predict(model, X, device="cpu")
+    settings = {"target": 1, "random_state": 0, "dtype": "float64"}
+    here, there = (sl.deep_lift_shap(model, X, device=device, **settings) for device in ("cpu", "cuda"))
+    torch.testing.assert_close(there, here, rtol=1e-9, atol=1e-12)
+    single = sl.deep_lift_shap(model, X, target=1, random_state=0, device="cuda")
+    scale = here.abs().max()
+    assert (single - here).abs().max() < 1e-2 * scale
+    assert all(parameter.device.type == "cpu" for parameter in model.parameters())
+
+
+def test_seqlets(X, model):
+    sl.predict(model, X, device="cpu")
+    track = sl.deep_lift_shap(model, X, random_state=0, device="cpu").sum(dim=1)
+    assert sl.recursive_seqlets(track.cuda()).equals(sl.recursive_seqlets(track))
