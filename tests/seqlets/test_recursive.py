@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.native.library import library
-from seqlight.seqlets import loops
+from seqlight.seqlets import background, decode
 from seqlight.seqlets.background import backgrounds
 from seqlight.seqlets.recursive import recursive_seqlets
 
@@ -89,7 +89,8 @@ def rows_of(table):
 
 def without_loops(*args, **kwargs):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loops, "library", lambda: None)
+        for module in (background, decode):
+            patch.setattr(module, "library", lambda: None)
         return recursive_seqlets(*args, **kwargs)
 
 
@@ -161,11 +162,6 @@ def test_loops_and_their_twins_give_the_same_bits(dtype, chosen):
     table = recursive_seqlets(X, **chosen)
     assert len(table) > 10
     assert_frame_equal(without_loops(X, **chosen), table, check_exact=True)
-
-
-def test_twin_needs_no_loops(monkeypatch):
-    monkeypatch.setattr(loops, "library", lambda: None)
-    assert loops.span_loops() is None
 
 
 def test_tails_keep_their_digits_far_below_rounding():

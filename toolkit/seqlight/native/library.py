@@ -15,13 +15,19 @@ import torch
 from numpy.typing import NDArray
 
 _int, _long, _bits, _at = ctypes.c_int, ctypes.c_int64, ctypes.c_uint64, ctypes.c_void_p
+_spans = (_at, _long, _long, _long, _at, _at, _at)
 # The result and the arguments of each loop, as its C file declares them.
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "encode_rows": (_long, _at, *[_long] * 3, _at, *[_long] * 3, _bits, _at),
     "one_hot_rows": (None, _at, *[_long] * 5, _bits, _at, _long, _long),
     "dinucleotide_rows": (_int, _at, _at, *[_long] * 7, _bits, _at, _long, _long, _at),
     "reorder_rows": (None, _at, _at, *[_long] * 6, _at, _long, _long),
+    "read_rows": (_int, _at, *[_long] * 5, _bits, _at),
     "random_rows": (None, _at, _at, _at, *[_long] * 4, _at),
+    "span_counts": (None, _at, _long, _long, _at, _at),
+    "span_tails": (None, _at, _long, _long, _at, _at),
+    "span_calls": (_long, *_spans, _long, _long, _at, _at),
+    "span_call_counts": (_long, *_spans, *[_long] * 3, _at),
 }
 
 

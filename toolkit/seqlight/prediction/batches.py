@@ -79,13 +79,15 @@ def predict(
         _require_rows(args, rows)
     collected = Collector(rows)
     with borrowed(model, target, None if kind in HALF else kind), torch.no_grad(), autocast(target, kind):
+        number: torch.dtype | None = None
         for batch in _shown(loader, rows, verbose):
+            number = number or floating_dtype(model, batch)
             first = collected.done
             rest = [arg[first : first + len(batch)] for arg in args]
             if any(len(one) != len(batch) for one in rest):
                 _require_rows(args, first + len(batch))
             # No name holds a batch's inputs or output while the next one is made: its memory is used again.
-            output = model(*onto([batch, *rest], model, target))
+            output = model(*_sent([batch, *rest], number, target))
             collected.add(output if func is None else func(output), len(batch))
             del output
     _require_rows(args, collected.done)
@@ -94,7 +96,10 @@ def predict(
 
 def onto(inputs: Sequence[Tensor], model: nn.Module, device: torch.device) -> list[Tensor]:
     """Return `inputs` on `device`: the first, and all that float, in the dtype of `model`."""
-    dtype = floating_dtype(model, inputs[0])
+    return _sent(inputs, floating_dtype(model, inputs[0]), device)
+
+
+def _sent(inputs: Sequence[Tensor], dtype: torch.dtype, device: torch.device) -> list[Tensor]:
     # Small integers travel to the device as they are and become numbers there.
     moved = [one.to(device, non_blocking=True) for one in inputs]
     return [one.to(dtype) if i == 0 or one.is_floating_point() else one for i, one in enumerate(moved)]

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
-from seqlight.native.library import over_rows, pointer
-from seqlight.seqlets.loops import Binning, span_loops
+from seqlight.native.library import library, over_rows, pointer
+from seqlight.seqlets.binning import Binning
 from seqlight.seqlets.spans import Floats
 
 
@@ -111,7 +111,7 @@ def backgrounds(values: Floats, signs: tuple[int, ...], n_bins: int, longest: in
 
 def _frequencies(values: Floats, null: Background) -> NDArray[np.float64]:
     """Return which part of all values lies in each bin."""
-    native = span_loops()
+    native = library()
     parts: list[NDArray[np.int64]] = []
 
     def count(first: int, last: int) -> None:
@@ -133,7 +133,7 @@ def _tails(frequencies: NDArray[np.float64], longest: int) -> NDArray[np.float64
     """Return the tails of sums of 1 .. `longest` bins, one row for each row of frequencies."""
     n_bins = frequencies.shape[1]
     tails = np.empty((len(frequencies), longest * (longest + 1) // 2 * (n_bins - 1) + longest))
-    native = span_loops()
+    native = library()
 
     def build(first: int, last: int) -> None:
         for row in range(first, last):

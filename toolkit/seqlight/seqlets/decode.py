@@ -14,9 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqlight.native.library import over_rows, pointer
+from seqlight.native.library import library, over_rows, pointer
 from seqlight.seqlets.background import Background
-from seqlight.seqlets.loops import span_loops
 from seqlight.seqlets.spans import Floats
 
 # What is held for a block of rows stays small, whatever the size of the input.
@@ -52,7 +51,7 @@ def call_spans(values: Floats, null: Background, threshold: float, shortest: int
         The same whether or not the loops are compiled, whatever the number of threads.
     """
     critical = null.critical_sums(threshold, shortest, longest)
-    native = span_loops()
+    native = library()
     called = _called_by_numpy if native is None else partial(_called_by_loop, native)
     block = max(1, VALUES_A_BLOCK // values.shape[1])
     found: dict[int, Calls] = {}
@@ -83,7 +82,7 @@ def count_calls(
     numpy.ndarray, shape=(m,)
         How many calls there are at each threshold.
     """
-    native = span_loops()
+    native = library()
     if native is None:
         calls = [call_spans(values, null, threshold, shortest, longest) for threshold in thresholds.tolist()]
         return np.array([len(one.where) for one in calls], dtype=np.int64)

@@ -9,7 +9,6 @@ import ctypes
 import sys
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +19,6 @@ from seqlight.native.library import library, over_rows, pointer
 
 Codes = NDArray[np.uint8]
 
-_LONG, _AT = ctypes.c_int64, ctypes.c_void_p
-_READ_ROWS: tuple[Any, ...] = (_AT, *[_LONG] * 5, ctypes.c_uint64, _AT)
 # Below this many entries one thread is done before another has begun.
 _WORTH_THREADS = 2**19
 
@@ -35,7 +32,6 @@ def read_codes(X: Tensor) -> Codes | None:
     native = library()
     if native is None or not _bits_known(X) or X.device.type != "cpu":
         return None
-    native.read_rows.argtypes = _READ_ROWS
     X = X.detach().contiguous()
     rows, letters, length = X.shape
     codes = np.empty((rows, length), np.uint8)
