@@ -1,0 +1,81 @@
+"""Write the README's table of speeds from the results in this folder.
+
+Usage: ``python benchmarks/readme_tables.py``; with ``--check`` it only tells whether the table is the newest.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+BEGIN, END = "<!-- speed: written by benchmarks/readme_tables.py -->\n", "<!-- end of speed -->"
+
+
+def main() -> None:
+    """Replace what stands between the two marks."""
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    written = before + BEGIN + table() + END + after
+    if "--check" in sys.argv and written != text:
+        sys.exit("README.md is older than benchmarks/results: run python benchmarks/readme_tables.py")
+    readme.write_text(written, encoding="utf-8")
+
+
+def table() -> str:
+    """Return the table, as Markdown."""
+    sequences, prediction = read("speed_sequences"), read("speed_predict")
+    machine, work = sequences["machine"], sequences["workload"]
+    lines = [
+        f"Least of {work['rounds']} interleaved rounds on {machine['cpu']}, {machine['torch_threads']} threads, "
+        f"PyTorch {machine['torch']}; {work['sequences']:,} sequences of {work['length']:,}, n = {work['n']}.",
+        "",
+        "| | seconds | times faster than tangermeme " + machine["tangermeme"] + " |",
+        "|---|---|---|",
+    ]
+    for name, row in sequences["operations"].items():
+        lines.append(f"| {name} | {row['seqlight_s']['least']:.3f} | {row['times_faster']['least']:.1f} |")
+    first = sequences["first_call_s"]
+    ours, theirs = first["seqlight"]["least"], first["tangermeme"]["least"]
+    lines.append(
+        f"| first dinucleotide_shuffle in a new process, beyond importing torch | {ours:.2f} | {theirs / ours:.1f} |"
+    )
+    overheads = [f"{100 * row['overhead']['least']:.1f} % ({name})" for name, row in prediction["inputs"].items()]
+    lines += ["", f"`predict` over a hand-written loop under `torch.inference_mode`: {', '.join(overheads)}."]
+    return "\n".join([*lines, *attribution()]) + "\n"
+
+
+def attribution() -> list[str]:
+    """Return the table of attribution speeds, where there are results."""
+    if not (RESULTS / "speed_deeplift.json").exists():
+        return []
+    models = read("speed_deeplift")["models"]
+    lines = [
+        "",
+        "`deep_lift_shap`, 20 references. *Floor*: plain autograd, one forward of each sequence, one forward and one",
+        "backward of each reference.",
+        "",
+        "| model | seconds | over the floor | times faster than tangermeme | times faster than Captum |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in models.items():
+        lines.append(
+            f"| {name} | {row['seqlight_s']['least']:.3f} | {row['over_floor']['least']:.2f} "
+            f"| {row['times_faster_than_tangermeme']['least']:.1f} | {row['times_faster_than_captum']['least']:.1f} |"
+        )
+    return lines
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return one of the results."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+if __name__ == "__main__":
+    main()
