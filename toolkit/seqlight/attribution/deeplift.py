@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -13,17 +11,16 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from seqlight.attribution import engine
+from seqlight.attribution.contributions import Block, adds_up, alike, attributions, chosen, joined, pairs, warn
 from seqlight.attribution.overrides import overridden
+from seqlight.attribution.recording import Overwritten
 from seqlight.attribution.references import ReferenceFunction, References
-from seqlight.attribution.rules import Overwritten
-from seqlight.errors import ConvergenceWarning, InputError, UnsupportedOperation
+from seqlight.attribution.surroundings import open_to_view, refuse_hidden
+from seqlight.errors import InputError, UnsupportedOperation
 from seqlight.prediction.batches import HALF, as_dtype, autocast, onto, require_args
 from seqlight.prediction.borrow import borrowed, choose_device, floating_dtype, require_module
 from seqlight.sequence.checks import require_count, require_one_hot
 from seqlight.sequence.shuffles import dinucleotide_shuffle
-
-# Beyond this share of the mean output difference a sum of attributions is wrong, however small it is.
-LARGEST_RELATIVE_DELTA = 0.01
 
 
 class AttributionsAndReferences(NamedTuple):
@@ -37,16 +34,6 @@ class AttributionsAndReferences(NamedTuple):
 
     attributions: Tensor
     references: Tensor
-
-
-@dataclass(frozen=True)
-class _Block:
-    """A few sequences with all their references: what one record serves."""
-
-    multipliers: Tensor  # (sequences, references, letters, positions)
-    references: Tensor  # likewise
-    deltas: Tensor  # (sequences, references): sum of attributions minus difference of outputs
-    differences: Tensor  # (sequences, references)
 
 
 def deep_lift_shap(
@@ -143,7 +130,7 @@ def deep_lift_shap(
     torch.Size([2, 4, 20])
     """
     require_module(model)
-    _refuse_scripts(model)
+    refuse_hidden(model)
     X, inputs = require_one_hot(X), require_args(args)
     for i, arg in enumerate(inputs):
         if len(arg) != len(X):
@@ -151,17 +138,19 @@ def deep_lift_shap(
     n = require_count(n_shuffles, "n_shuffles", least=1)
     drawn = References(references, X, n, random_state)
     job = _Job(model, X, inputs, drawn, target, require_count(batch_size, "batch_size", least=1), choose_device(device))
-    out = torch.empty((len(X), drawn.n, *X.shape[1:]) if raw_outputs else X.shape, dtype=torch.float32)
     kept: list[Tensor] = []
     with (
         job.running(as_dtype(dtype), additional_nonlinear_ops),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
     ):
+        out = torch.empty((len(X), drawn.n, *X.shape[1:]) if raw_outputs else X.shape, dtype=torch.float32)
         for first, block in job.blocks():
             last = first + len(block.deltas)
-            if print_convergence_deltas:
-                print(block.deltas.abs().flatten())
-            _warn(block, warning_threshold)
+            for deltas in (
+                torch.split(block.deltas, job.at_once(last - first), dim=1) if print_convergence_deltas else ()
+            ):
+                print(deltas.abs().flatten())
+            warn(block, warning_threshold)
             if block.multipliers.dtype == torch.float64:
                 out = out.double()
             out[first:last] = block.multipliers if raw_outputs else attributions(block, X[first:last], hypothetical)
@@ -185,8 +174,8 @@ class _Job:
     ) -> None:
         self.model, self.X, self.args, self.references = model, X, args, references
         self.target, self.batch_size, self.device = target, batch_size, device
-        self.rules: Mapping[Any, Any] = {}
-        self.copy = False
+        self.manner = engine.Manner({})
+        self.alone: bool | None = None  # whether pairs have to go one at a time; None: not tried
 
     @contextlib.contextmanager
     def running(self, dtype: torch.dtype | None, overrides: Mapping[Any, Any] | None) -> Iterator[None]:
@@ -196,127 +185,71 @@ class _Job:
         if dtype is None and own in HALF:
             parameters = torch.float32
         with (
-            borrowed(self.model, self.device, parameters),
             torch.inference_mode(False),
+            borrowed(self.model, self.device, parameters),
             torch.enable_grad(),
             torch.autocast(self.device.type, enabled=False),
             autocast(self.device, dtype),
-            _uncompiled(self.model),
-            overridden(self.model, overrides) as self.rules,
+            open_to_view(self.model),
+            overridden(self.model, overrides) as self.manner.rules,
         ):
             yield
 
-    def blocks(self) -> Iterator[tuple[int, _Block]]:
+    def blocks(self) -> Iterator[tuple[int, Block]]:
         """Yield the sequences in order, as many at a time as fit into a batch with all their references."""
         rows = max(1, self.batch_size // self.references.n)
         for first in range(0, len(self.X), rows):
             yield first, self._block(first, min(first + rows, len(self.X)))
 
-    def _block(self, first: int, last: int) -> _Block:
-        while True:
-            try:
-                return self._explained(first, last)
-            except Overwritten:
-                # From here on, for a model that changes its own activations in place.
-                self.copy = True
+    def at_once(self, rows: int) -> int:
+        """Return how many references of each of `rows` sequences make a batch."""
+        return max(1, self.batch_size // rows)
 
-    def _explained(self, first: int, last: int) -> _Block:
-        x, *args = onto([self.X[first:last].clone(), *(arg[first:last] for arg in self.args)], self.model, self.device)
+    def _block(self, first: int, last: int) -> Block:
         references = self.references.of(first, last)
-        record = engine.observe(self.model, x, args, self.rules, copy=self.copy)
-        explained = _chosen(record.output, self.target, last - first)
+        block = None if self.alone else self._together(first, last, references)
+        if block is not None:
+            return block
+        rows = [self._explained(i, i + 1, references[i - first : i - first + 1], 1) for i in range(first, last)]
+        return joined(rows, dim=0)
+
+    def _together(self, first: int, last: int, references: Tensor) -> Block | None:
+        """Explain several pairs at a time; None if a pair has to be on its own to meet its own partner.
+
+        That is so where the model merges the batch into another dimension as the minor index, or loops over rows.
+        """
+        block = None
+        try:
+            block = self._explained(first, last, references, self.at_once(last - first))
+            if self.alone is False or block.deltas.numel() == 1 or adds_up(block):
+                return block
+        except UnsupportedOperation:
+            if self.alone is False or references.shape[:2].numel() == 1:
+                raise
+        trial = self._explained(first, first + 1, references[:1, :1], 1)
+        self.alone = block is None or (adds_up(trial) and not alike(trial, block))
+        return None if self.alone else block
+
+    def _explained(self, first: int, last: int, references: Tensor, at_once: int) -> Block:
+        try:
+            return self._attempt(first, last, references, at_once)
+        except Overwritten:
+            # From here on, for a model that changes its own activations in place.
+            self.manner.copy = True
+            return self._attempt(first, last, references, at_once)
+
+    def _attempt(self, first: int, last: int, references: Tensor, at_once: int) -> Block:
+        x, *args = onto([one[first:last].detach().clone() for one in (self.X, *self.args)], self.model, self.device)
+        record = engine.observe(self.model, x, args, self.manner)
+        explained = chosen(record.output, self.target, last - first)
         parts = []
-        for chunk in torch.split(references, max(1, self.batch_size // (last - first)), dim=1):
+        for chunk in torch.split(references, at_once, dim=1):
             # The reference index is the major one: see pairing.
             (flat,) = onto([chunk.transpose(0, 1).flatten(0, 1)], self.model, self.device)
             n = chunk.shape[1]
             more = [arg.repeat(n, *[1] * (arg.ndim - 1)) for arg in args]
-            leaf, output = engine.explain(self.model, flat, more, self.rules, record)
-            baseline = _chosen(output, self.target, len(flat))
+            leaf, output = engine.explain(self.model, flat, more, self.manner, record)
+            baseline = chosen(output, self.target, len(flat))
             (multipliers,) = torch.autograd.grad(baseline.sum(), leaf)
-            parts.append(_pairs(multipliers, flat, baseline, x, explained, n))
-        return _Block(*(torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True)))
-
-
-def attributions(block: Any, X: Tensor, hypothetical: bool) -> Tensor:
-    """Return the mean over references of what each character contributes.
-
-    A character is at a position instead of the reference's one, so its contribution is its multiplier
-    minus what the reference has there.
-
-    Parameters
-    ----------
-    block : object
-        With ``multipliers`` and ``references``, shape (sequences, references, letters, positions).
-    X : torch.Tensor, shape (sequences, letters, positions)
-        One-hot.
-    hypothetical : bool
-        Keep the contributions of characters that are not there.
-
-    Returns
-    -------
-    torch.Tensor, float64, shape of `X`
-    """
-    # In float64, so that the order of summation, and with it the batch size, leaves no trace.
-    m, r = block.multipliers.double(), block.references.double()
-    contributions = (m - (m * r).sum(dim=2, keepdim=True)).mean(dim=1)
-    return contributions if hypothetical else contributions * X.cpu()
-
-
-def _pairs(
-    multipliers: Tensor, references: Tensor, baseline: Tensor, x: Tensor, explained: Tensor, n: int
-) -> tuple[Tensor, ...]:
-    """Return multipliers, references, deltas and output differences, (sequences, n, ...) on the CPU."""
-    baseline = baseline.detach()
-    m, r, f = (one.view(n, -1, *one.shape[1:]).transpose(0, 1) for one in (multipliers, references, baseline))
-    differences = explained.unsqueeze(1) - f
-    sums = (m * (x.unsqueeze(1) - r)).sum(dim=(2, 3))
-    return tuple(one.cpu() for one in (m, r, sums - differences, differences))
-
-
-def _chosen(output: Tensor, target: int, rows: int) -> Tensor:
-    """Return the output to explain, one number for each row."""
-    y = output.flatten(2).squeeze(2) if output.ndim > 2 and output.shape[2:].numel() == 1 else output
-    if y.ndim == 1 and len(y) == rows:
-        y = y.unsqueeze(1)
-    if y.ndim != 2 or len(y) != rows:
-        raise InputError(
-            f"the model turned {rows} rows into an output of shape {tuple(output.shape)}: expected (rows, targets); "
-            "wrap the model in one that reduces its output, for instance to a sum over positions."
-        )
-    if isinstance(target, bool) or not isinstance(target, int) or not -y.shape[1] <= target < y.shape[1]:
-        raise InputError(f"target is {target!r} and the model has {y.shape[1]} outputs: expected one of these.")
-    chosen: Tensor = y[:, target]
-    return chosen
-
-
-def _warn(block: _Block, threshold: float) -> None:
-    deltas, size = block.deltas.abs().flatten(), block.differences.abs().mean()
-    high = bool((deltas > threshold).any())
-    if not high and not bool(deltas.mean() > LARGEST_RELATIVE_DELTA * size + torch.finfo(deltas.dtype).eps):
-        return
-    warnings.warn(
-        f"Convergence deltas too high: {deltas}, where the outputs differ by {float(size):.3g} on average",
-        ConvergenceWarning,
-        stacklevel=3,
-    )
-
-
-@contextlib.contextmanager
-def _uncompiled(model: nn.Module) -> Iterator[None]:
-    # A compiled model runs code that no mode sees. Asking for eager mode loads the compiler, so only then.
-    compiled = any(
-        type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None
-        for module in model.modules()
-    )
-    with torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext():
-        yield
-
-
-def _refuse_scripts(model: nn.Module) -> None:
-    for name, module in model.named_modules():
-        if isinstance(module, torch.jit.ScriptModule):
-            raise UnsupportedOperation(
-                f"module {name or 'model'!r} is a ScriptModule, whose operations cannot be seen: "
-                "pass the nn.Module that it was scripted from."
-            )
+            parts.append(Block(*pairs(multipliers, flat, baseline, x, explained, n)))
+        return joined(parts, dim=1)

@@ -13,7 +13,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from seqlight.attribution import table
 from seqlight.attribution.pairing import repeated
-from seqlight.attribution.rules import Observed, Recorded
+from seqlight.attribution.recording import Call, Observed, Recorded, apply
 from seqlight.attribution.table import Entry
 from seqlight.errors import InputError
 
@@ -24,24 +24,27 @@ class _Overridden(torch.autograd.Function):
     """An operation whose way back is a function of the user's."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, op: Any, x1: Tensor, y1: Tensor, override: Override) -> Tensor:
-        y: Tensor = op(x.detach())
+    def forward(ctx: Any, call: Call, x1: Tensor, y1: Tensor, override: Override, x: Tensor) -> Tensor:
+        """Return the output, and keep what the way back needs."""
+        # A copy, because the operation may write to it.
+        y: Tensor = call(x.detach().clone())
         # Sequences first, references second, as in the hooks of other implementations.
         ctx.both = torch.cat([repeated(x1, x), x.detach()]), torch.cat([repeated(y1, y), y.detach()])
-        ctx.op, ctx.override = op, override
+        ctx.call, ctx.override = call, override
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at the operands."""
         x, y = ctx.both
         out = torch.cat([grads[0], grads[0]])
         with torch.enable_grad():
             leaf = x.detach().requires_grad_()
-            halves = torch.cat([ctx.op(half) for half in leaf.chunk(2)])
+            halves = torch.cat([ctx.call(half.clone()) for half in leaf.chunk(2)])
             (plain,) = torch.autograd.grad(halves, leaf, out)
         found = ctx.override(SimpleNamespace(input=x, output=y), (plain,), (out,))
         found = found[0] if isinstance(found, tuple | list) else found
-        return found.chunk(2)[0], None, None, None, None
+        return None, None, None, None, found.chunk(2)[0]
 
 
 class Overriding:
@@ -60,23 +63,21 @@ class Overriding:
     def __init__(self, override: Override) -> None:
         self.override = override
 
-    def observe(self, op: Any, x: Tensor, copy: bool) -> tuple[Tensor, Any]:
+    def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep input and output."""
         kept: list[Recorded] = []
 
         def compute(x: Tensor) -> Tensor:
-            y = op(x)
+            y = call(x.clone())
             kept.extend((Recorded.of(x, copy), Recorded.of(y, copy)))
             return y  # type: ignore[no-any-return]
 
-        out: Tensor = Observed.apply(x, compute)  # type: ignore[no-untyped-call]
-        return out, kept
+        return apply(Observed, compute, *call.tensors), kept
 
-    def explain(self, op: Any, x: Tensor, kept: Any) -> Tensor:
+    def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Let the override make the way back."""
         x1, y1 = (one.get() for one in kept)
-        out: Tensor = _Overridden.apply(x, op, x1, y1, self.override)  # type: ignore[no-untyped-call]
-        return out
+        return apply(_Overridden, call, x1, y1, self.override, *call.tensors)
 
 
 @contextlib.contextmanager
@@ -102,33 +103,41 @@ def overridden(model: nn.Module, overrides: Mapping[Any, Override] | None) -> It
                 raise InputError(f"the rule for {key!r} is {override!r}: expected a function of three arguments.")
             if isinstance(key, type) and issubclass(key, nn.Module):
                 announce = _announcer()
-                rules[announce] = Entry(key.__name__, Overriding(override), announce)
+                rules[announce] = Entry(key.__name__, announce, Overriding(override))
                 for module in model.modules():
                     if isinstance(module, key):
                         returns.callback(_restore_forward, module, vars(module).get("forward"))
                         module.forward = _announced(announce, module.forward)
             elif callable(key):
-                for spelled in table.spellings(getattr(key, "__name__", "")) or [key]:
-                    rules[spelled] = Entry(spelled.__name__, Overriding(override), spelled)
+                rules.update(_overriding(key, rules, override))
             else:
                 raise InputError(f"{key!r} is in additional_nonlinear_ops: expected a module class or a function.")
         yield rules
 
 
+def _overriding(function: Any, rules: Mapping[Any, Entry], override: Override) -> dict[Any, Entry]:
+    """Return the entries of all spellings of `function`, in place too, with the rule that `override` makes."""
+    rule, name = Overriding(override), getattr(function, "__name__", "").rstrip("_")
+    found = {one: Entry(name, one, rule) for one in (function, *table.spellings(name))}
+    for one in table.spellings(name + "_"):
+        found[one] = Entry(name, table.spellings(name)[0], rule, in_place=True)
+    return found
+
+
 def _announcer() -> Any:
     """Return a new function that calls a module's forward, and that a mode sees as one operation."""
 
-    def announce(x: Tensor, forward: Any, *more: Any) -> Any:
+    def announce(x: Tensor, forward: Any, *more: Any, **named: Any) -> Any:
         if has_torch_function_unary(x):
-            return handle_torch_function(announce, (x,), x, forward, *more)
-        return forward(x, *more)
+            return handle_torch_function(announce, (x,), x, forward, *more, **named)
+        return forward(x, *more, **named)
 
     return announce
 
 
 def _announced(announce: Any, forward: Any) -> Any:
-    def announced(x: Tensor, *more: Any) -> Any:
-        return announce(x, forward, *more)
+    def announced(x: Tensor, *more: Any, **named: Any) -> Any:
+        return announce(x, forward, *more, **named)
 
     return announced
 

@@ -8,6 +8,7 @@ the batch, and splitting that dimension into (n, b) brings partners together.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from seqlight.errors import UnsupportedOperation
@@ -44,10 +45,24 @@ def split(recorded: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     if at is None:
         return recorded, reference
     dimension, times = at
-    return recorded.unsqueeze(dimension), reference.unflatten(dimension, (times, -1))
+    return recorded.unsqueeze(dimension), reference.unflatten(dimension, (times, -1))  # type: ignore[no-untyped-call]
 
 
 def repeated(recorded: Tensor, like: Tensor) -> Tensor:
     """Return `recorded` in the shape of its partner `like`, copied for each reference."""
     a, b = split(recorded, like)
     return a.expand(b.shape).reshape(like.shape)
+
+
+def between(recorded: Tensor, reference: Tensor, share: float) -> Tensor:
+    """Return the point on the line from `reference` to `recorded`, in the shape of `reference`.
+
+    Parameters
+    ----------
+    recorded, reference : torch.Tensor
+        Partners.
+    share : float
+        0 for the reference, 1 for what was recorded.
+    """
+    a, b = split(recorded, reference)
+    return torch.lerp(b, a.to(b.dtype), share).view(reference.shape)

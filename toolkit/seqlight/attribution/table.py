@@ -1,4 +1,4 @@
-"""Which operation is explained by which rule, however it is spelled, and what is known to be linear.
+"""Which operation is explained by what, however it is spelled.
 
 One operation has many spellings: ``nn.ReLU`` arrives as ``F.relu``, others write ``torch.relu``,
 ``x.relu()`` or ``x.relu_()``. So the table is written by name and expanded to all functions of
@@ -17,21 +17,44 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqlight.attribution.rules import MaxPool, Rescale, Rule
+from seqlight.attribution import decompositions, loops, reductions
+from seqlight.attribution.averages import Integrated, Product
+from seqlight.attribution.normalisers import Normalise
+from seqlight.attribution.opening import opened
+from seqlight.attribution.recording import Function, Rule
+from seqlight.attribution.rules import MaxPool, Rescale
 
 UNARY = """
 relu relu6 rrelu leaky_relu elu selu celu gelu silu mish sigmoid logsigmoid tanh softplus softsign
 tanhshrink hardtanh hardsigmoid hardswish hardshrink softshrink threshold prelu
 exp exp2 expm1 log log2 log10 log1p sqrt rsqrt square abs absolute reciprocal
-sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh sinc
+sin cos tan asin acos atan sinh cosh asinh acosh atanh sinc
 arcsin arccos arctan arcsinh arccosh arctanh
-erf erfc erfinv lgamma digamma logit expit ndtr log_ndtr i0 i0e i1 i1e entr erfcx gammaln psi
-clamp clip clamp_min clamp_max nan_to_num frac floor ceil round trunc fix sign sgn __abs__ __rdiv__ __rtruediv__
-masked_fill
+erf erfc erfinv lgamma digamma logit expit ndtr log_ndtr i0 i0e i1 i1e entr erfcx gammaln psi polygamma
+nan_to_num frac floor ceil round trunc fix sign sgn __abs__ __rdiv__ __rtruediv__
 """.split()
-# One operand may depend on the input. Those marked divide are linear in the first operand.
-BINARY = "pow float_power __pow__ __rpow__ maximum minimum fmax fmin xlogy xlog1py atan2 arctan2 hypot where".split()
+# One operand depends on the input; what to do where several do.
+BINARY: dict[str, Function | Rule | None] = {
+    **dict.fromkeys("maximum fmax".split(), decompositions.maximum),
+    **dict.fromkeys("minimum fmin".split(), decompositions.minimum),
+    **dict.fromkeys("pow float_power __pow__ __rpow__ xlog1py atan2 arctan2".split(), Integrated()),
+    **dict.fromkeys("fmod remainder __mod__ copysign logaddexp2".split(), Integrated()),
+    "where": decompositions.where,
+    "masked_fill": decompositions.masked_fill,
+    **dict.fromkeys("clamp clip".split(), decompositions.clamp),
+    "clamp_min": decompositions.maximum,
+    "clamp_max": decompositions.minimum,
+    "logaddexp": decompositions.logaddexp,
+    "hypot": decompositions.hypot,
+    "xlogy": decompositions.xlogy,
+}
 DIVISIONS = "div divide true_divide __truediv__ __div__".split()
+# Linear as long as one operand depends on the input.
+PRODUCTS = """
+mul multiply __mul__ __rmul__ matmul __matmul__ __rmatmul__ bmm mm mv dot vdot inner outer ger chain_matmul einsum
+tensordot kron cross bilinear baddbmm addmm addbmm addmv addr addcmul lerp linear
+conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution
+""".split()
 # Derivatives that are cheaper than to ask autograd, from input and output.
 SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "relu": lambda x, y: (x > 0).to(x.dtype),
@@ -39,43 +62,53 @@ SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "tanh": lambda x, y: 1 - y * y,
     "exp": lambda x, y: y.clone(),
 }
-IN_PLACE = {"__ipow__": "pow", "__itruediv__": "div", "__idiv__": "div"}
+# Output and multiplier in one pass over memory.
+AT_ONCE: dict[str, Function] = {"relu": loops.relu}
+# The same of products: from the gradient and both operands to the gradients at these.
+PULLS: dict[str, Function] = {
+    **dict.fromkeys("mul multiply __mul__ __rmul__".split(), lambda g, a, b: (g * b.conj(), g * a.conj())),
+    **dict.fromkeys("bmm mm".split(), lambda g, a, b: (g @ b.mH, a.mH @ g)),
+}
+# A mask may be made of what it multiplies, as in ``x * (x > 0)``.
+GATES = frozenset("mul multiply __mul__ __rmul__".split())
+MASKS = ("masked_fill", "where")  # which may fill in infinity
+IN_PLACE = {
+    "__ipow__": "pow", "__itruediv__": "div", "__idiv__": "div", "__imul__": "mul", "__imod__": "remainder"
+}  # fmt: skip
+# Written in simpler operations, in each case.
+DECOMPOSED: dict[str, Function] = {
+    **{name: getattr(reductions, name) for name in "softmax log_softmax logsumexp amax amin".split()},
+    **{name: getattr(decompositions, name) for name in "layer_norm rms_norm group_norm instance_norm".split()},
+    **{
+        name: getattr(decompositions, name) for name in "glu prod cumprod var std var_mean std_mean vector_norm".split()
+    },
+    **{name: getattr(decompositions, name) for name in "cosine_similarity pairwise_distance mse_loss".split()},
+    "max": reductions.max_,
+    "min": reductions.min_,
+    "scaled_dot_product_attention": decompositions.attention,
+    **dict.fromkeys(
+        "dropout alpha_dropout feature_dropout feature_alpha_dropout dropout1d dropout2d dropout3d".split(),
+        decompositions.dropout,
+    ),
+}
+# PyTorch's own, written in Python out of operations that have rules.
+OPENED = (
+    *(F.multi_head_attention_forward, F.normalize, F.local_response_norm, F.lp_pool1d, F.lp_pool2d, F.lp_pool3d),
+    *(F.softmin, F.instance_norm, torch.norm, Tensor.norm),
+)
+INTEGRATED = "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell".split()
 
 # In-place calls on a view hide behind one node of autograd, so they are judged by name.
 LINEAR_IN_PLACE = frozenset(
     """
     add_ sub_ subtract_ neg_ negative_ copy_ zero_ fill_ __iadd__ __isub__ index_add_ index_copy_ index_fill_ index_put_
     scatter_ scatter_add_ masked_scatter_ squeeze_ unsqueeze_ transpose_ t_ swapaxes_ swapdims_ as_strided_ detach_
-    requires_grad_ retain_grad_ tril_ triu_ cumsum_ resize_ resize_as_ set_ dropout_ alpha_dropout_ feature_dropout_
+    requires_grad_ retain_grad_ tril_ triu_ cumsum_ resize_ resize_as_ set_
     conj_physical_ deg2rad_ rad2deg_
     """.split()
 )
-PRODUCT_IN_PLACE = frozenset(
-    "mul_ multiply_ __imul__ addcmul_ addcdiv_ addmm_ addmv_ addbmm_ baddbmm_ addr_ lerp_".split()
-)
 
-# Nodes of autograd, without their number, that are linear as long as one operand depends on the input.
-LINEAR = frozenset(
-    """
-    Add Sub Rsub Neg Mul Div Addmm Addmv Addr Addbmm Baddbmm Bmm Mm Mv Dot Vdot Ger Linear Addcmul Addcdiv Lerp
-    Convolution ConvolutionOverrideable MkldnnConvolution CudnnConvolution MiopenConvolution MpsConvolution
-    SlowConv2D SlowConv3D SlowConvDilated2D SlowConvDilated3D SlowConvTranspose2D SlowConvTranspose3D ConvTbc
-    NativeBatchNorm CudnnBatchNorm MiopenBatchNorm BatchNormWithUpdate
-    Sum Nansum Mean Cumsum Trace Diff Logcumsum
-    View UnsafeView ReshapeAlias Reshape Permute Transpose T Mt Squeeze Unsqueeze Expand Repeat RepeatInterleave
-    Select Slice Index IndexSelect IndexPut IndexAdd IndexCopy IndexFill Gather Scatter ScatterAdd Take TakeAlongDim
-    Cat Stack Split SplitWithSizes UnsafeSplit UnsafeSplitWithSizes UnsafeChunk Unbind Narrow Flip Roll Rot90
-    SelectScatter SliceScatter DiagonalScatter AsStridedScatter AsStrided Diagonal Tril Triu Unfold
-    ConstantPadNd Pad ReflectionPad1D ReflectionPad2D ReflectionPad3D ReplicationPad1D ReplicationPad2D ReplicationPad3D
-    AvgPool1D AvgPool2D AvgPool3D AdaptiveAvgPool1D AdaptiveAvgPool2D AdaptiveAvgPool3D MkldnnAdaptiveAvgPool2D
-    UpsampleNearest1D UpsampleNearest2D UpsampleNearest3D UpsampleNearestExact1D UpsampleNearestExact2D
-    UpsampleNearestExact3D UpsampleLinear1D UpsampleBilinear2D UpsampleBicubic2D UpsampleTrilinear3D
-    UpsampleBilinear2DAa UpsampleBicubic2DAa PixelShuffle PixelUnshuffle ChannelShuffle Im2Col Col2Im
-    Clone Copy CopySlices ToCopy Alias Contiguous Identity Where MaskedFill MaskedSelect MaskedScatter
-    FftR2C FftC2C FftC2R Real Imag ViewAsReal ViewAsComplex Conj ConjPhysical ResolveConj ResolveNeg Complex
-    AccumulateGrad Deg2Rad Rad2Deg Trapezoid Kron Tensordot Positive
-    """.split()
-)
+Treatment = Function | Rule | None
 
 
 @dataclass(frozen=True)
@@ -86,93 +119,116 @@ class Entry:
     ----------
     name : str
         The operation's name, the same for all spellings.
-    rule : Rule
-        What explains it.
     function : callable
         The function to call on plain tensors; of an in-place spelling the one that is not.
+    alone, together : Rule or callable, optional
+        What explains it where one of its operands depends on the input, and where several do: a rule, the
+        operation written in others, or None where it is linear.
     in_place : bool
         Whether the function itself writes to its first argument.
-    linear_in_first : bool
-        Whether it is linear where only its first argument depends on the input.
-    pools : bool
-        Whether it is a pooling that can also return where its maxima are.
+    linear_in : int, optional
+        The operand in which it is linear, if there is only one.
+    broadcasts : bool
+        Whether operands are stretched to the size of the result.
+    indices : bool, optional
+        For a pooling, whether the function returns where its maxima are; None where the call tells.
     """
 
     name: str
-    rule: Rule
-    function: Callable[..., Any]
+    function: Function
+    alone: Treatment
+    together: Treatment = None
     in_place: bool = False
-    linear_in_first: bool = False
-    pools: bool = False
+    linear_in: int | None = None
+    broadcasts: bool = False
+    indices: bool | None = None
+
+    def treatment(self, live: tuple[int, ...], rounds: bool) -> Treatment:
+        """Return what explains a call in which `live` leaves depend on the input, and that `rounds` or not."""
+        if not live:
+            return None
+        if len(live) > 1:
+            return self.together
+        return None if live[0] == self.linear_in and not rounds else self.alone
 
 
 @cache
 def rules() -> dict[Any, Entry]:
     """Return the entry of each function that has one, by the function that PyTorch reports."""
     table: dict[Any, Entry] = {}
-    for name in (*UNARY, *BINARY, *DIVISIONS):
-        rescale = Rescale(SLOPES.get(name))
+
+    def enter(name: str, alone: Treatment, together: Treatment = None, **more: Any) -> None:
         for function in spellings(name):
-            table[function] = Entry(name, rescale, function, linear_in_first=name in DIVISIONS)
+            table[function] = Entry(name, function, alone, together, **more)
         for function in spellings(name + "_"):
-            table[function] = Entry(name, rescale, _plain_twin(name), True, name in DIVISIONS)
+            # Of the methods the method: its order of arguments may be another.
+            plain = getattr(Tensor, name, None) if function is getattr(Tensor, name + "_", None) else None
+            table[function] = Entry(name, plain or spellings(name)[0], alone, together, in_place=True, **more)
+
+    for name in UNARY:
+        enter(name, Rescale(SLOPES.get(name), name in MASKS, AT_ONCE.get(name)), Integrated())
+    for name, together in BINARY.items():
+        enter(name, Rescale(None, name in MASKS), together, broadcasts=True)
+    for name in DIVISIONS:
+        enter(name, Rescale(), decompositions.div, linear_in=0, broadcasts=True)
+    for name in PRODUCTS:
+        enter(name, None, Product(PULLS.get(name)))
+    table[Tensor.where] = Entry(
+        "where", Tensor.where, Rescale(None, True), decompositions.where_method, broadcasts=True
+    )
+    enter("addcdiv", decompositions.addcdiv, decompositions.addcdiv)
+    for name, function in DECOMPOSED.items():
+        enter(name, function, function)
+    for name in INTEGRATED:
+        enter(name, Integrated(), Integrated())
     for spelled, name in IN_PLACE.items():
-        table[getattr(Tensor, spelled)] = Entry(name, Rescale(), getattr(torch, name), True, name in DIVISIONS)
-    for n in (1, 2, 3):
-        name = f"max_pool{n}d"
-        with_indices = getattr(F, f"{name}_with_indices")
-        for function in {*spellings(name), with_indices}:
-            table[function] = Entry(name, MaxPool(n), with_indices, pools=True)
+        if hasattr(Tensor, spelled):
+            plain = table[getattr(torch, name)]
+            table[getattr(Tensor, spelled)] = Entry(
+                name, plain.function, plain.alone, plain.together, True, plain.linear_in, plain.broadcasts
+            )
+    for function in OPENED:
+        body = opened(function)
+        table[function] = Entry(function.__name__, function, body, body)
+    table.update(_private())
+    table.update(_pools())
+    return table
+
+
+def _private() -> dict[Any, Entry]:
+    found = {
+        getattr(reductions, f"{kind}_over"): Entry(kind, getattr(reductions, f"{kind}_over"), Normalise(kind))
+        for kind in ("softmax", "log_softmax", "logsumexp")
+    }
+    found[reductions.max_over_last] = Entry("max", reductions.max_over_last, MaxPool(1), indices=True)
+    return found
+
+
+def _pools() -> dict[Any, Entry]:
+    table: dict[Any, Entry] = {}
+    for name in ("max_pool", "adaptive_max_pool"):
+        for n in (1, 2, 3):
+            with_indices = getattr(F, f"{name}{n}d_with_indices")
+            for function in spellings(f"{name}{n}d"):
+                # torch.adaptive_max_pool1d and its like return both.
+                both = True if name.startswith("adaptive") and function is not getattr(F, f"{name}{n}d") else None
+                table[function] = Entry(f"{name}{n}d", with_indices, MaxPool(n), indices=both)
+            for function in (with_indices, *spellings(f"{name}{n}d_with_indices")):
+                table[function] = Entry(f"{name}{n}d", with_indices, MaxPool(n), indices=True)
     return table
 
 
 def spellings(name: str) -> list[Any]:
     """Return all functions of PyTorch that bear `name`."""
-    homes: tuple[Any, ...] = (torch, F, Tensor, torch.special)
+    homes: tuple[Any, ...] = (torch, F, Tensor, torch.special, torch.linalg)
     found = [getattr(home, name) for home in homes if hasattr(home, name)]
     return [function for function in found if callable(function) and not isinstance(function, types.ModuleType)]
 
 
-def is_linear(node: Any) -> bool:
-    """Return whether a node of the autograd graph is linear in what depends on the input."""
-    name = operation_of(node)
-    if name not in LINEAR:
-        return False
-    if getattr(node, "_saved_training", False):  # batch statistics depend on all rows
-        return False
-    live = [edge for edge, _ in node.next_functions if edge is not None]
-    if name in ("Mul", "Div", "Mm", "Bmm", "Mv", "Dot", "Vdot", "Ger", "Linear", "Kron", "Convolution", "Lerp"):
-        return len(live) < 2
-    if name in ("Addmm", "Addmv", "Addr", "Addbmm", "Baddbmm", "Addcmul", "Addcdiv"):
-        factors = node.next_functions[1:]
-        return sum(edge is not None for edge, _ in factors) < 2
-    return True
-
-
-def operation_of(node: Any) -> str:
-    """Return the name of a node without what autograd adds: ``MulBackward0`` gives ``Mul``."""
-    return str(node.name()).rsplit("::", 1)[-1].rstrip("0123456789").removesuffix("Backward").removesuffix("Backwards")
-
-
-def hides_in_place(function: Any, live: int) -> bool:
-    """Return whether a function writes to its argument in a way that is not linear, and has no rule.
-
-    Parameters
-    ----------
-    function : callable
-        As PyTorch reports it, not in the table.
-    live : int
-        How many of its tensors depend on the input.
-    """
+def hides_in_place(function: Any) -> bool:
+    """Return whether a function that is not in the table writes to its argument in a way that is not linear."""
     name = getattr(function, "__name__", "")
     writes = name.endswith("_") and (not name.endswith("__") or name.startswith("__i"))
-    if not writes or not live or name in ("__init__", "__index__", "__int__", "__invert__"):
+    if not writes or name in ("__init__", "__index__", "__int__", "__invert__"):
         return False
-    return name not in LINEAR_IN_PLACE and not (name in PRODUCT_IN_PLACE and live == 1)
-
-
-def _plain_twin(name: str) -> Any:
-    for home in (torch, F, Tensor, torch.special):
-        if hasattr(home, name):
-            return getattr(home, name)
-    raise AssertionError(f"{name}_ has no twin that is not in place")
+    return name not in LINEAR_IN_PLACE

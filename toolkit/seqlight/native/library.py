@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-_int, _long, _bits, _at = ctypes.c_int, ctypes.c_int64, ctypes.c_uint64, ctypes.c_void_p
+_int, _long, _bits, _real, _at = ctypes.c_int, ctypes.c_int64, ctypes.c_uint64, ctypes.c_double, ctypes.c_void_p
 _spans = (_at, _long, _long, _long, _at, _at, _at)
 # The result and the arguments of each loop, as its C file declares them.
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
@@ -24,6 +24,10 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "reorder_rows": (None, _at, _at, *[_long] * 6, _at, _long, _long),
     "read_rows": (_int, _at, *[_long] * 5, _bits, _at),
     "random_rows": (None, _at, _at, _at, *[_long] * 4, _at),
+    "secants": (None, *[_at] * 6, *[_long] * 5, _real),
+    "relus": (None, *[_at] * 4, *[_long] * 5, _real),
+    "pool_credits": (None, *[_at] * 7, *[_long] * 7, _real),
+    "pool_gradients": (None, *[_at] * 4, *[_long] * 5),
     "span_counts": (None, _at, _long, _long, _at, _at),
     "span_tails": (None, _at, _long, _long, _at, _at),
     "span_calls": (_long, *_spans, _long, _long, _at, _at),
@@ -50,7 +54,10 @@ def library() -> ctypes.CDLL | None:
         return None
     loops = ctypes.CDLL(str(found[0]))
     for name, (result, *arguments) in _SIGNATURES.items():
-        function = getattr(loops, name)
+        try:
+            function = getattr(loops, name)
+        except AttributeError:
+            raise ImportError("seqlight's compiled loops are older than its sources: install it again.") from None
         function.restype, function.argtypes = result, arguments
     return loops
 
@@ -74,10 +81,19 @@ def over_rows(work: Callable[[int, int], None], n_rows: int) -> None:
     """
     edges = np.linspace(0, n_rows, min(torch.get_num_threads(), n_rows) + 1).astype(int)
     blocks = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
-    if len(blocks) < 2:
-        for first, last in blocks:
-            work(first, last)
-        return
-    with ThreadPoolExecutor(len(blocks)) as pool:
-        for done in [pool.submit(work, first, last) for first, last in blocks]:
-            done.result()
+    elsewhere = [_pool(len(blocks) - 1).submit(work, *block) for block in blocks[1:]]
+    for block in blocks[:1]:
+        work(*block)
+    for done in elsewhere:
+        done.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    # Kept, for starting threads takes longer than many a loop.
+    return ThreadPoolExecutor(threads, thread_name_prefix="seqlight")
+
+
+# A forked process has no threads but the one that forked.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)

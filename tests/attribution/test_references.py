@@ -1,0 +1,71 @@
+"""References do not depend on the batch that a sequence comes in."""
+
+import pytest
+import torch
+
+from seqlight import dinucleotide_shuffle, random_one_hot, shuffle
+from seqlight.attribution.references import References, dinucleotide_shuffles
+from seqlight.errors import InputError
+
+X = random_one_hot((4, 4, 30), random_state=0)
+
+
+@pytest.mark.parametrize("source", [dinucleotide_shuffle, shuffle])
+def test_the_same_in_any_batch(source):
+    references = References(source, X, 5, 7)
+    whole = references.of(0, 4)
+    assert whole.shape == (4, 5, 4, 30)
+    assert torch.equal(whole, torch.cat([references.of(i, i + 1) for i in range(4)]))
+    for k in range(5):
+        assert torch.equal(whole[2, k], source(X[2:3], n=1, random_state=7 + k)[0, 0])
+
+
+def test_dinucleotide_shuffles_keep_dinucleotides():
+    found = dinucleotide_shuffles(X, 3, 0)
+    for i in range(4):
+        for k in range(3):
+            one = torch.einsum("al,bl->ab", X[i, :, :-1].float(), X[i, :, 1:].float())
+            other = torch.einsum("al,bl->ab", found[i, k, :, :-1].float(), found[i, k, :, 1:].float())
+            assert torch.equal(one, other)
+
+
+def test_unknown_characters_keep_their_places():
+    x = X.clone()
+    x[0, :, 10:13] = 0
+    x[1] = 0
+    x[2, :, 2:] = 0
+    found = dinucleotide_shuffles(x, 3, 0)
+    assert not found[0, :, :, 10:13].any()
+    assert (found[0].sum(1) == x[0].sum(0)).all()
+    assert (found[0].sum(2) == x[0].sum(1)).all()
+    assert not found[1].any()
+    assert torch.equal(found[2], x[2].expand(3, -1, -1))
+    assert torch.equal(found[3], dinucleotide_shuffles(X, 3, 0)[3])
+
+
+def test_a_function_without_a_seed_is_asked_once_for_all():
+    calls = []
+
+    def source(x, n):
+        calls.append((len(x), n))
+        return torch.zeros(1, n, 4, 30)
+
+    References(source, X, 6, 0).of(0, 2)
+    assert calls == [(1, 6), (1, 6)]
+
+
+def test_a_fresh_seed_is_drawn_once():
+    references = References(dinucleotide_shuffle, X, 3, None)
+    assert torch.equal(references.of(0, 2), references.of(0, 2))
+
+
+def test_tensors_are_taken_as_they_are():
+    given = torch.rand(4, 2, 4, 30)
+    references = References(given, X, 20, None)
+    assert references.n == 2
+    assert torch.equal(references.of(1, 3), given[1:3])
+
+
+def test_a_seed_too_large_is_named():
+    with pytest.raises(InputError, match="expected at most"):
+        References(dinucleotide_shuffle, X, 10, 2**32 - 5)

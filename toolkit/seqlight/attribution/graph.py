@@ -1,0 +1,91 @@
+"""What autograd's graph tells: which operations are linear, and whether any was met that nothing explains."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Nodes of autograd, without their number, that are linear as long as one operand depends on the input.
+LINEAR = frozenset(
+    """
+    Add Sub Rsub Neg Mul Addmm Addmv Addr Addbmm Baddbmm Bmm Mm Mv Dot Vdot Ger Linear Addcmul
+    Convolution ConvolutionOverrideable MkldnnConvolution CudnnConvolution MiopenConvolution MpsConvolution
+    SlowConv2D SlowConv3D SlowConvDilated2D SlowConvDilated3D SlowConvTranspose2D SlowConvTranspose3D ConvTbc
+    NativeBatchNorm CudnnBatchNorm MiopenBatchNorm BatchNormWithUpdate
+    Sum Nansum Mean Cumsum Trace Diff
+    View UnsafeView ReshapeAlias Reshape Permute Transpose T Mt Squeeze Unsqueeze Expand Repeat RepeatInterleave
+    Select Slice Index IndexSelect IndexPut IndexAdd IndexCopy IndexFill Gather Scatter ScatterAdd Take TakeAlongDim
+    Cat Stack Split SplitWithSizes UnsafeSplit UnsafeSplitWithSizes UnsafeChunk Unbind Narrow Flip Roll Rot90
+    SelectScatter SliceScatter DiagonalScatter AsStridedScatter AsStrided Diagonal Tril Triu Unfold
+    ConstantPadNd Pad ReflectionPad1D ReflectionPad2D ReflectionPad3D ReplicationPad1D ReplicationPad2D ReplicationPad3D
+    AvgPool1D AvgPool2D AvgPool3D AdaptiveAvgPool1D AdaptiveAvgPool2D AdaptiveAvgPool3D MkldnnAdaptiveAvgPool2D
+    UpsampleNearest1D UpsampleNearest2D UpsampleNearest3D UpsampleNearestExact1D UpsampleNearestExact2D
+    UpsampleNearestExact3D UpsampleLinear1D UpsampleBilinear2D UpsampleBicubic2D UpsampleTrilinear3D
+    UpsampleBilinear2DAa UpsampleBicubic2DAa PixelShuffle PixelUnshuffle ChannelShuffle Im2Col Col2Im
+    Clone Copy CopySlices ToCopy Alias Contiguous Identity Where MaskedFill MaskedSelect MaskedScatter
+    FftR2C FftC2C FftC2R Real Imag ViewAsReal ViewAsComplex Conj ConjPhysical ResolveConj ResolveNeg Complex
+    AccumulateGrad Deg2Rad Rad2Deg Trapezoid Kron Tensordot Positive
+    """.split()
+)
+
+# Products: of the operands at these places, only one may depend on the input.
+FACTORS = {
+    **dict.fromkeys("Mul Mm Bmm Mv Dot Vdot Ger Linear Kron Convolution".split(), (0, 1)),
+    **dict.fromkeys("ConvolutionOverrideable MkldnnConvolution CudnnConvolution ConvTbc".split(), (0, 1)),
+    **dict.fromkeys("NativeBatchNorm CudnnBatchNorm MiopenBatchNorm BatchNormWithUpdate".split(), (0, 1)),
+    **dict.fromkeys("Addmm Addmv Addr Addbmm Baddbmm Addcmul".split(), (1, 2)),
+}
+# Quotients: the operand at this place may not depend on it at all.
+DIVISOR = {"Div": 1, "Addcdiv": 2}
+
+
+def is_linear(node: Any) -> bool:
+    """Return whether a node of the autograd graph is linear in what depends on the input."""
+    name = operation_of(node)
+    live = [edge is not None for edge, _ in node.next_functions]
+    if name in DIVISOR:
+        return not any(live[DIVISOR[name] :]) and sum(live[1:]) + live[0] <= len(live)
+    if name == "Lerp":  # of two tensors by a third, which is a factor of both
+        return not all(live[2:3] or [False]) or sum(live) < 2
+    if name not in LINEAR or getattr(node, "_saved_training", False):  # batch statistics depend on all rows
+        return False
+    return sum(live[i] for i in FACTORS.get(name, ()) if i < len(live)) < 2
+
+
+def operation_of(node: Any) -> str:
+    """Return the name of a node without what autograd adds: ``MulBackward0`` gives ``Mul``."""
+    return str(node.name()).rsplit("::", 1)[-1].rstrip("0123456789").removesuffix("Backward").removesuffix("Backwards")
+
+
+def unexplained(outputs: Iterable[Tensor], ours: Collection[Any], inputs: Iterable[Tensor] = ()) -> Any:
+    """Return a node between `inputs` and `outputs` that is neither linear nor one of `ours`, or None.
+
+    Parameters
+    ----------
+    outputs : iterable of torch.Tensor
+        Where to start.
+    ours : collection of type
+        The autograd functions of the rules.
+    inputs : iterable of torch.Tensor
+        Where to stop.
+    """
+    seen = {tensor.grad_fn for tensor in inputs}
+    waiting = [tensor.grad_fn for tensor in outputs]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if not (_is_ours(node, ours) or is_linear(node)):
+            return node
+        waiting.extend(edge for edge, _ in node.next_functions)
+    return None
+
+
+def _is_ours(node: Any, ours: Collection[Any]) -> bool:
+    function = getattr(type(node), "_forward_cls", None)
+    # A user's own backward hooks pass gradients on as they are.
+    return function in ours or function is torch.nn.modules._functions.BackwardHookFunction

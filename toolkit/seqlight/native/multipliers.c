@@ -1,0 +1,127 @@
+/* The multipliers of the commonest operations, each in one pass over memory. Every operation is the one
+   that PyTorch would do, in the same order, so the bits agree with the tensors' own arithmetic.
+
+   What was recorded of the sequences has shape (outer, span), what the references give (outer, n, span):
+   element i of a reference tensor meets element (i / (n * span)) * span + i % span of the recorded one. */
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define WIDE
+#endif
+
+static inline int64_t stretch(int64_t i, int64_t last, int64_t span)
+{
+    int64_t rest = span - i % span;
+    return rest < last - i ? rest : last - i;
+}
+
+/* Stretches of elements whose partners lie behind each other too: `run` of them from `i`, the partner of the
+   first at `p`. */
+#define EACH_STRETCH                                                         \
+    for (int64_t i = first, run = 0, p = 0;                                  \
+         i < last && (p = i / (n * span) * span + i % span, run = stretch(i, last, span)); i += run)
+
+#define SECANT(type)                                              \
+    do {                                                                     \
+        const type *a1 = x1, *b1 = y1, *t1 = slope1, *a0 = x0, *b0 = y0;     \
+        type *m = out, near = (type)threshold;                               \
+        EACH_STRETCH {                                                       \
+            for (int64_t j = 0; j < run; j++) {                              \
+                type dx = a1[p + j] - a0[i + j], dy = b1[p + j] - b0[i + j]; \
+                int far = (dx < 0 ? -dx : dx) >= near;                       \
+                type secant = dy / (far ? dx : (type)1);                     \
+                m[i + j] = far ? secant : t1[p + j];                         \
+            }                                                                \
+        }                                                                    \
+    } while (0)
+
+/* dy / dx for the elements first .. last of the references; the slope at the input where dx vanishes. */
+WIDE void secants(const void *x1, const void *y1, const void *slope1, const void *x0, const void *y0, void *out,
+                  int64_t first, int64_t last, int64_t span, int64_t n, int64_t itemsize, double threshold)
+{
+    if (itemsize == 4)
+        SECANT(float);
+    else
+        SECANT(double);
+}
+
+#define RELU(type)                                                           \
+    do {                                                                     \
+        const type *a1 = x1, *a0 = x0;                                       \
+        type *y = y0, *m = out, near = (type)threshold;                      \
+        EACH_STRETCH {                                                       \
+            for (int64_t j = 0; j < run; j++) {                              \
+                type u = a1[p + j], v = a0[i + j], dx = u - v;               \
+                type above = u < 0 ? (type)0 : u, below = v < 0 ? (type)0 : v; \
+                int far = (dx < 0 ? -dx : dx) >= near;                       \
+                type secant = (above - below) / (far ? dx : (type)1);        \
+                y[i + j] = below;                                            \
+                m[i + j] = far ? secant : (type)(u > 0);                     \
+            }                                                                \
+        }                                                                    \
+    } while (0)
+
+/* max(x, 0) of the references into y0, and its multipliers. */
+WIDE void relus(const void *x1, const void *x0, void *y0, void *out, int64_t first, int64_t last, int64_t span,
+                int64_t n, int64_t itemsize, double threshold)
+{
+    if (itemsize == 4)
+        RELU(float);
+    else
+        RELU(double);
+}
+
+#define CREDIT(type)                                                                       \
+    do {                                                                                   \
+        for (int64_t row = first; row < last; row++) {                                     \
+            int64_t partner = row / (n * span) * span + row % span;                        \
+            const type *a1 = (const type *)x1 + partner * width, *b1 = (const type *)y1 + partner * windows; \
+            const type *a0 = (const type *)x0 + row * width, *b0 = (const type *)y0 + row * windows; \
+            const int64_t *w1 = winners1 + partner * windows;                              \
+            int64_t *w = winners + row * windows;                                          \
+            type *m = (type *)out + row * windows, near = (type)threshold;                 \
+            for (int64_t j = 0; j < windows; j++) {                                        \
+                int64_t at = b1[j] >= b0[j] ? w1[j] : w[j];                                \
+                type dx = a1[at] - a0[at], size = dx < 0 ? -dx : dx;                       \
+                m[j] = size < near ? (type)1 : (b1[j] - b0[j]) / dx;                       \
+                w[j] = at;                                                                 \
+            }                                                                              \
+        }                                                                                  \
+    } while (0)
+
+/* The position to which each window of the rows first .. last gives its credit, over the winner in the
+   reference, and the multiplier there. A row has `width` inputs and `windows` outputs; `span` rows were
+   recorded for each n * span of the references. */
+void pool_credits(const void *x1, const void *y1, const int64_t *winners1, const void *x0, const void *y0,
+                  int64_t *winners, void *out, int64_t first, int64_t last, int64_t span, int64_t n, int64_t width,
+                  int64_t windows, int64_t itemsize, double threshold)
+{
+    if (itemsize == 4)
+        CREDIT(float);
+    else
+        CREDIT(double);
+}
+
+#define SCATTER(type)                                                                      \
+    do {                                                                                   \
+        for (int64_t row = first; row < last; row++) {                                     \
+            type *to = (type *)out + row * width;                                          \
+            const type *g = (const type *)grad + row * windows, *m = (const type *)multiplier + row * windows; \
+            const int64_t *w = winners + row * windows;                                    \
+            memset(to, 0, (size_t)width * sizeof(type));                                   \
+            for (int64_t j = 0; j < windows; j++) to[w[j]] += g[j] * m[j];                 \
+        }                                                                                  \
+    } while (0)
+
+/* The gradient of each window, times its multiplier, added to the position that gets the credit. */
+void pool_gradients(const void *grad, const void *multiplier, const int64_t *winners, void *out, int64_t first,
+                    int64_t last, int64_t width, int64_t windows, int64_t itemsize)
+{
+    if (itemsize == 4)
+        SCATTER(float);
+    else
+        SCATTER(double);
+}
