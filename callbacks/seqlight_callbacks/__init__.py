@@ -8,9 +8,34 @@ LogoCallback
     pictures of them, in every logger that takes pictures
 """
 
-from seqlight_callbacks.attribution import AttributionCallback as AttributionCallback
-from seqlight_callbacks.attribution import AttributionRecord as AttributionRecord
-from seqlight_callbacks.figures import LogoCallback as LogoCallback
-from seqlight_callbacks.seqlets import SeqletCallback as SeqletCallback
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seqlight_callbacks.attribution import AttributionCallback as AttributionCallback
+    from seqlight_callbacks.figures import LogoCallback as LogoCallback
+    from seqlight_callbacks.records import AttributionRecord as AttributionRecord
+    from seqlight_callbacks.seqlets import SeqletCallback as SeqletCallback
+
+# Each is loaded when it is first used, so that `seqlight --help` does not wait for Lightning.
+_HOME = {
+    "AttributionCallback": "seqlight_callbacks.attribution",
+    "AttributionRecord": "seqlight_callbacks.records",
+    "LogoCallback": "seqlight_callbacks.figures",
+    "SeqletCallback": "seqlight_callbacks.seqlets",
+}
 
 __all__ = ["AttributionCallback", "AttributionRecord", "LogoCallback", "SeqletCallback"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'seqlight_callbacks' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

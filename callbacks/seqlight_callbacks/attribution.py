@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as L
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch import Tensor
@@ -15,33 +14,21 @@ from torch import Tensor
 from seqlight.attribution.deeplift import deep_lift_shap
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.errors import InputError
-from seqlight.metrics.attribution import convergence, similarity, window_share
+from seqlight.metrics.attribution import convergence, require_window, similarity, window_share
 from seqlight.prediction.batches import predict
 from seqlight.sequence.checks import require_count, require_one_hot
 from seqlight.sequence.shuffles import dinucleotide_shuffle
-from seqlight_callbacks.ranks import shared
-
-
-@dataclass(frozen=True)
-class AttributionRecord:
-    """What one epoch gave.
-
-    Attributes
-    ----------
-    epoch : int
-        How many epochs of training came before; 0 for the untrained model.
-    attributions : torch.Tensor, float32, shape (sequences, letters, positions)
-        Of the characters that are there, averaged over references.
-    outputs : torch.Tensor, shape (sequences,)
-        The model's output on the sequences.
-    reference_outputs : torch.Tensor, shape (sequences, references)
-        The model's output on their references.
-    """
-
-    epoch: int
-    attributions: Tensor
-    outputs: Tensor
-    reference_outputs: Tensor
+from seqlight_callbacks.ranks import shared, together
+from seqlight_callbacks.records import AttributionRecord, load, save
+from seqlight_callbacks.trainers import (
+    before,
+    epochs_trained,
+    fitting,
+    idle,
+    log_numbers,
+    require_lightning,
+    require_own_name,
+)
 
 
 class AttributionCallback(Callback):
@@ -67,7 +54,7 @@ class AttributionCallback(Callback):
     random_state : int
         The seed of the references.
     every_n_epochs : int
-        How often.
+        How often: after this many epochs, after twice as many, and so on. ``trainer.validate`` always attributes.
     untrained : bool
         Attribute once more before the first step, as epoch 0. That record is kept and written, not logged.
     batch_size : int
@@ -75,15 +62,24 @@ class AttributionCallback(Callback):
     window : tuple of int, optional
         Where the attribution is hoped to be, ``start <= position < end``.
     out : str or pathlib.Path, optional
-        A folder for one ``epoch-000.npz`` each epoch, written by the first process.
+        A folder for one ``epoch-000.npz`` each epoch, written by the first process. A resumed training
+        finds there what its first epoch is compared with.
     name : str
         The prefix of what is logged, one for each callback of this kind.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used, when the callback is made; if another callback has the same name or
+        WeightAveraging stands before this one, when the Trainer starts.
 
     Examples
     --------
     >>> import seqlight as sl
     >>> from seqlight_callbacks import AttributionCallback
     >>> callback = AttributionCallback(sl.random_one_hot((8, 4, 60), random_state=0), n_shuffles=5)
+    >>> callback.references.shape
+    torch.Size([8, 5, 4, 60])
     """
 
     def __init__(
@@ -101,12 +97,15 @@ class AttributionCallback(Callback):
         name: str = "attribution",
     ) -> None:
         super().__init__()
-        self.sequences = require_one_hot(sequences, "sequences").cpu()
+        # Copies: what a caller does with its tensors afterwards must not change what is compared.
+        self.sequences = require_one_hot(sequences, "sequences").detach().cpu().clone()
         n = require_count(n_shuffles, "n_shuffles", least=1)
-        self.references = References(references, self.sequences, n, random_state).of(0, len(sequences))
-        self.target, self.batch_size = target, batch_size
+        drawn = References(references, self.sequences, n, random_state).of(0, len(sequences))
+        self.references = drawn.detach().cpu().clone()
+        self.target, self.batch_size = target, require_count(batch_size, "batch_size", least=1)
         self.every_n_epochs = require_count(every_n_epochs, "every_n_epochs", least=1)
-        self.untrained, self.window, self.name = untrained, window, name
+        self.window = None if window is None else require_window(*window, positions=self.sequences.shape[2])
+        self.untrained, self.name = untrained, name
         self.out = None if out is None else Path(out)
         self.record: AttributionRecord | None = None
 
@@ -115,11 +114,22 @@ class AttributionCallback(Callback):
         """What tells several of these apart in a checkpoint."""
         return self._generate_state_key(name=self.name)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return which record was the last: a number, which every checkpoint can hold."""
+        return {} if self.record is None else {"epoch": self.record.epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Read the last record back, where it was written and is of these sequences."""
+        path = None if self.out is None or "epoch" not in state_dict else self._path(state_dict["epoch"])
+        if path is not None and path.exists():
+            record = load(path)
+            self.record = record if record.attributions.shape == self.sequences.shape else None
+
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse what would give other attributions than those of the validated weights."""
         require_lightning(trainer)
-        others = trainer.callbacks  # type: ignore[attr-defined]
-        if any(isinstance(other, WeightAveraging) for other in others[: others.index(self)]):
+        require_own_name(trainer, self)
+        if any(isinstance(other, WeightAveraging) for other in before(trainer, self)):
             raise InputError(
                 "AttributionCallback stands behind WeightAveraging, where it would see other weights than "
                 "were validated: list it first."
@@ -127,38 +137,46 @@ class AttributionCallback(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Attribute the untrained model, if that is asked for."""
-        if self.untrained and not idle(trainer) and trainer.current_epoch == 0:
+        if self.untrained and not idle(trainer) and trainer.global_step == 0:
             self._keep(trainer, self._recorded(trainer, pl_module, 0))
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Attribute, log and keep the record."""
-        if idle(trainer) or trainer.current_epoch % self.every_n_epochs:
+        epoch = epochs_trained(trainer)
+        if idle(trainer) or (fitting(trainer) and epoch % self.every_n_epochs):
             return
-        before, record = self.record, self._recorded(trainer, pl_module, trainer.current_epoch + 1)
-        for key, value in self._numbers(record, before).items():
-            # Every process has the whole record, so there is nothing to synchronise.
-            pl_module.log(f"{self.name}/{key}", value, batch_size=len(self.sequences))
+        last, record = self.record, self._recorded(trainer, pl_module, epoch)
+        log_numbers(pl_module, self.name, self._numbers(record, last))
         self._keep(trainer, record)
-
-    def _keep(self, trainer: L.Trainer, record: AttributionRecord) -> None:
-        self.record = record
-        if self.out is not None and trainer.is_global_zero:
-            save(record, self.out / f"epoch-{record.epoch:03d}.npz")
 
     def is_current(self, trainer: L.Trainer) -> bool:
         """Return whether the record is of the epoch that is being validated."""
-        return self.record is not None and self.record.epoch == trainer.current_epoch + 1
+        return self.record is not None and self.record.epoch == epochs_trained(trainer)
+
+    def _path(self, epoch: int) -> Path:
+        assert self.out is not None
+        return self.out / f"epoch-{epoch:03d}.npz"
+
+    def _keep(self, trainer: L.Trainer, record: AttributionRecord) -> None:
+        self.record = record
+        if self.out is not None:
+            # One process writes; if it cannot, none waits for it.
+            together(trainer, lambda: save(record, self._path(record.epoch)) if trainer.is_global_zero else None)
 
     def _recorded(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> AttributionRecord:
         def work(rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
             X, references = self.sequences[rows], self.references[rows]
-            settings = {"batch_size": self.batch_size, "device": pl_module.device}
+            settings: dict[str, Any] = {"batch_size": self.batch_size, "device": pl_module.device}
             attributions = deep_lift_shap(pl_module, X, target=self.target, references=references, **settings)
-            both = torch.cat([X, references.flatten(0, 1).to(X.dtype)])
+            assert isinstance(attributions, Tensor)
+            # References need not be one-hot: joined, they keep their fractions.
+            both = torch.cat([X, references.flatten(0, 1)])
             outputs = predict(pl_module, both, func=self._chosen, **settings)
             return attributions, outputs[: len(X)], outputs[len(X) :].view(len(X), -1)
 
-        parts = shared(trainer, len(self.sequences), work)
+        # trainer.validate is in inference mode, whose tensors no gradient may meet: not here, and not in the record.
+        with torch.inference_mode(False), torch.no_grad():
+            parts = shared(trainer, len(self.sequences), work)
         order = torch.tensor([row for rows, _ in parts for row in rows]).argsort()
         attributions, outputs, baselines = (
             torch.cat(tensors)[order] for tensors in zip(*(result for _, result in parts), strict=True)
@@ -168,41 +186,14 @@ class AttributionCallback(Callback):
     def _chosen(self, output: Tensor) -> Tensor:
         return output.flatten(1)[:, self.target] if output.ndim > 1 else output
 
-    def _numbers(self, record: AttributionRecord, before: AttributionRecord | None) -> dict[str, float]:
+    def _numbers(self, record: AttributionRecord, last: AttributionRecord | None) -> dict[str, float]:
         miss = convergence(record.attributions, record.outputs, record.reference_outputs)
         numbers = {
             "delta": miss.largest,
             "relative_delta": miss.relative,
             "magnitude": float(record.attributions.sum(dim=1).abs().mean()),
-            "similarity": 0.0 if before is None else similarity(record.attributions, before.attributions),
+            "similarity": 0.0 if last is None else similarity(record.attributions, last.attributions),
         }
         if self.window is not None:
             numbers["window_share"] = window_share(record.attributions, *self.window)
         return numbers
-
-
-def idle(trainer: L.Trainer) -> bool:
-    """Return whether this is only a rehearsal: the sanity check, or a fast_dev_run."""
-    return bool(trainer.sanity_checking or trainer.fast_dev_run)  # type: ignore[attr-defined]
-
-
-def require_lightning(trainer: object) -> None:
-    """Raise InputError unless `trainer` is one of the package ``lightning``."""
-    if not isinstance(trainer, L.Trainer):
-        kind = f"{type(trainer).__module__.split('.')[0]}.{type(trainer).__qualname__}"
-        raise InputError(f"the trainer is a {kind}: expected lightning.pytorch.Trainer; import it from there.")
-
-
-def save(record: AttributionRecord, path: Path) -> None:
-    """Write a record as npz; under its final name it is always whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez_compressed(
-            file,
-            epoch=record.epoch,
-            attributions=record.attributions.numpy(),
-            outputs=record.outputs.numpy(),
-            reference_outputs=record.reference_outputs.numpy(),
-        )
-    partial.replace(path)

@@ -13,16 +13,17 @@ from matplotlib.figure import Figure
 
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.plot.logos import plot_logo
-from seqlight_callbacks.attribution import AttributionCallback, idle, require_lightning
+from seqlight_callbacks.attribution import AttributionCallback
 from seqlight_callbacks.seqlets import SeqletCallback
+from seqlight_callbacks.trainers import before, idle, require_lightning, require_own_name
 
 
 class LogoCallback(Callback):
     """Draw the logos of a few sequences at the end of each attributed epoch.
 
     The first process draws, without pyplot. The figure goes to TensorBoard, Weights & Biases, MLflow and
-    Comet loggers, and otherwise into ``figures/`` below the log folder of the Trainer. A logger that
-    fails is a warning and not the end of the training.
+    Comet loggers, and otherwise into ``figures/`` below the log folder of the Trainer. A picture that
+    cannot be drawn or a logger that fails is a warning and not the end of the training.
 
     Parameters
     ----------
@@ -35,7 +36,20 @@ class LogoCallback(Callback):
     start, end : int, optional
         Which positions.
     name : str
-        What to call the figure.
+        What to call the figure, one for each callback of this kind.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used, when the callback is made; if what it draws does not stand before it,
+        when the Trainer starts.
+
+    Examples
+    --------
+    >>> import seqlight as sl
+    >>> from seqlight_callbacks import AttributionCallback, LogoCallback
+    >>> attribution = AttributionCallback(sl.random_one_hot((8, 4, 60), random_state=0), n_shuffles=5)
+    >>> callbacks = [attribution, LogoCallback(attribution, examples=(0, 7))]
     """
 
     def __init__(
@@ -50,6 +64,11 @@ class LogoCallback(Callback):
         super().__init__()
         self.attribution, self.seqlets = attribution, seqlets
         self.examples, self.start, self.end, self.name = tuple(examples), start, end, name
+        n = len(attribution.sequences)
+        if not self.examples or not all(0 <= example < n for example in self.examples):
+            raise InputError(
+                f"examples is {self.examples} and there are {n} sequences: expected numbers from 0 to {n - 1}."
+            )
 
     @property
     def state_key(self) -> str:
@@ -59,24 +78,24 @@ class LogoCallback(Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse a list of callbacks in which there would be nothing to draw yet."""
         require_lightning(trainer)
-        others = trainer.callbacks  # type: ignore[attr-defined]
+        require_own_name(trainer, self)
         needed = [one for one in (self.attribution, self.seqlets) if one is not None]
-        if not all(one in others[: others.index(self)] for one in needed):
+        if not all(one in before(trainer, self) for one in needed):
             raise InputError(
                 "LogoCallback found what it draws not before it in the Trainer's callbacks: "
                 "list AttributionCallback, SeqletCallback, LogoCallback in this order."
             )
-        if max(self.examples, default=0) >= len(self.attribution.sequences):
-            raise InputError(
-                f"examples is {self.examples} and there are {len(self.attribution.sequences)} sequences: "
-                "expected numbers below that."
-            )
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw and log, on the first process."""
-        if idle(trainer) or not self.attribution.is_current(trainer) or not trainer.is_global_zero:
+        record = self.attribution.record
+        if idle(trainer) or record is None or not self.attribution.is_current(trainer) or not trainer.is_global_zero:
             return
-        log_figure(trainer, self.name, self.draw())
+        try:
+            log_figure(trainer, self.name, self.draw(), record.epoch)
+        except Exception as error:
+            # One process is here alone: were it to stop, the others would wait for it.
+            warnings.warn(f"the figure {self.name!r} is missing: {error}", SeqlightWarning, stacklevel=2)
 
     def draw(self) -> Figure:
         """Return the figure of the last record, one logo a sequence, all of one scale."""
@@ -105,8 +124,20 @@ class LogoCallback(Callback):
         return figure
 
 
-def log_figure(trainer: L.Trainer, name: str, figure: Figure) -> None:
-    """Send a figure to each logger of `trainer`, or to a file where none takes figures; never raise."""
+def log_figure(trainer: L.Trainer, name: str, figure: Figure, epoch: int) -> None:
+    """Send a figure to each logger of `trainer`, or to a file where none takes figures.
+
+    Parameters
+    ----------
+    trainer : lightning.pytorch.Trainer
+        A logger of it that raises gives a warning.
+    name : str
+        What to call the figure; with slashes, folders.
+    figure : matplotlib.figure.Figure
+        What to send.
+    epoch : int
+        For the name of the file.
+    """
     taken = False
     for logger in trainer.loggers:
         try:
@@ -116,9 +147,10 @@ def log_figure(trainer: L.Trainer, name: str, figure: Figure) -> None:
                 f"{type(logger).__name__} did not take the figure {name!r}: {error}", SeqlightWarning, stacklevel=2
             )
     if not taken:
-        folder = Path((trainer.loggers[0].log_dir if trainer.loggers else None) or trainer.default_root_dir) / "figures"
-        folder.mkdir(parents=True, exist_ok=True)
-        figure.savefig(folder / f"{name}-epoch-{trainer.current_epoch:03d}.png", dpi=100)
+        folder = (trainer.loggers[0].log_dir if trainer.loggers else None) or trainer.default_root_dir
+        path = Path(folder) / "figures" / f"{name}-epoch-{epoch:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=100)
 
 
 def _taken(logger: Any, name: str, figure: Figure, step: int) -> bool:

@@ -36,18 +36,26 @@ def shared(trainer: L.Trainer, n: int, work: Callable[[Sequence[int]], T]) -> li
         On every process, if `work` failed on one: none is left waiting for the others.
     """
     rows = list(range(trainer.global_rank, n, trainer.world_size))
+    return [part for part in together(trainer, lambda: (rows, work(rows)) if rows else None) if part is not None]
+
+
+def together(trainer: L.Trainer, work: Callable[[], T]) -> list[T]:
+    """Do `work` on each process, and give the results, in the order of the processes, to all.
+
+    One process alone lets an error of `work` through as it is; of several, each raises SeqlightError
+    with the message of the first that failed.
+    """
     if trainer.world_size == 1:
-        return [(rows, work(rows))] if rows else []
-    part: tuple[Sequence[int], T | None, str | None] = (rows, None, None)
+        return [work()]
     cause: Exception | None = None
+    part: tuple[T | None, str | None]
     try:
-        part = (rows, work(rows) if rows else None, None)
+        part = work(), None
     except Exception as error:
-        cause, part = error, (rows, None, f"{type(error).__name__}: {error}")
-    parts: list[tuple[Sequence[int], T, str | None]] = [None] * trainer.world_size  # type: ignore[list-item]
+        cause, part = error, (None, f"{type(error).__name__}: {error}")
+    parts: list[tuple[T, str | None]] = [None] * trainer.world_size  # type: ignore[list-item]
     dist.all_gather_object(parts, part)
-    failed = {rank: error for rank, (_, _, error) in enumerate(parts) if error is not None}
-    if failed:
-        rank, error = next(iter(failed.items()))
-        raise SeqlightError(f"process {rank} of {trainer.world_size} failed, so all stop: {error}") from cause
-    return [(rows, result) for rows, result, _ in parts if rows]
+    for rank, (_, failure) in enumerate(parts):
+        if failure is not None:
+            raise SeqlightError(f"process {rank} of {trainer.world_size} failed, so all stop: {failure}") from cause
+    return [result for result, _ in parts]

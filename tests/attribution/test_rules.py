@@ -6,8 +6,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from seqlight.attribution import loops
 from seqlight.attribution.recording import Call
 from seqlight.attribution.rules import MaxPool, Rescale, secant, threshold
+
+
+@pytest.fixture(autouse=True, params=["compiled", "plain"])
+def _loops(request, monkeypatch):
+    if request.param == "plain":
+        monkeypatch.setattr(loops, "library", lambda: None)
 
 
 def multiplied(rule, function, x1, x0, grad, *args, **kwargs):

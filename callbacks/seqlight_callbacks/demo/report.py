@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 
-from seqlight.metrics.attribution import window_share
+from seqlight.metrics.attribution import interval_share, window_share
+from seqlight.metrics.overlap import overlapping
 from seqlight.report import figures
 from seqlight.report.page import Code, Film, Numbers, Picture, Section, Table, Text, write_page
+from seqlight.sequence.onehot import characters
 from seqlight_callbacks.demo.training import LEARNING_RATE, Run
 
 SHOWN = 4
@@ -29,7 +33,8 @@ def _summary(run: Run) -> Section:
     text = (
         "The model was trained on sequences alone. At the end of each epoch its output was attributed to the single "
         f"bases of {len(run.attribution.sequences)} validation sequences by DeepLIFT/SHAP, "
-        f"against {run.attribution.references.shape[1]} dinucleotide shuffles each, and seqlets were called in the attributions."
+        f"against {run.attribution.references.shape[1]} dinucleotide shuffles each, and seqlets were called in the "
+        "attributions."
     )
     return Section("In short", [Numbers(run.numbers()), Text(text)])
 
@@ -66,42 +71,55 @@ def _trained(run: Run) -> Section:
 
 
 def _movement(run: Run) -> Section:
-    positive = np.stack([frame.sum(axis=1).clip(min=0).mean(axis=0) for frame in run.frames().values()])
-    profiles = positive / np.maximum(positive.sum(axis=1, keepdims=True), 1e-30)
-    shares = None
-    if run.task.window is not None:
-        shares = [window_share(torch.from_numpy(frame), *run.task.window) for frame in run.frames().values()]
-    heat = figures.attribution_by_epoch(profiles, shares, run.task.window, run.task.zero)
-    caption = (
-        "Where positive attribution lies, mean over the probe sequences; a row an epoch, the first before training."
-    )
-    if run.task.window is not None:
-        caption += f" Between the lines is the {run.task.motif}, and on the right what share of it all lies there."
-    steady = figures.learning_curves(
-        {
-            "cosine to what was before": {"": run.metrics["attribution/similarity"].tolist()},
-            "seqlets": {"": run.metrics["seqlets/count"].tolist()},
-            "precision of strong seqlets": {"": run.metrics["seqlets/precision"].tolist()},
-        }
-    )
     return Section(
         "How the attribution moved",
         [
-            Picture(heat, caption),
-            Film(_frames(run), "The same sequences in each epoch, on one scale. Move the slider."),
-            Picture(steady, "How steady the attributions are, and the seqlets in them, by epoch."),
+            _places(run),
+            Film(_frames(run), "The same sequences in each epoch, on one scale. Move the slider." + _shading(run)),
+            Picture(_steadiness(run), "How steady the attributions are, and the seqlets in them, by epoch."),
         ],
     )
 
 
-def _frames(run: Run) -> dict[str, figures.Figure]:
+def _places(run: Run) -> Picture:
+    """Return where the attribution was: by position if the motif has one, and else by what was planted."""
+    frames = [torch.from_numpy(frame) for frame in run.frames().values()]
+    if run.task.window is None:
+        known = run.task.known(len(frames[0]))
+        lines = {str(motif): [interval_share(one, rows) for one in frames] for motif, rows in known.groupby("motif")}
+        lines["elsewhere"] = [1 - sum(shares) for shares in zip(*lines.values(), strict=True)]
+        curves = figures.learning_curves({"share of positive attribution": lines}, first=0)
+        return Picture(
+            curves, f"How much of the positive attribution lies in the {run.task.motif}; 0 is before training."
+        )
+    positive = torch.stack([frame.sum(dim=1).clamp_min(0).mean(dim=0) for frame in frames]).double().numpy()
+    profiles = positive / np.maximum(positive.sum(axis=1, keepdims=True), 1e-30)
+    shares = [window_share(frame, *run.task.window) for frame in frames]
+    heat = figures.attribution_by_epoch(profiles, shares, run.task.window, run.task.zero)
+    return Picture(
+        heat,
+        "Where positive attribution lies, mean over the probe sequences; a row an epoch, the first before training. "
+        f"Between the lines is the {run.task.motif}, and on the right what share of it all lies there.",
+    )
+
+
+def _steadiness(run: Run) -> Figure:
+    columns = {
+        "cosine to the epoch before": "attribution/similarity",
+        "seqlets": "seqlets/count",
+        "precision of strong seqlets": "seqlets/precision",
+    }
+    return figures.learning_curves({label: {"": run.metrics[name].tolist()} for label, name in columns.items()})
+
+
+def _frames(run: Run) -> dict[str, Figure]:
     shown = _shown(run)[:2]
     frames = {epoch: torch.from_numpy(frame[shown]) for epoch, frame in run.frames().items()}
     limits = figures.logo_limits(torch.stack(list(frames.values())))
-    titles = [f"probe {i}" for i in shown]
+    titles, shaded = [f"probe {i}" for i in shown], _shaded(run, shown)
     return {
         f"after epoch {epoch}" if epoch else "before training": figures.logos(
-            frame, titles, window=run.task.window, zero=run.task.zero, limits=limits
+            frame, titles, shaded=shaded, zero=run.task.zero, limits=limits
         )
         for epoch, frame in frames.items()
     }
@@ -115,37 +133,55 @@ def _logos(run: Run) -> Section:
         [f"probe {i}, output {float(record.outputs[i]):+.2f} (logit)" for i in shown],
         run.seqlets.seqlets,
         shown,
-        run.task.window,
+        _shaded(run, shown),
         run.task.zero,
     )
     caption = (
         f"The {len(shown)} probe sequences with the highest output after the last epoch. A letter is as tall as what "
-        "its base adds to the output; bars are seqlets, with the sum of their attribution."
+        "its base adds to the output; bars are seqlets, with the sum of their attribution." + _shading(run)
     )
-    if run.task.window is not None:
-        caption += f" Shaded is the {run.task.motif}."
     return Section("What it looks at", [Picture(picture, caption)])
 
 
 def _seqlets(run: Run) -> Section:
-    strong = run.seqlets.strong_positive()
+    strong, zero = run.seqlets.strong_positive(), run.task.zero
     length = run.attribution.sequences.shape[2]
-    places = figures.seqlet_places(strong, length, run.task.window, run.task.zero)
+    known = run.seqlets.known if run.task.window is None else None
+    places = figures.seqlet_places(strong, length, run.task.window, zero, known)
+    caption = f"How many of the {len(strong)} strong positive seqlets (p < {run.seqlets.strong:g}) cover each position."
+    caption += _shading(run) if known is None else f" The outline is where the {run.task.motif} are."
+    origin = "from the start codon" if zero else "from the beginning of the sequence"
     return Section(
         "Seqlets",
         [
-            Picture(places, f"How many of the {len(strong)} strong positive seqlets (p < {run.seqlets.strong:g}) cover "
-                            "each position."),
-            Table(strong.head(20), "The strongest of them. example_idx is the probe; start and end count from the "
-                                   "beginning of the sequence."),
+            Picture(places, caption),
+            Table(_strongest(run), f"The strongest of them. Positions count {origin}, and the end is not part of it."),
         ],
-    )  # fmt: skip
+    )
+
+
+def _strongest(run: Run, n: int = 20) -> pd.DataFrame:
+    """Return the strongest seqlets for a reader: which bases they are, and what they hit."""
+    strong = run.seqlets.strong_positive().head(n)
+    assert run.seqlets.known is not None
+    spans = strong[["example_idx", "start", "end"]].itertuples(index=False)
+    return pd.DataFrame(
+        {
+            "probe": strong["example_idx"],
+            "start": strong["start"] - run.task.zero,
+            "end": strong["end"] - run.task.zero,
+            "bases": [characters(run.attribution.sequences[i, :, start:end]) for i, start, end in spans],
+            "attribution": strong["attribution"],
+            "p-value": strong["p-value"],
+            f"overlaps {run.task.motif}": ["yes" if hit else "no" for hit in overlapping(strong, run.seqlets.known)],
+        }
+    )
 
 
 def _numbers(run: Run) -> Section:
     metrics = run.metrics.reset_index()
     metrics["epoch"] += 1
-    metrics = metrics.drop(columns=[name for name in metrics if name.startswith("test_")])
+    metrics = metrics.drop(columns=[name for name in metrics if str(name).startswith("test_")])
     metrics.columns = [name.replace("attribution/", "attr. ").replace("_", " ") for name in metrics.columns]
     versions = "\n".join(
         [f"seed {run.seed}", f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
@@ -166,3 +202,14 @@ def _shown(run: Run) -> list[int]:
     assert record is not None
     best: list[int] = record.outputs.argsort(descending=True, stable=True)[:SHOWN].tolist()
     return best
+
+
+def _shaded(run: Run, shown: Sequence[int]) -> list[list[tuple[int, int]]]:
+    """Return the intervals of each shown probe where the motif is."""
+    assert run.seqlets.known is not None
+    sites = run.seqlets.known
+    return [list(sites.loc[sites["example_idx"] == i, ["start", "end"]].itertuples(index=False)) for i in shown]
+
+
+def _shading(run: Run) -> str:
+    return f" Shaded: the {run.task.motif}."

@@ -18,7 +18,7 @@ def demo(
         out: Folder for the report, the metrics and the attributions of each epoch.
         data: What to learn: translation starts of Escherichia coli, found by the Shine-Dalgarno motif
             before them, or random sequences with motifs planted at known places.
-        epochs: How long to train; 12 for ecoli and 6 for planted if not given.
+        epochs: How long to train; 12 for ecoli and 8 for planted if not given.
         seed: Of everything that is random. The same seed gives the same numbers.
     """
     # Lightning and the rest load here, so that --help does not wait for them.
@@ -28,7 +28,7 @@ def demo(
 
     task = TASKS[data](seed)
     print(f"seqlight demo: {task.question}")
-    run = train(task, out, epochs or task.epochs, seed)
+    run = train(task, out, task.epochs if epochs is None else epochs, seed)
     report = write_report(run, out / "report.html")
     print(f"report: {report.resolve()}")
     for name, value in run.numbers().items():

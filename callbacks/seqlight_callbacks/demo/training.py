@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import shutil
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from seqlight.lit.data import SequenceDataModule
 from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
 from seqlight_callbacks.demo.task import Task
+from seqlight_callbacks.records import load
 
 PROBES = 100
 LEARNING_RATE, WEIGHT_DECAY = 5e-3, 0.3
@@ -75,11 +77,8 @@ class Run:
     def frames(self) -> dict[int, np.ndarray[Any, Any]]:
         """Return the attributions of each epoch, shape (sequences, letters, positions)."""
         assert self.attribution.out is not None
-        found = {}
-        for path in sorted(self.attribution.out.glob("epoch-*.npz")):
-            with np.load(path) as stored:
-                found[int(stored["epoch"])] = stored["attributions"]
-        return found
+        records = map(load, sorted(self.attribution.out.glob("epoch-*.npz")))
+        return {record.epoch: record.attributions.numpy() for record in records}
 
 
 class EpochLines(L.Callback):
@@ -87,7 +86,7 @@ class EpochLines(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print what was measured."""
-        if trainer.sanity_checking:  # type: ignore[attr-defined]
+        if trainer.sanity_checking:
             return
         seen = {name: float(value) for name, value in trainer.callback_metrics.items()}
         share = seen.get("attribution/window_share")
@@ -118,36 +117,61 @@ def train(task: Task, out: Path, epochs: int, seed: int) -> Run:
     """
     if epochs < 1:
         raise InputError(f"epochs is {epochs}: expected 1 or more.")
-    for earlier in ("attributions", "log"):
-        shutil.rmtree(out / earlier, ignore_errors=True)
+    _forget(out)
     L.seed_everything(seed, verbose=False)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    splits = {name: (getattr(task.data, name).X, getattr(task.data, name).y) for name in ("train", "valid", "test")}
     optimizer = partial(torch.optim.AdamW, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     module = TrainModule(task.model, metrics={"auroc": BinaryAUROC()}, optimizer=optimizer, scheduler=one_cycle)
+    train_rows, valid_rows, test_rows = ((one.X, one.y) for one in (task.data.train, task.data.valid, task.data.test))
+    data = SequenceDataModule(train_rows, valid_rows, test_rows, seed=seed)
     probes = task.data.valid.X[:PROBES]  # positives come first
     attribution = AttributionCallback(
         probes, random_state=seed, untrained=True, window=task.window, out=out / "attributions"
     )
     seqlets = SeqletCallback(attribution, known=task.known(PROBES))
-    trainer = L.Trainer(
+    with _quiet():
+        trainer = _trainer(out, epochs, [attribution, seqlets, LogoCallback(attribution, seqlets), EpochLines()])
+        trainer.fit(module, data)
+        (test,) = trainer.test(module, data, verbose=False)
+    metrics = pd.read_csv(out / "log" / "metrics.csv").groupby("epoch").first().drop(columns="step")
+    metrics = metrics[metrics["valid_loss"].notna()]
+    return Run(task, seed, metrics, dict(test), attribution, seqlets)
+
+
+def _trainer(out: Path, epochs: int, callbacks: list[L.Callback]) -> L.Trainer:
+    return L.Trainer(
         max_epochs=epochs,
-        callbacks=[attribution, seqlets, LogoCallback(attribution, seqlets), EpochLines()],
+        callbacks=callbacks,
         logger=CSVLogger(out, name="log", version=""),
         devices=1,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        log_every_n_steps=1,
     )
-    data = SequenceDataModule(**splits, seed=seed)
-    with warnings.catch_warnings():
-        # The data lie in memory: workers would cost more than they bring.
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        # Lightning's own use of PyTorch, not ours to mend.
-        warnings.filterwarnings("ignore", ".*LeafSpec.*")
-        trainer.fit(module, data)
-        (test,) = trainer.test(module, data, verbose=False)
-    metrics = pd.read_csv(out / "log" / "metrics.csv").groupby("epoch").first().drop(columns="step")
-    metrics = metrics[metrics["valid_loss"].notna()]
-    return Run(task, seed, metrics, dict(test), attribution, seqlets)
+
+
+def _forget(out: Path) -> None:
+    """Remove what an earlier run wrote, and nothing that somebody else may have put beside it."""
+    for mine in ("attributions/epoch-*.npz", "log/metrics.csv", "log/hparams.yaml", "log/figures/logos-epoch-*.png"):
+        for path in out.glob(mine):
+            path.unlink()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning from telling what the lines of the epochs tell."""
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            # The data lie in memory: workers would cost more than they bring.
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            # Lightning's own use of PyTorch, not ours to mend.
+            warnings.filterwarnings("ignore", ".*LeafSpec.*")
+            # The folder of an earlier run, which _forget emptied.
+            warnings.filterwarnings("ignore", ".*Experiment logs directory.*")
+            yield
+    finally:
+        log.setLevel(level)

@@ -153,8 +153,8 @@ def refined_pull(
             return found
         before = found
     raise UnsupportedOperation(
-        f"{call.name}{call.where} has no rule, and integrating it numerically with {ROUNDS[-1]} points does not explain its output "
-        "difference: replace the operation, or leave that part of the model out."
+        f"{call.name}{call.where} has no rule, and integrating it numerically with {ROUNDS[-1]} points does not "
+        "explain its output difference: replace the operation, or leave that part of the model out."
     )
 
 

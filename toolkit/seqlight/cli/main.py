@@ -15,20 +15,32 @@ from seqlight.errors import SeqlightError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command.
+    """Run a command; what a user can put right ends the process with one line and no traceback.
 
     Parameters
     ----------
     argv : sequence of str, optional
         The arguments after the program's name; those of the process if None.
     """
-    from jsonargparse import auto_cli
+    from jsonargparse import ArgumentError, auto_cli
 
     commands = {command.name: command.load() for command in entry_points(group="seqlight.commands")}
     try:
-        auto_cli(commands, args=argv, prog="seqlight", as_positional=False)
-    except SeqlightError as error:
-        # What a user can put right needs no traceback.
-        sys.exit(f"seqlight: {error}")
+        auto_cli(
+            commands,
+            args=None if argv is None else list(argv),
+            prog="seqlight",
+            as_positional=False,
+            exit_on_error=False,
+        )
+    except ArgumentError as error:
+        print(f"seqlight: {_line(error)}; `seqlight --help` tells what there is.", file=sys.stderr)
+        sys.exit(2)
+    except (SeqlightError, OSError) as error:
+        sys.exit(f"seqlight: {_line(error)}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

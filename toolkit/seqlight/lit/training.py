@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from seqlight.errors import InputError
+from seqlight.prediction.borrow import floating_dtype
+
 OptimizerMaker = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 SchedulerMaker = Callable[[torch.optim.Optimizer, int], torch.optim.lr_scheduler.LRScheduler]
 
@@ -28,12 +31,13 @@ class TrainModule(L.LightningModule):
     loss : torch.nn.Module, optional
         Of output and labels; binary cross-entropy of logits if None.
     metrics : mapping of str to torchmetrics.Metric, optional
-        What to measure in validation and test.
+        What to measure in validation and test, of output and labels. Where the loss is
+        ``torch.nn.BCEWithLogitsLoss``, of probabilities and integer labels.
     optimizer : callable, optional
         Makes an optimizer from parameters; AdamW with learning rate 1e-3 if None.
     scheduler : callable, optional
         Makes a scheduler from the optimizer and the number of steps of the whole training; it steps with
-        each batch.
+        the optimizer. The training then needs an end: ``max_epochs`` or ``max_steps`` of the Trainer.
 
     Examples
     --------
@@ -64,12 +68,12 @@ class TrainModule(L.LightningModule):
 
     def forward(self, X: Tensor) -> Any:
         """Return the model's output for inputs of shape (rows, letters, positions)."""
-        return self.model(X.to(self.dtype) if not X.is_floating_point() else X)
+        return self.model(X if X.is_floating_point() else X.to(floating_dtype(self.model, X)))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         loss, _ = self._loss(batch)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]), sync_dist=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -85,7 +89,10 @@ class TrainModule(L.LightningModule):
         optimizer = self.optimizer(self.model.parameters())
         if self.scheduler is None:
             return optimizer
-        scheduler = self.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        steps = self.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise InputError("a scheduler needs to know how long the training is: set max_epochs in the Trainer.")
+        scheduler = self.scheduler(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -98,6 +105,11 @@ class TrainModule(L.LightningModule):
     def _measure(self, split: str, metrics: nn.ModuleDict, batch: tuple[Tensor, Tensor]) -> None:
         loss, output = self._loss(batch)
         self.log(f"{split}_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]), sync_dist=True)
+        labels = batch[1]
+        if isinstance(self.loss, nn.BCEWithLogitsLoss):
+            # Left to itself a metric takes a batch of logits that happen to be between 0 and 1 for probabilities.
+            output, labels = output.sigmoid(), labels.long()
         for name, metric in metrics.items():
-            metric.update(output, batch[1].long())  # type: ignore[operator]
+            assert isinstance(metric, Metric)
+            metric.update(output, labels)
             self.log(f"{split}_{name}", metric, on_step=False, on_epoch=True, batch_size=len(batch[0]))

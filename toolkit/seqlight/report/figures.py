@@ -18,21 +18,36 @@ SEQLETS_COLOR = "#255C99"
 WINDOW_COLOR = "#F7B32B"
 
 
-def learning_curves(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
-    """Draw numbers by epoch, counted from 1.
+def learning_curves(panels: Mapping[str, Mapping[str, Sequence[float]]], first: int = 1) -> Figure:
+    """Draw numbers by epoch.
 
     Parameters
     ----------
     panels : mapping
         For each panel, by the label of its y axis, the lines by name.
+    first : int
+        The epoch of the first numbers; 0 if they are of the untrained model.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> from seqlight.report.figures import learning_curves
+    >>> figure = learning_curves({"loss": {"training": [0.7, 0.5], "validation": [0.7, 0.6]}})
+    >>> [ax.get_ylabel() for ax in figure.axes]
+    ['loss']
     """
     figure = Figure(figsize=(11, 3), layout="constrained")
     for ax, (label, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for name, values in lines.items():
-            ax.plot(np.arange(1, len(values) + 1), values, marker="o", markersize=3.5, label=name)
+            ax.plot(np.arange(first, first + len(values)), values, marker="o", markersize=3.5, label=name)
         ax.set_xlabel("epoch")
         ax.set_ylabel(label)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        # One epoch alone would get an axis of thousandths of an epoch.
+        ax.set_xlim(first - 0.5, first + max(map(len, lines.values())) - 0.5)
         _plain(ax)
         if len(lines) > 1:
             ax.legend(frameon=False)
@@ -54,6 +69,10 @@ def attribution_by_epoch(
         ``start <= position < end``.
     zero : int
         The position to call 0 on the axis.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     beside = shares is not None
@@ -83,7 +102,7 @@ def logos(
     titles: Sequence[str],
     seqlets: pd.DataFrame | None = None,
     examples: Sequence[int] | None = None,
-    window: tuple[int, int] | None = None,
+    shaded: Sequence[Sequence[tuple[int, int]]] | None = None,
     zero: int = 0,
     limits: tuple[float, float] | None = None,
 ) -> Figure:
@@ -99,12 +118,16 @@ def logos(
         Drawn beneath; `examples` gives the ``example_idx`` of each sequence.
     examples : sequence of int, optional
         One for each.
-    window : tuple of int, optional
-        Shaded.
+    shaded : sequence of sequences of (start, end), optional
+        For each sequence, the intervals to shade.
     zero : int
         The position to call 0 on the axis.
     limits : tuple of float, optional
         Of the y axis; None to fit.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     figure = Figure(figsize=(11, 1.75 * len(titles) + 0.3), layout="constrained")
     low, high = limits or logo_limits(attributions)
@@ -116,11 +139,13 @@ def logos(
             example_idx=None if examples is None else examples[i],
             ylim=(low, high),
         )
-        if window is not None:
-            ax.axvspan(*window, color=WINDOW_COLOR, alpha=0.15, linewidth=0)
+        for start, end in shaded[i] if shaded is not None else ():
+            ax.axvspan(start, end, color=WINDOW_COLOR, alpha=0.2, linewidth=0, zorder=0)
         ax.set_title(titles[i], fontsize=9, loc="left")
         ax.set_ylabel("attribution")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x - zero:+.0f}" if zero and x != zero else f"{x - zero:.0f}"))
+        ax.xaxis.set_major_formatter(
+            FuncFormatter(lambda x, _: f"{x - zero:+.0f}" if zero and x != zero else f"{x - zero:.0f}")
+        )
     ax.set_xlabel("position" + (" from the start codon" if zero else ""))
     return figure
 
@@ -133,7 +158,13 @@ def logo_limits(attributions: Tensor) -> tuple[float, float]:
     return low - room, high + room
 
 
-def seqlet_places(seqlets: pd.DataFrame, length: int, window: tuple[int, int] | None, zero: int = 0) -> Figure:
+def seqlet_places(
+    seqlets: pd.DataFrame,
+    length: int,
+    window: tuple[int, int] | None = None,
+    zero: int = 0,
+    known: pd.DataFrame | None = None,
+) -> Figure:
     """Draw how many seqlets cover each position.
 
     Parameters
@@ -146,13 +177,20 @@ def seqlet_places(seqlets: pd.DataFrame, length: int, window: tuple[int, int] | 
         Shaded.
     zero : int
         The position to call 0 on the axis.
+    known : pandas.DataFrame, optional
+        Columns start and end of what is to be found, drawn as an outline.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
-    edges = np.zeros(length + 1)
-    np.add.at(edges, np.clip(seqlets["start"].to_numpy(), 0, length), 1)
-    np.add.at(edges, np.clip(seqlets["end"].to_numpy(), 0, length), -1)
     figure = Figure(figsize=(11, 2.4), layout="constrained")
     ax = figure.subplots()
-    ax.stairs(np.cumsum(edges)[:-1], np.arange(length + 1) - zero, fill=True, color=SEQLETS_COLOR)
+    edges = np.arange(length + 1) - zero
+    ax.stairs(_coverage(seqlets, length), edges, fill=True, color=SEQLETS_COLOR, label="seqlets")
+    if known is not None:
+        ax.stairs(_coverage(known, length), edges, color=WINDOW_COLOR, linewidth=2, label="known")
+        ax.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     if window is not None:
         ax.axvspan(window[0] - zero, window[1] - zero, color=WINDOW_COLOR, alpha=0.25, linewidth=0, zorder=0)
     ax.set_xlim(-zero, length - zero)
@@ -162,6 +200,14 @@ def seqlet_places(seqlets: pd.DataFrame, length: int, window: tuple[int, int] | 
     ax.set_ylabel("seqlets")
     _plain(ax)
     return figure
+
+
+def _coverage(intervals: pd.DataFrame, length: int) -> NDArray[np.float64]:
+    """Return how many intervals cover each position."""
+    steps = np.zeros(length + 1)
+    np.add.at(steps, np.clip(intervals["start"].to_numpy(), 0, length), 1)
+    np.add.at(steps, np.clip(intervals["end"].to_numpy(), 0, length), -1)
+    return np.cumsum(steps)[:-1]
 
 
 def _plain(ax: Axes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -12,6 +13,8 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
+
+from seqlight.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Film:
 
     def sources(self) -> dict[str, str]:
         """Return each as a data URI, under its label."""
+        if not self.frames:
+            raise InputError("a film has no frames: expected at least one.")
         return {label: embed(figure, "png") for label, figure in self.frames.items()}
 
 
@@ -99,6 +104,15 @@ def write_page(path: str | Path, title: str, lead: str, sections: Sequence[Secti
     -------
     pathlib.Path
         The file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from seqlight.report.page import Section, Text, write_page
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = write_page(f"{folder}/report.html", "A title", "A lead.", [Section("One", [Text("5 < 6")])])
+    ...     "5 &lt; 6" in page.read_text()
+    True
     """
     path = Path(path)
     template = resources.files("seqlight.report").joinpath("page.html.j2").read_text(encoding="utf-8")
@@ -106,9 +120,12 @@ def write_page(path: str | Path, title: str, lead: str, sections: Sequence[Secti
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     html = environment.from_string(template).render(title=title, lead=lead, sections=sections)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(html, encoding="utf-8")
-    partial.replace(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(html, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return path
 
 

@@ -1,0 +1,59 @@
+"""What our callbacks ask of a Trainer, with public names of Lightning only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.trainer.states import TrainerFn
+
+from seqlight.errors import InputError
+
+
+def idle(trainer: L.Trainer) -> bool:
+    """Return whether this is only a rehearsal: the sanity check, or a fast_dev_run."""
+    return bool(trainer.sanity_checking or trainer.fast_dev_run)  # type: ignore[attr-defined]
+
+
+def fitting(trainer: L.Trainer) -> bool:
+    """Return whether this is ``trainer.fit``, and not ``trainer.validate`` alone."""
+    return trainer.state.fn == TrainerFn.FITTING
+
+
+def epochs_trained(trainer: L.Trainer) -> int:
+    """Return how many epochs the model has seen, one that is being validated included."""
+    return trainer.current_epoch + int(fitting(trainer))
+
+
+def listed(trainer: L.Trainer) -> list[Callback]:
+    """Return the callbacks in the order in which they are called."""
+    return cast(list[Callback], trainer.callbacks)  # type: ignore[attr-defined]
+
+
+def before(trainer: L.Trainer, callback: Callback) -> list[Callback]:
+    """Return the callbacks that are called earlier than `callback`."""
+    callbacks = listed(trainer)
+    return callbacks[: callbacks.index(callback)]
+
+
+def require_lightning(trainer: object) -> None:
+    """Raise InputError unless `trainer` is one of the package ``lightning``."""
+    if not isinstance(trainer, L.Trainer):
+        kind = f"{type(trainer).__module__.split('.')[0]}.{type(trainer).__qualname__}"
+        raise InputError(f"the trainer is a {kind}: expected lightning.pytorch.Trainer; import it from there.")
+
+
+def require_own_name(trainer: L.Trainer, callback: Callback) -> None:
+    """Raise InputError if a callback of the same kind has the same ``name``: one would log over the other."""
+    kind, name = type(callback), getattr(callback, "name", None)
+    if sum(type(other) is kind and getattr(other, "name", None) == name for other in listed(trainer)) > 1:
+        raise InputError(f"two callbacks are {kind.__name__}(name={name!r}): give each a name of its own.")
+
+
+def log_numbers(module: L.LightningModule, name: str, numbers: Mapping[str, float]) -> None:
+    """Log what every process has alike, behind ``name/``."""
+    for key, value in numbers.items():
+        # The largest of equal numbers is that number to the last bit; their mean, Lightning's default, is not.
+        module.log(f"{name}/{key}", value, on_step=False, on_epoch=True, reduce_fx="max", sync_dist=True, batch_size=1)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import re
+import warnings
+
+import pytest
+
+import seqlight as sl
+from seqlight_callbacks.demo.run import demo
+
+
+def numbers(text):
+    return {line.split(": ")[0]: float(line.split(": ")[1]) for line in text.splitlines()[-4:] if line[-1].isdigit()}
+
+
+@pytest.mark.parametrize("data", ["ecoli", "planted"])
+def test_end_to_end(data, tmp_path, capsys):
+    mine = tmp_path / "log" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("not of the demo")
+    earlier = tmp_path / "attributions" / "epoch-009.npz"
+    earlier.parent.mkdir()
+    earlier.write_text("of an earlier run")
+    with warnings.catch_warnings(record=True) as warned:
+        demo(tmp_path, data, epochs=1)
+    assert not warned
+    first = capsys.readouterr()
+    assert "GPU" not in first.err + first.out  # of Lightning's notices, nothing
+    assert "epoch  1/1" in first.out
+    assert f"report: {tmp_path / 'report.html'}" in first.out
+    assert [path.name for path in sorted(earlier.parent.iterdir())] == ["epoch-000.npz", "epoch-001.npz"]
+    assert mine.exists()
+    found = numbers(first.out)
+    expected = {
+        "ecoli": {"share of strong seqlets that overlap the Shine-Dalgarno window"},
+        "planted": {"recall of planted sites by strong seqlets", "precision of strong seqlets"},
+    }[data]
+    assert set(found) == {"AUROC on the test split", "convergence delta"} | expected
+    assert found["convergence delta"] < 1e-5
+    page = (tmp_path / "report.html").read_bytes()
+    if data == "planted":  # the quicker one
+        demo(tmp_path, data, epochs=1)
+        assert capsys.readouterr().out == first.out
+        assert (tmp_path / "report.html").read_bytes() == page
+
+
+def test_bad_settings(tmp_path):
+    with pytest.raises(sl.InputError, match="epochs is 0"):
+        demo(tmp_path, epochs=0)
+    with pytest.raises(sl.InputError, match="seed is -1"):
+        demo(tmp_path, seed=-1)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", ["ecoli", "planted"])
+def test_the_whole_demo(data, tmp_path, capsys):
+    demo(tmp_path, data)
+    found = numbers(capsys.readouterr().out)
+    assert found["AUROC on the test split"] > 0.8
+    assert found["convergence delta"] < 1e-5
+    if data == "ecoli":
+        assert found["share of strong seqlets that overlap the Shine-Dalgarno window"] > 0.8
+    else:
+        assert found["recall of planted sites by strong seqlets"] > 0.8
+        assert found["precision of strong seqlets"] > 0.8
+    assert len(re.findall('data-label="', (tmp_path / "report.html").read_text())) > 8

@@ -1,0 +1,393 @@
+from __future__ import annotations
+
+import random
+
+import lightning.pytorch as L
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch import nn
+
+import seqlight as sl
+from seqlight.lit.training import TrainModule
+from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
+from seqlight_callbacks.attribution import deep_lift_shap
+from seqlight_callbacks.records import load
+
+ACCUMULATING = {"accumulate_grad_batches": 3, "val_check_interval": 0.5}
+
+
+def attribution(toy, **settings):
+    return AttributionCallback(toy.sequences(5, seed=3), **{"n_shuffles": 3} | settings)
+
+
+def everything(toy, tmp_path):
+    first = attribution(toy, out=tmp_path / "epochs", untrained=True)
+    seqlets = SeqletCallback(first)
+    return [first, seqlets, LogoCallback(first, seqlets, examples=(0,))]
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def moments(*optimizers):
+    return [optimizer.state_dict()["state"].values() for optimizer in optimizers]
+
+
+def state(module):
+    """Return everything of a module and of the process that a callback must leave alone."""
+    return {
+        "random": (torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()),
+        "modes": [one.training for one in module.modules()],
+        "asked": [p.requires_grad for p in module.parameters()],
+        "grads": [None if p.grad is None else (id(p.grad), p.grad.tolist()) for p in module.parameters()],
+        "values": [(id(p), p.data_ptr(), p.tolist()) for p in (*module.parameters(), *module.buffers())],
+        "hooks": [[len(v) for k, v in vars(one).items() if k.endswith("_hooks")] for one in module.modules()],
+    }
+
+
+class Spy(L.Callback):
+    """Standing before and behind the others, compare what they found with what they left."""
+
+    def __init__(self, before=None):
+        self.before, self.compared = before, 0
+
+    def look(self, trainer, pl_module):
+        self.seen = state(pl_module)
+        if self.before is not None:
+            assert self.seen == self.before.seen
+            self.compared += 1
+
+    on_validation_epoch_end = on_train_start = look
+
+
+@pytest.mark.parametrize("settings", [{}, ACCUMULATING], ids=["plain", "accumulating"])
+def test_training_does_not_notice(toy, tmp_path, settings):
+    alone = toy.fit(**settings)
+    watched = toy.fit(everything(toy, tmp_path), **settings)
+    assert same(alone.module.state_dict(), watched.module.state_dict())
+    for a, b in zip(alone.trainer.optimizers, watched.trainer.optimizers, strict=True):
+        assert all(same(x, y) for x, y in zip(*moments(a, b), strict=True))
+
+
+def test_each_callback_alone_leaves_the_weights(toy):
+    alone = toy.fit().module.state_dict()
+    one, two, three = attribution(toy), attribution(toy, every_n_epochs=2), attribution(toy)
+    for callbacks in ([one], [two, SeqletCallback(two)], [three, LogoCallback(three, examples=(1,))]):
+        assert same(alone, toy.fit(callbacks).module.state_dict())
+
+
+def test_everything_is_as_before_in_the_hook(toy, tmp_path):
+    class Frozen(L.Callback):
+        """Somebody who freezes batch norm by hand."""
+
+        def on_validation_epoch_end(self, trainer, pl_module):
+            pl_module.model[1].training = True
+
+    before = Spy()
+    behind = Spy(before)
+    toy.fit([Frozen(), before, *everything(toy, tmp_path), behind], **ACCUMULATING)
+    assert behind.compared == 1 + 4 + 1  # at the start, twice an epoch, and in the sanity check
+
+
+@pytest.mark.parametrize("seen", [0, 1], ids=["untrained", "validated"])
+def test_everything_is_as_before_when_it_raises(toy, seen):
+    class Failing(nn.Sequential):
+        armed = False
+
+        def forward(self, X):
+            if self.armed:
+                torch.rand(3)
+                raise RuntimeError("the model does not like this")
+            return super().forward(X)
+
+    net = Failing(*toy.network())
+    compared = []
+
+    class Arm(L.Callback):
+        def arm(self, trainer, pl_module, hook):
+            net.armed = hook == seen and not trainer.sanity_checking
+            self.found = state(pl_module)
+
+        def on_train_start(self, trainer, pl_module):
+            self.arm(trainer, pl_module, 0)
+
+        def on_validation_epoch_end(self, trainer, pl_module):
+            self.arm(trainer, pl_module, 1)
+
+        def on_exception(self, trainer, pl_module, exception):
+            assert state(pl_module) == self.found
+            compared.append(str(exception))
+
+    with pytest.raises(RuntimeError, match="does not like this"):
+        toy.fit([Arm(), attribution(toy, untrained=seen == 0)], net=net)
+    assert len(compared) == 1
+
+
+def test_rehearsals_are_skipped(toy, tmp_path):
+    callback = attribution(toy, out=tmp_path, untrained=True)
+    toy.fit([callback], fast_dev_run=True)
+    assert callback.record is None
+    assert not list(tmp_path.glob("*.npz"))
+
+    class After(L.Callback):
+        def on_sanity_check_end(self, trainer, pl_module):
+            assert callback.record is None
+
+    toy.fit([callback, After()], num_sanity_val_steps=2)
+    assert callback.record is not None
+
+
+def test_validate_alone_runs_in_inference_mode(toy, tmp_path):
+    fitted = toy.fit(max_epochs=3)
+    callback = attribution(toy, every_n_epochs=2, out=tmp_path)
+    callbacks = [callback, SeqletCallback(callback)]
+    trainer = toy.trainer(callbacks)
+    before = state(fitted.module)
+    (numbers,) = trainer.validate(fitted.module, toy.data(), verbose=False)
+    assert callback.record.epoch == 0
+    assert numbers["attribution/delta"] < 1e-5
+    assert "seqlets/count" in numbers
+    assert state(fitted.module)["values"] == before["values"]
+
+
+def test_validate_after_fit_is_of_the_epochs_that_were(toy):
+    callback = attribution(toy)
+    fitted = toy.fit([callback])
+    assert callback.record.epoch == 2
+    fitted.trainer.validate(fitted.module, toy.data(), verbose=False)
+    assert callback.record.epoch == 2
+
+
+def test_logged_numbers_are_those_of_the_model(toy):
+    callback = attribution(toy, window=(5, 12))
+    fitted = toy.fit([callback])
+    logged = {key: float(value) for key, value in fitted.trainer.callback_metrics.items()}
+    model, record = fitted.module.model.eval(), callback.record
+    with torch.no_grad():
+        outputs = model(callback.sequences.float()).squeeze(1)
+        baselines = torch.stack([model(one.float()).squeeze(1) for one in callback.references])
+    torch.testing.assert_close(record.outputs, outputs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(record.reference_outputs, baselines, atol=1e-5, rtol=1e-5)
+    difference = record.outputs.double() - record.reference_outputs.double().mean(dim=1)
+    misses = (record.attributions.double().sum(dim=(1, 2)) - difference).abs()
+    assert logged["attribution/delta"] == float(misses.max().float())
+    assert logged["attribution/relative_delta"] == pytest.approx(float(misses.mean() / difference.abs().mean()))
+    track = record.attributions.sum(dim=1)
+    assert logged["attribution/magnitude"] == pytest.approx(float(track.abs().mean()))
+    positive = track.clamp_min(0)
+    assert logged["attribution/window_share"] == pytest.approx(float(positive[:, 5:12].sum() / positive.sum()))
+    direct = deep_lift_shap(fitted.module, callback.sequences, references=callback.references, device="cpu")
+    torch.testing.assert_close(record.attributions, direct, atol=1e-6, rtol=1e-4)
+
+
+def test_references_that_are_not_one_hot_keep_their_fractions(toy):
+    flat = torch.full((5, 1, 4, 20), 0.25)
+    callback = attribution(toy, references=flat)
+    fitted = toy.fit([callback])
+    with torch.no_grad():
+        expected = fitted.module.model.eval()(flat[0])
+    torch.testing.assert_close(callback.record.reference_outputs, expected.expand(5, 1), atol=1e-5, rtol=1e-5)
+    assert float(fitted.trainer.callback_metrics["attribution/delta"]) < 1e-5
+
+
+def test_references_are_fixed(toy):
+    given = dinucleotide_shuffle(toy.sequences(5, seed=3), n=2, random_state=7)
+    callback = attribution(toy, references=given)
+    kept = given.clone()
+    given.zero_()
+    assert torch.equal(callback.references, kept)
+    a, b = attribution(toy, random_state=4), attribution(toy, random_state=4)
+    assert torch.equal(a.references, b.references)
+    assert not torch.equal(a.references, attribution(toy, random_state=40).references)
+    before = a.references.clone()
+    toy.fit([a])
+    assert torch.equal(a.references, before)
+
+
+def test_frozen_model_gives_the_same_record_each_epoch(toy, tmp_path):
+    class Still(TrainModule):
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.0)
+
+    net = toy.network()
+    del net[1]  # batch norm moves without any step
+    callback = attribution(toy, out=tmp_path, untrained=True)
+    trainer = toy.trainer([callback])
+    trainer.fit(Still(net), toy.data())
+    records = [load(path) for path in sorted(tmp_path.glob("epoch-*.npz"))]
+    assert [record.epoch for record in records] == [0, 1, 2]
+    assert all(torch.equal(records[0].attributions, record.attributions) for record in records)
+    assert float(trainer.callback_metrics["attribution/similarity"]) == pytest.approx(1)
+
+
+def test_every_n_epochs(toy, tmp_path):
+    callback = attribution(toy, every_n_epochs=2, out=tmp_path)
+    seqlets = SeqletCallback(callback)
+    toy.fit([callback, seqlets], max_epochs=4)
+    assert [load(path).epoch for path in sorted(tmp_path.iterdir())] == [2, 4]
+
+
+def test_untrained(toy, tmp_path):
+    callback = attribution(toy, out=tmp_path, untrained=True)
+    toy.fit([callback], max_epochs=1)
+    expected = deep_lift_shap(
+        TrainModule(toy.network()), callback.sequences, references=callback.references, device="cpu"
+    )
+    torch.testing.assert_close(load(tmp_path / "epoch-000.npz").attributions, expected, atol=1e-6, rtol=1e-4)
+    assert (tmp_path / "epoch-001.npz").exists()
+
+
+def test_written_records_are_whole(toy, tmp_path):
+    callback = attribution(toy, out=tmp_path / "made" / "for it")
+    toy.fit([callback])
+    files = sorted((tmp_path / "made" / "for it").iterdir())
+    assert [file.name for file in files] == ["epoch-001.npz", "epoch-002.npz"]
+    last = load(files[-1])
+    assert torch.equal(last.attributions, callback.record.attributions)
+    assert torch.equal(last.reference_outputs, callback.record.reference_outputs)
+
+
+def test_other_callbacks_can_monitor_what_is_logged(toy, tmp_path):
+    callback = attribution(toy)
+    seqlets = SeqletCallback(callback)
+    checkpoint = ModelCheckpoint(tmp_path / "best", monitor="attribution/similarity", mode="max")
+    stop = EarlyStopping("seqlets/count", mode="max", patience=1, min_delta=1e9)
+    fitted = toy.fit(
+        [checkpoint, stop, callback, seqlets], max_epochs=9, enable_checkpointing=True, logger=CSVLogger(tmp_path)
+    )
+    assert fitted.trainer.current_epoch < 9
+    assert checkpoint.best_model_score > 0.1
+
+
+def test_several_side_by_side(toy):
+    one, two = attribution(toy, name="one"), attribution(toy, name="two", random_state=9)
+    lists = [one, two, SeqletCallback(one, name="a"), SeqletCallback(two, name="b")]
+    fitted = toy.fit(lists)
+    assert {"one/delta", "two/delta", "a/count", "b/count"} <= fitted.trainer.callback_metrics.keys()
+    assert len({callback.state_key for callback in lists}) == 4
+
+
+def test_two_of_one_name_are_refused(toy):
+    with pytest.raises(RuntimeError, match="AttributionCallback"):  # by Lightning, as their states would collide
+        toy.fit([attribution(toy), attribution(toy)])
+    one = attribution(toy)
+    with pytest.raises(sl.InputError, match=r"SeqletCallback\(name='seqlets'\)"):
+        toy.fit([one, SeqletCallback(one), SeqletCallback(one)])
+
+
+def test_resumed_training_goes_on(toy, tmp_path):
+    def callbacks(folder):
+        first = attribution(toy, out=folder, untrained=True)
+        return [first, SeqletCallback(first)]
+
+    whole = toy.fit(callbacks(tmp_path / "whole"), max_epochs=3)
+    toy.fit(callbacks(tmp_path / "halves"), max_epochs=1).trainer.save_checkpoint(tmp_path / "half.ckpt")
+    resumed = TrainModule(toy.network())
+    later = callbacks(tmp_path / "halves")
+    torch.manual_seed(1)
+    trainer = toy.trainer(later, max_epochs=3)
+    trainer.fit(resumed, toy.data(), ckpt_path=str(tmp_path / "half.ckpt"))
+    names = [f"epoch-{epoch:03d}.npz" for epoch in range(4)]
+    assert sorted(path.name for path in (tmp_path / "halves").glob("*.npz")) == names
+    assert later[0].record.epoch == 3
+    assert float(trainer.callback_metrics["attribution/similarity"]) > 0
+    assert whole.trainer.global_step == trainer.global_step
+
+
+def test_resumed_epoch_is_compared_with_the_one_before(toy, tmp_path):
+    def fit(epochs, path=None):
+        callback = attribution(toy, out=tmp_path)
+        trainer = toy.trainer([callback], max_epochs=epochs)
+        trainer.fit(TrainModule(toy.network()), toy.data(), ckpt_path=path)
+        return trainer
+
+    first = fit(1)
+    first.save_checkpoint(tmp_path / "one.ckpt")
+    second = fit(2, str(tmp_path / "one.ckpt"))
+    assert float(second.callback_metrics["attribution/similarity"]) > 0.1
+
+
+def test_order_is_checked_by_name(toy):
+    callback = attribution(toy)
+    with pytest.raises(sl.InputError, match=r"SeqletCallback found its AttributionCallback not before it"):
+        toy.fit([SeqletCallback(callback), callback])
+    with pytest.raises(sl.InputError, match=r"LogoCallback found what it draws not before it"):
+        toy.fit([LogoCallback(callback), callback])
+    with pytest.raises(sl.InputError, match="AttributionCallback stands behind WeightAveraging"):
+        toy.fit([EMAWeightAveraging(decay=0.5, update_every_n_steps=1), callback])
+
+
+def test_before_weight_averaging_the_averaged_weights_are_seen(toy):
+    class Outputs(L.Callback):
+        def on_validation_epoch_end(self, trainer, pl_module):
+            with torch.no_grad():
+                self.seen = pl_module(callback.sequences).squeeze(1)
+
+    callback, outputs = attribution(toy), Outputs()
+    toy.fit([outputs, callback, EMAWeightAveraging(decay=0.5, update_every_n_steps=1)], num_sanity_val_steps=0)
+    torch.testing.assert_close(callback.record.outputs, outputs.seen, atol=1e-5, rtol=1e-5)
+
+
+def test_other_loggers(toy, tmp_path):
+    callback = attribution(toy)
+    toy.fit([callback], logger=CSVLogger(tmp_path, name="csv", version=""))
+    header = (tmp_path / "csv" / "metrics.csv").read_text().splitlines()[0]
+    assert "attribution/delta" in header.split(",")
+
+
+def test_diverged_model_does_not_end_the_training(toy, tmp_path):
+    class Diverged(nn.Sequential):
+        def forward(self, X):
+            return super().forward(X) * float("nan")
+
+    callback = attribution(toy)
+    with pytest.warns(sl.SeqlightWarning):
+        fitted = toy.fit(
+            [callback, SeqletCallback(callback), LogoCallback(callback, examples=(0,))],
+            net=Diverged(*toy.network()),
+            max_epochs=1,
+        )
+    assert np.isnan(float(fitted.trainer.callback_metrics["attribution/delta"]))
+    assert float(fitted.trainer.callback_metrics["seqlets/count"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"every_n_epochs": 0}, "every_n_epochs"),
+        ({"n_shuffles": 0}, "n_shuffles"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"window": (5, 3)}, "window is 5 to 3"),
+        ({"window": (0, 21)}, "window is 0 to 21"),
+        ({"references": torch.zeros(2, 1, 4, 20)}, "references has shape"),
+        ({"random_state": -1}, "random_state"),
+    ],
+)
+def test_bad_arguments_are_refused_when_it_is_made(toy, settings, message):
+    with pytest.raises(sl.InputError, match=message):
+        attribution(toy, **settings)
+
+
+def test_target_and_batch_size(toy):
+    class Two(TrainModule):
+        def training_step(self, batch, batch_idx):
+            return self(batch[0]).square().mean()
+
+        def validation_step(self, batch, batch_idx):
+            pass
+
+    net = toy.network()
+    net[-1] = nn.Linear(120, 3)
+    one, other = attribution(toy, target=2, name="a"), attribution(toy, target=-1, batch_size=2, name="b")
+    toy.trainer([one, other]).fit(Two(net), toy.data())
+    torch.testing.assert_close(one.record.attributions, other.record.attributions, atol=1e-6, rtol=1e-4)
+    with torch.no_grad():
+        expected = net.eval()(one.sequences.float())[:, 2]
+    torch.testing.assert_close(one.record.outputs, expected, atol=1e-5, rtol=1e-5)
+    with pytest.raises(sl.InputError, match="target is 3"):
+        toy.trainer([attribution(toy, target=3)]).fit(Two(net.train()), toy.data())

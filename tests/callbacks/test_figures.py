@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from lightning.pytorch.loggers import CSVLogger, Logger
+
+import seqlight as sl
+from seqlight_callbacks import AttributionCallback, AttributionRecord, LogoCallback, SeqletCallback
+from seqlight_callbacks.figures import log_figure
+
+
+class Fake(Logger):
+    """A logger of any kind, by the methods that it and its experiment have."""
+
+    def __init__(self, experiment=None, **own):
+        super().__init__()
+        self._experiment = experiment
+        vars(self).update(own)
+
+    name, version = "fake", 0
+
+    @property
+    def experiment(self):
+        return self._experiment
+
+    def log_metrics(self, metrics, step=None):
+        pass
+
+    def log_hyperparams(self, *args, **kwargs):
+        pass
+
+
+class Experiment:
+    def __init__(self, **methods):
+        vars(self).update(methods)
+
+
+def callbacks(toy, **settings):
+    first = AttributionCallback(toy.sequences(4, seed=3), n_shuffles=2)
+    return first, LogoCallback(first, **{"examples": (2,)} | settings)
+
+
+def drawn(toy, **settings):
+    first, callback = callbacks(toy, **settings)
+    first.record = AttributionRecord(3, torch.randn(4, 4, 20) * first.sequences, torch.zeros(4), torch.zeros(4, 2))
+    return callback.draw()
+
+
+def test_every_kind_of_logger_gets_the_figure(toy):
+    calls = []
+
+    def note(name):
+        return lambda *args, **named: calls.append((name, args, named))
+
+    loggers = [
+        Fake(Experiment(add_figure=note("tensorboard"))),
+        Fake(Experiment(), log_image=note("wandb")),
+        Fake(Experiment(log_figure=note("mlflow")), run_id="7"),
+        Fake(Experiment(log_figure=note("comet"))),
+        Fake(Experiment()),
+    ]
+    trainer = toy.trainer(logger=loggers)
+    figure = drawn(toy)
+    log_figure(trainer, "logos", figure, 3)
+    assert calls == [
+        ("tensorboard", ("logos", figure), {"global_step": 0}),
+        ("wandb", ("logos", [figure], 0), {}),
+        ("mlflow", ("7", figure, "figures/logos/00000000.png"), {}),
+        ("comet", (), {"figure_name": "logos", "figure": figure, "step": 0}),
+    ]
+
+
+def test_files_where_no_logger_takes_figures(toy, tmp_path):
+    toy.fit(callbacks(toy), max_epochs=1)
+    assert (tmp_path / "figures" / "logos-epoch-001.png").stat().st_size > 1000
+    toy.fit(callbacks(toy, name="val/logos"), max_epochs=1, logger=CSVLogger(tmp_path, name="csv", version=""))
+    assert (tmp_path / "csv" / "figures" / "val" / "logos-epoch-001.png").exists()
+
+
+def test_a_logger_that_raises_is_a_warning(toy, tmp_path):
+    def fail(*args, **named):
+        raise ConnectionError("no network")
+
+    trainer = toy.trainer(logger=[Fake(Experiment(add_figure=fail))])
+    with pytest.warns(sl.SeqlightWarning, match="Fake did not take the figure 'logos': no network"):
+        log_figure(trainer, "logos", drawn(toy), 1)
+    with pytest.warns(sl.SeqlightWarning, match="no network"):
+        fitted = toy.fit(callbacks(toy), max_epochs=1, logger=[Fake(Experiment(add_figure=fail))])
+    assert fitted.trainer.current_epoch == 1
+
+
+def test_a_folder_that_cannot_be_written_is_a_warning(toy, tmp_path):
+    (tmp_path / "figures").write_text("in the way")
+    with pytest.warns(sl.SeqlightWarning, match="the figure 'logos' is missing"):
+        toy.fit(callbacks(toy), max_epochs=1)
+
+
+def test_pyplot_keeps_nothing(toy):
+    from matplotlib import pyplot
+
+    before = pyplot.get_fignums()
+    assert drawn(toy).axes
+    assert pyplot.get_fignums() == before
+
+
+def test_seqlets_are_drawn_and_only_the_asked_part(toy):
+    first = AttributionCallback(toy.sequences(4, seed=3), n_shuffles=2)
+    seqlets = SeqletCallback(first, threshold=0.3)
+    logos = LogoCallback(first, seqlets, examples=(0, 3), start=4, end=16)
+    toy.fit([first, seqlets, logos], max_epochs=1)
+    axes = logos.draw().axes
+    assert [ax.get_title(loc="left").split(",")[0] for ax in axes] == ["sequence 0", "sequence 3"]
+    assert len({ax.get_ylim() for ax in axes}) == 1
+
+
+def test_bad_arguments(toy):
+    for examples in ((), (4,), (-1,)):
+        with pytest.raises(sl.InputError, match=r"examples is .* expected numbers from 0 to 3"):
+            callbacks(toy, examples=examples)
+    with pytest.raises(sl.InputError, match="no attributions to draw yet"):
+        callbacks(toy)[1].draw()

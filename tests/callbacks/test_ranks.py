@@ -1,0 +1,153 @@
+"""One process and two; run as a script, this file is the trainings in two processes.
+
+Not by pytest itself, for forks must come before PyTorch starts threads for gradients.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import lightning.pytorch as L
+import pytest
+import torch
+
+from seqlight.lit.training import TrainModule
+from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
+from seqlight_callbacks.ranks import shared, together
+from seqlight_callbacks.records import load
+
+
+class Failing(TrainModule):
+    """Fails on the second process, as soon as it is attributed."""
+
+    def forward(self, X):
+        # Only attribution and prediction freeze the parameters.
+        if self.trainer.global_rank == 1 and not self.model[0].weight.requires_grad:
+            raise RuntimeError("only here")
+        return super().forward(X)
+
+
+class Seen(L.Callback):
+    """Write what this process saw."""
+
+    def __init__(self, out, attribution):
+        self.out, self.attribution = out, attribution
+
+    def on_train_end(self, trainer, pl_module):
+        metrics = {key: float(value) for key, value in trainer.callback_metrics.items() if "/" in key}
+        found = {"record": vars(self.attribution.record), "metrics": metrics, "weights": pl_module.state_dict()}
+        torch.save(found, self.out / f"rank-{trainer.global_rank}.pt")
+
+
+class Telling(AttributionCallback):
+    """Write the error that this process sees; Lightning tells on_exception in the parent of forks only."""
+
+    def on_train_start(self, trainer, pl_module):
+        try:
+            super().on_train_start(trainer, pl_module)
+        except Exception as error:
+            mine, other = (self.out.parent / f"rank-{r}.txt" for r in (trainer.global_rank, 1 - trainer.global_rank))
+            mine.write_text(str(error))
+            # The launcher kills the others when one has ended: not before they have told what they saw.
+            deadline = time.monotonic() + 10
+            while not other.exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            raise
+
+
+def fit(out: Path, n: int, processes: int, module=TrainModule) -> None:
+    from conftest import data, network, sequences  # the one beside this script
+
+    out.mkdir(parents=True)
+    attribution = Telling(sequences(n, seed=3), n_shuffles=3, out=out / "epochs", untrained=True)
+    seqlets = SeqletCallback(attribution, threshold=0.3)
+    callbacks = [attribution, seqlets, LogoCallback(attribution, examples=(0,)), Seen(out, attribution)]
+    L.Trainer(
+        max_epochs=1,
+        callbacks=callbacks,
+        accelerator="cpu",
+        devices=processes,
+        strategy="ddp_fork" if processes > 1 else "auto",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=out,
+    ).fit(module(network(), optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.0)), data())
+
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    script = Path(__file__)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment.pop("PL_GLOBAL_SEED", None)
+    done = subprocess.run(
+        [sys.executable, str(script), str(out)], env=environment, timeout=200, capture_output=True, text=True
+    )
+    assert not done.returncode, done.stderr[-3000:]
+    return out
+
+
+def close(a, b, exact):
+    torch.testing.assert_close(a, b, rtol=0 if exact else 1e-5, atol=0 if exact else 1e-6)
+
+
+@pytest.mark.parametrize("n", [3, 1], ids=["3 sequences", "1 sequence"])
+def test_two_processes_see_what_one_sees(runs, n):
+    first, second = (torch.load(runs / f"two-{n}" / f"rank-{rank}.pt") for rank in (0, 1))
+    assert first["metrics"] == second["metrics"]
+    for key in ("attributions", "outputs", "reference_outputs"):
+        close(first["record"][key], second["record"][key], exact=True)
+    # Batch norm has other batches on two processes; before the first step the models are the same.
+    one, two = (load(runs / f"{name}-{n}" / "epochs" / "epoch-000.npz") for name in ("one", "two"))
+    assert two.attributions.shape == (n, 4, 20)
+    close(one.attributions, two.attributions, exact=False)
+    close(one.outputs, two.outputs, exact=False)
+    close(one.reference_outputs, two.reference_outputs, exact=False)
+    one = torch.load(runs / f"one-{n}" / "rank-0.pt")
+    assert one["metrics"].keys() == first["metrics"].keys()
+
+
+def test_one_picture_is_drawn(runs):
+    assert [path.name for path in (runs / "two-3" / "figures").iterdir()] == ["logos-epoch-001.png"]
+
+
+def test_an_error_on_one_process_ends_all_with_the_same_message(runs):
+    messages = {(runs / "failing" / f"rank-{rank}.txt").read_text() for rank in (0, 1)}
+    assert messages == {"process 1 of 2 failed, so all stop: RuntimeError: only here"}
+    assert messages.pop() in (runs / "failing" / "parent.txt").read_text()
+    assert float((runs / "seconds.txt").read_text()) < 30
+
+
+def test_one_process_alone():
+    alone = SimpleNamespace(global_rank=0, world_size=1)
+    assert shared(alone, 3, sum) == [([0, 1, 2], 3)]
+    assert shared(alone, 0, sum) == []
+    assert together(alone, lambda: 5) == [5]
+    with pytest.raises(ZeroDivisionError):
+        together(alone, lambda: 1 / 0)
+
+
+if __name__ == "__main__":
+    warnings.filterwarnings("error", ".*sync_dist.*")
+    out = Path(sys.argv[1])
+    for n in (3, 1):
+        fit(out / f"two-{n}", n, 2)
+    start = time.monotonic()
+    try:
+        fit(out / "failing", 3, 2, Failing)
+    except Exception as error:
+        (out / "failing" / "parent.txt").write_text(str(error))
+    (out / "seconds.txt").write_text(str(time.monotonic() - start))
+    for n in (3, 1):
+        fit(out / f"one-{n}", n, 1)

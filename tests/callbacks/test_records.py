@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seqlight_callbacks.records import AttributionRecord, load, save
+
+
+def record():
+    return AttributionRecord(7, torch.randn(3, 4, 9), torch.randn(3), torch.randn(3, 5))
+
+
+def test_round_trip(tmp_path):
+    one = record()
+    save(one, tmp_path / "new" / "epoch.npz")
+    other = load(tmp_path / "new" / "epoch.npz")
+    assert other.epoch == 7
+    for name in ("attributions", "outputs", "reference_outputs"):
+        assert torch.equal(getattr(one, name), getattr(other, name))
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
+    path, first = tmp_path / "epoch.npz", record()
+    save(first, path)
+
+    def full(file, **arrays):
+        file.write(b"half of it")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("numpy.savez_compressed", full)
+    with pytest.raises(OSError, match="no space"):
+        save(record(), path)
+    assert torch.equal(load(path).attributions, first.attributions)
+    assert [one.name for one in tmp_path.iterdir()] == ["epoch.npz"]

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seqlight.cli import main as command_line
+from seqlight.errors import InputError
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+
+
+def work(out: Path = Path("here"), often: int = 3) -> None:
+    """Do some work.
+
+    Args:
+        out: Where it goes.
+        often: How many times.
+    """
+    if often == 0:
+        raise InputError("often is 0: expected\n1 or more.")
+    if often < 0:
+        raise KeyboardInterrupt
+    (out / "done").write_text(str(often))
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line with `work` as its only command; return exit status, stdout and stderr."""
+
+    class Entry:
+        name = "work"
+
+        def load(self):
+            return work
+
+    monkeypatch.setattr(command_line, "entry_points", lambda group: [Entry()])
+
+    def run(*argv):
+        status = 0
+        try:
+            command_line.main(argv)
+        except SystemExit as end:
+            status = end.code
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def test_a_command_runs(run, tmp_path):
+    assert run("work", "--out", str(tmp_path), "--often", "5")[0] == 0
+    assert (tmp_path / "done").read_text() == "5"
+    config = tmp_path / "settings.yaml"
+    config.write_text(f"out: {tmp_path}\noften: 7\n")
+    assert run("work", "--config", str(config))[0] == 0
+    assert (tmp_path / "done").read_text() == "7"
+    assert run("work", "--config", str(config), "--often", "8")[0] == 0
+    assert (tmp_path / "done").read_text() == "8"
+
+
+def test_errors_are_one_line(run, tmp_path):
+    config = tmp_path / "settings.yaml"
+    config.write_text("oftener: 7\n")
+    for argv, says in (
+        ([], "subcommand"),
+        (["play"], "invalid choice: 'play'"),
+        (["work", "--often", "many"], "often"),
+        (["work", "--oftener", "3"], "--oftener"),
+        (["work", "--config", str(config)], "'oftener'"),
+        (["work", "--config", str(tmp_path / "missing.yaml")], "missing.yaml"),
+    ):
+        status, out, error = run(*argv)
+        assert status == 2
+        assert says in error
+        assert error.startswith("seqlight: ")
+        assert error.count("\n") == 1
+        assert not out
+    assert run("work", "--often", "0")[0] == "seqlight: often is 0: expected 1 or more."
+    status = run("work", "--out", str(tmp_path / "missing"))[0]
+    assert status.startswith("seqlight: ")
+    assert "No such file" in status
+    assert run("work", "--often=-1")[0] == 130
+
+
+def test_errors_that_are_ours_have_a_traceback(run, monkeypatch):
+    monkeypatch.setattr(Path, "write_text", lambda self, text: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("work")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_each_config_is_of_its_command(path):
+    first = path.read_text().splitlines()[0].split()
+    assert first[:2] == ["#", "seqlight"]
+    assert first[3:] == ["--config", f"configs/{path.name}"]
+    command = EntryPoint(first[2], f"seqlight_callbacks.{first[2]}.run:{first[2]}", "seqlight.commands").load()
+    settings, parameters = yaml.safe_load(path.read_text()), inspect.signature(command).parameters
+    assert settings.keys() <= parameters.keys()
+    with pytest.raises(SystemExit) as end:
+        command_line.main([first[2], "--config", str(path), "--help"])
+    assert end.value.code == 0
+
+
+def test_help_teaches_without_loading_lightning():
+    code = (
+        "import sys\n"
+        "from seqlight.cli.main import main\n"
+        "try:\n"
+        "    main(sys.argv[1:])\n"
+        "except SystemExit:\n"
+        "    assert not {'torch', 'lightning', 'matplotlib'} & sys.modules.keys(), 'slow'\n"
+    )
+    helps = {}
+    for argv in (("--help",), ("demo", "--help")):
+        done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        helps[argv] = " ".join(done.stdout.split())
+    assert "demo Train a small model on DNA, watch what it learns, and write a report." in helps["--help",]
+    for option, description in {
+        "out": "Folder for the report",
+        "data": "What to learn",
+        "epochs": "How long to train; 12 for ecoli and 8 for planted",
+        "seed": "Of everything that is random",
+    }.items():
+        shown = helps["demo", "--help"].split(f"--{option} ")[-1]
+        assert description in shown[:120], option

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import seqlight as sl
+from seqlight.report import figures
+
+
+def labelled(figure):
+    """Return whether each axes that shows data says what is on its axes."""
+    figure.draw_without_rendering()
+    return all(ax.get_ylabel() or ax.get_xlabel() for ax in figure.axes)
+
+
+def inside(figure):
+    """Return whether no text hangs over the edge of the figure."""
+    figure.draw_without_rendering()
+    box = figure.bbox
+    texts = [text for ax in figure.axes for text in (ax.xaxis.label, ax.yaxis.label, ax.title, *ax.texts)]
+    extents = [text.get_window_extent() for text in texts if text.get_text() and text.get_visible()]
+    return all(box.x0 <= e.x0 and e.x1 <= box.x1 and box.y0 <= e.y0 and e.y1 <= box.y1 for e in extents)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_learning_curves(first):
+    figure = figures.learning_curves({"loss": {"a": [3, 2, 1], "b": [3, 3, 2]}, "AUROC": {"": [0.5, 0.6, 0.7]}}, first)
+    loss, auroc = figure.axes
+    assert loss.lines[0].get_xdata().tolist() == [first, first + 1, first + 2]
+    assert loss.lines[1].get_ydata().tolist() == [3, 3, 2]
+    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["a", "b"]
+    assert auroc.get_legend() is None
+    assert labelled(figure)
+    assert inside(figure)
+
+
+def test_one_epoch_is_enough():
+    figure = figures.learning_curves({"loss": {"": [0.5]}})
+    assert inside(figure)
+    assert figure.axes[0].get_xlim() == (0.5, 1.5)
+    assert inside(figures.attribution_by_epoch(np.full((1, 5), 0.2), [0.4], (1, 3), 2))
+
+
+def test_attribution_by_epoch():
+    profiles = np.random.RandomState(0).dirichlet(np.ones(12), size=4)
+    heat, share, bar = figures.attribution_by_epoch(profiles, [0.1, 0.2, 0.3, 0.4], (2, 6), zero=5).axes
+    assert heat.images[0].get_array().shape == (4, 12)
+    assert [line.get_xdata()[0] for line in heat.lines] == [-3, 1]
+    assert share.lines[0].get_xdata().tolist() == pytest.approx([10, 20, 30, 40])
+    assert heat.get_ylim() == share.get_ylim()
+    assert bar.get_ylabel()
+    assert len(figures.attribution_by_epoch(profiles, None, None).axes) == 2
+
+
+def attributions(n=3, length=20):
+    X = sl.random_one_hot((n, 4, length), random_state=0)
+    torch.manual_seed(0)
+    return X * torch.randn(n, 1, length)
+
+
+def test_logos():
+    table = pd.DataFrame({"example_idx": [7, 9], "start": [2, 5], "end": [6, 9], "attribution": [1.0, -1.0]})
+    shaded = [[(1, 4)], [], [(0, 2), (5, 9)]]
+    figure = figures.logos(attributions(), ["a", "b", "c"], table, [7, 8, 9], shaded, zero=4)
+    assert [len([patch for patch in ax.patches if patch.get_zorder() == 0]) for ax in figure.axes] == [1, 0, 2]
+    assert len({ax.get_ylim() for ax in figure.axes}) == 1
+    assert figure.axes[-1].get_xlabel() == "position from the start codon"
+    assert [figure.axes[0].xaxis.get_major_formatter()(x, 0) for x in (0, 4, 9)] == ["-4", "0", "+5"]
+    assert labelled(figure)
+    assert inside(figure)
+
+
+def test_logo_limits_have_room_for_all():
+    low, high = figures.logo_limits(torch.stack([attributions(), 3 * attributions()]))
+    track = 3 * attributions().sum(dim=1)
+    assert low < float(track.min())
+    assert high > float(track.max())
+    low, high = figures.logo_limits(torch.zeros(1, 4, 5))
+    assert low < 0 < high
+
+
+def test_seqlet_places():
+    seqlets = pd.DataFrame({"start": [0, 2, 8], "end": [4, 6, 30]})
+    figure = figures.seqlet_places(seqlets, 10, (1, 3), zero=2, known=seqlets[:1])
+    found, known = (patch.get_data() for patch in figure.axes[0].patches if hasattr(patch, "get_data"))
+    assert found.values.tolist() == [1, 1, 2, 2, 1, 1, 0, 0, 1, 1]
+    assert found.edges.tolist() == list(range(-2, 9))
+    assert known.values.tolist() == [1] * 4 + [0] * 6
+    assert inside(figure)
+    assert inside(figures.seqlet_places(seqlets[:0], 10))
