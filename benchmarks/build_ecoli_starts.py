@@ -53,9 +53,7 @@ def read_fasta(data: bytes) -> tuple[str, str]:
     """Return the header (without ``>``) and the sequence, in capitals, of the only record."""
     header, *lines = data.decode("ascii").split("\n")
     if not header.startswith(">") or any(line.startswith(">") for line in lines):
-        raise SystemExit(
-            f"expected one FASTA record but found several, or none: the file begins {header[:40]!r}."
-        )
+        raise SystemExit(f"expected one FASTA record but found several, or none: the file begins {header[:40]!r}.")
     return header[1:].strip(), "".join(line.strip() for line in lines).upper()
 
 
@@ -176,9 +174,7 @@ def main() -> None:
         data = gzip.decompress(data)
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != SOURCE_SHA256:
-        raise SystemExit(
-            f"the FASTA has sha256 {sha256}, expected {SOURCE_SHA256}: see the top of this file."
-        )
+        raise SystemExit(f"the FASTA has sha256 {sha256}, expected {SOURCE_SHA256}: see the top of this file.")
     header, genome = read_fasta(data)
     codes, position, strand, counts = find_starts(genome)
     text = provenance(header, sha256, counts, len(genome))

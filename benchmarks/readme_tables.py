@@ -66,8 +66,8 @@ def attribution() -> list[str]:
     for name, row in models.items():
         lines.append(
             f"| {name}, {row['shape'][0]} x {row['shape'][2]:,} | {row['seqlight_s']['least']:.2f} "
-            f"| {row['seqlight_over_floor']:.2f} | {row['tangermeme_over_seqlight']:.1f} "
-            f"| {row['captum_over_seqlight']:.1f} |"
+            f"| {row['over_floor']['least']:.2f} | {row['times_faster_than_tangermeme']['least']:.1f} "
+            f"| {row['times_faster_than_captum']['least']:.1f} |"
         )
     return lines
 

@@ -11,8 +11,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from seqlight import deep_lift_shap, random_one_hot
-from seqlight.attribution.engine import IntegratedWarning
-from seqlight.errors import ConvergenceWarning, UnsupportedOperation
+from seqlight.errors import ConvergenceWarning, IntegratedWarning, UnsupportedOperation
 
 X = random_one_hot((3, 4, 20), random_state=1)
 
@@ -291,7 +290,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-@pytest.mark.filterwarnings("ignore::seqlight.attribution.engine.IntegratedWarning")
+@pytest.mark.filterwarnings("ignore::seqlight.errors.IntegratedWarning")
 def test_refused_by_name_and_module(name, Around):
     model = Around(nn.Sequential(nn.Identity(), Deep(REFUSED[name])))
     with pytest.raises(UnsupportedOperation, match=name) as error:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqlight.attribution import table
-from seqlight.attribution.engine import IntegratedWarning
+from seqlight.errors import IntegratedWarning
 
 # How to call an operation of each name, where f(x) alone does not do; x is what depends on the input,
 # between 0.2 and 0.8 where its name is in UNIT, above 1 where it is in ABOVE.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from seqlight.errors import ConvergenceError as ConvergenceError
     from seqlight.errors import ConvergenceWarning as ConvergenceWarning
     from seqlight.errors import InputError as InputError
+    from seqlight.errors import IntegratedWarning as IntegratedWarning
     from seqlight.errors import MissingDependency as MissingDependency
     from seqlight.errors import SeqlightError as SeqlightError
     from seqlight.errors import SeqlightWarning as SeqlightWarning
@@ -63,6 +64,7 @@ _CONTENTS = {
         "MissingDependency",
         "SeqlightWarning",
         "ConvergenceWarning",
+        "IntegratedWarning",
         "ShuffleWarning",
     ),
 }

@@ -10,6 +10,7 @@
 
     SeqlightWarning (UserWarning)
     ├── ConvergenceWarning (RuntimeWarning)   as ConvergenceError, where the policy is to warn
+    ├── IntegratedWarning                     an operation has no exact rule and is integrated numerically
     └── ShuffleWarning                        a shuffle cannot move some positions
 
 Each message says what was met, what was wanted, and what to do.
@@ -42,6 +43,10 @@ class SeqlightWarning(UserWarning):
 
 class ConvergenceWarning(SeqlightWarning, RuntimeWarning):
     """Attributions do not sum to the difference between the outputs."""
+
+
+class IntegratedWarning(SeqlightWarning):
+    """An operation has no exact rule, so its Jacobian is integrated numerically."""
 
 
 class ShuffleWarning(SeqlightWarning):

@@ -28,11 +28,7 @@ from seqlight.attribution.opening import opened
 from seqlight.attribution.recording import Call, Observed, Overwritten, Rule
 from seqlight.attribution.rules import MaxPool, Rescale
 from seqlight.attribution.table import Entry
-from seqlight.errors import SeqlightWarning, UnsupportedOperation
-
-
-class IntegratedWarning(SeqlightWarning):
-    """An operation has no exact rule and is integrated numerically."""
+from seqlight.errors import IntegratedWarning, UnsupportedOperation
 
 
 @dataclass

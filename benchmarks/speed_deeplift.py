@@ -1,0 +1,132 @@
+"""Time ``seqlight.deep_lift_shap`` beside tangermeme, Captum and the least that any such method must do.
+
+Usage: ``python benchmarks/speed_deeplift.py [rounds] [most sequences]``. All explain the same sequences
+against the same 20 references each, in float32. The floor is plain autograd: one forward pass of each
+sequence, one forward and one input-backward pass of each reference.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from captum.attr import DeepLift
+from measure import Timing, machine, measure, write
+from tangermeme.deep_lift_shap import deep_lift_shap as peer
+from torch import Tensor, nn
+
+import seqlight as sl
+
+REFERENCES, THREADS = 20, 2
+
+
+class Residual(nn.Module):
+    """A dilated convolution that is added to its input."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum."""
+        return x + self.relu(self.convolution(x))  # type: ignore[no-any-return]
+
+
+class Mean(nn.Module):
+    """The mean over positions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return it."""
+        return x.mean(dim=-1)
+
+
+def basset_like() -> nn.Module:
+    """Three pooled convolutions and two dense layers, after Kelley et al. (2016)."""
+    layers: list[nn.Module] = []
+    for channels, out, width, pool in [(4, 300, 19, 3), (300, 200, 11, 4), (200, 200, 7, 4)]:
+        layers += [nn.Conv1d(channels, out, width, padding=width // 2), nn.BatchNorm1d(out), nn.ReLU()]
+        layers += [nn.MaxPool1d(pool)]
+    layers += [nn.Flatten(), nn.Linear(200 * 12, 1000), nn.ReLU(), nn.Linear(1000, 1000), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(1000, 164))
+
+
+def bpnet_like() -> nn.Module:
+    """One wide and eight dilated residual convolutions of 64 filters, after Avsec et al. (2021); the counts head."""
+    body = [Residual(64, 2**i) for i in range(1, 9)]
+    return nn.Sequential(nn.Conv1d(4, 64, 21, padding=10), nn.ReLU(), *body, Mean(), nn.Linear(64, 1))
+
+
+WORKLOADS = {"basset-like": (basset_like, 8, 600), "bpnet-like": (bpnet_like, 4, 2114)}
+
+
+def floor(model: nn.Module, X: Tensor, references: Tensor) -> Tensor:
+    """Return what plain autograd gives at the references, a sequence at a time."""
+    found = []
+    for x, r in zip(X, references, strict=True):
+        with torch.no_grad():
+            model(x[None])
+        leaf = r.clone().requires_grad_()
+        found.append(torch.autograd.grad(model(leaf)[:, 0].sum(), leaf)[0])
+    return torch.stack(found)
+
+
+def captum(model: nn.Module, X: Tensor, references: Tensor) -> Tensor:
+    """Return Captum's contributions, a sequence with its references at a time."""
+    explainer, found = DeepLift(model), []
+    for x, r in zip(X, references, strict=True):
+        found.append(explainer.attribute(x[None].expand_as(r).clone(), r, target=0).mean(0).detach())
+    return torch.stack(found)
+
+
+def compare(name: str, rounds: int, most: int) -> dict[str, Any]:
+    make, rows, length = WORKLOADS[name]
+    rows = min(rows, most)
+    torch.manual_seed(0)
+    model = make().eval().requires_grad_(False)
+    X = sl.random_one_hot((rows, 4, length), random_state=0).float()
+    references = torch.cat([sl.dinucleotide_shuffle(x[None], n=REFERENCES, random_state=0) for x in X]).float()
+    ours = {"references": references, "device": "cpu", "batch_size": REFERENCES}
+    theirs = {**ours, "warning_threshold": 1e9}
+    calls = {
+        "seqlight": lambda: sl.deep_lift_shap(model, X, **ours),
+        "tangermeme": lambda: peer(model, X, **theirs),
+        "captum": lambda: captum(model, X, references),
+        "floor": lambda: floor(model, X, references),
+    }
+    apart = float((calls["seqlight"]() - calls["tangermeme"]()).abs().max() / calls["tangermeme"]().abs().max())
+    timings = measure(calls, rounds)
+    us, least = timings["seqlight"], timings["floor"]
+
+    def ratio(one: Timing, other: Timing) -> dict[str, float]:
+        return {"least": one.least / other.least, "median": one.median / other.median}
+
+    row = {
+        "shape": [rows, 4, length],
+        **{f"{who}_s": {"least": taken.least, "median": taken.median} for who, taken in timings.items()},
+        "over_floor": ratio(us, least),
+        **{f"times_faster_than_{who}": ratio(timings[who], us) for who in ("tangermeme", "captum")},
+        "largest_difference_from_tangermeme_over_largest_value": apart,
+    }
+    print(
+        f"{name}: {us.least:.3f} s, {row['over_floor']['least']:.2f} of the floor, "
+        f"{row['times_faster_than_tangermeme']['least']:.1f} times faster than tangermeme, "
+        f"{row['times_faster_than_captum']['least']:.1f} than Captum"
+    )
+    return row
+
+
+def main(rounds: int = 5, most: int = 8) -> None:
+    torch.set_num_threads(THREADS)
+    warnings.simplefilter("ignore")  # Captum's notice about its hooks
+    where = {**machine(), "captum": version("captum")}
+    models = {name: compare(name, rounds, most) for name in WORKLOADS}
+    workload = {"references": REFERENCES, "dtype": "float32", "rounds": rounds}
+    print(write("speed_deeplift", {"workload": workload, "models": models}, where))
+
+
+if __name__ == "__main__":
+    main(*(int(one) for one in sys.argv[1:]))
