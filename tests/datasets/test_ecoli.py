@@ -136,9 +136,7 @@ def test_more_shuffles_add_to_fewer(data):
     assert torch.equal(data.test.X, one.test.X)
 
 
-@pytest.mark.parametrize(
-    "options", [{"train_shuffles": 0}, {"train_shuffles": 1.5}, {"seed": -1}, {"seed": None}]
-)
+@pytest.mark.parametrize("options", [{"train_shuffles": 0}, {"train_shuffles": 1.5}, {"seed": -1}, {"seed": None}])
 def test_unusable_options(options):
     with pytest.raises(InputError, match=next(iter(options))):
         load_ecoli_starts(**options)

@@ -75,9 +75,7 @@ def load_planted(n: int = 4000, *, length: int = 100, seed: int = 0) -> Labelled
     positives, starts = _positives(n // 2, length, seed)
     negatives = dinucleotide_shuffle(positives, start=0, end=None, n=1, random_state=seed)
     borders = [0, int(_TRAIN_END * n // 2), int(_VALID_END * n // 2), n // 2]
-    train, valid, test = (
-        _split(positives, negatives, starts, first, last) for first, last in pairwise(borders)
-    )
+    train, valid, test = (_split(positives, negatives, starts, first, last) for first, last in pairwise(borders))
     return LabelledSequences(train, valid, test, tuple(MOTIFS), _provenance(n, length, seed))
 
 
@@ -113,9 +111,7 @@ def _sites(consensus: str, n: int, stream: np.random.RandomState) -> Tensor:
     return torch.nn.functional.one_hot(torch.from_numpy(codes), 4).to(torch.int8)
 
 
-def _split(
-    positives: Tensor, negatives: Tensor, starts: NDArray[np.int64], first: int, last: int
-) -> LabelledSplit:
+def _split(positives: Tensor, negatives: Tensor, starts: NDArray[np.int64], first: int, last: int) -> LabelledSplit:
     n = last - first
     widths = np.array([len(consensus) for consensus in MOTIFS.values()], dtype=np.int64)
     start = starts[first:last].reshape(-1)

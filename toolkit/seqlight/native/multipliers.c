@@ -84,9 +84,13 @@ WIDE void relus(const void *x1, const void *x0, void *y0, void *out, int64_t fir
             int64_t *w = winners + row * windows;                                          \
             type *m = (type *)out + row * windows, near = (type)threshold;                 \
             for (int64_t j = 0; j < windows; j++) {                                        \
-                int64_t at = b1[j] >= b0[j] ? w1[j] : w[j];                                \
-                type dx = a1[at] - a0[at], size = dx < 0 ? -dx : dx;                       \
-                m[j] = size < near ? (type)1 : (b1[j] - b0[j]) / dx;                       \
+                /* The winner holds its maximum, so only the other side is looked up; nothing to guess. */ \
+                type u = b1[j], v = b0[j];                                                 \
+                int grown = u >= v;                                                        \
+                int64_t at = grown ? w1[j] : w[j];                                         \
+                type other = (grown ? a0 : a1)[at], dx = grown ? u - other : other - v;    \
+                int close = (dx < 0 ? -dx : dx) < near;                                    \
+                m[j] = (close ? (type)1 : u - v) / (close ? (type)1 : dx);                 \
                 w[j] = at;                                                                 \
             }                                                                              \
         }                                                                                  \
