@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from seqlight.attribution.deeplift import deep_lift_shap
 from seqlight.attribution.references import ReferenceFunction, References
-from seqlight.errors import InputError
+from seqlight.errors import InputError, SeqlightWarning
 from seqlight.metrics.attribution import convergence, require_window, similarity, window_share
 from seqlight.prediction.batches import predict
 from seqlight.sequence.checks import require_count, require_one_hot
@@ -112,7 +113,7 @@ class AttributionCallback(Callback):
     @property
     def state_key(self) -> str:
         """What tells several of these apart in a checkpoint."""
-        return self._generate_state_key(name=self.name)
+        return self._generate_state_key(name=self.name, target=self.target)
 
     def state_dict(self) -> dict[str, Any]:
         """Return which record was the last: a number, which every checkpoint can hold."""
@@ -136,9 +137,20 @@ class AttributionCallback(Callback):
             )
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Attribute the untrained model, if that is asked for."""
-        if self.untrained and not idle(trainer) and trainer.global_step == 0:
+        """Attribute the untrained model, if that is asked for; find out now what would fail after an epoch."""
+        if idle(trainer):
+            return
+        if not trainer.enable_validation:
+            warnings.warn(
+                f"the Trainer validates nothing, so AttributionCallback {self.name!r} will do nothing: "
+                "pass validation data to fit.",
+                SeqlightWarning,
+                stacklevel=2,
+            )
+        if self.untrained and trainer.global_step == 0:
             self._keep(trainer, self._recorded(trainer, pl_module, 0))
+        else:
+            self._rehearse(pl_module)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Attribute, log and keep the record."""
@@ -148,6 +160,12 @@ class AttributionCallback(Callback):
         last, record = self.record, self._recorded(trainer, pl_module, epoch)
         log_numbers(pl_module, self.name, self._numbers(record, last))
         self._keep(trainer, record)
+
+    def _rehearse(self, pl_module: L.LightningModule) -> None:
+        X, references = self.sequences[:1], self.references[:1, :1]
+        with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            deep_lift_shap(pl_module, X, target=self.target, references=references, device=pl_module.device)
 
     def is_current(self, trainer: L.Trainer) -> bool:
         """Return whether the record is of the epoch that is being validated."""

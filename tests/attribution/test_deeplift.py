@@ -483,3 +483,20 @@ def test_both_strands(X, incompleteness):
 
 def test_the_public_name_is_the_function():
     assert sl.deep_lift_shap is deep_lift_shap
+
+
+class Gate(nn.Module):
+    """Depends on its input through a comparison that no gradient sees."""
+
+    def forward(self, x):
+        h = x[:, 0] - x[:, 1] + 0.5 * x[:, 2]
+        return (h * (h.roll(1, 1) > 0).to(h.dtype)).sum(dim=1, keepdim=True)
+
+
+def test_misses_are_told_once_in_a_call_with_how_many_and_what_to_do():
+    X = random_one_hot((7, 4, LENGTH), random_state=0)
+    with pytest.warns(ConvergenceWarning) as warned:
+        explain(Gate(), X, batch_size=20)
+    (message,) = (str(one.message) for one in warned)
+    assert re.search(r"too high: tensor\(.*\) in the worst of 7 sequences of 7", message, flags=re.DOTALL)
+    assert "comparisons, detach() and integers" in message

@@ -391,3 +391,23 @@ def test_target_and_batch_size(toy):
     torch.testing.assert_close(one.record.outputs, expected, atol=1e-5, rtol=1e-5)
     with pytest.raises(sl.InputError, match="target is 3"):
         toy.trainer([attribution(toy, target=3)]).fit(Two(net.train()), toy.data())
+
+
+def test_a_target_that_the_model_has_not_is_found_before_the_first_step(toy):
+    net = toy.network()
+    weights = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    with pytest.raises(sl.InputError, match="target is 5 and the model has 1 outputs: expected 0 to 0"):
+        toy.fit([attribution(toy, target=5)], net)
+    assert same(net.state_dict(), weights)
+
+
+def test_two_targets_need_two_names(toy):
+    with pytest.raises(sl.InputError, match="name"):
+        toy.fit([attribution(toy), attribution(toy, target=-1)])
+
+
+def test_a_trainer_that_validates_nothing_is_told(toy):
+    callback = attribution(toy)
+    with pytest.warns(sl.SeqlightWarning, match="validates nothing"):
+        toy.fit([callback], limit_val_batches=0)
+    assert callback.record is None

@@ -91,20 +91,46 @@ def chosen(output: Tensor, target: Any, rows: int) -> Tensor:
             "wrap the model in one that reduces its output, for instance to a sum over positions."
         )
     if isinstance(target, bool) or not isinstance(target, int) or not -y.shape[1] <= target < y.shape[1]:
-        raise InputError(f"target is {target!r} and the model has {y.shape[1]} outputs: expected one of these.")
+        raise InputError(
+            f"target is {target!r} and the model has {y.shape[1]} outputs: expected 0 to {y.shape[1] - 1}."
+        )
     chosen: Tensor = y[:, target]
     return chosen
 
 
-def warn(block: Block, threshold: float) -> None:
-    """Warn the caller's caller if a delta is above `threshold`, or the mean too large a share of the difference."""
-    deltas, size = block.deltas.abs().flatten(), block.differences.abs().mean()
-    # Asked this way round, a delta that is no number is too high.
-    low = bool((deltas <= threshold).all())
-    if low and bool(deltas.mean() <= LARGEST_RELATIVE_DELTA * size + torch.finfo(deltas.dtype).eps):
-        return
-    warnings.warn(
-        f"Convergence deltas too high: {deltas}, where the outputs differ by {float(size):.3g} on average",
-        ConvergenceWarning,
-        stacklevel=3,
-    )
+class Misses:
+    """What the sums of attributions missed in one call, told in one warning.
+
+    Parameters
+    ----------
+    threshold : float
+        Misses above it are too high; so are those of a mean too large a share of the output difference.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+        self.sequences = self.high = 0
+        self.worst = Tensor()
+        self.size = 0.0
+
+    def add(self, block: Block) -> None:
+        """Look at one block."""
+        deltas, sizes = block.deltas.abs(), block.differences.abs().mean(dim=1)
+        # Asked this way round, a delta that is no number is too high.
+        low = (deltas <= self.threshold).all(dim=1)
+        low &= deltas.mean(dim=1) <= LARGEST_RELATIVE_DELTA * sizes.mean() + torch.finfo(deltas.dtype).eps
+        self.sequences, self.high = self.sequences + len(low), self.high + int((~low).sum())
+        for row, size in zip(deltas[~low], sizes[~low], strict=True):
+            if not self.worst.numel() or not bool(row.max() <= self.worst.max()):
+                self.worst, self.size = row, float(size)
+
+    def warn(self) -> None:
+        """Warn the caller's caller, if any were too high."""
+        if self.high:
+            warnings.warn(
+                f"Convergence deltas too high: {self.worst} in the worst of {self.high} sequences of {self.sequences}, "
+                f"whose outputs differ by {self.size:.3g} on average. If dtype='float64' does not mend it, the model "
+                "depends on its input where no gradient sees it: look for comparisons, detach() and integers.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from seqlight.attribution import engine
-from seqlight.attribution.contributions import Block, adds_up, alike, attributions, chosen, joined, pairs, warn
+from seqlight.attribution.contributions import Block, Misses, adds_up, alike, attributions, chosen, joined, pairs
 from seqlight.attribution.overrides import overridden
 from seqlight.attribution.recording import Overwritten
 from seqlight.attribution.references import ReferenceFunction, References
@@ -139,6 +139,7 @@ def deep_lift_shap(
     drawn = References(references, X, n, random_state)
     job = _Job(model, X, inputs, drawn, target, require_count(batch_size, "batch_size", least=1), choose_device(device))
     kept: list[Tensor] = []
+    misses = Misses(warning_threshold)
     with (
         job.running(as_dtype(dtype), additional_nonlinear_ops),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
@@ -150,12 +151,13 @@ def deep_lift_shap(
                 torch.split(block.deltas, job.at_once(last - first), dim=1) if print_convergence_deltas else ()
             ):
                 print(deltas.abs().flatten())
-            warn(block, warning_threshold)
+            misses.add(block)
             if block.multipliers.dtype == torch.float64:
                 out = out.double()
             out[first:last] = block.multipliers if raw_outputs else attributions(block, X[first:last], hypothetical)
             kept += [block.references] if return_references else []
             bar.update(last - first)
+    misses.warn()
     return AttributionsAndReferences(out, torch.cat(kept)) if return_references else out
 
 

@@ -7,6 +7,7 @@ help; ``--config FILE.yaml`` gives them from a file.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
@@ -22,6 +23,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         The arguments after the program's name; those of the process if None.
     """
+    # Threads that spin while they wait take the cores from whatever else runs, and are ten times slower beside
+    # it. OpenMP reads this once, when PyTorch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from jsonargparse import ArgumentError, auto_cli
 
     commands = {command.name: command.load() for command in entry_points(group="seqlight.commands")}
@@ -34,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             exit_on_error=False,
         )
     except ArgumentError as error:
-        print(f"seqlight: {_line(error)}; `seqlight --help` tells what there is.", file=sys.stderr)
+        print(f"seqlight: {_line(error)}; `seqlight COMMAND --help` tells what there is.", file=sys.stderr)
         sys.exit(2)
     except (SeqlightError, OSError) as error:
         sys.exit(f"seqlight: {_line(error)}")
