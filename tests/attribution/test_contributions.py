@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-from seqlight.attribution.contributions import Block, adds_up, attributions, chosen, joined, pairs, warn
+from seqlight.attribution.contributions import Block, Misses, adds_up, attributions, chosen, joined, pairs
 from seqlight.errors import ConvergenceWarning, InputError
 
 
@@ -62,7 +62,9 @@ def test_blocks_are_joined():
 def test_when_it_is_warned(deltas, differences, threshold, warned):
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
-        warn(block(deltas, differences), threshold)
+        misses = Misses(threshold)
+        misses.add(block(deltas, differences))
+        misses.warn()
     assert [one.category for one in found] == [ConvergenceWarning] * warned
 
 
