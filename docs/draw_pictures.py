@@ -23,7 +23,10 @@ def main() -> None:
     assert record is not None
     shown = torch.argsort(record.outputs, descending=True, stable=True)[:3].tolist()
     titles = [f"probe {i}, output {float(record.outputs[i]):+.2f} (logit)" for i in shown]
-    picture = figures.logos(record.attributions[shown], titles, run.seqlets.seqlets, shown, task.window, task.zero)
+    assert task.window is not None
+    picture = figures.logos(
+        record.attributions[shown], titles, run.seqlets.seqlets, shown, [[task.window]] * len(shown), task.zero
+    )
     IMAGES.mkdir(exist_ok=True)
     picture.savefig(IMAGES / "ecoli_logos.png", dpi=110)
 
