@@ -1,5 +1,7 @@
 """A model that was lent comes back as it was."""
 
+import copy
+import functools
 import random
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import seqlight as sl
 from seqlight.errors import InputError
 from seqlight.prediction.borrow import borrowed, choose_device, floating_dtype, require_module
 
@@ -227,3 +230,18 @@ def test_the_dtype_of_a_model():
 def test_only_modules_are_borrowed():
     with pytest.raises(InputError, match=r"model is a function: expected a torch\.nn\.Module; wrap a function in one"):
         require_module(lambda X: X)
+
+
+def test_a_model_built_in_inference_mode():
+    """Its parameters cannot be frozen, and need not be: predictions and attributions are those of its twin."""
+    torch.manual_seed(0)
+    twin = torch.nn.Sequential(
+        torch.nn.Conv1d(4, 3, 5), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(48, 2), torch.nn.Sigmoid()
+    ).double()
+    with torch.inference_mode():
+        model = copy.deepcopy(twin)
+    assert all(parameter.is_inference() for parameter in model.parameters())
+    X = sl.random_one_hot((3, 4, 20), random_state=0)
+    for call in (sl.predict, functools.partial(sl.deep_lift_shap, random_state=0, n_shuffles=4)):
+        torch.testing.assert_close(call(model, X), call(twin, X), rtol=0, atol=1e-12)
+    assert all(parameter.requires_grad for parameter in model.parameters())

@@ -41,11 +41,13 @@ def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype | None =
         # Callbacks run last in, first out: whatever happens from here on, what was done is undone.
         for module in model.modules():
             returns.callback(setattr, module, "training", module.training)
-        for parameter in model.parameters():
+        # Tensors of inference mode take no gradients, and cannot be told so again.
+        parameters = [parameter for parameter in model.parameters() if not parameter.is_inference()]
+        for parameter in parameters:
             returns.callback(_restore_parameter, parameter, parameter.data, parameter.requires_grad)
         model.eval()
         _lend_buffers(model, device, dtype, returns)
-        for parameter in model.parameters():
+        for parameter in parameters:
             parameter.requires_grad_(False)
             parameter.data = _moved(parameter.data, device, dtype)
         yield model
