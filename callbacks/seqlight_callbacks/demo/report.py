@@ -32,7 +32,7 @@ def write_report(run: Run, path: Path) -> Path:
 def _summary(run: Run) -> Section:
     text = (
         "The model was trained on sequences alone. At the end of each epoch its output was attributed to the single "
-        f"bases of {len(run.attribution.sequences)} validation sequences by DeepLIFT/SHAP, "
+        f"bases of {len(run.attribution.sequences)} positive validation sequences, the probes, by DeepLIFT/SHAP, "
         f"against {run.attribution.references.shape[1]} dinucleotide shuffles each, and seqlets were called in the "
         "attributions."
     )
@@ -59,6 +59,8 @@ def _trained(run: Run) -> Section:
         f"a learning rate that rises to {LEARNING_RATE:g} and falls again. The splits "
         "are disjoint blocks of the data, each negative where its positive is."
     )
+    if float(data.train.y.mean()) != float(data.valid.y.mean()):
+        text += " Training has another share of positives than validation and test, so their losses are not comparable."
     return Section(
         "What was trained",
         [
