@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from seqlight.attribution import loops, rules
+from seqlight.native import library as native_library
 from seqlight.native.library import library
 
 pytestmark = pytest.mark.skipif(library() is None, reason="the loops are not compiled")
@@ -66,7 +67,7 @@ def test_relus(both):
 @pytest.mark.parametrize("settings", [(3, 3, 0, 1), (4, 2, 2, 1), (3, 1, 1, 2)])
 def test_pools(monkeypatch, settings, dtype, threads):
     """Against the definition, window by window."""
-    monkeypatch.setattr(loops, "WORTH_THREADS", 1 if threads == 2 else 10**9)
+    monkeypatch.setattr(native_library, "WORTH_THREADS", 1 if threads == 2 else 10**9)
     kernel, stride, padding, dilation = settings
     torch.manual_seed(0)
     x1, x0 = torch.randn(2, 3, 20, dtype=dtype), torch.randn(8, 3, 20, dtype=dtype)

@@ -24,11 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqlight.attribution.deeplift import deep_lift_shap as deep_lift_shap
-    from seqlight.errors import ConvergenceError as ConvergenceError
     from seqlight.errors import ConvergenceWarning as ConvergenceWarning
     from seqlight.errors import InputError as InputError
     from seqlight.errors import IntegratedWarning as IntegratedWarning
-    from seqlight.errors import MissingDependency as MissingDependency
     from seqlight.errors import SeqlightError as SeqlightError
     from seqlight.errors import SeqlightWarning as SeqlightWarning
     from seqlight.errors import ShuffleWarning as ShuffleWarning
@@ -60,8 +58,6 @@ _CONTENTS = {
         "SeqlightError",
         "InputError",
         "UnsupportedOperation",
-        "ConvergenceError",
-        "MissingDependency",
         "SeqlightWarning",
         "ConvergenceWarning",
         "IntegratedWarning",

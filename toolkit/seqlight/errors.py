@@ -4,12 +4,10 @@
 
     SeqlightError
     ├── InputError (ValueError)               what was passed in cannot be used
-    ├── UnsupportedOperation (NotImplementedError)   a model does what no rule explains
-    ├── ConvergenceError (ArithmeticError)    attributions do not sum to the output difference
-    └── MissingDependency (ImportError)       an optional package is not installed
+    └── UnsupportedOperation (NotImplementedError)   a model does what no rule explains
 
     SeqlightWarning (UserWarning)
-    ├── ConvergenceWarning (RuntimeWarning)   as ConvergenceError, where the policy is to warn
+    ├── ConvergenceWarning (RuntimeWarning)   attributions do not sum to the output difference
     ├── IntegratedWarning                     an operation has no exact rule and is integrated numerically
     └── ShuffleWarning                        a shuffle cannot move some positions
 
@@ -27,14 +25,6 @@ class InputError(SeqlightError, ValueError):
 
 class UnsupportedOperation(SeqlightError, NotImplementedError):
     """A model contains an operation that the method cannot explain exactly."""
-
-
-class ConvergenceError(SeqlightError, ArithmeticError):
-    """Attributions do not sum to the difference between the outputs."""
-
-
-class MissingDependency(SeqlightError, ImportError):
-    """A package that is only needed here is not installed."""
 
 
 class SeqlightWarning(UserWarning):

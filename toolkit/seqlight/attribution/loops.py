@@ -6,17 +6,11 @@ float32 and float64 tensors on the CPU; for anything else each function returns 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from seqlight.attribution.pairing import split_dimension
 from seqlight.native.library import library, over_rows
-
-# Below this many elements the threads cost more than they bring.
-WORTH_THREADS = 2**16
 
 
 def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, threshold: float) -> Tensor | None:
@@ -28,7 +22,7 @@ def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, thres
     out = torch.empty_like(y0)
     pointers = [tensor.data_ptr() for tensor in (x1, y1, slope1, x0, y0, out)]
     tail = (span, n, x0.element_size(), threshold)
-    _over(lambda a, b: native.secants(*pointers, a, b, *tail), x0.numel())
+    over_rows(lambda a, b: native.secants(*pointers, a, b, *tail), x0.numel(), x0.numel())
     return out
 
 
@@ -41,7 +35,7 @@ def relu(x1: Tensor, x0: Tensor, threshold: float) -> tuple[Tensor, Tensor] | No
     y0, out = torch.empty_like(x0), torch.empty_like(x0)
     pointers = [tensor.data_ptr() for tensor in (x1, x0, y0, out)]
     tail = (span, n, x0.element_size(), threshold)
-    _over(lambda a, b: native.relus(*pointers, a, b, *tail), x0.numel())
+    over_rows(lambda a, b: native.relus(*pointers, a, b, *tail), x0.numel(), x0.numel())
     return y0, out
 
 
@@ -72,7 +66,7 @@ def pool_credits(
     winners, out = winners0.clone(), torch.empty_like(y0)
     pointers = [tensor.data_ptr() for tensor in (x1, y1, winners1, x0, y0, winners, out)]
     tail = (span // width, n, width, windows, x0.element_size(), threshold)
-    _over(lambda a, b: native.pool_credits(*pointers, a, b, *tail), x0.numel() // width, width)
+    over_rows(lambda a, b: native.pool_credits(*pointers, a, b, *tail), x0.numel() // width, x0.numel())
     return winners, out
 
 
@@ -89,7 +83,7 @@ def pool_gradients(
     out = grad.new_empty(shape)
     pointers = [tensor.data_ptr() for tensor in (grad, multiplier, winners, out)]
     tail = (width, windows, grad.element_size())
-    _over(lambda a, b: native.pool_gradients(*pointers, a, b, *tail), out.numel() // width, width)
+    over_rows(lambda a, b: native.pool_gradients(*pointers, a, b, *tail), out.numel() // width, out.numel())
     return out
 
 
@@ -109,10 +103,3 @@ def _layout(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
         return recorded.numel(), 1
     dimension, n = at
     return recorded.shape[dimension:].numel(), n
-
-
-def _over(work: Callable[[int, int], Any], n_rows: int, width: int = 1) -> None:
-    if n_rows * width < WORTH_THREADS:
-        work(0, n_rows)
-    else:
-        over_rows(work, n_rows)

@@ -69,7 +69,11 @@ def pointer(array: NDArray[Any]) -> int:
     return int(array.ctypes.data)
 
 
-def over_rows(work: Callable[[int, int], None], n_rows: int) -> None:
+# Below this many entries one thread is done before another has begun.
+WORTH_THREADS = 2**17
+
+
+def over_rows(work: Callable[[int, int], Any], n_rows: int, entries: int | None = None) -> None:
     """Call ``work(first, last)`` on blocks of rows, one block a thread.
 
     Parameters
@@ -78,8 +82,11 @@ def over_rows(work: Callable[[int, int], None], n_rows: int) -> None:
         Handles the rows ``first <= row < last``. Blocks must not depend on each other.
     n_rows : int
         How many rows there are. As many threads are used as PyTorch uses.
+    entries : int, optional
+        How many numbers are written in all, so that little work is left to one thread.
     """
-    edges = np.linspace(0, n_rows, min(torch.get_num_threads(), n_rows) + 1).astype(int)
+    threads = 1 if entries is not None and entries < WORTH_THREADS else torch.get_num_threads()
+    edges = np.linspace(0, n_rows, min(threads, n_rows) + 1).astype(int)
     blocks = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
     elsewhere = [_pool(len(blocks) - 1).submit(work, *block) for block in blocks[1:]]
     for block in blocks[:1]:

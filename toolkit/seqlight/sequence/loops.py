@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -18,9 +17,6 @@ from torch import Tensor
 from seqlight.native.library import library, over_rows, pointer
 
 Codes = NDArray[np.uint8]
-
-# Below this many entries one thread is done before another has begun.
-_WORTH_THREADS = 2**19
 
 
 def read_codes(X: Tensor) -> Codes | None:
@@ -37,7 +33,7 @@ def read_codes(X: Tensor) -> Codes | None:
     codes = np.empty((rows, length), np.uint8)
     tail = (length, letters, X.element_size(), _bits_of_one(X.dtype), pointer(codes))
     bad: list[int] = []
-    _over_blocks(lambda a, b: bad.append(native.read_rows(address(X), a, b, *tail)), rows, X.numel())
+    over_rows(lambda a, b: bad.append(native.read_rows(address(X), a, b, *tail)), rows, X.numel())
     return None if any(bad) else codes
 
 
@@ -51,7 +47,7 @@ def write_one_hot(codes: Codes, out: Tensor, start: int) -> None:
         out[:, :, start : start + span] = (torch.from_numpy(codes)[:, None] == letter).to(out.dtype)
         return
     tail = (span, letters, *layout(out), length, start)
-    _over_blocks(lambda a, b: native.one_hot_rows(pointer(codes), a, b, *tail), rows, out.numel())
+    over_rows(lambda a, b: native.one_hot_rows(pointer(codes), a, b, *tail), rows, out.numel())
 
 
 def encode(text: bytes, known: bytes, out: Tensor) -> int:
@@ -78,7 +74,7 @@ def encode(text: bytes, known: bytes, out: Tensor) -> int:
         if rows == 1:
             return int(native.encode_rows(text, 0, 1, *tail))
         found: list[int] = []
-        _over_blocks(lambda a, b: found.append(native.encode_rows(text, a, b, *tail)), rows, out.numel())
+        over_rows(lambda a, b: found.append(native.encode_rows(text, a, b, *tail)), rows, out.numel())
         return min((place for place in found if place >= 0), default=-1)
     line = np.frombuffer(text, np.uint8).reshape(*out.shape[:-2], length)
     for letter in range(letters):
@@ -110,7 +106,7 @@ def write_dinucleotide_shuffles(codes: Codes, seeds: NDArray[np.uint32], out: Te
         if native.dinucleotide_rows(pointer(codes), pointer(seeds), a, b, *tail):
             raise MemoryError(f"no memory to shuffle a region of {span} positions")
 
-    _over_blocks(work, rows, out.numel())
+    over_rows(work, rows, out.numel())
     return still
 
 
@@ -124,7 +120,7 @@ def write_reordered(X: Tensor, orders: NDArray[np.uint32], out: Tensor, start: i
         out[..., start : start + span] = X[:, :, index].movedim(1, 2)
         return
     tail = (span, n, letters, X.element_size(), address(out), length, start)
-    _over_blocks(lambda a, b: native.reorder_rows(address(X), pointer(orders), a, b, *tail), rows, out.numel())
+    over_rows(lambda a, b: native.reorder_rows(address(X), pointer(orders), a, b, *tail), rows, out.numel())
 
 
 def sample_codes(stream: np.random.RandomState, cumulative: NDArray[np.float64], n: int, span: int) -> Codes:
@@ -176,13 +172,6 @@ def _dinucleotide_walks(codes: Codes, seed: int, n: int) -> Codes:
             letter = next(rest[letter])
             walks[shuffle, position] = letter
     return walks
-
-
-def _over_blocks(work: Callable[[int, int], None], rows: int, entries: int) -> None:
-    if entries < _WORTH_THREADS:
-        work(0, rows)
-    else:
-        over_rows(work, rows)
 
 
 def layout(out: Tensor) -> tuple[int, int, int]:
