@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from seqlight import deep_lift_shap, random_one_hot
-from seqlight.attribution.engine import Manner, explain, observe
+from seqlight.attribution.engine import explain, observe
 from seqlight.attribution.recording import Overwritten
 from seqlight.attribution.table import rules
+from seqlight.attribution.watching import Manner
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -104,8 +105,8 @@ def engine_gap(function, x, r):
     model, manner, rows = Model(), Manner(rules()), r.flatten(0, 1)
     while True:
         try:
-            record = observe(model, x, (), manner)
-            leaf, output = explain(model, rows, (), manner, record)
+            record = observe(model, model, [x], manner)
+            (leaf,), output = explain(model, model, [rows], manner, record)
             (m,) = torch.autograd.grad(output.sum(), leaf)
             break
         except Overwritten:

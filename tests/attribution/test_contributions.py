@@ -5,47 +5,77 @@ import warnings
 import pytest
 import torch
 
-from seqlight.attribution.contributions import Block, Misses, adds_up, attributions, chosen, joined, pairs
-from seqlight.errors import ConvergenceWarning, InputError
+from seqlight.attribution.contributions import (
+    Block,
+    Misses,
+    adds_up,
+    alike,
+    block_of,
+    hypothetical_contributions,
+    more_references,
+    more_sequences,
+)
+from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError
 
 
-def block(deltas, differences):
-    deltas, differences = (torch.tensor([one], dtype=torch.float64) for one in (deltas, differences))
-    return Block(torch.zeros(1, 2, 4, 3), torch.zeros(1, 2, 4, 3), deltas, differences)
+def block(deltas, differences, fill=0.0):
+    """Return one sequence with two references and one target."""
+    deltas, differences = (torch.tensor([[one]], dtype=torch.float64) for one in (deltas, differences))
+    m, r = torch.full((1, 1, 2, 4, 3), fill), torch.zeros(1, 2, 4, 3)
+    return Block((m,), (r,), deltas, torch.zeros(1, 1, dtype=torch.float64), -differences)
 
 
 def test_contributions_written_out():
     torch.manual_seed(0)
     m, r = torch.rand(2, 3, 4, 5), torch.rand(2, 3, 4, 5)
-    X = torch.eye(4)[torch.randint(0, 4, (2, 5))].transpose(1, 2)
-    found = attributions(Block(m, r, torch.zeros(2, 3), torch.zeros(2, 3)), X, True)
+    found = hypothetical_contributions(m, r)
     for i in range(2):
-        for letter in range(4):
-            for position in range(5):
-                wanted = 0.0
-                for k in range(3):
+        for k in range(3):
+            for letter in range(4):
+                for position in range(5):
+                    wanted = 0.0
                     for other in range(4):
                         there = float(other == letter) - r[i, k, other, position]
-                        wanted += m[i, k, other, position] * there / 3
-                assert found[i, letter, position] == pytest.approx(float(wanted), abs=1e-6)
-    assert torch.equal(attributions(Block(m, r, r, r), X, False), found * X)
+                        wanted += float(m[i, k, other, position] * there)
+                    assert found[i, k, letter, position] == pytest.approx(wanted, abs=1e-6)
 
 
-def test_pairs_are_sorted_by_sequence():
+def test_pairs_are_sorted_by_sequence_and_target():
     n, b = 3, 2
     rows = torch.arange(n * b, dtype=torch.float64).view(-1, 1, 1)
     x = torch.zeros(b, 1, 1, dtype=torch.float64)
-    m, r, deltas, differences = pairs(rows, rows, rows.flatten(), x, torch.tensor([10.0, 20.0]), n)
-    assert m[0].flatten().tolist() == [0, 2, 4]  # row k * b + i is reference k of sequence i
+    outputs = torch.tensor([[10.0, 1.0], [20.0, 1.0]], dtype=torch.float64)
+    baselines = torch.stack([rows.flatten(), -rows.flatten()], dim=1)
+    found = block_of([x], [rows], [[rows], [2 * rows]], outputs, baselines)
+    (m,), (r,) = found.multipliers, found.references
+    assert m[0].flatten(1).tolist() == [[0, 2, 4], [0, 4, 8]]  # row k * b + i is reference k of sequence i
     assert r[1].flatten().tolist() == [1, 3, 5]
-    assert differences.tolist() == [[10, 8, 6], [19, 17, 15]]
-    assert deltas[0].tolist() == [-10, -4 - 8, -16 - 6]
+    assert found.differences.tolist() == [[[10, 8, 6], [1, 3, 5]], [[19, 17, 15], [2, 4, 6]]]
+    assert found.deltas[0].tolist() == [[-10, -4 - 8, -16 - 6], [-1, -8 - 3, -32 - 5]]
+
+
+def test_contributions_of_several_inputs_are_summed():
+    x, r = torch.ones(1, 2, dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64)
+    outputs, baselines = torch.tensor([[5.0]]).double(), torch.tensor([[0.0]]).double()
+    found = block_of([x, x], [r, r], [[x, 2 * x]], outputs, baselines)
+    assert found.deltas.tolist() == [[[2 + 4 - 5]]]
 
 
 def test_blocks_are_joined():
     one = block([1.0, 2.0], [1.0, 1.0])
-    assert joined([one, one], 0).deltas.shape == (2, 2)
-    assert joined([one, one], 1).references.shape == (1, 4, 4, 3)
+    rows, references = more_sequences([one, one]), more_references([one, one])
+    assert rows.deltas.shape == rows.baselines.shape == (2, 1, 2)
+    assert rows.multipliers[0].shape == (2, 1, 2, 4, 3)
+    assert references.deltas.shape == references.baselines.shape == (1, 1, 4)
+    assert references.outputs.shape == (1, 1)
+    assert references.references[0].shape == (1, 4, 4, 3)
+    assert references.multipliers[0].shape == (1, 1, 4, 4, 3)
+
+
+def test_what_is_alike():
+    one = block([0.0, 0.0], [1.0, 1.0], fill=1.0)
+    assert alike(one, one)
+    assert not alike(one, block([0.0, 0.0], [1.0, 1.0], fill=1.1))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +94,7 @@ def test_when_it_is_warned(deltas, differences, threshold, warned):
         warnings.simplefilter("always")
         misses = Misses(threshold)
         misses.add(block(deltas, differences))
-        misses.warn()
+        misses.tell()
     assert [one.category for one in found] == [ConvergenceWarning] * warned
 
 
@@ -74,12 +104,30 @@ def test_what_adds_up():
     assert not adds_up(block([float("nan"), 0.0], [1.0, 1.0]))
 
 
-@pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 1, 1)])
-def test_outputs_of_one_number(shape):
-    assert chosen(torch.arange(3.0).view(shape), 0, 3).tolist() == [0, 1, 2]
+def test_what_is_said_does_not_depend_on_how_sequences_come_in_blocks():
+    small, large = block([5e-6, 5e-6], [1e-5, 1e-5]), block([0.0, 0.0], [1.0, 1.0])
+    apart, together = Misses(1e-3), Misses(1e-3)
+    for one in (small, large):
+        apart.add(one)
+    together.add(more_sequences([small, large]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        apart.tell()
+        together.tell()
 
 
-@pytest.mark.parametrize("shape", [(), (4,), (2, 3), (3, 2, 5), (3, 0)])
-def test_outputs_that_cannot_be_used(shape):
-    with pytest.raises(InputError):
-        chosen(torch.zeros(shape), 0, 3)
+def test_policies():
+    high, low = block([2e-3, 0.0], [1.0, 1.0]), block([5e-6, 5e-6], [1e-5, 1e-5])
+    with pytest.raises(ConvergenceError, match=r"too high.*in the worst of 1 sequences of 1"):
+        Misses(1e-3, "raise").add(high)
+    misses = Misses(1e-3, "raise")
+    misses.add(low)
+    with pytest.raises(ConvergenceError, match="too high"):
+        misses.tell()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ignored = Misses(1e-3, "ignore")
+        ignored.add(high)
+        ignored.tell()
+    with pytest.raises(InputError, match="'raise', 'warn' or 'ignore'"):
+        Misses(1e-3, "never")

@@ -315,7 +315,7 @@ def test_progress_is_shown_on_request(model, X, capsys):
         ({"n_shuffles": 0}, "n_shuffles is 0"),
         ({"random_state": -1}, "random_state"),
         ({"random_state": 2**32 - 1}, "random_state"),
-        ({"args": [torch.zeros(2, 1)]}, r"args\[0\] has 2 rows and X 3"),
+        ({"args": [torch.zeros(2, 1)]}, r"args\[0\] has shape \(2, 1\) and X 3 rows"),
         ({"args": torch.zeros(3, 1)}, "args is a"),
         ({"references": torch.zeros(3, 4, LENGTH)}, r"references has shape \(3, 4, 30\)"),
         ({"references": torch.zeros(3, 0, 4, LENGTH)}, "references has shape"),
@@ -342,7 +342,7 @@ def test_models_and_sequences_that_cannot_be_used_are_named(model, X):
         explain(model, X * 2)
     with pytest.raises(InputError, match="unsqueeze"):
         explain(model, X[0])
-    with pytest.raises(InputError, match="wrap the model"):
+    with pytest.raises(InputError, match="pass as target a tuple of indices"):
         explain(nn.Conv1d(4, 2, 3), X)
 
 
@@ -499,4 +499,4 @@ def test_misses_are_told_once_in_a_call_with_how_many_and_what_to_do():
         explain(Gate(), X, batch_size=20)
     (message,) = (str(one.message) for one in warned)
     assert re.search(r"too high: tensor\(.*\) in the worst of 7 sequences of 7", message, flags=re.DOTALL)
-    assert "comparisons, detach() and integers" in message
+    assert "seqlight.audit(model, X)" in message

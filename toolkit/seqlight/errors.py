@@ -4,6 +4,7 @@
 
     SeqlightError
     ├── InputError (ValueError)               what was passed in cannot be used
+    ├── ConvergenceError (RuntimeError)       the same as the warning, where an error was asked for
     └── UnsupportedOperation (NotImplementedError)   a model does what no rule explains
 
     SeqlightWarning (UserWarning)
@@ -21,6 +22,10 @@ class SeqlightError(Exception):
 
 class InputError(SeqlightError, ValueError):
     """An argument cannot be used as it is."""
+
+
+class ConvergenceError(SeqlightError, RuntimeError):
+    """Attributions do not sum to the difference between the outputs, and the caller asked for an error."""
 
 
 class UnsupportedOperation(SeqlightError, NotImplementedError):

@@ -4,98 +4,157 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
-from seqlight.errors import ConvergenceWarning, InputError
+from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError
 
 # Beyond this share of the mean output difference a sum of attributions is wrong, however small it is.
 LARGEST_RELATIVE_DELTA = 0.01
 
+Policy: TypeAlias = Literal["raise", "warn", "ignore"]
+
 
 @dataclass(frozen=True)
 class Block:
-    """A few sequences with all their references: what one record serves."""
+    """A few sequences with references: what one record serves.
 
-    multipliers: Tensor  # (sequences, references, letters, positions)
-    references: Tensor  # likewise
-    deltas: Tensor  # (sequences, references): sum of attributions minus difference of outputs
-    differences: Tensor  # (sequences, references)
+    Attributes
+    ----------
+    multipliers : tuple of torch.Tensor, each of shape (sequences, targets, references, ...)
+        For each input.
+    references : tuple of torch.Tensor, each of shape (sequences, references, ...)
+    deltas : torch.Tensor, shape (sequences, targets, references)
+        Sums of contributions minus differences of outputs.
+    outputs : torch.Tensor, shape (sequences, targets)
+        What the sequences gave.
+    baselines : torch.Tensor, shape (sequences, targets, references)
+        What the references gave.
+    """
+
+    multipliers: tuple[Tensor, ...]
+    references: tuple[Tensor, ...]
+    deltas: Tensor
+    outputs: Tensor
+    baselines: Tensor
+
+    @property
+    def differences(self) -> Tensor:
+        """The differences of outputs that are explained, (sequences, targets, references)."""
+        return self.outputs.unsqueeze(2) - self.baselines
 
 
-def joined(blocks: Sequence[Block], dim: int) -> Block:
-    """Return one block of several, joined along the sequences (0) or the references (1)."""
-    tensors = ([getattr(block, one.name) for block in blocks] for one in fields(Block))
-    return Block(*(torch.cat(some, dim=dim) for some in tensors))
+def more_references(blocks: Sequence[Block]) -> Block:
+    """Return one block of several with the same sequences."""
+    if len(blocks) == 1:
+        return blocks[0]
+    return Block(
+        tuple(torch.cat(some, dim=2) for some in zip(*(one.multipliers for one in blocks), strict=True)),
+        tuple(torch.cat(some, dim=1) for some in zip(*(one.references for one in blocks), strict=True)),
+        torch.cat([one.deltas for one in blocks], dim=2),
+        blocks[0].outputs,
+        torch.cat([one.baselines for one in blocks], dim=2),
+    )
+
+
+def more_sequences(blocks: Sequence[Block]) -> Block:
+    """Return one block of several with as many references."""
+    if len(blocks) == 1:
+        return blocks[0]
+    return Block(
+        tuple(torch.cat(some) for some in zip(*(one.multipliers for one in blocks), strict=True)),
+        tuple(torch.cat(some) for some in zip(*(one.references for one in blocks), strict=True)),
+        torch.cat([one.deltas for one in blocks]),
+        torch.cat([one.outputs for one in blocks]),
+        torch.cat([one.baselines for one in blocks]),
+    )
+
+
+def block_of(
+    inputs: Sequence[Tensor],
+    references: Sequence[Tensor],
+    multipliers: Sequence[Sequence[Tensor]],
+    outputs: Tensor,
+    baselines: Tensor,
+) -> Block:
+    """Sort what the references gave by sequence, and see by how much it misses.
+
+    Parameters
+    ----------
+    inputs : sequence of torch.Tensor, each of shape (sequences, ...)
+    references : sequence of torch.Tensor, each of shape (n * sequences, ...)
+        The reference index is the major one, here and below.
+    multipliers : for each target a sequence of torch.Tensor, shapes of `references`
+    outputs : torch.Tensor, shape (sequences, targets)
+    baselines : torch.Tensor, shape (n * sequences, targets)
+
+    Returns
+    -------
+    Block
+        On the CPU.
+    """
+    n = len(baselines) // len(outputs)
+
+    def by_sequence(one: Tensor) -> Tensor:
+        return one.detach().view(n, -1, *one.shape[1:]).transpose(0, 1)
+
+    r = [by_sequence(one) for one in references]
+    m = [[by_sequence(one) for one in each] for each in multipliers]
+    f = by_sequence(baselines).transpose(1, 2)
+    steps = [x.unsqueeze(1) - one for x, one in zip(inputs, r, strict=True)]
+    sums = torch.stack([_contributed(each, steps) for each in m], dim=1)
+    stacked = [torch.stack(some, dim=1) if len(m) > 1 else some[0].unsqueeze(1) for some in zip(*m, strict=True)]
+    return Block(
+        tuple(one.cpu() for one in stacked),
+        tuple(one.cpu() for one in r),
+        (sums - (outputs.unsqueeze(2) - f)).cpu(),
+        outputs.cpu(),
+        f.cpu(),
+    )
+
+
+def _contributed(multipliers: Sequence[Tensor], steps: Sequence[Tensor]) -> Tensor:
+    """Return the sum over all inputs of multiplier times step, (sequences, references)."""
+    parts = [(m * step).flatten(2).sum(2) for m, step in zip(multipliers, steps, strict=True)]
+    return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
 
 def adds_up(block: Block) -> bool:
     """Return whether contributions meet the output differences, up to what may be rounding."""
     # Far above rounding, far below what a wrong partner does.
-    return bool((block.deltas.abs() <= 1e-3 * block.differences.abs().mean() + 1e-6).all())
+    sizes = block.differences.abs().mean(dim=(0, 2))
+    return bool((block.deltas.abs().amax(dim=(0, 2)) <= 1e-3 * sizes + 1e-6).all())
 
 
 def alike(one: Block, other: Block) -> bool:
     """Return whether the first pair has the same multipliers in both, up to rounding."""
-    a, b = one.multipliers[0, 0], other.multipliers[0, 0]
-    return bool((a - b).abs().max() <= 1e-3 * b.abs().max())
+    pairs = [(a[0, :, 0], b[0, :, 0]) for a, b in zip(one.multipliers, other.multipliers, strict=True)]
+    return all(bool((a - b).abs().max() <= 1e-3 * b.abs().max()) for a, b in pairs)
 
 
-def attributions(block: Any, X: Tensor, hypothetical: bool) -> Tensor:
-    """Return the mean over references of what each character contributes.
-
-    A character is at a position instead of the reference's one, so its contribution is its multiplier
-    minus what the reference has there.
+def hypothetical_contributions(multipliers: Tensor, references: Tensor) -> Tensor:
+    """Return what each character would contribute at each position instead of what the reference has there.
 
     Parameters
     ----------
-    block : object
-        With ``multipliers`` and ``references``, shape (sequences, references, letters, positions).
-    X : torch.Tensor, shape (sequences, letters, positions)
-        One-hot.
-    hypothetical : bool
-        Keep the contributions of characters that are not there.
+    multipliers : torch.Tensor, shape (..., letters, positions)
+    references : torch.Tensor, broadcast to it
 
     Returns
     -------
-    torch.Tensor, float64, shape of `X`
+    torch.Tensor, float64, shape of `multipliers`
     """
     # In float64, so that the order of summation, and with it the batch size, leaves no trace.
-    m, r = block.multipliers.double(), block.references.double()
-    contributions: Tensor = (m - (m * r).sum(dim=2, keepdim=True)).mean(dim=1)
-    return contributions if hypothetical else contributions * X.cpu()
+    m = multipliers.double()
+    return m - (m * references.double()).sum(dim=-2, keepdim=True)
 
 
-def pairs(
-    multipliers: Tensor, references: Tensor, baseline: Tensor, x: Tensor, explained: Tensor, n: int
-) -> tuple[Tensor, ...]:
-    """Return multipliers, references, deltas and output differences, (sequences, n, ...) on the CPU."""
-    baseline = baseline.detach()
-    m, r, f = (one.view(n, -1, *one.shape[1:]).transpose(0, 1) for one in (multipliers, references, baseline))
-    differences = explained.unsqueeze(1) - f
-    sums = (m * (x.unsqueeze(1) - r)).sum(dim=(2, 3))
-    return tuple(one.cpu() for one in (m, r, sums - differences, differences))
-
-
-def chosen(output: Tensor, target: Any, rows: int) -> Tensor:
-    """Return the output to explain, one number for each row."""
-    y = output.flatten(2).squeeze(2) if output.ndim > 2 and output.shape[2:].numel() == 1 else output
-    if y.ndim == 1 and len(y) == rows:
-        y = y.unsqueeze(1)
-    if y.ndim != 2 or len(y) != rows:
-        raise InputError(
-            f"the model turned {rows} rows into an output of shape {tuple(output.shape)}: expected (rows, targets); "
-            "wrap the model in one that reduces its output, for instance to a sum over positions."
-        )
-    if isinstance(target, bool) or not isinstance(target, int) or not -y.shape[1] <= target < y.shape[1]:
-        raise InputError(
-            f"target is {target!r} and the model has {y.shape[1]} outputs: expected 0 to {y.shape[1] - 1}."
-        )
-    chosen: Tensor = y[:, target]
-    return chosen
+def result_dtype(multipliers: Tensor) -> torch.dtype:
+    """Return what attributions are kept in: float64 if that was computed in, else float32."""
+    return torch.float64 if multipliers.dtype == torch.float64 else torch.float32
 
 
 class Misses:
@@ -105,32 +164,53 @@ class Misses:
     ----------
     threshold : float
         Misses above it are too high; so are those of a mean too large a share of the output difference.
+    policy : "raise", "warn" or "ignore"
+        What to do about it.
     """
 
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
-        self.sequences = self.high = 0
-        self.worst = Tensor()
-        self.size = 0.0
+    def __init__(self, threshold: float, policy: Policy = "warn") -> None:
+        if policy not in get_args(Policy):
+            raise InputError(f"deltas is {policy!r}: expected 'raise', 'warn' or 'ignore'.")
+        self.threshold, self.policy = threshold, policy
+        self.largest: list[Tensor] = []
+        self.mean: list[Tensor] = []
+        self.sizes: list[Tensor] = []
+        self.worst, self.size = Tensor(), 0.0
 
     def add(self, block: Block) -> None:
-        """Look at one block."""
-        deltas, sizes = block.deltas.abs(), block.differences.abs().mean(dim=1)
+        """Look at one block; where the policy is to raise, raise ConvergenceError for what is too high in itself."""
+        deltas, sizes = block.deltas.abs(), block.differences.abs().mean(dim=2)
+        self.largest.append(deltas.amax(dim=2))
+        self.mean.append(deltas.mean(dim=2))
+        self.sizes.append(sizes)
         # Asked this way round, a delta that is no number is too high.
-        low = (deltas <= self.threshold).all(dim=1)
-        low &= deltas.mean(dim=1) <= LARGEST_RELATIVE_DELTA * sizes.mean() + torch.finfo(deltas.dtype).eps
-        self.sequences, self.high = self.sequences + len(low), self.high + int((~low).sum())
-        for row, size in zip(deltas[~low], sizes[~low], strict=True):
-            if not self.worst.numel() or not bool(row.max() <= self.worst.max()):
-                self.worst, self.size = row, float(size)
+        worst = deltas.amax(dim=2).nan_to_num(float("inf")).flatten().argmax()
+        row, size = deltas.flatten(0, 1)[worst], float(sizes.flatten()[worst])
+        if not self.worst.numel() or not bool(row.max() <= self.worst.max()):
+            self.worst, self.size = row, size
+        if self.policy == "raise" and not bool((deltas <= self.threshold).all()):
+            raise ConvergenceError(self._message())
 
-    def warn(self) -> None:
-        """Warn the caller's caller, if any were too high."""
-        if self.high:
-            warnings.warn(
-                f"Convergence deltas too high: {self.worst} in the worst of {self.high} sequences of {self.sequences}, "
-                f"whose outputs differ by {self.size:.3g} on average. If dtype='float64' does not mend it, the model "
-                "depends on its input where no gradient sees it: look for comparisons, detach() and integers.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+    def tell(self) -> None:
+        """Warn the caller's caller, or raise ConvergenceError, if any were too high."""
+        if self.policy == "ignore" or not self._high():
+            return
+        if self.policy == "raise":
+            raise ConvergenceError(self._message())
+        warnings.warn(self._message(), ConvergenceWarning, stacklevel=3)
+
+    def _high(self) -> int:
+        """Return in how many sequences."""
+        largest, mean, sizes = (torch.cat(some) for some in (self.largest, self.mean, self.sizes))
+        # The mean over all sequences of the call: what is said must not depend on the batch size.
+        enough = LARGEST_RELATIVE_DELTA * sizes.mean(dim=0) + torch.finfo(mean.dtype).eps
+        low = (largest <= self.threshold) & (mean <= enough)
+        return int((~low).any(dim=1).sum())
+
+    def _message(self) -> str:
+        return (
+            f"Convergence deltas too high: {self.worst} in the worst of {self._high()} sequences of "
+            f"{sum(map(len, self.sizes))}, "
+            f"whose outputs differ by {self.size:.3g} on average. If dtype='float64' does not mend it, the model "
+            "depends on its input where no gradient sees it: seqlight.audit(model, X) says where."
+        )

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from seqlight.attribution import engine
-from seqlight.attribution.contributions import Block, Misses, adds_up, alike, attributions, chosen, joined, pairs
-from seqlight.attribution.overrides import overridden
-from seqlight.attribution.recording import Overwritten
+from seqlight.attribution.contributions import Block, Misses, hypothetical_contributions, result_dtype
+from seqlight.attribution.explaining import Explaining
 from seqlight.attribution.references import ReferenceFunction, References
-from seqlight.attribution.surroundings import open_to_view, refuse_hidden
-from seqlight.errors import InputError, UnsupportedOperation
-from seqlight.prediction.batches import HALF, as_dtype, autocast, onto, require_args
-from seqlight.prediction.borrow import borrowed, choose_device, floating_dtype, require_module
+from seqlight.attribution.targets import Target, Targets
+from seqlight.prediction.batches import as_dtype, require_args, require_rows
+from seqlight.prediction.borrow import choose_device
+from seqlight.prediction.collect import Collector
 from seqlight.sequence.checks import require_count, require_one_hot
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
@@ -40,7 +37,7 @@ def deep_lift_shap(
     model: nn.Module,
     X: Tensor,
     args: Sequence[Tensor] | None = None,
-    target: int = 0,
+    target: Target = 0,
     batch_size: int = 32,
     references: Tensor | ReferenceFunction = dinucleotide_shuffle,
     n_shuffles: int = 20,
@@ -68,8 +65,8 @@ def deep_lift_shap(
         One-hot, unknown characters as columns of zeros.
     args : sequence of torch.Tensor, optional
         Further inputs with a row for each sequence; the references get the same.
-    target : int
-        Which output to explain.
+    target : int, or any target of :func:`seqlight.attribute`
+        Which output to explain. A list of targets gives the result a second dimension, of targets.
     batch_size : int
         Pairs of a sequence and a reference at a time. It does not change the result.
     references : torch.Tensor of shape (sequences, references, letters, positions), or callable
@@ -129,129 +126,38 @@ def deep_lift_shap(
     >>> deep_lift_shap(model, random_one_hot((2, 4, 20)), random_state=0).shape
     torch.Size([2, 4, 20])
     """
-    require_module(model)
-    refuse_hidden(model)
     X, inputs = require_one_hot(X), require_args(args)
-    for i, arg in enumerate(inputs):
-        if len(arg) != len(X):
-            raise InputError(f"args[{i}] has {len(arg)} rows and X {len(X)}: expected as many.")
+    require_rows(inputs, len(X))
     n = require_count(n_shuffles, "n_shuffles", least=1)
-    drawn = References(references, X, n, random_state)
-    job = _Job(model, X, inputs, drawn, target, require_count(batch_size, "batch_size", least=1), choose_device(device))
-    kept: list[Tensor] = []
-    misses = Misses(warning_threshold)
+    drawn, targets = References(references, X, n, random_state), Targets(target, len(X))
+    size = require_count(batch_size, "batch_size", least=1)
+    job = Explaining(model, (X,), inputs, targets, size, choose_device(device))
+    misses, collected = Misses(warning_threshold), Collector(len(X))
     with (
         job.running(as_dtype(dtype), additional_nonlinear_ops),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
     ):
-        out = torch.empty((len(X), drawn.n, *X.shape[1:]) if raw_outputs else X.shape, dtype=torch.float32)
-        for first, block in job.blocks():
-            last = first + len(block.deltas)
-            for deltas in (
-                torch.split(block.deltas, job.at_once(last - first), dim=1) if print_convergence_deltas else ()
-            ):
-                print(deltas.abs().flatten())
+        for first, block in job.blocks(lambda *rows: [drawn.of(*rows)], drawn.n):
+            rows = len(block.deltas)
+            if print_convergence_deltas:
+                _print_deltas(block, job.at_once(rows))
             misses.add(block)
-            if block.multipliers.dtype == torch.float64:
-                out = out.double()
-            out[first:last] = block.multipliers if raw_outputs else attributions(block, X[first:last], hypothetical)
-            kept += [block.references] if return_references else []
-            bar.update(last - first)
-    misses.warn()
-    return AttributionsAndReferences(out, torch.cat(kept)) if return_references else out
+            found = block.multipliers[0] if raw_outputs else _mean(block, X[first : first + rows], hypothetical)
+            found = found if targets.several else found.squeeze(1)
+            collected.add((found, block.references[0]) if return_references else found, rows)
+            bar.update(rows)
+    misses.tell()
+    return AttributionsAndReferences(*collected.result()) if return_references else collected.result()
 
 
-class _Job:
-    """One call: which sequences, against what, where and how."""
+def _mean(block: Block, X: Tensor, hypothetical: bool) -> Tensor:
+    """Return the mean over references of what each character contributes, (sequences, targets, letters, positions)."""
+    (m,), (r,) = block.multipliers, block.references
+    mean = hypothetical_contributions(m, r.unsqueeze(1)).mean(dim=2)
+    return (mean if hypothetical else mean * X.cpu().unsqueeze(1)).to(result_dtype(m))
 
-    def __init__(
-        self,
-        model: nn.Module,
-        X: Tensor,
-        args: Sequence[Tensor],
-        references: References,
-        target: int,
-        batch_size: int,
-        device: torch.device,
-    ) -> None:
-        self.model, self.X, self.args, self.references = model, X, args, references
-        self.target, self.batch_size, self.device = target, batch_size, device
-        self.manner = engine.Manner({})
-        self.alone: bool | None = None  # whether pairs have to go one at a time; None: not tried
 
-    @contextlib.contextmanager
-    def running(self, dtype: torch.dtype | None, overrides: Mapping[Any, Any] | None) -> Iterator[None]:
-        """Borrow the model, with gradients on, whatever mode the caller is in."""
-        own = floating_dtype(self.model, self.X)
-        parameters = dtype if dtype not in HALF else None
-        if dtype is None and own in HALF:
-            parameters = torch.float32
-        with (
-            torch.inference_mode(False),
-            borrowed(self.model, self.device, parameters),
-            torch.enable_grad(),
-            torch.autocast(self.device.type, enabled=False),
-            autocast(self.device, dtype),
-            open_to_view(self.model),
-            overridden(self.model, overrides) as self.manner.rules,
-        ):
-            yield
-
-    def blocks(self) -> Iterator[tuple[int, Block]]:
-        """Yield the sequences in order, as many at a time as fit into a batch with all their references."""
-        rows = max(1, self.batch_size // self.references.n)
-        for first in range(0, len(self.X), rows):
-            yield first, self._block(first, min(first + rows, len(self.X)))
-
-    def at_once(self, rows: int) -> int:
-        """Return how many references of each of `rows` sequences make a batch."""
-        return max(1, self.batch_size // rows)
-
-    def _block(self, first: int, last: int) -> Block:
-        references = self.references.of(first, last)
-        block = None if self.alone else self._together(first, last, references)
-        if block is not None:
-            return block
-        rows = [self._explained(i, i + 1, references[i - first : i - first + 1], 1) for i in range(first, last)]
-        return joined(rows, dim=0)
-
-    def _together(self, first: int, last: int, references: Tensor) -> Block | None:
-        """Explain several pairs at a time; None if a pair has to be on its own to meet its own partner.
-
-        That is so where the model merges the batch into another dimension as the minor index, or loops over rows.
-        """
-        block = None
-        try:
-            block = self._explained(first, last, references, self.at_once(last - first))
-            if self.alone is False or block.deltas.numel() == 1 or adds_up(block):
-                return block
-        except UnsupportedOperation:
-            if self.alone is False or references.shape[:2].numel() == 1:
-                raise
-        trial = self._explained(first, first + 1, references[:1, :1], 1)
-        self.alone = block is None or (adds_up(trial) and not alike(trial, block))
-        return None if self.alone else block
-
-    def _explained(self, first: int, last: int, references: Tensor, at_once: int) -> Block:
-        try:
-            return self._attempt(first, last, references, at_once)
-        except Overwritten:
-            # From here on, for a model that changes its own activations in place.
-            self.manner.copy = True
-            return self._attempt(first, last, references, at_once)
-
-    def _attempt(self, first: int, last: int, references: Tensor, at_once: int) -> Block:
-        x, *args = onto([one[first:last].detach().clone() for one in (self.X, *self.args)], self.model, self.device)
-        record = engine.observe(self.model, x, args, self.manner)
-        explained = chosen(record.output, self.target, last - first)
-        parts = []
-        for chunk in torch.split(references, at_once, dim=1):
-            # The reference index is the major one: see pairing.
-            (flat,) = onto([chunk.transpose(0, 1).flatten(0, 1)], self.model, self.device)
-            n = chunk.shape[1]
-            more = [arg.repeat(n, *[1] * (arg.ndim - 1)) for arg in args]
-            leaf, output = engine.explain(self.model, flat, more, self.manner, record)
-            baseline = chosen(output, self.target, len(flat))
-            (multipliers,) = torch.autograd.grad(baseline.sum(), leaf)
-            parts.append(Block(*pairs(multipliers, flat, baseline, x, explained, n)))
-        return joined(parts, dim=1)
+def _print_deltas(block: Block, at_once: int) -> None:
+    """Print how far the pairs of each batch are from adding up."""
+    for deltas in torch.split(block.deltas, at_once, dim=2):
+        print(deltas.abs().flatten())

@@ -59,29 +59,42 @@ class References:
                 f"random_state is {random_state}: expected at most {LARGEST_SEED - n + 1} for {n} references."
             )
 
-    def of(self, first: int, last: int) -> Tensor:
-        """Return the references of the sequences ``first <= i < last``, shape (last - first, n, letters, positions)."""
-        if isinstance(self.source, Tensor):
-            return self.source[first:last]
-        if self.source is dinucleotide_shuffle:
-            return dinucleotide_shuffles(self.X[first:last], self.n, self.seed)
-        return torch.cat([self._called(self.X[i : i + 1]) for i in range(first, last)])
+    def of(self, first: int, last: int, start: int = 0, stop: int | None = None) -> Tensor:
+        """Return references of the sequences ``first <= i < last``.
 
-    def _called(self, x: Tensor) -> Tensor:
+        Parameters
+        ----------
+        first, last : int
+            Which sequences.
+        start, stop : int, optional
+            Which of their references, ``start <= k < stop``; all by default.
+
+        Returns
+        -------
+        torch.Tensor, shape (last - first, stop - start, letters, positions)
+        """
+        stop = self.n if stop is None else stop
+        if isinstance(self.source, Tensor):
+            return self.source[first:last, start:stop]
+        if self.source is dinucleotide_shuffle:
+            return dinucleotide_shuffles(self.X[first:last], stop - start, self.seed + start)
+        return torch.cat([self._called(self.X[i : i + 1], start, stop) for i in range(first, last)])
+
+    def _called(self, x: Tensor, start: int, stop: int) -> Tensor:
         assert callable(self.source)
         takes = inspect.signature(self.source).parameters
         seeded = "random_state" in takes or any(p.kind is p.VAR_KEYWORD for p in takes.values())
         if seeded:
-            drawn = [_call(self.source, x, 1, takes, random_state=self.seed + k) for k in range(self.n)]
-            found = torch.cat(drawn, dim=1)
+            drawn = [_call(self.source, x, 1, takes, random_state=self.seed + k) for k in range(start, stop)]
+            found, wanted = torch.cat(drawn, dim=1), stop - start
         else:
-            found = _call(self.source, x, self.n, takes)
-        if found.shape != (1, self.n, *x.shape[1:]):
+            found, wanted = _call(self.source, x, self.n, takes), self.n
+        if found.shape != (1, wanted, *x.shape[1:]):
             raise InputError(
-                f"the reference function made shape {tuple(found.shape)} for one sequence and {self.n} references: "
-                f"expected (1, {self.n}, {x.shape[1]}, {x.shape[2]}), or (1, 1, ...) for each call with n=1."
+                f"the reference function made shape {tuple(found.shape)} for one sequence and {wanted} references: "
+                f"expected (1, {wanted}, {x.shape[1]}, {x.shape[2]}), or (1, 1, ...) for each call with n=1."
             )
-        return found
+        return found if seeded else found[:, start:stop]
 
 
 def dinucleotide_shuffles(X: Tensor, n: int, seed: int) -> Tensor:

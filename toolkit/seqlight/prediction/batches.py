@@ -76,7 +76,7 @@ def predict(
     args = require_args(args)
     loader, rows = _batches(X, require_count(batch_size, "batch_size", least=1))
     if not isinstance(X, DataLoader):
-        _require_rows(args, rows)
+        require_rows(args, rows)
     collected = Collector(rows)
     with borrowed(model, target, None if kind in HALF else kind), torch.no_grad(), autocast(target, kind):
         number: torch.dtype | None = None
@@ -85,12 +85,12 @@ def predict(
             first = collected.done
             rest = [arg[first : first + len(batch)] for arg in args]
             if any(len(one) != len(batch) for one in rest):
-                _require_rows(args, first + len(batch))
+                require_rows(args, first + len(batch))
             # No name holds a batch's inputs or output while the next one is made: its memory is used again.
             output = model(*_sent([batch, *rest], number, target))
             collected.add(output if func is None else func(output), len(batch))
             del output
-    _require_rows(args, collected.done)
+    require_rows(args, collected.done)
     return collected.result()
 
 
@@ -127,7 +127,8 @@ def require_args(args: object) -> tuple[Tensor, ...]:
     return tuple(require_tensor(one, f"args[{i}]") for i, one in enumerate(args))
 
 
-def _require_rows(args: Sequence[Tensor], rows: int | None) -> None:
+def require_rows(args: Sequence[Tensor], rows: int | None) -> None:
+    """Raise InputError unless each of `args` has as many rows as X."""
     for i, arg in enumerate(args):
         if rows is not None and (arg.ndim == 0 or len(arg) != rows):
             raise InputError(f"args[{i}] has shape {tuple(arg.shape)} and X {rows} rows: expected a row for each.")

@@ -1,0 +1,81 @@
+"""What is read from a model's output, and what is said where that cannot be."""
+
+import pytest
+import torch
+
+from seqlight.attribution.targets import Contrast, Targets
+from seqlight.errors import InputError, UnsupportedOperation
+
+Y = torch.arange(12.0).view(4, 3)
+ROWS = torch.arange(4)
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [
+        (1, [[1], [4], [7], [10]]),
+        (-1, [[2], [5], [8], [11]]),
+        ((2,), [[2], [5], [8], [11]]),
+        (torch.tensor([0, 1, 2, -1]), [[0], [4], [8], [11]]),
+        (torch.tensor([0, 1, 2, 2], dtype=torch.int8), [[0], [4], [8], [11]]),
+        (lambda y: y.sum(1), [[3], [12], [21], [30]]),
+        (lambda y: y[:, :1], [[0], [3], [6], [9]]),
+        (Contrast(2, 0), [[2], [2], [2], [2]]),
+        (Contrast(lambda y: y.sum(1), torch.tensor([0, 0, 2, 2])), [[3], [9], [13], [19]]),
+        ([0, Contrast(2, 1)], [[0, 1], [3, 1], [6, 1], [9, 1]]),
+        ([2], [[2], [5], [8], [11]]),
+    ],
+)
+def test_what_is_read(target, wanted):
+    assert Targets(target, 4).read(Y, ROWS).tolist() == wanted
+
+
+def test_a_target_for_each_sequence_goes_with_its_references():
+    targets = Targets(torch.tensor([0, 2]), 2)
+    assert targets.read(Y, torch.tensor([0, 1, 0, 1])).flatten().tolist() == [0, 5, 6, 11]
+    assert targets.read(Y[:2], torch.tensor([1, 1])).flatten().tolist() == [2, 5]
+
+
+def test_outputs_of_more_dimensions():
+    y = torch.arange(24.0).view(2, 3, 4)
+    assert Targets((1, -1), 2).read(y, ROWS[:2]).flatten().tolist() == [7, 19]
+    assert Targets(lambda y: y[0].mean(dim=(1, 2)), 2).read((y, None), ROWS[:2]).shape == (2, 1)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 1, 1)])
+def test_outputs_of_one_number(shape):
+    assert Targets(0, 3).read(torch.arange(3.0).view(shape), ROWS[:3]).flatten().tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3), (3, 2, 5), (3, 0)])
+def test_outputs_that_cannot_be_used(shape):
+    with pytest.raises(InputError):
+        Targets(0, 3).read(torch.zeros(shape), ROWS[:3])
+
+
+@pytest.mark.parametrize(
+    "target",
+    [None, True, 1.5, "0", [], [None], (1.0,), Contrast(0, None), torch.zeros(4), torch.zeros(3, dtype=torch.int64),
+     torch.zeros(4, dtype=torch.bool), torch.zeros(4, 1, dtype=torch.int64)],
+)  # fmt: skip
+def test_what_is_no_target(target):
+    with pytest.raises(InputError, match="target"):
+        Targets(target, 4)
+
+
+@pytest.mark.parametrize("target", [3, -4, (3,), (0, 0), torch.tensor([0, 0, 0, 3]), torch.tensor([0, 0, 0, -4])])
+def test_targets_that_the_model_does_not_have(target):
+    with pytest.raises(InputError, match="target is"):
+        Targets(target, 4).read(Y, ROWS)
+
+
+@pytest.mark.parametrize("result", [1.0, torch.zeros(3), torch.zeros(4, 2), torch.zeros(())])
+def test_functions_that_make_no_number_for_each_row(result):
+    with pytest.raises(InputError, match="target function made"):
+        Targets(lambda y: result, 4).read(Y, ROWS)
+
+
+@pytest.mark.parametrize("output", [(Y, Y), {"y": Y}, None])
+def test_several_outputs_want_a_function(output):
+    with pytest.raises(UnsupportedOperation, match="pass as target a function"):
+        Targets(0, 4).read(output, ROWS)
