@@ -10,7 +10,7 @@ Sequences
 Predictions
     predict
 Attributions
-    deep_lift_shap
+    deep_lift_shap, attribute, Explanation, Contrast
 Seqlets
     recursive_seqlets
 Plots
@@ -23,10 +23,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seqlight.attribution.attributing import attribute as attribute
     from seqlight.attribution.deeplift import deep_lift_shap as deep_lift_shap
+    from seqlight.attribution.explanation import Explanation as Explanation
+    from seqlight.attribution.targets import Contrast as Contrast
+    from seqlight.errors import ConvergenceError as ConvergenceError
     from seqlight.errors import ConvergenceWarning as ConvergenceWarning
     from seqlight.errors import InputError as InputError
     from seqlight.errors import IntegratedWarning as IntegratedWarning
+    from seqlight.errors import ReferencesWarning as ReferencesWarning
     from seqlight.errors import SeqlightError as SeqlightError
     from seqlight.errors import SeqlightWarning as SeqlightWarning
     from seqlight.errors import ShuffleWarning as ShuffleWarning
@@ -52,6 +57,9 @@ _CONTENTS = {
     "seqlight.sequence.shuffles": ("randomize", "shuffle", "dinucleotide_shuffle"),
     "seqlight.prediction.batches": ("predict",),
     "seqlight.attribution.deeplift": ("deep_lift_shap",),
+    "seqlight.attribution.attributing": ("attribute",),
+    "seqlight.attribution.explanation": ("Explanation",),
+    "seqlight.attribution.targets": ("Contrast",),
     "seqlight.seqlets.recursive": ("recursive_seqlets",),
     "seqlight.plot.logos": ("plot_logo",),
     "seqlight.errors": (
@@ -59,8 +67,10 @@ _CONTENTS = {
         "InputError",
         "UnsupportedOperation",
         "SeqlightWarning",
+        "ConvergenceError",
         "ConvergenceWarning",
         "IntegratedWarning",
+        "ReferencesWarning",
         "ShuffleWarning",
     ),
 }

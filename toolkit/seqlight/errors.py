@@ -10,6 +10,7 @@
     SeqlightWarning (UserWarning)
     ├── ConvergenceWarning (RuntimeWarning)   attributions do not sum to the output difference
     ├── IntegratedWarning                     an operation has no exact rule and is integrated numerically
+    ├── ReferencesWarning                     attributions are more uncertain than was asked for
     └── ShuffleWarning                        a shuffle cannot move some positions
 
 Each message says what was met, what was wanted, and what to do.
@@ -42,6 +43,10 @@ class ConvergenceWarning(SeqlightWarning, RuntimeWarning):
 
 class IntegratedWarning(SeqlightWarning):
     """An operation has no exact rule, so its Jacobian is integrated numerically."""
+
+
+class ReferencesWarning(SeqlightWarning):
+    """Attributions would need more references to be as certain as was asked for."""
 
 
 class ShuffleWarning(SeqlightWarning):

@@ -40,6 +40,7 @@ class References:
 
     def __init__(self, source: Tensor | ReferenceFunction, X: Tensor, n: int, random_state: int | None) -> None:
         self.source, self.X = source, X
+        self.seed = 0
         if isinstance(source, Tensor):
             if source.ndim != 4 or len(source) != len(X) or source.shape[2:] != X.shape[1:] or not source.shape[1]:
                 raise InputError(

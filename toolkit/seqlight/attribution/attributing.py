@@ -1,0 +1,201 @@
+"""DeepLIFT/SHAP with everything that is known of it: several targets, errors, and as many references as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from seqlight.attribution.contributions import Misses, Policy, result_dtype
+from seqlight.attribution.explaining import Explaining
+from seqlight.attribution.explanation import PER_SEQUENCE, Explanation
+from seqlight.attribution.references import ReferenceFunction, References
+from seqlight.attribution.sampling import Sampled, Sampling
+from seqlight.attribution.targets import Target, Targets
+from seqlight.errors import InputError
+from seqlight.prediction.batches import as_dtype, require_args, require_rows
+from seqlight.prediction.borrow import choose_device
+from seqlight.prediction.collect import Collector
+from seqlight.sequence.checks import require_count, require_one_hot
+from seqlight.sequence.shuffles import dinucleotide_shuffle
+
+
+def attribute(
+    model: nn.Module,
+    X: Tensor,
+    args: Sequence[Tensor] | None = None,
+    target: Target = 0,
+    *,
+    batch_size: int = 32,
+    references: Tensor | ReferenceFunction = dinucleotide_shuffle,
+    n_shuffles: int | Literal["auto"] = 20,
+    tolerance: float = 0.1,
+    max_shuffles: int = 200,
+    multipliers: bool = False,
+    keep_references: bool = True,
+    deltas: Policy = "warn",
+    warning_threshold: float = 0.001,
+    additional_nonlinear_ops: Mapping[Any, Callable[..., Any]] | None = None,
+    dtype: torch.dtype | str | None = None,
+    device: str | torch.device | None = None,
+    random_state: int | None = None,
+    verbose: bool = False,
+) -> Explanation:
+    """Attribute outputs of a model to the characters of each sequence, and say how well that holds.
+
+    The same as :func:`seqlight.deep_lift_shap`, with several targets from one pass over the model, and with all
+    that is known beside the attributions.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Called as ``model(X, *args)``.
+    X : torch.Tensor, shape (sequences, letters, positions)
+        One-hot, unknown characters as columns of zeros.
+    args : sequence of torch.Tensor, optional
+        Further inputs with a row for each sequence; the references get the same.
+    target : int, tuple of int, torch.Tensor, callable, Contrast, or list of these
+        What to explain: a column of the output; a place in an output of more dimensions, ``(channel, position)``; a
+        tensor of integers, the column for each sequence; a function that turns what the model returns into a number
+        for each row, which is explained with the model; ``Contrast(a, b)``, the difference of two targets. A list
+        explains each of them, and gives the results a second dimension.
+    batch_size : int
+        Pairs of a sequence and a reference at a time. It does not change the result.
+    references : torch.Tensor of shape (sequences, references, letters, positions), or callable
+        As in :func:`seqlight.deep_lift_shap`.
+    n_shuffles : int or "auto"
+        References a sequence, where they come from a function. With "auto" each sequence gets ten, and ten more,
+        until it is known well enough.
+    tolerance : float
+        With "auto": well enough is where, over the characters of a sequence, the root mean square of the standard
+        error is at most this share of that of the attribution, for each target.
+    max_shuffles : int
+        With "auto": the most references a sequence gets. More would be needed for those of which it is warned.
+    multipliers : bool
+        Keep the multipliers of each reference.
+    keep_references : bool
+        Keep the references.
+    deltas : "warn", "raise" or "ignore"
+        What to do where attributions do not sum to the output difference.
+    warning_threshold : float
+        By how much they may miss it.
+    additional_nonlinear_ops, dtype, device, random_state, verbose
+        As in :func:`seqlight.deep_lift_shap`.
+
+    Returns
+    -------
+    Explanation
+        On the CPU.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used.
+    ConvergenceError
+        If attributions do not sum to the output difference and `deltas` is "raise".
+    UnsupportedOperation
+        If the model contains an operation that no rule explains; the message names it and its module.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If attributions do not sum to the output difference.
+    ReferencesWarning
+        If `max_shuffles` references were not enough.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import seqlight as sl
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 3), torch.nn.Softmax(dim=1))
+    >>> found = sl.attribute(model, sl.random_one_hot((2, 4, 20)), target=sl.Contrast(0, 1), random_state=0)
+    >>> bool((found.attributions.sum(dim=(1, 2)) - found.differences).abs().max() < 1e-6)
+    True
+    """
+    X, inputs = require_one_hot(X), require_args(args)
+    require_rows(inputs, len(X))
+    auto = isinstance(n_shuffles, str)
+    drawn = References(references, X, _most(n_shuffles, max_shuffles), random_state)
+    sampling = Sampling(drawn, _require_share(tolerance) if auto else None)
+    targets, misses = Targets(target, len(X)), Misses(warning_threshold, deltas)
+    size = require_count(batch_size, "batch_size", least=1)
+    job = Explaining(model, (X,), inputs, targets, size, choose_device(device))
+    collected = Collector(len(X))
+    with (
+        job.running(as_dtype(dtype), additional_nonlinear_ops),
+        tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
+    ):
+        for first, last in job.rows(sampling.step):
+            for sampled in sampling.of(job, first, last):
+                misses.add(sampled.block)
+                row = collected.done
+                rows = len(sampled.mean)
+                found = _fields(sampled, X[row : row + rows], drawn.n, multipliers, keep_references)
+                collected.add(found if targets.several else _without_targets(found), rows)
+                bar.update(rows)
+    misses.tell()
+    sampling.tell()
+    drawn_from = None if isinstance(references, Tensor) else drawn.seed
+    return Explanation("attribute", random_state=drawn_from, **_trimmed(collected.result()))
+
+
+def _fields(sampled: Sampled, X: Tensor, n: int, multipliers: bool, references: bool) -> dict[str, Tensor | None]:
+    """Return the fields of an explanation for some sequences, each with room for `n` references."""
+    block, kind = sampled.block, result_dtype(sampled.block.deltas)
+    used = block.deltas.shape[2]
+    return {
+        "attributions": (sampled.mean * X.cpu().unsqueeze(1)).to(kind),
+        "hypothetical": sampled.mean.to(kind),
+        "standard_error": sampled.standard_error.to(kind),
+        "outputs": block.outputs,
+        "reference_outputs": _padded(block.baselines, 2, n),
+        "deltas": _padded(block.deltas, 2, n),
+        "n_references": torch.full((len(X),), used),
+        "references": _padded(sampled.references.cpu(), 1, n) if references else None,
+        "multipliers": _padded(block.multipliers[0], 2, n) if multipliers else None,
+    }
+
+
+def _without_targets(found: dict[str, Tensor | None]) -> dict[str, Tensor | None]:
+    return {
+        name: one if one is None or name in PER_SEQUENCE else one.squeeze(1) for name, one in found.items()
+    }  # fmt: skip
+
+
+def _padded(one: Tensor, dim: int, n: int) -> Tensor:
+    """Return `one` with `n` references along `dim`, the further ones NaN, or 0 where that is an integer."""
+    room = n - one.shape[dim]
+    if not room:
+        return one
+    shape = [*one.shape[:dim], room, *one.shape[dim + 1 :]]
+    return torch.cat([one, one.new_full(shape, float("nan") if one.is_floating_point() else 0)], dim=dim)
+
+
+def _trimmed(found: dict[str, Tensor | None]) -> dict[str, Any]:
+    """Take away the room for references that no sequence needed."""
+    n = found["n_references"]
+    assert n is not None
+    most = int(n.max())
+    at = {"reference_outputs": -1, "deltas": -1, "references": 1, "multipliers": -3}
+    for name, dim in at.items():
+        one = found[name]
+        if one is not None and one.shape[dim] > most:
+            found[name] = one.narrow(dim, 0, most).clone()
+    return found
+
+
+def _most(n_shuffles: int | str, max_shuffles: int) -> int:
+    if isinstance(n_shuffles, str):
+        if n_shuffles != "auto":
+            raise InputError(f"n_shuffles is {n_shuffles!r}: expected a number or 'auto'.")
+        return require_count(max_shuffles, "max_shuffles", least=2)
+    return require_count(n_shuffles, "n_shuffles", least=1)
+
+
+def _require_share(tolerance: float) -> float:
+    if not 0 < tolerance < float("inf"):
+        raise InputError(f"tolerance is {tolerance}: expected a positive share, such as 0.1.")
+    return tolerance

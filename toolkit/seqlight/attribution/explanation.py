@@ -1,0 +1,112 @@
+"""What an attribution method returns when everything it knows is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from seqlight.errors import InputError
+
+# What all targets of a sequence share.
+PER_SEQUENCE = frozenset(("n_references", "references"))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Explanation:
+    """Attributions, and what they were made of and how well they hold.
+
+    For a list of targets each tensor but `references` and `n_references` has a second dimension, of targets;
+    for a single one it has not. Where sequences have different numbers of references, the rest is NaN.
+
+    Attributes
+    ----------
+    method : str
+        The function that made it.
+    attributions : torch.Tensor, shape (sequences, letters, positions)
+        What each character that is there contributes.
+    hypothetical : torch.Tensor, shape of `attributions`
+        What each character would contribute if it were there.
+    outputs : torch.Tensor, shape (sequences,)
+        What is explained: the model's output on each sequence, at the target.
+    reference_outputs : torch.Tensor or None, shape (sequences, references)
+        The same on the references; None for a method that has none.
+    deltas : torch.Tensor or None, shape (sequences, references)
+        By how much the contributions of a pair miss the difference of its outputs.
+    standard_error : torch.Tensor or None, shape of `attributions`
+        Of `hypothetical`, over references; NaN for a single reference.
+    n_references : torch.Tensor or None, int64, shape (sequences,)
+        How many each sequence was compared with.
+    references : torch.Tensor or None, shape (sequences, references, letters, positions)
+        Those, if they were to be kept.
+    multipliers : torch.Tensor or None, shape (sequences, references, letters, positions)
+        Of each reference, if they were asked for.
+    random_state : int or None
+        The seed of reference 0, if they were drawn.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import seqlight as sl
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 3))
+    >>> sl.attribute(model, sl.random_one_hot((2, 4, 20)), target=[0, 2], random_state=0)
+    Explanation by attribute
+      attributions, hypothetical, standard_error: (2, 2, 4, 20) float32
+      outputs: (2, 2) float32
+      reference_outputs, deltas: (2, 2, 20) float32
+      n_references: (2,) int64
+      references: (2, 20, 4, 20) int8
+    """
+
+    method: str
+    attributions: Tensor
+    hypothetical: Tensor
+    outputs: Tensor
+    reference_outputs: Tensor | None = None
+    deltas: Tensor | None = None
+    standard_error: Tensor | None = None
+    n_references: Tensor | None = None
+    references: Tensor | None = None
+    multipliers: Tensor | None = None
+    random_state: int | None = None
+
+    @property
+    def relative_deltas(self) -> Tensor | None:
+        """The absolute deltas as a share of the sequence's mean absolute output difference; shape of `deltas`."""
+        if self.deltas is None or self.reference_outputs is None:
+            return None
+        sizes = (self.outputs.unsqueeze(-1) - self.reference_outputs).abs().nanmean(dim=-1, keepdim=True)
+        return self.deltas.abs() / sizes.clamp_min(torch.finfo(sizes.dtype).tiny)
+
+    @property
+    def differences(self) -> Tensor | None:
+        """The output of each sequence minus the mean of its references': what its attributions sum to."""
+        return None if self.reference_outputs is None else self.outputs - self.reference_outputs.nanmean(dim=-1)
+
+    def of_target(self, k: int) -> Explanation:
+        """Return the explanation of the k-th of several targets alone.
+
+        Raises
+        ------
+        InputError
+            If a single target was explained, or there is no k-th.
+        """
+        if self.attributions.ndim != 4 or not -self.outputs.shape[1] <= k < self.outputs.shape[1]:
+            raise InputError(f"there is no target {k} in outputs of shape {tuple(self.outputs.shape)}.")
+        mine = {name: one.select(1, k) for name, one in self._tensors().items() if name not in PER_SEQUENCE}
+        return replace(self, **mine)  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self.attributions)
+
+    def __repr__(self) -> str:
+        alike: dict[str, list[str]] = {}
+        for name, one in self._tensors().items():
+            alike.setdefault(f"{tuple(one.shape)} {str(one.dtype).removeprefix('torch.')}", []).append(name)
+        lines = [f"  {', '.join(names)}: {what}" for what, names in alike.items()]
+        return "\n".join([f"Explanation by {self.method}", *lines])
+
+    def _tensors(self) -> dict[str, Tensor]:
+        found = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: one for name, one in found.items() if isinstance(one, Tensor)}

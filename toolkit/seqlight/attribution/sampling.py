@@ -1,0 +1,119 @@
+"""How many references each sequence is compared with, and what comes of it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.contributions import Block, hypothetical_contributions, more_references
+from seqlight.attribution.explaining import Explaining
+from seqlight.attribution.moments import Moments
+from seqlight.attribution.references import References
+from seqlight.errors import ReferencesWarning
+
+# Few enough to waste little on a sequence that is known well enough, many enough for its standard error to mean it.
+STEP = 10
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Some sequences with as many references as they got, all the same number.
+
+    Attributes
+    ----------
+    block : Block
+    references : torch.Tensor, shape (sequences, references, letters, positions)
+        As they were drawn.
+    mean, standard_error : torch.Tensor, float64, shape (sequences, targets, letters, positions)
+        Of the hypothetical contributions.
+    """
+
+    block: Block
+    references: Tensor
+    mean: Tensor
+    standard_error: Tensor
+
+
+@dataclass
+class Sampling:
+    """All references for each sequence, or as many as it takes.
+
+    Parameters
+    ----------
+    drawn : References
+        The references there are.
+    tolerance : float, optional
+        How uncertain attributions may be, as a share of their size; None to use all references.
+    """
+
+    drawn: References
+    tolerance: float | None = None
+    uncertain: list[float] = field(default_factory=list)  # how much, of each sequence that stayed so
+    sequences: int = 0
+
+    @property
+    def step(self) -> int:
+        """How many references are looked at together."""
+        return self.drawn.n if self.tolerance is None else min(STEP, self.drawn.n)
+
+    def of(self, job: Explaining, first: int, last: int) -> Iterator[Sampled]:
+        """Explain the sequences ``first <= i < last``; yield them in order, together if they had as many references."""
+        X, parts, drawn = self.drawn.X[first:last], [], []
+        open_ = torch.ones(last - first, dtype=torch.bool)
+        moments: Moments | None = None
+        for start in range(0, self.drawn.n, self.step):
+            drawn.append(self.drawn.of(first, last, start, min(start + self.step, self.drawn.n)))
+            parts.append(job.block(first, last, drawn[-1:]))
+            contributions = hypothetical_contributions(parts[-1].multipliers[0], parts[-1].references[0].unsqueeze(1))
+            moments = moments or Moments(contributions[:, :, 0])
+            moments.add(contributions, open_)
+            open_ = self._open(moments, X)
+            if not open_.any():
+                break
+        assert moments is not None
+        self._count(moments, X, open_)
+        whole = Sampled(more_references(parts), torch.cat(drawn, dim=1), moments.mean, moments.standard_error)
+        if self.tolerance is None:
+            yield whole
+        else:
+            yield from (_one(whole, i, int(n)) for i, n in enumerate(moments.n))
+
+    def tell(self) -> None:
+        """Warn the caller's caller of sequences that all references left uncertain."""
+        if self.uncertain:
+            warnings.warn(
+                f"{len(self.uncertain)} of {self.sequences} sequences are not known to a tolerance of {self.tolerance} "
+                f"after {self.drawn.n} references: at worst the standard error is {max(self.uncertain):.2g} of the "
+                "attribution; raise max_shuffles or tolerance.",
+                ReferencesWarning,
+                stacklevel=3,
+            )
+
+    def _open(self, moments: Moments, X: Tensor) -> Tensor:
+        """Return which sequences need more references."""
+        if self.tolerance is None:
+            return torch.zeros(len(X), dtype=torch.bool)
+        # Asked this way round, what is no number is not enough.
+        return ~(moments.uncertainty(X) <= self.tolerance).all(dim=1)
+
+    def _count(self, moments: Moments, X: Tensor, open_: Tensor) -> None:
+        self.sequences += len(X)
+        self.uncertain += moments.uncertainty(X).amax(dim=1)[open_].tolist()
+
+
+def _one(sampled: Sampled, i: int, n: int) -> Sampled:
+    """Return one sequence with its first `n` references."""
+    row, block = slice(i, i + 1), sampled.block
+    mine = replace(
+        block,
+        multipliers=tuple(one[row, :, :n] for one in block.multipliers),
+        references=tuple(one[row, :n] for one in block.references),
+        deltas=block.deltas[row, :, :n],
+        outputs=block.outputs[row],
+        baselines=block.baselines[row, :, :n],
+    )
+    return Sampled(mine, sampled.references[row, :n], sampled.mean[row], sampled.standard_error[row])
