@@ -39,6 +39,12 @@ def test_a_target_for_each_sequence_goes_with_its_references():
 def test_outputs_of_more_dimensions():
     y = torch.arange(24.0).view(2, 3, 4)
     assert Targets((1, -1), 2).read(y, ROWS[:2]).flatten().tolist() == [7, 19]
+    places = torch.tensor([[0, 1], [-1, 3]])
+    assert Targets(places, 2).read(y, torch.tensor([0, 1])).flatten().tolist() == [1, 23]
+    with pytest.raises(InputError, match="target is 4"):
+        Targets(places + 1, 2).read(y, ROWS[:2])
+    with pytest.raises(InputError, match="2 indices for each sequence"):
+        Targets(places, 2).read(y[:, :, 0], ROWS[:2])
     assert Targets(lambda y: y[0].mean(dim=(1, 2)), 2).read((y, None), ROWS[:2]).shape == (2, 1)
 
 
@@ -56,7 +62,7 @@ def test_outputs_that_cannot_be_used(shape):
 @pytest.mark.parametrize(
     "target",
     [None, True, 1.5, "0", [], [None], (1.0,), Contrast(0, None), torch.zeros(4), torch.zeros(3, dtype=torch.int64),
-     torch.zeros(4, dtype=torch.bool), torch.zeros(4, 1, dtype=torch.int64)],
+     torch.zeros(4, dtype=torch.bool), torch.zeros(4, 1, 1, dtype=torch.int64), torch.zeros(4, 0, dtype=torch.int64)],
 )  # fmt: skip
 def test_what_is_no_target(target):
     with pytest.raises(InputError, match="target"):

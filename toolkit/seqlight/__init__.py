@@ -10,7 +10,8 @@ Sequences
 Predictions
     predict
 Attributions
-    deep_lift_shap, attribute, Explanation, Contrast
+    deep_lift_shap, attribute, Explanation, Contrast,
+    DeepLift, DeepLiftShap, hypothetical_attributions
 Seqlets
     recursive_seqlets
 Plots
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from seqlight.attribution.attributing import attribute as attribute
     from seqlight.attribution.deeplift import deep_lift_shap as deep_lift_shap
     from seqlight.attribution.explanation import Explanation as Explanation
+    from seqlight.attribution.like_captum import DeepLift as DeepLift
+    from seqlight.attribution.like_captum import DeepLiftShap as DeepLiftShap
+    from seqlight.attribution.like_captum import hypothetical_attributions as hypothetical_attributions
     from seqlight.attribution.targets import Contrast as Contrast
     from seqlight.errors import ConvergenceError as ConvergenceError
     from seqlight.errors import ConvergenceWarning as ConvergenceWarning
@@ -60,6 +64,7 @@ _CONTENTS = {
     "seqlight.attribution.attributing": ("attribute",),
     "seqlight.attribution.explanation": ("Explanation",),
     "seqlight.attribution.targets": ("Contrast",),
+    "seqlight.attribution.like_captum": ("DeepLift", "DeepLiftShap", "hypothetical_attributions"),
     "seqlight.seqlets.recursive": ("recursive_seqlets",),
     "seqlight.plot.logos": ("plot_logo",),
     "seqlight.errors": (

@@ -87,10 +87,11 @@ def _require_target(target: object, rows: int) -> None:
         _require_target(target.a, rows)
         _require_target(target.b, rows)
     elif isinstance(target, Tensor):
-        if target.shape != (rows,) or target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
+        whole = not (target.is_floating_point() or target.is_complex() or target.dtype == torch.bool)
+        if not whole or target.ndim not in (1, 2) or len(target) != rows or not target.numel():
             raise InputError(
-                f"target is a tensor of shape {tuple(target.shape)} and {target.dtype}: "
-                f"expected integers of shape ({rows},), the target of each sequence; for several targets use a list."
+                f"target is a tensor of shape {tuple(target.shape)} and {target.dtype}: expected integers of shape "
+                f"({rows},), the target of each sequence, or ({rows}, indices); for several targets use a list."
             )
     elif not (_is_index(target) or (isinstance(target, tuple) and _are_indices(target)) or callable(target)):
         raise InputError(
@@ -115,12 +116,11 @@ def _read(target: One, output: Any, rows: Tensor) -> Tensor:
     y = _require_one_tensor(output)
     if isinstance(target, tuple):
         return _at(y, target, len(rows))
+    if isinstance(target, Tensor) and target.ndim == 2:
+        return _places(y, target[rows].to(y.device, torch.int64))
     y = _table(y, len(rows))
     if isinstance(target, Tensor):
-        wanted = target.to(y.device, torch.int64)
-        _require_within(int(wanted.min()), y.shape[1])
-        _require_within(int(wanted.max()), y.shape[1])
-        return y.gather(1, (wanted[rows.to(y.device)] % y.shape[1]).unsqueeze(1)).squeeze(1)
+        return _places(y, target[rows].to(y.device, torch.int64).unsqueeze(1))
     _require_within(target, y.shape[1])
     return y[:, target]
 
@@ -150,6 +150,19 @@ def _at(y: Tensor, index: tuple[int, ...], rows: int) -> Tensor:
     place: tuple[Any, ...] = (slice(None), *index)
     found: Tensor = y[place]
     return found
+
+
+def _places(y: Tensor, index: Tensor) -> Tensor:
+    """Return one number of each row, at the place that `index`, shape (rows, dimensions), tells."""
+    if y.ndim != index.shape[1] + 1 or len(y) != len(index):
+        raise InputError(
+            f"target has {index.shape[1]} indices for each sequence and the model turned {len(index)} rows into an "
+            f"output of shape {tuple(y.shape)}: expected an index for each dimension but the first."
+        )
+    for one, size in zip(index.unbind(1), y.shape[1:], strict=True):
+        _require_within(int(one.min()), size)
+        _require_within(int(one.max()), size)
+    return y[(torch.arange(len(y), device=y.device), *index.unbind(1))]
 
 
 def _require_within(target: int, size: int) -> None:
