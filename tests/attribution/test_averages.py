@@ -90,6 +90,31 @@ def test_an_operation_that_jumps_is_refused():
         explained(Integrated(), lambda x: x + 2 * torch.floor(3 * x.detach()), [x1], [x0 - 1], torch.ones(5))
 
 
+def test_an_elementwise_operation_with_kinks_has_secants():
+    x1, x0 = randoms((40,), (40,))
+    x0[:3] = x1[:3]
+    grad = torch.linspace(-1, 1, 40, dtype=torch.float64)
+    _, (found,) = explained(Integrated(), lambda x: F.relu(x) + F.hardtanh(2 * x), [x1], [x0], grad)
+    y1, y0 = (F.relu(x) + F.hardtanh(2 * x) for x in (x1, x0))
+    torch.testing.assert_close(found[3:], (grad * (y1 - y0) / (x1 - x0))[3:])
+    assert torch.isfinite(found).all()
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: F.relu(x).cumsum(0), lambda x: F.relu(x).flip(0), lambda x: x + F.relu(x - 0.2).roll(1, 0)]
+)
+def test_an_operation_with_kinks_that_is_not_elementwise_is_refused(function):
+    x1, x0 = randoms((40,), (40,))
+    with pytest.raises(UnsupportedOperation, match="does not explain"):
+        explained(Integrated(), function, [x1], [x0], torch.ones(40, dtype=torch.float64))
+
+
+def test_an_operation_without_a_derivative_is_refused():
+    x1, x0 = randoms((5,), (5,))
+    with pytest.raises(UnsupportedOperation, match=r"op has no rule.*not implemented"):
+        explained(Integrated(), lambda x: torch.heaviside(x, x.detach()), [x1], [x0], torch.ones(5))
+
+
 def test_references_overwritten_between_forward_and_backward_are_noticed():
     x1, x0 = randoms((2, 3), (2, 3))
     _, kept = Integrated().observe(Call.of("sin", torch.sin, [x1.requires_grad_()], {}), False)

@@ -158,6 +158,12 @@ MODELS = {
     "adaptive max": nn.AdaptiveMaxPool1d(3),
     "lp pool": nn.LPPool1d(2, 3),
     "average": lambda h: F.adaptive_avg_pool1d(F.avg_pool1d(torch.relu(h), 3), 2),
+    "order statistics": lambda h: torch.cat([h.sort(1).values, h.topk(2, 1)[0], h.quantile(0.3, 1)[:, None]], 1),
+    "running extremes": lambda h: h.cummax(2).values - h.cummin(1)[0],
+    "distances": lambda h: torch.cdist(h, h.flip(2)) + torch.cdist(h, h, p=1),
+    "loss between halves": lambda h: F.smooth_l1_loss(h[:, :3], h[:, 3:], reduction="none", beta=0.1),
+    "mapped": lambda h: torch.vmap(lambda row: torch.softmax(row, 0) @ row.T)(h),
+    "unpooled by its places": lambda h: F.max_unpool1d(*F.max_pool1d(h, 2, return_indices=True), 2),
     "pool": nn.MaxPool1d(3),
     "pool subclass": MyPool(4),
     "pool overlapping": nn.MaxPool1d(4, 2),
@@ -282,10 +288,13 @@ REFUSED = {
     "Custom": Custom.apply,
     "batch_norm": lambda h: F.batch_norm(h, None, None, training=True),
     "dropout": F.dropout,
-    "sort": lambda h: h.sort(dim=1).values,
+    "scatter_reduce": lambda h: h.scatter_reduce(1, torch.zeros_like(h).long(), h.tanh(), "amax"),
+    "max_unpool1d": lambda h: F.max_unpool1d(*F.max_pool1d(h, 3, 1, return_indices=True), 3, 1),
+    "fractional_max_pool2d": lambda h: F.fractional_max_pool2d(h.view(-1, 2, 6, 10), 2, (3, 4)),
+    "torch.func.grad": lambda h: torch.func.grad(lambda a: a.sin().sum())(h),
     "complex": lambda h: torch.fft.fft(h).abs(),
     "does not depend": lambda h: torch.no_grad()(torch.relu)(h),
-    "renorm_": lambda h: h.clone().renorm_(2, 0, 0.1),
+    "scatter_reduce_": lambda h: h.clone().scatter_reduce_(1, torch.zeros_like(h).long(), h, "amax"),
 }
 
 
@@ -376,6 +385,10 @@ UNARY = [
     lambda h: F.max_pool1d(h, 3, 1, padding=1), lambda h: F.max_pool1d(h, 3, 2, padding=1, dilation=1).repeat(1, 1, 2),
     lambda h: h.permute(2, 0, 1).tanh().permute(1, 2, 0), lambda h: h.std(1, keepdim=True) * h,
     lambda h: torch.logsumexp(h, 1, keepdim=True) - h, lambda h: F.glu(torch.cat([h, h.flip(1)], 1), 1),
+    lambda h: h.sort(1).values, lambda h: h.topk(6, dim=2)[0].repeat(1, 1, 2), lambda h: h.cummax(2).values,
+    lambda h: h - h.median(1, keepdim=True).values, lambda h: torch.cdist(h, h.flip(1)) @ h / 20,
+    lambda h: F.huber_loss(h, h.roll(1, 1), reduction="none", delta=0.3), lambda h: h * h.quantile(0.4, 2, True),
+    lambda h: F.max_unpool1d(*F.max_pool1d(h, 3, return_indices=True), 3),
 ]  # fmt: skip
 
 

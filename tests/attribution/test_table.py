@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqlight.attribution import table
+from seqlight.attribution.fractional import MAXIMA
 from seqlight.errors import IntegratedWarning
 
 # How to call an operation of each name, where f(x) alone does not do; x is what depends on the input,
@@ -15,8 +16,15 @@ from seqlight.errors import IntegratedWarning
 POSITIVE = set("log log2 log10 sqrt rsqrt lgamma digamma gammaln psi entr reciprocal __rdiv__ __rtruediv__".split())
 UNIT = set("log1p asin acos atanh arcsin arccos arctanh erfinv logit xlogy xlog1py".split()) | POSITIVE
 UNIT |= set("pow float_power __pow__ __ipow__ hypot".split())
-ABOVE = {"acosh", "arccosh"}
-STEPS = set("floor ceil round trunc fix sign sgn".split())  # piecewise constant
+UNIT |= set(
+    "ndtri multigammaln mvlgamma igamma igammac gammainc gammaincc binary_cross_entropy poisson_nll_loss".split()
+)
+UNIT |= set("bessel_y0 bessel_y1 modified_bessel_k0 modified_bessel_k1".split())
+UNIT |= set("scaled_modified_bessel_k0 scaled_modified_bessel_k1".split())
+ABOVE = {"acosh", "arccosh", "zeta"}
+STEPS = set(
+    "heaviside floor ceil round trunc fix sign sgn floor_divide __floordiv__ __ifloordiv__".split()
+)  # piecewise constant
 C = torch.linspace(0.3, 0.9, 20, dtype=torch.float64)
 SQUARE = torch.linspace(-1, 1, 400, dtype=torch.float64).view(20, 20)
 
@@ -40,7 +48,12 @@ CALLS = {
     **dict.fromkeys(
         "maximum minimum fmax fmin copysign logaddexp logaddexp2 atan2 arctan2".split(), lambda f, x: f(x, C)
     ),
-    **dict.fromkeys("fmod remainder __mod__ __imod__ xlogy xlog1py hypot".split(), lambda f, x: f(x, C)),
+    "heaviside": lambda f, x: f(x, C),
+    **dict.fromkeys(
+        ["fmod", "remainder", "__mod__"], lambda f, x: f(x, C) + f((C + 2).expand(x.shape).clone(), x + 0.1)
+    ),
+    "__rmod__": lambda f, x: f(x, C),
+    **dict.fromkeys("__imod__ xlogy xlog1py hypot".split(), lambda f, x: f(x, C)),
     **dict.fromkeys("pow float_power __pow__ __ipow__".split(), lambda f, x: f(x, 2.5)),
     "where": lambda f, x: f(x > 0.1, x, C) if f is torch.where else f(x, x > 0.1, C),
     "masked_fill": lambda f, x: f(x, x < 0.1, -0.7),
@@ -100,7 +113,70 @@ CALLS = {
     **dict.fromkeys(["normalize", "norm"], lambda f, x: f(x, 2, 1)),
     **dict.fromkeys(["var_mean", "std_mean"], lambda f, x: torch.cat(f(x, 1), 1)),
     "pairwise_distance": lambda f, x: f(x, x.flip(1) + 1),
-    "mse_loss": lambda f, x: f(x, x.flip(1) + 1, reduction="none"),
+    **dict.fromkeys("floor_divide __floordiv__ __ifloordiv__".split(), lambda f, x: f(x, 0.3 * C)),
+    **dict.fromkeys(["multigammaln", "mvlgamma"], lambda f, x: f(x + 1, 2)),
+    **dict.fromkeys(
+        [
+            *(f"{shifted}chebyshev_polynomial_{kind}" for shifted in ("", "shifted_") for kind in "tuvw"),
+            *("hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l legendre_polynomial_p".split()),
+        ],
+        lambda f, x: f(x, 3),
+    ),
+    **dict.fromkeys(
+        "igamma igammac gammainc gammaincc zeta".split(), lambda f, x: f(x, C) + f((C + 2).expand(x.shape).clone(), x)
+    ),
+    **dict.fromkeys(["sort", "mode"], lambda f, x: f(x, 1)[0]),
+    "topk": lambda f, x: f(x, 3, 1, False)[0],
+    "kthvalue": lambda f, x: f(x, 3, 1)[0],
+    "msort": lambda f, x: f(x.transpose(0, 1)).transpose(0, 1),
+    **dict.fromkeys(["median", "nanmedian", "cummax", "cummin"], lambda f, x: f(x, 2)[0]),
+    **dict.fromkeys(["quantile", "nanquantile"], lambda f, x: f(x, x.new_tensor([0.1, 0.35, 1]), 2).movedim(0, -1)),
+    "aminmax": lambda f, x: torch.cat(f(x, dim=1), 1),
+    "cdist": lambda f, x: f(x, x.flip(1)[:, :4] + 1),
+    "pdist": lambda f, x: rowwise(lambda a: f(a), x),
+    "dist": lambda f, x: rowwise(lambda a: f(a, a.flip(0) + 1), x),
+    "renorm": lambda f, x: f(x, 2, 0, 6.0),
+    **{f"max_unpool{n}d": lambda f, x, n=n: unpooled(n, f, x) for n in (1, 2, 3)},
+    **{
+        f"fractional_max_pool{n}d{suffix}": lambda f, x, n=n: fractional(n, f, x)
+        for n in (2, 3)
+        for suffix in ("", "_with_indices")
+    },
+    "maxima": lambda f, x: maxima(f, x),
+    "put": lambda f, x: f(x[:, :, :9], places(x), None, 20),
+    **dict.fromkeys(["elementwise", "slopeless"], lambda f, x: f(x, torch.tanh)),
+    **dict.fromkeys(
+        "sorted_over_last running_max_over_last mode_over_last".split(), lambda f, x: f((2 * x).round() / 2)[0]
+    ),
+    **dict.fromkeys(
+        "l1_loss mse_loss smooth_l1_loss huber_loss".split(), lambda f, x: f(x, x.flip(1), reduction=none(f))
+    ),
+    "soft_margin_loss": lambda f, x: f(x, SIGNS, reduction=none(f)),
+    "kl_div": lambda f, x: (
+        f(x, x.flip(1).sigmoid(), reduction=none(f)) + f(x, x.flip(1), reduction=none(f), log_target=True)
+    ),
+    "binary_cross_entropy": lambda f, x: f(x, x.flip(1), SIGNS + 2, reduction=none(f)),
+    "binary_cross_entropy_with_logits": lambda f, x: f(
+        x, x.flip(1).sigmoid(), SIGNS + 2, pos_weight=C, reduction=none(f)
+    ),
+    "poisson_nll_loss": lambda f, x: sum(
+        f(x, x.flip(1) * 3, log_input, full, eps=1e-8, reduction=none(f))
+        for log_input, full in [(False, True), (True, False)]
+    ),
+    "gaussian_nll_loss": lambda f, x: f(x, x.flip(1), x.flip(2).abs() + 1, True, reduction="none"),
+    "hinge_embedding_loss": lambda f, x: f(x, SIGNS, 0.5, reduction=none(f)),
+    "margin_ranking_loss": lambda f, x: f(x, x.flip(1), SIGNS.expand(len(x), 6, 20), 0.3, reduction=none(f)),
+    "cosine_embedding_loss": lambda f, x: rowwise(
+        lambda a: f(a, a.flip(0) + 0.2, SIGNS[0, :6], 0.1, reduction=none(f)), x
+    ),
+    **dict.fromkeys(
+        ["triplet_margin_loss", "triplet_margin_with_distance_loss"],
+        lambda f, x: f(x, x.flip(1), x.flip(2), margin=1.0, swap=True, reduction=none(f)),
+    ),
+    "multi_margin_loss": lambda f, x: rowwise(lambda a: f(a, torch.arange(6) * 3, 2, 0.7, C, reduction=none(f)), x),
+    "multilabel_margin_loss": lambda f, x: rowwise(lambda a: f(a, LABELS, reduction=none(f)), x),
+    "multilabel_soft_margin_loss": lambda f, x: f(x, x.flip(1), C, reduction="none"),
+    **dict.fromkeys(["cross_entropy", "cross_entropy_loss"], lambda f, x: entropies(f, x)),
     "vector_norm": lambda f, x: f(x, 3, 1),
     "local_response_norm": lambda f, x: f(x, 3, alpha=1.0),
     "lp_pool1d": lambda f, x: f(x, 2.0, 3),
@@ -114,8 +190,52 @@ CALLS.update({name + "_": call for name, call in CALLS.items()})
 ONE_ROW = set(
     """mm inner mv chain_matmul
     dot vdot outer ger tensordot kron addmm addbmm addmv addr linear conv1d conv2d conv_transpose1d
-    conv_transpose2d conv3d conv_transpose3d convolution""".split()
+    conv_transpose2d conv3d conv_transpose3d convolution
+    pdist dist renorm cosine_embedding_loss multi_margin_loss multilabel_margin_loss""".split()
 )
+
+
+SIGNS = torch.where(torch.arange(20) % 3 == 0, -1.0, 1.0).double()[None]
+LABELS = torch.tensor([3, 7, -1, *[5] * 17]).repeat(6, 1)
+SAMPLES = torch.rand(1, 6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def none(f):
+    """How a loss is asked for all its values: by name in Python, by number below."""
+    return "none" if f in vars(F).values() and "built-in" not in str(f) else 0
+
+
+def entropies(f, x):
+    found = [f(x, x.flip(1).softmax(1), C[:6], reduction=none(f), label_smoothing=0.1)]
+    found += [f(x, torch.arange(20).expand(len(x), -1) % 6, C[:6], None, reduction="none")] if none(f) else []
+    return torch.cat(found, 1)
+
+
+def places(x):
+    return torch.arange(9).expand(len(x), 6, -1) * 2
+
+
+def unpooled(n, f, x):
+    shape, sizes = {1: ((20,), 3), 2: ((4, 5), 2), 3: ((2, 2, 5), 2)}[n]
+    x = x.view(-1, 6, *shape)
+    y, at = getattr(F, f"max_pool{n}d")(x, sizes, return_indices=True)
+    return f(torch.tanh(y.flip(1)) + 1, at, sizes, output_size=shape)
+
+
+def fractional(n, f, x):
+    x, samples, sizes = windows(n, x)
+    y = f(x, 2, output_size=sizes, _random_samples=samples)
+    return y[0] if isinstance(y, tuple) else y
+
+
+def windows(n, x):
+    x = x.view(-1, 2, 3, 4, 5) if n == 3 else x.view(-1, 6, 4, 5)
+    return x, SAMPLES[:, : x.shape[1], :n].expand(len(x), -1, -1), (1, 2, 3)[3 - n :]
+
+
+def maxima(f, x):
+    x, samples, sizes = windows(2 if f is MAXIMA[2] else 3, x)
+    return f(x, 2, sizes, None, samples)[0]
 
 
 def mha(f, x):
@@ -152,7 +272,7 @@ def result(function, name, x):
         else x
     )
     x = x * 1.0
-    if "_pool" in key and not key.startswith("lp"):
+    if "_pool" in key and not key.startswith(("lp", "fractional")):
         return pooled(name, function, x)
     call = CALLS.get(key, CALLS.get(name, lambda f, x: f(x)))
     y = call(function, x)

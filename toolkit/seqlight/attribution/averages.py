@@ -23,6 +23,8 @@ from seqlight.errors import UnsupportedOperation
 
 # How many points an operation without a rule is tried with, and how well they must agree.
 ROUNDS = (6, 12, 24, 48, 96)
+# How far off the last sum may be for each element of an elementwise operation that has kinks.
+KINKED = 0.05
 
 
 class Averaged(torch.autograd.Function):
@@ -152,10 +154,28 @@ def refined_pull(
         if met and before is not None and all(_close(a, b, tolerance) for a, b in zip(found, before, strict=True)):
             return found
         before = found
+    if len(dx) == len(y1) == 1 and y0[0].shape == dx[0].shape:
+        of_each = _secants(dx[0], repeated(y1[0], y0[0]) - y0[0], grads[0], found[0], tolerance)
+        if of_each is not None:
+            return [of_each]
     raise UnsupportedOperation(
         f"{call.name}{call.where} has no rule, and integrating it numerically with {ROUNDS[-1]} points does not "
         "explain its output difference: replace the operation, or leave that part of the model out."
     )
+
+
+def _secants(dx: Tensor, dy: Tensor, grad: Tensor, found: Tensor, tolerance: float) -> Tensor | None:
+    """Return the secants of what is elementwise and has kinks, over which no sum of points converges, or None.
+
+    It is elementwise if what was found for each element nearly explains the difference of that element alone.
+    """
+    wanted, far = dy * grad, dx.abs() >= tolerance
+    largest = wanted.abs().max()
+    near = bool((found * dx - wanted).abs().max() <= KINKED * largest)
+    # An element that does not change itself has no secant to account for a change of its result.
+    if not (near and bool(wanted.masked_fill(far, 0).abs().max() <= 10 * tolerance * largest)):
+        return None
+    return torch.where(far, wanted / dx, found)
 
 
 def mean_pull(
@@ -180,7 +200,12 @@ def _pulled(call: Call, operands: Sequence[Tensor], grads: Sequence[Tensor]) -> 
         ys, gs = [y for y, _ in ways], [g for _, g in ways]
         found: Sequence[Tensor | None] = [None] * len(leaves)
         if ways:
-            found = torch.autograd.grad(ys, leaves, gs, allow_unused=True)
+            try:
+                found = torch.autograd.grad(ys, leaves, gs, allow_unused=True)
+            except RuntimeError as error:
+                if "not implemented" not in str(error):
+                    raise
+                raise UnsupportedOperation(f"{call.name}{call.where} has no rule: {error}") from None
     return [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.attribution.reductions import amax, dimensions, gathered, kept, logsumexp_over, softmax
+from seqlight.attribution.reductions import amax, amin, dimensions, gathered, kept, logsumexp_over, softmax
+from seqlight.attribution.secants import elementwise, slopeless
 from seqlight.errors import UnsupportedOperation
 
 broadcast: Any = torch.broadcast_tensors
@@ -100,6 +101,11 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     return y if rounding_mode is None else {"floor": torch.floor, "trunc": torch.trunc}[rounding_mode](y)
 
 
+def floor_divide(input: Any, other: Any) -> Tensor:
+    """Round a quotient down."""
+    return div(input, other, rounding_mode="floor")
+
+
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """Add a quotient."""
     return input + value * (tensor1 * torch.reciprocal(tensor2))
@@ -175,13 +181,21 @@ def cumprod(input: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Ten
 def vector_norm(x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """Take the root of a sum of powers."""
     x, dims = (x if dtype is None else x.to(dtype)), dimensions(x, dim)
-    if ord == math.inf:
-        return amax(x.abs(), dims, keepdim)
+    if abs(ord) == math.inf:
+        return (amax if ord > 0 else amin)(x.abs(), dims, keepdim)
+    if ord == 0:
+        return slopeless(x, lambda x: (x != 0).to(x.dtype)).sum(dims, keepdim)  # type: ignore[no-any-return]
     if ord == 1:
         return x.abs().sum(dims, keepdim)
     if ord == 2:
-        return torch.sqrt((x * x).sum(dims, keepdim))
-    return (x.abs() ** ord).sum(dims, keepdim) ** (1 / ord)
+        return _power((x * x).sum(dims, keepdim), 0.5)
+    return _power(_power(x.abs(), ord).sum(dims, keepdim), 1 / ord)
+
+
+def _power(x: Tensor, exponent: float) -> Tensor:
+    """Raise what is never negative to a power, flat where that stays 0: a root would have no number as its slope."""
+    y: Tensor = elementwise(x, lambda x: torch.where(x > 0, torch.where(x > 0, x, 1) ** exponent, x * 0))
+    return y
 
 
 def var(input: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: Any = None) -> Any:
@@ -196,7 +210,7 @@ def var(input: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = F
 
 def std(*args: Any, **kwargs: Any) -> Tensor:
     """Take the root of the variance."""
-    return torch.sqrt(var(*args, **kwargs))
+    return _power(var(*args, **kwargs), 0.5)
 
 
 def var_mean(input: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
@@ -218,15 +232,6 @@ def _mean_like(x: Tensor, y: Tensor, dim: Any = None, *_: Any, **__: Any) -> Ten
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """Take the norm of the difference."""
     return vector_norm(x1 - x2 + eps, p, -1, keepdim)
-
-
-def mse_loss(
-    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean", **_: Any
-) -> Tensor:
-    """Square the difference."""
-    d = input - target
-    y: Tensor = d * d
-    return y if reduction == "none" else y.mean() if reduction == "mean" else y.sum()
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:

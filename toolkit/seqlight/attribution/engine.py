@@ -25,7 +25,13 @@ from seqlight.errors import UnsupportedOperation
 Forward = Callable[..., Tensor]
 
 
-def observe(model: nn.Module, forward: Forward, inputs: Sequence[Tensor], manner: Manner) -> Record:
+def observe(
+    model: nn.Module,
+    forward: Forward,
+    inputs: Sequence[Tensor],
+    manner: Manner,
+    watch: Callable[[nn.Module, Manner, Record], Observe] = Observe,
+) -> Record:
     """Take the sequences through `model` and record what the rules need.
 
     Parameters
@@ -38,6 +44,8 @@ def observe(model: nn.Module, forward: Forward, inputs: Sequence[Tensor], manner
         What to explain.
     manner : Manner
         How to meet calls; becomes careful if something escapes.
+    watch : callable
+        What meets them; one that does more than to observe keeps books too.
 
     Raises
     ------
@@ -47,13 +55,13 @@ def observe(model: nn.Module, forward: Forward, inputs: Sequence[Tensor], manner
     record = Record()
     # The graph only tells what depends on the input; nothing goes back through it, so it keeps nothing.
     with torch.autograd.graph.saved_tensors_hooks(_nothing, _nothing), naming_the_module(model):
-        with Observe(model, manner, record):
+        with watch(model, manner, record):
             output = forward(*_leaves_of(inputs))
         if graph.unexplained([output], manner.ours) is not None:
             if manner.careful:
                 _refuse_escaped(model, forward, inputs, manner)
             manner.careful = True
-            return observe(model, forward, inputs, manner)
+            return observe(model, forward, inputs, manner, watch)
     _require_dependence(output)
     record.output = output.detach()
     return record
@@ -64,7 +72,12 @@ def _nothing(_: Any) -> Any:
 
 
 def explain(
-    model: nn.Module, forward: Forward, references: Sequence[Tensor], manner: Manner, record: Record
+    model: nn.Module,
+    forward: Forward,
+    references: Sequence[Tensor],
+    manner: Manner,
+    record: Record,
+    watch: Callable[[nn.Module, Manner, Record], Explain] = Explain,
 ) -> tuple[list[Tensor], Tensor]:
     """Take references through `model`, explaining what was recorded of their sequences.
 
@@ -76,6 +89,8 @@ def explain(
         For each input; the reference index is the major one.
     record : Record
         Of the sequences.
+    watch : callable
+        As in :func:`observe`.
 
     Returns
     -------
@@ -92,13 +107,13 @@ def explain(
         If the model changed in place what was recorded: observe again and copy.
     """
     leaves = [one.detach().clone().requires_grad_() for one in references]
-    watch = Explain(model, manner, record)
+    met = watch(model, manner, record)
     with naming_the_module(model):
-        with watch:
+        with met:
             # Clones, because a model may write to its input.
             output = forward(*(leaf.clone() for leaf in leaves))
-        if watch.met < len(record.calls):
-            require_same_course("the end", record.calls[watch.met][0])
+        if met.met < len(record.calls):
+            require_same_course("the end", record.calls[met.met][0])
         _require_dependence(output)
         if graph.unexplained([output], manner.ours) is not None:
             require_same_course("an operation without a rule", "none")

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution import engine
+from seqlight.attribution.arena import lending
 from seqlight.attribution.contributions import Block, adds_up, alike, block_of, more_references, more_sequences
+from seqlight.attribution.differentiating import differentiable
 from seqlight.attribution.overrides import overridden
 from seqlight.attribution.recording import Overwritten
-from seqlight.attribution.surroundings import open_to_view, refuse_hidden
+from seqlight.attribution.surroundings import refuse_hidden
 from seqlight.attribution.targets import Targets
 from seqlight.attribution.watching import Manner
 from seqlight.errors import UnsupportedOperation
-from seqlight.prediction.batches import HALF, autocast
-from seqlight.prediction.borrow import borrowed, floating_dtype, require_module
+from seqlight.prediction.borrow import floating_dtype, require_module
 
 # From the first sequence and the one behind the last to their references, for each input (sequences, references, ...).
 Drawing: TypeAlias = Callable[[int, int], Sequence[Tensor]]
@@ -65,17 +66,8 @@ class Explaining:
         self, dtype: torch.dtype | None, overrides: Mapping[Any, Callable[..., Any]] | None = None
     ) -> Iterator[None]:
         """Borrow the model, with gradients on, whatever mode the caller is in."""
-        own = floating_dtype(self.model, self.inputs[0])
-        parameters = dtype if dtype not in HALF else None
-        if dtype is None and own in HALF:
-            parameters = torch.float32
         with (
-            torch.inference_mode(False),
-            borrowed(self.model, self.device, parameters),
-            torch.enable_grad(),
-            torch.autocast(self.device.type, enabled=False),
-            autocast(self.device, dtype),
-            open_to_view(self.model),
+            differentiable(self.model, self.inputs[0], self.device, dtype),
             overridden(self.model, overrides) as self.manner.rules,
         ):
             yield
@@ -137,12 +129,14 @@ class Explaining:
         args = self._args_of(first, last, dtype)
         record = engine.observe(self.model, self._forward(args, rows, 1), inputs, self.manner)
         parts = []
-        for chunk in zip(*(torch.split(one, at_once, dim=1) for one in references), strict=True):
-            # The reference index is the major one: see pairing.
-            flat = [self._sent(one.transpose(0, 1).flatten(0, 1), dtype) for one in chunk]
-            forward = self._forward(args, rows, chunk[0].shape[1])
-            leaves, baselines = engine.explain(self.model, forward, flat, self.manner, record)
-            parts.append(block_of(inputs, flat, _gradients(baselines, leaves), record.output, baselines.detach()))
+        with lending(once=len(self.targets.each) == 1 and not _has_backward_hooks(self.model)) as arena:
+            for chunk in zip(*(torch.split(one, at_once, dim=1) for one in references), strict=True):
+                # The reference index is the major one: see pairing.
+                flat = [self._sent(one.transpose(0, 1).flatten(0, 1), dtype) for one in chunk]
+                forward = self._forward(args, rows, chunk[0].shape[1])
+                leaves, baselines = engine.explain(self.model, forward, flat, self.manner, record)
+                parts.append(block_of(inputs, flat, _gradients(baselines, leaves), record.output, baselines.detach()))
+                arena.take_back()
         return more_references(parts)
 
     def _sent(self, one: Tensor, dtype: torch.dtype) -> Tensor:
@@ -174,11 +168,16 @@ class Explaining:
         return lambda *inputs: self.targets.read(self.model(*inputs, *more), repeated)
 
 
+def _has_backward_hooks(model: nn.Module) -> bool:
+    return any(module._backward_hooks or module._backward_pre_hooks for module in model.modules())
+
+
 def _gradients(outputs: Tensor, leaves: Sequence[Tensor]) -> list[list[Tensor]]:
     """Return the gradients of each column of outputs at the leaves."""
     found = []
     for k, column in enumerate(outputs.unbind(dim=1)):
         last = k == outputs.shape[1] - 1
         ways = torch.autograd.grad(column.sum(), leaves, retain_graph=not last, materialize_grads=True)
-        found.append(list(ways))
+        # Copies, for a gradient may be in memory that is lent.
+        found.append([one.clone() for one in ways])
     return found

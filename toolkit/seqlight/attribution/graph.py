@@ -27,6 +27,7 @@ LINEAR = frozenset(
     UpsampleBilinear2DAa UpsampleBicubic2DAa PixelShuffle PixelUnshuffle ChannelShuffle Im2Col Col2Im
     Clone Copy CopySlices ToCopy Alias Contiguous Identity Where MaskedFill MaskedSelect MaskedScatter
     FftR2C FftC2C FftC2R Real Imag ViewAsReal ViewAsComplex Conj ConjPhysical ResolveConj ResolveNeg Complex
+    NllLoss NllLoss2D
     AccumulateGrad Deg2Rad Rad2Deg Trapezoid Kron Tensordot Positive
     """.split()
 )

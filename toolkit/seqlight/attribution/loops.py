@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seqlight.attribution.arena import empty_like
 from seqlight.attribution.pairing import split_dimension
 from seqlight.native.library import library, over_rows
 
@@ -19,7 +20,7 @@ def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, thres
     if native is None or y0.shape != x0.shape or not _suit(x1, y1, slope1, x0, y0):
         return None
     span, n = _layout(x1, x0)
-    out = torch.empty_like(y0)
+    out = empty_like(y0)
     pointers = [tensor.data_ptr() for tensor in (x1, y1, slope1, x0, y0, out)]
     tail = (span, n, x0.element_size(), threshold)
     over_rows(lambda a, b: native.secants(*pointers, a, b, *tail), x0.numel(), x0.numel())
@@ -32,7 +33,7 @@ def relu(x1: Tensor, x0: Tensor, threshold: float) -> tuple[Tensor, Tensor] | No
     if native is None or not _suit(x1, x0):
         return None
     span, n = _layout(x1, x0)
-    y0, out = torch.empty_like(x0), torch.empty_like(x0)
+    y0, out = torch.empty_like(x0), empty_like(x0)
     pointers = [tensor.data_ptr() for tensor in (x1, x0, y0, out)]
     tail = (span, n, x0.element_size(), threshold)
     over_rows(lambda a, b: native.relus(*pointers, a, b, *tail), x0.numel(), x0.numel())
@@ -63,8 +64,8 @@ def pool_credits(
         return None
     width, windows = x0.shape[lead:].numel(), y0.shape[lead:].numel()
     span, n = _layout(x1, x0)
-    winners, out = winners0.clone(), torch.empty_like(y0)
-    pointers = [tensor.data_ptr() for tensor in (x1, y1, winners1, x0, y0, winners, out)]
+    winners, out = empty_like(winners0), empty_like(y0)
+    pointers = [tensor.data_ptr() for tensor in (x1, y1, winners1, x0, y0, winners0, winners, out)]
     tail = (span // width, n, width, windows, x0.element_size(), threshold)
     over_rows(lambda a, b: native.pool_credits(*pointers, a, b, *tail), x0.numel() // width, x0.numel())
     return winners, out

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution import loops
+from seqlight.attribution.arena import spent
 from seqlight.attribution.pairing import repeated, split
 from seqlight.attribution.recording import Call, Function, Observed, Recorded, apply
 from seqlight.errors import UnsupportedOperation
@@ -31,7 +32,7 @@ class Scaled(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradients at the operands."""
         (multiplier,) = ctx.saved_tensors
-        return None, grads[0] * multiplier
+        return None, spent(multiplier, grads[0])
 
 
 class Pooled(torch.autograd.Function):
@@ -174,7 +175,7 @@ class MaxPool:
             return y  # type: ignore[no-any-return]
 
         y = apply(Observed, compute, *_one_real(call))
-        return (y, kept[2].tensor), kept
+        return (y, _remembering(kept[2].tensor, *call.tensors)), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Send each window's credit to the winner among both."""
@@ -199,7 +200,19 @@ class MaxPool:
             return y0, winners, multiplier.masked_fill_(dx.abs_() < threshold(dx.dtype), 1)
 
         y = apply(Pooled, compute, self.n_pooled, *_one_real(call))
-        return y, indices[0]
+        return y, _remembering(indices[0], *call.tensors)
+
+
+def pooled_from(places: Tensor) -> Tensor | None:
+    """Return the tensor in which a max pooling found `places`, or None if that is not known."""
+    return getattr(places, "seqlight_pooled_from", None)
+
+
+def _remembering(places: Tensor, x: Tensor) -> Tensor:
+    # An alias, so that what is recorded does not keep the graph alive.
+    places = places.detach()
+    places.seqlight_pooled_from = x  # type: ignore[attr-defined]
+    return places
 
 
 def _one_real(call: Call) -> tuple[Tensor, ...]:

@@ -11,13 +11,15 @@ import torch
 from torch import nn
 from torch.utils import checkpoint
 
+from seqlight.attribution.functions import announced_functions
+from seqlight.attribution.transforms import without_transforms
 from seqlight.errors import UnsupportedOperation
 
 
 @contextlib.contextmanager
 def open_to_view(model: nn.Module) -> Iterator[None]:
-    """Run a model so that a mode sees what it does: uncompiled, and without checkpoints."""
-    with _uncompiled(model), _without_checkpoints():
+    """Run a model so that a mode sees what it does: uncompiled, without checkpoints, transforms or silent functions."""
+    with _uncompiled(model), _without_checkpoints(), without_transforms(), announced_functions():
         yield
 
 

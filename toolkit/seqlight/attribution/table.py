@@ -17,12 +17,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqlight.attribution import decompositions, loops, reductions
+from seqlight.attribution import decompositions, distances, loops, losses, ordering, reductions, secants
 from seqlight.attribution.averages import Integrated, Product
+from seqlight.attribution.fractional import MAXIMA, fractional_max_pool
 from seqlight.attribution.normalisers import Normalise
 from seqlight.attribution.opening import opened
 from seqlight.attribution.recording import Function, Rule
 from seqlight.attribution.rules import MaxPool, Rescale
+from seqlight.attribution.selections import Jumping, Selection, crossing, larger
+from seqlight.attribution.unpooling import Unpool, max_unpool, put
 
 UNARY = """
 relu relu6 rrelu leaky_relu elu selu celu gelu silu mish sigmoid logsigmoid tanh softplus softsign
@@ -32,13 +35,20 @@ sin cos tan asin acos atan sinh cosh asinh acosh atanh sinc
 arcsin arccos arctan arcsinh arccosh arctanh
 erf erfc erfinv lgamma digamma logit expit ndtr log_ndtr i0 i0e i1 i1e entr erfcx gammaln psi polygamma
 nan_to_num frac floor ceil round trunc fix sign sgn __abs__ __rdiv__ __rtruediv__
+ndtri multigammaln mvlgamma airy_ai bessel_j0 bessel_j1 bessel_y0 bessel_y1 spherical_bessel_j0
+modified_bessel_i0 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1
+scaled_modified_bessel_k0 scaled_modified_bessel_k1
+chebyshev_polynomial_t chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w
+shifted_chebyshev_polynomial_t shifted_chebyshev_polynomial_u
+shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w
+hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l legendre_polynomial_p
 """.split()
 # One operand depends on the input; what to do where several do.
 BINARY: dict[str, Function | Rule | None] = {
     **dict.fromkeys("maximum fmax".split(), decompositions.maximum),
     **dict.fromkeys("minimum fmin".split(), decompositions.minimum),
     **dict.fromkeys("pow float_power __pow__ __rpow__ xlog1py atan2 arctan2".split(), Integrated()),
-    **dict.fromkeys("fmod remainder __mod__ copysign logaddexp2".split(), Integrated()),
+    **dict.fromkeys("copysign logaddexp2".split(), Integrated()),
     "where": decompositions.where,
     "masked_fill": decompositions.masked_fill,
     **dict.fromkeys("clamp clip".split(), decompositions.clamp),
@@ -73,7 +83,8 @@ PULLS: dict[str, Function] = {
 GATES = frozenset("mul multiply __mul__ __rmul__".split())
 MASKS = ("masked_fill", "where")  # which may fill in infinity
 IN_PLACE = {
-    "__ipow__": "pow", "__itruediv__": "div", "__idiv__": "div", "__imul__": "mul", "__imod__": "remainder"
+    "__ipow__": "pow", "__itruediv__": "div", "__idiv__": "div", "__imul__": "mul", "__imod__": "remainder",
+    "__ifloordiv__": "floor_divide",
 }  # fmt: skip
 # Written in simpler operations, in each case.
 DECOMPOSED: dict[str, Function] = {
@@ -82,7 +93,24 @@ DECOMPOSED: dict[str, Function] = {
     **{
         name: getattr(decompositions, name) for name in "glu prod cumprod var std var_mean std_mean vector_norm".split()
     },
-    **{name: getattr(decompositions, name) for name in "cosine_similarity pairwise_distance mse_loss".split()},
+    **{name: getattr(decompositions, name) for name in "cosine_similarity pairwise_distance".split()},
+    **{name: getattr(distances, name) for name in "cdist pdist dist renorm".split()},
+    **{
+        name: getattr(ordering, name)
+        for name in "sort msort topk kthvalue median nanmedian quantile nanquantile cummax cummin aminmax mode".split()
+    },
+    **{name: getattr(secants, name) for name in ("fmod", "remainder")},
+    "__mod__": secants.remainder,
+    "__rmod__": secants.reversed_remainder,
+    **dict.fromkeys(["igamma", "gammainc"], secants.igamma),
+    **dict.fromkeys(["igammac", "gammaincc"], secants.igammac),
+    "zeta": secants.zeta,
+    **{f"max_unpool{n}d": max_unpool(n) for n in (1, 2, 3)},
+    **{
+        f"fractional_max_pool{n}d{suffix}": fractional_max_pool(n, bool(suffix))
+        for n in (2, 3)
+        for suffix in ("", "_with_indices")
+    },
     "max": reductions.max_,
     "min": reductions.min_,
     "scaled_dot_product_attention": decompositions.attention,
@@ -95,6 +123,19 @@ DECOMPOSED: dict[str, Function] = {
 OPENED = (
     *(F.multi_head_attention_forward, F.normalize, F.local_response_norm, F.lp_pool1d, F.lp_pool2d, F.lp_pool3d),
     *(F.softmin, F.instance_norm, torch.norm, Tensor.norm),
+    *(F.l1_loss, F.mse_loss, F.smooth_l1_loss, F.huber_loss, F.soft_margin_loss, F.kl_div, F.cross_entropy),
+    *(F.binary_cross_entropy, F.binary_cross_entropy_with_logits, F.poisson_nll_loss, F.gaussian_nll_loss),
+    *(F.hinge_embedding_loss, F.margin_ranking_loss, F.cosine_embedding_loss, F.multi_margin_loss),
+    *(F.triplet_margin_loss, F.triplet_margin_with_distance_loss, F.multilabel_margin_loss),
+    F.multilabel_soft_margin_loss,
+)
+# What these come down to.
+LOSSES: tuple[Function, ...] = (
+    *(torch._C._nn.l1_loss, torch._C._nn.mse_loss, torch._C._nn.smooth_l1_loss, torch._C._nn.huber_loss),
+    *(torch._C._nn.soft_margin_loss, torch._C._nn.binary_cross_entropy, torch._C._nn.cross_entropy_loss),
+    *(torch._C._nn.multi_margin_loss, torch._C._nn.multilabel_margin_loss, torch.kl_div, torch.poisson_nll_loss),
+    *(torch.binary_cross_entropy_with_logits, torch.hinge_embedding_loss, torch.margin_ranking_loss),
+    *(torch.cosine_embedding_loss, torch.triplet_margin_loss),
 )
 INTEGRATED = "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell".split()
 
@@ -176,6 +217,9 @@ def rules() -> dict[Any, Entry]:
     table[Tensor.where] = Entry(
         "where", Tensor.where, Rescale(None, True), decompositions.where_method, broadcasts=True
     )
+    for name in ("floor_divide", "__floordiv__", "heaviside"):
+        together = None if name == "heaviside" else decompositions.floor_divide
+        enter(name, Rescale(secants.no_slope), together, broadcasts=True)
     enter("addcdiv", decompositions.addcdiv, decompositions.addcdiv)
     for name, function in DECOMPOSED.items():
         enter(name, function, function)
@@ -190,6 +234,9 @@ def rules() -> dict[Any, Entry]:
     for function in OPENED:
         body = opened(function)
         table[function] = Entry(function.__name__, function, body, body)
+    for function in LOSSES:
+        ours = getattr(losses, function.__name__)
+        table[function] = Entry(function.__name__, function, ours, ours)
     table.update(_private())
     table.update(_pools())
     return table
@@ -200,7 +247,18 @@ def _private() -> dict[Any, Entry]:
         getattr(reductions, f"{kind}_over"): Entry(kind, getattr(reductions, f"{kind}_over"), Normalise(kind))
         for kind in ("softmax", "log_softmax", "logsumexp")
     }
+    of_one: dict[Any, tuple[str, Rule]] = {
+        secants.elementwise: ("elementwise", Rescale()),
+        secants.slopeless: ("slopeless", Rescale(secants.no_slope)),
+        ordering.sorted_over_last: ("sort", Selection(crossing)),
+        ordering.running_max_over_last: ("cummax", Selection(larger)),
+        ordering.mode_over_last: ("mode", Jumping()),
+    }
+    found |= {function: Entry(name, function, rule) for function, (name, rule) in of_one.items()}
     found[reductions.max_over_last] = Entry("max", reductions.max_over_last, MaxPool(1), indices=True)
+    for n, maxima in MAXIMA.items():
+        found[maxima] = Entry(f"fractional_max_pool{n}d", maxima, MaxPool(n), indices=True)
+    found[put] = Entry("max_unpool", put, Unpool(), Unpool())
     return found
 
 

@@ -110,13 +110,14 @@ class Watch(TorchFunctionMode):
             raise UnsupportedOperation(f"{call.name} has no rule and is not linear in the input")
         if not call.live or not self.manner.careful:
             return self.plain(func, args, kwargs)
-        y = func(*args, **kwargs)
+        y = self.plain(func, args, kwargs)
         outputs = [one for one in tree_flatten(y)[0] if isinstance(one, Tensor)]
         escaped = graph.unexplained(outputs, self.manner.ours, call.tensors)
         if escaped is None:
             return y
         if getattr(escaped, "_saved_training", False):
             raise UnsupportedOperation(f"{call.name} takes its statistics from the batch, which mixes the sequences")
+        self.retract()
         return self._treated(opened(func) or Integrated(), call, False)
 
     def _treated(self, treatment: Any, call: Call, writes: bool) -> Any:
@@ -141,6 +142,9 @@ class Watch(TorchFunctionMode):
     def plain(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Make a call that needs no rule."""
         return func(*args, **kwargs)
+
+    def retract(self) -> None:
+        """Hear that the last plain call was only tried, and that a rule makes it again."""
 
     def explain(self, rule: Rule, call: Call, copy: bool) -> Any:
         """Make a call that a rule explains."""

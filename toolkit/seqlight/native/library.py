@@ -26,7 +26,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "random_rows": (None, _at, _at, _at, *[_long] * 4, _at),
     "secants": (None, *[_at] * 6, *[_long] * 5, _real),
     "relus": (None, *[_at] * 4, *[_long] * 5, _real),
-    "pool_credits": (None, *[_at] * 7, *[_long] * 7, _real),
+    "pool_credits": (None, *[_at] * 8, *[_long] * 7, _real),
     "pool_gradients": (None, *[_at] * 4, *[_long] * 5),
     "span_counts": (None, _at, _long, _long, _at, _at),
     "span_tails": (None, _at, _long, _long, _at, _at),

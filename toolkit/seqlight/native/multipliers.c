@@ -81,13 +81,14 @@ WIDE void relus(const void *x1, const void *x0, void *y0, void *out, int64_t fir
             const type *a1 = (const type *)x1 + partner * width, *b1 = (const type *)y1 + partner * windows; \
             const type *a0 = (const type *)x0 + row * width, *b0 = (const type *)y0 + row * windows; \
             const int64_t *w1 = winners1 + partner * windows;                              \
+            const int64_t *w0 = winners0 + row * windows;                                  \
             int64_t *w = winners + row * windows;                                          \
             type *m = (type *)out + row * windows, near = (type)threshold;                 \
             for (int64_t j = 0; j < windows; j++) {                                        \
                 /* The winner holds its maximum, so only the other side is looked up; nothing to guess. */ \
                 type u = b1[j], v = b0[j];                                                 \
                 int grown = u >= v;                                                        \
-                int64_t at = grown ? w1[j] : w[j];                                         \
+                int64_t at = grown ? w1[j] : w0[j];                                        \
                 type other = (grown ? a0 : a1)[at], dx = grown ? u - other : other - v;    \
                 int close = (dx < 0 ? -dx : dx) < near;                                    \
                 m[j] = (close ? (type)1 : u - v) / (close ? (type)1 : dx);                 \
@@ -96,11 +97,10 @@ WIDE void relus(const void *x1, const void *x0, void *y0, void *out, int64_t fir
         }                                                                                  \
     } while (0)
 
-/* The position to which each window of the rows first .. last gives its credit, over the winner in the
-   reference, and the multiplier there. A row has `width` inputs and `windows` outputs; `span` rows were
+/* The position to which each window of the rows first .. last gives its credit, and the multiplier there. A row has `width` inputs and `windows` outputs; `span` rows were
    recorded for each n * span of the references. */
 void pool_credits(const void *x1, const void *y1, const int64_t *winners1, const void *x0, const void *y0,
-                  int64_t *winners, void *out, int64_t first, int64_t last, int64_t span, int64_t n, int64_t width,
+                  const int64_t *winners0, int64_t *winners, void *out, int64_t first, int64_t last, int64_t span, int64_t n, int64_t width,
                   int64_t windows, int64_t itemsize, double threshold)
 {
     if (itemsize == 4)

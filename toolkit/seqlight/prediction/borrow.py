@@ -112,6 +112,11 @@ def _lend_buffers(
 
 
 def _restore_buffers(module: nn.Module, buffers: dict[str, Tensor | None]) -> None:
+    if isinstance(module, torch.jit.ScriptModule):
+        # It has the buffers that it was scripted with, and gives out copies of its dictionary.
+        for name, buffer in buffers.items():
+            module._buffers[name] = buffer
+        return
     # Whole, for a forward may register buffers too.
     module._buffers.clear()
     module._buffers.update(buffers)

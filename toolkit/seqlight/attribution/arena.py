@@ -1,0 +1,81 @@
+"""Memory for multipliers that serves one batch of references after the other.
+
+Multipliers are as large as activations, and new memory of that size costs as much as filling it: the
+system hands it out a page at a time. They are dead once the gradients of their batch are known, and
+nobody but the rules has seen them, so the next batch can have their memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Arena:
+    """Tensors that were lent, and those that came back.
+
+    Parameters
+    ----------
+    once : bool
+        Whether each multiplier is used once: there is one gradient to take back through the model, and no hook of
+        the user's that could keep it.
+    """
+
+    def __init__(self, once: bool) -> None:
+        self.once = once
+        self._free: dict[Any, list[Tensor]] = defaultdict(list)
+        self._lent: list[tuple[Any, Tensor]] = []
+
+    def lend(self, like: Tensor) -> Tensor:
+        """Return a contiguous tensor of the shape and dtype of `like`, with anything in it."""
+        key = like.shape, like.dtype
+        found = self._free[key].pop() if self._free[key] else torch.empty(like.shape, dtype=like.dtype)
+        self._lent.append((key, found))
+        return found
+
+    def take_back(self) -> None:
+        """Take all tensors back: from here on they may be lent again."""
+        for key, tensor in self._lent:
+            self._free[key].append(tensor)
+        self._lent.clear()
+
+
+_ARENA: ContextVar[Arena | None] = ContextVar("arena", default=None)
+
+
+@contextlib.contextmanager
+def lending(*, once: bool) -> Iterator[Arena]:
+    """Lend memory to the rules that are asked inside."""
+    arena = Arena(once)
+    token = _ARENA.set(arena)
+    try:
+        yield arena
+    finally:
+        _ARENA.reset(token)
+
+
+def empty_like(like: Tensor) -> Tensor:
+    """Return a contiguous tensor on the CPU like `like`, lent if there is an arena."""
+    arena = _ARENA.get()
+    return torch.empty(like.shape, dtype=like.dtype) if arena is None else arena.lend(like)
+
+
+def spent(multiplier: Tensor, grad: Tensor) -> Tensor:
+    """Return their product, in the memory of `multiplier` if that is used only once.
+
+    Parameters
+    ----------
+    multiplier : torch.Tensor
+        What a rule made, and nobody else has seen.
+    grad : torch.Tensor, shape of `multiplier`
+    """
+    arena = _ARENA.get()
+    if arena is None or not arena.once or grad.dtype != multiplier.dtype:
+        return grad * multiplier
+    return torch.mul(grad, multiplier, out=multiplier)

@@ -1,0 +1,63 @@
+"""Where gradients at the input are taken: a borrowed model, autograd on, in a dtype that has the digits for it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from seqlight.attribution.surroundings import open_to_view
+from seqlight.errors import UnsupportedOperation
+from seqlight.prediction.batches import HALF, autocast
+from seqlight.prediction.borrow import borrowed, floating_dtype
+
+
+@contextlib.contextmanager
+def differentiable(
+    model: nn.Module, X: Tensor, device: torch.device, dtype: torch.dtype | None = None
+) -> Iterator[None]:
+    """Borrow `model` with gradients on, whatever mode the caller is in; give it back also after an error.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    X : torch.Tensor
+        What it will take, whose dtype counts if the model has none.
+    device : torch.device
+        Where to run it.
+    dtype : torch.dtype, optional
+        float16 and bfloat16 for autocast, another one for the parameters. None: the model's own, but float32
+        for a model in half precision, whose gradients it has not the digits for.
+    """
+    parameters = dtype if dtype not in HALF else None
+    if dtype is None and floating_dtype(model, X) in HALF:
+        parameters = torch.float32
+    with (
+        torch.inference_mode(False),
+        borrowed(model, device, parameters),
+        torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
+        autocast(device, dtype),
+        open_to_view(model),
+    ):
+        yield
+
+
+def without_cudnn_recurrence(model: nn.Module, device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Return a context in which a recurrent `model` on `device` has a backward pass also in evaluation mode."""
+    recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
+    # cuDNN keeps what its backward pass needs in training mode only; PyTorch's own kernels always do.
+    if device.type == "cuda" and recurrent:
+        return torch.backends.cudnn.flags(enabled=False)
+    return contextlib.nullcontext()
+
+
+def require_dependence(outputs: Tensor) -> None:
+    """Raise UnsupportedOperation unless autograd sees that `outputs` depend on something."""
+    if not outputs.requires_grad:
+        raise UnsupportedOperation(
+            "what is explained does not depend on the sequence through differentiable operations: "
+            "look for torch.no_grad(), detach() or integer conversion in forward."
+        )
