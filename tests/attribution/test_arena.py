@@ -9,14 +9,15 @@ from seqlight.attribution import arena
 
 
 def test_what_comes_back_is_lent_again():
-    like = torch.zeros(3, 4)
-    with arena.lending(once=True) as ours:
+    like, ours = torch.zeros(3, 4), arena.Arena(once=True)
+    with arena.lent(ours):
         a, b = arena.empty_like(like), arena.empty_like(like)
         assert a.data_ptr() != b.data_ptr()
         assert a.shape == like.shape
-        ours.take_back()
+    with arena.lent(ours):
         again = {arena.empty_like(like).data_ptr(), arena.empty_like(like).data_ptr()}
         assert again == {a.data_ptr(), b.data_ptr()}
+        assert arena.empty_like(like).data_ptr() not in again
         assert arena.empty_like(like.double()).dtype == torch.float64
         assert arena.empty_like(like[:1]).shape == (1, 4)
     assert arena.empty_like(like).data_ptr() not in again
@@ -25,7 +26,7 @@ def test_what_comes_back_is_lent_again():
 @pytest.mark.parametrize("once", [True, False])
 def test_products_are_written_over_what_is_used_once(once):
     m, g = torch.full((3,), 2.0), torch.arange(3.0)
-    with arena.lending(once=once):
+    with arena.lent(arena.Arena(once)):
         found = arena.spent(m, g)
     assert found.tolist() == [0, 2, 4]
     assert (found.data_ptr() == m.data_ptr()) is once

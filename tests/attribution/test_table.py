@@ -92,6 +92,7 @@ CALLS = {
     **dict.fromkeys(["softmax_over", "log_softmax_over", "logsumexp_over"], lambda f, x: f(3 * x, 2)),
     **dict.fromkeys(["amax", "amin"], lambda f, x: f(x, (1, 2))),
     **dict.fromkeys(["max", "min"], lambda f, x: f(x, 2)[0]),
+    "standardised_over_last": lambda f, x: f(x, 1e-5) * torch.linspace(0, 1, x.shape[-1], dtype=x.dtype),
     "max_over_last": lambda f, x: f(x)[0],
     "layer_norm": lambda f, x: f(x, (20,), C, C),
     "rms_norm": lambda f, x: f(x, (20,), C),

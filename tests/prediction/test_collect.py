@@ -150,3 +150,14 @@ def test_what_is_no_output(output):
 def test_nothing_at_all():
     with pytest.raises(InputError, match="X is empty: expected at least one row"):
         Collector(None).result()
+
+
+def test_what_is_checked_is_not_added():
+    collector = Collector(2)
+    assert torch.equal(collector.checked(torch.tensor(1.0), 1), torch.tensor([1.0]))
+    collector.add(torch.zeros(2, 3), 2)
+    assert collector.checked(torch.ones(3), 1).shape == (1, 3)
+    with pytest.raises(InputError, match="5 rows"):
+        collector.checked(torch.ones(4, 3), 5)
+    assert collector.done == 2
+    assert torch.equal(collector.result(), torch.zeros(2, 3))

@@ -50,14 +50,14 @@ _ARENA: ContextVar[Arena | None] = ContextVar("arena", default=None)
 
 
 @contextlib.contextmanager
-def lending(*, once: bool) -> Iterator[Arena]:
-    """Lend memory to the rules that are asked inside."""
-    arena = Arena(once)
+def lent(arena: Arena) -> Iterator[None]:
+    """Let the rules that are asked inside borrow from `arena`; at the end it has everything back, to lend again."""
     token = _ARENA.set(arena)
     try:
-        yield arena
+        yield
     finally:
         _ARENA.reset(token)
+        arena.take_back()
 
 
 def empty_like(like: Tensor) -> Tensor:
@@ -75,7 +75,12 @@ def spent(multiplier: Tensor, grad: Tensor) -> Tensor:
         What a rule made, and nobody else has seen.
     grad : torch.Tensor, shape of `multiplier`
     """
-    arena = _ARENA.get()
-    if arena is None or not arena.once or grad.dtype != multiplier.dtype:
+    if grad.dtype != multiplier.dtype:
         return grad * multiplier
-    return torch.mul(grad, multiplier, out=multiplier)
+    return torch.mul(grad, multiplier, out=written_over(multiplier))
+
+
+def written_over(multiplier: Tensor) -> Tensor:
+    """Return memory for what is made of `multiplier`: its own, if that is used only once."""
+    arena = _ARENA.get()
+    return multiplier if arena is not None and arena.once else torch.empty_like(multiplier)

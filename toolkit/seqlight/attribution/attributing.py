@@ -7,18 +7,17 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from seqlight.attribution.contributions import Misses, Policy, result_dtype
+from seqlight.attribution.collecting import explanation
+from seqlight.attribution.contributions import Misses, Policy
 from seqlight.attribution.explaining import Explaining
-from seqlight.attribution.explanation import PER_SEQUENCE, Explanation
+from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.references import ReferenceFunction, References
-from seqlight.attribution.sampling import Sampled, Sampling
+from seqlight.attribution.sampling import Sampling
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
 from seqlight.prediction.batches import as_dtype, require_args, require_rows
 from seqlight.prediction.borrow import choose_device
-from seqlight.prediction.collect import Collector
 from seqlight.sequence.checks import require_count, require_one_hot
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
@@ -123,67 +122,10 @@ def attribute(
     targets, misses = Targets(target, len(X)), Misses(warning_threshold, deltas)
     size = require_count(batch_size, "batch_size", least=1)
     job = Explaining(model, (X,), inputs, targets, size, choose_device(device))
-    collected = Collector(len(X))
-    with (
-        job.running(as_dtype(dtype), additional_nonlinear_ops),
-        tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
-    ):
-        for first, last in job.rows(sampling.step):
-            for sampled in sampling.of(job, first, last):
-                misses.add(sampled.block)
-                row = collected.done
-                rows = len(sampled.mean)
-                found = _fields(sampled, X[row : row + rows], drawn.n, multipliers, keep_references)
-                collected.add(found if targets.several else _without_targets(found), rows)
-                bar.update(rows)
+    with job.running(as_dtype(dtype), additional_nonlinear_ops):
+        found = explanation("attribute", job, sampling, targets, misses, multipliers, keep_references, verbose)
     misses.tell()
     sampling.tell()
-    drawn_from = None if isinstance(references, Tensor) else drawn.seed
-    return Explanation("attribute", random_state=drawn_from, **_trimmed(collected.result()))
-
-
-def _fields(sampled: Sampled, X: Tensor, n: int, multipliers: bool, references: bool) -> dict[str, Tensor | None]:
-    """Return the fields of an explanation for some sequences, each with room for `n` references."""
-    block, kind = sampled.block, result_dtype(sampled.block.deltas)
-    used = block.deltas.shape[2]
-    return {
-        "attributions": (sampled.mean * X.cpu().unsqueeze(1)).to(kind),
-        "hypothetical": sampled.mean.to(kind),
-        "standard_error": sampled.standard_error.to(kind),
-        "outputs": block.outputs,
-        "reference_outputs": _padded(block.baselines, 2, n),
-        "deltas": _padded(block.deltas, 2, n),
-        "n_references": torch.full((len(X),), used),
-        "references": _padded(sampled.references.cpu(), 1, n) if references else None,
-        "multipliers": _padded(block.multipliers[0], 2, n) if multipliers else None,
-    }
-
-
-def _without_targets(found: dict[str, Tensor | None]) -> dict[str, Tensor | None]:
-    return {
-        name: one if one is None or name in PER_SEQUENCE else one.squeeze(1) for name, one in found.items()
-    }  # fmt: skip
-
-
-def _padded(one: Tensor, dim: int, n: int) -> Tensor:
-    """Return `one` with `n` references along `dim`, the further ones NaN, or 0 where that is an integer."""
-    room = n - one.shape[dim]
-    if not room:
-        return one
-    shape = [*one.shape[:dim], room, *one.shape[dim + 1 :]]
-    return torch.cat([one, one.new_full(shape, float("nan") if one.is_floating_point() else 0)], dim=dim)
-
-
-def _trimmed(found: dict[str, Tensor | None]) -> dict[str, Any]:
-    """Take away the room for references that no sequence needed."""
-    n = found["n_references"]
-    assert n is not None
-    most = int(n.max())
-    at = {"reference_outputs": -1, "deltas": -1, "references": 1, "multipliers": -3}
-    for name, dim in at.items():
-        one = found[name]
-        if one is not None and one.shape[dim] > most:
-            found[name] = one.narrow(dim, 0, most).clone()
     return found
 
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from seqlight.attribution.pairing import between, repeated
+from seqlight.attribution.arena import empty_like
+from seqlight.attribution.pairing import between, repeated, split
 from seqlight.attribution.recording import Call, Function, Observed, Recorded, apply
 from seqlight.errors import UnsupportedOperation
 
@@ -50,7 +51,7 @@ class Product:
     ----------
     pull : callable, optional
         For two operands: from the gradient at the output and both operands to the gradients at these.
-        None to let autograd find it.
+        None to let autograd find it, or what it returns where it cannot tell.
     """
 
     pull: Function | None = None
@@ -71,12 +72,24 @@ class Product:
                 return mean_pull(call, x1, [one.get() for one in x0], grads, points)
 
             return apply(Averaged, call, pull_all, *call.tensors)
-        half_way = [between(one, x.detach(), 0.5) for one, x in zip(x1, call.tensors, strict=True)]
+        half_way = [_half_way(one, x.detach()) for one, x in zip(x1, call.tensors, strict=True)]
+        # Keywords may come in any order.
+        direct = None if call.arguments()[1] else self.pull
 
         def pull(grads: Sequence[Tensor]) -> Any:
-            return _pulled(call, half_way, grads) if self.pull is None else self.pull(grads[0], *half_way)
+            found = None if direct is None else direct(grads[0], *half_way)
+            return _pulled(call, half_way, grads) if found is None else found
 
         return apply(Averaged, call, pull, *call.tensors)
+
+
+def _half_way(recorded: Tensor, reference: Tensor) -> Tensor:
+    if reference.device.type != "cpu":
+        return between(recorded, reference, 0.5)
+    out = empty_like(reference)
+    a, b = split(recorded, reference)
+    torch.lerp(b, a.to(b.dtype), 0.5, out=out.view(b.shape))
+    return out
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seqlight.attribution.reductions import amax, amin, dimensions, gathered, kept, logsumexp_over, softmax
 from seqlight.attribution.secants import elementwise, slopeless
+from seqlight.attribution.standardising import standardised_over_last
 from seqlight.errors import UnsupportedOperation
 
 broadcast: Any = torch.broadcast_tensors
@@ -26,8 +27,8 @@ def layer_norm(
     **__: Any,
 ) -> Tensor:
     """Subtract the mean, multiply with the reciprocal root of the variance."""
-    y = _standardised(input, tuple(range(-len(tuple(normalized_shape)), 0)), eps)
-    return _affine(y, weight, bias)
+    lead = input.ndim - len(tuple(normalized_shape))
+    return _affine(standardised_over_last(input.flatten(lead), eps).reshape(input.shape), weight, bias)
 
 
 def rms_norm(
@@ -49,7 +50,7 @@ def group_norm(
     **__: Any,
 ) -> Tensor:
     """Standardise each group of channels of each row."""
-    y = _standardised(input.reshape(len(input), num_groups, -1), (-1,), eps).reshape(input.shape)
+    y = standardised_over_last(input.reshape(len(input), num_groups, -1), eps).reshape(input.shape)
     return _affine(y, *(None if one is None else _by_channel(one, input) for one in (weight, bias)))
 
 
@@ -67,17 +68,12 @@ def instance_norm(
 ) -> Tensor:
     """Standardise each channel of each row, or take the running statistics."""
     if use_input_stats:
-        y = _standardised(input, tuple(range(2, input.ndim)), eps)
+        y = standardised_over_last(input.flatten(2), eps).reshape(input.shape)
     else:
         assert running_mean is not None
         assert running_var is not None
         y = (input - _by_channel(running_mean, input)) * torch.rsqrt(_by_channel(running_var, input) + eps)
     return _affine(y, *(None if one is None else _by_channel(one, input) for one in (weight, bias)))
-
-
-def _standardised(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
-    centred = x - x.mean(dims, keepdim=True)
-    return centred * torch.rsqrt((centred * centred).mean(dims, keepdim=True) + eps)
 
 
 def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -253,7 +249,8 @@ def attention(
     """Scaled dot-product attention: two products and a softmax."""
     if enable_gqa:
         key, value = (one.repeat_interleave(query.shape[-3] // one.shape[-3], -3) for one in (key, value))
-    scores = query @ key.transpose(-2, -1) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    # The queries are scaled, not the scores, of which there are more.
+    scores = (query * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)) @ key.transpose(-2, -1)
     if is_causal:
         attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=query.device).tril()
     if attn_mask is not None:

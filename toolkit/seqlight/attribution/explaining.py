@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution import engine
-from seqlight.attribution.arena import lending
+from seqlight.attribution.arena import Arena, lent
 from seqlight.attribution.contributions import Block, adds_up, alike, block_of, more_references, more_sequences
 from seqlight.attribution.differentiating import differentiable
 from seqlight.attribution.overrides import overridden
@@ -59,6 +59,7 @@ class Explaining:
         self.model, self.inputs, self.args = model, tuple(inputs), tuple(args)
         self.targets, self.batch_size, self.device = targets, batch_size, device
         self.manner = Manner({})
+        self.arena = Arena(once=len(targets.each) == 1 and not _has_backward_hooks(model))
         self.alone: bool | None = None  # whether pairs have to go one at a time; None: not tried
 
     @contextlib.contextmanager
@@ -129,14 +130,14 @@ class Explaining:
         args = self._args_of(first, last, dtype)
         record = engine.observe(self.model, self._forward(args, rows, 1), inputs, self.manner)
         parts = []
-        with lending(once=len(self.targets.each) == 1 and not _has_backward_hooks(self.model)) as arena:
-            for chunk in zip(*(torch.split(one, at_once, dim=1) for one in references), strict=True):
-                # The reference index is the major one: see pairing.
-                flat = [self._sent(one.transpose(0, 1).flatten(0, 1), dtype) for one in chunk]
-                forward = self._forward(args, rows, chunk[0].shape[1])
+        for chunk in zip(*(torch.split(one, at_once, dim=1) for one in references), strict=True):
+            # The reference index is the major one: see pairing.
+            flat = [self._sent(one.transpose(0, 1).flatten(0, 1), dtype) for one in chunk]
+            forward = self._forward(args, rows, chunk[0].shape[1])
+            with lent(self.arena):
                 leaves, baselines = engine.explain(self.model, forward, flat, self.manner, record)
-                parts.append(block_of(inputs, flat, _gradients(baselines, leaves), record.output, baselines.detach()))
-                arena.take_back()
+                multipliers = _gradients(baselines, leaves)
+            parts.append(block_of(inputs, flat, multipliers, record.output, baselines.detach()))
         return more_references(parts)
 
     def _sent(self, one: Tensor, dtype: torch.dtype) -> Tensor:

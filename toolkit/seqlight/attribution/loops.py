@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqlight.attribution.arena import empty_like
+from seqlight.attribution.arena import empty_like, written_over
 from seqlight.attribution.pairing import split_dimension
 from seqlight.native.library import library, over_rows
 
@@ -86,6 +86,90 @@ def pool_gradients(
     tail = (width, windows, grad.element_size())
     over_rows(lambda a, b: native.pool_gradients(*pointers, a, b, *tail), out.numel() // width, out.numel())
     return out
+
+
+def softmax_multipliers(
+    recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], threshold: float
+) -> tuple[Tensor, Tensor] | None:
+    """Return how the difference of logsumexps divides over the last dimension, and the secants of softmax, or None.
+
+    Parameters
+    ----------
+    recorded, reference : tuple of torch.Tensor
+        Input and softmax over the last dimension.
+    threshold : float
+        Below which a difference counts as none.
+    """
+    native = library()
+    (x1, p1), (x0, p0) = recorded, reference
+    rows = _rows(x1, x0) if native is not None and _suit(x1, p1, x0, p0) else None
+    if native is None or rows is None:
+        return None
+    weights, slope = empty_like(x0), empty_like(x0)
+    pointers = [tensor.data_ptr() for tensor in (x1, p1, x0, p0, weights, slope)]
+    tail = (*rows, x0.shape[-1], x0.element_size(), threshold)
+    over_rows(lambda a, b: native.softmax_multipliers(*pointers, a, b, *tail), x0[..., 0].numel(), x0.numel())
+    return weights, slope
+
+
+def softmax_gradients(grad: Tensor, weights: Tensor, slope: Tensor) -> Tensor | None:
+    """Return the gradient at the input of softmax over the last dimension, or None."""
+    native, grad = library(), grad.contiguous()
+    if native is None or not _suit(grad, weights, slope):
+        return None
+    out = written_over(slope)
+    pointers = [tensor.data_ptr() for tensor in (grad, weights, slope, out)]
+    tail = (grad.shape[-1], grad.element_size())
+    over_rows(lambda a, b: native.softmax_gradients(*pointers, a, b, *tail), grad[..., 0].numel(), grad.numel())
+    return out
+
+
+def half_way_centred(recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]) -> Tensor | None:
+    """Return what lies half way between both, without its mean over the last dimension, or None.
+
+    Parameters
+    ----------
+    recorded, reference : tuple of torch.Tensor
+        Input, and mean over its last dimension, which stays.
+    """
+    native = library()
+    (x1, mean1), (x0, mean0) = recorded, reference
+    rows = _rows(x1, x0) if native is not None and _suit(x1, mean1, x0, mean0) else None
+    if native is None or rows is None:
+        return None
+    out = empty_like(x0)
+    pointers = [tensor.data_ptr() for tensor in (x1, mean1, x0, mean0, out)]
+    tail = (*rows, x0.shape[-1], x0.element_size())
+    over_rows(lambda a, b: native.half_way_centred(*pointers, a, b, *tail), mean0.numel(), x0.numel())
+    return out
+
+
+def standardised_gradients(grad: Tensor, centred: Tensor, rate: Tensor, secant: Tensor) -> Tensor | None:
+    """Return the gradient at the input of a standardisation of the last dimension, or None.
+
+    Parameters
+    ----------
+    grad, centred : torch.Tensor, shape (..., width)
+    rate, secant : torch.Tensor, shape (..., 1)
+        By how much each row is scaled, and how that changes with what lies along `centred`.
+    """
+    native, grad = library(), grad.contiguous()
+    if native is None or not _suit(grad, centred, rate, secant):
+        return None
+    out = written_over(centred)
+    pointers = [tensor.data_ptr() for tensor in (grad, centred, rate, secant, out)]
+    tail = (grad.shape[-1], grad.element_size())
+    over_rows(lambda a, b: native.standardised_gradients(*pointers, a, b, *tail), rate.numel(), grad.numel())
+    return out
+
+
+def _rows(recorded: Tensor, reference: Tensor) -> tuple[int, int] | None:
+    """Return how many recorded rows stand behind each other for n times as many of the references, and n."""
+    at = split_dimension(recorded, reference)
+    if at is not None and at[0] == recorded.ndim - 1:
+        return None
+    span, n = _layout(recorded, reference)
+    return span // recorded.shape[-1], n
 
 
 def _suit(*tensors: Tensor) -> bool:

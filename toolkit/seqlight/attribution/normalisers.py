@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from seqlight.attribution import loops
 from seqlight.attribution.pairing import split
 from seqlight.attribution.recording import Call, Observed, Recorded, apply
 from seqlight.attribution.rules import threshold
@@ -37,6 +38,9 @@ class Normalised(torch.autograd.Function):
         if ctx.kind == "logsumexp":
             return None, None, None, grad.unsqueeze(ctx.dim) * weights
         if ctx.kind == "softmax":
+            at_once = loops.softmax_gradients(grad, weights, slope) if ctx.dim == weights.ndim - 1 else None
+            if at_once is not None:
+                return None, None, None, at_once
             grad = grad * slope
         return None, None, None, grad - weights * grad.sum(dim=ctx.dim, keepdim=True)
 
@@ -49,24 +53,29 @@ class Normalise:
     backward: ClassVar[type[torch.autograd.Function]] = Normalised
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep the input and its logsumexp."""
+        """Keep the input, its logsumexp, and its softmax."""
         kept: list[Recorded] = []
         dim = _dimension(call)
 
         def compute(x: Tensor) -> Tensor:
-            kept.extend((Recorded.of(x, copy), Recorded.of(x.logsumexp(dim, keepdim=True), False)))
-            return call(x)  # type: ignore[no-any-return]
+            y, lse = call(x), x.logsumexp(dim, keepdim=True)
+            softmax = Recorded.of(y, copy) if self.kind == "softmax" else Recorded.of((x - lse).exp_(), False)
+            kept.extend((Recorded.of(x, copy), Recorded.of(lse, False), softmax))
+            return y  # type: ignore[no-any-return]
 
         return apply(Observed, compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Compute the weights, and the secant of the exponential."""
-        x1, lse1 = (one.get() for one in kept)
+        x1, lse1, p1 = (one.get() for one in kept)
         dim = _dimension(call)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-            weights, slope = _weights_and_slope(x1, lse1, x0, x0.logsumexp(dim, keepdim=True))
-            return call(x0), weights, slope if self.kind == "softmax" else None
+            y0, softmax = call(x0), self.kind == "softmax"
+            last = softmax and dim == x0.ndim - 1
+            at_once = loops.softmax_multipliers((x1, p1), (x0, y0), threshold(x0.dtype)) if last else None
+            weights, slope = at_once or _weights_and_slope(x1, lse1, x0, x0.logsumexp(dim, keepdim=True))
+            return y0, weights, slope if softmax else None
 
         return apply(Normalised, compute, self.kind, dim, *call.tensors)
 

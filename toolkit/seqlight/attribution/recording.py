@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -37,6 +37,16 @@ class Recorded:
         return self.tensor
 
 
+class _Flat(NamedTuple):
+    """Arguments that are no containers: how many have a place, and the names of the others."""
+
+    places: int
+    names: tuple[str, ...]
+
+
+_CONTAINERS = (tuple, list, dict)
+
+
 @dataclass(frozen=True)
 class Call:
     """A call of PyTorch as a function of those of its tensors that depend on the input.
@@ -67,7 +77,12 @@ class Call:
     @classmethod
     def of(cls, name: str, function: Function, args: Any, kwargs: Any) -> Call:
         """Describe ``function(*args, **kwargs)``."""
-        leaves, structure = tree_flatten((args, kwargs))
+        if any(isinstance(one, _CONTAINERS) for one in args) or any(
+            isinstance(one, _CONTAINERS) for one in kwargs.values()
+        ):
+            leaves, structure = tree_flatten((args, kwargs))
+        else:  # the common case, in which looking into each argument would take longer than many an operation
+            leaves, structure = [*args, *kwargs.values()], _Flat(len(args), tuple(kwargs))
         live = tuple(i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.requires_grad)
         return cls(name, function, leaves, structure, live)
 
@@ -81,6 +96,9 @@ class Call:
         leaves = list(self.leaves)
         for at, tensor in zip(self.live, tensors or self.tensors, strict=True):
             leaves[at] = tensor
+        if isinstance(self.structure, _Flat):
+            n, names = self.structure
+            return tuple(leaves[:n]), dict(zip(names, leaves[n:], strict=True))
         folded: tuple[Any, Any] = tree_unflatten(leaves, self.structure)
         return folded
 

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from seqlight.attribution.contributions import Block, hypothetical_contributions, more_references
-from seqlight.attribution.explaining import Explaining
 from seqlight.attribution.moments import Moments
 from seqlight.attribution.references import References
 from seqlight.errors import ReferencesWarning
 
 # Few enough to waste little on a sequence that is known well enough, many enough for its standard error to mean it.
 STEP = 10
+
+
+class Job(Protocol):
+    """A method that explains by comparing with references."""
+
+    def rows(self, n: int) -> Iterator[tuple[int, int]]:
+        """Yield which sequences make a batch with `n` references each: the first, and the one behind the last."""
+
+    def block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
+        """Explain the sequences ``first <= i < last`` against references of shape (sequences, references, ...)."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class Sampling:
         """How many references are looked at together."""
         return self.drawn.n if self.tolerance is None else min(STEP, self.drawn.n)
 
-    def of(self, job: Explaining, first: int, last: int) -> Iterator[Sampled]:
+    def of(self, job: Job, first: int, last: int) -> Iterator[Sampled]:
         """Explain the sequences ``first <= i < last``; yield them in order, together if they had as many references."""
         X, parts, drawn = self.drawn.X[first:last], [], []
         open_ = torch.ones(last - first, dtype=torch.bool)

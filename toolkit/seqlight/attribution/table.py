@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqlight.attribution import decompositions, distances, loops, losses, ordering, reductions, secants
+from seqlight.attribution import decompositions, distances, loops, losses, ordering, reductions, secants, standardising
 from seqlight.attribution.averages import Integrated, Product
 from seqlight.attribution.fractional import MAXIMA, fractional_max_pool
 from seqlight.attribution.normalisers import Normalise
@@ -78,6 +78,10 @@ AT_ONCE: dict[str, Function] = {"relu": loops.relu}
 PULLS: dict[str, Function] = {
     **dict.fromkeys("mul multiply __mul__ __rmul__".split(), lambda g, a, b: (g * b.conj(), g * a.conj())),
     **dict.fromkeys("bmm mm".split(), lambda g, a, b: (g @ b.mH, a.mH @ g)),
+    # Of vectors autograd knows more.
+    **dict.fromkeys(
+        "matmul __matmul__".split(), lambda g, a, b: (g @ b.mH, a.mH @ g) if min(a.ndim, b.ndim) > 1 else None
+    ),
 }
 # A mask may be made of what it multiplies, as in ``x * (x > 0)``.
 GATES = frozenset("mul multiply __mul__ __rmul__".split())
@@ -255,6 +259,8 @@ def _private() -> dict[Any, Entry]:
         ordering.mode_over_last: ("mode", Jumping()),
     }
     found |= {function: Entry(name, function, rule) for function, (name, rule) in of_one.items()}
+    over_last = standardising.standardised_over_last
+    found[over_last] = Entry("standardise", over_last, standardising.Standardise())
     found[reductions.max_over_last] = Entry("max", reductions.max_over_last, MaxPool(1), indices=True)
     for n, maxima in MAXIMA.items():
         found[maxima] = Entry(f"fractional_max_pool{n}d", maxima, MaxPool(n), indices=True)

@@ -31,17 +31,21 @@ class Collector:
 
     def add(self, output: Any, rows: int) -> None:
         """Take the output of the next `rows` rows; InputError if it has not one row for each."""
-        if self.done:
-            output = _zipped(lambda like, y: _with_rows(y, rows, like.shape[1:]), self._shape, output)
-        else:
-            output = _zipped(lambda y: _with_rows(y, rows, None), output)
+        output = self.checked(output, rows)
+        if not self.done:
             # Takes no memory, and tells later batches what they must look like.
-            self._shape = _zipped(lambda y: y.detach()[:0].to("meta"), output)
+            self._shape = zipped(lambda y: y.detach()[:0].to("meta"), output)
         if not self._parts and self.done + rows <= self.rows:
             self._fill(output, rows)
         else:
-            self._parts.append(_zipped(_on_cpu, output))
+            self._parts.append(zipped(_on_cpu, output))
         self.done += rows
+
+    def checked(self, output: Any, rows: int) -> Any:
+        """Return `output` with one row for each of `rows`, built like the outputs so far; InputError if it is not."""
+        if self.done:
+            return zipped(lambda like, y: _with_rows(y, rows, like.shape[1:]), self._shape, output)
+        return zipped(lambda y: _with_rows(y, rows, None), output)
 
     def result(self) -> Any:
         """Return the outputs of all rows."""
@@ -49,13 +53,13 @@ class Collector:
             raise InputError("X is empty: expected at least one row.")
         if self._filled == self.rows == self.done:
             return self._whole
-        filled = [_zipped(lambda whole: whole[: self._filled], self._whole)] if self._filled else []
-        return _zipped(lambda *parts: torch.cat(parts), *filled, *self._parts)
+        filled = [zipped(lambda whole: whole[: self._filled], self._whole)] if self._filled else []
+        return zipped(lambda *parts: torch.cat(parts), *filled, *self._parts)
 
     def _fill(self, output: Any, rows: int) -> None:
         if not self._filled:
-            self._whole = _zipped(lambda y: torch.empty((self.rows, *y.shape[1:]), dtype=y.dtype), output)
-        _zipped(lambda whole, y: whole[self._filled : self._filled + rows].copy_(y), self._whole, output)
+            self._whole = zipped(lambda y: torch.empty((self.rows, *y.shape[1:]), dtype=y.dtype), output)
+        zipped(lambda whole, y: whole[self._filled : self._filled + rows].copy_(y), self._whole, output)
         self._filled += rows
 
 
@@ -76,7 +80,7 @@ def _with_rows(y: Tensor, rows: int, rest: torch.Size | None) -> Tensor:
     )
 
 
-def _zipped(function: Callable[..., Any], *trees: Any) -> Any:
+def zipped(function: Callable[..., Any], *trees: Any) -> Any:
     """Apply `function` to the tensors that stand at the same place in structures of tuples, lists and dicts."""
     first = trees[0]
     if any(_kind(tree) != _kind(first) for tree in trees):
@@ -91,9 +95,9 @@ def _zipped(function: Callable[..., Any], *trees: Any) -> Any:
         return None
     if isinstance(first, Mapping):
         # Through dict, for a mapping need not be made from pairs.
-        return {key: _zipped(function, *(tree[key] for tree in trees)) for key in first}
+        return {key: zipped(function, *(tree[key] for tree in trees)) for key in first}
     if isinstance(first, tuple | list):
-        parts = [_zipped(function, *entries) for entries in zip(*trees, strict=True)]
+        parts = [zipped(function, *entries) for entries in zip(*trees, strict=True)]
         return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
     raise InputError(
         f"the model's output holds a {type(first).__name__}: expected tensors in tuples, lists or dicts; "

@@ -1,0 +1,153 @@
+/* The multipliers of softmax and of standardisation, each row in one go. What was recorded of the sequences has
+   `span` rows for each n * span rows of the references, as in multipliers.c. */
+#include <math.h>
+#include <stdint.h>
+
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define WIDE
+#endif
+
+#define EACH_ROW                                                             \
+    for (int64_t row = first, partner = 0;                                   \
+         row < last && (partner = row / (n * span) * span + row % span, 1); row++)
+
+/* From any element with a share exp(x - logsumexp) that is not tiny; the largest is at least 1 / width. */
+#define LOGSUMEXP(lse, x, p)                                                 \
+    do {                                                                     \
+        int64_t at = 0;                                                      \
+        while (at < width - 1 && !((p)[at] * width >= 0.5)) at++;            \
+        lse = (double)(x)[at] - log((double)(p)[at]);                        \
+    } while (0)
+
+/* Written without branches, for the compiler to do many elements at a time. */
+#define SOFTMAX_ROW(type, absolute)                                          \
+    WIDE static void softmax_row_##type(                                     \
+        const type *restrict a1, const type *restrict q1, const type *restrict a0, const type *restrict q0, \
+        type *restrict w, type *restrict s, int64_t width, type above, type below, type shift, type near) \
+    {                                                                        \
+        for (int64_t j = 0; j < width; j++) {                                \
+            type dx = a1[j] - a0[j], dz = dx - shift, rise = above * q1[j];  \
+            type dw = rise - below * q0[j], ds = q1[j] - q0[j];              \
+            type by = absolute(dx) >= near ? dx : (type)1, step = absolute(dz) >= near ? dz : (type)1; \
+            type up = absolute(dx) >= near ? dw : rise, on = absolute(dz) >= near ? ds : q1[j]; \
+            w[j] = up / by;                                                  \
+            s[j] = on / step;                                                \
+        }                                                                    \
+    }
+SOFTMAX_ROW(float, fabsf)
+SOFTMAX_ROW(double, fabs)
+
+#define SOFTMAX(type)                                                        \
+    do {                                                                     \
+        EACH_ROW {                                                           \
+            const type *a1 = (const type *)x1 + partner * width, *q1 = (const type *)p1 + partner * width; \
+            const type *a0 = (const type *)x0 + row * width, *q0 = (const type *)p0 + row * width; \
+            type *w = (type *)weights + row * width, *s = (type *)slope + row * width; \
+            double lse1, lse0;                                               \
+            LOGSUMEXP(lse1, a1, q1);                                         \
+            LOGSUMEXP(lse0, a0, q0);                                         \
+            double d = lse1 - lse0;                                          \
+            int still = fabs(d) < 1e-9;                                      \
+            /* The mean exponential over the smaller and over the larger sum. */ \
+            type above = (type)(still ? 1 + d / 2 : d / -expm1(-d)), below = (type)(still ? 1 - d / 2 : d / expm1(d)); \
+            softmax_row_##type(a1, q1, a0, q0, w, s, width, above, below, (type)d, (type)threshold); \
+        }                                                                    \
+    } while (0)
+
+/* Of inputs x and softmaxes p: how the difference of logsumexps divides over the inputs, and the secant of
+   softmax over that of log_softmax. */
+WIDE void softmax_multipliers(const void *x1, const void *p1, const void *x0, const void *p0, void *weights,
+                              void *slope, int64_t first, int64_t last, int64_t span, int64_t n, int64_t width,
+                              int64_t itemsize, double threshold)
+{
+    if (itemsize == 4)
+        SOFTMAX(float);
+    else
+        SOFTMAX(double);
+}
+
+/* Sums in lanes, in an order that does not depend on the width of the machine's registers. */
+#define LANES 8
+#define SUM(total, term)                                                     \
+    do {                                                                     \
+        double lane[LANES] = {0};                                            \
+        int64_t j = 0;                                                       \
+        for (; j + LANES <= width; j += LANES)                               \
+            for (int k = 0; k < LANES; k++) {                                \
+                int64_t at = j + k;                                          \
+                lane[k] += (double)(term);                                   \
+            }                                                                \
+        for (int64_t at = j; at < width; at++) lane[0] += (double)(term);    \
+        for (int k = LANES / 2; k; k /= 2)                                   \
+            for (int l = 0; l < k; l++) lane[l] += lane[l + k];              \
+        total = lane[0];                                                     \
+    } while (0)
+
+#define SOFTMAX_PULL(type)                                                   \
+    do {                                                                     \
+        for (int64_t row = first; row < last; row++) {                       \
+            const type *g = (const type *)grad + row * width, *w = (const type *)weights + row * width; \
+            const type *s = (const type *)slope + row * width;               \
+            type *to = (type *)out + row * width;                            \
+            double total;                                                    \
+            SUM(total, g[at] * s[at]);                                       \
+            type all = (type)total;                                          \
+            for (int64_t j = 0; j < width; j++) to[j] = g[j] * s[j] - w[j] * all; \
+        }                                                                    \
+    } while (0)
+
+/* The gradient at the input of softmax; `out` may be `slope`. */
+WIDE void softmax_gradients(const void *grad, const void *weights, const void *slope, void *out, int64_t first,
+                            int64_t last, int64_t width, int64_t itemsize)
+{
+    if (itemsize == 4)
+        SOFTMAX_PULL(float);
+    else
+        SOFTMAX_PULL(double);
+}
+
+#define HALF_WAY(type)                                                       \
+    do {                                                                     \
+        EACH_ROW {                                                           \
+            const type *a1 = (const type *)x1 + partner * width, *a0 = (const type *)x0 + row * width; \
+            type *c = (type *)centred + row * width;                         \
+            type mean = (((const type *)mean1)[partner] + ((const type *)mean0)[row]) / 2; \
+            for (int64_t j = 0; j < width; j++) c[j] = (a1[j] + a0[j]) / 2 - mean; \
+        }                                                                    \
+    } while (0)
+
+/* What lies half way between the rows of both, without its mean. */
+WIDE void half_way_centred(const void *x1, const void *mean1, const void *x0, const void *mean0, void *centred,
+                           int64_t first, int64_t last, int64_t span, int64_t n, int64_t width, int64_t itemsize)
+{
+    if (itemsize == 4)
+        HALF_WAY(float);
+    else
+        HALF_WAY(double);
+}
+
+#define STANDARDISE_PULL(type)                                               \
+    do {                                                                     \
+        for (int64_t row = first; row < last; row++) {                       \
+            const type *g = (const type *)grad + row * width, *c = (const type *)centred + row * width; \
+            type *to = (type *)out + row * width;                            \
+            double sum, along;                                               \
+            SUM(sum, g[at]);                                                 \
+            SUM(along, g[at] * c[at]);                                       \
+            type mean = (type)(sum / width), rise = (type)(along * ((const type *)secant)[row]); \
+            type scale = ((const type *)rate)[row];                          \
+            for (int64_t j = 0; j < width; j++) to[j] = scale * (g[j] - mean) + rise * c[j]; \
+        }                                                                    \
+    } while (0)
+
+/* The gradient at the input of a standardisation; `out` may be `centred`. */
+WIDE void standardised_gradients(const void *grad, const void *centred, const void *rate, const void *secant,
+                                 void *out, int64_t first, int64_t last, int64_t width, int64_t itemsize)
+{
+    if (itemsize == 4)
+        STANDARDISE_PULL(float);
+    else
+        STANDARDISE_PULL(double);
+}
