@@ -61,7 +61,7 @@ def bpnet_like() -> nn.Module:
 
 
 def beluga() -> nn.Module:
-    """The tutorial's Beluga, after Zhou et al. (2018), with random weights; sequences are images one row high."""
+    """Beluga of the tutorial, after Zhou et al. (2018), with random weights; sequences are images one row high."""
     layers: list[nn.Module] = [nn.Unflatten(1, (4, 1))]
     channels = 4
     for out in (320, 480, 640):

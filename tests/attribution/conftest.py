@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from seqlight import deep_lift_shap, random_one_hot
-from seqlight.attribution.engine import explain, observe
-from seqlight.attribution.recording import Overwritten
-from seqlight.attribution.table import rules
-from seqlight.attribution.watching import Manner
+from seqlight.attribution.calls.recording import Overwritten
+from seqlight.attribution.engine.passes import explain, observe
+from seqlight.attribution.engine.watching import Manner
+from seqlight.attribution.rules.table import rules
 
 
 @pytest.fixture(autouse=True, scope="session")

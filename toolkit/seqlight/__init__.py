@@ -11,7 +11,8 @@ Predictions
     predict
 Attributions
     deep_lift_shap, attribute, Explanation, Contrast,
-    DeepLift, DeepLiftShap, hypothetical_attributions
+    DeepLift, DeepLiftShap, hypothetical_attributions, audit, Audit,
+    saturation_mutagenesis, input_x_gradient, integrated_gradients
 Seqlets
     recursive_seqlets, tfmodisco_seqlets
 Plots
@@ -25,11 +26,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqlight.attribution.attributing import attribute as attribute
+    from seqlight.attribution.audit.auditing import audit as audit
+    from seqlight.attribution.audit.verdict import Audit as Audit
     from seqlight.attribution.deeplift import deep_lift_shap as deep_lift_shap
     from seqlight.attribution.explanation import Explanation as Explanation
+    from seqlight.attribution.gradients import input_x_gradient as input_x_gradient
+    from seqlight.attribution.integrating import integrated_gradients as integrated_gradients
     from seqlight.attribution.like_captum import DeepLift as DeepLift
     from seqlight.attribution.like_captum import DeepLiftShap as DeepLiftShap
     from seqlight.attribution.like_captum import hypothetical_attributions as hypothetical_attributions
+    from seqlight.attribution.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
     from seqlight.attribution.targets import Contrast as Contrast
     from seqlight.errors import ConvergenceError as ConvergenceError
     from seqlight.errors import ConvergenceWarning as ConvergenceWarning
@@ -65,6 +71,11 @@ _CONTENTS = {
     "seqlight.attribution.attributing": ("attribute",),
     "seqlight.attribution.explanation": ("Explanation",),
     "seqlight.attribution.targets": ("Contrast",),
+    "seqlight.attribution.audit.auditing": ("audit",),
+    "seqlight.attribution.audit.verdict": ("Audit",),
+    "seqlight.attribution.mutagenesis": ("saturation_mutagenesis",),
+    "seqlight.attribution.gradients": ("input_x_gradient",),
+    "seqlight.attribution.integrating": ("integrated_gradients",),
     "seqlight.attribution.like_captum": ("DeepLift", "DeepLiftShap", "hypothetical_attributions"),
     "seqlight.seqlets.recursive": ("recursive_seqlets",),
     "seqlight.seqlets.modisco": ("tfmodisco_seqlets",),

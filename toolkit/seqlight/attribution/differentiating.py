@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.surroundings import open_to_view
+from seqlight.attribution.engine.surroundings import open_to_view
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.batches import HALF, autocast
 from seqlight.prediction.borrow import borrowed, floating_dtype

@@ -9,15 +9,15 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution import engine
-from seqlight.attribution.arena import Arena, lent
+from seqlight.attribution.calls.arena import Arena, lent
+from seqlight.attribution.calls.recording import Overwritten
 from seqlight.attribution.contributions import Block, adds_up, alike, block_of, more_references, more_sequences
 from seqlight.attribution.differentiating import differentiable
-from seqlight.attribution.overrides import overridden
-from seqlight.attribution.recording import Overwritten
-from seqlight.attribution.surroundings import refuse_hidden
+from seqlight.attribution.engine import passes
+from seqlight.attribution.engine.overrides import overridden
+from seqlight.attribution.engine.surroundings import refuse_hidden
+from seqlight.attribution.engine.watching import Manner
 from seqlight.attribution.targets import Targets
-from seqlight.attribution.watching import Manner
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.borrow import floating_dtype, require_module
 
@@ -128,14 +128,14 @@ class Explaining:
         dtype, rows = floating_dtype(self.model, self.inputs[0]), torch.arange(first, last)
         inputs = [self._sent(one[first:last].detach().clone(), dtype) for one in self.inputs]
         args = self._args_of(first, last, dtype)
-        record = engine.observe(self.model, self._forward(args, rows, 1), inputs, self.manner)
+        record = passes.observe(self.model, self._forward(args, rows, 1), inputs, self.manner)
         parts = []
         for chunk in zip(*(torch.split(one, at_once, dim=1) for one in references), strict=True):
             # The reference index is the major one: see pairing.
             flat = [self._sent(one.transpose(0, 1).flatten(0, 1), dtype) for one in chunk]
             forward = self._forward(args, rows, chunk[0].shape[1])
             with lent(self.arena):
-                leaves, baselines = engine.explain(self.model, forward, flat, self.manner, record)
+                leaves, baselines = passes.explain(self.model, forward, flat, self.manner, record)
                 multipliers = _gradients(baselines, leaves)
             parts.append(block_of(inputs, flat, multipliers, record.output, baselines.detach()))
         return more_references(parts)
@@ -158,7 +158,7 @@ class Explaining:
     def _has_rows(self, arg: Any) -> bool:
         return isinstance(arg, Tensor) and arg.ndim > 0 and len(arg) == len(self.inputs[0])
 
-    def _forward(self, args: Sequence[Any], rows: Tensor, n: int) -> engine.Forward:
+    def _forward(self, args: Sequence[Any], rows: Tensor, n: int) -> passes.Forward:
         """Return the model with the further inputs of `n` references of each of `rows`, and what is read from it."""
         per_row = [self._has_rows(one) for one in self.args]
         more = [

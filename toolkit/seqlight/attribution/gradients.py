@@ -79,7 +79,7 @@ def input_x_gradient(
     --------
     >>> import torch
     >>> import seqlight as sl
-    >>> from seqlight.attribution.gradients import input_x_gradient
+    >>> from seqlight import input_x_gradient
     >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 3), torch.nn.GELU())
     >>> input_x_gradient(model, sl.random_one_hot((2, 4, 20)), target=1)
     Explanation by input_x_gradient

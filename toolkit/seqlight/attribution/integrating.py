@@ -103,7 +103,7 @@ def integrated_gradients(
     --------
     >>> import torch
     >>> import seqlight as sl
-    >>> from seqlight.attribution.integrating import integrated_gradients
+    >>> from seqlight import integrated_gradients
     >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 3), torch.nn.Sigmoid())
     >>> found = integrated_gradients(model, sl.random_one_hot((2, 4, 20)), n_shuffles=5, random_state=0)
     >>> bool(found.relative_deltas.max() < 1e-3)

@@ -107,7 +107,7 @@ def saturation_mutagenesis(
     --------
     >>> import torch
     >>> import seqlight as sl
-    >>> from seqlight.attribution.mutagenesis import saturation_mutagenesis
+    >>> from seqlight import saturation_mutagenesis
     >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 3))
     >>> X = sl.random_one_hot((2, 4, 20))
     >>> saturation_mutagenesis(model, X, target=1, start=5, end=15).shape

@@ -1,0 +1,117 @@
+"""The compiled loops give the bits of PyTorch's own arithmetic, and None for what they do not take."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from seqlight.attribution.calls.pairing import repeated
+from seqlight.attribution.rules import elementwise, loops
+from seqlight.native import library as native_library
+from seqlight.native.library import library
+
+pytestmark = pytest.mark.skipif(library() is None, reason="the loops are not compiled")
+
+DTYPES = (torch.float32, torch.float64)
+
+
+def pair(draw, shape, dimension, n, dtype, seed):
+    """Inputs of sequences and of n references each, some of them equal, some infinite or no number."""
+    generator = torch.Generator().manual_seed(seed)
+    larger = list(shape)
+    larger[dimension] *= n
+    x1, x0 = (torch.randn(size, generator=generator, dtype=torch.float64).to(dtype) for size in (shape, larger))
+    same = torch.rand(larger, generator=generator) < 0.2
+    x0 = torch.where(same, repeated(x1, x0), x0)
+    if draw(st.booleans()):
+        x0.view(-1)[0] = draw(st.sampled_from([float("nan"), float("inf"), -0.0]))
+    return x1, x0
+
+
+@st.composite
+def pairs(draw):
+    shape = draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
+    dimension = draw(st.integers(0, len(shape) - 1))
+    settings = draw(st.integers(1, 5)), draw(st.sampled_from(DTYPES)), draw(st.integers(0, 2**31))
+    return pair(draw, shape, dimension, *settings)
+
+
+def without_loops(monkeypatch_context, function, *args):
+    with monkeypatch_context as patch:
+        patch.setattr(loops, "library", lambda: None)
+        return function(*args)
+
+
+@given(pairs())
+def test_secants(both):
+    x1, x0 = both
+    y1, y0, slope = torch.sin(x1), torch.sin(x0), torch.cos(x1)
+    found = loops.secant(x1, y1, slope, x0, y0, elementwise.threshold(x1.dtype))
+    expected = without_loops(pytest.MonkeyPatch.context(), elementwise.secant, x1, y1, slope, x0, y0)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+
+
+@given(pairs())
+def test_relus(both):
+    x1, x0 = both
+    y0, found = loops.relu(x1, x0, elementwise.threshold(x1.dtype))
+    slope = (x1 > 0).to(x1.dtype)
+    arguments = x1, torch.relu(x1), slope, x0, torch.relu(x0)
+    expected = without_loops(pytest.MonkeyPatch.context(), elementwise.secant, *arguments)
+    torch.testing.assert_close(y0, torch.relu(x0), rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("settings", [(3, 3, 0, 1), (4, 2, 2, 1), (3, 1, 1, 2)])
+def test_pools(monkeypatch, settings, dtype, threads):
+    """Against the definition, window by window."""
+    monkeypatch.setattr(native_library, "WORTH_THREADS", 1 if threads == 2 else 10**9)
+    kernel, stride, padding, dilation = settings
+    torch.manual_seed(0)
+    x1, x0 = torch.randn(2, 3, 20, dtype=dtype), torch.randn(8, 3, 20, dtype=dtype)
+    x0[0, 0] = x1[0, 0]
+    y1, w1 = F.max_pool1d(x1, kernel, stride, padding, dilation, return_indices=True)
+    y0, w0 = F.max_pool1d(x0, kernel, stride, padding, dilation, return_indices=True)
+    winners, multiplier = loops.pool_credits((x1, y1, w1), (x0, y0, w0), 1, elementwise.threshold(dtype))
+    grad = torch.randn_like(y0)
+    gradient = loops.pool_gradients(grad, multiplier, winners, x0.shape, 1)
+    expected = torch.zeros_like(x0)
+    for row in range(8):
+        for channel in range(3):
+            for window in range(y0.shape[2]):
+                a, b = y1[row % 2, channel, window], y0[row, channel, window]
+                at = w1[row % 2, channel, window] if a >= b else w0[row, channel, window]
+                dx = x1[row % 2, channel, at] - x0[row, channel, at]
+                m = 1 if abs(dx) < elementwise.threshold(dtype) else (a - b) / dx
+                assert multiplier[row, channel, window] == m
+                assert winners[row, channel, window] == at
+                expected[row, channel, at] += grad[row, channel, window] * m
+    assert torch.equal(gradient, expected)
+
+
+def test_what_the_loops_do_not_take():
+    x = torch.randn(2, 3, 4)
+    assert loops.relu(x.half(), x.half(), 1e-6) is None
+    assert loops.relu(x.transpose(1, 2), x.transpose(1, 2), 1e-6) is None
+    assert loops.relu(x.to("meta"), x.to("meta"), 1e-6) is None
+    assert loops.relu(x[:0], x[:0], 1e-6) is None
+    assert loops.secant(x, x, x, x.double(), x.double(), 1e-6) is None
+
+
+def test_a_forked_process_has_threads_of_its_own():
+    """Threads do not survive a fork; work in the child must not wait for them."""
+    import os
+
+    x = torch.randn(4, 100_000)
+    torch.set_num_threads(max(2, torch.get_num_threads()))
+    loops.relu(x, x, 1e-6)
+    child = os.fork()
+    if not child:
+        import signal
+
+        signal.alarm(20)
+        os._exit(0 if loops.relu(x, x, 1e-6) is not None else 1)
+    assert os.waitpid(child, 0)[1] == 0

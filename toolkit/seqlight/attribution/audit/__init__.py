@@ -1,0 +1,1 @@
+"""Where completeness is lost, call by call."""

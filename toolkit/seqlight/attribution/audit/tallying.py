@@ -1,0 +1,136 @@
+"""Add up what the calls of all pairs lose, by operation, module and treatment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.audit import remedies
+from seqlight.attribution.audit.examining import Examined
+from seqlight.attribution.audit.hiding import Origin
+
+
+@dataclass
+class Row:
+    """What all calls of one operation in one module come to.
+
+    Attributes
+    ----------
+    operation, module, treatment : str
+    losses : torch.Tensor, shape (pairs,)
+        By how much they make contributions sum to more than the output difference; empty if refused.
+    note : str
+        What to do; empty if they lose nothing.
+    calls : int
+        In one run of the model.
+    """
+
+    operation: str
+    module: str
+    treatment: str
+    losses: Tensor
+    note: str = ""
+    calls: int = 0
+
+
+class Tally:
+    """What is lost, and what that is measured by.
+
+    Parameters
+    ----------
+    examined : sequence of Examined
+        All pairs.
+    tolerance : float
+        Which share of the mean output difference is no rounding.
+
+    Attributes
+    ----------
+    deltas : torch.Tensor, shape (pairs,)
+        Of the pairs that were not refused; by how much contributions sum to more than the output difference.
+    rows : list of Row
+        In the order of first meeting.
+    """
+
+    def __init__(self, examined: Sequence[Examined], tolerance: float) -> None:
+        self.tolerance = tolerance
+        # Without an explained pair, the calls that were met are listed with no numbers.
+        explained = [one for one in examined if one.refused is None]
+        self.deltas = _numbers(one.delta for one in explained)
+        self._size = float(_numbers(one.difference for one in explained).abs().mean()) if explained else 1.0
+        self._pairs = len(explained)
+        self.rows = self._of_calls(explained or examined)
+        self.rows += self._of_rests(explained)
+        self.rows += _of_refusals(examined)
+
+    def share(self, losses: Tensor) -> float:
+        """Return which share of the mean output difference is lost; no number if nothing was explained."""
+        return float(losses.abs().mean()) / (self._size or 1.0)
+
+    def loses(self, losses: Tensor) -> bool:
+        """Return whether that is more than rounding."""
+        return bool(len(losses)) and not self.share(losses) <= self.tolerance
+
+    def _of_calls(self, examined: Sequence[Examined]) -> list[Row]:
+        rows: dict[tuple[str, str, str], Row] = {}
+        for call in _calls(examined, self._pairs):
+            treatment, note = remedies.treatment(call.manners), ""
+            if call.hidden and self.loses(call.losses):
+                treatment = "hidden" if treatment == "linear" else treatment
+                note = remedies.of_hidden(next((one for one in call.hidden if one is not None), None))
+            key = (call.operation, call.module, treatment)
+            row = rows.setdefault(key, Row(*key, torch.zeros_like(call.losses)))
+            row.losses, row.calls, row.note = row.losses + call.losses, row.calls + 1, row.note or note
+        for row in rows.values():
+            row.note = (row.note or remedies.of_loss(row.treatment)) if self.loses(row.losses) else ""
+        # What is read from the output is not the model's.
+        return [row for row in rows.values() if row.note or row.module or row.treatment != "linear"]
+
+    def _of_rests(self, examined: Sequence[Examined]) -> list[Row]:
+        rows: dict[tuple[str, str], Row] = {}
+        for i, one in enumerate(examined):
+            assert one.rest is not None
+            left, none = one.rest, torch.zeros_like(self.deltas)
+            new = Row(left.operation, left.module, left.manners[0], none, one.note)
+            rows.setdefault((left.operation, left.module), new).losses[i] += left.loss
+        return [row for row in rows.values() if self.loses(row.losses)]
+
+
+@dataclass
+class _Call:
+    """The same call of all pairs."""
+
+    operation: str
+    module: str
+    losses: Tensor
+    manners: set[str] = field(default_factory=set)
+    hidden: list[Origin | None] = field(default_factory=list)
+
+
+def _calls(examined: Sequence[Examined], pairs: int) -> list[_Call]:
+    """Return the calls of all pairs, brought together by where they stand in the course of the model."""
+    calls: dict[tuple[int, str, str], _Call] = {}
+    for i, one in enumerate(examined):
+        for k, met in enumerate(one.meetings):
+            key = (k, met.operation, met.module)
+            call = calls.setdefault(key, _Call(met.operation, met.module, torch.zeros(pairs, dtype=torch.float64)))
+            call.manners.update(met.manners)
+            call.hidden.extend(met.hidden)
+            if pairs:
+                call.losses[i] = met.loss
+    return list(calls.values())
+
+
+def _of_refusals(examined: Sequence[Examined]) -> list[Row]:
+    rows: dict[tuple[str, str], Row] = {}
+    for one in examined:
+        if one.refused is not None:
+            key = (one.refused.operation, one.refused.module)
+            rows.setdefault(key, Row(*key, "refused", _numbers([]), one.note, 1))
+    return list(rows.values())
+
+
+def _numbers(values: Iterable[float]) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.float64)

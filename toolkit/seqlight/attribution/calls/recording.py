@@ -1,0 +1,159 @@
+"""What the first pass leaves for the second: calls, tensors as they were, and outputs with no way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+Function = Callable[..., Any]
+
+
+class Overwritten(Exception):
+    """A recorded tensor was changed in place: never seen by a user, the engine records copies and starts again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A tensor, and how often it had been written to when it was recorded."""
+
+    tensor: Tensor
+    version: int
+
+    @classmethod
+    def of(cls, tensor: Tensor, copy: bool) -> Recorded:
+        """Record `tensor` as it is, or a copy of it."""
+        kept = tensor.detach().clone() if copy else tensor.detach()
+        return cls(kept, kept._version)
+
+    def get(self) -> Tensor:
+        """Return the tensor; raise Overwritten if it is no longer what was recorded."""
+        if self.tensor._version != self.version:
+            raise Overwritten
+        return self.tensor
+
+
+class _Flat(NamedTuple):
+    """Arguments that are no containers: how many have a place, and the names of the others."""
+
+    places: int
+    names: tuple[str, ...]
+
+
+_CONTAINERS = (tuple, list, dict)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of PyTorch as a function of those of its tensors that depend on the input.
+
+    Parameters
+    ----------
+    name : str
+        The operation's, the same for all spellings.
+    function : callable
+        What is called.
+    leaves : list
+        All arguments, flat.
+    structure : pytree
+        How to fold them up again.
+    live : tuple of int
+        Which leaves depend on the input.
+    where : str
+        In which module, for messages.
+    """
+
+    name: str
+    function: Function
+    leaves: list[Any]
+    structure: Any
+    live: tuple[int, ...]
+    where: str = ""
+
+    @classmethod
+    def of(cls, name: str, function: Function, args: Any, kwargs: Any) -> Call:
+        """Describe ``function(*args, **kwargs)``."""
+        structure: Any
+        if any(isinstance(one, _CONTAINERS) for one in args) or any(
+            isinstance(one, _CONTAINERS) for one in kwargs.values()
+        ):
+            leaves, structure = tree_flatten((args, kwargs))
+        else:  # the common case, in which looking into each argument would take longer than many an operation
+            leaves, structure = [*args, *kwargs.values()], _Flat(len(args), tuple(kwargs))
+        live = tuple(i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.requires_grad)
+        return cls(name, function, leaves, structure, live)
+
+    def __call__(self, *tensors: Tensor) -> Any:
+        """Call it with `tensors` in the places that depend on the input."""
+        args, kwargs = self.arguments(tensors)
+        return self.function(*args, **kwargs)
+
+    def arguments(self, tensors: tuple[Tensor, ...] | None = None) -> tuple[Any, Any]:
+        """Return the arguments folded up, with `tensors` in the places that depend on the input."""
+        leaves = list(self.leaves)
+        for at, tensor in zip(self.live, tensors or self.tensors, strict=True):
+            leaves[at] = tensor
+        if isinstance(self.structure, _Flat):
+            n, names = self.structure
+            return tuple(leaves[:n]), dict(zip(names, leaves[n:], strict=True))
+        folded: tuple[Any, Any] = tree_unflatten(leaves, self.structure)
+        return folded
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The tensors that depend on the input."""
+        return tuple(self.leaves[i] for i in self.live)
+
+    def broadcast(self) -> Call:
+        """Return it with each of its tensors that depend on the input as large as the result."""
+        shapes = (leaf.shape for leaf in self.leaves if isinstance(leaf, Tensor))
+        shape = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
+        if all(tensor.shape == shape for tensor in self.tensors):
+            return self
+        leaves = list(self.leaves)
+        for at in self.live:
+            leaves[at] = leaves[at].expand(shape)
+        return replace(self, leaves=leaves)
+
+
+class Rule(Protocol):
+    """How one kind of operation is explained.
+
+    A rule sees an operation twice. `observe` meets it with the sequences, which go through the
+    model once, and keeps what will be needed. `explain` meets it with their references: it returns
+    the operation's true output, tied to its inputs by a backward pass that multiplies with the mean
+    Jacobian between the two.
+    """
+
+    @property
+    def backward(self) -> type[torch.autograd.Function]:
+        """The autograd function whose node stands for it in the graph."""
+
+    def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
+        """Return the result for the sequences, and what to keep of it; with `copy`, in copies."""
+
+    def explain(self, call: Call, kept: Any, copy: bool) -> Any:
+        """Return the result for the references, with the multiplier as its backward pass."""
+
+
+class Observed(torch.autograd.Function):
+    """An output that depends on its inputs, with no way back: all the first pass has to tell."""
+
+    @staticmethod
+    def forward(ctx: Any, compute: Function, *xs: Tensor) -> Any:
+        """Return the output."""
+        return compute(*(x.detach() for x in xs))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Never called."""
+        raise AssertionError("the first pass has no backward")
+
+
+def apply(function: type[torch.autograd.Function], *args: Any) -> Any:
+    """Return the output of an autograd function."""
+    return function.apply(*args)  # type: ignore[no-untyped-call]

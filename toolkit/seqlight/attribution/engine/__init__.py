@@ -1,0 +1,1 @@
+"""Take a model through sequences and references, meeting each of its calls."""

@@ -1,0 +1,148 @@
+"""Rules of the user's own, for a module class or for a function of PyTorch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function_unary
+
+from seqlight.attribution.calls.pairing import repeated
+from seqlight.attribution.calls.recording import Call, Observed, Recorded, apply
+from seqlight.attribution.rules import table, vocabulary
+from seqlight.attribution.rules.table import Entry
+from seqlight.errors import InputError
+
+Override = Callable[[Any, tuple[Tensor, ...], tuple[Tensor, ...]], Any]
+
+
+class _Overridden(torch.autograd.Function):
+    """An operation whose way back is a function of the user's."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, x1: Tensor, y1: Tensor, override: Override, x: Tensor) -> Tensor:
+        """Return the output, and keep what the way back needs."""
+        # A copy, because the operation may write to it.
+        y: Tensor = call(x.detach().clone())
+        # Sequences first, references second, as in the hooks of other implementations.
+        ctx.both = torch.cat([repeated(x1, x), x.detach()]), torch.cat([repeated(y1, y), y.detach()])
+        ctx.call, ctx.override = call, override
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at the operands."""
+        x, y = ctx.both
+        out = torch.cat([grads[0], grads[0]])
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            halves = torch.cat([ctx.call(half.clone()) for half in leaf.chunk(2)])
+            (plain,) = torch.autograd.grad(halves, leaf, out)
+        found = ctx.override(SimpleNamespace(input=x, output=y), (plain,), (out,))
+        found = found[0] if isinstance(found, tuple | list) else found
+        return None, None, None, None, found.chunk(2)[0]
+
+
+class Overriding:
+    """The rule that an override makes.
+
+    Parameters
+    ----------
+    override : callable
+        Takes an object with ``input`` and ``output`` (sequences, then references, along the first
+        dimension), the plain gradients at the input and those at the output, each a tuple of one;
+        returns the gradient to pass on.
+    """
+
+    backward = _Overridden
+
+    def __init__(self, override: Override) -> None:
+        self.override = override
+
+    def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
+        """Keep input and output."""
+        kept: list[Recorded] = []
+
+        def compute(x: Tensor) -> Tensor:
+            y = call(x.clone())
+            kept.extend((Recorded.of(x, copy), Recorded.of(y, copy)))
+            return y  # type: ignore[no-any-return]
+
+        return apply(Observed, compute, *call.tensors), kept
+
+    def explain(self, call: Call, kept: Any, copy: bool) -> Any:
+        """Let the override make the way back."""
+        x1, y1 = (one.get() for one in kept)
+        return apply(_Overridden, call, x1, y1, self.override, *call.tensors)
+
+
+@contextlib.contextmanager
+def overridden(model: nn.Module, overrides: Mapping[Any, Override] | None) -> Iterator[dict[Any, Entry]]:
+    """Yield the table with `overrides` in it; until the end, modules of the overridden classes announce their calls.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Its modules of an overridden class get a ``forward`` of their own, and lose it again.
+    overrides : mapping, optional
+        From a module class, or a function of PyTorch in any spelling, to a rule.
+
+    Raises
+    ------
+    InputError
+        If a key is neither, or a value cannot be called.
+    """
+    rules = dict(table.rules())
+    with contextlib.ExitStack() as returns:
+        for key, override in (overrides or {}).items():
+            if not callable(override):
+                raise InputError(f"the rule for {key!r} is {override!r}: expected a function of three arguments.")
+            if isinstance(key, type) and issubclass(key, nn.Module):
+                announce = _announcer()
+                rules[announce] = Entry(key.__name__, announce, Overriding(override))
+                for module in model.modules():
+                    if isinstance(module, key):
+                        returns.callback(_restore_forward, module, vars(module).get("forward"))
+                        module.forward = _announced(announce, module.forward)
+            elif callable(key):
+                rules.update(_overriding(key, rules, override))
+            else:
+                raise InputError(f"{key!r} is in additional_nonlinear_ops: expected a module class or a function.")
+        yield rules
+
+
+def _overriding(function: Any, rules: Mapping[Any, Entry], override: Override) -> dict[Any, Entry]:
+    """Return the entries of all spellings of `function`, in place too, with the rule that `override` makes."""
+    rule, name = Overriding(override), getattr(function, "__name__", "").rstrip("_")
+    found = {one: Entry(name, one, rule) for one in (function, *vocabulary.spellings(name))}
+    for one in vocabulary.spellings(name + "_"):
+        found[one] = Entry(name, vocabulary.spellings(name)[0], rule, in_place=True)
+    return found
+
+
+def _announcer() -> Any:
+    """Return a new function that calls a module's forward, and that a mode sees as one operation."""
+
+    def announce(x: Tensor, forward: Any, *more: Any, **named: Any) -> Any:
+        if has_torch_function_unary(x):
+            return handle_torch_function(announce, (x,), x, forward, *more, **named)
+        return forward(x, *more, **named)
+
+    return announce
+
+
+def _announced(announce: Any, forward: Any) -> Any:
+    def announced(x: Tensor, *more: Any, **named: Any) -> Any:
+        return announce(x, forward, *more, **named)
+
+    return announced
+
+
+def _restore_forward(module: nn.Module, own: Any) -> None:
+    del module.forward
+    if own is not None:
+        module.forward = own

@@ -1,0 +1,75 @@
+"""What hides a model's operations from a mode, and how it is switched off or refused."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils import checkpoint
+
+from seqlight.attribution.calls.functions import announced_functions
+from seqlight.attribution.calls.transforms import without_transforms
+from seqlight.errors import UnsupportedOperation
+
+
+@contextlib.contextmanager
+def open_to_view(model: nn.Module) -> Iterator[None]:
+    """Run a model so that a mode sees what it does: uncompiled, without checkpoints, transforms or silent functions."""
+    with _uncompiled(model), _without_checkpoints(), without_transforms(), announced_functions():
+        yield
+
+
+def refuse_hidden(model: nn.Module) -> None:
+    """Raise UnsupportedOperation if parts of `model` can only be run where no mode sees them."""
+    for name, module in model.named_modules():
+        where = f"module {name!r}" if name else "the model"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise UnsupportedOperation(
+                f"{where} is a ScriptModule, whose operations cannot be seen: "
+                "pass the nn.Module that it was scripted from."
+            )
+        if isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
+            raise UnsupportedOperation(
+                f"{where} is a DataParallel, which works in threads that cannot be seen: pass its .module."
+            )
+
+
+@contextlib.contextmanager
+def _uncompiled(model: nn.Module) -> Iterator[None]:
+    # A compiled model runs code that no mode sees. Asking for eager mode loads the compiler, so only where
+    # something is compiled: a module, or a function, which takes the compiler to be loaded already.
+    compiled = "torch._dynamo" in sys.modules or any(
+        type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None
+        for module in model.modules()
+    )
+    with torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def _without_checkpoints() -> Iterator[None]:
+    # A checkpointed block would run again in the backward pass, where no mode is. What both kinds of
+    # checkpoint are made of is looked up here when they are called, whoever has imported them.
+    names = {"CheckpointFunction": _Plainly, "_checkpoint_without_reentrant_generator": _nothing_around}
+    before = {name: getattr(checkpoint, name) for name in names}
+    try:
+        for name, stand_in in names.items():
+            setattr(checkpoint, name, stand_in)
+        yield
+    finally:
+        for name, original in before.items():
+            setattr(checkpoint, name, original)
+
+
+class _Plainly:
+    @staticmethod
+    def apply(function: Any, preserve: Any, *args: Any) -> Any:
+        return function(*args)
+
+
+def _nothing_around(*_: Any, **__: Any) -> Iterator[None]:
+    yield

@@ -1,0 +1,192 @@
+"""What each call of PyTorch meets on its way: its rule, if it has one.
+
+A ``TorchFunctionMode`` sees each call, however it is spelled. Of calls that depend on the input, those
+that the table knows go to their rules; what it does not know is judged by what it leaves in the graph.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload, OpOverloadPacket
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten
+
+from seqlight.attribution.calls.opening import opened
+from seqlight.attribution.calls.recording import Call, Observed, Rule
+from seqlight.attribution.engine import graph
+from seqlight.attribution.engine.naming import here
+from seqlight.attribution.rules import vocabulary
+from seqlight.attribution.rules.averages import Integrated
+from seqlight.attribution.rules.elementwise import MaxPool, Rescale
+from seqlight.attribution.rules.table import Entry
+from seqlight.errors import IntegratedWarning, UnsupportedOperation
+
+
+@dataclass
+class Record:
+    """What the first pass leaves: the output of the sequences, and what each rule kept."""
+
+    output: Any = None
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Manner:
+    """How the calls of one model are met.
+
+    Parameters
+    ----------
+    rules : mapping
+        From functions to entries of the table.
+    copy : bool
+        Record copies, for a model that overwrites in place what a rule needs.
+    careful : bool
+        Look at what each call leaves in the graph, for a model with operations that the table does not have.
+    said : set of str
+        Operations of which was said that they are integrated numerically.
+    """
+
+    rules: Mapping[Any, Entry]
+    copy: bool = False
+    careful: bool = False
+    said: set[str] = field(default_factory=set)
+
+    @cached_property
+    def ours(self) -> set[Any]:
+        """The autograd functions of all rules, and that of the first pass."""
+        found: set[Any] = {Observed, Integrated.backward}
+        for entry in self.rules.values():
+            found |= {getattr(one, "backward", Observed) for one in (entry.alone, entry.together)}
+        return found
+
+
+class Watch(TorchFunctionMode):
+    """Send each call that depends on the input to its rule, if it has one."""
+
+    def __init__(self, model: nn.Module, manner: Manner, record: Record) -> None:
+        super().__init__()
+        self.model, self.manner, self.record = model, manner, record
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        entry = self.manner.rules.get(func)
+        if isinstance(func, OpOverload | OpOverloadPacket):
+            entry = self.manner.rules.get(getattr(torch, func.__name__.split(".")[0], None))
+        if torch.is_grad_enabled() and entry is not None:
+            return self._known(entry, func, args, kwargs)
+        if torch.is_grad_enabled() and (self.manner.careful or _writes(func)):
+            return self._unknown(func, args, kwargs)
+        return self.plain(func, args, kwargs)
+
+    def _known(self, entry: Entry, func: Any, args: Any, kwargs: Any) -> Any:
+        asked = dict(kwargs)
+        writes = bool(asked.pop("inplace", False)) or entry.in_place
+        indices = bool(asked.pop("return_indices", False)) if entry.indices is None else entry.indices
+        if isinstance(entry.alone, MaxPool):
+            asked.pop("return_indices", None)
+        call = Call.of(entry.name, entry.function, args, asked)
+        treatment = entry.treatment(call.live, bool(asked.get("rounding_mode")))
+        if treatment is None and call.live and entry.name in vocabulary.GATES and _has_a_mask(call):
+            treatment, call = Rescale(), call.broadcast()
+        if treatment is None:
+            return self.plain(func, args, kwargs)
+        if asked.get("out") is not None:
+            raise UnsupportedOperation(f"{entry.name} with out= hides what depends on the input: use its result")
+        y = self._treated(treatment, call.broadcast() if entry.broadcasts else call, writes)
+        if isinstance(entry.alone, MaxPool):
+            return y if indices else y[0]
+        # The result of an in-place call is often ignored: what counts is what it wrote.
+        return (args[0] if args else kwargs["input"]).copy_(y) if writes else y
+
+    def _unknown(self, func: Any, args: Any, kwargs: Any) -> Any:
+        call = Call.of(getattr(func, "__name__", "an operation"), func, args, kwargs)
+        if call.live and vocabulary.hides_in_place(func):
+            raise UnsupportedOperation(f"{call.name} has no rule and is not linear in the input")
+        if not call.live or not self.manner.careful:
+            return self.plain(func, args, kwargs)
+        y = self.plain(func, args, kwargs)
+        outputs = [one for one in tree_flatten(y)[0] if isinstance(one, Tensor)]
+        escaped = graph.unexplained(outputs, self.manner.ours, call.tensors)
+        if escaped is None:
+            return y
+        if getattr(escaped, "_saved_training", False):
+            raise UnsupportedOperation(f"{call.name} takes its statistics from the batch, which mixes the sequences")
+        self.retract()
+        return self._treated(opened(func) or Integrated(), call, False)
+
+    def _treated(self, treatment: Any, call: Call, writes: bool) -> Any:
+        if callable(treatment):
+            args, kwargs = call.arguments()
+            with self:
+                return treatment(*args, **kwargs)
+        if isinstance(treatment, Integrated):
+            call = replace(call, where=here(self.model))
+            self._say_once(call)
+        return self.explain(treatment, call, self.manner.copy or writes)
+
+    def _say_once(self, call: Call) -> None:
+        if call.name not in self.manner.said:
+            self.manner.said.add(call.name)
+            warnings.warn(
+                f"{call.name}{call.where} has no exact rule: its Jacobian is integrated numerically.",
+                IntegratedWarning,
+                stacklevel=5,
+            )
+
+    def plain(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Make a call that needs no rule."""
+        return func(*args, **kwargs)
+
+    def retract(self) -> None:
+        """Hear that the last plain call was only tried, and that a rule makes it again."""
+
+    def explain(self, rule: Rule, call: Call, copy: bool) -> Any:
+        """Make a call that a rule explains."""
+        raise NotImplementedError
+
+
+class Observe(Watch):
+    """The first pass, of the sequences: each rule keeps what it will need."""
+
+    def explain(self, rule: Rule, call: Call, copy: bool) -> Any:
+        """Add what the rule keeps to the record."""
+        y, kept = rule.observe(call, copy)
+        self.record.calls.append((call.name, kept))
+        return y
+
+
+class Explain(Watch):
+    """The second pass, of the references: each rule meets what it kept."""
+
+    met = 0
+
+    def explain(self, rule: Rule, call: Call, copy: bool) -> Any:
+        """Find the record of the call, and let its rule make the way back."""
+        name, kept = self.record.calls[self.met] if self.met < len(self.record.calls) else ("nothing", None)
+        require_same_course(call.name, name)
+        self.met += 1
+        return rule.explain(call, kept, copy)
+
+
+def _has_a_mask(call: Call) -> bool:
+    return any(isinstance(leaf, Tensor) and leaf.dtype == torch.bool for leaf in call.leaves)
+
+
+def _writes(func: Any) -> bool:
+    return str(getattr(func, "__name__", "")).endswith("_")
+
+
+def require_same_course(met: str, recorded: str) -> None:
+    """Raise UnsupportedOperation if the references met another operation than their sequences."""
+    if met != recorded:
+        raise UnsupportedOperation(
+            f"the references met {met} where the sequences met {recorded}: "
+            "a model whose course depends on its input cannot be explained"
+        )

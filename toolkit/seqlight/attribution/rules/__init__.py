@@ -1,0 +1,1 @@
+"""How each operation is explained, and the table of which is explained by what."""

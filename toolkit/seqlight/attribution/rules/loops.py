@@ -1,0 +1,190 @@
+"""The multipliers of the commonest operations in one pass over memory, where the package was built with a compiler.
+
+PyTorch's own arithmetic takes half a dozen passes for the same bits. These loops take contiguous
+float32 and float64 tensors on the CPU; for anything else each function returns None.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.calls.arena import empty_like, written_over
+from seqlight.attribution.calls.pairing import split_dimension
+from seqlight.native.library import library, over_rows
+
+
+def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, threshold: float) -> Tensor | None:
+    """Return the secant of each element, as ``elementwise.secant`` defines it, or None."""
+    native = library()
+    if native is None or y0.shape != x0.shape or not _suit(x1, y1, slope1, x0, y0):
+        return None
+    span, n = _layout(x1, x0)
+    out = empty_like(y0)
+    pointers = [tensor.data_ptr() for tensor in (x1, y1, slope1, x0, y0, out)]
+    tail = (span, n, x0.element_size(), threshold)
+    over_rows(lambda a, b: native.secants(*pointers, a, b, *tail), x0.numel(), x0.numel())
+    return out
+
+
+def relu(x1: Tensor, x0: Tensor, threshold: float) -> tuple[Tensor, Tensor] | None:
+    """Return ``relu(x0)`` and its multipliers, or None."""
+    native = library()
+    if native is None or not _suit(x1, x0):
+        return None
+    span, n = _layout(x1, x0)
+    y0, out = torch.empty_like(x0), empty_like(x0)
+    pointers = [tensor.data_ptr() for tensor in (x1, x0, y0, out)]
+    tail = (span, n, x0.element_size(), threshold)
+    over_rows(lambda a, b: native.relus(*pointers, a, b, *tail), x0.numel(), x0.numel())
+    return y0, out
+
+
+def pool_credits(
+    recorded: tuple[Tensor, Tensor, Tensor], reference: tuple[Tensor, Tensor, Tensor], n_pooled: int, threshold: float
+) -> tuple[Tensor, Tensor] | None:
+    """Return where each window's credit goes, and its multiplier, or None.
+
+    Parameters
+    ----------
+    recorded, reference : tuple of torch.Tensor
+        Input, maxima and where they are (int64, counted over the pooled dimensions).
+    n_pooled : int
+        How many of the last dimensions are pooled.
+    threshold : float
+        Below which a difference counts as none.
+    """
+    native = library()
+    (x1, y1, winners1), (x0, y0, winners0) = recorded, reference
+    if native is None or not _suit(x1, y1, x0, y0) or not (winners1.is_contiguous() and winners0.is_contiguous()):
+        return None
+    at = split_dimension(x1, x0)
+    lead = x0.ndim - n_pooled
+    if at is not None and at[0] >= lead:
+        return None
+    width, windows = x0.shape[lead:].numel(), y0.shape[lead:].numel()
+    span, n = _layout(x1, x0)
+    winners, out = empty_like(winners0), empty_like(y0)
+    pointers = [tensor.data_ptr() for tensor in (x1, y1, winners1, x0, y0, winners0, winners, out)]
+    tail = (span // width, n, width, windows, x0.element_size(), threshold)
+    over_rows(lambda a, b: native.pool_credits(*pointers, a, b, *tail), x0.numel() // width, x0.numel())
+    return winners, out
+
+
+def pool_gradients(
+    grad: Tensor, multiplier: Tensor, winners: Tensor, shape: torch.Size, n_pooled: int
+) -> Tensor | None:
+    """Return the gradient at the input of a pooling, of `shape`, or None."""
+    native = library()
+    grad = grad.contiguous()
+    if native is None or not _suit(grad, multiplier) or not winners.is_contiguous():
+        return None
+    lead = len(shape) - n_pooled
+    width, windows = shape[lead:].numel(), grad.shape[lead:].numel()
+    out = grad.new_empty(shape)
+    pointers = [tensor.data_ptr() for tensor in (grad, multiplier, winners, out)]
+    tail = (width, windows, grad.element_size())
+    over_rows(lambda a, b: native.pool_gradients(*pointers, a, b, *tail), out.numel() // width, out.numel())
+    return out
+
+
+def softmax_multipliers(
+    recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], threshold: float
+) -> tuple[Tensor, Tensor] | None:
+    """Return how the difference of logsumexps divides over the last dimension, and the secants of softmax, or None.
+
+    Parameters
+    ----------
+    recorded, reference : tuple of torch.Tensor
+        Input and softmax over the last dimension.
+    threshold : float
+        Below which a difference counts as none.
+    """
+    native = library()
+    (x1, p1), (x0, p0) = recorded, reference
+    rows = _rows(x1, x0) if native is not None and _suit(x1, p1, x0, p0) else None
+    if native is None or rows is None:
+        return None
+    weights, slope = empty_like(x0), empty_like(x0)
+    pointers = [tensor.data_ptr() for tensor in (x1, p1, x0, p0, weights, slope)]
+    tail = (*rows, x0.shape[-1], x0.element_size(), threshold)
+    over_rows(lambda a, b: native.softmax_multipliers(*pointers, a, b, *tail), x0[..., 0].numel(), x0.numel())
+    return weights, slope
+
+
+def softmax_gradients(grad: Tensor, weights: Tensor, slope: Tensor) -> Tensor | None:
+    """Return the gradient at the input of softmax over the last dimension, or None."""
+    native, grad = library(), grad.contiguous()
+    if native is None or not _suit(grad, weights, slope):
+        return None
+    out = written_over(slope)
+    pointers = [tensor.data_ptr() for tensor in (grad, weights, slope, out)]
+    tail = (grad.shape[-1], grad.element_size())
+    over_rows(lambda a, b: native.softmax_gradients(*pointers, a, b, *tail), grad[..., 0].numel(), grad.numel())
+    return out
+
+
+def half_way_centred(recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]) -> Tensor | None:
+    """Return what lies half way between both, without its mean over the last dimension, or None.
+
+    Parameters
+    ----------
+    recorded, reference : tuple of torch.Tensor
+        Input, and mean over its last dimension, which stays.
+    """
+    native = library()
+    (x1, mean1), (x0, mean0) = recorded, reference
+    rows = _rows(x1, x0) if native is not None and _suit(x1, mean1, x0, mean0) else None
+    if native is None or rows is None:
+        return None
+    out = empty_like(x0)
+    pointers = [tensor.data_ptr() for tensor in (x1, mean1, x0, mean0, out)]
+    tail = (*rows, x0.shape[-1], x0.element_size())
+    over_rows(lambda a, b: native.half_way_centred(*pointers, a, b, *tail), mean0.numel(), x0.numel())
+    return out
+
+
+def standardised_gradients(grad: Tensor, centred: Tensor, rate: Tensor, secant: Tensor) -> Tensor | None:
+    """Return the gradient at the input of a standardisation of the last dimension, or None.
+
+    Parameters
+    ----------
+    grad, centred : torch.Tensor, shape (..., width)
+    rate, secant : torch.Tensor, shape (..., 1)
+        By how much each row is scaled, and how that changes with what lies along `centred`.
+    """
+    native, grad = library(), grad.contiguous()
+    if native is None or not _suit(grad, centred, rate, secant):
+        return None
+    out = written_over(centred)
+    pointers = [tensor.data_ptr() for tensor in (grad, centred, rate, secant, out)]
+    tail = (grad.shape[-1], grad.element_size())
+    over_rows(lambda a, b: native.standardised_gradients(*pointers, a, b, *tail), rate.numel(), grad.numel())
+    return out
+
+
+def _rows(recorded: Tensor, reference: Tensor) -> tuple[int, int] | None:
+    """Return how many recorded rows stand behind each other for n times as many of the references, and n."""
+    at = split_dimension(recorded, reference)
+    if at is not None and at[0] == recorded.ndim - 1:
+        return None
+    span, n = _layout(recorded, reference)
+    return span // recorded.shape[-1], n
+
+
+def _suit(*tensors: Tensor) -> bool:
+    first = tensors[0]
+    return (
+        first.dtype in (torch.float32, torch.float64)
+        and first.numel() > 0
+        and all(one.dtype == first.dtype and one.device.type == "cpu" and one.is_contiguous() for one in tensors)
+    )
+
+
+def _layout(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
+    """Return how many recorded elements stand behind each other for n times as many of the references, and n."""
+    at = split_dimension(recorded, reference)
+    if at is None:
+        return recorded.numel(), 1
+    dimension, n = at
+    return recorded.shape[dimension:].numel(), n

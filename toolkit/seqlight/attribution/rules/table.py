@@ -1,0 +1,165 @@
+"""Which operation is explained by what, however it is spelled.
+
+The names of operations are expanded to all functions that bear them. What the table does not
+have reaches autograd as it is, where each node must be linear.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqlight.attribution.calls.opening import opened
+from seqlight.attribution.calls.recording import Function, Rule
+from seqlight.attribution.rules import (
+    decompositions,
+    losses,
+    ordering,
+    reductions,
+    secants,
+    standardising,
+)
+from seqlight.attribution.rules import vocabulary as words
+from seqlight.attribution.rules.averages import Integrated, Product
+from seqlight.attribution.rules.elementwise import MaxPool, Rescale
+from seqlight.attribution.rules.fractional import MAXIMA
+from seqlight.attribution.rules.normalisers import Normalise
+from seqlight.attribution.rules.selections import Jumping, Selection, crossing, larger
+from seqlight.attribution.rules.unpooling import Unpool, put
+
+Treatment = Function | Rule | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How calls of one function are met.
+
+    Parameters
+    ----------
+    name : str
+        The operation's name, the same for all words.spellings.
+    function : callable
+        The function to call on plain tensors; of an in-place spelling the one that is not.
+    alone, together : Rule or callable, optional
+        What explains it where one of its operands depends on the input, and where several do: a rule, the
+        operation written in others, or None where it is linear.
+    in_place : bool
+        Whether the function itself writes to its first argument.
+    linear_in : int, optional
+        The operand in which it is linear, if there is only one.
+    broadcasts : bool
+        Whether operands are stretched to the size of the result.
+    indices : bool, optional
+        For a pooling, whether the function returns where its maxima are; None where the call tells.
+    """
+
+    name: str
+    function: Function
+    alone: Treatment
+    together: Treatment = None
+    in_place: bool = False
+    linear_in: int | None = None
+    broadcasts: bool = False
+    indices: bool | None = None
+
+    def treatment(self, live: tuple[int, ...], rounds: bool) -> Treatment:
+        """Return what explains a call in which `live` leaves depend on the input, and that `rounds` or not."""
+        if not live:
+            return None
+        if len(live) > 1:
+            return self.together
+        return None if live[0] == self.linear_in and not rounds else self.alone
+
+
+@cache
+def rules() -> dict[Any, Entry]:
+    """Return the entry of each function that has one, by the function that PyTorch reports."""
+    table: dict[Any, Entry] = {}
+
+    def enter(name: str, alone: Treatment, together: Treatment = None, **more: Any) -> None:
+        for function in words.spellings(name):
+            table[function] = Entry(name, function, alone, together, **more)
+        for function in words.spellings(name + "_"):
+            # Of the methods the method: its order of arguments may be another.
+            plain = getattr(Tensor, name, None) if function is getattr(Tensor, name + "_", None) else None
+            table[function] = Entry(name, plain or words.spellings(name)[0], alone, together, in_place=True, **more)
+
+    for name in words.UNARY:
+        enter(
+            name,
+            Rescale(words.SLOPES.get(name), name in words.MASKS, words.AT_ONCE.get(name)),
+            Integrated(),
+        )
+    for name, together in words.BINARY.items():
+        enter(name, Rescale(None, name in words.MASKS), together, broadcasts=True)
+    for name in words.DIVISIONS:
+        enter(name, Rescale(), decompositions.div, linear_in=0, broadcasts=True)
+    for name in words.PRODUCTS:
+        enter(name, None, Product(words.PULLS.get(name)))
+    table[Tensor.where] = Entry(
+        "where", Tensor.where, Rescale(None, True), decompositions.where_method, broadcasts=True
+    )
+    for name in ("floor_divide", "__floordiv__", "heaviside"):
+        together = None if name == "heaviside" else decompositions.floor_divide
+        enter(name, Rescale(secants.no_slope), together, broadcasts=True)
+    enter("addcdiv", decompositions.addcdiv, decompositions.addcdiv)
+    for name, function in words.DECOMPOSED.items():
+        enter(name, function, function)
+    for name in words.INTEGRATED:
+        enter(name, Integrated(), Integrated())
+    for spelled, name in words.IN_PLACE.items():
+        if hasattr(Tensor, spelled):
+            plain = table[getattr(torch, name)]
+            table[getattr(Tensor, spelled)] = Entry(
+                name, plain.function, plain.alone, plain.together, True, plain.linear_in, plain.broadcasts
+            )
+    for function in words.OPENED:
+        body = opened(function)
+        table[function] = Entry(function.__name__, function, body, body)
+    for function in words.LOSSES:
+        ours = getattr(losses, function.__name__)
+        table[function] = Entry(function.__name__, function, ours, ours)
+    table.update(_private())
+    table.update(_pools())
+    return table
+
+
+def _private() -> dict[Any, Entry]:
+    found = {
+        getattr(reductions, f"{kind}_over"): Entry(kind, getattr(reductions, f"{kind}_over"), Normalise(kind))
+        for kind in ("softmax", "log_softmax", "logsumexp")
+    }
+    of_one: dict[Any, tuple[str, Rule]] = {
+        secants.elementwise: ("elementwise", Rescale()),
+        secants.slopeless: ("slopeless", Rescale(secants.no_slope)),
+        ordering.sorted_over_last: ("sort", Selection(crossing)),
+        ordering.running_max_over_last: ("cummax", Selection(larger)),
+        ordering.mode_over_last: ("mode", Jumping()),
+    }
+    found |= {function: Entry(name, function, rule) for function, (name, rule) in of_one.items()}
+    over_last = standardising.standardised_over_last
+    found[over_last] = Entry("standardise", over_last, standardising.Standardise())
+    found[reductions.max_over_last] = Entry("max", reductions.max_over_last, MaxPool(1), indices=True)
+    for n, maxima in MAXIMA.items():
+        found[maxima] = Entry(f"fractional_max_pool{n}d", maxima, MaxPool(n), indices=True)
+    found[put] = Entry("max_unpool", put, Unpool(), Unpool())
+    return found
+
+
+def _pools() -> dict[Any, Entry]:
+    table: dict[Any, Entry] = {}
+    for name in ("max_pool", "adaptive_max_pool"):
+        for n in (1, 2, 3):
+            with_indices = getattr(F, f"{name}{n}d_with_indices")
+            for function in words.spellings(f"{name}{n}d"):
+                # torch.adaptive_max_pool1d and its like return both.
+                both = True if name.startswith("adaptive") and function is not getattr(F, f"{name}{n}d") else None
+                table[function] = Entry(f"{name}{n}d", with_indices, MaxPool(n), indices=both)
+            for function in (with_indices, *words.spellings(f"{name}{n}d_with_indices")):
+                table[function] = Entry(f"{name}{n}d", with_indices, MaxPool(n), indices=True)
+    return table
