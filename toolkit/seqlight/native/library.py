@@ -27,11 +27,12 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "secants": (None, *[_at] * 6, *[_long] * 5, _real),
     "relus": (None, *[_at] * 4, *[_long] * 5, _real),
     "pool_credits": (None, *[_at] * 8, *[_long] * 7, _real),
+    "pools": (None, *[_at] * 7, *[_long] * 11, _real),
     "pool_gradients": (None, *[_at] * 4, *[_long] * 5),
     "softmax_multipliers": (None, *[_at] * 6, *[_long] * 6, _real),
     "softmax_gradients": (None, *[_at] * 4, *[_long] * 4),
     "half_way_centred": (None, *[_at] * 5, *[_long] * 6),
-    "standardised_gradients": (None, *[_at] * 5, *[_long] * 4),
+    "standardised_gradients": (None, *[_at] * 6, *[_long] * 4),
     "span_counts": (None, _at, _long, _long, _at, _at),
     "span_tails": (None, _at, _long, _long, _at, _at),
     "span_calls": (_long, *_spans, _long, _long, _at, _at),
@@ -97,6 +98,9 @@ def over_rows(work: Callable[[int, int], Any], n_rows: int, entries: int | None 
         How many numbers are written in all, so that little work is left to one thread.
     """
     threads = 1 if entries is not None and entries < WORTH_THREADS else torch.get_num_threads()
+    if min(threads, n_rows) == 1:
+        work(0, n_rows)
+        return
     edges = np.linspace(0, n_rows, min(threads, n_rows) + 1).astype(int)
     blocks = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
     elsewhere = [_pool(len(blocks) - 1).submit(work, *block) for block in blocks[1:]]

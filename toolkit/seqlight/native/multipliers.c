@@ -109,6 +109,78 @@ void pool_credits(const void *x1, const void *y1, const int64_t *winners1, const
         CREDIT(double);
 }
 
+/* The maximum of the elements at, at + dilation ... before end, and where it is; the first of equals, and not a
+   number if one of them is none. */
+#define LARGEST(value, place, at, end, dilation)                                           \
+    do {                                                                                   \
+        value = a0[at], place = at;                                                        \
+        for (int64_t t = (at) + (dilation); t < (end); t += (dilation)) {                  \
+            int better = (a0[t] > value) | (a0[t] != a0[t]);                               \
+            value = better ? a0[t] : value;                                                \
+            place = better ? t : place;                                                    \
+        }                                                                                  \
+    } while (0)
+
+#define CREDIT_WINDOW(type)                                                                \
+    do {                                                                                   \
+        type u = b1[j];                                                                    \
+        int grown = u >= v;                                                                \
+        int64_t to = grown ? w1[j] : won;                                                  \
+        type other = (grown ? a0 : a1)[to], dx = grown ? u - other : other - v;            \
+        int close = (dx < 0 ? -dx : dx) < near;                                            \
+        b0[j] = v;                                                                         \
+        m[j] = (close ? (type)1 : u - v) / (close ? (type)1 : dx);                         \
+        w[j] = to;                                                                         \
+    } while (0)
+
+/* Windows side by side and of a size that the compiler knows, for it to unroll. */
+#define SIDE_BY_SIDE(type, size)                                                           \
+    for (int64_t j = 0; j < windows; j++) {                                                \
+        type v;                                                                            \
+        int64_t won;                                                                       \
+        LARGEST(v, won, j * size, j * size + size, 1);                                     \
+        CREDIT_WINDOW(type);                                                               \
+    }
+
+#define POOL(type)                                                                         \
+    do {                                                                                   \
+        int even = stride == kernel && !padding && dilation == 1 && windows * kernel <= width; \
+        for (int64_t row = first; row < last; row++) {                                     \
+            int64_t partner = row / (n * span) * span + row % span;                        \
+            const type *a1 = (const type *)x1 + partner * width, *b1 = (const type *)y1 + partner * windows; \
+            const type *a0 = (const type *)x0 + row * width;                               \
+            const int64_t *w1 = winners1 + partner * windows;                              \
+            int64_t *w = winners + row * windows;                                          \
+            type *m = (type *)out + row * windows, *b0 = (type *)y0 + row * windows, near = (type)threshold; \
+            if (even && kernel == 2)                                                       \
+                SIDE_BY_SIDE(type, 2)                                                      \
+            else if (even && kernel == 3)                                                  \
+                SIDE_BY_SIDE(type, 3)                                                      \
+            else if (even && kernel == 4)                                                  \
+                SIDE_BY_SIDE(type, 4)                                                      \
+            else                                                                           \
+                for (int64_t j = 0; j < windows; j++) {                                    \
+                    type v;                                                                \
+                    int64_t won, at = j * stride - padding, end = at + kernel * dilation;  \
+                    if (at < 0) at += (-at + dilation - 1) / dilation * dilation;          \
+                    if (end > width) end = width;                                          \
+                    LARGEST(v, won, at, end, dilation);                                    \
+                    CREDIT_WINDOW(type);                                                   \
+                }                                                                          \
+        }                                                                                  \
+    } while (0)
+
+/* Max pooling of the rows first .. last over their width, with the credits of its windows as above. */
+void pools(const void *x1, const void *y1, const int64_t *winners1, const void *x0, void *y0, int64_t *winners,
+           void *out, int64_t first, int64_t last, int64_t span, int64_t n, int64_t width, int64_t windows,
+           int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, int64_t itemsize, double threshold)
+{
+    if (itemsize == 4)
+        POOL(float);
+    else
+        POOL(double);
+}
+
 #define SCATTER(type)                                                                      \
     do {                                                                                   \
         for (int64_t row = first; row < last; row++) {                                     \

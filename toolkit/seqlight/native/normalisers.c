@@ -130,21 +130,31 @@ WIDE void half_way_centred(const void *x1, const void *mean1, const void *x0, co
 
 #define STANDARDISE_PULL(type)                                               \
     do {                                                                     \
+        const type *scale = weight;                                          \
         for (int64_t row = first; row < last; row++) {                       \
             const type *g = (const type *)grad + row * width, *c = (const type *)centred + row * width; \
             type *to = (type *)out + row * width;                            \
             double sum, along;                                               \
-            SUM(sum, g[at]);                                                 \
-            SUM(along, g[at] * c[at]);                                       \
+            if (scale) {                                                     \
+                SUM(sum, g[at] * scale[at]);                                 \
+                SUM(along, g[at] * scale[at] * c[at]);                       \
+            } else {                                                         \
+                SUM(sum, g[at]);                                             \
+                SUM(along, g[at] * c[at]);                                   \
+            }                                                                \
             type mean = (type)(sum / width), rise = (type)(along * ((const type *)secant)[row]); \
-            type scale = ((const type *)rate)[row];                          \
-            for (int64_t j = 0; j < width; j++) to[j] = scale * (g[j] - mean) + rise * c[j]; \
+            type by = ((const type *)rate)[row];                             \
+            if (scale)                                                       \
+                for (int64_t j = 0; j < width; j++) to[j] = by * (g[j] * scale[j] - mean) + rise * c[j]; \
+            else                                                             \
+                for (int64_t j = 0; j < width; j++) to[j] = by * (g[j] - mean) + rise * c[j]; \
         }                                                                    \
     } while (0)
 
-/* The gradient at the input of a standardisation; `out` may be `centred`. */
-WIDE void standardised_gradients(const void *grad, const void *centred, const void *rate, const void *secant,
-                                 void *out, int64_t first, int64_t last, int64_t width, int64_t itemsize)
+/* The gradient at the input of a standardisation that `weight` follows, if it is not null; `out` may be `centred`. */
+WIDE void standardised_gradients(const void *grad, const void *weight, const void *centred, const void *rate,
+                                 const void *secant, void *out, int64_t first, int64_t last, int64_t width,
+                                 int64_t itemsize)
 {
     if (itemsize == 4)
         STANDARDISE_PULL(float);

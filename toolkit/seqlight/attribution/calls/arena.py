@@ -32,10 +32,10 @@ class Arena:
         self._free: dict[Any, list[Tensor]] = defaultdict(list)
         self._lent: list[tuple[Any, Tensor]] = []
 
-    def lend(self, like: Tensor) -> Tensor:
-        """Return a contiguous tensor of the shape and dtype of `like`, with anything in it."""
-        key = like.shape, like.dtype
-        found = self._free[key].pop() if self._free[key] else torch.empty(like.shape, dtype=like.dtype)
+    def lend(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+        """Return a contiguous tensor of this shape and dtype, with anything in it."""
+        key = shape, dtype
+        found = self._free[key].pop() if self._free[key] else torch.empty(shape, dtype=dtype)
         self._lent.append((key, found))
         return found
 
@@ -60,10 +60,17 @@ def lent(arena: Arena) -> Iterator[None]:
         arena.take_back()
 
 
-def empty_like(like: Tensor) -> Tensor:
-    """Return a contiguous tensor on the CPU like `like`, lent if there is an arena."""
+def empty(shape: torch.Size, like: Tensor) -> Tensor:
+    """Return a contiguous tensor of this shape, of the dtype and on the device of `like`; lent if it can be."""
     arena = _ARENA.get()
-    return torch.empty(like.shape, dtype=like.dtype) if arena is None else arena.lend(like)
+    if arena is None or like.device.type != "cpu":
+        return torch.empty(shape, dtype=like.dtype, device=like.device)
+    return arena.lend(shape, like.dtype)
+
+
+def empty_like(like: Tensor) -> Tensor:
+    """Return a contiguous tensor like `like`, lent if it can be."""
+    return empty(like.shape, like)
 
 
 def spent(multiplier: Tensor, grad: Tensor) -> Tensor:

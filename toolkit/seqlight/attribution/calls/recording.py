@@ -65,6 +65,8 @@ class Call:
         Which leaves depend on the input.
     where : str
         In which module, for messages.
+    asked_where : bool
+        Of a pooling: whether it has to tell where its maxima are.
     """
 
     name: str
@@ -73,9 +75,10 @@ class Call:
     structure: Any
     live: tuple[int, ...]
     where: str = ""
+    asked_where: bool = False
 
     @classmethod
-    def of(cls, name: str, function: Function, args: Any, kwargs: Any) -> Call:
+    def of(cls, name: str, function: Function, args: Any, kwargs: Any, asked_where: bool = False) -> Call:
         """Describe ``function(*args, **kwargs)``."""
         structure: Any
         if any(isinstance(one, _CONTAINERS) for one in args) or any(
@@ -85,7 +88,7 @@ class Call:
         else:  # the common case, in which looking into each argument would take longer than many an operation
             leaves, structure = [*args, *kwargs.values()], _Flat(len(args), tuple(kwargs))
         live = tuple(i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.requires_grad)
-        return cls(name, function, leaves, structure, live)
+        return cls(name, function, leaves, structure, live, asked_where=asked_where)
 
     def __call__(self, *tensors: Tensor) -> Any:
         """Call it with `tensors` in the places that depend on the input."""

@@ -79,11 +79,11 @@ class Watch(TorchFunctionMode):
         entry = self.manner.rules.get(func)
         if isinstance(func, OpOverload | OpOverloadPacket):
             entry = self.manner.rules.get(getattr(torch, func.__name__.split(".")[0], None))
-        if torch.is_grad_enabled() and entry is not None:
-            return self._known(entry, func, args, kwargs)
-        if torch.is_grad_enabled() and (self.manner.careful or _writes(func)):
-            return self._unknown(func, args, kwargs)
-        return self.plain(func, args, kwargs)
+        if entry is None and not self.manner.careful and not vocabulary.hides_in_place(func):
+            return self.plain(func, args, kwargs)
+        if not torch.is_grad_enabled():
+            return self.plain(func, args, kwargs)
+        return self._unknown(func, args, kwargs) if entry is None else self._known(entry, func, args, kwargs)
 
     def _known(self, entry: Entry, func: Any, args: Any, kwargs: Any) -> Any:
         asked = dict(kwargs)
@@ -91,7 +91,7 @@ class Watch(TorchFunctionMode):
         indices = bool(asked.pop("return_indices", False)) if entry.indices is None else entry.indices
         if isinstance(entry.alone, MaxPool):
             asked.pop("return_indices", None)
-        call = Call.of(entry.name, entry.function, args, asked)
+        call = Call.of(entry.name, entry.function, args, asked, indices)
         treatment = entry.treatment(call.live, bool(asked.get("rounding_mode")))
         if treatment is None and call.live and entry.name in vocabulary.GATES and _has_a_mask(call):
             treatment, call = Rescale(), call.broadcast()
@@ -177,10 +177,6 @@ class Explain(Watch):
 
 def _has_a_mask(call: Call) -> bool:
     return any(isinstance(leaf, Tensor) and leaf.dtype == torch.bool for leaf in call.leaves)
-
-
-def _writes(func: Any) -> bool:
-    return str(getattr(func, "__name__", "")).endswith("_")
 
 
 def require_same_course(met: str, recorded: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqlight.attribution.rules.attention import attended
 from seqlight.attribution.rules.reductions import amax, amin, dimensions, gathered, kept, logsumexp_over, softmax
 from seqlight.attribution.rules.secants import elementwise, slopeless
 from seqlight.attribution.rules.standardising import standardised_over_last
@@ -27,8 +28,11 @@ def layer_norm(
     **__: Any,
 ) -> Tensor:
     """Subtract the mean, multiply with the reciprocal root of the variance."""
-    lead = input.ndim - len(tuple(normalized_shape))
-    return _affine(standardised_over_last(input.flatten(lead), eps).reshape(input.shape), weight, bias)
+    lead, fixed = input.ndim - len(tuple(normalized_shape)), [weight, bias]
+    if any(one is not None and one.requires_grad for one in fixed):
+        return _affine(_standardised(input.flatten(lead), eps).reshape(input.shape), weight, bias)
+    flat = [None if one is None else one.flatten() for one in fixed]
+    return standardised_over_last(input.flatten(lead), *flat, eps).reshape(input.shape)  # type: ignore[no-any-return]
 
 
 def rms_norm(
@@ -50,7 +54,7 @@ def group_norm(
     **__: Any,
 ) -> Tensor:
     """Standardise each group of channels of each row."""
-    y = standardised_over_last(input.reshape(len(input), num_groups, -1), eps).reshape(input.shape)
+    y = _standardised(input.reshape(len(input), num_groups, -1), eps).reshape(input.shape)
     return _affine(y, *(None if one is None else _by_channel(one, input) for one in (weight, bias)))
 
 
@@ -68,12 +72,16 @@ def instance_norm(
 ) -> Tensor:
     """Standardise each channel of each row, or take the running statistics."""
     if use_input_stats:
-        y = standardised_over_last(input.flatten(2), eps).reshape(input.shape)
+        y = _standardised(input.flatten(2), eps).reshape(input.shape)
     else:
         assert running_mean is not None
         assert running_var is not None
         y = (input - _by_channel(running_mean, input)) * torch.rsqrt(_by_channel(running_var, input) + eps)
     return _affine(y, *(None if one is None else _by_channel(one, input) for one in (weight, bias)))
+
+
+def _standardised(x: Tensor, eps: float) -> Tensor:
+    return standardised_over_last(x, None, None, eps)  # type: ignore[no-any-return]
 
 
 def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -249,14 +257,29 @@ def attention(
     """Scaled dot-product attention: two products and a softmax."""
     if enable_gqa:
         key, value = (one.repeat_interleave(query.shape[-3] // one.shape[-3], -3) for one in (key, value))
-    # The queries are scaled, not the scores, of which there are more.
-    scores = (query * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)) @ key.transpose(-2, -1)
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     if is_causal:
-        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=query.device).tril()
-    if attn_mask is not None:
-        masked = attn_mask.dtype == torch.bool
-        scores = scores.masked_fill(~attn_mask, -math.inf) if masked else scores + attn_mask
+        attn_mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill(~attn_mask, -math.inf)
+    if not dropout_p and _at_once(query, key, value, attn_mask):
+        return attended(query, key, value, attn_mask, scale)  # type: ignore[no-any-return]
+    # The queries are scaled, not the scores, of which there are more.
+    scores = (query * scale) @ key.transpose(-2, -1)
+    scores = scores if attn_mask is None else scores + attn_mask
     return dropout(softmax(scores, -1), dropout_p) @ value
+
+
+def _at_once(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> bool:
+    """Return whether attention can be explained as one operation."""
+    each = (query, key, value)
+    return (
+        all(one.requires_grad and one.dtype == query.dtype and one.ndim == query.ndim > 2 for one in each)
+        and all(one.shape[:-2] == query.shape[:-2] for one in each)
+        and query.dtype in (torch.float32, torch.float64)
+        and not torch.is_autocast_enabled(query.device.type)
+        and not (mask is not None and mask.requires_grad)
+    )
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, *_: Any, train: bool = True) -> Tensor:

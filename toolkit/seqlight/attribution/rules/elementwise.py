@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from seqlight.attribution.calls.arena import spent
 from seqlight.attribution.calls.pairing import repeated, split
@@ -181,8 +182,12 @@ class MaxPool:
         """Send each window's credit to the winner among both."""
         x1, y1, winners1 = (one.get() for one in kept)
         indices: list[Tensor] = []
+        window = None if call.asked_where else _window(call)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            found = loops.pools((x1, y1, winners1), x0, window, threshold(x0.dtype)) if window else None
+            if found is not None:
+                return found
             y0, winners0 = call(x0)
             indices.append(winners0)
             at_once = loops.pool_credits((x1, y1, winners1), (x0, y0, winners0), self.n_pooled, threshold(x0.dtype))
@@ -200,7 +205,31 @@ class MaxPool:
             return y0, winners, multiplier.masked_fill_(dx.abs_() < threshold(dx.dtype), 1)
 
         y = apply(Pooled, compute, self.n_pooled, *_one_real(call))
-        return y, _remembering(indices[0], *call.tensors)
+        return y, _remembering(indices[0], *call.tensors) if indices else None
+
+
+def _window(call: Call) -> tuple[int, int, int, int] | None:
+    """Return size, stride, padding and dilation of windows over the last dimension alone, or None."""
+    n = {F.max_pool1d_with_indices: 1, F.max_pool2d_with_indices: 2}.get(call.function)
+    if n is None:
+        return None
+    args, kwargs = call.arguments()
+    x, *settings = _pooling(*args, **kwargs)
+    each = [_pair(one, n) for one in settings]
+    flat = n == 1 or (x.shape[-2] == 1 and [first for first, _ in each] == [1, 1, 0, 1])
+    (size, stride, padding, dilation) = (last for _, last in each)
+    return (size, stride, padding, dilation) if flat else None
+
+
+def _pooling(
+    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *_: Any, **__: Any
+) -> tuple[Any, ...]:
+    return input, kernel_size, kernel_size if stride is None or stride == [] else stride, padding, dilation
+
+
+def _pair(one: Any, n: int) -> tuple[int, int]:
+    many = list(one) if isinstance(one, tuple | list) else [one]
+    return (many[0] if n == 2 else 1), many[-1]
 
 
 def pooled_from(places: Tensor) -> Tensor | None:

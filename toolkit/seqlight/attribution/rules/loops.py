@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.arena import empty_like, written_over
+from seqlight.attribution.calls.arena import empty, empty_like, written_over
 from seqlight.attribution.calls.pairing import split_dimension
 from seqlight.native.library import library, over_rows
 
@@ -69,6 +69,36 @@ def pool_credits(
     tail = (span // width, n, width, windows, x0.element_size(), threshold)
     over_rows(lambda a, b: native.pool_credits(*pointers, a, b, *tail), x0.numel() // width, x0.numel())
     return winners, out
+
+
+def pools(
+    recorded: tuple[Tensor, Tensor, Tensor], x0: Tensor, window: tuple[int, int, int, int], threshold: float
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Return the maxima of windows over the last dimension, where their credit goes, and its multiplier, or None.
+
+    Parameters
+    ----------
+    recorded : tuple of torch.Tensor
+        Input, maxima and where they are (int64) of the sequences.
+    x0 : torch.Tensor
+        The input of the references.
+    window : tuple of int
+        Size, stride, padding and dilation.
+    threshold : float
+        Below which a difference counts as none.
+    """
+    native = library()
+    x1, y1, winners1 = recorded
+    rows = _rows(x1, x0) if native is not None and _suit(x1, y1, x0) and winners1.is_contiguous() else None
+    if native is None or rows is None:
+        return None
+    (width, windows), shape = (x0.shape[-1], y1.shape[-1]), torch.Size([*x0.shape[:-1], y1.shape[-1]])
+    y0 = torch.empty(shape, dtype=x0.dtype)
+    winners, out = empty(shape, winners1), empty(shape, x0)
+    pointers = [tensor.data_ptr() for tensor in (x1, y1, winners1, x0, y0, winners, out)]
+    tail = (*rows, width, windows, *window, x0.element_size(), threshold)
+    over_rows(lambda a, b: native.pools(*pointers, a, b, *tail), x0.numel() // width, x0.numel())
+    return y0, winners, out
 
 
 def pool_gradients(
@@ -144,20 +174,25 @@ def half_way_centred(recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, T
     return out
 
 
-def standardised_gradients(grad: Tensor, centred: Tensor, rate: Tensor, secant: Tensor) -> Tensor | None:
+def standardised_gradients(
+    grad: Tensor, weight: Tensor | None, centred: Tensor, rate: Tensor, secant: Tensor
+) -> Tensor | None:
     """Return the gradient at the input of a standardisation of the last dimension, or None.
 
     Parameters
     ----------
     grad, centred : torch.Tensor, shape (..., width)
+    weight : torch.Tensor, shape (width,), optional
+        What the standardised is multiplied with.
     rate, secant : torch.Tensor, shape (..., 1)
         By how much each row is scaled, and how that changes with what lies along `centred`.
     """
     native, grad = library(), grad.contiguous()
-    if native is None or not _suit(grad, centred, rate, secant):
+    if native is None or not _suit(grad, centred, rate, secant, *(() if weight is None else (weight,))):
         return None
     out = written_over(centred)
-    pointers = [tensor.data_ptr() for tensor in (grad, centred, rate, secant, out)]
+    scale = None if weight is None else weight.data_ptr()
+    pointers = [grad.data_ptr(), scale, *(tensor.data_ptr() for tensor in (centred, rate, secant, out))]
     tail = (grad.shape[-1], grad.element_size())
     over_rows(lambda a, b: native.standardised_gradients(*pointers, a, b, *tail), rate.numel(), grad.numel())
     return out

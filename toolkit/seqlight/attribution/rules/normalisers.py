@@ -38,10 +38,7 @@ class Normalised(torch.autograd.Function):
         if ctx.kind == "logsumexp":
             return None, None, None, grad.unsqueeze(ctx.dim) * weights
         if ctx.kind == "softmax":
-            at_once = loops.softmax_gradients(grad, weights, slope) if ctx.dim == weights.ndim - 1 else None
-            if at_once is not None:
-                return None, None, None, at_once
-            grad = grad * slope
+            return None, None, None, softmax_pull(grad, weights, slope, ctx.dim)
         return None, None, None, grad - weights * grad.sum(dim=ctx.dim, keepdim=True)
 
 
@@ -53,47 +50,78 @@ class Normalise:
     backward: ClassVar[type[torch.autograd.Function]] = Normalised
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep the input, its logsumexp, and its softmax."""
+        """Keep the input and its softmax."""
         kept: list[Recorded] = []
         dim = _dimension(call)
 
         def compute(x: Tensor) -> Tensor:
-            y, lse = call(x), x.logsumexp(dim, keepdim=True)
-            softmax = Recorded.of(y, copy) if self.kind == "softmax" else Recorded.of((x - lse).exp_(), False)
-            kept.extend((Recorded.of(x, copy), Recorded.of(lse, False), softmax))
+            y = call(x)
+            softmax = Recorded.of(y, copy) if self.kind == "softmax" else Recorded.of(x.softmax(dim), False)
+            kept.extend((Recorded.of(x, copy), softmax))
             return y  # type: ignore[no-any-return]
 
         return apply(Observed, compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Compute the weights, and the secant of the exponential."""
-        x1, lse1, p1 = (one.get() for one in kept)
+        x1, p1 = (one.get() for one in kept)
         dim = _dimension(call)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
             y0, softmax = call(x0), self.kind == "softmax"
-            last = softmax and dim == x0.ndim - 1
-            at_once = loops.softmax_multipliers((x1, p1), (x0, y0), threshold(x0.dtype)) if last else None
-            weights, slope = at_once or _weights_and_slope(x1, lse1, x0, x0.logsumexp(dim, keepdim=True))
+            weights, slope = softmax_multipliers((x1, p1), (x0, y0 if softmax else x0.softmax(dim)), dim)
             return y0, weights, slope if softmax else None
 
         return apply(Normalised, compute, self.kind, dim, *call.tensors)
 
 
-def _weights_and_slope(x1: Tensor, lse1: Tensor, x0: Tensor, lse0: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how d logsumexp divides over dx, and the secant of softmax over that of log_softmax."""
-    shape = x0.shape
-    x1, x0 = split(x1, x0)
-    lse1, lse0 = split(lse1, lse0)
-    d = lse1 - lse0
-    z1, z0 = x1 - lse1, x0 - lse0
-    p1, p0 = z1.exp(), z0.exp()
+def softmax_multipliers(
+    recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], dim: int
+) -> tuple[Tensor, Tensor]:
+    """Return how d logsumexp divides over dx, and the secant of softmax over that of log_softmax.
+
+    Parameters
+    ----------
+    recorded, reference : tuple of torch.Tensor
+        Input, and softmax over `dim`.
+    dim : int
+        Not negative.
+
+    Returns
+    -------
+    weights, slope : torch.Tensor, shape of the reference's input
+    """
+    (x1, p1), (x0, p0), near = recorded, reference, threshold(reference[0].dtype)
+    at_once = loops.softmax_multipliers(recorded, reference, near) if dim == x0.ndim - 1 else None
+    if at_once is not None:
+        return at_once
+    lse1, lse0 = split(x1.logsumexp(dim, keepdim=True), x0.logsumexp(dim, keepdim=True))
+    d, shape = lse1 - lse0, x0.shape
+    (x1, x0), (p1, p0) = split(x1, x0), split(p1, p0)
     # d / (1 - exp(-d)) and d / (exp(d) - 1): the mean exponential over the smaller and the larger sum.
-    small = d.abs() < threshold(d.dtype)
+    small = d.abs() < near
     above = torch.where(small, 1 + d / 2, d / -torch.expm1(-d))
     below = torch.where(small, 1 - d / 2, d / torch.expm1(d))
-    weights = _ratio(above * p1 - below * p0, x1 - x0, above * p1)
-    return weights.reshape(shape), _ratio(p1 - p0, z1 - z0, p1).reshape(shape)
+    dx = x1 - x0
+    weights = _ratio(above * p1 - below * p0, dx, above * p1)
+    return weights.reshape(shape), _ratio(p1 - p0, dx - d, p1).reshape(shape)
+
+
+def softmax_pull(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tensor:
+    """Return the gradient at the input of softmax, in the memory of `slope` if that is used only once.
+
+    Parameters
+    ----------
+    grad, weights, slope : torch.Tensor
+        The gradient at the output, and what :func:`softmax_multipliers` gave.
+    dim : int
+        Not negative.
+    """
+    at_once = loops.softmax_gradients(grad, weights, slope) if dim == weights.ndim - 1 else None
+    if at_once is not None:
+        return at_once
+    grad = grad * slope
+    return grad - weights * grad.sum(dim=dim, keepdim=True)
 
 
 def _ratio(dy: Tensor, dx: Tensor, tangent: Tensor) -> Tensor:

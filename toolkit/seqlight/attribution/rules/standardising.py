@@ -26,10 +26,11 @@ class Standardised(torch.autograd.Function):
     """A standardisation whose way back is taken half way."""
 
     @staticmethod
-    def forward(ctx: Any, compute: Any, x: Tensor) -> Tensor:
+    def forward(ctx: Any, compute: Any, weight: Tensor | None, x: Tensor) -> Tensor:
         """Return the output, and keep what the way back needs."""
         y, *kept = compute(x.detach())
         ctx.save_for_backward(*kept)
+        ctx.weight = weight
         return y  # type: ignore[no-any-return]
 
     @staticmethod
@@ -37,11 +38,12 @@ class Standardised(torch.autograd.Function):
         """Return the gradients at the operands."""
         centred, rate, secant = ctx.saved_tensors
         (grad,) = grads
-        at_once = loops.standardised_gradients(grad, centred, rate, secant)
+        at_once = loops.standardised_gradients(grad, ctx.weight, centred, rate, secant)
         if at_once is not None:
-            return None, at_once
+            return None, None, at_once
+        grad = grad if ctx.weight is None else grad * ctx.weight
         along = (grad * centred).sum(dim=-1, keepdim=True)
-        return None, rate * (grad - grad.mean(dim=-1, keepdim=True)) + centred * (along * secant)
+        return None, None, rate * (grad - grad.mean(dim=-1, keepdim=True)) + centred * (along * secant)
 
 
 class Standardise:
@@ -73,17 +75,27 @@ class Standardise:
             secant = (s * s0).square_().div_(s + s0).mul_(-2 / x0.shape[-1])
             return y0, centred, (s + s0).div_(2), secant
 
-        return apply(Standardised, compute, *call.tensors)
+        weight = call.arguments()[0][1]
+        return apply(Standardised, compute, weight, *call.tensors)
 
 
 @operation
-def standardised_over_last(x: Tensor, eps: float) -> Tensor:
-    """Return `x` with mean 0 and variance 1 over its last dimension, but for `eps`."""
-    return torch.nn.functional.layer_norm(x, x.shape[-1:], eps=eps)
+def standardised_over_last(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """Return `x` with mean 0 and variance 1 over its last dimension, but for `eps`, times `weight` and plus `bias`.
+
+    Parameters
+    ----------
+    x : torch.Tensor, shape (..., width)
+    weight, bias : torch.Tensor, shape (width,), optional
+        They may not depend on the input.
+    eps : float
+        Added to the variance.
+    """
+    return torch.nn.functional.layer_norm(x, x.shape[-1:], weight, bias, eps)
 
 
 def _standardised(x: Tensor, call: Call) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the input in one piece, the result, the means, and the reciprocal roots."""
-    (_, eps), _ = call.arguments()
+    (_, weight, bias, eps), _ = call.arguments()
     x = x.contiguous()
-    return x, *torch.native_layer_norm(x, x.shape[-1:], None, None, eps)
+    return x, *torch.native_layer_norm(x, x.shape[-1:], weight, bias, eps)

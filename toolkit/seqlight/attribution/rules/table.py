@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from seqlight.attribution.calls.opening import opened
 from seqlight.attribution.calls.recording import Function, Rule
 from seqlight.attribution.rules import (
+    attention,
     decompositions,
     losses,
     ordering,
@@ -144,6 +145,7 @@ def _private() -> dict[Any, Entry]:
     found |= {function: Entry(name, function, rule) for function, (name, rule) in of_one.items()}
     over_last = standardising.standardised_over_last
     found[over_last] = Entry("standardise", over_last, standardising.Standardise())
+    found[attention.attended] = Entry("attention", attention.attended, attention.Attention(), attention.Attention())
     found[reductions.max_over_last] = Entry("max", reductions.max_over_last, MaxPool(1), indices=True)
     for n, maxima in MAXIMA.items():
         found[maxima] = Entry(f"fractional_max_pool{n}d", maxima, MaxPool(n), indices=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -161,6 +162,7 @@ def spellings(name: str) -> list[Any]:
     return [function for function in found if callable(function) and not isinstance(function, types.ModuleType)]
 
 
+@cache
 def hides_in_place(function: Any) -> bool:
     """Return whether a function that is not in the table writes to its argument in a way that is not linear."""
     name = getattr(function, "__name__", "")
