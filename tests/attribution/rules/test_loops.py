@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.pairing import repeated
-from seqlight.attribution.rules import elementwise, loops
+from seqlight.attribution.rules import elementwise, loops, normalisers
 from seqlight.native import library as native_library
 from seqlight.native.library import library
 
@@ -55,11 +55,11 @@ def test_secants(both):
 @given(pairs())
 def test_relus(both):
     x1, x0 = both
-    y0, found = loops.relu(x1, x0, elementwise.threshold(x1.dtype))
+    grad = torch.cos(x0).nan_to_num()
+    found = loops.relu_gradients(grad, x1, x0, elementwise.threshold(x1.dtype))
     slope = (x1 > 0).to(x1.dtype)
     arguments = x1, torch.relu(x1), slope, x0, torch.relu(x0)
-    expected = without_loops(pytest.MonkeyPatch.context(), elementwise.secant, *arguments)
-    torch.testing.assert_close(y0, torch.relu(x0), rtol=0, atol=0, equal_nan=True)
+    expected = grad * without_loops(pytest.MonkeyPatch.context(), elementwise.secant, *arguments)
     torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
 
 
@@ -92,12 +92,80 @@ def test_pools(monkeypatch, settings, dtype, threads):
     assert torch.equal(gradient, expected)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["random", "equal", "none"])
+@pytest.mark.parametrize(
+    "window", [(2, 2, 0, 1), (3, 3, 0, 1), (4, 4, 0, 1), (5, 5, 0, 1), (4, 2, 2, 1), (3, 1, 1, 2), (3, 3, 1, 1)]
+)
+def test_pools_that_find_their_maxima(monkeypatch, window, kind, dtype, threads):
+    monkeypatch.setattr(native_library, "WORTH_THREADS", 1 if threads == 2 else 10**9)
+    torch.manual_seed(0)
+    x1, x0 = torch.randn(2, 3, 20, dtype=dtype), torch.randn(8, 3, 20, dtype=dtype)
+    if kind == "equal":
+        x1, x0 = x1.round(), x0.round()
+    if kind == "none":
+        x0[1, 0, 3] = x0[1, 0, 4] = float("nan")
+        x0[2, 1] = -float("inf")
+    y1, w1 = F.max_pool1d(x1, *window, return_indices=True)
+    wanted_y, w0 = F.max_pool1d(x0, *window, return_indices=True)
+    near = elementwise.threshold(dtype)
+    y0, winners, multiplier = loops.pools((x1, y1, w1), x0, window, near)
+    wanted = loops.pool_credits((x1, y1, w1), (x0, wanted_y, w0), 1, near)
+    torch.testing.assert_close(y0, wanted_y, rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(winners, wanted[0])
+    torch.testing.assert_close(multiplier, wanted[1], rtol=0, atol=0, equal_nan=True)
+
+
+@given(pairs(), st.sampled_from([1.0, 30.0, 1e-3]))
+def test_softmaxes(both, size):
+    x1, x0 = (size * one.nan_to_num(0, 3, -3) for one in both)
+    if x0.shape[-1] != x1.shape[-1]:
+        return
+    recorded, reference, dim = (x1, x1.softmax(-1)), (x0, x0.softmax(-1)), x0.ndim - 1
+    found = normalisers.softmax_multipliers(recorded, reference, dim)
+    expected = without_loops(pytest.MonkeyPatch.context(), normalisers.softmax_multipliers, recorded, reference, dim)
+    if x0.dtype == torch.float64:
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
+    # In float32 a small step is rounding noise, but what it is multiplied with is as small.
+    dx = repeated(x1, x0) - x0
+    rise = repeated(x1.logsumexp(-1, keepdim=True), x0[..., :1]) - x0.logsumexp(-1, keepdim=True)
+    noise = 1e-4 * (1 + size) if x0.dtype == torch.float32 else 1e-9 * (1 + size)
+    torch.testing.assert_close((found[0] * dx).sum(-1, keepdim=True), rise, rtol=1e-4, atol=noise)
+    torch.testing.assert_close(
+        found[1] * (dx - rise), repeated(x1.softmax(-1), x0) - x0.softmax(-1), rtol=1e-3, atol=noise
+    )
+    grad = torch.cos(x0)
+    pulled = normalisers.softmax_pull(grad, *found, dim)
+    slowly = without_loops(pytest.MonkeyPatch.context(), normalisers.softmax_pull, grad, *found, dim)
+    torch.testing.assert_close(pulled, slowly)
+
+
+@given(pairs(), st.booleans())
+def test_standardisations(both, weighted):
+    x1, x0 = (one.nan_to_num(0, 3, -3) for one in both)
+    if x0.shape[-1] != x1.shape[-1]:
+        return
+    means = [one.mean(-1, keepdim=True) for one in (x1, x0)]
+    found = loops.half_way_centred((x1, means[0]), (x0, means[1]))
+    expected = (repeated(x1, x0) + x0 - repeated(means[0], means[1]) - means[1]) / 2
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    grad, rate, secant = torch.cos(x0), 1 + means[1].abs(), torch.sin(means[1])
+    weight = torch.linspace(0.5, 2, x0.shape[-1], dtype=x0.dtype) if weighted else None
+    pulled = loops.standardised_gradients(grad, weight, found, rate, secant)
+    grad = grad if weight is None else grad * weight
+    along = (grad * found).sum(-1, keepdim=True)
+    slowly = rate * (grad - grad.mean(-1, keepdim=True)) + found * along * secant
+    torch.testing.assert_close(pulled, slowly, rtol=1e-4, atol=1e-4)
+
+
 def test_what_the_loops_do_not_take():
     x = torch.randn(2, 3, 4)
-    assert loops.relu(x.half(), x.half(), 1e-6) is None
-    assert loops.relu(x.transpose(1, 2), x.transpose(1, 2), 1e-6) is None
-    assert loops.relu(x.to("meta"), x.to("meta"), 1e-6) is None
-    assert loops.relu(x[:0], x[:0], 1e-6) is None
+    assert loops.relu_gradients(x.half(), x.half(), x.half(), 1e-6) is None
+    assert loops.relu_gradients(x, x.transpose(1, 2), x.transpose(1, 2), 1e-6) is None
+    assert loops.relu_gradients(x.to("meta"), x.to("meta"), x.to("meta"), 1e-6) is None
+    assert loops.relu_gradients(x[:0], x[:0], x[:0], 1e-6) is None
     assert loops.secant(x, x, x, x.double(), x.double(), 1e-6) is None
 
 
@@ -107,11 +175,11 @@ def test_a_forked_process_has_threads_of_its_own():
 
     x = torch.randn(4, 100_000)
     torch.set_num_threads(max(2, torch.get_num_threads()))
-    loops.relu(x, x, 1e-6)
+    loops.relu_gradients(x, x, x, 1e-6)
     child = os.fork()
     if not child:
         import signal
 
         signal.alarm(20)
-        os._exit(0 if loops.relu(x, x, 1e-6) is not None else 1)
+        os._exit(0 if loops.relu_gradients(x, x, x, 1e-6) is not None else 1)
     assert os.waitpid(child, 0)[1] == 0

@@ -25,7 +25,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "read_rows": (_int, _at, *[_long] * 5, _bits, _at),
     "random_rows": (None, _at, _at, _at, *[_long] * 4, _at),
     "secants": (None, *[_at] * 6, *[_long] * 5, _real),
-    "relus": (None, *[_at] * 4, *[_long] * 5, _real),
+    "relu_gradients": (None, *[_at] * 4, *[_long] * 5, _real),
     "pool_credits": (None, *[_at] * 8, *[_long] * 7, _real),
     "pools": (None, *[_at] * 7, *[_long] * 11, _real),
     "pool_gradients": (None, *[_at] * 4, *[_long] * 5),
@@ -82,7 +82,7 @@ def pointer(array: NDArray[Any]) -> int:
 
 
 # Below this many entries one thread is done before another has begun.
-WORTH_THREADS = 2**17
+WORTH_THREADS = 2**18
 
 
 def over_rows(work: Callable[[int, int], Any], n_rows: int, entries: int | None = None) -> None:

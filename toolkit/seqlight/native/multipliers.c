@@ -50,23 +50,22 @@ WIDE void secants(const void *x1, const void *y1, const void *slope1, const void
 
 #define RELU(type)                                                           \
     do {                                                                     \
-        const type *a1 = x1, *a0 = x0;                                       \
-        type *y = y0, *m = out, near = (type)threshold;                      \
+        const type *a1 = x1, *a0 = x0, *g = grad;                            \
+        type *to = out, near = (type)threshold;                              \
         EACH_STRETCH {                                                       \
             for (int64_t j = 0; j < run; j++) {                              \
                 type u = a1[p + j], v = a0[i + j], dx = u - v;               \
                 type above = u < 0 ? (type)0 : u, below = v < 0 ? (type)0 : v; \
                 int far = (dx < 0 ? -dx : dx) >= near;                       \
                 type secant = (above - below) / (far ? dx : (type)1);        \
-                y[i + j] = below;                                            \
-                m[i + j] = far ? secant : (type)(u > 0);                     \
+                to[i + j] = g[i + j] * (far ? secant : (type)(u > 0));       \
             }                                                                \
         }                                                                    \
     } while (0)
 
-/* max(x, 0) of the references into y0, and its multipliers. */
-WIDE void relus(const void *x1, const void *x0, void *y0, void *out, int64_t first, int64_t last, int64_t span,
-                int64_t n, int64_t itemsize, double threshold)
+/* The gradient at the input of max(x, 0): that at its output, times the multiplier. */
+WIDE void relu_gradients(const void *grad, const void *x1, const void *x0, void *out, int64_t first, int64_t last,
+                         int64_t span, int64_t n, int64_t itemsize, double threshold)
 {
     if (itemsize == 4)
         RELU(float);

@@ -61,7 +61,7 @@ class Manner:
     @cached_property
     def ours(self) -> set[Any]:
         """The autograd functions of all rules, and that of the first pass."""
-        found: set[Any] = {Observed, Integrated.backward}
+        found: set[Any] = {Observed, Integrated.backward, Rescale().backward}
         for entry in self.rules.values():
             found |= {getattr(one, "backward", Observed) for one in (entry.alone, entry.together)}
         return found

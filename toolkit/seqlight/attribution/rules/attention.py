@@ -34,8 +34,8 @@ class Attended(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradients at the operands."""
         q, k, v, p, weights, slope = ctx.saved_tensors
-        (g,) = grads
-        at_scores = softmax_pull(torch.matmul(g, v.mT, out=empty(p.shape, p)), weights, slope, p.ndim - 1)
+        g = grads[0].contiguous()
+        at_scores = softmax_pull(_product(g, v.mT, empty(p.shape, p)), weights, slope, p.ndim - 1)
         return None, None, (at_scores @ k).mul_(ctx.scale), (at_scores.mT @ q).mul_(ctx.scale), p.mT @ g
 
 
@@ -49,7 +49,8 @@ class Attention:
         kept: list[Recorded] = []
         (_, _, _, bias, scale), _ = call.arguments()
 
-        def compute(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        def compute(*operands: Tensor) -> Tensor:
+            q, k, v = (one.contiguous() for one in operands)
             scores = _scores(q, k, bias, scale)
             p = torch.softmax(scores, -1)
             kept.extend(Recorded.of(one, copy) for one in (q, k, v))
@@ -63,7 +64,9 @@ class Attention:
         q1, k1, v1, scores1, p1 = (one.get() for one in kept)
         (_, _, _, bias, scale), _ = call.arguments()
 
-        def compute(q0: Tensor, k0: Tensor, v0: Tensor) -> tuple[Tensor, ...]:
+        def compute(*operands: Tensor) -> tuple[Tensor, ...]:
+            # Heads are views of wider tensors, which each product would lay out anew.
+            q0, k0, v0 = (one.contiguous() for one in operands)
             shape = torch.Size([*q0.shape[:-1], k0.shape[-2]])
             scores0 = _scores(q0, k0, bias, scale, empty(shape, q0))
             p0 = torch.softmax(scores0, -1, out=empty(shape, q0))
@@ -91,8 +94,14 @@ def attended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, sca
 
 def _scores(q: Tensor, k: Tensor, bias: Tensor | None, scale: float, out: Tensor | None = None) -> Tensor:
     # The queries are scaled, not the scores, of which there are more.
-    scores = torch.matmul(q * scale, k.mT, out=out)
+    scores = (q * scale) @ k.mT if out is None else _product(q * scale, k.mT, out)
     return scores if bias is None else scores.add_(bias)
+
+
+def _product(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
+    """Return the products of matrices, in the memory of `out`: that of matmul would be copied there."""
+    torch.bmm(a.flatten(0, -3), b.flatten(0, -3), out=out.view(-1, *out.shape[-2:]))
+    return out
 
 
 def _half(recorded: Tensor, reference: Tensor) -> Tensor:

@@ -36,6 +36,21 @@ class Scaled(torch.autograd.Function):
         return None, spent(multiplier, grads[0])
 
 
+class Late(torch.autograd.Function):
+    """An elementwise operation whose multiplier is made on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, compute: Function, pull: Function, x: Tensor) -> Tensor:
+        """Return the output."""
+        ctx.pull = pull
+        return compute(x.detach())  # type: ignore[no-any-return]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at the operands."""
+        return None, None, ctx.pull(grads[0])
+
+
 class Pooled(torch.autograd.Function):
     """A pooling that hands the gradient of each window, times its multiplier, to one position."""
 
@@ -117,15 +132,19 @@ class Rescale:
         The derivative as a function of input and output; None to let autograd find it.
     infinite : bool
         Whether outputs may be infinite, as those of a mask are.
-    at_once : callable, optional
-        Takes inputs of sequences and references and the threshold, and returns outputs and multipliers of
-        the references in one pass over memory, or None where it cannot.
+    late : callable, optional
+        Takes the gradient at the output, inputs of sequences and references, and the threshold; returns the gradient
+        at the input, or None where it cannot. So no multiplier has to be kept.
     """
 
     slope: Function | None = None
     infinite: bool = False
-    at_once: Function | None = None
-    backward: ClassVar[type[torch.autograd.Function]] = Scaled
+    late: Function | None = None
+
+    @property
+    def backward(self) -> type[torch.autograd.Function]:
+        """The autograd function of most calls; of the others it is Scaled."""
+        return Scaled if self.late is None else Late
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep input, output and slope."""
@@ -141,15 +160,28 @@ class Rescale:
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Multiply with the secant between reference and input."""
         x1, y1, slope1 = (one.get() for one in kept)
+        (x,) = _one_real(call)
+        if self.late is not None and not copy and loops.suit(x1, x):
+            return self._explained_late(call, x1, y1, slope1)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor]:
-            found = None if self.at_once is None else self.at_once(x1, x0, threshold(x0.dtype))
-            if found is not None:
-                return found  # type: ignore[no-any-return]
             y0 = call(x0)
             return y0, secant(x1, y1, slope1, x0, y0, infinite=self.infinite)
 
-        return apply(Scaled, compute, *_one_real(call))
+        return apply(Scaled, compute, x)
+
+    def _explained_late(self, call: Call, x1: Tensor, y1: Tensor, slope1: Tensor) -> Any:
+        assert self.late is not None
+        late = self.late
+        (x,) = call.tensors
+        kept = Recorded.of(x, False)
+
+        def pull(grad: Tensor) -> Tensor:
+            x0 = kept.get()
+            found = late(grad, x1, x0, threshold(x0.dtype))
+            return grad * secant(x1, y1, slope1, x0, call(x0)) if found is None else found
+
+        return apply(Late, call, pull, x)
 
 
 @dataclass(frozen=True)

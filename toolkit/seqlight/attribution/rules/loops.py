@@ -17,7 +17,7 @@ from seqlight.native.library import library, over_rows
 def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, threshold: float) -> Tensor | None:
     """Return the secant of each element, as ``elementwise.secant`` defines it, or None."""
     native = library()
-    if native is None or y0.shape != x0.shape or not _suit(x1, y1, slope1, x0, y0):
+    if native is None or y0.shape != x0.shape or not suit(x1, y1, slope1, x0, y0):
         return None
     span, n = _layout(x1, x0)
     out = empty_like(y0)
@@ -27,17 +27,17 @@ def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, thres
     return out
 
 
-def relu(x1: Tensor, x0: Tensor, threshold: float) -> tuple[Tensor, Tensor] | None:
-    """Return ``relu(x0)`` and its multipliers, or None."""
-    native = library()
-    if native is None or not _suit(x1, x0):
+def relu_gradients(grad: Tensor, x1: Tensor, x0: Tensor, threshold: float) -> Tensor | None:
+    """Return the gradient at `x0`, the input of relu: `grad` times the multiplier; or None."""
+    native, grad = library(), grad.contiguous()
+    if native is None or not suit(grad, x1, x0):
         return None
     span, n = _layout(x1, x0)
-    y0, out = torch.empty_like(x0), empty_like(x0)
-    pointers = [tensor.data_ptr() for tensor in (x1, x0, y0, out)]
+    out = empty_like(x0)
+    pointers = [tensor.data_ptr() for tensor in (grad, x1, x0, out)]
     tail = (span, n, x0.element_size(), threshold)
-    over_rows(lambda a, b: native.relus(*pointers, a, b, *tail), x0.numel(), x0.numel())
-    return y0, out
+    over_rows(lambda a, b: native.relu_gradients(*pointers, a, b, *tail), x0.numel(), x0.numel())
+    return out
 
 
 def pool_credits(
@@ -56,7 +56,7 @@ def pool_credits(
     """
     native = library()
     (x1, y1, winners1), (x0, y0, winners0) = recorded, reference
-    if native is None or not _suit(x1, y1, x0, y0) or not (winners1.is_contiguous() and winners0.is_contiguous()):
+    if native is None or not suit(x1, y1, x0, y0) or not (winners1.is_contiguous() and winners0.is_contiguous()):
         return None
     at = split_dimension(x1, x0)
     lead = x0.ndim - n_pooled
@@ -89,7 +89,7 @@ def pools(
     """
     native = library()
     x1, y1, winners1 = recorded
-    rows = _rows(x1, x0) if native is not None and _suit(x1, y1, x0) and winners1.is_contiguous() else None
+    rows = _rows(x1, x0) if native is not None and suit(x1, y1, x0) and winners1.is_contiguous() else None
     if native is None or rows is None:
         return None
     (width, windows), shape = (x0.shape[-1], y1.shape[-1]), torch.Size([*x0.shape[:-1], y1.shape[-1]])
@@ -107,7 +107,7 @@ def pool_gradients(
     """Return the gradient at the input of a pooling, of `shape`, or None."""
     native = library()
     grad = grad.contiguous()
-    if native is None or not _suit(grad, multiplier) or not winners.is_contiguous():
+    if native is None or not suit(grad, multiplier) or not winners.is_contiguous():
         return None
     lead = len(shape) - n_pooled
     width, windows = shape[lead:].numel(), grad.shape[lead:].numel()
@@ -132,7 +132,7 @@ def softmax_multipliers(
     """
     native = library()
     (x1, p1), (x0, p0) = recorded, reference
-    rows = _rows(x1, x0) if native is not None and _suit(x1, p1, x0, p0) else None
+    rows = _rows(x1, x0) if native is not None and suit(x1, p1, x0, p0) else None
     if native is None or rows is None:
         return None
     weights, slope = empty_like(x0), empty_like(x0)
@@ -145,7 +145,7 @@ def softmax_multipliers(
 def softmax_gradients(grad: Tensor, weights: Tensor, slope: Tensor) -> Tensor | None:
     """Return the gradient at the input of softmax over the last dimension, or None."""
     native, grad = library(), grad.contiguous()
-    if native is None or not _suit(grad, weights, slope):
+    if native is None or not suit(grad, weights, slope):
         return None
     out = written_over(slope)
     pointers = [tensor.data_ptr() for tensor in (grad, weights, slope, out)]
@@ -164,7 +164,7 @@ def half_way_centred(recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, T
     """
     native = library()
     (x1, mean1), (x0, mean0) = recorded, reference
-    rows = _rows(x1, x0) if native is not None and _suit(x1, mean1, x0, mean0) else None
+    rows = _rows(x1, x0) if native is not None and suit(x1, mean1, x0, mean0) else None
     if native is None or rows is None:
         return None
     out = empty_like(x0)
@@ -188,7 +188,7 @@ def standardised_gradients(
         By how much each row is scaled, and how that changes with what lies along `centred`.
     """
     native, grad = library(), grad.contiguous()
-    if native is None or not _suit(grad, centred, rate, secant, *(() if weight is None else (weight,))):
+    if native is None or not suit(grad, centred, rate, secant, *(() if weight is None else (weight,))):
         return None
     out = written_over(centred)
     scale = None if weight is None else weight.data_ptr()
@@ -207,7 +207,8 @@ def _rows(recorded: Tensor, reference: Tensor) -> tuple[int, int] | None:
     return span // recorded.shape[-1], n
 
 
-def _suit(*tensors: Tensor) -> bool:
+def suit(*tensors: Tensor) -> bool:
+    """Return whether the loops take these tensors."""
     first = tensors[0]
     return (
         first.dtype in (torch.float32, torch.float64)

@@ -93,7 +93,7 @@ def rules() -> dict[Any, Entry]:
     for name in words.UNARY:
         enter(
             name,
-            Rescale(words.SLOPES.get(name), name in words.MASKS, words.AT_ONCE.get(name)),
+            Rescale(words.SLOPES.get(name), name in words.MASKS, words.LATE.get(name)),
             Integrated(),
         )
     for name, together in words.BINARY.items():

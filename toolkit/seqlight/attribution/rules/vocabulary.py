@@ -73,8 +73,8 @@ SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "tanh": lambda x, y: 1 - y * y,
     "exp": lambda x, y: y.clone(),
 }
-# Output and multiplier in one pass over memory.
-AT_ONCE: dict[str, Function] = {"relu": loops.relu}
+# The multiplier made and used in one pass over memory, on the way back.
+LATE: dict[str, Function] = {"relu": loops.relu_gradients}
 # The same of products: from the gradient and both operands to the gradients at these.
 PULLS: dict[str, Function] = {
     **dict.fromkeys("mul multiply __mul__ __rmul__".split(), lambda g, a, b: (g * b.conj(), g * a.conj())),
