@@ -12,11 +12,11 @@ import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch import Tensor
 
+from seqlight.attribution.attributing import attribute
 from seqlight.attribution.deeplift import deep_lift_shap
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.metrics.attribution import convergence, require_window, similarity, window_share
-from seqlight.prediction.batches import predict
 from seqlight.sequence.checks import require_count, require_one_hot
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight_callbacks.ranks import shared, together
@@ -38,7 +38,7 @@ class AttributionCallback(Callback):
     The training does not notice: weights, gradients, modes and random generators are as before. The
     work is shared among all processes. Logged, behind ``name/``, and so open to ModelCheckpoint and
     EarlyStopping: ``delta`` and ``relative_delta`` (how far sums of attributions are from the output
-    differences, measured by running the model), ``magnitude`` (mean absolute attribution of a position),
+    differences), ``magnitude`` (mean absolute attribution of a position),
     ``similarity`` (mean cosine to the record before; 0 for the first) and, with `window`, ``window_share``
     (the share of positive attribution inside). The last record is kept in ``record``.
 
@@ -183,14 +183,17 @@ class AttributionCallback(Callback):
 
     def _recorded(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> AttributionRecord:
         def work(rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-            X, references = self.sequences[rows], self.references[rows]
-            settings: dict[str, Any] = {"batch_size": self.batch_size, "device": pl_module.device}
-            attributions = deep_lift_shap(pl_module, X, target=self.target, references=references, **settings)
-            assert isinstance(attributions, Tensor)
-            # References need not be one-hot: joined, they keep their fractions.
-            both = torch.cat([X, references.flatten(0, 1)])
-            outputs = predict(pl_module, both, func=self._chosen, **settings)
-            return attributions, outputs[: len(X)], outputs[len(X) :].view(len(X), -1)
+            found = attribute(
+                pl_module,
+                self.sequences[rows],
+                target=self.target,
+                references=self.references[rows],
+                keep_references=False,
+                batch_size=self.batch_size,
+                device=pl_module.device,
+            )
+            assert found.reference_outputs is not None
+            return found.attributions, found.outputs, found.reference_outputs
 
         # trainer.validate is in inference mode, whose tensors no gradient may meet: not here, and not in the record.
         with torch.inference_mode(False), torch.no_grad():
@@ -200,9 +203,6 @@ class AttributionCallback(Callback):
             torch.cat(tensors)[order] for tensors in zip(*(result for _, result in parts), strict=True)
         )
         return AttributionRecord(epoch, attributions, outputs, baselines)
-
-    def _chosen(self, output: Tensor) -> Tensor:
-        return output.flatten(1)[:, self.target] if output.ndim > 1 else output
 
     def _numbers(self, record: AttributionRecord, last: AttributionRecord | None) -> dict[str, float]:
         miss = convergence(record.attributions, record.outputs, record.reference_outputs)

@@ -1,3 +1,105 @@
+import json
+import os
+from pathlib import Path
+
 import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread, imsave
+from matplotlib.testing.compare import compare_images
 
 matplotlib.use("Agg")
+
+BASELINE = Path(__file__).parent / "baseline"
+DPI = 72
+# Of grey levels, root mean square outside of texts. Matplotlib 3.9 and 3.11, with FreeTypes eight years apart, give
+# less than 0.01 there; one letter or one bar less gives more than 2.
+TOLERANCE = 0.5
+# In pixels: how far letters of another FreeType may move a text, and what is left out around it.
+NEARLY = 4
+AROUND = 4
+
+
+@pytest.fixture
+def plain_style():
+    """Matplotlib's own settings and its own font, whatever this machine has."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({"font.family": "DejaVu Sans", "backend": "Agg"})
+        yield
+
+
+@pytest.fixture
+def difference(plain_style, tmp_path):
+    """Compare a figure to its baseline; a new baseline is written where SEQLIGHT_BASELINES is set."""
+    return lambda figure, name: compare(figure, name, tmp_path, write=bool(os.environ.get("SEQLIGHT_BASELINES")))
+
+
+def compare(figure, name, folder, write=False, tolerance=TOLERANCE):
+    """Return None or a message: axes and texts by where they are, everything else by its pixels."""
+    figure.set_dpi(DPI)
+    figure.draw_without_rendering()
+    boxes = [[round(side, 4) for side in ax.get_position().bounds] for ax in figure.axes]
+    known = json.loads((BASELINE / f"{name}.json").read_text()) if not write else {"axes": boxes}
+    # The layout follows the widths of letters, which are not those of another FreeType: so axes may be elsewhere by
+    # a pixel or two, and for the comparison they are put where they were.
+    np.testing.assert_allclose(boxes, known["axes"], atol=0.02)
+    figure.set_layout_engine("none")
+    for ax, box in zip(figure.axes, known["axes"], strict=True):
+        ax.set_position(box)
+    actual = folder / f"{name}.png"
+    figure.savefig(actual, dpi=DPI, metadata={"Software": None})
+    texts = {text: [round(at) for at in text.get_window_extent().extents] for text in drawn_texts(figure)}
+    found = sorted([text.get_text(), (box[0] + box[2]) // 2, (box[1] + box[3]) // 2] for text, box in texts.items())
+    if write:
+        BASELINE.mkdir(exist_ok=True)
+        (BASELINE / f"{name}.json").write_text(json.dumps({"axes": boxes, "texts": found}) + "\n")
+        (BASELINE / f"{name}.png").write_bytes(actual.read_bytes())
+        return None
+    if [one[0] for one in found] != [one[0] for one in known["texts"]]:
+        return f"other texts: {found}"
+    if np.abs(np.subtract([one[1:] for one in found], [one[1:] for one in known["texts"]])).max() > NEARLY:
+        return f"texts elsewhere: {found}"
+    pairs = [(BASELINE / f"{name}.png", folder / "expected.png"), (actual, folder / "actual.png")]
+    for source, target in pairs:
+        imsave(target, without(imread(source), texts.values()))
+    return compare_images(*(target for _, target in pairs), tol=tolerance)
+
+
+def drawn_texts(figure):
+    """Return every text that is seen."""
+    found = [*figure.texts, figure._supylabel] if figure._supylabel else list(figure.texts)
+    for ax in figure.axes:
+        legend = ax.get_legend()
+        found += [*ax.texts, ax.title, ax._left_title, ax.xaxis.label, ax.yaxis.label]
+        found += legend.get_texts() if legend else []
+        for axis, limits in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+            labels = [tick.label1 for tick in axis.get_major_ticks()]
+            at = zip(axis.get_ticklocs(), labels, strict=False)
+            found += [label for place, label in at if min(limits) <= place <= max(limits)]
+    return list(dict.fromkeys(text for text in found if text.get_text() and text.get_visible()))
+
+
+def without(picture, boxes):
+    """Return a picture with white boxes, given as left, bottom, right and top."""
+    picture, height = picture.copy(), len(picture)
+    for left, bottom, right, top in boxes:
+        rows = slice(max(height - top - AROUND, 0), max(height - bottom + AROUND, 0))
+        picture[rows, max(left - AROUND, 0) : max(right + AROUND, 0)] = 1
+    return picture
+
+
+@pytest.fixture
+def locus():
+    """Attributions of 120 positions with two planted motifs, and tables of seqlets and motifs."""
+    rng = np.random.RandomState(0)
+    X = np.zeros((4, 120))
+    X[rng.randint(0, 4, 120), np.arange(120)] = 0.02 * rng.laplace(size=120)
+    for motif, start in (("TGACTCA", 30), ("GATAAG", 70)):
+        X[:, start : start + len(motif)] = 0
+        X[["ACGT".index(letter) for letter in motif], start + np.arange(len(motif))] = 0.2 + 0.1 * rng.rand(len(motif))
+    seqlets = pd.DataFrame({"example_idx": 0, "start": [29, 66, 69, 100], "end": [38, 72, 77, 106]})
+    seqlets["attribution"] = [X[:, a:b].sum() for a, b in zip(seqlets["start"], seqlets["end"], strict=True)]
+    motifs = pd.DataFrame({"motif_name": ["AP-1", "GATA1"], "start": [30, 70], "end": [37, 76], "score": [9.5, 8.1]})
+    return X, seqlets, motifs

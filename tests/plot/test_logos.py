@@ -39,7 +39,7 @@ def seqlets(*spans, **columns):
 
 
 def named(ax, name):
-    return [artist for artist in ax.get_children() if artist.get_label() == name]
+    return [artist for artist in ax.get_children() if artist.get_label() == name and artist.get_visible()]
 
 
 def letter_boxes(ax, letter):
@@ -129,7 +129,7 @@ def test_tutorial_call_and_limits_set_afterwards(current_ax):
     after = drawn_boxes(current_ax, "_annotation bar", "_annotation label")
     np.testing.assert_allclose([box.extents for box in after], before)
     assert current_ax.get_xlim() == (925, 1100)
-    assert [text.get_text() for text in current_ax.texts] == ["0.446", "-0.0208"]
+    assert [text.get_text() for text in named(current_ax, "_annotation label")] == ["0.446", "-0.0208"]
     bars = {bar.get_x(): bar.get_width() for bar in named(current_ax, "_annotation bar")}
     assert bars == {1033: 6, 932: 5}
     # Between the logo and the numbers on the x axis.
@@ -221,7 +221,7 @@ def test_one_example_at_a_time(ax):
 )
 def test_labels_and_scores(ax, table, options, texts):
     plot_logo(projected(60), ax=ax, annotations=table, **options)
-    assert [text.get_text() for text in ax.texts] == texts
+    assert [text.get_text() for text in named(ax, "_annotation label")] == texts
     assert len(named(ax, "_annotation bar")) == len(table)
 
 

@@ -5,6 +5,7 @@
     SeqlightError
     ├── InputError (ValueError)               what was passed in cannot be used
     ├── ConvergenceError (RuntimeError)       the same as the warning, where an error was asked for
+    ├── MissingExtra (ImportError)            an optional library is not installed
     └── UnsupportedOperation (NotImplementedError)   a model does what no rule explains
 
     SeqlightWarning (UserWarning)
@@ -27,6 +28,10 @@ class InputError(SeqlightError, ValueError):
 
 class ConvergenceError(SeqlightError, RuntimeError):
     """Attributions do not sum to the difference between the outputs, and the caller asked for an error."""
+
+
+class MissingExtra(SeqlightError, ImportError):
+    """A function needs a library that is installed with an extra."""
 
 
 class UnsupportedOperation(SeqlightError, NotImplementedError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError
 
 COLUMNS = ("example_idx", "start", "end")
+Rows = NDArray[np.int64]
 
 
 class Overlap(NamedTuple):
@@ -22,10 +24,14 @@ class Overlap(NamedTuple):
         The share of known intervals that a found one overlaps; NaN where none is known.
     precision : float
         The share of found intervals that overlap a known one; NaN where none was found.
+    iou : float
+        Intersection over union: of the positions in any interval, the share that both found and known ones
+        cover; NaN where there are none.
     """
 
     recall: float
     precision: float
+    iou: float
 
 
 def overlap(found: pd.DataFrame, known: pd.DataFrame, min_overlap: int = 1) -> Overlap:
@@ -36,7 +42,7 @@ def overlap(found: pd.DataFrame, known: pd.DataFrame, min_overlap: int = 1) -> O
     found, known : pandas.DataFrame
         Columns example_idx, start and end (``start <= position < end``).
     min_overlap : int
-        Positions that two intervals of one example must share to count.
+        Positions that two intervals of one example must share to count for recall and precision.
 
     Returns
     -------
@@ -54,14 +60,73 @@ def overlap(found: pd.DataFrame, known: pd.DataFrame, min_overlap: int = 1) -> O
     >>> found = pd.DataFrame({"example_idx": [0, 0], "start": [3, 20], "end": [8, 25]})
     >>> known = pd.DataFrame({"example_idx": [0], "start": [5], "end": [12]})
     >>> overlap(found, known)
-    Overlap(recall=1.0, precision=0.5)
+    Overlap(recall=1.0, precision=0.5, iou=0.21428571428571427)
     """
     hit = overlapping(found, known, min_overlap)
     reached = overlapping(known, found, min_overlap)
     return Overlap(
         float(reached.mean()) if len(reached) else float("nan"),
         float(hit.mean()) if len(hit) else float("nan"),
+        intersection_over_union(found, known),
     )
+
+
+def intersection_over_union(found: pd.DataFrame, known: pd.DataFrame) -> float:
+    """Return the share of covered positions that intervals of both tables cover.
+
+    A position counts once, however many intervals of a table cover it.
+
+    Parameters
+    ----------
+    found, known : pandas.DataFrame
+        Columns example_idx, start and end.
+
+    Returns
+    -------
+    float
+        0 to 1; NaN where nothing is covered.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from seqlight.metrics.overlap import intersection_over_union
+    >>> found = pd.DataFrame({"example_idx": [0], "start": [3], "end": [9]})
+    >>> intersection_over_union(found, pd.DataFrame({"example_idx": [0], "start": [6], "end": [12]}))
+    0.3333333333333333
+    """
+    rows, rivals = require_intervals(found, "found"), require_intervals(known, "known")
+    either = _covered(np.concatenate([rows, rivals]))
+    both = _covered(rows) + _covered(rivals) - either
+    return both / either if either else float("nan")
+
+
+def best_iou(intervals: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.float64]:
+    """Return for each of `intervals` its largest intersection over union with one of `others`.
+
+    Parameters
+    ----------
+    intervals, others : pandas.DataFrame
+        Columns example_idx, start and end.
+
+    Returns
+    -------
+    numpy.ndarray, shape (intervals,)
+        0 where there is no overlap, 1 where one of `others` is the same.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from seqlight.metrics.overlap import best_iou
+    >>> found = pd.DataFrame({"example_idx": [0, 1], "start": [3, 3], "end": [9, 9]})
+    >>> best_iou(found, pd.DataFrame({"example_idx": [0, 0], "start": [3, 6], "end": [6, 12]})).tolist()
+    [0.5, 0.0]
+    """
+    best = np.zeros(len(intervals))
+    for i, (row, rivals) in enumerate(_with_rivals(intervals, others)):
+        shared = _shared(row, rivals)
+        either = (row[2] - row[1]) + (rivals[:, 2] - rivals[:, 1]) - shared
+        best[i] = (shared / np.maximum(either, 1)).max(initial=0.0)
+    return best
 
 
 def overlapping(intervals: pd.DataFrame, others: pd.DataFrame, min_overlap: int = 1) -> NDArray[np.bool_]:
@@ -88,14 +153,9 @@ def overlapping(intervals: pd.DataFrame, others: pd.DataFrame, min_overlap: int 
     """
     if min_overlap < 1:
         raise InputError(f"min_overlap is {min_overlap}: expected 1 position or more.")
-    rows, rivals = require_intervals(intervals, "intervals"), require_intervals(others, "others")
-    rivals = rivals[np.argsort(rivals[:, 0], kind="stable")]
-    # The rivals of each row are those of its example: one stretch of the sorted table.
-    firsts, lasts = (np.searchsorted(rivals[:, 0], rows[:, 0], side=side) for side in ("left", "right"))
-    hit = np.zeros(len(rows), dtype=bool)
-    for i, ((_, start, end), first, last) in enumerate(zip(rows, firsts, lasts, strict=True)):
-        shared = np.minimum(rivals[first:last, 2], end) - np.maximum(rivals[first:last, 1], start)
-        hit[i] = bool((shared >= min_overlap).any())
+    hit = np.zeros(len(intervals), dtype=bool)
+    for i, (row, rivals) in enumerate(_with_rivals(intervals, others)):
+        hit[i] = bool((_shared(row, rivals) >= min_overlap).any())
     return hit
 
 
@@ -123,3 +183,31 @@ def require_intervals(table: pd.DataFrame, name: str, n: int | None = None) -> N
     if n is not None and bool(((rows[:, 0] < 0) | (rows[:, 0] >= n)).any()):
         raise InputError(f"{name} names an example_idx outside 0 to {n - 1}: expected rows of the {n} sequences.")
     return rows
+
+
+def _with_rivals(intervals: pd.DataFrame, others: pd.DataFrame) -> Iterator[tuple[Rows, Rows]]:
+    """Yield each of `intervals`, shape (3,), and those of `others` in its example, shape (rivals, 3)."""
+    rows, rivals = require_intervals(intervals, "intervals"), require_intervals(others, "others")
+    rivals = rivals[np.argsort(rivals[:, 0], kind="stable")]
+    # The rivals of each row are those of its example: one stretch of the sorted table.
+    firsts, lasts = (np.searchsorted(rivals[:, 0], rows[:, 0], side=side) for side in ("left", "right"))
+    for row, first, last in zip(rows, firsts, lasts, strict=True):
+        yield row, rivals[first:last]
+
+
+def _shared(row: Rows, rivals: Rows) -> NDArray[np.int64]:
+    """Return how many positions `row` shares with each of `rivals`."""
+    shared: NDArray[np.int64] = np.minimum(rivals[:, 2], row[2]) - np.maximum(rivals[:, 1], row[1])
+    return shared.clip(0)
+
+
+def _covered(rows: Rows) -> int:
+    """Return how many positions the intervals cover."""
+    if not len(rows):
+        return 0
+    example, start, end = rows[np.lexsort((rows[:, 1], rows[:, 0]))].T
+    # One example behind the other, so that one running maximum does for all.
+    apart = (example - example[0]) * int(end.max() - start.min() + 1)
+    start, end = start + apart, end + apart
+    before = np.concatenate([start[:1], np.maximum.accumulate(end)[:-1]])
+    return int(np.maximum(end - np.maximum(start, before), 0).sum())

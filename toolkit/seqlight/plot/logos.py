@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
-from matplotlib.colors import is_color_like
-from matplotlib.font_manager import FontProperties
-from matplotlib.path import Path
-from matplotlib.textpath import TextPath
+from matplotlib.colors import Colormap
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
-from seqlight.plot.annotations import draw_annotations, in_window
-
-# The colours of the four bases in use since the first sequence logos.
-BASE_COLORS = {"A": "#109648", "C": "#255C99", "G": "#F7B32B", "T": "#D62839", "U": "#D62839"}
-OTHER_COLOR = "0.4"
-LETTER_WIDTH = 0.94
-MARGIN = 0.04
-
-Color = str | tuple[float, ...]
+from seqlight.plot.annotations import in_window
+from seqlight.plot.colors import Colors, letter_colors, row_colors
+from seqlight.plot.glyphs import draw_letters, drawn_heights
+from seqlight.plot.strips import BAR_COLOR, Strip, Strips
+from seqlight.plot.values import logo_values, window, y_limits
 
 
 def plot_logo(
     X_attr: torch.Tensor | NDArray[Any],
     ax: Axes | None = None,
     *,
-    color: Color | Mapping[str, Color] | None = None,
+    color: Colors | None = None,
+    color_cmap: str | Colormap = "viridis",
+    color_vmin: float | None = None,
+    color_vmax: float | None = None,
     start: int | None = None,
     end: int | None = None,
     annotations: pd.DataFrame | None = None,
@@ -42,7 +35,11 @@ def plot_logo(
     example_idx: int | None = None,
     show_score: bool = True,
     n_tracks: int = 4,
+    spacing: float = 4.0,
+    show_extra: bool = True,
+    annot_cmap: str | Colormap | Sequence[Any] | None = None,
     ylim: float | tuple[float, float] | None = None,
+    min_height_pct: float | None = None,
     alphabet: Sequence[str] = ("A", "C", "G", "T"),
 ) -> Axes:
     """Draw attributions as letters, and annotations as bars beneath them.
@@ -58,9 +55,15 @@ def plot_logo(
         One value for each letter and position: the attributions of one example.
     ax : matplotlib.axes.Axes, optional
         Where to draw; the current axes of pyplot if None.
-    color : color or dict, optional
-        One colour for all letters, or one for each letter of the alphabet. By default A is
-        green, C blue, G orange, and T and U are red.
+    color : color, dict, or one number or color for each position; optional
+        One colour for all letters; or a dict with one for each letter of the alphabet; or,
+        for each position of `X_attr`, a colour (also as rows of three or four numbers), or a
+        number that `color_cmap` makes a colour. By default A is green, C blue, G orange, and
+        T and U are red.
+    color_cmap : str or matplotlib.colors.Colormap, optional
+        Which colours numbers become.
+    color_vmin, color_vmax : float, optional
+        The numbers at the ends of `color_cmap`; by default the least and the greatest.
     start, end : int, optional
         Draw the positions ``start <= position < end`` only; the x axis keeps their numbers.
     annotations : pandas.DataFrame, optional
@@ -70,18 +73,29 @@ def plot_logo(
         Which column has the scores; `attribution` or else `score` by default, where there
         is such a column. Where room is short, the highest absolute scores are drawn first.
     label_key : str, optional
-        Which column has the labels; the first column, if it holds strings, by default.
+        Which column has the labels; by default `motif_name` or `motif`, or else the first
+        column, if it holds strings.
     example_idx : int, optional
         Draw only annotations whose `example_idx` is this. Needed where the table holds
         several examples.
     show_score : bool, optional
         Whether to write scores beside labels.
     n_tracks : int, optional
-        How many rows of annotations there may be. One that finds no room for its label is
-        drawn as a bar alone, and those that find none for the bar are counted in a note.
+        How many rows of annotations there may be.
+    spacing : float, optional
+        How many points, at least, are between neighbours in a row.
+    show_extra : bool, optional
+        What becomes of annotations without room for their label: if True, they are drawn as
+        bars alone, and those that find no room for the bar are counted in a note; if False,
+        they are left out.
+    annot_cmap : str, Colormap or sequence of colors, optional
+        The colours of the rows of annotations, for instance "Set1". By default all are dark grey.
     ylim : float or tuple of float, optional
         Limits of the y axis; one number `y` stands for ``(-y, y)``. By default the letters
         fit, with a little room.
+    min_height_pct : float, optional
+        Leave out letters below this share of the tallest one in the window. By default
+        every letter is drawn.
     alphabet : sequence of str, optional
         The letters, one character each, in the order of the rows.
 
@@ -98,8 +112,9 @@ def plot_logo(
 
     Notes
     -----
-    Labels are laid out for the size that the axes have when this is called: make the figure
-    first, as large as it shall be. Logos are due to Schneider and Stephens (1990).
+    Axes without labels get "position" and "attribution", in a grid of axes at its left and
+    lower edges only. Rows of annotations are chosen anew when the axes change size. Logos
+    are due to Schneider and Stephens (1990).
 
     Examples
     --------
@@ -110,122 +125,58 @@ def plot_logo(
     >>> [float(limit) for limit in ax.get_xlim()]
     [2.0, 12.0]
     """
-    values = _values(X_attr, alphabet)
-    first, last = _window(start, end, values.shape[1])
-    colors = _colors(color, alphabet)
-    shown = None
+    values = logo_values(X_attr, alphabet)
+    first, last = window(start, end, values.shape[1])
+    colors = letter_colors(color, alphabet, values.shape[1], color_cmap, color_vmin, color_vmax)
+    colors = colors if colors.shape[1] == 1 else colors[:, first:last]
+    heights = values[:, first:last]
+    limits = y_limits(heights, ylim)
+    heights = drawn_heights(heights, _share(min_height_pct))
+    strips = []
     if annotations is not None:
-        if n_tracks < 1:
-            raise InputError(f"`n_tracks` is {n_tracks}, but annotations need at least 1: raise it.")
         shown = in_window(annotations, first, last, example_idx, score_key, label_key)
+        for one in shown:
+            one.write(show_score)
+        rows = row_colors(annot_cmap, _tracks(n_tracks), BAR_COLOR)
+        strips = [Strip(shown, n_tracks, rows, annot_cmap is not None, _points(spacing), show_extra)]
     if ax is None:
         # Only here, so that callers with axes of their own never touch pyplot and its figures.
         import matplotlib.pyplot as plt
 
         ax = plt.gca()
-    heights = values[:, first:last]
-    bottoms = _bottoms(heights)
-    for letter, height, bottom in zip(alphabet, heights, bottoms, strict=True):
-        _draw_letter(ax, letter, colors[letter], height, bottom, first)
+    draw_letters(ax, alphabet, heights, colors, first)
     ax.axhline(0, color="0.5", linewidth=0.5, zorder=0.5)
     ax.set_xlim(first, last)
-    ax.set_ylim(*_limits(heights, ylim))
+    ax.set_ylim(*limits)
     ax.spines[["top", "right"]].set_visible(False)
-    if shown is not None:
-        draw_annotations(ax, shown, n_tracks, show_score)
+    name_axes(ax, "position", "attribution")
+    if strips:
+        Strips(ax, strips)
     return ax
 
 
-def _values(X_attr: torch.Tensor | NDArray[Any], alphabet: Sequence[str]) -> NDArray[np.float64]:
-    given = X_attr.detach().to(torch.float64).numpy(force=True) if isinstance(X_attr, torch.Tensor) else X_attr
-    values = np.asarray(given, dtype=np.float64)
-    if values.ndim != 2 or len(values) != len(alphabet):
-        advice = "pick one example, `X_attr[0]`" if values.ndim == 3 else "check the alphabet and the axes"
-        raise InputError(
-            f"`X_attr` has shape {values.shape}, but a logo needs ({len(alphabet)}, length), one row a "
-            f"letter: {advice}."
-        )
-    if not values.shape[1]:
-        raise InputError("`X_attr` has no positions, but a logo needs at least one: check how it was cut out.")
-    if not np.isfinite(values).all():
-        n_bad = int((~np.isfinite(values)).any(axis=0).sum())
-        raise InputError(
-            f"`X_attr` holds NaN or infinity at {n_bad} positions, which have no height: repair the values."
-        )
-    return values
+def name_axes(ax: Axes, xlabel: str, ylabel: str) -> None:
+    """Label axes that have no labels yet, in a grid those at its left and lower edges."""
+    place = ax.get_subplotspec()
+    if not ax.get_xlabel() and (place is None or place.is_last_row()):
+        ax.set_xlabel(xlabel)
+    if not ax.get_ylabel() and (place is None or place.is_first_col()):
+        ax.set_ylabel(ylabel)
 
 
-def _window(start: int | None, end: int | None, length: int) -> tuple[int, int]:
-    first, last = 0 if start is None else start, length if end is None else end
-    if not 0 <= first < last <= length:
-        raise InputError(
-            f"`start` is {first} and `end` {last}, but 0 <= start < end <= {length}, the length, must hold: "
-            "choose positions of `X_attr`."
-        )
-    return first, last
+def _share(min_height_pct: float | None) -> float | None:
+    if min_height_pct is not None and not 0 <= min_height_pct <= 1:
+        raise InputError(f"`min_height_pct` is {min_height_pct}, but a share of the tallest letter is from 0 to 1.")
+    return min_height_pct
 
 
-def _colors(color: Color | Mapping[str, Color] | None, alphabet: Sequence[str]) -> dict[str, Color]:
-    wrong = [letter for letter in alphabet if len(letter) != 1]
-    if wrong:
-        raise InputError(f"`alphabet` holds {wrong[0]!r}, but letters are one character each: shorten it.")
-    if color is None:
-        return {letter: BASE_COLORS.get(letter.upper(), OTHER_COLOR) for letter in alphabet}
-    colors = dict(color) if isinstance(color, Mapping) else dict.fromkeys(alphabet, color)
-    missing = [letter for letter in alphabet if not is_color_like(colors.get(letter))]
-    if missing:
-        raise InputError(
-            f"`color` names no colour for {', '.join(missing)}, but every letter needs one that Matplotlib "
-            "knows: add it."
-        )
-    return colors
+def _tracks(n_tracks: int) -> int:
+    if n_tracks < 1:
+        raise InputError(f"`n_tracks` is {n_tracks}, but annotations need at least 1: raise it.")
+    return n_tracks
 
 
-def _bottoms(heights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return where each letter begins, counted from zero: the smaller ones of its side lie between."""
-    order = np.argsort(np.abs(heights), axis=0, kind="stable")
-    ranked = np.take_along_axis(heights, order, axis=0)
-    up, down = (np.cumsum(side, axis=0) - side for side in (ranked.clip(min=0), ranked.clip(max=0)))
-    bottoms = np.empty_like(heights)
-    np.put_along_axis(bottoms, order, np.where(ranked > 0, up, down), axis=0)
-    return bottoms
-
-
-def _limits(heights: NDArray[np.float64], ylim: float | tuple[float, float] | None) -> tuple[float, float]:
-    if ylim is not None:
-        low, high = (-ylim, ylim) if isinstance(ylim, int | float) else ylim
-        return float(low), float(high)
-    low = float(heights.clip(max=0).sum(axis=0).min())
-    high = float(heights.clip(min=0).sum(axis=0).max())
-    room = MARGIN * (high - low)
-    if not room:
-        return -1.0, 1.0
-    return (low - room if low else 0.0), (high + room if high else 0.0)
-
-
-@cache
-def _glyph(letter: str) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Return the outline of a letter, stretched to fill a square of side 1: vertices and path codes."""
-    # The font that comes with Matplotlib, so that logos are the same everywhere.
-    font = FontProperties(family="DejaVu Sans", weight="bold")
-    outline = TextPath((0, 0), letter, size=100, prop=font, usetex=False)
-    box = outline.get_extents()
-    vertices = (np.asarray(outline.vertices) - box.min) / np.where(box.size, box.size, 1)
-    return vertices, np.asarray(outline.codes, dtype=np.uint8)
-
-
-def _draw_letter(
-    ax: Axes, letter: str, color: Color, height: NDArray[np.float64], bottom: NDArray[np.float64], first: int
-) -> None:
-    """Draw every occurrence of one letter as a single path, which is what makes long logos fast."""
-    at = np.flatnonzero(height)
-    if not len(at):
-        return
-    vertices, codes = _glyph(letter)
-    x = first + at[:, None] + (1 - LETTER_WIDTH) / 2 + LETTER_WIDTH * vertices[:, 0]
-    # A negative height flips the letter.
-    y = bottom[at, None] + height[at, None] * vertices[:, 1]
-    path = Path(np.stack([x, y], axis=-1).reshape(-1, 2), np.tile(codes, len(at)))
-    letters = PathCollection([path], facecolors=[color], edgecolors="none", linewidths=0)
-    letters.set_label(f"_letter {letter}")
-    ax.add_collection(letters, autolim=False)
+def _points(spacing: float) -> float:
+    if not spacing >= 0:
+        raise InputError(f"`spacing` is {spacing}, but neighbours are at least 0 points apart.")
+    return spacing
