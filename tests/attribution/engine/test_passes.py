@@ -409,12 +409,20 @@ class Random(nn.Module):
         return self.last(h.flatten(1))
 
 
+SOME = st.lists(st.tuples(st.integers(0, len(UNARY) - 1), st.booleans()), min_size=1, max_size=4)
+
+
 @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(
-    seed=st.integers(0, 2**20),
-    parts=st.lists(st.tuples(st.integers(0, len(UNARY) - 1), st.booleans()), min_size=1, max_size=4),
-)
+@given(seed=st.integers(0, 2**20), parts=SOME)
 def test_random_models(seed, parts, incompleteness):
+    x = random_one_hot((2, 4, 12), random_state=seed)
+    assert incompleteness(Random(seed, parts), x, n_shuffles=2) < 1e-9
+
+
+@pytest.mark.slow
+@settings(max_examples=5000, deadline=None, derandomize=False, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(2**20, 2**31), parts=SOME)
+def test_thousands_of_random_models(seed, parts, incompleteness):
     x = random_one_hot((2, 4, 12), random_state=seed)
     assert incompleteness(Random(seed, parts), x, n_shuffles=2) < 1e-9
 

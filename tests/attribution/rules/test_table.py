@@ -93,6 +93,8 @@ CALLS = {
     **dict.fromkeys(["amax", "amin"], lambda f, x: f(x, (1, 2))),
     **dict.fromkeys(["max", "min"], lambda f, x: f(x, 2)[0]),
     "standardised_over_last": lambda f, x: f(x, torch.linspace(0, 1, x.shape[-1], dtype=x.dtype), None, 1e-5),
+    "rnn_relu": lambda f, x: f(x, x.new_zeros(1, len(x), 5), weights(x), False, 1, 0.0, False, False, True)[0],
+    "rnn_relu_cell": lambda f, x: f(x[:, 0], x[:, 1, :5], *weights(x)),
     "attended": lambda f, x: f(torch.sin(x), x, 2 * x, None, 0.5),
     "max_over_last": lambda f, x: f(x)[0],
     "layer_norm": lambda f, x: f(x, (20,), C, C),
@@ -254,6 +256,10 @@ def chained(f, x):
 
 def rowwise(f, x):
     return torch.stack([f(one) for one in x])
+
+
+def weights(x):
+    return [torch.sin(torch.arange(5.0 * n, dtype=x.dtype)).view(5, n) for n in (20, 5)]
 
 
 def pooled(name, f, x):

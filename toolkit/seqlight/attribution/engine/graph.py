@@ -28,7 +28,7 @@ LINEAR = frozenset(
     Clone Copy CopySlices ToCopy Alias Contiguous Identity Where MaskedFill MaskedSelect MaskedScatter
     FftR2C FftC2C FftC2R Real Imag ViewAsReal ViewAsComplex Conj ConjPhysical ResolveConj ResolveNeg Complex
     NllLoss NllLoss2D
-    AccumulateGrad Deg2Rad Rad2Deg Trapezoid Kron Tensordot Positive
+    AccumulateGrad Deg2Rad Rad2Deg Trapezoid Kron Tensordot Positive PackPaddedSequence
     """.split()
 )
 

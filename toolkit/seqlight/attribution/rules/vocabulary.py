@@ -21,6 +21,7 @@ from seqlight.attribution.rules import (
     distances,
     loops,
     ordering,
+    recurrent,
     reductions,
     secants,
 )
@@ -116,6 +117,8 @@ DECOMPOSED: dict[str, Function] = {
         for n in (2, 3)
         for suffix in ("", "_with_indices")
     },
+    "rnn_relu": recurrent.rnn_relu,
+    "rnn_relu_cell": recurrent.rnn_relu_cell,
     "max": reductions.max_,
     "min": reductions.min_,
     "scaled_dot_product_attention": decompositions.attention,
@@ -142,7 +145,7 @@ LOSSES: tuple[Function, ...] = (
     *(torch.binary_cross_entropy_with_logits, torch.hinge_embedding_loss, torch.margin_ranking_loss),
     *(torch.cosine_embedding_loss, torch.triplet_margin_loss),
 )
-INTEGRATED = "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell".split()
+INTEGRATED = "lstm gru rnn_tanh lstm_cell gru_cell rnn_tanh_cell".split()
 
 # In-place calls on a view hide behind one node of autograd, so they are judged by name.
 LINEAR_IN_PLACE = frozenset(
