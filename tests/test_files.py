@@ -47,7 +47,7 @@ def test_the_readme_example_runs(monkeypatch, tmp_path):
     monkeypatch.setattr("matplotlib.pyplot.gca", lambda: Figure(figsize=(10, 2)).subplots())
     torch.manual_seed(0)
     model = torch.nn.Sequential(
-        torch.nn.Conv1d(4, 8, 7), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(8 * 94, 1)
+        torch.nn.Conv1d(4, 8, 7), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(8 * 94, 2)
     )
     names = {
         "model": model,
@@ -56,7 +56,7 @@ def test_the_readme_example_runs(monkeypatch, tmp_path):
         "lightning": lightning,
     }
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         exec(block, names)
     assert list(names["seqlets"].attribution.sequences.shape) == [3, 4, 100]
