@@ -1,6 +1,7 @@
 """Models as people write them: explained to rounding, or refused by name; nothing escapes."""
 
 import copy
+import warnings
 
 import pytest
 import torch
@@ -358,7 +359,11 @@ def test_compiled_models_run_uncompiled(how, Around, incompleteness):
         model.middle = None
         compiled = torch.compile(torch.tanh, backend="eager")
         model = Around(lambda h: compiled(h))
-    assert incompleteness(model) < 1e-9
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert incompleteness(model) < 1e-9
+    assert ["the model is compiled" in str(one.message) for one in said] == [True] * (how != "function")
+    assert all(one.filename == incompleteness.__code__.co_filename for one in said)
 
 
 def test_other_peoples_hooks_still_run(Around, incompleteness):

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils import checkpoint
 
 from seqlight.attribution.engine.surroundings import open_to_view, refuse_hidden
-from seqlight.errors import UnsupportedOperation
+from seqlight.errors import SeqlightWarning, UnsupportedOperation
 
 
 @pytest.mark.parametrize("reentrant", [True, False])
@@ -52,7 +52,7 @@ def test_compiled_modules_run_as_written():
         return graph.forward
 
     model = torch.compile(nn.Tanh(), backend=backend)
-    with open_to_view(model):
+    with pytest.warns(SeqlightWarning, match="the model is compiled"), open_to_view(model):
         model(torch.ones(2))
     assert seen == []
     model(torch.ones(2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch.utils import checkpoint
 
 from seqlight.attribution.calls.functions import announced_functions
 from seqlight.attribution.calls.transforms import without_transforms
-from seqlight.errors import UnsupportedOperation
+from seqlight.errors import SeqlightWarning, UnsupportedOperation
 
 
 @contextlib.contextmanager
@@ -42,12 +43,29 @@ def refuse_hidden(model: nn.Module) -> None:
 def _uncompiled(model: nn.Module) -> Iterator[None]:
     # A compiled model runs code that no mode sees. Asking for eager mode loads the compiler, so only where
     # something is compiled: a module, or a function, which takes the compiler to be loaded already.
-    compiled = "torch._dynamo" in sys.modules or any(
+    compiled = any(
         type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None
         for module in model.modules()
     )
-    with torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext():
+    if compiled:
+        # Python shows the same warning from the same place once.
+        warnings.warn(
+            "the model is compiled: it is run as it was written, for the operations of compiled code cannot be seen.",
+            SeqlightWarning,
+            stacklevel=_frames_to_the_caller(),
+        )
+    eager = compiled or "torch._dynamo" in sys.modules
+    with torch.compiler.set_stance("force_eager") if eager else contextlib.nullcontext():
         yield
+
+
+def _frames_to_the_caller() -> int:
+    """Return how many frames lie between this function's caller and the first one outside seqlight, for a warning."""
+    frame, depth = sys._getframe(1), 1
+    inside = ("seqlight.", "contextlib")
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(inside):
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
 @contextlib.contextmanager

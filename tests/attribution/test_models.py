@@ -1,0 +1,162 @@
+"""Whole models as people in the field write them, and where they call us from."""
+
+import lightning.pytorch as L
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+import seqlight as sl
+
+X = sl.random_one_hot((3, 4, 24), random_state=1)
+
+
+def trunk(channels=8):
+    return nn.Sequential(nn.Conv1d(4, channels, 7, padding=3), nn.BatchNorm1d(channels), nn.GELU())
+
+
+class StrandAveraged(nn.Module):
+    """The mean of both strands, which share their weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.trunk, self.head = trunk(), nn.Linear(8, 2)
+
+    def one(self, x):
+        return self.head(self.trunk(x).amax(-1))
+
+    def forward(self, x):
+        return (self.one(x) + self.one(x.flip(1, 2))) / 2
+
+
+class AttentionPooled(nn.Module):
+    """Pooling as in Enformer: each window is a mean weighted by a softmax over its own positions."""
+
+    def __init__(self):
+        super().__init__()
+        self.trunk, self.weigh, self.head = trunk(), nn.Conv2d(8, 8, 1, bias=False), nn.Linear(8 * 12, 2)
+
+    def forward(self, x):
+        h = self.trunk(x).unflatten(-1, (-1, 2))
+        pooled = (h * self.weigh(h).softmax(dim=-1)).sum(dim=-1)
+        return F.softplus(self.head(pooled.flatten(1)))
+
+
+class ProfileAndCounts(nn.Module):
+    """Two heads, as in BPNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv1d(4, 8, 7, padding=3)
+        self.body = nn.ModuleList([nn.Conv1d(8, 8, 3, padding=2**i, dilation=2**i) for i in range(3)])
+        self.profile, self.counts = nn.Conv1d(8, 1, 5, padding=2), nn.Linear(8, 1)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x))
+        for layer in self.body:
+            h = h + F.relu(layer(h))
+        return self.profile(h).squeeze(1), self.counts(h.mean(-1))
+
+
+def profile_score(outputs):
+    """The mean-normalised logits, weighted by their own softmax, as chrombpnet explains profiles."""
+    logits = outputs[0] - outputs[0].mean(-1, keepdim=True)
+    return (logits * logits.softmax(-1).detach()).sum(-1)
+
+
+class BilinearTowers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right, self.both = trunk(5), trunk(6), nn.Bilinear(5, 6, 2)
+
+    def forward(self, x):
+        return self.both(self.left(x).mean(-1), self.right(x.flip(2)).amax(-1))
+
+
+class Transformer(nn.Module):
+    """Rotary positions, pre-norm blocks, a class token."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.token = nn.Conv1d(4, 8, 3, stride=2), nn.Parameter(torch.randn(1, 1, 8))
+        layer = nn.TransformerEncoderLayer(8, 2, 16, norm_first=True, activation="gelu", batch_first=True)
+        self.encoder, self.head = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(8, 2)
+
+    def forward(self, x):
+        h = self.embed(x).mT
+        angle = torch.arange(h.shape[1], device=h.device, dtype=h.dtype).unsqueeze(-1) / 10
+        a, b = h.chunk(2, dim=-1)
+        h = torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], dim=-1)
+        return self.head(self.encoder(torch.cat([self.token.expand(len(h), -1, -1), h], dim=1))[:, 0])
+
+
+class StoredInBytes(nn.Module):
+    """Weights of eight bits, made numbers again in each forward."""
+
+    def __init__(self):
+        super().__init__()
+        weight = torch.randn(8, 4, 5)
+        self.scale = float(weight.abs().max() / 127)
+        self.register_buffer("weight", (weight / self.scale).round().to(torch.int8))
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(F.conv1d(x, self.weight.to(x.dtype) * self.scale).relu().mean(-1))
+
+
+@pytest.mark.parametrize("kind", [StrandAveraged, AttentionPooled, BilinearTowers, Transformer, StoredInBytes])
+def test_models_of_the_field_are_complete(kind, incompleteness):
+    torch.manual_seed(0)
+    assert incompleteness(kind().double(), X) < 1e-9
+
+
+def test_heads_of_profile_and_counts():
+    torch.manual_seed(0)
+    model = ProfileAndCounts().double().eval()
+    found = sl.attribute(
+        model, X, target=[lambda y: y[1][:, 0], lambda y: y[0].logsumexp(-1)], random_state=0, device="cpu"
+    )
+    assert found.relative_deltas.max() < 1e-9
+    with pytest.warns(sl.ConvergenceWarning):  # the detached weights are what no gradient sees
+        sl.attribute(model, X, target=profile_score, random_state=0, device="cpu")
+
+
+class Watched(L.LightningModule):
+    """Explains itself in its own steps, as an impatient user would."""
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.found = nn.Sequential(trunk(), nn.Flatten(), nn.Linear(8 * 24, 2)), {}
+
+    def forward(self, x):
+        return self.net(x)
+
+    def explain(self, where, batch):
+        self.found[where] = sl.deep_lift_shap(self, batch, random_state=0, n_shuffles=4, device="cpu")
+
+    def validation_step(self, batch, i):
+        self.explain("validate", batch)
+
+    def test_step(self, batch, i):
+        self.explain("test", batch)
+
+    def predict_step(self, batch, i):
+        self.explain("predict", batch)
+        return batch
+
+
+@pytest.mark.parametrize("inference_mode", [True, False])
+def test_inside_the_steps_of_a_trainer(tmp_path, inference_mode):
+    torch.manual_seed(0)
+    model, loader = Watched(), DataLoader(X, batch_size=3)
+    trainer = L.Trainer(
+        logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        accelerator="cpu", default_root_dir=tmp_path, inference_mode=inference_mode,
+    )  # fmt: skip
+    for where in ("validate", "test", "predict"):
+        getattr(trainer, where)(model, loader)
+    wanted = sl.deep_lift_shap(model, X, random_state=0, n_shuffles=4, device="cpu")
+    assert set(model.found) == {"validate", "test", "predict"}
+    for found in model.found.values():
+        torch.testing.assert_close(found, wanted)
