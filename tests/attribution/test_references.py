@@ -69,3 +69,19 @@ def test_tensors_are_taken_as_they_are():
 def test_a_seed_too_large_is_named():
     with pytest.raises(InputError, match="expected at most"):
         References(dinucleotide_shuffle, X, 10, 2**32 - 5)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (X, r"use references.unsqueeze\(1\) for one each"),
+        (X[:2].unsqueeze(1), r"expected \(sequences, references, letters, positions\), here \(4, any, 4, 30\)"),
+        (X.unsqueeze(1).numpy(), r"a ndarray: expected a tensor or a function; use torch.from_numpy\(references\)"),
+        (lambda X: X, r"takes \(X\): expected \(X, n\) or \(X, n, random_state\)"),
+        (lambda: X, r"takes \(\): expected"),
+        (lambda X, n, much, more: X, r"takes \(X, n, much, more\): expected"),
+    ],
+)
+def test_what_cannot_be_used_is_named(source, message):
+    with pytest.raises(InputError, match=message):
+        References(source, X, 3, 0)

@@ -1,12 +1,15 @@
 import itertools
 import subprocess
 import sys
+import time
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
@@ -54,7 +57,7 @@ def letter_boxes(ax, letter):
 
 
 def drawn_boxes(ax, *names):
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     return [artist.get_window_extent() for name in names for artist in named(ax, name)]
 
 
@@ -109,6 +112,43 @@ def test_colours(ax, color, expected):
         assert tuple(named(ax, f"_letter {letter}")[0].get_facecolor()[0]) == to_rgba(wanted)
 
 
+def column_colors(ax):
+    """The colour of each letter by the position it is at."""
+    found = {}
+    for letter in "ACGT":
+        for collection in named(ax, f"_letter {letter}"):
+            for path, color in zip(collection.get_paths(), collection.get_facecolor(), strict=True):
+                for x in path.vertices[path.codes == path.MOVETO, 0]:
+                    found[int(x)] = tuple(color)
+    return found
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor, pd.Series])
+def test_numbers_by_position_become_colours(ax, kind):
+    X, numbers = projected(60), np.linspace(-1, 2, 60)
+    plot_logo(X, ax=ax, color=kind(numbers), color_cmap="coolwarm", color_vmax=1.0, start=10, end=50)
+    expected = matplotlib.colormaps["coolwarm"]((numbers + 1) / 2)
+    found = column_colors(ax)
+    assert sorted(found) == list(range(10, 50))
+    for position, color in found.items():
+        np.testing.assert_allclose(color, expected[position])
+
+
+@pytest.mark.parametrize(
+    "colors",
+    [["red", "0.5", "#00ff00", (0, 0, 1)], np.array([[1, 0, 0], [0.5] * 3, [0, 1, 0], [0, 0, 1]]), list("rkgb")],
+)
+def test_colours_by_position(ax, colors):
+    plot_logo(np.eye(4), ax=ax, color=colors)
+    found = column_colors(ax)
+    assert found == {position: to_rgba(colors[position]) for position in range(4)}
+
+
+def test_colours_by_position_are_still_few_artists(ax):
+    plot_logo(projected(), ax=ax, color=np.arange(2000.0))
+    assert len(ax.collections) == 4
+
+
 def test_default_colours_are_those_of_the_field(ax):
     plot_logo(np.eye(5), ax=ax, alphabet="ACGTN")
     seen = {letter: named(ax, f"_letter {letter}")[0].get_facecolor()[0][:3] for letter in "ACGTN"}
@@ -141,6 +181,21 @@ def test_tutorial_call_and_limits_set_afterwards(current_ax):
 
 def test_current_axes_are_the_default(current_ax):
     assert plot_logo(np.eye(4)) is current_ax
+
+
+@pytest.mark.parametrize("n_cols", [1, 2])
+def test_axes_are_named_at_the_edges_of_a_grid(n_cols):
+    axes = Figure().subplots(2, n_cols, squeeze=False)
+    for one in axes.flat:
+        plot_logo(np.eye(4), one)
+    assert [one.get_xlabel() for one in axes.flat] == [""] * n_cols + ["position"] * n_cols
+    assert [one.get_ylabel() for one in axes.flat] == (["attribution"] + [""] * (n_cols - 1)) * 2
+
+
+def test_names_that_axes_have_are_kept(ax):
+    ax.set(xlabel="here", ylabel="there")
+    plot_logo(np.eye(4), ax)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("here", "there")
 
 
 def test_no_pyplot_where_axes_are_given():
@@ -190,6 +245,41 @@ def test_strongest_annotations_keep_their_labels_where_room_is_short(ax):
     plot_logo(projected(50), ax=ax, annotations=table, n_tracks=2)
     assert [text.get_text() for text in named(ax, "_annotation label")] == ["-9", "8"]
     assert [text.get_text() for text in named(ax, "_annotation note")] == ["3 more not shown"]
+
+
+def test_extra_annotations_can_be_left_out(ax):
+    spans = [(10 + shift, 30 + shift, score) for shift, score in enumerate([0.1, -9.0, 0.3, 8.0])]
+    plot_logo(projected(50), ax=ax, annotations=seqlets(*spans, (31, 32, 0.001)), n_tracks=2, show_extra=False)
+    assert [text.get_text() for text in named(ax, "_annotation label")] == ["-9", "8"]
+    assert len(named(ax, "_annotation bar")) == 2
+    assert named(ax, "_annotation note") == []
+
+
+@pytest.mark.parametrize(("spacing", "n_rows"), [(0, 1), (4, 1), (60, 2)])
+def test_spacing_is_in_points(ax, spacing, n_rows):
+    table = seqlets((10, 20, 1.0), (24, 34, 2.0))
+    plot_logo(projected(60), ax=ax, annotations=table, spacing=spacing)
+    assert len({bar.get_y() for bar in named(ax, "_annotation bar")}) == n_rows
+
+
+@pytest.mark.parametrize("cmap", ["Set1", matplotlib.colormaps["Set1"], ["red", (0, 0, 1)], "viridis", None])
+def test_rows_of_annotations_have_colours(ax, cmap):
+    table = seqlets((10, 30, 1.0), (15, 35, 2.0), (20, 40, 3.0))
+    plot_logo(projected(60), ax=ax, annotations=table, annot_cmap=cmap)
+    bars, labels = named(ax, "_annotation bar"), named(ax, "_annotation label")
+    colors = [bar.get_facecolor() for bar in bars]
+    assert len(set(colors)) == {type(None): 1, list: 2}.get(type(cmap), 3)
+    if cmap is not None:
+        assert [to_rgba(label.get_color()) for label in labels] == colors
+    if isinstance(cmap, list):
+        assert colors == [to_rgba("red"), to_rgba("blue"), to_rgba("red")]
+
+
+def test_low_letters_can_be_left_out(ax):
+    X = np.array([[1.0, 0.09, 0.0], [0.05, 0.0, 0.0], [0.0, 0.0, -0.1], [0.0, 0.0, 5.0]])
+    plot_logo(X, ax=ax, end=2, min_height_pct=0.09)
+    assert len(letter_boxes(ax, "A")) == 2
+    assert named(ax, "_letter C") == []
 
 
 def test_only_annotations_wholly_inside_are_drawn(ax):
@@ -247,6 +337,32 @@ def test_limits(ax, ylim, expected):
         (np.zeros((4, 9)), {"annotations": seqlets((1, 2, 3.0)), "score_key": "p"}, "no column 'p'"),
         (np.zeros((4, 9)), {"annotations": seqlets((1, 2, 3.0))[["start"]]}, "no column 'end'"),
         (np.zeros((4, 9)), {"annotations": seqlets((1, 2, 3.0)), "n_tracks": 0}, "`n_tracks` is 0"),
+        (np.zeros((10, 4)).tolist(), {}, r"transpose, `X_attr.T`"),
+        (np.zeros(9), {}, "sums over letters"),
+        ([["a"] * 9] * 4, {}, "type list and does not hold numbers"),
+        ([[1.0], [2.0, 3.0], [1.0], [1.0]], {}, "rows of one length"),
+        ({"A": 1}, {}, "type dict"),
+        (np.zeros((4, 9)), {"start": 1.5}, "whole numbers"),
+        (np.zeros((4, 9)), {"end": "5"}, "whole numbers"),
+        (np.zeros((4, 9)), {"ylim": (1, 0)}, "lower limit"),
+        (np.zeros((4, 9)), {"ylim": (1, 2, 3)}, "one number or two"),
+        (np.zeros((4, 9)), {"ylim": "big"}, "one number or two"),
+        (np.zeros((4, 9)), {"alphabet": ("A", "C", "G", 7)}, "holds 7"),
+        (np.zeros((4, 9)), {"color": np.arange(8.0)}, "8 entries, but `X_attr` 9 positions"),
+        (np.zeros((4, 9)), {"color": np.full(9, np.nan)}, "NaN or infinity"),
+        (np.zeros((4, 9)), {"color": ["red"] * 8 + ["no such"]}, "does not know"),
+        (np.zeros((4, 9)), {"color": 7}, "neither a colour"),
+        (np.zeros((4, 9)), {"color": np.arange(9), "color_cmap": "no such"}, "`color_cmap` is 'no such'"),
+        (np.zeros((4, 9)), {"min_height_pct": 2}, "`min_height_pct` is 2"),
+        (np.zeros((4, 9)), {"annotations": [(1, 2)]}, "type list, but a pandas.DataFrame"),
+        (np.zeros((4, 9)), {"annotations": {"start": [1]}}, "type dict, but a pandas.DataFrame"),
+        (np.zeros((4, 9)), {"annotations": seqlets((1, 2, "high"))}, "'attribution'.*does not hold numbers"),
+        (np.zeros((4, 9)), {"annotations": seqlets((1, np.nan, 3.0))}, "'end'.*NaN"),
+        (np.zeros((4, 9)), {"annotations": seqlets((4, 2, 3.0))}, "end before they start"),
+        (np.zeros((4, 9)), {"annotations": seqlets((1, 2, 3.0)), "spacing": -1}, "`spacing` is -1"),
+        (np.zeros((4, 9)), {"annotations": seqlets((1, 2, 3.0)), "annot_cmap": "no such"}, "`annot_cmap`"),
+        (np.zeros((4, 9)), {"annotations": seqlets((1, 2, 3.0)), "annot_cmap": ["no such"]}, "`annot_cmap`"),
+        (np.zeros((4, 9)), {"annotations": seqlets((1, 2, 3.0)), "annot_cmap": []}, "`annot_cmap`"),
         (
             np.zeros((4, 9)),
             {"annotations": seqlets((1, 2, 3.0))[["start", "end"]], "example_idx": 1},
@@ -280,3 +396,38 @@ def test_vector_output_names_nothing_twice(ax, tmp_path):
     ax.figure.savefig(tmp_path / "logo.svg")
     ids = [part.split('"')[0] for part in (tmp_path / "logo.svg").read_text().split(' id="')[1:]]
     assert len(ids) == len(set(ids)) > 10
+
+
+def test_2000_positions_take_less_than_a_tenth_of_a_second():
+    """Drawn and rendered, the best of some, since others may be at work on the machine."""
+    X, seconds = np.random.RandomState(0).laplace(size=(4, 2000)), []
+    for _ in range(5):
+        figure = Figure(figsize=(12, 2))
+        canvas = FigureCanvasAgg(figure)
+        figure.add_subplot()
+        start = time.perf_counter()
+        plot_logo(X, figure.axes[0])
+        canvas.draw()
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("table", "texts"),
+    [
+        (pd.DataFrame({"start": [5], "end": [9], "motif_name": ["SP1"]}), ["SP1"]),
+        (pd.DataFrame({"example_idx": [0], "start": [5], "end": [9], "motif": ["SP1"]}), ["SP1"]),
+        (pd.DataFrame({"hit": pd.Categorical(["SP1"]), "start": [5], "end": [9]}), ["SP1"]),
+        (pd.DataFrame({"chrom": ["chr1"], "start": [5], "end": [9], "score": [np.nan]}), []),
+        (
+            pd.DataFrame({"hit": ["SP1", "YY1"], "start": [5, 25], "end": [9, 29], "strand": ["-", "+"]}),
+            ["SP1 (-)", "YY1"],
+        ),
+        (pd.DataFrame({"motif": ["SP1"], "start": [5], "end": [9], "strand": ["-"], "motif_strand": ["+"]}), ["SP1"]),
+        (pd.DataFrame({"start": [5], "end": [9], "strand": ["-"]}), []),
+        (pd.DataFrame({"start": pd.array([5], "Int64"), "end": [9], "score": [2]}), ["2"]),
+    ],
+)
+def test_names_are_found_where_tables_have_them(ax, table, texts):
+    plot_logo(projected(60), ax=ax, annotations=table)
+    assert [text.get_text() for text in named(ax, "_annotation label")] == texts

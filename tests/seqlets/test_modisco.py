@@ -1,3 +1,4 @@
+import functools
 import math
 
 import numpy as np
@@ -42,8 +43,8 @@ def oracle(
     if draws is None:
         return None
     values = every
-    if len(values) > 1_000_000:
-        values = np.random.RandomState(1234).choice(values, size=1_000_000, replace=False)
+    if len(values) > sampling.MOST_KEPT:
+        values = np.random.RandomState(1234).choice(values, size=sampling.MOST_KEPT, replace=False)
     positive = oracle_side(np.sort(values[values >= 0]), draws[draws >= 0], target_fdr, 1)
     negative = oracle_side(np.sort(values[values < 0])[::-1], draws[draws < 0], target_fdr, -1)
     if positive is None or negative is None:
@@ -85,12 +86,18 @@ def oracle_draws(values):
     with np.errstate(divide="ignore"):
         up = (-np.log(1 - percents / 100) / (np.percentile(upper, percents) - mode)).max()
         down = (-np.log(1 - percents / 100) / np.abs(np.percentile(lower, 100 - percents) - mode)).max()
-    part, draws, stream = len(upper) / (len(upper) + len(lower)), [], np.random.RandomState(1234)
+    part = len(upper) / (len(upper) + len(lower))
+    return np.array([-drop / up + mode if side < part else mode + drop / down for side, drop in oracle_uniforms()])
+
+
+@functools.cache
+def oracle_uniforms():
+    """Which side each draw is on, and the logarithm of its height: always the same."""
+    pairs, stream = [], np.random.RandomState(1234)
     for _ in range(10000):
         side, height = stream.uniform(), stream.uniform()
-        drop = float(np.log(1 - np.array([height]))[0])
-        draws.append(-drop / up + mode if side < part else mode + drop / down)
-    return np.array(draws)
+        pairs.append((side, float(np.log(1 - np.array([height]))[0])))
+    return pairs
 
 
 def oracle_bin(values):
@@ -207,13 +214,30 @@ def test_larger_inputs_equal_the_steps_taken_slowly(dtype, chosen):
     assert_as_the_oracle_says(found, oracle(X, **chosen))
 
 
-def test_more_than_a_million_windows_are_sampled_alike():
-    X = planted((530, 2000), seed=4)
-    found = tfmodisco_seqlets(X, target_fdr=0.1, min_passing_frac=0.0, return_thresholds=True)
-    assert_as_the_oracle_says(found, oracle(X, target_fdr=0.1, min_passing_frac=0.0))
-    twin = without_loops(X, target_fdr=0.1, min_passing_frac=0.0, return_thresholds=True)
+def assert_sampled_alike(X):
+    assert X.shape[0] * (X.shape[1] - 20) > sampling.MOST_KEPT
+    chosen = {"target_fdr": 0.1, "min_passing_frac": 0.0}
+    found = tfmodisco_seqlets(X, return_thresholds=True, **chosen)
+    assert_as_the_oracle_says(found, oracle(X, **chosen))
+    twin = without_loops(X, return_thresholds=True, **chosen)
     assert_frame_equal(twin.seqlets, found.seqlets, check_exact=True)
     assert twin.thresholds == found.thresholds
+    return found.thresholds
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("seed", [4, 5])
+def test_more_windows_than_are_kept_are_sampled_alike(seed, dtype, monkeypatch):
+    assert sampling.MOST_KEPT == 1_000_000
+    X = planted((40, 500), seed, dtype)
+    of_all = tfmodisco_seqlets(X, target_fdr=0.1, min_passing_frac=0.0, return_thresholds=True).thresholds
+    monkeypatch.setattr(sampling, "MOST_KEPT", 5000)
+    assert assert_sampled_alike(X) != of_all
+
+
+@pytest.mark.slow
+def test_more_than_a_million_windows_are_sampled_alike():
+    assert_sampled_alike(planted((530, 2000), seed=4))
 
 
 @pytest.mark.slow

@@ -7,7 +7,10 @@ from seqlight.seqlets.sampling import sampled, shuffle_front
 
 
 @pytest.mark.skipif(library() is None, reason="the loops are not compiled")
-@pytest.mark.parametrize(("n", "kept"), [(2, 1), (3, 1), (64, 63), (65, 1), (1000, 10), (1025, 1024), (300_001, 1000)])
+@pytest.mark.parametrize(
+    ("n", "kept"),
+    [(2, 1), (3, 1), (64, 63), (65, 1), (1000, 10), (1025, 1024), (300_001, 1000), (1_049_400, sampling.MOST_KEPT)],
+)
 def test_front_is_that_of_the_permutation_of_numpy(n, kept):
     expected = np.random.RandomState(1234).permutation(n)[:kept]
     np.testing.assert_array_equal(np.sort(shuffle_front(n, kept)), np.sort(expected))

@@ -14,9 +14,12 @@ Attributions
     DeepLift, DeepLiftShap, hypothetical_attributions, audit, Audit,
     saturation_mutagenesis, input_x_gradient, integrated_gradients
 Seqlets
-    recursive_seqlets, tfmodisco_seqlets
+    recursive_seqlets, tfmodisco_seqlets, shuffled_control,
+    cut_seqlets, annotate_seqlets, to_genome, Loci, read_meme, jaspar_motifs
+Files
+    write_modisco, write_bed, write_bigwig, write_fasta, write_meme
 Plots
-    plot_logo
+    plot_logo, plot_logos, plot_tracks, plot_reference_convergence, interactive_logo
 """
 
 from __future__ import annotations
@@ -41,19 +44,31 @@ if TYPE_CHECKING:
     from seqlight.errors import ConvergenceWarning as ConvergenceWarning
     from seqlight.errors import InputError as InputError
     from seqlight.errors import IntegratedWarning as IntegratedWarning
+    from seqlight.errors import MissingExtra as MissingExtra
     from seqlight.errors import ReferencesWarning as ReferencesWarning
     from seqlight.errors import SeqlightError as SeqlightError
     from seqlight.errors import SeqlightWarning as SeqlightWarning
     from seqlight.errors import ShuffleWarning as ShuffleWarning
     from seqlight.errors import UnsupportedOperation as UnsupportedOperation
+    from seqlight.plot.convergence import plot_reference_convergence as plot_reference_convergence
+    from seqlight.plot.interactive import interactive_logo as interactive_logo
     from seqlight.plot.logos import plot_logo as plot_logo
+    from seqlight.plot.stacks import plot_logos as plot_logos
+    from seqlight.plot.tracks import plot_tracks as plot_tracks
     from seqlight.prediction.batches import predict as predict
+    from seqlight.seqlets.annotating import annotate_seqlets as annotate_seqlets
+    from seqlight.seqlets.control import shuffled_control as shuffled_control
+    from seqlight.seqlets.cutting import cut_seqlets as cut_seqlets
+    from seqlight.seqlets.genome import to_genome as to_genome
     from seqlight.seqlets.modisco import tfmodisco_seqlets as tfmodisco_seqlets
     from seqlight.seqlets.recursive import recursive_seqlets as recursive_seqlets
     from seqlight.sequence.edit import delete as delete
     from seqlight.sequence.edit import insert as insert
     from seqlight.sequence.edit import multisubstitute as multisubstitute
     from seqlight.sequence.edit import substitute as substitute
+    from seqlight.sequence.loci import Loci as Loci
+    from seqlight.sequence.motifs import jaspar_motifs as jaspar_motifs
+    from seqlight.sequence.motifs import read_meme as read_meme
     from seqlight.sequence.onehot import characters as characters
     from seqlight.sequence.onehot import one_hot_encode as one_hot_encode
     from seqlight.sequence.onehot import random_one_hot as random_one_hot
@@ -61,6 +76,11 @@ if TYPE_CHECKING:
     from seqlight.sequence.shuffles import dinucleotide_shuffle as dinucleotide_shuffle
     from seqlight.sequence.shuffles import randomize as randomize
     from seqlight.sequence.shuffles import shuffle as shuffle
+    from seqlight.storage.bed import write_bed as write_bed
+    from seqlight.storage.bigwig import write_bigwig as write_bigwig
+    from seqlight.storage.fasta import write_fasta as write_fasta
+    from seqlight.storage.meme import write_meme as write_meme
+    from seqlight.storage.modisco import write_modisco as write_modisco
 
 _CONTENTS = {
     "seqlight.sequence.onehot": ("random_one_hot", "one_hot_encode", "characters", "reverse_complement"),
@@ -79,10 +99,26 @@ _CONTENTS = {
     "seqlight.attribution.like_captum": ("DeepLift", "DeepLiftShap", "hypothetical_attributions"),
     "seqlight.seqlets.recursive": ("recursive_seqlets",),
     "seqlight.seqlets.modisco": ("tfmodisco_seqlets",),
+    "seqlight.seqlets.control": ("shuffled_control",),
+    "seqlight.seqlets.cutting": ("cut_seqlets",),
+    "seqlight.seqlets.annotating": ("annotate_seqlets",),
+    "seqlight.seqlets.genome": ("to_genome",),
+    "seqlight.sequence.loci": ("Loci",),
+    "seqlight.sequence.motifs": ("read_meme", "jaspar_motifs"),
+    "seqlight.storage.modisco": ("write_modisco",),
+    "seqlight.storage.bed": ("write_bed",),
+    "seqlight.storage.bigwig": ("write_bigwig",),
+    "seqlight.storage.fasta": ("write_fasta",),
+    "seqlight.storage.meme": ("write_meme",),
     "seqlight.plot.logos": ("plot_logo",),
+    "seqlight.plot.stacks": ("plot_logos",),
+    "seqlight.plot.tracks": ("plot_tracks",),
+    "seqlight.plot.convergence": ("plot_reference_convergence",),
+    "seqlight.plot.interactive": ("interactive_logo",),
     "seqlight.errors": (
         "SeqlightError",
         "InputError",
+        "MissingExtra",
         "UnsupportedOperation",
         "SeqlightWarning",
         "ConvergenceError",

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from seqlight.attribution.calls.recording import Call
 from seqlight.attribution.rules import loops
-from seqlight.attribution.rules.elementwise import MaxPool, Rescale, secant, threshold
+from seqlight.attribution.rules.elementwise import Rescale, secant, threshold
+from seqlight.attribution.rules.pooling import MaxPool
 
 
 @pytest.fixture(autouse=True, params=["compiled", "plain"])

@@ -43,16 +43,19 @@ class References:
         self.seed = 0
         if isinstance(source, Tensor):
             if source.ndim != 4 or len(source) != len(X) or source.shape[2:] != X.shape[1:] or not source.shape[1]:
+                one_each = "; use references.unsqueeze(1) for one each" if source.shape == X.shape else ""
                 raise InputError(
                     f"references has shape {tuple(source.shape)}: expected (sequences, references, letters, "
-                    f"positions), here ({len(X)}, any, {X.shape[1]}, {X.shape[2]})."
+                    f"positions), here ({len(X)}, any, {X.shape[1]}, {X.shape[2]}){one_each}."
                 )
             if not bool(torch.isfinite(source).all()):
                 raise InputError("references holds NaN or infinity: expected finite numbers.")
             self.n = source.shape[1]
             return
         if not callable(source):
-            raise InputError(f"references is a {type(source).__name__}: expected a tensor or a function.")
+            remedy = "; use torch.from_numpy(references)" if isinstance(source, np.ndarray) else ""
+            raise InputError(f"references is a {type(source).__name__}: expected a tensor or a function{remedy}.")
+        _require_two_arguments(source)
         self.n = n
         self.seed = seed(random_state) if random_state is not None else seed(None) // 2
         if self.seed + n - 1 > LARGEST_SEED:
@@ -125,6 +128,19 @@ def dinucleotide_shuffles(X: Tensor, n: int, seed: int) -> Tensor:
             x = X[i : i + 1, :, places]
             out[i, :, :, places] = x if x.shape[2] < 3 else dinucleotide_shuffles(x, n, seed)[0]
     return out
+
+
+def _require_two_arguments(source: ReferenceFunction) -> None:
+    """Raise InputError unless the function can be called with sequences and a number of references."""
+    signature = inspect.signature(source)
+    named = {name: 0 for name in ("n", "random_state") if name in signature.parameters}
+    try:
+        signature.bind("X", *(() if "n" in named else (1,)), **named)
+    except TypeError:
+        raise InputError(
+            f"the reference function takes {signature}: expected (X, n) or (X, n, random_state), "
+            "to return n references of each sequence."
+        ) from None
 
 
 def _call(source: Any, x: Tensor, n: int, takes: Any, **more: Any) -> Tensor:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError
 
 LABEL_KEYS = ("motif_name", "motif")
+STRAND_KEYS = ("motif_strand", "strand")
 SCORE_KEYS = ("attribution", "score")
 # Strings that stand first in some tables and are no names of motifs.
 NO_LABELS = frozenset(("chrom", "chr", "chromosome", "strand"))
@@ -52,7 +53,7 @@ def in_window(
     Parameters
     ----------
     table : pandas.DataFrame
-        Columns `start` and `end`.
+        Columns `start` and `end`. Where `motif_strand`, or else `strand`, is "-", the label says so.
     first, last : int
         The window.
     example_idx : int, optional
@@ -84,7 +85,7 @@ def in_window(
     if (ends < starts).any():
         raise InputError(f"`{name}` has {int((ends < starts).sum())} rows that end before they start: swap the two.")
     inside = (starts >= first) & (ends <= last)
-    labels = [""] * len(table) if label_key is None else table[label_key].astype(str).tolist()
+    labels = [""] * len(table) if label_key is None else _labels(table, label_key)
     scores = [None] * len(table) if score_key is None else _numbers(table, score_key, name, finite=False).tolist()
     return [
         Annotation(starts[row], ends[row], labels[row], _known(scores[row])) for row in np.flatnonzero(inside).tolist()
@@ -93,6 +94,15 @@ def in_window(
 
 def _known(score: float | None) -> float | None:
     return None if score is None or np.isnan(score) else score
+
+
+def _labels(table: pd.DataFrame, label_key: Any) -> list[str]:
+    """Return the names, and which of them are on the reverse strand."""
+    names: list[str] = table[label_key].astype(str).tolist()
+    key = next((key for key in STRAND_KEYS if key in table.columns), None)
+    if key is None:
+        return names
+    return [f"{name} (-)" if strand == "-" else name for name, strand in zip(names, table[key], strict=True)]
 
 
 def _label_key(table: pd.DataFrame) -> Any:

@@ -68,7 +68,8 @@ def plot_logo(
         Draw the positions ``start <= position < end`` only; the x axis keeps their numbers.
     annotations : pandas.DataFrame, optional
         Columns `start` and `end`, and whatever the keys below name, for instance a table of
-        seqlets. Those wholly inside the window are drawn.
+        seqlets. Those wholly inside the window are drawn. Labels of rows whose `motif_strand`,
+        or else `strand`, is "-" have "(-)" behind them.
     score_key : str, optional
         Which column has the scores; `attribution` or else `score` by default, where there
         is such a column. Where room is short, the highest absolute scores are drawn first.

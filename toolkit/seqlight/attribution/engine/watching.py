@@ -24,7 +24,8 @@ from seqlight.attribution.engine import graph
 from seqlight.attribution.engine.naming import here
 from seqlight.attribution.rules import vocabulary
 from seqlight.attribution.rules.averages import Integrated
-from seqlight.attribution.rules.elementwise import MaxPool, Rescale
+from seqlight.attribution.rules.elementwise import Rescale
+from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.attribution.rules.table import Entry
 from seqlight.errors import IntegratedWarning, UnsupportedOperation
 

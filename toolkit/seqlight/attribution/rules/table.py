@@ -27,9 +27,10 @@ from seqlight.attribution.rules import (
 )
 from seqlight.attribution.rules import vocabulary as words
 from seqlight.attribution.rules.averages import Integrated, Product
-from seqlight.attribution.rules.elementwise import MaxPool, Rescale
+from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.fractional import MAXIMA
 from seqlight.attribution.rules.normalisers import Normalise
+from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.attribution.rules.selections import Jumping, Selection, crossing, larger
 from seqlight.attribution.rules.unpooling import Unpool, put
 

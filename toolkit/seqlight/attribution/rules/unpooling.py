@@ -21,7 +21,8 @@ from seqlight.attribution.calls.opening import operation
 from seqlight.attribution.calls.pairing import repeated
 from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
 from seqlight.attribution.rules.averages import Averaged
-from seqlight.attribution.rules.elementwise import pooled_from, threshold
+from seqlight.attribution.rules.elementwise import threshold
+from seqlight.attribution.rules.pooling import pooled_from
 from seqlight.errors import UnsupportedOperation
 
 

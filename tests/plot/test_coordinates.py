@@ -1,0 +1,70 @@
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from seqlight.errors import InputError
+from seqlight.plot.coordinates import CoordinateLocator, Locus, as_locus, show_coordinates
+from seqlight.seqlets.genome import to_genome
+from seqlight.sequence.loci import as_loci
+
+TABLE = pd.DataFrame({"chrom": ["chr1", "chrX"], "start": [100, 900], "end": [150, 950], "strand": ["+", "-"]})
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_bases_are_those_of_the_genome_table(reverse):
+    strand = "-" if reverse else "+"
+    locus = as_locus(("chr8", 1000, 1100, strand), 100)
+    assert locus == Locus("chr8", 1000, 1100, reverse)
+    seqlets = pd.DataFrame({"example_idx": [0, 0], "start": [0, 30], "end": [1, 31]})
+    loci = pd.DataFrame({"chrom": ["chr8"], "start": [1000], "end": [1100], "strand": [strand]})
+    assert to_genome(seqlets, loci)["genome_start"].tolist() == [locus.base(0), locus.base(30)]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("start", "width"), [(127735433, 120), (0, 2114), (7, 30)])
+def test_ticks_are_round_coordinates(reverse, start, width):
+    locus = Locus("chr8", start, start + width, reverse)
+    ticks = CoordinateLocator(locus).tick_values(0, width)
+    inside = ticks[(ticks >= 0) & (ticks <= width)]
+    assert 3 <= len(inside) <= 10
+    assert (np.diff(ticks) > 0).all()
+    step = abs(ticks[1] - ticks[0])
+    assert step == int(step)
+    np.testing.assert_allclose(locus.at(ticks) % step, 0)
+
+
+def test_labels():
+    figure = Figure(figsize=(10, 2))
+    ax = figure.subplots()
+    ax.set_xlim(0, 100)
+    show_coordinates(ax, Locus("chr8", 127735433, 127735533, reverse=True))
+    figure.draw_without_rendering()
+    texts = [label.get_text() for label in ax.get_xticklabels()]
+    assert "127,735,500" in texts
+    assert texts == sorted(texts, reverse=True)
+    assert ax.get_xlabel() == "position on chr8, reverse strand"
+
+
+@pytest.mark.parametrize("source", [TABLE, as_loci(TABLE)], ids=["table", "loci"])
+def test_one_of_many(source):
+    assert as_locus(source, 50, 1) == Locus("chrX", 900, 950, reverse=True)
+    assert as_locus(source, 50, 0) == Locus("chr1", 100, 150)
+    assert as_locus(None, 50) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "row", "message"),
+    [
+        (TABLE, None, "2 places and `example_idx` is None"),
+        (TABLE, 2, "`example_idx` is 2"),
+        (("chr1", 0, 40), None, "40 positions and the sequence 50"),
+        (("chr1", 0), None, r"\(chrom, start, end\)"),
+        ("chr1:0-50", None, r"\(chrom, start, end\)"),
+        (("chr1", 50, 0), None, "expected start < end"),
+        (("chr1", 0, 50, "*"), None, "strand"),
+    ],
+)
+def test_no_place(source, row, message):
+    with pytest.raises(InputError, match=message):
+        as_locus(source, 50, row)

@@ -1,0 +1,96 @@
+"""Each picture against one that was looked at. After a change on purpose: SEQLIGHT_BASELINES=1 pytest, and look."""
+
+import json
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from seqlight.plot.convergence import plot_reference_convergence
+from seqlight.plot.interactive import interactive_logo
+from seqlight.plot.logos import plot_logo
+from seqlight.plot.stacks import plot_logos
+from seqlight.plot.tracks import plot_tracks
+
+PLACE = ("chr8", 127735433, 127735553)
+
+
+def profile(strands=1):
+    x = np.arange(80)
+    rows = [10 * np.exp(-((x - at) ** 2) / 300) for at in (35, 45)[:strands]]
+    return np.stack(rows) + np.random.RandomState(1).poisson(0.4, (strands, 80))
+
+
+def logo(locus, **changed):
+    X, seqlets, _ = locus
+    figure = Figure(figsize=(9, 2), layout="constrained")
+    plot_logo(X, figure.subplots(), annotations=seqlets, **changed)
+    return figure
+
+
+def stack(locus):
+    X, seqlets, _ = locus
+    return plot_logos(np.stack([0.2 * X, 0.6 * X, X]), ["epoch 1", "epoch 5", "epoch 20"], annotations=seqlets)
+
+
+def tracks(locus, strand="+"):
+    X, seqlets, motifs = locus
+    predictions = {"predicted counts, both strands": profile(2), "accessibility": profile()}
+    return plot_tracks(X, predictions, seqlets=seqlets, motifs=motifs, locus=(*PLACE, strand))
+
+
+def colored(locus):
+    X, _, motifs = locus
+    figure = Figure(figsize=(9, 2), layout="constrained")
+    options = {"color": X.sum(axis=0), "color_cmap": "coolwarm", "color_vmin": -0.3, "color_vmax": 0.3}
+    plot_logo(X, figure.subplots(), start=20, end=100, annotations=motifs, annot_cmap="Set1", **options)
+    return figure
+
+
+def convergence(locus):
+    noise = np.random.RandomState(0).normal(scale=0.1, size=(6, 40, 4, 120))
+    contributions = (locus[0] + noise) * (locus[0] != 0)
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    plot_reference_convergence(contributions, left, tolerance=0.1)
+    three = contributions[:3, :20] * np.array([0.5, 1, 2])[:, None, None, None]
+    plot_reference_convergence(three, right, labels=["DNase", "JunD", "ETS1"], relative=False)
+    return figure
+
+
+@pytest.mark.parametrize("draw", [logo, colored, stack, tracks, convergence], ids=lambda draw: draw.__name__)
+def test_picture(draw, difference, locus):
+    assert difference(draw(locus), draw.__name__) is None
+
+
+def test_picture_of_the_reverse_strand(difference, locus):
+    assert difference(tracks(locus, "-"), "tracks_reverse") is None
+
+
+def test_a_seqlet_or_a_motif_less_is_seen(difference, locus):
+    X, seqlets, motifs = locus
+    assert difference(logo((X, seqlets[:-1], motifs)), "logo") is not None
+    assert difference(tracks((X, seqlets, motifs[:-1])), "tracks") is not None
+
+
+def test_another_color_or_scale_is_seen(difference, locus):
+    assert difference(logo(locus, color="black"), "logo") is not None
+    assert difference(logo(locus, ylim=(-0.1, 0.32)), "logo") is not None
+
+
+def test_the_interactive_picture_is_the_same_drawing(difference, locus):
+    """What plotly is told to fill, filled by Matplotlib: plotly itself would need a browser."""
+    pytest.importorskip("plotly")
+    X, seqlets, _ = locus
+    told = json.loads(interactive_logo(X, annotations=seqlets).to_json())
+    figure = Figure(figsize=(9, 2), layout="constrained")
+    ax = figure.subplots()
+    *letters, _columns, spans = interactive_logo(X, annotations=seqlets).data
+    for trace in letters:
+        points = np.stack([trace.x, trace.y], axis=1)
+        for part in np.split(points, np.flatnonzero(np.isnan(points[:, 0]))):
+            part = part[~np.isnan(part[:, 0])]
+            ax.fill(*part.T, color=trace.fillcolor, linewidth=0)
+    ax.barh([-0.15 - 0.03 * row for row in spans.y], spans.x, left=spans.base, height=0.015, color=spans.marker.color)
+    ax.set_xlim(*told["layout"]["xaxis"]["range"])
+    assert difference(figure, "interactive") is None

@@ -1,0 +1,68 @@
+"""BED is read as bedtools' users do: columns by tabs, sequences from the genome by coordinates."""
+
+import pandas as pd
+import pytest
+
+import seqlight as sl
+from seqlight.seqlets.cutting import cut_seqlets
+from seqlight.seqlets.genome import to_genome
+from seqlight.storage.bed import write_bed
+
+from .conftest import other_strand
+
+COLUMNS = ["chrom", "start", "end", "name", "score", "strand", "attribution", "p-value"]
+
+
+def read(path):
+    return pd.read_csv(path, sep="\t", header=None, names=COLUMNS)
+
+
+def test_the_genome_has_at_each_line_what_the_model_read(cut, seqlets, tmp_path):
+    pyfaidx = pytest.importorskip("pyfaidx")
+    (tmp_path / "genome.fa").write_text("".join(f">{name}\n{text}\n" for name, text in cut.genome.items()))
+    write_bed(tmp_path / "seqlets.bed", to_genome(seqlets, cut.loci, cut.sizes))
+    lines = read(tmp_path / "seqlets.bed")
+    assert len(lines) == len(seqlets)
+    read_by_model = sl.characters(cut_seqlets(cut.X, seqlets).one_hot, allow_N=True)
+    assert any("N" in text for text in read_by_model)
+    with pyfaidx.Fasta(str(tmp_path / "genome.fa"), as_raw=True) as genome:
+        for line in lines.itertuples(index=False):
+            row = int(line.name.removeprefix("seqlet_"))
+            text = genome[line.chrom][line.start : line.end]
+            assert (other_strand(text) if line.strand == "-" else text) == read_by_model[row].strip("N")
+            assert line.attribution == seqlets["attribution"][row]
+            assert line[-1] == seqlets["p-value"][row]
+
+
+def test_lines_are_sorted_and_scored(cut, seqlets, tmp_path):
+    write_bed(tmp_path / "seqlets.bed", to_genome(seqlets, cut.loci, cut.sizes))
+    lines = read(tmp_path / "seqlets.bed")
+    spots = list(zip(lines["chrom"], lines["start"], strict=True))
+    assert spots == sorted(spots)
+    assert lines["score"].between(0, 1000).all()
+    assert lines["score"].max() == 1000
+    assert (lines.loc[lines["score"].idxmax(), "attribution"]) in (
+        lines["attribution"].max(),
+        lines["attribution"].min(),
+    )
+
+
+def test_motifs_name_lines_and_turn_them(cut, seqlets, tmp_path):
+    found = to_genome(seqlets[:4].drop(columns="p-value"), cut.loci, cut.sizes)
+    found = found.assign(motif=["MA1 one", "b", "c", "d"], motif_strand=["+", "+", "-", "-"])
+    write_bed(tmp_path / "seqlets.bed", found)
+    text = (tmp_path / "seqlets.bed").read_text()
+    assert all(line.count("\t") == 6 for line in text.splitlines())
+    lines = read(tmp_path / "seqlets.bed").set_index("name")
+    assert lines["strand"].to_dict() == {"MA1_one": "+", "b": "-", "c": "-", "d": "+"}
+
+
+def test_nothing_to_write(cut, seqlets, tmp_path):
+    write_bed(tmp_path / "seqlets.bed", to_genome(seqlets[:0], cut.loci))
+    assert (tmp_path / "seqlets.bed").read_text() == ""
+
+
+def test_without_coordinates(seqlets, tmp_path):
+    with pytest.raises(sl.InputError, match=r"no column 'chrom': add genome coordinates with to_genome"):
+        write_bed(tmp_path / "seqlets.bed", seqlets)
+    assert not list(tmp_path.iterdir())

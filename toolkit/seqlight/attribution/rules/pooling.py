@@ -1,0 +1,132 @@
+"""The rule for max pooling: the cross-maximum of DeepLIFT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqlight.attribution.calls.pairing import repeated
+from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
+from seqlight.attribution.rules import loops
+from seqlight.attribution.rules.elementwise import one_real, threshold
+
+
+class Pooled(torch.autograd.Function):
+    """A pooling that hands the gradient of each window, times its multiplier, to one position."""
+
+    @staticmethod
+    def forward(ctx: Any, compute: Function, n_pooled: int, x: Tensor) -> Tensor:
+        """Return the output, and keep what the way back needs."""
+        y, winners, multiplier = compute(x.detach())
+        ctx.save_for_backward(winners, multiplier)
+        ctx.shape, ctx.n_pooled = x.shape, n_pooled
+        return y  # type: ignore[no-any-return]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at the operands."""
+        winners, multiplier = ctx.saved_tensors
+        at_once = loops.pool_gradients(grads[0], multiplier, winners, ctx.shape, ctx.n_pooled)
+        if at_once is not None:
+            return None, None, at_once
+        lead = ctx.shape[: len(ctx.shape) - ctx.n_pooled]
+        flat = grads[0].new_zeros(*lead, ctx.shape[len(lead) :].numel())
+        # Windows may overlap: a position that wins several gets the credit of all.
+        flat.scatter_add_(-1, winners.flatten(len(lead)), (grads[0] * multiplier).flatten(len(lead)))
+        return None, None, flat.view(ctx.shape)
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Max pooling over the last `n_pooled` dimensions: the cross-maximum of DeepLIFT.
+
+    The difference of a window's maxima is credited to the position that holds the larger of the two:
+    the winner in the sequence if the maximum grew, the winner in the reference if it fell. That position
+    differs by at least as much, so the multiplier lies between 0 and 1.
+
+    The call returns the maxima and where they are, counted over the pooled dimensions.
+    """
+
+    n_pooled: int
+    backward: ClassVar[type[torch.autograd.Function]] = Pooled
+
+    def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
+        """Keep the input, the maxima and where they are."""
+        kept: list[Recorded] = []
+
+        def compute(x: Tensor) -> Tensor:
+            y, winners = call(x)
+            kept.extend((Recorded.of(x, copy), Recorded.of(y, copy), Recorded.of(winners, copy)))
+            return y  # type: ignore[no-any-return]
+
+        y = apply(Observed, compute, *one_real(call))
+        return (y, _remembering(kept[2].tensor, *call.tensors)), kept
+
+    def explain(self, call: Call, kept: Any, copy: bool) -> Any:
+        """Send each window's credit to the winner among both."""
+        x1, y1, winners1 = (one.get() for one in kept)
+        indices: list[Tensor] = []
+        window = None if call.asked_where else _window(call)
+
+        def compute(x0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            found = loops.pools((x1, y1, winners1), x0, window, threshold(x0.dtype)) if window else None
+            if found is not None:
+                return found
+            y0, winners0 = call(x0)
+            indices.append(winners0)
+            at_once = loops.pool_credits((x1, y1, winners1), (x0, y0, winners0), self.n_pooled, threshold(x0.dtype))
+            if at_once is not None:
+                return y0, *at_once
+            y1_, winners1_ = repeated(y1, y0), repeated(winners1, winners0)
+            grown = y1_ >= y0
+            winners = torch.where(grown, winners1_, winners0)
+            # At the winner one of the two inputs is the maximum itself.
+            lead = x0.ndim - self.n_pooled
+            at = winners.flatten(lead)
+            dx = (repeated(x1, x0).flatten(lead).gather(-1, at) - x0.flatten(lead).gather(-1, at)).view(y0.shape)
+            multiplier = (y1_ - y0).div_(dx)
+            # Equal maxima at an unchanged position: the plain gradient, 1.
+            return y0, winners, multiplier.masked_fill_(dx.abs_() < threshold(dx.dtype), 1)
+
+        y = apply(Pooled, compute, self.n_pooled, *one_real(call))
+        return y, _remembering(indices[0], *call.tensors) if indices else None
+
+
+def _window(call: Call) -> tuple[int, int, int, int] | None:
+    """Return size, stride, padding and dilation of windows over the last dimension alone, or None."""
+    n = {F.max_pool1d_with_indices: 1, F.max_pool2d_with_indices: 2}.get(call.function)
+    if n is None:
+        return None
+    args, kwargs = call.arguments()
+    x, *settings = _pooling(*args, **kwargs)
+    each = [_pair(one, n) for one in settings]
+    flat = n == 1 or (x.shape[-2] == 1 and [first for first, _ in each] == [1, 1, 0, 1])
+    (size, stride, padding, dilation) = (last for _, last in each)
+    return (size, stride, padding, dilation) if flat else None
+
+
+def _pooling(
+    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *_: Any, **__: Any
+) -> tuple[Any, ...]:
+    return input, kernel_size, kernel_size if stride is None or stride == [] else stride, padding, dilation
+
+
+def _pair(one: Any, n: int) -> tuple[int, int]:
+    many = list(one) if isinstance(one, tuple | list) else [one]
+    return (many[0] if n == 2 else 1), many[-1]
+
+
+def pooled_from(places: Tensor) -> Tensor | None:
+    """Return the tensor in which a max pooling found `places`, or None if that is not known."""
+    return getattr(places, "seqlight_pooled_from", None)
+
+
+def _remembering(places: Tensor, x: Tensor) -> Tensor:
+    # An alias, so that what is recorded does not keep the graph alive.
+    places = places.detach()
+    places.seqlight_pooled_from = x  # type: ignore[attr-defined]
+    return places

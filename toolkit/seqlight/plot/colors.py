@@ -1,0 +1,163 @@
+"""Which colour each letter has: by letter, or by position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.colors import Colormap, Normalize, is_color_like, to_rgba, to_rgba_array
+from numpy.typing import NDArray
+
+from seqlight.errors import InputError
+
+# The colours of the four bases in use since the first sequence logos.
+BASE_COLORS = {"A": "#109648", "C": "#255C99", "G": "#F7B32B", "T": "#D62839", "U": "#D62839"}
+OTHER_COLOR = "0.4"
+
+Color: TypeAlias = str | tuple[float, ...]
+Colors: TypeAlias = Color | Mapping[str, Color] | Sequence[Any] | NDArray[Any] | torch.Tensor
+
+
+def letter_colors(
+    color: Colors | None,
+    alphabet: Sequence[str],
+    length: int,
+    cmap: str | Colormap = "viridis",
+    vmin: float | None = None,
+    vmax: float | None = None,
+) -> NDArray[np.float64]:
+    """Return the colour of each letter at each position.
+
+    Parameters
+    ----------
+    color : color, dict, or one value or colour for each position; optional
+        As in :func:`seqlight.plot_logo`.
+    alphabet : sequence of str
+        The letters.
+    length : int
+        How many positions there are.
+    cmap, vmin, vmax
+        How numbers become colours.
+
+    Returns
+    -------
+    numpy.ndarray, shape (letters, length or 1, 4)
+        Red, green, blue and opacity; the second dimension is 1 where position does not matter.
+
+    Raises
+    ------
+    InputError
+        If a letter or a position has no colour.
+
+    Examples
+    --------
+    >>> from seqlight.plot.colors import letter_colors
+    >>> letter_colors(None, "ACGT", 30).shape
+    (4, 1, 4)
+    >>> letter_colors(range(30), "ACGT", 30).shape
+    (4, 30, 4)
+    """
+    by_letter = _by_letter(color, alphabet, length)
+    if by_letter is not None:
+        return np.array([[to_rgba(by_letter[letter])] for letter in alphabet])
+    values: Any = color.detach().numpy(force=True) if isinstance(color, torch.Tensor) else color
+    by_position = _by_position(values, length, cmap, vmin, vmax)
+    return np.broadcast_to(by_position, (len(alphabet), length, 4))
+
+
+def _by_letter(color: Colors | None, alphabet: Sequence[str], length: int) -> dict[str, Any] | None:
+    """Return a colour for each letter, or None where each position has one."""
+    if color is None:
+        return {letter: BASE_COLORS.get(letter.upper(), OTHER_COLOR) for letter in alphabet}
+    if isinstance(color, Mapping):
+        colors = dict(color)
+    elif isinstance(color, str | tuple) or (is_color_like(color) and len(color) != length):
+        # A list of three numbers is a colour too, unless there are three positions.
+        if not isinstance(color, str) and not is_color_like(color):
+            return None
+        colors = dict.fromkeys(alphabet, cast("Color", color))
+    else:
+        return None
+    missing = [letter for letter in alphabet if not is_color_like(colors.get(letter))]
+    if missing:
+        raise InputError(
+            f"`color` names no colour for {', '.join(missing)}, but every letter needs one that Matplotlib "
+            "knows: add it."
+        )
+    return colors
+
+
+def _by_position(
+    values: Any, length: int, cmap: str | Colormap, vmin: float | None, vmax: float | None
+) -> NDArray[np.float64]:
+    if not isinstance(values, Iterable):
+        raise InputError(f"`color` is {values!r}, which is neither a colour nor one for each letter or position.")
+    values = values if isinstance(values, np.ndarray) else list(values)
+    if len(values) != length:
+        raise InputError(
+            f"`color` has {len(values)} entries, but `X_attr` {length} positions: give one for each, also for "
+            "those outside `start` and `end`."
+        )
+    as_array = np.asarray(values, dtype=object if any(isinstance(one, str) for one in values) else None)
+    if as_array.ndim == 1 and as_array.dtype.kind in "biuf":
+        return _mapped(as_array.astype(np.float64), cmap, vmin, vmax)
+    try:
+        return np.asarray(to_rgba_array(values), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`color` holds what Matplotlib does not know as a colour: {error}.") from error
+
+
+def _mapped(
+    values: NDArray[np.float64], cmap: str | Colormap, vmin: float | None, vmax: float | None
+) -> NDArray[np.float64]:
+    if not np.isfinite(values).all():
+        raise InputError("`color` holds NaN or infinity, which have no colour: repair the values.")
+    scale = Normalize(values.min() if vmin is None else vmin, values.max() if vmax is None else vmax)
+    return np.asarray(colormap(cmap, "color_cmap")(scale(values)), dtype=np.float64)
+
+
+def colormap(cmap: str | Colormap, name: str) -> Colormap:
+    """Return a colormap by its name, or as it is."""
+    if isinstance(cmap, Colormap):
+        return cmap
+    if cmap not in matplotlib.colormaps:
+        raise InputError(f"`{name}` is {cmap!r}, but Matplotlib has no colormap of that name.")
+    return matplotlib.colormaps[cmap]
+
+
+def row_colors(cmap: str | Colormap | Sequence[Any] | None, n_rows: int, default: Color) -> list[Any]:
+    """Return the colour of each row of annotations.
+
+    Parameters
+    ----------
+    cmap : str, Colormap, sequence of colours, or None
+        The colours of the first, second and further rows, which begin anew where there are not enough; None
+        for `default` throughout.
+    n_rows : int
+        How many rows there are.
+    default : color
+        Where nothing is asked for.
+
+    Raises
+    ------
+    InputError
+        If a colour or the colormap is not known.
+    """
+    if cmap is None:
+        return [default] * n_rows
+    if isinstance(cmap, str | Colormap):
+        found = colormap(cmap, "annot_cmap")
+        # A qualitative map lists its colours; of a continuous one as many are taken as there are rows.
+        listed = getattr(found, "colors", None) if found.N < 64 else None
+        choices = list(listed) if listed is not None else [found(x) for x in np.linspace(0, 1, n_rows)]
+    else:
+        choices = list(cmap)
+    wrong = [one for one in choices if not is_color_like(one)]
+    if wrong or not choices:
+        raise InputError(
+            f"`annot_cmap` holds {wrong[0] if wrong else 'nothing'!r}, but colours that Matplotlib knows are needed."
+        )
+    return [choices[row % len(choices)] for row in range(n_rows)]

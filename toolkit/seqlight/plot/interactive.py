@@ -1,0 +1,227 @@
+"""A logo for the browser: zoom, and see position, letter, attribution and seqlet of what is pointed at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.colors import to_hex
+from matplotlib.path import Path
+from numpy.typing import NDArray
+
+from seqlight.errors import InputError
+from seqlight.extras import extra
+from seqlight.plot.annotations import Annotation, in_window
+from seqlight.plot.colors import Colors, letter_colors
+from seqlight.plot.coordinates import Locus, Place, as_locus
+from seqlight.plot.glyphs import bottoms, outline, placed
+from seqlight.plot.values import Floats, logo_values, window, y_limits
+
+SEQLET_COLOR = "#404040"
+ROW_HEIGHT = 16
+LOGO_HEIGHT = 260
+MARGINS = {"l": 70, "r": 20, "t": 40, "b": 50}
+# Curves are cut into straight pieces that are fine enough for letters this many pixels tall.
+FINENESS = 60
+
+
+def interactive_logo(
+    X_attr: torch.Tensor | NDArray[Any],
+    *,
+    color: Colors | None = None,
+    start: int | None = None,
+    end: int | None = None,
+    annotations: pd.DataFrame | None = None,
+    score_key: str | None = None,
+    label_key: str | None = None,
+    example_idx: int | None = None,
+    locus: Place | None = None,
+    ylim: float | tuple[float, float] | None = None,
+    title: str = "",
+    alphabet: Sequence[str] = ("A", "C", "G", "T"),
+) -> Any:
+    """Draw attributions as a logo that answers to the pointer, with plotly.
+
+    Pointing at a column shows the position (with `locus` the coordinate too), its letters and attributions, and
+    the seqlets there; pointing at a bar shows the annotation. ``figure.write_html("logo.html")`` makes a page.
+
+    Parameters
+    ----------
+    X_attr : torch.Tensor or numpy.ndarray, shape (letters, positions)
+        The attributions of one sequence.
+    color : color or dict, optional
+        One for all letters, or one for each letter, as in :func:`seqlight.plot_logo`.
+    start, end, annotations, score_key, label_key, example_idx, ylim, alphabet
+        As in :func:`seqlight.plot_logo`. All annotations are drawn, in as many rows as they need.
+    locus : tuple, Loci or pandas.DataFrame, optional
+        Where the sequence was cut from the genome, as in :func:`seqlight.plot_tracks`.
+    title : str, optional
+        Written above.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+
+    Raises
+    ------
+    InputError
+        If arguments do not fit together.
+    MissingExtra
+        If plotly is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from seqlight.plot.interactive import interactive_logo
+    >>> figure = interactive_logo(np.eye(4).repeat(5, axis=1), title="a locus")
+    >>> [trace.name for trace in figure.data]
+    ['A', 'C', 'G', 'T', 'columns']
+    """
+    go = extra("plotly.graph_objects", "interactive")
+    values = logo_values(X_attr, alphabet)
+    first, last = window(start, end, values.shape[1])
+    heights = values[:, first:last]
+    colors = letter_colors(color, alphabet, values.shape[1])
+    if colors.shape[1] != 1:
+        raise InputError("`color` has one for each position, but an interactive logo has one for each letter.")
+    spans = []
+    if annotations is not None:
+        spans = in_window(annotations, first, last, example_idx, score_key, label_key)
+    n_rows = _rows(spans)
+    place = as_locus(locus, values.shape[1], example_idx)
+    low, high = y_limits(heights, ylim)
+    figure = go.Figure()
+    for letter, height, bottom, shade in zip(alphabet, heights, bottoms(heights), colors[:, 0], strict=True):
+        _add_letter(figure, go, letter, height, bottom, to_hex(shade), first, place)
+    texts = [_column_text(heights[:, p - first], p, alphabet, spans, place) for p in range(first, last)]
+    # Columns without colour, as tall as the axes, so that there is something to point at everywhere.
+    figure.add_trace(
+        go.Bar(
+            x=_along(np.arange(first, last) + 0.5, place),
+            y=np.full(last - first, high - low),
+            base=low,
+            width=1,
+            name="columns",
+            marker={"color": "rgba(0,0,0,0)", "line": {"width": 0}},
+            text=texts,
+            textposition="none",
+            hovertemplate="%{text}<extra></extra>",
+        )
+    )
+    if spans:
+        _add_spans(figure, go, spans, place)
+    _arrange(figure, (first, last), (low, high), n_rows, title, place)
+    return figure
+
+
+def _rows(spans: list[Annotation]) -> int:
+    """Give each span the first row in which it overlaps none; return how many rows there are."""
+    ends: list[float] = []
+    for one in sorted(spans, key=lambda one: (one.start, one.end)):
+        one.track = next((row for row, end in enumerate(ends) if one.start >= end + 1), len(ends))
+        ends[one.track : one.track + 1] = [one.end]
+    return len(ends)
+
+
+@cache
+def _polygon(letter: str) -> Floats:
+    """Return the outline of a letter as one closed line; a hole is entered and left along the same cut."""
+    vertices, codes = outline(letter)
+    closed = Path(vertices * FINENESS, codes).to_polygons(closed_only=True)
+    parts = [np.asarray(part, dtype=np.float64) / FINENESS for part in closed]
+    begin = parts[0][:1]
+    return np.concatenate([piece for part in parts for piece in (part, begin)])
+
+
+def _along(positions: Any, locus: Locus | None) -> Any:
+    """Return where positions are on the x axis."""
+    return positions if locus is None else locus.at(positions)
+
+
+def _add_letter(
+    figure: Any, go: Any, letter: str, height: Floats, bottom: Floats, color: str, first: int, locus: Locus | None
+) -> None:
+    """Add every occurrence of a letter as one filled line with gaps, which is what makes long logos fast."""
+    at = np.flatnonzero(height)
+    drawn = placed(_polygon(letter), first + at, height[at], bottom[at])
+    gaps = np.full((len(at), 1, 2), np.nan)
+    x, y = np.concatenate([drawn, gaps], axis=1).reshape(-1, 2).T
+    figure.add_trace(
+        go.Scatter(
+            x=_along(x, locus),
+            y=y,
+            mode="lines",
+            line={"width": 0},
+            fill="toself",
+            fillcolor=color,
+            name=letter,
+            hoverinfo="skip",
+        )
+    )
+
+
+def _column_text(
+    column: Floats, position: int, alphabet: Sequence[str], spans: list[Annotation], locus: Locus | None
+) -> str:
+    where = [f"position {position:,}"]
+    if locus is not None:
+        where.append(f"{locus.chrom}:{locus.base(position):,}")
+    order = [row for row in np.argsort(-np.abs(column)) if column[row]]
+    letters = [f"<b>{alphabet[row]}</b> {column[row]:+.4g}" for row in order] or ["no attribution"]
+    here = [_span_text(one) for one in spans if one.start <= position < one.end]
+    return "<br>".join([*where, *letters, *here])
+
+
+def _span_text(one: Annotation) -> str:
+    score = "" if one.score is None else f", {one.score:+.4g}"
+    return f"{one.label or 'seqlet'} {one.start:,.0f} to {one.end:,.0f}{score}"
+
+
+def _add_spans(figure: Any, go: Any, spans: list[Annotation], locus: Locus | None) -> None:
+    figure.add_trace(
+        go.Bar(
+            orientation="h",
+            base=[min(_along(one.start, locus), _along(one.end, locus)) for one in spans],
+            x=[one.end - one.start for one in spans],
+            y=[one.track for one in spans],
+            width=0.5,
+            yaxis="y2",
+            name="annotations",
+            marker={"color": SEQLET_COLOR, "line": {"width": 0}},
+            text=[_span_text(one) for one in spans],
+            textposition="none",
+            hovertemplate="%{text}<extra></extra>",
+        )
+    )
+
+
+def _arrange(
+    figure: Any, shown: tuple[int, int], limits: tuple[float, float], n_rows: int, title: str, locus: Locus | None
+) -> None:
+    below = n_rows * ROW_HEIGHT
+    share = below / (below + LOGO_HEIGHT)
+    line = {"showline": True, "linecolor": "#000", "ticks": "outside", "showgrid": False, "zeroline": False}
+    # On the reverse strand coordinates fall from left to right, and so does the range.
+    ends = [_along(end, locus) for end in shown]
+    name = "position" if locus is None else locus.axis_name
+    zero = {"type": "line", "xref": "paper", "yref": "y", "x0": 0, "x1": 1, "y0": 0, "y1": 0}
+    figure.update_layout(
+        height=LOGO_HEIGHT + below + MARGINS["t"] + MARGINS["b"],
+        margin=MARGINS,
+        title={"text": title, "font": {"size": 15}},
+        template="none",
+        showlegend=False,
+        hovermode="closest",
+        barmode="overlay",
+        dragmode="pan",
+        xaxis={"range": ends, "title": {"text": name}, "anchor": "y2" if n_rows else "y", "tickformat": ",d", **line},
+        yaxis={"range": list(limits), "title": {"text": "attribution"}, "domain": [share, 1], **line},
+        shapes=[{**zero, "line": {"color": "#888", "width": 1}}],
+    )
+    if n_rows:
+        rows = {"range": [n_rows - 0.5, -0.5], "domain": [0, share - 0.02], "visible": False, "anchor": "x"}
+        figure.update_layout(yaxis2=rows)

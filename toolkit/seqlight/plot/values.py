@@ -1,0 +1,137 @@
+"""What is to be drawn, checked and as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqlight.errors import InputError
+
+Floats = NDArray[np.float64]
+
+
+def as_numbers(given: Any, name: str) -> Floats:
+    """Return anything array-like in float64, on the CPU and free of gradients.
+
+    Raises
+    ------
+    InputError
+        If it does not hold numbers, or rows differ in length.
+    """
+    if isinstance(given, torch.Tensor):
+        given = given.detach().to(torch.float64).numpy(force=True)
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"`{name}` is of type {type(given).__name__} and does not hold numbers in rows of one length "
+            f"({error}): pass a tensor or an array."
+        ) from error
+
+
+def logo_values(given: Any, alphabet: Sequence[str], name: str = "X_attr") -> Floats:
+    """Return the values of one logo.
+
+    Parameters
+    ----------
+    given : torch.Tensor or array-like, shape (letters, positions)
+        One value for each letter and position.
+    alphabet : sequence of str
+        One character a row.
+    name : str
+        What to call it in errors.
+
+    Raises
+    ------
+    InputError
+        If the shape is another, or values are not finite.
+    """
+    require_letters(alphabet)
+    values = as_numbers(given, name)
+    if values.ndim != 2 or len(values) != len(alphabet):
+        raise InputError(
+            f"`{name}` has shape {values.shape}, but a logo needs ({len(alphabet)}, length), one row a "
+            f"letter: {_advice(values, len(alphabet), name)}."
+        )
+    if not values.shape[1]:
+        raise InputError(f"`{name}` has no positions, but a logo needs at least one: check how it was cut out.")
+    if not np.isfinite(values).all():
+        n_bad = int((~np.isfinite(values)).any(axis=0).sum())
+        raise InputError(
+            f"`{name}` holds NaN or infinity at {n_bad} positions, which have no height: repair the values."
+        )
+    return values
+
+
+def _advice(values: Floats, n_letters: int, name: str) -> str:
+    if values.ndim == 3:
+        return f"pick one example, `{name}[0]`"
+    if values.ndim == 1:
+        return "sums over letters have lost them, so pass what was summed, or multiply by the one-hot sequence"
+    if values.ndim == 2 and values.shape[1] == n_letters:
+        return f"pass its transpose, `{name}.T`"
+    return "check the alphabet and the axes"
+
+
+def require_letters(alphabet: Sequence[str]) -> None:
+    """Refuse an alphabet that does not have one character a row."""
+    wrong = [letter for letter in alphabet if not isinstance(letter, str) or len(letter) != 1]
+    if wrong:
+        raise InputError(f"`alphabet` holds {wrong[0]!r}, but letters are one character each: shorten it.")
+
+
+def window(start: int | None, end: int | None, length: int) -> tuple[int, int]:
+    """Return the first position and the one behind the last.
+
+    Raises
+    ------
+    InputError
+        If they are no whole numbers, or not inside ``0 <= start < end <= length``.
+    """
+    try:
+        first, last = (index(0 if start is None else start), index(length if end is None else end))
+    except TypeError as error:
+        raise InputError(f"`start` is {start!r} and `end` {end!r}, but positions are whole numbers.") from error
+    if not 0 <= first < last <= length:
+        raise InputError(
+            f"`start` is {first} and `end` {last}, but 0 <= start < end <= {length}, the length, must hold: "
+            "choose positions of `X_attr`."
+        )
+    return first, last
+
+
+def y_limits(heights: Floats, ylim: float | tuple[float, float] | None, margin: float = 0.04) -> tuple[float, float]:
+    """Return limits of the y axis: those asked for, or such that all letters have a little room.
+
+    Parameters
+    ----------
+    heights : numpy.ndarray, shape (..., letters, positions)
+        What is drawn.
+    ylim : float or tuple of float, optional
+        One number `y` stands for ``(-y, y)``.
+    margin : float
+        The room, as a share of what the letters take up.
+    """
+    if ylim is not None:
+        return _given_limits(ylim)
+    low = float(heights.clip(max=0).sum(axis=-2).min())
+    high = float(heights.clip(min=0).sum(axis=-2).max())
+    room = margin * (high - low)
+    if not room:
+        return -1.0, 1.0
+    return (low - room if low else 0.0), (high + room if high else 0.0)
+
+
+def _given_limits(ylim: Any) -> tuple[float, float]:
+    try:
+        low, high = map(float, (-ylim, ylim) if np.ndim(ylim) == 0 else ylim)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`ylim` is {ylim!r}, but one number or two, (lower, upper), are needed.") from error
+    if not low < high:
+        raise InputError(f"`ylim` is {ylim!r}, but the lower limit must be below the upper one.")
+    return low, high

@@ -1,0 +1,85 @@
+"""Seqlets as BED, for genome browsers and bedtools."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pandas as pd
+
+from seqlight.errors import InputError
+from seqlight.storage.whole import whole
+
+PLACE = ("chrom", "genome_start", "genome_end", "strand")
+
+
+def write_bed(path: str | os.PathLike[str], seqlets: pd.DataFrame) -> None:
+    """Write seqlets with genome coordinates as BED6 with one or two columns more.
+
+    Parameters
+    ----------
+    path : str or path
+        Of the file.
+    seqlets : pandas.DataFrame
+        From `to_genome`: columns chrom, genome_start, genome_end and strand, and attribution. A column motif
+        names the features (spaces become underscores; without it they are named by their row, seqlet_0 ...),
+        motif_strand turns their strand, and p-value is written too.
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+
+    Notes
+    -----
+    Sorted by chromosome and start, as ``sort -k1,1 -k2,2n`` does. The score is the magnitude of the attribution,
+    as integers with 1000 for the largest; column 7 is the attribution, and column 8 the p-value where there is
+    one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import pandas as pd
+    >>> from seqlight.seqlets.genome import to_genome
+    >>> seqlets = pd.DataFrame({"example_idx": [0], "start": [2], "end": [9], "attribution": [-0.5]})
+    >>> table = to_genome(seqlets, pd.DataFrame({"chrom": ["chr1"], "start": [100], "end": [150]}))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_bed(Path(folder) / "seqlets.bed", table)
+    ...     (Path(folder) / "seqlets.bed").read_text().split()
+    ['chr1', '102', '109', 'seqlet_0', '1000', '+', '-0.5']
+    """
+    for name in (*PLACE, "attribution"):
+        if name not in seqlets:
+            advice = "add genome coordinates with to_genome(seqlets, loci)" if name in PLACE else "add it"
+            raise InputError(f"seqlets has no column {name!r}: {advice}.")
+    size = seqlets["attribution"].abs().to_numpy(dtype=np.float64)
+    largest = size.max(initial=0.0) or 1.0
+    columns = {
+        "chrom": seqlets["chrom"],
+        "start": seqlets["genome_start"],
+        "end": seqlets["genome_end"],
+        "name": _names(seqlets),
+        "score": np.rint(1000 * size / largest).astype(np.int64),
+        "strand": _strands(seqlets),
+        "attribution": seqlets["attribution"],
+    }
+    if "p-value" in seqlets:
+        columns["p-value"] = seqlets["p-value"]
+    lines = pd.DataFrame(columns).sort_values(["chrom", "start", "end"], kind="stable")
+    with whole(path) as partial:
+        lines.to_csv(partial, sep="\t", header=False, index=False, lineterminator="\n")
+
+
+def _names(seqlets: pd.DataFrame) -> list[str]:
+    if "motif" in seqlets:
+        # White space would end the field for readers that split at any.
+        return ["_".join(str(name).split()) for name in seqlets["motif"]]
+    return [f"seqlet_{i}" for i in range(len(seqlets))]
+
+
+def _strands(seqlets: pd.DataFrame) -> list[str]:
+    strands = seqlets["strand"].tolist()
+    if "motif_strand" not in seqlets:
+        return strands
+    return ["+" if one == other else "-" for one, other in zip(strands, seqlets["motif_strand"], strict=True)]

@@ -1,0 +1,50 @@
+"""Files that are whole under their name, or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a path beside `path` to write to; what was written gets its final name at the end.
+
+    After an error nothing is left, and a file that had the name before is as it was.
+
+    Parameters
+    ----------
+    path : str or path
+        The final name; its folder must exist.
+
+    Yields
+    ------
+    pathlib.Path
+        In the same folder, so that renaming is one step.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with whole(Path(folder) / "a.txt") as partial:
+    ...         _ = partial.write_text("all of it")
+    ...     (Path(folder) / "a.txt").read_text()
+    'all of it'
+    """
+    final = Path(path)
+    partial = final.with_name(f"{final.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        _to_disk(partial)
+        partial.replace(final)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until the content is on the disk: after a loss of power a name must not outlive what it names."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
