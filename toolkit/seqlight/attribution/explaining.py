@@ -59,7 +59,7 @@ class Explaining:
         self.model, self.inputs, self.args = model, tuple(inputs), tuple(args)
         self.targets, self.batch_size, self.device = targets, batch_size, device
         self.manner = Manner({})
-        self.arena = Arena(once=len(targets.each) == 1 and not _has_backward_hooks(model))
+        self.arena = Arena()
         self.alone: bool | None = None  # whether pairs have to go one at a time; None: not tried
 
     @contextlib.contextmanager
@@ -169,16 +169,11 @@ class Explaining:
         return lambda *inputs: self.targets.read(self.model(*inputs, *more), repeated)
 
 
-def _has_backward_hooks(model: nn.Module) -> bool:
-    return any(module._backward_hooks or module._backward_pre_hooks for module in model.modules())
-
-
 def _gradients(outputs: Tensor, leaves: Sequence[Tensor]) -> list[list[Tensor]]:
     """Return the gradients of each column of outputs at the leaves."""
     found = []
     for k, column in enumerate(outputs.unbind(dim=1)):
         last = k == outputs.shape[1] - 1
         ways = torch.autograd.grad(column.sum(), leaves, retain_graph=not last, materialize_grads=True)
-        # Copies, for a gradient may be in memory that is lent.
-        found.append([one.clone() for one in ways])
+        found.append(list(ways))
     return found

@@ -89,7 +89,7 @@ WIDE void relu_gradients(const void *grad, const void *x1, const void *x0, void 
                 int grown = u >= v;                                                        \
                 int64_t at = grown ? w1[j] : w0[j];                                        \
                 type other = (grown ? a0 : a1)[at], dx = grown ? u - other : other - v;    \
-                int close = (dx < 0 ? -dx : dx) < near;                                    \
+                int close = ((dx < 0 ? -dx : dx) < near) | ((u == v) & (dx != dx));        \
                 m[j] = (close ? (type)1 : u - v) / (close ? (type)1 : dx);                 \
                 w[j] = at;                                                                 \
             }                                                                              \
@@ -126,7 +126,7 @@ void pool_credits(const void *x1, const void *y1, const int64_t *winners1, const
         int grown = u >= v;                                                                \
         int64_t to = grown ? w1[j] : won;                                                  \
         type other = (grown ? a0 : a1)[to], dx = grown ? u - other : other - v;            \
-        int close = (dx < 0 ? -dx : dx) < near;                                            \
+        int close = ((dx < 0 ? -dx : dx) < near) | ((u == v) & (dx != dx));                \
         b0[j] = v;                                                                         \
         m[j] = (close ? (type)1 : u - v) / (close ? (type)1 : dx);                         \
         w[j] = to;                                                                         \

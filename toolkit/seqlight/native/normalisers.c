@@ -98,7 +98,7 @@ WIDE void softmax_multipliers(const void *x1, const void *p1, const void *x0, co
         }                                                                    \
     } while (0)
 
-/* The gradient at the input of softmax; `out` may be `slope`. */
+/* The gradient at the input of softmax; `out` may be `grad`. */
 WIDE void softmax_gradients(const void *grad, const void *weights, const void *slope, void *out, int64_t first,
                             int64_t last, int64_t width, int64_t itemsize)
 {
@@ -151,7 +151,7 @@ WIDE void half_way_centred(const void *x1, const void *mean1, const void *x0, co
         }                                                                    \
     } while (0)
 
-/* The gradient at the input of a standardisation that `weight` follows, if it is not null; `out` may be `centred`. */
+/* The gradient at the input of a standardisation that `weight` follows, if it is not null. */
 WIDE void standardised_gradients(const void *grad, const void *weight, const void *centred, const void *rate,
                                  const void *secant, void *out, int64_t first, int64_t last, int64_t width,
                                  int64_t itemsize)

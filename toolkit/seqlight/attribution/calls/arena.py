@@ -20,15 +20,10 @@ from torch import Tensor
 class Arena:
     """Tensors that were lent, and those that came back.
 
-    Parameters
-    ----------
-    once : bool
-        Whether each multiplier is used once: there is one gradient to take back through the model, and no hook of
-        the user's that could keep it.
+    Gradients are never lent: a hook of the user's may keep one.
     """
 
-    def __init__(self, once: bool) -> None:
-        self.once = once
+    def __init__(self) -> None:
         self._free: dict[Any, list[Tensor]] = defaultdict(list)
         self._lent: list[tuple[Any, Tensor]] = []
 
@@ -71,23 +66,3 @@ def empty(shape: torch.Size, like: Tensor) -> Tensor:
 def empty_like(like: Tensor) -> Tensor:
     """Return a contiguous tensor like `like`, lent if it can be."""
     return empty(like.shape, like)
-
-
-def spent(multiplier: Tensor, grad: Tensor) -> Tensor:
-    """Return their product, in the memory of `multiplier` if that is used only once.
-
-    Parameters
-    ----------
-    multiplier : torch.Tensor
-        What a rule made, and nobody else has seen.
-    grad : torch.Tensor, shape of `multiplier`
-    """
-    if grad.dtype != multiplier.dtype:
-        return grad * multiplier
-    return torch.mul(grad, multiplier, out=written_over(multiplier))
-
-
-def written_over(multiplier: Tensor) -> Tensor:
-    """Return memory for what is made of `multiplier`: its own, if that is used only once."""
-    arena = _ARENA.get()
-    return multiplier if arena is not None and arena.once else torch.empty_like(multiplier)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from seqlight.errors import UnsupportedOperation
+
 Function = Callable[..., Any]
 
 
@@ -153,8 +155,8 @@ class Observed(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Never called."""
-        raise AssertionError("the first pass has no backward")
+        """Refuse; only a model that takes gradients in its forward comes here."""
+        raise UnsupportedOperation("a gradient is taken inside the model, which cannot be explained")
 
 
 def apply(function: type[torch.autograd.Function], *args: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -68,26 +69,51 @@ def _frames_to_the_caller() -> int:
     return depth
 
 
+_lock = threading.Lock()
+_open = 0  # how many calls in all threads run without checkpoints
+_originals: dict[str, Any] = {}
+
+
 @contextlib.contextmanager
 def _without_checkpoints() -> Iterator[None]:
     # A checkpointed block would run again in the backward pass, where no mode is. What both kinds of
     # checkpoint are made of is looked up here when they are called, whoever has imported them.
-    names = {"CheckpointFunction": _Plainly, "_checkpoint_without_reentrant_generator": _nothing_around}
-    before = {name: getattr(checkpoint, name) for name in names}
+    global _open
+    with _lock:
+        if not _open:
+            for name, stand_in in _STAND_INS.items():
+                _originals[name] = getattr(checkpoint, name)
+                setattr(checkpoint, name, stand_in)
+        _open += 1
+    _plainly.depth = getattr(_plainly, "depth", 0) + 1
     try:
-        for name, stand_in in names.items():
-            setattr(checkpoint, name, stand_in)
         yield
     finally:
-        for name, original in before.items():
-            setattr(checkpoint, name, original)
+        _plainly.depth -= 1
+        with _lock:
+            _open -= 1
+            if not _open:
+                for name, original in _originals.items():
+                    setattr(checkpoint, name, original)
+
+
+# Other threads, which may be training, go on with checkpoints.
+_plainly = threading.local()
 
 
 class _Plainly:
     @staticmethod
     def apply(function: Any, preserve: Any, *args: Any) -> Any:
+        if not getattr(_plainly, "depth", 0):
+            return _originals["CheckpointFunction"].apply(function, preserve, *args)
         return function(*args)
 
 
-def _nothing_around(*_: Any, **__: Any) -> Iterator[None]:
-    yield
+def _nothing_around(*args: Any, **kwargs: Any) -> Iterator[None]:
+    if not getattr(_plainly, "depth", 0):
+        yield from _originals["_checkpoint_without_reentrant_generator"](*args, **kwargs)
+    else:
+        yield
+
+
+_STAND_INS = {"CheckpointFunction": _Plainly, "_checkpoint_without_reentrant_generator": _nothing_around}

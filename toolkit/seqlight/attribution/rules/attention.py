@@ -35,7 +35,7 @@ class Attended(torch.autograd.Function):
         """Return the gradients at the operands."""
         q, k, v, p, weights, slope = ctx.saved_tensors
         g = grads[0].contiguous()
-        at_scores = softmax_pull(_product(g, v.mT, empty(p.shape, p)), weights, slope, p.ndim - 1)
+        at_scores = softmax_pull(g @ v.mT, weights, slope, p.ndim - 1, over=True)
         return None, None, (at_scores @ k).mul_(ctx.scale), (at_scores.mT @ q).mul_(ctx.scale), p.mT @ g
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.arena import spent
 from seqlight.attribution.calls.pairing import split
 from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
 from seqlight.attribution.rules import loops
@@ -32,7 +31,7 @@ class Scaled(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradients at the operands."""
         (multiplier,) = ctx.saved_tensors
-        return None, spent(multiplier, grads[0])
+        return None, grads[0] * multiplier
 
 
 class Late(torch.autograd.Function):

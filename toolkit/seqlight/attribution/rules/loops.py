@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.arena import empty, empty_like, written_over
+from seqlight.attribution.calls.arena import empty, empty_like
 from seqlight.attribution.calls.pairing import split_dimension
 from seqlight.native.library import library, over_rows
 
@@ -33,7 +33,7 @@ def relu_gradients(grad: Tensor, x1: Tensor, x0: Tensor, threshold: float) -> Te
     if native is None or not suit(grad, x1, x0):
         return None
     span, n = _layout(x1, x0)
-    out = empty_like(x0)
+    out = torch.empty_like(x0)
     pointers = [tensor.data_ptr() for tensor in (grad, x1, x0, out)]
     tail = (span, n, x0.element_size(), threshold)
     over_rows(lambda a, b: native.relu_gradients(*pointers, a, b, *tail), x0.numel(), x0.numel())
@@ -142,12 +142,12 @@ def softmax_multipliers(
     return weights, slope
 
 
-def softmax_gradients(grad: Tensor, weights: Tensor, slope: Tensor) -> Tensor | None:
-    """Return the gradient at the input of softmax over the last dimension, or None."""
+def softmax_gradients(grad: Tensor, weights: Tensor, slope: Tensor, over: bool = False) -> Tensor | None:
+    """Return the gradient at the input of softmax over the last dimension, written over `grad` if asked; or None."""
     native, grad = library(), grad.contiguous()
     if native is None or not suit(grad, weights, slope):
         return None
-    out = written_over(slope)
+    out = grad if over else torch.empty_like(grad)
     pointers = [tensor.data_ptr() for tensor in (grad, weights, slope, out)]
     tail = (grad.shape[-1], grad.element_size())
     over_rows(lambda a, b: native.softmax_gradients(*pointers, a, b, *tail), grad[..., 0].numel(), grad.numel())
@@ -190,7 +190,7 @@ def standardised_gradients(
     native, grad = library(), grad.contiguous()
     if native is None or not suit(grad, centred, rate, secant, *(() if weight is None else (weight,))):
         return None
-    out = written_over(centred)
+    out = torch.empty_like(grad)
     scale = None if weight is None else weight.data_ptr()
     pointers = [grad.data_ptr(), scale, *(tensor.data_ptr() for tensor in (centred, rate, secant, out))]
     tail = (grad.shape[-1], grad.element_size())

@@ -13,6 +13,7 @@ from seqlight.attribution.calls.pairing import repeated
 from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
 from seqlight.attribution.rules import loops
 from seqlight.attribution.rules.elementwise import one_real, threshold
+from seqlight.errors import UnsupportedOperation
 
 
 class Pooled(torch.autograd.Function):
@@ -60,6 +61,9 @@ class MaxPool:
 
         def compute(x: Tensor) -> Tensor:
             y, winners = call(x)
+            # A window of padding alone has its maximum nowhere; which windows are that, no reference changes.
+            if winners.numel() and int(winners.max()) >= x.shape[x.ndim - self.n_pooled :].numel():
+                raise UnsupportedOperation(f"{call.name} has windows of padding alone: use less padding or dilation")
             kept.extend((Recorded.of(x, copy), Recorded.of(y, copy), Recorded.of(winners, copy)))
             return y  # type: ignore[no-any-return]
 
@@ -90,7 +94,8 @@ class MaxPool:
             dx = (repeated(x1, x0).flatten(lead).gather(-1, at) - x0.flatten(lead).gather(-1, at)).view(y0.shape)
             multiplier = (y1_ - y0).div_(dx)
             # Equal maxima at an unchanged position: the plain gradient, 1.
-            return y0, winners, multiplier.masked_fill_(dx.abs_() < threshold(dx.dtype), 1)
+            none = (dx.abs_() < threshold(dx.dtype)) | (y1_ == y0) & dx.isnan()  # two infinities do not differ
+            return y0, winners, multiplier.masked_fill_(none, 1)
 
         y = apply(Pooled, compute, self.n_pooled, *one_real(call))
         return y, _remembering(indices[0], *call.tensors) if indices else None
