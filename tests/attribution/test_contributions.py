@@ -14,6 +14,7 @@ from seqlight.attribution.contributions import (
     hypothetical_contributions,
     more_references,
     more_sequences,
+    worst_pair,
 )
 from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError
 
@@ -74,8 +75,21 @@ def test_blocks_are_joined():
 
 def test_what_is_alike():
     one = block([0.0, 0.0], [1.0, 1.0], fill=1.0)
-    assert alike(one, one)
-    assert not alike(one, block([0.0, 0.0], [1.0, 1.0], fill=1.1))
+    assert alike(one, one, 0, 1)
+    assert not alike(one, block([0.0, 0.0], [1.0, 1.0], fill=1.1), 0, 1)
+
+
+def test_the_worst_pair():
+    blocks = [block([1.0, 2.0], [1.0, 1.0]), block([1.0, -3.0], [1.0, 1.0]), block([0.0, 0.0], [1.0, 1.0])]
+    assert worst_pair(more_sequences(blocks)) == (1, 1)
+    blocks.append(block([float("nan"), 0.0], [1.0, 1.0]))
+    assert worst_pair(more_sequences(blocks)) == (3, 0)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e6])
+def test_what_adds_up_does_not_depend_on_units(scale):
+    assert not adds_up(block([0.1 * scale, 0.0], [scale, scale]))
+    assert adds_up(block([1e-9 * scale, 0.0], [scale, scale]))
 
 
 @pytest.mark.parametrize(

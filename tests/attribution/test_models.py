@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 import seqlight as sl
+from seqlight.errors import UnsupportedOperation
 
 X = sl.random_one_hot((3, 4, 24), random_state=1)
 
@@ -28,6 +29,13 @@ class StrandAveraged(nn.Module):
 
     def forward(self, x):
         return (self.one(x) + self.one(x.flip(1, 2))) / 2
+
+
+class StrandsInOneBatch(StrandAveraged):
+    """Both strands go through as one batch, twice as large."""
+
+    def forward(self, x):
+        return torch.stack(self.one(torch.cat([x, x.flip(1, 2)])).chunk(2)).mean(0)
 
 
 class AttentionPooled(nn.Module):
@@ -105,10 +113,45 @@ class StoredInBytes(nn.Module):
         return self.head(F.conv1d(x, self.weight.to(x.dtype) * self.scale).relu().mean(-1))
 
 
-@pytest.mark.parametrize("kind", [StrandAveraged, AttentionPooled, BilinearTowers, Transformer, StoredInBytes])
+@pytest.mark.parametrize(
+    "kind", [StrandAveraged, StrandsInOneBatch, AttentionPooled, BilinearTowers, Transformer, StoredInBytes]
+)
 def test_models_of_the_field_are_complete(kind, incompleteness):
     torch.manual_seed(0)
     assert incompleteness(kind().double(), X) < 1e-9
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-7])
+@pytest.mark.parametrize(("n", "batch_size"), [(3, 32), (15, 32), (20, 7), (20, 19), (20, 32), (5, 100), (4, 3)])
+def test_strands_in_one_batch_meet_their_own_partners(n, batch_size, scale):
+    torch.manual_seed(0)
+    together, apart = StrandsInOneBatch().double(), StrandAveraged().double()
+    apart.load_state_dict(together.state_dict())
+    settings = {"n_shuffles": n, "random_state": 0, "device": "cpu", "target": lambda y: scale * y[:, 0]}
+    found = sl.attribute(together, X, batch_size=batch_size, **settings)
+    wanted = sl.attribute(apart, X, **settings)
+    assert found.relative_deltas.max() < 1e-9
+    torch.testing.assert_close(found.attributions, wanted.attributions, rtol=1e-7, atol=1e-12 * scale)
+
+
+class Mixing(nn.Module):
+    """What it makes of a row depends on the others."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.linear = how, nn.Linear(96, 2)
+
+    def forward(self, x):
+        y = torch.tanh(self.linear(x.flatten(1)))
+        return {"softmax": y.softmax(0), "mean": y - y.mean(0), "noise": y + torch.randn_like(y)}[self.how]
+
+
+@pytest.mark.parametrize("batch_size", [2, 20, 64])
+@pytest.mark.parametrize("how", ["softmax", "mean", "noise"])
+def test_models_that_mix_rows_are_refused(how, batch_size):
+    torch.manual_seed(0)
+    with pytest.raises(UnsupportedOperation, match=r"mixes? the rows"):
+        sl.deep_lift_shap(Mixing(how), X, random_state=0, device="cpu", batch_size=batch_size)
 
 
 def test_heads_of_profile_and_counts():

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from seqlight import deep_lift_shap, random_one_hot
 from seqlight.attribution.engine.overrides import overridden
-from seqlight.errors import ConvergenceWarning
+from seqlight.errors import ConvergenceWarning, InputError
 
 X = random_one_hot((2, 4, 20), random_state=0)
 
@@ -113,3 +113,40 @@ def test_modules_get_their_forward_back():
         assert "forward" in vars(model[1])
     assert model[0].forward is mine
     assert "forward" not in vars(model[1])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([nn.ReLU], "additional_nonlinear_ops is a list: expected a mapping .*ReLU: rule"),
+        ({nn.ReLU: None}, "the rule for ReLU in additional_nonlinear_ops is None: expected a function of"),
+        ({F.relu: lambda module, grad: grad}, r"the rule for relu .* takes \(module, grad\): expected a function of"),
+        ({nn.ReLU(): scaled}, "a module of class ReLU as key: expected a module class or a function; use ReLU itself"),
+        ({"relu": scaled}, "has the key 'relu': expected a module class or a function"),
+        ({int: scaled}, "has the key <class 'int'>: expected a module class or a function"),
+    ],
+)
+def test_what_is_no_override_is_named(given, message, Around):
+    with pytest.raises(InputError, match=message):
+        explain(Around(nn.ReLU()), additional_nonlinear_ops=given)
+
+
+@pytest.mark.parametrize(
+    ("made", "met"), [(None, "None"), ((), "a tuple"), ((None,), "None"), (torch.zeros(3), r"shape \(3,\)")]
+)
+@pytest.mark.parametrize("key", [nn.ReLU, F.relu])
+def test_what_a_rule_may_not_return_is_named(key, made, met, Around):
+    def mine(module, grad_input, grad_output):
+        return made
+
+    with pytest.raises(InputError, match=f"the rule mine .* returned {met}: expected the gradient to pass on"):
+        explain(Around(nn.ReLU()), additional_nonlinear_ops={key: mine})
+
+
+def test_a_rule_may_take_more_where_it_need_not(Around):
+    def mine(module, grad_input, grad_output, *more, scale=1.0):
+        return rescale(module, grad_input, grad_output)
+
+    model = Around(nn.ReLU())
+    found = explain(model, additional_nonlinear_ops={nn.ReLU: mine})
+    torch.testing.assert_close(found, explain(model), rtol=1e-9, atol=1e-12)

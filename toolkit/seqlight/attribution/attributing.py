@@ -80,7 +80,8 @@ def attribute(
     deltas : "warn", "raise" or "ignore"
         What to do where attributions do not sum to the output difference.
     warning_threshold : float
-        By how much they may miss it.
+        By how much they may miss it; more than 1 % of the mean difference is too much as well. At the default,
+        what rounding does to outputs of that size counts as nothing.
     additional_nonlinear_ops, dtype, device, random_state, verbose
         As in :func:`seqlight.deep_lift_shap`.
 

@@ -14,6 +14,8 @@ from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError
 
 # Beyond this share of the mean output difference a sum of attributions is wrong, however small it is.
 LARGEST_RELATIVE_DELTA = 0.01
+# The default of what sums may miss.
+WARNING_THRESHOLD = 0.001
 
 Policy: TypeAlias = Literal["raise", "warn", "ignore"]
 
@@ -124,14 +126,32 @@ def _contributed(multipliers: Sequence[Tensor], steps: Sequence[Tensor]) -> Tens
 
 def adds_up(block: Block) -> bool:
     """Return whether contributions meet the output differences, up to what may be rounding."""
+    # Asked this way round, a delta that is no number does not.
+    return bool((_misses(block) <= 1).all())
+
+
+def worst_pair(block: Block) -> tuple[int, int]:
+    """Return which sequence and which of its references miss most."""
+    worst = int(_misses(block).nan_to_num(float("inf")).amax(dim=1).argmax())
+    return divmod(worst, block.deltas.shape[2])
+
+
+def _misses(block: Block) -> Tensor:
+    """Return by how much each pair misses, (sequences, targets, references), in units of what may be rounding."""
     # Far above rounding, far below what a wrong partner does.
-    sizes = block.differences.abs().mean(dim=(0, 2))
-    return bool((block.deltas.abs().amax(dim=(0, 2)) <= 1e-3 * sizes + 1e-6).all())
+    allowed = 1e-3 * block.differences.abs().mean(dim=(0, 2)) + rounding(block).amax(dim=(0, 2))
+    return block.deltas.abs() / allowed.view(1, -1, 1).clamp_min(torch.finfo(allowed.dtype).tiny)
 
 
-def alike(one: Block, other: Block) -> bool:
-    """Return whether the first pair has the same multipliers in both, up to rounding."""
-    pairs = [(a[0, :, 0], b[0, :, 0]) for a, b in zip(one.multipliers, other.multipliers, strict=True)]
+def rounding(block: Block) -> Tensor:
+    """Return what rounding may do to the deltas of each pair, (sequences, targets, references)."""
+    sizes = torch.maximum(block.outputs.abs().unsqueeze(2), block.baselines.abs())
+    return 100 * torch.finfo(sizes.dtype).eps * sizes
+
+
+def alike(one: Block, other: Block, i: int, k: int) -> bool:
+    """Return whether the only pair of `one` has the multipliers of pair (i, k) of `other`, up to rounding."""
+    pairs = [(a[0, :, 0], b[i, :, k]) for a, b in zip(one.multipliers, other.multipliers, strict=True)]
     return all(bool((a - b).abs().max() <= 1e-3 * b.abs().max()) for a, b in pairs)
 
 
@@ -163,7 +183,8 @@ class Misses:
     Parameters
     ----------
     threshold : float
-        Misses above it are too high; so are those of a mean too large a share of the output difference.
+        Misses above it are too high; so are those of a mean too large a share of the output difference. At the
+        default, what rounding may do to outputs of that size does not count.
     policy : "raise", "warn" or "ignore"
         What to do about it.
     """
@@ -175,19 +196,23 @@ class Misses:
         self.largest: list[Tensor] = []
         self.mean: list[Tensor] = []
         self.sizes: list[Tensor] = []
-        self.worst, self.size = Tensor(), 0.0
+        self.worst, self.most, self.size, self.endless = Tensor(), 0.0, 0.0, 0
 
     def add(self, block: Block) -> None:
         """Look at one block; where the policy is to raise, raise ConvergenceError for what is too high in itself."""
-        deltas, sizes = block.deltas.abs(), block.differences.abs().mean(dim=2)
-        self.largest.append(deltas.amax(dim=2))
+        # What is no number is the worst of all.
+        deltas = block.deltas.abs().nan_to_num(float("inf"))
+        if self.threshold == WARNING_THRESHOLD:  # one of the caller's own is taken at its word
+            deltas = (deltas - rounding(block)).clamp_min(0)
+        sizes, largest = block.differences.abs().mean(dim=2), deltas.amax(dim=2)
+        self.largest.append(largest)
         self.mean.append(deltas.mean(dim=2))
         self.sizes.append(sizes)
-        # Asked this way round, a delta that is no number is too high.
-        worst = deltas.amax(dim=2).nan_to_num(float("inf")).flatten().argmax()
-        row, size = deltas.flatten(0, 1)[worst], float(sizes.flatten()[worst])
-        if not self.worst.numel() or not bool(row.max() <= self.worst.max()):
-            self.worst, self.size = row, size
+        self.endless += int((~block.outputs.isfinite()).any(dim=1).sum())
+        worst = largest.flatten().argmax()
+        if not self.worst.numel() or float(largest.flatten()[worst]) > self.most:
+            self.most, self.size = float(largest.flatten()[worst]), float(sizes.flatten()[worst])
+            self.worst = block.deltas.abs().flatten(0, 1)[worst]
         if self.policy == "raise" and not bool((deltas <= self.threshold).all()):
             raise ConvergenceError(self._message())
 
@@ -203,11 +228,16 @@ class Misses:
         """Return in how many sequences."""
         largest, mean, sizes = (torch.cat(some) for some in (self.largest, self.mean, self.sizes))
         # The mean over all sequences of the call: what is said must not depend on the batch size.
-        enough = LARGEST_RELATIVE_DELTA * sizes.mean(dim=0) + torch.finfo(mean.dtype).eps
+        enough = LARGEST_RELATIVE_DELTA * sizes.mean(dim=0)
         low = (largest <= self.threshold) & (mean <= enough)
         return int((~low).any(dim=1).sum())
 
     def _message(self) -> str:
+        if self.endless:
+            return (
+                f"The model's output is no finite number for {self.endless} of {sum(map(len, self.sizes))} sequences, "
+                "and neither are the attributions: look for NaN in its weights, and for the logarithm or division of 0."
+            )
         return (
             f"Convergence deltas too high: {self.worst} in the worst of {self._high()} sequences of "
             f"{sum(map(len, self.sizes))}, "

@@ -79,7 +79,9 @@ def deep_lift_shap(
     hypothetical : bool
         Return what every character would contribute at each position, not only the ones that are there.
     warning_threshold : float
-        Warn where attributions miss the output difference by more than this.
+        Warn where attributions miss the output difference by more than this; it is also warned where they miss
+        more than 1 % of the mean difference. At the
+        default, what rounding does to outputs of that size counts as nothing.
     additional_nonlinear_ops : mapping, optional
         Rules that override or extend ours: a module class as key, and a function of
         ``(module, grad_input, grad_output)`` that returns the gradient to pass on as value.

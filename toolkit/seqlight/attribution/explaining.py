@@ -11,18 +11,22 @@ from torch import Tensor, nn
 
 from seqlight.attribution.calls.arena import Arena, lent
 from seqlight.attribution.calls.recording import Overwritten
-from seqlight.attribution.contributions import Block, adds_up, alike, block_of, more_references, more_sequences
+from seqlight.attribution.contributions import Block, adds_up, alike, block_of, more_references, worst_pair
 from seqlight.attribution.differentiating import differentiable
 from seqlight.attribution.engine import passes
 from seqlight.attribution.engine.overrides import overridden
 from seqlight.attribution.engine.surroundings import refuse_hidden
-from seqlight.attribution.engine.watching import Manner
+from seqlight.attribution.engine.watching import Manner, Record
 from seqlight.attribution.targets import Targets
 from seqlight.errors import UnsupportedOperation
+from seqlight.prediction.batches import HALF
 from seqlight.prediction.borrow import floating_dtype, require_module
 
 # From the first sequence and the one behind the last to their references, for each input (sequences, references, ...).
 Drawing: TypeAlias = Callable[[int, int], Sequence[Tensor]]
+
+# How many blocks that do not add up are looked at for missed partners, before the model is taken to be the reason.
+TRIALS = 3
 
 
 class Explaining:
@@ -60,13 +64,16 @@ class Explaining:
         self.targets, self.batch_size, self.device = targets, batch_size, device
         self.manner = Manner({})
         self.arena = Arena()
-        self.alone: bool | None = None  # whether pairs have to go one at a time; None: not tried
+        self.dtype: torch.dtype | None = None  # asked for; None for the model's own
+        self.beside = False  # whether references have copies of their sequence beside them, as partners
+        self.checked, self.trials = False, 0
 
     @contextlib.contextmanager
     def running(
         self, dtype: torch.dtype | None, overrides: Mapping[Any, Callable[..., Any]] | None = None
     ) -> Iterator[None]:
         """Borrow the model, with gradients on, whatever mode the caller is in."""
+        self.dtype = None if dtype in HALF else dtype
         with (
             differentiable(self.model, self.inputs[0], self.device, dtype),
             overridden(self.model, overrides) as self.manner.rules,
@@ -90,55 +97,81 @@ class Explaining:
 
     def block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         """Explain the sequences ``first <= i < last`` against references of shape (sequences, references, ...)."""
-        block = None if self.alone else self._together(first, last, references)
-        if block is not None:
-            return block
-        rows = [
-            self._explained(i, i + 1, [one[i - first : i - first + 1] for one in references], 1)
-            for i in range(first, last)
-        ]
-        return more_sequences(rows)
+        find = self._explained if self.beside else self._paired
+        block = find(first, last, references)
+        if not self.checked:
+            self._require_rows_on_their_own(first, references, block)
+            self.checked = True
+        return block
 
-    def _together(self, first: int, last: int, references: Sequence[Tensor]) -> Block | None:
-        """Explain several pairs at a time; None if a pair has to be on its own to meet its own partner.
+    def _paired(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
+        """Let each reference find its partner by its place; if that fails, lay copies of the sequence beside them.
 
-        That is so where the model merges the batch into another dimension as the minor index, or loops over rows.
+        It fails where a model merges the batch into another dimension as the minor index, joins both strands
+        into one batch, or loops over rows.
         """
-        block, pairs = None, references[0].shape[:2].numel()
+        pairs = references[0].shape[:2].numel()
         try:
-            block = self._explained(first, last, references, self.at_once(last - first))
-            if self.alone is False or pairs == 1 or adds_up(block):
-                return block
+            block = self._explained(first, last, references)
         except UnsupportedOperation:
-            if self.alone is False or pairs == 1:
+            if pairs == 1:
                 raise
-        trial = self._explained(first, first + 1, [one[:1, :1] for one in references], 1)
-        self.alone = block is None or (adds_up(trial) and not alike(trial, block))
-        return None if self.alone else block
+            self.beside = True
+            return self._explained(first, last, references)
+        if pairs == 1 or self.trials == TRIALS or adds_up(block):
+            return block
+        # Some pairs may be right by accident: the worst one on its own tells whether partners were missed.
+        self.trials += 1
+        i, k = worst_pair(block)
+        trial = self._explained(first + i, first + i + 1, [one[i : i + 1, k : k + 1] for one in references])
+        self.beside = adds_up(trial) and not alike(trial, block, i, k)
+        return self._explained(first, last, references) if self.beside else block
 
-    def _explained(self, first: int, last: int, references: Sequence[Tensor], at_once: int) -> Block:
+    def _explained(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         try:
-            return self._attempt(first, last, references, at_once)
+            return self._attempt(first, last, references)
         except Overwritten:
             # From here on, for a model that changes its own activations in place.
             self.manner.copy = True
-            return self._attempt(first, last, references, at_once)
+            return self._attempt(first, last, references)
 
-    def _attempt(self, first: int, last: int, references: Sequence[Tensor], at_once: int) -> Block:
-        dtype, rows = floating_dtype(self.model, self.inputs[0]), torch.arange(first, last)
+    def _attempt(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
+        dtype, rows = self.dtype or floating_dtype(self.model, self.inputs[0]), torch.arange(first, last)
         inputs = [self._sent(one[first:last].detach().clone(), dtype) for one in self.inputs]
-        args = self._args_of(first, last, dtype)
-        record = passes.observe(self.model, self._forward(args, rows, 1), inputs, self.manner)
-        parts = []
-        for chunk in zip(*(torch.split(one, at_once, dim=1) for one in references), strict=True):
+        args, copies, record, parts = self._args_of(first, last, dtype), 0, Record(), []
+        for chunk in zip(*(torch.split(one, self.at_once(last - first), dim=1) for one in references), strict=True):
+            n = chunk[0].shape[1]
+            if copies not in (1, n):
+                copies = n if self.beside else 1
+                beside = [one.repeat(copies, *[1] * (one.ndim - 1)) for one in inputs] if copies > 1 else inputs
+                record = passes.observe(self.model, self._forward(args, rows, copies), beside, self.manner)
             # The reference index is the major one: see pairing.
             flat = [self._sent(one.transpose(0, 1).flatten(0, 1), dtype) for one in chunk]
-            forward = self._forward(args, rows, chunk[0].shape[1])
             with lent(self.arena):
-                leaves, baselines = passes.explain(self.model, forward, flat, self.manner, record)
+                leaves, baselines = passes.explain(self.model, self._forward(args, rows, n), flat, self.manner, record)
                 multipliers = _gradients(baselines, leaves)
-            parts.append(block_of(inputs, flat, multipliers, record.output, baselines.detach()))
+            parts.append(block_of(inputs, flat, multipliers, record.output[: len(rows)], baselines.detach()))
         return more_references(parts)
+
+    def _require_rows_on_their_own(self, first: int, references: Sequence[Tensor], block: Block) -> None:
+        """Raise UnsupportedOperation if a sequence beside its first reference has another output than it had."""
+        if self.batch_size < 2 or torch.is_autocast_enabled(self.device.type):  # which has not the digits to tell
+            return
+        dtype = self.dtype or floating_dtype(self.model, self.inputs[0])
+        both = [
+            self._sent(torch.cat([x[first : first + 1].to(r), r[0, :1].to(x.device)]), dtype)
+            for x, r in zip(self.inputs, references, strict=True)
+        ]
+        with torch.no_grad():
+            found = self._forward(self._args_of(first, first + 1, dtype), torch.tensor([first]), 2)(*both)
+        wanted = torch.stack([block.outputs[0], block.baselines[0, :, 0]])
+        near = 1e-2 * (wanted[0] - wanted[1]).abs() + 1e-3 * wanted.abs().amax(dim=0)
+        # Asked this way round, what is no number passes: that is told elsewhere.
+        if bool(((found.cpu() - wanted).abs() > near + 1e-12).any()):
+            raise UnsupportedOperation(
+                "the model gives a sequence another output beside another row: it mixes the rows of a batch, as "
+                "softmax(0), mean(0) and batch statistics do, or draws random numbers; explain a model that does not."
+            )
 
     def _sent(self, one: Tensor, dtype: torch.dtype) -> Tensor:
         # Small integers travel to the device as they are and become numbers there.
