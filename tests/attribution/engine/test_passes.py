@@ -250,6 +250,27 @@ def test_multihead_attention(batch_first, need_weights, mask, incompleteness):
     assert incompleteness(SelfAttention(batch_first, need_weights, mask).double()) < 1e-9
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_positions_that_see_nothing_attend_to_nothing(live, incompleteness):
+    mask = torch.ones(20, 20, dtype=torch.bool).tril(-1)  # the first position sees none
+
+    def attend(h):
+        other = h if live else torch.linspace(-1, 1, 120, dtype=h.dtype).view(1, 6, 20).expand_as(h)
+        q, k = (one.mT.unsqueeze(1) for one in (h, other))
+        return F.scaled_dot_product_attention(q, k, k, attn_mask=mask)[:, 0].mT
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Conv1d(4, 6, 3, padding=1), nn.Linear(120, 2)
+
+        def forward(self, x):
+            return self.last(attend(self.first(x)).flatten(1))
+
+    torch.manual_seed(0)
+    assert incompleteness(Model().double(), X) < 1e-9
+
+
 @pytest.mark.parametrize("kind", [nn.GRU, nn.RNN])
 def test_recurrent_networks_are_integrated(kind, incompleteness):
     class Model(nn.Module):

@@ -115,30 +115,10 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
     return input + value * (tensor1 * torch.reciprocal(tensor2))
 
 
-def maximum(input: Tensor, other: Tensor) -> Tensor:
-    """Add what the one exceeds the other by."""
-    return other + torch.relu(input - other)
-
-
-def minimum(input: Tensor, other: Tensor) -> Tensor:
-    """Subtract what the one exceeds the other by."""
-    return input - torch.relu(input - other)
-
-
-def where(condition: Tensor, input: Tensor, other: Tensor) -> Tensor:
-    """Add, where the condition holds, what the one differs from the other by."""
-    d: Tensor = input - other
-    return other + torch.where(condition, d, torch.zeros((), dtype=d.dtype, device=d.device))
-
-
-def where_method(input: Tensor, condition: Tensor, other: Any) -> Tensor:
-    """Choose between the two, in the order of the method."""
-    return where(condition, input, other)
-
-
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """Choose between the two."""
-    return where(mask, value, input)
+    y: Tensor = torch.where(mask, value, input)
+    return y
 
 
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
@@ -262,6 +242,12 @@ def attention(
         attn_mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill(~attn_mask, -math.inf)
+    # A position that sees nothing gets zeros, not what a softmax of nothing is.
+    blind = None if attn_mask is None else (attn_mask == -math.inf).all(dim=-1, keepdim=True)
+    if attn_mask is not None and blind is not None and bool(blind.any()):
+        return attention(query, key, value, attn_mask.masked_fill(blind, 0), dropout_p, scale=scale).masked_fill(
+            blind, 0
+        )
     if not dropout_p and _at_once(query, key, value, attn_mask):
         return attended(query, key, value, attn_mask, scale)  # type: ignore[no-any-return]
     # The queries are scaled, not the scores, of which there are more.

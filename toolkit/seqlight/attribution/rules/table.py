@@ -27,6 +27,7 @@ from seqlight.attribution.rules import (
 )
 from seqlight.attribution.rules import vocabulary as words
 from seqlight.attribution.rules.averages import Integrated, Product
+from seqlight.attribution.rules.choosing import Choose, by_condition
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.fractional import MAXIMA
 from seqlight.attribution.rules.normalisers import Normalise
@@ -103,9 +104,7 @@ def rules() -> dict[Any, Entry]:
         enter(name, Rescale(), decompositions.div, linear_in=0, broadcasts=True)
     for name in words.PRODUCTS:
         enter(name, None, Product(words.PULLS.get(name)))
-    table[Tensor.where] = Entry(
-        "where", Tensor.where, Rescale(None, True), decompositions.where_method, broadcasts=True
-    )
+    table[Tensor.where] = Entry("where", Tensor.where, Rescale(None, True), Choose(by_condition), broadcasts=True)
     for name in ("floor_divide", "__floordiv__", "heaviside"):
         together = None if name == "heaviside" else decompositions.floor_divide
         enter(name, Rescale(secants.no_slope), together, broadcasts=True)

@@ -26,6 +26,7 @@ from seqlight.attribution.rules import (
     secants,
 )
 from seqlight.attribution.rules.averages import Integrated
+from seqlight.attribution.rules.choosing import Choose, by_condition, larger, smaller
 from seqlight.attribution.rules.fractional import fractional_max_pool
 from seqlight.attribution.rules.unpooling import max_unpool
 
@@ -47,15 +48,15 @@ hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l legendre_polyno
 """.split()
 # One operand depends on the input; what to do where several do.
 BINARY: dict[str, Function | Rule | None] = {
-    **dict.fromkeys("maximum fmax".split(), decompositions.maximum),
-    **dict.fromkeys("minimum fmin".split(), decompositions.minimum),
+    **dict.fromkeys("maximum fmax".split(), Choose(larger)),
+    **dict.fromkeys("minimum fmin".split(), Choose(smaller)),
     **dict.fromkeys("pow float_power __pow__ __rpow__ xlog1py atan2 arctan2".split(), Integrated()),
     **dict.fromkeys("copysign logaddexp2".split(), Integrated()),
-    "where": decompositions.where,
+    "where": Choose(by_condition),
     "masked_fill": decompositions.masked_fill,
     **dict.fromkeys("clamp clip".split(), decompositions.clamp),
-    "clamp_min": decompositions.maximum,
-    "clamp_max": decompositions.minimum,
+    "clamp_min": Choose(larger),
+    "clamp_max": Choose(smaller),
     "logaddexp": decompositions.logaddexp,
     "hypot": decompositions.hypot,
     "xlogy": decompositions.xlogy,
