@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+import seqlight as sl
 from seqlight.attribution.calls.recording import Call, Overwritten
 from seqlight.attribution.rules.averages import Integrated, Product
 from seqlight.attribution.rules.vocabulary import PULLS
@@ -123,3 +124,36 @@ def test_references_overwritten_between_forward_and_backward_are_noticed():
     live.add_(1)
     with pytest.raises(Overwritten):
         y.sum().backward()
+
+
+class Reversed(torch.autograd.Function):
+    """Its backward is not its derivative."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.sin()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return -grad
+
+
+class Scaled(torch.nn.Module):
+    """Rows that count little, beside others that count much."""
+
+    def forward(self, x, scale, wrong):
+        h = x.flatten(1).cumsum(1)
+        y = torch.where(wrong, Reversed.apply(h), h.tanh())
+        return (y.sum(1) * scale).unsqueeze(1)
+
+
+@pytest.mark.filterwarnings("ignore::seqlight.IntegratedWarning")
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_a_pair_that_counts_little_is_judged_like_any_other(batch_size):
+    X = sl.random_one_hot((3, 4, 10), random_state=0)
+    scale = torch.tensor([1.0, 1e-6, 1.0])
+    wrong = torch.tensor([False, True, False]).view(3, 1)
+    with pytest.raises(UnsupportedOperation, match="does not explain its output difference"):
+        sl.deep_lift_shap(
+            Scaled(), X, args=(scale, wrong), n_shuffles=4, random_state=0, device="cpu", batch_size=batch_size
+        )

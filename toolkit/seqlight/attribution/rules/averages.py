@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from seqlight.attribution.calls.arena import empty_like
-from seqlight.attribution.calls.pairing import between, repeated, split
+from seqlight.attribution.calls.pairing import between, repeated, split, split_dimension
 from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
 from seqlight.errors import UnsupportedOperation
 
@@ -155,20 +155,23 @@ def refined_pull(
         If the sums do not meet the output difference, or do not settle.
     """
     dx = [repeated(a, b) - b for a, b in zip(x1, x0, strict=True)]
-    pairs = zip(y1, y0, grads, strict=True)
-    wanted = sum(float(((repeated(a, b) - b) * g).sum()) for a, b, g in pairs if b.is_floating_point())
+    real = [(a, b, g) for a, b, g in zip(y1, y0, grads, strict=True) if b.is_floating_point()]
+    # Each pair by itself: what is large in one must not hide what another misses.
+    at = _rows([*zip(x1, x0, strict=True), *((a, b) for a, b, _ in real)])
+    across, along = at[: len(x0)], at[len(x0) :]
+    wanted = _total([(repeated(a, b) - b) * g for a, b, g in real], along)
     tolerance = 1e-10 if x0[0].dtype == torch.float64 else 1e-5
     before: list[Tensor] | None = None
     for points in ROUNDS:
         found = mean_pull(call, x1, x0, grads, points)
         parts = [one * d for one, d in zip(found, dx, strict=True)]
-        size = sum(float(part.abs().sum()) for part in parts)
-        met = abs(sum(float(part.sum()) for part in parts) - wanted) <= tolerance * size
-        if met and before is not None and all(_close(a, b, tolerance) for a, b in zip(found, before, strict=True)):
+        size = _total([part.abs() for part in parts], across)
+        met = bool(((_total(parts, across) - wanted).abs() <= tolerance * size).all())
+        if met and before is not None and _settled(found, before, across, tolerance):
             return found
         before = found
     if len(dx) == len(y1) == 1 and y0[0].shape == dx[0].shape:
-        of_each = _secants(dx[0], repeated(y1[0], y0[0]) - y0[0], grads[0], found[0], tolerance)
+        of_each = _secants(dx[0], repeated(y1[0], y0[0]) - y0[0], grads[0], found[0], tolerance, across[0])
         if of_each is not None:
             return [of_each]
     raise UnsupportedOperation(
@@ -177,16 +180,46 @@ def refined_pull(
     )
 
 
-def _secants(dx: Tensor, dy: Tensor, grad: Tensor, found: Tensor, tolerance: float) -> Tensor | None:
+def _rows(pairs: Sequence[tuple[Tensor, Tensor]]) -> list[int | None]:
+    """Return in which dimension of each reference tensor its rows lie; None for all where that is not known."""
+    found = [split_dimension(recorded, reference) for recorded, reference in pairs]
+    at = [None if one is None else one[0] for one in found]
+    lengths = {None if d is None else b.shape[d] for d, (_, b) in zip(at, pairs, strict=True)}
+    return at if len(lengths) == 1 else [None] * len(pairs)
+
+
+def _by_row(one: Tensor, at: int | None) -> Tensor:
+    """Return a tensor of shape (rows, anything)."""
+    return one.reshape(1, -1) if at is None else one.movedim(at, 0).flatten(1)
+
+
+def _total(parts: Sequence[Tensor], at: Sequence[int | None]) -> Tensor:
+    """Return the sum of each row over all of `parts`, in float64."""
+    return torch.stack([_by_row(part, d).double().sum(1) for part, d in zip(parts, at, strict=True)]).sum(0)
+
+
+def _settled(found: Sequence[Tensor], before: Sequence[Tensor], at: Sequence[int | None], tolerance: float) -> bool:
+    """Return whether no row changed any more."""
+    return all(
+        bool((_largest(a - b, d) <= 10 * tolerance * _largest(a, d)).all())
+        for a, b, d in zip(found, before, at, strict=True)
+    )
+
+
+def _largest(one: Tensor, at: int | None) -> Tensor:
+    return _by_row(one, at).abs().amax(1)
+
+
+def _secants(dx: Tensor, dy: Tensor, grad: Tensor, found: Tensor, tolerance: float, at: int | None) -> Tensor | None:
     """Return the secants of what is elementwise and has kinks, over which no sum of points converges, or None.
 
     It is elementwise if what was found for each element nearly explains the difference of that element alone.
     """
     wanted, far = dy * grad, dx.abs() >= tolerance
-    largest = wanted.abs().max()
-    near = bool((found * dx - wanted).abs().max() <= KINKED * largest)
+    largest = _largest(wanted, at)
+    near = bool((_largest(found * dx - wanted, at) <= KINKED * largest).all())
     # An element that does not change itself has no secant to account for a change of its result.
-    if not (near and bool(wanted.masked_fill(far, 0).abs().max() <= 10 * tolerance * largest)):
+    if not (near and bool((_largest(wanted.masked_fill(far, 0), at) <= 10 * tolerance * largest).all())):
         return None
     return torch.where(far, wanted / dx, found)
 
@@ -226,7 +259,3 @@ def _pulled(call: Call, operands: Sequence[Tensor], grads: Sequence[Tensor]) -> 
 def _gauss_legendre(points: int) -> list[tuple[float, float]]:
     at, weights = np.polynomial.legendre.leggauss(points)
     return [(float(a + 1) / 2, float(w) / 2) for a, w in zip(at, weights, strict=True)]
-
-
-def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:
-    return bool((a - b).abs().max() <= 10 * tolerance * a.abs().max())
