@@ -128,7 +128,7 @@ def test_several_targets_are_those_of_each_alone_from_one_pass(model, X):
     targets = [0, Contrast(2, 1), log_odds, torch.tensor([0, 1, 2])]
     model.rows.clear()
     found = explain(model, X, target=targets, multipliers=True, batch_size=100)
-    assert model.rows == [3, 15]
+    assert model.rows == [3, 15, 2]
     assert found.attributions.shape == (3, 4, 4, LENGTH)
     assert found.deltas.shape == found.reference_outputs.shape == (3, 4, 5)
     assert found.multipliers.shape == (3, 4, 5, 4, LENGTH)

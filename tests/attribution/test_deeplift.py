@@ -247,7 +247,7 @@ def test_deltas_that_are_no_numbers_are_warned_of(X):
         def forward(self, x):
             return torch.log(-x.sum((1, 2), keepdim=True)).flatten(1)
 
-    with pytest.warns(ConvergenceWarning, match="nan"):
+    with pytest.warns(ConvergenceWarning, match="no finite number for 3 of 3 sequences"):
         explain(Broken(), X)
 
 
@@ -321,11 +321,11 @@ def test_progress_is_shown_on_request(model, X, capsys):
         ({"references": torch.zeros(3, 0, 4, LENGTH)}, "references has shape"),
         ({"references": torch.full((3, 1, 4, LENGTH), torch.nan)}, "NaN"),
         ({"references": "shuffle"}, "references is a str"),
-        ({"references": lambda X, n: X}, "no tensor of four dimensions"),
+        ({"references": lambda X, n: X}, "returned a tensor of shape"),
         ({"references": lambda X, n: X[:, None, :, 1:]}, "the reference function made shape"),
         ({"dtype": "int8"}, "dtype is 'int8'"),
         ({"device": "nowhere"}, "device is 'nowhere'"),
-        ({"additional_nonlinear_ops": {nn.ReLU: 1}}, "expected a function of three arguments"),
+        ({"additional_nonlinear_ops": {nn.ReLU: 1}}, r"expected a function of \(module, grad_input, grad_output\)"),
         ({"additional_nonlinear_ops": {"relu": do_nothing}}, "expected a module class or a function"),
     ],
 )
@@ -347,6 +347,17 @@ def test_models_and_sequences_that_cannot_be_used_are_named(model, X):
 
 
 # The model is borrowed.
+
+
+def test_plain_tensors_on_modules_are_given_back(X):
+    model = nn.Sequential(nn.Conv1d(4, 3, 5), nn.ReLU(), nn.Flatten(), nn.Linear(78, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the weight norm of old is deprecated
+        torch.nn.utils.weight_norm(model[0])
+    before = model[0].weight
+    explain(model, X, dtype="float64")
+    assert model[0].weight is before
+    model[0].weight.sum().backward()
 
 
 def state(model):

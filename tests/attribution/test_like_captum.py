@@ -3,6 +3,7 @@
 import warnings
 
 import captum.attr
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -218,14 +219,19 @@ def test_what_does_not_add_up(inputs):
         ("DeepLift", {"inputs": 1.0}, "inputs is a float"),
         ("DeepLift", {"inputs": (torch.zeros(3, 6), torch.zeros(4, 2, 7))}, "as many rows in each"),
         ("DeepLift", {"inputs": ()}, "as many rows in each"),
-        ("DeepLift", {"baselines": 0}, "2 inputs and 1 baselines"),
+        ("DeepLift", {"baselines": 0}, "2 inputs and 1 baseline: expected a tuple with an entry for each input"),
+        ("DeepLift", {"baselines": (0, np.zeros(1))}, "a baseline is an ndarray: .*; use torch.from_numpy"),
         ("DeepLift", {"baselines": (0, torch.zeros(2, 2, 7))}, r"of shape \(2, 2, 7\)"),
         ("DeepLift", {"baselines": (0, "zero")}, "a str"),
         ("DeepLift", {"target": None}, "no target is given"),
         ("DeepLift", {"target": [0, 1]}, "a list of 2"),
+        ("DeepLift", {"target": ["one"] * 4}, "target is the list .*: expected an integer"),
+        ("DeepLift", {"target": torch.tensor([1.5])}, "target is a tensor of shape"),
         ("DeepLift", {"target": 3}, "target is 3"),
-        ("DeepLiftShap", {"baselines": None}, "2 inputs and 1 baselines"),
-        ("DeepLiftShap", {"baselines": (0, 0)}, r"baselines\[0\] is a int"),
+        ("DeepLift", {"custom_attribution_func": 3}, "custom_attribution_func is an int"),
+        ("DeepLiftShap", {"baselines": None}, "no baselines are given: .*; pass some, or use DeepLift"),
+        ("DeepLiftShap", {"baselines": (0, 0)}, r"baselines\[0\] is an int: .* shape \(baselines, 6\), shared by all"),
+        ("DeepLiftShap", {"baselines": (np.zeros(6), 0)}, r"an ndarray: .*from_numpy\(baselines\[0\]\)"),
         ("DeepLiftShap", {"baselines": (torch.zeros(3, 6), torch.zeros(2, 2, 7))}, r"baselines\[1\] is of shape"),
         ("DeepLiftShap", {"baselines": (torch.zeros(3, 6), torch.zeros(3, 3, 2, 7))}, r"baselines\[1\] is of shape"),
         ("DeepLiftShap", {"baselines": (torch.tensor(0.0), torch.zeros(3, 2, 7))}, r"baselines\[0\] is of shape"),
@@ -240,7 +246,53 @@ def test_what_cannot_be_used_is_named(towers, inputs, kind, settings, message):
         getattr(sl, kind)(towers).attribute(**given)
 
 
-def test_tuples_of_other_lengths():
-    one = (torch.zeros(1, 4, 5),)
-    with pytest.raises(InputError, match="tuples of one length"):
-        sl.hypothetical_attributions(one, one, ())
+@pytest.mark.parametrize("target", [np.int64(1), np.array(1), np.array([1])])
+def test_targets_of_numpy(towers, inputs, target):
+    assert_same(sl.DeepLift(towers).attribute(inputs, target=target), sl.DeepLift(towers).attribute(inputs, target=1))
+
+
+def test_the_baselines_of_a_single_input_are_no_tuple(inputs):
+    with pytest.raises(InputError, match=r"^baselines is of shape \(3, 5\): .* shape \(baselines, 6\), shared"):
+        sl.DeepLiftShap(Map().double()).attribute(inputs[0], torch.zeros(3, 5), target=(0, 0))
+
+
+@pytest.mark.parametrize("kind", ["DeepLift", "DeepLiftShap"])
+@pytest.mark.parametrize(
+    ("custom", "message"),
+    [
+        (lambda m: m[0], r"returned a Tensor: expected a tuple of 2 tensors, one for each input, .* here (4|8)\."),
+        (lambda m: None, "returned None: expected a tuple of 2 tensors"),
+        (lambda m: m[:1], "returned a tuple of length 1: expected a tuple of 2 tensors"),
+        (lambda m: (m[0], m[1].sum()), r"a tuple whose entry 1 is of shape \(\) and torch.float64: expected"),
+        (lambda m: (m[0][:2], m[1]), r"a tuple whose entry 0 is of shape \(2, 6\) and"),
+        (lambda m: [m[0], m[1].numpy()], "a list whose entry 1 is an ndarray: expected"),
+        (lambda m: (m[0] > 0, m[1]), r"entry 0 is of shape \((4|8), 6\) and torch.bool"),
+    ],
+)
+def test_what_a_function_that_makes_the_result_may_not_return(towers, inputs, kind, custom, message):
+    baselines = tuple(one[:2] if kind == "DeepLiftShap" else one for one in inputs)
+    with pytest.raises(InputError, match=message):
+        getattr(sl, kind)(towers).attribute(inputs, baselines, target=0, custom_attribution_func=custom)
+
+
+def test_a_bare_result_for_a_bare_input(inputs):
+    with pytest.raises(InputError, match=r"returned a Tensor: expected a tuple of one tensor, .*; return \(it,\)\."):
+        sl.DeepLift(Map().double()).attribute(inputs[0], target=(0, 0), custom_attribution_func=lambda m: m[0])
+
+
+ONE = torch.zeros(2, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (((ONE,), (ONE,), ()), "1 multipliers, 1 inputs, 0 baselines: expected tuples of one length"),
+        ((ONE, ONE, ONE), r"multipliers is a Tensor: expected a tuple of tensors; pass \(multipliers,\)\."),
+        (((ONE,), (ONE.numpy(),), (ONE,)), r"inputs\[0\] is a numpy.ndarray: .*from_numpy\(inputs\[0\]\)"),
+        (((ONE,), (ONE,), (ONE[0],)), r"baselines\[0\] has shape \(4, 5\): expected \(pairs, letters, positions\)"),
+        (((ONE,), (ONE,), (ONE[..., 1:],)), r"inputs\[0\] \(2, 4, 5\), baselines\[0\] \(2, 4, 4\): expected one shape"),
+    ],
+)
+def test_what_has_no_hypothetical_attributions(given, message):
+    with pytest.raises(InputError, match=message):
+        sl.hypothetical_attributions(*given)

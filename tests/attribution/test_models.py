@@ -134,6 +134,23 @@ def test_strands_in_one_batch_meet_their_own_partners(n, batch_size, scale):
     torch.testing.assert_close(found.attributions, wanted.attributions, rtol=1e-7, atol=1e-12 * scale)
 
 
+def test_models_that_squeeze_their_output():
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv1d(4, 3, 5), nn.Tanh(), nn.Flatten(), nn.Linear(60, 1)).double()
+
+    class Squeezing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.plain = plain
+
+        def forward(self, x):
+            return self.plain(x).squeeze()
+
+    settings = {"random_state": 0, "n_shuffles": 5, "device": "cpu"}
+    assert torch.equal(sl.deep_lift_shap(Squeezing(), X, **settings), sl.deep_lift_shap(plain, X, **settings))
+    assert sl.audit(Squeezing(), X).complete
+
+
 class Mixing(nn.Module):
     """What it makes of a row depends on the others."""
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from seqlight import dinucleotide_shuffle, random_one_hot, shuffle
+from seqlight import attribute, deep_lift_shap, dinucleotide_shuffle, random_one_hot, shuffle
 from seqlight.attribution.references import References, dinucleotide_shuffles
-from seqlight.errors import InputError
+from seqlight.errors import InputError, ReferencesWarning
 
 X = random_one_hot((4, 4, 30), random_state=0)
 
@@ -54,6 +54,17 @@ def test_a_function_without_a_seed_is_asked_once_for_all():
     assert calls == [(1, 6), (1, 6)]
 
 
+def test_sequences_that_no_shuffle_changes_are_told():
+    x = X.clone()
+    x[1] = torch.nn.functional.one_hot(torch.zeros(30, dtype=torch.int64), 4).T
+    x[3] = 0
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(120, 1))
+    for call in (deep_lift_shap, attribute):
+        with pytest.warns(ReferencesWarning, match="2 of 4 sequences are equal to all of their references") as warned:
+            call(model, x, n_shuffles=4, random_state=0, device="cpu")
+        assert [one.filename for one in warned] == [__file__]
+
+
 def test_a_fresh_seed_is_drawn_once():
     references = References(dinucleotide_shuffle, X, 3, None)
     assert torch.equal(references.of(0, 2), references.of(0, 2))
@@ -71,17 +82,39 @@ def test_a_seed_too_large_is_named():
         References(dinucleotide_shuffle, X, 10, 2**32 - 5)
 
 
+def annotated(X: torch.Tensor, n: "int | None", much: float, *more: int, **named: str) -> torch.Tensor:
+    return X
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
         (X, r"use references.unsqueeze\(1\) for one each"),
         (X[:2].unsqueeze(1), r"expected \(sequences, references, letters, positions\), here \(4, any, 4, 30\)"),
-        (X.unsqueeze(1).numpy(), r"a ndarray: expected a tensor or a function; use torch.from_numpy\(references\)"),
+        (X.unsqueeze(1).numpy(), r"is an ndarray: expected a tensor or a function; use torch.from_numpy\(references\)"),
         (lambda X: X, r"takes \(X\): expected \(X, n\) or \(X, n, random_state\)"),
         (lambda: X, r"takes \(\): expected"),
         (lambda X, n, much, more: X, r"takes \(X, n, much, more\): expected"),
+        (annotated, r"takes \(X, n, much, \*more, \*\*named\): expected"),
     ],
 )
 def test_what_cannot_be_used_is_named(source, message):
     with pytest.raises(InputError, match=message):
         References(source, X, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (None, r"returned None: expected a tensor of shape .*, here \(1, 3, 4, 30\)\."),
+        (X[:1], r"returned a tensor of shape \(1, 4, 30\): expected .*; return unsqueeze\(1\) of it"),
+        (
+            X[:1].unsqueeze(1).numpy(),
+            r"returned an ndarray of shape \(1, 1, 4, 30\): .*; return torch.from_numpy of it",
+        ),
+        (X[:1, :, 1:].unsqueeze(1), r"made shape \(1, 1, 4, 29\)"),
+    ],
+)
+def test_what_a_function_may_not_return_is_named(made, message):
+    with pytest.raises(InputError, match=message):
+        References(lambda X, n: made, X, 3, 0).of(0, 1)

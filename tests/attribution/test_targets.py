@@ -1,5 +1,9 @@
 """What is read from a model's output, and what is said where that cannot be."""
 
+from collections import OrderedDict
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +20,14 @@ ROWS = torch.arange(4)
         (1, [[1], [4], [7], [10]]),
         (-1, [[2], [5], [8], [11]]),
         ((2,), [[2], [5], [8], [11]]),
+        ((np.int64(2),), [[2], [5], [8], [11]]),
+        (np.int32(1), [[1], [4], [7], [10]]),
+        (np.array(1), [[1], [4], [7], [10]]),
+        (torch.tensor(1), [[1], [4], [7], [10]]),
+        (np.array([0, 1, 2, -1]), [[0], [4], [8], [11]]),
+        (np.array([[0], [1], [2], [2]], dtype=np.uint16)[::-1], [[2], [5], [7], [9]]),
+        (Contrast(np.int64(2), torch.tensor(0)), [[2], [2], [2], [2]]),
+        ([np.int64(0), torch.tensor(1)], [[0, 1], [3, 4], [6, 7], [9, 10]]),
         (torch.tensor([0, 1, 2, -1]), [[0], [4], [8], [11]]),
         (torch.tensor([0, 1, 2, 2], dtype=torch.int8), [[0], [4], [8], [11]]),
         (lambda y: y.sum(1), [[3], [12], [21], [30]]),
@@ -62,7 +74,9 @@ def test_outputs_that_cannot_be_used(shape):
 @pytest.mark.parametrize(
     "target",
     [None, True, 1.5, "0", [], [None], (1.0,), Contrast(0, None), torch.zeros(4), torch.zeros(3, dtype=torch.int64),
-     torch.zeros(4, dtype=torch.bool), torch.zeros(4, 1, 1, dtype=torch.int64), torch.zeros(4, 0, dtype=torch.int64)],
+     torch.tensor(True), torch.tensor(1.0), np.bool_(True), np.float64(1.0), np.zeros(4), np.array(["a"] * 4),
+     np.zeros(3, int), (True,), torch.zeros(4, dtype=torch.bool),
+     torch.zeros(4, 1, 1, dtype=torch.int64), torch.zeros(4, 0, dtype=torch.int64)],
 )  # fmt: skip
 def test_what_is_no_target(target):
     with pytest.raises(InputError, match="target"):
@@ -81,7 +95,29 @@ def test_functions_that_make_no_number_for_each_row(result):
         Targets(lambda y: result, 4).read(Y, ROWS)
 
 
-@pytest.mark.parametrize("output", [(Y, Y), {"y": Y}, None])
-def test_several_outputs_want_a_function(output):
-    with pytest.raises(UnsupportedOperation, match="pass as target a function"):
+@pytest.mark.parametrize(("columns", "message"), [(1, "1 output: expected 0, its only output"), (0, "no output")])
+def test_how_many_outputs_there_are(columns, message):
+    with pytest.raises(InputError, match=f"target is 5 and the model has {message}"):
+        Targets(5, 4).read(Y[:, :columns], ROWS)
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ((Y, Y), r"returns a tuple: .* lambda y: y\[0\]\[:, 0\]\."),
+        ({"logits": Y, 1: Y}, r"""returns a dict of 'logits', 1: .* lambda y: y\["key"\]\[:, 0\]\."""),
+        (OrderedDict(y=Y), r"""returns an OrderedDict of 'y': .* lambda y: y\["key"\]\[:, 0\]\."""),
+        (SimpleNamespace(y=Y), r"returns a SimpleNamespace: .* lambda y: y\.name\[:, 0\]\."),
+        (None, "returns None: expected one tensor; return one from its forward"),
+        (Y.numpy(), "returns an ndarray: expected one tensor; return one from its forward"),
+    ],
+)
+def test_outputs_of_other_kinds(output, message):
+    with pytest.raises(UnsupportedOperation, match=message):
         Targets(0, 4).read(output, ROWS)
+
+
+def test_a_model_that_squeezes_leaves_no_row_of_a_batch_of_one():
+    assert Targets(0, 1).read(torch.tensor(3.0), ROWS[:1]).tolist() == [[3]]
+    with pytest.raises(InputError):
+        Targets(0, 2).read(torch.tensor(3.0), ROWS[:2])

@@ -396,7 +396,7 @@ def test_target_and_batch_size(toy):
 def test_a_target_that_the_model_has_not_is_found_before_the_first_step(toy):
     net = toy.network()
     weights = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    with pytest.raises(sl.InputError, match="target is 5 and the model has 1 outputs: expected 0 to 0"):
+    with pytest.raises(sl.InputError, match="target is 5 and the model has 1 output: expected 0"):
         toy.fit([attribution(toy, target=5)], net)
     assert same(net.state_dict(), weights)
 

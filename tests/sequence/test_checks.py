@@ -47,7 +47,7 @@ def test_one_hot_is_what_it_is_by_definition(X, allow_unknown, native):
             expected = [[column.index(1) if 1 in column else len(column) for column in row] for row in columns]
             assert checks.to_codes(X).tolist() == expected
         else:
-            with pytest.raises(InputError, match=r"sequence \d+, position \d+ of X holds \["):
+            with pytest.raises(InputError, match=r"sequence \d+, position \d+ of X holds (\[|NaN)"):
                 checks.require_one_hot(X, allow_unknown=allow_unknown)
     assert torch.equal(X.nan_to_num(7), before.nan_to_num(7))
 
@@ -77,7 +77,16 @@ def test_a_large_tensor_is_read_by_several_threads_alike():
     [
         (np.eye(4), r"X is a numpy\.ndarray: expected a torch\.Tensor; use torch\.from_numpy\(X\)\."),
         ("ACGT", r"X is a str: expected a torch\.Tensor; use one_hot_encode\(X\)\."),
-        (None, r"X is a NoneType: expected a torch\.Tensor; convert it first\."),
+        (None, r"X is None: expected a torch\.Tensor; convert it first\."),
+        (3, r"X is an int: expected a torch\.Tensor; convert it first\."),
+        (["ACGT", "TTTT"], r"X is a list of strings: expected a torch\.Tensor; use one_hot_encode\(X\)\."),
+        (
+            np.array(["ACGT"]),
+            r"X is a numpy\.ndarray of <U4: .*; use one_hot_encode\(X\.tolist\(\)\) if it holds strings",
+        ),
+        ([1, 2], r"X is a list: expected a torch\.Tensor; convert it first\."),
+        (torch.arange(12).view(3, 4) % 4, r"X has shape \(3, 4\): .* integers for letters, so one-hot encode it first"),
+        (torch.eye(4, dtype=torch.int8), r"X has shape \(4, 4\): .*; use X\.unsqueeze\(0\) for one sequence"),
         (torch.ones(4, 9), r"X has shape \(4, 9\): expected three dimensions .*; use X\.unsqueeze\(0\) for one"),
         (torch.ones(9), r"X has shape \(9,\): expected three dimensions .*; reshape it\."),
         (torch.ones(1, 1, 4, 9), r"X has shape \(1, 1, 4, 9\): expected three dimensions"),
@@ -86,8 +95,17 @@ def test_a_large_tensor_is_read_by_several_threads_alike():
         (torch.ones(2, 300, 4), r"X has 300 letters, .*: expected at most 254; .*X\.transpose\(1, 2\)\."),
         (torch.zeros(1, 4, 9, device="meta"), r"X is on the meta device: expected a dense tensor that holds its data"),
         (torch.zeros(1, 4, 9).to_sparse(), r"X is of layout torch\.sparse_coo: expected a dense tensor"),
-        (torch.full((1, 4, 9), 0.25), r"position 0 of X holds \[0\.25, 0\.25, 0\.25, 0\.25\]: expected a single 1"),
-        (torch.full((1, 4, 9), torch.nan), r"holds \[nan, nan, nan, nan\]: expected a single 1 and zeros"),
+        (
+            torch.full((1, 4, 9), 0.25),
+            r"position 0 of X holds \[0\.25, 0\.25, 0\.25, 0\.25\]: .*; soft inputs are refused here, but sl\.DeepLift",
+        ),
+        (torch.full((1, 4, 9), torch.nan), r"holds NaN: expected a single 1 and zeros"),
+        (
+            torch.full((1, 20, 30), 0.05),
+            r"holds \[0\.05, 0\.05, 0\.05, 0\.05, 0\.05, 0\.05, \.\.\.\]: .*sl\.DeepLiftShap take any",
+        ),
+        (torch.full((1, 1, 1), 1.0001), r"holds \[1\.0001.*\]: expected a single 1"),
+        (torch.ones(1, 4, 9), r"holds \[1, 1, 1, 1\]: expected a single 1 .*; convert it first\."),
         (torch.ones(1, 9, 4), r"holds \[1.*: expected a single 1.*; if it is .*, pass X\.transpose\(1, 2\)\."),
     ],
 )

@@ -166,10 +166,10 @@ X20 = sl.random_one_hot((2, 4, 20), random_state=0)
         ("ACgT", None, r"position 2 of the sequence is 'g': .*pass sequence\.upper\(\)"),
         ("AC-T", None, r"position 2 of the sequence is '-'"),
         (np.eye(4), None, r"motif is a numpy\.ndarray: expected a torch\.Tensor; use torch\.from_numpy\(motif\)"),
-        (None, None, r"motif is a NoneType: expected a torch\.Tensor"),
+        (None, None, r"motif is None: expected a torch\.Tensor"),
         (torch.ones(4), None, r"motif has shape \(4,\): expected three dimensions"),
         (torch.full((4, 3), 0.25), None, r"position 0 of motif holds \[0\.25"),
-        (torch.full((4, 3), torch.nan), None, r"position 0 of motif holds \[nan"),
+        (torch.full((4, 3), torch.nan), None, r"position 0 of motif holds NaN"),
         (torch.eye(3), None, r"the motif has 3 letters and X 4: expected as many\."),
         (
             torch.eye(4).expand(3, 4, 4),

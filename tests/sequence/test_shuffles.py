@@ -154,7 +154,7 @@ def test_memory_in_any_order_and_a_gradient_asked_for(work):
         (torch.eye(4).numpy(), r"X is a numpy\.ndarray: expected a torch\.Tensor; use torch\.from_numpy\(X\)"),
         ("ACGT", r"X is a str: .*one_hot_encode\(X\)"),
         (torch.full((1, 4, 12), 0.25), r"holds \[0\.25, 0\.25, 0\.25, 0\.25\]: expected a single 1"),
-        (torch.full((1, 4, 12), torch.nan), r"holds \[nan"),
+        (torch.full((1, 4, 12), torch.nan), r"holds NaN"),
         (torch.zeros(0, 4, 12), "X is empty"),
         (torch.zeros(1, 4, 12, device="meta"), "X is on the meta device"),
     ],

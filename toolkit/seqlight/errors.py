@@ -11,7 +11,7 @@
     SeqlightWarning (UserWarning)
     ├── ConvergenceWarning (RuntimeWarning)   attributions do not sum to the output difference
     ├── IntegratedWarning                     an operation has no exact rule and is integrated numerically
-    ├── ReferencesWarning                     attributions are more uncertain than was asked for
+    ├── ReferencesWarning                     references are too few, or what they are compared with
     └── ShuffleWarning                        a shuffle cannot move some positions
 
 Each message says what was met, what was wanted, and what to do.
@@ -51,8 +51,23 @@ class IntegratedWarning(SeqlightWarning):
 
 
 class ReferencesWarning(SeqlightWarning):
-    """Attributions would need more references to be as certain as was asked for."""
+    """Attributions would need more references to be as certain as was asked for, or other ones to be any."""
 
 
 class ShuffleWarning(SeqlightWarning):
     """A shuffle leaves some positions as they were, whatever the draw."""
+
+
+def a(thing: object) -> str:
+    """Return what kind of thing it is, with its article, for a message.
+
+    Examples
+    --------
+    >>> a(3), a("ACGT"), a(None)
+    ('an int', 'a str', 'None')
+    """
+    if thing is None:
+        return "None"
+    name = type(thing).__name__
+    # The n of ndarray is spoken as a letter; of words with u, most are like uint8.
+    return f"{'an' if name[0] in 'aeioAEIO' or name == 'ndarray' else 'a'} {name}"

@@ -31,6 +31,7 @@ def test_treatments(manners, wanted):
         (Origin("gt", ""), "torch.sign(x).clamp(min=0)"),
         (Origin("relu", "", False), "torch.no_grad()"),
         (Origin("rand", ""), "drew"),
+        (Origin("exponential", ""), "drew"),
         (Origin("detach", ""), "leave that out"),
         (Origin("argmax", ""), "amax"),
         (Origin("item", ""), "keep it a tensor"),
@@ -45,6 +46,8 @@ def test_every_origin_has_a_remedy(origin, words):
 
 def test_of_other_losses():
     assert "report" in remedies.of_loss("rescale")
+    assert "random numbers" in remedies.of_loss("rescale", "rrelu")
+    assert "`rand` drew" in remedies.of_course("relu where the sequence meets mul", Origin("rand", ""))
     assert "additional_nonlinear_ops" in remedies.of_loss("yours")
     assert "after `bool` in a (A)" in remedies.of_course("relu where the sequence meets mul", Origin("bool", "a (A)"))
     assert "torch.where" in remedies.of_course("the end", None)

@@ -104,7 +104,7 @@ def attribute(
     ConvergenceWarning
         If attributions do not sum to the output difference.
     ReferencesWarning
-        If `max_shuffles` references were not enough.
+        If `max_shuffles` references were not enough, or a sequence is equal to all of its references.
 
     Examples
     --------
@@ -127,6 +127,7 @@ def attribute(
         found = explanation("attribute", job, sampling, targets, misses, multipliers, keep_references, verbose)
     misses.tell()
     sampling.tell()
+    drawn.tell()
     return found
 
 

@@ -6,11 +6,12 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seqlight.attribution.targets import Target
-from seqlight.errors import InputError
+from seqlight.errors import InputError, a
 from seqlight.sequence.checks import require_tensor
 
 
@@ -57,6 +58,11 @@ def many_baselines_each(inputs: Sequence[Tensor], baselines: Any) -> list[Tensor
     InputError
         If they do not fit.
     """
+    if baselines is None:
+        raise InputError(
+            "no baselines are given: expected a tensor of them, shared by all rows, a tuple of such tensors for a "
+            "tuple of inputs, or a function that makes them; pass some, or use DeepLift, which takes zeros."
+        )
     given = baselines if isinstance(baselines, tuple) else (baselines,)
     _require_one_for_each(inputs, given)
     found: list[Tensor] = []
@@ -65,10 +71,10 @@ def many_baselines_each(inputs: Sequence[Tensor], baselines: Any) -> list[Tensor
             one = one.unsqueeze(0).expand(len(x), *one.shape)
         n: int | str = found[0].shape[1] if found else "baselines"
         if not isinstance(one, Tensor) or one.ndim != x.ndim + 1 or one.shape != (len(x), _count(one, n), *x.shape[1:]):
-            met = f"of shape {tuple(given[i].shape)}" if isinstance(one, Tensor) else f"a {type(one).__name__}"
+            name = f"baselines[{i}]" if isinstance(baselines, tuple) else "baselines"
             raise InputError(
-                f"baselines[{i}] is {met}: expected a tensor of shape {(n, *x.shape[1:])}, shared by all rows, "
-                f"or {(len(x), n, *x.shape[1:])}."
+                f"{name} is {_met(given[i])}: expected a tensor of shape {_shape(n, *x.shape[1:])}, shared by all "
+                f"rows, or {_shape(len(x), n, *x.shape[1:])}{_remedy(one, name)}."
             )
         found.append(one.to(x.device))
     return found
@@ -81,11 +87,45 @@ def target_of(target: Any, rows: int) -> Target:
     if isinstance(target, list):
         if len(target) != rows:
             raise InputError(f"target is a list of {len(target)}: expected one for each of {rows} rows.")
-        return torch.tensor(target)
-    if isinstance(target, Tensor) and target.numel() == 1:
-        return int(target)
+        try:
+            return torch.tensor(target)
+        except (TypeError, ValueError, RuntimeError):
+            raise InputError(
+                f"target is the list {target!r}: expected an integer, or a tuple of as many, for each row."
+            ) from None
+    if isinstance(target, Tensor | np.ndarray) and target.shape == (1,):
+        # Captum's way to name one target for all rows.
+        return target[0]
     found: Target = target
     return found
+
+
+def custom_result(custom: Callable[..., Any], *arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return what a function of the user's makes of multipliers, inputs and baselines, each with a row for each pair.
+
+    Raises
+    ------
+    InputError
+        If it is no tuple with a tensor for each input, or if one has another number of rows.
+    """
+    if not callable(custom):
+        raise InputError(f"custom_attribution_func is {a(custom)}: expected a function of the multipliers.")
+    made, n, pairs = called(custom, *arguments), len(arguments[0]), len(arguments[0][0])
+    met = a(made)
+    if isinstance(made, tuple | list):
+        met = f"{met} of length {len(made)}" if len(made) != n else ""
+        for i, one in enumerate(made):
+            if not isinstance(one, Tensor) or not one.ndim or len(one) != pairs or not one.is_floating_point():
+                kind = f" and {one.dtype}" if isinstance(one, Tensor) else ""
+                met = met or f"{a(made)} whose entry {i} is {_met(one)}{kind}"
+    if met:
+        tensors = "one tensor" if n == 1 else f"{n} tensors, one for each input"
+        remedy = "; return (it,)" if isinstance(made, Tensor) and n == 1 else ""
+        raise InputError(
+            f"custom_attribution_func returned {met}: expected a tuple of {tensors}, of floating-point numbers "
+            f"with a row for each pair of an input and a baseline, here {pairs}{remedy}."
+        )
+    return tuple(made)
 
 
 def called(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -99,7 +139,11 @@ def called(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def _require_one_for_each(inputs: Sequence[Tensor], baselines: Sequence[Any]) -> None:
     if len(inputs) != len(baselines):
-        raise InputError(f"there are {len(inputs)} inputs and {len(baselines)} baselines: expected one for each.")
+        many = "s" * (len(inputs) != 1), "s" * (len(baselines) != 1)
+        raise InputError(
+            f"there are {len(inputs)} input{many[0]} and {len(baselines)} baseline{many[1]}: "
+            "expected a tuple with an entry for each input."
+        )
 
 
 def _count(baselines: Tensor, wanted: int | str) -> int:
@@ -107,19 +151,37 @@ def _count(baselines: Tensor, wanted: int | str) -> int:
     return max(1, baselines.shape[1]) if isinstance(wanted, str) else wanted
 
 
+def _met(thing: object) -> str:
+    return f"of shape {tuple(thing.shape)}" if isinstance(thing, Tensor) else a(thing)
+
+
+def _remedy(thing: object, name: str) -> str:
+    return f"; use torch.from_numpy({name})" if isinstance(thing, np.ndarray) else ""
+
+
+def _shape(*sizes: int | str) -> str:
+    """Return a shape as text, where a size may be a word."""
+    return f"({', '.join(map(str, sizes))}{',' * (len(sizes) == 1)})"
+
+
 def _like(x: Tensor, baseline: Any) -> Tensor:
     if baseline is None:
         return torch.zeros_like(x)
     if isinstance(baseline, int | float):
-        return torch.full_like(x, baseline)
+        # A fraction of integers would be none.
+        return torch.full(x.shape, baseline, dtype=x.dtype if x.is_floating_point() else torch.float64, device=x.device)
     if not isinstance(baseline, Tensor) or baseline.shape not in (x.shape, (1, *x.shape[1:])):
-        met = f"of shape {tuple(baseline.shape)}" if isinstance(baseline, Tensor) else f"a {type(baseline).__name__}"
-        raise InputError(f"a baseline is {met}: expected a number, or a tensor of shape {tuple(x.shape)} or one row.")
+        raise InputError(
+            f"a baseline is {_met(baseline)}: expected a number, or a tensor of shape {tuple(x.shape)} or one row"
+            f"{_remedy(baseline, 'the array')}."
+        )
     return baseline.to(x.device).expand(x.shape)
 
 
 def _the_only_one(output: Any) -> Tensor:
     if not isinstance(output, Tensor) or output[:1].numel() != 1:
-        met = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
-        raise InputError(f"no target is given and the model returns {met}: expected one number for each row.")
+        met = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else a(output)
+        raise InputError(
+            f"no target is given and the model returns {met}: expected one number for each row; pass a target."
+        )
     return output.flatten()

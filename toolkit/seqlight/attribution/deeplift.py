@@ -114,6 +114,8 @@ def deep_lift_shap(
     -----
     ConvergenceWarning
         If attributions do not sum to the output difference.
+    ReferencesWarning
+        If a sequence is equal to all of its references.
 
     References
     ----------
@@ -149,6 +151,7 @@ def deep_lift_shap(
             collected.add((found, block.references[0]) if return_references else found, rows)
             bar.update(rows)
     misses.tell()
+    drawn.tell()
     return AttributionsAndReferences(*collected.result()) if return_references else collected.result()
 
 

@@ -18,7 +18,8 @@ class Explanation:
     """Attributions, and what they were made of and how well they hold.
 
     For a list of targets each tensor but `references` and `n_references` has a second dimension, of targets;
-    for a single one it has not. Where sequences have different numbers of references, the rest is NaN.
+    for a single one it has not. Where sequences have different numbers of references, the rest is NaN, and
+    in integer `references` 0.
 
     Attributes
     ----------

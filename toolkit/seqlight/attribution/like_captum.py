@@ -8,13 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.captum_arguments import called, many_baselines_each, one_baseline_each, target_of, tensors_of
+from seqlight.attribution.captum_arguments import (
+    called,
+    custom_result,
+    many_baselines_each,
+    one_baseline_each,
+    target_of,
+    tensors_of,
+)
 from seqlight.attribution.contributions import Block, Misses, Policy, hypothetical_contributions
 from seqlight.attribution.explaining import Explaining
 from seqlight.attribution.targets import Targets
-from seqlight.errors import InputError
+from seqlight.errors import InputError, a
 from seqlight.prediction.borrow import require_module
-from seqlight.sequence.checks import require_count
+from seqlight.sequence.checks import require_count, require_tensor
 
 Tensors = Tensor | tuple[Tensor, ...]
 Custom = Callable[..., tuple[Tensor, ...]]
@@ -95,8 +102,8 @@ class DeepLift:
         return_convergence_delta : bool
             Return by how much contributions miss the output differences, too.
         custom_attribution_func : callable, optional
-            Makes the result of multipliers, inputs and baselines, each a tuple with a row for each pair; it may take
-            the first only, or the first two. Deltas are those of the contributions, whatever it makes.
+            Makes the result of multipliers, inputs and baselines, each a tuple with a row for each pair, and returns
+            such a tuple; it may take the first only, or the first two. Deltas are those of the contributions.
 
         Returns
         -------
@@ -157,12 +164,12 @@ class DeepLift:
         r = tuple(one.flatten(0, 1) for one in block.references)
         x = tuple(one.detach().cpu().to(a.dtype).repeat_interleave(n, dim=0) for one, a in zip(inputs, r, strict=True))
         if custom is not None:
-            made = called(custom, m, x, r)
+            made = custom_result(custom, m, x, r)
         elif self._multiply:
             made = tuple(a * (b - c) for a, b, c in zip(m, x, r, strict=True))
         else:
             made = m
-        return [one.unflatten(0, (-1, n)).mean(dim=1) for one in made]
+        return [one.reshape(-1, n, *one.shape[1:]).mean(dim=1) for one in made]
 
 
 class DeepLiftShap(DeepLift):
@@ -244,7 +251,7 @@ def hypothetical_attributions(
     Raises
     ------
     InputError
-        If the tuples do not belong together.
+        If they are no such tuples, or the tuples do not belong together.
 
     Examples
     --------
@@ -256,9 +263,28 @@ def hypothetical_attributions(
     >>> explainer.attribute(X, target=0, custom_attribution_func=sl.hypothetical_attributions).shape
     torch.Size([3, 4, 20])
     """
+    given = {"multipliers": multipliers, "inputs": inputs, "baselines": baselines}
+    for name, many in given.items():
+        _require_sequences(many, name)
     if not len(multipliers) == len(inputs) == len(baselines):
-        raise InputError(
-            f"there are {len(multipliers)} multipliers, {len(inputs)} inputs and {len(baselines)} baselines: "
-            "expected tuples of one length."
-        )
+        met = ", ".join(f"{len(many)} {name}" for name, many in given.items())
+        raise InputError(f"there are {met}: expected tuples of one length, with an entry for each input.")
+    for i, each in enumerate(zip(*given.values(), strict=True)):
+        if len({one.shape for one in each}) > 1:
+            met = ", ".join(f"{name}[{i}] {tuple(one.shape)}" for name, one in zip(given, each, strict=True))
+            raise InputError(f"the shapes are {met}: expected one shape, as attribute passes them.")
     return tuple(hypothetical_contributions(m, r).to(m.dtype) for m, r in zip(multipliers, baselines, strict=True))
+
+
+def _require_sequences(many: Any, name: str) -> None:
+    """Raise InputError unless it is a tuple of tensors of shape (pairs, letters, positions)."""
+    if not isinstance(many, tuple | list):
+        remedy = f"; pass ({name},)" if isinstance(many, Tensor) else ""
+        raise InputError(f"{name} is {a(many)}: expected a tuple of tensors{remedy}.")
+    for i, one in enumerate(many):
+        require_tensor(one, f"{name}[{i}]")
+        if one.ndim != 3:
+            raise InputError(
+                f"{name}[{i}] has shape {tuple(one.shape)}: expected (pairs, letters, positions); "
+                "for inputs that are no sequences, use contributions."
+            )

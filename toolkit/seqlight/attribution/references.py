@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, ReferencesWarning, a
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight.sequence.streams import LARGEST_SEED, seed
 
@@ -41,6 +42,7 @@ class References:
     def __init__(self, source: Tensor | ReferenceFunction, X: Tensor, n: int, random_state: int | None) -> None:
         self.source, self.X = source, X
         self.seed = 0
+        self.unmoved = 0  # how many sequences their references were equal to
         if isinstance(source, Tensor):
             if source.ndim != 4 or len(source) != len(X) or source.shape[2:] != X.shape[1:] or not source.shape[1]:
                 one_each = "; use references.unsqueeze(1) for one each" if source.shape == X.shape else ""
@@ -54,7 +56,7 @@ class References:
             return
         if not callable(source):
             remedy = "; use torch.from_numpy(references)" if isinstance(source, np.ndarray) else ""
-            raise InputError(f"references is a {type(source).__name__}: expected a tensor or a function{remedy}.")
+            raise InputError(f"references is {a(source)}: expected a tensor or a function{remedy}.")
         _require_two_arguments(source)
         self.n = n
         self.seed = seed(random_state) if random_state is not None else seed(None) // 2
@@ -81,8 +83,23 @@ class References:
         if isinstance(self.source, Tensor):
             return self.source[first:last, start:stop]
         if self.source is dinucleotide_shuffle:
-            return dinucleotide_shuffles(self.X[first:last], stop - start, self.seed + start)
-        return torch.cat([self._called(self.X[i : i + 1], start, stop) for i in range(first, last)])
+            found = dinucleotide_shuffles(self.X[first:last], stop - start, self.seed + start)
+        else:
+            found = torch.cat([self._called(self.X[i : i + 1], start, stop) for i in range(first, last)])
+        if not start:
+            same = (found == self.X[first:last].to(found.device).unsqueeze(1)).flatten(1).all(dim=1)
+            self.unmoved += int(same.sum())
+        return found
+
+    def tell(self) -> None:
+        """Warn the caller's caller of sequences that are their own references."""
+        if self.unmoved:
+            warnings.warn(
+                f"{self.unmoved} of {len(self.X)} sequences are equal to all of their references, so nothing in them "
+                "is explained: a shuffle cannot change them; pass references of another kind.",
+                ReferencesWarning,
+                stacklevel=3,
+            )
 
     def _called(self, x: Tensor, start: int, stop: int) -> Tensor:
         assert callable(self.source)
@@ -138,16 +155,28 @@ def _require_two_arguments(source: ReferenceFunction) -> None:
         signature.bind("X", *(() if "n" in named else (1,)), **named)
     except TypeError:
         raise InputError(
-            f"the reference function takes {signature}: expected (X, n) or (X, n, random_state), "
+            f"the reference function takes ({_names(signature)}): expected (X, n) or (X, n, random_state), "
             "to return n references of each sequence."
         ) from None
 
 
 def _call(source: Any, x: Tensor, n: int, takes: Any, **more: Any) -> Tensor:
     found = source(x, n=n, **more) if "n" in takes else source(x, n, **more)
-    if not isinstance(found, Tensor) or found.ndim != 4:
-        raise InputError(
-            "the reference function returned no tensor of four dimensions: "
-            "expected (sequences, references, letters, positions)."
-        )
-    return found
+    if isinstance(found, Tensor) and found.ndim == 4:
+        return found
+    met = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else a(found)
+    remedy = ""
+    if isinstance(found, np.ndarray):
+        met, remedy = f"{met} of shape {found.shape}", "; return torch.from_numpy of it"
+    elif isinstance(found, Tensor) and found.ndim == 3:
+        remedy = "; return unsqueeze(1) of it for one reference, unsqueeze(0) for several of one sequence"
+    raise InputError(
+        f"the reference function returned {met}: expected a tensor of shape (sequences, references, letters, "
+        f"positions), here (1, {n}, {x.shape[1]}, {x.shape[2]}){remedy}."
+    )
+
+
+def _names(signature: inspect.Signature) -> str:
+    """Return what a function takes, without annotations and defaults: those can be pages."""
+    stars: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    return ", ".join(stars.get(one.kind, "") + one.name for one in signature.parameters.values())

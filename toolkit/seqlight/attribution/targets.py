@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.errors import InputError, UnsupportedOperation
+from seqlight.errors import InputError, UnsupportedOperation, a
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +21,7 @@ class Contrast:
 
     Parameters
     ----------
-    a, b : int, tuple of int, torch.Tensor or callable
+    a, b : int, tuple of int, torch.Tensor, numpy.ndarray or callable
         Single targets, as in :func:`seqlight.attribute`; `a` minus `b` is explained.
 
     Examples
@@ -32,7 +35,8 @@ class Contrast:
     b: One
 
 
-One: TypeAlias = int | tuple[int, ...] | Tensor | Callable[[Any], Tensor] | Contrast
+Index: TypeAlias = int | np.integer[Any]
+One: TypeAlias = Index | tuple[Index, ...] | Tensor | NDArray[np.integer[Any]] | Callable[[Any], Tensor] | Contrast
 Target: TypeAlias = One | list[One]
 
 
@@ -41,8 +45,8 @@ class Targets:
 
     Parameters
     ----------
-    target : int, tuple of int, torch.Tensor, callable, Contrast, or list of these
-        As in :func:`seqlight.attribute`.
+    target : int, tuple of int, torch.Tensor, numpy.ndarray, callable, Contrast, or list of these
+        As in :func:`seqlight.attribute`; an array is taken as a tensor, one of no dimension as the int that it holds.
     rows : int
         How many sequences there are.
 
@@ -54,11 +58,9 @@ class Targets:
 
     def __init__(self, target: Target, rows: int) -> None:
         self.several = isinstance(target, list)
-        self.each: list[One] = list(target) if isinstance(target, list) else [target]
+        self.each = [_plain(one, rows) for one in (target if isinstance(target, list) else [target])]
         if not self.each:
             raise InputError("target is an empty list: expected at least one target.")
-        for one in self.each:
-            _require_target(one, rows)
 
     def read(self, output: Any, rows: Tensor) -> Tensor:
         """Return the numbers to explain.
@@ -82,51 +84,77 @@ class Targets:
         return torch.stack([_read(one, output, rows) for one in self.each], dim=1)
 
 
-def _require_target(target: object, rows: int) -> None:
+def _plain(target: One, rows: int) -> One:
+    """Return the same target of int, tuple of int, torch.Tensor, callable or Contrast; InputError if it is none."""
     if isinstance(target, Contrast):
-        _require_target(target.a, rows)
-        _require_target(target.b, rows)
-    elif isinstance(target, Tensor):
+        return Contrast(_plain(target.a, rows), _plain(target.b, rows))
+    index = _index(target)
+    if index is not None:
+        return index
+    if isinstance(target, Tensor | np.ndarray):
+        return _of_each(target, rows)
+    if isinstance(target, tuple):
+        indices = [_index(one) for one in target]
+        found = tuple(one for one in indices if one is not None)
+        if len(found) == len(indices):
+            return found
+    if callable(target):
+        return target
+    raise InputError(
+        f"target is {target!r}: expected a number, a tuple of numbers, a tensor with a number for each sequence, "
+        "a Contrast, a function of the output, or a list of these."
+    )
+
+
+def _index(one: Any) -> int | None:
+    """Return a whole number of any library as an int, and None for what is none."""
+    # A tensor of shape (1,) is an index to PyTorch; here it is the target of a single sequence.
+    if isinstance(one, bool) or getattr(one, "ndim", None) or getattr(one, "dtype", None) == torch.bool:
+        return None
+    try:
+        return operator.index(one)
+    except TypeError:
+        return None
+
+
+def _of_each(target: Tensor | NDArray[Any], rows: int) -> Tensor:
+    """Return the targets of the sequences as a tensor of integers."""
+    if isinstance(target, Tensor):
         whole = not (target.is_floating_point() or target.is_complex() or target.dtype == torch.bool)
-        if not whole or target.ndim not in (1, 2) or len(target) != rows or not target.numel():
-            raise InputError(
-                f"target is a tensor of shape {tuple(target.shape)} and {target.dtype}: expected integers of shape "
-                f"({rows},), the target of each sequence, or ({rows}, indices); for several targets use a list."
-            )
-    elif not (_is_index(target) or (isinstance(target, tuple) and _are_indices(target)) or callable(target)):
+    else:
+        whole = target.dtype.kind in "iu"
+    if not whole or target.ndim not in (1, 2) or len(target) != rows or 0 in target.shape:
+        kind = "a tensor" if isinstance(target, Tensor) else "an array"
         raise InputError(
-            f"target is {target!r}: expected a number, a tuple of numbers, a tensor with a number for each sequence, "
-            "a Contrast, a function of the output, or a list of these."
+            f"target is {kind} of shape {tuple(target.shape)} and {target.dtype}: expected integers of shape "
+            f"({rows},), the target of each sequence, or ({rows}, indices); for several targets use a list."
         )
-
-
-def _is_index(one: object) -> bool:
-    return isinstance(one, int) and not isinstance(one, bool)
-
-
-def _are_indices(many: Iterable[object]) -> bool:
-    return all(_is_index(one) for one in many)
+    # Copied, for PyTorch knows neither all integers of NumPy nor its strides.
+    return target if isinstance(target, Tensor) else torch.from_numpy(target.astype(np.int64))
 
 
 def _read(target: One, output: Any, rows: Tensor) -> Tensor:
     if isinstance(target, Contrast):
         return _read(target.a, output, rows) - _read(target.b, output, rows)
-    if not isinstance(target, int | tuple | Tensor):
+    if callable(target):
         return _require_numbers(target(output), len(rows))
     y = _require_one_tensor(output)
     if isinstance(target, tuple):
-        return _at(y, target, len(rows))
+        return _at(y, tuple(map(int, target)), len(rows))
     if isinstance(target, Tensor) and target.ndim == 2:
         return _places(y, target[rows].to(y.device, torch.int64))
     y = _table(y, len(rows))
     if isinstance(target, Tensor):
         return _places(y, target[rows].to(y.device, torch.int64).unsqueeze(1))
-    _require_within(target, y.shape[1])
-    return y[:, target]
+    column = int(target)
+    _require_within(column, y.shape[1])
+    return y[:, column]
 
 
 def _table(y: Tensor, rows: int) -> Tensor:
     """Return an output as (rows, targets)."""
+    # A model that squeezes leaves no row of a batch of one.
+    y = y.reshape(1) if not y.ndim and rows == 1 else y
     found = y.flatten(2).squeeze(2) if y.ndim > 2 and y.shape[2:].numel() == 1 else y
     if found.ndim == 1 and len(found) == rows:
         found = found.unsqueeze(1)
@@ -167,20 +195,33 @@ def _places(y: Tensor, index: Tensor) -> Tensor:
 
 def _require_within(target: int, size: int) -> None:
     if not -size <= target < size:
-        raise InputError(f"target is {target!r} and the model has {size} outputs: expected 0 to {size - 1}.")
+        outputs = f"{size} outputs: expected 0 to {size - 1}"
+        if size < 2:
+            outputs = "1 output: expected 0, its only output" if size else "no output: expected at least one"
+        raise InputError(f"target is {target!r} and the model has {outputs}.")
 
 
 def _require_numbers(found: object, rows: int) -> Tensor:
-    shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
     if not isinstance(found, Tensor) or found.shape not in ((rows,), (rows, 1)):
+        shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else a(found)
         raise InputError(f"the target function made {shape} of the output of {rows} rows: expected shape ({rows},).")
     return found.reshape(rows)
 
 
 def _require_one_tensor(output: Any) -> Tensor:
-    if not isinstance(output, Tensor):
-        raise UnsupportedOperation(
-            f"the model returns a {type(output).__name__}: expected one tensor; pass as target a function that takes "
-            "what the model returns and gives one number for each row, for instance lambda y: y[0][:, 3]."
+    if isinstance(output, Tensor):
+        return output
+    met, example = a(output), ""
+    if isinstance(output, Mapping):
+        met, example = f"{met} of {', '.join(map(repr, output))}", 'y["key"][:, 0]'
+    elif isinstance(output, tuple | list):
+        example = "y[0][:, 0]"
+    elif hasattr(output, "__dict__"):
+        example = "y.name[:, 0]"
+    remedy = "return one from its forward"
+    if example:
+        remedy = (
+            "pass as target a function that takes what the model returns and gives one number for each row, "
+            f"for instance lambda y: {example}"
         )
-    return output
+    raise UnsupportedOperation(f"the model returns {met}: expected one tensor; {remedy}.")

@@ -45,6 +45,10 @@ def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype | None =
         parameters = [parameter for parameter in model.parameters() if not parameter.is_inference()]
         for parameter in parameters:
             returns.callback(_restore_parameter, parameter, parameter.data, parameter.requires_grad)
+        for module in model.modules():
+            # Plain tensors, such as the weight that a weight norm of old hangs on its module in each forward.
+            plain = {name: one for name, one in vars(module).items() if isinstance(one, Tensor)}
+            returns.callback(vars(module).update, plain)
         model.eval()
         _lend_buffers(model, device, dtype, returns)
         for parameter in parameters:

@@ -9,23 +9,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, a
 from seqlight.sequence import loops
 
 MOST_LETTERS = 254
+
+# Of a column, in a message.
+MOST_SHOWN = 6
 
 
 def require_tensor(X: object, name: str = "X") -> Tensor:
     """Return `X` if it is a torch.Tensor; raise InputError with the remedy if not."""
     if isinstance(X, Tensor):
         return X
-    kind = f"{type(X).__module__}.{type(X).__qualname__}".removeprefix("builtins.")
-    remedy = "convert it first"
+    met, remedy = a(X), "convert it first"
     if isinstance(X, np.ndarray):
-        remedy = f"use torch.from_numpy({name})"
+        met, remedy = "a numpy.ndarray", f"use torch.from_numpy({name})"
+        if X.dtype.kind in "USO":
+            met, remedy = f"{met} of {X.dtype}", f"use one_hot_encode({name}.tolist()) if it holds strings"
     elif isinstance(X, str):
         remedy = f"use one_hot_encode({name})"
-    raise InputError(f"{name} is a {kind}: expected a torch.Tensor; {remedy}.")
+    elif isinstance(X, list | tuple) and X and all(isinstance(one, str) for one in X):
+        met, remedy = f"{met} of strings", f"use one_hot_encode({name})"
+    raise InputError(f"{name} is {met}: expected a torch.Tensor; {remedy}.")
 
 
 def require_one_hot(X: object, name: str = "X", *, allow_unknown: bool = True) -> Tensor:
@@ -65,6 +71,11 @@ def require_rank_3(X: object, name: str = "X") -> Tensor:
     X = require_tensor(X, name)
     if X.ndim != 3:
         remedy = f"use {name}.unsqueeze(0) for one sequence" if X.ndim == 2 else "reshape it"
+        if _holds_codes(X):
+            remedy = (
+                "it holds integers for letters, so one-hot encode it first, with as many letters as there are: "
+                f"torch.nn.functional.one_hot({name}.long(), letters).transpose(1, 2)"
+            )
         raise InputError(
             f"{name} has shape {tuple(X.shape)}: expected three dimensions (sequences, letters, positions); {remedy}."
         )
@@ -120,10 +131,24 @@ def require_region(start: Any, end: Any, length: int) -> tuple[int, int]:
     return start, end
 
 
+def _holds_codes(X: Tensor) -> bool:
+    """Return whether it seems to be (sequences, positions) of letters as integers, and no one-hot sequence."""
+    if X.ndim != 2 or X.is_meta or X.layout != torch.strided or not X.numel():
+        return False
+    if X.is_floating_point() or X.is_complex() or X.dtype == torch.bool:
+        return False
+    return bool((X > 1).any())
+
+
 def _not_one_hot(X: Tensor, good: Tensor, name: str) -> InputError:
     sequence, position = (int(i) for i in torch.nonzero(~good)[0])
     column = X[sequence, :, position].tolist()
-    where = f"sequence {sequence}, position {position} of {name} holds {column}"
+    where = f"sequence {sequence}, position {position} of {name} holds"
+    if any(one != one for one in column):
+        return InputError(f"{where} NaN: expected a single 1 and zeros; look where it comes from.")
+    where = (
+        f"{where} [{', '.join([_short(one) for one in column[:MOST_SHOWN]] + ['...'] * (len(column) > MOST_SHOWN))}]"
+    )
     if not any(column):
         return InputError(
             f"{where}, an unknown character: expected a known one here; "
@@ -132,4 +157,12 @@ def _not_one_hot(X: Tensor, good: Tensor, name: str) -> InputError:
     remedy = "convert it first"
     if X.shape[2] < X.shape[1]:
         remedy = f"if it is (sequences, positions, letters), pass {name}.transpose(1, 2)"
+    elif any(one not in (0, 1) for one in column):
+        remedy = "soft inputs are refused here, but sl.DeepLift and sl.DeepLiftShap take any numbers"
     return InputError(f"{where}: expected a single 1 and zeros, one-hot (sequences, letters, positions); {remedy}.")
+
+
+def _short(value: Any) -> str:
+    """Return a number in a few digits, but never as the 0 or 1 that it is not."""
+    found = f"{value:.4g}"
+    return repr(value) if found in ("0", "1") and value not in (0, 1) else found

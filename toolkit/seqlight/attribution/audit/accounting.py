@@ -26,7 +26,7 @@ class Leg:
 
     Attributes
     ----------
-    operation : str
+    operation, module : str
     before, after : list of torch.Tensor
         What it took and gave with a gradient.
     rest : list
@@ -37,6 +37,12 @@ class Leg:
     before: list[Tensor]
     after: list[Tensor]
     rest: list[Any]
+    module: str = ""
+
+    @property
+    def finite(self) -> bool:
+        """Whether all that it gave are finite numbers."""
+        return all(bool(one.isfinite().all()) for one in self.after)
 
 
 class ObserveAndNote(Meet, Observe):
@@ -52,7 +58,7 @@ class ObserveAndNote(Meet, Observe):
         rest = [_copy(one) if self.hidden.origin(one) else one for one in part.rest]
         y = part.run(part.leaves)
         after = [_copy(one) for one in _given(y, part, self.written(part.target))]
-        self.legs.append(Leg(meeting.operation, before, after, rest))
+        self.legs.append(Leg(meeting.operation, before, after, rest, meeting.module))
         meeting.carries |= bool(after)
         return y
 
@@ -76,6 +82,8 @@ class ExplainAndAccount(Meet, Explain):
         self.first = first
         self._at = 0
         self._strayed = ""
+        # What retracting the last call brings back: the trial is compared with a leg that is not its own.
+        self._untried: tuple[str, int] = ("", 0)
 
     @property
     def strayed(self) -> str:
@@ -85,6 +93,7 @@ class ExplainAndAccount(Meet, Explain):
 
     def booked(self, meeting: Meeting, part: Part) -> Any:
         """Have an eye on the gradients that come by what the call takes and gives."""
+        self._untried = self._strayed, len(meeting.hidden)
         leg = self._leg(meeting.operation, part)
         if leg is None:
             return part.run(part.leaves)
@@ -123,7 +132,11 @@ class ExplainAndAccount(Meet, Explain):
     def retract(self) -> None:
         """Forget the last call: a rule will make it again."""
         super().retract()
-        self._at -= 1
+        if not self._untried[0]:
+            self._at -= 1
+        self._strayed = self._untried[0]
+        if self._meeting is not None:
+            del self._meeting.hidden[self._untried[1] :]
 
     def _leg(self, operation: str, part: Part) -> Leg | None:
         """Return what the same call left of the sequence; None from where the courses part."""
@@ -162,11 +175,15 @@ def _step(was: Tensor, now: Tensor) -> Tensor:
 
 def _on_the_way_back(tensor: Tensor, meeting: Meeting, step: Tensor, sign: int) -> None:
     """Charge a call with the gradient that comes by `tensor`, times its `step`."""
+    # Which error the numbers themselves have; a product with the gradient says what that comes to.
+    now = tensor.detach()
+    error = torch.maximum(now.abs(), (now + step).abs()).nan_to_num(0, 0, 0) * torch.finfo(tensor.dtype).eps
 
     def charge(gradient: Tensor | None) -> None:
         if gradient is not None:
             # Where nothing comes by, a step may be infinite.
             charges = (gradient.conj() * step).masked_fill_(gradient == 0, 0)
+            meeting.rounding += float((gradient.abs().nan_to_num(0, 0, 0) * error).double().square().sum())
             meeting.loss += sign * float(charges.real.sum() if charges.is_complex() else charges.sum())
 
     tensor.register_hook(charge)  # type: ignore[no-untyped-call]

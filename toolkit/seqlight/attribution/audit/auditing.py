@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,9 +15,9 @@ from seqlight.attribution.audit.meetings import Meeting
 from seqlight.attribution.audit.verdict import Audit
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
-from seqlight.errors import InputError, IntegratedWarning, UnsupportedOperation
-from seqlight.prediction.batches import as_dtype, require_args, require_rows
-from seqlight.prediction.borrow import choose_device
+from seqlight.errors import InputError, IntegratedWarning, SeqlightError, UnsupportedOperation
+from seqlight.prediction.batches import HALF, as_dtype, require_args, require_rows
+from seqlight.prediction.borrow import choose_device, floating_dtype, require_module
 from seqlight.sequence.checks import require_count, require_one_hot
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
@@ -40,8 +41,9 @@ def audit(
 
     The attributions of :func:`seqlight.deep_lift_shap` should sum to the output difference. What they miss is
     the sum of what the single operations miss, and each of these is measured here. The first four sequences of
-    `X` are explained, each on its own, in float64, so that rounding does not get in the way. A model
-    that would be refused is audited up to there.
+    `X` are explained, each on its own, in float64, so that rounding does not get in the way; in the model's
+    own dtype, which the verdict then says, if it does not run in float64. A model that would be refused is
+    audited up to there.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ def audit(
     additional_nonlinear_ops : mapping, optional
         Your own rules, to see whether they add up.
     dtype : torch.dtype or str, optional
-        To compute in; None for the model's own, but float32 for a model in half precision.
+        To compute in, if the model runs in it; None for the model's own, but float32 for a model in half precision.
     device : str or torch.device, optional
         Where to run; None for CUDA, then MPS, then the CPU. MPS has no float64, so only with another `dtype`.
     random_state : int, optional
@@ -95,6 +97,7 @@ def audit(
     operation treatment
           mul    hidden
     """
+    require_module(model)
     X, inputs = require_one_hot(X), require_args(args)
     require_rows(inputs, len(X))
     n = require_count(n_shuffles, "n_shuffles", least=1)
@@ -104,15 +107,46 @@ def audit(
     rows, kind, where = min(len(X), SEQUENCES), as_dtype(dtype), choose_device(device)
     if device is None and where.type == "mps" and kind == torch.float64:
         where = torch.device("cpu")  # MPS has no float64
-    try:
+
+    def run(kind: torch.dtype | None) -> list[Examined]:
         job = Examining(model, (X,), inputs, targets, 1, where)
+        job.manner.copy = True  # books are kept in copies, whatever the model overwrites
+        found: list[Examined] = []
+        with job.running(kind, additional_nonlinear_ops), warnings.catch_warnings():
+            warnings.simplefilter("ignore", IntegratedWarning)  # the table says so
+            for i in range(rows):
+                (references_of_one,) = drawn.of(i, i + 1, 0, min(n, drawn.n))
+                found.extend(job.pair(i, one.unsqueeze(0)) for one in references_of_one)
+        return found
+
+    try:
+        return Audit.of(*_run_in(run, kind, model, X, rows))
     except UnsupportedOperation as error:
-        return Audit.of([Examined([], refused=Meeting("the model", "", ["refused"]), note=str(error))], rows, True)
-    job.manner.copy = True  # books are kept in copies, whatever the model overwrites
-    examined: list[Examined] = []
-    with job.running(kind, additional_nonlinear_ops), warnings.catch_warnings():
-        warnings.simplefilter("ignore", IntegratedWarning)  # the table says so
-        for i in range(rows):
-            (references_of_one,) = drawn.of(i, i + 1, 0, min(n, drawn.n))
-            examined.extend(job.pair(i, one.unsqueeze(0)) for one in references_of_one)
-    return Audit.of(examined, rows, kind == torch.float64)
+        return Audit.of([Examined([], refused=Meeting("the model", "", ["refused"]), note=str(error))], rows)
+
+
+def _run_in(
+    run: Callable[[torch.dtype | None], list[Examined]],
+    kind: torch.dtype | None,
+    model: nn.Module,
+    X: Tensor,
+    rows: int,
+) -> tuple[list[Examined], int, str]:
+    """Run in `kind`, or else in the model's own dtype; return what to put together, with why that is so."""
+    own = floating_dtype(model, X)
+    own = torch.float32 if own in HALF else own
+    try:
+        return run(kind), rows, ""
+    except SeqlightError:
+        raise
+    except Exception as error:
+        parameters = itertools.chain(model.parameters(), model.buffers())
+        if kind in (None, own) or not any(one.is_floating_point() for one in parameters):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    # An error that is not about the dtype comes again: it is the model's own.
+    return run(None), rows, f"in {_plain(own)}, because the model does not run in {_plain(kind)}: {reason}"
+
+
+def _plain(dtype: torch.dtype | None) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -15,7 +15,10 @@ from torch import Tensor
 
 # They turn a tensor into what Python decides or computes with.
 NUMBERS = frozenset("item tolist numpy __array__ __bool__ __float__ __int__ __index__ __complex__ equal".split())
-RANDOM = frozenset("bernoulli bernoulli_ multinomial normal normal_ poisson uniform_ exponential_ random_".split())
+RANDOM = frozenset(
+    "bernoulli multinomial normal poisson binomial uniform exponential geometric cauchy log_normal random "
+    "gumbel_softmax rrelu".split()
+)
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,12 @@ def memory_of(tensor: Tensor) -> int:
 
 
 def is_random(name: str) -> bool:
-    """Return whether the function of this name draws numbers."""
-    return name in RANDOM or name.startswith("rand")
+    """Return whether the function of this name draws numbers, in place or not.
+
+    >>> is_random("uniform_"), is_random("randn_like"), is_random("relu")
+    (True, True, False)
+    """
+    return name.strip("_") in RANDOM or name.startswith("rand")
 
 
 def takes_the_shape_alone(name: str) -> bool:

@@ -32,6 +32,12 @@ ABOUT = frozenset(
     """.split()
 )
 
+# Attributes that are computed from the values; others, such as grad_fn, an alias has of its own.
+VALUES = frozenset("T mT H mH data real imag".split())
+
+# What a module with a backward hook on it has to find as the node that made its tensors.
+HOOKED = "BackwardHookFunction"
+
 _NOT_IN_PLACE = frozenset("__init__ __index__ __int__ __invert__ __iter__".split())
 
 
@@ -51,6 +57,8 @@ class Meeting:
         Where that comes from which it took, has no gradient, and differs between sequence and reference.
     carries : bool
         Whether its result depends on the input, with a gradient.
+    rounding : float
+        The square of how much of `loss` may be rounding: the errors of single numbers are independent.
     """
 
     operation: str
@@ -59,6 +67,7 @@ class Meeting:
     loss: float = 0.0
     hidden: list[Origin | None] = field(default_factory=list)
     carries: bool = False
+    rounding: float = 0.0
 
 
 @dataclass
@@ -111,6 +120,7 @@ class Meet(Watch):
         self._names = {id(module): name for name, module in reversed(list(model.named_modules()))}
         self._owned = {memory_of(one) for one in (*model.parameters(), *model.buffers())}
         self._live: dict[int, Tensor] = {}
+        self.coarsest = torch.float64
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self._depth += 1
@@ -127,6 +137,9 @@ class Meet(Watch):
     def plain(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Make a call that needs no rule, and write it down if it depends on the input."""
         name = str(getattr(func, "__name__", ""))
+        about = name == "__get__" and getattr(func.__self__, "__name__", "") not in VALUES
+        if about or name == HOOKED:
+            return func(*args, **kwargs)
         if name in ABOUT:
             y = func(*args, **kwargs)
             if name == "detach_":
@@ -185,7 +198,9 @@ class Meet(Watch):
         if not takes_the_shape_alone(part.name):
             self._mark(y, part.target, origin or made)
         if part.name in NUMBERS:
-            self.hidden.numbers.append((made, y))
+            # A decision by lot is one by lot, whatever makes a number of it.
+            drawn = origin is not None and is_random(origin.operation)
+            self.hidden.numbers.append((origin if origin is not None and drawn else made, y))
         return y
 
     def _mark(self, y: Any, target: Tensor | None, origin: Origin) -> None:
@@ -193,6 +208,7 @@ class Meet(Watch):
         for one in [*tree_flatten(y)[0], target]:
             if isinstance(one, Tensor) and one.requires_grad:
                 self._live[memory_of(one)] = base_of(one)
+                self.coarsest = coarser(self.coarsest, one.dtype)
             elif isinstance(one, Tensor) and memory_of(one) not in self._owned:
                 self.hidden.remember(one, origin)
 
@@ -216,6 +232,15 @@ def base_of(tensor: Tensor) -> Tensor:
     """Return the tensor that `tensor` is a view of, or itself."""
     base: Tensor | None = tensor._base
     return tensor if base is None else base
+
+
+def coarser(a: torch.dtype, b: torch.dtype) -> torch.dtype:
+    """Return which of two dtypes has fewer digits.
+
+    >>> coarser(torch.float64, torch.float32), coarser(torch.bfloat16, torch.float16)
+    (torch.float32, torch.bfloat16)
+    """
+    return b if torch.finfo(b).eps > torch.finfo(a).eps else a
 
 
 def writes(name: str) -> bool:

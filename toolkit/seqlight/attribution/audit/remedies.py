@@ -16,6 +16,7 @@ TREATMENTS = {
     "Product": "half way",
     "linear": "linear",
     "refused": "refused",
+    "not finite": "not finite",
 }
 COMPARISONS = frozenset(
     """
@@ -54,19 +55,54 @@ def of_hidden(origin: Origin | None) -> str:
     return f"In it is what `{origin.operation}`{_within(origin.module)} made of the input. {_remedy(origin)}"
 
 
-def of_loss(how: str) -> str:
+def of_loss(how: str, operation: str = "") -> str:
     """Return what to do about an operation that loses something though it takes nothing hidden."""
+    if is_random(operation):
+        return of_draw()
     if how == "yours":
         return "Your rule does not add up: leave it out of additional_nonlinear_ops to have ours."
     return "Nothing that it takes is hidden, so our rule is at fault: please report it."
 
 
+def of_draw() -> str:
+    """Return what to do about an operation that draws numbers itself."""
+    return "It draws random numbers, others for a sequence than for its reference: leave it out in evaluation mode."
+
+
+def not_finite(row: int, what: str, where: tuple[str, str] | None) -> str:
+    """Return what to do about a model whose output is no number for a sequence, or for its reference.
+
+    >>> not_finite(0, "", ("log", "1 (Log)"))[:71]
+    "the model's output is not a finite number for sequence 0 (from `log` in"
+    """
+    made = f" (from `{where[0]}`{_within(where[1])} on)" if where else ""
+    return (
+        f"the model's output is not a finite number for {what}sequence {row}{made}: look for NaN in its weights, "
+        "the log of 0, a division by 0, or numbers too large for their dtype."
+    )
+
+
+def no_finite_gradient(row: int) -> str:
+    """Return what to do about an operation on whose way back there are no numbers, though there are on the way."""
+    return (
+        f"The gradient that goes back through it is not a finite number for sequence {row}: look for the root or the "
+        "log of 0, a division by 0, or numbers too large for their dtype."
+    )
+
+
+NOT_FINITE = "not finite"
+CONSTANT = "the output does not depend on the sequence: it is the same for its reference."
+OF_RANDOM = "Random numbers are others for a sequence than for its reference: leave them out in evaluation mode."
+
+
 def of_course(met: str, origin: Origin | None) -> str:
     """Return what to do about a model that takes another course for another input."""
+    if origin is not None and is_random(origin.operation):
+        return f"The reference meets {met}, after what `{origin.operation}`{_within(origin.module)} drew. {OF_RANDOM}"
     why = f" after `{origin.operation}`{_within(origin.module)} made a number of the input" if origin else ""
     return (
-        f"The reference meets {met}{why}: a model whose course depends on its input cannot be explained. "
-        "Compute both branches, and choose with torch.where(condition, a, b)."
+        f"The reference meets {met}{why}: a model whose course depends on its input, or on chance, cannot be "
+        "explained. Compute both branches, and choose with torch.where(condition, a, b)."
     )
 
 
@@ -85,7 +121,7 @@ def _remedy(origin: Origin) -> str:
     if not origin.recording:
         return "It runs under torch.no_grad(), where no gradient sees it: take it out of there."
     if is_random(name):
-        return "Random numbers are others for a sequence than for its reference: leave them out in evaluation mode."
+        return OF_RANDOM
     if name in ("detach", "data"):
         return "It has no gradient from there on: leave that out."
     if name in COMPARISONS:

@@ -12,6 +12,9 @@ from seqlight.attribution.audit import remedies
 from seqlight.attribution.audit.examining import Examined
 from seqlight.attribution.audit.hiding import Origin
 
+# How many times what is expected of it rounding may be.
+FACTOR = 4.0
+
 
 @dataclass
 class Row:
@@ -26,6 +29,8 @@ class Row:
         What to do; empty if they lose nothing.
     calls : int
         In one run of the model.
+    rounding : torch.Tensor, shape (pairs,)
+        The square of how much of `losses` may be rounding.
     """
 
     operation: str
@@ -34,6 +39,7 @@ class Row:
     losses: Tensor
     note: str = ""
     calls: int = 0
+    rounding: Tensor = field(default_factory=lambda: torch.zeros(()))
 
 
 class Tally:
@@ -61,6 +67,9 @@ class Tally:
         self.deltas = _numbers(one.delta for one in explained)
         self._size = float(_numbers(one.difference for one in explained).abs().mean()) if explained else 1.0
         self._pairs = len(explained)
+        self.rounding = _numbers(one.rest.rounding if one.rest else 0.0 for one in explained)
+        # Outputs that are all the same, of which nothing is lost.
+        self.constant = bool(explained) and self._size == 0 and not self.deltas.any()
         self.rows = self._of_calls(explained or examined)
         self.rows += self._of_rests(explained)
         self.rows += _of_refusals(examined)
@@ -69,22 +78,26 @@ class Tally:
         """Return which share of the mean output difference is lost; no number if nothing was explained."""
         return float(losses.abs().mean()) / (self._size or 1.0)
 
-    def loses(self, losses: Tensor) -> bool:
-        """Return whether that is more than rounding."""
-        return bool(len(losses)) and not self.share(losses) <= self.tolerance
+    def loses(self, losses: Tensor, rounding: Tensor | None = None) -> bool:
+        """Return whether that is more than rounding, of which the square is expected to be `rounding`."""
+        expected = 0.0 if rounding is None else self.share(FACTOR * rounding.sqrt())
+        return bool(len(losses)) and not self.share(losses) <= max(self.tolerance, expected)
 
     def _of_calls(self, examined: Sequence[Examined]) -> list[Row]:
         rows: dict[tuple[str, str, str], Row] = {}
         for call in _calls(examined, self._pairs):
             treatment, note = remedies.treatment(call.manners), ""
-            if call.hidden and self.loses(call.losses):
+            if call.hidden and self.loses(call.losses, call.rounding):
                 treatment = "hidden" if treatment == "linear" else treatment
                 note = remedies.of_hidden(next((one for one in call.hidden if one is not None), None))
             key = (call.operation, call.module, treatment)
-            row = rows.setdefault(key, Row(*key, torch.zeros_like(call.losses)))
+            none = torch.zeros_like(call.losses)
+            row = rows.setdefault(key, Row(*key, none, rounding=none))
+            row.rounding = row.rounding + call.rounding
             row.losses, row.calls, row.note = row.losses + call.losses, row.calls + 1, row.note or note
         for row in rows.values():
-            row.note = (row.note or remedies.of_loss(row.treatment)) if self.loses(row.losses) else ""
+            blame = row.note or remedies.of_loss(row.treatment, row.operation)
+            row.note = blame if self.loses(row.losses, row.rounding) else ""
         # What is read from the output is not the model's.
         return [row for row in rows.values() if row.note or row.module or row.treatment != "linear"]
 
@@ -95,7 +108,7 @@ class Tally:
             left, none = one.rest, torch.zeros_like(self.deltas)
             new = Row(left.operation, left.module, left.manners[0], none, one.note)
             rows.setdefault((left.operation, left.module), new).losses[i] += left.loss
-        return [row for row in rows.values() if self.loses(row.losses)]
+        return [row for row in rows.values() if self.loses(row.losses, self.rounding)]
 
 
 @dataclass
@@ -105,6 +118,7 @@ class _Call:
     operation: str
     module: str
     losses: Tensor
+    rounding: Tensor
     manners: set[str] = field(default_factory=set)
     hidden: list[Origin | None] = field(default_factory=list)
 
@@ -115,11 +129,12 @@ def _calls(examined: Sequence[Examined], pairs: int) -> list[_Call]:
     for i, one in enumerate(examined):
         for k, met in enumerate(one.meetings):
             key = (k, met.operation, met.module)
-            call = calls.setdefault(key, _Call(met.operation, met.module, torch.zeros(pairs, dtype=torch.float64)))
+            none = torch.zeros(2, pairs, dtype=torch.float64)
+            call = calls.setdefault(key, _Call(met.operation, met.module, none[0], none[1]))
             call.manners.update(met.manners)
             call.hidden.extend(met.hidden)
             if pairs:
-                call.losses[i] = met.loss
+                call.losses[i], call.rounding[i] = met.loss, met.rounding
     return list(calls.values())
 
 
@@ -128,7 +143,8 @@ def _of_refusals(examined: Sequence[Examined]) -> list[Row]:
     for one in examined:
         if one.refused is not None:
             key = (one.refused.operation, one.refused.module)
-            rows.setdefault(key, Row(*key, "refused", _numbers([]), one.note, 1))
+            how = one.refused.manners[0] if one.refused.manners else "refused"
+            rows.setdefault(key, Row(*key, how, _numbers([]), one.note, 1))
     return list(rows.values())
 
 

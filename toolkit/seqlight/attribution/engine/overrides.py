@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from seqlight.attribution.calls.pairing import repeated
 from seqlight.attribution.calls.recording import Call, Observed, Recorded, apply
 from seqlight.attribution.rules import table, vocabulary
 from seqlight.attribution.rules.table import Entry
-from seqlight.errors import InputError
+from seqlight.errors import InputError, a
 
 Override = Callable[[Any, tuple[Tensor, ...], tuple[Tensor, ...]], Any]
 
@@ -42,8 +43,14 @@ class _Overridden(torch.autograd.Function):
             leaf = x.detach().requires_grad_()
             halves = torch.cat([ctx.call(half.clone()) for half in leaf.chunk(2)])
             (plain,) = torch.autograd.grad(halves, leaf, out)
-        found = ctx.override(SimpleNamespace(input=x, output=y), (plain,), (out,))
-        found = found[0] if isinstance(found, tuple | list) else found
+        made = ctx.override(SimpleNamespace(input=x, output=y), (plain,), (out,))
+        found = made[0] if isinstance(made, tuple | list) and made else made
+        if not isinstance(found, Tensor) or found.shape != plain.shape:
+            met = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else a(found)
+            raise InputError(
+                f"the rule {_name(ctx.override)} in additional_nonlinear_ops returned {met}: expected the gradient "
+                f"to pass on, of shape {tuple(plain.shape)} as grad_input[0]."
+            )
         return None, None, None, None, found.chunk(2)[0]
 
 
@@ -94,13 +101,18 @@ def overridden(model: nn.Module, overrides: Mapping[Any, Override] | None) -> It
     Raises
     ------
     InputError
-        If a key is neither, or a value cannot be called.
+        If it is no mapping, a key is neither, or a value cannot be called with three arguments.
     """
+    if not isinstance(overrides, Mapping | None):
+        raise InputError(
+            f"additional_nonlinear_ops is {a(overrides)}: expected a mapping from module classes or functions to "
+            "rules, for instance {torch.nn.ReLU: rule}."
+        )
     rules = dict(table.rules())
     with contextlib.ExitStack() as returns:
         for key, override in (overrides or {}).items():
-            if not callable(override):
-                raise InputError(f"the rule for {key!r} is {override!r}: expected a function of three arguments.")
+            _require_key(key)
+            _require_rule(override, _name(key))
             if isinstance(key, type) and issubclass(key, nn.Module):
                 announce = _announcer()
                 rules[announce] = Entry(key.__name__, announce, Overriding(override))
@@ -108,11 +120,44 @@ def overridden(model: nn.Module, overrides: Mapping[Any, Override] | None) -> It
                     if isinstance(module, key):
                         returns.callback(_restore_forward, module, vars(module).get("forward"))
                         module.forward = _announced(announce, module.forward)
-            elif callable(key):
-                rules.update(_overriding(key, rules, override))
             else:
-                raise InputError(f"{key!r} is in additional_nonlinear_ops: expected a module class or a function.")
+                rules.update(_overriding(key, rules, override))
         yield rules
+
+
+def _require_key(key: Any) -> None:
+    """Raise InputError unless it is a module class or a function."""
+    if isinstance(key, nn.Module):
+        kind = type(key).__name__
+        raise InputError(
+            f"additional_nonlinear_ops has a module of class {kind} as key: expected a module class or a function; "
+            f"use {kind} itself, which is for all modules of that class."
+        )
+    if not callable(key) or (isinstance(key, type) and not issubclass(key, nn.Module)):
+        raise InputError(f"additional_nonlinear_ops has the key {key!r}: expected a module class or a function.")
+
+
+def _require_rule(override: Any, key: str) -> None:
+    """Raise InputError unless it can be called with three arguments."""
+    wanted = "expected a function of (module, grad_input, grad_output)"
+    if not callable(override):
+        raise InputError(f"the rule for {key} in additional_nonlinear_ops is {override!r}: {wanted}.")
+    try:
+        signature = inspect.signature(override)
+    except (TypeError, ValueError):  # Some functions of C do not say what they take.
+        return
+    try:
+        signature.bind(None, None, None)
+    except TypeError:
+        takes = ", ".join(signature.parameters)
+        raise InputError(
+            f"the rule for {key} in additional_nonlinear_ops takes ({takes}): {wanted}, "
+            "that returns the gradient at the input."
+        ) from None
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", None) or repr(function))
 
 
 def _overriding(function: Any, rules: Mapping[Any, Entry], override: Override) -> dict[Any, Entry]:
