@@ -54,21 +54,28 @@ def attribution() -> list[str]:
     """Return the table of attribution speeds, where there are results."""
     if not (RESULTS / "speed_deeplift.json").exists():
         return []
-    models = read("speed_deeplift")["models"]
+    models, memory = read("speed_deeplift")["models"], read("memory_deeplift")["peak_bytes"]
     lines = [
         "",
         "`deep_lift_shap`, 20 references. *Floor*: plain autograd, one forward of each sequence, one forward and one",
-        "backward of each reference.",
+        "backward of each reference. Memory: the peak of one call, beyond what the process had before.",
         "",
-        "| model | seconds | over the floor | times faster than tangermeme | times faster than Captum |",
-        "|---|---|---|---|---|",
+        "| model | seconds | over the floor | times faster than tangermeme | than Captum | MiB | tangermeme's MiB |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, row in models.items():
+        peak = memory[name]["20"]
         lines.append(
             f"| {name}, {row['shape'][0]} x {row['shape'][2]:,} | {row['seqlight_s']['least']:.2f} "
             f"| {row['over_floor']['least']:.2f} | {row['times_faster_than_tangermeme']['least']:.1f} "
-            f"| {row['times_faster_than_captum']['least']:.1f} |"
+            f"| {row['times_faster_than_captum']['least']:.1f} "
+            f"| {peak['seqlight'] / 2**20:.0f} | {peak['tangermeme'] / 2**20:.0f} |"
         )
+    lines += [
+        "",
+        "What the peers take for linear in the transformer costs them nothing, and their attributions of it do not add up:",
+        "[where Captum adds up, and where not](docs/captum.md).",
+    ]
     return lines
 
 
