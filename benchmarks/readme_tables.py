@@ -73,8 +73,8 @@ def attribution() -> list[str]:
         )
     lines += [
         "",
-        "What the peers take for linear in the transformer costs them nothing, and their attributions of it do not add up:",
-        "[where Captum adds up, and where not](docs/captum.md).",
+        "What the peers take for linear in the transformer costs them nothing, and their attributions of it do not",
+        "add up: [where Captum adds up, and where not](docs/captum.md).",
     ]
     return lines
 

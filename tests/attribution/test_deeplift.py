@@ -313,6 +313,7 @@ def test_progress_is_shown_on_request(model, X, capsys):
         ({"target": True}, "target is True"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"n_shuffles": 0}, "n_shuffles is 0"),
+        ({"n_shuffles": "auto"}, "seqlight.attribute takes 'auto'"),
         ({"random_state": -1}, "random_state"),
         ({"random_state": 2**32 - 1}, "random_state"),
         ({"args": [torch.zeros(2, 1)]}, r"args\[0\] has shape \(2, 1\) and X 3 rows"),

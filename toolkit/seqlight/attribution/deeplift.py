@@ -13,6 +13,7 @@ from seqlight.attribution.contributions import Block, Misses, hypothetical_contr
 from seqlight.attribution.explaining import Explaining
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
+from seqlight.errors import InputError
 from seqlight.prediction.batches import as_dtype, require_args, require_rows
 from seqlight.prediction.borrow import choose_device
 from seqlight.prediction.collect import Collector
@@ -132,6 +133,8 @@ def deep_lift_shap(
     """
     X, inputs = require_one_hot(X), require_args(args)
     require_rows(inputs, len(X))
+    if isinstance(n_shuffles, str):
+        raise InputError(f"n_shuffles is {n_shuffles!r}: expected a number; seqlight.attribute takes 'auto'.")
     n = require_count(n_shuffles, "n_shuffles", least=1)
     drawn, targets = References(references, X, n, random_state), Targets(target, len(X))
     size = require_count(batch_size, "batch_size", least=1)
