@@ -250,6 +250,19 @@ def test_multihead_attention(batch_first, need_weights, mask, incompleteness):
     assert incompleteness(SelfAttention(batch_first, need_weights, mask).double()) < 1e-9
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda h: torch.xlogy(h.relu(), h.relu()),
+        lambda h: torch.special.xlogy(h.relu(), h.exp()),
+        lambda h: F.kl_div(h.log_softmax(1), h.relu(), reduction="none"),
+        lambda h: F.max_pool1d(h.masked_fill(torch.arange(20) < 6, -torch.inf), 2).clamp_min(-3),
+    ],
+)
+def test_zeros_and_infinities_that_cancel(function, Around, incompleteness):
+    assert incompleteness(Around(function)) < 1e-9
+
+
 @pytest.mark.parametrize("live", [True, False])
 def test_positions_that_see_nothing_attend_to_nothing(live, incompleteness):
     mask = torch.ones(20, 20, dtype=torch.bool).tril(-1)  # the first position sees none

@@ -134,8 +134,8 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
 
 
 def xlogy(input: Tensor, other: Tensor) -> Tensor:
-    """Multiply with the logarithm."""
-    return input * torch.log(other)
+    """Multiply with the logarithm, or where that is by 0, with that of 1."""
+    return input * torch.log(torch.where(input == 0, torch.ones_like(other), other))
 
 
 def hypot(input: Tensor, other: Tensor) -> Tensor:

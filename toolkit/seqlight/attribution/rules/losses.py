@@ -63,7 +63,11 @@ def kl_div(input: Tensor, target: Tensor, reduction: int = 1, *, log_target: boo
 
 
 def _entropy(p: Tensor) -> Tensor:
-    y: Tensor = elementwise(p, lambda p: torch.xlogy(p, p))
+    def flat_at_zero(p: Tensor) -> Tensor:  # where its slope has no end
+        some = torch.where(p == 0, 1, p)
+        return torch.where(p == 0, 0 * p, some * torch.log(some))
+
+    y: Tensor = elementwise(p, flat_at_zero)
     return y
 
 
