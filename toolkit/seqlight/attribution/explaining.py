@@ -14,6 +14,7 @@ from seqlight.attribution.calls.recording import Overwritten
 from seqlight.attribution.contributions import Block, adds_up, alike, block_of, more_references, worst_pair
 from seqlight.attribution.differentiating import differentiable
 from seqlight.attribution.engine import passes
+from seqlight.attribution.engine.hints import hinting
 from seqlight.attribution.engine.overrides import overridden
 from seqlight.attribution.engine.surroundings import refuse_hidden
 from seqlight.attribution.engine.watching import Manner, Record
@@ -77,6 +78,7 @@ class Explaining:
         with (
             differentiable(self.model, self.inputs[0], self.device, dtype),
             overridden(self.model, overrides) as self.manner.rules,
+            hinting(dtype),
         ):
             yield
 
