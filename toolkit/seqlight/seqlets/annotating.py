@@ -68,9 +68,13 @@ def annotate_seqlets(
 
     Examples
     --------
-    >>> from seqlight import jaspar_motifs, recursive_seqlets  # doctest: +SKIP
-    >>> seqlets = recursive_seqlets((X * hypothetical).sum(dim=1))  # doctest: +SKIP
-    >>> annotate_seqlets(X, seqlets, jaspar_motifs(tax_group="vertebrates"))  # doctest: +SKIP
+    >>> import pandas as pd
+    >>> from seqlight import annotate_seqlets, jaspar_motifs, random_one_hot, substitute
+    >>> X = substitute(random_one_hot((1, 4, 60), random_state=0), "ATGACTCAT", start=20)
+    >>> seqlets = pd.DataFrame({"example_idx": [0], "start": [20], "end": [29]})
+    >>> named = annotate_seqlets(X, seqlets, jaspar_motifs(tax_group="vertebrates"))
+    >>> bool(named["motif_q-value"][0] < 0.01)
+    True
     """
     known = as_motifs(motifs)
     n = min(require_count(n_nearest, "n_nearest", least=1), len(known))

@@ -67,7 +67,8 @@ def jaspar_motifs(release: str = "JASPAR2024", collection: str = "CORE", **filte
 
     Examples
     --------
-    >>> jaspar_motifs(tax_group="vertebrates", tf_name="CTCF")["MA0139.2 CTCF"].shape  # doctest: +SKIP
+    >>> from seqlight import jaspar_motifs
+    >>> jaspar_motifs(tax_group="vertebrates", tf_name="CTCF")["MA0139.2 CTCF"].shape
     (4, 15)
     """
     pyjaspar = extra("pyjaspar", "motifs")
