@@ -71,7 +71,8 @@ CALLS = {
     "tensordot": lambda f, x: rowwise(lambda a: f(a, a.T, dims=1), x),
     "kron": lambda f, x: rowwise(lambda a: f(a, a[:2]), x),
     "bilinear": lambda f, x: f(x, x.flip(-1), SQUARE[None].repeat(2, 1, 1)),
-    "baddbmm": lambda f, x: f(x[:, :, :6], x, x.mT),
+    # A copy: in place, what is written must not be what is read.
+    "baddbmm": lambda f, x: f(x[:, :, :6] * 1, x, x.mT),
     "addmm": lambda f, x: rowwise(lambda a: f(a[:, :6] * 1, a, a.T), x),
     "addbmm": lambda f, x: rowwise(lambda a: f(a[:, :6] * 1, a[None], a.T[None]), x),
     "addmv": lambda f, x: rowwise(lambda a: f(a[:, 0] * 1, a, a[1]), x),
