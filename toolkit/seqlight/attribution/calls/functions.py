@@ -8,32 +8,12 @@ must explain its own output difference: a straight-through estimator or a revers
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, overrides
 from torch.autograd.function import _SingleLevelFunction
 
-_lock = threading.Lock()
-_open = 0
-
-
-@contextlib.contextmanager
-def announced_functions() -> Iterator[None]:
-    """Let each ``apply`` announce itself to a mode of its thread until the end, whoever has bound it before."""
-    global _open
-    with _lock:
-        _open += 1
-        # Function.apply hands over to the next class that has one: a place of which nobody holds a copy.
-        setattr(_SingleLevelFunction, "apply", classmethod(_apply))  # noqa: B010
-    try:
-        yield
-    finally:
-        with _lock:
-            _open -= 1
-            if not _open:
-                delattr(_SingleLevelFunction, "apply")
+from seqlight.attribution.calls.patching import Patch
 
 
 def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
@@ -47,3 +27,12 @@ def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
 
     announced.__name__ = cls.__name__
     return overrides.handle_torch_function(announced, tensors, *args, **kwargs)
+
+
+# Function.apply hands over to the next class that has one: a place of which nobody holds a copy.
+_ANNOUNCED = Patch(_SingleLevelFunction, {"apply": classmethod(_apply)})
+
+
+def announced_functions() -> contextlib.AbstractContextManager[None]:
+    """Let each ``apply`` announce itself to a mode of its thread until the end, whoever has bound it before."""
+    return _ANNOUNCED.applied()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch._functorch.vmap import _process_batched_inputs
 from torch.overrides import has_torch_function
 from torch.utils._pytree import _broadcast_to_and_flatten, tree_flatten, tree_unflatten
 
+from seqlight.attribution.calls.patching import Patch
 from seqlight.attribution.calls.recording import Function
 from seqlight.errors import UnsupportedOperation
 
@@ -25,38 +25,13 @@ DERIVATIVES = {
     "_vjp_with_argnums": "torch.func.vjp",
     "_jvp_with_argnums": "torch.func.jvp",
 }
-_vmap: Any = vars(apis)["vmap_impl"]
-_derivatives: dict[str, Any] = {name: getattr(eager_transforms, name) for name in DERIVATIVES}
-_lock = threading.Lock()
-_open = 0
-
-
-@contextlib.contextmanager
-def without_transforms() -> Iterator[None]:
-    """Until the end, in threads that have a mode: run ``torch.vmap`` row by row, and refuse derivatives."""
-    global _open
-    with _lock:
-        _open += 1
-        _install(_row_by_row, {name: _refusing(name) for name in DERIVATIVES})
-    try:
-        yield
-    finally:
-        with _lock:
-            _open -= 1
-            if not _open:
-                _install(_vmap, _derivatives)
-
-
-def _install(vmap: Any, derivatives: dict[str, Any]) -> None:
-    vars(apis)["vmap_impl"] = vmap
-    vars(eager_transforms).update(derivatives)
 
 
 def _row_by_row(
     function: Function, in_dims: Any, out_dims: Any, randomness: str, chunk_size: int | None, *args: Any, **kwargs: Any
 ) -> Any:
     if not _watched(args):
-        return _vmap(function, in_dims, out_dims, randomness, chunk_size, *args, **kwargs)
+        return _VMAP.original("vmap_impl")(function, in_dims, out_dims, randomness, chunk_size, *args, **kwargs)
     n, dims, flat, structure = _process_batched_inputs(in_dims, args, function)
     rows: list[list[Tensor]] = []
     outputs: Any = None
@@ -77,10 +52,21 @@ def _refusing(name: str) -> Function:
                 f"{DERIVATIVES[name]} takes a derivative inside the model, which cannot be explained: "
                 "write the derivative out, or leave that part of the model out"
             )
-        return _derivatives[name](*args, **kwargs)
+        return _DERIVATIVES.original(name)(*args, **kwargs)
 
     return derivative
 
 
 def _watched(args: Any) -> bool:
     return has_torch_function(tuple(leaf for leaf in tree_flatten(args)[0] if isinstance(leaf, Tensor)))
+
+
+_VMAP = Patch(apis, {"vmap_impl": _row_by_row})
+_DERIVATIVES = Patch(eager_transforms, {name: _refusing(name) for name in DERIVATIVES})
+
+
+@contextlib.contextmanager
+def without_transforms() -> Iterator[None]:
+    """Until the end, in threads that have a mode: run ``torch.vmap`` row by row, and refuse derivatives."""
+    with _VMAP.applied(), _DERIVATIVES.applied():
+        yield

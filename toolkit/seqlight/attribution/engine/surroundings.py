@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils import checkpoint
 
 from seqlight.attribution.calls.functions import announced_functions
+from seqlight.attribution.calls.patching import Patch
 from seqlight.attribution.calls.transforms import without_transforms
 from seqlight.errors import SeqlightWarning, UnsupportedOperation
 
@@ -69,34 +70,6 @@ def _frames_to_the_caller() -> int:
     return depth
 
 
-_lock = threading.Lock()
-_open = 0  # how many calls in all threads run without checkpoints
-_originals: dict[str, Any] = {}
-
-
-@contextlib.contextmanager
-def _without_checkpoints() -> Iterator[None]:
-    # A checkpointed block would run again in the backward pass, where no mode is. What both kinds of
-    # checkpoint are made of is looked up here when they are called, whoever has imported them.
-    global _open
-    with _lock:
-        if not _open:
-            for name, stand_in in _STAND_INS.items():
-                _originals[name] = getattr(checkpoint, name)
-                setattr(checkpoint, name, stand_in)
-        _open += 1
-    _plainly.depth = getattr(_plainly, "depth", 0) + 1
-    try:
-        yield
-    finally:
-        _plainly.depth -= 1
-        with _lock:
-            _open -= 1
-            if not _open:
-                for name, original in _originals.items():
-                    setattr(checkpoint, name, original)
-
-
 # Other threads, which may be training, go on with checkpoints.
 _plainly = threading.local()
 
@@ -105,15 +78,29 @@ class _Plainly:
     @staticmethod
     def apply(function: Any, preserve: Any, *args: Any) -> Any:
         if not getattr(_plainly, "depth", 0):
-            return _originals["CheckpointFunction"].apply(function, preserve, *args)
+            return _CHECKPOINTS.original("CheckpointFunction").apply(function, preserve, *args)
         return function(*args)
 
 
 def _nothing_around(*args: Any, **kwargs: Any) -> Iterator[None]:
     if not getattr(_plainly, "depth", 0):
-        yield from _originals["_checkpoint_without_reentrant_generator"](*args, **kwargs)
+        yield from _CHECKPOINTS.original("_checkpoint_without_reentrant_generator")(*args, **kwargs)
     else:
         yield
 
 
-_STAND_INS = {"CheckpointFunction": _Plainly, "_checkpoint_without_reentrant_generator": _nothing_around}
+# What both kinds of checkpoint are made of is looked up here when they are called, whoever has imported them.
+_CHECKPOINTS = Patch(
+    checkpoint, {"CheckpointFunction": _Plainly, "_checkpoint_without_reentrant_generator": _nothing_around}
+)
+
+
+@contextlib.contextmanager
+def _without_checkpoints() -> Iterator[None]:
+    # A checkpointed block would run again in the backward pass, where no mode is.
+    with _CHECKPOINTS.applied():
+        _plainly.depth = getattr(_plainly, "depth", 0) + 1
+        try:
+            yield
+        finally:
+            _plainly.depth -= 1

@@ -1,0 +1,28 @@
+"""Stand-ins that go when the last who needs them is done."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from seqlight.attribution.calls.patching import Patch
+
+
+def test_stand_ins_stay_until_the_last_is_done():
+    owner = SimpleNamespace(there=1)
+    patch = Patch(owner, {"there": 2, "absent": 3})
+    first, second = patch.applied(), patch.applied()
+    first.__enter__()
+    assert (owner.there, owner.absent) == (2, 3)
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert (owner.there, owner.absent) == (2, 3)
+    assert patch.original("there") == 1
+    second.__exit__(None, None, None)
+    assert vars(owner) == {"there": 1}
+
+
+def test_after_an_error_all_is_as_before():
+    owner = SimpleNamespace(there=1)
+    with pytest.raises(KeyError), Patch(owner, {"there": 2}).applied():
+        raise KeyError
+    assert owner.there == 1
