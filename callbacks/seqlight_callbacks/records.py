@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from seqlight.storage.whole import whole
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,14 @@ class AttributionRecord:
 def save(record: AttributionRecord, path: Path) -> None:
     """Write a record as npz; under its final name it is always whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(
-                file,
-                epoch=record.epoch,
-                attributions=record.attributions.numpy(),
-                outputs=record.outputs.numpy(),
-                reference_outputs=record.reference_outputs.numpy(),
-            )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            epoch=record.epoch,
+            attributions=record.attributions.numpy(),
+            outputs=record.outputs.numpy(),
+            reference_outputs=record.reference_outputs.numpy(),
+        )
 
 
 def load(path: Path) -> AttributionRecord:

@@ -13,7 +13,6 @@ from seqlight.attribution.contributions import (
     block_of,
     hypothetical_contributions,
     more_references,
-    more_sequences,
     worst_pair,
 )
 from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError
@@ -24,6 +23,15 @@ def block(deltas, differences, fill=0.0):
     deltas, differences = (torch.tensor([[one]], dtype=torch.float64) for one in (deltas, differences))
     m, r = torch.full((1, 1, 2, 4, 3), fill), torch.zeros(1, 2, 4, 3)
     return Block((m,), (r,), deltas, torch.zeros(1, 1, dtype=torch.float64), -differences)
+
+
+def more_sequences(blocks):
+    """Return one block of several with as many references."""
+    return Block(
+        tuple(torch.cat(some) for some in zip(*(one.multipliers for one in blocks), strict=True)),
+        tuple(torch.cat(some) for some in zip(*(one.references for one in blocks), strict=True)),
+        *(torch.cat([getattr(one, name) for one in blocks]) for name in ("deltas", "outputs", "baselines")),
+    )
 
 
 def test_contributions_written_out():

@@ -16,9 +16,9 @@ from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.sampling import Sampling
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
-from seqlight.prediction.batches import as_dtype, require_args, require_rows
+from seqlight.prediction.batches import as_dtype, require_inputs
 from seqlight.prediction.borrow import choose_device
-from seqlight.sequence.checks import require_count, require_one_hot
+from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
 
@@ -115,8 +115,7 @@ def attribute(
     >>> bool((found.attributions.sum(dim=(1, 2)) - found.differences).abs().max() < 1e-6)
     True
     """
-    X, inputs = require_one_hot(X), require_args(args)
-    require_rows(inputs, len(X))
+    X, inputs = require_inputs(X, args)
     auto = isinstance(n_shuffles, str)
     drawn = References(references, X, _most(n_shuffles, max_shuffles), random_state)
     sampling = Sampling(drawn, _require_share(tolerance) if auto else None)

@@ -62,19 +62,6 @@ def more_references(blocks: Sequence[Block]) -> Block:
     )
 
 
-def more_sequences(blocks: Sequence[Block]) -> Block:
-    """Return one block of several with as many references."""
-    if len(blocks) == 1:
-        return blocks[0]
-    return Block(
-        tuple(torch.cat(some) for some in zip(*(one.multipliers for one in blocks), strict=True)),
-        tuple(torch.cat(some) for some in zip(*(one.references for one in blocks), strict=True)),
-        torch.cat([one.deltas for one in blocks]),
-        torch.cat([one.outputs for one in blocks]),
-        torch.cat([one.baselines for one in blocks]),
-    )
-
-
 def block_of(
     inputs: Sequence[Tensor],
     references: Sequence[Tensor],

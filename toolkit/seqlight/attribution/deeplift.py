@@ -14,10 +14,10 @@ from seqlight.attribution.explaining import Explaining
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
-from seqlight.prediction.batches import as_dtype, require_args, require_rows
+from seqlight.prediction.batches import as_dtype, require_inputs
 from seqlight.prediction.borrow import choose_device
 from seqlight.prediction.collect import Collector
-from seqlight.sequence.checks import require_count, require_one_hot
+from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
 
@@ -131,8 +131,7 @@ def deep_lift_shap(
     >>> deep_lift_shap(model, random_one_hot((2, 4, 20)), random_state=0).shape
     torch.Size([2, 4, 20])
     """
-    X, inputs = require_one_hot(X), require_args(args)
-    require_rows(inputs, len(X))
+    X, inputs = require_inputs(X, args)
     if isinstance(n_shuffles, str):
         raise InputError(f"n_shuffles is {n_shuffles!r}: expected a number; seqlight.attribute takes 'auto'.")
     n = require_count(n_shuffles, "n_shuffles", least=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,22 @@ def differentiable(
         open_to_view(model),
     ):
         yield
+
+
+def gradients_of(outputs: Tensor, leaves: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    """Return for each column of `outputs`, shape (rows, targets), the gradients of its sum at each of `leaves`."""
+    columns = outputs.sum(dim=0).unbind()
+    return [
+        torch.autograd.grad(column, leaves, retain_graph=k < len(columns) - 1, materialize_grads=True)
+        for k, column in enumerate(columns)
+    ]
+
+
+def rows_in_batches(rows: int, batch_size: int, n: int) -> Iterator[tuple[int, int]]:
+    """Yield which rows make a batch with `n` references each: the first, and the one behind the last."""
+    at_once = max(1, batch_size // n)
+    for first in range(0, rows, at_once):
+        yield first, min(first + at_once, rows)
 
 
 def without_cudnn_recurrence(model: nn.Module, device: torch.device) -> contextlib.AbstractContextManager[None]:

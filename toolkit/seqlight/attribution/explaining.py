@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seqlight.attribution.calls.arena import Arena, lent
 from seqlight.attribution.calls.recording import Overwritten
 from seqlight.attribution.contributions import Block, adds_up, alike, block_of, more_references, worst_pair
-from seqlight.attribution.differentiating import differentiable
+from seqlight.attribution.differentiating import differentiable, gradients_of, rows_in_batches
 from seqlight.attribution.engine import passes
 from seqlight.attribution.engine.hints import hinting
 from seqlight.attribution.engine.overrides import overridden
@@ -88,10 +88,8 @@ class Explaining:
             yield first, self.block(first, last, draw(first, last))
 
     def rows(self, n: int) -> Iterator[tuple[int, int]]:
-        """Yield which sequences make a batch with `n` references each: the first, and the one behind the last."""
-        rows, total = max(1, self.batch_size // n), len(self.inputs[0])
-        for first in range(0, total, rows):
-            yield first, min(first + rows, total)
+        """Return which sequences make a batch with `n` references each: the first, and the one behind the last."""
+        return rows_in_batches(len(self.inputs[0]), self.batch_size, n)
 
     def at_once(self, rows: int) -> int:
         """Return how many references of each of `rows` sequences make a batch."""
@@ -151,7 +149,7 @@ class Explaining:
             flat = [self._sent(one.transpose(0, 1).flatten(0, 1), dtype) for one in chunk]
             with lent(self.arena):
                 leaves, baselines = passes.explain(self.model, self._forward(args, rows, n), flat, self.manner, record)
-                multipliers = _gradients(baselines, leaves)
+                multipliers = gradients_of(baselines, leaves)
             parts.append(block_of(inputs, flat, multipliers, record.output[: len(rows)], baselines.detach()))
         return more_references(parts)
 
@@ -202,13 +200,3 @@ class Explaining:
         ]
         repeated = rows.repeat(n)
         return lambda *inputs: self.targets.read(self.model(*inputs, *more), repeated)
-
-
-def _gradients(outputs: Tensor, leaves: Sequence[Tensor]) -> list[list[Tensor]]:
-    """Return the gradients of each column of outputs at the leaves."""
-    found = []
-    for k, column in enumerate(outputs.unbind(dim=1)):
-        last = k == outputs.shape[1] - 1
-        ways = torch.autograd.grad(column.sum(), leaves, retain_graph=not last, materialize_grads=True)
-        found.append(list(ways))
-    return found

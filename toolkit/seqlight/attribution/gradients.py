@@ -9,13 +9,18 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from seqlight.attribution.contributions import result_dtype
-from seqlight.attribution.differentiating import differentiable, require_dependence, without_cudnn_recurrence
+from seqlight.attribution.differentiating import (
+    differentiable,
+    gradients_of,
+    require_dependence,
+    without_cudnn_recurrence,
+)
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.targets import Target, Targets
-from seqlight.prediction.batches import as_dtype, onto, require_args, require_rows
+from seqlight.prediction.batches import as_dtype, onto, require_inputs
 from seqlight.prediction.borrow import choose_device, require_module
 from seqlight.prediction.collect import Collector
-from seqlight.sequence.checks import require_count, require_one_hot
+from seqlight.sequence.checks import require_count
 
 
 def input_x_gradient(
@@ -87,8 +92,7 @@ def input_x_gradient(
       outputs: (2,) float32
     """
     require_module(model)
-    X, inputs = require_one_hot(X), require_args(args)
-    require_rows(inputs, len(X))
+    X, inputs = require_inputs(X, args)
     targets, size = Targets(target, len(X)), require_count(batch_size, "batch_size", least=1)
     where, collected = choose_device(device), Collector(len(X))
     with (
@@ -111,11 +115,7 @@ def _gradients(model: nn.Module, inputs: Sequence[Tensor], targets: Targets, row
     # A clone, because a model may write to its input, and into a leaf nobody may.
     outputs = targets.read(model(leaf.clone(), *(one.detach() for one in inputs[1:])), rows)
     require_dependence(outputs)
-    columns = outputs.sum(dim=0).unbind()
-    found = [
-        torch.autograd.grad(column, leaf, retain_graph=k < len(columns) - 1, materialize_grads=True)[0]
-        for k, column in enumerate(columns)
-    ]
+    found = [gradient for (gradient,) in gradients_of(outputs, [leaf])]
     return outputs.detach(), torch.stack(found, dim=1)
 
 

@@ -10,15 +10,20 @@ from torch import Tensor, nn
 
 from seqlight.attribution.collecting import explanation
 from seqlight.attribution.contributions import Block, block_of, more_references
-from seqlight.attribution.differentiating import differentiable, require_dependence, without_cudnn_recurrence
+from seqlight.attribution.differentiating import (
+    differentiable,
+    require_dependence,
+    rows_in_batches,
+    without_cudnn_recurrence,
+)
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.sampling import Sampling
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
-from seqlight.prediction.batches import as_dtype, onto, require_args, require_rows
+from seqlight.prediction.batches import as_dtype, onto, require_inputs
 from seqlight.prediction.borrow import choose_device, require_module
-from seqlight.sequence.checks import require_count, require_one_hot
+from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
 METHODS = ("gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid")
@@ -110,8 +115,7 @@ def integrated_gradients(
     True
     """
     require_module(model)
-    X, inputs = require_one_hot(X), require_args(args)
-    require_rows(inputs, len(X))
+    X, inputs = require_inputs(X, args)
     drawn = References(references, X, require_count(n_shuffles, "n_shuffles", least=1), random_state)
     size, where = require_count(batch_size, "batch_size", least=1), choose_device(device)
     job = Integrating(model, [X, *inputs], target, size, where, n_steps, method)
@@ -160,10 +164,8 @@ class Integrating:
         self.targets = [Targets(one, len(inputs[0])) for one in several]
 
     def rows(self, n: int) -> Iterator[tuple[int, int]]:
-        """Yield which sequences make a batch with `n` references each: the first, and the one behind the last."""
-        rows, total = max(1, self.batch_size // n), len(self.inputs[0])
-        for first in range(0, total, rows):
-            yield first, min(first + rows, total)
+        """Return which sequences make a batch with `n` references each: the first, and the one behind the last."""
+        return rows_in_batches(len(self.inputs[0]), self.batch_size, n)
 
     def block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         """Explain the sequences ``first <= i < last`` against references of shape (sequences, references, ...)."""

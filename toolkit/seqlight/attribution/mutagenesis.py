@@ -11,10 +11,10 @@ from tqdm.auto import tqdm
 
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, UnsupportedOperation
-from seqlight.prediction.batches import HALF, as_dtype, autocast, onto, require_args, require_rows
+from seqlight.prediction.batches import HALF, as_dtype, autocast, onto, require_inputs
 from seqlight.prediction.borrow import borrowed, choose_device, floating_dtype, require_module
 from seqlight.prediction.collect import Collector, zipped
-from seqlight.sequence.checks import require_count, require_one_hot, require_region, to_codes
+from seqlight.sequence.checks import require_count, require_region, to_codes
 
 
 class MutagenesisOutputs(NamedTuple):
@@ -117,8 +117,8 @@ def saturation_mutagenesis(
     (torch.Size([2, 3]), torch.Size([2, 4, 20, 3]))
     """
     require_module(model)
-    X, inputs = require_one_hot(X).detach(), require_args(args)
-    require_rows(inputs, len(X))
+    X, inputs = require_inputs(X, args)
+    X = X.detach()
     grid, size = Grid(X, *_region(start, end, X.shape[2])), require_count(batch_size, "batch_size", least=1)
     targets = None if target is None else Targets(target, len(X))
     where, kind = choose_device(device), as_dtype(dtype)

@@ -6,11 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define WIDE
-#endif
+#include "wide.h"
 
 static inline int64_t stretch(int64_t i, int64_t last, int64_t span)
 {
@@ -73,6 +69,18 @@ WIDE void relu_gradients(const void *grad, const void *x1, const void *x0, void 
         RELU(double);
 }
 
+/* Window j has the maximum b1[j] in the sequence, at w1[j], and v in the reference, at won. */
+#define CREDIT_WINDOW(type)                                                                \
+    do {                                                                                   \
+        type u = b1[j];                                                                    \
+        int grown = u >= v;                                                                \
+        int64_t to = grown ? w1[j] : won;                                                  \
+        type other = (grown ? a0 : a1)[to], dx = grown ? u - other : other - v;            \
+        int close = ((dx < 0 ? -dx : dx) < near) | ((u == v) & (dx != dx));                \
+        m[j] = (close ? (type)1 : u - v) / (close ? (type)1 : dx);                         \
+        w[j] = to;                                                                         \
+    } while (0)
+
 #define CREDIT(type)                                                                       \
     do {                                                                                   \
         for (int64_t row = first; row < last; row++) {                                     \
@@ -84,14 +92,9 @@ WIDE void relu_gradients(const void *grad, const void *x1, const void *x0, void 
             int64_t *w = winners + row * windows;                                          \
             type *m = (type *)out + row * windows, near = (type)threshold;                 \
             for (int64_t j = 0; j < windows; j++) {                                        \
-                /* The winner holds its maximum, so only the other side is looked up; nothing to guess. */ \
-                type u = b1[j], v = b0[j];                                                 \
-                int grown = u >= v;                                                        \
-                int64_t at = grown ? w1[j] : w0[j];                                        \
-                type other = (grown ? a0 : a1)[at], dx = grown ? u - other : other - v;    \
-                int close = ((dx < 0 ? -dx : dx) < near) | ((u == v) & (dx != dx));        \
-                m[j] = (close ? (type)1 : u - v) / (close ? (type)1 : dx);                 \
-                w[j] = at;                                                                 \
+                type v = b0[j];                                                            \
+                int64_t won = w0[j];                                                       \
+                CREDIT_WINDOW(type);                                                       \
             }                                                                              \
         }                                                                                  \
     } while (0)
@@ -120,24 +123,13 @@ void pool_credits(const void *x1, const void *y1, const int64_t *winners1, const
         }                                                                                  \
     } while (0)
 
-#define CREDIT_WINDOW(type)                                                                \
-    do {                                                                                   \
-        type u = b1[j];                                                                    \
-        int grown = u >= v;                                                                \
-        int64_t to = grown ? w1[j] : won;                                                  \
-        type other = (grown ? a0 : a1)[to], dx = grown ? u - other : other - v;            \
-        int close = ((dx < 0 ? -dx : dx) < near) | ((u == v) & (dx != dx));                \
-        b0[j] = v;                                                                         \
-        m[j] = (close ? (type)1 : u - v) / (close ? (type)1 : dx);                         \
-        w[j] = to;                                                                         \
-    } while (0)
-
 /* Windows side by side and of a size that the compiler knows, for it to unroll. */
 #define SIDE_BY_SIDE(type, size)                                                           \
     for (int64_t j = 0; j < windows; j++) {                                                \
         type v;                                                                            \
         int64_t won;                                                                       \
         LARGEST(v, won, j * size, j * size + size, 1);                                     \
+        b0[j] = v;                                                                         \
         CREDIT_WINDOW(type);                                                               \
     }
 
@@ -164,6 +156,7 @@ void pool_credits(const void *x1, const void *y1, const int64_t *winners1, const
                     if (at < 0) at += (-at + dilation - 1) / dilation * dilation;          \
                     if (end > width) end = width;                                          \
                     LARGEST(v, won, at, end, dilation);                                    \
+                    b0[j] = v;                                                             \
                     CREDIT_WINDOW(type);                                                   \
                 }                                                                          \
         }                                                                                  \

@@ -4,14 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 1024 };
+#include "wide.h"
 
-/* Wider vectors where the processor has them: the same operations on each number, so the same bits. */
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define WIDE
-#endif
+enum { CHUNK = 1024 };
 
 /* How values become bins: floor((x - origin) / width), or of the negated values where sign is
    negative, with what lies outside put into the end bins. */

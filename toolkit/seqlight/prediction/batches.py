@@ -1,4 +1,4 @@
-"""Predict in batches: the only loop over batches that needs no gradients."""
+"""Predict in batches, and what every call that runs a model over rows asks of its inputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from seqlight.errors import InputError
 from seqlight.prediction.borrow import borrowed, choose_device, floating_dtype, require_module
 from seqlight.prediction.collect import Collector
-from seqlight.sequence.checks import require_count, require_tensor
+from seqlight.sequence.checks import require_count, require_one_hot, require_tensor
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -125,6 +125,13 @@ def require_args(args: object) -> tuple[Tensor, ...]:
     if not isinstance(args, tuple | list):
         raise InputError(f"args is a {type(args).__name__}: expected a tuple of tensors, one for each further input.")
     return tuple(require_tensor(one, f"args[{i}]") for i, one in enumerate(args))
+
+
+def require_inputs(X: object, args: object) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return one-hot sequences and the further inputs; InputError unless those have a row for each."""
+    X, inputs = require_one_hot(X), require_args(args)
+    require_rows(inputs, len(X))
+    return X, inputs
 
 
 def require_rows(args: Sequence[Tensor], rows: int | None) -> None:

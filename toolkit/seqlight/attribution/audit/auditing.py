@@ -16,9 +16,9 @@ from seqlight.attribution.audit.verdict import Audit
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, IntegratedWarning, SeqlightError, UnsupportedOperation
-from seqlight.prediction.batches import HALF, as_dtype, require_args, require_rows
+from seqlight.prediction.batches import HALF, as_dtype, require_inputs
 from seqlight.prediction.borrow import choose_device, floating_dtype, require_module
-from seqlight.sequence.checks import require_count, require_one_hot
+from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
 # As many sequences are looked at; a model does with the rest what it does with these.
@@ -98,8 +98,7 @@ def audit(
           mul    hidden
     """
     require_module(model)
-    X, inputs = require_one_hot(X), require_args(args)
-    require_rows(inputs, len(X))
+    X, inputs = require_inputs(X, args)
     n = require_count(n_shuffles, "n_shuffles", least=1)
     drawn, targets = References(references, X, n, random_state), Targets(target, len(X))
     if targets.several:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.pairing import repeated, split_dimension
 from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
-from seqlight.attribution.rules.elementwise import threshold
+from seqlight.attribution.rules.elementwise import Scaled, threshold
 from seqlight.errors import UnsupportedOperation
 
 
@@ -43,23 +43,6 @@ class Credited(torch.autograd.Function):
         # One value may account for several results: it gets the credit of all.
         flat = grads[0].new_zeros(*grads[0].shape[:-1], ctx.length)
         return None, flat.scatter_add_(-1, winners, grads[0] * multiplier)
-
-
-class Spread(torch.autograd.Function):
-    """One result for each row, whose gradient is spread over the row with weights."""
-
-    @staticmethod
-    def forward(ctx: Any, compute: Function, x: Tensor) -> Tensor:
-        """Return the output, and keep what the way back needs."""
-        y, weights = compute(x.detach())
-        ctx.save_for_backward(weights)
-        return y  # type: ignore[no-any-return]
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Return the gradients at the operands."""
-        (weights,) = ctx.saved_tensors
-        return None, grads[0] * weights
 
 
 @dataclass(frozen=True)
@@ -111,14 +94,14 @@ class Jumping:
     value differs by: the smallest multipliers that add up. Where nothing differs, the plain gradient.
     """
 
-    backward: ClassVar[type[torch.autograd.Function]] = Spread
+    backward: ClassVar[type[torch.autograd.Function]] = Scaled
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the rows."""
         return _observed(call, copy)
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
-        """Spread each row's difference."""
+        """Scaled each row's difference."""
         indices: list[Tensor] = []
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,7 +114,7 @@ class Jumping:
             plain = torch.zeros_like(x0).scatter_(-1, sequence.at, 1)
             return reference.y, torch.where(largest >= threshold(x0.dtype), weights, plain)
 
-        y = apply(Spread, compute, *call.tensors)
+        y = apply(Scaled, compute, *call.tensors)
         return y, indices[0]
 
 
