@@ -24,6 +24,13 @@ def test_a_call_is_a_function_of_what_depends_on_the_input():
     assert call.arguments()[1] == {"dim": 0}
 
 
+def test_arguments_that_are_shapes_stay_whole():
+    x = torch.ones(2, 3, requires_grad=True)
+    call = Call.of("layer_norm", torch.layer_norm, (x, (3,)), {"eps": 1e-5})
+    assert call.leaves[1:] == [(3,), 1e-5]
+    assert call.arguments() == ((x, (3,)), {"eps": 1e-5})
+
+
 def test_broadcasting_leaves_what_is_large_enough():
     x = torch.ones(2, 1, requires_grad=True)
     call = Call.of("maximum", torch.maximum, (x, torch.zeros(3)), {})

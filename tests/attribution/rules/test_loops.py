@@ -142,6 +142,21 @@ def test_softmaxes(both, size):
     torch.testing.assert_close(pulled, slowly)
 
 
+@given(pairs(), st.sampled_from([1.0, 30.0, 1e-3]))
+def test_attention_on_its_way_back(both, size):
+    x1, x0 = (size * one.nan_to_num(0, 3, -3) for one in both)
+    if x0.shape[-1] != x1.shape[-1]:
+        return
+    recorded, reference, dim = (x1, x1.softmax(-1)), (x0, x0.softmax(-1)), x0.ndim - 1
+    at_weights = torch.cos(x0)
+    at_scores = at_weights.clone()
+    half = loops.attention_gradients(at_scores, recorded, reference, elementwise.threshold(x0.dtype))
+    multipliers = normalisers.softmax_multipliers(recorded, reference, dim)
+    slowly = normalisers.softmax_pull(at_weights, *multipliers, dim)
+    torch.testing.assert_close(at_scores, slowly, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(half, (repeated(recorded[1], x0) + reference[1]) / 2)
+
+
 @given(pairs(), st.booleans())
 def test_standardisations(both, weighted):
     x1, x0 = (one.nan_to_num(0, 3, -3) for one in both)

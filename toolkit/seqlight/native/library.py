@@ -31,6 +31,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "pool_gradients": (None, *[_at] * 4, *[_long] * 5),
     "softmax_multipliers": (None, *[_at] * 6, *[_long] * 6, _real),
     "softmax_gradients": (None, *[_at] * 4, *[_long] * 4),
+    "attention_gradients": (None, *[_at] * 6, *[_long] * 6, _real),
     "half_way_centred": (None, *[_at] * 5, *[_long] * 6),
     "standardised_gradients": (None, *[_at] * 6, *[_long] * 4),
     "span_counts": (None, _at, _long, _long, _at, _at),

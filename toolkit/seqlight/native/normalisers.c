@@ -17,6 +17,18 @@
         lse = (double)(x)[at] - log((double)(p)[at]);                        \
     } while (0)
 
+/* By how much the logsumexps differ, and the mean exponential over the smaller and over the larger sum. */
+#define MEAN_EXPONENTIALS                                                    \
+    do {                                                                     \
+        double lse1, lse0;                                                   \
+        LOGSUMEXP(lse1, a1, q1);                                             \
+        LOGSUMEXP(lse0, a0, q0);                                             \
+        d = lse1 - lse0;                                                     \
+        int still = fabs(d) < 1e-9;                                          \
+        above = still ? 1 + d / 2 : d / -expm1(-d);                          \
+        below = still ? 1 - d / 2 : d / expm1(d);                            \
+    } while (0)
+
 /* Written without branches, for the compiler to do many elements at a time. */
 #define SOFTMAX_ROW(type, absolute)                                          \
     WIDE static void softmax_row_##type(                                     \
@@ -41,14 +53,9 @@ SOFTMAX_ROW(double, fabs)
             const type *a1 = (const type *)x1 + partner * width, *q1 = (const type *)p1 + partner * width; \
             const type *a0 = (const type *)x0 + row * width, *q0 = (const type *)p0 + row * width; \
             type *w = (type *)weights + row * width, *s = (type *)slope + row * width; \
-            double lse1, lse0;                                               \
-            LOGSUMEXP(lse1, a1, q1);                                         \
-            LOGSUMEXP(lse0, a0, q0);                                         \
-            double d = lse1 - lse0;                                          \
-            int still = fabs(d) < 1e-9;                                      \
-            /* The mean exponential over the smaller and over the larger sum. */ \
-            type above = (type)(still ? 1 + d / 2 : d / -expm1(-d)), below = (type)(still ? 1 - d / 2 : d / expm1(d)); \
-            softmax_row_##type(a1, q1, a0, q0, w, s, width, above, below, (type)d, (type)threshold); \
+            double d, above, below;                                          \
+            MEAN_EXPONENTIALS;                                               \
+            softmax_row_##type(a1, q1, a0, q0, w, s, width, (type)above, (type)below, (type)d, (type)threshold); \
         }                                                                    \
     } while (0)
 
@@ -102,6 +109,60 @@ WIDE void softmax_gradients(const void *grad, const void *weights, const void *s
         SOFTMAX_PULL(float);
     else
         SOFTMAX_PULL(double);
+}
+
+/* A row of attention on its way back, in two sweeps: what softmax's secant lets through, then what its normaliser takes. */
+#define ATTENTION_ROW(type, absolute)                                        \
+    WIDE static double secant_row_##type(                                    \
+        type *restrict g, const type *restrict a1, const type *restrict q1, const type *restrict a0,          \
+        const type *restrict q0, int64_t width, type shift, type near)       \
+    {                                                                        \
+        for (int64_t j = 0; j < width; j++) {                                \
+            type dz = a1[j] - a0[j] - shift, ds = q1[j] - q0[j];             \
+            type step = absolute(dz) >= near ? dz : (type)1, on = absolute(dz) >= near ? ds : q1[j]; \
+            g[j] *= on / step;                                               \
+        }                                                                    \
+        double total;                                                        \
+        SUM(total, g[at]);                                                   \
+        return total;                                                        \
+    }                                                                        \
+    WIDE static void pull_row_##type(                                        \
+        type *restrict g, type *restrict half, const type *restrict a1, const type *restrict q1,              \
+        const type *restrict a0, const type *restrict q0, int64_t width, type above, type below, type all, type near) \
+    {                                                                        \
+        for (int64_t j = 0; j < width; j++) {                                \
+            type dx = a1[j] - a0[j], rise = above * q1[j], dw = rise - below * q0[j]; \
+            type by = absolute(dx) >= near ? dx : (type)1, up = absolute(dx) >= near ? dw : rise; \
+            g[j] -= up / by * all;                                           \
+            half[j] = (q1[j] + q0[j]) / 2;                                   \
+        }                                                                    \
+    }
+ATTENTION_ROW(float, fabsf)
+ATTENTION_ROW(double, fabs)
+
+#define ATTENTION_PULL(type)                                                 \
+    do {                                                                     \
+        EACH_ROW {                                                           \
+            const type *a1 = (const type *)x1 + partner * width, *q1 = (const type *)p1 + partner * width; \
+            const type *a0 = (const type *)x0 + row * width, *q0 = (const type *)p0 + row * width; \
+            type *g = (type *)grad + row * width, *h = (type *)half + row * width; \
+            double d, above, below;                                          \
+            MEAN_EXPONENTIALS;                                               \
+            type all = (type)secant_row_##type(g, a1, q1, a0, q0, width, (type)d, (type)threshold); \
+            pull_row_##type(g, h, a1, q1, a0, q0, width, (type)above, (type)below, all, (type)threshold); \
+        }                                                                    \
+    } while (0)
+
+/* What softmax_multipliers and softmax_gradients do one after the other, without the multipliers in memory: the
+   gradient at scores x is written over `grad`, that at the weights p. And the weights half way. */
+WIDE void attention_gradients(void *grad, void *half, const void *x1, const void *p1, const void *x0, const void *p0,
+                              int64_t first, int64_t last, int64_t span, int64_t n, int64_t width, int64_t itemsize,
+                              double threshold)
+{
+    if (itemsize == 4)
+        ATTENTION_PULL(float);
+    else
+        ATTENTION_PULL(double);
 }
 
 #define HALF_WAY(type)                                                       \

@@ -40,13 +40,20 @@ class Recorded:
 
 
 class _Flat(NamedTuple):
-    """Arguments that are no containers: how many have a place, and the names of the others."""
+    """Arguments without tensors inside of others: how many have a place, and the names of the others."""
 
     places: int
     names: tuple[str, ...]
 
 
 _CONTAINERS = (tuple, list, dict)
+
+
+def _may_hold_tensors(one: Any) -> bool:
+    """Return whether to look into an argument; shapes and the like are left as they are."""
+    if not isinstance(one, _CONTAINERS):
+        return False
+    return isinstance(one, dict) or any(isinstance(item, (Tensor, *_CONTAINERS)) for item in one)
 
 
 @dataclass(frozen=True)
@@ -83,9 +90,7 @@ class Call:
     def of(cls, name: str, function: Function, args: Any, kwargs: Any, asked_where: bool = False) -> Call:
         """Describe ``function(*args, **kwargs)``."""
         structure: Any
-        if any(isinstance(one, _CONTAINERS) for one in args) or any(
-            isinstance(one, _CONTAINERS) for one in kwargs.values()
-        ):
+        if any(map(_may_hold_tensors, args)) or any(map(_may_hold_tensors, kwargs.values())):
             leaves, structure = tree_flatten((args, kwargs))
         else:  # the common case, in which looking into each argument would take longer than many an operation
             leaves, structure = [*args, *kwargs.values()], _Flat(len(args), tuple(kwargs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import cache
 from typing import Any
 
 import torch
@@ -46,19 +47,26 @@ DIVISOR = {"Div": 1, "Addcdiv": 2}
 def is_linear(node: Any) -> bool:
     """Return whether a node of the autograd graph is linear in what depends on the input."""
     name = operation_of(node)
+    if name in LINEAR and name not in FACTORS:
+        return not getattr(node, "_saved_training", False)  # batch statistics depend on all rows
     live = [edge is not None for edge, _ in node.next_functions]
     if name in DIVISOR:
         return not any(live[DIVISOR[name] :]) and sum(live[1:]) + live[0] <= len(live)
     if name == "Lerp":  # of two tensors by a third, which is a factor of both
         return not all(live[2:3] or [False]) or sum(live) < 2
-    if name not in LINEAR or getattr(node, "_saved_training", False):  # batch statistics depend on all rows
+    if name not in LINEAR or getattr(node, "_saved_training", False):
         return False
     return sum(live[i] for i in FACTORS.get(name, ()) if i < len(live)) < 2
 
 
 def operation_of(node: Any) -> str:
     """Return the name of a node without what autograd adds: ``MulBackward0`` gives ``Mul``."""
-    return str(node.name()).rsplit("::", 1)[-1].rstrip("0123456789").removesuffix("Backward").removesuffix("Backwards")
+    return _operation(node.name())
+
+
+@cache
+def _operation(name: str) -> str:
+    return name.rsplit("::", 1)[-1].rstrip("0123456789").removesuffix("Backward").removesuffix("Backwards")
 
 
 def unexplained(outputs: Iterable[Tensor], ours: Collection[Any], inputs: Iterable[Tensor] = ()) -> Any:

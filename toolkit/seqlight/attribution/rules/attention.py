@@ -12,31 +12,35 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.arena import empty
+from seqlight.attribution.calls.arena import empty, empty_like
 from seqlight.attribution.calls.opening import operation
-from seqlight.attribution.calls.pairing import between, split
+from seqlight.attribution.calls.pairing import between
 from seqlight.attribution.calls.recording import Call, Observed, Recorded, apply
+from seqlight.attribution.rules import loops
+from seqlight.attribution.rules.elementwise import threshold
 from seqlight.attribution.rules.normalisers import softmax_multipliers, softmax_pull
 
 
 class Attended(torch.autograd.Function):
-    """Attention whose way back goes through both products half way."""
+    """Attention whose way back goes through both products half way, and through the secants of the softmax."""
 
     @staticmethod
-    def forward(ctx: Any, compute: Any, scale: float, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def forward(ctx: Any, compute: Any, scale: float, scores1: Tensor, p1: Tensor, *operands: Tensor) -> Tensor:
         """Return the output, and keep what the way back needs."""
-        y, *kept = compute(q.detach(), k.detach(), v.detach())
-        ctx.save_for_backward(*kept)
+        y, *kept = compute(*(one.detach() for one in operands))
+        ctx.save_for_backward(scores1, p1, *kept)
         ctx.scale = scale
         return y  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradients at the operands."""
-        q, k, v, p, weights, slope = ctx.saved_tensors
+        scores1, p1, scores0, p0, q, k, v = ctx.saved_tensors
         g = grads[0].contiguous()
-        at_scores = softmax_pull(g @ v.mT, weights, slope, p.ndim - 1, over=True)
-        return None, None, (at_scores @ k).mul_(ctx.scale), (at_scores.mT @ q).mul_(ctx.scale), p.mT @ g
+        at_weights = _product(g, v.mT, empty_like(p0))
+        at_scores, half = _through_softmax(at_weights, (scores1, p1), (scores0, p0))
+        at_query, at_key = (at_scores @ k).mul_(ctx.scale), (at_scores.mT @ q).mul_(ctx.scale)
+        return None, None, None, None, at_query, at_key, half.mT @ g
 
 
 class Attention:
@@ -70,11 +74,9 @@ class Attention:
             shape = torch.Size([*q0.shape[:-1], k0.shape[-2]])
             scores0 = _scores(q0, k0, bias, scale, empty(shape, q0))
             p0 = torch.softmax(scores0, -1, out=empty(shape, q0))
-            y0 = p0 @ v0
-            weights, slope = softmax_multipliers((scores1, p1), (scores0, p0), p0.ndim - 1)
-            return y0, *(between(a, b, 0.5) for a, b in ((q1, q0), (k1, k0), (v1, v0))), _half(p1, p0), weights, slope
+            return p0 @ v0, scores0, p0, *(between(a, b, 0.5) for a, b in ((q1, q0), (k1, k0), (v1, v0)))
 
-        return apply(Attended, compute, scale, *call.tensors)
+        return apply(Attended, compute, scale, scores1, p1, *call.tensors)
 
 
 @operation
@@ -104,8 +106,16 @@ def _product(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
     return out
 
 
-def _half(recorded: Tensor, reference: Tensor) -> Tensor:
-    """Return what lies half way, in the memory of `reference`."""
-    a, b = split(recorded, reference)
-    torch.lerp(b, a, 0.5, out=b)
-    return reference
+def _through_softmax(
+    grad: Tensor, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the gradient at the scores for that at the weights, which may be lost; and the weights half way.
+
+    The multipliers are as large as the scores, and each is used once: they are made here, on the way back.
+    """
+    half = loops.attention_gradients(grad, recorded, reference, threshold(grad.dtype))
+    if half is not None:
+        return grad, half
+    dim = grad.ndim - 1
+    multipliers = softmax_multipliers(recorded, reference, dim)
+    return softmax_pull(grad, *multipliers, dim), between(recorded[1], reference[1], 0.5)

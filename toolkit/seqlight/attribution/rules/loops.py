@@ -142,16 +142,42 @@ def softmax_multipliers(
     return weights, slope
 
 
-def softmax_gradients(grad: Tensor, weights: Tensor, slope: Tensor, over: bool = False) -> Tensor | None:
-    """Return the gradient at the input of softmax over the last dimension, written over `grad` if asked; or None."""
+def softmax_gradients(grad: Tensor, weights: Tensor, slope: Tensor) -> Tensor | None:
+    """Return the gradient at the input of softmax over the last dimension, or None."""
     native, grad = library(), grad.contiguous()
     if native is None or not suit(grad, weights, slope):
         return None
-    out = grad if over else torch.empty_like(grad)
+    out = torch.empty_like(grad)
     pointers = [tensor.data_ptr() for tensor in (grad, weights, slope, out)]
     tail = (grad.shape[-1], grad.element_size())
     over_rows(lambda a, b: native.softmax_gradients(*pointers, a, b, *tail), grad[..., 0].numel(), grad.numel())
     return out
+
+
+def attention_gradients(
+    grad: Tensor, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], threshold: float
+) -> Tensor | None:
+    """Return the weights of attention half way, and write the gradient at the scores over `grad`; or None.
+
+    Parameters
+    ----------
+    grad : torch.Tensor, shape (..., positions, positions)
+        The gradient at the weights.
+    recorded, reference : tuple of torch.Tensor
+        Scores, and their softmax over the last dimension.
+    threshold : float
+        Below which a difference counts as none.
+    """
+    native = library()
+    (x1, p1), (x0, p0) = recorded, reference
+    rows = _rows(x1, x0) if native is not None and suit(grad, x1, p1, x0, p0) else None
+    if native is None or rows is None:
+        return None
+    half = empty_like(p0)
+    pointers = [tensor.data_ptr() for tensor in (grad, half, x1, p1, x0, p0)]
+    tail = (*rows, x0.shape[-1], x0.element_size(), threshold)
+    over_rows(lambda a, b: native.attention_gradients(*pointers, a, b, *tail), x0[..., 0].numel(), x0.numel())
+    return half
 
 
 def half_way_centred(recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]) -> Tensor | None:

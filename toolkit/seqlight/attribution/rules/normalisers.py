@@ -107,7 +107,7 @@ def softmax_multipliers(
     return weights.reshape(shape), _ratio(p1 - p0, dx - d, p1).reshape(shape)
 
 
-def softmax_pull(grad: Tensor, weights: Tensor, slope: Tensor, dim: int, over: bool = False) -> Tensor:
+def softmax_pull(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tensor:
     """Return the gradient at the input of softmax.
 
     Parameters
@@ -116,10 +116,8 @@ def softmax_pull(grad: Tensor, weights: Tensor, slope: Tensor, dim: int, over: b
         The gradient at the output, and what :func:`softmax_multipliers` gave.
     dim : int
         Not negative.
-    over : bool
-        Whether `grad` may be written over.
     """
-    at_once = loops.softmax_gradients(grad, weights, slope, over) if dim == weights.ndim - 1 else None
+    at_once = loops.softmax_gradients(grad, weights, slope) if dim == weights.ndim - 1 else None
     if at_once is not None:
         return at_once
     grad = grad * slope
