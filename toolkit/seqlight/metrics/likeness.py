@@ -129,8 +129,9 @@ def _same_signs(a: Tensor, b: Tensor) -> Tensor:
     """Return the share of equal signs, leaving out what is zero in both."""
     signs, rivals = a.sign(), b.sign()
     compared = (signs != 0) | (rivals != 0)
-    same = (compared & (signs == rivals)).sum(dim=1) / compared.sum(dim=1).clamp_min(1)
-    return _where_finite(same.to(a.dtype), a, b)
+    # Integers over integers would be float32.
+    same = wide((compared & (signs == rivals)).sum(dim=1)) / compared.sum(dim=1).clamp_min(1)
+    return _where_finite(same, a, b)
 
 
 def _ranks(rows: Tensor) -> Tensor:
@@ -146,7 +147,7 @@ def _common_top(a: Tensor, b: Tensor, k: int, *, signed: bool) -> Tensor:
     common = mine & yours & (a.sign() == b.sign()) if signed else mine & yours
     # Both have fewer than k where there are fewer than k numbers other than zero.
     most = torch.maximum(mine.sum(dim=1), yours.sum(dim=1)).clamp_min(1)
-    return (common.sum(dim=1) / most).to(a.dtype)
+    return wide(common.sum(dim=1)) / most
 
 
 def _top(rows: Tensor, k: int) -> Tensor:

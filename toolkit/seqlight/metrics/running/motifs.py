@@ -42,8 +42,9 @@ class MotifWindowShare(RunningRatio):
     higher_is_better = True
 
     def __init__(self, start: int, end: int, **settings: Any) -> None:
-        self.window = require_window(start, end)
-        super().__init__((start, end), nothing=0.0, **settings)
+        window = require_window(start, end)
+        super().__init__(window, nothing=0.0, **settings)
+        self.window = window
 
     def update(self, attributions: Tensor) -> None:
         """Add a batch, shape (sequences, letters, positions) or (sequences, positions)."""
