@@ -115,7 +115,7 @@ def test_targets(model, X):
     [
         ({"target": 3}, "target is 3: expected at most 2"),
         ({"target": -1}, "target is -1"),
-        ({"target": lambda output: output}, r"target gives \(12, 3\): expected a tensor of one number"),
+        ({"target": lambda output: output}, r"target gives \(4, 3\): expected a tensor of one number"),
         ({"target": lambda output: 3}, "target gives int"),
         ({"kind": "delete"}, "kind is 'delete'"),
         ({"random_state": -1}, "random_state is -1"),

@@ -85,7 +85,7 @@ def perturbed_outputs(model: nn.Module, X: Tensor, attributions: Tensor, plan: P
         )
     seeds = _seeds(X, plan.random_state)
     shuffled = dinucleotide_shuffle(X, start=0, end=None, n=plan.n_shuffles, random_state=seeds, allow_N=True)
-    before, after = X.unsqueeze(1).expand_as(shuffled), shuffled
+    before, after = X.unsqueeze(1), shuffled
     if plan.kind == "insertion":
         before, after = after, before
     # How many positions come before each, in either order: (2, sequences, shuffles or 1, letters: 1, positions).
@@ -107,8 +107,8 @@ def _outputs(model: nn.Module, versions: Tensor, plan: Plan) -> Tensor:
     """Return the mean output over versions (sequences, shuffles, letters, positions) of each sequence."""
     home = next((one.device for group in (model.parameters(), model.buffers()) for one in group), versions.device)
     read = predict(model, versions.flatten(0, 1), func=_reader(plan.target), batch_size=plan.batch_size, device=home)
-    read = read.to(device=versions.device, dtype=widest(versions.device))
-    return read.unflatten(0, versions.shape[:2]).mean(dim=1)
+    outputs: Tensor = read.to(device=versions.device, dtype=widest(versions.device))
+    return outputs.reshape(len(versions), -1).mean(dim=1)
 
 
 def _seeds(X: Tensor, random_state: int) -> list[int]:
