@@ -116,5 +116,5 @@ def test_similarity_edges():
     assert math.isnan(similarity(a, a / 0 * 0))
     with pytest.raises(sl.InputError, match="expected the same sequences in both"):
         similarity(a, a[:1])
-    with pytest.raises(sl.InputError, match="a has shape"):
-        similarity(a[0], a[0])
+    with pytest.raises(sl.InputError, match="attributions has shape"):
+        similarity(a[0, 0], a[0, 0])

@@ -1,1 +1,84 @@
-"""Numbers that say how good attributions and seqlets are, as pure functions of tensors and tables."""
+"""Numbers that say how good attributions and seqlets are: for each a function, and a class that runs over batches.
+
+``from seqlight.metrics import convergence_delta, ConvergenceDelta``: the class is a ``torchmetrics.Metric``, whose
+result over any batches, on any number of processes, is that of the function on all rows at once.
+
+Completeness
+    convergence_delta, reference_standard_error
+Concentration
+    attribution_entropy, effective_positions, attribution_gini
+Where the motif is
+    motif_window_share, motif_interval_share, seqlet_recall, seqlet_precision, seqlet_iou
+Likeness of two attributions
+    attribution_similarity, method_agreement
+Faithfulness to the model
+    faithfulness_curve, faithfulness_area
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seqlight.metrics.completeness import convergence_delta as convergence_delta
+    from seqlight.metrics.completeness import reference_standard_error as reference_standard_error
+    from seqlight.metrics.concentration import attribution_entropy as attribution_entropy
+    from seqlight.metrics.concentration import attribution_gini as attribution_gini
+    from seqlight.metrics.concentration import effective_positions as effective_positions
+    from seqlight.metrics.faithfulness import faithfulness_area as faithfulness_area
+    from seqlight.metrics.faithfulness import faithfulness_curve as faithfulness_curve
+    from seqlight.metrics.likeness import attribution_similarity as attribution_similarity
+    from seqlight.metrics.likeness import method_agreement as method_agreement
+    from seqlight.metrics.running.attributions import AttributionEntropy as AttributionEntropy
+    from seqlight.metrics.running.attributions import AttributionGini as AttributionGini
+    from seqlight.metrics.running.attributions import AttributionSimilarity as AttributionSimilarity
+    from seqlight.metrics.running.attributions import EffectivePositions as EffectivePositions
+    from seqlight.metrics.running.attributions import MethodAgreement as MethodAgreement
+    from seqlight.metrics.running.models import ConvergenceDelta as ConvergenceDelta
+    from seqlight.metrics.running.models import FaithfulnessArea as FaithfulnessArea
+    from seqlight.metrics.running.models import FaithfulnessCurve as FaithfulnessCurve
+    from seqlight.metrics.running.models import ReferenceStandardError as ReferenceStandardError
+    from seqlight.metrics.running.motifs import MotifIntervalShare as MotifIntervalShare
+    from seqlight.metrics.running.motifs import MotifWindowShare as MotifWindowShare
+    from seqlight.metrics.running.motifs import SeqletIoU as SeqletIoU
+    from seqlight.metrics.running.motifs import SeqletPrecision as SeqletPrecision
+    from seqlight.metrics.running.motifs import SeqletRecall as SeqletRecall
+    from seqlight.metrics.shares import motif_interval_share as motif_interval_share
+    from seqlight.metrics.shares import motif_window_share as motif_window_share
+    from seqlight.metrics.spotting import seqlet_iou as seqlet_iou
+    from seqlight.metrics.spotting import seqlet_precision as seqlet_precision
+    from seqlight.metrics.spotting import seqlet_recall as seqlet_recall
+
+_CONTENTS = {
+    "completeness": ("convergence_delta", "reference_standard_error"),
+    "concentration": ("attribution_entropy", "effective_positions", "attribution_gini"),
+    "shares": ("motif_window_share", "motif_interval_share"),
+    "spotting": ("seqlet_recall", "seqlet_precision", "seqlet_iou"),
+    "likeness": ("attribution_similarity", "method_agreement"),
+    "faithfulness": ("faithfulness_curve", "faithfulness_area"),
+    "running.attributions": (
+        "AttributionEntropy",
+        "EffectivePositions",
+        "AttributionGini",
+        "AttributionSimilarity",
+        "MethodAgreement",
+    ),
+    "running.motifs": ("MotifWindowShare", "MotifIntervalShare", "SeqletRecall", "SeqletPrecision", "SeqletIoU"),
+    "running.models": ("ConvergenceDelta", "ReferenceStandardError", "FaithfulnessCurve", "FaithfulnessArea"),
+}
+_HOME = {name: f"seqlight.metrics.{module}" for module, names in _CONTENTS.items() for name in names}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'seqlight.metrics' has no attribute {name!r}")
+    # The classes load torchmetrics, the functions do not.
+    found = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

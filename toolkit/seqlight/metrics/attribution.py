@@ -1,17 +1,16 @@
-"""How complete, how concentrated and how stable attributions are."""
+"""Some of the metrics of attributions as plain numbers, for a log or a report."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import pandas as pd
-import torch
 from torch import Tensor
 
-from seqlight.errors import InputError
-from seqlight.metrics.overlap import require_intervals
-
-_SMALLEST = torch.finfo(torch.float64).tiny
+from seqlight.metrics.completeness import convergence_delta
+from seqlight.metrics.likeness import attribution_similarity
+from seqlight.metrics.shares import motif_interval_share, motif_window_share
+from seqlight.metrics.shares import require_window as require_window
 
 
 class Convergence(NamedTuple):
@@ -58,18 +57,9 @@ def convergence(attributions: Tensor, outputs: Tensor, reference_outputs: Tensor
     >>> convergence(torch.full((1, 4, 2), 0.25), torch.tensor([3.0]), torch.tensor([[0.5, 1.5]])).largest
     0.0
     """
-    _require_tracks(attributions, "attributions")
-    n, references = len(attributions), tuple(reference_outputs.shape)
-    # Broadcasting would turn a column of outputs into a table of differences between all pairs.
-    if outputs.shape != (n,) or len(references) != 2 or references[0] != n or not references[1]:
-        raise InputError(
-            f"outputs has shape {tuple(outputs.shape)} and reference_outputs {references}: "
-            f"expected ({n},) and ({n}, references) for {n} attributed sequences."
-        )
-    differences = outputs.double() - reference_outputs.double().mean(dim=1)
-    misses = (attributions.double().sum(dim=(1, 2)) - differences).abs()
-    size = differences.abs().mean().clamp_min(_SMALLEST)
-    return Convergence(float(misses.max()), float(misses.mean() / size))
+    largest = convergence_delta(attributions, outputs, reference_outputs, "max")
+    relative = convergence_delta(attributions, outputs, reference_outputs, "relative")
+    return Convergence(float(largest), float(relative))
 
 
 def window_share(attributions: Tensor, start: int, end: int) -> float:
@@ -99,11 +89,7 @@ def window_share(attributions: Tensor, start: int, end: int) -> float:
     >>> window_share(torch.tensor([[[3.0, 0.0, 1.0], [0.0, -2.0, 0.0]]]), 0, 2)
     0.75
     """
-    _require_tracks(attributions, "attributions")
-    start, end = require_window(start, end, positions=attributions.shape[2])
-    positive = attributions.double().sum(dim=1).clamp_min(0)
-    total = positive.sum()
-    return 0.0 if total == 0 else float(positive[:, start:end].sum() / total)
+    return float(motif_window_share(attributions, start, end))
 
 
 def interval_share(attributions: Tensor, intervals: pd.DataFrame) -> float:
@@ -135,13 +121,7 @@ def interval_share(attributions: Tensor, intervals: pd.DataFrame) -> float:
     >>> interval_share(torch.ones(2, 1, 4), sites)
     0.25
     """
-    _require_tracks(attributions, "attributions")
-    positive = attributions.double().sum(dim=1).clamp_min(0)
-    inside = torch.zeros_like(positive, dtype=torch.bool)
-    for example, start, end in require_intervals(intervals, "intervals", len(positive)).tolist():
-        inside[example, max(start, 0) : max(end, 0)] = True
-    total = positive.sum()
-    return 0.0 if total == 0 else float(positive[inside].sum() / total)
+    return float(motif_interval_share(attributions, intervals))
 
 
 def similarity(a: Tensor, b: Tensor) -> float:
@@ -170,29 +150,4 @@ def similarity(a: Tensor, b: Tensor) -> float:
     >>> round(similarity(a, -3 * a), 6)
     -1.0
     """
-    _require_tracks(a, "a")
-    if a.shape != b.shape:
-        raise InputError(f"a has shape {tuple(a.shape)} and b {tuple(b.shape)}: expected the same sequences in both.")
-    return float((_directions(a) * _directions(b)).sum(dim=1).mean())
-
-
-def require_window(start: int, end: int, *, positions: int) -> tuple[int, int]:
-    """Return the window; InputError unless it is in a sequence of so many positions."""
-    if not 0 <= start < end <= positions:
-        raise InputError(f"the window is {start} to {end}: expected 0 <= start < end <= {positions}.")
-    return start, end
-
-
-def _directions(a: Tensor) -> Tensor:
-    """Return vectors (sequences, numbers) of length one, zeros where there was nothing."""
-    flat = a.double().flatten(1)
-    # First by the largest entry, so that squares of tiny attributions do not vanish.
-    flat = flat / flat.abs().amax(dim=1, keepdim=True).clamp_min(_SMALLEST)
-    return torch.nn.functional.normalize(flat, dim=1, eps=_SMALLEST)
-
-
-def _require_tracks(attributions: Tensor, name: str) -> None:
-    if attributions.ndim != 3 or not attributions.numel():
-        raise InputError(
-            f"{name} has shape {tuple(attributions.shape)}: expected (sequences, letters, positions), none of them 0."
-        )
+    return float(attribution_similarity(a, b))

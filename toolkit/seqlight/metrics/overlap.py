@@ -94,10 +94,29 @@ def intersection_over_union(found: pd.DataFrame, known: pd.DataFrame) -> float:
     >>> intersection_over_union(found, pd.DataFrame({"example_idx": [0], "start": [6], "end": [12]}))
     0.3333333333333333
     """
+    both, either = shared_positions(found, known)
+    return both / either if either else float("nan")
+
+
+def shared_positions(found: pd.DataFrame, known: pd.DataFrame) -> tuple[int, int]:
+    """Return how many positions intervals of both tables cover, and how many those of either.
+
+    Parameters
+    ----------
+    found, known : pandas.DataFrame
+        Columns example_idx, start and end.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from seqlight.metrics.overlap import shared_positions
+    >>> found = pd.DataFrame({"example_idx": [0], "start": [3], "end": [9]})
+    >>> shared_positions(found, pd.DataFrame({"example_idx": [0], "start": [6], "end": [12]}))
+    (3, 9)
+    """
     rows, rivals = require_intervals(found, "found"), require_intervals(known, "known")
     either = _covered(np.concatenate([rows, rivals]))
-    both = _covered(rows) + _covered(rivals) - either
-    return both / either if either else float("nan")
+    return _covered(rows) + _covered(rivals) - either, either
 
 
 def best_iou(intervals: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.float64]:
@@ -123,13 +142,13 @@ def best_iou(intervals: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.float6
     """
     best = np.zeros(len(intervals))
     for i, (row, rivals) in enumerate(_with_rivals(intervals, others)):
-        shared = _shared(row, rivals)
-        either = (row[2] - row[1]) + (rivals[:, 2] - rivals[:, 1]) - shared
-        best[i] = (shared / np.maximum(either, 1)).max(initial=0.0)
+        best[i] = _ious(row, rivals).max(initial=0.0)
     return best
 
 
-def overlapping(intervals: pd.DataFrame, others: pd.DataFrame, min_overlap: int = 1) -> NDArray[np.bool_]:
+def overlapping(
+    intervals: pd.DataFrame, others: pd.DataFrame, min_overlap: int = 1, min_iou: float = 0.0
+) -> NDArray[np.bool_]:
     """Return which `intervals` share at least `min_overlap` positions with one of `others`, a bool each.
 
     Parameters
@@ -138,6 +157,8 @@ def overlapping(intervals: pd.DataFrame, others: pd.DataFrame, min_overlap: int 
         Columns example_idx, start and end.
     min_overlap : int
         1 or more.
+    min_iou : float
+        Their intersection over union with the same one must be at least this, too; 0 to 1.
 
     Returns
     -------
@@ -151,12 +172,19 @@ def overlapping(intervals: pd.DataFrame, others: pd.DataFrame, min_overlap: int 
     >>> overlapping(found, pd.DataFrame({"example_idx": [0], "start": [7], "end": [9]})).tolist()
     [True, False]
     """
-    if min_overlap < 1:
-        raise InputError(f"min_overlap is {min_overlap}: expected 1 position or more.")
+    require_overlap(min_overlap, min_iou)
     hit = np.zeros(len(intervals), dtype=bool)
     for i, (row, rivals) in enumerate(_with_rivals(intervals, others)):
-        hit[i] = bool((_shared(row, rivals) >= min_overlap).any())
+        hit[i] = bool(((_shared(row, rivals) >= min_overlap) & (_ious(row, rivals) >= min_iou)).any())
     return hit
+
+
+def require_overlap(min_overlap: int, min_iou: float) -> None:
+    """Raise InputError unless two intervals can share so much."""
+    if min_overlap < 1:
+        raise InputError(f"min_overlap is {min_overlap}: expected 1 position or more.")
+    if not 0 <= min_iou <= 1:
+        raise InputError(f"min_iou is {min_iou}: expected 0 to 1.")
 
 
 def require_intervals(table: pd.DataFrame, name: str, n: int | None = None) -> NDArray[np.int64]:
@@ -199,6 +227,14 @@ def _shared(row: Rows, rivals: Rows) -> NDArray[np.int64]:
     """Return how many positions `row` shares with each of `rivals`."""
     shared: NDArray[np.int64] = np.minimum(rivals[:, 2], row[2]) - np.maximum(rivals[:, 1], row[1])
     return shared.clip(0)
+
+
+def _ious(row: Rows, rivals: Rows) -> NDArray[np.float64]:
+    """Return the intersection over union of `row` with each of `rivals`; 0 for two of no length."""
+    shared = _shared(row, rivals)
+    either = (row[2] - row[1]) + (rivals[:, 2] - rivals[:, 1]) - shared
+    ious: NDArray[np.float64] = shared / np.maximum(either, 1)
+    return ious
 
 
 def _covered(rows: Rows) -> int:

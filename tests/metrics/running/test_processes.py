@@ -1,0 +1,75 @@
+"""Two processes give what one gives, however unevenly they are fed; run as a script, this file is one of the two."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from catalogue import CATALOGUE, NAMES, ROWS, arguments, data, expected, made, rows
+
+# Borders of the batches of either process. Rows in order, so that results of each sequence are too.
+FEEDS = {
+    "evenly": ([0, 4], [4, ROWS]),
+    "unevenly": ([0, 1], [1, 3, 4, 5, ROWS]),
+    "the second alone": ([], [0, 3, ROWS]),
+    "the first alone": ([0, 2, ROWS], []),
+}
+
+
+def batches(borders):
+    return [rows(data(), first, last) for first, last in pairwise(borders)]
+
+
+def work(rank: int, folder: Path) -> None:
+    torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    found = {}
+    for feed, borders in FEEDS.items():
+        parts = batches(borders[rank])
+        for name, entry in zip(NAMES, CATALOGUE, strict=True):
+            metric = made(entry)
+            for part in parts:
+                metric.update(**arguments(metric, part))
+            together = metric.compute()
+            # What is this process's own is its own again, and a further epoch starts afresh.
+            assert metric._to_sync
+            assert not metric._is_synced
+            again = metric.compute()
+            assert torch.equal(together.nan_to_num(), again.nan_to_num())
+            found[feed, name] = together
+    torch.save(found, folder / f"rank-{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("processes")
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    started = [
+        subprocess.Popen([sys.executable, __file__, str(rank), str(folder)], env=env, stderr=subprocess.PIPE, text=True)
+        for rank in (0, 1)
+    ]
+    try:
+        errors = [one.communicate(timeout=120)[1] for one in started]
+    finally:
+        for one in started:
+            one.kill()
+    assert [one.returncode for one in started] == [0, 0], errors
+    return [torch.load(folder / f"rank-{rank}.pt") for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+@pytest.mark.parametrize(("name", "entry"), list(zip(NAMES, CATALOGUE, strict=True)), ids=NAMES)
+def test_two_processes_give_what_one_gives(found, name, entry, feed):
+    one = expected(entry, data())
+    for rank in (0, 1):
+        assert found[rank][feed, name].dtype == torch.float64
+        assert torch.allclose(found[rank][feed, name], one, rtol=1e-12, atol=1e-14, equal_nan=True)
+
+
+if __name__ == "__main__":
+    work(int(sys.argv[1]), Path(sys.argv[2]))

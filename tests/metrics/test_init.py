@@ -1,0 +1,54 @@
+"""``seqlight.metrics`` is a table of contents: every name, and nothing loaded that is not needed."""
+
+import ast
+import json
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seqlight import metrics
+
+
+def loaded(code):
+    script = f"import sys, json; {code}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return {name.split(".")[0] for name in json.loads(done.stdout)}
+
+
+def test_every_name_is_there_and_in_the_docstring():
+    assert dir(metrics) == sorted(metrics.__all__)
+    for name in metrics.__all__:
+        assert getattr(metrics, name).__name__ == name
+        assert name[0].isupper() or name in metrics.__doc__
+    with pytest.raises(AttributeError, match="no attribute 'convergence'"):
+        _ = metrics.convergence
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse(Path(metrics.__file__).read_text())
+    declared = {
+        (node.module, alias.asname)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("seqlight.metrics")
+        for alias in node.names
+    }
+    assert declared == {(module, name) for name, module in metrics._HOME.items()}
+
+
+def test_no_module_bears_the_name_of_what_is_exported():
+    assert not {module.name for module in pkgutil.iter_modules(metrics.__path__)} & set(metrics.__all__)
+
+
+def test_functions_load_neither_torchmetrics_nor_lightning():
+    names = [name for name in metrics.__all__ if name[0].islower()]
+    assert "torch" not in loaded("import seqlight.metrics")
+    found = loaded(f"from seqlight.metrics import {', '.join(names)}")
+    assert not found & {"torchmetrics", "lightning", "pytorch_lightning", "matplotlib", "captum"}
+    classes = [name for name in metrics.__all__ if name[0].isupper()]
+    found = loaded(f"from seqlight.metrics import {', '.join(classes)}")
+    assert "torchmetrics" in found
+    assert "lightning" not in found

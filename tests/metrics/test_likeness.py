@@ -1,0 +1,97 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+import seqlight as sl
+from seqlight.metrics import attribution_similarity, method_agreement
+
+# Few different numbers, for ties and zeros.
+tracks = st.lists(st.lists(st.integers(-3, 3), min_size=6, max_size=6), min_size=3, max_size=3)
+
+
+def sign_agreement(a, b):
+    flags = [np.sign(x) == np.sign(y) for x, y in zip(a, b, strict=True) if x or y]
+    return sum(flags) / len(flags) if flags else 0
+
+
+def top(row, k):
+    order = sorted((i for i, value in enumerate(row) if value), key=lambda i: (-abs(row[i]), i))
+    return set(order[:k])
+
+
+def overlap(a, b, k, signed):
+    mine, yours = top(a, k), top(b, k)
+    common = {i for i in mine & yours if not signed or a[i] * b[i] > 0}
+    return len(common) / max(len(mine), len(yours), 1)
+
+
+def correlation(function, a, b):
+    return 0 if np.ptp(a) == 0 or np.ptp(b) == 0 else function(a, b).statistic
+
+
+def cosine(a, b):
+    sizes = math.hypot(*a) * math.hypot(*b)
+    return sum(x * y for x, y in zip(a, b, strict=True)) / sizes if sizes else 0
+
+
+@given(tracks, tracks, st.integers(1, 6), st.sampled_from([1e-200, 1.0, 1e200]))
+def test_against_loops_and_scipy(a, b, k, scale):
+    oracles = {
+        (attribution_similarity, "cosine"): cosine,
+        (attribution_similarity, "pearson"): lambda x, y: correlation(stats.pearsonr, x, y),
+        (attribution_similarity, "sign"): sign_agreement,
+        (method_agreement, "rank_correlation"): lambda x, y: correlation(stats.spearmanr, x, y),
+        (method_agreement, "top"): lambda x, y: overlap(x, y, k, signed=False),
+        (method_agreement, "signed_top"): lambda x, y: overlap(x, y, k, signed=True),
+    }
+    mine, yours = scale * torch.tensor(a, dtype=torch.float64), torch.tensor(b, dtype=torch.float64)
+    for (function, kind), oracle in oracles.items():
+        settings = {"k": k} if function is method_agreement else {}
+        expected = [oracle(x, y) for x, y in zip(a, b, strict=True)]
+        found = function(mine, yours, kind, reduction="none", **settings)
+        assert found.tolist() == pytest.approx(expected, abs=1e-9)
+        assert float(function(mine, yours, kind, **settings)) == pytest.approx(np.mean(expected), abs=1e-9)
+
+
+def test_similarity_is_of_letters_and_agreement_of_positions():
+    a = torch.zeros(1, 4, 3)
+    a[0, 0] = torch.tensor([1.0, 2.0, 3.0])
+    b = a.flip(1)  # the same at each position, of another letter
+    assert float(attribution_similarity(a, b)) == 0
+    assert float(method_agreement(a, b)) == pytest.approx(1)
+
+
+ALL = [(attribution_similarity, kind) for kind in ("cosine", "pearson", "sign")] + [
+    (method_agreement, kind) for kind in ("rank_correlation", "top", "signed_top")
+]
+
+
+@pytest.mark.parametrize(("function", "kind"), ALL)
+def test_edges(function, kind):
+    torch.manual_seed(0)
+    a = torch.randn(3, 4, 12)
+    assert float(function(a, a, kind)) == pytest.approx(1)
+    assert float(function(a, 0 * a, kind)) == float(function(0 * a, 0 * a, kind)) == 0
+    for bad in (math.nan, math.inf):
+        broken = a.clone()
+        broken[1, 2, 5] = bad
+        assert function(a, broken, kind, reduction="none").isnan().tolist() == [False, True, False]
+        assert function(broken, a, kind).isnan()
+    with pytest.raises(sl.InputError, match="expected the same sequences in both"):
+        function(a, a[:1], kind)
+    with pytest.raises(sl.InputError, match=f"kind is '{kind[::-1]}'"):
+        function(a, a, kind[::-1])
+
+
+def test_k_is_a_number_of_positions():
+    a = torch.randn(2, 5)
+    with pytest.raises(sl.InputError, match="k is 6: expected at most the 5 positions"):
+        method_agreement(a, a, "top", k=6)
+    with pytest.raises(sl.InputError, match="k is 0"):
+        method_agreement(a, a, "top", k=0)
+    assert float(method_agreement(a, a, k=6)) == pytest.approx(1)

@@ -1,0 +1,143 @@
+"""Whether attributions sum to the output difference that they explain, and how sure they are of their references."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from seqlight.errors import InputError
+from seqlight.metrics.ratios import Tally, mean_of, of_all, quotient, require_choice, wide
+from seqlight.metrics.tracks import positions_of, require_attributions
+from seqlight.sequence.checks import require_one_hot, require_tensor
+
+DeltaKind = Literal["mean", "max", "relative"]
+ErrorKind = Literal["absolute", "relative"]
+DELTA_KINDS = ("mean", "max", "relative")
+ERROR_KINDS = ("absolute", "relative")
+
+
+def convergence_delta(
+    attributions: Tensor, outputs: Tensor, reference_outputs: Tensor, kind: DeltaKind = "mean"
+) -> Tensor:
+    """Return by how much sums of attributions miss the output differences, measured by running the model.
+
+    Parameters
+    ----------
+    attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
+        Averaged over references.
+    outputs : torch.Tensor, shape (sequences,)
+        Of the model on the sequences.
+    reference_outputs : torch.Tensor, shape (sequences, references)
+        Of the model on their references. Where a sequence has fewer than another the rest is NaN, as in an
+        :class:`seqlight.Explanation`.
+    kind : str
+        "mean" and "max", over sequences, are in units of the output. "relative" is the mean miss over the
+        mean absolute output difference; 0 where neither is anything.
+
+    Returns
+    -------
+    torch.Tensor, float64, shape ()
+        0 or more. NaN where an attribution or an output is.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not belong together, or there is no such kind.
+
+    References
+    ----------
+    Sundararajan, M., Taly, A. and Yan, Q. (2017), Axiomatic attribution for deep networks, ICML: completeness.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from seqlight.metrics import convergence_delta
+    >>> attributions = torch.full((1, 4, 2), 0.25)
+    >>> float(convergence_delta(attributions, torch.tensor([4.0]), torch.tensor([[0.5, 1.5]])))
+    1.0
+    """
+    tally = delta_tally(attributions, outputs, reference_outputs, kind)
+    if kind == "max":
+        return quotient(tally.top.amax(dim=0), tally.bottom.amax(dim=0), float("nan"))
+    return of_all(tally, nothing=0.0)
+
+
+def delta_tally(attributions: Tensor, outputs: Tensor, reference_outputs: Tensor, kind: DeltaKind) -> Tally:
+    """Return the misses of sequences over what they are measured by; for "max", of which the largest counts."""
+    require_choice(kind, "kind", DELTA_KINDS)
+    sums = positions_of(attributions).sum(dim=1)
+    outputs = require_tensor(outputs, "outputs")
+    reference_outputs = require_tensor(reference_outputs, "reference_outputs")
+    n, references = len(sums), tuple(reference_outputs.shape)
+    # Broadcasting would turn a column of outputs into a table of differences between all pairs.
+    if outputs.shape != (n,) or len(references) != 2 or references[0] != n or not references[1]:
+        raise InputError(
+            f"outputs has shape {tuple(outputs.shape)} and reference_outputs {references}: "
+            f"expected ({n},) and ({n}, references) for {n} attributed sequences."
+        )
+    differences = wide(outputs) - wide(reference_outputs).nanmean(dim=1)
+    misses = (sums - differences).abs()
+    return Tally(misses, differences.abs()) if kind == "relative" else mean_of(misses)
+
+
+def reference_standard_error(
+    attributions: Tensor, standard_error: Tensor, X: Tensor, kind: ErrorKind = "absolute"
+) -> Tensor:
+    """Return how uncertain attributions are because they are averages over a few references.
+
+    Parameters
+    ----------
+    attributions : torch.Tensor, shape (sequences, letters, positions)
+        Of the characters that are there.
+    standard_error : torch.Tensor, shape (sequences, letters, positions)
+        Over references, as in an :class:`seqlight.Explanation`; only that of the characters that are there is read.
+    X : torch.Tensor, shape (sequences, letters, positions)
+        The sequences, one-hot.
+    kind : str
+        "absolute" is the mean over all known positions, in units of the output. "relative" is that over the
+        mean absolute attribution; 0 where neither is anything. It falls as 1/sqrt(references).
+
+    Returns
+    -------
+    torch.Tensor, float64, shape ()
+        0 or more. NaN for a single reference, and where no position is known.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, `X` is not one-hot, or there is no such kind.
+
+    Examples
+    --------
+    >>> import seqlight as sl
+    >>> import torch
+    >>> from seqlight.metrics import reference_standard_error
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 1))
+    >>> X = sl.random_one_hot((2, 4, 20), random_state=0)
+    >>> few, many = (sl.attribute(model, X, n_shuffles=n, random_state=0) for n in (5, 500))
+    >>> errors = [reference_standard_error(one.attributions, one.standard_error, X) for one in (few, many)]
+    >>> round(float(errors[0] / errors[1]))
+    10
+    """
+    return of_all(
+        error_tally(attributions, standard_error, X, kind), nothing=0.0 if kind == "relative" else float("nan")
+    )
+
+
+def error_tally(attributions: Tensor, standard_error: Tensor, X: Tensor, kind: ErrorKind) -> Tally:
+    """Return sums of standard errors over the number of positions, or over sums of absolute attributions."""
+    require_choice(kind, "kind", ERROR_KINDS)
+    attributions = require_attributions(attributions)
+    standard_error, X = require_tensor(standard_error, "standard_error"), require_one_hot(X)
+    if not attributions.shape == standard_error.shape == X.shape:
+        raise InputError(
+            f"attributions has shape {tuple(attributions.shape)}, standard_error {tuple(standard_error.shape)} "
+            f"and X {tuple(X.shape)}: expected all of one shape, (sequences, letters, positions)."
+        )
+    there = X.to(standard_error.device) != 0
+    errors = torch.where(there, wide(standard_error), 0.0).sum(dim=(1, 2))
+    # Of the characters that are there, or the metric would not tell NaN elsewhere from NaN here.
+    sizes = positions_of(attributions).abs().sum(dim=1) if kind == "relative" else wide(there.sum(dim=(1, 2)))
+    return Tally(errors, sizes)

@@ -1,0 +1,1 @@
+"""The metrics as torchmetrics.Metric: sums that run over batches and processes."""

@@ -1,0 +1,103 @@
+"""A ratio of two sums that run over batches and processes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from seqlight.metrics.ratios import NAN, Reduction, Tally, quotient, require_choice, widest
+
+
+class RunningRatio(Metric):
+    """What all metrics here are: numerators and denominators of batches, summed in float64.
+
+    Whatever the dtype of a model or of a batch, sums are in float64; in float32 on a device that has no float64.
+    Moving or converting the module that holds a metric moves it and never narrows it.
+
+    Parameters
+    ----------
+    arguments : tuple
+        What the metric was made with. Two of one class and the same arguments are the same metric.
+    shape : tuple of int
+        Of the result.
+    over : str
+        Over sequences, the "sum" or the "max" of numerators and denominators.
+    reduction : str
+        "mean" for one result, or "none" for one of each sequence, those of the first process first.
+    nothing : float
+        The result where both sums are 0.
+    settings
+        As in ``torchmetrics.Metric``.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    # MetricCollection makes one of two metrics whose states are equal after the first batch, as those of a recall
+    # and a precision of 1 are. This state tells them apart for good.
+    told_apart: Tensor
+    top: Tensor | list[Tensor]
+    bottom: Tensor | list[Tensor]
+
+    def __init__(
+        self,
+        arguments: tuple[object, ...] = (),
+        *,
+        shape: tuple[int, ...] = (),
+        over: Literal["sum", "max"] = "sum",
+        reduction: Reduction = "mean",
+        nothing: float = NAN,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        require_choice(reduction, "reduction", ("mean", "none"))
+        self.over, self.reduction, self.nothing = over, reduction, nothing
+        # An empty list of a process without batches is sent as a tensor of this dtype.
+        self.set_dtype(torch.float64)
+        kept = reduction == "none"
+        for name in ("top", "bottom"):
+            default: Any = [] if kept else torch.zeros(shape, dtype=torch.float64)
+            self.add_state(name, default, dist_reduce_fx="cat" if kept else over)
+        digest = hashlib.sha256(f"{type(self).__qualname__} {(*arguments, reduction)!r}".encode()).digest()
+        self.add_state("told_apart", torch.tensor(list(digest[:8])), dist_reduce_fx="max")
+
+    def compute(self) -> Tensor:
+        """Return the ratio of what was seen so far."""
+        if self.reduction == "none":
+            empty = torch.zeros(0, dtype=widest(self.device), device=self.device)
+            top, bottom = (dim_zero_cat(one) if len(one) else empty for one in (self.top, self.bottom))
+            return quotient(top, bottom, self.nothing)
+        assert isinstance(self.top, Tensor)
+        assert isinstance(self.bottom, Tensor)
+        return quotient(self.top, self.bottom, self.nothing)
+
+    def add(self, tally: Tally) -> None:
+        """Add what a batch gave."""
+        top, bottom = (one.to(device=self.device, dtype=widest(self.device)) for one in tally)
+        if isinstance(self.top, list) or isinstance(self.bottom, list):
+            assert isinstance(self.top, list)
+            assert isinstance(self.bottom, list)
+            self.top.append(top)
+            self.bottom.append(bottom)
+        elif self.over == "max":
+            self.top, self.bottom = torch.maximum(self.top, top.amax(0)), torch.maximum(self.bottom, bottom.amax(0))
+        else:
+            self.top, self.bottom = self.top + top.sum(0), self.bottom + bottom.sum(0)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = ()) -> RunningRatio:
+        """Move as `fn` does, and keep the dtype of sums; ``.to``, ``.cuda``, ``.half`` of any parent end here."""
+
+        def move(tensor: Tensor) -> Tensor:
+            if not tensor.is_floating_point():
+                return fn(tensor)
+            # Narrow first: a device without float64 takes none.
+            device = fn(torch.empty(0, dtype=torch.float32, device=tensor.device)).device
+            return tensor.to(dtype=widest(device)).to(device)
+
+        super()._apply(move, exclude_state)
+        return self
