@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqlight_callbacks.attribution import AttributionCallback as AttributionCallback
-    from seqlight_callbacks.figures import LogoCallback as LogoCallback
+    from seqlight_callbacks.logos import LogoCallback as LogoCallback
     from seqlight_callbacks.records import AttributionRecord as AttributionRecord
     from seqlight_callbacks.seqlets import SeqletCallback as SeqletCallback
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _HOME = {
     "AttributionCallback": "seqlight_callbacks.attribution",
     "AttributionRecord": "seqlight_callbacks.records",
-    "LogoCallback": "seqlight_callbacks.figures",
+    "LogoCallback": "seqlight_callbacks.logos",
     "SeqletCallback": "seqlight_callbacks.seqlets",
 }
 
