@@ -25,7 +25,7 @@ def main() -> None:
     titles = [f"probe {i}, output {float(record.outputs[i]):+.2f} (logit)" for i in shown]
     assert task.window is not None
     picture = figures.logos(
-        record.attributions[shown], titles, run.seqlets.seqlets, shown, [[task.window]] * len(shown), task.zero
+        record.attributions[shown], titles, run.seqlets.seqlets, shown, [[task.window]] * len(shown), task.ruler
     )
     IMAGES.mkdir(exist_ok=True)
     picture.savefig(IMAGES / "ecoli_logos.png", dpi=110)

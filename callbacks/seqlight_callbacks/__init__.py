@@ -1,11 +1,13 @@
 """Watch what a model learns while it learns it: callbacks for a stock Lightning Trainer.
 
 AttributionCallback
-    attributions of a fixed set of sequences at the end of each validation epoch
+    attributions of a fixed set of sequences at the end of an epoch
 SeqletCallback
     the seqlets in them
 LogoCallback
-    pictures of them, in every logger that takes pictures
+    pictures of them, in every logger
+AttributionReport
+    a page on all of it, when the training ends
 """
 
 from __future__ import annotations
@@ -15,19 +17,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqlight_callbacks.attribution import AttributionCallback as AttributionCallback
-    from seqlight_callbacks.figures import LogoCallback as LogoCallback
+    from seqlight_callbacks.logos import LogoCallback as LogoCallback
     from seqlight_callbacks.records import AttributionRecord as AttributionRecord
+    from seqlight_callbacks.report import AttributionReport as AttributionReport
     from seqlight_callbacks.seqlets import SeqletCallback as SeqletCallback
 
 # Each is loaded when it is first used, so that `seqlight --help` does not wait for Lightning.
 _HOME = {
     "AttributionCallback": "seqlight_callbacks.attribution",
     "AttributionRecord": "seqlight_callbacks.records",
-    "LogoCallback": "seqlight_callbacks.figures",
+    "AttributionReport": "seqlight_callbacks.report",
+    "LogoCallback": "seqlight_callbacks.logos",
     "SeqletCallback": "seqlight_callbacks.seqlets",
 }
 
-__all__ = ["AttributionCallback", "AttributionRecord", "LogoCallback", "SeqletCallback"]
+__all__ = ["AttributionCallback", "SeqletCallback", "LogoCallback", "AttributionReport", "AttributionRecord"]
 
 
 def __getattr__(name: str) -> Any:

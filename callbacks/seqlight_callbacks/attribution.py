@@ -1,24 +1,28 @@
-"""Attributions of a fixed set of sequences at the end of each validation epoch."""
+"""Attributions of a fixed set of sequences at the end of an epoch."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
-from seqlight.attribution.attributing import attribute
-from seqlight.attribution.deeplift import deep_lift_shap
 from seqlight.attribution.references import ReferenceFunction, References
+from seqlight.attribution.targets import Contrast, One, Targets
 from seqlight.errors import InputError, SeqlightWarning
-from seqlight.metrics.attribution import convergence, require_window, similarity, window_share
-from seqlight.sequence.checks import require_count, require_one_hot
-from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.metrics.attribution import require_window
+from seqlight.sequence.checks import require_count
+from seqlight.sequence.shuffles import dinucleotide_shuffle, shuffle
+from seqlight_callbacks.following import Recorder
+from seqlight_callbacks.inputs import read_array, read_probes
+from seqlight_callbacks.methods import METHODS, Found, Method, explain, joined
+from seqlight_callbacks.models import explained
+from seqlight_callbacks.numbers import numbers_of
 from seqlight_callbacks.ranks import shared, together
 from seqlight_callbacks.records import AttributionRecord, load, save
 from seqlight_callbacks.trainers import (
@@ -27,52 +31,76 @@ from seqlight_callbacks.trainers import (
     fitting,
     idle,
     log_numbers,
-    require_lightning,
-    require_own_name,
+    require_whole_model,
 )
 
+On = Literal["validation", "train", "test"]
+SHUFFLES: dict[str, ReferenceFunction] = {"dinucleotide_shuffle": dinucleotide_shuffle, "shuffle": shuffle}
 
-class AttributionCallback(Callback):
-    """Attribute the same sequences against the same references whenever an epoch was validated.
 
-    The training does not notice: weights, gradients, modes and random generators are as before. The
-    work is shared among all processes. Logged, behind ``name/``, and so open to ModelCheckpoint and
-    EarlyStopping: ``delta`` and ``relative_delta`` (how far sums of attributions are from the output
-    differences), ``magnitude`` (mean absolute attribution of a position),
-    ``similarity`` (mean cosine to the record before; 0 for the first) and, with `window`, ``window_share``
-    (the share of positive attribution inside). The last record is kept in ``record``.
+class AttributionCallback(Recorder):
+    """Attribute the same sequences against the same references whenever an epoch ends.
+
+    The training does not notice: weights, gradients, modes and random generators are as before. The work is shared
+    among all processes. The numbers are logged behind ``name/``, and so open to ModelCheckpoint and EarlyStopping:
+
+    - ``delta`` and ``relative_delta``: how far sums of attributions are from the output differences;
+    - ``magnitude``: the mean absolute attribution of a position;
+    - ``entropy`` (nats) and ``effective_positions``: over how many positions a sequence's attribution is spread;
+    - ``standard_error`` and ``relative_standard_error``: of the attributions, over references;
+    - ``similarity``: the mean cosine to the record before, 0 for the first;
+    - ``agreement``: the mean cosine to `compare_with`, if that is given;
+    - ``window_share``: the share of positive attribution inside `window`, if that is given.
+
+    Methods that compare with nothing have no ``delta`` and no ``standard_error``.
 
     Parameters
     ----------
-    sequences : torch.Tensor, shape (sequences, letters, positions)
-        One-hot.
-    target : int
-        Which output to explain.
-    references : torch.Tensor of shape (sequences, references, letters, positions), or callable
-        As in :func:`seqlight.deep_lift_shap`; drawn once.
+    sequences : torch.Tensor of shape (sequences, letters, positions), or path
+        One-hot, or a FASTA, npy, npz or pt file of them.
+    target : int, tuple of int, Contrast, torch.Tensor or callable
+        What to explain, a single target of :func:`seqlight.attribute`.
+    module : str, optional
+        Which submodule to explain, as in ``"model"``, called as ``model(X)``; None for the LightningModule itself.
+    head : str or int, optional
+        Which output of a model that returns a dict, a tuple or an object: its key, place or attribute.
+    method : "deep_lift_shap", "integrated_gradients", "input_x_gradient" or "ism"
+        How to attribute; the last is :func:`seqlight.saturation_mutagenesis`.
+    references : "dinucleotide_shuffle", "shuffle", callable, torch.Tensor or path
+        As in :func:`seqlight.deep_lift_shap`, or a file of an array of shape (sequences, references, letters,
+        positions); drawn once.
     n_shuffles : int
-        References a sequence, where they come from a function.
+        References a sequence, where they are drawn.
     random_state : int
         The seed of the references.
+    on : "validation", "train" or "test"
+        At the end of which epochs. ``trainer.validate`` and ``trainer.test`` count as one.
     every_n_epochs : int
-        How often: after this many epochs, after twice as many, and so on. ``trainer.validate`` always attributes.
+        How often: after this many epochs, after twice as many, and so on.
     untrained : bool
         Attribute once more before the first step, as epoch 0. That record is kept and written, not logged.
     batch_size : int
         Pairs of sequence and reference at a time.
-    window : tuple of int, optional
+    window : two int, optional
         Where the attribution is hoped to be, ``start <= position < end``.
+    compare_with : torch.Tensor of shape (sequences, letters, positions), or path, optional
+        Attributions to compare each record with; a file may be one that such a callback wrote.
     out : str or pathlib.Path, optional
         A folder for one ``epoch-000.npz`` each epoch, written by the first process. A resumed training
         finds there what its first epoch is compared with.
     name : str
         The prefix of what is logged, one for each callback of this kind.
 
+    Attributes
+    ----------
+    record : AttributionRecord or None
+        The last.
+
     Raises
     ------
     InputError
-        If an argument cannot be used, when the callback is made; if another callback has the same name or
-        WeightAveraging stands before this one, when the Trainer starts.
+        If an argument cannot be used, when the callback is made; if another callback has the same name, or the
+        model is cut into pieces, when the Trainer starts; if the model has no such target, before the first step.
 
     Examples
     --------
@@ -85,35 +113,45 @@ class AttributionCallback(Callback):
 
     def __init__(
         self,
-        sequences: Tensor,
-        target: int = 0,
-        references: Tensor | ReferenceFunction = dinucleotide_shuffle,
+        sequences: Tensor | str | Path,
+        # Functions before tensors: a function that returns a tensor is taken by LightningCLI for a maker of one.
+        target: int | tuple[int, ...] | Callable[[Any], Tensor] | Contrast | Tensor = 0,
+        *,
+        module: str | None = None,
+        head: str | int | None = None,
+        method: Method = "deep_lift_shap",
+        references: Callable[..., Any] | Tensor | str | Path = "dinucleotide_shuffle",
         n_shuffles: int = 20,
         random_state: int = 0,
+        on: On = "validation",
         every_n_epochs: int = 1,
         untrained: bool = False,
         batch_size: int = 256,
-        window: tuple[int, int] | None = None,
+        window: Sequence[int] | None = None,
+        compare_with: Tensor | str | Path | None = None,
         out: str | Path | None = None,
         name: str = "attribution",
     ) -> None:
         super().__init__()
+        _require_one_of(method, METHODS, "method")
+        _require_one_of(on, get_args(On), "on")
+        self.name, self.module, self.head = name, module, head
+        self.method: Method = method
+        self.on: On = on
         # Copies: what a caller does with its tensors afterwards must not change what is compared.
-        self.sequences = require_one_hot(sequences, "sequences").detach().cpu().clone()
+        self.sequences, self.sequence_names = read_probes(sequences)
         n = require_count(n_shuffles, "n_shuffles", least=1)
-        drawn = References(references, self.sequences, n, random_state).of(0, len(sequences))
+        drawn = References(_source(references), self.sequences, n, random_state).of(0, len(self.sequences))
         self.references = drawn.detach().cpu().clone()
-        self.target, self.batch_size = target, require_count(batch_size, "batch_size", least=1)
+        self.target = _single(target, len(self.sequences))
+        self.batch_size = require_count(batch_size, "batch_size", least=1)
         self.every_n_epochs = require_count(every_n_epochs, "every_n_epochs", least=1)
-        self.window = None if window is None else require_window(*window, positions=self.sequences.shape[2])
-        self.untrained, self.name = untrained, name
+        self.window = None if window is None else _as_window(window, self.sequences.shape[2])
+        self.compare_with = None if compare_with is None else _alike(compare_with, self.sequences)
+        self.untrained = untrained
         self.out = None if out is None else Path(out)
         self.record: AttributionRecord | None = None
-
-    @property
-    def state_key(self) -> str:
-        """What tells several of these apart in a checkpoint."""
-        return self._generate_state_key(name=self.name, target=self.target)
+        self._behind_averaging = False
 
     def state_dict(self) -> dict[str, Any]:
         """Return which record was the last: a number, which every checkpoint can hold."""
@@ -127,49 +165,84 @@ class AttributionCallback(Callback):
             self.record = record if record.attributions.shape == self.sequences.shape else None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Refuse what would give other attributions than those of the validated weights."""
-        require_lightning(trainer)
-        require_own_name(trainer, self)
-        if any(isinstance(other, WeightAveraging) for other in before(trainer, self)):
-            raise InputError(
-                "AttributionCallback stands behind WeightAveraging, where it would see other weights than "
-                "were validated: list it first."
-            )
+        """Refuse what cannot be attributed."""
+        super().setup(trainer, pl_module, stage)
+        require_whole_model(trainer)
+        explained(pl_module, self.module, self.head)
+        # Behind it, the averaged weights that are validated are there when validation starts, and gone when it ends.
+        self._behind_averaging = any(isinstance(other, WeightAveraging) for other in before(trainer, self))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Attribute the untrained model, if that is asked for; find out now what would fail after an epoch."""
-        if idle(trainer):
+        if idle(trainer) or self.on == "test":
             return
-        if not trainer.enable_validation:
+        if self.on == "validation" and not trainer.enable_validation:
             warnings.warn(
                 f"the Trainer validates nothing, so AttributionCallback {self.name!r} will do nothing: "
-                "pass validation data to fit.",
+                "pass validation data to fit, or on='train'.",
                 SeqlightWarning,
                 stacklevel=2,
             )
         if self.untrained and trainer.global_step == 0:
-            self._keep(trainer, self._recorded(trainer, pl_module, 0))
+            record = self._recorded(trainer, pl_module, 0)
+            self._keep(trainer, record)
+            self.tell(trainer, record, lambda name, numbers: None)
         else:
-            self._rehearse(pl_module)
+            together(trainer, lambda: self._rehearse(pl_module))
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Attribute, where the weights that are validated are gone when validation ends."""
+        if self.on == "validation" and self._behind_averaging:
+            self._watch(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Attribute, log and keep the record."""
+        """Attribute, where that was not done at the start."""
+        if self.on == "validation" and not self._behind_averaging:
+            self._watch(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Attribute, if that is asked for."""
+        if self.on == "train":
+            self._watch(trainer, pl_module)
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Attribute, if that is asked for."""
+        if self.on == "test":
+            self._watch(trainer, pl_module)
+
+    def _watch(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Attribute, log, keep the record, and give it to those that follow."""
         epoch = epochs_trained(trainer)
         if idle(trainer) or (fitting(trainer) and epoch % self.every_n_epochs):
             return
+
+        def log(name: str, numbers: Mapping[str, float]) -> None:
+            log_numbers(pl_module, name, numbers)
+
         last, record = self.record, self._recorded(trainer, pl_module, epoch)
-        log_numbers(pl_module, self.name, self._numbers(record, last))
+        log(self.name, numbers_of(record, last, self.compare_with, self.window))
         self._keep(trainer, record)
+        self.tell(trainer, record, log)
 
     def _rehearse(self, pl_module: L.LightningModule) -> None:
-        X, references = self.sequences[:1], self.references[:1, :1]
         with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            deep_lift_shap(pl_module, X, target=self.target, references=references, device=pl_module.device)
+            self._explained(pl_module, [0], self.references[:1, :1])
 
-    def is_current(self, trainer: L.Trainer) -> bool:
-        """Return whether the record is of the epoch that is being validated."""
-        return self.record is not None and self.record.epoch == epochs_trained(trainer)
+    def _recorded(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> AttributionRecord:
+        def work(rows: Sequence[int]) -> Found:
+            return self._explained(pl_module, rows, self.references[rows])
+
+        # trainer.validate is in inference mode, whose tensors no gradient may meet: not here, and not in the record.
+        with torch.inference_mode(False), torch.no_grad():
+            parts = shared(trainer, len(self.sequences), work)
+        order = torch.tensor([row for rows, _ in parts for row in rows]).argsort()
+        return AttributionRecord(epoch, *joined([found for _, found in parts], order))
+
+    def _explained(self, pl_module: L.LightningModule, rows: Sequence[int], references: Tensor) -> Found:
+        target: One = self.target[rows] if isinstance(self.target, Tensor) else self.target
+        X, model = self.sequences[rows], explained(pl_module, self.module, self.head)
+        return explain(self.method, model, X, references, target, self.batch_size, pl_module.device)
 
     def _path(self, epoch: int) -> Path:
         assert self.out is not None
@@ -181,37 +254,34 @@ class AttributionCallback(Callback):
             # One process writes; if it cannot, none waits for it.
             together(trainer, lambda: save(record, self._path(record.epoch)) if trainer.is_global_zero else None)
 
-    def _recorded(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> AttributionRecord:
-        def work(rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-            found = attribute(
-                pl_module,
-                self.sequences[rows],
-                target=self.target,
-                references=self.references[rows],
-                keep_references=False,
-                batch_size=self.batch_size,
-                device=pl_module.device,
-            )
-            assert found.reference_outputs is not None
-            return found.attributions, found.outputs, found.reference_outputs
 
-        # trainer.validate is in inference mode, whose tensors no gradient may meet: not here, and not in the record.
-        with torch.inference_mode(False), torch.no_grad():
-            parts = shared(trainer, len(self.sequences), work)
-        order = torch.tensor([row for rows, _ in parts for row in rows]).argsort()
-        attributions, outputs, baselines = (
-            torch.cat(tensors)[order] for tensors in zip(*(result for _, result in parts), strict=True)
+def _require_one_of(value: object, there: Sequence[str], name: str) -> None:
+    if value not in there:
+        raise InputError(f"{name} is {value!r}: expected one of {', '.join(map(repr, there))}.")
+
+
+def _source(references: str | Path | Tensor | ReferenceFunction) -> Tensor | ReferenceFunction:
+    if isinstance(references, str) and references in SHUFFLES:
+        return SHUFFLES[references]
+    return read_array(references, "references", "references") if isinstance(references, str | Path) else references
+
+
+def _single(target: One, n: int) -> One:
+    if isinstance(target, list):
+        raise InputError("target is a list: one callback explains one target, so give each a callback of its own.")
+    return Targets(target, n).each[0]
+
+
+def _as_window(window: Sequence[int], positions: int) -> tuple[int, int]:
+    if len(window) != 2:
+        raise InputError(f"window is {window!r}: expected two numbers, start and end.")
+    return require_window(*window, positions=positions)
+
+
+def _alike(source: Tensor | str | Path, sequences: Tensor) -> Tensor:
+    found = read_array(source, "compare_with", "attributions").detach().cpu().clone()
+    if found.shape != sequences.shape:
+        raise InputError(
+            f"compare_with has shape {tuple(found.shape)}: expected that of the sequences, {tuple(sequences.shape)}."
         )
-        return AttributionRecord(epoch, attributions, outputs, baselines)
-
-    def _numbers(self, record: AttributionRecord, last: AttributionRecord | None) -> dict[str, float]:
-        miss = convergence(record.attributions, record.outputs, record.reference_outputs)
-        numbers = {
-            "delta": miss.largest,
-            "relative_delta": miss.relative,
-            "magnitude": float(record.attributions.sum(dim=1).abs().mean()),
-            "similarity": 0.0 if last is None else similarity(record.attributions, last.attributions),
-        }
-        if self.window is not None:
-            numbers["window_share"] = window_share(record.attributions, *self.window)
-        return numbers
+    return found

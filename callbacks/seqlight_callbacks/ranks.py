@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import lightning.pytorch as L
 import torch.distributed as dist
@@ -37,6 +37,12 @@ def shared(trainer: L.Trainer, n: int, work: Callable[[Sequence[int]], T]) -> li
     """
     rows = list(range(trainer.global_rank, n, trainer.world_size))
     return [part for part in together(trainer, lambda: (rows, work(rows)) if rows else None) if part is not None]
+
+
+def once(trainer: L.Trainer, work: Callable[[], T]) -> T:
+    """Do `work` on the first process, and give its result, or its error, to all."""
+    first, *_ = together(trainer, lambda: work() if trainer.is_global_zero else None)
+    return cast(T, first)
 
 
 def together(trainer: L.Trainer, work: Callable[[], T]) -> list[T]:

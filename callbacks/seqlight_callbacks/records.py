@@ -19,13 +19,15 @@ class AttributionRecord:
     Attributes
     ----------
     epoch : int
-        How many epochs the model was trained, the one that was just validated included; 0 for the untrained model.
+        How many epochs the model was trained, the one that just ended included; 0 for the untrained model.
     attributions : torch.Tensor, float32, shape (sequences, letters, positions)
         Of the characters that are there, averaged over references.
     outputs : torch.Tensor, shape (sequences,)
         The model's output on the sequences.
-    reference_outputs : torch.Tensor, shape (sequences, references)
-        The model's output on their references.
+    reference_outputs : torch.Tensor or None, shape (sequences, references)
+        The model's output on their references; None for a method that has none.
+    standard_error : torch.Tensor or None, shape (sequences, positions)
+        Of the attributions, over references; None for a method without, or a single reference.
 
     Examples
     --------
@@ -39,24 +41,24 @@ class AttributionRecord:
     epoch: int
     attributions: Tensor
     outputs: Tensor
-    reference_outputs: Tensor
+    reference_outputs: Tensor | None = None
+    standard_error: Tensor | None = None
+
+
+TENSORS = ("attributions", "outputs", "reference_outputs", "standard_error")
 
 
 def save(record: AttributionRecord, path: Path) -> None:
     """Write a record as npz; under its final name it is always whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: getattr(record, name) for name in TENSORS}
+    arrays = {name: one.numpy() for name, one in tensors.items() if one is not None}
     with whole(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(
-            file,
-            epoch=record.epoch,
-            attributions=record.attributions.numpy(),
-            outputs=record.outputs.numpy(),
-            reference_outputs=record.reference_outputs.numpy(),
-        )
+        np.savez_compressed(file, epoch=record.epoch, **arrays)
 
 
 def load(path: Path) -> AttributionRecord:
     """Read what :func:`save` wrote."""
     with np.load(path) as stored:
-        names = ("attributions", "outputs", "reference_outputs")
-        return AttributionRecord(int(stored["epoch"]), *(torch.from_numpy(stored[name]) for name in names))
+        tensors = {name: torch.from_numpy(stored[name]) for name in TENSORS if name in stored}
+        return AttributionRecord(int(stored["epoch"]), **tensors)

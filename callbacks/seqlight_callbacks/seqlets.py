@@ -3,110 +3,181 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
 
 import lightning.pytorch as L
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from seqlight.errors import InputError, SeqlightWarning
-from seqlight.metrics.overlap import overlap, require_intervals
+from seqlight.extras import extra
+from seqlight.metrics.overlap import overlap
+from seqlight.seqlets.annotating import annotate_seqlets
 from seqlight.seqlets.recursive import recursive_seqlets
+from seqlight.sequence.checks import require_count
+from seqlight.sequence.motifs import as_motifs
 from seqlight_callbacks.attribution import AttributionCallback
-from seqlight_callbacks.trainers import before, idle, log_numbers, require_lightning, require_own_name
+from seqlight_callbacks.following import Follower, Log, Recorder
+from seqlight_callbacks.inputs import read_intervals
+from seqlight_callbacks.ranks import once
+from seqlight_callbacks.records import AttributionRecord
+from seqlight_callbacks.tables import Format, write_table
+
+MOST_MOTIFS_LOGGED = 20
 
 
-class SeqletCallback(Callback):
-    """Call seqlets in what an AttributionCallback recorded, at the end of the same epoch.
+class SeqletCallback(Follower):
+    """Call seqlets in what an AttributionCallback recorded, as soon as it has.
 
-    Logged, behind ``name/``: ``count``, ``mean_length``, ``attribution_share`` (of the absolute attribution,
-    the part inside seqlets) and, with `known`, ``recall`` and ``precision`` of the strong positive
-    seqlets. Numbers that do not exist in an epoch, such as a mean over no seqlets, are logged as 0, so
-    that every epoch and every process logs the same keys. The last table is kept in ``seqlets``. A model
-    that diverged, so that attributions are NaN, has no seqlets: that is a warning, not the end of the training.
+    Logged, behind ``name/``:
+
+    - ``count``, ``mean_length`` and ``attribution_share``: of the absolute attribution, the part inside seqlets;
+    - ``recall`` and ``precision``, with `known`: of the strong positive seqlets;
+    - ``matched_share``, with `motifs`: of the strong seqlets, those that look like one of them; and
+      ``match/MOTIF``: how many look most like this one.
+
+    Numbers that do not exist in an epoch, such as a mean over no seqlets, are logged as 0, so that every epoch and
+    every process logs the same keys. A model that diverged, so that attributions are NaN, has no seqlets: that is a
+    warning, not the end of the training.
 
     Parameters
     ----------
-    attribution : AttributionCallback
-        Which must stand before this callback in the list of the Trainer.
+    attribution : AttributionCallback or str, optional
+        Whom to follow, itself or its name; None for the only one that the Trainer has.
     threshold : float
         As in :func:`seqlight.recursive_seqlets`.
     strong : float
         Seqlets with a smaller p-value are strong.
-    known : pandas.DataFrame, optional
-        Columns example_idx, start and end: where seqlets are hoped to be.
+    known : pandas.DataFrame or path, optional
+        Where seqlets are hoped to be: a table, or a csv or tsv file, with the columns example_idx, start and end; or
+        a BED file that has in its first column the name of a sequence in its FASTA file, or its number.
+    min_overlap : int
+        Positions that a seqlet and a known interval must share.
+    motifs : path, or mapping of str to array of shape (4, positions), optional
+        To compare strong seqlets with, as in :func:`seqlight.annotate_seqlets`: a file in MEME format, or
+        frequencies by name.
+    max_q_value : float
+        A match is not worse than this.
+    logged_motifs : sequence of str, optional
+        Which of `motifs` get a ``match/`` of their own; None for all of them, if they are at most 20.
+    out : str or pathlib.Path, optional
+        A folder for the table of each epoch, written by the first process.
+    table : "csv" or "parquet"
+        How to write it; the latter needs pyarrow.
     name : str
         The prefix of what is logged, one for each callback of this kind.
+
+    Attributes
+    ----------
+    seqlets : pandas.DataFrame or None
+        The last table; with `motifs` the columns motif and motif_q-value, which are empty for what is not strong.
 
     Raises
     ------
     InputError
-        If an argument cannot be used, when the callback is made; if `attribution` does not stand before this
-        callback, when the Trainer starts.
+        If an argument cannot be used, when the callback is made; if it is not clear whom to follow, when the Trainer
+        starts.
+    MissingExtra
+        If memelite is needed for `motifs`, or pyarrow for parquet, and not installed.
 
     Examples
     --------
     >>> import seqlight as sl
     >>> from seqlight_callbacks import AttributionCallback, SeqletCallback
     >>> attribution = AttributionCallback(sl.random_one_hot((8, 4, 60), random_state=0), n_shuffles=5)
-    >>> callbacks = [attribution, SeqletCallback(attribution)]
+    >>> callbacks = [attribution, SeqletCallback()]
     """
 
     def __init__(
         self,
-        attribution: AttributionCallback,
+        attribution: AttributionCallback | str | None = None,
+        *,
         threshold: float = 0.01,
         strong: float = 0.001,
-        known: pd.DataFrame | None = None,
+        known: pd.DataFrame | str | Path | None = None,
+        min_overlap: int = 1,
+        motifs: str | Path | Mapping[str, Any] | None = None,
+        max_q_value: float = 0.1,
+        logged_motifs: Sequence[str] | None = None,
+        out: str | Path | None = None,
+        table: Format = "csv",
         name: str = "seqlets",
     ) -> None:
-        super().__init__()
-        if not isinstance(attribution, AttributionCallback):
-            raise InputError(f"attribution is a {type(attribution).__name__}: expected an AttributionCallback.")
-        for key, p in (("threshold", threshold), ("strong", strong)):
+        super().__init__(attribution, name)
+        for key, p in (("threshold", threshold), ("strong", strong), ("max_q_value", max_q_value)):
             if not 0 < p <= 1:
                 raise InputError(f"{key} is {p}: expected a p-value above 0 and at most 1.")
-        if known is not None:
-            require_intervals(known, "known", len(attribution.sequences))
-        self.attribution = attribution
-        self.threshold, self.strong, self.known, self.name = threshold, strong, known, name
+        if table not in get_args(Format):
+            raise InputError(f"table is {table!r}: expected one of {', '.join(map(repr, get_args(Format)))}.")
+        if table == "parquet":
+            extra("pyarrow", "parquet")
+        self.threshold, self.strong, self.max_q_value = threshold, strong, max_q_value
+        self.min_overlap = require_count(min_overlap, "min_overlap", least=1)
+        self.motifs = None if motifs is None else as_motifs(motifs)
+        if self.motifs is not None:
+            extra("memelite.tomtom", "motifs")
+        self.logged_motifs = _logged(logged_motifs, list(self.motifs or ()))
+        self.out, self.table = None if out is None else Path(out), table
+        self._known = known
+        self.known: pd.DataFrame | None = None
         self.seqlets: pd.DataFrame | None = None
+        if self._followed is not None:
+            self.check(self._followed)
 
-    @property
-    def state_key(self) -> str:
-        """What tells several of these apart in a checkpoint."""
-        return self._generate_state_key(name=self.name)
+    def check(self, attribution: Recorder) -> None:
+        """Read the known intervals, which must be of its sequences."""
+        if self._known is not None:
+            self.known = read_intervals(self._known, attribution.sequence_names)
 
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Refuse a list of callbacks in which the attributions would come too late."""
-        require_lightning(trainer)
-        require_own_name(trainer, self)
-        if self.attribution not in before(trainer, self):
-            raise InputError(
-                "SeqletCallback found its AttributionCallback not before it in the Trainer's callbacks: "
-                "pass callbacks=[attribution, SeqletCallback(attribution)]."
-            )
-
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def follow(self, trainer: L.Trainer, record: AttributionRecord, log: Log) -> None:
         """Call, log and keep the table."""
-        record = self.attribution.record
-        if idle(trainer) or record is None or not self.attribution.is_current(trainer):
-            return
         track = record.attributions.sum(dim=1)
         if not bool(torch.isfinite(track).all()):
             warnings.warn("attributions are not finite, so no seqlets were called.", SeqlightWarning, stacklevel=2)
             # Nothing is rare where nothing differs: an empty table, with its columns.
             track = torch.zeros_like(track)
-        self.seqlets = recursive_seqlets(track, threshold=self.threshold)
-        log_numbers(pl_module, self.name, self._numbers(self.seqlets, track))
+        self.seqlets = once(trainer, lambda: self._called(record, track))
+        log(self.name, self._numbers(self.seqlets, track))
 
     def strong_positive(self) -> pd.DataFrame:
-        """Return the strong seqlets of the last epoch that raise the output."""
+        """Return the strong seqlets of the last epoch that raise the output.
+
+        Raises
+        ------
+        InputError
+            If none were called yet.
+        """
         if self.seqlets is None:
-            raise InputError("no seqlets were called yet: expected at least one validated epoch.")
+            raise InputError("no seqlets were called yet: expected at least one epoch with attributions.")
         chosen = (self.seqlets["p-value"] < self.strong) & (self.seqlets["attribution"] > 0)
         return self.seqlets[chosen].reset_index(drop=True)
+
+    def _called(self, record: AttributionRecord, track: Tensor) -> pd.DataFrame:
+        seqlets = recursive_seqlets(track, threshold=self.threshold)
+        if self.motifs is not None:
+            seqlets = self._matched(seqlets)
+        if self.out is not None:
+            write_table(seqlets, self.out / f"epoch-{record.epoch:03d}.{self.table}")
+        return seqlets
+
+    def _matched(self, seqlets: pd.DataFrame) -> pd.DataFrame:
+        """Return the table with the motif that each strong seqlet looks like, "" where that is none."""
+        seqlets = seqlets.assign(motif="", **{"motif_q-value": float("nan")})
+        rows = (seqlets["p-value"] < self.strong).to_numpy().nonzero()[0]
+        if not len(rows):
+            return seqlets
+        with warnings.catch_warnings():
+            # A few motifs are a poor null, but whoever gives a few wants those.
+            warnings.filterwarnings("ignore", module="memelite")
+            assert self.motifs is not None
+            found = annotate_seqlets(self.attribution.sequences, seqlets.iloc[rows], self.motifs, n_jobs=1)
+        good = (found["motif_q-value"] <= self.max_q_value).to_numpy()
+        seqlets.loc[seqlets.index[rows], "motif_q-value"] = found["motif_q-value"].to_numpy()
+        seqlets.loc[seqlets.index[rows[good]], "motif"] = found.loc[good, "motif"].to_numpy()
+        return seqlets
 
     def _numbers(self, seqlets: pd.DataFrame, track: Tensor) -> dict[str, float]:
         # A mask, for a seqlet that raises the output and one that lowers it may share positions.
@@ -121,7 +192,22 @@ class SeqletCallback(Callback):
         }
         if self.known is not None:
             strong = self.strong_positive()
-            found = overlap(strong, self.known)
+            found = overlap(strong, self.known, self.min_overlap)
             numbers["recall"] = found.recall if len(self.known) else 0.0
             numbers["precision"] = found.precision if len(strong) else 0.0
+        if self.motifs is not None:
+            strong = seqlets[seqlets["p-value"] < self.strong]
+            counts = strong["motif"].value_counts()
+            numbers["matched_share"] = float((strong["motif"] != "").mean()) if len(strong) else 0.0
+            numbers |= {f"match/{motif}": float(counts.get(motif, 0)) for motif in self.logged_motifs}
         return numbers
+
+
+def _logged(asked: Sequence[str] | None, there: Sequence[str]) -> list[str]:
+    """Return which motifs get a number of their own: the same ones in every epoch and on every process."""
+    if asked is None:
+        return list(there) if len(there) <= MOST_MOTIFS_LOGGED else []
+    unknown = [motif for motif in asked if motif not in there]
+    if unknown:
+        raise InputError(f"logged_motifs has {unknown[0]!r}, which is none of the {len(there)} motifs: spell it alike.")
+    return list(asked)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 
 from seqlight.errors import InputError
@@ -18,12 +20,12 @@ def idle(trainer: L.Trainer) -> bool:
 
 
 def fitting(trainer: L.Trainer) -> bool:
-    """Return whether this is ``trainer.fit``, and not ``trainer.validate`` alone."""
+    """Return whether this is ``trainer.fit``, and not ``trainer.validate`` or ``trainer.test`` alone."""
     return trainer.state.fn == TrainerFn.FITTING
 
 
 def epochs_trained(trainer: L.Trainer) -> int:
-    """Return how many epochs the model has seen, one that is being validated included."""
+    """Return how many epochs the model has seen, one that is just ending included."""
     return trainer.current_epoch + int(fitting(trainer))
 
 
@@ -38,6 +40,15 @@ def before(trainer: L.Trainer, callback: Callback) -> list[Callback]:
     return callbacks[: callbacks.index(callback)]
 
 
+def folder(trainer: L.Trainer) -> Path:
+    """Return where the Trainer writes: the folder of its first logger that has one, or its root.
+
+    Unlike ``trainer.log_dir`` it asks no other process.
+    """
+    found = [logger.log_dir for logger in trainer.loggers if logger.log_dir is not None]
+    return Path(found[0] if found else trainer.default_root_dir)
+
+
 def require_lightning(trainer: object) -> None:
     """Raise InputError unless `trainer` is one of the package ``lightning``."""
     if not isinstance(trainer, L.Trainer):
@@ -50,6 +61,15 @@ def require_own_name(trainer: L.Trainer, callback: Callback) -> None:
     kind, name = type(callback), getattr(callback, "name", None)
     if sum(type(other) is kind and getattr(other, "name", None) == name for other in listed(trainer)) > 1:
         raise InputError(f"two callbacks are {kind.__name__}(name={name!r}): give each a name of its own.")
+
+
+def require_whole_model(trainer: L.Trainer) -> None:
+    """Raise InputError if each process has a part of the model only, so that none can run it by itself."""
+    if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
+        raise InputError(
+            f"the strategy is {type(trainer.strategy).__name__}, which cuts the model into pieces: expected one in "
+            "which each process has all of it, such as 'ddp'; attribute a checkpoint after the training."
+        )
 
 
 def log_numbers(module: L.LightningModule, name: str, numbers: Mapping[str, float]) -> None:

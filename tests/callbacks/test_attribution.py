@@ -11,10 +11,10 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
 import seqlight as sl
+from seqlight.attribution.deeplift import deep_lift_shap
 from seqlight.lit.training import TrainModule
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
-from seqlight_callbacks.attribution import deep_lift_shap
 from seqlight_callbacks.records import load
 
 ACCUMULATING = {"accumulate_grad_batches": 3, "val_check_interval": 0.5}
@@ -312,25 +312,20 @@ def test_resumed_epoch_is_compared_with_the_one_before(toy, tmp_path):
     assert float(second.callback_metrics["attribution/similarity"]) > 0.1
 
 
-def test_order_is_checked_by_name(toy):
-    callback = attribution(toy)
-    with pytest.raises(sl.InputError, match=r"SeqletCallback found its AttributionCallback not before it"):
-        toy.fit([SeqletCallback(callback), callback])
-    with pytest.raises(sl.InputError, match=r"LogoCallback found what it draws not before it"):
-        toy.fit([LogoCallback(callback), callback])
-    with pytest.raises(sl.InputError, match="AttributionCallback stands behind WeightAveraging"):
-        toy.fit([EMAWeightAveraging(decay=0.5, update_every_n_steps=1), callback])
-
-
-def test_before_weight_averaging_the_averaged_weights_are_seen(toy):
+@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+def test_beside_weight_averaging_the_weights_that_are_validated_are_seen(toy, before):
     class Outputs(L.Callback):
         def on_validation_epoch_end(self, trainer, pl_module):
             with torch.no_grad():
                 self.seen = pl_module(callback.sequences).squeeze(1)
 
     callback, outputs = attribution(toy), Outputs()
-    toy.fit([outputs, callback, EMAWeightAveraging(decay=0.5, update_every_n_steps=1)], num_sanity_val_steps=0)
+    averaging = EMAWeightAveraging(decay=0.5, update_every_n_steps=1)
+    mine = [callback, SeqletCallback()]
+    callbacks = [outputs, *mine, averaging] if before else [outputs, averaging, *mine]
+    fitted = toy.fit(callbacks, num_sanity_val_steps=0)
     torch.testing.assert_close(callback.record.outputs, outputs.seen, atol=1e-5, rtol=1e-5)
+    assert {"attribution/delta", "seqlets/count"} <= fitted.trainer.callback_metrics.keys()
 
 
 def test_other_loggers(toy, tmp_path):
@@ -366,6 +361,12 @@ def test_diverged_model_does_not_end_the_training(toy, tmp_path):
         ({"window": (0, 21)}, "window is 0 to 21"),
         ({"references": torch.zeros(2, 1, 4, 20)}, "references has shape"),
         ({"random_state": -1}, "random_state"),
+        ({"method": "deeplift"}, "method is 'deeplift': expected one of 'deep_lift_shap', 'integrated_gradients'"),
+        ({"on": "epoch"}, "on is 'epoch': expected one of 'validation', 'train', 'test'"),
+        ({"window": (1, 2, 3)}, "expected two numbers"),
+        ({"target": [0, 1]}, "one callback explains one target"),
+        ({"references": "no/such/file.npy"}, "references is 'no/such/file.npy': there is no such file"),
+        ({"compare_with": torch.zeros(5, 4, 3)}, r"compare_with has shape \(5, 4, 3\)"),
     ],
 )
 def test_bad_arguments_are_refused_when_it_is_made(toy, settings, message):
@@ -401,13 +402,48 @@ def test_a_target_that_the_model_has_not_is_found_before_the_first_step(toy):
     assert same(net.state_dict(), weights)
 
 
-def test_two_targets_need_two_names(toy):
-    with pytest.raises(sl.InputError, match="name"):
-        toy.fit([attribution(toy), attribution(toy, target=-1)])
+@pytest.mark.parametrize("on", ["train", "test"])
+def test_other_epochs(toy, on):
+    callback = attribution(toy, on=on, every_n_epochs=2)
+    fitted = toy.fit([callback, SeqletCallback()], limit_val_batches=0, max_epochs=2)
+    if on == "test":
+        assert callback.record is None
+        (numbers,) = fitted.trainer.test(fitted.module, toy.data(), verbose=False)
+    else:
+        numbers = fitted.trainer.callback_metrics
+    assert callback.record.epoch == 2
+    assert {"attribution/delta", "seqlets/count"} <= numbers.keys()
+    direct = deep_lift_shap(fitted.module, callback.sequences, references=callback.references, device="cpu")
+    torch.testing.assert_close(callback.record.attributions, direct, atol=1e-6, rtol=1e-4)
+
+
+def test_monitored_after_the_training_epoch(toy, tmp_path):
+    checkpoint = ModelCheckpoint(tmp_path, monitor="attribution/magnitude", mode="max")
+    toy.fit([checkpoint, attribution(toy, on="train")], enable_checkpointing=True, limit_val_batches=0)
+    assert checkpoint.best_model_score > 0
+
+
+def test_compared_with_what_is_given(toy, tmp_path):
+    first = attribution(toy, out=tmp_path)
+    toy.fit([first])
+    again = attribution(toy, compare_with=tmp_path / "epoch-002.npz")
+    other = attribution(toy, compare_with=-first.record.attributions, name="other")
+    numbers = toy.fit([again, other]).trainer.callback_metrics
+    assert float(numbers["attribution/agreement"]) == pytest.approx(1)
+    assert float(numbers["other/agreement"]) == pytest.approx(-1)
+
+
+def test_a_model_in_pieces_is_refused(toy):
+    from lightning.pytorch.strategies import FSDPStrategy
+
+    trainer = toy.trainer([callback := attribution(toy)])
+    trainer._accelerator_connector.strategy = FSDPStrategy(accelerator=trainer.accelerator)
+    with pytest.raises(sl.InputError, match="the strategy is FSDPStrategy, which cuts the model into pieces"):
+        callback.setup(trainer, TrainModule(toy.network()), "fit")
 
 
 def test_a_trainer_that_validates_nothing_is_told(toy):
     callback = attribution(toy)
-    with pytest.warns(sl.SeqlightWarning, match="validates nothing"):
+    with pytest.warns(sl.SeqlightWarning, match="validates nothing.*on='train'"):
         toy.fit([callback], limit_val_batches=0)
     assert callback.record is None

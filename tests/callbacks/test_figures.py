@@ -5,7 +5,7 @@ import torch
 from lightning.pytorch.loggers import CSVLogger, Logger
 
 import seqlight as sl
-from seqlight_callbacks import AttributionCallback, AttributionRecord, LogoCallback, SeqletCallback
+from seqlight_callbacks import AttributionCallback, AttributionRecord, LogoCallback
 from seqlight_callbacks.figures import log_figure
 
 
@@ -63,7 +63,7 @@ def test_every_kind_of_logger_gets_the_figure(toy):
     figure = drawn(toy)
     log_figure(trainer, "logos", figure, 3)
     assert calls == [
-        ("tensorboard", ("logos", figure), {"global_step": 0}),
+        ("tensorboard", ("logos", figure), {"global_step": 0, "close": False}),
         ("wandb", ("logos", [figure], 0), {}),
         ("mlflow", ("7", figure, "figures/logos/00000000.png"), {}),
         ("comet", (), {"figure_name": "logos", "figure": figure, "step": 0}),
@@ -75,6 +75,15 @@ def test_files_where_no_logger_takes_figures(toy, tmp_path):
     assert (tmp_path / "figures" / "logos-epoch-001.png").stat().st_size > 1000
     toy.fit(callbacks(toy, name="val/logos"), max_epochs=1, logger=CSVLogger(tmp_path, name="csv", version=""))
     assert (tmp_path / "csv" / "figures" / "val" / "logos-epoch-001.png").exists()
+
+
+def test_a_logger_with_a_folder_gets_a_file_beside_one_that_takes_figures(toy, tmp_path):
+    calls = []
+    board = Fake(Experiment(add_figure=lambda *args, **named: calls.append(args)))
+    trainer = toy.trainer(logger=[board, CSVLogger(tmp_path, name="csv", version="")])
+    log_figure(trainer, "logos", drawn(toy), 2)
+    assert len(calls) == 1
+    assert [path.name for path in tmp_path.rglob("*.png")] == ["logos-epoch-002.png"]
 
 
 def test_a_logger_that_raises_is_a_warning(toy, tmp_path):
@@ -93,29 +102,3 @@ def test_a_folder_that_cannot_be_written_is_a_warning(toy, tmp_path):
     (tmp_path / "figures").write_text("in the way")
     with pytest.warns(sl.SeqlightWarning, match="the figure 'logos' is missing"):
         toy.fit(callbacks(toy), max_epochs=1)
-
-
-def test_pyplot_keeps_nothing(toy):
-    from matplotlib import pyplot
-
-    before = pyplot.get_fignums()
-    assert drawn(toy).axes
-    assert pyplot.get_fignums() == before
-
-
-def test_seqlets_are_drawn_and_only_the_asked_part(toy):
-    first = AttributionCallback(toy.sequences(4, seed=3), n_shuffles=2)
-    seqlets = SeqletCallback(first, threshold=0.3)
-    logos = LogoCallback(first, seqlets, examples=(0, 3), start=4, end=16)
-    toy.fit([first, seqlets, logos], max_epochs=1)
-    axes = logos.draw().axes
-    assert [ax.get_title(loc="left").split(",")[0] for ax in axes] == ["sequence 0", "sequence 3"]
-    assert len({ax.get_ylim() for ax in axes}) == 1
-
-
-def test_bad_arguments(toy):
-    for examples in ((), (4,), (-1,)):
-        with pytest.raises(sl.InputError, match=r"examples is .* expected numbers from 0 to 3"):
-            callbacks(toy, examples=examples)
-    with pytest.raises(sl.InputError, match="no attributions to draw yet"):
-        callbacks(toy)[1].draw()

@@ -42,23 +42,79 @@ def test_numbers_against_counting_by_hand(toy):
 
 def test_the_same_keys_where_there_is_nothing(toy):
     first = attribution(toy)
-    callback = SeqletCallback(first, known=known([(0, 2, 9)]))
+    motifs = {"one": torch.eye(4), "two": torch.eye(4).flip(0)}
+    callback = SeqletCallback(first, known=known([(0, 2, 9)]), motifs=motifs)
     empty = SeqletCallback(first, known=known([]).astype(int), name="none known")
-    first.record = AttributionRecord(1, torch.zeros(4, 4, 20), torch.zeros(4), torch.zeros(4, 2))
     logged = {}
 
-    class Module:
-        def log(self, key, value, **settings):
-            logged[key] = value
+    def log(name, numbers):
+        logged.update({f"{name}/{key}": number for key, number in numbers.items()})
 
-    state = SimpleNamespace(fn="validate")
-    trainer = SimpleNamespace(sanity_checking=False, fast_dev_run=False, current_epoch=1, state=state)
+    trainer = SimpleNamespace(world_size=1, is_global_zero=True)
     for one in (callback, empty):
-        one.on_validation_epoch_end(trainer, Module())
+        one.follow(trainer, AttributionRecord(1, torch.zeros(4, 4, 20), torch.zeros(4)), log)
     assert set(logged.values()) == {0.0}
     names = ("count", "mean_length", "attribution_share", "recall", "precision")
-    assert set(logged) == {f"{prefix}/{name}" for prefix in ("seqlets", "none known") for name in names}
+    matches = {f"seqlets/{name}" for name in ("matched_share", "match/one", "match/two")}
+    assert set(logged) == {f"{prefix}/{name}" for prefix in ("seqlets", "none known") for name in names} | matches
     assert list(callback.strong_positive().columns) == list(callback.seqlets.columns)
+
+
+@pytest.fixture
+def jaspar():
+    pytest.importorskip("memelite")
+    chosen = ("MA0139.2 CTCF", "MA1130.2 FOSL2::JUN")
+    everything = sl.jaspar_motifs(tax_group="vertebrates")
+    return {name: everything[name] for name in (*chosen, *list(everything)[:60])}
+
+
+def recorded():
+    """Return a record with a CTCF site that raises the output, and an AP-1 site that lowers it."""
+    X = sl.random_one_hot((4, 4, 100), random_state=0)
+    X = sl.substitute(X, "TGGCCACCAGGGGGCGCTA", start=20)
+    X = sl.substitute(X, "GATGAGTCACC", start=60)
+    track = torch.randn(4, 100, generator=torch.Generator().manual_seed(0)) * 0.01
+    track[:, 20:39] += 1
+    track[:, 61:70] -= 1
+    return X, AttributionRecord(3, X * track.unsqueeze(1), torch.zeros(4))
+
+
+def test_motifs(jaspar, tmp_path):
+    X, record = recorded()
+    first = AttributionCallback(X, n_shuffles=1)
+    wanted = ["MA0139.2 CTCF", "MA1130.2 FOSL2::JUN"]
+    callback = SeqletCallback(first, motifs=jaspar, logged_motifs=wanted, out=tmp_path / "seqlets")
+    numbers = {}
+    trainer = SimpleNamespace(world_size=1, is_global_zero=True)
+    callback.follow(trainer, record, lambda name, found: numbers.update(found))
+    strong = callback.seqlets[callback.seqlets["p-value"] < callback.strong]
+    assert len(strong) >= 8
+    assert numbers["match/MA0139.2 CTCF"] == (strong["motif"] == "MA0139.2 CTCF").sum() >= 3
+    assert numbers["match/MA1130.2 FOSL2::JUN"] == (strong["motif"] == "MA1130.2 FOSL2::JUN").sum()
+    assert numbers["matched_share"] == (strong["motif"] != "").mean()
+    weak = callback.seqlets[callback.seqlets["p-value"] >= callback.strong]
+    assert (weak["motif"] == "").all()
+    assert weak["motif_q-value"].isna().all()
+    written = pd.read_csv(
+        tmp_path / "seqlets" / "epoch-003.csv", keep_default_na=False, na_values={"motif_q-value": ""}
+    )
+    pd.testing.assert_frame_equal(written, callback.seqlets, check_dtype=False)
+
+
+def test_known_from_a_bed_file_by_the_names_of_the_sequences(toy, tmp_path):
+    sl.write_fasta(tmp_path / "probes.fa", toy.sequences(3), names=["a", "b", "c"])
+    (tmp_path / "known.bed").write_text("b\t2\t9\tsite\n")
+    first = AttributionCallback(tmp_path / "probes.fa", n_shuffles=2)
+    callback = SeqletCallback(known=str(tmp_path / "known.bed"))
+    toy.fit([callback, first], max_epochs=1)
+    assert callback.attribution is first
+    assert callback.known.to_dict("list") == {"example_idx": [1], "start": [2], "end": [9], "motif": ["site"]}
+
+
+def test_parquet_needs_pyarrow(toy, tmp_path):
+    pytest.importorskip("pyarrow")
+    toy.fit([attribution(toy), callback := SeqletCallback(out=tmp_path, table="parquet")], max_epochs=1)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "epoch-001.parquet"), callback.seqlets)
 
 
 def test_strong_positive_before_the_first_epoch(toy):
@@ -69,11 +125,17 @@ def test_strong_positive_before_the_first_epoch(toy):
 def test_bad_arguments(toy):
     first = attribution(toy)
     with pytest.raises(sl.InputError, match="expected an AttributionCallback"):
-        SeqletCallback("attribution")
+        SeqletCallback(3)
     with pytest.raises(sl.InputError, match="threshold is 0"):
         SeqletCallback(first, threshold=0)
     with pytest.raises(sl.InputError, match="strong is 2"):
         SeqletCallback(first, strong=2)
+    with pytest.raises(sl.InputError, match="table is 'tsv': expected one of 'csv', 'parquet'"):
+        SeqletCallback(first, table="tsv")
+    with pytest.raises(sl.InputError, match="logged_motifs has 'GATA', which is none of the 1 motifs"):
+        SeqletCallback(first, motifs={"GAT": torch.eye(4)}, logged_motifs=["GATA"])
+    with pytest.raises(sl.InputError, match="min_overlap"):
+        SeqletCallback(first, min_overlap=0)
     with pytest.raises(sl.InputError, match="known names an example_idx outside 0 to 3"):
         SeqletCallback(first, known=known([(4, 0, 3)]))
     with pytest.raises(sl.InputError, match="known has no column 'end'"):

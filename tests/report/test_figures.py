@@ -7,6 +7,9 @@ import torch
 
 import seqlight as sl
 from seqlight.report import figures
+from seqlight.report.ruler import Ruler
+
+CODON = "the start codon"
 
 
 def labelled(figure):
@@ -36,18 +39,31 @@ def test_learning_curves(first):
     assert inside(figure)
 
 
+def test_curves_of_other_epochs_than_all():
+    (ax,) = figures.learning_curves({"loss": {"a": {2: 0.5, 4: 0.4}, "b": {1: 0.1}}}).axes
+    assert ax.lines[0].get_xdata().tolist() == [2, 4]
+    assert ax.get_xlim() == (0.5, 4.5)
+
+
+def test_a_part_of_logos():
+    figure = figures.logos(attributions(), ["a", "b", "c"], shaded=[[(0, 3), (10, 12)]] * 3, start=8, end=15)
+    assert {ax.get_xlim() for ax in figure.axes} == {(8, 15)}
+
+
 def test_one_epoch_is_enough():
     figure = figures.learning_curves({"loss": {"": [0.5]}})
     assert inside(figure)
     assert figure.axes[0].get_xlim() == (0.5, 1.5)
-    assert inside(figures.attribution_by_epoch(np.full((1, 5), 0.2), [0.4], (1, 3), 2))
+    assert inside(figures.attribution_by_epoch(np.full((1, 5), 0.2), [0.4], (1, 3), Ruler(2)))
 
 
 def test_attribution_by_epoch():
     profiles = np.random.RandomState(0).dirichlet(np.ones(12), size=4)
-    heat, share, bar = figures.attribution_by_epoch(profiles, [0.1, 0.2, 0.3, 0.4], (2, 6), zero=5).axes
+    heat, share, bar = figures.attribution_by_epoch(profiles, [0.1, 0.2, 0.3, 0.4], (2, 6), Ruler(5), [0, 3, 6, 9]).axes
     assert heat.images[0].get_array().shape == (4, 12)
-    assert [line.get_xdata()[0] for line in heat.lines] == [-3, 1]
+    assert [line.get_xdata()[0] for line in heat.lines] == [2, 6]
+    assert [heat.xaxis.get_major_formatter()(x, 0) for x in (2, 5, 6)] == ["-3", "0", "+1"]
+    assert [heat.yaxis.get_major_formatter()(row, 0) for row in (0, 1, 3, 4)] == ["0", "3", "9", ""]
     assert share.lines[0].get_xdata().tolist() == pytest.approx([10, 20, 30, 40])
     assert heat.get_ylim() == share.get_ylim()
     assert bar.get_ylabel()
@@ -63,7 +79,7 @@ def attributions(n=3, length=20):
 def test_logos():
     table = pd.DataFrame({"example_idx": [7, 9], "start": [2, 5], "end": [6, 9], "attribution": [1.0, -1.0]})
     shaded = [[(1, 4)], [], [(0, 2), (5, 9)]]
-    figure = figures.logos(attributions(), ["a", "b", "c"], table, [7, 8, 9], shaded, zero=4)
+    figure = figures.logos(attributions(), ["a", "b", "c"], table, [7, 8, 9], shaded, Ruler(4, CODON))
     assert [len([patch for patch in ax.patches if patch.get_zorder() == 0]) for ax in figure.axes] == [1, 0, 2]
     assert len({ax.get_ylim() for ax in figure.axes}) == 1
     assert figure.axes[-1].get_xlabel() == "position from the start codon"
@@ -83,10 +99,10 @@ def test_logo_limits_have_room_for_all():
 
 def test_seqlet_places():
     seqlets = pd.DataFrame({"start": [0, 2, 8], "end": [4, 6, 30]})
-    figure = figures.seqlet_places(seqlets, 10, (1, 3), zero=2, known=seqlets[:1])
+    figure = figures.seqlet_places(seqlets, 10, (1, 3), Ruler(2), known=seqlets[:1])
     found, known = (patch.get_data() for patch in figure.axes[0].patches if hasattr(patch, "get_data"))
     assert found.values.tolist() == [1, 1, 2, 2, 1, 1, 0, 0, 1, 1]
-    assert found.edges.tolist() == list(range(-2, 9))
+    assert found.edges.tolist() == list(range(11))
     assert known.values.tolist() == [1] * 4 + [0] * 6
     assert inside(figure)
     assert inside(figures.seqlet_places(seqlets[:0], 10))

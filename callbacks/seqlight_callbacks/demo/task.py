@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 
 from seqlight.datasets import ecoli, planted
 from seqlight.datasets.labelled import LabelledSequences, LabelledSplit
+from seqlight.report.ruler import Ruler
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Task:
         What the model must find.
     window : tuple of int, optional
         Where the motif is in every sequence, where that is known.
-    zero : int
-        The position to call 0 in pictures.
+    ruler : Ruler
+        How positions are numbered in pictures.
     """
 
     title: str
@@ -43,7 +44,7 @@ class Task:
     epochs: int
     motif: str
     window: tuple[int, int] | None = None
-    zero: int = 0
+    ruler: Ruler = field(default_factory=Ruler)
 
     def known(self, n: int) -> pd.DataFrame:
         """Return where motifs are in the first `n` validation sequences: example_idx, start, end, motif."""
@@ -78,7 +79,7 @@ def ecoli_task(seed: int) -> Task:
         epochs=12,
         motif="Shine-Dalgarno window",
         window=(ecoli.MOTIF_START, ecoli.MOTIF_END),
-        zero=ecoli.UPSTREAM,
+        ruler=Ruler(ecoli.UPSTREAM, "the start codon"),
     )
 
 

@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as L
-import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.loggers import CSVLogger
@@ -21,9 +19,8 @@ from torchmetrics.classification import BinaryAUROC
 from seqlight.errors import InputError
 from seqlight.lit.data import SequenceDataModule
 from seqlight.lit.training import TrainModule
-from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
+from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
 from seqlight_callbacks.demo.task import Task
-from seqlight_callbacks.records import load
 
 PROBES = 100
 LEARNING_RATE, WEIGHT_DECAY = 5e-3, 0.3
@@ -48,8 +45,8 @@ class Run:
         What was logged, a row an epoch.
     test : dict of str to float
         What the test split gave.
-    attribution, seqlets
-        The callbacks, with what the last epoch gave.
+    attribution, seqlets, report
+        The callbacks, with what the epochs gave.
     """
 
     task: Task
@@ -58,6 +55,7 @@ class Run:
     test: dict[str, float]
     attribution: AttributionCallback
     seqlets: SeqletCallback
+    report: AttributionReport
 
     def numbers(self) -> dict[str, str]:
         """Return the numbers that say whether it worked, as text."""
@@ -73,12 +71,6 @@ class Run:
             f"recall of {self.task.motif} by strong seqlets": f"{last['seqlets/recall']:.4f}",
             "precision of strong seqlets": share,
         }
-
-    def frames(self) -> dict[int, np.ndarray[Any, Any]]:
-        """Return the attributions of each epoch, shape (sequences, letters, positions)."""
-        assert self.attribution.out is not None
-        records = map(load, sorted(self.attribution.out.glob("epoch-*.npz")))
-        return {record.epoch: record.attributions.numpy() for record in records}
 
 
 class EpochLines(L.Callback):
@@ -127,14 +119,22 @@ def train(task: Task, out: Path, epochs: int, seed: int) -> Run:
     attribution = AttributionCallback(
         probes, random_state=seed, untrained=True, window=task.window, out=out / "attributions"
     )
-    seqlets = SeqletCallback(attribution, known=task.known(PROBES))
+    seqlets = SeqletCallback(known=task.known(PROBES), out=out / "seqlets")
+    report = AttributionReport(
+        path=out / "report.html",
+        title=task.title,
+        lead=task.answer,
+        motif=task.motif,
+        zero=task.ruler.zero,
+        origin=task.ruler.origin,
+    )
     with _quiet():
-        trainer = _trainer(out, epochs, [attribution, seqlets, LogoCallback(attribution, seqlets), EpochLines()])
+        trainer = _trainer(out, epochs, [attribution, seqlets, LogoCallback(), report, EpochLines()])
         trainer.fit(module, data)
         (test,) = trainer.test(module, data, verbose=False)
     metrics = pd.read_csv(out / "log" / "metrics.csv").groupby("epoch").first().drop(columns="step")
     metrics = metrics[metrics["valid_loss"].notna()]
-    return Run(task, seed, metrics, dict(test), attribution, seqlets)
+    return Run(task, seed, metrics, dict(test), attribution, seqlets, report)
 
 
 def _trainer(out: Path, epochs: int, callbacks: list[L.Callback]) -> L.Trainer:
@@ -153,7 +153,13 @@ def _trainer(out: Path, epochs: int, callbacks: list[L.Callback]) -> L.Trainer:
 
 def _forget(out: Path) -> None:
     """Remove what an earlier run wrote, and nothing that somebody else may have put beside it."""
-    for mine in ("attributions/epoch-*.npz", "log/metrics.csv", "log/hparams.yaml", "log/figures/logos-epoch-*.png"):
+    for mine in (
+        "attributions/epoch-*.npz",
+        "seqlets/epoch-*.csv",
+        "log/metrics.csv",
+        "log/hparams.yaml",
+        "log/figures/logos-epoch-*.png",
+    ):
         for path in out.glob(mine):
             path.unlink()
 

@@ -45,7 +45,7 @@ def plot_logos(
     attributions: Stack,
     labels: Sequence[str] | None = None,
     *,
-    example_idx: int | None = None,
+    example_idx: int | Sequence[int] | None = None,
     start: int | None = None,
     end: int | None = None,
     annotations: pd.DataFrame | None = None,
@@ -64,12 +64,13 @@ def plot_logos(
         sequences); or the records that an ``AttributionCallback`` left, a logo for each epoch.
     labels : sequence of str, optional
         One for each logo; by default which target, sequence or epoch it is.
-    example_idx : int, optional
-        Which sequence, where there are several; of `annotations` too.
+    example_idx : int or sequence of int, optional
+        Which sequence, where there are several; of `annotations` too. Several: a logo for each of these sequences
+        of a tensor or of an Explanation of one target.
     start, end : int, optional
         Draw the positions ``start <= position < end`` only.
     annotations : pandas.DataFrame, optional
-        As in :func:`seqlight.plot_logo`, drawn beneath the last logo.
+        As in :func:`seqlight.plot_logo`, drawn beneath the last logo, or beneath each of several sequences.
     ylim : float or tuple of float, optional
         Limits of all y axes; by default everything fits.
     alphabet : sequence of str, optional
@@ -100,7 +101,13 @@ def plot_logos(
     >>> [ax.get_title("left") for ax in figure.axes]
     ['DNase', 'CTCF']
     """
-    logos, names = _logos(attributions, example_idx)
+    owners: dict[int, int | None]  # of each logo with annotations, which sequence it is
+    if isinstance(example_idx, Sequence):
+        logos, names = _chosen(attributions, example_idx)
+        owners = dict(enumerate(example_idx))
+    else:
+        logos, names = _logos(attributions, example_idx)
+        owners = {len(logos) - 1: example_idx}
     names = names if labels is None else [str(one) for one in labels]
     if len(names) != len(logos):
         raise InputError(f"there are {len(names)} `labels` for {len(logos)} logos: give one for each.")
@@ -115,18 +122,17 @@ def plot_logos(
     axes = figure.subplots(len(values), sharex=True, sharey=True, squeeze=False)[:, 0]
     # Before anything is drawn: labels that come later would change how wide the axes are.
     figure.supylabel("attribution", fontsize=TITLE_SIZE)
-    for ax, value, name in zip(axes, values, names, strict=True):
+    for i, (ax, value, name) in enumerate(zip(axes, values, names, strict=True)):
         ax.set_title(name, loc="left", fontsize=TITLE_SIZE, pad=3)
         ax.tick_params(labelsize=TICK_SIZE)
-        table = annotations if ax is axes[-1] else None
-        chosen = _chosen_in(table, example_idx)
+        table = annotations if i in owners else None
         plot_logo(
             value,
             ax,
             start=first,
             end=last,
             annotations=table,
-            example_idx=chosen,
+            example_idx=_example_in(table, owners.get(i)),
             ylim=shared,
             alphabet=alphabet,
             **options,
@@ -139,9 +145,22 @@ def plot_logos(
     return figure
 
 
-def _chosen_in(table: pd.DataFrame | None, example_idx: int | None) -> int | None:
+def _example_in(table: pd.DataFrame | None, example_idx: int | None) -> int | None:
     has_examples = isinstance(table, pd.DataFrame) and "example_idx" in table.columns
     return example_idx if has_examples else None
+
+
+def _chosen(given: Stack, examples: Sequence[int]) -> tuple[list[Floats], list[str]]:
+    """Return the logos of some sequences, and what they are called."""
+    values = as_numbers(given.attributions if isinstance(given, Explanation) else given, "attributions")
+    if values.ndim != 3:
+        raise InputError(
+            f"`attributions` has shape {values.shape}, but several `example_idx` choose from (sequences, letters, "
+            "positions): pick one target or epoch."
+        )
+    if not examples:
+        raise InputError("`example_idx` is empty, but at least one sequence is needed.")
+    return [_one(values, i) for i in examples], [f"sequence {i}" for i in examples]
 
 
 def _logos(given: Stack, example_idx: int | None) -> tuple[list[Floats], list[str]]:

@@ -13,18 +13,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.plot.logos import plot_logo
+from seqlight.report.ruler import Ruler
 
 SEQLETS_COLOR = "#255C99"
 WINDOW_COLOR = "#F7B32B"
+DEFAULT_RULER = Ruler()
 
 
-def learning_curves(panels: Mapping[str, Mapping[str, Sequence[float]]], first: int = 1) -> Figure:
+def learning_curves(
+    panels: Mapping[str, Mapping[str, Sequence[float] | Mapping[int, float]]], first: int = 1
+) -> Figure:
     """Draw numbers by epoch.
 
     Parameters
     ----------
     panels : mapping
-        For each panel, by the label of its y axis, the lines by name.
+        For each panel, by the label of its y axis, the lines by name: numbers of one epoch after the other, or by
+        epoch.
     first : int
         The epoch of the first numbers; 0 if they are of the untrained model.
 
@@ -41,13 +46,16 @@ def learning_curves(panels: Mapping[str, Mapping[str, Sequence[float]]], first: 
     """
     figure = Figure(figsize=(11, 3), layout="constrained")
     for ax, (label, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for name, values in lines.items():
-            ax.plot(np.arange(first, first + len(values)), values, marker="o", markersize=3.5, label=name)
+        epochs = []
+        for name, line in lines.items():
+            values = line if isinstance(line, Mapping) else dict(enumerate(line, start=first))
+            ax.plot(list(values), list(values.values()), marker="o", markersize=3.5, label=name)
+            epochs += list(values)
         ax.set_xlabel("epoch")
         ax.set_ylabel(label)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         # One epoch alone would get an axis of thousandths of an epoch.
-        ax.set_xlim(first - 0.5, first + max(map(len, lines.values())) - 0.5)
+        ax.set_xlim(min(epochs, default=first) - 0.5, max(epochs, default=first) + 0.5)
         _plain(ax)
         if len(lines) > 1:
             ax.legend(frameon=False)
@@ -55,20 +63,26 @@ def learning_curves(panels: Mapping[str, Mapping[str, Sequence[float]]], first: 
 
 
 def attribution_by_epoch(
-    profiles: NDArray[np.float64], shares: Sequence[float] | None, window: tuple[int, int] | None, zero: int = 0
+    profiles: NDArray[np.float64],
+    shares: Sequence[float] | None,
+    window: tuple[int, int] | None,
+    ruler: Ruler = DEFAULT_RULER,
+    epochs: Sequence[int] | None = None,
 ) -> Figure:
     """Draw where positive attribution lay in each epoch, and which share of it in the window.
 
     Parameters
     ----------
-    profiles : numpy.ndarray, shape (1 + epochs, positions)
-        The share of positive attribution at each position; rows sum to 1. The first is before training.
+    profiles : numpy.ndarray, shape (epochs, positions)
+        The share of positive attribution at each position; rows sum to 1.
     shares : sequence of float, optional
         The share inside the window, a number for each row; needs `window`.
     window : tuple of int, optional
         ``start <= position < end``.
-    zero : int
-        The position to call 0 on the axis.
+    ruler : Ruler
+        How positions are numbered.
+    epochs : sequence of int, optional
+        Which epoch each row is of; 0, 1, 2 ... by default, the first before training.
 
     Returns
     -------
@@ -77,23 +91,26 @@ def attribution_by_epoch(
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     beside = shares is not None
     axes = figure.subplots(1, 2 if beside else 1, width_ratios=[3, 1] if beside else None, squeeze=False)[0]
-    epochs, positions = profiles.shape
-    extent = (-zero, positions - zero, epochs - 0.5, -0.5)
+    rows, positions = profiles.shape
+    extent = (0, positions, rows - 0.5, -0.5)
     image = axes[0].imshow(100 * profiles, aspect="auto", cmap="Blues", extent=extent, interpolation="nearest")
     figure.colorbar(image, ax=axes[0], label="share of positive\nattribution (%)")
-    axes[0].set_xlabel("position" + (" from the start codon" if zero else ""))
+    axes[0].set_xlabel(ruler.label)
+    ruler.write(axes[0])
     axes[0].set_ylabel("epoch")
-    axes[0].yaxis.set_major_locator(MaxNLocator(integer=True))
     if window is not None:
         for edge in window:
-            axes[0].axvline(edge - zero, color=WINDOW_COLOR, linewidth=1.5)
+            axes[0].axvline(edge, color=WINDOW_COLOR, linewidth=1.5)
     if shares is not None:
-        axes[1].plot(100 * np.asarray(shares), np.arange(epochs), marker="o", markersize=3.5)
-        axes[1].set_ylim(epochs - 0.5, -0.5)
+        axes[1].plot(100 * np.asarray(shares), np.arange(rows), marker="o", markersize=3.5)
+        axes[1].set_ylim(rows - 0.5, -0.5)
         axes[1].set_xlim(0, 100)
         axes[1].set_xlabel("in the window (%)")
-        axes[1].yaxis.set_major_locator(MaxNLocator(integer=True))
         _plain(axes[1])
+    named = dict(enumerate(range(rows) if epochs is None else epochs))
+    for ax in axes:
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda row, _: str(named.get(round(row), ""))))
     return figure
 
 
@@ -103,8 +120,10 @@ def logos(
     seqlets: pd.DataFrame | None = None,
     examples: Sequence[int] | None = None,
     shaded: Sequence[Sequence[tuple[int, int]]] | None = None,
-    zero: int = 0,
+    ruler: Ruler = DEFAULT_RULER,
     limits: tuple[float, float] | None = None,
+    start: int | None = None,
+    end: int | None = None,
 ) -> Figure:
     """Draw the logos of a few sequences beneath each other, on one scale.
 
@@ -120,33 +139,38 @@ def logos(
         One for each.
     shaded : sequence of sequences of (start, end), optional
         For each sequence, the intervals to shade.
-    zero : int
-        The position to call 0 on the axis.
+    ruler : Ruler
+        How positions are numbered.
     limits : tuple of float, optional
         Of the y axis; None to fit.
+    start, end : int, optional
+        Draw the positions ``start <= position < end`` only.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
     figure = Figure(figsize=(11, 1.75 * len(titles) + 0.3), layout="constrained")
-    low, high = limits or logo_limits(attributions)
+    low, high = limits or logo_limits(attributions[..., start:end])
     for i, ax in enumerate(figure.subplots(len(titles), squeeze=False)[:, 0]):
         plot_logo(
             attributions[i],
             ax,
+            start=start,
+            end=end,
             annotations=seqlets,
             example_idx=None if examples is None else examples[i],
             ylim=(low, high),
         )
-        for start, end in shaded[i] if shaded is not None else ():
-            ax.axvspan(start, end, color=WINDOW_COLOR, alpha=0.2, linewidth=0, zorder=0)
+        shown = ax.get_xlim()
+        for left, right in shaded[i] if shaded is not None else ():
+            ax.axvspan(left, right, color=WINDOW_COLOR, alpha=0.2, linewidth=0, zorder=0)
+        # What is shaded may lie outside of what is shown.
+        ax.set_xlim(*shown)
         ax.set_title(titles[i], fontsize=9, loc="left")
         ax.set_ylabel("attribution")
-        ax.xaxis.set_major_formatter(
-            FuncFormatter(lambda x, _: f"{x - zero:+.0f}" if zero and x != zero else f"{x - zero:.0f}")
-        )
-    ax.set_xlabel("position" + (" from the start codon" if zero else ""))
+        ruler.write(ax)
+    ax.set_xlabel(ruler.label)
     return figure
 
 
@@ -162,7 +186,7 @@ def seqlet_places(
     seqlets: pd.DataFrame,
     length: int,
     window: tuple[int, int] | None = None,
-    zero: int = 0,
+    ruler: Ruler = DEFAULT_RULER,
     known: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw how many seqlets cover each position.
@@ -175,8 +199,8 @@ def seqlet_places(
         Positions of a sequence.
     window : tuple of int, optional
         Shaded.
-    zero : int
-        The position to call 0 on the axis.
+    ruler : Ruler
+        How positions are numbered.
     known : pandas.DataFrame, optional
         Columns start and end of what is to be found, drawn as an outline.
 
@@ -186,17 +210,18 @@ def seqlet_places(
     """
     figure = Figure(figsize=(11, 2.4), layout="constrained")
     ax = figure.subplots()
-    edges = np.arange(length + 1) - zero
+    edges = np.arange(length + 1)
     ax.stairs(_coverage(seqlets, length), edges, fill=True, color=SEQLETS_COLOR, label="seqlets")
     if known is not None:
         ax.stairs(_coverage(known, length), edges, color=WINDOW_COLOR, linewidth=2, label="known")
         ax.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     if window is not None:
-        ax.axvspan(window[0] - zero, window[1] - zero, color=WINDOW_COLOR, alpha=0.25, linewidth=0, zorder=0)
-    ax.set_xlim(-zero, length - zero)
+        ax.axvspan(*window, color=WINDOW_COLOR, alpha=0.25, linewidth=0, zorder=0)
+    ax.set_xlim(0, length)
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("position" + (" from the start codon" if zero else ""))
+    ax.set_xlabel(ruler.label)
+    ruler.write(ax)
     ax.set_ylabel("seqlets")
     _plain(ax)
     return figure

@@ -1,0 +1,31 @@
+"""A table as a file that is whole under its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import pandas as pd
+
+from seqlight.storage.whole import whole
+
+Format: TypeAlias = Literal["csv", "parquet"]
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table without its index, as csv or parquet, by how `path` ends; its folder is made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_table(pd.DataFrame({"start": [3], "end": [8]}), Path(folder) / "new" / "seqlets.csv")
+    ...     (Path(folder) / "new" / "seqlets.csv").read_text().split()
+    ['start,end', '3,8']
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as partial:
+        if path.suffix == ".parquet":
+            table.to_parquet(partial, index=False)
+        else:
+            table.to_csv(partial, index=False)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import seqlight as sl
+from seqlight_callbacks.inputs import read_array, read_intervals, read_probes
+
+X = sl.random_one_hot((3, 4, 12), random_state=0)
+
+
+def test_every_kind_of_file_holds_the_same_sequences(tmp_path):
+    np.save(tmp_path / "X.npy", X.numpy())
+    np.savez(tmp_path / "one.npz", whatever=X.numpy())
+    np.savez_compressed(tmp_path / "two.npz", X=X.numpy(), y=np.zeros(3))
+    torch.save(X, tmp_path / "X.pt")
+    sl.write_fasta(tmp_path / "X.fa", X, names=["a", "b", "c"], line=5)
+    text = (tmp_path / "X.fa").read_text().lower().replace("\n", "\r\n")
+    with gzip.open(tmp_path / "X.fasta.gz", "wt", newline="") as file:
+        file.write(text)
+    for name in ("X.npy", "one.npz", "two.npz", "X.pt", "X.fa", "X.fasta.gz"):
+        found = read_probes(tmp_path / name)
+        assert torch.equal(found.sequences, X), name
+        assert found.names == (["a", "b", "c"] if ".fa" in name else ["0", "1", "2"])
+    assert torch.equal(read_probes(str(tmp_path / "X.npy")).sequences, X)
+
+
+def test_a_tensor_is_copied():
+    mine = X.clone()
+    found = read_probes(mine)
+    mine.zero_()
+    assert torch.equal(found.sequences, X)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.fa", ">a\nACGT\n>b\nACG\n", "sequences of 3 to 4 characters: cut them alike"),
+        ("a.fa", "ACGT\n", "does not begin with '>'"),
+        ("a.fa", "", "holds no sequence"),
+        ("a.fa", ">a\nACXT\n", "X"),
+        ("a.txt", "ACGT", "expected its name to end in .fa, .fasta, .fna, .npy, .npz, .pt"),
+    ],
+)
+def test_bad_files(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(sl.InputError, match=message):
+        read_probes(tmp_path / name)
+
+
+def test_bad_arrays(tmp_path):
+    np.savez(tmp_path / "two.npz", a=np.zeros(3), b=np.zeros(3))
+    with pytest.raises(sl.InputError, match=r"holds the arrays a, b: call that of sequences 'X'"):
+        read_probes(tmp_path / "two.npz")
+    torch.save({"X": X}, tmp_path / "dict.pt")
+    with pytest.raises(sl.InputError, match="holds a dict: expected a single tensor"):
+        read_probes(tmp_path / "dict.pt")
+    np.save(tmp_path / "turned.npy", X.transpose(1, 2).numpy())
+    with pytest.raises(sl.InputError, match="sequences"):
+        read_probes(tmp_path / "turned.npy")
+    with pytest.raises(sl.InputError, match=r"sequences is 'no.npy': there is no such file"):
+        read_probes("no.npy")
+    with pytest.raises(sl.InputError, match=r"sequences is an ndarray: expected a torch.Tensor or the path"):
+        read_probes(X.numpy())
+    with pytest.raises(sl.InputError, match=r"expected its name to end in .npy, .npz, .pt"):
+        read_array(__file__, "compare_with", "attributions")
+
+
+def test_intervals_of_every_kind_of_file(tmp_path):
+    table = pd.DataFrame({"example_idx": [2, 0], "start": [1, 4], "end": [5, 9]})
+    table.to_csv(tmp_path / "known.csv", index=False)
+    table.to_csv(tmp_path / "known.tsv", index=False, sep="\t")
+    (tmp_path / "named.bed").write_text("track x\n# y\nc\t1\t5\tAP-1\n\na\t4\t9\n")
+    for source in (table, tmp_path / "known.csv", str(tmp_path / "known.tsv"), tmp_path / "named.bed"):
+        found = read_intervals(source, ["a", "b", "c"])
+        assert found[["example_idx", "start", "end"]].to_numpy().tolist() == [[2, 1, 5], [0, 4, 9]]
+    assert found["motif"].tolist() == ["AP-1", ""]
+    (tmp_path / "numbered.bed").write_text("2 1 5\n0 4 9\n")
+    assert read_intervals(tmp_path / "numbered.bed", ["0", "1", "2"])["example_idx"].tolist() == [2, 0]
+    (tmp_path / "empty.bed").write_text("")
+    assert len(read_intervals(tmp_path / "empty.bed", ["0"])) == 0
+
+
+def test_bad_intervals(tmp_path):
+    bed = tmp_path / "a.bed"
+    for text, message in (
+        ("a 1\n", "line 1 of .* expected a sequence, a start and an end"),
+        ("\nb 1 5\n", "line 2 of .* is of 'b': expected one of the sequences, such as 'a'"),
+        ("a 7 5\n", "ends before it starts"),
+    ):
+        bed.write_text(text)
+        with pytest.raises(sl.InputError, match=message):
+            read_intervals(bed, ["a"])
+    with pytest.raises(sl.InputError, match="known is an int: expected a table, or the path"):
+        read_intervals(3, ["a"])

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+import torch
+from lightning.pytorch.loggers import CSVLogger
+
+import seqlight as sl
+from seqlight.lit.training import TrainModule
+from seqlight_callbacks import AttributionCallback, AttributionReport, SeqletCallback
+
+
+def attribution(toy, **settings):
+    return AttributionCallback(toy.sequences(4, seed=3), **{"n_shuffles": 2, "untrained": True} | settings)
+
+
+def headings(page):
+    return re.findall("<h2>(.*?)</h2>", page)
+
+
+def test_a_training_leaves_a_report(toy, tmp_path):
+    report = AttributionReport(title="A title", lead="A lead.")
+    toy.fit([report, SeqletCallback(threshold=0.3), attribution(toy)], max_epochs=3)
+    page = (tmp_path / "report.html").read_text()
+    assert headings(page) == [
+        "In short",
+        "How the training went",
+        "How the attribution moved",
+        "What it looks at",
+        "Seqlets",
+        "All numbers",
+        "Made with",
+    ]
+    assert "<h1>A title</h1>" in page
+    assert "each time at the end of 3 epochs, and before the first." in page
+    frames = re.findall('data-label="(.*?)"', page)
+    assert frames == ["before training", "after epoch 1", "after epoch 2", "after epoch 3"]
+    # Nothing but the page itself is needed.
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)", page)
+    assert not re.findall(r"url\((?!data:)|@import|https?://(?!www\.w3\.org)", re.sub(r'"data:[^"]*"', "", page))
+
+
+def test_numbers_are_those_that_were_logged(toy, tmp_path):
+    report = AttributionReport()
+    toy.fit([attribution(toy), report], max_epochs=3, logger=CSVLogger(tmp_path, name="csv", version=""))
+    logged = pd.read_csv(tmp_path / "csv" / "metrics.csv").groupby("epoch").first()
+    for name in ("train_loss", "valid_loss", "attribution/similarity"):
+        line = report.history.line(name)
+        assert list(line) == [1, 2, 3]
+        assert list(line.values()) == pytest.approx(logged[name].tolist(), rel=1e-5)
+    assert (tmp_path / "csv" / "report.html").exists()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no more"), KeyboardInterrupt()])
+def test_a_training_that_fails_leaves_one_too(toy, tmp_path, error):
+    class Failing(TrainModule):
+        def training_step(self, batch, batch_idx):
+            if self.current_epoch == 2:
+                raise error
+            return super().training_step(batch, batch_idx)
+
+    report = AttributionReport(path=tmp_path / "made" / "mine.html")
+    trainer = toy.trainer([attribution(toy), report], max_epochs=5)
+    with pytest.raises((RuntimeError, SystemExit)):
+        trainer.fit(Failing(toy.network()), toy.data())
+    page = (tmp_path / "made" / "mine.html").read_text()
+    assert f"The training ended early, with {type(error).__name__}" in page
+    assert report.history.epochs == [0, 1, 2]
+    assert list(report.history.line("train_loss")) == [1, 2]
+
+
+def test_one_that_fails_before_anything_was_attributed_leaves_none(toy, tmp_path):
+    class Failing(TrainModule):
+        def training_step(self, batch, batch_idx):
+            raise RuntimeError("at once")
+
+    trainer = toy.trainer([attribution(toy, untrained=False), AttributionReport()])
+    with pytest.raises(RuntimeError, match="at once"):
+        trainer.fit(Failing(toy.network()), toy.data())
+    assert not list(tmp_path.glob("*.html"))
+
+
+def test_a_report_that_cannot_be_written_is_a_warning(toy, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    report = AttributionReport(path=tmp_path / "file" / "report.html")
+    with pytest.warns(sl.SeqlightWarning, match=r"the report .*report\.html was not written"):
+        fitted = toy.fit([attribution(toy), report], max_epochs=1)
+    assert fitted.trainer.current_epoch == 1
+
+
+def test_a_resumed_training_tells_of_all_of_it(toy, tmp_path):
+    def fit(epochs, path=None):
+        report = AttributionReport(path=tmp_path / f"{epochs}.html")
+        trainer = toy.trainer([attribution(toy, out=tmp_path / "epochs"), report], max_epochs=epochs)
+        trainer.fit(TrainModule(toy.network()), toy.data(), ckpt_path=path)
+        return trainer, report
+
+    first, before = fit(2)
+    first.save_checkpoint(tmp_path / "two.ckpt")
+    _, report = fit(4, str(tmp_path / "two.ckpt"))
+    assert report.history.epochs == [0, 1, 2, 3, 4]
+    assert list(report.history.line("valid_loss")) == [1, 2, 3, 4]
+    assert report.history.line("train_loss")[2] == before.history.line("train_loss")[2]
+    assert torch.equal(report.history.attributions(1), before.history.attributions(1))
+
+
+def test_two_runs_write_the_same(toy, tmp_path):
+    pages = []
+    for _ in range(2):
+        toy.fit([attribution(toy), SeqletCallback(threshold=0.3), AttributionReport()], max_epochs=1)
+        pages.append((tmp_path / "report.html").read_bytes())
+    assert pages[0] == pages[1]
+
+
+def test_bad_arguments(toy):
+    with pytest.raises(sl.InputError, match=r"examples is \(4,\) .* expected numbers from 0 to 3"):
+        AttributionReport(attribution(toy), examples=[4])
+    with pytest.raises(sl.InputError, match=r"examples is \(9,\)"):
+        toy.fit([attribution(toy), AttributionReport(examples=[9])])
+
+
+def test_validation_alone_writes_nothing(toy, tmp_path):
+    trainer = toy.trainer([attribution(toy), AttributionReport()])
+    trainer.validate(TrainModule(toy.network()), toy.data(), verbose=False)
+    assert not list(tmp_path.glob("*.html"))
