@@ -16,10 +16,10 @@ from seqlight.attribution.attributing import attribute
 from seqlight.attribution.deeplift import deep_lift_shap
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.errors import InputError, SeqlightWarning
+from seqlight.lit.ranks import shared, together
 from seqlight.metrics.attribution import convergence, require_window, similarity, window_share
 from seqlight.sequence.checks import require_count, require_one_hot
 from seqlight.sequence.shuffles import dinucleotide_shuffle
-from seqlight_callbacks.ranks import shared, together
 from seqlight_callbacks.records import AttributionRecord, load, save
 from seqlight_callbacks.trainers import (
     before,

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 
 from seqlight.errors import InputError
+from seqlight.lit.trainers import require_lightning as require_lightning
 
 
 def idle(trainer: L.Trainer) -> bool:
@@ -36,13 +37,6 @@ def before(trainer: L.Trainer, callback: Callback) -> list[Callback]:
     """Return the callbacks that are called earlier than `callback`."""
     callbacks = listed(trainer)
     return callbacks[: callbacks.index(callback)]
-
-
-def require_lightning(trainer: object) -> None:
-    """Raise InputError unless `trainer` is one of the package ``lightning``."""
-    if not isinstance(trainer, L.Trainer):
-        kind = f"{type(trainer).__module__.split('.')[0]}.{type(trainer).__qualname__}"
-        raise InputError(f"the trainer is a {kind}: expected lightning.pytorch.Trainer; import it from there.")
 
 
 def require_own_name(trainer: L.Trainer, callback: Callback) -> None:
