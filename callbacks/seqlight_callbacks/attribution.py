@@ -15,6 +15,7 @@ from torch import Tensor
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Contrast, One, Targets
 from seqlight.errors import InputError, SeqlightWarning
+from seqlight.lit.ranks import shared, together
 from seqlight.metrics.attribution import require_window
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle, shuffle
@@ -23,7 +24,6 @@ from seqlight_callbacks.inputs import read_array, read_probes
 from seqlight_callbacks.methods import METHODS, Found, Method, explain, joined
 from seqlight_callbacks.models import explained
 from seqlight_callbacks.numbers import numbers_of
-from seqlight_callbacks.ranks import shared, together
 from seqlight_callbacks.records import AttributionRecord, load, save
 from seqlight_callbacks.trainers import (
     before,

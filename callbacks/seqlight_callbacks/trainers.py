@@ -12,6 +12,7 @@ from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 
 from seqlight.errors import InputError
+from seqlight.lit.trainers import require_lightning as require_lightning
 
 
 def idle(trainer: L.Trainer) -> bool:
@@ -47,13 +48,6 @@ def folder(trainer: L.Trainer) -> Path:
     """
     found = [logger.log_dir for logger in trainer.loggers if logger.log_dir is not None]
     return Path(found[0] if found else trainer.default_root_dir)
-
-
-def require_lightning(trainer: object) -> None:
-    """Raise InputError unless `trainer` is one of the package ``lightning``."""
-    if not isinstance(trainer, L.Trainer):
-        kind = f"{type(trainer).__module__.split('.')[0]}.{type(trainer).__qualname__}"
-        raise InputError(f"the trainer is a {kind}: expected lightning.pytorch.Trainer; import it from there.")
 
 
 def require_own_name(trainer: L.Trainer, callback: Callback) -> None:

@@ -17,9 +17,9 @@ import lightning.pytorch as L
 import pytest
 import torch
 
+from seqlight.lit.ranks import shared, together
 from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
-from seqlight_callbacks.ranks import shared, together
 from seqlight_callbacks.records import load
 
 

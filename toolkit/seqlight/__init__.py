@@ -20,6 +20,8 @@ Files
     write_modisco, write_bed, write_bigwig, write_fasta, write_meme
 Plots
     plot_logo, plot_logos, plot_tracks, plot_reference_convergence, interactive_logo
+Many devices
+    run, open_results, Results, consolidate, and the modules in seqlight.lit
 """
 
 from __future__ import annotations
@@ -46,10 +48,12 @@ if TYPE_CHECKING:
     from seqlight.errors import IntegratedWarning as IntegratedWarning
     from seqlight.errors import MissingExtra as MissingExtra
     from seqlight.errors import ReferencesWarning as ReferencesWarning
+    from seqlight.errors import ResultsError as ResultsError
     from seqlight.errors import SeqlightError as SeqlightError
     from seqlight.errors import SeqlightWarning as SeqlightWarning
     from seqlight.errors import ShuffleWarning as ShuffleWarning
     from seqlight.errors import UnsupportedOperation as UnsupportedOperation
+    from seqlight.lit.running import run as run
     from seqlight.plot.convergence import plot_reference_convergence as plot_reference_convergence
     from seqlight.plot.interactive import interactive_logo as interactive_logo
     from seqlight.plot.logos import plot_logo as plot_logo
@@ -78,9 +82,12 @@ if TYPE_CHECKING:
     from seqlight.sequence.shuffles import shuffle as shuffle
     from seqlight.storage.bed import write_bed as write_bed
     from seqlight.storage.bigwig import write_bigwig as write_bigwig
+    from seqlight.storage.consolidating import consolidate as consolidate
     from seqlight.storage.fasta import write_fasta as write_fasta
     from seqlight.storage.meme import write_meme as write_meme
     from seqlight.storage.modisco import write_modisco as write_modisco
+    from seqlight.storage.results import Results as Results
+    from seqlight.storage.results import open_results as open_results
 
 _CONTENTS = {
     "seqlight.sequence.onehot": ("random_one_hot", "one_hot_encode", "characters", "reverse_complement"),
@@ -115,10 +122,14 @@ _CONTENTS = {
     "seqlight.plot.tracks": ("plot_tracks",),
     "seqlight.plot.convergence": ("plot_reference_convergence",),
     "seqlight.plot.interactive": ("interactive_logo",),
+    "seqlight.lit.running": ("run",),
+    "seqlight.storage.results": ("open_results", "Results"),
+    "seqlight.storage.consolidating": ("consolidate",),
     "seqlight.errors": (
         "SeqlightError",
         "InputError",
         "MissingExtra",
+        "ResultsError",
         "UnsupportedOperation",
         "SeqlightWarning",
         "ConvergenceError",

@@ -6,6 +6,7 @@
     ├── InputError (ValueError)               what was passed in cannot be used
     ├── ConvergenceError (RuntimeError)       the same as the warning, where an error was asked for
     ├── MissingExtra (ImportError)            an optional library is not installed
+    ├── ResultsError (RuntimeError)           a folder of results is not whole, is in use, or is of another run
     └── UnsupportedOperation (NotImplementedError)   a model does what no rule explains
 
     SeqlightWarning (UserWarning)
@@ -32,6 +33,10 @@ class ConvergenceError(SeqlightError, RuntimeError):
 
 class MissingExtra(SeqlightError, ImportError):
     """A function needs a library that is installed with an extra."""
+
+
+class ResultsError(SeqlightError, RuntimeError):
+    """A folder of results is not whole, is written by another process, or belongs to another run."""
 
 
 class UnsupportedOperation(SeqlightError, NotImplementedError):

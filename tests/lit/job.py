@@ -1,0 +1,125 @@
+"""A run as a script, which launchers start once a process: ``python job.py '{"out": ..., "rows": 7, ...}'``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+import seqlight as sl
+from seqlight.lit import DeepLiftShapModule, PredictModule
+
+LENGTH = 24
+
+
+class Net(nn.Module):
+    """A small network whose outputs are a dict."""
+
+    def __init__(self, dtype=torch.float64, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.body = nn.Sequential(nn.Conv1d(4, 5, 5), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(50, 3)).to(
+            dtype
+        )
+
+    def forward(self, X):
+        y = self.body(X)
+        return {"profile": y, "counts": (y.sum(dim=1), y[:, :1])}
+
+
+class Slow(nn.Module):
+    """Takes its time for each batch, and does what is to go wrong in a process at a batch."""
+
+    def __init__(self, seconds=0.0, trouble=None, rank=None, batch=1):
+        super().__init__()
+        self.net = Net()
+        self.seconds, self.trouble, self.rank, self.batch = seconds, trouble, rank, batch
+        self.seen = 0
+
+    def __repr__(self):
+        return "Slow()"  # whatever goes wrong, it is the same model
+
+    def forward(self, X):
+        time.sleep(self.seconds)
+        self.seen += 1
+        if self.trouble and self.rank in (None, int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0)))):
+            self.fail()
+        return self.net(X)
+
+    def fail(self):
+        if self.seen != self.batch:
+            return
+        if self.trouble == "raise":
+            raise RuntimeError("only here")
+        os.kill(os.getpid(), {"kill": signal.SIGKILL, "term": signal.SIGTERM}[self.trouble])
+
+
+class Lines(Dataset):
+    """Sequences as a Dataset with labels and places."""
+
+    def __init__(self, X):
+        self.X = X
+        start = np.arange(len(X)) * 10
+        n = len(X)
+        self.loci = sl.Loci(np.array(["chr1"] * n, object), start, start + LENGTH, np.array(["+"] * n, object))
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, i):
+        return self.X[i], i
+
+
+def profile(output):
+    return output["profile"][:, 0]
+
+
+def first(output):
+    return output["profile"]
+
+
+def module(kind, dtype="float64", **slow):
+    if kind == "predict":
+        return PredictModule(Slow(**slow) if slow else Net(getattr(torch, dtype)))
+    if kind == "slow predict":
+        return PredictModule(Slow(**slow))
+    n = {"attribute": 3, "auto": "auto"}[kind]
+    net = Net(getattr(torch, dtype))
+    return DeepLiftShapModule(
+        net, target=profile, n_shuffles=n, max_shuffles=30, hypothetical=True, keep=("references",), deltas="ignore"
+    )
+
+
+def sequences(rows, seed=0):
+    return (
+        sl.random_one_hot((rows, 4, LENGTH), random_state=seed)
+        if rows
+        else torch.zeros((0, 4, LENGTH), dtype=torch.int8)
+    )
+
+
+def main(
+    out, rows=7, kind="predict", dtype="float64", devices=1, dataset=False, slow=None, seed=0, told=None, **settings
+):
+    X = sequences(rows, seed)
+    work = {"accelerator": "cpu", "progress": False} | settings
+    found = sl.run(module(kind, dtype, **(slow or {})), Lines(X) if dataset else X, out, devices=devices, **work)
+    if told:
+        rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0")))
+        Path(told).mkdir(exist_ok=True)
+        (Path(told) / f"rank-{rank}").write_text(f"{len(found)} {sorted(found.names)}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    jobs = json.loads(sys.argv[1])
+    for job in jobs if isinstance(jobs, list) else [jobs]:
+        main(**job)

@@ -1,0 +1,119 @@
+"""Runs in this process; those in several are in test_processes.py."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import seqlight as sl
+from seqlight.lit import DeepLiftShapModule, PredictModule, ShardedDataModule
+from seqlight.lit.running import _strategy
+
+X = sl.random_one_hot((11, 4, 12), random_state=0)
+QUIET = {"accelerator": "cpu", "progress": False}
+
+
+def linear():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(48, 3), nn.Dropout(0.5)).double()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 7])
+@pytest.mark.parametrize("batch_size", [1, 3, 32])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_every_row_once_and_in_order(tmp_path, rows, batch_size, workers):
+    X = torch.arange(rows * 8.0, dtype=torch.float64).reshape(rows, 8)
+    found = sl.run(nn.Identity(), X, tmp_path, batch_size=batch_size, workers=workers, **QUIET)
+    assert len(found) == rows
+    if rows:
+        np.testing.assert_array_equal(found["predictions"], X)
+
+
+def test_a_model_alone_is_predicted_with(tmp_path):
+    expected = sl.predict(linear(), X, device="cpu")
+    for n, module in enumerate((linear(), PredictModule(linear()))):
+        np.testing.assert_allclose(sl.run(module, X, tmp_path / str(n), **QUIET)["predictions"], expected, atol=1e-12)
+
+
+def test_attributions(tmp_path):
+    X = sl.random_one_hot((11, 4, 30), random_state=0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(120, 3), nn.Softmax(dim=1)).double()
+    expected = sl.deep_lift_shap(model, X, target=2, random_state=7, device="cpu")
+    module = DeepLiftShapModule(model, target=2, random_state=7)
+    found = sl.run(module, ShardedDataModule(X, batch_size=4), tmp_path, **QUIET)
+    np.testing.assert_allclose(found["attributions"], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("precision", [None, "bf16-true"])
+def test_the_model_is_given_back(tmp_path, precision):
+    model = linear().float().train()
+    model[1].bias.requires_grad_(False)
+    before = {name: one.clone() for name, one in model.state_dict().items()}
+    kept = list(model.parameters())
+    generator = torch.get_rng_state()
+    sl.run(model, X, tmp_path, precision=precision, **QUIET)
+    assert all(one is other for one, other in zip(model.parameters(), kept, strict=True))
+    assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
+    assert model.training
+    assert model[2].training
+    assert [one.requires_grad for one in kept] == [True, False]
+    assert torch.equal(torch.get_rng_state(), generator)
+
+    class Fails(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = model
+
+        def forward(self, X):
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        sl.run(Fails(), X, tmp_path / "fails", precision=precision, **QUIET)
+    assert model.training
+    assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
+
+
+def test_a_bar_with_rows_a_second_and_a_line(tmp_path, capsys, caplog):
+    with caplog.at_level(logging.INFO, "seqlight"):
+        sl.run(linear(), X, tmp_path, accelerator="cpu", batch_size=2)
+    shown = capsys.readouterr().err
+    assert "process 0: 100%" in shown
+    assert "11/11" in shown
+    assert "rows/s" in shown
+    assert [one.getMessage()[:27] for one in caplog.records if one.name == "seqlight"] == [
+        "process 0 of 1 on cpu: 11 r"
+    ]
+    assert not logging.getLogger("seqlight").handlers
+
+
+def test_a_quiet_run_is_quiet(tmp_path, capfd):
+    sl.run(linear(), X, tmp_path, **QUIET)
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert [line for line in shown.err.splitlines() if "FutureWarning" not in line] == []
+
+
+def test_nothing_is_written_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    sl.run(linear(), X, tmp_path / "out", **QUIET)
+    assert not list((tmp_path / "here").iterdir())
+    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == [".locks", "manifest.json", "shard-000000.npz"]
+
+
+def test_pytest_is_not_started_again():
+    assert _strategy("auto", 2) == "ddp_spawn"
+    assert _strategy("auto", 1) == "auto"
+    assert _strategy("auto", "auto") == "auto"
+    assert _strategy("ddp", 2) == "ddp"
+
+
+def test_what_cannot_be_run(tmp_path):
+    with pytest.raises(sl.InputError, match="model is a function"):
+        sl.run(lambda X: X, X, tmp_path, **QUIET)
+    with pytest.raises(sl.InputError, match="cannot be asked for by number"):
+        sl.run(linear(), iter(X), tmp_path, **QUIET)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import lightning.pytorch as L
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+import seqlight as sl
+from seqlight.lit import ShardedDataModule
+
+X = torch.arange(40).reshape(10, 4)
+
+
+class Module(L.LightningDataModule):
+    def __init__(self, loader=None):
+        super().__init__()
+        self.loader, self.calls = loader, []
+
+    def prepare_data(self):
+        self.calls.append("prepare")
+
+    def setup(self, stage):
+        self.calls.append(stage)
+
+    def predict_dataloader(self):
+        return self.loader or DataLoader(TensorDataset(X), batch_size=4, num_workers=2)
+
+
+def ids(data):
+    return [batch.ids.tolist() for batch in data.predict_dataloader()]
+
+
+def test_rows_in_order():
+    assert ids(ShardedDataModule(X, batch_size=4)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert len(ShardedDataModule(X)) == 10
+
+
+def test_shards_that_were_planned():
+    begun = []
+    data = ShardedDataModule(X, batch_size=2)
+    data.plan(3, [1, 3], lambda: begun.append(1))
+    assert ids(data) == [[3, 4], [5], [9]]
+    assert begun == [1]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_keep_the_order(workers):
+    data = ShardedDataModule((X, X), batch_size=3, workers=workers)
+    batches = list(data.predict_dataloader())
+    assert [batch.ids.tolist() for batch in batches] == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
+    assert torch.equal(torch.cat([batch.entries[1] for batch in batches]), X)
+
+
+def test_global_generators_are_left_alone():
+    before = torch.get_rng_state()
+    list(ShardedDataModule(X, batch_size=2, workers=1).predict_dataloader())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_module_that_has_predict_data(trainer):
+    module = Module()
+    data = ShardedDataModule(module)
+    data.prepare_data()
+    assert data.batch_size == 4
+    assert data.workers == 2
+    assert len(data) == 10
+    assert module.calls == ["prepare", "predict"]
+    assert ShardedDataModule(Module(), batch_size=3, workers=0).batch_size == 3
+    with pytest.raises(sl.InputError, match="predict_dataloader of the data gives a list: expected one DataLoader"):
+        len(ShardedDataModule(Module([DataLoader(TensorDataset(X))])))
+
+
+def test_a_loader():
+    data = ShardedDataModule(DataLoader(TensorDataset(X), batch_size=7))
+    assert data.batch_size == 7
+    assert ids(data) == [list(range(7)), [7, 8, 9]]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 7, 255, 256, 257, 10_000, 10_000_000])
+@pytest.mark.parametrize("batch_size", [1, 32, 500])
+def test_shards_are_whole_batches_and_not_too_many(rows, batch_size):
+    data = ShardedDataModule(np.broadcast_to(np.zeros(1), (rows,)), batch_size=batch_size)
+    size = data.rows_for_a_shard()
+    assert size % data.batch_size == 0
+    assert size < 1024 + data.batch_size
+    assert -(-rows // size) <= max(256, -(-rows // 1024))
+
+
+def test_what_the_data_says_of_itself():
+    class Windows(torch.utils.data.Dataset):
+        loci = sl.Loci(np.array(["chr1"] * 3), np.arange(3), np.arange(3) + 4, np.array(["+"] * 3))
+
+        def fingerprint(self):
+            return "peaks, version 2"
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, i):
+            return torch.tensor(i)
+
+    data = ShardedDataModule(Windows())
+    assert data.fingerprint() == "peaks, version 2"
+    assert data.loci.end.tolist() == [4, 5, 6]
+    assert ShardedDataModule(X).loci is None
+    Windows.loci = Windows.loci._replace(end=np.arange(3))
+    with pytest.raises(sl.InputError, match="is empty"):
+        _ = data.loci
+
+
+def test_arguments_that_cannot_be():
+    with pytest.raises(sl.InputError, match="batch_size is 0"):
+        ShardedDataModule(X, batch_size=0)
+    with pytest.raises(sl.InputError, match="workers is -1"):
+        ShardedDataModule(X, workers=-1)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import seqlight as sl
+from seqlight.storage import folders
+from seqlight.storage.folders import claim, lock_of, settle
+from seqlight.storage.locks import Lock
+from seqlight.storage.manifest import Manifest, path_of, read_manifest
+from seqlight.storage.places import read_loci
+from seqlight.storage.shards import write_shard
+
+RUN = Manifest(10, 4, {"name": "predict", "random_state": 0}, {"weights": "ab"}, "data")
+
+
+def fill(folder, shard, rows=None):
+    write_shard(path_of(folder, shard), {"y": np.zeros(len(RUN.rows_of(shard)) if rows is None else rows)})
+
+
+def test_what_is_still_to_do(tmp_path):
+    assert settle(tmp_path, RUN, None, None) == (RUN, [0, 1, 2])
+    assert read_manifest(tmp_path) == RUN
+    fill(tmp_path, 1)
+    (tmp_path / "shard-000002.npz.123.partial").write_text("half")
+    assert settle(tmp_path, RUN, None, None) == (RUN, [0, 2])
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_the_earlier_size_of_shards_holds_unless_asked(tmp_path):
+    settle(tmp_path, RUN, None, None)
+    other = replace(RUN, shard_rows=2)
+    assert settle(tmp_path, other, None, None)[0] == RUN
+    with pytest.raises(sl.ResultsError, match=r"shard_rows \(2 here, 4 there\)"):
+        settle(tmp_path, other, 2, None)
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (replace(RUN, data="other"), r"data \('other' here, 'data' there\)"),
+        (replace(RUN, model={"weights": "ff"}), "model weights"),
+        (replace(RUN, method={"name": "predict", "random_state": 1}), r"method random_state \(1 here, 0 there\)"),
+        (replace(RUN, rows=11), "rows"),
+    ],
+)
+def test_another_run_is_refused_by_name(tmp_path, other, named):
+    settle(tmp_path, RUN, None, None)
+    with pytest.raises(sl.ResultsError, match=f"holds another run: it differs in {named}.*Give another `out`"):
+        settle(tmp_path, other, None, None)
+    assert read_manifest(tmp_path) == RUN
+
+
+def test_shards_without_a_manifest_are_refused(tmp_path):
+    fill(tmp_path, 0)
+    with pytest.raises(sl.ResultsError, match=r"holds shards but no manifest\.json"):
+        settle(tmp_path, RUN, None, None)
+
+
+def test_another_version_is_warned_of(tmp_path, monkeypatch):
+    settle(tmp_path, RUN, None, None)
+    monkeypatch.setattr(folders, "versions", lambda: {**RUN.versions, "torch": "99.0"})
+    with pytest.warns(sl.SeqlightWarning, match=f"begun with torch {RUN.versions['torch'].split('+')[0]}.*last digits"):
+        settle(tmp_path, RUN, None, None)
+
+
+def test_shards_that_are_not_whole_are_made_again(tmp_path):
+    settle(tmp_path, RUN, None, None)
+    fill(tmp_path, 0)
+    fill(tmp_path, 1, rows=3)
+    path_of(tmp_path, 2).write_bytes(path_of(tmp_path, 0).read_bytes()[:-5])
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert settle(tmp_path, RUN, None, None)[1] == [1, 2]
+    assert [str(one.message).split(" ")[0] for one in told] == ["shard-000002.npz"]
+
+
+def test_loci_are_kept(tmp_path):
+    loci = sl.Loci(np.array(["chr1"] * 10), np.arange(10), np.arange(10) + 5, np.array(["+"] * 10))
+    settle(tmp_path, RUN, None, loci)
+    assert read_loci(tmp_path).end.tolist() == list(range(5, 15))
+
+
+def test_one_run_at_a_time(tmp_path):
+    lock = claim(tmp_path / "new" / "folder")
+    with pytest.raises(sl.ResultsError, match="is in use by this process"):
+        claim(tmp_path / "new" / "folder")
+    lock.release()
+    left = Lock(lock_of(tmp_path / "new" / "folder", 3))
+    left.take()
+    with pytest.raises(sl.ResultsError, match=r"process .* of an earlier run still works in"):
+        claim(tmp_path / "new" / "folder")
+    left.release()
+    claim(tmp_path / "new" / "folder").release()

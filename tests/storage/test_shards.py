@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import seqlight as sl
+from seqlight.storage.shards import check_shard, read_shard, write_shard
+
+DTYPES = st.sampled_from([np.float16, np.float32, np.float64, np.int8, np.int64, np.bool_, np.dtype("<U5")])
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z][a-z0-9_.]{0,8}", fullmatch=True),
+        hnp.arrays(DTYPES, hnp.array_shapes(min_dims=0, min_side=0)),
+        max_size=3,
+    )
+)
+def test_what_was_written_is_read(tmp_path_factory, arrays):
+    path = tmp_path_factory.mktemp("shard") / "a.npz"
+    write_shard(path, arrays)
+    found = read_shard(path)
+    assert list(found) == list(arrays)
+    check_shard(path)
+    with np.load(path) as other:
+        for name, one in arrays.items():
+            assert found[name].dtype == one.dtype
+            np.testing.assert_array_equal(found[name], one)
+            np.testing.assert_array_equal(other[name], one)
+
+
+def test_rows_are_mapped_and_read_only(tmp_path):
+    write_shard(
+        tmp_path / "a.npz", {"x": np.arange(6.0).reshape(3, 2), "y": np.asfortranarray(np.arange(6).reshape(3, 2))}
+    )
+    found = read_shard(tmp_path / "a.npz")
+    assert isinstance(found["x"], np.memmap)
+    assert found["y"].tolist() == [[0, 1], [2, 3], [4, 5]]
+    with pytest.raises(ValueError, match="read-only"):
+        found["x"][0] = 0
+
+
+@pytest.mark.parametrize("kept", [0, 10, 200, -1])
+def test_half_a_file_is_no_shard(tmp_path, kept):
+    path = tmp_path / "a.npz"
+    write_shard(path, {"x": np.arange(100.0)})
+    whole = path.read_bytes()
+    path.write_bytes(whole[:kept])
+    with pytest.raises(sl.ResultsError, match=r"a\.npz is damaged .*: delete .* and run again"):
+        read_shard(path)
+
+
+def test_a_flipped_bit_is_found(tmp_path):
+    path = tmp_path / "a.npz"
+    write_shard(path, {"x": np.zeros(100), "y": np.zeros(100)})
+    content = bytearray(path.read_bytes())
+    content[len(content) // 4] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(sl.ResultsError, match="the checksum of 'x' is another"):
+        check_shard(path)
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    """In a process of its own, for a limit of file sizes stays."""
+    code = """
+import resource, signal, sys, numpy as np
+from seqlight.storage.shards import write_shard
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+write_shard(sys.argv[1] + "/small.npz", {"x": np.zeros(1000)})
+try:
+    write_shard(sys.argv[1] + "/large.npz", {"x": np.zeros(100_000)})
+except OSError as error:
+    print(error.errno)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "27", done.stderr  # EFBIG
+    assert os.listdir(tmp_path) == ["small.npz"]

@@ -1,0 +1,90 @@
+"""Predictions of any model, as a module for ``trainer.predict``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import nn
+
+from seqlight.lit.models import as_model
+from seqlight.lit.rows import inputs_of
+from seqlight.prediction.batches import HALF, as_dtype, autocast, onto
+from seqlight.prediction.borrow import borrowed
+from seqlight.sequence.checks import require_count
+from seqlight.storage.fingerprints import described
+
+
+class PredictModule(L.LightningModule):
+    """Any model, to predict with on any number of devices: ``trainer.predict(PredictModule(model), ...)``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module or str
+        Called as ``model(X)``; or the name of its class, ``"package.module.Class"``.
+    func : callable, optional
+        Applied to the output of each batch.
+    dtype : torch.dtype or str, optional
+        float16 and bfloat16 run under autocast, another one with the parameters in it. None: as the Trainer says.
+    inputs : int
+        How many of the tensors of a row the model takes, ``model(X, *args)``. The rest, such as labels, is left.
+    checkpoint : str or path, optional
+        Weights to load: a state dict or a checkpoint of Lightning.
+    arguments : mapping, optional
+        Of the class of the model, where that is given by name.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from seqlight.lit import PredictModule
+    >>> module = PredictModule(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 3)))
+    >>> module.predict_step(torch.zeros(2, 4, 20)).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | str,
+        func: Callable[[Any], Any] | None = None,
+        dtype: torch.dtype | str | None = None,
+        inputs: int = 1,
+        checkpoint: str | os.PathLike[str] | None = None,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = as_model(model, checkpoint, arguments)
+        self.func, self.kind = func, as_dtype(dtype)
+        self.inputs = require_count(inputs, "inputs", least=1)
+        self._lent = contextlib.ExitStack()
+
+    def forward(self, *inputs: Any) -> Any:
+        """Return the output of the model."""
+        return self.model(*inputs)
+
+    def on_predict_start(self) -> None:
+        """Put the parameters into the dtype that was asked for."""
+        if self.kind is not None and self.kind not in HALF:
+            self._lent.enter_context(borrowed(self.model, self.device, self.kind))
+
+    def on_predict_end(self) -> None:
+        """Give the model back as it was."""
+        self._lent.close()
+
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> Any:
+        """Return what the model makes of a batch, integers having been turned into its dtype."""
+        with autocast(self.device, self.kind):
+            output = self.model(*onto(inputs_of(batch, self.inputs), self.model, self.device))
+            return output if self.func is None else self.func(output)
+
+    def method(self) -> dict[str, Any]:
+        """Return what a run with this module is, in words and numbers."""
+        return {"name": "predict", "func": described(self.func), "dtype": described(self.kind), "inputs": self.inputs}
