@@ -14,7 +14,7 @@ def other_strand(text):
 
 def draw(length, seed, letters="ACGTacgtNnRy"):
     rng = np.random.RandomState(seed)
-    weights = np.array([6.0] * 8 + [1.0] * (len(letters) - 8))
+    weights = np.array([6.0 if letter in "ACGTacgt" else 1.0 for letter in letters])
     return "".join(rng.choice(list(letters), size=length, p=weights / weights.sum()))
 
 

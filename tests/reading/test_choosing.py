@@ -37,7 +37,7 @@ def test_windows_that_share_a_position_with_what_is_excluded(excluded, windows):
 
 
 def test_exclusion_lists_of_another_spelling():
-    with pytest.raises(sl.InputError, match="'1' is not in the genome .* it has 'chr1'"):
+    with pytest.raises(sl.InputError, match=r"'1' is not in the genome .* it has 'chr1'"):
         Excluded([table([("1", 1, 5)])], SIZES)
     with pytest.raises(sl.InputError, match="'chrUn' is not in the genome"):
         Excluded([table([("chrUn", 1, 5)])], SIZES)

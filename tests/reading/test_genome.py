@@ -132,12 +132,12 @@ def test_bad_calls(fasta):
     genome = Genome(fasta)
     with pytest.raises(
         sl.InputError,
-        match=r"'1' is not in the genome toy.fa \(which has 'chr1', 'chr2', 'chrX' ...\): it has 'chr1', so spell both alike",
+        match=r"'1' is not in the genome toy.fa \(which has 'chr1', .* 'chrX' ...\): it has 'chr1', so spell both alike",
     ):
         genome.cut(table([("1", 0, 5, "+")]))
-    with pytest.raises(sl.InputError, match="'chr7' is not in .* give the files of one assembly"):
+    with pytest.raises(sl.InputError, match=r"'chr7' is not in .* give the files of one assembly"):
         genome.cut(table([("chr7", 0, 5, "+")]))
-    with pytest.raises(sl.InputError, match="locus 1, chr1:3-9.*does not have 5 positions"):
+    with pytest.raises(sl.InputError, match=r"locus 1, chr1:3-9.*does not have 5 positions"):
         genome.cut(table([("chr1", 0, 5, "+"), ("chr1", 3, 9, "+")]))
     with pytest.raises(sl.InputError, match="there are no loci"):
         genome.cut(table([]).astype({"start": int, "end": int}))

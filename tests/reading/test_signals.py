@@ -129,7 +129,7 @@ def test_digests_know_content_and_settings_and_not_paths(files, tmp_path):
 
 def test_bad_calls(files, tmp_path):
     paths = files[1]
-    with pytest.raises(sl.InputError, match="no file .*nowhere.bw"):
+    with pytest.raises(sl.InputError, match=r"no file .*nowhere.bw"):
         Signals(tmp_path / "nowhere.bw")
     for options, message in (
         ({"reduce": "max"}, "reduce is 'max'"),
