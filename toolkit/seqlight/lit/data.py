@@ -13,6 +13,9 @@ from seqlight.errors import InputError, a
 from seqlight.reading.order import TrainingOrder
 from seqlight.sequence.checks import require_count
 
+# A Dataset of whatever: LightningCLI does not find the arguments of a class behind Dataset[Any].
+Split = tuple[Tensor, ...] | Dataset | None  # type: ignore[type-arg]
+
 
 class SequenceDataModule(L.LightningDataModule):
     """Rows in up to four splits, of which the training rows come in an order that only the seed decides.
@@ -52,13 +55,13 @@ class SequenceDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        train: tuple[Tensor, ...] | Dataset[Any] | None = None,
-        valid: tuple[Tensor, ...] | Dataset[Any] | None = None,
-        test: tuple[Tensor, ...] | Dataset[Any] | None = None,
+        train: Split = None,
+        valid: Split = None,
+        test: Split = None,
         batch_size: int = 64,
         seed: int = 0,
         *,
-        predict: tuple[Tensor, ...] | Dataset[Any] | None = None,
+        predict: Split = None,
         workers: int = 0,
         pin_memory: bool | None = None,
     ) -> None:
@@ -78,7 +81,8 @@ class SequenceDataModule(L.LightningDataModule):
         if self.trainer:
             # A Trainer that resumes says which epoch it is only when workers have begun to read it, and counts it
             # as completed later still.
-            order.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
+            progress: Any = self.trainer.fit_loop.epoch_progress.current
+            order.set_epoch(progress.processed)
         return self._loader(dataset, order)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -114,7 +118,7 @@ class SequenceDataModule(L.LightningDataModule):
         )
 
 
-def _dataset(name: str, rows: tuple[Tensor, ...] | Dataset[Any] | None) -> Dataset[Any] | None:
+def _dataset(name: str, rows: Split) -> Dataset[Any] | None:
     """Return the dataset of a split, checked."""
     if rows is None:
         return None

@@ -55,7 +55,7 @@ class Signals:
 
     def __init__(
         self,
-        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
         window: int | None = None,
         bin: int = 1,
         reduce: Reduce = "sum",
@@ -194,7 +194,7 @@ class Signals:
         return f"Signals({names}; window={self.window}, bin={self.bin}, {self.reduce}, missing={self.missing})"
 
 
-def as_signals(source: Signals | str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None) -> Signals | None:
+def as_signals(source: Signals | Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | None) -> Signals | None:
     """Return signals, from paths with the settings of `Signals` as they are by default; None stays None."""
     if source is None or isinstance(source, Signals):
         return source

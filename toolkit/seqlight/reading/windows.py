@@ -23,6 +23,7 @@ from seqlight.reading.signals import Signals, as_signals
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci
 
+# In a union a sequence comes before a path: LightningCLI would take a list of paths for the name of one.
 Path = str | os.PathLike[str]
 
 
@@ -101,11 +102,11 @@ class GenomeDataset(BatchedDataset):
         window: int | None = None,
         *,
         at: Literal["summit", "centre"] = "summit",
-        signals: Signals | Path | Sequence[Path] | None = None,
+        signals: Signals | Sequence[Path] | Path | None = None,
         labels: str | Sequence[str] | None = None,
         chroms: Collection[str] | None = None,
         ends: Ends = "pad",
-        exclude: Path | pd.DataFrame | Sequence[Path | pd.DataFrame] = (),
+        exclude: Sequence[Path | pd.DataFrame] | Path | pd.DataFrame = (),
         jitter: int = 0,
         reverse_complement: bool = False,
         seed: int = 0,
