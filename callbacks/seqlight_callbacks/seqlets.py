@@ -22,7 +22,7 @@ from seqlight.sequence.motifs import as_motifs
 from seqlight_callbacks.attribution import AttributionCallback
 from seqlight_callbacks.following import Follower, Log, Recorder
 from seqlight_callbacks.inputs import read_intervals
-from seqlight_callbacks.ranks import once
+from seqlight.lit.ranks import once
 from seqlight_callbacks.records import AttributionRecord
 from seqlight_callbacks.tables import Format, write_table
 

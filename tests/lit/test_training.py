@@ -110,6 +110,43 @@ def test_output_and_labels_fit(outputs, y):
     assert found["valid_loss"] > 0
 
 
+def test_whole_numbers_are_labels_too():
+    X, y = task(6)
+    losses = []
+    for labels in (y, y.long(), y.bool()):
+        (found,) = trainer().validate(TrainModule(linear()), SequenceDataModule(valid=(X, labels)), verbose=False)
+        losses.append(found["valid_loss"])
+    assert losses[0] == losses[1] == losses[2]
+
+
+def test_shapes_that_a_loss_would_broadcast():
+    X, y = task(6)
+    for outputs, labels, shape in ((3, y, r"\(6, 3\) and the labels \(6,\)"), (1, y.repeat(2, 1).T, r"\(6, 1\) and")):
+        splits = SequenceDataModule(valid=(X, labels))
+        with pytest.raises(sl.InputError, match=shape):
+            trainer().validate(TrainModule(linear(outputs), nn.MSELoss()), splits, verbose=False)
+
+
+def test_a_loss_may_be_any_function_of_any_output():
+    class Two(nn.Module):
+        """Return a profile and a count, as BPNet does."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.tensor(0.5))
+
+        def forward(self, X):
+            return self.weight * X[:, 0], self.weight * X.sum(dim=(1, 2))
+
+    def loss(output, y):
+        profile, count = output
+        return ((profile.sum(dim=1) - y) ** 2).mean() + (count - 6).abs().mean()
+
+    X, y = task(6)
+    (found,) = trainer().validate(TrainModule(Two(), loss), SequenceDataModule(valid=(X, y)), verbose=False)
+    assert found["valid_loss"] == pytest.approx(float(((X[:, 0].sum(dim=1) / 2 - y) ** 2).mean()))
+
+
 def test_classes():
     X, _ = task(6)
     module = TrainModule(linear(3), nn.CrossEntropyLoss())

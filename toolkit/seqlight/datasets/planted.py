@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from itertools import pairwise
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from seqlight.datasets.labelled import LabelledSequences, LabelledSplit, MotifIntervals, label
 from seqlight.errors import InputError
+from seqlight.reading.arrays import ArrayDataset
 from seqlight.sequence import checks
 from seqlight.sequence.onehot import random_one_hot
 from seqlight.sequence.shuffles import dinucleotide_shuffle
@@ -77,6 +79,34 @@ def load_planted(n: int = 4000, *, length: int = 100, seed: int = 0) -> Labelled
     borders = [0, int(_TRAIN_END * n // 2), int(_VALID_END * n // 2), n // 2]
     train, valid, test = (_split(positives, negatives, starts, first, last) for first, last in pairwise(borders))
     return LabelledSequences(train, valid, test, tuple(MOTIFS), _provenance(n, length, seed))
+
+
+class PlantedDataset(ArrayDataset):
+    """One split of the planted sequences, as a Dataset that a YAML file can name.
+
+    An item is `(X, y)`: int8 of shape (4, length), and 1 for a positive or 0.
+
+    Parameters
+    ----------
+    split : {"train", "valid", "test"}
+        Which.
+    n, length, seed : int
+        As of `load_planted`: of all three splits.
+
+    Examples
+    --------
+    >>> from seqlight.datasets.planted import PlantedDataset
+    >>> len(PlantedDataset("valid", n=40))
+    6
+    """
+
+    def __init__(
+        self, split: Literal["train", "valid", "test"] = "train", n: int = 4000, length: int = 100, seed: int = 0
+    ) -> None:
+        if split not in ("train", "valid", "test"):
+            raise InputError(f"split is {split!r}: expected train, valid or test.")
+        rows: LabelledSplit = getattr(load_planted(n, length=length, seed=seed), split)
+        super().__init__(rows.X, rows.y)
 
 
 def _positives(n: int, length: int, seed: int) -> tuple[Tensor, NDArray[np.int64]]:

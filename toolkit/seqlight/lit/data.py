@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import lightning.pytorch as L
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, a
+from seqlight.reading.order import TrainingOrder
 from seqlight.sequence.checks import require_count
 
-Rows = tuple[Tensor, ...]
+# A Dataset of whatever: LightningCLI does not find the arguments of a class behind Dataset[Any].
+Split = tuple[Tensor, ...] | Dataset | None  # type: ignore[type-arg]
 
 
 class SequenceDataModule(L.LightningDataModule):
-    """Tensors in three splits, of which the training rows come in an order that only the seed decides.
+    """Rows in up to four splits, of which the training rows come in an order that only the seed decides.
 
-    The order of an epoch is a function of the seed and of the number of the epoch, so a training that is
-    resumed goes on as if it had not been interrupted. The global random generators are left alone.
+    The order of an epoch, and what augmentation does to each row, are functions of seed and epoch, so a training
+    that is resumed goes on as if it had not been interrupted, with any number of workers. The global random
+    generators are left alone. Every argument can be given in a YAML file of LightningCLI.
 
     Parameters
     ----------
-    train, valid, test : tuple of torch.Tensor, optional
-        Tensors with as many rows each, usually sequences and labels.
+    train, valid, test, predict : tuple of torch.Tensor, or torch.utils.data.Dataset, optional
+        Tensors with as many rows each, usually sequences and labels; or any map-style Dataset, such as those of
+        `seqlight.reading`. For a genome with regions, `GenomeDataModule` makes all four.
     batch_size : int
         Rows at a time, on each device.
     seed : int
         Of the order of the training rows.
+    workers : int
+        Processes that read batches ahead, for each split; they stay alive between epochs. 0 for none.
+    pin_memory : bool, optional
+        Read into memory from which a GPU copies faster; if None, where the Trainer uses a GPU.
 
     Raises
     ------
     InputError
-        If the tensors of a split do not have as many rows, or a split is asked for that was not given.
+        If the tensors of a split do not have as many rows, a split other than predict has none, or a split is
+        asked for that was not given.
 
     Examples
     --------
@@ -44,53 +55,82 @@ class SequenceDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        train: Rows | None = None,
-        valid: Rows | None = None,
-        test: Rows | None = None,
+        train: Split = None,
+        valid: Split = None,
+        test: Split = None,
         batch_size: int = 64,
         seed: int = 0,
+        *,
+        predict: Split = None,
+        workers: int = 0,
+        pin_memory: bool | None = None,
     ) -> None:
         super().__init__()
-        self.splits = {"train": train, "valid": valid, "test": test}
-        for name, rows in self.splits.items():
-            _require_rows(name, rows)
+        given = {"train": train, "valid": valid, "test": test, "predict": predict}
+        self.splits = {name: _dataset(name, rows) for name, rows in given.items()}
         self.batch_size = require_count(batch_size, "batch_size", least=1)
         self.seed = require_count(seed, "seed")
+        self.workers, self.pin_memory = require_count(workers, "workers"), pin_memory
 
-    def train_dataloader(self) -> DataLoader[Rows]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Return the training rows, which a Trainer shuffles anew each epoch."""
-        dataset = self._dataset("train")
+        dataset = self._split("train")
         # Of several processes each takes its share, in this order and not in one of Lightning's seed.
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        order: DistributedSampler[Rows] = DistributedSampler(dataset, world, rank, shuffle=True, seed=self.seed)
+        order = TrainingOrder(dataset, self.seed, rank, world)
+        if self.trainer:
+            # A Trainer that resumes says which epoch it is only when workers have begun to read it, and counts it
+            # as completed later still.
+            progress: Any = self.trainer.fit_loop.epoch_progress.current
+            order.set_epoch(progress.processed)
         return self._loader(dataset, order)
 
-    def val_dataloader(self) -> DataLoader[Rows]:
+    def val_dataloader(self) -> DataLoader[Any]:
         """Return the validation rows in order."""
-        return self._loader(self._dataset("valid"))
+        return self._loader(self._split("valid"))
 
-    def test_dataloader(self) -> DataLoader[Rows]:
+    def test_dataloader(self) -> DataLoader[Any]:
         """Return the test rows in order."""
-        return self._loader(self._dataset("test"))
+        return self._loader(self._split("test"))
 
-    def _dataset(self, split: str) -> TensorDataset:
-        rows = self.splits[split]
-        if rows is None:
-            hint = " To train without, set limit_val_batches=0 in the Trainer." if split == "valid" else ""
-            raise InputError(f"the split {split!r} was not given: pass {split}=(X, y) to SequenceDataModule.{hint}")
-        return TensorDataset(*rows)
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Return the rows to predict, in order."""
+        return self._loader(self._split("predict"))
 
-    def _loader(self, dataset: TensorDataset, order: DistributedSampler[Rows] | None = None) -> DataLoader[Rows]:
-        # Without a generator of its own a loader draws a number from the global one, even where nothing is shuffled.
-        own = torch.Generator().manual_seed(self.seed)
-        return DataLoader(dataset, batch_size=self.batch_size, sampler=order, generator=own)
+    def _split(self, name: str) -> Dataset[Any]:
+        dataset = self.splits[name]
+        if dataset is None:
+            hint = " To train without, set limit_val_batches=0 in the Trainer." if name == "valid" else ""
+            raise InputError(f"the split {name!r} was not given: pass {name}=(X, y) to SequenceDataModule.{hint}")
+        return dataset
+
+    def _loader(self, dataset: Dataset[Any], order: TrainingOrder | None = None) -> DataLoader[Any]:
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=order,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=on_gpu if self.pin_memory is None else self.pin_memory,
+            # Without one of its own a loader draws a number from the global one, even where nothing is shuffled.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
 
 
-def _require_rows(name: str, rows: Rows | None) -> None:
+def _dataset(name: str, rows: Split) -> Dataset[Any] | None:
+    """Return the dataset of a split, checked."""
     if rows is None:
-        return
-    if not rows or not all(isinstance(one, Tensor) and one.ndim for one in rows):
-        raise InputError(f"{name} is {type(rows).__name__}: expected a tuple of tensors, such as (X, y).")
-    lengths = [len(one) for one in rows]
-    if len(set(lengths)) > 1 or not lengths[0]:
-        raise InputError(f"the tensors of {name} have {lengths} rows: expected as many in each, and at least one.")
+        return None
+    if isinstance(rows, tuple) and rows and all(isinstance(one, Tensor) and one.ndim for one in rows):
+        lengths = [len(one) for one in rows]
+        if len(set(lengths)) > 1:
+            raise InputError(f"the tensors of {name} have {lengths} rows: expected as many in each.")
+        rows = TensorDataset(*rows)
+    if not isinstance(rows, Dataset) or isinstance(rows, IterableDataset) or not hasattr(rows, "__len__"):
+        raise InputError(f"{name} is {a(rows)}: expected a tuple of tensors, such as (X, y), or a map-style Dataset.")
+    if name != "predict" and not len(rows):
+        left_out = getattr(rows, "left_out", None)
+        why = f" Left out were: {', '.join(f'{n} ({what})' for what, n in left_out.items())}." if left_out else ""
+        raise InputError(f"{name} has no rows: expected at least one.{why}")
+    return rows

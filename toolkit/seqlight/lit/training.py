@@ -11,10 +11,25 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from seqlight.errors import InputError
+from seqlight.lit.schedules import Schedule
 from seqlight.prediction.borrow import floating_dtype
+
+Loss = Callable[[Any, Any], Tensor]
 
 OptimizerMaker = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 SchedulerMaker = Callable[[torch.optim.Optimizer, int], torch.optim.lr_scheduler.LRScheduler]
+
+
+# Losses that compare entry by entry, and broadcast where shapes differ.
+_ELEMENTWISE = (
+    nn.BCEWithLogitsLoss,
+    nn.BCELoss,
+    nn.MSELoss,
+    nn.L1Loss,
+    nn.SmoothL1Loss,
+    nn.HuberLoss,
+    nn.PoissonNLLLoss,
+)
 
 
 class TrainModule(L.LightningModule):
@@ -22,22 +37,28 @@ class TrainModule(L.LightningModule):
 
     A batch is a pair of inputs and labels. Inputs may be one-hot in int8: they are turned into
     the model's dtype on the device. Logged are ``train_loss``, ``valid_loss`` and ``test_loss``, and
-    each metric behind the same prefixes.
+    each metric behind the same prefixes. Every argument can be given in a YAML file of LightningCLI.
 
     Parameters
     ----------
     model : torch.nn.Module
         Called as ``model(X)``.
-    loss : torch.nn.Module, optional
-        Of output and labels; binary cross-entropy of logits if None.
+    loss : torch.nn.Module or callable, optional
+        Of output and labels, which may be whatever the model and the data give, tuples too; binary
+        cross-entropy of logits if None.
     metrics : mapping of str to torchmetrics.Metric, optional
         What to measure in validation and test, of output and labels. Where the loss is
         ``torch.nn.BCEWithLogitsLoss``, of probabilities and integer labels.
     optimizer : callable, optional
         Makes an optimizer from parameters; AdamW with learning rate 1e-3 if None.
-    scheduler : callable, optional
+    scheduler : seqlight.lit.schedules.Schedule or callable, optional
         Makes a scheduler from the optimizer and the number of steps of the whole training; it steps with
         the optimizer. The training then needs an end: ``max_epochs`` or ``max_steps`` of the Trainer.
+
+    Raises
+    ------
+    InputError
+        If the output and the labels of a batch have shapes that a loss would broadcast, which is never meant.
 
     Examples
     --------
@@ -53,10 +74,10 @@ class TrainModule(L.LightningModule):
     def __init__(
         self,
         model: nn.Module,
-        loss: nn.Module | None = None,
+        loss: nn.Module | Loss | None = None,
         metrics: Mapping[str, Metric] | None = None,
         optimizer: OptimizerMaker | None = None,
-        scheduler: SchedulerMaker | None = None,
+        scheduler: Schedule | SchedulerMaker | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -95,11 +116,19 @@ class TrainModule(L.LightningModule):
         scheduler = self.scheduler(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def _loss(self, batch: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
         X, y = batch
         output = self(X)
-        # A model with one output has an axis more than labels that are one number each.
-        output = output.squeeze(-1) if output.ndim == y.ndim + 1 and output.shape[-1] == 1 else output
+        if isinstance(output, Tensor) and isinstance(y, Tensor):
+            # A model with one output has an axis more than labels that are one number each.
+            output = output.squeeze(-1) if output.ndim == y.ndim + 1 and output.shape[-1] == 1 else output
+            if isinstance(self.loss, _ELEMENTWISE):
+                if output.shape != y.shape:
+                    raise InputError(
+                        f"the model's output has shape {tuple(output.shape)} and the labels {tuple(y.shape)}: expected "
+                        "one shape, for the loss would repeat one along the other."
+                    )
+                y = y if y.is_floating_point() else y.to(output.dtype)
         return self.loss(output, y), output
 
     def _measure(self, split: str, metrics: nn.ModuleDict, batch: tuple[Tensor, Tensor]) -> None:

@@ -1,0 +1,115 @@
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+import seqlight as sl
+from seqlight.reading.index import fasta_index
+
+from .conftest import written
+
+pyfaidx = pytest.importorskip("pyfaidx")
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("line", [1, 13, 60, 1000])
+def test_every_byte_is_where_the_index_says(genome, tmp_path, newline, last, line):
+    path = written(tmp_path / "a.fa", genome, line, newline, last)
+    index = fasta_index(path)
+    raw = path.read_bytes().decode()
+    assert index.names == tuple(genome)
+    for name, size, offset, bases, width in zip(*index, strict=True):
+        found = "".join(raw[offset + i // bases * width + i % bases] for i in range(size))
+        assert found == genome[name]
+
+
+def test_an_index_is_kept_and_used(fasta, genome):
+    first = fasta_index(fasta)
+    kept = fasta.with_name("toy.fa.fai")
+    assert kept.read_text().split("\n")[0].split("\t")[:2] == ["chr1", "317"]
+    assert list(pyfaidx.Fasta(str(fasta)).keys()) == list(genome)
+    stamp = kept.stat().st_mtime_ns
+    again = fasta_index(fasta)
+    assert kept.stat().st_mtime_ns == stamp
+    assert again.names == first.names
+    assert sorted(one.name for one in fasta.parent.iterdir()) == ["toy.fa", "toy.fa.fai"]
+
+
+def test_an_index_that_is_older_than_the_file_is_made_anew(fasta, genome):
+    fasta_index(fasta)
+    other = {"new": "ACGTACGT", **genome}
+    time.sleep(0.02)
+    written(fasta, other)
+    os.utime(fasta, (time.time() + 5, time.time() + 5))
+    assert fasta_index(fasta).names == tuple(other)
+
+
+def test_the_index_of_another_file_is_refused(fasta, genome):
+    fasta_index(fasta)
+    written(fasta, {"chr1": genome["chr1"][:-3], "chr2": genome["chr2"]})
+    os.utime(fasta, (1, 1))
+    with pytest.raises(sl.InputError, match="is not the index of"):
+        fasta_index(fasta)
+    written(fasta, {"a": "ACGT"})
+    os.utime(fasta, (1, 1))
+    with pytest.raises(sl.InputError, match="is not the index of"):
+        fasta_index(fasta)
+
+
+@pytest.mark.parametrize("text", ["chr1\t5\t6\n", "chr1\tx\t6\t60\t61\n", ""])
+def test_a_broken_index_is_refused(fasta, text):
+    fasta.with_name("toy.fa.fai").write_text(text)
+    with pytest.raises(sl.InputError, match="delete"):
+        fasta_index(fasta)
+
+
+def test_folders_that_cannot_be_written_to(fasta, genome, monkeypatch):
+    import seqlight.reading.index as module
+
+    def refuse(path):
+        raise PermissionError(13, "no")
+
+    monkeypatch.setattr(module, "whole", refuse)
+    assert fasta_index(fasta).names == tuple(genome)
+    assert [one.name for one in fasta.parent.iterdir()] == ["toy.fa"]
+
+
+def test_several_processes_at_once(fasta, genome):
+    code = "import sys; from seqlight.reading.index import fasta_index; print(*fasta_index(sys.argv[1]).names)"
+    runs = [
+        subprocess.Popen([sys.executable, "-c", code, str(fasta)], stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    assert [run.communicate(timeout=120)[0].split() for run in runs] == [list(genome)] * 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x1f\x8b\x08\x00rest", r"is compressed: .* `gunzip -k a.fa`"),
+        (b"", "does not begin with '>'"),
+        (b"ACGT\n", "does not begin with '>'"),
+        (b">a\nACGT\nAC\nACGT\n", "cannot be indexed: .* lines of one length"),
+        (b">a\nACGT\n>a\nACGT\n", 'Duplicate key "a". Expected different names'),
+    ],
+)
+def test_files_that_cannot_be_used(tmp_path, content, message):
+    (tmp_path / "a.fa").write_bytes(content)
+    with pytest.raises(sl.InputError, match=message):
+        fasta_index(tmp_path / "a.fa")
+    assert [one.name for one in tmp_path.iterdir()] in (["a.fa"], ["a.fa", "a.fa.fai"])
+
+
+def test_names_that_are_not_looked_up(tmp_path):
+    """An index of samtools may hold a name twice."""
+    (tmp_path / "a.fa").write_text(">a\nACGT\n>a\nACGT\n")
+    (tmp_path / "a.fa.fai").write_text("a\t4\t3\t4\t5\na\t4\t11\t4\t5\n")
+    with pytest.raises(sl.InputError, match="two sequences of the FASTA file are named 'a'"):
+        fasta_index(tmp_path / "a.fa")
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(sl.InputError, match="there is no file"):
+        fasta_index(tmp_path / "a.fa")

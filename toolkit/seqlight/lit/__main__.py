@@ -1,0 +1,38 @@
+"""Train from YAML files: ``python -m seqlight.lit fit --config configs/train.yaml``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch.cli import ArgsType, LightningCLI
+
+from seqlight.lit.data import SequenceDataModule
+from seqlight.lit.training import TrainModule
+
+
+def cli(args: ArgsType = None, run: bool = True, **settings: Any) -> LightningCLI:
+    """Run LightningCLI on a `TrainModule` and a `SequenceDataModule`, or one derived from it.
+
+    Parameters
+    ----------
+    args : list of str, or dict, optional
+        The arguments; those of the process if None.
+    run : bool
+        Whether to run the command, or only to make what it needs.
+    **settings
+        Of LightningCLI.
+
+    Returns
+    -------
+    lightning.pytorch.cli.LightningCLI
+        With the trainer, the model and the datamodule that were made.
+    """
+    # A second run into one folder is wanted as often as not; checkpoints are kept apart anyway.
+    defaults: dict[str, Any] = {"save_config_kwargs": {"overwrite": True}, "auto_configure_optimizers": False}
+    return LightningCLI(
+        TrainModule, SequenceDataModule, subclass_mode_data=True, args=args, run=run, **defaults | settings
+    )
+
+
+if __name__ == "__main__":
+    cli()

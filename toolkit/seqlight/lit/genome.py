@@ -1,0 +1,130 @@
+"""Windows of one genome, split by chromosome, for a Lightning Trainer."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+from seqlight.errors import InputError
+from seqlight.lit.data import SequenceDataModule
+from seqlight.reading.genome import Genome
+from seqlight.reading.regions import as_regions
+from seqlight.reading.signals import Signals, as_signals
+from seqlight.reading.windows import GenomeDataset
+
+Path = str | os.PathLike[str]
+
+
+class GenomeDataModule(SequenceDataModule):
+    """Windows around regions, from chromosomes to validate and to test with, and all others to train with.
+
+    The splits have no chromosome in common, and only training rows are augmented. To predict are windows without y
+    around `predict`, or around the regions on all chromosomes of the three splits, in their order. Otherwise a
+    `SequenceDataModule`, of four `GenomeDataset`.
+
+    Parameters
+    ----------
+    genome : str or path
+        The FASTA file.
+    regions : str or path
+        A BED or narrowPeak file.
+    window : int, optional
+        Positions; the regions as they are if None.
+    valid_chroms, test_chroms : sequence of str
+        The chromosomes of these splits.
+    train_chroms : sequence of str, optional
+        Those to train with; all others that regions are on if None.
+    predict : str or path, optional
+        A BED or narrowPeak file of regions to predict; `regions` if None.
+    signals : Signals, or path or sequence of paths of bigWig files, optional
+        What y is. Paths are taken as by ``Signals(paths)``: one number a position.
+    labels : str or sequence of str, optional
+        Columns of the regions, which y is.
+    at, ends, exclude
+        As of `GenomeDataset`. Windows to predict are never left out.
+    jitter : int
+        Positions by which a training window is moved at most.
+    reverse_complement : bool
+        Whether half of the training windows are read from the other strand.
+    batch_size, seed, workers, pin_memory
+        As of `SequenceDataModule`. The seed is that of augmentation too.
+
+    Raises
+    ------
+    InputError
+        If a chromosome is in two splits or a split has none, or a file or setting cannot be; see `GenomeDataset`.
+
+    Examples
+    --------
+    >>> from seqlight.lit.genome import GenomeDataModule
+    >>> data = GenomeDataModule(  # doctest: +SKIP
+    ...     "hg38.fa", "peaks.narrowPeak", 2114, valid_chroms=["chr8"], test_chroms=["chr1"],
+    ...     signals=Signals("counts.bw", window=1000), jitter=128, reverse_complement=True,
+    ... )
+    """
+
+    def __init__(
+        self,
+        genome: Path,
+        regions: Path,
+        window: int | None = None,
+        *,
+        valid_chroms: Sequence[str] = (),
+        test_chroms: Sequence[str] = (),
+        train_chroms: Sequence[str] | None = None,
+        predict: Path | None = None,
+        signals: Signals | Sequence[Path] | Path | None = None,
+        labels: str | Sequence[str] | None = None,
+        at: Literal["summit", "centre"] = "summit",
+        ends: Literal["pad", "drop"] = "pad",
+        exclude: Sequence[Path] | Path = (),
+        jitter: int = 0,
+        reverse_complement: bool = False,
+        batch_size: int = 64,
+        seed: int = 0,
+        workers: int = 0,
+        pin_memory: bool | None = None,
+    ) -> None:
+        shared, table, y = Genome(genome), as_regions(regions), as_signals(signals)
+        if train_chroms is None:
+            held_out = {*valid_chroms, *test_chroms}
+            train_chroms = [name for name in dict.fromkeys(table["chrom"].tolist()) if name not in held_out]
+        every = [*train_chroms, *valid_chroms, *test_chroms]
+        if len(set(every)) < len(every):
+            name, times = Counter(every).most_common(1)[0]
+            raise InputError(f"{name!r} is given {times} times as a chromosome of a split: expected it in one of them.")
+
+        def split(chroms: Sequence[str], jitter: int = 0, reverse_complement: bool = False) -> GenomeDataset | None:
+            if not chroms:
+                return None
+            return GenomeDataset(
+                shared,
+                table,
+                window,
+                at=at,
+                signals=y,
+                labels=labels,
+                chroms=list(chroms),
+                ends=ends,
+                exclude=exclude,
+                jitter=jitter,
+                reverse_complement=reverse_complement,
+                seed=seed,
+            )
+
+        if predict is None:
+            to_predict = GenomeDataset(shared, table, window, at=at, chroms=every)
+        else:
+            to_predict = GenomeDataset(shared, predict, window, at=at)
+        super().__init__(
+            split(train_chroms, jitter, reverse_complement),
+            split(valid_chroms),
+            split(test_chroms),
+            batch_size,
+            seed,
+            predict=to_predict,
+            workers=workers,
+            pin_memory=pin_memory,
+        )

@@ -1,0 +1,106 @@
+"""The records of a FASTA file."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlight.errors import InputError
+from seqlight.reading.batched import Batch, BatchedDataset
+from seqlight.reading.digests import digest
+from seqlight.reading.genome import Genome
+from seqlight.reading.stored import Source, StoredArray
+from seqlight.sequence.checks import require_count
+from seqlight.sequence.loci import Loci
+
+# As `write_fasta` and `bedtools getfasta -s` name what they cut.
+_LOCUS = re.compile(r"(?P<chrom>.+):(?P<start>-?\d+)-(?P<end>\d+)\((?P<strand>[+.-])\)")
+
+
+class FastaDataset(BatchedDataset):
+    r"""The records of a FASTA file of DNA, one a row, in the order of the file.
+
+    An item is `X`, int8 of shape (4, length): one-hot A, C, G, T, with zeros for N; or `(X, y)`.
+
+    Parameters
+    ----------
+    path : str or path
+        Of the file; read as a `Genome`, letters in lower case are the same letters.
+    length : int, optional
+        Positions of all: longer records are an error, shorter ones are filled with N at their end. If None,
+        all records must have one length.
+    y : torch.Tensor, numpy.ndarray, or path of an npy or npz file, optional
+        With a row for each record.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used, or lengths or rows do not fit.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the records, up to the first white space.
+    loci : Loci or None
+        Where all names are like chr1:100-150(+), as `write_fasta` writes them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from seqlight import characters
+    >>> from seqlight.reading import FastaDataset
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "sites.fa").write_text(">a\nTGAC\n>b\nTGNCA\n")
+    ...     dataset = FastaDataset(Path(folder) / "sites.fa", length=5)
+    ...     characters(dataset.batch([0, 1]), allow_N=True)
+    ['TGACN', 'TGNCA']
+    """
+
+    def __init__(self, path: str | os.PathLike[str], length: int | None = None, y: Source | None = None) -> None:
+        self._file = Genome(path)
+        sizes = self._file.sizes
+        self.names = tuple(sizes)
+        shortest, longest = min(sizes.values()), max(sizes.values())
+        if length is None and shortest < longest:
+            raise InputError(
+                f"the records of {self._file.path.name} have {shortest} to {longest} positions: expected one length; "
+                f"give `length`, such as {longest}, to fill up with N."
+            )
+        self.length = require_count(longest if length is None else length, "length", least=1)
+        if longest > self.length:
+            name = next(name for name, size in sizes.items() if size > self.length)
+            raise InputError(f"the record {name!r} has {sizes[name]} positions: expected at most {self.length}.")
+        self._y = None if y is None else StoredArray("y", y)
+        if self._y is not None and len(self._y) != len(self.names):
+            raise InputError(f"y has {len(self._y)} rows for {len(self.names)} records: expected as many.")
+        self.loci = _loci(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> Batch:
+        """Return records."""
+        zeros = np.zeros(len(rows), np.int64)
+        X = self._file.cut_rows(rows, zeros, zeros, self.length)
+        return X if self._y is None else (X, self._y.rows(rows))
+
+    def fingerprint(self) -> str:
+        """Return a digest of the file, y and the length; see `digest_of_file`."""
+        return digest(self._file.fingerprint(), self.length, None if self._y is None else self._y.content())
+
+    def __repr__(self) -> str:
+        return f"FastaDataset({len(self):,} records of {self.length} positions of {self._file.path.name})"
+
+
+def _loci(names: tuple[str, ...]) -> Loci | None:
+    found = [_LOCUS.fullmatch(name) for name in names]
+    matches = [one for one in found if one is not None]
+    if len(matches) < len(names):
+        return None
+    start, end = (np.array([int(one[field]) for one in matches], dtype=np.int64) for field in ("start", "end"))
+    chrom, strand = (np.array([one[field] for one in matches], dtype=object) for field in ("chrom", "strand"))
+    return Loci(chrom, start, end, strand)

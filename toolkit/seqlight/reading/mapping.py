@@ -1,0 +1,84 @@
+"""Arrays in npy and npz files, mapped into memory where they lie uncompressed."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlight.errors import InputError
+
+# Of the header before each member of a zip file: its size, and where it tells the lengths of name and extra field.
+_LOCAL_HEADER, _LENGTHS = 30, slice(26, 30)
+
+
+def mapped(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
+    """Return an array of a file, read only where it is looked at.
+
+    Parameters
+    ----------
+    path : str or path
+        An npy file, or an npz file. Arrays of an npz file that was written with ``numpy.savez_compressed`` are
+        read into memory.
+    name : str
+        Which array of an npz file to take, where it holds several.
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Raises
+    ------
+    InputError
+        If there is no such file or array, or it holds Python objects.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(Path(folder) / "a.npz", X=np.arange(3), y=np.zeros(3))
+    ...     mapped(Path(folder) / "a.npz", "X").tolist()
+    [0, 1, 2]
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"there is no file {str(path)!r}: expected an npy or npz file.")
+    try:
+        if zipfile.is_zipfile(file):
+            return _member(file, name)
+        found: NDArray[Any] = np.load(file, mmap_mode="r")
+        return found
+    except ValueError as error:
+        raise InputError(f"{file} holds no array that can be mapped ({error}): expected an npy or npz file.") from None
+
+
+def _member(file: Path, name: str) -> NDArray[Any]:
+    with zipfile.ZipFile(file) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if name not in members and len(members) != 1:
+            raise InputError(f"{file} has the arrays {', '.join(members)}: expected {name!r} among them.")
+        info = members.get(name) or next(iter(members.values()))
+        if info.compress_type != zipfile.ZIP_STORED:
+            with archive.open(info) as stream:
+                return np.lib.format.read_array(stream, allow_pickle=False)
+    with file.open("rb") as stream:
+        stream.seek(info.header_offset)
+        # The lengths in the directory at the end of the file may differ from those here.
+        name_length, extra_length = struct.unpack("<HH", stream.read(_LOCAL_HEADER)[_LENGTHS])
+        stream.seek(info.header_offset + _LOCAL_HEADER + name_length + extra_length)
+        version = np.lib.format.read_magic(stream)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read_header(stream)
+        if dtype.hasobject:
+            raise ValueError("Python objects")
+        if 0 in shape:
+            return np.empty(shape, dtype)
+        start = stream.tell()
+        order: Literal["F", "C"] = "F" if fortran else "C"
+        found: NDArray[Any] = np.memmap(file, dtype, mode="r", offset=start, shape=shape, order=order)
+        return found

@@ -1,0 +1,80 @@
+"""One array, wherever it is, of which rows are read."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqlight.errors import InputError, a
+from seqlight.reading.mapping import mapped
+
+Source = str | os.PathLike[str] | Tensor | NDArray[Any]
+
+
+class StoredArray:
+    """A tensor, an array, or a file of one, which each process maps for itself.
+
+    Parameters
+    ----------
+    name : str
+        What to call it in an error, and which array of an npz file to take where it holds several.
+    source : torch.Tensor, numpy.ndarray, or path of an npy or npz file
+        Of numbers, with at least one dimension.
+
+    Raises
+    ------
+    InputError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> StoredArray("y", np.arange(4)).rows(np.array([3, 0]))
+    tensor([3, 0])
+    """
+
+    def __init__(self, name: str, source: Source) -> None:
+        self.name, self.source = name, source
+        self._map: NDArray[Any] | None = None
+        array = self._open()
+        if not isinstance(array, Tensor | np.ndarray) or array.ndim == 0:
+            raise InputError(f"{name} is {a(array)}: expected a tensor, an array, or the path of an npy or npz file.")
+        if isinstance(array, np.ndarray) and array.dtype.kind not in "biufc":
+            raise InputError(f"{name} is an array of {array.dtype}: expected numbers.")
+        self.shape: tuple[int, ...] = tuple(array.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def rows(self, rows: NDArray[np.int64]) -> Tensor:
+        """Return a copy of rows."""
+        array = self._open()
+        if isinstance(array, Tensor):
+            return array[torch.from_numpy(rows)]
+        picked = array[rows]
+        # PyTorch takes numbers of the machine's own byte order alone.
+        return torch.from_numpy(np.ascontiguousarray(picked, dtype=picked.dtype.newbyteorder("=")))
+
+    def content(self) -> NDArray[Any]:
+        """Return all of it, for a digest."""
+        array = self._open()
+        if isinstance(array, np.ndarray):
+            return array
+        tensor = array.detach().cpu().contiguous()
+        # NumPy knows no bfloat16.
+        return tensor.numpy() if tensor.dtype != torch.bfloat16 else tensor.view(torch.int16).numpy()
+
+    def _open(self) -> Tensor | NDArray[Any]:
+        if not isinstance(self.source, str | os.PathLike):
+            return self.source
+        if self._map is None:
+            self._map = mapped(self.source, self.name)
+        return self._map
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A map of a file would be copied into the pickle, whole.
+        return self.__dict__ | {"_map": None}
