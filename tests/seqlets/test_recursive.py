@@ -1,6 +1,9 @@
 import math
+import subprocess
+import sys
 import warnings
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -286,6 +289,36 @@ def test_many_blocks_of_rows(monkeypatch):
     table = recursive_seqlets(X)
     monkeypatch.setattr("seqlight.seqlets.decode.VALUES_A_BLOCK", 700)
     assert_frame_equal(recursive_seqlets(X), table, check_exact=True)
+
+
+MEMORY = """
+import sys, numpy as np
+from pathlib import Path
+from seqlight.seqlets.recursive import recursive_seqlets
+
+def megabytes(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
+
+X = np.random.RandomState(0).standard_normal((int(sys.argv[1]), 1000)).astype(sys.argv[2])
+recursive_seqlets(X[:9], 1e-4)
+Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+before = megabytes("VmRSS")
+n = len(recursive_seqlets(X, 1e-4))
+print(megabytes("VmHWM") - before, n)
+"""
+
+
+@needs_loops
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is read as Linux tells it")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_memory_is_that_of_a_few_blocks_of_rows(dtype):
+    command = [sys.executable, "-c", MEMORY, "20000", dtype]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    peak, n = map(float, done.stdout.split())
+    assert n > 0
+    # The input has 76 MB, or twice as many.
+    assert peak < 10 * decode.VALUES_A_BLOCK * np.dtype(dtype).itemsize / 2**20
 
 
 @pytest.mark.parametrize(

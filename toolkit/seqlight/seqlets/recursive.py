@@ -141,8 +141,10 @@ def recursive_seqlets(
        example_idx  start  end
     0            0    100  110
     """
-    signs = _signs(sign)
-    _check_options(threshold, min_seqlet_len, max_seqlet_len, additional_flanks, n_bins)
+    signs = signs_of(sign)
+    check_options(min_seqlet_len, max_seqlet_len, additional_flanks, n_bins, threshold)
+    rate = DEFAULT_FDR if target_fdr is None else target_fdr
+    check_rate(rate)
     values = attribution_track(X)
     places = None if loci is None else as_loci(loci, *values.shape)
     control = _control(X_control, values, target_fdr, return_fdr)
@@ -156,9 +158,7 @@ def recursive_seqlets(
         counts = {null.sign: call_counts(values, control, null, min_seqlet_len, longest) for null in nulls}
         scale = values.size / control.size
         curves = [fdr_curve(which, counts.get(which, NOTHING_CALLED), scale) for which in signs]
-        levels = laxest_thresholds(
-            dict(zip(signs, curves, strict=True)), DEFAULT_FDR if target_fdr is None else target_fdr
-        )
+        levels = laxest_thresholds(dict(zip(signs, curves, strict=True)), rate)
     calls = [
         call_spans(values, null, levels[null.sign], min_seqlet_len, longest) for null in nulls if null.sign in levels
     ]
@@ -167,24 +167,28 @@ def recursive_seqlets(
     return SeqletsAndFdr(seqlets, pd.concat(curves, ignore_index=True)) if return_fdr else seqlets
 
 
-def _signs(sign: object) -> tuple[int, ...]:
+def signs_of(sign: object) -> tuple[int, ...]:
+    """Return 1 for the positive side, -1 for the negative, or both; raise InputError for another `sign`."""
     if not isinstance(sign, str) or sign not in SIGNS:
         met = repr(sign) if isinstance(sign, str) else f"of type {type(sign).__name__}"
         raise InputError(f"`sign` is {met}, but must be 'both', 'positive' or 'negative': choose one of them.")
     return SIGNS[sign]
 
 
-def _check_options(threshold: float, shortest: int, longest: int, flanks: int, n_bins: int) -> None:
+def check_options(min_seqlet_len: int, max_seqlet_len: int, flanks: int, n_bins: int, threshold: float = 1) -> None:
+    """Raise InputError if an option of the caller is outside its range."""
     if not isinstance(threshold, Real) or not 0 < threshold <= 1:  # NaN fails too
         raise InputError(f"`threshold` is {threshold!r}, but a p-value is above 0 and at most 1: choose one, say 0.01.")
-    least = {
-        "min_seqlet_len": (shortest, 1),
-        "max_seqlet_len": (longest, 1),
-        "additional_flanks": (flanks, 0),
-        "n_bins": (n_bins, 2),
-    }
-    for name, (given, allowed) in least.items():
-        require_count(given, name, allowed)
+    require_count(min_seqlet_len, "min_seqlet_len", least=1)
+    require_count(max_seqlet_len, "max_seqlet_len", least=1)
+    require_count(flanks, "additional_flanks")
+    require_count(n_bins, "n_bins", least=2)
+
+
+def check_rate(target_fdr: float) -> None:
+    """Raise InputError if this can be no false discovery rate."""
+    if not isinstance(target_fdr, Real) or not target_fdr > 0:
+        raise InputError(f"`target_fdr` is {target_fdr!r}, but must be a number above 0: choose one, say 0.1.")
 
 
 def _control(
@@ -198,8 +202,6 @@ def _control(
                 "`calibrated_seqlets`."
             )
         return None
-    if target_fdr is not None and (not isinstance(target_fdr, Real) or not target_fdr > 0):
-        raise InputError(f"`target_fdr` is {target_fdr!r}, but must be above 0: choose one, say 0.1.")
     control = attribution_track(X_control, "X_control")
     if not control.size:
         raise InputError(
