@@ -3,10 +3,12 @@ import subprocess
 import sys
 import time
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.colors import to_hex
 
 from seqlight.errors import InputError, MissingExtra
 from seqlight.plot.interactive import interactive_logo
@@ -101,9 +103,28 @@ def test_nothing_to_draw():
 
 
 def test_colors_are_by_letter(locus):
-    assert traces(interactive_logo(locus[0], color="red"))["A"].fillcolor == "#ff0000"
-    with pytest.raises(InputError, match="one for each letter"):
-        interactive_logo(locus[0], color=np.arange(120))
+    found = traces(interactive_logo(locus[0], color={"A": "red", "C": "k", "G": (0, 1, 0, 0.5), "T": "0.5"}))
+    assert [found[letter].fillcolor for letter in "ACGT"] == ["#ff0000", "#000000", "rgba(0,255,0,0.5)", "#808080"]
+
+
+def test_colors_are_by_position(locus):
+    X = locus[0]
+    numbers = np.arange(120) % 7
+    figure = interactive_logo(X, color=numbers, color_cmap="coolwarm", color_vmax=10, start=15, end=100)
+    shades = [trace for trace in figure.data if trace.name == "letters"]
+    assert len(shades) == 7
+    for trace in shades:
+        x, y = np.asarray(trace.x), np.asarray(trace.y)
+        at = np.unique(np.floor(x[~np.isnan(x)]).astype(int))
+        (number,) = set(numbers[at])
+        assert trace.fillcolor == to_hex(matplotlib.colormaps["coolwarm"](number / 10))
+        assert at.tolist() == [p for p in range(15, 100) if numbers[p] == number and X[:, p].any()]
+        for position in at:
+            tallest = np.abs(X[:, position]).max()
+            here = np.floor(x) == position
+            assert np.abs(y[here]).max() == pytest.approx(tallest, rel=1e-3)
+    with pytest.raises(InputError, match="8 entries, but `X_attr` 120 positions"):
+        interactive_logo(X, color=np.arange(8.0))
 
 
 def test_without_plotly_the_extra_is_named(monkeypatch):

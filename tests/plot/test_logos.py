@@ -14,6 +14,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from seqlight.errors import InputError
+from seqlight.plot.colors import legible
 from seqlight.plot.logos import plot_logo
 
 
@@ -270,7 +271,7 @@ def test_rows_of_annotations_have_colours(ax, cmap):
     colors = [bar.get_facecolor() for bar in bars]
     assert len(set(colors)) == {type(None): 1, list: 2}.get(type(cmap), 3)
     if cmap is not None:
-        assert [to_rgba(label.get_color()) for label in labels] == colors
+        assert [to_rgba(label.get_color()) for label in labels] == [legible(color) for color in colors]
     if isinstance(cmap, list):
         assert colors == [to_rgba("red"), to_rgba("blue"), to_rgba("red")]
 

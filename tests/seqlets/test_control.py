@@ -50,6 +50,17 @@ def test_further_inputs_go_with_their_sequence(X):
     torch.testing.assert_close(weighed, plain * weight.repeat_interleave(2, dim=0))
 
 
+def test_each_shuffle_has_the_target_of_its_sequence(X):
+    which = torch.tensor([0, 1, 1, 0, 1, 0])
+    options = {"n": 2, "random_state": 0, "n_shuffles": 2}
+    first, second = (shuffled_control(Detector(), X, target=one, **options) for one in (0, 1))
+    expected = torch.where(which.repeat_interleave(2)[:, None] == 1, second, first)
+    for target in (which, which.numpy(), which[:, None]):
+        torch.testing.assert_close(shuffled_control(Detector(), X, target=target, **options), expected)
+    contrast = shuffled_control(Detector(), X, target=sl.Contrast(which, 0), **options)
+    torch.testing.assert_close(contrast, expected - first)
+
+
 def test_unknown_characters_stay(X):
     X[:, :, 30:40] = 0
     assert not shuffled_control(Detector(), X, random_state=0, n_shuffles=2)[:, 30:40].any()
@@ -71,6 +82,7 @@ def test_calibrated_calling_finds_the_planted_sites(X):
         ({"return_references": True}, "return_references was asked for"),
         ({"references": torch.zeros(6, 1, 4, 120)}, "references is a tensor"),
         ({"target": [0, 1]}, "several outputs"),
+        ({"target": torch.zeros(5, dtype=torch.int64), "n": 2}, r"expected integers of shape \(6,\)"),
         ({"n": 0}, "n is 0"),
         ({"random_state": 2**32 - 1, "n": 2}, "expected at most"),
         ({"args": (torch.zeros(5, 1),)}, "a row for each"),

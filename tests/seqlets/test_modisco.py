@@ -13,6 +13,7 @@ from scipy.optimize import isotonic_regression
 from seqlight.errors import InputError
 from seqlight.native.library import library
 from seqlight.seqlets import isotonic, ranking, sampling, windows
+from seqlight.seqlets.genome import to_genome
 from seqlight.seqlets.modisco import tfmodisco_seqlets
 from seqlight.seqlets.thresholds import NOTHING_PASSES
 
@@ -380,6 +381,19 @@ def test_any_container_and_real_type(convert):
     assert (kept == planted().round()).all()
 
 
+def test_loci_add_coordinates_and_change_nothing_else():
+    X = planted((4, 200))
+    loci = pd.DataFrame({"chrom": list("abba"), "start": [5, 900, 300, 0], "strand": list("+-+-")})
+    loci["end"] = loci["start"] + 200
+    plain = tfmodisco_seqlets(X)
+    assert set(plain["example_idx"]) == {0, 1, 2, 3}
+    assert_frame_equal(tfmodisco_seqlets(X, loci=loci), to_genome(plain, loci), check_exact=True)
+    with_thresholds = tfmodisco_seqlets(X, loci=loci, return_thresholds=True)
+    assert_frame_equal(with_thresholds.seqlets, to_genome(plain, loci), check_exact=True)
+    with pytest.raises(InputError, match="4 loci for 3"):
+        tfmodisco_seqlets(X[:3], loci=loci)
+
+
 @pytest.mark.gpu
 def test_on_a_gpu():
     X = torch.from_numpy(planted())
@@ -432,14 +446,14 @@ def test_examples_too_short_for_flanks_have_no_seqlets():
         (np.where(np.arange(60).reshape(6, 10) % 20 == 4, -np.inf, 1), {}, r"3 of 6 rows \(0, 2, 4\)"),
         (np.array([[-3e38, 3e38, 3e38, 3e38] * 10], dtype=np.float32), {}, "divide them"),
         (np.array([[-1e308, -1e308, 3.0, 1e308, 1e308] * 10]), {"window_size": 1}, "divide them"),
-        (planted(), {"window_size": 0}, "`window_size` is 0"),
-        (planted(), {"window_size": 7.5}, "`window_size` is 7.5"),
-        (planted(), {"flank": -1}, "`flank` is -1"),
+        (planted(), {"window_size": 0}, "window_size is 0"),
+        (planted(), {"window_size": 7.5}, "window_size is 7.5"),
+        (planted(), {"flank": -1}, "flank is -1"),
         (planted(), {"target_fdr": 1.1}, "`target_fdr` is 1.1"),
         (planted(), {"target_fdr": math.nan}, "`target_fdr` is nan"),
         (planted(), {"min_passing_frac": -0.1}, "`min_passing_frac` is -0.1"),
         (planted(), {"min_passing_frac": 0.3}, "above `max_passing_frac`, 0.2"),
-        (planted(), {"weak_threshold_for_counting_sign": "0.8"}, "`weak_threshold_for_counting_sign` is 0.8"),
+        (planted(), {"weak_threshold_for_counting_sign": "0.8"}, "`weak_threshold_for_counting_sign` is '0.8'"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name(X, chosen, message):

@@ -1,6 +1,10 @@
 import math
+import subprocess
+import sys
 import warnings
 from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +18,7 @@ from seqlight.errors import InputError, SeqlightWarning
 from seqlight.native.library import library
 from seqlight.seqlets import background, decode
 from seqlight.seqlets.background import backgrounds
+from seqlight.seqlets.genome import to_genome
 from seqlight.seqlets.recursive import recursive_seqlets
 
 COLUMNS = ["example_idx", "start", "end", "attribution", "p-value"]
@@ -239,6 +244,23 @@ def test_any_container_and_real_type(convert):
     assert (kept == planted().round()).all()
 
 
+def test_loci_add_coordinates_and_change_nothing_else():
+    X = planted((4, 120))
+    loci = pd.DataFrame({"chrom": list("abba"), "start": [5, 900, 300, 0], "strand": list("+-+-")})
+    loci["end"] = loci["start"] + 120
+    plain, placed = recursive_seqlets(X), recursive_seqlets(X, loci=loci)
+    assert len(plain) > 5
+    assert_frame_equal(placed, to_genome(plain, loci), check_exact=True)
+    assert list(placed.columns) == [*COLUMNS, "chrom", "genome_start", "genome_end", "strand"]
+    empty = recursive_seqlets(0 * X, loci=loci)
+    assert list(empty.columns) == list(placed.columns)
+    assert empty["genome_start"].dtype == "int64"
+    for at, row in placed.iterrows():
+        start, end, strand = loci.loc[row["example_idx"], ["start", "end", "strand"]]
+        first = end - plain["end"][at] if strand == "-" else start + plain["start"][at]
+        assert (row["genome_start"], row["strand"]) == (first, strand)
+
+
 @pytest.mark.gpu
 def test_on_a_gpu():
     X = torch.from_numpy(planted())
@@ -267,6 +289,36 @@ def test_many_blocks_of_rows(monkeypatch):
     table = recursive_seqlets(X)
     monkeypatch.setattr("seqlight.seqlets.decode.VALUES_A_BLOCK", 700)
     assert_frame_equal(recursive_seqlets(X), table, check_exact=True)
+
+
+MEMORY = """
+import sys, numpy as np
+from pathlib import Path
+from seqlight.seqlets.recursive import recursive_seqlets
+
+def megabytes(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
+
+X = np.random.RandomState(0).standard_normal((int(sys.argv[1]), 1000)).astype(sys.argv[2])
+recursive_seqlets(X[:9], 1e-4)
+Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+before = megabytes("VmRSS")
+n = len(recursive_seqlets(X, 1e-4))
+print(megabytes("VmHWM") - before, n)
+"""
+
+
+@needs_loops
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is read as Linux tells it")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_memory_is_that_of_a_few_blocks_of_rows(dtype):
+    command = [sys.executable, "-c", MEMORY, "20000", dtype]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    peak, n = map(float, done.stdout.split())
+    assert n > 0
+    # The input has 76 MB, or twice as many.
+    assert peak < 10 * decode.VALUES_A_BLOCK * np.dtype(dtype).itemsize / 2**20
 
 
 @pytest.mark.parametrize(
@@ -309,18 +361,30 @@ def test_one_signed_tracks_are_no_special_case(shift):
         (np.zeros((2, 30), dtype=bool), {}, "bool"),
         (torch.zeros(2, 30, dtype=torch.bool), {}, "bool"),
         (torch.zeros(2, 30, dtype=torch.complex64), {}, "complex64"),
-        ([[0.0, 1.0]], {}, "list"),
+        ([[0.0, 1.0]], {}, "`X` is a list"),
+        (pd.DataFrame(np.zeros((2, 9))), {}, r"`X\.to_numpy\(\)`"),
+        (SimpleNamespace(attributions=0), {}, r"`X\.attributions\.sum\(dim=1\)`"),
+        (np.ma.masked_equal(np.ones((2, 9)), 1), {}, r"`X\.filled\(0\)`"),
+        (torch.ones(2, 9).to_sparse(), {}, r"`X\.to_dense\(\)`"),
+        (torch.ones(2, 9, device="meta"), {}, "meta device"),
         (planted(), {"threshold": 0.0}, "`threshold` is 0.0"),
         (planted(), {"threshold": 1.1}, "`threshold` is 1.1"),
         (planted(), {"threshold": math.nan}, "`threshold` is nan"),
-        (planted(), {"min_seqlet_len": 0}, "`min_seqlet_len` is 0"),
-        (planted(), {"max_seqlet_len": 0}, "`max_seqlet_len` is 0"),
-        (planted(), {"max_seqlet_len": 7.5}, "`max_seqlet_len` is 7.5"),
-        (planted(), {"additional_flanks": -1}, "`additional_flanks` is -1"),
-        (planted(), {"n_bins": 1}, "`n_bins` is 1"),
+        (planted(), {"threshold": "0.01"}, "`threshold` is '0.01'"),
+        (planted(), {"threshold": np.array([0.1, 0.2])}, "`threshold` is array"),
+        (planted(), {"min_seqlet_len": 0}, "min_seqlet_len is 0"),
+        (planted(), {"min_seqlet_len": True}, "min_seqlet_len is True"),
+        (planted(), {"max_seqlet_len": 0}, "max_seqlet_len is 0"),
+        (planted(), {"max_seqlet_len": 7.5}, "max_seqlet_len is 7.5"),
+        (planted(), {"additional_flanks": -1}, "additional_flanks is -1"),
+        (planted(), {"n_bins": 1}, "n_bins is 1: expected 2 or more"),
         (planted(), {"sign": "neg"}, "`sign` is 'neg'"),
         (planted(), {"sign": planted()}, "`sign` is of type ndarray"),
-        (planted(), {"return_fdr": True}, "without `X_control`"),
+        (planted(), {"return_fdr": True}, "`return_fdr` came without `X_control`"),
+        (planted(), {"target_fdr": 0.05}, "`target_fdr` came without `X_control`"),
+        (planted(), {"X_control": planted(), "target_fdr": "0.1"}, "`target_fdr` is '0.1'"),
+        (planted(), {"loci": pd.DataFrame({"chrom": ["chr1"], "start": [0], "end": [300]})}, "1 loci for 20"),
+        (planted()[:1], {"loci": pd.DataFrame({"chrom": ["chr1"], "start": [0], "end": [200]})}, "not have 300"),
         (planted(), {"X_control": planted(), "target_fdr": 0}, "`target_fdr` is 0"),
         (planted(), {"X_control": planted()[:0]}, r"`X_control` has shape \(0, 300\)"),
         (planted(), {"X_control": planted() * np.nan}, "`X_control` holds NaN"),

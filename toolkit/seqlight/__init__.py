@@ -14,8 +14,8 @@ Attributions
     DeepLift, DeepLiftShap, hypothetical_attributions, audit, Audit,
     saturation_mutagenesis, input_x_gradient, integrated_gradients
 Seqlets
-    recursive_seqlets, tfmodisco_seqlets, shuffled_control,
-    cut_seqlets, annotate_seqlets, to_genome, Loci, read_meme, jaspar_motifs
+    recursive_seqlets, tfmodisco_seqlets, calibrated_seqlets, shuffled_control,
+    overlap, cut_seqlets, annotate_seqlets, to_genome, Loci, read_meme, jaspar_motifs
 Files
     write_modisco, write_bed, write_bigwig, write_fasta, write_meme
 Plots
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from seqlight.errors import ShuffleWarning as ShuffleWarning
     from seqlight.errors import UnsupportedOperation as UnsupportedOperation
     from seqlight.lit.running import run as run
+    from seqlight.metrics.overlap import overlap as overlap
     from seqlight.plot.convergence import plot_reference_convergence as plot_reference_convergence
     from seqlight.plot.interactive import interactive_logo as interactive_logo
     from seqlight.plot.logos import plot_logo as plot_logo
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from seqlight.plot.tracks import plot_tracks as plot_tracks
     from seqlight.prediction.batches import predict as predict
     from seqlight.seqlets.annotating import annotate_seqlets as annotate_seqlets
+    from seqlight.seqlets.calibrated import calibrated_seqlets as calibrated_seqlets
     from seqlight.seqlets.control import shuffled_control as shuffled_control
     from seqlight.seqlets.cutting import cut_seqlets as cut_seqlets
     from seqlight.seqlets.genome import to_genome as to_genome
@@ -106,7 +108,9 @@ _CONTENTS = {
     "seqlight.attribution.like_captum": ("DeepLift", "DeepLiftShap", "hypothetical_attributions"),
     "seqlight.seqlets.recursive": ("recursive_seqlets",),
     "seqlight.seqlets.modisco": ("tfmodisco_seqlets",),
+    "seqlight.seqlets.calibrated": ("calibrated_seqlets",),
     "seqlight.seqlets.control": ("shuffled_control",),
+    "seqlight.metrics.overlap": ("overlap",),
     "seqlight.seqlets.cutting": ("cut_seqlets",),
     "seqlight.seqlets.annotating": ("annotate_seqlets",),
     "seqlight.seqlets.genome": ("to_genome",),

@@ -161,3 +161,28 @@ def row_colors(cmap: str | Colormap | Sequence[Any] | None, n_rows: int, default
             f"`annot_cmap` holds {wrong[0] if wrong else 'nothing'!r}, but colours that Matplotlib knows are needed."
         )
     return [choices[row % len(choices)] for row in range(n_rows)]
+
+
+# Relative luminance of text that stands out from white by a contrast of 4, in between what WCAG asks of large
+# and of small text.
+BRIGHTEST_TEXT = 1.05 / 4 - 0.05
+
+
+def legible(color: Any) -> tuple[float, float, float, float]:
+    """Return a colour, darkened as far as text on white needs it.
+
+    Examples
+    --------
+    >>> from seqlight.plot.colors import legible
+    >>> legible("black"), tuple(round(part, 2) for part in legible("yellow"))
+    ((0.0, 0.0, 0.0, 1.0), (0.52, 0.52, 0.0, 1.0))
+    """
+    red, green, blue, opacity = to_rgba(color)
+    srgb = np.array([red, green, blue])
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    luminance = float(linear @ (0.2126, 0.7152, 0.0722))
+    if luminance <= BRIGHTEST_TEXT:
+        return red, green, blue, opacity
+    linear *= BRIGHTEST_TEXT / luminance
+    red, green, blue = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).tolist()
+    return red, green, blue, opacity

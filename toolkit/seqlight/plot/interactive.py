@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.colors import to_hex
+from matplotlib.colors import Colormap, to_hex
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError
 from seqlight.extras import extra
 from seqlight.plot.annotations import Annotation, in_window
 from seqlight.plot.colors import Colors, letter_colors
@@ -33,6 +32,9 @@ def interactive_logo(
     X_attr: torch.Tensor | NDArray[Any],
     *,
     color: Colors | None = None,
+    color_cmap: str | Colormap = "viridis",
+    color_vmin: float | None = None,
+    color_vmax: float | None = None,
     start: int | None = None,
     end: int | None = None,
     annotations: pd.DataFrame | None = None,
@@ -53,9 +55,8 @@ def interactive_logo(
     ----------
     X_attr : torch.Tensor or numpy.ndarray, shape (letters, positions)
         The attributions of one sequence.
-    color : color or dict, optional
-        One for all letters, or one for each letter, as in :func:`seqlight.plot_logo`.
-    start, end, annotations, score_key, label_key, example_idx, ylim, alphabet
+    color, color_cmap, color_vmin, color_vmax, start, end, annotations, score_key, label_key, example_idx, ylim, \
+alphabet
         As in :func:`seqlight.plot_logo`. All annotations are drawn, in as many rows as they need.
     locus : tuple, Loci or pandas.DataFrame, optional
         Where the sequence was cut from the genome, as in :func:`seqlight.plot_tracks`.
@@ -85,9 +86,8 @@ def interactive_logo(
     values = logo_values(X_attr, alphabet)
     first, last = window(start, end, values.shape[1])
     heights = values[:, first:last]
-    colors = letter_colors(color, alphabet, values.shape[1])
-    if colors.shape[1] != 1:
-        raise InputError("`color` has one for each position, but an interactive logo has one for each letter.")
+    colors = letter_colors(color, alphabet, values.shape[1], color_cmap, color_vmin, color_vmax)
+    colors = colors if colors.shape[1] == 1 else colors[:, first:last]
     spans = []
     if annotations is not None:
         spans = in_window(annotations, first, last, example_idx, score_key, label_key)
@@ -95,8 +95,8 @@ def interactive_logo(
     place = as_locus(locus, values.shape[1], example_idx)
     low, high = y_limits(heights, ylim)
     figure = go.Figure()
-    for letter, height, bottom, shade in zip(alphabet, heights, bottoms(heights), colors[:, 0], strict=True):
-        _add_letter(figure, go, letter, height, bottom, to_hex(shade), first, place)
+    for name, shade, points in _fills(alphabet, heights, colors, first):
+        _add_fill(figure, go, name, shade, points, place)
     texts = [_column_text(heights[:, p - first], p, alphabet, spans, place) for p in range(first, last)]
     # Columns without colour, as tall as the axes, so that there is something to point at everywhere.
     figure.add_trace(
@@ -142,26 +142,47 @@ def _along(positions: Any, locus: Locus | None) -> Any:
     return positions if locus is None else locus.at(positions)
 
 
-def _add_letter(
-    figure: Any, go: Any, letter: str, height: Floats, bottom: Floats, color: str, first: int, locus: Locus | None
-) -> None:
-    """Add every occurrence of a letter as one filled line with gaps, which is what makes long logos fast."""
-    at = np.flatnonzero(height)
-    drawn = placed(_polygon(letter), first + at, height[at], bottom[at])
-    gaps = np.full((len(at), 1, 2), np.nan)
-    x, y = np.concatenate([drawn, gaps], axis=1).reshape(-1, 2).T
+def _fills(
+    alphabet: Sequence[str], heights: Floats, colors: Floats, first: int
+) -> Iterator[tuple[str, Floats, Floats]]:
+    """Yield name, colour and outlines of what is filled at once: a letter, or all letters of one colour."""
+    placed_letters = []
+    for letter, height, bottom in zip(alphabet, heights, bottoms(heights), strict=True):
+        at = np.flatnonzero(height)
+        drawn = placed(_polygon(letter), first + at, height[at], bottom[at])
+        # A line with gaps, which is what makes long logos fast.
+        placed_letters.append((at, np.concatenate([drawn, np.full((len(at), 1, 2), np.nan)], axis=1)))
+    if colors.shape[1] == 1:
+        for letter, color, (_, drawn) in zip(alphabet, colors[:, 0], placed_letters, strict=True):
+            yield letter, color, drawn.reshape(-1, 2)
+        return
+    shades, shade_of = np.unique(colors[0], axis=0, return_inverse=True)
+    for i, shade in enumerate(shades):
+        parts = [drawn[shade_of.reshape(-1)[at] == i].reshape(-1, 2) for at, drawn in placed_letters]
+        yield "letters", shade, np.concatenate(parts)
+
+
+def _add_fill(figure: Any, go: Any, name: str, color: Floats, points: Floats, locus: Locus | None) -> None:
     figure.add_trace(
         go.Scatter(
-            x=_along(x, locus),
-            y=y,
+            x=_along(points[:, 0], locus),
+            y=points[:, 1],
             mode="lines",
             line={"width": 0},
             fill="toself",
-            fillcolor=color,
-            name=letter,
+            fillcolor=_css(color),
+            name=name,
             hoverinfo="skip",
         )
     )
+
+
+def _css(color: Floats) -> str:
+    """Return a colour as browsers read it, from red, green, blue and opacity."""
+    red, green, blue, opacity = color.tolist()
+    if opacity == 1:
+        return to_hex((red, green, blue))
+    return f"rgba({red * 255:.0f},{green * 255:.0f},{blue * 255:.0f},{opacity:.3g})"
 
 
 def _column_text(

@@ -22,6 +22,7 @@ from matplotlib.transforms import (
 )
 
 from seqlight.plot.annotations import Annotation
+from seqlight.plot.colors import legible
 from seqlight.plot.placing import FONT_SIZE, n_missing, place
 
 # All in points.
@@ -50,7 +51,7 @@ class Strip:
     colors : sequence of colours, optional
         One for each row; dark grey by default.
     color_labels : bool
-        Whether labels have the colour of their row.
+        Whether labels have the colour of their row, darkened where it is too bright to read.
     spacing : float
         Points between neighbours in a row, at least.
     show_extra : bool
@@ -154,7 +155,7 @@ def _arrange(strip: Strip, depth: float, limits: tuple[float, float]) -> float:
         bar.set(y=-tops[one.track] - BAR_HEIGHT, facecolor=color)
         label.set(x=one.text_at, y=-tops[one.track] - BAR_HEIGHT - LABEL_DROP)
         if strip.color_labels:
-            label.set_color(color)
+            label.set_color(legible(color))
     end = tops[-1]
     n_out = n_missing(strip.annotations, limits) if strip.show_extra else 0
     assert strip.note is not None

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.deeplift import deep_lift_shap
 from seqlight.attribution.references import dinucleotide_shuffles
+from seqlight.attribution.targets import Contrast, Targets
 from seqlight.errors import InputError
 from seqlight.prediction.batches import require_args, require_rows
 from seqlight.sequence.checks import require_count, require_one_hot
@@ -47,7 +50,8 @@ def shuffled_control(
         Seed: shuffle k of each sequence is drawn with ``random_state + k``, and the references of the
         shuffles as ``deep_lift_shap`` draws them. None for a fresh one.
     **options
-        Any other option of ``deep_lift_shap``: target (one), references as a function, n_shuffles ...
+        Any other option of ``deep_lift_shap``: target (one, or one for each sequence), references as a function,
+        n_shuffles ...
 
     Returns
     -------
@@ -81,8 +85,20 @@ def shuffled_control(
         raise InputError(f"random_state is {random_state}: expected at most {LARGEST_SEED - n + 1} for {n} shuffles.")
     shuffled = dinucleotide_shuffles(X, n, first).flatten(0, 1)
     repeated = [one.repeat_interleave(n, dim=0) for one in inputs]
+    if "target" in options:
+        Targets(options["target"], len(X))
+        options["target"] = _repeated(options["target"], n)
     found = deep_lift_shap(model, shuffled, repeated or None, random_state=first, **options)
     assert isinstance(found, Tensor)
     if found.ndim != 3:
         raise InputError("target names several outputs: make a control for each.")
     return found.sum(dim=1)
+
+
+def _repeated(target: Any, n: int) -> Any:
+    """Return the target for `n` shuffles of each sequence: where each sequence has one, its shuffles get it too."""
+    if isinstance(target, Contrast):
+        return Contrast(_repeated(target.a, n), _repeated(target.b, n))
+    if isinstance(target, Tensor | np.ndarray) and target.ndim:
+        return torch.as_tensor(target).repeat_interleave(n, dim=0)
+    return target

@@ -11,9 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
+from seqlight.seqlets.genome import to_genome
 from seqlight.seqlets.spans import Floats, attribution_track, seqlet_table
 from seqlight.seqlets.thresholds import NOTHING_PASSES, Thresholds, choose_thresholds
 from seqlight.seqlets.windows import window_peaks, window_sums
+from seqlight.sequence.checks import require_count
+from seqlight.sequence.loci import Loci, as_loci
 
 
 class SeqletsAndThresholds(NamedTuple):
@@ -35,6 +38,7 @@ def tfmodisco_seqlets(
     max_passing_frac: float = ...,
     weak_threshold_for_counting_sign: float = ...,
     *,
+    loci: Loci | pd.DataFrame | None = ...,
     return_thresholds: Literal[False] = ...,
 ) -> pd.DataFrame: ...
 
@@ -49,6 +53,7 @@ def tfmodisco_seqlets(
     max_passing_frac: float = ...,
     weak_threshold_for_counting_sign: float = ...,
     *,
+    loci: Loci | pd.DataFrame | None = ...,
     return_thresholds: Literal[True],
 ) -> SeqletsAndThresholds: ...
 
@@ -62,6 +67,7 @@ def tfmodisco_seqlets(
     max_passing_frac: float = 0.2,
     weak_threshold_for_counting_sign: float = 0.8,
     *,
+    loci: Loci | pd.DataFrame | None = None,
     return_thresholds: bool = False,
 ) -> pd.DataFrame | SeqletsAndThresholds:
     """Find seqlets as TF-MoDISco does: the first step of its search for motifs.
@@ -92,16 +98,19 @@ def tfmodisco_seqlets(
     weak_threshold_for_counting_sign : float, optional
         The largest part of all windows whose magnitude may lie below the sign threshold, 0 to 1.
         It changes no call.
+    loci : Loci, or pandas.DataFrame with the columns chrom, start, end and maybe strand, optional
+        Where in a genome each example was cut from: adds the columns that `to_genome` does.
     return_thresholds : bool, optional
         Return the thresholds too.
 
     Returns
     -------
-    pandas.DataFrame, shape=(n_seqlets, 4)
+    pandas.DataFrame, shape=(n_seqlets, 4), or 8 with `loci`
         Columns example_idx, start, end (int64) and attribution (float64), the sum over the window
         without flanks, with its sign. By example; within each by the magnitude of that sum, the
         largest first, ties from the left. Empty, with the same types, where nothing can be
-        called: no examples, examples shorter than `window_size`, or all windows equal.
+        called: no examples, examples shorter than `window_size`, or all windows equal. With `loci` also
+        chrom, genome_start, genome_end and strand.
     SeqletsAndThresholds
         Instead, with ``return_thresholds=True``: the fields `seqlets`, the table above, and
         `thresholds`, with the fields `positive` and `negative` (windows of at least, or at most,
@@ -137,7 +146,7 @@ def tfmodisco_seqlets(
     >>> round(found.thresholds.positive, 2)
     19.02
     """
-    _check_options(window_size, flank)
+    window_size, flank = require_count(window_size, "window_size", 1), require_count(flank, "flank")
     _check_parts(
         target_fdr=target_fdr,
         min_passing_frac=min_passing_frac,
@@ -145,6 +154,7 @@ def tfmodisco_seqlets(
         weak_threshold_for_counting_sign=weak_threshold_for_counting_sign,
     )
     values = attribution_track(X)
+    places = None if loci is None else as_loci(loci, *values.shape)
     thresholds, where = NOTHING_PASSES, np.empty((0, 2), dtype=np.int64)
     if values.size and values.shape[1] >= window_size and values.min() < values.max():
         # Of equal values, sums differ by rounding at most: hence the last condition.
@@ -155,19 +165,14 @@ def tfmodisco_seqlets(
             sums, thresholds.positive, thresholds.negative, margin=flank, apart=window_size // 2 + flank
         )
     seqlets = _table(values, where, window_size, flank)
+    seqlets = seqlets if places is None else to_genome(seqlets, places)
     return SeqletsAndThresholds(seqlets, thresholds) if return_thresholds else seqlets
-
-
-def _check_options(window_size: int, flank: int) -> None:
-    for name, given, allowed in (("window_size", window_size, 1), ("flank", flank, 0)):
-        if not isinstance(given, int | np.integer) or given < allowed:
-            raise InputError(f"`{name}` is {given}, but must be an integer of at least {allowed}: raise it.")
 
 
 def _check_parts(**parts: float) -> None:
     for name, given in parts.items():
         if not isinstance(given, Real) or not 0 <= given <= 1:  # NaN fails too
-            raise InputError(f"`{name}` is {given}, but is a part of the whole, 0 to 1: choose one in between.")
+            raise InputError(f"`{name}` is {given!r}, but is a part of the whole, 0 to 1: choose one in between.")
     if parts["min_passing_frac"] > parts["max_passing_frac"]:
         raise InputError(
             f"`min_passing_frac` is {parts['min_passing_frac']}, above `max_passing_frac`, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -13,9 +14,13 @@ from seqlight.errors import InputError
 from seqlight.seqlets.background import Background, backgrounds
 from seqlight.seqlets.decode import Calls, call_spans
 from seqlight.seqlets.fdr import NOTHING_CALLED, SeqletsAndFdr, call_counts, fdr_curve, laxest_thresholds
+from seqlight.seqlets.genome import to_genome
 from seqlight.seqlets.spans import Floats, attribution_track, seqlet_table
+from seqlight.sequence.checks import require_count
+from seqlight.sequence.loci import Loci, as_loci
 
 Sign = Literal["both", "positive", "negative"]
+DEFAULT_FDR = 0.1
 SIGNS: dict[str, tuple[int, ...]] = {"both": (1, -1), "positive": (1,), "negative": (-1,)}
 
 
@@ -30,7 +35,8 @@ def recursive_seqlets(
     *,
     sign: Sign = ...,
     X_control: torch.Tensor | NDArray[Any] | None = ...,
-    target_fdr: float = ...,
+    target_fdr: float | None = ...,
+    loci: Loci | pd.DataFrame | None = ...,
     return_fdr: Literal[False] = ...,
 ) -> pd.DataFrame: ...
 
@@ -46,7 +52,8 @@ def recursive_seqlets(
     *,
     sign: Sign = ...,
     X_control: torch.Tensor | NDArray[Any] | None = ...,
-    target_fdr: float = ...,
+    target_fdr: float | None = ...,
+    loci: Loci | pd.DataFrame | None = ...,
     return_fdr: Literal[True],
 ) -> SeqletsAndFdr: ...
 
@@ -61,7 +68,8 @@ def recursive_seqlets(
     *,
     sign: Sign = "both",
     X_control: torch.Tensor | NDArray[Any] | None = None,
-    target_fdr: float = 0.1,
+    target_fdr: float | None = None,
+    loci: Loci | pd.DataFrame | None = None,
     return_fdr: bool = False,
 ) -> pd.DataFrame | SeqletsAndFdr:
     """Find spans of high attribution by a rule with one threshold.
@@ -95,17 +103,20 @@ def recursive_seqlets(
         its own control calls estimate a false discovery rate of at most `target_fdr`. A
         sign that reaches it at no threshold has no seqlets, and a warning says so.
     target_fdr : float, optional
-        Largest estimated false discovery rate, above 0.
+        Largest estimated false discovery rate, above 0; 0.1 with a control.
+    loci : Loci, or pandas.DataFrame with the columns chrom, start, end and maybe strand, optional
+        Where in a genome each example was cut from: adds the columns that `to_genome` does.
     return_fdr : bool, optional
         Return the estimates at all thresholds too.
 
     Returns
     -------
-    pandas.DataFrame, shape=(n_seqlets, 5)
+    pandas.DataFrame, shape=(n_seqlets, 5), or 9 with `loci`
         Columns example_idx, start, end (int64), attribution (the sum over the called span,
         with its sign) and p-value (float64), sorted by p-value, example_idx and start. Empty,
         with the same types, where nothing can be called: no examples, examples shorter than
-        `min_seqlet_len`, all values equal, or ``min_seqlet_len > max_seqlet_len``.
+        `min_seqlet_len`, all values equal, or ``min_seqlet_len > max_seqlet_len``. With `loci` also
+        chrom, genome_start, genome_end and strand.
     SeqletsAndFdr
         Instead, with ``return_fdr=True``: the fields `seqlets`, the table above, and `fdr`,
         117 rows a sign with columns sign, threshold, n_seqlets, n_control_seqlets, fdr.
@@ -130,9 +141,12 @@ def recursive_seqlets(
        example_idx  start  end
     0            0    100  110
     """
-    signs = _signs(sign)
-    _check_options(threshold, min_seqlet_len, max_seqlet_len, additional_flanks, n_bins)
+    signs = signs_of(sign)
+    check_options(min_seqlet_len, max_seqlet_len, additional_flanks, n_bins, threshold)
+    rate = DEFAULT_FDR if target_fdr is None else target_fdr
+    check_rate(rate)
     values = attribution_track(X)
+    places = None if loci is None else as_loci(loci, *values.shape)
     control = _control(X_control, values, target_fdr, return_fdr)
     longest = min(max_seqlet_len, values.shape[1])
     nulls: list[Background] = []
@@ -144,47 +158,50 @@ def recursive_seqlets(
         counts = {null.sign: call_counts(values, control, null, min_seqlet_len, longest) for null in nulls}
         scale = values.size / control.size
         curves = [fdr_curve(which, counts.get(which, NOTHING_CALLED), scale) for which in signs]
-        levels = laxest_thresholds(dict(zip(signs, curves, strict=True)), target_fdr)
+        levels = laxest_thresholds(dict(zip(signs, curves, strict=True)), rate)
     calls = [
         call_spans(values, null, levels[null.sign], min_seqlet_len, longest) for null in nulls if null.sign in levels
     ]
     seqlets = _table(calls, additional_flanks, values.shape[1])
+    seqlets = seqlets if places is None else to_genome(seqlets, places)
     return SeqletsAndFdr(seqlets, pd.concat(curves, ignore_index=True)) if return_fdr else seqlets
 
 
-def _signs(sign: object) -> tuple[int, ...]:
+def signs_of(sign: object) -> tuple[int, ...]:
+    """Return 1 for the positive side, -1 for the negative, or both; raise InputError for another `sign`."""
     if not isinstance(sign, str) or sign not in SIGNS:
         met = repr(sign) if isinstance(sign, str) else f"of type {type(sign).__name__}"
         raise InputError(f"`sign` is {met}, but must be 'both', 'positive' or 'negative': choose one of them.")
     return SIGNS[sign]
 
 
-def _check_options(threshold: float, shortest: int, longest: int, flanks: int, n_bins: int) -> None:
-    if not 0 < threshold <= 1:  # NaN fails too
-        raise InputError(f"`threshold` is {threshold}, but a p-value is above 0 and at most 1: choose one, say 0.01.")
-    least = {
-        "min_seqlet_len": (shortest, 1),
-        "max_seqlet_len": (longest, 1),
-        "additional_flanks": (flanks, 0),
-        "n_bins": (n_bins, 2),
-    }
-    for name, (given, allowed) in least.items():
-        if not isinstance(given, int | np.integer) or given < allowed:
-            raise InputError(f"`{name}` is {given}, but must be an integer of at least {allowed}: raise it.")
+def check_options(min_seqlet_len: int, max_seqlet_len: int, flanks: int, n_bins: int, threshold: float = 1) -> None:
+    """Raise InputError if an option of the caller is outside its range."""
+    if not isinstance(threshold, Real) or not 0 < threshold <= 1:  # NaN fails too
+        raise InputError(f"`threshold` is {threshold!r}, but a p-value is above 0 and at most 1: choose one, say 0.01.")
+    require_count(min_seqlet_len, "min_seqlet_len", least=1)
+    require_count(max_seqlet_len, "max_seqlet_len", least=1)
+    require_count(flanks, "additional_flanks")
+    require_count(n_bins, "n_bins", least=2)
+
+
+def check_rate(target_fdr: float) -> None:
+    """Raise InputError if this can be no false discovery rate."""
+    if not isinstance(target_fdr, Real) or not target_fdr > 0:
+        raise InputError(f"`target_fdr` is {target_fdr!r}, but must be a number above 0: choose one, say 0.1.")
 
 
 def _control(
-    X_control: torch.Tensor | NDArray[Any] | None, values: Floats, target_fdr: float, return_fdr: bool
+    X_control: torch.Tensor | NDArray[Any] | None, values: Floats, target_fdr: float | None, return_fdr: bool
 ) -> Floats | None:
     if X_control is None:
-        if return_fdr:
+        if return_fdr or target_fdr is not None:
             raise InputError(
-                "`return_fdr=True` came without `X_control`, from which the rate is estimated: pass "
-                "attributions of shuffled sequences."
+                f"`{'return_fdr' if return_fdr else 'target_fdr'}` came without `X_control`, from which the rate is "
+                "estimated: pass attributions of shuffled sequences, as `shuffled_control` makes them, or call "
+                "`calibrated_seqlets`."
             )
         return None
-    if not target_fdr > 0:
-        raise InputError(f"`target_fdr` is {target_fdr}, but must be above 0: choose one, say 0.1.")
     control = attribution_track(X_control, "X_control")
     if not control.size:
         raise InputError(

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, a
 
 Floats = NDArray[np.floating[Any]]
 
@@ -71,8 +71,8 @@ def attribution_track(X: torch.Tensor | NDArray[Any], name: str = "X") -> Floats
     Returns
     -------
     numpy.ndarray, shape=(n, length)
-        C-contiguous, float32 or float64; the values are not rounded, and not copied
-        where they already are of such a type.
+        C-contiguous, float32 or float64. Values are rounded only if not even float64 holds them, and
+        copied only if they are of another type or not C-contiguous.
 
     Raises
     ------
@@ -102,15 +102,18 @@ def attribution_track(X: torch.Tensor | NDArray[Any], name: str = "X") -> Floats
 
 
 def _as_floats(X: torch.Tensor | NDArray[Any], name: str) -> Floats:
-    if not isinstance(X, torch.Tensor | np.ndarray):
-        raise InputError(f"`{name}` is of type {type(X).__name__}, but must be a tensor or a NumPy array: convert it.")
     if isinstance(X, torch.Tensor):
+        _refuse_dataless(X, name)
         kinds = "c" if X.is_complex() else "b" if X.dtype == torch.bool else "f"
         if X.is_floating_point() and X.element_size() < 4:
             X = X.detach().to(torch.float32)
         array: NDArray[Any] = X.numpy(force=True) if kinds == "f" else np.empty(0)
+    elif isinstance(X, np.ndarray):
+        if np.ma.is_masked(X):
+            raise InputError(f"`{name}` is a masked array with masked entries: fill them, `{name}.filled(0)`.")
+        array, kinds = np.asarray(X), X.dtype.kind
     else:
-        array, kinds = X, X.dtype.kind
+        raise InputError(f"`{name}` is {a(X)}: expected a tensor or a NumPy array; {_remedy(X, name)}.")
     if kinds not in "fiu":
         raise InputError(
             f"`{name}` has dtype {X.dtype}, but attributions are real numbers: convert it to a float type."
@@ -118,6 +121,26 @@ def _as_floats(X: torch.Tensor | NDArray[Any], name: str) -> Floats:
     # Half precision fits into single, and whole numbers of up to 53 bits into double, without rounding.
     narrow = array.dtype.kind == "f" and array.dtype.itemsize <= 4
     return np.ascontiguousarray(array, dtype=np.float32 if narrow else np.float64)
+
+
+def _refuse_dataless(X: torch.Tensor, name: str) -> None:
+    met = (
+        "is on the meta device, where tensors hold no values: make one that does"
+        if X.is_meta
+        else f"is of layout {X.layout}: pass `{name}.to_dense()`"
+        if X.layout != torch.strided
+        else f"is quantized: pass `{name}.dequantize()`"
+        if X.is_quantized
+        else ""
+    )
+    if met:
+        raise InputError(f"`{name}` {met}.")
+
+
+def _remedy(X: object, name: str) -> str:
+    if hasattr(X, "attributions"):
+        return f"pass `{name}.attributions.sum(dim=1)`"
+    return f"pass `{name}.to_numpy()`" if hasattr(X, "to_numpy") else "convert it"
 
 
 def _refuse_non_finite(track: Floats, name: str) -> None:

@@ -1,0 +1,226 @@
+"""Is `target_fdr` the false discovery rate? Seqlets called at a rate, against sites whose places are known.
+
+Usage: ``python benchmarks/study_calibration.py [replicates]``. Tracks are noise of four kinds with a site in
+every second row, and attributions of networks that were trained to find two motifs: on fresh sequences with
+both sites, against dinucleotide shuffles. Each also without any site, where every call is false.
+A call is false if it shares no position with a site; the rate is the mean, over replicates, of the share of
+calls that are false, 0 where nothing is called.
+Writes results/study_calibration.json and docs/pictures/calibration.png.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from measure import machine, write
+from numpy.typing import NDArray
+from torch import nn
+
+from seqlight.datasets.planted import load_planted
+from seqlight.errors import SeqlightWarning
+from seqlight.metrics.overlap import overlap
+from seqlight.seqlets.calibrated import calibrated_seqlets
+from seqlight.seqlets.recursive import recursive_seqlets
+from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight_callbacks.demo.task import planted_task
+from seqlight_callbacks.demo.training import train
+
+PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "calibration.png"
+RATES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+CONTROLS = (1, 5)
+ROWS, LENGTH, SITE = 200, 300, 10
+SEQUENCES, SETS, NETWORKS = 200, 5, 3
+BLUE, ORANGE = "#0072B2", "#D55E00"
+
+Floats = NDArray[np.float64]
+Noise = Callable[[np.random.RandomState, tuple[int, int]], Floats]
+
+
+class Draw(NamedTuple):
+    """A track, as many controls of its size as are compared, one below the other, and the sites in the track."""
+
+    values: Floats
+    control: Floats
+    known: pd.DataFrame
+
+
+def independent(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
+    return rng.laplace(size=shape)
+
+
+def heavy(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
+    return rng.standard_t(2.5, size=shape)
+
+
+def correlated(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
+    wide = rng.laplace(size=(shape[0], shape[1] + 4))
+    return np.asarray(sum(wide[:, i : i + shape[1]] for i in range(5))) / np.sqrt(5)
+
+
+def unlike(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
+    return rng.laplace(size=shape) * np.exp(rng.normal(scale=0.7, size=(shape[0], 1)))
+
+
+# With how much higher sites are, in units of the noise, so that a part of them is found.
+NOISES: dict[str, tuple[Noise, float]] = {
+    "Laplace": (independent, 1),
+    "heavy tails (Student's t, 2.5)": (heavy, 5),
+    "neighbours correlated (mean of 5)": (correlated, 1.5),
+    "rows of unlike scale": (unlike, 4),
+}
+
+
+def planted(kind: tuple[Noise, float], seed: int, n_sites: int) -> Draw:
+    noise, height = kind
+    rng = np.random.RandomState(seed)
+    values = noise(rng, (ROWS, LENGTH))
+    start = rng.randint(0, LENGTH - SITE, n_sites)
+    rows = np.arange(n_sites) * (ROWS // max(n_sites, 1))
+    spread = float(np.median(np.abs(values))) / np.log(2)  # 1 for Laplace noise
+    for row, at in zip(rows, start, strict=True):
+        values[row, at : at + SITE] += height * spread * rng.uniform(1, 4)
+    known = pd.DataFrame({"example_idx": rows, "start": start, "end": start + SITE})
+    return Draw(values, noise(rng, (max(CONTROLS) * ROWS, LENGTH)), known)
+
+
+def averaging() -> nn.Sequential:
+    """Return a network that averages over places: background takes part in its attributions everywhere."""
+    return nn.Sequential(
+        nn.Conv1d(4, 48, 13, padding=6),
+        nn.ReLU(),
+        nn.MaxPool1d(4),
+        nn.Conv1d(48, 48, 5, padding=2),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool1d(1),
+        nn.Flatten(),
+        nn.Linear(48, 32),
+        nn.ReLU(),
+        nn.Linear(32, 1),
+    )
+
+
+def networks(seed: int) -> Iterator[tuple[str, nn.Module]]:
+    """Yield two trained networks: one that looks for the best place of each filter, and one that averages."""
+    task = planted_task(seed)
+    torch.manual_seed(seed)
+    other = replace(task, model=averaging(), epochs=12)
+    for name, one in (("network, one maximum a filter", task), ("network, mean over places", other)):
+        with tempfile.TemporaryDirectory() as folder:
+            run = train(one, Path(folder), one.epochs, seed)
+        print(f"{name}, seed {seed}: AUROC {run.test['test_auroc']:.4f}", flush=True)
+        yield name, one.model
+
+
+def through(model: nn.Module, seed: int, with_sites: bool) -> Draw:
+    """Attribute fresh sequences of both sites, or shuffles of them, and shuffles of these."""
+    split = load_planted(4 * SEQUENCES, length=200, seed=1000 + seed).train
+    X, motifs = split.X[:SEQUENCES], split.motifs
+    known = pd.DataFrame({"example_idx": motifs.example_idx, "start": motifs.start, "end": motifs.end})
+    known = known[known["example_idx"] < SEQUENCES]
+    if not with_sites:
+        X, known = dinucleotide_shuffle(X, end=None, random_state=5_000_000 + 1000 * seed)[:, 0], known[:0]
+    found = calibrated_seqlets(
+        model, X, n_control=max(CONTROLS), random_state=1000 * seed, batch_size=2000, target_fdr=1e9
+    )
+    # Shuffle k of all sequences, for each k: the first rows are a control of one shuffle each.
+    control = found.control.reshape(len(X), -1, X.shape[2]).transpose(0, 1).flatten(0, 1)
+    return Draw(found.attributions.sum(dim=1).double().numpy(), control.double().numpy(), known)
+
+
+def judge(draw: Draw) -> Iterator[dict[str, Any]]:
+    for n in CONTROLS:
+        control = draw.control[: n * len(draw.values)]
+        for rate in RATES:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SeqlightWarning)
+                seqlets = recursive_seqlets(draw.values, X_control=control, target_fdr=rate, sign="positive")
+            judged = overlap(seqlets, draw.known)
+            yield {
+                "controls": n,
+                "target_fdr": rate,
+                "calls": len(seqlets),
+                "false": 1 - judged.precision if len(seqlets) else 0.0,
+                "recall": judged.recall,
+            }
+
+
+def summary(draws: list[Draw]) -> list[dict[str, float]]:
+    """Return the mean of each number over replicates, and the standard error of the rate."""
+    table = pd.DataFrame([row for draw in draws for row in judge(draw)])
+    groups = table.groupby(["controls", "target_fdr"])
+    means = groups.mean()
+    means["standard_error"] = groups["false"].std() / np.sqrt(len(draws))
+    rows = means.reset_index().round(5).astype(object)
+    return rows.where(rows.notna(), None).to_dict("records")
+
+
+def draw_figure(results: dict[str, Any]) -> Figure:
+    names = list(results["with_sites"])
+    figure = Figure(figsize=(11, 6.4), layout="constrained")
+    for ax, name in zip(figure.subplots(2, 3).flat, names, strict=True):
+        panel(ax, results, name)
+    figure.supxlabel("target_fdr, which is asked for")
+    figure.supylabel("false discovery rate, which comes out")
+    return figure
+
+
+def panel(ax: Axes, results: dict[str, Any], name: str) -> None:
+    ax.plot([0, 0.55], [0, 0.55], color="0.75", lw=1, zorder=0)
+    for n, color in zip(CONTROLS, (BLUE, ORANGE), strict=True):
+        for kind, line, label in (
+            ("with_sites", "o-", "sites planted"),
+            ("without_sites", "s:", "nothing planted"),
+        ):
+            rows = pd.DataFrame(results[kind][name]).astype(float)
+            rows = rows[rows["controls"] == n]
+            shown = f"{label}, {n} shuffle{'s' * (n > 1)} each"
+            ax.errorbar(
+                rows["target_fdr"], rows["false"], 2 * rows["standard_error"], fmt=line, ms=4, lw=1.4, color=color,
+                label=shown, mfc="w" if kind == "without_sites" else color,
+            )  # fmt: skip
+    ax.set_title(name, loc="left", fontsize=10)
+    ax.set(xlim=(0, 0.53), ylim=(-0.02, 0.62))
+    ax.spines[["top", "right"]].set_visible(False)
+    if name == next(iter(results["with_sites"])):
+        ax.legend(frameon=False, fontsize=8, loc="upper left")
+
+
+def main(replicates: int) -> None:
+    where = machine()
+    found: dict[str, dict[str, Any]] = {"with_sites": {}, "without_sites": {}}
+    for name, kind_of_noise in NOISES.items():
+        for kind, n_sites in (("with_sites", ROWS // 2), ("without_sites", 0)):
+            found[kind][name] = summary([planted(kind_of_noise, seed, n_sites) for seed in range(replicates)])
+            print(name, kind, pd.DataFrame(found[kind][name]).to_string(index=False), sep="\n", flush=True)
+    draws: dict[str, dict[str, list[Draw]]] = {"with_sites": {}, "without_sites": {}}
+    for network in range(NETWORKS):
+        for name, model in networks(network):
+            for kind, of_kind in draws.items():
+                sets = [through(model, network * SETS + i, kind == "with_sites") for i in range(SETS)]
+                of_kind.setdefault(name, []).extend(sets)
+    for kind, of_kind in draws.items():
+        for name, some in of_kind.items():
+            found[kind][name] = summary(some)
+            print(name, kind, pd.DataFrame(found[kind][name]).to_string(index=False), sep="\n", flush=True)
+    workload = {
+        "noise": {"replicates": replicates, "rows": ROWS, "positions": LENGTH, "sites": ROWS // 2},
+        "networks": {"networks": NETWORKS, "sets_of_sequences_each": SETS, "sequences": SEQUENCES, "positions": 200},
+        "sign": "positive",
+    }
+    print(write("study_calibration", {"workload": workload, **found}, where))
+    draw_figure(found).savefig(PICTURE, dpi=110)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
