@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.extras import extra
+from seqlight.lit.ranks import once
 from seqlight.metrics.overlap import overlap
 from seqlight.seqlets.annotating import annotate_seqlets
 from seqlight.seqlets.recursive import recursive_seqlets
@@ -22,7 +23,6 @@ from seqlight.sequence.motifs import as_motifs
 from seqlight_callbacks.attribution import AttributionCallback
 from seqlight_callbacks.following import Follower, Log, Recorder
 from seqlight_callbacks.inputs import read_intervals
-from seqlight.lit.ranks import once
 from seqlight_callbacks.records import AttributionRecord
 from seqlight_callbacks.tables import Format, write_table
 

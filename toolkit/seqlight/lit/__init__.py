@@ -1,6 +1,6 @@
 """Lightning around any model: training, and predictions and attributions on any number of devices.
 
-TrainModule, SequenceDataModule
+TrainModule, SequenceDataModule, GenomeDataModule
     to train with
 PredictModule, DeepLiftShapModule
     for ``trainer.predict``
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seqlight.lit.attributing import DeepLiftShapModule as DeepLiftShapModule
     from seqlight.lit.data import SequenceDataModule as SequenceDataModule
+    from seqlight.lit.genome import GenomeDataModule as GenomeDataModule
     from seqlight.lit.predicting import PredictModule as PredictModule
     from seqlight.lit.sharded import ShardedDataModule as ShardedDataModule
     from seqlight.lit.training import TrainModule as TrainModule
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _HOME = {
     "TrainModule": "seqlight.lit.training",
     "SequenceDataModule": "seqlight.lit.data",
+    "GenomeDataModule": "seqlight.lit.genome",
     "PredictModule": "seqlight.lit.predicting",
     "DeepLiftShapModule": "seqlight.lit.attributing",
     "ShardedDataModule": "seqlight.lit.sharded",
@@ -34,6 +36,7 @@ _HOME = {
 __all__ = [
     "TrainModule",
     "SequenceDataModule",
+    "GenomeDataModule",
     "PredictModule",
     "DeepLiftShapModule",
     "ShardedDataModule",
