@@ -17,9 +17,9 @@ import lightning.pytorch as L
 import pytest
 import torch
 
-from seqlight.lit.ranks import shared, together
+from seqlight.lit.ranks import once, shared, together
 from seqlight.lit.training import TrainModule
-from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
+from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
 from seqlight_callbacks.records import load
 
 
@@ -41,7 +41,9 @@ class Seen(L.Callback):
 
     def on_train_end(self, trainer, pl_module):
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items() if "/" in key}
-        found = {"record": vars(self.attribution.record), "metrics": metrics, "weights": pl_module.state_dict()}
+        record = self.attribution.record and vars(self.attribution.record)
+        random = torch.get_rng_state()
+        found = {"record": record, "metrics": metrics, "weights": pl_module.state_dict(), "random": random}
         torch.save(found, self.out / f"rank-{trainer.global_rank}.pt")
 
 
@@ -62,12 +64,28 @@ class Telling(AttributionCallback):
 
 
 def fit(out: Path, n: int, processes: int, module=TrainModule) -> None:
-    from conftest import data, network, sequences  # the one beside this script
+    from conftest import sequences  # the one beside this script
+
+    attribution = Telling(sequences(n, seed=3), n_shuffles=3, out=out / "epochs", untrained=True)
+    seqlets = SeqletCallback(threshold=0.3, out=out / "seqlets")
+    mine = [attribution, seqlets, LogoCallback(examples=(0,)), AttributionReport(), Seen(out, attribution)]
+    train(out, processes, mine, module, lambda parameters: torch.optim.SGD(parameters, lr=0.0))
+
+
+def fit_for_weights(out: Path, on: str | None) -> None:
+    """Train in two processes, with and without the callbacks."""
+    from conftest import sequences
+
+    attribution = AttributionCallback(sequences(3, seed=3), n_shuffles=3, on=on or "test")
+    mine = [] if on is None else [attribution, SeqletCallback(threshold=0.3)]
+    train(out, 2, [*mine, Seen(out, attribution)], accumulate_grad_batches=2, val_check_interval=0.5)
+
+
+def train(out, processes, callbacks, module=TrainModule, optimizer=None, **settings) -> None:
+    from conftest import data, network
 
     out.mkdir(parents=True)
-    attribution = Telling(sequences(n, seed=3), n_shuffles=3, out=out / "epochs", untrained=True)
-    seqlets = SeqletCallback(attribution, threshold=0.3)
-    callbacks = [attribution, seqlets, LogoCallback(attribution, examples=(0,)), Seen(out, attribution)]
+    torch.manual_seed(1)
     L.Trainer(
         max_epochs=1,
         callbacks=callbacks,
@@ -79,7 +97,8 @@ def fit(out: Path, n: int, processes: int, module=TrainModule) -> None:
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=out,
-    ).fit(module(network(), optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.0)), data())
+        **settings,
+    ).fit(module(network(), optimizer=optimizer), data())
 
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
@@ -92,7 +111,7 @@ def runs(tmp_path_factory):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     environment.pop("PL_GLOBAL_SEED", None)
     done = subprocess.run(
-        [sys.executable, str(script), str(out)], env=environment, timeout=200, capture_output=True, text=True
+        [sys.executable, str(script), str(out)], env=environment, timeout=280, capture_output=True, text=True
     )
     assert not done.returncode, done.stderr[-3000:]
     return out
@@ -123,6 +142,25 @@ def test_one_process_draws(runs):
     assert sorted(path.name for path in (runs / "two-3" / "figures").iterdir()) == names
 
 
+def test_one_process_writes(runs):
+    assert [path.name for path in (runs / "two-3").glob("*.html")] == ["report.html"]
+    names = ["epoch-000.csv", "epoch-001.csv"]
+    assert sorted(path.name for path in (runs / "two-3" / "seqlets").iterdir()) == names
+
+
+@pytest.mark.parametrize("on", ["validation", "train"])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_training_in_two_processes_does_not_notice(runs, on, rank):
+    alone, watched = (torch.load(runs / f"weights-{one}" / f"rank-{rank}.pt") for one in ("None", on))
+    assert alone["record"] is None
+    assert watched["record"]["epoch"] == 1
+    assert alone["weights"].keys() == watched["weights"].keys()
+    assert all(torch.equal(alone["weights"][name], watched["weights"][name]) for name in alone["weights"])
+    assert torch.equal(alone["random"], watched["random"])
+    untrained = torch.load(runs / "untrained.pt")
+    assert any(not torch.equal(untrained[name], alone["weights"][f"model.{name}"]) for name in untrained)
+
+
 def test_an_error_on_one_process_ends_all_with_the_same_message(runs):
     messages = {(runs / "failing" / f"rank-{rank}.txt").read_text() for rank in (0, 1)}
     assert messages == {"process 1 of 2 failed, so all stop: RuntimeError: only here"}
@@ -135,6 +173,7 @@ def test_one_process_alone():
     assert shared(alone, 3, sum) == [([0, 1, 2], 3)]
     assert shared(alone, 0, sum) == []
     assert together(alone, lambda: 5) == [5]
+    assert once(SimpleNamespace(world_size=1, is_global_zero=True), lambda: 5) == 5
     with pytest.raises(ZeroDivisionError):
         together(alone, lambda: 1 / 0)
 
@@ -144,6 +183,8 @@ if __name__ == "__main__":
     out = Path(sys.argv[1])
     for n in (3, 1):
         fit(out / f"two-{n}", n, 2)
+    for on in (None, "validation", "train"):
+        fit_for_weights(out / f"weights-{on}", on)
     start = time.monotonic()
     try:
         fit(out / "failing", 3, 2, Failing)
@@ -152,3 +193,6 @@ if __name__ == "__main__":
     (out / "seconds.txt").write_text(str(time.monotonic() - start))
     for n in (3, 1):
         fit(out / f"one-{n}", n, 1)
+    from conftest import network
+
+    torch.save(network().state_dict(), out / "untrained.pt")

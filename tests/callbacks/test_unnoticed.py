@@ -1,0 +1,312 @@
+"""The training must not notice: weights, optimizer and random generators to the last bit, whatever the Trainer does."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAveraging
+from torch import nn
+
+from seqlight.lit.training import TrainModule
+from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
+from seqlight_callbacks.methods import METHODS
+
+HOOKS = ("validation", "train")
+ACCUMULATING = {"accumulate_grad_batches": 3, "val_check_interval": 0.5}
+
+
+class Manual(TrainModule):
+    """Somebody who steps by hand, with two optimizers."""
+
+    automatic_optimization = False
+
+    def training_step(self, batch, batch_idx):
+        for optimizer in self.optimizers():
+            loss, _ = self._loss(batch)
+            self.manual_backward(loss)
+            if batch_idx % 2:  # and accumulates, over the end of an epoch too
+                optimizer.step()
+                optimizer.zero_grad()
+
+    def configure_optimizers(self):
+        return [torch.optim.SGD(self.model[0].parameters(), lr=0.1), torch.optim.Adam(self.model[-1].parameters())]
+
+
+class WithWorkers(L.LightningDataModule):
+    """Shuffled by the global generator, loaded by a process of its own."""
+
+    def __init__(self, data):
+        super().__init__()
+        self.splits = data.splits
+
+    def train_dataloader(self):
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self):
+        return self._loader("valid")
+
+    def _loader(self, split, **settings):
+        rows = torch.utils.data.TensorDataset(*self.splits[split])
+        return torch.utils.data.DataLoader(rows, batch_size=2, num_workers=1, **settings)
+
+
+def averaged():
+    return [EMAWeightAveraging(decay=0.9, update_every_n_steps=1)]
+
+
+def compiled(backend):
+    def make(net):
+        torch._dynamo.reset()
+        return torch.compile(net, backend=backend)
+
+    return make
+
+
+# Said once for a compiled model, which is run as it was written.
+pytestmark = pytest.mark.filterwarnings("ignore:the model is compiled:seqlight.errors.SeqlightWarning")
+
+
+@dataclass
+class Case:
+    """A way to train."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    before: Callable[[], list[L.Callback]] = list
+    behind: Callable[[], list[L.Callback]] = list
+    module: type[TrainModule] = TrainModule
+    change: Callable[[nn.Module], nn.Module] = lambda net: net
+    data: Callable[[Any], L.LightningDataModule] = lambda data: data
+
+
+# The network of `toy` has dropout, batch norm and a frozen layer.
+CASES = {
+    "plain": Case(),
+    "accumulating": Case(ACCUMULATING),
+    "clipping": Case({"gradient_clip_val": 0.05}),
+    "bf16-mixed": Case({"precision": "bf16-mixed"}),
+    "workers": Case(data=WithWorkers),
+    "averaging before": Case(before=averaged),
+    "averaging behind": Case(behind=averaged),
+    "swa": Case({"max_epochs": 4}, before=lambda: [StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=2)]),
+    "compiled": Case(change=compiled("eager")),
+    "manual": Case(module=Manual),
+}
+SLOW = {"compiled by inductor": Case(change=compiled("inductor")), "bf16-true": Case({"precision": "bf16-true"})}
+
+
+def watchers(toy, on, out=None, **settings):
+    first = AttributionCallback(toy.sequences(5, seed=3), n_shuffles=3, on=on, untrained=True, out=out, **settings)
+    return [first, SeqletCallback(threshold=0.3), LogoCallback(examples=(0,)), AttributionReport()]
+
+
+def left_by(toy, case, callbacks=()):
+    """Return everything that a training leaves behind."""
+    module = case.module(case.change(toy.network()))
+    for seed in (torch.manual_seed, np.random.seed, random.seed):
+        seed(1)
+    trainer = toy.trainer([*case.before(), *callbacks, *case.behind()], **case.settings)
+    trainer.fit(module, case.data(toy.data()))
+    optimizers = [list(one.state_dict()["state"].values()) for one in trainer.optimizers]
+    return {
+        "weights": dict(module.state_dict()),
+        "optimizers": optimizers,
+        "gradients": [one.grad for one in module.parameters()],
+        "modes": [one.training for one in module.modules()],
+        "frozen": [one.requires_grad for one in module.parameters()],
+        "random": (torch.get_rng_state(), np.random.get_state()[1:3], random.getstate()),
+        "epochs": trainer.current_epoch,
+        "losses": [float(trainer.callback_metrics[name]) for name in ("valid_loss",)],
+    }
+
+
+def same(a, b):
+    """Return whether two structures are equal, tensors to the last bit."""
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, np.ndarray):
+        return np.array_equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    return a == b
+
+
+def require_same(a, b):
+    different = [name for name in a if not same(a[name], b[name])]
+    assert not different
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """What the trainings leave without us, each run once."""
+    known = {}
+
+    def left(toy, name, case):
+        if name not in known:
+            known[name] = left_by(toy, case)
+        return known[name]
+
+    return left
+
+
+@pytest.mark.parametrize("on", HOOKS)
+@pytest.mark.parametrize("name", CASES)
+def test_attributions_and_seqlets_in_every_kind_of_training(toy, alone, name, on):
+    before = alone(toy, name, CASES[name])
+    callbacks = watchers(toy, on)[:2]
+    after = left_by(toy, CASES[name], callbacks)
+    require_same(before, after)
+    assert callbacks[0].record.epoch == after["epochs"]
+
+
+@pytest.mark.parametrize("on", HOOKS)
+def test_all_callbacks_at_once(toy, alone, tmp_path, on):
+    callbacks = watchers(toy, on, out=tmp_path / "epochs")
+    require_same(alone(toy, "accumulating", CASES["accumulating"]), left_by(toy, CASES["accumulating"], callbacks))
+    assert len(list((tmp_path / "epochs").iterdir())) == 3
+    assert (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("on", HOOKS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method(toy, alone, method, on):
+    callbacks = watchers(toy, on, method=method)[:1]
+    require_same(alone(toy, "accumulating", CASES["accumulating"]), left_by(toy, CASES["accumulating"], callbacks))
+    assert callbacks[0].record is not None
+
+
+@pytest.mark.parametrize("which", [1, 2, 3], ids=["seqlets", "logos", "report"])
+def test_every_callback_alone(toy, alone, which):
+    callbacks = watchers(toy, "train")
+    require_same(alone(toy, "plain", CASES["plain"]), left_by(toy, CASES["plain"], [callbacks[0], callbacks[which]]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on", HOOKS)
+@pytest.mark.parametrize("which", range(4), ids=["attribution", "seqlets", "logos", "report"])
+@pytest.mark.parametrize("name", [*CASES, *SLOW])
+def test_every_callback_in_every_kind_of_training(toy, alone, name, which, on):
+    case = (CASES | SLOW)[name]
+    callbacks = watchers(toy, on)
+    mine = callbacks[: which + 1] if which < 2 else [callbacks[0], callbacks[which]]
+    require_same(alone(toy, name, case), left_by(toy, case, mine))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on", HOOKS)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", [*CASES, *SLOW])
+def test_every_method_in_every_kind_of_training(toy, alone, name, method, on):
+    case = (CASES | SLOW)[name]
+    require_same(alone(toy, name, case), left_by(toy, case, watchers(toy, on, method=method)[:1]))
+
+
+def test_the_comparison_would_find_a_careless_callback(toy, alone):
+    class Careless(L.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            torch.rand(1)
+
+    different = left_by(toy, CASES["plain"], [Careless()])
+    before = alone(toy, "plain", CASES["plain"])
+    assert not same(before["weights"], different["weights"])
+    assert not same(before["random"], different["random"])
+
+
+def state(module):
+    """Return everything of a module and of the process that a callback must leave alone."""
+    return {
+        "random": (torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()),
+        "modes": [one.training for one in module.modules()],
+        "asked": [p.requires_grad for p in module.parameters()],
+        "grads": [None if p.grad is None else (id(p.grad), p.grad.tolist()) for p in module.parameters()],
+        "values": [(id(p), p.data_ptr(), p.tolist()) for p in (*module.parameters(), *module.buffers())],
+        "hooks": [[len(v) for k, v in vars(one).items() if k.endswith("_hooks")] for one in module.modules()],
+    }
+
+
+class Spy(L.Callback):
+    """Standing before and behind the others, compare what they found with what they left."""
+
+    def __init__(self, before=None):
+        self.before, self.compared = before, 0
+
+    def look(self, trainer, pl_module):
+        self.seen = state(pl_module)
+        if self.before is not None:
+            assert self.seen == self.before.seen
+            self.compared += 1
+
+    on_validation_epoch_end = on_train_epoch_end = on_train_start = look
+
+
+@pytest.mark.parametrize("on", HOOKS)
+def test_everything_is_as_before_in_the_hook(toy, tmp_path, on):
+    class Frozen(L.Callback):
+        """Somebody who freezes batch norm by hand."""
+
+        def on_validation_epoch_end(self, trainer, pl_module):
+            pl_module.model[1].training = True
+
+        def on_train_epoch_end(self, trainer, pl_module):
+            pl_module.model[1].training = False
+
+    before = Spy()
+    behind = Spy(before)
+    toy.fit([Frozen(), before, *watchers(toy, on, out=tmp_path / "epochs"), behind], **ACCUMULATING)
+    # At the start, at the end of two epochs, twice an epoch in validation, and in the sanity check.
+    assert behind.compared == 1 + 2 + 4 + 1
+
+
+WHEN = ("on_train_start", "on_validation_epoch_end", "on_train_epoch_end")
+
+
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("method", METHODS)
+def test_everything_is_as_before_when_it_raises(toy, when, method):
+    class Failing(nn.Sequential):
+        armed = False
+
+        def forward(self, X):
+            if self.armed:
+                torch.rand(3)
+                np.random.rand()
+                self[1].running_mean += 1
+                raise RuntimeError("the model does not like this")
+            return super().forward(X)
+
+    net = Failing(*toy.network())
+    compared = []
+
+    class Arm(L.Callback):
+        def arm(self, hook, trainer, pl_module):
+            net.armed = hook == when and not trainer.sanity_checking
+            self.found = state(pl_module)
+
+        def on_train_start(self, *args):
+            self.arm("on_train_start", *args)
+
+        def on_validation_epoch_end(self, *args):
+            self.arm("on_validation_epoch_end", *args)
+
+        def on_train_epoch_end(self, *args):
+            self.arm("on_train_epoch_end", *args)
+
+        def on_exception(self, trainer, pl_module, exception):
+            assert state(pl_module) == self.found
+            compared.append(str(exception))
+
+    on = "train" if when == "on_train_epoch_end" else "validation"
+    mine = AttributionCallback(
+        toy.sequences(5, seed=3), n_shuffles=3, on=on, method=method, untrained=when == "on_train_start"
+    )
+    with pytest.raises(RuntimeError, match="does not like this"):
+        toy.fit([Arm(), mine], net=net)
+    assert len(compared) == 1
