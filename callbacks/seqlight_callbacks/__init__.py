@@ -6,6 +6,8 @@ SeqletCallback
     the seqlets in them
 LogoCallback
     pictures of them, in every logger that takes pictures
+ShardWriter
+    what ``trainer.predict`` gives, in shards on the disk; it is that of ``seqlight.lit``
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seqlight.lit.writing import ShardWriter as ShardWriter
     from seqlight_callbacks.attribution import AttributionCallback as AttributionCallback
     from seqlight_callbacks.figures import LogoCallback as LogoCallback
     from seqlight_callbacks.records import AttributionRecord as AttributionRecord
@@ -25,9 +28,10 @@ _HOME = {
     "AttributionRecord": "seqlight_callbacks.records",
     "LogoCallback": "seqlight_callbacks.figures",
     "SeqletCallback": "seqlight_callbacks.seqlets",
+    "ShardWriter": "seqlight.lit.writing",
 }
 
-__all__ = ["AttributionCallback", "AttributionRecord", "LogoCallback", "SeqletCallback"]
+__all__ = ["AttributionCallback", "AttributionRecord", "LogoCallback", "SeqletCallback", "ShardWriter"]
 
 
 def __getattr__(name: str) -> Any:
