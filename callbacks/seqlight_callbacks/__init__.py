@@ -8,6 +8,8 @@ LogoCallback
     pictures of them, in every logger
 AttributionReport
     a page on all of it, when the training ends
+ShardWriter
+    what ``trainer.predict`` gives, in shards on the disk; it is that of ``seqlight.lit``
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seqlight.lit.writing import ShardWriter as ShardWriter
     from seqlight_callbacks.attribution import AttributionCallback as AttributionCallback
     from seqlight_callbacks.logos import LogoCallback as LogoCallback
     from seqlight_callbacks.records import AttributionRecord as AttributionRecord
@@ -29,9 +32,17 @@ _HOME = {
     "AttributionReport": "seqlight_callbacks.report",
     "LogoCallback": "seqlight_callbacks.logos",
     "SeqletCallback": "seqlight_callbacks.seqlets",
+    "ShardWriter": "seqlight.lit.writing",
 }
 
-__all__ = ["AttributionCallback", "SeqletCallback", "LogoCallback", "AttributionReport", "AttributionRecord"]
+__all__ = [
+    "AttributionCallback",
+    "SeqletCallback",
+    "LogoCallback",
+    "AttributionReport",
+    "AttributionRecord",
+    "ShardWriter",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,303 @@
+"""Runs in several processes, which are started as a user starts them: job.py is the script.
+
+Each is in a session of its own, which is killed as a whole when it takes too long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import seqlight as sl
+from seqlight.storage.folders import LOCKS
+from seqlight.storage.locks import held
+from seqlight.storage.shards import check_shard
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+
+JOB = str(Path(__file__).with_name("job.py"))
+SOON = 30  # seconds in which all processes of a run must have ended after one has
+
+
+def environment(**more):
+    left_out = (
+        "PL_GLOBAL_SEED",
+        "PYTEST_CURRENT_TEST",
+        "MASTER_ADDR",
+        "MASTER_PORT",
+        "RANK",
+        "LOCAL_RANK",
+        "WORLD_SIZE",
+    )
+    kept = {name: one for name, one in os.environ.items() if name not in left_out and not name.startswith("SLURM_")}
+    return kept | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"} | more
+
+
+@contextlib.contextmanager
+def started(*commands, **more):
+    """Start commands, each in a session of its own; at the end nothing is left of them."""
+    children = []
+    try:
+        for n, command in enumerate(commands):
+            env = environment(**{key: one[n] if isinstance(one, list) else one for key, one in more.items()})
+            children.append(
+                subprocess.Popen(
+                    command,
+                    env=env,
+                    start_new_session=True,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
+        yield children
+    finally:
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
+
+
+def ended(children, timeout=150):
+    """Wait for all; return their exit statuses and what they printed."""
+    deadline = time.monotonic() + timeout
+    found = []
+    for child in children:
+        output, _ = child.communicate(timeout=max(0.1, deadline - time.monotonic()))
+        found.append((child.returncode, output))
+    return found
+
+
+def run(*jobs, **more):
+    with started(script(*jobs), **more) as children:
+        ((status, output),) = ended(children)
+    assert status == 0, output[-4000:]
+    return output
+
+
+def script(*jobs):
+    return [sys.executable, JOB, json.dumps(list(jobs))]
+
+
+def torchrun(job, processes=2, nodes=1, port=None):
+    where = ["--standalone"] if nodes == 1 else [
+        f"--nnodes={nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-id=test"]  # fmt: skip
+    return [
+        sys.executable, "-m", "torch.distributed.run", *where, f"--nproc-per-node={processes}", JOB, json.dumps(job),
+    ]  # fmt: skip
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def same(out, expected, exact=True):
+    found, expected = sl.open_results(out), sl.open_results(expected)
+    found.verify()
+    assert found.names == expected.names
+    assert len(found) == len(expected)
+    for name in expected:
+        one, other = found[name].numpy(), expected[name].numpy()
+        assert one.dtype == other.dtype
+        if exact:
+            np.testing.assert_array_equal(one, other)
+        else:
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-6 * np.abs(np.nan_to_num(other)).max())
+
+
+FORKED = {"strategy": "ddp_fork"}
+DEFAULT = [  # kind, rows, batch size, workers, dtype
+    *[("predict", rows, size, 0, "float64") for rows, size in [(0, 3), (1, 1), (5, 32), (7, 1), (7, 3)]],
+    ("predict", 1000, 32, 1, "float32"),
+    ("attribute", 7, 3, 1, "float64"),
+    ("attribute", 40, 8, 0, "float32"),
+    ("auto", 5, 1, 0, "float64"),
+]
+ALL = [
+    *itertools.product(["predict"], [0, 1, 5, 7, 1000], [1, 3, 32], [0, 1], ["float64", "float32"]),
+    *itertools.product(["attribute", "auto"], [0, 1, 5, 7], [1, 3, 32], [0, 1], ["float64", "float32"]),
+    *itertools.product(["attribute", "auto"], [1000], [32], [1], ["float64", "float32"]),
+]
+
+
+def grid(folder, cases):
+    """Run each case in 3, 2 and 1 processes, forks first: they must come before gradients in their parent."""
+    keys = ("kind", "rows", "batch_size", "workers", "dtype")
+    return [
+        {
+            "out": f"{folder}/{n}-{world}",
+            "devices": world,
+            **(FORKED if world > 1 else {}),
+            **dict(zip(keys, case, strict=True)),
+        }
+        for world in (3, 2, 1)
+        for n, case in enumerate(cases)
+    ]
+
+
+def check_grid(folder, cases):
+    for n, (kind, rows, _, _, dtype) in enumerate(cases):
+        for world in (2, 3):
+            same(folder / f"{n}-{world}", folder / f"{n}-1", exact=dtype == "float64")
+        found = sl.open_results(folder / f"{n}-1")
+        assert len(found) == rows
+        if rows and kind != "predict":
+            assert {"attributions", "hypothetical", "references", "sequences"} <= set(found)
+    # And every batch size, up to what a product of other shapes rounds otherwise.
+    for (n, one), (m, other) in itertools.combinations(enumerate(cases), 2):
+        if one[:2] == other[:2] and one[4] == other[4] == "float64" and one[1]:
+            a, b = (sl.open_results(folder / f"{k}-1") for k in (n, m))
+            for name in a:
+                np.testing.assert_allclose(a[name].numpy(), b[name].numpy(), rtol=0, atol=1e-12)
+
+
+def test_any_number_of_processes_gives_the_same(tmp_path):
+    run(*grid(tmp_path, DEFAULT))
+    check_grid(tmp_path, DEFAULT)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_any_number_of_processes_gives_the_same_for_all(tmp_path):
+    for n in range(0, len(ALL), 20):
+        (tmp_path / str(n)).mkdir()
+        run(*grid(tmp_path / str(n), ALL[n : n + 20]))
+        check_grid(tmp_path / str(n), ALL[n : n + 20])
+
+
+SHARED = {"rows": 70, "batch_size": 8, "kind": "attribute", "dataset": True}
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    out = tmp_path_factory.mktemp("one")
+    run(SHARED | {"out": str(out)})
+    return out
+
+
+def all_end_well(*commands, **more):
+    with started(*commands, **more) as children:
+        for status, output in ended(children):
+            assert status == 0, output[-4000:]
+
+
+def check_told(folder, world):
+    """Every process got the whole results."""
+    assert sorted(each.name for each in folder.iterdir()) == [f"rank-{rank}" for rank in range(world)]
+    (told,) = {each.read_text() for each in folder.iterdir()}
+    assert told.startswith("70 ['attributions', 'deltas'")
+
+
+def test_torchrun(tmp_path, one):
+    all_end_well(torchrun(SHARED | {"out": f"{tmp_path}/two", "devices": 2, "told": f"{tmp_path}/told"}))
+    same(tmp_path / "two", one)
+    check_told(tmp_path / "told", 2)
+    rows = sl.open_results(tmp_path / "two")["attributions"]["chr1:300-310"]
+    np.testing.assert_array_equal(rows, sl.open_results(one)["attributions"][[28, 29, 30]])
+
+
+def test_two_nodes_on_loopback(tmp_path, one):
+    job = SHARED | {"out": f"{tmp_path}/two", "devices": 1, "num_nodes": 2, "told": f"{tmp_path}/told"}
+    all_end_well(*[torchrun(job, 1, 2, free_port())] * 2)
+    same(tmp_path / "two", one)
+    check_told(tmp_path / "told", 2)
+
+
+@pytest.mark.slow
+def test_slurm(tmp_path, one):
+    job = SHARED | {"out": f"{tmp_path}/two", "devices": 1, "num_nodes": 2, "told": f"{tmp_path}/told"}
+    all_end_well(*[script(job)] * 2, **slurm(free_port()))
+    same(tmp_path / "two", one)
+    check_told(tmp_path / "told", 2)
+
+
+@pytest.mark.slow
+def test_a_script_that_lightning_starts_again(tmp_path, one):
+    all_end_well(script(SHARED | {"out": f"{tmp_path}/two", "devices": 2, "told": f"{tmp_path}/told"}))
+    same(tmp_path / "two", one)
+    check_told(tmp_path / "told", 2)
+
+
+def slurm(port):
+    """Return the environment that srun makes for each of two tasks on two nodes."""
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "SLURM_NODELIST": "127.0.0.1"}
+    tasks = {"SLURM_NTASKS": "2", "SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "1", "SLURM_LOCALID": "0"}
+    names = {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "seqlight"}
+    return where | tasks | names | {"SLURM_NODEID": ["0", "1"], "SLURM_PROCID": ["0", "1"]}
+
+
+SLOWLY = {"kind": "slow predict", "rows": 64, "batch_size": 2, "shard_rows": 4}
+LAUNCHERS = ("torchrun", "fork", "script")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    run(SLOWLY | {"out": str(out)})
+    return out
+
+
+def command_of(launcher, job, world=2):
+    job = job | {"devices": world} | (FORKED if launcher == "fork" else {})
+    return torchrun(job, world) if launcher == "torchrun" else script(job)
+
+
+def alive(out):
+    """Return whether a process of the run lives: each holds a lock as long."""
+    return any(held(each) for each in Path(out, LOCKS).glob("rank-*"))
+
+
+def check_left(out, output, lost=2):
+    """Nothing half written has a final name, and no more is missing than a shard a process and what was to come."""
+    left = sl.open_results(out, incomplete=True)
+    assert left.missing(), output[-3000:]
+    for path in out.iterdir():
+        assert path.name in (LOCKS, "manifest.json") or path.name.endswith(".partial") or path.suffix == ".npz"
+        if path.suffix == ".npz":
+            check_shard(path)
+
+
+def end_badly(command, out, **more):
+    """Start a run in which something goes wrong; return how long its processes lived after that, and its output."""
+    note = out.with_name("trouble")
+    with started(command, JOB_TROUBLE=str(note), **more) as children:
+        ((status, output),) = ended(children)
+        while alive(out):
+            time.sleep(0.1)
+        took = time.time() - float(note.read_text())
+    assert status != 0, output[-3000:]
+    return took, output
+
+
+@pytest.mark.parametrize(
+    ("how", "launcher", "rank"),
+    [
+        pytest.param(how, launcher, rank, marks=() if (how, launcher, rank) in quick else pytest.mark.slow)
+        for quick in [{("kill", "torchrun", 0), ("raise", "fork", 1), ("term", "torchrun", 1)}]
+        for how in ("raise", "kill", "term")
+        for launcher in LAUNCHERS
+        for rank in (0, 1)
+    ],
+)
+def test_when_one_process_ends_all_do_and_the_run_goes_on(tmp_path, whole, how, launcher, rank):
+    out = tmp_path / "out"
+    slow = {"seconds": 0.05, "trouble": how, "rank": rank, "batch": 3}
+    took, output = end_badly(command_of(launcher, SLOWLY | {"out": str(out), "slow": slow}), out)
+    assert took < SOON, output[-3000:]
+    check_left(out, output)
+    run(SLOWLY | {"out": str(out)})
+    same(out, whole)
+    assert not list(out.glob("*.partial"))
