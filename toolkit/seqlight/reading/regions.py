@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError, a
+from seqlight.reading.sources import RegionSource
 from seqlight.sequence.loci import STRANDS, Loci, as_loci
 
 Format = Literal["auto", "bed", "narrowPeak"]
@@ -65,7 +66,7 @@ def read_bed(path: str | os.PathLike[str], format: Format = "auto") -> pd.DataFr
     return _Lines(Path(path)).table(format)
 
 
-def as_regions(source: str | os.PathLike[str] | pd.DataFrame | Loci) -> pd.DataFrame:
+def as_regions(source: RegionSource) -> pd.DataFrame:
     """Return regions as a table with at least chrom, start, end and strand.
 
     Parameters

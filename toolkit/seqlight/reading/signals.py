@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from seqlight.errors import InputError, a
 from seqlight.extras import extra
 from seqlight.reading.digests import digest, digest_of_file
 from seqlight.reading.genome import other_spelling
+from seqlight.reading.sources import File
 from seqlight.sequence.checks import require_count
 
 Reduce = Literal["sum", "mean"]
@@ -55,7 +56,7 @@ class Signals:
 
     def __init__(
         self,
-        paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+        paths: Sequence[File] | File,
         window: int | None = None,
         bin: int = 1,
         reduce: Reduce = "sum",
@@ -194,7 +195,14 @@ class Signals:
         return f"Signals({names}; window={self.window}, bin={self.bin}, {self.reduce}, missing={self.missing})"
 
 
-def as_signals(source: Signals | Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | None) -> Signals | None:
+if TYPE_CHECKING:
+    SignalSource = Signals | Sequence[File] | File
+else:
+    # See seqlight.reading.sources.
+    SignalSource = Signals | Sequence[File]
+
+
+def as_signals(source: SignalSource | None) -> Signals | None:
     """Return signals, from paths with the settings of `Signals` as they are by default; None stays None."""
     if source is None or isinstance(source, Signals):
         return source

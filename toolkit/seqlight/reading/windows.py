@@ -17,14 +17,12 @@ from seqlight.reading.augmenting import shifts, turns
 from seqlight.reading.batched import Batch, BatchedDataset
 from seqlight.reading.choosing import Ends, Excluded, centred, inside, on_chromosomes, require_middles
 from seqlight.reading.digests import digest
-from seqlight.reading.genome import Genome, as_genome
+from seqlight.reading.genome import GenomeSource, as_genome
 from seqlight.reading.regions import as_regions
-from seqlight.reading.signals import Signals, as_signals
+from seqlight.reading.signals import SignalSource, as_signals
+from seqlight.reading.sources import RegionSource, RegionSources
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci
-
-# In a union a sequence comes before a path: LightningCLI would take a list of paths for the name of one.
-Path = str | os.PathLike[str]
 
 
 class GenomeDataset(BatchedDataset):
@@ -97,16 +95,16 @@ class GenomeDataset(BatchedDataset):
 
     def __init__(
         self,
-        genome: Path | Genome,
-        regions: Path | pd.DataFrame | Loci,
+        genome: GenomeSource,
+        regions: RegionSource,
         window: int | None = None,
         *,
         at: Literal["summit", "centre"] = "summit",
-        signals: Signals | Sequence[Path] | Path | None = None,
+        signals: SignalSource | None = None,
         labels: str | Sequence[str] | None = None,
         chroms: Collection[str] | None = None,
         ends: Ends = "pad",
-        exclude: Sequence[Path | pd.DataFrame] | Path | pd.DataFrame = (),
+        exclude: RegionSources = (),
         jitter: int = 0,
         reverse_complement: bool = False,
         seed: int = 0,
