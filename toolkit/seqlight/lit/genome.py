@@ -26,15 +26,15 @@ class GenomeDataModule(SequenceDataModule):
     ----------
     genome : str or path
         The FASTA file.
-    regions : str or path
-        A BED or narrowPeak file.
+    regions : str or path, or sequence of them
+        BED or narrowPeak files; of several the column source is a label.
     window : int, optional
         Positions; the regions as they are if None.
     valid_chroms, test_chroms : sequence of str
         The chromosomes of these splits.
     train_chroms : sequence of str, optional
         Those to train with; all others that regions are on if None.
-    predict : str or path, optional
+    predict : str or path, or sequence of them, optional
         A BED or narrowPeak file of regions to predict; `regions` if None.
     signals : Signals, or path or sequence of paths of bigWig files, optional
         What y is. Paths are taken as by ``Signals(paths)``: one number a position.
@@ -66,13 +66,13 @@ class GenomeDataModule(SequenceDataModule):
     def __init__(
         self,
         genome: File,
-        regions: File,
+        regions: Sequence[File] | File,
         window: int | None = None,
         *,
         valid_chroms: Sequence[str] = (),
         test_chroms: Sequence[str] = (),
         train_chroms: Sequence[str] | None = None,
-        predict: File | None = None,
+        predict: Sequence[File] | File | None = None,
         signals: SignalSource | None = None,
         labels: str | Sequence[str] | None = None,
         at: Literal["summit", "centre"] = "summit",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     ArraySource = File | Tensor | NDArray[Any]
     RegionSource = File | pd.DataFrame | Loci
-    RegionSources = Sequence[File | pd.DataFrame] | File | pd.DataFrame
+    RegionSources = Sequence[RegionSource] | RegionSource
 else:
-    ArraySource = RegionSource = File
+    ArraySource = File
     RegionSources = Sequence[File] | File

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
@@ -18,9 +17,9 @@ from seqlight.reading.batched import Batch, BatchedDataset
 from seqlight.reading.choosing import Ends, Excluded, centred, inside, on_chromosomes, require_middles
 from seqlight.reading.digests import digest
 from seqlight.reading.genome import GenomeSource, as_genome
-from seqlight.reading.regions import as_regions
+from seqlight.reading.regions import as_regions, sources
 from seqlight.reading.signals import SignalSource, as_signals
-from seqlight.reading.sources import RegionSource, RegionSources
+from seqlight.reading.sources import RegionSources
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci
 
@@ -36,8 +35,9 @@ class GenomeDataset(BatchedDataset):
     ----------
     genome : str, path or Genome
         The FASTA file.
-    regions : str, path, pandas.DataFrame or Loci
-        A BED or narrowPeak file, see `read_bed`, or a table with the columns of one.
+    regions : str, path, pandas.DataFrame or Loci, or sequence of them
+        A BED or narrowPeak file, see `read_bed`, or a table with the columns of one. Several are taken one behind
+        the other, and get a column source, 0, 1 ..., that serves as a label: [background, peaks].
     window : int, optional
         Positions; the regions as they are, which must then have one length, if None.
     at : {"summit", "centre"}
@@ -96,7 +96,7 @@ class GenomeDataset(BatchedDataset):
     def __init__(
         self,
         genome: GenomeSource,
-        regions: RegionSource,
+        regions: RegionSources,
         window: int | None = None,
         *,
         at: Literal["summit", "centre"] = "summit",
@@ -120,8 +120,7 @@ class GenomeDataset(BatchedDataset):
         self.reverse_complement = reverse_complement
         self.augments = bool(self.jitter or reverse_complement)
         self.genome, self.signals = as_genome(genome), as_signals(signals)
-        sources = [exclude] if isinstance(exclude, str | os.PathLike | pd.DataFrame) else list(exclude)
-        excluded = Excluded(sources, self.genome.sizes)
+        excluded = Excluded(sources(exclude), self.genome.sizes)
 
         table = as_regions(regions)
         kept = on_chromosomes(table, chroms, self.genome.sizes)
