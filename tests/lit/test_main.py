@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import types
+from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ import seqlight as sl
 from seqlight.datasets.scanner import MotifScanner
 from seqlight.lit.__main__ import cli
 from seqlight.lit.genome import GenomeDataModule
+from seqlight.reading import ArrayDataset, FastaDataset, GenomeDataset, Signals
 
 # Lightning 2.6 with jsonargparse 4.53: its own use of it.
 pytestmark = pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning")
@@ -31,6 +35,7 @@ def flags(**options):
 def _here(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["seqlight"])
+    monkeypatch.setenv("PL_GLOBAL_SEED", "0")  # which Lightning would leave behind
 
 
 def test_the_planted_task_from_yaml():
@@ -100,6 +105,12 @@ def test_arrays_fastas_and_stock_schedulers_from_yaml():
     sl.write_fasta("sites.fa", X)
     arrays = {"class_path": "seqlight.reading.ArrayDataset", "init_args": {"X": "data.npz", "y": "data.npz"}}
     records = {"class_path": "seqlight.reading.FastaDataset", "init_args": {"path": "sites.fa", "y": "data.npz"}}
+    Path("a.bed").write_text("3\t2\t12\tname\t0.5\t-\n5\t2\t12\tname\t0.25\t+\n")
+    windows = {
+        "class_path": "seqlight.reading.GenomeDataset",
+        "init_args": {"genome": "sites.fa", "regions": "a.bed", "labels": "score", "exclude": ["b.bed"], "jitter": 1},
+    }
+    Path("b.bed").write_text("5\t0\t1\n")
     step = {"class_path": "torch.optim.lr_scheduler.StepLR", "init_args": {"step_size": 1, "gamma": 0.5}}
     arguments = {
         "trainer": QUIET | {"max_epochs": 1, "enable_checkpointing": False},
@@ -111,7 +122,7 @@ def test_arrays_fastas_and_stock_schedulers_from_yaml():
         },
         "data": {
             "class_path": "seqlight.lit.data.SequenceDataModule",
-            "init_args": {"train": arrays, "valid": records, "predict": records, "batch_size": 3},
+            "init_args": {"train": arrays, "valid": records, "predict": records, "test": windows, "batch_size": 3},
         },
     }
     made = cli(arguments, run=False)
@@ -119,6 +130,20 @@ def test_arrays_fastas_and_stock_schedulers_from_yaml():
     made.trainer.fit(made.model, made.datamodule)
     assert made.trainer.optimizers[0].param_groups[0]["lr"] == 0.25 / 4
     assert torch.equal(torch.cat([X for X, _ in made.datamodule.predict_dataloader()]), X)
+    assert made.datamodule.splits["test"].jitter == 1
+    ((found, labels),) = made.datamodule.test_dataloader()
+    assert found.shape == (2, 4, 10)
+    assert labels.tolist() == [0.5, 0.25]
+
+
+@pytest.mark.parametrize("kind", [ArrayDataset, FastaDataset, GenomeDataset, Signals, GenomeDataModule])
+def test_files_are_not_read_as_configurations(kind):
+    """LightningCLI does that where a class may stand in place of a path, and a genome is large."""
+    for name, hint in get_type_hints(kind.__init__).items():
+        members = get_args(hint) or (hint,)
+        if {str, os.PathLike[str]} & {*members}:
+            others = {*members} - {str, os.PathLike[str], type(None)}
+            assert not [one for one in others if get_origin(one) is not Sequence], name
 
 
 def test_it_is_a_command(tmp_path):

@@ -168,7 +168,20 @@ def test_tables_and_loci(tmp_path):
     assert found["score"].tolist() == [1, 2]
     loci = Loci(*(found[name].to_numpy() for name in ("chrom", "start", "end", "strand")))
     assert as_regions(loci)["start"].tolist() == [-3, 5]
-    with pytest.raises(sl.InputError, match="regions is a list"):
-        as_regions([("chr1", 1, 2)])
+    with pytest.raises(sl.InputError, match="regions is a set"):
+        as_regions({"chr1"})
+    with pytest.raises(sl.InputError, match="regions is empty"):
+        as_regions([])
     with pytest.raises(sl.InputError, match="no column 'end'"):
         as_regions(table.drop(columns="end"))
+
+
+def test_several_sources_say_which(tmp_path):
+    background = written(tmp_path / "background.bed", "chr1\t1\t9\n")
+    peaks = written(tmp_path / "peaks.narrowPeak", PEAK.format(100, 200, 30))
+    found = as_regions([background, peaks, pd.DataFrame({"chrom": ["chr2"], "start": [-4], "end": [5]})])
+    assert found["source"].tolist() == [0, 1, 2]
+    assert found["chrom"].tolist() == ["chr1", "chr1", "chr2"]
+    assert found["summit"].tolist() == [-1, 130, -1]
+    assert found["strand"].tolist() == [".", ".", "+"]
+    assert found["start"].dtype == found["summit"].dtype == np.int64

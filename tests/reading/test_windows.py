@@ -194,8 +194,7 @@ def epochs_of(loader, order, n):
     return found
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("method", "workers"), [("fork", 1), ("fork", 2), ("spawn", 2)])
 def test_workers_change_nothing(fasta, genome, tmp_path, method, workers):
     dataset = moving(fasta, genome, tmp_path)
     order = TrainingOrder(dataset, seed=4)
@@ -304,3 +303,26 @@ def test_rows_that_are_not_there(fasta):
     with pytest.raises(IndexError, match="row -2 of 1"):
         dataset.batch([-2])
     assert len(list(dataset)) == 1
+
+
+def test_background_and_peaks(fasta, tmp_path):
+    (tmp_path / "background.bed").write_text("chr1\t9\t20\n")
+    (tmp_path / "peaks.bed").write_text("chr2\t50\t60\nchr1\t59\t80\n")
+    dataset = GenomeDataset(fasta, [tmp_path / "background.bed", tmp_path / "peaks.bed"], 12, labels="source")
+    assert dataset.batch(range(3))[1].tolist() == [0, 1, 1]
+
+
+def test_windows_and_signals_are_those_of_tangermeme(genome, fasta, tmp_path):
+    extract = pytest.importorskip("tangermeme.io").extract_loci
+    sizes = {name: len(text) for name, text in genome.items()}
+    values = {name: list(np.random.RandomState(len(text)).randint(1, 9, len(text))) for name, text in genome.items()}
+    path = bigwig(tmp_path / "a.bw", values, sizes)
+    plain = {name: "".join(x if x in "ACGTacgt" else "N" for x in text) for name, text in genome.items()}
+    clean = written(tmp_path / "clean.fa", plain)
+    regions = peaks([("chr1", 10 * i, 10 * i + 7 + i, "+") for i in range(25)])
+    for width, out in ((21, 11), (20, 10)):
+        theirs = extract(regions[["chrom", "start", "end"]], str(clean), [str(path)], in_window=width, out_window=out)
+        ours = GenomeDataset(clean, regions, width, signals=Signals(path, window=out), ends="drop")
+        X, y = ours.batch(range(len(ours)))
+        assert torch.equal(X, theirs[0].to(X.dtype))
+        assert torch.equal(y, theirs[1].to(y.dtype))

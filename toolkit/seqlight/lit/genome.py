@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
@@ -11,10 +10,9 @@ from seqlight.errors import InputError
 from seqlight.lit.data import SequenceDataModule
 from seqlight.reading.genome import Genome
 from seqlight.reading.regions import as_regions
-from seqlight.reading.signals import Signals, as_signals
+from seqlight.reading.signals import SignalSource, as_signals
+from seqlight.reading.sources import File
 from seqlight.reading.windows import GenomeDataset
-
-Path = str | os.PathLike[str]
 
 
 class GenomeDataModule(SequenceDataModule):
@@ -28,15 +26,15 @@ class GenomeDataModule(SequenceDataModule):
     ----------
     genome : str or path
         The FASTA file.
-    regions : str or path
-        A BED or narrowPeak file.
+    regions : str or path, or sequence of them
+        BED or narrowPeak files; of several the column source is a label.
     window : int, optional
         Positions; the regions as they are if None.
     valid_chroms, test_chroms : sequence of str
         The chromosomes of these splits.
     train_chroms : sequence of str, optional
         Those to train with; all others that regions are on if None.
-    predict : str or path, optional
+    predict : str or path, or sequence of them, optional
         A BED or narrowPeak file of regions to predict; `regions` if None.
     signals : Signals, or path or sequence of paths of bigWig files, optional
         What y is. Paths are taken as by ``Signals(paths)``: one number a position.
@@ -67,19 +65,19 @@ class GenomeDataModule(SequenceDataModule):
 
     def __init__(
         self,
-        genome: Path,
-        regions: Path,
+        genome: File,
+        regions: Sequence[File] | File,
         window: int | None = None,
         *,
         valid_chroms: Sequence[str] = (),
         test_chroms: Sequence[str] = (),
         train_chroms: Sequence[str] | None = None,
-        predict: Path | None = None,
-        signals: Signals | Sequence[Path] | Path | None = None,
+        predict: Sequence[File] | File | None = None,
+        signals: SignalSource | None = None,
         labels: str | Sequence[str] | None = None,
         at: Literal["summit", "centre"] = "summit",
         ends: Literal["pad", "drop"] = "pad",
-        exclude: Sequence[Path] | Path = (),
+        exclude: Sequence[File] | File = (),
         jitter: int = 0,
         reverse_complement: bool = False,
         batch_size: int = 64,

@@ -65,3 +65,37 @@ int64_t cut_rows(const uint8_t *file, const place *places, int64_t first, int64_
     free(codes);
     return -1;
 }
+
+/* Of a section of a bigWig file, 24 bytes and then its items. */
+typedef struct {
+    uint32_t chrom, start, end, step, span;
+    uint8_t type, reserved;
+    uint16_t count;
+} section_header;
+
+enum { SPANS = 1, STEPS = 2, EVEN_STEPS = 3 };
+
+/* The values of a section where it meets the span from `first` on, into out (length,). Returns 0, or -1 if the
+   section is shorter than it says, or of an unknown type. Bytes are those of a little-endian machine. */
+int fill_section(const uint8_t *section, int64_t size, int64_t first, int64_t length, float *out)
+{
+    section_header h;
+    if (size < (int64_t)sizeof h) return -1;
+    memcpy(&h, section, sizeof h);
+    if (h.type < SPANS || h.type > EVEN_STEPS) return -1;
+    const int64_t width = h.type == SPANS ? 12 : h.type == STEPS ? 8 : 4;
+    if (size < (int64_t)sizeof h + width * h.count) return -1;
+    const uint8_t *item = section + sizeof h;
+    for (int64_t i = 0; i < h.count; i++, item += width) {
+        uint32_t at[2] = {h.start, 0};
+        float value;
+        memcpy(&value, item + width - 4, sizeof value);
+        if (h.type != EVEN_STEPS) memcpy(at, item, (size_t)width - 4);
+        int64_t low = (h.type == EVEN_STEPS ? at[0] + i * (int64_t)h.step : at[0]) - first;
+        int64_t high = h.type == SPANS ? (int64_t)at[1] - first : low + h.span;
+        if (low < 0) low = 0;
+        if (high > length) high = length;
+        for (int64_t p = low; p < high; p++) out[p] = value;
+    }
+    return 0;
+}

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError
 from seqlight.reading.batched import Batch, BatchedDataset
 from seqlight.reading.digests import digest
-from seqlight.reading.stored import Source, StoredArray
+from seqlight.reading.sources import ArraySource
+from seqlight.reading.stored import StoredArray
 from seqlight.sequence.loci import Loci, as_loci
 
 
@@ -49,7 +50,7 @@ class ArrayDataset(BatchedDataset):
     (torch.Size([4, 20]), 2.0)
     """
 
-    def __init__(self, X: Source, y: Source | None = None, loci: Loci | pd.DataFrame | None = None) -> None:
+    def __init__(self, X: ArraySource, y: ArraySource | None = None, loci: Loci | pd.DataFrame | None = None) -> None:
         self._arrays = [StoredArray("X", X)] if y is None else [StoredArray("X", X), StoredArray("y", y)]
         if len({len(array) for array in self._arrays}) > 1:
             raise InputError(f"X has {len(self._arrays[0])} rows and y {len(self._arrays[1])}: expected as many.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -126,7 +125,7 @@ class Excluded:
 
     Parameters
     ----------
-    sources : iterable of str, path or pandas.DataFrame
+    sources : iterable of str, path, pandas.DataFrame or Loci
         BED files, such as the ENCODE exclusion list, or tables.
     sizes : mapping of str to int
         Of the chromosomes of the genome.
@@ -137,7 +136,7 @@ class Excluded:
         If a list has no chromosome in common with the genome.
     """
 
-    def __init__(self, sources: Iterable[str | os.PathLike[str] | pd.DataFrame], sizes: Mapping[str, int]) -> None:
+    def __init__(self, sources: Iterable[Any], sizes: Mapping[str, int]) -> None:
         self._stretches: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         tables = [as_regions(source) for source in sources]
         for table in tables:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import numpy as np
@@ -12,7 +11,8 @@ from seqlight.errors import InputError
 from seqlight.reading.batched import Batch, BatchedDataset
 from seqlight.reading.digests import digest
 from seqlight.reading.genome import Genome
-from seqlight.reading.stored import Source, StoredArray
+from seqlight.reading.sources import ArraySource, File
+from seqlight.reading.stored import StoredArray
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci
 
@@ -60,7 +60,7 @@ class FastaDataset(BatchedDataset):
     ['TGACN', 'TGNCA']
     """
 
-    def __init__(self, path: str | os.PathLike[str], length: int | None = None, y: Source | None = None) -> None:
+    def __init__(self, path: File, length: int | None = None, y: ArraySource | None = None) -> None:
         self._file = Genome(path)
         sizes = self._file.sizes
         self.names = tuple(sizes)

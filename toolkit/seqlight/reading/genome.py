@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from seqlight.errors import InputError, a
 from seqlight.reading.digests import digest_of_file
 from seqlight.reading.index import FastaIndex, fasta_index
 from seqlight.reading.loops import STRANGE, cut_windows
+from seqlight.reading.sources import File
 from seqlight.sequence.loci import Loci, as_loci
 
 LETTERS = "ACGT"
@@ -163,7 +164,14 @@ class Genome:
         return f"Genome({str(self.path)!r}: {len(self._row)} sequences, {int(self._index.size.sum()):,} positions)"
 
 
-def as_genome(source: Genome | str | os.PathLike[str]) -> Genome:
+if TYPE_CHECKING:
+    GenomeSource = Genome | File
+else:
+    # See seqlight.reading.sources.
+    GenomeSource = File
+
+
+def as_genome(source: GenomeSource) -> Genome:
     """Return a genome; raise InputError if `source` is neither one nor a path."""
     if isinstance(source, Genome):
         return source

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError, a
+from seqlight.reading.sources import RegionSources
 from seqlight.sequence.loci import STRANDS, Loci, as_loci
 
 Format = Literal["auto", "bed", "narrowPeak"]
@@ -65,19 +66,36 @@ def read_bed(path: str | os.PathLike[str], format: Format = "auto") -> pd.DataFr
     return _Lines(Path(path)).table(format)
 
 
-def as_regions(source: str | os.PathLike[str] | pd.DataFrame | Loci) -> pd.DataFrame:
+def as_regions(source: RegionSources) -> pd.DataFrame:
     """Return regions as a table with at least chrom, start, end and strand.
 
     Parameters
     ----------
-    source : str, path, pandas.DataFrame or Loci
-        A file for `read_bed`, or a table with the columns of one.
+    source : str, path, pandas.DataFrame or Loci, or sequence of them
+        A file for `read_bed`, or a table with the columns of one. Several are taken one behind the other.
 
     Returns
     -------
     pandas.DataFrame
-        Numbered from 0.
+        Numbered from 0. Of several sources with a column source that says which, counted from 0.
     """
+    listed = sources(source)
+    if not listed:
+        raise InputError("regions is empty: expected at least one BED file or table.")
+    if len(listed) == 1 and listed[0] is source:
+        return _one(source)
+    joined = pd.concat([_one(one).assign(source=i) for i, one in enumerate(listed)], ignore_index=True)
+    if "summit" in joined:
+        joined["summit"] = joined["summit"].fillna(-1).astype(np.int64)
+    return joined
+
+
+def sources(source: RegionSources) -> list[Any]:
+    """Return the sources of a list of them, or the one."""
+    return list(source) if isinstance(source, list | tuple) and not isinstance(source, Loci) else [source]
+
+
+def _one(source: Any) -> pd.DataFrame:
     if isinstance(source, str | os.PathLike):
         table = read_bed(source)
     elif isinstance(source, pd.DataFrame | Loci):

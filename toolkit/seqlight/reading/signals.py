@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError, a
-from seqlight.extras import extra
+from seqlight.reading.bigwig import BigWig
 from seqlight.reading.digests import digest, digest_of_file
 from seqlight.reading.genome import other_spelling
+from seqlight.reading.sources import File
 from seqlight.sequence.checks import require_count
 
 Reduce = Literal["sum", "mean"]
@@ -22,8 +24,6 @@ Missing = Literal["zero", "nan"]
 
 class Signals:
     """Values of bigWig files in windows, one track a file.
-
-    Files are opened by each process for itself, when it first reads.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Signals:
 
     def __init__(
         self,
-        paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+        paths: Sequence[File] | File,
         window: int | None = None,
         bin: int = 1,
         reduce: Reduce = "sum",
@@ -80,10 +80,7 @@ class Signals:
                 f"stranded signals come in pairs, and there are {len(self.paths)} files: expected + and -."
             )
         self.reduce, self.missing, self.stranded = reduce, missing, stranded
-        self._files: list[Any] = []
-        self._sizes: list[Mapping[str, int]] = []
-        self._arrays: dict[str, bool] = {}
-        self._pid = -1
+        self._files = [BigWig(path) for path in self.paths]
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -113,8 +110,8 @@ class Signals:
 
     def require_genome(self, chroms: Sequence[str], sizes: Mapping[str, int]) -> None:
         """Raise InputError if files are of another assembly than the genome, or of no chromosome in `chroms`."""
-        self._open()
-        for path, known in zip(self.paths, self._sizes, strict=True):
+        for file in self._files:
+            path, known = file.path, file.sizes
             for chrom in chroms:
                 if chrom not in known and other_spelling(chrom) in known:
                     raise InputError(f"{path.name} has {other_spelling(chrom)!r} for {chrom!r}: spell both alike.")
@@ -149,13 +146,11 @@ class Signals:
         -------
         numpy.ndarray, float32, shape (spans, tracks, bins)
         """
-        self._open()
         values = np.full((len(start), len(self.paths), length), np.nan, np.float32)
-        for track, (file, sizes) in enumerate(zip(self._files, self._sizes, strict=True)):
-            for row, (name, first) in enumerate(zip(chrom.tolist(), start.tolist(), strict=True)):
-                low, high = max(first, 0), min(first + length, sizes.get(name, 0))
-                if low < high:
-                    values[row, track, low - first : high - first] = file.values(name, low, high, **self._arrays)
+        for name in pd.unique(chrom):
+            rows = np.flatnonzero(chrom == name)
+            for track, file in enumerate(self._files):
+                values[rows, track] = file.read(name, start[rows], length)
         if self.missing == "zero":
             np.nan_to_num(values, copy=False, nan=0.0, posinf=None, neginf=None)
         if self.bin > 1:
@@ -175,39 +170,22 @@ class Signals:
         flipped = values[:, :, ::-1]
         return flipped[:, np.arange(len(self.paths)) ^ 1] if self.stranded else flipped
 
-    def _open(self) -> None:
-        """Open the files once a process: a handle that a fork shares has one place to read from for both."""
-        if self._pid == os.getpid():
-            return
-        big = extra("pyBigWig", "genome")
-        self._files = [_opened(big, path) for path in self.paths]
-        self._sizes = [file.chroms() for file in self._files]
-        # pyBigWig gives lists where NumPy was not there when it was built.
-        self._arrays = {"numpy": True} if big.numpy else {}
-        self._pid = os.getpid()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_files": [], "_sizes": [], "_pid": -1}
-
     def __repr__(self) -> str:
         names = ", ".join(path.name for path in self.paths)
         return f"Signals({names}; window={self.window}, bin={self.bin}, {self.reduce}, missing={self.missing})"
 
 
-def as_signals(source: Signals | Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | None) -> Signals | None:
+if TYPE_CHECKING:
+    SignalSource = Signals | Sequence[File] | File
+else:
+    # See seqlight.reading.sources.
+    SignalSource = Signals | Sequence[File]
+
+
+def as_signals(source: SignalSource | None) -> Signals | None:
     """Return signals, from paths with the settings of `Signals` as they are by default; None stays None."""
     if source is None or isinstance(source, Signals):
         return source
     if not isinstance(source, str | os.PathLike | list | tuple):
         raise InputError(f"signals is {a(source)}: expected paths of bigWig files, or Signals.")
     return Signals(source)
-
-
-def _opened(big: Any, path: Path) -> Any:
-    try:
-        file = big.open(str(path))
-    except RuntimeError:
-        file = None
-    if file is None or not file.isBigWig():
-        raise InputError(f"{path} is no bigWig file that pyBigWig can open.")
-    return file

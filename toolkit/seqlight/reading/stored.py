@@ -12,8 +12,7 @@ from torch import Tensor
 
 from seqlight.errors import InputError, a
 from seqlight.reading.mapping import mapped
-
-Source = str | os.PathLike[str] | Tensor | NDArray[Any]
+from seqlight.reading.sources import ArraySource
 
 
 class StoredArray:
@@ -37,7 +36,7 @@ class StoredArray:
     tensor([3, 0])
     """
 
-    def __init__(self, name: str, source: Source) -> None:
+    def __init__(self, name: str, source: ArraySource) -> None:
         self.name, self.source = name, source
         self._map: NDArray[Any] | None = None
         array = self._open()

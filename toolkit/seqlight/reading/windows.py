@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
@@ -17,14 +16,12 @@ from seqlight.reading.augmenting import shifts, turns
 from seqlight.reading.batched import Batch, BatchedDataset
 from seqlight.reading.choosing import Ends, Excluded, centred, inside, on_chromosomes, require_middles
 from seqlight.reading.digests import digest
-from seqlight.reading.genome import Genome, as_genome
-from seqlight.reading.regions import as_regions
-from seqlight.reading.signals import Signals, as_signals
+from seqlight.reading.genome import GenomeSource, as_genome
+from seqlight.reading.regions import as_regions, sources
+from seqlight.reading.signals import SignalSource, as_signals
+from seqlight.reading.sources import RegionSources
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci
-
-# In a union a sequence comes before a path: LightningCLI would take a list of paths for the name of one.
-Path = str | os.PathLike[str]
 
 
 class GenomeDataset(BatchedDataset):
@@ -38,8 +35,9 @@ class GenomeDataset(BatchedDataset):
     ----------
     genome : str, path or Genome
         The FASTA file.
-    regions : str, path, pandas.DataFrame or Loci
-        A BED or narrowPeak file, see `read_bed`, or a table with the columns of one.
+    regions : str, path, pandas.DataFrame or Loci, or sequence of them
+        A BED or narrowPeak file, see `read_bed`, or a table with the columns of one. Several are taken one behind
+        the other, and get a column source, 0, 1 ..., that serves as a label: [background, peaks].
     window : int, optional
         Positions; the regions as they are, which must then have one length, if None.
     at : {"summit", "centre"}
@@ -97,16 +95,16 @@ class GenomeDataset(BatchedDataset):
 
     def __init__(
         self,
-        genome: Path | Genome,
-        regions: Path | pd.DataFrame | Loci,
+        genome: GenomeSource,
+        regions: RegionSources,
         window: int | None = None,
         *,
         at: Literal["summit", "centre"] = "summit",
-        signals: Signals | Sequence[Path] | Path | None = None,
+        signals: SignalSource | None = None,
         labels: str | Sequence[str] | None = None,
         chroms: Collection[str] | None = None,
         ends: Ends = "pad",
-        exclude: Sequence[Path | pd.DataFrame] | Path | pd.DataFrame = (),
+        exclude: RegionSources = (),
         jitter: int = 0,
         reverse_complement: bool = False,
         seed: int = 0,
@@ -122,8 +120,7 @@ class GenomeDataset(BatchedDataset):
         self.reverse_complement = reverse_complement
         self.augments = bool(self.jitter or reverse_complement)
         self.genome, self.signals = as_genome(genome), as_signals(signals)
-        sources = [exclude] if isinstance(exclude, str | os.PathLike | pd.DataFrame) else list(exclude)
-        excluded = Excluded(sources, self.genome.sizes)
+        excluded = Excluded(sources(exclude), self.genome.sizes)
 
         table = as_regions(regions)
         kept = on_chromosomes(table, chroms, self.genome.sizes)

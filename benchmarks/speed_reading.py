@@ -1,0 +1,243 @@
+"""Time reading windows of a genome beside pyfaidx, and beside tangermeme's extract_loci.
+
+Usage: ``python benchmarks/speed_reading.py [rounds]``; needs the extras ``genome`` and ``bench``. A genome of 100
+million positions in lines of 60 is made up, with windows of 2,114 at random places on both strands, and a bigWig file
+with a value at every position of chr2. Everything is in the page cache. One thread, if not said
+otherwise; batches of 64 rows in random order, as in training. Whatever is timed gives equal tensors, which is asserted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyBigWig
+import pyfaidx
+import torch
+from measure import machine, measure, write
+from tangermeme.io import extract_loci
+from torch.utils.data import DataLoader, Dataset
+
+from seqlight.reading import Genome, GenomeDataset, Signals
+
+SIZES = {"chr1": 60_000_000, "chr2": 38_000_000, "chr3": 2_000_000}
+ROWS, SIGNAL_ROWS, WINDOW, SIGNAL_WINDOW, BATCH, LINE = 8192, 1024, 2114, 1000, 64, 60
+
+
+class Naive(Dataset[torch.Tensor]):
+    """What people write: a record of pyfaidx sliced, one comparison a letter, the other strand by flipping.
+
+    With one file for all of several forked workers, as it is often written too, they move each other's place in the
+    file, and rows are wrong.
+    """
+
+    def __init__(self, fasta: Path, loci: Any) -> None:
+        self.fasta, self.loci, self.pid = fasta, loci, -1
+        self.letters = np.frombuffer(b"ACGT", np.uint8)[:, None]
+
+    def __len__(self) -> int:
+        return len(self.loci.start)
+
+    def __getitem__(self, row: int) -> torch.Tensor:
+        if self.pid != os.getpid():
+            self.genome, self.pid = pyfaidx.Fasta(str(self.fasta), as_raw=True, sequence_always_upper=True), os.getpid()
+        chrom, start, end, strand = (field[row] for field in self.loci)
+        text = np.frombuffer(self.genome[chrom][int(start) : int(end)].encode(), np.uint8)
+        X = (text == self.letters).astype(np.int8)
+        return torch.from_numpy(X[::-1, ::-1].copy() if strand == "-" else X)
+
+
+def make(folder: Path) -> tuple[Path, Path]:
+    rng = np.random.RandomState(0)
+    with (folder / "toy.fa").open("wb") as file:
+        for name, size in SIZES.items():
+            text = np.frombuffer(b"ACGTacgt", np.uint8)[rng.randint(0, 8, size, dtype=np.uint8)]
+            text[:10_000] = ord("N")
+            lines = np.full((-(-size // LINE), LINE + 1), ord("\n"), np.uint8)
+            lines[:, :LINE].flat[:size] = text
+            # The last line may be shorter, and ends where the text does.
+            file.write(f">{name}\n".encode() + lines.tobytes()[: size + size // LINE].rstrip(b"\n") + b"\n")
+    big = pyBigWig.open(str(folder / "toy.bw"), "w")
+    big.addHeader(list(SIZES.items()))
+    for start in range(0, SIZES["chr2"], 10**6):
+        big.addEntries("chr2", start, values=rng.poisson(0.3, 10**6).astype(np.float64), span=1, step=1)
+    big.close()
+    return folder / "toy.fa", folder / "toy.bw"
+
+
+def regions(n: int, chroms: list[str]) -> pd.DataFrame:
+    rng = np.random.RandomState(1)
+    chrom = rng.choice(chroms, n)
+    start = [rng.randint(WINDOW, SIZES[name] - 2 * WINDOW) for name in chrom]
+    strand = rng.choice(["+", "-"], n)
+    return pd.DataFrame({"chrom": chrom, "start": start, "end": np.add(start, 500), "strand": strand})
+
+
+def batches(dataset: Any, order: list[int]) -> Callable[[], Iterator[torch.Tensor]]:
+    """Return a call that reads all rows in the order, a batch at a time."""
+    return lambda: (dataset.batch(order[i : i + BATCH]) for i in range(0, len(order), BATCH))
+
+
+def loaded(dataset: Any, order: list[int], workers: int = 0) -> Callable[[], Iterator[torch.Tensor]]:
+    loader = DataLoader(
+        dataset, BATCH, sampler=order, num_workers=workers, persistent_workers=workers > 0, generator=torch.Generator()
+    )
+    return lambda: iter(loader)
+
+
+def speeds(calls: dict[str, Callable[[], Any]], rows: int, rounds: int, ours: str) -> dict[str, Any]:
+    timings = measure(calls, rounds)
+    fastest = timings[ours].least
+    table = {}
+    for name, taken in timings.items():
+        table[name] = {
+            "rows_per_s": rows / taken.least,
+            "rows_per_s_median": rows / taken.median,
+            "seqlight_times_faster": taken.least / fastest,
+        }
+        print(f"{name:46} {rows / taken.least:12,.0f} rows/s  {taken.least / fastest:8.2f}")
+    return table
+
+
+def through(call: Callable[[], Iterator[torch.Tensor]]) -> Callable[[], None]:
+    """Return a call that reads all batches and keeps none, as a training does."""
+
+    def read() -> None:
+        for _ in call():
+            pass
+
+    return read
+
+
+def equal(calls: dict[str, Callable[[], Any]]) -> None:
+    first, *others = (call() for call in calls.values())
+    for name, other in zip(list(calls)[1:], others, strict=True):
+        if not torch.equal(first, other):
+            raise AssertionError(f"{name} gives another result")
+
+
+def sequences(fasta: Path, rounds: int) -> dict[str, Any]:
+    table = regions(ROWS, list(SIZES))
+    dataset = GenomeDataset(fasta, table, WINDOW)
+    naive = Naive(fasta, dataset.loci)
+    order = np.random.RandomState(2).permutation(ROWS).tolist()
+    moving = GenomeDataset(fasta, table, WINDOW, jitter=128, reverse_complement=True)
+    calls = {
+        "batches": batches(dataset, order),
+        "DataLoader": loaded(dataset, order),
+        "DataLoader, 2 workers": loaded(dataset, order, 2),
+        "pyfaidx and comparisons, DataLoader": loaded(naive, order),
+        "pyfaidx and comparisons, DataLoader, 2 workers": loaded(naive, order, 2),
+    }
+    equal({name: lambda call=call: torch.cat(list(call())) for name, call in calls.items()})
+    calls["batches, jitter and other strand"] = batches(moving, order)
+    # tangermeme reads one strand, in the order of the table.
+    places = table[["chrom", "start", "end"]]
+    forward = GenomeDataset(fasta, places, WINDOW)
+    whole = {
+        "seqlight": lambda: forward.batch(range(ROWS)),
+        "tangermeme": lambda: extract_loci(places, str(fasta), in_window=WINDOW).to(torch.int8),
+    }
+    equal(whole)
+    return {
+        "training": speeds({name: through(call) for name, call in calls.items()}, ROWS, rounds, "DataLoader"),
+        "all at once": speeds(whole, ROWS, rounds, "seqlight"),
+    }
+
+
+class Opened:
+    """Signals of pyBigWig, a call a row."""
+
+    def __init__(self, bigwig: Path, loci: Any) -> None:
+        self.file, self.loci, self.first = pyBigWig.open(str(bigwig)), loci, (WINDOW - SIGNAL_WINDOW) // 2
+
+    def batch(self, rows: Any) -> torch.Tensor:
+        values = []
+        for row in rows:
+            start = int(self.loci.start[row]) + self.first
+            values.append(self.file.values(self.loci.chrom[row], start, start + SIGNAL_WINDOW, numpy=True))
+        return torch.from_numpy(np.nan_to_num(np.stack(values))[:, None])
+
+
+class Y:
+    """The signals of a dataset, without the sequences."""
+
+    def __init__(self, dataset: GenomeDataset) -> None:
+        self.dataset = dataset
+
+    def batch(self, rows: Any) -> torch.Tensor:
+        loci, first = self.dataset.loci, (WINDOW - SIGNAL_WINDOW) // 2
+        chrom, start = loci.chrom[rows], loci.start[rows] + first
+        return torch.from_numpy(self.dataset.signals.read(chrom, start, SIGNAL_WINDOW, np.zeros(len(rows), bool)))
+
+
+def signals(fasta: Path, bigwig: Path, rounds: int) -> dict[str, Any]:
+    table = regions(SIGNAL_ROWS, ["chr2"]).drop(columns="strand")
+    dataset = GenomeDataset(fasta, table, WINDOW, signals=Signals(bigwig, window=SIGNAL_WINDOW))
+    calls = {
+        "seqlight": lambda: dataset.batch(range(SIGNAL_ROWS))[1],
+        "tangermeme": lambda: extract_loci(
+            table, str(fasta), [str(bigwig)], in_window=WINDOW, out_window=SIGNAL_WINDOW, n_jobs=1
+        )[1],
+    }
+    equal(calls)
+    order = np.random.RandomState(2).permutation(SIGNAL_ROWS).tolist()
+    random = {
+        "seqlight": batches(Y(dataset), order),
+        "pyBigWig": batches(Opened(bigwig, dataset.loci), order),
+    }
+    equal({name: lambda call=call: torch.cat(list(call())) for name, call in random.items()})
+    return {
+        "signals, in random batches": speeds(
+            {name: through(call) for name, call in random.items()}, SIGNAL_ROWS, rounds, "seqlight"
+        ),
+        "sequences and signals, all at once": speeds(calls, SIGNAL_ROWS, rounds, "seqlight"),
+    }
+
+
+def private_bytes() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no RssAnon")
+
+
+def once(fasta: Path) -> dict[str, Any]:
+    """Return what a genome costs before its first window, and how much memory reading all over it takes."""
+    taken = {}
+    for name in ("index made by pyfaidx", "index there"):
+        start = time.perf_counter()
+        Genome(fasta)
+        taken[name] = time.perf_counter() - start
+    dataset = GenomeDataset(fasta, regions(100_000, ["chr1", "chr2"]), WINDOW, jitter=1)
+    start = time.perf_counter()
+    dataset.fingerprint()
+    taken["fingerprint of 100,000 windows"] = time.perf_counter() - start
+    dataset.batch(range(BATCH))
+    before = private_bytes()
+    for i in range(0, len(dataset), 4 * BATCH):
+        dataset.batch(range(i, min(len(dataset), i + 4 * BATCH)))
+    return {"seconds": taken, "memory_grown_bytes": private_bytes() - before, "file_bytes": fasta.stat().st_size}
+
+
+def main(rounds: int) -> None:
+    torch.set_num_threads(1)
+    where = machine() | {"pyfaidx": pyfaidx.__version__, "pyBigWig": pyBigWig.__version__}
+    with tempfile.TemporaryDirectory() as folder:
+        fasta, bigwig = make(Path(folder))
+        found = {"once": once(fasta), **sequences(fasta, rounds), **signals(fasta, bigwig, rounds)}
+    workload = {"rows": ROWS, "window": WINDOW, "batch": BATCH, "signal_rows": SIGNAL_ROWS, "rounds": rounds}
+    print(found["once"])
+    print(write("speed_reading", {"workload": workload, **found}, where))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 7)

@@ -1,0 +1,149 @@
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import seqlight as sl
+from seqlight.native.library import library
+from seqlight.reading.bigwig import BigWig
+
+big = pytest.importorskip("pyBigWig")
+
+
+@pytest.fixture(params=["compiled", "numpy"])
+def loops(request, monkeypatch):
+    """Run a test on both twins."""
+    if request.param == "numpy":
+        monkeypatch.setattr("seqlight.reading.loops.library", lambda: None)
+    elif library() is None:
+        pytest.skip("no compiled loops")
+
+
+def entries(kind, rng, n):
+    """Return starts and ends and values of what does not overlap, of one kind."""
+    if kind == "steps of one":
+        return np.arange(7, 7 + n), np.arange(8, 8 + n), rng.normal(size=n)
+    if kind == "steps with gaps":
+        return 5 + 4 * np.arange(n), 8 + 4 * np.arange(n), rng.normal(size=n)
+    start = np.cumsum(rng.randint(3, 9, n))
+    if kind == "places":
+        return start, start + 3, rng.normal(size=n)
+    return start, start + rng.randint(1, 4, n), rng.normal(size=n)
+
+
+def add(file, kind, chrom, start, end, values):
+    if kind in ("steps of one", "steps with gaps"):
+        span, step = int(end[0] - start[0]), int(start[1] - start[0])
+        file.addEntries(chrom, int(start[0]), values=values.tolist(), span=span, step=step)
+    elif kind == "places":
+        file.addEntries(chrom, start.tolist(), values=values.tolist(), span=3)
+    else:
+        file.addEntries([chrom] * len(start), start.tolist(), ends=end.tolist(), values=values.tolist())
+
+
+KINDS = ["steps of one", "steps with gaps", "places", "spans"]
+
+
+def made(path, n=3000, kinds=tuple(KINDS), **header):
+    rng = np.random.RandomState(0)
+    file = big.open(str(path), "w")
+    sizes = {f"chr{i}": 8 * n + 100 for i in range(len(kinds) + 1)}
+    file.addHeader(list(sizes.items()), **header)
+    for i, kind in enumerate(kinds):
+        add(file, kind, f"chr{i}", *entries(kind, rng, n))
+    file.close()
+    return path
+
+
+@pytest.mark.parametrize("length", [1, 30, 2000])
+def test_values_are_those_of_pybigwig(loops, tmp_path, length):
+    path = made(tmp_path / "a.bw")
+    ours, theirs = BigWig(path), big.open(str(path))
+    assert ours.sizes == theirs.chroms()
+    rng = np.random.RandomState(1)
+    for chrom, size in ours.sizes.items():
+        # Files name only chromosomes that have values; the last has none.
+        start = np.append(rng.randint(-50, size, 40), [-length, -1, size - 1, size])
+        found = ours.read(chrom, start, length)
+        assert found.dtype == np.float32
+        for row, first in zip(found, start.tolist(), strict=True):
+            low, high = max(first, 0), min(first + length, size)
+            expected = np.full(length, np.nan)
+            if low < high:
+                expected[low - first : high - first] = theirs.values(chrom, low, high)
+            np.testing.assert_array_equal(row, expected)
+    assert np.isnan(ours.read("chrZ", np.array([0]), length)).all()
+
+
+@given(data=st.data())
+def test_any_spans(tmp_path_factory, data):
+    gaps = data.draw(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 9), st.integers(-5, 5)), min_size=1))
+    at, start, end, values = 0, [], [], []
+    for gap, width, value in gaps:
+        start.append(at + gap), end.append(at + gap + width), values.append(float(value))
+        at += gap + width
+    path = tmp_path_factory.mktemp("any") / "a.bw"
+    file = big.open(str(path), "w")
+    file.addHeader([("1", at + 10)])
+    file.addEntries(["1"] * len(start), start, ends=end, values=values)
+    file.close()
+    everything = np.full(at + 10, np.nan)
+    for a, b, value in zip(start, end, values, strict=True):
+        everything[a:b] = value
+    first, length = data.draw(st.integers(0, at)), data.draw(st.integers(1, 10))
+    (found,) = BigWig(path).read("1", np.array([first]), length)
+    np.testing.assert_array_equal(found, everything[first : first + length])
+
+
+def test_more_sections_than_are_kept(tmp_path, monkeypatch):
+    path = made(tmp_path / "a.bw", n=20_000, kinds=["steps of one"])
+    file = BigWig(path)
+    start = np.random.RandomState(2).randint(0, 20_000, 300)
+    before = file.read("chr0", start, 500)
+    assert np.isfinite(before).mean() > 0.9
+    size = sum(map(len, file._kept.values()))
+    assert len(file._kept) > 2
+    assert size == file._kept_size
+    np.testing.assert_array_equal(file.read("chr0", start, 500), before)
+    for most in (size // 2, 1):
+        monkeypatch.setattr("seqlight.reading.bigwig._KEPT", most)
+        few = BigWig(path)
+        np.testing.assert_array_equal(few.read("chr0", start, 500), before)
+        assert sum(map(len, few._kept.values())) == few._kept_size
+        assert few._kept_size <= most or len(few._kept) == 1
+
+
+def test_it_can_be_pickled(tmp_path):
+    file = BigWig(made(tmp_path / "a.bw", n=100))
+    again = pickle.loads(pickle.dumps(file))
+    np.testing.assert_array_equal(again.read("chr1", np.array([3]), 99), file.read("chr1", np.array([3]), 99))
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"\x00" * 200, (0x888FFC26).to_bytes(4, "big") + b"\0" * 200])
+def test_files_that_are_none(tmp_path, content):
+    (tmp_path / "a.bw").write_bytes(content)
+    with pytest.raises(sl.InputError, match="is no bigWig file"):
+        BigWig(tmp_path / "a.bw")
+
+
+def test_files_that_are_damaged(loops, tmp_path):
+    path = made(tmp_path / "a.bw", n=2000)
+    whole = path.read_bytes()
+    (tmp_path / "cut.bw").write_bytes(whole[: len(whole) // 3])
+    with pytest.raises(sl.InputError, match="is no bigWig file, or only a part"):
+        BigWig(tmp_path / "cut.bw")
+    file = BigWig(path)
+    at = int(file._sections["chr0"].at[0])
+    (tmp_path / "bad.bw").write_bytes(whole[: at + 4] + b"\xff" * 20 + whole[at + 24 :])
+    with pytest.raises(sl.InputError, match="is damaged: a section at byte"):
+        BigWig(tmp_path / "bad.bw").read("chr0", np.array([0]), 100)
+
+
+@pytest.mark.parametrize("section", [b"", b"\0" * 24, b"\0" * 20 + b"\3\0\2\0" + b"\0" * 7, b"\0" * 20 + b"\4\0\0\0"])
+def test_sections_that_are_damaged(loops, section):
+    from seqlight.reading.loops import fill_section
+
+    with pytest.raises(sl.InputError, match="a section of a bigWig file is damaged"):
+        fill_section(section, 0, np.zeros(5, np.float32))
