@@ -77,6 +77,7 @@ def test_edges():
         (table([(0, 5, 3)]), table([]), 1, "ends before it starts"),
         (table([(0, 3, 5)]).astype(float), table([]), 1, "float64"),
         (table([]), table([]), 0, "min_overlap is 0"),
+        (table([]), [(0, 3, 5)], 1, "is a list: expected a pandas.DataFrame"),
     ],
 )
 def test_bad_tables(found, known, least, message):

@@ -103,6 +103,7 @@ def test_auto_references_are_padded_and_drawn(ax):
         (np.zeros((5, 4, 9)), {}, "all contributions are 0"),
         (np.ones((2, 5, 4, 9)), {"labels": ["a"]}, "1 `labels` for 2 lines"),
         (np.where(np.eye(9)[None, :4], np.nan, np.ones((5, 4, 9))), {}, "inside of a reference"),
+        (np.ones((5, 4, 9)), {"tolerance": "low"}, "`tolerance` is 'low'"),
         ("abc", {}, "does not hold numbers"),
     ],
 )

@@ -338,6 +338,18 @@ def test_limits(ax, ylim, expected):
         (np.zeros((4, 9)), {"annotations": seqlets((1, 2, 3.0)), "score_key": "p"}, "no column 'p'"),
         (np.zeros((4, 9)), {"annotations": seqlets((1, 2, 3.0))[["start"]]}, "no column 'end'"),
         (np.zeros((4, 9)), {"annotations": seqlets((1, 2, 3.0)), "n_tracks": 0}, "`n_tracks` is 0"),
+        (np.zeros((4, 9)), {"annotations": seqlets((1, 2, 3.0)), "n_tracks": 2.5}, "`n_tracks` is 2.5"),
+        (np.zeros((4, 9)), {"annotations": seqlets((1, 2, 3.0)), "spacing": "wide"}, "`spacing` is 'wide'"),
+        (np.zeros((4, 9)), {"annotations": seqlets((1, 2, 3.0)), "example_idx": "0"}, "example_idx is '0'"),
+        (None, {}, "`X_attr` is None"),
+        (np.zeros((4, 9), dtype=complex), {}, "`X_attr` is an ndarray of complex128"),
+        (torch.zeros(4, 9, dtype=torch.complex64), {}, "complex64, but real numbers"),
+        (torch.zeros(4, 9, device="meta"), {}, "no dense tensor"),
+        (torch.zeros(4, 9).to_sparse(), {}, "no dense tensor"),
+        (np.zeros((4, 9)), {"alphabet": 4}, "`alphabet` is 4"),
+        (np.zeros((4, 9)), {"min_height_pct": "10%"}, "`min_height_pct` is '10%'"),
+        (np.zeros((4, 9)), {"color": np.arange(9), "color_vmin": 3, "color_vmax": 1}, "`color_vmin` is 3"),
+        (np.zeros((4, 9)), {"color": np.arange(9), "color_vmax": "1"}, "`color_vmax` '1'"),
         (np.zeros((10, 4)).tolist(), {}, r"transpose, `X_attr.T`"),
         (np.zeros(9), {}, "sums over letters"),
         ([["a"] * 9] * 4, {}, "type list and does not hold numbers"),
@@ -378,6 +390,19 @@ def test_what_cannot_be_drawn_is_refused_and_nothing_is_drawn(ax, X, options, me
     assert len(ax.get_children()) == before
 
 
+@pytest.mark.parametrize(
+    ("ax", "message"),
+    [
+        (Figure(), r"`ax` is a Figure.*`figure\.subplots\(\)`"),
+        (np.array([1]), "`ax` is an ndarray.*pick one"),
+        ("main", "`ax` is a str.*leave it out"),
+    ],
+)
+def test_what_is_no_axes_is_refused(ax, message):
+    with pytest.raises(InputError, match=message):
+        plot_logo(np.eye(4), ax)
+
+
 def test_input_is_not_changed(ax):
     X, table = projected(60), seqlets((5, 10, 1.0))
     kept, kept_table = X.copy(), table.copy()
@@ -400,16 +425,16 @@ def test_vector_output_names_nothing_twice(ax, tmp_path):
 
 
 def test_2000_positions_take_less_than_a_tenth_of_a_second():
-    """Drawn and rendered, the best of some, since others may be at work on the machine."""
+    """Drawn and rendered: the least processor time of some, since others may be at work on the machine."""
     X, seconds = np.random.RandomState(0).laplace(size=(4, 2000)), []
     for _ in range(5):
         figure = Figure(figsize=(12, 2))
         canvas = FigureCanvasAgg(figure)
         figure.add_subplot()
-        start = time.perf_counter()
+        start = time.process_time()
         plot_logo(X, figure.axes[0])
         canvas.draw()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert min(seconds) < 0.1
 
 

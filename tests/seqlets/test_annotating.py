@@ -104,6 +104,8 @@ def test_bad_calls(planted, motifs):
         annotate_seqlets(torch.zeros_like(X), seqlets, motifs)
     with pytest.raises(sl.InputError, match="n_nearest is 0"):
         annotate_seqlets(X, seqlets, motifs, n_nearest=0)
+    with pytest.raises(sl.InputError, match="motif 'a' has 9 letters"):
+        annotate_seqlets(X, seqlets, {"a": np.ones((9, 4)) / 4})
 
 
 def test_planted_sites_are_named_by_jaspar():

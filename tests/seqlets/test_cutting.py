@@ -129,6 +129,8 @@ def test_gradients_pass():
         (intervals((0, 0, 2)), {"orient_by": "strand"}, "no column 'strand'"),
         (intervals((0, 0, 2), strand=["."]), {"orient_by": "strand"}, "other entries"),
         (intervals((0, 0, 2)), {"hypothetical": torch.zeros(3, 4, 29)}, "expected the same"),
+        (intervals((0, 0, 2)), {"hypothetical": "all"}, "hypothetical is a str"),
+        (None, {}, "seqlets is None: expected a pandas.DataFrame"),
     ],
 )
 def test_bad_calls(X, seqlets, options, message):

@@ -160,6 +160,7 @@ def test_spans_of_one_sign_never_overlap_and_keep_to_the_limits(X, chosen):
         {"threshold": 0.1, "min_seqlet_len": 1, "n_bins": 17},
         {"threshold": 1.0, "max_seqlet_len": 6},
         {"X_control": planted((30, 200), seed=9), "target_fdr": 5.0},
+        {"X_control": 2 * planted((30, 200), seed=9), "target_fdr": 50.0},
     ],
 )
 def test_loops_and_their_twins_give_the_same_bits(dtype, chosen):
@@ -167,6 +168,9 @@ def test_loops_and_their_twins_give_the_same_bits(dtype, chosen):
     table = recursive_seqlets(X, **chosen)
     assert len(table) > 10
     assert_frame_equal(without_loops(X, **chosen), table, check_exact=True)
+    if "X_control" in chosen:
+        curves = [call(X, **chosen, return_fdr=True).fdr for call in (recursive_seqlets, without_loops)]
+        assert_frame_equal(*curves, check_exact=True)
 
 
 def test_tails_keep_their_digits_far_below_rounding():
@@ -434,6 +438,34 @@ def test_a_control_is_scored_against_the_null_of_the_input():
     assert huge["n_control_seqlets"][0] == 2
     short = recursive_seqlets(X, X_control=X[:, :3], target_fdr=1e9, return_fdr=True).fdr
     assert (short["n_control_seqlets"] == 0).all()
+
+
+@pytest.mark.parametrize("call", [recursive_seqlets, without_loops])
+@pytest.mark.parametrize("sign", ["positive", "negative"])
+def test_what_lies_beyond_the_input_is_more_extreme_than_all_of_it(call, sign):
+    """In the highest bin of the input instead, it would be as rare as the highest value of the input is."""
+    X, control = noise((20, 100), 1), noise((5, 60), 2).clip(-3, 3)
+    control[3, 30] = (100 if sign == "positive" else -100) * np.abs(X).max()
+    curve = call(X, X_control=control, target_fdr=1e9, sign=sign, return_fdr=True).fdr
+    assert (curve["n_control_seqlets"] >= 1).all()
+    assert curve["n_seqlets"].iloc[-1] == 0
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda rng, shape: rng.laplace(size=shape), lambda rng, shape: rng.standard_t(2, shape)]
+)
+@pytest.mark.parametrize("n_controls", [1, 5])
+def test_of_noise_alone_something_is_called_no_more_often_than_asked_for(draw, n_controls):
+    """Where all calls are false, the rate is how often there are any: here at most one time in four."""
+    n_with_calls, rng = 0, np.random.RandomState(0)
+    options = {"max_seqlet_len": 8, "n_bins": 300, "target_fdr": 0.25, "sign": "positive"}
+    for _ in range(200):
+        X, control = draw(rng, (20, 100)), draw(rng, (20 * n_controls, 100))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SeqlightWarning)
+            n_with_calls += len(recursive_seqlets(X, X_control=control, **options)) > 0
+    # Within two and a half standard deviations.
+    assert n_with_calls <= 0.25 * 200 + 2.5 * np.sqrt(200 * 0.25 * 0.75)
 
 
 def test_a_sign_that_reaches_no_rate_is_left_out_with_a_warning():

@@ -54,3 +54,7 @@ def test_sizes():
     assert as_sizes({"chr2": 7, "chr1": 9}, loci).tolist() == [9, 7]
     with pytest.raises(InputError, match="no 'chr2'"):
         as_sizes({"chr1": 9, "2": 7}, loci)
+    with pytest.raises(InputError, match="chrom_sizes is a list"):
+        as_sizes([("chr1", 9)], loci)
+    with pytest.raises(InputError, match="the size of 'chr2' is '7'"):
+        as_sizes({"chr1": 9, "chr2": "7"}, loci)

@@ -65,4 +65,9 @@ def test_nothing_to_write(cut, seqlets, tmp_path):
 def test_without_coordinates(seqlets, tmp_path):
     with pytest.raises(sl.InputError, match=r"no column 'chrom': add genome coordinates with to_genome"):
         write_bed(tmp_path / "seqlets.bed", seqlets)
+    placed = to_genome(seqlets[:2], pd.DataFrame({"chrom": ["a"] * 6, "start": [0] * 6, "end": [40] * 6}))
+    with pytest.raises(sl.InputError, match="NaN or infinity in attribution"):
+        write_bed(tmp_path / "seqlets.bed", placed.assign(attribution=[1.0, float("nan")]))
+    with pytest.raises(sl.InputError, match="seqlets is None"):
+        write_bed(tmp_path / "seqlets.bed", None)
     assert not list(tmp_path.iterdir())

@@ -78,6 +78,8 @@ def test_windows_that_overlap_can_be_refused(cut, tmp_path):
         ({"track": np.full((6, 40), np.nan)}, "NaN"),
         ({"chrom_sizes": {"chr2": 150}}, "no 'chr10'"),
         ({"overlaps": "sum"}, "overlaps is 'sum'"),
+        ({"track": "attributions.bw"}, "track is a str"),
+        ({"chrom_sizes": None}, "chrom_sizes is None"),
     ],
 )
 def test_bad_calls(cut, tmp_path, change, message):

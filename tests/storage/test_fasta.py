@@ -47,4 +47,7 @@ def test_bad_calls(cut, tmp_path, options, message):
         write_fasta(tmp_path / "a.fa", cut.X, names=list("abcdef"), loci=cut.loci)
     with pytest.raises(sl.InputError, match="expected a single 1"):
         write_fasta(tmp_path / "a.fa", cut.X * 0.5)
+    for wrong, said in ((cut.X[0], r"use X\.unsqueeze\(0\)"), ("ACGT", "X is a str"), (["ACGT"], r"X\[0\] is a str")):
+        with pytest.raises(sl.InputError, match=said):
+            write_fasta(tmp_path / "a.fa", wrong)
     assert not list(tmp_path.iterdir())

@@ -45,6 +45,7 @@ def test_one_hot_sequences_are_motifs(tmp_path):
         ({"a\nb": np.full((4, 2), 0.25)}, "would not be read back"),
         ({" a": np.full((4, 2), 0.25)}, "would not be read back"),
         ({}, "holds no motif"),
+        ([np.full((4, 2), 0.25)], "motifs is a list"),
     ],
 )
 def test_bad_motifs(motifs, message, tmp_path):

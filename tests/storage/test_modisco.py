@@ -39,6 +39,7 @@ def test_modisco_lite_loads_them(tmp_path):
         (torch.ones(2, 4, 9), torch.ones(2, 4, 9), "expected a single 1"),
         (torch.eye(5)[None], torch.ones(1, 5, 5), "X has 5 letters"),
         (torch.eye(4)[None], torch.ones(1, 4, 5), "expected the same"),
+        (torch.eye(4)[None], "shap.npz", "hypothetical is a str"),
         (torch.eye(4)[None], torch.full((1, 4, 4), torch.inf), "NaN or infinity"),
     ],
 )

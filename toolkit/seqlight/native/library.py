@@ -39,7 +39,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "span_counts": (None, _at, _long, _long, _at, _at),
     "span_tails": (None, _at, _long, _long, _at, _at),
     "span_calls": (_long, *_spans, _long, _long, _at, _at),
-    "span_call_counts": (_long, *_spans, *[_long] * 3, _at),
+    "span_level_counts": (_long, *_spans, *[_long] * 3, _at),
     "window_sums": (None, _at, *[_long] * 5, _at, _at),
     "window_peaks": (_long, _at, *[_long] * 3, _real, _real, _long, _long, _at),
     "bucket_counts": (None, _at, _long, _long, _at),

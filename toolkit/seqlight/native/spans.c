@@ -9,10 +9,11 @@
 enum { CHUNK = 1024 };
 
 /* How values become bins: floor((x - origin) / width), or of the negated values where sign is
-   negative, with what lies outside put into the end bins. */
+   negative, with what lies outside put into bin 0 and bin `highest`. The null has n_bins of them; a
+   control, which may lie above all that the null was made of, has more. */
 typedef struct {
     double origin, width;
-    int64_t itemsize, sign, n_bins;
+    int64_t itemsize, sign, n_bins, highest;
 } binning;
 
 #define BIN_VALUES(type)                                                       \
@@ -28,7 +29,7 @@ typedef struct {
 
 static void bin_values(const char *x, int64_t n, const binning *how, int32_t *bins)
 {
-    const double width = how->width, top = (double)(how->n_bins - 1);
+    const double width = how->width, top = (double)how->highest;
     const int positive = how->sign > 0;
     if (how->itemsize == 4)
         BIN_VALUES(float);
@@ -181,12 +182,18 @@ static int by_p_then_start(const void *a, const void *b)
     return one->start < two->start ? -1 : 1;
 }
 
+/* The p-value of a sum of `span` bins; 0 beyond the largest sum that the null has. */
+static double p_of(const row_state *r, const double *tails, int64_t span, int64_t sum)
+{
+    return sum > span * (r->n_bins - 1) ? 0.0 : tails[tail_at(span, r->n_bins) + sum];
+}
+
 /* The largest p-value of the span and of those inner spans that begin where it begins. */
 static double worst_prefix(const row_state *r, const double *tails, int64_t start, int64_t span)
 {
     double worst = 0.0;
     for (int64_t n = r->shortest; n <= span; n++) {
-        const double p = tails[tail_at(n, r->n_bins) + r->sums[start + n] - r->sums[start]];
+        const double p = p_of(r, tails, n, r->sums[start + n] - r->sums[start]);
         worst = p > worst ? p : worst;
     }
     return worst;
@@ -208,7 +215,7 @@ static void write_call(call_list *list, const row_state *r, int64_t start, int64
     int64_t *where = list->where + 3 * list->n;
     where[0] = list->row, where[1] = start, where[2] = span;
     list->score[2 * list->n] = attribution;
-    list->score[2 * list->n + 1] = list->tails[tail_at(span, r->n_bins) + r->sums[start + span] - r->sums[start]];
+    list->score[2 * list->n + 1] = p_of(r, list->tails, span, r->sums[start + span] - r->sums[start]);
     list->n++;
 }
 
@@ -274,9 +281,9 @@ int64_t span_calls(const char *x, int64_t first, int64_t last, int64_t length, c
 
 /* Adds to counts how many calls rows first .. last have at each of n_levels thresholds, laxest first;
    critical (n_levels, longest - shortest + 1). Returns 0, or -1 without memory. */
-int64_t span_call_counts(const char *x, int64_t first, int64_t last, int64_t length, const binning *how,
-                         const double *tails, const int64_t *critical, int64_t n_levels, int64_t shortest,
-                         int64_t longest, int64_t *counts)
+int64_t span_level_counts(const char *x, int64_t first, int64_t last, int64_t length, const binning *how,
+                          const double *tails, const int64_t *critical, int64_t n_levels, int64_t shortest,
+                          int64_t longest, int64_t *counts)
 {
     row_state r = {.length = length, .shortest = shortest, .longest = longest, .n_bins = how->n_bins};
     const int ready = row_alloc(&r);

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
+from seqlight.sequence.checks import require_count
 
 LABEL_KEYS = ("motif_name", "motif")
 STRAND_KEYS = ("motif_strand", "strand")
@@ -134,7 +135,7 @@ def _of_example(table: pd.DataFrame, example_idx: int | None, name: str) -> pd.D
             )
         return table
     if example_idx is not None:
-        return table[table["example_idx"] == example_idx]
+        return table[table["example_idx"] == require_count(example_idx, "example_idx")]
     n_examples = table["example_idx"].nunique()
     if n_examples > 1:
         raise InputError(f"`{name}` holds {n_examples} examples, but a logo shows one: choose it with `example_idx`.")

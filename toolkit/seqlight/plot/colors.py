@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, TypeAlias, cast
 
 import matplotlib
@@ -115,7 +116,12 @@ def _mapped(
 ) -> NDArray[np.float64]:
     if not np.isfinite(values).all():
         raise InputError("`color` holds NaN or infinity, which have no colour: repair the values.")
-    scale = Normalize(values.min() if vmin is None else vmin, values.max() if vmax is None else vmax)
+    low, high = (values.min() if vmin is None else vmin), (values.max() if vmax is None else vmax)
+    if not (isinstance(low, Real) and isinstance(high, Real) and low <= high):
+        raise InputError(
+            f"`color_vmin` is {low!r} and `color_vmax` {high!r}, but two numbers, the lower one first, are needed."
+        )
+    scale = Normalize(float(low), float(high))
     return np.asarray(colormap(cmap, "color_cmap")(scale(values)), dtype=np.float64)
 
 

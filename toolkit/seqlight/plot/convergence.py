@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from seqlight.attribution.contributions import hypothetical_contributions
 from seqlight.attribution.explanation import Explanation
 from seqlight.errors import InputError
-from seqlight.plot.values import Floats, as_numbers
+from seqlight.plot.values import Floats, as_numbers, number_between
 
 LINE_COLORS = ("#255C99", "#D62839", "#109648", "#F7B32B", "#8A5FA8", "0.4")
 EACH_COLOR = "0.75"
@@ -84,6 +84,7 @@ def plot_reference_convergence(
         names = [str(one) for one in labels]
         if len(names) != len(lines):
             raise InputError(f"there are {len(names)} `labels` for {len(lines)} lines: give one for each.")
+    tolerance = None if tolerance is None else number_between(tolerance, "tolerance", 0)
     curves = [standard_errors(line, relative) for line in lines]
     if ax is None:
         import matplotlib.pyplot as plt

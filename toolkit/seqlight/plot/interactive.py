@@ -233,7 +233,9 @@ def _arrange(
     figure.update_layout(
         height=LOGO_HEIGHT + below + MARGINS["t"] + MARGINS["b"],
         margin=MARGINS,
-        title={"text": title, "font": {"size": 15}},
+        # To the left, where what is pointed at seldom covers it.
+        title={"text": title, "font": {"size": 15}, "x": 0.01, "xanchor": "left"},
+        hoverlabel={"bgcolor": "#fff", "bordercolor": "#888", "font": {"color": "#222", "size": 12}, "align": "left"},
         template="none",
         showlegend=False,
         hovermode="closest",

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
+from matplotlib.figure import FigureBase
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, a
 from seqlight.plot.annotations import in_window
 from seqlight.plot.colors import Colors, letter_colors, row_colors
 from seqlight.plot.glyphs import draw_letters, drawn_heights
 from seqlight.plot.strips import BAR_COLOR, Strip, Strips
-from seqlight.plot.values import logo_values, window, y_limits
+from seqlight.plot.values import logo_values, number_between, window, y_limits
 
 
 def plot_logo(
@@ -132,19 +134,24 @@ def plot_logo(
     colors = colors if colors.shape[1] == 1 else colors[:, first:last]
     heights = values[:, first:last]
     limits = y_limits(heights, ylim)
-    heights = drawn_heights(heights, _share(min_height_pct))
+    heights = drawn_heights(
+        heights, None if min_height_pct is None else number_between(min_height_pct, "min_height_pct", 0, 1)
+    )
     strips = []
     if annotations is not None:
         shown = in_window(annotations, first, last, example_idx, score_key, label_key)
         for one in shown:
             one.write(show_score)
         rows = row_colors(annot_cmap, _tracks(n_tracks), BAR_COLOR)
-        strips = [Strip(shown, n_tracks, rows, annot_cmap is not None, _points(spacing), show_extra)]
+        strips = [
+            Strip(shown, n_tracks, rows, annot_cmap is not None, number_between(spacing, "spacing", 0), show_extra)
+        ]
     if ax is None:
         # Only here, so that callers with axes of their own never touch pyplot and its figures.
         import matplotlib.pyplot as plt
 
         ax = plt.gca()
+    ax = _require_axes(ax)
     draw_letters(ax, alphabet, heights, colors, first)
     ax.axhline(0, color="0.5", linewidth=0.5, zorder=0.5)
     ax.set_xlim(first, last)
@@ -165,19 +172,16 @@ def name_axes(ax: Axes, xlabel: str, ylabel: str) -> None:
         ax.set_ylabel(ylabel)
 
 
-def _share(min_height_pct: float | None) -> float | None:
-    if min_height_pct is not None and not 0 <= min_height_pct <= 1:
-        raise InputError(f"`min_height_pct` is {min_height_pct}, but a share of the tallest letter is from 0 to 1.")
-    return min_height_pct
-
-
 def _tracks(n_tracks: int) -> int:
-    if n_tracks < 1:
-        raise InputError(f"`n_tracks` is {n_tracks}, but annotations need at least 1: raise it.")
-    return n_tracks
+    if isinstance(n_tracks, bool) or not isinstance(n_tracks, int | np.integer) or n_tracks < 1:
+        raise InputError(f"`n_tracks` is {n_tracks!r}, but annotations need a whole number of rows, at least 1.")
+    return int(n_tracks)
 
 
-def _points(spacing: float) -> float:
-    if not spacing >= 0:
-        raise InputError(f"`spacing` is {spacing}, but neighbours are at least 0 points apart.")
-    return spacing
+def _require_axes(ax: Any) -> Axes:
+    if isinstance(ax, Axes):
+        return ax
+    remedy = "pass `figure.subplots()`" if isinstance(ax, FigureBase) else "pick one of them"
+    if not isinstance(ax, FigureBase | np.ndarray):
+        remedy = "leave it out for the current ones"
+    raise InputError(f"`ax` is {a(ax)}, but axes of Matplotlib are needed: {remedy}.")

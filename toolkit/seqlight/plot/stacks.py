@@ -15,7 +15,7 @@ from torch import Tensor
 from seqlight.attribution.explanation import Explanation
 from seqlight.errors import InputError
 from seqlight.plot.logos import plot_logo
-from seqlight.plot.values import Floats, as_numbers, logo_values, window, y_limits
+from seqlight.plot.values import Floats, as_numbers, logo_values, size_in_inches, window, y_limits
 
 WIDTH = 10.0
 LOGO_HEIGHT = 1.15
@@ -109,15 +109,16 @@ def plot_logos(
         logos, names = _logos(attributions, example_idx)
         owners = {len(logos) - 1: example_idx}
     names = names if labels is None else [str(one) for one in labels]
-    if len(names) != len(logos):
-        raise InputError(f"there are {len(names)} `labels` for {len(logos)} logos: give one for each.")
+    if isinstance(labels, str) or len(names) != len(logos):
+        given = "one string, and no list," if isinstance(labels, str) else f"{len(names)} entries"
+        raise InputError(f"`labels` has {given} for {len(logos)} logos: give one for each.")
     values = [logo_values(logo, alphabet, f"attributions[{i}]") for i, logo in enumerate(logos)]
     lengths = {one.shape[1] for one in values}
     if len(lengths) != 1:
         raise InputError(f"the logos have {sorted(lengths)} positions, but must have as many: cut them alike.")
     first, last = window(start, end, lengths.pop())
     shared = y_limits(np.stack(values)[..., first:last], ylim)
-    figure = Figure(figsize or (WIDTH, LOGO_HEIGHT * len(values) + BELOW))
+    figure = Figure(size_in_inches(figsize, (WIDTH, LOGO_HEIGHT * len(values) + BELOW)))
     figure.set_layout_engine("constrained", **PADS)
     axes = figure.subplots(len(values), sharex=True, sharey=True, squeeze=False)[:, 0]
     # Before anything is drawn: labels that come later would change how wide the axes are.

@@ -19,7 +19,7 @@ from seqlight.plot.colors import Colors
 from seqlight.plot.coordinates import Place, as_locus, show_coordinates
 from seqlight.plot.logos import plot_logo
 from seqlight.plot.strips import Strip, Strips
-from seqlight.plot.values import Floats, as_numbers, logo_values, window
+from seqlight.plot.values import Floats, as_numbers, logo_values, size_in_inches, window
 
 Track: TypeAlias = torch.Tensor | NDArray[Any]
 
@@ -164,9 +164,13 @@ def _edges(name: str, track: Floats, length: int, covered: tuple[int, int] | Non
                 "which it covers."
             )
         covered = ((length - n_bins) // 2, (length - n_bins) // 2 + n_bins)
-    if not covered[0] < covered[1]:
-        raise InputError(f"`prediction_window` is {covered}, but its start must be below its end.")
-    return np.linspace(*covered, n_bins + 1)
+    try:
+        first, last = map(float, covered)
+    except (TypeError, ValueError):
+        first = last = 0.0
+    if not first < last:
+        raise InputError(f"`prediction_window` is {covered!r}, but two positions, its start below its end, are needed.")
+    return np.linspace(first, last, n_bins + 1)
 
 
 def _strips(
@@ -194,7 +198,7 @@ def _strips(
 def _panels(n_tracks: int, n_strips: int, figsize: tuple[float, float] | None) -> tuple[Figure, list[Axes]]:
     # The strips hang below the logo, which therefore shares its part of the height with them.
     heights = [TRACK_HEIGHT] * n_tracks + [LOGO_HEIGHT]
-    figure = Figure(figsize or (WIDTH, sum(heights) + STRIP_HEIGHT * n_strips + BELOW))
+    figure = Figure(size_in_inches(figsize, (WIDTH, sum(heights) + STRIP_HEIGHT * n_strips + BELOW)))
     figure.set_layout_engine("constrained", **PADS)
     axes = list(figure.subplots(n_tracks + 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0])
     for ax in axes:

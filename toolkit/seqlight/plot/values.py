@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
 from operator import index
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, a
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +24,12 @@ def as_numbers(given: Any, name: str) -> Floats:
     InputError
         If it does not hold numbers, or rows differ in length.
     """
+    kind = getattr(given, "dtype", None)
+    if given is None or kind in (torch.complex64, torch.complex128) or getattr(kind, "kind", "") == "c":
+        raise InputError(f"`{name}` is {a(given)}{f' of {kind}' if kind else ''}, but real numbers are drawn.")
     if isinstance(given, torch.Tensor):
+        if given.is_meta or given.layout != torch.strided:
+            raise InputError(f"`{name}` is no dense tensor that holds its values: make one of it first.")
         given = given.detach().to(torch.float64).numpy(force=True)
     try:
         return np.asarray(given, dtype=np.float64)
@@ -80,6 +86,8 @@ def _advice(values: Floats, n_letters: int, name: str) -> str:
 
 def require_letters(alphabet: Sequence[str]) -> None:
     """Refuse an alphabet that does not have one character a row."""
+    if not isinstance(alphabet, Iterable):
+        raise InputError(f"`alphabet` is {alphabet!r}, but one letter a row is needed, say 'ACGT'.")
     wrong = [letter for letter in alphabet if not isinstance(letter, str) or len(letter) != 1]
     if wrong:
         raise InputError(f"`alphabet` holds {wrong[0]!r}, but letters are one character each: shorten it.")
@@ -135,3 +143,24 @@ def _given_limits(ylim: Any) -> tuple[float, float]:
     if not low < high:
         raise InputError(f"`ylim` is {ylim!r}, but the lower limit must be below the upper one.")
     return low, high
+
+
+def size_in_inches(figsize: Any, default: tuple[float, float]) -> tuple[float, float]:
+    """Return width and height of a figure; raise InputError if they are no two numbers above 0."""
+    if figsize is None:
+        return default
+    try:
+        width, height = map(float, figsize)
+    except (TypeError, ValueError):
+        width = height = 0.0
+    if not (width > 0 and height > 0):
+        raise InputError(f"`figsize` is {figsize!r}, but width and height in inches are needed, say (10, 3).")
+    return width, height
+
+
+def number_between(given: Any, name: str, least: float, most: float = float("inf")) -> float:
+    """Return a number between two limits; raise InputError if it is none."""
+    if isinstance(given, bool) or not isinstance(given, Real) or not least <= float(given) <= most:
+        limits = f"at least {least:g}" if most == float("inf") else f"from {least:g} to {most:g}"
+        raise InputError(f"`{name}` is {given!r}, but a number of {limits} is needed.")
+    return float(given)

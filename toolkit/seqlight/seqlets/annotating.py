@@ -77,6 +77,9 @@ def annotate_seqlets(
     True
     """
     known = as_motifs(motifs)
+    for name, motif in known.items():
+        if len(motif) != 4:
+            raise InputError(f"motif {name!r} has {len(motif)} letters: expected four, A, C, G and T, as rows.")
     n = min(require_count(n_nearest, "n_nearest", least=1), len(known))
     queries = _queries(X, seqlets)
     found = [_nearest(queries[i : i + SEQLETS_AT_ONCE], known, n, n_jobs) for i in _starts(len(queries))]

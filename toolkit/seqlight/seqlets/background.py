@@ -18,6 +18,9 @@ from seqlight.native.library import library, over_rows, pointer
 from seqlight.seqlets.binning import Binning
 from seqlight.seqlets.spans import Floats
 
+# A bin so high that any span with it is beyond all sums of the null, and that sums of them still fit.
+FAR_BEYOND = 1 << 30
+
 
 @dataclass(frozen=True)
 class Background:
@@ -58,16 +61,28 @@ class Background:
         tails = [self.tail(span) for span in range(shortest, longest + 1)]
         return np.array([len(tail) - np.searchsorted(tail[::-1], threshold) for tail in tails], dtype=np.int64)
 
-    def binning(self, values: Floats) -> Binning:
-        """Return the bins as the compiled loops take them."""
-        return Binning(self.origin, self.width, values.itemsize, self.sign, self.n_bins)
+    def p_values(self, span: int, sums: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the p-values of sums of `span` bins; 0 beyond the largest sum that the null has."""
+        tail = self.tail(span)
+        return np.where(sums < len(tail), tail[np.minimum(sums, len(tail) - 1)], 0.0)
 
-    def bins(self, values: Floats) -> NDArray[np.int64]:
-        """Return the bin of each value, those outside the range in the end bins."""
+    def highest(self, beyond: bool) -> int:
+        """Return the highest bin: the null's, or, `beyond` it, one that is never reached."""
+        return FAR_BEYOND if beyond else self.n_bins - 1
+
+    def binning(self, values: Floats, beyond: bool = False) -> Binning:
+        """Return the bins as the compiled loops take them."""
+        return Binning(self.origin, self.width, values.itemsize, self.sign, self.n_bins, self.highest(beyond))
+
+    def bins(self, values: Floats, beyond: bool = False) -> NDArray[np.int64]:
+        """Return the bin of each value.
+
+        Those outside the range of the null are in its end bins; `beyond` it, those above have bins of their own.
+        """
         origin = values.dtype.type(self.origin)
         with np.errstate(over="ignore"):  # a control may lie far outside
             above = values - origin if self.sign > 0 else origin - values
-        return np.clip(above.astype(np.float64) / self.width, 0, self.n_bins - 1).astype(np.int64)
+        return np.clip(above.astype(np.float64) / self.width, 0, self.highest(beyond)).astype(np.int64)
 
 
 def backgrounds(values: Floats, signs: tuple[int, ...], n_bins: int, longest: int) -> list[Background]:

@@ -14,4 +14,5 @@ class Binning(ctypes.Structure):
         ("itemsize", ctypes.c_int64),
         ("sign", ctypes.c_int64),
         ("n_bins", ctypes.c_int64),
+        ("highest", ctypes.c_int64),
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 from seqlight.errors import InputError
 from seqlight.metrics.overlap import require_intervals
 from seqlight.seqlets.placing import Beyond, place_windows
-from seqlight.sequence.checks import require_rank_3
+from seqlight.sequence.checks import as_tensor, require_rank_3
 
 Lengths = Literal["equal", "pad", "list"]
 T = TypeVar("T", Tensor, list[Tensor])
@@ -120,13 +120,13 @@ def cut_seqlets(
     >>> characters(cut_seqlets(X, seqlets).one_hot[0])
     'TGACTCA'
     """
-    X = require_rank_3(torch.as_tensor(X))
+    X = require_rank_3(as_tensor(X, "X"))
     table = place_windows(seqlets, X.shape[2], width, beyond)
     windows = _Windows(table, len(X), lengths, orient_by)
     one_hot = windows.of(X)
     if hypothetical is None:
         return _cuts(table, one_hot, None, windows, lengths)
-    hypothetical = torch.as_tensor(hypothetical)
+    hypothetical = as_tensor(hypothetical, "hypothetical")
     if hypothetical.shape != X.shape:
         raise InputError(
             f"hypothetical has shape {tuple(hypothetical.shape)} and X {tuple(X.shape)}: expected the same."

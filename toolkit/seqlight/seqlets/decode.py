@@ -31,7 +31,9 @@ class Calls(NamedTuple):
     """Shape (n, 2): summed attribution and p-value."""
 
 
-def call_spans(values: Floats, null: Background, threshold: float, shortest: int, longest: int) -> Calls:
+def call_spans(
+    values: Floats, null: Background, threshold: float, shortest: int, longest: int, *, beyond: bool = False
+) -> Calls:
     """Call seqlets of one sign.
 
     Parameters
@@ -44,6 +46,9 @@ def call_spans(values: Floats, null: Background, threshold: float, shortest: int
         Every span inside a call has a p-value below this.
     shortest, longest : int
         Lengths of calls, ``1 <= shortest <= longest <= length``.
+    beyond : bool
+        Whether values above all that the null was made of count as such, as those of a control must, or as the
+        largest of them.
 
     Returns
     -------
@@ -58,7 +63,7 @@ def call_spans(values: Floats, null: Background, threshold: float, shortest: int
 
     def work(first: int, last: int) -> None:
         for row in range(first, last, block):
-            found[row] = called(values, (row, min(row + block, last)), null, critical, shortest)
+            found[row] = called(values, (row, min(row + block, last)), null, critical, shortest, beyond)
 
     over_rows(work, len(values))
     blocks = [found[row] for row in sorted(found)]
@@ -66,13 +71,13 @@ def call_spans(values: Floats, null: Background, threshold: float, shortest: int
 
 
 def count_calls(
-    values: Floats, null: Background, thresholds: NDArray[np.float64], shortest: int, longest: int
+    values: Floats, null: Background, thresholds: NDArray[np.float64], shortest: int, longest: int, *, beyond: bool
 ) -> NDArray[np.int64]:
     """Count the calls at many thresholds, in one pass over the values.
 
     Parameters
     ----------
-    values, null, shortest, longest
+    values, null, shortest, longest, beyond
         As in `call_spans`.
     thresholds : numpy.ndarray, shape=(m,)
         From the laxest to the strictest.
@@ -84,15 +89,16 @@ def count_calls(
     """
     native = library()
     if native is None:
-        calls = [call_spans(values, null, threshold, shortest, longest) for threshold in thresholds.tolist()]
+        lengths = shortest, longest
+        calls = [call_spans(values, null, threshold, *lengths, beyond=beyond) for threshold in thresholds.tolist()]
         return np.array([len(one.where) for one in calls], dtype=np.int64)
     critical = np.stack([null.critical_sums(t, shortest, longest) for t in thresholds.tolist()])
     parts: list[NDArray[np.int64]] = []
 
     def work(first: int, last: int) -> None:
         counts = np.zeros(len(thresholds), dtype=np.int64)
-        rows = _rows_for_loop(values, (first, last), null, critical)
-        done = native.span_call_counts(*rows, len(thresholds), shortest, longest, pointer(counts))
+        rows = _rows_for_loop(values, (first, last), null, critical, beyond)
+        done = native.span_level_counts(*rows, len(thresholds), shortest, longest, pointer(counts))
         _expect_memory(done)
         parts.append(counts)
 
@@ -102,14 +108,14 @@ def count_calls(
 
 
 def _rows_for_loop(
-    values: Floats, rows: tuple[int, int], null: Background, critical: NDArray[np.int64]
+    values: Floats, rows: tuple[int, int], null: Background, critical: NDArray[np.int64], beyond: bool
 ) -> tuple[object, ...]:
     """Return the arguments that the compiled loops begin with."""
     return (
         pointer(values),
         *rows,
         values.shape[1],
-        ctypes.byref(null.binning(values)),
+        ctypes.byref(null.binning(values, beyond)),
         pointer(null.tails),
         pointer(critical),
     )
@@ -122,11 +128,12 @@ def _called_by_loop(
     null: Background,
     critical: NDArray[np.int64],
     shortest: int,
+    beyond: bool,
 ) -> Calls:
     most = (rows[1] - rows[0]) * (values.shape[1] // shortest)
     where, score = np.empty((most, 3), dtype=np.int64), np.empty((most, 2))
     lengths = shortest, shortest + len(critical) - 1
-    loop_rows = _rows_for_loop(values, rows, null, critical)
+    loop_rows = _rows_for_loop(values, rows, null, critical, beyond)
     n = native.span_calls(*loop_rows, *lengths, pointer(where), pointer(score))
     _expect_memory(n)
     return Calls(where[:n].copy(), score[:n].copy())
@@ -138,21 +145,21 @@ def _expect_memory(returned: int) -> None:
 
 
 def _called_by_numpy(
-    values: Floats, rows: tuple[int, int], null: Background, critical: NDArray[np.int64], shortest: int
+    values: Floats, rows: tuple[int, int], null: Background, critical: NDArray[np.int64], shortest: int, beyond: bool
 ) -> Calls:
     block = values[rows[0] : rows[1]]
     sums = np.zeros((len(block), block.shape[1] + 1), dtype=np.int64)
-    np.cumsum(null.bins(block), axis=1, out=sums[:, 1:])
+    np.cumsum(null.bins(block, beyond), axis=1, out=sums[:, 1:])
     reach = _reach(sums, critical, shortest)
-    tails = {span: null.tail(span) for span in range(shortest, shortest + len(critical))}
     where: list[tuple[int, int, int]] = []
     score: list[tuple[float, float]] = []
     for row in np.flatnonzero(reach.any(axis=1)).tolist():
-        for start, span in _called_in_row(sums[row], reach[row], tails, shortest):
+        for start, span in _called_in_row(sums[row], reach[row], null, shortest):
             where.append((rows[0] + row, start, span))
             # A running sum, as in the compiled loop; other ways of adding round differently.
             attribution = np.cumsum(block[row, start : start + span], dtype=np.float64)[-1]
-            score.append((float(attribution), float(tails[span][sums[row, start + span] - sums[row, start]])))
+            p_value = null.p_values(span, sums[row, start + span] - sums[row, start])
+            score.append((float(attribution), float(p_value)))
     return Calls(np.array(where, dtype=np.int64).reshape(-1, 3), np.array(score).reshape(-1, 2))
 
 
@@ -168,7 +175,7 @@ def _reach(sums: NDArray[np.int64], critical: NDArray[np.int64], shortest: int) 
 
 
 def _called_in_row(
-    sums: NDArray[np.int64], reach: NDArray[np.int64], tails: dict[int, NDArray[np.float64]], shortest: int
+    sums: NDArray[np.int64], reach: NDArray[np.int64], null: Background, shortest: int
 ) -> list[tuple[int, int]]:
     """Return start and length of each call: the longest first, then by p-value, then from the left."""
     worst = np.zeros(len(reach))
@@ -176,7 +183,7 @@ def _called_in_row(
     for span in range(shortest, int(reach.max()) + 1):
         starts = np.flatnonzero(reach >= span)
         # What ranks is the worst p-value among the spans, up to this length, that begin here.
-        worst[starts] = np.maximum(worst[starts], tails[span][sums[starts + span] - sums[starts]])
+        worst[starts] = np.maximum(worst[starts], null.p_values(span, sums[starts + span] - sums[starts]))
         ranked[span] = starts[np.argsort(worst[starts], kind="stable")].tolist()
     called: list[tuple[int, int]] = []
     taken = np.zeros(len(reach), dtype=bool)

@@ -3,7 +3,9 @@
 Calls on a control, for instance on the attributions of shuffled sequences, are false. Their
 rate, scaled to the size of the input, estimates how many of the calls on the input are false.
 The control is scored against the null of the input, and each sign against its own null, so
-each sign has its own curve and its own threshold.
+each sign has its own curve and its own threshold. What lies above all values of the input counts
+as more extreme than those: were it put into the highest bin of the input, as the peer does, the
+control would lose the spans that show how high chance reaches.
 """
 
 from __future__ import annotations
@@ -55,7 +57,8 @@ def call_counts(values: Floats, control: Floats, null: Background, shortest: int
     counts = NOTHING_CALLED.copy()
     for row, track in enumerate((values, control)):
         if shortest <= track.shape[1]:
-            counts[row] = count_calls(track, null, LEVELS, shortest, min(longest, track.shape[1]))
+            lengths = shortest, min(longest, track.shape[1])
+            counts[row] = count_calls(track, null, LEVELS, *lengths, beyond=track is control)
     return counts
 
 

@@ -89,6 +89,14 @@ def require_rank_3(X: object, name: str = "X") -> Tensor:
     return X
 
 
+def as_tensor(given: Any, name: str) -> Tensor:
+    """Return anything that holds numbers in rows of one length as a tensor; raise InputError if it does not."""
+    try:
+        return torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{name} is {a(given)}: expected a tensor or an array of numbers ({error}).") from None
+
+
 def to_codes(X: Tensor) -> NDArray[np.uint8]:
     """Return the letter of each column as an integer.
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, a
+from seqlight.sequence.checks import require_count
 
 STRANDS = ("+", "-", ".")
 
@@ -95,8 +96,12 @@ def as_sizes(chrom_sizes: Mapping[str, int], loci: Loci) -> NDArray[np.int64]:
     Raises
     ------
     InputError
-        If a chromosome has no size.
+        If a chromosome has no size, or they are no sizes.
     """
+    if not isinstance(chrom_sizes, Mapping):
+        raise InputError(f"chrom_sizes is {a(chrom_sizes)}: expected sizes by name, {{'chr1': 248956422, ...}}.")
+    for chrom, size in chrom_sizes.items():
+        require_count(size, f"the size of {chrom!r}", least=1)
     missing = sorted(set(loci.chrom.tolist()) - set(chrom_sizes))
     if missing:
         raise InputError(

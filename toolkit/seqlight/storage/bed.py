@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pandas as pd
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, a
 from seqlight.storage.whole import whole
 
 PLACE = ("chrom", "genome_start", "genome_end", "strand")
@@ -28,7 +28,7 @@ def write_bed(path: str | os.PathLike[str], seqlets: pd.DataFrame) -> None:
     Raises
     ------
     InputError
-        If a column is missing.
+        If a column is missing, or an attribution is not finite.
 
     Notes
     -----
@@ -49,11 +49,17 @@ def write_bed(path: str | os.PathLike[str], seqlets: pd.DataFrame) -> None:
     ...     (Path(folder) / "seqlets.bed").read_text().split()
     ['chr1', '102', '109', 'seqlet_0', '1000', '+', '-0.5']
     """
+    if not isinstance(seqlets, pd.DataFrame):
+        raise InputError(f"seqlets is {a(seqlets)}: expected a table, as to_genome(seqlets, loci) returns it.")
     for name in (*PLACE, "attribution"):
         if name not in seqlets:
             advice = "add genome coordinates with to_genome(seqlets, loci)" if name in PLACE else "add it"
             raise InputError(f"seqlets has no column {name!r}: {advice}.")
     size = seqlets["attribution"].abs().to_numpy(dtype=np.float64)
+    if not np.isfinite(size).all():
+        raise InputError(
+            "seqlets has NaN or infinity in attribution, which scores the lines: repair or drop those rows."
+        )
     largest = size.max(initial=0.0) or 1.0
     columns = {
         "chrom": seqlets["chrom"],

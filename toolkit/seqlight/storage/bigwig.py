@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seqlight.errors import InputError
 from seqlight.extras import extra
+from seqlight.sequence.checks import as_tensor
 from seqlight.sequence.loci import Loci, as_loci, as_sizes
 from seqlight.storage.whole import whole
 
@@ -68,7 +69,7 @@ def write_bigwig(
     """
     if overlaps not in ("mean", "nearest", "error"):
         raise InputError(f"overlaps is {overlaps!r}: expected mean, nearest or error.")
-    values = torch.as_tensor(track).detach().to("cpu", torch.float64)
+    values = as_tensor(track, "track").detach().to("cpu", torch.float64)
     values = values.sum(dim=1) if values.ndim == 3 else values
     if values.ndim != 2:
         raise InputError(f"track has shape {tuple(values.shape)}: expected (windows, positions), or letters between.")

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pandas as pd
 from torch import Tensor
 
-from seqlight.errors import InputError
-from seqlight.sequence.checks import require_count
+from seqlight.errors import InputError, a
+from seqlight.sequence.checks import require_count, require_rank_3, require_tensor
 from seqlight.sequence.loci import Loci, as_loci
 from seqlight.sequence.onehot import characters
 from seqlight.storage.whole import whole
@@ -53,6 +53,12 @@ def write_fasta(
     ['>a', 'TGAC', '>b', 'TGNC']
     """
     line = require_count(line, "line", least=1)
+    if isinstance(X, Tensor):
+        require_rank_3(X)
+    elif isinstance(X, str) or not isinstance(X, Sequence):
+        raise InputError(f"X is {a(X)}: expected one-hot sequences; use one_hot_encode([...]) on strings.")
+    for i, one in enumerate(X):
+        require_tensor(one, f"X[{i}]")
     headers = _headers(len(X), names, loci)
     with whole(path) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         for header, one in zip(headers, X, strict=True):

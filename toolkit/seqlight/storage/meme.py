@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, a
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.motifs import Motifs, as_motifs
 from seqlight.storage.whole import whole
@@ -72,6 +72,8 @@ def write_meme(path: str | os.PathLike[str], motifs: Mapping[str, Any], n_sites:
 
 
 def _checked(motifs: Mapping[str, Any]) -> Motifs:
+    if not isinstance(motifs, Mapping):
+        raise InputError(f"motifs is {a(motifs)}: expected frequencies by name, {{'name': motif}}.")
     checked = as_motifs({name: _plain(motif) for name, motif in motifs.items()})
     for name, motif in checked.items():
         if len(motif) != 4:

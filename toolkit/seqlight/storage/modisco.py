@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError
-from seqlight.sequence.checks import require_one_hot
+from seqlight.sequence.checks import as_tensor, require_one_hot
 from seqlight.storage.whole import whole
 
 
@@ -70,7 +70,7 @@ def write_modisco(folder: str | os.PathLike[str], X: Tensor, hypothetical: Tenso
     X = require_one_hot(X)
     if X.shape[1] != 4:
         raise InputError(f"X has {X.shape[1]} letters: TF-MoDISco expects four, A, C, G and T.")
-    scores = torch.as_tensor(hypothetical).detach()
+    scores = as_tensor(hypothetical, "hypothetical").detach()
     if scores.shape != X.shape:
         raise InputError(f"hypothetical has shape {tuple(scores.shape)} and X {tuple(X.shape)}: expected the same.")
     if not bool(torch.isfinite(scores).all()):

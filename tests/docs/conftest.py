@@ -1,0 +1,90 @@
+"""Run the Python blocks of a page in order, and compare what they print with the text blocks behind them.
+
+After a change on purpose: SEQLIGHT_BASELINES=1 pytest tests/docs writes what comes out into the pages; read it.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+DOCS = Path(__file__).parents[2] / "docs"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+
+
+class Page:
+    """A page that was run: what its blocks printed, and what they left behind."""
+
+    def __init__(self, name):
+        self.path = DOCS / name
+        self.blocks = BLOCK.findall(self.path.read_text())
+        self.printed, self.written, self.names = [], [], {"__name__": "__main__"}
+
+    def run(self):
+        for (language, text), (following, expected) in zip(self.blocks, [*self.blocks[1:], ("", "")], strict=True):
+            if language == "bash":
+                self.command(text)
+            if language == "python":
+                out = io.StringIO()
+                with contextlib.redirect_stdout(out):
+                    exec(compile(text, "page", "exec"), self.names)
+                self.printed.append(out.getvalue())
+                self.written.append(expected if following == "text" else "")
+        return self
+
+    def rewrite(self, folder):
+        """Put what was printed and drawn into the page."""
+        texts = iter(self.printed)
+        last = ""
+
+        def filled(block):
+            nonlocal last
+            last = next(texts) if block[1] == "python" else last
+            return f"```text\n{last}```" if block[1] == "text" else block[0]
+
+        self.path.write_text(BLOCK.sub(filled, self.path.read_text()))
+        for picture in folder.glob("*.png"):
+            shutil.copy(picture, DOCS / "images")
+
+    @staticmethod
+    def command(text):
+        """Run what is not an installation: a program of this environment, by its entry point."""
+        program, *arguments = shlex.split(text)
+        if program == "pip":
+            return
+        (entry,) = entry_points(group="console_scripts", name=program)
+        call = f"import sys; from {entry.module} import {entry.attr}; sys.exit({entry.attr}())"
+        subprocess.run([sys.executable, "-c", call, *arguments], check=True, timeout=280, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def run_page(tmp_path_factory):
+    """Run a page in a folder of its own; return it and the folder."""
+
+    def run(name):
+        folder = tmp_path_factory.mktemp("page")
+        with contextlib.chdir(folder):
+            page = Page(name).run()
+        if os.environ.get("SEQLIGHT_BASELINES"):
+            page.rewrite(folder)
+            pytest.skip("pages and pictures were written, not compared: look at them")
+        return page, folder
+
+    return run
+
+
+def difference(picture):
+    """Return the root mean square difference, 0 to 1, of a picture from that of its name in the docs."""
+    drawn, shown = (imread(path) for path in (picture, DOCS / "images" / picture.name))
+    assert drawn.shape == shown.shape
+    return float(np.sqrt(np.mean((drawn - shown) ** 2)))

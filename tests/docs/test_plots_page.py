@@ -1,0 +1,32 @@
+"""The page about pictures: it runs, and shows what it draws."""
+
+import pytest
+
+from .conftest import difference
+
+pytest.importorskip("plotly")
+NAMES = ["logo", "colors", "tracks", "stack", "convergence"]
+
+
+@pytest.fixture(scope="module")
+def page(run_page):
+    return run_page("plots.md")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures_are_those_shown(page, name):
+    # Texts of another FreeType are a little elsewhere.
+    assert difference(page[1] / f"plots_{name}.png") < 0.05
+
+
+def test_nothing_else_is_drawn_or_printed(page):
+    found, folder = page
+    assert {path.name for path in folder.iterdir()} == {f"plots_{name}.png" for name in NAMES} | {"logo.html"}
+    assert found.printed == [""] * len(found.printed)
+
+
+def test_the_html_page_stands_alone(page):
+    text = (page[1] / "logo.html").read_text()
+    assert "MYC, upstream" in text
+    assert "chr8:127,735,433" in text
+    assert '<script src="http' not in text
