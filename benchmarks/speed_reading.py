@@ -159,6 +159,7 @@ class Opened:
         self.file, self.loci, self.first = pyBigWig.open(str(bigwig)), loci, (WINDOW - SIGNAL_WINDOW) // 2
 
     def batch(self, rows: Any) -> torch.Tensor:
+        """Return the signals of some rows."""
         values = []
         for row in rows:
             start = int(self.loci.start[row]) + self.first
@@ -173,6 +174,7 @@ class Y:
         self.dataset = dataset
 
     def batch(self, rows: Any) -> torch.Tensor:
+        """Return the signals of some rows."""
         loci, first = self.dataset.loci, (WINDOW - SIGNAL_WINDOW) // 2
         chrom, start = loci.chrom[rows], loci.start[rows] + first
         return torch.from_numpy(self.dataset.signals.read(chrom, start, SIGNAL_WINDOW, np.zeros(len(rows), bool)))

@@ -13,6 +13,9 @@ from seqlight.cli import main as command_line
 from seqlight.errors import InputError
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+# Of LightningCLI, and loaded by the tests of what they configure.
+LIGHTNING = {"train", "genome", "watch"}
+OURS = [path for path in CONFIGS if path.stem not in LIGHTNING]
 
 
 def work(out: Path = Path("here"), often: int = 3) -> None:
@@ -94,7 +97,12 @@ def test_errors_that_are_ours_have_a_traceback(run, monkeypatch):
         run("work")
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_each_config_is_loaded_by_a_test():
+    tests = "".join(path.read_text() for path in Path(__file__).parents[1].glob("*/test_*.py"))
+    assert all(f'"{name}.yaml"' in tests or f"'{name}.yaml'" in tests for name in LIGHTNING)
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.stem)
 def test_each_config_is_of_its_command(path):
     first = path.read_text().splitlines()[0].split()
     assert first[:2] == ["#", "seqlight"]
