@@ -50,7 +50,7 @@ class Slow(nn.Module):
     def forward(self, X):
         time.sleep(self.seconds)
         self.seen += 1
-        if self.trouble and self.rank in (None, int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0)))):
+        if self.trouble and self.rank in (None, rank()):
             self.fail()
         return self.net(X)
 
@@ -107,16 +107,52 @@ def sequences(rows, seed=0):
     )
 
 
+def limit_files(size):
+    """Let no file become larger, as on a disk that is full."""
+    import resource
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def peak():
+    """Return the most memory that this process had, in MiB."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def rank():
+    """Return the number of this process, as its launcher tells."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0"))))
+
+
 def main(
-    out, rows=7, kind="predict", dtype="float64", devices=1, dataset=False, slow=None, seed=0, told=None, **settings
+    out,
+    rows=7,
+    kind="predict",
+    dtype="float64",
+    dataset=False,
+    slow=None,
+    seed=0,
+    told=None,
+    largest_file=None,
+    memory=False,
+    **settings,
 ):
-    X = sequences(rows, seed)
-    work = {"accelerator": "cpu", "progress": False} | settings
-    found = sl.run(module(kind, dtype, **(slow or {})), Lines(X) if dataset else X, out, devices=devices, **work)
+    X = sequences(rows, rank() if seed == "rank" else seed)
+    settings = {"accelerator": "cpu", "devices": 1, "progress": False} | settings
+    if memory:
+        sl.run(module(kind, dtype), X[:200], f"{out}-warm", **settings)
+        before = peak()
+    if largest_file:
+        limit_files(largest_file)
+    found = sl.run(module(kind, dtype, **(slow or {})), Lines(X) if dataset else X, out, **settings)
+    if memory:
+        print(f"MiB grown: {peak() - before:.1f}")
     if told:
-        rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0")))
         Path(told).mkdir(exist_ok=True)
-        (Path(told) / f"rank-{rank}").write_text(f"{len(found)} {sorted(found.names)}")
+        (Path(told) / f"rank-{rank()}").write_text(f"{len(found)} {sorted(found.names)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Runs in several processes, which are started as a user starts them: job.py is the script.
 
-Each is in a session of its own, which is killed as a whole when it takes too long.
+Each is in a session of its own. When it takes too long it is killed, with all that it has started.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -64,8 +65,10 @@ def started(*commands, **more):
         yield children
     finally:
         for child in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
+            # torchrun gives its processes sessions of their own.
+            for pid in processes_of(child.pid) if child.poll() is None else ():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             child.communicate()
 
 
@@ -301,3 +304,127 @@ def test_when_one_process_ends_all_do_and_the_run_goes_on(tmp_path, whole, how, 
     run(SLOWLY | {"out": str(out)})
     same(out, whole)
     assert not list(out.glob("*.partial"))
+
+
+def processes_of(leader):
+    """Return the processes that one has started, and it."""
+    parents = {}
+    for each in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (each / "stat").read_text().rsplit(")", 1)[1].split()
+            if fields[0] != "Z":
+                parents[int(each.name)] = int(fields[1])
+    found = [leader]
+    for pid in sorted(parents):
+        if parents[pid] in found:
+            found.append(pid)
+    return found
+
+
+def kill_one(command, out, rng, longest):
+    """Start a run and kill one of its processes at a random moment; return its status and how long the others lived."""
+    with started(command) as (child,):
+        begun = time.monotonic()
+        while not (out / "manifest.json").exists() and child.poll() is None and time.monotonic() < begun + 100:
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, longest))
+        victims = processes_of(child.pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(rng.choice(victims), signal.SIGKILL)
+        killed = time.monotonic()
+        ((status, output),) = ended([child])
+        while any(Path(f"/proc/{pid}").exists() for pid in victims) or alive(out):
+            assert time.monotonic() < killed + SOON, output[-3000:]
+            time.sleep(0.1)
+        return status, time.monotonic() - killed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_killed_at_any_moment(tmp_path, whole):
+    """Twenty moments in ten runs: each is killed, killed again while it goes on, and then goes on to the end."""
+    rng = random.Random(0)
+    for n in range(10):
+        out = tmp_path / str(n)
+        for _ in range(2):
+            job = SLOWLY | {"out": str(out), "slow": {"seconds": 0.3}}
+            # A run of two takes five seconds.
+            status, lived = kill_one(command_of(rng.choice(LAUNCHERS), job, rng.choice((2, 3))), out, rng, 4)
+            left = len(sl.open_results(out, incomplete=True).missing())
+            print(f"run {n}: status {status}, others lived {lived:.1f} s, {left} of 16 shards missing")
+            for path in out.glob("shard-*.npz"):
+                check_shard(path)
+        world = rng.choice((1, 2, 3))
+        run(SLOWLY | {"out": str(out), "devices": world} | (FORKED if world > 1 else {}))
+        same(out, whole)
+        assert not list(out.glob("*.partial"))
+
+
+@pytest.mark.slow
+def test_sigterm_to_all(tmp_path, whole):
+    for launcher in LAUNCHERS:
+        out = tmp_path / launcher
+        job = SLOWLY | {"out": str(out), "slow": {"seconds": 0.2}}
+        with started(command_of(launcher, job)) as (child,):
+            while len(list(out.glob("shard-*.npz"))) < 2:
+                time.sleep(0.05)
+                assert child.poll() is None
+            victims = processes_of(child.pid)
+            told = time.monotonic()
+            for pid in victims:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            ((status, output),) = ended([child])
+            assert status != 0, output[-3000:]
+            assert time.monotonic() - told < SOON
+        check_left(out, output)
+        run(SLOWLY | {"out": str(out)})
+        same(out, whole)
+
+
+@pytest.mark.parametrize("launcher", [pytest.param(one, marks=pytest.mark.slow) for one in LAUNCHERS])
+def test_a_full_disk(tmp_path, whole, launcher):
+    """A limit of file sizes, which stops a shard in the middle."""
+    out = tmp_path / "out"
+    job = SLOWLY | {"out": str(out), "shard_rows": 32}
+    with started(command_of(launcher, job | {"largest_file": 2000})) as (child,):
+        ((status, output),) = ended([child])
+    assert status != 0
+    assert "File too large" in output
+    assert sorted(path.name for path in out.iterdir()) == [LOCKS, "manifest.json"]
+    run(job)
+    same(out, whole)
+
+
+@pytest.mark.slow
+def test_two_runs_into_one_folder_at_once(tmp_path):
+    job = SLOWLY | {"out": str(tmp_path / "out"), "slow": {"seconds": 5}}
+    with started(command_of("fork", job)) as (first,):
+        while not list((tmp_path / "out").glob("shard-*.npz")):
+            time.sleep(0.05)
+            assert first.poll() is None
+        with started(command_of("fork", job)) as (second,):
+            ((status, output),) = ended([second])
+        assert status != 0
+        assert "is in use by process" in output
+        assert first.poll() is None
+
+
+@pytest.mark.slow
+def test_processes_with_different_data_are_refused(tmp_path):
+    job = SHARED | {"out": str(tmp_path / "out"), "seed": "rank"}
+    with started(command_of("torchrun", job)) as (child,):
+        ((status, output),) = ended([child])
+    assert status != 0
+    assert "the processes of this run have different data" in output
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_rows(tmp_path):
+    """Over 20,000 small rows, against a run of 2,000."""
+    job = {"rows": 2_000, "batch_size": 32, "memory": True, "kind": "attribute"}
+    few = run(job | {"out": str(tmp_path / "few")})
+    many = run(job | {"out": str(tmp_path / "many"), "rows": 20_000})
+    grown = [float(each.split("MiB grown: ")[1].split()[0]) for each in (few, many)]
+    print(f"peak grew by {grown} MiB over 2,000 and 20,000 rows")
+    assert grown[1] - grown[0] < 25
