@@ -1,9 +1,12 @@
 """The same results on a CUDA device; run with ``pytest -m gpu``."""
 
+import inspect
+
 import pytest
 import torch
 
 import seqlight as sl
+from seqlight import metrics
 
 pytestmark = [
     pytest.mark.gpu,
@@ -76,3 +79,28 @@ def test_seqlets(X, model):
     sl.predict(model, X, device="cpu")
     track = sl.deep_lift_shap(model, X, random_state=0, device="cpu").sum(dim=1)
     assert sl.recursive_seqlets(track.cuda()).equals(sl.recursive_seqlets(track))
+
+
+@pytest.mark.parametrize(
+    "name", ["AttributionGini", "MethodAgreement", "AttributionSimilarity", "ReferenceStandardError"]
+)
+def test_metrics(X, name):
+    found = {"attributions": torch.randn(X.shape) * X, "others": torch.randn(X.shape), "X": X}
+    found["standard_error"] = torch.rand(X.shape)
+    here, there = (getattr(metrics, name)() for _ in range(2))
+    taken = {key: found[key] for key in inspect.signature(here.update).parameters}
+    here.update(**taken)
+    there.cuda().update(**{key: one.cuda() for key, one in taken.items()})
+    assert there.compute().is_cuda
+    assert there.compute().dtype == torch.float64
+    assert float(there.compute()) == pytest.approx(float(here.compute()), rel=1e-12)
+
+
+def test_a_faithfulness_metric_leaves_the_model_where_it_is(X, model):
+    attributions = torch.randn(X.shape)
+    model(X.float())
+    expected = float(metrics.faithfulness_area(model.cpu(), X, attributions, n_shuffles=2))
+    found = metrics.faithfulness_area(model.cuda(), X.cuda(), attributions.cuda(), n_shuffles=2)
+    assert found.is_cuda
+    assert all(one.is_cuda for one in model.parameters())
+    assert float(found) == pytest.approx(expected, rel=1e-3)

@@ -88,6 +88,16 @@ def test_standard_error_against_each_reference(explained):
     assert float(relative) == pytest.approx(sum(errors) / sum(magnitudes))
 
 
+def test_standard_error_of_positions(explained):
+    X, found = explained
+    track, errors = found.attributions.sum(dim=1), (found.standard_error * X).sum(dim=1)
+    for kind in ("absolute", "relative"):
+        expected = float(reference_standard_error(found.attributions, found.standard_error, X, kind))
+        assert float(reference_standard_error(track, errors, X, kind)) == pytest.approx(expected)
+    # Without the sequences the unknown position counts: it has no error.
+    assert float(reference_standard_error(track, errors)) == pytest.approx(float(errors.sum()) / 60)
+
+
 def test_standard_error_edges(explained):
     X, found = explained
     nothing = torch.zeros_like(found.attributions)
@@ -96,7 +106,11 @@ def test_standard_error_edges(explained):
     elsewhere = torch.where(X != 0, 0.5, math.nan)  # only what is there is read
     assert float(reference_standard_error(nothing, elsewhere, X)) == 0.5
     assert reference_standard_error(nothing, nothing, torch.zeros_like(X)).isnan()
-    with pytest.raises(sl.InputError, match="expected all of one shape"):
-        reference_standard_error(found.attributions.sum(1), found.standard_error, X)
+    with pytest.raises(sl.InputError, match=r"attributions has shape .* expected the same sequences and positions"):
+        reference_standard_error(found.attributions[1:], found.standard_error, X)
+    with pytest.raises(sl.InputError, match=r"X has shape .* expected the same sequences and positions"):
+        reference_standard_error(found.attributions, found.standard_error, X[:, :, 1:])
+    with pytest.raises(sl.InputError, match="standard_error is of letters, and X is None"):
+        reference_standard_error(found.attributions, found.standard_error)
     with pytest.raises(sl.InputError, match="kind is 'mean'"):
         reference_standard_error(nothing, nothing, X, "mean")

@@ -52,3 +52,21 @@ def test_functions_load_neither_torchmetrics_nor_lightning():
     found = loaded(f"from seqlight.metrics import {', '.join(classes)}")
     assert "torchmetrics" in found
     assert "lightning" not in found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--metric=seqlight.metrics.MotifWindowShare", "--metric.start=3", "--metric.end=9"], {"window": (3, 9)}),
+        (["--metric=seqlight.metrics.SeqletRecall", "--metric.thresholds=[0.1, 0.2]"], {"thresholds": [0.1, 0.2]}),
+        (["--metric=seqlight.metrics.ConvergenceDelta", "--metric.kind=max"], {"kind": "max"}),
+    ],
+)
+def test_a_configuration_can_name_them(arguments, expected):
+    from jsonargparse import ArgumentParser
+    from torchmetrics import Metric
+
+    parser = ArgumentParser()
+    parser.add_argument("--metric", type=Metric)
+    made = parser.instantiate(parser.parse_args(arguments)).metric
+    assert {name: getattr(made, name) for name in expected} == expected

@@ -105,3 +105,26 @@ def test_a_module_logs_its_metrics(tmp_path, precision):
     # The metrics add nothing to a checkpoint.
     state = torch.load(best.best_model_path, weights_only=True)["state_dict"]
     assert all(name.startswith("net.") for name in state)
+
+
+def test_a_module_may_pass_itself_to_a_metric_that_it_holds():
+    """Running the module lends and restores all that hangs on it, the sums of its metrics too."""
+    L.seed_everything(0, verbose=False)
+    module = Whole()
+    X = sl.random_one_hot((6, 4, 40), random_state=0)
+    attributions = torch.randn(X.shape)
+    with torch.inference_mode():
+        for rows in (slice(0, 4), slice(4, 6)):
+            module.area.update(module, X[rows], attributions[rows])
+        module.area(module, X, attributions)
+    twice = torch.cat([X, X]), torch.cat([attributions, attributions])
+    expected = faithfulness_area(module.net, *twice, n_shuffles=2, shares=(0, 0.1, 1))
+    assert float(module.area.compute()) == pytest.approx(float(expected))
+    assert module.training
+
+
+class Whole(Mine):
+    """Runs as a model, too."""
+
+    def forward(self, X):
+        return self.net(X)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -12,7 +10,7 @@ from seqlight.metrics.tracks import positions_of, scaled
 
 
 def attribution_entropy(attributions: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """Return Shannon's entropy of the absolute attribution over positions, in bits.
+    """Return Shannon's entropy of the absolute attribution over positions, in nats.
 
     Parameters
     ----------
@@ -24,7 +22,7 @@ def attribution_entropy(attributions: Tensor, reduction: Reduction = "mean") -> 
     Returns
     -------
     torch.Tensor, float64, shape () or (sequences,)
-        From 0, all on one position, to log2(positions), the same on each. A sequence without any attribution
+        From 0, all on one position, to log(positions), the same on each. A sequence without any attribution
         has none and does not count: NaN where there are no others, and where an attribution is NaN.
 
     Raises
@@ -40,16 +38,17 @@ def attribution_entropy(attributions: Tensor, reduction: Reduction = "mean") -> 
     --------
     >>> import torch
     >>> from seqlight.metrics import attribution_entropy
-    >>> float(attribution_entropy(torch.tensor([[1.0, -1.0, 1.0, 1.0]])))
-    2.0
+    >>> found = attribution_entropy(torch.tensor([[1.0, -1.0, 1.0, 1.0]]))
+    >>> bool(found == torch.tensor(4.0).double().log())
+    True
     """
     return reduced(entropy_tally(attributions), reduction)
 
 
 def entropy_tally(attributions: Tensor) -> Tally:
-    """Return entropies in bits, over 1 where there is a distribution."""
+    """Return entropies, over 1 where there is a distribution."""
     shares, counts = _distributions(attributions)
-    return Tally(torch.special.entr(shares).sum(dim=1) / math.log(2), counts)
+    return Tally(torch.special.entr(shares).sum(dim=1), counts)
 
 
 def effective_positions(attributions: Tensor, reduction: Reduction = "mean") -> Tensor:
@@ -65,7 +64,7 @@ def effective_positions(attributions: Tensor, reduction: Reduction = "mean") -> 
     Returns
     -------
     torch.Tensor, float64, shape () or (sequences,)
-        2 to the power of each sequence's entropy: 1 to the number of positions. A sequence without any
+        The exponential of each sequence's entropy: 1 to the number of positions. A sequence without any
         attribution does not count: NaN where there are no others, and where an attribution is NaN.
 
     Raises

@@ -127,8 +127,7 @@ def faithfulness_area(
     >>> import seqlight as sl
     >>> import torch
     >>> from seqlight.metrics import faithfulness_area
-    >>> torch.manual_seed(0)  # doctest: +ELLIPSIS
-    <torch...
+    >>> _ = torch.manual_seed(0)
     >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 1))
     >>> X = sl.random_one_hot((50, 4, 20), random_state=0)
     >>> attributions = sl.deep_lift_shap(model, X, random_state=0)

@@ -92,8 +92,8 @@ class ReferenceStandardError(RunningRatio):
         super().__init__((kind,), nothing=0.0 if kind == "relative" else NAN, **settings)
         self.kind: ErrorKind = kind
 
-    def update(self, attributions: Tensor, standard_error: Tensor, X: Tensor) -> None:
-        """Add a batch, three tensors of shape (sequences, letters, positions)."""
+    def update(self, attributions: Tensor, standard_error: Tensor, X: Tensor | None = None) -> None:
+        """Add a batch, as :func:`seqlight.metrics.reference_standard_error` takes it."""
         self.add(error_tally(attributions, standard_error, X, self.kind))
 
 
