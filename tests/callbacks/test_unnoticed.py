@@ -69,8 +69,12 @@ def compiled(backend):
     return make
 
 
-# Said once for a compiled model, which is run as it was written.
-pytestmark = pytest.mark.filterwarnings("ignore:the model is compiled:seqlight.errors.SeqlightWarning")
+pytestmark = [
+    # Said once for a compiled model, which is run as it was written.
+    pytest.mark.filterwarnings("ignore:the model is compiled:seqlight.errors.SeqlightWarning"),
+    # PyTorch's own, when it loads its compiler.
+    pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning"),
+]
 
 
 @dataclass
