@@ -78,6 +78,16 @@ def test_another_color_or_scale_is_seen(difference, locus):
     assert difference(logo(locus, ylim=(-0.1, 0.32)), "logo") is not None
 
 
+def test_other_numbers_are_seen_in_every_picture(difference, locus):
+    X, seqlets, motifs = locus
+    # One letter of 120 twice as tall; the convergence of other contributions.
+    X = X.copy()
+    X[:, 33] *= 2
+    for draw in (stack, tracks, colored):
+        assert difference(draw((X, seqlets, motifs)), draw.__name__) is not None
+    assert difference(convergence((2 * locus[0], seqlets, motifs)), "convergence") is not None
+
+
 def test_the_interactive_picture_is_the_same_drawing(difference, locus):
     """What plotly is told to fill, filled by Matplotlib: plotly itself would need a browser."""
     pytest.importorskip("plotly")

@@ -191,10 +191,16 @@ static double p_of(const row_state *r, const double *tails, int64_t span, int64_
 /* The largest p-value of the span and of those inner spans that begin where it begins. */
 static double worst_prefix(const row_state *r, const double *tails, int64_t start, int64_t span)
 {
+    const int64_t *sums = r->sums + start;
     double worst = 0.0;
+    /* The tail of n bins begins at `at`, and its largest sum is `top`. */
+    int64_t at = tail_at(r->shortest, r->n_bins), top = r->shortest * (r->n_bins - 1);
     for (int64_t n = r->shortest; n <= span; n++) {
-        const double p = p_of(r, tails, n, r->sums[start + n] - r->sums[start]);
+        const int64_t sum = sums[n] - sums[0];
+        const double p = sum > top ? 0.0 : tails[at + sum];
         worst = p > worst ? p : worst;
+        at += top + 1;
+        top += r->n_bins - 1;
     }
     return worst;
 }
