@@ -3,8 +3,8 @@
 Usage: ``python benchmarks/speed_run.py [rounds]``. Every process has one thread. The model is a small CNN. A run is
 timed from inside, from the first batch of any process to the end of all, without the start of Python and Lightning:
 that part grows with the rows. Runs and bare calls take turns, and the least of all rounds counts. Beside the time on
-the clock stands that on the processors (of the process that took most), which other work on the machine disturbs less: its
-ratio is the speedup that processes have when each has a core of its own.
+the clock stands that on the processors, of the process that took most, which other work on the machine disturbs
+less: its ratio is the speedup of processes that have a core each.
 """
 
 from __future__ import annotations

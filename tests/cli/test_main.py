@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import yaml
 from seqlight.cli import main as command_line
 from seqlight.errors import InputError
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 # Of LightningCLI, and loaded by the tests of what they configure.
 LIGHTNING = {"train", "genome", "watch"}
 OURS = [path for path in CONFIGS if path.stem not in LIGHTNING]
@@ -103,11 +105,15 @@ def test_each_config_is_loaded_by_a_test():
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.stem)
-def test_each_config_is_of_its_command(path):
+def test_each_config_is_of_its_command(path, monkeypatch):
     first = path.read_text().splitlines()[0].split()
     assert first[:2] == ["#", "seqlight"]
     assert first[3:] == ["--config", f"configs/{path.name}"]
-    command = EntryPoint(first[2], f"seqlight_callbacks.{first[2]}.run:{first[2]}", "seqlight.commands").load()
+    # As pyproject says now, and not as it did when the package was installed.
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["seqlight.commands"]
+    commands = {name: EntryPoint(name, where, "seqlight.commands") for name, where in declared.items()}
+    monkeypatch.setattr(command_line, "entry_points", lambda group: list(commands.values()))
+    command = commands[first[2]].load()
     settings, parameters = yaml.safe_load(path.read_text()), inspect.signature(command).parameters
     assert settings.keys() <= parameters.keys()
     with pytest.raises(SystemExit) as end:

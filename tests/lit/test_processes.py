@@ -325,7 +325,7 @@ def kill_one(command, out, rng, longest):
     """Start a run and kill one of its processes at a random moment; return its status and how long the others lived."""
     with started(command) as (child,):
         begun = time.monotonic()
-        while not (out / "manifest.json").exists() and child.poll() is None and time.monotonic() < begun + 100:
+        while not alive(out) and child.poll() is None and time.monotonic() < begun + 100:
             time.sleep(0.02)
         time.sleep(rng.uniform(0, longest))
         victims = processes_of(child.pid)

@@ -84,7 +84,7 @@ def test_shards_are_whole_batches_and_not_too_many(rows, batch_size):
     size = data.rows_for_a_shard()
     assert size % data.batch_size == 0
     assert size < 1024 + data.batch_size
-    assert -(-rows // size) <= max(256, -(-rows // 1024))
+    assert -(-rows // size) <= max(128, -(-rows // 1024))
 
 
 def test_what_the_data_says_of_itself():

@@ -17,7 +17,7 @@ from seqlight.sequence.loci import Loci, as_loci
 from seqlight.storage.fingerprints import of_data
 
 # Enough shards that a crash costs little and processes end together; not so many that a folder becomes slow.
-SHARDS, MOST = 256, 1024
+SHARDS, MOST = 128, 1024
 
 
 class ShardedDataModule(L.LightningDataModule):

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from seqlight.storage.locks import Lock
 from seqlight.storage.manifest import Manifest, path_of
 from seqlight.storage.results import Results
 from seqlight.storage.shards import Arrays, write_shard
+from seqlight.storage.whole import to_disk
 
 log = logging.getLogger("seqlight")
 
@@ -45,7 +47,7 @@ class ShardWriter(L.Callback):
         The folder, on a file system that all machines share.
     shard_rows : int, optional
         Rows in a shard. A process that is killed loses the shard it works on. None: whole
-        batches, about a 256th of all rows, but not many more than 1,024.
+        batches, about a 128th of all rows, but not many more than 1,024.
 
     Raises
     ------
@@ -89,9 +91,7 @@ class ShardWriter(L.Callback):
                 "trainer.predict(module, datamodule=seqlight.lit.ShardedDataModule(...))."
             )
         rank, world = trainer.global_rank, trainer.world_size
-        parts = together(
-            trainer, lambda: (data.fingerprint(), self._settled(trainer, pl_module, data) if not rank else None)
-        )
+        parts = together(trainer, lambda: self._found(trainer, pl_module, data))
         if len({data_of_one for data_of_one, _ in parts}) > 1:
             raise InputError(
                 "the processes of this run have different data: expected the same, so seed what is random."
@@ -106,6 +106,9 @@ class ShardWriter(L.Callback):
         together(trainer, peers.require_shared_folder)
         data.plan(self._manifest.shard_rows, mine, peers.listen)
         self._mine, self._missing, self._open = mine, sorted(todo, reverse=True), dict[int, Filling]()
+        # A disk may take longer to have it than the next shard takes to be made, and a process that is killed loses
+        # nothing by not waiting: only a loss of power would.
+        self._pool, self._safe = ThreadPoolExecutor(1), list[Future[None]]()
         self._rows, self._begun = 0, time.monotonic()
 
     def on_predict_batch_end(
@@ -139,6 +142,8 @@ class ShardWriter(L.Callback):
             return
         # Not in on_predict_end, which a process without rows never comes to.
         try:
+            for one in self._safe:
+                one.result()
             self._require_mine()
             self._peers.wait(self._done)
         except BaseException as error:
@@ -160,10 +165,16 @@ class ShardWriter(L.Callback):
             self._peers.stop(f"{type(exception).__name__}: {exception}")
         self._release()
 
-    def _settled(
+    def _found(
         self, trainer: L.Trainer, module: L.LightningModule, data: ShardedDataModule
+    ) -> tuple[str, tuple[Manifest, list[int]] | None]:
+        """Return what the data is here, and from process 0 what the run is and which shards it lacks."""
+        fingerprint = data.fingerprint()
+        return fingerprint, None if trainer.global_rank else self._settled(trainer, module, data, fingerprint)
+
+    def _settled(
+        self, trainer: L.Trainer, module: L.LightningModule, data: ShardedDataModule, fingerprint: str
     ) -> tuple[Manifest, list[int]]:
-        """Claim the folder; return what the run is and which shards it lacks. Process 0 does this for all."""
         self._lock = claim(self.out)
         (self.out / LOCKS / NOTE).unlink(missing_ok=True)
         describe = getattr(module, "method", None)
@@ -173,7 +184,7 @@ class ShardWriter(L.Callback):
             shard_rows=self.shard_rows or data.rows_for_a_shard(),
             method={**method, "precision": str(trainer.precision)},
             model=of_model(getattr(module, "model", module)),
-            data=data.fingerprint(),
+            data=fingerprint,
         )
         return settle(self.out, manifest, self.shard_rows, data.loci)
 
@@ -186,7 +197,11 @@ class ShardWriter(L.Callback):
         filling = self._open.setdefault(shard, Filling(self._manifest.rows_of(shard)))
         filling.add(ids, arrays)
         if filling.full:
-            write_shard(path_of(self.out, shard), self._open.pop(shard).arrays)
+            path = path_of(self.out, shard)
+            write_shard(path, self._open.pop(shard).arrays, wait=False)
+            self._safe.append(self._pool.submit(_to_disk, path))
+            while self._safe[0].done() and len(self._safe) > 1:
+                self._safe.pop(0).result()
 
     def _require_mine(self) -> None:
         missing = [k for k in self._mine if not path_of(self.out, k).exists()]
@@ -203,9 +218,20 @@ class ShardWriter(L.Callback):
         return not self._missing
 
     def _release(self) -> None:
+        if self._peers is not None:
+            self._pool.shutdown()
         if self._lock is not None:
             self._lock.release()
         self._lock = self._peers = None
+
+
+def _to_disk(path: Path) -> None:
+    try:
+        to_disk(path)
+    except OSError:
+        # Some file systems only tell now that they are full.
+        path.unlink(missing_ok=True)
+        raise
 
 
 def named(outputs: Any, name: str = "") -> Arrays:

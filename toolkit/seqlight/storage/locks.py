@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +24,8 @@ except ImportError:  # Windows
 _mine: set[tuple[int, str]] = set()
 
 BUSY = (errno.EACCES, errno.EAGAIN)
+# Who asks whether a lock is held holds it for a moment.
+TRIALS, PAUSE = 5, 0.02
 
 
 class Lock:
@@ -57,14 +60,19 @@ class Lock:
             # Not even to read who it is: closing any file of that name ends the lock.
             raise _in_use(self.path, "this process")
         file = self.path.open("a+")
-        try:
-            if fcntl is not None:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in BUSY:
-                file.close()
-                raise _in_use(self.path, self.path.read_text() or "another process") from None
-            # A file system without locks: what then remains is that one does not start a run twice.
+        for _ in range(TRIALS):
+            try:
+                if fcntl is not None:
+                    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in BUSY:
+                    # A file system without locks: what then remains is that one does not start a run twice.
+                    break
+                time.sleep(PAUSE)
+        else:
+            file.close()
+            raise _in_use(self.path, self.path.read_text() or "another process")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()

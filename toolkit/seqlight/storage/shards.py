@@ -26,7 +26,7 @@ Arrays = dict[str, NDArray[Any]]
 LENGTHS, HEADER = 26, 30
 
 
-def write_shard(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> None:
+def write_shard(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], *, wait: bool = True) -> None:
     """Write arrays as a file that is whole under its name, or not there.
 
     Parameters
@@ -35,6 +35,8 @@ def write_shard(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]]
         Of the file; its folder must exist.
     arrays : mapping of str to numpy.ndarray
         Of numbers.
+    wait : bool
+        Until the content is on the disk, as in :func:`seqlight.storage.whole.whole`.
 
     Examples
     --------
@@ -45,7 +47,7 @@ def write_shard(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]]
     ...     read_shard(f"{folder}/a.npz")["x"].tolist(), np.load(f"{folder}/a.npz")["x"].tolist()
     ([0, 1, 2], [0, 1, 2])
     """
-    with whole(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+    with whole(path, wait=wait) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             # Without being told, a zip leaves no room for members of more than 2 GiB.
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+def whole(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[Path]:
     """Give a path beside `path` to write to; what was written gets its final name at the end.
 
     After an error nothing is left, and a file that had the name before is as it was.
@@ -18,6 +18,8 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     ----------
     path : str or path
         The final name; its folder must exist.
+    wait : bool
+        Until the content is on the disk. Without, a loss of power can still take it; :func:`to_disk` waits later.
 
     Yields
     ------
@@ -38,13 +40,14 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     partial = final.with_name(f"{final.name}.{os.getpid()}.partial")
     try:
         yield partial
-        _to_disk(partial)
+        if wait:
+            to_disk(partial)
         partial.replace(final)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Wait until the content is on the disk: after a loss of power a name must not outlive what it names."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
