@@ -80,7 +80,7 @@ class AttributionCallback(Recorder):
     untrained : bool
         Attribute once more before the first step, as epoch 0. That record is kept and written, not logged.
     batch_size : int
-        Pairs of sequence and reference at a time.
+        Pairs of sequence and reference at a time; sequences or mutants, for a method that compares with nothing.
     window : two int, optional
         Where the attribution is hoped to be, ``start <= position < end``.
     compare_with : torch.Tensor of shape (sequences, letters, positions), or path, optional

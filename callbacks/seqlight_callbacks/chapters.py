@@ -77,6 +77,10 @@ class Story:
         best: list[int] = outputs.nan_to_num(float("-inf")).argsort(descending=True, stable=True)[:SHOWN].tolist()
         return list(self.examples) or best
 
+    def drawn(self, epoch: int) -> Tensor:
+        """Return the attributions of an epoch as they can be drawn: what is not finite is nothing."""
+        return self.history.attributions(epoch).nan_to_num(0.0, 0.0, 0.0)
+
     def shaded(self, shown: Sequence[int]) -> list[list[tuple[int, int]]]:
         """Return the intervals of each shown sequence where the motif is."""
         sites = self.known
@@ -94,7 +98,7 @@ class Story:
         length = attributions.shape[-1]
         if length <= WIDEST:
             return 0, length
-        size = attributions.sum(dim=1).abs().sum(dim=0).double().nan_to_num(0.0)
+        size = attributions.sum(dim=1).abs().sum(dim=0).double()
         sums = size.cumsum(0)
         inside = sums[WIDEST - 1 :] - torch.cat([sums.new_zeros(1), sums[: length - WIDEST]])
         start = int(inside.argmax())
@@ -119,7 +123,7 @@ def movement(story: Story) -> Section:
 def looks(story: Story) -> Section:
     """Return logos of the last epoch."""
     shown, last = story.shown, story.history.epochs[-1]
-    attributions, outputs = story.history.attributions(last)[shown], story.history.outputs[last]
+    attributions, outputs = story.drawn(last)[shown], story.history.outputs[last]
     start, end = story.part(attributions)
     called = [f"{story.attribution.called(i)}, output {float(outputs[i]):+.2f}" for i in shown]
     table = None if story.seqlets is None else story.seqlets.seqlets
@@ -198,7 +202,7 @@ def _start(story: Story) -> str:
 def _film(story: Story) -> Film:
     shown = story.shown[: max(2, len(story.examples))]
     epochs = evenly(story.history.epochs, FRAMES)
-    frames = {epoch: story.history.attributions(epoch)[shown] for epoch in epochs}
+    frames = {epoch: story.drawn(epoch)[shown] for epoch in epochs}
     start, end = story.part(frames[epochs[-1]])
     limits = figures.logo_limits(torch.stack([frame[..., start:end] for frame in frames.values()]))
     called, shaded = [story.attribution.called(i) for i in shown], story.shaded(shown)
@@ -213,9 +217,9 @@ def _film(story: Story) -> Film:
 
 def _stack(story: Story) -> Picture:
     shown, epochs = story.shown[0], evenly(story.history.epochs, STACKED)
-    stack = torch.stack([story.history.attributions(epoch)[shown] for epoch in epochs])
+    stack = torch.stack([story.drawn(epoch)[shown] for epoch in epochs])
     start, end = story.part(stack)
-    figure = plot_logos(stack.nan_to_num(0.0), [_after(epoch) for epoch in epochs], start=start, end=end, figsize=None)
+    figure = plot_logos(stack, [_after(epoch) for epoch in epochs], start=start, end=end)
     for ax in figure.axes:
         story.ruler.write(ax)
     figure.axes[-1].set_xlabel(story.ruler.label)

@@ -71,10 +71,14 @@ class History:
         """Return those of an epoch, shape (sequences, letters, positions)."""
         return self.sequences * self._tracks[epoch].unsqueeze(1)
 
+    def broken(self) -> list[int]:
+        """Return the epochs whose attributions are not all finite."""
+        return [epoch for epoch in self.epochs if not bool(torch.isfinite(self._tracks[epoch]).all())]
+
     def profiles(self) -> NDArray[np.float64]:
         """Return the share of positive attribution at each position, shape (epochs, positions)."""
         positive = [self._tracks[epoch].clamp_min(0).mean(dim=0) for epoch in self.epochs]
-        means = torch.stack(positive).double().nan_to_num(0.0).numpy()
+        means = torch.stack(positive).double().nan_to_num(0.0, 0.0, 0.0).numpy()
         shares: NDArray[np.float64] = means / np.maximum(means.sum(axis=1, keepdims=True), 1e-30)
         return shares
 

@@ -191,6 +191,10 @@ class AttributionReport(Follower):
             f"The output of {self._how} was attributed to the single characters of {n} sequences of {length} positions"
             f"{how}, each time at the end of {_epochs(story.history.epochs)}.{ended}"
         )
+        if broken := story.history.broken():
+            text += (
+                f" After epoch {broken[0]} and {len(broken) - 1} others attributions were not finite; drawn is nothing."
+            )
         numbers = summary(story, story.history.numbers.get(story.history.epochs[-1], {}))
         return Section("In short", [Numbers(numbers), Text(text)] if numbers else [Text(text)])
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
+from torch import nn
 
 import seqlight as sl
 from seqlight.lit.training import TrainModule
@@ -88,6 +89,23 @@ def test_a_report_that_cannot_be_written_is_a_warning(toy, tmp_path):
     with pytest.warns(sl.SeqlightWarning, match=r"the report .*report\.html was not written"):
         fitted = toy.fit([attribution(toy), report], max_epochs=1)
     assert fitted.trainer.current_epoch == 1
+
+
+def test_a_model_that_diverged_has_a_report(toy, tmp_path):
+    class Diverged(nn.Sequential):
+        def forward(self, X):
+            return super().forward(X) * (float("nan") if self[0].weight.abs().max() > 0.5 else 1)
+
+    net = Diverged(*toy.network())
+    report = AttributionReport()
+    with torch.no_grad():
+        net[0].weight[0, 0, 0] = 0.6
+    with pytest.warns(sl.SeqlightWarning) as told:
+        toy.fit([attribution(toy), SeqletCallback(), report], net=net, max_epochs=1)
+    assert not [one for one in told if "not written" in str(one.message)]
+    assert report.history.broken() == [0, 1]
+    page = (tmp_path / "report.html").read_text()
+    assert "After epoch 0 and 1 others attributions were not finite; drawn is nothing." in page
 
 
 def test_a_resumed_training_tells_of_all_of_it(toy, tmp_path):
