@@ -7,6 +7,8 @@ import pytest
 
 from .conftest import DOCS
 
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+
 for needed in ("memelite", "pyjaspar", "pyBigWig"):
     pytest.importorskip(needed)
 
@@ -26,11 +28,22 @@ def test_the_files_are_there(page):
     assert left == {"seqlets.bed", "attributions.bw", "seqlets.fa", "motif.meme", "modisco"}
 
 
+def test_rates_are_those_that_came_out():
+    study = json.loads((RESULTS / "study_calibration.json").read_text())
+    planted = [row for rows in study["with_sites"].values() for row in rows if row["target_fdr"] == 0.1]
+    low, high = (100 * pick(row["false"] for row in planted) for pick in (min, max))
+    assert f"between {low:.1f} and {high:.1f} % of the calls were false" in " ".join(
+        (DOCS / "seqlets.md").read_text().split()
+    )
+    for kind in ("with_sites", "without_sites"):
+        for row in (row for rows in study[kind].values() for row in rows):
+            assert row["false"] <= row["target_fdr"] + 2 * row["standard_error"]
+
+
 def test_speeds_are_those_that_were_measured():
-    results = Path(__file__).parents[2] / "benchmarks" / "results"
-    recursive = json.loads((results / "speed_recursive.json").read_text())
+    recursive = json.loads((RESULTS / "speed_recursive.json").read_text())
     warm, first = recursive["warm"]["threads_2"], recursive["first_call"]
-    windows = json.loads((results / "speed_modisco.json").read_text())["inputs"]["10000 x 2114"]
+    windows = json.loads((RESULTS / "speed_modisco.json").read_text())["inputs"]["10000 x 2114"]
     assert table_rows() == [
         ["`recursive_seqlets`, positive", seconds(warm["seqlight_s"]), seconds(warm["tangermeme_s"]), ""],
         ["`recursive_seqlets`, both signs", seconds(warm["seqlight_both_sides_s"]), "", ""],

@@ -130,7 +130,8 @@ def recursive_seqlets(
     Notes
     -----
     The method is that of tangermeme 1.6.0, whose positive calls and p-values these equal; it
-    does not call negative seqlets, and adds the flanks to the attribution.
+    does not call negative seqlets, adds the flanks to the attribution, and takes what a control has above the
+    largest value of `X` for equally extreme, where it is more extreme here: heavy tails need that.
 
     Examples
     --------
