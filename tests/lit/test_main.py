@@ -66,7 +66,6 @@ class Profile(nn.Module):
 
 def test_a_genome_from_yaml(monkeypatch, tmp_path):
     big = pytest.importorskip("pyBigWig")
-    pytest.importorskip("pyfaidx")
     models = types.ModuleType("my_models")
     models.Profile = Profile
     monkeypatch.setitem(sys.modules, "my_models", models)
