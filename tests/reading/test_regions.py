@@ -27,6 +27,7 @@ def test_headers_blank_lines_and_line_ends(tmp_path, newline, last):
         "browser position chr7:1-2",
         "track name=pairedReads useScore=1",
         "chr1\t10\t20\ta\t960\t+",
+        "track",
         "",
         "#chrom\tstart",
         "chr22\t0\t7\tb c\t0.5\t-",

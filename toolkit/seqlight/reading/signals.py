@@ -152,7 +152,7 @@ class Signals:
             for track, file in enumerate(self._files):
                 values[rows, track] = file.read(name, start[rows], length)
         if self.missing == "zero":
-            np.nan_to_num(values, copy=False, nan=0.0, posinf=None, neginf=None)
+            values[np.isnan(values)] = 0
         if self.bin > 1:
             bins = values.reshape(*values.shape[:2], length // self.bin, self.bin)
             # Sums of many small numbers are taken in double precision.
