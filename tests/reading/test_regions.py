@@ -97,6 +97,7 @@ def test_files_without_a_region(tmp_path, text):
         ("chr1\t10", r"line 3 has 2 fields, 'chr1\\t10': expected at least chrom, start and end"),
         ("chr1\tten\t20", "line 3: start is 'ten': expected a whole number"),
         ("chr1\t1e3\t2000", "line 3: start is '1e3': expected a whole number"),
+        ("chr1\t1_0\t2000", "line 3: start is '1_0': expected a whole number"),
         ("chr1\t10\t", "line 3: end is ''"),
         ("chr1\t-5\t20", "line 3: chr1:-5-20 begins below 0"),
         ("chr1\t20\t20", "line 3: chr1:20-20 is empty: expected start < end"),

@@ -185,6 +185,9 @@ class _Lines:
 
     @staticmethod
     def _numbers(text: Sequence[str], kind: type) -> NDArray[Any] | None:
+        if any("_" in one for one in text):
+            # Python reads 1_000.
+            return None
         try:
             return np.array([kind(one) for one in text], dtype=np.int64 if kind is int else np.float64)
         except (ValueError, OverflowError):
