@@ -39,7 +39,7 @@ def _here(monkeypatch, tmp_path):
 
 
 def test_the_planted_task_from_yaml():
-    made = cli(["fit", f"--config={CONFIGS / 'train.yaml'}", *flags(max_epochs=1)])
+    made = cli(["fit", f"--config={CONFIGS / 'train.yaml'}", *flags(max_epochs=1, enable_checkpointing=False)])
     module = made.model
     assert isinstance(module.model, MotifScanner)
     assert isinstance(module.loss, nn.BCEWithLogitsLoss)
