@@ -14,7 +14,6 @@ from seqlight.lit.genome import GenomeDataModule
 from seqlight.lit.training import TrainModule
 from seqlight.reading import ArrayDataset, Genome
 
-pytest.importorskip("pyfaidx")
 SIZES = {"chr1": 900, "chr2": 400, "chr3": 500}
 
 

@@ -39,7 +39,7 @@ def _here(monkeypatch, tmp_path):
 
 
 def test_the_planted_task_from_yaml():
-    made = cli(["fit", f"--config={CONFIGS / 'train.yaml'}", *flags(max_epochs=1)])
+    made = cli(["fit", f"--config={CONFIGS / 'train.yaml'}", *flags(max_epochs=1, enable_checkpointing=False)])
     module = made.model
     assert isinstance(module.model, MotifScanner)
     assert isinstance(module.loss, nn.BCEWithLogitsLoss)
@@ -66,7 +66,6 @@ class Profile(nn.Module):
 
 def test_a_genome_from_yaml(monkeypatch, tmp_path):
     big = pytest.importorskip("pyBigWig")
-    pytest.importorskip("pyfaidx")
     models = types.ModuleType("my_models")
     models.Profile = Profile
     monkeypatch.setitem(sys.modules, "my_models", models)

@@ -12,6 +12,7 @@ from torchmetrics.classification import BinaryAccuracy, BinaryAUROC
 import seqlight as sl
 from seqlight.lit.data import SequenceDataModule
 from seqlight.lit.training import TrainModule
+from seqlight.reading import ArrayDataset
 
 
 def trainer(**settings):
@@ -145,6 +146,19 @@ def test_a_loss_may_be_any_function_of_any_output():
     X, y = task(6)
     (found,) = trainer().validate(TrainModule(Two(), loss), SequenceDataModule(valid=(X, y)), verbose=False)
     assert found["valid_loss"] == pytest.approx(float(((X[:, 0].sum(dim=1) / 2 - y) ** 2).mean()))
+
+
+def test_rows_without_labels():
+    X, y = task(6)
+    splits = SequenceDataModule(valid=ArrayDataset(X), predict=(X, y), batch_size=4)
+    module = TrainModule(linear())
+    with pytest.raises(sl.InputError, match="a batch is a Tensor: expected a pair of inputs and labels"):
+        trainer().validate(module, splits, verbose=False)
+    outputs = [
+        torch.cat(trainer().predict(module, one)) for one in (splits, SequenceDataModule(predict=ArrayDataset(X)))
+    ]
+    assert torch.equal(outputs[0], outputs[1])
+    assert torch.equal(outputs[0], module(X).detach())
 
 
 def test_classes():

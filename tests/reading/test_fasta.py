@@ -8,8 +8,6 @@ import torch
 import seqlight as sl
 from seqlight.reading import FastaDataset
 
-pytest.importorskip("pyfaidx")
-
 
 @pytest.fixture
 def X():

@@ -74,7 +74,7 @@ def test_any_genome(tmp_path_factory, data):
     length = data.draw(st.integers(1, 80))
     row = st.tuples(st.sampled_from(names), st.integers(-90, 90), st.sampled_from("+-."))
     rows = [(name, start, start + length, strand) for name, start, strand in data.draw(st.lists(row, min_size=1))]
-    dtype = data.draw(st.sampled_from([torch.int8, torch.float16, torch.float32, torch.float64]))
+    dtype = data.draw(st.sampled_from([torch.int8, torch.bfloat16, torch.float32, torch.float64, torch.complex128]))
     found = Genome(path).cut(table(rows), dtype)
     assert found.dtype == dtype
     assert found.tolist() == [one_hot(window(genome, *row)) for row in rows]

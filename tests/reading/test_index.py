@@ -67,12 +67,10 @@ def test_a_broken_index_is_refused(fasta, text):
 
 
 def test_folders_that_cannot_be_written_to(fasta, genome, monkeypatch):
-    import seqlight.reading.index as module
-
     def refuse(path):
         raise PermissionError(13, "no")
 
-    monkeypatch.setattr(module, "whole", refuse)
+    monkeypatch.setattr("seqlight.reading.index.whole", refuse)
     assert fasta_index(fasta).names == tuple(genome)
     assert [one.name for one in fasta.parent.iterdir()] == ["toy.fa"]
 
@@ -91,8 +89,8 @@ def test_several_processes_at_once(fasta, genome):
         (b"\x1f\x8b\x08\x00rest", r"is compressed: .* `gunzip -k a.fa`"),
         (b"", "does not begin with '>'"),
         (b"ACGT\n", "does not begin with '>'"),
-        (b">a\nACGT\nAC\nACGT\n", "cannot be indexed: .* lines of one length"),
-        (b">a\nACGT\n>a\nACGT\n", 'Duplicate key "a". Expected different names'),
+        (b">a\nACGT\nAC\nACGT\n", "cannot be indexed: 'a' has lines of different lengths"),
+        (b">b\nA\n>a\nACGT\n>a\nACGT\n", "two sequences of the FASTA file are named 'a'"),
     ],
 )
 def test_files_that_cannot_be_used(tmp_path, content, message):
@@ -113,3 +111,11 @@ def test_names_that_are_not_looked_up(tmp_path):
 def test_no_file(tmp_path):
     with pytest.raises(sl.InputError, match="there is no file"):
         fasta_index(tmp_path / "a.fa")
+
+
+@pytest.mark.parametrize("text", [">a\n>b\nACGT\n", ">a\n\n>b\nACGT", ">b\nACGT\n\n>a\n", ">b\nACGT\n\n\n"])
+def test_empty_records_and_lines(tmp_path, text):
+    (tmp_path / "a.fa").write_text(text)
+    index = fasta_index(tmp_path / "a.fa")
+    (size, offset) = (field[index.names.index("b")] for field in (index.size, index.offset))
+    assert text[offset : offset + size] == "ACGT"

@@ -16,7 +16,6 @@ from seqlight.sequence.loci import Loci
 from .conftest import draw, other_strand, window, written
 from .test_signals import bigwig, literal
 
-pytest.importorskip("pyfaidx")
 SITE = "TGACTCAGCA"
 
 

@@ -16,6 +16,8 @@ Attributions
 Seqlets
     recursive_seqlets, tfmodisco_seqlets, calibrated_seqlets, shuffled_control,
     overlap, cut_seqlets, annotate_seqlets, to_genome, Loci, read_meme, jaspar_motifs
+Data
+    Genome, GenomeDataset, FastaDataset, ArrayDataset, Signals, TrainingOrder, read_bed
 Files
     write_modisco, write_bed, write_bigwig, write_fasta, write_meme
 Plots
@@ -61,6 +63,13 @@ if TYPE_CHECKING:
     from seqlight.plot.stacks import plot_logos as plot_logos
     from seqlight.plot.tracks import plot_tracks as plot_tracks
     from seqlight.prediction.batches import predict as predict
+    from seqlight.reading.arrays import ArrayDataset as ArrayDataset
+    from seqlight.reading.fasta import FastaDataset as FastaDataset
+    from seqlight.reading.genome import Genome as Genome
+    from seqlight.reading.order import TrainingOrder as TrainingOrder
+    from seqlight.reading.regions import read_bed as read_bed
+    from seqlight.reading.signals import Signals as Signals
+    from seqlight.reading.windows import GenomeDataset as GenomeDataset
     from seqlight.seqlets.annotating import annotate_seqlets as annotate_seqlets
     from seqlight.seqlets.calibrated import calibrated_seqlets as calibrated_seqlets
     from seqlight.seqlets.control import shuffled_control as shuffled_control
@@ -116,6 +125,13 @@ _CONTENTS = {
     "seqlight.seqlets.genome": ("to_genome",),
     "seqlight.sequence.loci": ("Loci",),
     "seqlight.sequence.motifs": ("read_meme", "jaspar_motifs"),
+    "seqlight.reading.genome": ("Genome",),
+    "seqlight.reading.windows": ("GenomeDataset",),
+    "seqlight.reading.fasta": ("FastaDataset",),
+    "seqlight.reading.arrays": ("ArrayDataset",),
+    "seqlight.reading.signals": ("Signals",),
+    "seqlight.reading.order": ("TrainingOrder",),
+    "seqlight.reading.regions": ("read_bed",),
     "seqlight.storage.modisco": ("write_modisco",),
     "seqlight.storage.bed": ("write_bed",),
     "seqlight.storage.bigwig": ("write_bigwig",),

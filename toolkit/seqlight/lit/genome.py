@@ -57,6 +57,7 @@ class GenomeDataModule(SequenceDataModule):
     Examples
     --------
     >>> from seqlight.lit.genome import GenomeDataModule
+    >>> from seqlight.reading import Signals
     >>> data = GenomeDataModule(  # doctest: +SKIP
     ...     "hg38.fa", "peaks.narrowPeak", 2114, valid_chroms=["chr8"], test_chroms=["chr1"],
     ...     signals=Signals("counts.bw", window=1000), jitter=128, reverse_complement=True,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, a
 from seqlight.lit.schedules import Schedule
 from seqlight.prediction.borrow import floating_dtype
 
@@ -105,6 +105,10 @@ class TrainModule(L.LightningModule):
         """Measure a batch."""
         self._measure("test", self.test_metrics, batch)
 
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:
+        """Return the output for a batch, with or without labels."""
+        return self(batch[0] if isinstance(batch, tuple | list) else batch)
+
     def configure_optimizers(self) -> Any:
         """Return the optimizer, with its scheduler if there is one."""
         optimizer = self.optimizer(self.model.parameters())
@@ -117,6 +121,11 @@ class TrainModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _loss(self, batch: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            raise InputError(
+                f"a batch is {a(batch)}: expected a pair of inputs and labels; give the data a y, such as labels or "
+                "signals of a GenomeDataset."
+            )
         X, y = batch
         output = self(X)
         if isinstance(output, Tensor) and isinstance(y, Tensor):

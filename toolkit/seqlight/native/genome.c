@@ -86,13 +86,19 @@ int fill_section(const uint8_t *section, int64_t size, int64_t first, int64_t le
     const int64_t width = h.type == SPANS ? 12 : h.type == STEPS ? 8 : 4;
     if (size < (int64_t)sizeof h + width * h.count) return -1;
     const uint8_t *item = section + sizeof h;
-    for (int64_t i = 0; i < h.count; i++, item += width) {
+    int64_t i = 0;
+    /* Steps before the span need no look. */
+    if (h.type == EVEN_STEPS && h.step > 0 && first > (int64_t)h.start + h.span)
+        i = (first - h.start - h.span) / h.step;
+    item += width * i;
+    for (; i < h.count; i++, item += width) {
         uint32_t at[2] = {h.start, 0};
         float value;
         memcpy(&value, item + width - 4, sizeof value);
         if (h.type != EVEN_STEPS) memcpy(at, item, (size_t)width - 4);
         int64_t low = (h.type == EVEN_STEPS ? at[0] + i * (int64_t)h.step : at[0]) - first;
         int64_t high = h.type == SPANS ? (int64_t)at[1] - first : low + h.span;
+        if (low >= length && h.type == EVEN_STEPS) break;
         if (low < 0) low = 0;
         if (high > length) high = length;
         for (int64_t p = low; p < high; p++) out[p] = value;

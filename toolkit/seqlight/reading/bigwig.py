@@ -57,8 +57,14 @@ class BigWig:
 
     Examples
     --------
-    >>> BigWig("counts.bw").read("chr1", np.array([1000, 5000]), 200).shape  # doctest: +SKIP
-    (2, 200)
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from seqlight import write_bigwig
+    >>> loci = pd.DataFrame({"chrom": ["chr1"], "start": [10], "end": [13]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_bigwig(Path(folder) / "a.bw", np.array([[1.0, 2.0, 3.0]]), loci, {"chr1": 100})
+    ...     BigWig(Path(folder) / "a.bw").read("chr1", np.array([9, 11]), 3).tolist()
+    [[nan, 1.0, 2.0], [2.0, 3.0, nan]]
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -17,19 +17,16 @@ Ends = Literal["pad", "drop"]
 
 
 class Windows(NamedTuple):
-    """Windows of one length: arrays of one length.
+    """Windows of one length, one for each region.
 
     Attributes
     ----------
-    region : numpy.ndarray, int64
-        The row of the region of each.
     start : numpy.ndarray, int64
         Of each window; its end is `length` on.
     length : int
         Of all.
     """
 
-    region: NDArray[np.int64]
     start: NDArray[np.int64]
     length: int
 
@@ -87,19 +84,18 @@ def centred(regions: pd.DataFrame, window: int | None, at: Literal["summit", "ce
         If the regions have different lengths, and `window` is None.
     """
     start, end = regions["start"].to_numpy(), regions["end"].to_numpy()
-    rows = np.arange(len(regions))
     if window is None:
         lengths = np.unique(end - start)
         if len(lengths) > 1:
             raise InputError(
                 f"the regions have {lengths[0]} to {lengths[-1]} positions: expected one length; give `window`."
             )
-        return Windows(rows, start, int(lengths[0]) if len(lengths) else 0)
+        return Windows(start, int(lengths[0]) if len(lengths) else 0)
     middle = (start + end) // 2
     if at == "summit" and "summit" in regions:
         summit = regions["summit"].to_numpy()
         middle = np.where(summit >= 0, summit, middle)
-    return Windows(rows, middle - window // 2, window)
+    return Windows(middle - window // 2, window)
 
 
 def require_middles(windows: Windows, regions: pd.DataFrame, size: NDArray[np.int64]) -> None:
@@ -158,10 +154,6 @@ class Excluded:
             first = np.searchsorted(ends, start[here], side="right")
             hit[here] = np.append(begins, np.iinfo(np.int64).max)[first] < end[here]
         return hit
-
-    def stretches(self) -> list[tuple[str, NDArray[np.int64], NDArray[np.int64]]]:
-        """Return chromosome, starts and ends of what is excluded, sorted and merged."""
-        return [(name, *self._stretches[name]) for name in sorted(self._stretches)]
 
 
 def _merged(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

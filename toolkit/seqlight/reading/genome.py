@@ -15,8 +15,9 @@ from torch import Tensor
 
 from seqlight.errors import InputError, a
 from seqlight.reading.digests import digest_of_file
-from seqlight.reading.index import FastaIndex, fasta_index
+from seqlight.reading.index import fasta_index
 from seqlight.reading.loops import STRANGE, cut_windows
+from seqlight.reading.scanning import FastaIndex
 from seqlight.reading.sources import File
 from seqlight.sequence.loci import Loci, as_loci
 
@@ -34,7 +35,7 @@ class Genome:
     Parameters
     ----------
     path : str or path
-        Of the FASTA file. Its index, ``<path>.fai``, is made by pyfaidx where there is none.
+        Of the FASTA file. Its index, ``<path>.fai``, is made where there is none.
 
     Raises
     ------

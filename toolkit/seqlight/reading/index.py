@@ -1,48 +1,22 @@
-"""Where each sequence of a FASTA file lies in it, byte for byte: the index that samtools and pyfaidx write."""
+"""The index of a FASTA file, kept beside it in the format of samtools."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
-from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seqlight.errors import InputError
-from seqlight.extras import extra
+from seqlight.reading.scanning import FastaIndex, of_records, scanned
 from seqlight.storage.whole import whole
 
 GZIP = b"\x1f\x8b"
 
 
-class FastaIndex(NamedTuple):
-    """Where sequences lie: arrays of one length, in the order of the file.
-
-    Attributes
-    ----------
-    names : tuple of str
-        What stands behind ">", up to the first white space.
-    size : numpy.ndarray, int64
-        Characters.
-    offset : numpy.ndarray, int64
-        Of the first of them in the file.
-    bases, width : numpy.ndarray, int64
-        Characters, and bytes with the line's end, in each line but the last.
-    """
-
-    names: tuple[str, ...]
-    size: NDArray[np.int64]
-    offset: NDArray[np.int64]
-    bases: NDArray[np.int64]
-    width: NDArray[np.int64]
-
-
 def fasta_index(path: str | os.PathLike[str]) -> FastaIndex:
-    """Return the index of a FASTA file; pyfaidx makes it where there is none, or an older one.
+    """Return the index of a FASTA file, made where there is none, or an older one.
 
     A new index is kept beside the file as ``<path>.fai``, where that can be written.
 
@@ -58,37 +32,18 @@ def fasta_index(path: str | os.PathLike[str]) -> FastaIndex:
     Raises
     ------
     InputError
-        If there is no such file, it is compressed, holds no sequence, has lines of different lengths in one
-        sequence or one name twice, or the index beside it is of another file.
-    MissingExtra
-        If there is no index, and no pyfaidx to make one.
+        If there is no such file, it is compressed, has lines of different lengths in one sequence or one name
+        twice, or the index beside it is of another file.
     """
     fasta, index = Path(path), Path(f"{os.fspath(path)}.fai")
     _require_plain(fasta)
     if index.is_file() and index.stat().st_mtime >= fasta.stat().st_mtime:
         return _checked(_parsed(index), fasta, index)
-    try:
-        with whole(index) as partial:
-            _make(fasta, partial)
-    except PermissionError:
-        return _elsewhere(fasta)
-    except OSError as error:
-        if error.errno not in _NOT_WRITABLE:
-            raise
-        return _elsewhere(fasta)
-    return _checked(_parsed(index), fasta, index)
-
-
-# A read-only file system, and one that is full.
-_NOT_WRITABLE = {30, 28}
-
-
-def _elsewhere(fasta: Path) -> FastaIndex:
-    """Return an index that is not kept."""
-    with tempfile.TemporaryDirectory() as folder:
-        index = Path(folder) / "fai"
-        _make(fasta, index)
-        return _checked(_parsed(index), fasta, index)
+    made = scanned(fasta)
+    with contextlib.suppress(OSError), whole(index) as partial:
+        rows = zip(*made, strict=True)
+        partial.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
+    return made
 
 
 def _require_plain(fasta: Path) -> None:
@@ -105,42 +60,19 @@ def _require_plain(fasta: Path) -> None:
         raise InputError(f"{fasta} does not begin with '>': expected a FASTA file.")
 
 
-def _make(fasta: Path, index: Path) -> None:
-    pyfaidx = extra("pyfaidx", "genome")
-    try:
-        # Building is asked for by name, so that pyfaidx never takes a file that is there for the index.
-        made = pyfaidx.Faidx(str(fasta), indexname=str(index), rebuild=True)
-        made.close()
-    except (pyfaidx.FastaIndexingError, pyfaidx.FastaNotFoundError, ValueError) as error:
-        raise InputError(
-            f"{fasta} cannot be indexed: {_line(error)} Expected different names, and lines of one length."
-        ) from None
-    if not index.is_file():
-        raise InputError(f"{fasta} holds no sequence: expected a FASTA file.")
-
-
-def _line(error: Exception) -> str:
-    said = " ".join(str(error).split()).rstrip(".!")
-    return f"{said}."
-
-
 def _parsed(index: Path) -> FastaIndex:
     names: list[str] = []
-    numbers: list[list[int]] = []
+    numbers: list[tuple[int, ...]] = []
     for number, line in enumerate(index.read_text(encoding="utf-8").splitlines(), start=1):
         fields = line.rstrip("\n").split("\t")
         with contextlib.suppress(ValueError):
-            numbers.append([int(field) for field in fields[1:5]])
+            numbers.append(tuple(int(field) for field in fields[1:5]))
             names.append(fields[0])
         if len(numbers) < number or len(numbers[-1]) < 4:
             raise InputError(f"{index}, line {number} is {line!r}: expected a name and four numbers; delete the file.")
     if not names:
         raise InputError(f"{index} is empty: expected a line for each sequence; delete it.")
-    if len(set(names)) < len(names):
-        twice = Counter(names).most_common(1)[0][0]
-        raise InputError(f"two sequences of the FASTA file are named {twice!r}: give each its own name.")
-    size, offset, bases, width = np.array(numbers, dtype=np.int64).T
-    return FastaIndex(tuple(names), size, offset, np.maximum(bases, 1), np.maximum(width, 1))
+    return of_records(names, numbers)
 
 
 def _checked(index: FastaIndex, fasta: Path, path: Path) -> FastaIndex:
@@ -152,7 +84,8 @@ def _checked(index: FastaIndex, fasta: Path, path: Path) -> FastaIndex:
     if good:
         text = np.memmap(fasta, dtype=np.uint8, mode="r")
         before, after = text[np.minimum(index.offset, n) - 1], text[np.minimum(end, n - 1)]
-        good = bool((before == ord("\n")).all() and (np.isin(after, (10, 13)) | (end == n)).all())
+        ends = np.isin(after, (10, 13)) | (end == n) | (index.size == 0)
+        good = bool((before == ord("\n")).all() and ends.all())
     if not good:
         raise InputError(f"{path} is not the index of {fasta}: delete it, and it is made anew.")
     return index

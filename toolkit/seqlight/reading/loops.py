@@ -40,7 +40,7 @@ def cut_windows(text: NDArray[np.uint8], places: NDArray[np.int64], tables: NDAr
     """
     rows, letters, length = out.shape
     native = library()
-    if native is None:
+    if native is None or out.element_size() > 8:
         return _cut_windows(text, places, tables, out)
     tail = (length, pointer(tables), letters, *layout(out))
     found: list[int] = []

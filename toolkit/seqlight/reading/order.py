@@ -8,6 +8,7 @@ from typing import Any
 
 from torch.utils.data import DistributedSampler
 
+from seqlight.errors import InputError, a
 from seqlight.reading.batched import BatchedDataset
 
 
@@ -27,6 +28,11 @@ class TrainingOrder(DistributedSampler[Any]):
     rank, world : int
         Which of how many processes this is.
 
+    Raises
+    ------
+    InputError
+        If a dataset that augments is inside of another, such as a Subset.
+
     Examples
     --------
     >>> import torch
@@ -39,6 +45,12 @@ class TrainingOrder(DistributedSampler[Any]):
     """
 
     def __init__(self, dataset: Any, seed: int = 0, rank: int = 0, world: int = 1) -> None:
+        inside = [getattr(dataset, "dataset", None), *getattr(dataset, "datasets", ())]
+        if any(isinstance(one, BatchedDataset) and one.augments for one in inside):
+            raise InputError(
+                f"the dataset is {a(dataset)} of one that augments, and would hide the epoch from it: make one of the "
+                "rows that you want, such as GenomeDataset(genome, dataset.regions.iloc[rows], ...)."
+            )
         super().__init__(dataset, world, rank, shuffle=True, seed=seed)
 
     def __iter__(self) -> Iterator[Any]:

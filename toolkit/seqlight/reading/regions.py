@@ -116,7 +116,8 @@ class _Lines:
         rows: list[Sequence[str]] = []
         for number, line in enumerate(_text(path), start=1):
             line = line.rstrip("\r\n")
-            if not line.strip() or line.startswith(("#", "track", "browser")):
+            words = line.split(maxsplit=1)
+            if not words or line.startswith("#") or words[0] in ("track", "browser"):
                 continue
             fields = line.split("\t") if "\t" in line else line.split()
             if not rows and len(fields) > 2 and fields[1].strip().lower() in _HEADINGS:
@@ -184,6 +185,9 @@ class _Lines:
 
     @staticmethod
     def _numbers(text: Sequence[str], kind: type) -> NDArray[Any] | None:
+        if any("_" in one for one in text):
+            # Python reads 1_000.
+            return None
         try:
             return np.array([kind(one) for one in text], dtype=np.int64 if kind is int else np.float64)
         except (ValueError, OverflowError):

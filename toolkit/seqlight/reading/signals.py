@@ -49,8 +49,17 @@ class Signals:
 
     Examples
     --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from seqlight import write_bigwig
     >>> from seqlight.reading import Signals
-    >>> Signals(["plus.bw", "minus.bw"], window=1000, bin=4, stranded=True)  # doctest: +SKIP
+    >>> loci = pd.DataFrame({"chrom": ["chr1"], "start": [10], "end": [14]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_bigwig(Path(folder) / "a.bw", np.array([[1.0, 2.0, 3.0, 4.0]]), loci, {"chr1": 100})
+    ...     signals = Signals(Path(folder) / "a.bw", bin=2)
+    ...     signals.read(np.array(["chr1"]), np.array([8]), 6, np.array([True])).tolist()
+    [[[7.0, 3.0, 0.0]]]
     """
 
     def __init__(
@@ -152,7 +161,7 @@ class Signals:
             for track, file in enumerate(self._files):
                 values[rows, track] = file.read(name, start[rows], length)
         if self.missing == "zero":
-            np.nan_to_num(values, copy=False, nan=0.0, posinf=None, neginf=None)
+            values[np.isnan(values)] = 0
         if self.bin > 1:
             bins = values.reshape(*values.shape[:2], length // self.bin, self.bin)
             # Sums of many small numbers are taken in double precision.

@@ -1,0 +1,127 @@
+"""Find where each sequence of a FASTA file lies in it, byte for byte."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlight.errors import InputError
+
+# Bytes that are looked through at once.
+CHUNK = 2**24
+_NEWLINE, _RETURN = 10, 13
+
+
+class FastaIndex(NamedTuple):
+    """Where sequences lie: arrays of one length, in the order of the file.
+
+    Attributes
+    ----------
+    names : tuple of str
+        What stands behind ">", up to the first white space.
+    size : numpy.ndarray, int64
+        Characters.
+    offset : numpy.ndarray, int64
+        Of the first of them in the file.
+    bases, width : numpy.ndarray, int64
+        Characters, and bytes with the line's end, in each line but the last.
+    """
+
+    names: tuple[str, ...]
+    size: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    bases: NDArray[np.int64]
+    width: NDArray[np.int64]
+
+
+def of_records(names: list[str], numbers: list[tuple[int, ...]]) -> FastaIndex:
+    """Return the index of records: names, and size, offset, bases and width of each; names must differ."""
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise InputError(f"two sequences of the FASTA file are named {twice!r}: give each its own name.")
+    size, offset, bases, width = np.array(numbers, dtype=np.int64).T
+    return FastaIndex(tuple(names), size, offset, np.maximum(bases, 1), np.maximum(width, 1))
+
+
+def scanned(path: str | os.PathLike[str]) -> FastaIndex:
+    """Return the index of a FASTA file, from its bytes.
+
+    Parameters
+    ----------
+    path : str or path
+        Of the file, which begins with ">".
+
+    Returns
+    -------
+    FastaIndex
+
+    Raises
+    ------
+    InputError
+        If a sequence has lines of different lengths before its last, a name is missing, or there twice.
+    """
+    file = Path(path)
+    text = np.memmap(file, np.uint8, mode="r")
+    begins = list(_headers(text))
+    names: list[str] = []
+    numbers: list[tuple[int, ...]] = []
+    for begin, end in zip(begins, [*begins[1:], len(text)], strict=True):
+        header = _line_end(text, begin, end)
+        words = text[begin + 1 : header].tobytes().decode("utf-8", "replace").split(maxsplit=1)
+        if not words or text[begin + 1] in b" \t":
+            raise InputError(f"{file} has a sequence without a name, at byte {begin}: expected one behind '>'.")
+        names.append(words[0])
+        found = _lines(text, min(header + 1, end), end)
+        if found is None:
+            raise InputError(
+                f"{file} cannot be indexed: {words[0]!r} has lines of different lengths; expected one length, but for "
+                "the last."
+            )
+        numbers.append(found)
+    return of_records(names, numbers)
+
+
+def _headers(text: NDArray[np.uint8]) -> Iterator[int]:
+    """Yield where lines begin with ">"."""
+    yield 0
+    for start in range(0, len(text), CHUNK):
+        # One byte more, for a line that ends with the chunk.
+        chunk = text[start : start + CHUNK + 1].tobytes()
+        at = chunk.find(b"\n>")
+        while at >= 0:
+            yield start + at + 1
+            at = chunk.find(b"\n>", at + 1)
+
+
+def _line_end(text: NDArray[np.uint8], begin: int, end: int) -> int:
+    """Return where the first newline is, or `end`."""
+    for start in range(begin, end, CHUNK):
+        at = text[start : min(start + CHUNK, end)].tobytes().find(b"\n")
+        if at >= 0:
+            return start + at
+    return end
+
+
+def _lines(text: NDArray[np.uint8], begin: int, end: int) -> tuple[int, ...] | None:
+    """Return size, offset, bases and width of a sequence; None if its lines differ."""
+    while end > begin and text[end - 1] in (_NEWLINE, _RETURN):
+        end -= 1
+    if begin == end:
+        return 0, begin, 0, 0
+    first = _line_end(text, begin, end)
+    if first == end:
+        return end - begin, begin, end - begin, end - begin + 1
+    bases = first - begin - int(text[first - 1] == _RETURN)
+    width = first + 1 - begin
+    full, rest = divmod(end - begin, width)
+    # Newlines are where lines of this width end, and nowhere else.
+    newlines = sum(text[i : min(i + CHUNK, end)].tobytes().count(b"\n") for i in range(begin, end, CHUNK))
+    if newlines != full or not (text[begin + width - 1 : end : width] == _NEWLINE).all() or not 0 < rest <= bases:
+        return None
+    return full * bases + rest, begin, bases, width
