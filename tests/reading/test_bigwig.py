@@ -6,19 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import seqlight as sl
-from seqlight.native.library import library
 from seqlight.reading.bigwig import BigWig
 
 big = pytest.importorskip("pyBigWig")
-
-
-@pytest.fixture(params=["compiled", "numpy"])
-def loops(request, monkeypatch):
-    """Run a test on both twins."""
-    if request.param == "numpy":
-        monkeypatch.setattr("seqlight.reading.loops.library", lambda: None)
-    elif library() is None:
-        pytest.skip("no compiled loops")
 
 
 def entries(kind, rng, n):
@@ -58,7 +48,7 @@ def made(path, n=3000, kinds=tuple(KINDS), **header):
 
 
 @pytest.mark.parametrize("length", [1, 30, 2000])
-def test_values_are_those_of_pybigwig(loops, tmp_path, length):
+def test_values_are_those_of_pybigwig(tmp_path, length):
     path = made(tmp_path / "a.bw")
     ours, theirs = BigWig(path), big.open(str(path))
     assert ours.sizes == theirs.chroms()
@@ -97,24 +87,6 @@ def test_any_spans(tmp_path_factory, data):
     np.testing.assert_array_equal(found, everything[first : first + length])
 
 
-def test_more_sections_than_are_kept(tmp_path, monkeypatch):
-    path = made(tmp_path / "a.bw", n=20_000, kinds=["steps of one"])
-    file = BigWig(path)
-    start = np.random.RandomState(2).randint(0, 20_000, 300)
-    before = file.read("chr0", start, 500)
-    assert np.isfinite(before).mean() > 0.9
-    size = sum(map(len, file._kept.values()))
-    assert len(file._kept) > 2
-    assert size == file._kept_size
-    np.testing.assert_array_equal(file.read("chr0", start, 500), before)
-    for most in (size // 2, 1):
-        monkeypatch.setattr("seqlight.reading.bigwig._KEPT", most)
-        few = BigWig(path)
-        np.testing.assert_array_equal(few.read("chr0", start, 500), before)
-        assert sum(map(len, few._kept.values())) == few._kept_size
-        assert few._kept_size <= most or len(few._kept) == 1
-
-
 def test_it_can_be_pickled(tmp_path):
     file = BigWig(made(tmp_path / "a.bw", n=100))
     again = pickle.loads(pickle.dumps(file))
@@ -128,22 +100,8 @@ def test_files_that_are_none(tmp_path, content):
         BigWig(tmp_path / "a.bw")
 
 
-def test_files_that_are_damaged(loops, tmp_path):
-    path = made(tmp_path / "a.bw", n=2000)
-    whole = path.read_bytes()
+def test_files_that_are_cut(tmp_path):
+    whole = made(tmp_path / "a.bw", n=2000).read_bytes()
     (tmp_path / "cut.bw").write_bytes(whole[: len(whole) // 3])
     with pytest.raises(sl.InputError, match="is no bigWig file, or only a part"):
         BigWig(tmp_path / "cut.bw")
-    file = BigWig(path)
-    at = int(file._sections["chr0"].at[0])
-    (tmp_path / "bad.bw").write_bytes(whole[: at + 4] + b"\xff" * 20 + whole[at + 24 :])
-    with pytest.raises(sl.InputError, match="is damaged: a section at byte"):
-        BigWig(tmp_path / "bad.bw").read("chr0", np.array([0]), 100)
-
-
-@pytest.mark.parametrize("section", [b"", b"\0" * 24, b"\0" * 20 + b"\3\0\2\0" + b"\0" * 7, b"\0" * 20 + b"\4\0\0\0"])
-def test_sections_that_are_damaged(loops, section):
-    from seqlight.reading.loops import fill_section
-
-    with pytest.raises(sl.InputError, match="a section of a bigWig file is damaged"):
-        fill_section(section, 0, np.zeros(5, np.float32))

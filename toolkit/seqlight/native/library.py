@@ -21,7 +21,6 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "encode_rows": (_long, _at, *[_long] * 3, _at, *[_long] * 3, _bits, _at),
     "one_hot_rows": (None, _at, *[_long] * 5, _bits, _at, _long, _long),
     "cut_rows": (_long, _at, _at, *[_long] * 3, _at, _long, _long, _bits, _at),
-    "fill_section": (_int, _at, *[_long] * 3, _at),
     "dinucleotide_rows": (_int, _at, _at, *[_long] * 7, _bits, _at, _long, _long, _at),
     "reorder_rows": (None, _at, _at, *[_long] * 6, _at, _long, _long),
     "read_rows": (_int, _at, *[_long] * 5, _bits, _at),

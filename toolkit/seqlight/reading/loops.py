@@ -1,16 +1,12 @@
-"""The inner loops that read windows of FASTA and bigWig files: compiled where there was a compiler, else NumPy."""
+"""The inner loop that cuts windows out of a FASTA file: compiled where there was a compiler, else NumPy."""
 
 from __future__ import annotations
-
-import struct
-import sys
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.errors import InputError
 from seqlight.native.library import library, over_rows, pointer
 from seqlight.sequence.loops import layout
 
@@ -52,57 +48,6 @@ def cut_windows(text: NDArray[np.uint8], places: NDArray[np.int64], tables: NDAr
     if -2 in found:
         raise MemoryError(f"no memory to cut windows of {length} positions")
     return min((place for place in found if place >= 0), default=-1)
-
-
-def fill_section(section: bytes, first: int, out: NDArray[np.float32]) -> None:
-    """Write the values of a section of a bigWig file where it meets a span; other positions stay as they are.
-
-    Parameters
-    ----------
-    section : bytes
-        Uncompressed.
-    first : int
-        Where the span starts.
-    out : numpy.ndarray, float32, shape (positions,)
-        Contiguous.
-
-    Raises
-    ------
-    InputError
-        If the section is shorter than it says, or of an unknown type.
-    """
-    native = library()
-    if native is None or sys.byteorder != "little":
-        good = _fill_section(section, first, out)
-    else:
-        good = native.fill_section(section, len(section), first, len(out), pointer(out)) == 0
-    if not good:
-        raise InputError("a section of a bigWig file is damaged: expected steps or spans as it says how many.")
-
-
-# Of a section: chromosome, start, end, step, span, type, nothing, and how many items.
-_SECTION = struct.Struct("<IIIIIBBH")
-_SPANS, _STEPS, _EVEN_STEPS = 1, 2, 3
-_ITEMS = {
-    _SPANS: np.dtype([("start", "<u4"), ("end", "<u4"), ("value", "<f4")]),
-    _STEPS: np.dtype([("start", "<u4"), ("value", "<f4")]),
-    _EVEN_STEPS: np.dtype([("value", "<f4")]),
-}
-
-
-def _fill_section(section: bytes, first: int, out: NDArray[np.float32]) -> bool:
-    if len(section) < _SECTION.size:
-        return False
-    _, begin, _, step, span, kind, _, n = _SECTION.unpack_from(section)
-    if kind not in _ITEMS or len(section) < _SECTION.size + n * _ITEMS[kind].itemsize:
-        return False
-    items = np.frombuffer(section, _ITEMS[kind], n, _SECTION.size)
-    start = begin + step * np.arange(n) if kind == _EVEN_STEPS else items["start"].astype(np.int64)
-    end = items["end"].astype(np.int64) if kind == _SPANS else start + span
-    low, high = np.maximum(start - first, 0), np.minimum(end - first, len(out))
-    for i in np.flatnonzero(low < high).tolist():
-        out[low[i] : high[i]] = items["value"][i]
-    return True
 
 
 def _cut_windows(text: NDArray[np.uint8], places: NDArray[np.int64], tables: NDArray[np.uint8], out: Tensor) -> int:
