@@ -91,7 +91,9 @@ def _compared(found: Explanation, X: Tensor) -> Found:
 
 
 def _mutagenesis(model: nn.Module, X: Tensor, target: Target, batch_size: int, device: torch.device) -> Found:
-    attributions = saturation_mutagenesis(model, X, target=target, batch_size=batch_size, device=device)
+    # A compiled model would be compiled anew for these batches, and go on training by other kernels: not the same bits.
+    with torch.compiler.set_stance("force_eager"):
+        attributions = saturation_mutagenesis(model, X, target=target, batch_size=batch_size, device=device)
+        outputs = predict(model, X, batch_size=batch_size, device=device)
     assert isinstance(attributions, Tensor)
-    outputs = predict(model, X, batch_size=batch_size, device=device)
     return Found(attributions, Targets(target, len(X)).read(outputs, torch.arange(len(X))).squeeze(1))

@@ -213,6 +213,24 @@ def test_every_method_in_every_kind_of_training(toy, alone, name, method, on):
     require_same(alone(toy, name, case), left_by(toy, case, watchers(toy, on, method=method)[:1]))
 
 
+@pytest.mark.parametrize("on", HOOKS)
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_is_compiled_for_us(toy, method, on):
+    """Or the training would go on by kernels for any number of rows, which round in another way."""
+
+    def compilations(callbacks):
+        made = []
+
+        def backend(graph, inputs):
+            made.append(graph)
+            return graph.forward
+
+        left_by(toy, Case(change=compiled(backend)), callbacks)
+        return len(made)
+
+    assert compilations(watchers(toy, on, method=method, batch_size=7)[:1]) == compilations([]) > 0
+
+
 def test_the_comparison_would_find_a_careless_callback(toy, alone):
     class Careless(L.Callback):
         def on_train_epoch_end(self, trainer, pl_module):
