@@ -130,8 +130,11 @@ class ShardWriter(L.Callback):
                     "each; return that from forward, or use `func` to make it so."
                 )
         shards = batch.ids // self._manifest.shard_rows
-        for k in np.unique(shards).tolist():
-            self._add(k, batch.ids[shards == k], {name: one[shards == k] for name, one in arrays.items()})
+        if (shards == shards[0]).all():  # as our own batches are
+            self._add(int(shards[0]), batch.ids, arrays)
+        else:
+            for k in np.unique(shards).tolist():
+                self._add(k, batch.ids[shards == k], {name: one[shards == k] for name, one in arrays.items()})
         self._rows += len(batch.ids)
         assert self._peers is not None
         self._peers.check()
@@ -194,7 +197,9 @@ class ShardWriter(L.Callback):
             self._lock.take()
 
     def _add(self, shard: int, ids: NDArray[np.int64], arrays: Arrays) -> None:
-        filling = self._open.setdefault(shard, Filling(self._manifest.rows_of(shard)))
+        filling = self._open.get(shard)
+        if filling is None:
+            filling = self._open[shard] = Filling(self._manifest.rows_of(shard))
         filling.add(ids, arrays)
         if filling.full:
             path = path_of(self.out, shard)
