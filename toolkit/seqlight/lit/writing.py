@@ -102,13 +102,13 @@ class ShardWriter(L.Callback):
         mine = todo[rank::world]
         together(trainer, lambda: self._join(rank))
         assert self._lock is not None
+        # A disk may take longer to have it than the next shard takes to be made, and a process that is killed loses
+        # nothing by not waiting: only a loss of power would.
+        self._pool, self._safe = ThreadPoolExecutor(1), list[Future[None]]()
         peers = self._peers = Peers(self.out, rank, world, self._lock)
         together(trainer, peers.require_shared_folder)
         data.plan(self._manifest.shard_rows, mine, peers.listen)
         self._mine, self._missing, self._open = mine, sorted(todo, reverse=True), dict[int, Filling]()
-        # A disk may take longer to have it than the next shard takes to be made, and a process that is killed loses
-        # nothing by not waiting: only a loss of power would.
-        self._pool, self._safe = ThreadPoolExecutor(1), list[Future[None]]()
         self._rows, self._begun = 0, time.monotonic()
 
     def on_predict_batch_end(
@@ -152,7 +152,7 @@ class ShardWriter(L.Callback):
         except BaseException as error:
             self.on_exception(trainer, pl_module, error)
             raise
-        seconds = time.monotonic() - self._begun
+        seconds = max(time.monotonic() - self._begun, 1e-9)
         log.info(
             "process %d of %d on %s: %d rows in %.1f s, %.1f rows/s",
             trainer.global_rank, trainer.world_size, pl_module.device, self._rows, seconds, self._rows / seconds,
