@@ -33,10 +33,11 @@ from seqlight.storage.manifest import Manifest, path_of, write_manifest
 from seqlight.storage.places import write_loci
 from seqlight.storage.shards import write_shard
 
-LENGTH, BATCH, REFERENCES = 500, 64, 20
-ROWS = {"predict": 16_384, "deep_lift_shap": 512}
+LENGTH, REFERENCES = 500, 20
+ROWS = {"predict": 16_384, "deep_lift_shap": 256}
+BATCH = {"predict": 256, "deep_lift_shap": 64}
 LOCI = 100_000
-QUIET: dict[str, Any] = {"accelerator": "cpu", "progress": False, "batch_size": BATCH}
+QUIET: dict[str, Any] = {"accelerator": "cpu", "progress": False}
 
 
 class Seconds(NamedTuple):
@@ -76,7 +77,7 @@ def run(what: str, X: Tensor, world: int) -> Seconds:
         notes = Path(folder) / "clock"
         notes.mkdir()
         more = {"devices": world, "strategy": "ddp_fork"} if world > 1 else {}
-        sl.run(module(what), X, f"{folder}/out", callbacks=[Clock(str(notes))], **QUIET, **more)
+        sl.run(module(what), X, f"{folder}/out", callbacks=[Clock(str(notes))], batch_size=BATCH[what], **QUIET, **more)
         clocks = [json.loads(one.read_text()) for one in notes.iterdir()]
         assert len(clocks) == world
         begun, end, used = zip(*clocks, strict=True)
@@ -86,7 +87,7 @@ def run(what: str, X: Tensor, world: int) -> Seconds:
 def bare(what: str, X: Tensor) -> Seconds:
     begun, used = time.monotonic(), time.process_time()
     if what == "predict":
-        sl.predict(small_cnn(), X, batch_size=BATCH, device="cpu")
+        sl.predict(small_cnn(), X, batch_size=BATCH[what], device="cpu")
     else:
         sl.deep_lift_shap(small_cnn(), X, n_shuffles=REFERENCES, random_state=0, device="cpu")
     return Seconds(time.monotonic() - begun, time.process_time() - used)

@@ -82,3 +82,14 @@ def test_where_locks_do_not_reach_notes_do(two, tmp_path, monkeypatch):
     two[1].stop("KeyboardInterrupt: ")
     with pytest.raises(sl.ResultsError, match="KeyboardInterrupt"):
         far.check()
+
+
+def test_a_full_disk_hides_no_error(two, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    two[1].stop("OSError: No space left on device")
+    monkeypatch.undo()
+    with pytest.raises(sl.ResultsError, match="process 1 of 2 was killed"):
+        two[0].check()

@@ -91,6 +91,28 @@ def test_a_run_that_is_complete_is_left_alone(trainer, tmp_path):
     assert {one.name: one.stat().st_mtime_ns for one in tmp_path.glob("*.*")} == before
 
 
+@pytest.mark.filterwarnings("ignore:Total length of `DataLoader` across ranks is zero")
+def test_the_same_data_serves_several_runs(trainer, tmp_path):
+    data, module = ShardedDataModule(X, batch_size=2), PredictModule(linear())
+    with pytest.raises(RuntimeError, match="stop here"):
+        trainer(callbacks=[ShardWriter(tmp_path, 4), Interrupt(3)]).predict(module, datamodule=data)
+    for _ in range(2):
+        trainer(callbacks=[ShardWriter(tmp_path)]).predict(module, datamodule=data, return_predictions=False)
+        assert len(torch.cat(trainer().predict(module, datamodule=data))) == 11
+
+
+def test_what_the_disk_does_not_take_is_not_there(trainer, tmp_path, monkeypatch):
+    def full(path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("seqlight.lit.writing.to_disk", full)
+    with pytest.raises(OSError, match="No space left"):
+        predict(trainer, tmp_path)
+    assert not list(tmp_path.glob("*.npz"))
+    monkeypatch.undo()
+    assert len(predict(trainer, tmp_path)) == 11
+
+
 def test_another_run_is_refused_by_name(trainer, tmp_path):
     predict(trainer, tmp_path)
     for other, says in (

@@ -7,6 +7,7 @@ Nobody waits in a collective call for a slower process: those have a time limit,
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -85,8 +86,10 @@ class Peers:
 
     def stop(self, reason: str) -> None:
         """Tell the others to stop, and no longer hold the folder."""
-        if self.world > 1 and not self._note.exists():
-            self._note.write_text(f"process {self.rank} of {self.world}: {reason}")
+        # On a disk that is full there is no note: then the lock tells.
+        with contextlib.suppress(OSError):
+            if self.world > 1 and not self._note.exists():
+                self._note.write_text(f"process {self.rank} of {self.world}: {reason}")
         self.lock.release()
 
     def _hear(self, *_: Any) -> None:

@@ -115,6 +115,14 @@ class ShardedDataModule(L.LightningDataModule):
         """Say which shards this process makes, and what to call when it begins to."""
         self.shard_rows, self.shards, self._begin = shard_rows, shards, begin
 
+    def teardown(self, stage: str) -> None:
+        """Forget what was planned: another run may follow."""
+        self.shard_rows = self.shards = self._begin = None
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Forget what was planned: another run may follow."""
+        self.teardown("predict")
+
     def batches(self) -> ShardBatches:
         """Return the batches of this process: of the shards that were planned, else of its share of all."""
         size = self.shard_rows or self.rows_for_a_shard()

@@ -102,13 +102,13 @@ class ShardWriter(L.Callback):
         mine = todo[rank::world]
         together(trainer, lambda: self._join(rank))
         assert self._lock is not None
+        # A disk may take longer to have it than the next shard takes to be made, and a process that is killed loses
+        # nothing by not waiting: only a loss of power would.
+        self._pool, self._safe = ThreadPoolExecutor(1), list[Future[None]]()
         peers = self._peers = Peers(self.out, rank, world, self._lock)
         together(trainer, peers.require_shared_folder)
         data.plan(self._manifest.shard_rows, mine, peers.listen)
         self._mine, self._missing, self._open = mine, sorted(todo, reverse=True), dict[int, Filling]()
-        # A disk may take longer to have it than the next shard takes to be made, and a process that is killed loses
-        # nothing by not waiting: only a loss of power would.
-        self._pool, self._safe = ThreadPoolExecutor(1), list[Future[None]]()
         self._rows, self._begun = 0, time.monotonic()
 
     def on_predict_batch_end(
@@ -130,8 +130,11 @@ class ShardWriter(L.Callback):
                     "each; return that from forward, or use `func` to make it so."
                 )
         shards = batch.ids // self._manifest.shard_rows
-        for k in np.unique(shards).tolist():
-            self._add(k, batch.ids[shards == k], {name: one[shards == k] for name, one in arrays.items()})
+        if (shards == shards[0]).all():  # as our own batches are
+            self._add(int(shards[0]), batch.ids, arrays)
+        else:
+            for k in np.unique(shards).tolist():
+                self._add(k, batch.ids[shards == k], {name: one[shards == k] for name, one in arrays.items()})
         self._rows += len(batch.ids)
         assert self._peers is not None
         self._peers.check()
@@ -149,7 +152,7 @@ class ShardWriter(L.Callback):
         except BaseException as error:
             self.on_exception(trainer, pl_module, error)
             raise
-        seconds = time.monotonic() - self._begun
+        seconds = max(time.monotonic() - self._begun, 1e-9)
         log.info(
             "process %d of %d on %s: %d rows in %.1f s, %.1f rows/s",
             trainer.global_rank, trainer.world_size, pl_module.device, self._rows, seconds, self._rows / seconds,
@@ -194,7 +197,9 @@ class ShardWriter(L.Callback):
             self._lock.take()
 
     def _add(self, shard: int, ids: NDArray[np.int64], arrays: Arrays) -> None:
-        filling = self._open.setdefault(shard, Filling(self._manifest.rows_of(shard)))
+        filling = self._open.get(shard)
+        if filling is None:
+            filling = self._open[shard] = Filling(self._manifest.rows_of(shard))
         filling.add(ids, arrays)
         if filling.full:
             path = path_of(self.out, shard)

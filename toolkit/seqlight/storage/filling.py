@@ -33,24 +33,25 @@ class Filling:
 
     def __init__(self, rows: range) -> None:
         self.rows, self.arrays = rows, Arrays()
-        self._there = np.zeros(len(rows), dtype=bool)
+        self._there, self._count = np.zeros(len(rows), dtype=bool), 0
 
     def add(self, ids: NDArray[np.int64], arrays: Arrays) -> None:
         """Take some rows; InputError if there is one twice, or one that has other arrays than the rows before."""
         places = ids - self.rows.start
-        if self._there[places].any() or len(np.unique(places)) < len(places):
-            raise InputError(f"a row among {ids.min()} to {ids.max()} came twice: expected every row once.")
         if not self.arrays:
             self.arrays = {name: np.empty((len(self.rows), *one.shape[1:]), one.dtype) for name, one in arrays.items()}
         _require_like(self.arrays, arrays, len(ids))
         for name, one in arrays.items():
             self.arrays[name][places] = one
         self._there[places] = True
+        self._count += len(places)
+        if np.count_nonzero(self._there) < self._count:
+            raise InputError(f"a row among {ids.min()} to {ids.max()} came twice: expected every row once.")
 
     @property
     def full(self) -> bool:
         """Whether all rows are there."""
-        return bool(self._there.all())
+        return self._count == len(self.rows)
 
 
 def _require_like(first: Arrays, arrays: Arrays, rows: int) -> None:
