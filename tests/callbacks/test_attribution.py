@@ -338,6 +338,12 @@ def test_a_model_in_pieces_is_refused(toy):
         callback.setup(trainer, TrainModule(toy.network()), "fit")
 
 
+def test_a_second_training_into_one_folder_is_told(toy, tmp_path):
+    toy.fit([attribution(toy, out=tmp_path / "out")], max_epochs=2)
+    with pytest.warns(sl.SeqlightWarning, match="holds 2 records of an earlier training.*its own `out`"):
+        toy.fit([attribution(toy, out=tmp_path / "out")], max_epochs=1)
+
+
 def test_a_trainer_that_validates_nothing_is_told(toy):
     callback = attribution(toy)
     with pytest.warns(sl.SeqlightWarning, match="validates nothing.*on='train'"):

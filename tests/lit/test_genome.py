@@ -153,6 +153,10 @@ class Stream(IterableDataset):
 def test_bad_calls(files, tmp_path):
     with pytest.raises(sl.InputError, match="'chr2' is given 2 times as a chromosome of a split"):
         module(files, test_chroms=["chr2"])
+    with pytest.raises(sl.InputError, match=r"test_chroms is the string 'chr3': .* such as \['chr3'\]"):
+        module(files, test_chroms="chr3")
+    with pytest.raises(sl.InputError, match=r"'valid' was not given: pass valid_chroms=\[\.\.\.\] to GenomeDataModule"):
+        module(files, valid_chroms=[]).val_dataloader()
     with pytest.raises(sl.InputError, match="'chr4' is not in the genome"):
         module(files, test_chroms=["chr4"])
     with pytest.raises(sl.InputError, match=r"train is a Stream: expected .* a map-style Dataset"):

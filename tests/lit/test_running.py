@@ -117,3 +117,31 @@ def test_what_cannot_be_run(tmp_path):
         sl.run(lambda X: X, X, tmp_path, **QUIET)
     with pytest.raises(sl.InputError, match="cannot be asked for by number"):
         sl.run(linear(), iter(X), tmp_path, **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("peaks.bed", r"the data is 'peaks.bed': expected .* GenomeDataset"),
+        (["ACGT", "TTTT"], r"the data is a list of strings?: expected tensors; use one_hot_encode"),
+    ],
+)
+def test_files_and_strings_are_no_rows(tmp_path, data, message):
+    with pytest.raises(sl.InputError, match=message):
+        sl.run(linear(), data, tmp_path / "out", **QUIET)
+    assert not (tmp_path / "out").exists()
+
+
+def test_arguments_of_another(tmp_path):
+    with pytest.raises(sl.InputError, match=r"'target': give it to the module, DeepLiftShapModule\(model, target="):
+        sl.run(linear(), X, tmp_path, target=0, **QUIET)
+    with pytest.raises(sl.InputError, match="run has no argument 'batchsize', and neither has"):
+        sl.run(linear(), X, tmp_path, batchsize=2, **QUIET)
+
+
+def test_a_mistake_is_mended_in_the_same_folder(tmp_path):
+    X = sl.random_one_hot((3, 4, 30), random_state=0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(120, 3))
+    with pytest.raises(sl.InputError, match="target is 9"):
+        sl.run(DeepLiftShapModule(model, target=9, n_shuffles=5), X, tmp_path, **QUIET)
+    assert sl.run(DeepLiftShapModule(model, n_shuffles=5), X, tmp_path, **QUIET)["attributions"].shape == X.shape

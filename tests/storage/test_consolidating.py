@@ -84,6 +84,12 @@ def test_some_arrays(results, tmp_path):
         sl.consolidate(results, tmp_path / "some.npz", names=["nothing"])
 
 
+def test_one_array_by_its_name(results, tmp_path):
+    with np.load(sl.consolidate(results, tmp_path / "one.npz", names="outputs")) as found:
+        np.testing.assert_array_equal(found["outputs"], results["outputs"].numpy())
+        assert "attributions" not in found
+
+
 def test_what_cannot_be_written(results, tmp_path, monkeypatch):
     with pytest.raises(sl.InputError, match=r"ends in '\.csv': expected one of \.npz, \.h5"):
         sl.consolidate(results, tmp_path / "a.csv")

@@ -49,9 +49,19 @@ def test_the_earlier_size_of_shards_holds_unless_asked(tmp_path):
 )
 def test_another_run_is_refused_by_name(tmp_path, other, named):
     settle(tmp_path, RUN, None, None)
+    fill(tmp_path, 0)
     with pytest.raises(sl.ResultsError, match=f"holds another run: it differs in {named}.*Give another `out`"):
         settle(tmp_path, other, None, None)
     assert read_manifest(tmp_path) == RUN
+
+
+def test_a_run_that_made_nothing_leaves_the_folder_to_another(tmp_path):
+    loci = sl.Loci(*(np.array([one] * 10) for one in ("chr1", 0, 5, "+")))
+    settle(tmp_path, RUN, None, loci)
+    other = replace(RUN, method={"name": "deep_lift_shap"}, shard_rows=2)
+    assert settle(tmp_path, other, None, None) == (other, [0, 1, 2, 3, 4])
+    assert read_manifest(tmp_path) == other
+    assert read_loci(tmp_path) is None
 
 
 def test_shards_without_a_manifest_are_refused(tmp_path):

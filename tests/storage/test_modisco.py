@@ -28,9 +28,16 @@ def test_the_files_hold_what_was_given(tmp_path):
 def test_modisco_lite_loads_them(tmp_path):
     load = pytest.importorskip("modiscolite.cli")._load_input
     X = sl.random_one_hot((3, 4, 50), random_state=0)
-    files = write_modisco(tmp_path, X, X.double().numpy() / 3)
+    hypothetical = (X.double().numpy() - 0.5) / 3
+    files = write_modisco(tmp_path, X, hypothetical)
     np.testing.assert_array_equal(load(files.sequences), X.numpy())
-    np.testing.assert_allclose(load(files.attributions), X.numpy() / 3, rtol=1e-6)
+    np.testing.assert_allclose(load(files.attributions), hypothetical, rtol=1e-6)
+
+
+def test_attributions_in_the_place_of_hypothetical_ones_are_told(tmp_path):
+    X = sl.random_one_hot((3, 4, 50), random_state=0)
+    with pytest.warns(sl.SeqlightWarning, match="not there.*hypothetical=True"):
+        write_modisco(tmp_path, X, X * torch.randn(3, 4, 50))
 
 
 @pytest.mark.parametrize(

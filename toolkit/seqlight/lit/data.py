@@ -101,8 +101,11 @@ class SequenceDataModule(L.LightningDataModule):
         dataset = self.splits[name]
         if dataset is None:
             hint = " To train without, set limit_val_batches=0 in the Trainer." if name == "valid" else ""
-            raise InputError(f"the split {name!r} was not given: pass {name}=(X, y) to SequenceDataModule.{hint}")
+            raise InputError(f"the split {name!r} was not given: {self._how_to_give(name)}.{hint}")
         return dataset
+
+    def _how_to_give(self, name: str) -> str:
+        return f"pass {name}=(X, y) to SequenceDataModule"
 
     def _loader(self, dataset: Dataset[Any], order: TrainingOrder | None = None) -> DataLoader[Any]:
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"

@@ -87,6 +87,11 @@ class GenomeDataModule(SequenceDataModule):
         pin_memory: bool | None = None,
     ) -> None:
         shared, table, y = Genome(genome), as_regions(regions), as_signals(signals)
+        for name, chroms in (("valid", valid_chroms), ("test", test_chroms), ("train", train_chroms)):
+            if isinstance(chroms, str):
+                raise InputError(
+                    f"{name}_chroms is the string {chroms!r}: expected a list of names, such as [{chroms!r}]."
+                )
         if train_chroms is None:
             held_out = {*valid_chroms, *test_chroms}
             train_chroms = [name for name in dict.fromkeys(table["chrom"].tolist()) if name not in held_out]
@@ -127,3 +132,6 @@ class GenomeDataModule(SequenceDataModule):
             workers=workers,
             pin_memory=pin_memory,
         )
+
+    def _how_to_give(self, name: str) -> str:
+        return f"pass {name}_chroms=[...] to GenomeDataModule"

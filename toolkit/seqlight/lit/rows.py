@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -62,6 +63,13 @@ class NumberedRows(Dataset[Rows]):
         if isinstance(data, DataLoader):
             _require_in_order(data)
             data, self.collate = data.dataset, data.collate_fn
+        if isinstance(data, str | Path):
+            raise InputError(
+                f"the data is {str(data)!r}: expected tensors or a Dataset; seqlight.reading has some for files, such "
+                "as GenomeDataset(genome, regions, window) and FastaDataset(path)."
+            )
+        if isinstance(data, list | tuple) and data and all(isinstance(one, str) for one in data):
+            raise InputError(f"the data is {a(data)} of strings: expected tensors; use one_hot_encode(data).")
         if isinstance(data, list):
             data = tuple(data)
         if isinstance(data, IterableDataset) or not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import os
 import warnings
@@ -13,6 +14,7 @@ from typing import Any
 import lightning.pytorch as L
 from torch import nn
 
+from seqlight.errors import InputError
 from seqlight.lit.attributing import DeepLiftShapModule
 from seqlight.lit.predicting import PredictModule
 from seqlight.lit.progress import RowsBar
@@ -92,6 +94,7 @@ def run(
     (2, 4, 20)
     """
     require_module(module)
+    _require_settings(settings)
     job = module if isinstance(module, PredictModule | DeepLiftShapModule) else PredictModule(module)
     rows = data if isinstance(data, ShardedDataModule) else ShardedDataModule(data, batch_size, workers)
     mine = [ShardWriter(out, shard_rows), *([RowsBar()] if progress else [])]
@@ -118,6 +121,18 @@ def run(
     manifest = read_manifest(Path(out))
     # Process 0 has seen that all is there; another machine may see it later.
     return open_results(out) if trainer.is_global_zero or manifest is None else Results(Path(out), manifest)
+
+
+def _require_settings(settings: dict[str, Any]) -> None:
+    """Raise InputError for what is no argument of the Trainer."""
+    known = inspect.signature(L.Trainer).parameters
+    for name in settings:
+        if name in inspect.signature(DeepLiftShapModule).parameters:
+            raise InputError(
+                f"run has no argument {name!r}: give it to the module, DeepLiftShapModule(model, {name}=...)."
+            )
+        if name not in known:
+            raise InputError(f"run has no argument {name!r}, and neither has Lightning's Trainer: leave it out.")
 
 
 def _strategy(strategy: Any, devices: Any) -> Any:

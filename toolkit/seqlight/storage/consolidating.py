@@ -22,7 +22,7 @@ from seqlight.storage.whole import whole
 
 
 def consolidate(
-    results: Results | str | os.PathLike[str], to: str | os.PathLike[str], names: Sequence[str] | None = None
+    results: Results | str | os.PathLike[str], to: str | os.PathLike[str], names: str | Sequence[str] | None = None
 ) -> Path:
     """Write the results of a run as one file, a shard at a time; their checksums are compared on the way.
 
@@ -35,7 +35,7 @@ def consolidate(
         chrom, start, end and strand below ``loci/`` (for zarr chrom and strand as numbers, with what they stand for in
         the attribute ``names``), and but for npz the manifest as an attribute. A name without a suffix is a folder for
         TF-MoDISco, with ``ohe.npz`` and ``shap.npz``; that needs a run of ``DeepLiftShapModule(hypothetical=True)``.
-    names : sequence of str, optional
+    names : str or sequence of str, optional
         Which arrays; all by default.
 
     Returns
@@ -69,7 +69,7 @@ def consolidate(
     write = FORMATS.get(path.suffix)
     if write is None:
         raise InputError(f"{path.name} ends in {path.suffix!r}: expected one of {', '.join(filter(None, FORMATS))}.")
-    wanted = list(opened.names if names is None else names)
+    wanted = [names] if isinstance(names, str) else list(opened.names if names is None else names)
     for name in wanted:
         _ = opened[name]
     opened.verify()

@@ -10,6 +10,7 @@ from seqlight.errors import ResultsError, SeqlightWarning
 from seqlight.sequence.loci import Loci
 from seqlight.storage.locks import Lock, held
 from seqlight.storage.manifest import Manifest, path_of, read_manifest, versions, write_manifest
+from seqlight.storage.places import NAME as LOCI
 from seqlight.storage.places import write_loci
 from seqlight.storage.shards import read_shard
 
@@ -68,13 +69,18 @@ def settle(folder: Path, manifest: Manifest, shard_rows: int | None, loci: Loci 
     Raises
     ------
     ResultsError
-        If the folder is that of another run; the message names what differs.
+        If the folder is that of another run, of which there is a shard; the message names what differs.
     """
     earlier = read_manifest(folder)
+    made = any(folder.glob("shard-*.npz"))
+    if earlier is not None and not made and manifest.differences(replace(earlier, shard_rows=manifest.shard_rows)):
+        # It failed before it made anything, as with a mistyped argument: nothing is lost.
+        (folder / LOCI).unlink(missing_ok=True)
+        earlier = None
     if earlier is not None:
         manifest = replace(manifest, shard_rows=shard_rows or earlier.shard_rows)
         _require_same(folder, manifest, earlier)
-    elif any(folder.glob("shard-*.npz")):
+    elif made:
         raise ResultsError(f"{folder} holds shards but no manifest.json: give another `out`, or delete them.")
     for left in folder.glob("*.partial"):
         # Of a process that was killed while it wrote.

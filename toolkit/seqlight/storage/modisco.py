@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, SeqlightWarning
 from seqlight.sequence.checks import as_tensor, require_one_hot
 from seqlight.storage.whole import whole
 
@@ -54,6 +55,11 @@ def write_modisco(folder: str | os.PathLike[str], X: Tensor, hypothetical: Tenso
     InputError
         If `X` is not one-hot of four letters, or `hypothetical` has another shape or is not finite.
 
+    Warns
+    -----
+    SeqlightWarning
+        If `hypothetical` holds attributions of the characters that are there and nothing of others.
+
     Notes
     -----
     ``modisco motifs`` looks at 400 positions around the middle of each sequence: give it ``-w`` for others.
@@ -75,6 +81,13 @@ def write_modisco(folder: str | os.PathLike[str], X: Tensor, hypothetical: Tenso
         raise InputError(f"hypothetical has shape {tuple(scores.shape)} and X {tuple(X.shape)}: expected the same.")
     if not bool(torch.isfinite(scores).all()):
         raise InputError("hypothetical holds NaN or infinity: expected finite contributions.")
+    if bool(scores.any()) and not bool(scores[X.to(scores.device) == 0].any()):
+        warnings.warn(
+            "hypothetical is 0 for every character that is not there, as attributions are, and TF-MoDISco needs what "
+            "they would contribute: pass those of deep_lift_shap(..., hypothetical=True).",
+            SeqlightWarning,
+            stacklevel=2,
+        )
     to = Path(folder)
     to.mkdir(parents=True, exist_ok=True)
     files = ModiscoFiles(to / "ohe.npz", to / "shap.npz")
