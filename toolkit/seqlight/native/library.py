@@ -38,6 +38,8 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "span_tails": (None, _at, _long, _long, _at, _at),
     "span_calls": (_long, *_spans, _long, _long, _at, _at),
     "span_call_counts": (_long, *_spans, *[_long] * 3, _at),
+    "convolution_panels": (_long, _long),
+    "convolve_panels": (_int, *[_at] * 4, *[_long] * 9),
     "window_sums": (None, _at, *[_long] * 5, _at, _at),
     "window_peaks": (_long, _at, *[_long] * 3, _real, _real, _long, _long, _at),
     "bucket_counts": (None, _at, _long, _long, _at),
