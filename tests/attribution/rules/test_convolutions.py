@@ -126,6 +126,9 @@ def test_rounding(monkeypatch, way, most):
 QUICKEST = {
     "Beluga's": ((320, 480, 8, 1), Way.FAST),
     "Basset's second": ((300, 200, 11, 1), Way.FAST),
+    "64 filters": ((64, 64, 8, 1), Way.FAST),
+    "64 filters, three taps": ((64, 64, 3, 1), Way.DIRECT),
+    "16 filters": ((16, 16, 8, 1), Way.DIRECT),
     "Basset's first": ((4, 300, 19, 1), Way.DIRECT),
     "BPNet's": ((64, 64, 3, 128), Way.DIRECT),
     "many channels with gaps": ((256, 256, 7, 2), None),
@@ -171,10 +174,24 @@ def test_images_weights_with_a_gradient_and_autocast_are_left_to_pytorch(monkeyp
     assert not met
 
 
-@pytest.mark.parametrize("channels", [3, 5])
-def test_a_mismatch_is_pytorchs_to_refuse(channels):
-    with pytest.raises(RuntimeError, match="channels"):
-        convolutions.conv1d(torch.randn(1, channels, 9), torch.randn(2, 4, 3))
+REFUSED = {
+    "channels": ((1, 5, 9), {}),
+    "bias": ((1, 4, 9), {"bias": torch.zeros(3)}),
+    "padding of two dimensions": ((1, 4, 9), {"padding": (1, 2)}),
+    "stride of two dimensions": ((1, 4, 9), {"stride": (1, 1)}),
+    "padding by name": ((1, 4, 9), {"padding": "symmetric"}),
+    "too short": ((1, 4, 2), {}),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_does_not_fit_is_pytorchs_to_refuse(name):
+    shape, settings = REFUSED[name]
+    with pytest.raises(RuntimeError) as theirs:
+        F.conv1d(torch.randn(shape), torch.randn(2, 4, 3), **settings)
+    with pytest.raises(RuntimeError) as ours:
+        convolutions.conv1d(torch.randn(shape), torch.randn(2, 4, 3), **settings)
+    assert str(ours.value) == str(theirs.value)
 
 
 @here

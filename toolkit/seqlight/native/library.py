@@ -57,7 +57,7 @@ def library() -> ctypes.CDLL | None:
     """Return the compiled loops, or None where they were not built.
 
     The environment variable ``SEQLIGHT_NATIVE=0`` turns them off; every loop has a
-    NumPy twin with the same results.
+    NumPy twin with the same results, except for convolutions, which are then PyTorch's and round otherwise.
 
     Returns
     -------

@@ -7,6 +7,7 @@ same result, and the same gradient, sooner.
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -20,7 +21,9 @@ from seqlight.native.library import library, over_rows
 
 # Outputs whose weights lie side by side.
 GROUP = 8
-# From this many channels on both sides PyTorch's own are as fast as the direct way.
+# From this many channels on both sides sums of them are cheap beside their products.
+SEVERAL = 32
+# From this many on both sides PyTorch's own are as fast as the direct way.
 MANY = 128
 
 
@@ -104,25 +107,29 @@ def _layout(
     stride, padding, dilation, groups = settings
     if not _suit(x, weight, *(() if bias is None else (bias,))) or x.ndim != n + 2 or weight.ndim != n + 2:
         return None
-    strides, dilations = _each(stride, n), _each(dilation, n)
-    reach = dilations[-1] * (weight.shape[-1] - 1)
-    if isinstance(padding, str):
-        before, both = [0] * (n - 1) + [reach // 2], reach
-        if padding != "same":
-            before, both = [0] * n, 0
+    strides, dilations, paddings = _each(stride, n), _each(dilation, n), _each(padding, n)
+    if not len(strides) == len(dilations) == len(paddings) == n or (
+        bias is not None and bias.shape != weight.shape[:1]
+    ):
+        return None
+    reach, before = dilations[-1] * (weight.shape[-1] - 1), paddings[-1]
+    if padding == "same":
+        before, more, above = reach // 2, 0, 0
+    elif padding == "valid":
+        before, more, above = 0, -reach, 0
+    elif isinstance(padding, str):
+        return None
     else:
-        before = _each(padding, n)
-        both = 2 * before[-1]
-    more = both - reach
-    one_row = n == 1 or (x.shape[2] == weight.shape[2] == 1 and before[0] == 0)
-    fits = groups == 1 and weight.shape[1] == x.shape[1] and x.shape[-1] + more > 0 and min(before) >= 0
+        more, above = 2 * before - reach, 0 if n == 1 else paddings[0]
+    one_row = n == 1 or (x.shape[2] == weight.shape[2] == 1 and above == 0)
+    fits = groups == 1 and weight.shape[1] == x.shape[1] and x.shape[-1] + more > 0 and before >= 0
     if not (one_row and fits and strides[-1] == 1 and dilations[-1] > 0):
         return None
     way = _way(weight.shape[1], weight.shape[0], weight.shape[-1], dilations[-1])
-    return None if way is None else Layout(before[-1], dilations[-1], more, way)
+    return None if way is None else Layout(before, dilations[-1], more, way)
 
 
-def _each(setting: Any, n: int) -> list[int]:
+def _each(setting: Any, n: int) -> list[Any]:
     """Return the setting of each dimension."""
     given = list(setting) if isinstance(setting, (tuple, list)) else [setting]
     return given * n if len(given) == 1 else given
@@ -143,10 +150,11 @@ def _way(channels: int, outputs: int, taps: int, dilation: int) -> Way | None:
     native = library()
     if native is None or not native.convolution_panels(1, 1, 1, False):
         return None
-    if min(channels, outputs) < MANY:
-        return Way.DIRECT
-    # Nine products of a fourth of the taps, in place of four of as many.
-    return Way.FAST if dilation == 1 and 9 * -(-taps // 4) < 2.8 * taps else None
+    # Nine products of a fourth of the taps, which may not be whole, in place of one of all.
+    fewer = 9 / 4 * math.ceil(taps / 4) <= 0.7 * taps
+    if dilation == 1 and fewer and min(channels, outputs) >= SEVERAL:
+        return Way.FAST
+    return Way.DIRECT if min(channels, outputs) < MANY else None
 
 
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, layout: Layout, turned: bool = False) -> Tensor:
