@@ -39,6 +39,10 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "span_tails": (None, _at, _long, _long, _at, _at),
     "span_calls": (_long, *_spans, _long, _long, _at, _at),
     "span_level_counts": (_long, *_spans, *[_long] * 3, _at),
+    "convolution_panels": (_long, *[_long] * 4),
+    "packed_weights": (_long, *[_long] * 4),
+    "pack_weights": (None, _at, _at, *[_long] * 9),
+    "convolve_panels": (_int, *[_at] * 4, *[_long] * 11),
     "window_sums": (None, _at, *[_long] * 5, _at, _at),
     "window_peaks": (_long, _at, *[_long] * 3, _real, _real, _long, _long, _at),
     "bucket_counts": (None, _at, _long, _long, _at),
@@ -54,7 +58,7 @@ def library() -> ctypes.CDLL | None:
     """Return the compiled loops, or None where they were not built.
 
     The environment variable ``SEQLIGHT_NATIVE=0`` turns them off; every loop has a
-    NumPy twin with the same results.
+    NumPy twin with the same results, except for convolutions, which are then PyTorch's and round otherwise.
 
     Returns
     -------

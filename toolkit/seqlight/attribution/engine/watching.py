@@ -24,6 +24,7 @@ from seqlight.attribution.engine import graph
 from seqlight.attribution.engine.naming import here
 from seqlight.attribution.rules import vocabulary
 from seqlight.attribution.rules.averages import Integrated
+from seqlight.attribution.rules.convolutions import Convolution
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.attribution.rules.table import Entry
@@ -62,7 +63,7 @@ class Manner:
     @cached_property
     def ours(self) -> set[Any]:
         """The autograd functions of all rules, and that of the first pass."""
-        found: set[Any] = {Observed, Integrated.backward, Rescale().backward}
+        found: set[Any] = {Observed, Convolution, Integrated.backward, Rescale().backward}
         for entry in self.rules.values():
             found |= {getattr(one, "backward", Observed) for one in (entry.alone, entry.together)}
         return found
@@ -97,7 +98,7 @@ class Watch(TorchFunctionMode):
         if treatment is None and call.live and entry.name in vocabulary.GATES and _has_a_mask(call):
             treatment, call = Rescale(), call.broadcast()
         if treatment is None:
-            return self.plain(func, args, kwargs)
+            return self.plain(entry.sooner or func, args, kwargs)
         if asked.get("out") is not None:
             raise UnsupportedOperation(f"{entry.name} with out= hides what depends on the input: use its result")
         y = self._treated(treatment, call.broadcast() if entry.broadcasts else call, writes)

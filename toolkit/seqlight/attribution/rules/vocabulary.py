@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from seqlight.attribution.calls.recording import Function, Rule
 from seqlight.attribution.rules import (
+    convolutions,
     decompositions,
     distances,
     loops,
@@ -86,6 +87,8 @@ PULLS: dict[str, Function] = {
         "matmul __matmul__".split(), lambda g, a, b: (g @ b.mH, a.mH @ g) if min(a.ndim, b.ndim) > 1 else None
     ),
 }
+# The same result and the same gradient, sooner.
+SOONER: dict[str, Function] = {"conv1d": convolutions.conv1d, "conv2d": convolutions.conv2d}
 # A mask may be made of what it multiplies, as in ``x * (x > 0)``.
 GATES = frozenset("mul multiply __mul__ __rmul__".split())
 MASKS = ("masked_fill", "where")  # which may fill in infinity

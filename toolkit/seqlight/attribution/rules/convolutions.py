@@ -1,0 +1,187 @@
+"""Convolutions of float32 on the CPU that are faster than PyTorch's own, and differ from them by rounding alone.
+
+PyTorch's are made for many channels; models of sequences begin with four, and have 64 with gaps between their
+taps. Where there are many, nine products do for sixteen. A convolution stays linear, so no rule is needed: only the
+same result, and the same gradient, sooner.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from seqlight.attribution.calls.recording import apply
+from seqlight.native.library import library, over_rows
+
+# Outputs whose weights lie side by side.
+GROUP = 8
+# From this many channels on both sides sums of them are cheap beside their products.
+SEVERAL = 32
+# From this many on both sides PyTorch's own are as fast as the direct way.
+MANY = 128
+
+
+class Way(Enum):
+    """How the loops convolve: one product after the other, or fewer products of sums, which round twice as much."""
+
+    DIRECT = 0
+    FAST = 1
+
+
+class Layout(NamedTuple):
+    """Padding before the first position, dilation, how many more positions come out than go in, and the way."""
+
+    padding: int
+    dilation: int
+    more: int
+    way: Way
+
+
+class Convolution(torch.autograd.Function):
+    """A convolution over positions with stride 1, whose gradient at the input is another one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, layout: Layout) -> Tensor:
+        """Return the output."""
+        ctx.save_for_backward(weight)
+        ctx.layout = layout
+        return _convolved(x, weight, bias, layout)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradient at the input."""
+        (weight,) = ctx.saved_tensors
+        return _convolved(grads[0], weight, None, ctx.layout, turned=True), None, None, None
+
+
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Return ``torch.conv1d`` of the same arguments, except for rounding.
+
+    Examples
+    --------
+    >>> x, weight = torch.ones(1, 4, 6), torch.ones(2, 4, 3)
+    >>> conv1d(x, weight, padding=1)[0, 0]
+    tensor([ 8., 12., 12., 12., 12.,  8.])
+    """
+    layout = _layout(input, weight, bias, (stride, padding, dilation, groups), 1)
+    if layout is None:
+        return F.conv1d(input, weight, bias, stride, padding, dilation, groups)
+    return apply(Convolution, input, weight, bias, layout)  # type: ignore[no-any-return]
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Return ``torch.conv2d`` of the same arguments, except for rounding; faster for images one row high."""
+    layout = _layout(input, weight, bias, (stride, padding, dilation, groups), 2)
+    if layout is None:
+        return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
+    return apply(Convolution, input, weight, bias, layout)  # type: ignore[no-any-return]
+
+
+def _layout(
+    x: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple[Any, Any, Any, int], n: int
+) -> Layout | None:
+    """Return how to convolve here, or None for PyTorch's own."""
+    stride, padding, dilation, groups = settings
+    if not _suit(x, weight, *(() if bias is None else (bias,))) or x.ndim != n + 2 or weight.ndim != n + 2:
+        return None
+    strides, dilations, paddings = _each(stride, n), _each(dilation, n), _each(padding, n)
+    if not len(strides) == len(dilations) == len(paddings) == n or (
+        bias is not None and bias.shape != weight.shape[:1]
+    ):
+        return None
+    reach, before = dilations[-1] * (weight.shape[-1] - 1), paddings[-1]
+    if padding == "same":
+        before, more, above = reach // 2, 0, 0
+    elif padding == "valid":
+        before, more, above = 0, -reach, 0
+    elif isinstance(padding, str):
+        return None
+    else:
+        more, above = 2 * before - reach, 0 if n == 1 else paddings[0]
+    one_row = n == 1 or (x.shape[2] == weight.shape[2] == 1 and above == 0)
+    fits = groups == 1 and weight.shape[1] == x.shape[1] and x.shape[-1] + more > 0 and before >= 0
+    if not (one_row and fits and strides[-1] == 1 and dilations[-1] > 0):
+        return None
+    way = _way(weight.shape[1], weight.shape[0], weight.shape[-1], dilations[-1])
+    return None if way is None else Layout(before, dilations[-1], more, way)
+
+
+def _each(setting: Any, n: int) -> list[Any]:
+    """Return the setting of each dimension."""
+    given = list(setting) if isinstance(setting, (tuple, list)) else [setting]
+    return given * n if len(given) == 1 else given
+
+
+def _suit(*tensors: Tensor) -> bool:
+    """Return whether these can be convolved here: the input, then the weights."""
+    return (
+        all(type(one) in (Tensor, nn.Parameter) and one.dtype == torch.float32 for one in tensors)
+        and all(one.device.type == "cpu" and one.layout == torch.strided and one.numel() > 0 for one in tensors)
+        and not any(one.requires_grad for one in tensors[1:])
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def _way(channels: int, outputs: int, taps: int, dilation: int) -> Way | None:
+    """Return the quickest way, as measured, or None for PyTorch's own; the same for however many rows."""
+    native = library()
+    if native is None or not native.convolution_panels(1, 1, 1, False):
+        return None
+    # Nine products of a fourth of the taps, which may not be whole, in place of one of all.
+    fewer = 9 / 4 * math.ceil(taps / 4) <= 0.7 * taps
+    if dilation == 1 and fewer and min(channels, outputs) >= SEVERAL:
+        return Way.FAST
+    return Way.DIRECT if min(channels, outputs) < MANY else None
+
+
+def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, layout: Layout, turned: bool = False) -> Tensor:
+    """Return the convolution of `x`, of shape (rows, channels, [1,] positions); `turned`, the one that goes back."""
+    native = library()
+    assert native is not None
+    x, weight, bias = x.contiguous(), weight.contiguous(), None if bias is None else bias.contiguous()
+    (outputs, channels), taps, first = weight.shape[:2], weight.shape[-1], weight.data_ptr()
+    steps = channels * taps, taps, 1
+    padding, dilation, more, way = layout
+    if turned:
+        first += (taps - 1) * weight.element_size()
+        outputs, channels, steps = channels, outputs, (taps, channels * taps, -1)
+        padding, more = dilation * (taps - 1) - padding, -more
+    (rows, length), width, fast = (x.shape[0], x.shape[-1]), x.shape[-1] + more, way is Way.FAST
+    packed = x.new_empty(native.packed_weights(channels, outputs, taps, fast))
+    sizes = channels, outputs, taps, *steps, fast
+    over_rows(
+        lambda a, b: native.pack_weights(first, packed.data_ptr(), a, b, *sizes), -(-outputs // GROUP), packed.numel()
+    )
+    out = x.new_empty((rows, outputs, *x.shape[2:-1], width))
+    pointers = x.data_ptr(), packed.data_ptr(), None if bias is None else bias.data_ptr(), out.data_ptr()
+    tail = rows, channels, length, outputs, width, taps, dilation, padding, fast
+
+    def work(first: int, last: int) -> None:
+        if native.convolve_panels(*pointers, first, last, *tail):
+            raise MemoryError("no memory for a panel of a convolution")
+
+    over_rows(work, native.convolution_panels(rows, width, taps, fast), out.numel())
+    return out
