@@ -24,7 +24,7 @@ from seqlight_callbacks.inputs import read_array, read_probes
 from seqlight_callbacks.methods import METHODS, Found, Method, explain, joined
 from seqlight_callbacks.models import explained
 from seqlight_callbacks.numbers import numbers_of
-from seqlight_callbacks.records import AttributionRecord, load, save
+from seqlight_callbacks.records import AttributionRecord, load, save, tell_of_others
 from seqlight_callbacks.trainers import (
     before,
     epochs_trained,
@@ -176,7 +176,8 @@ class AttributionCallback(Recorder):
         """Attribute the untrained model, if that is asked for; find out now what would fail after an epoch."""
         if idle(trainer) or self.on == "test":
             return
-        self._tell_of_others(trainer)
+        if self.out is not None and trainer.is_global_zero and not trainer.global_step:
+            tell_of_others(self.out)
         if self.on == "validation" and not trainer.enable_validation:
             warnings.warn(
                 f"the Trainer validates nothing, so AttributionCallback {self.name!r} will do nothing: "
@@ -244,19 +245,6 @@ class AttributionCallback(Recorder):
         target: One = self.target[rows] if isinstance(self.target, Tensor) else self.target
         X, model = self.sequences[rows], explained(pl_module, self.module, self.head)
         return explain(self.method, model, X, references, target, self.batch_size, pl_module.device)
-
-    def _tell_of_others(self, trainer: L.Trainer) -> None:
-        """Warn of records of another training, among which those of this one would lie."""
-        if self.out is None or trainer.global_step or not trainer.is_global_zero:
-            return
-        found = sum(1 for _ in self.out.glob("epoch-*.npz"))
-        if found:
-            warnings.warn(
-                f"{self.out} holds {found} records of an earlier training, and those of this one replace only their "
-                "namesakes: give each training its own `out`, or delete them.",
-                SeqlightWarning,
-                stacklevel=2,
-            )
 
     def _path(self, epoch: int) -> Path:
         assert self.out is not None

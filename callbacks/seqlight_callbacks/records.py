@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqlight.errors import SeqlightWarning
 from seqlight.storage.whole import whole
 
 
@@ -62,3 +64,15 @@ def load(path: Path) -> AttributionRecord:
     with np.load(path) as stored:
         tensors = {name: torch.from_numpy(stored[name]) for name in TENSORS if name in stored}
         return AttributionRecord(int(stored["epoch"]), **tensors)
+
+
+def tell_of_others(folder: Path) -> None:
+    """Warn of records of another training, among which those of a new one would lie."""
+    found = sum(1 for _ in folder.glob("epoch-*.npz"))
+    if found:
+        warnings.warn(
+            f"{folder} holds {found} records of an earlier training, and those of this one replace only their "
+            "namesakes: give each training its own `out`, or delete them.",
+            SeqlightWarning,
+            stacklevel=3,
+        )
