@@ -60,28 +60,26 @@ class Peers:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._hear)
 
-    def check(self) -> None:
-        """Raise if this process was told to stop, or another one has ended before its time."""
+    def check(self, done: Callable[[], bool]) -> None:
+        """Raise if this process was told to stop, or another one has ended before all is `done`."""
         if self._told:
             raise SIGTERMException(128 + signal.SIGTERM)
         if time.monotonic() - self._looked < EVERY or self.world == 1:
             return
         self._looked = time.monotonic()
+        alarm = None
         if self._note.exists():
-            raise ResultsError(f"all processes stop, for one did: {self._note.read_text()}")
-        if self._watched and not held(self._neighbour):
-            raise ResultsError(f"process {(self.rank + 1) % self.world} of {self.world} was killed, so all stop.")
+            alarm = f"all processes stop, for one did: {self._note.read_text()}"
+        elif self._watched and not held(self._neighbour):
+            alarm = f"process {(self.rank + 1) % self.world} of {self.world} was killed, so all stop."
+        # Asked last: the others end when all is done, which may be because of what was written here a moment ago.
+        if alarm is not None and not done():
+            raise ResultsError(alarm)
 
     def wait(self, done: Callable[[], bool]) -> None:
         """Wait until `done`; raise if another process ends before that."""
         while not done():
-            try:
-                self.check()
-            except ResultsError:
-                # The others may have ended because all is done.
-                if not done():
-                    raise
-                return
+            self.check(done)
             time.sleep(PAUSE)
 
     def stop(self, reason: str) -> None:

@@ -137,7 +137,7 @@ class ShardWriter(L.Callback):
                 self._add(k, batch.ids[shards == k], {name: one[shards == k] for name, one in arrays.items()})
         self._rows += len(batch.ids)
         assert self._peers is not None
-        self._peers.check()
+        self._peers.check(self._done)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Wait until all rows are there."""
