@@ -53,8 +53,7 @@ class WithWorkers(L.LightningDataModule):
         return self._loader("valid")
 
     def _loader(self, split, **settings):
-        rows = torch.utils.data.TensorDataset(*self.splits[split])
-        return torch.utils.data.DataLoader(rows, batch_size=2, num_workers=1, **settings)
+        return torch.utils.data.DataLoader(self.splits[split], batch_size=2, num_workers=1, **settings)
 
 
 def averaged():

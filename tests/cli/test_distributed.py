@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import seqlight as sl
-from seqlight.cli.distributed import attribute, predict
+from seqlight.cli.distributed import attribute_command as attribute
+from seqlight.cli.distributed import predict_command as predict
 
 QUIET = {"accelerator": "cpu", "devices": 1}
 

@@ -1,4 +1,8 @@
-"""The commands ``seqlight predict`` and ``seqlight attribute``: runs over a file of sequences on any devices."""
+"""The commands ``seqlight predict`` and ``seqlight attribute``: runs over a file of sequences on any devices.
+
+The functions are not called as those of ``seqlight`` are: what makes the command line of them would look these up, and load
+PyTorch to print a help.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 
-def predict(
+def predict_command(
     model: str,
     data: Path,
     out: Path,
@@ -49,7 +53,7 @@ def predict(
     _run(module, data, out, batch_size, shard_rows, workers, devices, num_nodes, strategy, accelerator, precision)
 
 
-def attribute(
+def attribute_command(
     model: str,
     data: Path,
     out: Path,
