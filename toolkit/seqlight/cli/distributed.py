@@ -1,7 +1,7 @@
 """The commands ``seqlight predict`` and ``seqlight attribute``: runs over a file of sequences on any devices.
 
-The functions are not called as those of ``seqlight`` are: what makes the command line of them would look these up, and load
-PyTorch to print a help.
+The functions are not called as those of ``seqlight`` are: what makes a command line of them would look these up, and
+load PyTorch to print a help.
 """
 
 from __future__ import annotations
