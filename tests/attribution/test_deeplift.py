@@ -3,6 +3,8 @@
 import functools
 import random
 import re
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -512,3 +514,26 @@ def test_misses_are_told_once_in_a_call_with_how_many_and_what_to_do():
     (message,) = (str(one.message) for one in warned)
     assert re.search(r"too high: tensor\(.*\) in the worst of 7 sequences of 7", message, flags=re.DOTALL)
     assert "seqlight.audit(model, X)" in message
+
+
+MEMORY = """
+import resource, torch, seqlight as sl
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+model = torch.nn.Sequential(torch.nn.Conv1d(4, 16, 9), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(672, 1))
+X = sl.random_one_hot((20_000, 4, 50), random_state=0)
+sl.deep_lift_shap(model, X[:200], n_shuffles=5, batch_size=100, random_state=0, device="cpu")
+before = peak()
+found = sl.deep_lift_shap(model, X, n_shuffles=5, batch_size=100, random_state=0, device="cpu")
+print(peak() - before - found.numel() * found.element_size() / 2**20)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory as Linux does")
+def test_memory_beyond_the_result_does_not_grow_with_the_sequences():
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    # 1,000 blocks; what stays of each, 24 bytes a sequence, is half a megabyte.
+    assert float(done.stdout) < 8

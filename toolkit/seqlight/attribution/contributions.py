@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -180,9 +181,10 @@ class Misses:
         if policy not in get_args(Policy):
             raise InputError(f"deltas is {policy!r}: expected 'raise', 'warn' or 'ignore'.")
         self.threshold, self.policy = threshold, policy
-        self.largest: list[Tensor] = []
-        self.mean: list[Tensor] = []
-        self.sizes: list[Tensor] = []
+        # Of each sequence and target: largest, mean, size. In one piece of memory, for small tensors that live as long
+        # as the call lie between large ones that do not, and keep the room of those from being used again.
+        self._numbers = array("d")
+        self._targets, self._sequences = 1, 0
         self.worst, self.most, self.size, self.endless = Tensor(), 0.0, 0.0, 0
 
     def add(self, block: Block) -> None:
@@ -192,9 +194,8 @@ class Misses:
         if self.threshold == WARNING_THRESHOLD:  # one of the caller's own is taken at its word
             deltas = (deltas - rounding(block)).clamp_min(0)
         sizes, largest = block.differences.abs().mean(dim=2), deltas.amax(dim=2)
-        self.largest.append(largest)
-        self.mean.append(deltas.mean(dim=2))
-        self.sizes.append(sizes)
+        self._numbers.extend(torch.stack([largest, deltas.mean(dim=2), sizes], dim=1).flatten().tolist())
+        self._targets, self._sequences = largest.shape[1], self._sequences + len(largest)
         self.endless += int((~block.outputs.isfinite()).any(dim=1).sum())
         worst = largest.flatten().argmax()
         if not self.worst.numel() or float(largest.flatten()[worst]) > self.most:
@@ -213,7 +214,8 @@ class Misses:
 
     def _high(self) -> int:
         """Return in how many sequences."""
-        largest, mean, sizes = (torch.cat(some) for some in (self.largest, self.mean, self.sizes))
+        numbers = torch.frombuffer(self._numbers, dtype=torch.float64).view(self._sequences, 3, self._targets)
+        largest, mean, sizes = numbers.unbind(dim=1)
         # The mean over all sequences of the call: what is said must not depend on the batch size.
         enough = LARGEST_RELATIVE_DELTA * sizes.mean(dim=0)
         low = (largest <= self.threshold) & (mean <= enough)
@@ -222,12 +224,11 @@ class Misses:
     def _message(self) -> str:
         if self.endless:
             return (
-                f"The model's output is no finite number for {self.endless} of {sum(map(len, self.sizes))} sequences, "
+                f"The model's output is no finite number for {self.endless} of {self._sequences} sequences, "
                 "and neither are the attributions: look for NaN in its weights, and for the logarithm or division of 0."
             )
         return (
-            f"Convergence deltas too high: {self.worst} in the worst of {self._high()} sequences of "
-            f"{sum(map(len, self.sizes))}, "
+            f"Convergence deltas too high: {self.worst} in the worst of {self._high()} sequences of {self._sequences}, "
             f"whose outputs differ by {self.size:.3g} on average. If dtype='float64' does not mend it, the model "
             "depends on its input where no gradient sees it: seqlight.audit(model, X) says where."
         )
