@@ -39,8 +39,11 @@ def track(shape: tuple[int, int]) -> NDArray[np.float32]:
 def seqlight_call(threads: int) -> Callable[[NDArray[np.float32]], Any]:
     from seqlight.seqlets.modisco import tfmodisco_seqlets
 
-    torch.set_num_threads(threads)
-    return tfmodisco_seqlets
+    def run(X: NDArray[np.float32]) -> Any:
+        torch.set_num_threads(threads)  # before each call: numba, between them, sets the same number
+        return tfmodisco_seqlets(X)
+
+    return run
 
 
 def modisco_lite_call(threads: int) -> Callable[[NDArray[np.float32]], Any]:
@@ -54,8 +57,11 @@ def modisco_lite_call(threads: int) -> Callable[[NDArray[np.float32]], Any]:
 def tangermeme_call(threads: int) -> Callable[[NDArray[np.float32]], Any]:
     from tangermeme.seqlet import tfmodisco_seqlets
 
-    torch.set_num_threads(threads)
-    return lambda X: tfmodisco_seqlets(torch.from_numpy(X))
+    def run(X: NDArray[np.float32]) -> Any:
+        torch.set_num_threads(threads)
+        return tfmodisco_seqlets(torch.from_numpy(X))
+
+    return run
 
 
 CALLERS = {"seqlight": seqlight_call, "modisco-lite": modisco_lite_call, "tangermeme": tangermeme_call}

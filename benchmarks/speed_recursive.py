@@ -41,15 +41,21 @@ def track() -> NDArray[np.float32]:
 def seqlight_call(threads: int) -> Caller:
     from seqlight.seqlets.recursive import recursive_seqlets
 
-    torch.set_num_threads(threads)
-    return lambda X: recursive_seqlets(X, sign="positive")
+    return _in_threads(threads, lambda X: recursive_seqlets(X, sign="positive"))
 
 
 def both_sides_call(threads: int) -> Caller:
     from seqlight.seqlets.recursive import recursive_seqlets
 
-    torch.set_num_threads(threads)
-    return recursive_seqlets
+    return _in_threads(threads, recursive_seqlets)
+
+
+def _in_threads(threads: int, call: Caller) -> Caller:
+    def run(X: NDArray[np.float32]) -> Any:
+        torch.set_num_threads(threads)  # before each call: numba, between them, sets the same number
+        return call(X)
+
+    return run
 
 
 def tangermeme_call(threads: int) -> Caller:

@@ -36,7 +36,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "half_way_centred": (None, *[_at] * 5, *[_long] * 6),
     "standardised_gradients": (None, *[_at] * 6, *[_long] * 4),
     "span_counts": (None, _at, _long, _long, _at, _at),
-    "span_tails": (None, _at, _long, _long, _at, _at),
+    "span_tails": (_int, _at, _long, _long, _at),
     "span_calls": (_long, *_spans, _long, _long, _at, _at),
     "span_level_counts": (_long, *_spans, *[_long] * 3, _at),
     "convolution_panels": (_long, *[_long] * 4),

@@ -6,7 +6,7 @@
 
 #include "wide.h"
 
-enum { CHUNK = 1024 };
+enum { CHUNK = 1024, TILE = 32 };
 
 /* How values become bins: floor((x - origin) / width), or of the negated values where sign is
    negative, with what lies outside put into bin 0 and bin `highest`. The null has n_bins of them; a
@@ -27,7 +27,7 @@ typedef struct {
         }                                                                      \
     } while (0)
 
-static void bin_values(const char *x, int64_t n, const binning *how, int32_t *bins)
+WIDE static void bin_values(const char *x, int64_t n, const binning *how, int32_t *bins)
 {
     const double width = how->width, top = (double)how->highest;
     const int positive = how->sign > 0;
@@ -63,35 +63,46 @@ static int64_t tail_at(int64_t span, int64_t n_bins)
     return (span - 1) * span / 2 * (n_bins - 1) + span - 1;
 }
 
-/* P(sum of `span` bins >= s), for span = 1 .. longest, from the frequencies of the bins. Convolved
-   directly and summed from the top, since only so do tails of 1e-50 keep their digits. `mass` has
-   room for two rows of longest * (n_bins - 1) + 1. */
-WIDE void span_tails(const double *frequency, int64_t n_bins, int64_t longest, double *mass, double *tails)
+/* Adds up new[s] = sum over bins of f[bin] * old[s - bin] from the highest bin down, TILE sums at a time in registers.
+   Only bins that occur are listed, from the highest down; old has TILE zeros on either side, new room for whole tiles. */
+WIDE static void convolve(const double *f, const int64_t *bins, int64_t n_bins, const double *old, int64_t n_old,
+                          double *new, int64_t n_new)
 {
-    const int64_t top = n_bins - 1;
-    double *old = mass, *new = mass + longest * top + 1;
-    for (int64_t span = 1; span <= longest; span++) {
-        const int64_t n_old = (span - 1) * top + 1, n_new = span * top + 1;
-        if (span == 1) {
-            memcpy(new, frequency, (size_t)n_new * sizeof(double));
-        } else {
-            memset(new, 0, (size_t)n_new * sizeof(double));
-            for (int64_t from = 0; from < n_new; from += CHUNK) {
-                const int64_t to = least(from + CHUNK, n_new);
-                for (int64_t bin = least(top, to - 1); bin >= 0; bin--) {
-                    const double f = frequency[bin];
-                    if (f == 0.0) continue;
-                    const int64_t stop = least(to, n_old + bin);
-                    for (int64_t s = most(from, bin); s < stop; s++) new[s] += f * old[s - bin];
-                }
-            }
+    int64_t first = n_bins;
+    for (int64_t at = 0; at < n_new; at += TILE) {
+        double sum[TILE] = {0};
+        while (first && bins[first - 1] < at + TILE) first--;
+        for (int64_t i = first; i < n_bins && at - bins[i] < n_old; i++) {
+            const double *x = old + at - bins[i];
+            for (int j = 0; j < TILE; j++) sum[j] += f[i] * x[j];
         }
+        memcpy(new + at, sum, sizeof sum);
+    }
+}
+
+/* P(sum of `span` bins >= s), for span = 1 .. longest, from the frequencies of the bins. Convolved
+   directly and summed from the top, since only so do tails of 1e-50 keep their digits. Returns 0, or -1 without
+   memory. */
+int span_tails(const double *frequency, int64_t n_bins, int64_t longest, double *tails)
+{
+    const int64_t top = n_bins - 1, room = longest * top + 1 + 3 * TILE;
+    double *mass = calloc((size_t)(2 * room + n_bins), sizeof(double)), *f = mass + 2 * room;
+    int64_t *bins = malloc((size_t)n_bins * sizeof(int64_t)), n = 0;
+    if (!mass || !bins) return free(mass), free(bins), -1;
+    for (int64_t bin = top; bin >= 0; bin--)
+        if (frequency[bin] != 0.0) f[n] = frequency[bin], bins[n++] = bin;
+    double *old = mass + TILE, *new = old + room;
+    memcpy(new, frequency, (size_t)n_bins * sizeof(double));
+    for (int64_t span = 1; span <= longest; span++) {
+        const int64_t n_new = span * top + 1;
+        if (span > 1) convolve(f, bins, n, old, n_new - top, new, n_new);
         double *tail = tails + tail_at(span, n_bins), sum = 0.0;
         for (int64_t s = n_new - 1; s >= 0; s--) tail[s] = sum += new[s];
         double *swap = old;
         old = new;
         new = swap;
     }
+    return free(mass), free(bins), 0;
 }
 
 /* What one row needs. starts holds, from right to left, the starts of which the shortest span is

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError
 from seqlight.native.library import library, over_rows, pointer
 from seqlight.seqlets.binning import Binning
-from seqlight.seqlets.spans import Floats
+from seqlight.seqlets.spans import Floats, extremes
 
 # A bin so high that any span with it is beyond all sums of the null, and that sums of them still fit.
 FAR_BEYOND = 1 << 30
@@ -107,7 +107,7 @@ def backgrounds(values: Floats, signs: tuple[int, ...], n_bins: int, longest: in
     InputError
         If the values lie further apart than their type can say.
     """
-    low, high = values.min(), values.max()
+    low, high = extremes(values)
     with np.errstate(over="ignore"):
         spread = float(high - low)
     if not np.isfinite(spread):
@@ -155,8 +155,8 @@ def _tails(frequencies: NDArray[np.float64], longest: int) -> NDArray[np.float64
             if native is None:
                 tails[row] = _convolved_tails(frequencies[row], longest)
                 continue
-            mass = np.empty((2, longest * (n_bins - 1) + 1))
-            native.span_tails(pointer(frequencies[row]), n_bins, longest, pointer(mass), pointer(tails[row]))
+            if native.span_tails(pointer(frequencies[row]), n_bins, longest, pointer(tails[row])):
+                raise MemoryError("no memory for the tails of sums")
 
     over_rows(build, len(tails))
     return tails

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError, a
+from seqlight.native.library import over_rows
 
 Floats = NDArray[np.floating[Any]]
 
@@ -23,7 +24,7 @@ def seqlet_table(
     attribution: NDArray[np.float64],
     p_value: NDArray[np.float64] | None = None,
 ) -> pd.DataFrame:
-    """Put seqlets into the table that every caller returns.
+    """Put seqlets into the table that every caller returns; arrays of the right type are not copied.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def seqlet_table(
     }
     if p_value is not None:
         columns["p-value"] = np.asarray(p_value, dtype=np.float64)
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns, copy=False)
 
 
 def attribution_track(X: torch.Tensor | NDArray[Any], name: str = "X") -> Floats:
@@ -143,9 +144,16 @@ def _remedy(X: object, name: str) -> str:
     return f"pass `{name}.to_numpy()`" if hasattr(X, "to_numpy") else "convert it"
 
 
+def extremes(track: Floats) -> tuple[Any, Any]:
+    """Return the smallest and the largest of at least one value, as numbers of their type; NaN if any is."""
+    parts: list[NDArray[Any]] = []
+    over_rows(lambda first, last: parts.extend((track[first:last].min(), track[first:last].max())), len(track))
+    return np.min(parts), np.max(parts)
+
+
 def _refuse_non_finite(track: Floats, name: str) -> None:
     # Infinity and NaN show in the extremes, so that no mask as large as the input is needed to rule them out.
-    if not track.size or (np.isfinite(track.min()) and np.isfinite(track.max())):
+    if not track.size or np.isfinite(extremes(track)).all():
         return
     rows = [row for row in range(len(track)) if not np.isfinite(track[row]).all()]
     named = ", ".join(map(str, rows[:MOST_ROWS_NAMED])) + (", ..." if len(rows) > MOST_ROWS_NAMED else "")
