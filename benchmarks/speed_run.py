@@ -2,15 +2,17 @@
 
 Usage: ``python benchmarks/speed_run.py [rounds]``. Every process has one thread. The model is a small CNN. A run is
 timed from inside, from the first batch of any process to the end of all, without the start of Python and Lightning:
-that part grows with the rows. Runs and bare calls take turns, and the least of all rounds counts. Beside the time on
-the clock stands that on the processors, of the process that took most, which other work on the machine disturbs
-less: its ratio is the speedup of processes that have a core each.
+that part grows with the rows. A bare call, a run in one process and one in two follow each other, and are compared with
+each other: the ratios are medians over the rounds. Beside the time on the clock stands that on the processors, of the
+process that took most, which other work on the machine disturbs less: its ratio is the speedup of processes that have a
+core each.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -34,7 +36,7 @@ from seqlight.storage.places import write_loci
 from seqlight.storage.shards import write_shard
 
 LENGTH, REFERENCES = 500, 20
-ROWS = {"predict": 16_384, "deep_lift_shap": 256}
+ROWS = {"predict": 49_152, "deep_lift_shap": 1024}
 BATCH = {"predict": 256, "deep_lift_shap": 64}
 LOCI = 100_000
 QUIET: dict[str, Any] = {"accelerator": "cpu", "progress": False}
@@ -93,28 +95,39 @@ def bare(what: str, X: Tensor) -> Seconds:
     return Seconds(time.monotonic() - begun, time.process_time() - used)
 
 
-def child(what: str, world: int) -> Seconds:
-    """Return the seconds of a run in a process of its own: forks must come before PyTorch starts threads."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--child", what, str(world)], capture_output=True, text=True, timeout=500, check=True
-    )
-    return Seconds(*json.loads(done.stdout.strip().splitlines()[-1]))
+def alone(what: str) -> dict[str, Seconds]:
+    """Return the seconds of the bare call and of a run, in this process."""
+    X = sequences(what)
+    for call in (lambda: bare(what, X[: len(X) // 16]), lambda: run(what, X[: len(X) // 16], 1)):
+        call()  # the first call of a process loads and compiles
+    return {"bare": bare(what, X), "one": run(what, X, 1)}
+
+
+def together(what: str) -> dict[str, Seconds]:
+    """Return the seconds of a run in two processes that are forked from this one."""
+    return {"two": run(what, sequences(what), 2)}
+
+
+def child(what: str, number: int) -> dict[str, Seconds]:
+    """Return what `alone` or `together` does in a process of its own: forks must come before PyTorch starts threads."""
+    command = [sys.executable, __file__, "--child", what, str(number)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=True)
+    return {name: Seconds(*each) for name, each in json.loads(done.stdout.strip().splitlines()[-1]).items()}
 
 
 def processes(rounds: int) -> dict[str, Any]:
     table = {}
     for what in ROWS:
-        taken: dict[str, list[Seconds]] = {"bare": [], "one": [], "two": []}
-        for _ in range(rounds):
-            for world, each in enumerate(taken.values()):
-                each.append(child(what, world))
+        taken = [child(what, 1) | child(what, 2) for _ in range(rounds)]
         found: dict[str, Any] = {"rows": ROWS[what]}
         for kind in Seconds._fields:
-            least = {name: min(getattr(one, kind) for one in each) for name, each in taken.items()}
+            seconds = [{name: getattr(each, kind) for name, each in one.items()} for one in taken]
             found[kind] = {
-                "rows_per_second": {name: ROWS[what] / each for name, each in least.items()},
-                "two_over_one": least["one"] / least["two"],
-                "one_over_bare": least["one"] / least["bare"] - 1,
+                "rows_per_second": {
+                    name: ROWS[what] / statistics.median(one[name] for one in seconds) for name in taken[0]
+                },
+                "two_over_one": statistics.median(one["one"] / one["two"] for one in seconds),
+                "one_over_bare": statistics.median(one["one"] / one["bare"] for one in seconds) - 1,
             }
         table[what] = found
         print(what, json.dumps(found, indent=2), flush=True)
@@ -185,12 +198,6 @@ def main(rounds: int) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         torch.set_num_threads(1)
-        what, world = sys.argv[2], int(sys.argv[3])
-        X = sequences(what)
-        call = (lambda: run(what, X, world)) if world else (lambda: bare(what, X))
-        # The first call of one process loads and compiles; forks start with what the parent has loaded.
-        if world < 2:
-            call()
-        print(json.dumps(call()))
+        print(json.dumps({"1": alone, "2": together}[sys.argv[3]](sys.argv[2])))
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
