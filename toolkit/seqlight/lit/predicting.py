@@ -15,6 +15,7 @@ from seqlight.lit.models import as_model
 from seqlight.lit.rows import inputs_of
 from seqlight.prediction.batches import HALF, as_dtype, autocast, onto
 from seqlight.prediction.borrow import borrowed
+from seqlight.prediction.pages import keep_pages
 from seqlight.sequence.checks import require_count
 from seqlight.storage.fingerprints import described
 
@@ -72,6 +73,7 @@ class PredictModule(L.LightningModule):
 
     def on_predict_start(self) -> None:
         """Put the parameters into the dtype that was asked for."""
+        keep_pages(self.device)
         if self.kind is not None and self.kind not in HALF:
             self._lent.enter_context(borrowed(self.model, self.device, self.kind))
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.errors import InputError
+from seqlight.prediction.pages import keep_pages
 
 
 @contextlib.contextmanager
@@ -36,6 +37,7 @@ def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype | None =
         The same model.
     """
     require_module(model)
+    keep_pages(device)
     with contextlib.ExitStack() as returns:
         returns.enter_context(_generators_kept(device))
         # Callbacks run last in, first out: whatever happens from here on, what was done is undone.
