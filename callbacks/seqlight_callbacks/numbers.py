@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from seqlight.metrics.attribution import convergence, similarity, window_share
+from seqlight.metrics.concentration import entropy_tally, positions_tally
 from seqlight_callbacks.records import AttributionRecord
 
 
@@ -47,8 +47,9 @@ def numbers_of(
         miss = convergence(record.attributions, record.outputs, record.reference_outputs)
         numbers |= {"delta": miss.largest, "relative_delta": miss.relative}
     numbers["magnitude"] = float(track.abs().mean())
-    entropies, positions = _spread(track)
-    numbers |= {"entropy": float(entropies.mean()), "effective_positions": float(positions.mean())}
+    # A sequence without any attribution counts, with 0: what is monitored had better be a number.
+    numbers["entropy"] = float(entropy_tally(track).top.mean())
+    numbers["effective_positions"] = float(positions_tally(track).top.mean())
     if record.standard_error is not None:
         error, size = _root_mean_square(record.standard_error), _root_mean_square(track)
         numbers |= {"standard_error": error, "relative_standard_error": error / max(size, 1e-30)}
@@ -58,18 +59,6 @@ def numbers_of(
     if window is not None:
         numbers["window_share"] = window_share(record.attributions, *window)
     return numbers
-
-
-def _spread(track: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the entropy in nats of each sequence's absolute attribution, and over how many positions it is spread.
-
-    The latter is as many equal ones as have that entropy; none where there is no attribution.
-    """
-    size = track.abs()
-    shares = size / size.sum(dim=1, keepdim=True).clamp_min(torch.finfo(size.dtype).tiny)
-    entropies = torch.special.entr(shares).sum(dim=1)
-    # Asked this way round, NaN stays what it is.
-    return entropies, torch.where(size.amax(dim=1) == 0, torch.zeros_like(entropies), entropies.exp())
 
 
 def _root_mean_square(values: Tensor) -> float:

@@ -66,12 +66,12 @@ def load(path: Path) -> AttributionRecord:
         return AttributionRecord(int(stored["epoch"]), **tensors)
 
 
-def tell_of_others(folder: Path) -> None:
-    """Warn of records of another training, among which those of a new one would lie."""
-    found = sum(1 for _ in folder.glob("epoch-*.npz"))
+def tell_of_others(folder: Path, suffix: str = ".npz", what: str = "records") -> None:
+    """Warn of the epochs of another training, among which those of a new one would lie."""
+    found = sum(1 for _ in folder.glob(f"epoch-*{suffix}"))
     if found:
         warnings.warn(
-            f"{folder} holds {found} records of an earlier training, and those of this one replace only their "
+            f"{folder} holds {found} {what} of an earlier training, and those of this one replace only their "
             "namesakes: give each training its own `out`, or delete them.",
             SeqlightWarning,
             stacklevel=3,

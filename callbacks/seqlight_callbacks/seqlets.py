@@ -23,8 +23,9 @@ from seqlight.sequence.motifs import as_motifs
 from seqlight_callbacks.attribution import AttributionCallback
 from seqlight_callbacks.following import Follower, Log, Recorder
 from seqlight_callbacks.inputs import read_intervals
-from seqlight_callbacks.records import AttributionRecord
+from seqlight_callbacks.records import AttributionRecord, tell_of_others
 from seqlight_callbacks.tables import Format, write_table
+from seqlight_callbacks.trainers import idle
 
 MOST_MOTIFS_LOGGED = 20
 
@@ -131,6 +132,11 @@ class SeqletCallback(Follower):
         """Read the known intervals, which must be of its sequences."""
         if self._known is not None:
             self.known = read_intervals(self._known, attribution.sequence_names)
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say now what would be mixed up after the first epoch."""
+        if self.out is not None and trainer.is_global_zero and not trainer.global_step and not idle(trainer):
+            tell_of_others(self.out, f".{self.table}", "tables")
 
     def follow(self, trainer: L.Trainer, record: AttributionRecord, log: Log) -> None:
         """Call, log and keep the table."""

@@ -140,3 +140,9 @@ def test_bad_arguments(toy):
         SeqletCallback(first, known=known([(4, 0, 3)]))
     with pytest.raises(sl.InputError, match="known has no column 'end'"):
         SeqletCallback(first, known=known([(1, 0, 3)]).drop(columns="end"))
+
+
+def test_a_second_training_into_one_folder_is_told(toy, tmp_path):
+    toy.fit([attribution(toy), SeqletCallback(out=tmp_path / "out")], max_epochs=2)
+    with pytest.warns(sl.SeqlightWarning, match="holds 2 tables of an earlier training.*its own `out`"):
+        toy.fit([attribution(toy), SeqletCallback(out=tmp_path / "out")], max_epochs=1)
