@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from types import SimpleNamespace
 
 import lightning.pytorch as L
@@ -42,6 +43,21 @@ def data(seed: int = 0) -> SequenceDataModule:
     return SequenceDataModule((X[:12], y[:12]), (X[12:], y[12:]), (X[12:], y[12:]), batch_size=2, seed=seed)
 
 
+def trainer(folder, callbacks=(), **settings) -> L.Trainer:
+    quiet = {
+        "max_epochs": 2,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "accelerator": "cpu",
+        "devices": 1,
+        "default_root_dir": str(folder),
+        "log_every_n_steps": 1,
+    }
+    return L.Trainer(callbacks=list(callbacks), **quiet | settings)
+
+
 @pytest.fixture(autouse=True)
 def _one_thread():
     """Wait for no other thread: where cores are shared that takes longer than the work."""
@@ -56,25 +72,13 @@ def toy(tmp_path, monkeypatch):
     """What the tests of callbacks need: `network`, `sequences`, `data`, and `fit(callbacks, **settings)`."""
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
 
-    def trainer(callbacks=(), **settings):
-        quiet = {
-            "max_epochs": 2,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "accelerator": "cpu",
-            "devices": 1,
-            "default_root_dir": str(tmp_path),
-            "log_every_n_steps": 1,
-        }
-        return L.Trainer(callbacks=list(callbacks), **quiet | settings)
+    make = functools.partial(trainer, tmp_path)
 
     def fit(callbacks=(), net=None, **settings):
         module = TrainModule(net if net is not None else network())
         torch.manual_seed(1)
-        done = trainer(callbacks, **settings)
+        done = make(callbacks, **settings)
         done.fit(module, data())
         return SimpleNamespace(module=module, trainer=done)
 
-    return SimpleNamespace(network=network, sequences=sequences, data=data, trainer=trainer, fit=fit)
+    return SimpleNamespace(network=network, sequences=sequences, data=data, trainer=make, fit=fit)

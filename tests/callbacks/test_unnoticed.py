@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as L
@@ -116,6 +121,10 @@ def left_by(toy, case, callbacks=()):
         seed(1)
     trainer = toy.trainer([*case.before(), *callbacks, *case.behind()], **case.settings)
     trainer.fit(module, case.data(toy.data()))
+    return left(trainer, module)
+
+
+def left(trainer, module):
     optimizers = [list(one.state_dict()["state"].values()) for one in trainer.optimizers]
     return {
         "weights": dict(module.state_dict()),
@@ -152,12 +161,12 @@ def alone():
     """What the trainings leave without us, each run once."""
     known = {}
 
-    def left(toy, name, case):
+    def found(toy, name, case):
         if name not in known:
             known[name] = left_by(toy, case)
         return known[name]
 
-    return left
+    return found
 
 
 @pytest.mark.parametrize("on", HOOKS)
@@ -331,3 +340,70 @@ def test_everything_is_as_before_when_it_raises(toy, when, method):
     with pytest.raises(RuntimeError, match="does not like this"):
         toy.fit([Arm(), mine], net=net)
     assert len(compared) == 1
+
+
+# What each run of the tests trains in two processes; plainly is in test_ranks.
+IN_TWO = ("averaging before", "bf16-mixed", "manual")
+
+
+class Left(L.Callback):
+    """Keep what a training leaves behind in this process."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def setup(self, trainer, pl_module, stage):
+        random.seed(1)  # Python seeds forks anew
+
+    def on_fit_end(self, trainer, pl_module):
+        torch.save(left(trainer, pl_module), self.folder / f"rank-{trainer.global_rank}.pt")
+
+
+def train_in_two(folder, name, callbacks):
+    """Train in two forks of this process."""
+    from conftest import data, network, trainer  # the one beside this script
+
+    folder.mkdir(parents=True)
+    case = (CASES | SLOW)[name]
+
+    def make(callbacks, **settings):
+        return trainer(folder, [*callbacks, Left(folder)], devices=2, strategy="ddp_fork", **settings)
+
+    module = case.module(case.change(network()))
+    for seed in (torch.manual_seed, np.random.seed, random.seed):
+        seed(1)
+    make([*case.before(), *callbacks, *case.behind()], **case.settings).fit(module, case.data(data()))
+
+
+def run_pairs(out, names):
+    from conftest import sequences
+
+    toy = SimpleNamespace(sequences=sequences)
+    for name in names:
+        train_in_two(out / name / "alone", name, [])
+        first, second = (watchers(toy, on, name=on)[0] for on in HOOKS)
+        train_in_two(out / name / "watched", name, [first, second, SeqletCallback(first, threshold=0.3)])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in IN_TWO else pytest.mark.slow) for name in [*CASES, *SLOW]]
+)
+def test_two_processes(tmp_path, name):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment.pop("PL_GLOBAL_SEED", None)
+    # Not by pytest itself, for forks must come before PyTorch starts threads for gradients.
+    done = subprocess.run(
+        [sys.executable, __file__, str(tmp_path), name], env=environment, timeout=120, capture_output=True, text=True
+    )
+    assert not done.returncode, done.stderr[-3000:]
+    for rank in (0, 1):
+        alone, watched = (
+            torch.load(tmp_path / name / which / f"rank-{rank}.pt", weights_only=False)
+            for which in ("alone", "watched")
+        )
+        require_same(alone, watched)
+
+
+if __name__ == "__main__":
+    run_pairs(Path(sys.argv[1]), sys.argv[2:])

@@ -11,6 +11,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.errors import InputError
+from seqlight.prediction import borrow
 from seqlight.prediction.borrow import borrowed, choose_device, floating_dtype, require_module
 
 CPU = torch.device("cpu")
@@ -191,9 +192,18 @@ def test_lending_twice(model):
     assert_same(model, before)
 
 
-def test_everything_comes_back_from_a_device_that_cannot_take_it(model):
+@pytest.mark.parametrize("room", range(10))
+def test_everything_comes_back_from_a_device_that_cannot_take_it(model, monkeypatch, room):
+    def into_little_room(tensor, device, dtype):
+        nonlocal room
+        room -= 1
+        if room < 0:
+            raise RuntimeError("out of memory")
+        return tensor.to(dtype)
+
+    monkeypatch.setattr(borrow, "_moved", into_little_room)
     before = state_of(model)
-    with pytest.raises(RuntimeError, match="incompatible tensor type"), borrowed(model, torch.device("meta")):
+    with pytest.raises(RuntimeError, match="out of memory"), borrowed(model, CPU, torch.float64):
         pass
     assert_same(model, before)
 
@@ -245,3 +255,17 @@ def test_a_model_built_in_inference_mode():
     for call in (sl.predict, functools.partial(sl.deep_lift_shap, random_state=0, n_shuffles=4)):
         torch.testing.assert_close(call(model, X), call(twin, X), rtol=0, atol=1e-12)
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float64, torch.bfloat16])
+def test_what_hangs_on_a_gradient_hangs_there_still(dtype):
+    """As the hooks of DistributedDataParallel do, without which its processes would drift apart."""
+    model, called = nn.LSTM(3, 2), []
+    sums = {name: p.expand_as(p).grad_fn.next_functions[0][0] for name, p in model.named_parameters()}
+    for name, one in sums.items():
+        one.register_hook(lambda *_, name=name: called.append(name))
+    with borrowed(model, CPU, dtype):
+        assert model(torch.zeros(1, 1, 3, dtype=dtype))[0].dtype == (dtype or torch.float32)
+    assert not called
+    model(torch.zeros(1, 1, 3))[0].sum().backward()
+    assert sorted(called) == sorted(sums)

@@ -43,19 +43,13 @@ def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype | None =
         # Callbacks run last in, first out: whatever happens from here on, what was done is undone.
         for module in model.modules():
             returns.callback(setattr, module, "training", module.training)
-        # Tensors of inference mode take no gradients, and cannot be told so again.
-        parameters = [parameter for parameter in model.parameters() if not parameter.is_inference()]
-        for parameter in parameters:
-            returns.callback(_restore_parameter, parameter, parameter.data, parameter.requires_grad)
         for module in model.modules():
             # Plain tensors, such as the weight that a weight norm of old hangs on its module in each forward.
             plain = {name: one for name, one in vars(module).items() if isinstance(one, Tensor)}
             returns.callback(vars(module).update, plain)
         model.eval()
         _lend_buffers(model, device, dtype, returns)
-        for parameter in parameters:
-            parameter.requires_grad_(False)
-            parameter.data = _moved(parameter.data, device, dtype)
+        _lend_parameters(model, device, dtype, returns)
         yield model
 
 
@@ -95,10 +89,37 @@ def _moved(tensor: Tensor, device: torch.device, dtype: torch.dtype | None) -> T
     return tensor.to(device, dtype if tensor.is_floating_point() else None)
 
 
-def _restore_parameter(parameter: nn.Parameter, data: Tensor, requires_grad: bool) -> None:
-    if parameter.data_ptr() != data.data_ptr() or parameter.device != data.device:
-        parameter.data = data
-    parameter.requires_grad_(requires_grad)
+def _lend_parameters(
+    model: nn.Module, device: torch.device, dtype: torch.dtype | None, returns: contextlib.ExitStack
+) -> None:
+    """Freeze the parameters, and put others in the place of those that are elsewhere or of another dtype.
+
+    New data of another dtype in the same parameter would make PyTorch forget what hangs on its gradient, such as the
+    hooks by which DistributedDataParallel keeps its processes alike.
+    """
+    copies: dict[int, nn.Parameter] = {}
+    for module in model.modules():
+        for name, parameter in list(module._parameters.items()):
+            if parameter is None:
+                continue
+            # Tensors of inference mode take no gradients, and cannot be told so again.
+            if not parameter.is_inference():
+                returns.callback(parameter.requires_grad_, parameter.requires_grad)
+                parameter.requires_grad_(False)
+            data = parameter.data
+            moved = _moved(data, device, dtype)
+            if moved is data:
+                continue
+            if isinstance(module, torch.jit.ScriptModule):
+                # It has the parameters that it was scripted with.
+                returns.callback(setattr, parameter, "data", data)
+                parameter.data = moved
+                continue
+            # A parameter that two modules share stays shared.
+            copies.setdefault(id(parameter), nn.Parameter(moved, requires_grad=False))
+            # As an attribute, for recurrent modules keep a list of their parameters beside.
+            returns.callback(setattr, module, name, parameter)
+            setattr(module, name, copies[id(parameter)])
 
 
 def _lend_buffers(
