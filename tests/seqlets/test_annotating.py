@@ -102,6 +102,8 @@ def test_bad_calls(planted, motifs):
     X, seqlets = planted
     with pytest.raises(sl.InputError, match="row 0 is empty or has no known"):
         annotate_seqlets(torch.zeros_like(X), seqlets, motifs)
+    with pytest.raises(sl.InputError, match="row 0: expected the sequences themselves, not their attributions"):
+        annotate_seqlets(0.3 * X, seqlets, motifs)
     with pytest.raises(sl.InputError, match="n_nearest is 0"):
         annotate_seqlets(X, seqlets, motifs, n_nearest=0)
     with pytest.raises(sl.InputError, match="motif 'a' has 9 letters"):

@@ -55,7 +55,7 @@ def annotate_seqlets(
     Raises
     ------
     InputError
-        If an argument cannot be used, or a seqlet has no known character.
+        If an argument cannot be used, `X` is not one-hot at a seqlet, or that has no known character.
     MissingExtra
         If memelite is not installed.
 
@@ -111,6 +111,10 @@ def _queries(X: Tensor | NDArray[Any], seqlets: pd.DataFrame) -> list[NDArray[np
     for row, query in enumerate(queries):
         if not query.any():
             raise InputError(f"the seqlet in row {row} is empty or has no known character: leave it out.")
+        if not np.isin(query, (0, 1)).all() or query.sum(axis=0).max() > 1:
+            raise InputError(
+                f"X is not one-hot at the seqlet in row {row}: expected the sequences themselves, not their attributions."
+            )
     return queries
 
 
