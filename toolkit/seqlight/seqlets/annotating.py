@@ -113,7 +113,8 @@ def _queries(X: Tensor | NDArray[Any], seqlets: pd.DataFrame) -> list[NDArray[np
             raise InputError(f"the seqlet in row {row} is empty or has no known character: leave it out.")
         if not np.isin(query, (0, 1)).all() or query.sum(axis=0).max() > 1:
             raise InputError(
-                f"X is not one-hot at the seqlet in row {row}: expected the sequences themselves, not their attributions."
+                f"X is not one-hot at the seqlet in row {row}: expected the sequences themselves, not their "
+                "attributions."
             )
     return queries
 
