@@ -23,8 +23,8 @@ from seqlight.native.library import library, over_rows
 GROUP = 8
 # From this many channels on both sides sums of them are cheap beside their products.
 SEVERAL = 32
-# From this many on both sides PyTorch's own are as fast as the direct way.
-MANY = 128
+# From this many on both sides PyTorch's own are as fast as the direct way, if their memory is there already.
+MANY = 16
 
 
 class Way(Enum):
