@@ -58,8 +58,8 @@ def attribution() -> list[str]:
     lines = [
         "",
         "`deep_lift_shap`, 20 references. *Floor*: plain autograd, one forward of each sequence, one forward and one",
-        "backward of each reference. Each in processes of its own. Memory: the peak of one call, beyond what the process",
-        "had before.",
+        "backward of each reference. Each in processes of its own. Memory: the peak of one call, beyond what the",
+        "process had before.",
         "",
         "| model | seconds | over the floor | times faster than tangermeme | than Captum | MiB | tangermeme's MiB |",
         "|---|---|---|---|---|---|---|",
