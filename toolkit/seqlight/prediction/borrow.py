@@ -102,17 +102,16 @@ def _lend_parameters(
         for name, parameter in list(module._parameters.items()):
             if parameter is None:
                 continue
+            data = parameter.data
             # Tensors of inference mode take no gradients, and cannot be told so again.
             if not parameter.is_inference():
-                returns.callback(parameter.requires_grad_, parameter.requires_grad)
+                returns.callback(_restore_parameter, parameter, data, parameter.requires_grad)
                 parameter.requires_grad_(False)
-            data = parameter.data
             moved = _moved(data, device, dtype)
             if moved is data:
                 continue
             if isinstance(module, torch.jit.ScriptModule):
                 # It has the parameters that it was scripted with.
-                returns.callback(setattr, parameter, "data", data)
                 parameter.data = moved
                 continue
             # A parameter that two modules share stays shared.
@@ -120,6 +119,13 @@ def _lend_parameters(
             # As an attribute, for recurrent modules keep a list of their parameters beside.
             returns.callback(setattr, module, name, parameter)
             setattr(module, name, copies[id(parameter)])
+
+
+def _restore_parameter(parameter: nn.Parameter, data: Tensor, requires_grad: bool) -> None:
+    # A Trainer inside may have converted it.
+    if parameter.data_ptr() != data.data_ptr() or parameter.device != data.device:
+        parameter.data = data
+    parameter.requires_grad_(requires_grad)
 
 
 def _lend_buffers(

@@ -147,7 +147,9 @@ def _remedy(X: object, name: str) -> str:
 def extremes(track: Floats) -> tuple[Any, Any]:
     """Return the smallest and the largest of at least one value, as numbers of their type; NaN if any is."""
     parts: list[NDArray[Any]] = []
-    over_rows(lambda first, last: parts.extend((track[first:last].min(), track[first:last].max())), len(track))
+    over_rows(
+        lambda first, last: parts.extend((track[first:last].min(), track[first:last].max())), len(track), track.size
+    )
     return np.min(parts), np.max(parts)
 
 
