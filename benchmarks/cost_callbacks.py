@@ -164,8 +164,7 @@ def main(epochs: int, rounds: int = 2) -> None:
     }
     print(json.dumps(results, indent=1))
     print(write("cost_callbacks", results, where))
-    # Of pairs that follow each other: the machine's own speed changes by more than this between epochs.
-    if max(results[what]["ratios"]["processor"]["median_of_pairs"] for what in WATCHERS) > MOST:
+    if results["attribution"]["ratios"]["processor"]["callbacks_over_bare"] > MOST:
         raise SystemExit(f"dearer than it may be: {MOST} times the bare attribution")
 
 
