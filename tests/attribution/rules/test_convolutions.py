@@ -9,11 +9,11 @@ from torch.nn import functional as F
 import seqlight as sl
 from seqlight.attribution.rules import convolutions
 from seqlight.attribution.rules.convolutions import Way
-from seqlight.native import library as native_library
+from seqlight.native import threads
 from seqlight.native.library import library
 
 here = pytest.mark.skipif(
-    library() is None or not library().convolution_panels(1, 1, 1, False),
+    library() is None or not library().convolution_panels(1, 1, 1, 1, False),
     reason="this machine has no loops for convolutions",
 )
 # Of float32 against float64, over the sum of the products' sizes.
@@ -33,7 +33,7 @@ def ours(monkeypatch, way):
 def cases(draw):
     channels, outputs, taps = draw(st.integers(1, 9)), draw(st.integers(1, 19)), draw(st.integers(1, 13))
     way = draw(st.sampled_from(Way))
-    dilation = 1 if way is Way.FAST else draw(st.sampled_from([1, 2, 3, 16, 100, 384, 500]))
+    dilation = draw(st.sampled_from([1, 2, 3, 4, 8, 15, 16, 17, 100, 384, 500]))
     padding = draw(st.one_of(st.sampled_from(["same", "valid"]), st.integers(0, 9), st.just(dilation)))
     reach = dilation * (taps - 1)
     least = 1 if padding == "same" else max(1, 1 + reach - 2 * (0 if padding == "valid" else padding))
@@ -79,34 +79,34 @@ def test_values_and_gradients(case, two):
 
 @here
 @pytest.mark.parametrize("way", Way)
-@pytest.mark.parametrize(("channels", "outputs"), [(4, 64), (64, 64), (130, 4)])
-def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch, channels, outputs, way):
+@pytest.mark.parametrize("dilation", [1, 3, 4, 20])
+@pytest.mark.parametrize(("channels", "outputs", "taps"), [(4, 64, 7), (64, 64, 3), (130, 4, 7)])
+def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch, channels, outputs, taps, dilation, way):
     ours(monkeypatch, way)
-    dilation = 1 if way is Way.FAST else 3
-    monkeypatch.setattr(native_library, "WORTH_THREADS", 1)
-    x, weight = torch.randn(5, channels, 700), torch.randn(outputs, channels, 7)
-    found, threads = [], torch.get_num_threads()
+    monkeypatch.setattr(threads, "WORTH_THREADS", 1)
+    x, weight = torch.randn(5, channels, 700), torch.randn(outputs, channels, taps)
+    found, before = [], torch.get_num_threads()
     try:
         for n in (1, 2, 3):
             torch.set_num_threads(n)
             found.append(value_and_gradient(convolutions.conv1d, x, weight, None, dilation=dilation)[0])
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
     alone = [convolutions.conv1d(row[None], weight, dilation=dilation) for row in x]
     assert all(torch.equal(one, found[0]) for one in [*found, torch.cat(alone)])
 
 
 @here
-@pytest.mark.parametrize(("way", "spread"), [(Way.DIRECT, 0), (Way.FAST, 3)])
-def test_what_is_no_number_stays_where_it_is(monkeypatch, way, spread):
-    """Or at the positions of the same four."""
+@pytest.mark.parametrize(("way", "before", "behind"), [(Way.DIRECT, 0, 0), (Way.FAST, 6, 3)])
+def test_what_is_no_number_stays_where_it_is(monkeypatch, way, before, behind):
+    """Or at the positions of all fours that read it."""
     ours(monkeypatch, way)
     x = torch.zeros(2, 4, 50)
     x[0, 0, 22] = float("nan")
     found = convolutions.conv1d(x, torch.ones(3, 4, 5))
     where = found.isnan().nonzero()[:, 2].unique()
-    assert where.min() >= 18 - spread
-    assert where.max() <= 22 + spread
+    assert where.min() >= 18 - before
+    assert where.max() <= 22 + behind
     assert set(range(18, 23)) <= set(where.tolist())
     assert not found[1].isnan().any()
 
@@ -122,19 +122,22 @@ def test_rounding(monkeypatch, way, most):
     assert (found - exact).square().mean().sqrt() <= most * exact.square().mean().sqrt()
 
 
-# Channels, outputs, taps and dilation, and the way that was measured to be the quickest.
+# Channels, outputs, taps, dilation and width, and the way that was measured to be the quickest.
 QUICKEST = {
-    "Beluga's": ((320, 480, 8, 1), Way.FAST),
-    "Basset's second": ((300, 200, 11, 1), Way.FAST),
-    "64 filters": ((64, 64, 8, 1), Way.FAST),
-    "64 filters, three taps": ((64, 64, 3, 1), None),
-    "16 filters": ((16, 16, 8, 1), None),
-    "8 filters": ((8, 8, 5, 2), Way.DIRECT),
-    "Basset's first": ((4, 300, 19, 1), Way.DIRECT),
-    "BPNet's first": ((4, 64, 21, 1), Way.DIRECT),
-    "BPNet's others": ((64, 64, 3, 128), None),
-    "many channels with gaps": ((256, 256, 7, 2), None),
-    "many channels, five taps": ((256, 256, 5, 1), None),
+    "Beluga's": ((320, 480, 8, 1, 496), Way.FAST),
+    "Basset's second": ((300, 200, 11, 1, 200), Way.FAST),
+    "64 filters": ((64, 64, 8, 1, 100), Way.FAST),
+    "64 filters, three taps": ((64, 64, 3, 1, 1000), Way.FAST),
+    "64 filters, one tap": ((64, 64, 1, 1, 1000), None),
+    "16 filters": ((16, 16, 8, 1, 1000), None),
+    "8 filters": ((8, 8, 5, 2, 1000), Way.DIRECT),
+    "Basset's first": ((4, 300, 19, 1, 600), Way.DIRECT),
+    "BPNet's first": ((4, 64, 21, 1, 2114), Way.DIRECT),
+    "BPNet's others": ((64, 64, 3, 256, 2114), Way.FAST),
+    "three taps, most of them outside": ((64, 64, 3, 1024, 2114), None),
+    "many channels with gaps": ((256, 256, 7, 2, 1000), Way.FAST),
+    "many channels, wide gaps": ((256, 256, 7, 64, 1000), None),
+    "many channels, five taps": ((256, 256, 5, 1, 1000), Way.FAST),
 }
 
 

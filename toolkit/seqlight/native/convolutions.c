@@ -14,7 +14,7 @@
 
 #define WIDEST __attribute__((target("avx512f")))
 #define UNROLLED _Pragma("GCC unroll 8")
-enum { LANES = 16, GROUP = 8, PANEL = 384, SUMMANDS = 256 };
+enum { LANES = 16, GROUP = 8, PANEL = 384, SUMMANDS = 64 };
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t within(int64_t i, int64_t end) { return i < 0 ? 0 : least(i, end); }
@@ -124,130 +124,307 @@ WIDEST static int convolve_directly(const float *x, const float *w, const float 
     return 0;
 }
 
-/* The fast way: nine products in place of sixteen -------------------------------------------------------------
+/* The fast way: six products in place of twelve, or seven in place of sixteen -----------------------------------
 
-   Positions and taps are taken by fours, y[4q + r] = sum over j and s of h[4j + s] * u[4q + r + 4j + s], and r and s by
-   halves: of (d0 g0 + d1 g1, d1 g0 + d2 g1) the products are (d0 - d1) g0, d1 (g0 + g1) and (d2 - d1) g1, which is done
-   twice, one within the other; as in Winograd (1980), Arithmetic Complexity of Computations. Each product is a
-   convolution along q with a fourth of the taps. The columns q of all rows stand behind each other, and what overlaps
-   two rows is thrown away. */
-enum { PRODUCTS = 9, COLUMNS = 96 };
+   Four outputs from a group of three or four taps are the values of a product of polynomials, which is known from its
+   values at 0, 1, -1 and a few other points: Toom and Cook's way, turned round as in Winograd (1980), Arithmetic
+   Complexity of Computations. The points 2 and -1/2, or 1/2, -1/2 and 2, let sums of float32 round twice as much as
+   one by one; a test holds that. Positions of a row are taken by four times `dilation`: column q * dilation + f has the
+   four outputs (4 q + r) * dilation + f, and its products belong to no other. So each product is a convolution over
+   columns, with a tap for each group. The columns of all rows stand behind each other, and what overlaps two rows is
+   thrown away. */
+enum { FOUR = 4, MOST = 7, COLUMNS = 48 };
 
-static int64_t fourth(int64_t n) { return (n + 3) / 4; }
-static int64_t fast_panels(int64_t rows, int64_t width, int64_t taps)
+typedef struct {
+    int64_t taps, products, groups; /* taps of a group, what it takes, and how many groups there are */
+    int64_t dilation, columns;      /* of a row */
+    int64_t period, panel;          /* columns from one row to the next, and of a panel */
+} Plan;
+
+static Plan plan_of(int64_t width, int64_t taps, int64_t dilation)
 {
-    return (rows * (fourth(width) + fourth(taps) - 1) + COLUMNS - 1) / COLUMNS;
+    Plan plan = {.taps = taps <= 3 ? 3 : 4, .dilation = dilation};
+    int64_t fours = width / (FOUR * dilation), rest = least(width - fours * FOUR * dilation, dilation);
+    /* Gaps that are smaller than a register are closed by copying: there fours stay whole. */
+    int small = dilation < LANES;
+    plan.products = plan.taps + FOUR - 1;
+    plan.groups = (taps + plan.taps - 1) / plan.taps;
+    plan.columns = fours * dilation + (small && rest > 0 ? dilation : rest);
+    plan.period = plan.columns + (plan.groups - 1) * dilation;
+    plan.panel = small ? COLUMNS / dilation * dilation : COLUMNS;
+    return plan;
 }
+
+static int64_t fast_panels(int64_t rows, Plan plan) { return (rows * plan.period + plan.panel - 1) / plan.panel; }
+
 /* From the weights of one product to those of the next; never a power of two, as above. */
-static int64_t plane(int64_t channels, int64_t outputs, int64_t taps)
+static int64_t plane(int64_t channels, int64_t outputs, Plan plan)
 {
-    return odd_lanes((outputs + GROUP - 1) / GROUP * GROUP * channels * fourth(taps));
+    return odd_lanes((outputs + GROUP - 1) / GROUP * GROUP * channels * plan.groups);
 }
+
+static const float OF_THREE[6][4] = {{1.f / 2}, {1.f / 6, 1.f / 6, 1.f / 6}, {1.f / 6, -1.f / 6, 1.f / 6},
+                                     {1.f / 30, 2.f / 30, 4.f / 30}, {16.f / 15, -8.f / 15, 4.f / 15}, {0, 0, 1.f / 2}};
+static const float OF_FOUR[7][4] = {{1.f / 2}, {1.f / 6, 1.f / 6, 1.f / 6, 1.f / 6},
+                                    {1.f / 18, -1.f / 18, 1.f / 18, -1.f / 18}, {8.f / 9, 4.f / 9, 2.f / 9, 1.f / 9},
+                                    {8.f / 15, -4.f / 15, 2.f / 15, -1.f / 15}, {1.f / 90, 2.f / 90, 4.f / 90, 8.f / 90},
+                                    {0, 0, 0, 1.f / 4}};
 
 WIDEST static void pack_fast(const float *w, float *to, int64_t first, int64_t last, int64_t channels, int64_t outputs,
                              int64_t taps, int64_t row, int64_t channel, int64_t tap)
 {
-    int64_t apart = plane(channels, outputs, taps);
-    to += first * channels * fourth(taps) * GROUP;
+    Plan plan = plan_of(1, taps, 1);
+    const float(*of)[4] = plan.taps == 3 ? OF_THREE : OF_FOUR;
+    int64_t apart = plane(channels, outputs, plan);
+    to += first * channels * plan.groups * GROUP;
     for (int64_t group = first; group < last; group++)
         for (int64_t c = 0; c < channels; c++)
-            for (int64_t t = 0; t < taps; t += 4)
-                for (int64_t o = group * GROUP; o < (group + 1) * GROUP; o++, to++) {
-                    float h[4];
-                    for (int s = 0; s < 4; s++)
-                        h[s] = o < outputs && t + s < taps ? w[o * row + c * channel + (t + s) * tap] : 0;
-                    const float g[3][2] = {{h[0], h[1]}, {h[0] + h[2], h[1] + h[3]}, {h[2], h[3]}};
-                    for (int a = 0; a < 3; a++) {
-                        to[3 * a * apart] = g[a][0];
-                        to[(3 * a + 1) * apart] = g[a][0] + g[a][1];
-                        to[(3 * a + 2) * apart] = g[a][1];
-                    }
+            for (int64_t t = 0; t < taps; t += plan.taps, to += GROUP) {
+                float h[FOUR][GROUP] = {{0}};
+                for (int64_t s = 0; s < least(plan.taps, taps - t); s++)
+                    for (int64_t o = 0; o < least(GROUP, outputs - group * GROUP); o++)
+                        h[s][o] = w[(group * GROUP + o) * row + c * channel + (t + s) * tap];
+                for (int64_t a = 0; a < plan.products; a++)
+                    for (int64_t o = 0; o < GROUP; o++)
+                        to[a * apart + o] = of[a][0] * h[0][o] + of[a][1] * h[1][o] + of[a][2] * h[2][o] + of[a][3] * h[3][o];
+            }
+}
+
+/* The factors of the products from six or seven numbers of x. */
+WIDEST __attribute__((always_inline)) static inline void factors(const int taps, const __m512 *x, __m512 *m)
+{
+    if (taps == 3) {
+        m[0] = 2 * (x[0] + x[4]) + 3 * (x[1] - x[3]) - 4 * x[2];
+        m[1] = 2 * (x[1] - x[4]) + 5 * x[2] + x[3];
+        m[2] = 2 * (x[1] + x[4]) + x[2] - 5 * x[3];
+        m[3] = 2 * (x[4] - x[2]) + (x[3] - x[1]);
+        m[4] = 2 * (x[3] - x[1]) + (x[2] - x[4]);
+        m[5] = 2 * (x[1] + x[5]) + 3 * (x[2] - x[4]) - 4 * x[3];
+    } else {
+        m[0] = 2 * x[0] - x[1] + 5 * (x[3] - 2 * x[2]) + 4 * (2 * x[4] - x[5]);
+        m[1] = 4 * (x[4] - x[5]) - 2 * x[1] - x[2] + 9 * x[3];
+        m[2] = 2 * x[1] - 3 * x[2] - 7 * x[3] + 12 * x[4] - 4 * x[5];
+        m[3] = 2 * (x[1] + x[5]) + 3 * (x[2] - x[4]) - 4 * x[3];
+        m[4] = 2 * (x[5] - x[1]) + 5 * (x[2] - x[4]);
+        m[5] = x[1] - 5 * x[3] + 4 * x[5];
+        m[6] = x[2] - 2 * x[1] + 5 * (2 * x[3] - x[4]) + 4 * (x[6] - 2 * x[5]);
+    }
+}
+
+/* The four outputs from the products. */
+WIDEST __attribute__((always_inline)) static inline void outputs_of(const int taps, const __m512 *m, __m512 *y)
+{
+    __m512 even = m[1] + m[2], odd = m[1] - m[2];
+    if (taps == 3) {
+        y[0] = m[0] + even + m[3] + m[4];
+        y[1] = odd + 2 * m[3] - m[4] / 2;
+        y[2] = even + 4 * m[3] + m[4] / 4;
+        y[3] = odd + 8 * m[3] - m[4] / 8 + m[5];
+    } else {
+        __m512 sum = m[3] + m[4], difference = m[3] - m[4];
+        y[0] = m[0] + even + sum + m[5];
+        y[1] = odd + difference / 2 + 2 * m[5];
+        y[2] = even + sum / 4 + 4 * m[5];
+        y[3] = odd + difference / 8 + 8 * m[5] + m[6];
+    }
+}
+
+static inline __mmask16 first_lanes(int64_t n) { return (__mmask16)((1u << within(n, LANES)) - 1); }
+
+/* What x has from `at` on, 0 outside of it; and what y gets from `at` on, but not behind `end`. */
+WIDEST static inline __m512 read_lanes(const float *x, int64_t at, int64_t length)
+{
+    return _mm512_maskz_loadu_ps((__mmask16)(first_lanes(length - at) & ~first_lanes(-at)), x + at);
+}
+WIDEST static inline void write_lanes(float *y, int64_t at, int64_t end, __m512 values)
+{
+    _mm512_mask_storeu_ps(y + at, first_lanes(end - at), values);
+}
+
+/* Gaps of 1, 2, 4 and 8 are closed in registers: 64 positions are 16 columns, each with four numbers. Which of 32
+   positions go to which lane of number r, and which lane of the numbers (0, 1) or (2, 3) goes to each position of
+   vector t; and there, whether it is of the second two. */
+typedef struct { __m512i to[FOUR], from[FOUR]; __mmask16 second[FOUR]; } Dealing;
+
+WIDEST static Dealing dealing_of(int64_t d)
+{
+    int32_t to[LANES], from[LANES];
+    Dealing dealing;
+    for (int r = 0; r < FOUR; r++) {
+        dealing.second[r] = 0;
+        for (int i = 0; i < LANES; i++) {
+            int64_t position = r * LANES + i, number = position / d % FOUR;
+            to[i] = (int32_t)((FOUR * (i / d) + r) * d + i % d) % (2 * LANES);
+            from[i] = (int32_t)(position / (FOUR * d) * d + position % d + number % 2 * LANES);
+            dealing.second[r] |= (__mmask16)((number >= 2) << i);
+        }
+        dealing.to[r] = _mm512_loadu_si512(to), dealing.from[r] = _mm512_loadu_si512(from);
+    }
+    return dealing;
+}
+static int closes(int64_t d) { return d == 1 || d == 2 || d == 4 || d == 8; }
+
+/* Where things lie while a panel is worked at. */
+typedef struct {
+    float *factors, *made, *numbers, *raw;
+    int64_t stride, inputs, products, room; /* from one channel, or product, or number, to the next */
+} Bench;
+
+/* The first four numbers that `n` columns from `column` on need of x, and those of the next d columns, which are the
+   others: number k of column i at numbers[k * room + i]. For gaps smaller than a register. */
+WIDEST static void read_columns(Bench at, const float *x, int64_t column, int64_t n, int64_t d, const Dealing *dealing,
+                                int64_t length, int64_t padding)
+{
+    int64_t from = FOUR * column - padding;
+    if (closes(d)) {
+        for (int64_t i = 0; i < n + d; i += LANES) {
+            __m512 v[FOUR];
+            UNROLLED for (int t = 0; t < FOUR; t++) v[t] = read_lanes(x, from + FOUR * i + t * LANES, length);
+            UNROLLED for (int r = 0; r < FOUR; r++)
+                _mm512_storeu_ps(at.numbers + r * at.room + i, _mm512_mask_blend_ps(
+                    0xFF00, _mm512_permutex2var_ps(v[0], dealing->to[r], v[1]),
+                    _mm512_permutex2var_ps(v[2], dealing->to[r], v[3])));
+        }
+        return;
+    }
+    lay(at.raw, x, from, FOUR * (n + d), length);
+    for (int64_t r = 0; r < FOUR; r++)
+        for (int64_t q = 0; q <= n / d; q++)
+            memcpy(at.numbers + r * at.room + q * d, at.raw + (FOUR * q + r) * d, (size_t)d * sizeof(float));
+}
+
+/* The outputs of 16 columns from `column` on, none behind `end`. For gaps that are closed in registers. */
+WIDEST static inline void write_columns(float *y, int64_t column, int64_t end, const __m512 *four, const Dealing *dealing)
+{
+    UNROLLED for (int t = 0; t < FOUR; t++)
+        write_lanes(y, FOUR * column + t * LANES, end, _mm512_mask_blend_ps(
+            dealing->second[t], _mm512_permutex2var_ps(four[0], dealing->from[t], four[1]),
+            _mm512_permutex2var_ps(four[2], dealing->from[t], four[3])));
+}
+
+/* Each run of columns, `run` of them at i of the panel, that lies in one row, from `column` on. */
+#define EACH_RUN(end)                                                                                                \
+    for (int64_t i = 0, row, column, run;                                                                            \
+         i < (end) && (row = (panel * plan.panel + i) / plan.period) < rows &&                                       \
+         (column = (panel * plan.panel + i) % plan.period, run = least(plan.period - column, (end) - i)); i += run)
+/* And in it, where a four is longer than a register, each run of columns of one four q, from f on. */
+#define EACH_FOUR(end)                                                                                               \
+    for (int64_t s = 0, q, f, some;                                                                                  \
+         s < (end) && (q = (column + s) / d, f = (column + s) % d, some = least(d - f, (end) - s)); s += some)
+
+WIDEST __attribute__((always_inline)) static inline void
+take_apart(const int taps, const float *x, int64_t panel, int64_t n, int64_t rows, int64_t channels, int64_t length,
+           int64_t padding, Plan plan, const Dealing *dealing, Bench at)
+{
+    __m512 in[MOST], m[MOST];
+    int64_t d = plan.dilation;
+#define KEEP(to, left)                                                                                               \
+    do {                                                                                                             \
+        factors(taps, in, m);                                                                                        \
+        UNROLLED for (int a = 0; a < taps + 3; a++) _mm512_mask_storeu_ps((to) + a * at.inputs, first_lanes(left), m[a]); \
+    } while (0)
+    for (int64_t c = 0; c < channels; c++)
+        EACH_RUN(n) {
+            const float *from = x + (row * channels + c) * length;
+            float *to = at.factors + c * at.stride + i;
+            if (d < LANES) {
+                read_columns(at, from, column, run, d, dealing, length, padding);
+                for (int64_t j = 0; j < run; j += LANES) {
+                    UNROLLED for (int k = 0; k < taps + 3; k++)
+                        in[k] = _mm512_loadu_ps(at.numbers + k % FOUR * at.room + k / FOUR * d + j);
+                    KEEP(to + j, run - j);
                 }
+            } else
+                EACH_FOUR(run)
+                    for (int64_t j = 0; j < some; j += LANES) {
+                        UNROLLED for (int k = 0; k < taps + 3; k++)
+                            in[k] = read_lanes(from, (FOUR * q + k) * d + f + j - padding, length);
+                        KEEP(to + s + j, some - j);
+                    }
+        }
 }
 
-/* Nine sums of what was laid at u, `apart` from each other, for `n` columns. */
-WIDEST static void split(float *to, int64_t apart, const float *u, int64_t n)
+WIDEST __attribute__((always_inline)) static inline void
+put_together(const int taps, float *y, const float *bias, int64_t panel, int64_t n, int64_t rows, int64_t outputs,
+             int64_t width, Plan plan, const Dealing *dealing, Bench at)
 {
-    for (int64_t q = 0; q < n; q++, u += 4) {
-        const float d[3][3] = {{u[0] - u[2], u[1] - u[3], u[2] - u[4]},
-                               {u[2], u[3], u[4]},
-                               {u[4] - u[2], u[5] - u[3], u[6] - u[4]}};
-        for (int a = 0; a < 3; a++) {
-            to[3 * a * apart + q] = d[a][0] - d[a][1];
-            to[(3 * a + 1) * apart + q] = d[a][1];
-            to[(3 * a + 2) * apart + q] = d[a][2] - d[a][1];
+    __m512 m[MOST], four[FOUR];
+    int64_t d = plan.dilation;
+#define MADE(from)                                                                                                   \
+    do {                                                                                                             \
+        UNROLLED for (int a = 0; a < taps + 3; a++) m[a] = _mm512_loadu_ps((from) + a * at.products);                \
+        outputs_of(taps, m, four);                                                                                   \
+        UNROLLED for (int r = 0; r < FOUR; r++) four[r] += added;                                                    \
+    } while (0)
+    for (int64_t o = 0; o < outputs; o++)
+        EACH_RUN(n) {
+            const float *from = at.made + o * COLUMNS + i, added = bias == NULL ? 0 : bias[o];
+            float *to = y + (row * outputs + o) * width;
+            int64_t there = least(run, plan.columns - column), end = least(width, FOUR * (column + there));
+            if (closes(d))
+                for (int64_t j = 0; j < there; j += LANES) {
+                    MADE(from + j);
+                    write_columns(to, column + j, end, four, dealing);
+                }
+            else
+                EACH_FOUR(there)
+                    for (int64_t j = 0; j < some; j += LANES) {
+                        MADE(from + s + j);
+                        UNROLLED for (int r = 0; r < FOUR; r++) {
+                            int64_t first = (FOUR * q + r) * d + f;
+                            write_lanes(to, first + j, least(width, first + some), four[r]);
+                        }
+                    }
         }
-    }
-}
-
-/* The four outputs of each of `n` columns from its nine products, which are `apart`. */
-WIDEST static void join(float *y, const float *m, int64_t apart, float bias, int64_t n)
-{
-    for (int64_t q = 0; q < n; q++, m++, y += 4) {
-        float half[3][2];
-        for (int a = 0; a < 3; a++) {
-            half[a][0] = m[3 * a * apart] + m[(3 * a + 1) * apart];
-            half[a][1] = m[(3 * a + 1) * apart] + m[(3 * a + 2) * apart];
-        }
-        for (int r = 0; r < 4; r++)
-            y[r] = half[r / 2][r % 2] + half[r / 2 + 1][r % 2] + bias;
-    }
 }
 
 WIDEST static int convolve_fast(const float *x, const float *w, const float *bias, float *y, int64_t first, int64_t last,
                                 int64_t rows, int64_t channels, int64_t length, int64_t outputs, int64_t width,
-                                int64_t taps, int64_t padding)
+                                int64_t taps, int64_t dilation, int64_t padding)
 {
-    int64_t more = fourth(taps) - 1, period = fourth(width) + more, stride = odd_lanes(COLUMNS + more);
-    int64_t inputs = odd_lanes(channels * stride), products = odd_lanes(outputs * COLUMNS);
-    float *window = malloc((size_t)(PRODUCTS * (inputs + products) + 4 * stride + LANES) * sizeof(float));
-    if (window == NULL)
+    Plan plan = plan_of(width, taps, dilation);
+    int64_t more = (plan.groups - 1) * dilation, stride = odd_lanes(COLUMNS + more);
+    Bench at = {.stride = stride, .inputs = odd_lanes(channels * stride), .products = odd_lanes(outputs * COLUMNS),
+                .room = stride + LANES};
+    Dealing dealing = dealing_of(closes(dilation) ? dilation : 1);
+    int64_t factors = plan.products * at.inputs, made = plan.products * at.products, numbers = FOUR * at.room, raw = FOUR * at.room;
+    at.factors = malloc((size_t)(factors + made + numbers + raw + LANES) * sizeof(float));
+    if (at.factors == NULL)
         return -1;
-    float *made = window + PRODUCTS * inputs, *raw = made + PRODUCTS * products;
-/* Each run of columns q .. q + run, at i of the panel, that lies in one row. */
-#define EACH_RUN(end)                                                                                                \
-    for (int64_t i = 0, row, q, run;                                                                                 \
-         i < (end) && (row = (panel * COLUMNS + i) / period) < rows &&                                               \
-         (q = (panel * COLUMNS + i) % period, run = least(period - q, (end) - i)); i += run)
+    at.made = at.factors + factors, at.numbers = at.made + made + LANES, at.raw = at.numbers + numbers;
     for (int64_t panel = first; panel < last; panel++) {
-        int64_t n = least(COLUMNS, rows * period - panel * COLUMNS);
-        for (int64_t c = 0; c < channels; c++)
-            EACH_RUN(n + more) {
-                lay(raw, x + (row * channels + c) * length, 4 * q - padding, 4 * run + 3, length);
-                split(window + c * stride + i, inputs, raw, run);
-            }
-        for (int64_t a = 0; a < PRODUCTS; a++)
-            multiply(window + a * inputs, w + a * plane(channels, outputs, taps), NULL, made + a * products, n, channels,
-                     outputs, COLUMNS, more + 1, stride, 1);
-        for (int64_t o = 0; o < outputs; o++)
-            EACH_RUN(n) {
-                float *to = y + (row * outputs + o) * width + 4 * q, four[4], added = bias == NULL ? 0 : bias[o];
-                int64_t whole = least(run, width / 4 - q), rest = width - 4 * (q + whole);
-                join(to, made + o * COLUMNS + i, products, added, whole);
-                if (0 <= whole && whole < run && rest > 0) { /* the last of a row, which are fewer than four */
-                    join(four, made + o * COLUMNS + i + whole, products, added, 1);
-                    memcpy(to + 4 * whole, four, (size_t)rest * sizeof(float));
-                }
-            }
+        int64_t n = least(plan.panel, rows * plan.period - panel * plan.panel);
+        if (plan.taps == 3)
+            take_apart(3, x, panel, n + more, rows, channels, length, padding, plan, &dealing, at);
+        else
+            take_apart(4, x, panel, n + more, rows, channels, length, padding, plan, &dealing, at);
+        for (int64_t a = 0; a < plan.products; a++)
+            multiply(at.factors + a * at.inputs, w + a * plane(channels, outputs, plan), NULL, at.made + a * at.products,
+                     n, channels, outputs, COLUMNS, plan.groups, stride, dilation);
+        if (plan.taps == 3)
+            put_together(3, y, bias, panel, n, rows, outputs, width, plan, &dealing, at);
+        else
+            put_together(4, y, bias, panel, n, rows, outputs, width, plan, &dealing, at);
     }
-    free(window);
+    free(at.factors);
     return 0;
 }
 
 /* Both --------------------------------------------------------------------------------------------------------- */
 
 /* How many panels y has; 0 where this machine has not the registers. */
-int64_t convolution_panels(int64_t rows, int64_t width, int64_t taps, int64_t fast)
+int64_t convolution_panels(int64_t rows, int64_t width, int64_t taps, int64_t dilation, int64_t fast)
 {
     if (!__builtin_cpu_supports("avx512f"))
         return 0;
-    return fast ? fast_panels(rows, width, taps) : rows * direct_panels(width);
+    return fast ? fast_panels(rows, plan_of(width, taps, dilation)) : rows * direct_panels(width);
 }
 
 /* How many numbers the packed weights are. */
 int64_t packed_weights(int64_t channels, int64_t outputs, int64_t taps, int64_t fast)
 {
-    return fast ? PRODUCTS * plane(channels, outputs, taps) : (outputs + GROUP - 1) / GROUP * GROUP * channels * taps;
+    Plan plan = plan_of(1, taps, 1);
+    return fast ? plan.products * plane(channels, outputs, plan) : (outputs + GROUP - 1) / GROUP * GROUP * channels * taps;
 }
 
 /* Pack the outputs of the groups first .. last, in w `row` apart, channels `channel` and taps `tap`. */
@@ -257,22 +434,30 @@ void pack_weights(const float *w, float *to, int64_t first, int64_t last, int64_
     (fast ? pack_fast : pack_direct)(w, to, first, last, channels, outputs, taps, row, channel, tap);
 }
 
-/* The panels first .. last of y; -1 where there is no memory. The fast way has dilation 1. */
+/* What the fast way multiplies for each number of a channel and an output. */
+double fast_products(int64_t width, int64_t taps, int64_t dilation)
+{
+    Plan plan = plan_of(width, taps, dilation);
+    return (double)(plan.products * plan.groups * plan.columns) / (double)width;
+}
+
+/* The panels first .. last of y; -1 where there is no memory. */
 int convolve_panels(const float *x, const float *w, const float *bias, float *y, int64_t first, int64_t last,
                     int64_t rows, int64_t channels, int64_t length, int64_t outputs, int64_t width, int64_t taps,
                     int64_t dilation, int64_t padding, int64_t fast)
 {
-    return fast ? convolve_fast(x, w, bias, y, first, last, rows, channels, length, outputs, width, taps, padding)
+    return fast ? convolve_fast(x, w, bias, y, first, last, rows, channels, length, outputs, width, taps, dilation, padding)
                 : convolve_directly(x, w, bias, y, first, last, channels, length, outputs, width, taps, dilation, padding);
 }
 #else
-int64_t convolution_panels(int64_t rows, int64_t width, int64_t taps, int64_t fast)
+int64_t convolution_panels(int64_t rows, int64_t width, int64_t taps, int64_t dilation, int64_t fast)
 {
-    return 0 * (rows + width + taps + fast);
+    return 0 * (rows + width + taps + dilation + fast);
 }
 
 /* Never called where there are no panels. */
 void packed_weights(void) {}
+void fast_products(void) {}
 void pack_weights(void) {}
 void convolve_panels(void) {}
 #endif

@@ -1,17 +1,13 @@
-"""Load the compiled loops, and run them over blocks of rows on several threads."""
+"""Load the compiled loops."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from numpy.typing import NDArray
 
 _int, _long, _bits, _real, _at = ctypes.c_int, ctypes.c_int64, ctypes.c_uint64, ctypes.c_double, ctypes.c_void_p
@@ -39,7 +35,8 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "span_tails": (_int, _at, _long, _long, _at),
     "span_calls": (_long, *_spans, _long, _long, _at, _at),
     "span_level_counts": (_long, *_spans, *[_long] * 3, _at),
-    "convolution_panels": (_long, *[_long] * 4),
+    "convolution_panels": (_long, *[_long] * 5),
+    "fast_products": (_real, *[_long] * 3),
     "packed_weights": (_long, *[_long] * 4),
     "pack_weights": (None, _at, _at, *[_long] * 9),
     "convolve_panels": (_int, *[_at] * 4, *[_long] * 11),
@@ -85,43 +82,3 @@ def pointer(array: NDArray[Any]) -> int:
     if not array.flags.c_contiguous:
         raise AssertionError("the compiled loops take C-contiguous arrays")
     return int(array.ctypes.data)
-
-
-# Below this many entries one thread is done before another has begun.
-WORTH_THREADS = 2**18
-
-
-def over_rows(work: Callable[[int, int], Any], n_rows: int, entries: int | None = None) -> None:
-    """Call ``work(first, last)`` on blocks of rows, one block a thread.
-
-    Parameters
-    ----------
-    work : callable
-        Handles the rows ``first <= row < last``. Blocks must not depend on each other.
-    n_rows : int
-        How many rows there are. As many threads are used as PyTorch uses.
-    entries : int, optional
-        How many numbers are written in all, so that little work is left to one thread.
-    """
-    threads = 1 if entries is not None and entries < WORTH_THREADS else torch.get_num_threads()
-    if min(threads, n_rows) == 1:
-        work(0, n_rows)
-        return
-    edges = np.linspace(0, n_rows, min(threads, n_rows) + 1).astype(int)
-    blocks = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
-    elsewhere = [_pool(len(blocks) - 1).submit(work, *block) for block in blocks[1:]]
-    for block in blocks[:1]:
-        work(*block)
-    for done in elsewhere:
-        done.result()
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    # Kept, for starting threads takes longer than many a loop.
-    return ThreadPoolExecutor(threads, thread_name_prefix="seqlight")
-
-
-# A forked process has no threads but the one that forked.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.errors import InputError
-from seqlight.prediction.pages import keep_pages
+from seqlight.prediction.pages import keeping_pages
 
 
 @contextlib.contextmanager
@@ -37,8 +37,8 @@ def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype | None =
         The same model.
     """
     require_module(model)
-    keep_pages(device)
     with contextlib.ExitStack() as returns:
+        returns.enter_context(keeping_pages(device))
         returns.enter_context(_generators_kept(device))
         # Callbacks run last in, first out: whatever happens from here on, what was done is undone.
         for module in model.modules():

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
+import platform
+import threading
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
 import torch
 
-# glibc learns from blocks of up to 32 MiB, their headers included.
+# glibc learns from blocks of up to 32 MiB, their headers included, and then keeps twice as much.
 LARGEST = 32 * 2**20 - 2**14
+LEARNT = 64 * 2**20
+# What is kept free during a call. A large batch through a large model has less.
+KEPT = 2**30
+M_TRIM_THRESHOLD = -1
+
+_running, _lock = 0, threading.Lock()
 
 
 def keep_pages(device: torch.device) -> None:
@@ -27,3 +42,45 @@ def keep_pages(device: torch.device) -> None:
     """
     if device.type == "cpu":
         torch.empty(LARGEST, dtype=torch.uint8)
+
+
+@contextlib.contextmanager
+def keeping_pages(device: torch.device) -> Iterator[None]:
+    """Keep what is freed inside for what comes inside, up to 1 GiB; afterwards, as after :func:`keep_pages`.
+
+    Whoever sets these limits in the environment knows better, and they stay.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the work will be; only memory of the CPU is meant.
+
+    References
+    ----------
+    ``M_TRIM_THRESHOLD`` in mallopt(3).
+    """
+    global _running
+    keep_pages(device)
+    setting = _mallopt() if device.type == "cpu" else None
+    if setting is None:
+        yield
+        return
+    with _lock:
+        _running += 1
+        setting(M_TRIM_THRESHOLD, KEPT)
+    try:
+        yield
+    finally:
+        with _lock:  # calls may overlap, in threads or one within the other
+            _running -= 1
+            if not _running:
+                setting(M_TRIM_THRESHOLD, LEARNT)
+
+
+@cache
+def _mallopt() -> Any:
+    """Return what sets the limits of glibc, or None where there is another C library, or others set them."""
+    theirs = any(name.startswith("MALLOC_") for name in os.environ) or "malloc" in os.environ.get("GLIBC_TUNABLES", "")
+    if theirs or platform.libc_ver()[0] != "glibc":
+        return None
+    return ctypes.CDLL(None).mallopt

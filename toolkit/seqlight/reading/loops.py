@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.native.library import library, over_rows, pointer
+from seqlight.native.library import library, pointer
+from seqlight.native.threads import over_rows
 from seqlight.sequence.loops import layout
 
 # What a table says of a byte that must not occur.

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
-from seqlight.native.library import library, over_rows, pointer
+from seqlight.native.library import library, pointer
+from seqlight.native.threads import over_rows
 from seqlight.seqlets.binning import Binning
 from seqlight.seqlets.spans import Floats, extremes
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqlight.native.library import library, over_rows, pointer
+from seqlight.native.library import library, pointer
+from seqlight.native.threads import over_rows
 from seqlight.seqlets.background import Background
 from seqlight.seqlets.spans import Floats
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqlight.native.library import over_rows
+from seqlight.native.threads import over_rows
 from seqlight.seqlets.ranking import Ranking
 
 N_BINS = 1000

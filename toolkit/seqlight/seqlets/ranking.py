@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seqlight.native.library import library, over_rows, pointer
+from seqlight.native.library import library, pointer
+from seqlight.native.threads import over_rows
 
 # As in windows.c.
 DROPPED_BITS = 45

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError, a
-from seqlight.native.library import over_rows
+from seqlight.native.threads import over_rows
 
 Floats = NDArray[np.floating[Any]]
 

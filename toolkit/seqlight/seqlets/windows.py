@@ -8,7 +8,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from seqlight.native.library import library, over_rows, pointer
+from seqlight.native.library import library, pointer
+from seqlight.native.threads import over_rows
 from seqlight.seqlets.spans import Floats
 
 Sums = NDArray[np.float64]

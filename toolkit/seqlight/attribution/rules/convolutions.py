@@ -1,13 +1,12 @@
 """Convolutions of float32 on the CPU that are faster than PyTorch's own, and differ from them by rounding alone.
 
-PyTorch's are made for many channels; models of sequences begin with four, and have 64 with gaps between their
-taps. Where there are many, nine products do for sixteen. A convolution stays linear, so no rule is needed: only the
-same result, and the same gradient, sooner.
+PyTorch's are made for many channels, and models of sequences begin with four. Where there are many, six products do for
+twelve, also with gaps between the taps. A convolution stays linear, so no rule is needed: only the same result, and the
+same gradient, sooner.
 """
 
 from __future__ import annotations
 
-import math
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -17,18 +16,21 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.recording import apply
-from seqlight.native.library import library, over_rows
+from seqlight.native.library import library
+from seqlight.native.threads import over_rows
 
 # Outputs whose weights lie side by side.
 GROUP = 8
 # From this many channels on both sides sums of them are cheap beside their products.
 SEVERAL = 32
+# Groups of taps that are farther apart would have too much laid beside each panel.
+CLOSE = 4
 # From this many on both sides PyTorch's own are as fast as the direct way, if their memory is there already.
 MANY = 16
 
 
 class Way(Enum):
-    """How the loops convolve: one product after the other, or fewer products of sums, which round twice as much."""
+    """How the loops convolve: one product after the other, or fewer products of sums, which round more."""
 
     DIRECT = 0
     FAST = 1
@@ -125,7 +127,7 @@ def _layout(
     fits = groups == 1 and weight.shape[1] == x.shape[1] and x.shape[-1] + more > 0 and before >= 0
     if not (one_row and fits and strides[-1] == 1 and dilations[-1] > 0):
         return None
-    way = _way(weight.shape[1], weight.shape[0], weight.shape[-1], dilations[-1])
+    way = _way(weight.shape[1], weight.shape[0], weight.shape[-1], dilations[-1], x.shape[-1] + more)
     return None if way is None else Layout(before, dilations[-1], more, way)
 
 
@@ -145,14 +147,13 @@ def _suit(*tensors: Tensor) -> bool:
     )
 
 
-def _way(channels: int, outputs: int, taps: int, dilation: int) -> Way | None:
+def _way(channels: int, outputs: int, taps: int, dilation: int, width: int) -> Way | None:
     """Return the quickest way, as measured, or None for PyTorch's own; the same for however many rows."""
     native = library()
-    if native is None or not native.convolution_panels(1, 1, 1, False):
+    if native is None or not native.convolution_panels(1, 1, 1, 1, False):
         return None
-    # Nine products of a fourth of the taps, which may not be whole, in place of one of all.
-    fewer = 9 / 4 * math.ceil(taps / 4) <= 0.7 * taps
-    if dilation == 1 and fewer and min(channels, outputs) >= SEVERAL:
+    near = taps <= 3 or dilation <= CLOSE
+    if min(channels, outputs) >= SEVERAL and near and native.fast_products(width, taps, dilation) <= 0.75 * taps:
         return Way.FAST
     return Way.DIRECT if min(channels, outputs) < MANY else None
 
@@ -183,5 +184,6 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, layout: Layout, t
         if native.convolve_panels(*pointers, first, last, *tail):
             raise MemoryError("no memory for a panel of a convolution")
 
-    over_rows(work, native.convolution_panels(rows, width, taps, fast), out.numel())
+    # A register of products takes about as long as an entry of a pass over memory.
+    over_rows(work, native.convolution_panels(rows, width, taps, dilation, fast), out.numel() * channels * taps // 16)
     return out

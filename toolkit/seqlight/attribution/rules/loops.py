@@ -11,7 +11,8 @@ from torch import Tensor
 
 from seqlight.attribution.calls.arena import empty, empty_like
 from seqlight.attribution.calls.pairing import split_dimension
-from seqlight.native.library import library, over_rows
+from seqlight.native.library import library
+from seqlight.native.threads import over_rows
 
 
 def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, threshold: float) -> Tensor | None:

@@ -1,0 +1,100 @@
+"""Loops run over blocks of rows on the threads that PyTorch computes with."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqlight.native import threads
+from seqlight.native.threads import over_rows
+
+
+@pytest.fixture(params=["PyTorch's", "our own"])
+def two_threads(request, monkeypatch):
+    if request.param == "our own":
+        monkeypatch.setattr(threads, "_openmp", lambda: None)
+    elif threads._openmp() is None:
+        pytest.skip("this PyTorch has another OpenMP")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@given(st.integers(0, 40), st.integers(1, 5), st.booleans())
+def test_every_row_once(rows, n, ours):
+    before, met = torch.get_num_threads(), []
+    torch.set_num_threads(n)
+    with pytest.MonkeyPatch.context() as patch:
+        if ours:
+            patch.setattr(threads, "_openmp", lambda: None)
+        try:
+            over_rows(lambda first, last: met.extend(range(first, last)), rows)
+        finally:
+            torch.set_num_threads(before)
+    assert sorted(met) == list(range(rows))
+
+
+def test_blocks_run_at_once(two_threads):
+    both = threading.Barrier(2, timeout=30)
+    over_rows(lambda *_: both.wait(), 2)
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+@pytest.mark.parametrize("error", [MemoryError, IndexError, KeyboardInterrupt])
+def test_what_a_block_raises_is_raised(two_threads, bad, error):
+    def work(first, _):
+        if first == bad:
+            raise error("in a block")
+
+    with pytest.raises(error, match="in a block"):
+        over_rows(work, 2)
+    over_rows(lambda *_: None, 2)
+
+
+def test_little_work_stays_with_the_caller(two_threads):
+    met = set()
+    over_rows(lambda *_: met.add(threading.get_ident()), 100, entries=100)
+    assert met == {threading.get_ident()}
+
+
+AT_HOME = """
+import os, torch
+from seqlight.native.threads import over_rows
+
+torch.set_num_threads(2)
+torch.ones(2**22).exp_()
+before = set(os.listdir("/proc/self/task"))
+over_rows(lambda *_: None, 2)
+print(len(set(os.listdir("/proc/self/task")) - before))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_no_thread_is_started_beside_pytorchs():
+    """For those stay awake, and would have to share the processors."""
+    if threads._openmp() is None:
+        pytest.skip("this PyTorch has another OpenMP")
+    done = subprocess.run([sys.executable, "-c", AT_HOME], capture_output=True, text=True, timeout=120, check=True)
+    assert int(done.stdout) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+def test_in_a_forked_process(two_threads):
+    over_rows(lambda *_: None, 2)
+    child = os.fork()
+    if not child:
+        try:
+            both = threading.Barrier(2, timeout=30)
+            over_rows(lambda *_: both.wait(), 2)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0

@@ -1,0 +1,114 @@
+"""Run a loop over blocks of rows on the threads that PyTorch computes with."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+Work: TypeAlias = Callable[[int, int], Any]
+Blocks: TypeAlias = list[tuple[int, int]]
+
+# Below this many entries one thread is done before another has begun.
+WORTH_THREADS = 2**18
+
+
+def over_rows(work: Work, n_rows: int, entries: int | None = None) -> None:
+    """Call ``work(first, last)`` on blocks of rows, one block a thread.
+
+    Parameters
+    ----------
+    work : callable
+        Handles the rows ``first <= row < last``. Blocks must not depend on each other. What it raises is raised.
+    n_rows : int
+        How many rows there are. As many threads are used as PyTorch uses.
+    entries : int, optional
+        How many numbers are written in all, so that little work is left to one thread.
+    """
+    threads = 1 if entries is not None and entries < WORTH_THREADS else min(torch.get_num_threads(), n_rows)
+    if threads <= 1:
+        work(0, n_rows)
+        return
+    edges = np.linspace(0, n_rows, threads + 1).astype(int)
+    blocks = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    start = None if _forked else _openmp()
+    if start is None:
+        _on_a_pool(work, blocks)
+    else:
+        _on_a_team(start, work, blocks)
+
+
+# PyTorch's threads -------------------------------------------------------------------------------------------------
+#
+# Those of OpenMP stay awake for milliseconds when their work is done, in case there is more. Other threads would have
+# to share the processors with them, and loops of a millisecond take twice their time. So ours are the same threads.
+
+_STEP = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+@cache
+def _openmp() -> Any:
+    """Return how the OpenMP that PyTorch is linked to starts a team, or None where it is another."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        # Looked up from PyTorch's library, for other packages may have brought an OpenMP of their own.
+        start = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so")).GOMP_parallel
+    except (OSError, AttributeError):
+        return None
+    start.restype, start.argtypes = None, (_STEP, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+    return start
+
+
+def _on_a_team(start: Any, work: Work, blocks: Blocks) -> None:
+    # All threads take from one iterator, for a team may be smaller than asked for.
+    waiting, raised = iter(blocks), list[BaseException]()
+
+    def step(_: Any) -> None:
+        try:
+            for block in waiting:
+                work(*block)
+        except BaseException as error:  # which has no way through a thread that is not Python's
+            raised.append(error)
+
+    start(_STEP(step), None, len(blocks), 0)
+    if raised:
+        raise raised[0]
+
+
+# Threads of our own ------------------------------------------------------------------------------------------------
+
+
+def _on_a_pool(work: Work, blocks: Blocks) -> None:
+    elsewhere = [_pool(len(blocks) - 1).submit(work, *block) for block in blocks[1:]]
+    work(*blocks[0])
+    for done in elsewhere:
+        done.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    # Kept, for starting threads takes longer than many a loop.
+    return ThreadPoolExecutor(threads, thread_name_prefix="seqlight")
+
+
+# A forked process has no threads but the one that forked, and OpenMP does not know.
+_forked = False
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+    _pool.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
