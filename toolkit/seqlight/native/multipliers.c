@@ -123,15 +123,58 @@ void pool_credits(const void *x1, const void *y1, const int64_t *winners1, const
         }                                                                                  \
     } while (0)
 
-/* Windows side by side and of a size that the compiler knows, for it to unroll. */
-#define SIDE_BY_SIDE(type, size)                                                           \
-    for (int64_t j = 0; j < windows; j++) {                                                \
-        type v;                                                                            \
-        int64_t won;                                                                       \
-        LARGEST(v, won, j * size, j * size + size, 1);                                     \
-        b0[j] = v;                                                                         \
-        CREDIT_WINDOW(type);                                                               \
+/* Windows side by side and of a size that the compiler knows, some at a time, each step for all of them. The same as
+   below, with what lies at each place of the windows in a row of its own instead of a place to look up. */
+enum { SOME = 64 };
+#define SIDE_BY_SIDE(type, place, size)                                                    \
+    WIDE static void side_by_side_##type##_##size(                                         \
+        const type *restrict a1, const type *restrict b1, const int64_t *restrict w1, const type *restrict a0, \
+        type *restrict b0, int64_t *restrict w, type *restrict m, int64_t windows, type near) \
+    {                                                                                      \
+        type e[size][SOME], f[size][SOME], v[SOME], mine[SOME], theirs[SOME];              \
+        place won[SOME], to[SOME];                                                         \
+        for (int64_t j = 0; j < windows; j += SOME) {                                      \
+            int64_t n = windows - j < SOME ? windows - j : SOME;                           \
+            for (int t = 0; t < size; t++)                                                 \
+                for (int64_t l = 0; l < n; l++) e[t][l] = a0[(j + l) * size + t];          \
+            for (int t = 0; t < size; t++)                                                 \
+                for (int64_t l = 0; l < n; l++) f[t][l] = a1[(j + l) * size + t];          \
+            for (int64_t l = 0; l < n; l++) v[l] = e[0][l], won[l] = 0;                    \
+            for (int t = 1; t < size; t++)                                                 \
+                for (int64_t l = 0; l < n; l++) {                                          \
+                    type here = e[t][l];                                                   \
+                    int better = (here > v[l]) | (here != here);                           \
+                    v[l] = better ? here : v[l];                                           \
+                    won[l] = better ? t : won[l];                                          \
+                }                                                                          \
+            for (int64_t l = 0; l < n; l++) {                                              \
+                place theirs_at = (place)(w1[j + l] - (j + l) * size);                     \
+                to[l] = b1[j + l] >= v[l] ? theirs_at : won[l];                            \
+            }                                                                              \
+            for (int64_t l = 0; l < n; l++) mine[l] = e[0][l], theirs[l] = f[0][l];        \
+            for (int t = 1; t < size; t++)                                                 \
+                for (int64_t l = 0; l < n; l++) {                                          \
+                    type one = e[t][l], other = f[t][l];                                   \
+                    mine[l] = to[l] == t ? one : mine[l];                                  \
+                    theirs[l] = to[l] == t ? other : theirs[l];                            \
+                }                                                                          \
+            for (int64_t l = 0; l < n; l++) {                                              \
+                type u = b1[j + l], rise = u - mine[l], fall = theirs[l] - v[l];           \
+                type dx = u >= v[l] ? rise : fall, dy = u - v[l];                          \
+                int close = ((dx < 0 ? -dx : dx) < near) | ((u == v[l]) & (dx != dx));     \
+                dy = close ? (type)1 : dy, dx = close ? (type)1 : dx;                      \
+                m[j + l] = dy / dx;                                                        \
+                b0[j + l] = v[l];                                                          \
+            }                                                                              \
+            for (int64_t l = 0; l < n; l++) w[j + l] = (j + l) * size + to[l];             \
+        }                                                                                  \
     }
+SIDE_BY_SIDE(float, int32_t, 2)
+SIDE_BY_SIDE(float, int32_t, 3)
+SIDE_BY_SIDE(float, int32_t, 4)
+SIDE_BY_SIDE(double, int64_t, 2)
+SIDE_BY_SIDE(double, int64_t, 3)
+SIDE_BY_SIDE(double, int64_t, 4)
 
 #define POOL(type)                                                                         \
     do {                                                                                   \
@@ -144,11 +187,11 @@ void pool_credits(const void *x1, const void *y1, const int64_t *winners1, const
             int64_t *w = winners + row * windows;                                          \
             type *m = (type *)out + row * windows, *b0 = (type *)y0 + row * windows, near = (type)threshold; \
             if (even && kernel == 2)                                                       \
-                SIDE_BY_SIDE(type, 2)                                                      \
+                side_by_side_##type##_2(a1, b1, w1, a0, b0, w, m, windows, near); \
             else if (even && kernel == 3)                                                  \
-                SIDE_BY_SIDE(type, 3)                                                      \
+                side_by_side_##type##_3(a1, b1, w1, a0, b0, w, m, windows, near); \
             else if (even && kernel == 4)                                                  \
-                SIDE_BY_SIDE(type, 4)                                                      \
+                side_by_side_##type##_4(a1, b1, w1, a0, b0, w, m, windows, near); \
             else                                                                           \
                 for (int64_t j = 0; j < windows; j++) {                                    \
                     type v;                                                                \

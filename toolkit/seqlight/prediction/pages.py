@@ -16,7 +16,8 @@ import torch
 # glibc learns from blocks of up to 32 MiB, their headers included, and then keeps twice as much.
 LARGEST = 32 * 2**20 - 2**14
 LEARNT = 64 * 2**20
-# What is kept free during a call. A large batch through a large model has less.
+# What is kept free during a call; a large batch through a large model has less. Larger blocks are not: holes of their
+# size, which an aligned block of the same size does not fit into, would double what a call takes.
 KEPT = 2**30
 M_TRIM_THRESHOLD = -1
 
