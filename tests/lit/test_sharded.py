@@ -79,12 +79,15 @@ def test_a_loader():
 
 @pytest.mark.parametrize("rows", [0, 1, 7, 255, 256, 257, 10_000, 10_000_000])
 @pytest.mark.parametrize("batch_size", [1, 32, 500])
-def test_shards_are_whole_batches_and_not_too_many(rows, batch_size):
+@pytest.mark.parametrize("processes", [1, 3, 64])
+def test_shards_are_whole_batches_and_not_too_many(rows, batch_size, processes):
     data = ShardedDataModule(np.broadcast_to(np.zeros(1), (rows,)), batch_size=batch_size)
-    size = data.rows_for_a_shard()
+    size = data.rows_for_a_shard(processes)
     assert size % data.batch_size == 0
-    assert size < 1024 + data.batch_size
-    assert -(-rows // size) <= max(128, -(-rows // 1024))
+    assert size < 2048 + data.batch_size
+    assert -(-rows // size) <= max(32, 16 * processes, -(-rows // 2048))
+    if rows > 16 * processes * batch_size:  # all end together
+        assert rows // size >= 8 * processes
 
 
 def test_what_the_data_says_of_itself():

@@ -16,8 +16,9 @@ from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
 from seqlight.storage.fingerprints import of_data
 
-# Enough shards that a crash costs little and processes end together; not so many that a folder becomes slow.
-SHARDS, MOST = 128, 1024
+# Enough shards that a crash costs little, and enough for each process that all end together; not so many that writing
+# them takes the time of a quick model.
+SHARDS, EACH, MOST = 32, 16, 2048
 
 
 class ShardedDataModule(L.LightningDataModule):
@@ -106,9 +107,9 @@ class ShardedDataModule(L.LightningDataModule):
         """Return what identifies the rows."""
         return of_data(self.rows.data, len(self))
 
-    def rows_for_a_shard(self) -> int:
-        """Return how many rows a shard has where nobody says: whole batches, and some hundred shards."""
-        rows = min(max(-(-len(self) // SHARDS), 1), MOST)
+    def rows_for_a_shard(self, processes: int = 1) -> int:
+        """Return how many rows a shard has where nobody says: whole batches, so that none depends on `processes`."""
+        rows = min(max(-(-len(self) // max(SHARDS, EACH * processes)), 1), MOST)
         return -(-rows // self.batch_size) * self.batch_size
 
     def plan(self, shard_rows: int, shards: Sequence[int], begin: Callable[[], None]) -> None:
@@ -125,10 +126,15 @@ class ShardedDataModule(L.LightningDataModule):
 
     def batches(self) -> ShardBatches:
         """Return the batches of this process: of the shards that were planned, else of its share of all."""
-        size = self.shard_rows or self.rows_for_a_shard()
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        size = self.shard_rows or self.rows_for_a_shard(world)
         mine = self.shards if self.shards is not None else range(rank, -(-len(self) // size), world)
         return ShardBatches(len(self), size, self.batch_size, mine)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Return the batch on the device; Lightning would look for what to send to the processor it is on, too."""
+        here = device.type == "cpu"
+        return batch if here else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def predict_dataloader(self) -> DataLoader[Rows]:
         """Return the batches of this process."""

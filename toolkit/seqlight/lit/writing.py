@@ -47,7 +47,7 @@ class ShardWriter(L.Callback):
         The folder, on a file system that all machines share.
     shard_rows : int, optional
         Rows in a shard. A process that is killed loses the shard it works on. None: whole
-        batches, about a 128th of all rows, but not many more than 1,024.
+        batches, about a 32nd of all rows, for many processes 16 shards each, but not many more rows than 2,048.
 
     Raises
     ------
@@ -184,7 +184,7 @@ class ShardWriter(L.Callback):
         method = {"name": type(module).__qualname__} if describe is None else describe()
         manifest = Manifest(
             rows=len(data),
-            shard_rows=self.shard_rows or data.rows_for_a_shard(),
+            shard_rows=self.shard_rows or data.rows_for_a_shard(trainer.world_size),
             method={**method, "precision": str(trainer.precision)},
             model=of_model(getattr(module, "model", module)),
             data=fingerprint,

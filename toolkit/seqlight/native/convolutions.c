@@ -9,23 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
+#include "lanes.h"
 
-#define WIDEST __attribute__((target("avx512f")))
-#define UNROLLED _Pragma("GCC unroll 8")
-enum { LANES = 16, GROUP = 8, PANEL = 384, SUMMANDS = 64 };
-
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t within(int64_t i, int64_t end) { return i < 0 ? 0 : least(i, end); }
-static inline int64_t whole_lanes(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
-
-/* Channels are an odd number of vectors apart: powers of two would fall into the same lines of the cache. */
-static inline int64_t odd_lanes(int64_t n) { return (n + LANES - 1) / LANES * LANES | LANES; }
+#ifdef HAVE_LANES
+enum { PANEL = 384, SUMMANDS = 64 };
 
 /* `outputs` times `vectors` sums over some channels, added to what y has if it is `begun`, else to the bias; of these
    `rows` rows are written, and in each the first `room` positions. */
-WIDEST __attribute__((always_inline)) static inline void
+WIDEST INLINE void
 tile(const int outputs, const int vectors, const float *x, const float *w, const float *bias, float *y,
      int64_t channels, int64_t taps, int64_t stride, int64_t step, int64_t width, int64_t rows, int64_t room, int begun)
 {
@@ -43,8 +34,7 @@ tile(const int outputs, const int vectors, const float *x, const float *w, const
     }
     UNROLLED for (int o = 0; o < outputs; o++)
         UNROLLED for (int v = 0; v < vectors; v++) {
-            int64_t left = o < rows ? within(room - v * LANES, LANES) : 0;
-            __mmask16 inside = (__mmask16)((1u << left) - 1);
+            __mmask16 inside = o < rows ? first_lanes(room - v * LANES) : 0;
             float *to = y + o * width + v * LANES, added = bias != NULL && o < rows ? bias[o] : 0;
             __m512 before = begun ? _mm512_maskz_loadu_ps(inside, to) : _mm512_set1_ps(added);
             _mm512_mask_storeu_ps(to, inside, before + sum[o][v]);
@@ -191,7 +181,7 @@ WIDEST static void pack_fast(const float *w, float *to, int64_t first, int64_t l
 }
 
 /* The factors of the products from six or seven numbers of x. */
-WIDEST __attribute__((always_inline)) static inline void factors(const int taps, const __m512 *x, __m512 *m)
+WIDEST INLINE void factors(const int taps, const __m512 *x, __m512 *m)
 {
     if (taps == 3) {
         m[0] = 2 * (x[0] + x[4]) + 3 * (x[1] - x[3]) - 4 * x[2];
@@ -212,7 +202,7 @@ WIDEST __attribute__((always_inline)) static inline void factors(const int taps,
 }
 
 /* The four outputs from the products. */
-WIDEST __attribute__((always_inline)) static inline void outputs_of(const int taps, const __m512 *m, __m512 *y)
+WIDEST INLINE void outputs_of(const int taps, const __m512 *m, __m512 *y)
 {
     __m512 even = m[1] + m[2], odd = m[1] - m[2];
     if (taps == 3) {
@@ -228,8 +218,6 @@ WIDEST __attribute__((always_inline)) static inline void outputs_of(const int ta
         y[3] = odd + difference / 8 + 8 * m[5] + m[6];
     }
 }
-
-static inline __mmask16 first_lanes(int64_t n) { return (__mmask16)((1u << within(n, LANES)) - 1); }
 
 /* What x has from `at` on, 0 outside of it; and what y gets from `at` on, but not behind `end`. */
 WIDEST static inline __m512 read_lanes(const float *x, int64_t at, int64_t length)
@@ -312,7 +300,7 @@ WIDEST static inline void write_columns(float *y, int64_t column, int64_t end, c
     for (int64_t s = 0, q, f, some;                                                                                  \
          s < (end) && (q = (column + s) / d, f = (column + s) % d, some = least(d - f, (end) - s)); s += some)
 
-WIDEST __attribute__((always_inline)) static inline void
+WIDEST INLINE void
 take_apart(const int taps, const float *x, int64_t panel, int64_t n, int64_t rows, int64_t channels, int64_t length,
            int64_t padding, Plan plan, const Dealing *dealing, Bench at)
 {
@@ -344,7 +332,7 @@ take_apart(const int taps, const float *x, int64_t panel, int64_t n, int64_t row
         }
 }
 
-WIDEST __attribute__((always_inline)) static inline void
+WIDEST INLINE void
 put_together(const int taps, float *y, const float *bias, int64_t panel, int64_t n, int64_t rows, int64_t outputs,
              int64_t width, Plan plan, const Dealing *dealing, Bench at)
 {
