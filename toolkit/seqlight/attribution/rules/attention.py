@@ -15,8 +15,8 @@ from torch import Tensor
 from seqlight.attribution.calls.arena import empty, empty_like
 from seqlight.attribution.calls.opening import operation
 from seqlight.attribution.calls.pairing import between
-from seqlight.attribution.calls.recording import Call, Observed, Recorded, apply
-from seqlight.attribution.rules import loops
+from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
+from seqlight.attribution.rules import attending, loops
 from seqlight.attribution.rules.elementwise import threshold
 from seqlight.attribution.rules.normalisers import softmax_multipliers, softmax_pull
 
@@ -25,22 +25,15 @@ class Attended(torch.autograd.Function):
     """Attention whose way back goes through both products half way, and through the secants of the softmax."""
 
     @staticmethod
-    def forward(ctx: Any, compute: Any, scale: float, scores1: Tensor, p1: Tensor, *operands: Tensor) -> Tensor:
-        """Return the output, and keep what the way back needs."""
-        y, *kept = compute(*(one.detach() for one in operands))
-        ctx.save_for_backward(scores1, p1, *kept)
-        ctx.scale = scale
+    def forward(ctx: Any, compute: Function, *operands: Tensor) -> Tensor:
+        """Return the output."""
+        y, ctx.pull = compute(*(one.detach() for one in operands))
         return y  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradients at the operands."""
-        scores1, p1, scores0, p0, q, k, v = ctx.saved_tensors
-        g = grads[0].contiguous()
-        at_weights = _product(g, v.mT, empty_like(p0))
-        at_scores, half = _through_softmax(at_weights, (scores1, p1), (scores0, p0))
-        at_query, at_key = (at_scores @ k).mul_(ctx.scale), (at_scores.mT @ q).mul_(ctx.scale)
-        return None, None, None, None, at_query, at_key, half.mT @ g
+        return None, *ctx.pull(grads[0])
 
 
 class Attention:
@@ -51,32 +44,34 @@ class Attention:
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the operands, the scores and the weights."""
         kept: list[Recorded] = []
-        (_, _, _, bias, scale), _ = call.arguments()
+        settings = _settings(call)
 
         def compute(*operands: Tensor) -> Tensor:
-            q, k, v = (one.contiguous() for one in operands)
-            scores = _scores(q, k, bias, scale)
-            p = torch.softmax(scores, -1)
-            kept.extend(Recorded.of(one, copy) for one in (q, k, v))
-            kept.extend(Recorded.of(one, False) for one in (scores, p))
-            return p @ v
+            if attending.suits(*operands, settings.bias):
+                y, seen = attending.observe(*operands, settings)
+            else:
+                y, seen = _observed(*operands, settings)
+            kept.extend(Recorded.of(one, copy and i < 3) for i, one in enumerate(seen))
+            return y
 
         return apply(Observed, compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Go half way through both products, and take the secants of the softmax."""
-        q1, k1, v1, scores1, p1 = (one.get() for one in kept)
-        (_, _, _, bias, scale), _ = call.arguments()
+        seen, settings = attending.Seen(*(one.get() for one in kept)), _settings(call)
 
-        def compute(*operands: Tensor) -> tuple[Tensor, ...]:
-            # Heads are views of wider tensors, which each product would lay out anew.
-            q0, k0, v0 = (one.contiguous() for one in operands)
-            shape = torch.Size([*q0.shape[:-1], k0.shape[-2]])
-            scores0 = _scores(q0, k0, bias, scale, empty(shape, q0))
-            p0 = torch.softmax(scores0, -1, out=empty(shape, q0))
-            return p0 @ v0, scores0, p0, *(between(a, b, 0.5) for a, b in ((q1, q0), (k1, k0), (v1, v0)))
+        def compute(*operands: Tensor) -> tuple[Tensor, Function]:
+            if not attending.suits(*operands, settings.bias):
+                return _explained(seen, *operands, settings)
+            own = [Recorded.of(one, copy) for one in operands]
 
-        return apply(Attended, compute, scale, scores1, p1, *call.tensors)
+            def pull(grad: Tensor) -> Any:
+                near = threshold(grad.dtype)
+                return attending.gradients(grad, seen, *(one.get() for one in own), settings, near)
+
+            return attending.attend(*operands, settings), pull
+
+        return apply(Attended, compute, *call.tensors)
 
 
 @operation
@@ -92,6 +87,38 @@ def attended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, sca
         Of the scores.
     """
     return torch.softmax(_scores(query, key, bias, scale), -1) @ value
+
+
+def _settings(call: Call) -> attending.Settings:
+    (_, _, _, bias, scale), _ = call.arguments()
+    return attending.Settings(bias, scale)
+
+
+def _observed(q: Tensor, k: Tensor, v: Tensor, settings: attending.Settings) -> tuple[Tensor, attending.Seen]:
+    q, k, v = (one.contiguous() for one in (q, k, v))
+    scores = _scores(q, k, *settings)
+    p = torch.softmax(scores, -1)
+    return p @ v, attending.Seen(q, k, v, scores, p, scores.logsumexp(-1))
+
+
+def _explained(
+    seen: attending.Seen, q: Tensor, k: Tensor, v: Tensor, settings: attending.Settings
+) -> tuple[Tensor, Function]:
+    # Heads are views of wider tensors, which each product would lay out anew.
+    q, k, v = (one.contiguous() for one in (q, k, v))
+    shape = torch.Size([*q.shape[:-1], k.shape[-2]])
+    scores = _scores(q, k, *settings, empty(shape, q))
+    p = torch.softmax(scores, -1, out=empty(shape, q))
+    query, key, value = (between(a, b, 0.5) for a, b in zip(seen[:3], (q, k, v), strict=True))
+
+    def pull(grad: Tensor) -> tuple[Tensor, ...]:
+        g = grad.contiguous()
+        at_weights = _product(g, value.mT, empty_like(p))
+        at_scores, half = _through_softmax(at_weights, (seen.scores, seen.weights), (scores, p))
+        at_query, at_key = (at_scores @ key).mul_(settings.scale), (at_scores.mT @ query).mul_(settings.scale)
+        return at_query, at_key, half.mT @ g
+
+    return p @ v, pull
 
 
 def _scores(q: Tensor, k: Tensor, bias: Tensor | None, scale: float, out: Tensor | None = None) -> Tensor:

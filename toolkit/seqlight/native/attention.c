@@ -1,0 +1,272 @@
+/* Scaled dot-product attention of float32, a head at a time, and its way back half way between sequence and reference.
+
+   All that is as large as positions times positions stays in the cache: of the references nothing of it is kept, and
+   the way back makes it again. What was recorded of the sequences is their scores, weights and logsumexps. Rows of the
+   references meet those of the sequences as in multipliers.c, here by heads. Each number is summed in one order,
+   whatever head or thread it is in. */
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lanes.h"
+
+/* Sizes and strides in numbers: of (outer, heads, positions, width), the last always 1 apart. */
+typedef struct {
+    int64_t heads, queries, keys, width, values;
+    int64_t q[3], k[3], v[3], y[3], bias[3];
+    int64_t span, n; /* recorded heads behind each other for n times as many of the references */
+} Attention;
+
+#ifdef HAVE_LANES
+/* Rows at a time, and summands before a sum is put aside: sums of sums round less than one long sum. */
+enum { BLOCK = 32, SUMMANDS = 64, COLUMNS = 3 };
+
+static inline int64_t start(const int64_t stride[3], int64_t head, const Attention *of)
+{
+    return head / of->heads * stride[0] + head % of->heads * stride[1];
+}
+
+/* y[o, l] = the sum over c of w[o, c] * x[c, l], added to what is there if it is `begun`. Of w numbers are `across` rows
+   and `along` summands apart, rows of x and y are `xs` and `ys` apart; those of x end with a whole vector. */
+WIDEST INLINE void tile(const int outputs, const int vectors, const float *w, int64_t across, int64_t along,
+                        const float *x, int64_t xs, float *y, int64_t ys, int64_t rows, int64_t room, int64_t sums,
+                        int begun)
+{
+    __m512 sum[GROUP][COLUMNS], in[COLUMNS];
+    const float *at[GROUP];
+    UNROLLED for (int o = 0; o < outputs; o++) {
+        at[o] = w + least(o, rows - 1) * across;
+        UNROLLED for (int v = 0; v < vectors; v++) sum[o][v] = _mm512_setzero_ps();
+    }
+    for (int64_t c = 0; c < sums; c++, x += xs) {
+        UNROLLED for (int v = 0; v < vectors; v++) in[v] = _mm512_loadu_ps(x + v * LANES);
+        UNROLLED for (int o = 0; o < outputs; o++)
+            UNROLLED for (int v = 0; v < vectors; v++)
+                sum[o][v] = _mm512_fmadd_ps(_mm512_set1_ps(at[o][c * along]), in[v], sum[o][v]);
+    }
+    UNROLLED for (int o = 0; o < outputs; o++)
+        UNROLLED for (int v = 0; v < vectors; v++) {
+            __mmask16 inside = o < rows ? first_lanes(room - v * LANES) : 0;
+            float *to = y + o * ys + v * LANES;
+            __m512 before = begun ? _mm512_maskz_loadu_ps(inside, to) : _mm512_setzero_ps();
+            _mm512_mask_storeu_ps(to, inside, before + sum[o][v]);
+        }
+}
+
+WIDEST static void multiply(const float *w, int64_t across, int64_t along, const float *x, int64_t xs, float *y,
+                            int64_t ys, int64_t rows, int64_t columns, int64_t sums, int begun)
+{
+    for (int64_t o = 0; o < rows; o += GROUP)
+        for (int64_t l = 0, vectors; l < columns; l += vectors * LANES) {
+            vectors = least((columns - l + LANES - 1) / LANES, COLUMNS);
+            for (int64_t c = 0; c < sums; c += SUMMANDS) {
+                int64_t some = least(SUMMANDS, sums - c);
+                const float *a = w + o * across + c * along, *b = x + c * xs + l;
+                float *to = y + o * ys + l;
+                int more = begun || c > 0;
+#define TILE(outputs, vectors) tile(outputs, vectors, a, across, along, b, xs, to, ys, rows - o, columns - l, some, more)
+                if (vectors == 3) TILE(8, 3);
+                else if (vectors == 2) TILE(8, 2);
+                else TILE(8, 1);
+            }
+        }
+}
+
+/* e^x to one unit in the last place; x is no more than 0, and may be minus infinity. */
+WIDEST INLINE __m512 exponential(__m512 x)
+{
+    x = _mm512_max_ps(_mm512_set1_ps(-126), x); /* in this order what is no number stays so */
+    __m512 n = _mm512_roundscale_ps(x * 1.44269504f, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
+    __m512 p = _mm512_set1_ps(1.f / 5040);
+    const float of[] = {1.f / 720, 1.f / 120, 1.f / 24, 1.f / 6, 1.f / 2, 1, 1};
+    UNROLLED for (int i = 0; i < 7; i++) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(of[i]));
+    return _mm512_scalef_ps(p, n);
+}
+
+WIDEST INLINE double total(__m512 a)
+{
+    __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
+    return _mm512_reduce_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(a)) + _mm512_cvtps_pd(high));
+}
+
+/* The softmax of a row of scores, and their logsumexp. */
+WIDEST static double softmax(const float *scores, float *p, int64_t n)
+{
+    __m512 most = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
+    for (int64_t j = 0; j < n; j += LANES)
+        most = _mm512_max_ps(most, _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), first_lanes(n - j), scores + j));
+    float largest = _mm512_reduce_max_ps(most);
+    for (int64_t j = 0; j < n; j += LANES) {
+        __mmask16 inside = first_lanes(n - j);
+        __m512 one = exponential(_mm512_maskz_loadu_ps(inside, scores + j) - largest);
+        one = _mm512_maskz_mov_ps(inside, one);
+        sum += one;
+        _mm512_mask_storeu_ps(p + j, inside, one);
+    }
+    double all = total(sum);
+    __m512 share = _mm512_set1_ps((float)(1 / all));
+    for (int64_t j = 0; j < n; j += LANES) {
+        __mmask16 inside = first_lanes(n - j);
+        _mm512_mask_storeu_ps(p + j, inside, _mm512_maskz_loadu_ps(inside, p + j) * share);
+    }
+    return (double)largest + log(all);
+}
+
+/* (rows, columns) with columns 1 apart, times a factor, to rows that end with a whole vector; or turned round. */
+WIDEST static void lay(float *to, int64_t ts, const float *x, int64_t xs, int64_t rows, int64_t columns, float factor)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t c = 0; c < columns; c += LANES)
+            _mm512_storeu_ps(to + i * ts + c, _mm512_maskz_loadu_ps(first_lanes(columns - c), x + i * xs + c) * factor);
+}
+WIDEST static void turn(float *to, int64_t ts, const float *x, int64_t xs, int64_t rows, int64_t columns)
+{
+    for (int64_t c = 0; c < columns; c++)
+        for (int64_t i = 0; i < rows; i++) to[c * ts + i] = x[i * xs + c];
+}
+/* What lies half way, times a factor, as `lay`. */
+WIDEST static void half_way(float *to, int64_t ts, const float *x1, int64_t s1, const float *x0, int64_t s0,
+                            int64_t rows, int64_t columns, float factor)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t c = 0; c < columns; c += LANES) {
+            __mmask16 inside = first_lanes(columns - c);
+            __m512 one = _mm512_maskz_loadu_ps(inside, x1 + i * s1 + c), other = _mm512_maskz_loadu_ps(inside, x0 + i * s0 + c);
+            _mm512_storeu_ps(to + i * ts + c, (one + other) * (factor / 2));
+        }
+}
+
+/* Scores and weights of some queries, `room` from one to the next, and logsumexps. */
+WIDEST static void attend(const float *q, const float *turned, const float *bias, float *scores, float *p, double *lse,
+                          int64_t rows, int64_t room, int64_t qs, const Attention *of)
+{
+    multiply(q, qs, 1, turned, whole_lanes(of->keys), scores, room, rows, of->keys, of->width, 0);
+    for (int64_t i = 0; i < rows; i++) {
+        float *row = scores + i * room;
+        if (bias != NULL)
+            for (int64_t j = 0; j < of->keys; j++) row[j] += bias[i * of->bias[2] + j];
+        lse[i] = softmax(row, p + i * room, of->keys);
+    }
+}
+
+/* The heads first .. last of y; if `scores` is not null, also what the way back will need of sequences: scores and
+   weights (heads, queries, keys) and logsumexps (heads, queries). -1 where there is no memory. */
+WIDEST int attention_forward(const float *q, const float *k, const float *v, const float *bias, float *y, float *scores,
+                             float *p, double *lse, int64_t first, int64_t last, const void *sizes, double scale)
+{
+    const Attention *of = sizes;
+    int64_t d = whole_lanes(of->width), e = whole_lanes(of->values), keys = whole_lanes(of->keys);
+    float *turned = malloc((size_t)(of->width * keys + of->keys * e + BLOCK * (d + 2 * keys)) * sizeof(float));
+    if (turned == NULL)
+        return -1;
+    float *values = turned + of->width * keys, *scaled = values + of->keys * e;
+    float *block = scaled + BLOCK * d, *weights = block + BLOCK * keys;
+    double sums[BLOCK];
+    for (int64_t head = first; head < last; head++) {
+        const float *from = q + start(of->q, head, of);
+        turn(turned, keys, k + start(of->k, head, of), of->k[2], of->keys, of->width);
+        lay(values, e, v + start(of->v, head, of), of->v[2], of->keys, of->values, 1);
+        for (int64_t i = 0, rows; rows = least(BLOCK, of->queries - i), i < of->queries; i += rows) {
+            int64_t at = (head * of->queries + i) * of->keys, room = scores == NULL ? keys : of->keys;
+            float *s = scores == NULL ? block : scores + at, *w = scores == NULL ? weights : p + at;
+            lay(scaled, d, from + i * of->q[2], of->q[2], rows, of->width, (float)scale);
+            attend(scaled, turned, bias == NULL ? NULL : bias + start(of->bias, head, of) + i * of->bias[2], s, w,
+                   scores == NULL ? sums : lse + head * of->queries + i, rows, room, d, of);
+            multiply(w, room, 1, values, e, y + start(of->y, head, of) + i * of->y[2], of->y[2], rows, of->values,
+                     of->keys, 0);
+        }
+    }
+    free(turned);
+    return 0;
+}
+
+/* A row on its way back through the softmax, as attention_gradients has it: g, the gradient at the weights, becomes that
+   at the scores, and p0 the weights half way. */
+WIDEST static void pull(float *g, const float *a1, const float *p1, const float *a0, float *p0, int64_t n, double d,
+                        float near)
+{
+    double shrink = expm1(-d);
+    int still = fabs(d) < 1e-9;
+    __m512 above = _mm512_set1_ps((float)(still ? 1 + d / 2 : d / -shrink));
+    __m512 below = _mm512_set1_ps((float)(still ? 1 - d / 2 : -d / shrink - d)), one = _mm512_set1_ps(1);
+    __m512 shift = _mm512_set1_ps((float)d), limit = _mm512_set1_ps(near), sum = _mm512_setzero_ps();
+    for (int64_t j = 0; j < n; j += LANES) {
+        __mmask16 inside = first_lanes(n - j);
+        __m512 to = _mm512_maskz_loadu_ps(inside, p1 + j), from = _mm512_maskz_loadu_ps(inside, p0 + j);
+        __m512 dz = _mm512_maskz_loadu_ps(inside, a1 + j) - _mm512_maskz_loadu_ps(inside, a0 + j) - shift;
+        __mmask16 far = _mm512_cmp_ps_mask(_mm512_abs_ps(dz), limit, _CMP_GE_OQ);
+        __m512 slope = _mm512_mask_mov_ps(to, far, to - from) / _mm512_mask_mov_ps(one, far, dz);
+        slope = _mm512_maskz_mov_ps(inside, slope * _mm512_maskz_loadu_ps(inside, g + j));
+        sum += slope;
+        _mm512_mask_storeu_ps(g + j, inside, slope);
+    }
+    __m512 all = _mm512_set1_ps((float)total(sum));
+    for (int64_t j = 0; j < n; j += LANES) {
+        __mmask16 inside = first_lanes(n - j);
+        __m512 to = _mm512_maskz_loadu_ps(inside, p1 + j), from = _mm512_maskz_loadu_ps(inside, p0 + j);
+        __m512 dx = _mm512_maskz_loadu_ps(inside, a1 + j) - _mm512_maskz_loadu_ps(inside, a0 + j), rise = above * to;
+        __mmask16 far = _mm512_cmp_ps_mask(_mm512_abs_ps(dx), limit, _CMP_GE_OQ);
+        __m512 weight = _mm512_mask_mov_ps(rise, far, rise - below * from) / _mm512_mask_mov_ps(one, far, dx);
+        _mm512_mask_storeu_ps(g + j, inside, _mm512_maskz_loadu_ps(inside, g + j) - weight * all);
+        _mm512_mask_storeu_ps(p0 + j, inside, (to + from) * .5f);
+    }
+}
+
+/* The gradients at query, key and value, contiguous, for the heads first .. last: of q0, k0 and v0, the references, of
+   what was recorded of the sequences, contiguous, and of g, the gradient at y. -1 where there is no memory. */
+WIDEST int attention_backward(const float *g, const float *q0, const float *k0, const float *v0, const float *bias,
+                              const float *q1, const float *k1, const float *v1, const float *scores1, const float *p1,
+                              const double *lse1, float *at_q, float *at_k, float *at_v, int64_t first, int64_t last,
+                              const void *sizes, double scale, double threshold)
+{
+    const Attention *of = sizes;
+    int64_t queries = of->queries, d = whole_lanes(of->width), e = whole_lanes(of->values), keys = whole_lanes(of->keys);
+    int64_t turned = of->width * keys, wide = of->keys * d, broad = of->keys * e, square = BLOCK * keys;
+    int64_t room = 2 * turned + of->values * keys + wide + broad + BLOCK * (2 * d + e) + 3 * square;
+    float *mine = malloc((size_t)room * sizeof(float));
+    if (mine == NULL)
+        return -1;
+    float *k_turned = mine, *v_half = k_turned + turned, *v_turned = v_half + broad, *k_half = v_turned + of->values * keys;
+    float *scaled = k_half + wide, *q_half = scaled + BLOCK * d, *grad = q_half + BLOCK * d;
+    float *scores = grad + BLOCK * e, *p = scores + square, *back = p + square;
+    double lse[BLOCK];
+    for (int64_t head = first; head < last; head++) {
+        int64_t partner = head / (of->n * of->span) * of->span + head % of->span;
+        const float *k = k0 + start(of->k, head, of), *v = v0 + start(of->v, head, of), *q = q0 + start(of->q, head, of);
+        const float *mates = q1 + partner * queries * of->width;
+        float *key = at_k + head * of->keys * of->width, *value = at_v + head * of->keys * of->values;
+        turn(k_turned, keys, k, of->k[2], of->keys, of->width);
+        half_way(k_half, d, k1 + partner * of->keys * of->width, of->width, k, of->k[2], of->keys, of->width, (float)scale);
+        half_way(v_half, e, v1 + partner * of->keys * of->values, of->values, v, of->v[2], of->keys, of->values, 1);
+        turn(v_turned, keys, v_half, e, of->keys, of->values);
+        for (int64_t i = 0, rows; rows = least(BLOCK, queries - i), i < queries; i += rows) {
+            const float *from = q + i * of->q[2];
+            int64_t at = (partner * queries + i) * of->keys;
+            lay(scaled, d, from, of->q[2], rows, of->width, (float)scale);
+            half_way(q_half, d, mates + i * of->width, of->width, from, of->q[2], rows, of->width, (float)scale);
+            lay(grad, e, g + start(of->y, head, of) + i * of->y[2], of->y[2], rows, of->values, 1);
+            attend(scaled, k_turned, bias == NULL ? NULL : bias + start(of->bias, head, of) + i * of->bias[2], scores, p,
+                   lse, rows, keys, d, of);
+            multiply(grad, e, 1, v_turned, keys, back, keys, rows, of->keys, of->values, 0);
+            for (int64_t r = 0; r < rows; r++)
+                pull(back + r * keys, scores1 + at + r * of->keys, p1 + at + r * of->keys, scores + r * keys, p + r * keys,
+                     of->keys, lse1[partner * queries + i + r] - lse[r], (float)threshold);
+            multiply(back, keys, 1, k_half, d, at_q + (head * queries + i) * of->width, of->width, rows, of->width, of->keys, 0);
+            multiply(back, 1, keys, q_half, d, key, of->width, of->keys, of->width, rows, i > 0);
+            multiply(p, 1, keys, grad, e, value, of->values, of->keys, of->values, rows, i > 0);
+        }
+    }
+    free(mine);
+    return 0;
+}
+
+int attention_here(void) { return __builtin_cpu_supports("avx512f") != 0; }
+#else
+/* Never called where it is not here. */
+int attention_here(void) { return 0; }
+void attention_forward(void) {}
+void attention_backward(void) {}
+#endif
