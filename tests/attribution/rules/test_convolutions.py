@@ -129,10 +129,12 @@ QUICKEST = {
     "64 filters": ((64, 64, 8, 1, 100), Way.FAST),
     "64 filters, three taps": ((64, 64, 3, 1, 1000), Way.FAST),
     "64 filters, one tap": ((64, 64, 1, 1, 1000), None),
-    "16 filters": ((16, 16, 8, 1, 1000), None),
+    "16 filters": ((16, 16, 8, 1, 1000), Way.FAST),
     "8 filters": ((8, 8, 5, 2, 1000), Way.DIRECT),
-    "Basset's first": ((4, 300, 19, 1, 600), Way.DIRECT),
-    "BPNet's first": ((4, 64, 21, 1, 2114), Way.DIRECT),
+    "Basset's first": ((4, 300, 19, 1, 600), Way.FAST),
+    "BPNet's first": ((4, 64, 21, 1, 2114), Way.FAST),
+    "a first one of few taps": ((4, 64, 5, 1, 1000), Way.DIRECT),
+    "few on both sides": ((4, 8, 21, 1, 1000), Way.DIRECT),
     "BPNet's others": ((64, 64, 3, 256, 2114), Way.FAST),
     "three taps, most of them outside": ((64, 64, 3, 1024, 2114), None),
     "many channels with gaps": ((256, 256, 7, 2, 1000), Way.FAST),
@@ -202,7 +204,7 @@ def test_what_does_not_fit_is_pytorchs_to_refuse(name):
 @here
 @pytest.mark.parametrize("way", Way)
 def test_the_engine_convolves_here(monkeypatch, way):
-    """In all three passes, with the attributions of PyTorch's own."""
+    """In all three passes and the check of the rows, with the attributions of PyTorch's own."""
     torch.manual_seed(0)
     layers = torch.nn.Conv1d(4, 16, 9), torch.nn.ReLU(), torch.nn.Conv1d(16, 8, 5), torch.nn.ReLU()
     model = torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(8 * 88, 1))
@@ -210,10 +212,10 @@ def test_the_engine_convolves_here(monkeypatch, way):
     settings = {"n_shuffles": 3, "device": "cpu", "random_state": 0}
     met = ours(monkeypatch, way)
     found = sl.deep_lift_shap(model, X, **settings)
-    assert len(met) == 6
+    assert len(met) == 8
     monkeypatch.setattr(convolutions, "_way", lambda *_: None)
     torch.testing.assert_close(found, sl.deep_lift_shap(model, X, **settings), rtol=1e-4, atol=1e-6)
-    assert len(met) == 6
+    assert len(met) == 8
 
 
 def test_without_the_loops_pytorchs_own(monkeypatch):

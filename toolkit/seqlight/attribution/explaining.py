@@ -17,7 +17,7 @@ from seqlight.attribution.engine import passes
 from seqlight.attribution.engine.hints import hinting
 from seqlight.attribution.engine.overrides import overridden
 from seqlight.attribution.engine.surroundings import refuse_hidden
-from seqlight.attribution.engine.watching import Manner, Record
+from seqlight.attribution.engine.watching import Manner, Record, Sooner
 from seqlight.attribution.targets import Targets
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.batches import HALF
@@ -162,7 +162,7 @@ class Explaining:
             self._sent(torch.cat([x[first : first + 1].to(r), r[0, :1].to(x.device)]), dtype)
             for x, r in zip(self.inputs, references, strict=True)
         ]
-        with torch.no_grad():
+        with torch.no_grad(), Sooner(self.manner):
             found = self._forward(self._args_of(first, first + 1, dtype), torch.tensor([first]), 2)(*both)
         wanted = torch.stack([block.outputs[0], block.baselines[0, :, 0]])
         near = 1e-2 * (wanted[0] - wanted[1]).abs() + 1e-3 * wanted.abs().amax(dim=0)

@@ -149,7 +149,9 @@ def _pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
     return math.prod(recorded.shape[dimension:-2]), n
 
 
-def _sizes(q: Tensor, k: Tensor, v: Tensor, y: Tensor, bias: Tensor | None, pairs: tuple[int, int]) -> ctypes.Array[Any]:
+def _sizes(
+    q: Tensor, k: Tensor, v: Tensor, y: Tensor, bias: Tensor | None, pairs: tuple[int, int]
+) -> ctypes.Array[Any]:
     """Return what attention.c has as a struct."""
     strides = [(0, 0, 0) if one is None else one.stride()[:3] for one in (q, k, v, y, bias)]
     flat = [number for each in strides for number in each]

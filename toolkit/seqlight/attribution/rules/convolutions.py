@@ -21,11 +21,11 @@ from seqlight.native.threads import over_rows
 
 # Outputs whose weights lie side by side.
 GROUP = 8
-# From this many channels on both sides sums of them are cheap beside their products.
-SEVERAL = 32
+# From this many taps on sums for one side of 16 channels are cheap beside the products, however few the other has.
+WIDE = 9
 # Groups of taps that are farther apart would have too much laid beside each panel.
 CLOSE = 4
-# From this many on both sides PyTorch's own are as fast as the direct way, if their memory is there already.
+# From this many channels on sums of them are cheap beside their products, and PyTorch's own are as fast as the direct way.
 MANY = 16
 
 
@@ -152,8 +152,9 @@ def _way(channels: int, outputs: int, taps: int, dilation: int, width: int) -> W
     native = library()
     if native is None or not native.convolution_panels(1, 1, 1, 1, False):
         return None
+    enough = MANY <= (max(channels, outputs) if taps >= WIDE else min(channels, outputs))
     near = taps <= 3 or dilation <= CLOSE
-    if min(channels, outputs) >= SEVERAL and near and native.fast_products(width, taps, dilation) <= 0.75 * taps:
+    if enough and near and native.fast_products(width, taps, dilation) <= 0.75 * taps:
         return Way.FAST
     return Way.DIRECT if min(channels, outputs) < MANY else None
 
