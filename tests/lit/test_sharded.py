@@ -4,7 +4,7 @@ import lightning.pytorch as L
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 import seqlight as sl
 from seqlight.lit import ShardedDataModule
@@ -88,6 +88,33 @@ def test_shards_are_whole_batches_and_not_too_many(rows, batch_size, processes):
     assert -(-rows // size) <= max(32, 16 * processes, -(-rows // 2048))
     if rows > 16 * processes * batch_size:  # all end together
         assert rows // size >= 8 * processes
+
+
+def test_some_rows_have_the_places_of_these():
+    class Windows(torch.utils.data.Dataset):
+        loci = sl.Loci(np.array(["chr1"] * 4), np.arange(4), np.arange(4) + 4, np.array(["+"] * 4))
+
+        def __init__(self, version):
+            self.version = version
+
+        def fingerprint(self):
+            return f"peaks, version {self.version}"
+
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, i):
+            return torch.zeros(4, 4)
+
+    def some(rows, version=1):
+        return ShardedDataModule(Subset(Windows(version), rows))
+
+    assert some([3, 1]).loci.start.tolist() == [3, 1]
+    assert some([1, 3]).fingerprint() == some([1, 3]).fingerprint()
+    others = some([3, 1]), some([1, 2]), some([1, 3], version=2)
+    assert some([1, 3]).fingerprint() not in {one.fingerprint() for one in others}
+    assert ShardedDataModule(Subset(Subset(Windows(1), [3, 1, 0]), [1, 2])).loci.start.tolist() == [1, 0]
+    assert ShardedDataModule(Subset(TensorDataset(torch.zeros(3, 4, 5)), [1])).loci is None
 
 
 def test_what_the_data_says_of_itself():

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 import seqlight as sl
 from seqlight.attribution.rules import attending, attention
-from seqlight.attribution.rules.attending import Seen, Settings
+from seqlight.attribution.rules.attending import Operands, Settings
 from seqlight.attribution.rules.elementwise import threshold
 from seqlight.native import threads
 from seqlight.native.library import library
@@ -19,13 +19,14 @@ here = pytest.mark.skipif(
 
 
 def slowly(seen, operands, settings, grad):
-    y, pull = attention._explained(seen, *operands, settings)
+    y, pull = attention._explained(seen, Operands(*operands), settings)
     return y, *pull(grad)
 
 
 def at_once(seen, operands, settings, grad):
-    return attending.attend(*operands, settings), *attending.gradients(
-        grad, seen, *operands, settings, threshold(grad.dtype)
+    operands = Operands(*operands)
+    return attending.attend(operands, settings), *attending.gradients(
+        grad, seen, operands, settings, threshold(grad.dtype)
     )
 
 
@@ -75,10 +76,10 @@ def cases(draw):
 @given(cases())
 def test_values_and_gradients(case):
     sequences, references, settings, grad, way = case.of
-    y, seen = attending.observe(*sequences, settings)
+    y, seen = attending.observe(Operands(*sequences), settings)
     found = at_once(seen, [laid_out(one, way) for one in references], settings, laid_out(grad, way))
     exact = Settings(None if settings.bias is None else settings.bias.double(), settings.scale)
-    wanted, in_double = attention._observed(*(one.double() for one in sequences), exact)
+    wanted, in_double = attention._observed(Operands(*(one.double() for one in sequences)), exact)
     expected = slowly(in_double, [one.double() for one in references], exact, grad.double())
     torch.testing.assert_close(y.double(), wanted, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(seen.sums, in_double.sums, rtol=1e-6, atol=1e-6)
@@ -103,9 +104,9 @@ def test_a_reference_like_its_sequence_has_the_gradients_of_autograd():
     """There every secant is a tangent, bit for bit the same scores having no difference."""
     operands = [torch.randn(4, 2, 50, 16) * 3 for _ in range(3)]
     settings, grad = Settings(None, 0.25), torch.randn(4, 2, 50, 16)
-    _, seen = attending.observe(*(one[:1] for one in operands), settings)
+    _, seen = attending.observe(Operands(*(one[:1] for one in operands)), settings)
     same = [one[:1].repeat(4, 1, 1, 1) for one in operands]
-    found = attending.gradients(grad, seen, *same, settings, threshold(torch.float32))
+    found = attending.gradients(grad, seen, Operands(*same), settings, threshold(torch.float32))
     leaves = [one.double().requires_grad_() for one in same]
     y = F.scaled_dot_product_attention(*leaves, scale=0.25)
     expected = torch.autograd.grad(y, leaves, grad.double())
@@ -119,7 +120,7 @@ def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch):
     sequences = [torch.randn(1, 2, 45, 20) for _ in range(3)]
     references, grad = [torch.randn(5, 2, 45, 20) for _ in range(3)], torch.randn(5, 2, 45, 20)
     settings = Settings(None, 0.2)
-    _, seen = attending.observe(*sequences, settings)
+    _, seen = attending.observe(Operands(*sequences), settings)
     before, found = torch.get_num_threads(), []
     try:
         for n in (1, 2, 3):
@@ -136,7 +137,7 @@ def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch):
 def test_what_is_no_number_stays_with_its_head():
     q, k, v = (torch.randn(2, 3, 20, 8) for _ in range(3))
     q[1, 2, 5] = torch.nan
-    y = attending.attend(q, k, v, Settings(None, 1.0))
+    y = attending.attend(Operands(q, k, v), Settings(None, 1.0))
     assert y.isnan().nonzero()[:, :3].unique(dim=0).tolist() == [[1, 2, 5]]
 
 
@@ -168,14 +169,10 @@ def test_the_engine_attends_here(monkeypatch):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_what_is_left_to_pytorch(dtype):
     q, k, v = (torch.randn(2, 3, 20, 8, dtype=dtype) for _ in range(3))
-    assert not attending.suits(q, k, v, None)
+    assert not attending.suits(Operands(q, k, v), None)
 
 
 def test_without_the_loops_pytorchs_own(monkeypatch):
     monkeypatch.setattr(attending, "library", lambda: None)
     q, k, v = (torch.randn(2, 3, 20, 8) for _ in range(3))
-    assert not attending.suits(q, k, v, None)
-
-
-def test_what_is_recorded_has_a_place_for_each():
-    assert Seen._fields == ("query", "key", "value", "scores", "weights", "sums")
+    assert not attending.suits(Operands(q, k, v), None)

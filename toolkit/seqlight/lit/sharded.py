@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning.pytorch as L
+import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from seqlight.errors import InputError, a
 from seqlight.lit.rows import NumberedRows, Rows, ShardBatches, as_they_are
@@ -31,7 +32,8 @@ class ShardedDataModule(L.LightningDataModule):
     ----------
     data : torch.Tensor, numpy.ndarray, tuple of these, map-style Dataset, DataLoader or LightningDataModule
         With a row for each sequence. A Dataset may have ``fingerprint()``, a string that changes with its rows, and
-        ``loci``, the places of its rows in a genome. Of a LightningDataModule it is ``predict_dataloader``.
+        ``loci``, the places of its rows in a genome; a Subset of it has those of its rows. Of a LightningDataModule it
+        is ``predict_dataloader``.
     batch_size : int, optional
         Rows at a time, on each device; None for that of a DataLoader, else 32.
     workers : int, optional
@@ -100,7 +102,7 @@ class ShardedDataModule(L.LightningDataModule):
     @property
     def loci(self) -> Loci | None:
         """Where in a genome the rows come from, if the data says."""
-        loci = getattr(self.rows.data, "loci", None)
+        loci = _loci_of(self.rows.data)
         return None if loci is None else as_loci(loci, n=len(self))
 
     def fingerprint(self) -> str:
@@ -153,3 +155,11 @@ class ShardedDataModule(L.LightningDataModule):
             # Without a generator of its own a loader draws a number from the global one.
             generator=torch.Generator().manual_seed(0),
         )
+
+
+def _loci_of(data: Any) -> Loci | None:
+    """Return the places of the rows, also where they are some of a Dataset that has more."""
+    if not isinstance(data, Subset):
+        return getattr(data, "loci", None)
+    whole, some = _loci_of(data.dataset), np.asarray(data.indices, dtype=np.int64)
+    return None if whole is None else Loci(*(one[some] for one in as_loci(whole)))

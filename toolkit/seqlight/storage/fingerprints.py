@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import Subset
 
 from seqlight.attribution.targets import Contrast
 
@@ -56,7 +57,8 @@ def of_data(data: Any, rows: int) -> str:
     """Return what identifies the rows of `data`.
 
     Its own ``fingerprint()`` if it has one. Otherwise the digest of its arrays, or of 64 evenly spaced rows of a
-    Dataset, the first and the last among them: a change that none of them shows goes unseen.
+    Dataset, the first and the last among them: a change that none of them shows goes unseen. Of a Subset it is what
+    identifies the whole, and which rows of it there are.
     """
     if callable(getattr(data, "fingerprint", None)):
         return str(data.fingerprint())
@@ -64,6 +66,9 @@ def of_data(data: Any, rows: int) -> str:
         return of_array(data)
     if isinstance(data, tuple | list):
         return " ".join(of_array(one) for one in data)
+    if isinstance(data, Subset):
+        whole: Any = data.dataset
+        return f"{of_data(whole, len(whole))}, of which {of_array(np.asarray(data.indices))}"
     some = sorted({int(row) for row in np.linspace(0, rows - 1, min(rows, SOME_ROWS))}) if rows else []
     found = _digest([described(data[row]) for row in some])
     return f"{type(data).__qualname__} of {rows} rows, {found} of {len(some)} of them"

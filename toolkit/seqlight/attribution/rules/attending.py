@@ -10,11 +10,19 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqlight.attribution.calls.pairing import split_dimension
 from seqlight.native.library import library
 from seqlight.native.threads import over_rows
+
+
+class Operands(NamedTuple):
+    """Of shapes (..., positions, width), with equal leading dimensions."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
 
 
 class Seen(NamedTuple):
@@ -35,35 +43,36 @@ class Settings(NamedTuple):
     scale: float
 
 
-def suits(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> bool:
+def suits(operands: Operands, bias: Tensor | None) -> bool:
     """Return whether attention can be done here."""
-    native, operands = library(), (query, key, value)
+    native = library()
     return (
         native is not None
         and bool(native.attention_here())
         and all(one.dtype == torch.float32 and one.device.type == "cpu" and one.numel() > 0 for one in operands)
         and all(one.layout == torch.strided for one in operands)
-        and (bias is None or (type(bias) is Tensor and bias.dtype == torch.float32 and bias.device.type == "cpu"))
+        and (
+            bias is None
+            or (type(bias) in (Tensor, nn.Parameter) and bias.dtype == torch.float32 and bias.device.type == "cpu")
+        )
     )
 
 
-def observe(query: Tensor, key: Tensor, value: Tensor, settings: Settings) -> tuple[Tensor, Seen]:
+def observe(operands: Operands, settings: Settings) -> tuple[Tensor, Seen]:
     """Return attention, and what to record."""
-    query, key, value = (one.contiguous() for one in (query, key, value))
+    query, key, value = (one.contiguous() for one in operands)
     shape = query.shape[:-1]
     scores = query.new_empty((*shape, key.shape[-2]))
     seen = Seen(query, key, value, scores, torch.empty_like(scores), query.new_empty(shape, dtype=torch.float64))
-    return _forward(query, key, value, settings, seen), seen
+    return _forward(Operands(query, key, value), settings, seen), seen
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, settings: Settings) -> Tensor:
+def attend(operands: Operands, settings: Settings) -> Tensor:
     """Return attention."""
-    return _forward(query, key, value, settings, None)
+    return _forward(operands, settings, None)
 
 
-def gradients(
-    grad: Tensor, seen: Seen, query: Tensor, key: Tensor, value: Tensor, settings: Settings, threshold: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def gradients(grad: Tensor, seen: Seen, operands: Operands, settings: Settings, threshold: float) -> Operands:
     """Return the gradients at query, key and value of the references for that at their attention.
 
     Parameters
@@ -71,7 +80,7 @@ def gradients(
     grad : torch.Tensor, shape (..., positions, width)
     seen : Seen
         Of the sequences.
-    query, key, value : torch.Tensor, shapes (..., positions, width)
+    operands : Operands
         Of the references.
     settings : Settings
         As they were.
@@ -80,47 +89,52 @@ def gradients(
     """
     native = library()
     assert native is not None
-    heads = [_heads(one) for one in (query, key, value, grad)]
-    bias = _of_heads(settings.bias, query, key)
-    sizes = _sizes(*heads, bias, _pairs(seen.query, query))
-    found = query.new_empty(query.shape), key.new_empty(key.shape), value.new_empty(value.shape)
-    given = [heads[3], *heads[:3], bias, *seen, *found]
+    mine, g, bias = Operands(*map(_heads, operands)), _heads(grad), _of_heads(settings.bias, operands)
+    sizes = _sizes(mine, g, bias, _pairs(seen.query, operands.query))
+    found = Operands(*(one.new_empty(one.shape) for one in operands))
+    given = [g, *mine, bias, *seen, *found]
     pointers = [None if one is None else one.data_ptr() for one in given]
 
     def work(first: int, last: int) -> None:
         if native.attention_backward(*pointers, first, last, sizes, settings.scale, threshold):
             raise MemoryError("no memory for a head of attention")
 
-    over_rows(work, query.shape[:-2].numel(), _entries(query, key))
+    over_rows(work, operands.query.shape[:-2].numel(), _entries(operands))
     return found
 
 
-def _forward(query: Tensor, key: Tensor, value: Tensor, settings: Settings, seen: Seen | None) -> Tensor:
+def _forward(operands: Operands, settings: Settings, seen: Seen | None) -> Tensor:
     native = library()
     assert native is not None
-    # Positions before heads, where the query has them so: what puts heads side by side then copies nothing.
-    like = query if query.shape[-1] == value.shape[-1] else query[..., :1].expand(*query.shape[:-1], value.shape[-1])
-    out = torch.empty_like(like, memory_format=torch.preserve_format)
-    heads = [_heads(one) for one in (query, key, value)]
+    out = _empty_output(operands)
     y = _heads(out)
-    if y.data_ptr() != out.data_ptr():
-        out = query.new_empty((*query.shape[:-1], value.shape[-1]))
-        y = _heads(out)
-    bias = _of_heads(settings.bias, query, key)
-    sizes = _sizes(*heads, y, bias, (1, 1))
-    kept = (None, None, None) if seen is None else seen[3:]
-    pointers = [None if one is None else one.data_ptr() for one in (*heads, bias, y, *kept)]
+    mine, bias = Operands(*map(_heads, operands)), _of_heads(settings.bias, operands)
+    sizes = _sizes(mine, y, bias, (1, 1))
+    kept = (None, None, None) if seen is None else (seen.scores, seen.weights, seen.sums)
+    pointers = [None if one is None else one.data_ptr() for one in (*mine, bias, y, *kept)]
 
     def work(first: int, last: int) -> None:
         if native.attention_forward(*pointers, first, last, sizes, settings.scale):
             raise MemoryError("no memory for a head of attention")
 
-    over_rows(work, query.shape[:-2].numel(), _entries(query, key))
+    over_rows(work, out.shape[:-2].numel(), _entries(operands))
     return out
 
 
-def _entries(query: Tensor, key: Tensor) -> int:
-    return query.shape[:-1].numel() * key.shape[-2]
+def _empty_output(operands: Operands) -> Tensor:
+    """Return room for attention."""
+    query, _, value = operands
+    if query.ndim <= 4 and query.shape[-1] == value.shape[-1]:
+        # Positions before heads, where the query has them so: what puts heads side by side then copies nothing.
+        alike = torch.empty_like(query)
+        if alike.stride(-1) == 1:
+            return alike
+    return query.new_empty((*query.shape[:-1], value.shape[-1]))
+
+
+def _entries(operands: Operands) -> int:
+    """Return how many scores there are."""
+    return operands.query.shape[:-1].numel() * operands.key.shape[-2]
 
 
 def _heads(one: Tensor) -> Tensor:
@@ -132,12 +146,13 @@ def _heads(one: Tensor) -> Tensor:
     return one if one.ndim == 4 else one.contiguous().flatten(0, -4)
 
 
-def _of_heads(bias: Tensor | None, query: Tensor, key: Tensor) -> Tensor | None:
+def _of_heads(bias: Tensor | None, operands: Operands) -> Tensor | None:
     """Return the bias for each head."""
     if bias is None:
         return None
-    full = bias.contiguous().expand(*query.shape[:-1], key.shape[-2])
-    return _heads(full if bias.shape[-1] == key.shape[-2] else full.contiguous())
+    keys = operands.key.shape[-2]
+    full = bias.contiguous().expand(*operands.query.shape[:-1], keys)
+    return _heads(full if bias.shape[-1] == keys else full.contiguous())
 
 
 def _pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
@@ -149,10 +164,9 @@ def _pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
     return math.prod(recorded.shape[dimension:-2]), n
 
 
-def _sizes(
-    q: Tensor, k: Tensor, v: Tensor, y: Tensor, bias: Tensor | None, pairs: tuple[int, int]
-) -> ctypes.Array[Any]:
+def _sizes(operands: Operands, y: Tensor, bias: Tensor | None, pairs: tuple[int, int]) -> ctypes.Array[Any]:
     """Return what attention.c has as a struct."""
+    q, k, v = operands
     strides = [(0, 0, 0) if one is None else one.stride()[:3] for one in (q, k, v, y, bias)]
     flat = [number for each in strides for number in each]
     numbers = [q.shape[1], q.shape[2], k.shape[2], q.shape[3], v.shape[3], *flat, *pairs]

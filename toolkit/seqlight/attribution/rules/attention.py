@@ -47,10 +47,8 @@ class Attention:
         settings = _settings(call)
 
         def compute(*operands: Tensor) -> Tensor:
-            if attending.suits(*operands, settings.bias):
-                y, seen = attending.observe(*operands, settings)
-            else:
-                y, seen = _observed(*operands, settings)
+            mine = attending.Operands(*operands)
+            y, seen = (attending.observe if attending.suits(mine, settings.bias) else _observed)(mine, settings)
             kept.extend(Recorded.of(one, copy and i < 3) for i, one in enumerate(seen))
             return y
 
@@ -61,15 +59,16 @@ class Attention:
         seen, settings = attending.Seen(*(one.get() for one in kept)), _settings(call)
 
         def compute(*operands: Tensor) -> tuple[Tensor, Function]:
-            if not attending.suits(*operands, settings.bias):
-                return _explained(seen, *operands, settings)
+            mine = attending.Operands(*operands)
+            if not attending.suits(mine, settings.bias):
+                return _explained(seen, mine, settings)
             own = [Recorded.of(one, copy) for one in operands]
 
-            def pull(grad: Tensor) -> Any:
-                near = threshold(grad.dtype)
-                return attending.gradients(grad, seen, *(one.get() for one in own), settings, near)
+            def pull(grad: Tensor) -> attending.Operands:
+                again = attending.Operands(*(one.get() for one in own))
+                return attending.gradients(grad, seen, again, settings, threshold(grad.dtype))
 
-            return attending.attend(*operands, settings), pull
+            return attending.attend(mine, settings), pull
 
         return apply(Attended, compute, *call.tensors)
 
@@ -94,29 +93,29 @@ def _settings(call: Call) -> attending.Settings:
     return attending.Settings(bias, scale)
 
 
-def _observed(q: Tensor, k: Tensor, v: Tensor, settings: attending.Settings) -> tuple[Tensor, attending.Seen]:
-    q, k, v = (one.contiguous() for one in (q, k, v))
+def _observed(operands: attending.Operands, settings: attending.Settings) -> tuple[Tensor, attending.Seen]:
+    q, k, v = (one.contiguous() for one in operands)
     scores = _scores(q, k, *settings)
     p = torch.softmax(scores, -1)
     return p @ v, attending.Seen(q, k, v, scores, p, scores.logsumexp(-1))
 
 
 def _explained(
-    seen: attending.Seen, q: Tensor, k: Tensor, v: Tensor, settings: attending.Settings
+    seen: attending.Seen, operands: attending.Operands, settings: attending.Settings
 ) -> tuple[Tensor, Function]:
     # Heads are views of wider tensors, which each product would lay out anew.
-    q, k, v = (one.contiguous() for one in (q, k, v))
+    q, k, v = (one.contiguous() for one in operands)
     shape = torch.Size([*q.shape[:-1], k.shape[-2]])
     scores = _scores(q, k, *settings, empty(shape, q))
     p = torch.softmax(scores, -1, out=empty(shape, q))
     query, key, value = (between(a, b, 0.5) for a, b in zip(seen[:3], (q, k, v), strict=True))
 
-    def pull(grad: Tensor) -> tuple[Tensor, ...]:
+    def pull(grad: Tensor) -> attending.Operands:
         g = grad.contiguous()
         at_weights = _product(g, value.mT, empty_like(p))
         at_scores, half = _through_softmax(at_weights, (seen.scores, seen.weights), (scores, p))
         at_query, at_key = (at_scores @ key).mul_(settings.scale), (at_scores.mT @ query).mul_(settings.scale)
-        return at_query, at_key, half.mT @ g
+        return attending.Operands(at_query, at_key, half.mT @ g)
 
     return p @ v, pull
 

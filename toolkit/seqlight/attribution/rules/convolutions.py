@@ -25,7 +25,7 @@ GROUP = 8
 WIDE = 9
 # Groups of taps that are farther apart would have too much laid beside each panel.
 CLOSE = 4
-# From this many channels on sums of them are cheap beside their products, and PyTorch's own are as fast as the direct way.
+# From this many channels on sums of them are cheap beside their products, and PyTorch's own as fast as the direct way.
 MANY = 16
 
 
@@ -152,7 +152,7 @@ def _way(channels: int, outputs: int, taps: int, dilation: int, width: int) -> W
     native = library()
     if native is None or not native.convolution_panels(1, 1, 1, 1, False):
         return None
-    enough = MANY <= (max(channels, outputs) if taps >= WIDE else min(channels, outputs))
+    enough = (max(channels, outputs) if taps >= WIDE else min(channels, outputs)) >= MANY
     near = taps <= 3 or dilation <= CLOSE
     if enough and near and native.fast_products(width, taps, dilation) <= 0.75 * taps:
         return Way.FAST
