@@ -47,7 +47,7 @@ def table() -> str:
     )
     overheads = [f"{100 * row['overhead']['least']:.1f} % ({name})" for name, row in prediction["inputs"].items()]
     lines += ["", f"`predict` over a hand-written loop under `torch.inference_mode`: {', '.join(overheads)}."]
-    return "\n".join([*lines, *attribution()]) + "\n"
+    return "\n".join([*lines, *attribution(), *running()]) + "\n"
 
 
 def attribution() -> list[str]:
@@ -78,6 +78,19 @@ def attribution() -> list[str]:
         "add up: [where Captum adds up, and where not](docs/captum.md).",
     ]
     return lines
+
+
+def running() -> list[str]:
+    """Return what a run costs, and what a second process brings."""
+    each = read("speed_run")["processes"].items()
+    costs = ", ".join(f"{100 * row['clock']['one_over_bare']:.1f} % ({name})" for name, row in each)
+    gains = ", ".join(f"{row['clock']['two_over_one']:.2f} times ({name})" for name, row in each)
+    return [
+        "",
+        "`run`, with its shards, over the function alone, in one process of one thread:",
+        f"{costs}. Two such processes make",
+        f"{gains} as many rows a second.",
+    ]
 
 
 def read(name: str) -> dict[str, Any]:
