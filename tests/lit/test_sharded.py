@@ -117,6 +117,21 @@ def test_some_rows_have_the_places_of_these():
     assert ShardedDataModule(Subset(TensorDataset(torch.zeros(3, 4, 5)), [1])).loci is None
 
 
+def test_some_rows_of_what_does_not_know_itself():
+    class Turned(Subset):
+        def __getitem__(self, i):
+            return -super().__getitem__(i)
+
+        def __getitems__(self, indices):
+            return [self[i] for i in indices]
+
+    rows = [(torch.full((4, 5), float(i)), i) for i in range(4)]
+    some = {tuple(of): ShardedDataModule(Subset(rows, of)).fingerprint() for of in ([0, 1], [1, 0], [2, 3])}
+    assert len(set(some.values())) == 3
+    plain = torch.arange(3.0)
+    assert ShardedDataModule(Turned(plain, [1])).fingerprint() != ShardedDataModule(Subset(plain, [1])).fingerprint()
+
+
 def test_what_the_data_says_of_itself():
     class Windows(torch.utils.data.Dataset):
         loci = sl.Loci(np.array(["chr1"] * 3), np.arange(3), np.arange(3) + 4, np.array(["+"] * 3))

@@ -166,6 +166,80 @@ def test_the_engine_attends_here(monkeypatch):
     assert float((found - expected).abs().max()) <= 1e-4 * float(expected.abs().max())
 
 
+class Packed(Mixing):
+    """All sequences behind each other, each seeing itself alone; or, by mistake, positions for rows."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+
+    def forward(self, X):
+        q, k, v = self.mix(self.stem(X).mT).unflatten(2, (3, 2, -1)).permute(2, 0, 3, 1, 4)  # rows, heads, positions
+        if self.way == "packed":
+            q, k, v = (one.transpose(0, 1).flatten(1, 2)[None] for one in (q, k, v))
+            row = torch.arange(len(X)).repeat_interleave(X.shape[-1])
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=row[:, None] == row)
+            y = y[0].unflatten(1, (len(X), -1)).transpose(0, 1)
+        elif self.way == "keys of all rows":
+            k, v = (one.transpose(0, 1).flatten(1, 2).expand(len(X), *[-1] * 3) for one in (k, v))
+            y = F.scaled_dot_product_attention(q, k, v)
+        else:
+            q, k, v = (one.flatten(0, 1).transpose(0, 1) for one in (q, k, v))
+            y = F.scaled_dot_product_attention(q, k, v).transpose(0, 1).unflatten(0, (len(X), 2))
+        return self.head(y.transpose(1, 2).flatten(2).mean(1))
+
+
+@here
+@pytest.mark.parametrize("way", ["packed", "keys of all rows", "positions for rows"])
+@pytest.mark.filterwarnings("ignore::seqlight.errors.ConvergenceWarning")
+def test_other_pairs_than_of_heads(way):
+    """Nothing is read that is not there: refused, or, for a model that does not mix rows, explained as by float64."""
+    torch.manual_seed(0)
+    model, X = Packed(way), sl.random_one_hot((4, 4, 20), random_state=0).float()
+    settings = {"n_shuffles": 10, "device": "cpu", "random_state": 0, "batch_size": 40}
+    if way != "packed":
+        with pytest.raises(sl.UnsupportedOperation, match="mixes the rows"):
+            sl.deep_lift_shap(model, X, **settings)
+        return
+    found, expected = (sl.deep_lift_shap(model, X, dtype=dtype, **settings) for dtype in (None, "float64"))
+    assert float((found - expected).abs().max()) <= 1e-4 * float(expected.abs().max())
+
+
+class Reused(Mixing):
+    """A mask that is changed in place behind its use."""
+
+    def forward(self, X):
+        q, k, v = self.mix(self.stem(X).mT).unflatten(2, (3, 2, -1)).permute(2, 0, 3, 1, 4)
+        mask = torch.linspace(-1, 1, X.shape[-1]).repeat(X.shape[-1], 1).to(q)
+        once = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        mask.mul_(-5)
+        again = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.head((once + again).transpose(1, 2).flatten(2).mean(1))
+
+
+class Viewed(Mixing):
+    """What PyTorch's own layout lets a model do without a copy."""
+
+    def forward(self, X):
+        q, k, v = self.mix(self.stem(X).mT).unflatten(2, (3, 2, -1)).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=torch.full((1, 1), 0.5).to(q))
+        y = y.transpose(1, 2).view(*X.shape[:1], X.shape[-1], -1)
+        q, k, v = (one.flatten(0, 1).mT.contiguous().mT for one in (q, k, v))
+        other = F.scaled_dot_product_attention(q, k, v).view(len(X), -1)
+        return self.head(y.mean(1)) + other.mean(1, keepdim=True)
+
+
+@here
+@pytest.mark.parametrize("make", [Reused, Viewed])
+def test_what_surrounds_attention(make):
+    torch.manual_seed(0)
+    model, X = make(), sl.random_one_hot((2, 4, 30), random_state=0).float()
+    model(X)
+    settings = {"n_shuffles": 3, "device": "cpu", "random_state": 0}
+    found, expected = (sl.deep_lift_shap(model, X, dtype=dtype, **settings) for dtype in (None, "float64"))
+    assert float((found - expected).abs().max()) <= 1e-4 * float(expected.abs().max())
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_what_is_left_to_pytorch(dtype):
     q, k, v = (torch.randn(2, 3, 20, 8, dtype=dtype) for _ in range(3))

@@ -218,6 +218,26 @@ def test_the_engine_convolves_here(monkeypatch, way):
     assert len(met) == 8
 
 
+@here
+def test_references_that_are_mutants_are_convolved_by_pytorch(monkeypatch):
+    """Where nothing differs nothing rounds otherwise: a secant over rounding would be noise."""
+    torch.manual_seed(0)
+    layers = torch.nn.Conv1d(4, 64, 21), torch.nn.ReLU(), torch.nn.Conv1d(64, 64, 3), torch.nn.Softplus()
+    more = torch.nn.Conv1d(64, 64, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(64 * 76, 1)
+    model = torch.nn.Sequential(*layers, *more)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter *= 6
+    X = sl.random_one_hot((1, 4, 100), random_state=0).float()
+    mutant = X.clone()
+    mutant[0, :, 50] = X[0, :, 50].roll(1)
+    settings = {"references": mutant[:, None], "hypothetical": True, "device": "cpu"}
+    met = ours(monkeypatch, Way.FAST)
+    found, exact = (sl.deep_lift_shap(model, X, dtype=dtype, **settings) for dtype in (None, "float64"))
+    assert not met
+    assert float((found - exact).abs().max()) <= 1e-5 * float(exact.abs().max())
+
+
 def test_without_the_loops_pytorchs_own(monkeypatch):
     monkeypatch.setattr(convolutions, "library", lambda: None)
     x, weight = torch.randn(2, 4, 30), torch.randn(8, 4, 3)

@@ -26,6 +26,8 @@ from seqlight.prediction.borrow import floating_dtype, require_module
 # From the first sequence and the one behind the last to their references, for each input (sequences, references, ...).
 Drawing: TypeAlias = Callable[[int, int], Sequence[Tensor]]
 
+# Shuffles share a third of their positions with their sequence.
+ALIKE = 0.8
 # How many blocks that do not add up are looked at for missed partners, before the model is taken to be the reason.
 TRIALS = 3
 
@@ -97,6 +99,9 @@ class Explaining:
 
     def block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         """Explain the sequences ``first <= i < last`` against references of shape (sequences, references, ...)."""
+        if not self.checked:
+            # Asked of the first pair alone, for batches may be cut otherwise another time.
+            self.manner.alike = nearly_alike(self.inputs[0][first], references[0][0, 0])
         find = self._explained if self.beside else self._paired
         block = find(first, last, references)
         if not self.checked:
@@ -200,3 +205,11 @@ class Explaining:
         ]
         repeated = rows.repeat(n)
         return lambda *inputs: self.targets.read(self.model(*inputs, *more), repeated)
+
+
+def nearly_alike(sequence: Tensor, reference: Tensor) -> bool:
+    """Return whether both are the same at most positions, as a mutant and its wild type are, and no shuffle is."""
+    if sequence.ndim < 2 or sequence.shape != reference.shape:
+        return False
+    same = (sequence.to(reference) == reference).flatten(0, -2).all(dim=0)
+    return bool(same.float().mean() > ALIKE)

@@ -159,7 +159,9 @@ class ShardedDataModule(L.LightningDataModule):
 
 def _loci_of(data: Any) -> Loci | None:
     """Return the places of the rows, also where they are some of a Dataset that has more."""
-    if not isinstance(data, Subset):
-        return getattr(data, "loci", None)
-    whole, some = _loci_of(data.dataset), np.asarray(data.indices, dtype=np.int64)
-    return None if whole is None else Loci(*(one[some] for one in as_loci(whole)))
+    loci: Loci | None = getattr(data, "loci", None)
+    if loci is not None or not isinstance(data, Subset):
+        return loci
+    whole: Any = data.dataset
+    found, some = _loci_of(whole), np.asarray(data.indices, dtype=np.int64)
+    return None if found is None else Loci(*(one[some] for one in as_loci(found, n=len(whole))))

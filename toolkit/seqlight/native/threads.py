@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -82,6 +83,8 @@ def _on_a_team(start: Any, work: Work, blocks: Blocks) -> None:
     start(_STEP(step), None, len(blocks), 0)
     if raised:
         raise raised[0]
+    for block in waiting:  # none, unless a signal kept a thread from beginning
+        work(*block)
 
 
 # Threads of our own ------------------------------------------------------------------------------------------------
@@ -89,7 +92,10 @@ def _on_a_team(start: Any, work: Work, blocks: Blocks) -> None:
 
 def _on_a_pool(work: Work, blocks: Blocks) -> None:
     elsewhere = [_pool(len(blocks) - 1).submit(work, *block) for block in blocks[1:]]
-    work(*blocks[0])
+    try:
+        work(*blocks[0])
+    finally:
+        wait(elsewhere)  # what they write to may be gone once an error has left here
     for done in elsewhere:
         done.result()
 
@@ -101,7 +107,9 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 # A forked process has no threads but the one that forked, and OpenMP does not know.
-_forked = False
+_forked = multiprocessing.parent_process() is not None and (
+    multiprocessing.get_start_method(allow_none=True) in (None, "fork")
+)
 
 
 def _after_fork() -> None:

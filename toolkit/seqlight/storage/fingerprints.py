@@ -57,8 +57,8 @@ def of_data(data: Any, rows: int) -> str:
     """Return what identifies the rows of `data`.
 
     Its own ``fingerprint()`` if it has one. Otherwise the digest of its arrays, or of 64 evenly spaced rows of a
-    Dataset, the first and the last among them: a change that none of them shows goes unseen. Of a Subset it is what
-    identifies the whole, and which rows of it there are.
+    Dataset, the first and the last among them: a change that none of them shows goes unseen. Of a Subset of what has a
+    fingerprint or is an array, it is what identifies the whole, and which rows of it there are.
     """
     if callable(getattr(data, "fingerprint", None)):
         return str(data.fingerprint())
@@ -66,12 +66,19 @@ def of_data(data: Any, rows: int) -> str:
         return of_array(data)
     if isinstance(data, tuple | list):
         return " ".join(of_array(one) for one in data)
-    if isinstance(data, Subset):
+    if type(data) is Subset and _knows_itself(data.dataset):
         whole: Any = data.dataset
         return f"{of_data(whole, len(whole))}, of which {of_array(np.asarray(data.indices))}"
     some = sorted({int(row) for row in np.linspace(0, rows - 1, min(rows, SOME_ROWS))}) if rows else []
     found = _digest([described(data[row]) for row in some])
     return f"{type(data).__qualname__} of {rows} rows, {found} of {len(some)} of them"
+
+
+def _knows_itself(data: Any) -> bool:
+    """Return whether there is more to tell a data set by than some of its rows."""
+    if type(data) is Subset:
+        return _knows_itself(data.dataset)
+    return callable(getattr(data, "fingerprint", None)) or isinstance(data, Tensor | np.ndarray)
 
 
 def of_model(model: nn.Module) -> dict[str, str]:

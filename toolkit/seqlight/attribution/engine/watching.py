@@ -53,12 +53,20 @@ class Manner:
         Look at what each call leaves in the graph, for a model with operations that the table does not have.
     said : set of str
         Operations of which was said that they are integrated numerically.
+    alike : bool
+        References are like their sequences nearly everywhere. What is faster may round a position by what stands beside
+        it, and where nothing differs nothing may: a secant over rounding is noise.
     """
 
     rules: Mapping[Any, Entry]
     copy: bool = False
     careful: bool = False
     said: set[str] = field(default_factory=set)
+    alike: bool = False
+
+    def sooner(self, entry: Entry, func: Any) -> Any:
+        """Return what gives the same as `func`, and may take less time."""
+        return func if self.alike or entry.sooner is None else entry.sooner
 
     @cached_property
     def ours(self) -> set[Any]:
@@ -98,7 +106,7 @@ class Watch(TorchFunctionMode):
         if treatment is None and call.live and entry.name in vocabulary.GATES and _has_a_mask(call):
             treatment, call = Rescale(), call.broadcast()
         if treatment is None:
-            return self.plain(entry.sooner or func, args, kwargs)
+            return self.plain(self.manner.sooner(entry, func), args, kwargs)
         if asked.get("out") is not None:
             raise UnsupportedOperation(f"{entry.name} with out= hides what depends on the input: use its result")
         y = self._treated(treatment, call.broadcast() if entry.broadcasts else call, writes)
@@ -182,11 +190,11 @@ class Sooner(TorchFunctionMode):
 
     def __init__(self, manner: Manner) -> None:
         super().__init__()
-        self.rules = manner.rules
+        self.manner = manner
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        entry = self.rules.get(func)
-        return (func if entry is None else entry.sooner or func)(*args, **(kwargs or {}))
+        entry = self.manner.rules.get(func)
+        return (func if entry is None else self.manner.sooner(entry, func))(*args, **(kwargs or {}))
 
 
 def _has_a_mask(call: Call) -> bool:

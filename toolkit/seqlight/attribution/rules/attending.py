@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.calls.pairing import split_dimension
+from seqlight.errors import UnsupportedOperation
 from seqlight.native.library import library
 from seqlight.native.threads import over_rows
 
@@ -50,7 +51,7 @@ def suits(operands: Operands, bias: Tensor | None) -> bool:
         native is not None
         and bool(native.attention_here())
         and all(one.dtype == torch.float32 and one.device.type == "cpu" and one.numel() > 0 for one in operands)
-        and all(one.layout == torch.strided for one in operands)
+        and all(one.layout == torch.strided and not one.is_neg() for one in operands)
         and (
             bias is None
             or (type(bias) in (Tensor, nn.Parameter) and bias.dtype == torch.float32 and bias.device.type == "cpu")
@@ -60,7 +61,7 @@ def suits(operands: Operands, bias: Tensor | None) -> bool:
 
 def observe(operands: Operands, settings: Settings) -> tuple[Tensor, Seen]:
     """Return attention, and what to record."""
-    query, key, value = (one.contiguous() for one in operands)
+    query, key, value = (one.contiguous() for one in operands)  # as the way back takes them
     shape = query.shape[:-1]
     scores = query.new_empty((*shape, key.shape[-2]))
     seen = Seen(query, key, value, scores, torch.empty_like(scores), query.new_empty(shape, dtype=torch.float64))
@@ -89,6 +90,7 @@ def gradients(grad: Tensor, seen: Seen, operands: Operands, settings: Settings, 
     """
     native = library()
     assert native is not None
+    require_pairs(seen, operands)
     mine, g, bias = Operands(*map(_heads, operands)), _heads(grad), _of_heads(settings.bias, operands)
     sizes = _sizes(mine, g, bias, _pairs(seen.query, operands.query))
     found = Operands(*(one.new_empty(one.shape) for one in operands))
@@ -103,10 +105,19 @@ def gradients(grad: Tensor, seen: Seen, operands: Operands, settings: Settings, 
     return found
 
 
+def empty_output(operands: Operands) -> Tensor:
+    """Return room for attention, laid out as PyTorch's own: with positions before heads, where there are heads."""
+    query, _, value = operands
+    if query.ndim == 4 and query.shape[-1] == value.shape[-1]:
+        outer, heads, positions, width = query.shape
+        return query.new_empty((outer, positions, heads, width)).transpose(1, 2)
+    return query.new_empty((*query.shape[:-1], value.shape[-1]))
+
+
 def _forward(operands: Operands, settings: Settings, seen: Seen | None) -> Tensor:
     native = library()
     assert native is not None
-    out = _empty_output(operands)
+    out = empty_output(operands)
     y = _heads(out)
     mine, bias = Operands(*map(_heads, operands)), _of_heads(settings.bias, operands)
     sizes = _sizes(mine, y, bias, (1, 1))
@@ -119,17 +130,6 @@ def _forward(operands: Operands, settings: Settings, seen: Seen | None) -> Tenso
 
     over_rows(work, out.shape[:-2].numel(), _entries(operands))
     return out
-
-
-def _empty_output(operands: Operands) -> Tensor:
-    """Return room for attention."""
-    query, _, value = operands
-    if query.ndim <= 4 and query.shape[-1] == value.shape[-1]:
-        # Positions before heads, where the query has them so: what puts heads side by side then copies nothing.
-        alike = torch.empty_like(query)
-        if alike.stride(-1) == 1:
-            return alike
-    return query.new_empty((*query.shape[:-1], value.shape[-1]))
 
 
 def _entries(operands: Operands) -> int:
@@ -152,7 +152,19 @@ def _of_heads(bias: Tensor | None, operands: Operands) -> Tensor | None:
         return None
     keys = operands.key.shape[-2]
     full = bias.contiguous().expand(*operands.query.shape[:-1], keys)
-    return _heads(full if bias.shape[-1] == keys else full.contiguous())
+    return _heads(full if full.stride(-1) == 1 else full.contiguous())
+
+
+def require_pairs(seen: Seen, operands: Operands) -> None:
+    """Raise UnsupportedOperation unless the references have more heads than their sequences, and nothing else more."""
+    dimensions = {split_dimension(one, other) for one, other in zip(seen[:3], operands, strict=True)}
+    at = next(iter(dimensions))
+    if len(dimensions) > 1 or (at is not None and at[0] >= operands.query.ndim - 2):
+        raise UnsupportedOperation(
+            f"attention met queries and keys of shapes {tuple(seen.query.shape)} and {tuple(seen.key.shape)} of the "
+            f"sequences, {tuple(operands.query.shape)} and {tuple(operands.key.shape)} of their references: expected "
+            "them to differ in the batch dimension alone; a model that mixes the rows of a batch cannot be explained."
+        )
 
 
 def _pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:

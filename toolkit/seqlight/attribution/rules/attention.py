@@ -62,11 +62,14 @@ class Attention:
             mine = attending.Operands(*operands)
             if not attending.suits(mine, settings.bias):
                 return _explained(seen, mine, settings)
+            attending.require_pairs(seen, mine)
             own = [Recorded.of(one, copy) for one in operands]
+            bias = None if settings.bias is None else Recorded.of(settings.bias, copy)
 
             def pull(grad: Tensor) -> attending.Operands:
                 again = attending.Operands(*(one.get() for one in own))
-                return attending.gradients(grad, seen, again, settings, threshold(grad.dtype))
+                same = attending.Settings(None if bias is None else bias.get(), settings.scale)
+                return attending.gradients(grad, seen, again, same, threshold(grad.dtype))
 
             return attending.attend(mine, settings), pull
 
@@ -97,7 +100,8 @@ def _observed(operands: attending.Operands, settings: attending.Settings) -> tup
     q, k, v = (one.contiguous() for one in operands)
     scores = _scores(q, k, *settings)
     p = torch.softmax(scores, -1)
-    return p @ v, attending.Seen(q, k, v, scores, p, scores.logsumexp(-1))
+    y = attending.empty_output(operands).copy_(p @ v)
+    return y, attending.Seen(q, k, v, scores, p, scores.logsumexp(-1))
 
 
 def _explained(
@@ -117,7 +121,7 @@ def _explained(
         at_query, at_key = (at_scores @ key).mul_(settings.scale), (at_scores.mT @ query).mul_(settings.scale)
         return attending.Operands(at_query, at_key, half.mT @ g)
 
-    return p @ v, pull
+    return attending.empty_output(operands).copy_(p @ v), pull
 
 
 def _scores(q: Tensor, k: Tensor, bias: Tensor | None, scale: float, out: Tensor | None = None) -> Tensor:

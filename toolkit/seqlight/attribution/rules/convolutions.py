@@ -142,6 +142,7 @@ def _suit(*tensors: Tensor) -> bool:
     return (
         all(type(one) in (Tensor, nn.Parameter) and one.dtype == torch.float32 for one in tensors)
         and all(one.device.type == "cpu" and one.layout == torch.strided and one.numel() > 0 for one in tensors)
+        and not any(one.is_neg() for one in tensors)
         and not any(one.requires_grad for one in tensors[1:])
         and not torch.is_autocast_enabled("cpu")
     )
