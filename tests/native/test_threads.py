@@ -1,6 +1,8 @@
 """Loops run over blocks of rows on the threads that PyTorch computes with."""
 
+import ctypes
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -12,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlight.native import threads
-from seqlight.native.threads import over_rows
+from seqlight.native.library import Loop, library
+from seqlight.native.threads import over_rows, run
 
 
 @pytest.fixture(params=["PyTorch's", "our own"])
@@ -62,6 +65,29 @@ def test_little_work_stays_with_the_caller(two_threads):
     met = set()
     over_rows(lambda *_: met.add(threading.get_ident()), 100, entries=100)
     assert met == {threading.get_ident()}
+
+
+@pytest.mark.skipif(library() is None, reason="the loops are not compiled")
+@pytest.mark.parametrize("rows", [0, 1, 2, 7, 300_000])
+def test_a_compiled_loop_meets_every_row_once(two_threads, rows, monkeypatch):
+    monkeypatch.setattr(threads, "WORTH_THREADS", 1)
+    x, y = torch.randn(rows), torch.full((rows,), float("nan"))
+    run("relu_gradients", (torch.ones(rows), x, -x, y), (max(rows, 1), 1, 4, 1e-6), rows, rows)
+    torch.testing.assert_close(y, torch.full((rows,), 0.5), rtol=1e-6, atol=0)
+
+
+@pytest.mark.skipif(library() is None, reason="the loops are not compiled")
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_compiled_loop_without_memory(two_threads, n, monkeypatch):
+    def fails(of, first, last):
+        return -1
+
+    one = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(fails)
+    fake = Loop(one, ctypes.cast(one, ctypes.c_void_p).value, struct.Struct("q"))
+    monkeypatch.setattr(threads, "loop", lambda name: fake)
+    torch.set_num_threads(n)
+    with pytest.raises(MemoryError, match="no memory for a row of windows"):
+        run("windows", (), (3,), 10, 10**9)
 
 
 AT_HOME = """

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.pairing import repeated
-from seqlight.attribution.rules import elementwise, loops, normalisers
+from seqlight.attribution.rules import elementwise, loops, normalisers, standardising
+from seqlight.attribution.rules.loops import Activation
 from seqlight.native import threads as native_threads
 from seqlight.native.library import library
 
@@ -162,17 +163,60 @@ def test_standardisations(both, weighted):
     x1, x0 = (one.nan_to_num(0, 3, -3) for one in both)
     if x0.shape[-1] != x1.shape[-1]:
         return
-    means = [one.mean(-1, keepdim=True) for one in (x1, x0)]
-    found = loops.half_way_centred((x1, means[0]), (x0, means[1]))
-    expected = (repeated(x1, x0) + x0 - repeated(means[0], means[1]) - means[1]) / 2
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-    grad, rate, secant = torch.cos(x0), 1 + means[1].abs(), torch.sin(means[1])
     weight = torch.linspace(0.5, 2, x0.shape[-1], dtype=x0.dtype) if weighted else None
-    pulled = loops.standardised_gradients(grad, weight, found, rate, secant)
-    grad = grad if weight is None else grad * weight
-    along = (grad * found).sum(-1, keepdim=True)
-    slowly = rate * (grad - grad.mean(-1, keepdim=True)) + found * along * secant
-    torch.testing.assert_close(pulled, slowly, rtol=1e-4, atol=1e-4)
+    recorded, reference = (
+        (x, x.mean(-1, keepdim=True), (x.var(-1, unbiased=False, keepdim=True) + 1e-2).rsqrt()) for x in (x1, x0)
+    )
+    grad = torch.cos(x0)
+    found = loops.standardised_gradients(grad, weight, recorded, reference)
+    torch.testing.assert_close(found, standardising.gradients(grad, weight, recorded, reference), rtol=1e-4, atol=1e-4)
+
+
+FUNCTIONS = {
+    Activation.GELU: F.gelu,
+    Activation.GELU_TANH: lambda x: F.gelu(x, approximate="tanh"),
+    Activation.SILU: F.silu,
+    Activation.SIGMOID: torch.sigmoid,
+}
+with_lanes = pytest.mark.skipif(
+    library() is None or not library().lanes_here(), reason="this machine has not the registers"
+)
+
+
+@with_lanes
+@pytest.mark.parametrize("kind", Activation)
+def test_activation_functions(kind):
+    """As near to the truth as those of PyTorch, or as rounding of a few units in the last place leaves them."""
+    x = torch.cat([torch.linspace(-30, 30, 200_001), torch.logspace(-30, 30, 1_001), -torch.logspace(-30, 30, 1_001)])
+    leaf = x.double().requires_grad_()
+    wanted = FUNCTIONS[kind](leaf)
+    (slope,) = torch.autograd.grad(wanted.sum(), leaf)
+    found, sloped = loops.activation(x, kind)
+    of_theirs = (FUNCTIONS[kind](x) - wanted).abs().max()
+    assert (found - wanted).abs().max() <= max(of_theirs, 6e-7)
+    assert (sloped - slope).abs().max() < 3e-6
+    assert torch.equal(loops.activation(x, kind, sloped=False)[0], found)
+
+
+@with_lanes
+@pytest.mark.parametrize("kind", Activation)
+def test_activation_functions_of_what_is_no_number(kind):
+    x = torch.tensor([float("nan"), float("inf"), 0.0, -0.0, 3e38, -3e38])
+    (found, slope), wanted = loops.activation(x, kind), FUNCTIONS[kind](x.double()).float()
+    torch.testing.assert_close(found, wanted, equal_nan=True)
+    assert slope[1:].isfinite()[1:].all()
+    assert loops.activation(torch.tensor([-float("inf")]), kind)[0].nan_to_num(0) == 0
+
+
+@with_lanes
+@given(pairs(), st.sampled_from(list(Activation)), st.sampled_from([1.0, 10.0, 1e-3]))
+def test_activations_on_their_way_back(both, kind, size):
+    x1, x0 = (size * one.float().contiguous() for one in both)
+    recorded, grad = (x1, *loops.activation(x1, kind)), torch.cos(x0).nan_to_num()
+    found = loops.activation_gradients(grad, recorded, x0, kind, 1e-6)
+    y0 = loops.activation(x0, kind, sloped=False)[0]
+    expected = grad * without_loops(pytest.MonkeyPatch.context(), elementwise.secant, *recorded, x0, y0)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0, equal_nan=True)
 
 
 def test_what_the_loops_do_not_take():

@@ -152,11 +152,18 @@ class Explaining:
                 record = passes.observe(self.model, self._forward(args, rows, copies), beside, self.manner)
             # The reference index is the major one: see pairing.
             flat = [self._sent(one.transpose(0, 1).flatten(0, 1), dtype) for one in chunk]
-            with lent(self.arena):
-                leaves, baselines = passes.explain(self.model, self._forward(args, rows, n), flat, self.manner, record)
-                multipliers = gradients_of(baselines, leaves)
-            parts.append(block_of(inputs, flat, multipliers, record.output[: len(rows)], baselines.detach()))
+            parts.append(self._part(inputs, flat, self._forward(args, rows, n), record))
         return more_references(parts)
+
+    def _part(
+        self, inputs: Sequence[Tensor], references: Sequence[Tensor], forward: passes.Forward, record: Record
+    ) -> Block:
+        # In a function of its own, for the graph has to be gone before the next batch makes another.
+        with lent(self.arena):
+            leaves, baselines = passes.explain(self.model, forward, references, self.manner, record)
+            multipliers = gradients_of(baselines, leaves)
+        outputs = record.output[: len(inputs[0])]
+        return block_of(inputs, references, multipliers, outputs, baselines.detach())
 
     def _require_rows_on_their_own(self, first: int, references: Sequence[Tensor], block: Block) -> None:
         """Raise UnsupportedOperation if a sequence beside its first reference has another output than it had."""

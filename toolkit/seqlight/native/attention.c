@@ -16,6 +16,7 @@ typedef struct {
     int64_t heads, queries, keys, width, values;
     int64_t q[3], k[3], v[3], y[3], bias[3];
     int64_t span, n; /* recorded heads behind each other for n times as many of the references */
+    double scale, threshold;
 } Attention;
 
 #ifdef HAVE_LANES
@@ -71,19 +72,6 @@ WIDEST static void multiply(const float *w, int64_t across, int64_t along, const
                 else TILE(8, 1);
             }
         }
-}
-
-/* e^x to one unit in the last place; x is no more than 0, and may be minus infinity. */
-WIDEST INLINE __m512 exponential(__m512 x)
-{
-    x = _mm512_max_ps(_mm512_set1_ps(-126), x); /* in this order what is no number stays so */
-    __m512 n = _mm512_roundscale_ps(x * 1.44269504f, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
-    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
-    __m512 p = _mm512_set1_ps(1.f / 5040);
-    const float of[] = {1.f / 720, 1.f / 120, 1.f / 24, 1.f / 6, 1.f / 2, 1, 1};
-    UNROLLED for (int i = 0; i < 7; i++) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(of[i]));
-    return _mm512_scalef_ps(p, n);
 }
 
 WIDEST INLINE double total(__m512 a)
@@ -154,10 +142,19 @@ WIDEST static void attend(const float *q, const float *turned, const float *bias
 
 /* The heads first .. last of y; if `scores` is not null, also what the way back will need of sequences: scores and
    weights (heads, queries, keys) and logsumexps (heads, queries). -1 where there is no memory. */
-WIDEST int attention_forward(const float *q, const float *k, const float *v, const float *bias, float *y, float *scores,
-                             float *p, double *lse, int64_t first, int64_t last, const void *sizes, double scale)
+typedef struct {
+    const float *q, *k, *v, *bias;
+    float *y, *scores, *p;
+    double *lse;
+    Attention sizes;
+} AttentionForward;
+
+WIDEST int attention_forward(const AttentionForward *mine, int64_t first, int64_t last)
 {
-    const Attention *of = sizes;
+    const Attention *of = &mine->sizes;
+    const float *q = mine->q, *k = mine->k, *v = mine->v, *bias = mine->bias;
+    float *y = mine->y, *scores = mine->scores, *p = mine->p;
+    double *lse = mine->lse;
     int64_t d = whole_lanes(of->width), e = whole_lanes(of->values), keys = whole_lanes(of->keys);
     float *turned = malloc((size_t)(of->width * keys + of->keys * e + BLOCK * (d + 2 * keys)) * sizeof(float));
     if (turned == NULL)
@@ -172,7 +169,7 @@ WIDEST int attention_forward(const float *q, const float *k, const float *v, con
         for (int64_t i = 0, rows; rows = least(BLOCK, of->queries - i), i < of->queries; i += rows) {
             int64_t at = (head * of->queries + i) * of->keys, room = scores == NULL ? keys : of->keys;
             float *s = scores == NULL ? block : scores + at, *w = scores == NULL ? weights : p + at;
-            lay(scaled, d, from + i * of->q[2], of->q[2], rows, of->width, (float)scale);
+            lay(scaled, d, from + i * of->q[2], of->q[2], rows, of->width, (float)of->scale);
             attend(scaled, turned, bias == NULL ? NULL : bias + start(of->bias, head, of) + i * of->bias[2], s, w,
                    scores == NULL ? sums : lse + head * of->queries + i, rows, room, d, of);
             multiply(w, room, 1, values, e, y + start(of->y, head, of) + i * of->y[2], of->y[2], rows, of->values,
@@ -217,56 +214,58 @@ WIDEST static void pull(float *g, const float *a1, const float *p1, const float 
 
 /* The gradients at query, key and value, contiguous, for the heads first .. last: of q0, k0 and v0, the references, of
    what was recorded of the sequences, contiguous, and of g, the gradient at y. -1 where there is no memory. */
-WIDEST int attention_backward(const float *g, const float *q0, const float *k0, const float *v0, const float *bias,
-                              const float *q1, const float *k1, const float *v1, const float *scores1, const float *p1,
-                              const double *lse1, float *at_q, float *at_k, float *at_v, int64_t first, int64_t last,
-                              const void *sizes, double scale, double threshold)
+typedef struct {
+    const float *g, *q0, *k0, *v0, *bias, *q1, *k1, *v1, *scores1, *p1;
+    const double *lse1;
+    float *at_q, *at_k, *at_v;
+    Attention sizes;
+} AttentionBackward;
+
+WIDEST int attention_backward(const AttentionBackward *mine, int64_t first, int64_t last)
 {
-    const Attention *of = sizes;
+    const Attention *of = &mine->sizes;
     int64_t queries = of->queries, d = whole_lanes(of->width), e = whole_lanes(of->values), keys = whole_lanes(of->keys);
     int64_t turned = of->width * keys, wide = of->keys * d, broad = of->keys * e, square = BLOCK * keys;
     int64_t room = 2 * turned + of->values * keys + wide + broad + BLOCK * (2 * d + e) + 3 * square;
-    float *mine = malloc((size_t)room * sizeof(float));
-    if (mine == NULL)
+    float *bench = malloc((size_t)room * sizeof(float));
+    if (bench == NULL)
         return -1;
-    float *k_turned = mine, *v_half = k_turned + turned, *v_turned = v_half + broad, *k_half = v_turned + of->values * keys;
+    float *k_turned = bench, *v_half = k_turned + turned, *v_turned = v_half + broad, *k_half = v_turned + of->values * keys;
     float *scaled = k_half + wide, *q_half = scaled + BLOCK * d, *grad = q_half + BLOCK * d;
     float *scores = grad + BLOCK * e, *p = scores + square, *back = p + square;
     double lse[BLOCK];
     for (int64_t head = first; head < last; head++) {
         int64_t partner = head / (of->n * of->span) * of->span + head % of->span;
-        const float *k = k0 + start(of->k, head, of), *v = v0 + start(of->v, head, of), *q = q0 + start(of->q, head, of);
-        const float *mates = q1 + partner * queries * of->width;
-        float *key = at_k + head * of->keys * of->width, *value = at_v + head * of->keys * of->values;
+        const float *k = mine->k0 + start(of->k, head, of), *v = mine->v0 + start(of->v, head, of), *q = mine->q0 + start(of->q, head, of);
+        const float *mates = mine->q1 + partner * queries * of->width;
+        float *key = mine->at_k + head * of->keys * of->width, *value = mine->at_v + head * of->keys * of->values;
         turn(k_turned, keys, k, of->k[2], of->keys, of->width);
-        half_way(k_half, d, k1 + partner * of->keys * of->width, of->width, k, of->k[2], of->keys, of->width, (float)scale);
-        half_way(v_half, e, v1 + partner * of->keys * of->values, of->values, v, of->v[2], of->keys, of->values, 1);
+        half_way(k_half, d, mine->k1 + partner * of->keys * of->width, of->width, k, of->k[2], of->keys, of->width, (float)of->scale);
+        half_way(v_half, e, mine->v1 + partner * of->keys * of->values, of->values, v, of->v[2], of->keys, of->values, 1);
         turn(v_turned, keys, v_half, e, of->keys, of->values);
         for (int64_t i = 0, rows; rows = least(BLOCK, queries - i), i < queries; i += rows) {
             const float *from = q + i * of->q[2];
             int64_t at = (partner * queries + i) * of->keys;
-            lay(scaled, d, from, of->q[2], rows, of->width, (float)scale);
-            half_way(q_half, d, mates + i * of->width, of->width, from, of->q[2], rows, of->width, (float)scale);
-            lay(grad, e, g + start(of->y, head, of) + i * of->y[2], of->y[2], rows, of->values, 1);
-            attend(scaled, k_turned, bias == NULL ? NULL : bias + start(of->bias, head, of) + i * of->bias[2], scores, p,
+            lay(scaled, d, from, of->q[2], rows, of->width, (float)of->scale);
+            half_way(q_half, d, mates + i * of->width, of->width, from, of->q[2], rows, of->width, (float)of->scale);
+            lay(grad, e, mine->g + start(of->y, head, of) + i * of->y[2], of->y[2], rows, of->values, 1);
+            attend(scaled, k_turned, mine->bias == NULL ? NULL : mine->bias + start(of->bias, head, of) + i * of->bias[2], scores, p,
                    lse, rows, keys, d, of);
             multiply(grad, e, 1, v_turned, keys, back, keys, rows, of->keys, of->values, 0);
             for (int64_t r = 0; r < rows; r++)
-                pull(back + r * keys, scores1 + at + r * of->keys, p1 + at + r * of->keys, scores + r * keys, p + r * keys,
-                     of->keys, lse1[partner * queries + i + r] - lse[r], (float)threshold);
-            multiply(back, keys, 1, k_half, d, at_q + (head * queries + i) * of->width, of->width, rows, of->width, of->keys, 0);
+                pull(back + r * keys, mine->scores1 + at + r * of->keys, mine->p1 + at + r * of->keys, scores + r * keys, p + r * keys,
+                     of->keys, mine->lse1[partner * queries + i + r] - lse[r], (float)of->threshold);
+            multiply(back, keys, 1, k_half, d, mine->at_q + (head * queries + i) * of->width, of->width, rows, of->width, of->keys, 0);
             multiply(back, 1, keys, q_half, d, key, of->width, of->keys, of->width, rows, i > 0);
             multiply(p, 1, keys, grad, e, value, of->values, of->keys, of->values, rows, i > 0);
         }
     }
-    free(mine);
+    free(bench);
     return 0;
 }
 
-int attention_here(void) { return __builtin_cpu_supports("avx512f") != 0; }
 #else
 /* Never called where it is not here. */
-int attention_here(void) { return 0; }
 void attention_forward(void) {}
 void attention_backward(void) {}
 #endif

@@ -416,10 +416,16 @@ int64_t packed_weights(int64_t channels, int64_t outputs, int64_t taps, int64_t 
 }
 
 /* Pack the outputs of the groups first .. last, in w `row` apart, channels `channel` and taps `tap`. */
-void pack_weights(const float *w, float *to, int64_t first, int64_t last, int64_t channels, int64_t outputs,
-                  int64_t taps, int64_t row, int64_t channel, int64_t tap, int64_t fast)
+typedef struct {
+    const float *w;
+    float *to;
+    int64_t channels, outputs, taps, row, channel, tap, fast;
+} Packing;
+
+int pack_weights(const Packing *of, int64_t first, int64_t last)
 {
-    (fast ? pack_fast : pack_direct)(w, to, first, last, channels, outputs, taps, row, channel, tap);
+    (of->fast ? pack_fast : pack_direct)(of->w, of->to, first, last, of->channels, of->outputs, of->taps, of->row, of->channel, of->tap);
+    return 0;
 }
 
 /* What the fast way multiplies for each number of a channel and an output. */
@@ -430,12 +436,18 @@ double fast_products(int64_t width, int64_t taps, int64_t dilation)
 }
 
 /* The panels first .. last of y; -1 where there is no memory. */
-int convolve_panels(const float *x, const float *w, const float *bias, float *y, int64_t first, int64_t last,
-                    int64_t rows, int64_t channels, int64_t length, int64_t outputs, int64_t width, int64_t taps,
-                    int64_t dilation, int64_t padding, int64_t fast)
+typedef struct {
+    const float *x, *w, *bias;
+    float *y;
+    int64_t rows, channels, length, outputs, width, taps, dilation, padding, fast;
+} Panels;
+
+int convolve_panels(const Panels *of, int64_t first, int64_t last)
 {
-    return fast ? convolve_fast(x, w, bias, y, first, last, rows, channels, length, outputs, width, taps, dilation, padding)
-                : convolve_directly(x, w, bias, y, first, last, channels, length, outputs, width, taps, dilation, padding);
+    return of->fast ? convolve_fast(of->x, of->w, of->bias, of->y, first, last, of->rows, of->channels, of->length,
+                                    of->outputs, of->width, of->taps, of->dilation, of->padding)
+                    : convolve_directly(of->x, of->w, of->bias, of->y, first, last, of->channels, of->length,
+                                        of->outputs, of->width, of->taps, of->dilation, of->padding);
 }
 #else
 int64_t convolution_panels(int64_t rows, int64_t width, int64_t taps, int64_t dilation, int64_t fast)

@@ -6,7 +6,7 @@
 #define HAVE_LANES
 #define WIDEST __attribute__((target("avx512f")))
 #define INLINE __attribute__((always_inline)) static inline
-#define UNROLLED _Pragma("GCC unroll 8")
+#define UNROLLED _Pragma("GCC unroll 16")
 enum { LANES = 16, GROUP = 8 };
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -16,4 +16,17 @@ static inline __mmask16 first_lanes(int64_t n) { return (__mmask16)((1u << withi
 
 /* An odd number of vectors: what lies a power of two apart falls into the same lines of the cache. */
 static inline int64_t odd_lanes(int64_t n) { return (n + LANES - 1) / LANES * LANES | LANES; }
+
+/* e^x to one unit in the last place; x is no more than 0, and may be minus infinity. */
+WIDEST INLINE __m512 exponential(__m512 x)
+{
+    x = _mm512_max_ps(_mm512_set1_ps(-126), x); /* in this order what is no number stays so */
+    __m512 n = _mm512_roundscale_ps(x * 1.44269504f, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
+    __m512 p = _mm512_set1_ps(1.f / 5040);
+    const float of[] = {1.f / 720, 1.f / 120, 1.f / 24, 1.f / 6, 1.f / 2, 1, 1};
+    UNROLLED for (int i = 0; i < 7; i++) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(of[i]));
+    return _mm512_scalef_ps(p, n);
+}
 #endif

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -21,19 +22,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "reorder_rows": (None, _at, _at, *[_long] * 6, _at, _long, _long),
     "read_rows": (_int, _at, *[_long] * 5, _bits, _at),
     "random_rows": (None, _at, _at, _at, *[_long] * 4, _at),
-    "secants": (None, *[_at] * 6, *[_long] * 5, _real),
-    "relu_gradients": (None, *[_at] * 4, *[_long] * 5, _real),
-    "pool_credits": (None, *[_at] * 8, *[_long] * 7, _real),
-    "pools": (None, *[_at] * 7, *[_long] * 11, _real),
-    "pool_gradients": (None, *[_at] * 4, *[_long] * 5),
-    "softmax_multipliers": (None, *[_at] * 6, *[_long] * 6, _real),
-    "softmax_gradients": (None, *[_at] * 4, *[_long] * 4),
-    "attention_gradients": (None, *[_at] * 6, *[_long] * 6, _real),
-    "attention_here": (_int,),
-    "attention_forward": (_int, *[_at] * 8, _long, _long, _at, _real),
-    "attention_backward": (_int, *[_at] * 14, _long, _long, _at, _real, _real),
-    "half_way_centred": (None, *[_at] * 5, *[_long] * 6),
-    "standardised_gradients": (None, *[_at] * 6, *[_long] * 4),
+    "lanes_here": (_int,),
     "span_counts": (None, _at, _long, _long, _at, _at),
     "span_tails": (_int, _at, _long, _long, _at),
     "span_calls": (_long, *_spans, _long, _long, _at, _at),
@@ -41,8 +30,6 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "convolution_panels": (_long, *[_long] * 5),
     "fast_products": (_real, *[_long] * 3),
     "packed_weights": (_long, *[_long] * 4),
-    "pack_weights": (None, _at, _at, *[_long] * 9),
-    "convolve_panels": (_int, *[_at] * 4, *[_long] * 11),
     "window_sums": (None, _at, *[_long] * 5, _at, _at),
     "window_peaks": (_long, _at, *[_long] * 3, _real, _real, _long, _long, _at),
     "bucket_counts": (None, _at, _long, _long, _at),
@@ -50,6 +37,25 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "shuffle_front": (None, _at, _long, _long, ctypes.c_uint32),
     "join_points": (_long, _at, _at, _long, _real, _real, *[_at] * 3),
     "isotonic_fit": (_long, _at, _at, _long),
+    "run_on_team": (_int, _at, _at, _at, _long, _long),
+}
+# Loops that are run by name: the struct that each takes, of pointers, integers and numbers (see team.c).
+_LAYOUTS: dict[str, str] = {
+    "secants": "6P3qd",
+    "relu_gradients": "4P3qd",
+    "pool_credits": "8P5qd",
+    "pools": "7P9qd",
+    "pool_gradients": "4P3q",
+    "softmax_multipliers": "6P4qd",
+    "softmax_gradients": "4P2q",
+    "attention_gradients": "6P4qd",
+    "activations": "3Pq",
+    "activation_gradients": "6P3qd",
+    "attention_forward": "8P22q2d",
+    "attention_backward": "14P22q2d",
+    "standardised_gradients": "9P4q",
+    "pack_weights": "2P7q",
+    "convolve_panels": "4P9q",
 }
 
 
@@ -77,7 +83,26 @@ def library() -> ctypes.CDLL | None:
         except AttributeError:
             raise ImportError("seqlight's compiled loops are older than its sources: install it again.") from None
         function.restype, function.argtypes = result, arguments
+    for name in _LAYOUTS:
+        getattr(loops, name).argtypes = _at, _long, _long
     return loops
+
+
+class Loop(NamedTuple):
+    """A loop that is run by name: the function, its address, and how its arguments lie in memory."""
+
+    function: Any
+    address: int
+    arguments: struct.Struct
+
+
+@cache
+def loop(name: str) -> Loop:
+    """Return a compiled loop that is run by its name; where there are none, nobody asks."""
+    native = library()
+    assert native is not None
+    function = getattr(native, name)
+    return Loop(function, ctypes.cast(function, _at).value or 0, struct.Struct(_LAYOUTS[name]))
 
 
 def pointer(array: NDArray[Any]) -> int:

@@ -8,6 +8,8 @@
 
 #include "wide.h"
 
+static inline int64_t partner_of(int64_t i, int64_t span, int64_t n) { return i / (n * span) * span + i % span; }
+
 static inline int64_t stretch(int64_t i, int64_t last, int64_t span)
 {
     int64_t rest = span - i % span;
@@ -18,12 +20,12 @@ static inline int64_t stretch(int64_t i, int64_t last, int64_t span)
    first at `p`. */
 #define EACH_STRETCH                                                         \
     for (int64_t i = first, run = 0, p = 0;                                  \
-         i < last && (p = i / (n * span) * span + i % span, run = stretch(i, last, span)); i += run)
+         i < last && (p = partner_of(i, of->span, of->n), run = stretch(i, last, of->span)); i += run)
 
 #define SECANT(type)                                              \
     do {                                                                     \
-        const type *a1 = x1, *b1 = y1, *t1 = slope1, *a0 = x0, *b0 = y0;     \
-        type *m = out, near = (type)threshold;                               \
+        const type *a1 = of->x1, *b1 = of->y1, *t1 = of->slope1, *a0 = of->x0, *b0 = of->y0; \
+        type *m = of->out, near = (type)of->threshold;                       \
         EACH_STRETCH {                                                       \
             for (int64_t j = 0; j < run; j++) {                              \
                 type dx = a1[p + j] - a0[i + j], dy = b1[p + j] - b0[i + j]; \
@@ -35,19 +37,26 @@ static inline int64_t stretch(int64_t i, int64_t last, int64_t span)
     } while (0)
 
 /* dy / dx for the elements first .. last of the references; the slope at the input where dx vanishes. */
-WIDE void secants(const void *x1, const void *y1, const void *slope1, const void *x0, const void *y0, void *out,
-                  int64_t first, int64_t last, int64_t span, int64_t n, int64_t itemsize, double threshold)
+typedef struct {
+    const void *x1, *y1, *slope1, *x0, *y0;
+    void *out;
+    int64_t span, n, itemsize;
+    double threshold;
+} Secants;
+
+WIDE int secants(const Secants *of, int64_t first, int64_t last)
 {
-    if (itemsize == 4)
+    if (of->itemsize == 4)
         SECANT(float);
     else
         SECANT(double);
+    return 0;
 }
 
 #define RELU(type)                                                           \
     do {                                                                     \
-        const type *a1 = x1, *a0 = x0, *g = grad;                            \
-        type *to = out, near = (type)threshold;                              \
+        const type *a1 = of->x1, *a0 = of->x0, *g = of->grad;                \
+        type *to = of->out, near = (type)of->threshold;                      \
         EACH_STRETCH {                                                       \
             for (int64_t j = 0; j < run; j++) {                              \
                 type u = a1[p + j], v = a0[i + j], dx = u - v;               \
@@ -60,13 +69,20 @@ WIDE void secants(const void *x1, const void *y1, const void *slope1, const void
     } while (0)
 
 /* The gradient at the input of max(x, 0): that at its output, times the multiplier. */
-WIDE void relu_gradients(const void *grad, const void *x1, const void *x0, void *out, int64_t first, int64_t last,
-                         int64_t span, int64_t n, int64_t itemsize, double threshold)
+typedef struct {
+    const void *grad, *x1, *x0;
+    void *out;
+    int64_t span, n, itemsize;
+    double threshold;
+} Relus;
+
+WIDE int relu_gradients(const Relus *of, int64_t first, int64_t last)
 {
-    if (itemsize == 4)
+    if (of->itemsize == 4)
         RELU(float);
     else
         RELU(double);
+    return 0;
 }
 
 /* Window j has the maximum b1[j] in the sequence, at w1[j], and v in the reference, at won. */
@@ -83,14 +99,16 @@ WIDE void relu_gradients(const void *grad, const void *x1, const void *x0, void 
 
 #define CREDIT(type)                                                                       \
     do {                                                                                   \
+        int64_t width = of->width, windows = of->windows;                                  \
+        type near = (type)of->threshold;                                                   \
         for (int64_t row = first; row < last; row++) {                                     \
-            int64_t partner = row / (n * span) * span + row % span;                        \
-            const type *a1 = (const type *)x1 + partner * width, *b1 = (const type *)y1 + partner * windows; \
-            const type *a0 = (const type *)x0 + row * width, *b0 = (const type *)y0 + row * windows; \
-            const int64_t *w1 = winners1 + partner * windows;                              \
-            const int64_t *w0 = winners0 + row * windows;                                  \
-            int64_t *w = winners + row * windows;                                          \
-            type *m = (type *)out + row * windows, near = (type)threshold;                 \
+            int64_t partner = partner_of(row, of->span, of->n);                            \
+            const type *a1 = (const type *)of->x1 + partner * width, *b1 = (const type *)of->y1 + partner * windows; \
+            const type *a0 = (const type *)of->x0 + row * width, *b0 = (const type *)of->y0 + row * windows; \
+            const int64_t *w1 = of->winners1 + partner * windows;                          \
+            const int64_t *w0 = of->winners0 + row * windows;                              \
+            int64_t *w = of->winners + row * windows;                                      \
+            type *m = (type *)of->out + row * windows;                                     \
             for (int64_t j = 0; j < windows; j++) {                                        \
                 type v = b0[j];                                                            \
                 int64_t won = w0[j];                                                       \
@@ -99,16 +117,26 @@ WIDE void relu_gradients(const void *grad, const void *x1, const void *x0, void 
         }                                                                                  \
     } while (0)
 
-/* The position to which each window of the rows first .. last gives its credit, and the multiplier there. A row has `width` inputs and `windows` outputs; `span` rows were
-   recorded for each n * span of the references. */
-void pool_credits(const void *x1, const void *y1, const int64_t *winners1, const void *x0, const void *y0,
-                  const int64_t *winners0, int64_t *winners, void *out, int64_t first, int64_t last, int64_t span, int64_t n, int64_t width,
-                  int64_t windows, int64_t itemsize, double threshold)
+/* The position to which each window of the rows first .. last gives its credit, and the multiplier there. A row has
+   `width` inputs and `windows` outputs; `span` rows were recorded for each n * span of the references. */
+typedef struct {
+    const void *x1, *y1;
+    const int64_t *winners1;
+    const void *x0, *y0;
+    const int64_t *winners0;
+    int64_t *winners;
+    void *out;
+    int64_t span, n, width, windows, itemsize;
+    double threshold;
+} Credits;
+
+int pool_credits(const Credits *of, int64_t first, int64_t last)
 {
-    if (itemsize == 4)
+    if (of->itemsize == 4)
         CREDIT(float);
     else
         CREDIT(double);
+    return 0;
 }
 
 /* The maximum of the elements at, at + dilation ... before end, and where it is; the first of equals, and not a
@@ -178,14 +206,17 @@ SIDE_BY_SIDE(double, int64_t, 4)
 
 #define POOL(type)                                                                         \
     do {                                                                                   \
+        int64_t width = of->width, windows = of->windows, kernel = of->kernel, stride = of->stride; \
+        int64_t padding = of->padding, dilation = of->dilation;                            \
         int even = stride == kernel && !padding && dilation == 1 && windows * kernel <= width; \
+        type near = (type)of->threshold;                                                   \
         for (int64_t row = first; row < last; row++) {                                     \
-            int64_t partner = row / (n * span) * span + row % span;                        \
-            const type *a1 = (const type *)x1 + partner * width, *b1 = (const type *)y1 + partner * windows; \
-            const type *a0 = (const type *)x0 + row * width;                               \
-            const int64_t *w1 = winners1 + partner * windows;                              \
-            int64_t *w = winners + row * windows;                                          \
-            type *m = (type *)out + row * windows, *b0 = (type *)y0 + row * windows, near = (type)threshold; \
+            int64_t partner = partner_of(row, of->span, of->n);                            \
+            const type *a1 = (const type *)of->x1 + partner * width, *b1 = (const type *)of->y1 + partner * windows; \
+            const type *a0 = (const type *)of->x0 + row * width;                           \
+            const int64_t *w1 = of->winners1 + partner * windows;                          \
+            int64_t *w = of->winners + row * windows;                                      \
+            type *m = (type *)of->out + row * windows, *b0 = (type *)of->y0 + row * windows; \
             if (even && kernel == 2)                                                       \
                 side_by_side_##type##_2(a1, b1, w1, a0, b0, w, m, windows, near); \
             else if (even && kernel == 3)                                                  \
@@ -206,33 +237,51 @@ SIDE_BY_SIDE(double, int64_t, 4)
     } while (0)
 
 /* Max pooling of the rows first .. last over their width, with the credits of its windows as above. */
-void pools(const void *x1, const void *y1, const int64_t *winners1, const void *x0, void *y0, int64_t *winners,
-           void *out, int64_t first, int64_t last, int64_t span, int64_t n, int64_t width, int64_t windows,
-           int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, int64_t itemsize, double threshold)
+typedef struct {
+    const void *x1, *y1;
+    const int64_t *winners1;
+    const void *x0;
+    void *y0;
+    int64_t *winners;
+    void *out;
+    int64_t span, n, width, windows, kernel, stride, padding, dilation, itemsize;
+    double threshold;
+} Pools;
+
+int pools(const Pools *of, int64_t first, int64_t last)
 {
-    if (itemsize == 4)
+    if (of->itemsize == 4)
         POOL(float);
     else
         POOL(double);
+    return 0;
 }
 
 #define SCATTER(type)                                                                      \
     do {                                                                                   \
+        int64_t width = of->width, windows = of->windows;                                  \
         for (int64_t row = first; row < last; row++) {                                     \
-            type *to = (type *)out + row * width;                                          \
-            const type *g = (const type *)grad + row * windows, *m = (const type *)multiplier + row * windows; \
-            const int64_t *w = winners + row * windows;                                    \
+            type *to = (type *)of->out + row * width;                                      \
+            const type *g = (const type *)of->grad + row * windows, *m = (const type *)of->multiplier + row * windows; \
+            const int64_t *w = of->winners + row * windows;                                \
             memset(to, 0, (size_t)width * sizeof(type));                                   \
             for (int64_t j = 0; j < windows; j++) to[w[j]] += g[j] * m[j];                 \
         }                                                                                  \
     } while (0)
 
 /* The gradient of each window, times its multiplier, added to the position that gets the credit. */
-void pool_gradients(const void *grad, const void *multiplier, const int64_t *winners, void *out, int64_t first,
-                    int64_t last, int64_t width, int64_t windows, int64_t itemsize)
+typedef struct {
+    const void *grad, *multiplier;
+    const int64_t *winners;
+    void *out;
+    int64_t width, windows, itemsize;
+} Scatters;
+
+int pool_gradients(const Scatters *of, int64_t first, int64_t last)
 {
-    if (itemsize == 4)
+    if (of->itemsize == 4)
         SCATTER(float);
     else
         SCATTER(double);
+    return 0;
 }

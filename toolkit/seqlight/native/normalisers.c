@@ -7,7 +7,7 @@
 
 #define EACH_ROW                                                             \
     for (int64_t row = first, partner = 0;                                   \
-         row < last && (partner = row / (n * span) * span + row % span, 1); row++)
+         row < last && (partner = row / (of->n * of->span) * of->span + row % of->span, 1); row++)
 
 /* From any element with a share exp(x - logsumexp) that is not tiny; the largest is at least 1 / width. */
 #define LOGSUMEXP(lse, x, p)                                                 \
@@ -49,26 +49,33 @@ SOFTMAX_ROW(double, fabs)
 
 #define SOFTMAX(type)                                                        \
     do {                                                                     \
+        int64_t width = of->width;                                           \
         EACH_ROW {                                                           \
-            const type *a1 = (const type *)x1 + partner * width, *q1 = (const type *)p1 + partner * width; \
-            const type *a0 = (const type *)x0 + row * width, *q0 = (const type *)p0 + row * width; \
-            type *w = (type *)weights + row * width, *s = (type *)slope + row * width; \
+            const type *a1 = (const type *)of->x1 + partner * width, *q1 = (const type *)of->p1 + partner * width; \
+            const type *a0 = (const type *)of->x0 + row * width, *q0 = (const type *)of->p0 + row * width; \
+            type *w = (type *)of->weights + row * width, *s = (type *)of->slope + row * width; \
             double d, above, below;                                          \
             MEAN_EXPONENTIALS;                                               \
-            softmax_row_##type(a1, q1, a0, q0, w, s, width, (type)above, (type)below, (type)d, (type)threshold); \
+            softmax_row_##type(a1, q1, a0, q0, w, s, width, (type)above, (type)below, (type)d, (type)of->threshold); \
         }                                                                    \
     } while (0)
 
 /* Of inputs x and softmaxes p: how the difference of logsumexps divides over the inputs, and the secant of
    softmax over that of log_softmax. */
-WIDE void softmax_multipliers(const void *x1, const void *p1, const void *x0, const void *p0, void *weights,
-                              void *slope, int64_t first, int64_t last, int64_t span, int64_t n, int64_t width,
-                              int64_t itemsize, double threshold)
+typedef struct {
+    const void *x1, *p1, *x0, *p0;
+    void *weights, *slope;
+    int64_t span, n, width, itemsize;
+    double threshold;
+} Softmaxes;
+
+WIDE int softmax_multipliers(const Softmaxes *of, int64_t first, int64_t last)
 {
-    if (itemsize == 4)
+    if (of->itemsize == 4)
         SOFTMAX(float);
     else
         SOFTMAX(double);
+    return 0;
 }
 
 /* Sums in lanes, in an order that does not depend on the width of the machine's registers. */
@@ -90,10 +97,11 @@ WIDE void softmax_multipliers(const void *x1, const void *p1, const void *x0, co
 
 #define SOFTMAX_PULL(type)                                                   \
     do {                                                                     \
+        int64_t width = of->width;                                           \
         for (int64_t row = first; row < last; row++) {                       \
-            const type *g = (const type *)grad + row * width, *w = (const type *)weights + row * width; \
-            const type *s = (const type *)slope + row * width;               \
-            type *to = (type *)out + row * width;                            \
+            const type *g = (const type *)of->grad + row * width, *w = (const type *)of->weights + row * width; \
+            const type *s = (const type *)of->slope + row * width;           \
+            type *to = (type *)of->out + row * width;                        \
             double total;                                                    \
             SUM(total, g[at] * s[at]);                                       \
             type all = (type)total;                                          \
@@ -102,13 +110,19 @@ WIDE void softmax_multipliers(const void *x1, const void *p1, const void *x0, co
     } while (0)
 
 /* The gradient at the input of softmax; `out` may be `grad`. */
-WIDE void softmax_gradients(const void *grad, const void *weights, const void *slope, void *out, int64_t first,
-                            int64_t last, int64_t width, int64_t itemsize)
+typedef struct {
+    const void *grad, *weights, *slope;
+    void *out;
+    int64_t width, itemsize;
+} SoftmaxPulls;
+
+WIDE int softmax_gradients(const SoftmaxPulls *of, int64_t first, int64_t last)
 {
-    if (itemsize == 4)
+    if (of->itemsize == 4)
         SOFTMAX_PULL(float);
     else
         SOFTMAX_PULL(double);
+    return 0;
 }
 
 /* A row of attention on its way back, in two sweeps: what softmax's secant lets through, then what its normaliser takes. */
@@ -142,79 +156,78 @@ ATTENTION_ROW(double, fabs)
 
 #define ATTENTION_PULL(type)                                                 \
     do {                                                                     \
+        int64_t width = of->width;                                           \
+        type near = (type)of->threshold;                                     \
         EACH_ROW {                                                           \
-            const type *a1 = (const type *)x1 + partner * width, *q1 = (const type *)p1 + partner * width; \
-            const type *a0 = (const type *)x0 + row * width, *q0 = (const type *)p0 + row * width; \
-            type *g = (type *)grad + row * width, *h = (type *)half + row * width; \
+            const type *a1 = (const type *)of->x1 + partner * width, *q1 = (const type *)of->p1 + partner * width; \
+            const type *a0 = (const type *)of->x0 + row * width, *q0 = (const type *)of->p0 + row * width; \
+            type *g = (type *)of->grad + row * width, *h = (type *)of->half + row * width; \
             double d, above, below;                                          \
             MEAN_EXPONENTIALS;                                               \
-            type all = (type)secant_row_##type(g, a1, q1, a0, q0, width, (type)d, (type)threshold); \
-            pull_row_##type(g, h, a1, q1, a0, q0, width, (type)above, (type)below, all, (type)threshold); \
+            type all = (type)secant_row_##type(g, a1, q1, a0, q0, width, (type)d, near); \
+            pull_row_##type(g, h, a1, q1, a0, q0, width, (type)above, (type)below, all, near); \
         }                                                                    \
     } while (0)
 
 /* What softmax_multipliers and softmax_gradients do one after the other, without the multipliers in memory: the
    gradient at scores x is written over `grad`, that at the weights p. And the weights half way. */
-WIDE void attention_gradients(void *grad, void *half, const void *x1, const void *p1, const void *x0, const void *p0,
-                              int64_t first, int64_t last, int64_t span, int64_t n, int64_t width, int64_t itemsize,
-                              double threshold)
+typedef struct {
+    void *grad, *half;
+    const void *x1, *p1, *x0, *p0;
+    int64_t span, n, width, itemsize;
+    double threshold;
+} AttentionPulls;
+
+WIDE int attention_gradients(const AttentionPulls *of, int64_t first, int64_t last)
 {
-    if (itemsize == 4)
+    if (of->itemsize == 4)
         ATTENTION_PULL(float);
     else
         ATTENTION_PULL(double);
+    return 0;
 }
 
-#define HALF_WAY(type)                                                       \
-    do {                                                                     \
-        EACH_ROW {                                                           \
-            const type *a1 = (const type *)x1 + partner * width, *a0 = (const type *)x0 + row * width; \
-            type *c = (type *)centred + row * width;                         \
-            type mean = (((const type *)mean1)[partner] + ((const type *)mean0)[row]) / 2; \
-            for (int64_t j = 0; j < width; j++) c[j] = (a1[j] + a0[j]) / 2 - mean; \
-        }                                                                    \
-    } while (0)
-
-/* What lies half way between the rows of both, without its mean. */
-WIDE void half_way_centred(const void *x1, const void *mean1, const void *x0, const void *mean0, void *centred,
-                           int64_t first, int64_t last, int64_t span, int64_t n, int64_t width, int64_t itemsize)
-{
-    if (itemsize == 4)
-        HALF_WAY(float);
-    else
-        HALF_WAY(double);
-}
-
+/* With means m and reciprocal roots r of both, c = (a1 + a0) / 2 - (m1 + m0) / 2 lies half way between their rows, and a
+   gradient g comes back as (r1 + r0) / 2 * (g - mean(g)) - 2 c * mean(g * c) * (r1 * r0)^2 / (r1 + r0). */
 #define STANDARDISE_PULL(type)                                               \
     do {                                                                     \
-        const type *scale = weight;                                          \
-        for (int64_t row = first; row < last; row++) {                       \
-            const type *g = (const type *)grad + row * width, *c = (const type *)centred + row * width; \
-            type *to = (type *)out + row * width;                            \
-            double sum, along;                                               \
-            if (scale) {                                                     \
-                SUM(sum, g[at] * scale[at]);                                 \
-                SUM(along, g[at] * scale[at] * c[at]);                       \
+        const type *weight = of->weight, *means1 = of->mean1, *means0 = of->mean0, *rates1 = of->rate1, *rates0 = of->rate0; \
+        int64_t width = of->width;                                           \
+        EACH_ROW {                                                           \
+            const type *g = (const type *)of->grad + row * width;            \
+            const type *a1 = (const type *)of->x1 + partner * width, *a0 = (const type *)of->x0 + row * width; \
+            type *to = (type *)of->out + row * width, mid = (means1[partner] + means0[row]) / 2; \
+            double sum, along, r1 = rates1[partner], r0 = rates0[row];       \
+            type rate = (type)((r1 + r0) / 2);                               \
+            if (weight) {                                                    \
+                SUM(sum, g[at] * weight[at]);                                \
+                SUM(along, g[at] * weight[at] * ((a1[at] + a0[at]) / 2 - mid)); \
             } else {                                                         \
                 SUM(sum, g[at]);                                             \
-                SUM(along, g[at] * c[at]);                                   \
+                SUM(along, g[at] * ((a1[at] + a0[at]) / 2 - mid));           \
             }                                                                \
-            type mean = (type)(sum / width), rise = (type)(along * ((const type *)secant)[row]); \
-            type by = ((const type *)rate)[row];                             \
-            if (scale)                                                       \
-                for (int64_t j = 0; j < width; j++) to[j] = by * (g[j] * scale[j] - mean) + rise * c[j]; \
+            type mean = (type)(sum / width), rise = (type)(-2 * along / width * (r1 * r0) * (r1 * r0) / (r1 + r0)); \
+            if (weight)                                                      \
+                for (int64_t j = 0; j < width; j++)                          \
+                    to[j] = rate * (g[j] * weight[j] - mean) + rise * ((a1[j] + a0[j]) / 2 - mid); \
             else                                                             \
-                for (int64_t j = 0; j < width; j++) to[j] = by * (g[j] - mean) + rise * c[j]; \
+                for (int64_t j = 0; j < width; j++)                          \
+                    to[j] = rate * (g[j] - mean) + rise * ((a1[j] + a0[j]) / 2 - mid); \
         }                                                                    \
     } while (0)
 
 /* The gradient at the input of a standardisation that `weight` follows, if it is not null. */
-WIDE void standardised_gradients(const void *grad, const void *weight, const void *centred, const void *rate,
-                                 const void *secant, void *out, int64_t first, int64_t last, int64_t width,
-                                 int64_t itemsize)
+typedef struct {
+    const void *grad, *weight, *x1, *mean1, *rate1, *x0, *mean0, *rate0;
+    void *out;
+    int64_t span, n, width, itemsize;
+} StandardisedPulls;
+
+WIDE int standardised_gradients(const StandardisedPulls *of, int64_t first, int64_t last)
 {
-    if (itemsize == 4)
+    if (of->itemsize == 4)
         STANDARDISE_PULL(float);
     else
         STANDARDISE_PULL(double);
+    return 0;
 }

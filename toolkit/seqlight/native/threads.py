@@ -6,14 +6,16 @@ import ctypes
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
+from torch import Tensor
+
+from seqlight.native.library import library, loop
 
 Work: TypeAlias = Callable[[int, int], Any]
 Blocks: TypeAlias = list[tuple[int, int]]
@@ -34,17 +36,54 @@ def over_rows(work: Work, n_rows: int, entries: int | None = None) -> None:
     entries : int, optional
         How many numbers are written in all, so that little work is left to one thread.
     """
-    threads = 1 if entries is not None and entries < WORTH_THREADS else min(torch.get_num_threads(), n_rows)
+    threads = _worth(n_rows, entries)
     if threads <= 1:
         work(0, n_rows)
         return
-    edges = np.linspace(0, n_rows, threads + 1).astype(int)
-    blocks = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    blocks = [(n_rows * at // threads, n_rows * (at + 1) // threads) for at in range(threads)]
     start = None if _forked else _openmp()
     if start is None:
         _on_a_pool(work, blocks)
     else:
         _on_a_team(start, work, blocks)
+
+
+def run(name: str, tensors: Iterable[Tensor | None], numbers: Iterable[float], n_rows: int, entries: int) -> None:
+    """Run a compiled loop over blocks of rows, with no Python between: that takes longer than a short loop.
+
+    Parameters
+    ----------
+    name : str
+        Of the loop.
+    tensors, numbers : iterable
+        Its arguments, as its C file declares them; None for a null pointer.
+    n_rows, entries : int
+        As in :func:`over_rows`.
+
+    Raises
+    ------
+    MemoryError
+        If the loop finds no memory.
+    """
+    function, address, layout = loop(name)
+    of = layout.pack(*(0 if one is None else one.data_ptr() for one in tensors), *numbers)
+    threads, failed = _worth(n_rows, entries), list[int]()
+    start = None if _forked or threads <= 1 else _openmp()
+    if threads <= 1:
+        failed.append(function(of, 0, n_rows))
+    elif start is None:
+        over_rows(lambda first, last: failed.append(function(of, first, last)), n_rows, entries)
+    else:
+        native = library()
+        assert native is not None
+        failed.append(native.run_on_team(start, address, of, n_rows, threads))
+    if any(failed):
+        raise MemoryError(f"there was no memory for a row of {name}")
+
+
+def _worth(n_rows: int, entries: int | None) -> int:
+    """Return how many threads to use."""
+    return 1 if entries is not None and entries < WORTH_THREADS else min(torch.get_num_threads(), n_rows)
 
 
 # PyTorch's threads -------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ TREATMENTS = {
     "Integrated": "integrated",
     "Overriding": "yours",
     "Rescale": "rescale",
+    "Smooth": "rescale",
     "MaxPool": "cross-maximum",
     "Selection": "cross-maximum",
     "Product": "half way",

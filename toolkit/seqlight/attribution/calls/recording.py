@@ -19,7 +19,7 @@ class Overwritten(Exception):
     """A recorded tensor was changed in place: never seen by a user, the engine records copies and starts again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Recorded:
     """A tensor, and how often it had been written to when it was recorded."""
 
@@ -56,7 +56,7 @@ def _may_hold_tensors(one: Any) -> bool:
     return isinstance(one, dict) or any(isinstance(item, (Tensor, *_CONTAINERS)) for item in one)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """A call of PyTorch as a function of those of its tensors that depend on the input.
 
@@ -162,6 +162,21 @@ class Observed(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Refuse; only a model that takes gradients in its forward comes here."""
         raise UnsupportedOperation("a gradient is taken inside the model, which cannot be explained")
+
+
+class Pulled(torch.autograd.Function):
+    """An output of which a function makes the way back, once the gradient is known."""
+
+    @staticmethod
+    def forward(ctx: Any, compute: Function, *xs: Tensor) -> Any:
+        """Return the output; `compute` returns it, and what makes gradients at `xs` of that at the output."""
+        y, ctx.pull = compute(*(x.detach() for x in xs))
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at the operands."""
+        return None, *ctx.pull(grads[0])
 
 
 def apply(function: type[torch.autograd.Function], *args: Any) -> Any:

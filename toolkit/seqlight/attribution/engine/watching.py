@@ -7,9 +7,9 @@ that the table knows go to their rules; what it does not know is judged by what 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ from seqlight.attribution.rules.averages import Integrated
 from seqlight.attribution.rules.convolutions import Convolution
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.pooling import MaxPool
-from seqlight.attribution.rules.table import Entry
+from seqlight.attribution.rules.table import Entry, rules
 from seqlight.errors import IntegratedWarning, UnsupportedOperation
 
 
@@ -69,12 +69,11 @@ class Manner:
         return func if self.alike or entry.sooner is None else entry.sooner
 
     @cached_property
-    def ours(self) -> set[Any]:
+    def ours(self) -> frozenset[Any]:
         """The autograd functions of all rules, and that of the first pass."""
-        found: set[Any] = {Observed, Convolution, Integrated.backward, Rescale().backward}
-        for entry in self.rules.values():
-            found |= {getattr(one, "backward", Observed) for one in (entry.alone, entry.together)}
-        return found
+        known = rules()
+        own = (entry for function, entry in self.rules.items() if known.get(function) is not entry)
+        return _functions_of_the_table() | _functions_of(own)
 
 
 class Watch(TorchFunctionMode):
@@ -87,15 +86,20 @@ class Watch(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         entry = self.manner.rules.get(func)
-        if isinstance(func, OpOverload | OpOverloadPacket):
-            entry = self.manner.rules.get(getattr(torch, func.__name__.split(".")[0], None))
-        if entry is None and not self.manner.careful and not vocabulary.hides_in_place(func):
-            return self.plain(func, args, kwargs)
+        if entry is None:
+            if isinstance(func, OpOverload | OpOverloadPacket):
+                entry = self.manner.rules.get(getattr(torch, func.__name__.split(".")[0], None))
+            elif not self.manner.careful and not vocabulary.hides_in_place(func):
+                return self.plain(func, args, kwargs)
         if not torch.is_grad_enabled():
             return self.plain(func, args, kwargs)
         return self._unknown(func, args, kwargs) if entry is None else self._known(entry, func, args, kwargs)
 
     def _known(self, entry: Entry, func: Any, args: Any, kwargs: Any) -> Any:
+        at_once = None if entry.at_once is None else entry.at_once(*args, **kwargs)
+        if at_once is not None:
+            func, args = at_once
+            return self._known(self.manner.rules[func], func, args, {})
         asked = dict(kwargs)
         writes = bool(asked.pop("inplace", False)) or entry.in_place
         indices = bool(asked.pop("return_indices", False)) if entry.indices is None else entry.indices
@@ -195,6 +199,17 @@ class Sooner(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         entry = self.manner.rules.get(func)
         return (func if entry is None else self.manner.sooner(entry, func))(*args, **(kwargs or {}))
+
+
+def _functions_of(entries: Iterable[Entry]) -> frozenset[Any]:
+    found = (getattr(one, "backward", None) for entry in entries for one in (entry.alone, entry.together))
+    return frozenset(one for one in found if one is not None)
+
+
+@cache
+def _functions_of_the_table() -> frozenset[Any]:
+    first: frozenset[Any] = frozenset((Observed, Convolution, Integrated.backward, Rescale().backward))
+    return first | _functions_of(rules().values())
 
 
 def _has_a_mask(call: Call) -> bool:

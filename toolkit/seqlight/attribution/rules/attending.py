@@ -5,9 +5,8 @@ Equal rows have equal bits here, whatever stands beside them: where a reference 
 
 from __future__ import annotations
 
-import ctypes
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from seqlight.attribution.calls.pairing import split_dimension
 from seqlight.errors import UnsupportedOperation
 from seqlight.native.library import library
-from seqlight.native.threads import over_rows
+from seqlight.native.threads import run
 
 
 class Operands(NamedTuple):
@@ -49,7 +48,7 @@ def suits(operands: Operands, bias: Tensor | None) -> bool:
     native = library()
     return (
         native is not None
-        and bool(native.attention_here())
+        and bool(native.lanes_here())
         and all(one.dtype == torch.float32 and one.device.type == "cpu" and one.numel() > 0 for one in operands)
         and all(one.layout == torch.strided and not one.is_neg() for one in operands)
         and (
@@ -88,20 +87,12 @@ def gradients(grad: Tensor, seen: Seen, operands: Operands, settings: Settings, 
     threshold : float
         Below which a difference counts as none.
     """
-    native = library()
-    assert native is not None
     require_pairs(seen, operands)
     mine, g, bias = Operands(*map(_heads, operands)), _heads(grad), _of_heads(settings.bias, operands)
-    sizes = _sizes(mine, g, bias, _pairs(seen.query, operands.query))
+    numbers = *_sizes(mine, g, bias, _pairs(seen.query, operands.query)), settings.scale, threshold
     found = Operands(*(one.new_empty(one.shape) for one in operands))
-    given = [g, *mine, bias, *seen, *found]
-    pointers = [None if one is None else one.data_ptr() for one in given]
-
-    def work(first: int, last: int) -> None:
-        if native.attention_backward(*pointers, first, last, sizes, settings.scale, threshold):
-            raise MemoryError("no memory for a head of attention")
-
-    over_rows(work, operands.query.shape[:-2].numel(), _entries(operands))
+    heads = operands.query.shape[:-2].numel()
+    run("attention_backward", (g, *mine, bias, *seen, *found), numbers, heads, _entries(operands))
     return found
 
 
@@ -115,20 +106,12 @@ def empty_output(operands: Operands) -> Tensor:
 
 
 def _forward(operands: Operands, settings: Settings, seen: Seen | None) -> Tensor:
-    native = library()
-    assert native is not None
     out = empty_output(operands)
     y = _heads(out)
     mine, bias = Operands(*map(_heads, operands)), _of_heads(settings.bias, operands)
-    sizes = _sizes(mine, y, bias, (1, 1))
+    numbers = *_sizes(mine, y, bias, (1, 1)), settings.scale, 0
     kept = (None, None, None) if seen is None else (seen.scores, seen.weights, seen.sums)
-    pointers = [None if one is None else one.data_ptr() for one in (*mine, bias, y, *kept)]
-
-    def work(first: int, last: int) -> None:
-        if native.attention_forward(*pointers, first, last, sizes, settings.scale):
-            raise MemoryError("no memory for a head of attention")
-
-    over_rows(work, out.shape[:-2].numel(), _entries(operands))
+    run("attention_forward", (*mine, bias, y, *kept), numbers, out.shape[:-2].numel(), _entries(operands))
     return out
 
 
@@ -176,10 +159,9 @@ def _pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
     return math.prod(recorded.shape[dimension:-2]), n
 
 
-def _sizes(operands: Operands, y: Tensor, bias: Tensor | None, pairs: tuple[int, int]) -> ctypes.Array[Any]:
-    """Return what attention.c has as a struct."""
+def _sizes(operands: Operands, y: Tensor, bias: Tensor | None, pairs: tuple[int, int]) -> list[int]:
+    """Return the sizes and strides that attention.c asks for, in its order."""
     q, k, v = operands
     strides = [(0, 0, 0) if one is None else one.stride()[:3] for one in (q, k, v, y, bias)]
     flat = [number for each in strides for number in each]
-    numbers = [q.shape[1], q.shape[2], k.shape[2], q.shape[3], v.shape[3], *flat, *pairs]
-    return (ctypes.c_int64 * len(numbers))(*numbers)
+    return [q.shape[1], q.shape[2], k.shape[2], q.shape[3], v.shape[3], *flat, *pairs]

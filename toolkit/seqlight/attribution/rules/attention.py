@@ -15,31 +15,16 @@ from torch import Tensor
 from seqlight.attribution.calls.arena import empty, empty_like
 from seqlight.attribution.calls.opening import operation
 from seqlight.attribution.calls.pairing import between
-from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
+from seqlight.attribution.calls.recording import Call, Function, Observed, Pulled, Recorded, apply
 from seqlight.attribution.rules import attending, loops
 from seqlight.attribution.rules.elementwise import threshold
 from seqlight.attribution.rules.normalisers import softmax_multipliers, softmax_pull
 
 
-class Attended(torch.autograd.Function):
-    """Attention whose way back goes through both products half way, and through the secants of the softmax."""
-
-    @staticmethod
-    def forward(ctx: Any, compute: Function, *operands: Tensor) -> Tensor:
-        """Return the output."""
-        y, ctx.pull = compute(*(one.detach() for one in operands))
-        return y  # type: ignore[no-any-return]
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Return the gradients at the operands."""
-        return None, *ctx.pull(grads[0])
-
-
 class Attention:
     """A call of :func:`attended` in which query, key and value depend on the input."""
 
-    backward: ClassVar[type[torch.autograd.Function]] = Attended
+    backward: ClassVar[type[torch.autograd.Function]] = Pulled
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the operands, the scores and the weights."""
@@ -73,7 +58,7 @@ class Attention:
 
             return attending.attend(mine, settings), pull
 
-        return apply(Attended, compute, *call.tensors)
+        return apply(Pulled, compute, *call.tensors)
 
 
 @operation

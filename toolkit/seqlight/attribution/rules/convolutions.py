@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from seqlight.attribution.calls.recording import apply
 from seqlight.native.library import library
-from seqlight.native.threads import over_rows
+from seqlight.native.threads import run
 
 # Outputs whose weights lie side by side.
 GROUP = 8
@@ -165,27 +165,20 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, layout: Layout, t
     native = library()
     assert native is not None
     x, weight, bias = x.contiguous(), weight.contiguous(), None if bias is None else bias.contiguous()
-    (outputs, channels), taps, first = weight.shape[:2], weight.shape[-1], weight.data_ptr()
+    (outputs, channels), taps, start = weight.shape[:2], weight.shape[-1], weight
     steps = channels * taps, taps, 1
     padding, dilation, more, way = layout
     if turned:
-        first += (taps - 1) * weight.element_size()
+        start = weight.view(-1)[taps - 1 :]  # the last tap, from which the steps go back
         outputs, channels, steps = channels, outputs, (taps, channels * taps, -1)
         padding, more = dilation * (taps - 1) - padding, -more
     (rows, length), width, fast = (x.shape[0], x.shape[-1]), x.shape[-1] + more, way is Way.FAST
     packed = x.new_empty(native.packed_weights(channels, outputs, taps, fast))
     sizes = channels, outputs, taps, *steps, fast
-    over_rows(
-        lambda a, b: native.pack_weights(first, packed.data_ptr(), a, b, *sizes), -(-outputs // GROUP), packed.numel()
-    )
+    run("pack_weights", (start, packed), sizes, -(-outputs // GROUP), packed.numel())
     out = x.new_empty((rows, outputs, *x.shape[2:-1], width))
-    pointers = x.data_ptr(), packed.data_ptr(), None if bias is None else bias.data_ptr(), out.data_ptr()
-    tail = rows, channels, length, outputs, width, taps, dilation, padding, fast
-
-    def work(first: int, last: int) -> None:
-        if native.convolve_panels(*pointers, first, last, *tail):
-            raise MemoryError("no memory for a panel of a convolution")
-
+    numbers = rows, channels, length, outputs, width, taps, dilation, padding, fast
+    panels = native.convolution_panels(rows, width, taps, dilation, fast)
     # A register of products takes about as long as an entry of a pass over memory.
-    over_rows(work, native.convolution_panels(rows, width, taps, dilation, fast), out.numel() * channels * taps // 16)
+    run("convolve_panels", (x, packed, bias, out), numbers, panels, out.numel() * channels * taps // 16)
     return out

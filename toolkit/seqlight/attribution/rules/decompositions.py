@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqlight.attribution.calls.recording import Function
 from seqlight.attribution.rules.attention import attended
 from seqlight.attribution.rules.reductions import amax, amin, dimensions, gathered, kept, logsumexp_over, softmax
 from seqlight.attribution.rules.secants import elementwise, slopeless
@@ -33,6 +34,21 @@ def layer_norm(
         return _affine(_standardised(input.flatten(lead), eps).reshape(input.shape), weight, bias)
     flat = [None if one is None else one.flatten() for one in fixed]
     return standardised_over_last(input.flatten(lead), *flat, eps).reshape(input.shape)  # type: ignore[no-any-return]
+
+
+def layer_norm_at_once(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    *_: Any,
+    **__: Any,
+) -> tuple[Function, tuple[Any, ...]] | None:
+    """Return the one operation that it is, and its arguments, where it is one over the last dimension."""
+    fixed = not any(one is not None and one.requires_grad for one in (weight, bias))
+    at_once = input.requires_grad and fixed and len(tuple(normalized_shape)) == 1
+    return (standardised_over_last, (input, weight, bias, eps)) if at_once else None
 
 
 def rms_norm(
@@ -254,6 +270,22 @@ def attention(
     scores = (query * scale) @ key.transpose(-2, -1)
     scores = scores if attn_mask is None else scores + attn_mask
     return dropout(softmax(scores, -1), dropout_p) @ value
+
+
+def attention_at_once(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> tuple[Function, tuple[Any, ...]] | None:
+    """Return the one operation that it is, and its arguments, where there is no mask."""
+    if attn_mask is not None or dropout_p or is_causal or enable_gqa or not _at_once(query, key, value, None):
+        return None
+    return attended, (query, key, value, None, 1 / math.sqrt(query.shape[-1]) if scale is None else scale)
 
 
 def _at_once(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> bool:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.pairing import split
-from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
+from seqlight.attribution.calls.recording import Call, Function, Observed, Pulled, Recorded, apply
 from seqlight.attribution.rules import loops
 from seqlight.errors import UnsupportedOperation
 
@@ -32,21 +32,6 @@ class Scaled(torch.autograd.Function):
         """Return the gradients at the operands."""
         (multiplier,) = ctx.saved_tensors
         return None, grads[0] * multiplier
-
-
-class Late(torch.autograd.Function):
-    """An elementwise operation whose multiplier is made on the way back."""
-
-    @staticmethod
-    def forward(ctx: Any, compute: Function, pull: Function, x: Tensor) -> Tensor:
-        """Return the output."""
-        ctx.pull = pull
-        return compute(x.detach())  # type: ignore[no-any-return]
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Return the gradients at the operands."""
-        return None, None, ctx.pull(grads[0])
 
 
 def threshold(dtype: torch.dtype) -> float:
@@ -117,7 +102,7 @@ class Rescale:
     @property
     def backward(self) -> type[torch.autograd.Function]:
         """The autograd function of most calls; of the others it is Scaled."""
-        return Scaled if self.late is None else Late
+        return Scaled if self.late is None else Pulled
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep input, output and slope."""
@@ -149,12 +134,12 @@ class Rescale:
         (x,) = call.tensors
         kept = Recorded.of(x, False)
 
-        def pull(grad: Tensor) -> Tensor:
+        def pull(grad: Tensor) -> tuple[Tensor]:
             x0 = kept.get()
             found = late(grad, x1, x0, threshold(x0.dtype))
-            return grad * secant(x1, y1, slope1, x0, call(x0)) if found is None else found
+            return (grad * secant(x1, y1, slope1, x0, call(x0)) if found is None else found,)
 
-        return apply(Late, call, pull, x)
+        return apply(Pulled, lambda x0: (call(x0), pull), x)
 
 
 def one_real(call: Call) -> tuple[Tensor, ...]:

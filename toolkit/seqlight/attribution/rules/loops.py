@@ -6,13 +6,24 @@ float32 and float64 tensors on the CPU; for anything else each function returns 
 
 from __future__ import annotations
 
+from enum import Enum
+
 import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.arena import empty, empty_like
 from seqlight.attribution.calls.pairing import split_dimension
 from seqlight.native.library import library
-from seqlight.native.threads import over_rows
+from seqlight.native.threads import run
+
+
+class Activation(Enum):
+    """Smooth activation functions, by the number that activations.c has for them."""
+
+    GELU = 0
+    GELU_TANH = 1
+    SILU = 2
+    SIGMOID = 3
 
 
 def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, threshold: float) -> Tensor | None:
@@ -22,9 +33,45 @@ def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, thres
         return None
     span, n = _layout(x1, x0)
     out = empty_like(y0)
-    pointers = [tensor.data_ptr() for tensor in (x1, y1, slope1, x0, y0, out)]
-    tail = (span, n, x0.element_size(), threshold)
-    over_rows(lambda a, b: native.secants(*pointers, a, b, *tail), x0.numel(), x0.numel())
+    numbers = span, n, x0.element_size(), threshold
+    run("secants", (x1, y1, slope1, x0, y0, out), numbers, x0.numel(), x0.numel())
+    return out
+
+
+def activates(x: Tensor) -> bool:
+    """Return whether :func:`activation` takes `x`."""
+    native = library()
+    return native is not None and bool(native.lanes_here()) and x.dtype == torch.float32 and suit(x)
+
+
+def activation(x: Tensor, kind: Activation, *, sloped: bool = True) -> tuple[Tensor, Tensor]:
+    """Return a smooth activation function of `x`, and its slope, which is empty if it is not asked for."""
+    y, slope = torch.empty_like(x), x.new_empty(x.shape if sloped else 0)
+    run("activations", (x, y, slope if sloped else None), (kind.value,), x.numel(), x.numel())
+    return y, slope
+
+
+def activation_gradients(
+    grad: Tensor, recorded: tuple[Tensor, ...], x0: Tensor, kind: Activation, threshold: float
+) -> Tensor:
+    """Return the gradient at `x0`, the input of an activation function.
+
+    Parameters
+    ----------
+    grad : torch.Tensor
+        The gradient at its output.
+    recorded : tuple of torch.Tensor
+        Input, output and slope of the sequences, as :func:`activation` gives them.
+    x0 : torch.Tensor
+        The input of the references.
+    kind : Activation
+        Which function.
+    threshold : float
+        Below which a difference counts as none.
+    """
+    out = torch.empty_like(x0)
+    numbers = *_layout(recorded[0], x0), kind.value, threshold
+    run("activation_gradients", (grad.contiguous(), *recorded, x0, out), numbers, x0.numel(), x0.numel())
     return out
 
 
@@ -35,9 +82,8 @@ def relu_gradients(grad: Tensor, x1: Tensor, x0: Tensor, threshold: float) -> Te
         return None
     span, n = _layout(x1, x0)
     out = torch.empty_like(x0)
-    pointers = [tensor.data_ptr() for tensor in (grad, x1, x0, out)]
-    tail = (span, n, x0.element_size(), threshold)
-    over_rows(lambda a, b: native.relu_gradients(*pointers, a, b, *tail), x0.numel(), x0.numel())
+    numbers = span, n, x0.element_size(), threshold
+    run("relu_gradients", (grad, x1, x0, out), numbers, x0.numel(), x0.numel())
     return out
 
 
@@ -66,9 +112,9 @@ def pool_credits(
     width, windows = x0.shape[lead:].numel(), y0.shape[lead:].numel()
     span, n = _layout(x1, x0)
     winners, out = empty_like(winners0), empty_like(y0)
-    pointers = [tensor.data_ptr() for tensor in (x1, y1, winners1, x0, y0, winners0, winners, out)]
-    tail = (span // width, n, width, windows, x0.element_size(), threshold)
-    over_rows(lambda a, b: native.pool_credits(*pointers, a, b, *tail), x0.numel() // width, x0.numel())
+    numbers = span // width, n, width, windows, x0.element_size(), threshold
+    tensors = x1, y1, winners1, x0, y0, winners0, winners, out
+    run("pool_credits", tensors, numbers, x0.numel() // width, x0.numel())
     return winners, out
 
 
@@ -96,9 +142,8 @@ def pools(
     (width, windows), shape = (x0.shape[-1], y1.shape[-1]), torch.Size([*x0.shape[:-1], y1.shape[-1]])
     y0 = torch.empty(shape, dtype=x0.dtype)
     winners, out = empty(shape, winners1), empty(shape, x0)
-    pointers = [tensor.data_ptr() for tensor in (x1, y1, winners1, x0, y0, winners, out)]
-    tail = (*rows, width, windows, *window, x0.element_size(), threshold)
-    over_rows(lambda a, b: native.pools(*pointers, a, b, *tail), x0.numel() // width, x0.numel())
+    numbers = *rows, width, windows, *window, x0.element_size(), threshold
+    run("pools", (x1, y1, winners1, x0, y0, winners, out), numbers, x0.numel() // width, x0.numel())
     return y0, winners, out
 
 
@@ -113,9 +158,8 @@ def pool_gradients(
     lead = len(shape) - n_pooled
     width, windows = shape[lead:].numel(), grad.shape[lead:].numel()
     out = grad.new_empty(shape)
-    pointers = [tensor.data_ptr() for tensor in (grad, multiplier, winners, out)]
-    tail = (width, windows, grad.element_size())
-    over_rows(lambda a, b: native.pool_gradients(*pointers, a, b, *tail), out.numel() // width, out.numel())
+    numbers = width, windows, grad.element_size()
+    run("pool_gradients", (grad, multiplier, winners, out), numbers, out.numel() // width, out.numel())
     return out
 
 
@@ -137,9 +181,8 @@ def softmax_multipliers(
     if native is None or rows is None:
         return None
     weights, slope = empty_like(x0), empty_like(x0)
-    pointers = [tensor.data_ptr() for tensor in (x1, p1, x0, p0, weights, slope)]
-    tail = (*rows, x0.shape[-1], x0.element_size(), threshold)
-    over_rows(lambda a, b: native.softmax_multipliers(*pointers, a, b, *tail), x0[..., 0].numel(), x0.numel())
+    numbers = *rows, x0.shape[-1], x0.element_size(), threshold
+    run("softmax_multipliers", (x1, p1, x0, p0, weights, slope), numbers, x0[..., 0].numel(), x0.numel())
     return weights, slope
 
 
@@ -149,9 +192,8 @@ def softmax_gradients(grad: Tensor, weights: Tensor, slope: Tensor) -> Tensor | 
     if native is None or not suit(grad, weights, slope):
         return None
     out = torch.empty_like(grad)
-    pointers = [tensor.data_ptr() for tensor in (grad, weights, slope, out)]
-    tail = (grad.shape[-1], grad.element_size())
-    over_rows(lambda a, b: native.softmax_gradients(*pointers, a, b, *tail), grad[..., 0].numel(), grad.numel())
+    numbers = grad.shape[-1], grad.element_size()
+    run("softmax_gradients", (grad, weights, slope, out), numbers, grad[..., 0].numel(), grad.numel())
     return out
 
 
@@ -175,53 +217,32 @@ def attention_gradients(
     if native is None or rows is None:
         return None
     half = empty_like(p0)
-    pointers = [tensor.data_ptr() for tensor in (grad, half, x1, p1, x0, p0)]
-    tail = (*rows, x0.shape[-1], x0.element_size(), threshold)
-    over_rows(lambda a, b: native.attention_gradients(*pointers, a, b, *tail), x0[..., 0].numel(), x0.numel())
+    numbers = *rows, x0.shape[-1], x0.element_size(), threshold
+    run("attention_gradients", (grad, half, x1, p1, x0, p0), numbers, x0[..., 0].numel(), x0.numel())
     return half
 
 
-def half_way_centred(recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]) -> Tensor | None:
-    """Return what lies half way between both, without its mean over the last dimension, or None.
-
-    Parameters
-    ----------
-    recorded, reference : tuple of torch.Tensor
-        Input, and mean over its last dimension, which stays.
-    """
-    native = library()
-    (x1, mean1), (x0, mean0) = recorded, reference
-    rows = _rows(x1, x0) if native is not None and suit(x1, mean1, x0, mean0) else None
-    if native is None or rows is None:
-        return None
-    out = empty_like(x0)
-    pointers = [tensor.data_ptr() for tensor in (x1, mean1, x0, mean0, out)]
-    tail = (*rows, x0.shape[-1], x0.element_size())
-    over_rows(lambda a, b: native.half_way_centred(*pointers, a, b, *tail), mean0.numel(), x0.numel())
-    return out
-
-
 def standardised_gradients(
-    grad: Tensor, weight: Tensor | None, centred: Tensor, rate: Tensor, secant: Tensor
+    grad: Tensor, weight: Tensor | None, recorded: tuple[Tensor, Tensor, Tensor], reference: tuple[Tensor, ...]
 ) -> Tensor | None:
     """Return the gradient at the input of a standardisation of the last dimension, or None.
 
     Parameters
     ----------
-    grad, centred : torch.Tensor, shape (..., width)
+    grad : torch.Tensor, shape (..., width)
     weight : torch.Tensor, shape (width,), optional
         What the standardised is multiplied with.
-    rate, secant : torch.Tensor, shape (..., 1)
-        By how much each row is scaled, and how that changes with what lies along `centred`.
+    recorded, reference : tuple of torch.Tensor
+        Input, and mean and reciprocal root over its last dimension, which stays.
     """
-    native, grad = library(), grad.contiguous()
-    if native is None or not suit(grad, centred, rate, secant, *(() if weight is None else (weight,))):
+    native, grad, x0 = library(), grad.contiguous(), reference[0]
+    suits = native is not None and suit(grad, *recorded, *reference, *(() if weight is None else (weight,)))
+    rows = _rows(recorded[0], x0) if suits else None
+    if rows is None:
         return None
     out = torch.empty_like(grad)
-    scale = None if weight is None else weight.data_ptr()
-    pointers = [grad.data_ptr(), scale, *(tensor.data_ptr() for tensor in (centred, rate, secant, out))]
-    tail = (grad.shape[-1], grad.element_size())
-    over_rows(lambda a, b: native.standardised_gradients(*pointers, a, b, *tail), rate.numel(), grad.numel())
+    numbers = *rows, x0.shape[-1], x0.element_size()
+    run("standardised_gradients", (grad, weight, *recorded, *reference, out), numbers, reference[1].numel(), x0.numel())
     return out
 
 

@@ -18,38 +18,14 @@ from torch import Tensor
 
 from seqlight.attribution.calls.opening import operation
 from seqlight.attribution.calls.pairing import repeated
-from seqlight.attribution.calls.recording import Call, Observed, Recorded, apply
+from seqlight.attribution.calls.recording import Call, Function, Observed, Pulled, Recorded, apply
 from seqlight.attribution.rules import loops
-
-
-class Standardised(torch.autograd.Function):
-    """A standardisation whose way back is taken half way."""
-
-    @staticmethod
-    def forward(ctx: Any, compute: Any, weight: Tensor | None, x: Tensor) -> Tensor:
-        """Return the output, and keep what the way back needs."""
-        y, *kept = compute(x.detach())
-        ctx.save_for_backward(*kept)
-        ctx.weight = weight
-        return y  # type: ignore[no-any-return]
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Return the gradients at the operands."""
-        centred, rate, secant = ctx.saved_tensors
-        (grad,) = grads
-        at_once = loops.standardised_gradients(grad, ctx.weight, centred, rate, secant)
-        if at_once is not None:
-            return None, None, at_once
-        grad = grad if ctx.weight is None else grad * ctx.weight
-        along = (grad * centred).sum(dim=-1, keepdim=True)
-        return None, None, rate * (grad - grad.mean(dim=-1, keepdim=True)) + centred * (along * secant)
 
 
 class Standardise:
     """A call of :func:`standardised_over_last`."""
 
-    backward: ClassVar[type[torch.autograd.Function]] = Standardised
+    backward: ClassVar[type[torch.autograd.Function]] = Pulled
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the input, its mean, and the reciprocal root of its variance."""
@@ -64,19 +40,20 @@ class Standardise:
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Go half way."""
-        x1, mean1, s1 = (one.get() for one in kept)
+        recorded, weight = tuple(one.get() for one in kept), call.leaves[1]
 
-        def compute(x0: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-            x0, y0, mean0, s0 = _standardised(x0, call)
-            centred = loops.half_way_centred((x1, mean1), (x0, mean0))
-            if centred is None:
-                centred = (repeated(x1, x0) + x0 - repeated(mean1, mean0) - mean0) / 2
-            s = repeated(s1, s0)
-            secant = (s * s0).square_().div_(s + s0).mul_(-2 / x0.shape[-1])
-            return y0, centred, (s + s0).div_(2), secant
+        def compute(x0: Tensor) -> tuple[Tensor, Function]:
+            x0, y0, mean0, rate0 = _standardised(x0, call)
+            own = Recorded.of(x0, copy)
 
-        weight = call.arguments()[0][1]
-        return apply(Standardised, compute, weight, *call.tensors)
+            def pull(grad: Tensor) -> tuple[Tensor]:
+                reference = own.get(), mean0, rate0
+                at_once = loops.standardised_gradients(grad, weight, recorded, reference)
+                return (gradients(grad, weight, recorded, reference) if at_once is None else at_once,)
+
+            return y0, pull
+
+        return apply(Pulled, compute, *call.tensors)
 
 
 @operation
@@ -92,6 +69,26 @@ def standardised_over_last(x: Tensor, weight: Tensor | None, bias: Tensor | None
         Added to the variance.
     """
     return torch.nn.functional.layer_norm(x, x.shape[-1:], weight, bias, eps)
+
+
+def gradients(
+    grad: Tensor, weight: Tensor | None, recorded: tuple[Tensor, ...], reference: tuple[Tensor, ...]
+) -> Tensor:
+    """Return the gradient at the input for that at the output.
+
+    Parameters
+    ----------
+    grad : torch.Tensor, shape (..., width)
+    weight : torch.Tensor, shape (width,), optional
+        What the standardised is multiplied with.
+    recorded, reference : tuple of torch.Tensor
+        Input, and mean and reciprocal root over its last dimension, which stays.
+    """
+    x0, mean0, s0 = reference
+    x1, mean1, s1 = (repeated(one, like) for one, like in zip(recorded, reference, strict=True))
+    grad, centred = grad if weight is None else grad * weight, (x1 + x0 - mean1 - mean0) / 2
+    along, secant = (grad * centred).mean(dim=-1, keepdim=True), -2 * (s1 * s0).square() / (s1 + s0)
+    return (s1 + s0) / 2 * (grad - grad.mean(dim=-1, keepdim=True)) + centred * (along * secant)
 
 
 def _standardised(x: Tensor, call: Call) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -26,6 +26,7 @@ from seqlight.attribution.rules import (
     standardising,
 )
 from seqlight.attribution.rules import vocabulary as words
+from seqlight.attribution.rules.activations import Smooth
 from seqlight.attribution.rules.averages import Integrated, Product
 from seqlight.attribution.rules.choosing import Choose, by_condition
 from seqlight.attribution.rules.elementwise import Rescale
@@ -61,6 +62,9 @@ class Entry:
         For a pooling, whether the function returns where its maxima are; None where the call tells.
     sooner : callable, optional
         What gives the same where no rule is needed, and takes less time.
+    at_once : callable, optional
+        Takes the arguments, and returns the one operation of ours that the call is, and its arguments; None where it
+        is none.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Entry:
     broadcasts: bool = False
     indices: bool | None = None
     sooner: Function | None = None
+    at_once: Function | None = None
 
     def treatment(self, live: tuple[int, ...], rounds: bool) -> Treatment:
         """Return what explains a call in which `live` leaves depend on the input, and that `rounds` or not."""
@@ -96,11 +101,9 @@ def rules() -> dict[Any, Entry]:
             table[function] = Entry(name, plain or words.spellings(name)[0], alone, together, in_place=True, **more)
 
     for name in words.UNARY:
-        enter(
-            name,
-            Rescale(words.SLOPES.get(name), name in words.MASKS, words.LATE.get(name)),
-            Integrated(),
-        )
+        settings = words.SLOPES.get(name), name in words.MASKS, words.LATE.get(name)
+        kind = words.SMOOTH.get(name)
+        enter(name, Rescale(*settings) if kind is None else Smooth(*settings, kind), Integrated())
     for name, together in words.BINARY.items():
         enter(name, Rescale(None, name in words.MASKS), together, broadcasts=True)
     for name in words.DIVISIONS:
@@ -113,7 +116,7 @@ def rules() -> dict[Any, Entry]:
         enter(name, Rescale(secants.no_slope), together, broadcasts=True)
     enter("addcdiv", decompositions.addcdiv, decompositions.addcdiv)
     for name, function in words.DECOMPOSED.items():
-        enter(name, function, function)
+        enter(name, function, function, at_once=words.AT_ONCE.get(name))
     for name in words.INTEGRATED:
         enter(name, Integrated(), Integrated())
     for spelled, name in words.IN_PLACE.items():

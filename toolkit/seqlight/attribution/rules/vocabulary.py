@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.recording import Function, Rule
+from seqlight.attribution.calls.recording import Call, Function, Rule
 from seqlight.attribution.rules import (
+    activations,
     convolutions,
     decompositions,
     distances,
@@ -76,6 +77,13 @@ SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "tanh": lambda x, y: 1 - y * y,
     "exp": lambda x, y: y.clone(),
 }
+# Smooth functions that the loops know.
+SMOOTH: dict[str, Callable[[Call], loops.Activation]] = {
+    "gelu": activations.gelu,
+    "silu": lambda _: loops.Activation.SILU,
+    "sigmoid": lambda _: loops.Activation.SIGMOID,
+    "expit": lambda _: loops.Activation.SIGMOID,
+}
 # The multiplier made and used in one pass over memory, on the way back.
 LATE: dict[str, Function] = {"relu": loops.relu_gradients}
 # The same of products: from the gradient and both operands to the gradients at these.
@@ -130,6 +138,11 @@ DECOMPOSED: dict[str, Function] = {
         "dropout alpha_dropout feature_dropout feature_alpha_dropout dropout1d dropout2d dropout3d".split(),
         decompositions.dropout,
     ),
+}
+# Which are, mostly, one operation of ours: what that is, and its arguments, without writing them.
+AT_ONCE: dict[str, Function] = {
+    "layer_norm": decompositions.layer_norm_at_once,
+    "scaled_dot_product_attention": decompositions.attention_at_once,
 }
 # PyTorch's own, written in Python out of operations that have rules.
 OPENED = (
