@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.calls.arena import Arena, lent
+from seqlight.attribution.calls.packing import packing
 from seqlight.attribution.calls.recording import Overwritten
 from seqlight.attribution.contributions import Block, adds_up, alike, block_of, more_references, worst_pair
 from seqlight.attribution.differentiating import differentiable, gradients_of, rows_in_batches
@@ -81,6 +82,7 @@ class Explaining:
             differentiable(self.model, self.inputs[0], self.device, dtype),
             overridden(self.model, overrides) as self.manner.rules,
             hinting(dtype),
+            packing(),
         ):
             yield
 

@@ -80,27 +80,20 @@ WIDEST INLINE double total(__m512 a)
     return _mm512_reduce_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(a)) + _mm512_cvtps_pd(high));
 }
 
-/* The softmax of a row of scores, and their logsumexp. */
-WIDEST static double softmax(const float *scores, float *p, int64_t n)
+/* Exponentials of a row of scores over that of the largest, which is put aside, and their sum. */
+WIDEST static double exponentials(const float *scores, float *e, int64_t n, float *largest)
 {
     __m512 most = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
     for (int64_t j = 0; j < n; j += LANES)
         most = _mm512_max_ps(most, _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), first_lanes(n - j), scores + j));
-    float largest = _mm512_reduce_max_ps(most);
+    *largest = _mm512_reduce_max_ps(most);
     for (int64_t j = 0; j < n; j += LANES) {
         __mmask16 inside = first_lanes(n - j);
-        __m512 one = exponential(_mm512_maskz_loadu_ps(inside, scores + j) - largest);
-        one = _mm512_maskz_mov_ps(inside, one);
+        __m512 one = _mm512_maskz_mov_ps(inside, exponential(_mm512_maskz_loadu_ps(inside, scores + j) - *largest));
         sum += one;
-        _mm512_mask_storeu_ps(p + j, inside, one);
+        _mm512_mask_storeu_ps(e + j, inside, one);
     }
-    double all = total(sum);
-    __m512 share = _mm512_set1_ps((float)(1 / all));
-    for (int64_t j = 0; j < n; j += LANES) {
-        __mmask16 inside = first_lanes(n - j);
-        _mm512_mask_storeu_ps(p + j, inside, _mm512_maskz_loadu_ps(inside, p + j) * share);
-    }
-    return (double)largest + log(all);
+    return total(sum);
 }
 
 /* (rows, columns) with columns 1 apart, times a factor, to rows that end with a whole vector; or turned round. */
@@ -110,10 +103,41 @@ WIDEST static void lay(float *to, int64_t ts, const float *x, int64_t xs, int64_
         for (int64_t c = 0; c < columns; c += LANES)
             _mm512_storeu_ps(to + i * ts + c, _mm512_maskz_loadu_ps(first_lanes(columns - c), x + i * xs + c) * factor);
 }
+WIDEST INLINE void turn_square(__m512 r[LANES])
+{
+    __m512 t[LANES];
+    UNROLLED for (int i = 0; i < LANES; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+    UNROLLED for (int i = 0; i < LANES; i += 4)
+        UNROLLED for (int j = 0; j < 2; j++) {
+            __m512d low = _mm512_castps_pd(t[i + j]), high = _mm512_castps_pd(t[i + j + 2]);
+            r[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+            r[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+        }
+    /* Now row 4 i + j holds, of columns j, 4 + j, 8 + j and 12 + j, what rows 4 i .. 4 i + 3 have there. */
+    UNROLLED for (int j = 0; j < 4; j++) {
+        __m512 a = _mm512_shuffle_f32x4(r[j], r[j + 4], 0x88), b = _mm512_shuffle_f32x4(r[j], r[j + 4], 0xdd);
+        __m512 c = _mm512_shuffle_f32x4(r[j + 8], r[j + 12], 0x88), d = _mm512_shuffle_f32x4(r[j + 8], r[j + 12], 0xdd);
+        t[j] = _mm512_shuffle_f32x4(a, c, 0x88), t[j + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
+        t[j + 4] = _mm512_shuffle_f32x4(b, d, 0x88), t[j + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
+    UNROLLED for (int i = 0; i < LANES; i++) r[i] = t[i];
+}
 WIDEST static void turn(float *to, int64_t ts, const float *x, int64_t xs, int64_t rows, int64_t columns)
 {
-    for (int64_t c = 0; c < columns; c++)
-        for (int64_t i = 0; i < rows; i++) to[c * ts + i] = x[i * xs + c];
+    __m512 r[LANES];
+    for (int64_t i = 0; i < rows; i += LANES)
+        for (int64_t c = 0; c < columns; c += LANES) {
+            __mmask16 there = first_lanes(columns - c), inside = first_lanes(rows - i);
+            UNROLLED for (int k = 0; k < LANES; k++)
+                r[k] = i + k < rows ? _mm512_maskz_loadu_ps(there, x + (i + k) * xs + c) : _mm512_setzero_ps();
+            turn_square(r);
+            UNROLLED for (int k = 0; k < LANES; k++)
+                if (c + k < columns)
+                    _mm512_mask_storeu_ps(to + (c + k) * ts + i, inside, r[k]);
+        }
 }
 /* What lies half way, times a factor, as `lay`. */
 WIDEST static void half_way(float *to, int64_t ts, const float *x1, int64_t s1, const float *x0, int64_t s0,
@@ -127,8 +151,25 @@ WIDEST static void half_way(float *to, int64_t ts, const float *x1, int64_t s1, 
         }
 }
 
-/* Scores and weights of some queries, `room` from one to the next, and logsumexps. */
-WIDEST static void attend(const float *q, const float *turned, const float *bias, float *scores, float *p, double *lse,
+/* What is known of some rows of scores: the largest, the sum of exponentials over its own, and their logsumexp. */
+typedef struct {
+    double sum[BLOCK], lse[BLOCK];
+    float largest[BLOCK];
+} Rows;
+
+/* log(x) for x >= 1 to 1e-11. */
+WIDEST INLINE __m512d logarithm(__m512d x)
+{
+    const double of[] = {1. / 15, 1. / 13, 1. / 11, 1. / 9, 1. / 7, 1. / 5, 1. / 3, 1};
+    __m512d m = _mm512_getmant_pd(x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_src);
+    __m512d e = _mm512_roundscale_pd(_mm512_getexp_pd(x / m), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512d s = (m - 1) / (m + 1), square = s * s, p = _mm512_set1_pd(1. / 17);
+    UNROLLED for (int i = 0; i < 8; i++) p = _mm512_fmadd_pd(p, square, _mm512_set1_pd(of[i]));
+    return _mm512_fmadd_pd(e, _mm512_set1_pd(0.693147180559945309), 2 * s * p);
+}
+
+/* Scores of some queries and their exponentials, `room` from one to the next. */
+WIDEST static void attend(const float *q, const float *turned, const float *bias, float *scores, float *e, Rows *met,
                           int64_t rows, int64_t room, int64_t qs, const Attention *of)
 {
     multiply(q, qs, 1, turned, whole_lanes(of->keys), scores, room, rows, of->keys, of->width, 0);
@@ -136,7 +177,24 @@ WIDEST static void attend(const float *q, const float *turned, const float *bias
         float *row = scores + i * room;
         if (bias != NULL)
             for (int64_t j = 0; j < of->keys; j++) row[j] += bias[i * of->bias[2] + j];
-        lse[i] = softmax(row, p + i * room, of->keys);
+        met->sum[i] = exponentials(row, e + i * room, of->keys, met->largest + i);
+    }
+    for (int64_t i = rows; i < BLOCK; i++) met->sum[i] = 1, met->largest[i] = 0;
+    for (int64_t i = 0; i < BLOCK; i += 8) {
+        __m512d largest = _mm512_cvtps_pd(_mm256_loadu_ps(met->largest + i));
+        _mm512_storeu_pd(met->lse + i, largest + logarithm(_mm512_loadu_pd(met->sum + i)));
+    }
+}
+
+/* Rows of sums over exponentials become those over weights. */
+WIDEST static void share(float *x, int64_t xs, int64_t rows, int64_t columns, const Rows *met)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        __m512 by = _mm512_set1_ps((float)(1 / met->sum[i]));
+        for (int64_t c = 0; c < columns; c += LANES) {
+            __mmask16 inside = first_lanes(columns - c);
+            _mm512_mask_storeu_ps(x + i * xs + c, inside, _mm512_maskz_loadu_ps(inside, x + i * xs + c) * by);
+        }
     }
 }
 
@@ -161,7 +219,7 @@ WIDEST int attention_forward(const AttentionForward *mine, int64_t first, int64_
         return -1;
     float *values = turned + of->width * keys, *scaled = values + of->keys * e;
     float *block = scaled + BLOCK * d, *weights = block + BLOCK * keys;
-    double sums[BLOCK];
+    Rows met;
     for (int64_t head = first; head < last; head++) {
         const float *from = q + start(of->q, head, of);
         turn(turned, keys, k + start(of->k, head, of), of->k[2], of->keys, of->width);
@@ -170,45 +228,73 @@ WIDEST int attention_forward(const AttentionForward *mine, int64_t first, int64_
             int64_t at = (head * of->queries + i) * of->keys, room = scores == NULL ? keys : of->keys;
             float *s = scores == NULL ? block : scores + at, *w = scores == NULL ? weights : p + at;
             lay(scaled, d, from + i * of->q[2], of->q[2], rows, of->width, (float)of->scale);
-            attend(scaled, turned, bias == NULL ? NULL : bias + start(of->bias, head, of) + i * of->bias[2], s, w,
-                   scores == NULL ? sums : lse + head * of->queries + i, rows, room, d, of);
-            multiply(w, room, 1, values, e, y + start(of->y, head, of) + i * of->y[2], of->y[2], rows, of->values,
-                     of->keys, 0);
+            attend(scaled, turned, bias == NULL ? NULL : bias + start(of->bias, head, of) + i * of->bias[2], s, w, &met, rows,
+                   room, d, of);
+            float *to = y + start(of->y, head, of) + i * of->y[2];
+            multiply(w, room, 1, values, e, to, of->y[2], rows, of->values, of->keys, 0);
+            share(to, of->y[2], rows, of->values, &met);
+            if (scores != NULL) {
+                share(w, room, rows, of->keys, &met);
+                memcpy(lse + head * of->queries + i, met.lse, (size_t)rows * sizeof(double));
+            }
         }
     }
     free(turned);
     return 0;
 }
 
-/* A row on its way back through the softmax, as attention_gradients has it: g, the gradient at the weights, becomes that
-   at the scores, and p0 the weights half way. */
-WIDEST static void pull(float *g, const float *a1, const float *p1, const float *a0, float *p0, int64_t n, double d,
-                        float near)
+/* By how much the logsumexps d of two rows differ, and the mean exponential over the sum of the one that is behind and of
+   the one that it comes from: d / (1 - exp(-d)) and d / (exp(d) - 1). One follows from the other by the sign of d, and for
+   small d from its series. */
+typedef struct {
+    float rise[BLOCK], above[BLOCK], below[BLOCK];
+} Rises;
+
+WIDEST static void rises(const double *lse1, const Rows *met, int64_t rows, Rises *found)
 {
-    double shrink = expm1(-d);
-    int still = fabs(d) < 1e-9;
-    __m512 above = _mm512_set1_ps((float)(still ? 1 + d / 2 : d / -shrink));
-    __m512 below = _mm512_set1_ps((float)(still ? 1 - d / 2 : -d / shrink - d)), one = _mm512_set1_ps(1);
-    __m512 shift = _mm512_set1_ps((float)d), limit = _mm512_set1_ps(near), sum = _mm512_setzero_ps();
-    for (int64_t j = 0; j < n; j += LANES) {
-        __mmask16 inside = first_lanes(n - j);
-        __m512 to = _mm512_maskz_loadu_ps(inside, p1 + j), from = _mm512_maskz_loadu_ps(inside, p0 + j);
-        __m512 dz = _mm512_maskz_loadu_ps(inside, a1 + j) - _mm512_maskz_loadu_ps(inside, a0 + j) - shift;
-        __mmask16 far = _mm512_cmp_ps_mask(_mm512_abs_ps(dz), limit, _CMP_GE_OQ);
-        __m512 slope = _mm512_mask_mov_ps(to, far, to - from) / _mm512_mask_mov_ps(one, far, dz);
-        slope = _mm512_maskz_mov_ps(inside, slope * _mm512_maskz_loadu_ps(inside, g + j));
-        sum += slope;
-        _mm512_mask_storeu_ps(g + j, inside, slope);
+    const float of[] = {1.f / 30240, -1.f / 720, 1.f / 12, 1};
+    for (int64_t i = 0; i < rows; i++) found->rise[i] = (float)(lse1[i] - met->lse[i]);
+    for (int64_t i = rows; i < BLOCK; i++) found->rise[i] = 0;
+    for (int64_t i = 0; i < BLOCK; i += LANES) {
+        __m512 rise = _mm512_loadu_ps(found->rise + i), d = _mm512_abs_ps(rise), e = exponential(-d), square = d * d;
+        __m512 small = _mm512_set1_ps(-1.f / 1209600), one = _mm512_set1_ps(1);
+        UNROLLED for (int k = 0; k < 4; k++) small = _mm512_fmadd_ps(small, square, _mm512_set1_ps(of[k]));
+        __mmask16 near = _mm512_cmp_ps_mask(d, one, _CMP_LT_OQ), up = _mm512_cmp_ps_mask(rise, _mm512_setzero_ps(), _CMP_GE_OQ);
+        __m512 more = d / (1 - e), less = more * e;
+        more = _mm512_mask_fmadd_ps(_mm512_mask_mov_ps(more, near, d), near, _mm512_set1_ps(.5f), small);
+        less = _mm512_mask_mov_ps(less, near, more - d);
+        _mm512_storeu_ps(found->above + i, _mm512_mask_mov_ps(less, up, more));
+        _mm512_storeu_ps(found->below + i, _mm512_mask_mov_ps(more, up, less));
     }
-    __m512 all = _mm512_set1_ps((float)total(sum));
+}
+
+/* A row on its way back through the softmax, as attention_gradients has it: g, the gradient at the weights, becomes that
+   at the scores, and e0, the exponentials, the weights half way. Scores a0 are lost: the shares of the normaliser are laid
+   there. */
+WIDEST static void pull(float *g, const float *a1, const float *p1, float *a0, float *e0, int64_t n, float share, float rise,
+                        float above, float below, float near)
+{
+    __m512 one = _mm512_set1_ps(1), limit = _mm512_set1_ps(near), sum = _mm512_setzero_ps();
     for (int64_t j = 0; j < n; j += LANES) {
         __mmask16 inside = first_lanes(n - j);
-        __m512 to = _mm512_maskz_loadu_ps(inside, p1 + j), from = _mm512_maskz_loadu_ps(inside, p0 + j);
-        __m512 dx = _mm512_maskz_loadu_ps(inside, a1 + j) - _mm512_maskz_loadu_ps(inside, a0 + j), rise = above * to;
+        __m512 to = _mm512_maskz_loadu_ps(inside, p1 + j), from = _mm512_maskz_loadu_ps(inside, e0 + j) * share;
+        __m512 dx = _mm512_maskz_loadu_ps(inside, a1 + j) - _mm512_maskz_loadu_ps(inside, a0 + j), dz = dx - rise;
         __mmask16 far = _mm512_cmp_ps_mask(_mm512_abs_ps(dx), limit, _CMP_GE_OQ);
-        __m512 weight = _mm512_mask_mov_ps(rise, far, rise - below * from) / _mm512_mask_mov_ps(one, far, dx);
-        _mm512_mask_storeu_ps(g + j, inside, _mm512_maskz_loadu_ps(inside, g + j) - weight * all);
-        _mm512_mask_storeu_ps(p0 + j, inside, (to + from) * .5f);
+        __mmask16 off = _mm512_cmp_ps_mask(_mm512_abs_ps(dz), limit, _CMP_GE_OQ);
+        __m512 taken = above * to, on = _mm512_mask_mov_ps(to, off, to - from);
+        taken = _mm512_mask_sub_ps(taken, far, taken, below * from);
+        dx = _mm512_mask_mov_ps(one, far, dx), dz = _mm512_mask_mov_ps(one, off, dz);
+        __m512 over = one / (dx * dz); /* one division for both */
+        __m512 slope = on * dx * over * _mm512_maskz_loadu_ps(inside, g + j);
+        sum += _mm512_maskz_mov_ps(inside, slope);
+        _mm512_mask_storeu_ps(g + j, inside, slope);
+        _mm512_mask_storeu_ps(a0 + j, inside, taken * dz * over);
+        _mm512_mask_storeu_ps(e0 + j, inside, (to + from) * .5f);
+    }
+    float all = (float)total(sum);
+    for (int64_t j = 0; j < n; j += LANES) {
+        __mmask16 inside = first_lanes(n - j);
+        _mm512_mask_storeu_ps(g + j, inside, _mm512_maskz_loadu_ps(inside, g + j) - _mm512_maskz_loadu_ps(inside, a0 + j) * all);
     }
 }
 
@@ -233,7 +319,8 @@ WIDEST int attention_backward(const AttentionBackward *mine, int64_t first, int6
     float *k_turned = bench, *v_half = k_turned + turned, *v_turned = v_half + broad, *k_half = v_turned + of->values * keys;
     float *scaled = k_half + wide, *q_half = scaled + BLOCK * d, *grad = q_half + BLOCK * d;
     float *scores = grad + BLOCK * e, *p = scores + square, *back = p + square;
-    double lse[BLOCK];
+    Rows met;
+    Rises up;
     for (int64_t head = first; head < last; head++) {
         int64_t partner = head / (of->n * of->span) * of->span + head % of->span;
         const float *k = mine->k0 + start(of->k, head, of), *v = mine->v0 + start(of->v, head, of), *q = mine->q0 + start(of->q, head, of);
@@ -249,12 +336,13 @@ WIDEST int attention_backward(const AttentionBackward *mine, int64_t first, int6
             lay(scaled, d, from, of->q[2], rows, of->width, (float)of->scale);
             half_way(q_half, d, mates + i * of->width, of->width, from, of->q[2], rows, of->width, (float)of->scale);
             lay(grad, e, mine->g + start(of->y, head, of) + i * of->y[2], of->y[2], rows, of->values, 1);
-            attend(scaled, k_turned, mine->bias == NULL ? NULL : mine->bias + start(of->bias, head, of) + i * of->bias[2], scores, p,
-                   lse, rows, keys, d, of);
+            attend(scaled, k_turned, mine->bias == NULL ? NULL : mine->bias + start(of->bias, head, of) + i * of->bias[2], scores,
+                   p, &met, rows, keys, d, of);
             multiply(grad, e, 1, v_turned, keys, back, keys, rows, of->keys, of->values, 0);
+            rises(mine->lse1 + partner * queries + i, &met, rows, &up);
             for (int64_t r = 0; r < rows; r++)
                 pull(back + r * keys, mine->scores1 + at + r * of->keys, mine->p1 + at + r * of->keys, scores + r * keys, p + r * keys,
-                     of->keys, mine->lse1[partner * queries + i + r] - lse[r], (float)of->threshold);
+                     of->keys, (float)(1 / met.sum[r]), up.rise[r], up.above[r], up.below[r], (float)of->threshold);
             multiply(back, keys, 1, k_half, d, mine->at_q + (head * queries + i) * of->width, of->width, rows, of->width, of->keys, 0);
             multiply(back, 1, keys, q_half, d, key, of->width, of->keys, of->width, rows, i > 0);
             multiply(p, 1, keys, grad, e, value, of->values, of->keys, of->values, rows, i > 0);

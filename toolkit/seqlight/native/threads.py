@@ -20,8 +20,9 @@ from seqlight.native.library import library, loop
 Work: TypeAlias = Callable[[int, int], Any]
 Blocks: TypeAlias = list[tuple[int, int]]
 
-# Below this many entries one thread is done before another has begun.
+# Below this many entries one thread is done before another has begun: with Python between, and without.
 WORTH_THREADS = 2**18
+WORTH_A_TEAM = 2**15
 
 
 def over_rows(work: Work, n_rows: int, entries: int | None = None) -> None:
@@ -36,7 +37,7 @@ def over_rows(work: Work, n_rows: int, entries: int | None = None) -> None:
     entries : int, optional
         How many numbers are written in all, so that little work is left to one thread.
     """
-    threads = _worth(n_rows, entries)
+    threads = 1 if entries is not None and entries < WORTH_THREADS else _threads(n_rows)
     if threads <= 1:
         work(0, n_rows)
         return
@@ -67,7 +68,7 @@ def run(name: str, tensors: Iterable[Tensor | None], numbers: Iterable[float], n
     """
     function, address, layout = loop(name)
     of = layout.pack(*(0 if one is None else one.data_ptr() for one in tensors), *numbers)
-    threads, failed = _worth(n_rows, entries), list[int]()
+    threads, failed = 1 if entries < WORTH_A_TEAM else _threads(n_rows), list[int]()
     start = None if _forked or threads <= 1 else _openmp()
     if threads <= 1:
         failed.append(function(of, 0, n_rows))
@@ -81,9 +82,8 @@ def run(name: str, tensors: Iterable[Tensor | None], numbers: Iterable[float], n
         raise MemoryError(f"there was no memory for a row of {name}")
 
 
-def _worth(n_rows: int, entries: int | None) -> int:
-    """Return how many threads to use."""
-    return 1 if entries is not None and entries < WORTH_THREADS else min(torch.get_num_threads(), n_rows)
+def _threads(n_rows: int) -> int:
+    return min(torch.get_num_threads(), n_rows)
 
 
 # PyTorch's threads -------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from seqlight.attribution.calls.packing import packed
 from seqlight.attribution.calls.recording import apply
 from seqlight.native.library import library
 from seqlight.native.threads import run
@@ -164,21 +165,33 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, layout: Layout, t
     """Return the convolution of `x`, of shape (rows, channels, [1,] positions); `turned`, the one that goes back."""
     native = library()
     assert native is not None
-    x, weight, bias = x.contiguous(), weight.contiguous(), None if bias is None else bias.contiguous()
-    (outputs, channels), taps, start = weight.shape[:2], weight.shape[-1], weight
-    steps = channels * taps, taps, 1
+    x, bias = x.contiguous(), None if bias is None else bias.contiguous()
+    (outputs, channels), taps = weight.shape[:2], weight.shape[-1]
     padding, dilation, more, way = layout
     if turned:
-        start = weight.view(-1)[taps - 1 :]  # the last tap, from which the steps go back
-        outputs, channels, steps = channels, outputs, (taps, channels * taps, -1)
+        outputs, channels = channels, outputs
         padding, more = dilation * (taps - 1) - padding, -more
     (rows, length), width, fast = (x.shape[0], x.shape[-1]), x.shape[-1] + more, way is Way.FAST
-    packed = x.new_empty(native.packed_weights(channels, outputs, taps, fast))
-    sizes = channels, outputs, taps, *steps, fast
-    run("pack_weights", (start, packed), sizes, -(-outputs // GROUP), packed.numel())
+    laid = packed(weight, (fast, turned), lambda: _packed(weight, fast, turned))
     out = x.new_empty((rows, outputs, *x.shape[2:-1], width))
     numbers = rows, channels, length, outputs, width, taps, dilation, padding, fast
     panels = native.convolution_panels(rows, width, taps, dilation, fast)
     # A register of products takes about as long as an entry of a pass over memory.
-    run("convolve_panels", (x, packed, bias, out), numbers, panels, out.numel() * channels * taps // 16)
+    run("convolve_panels", (x, laid, bias, out), numbers, panels, out.numel() * channels * taps // 16)
     return out
+
+
+def _packed(weight: Tensor, fast: bool, turned: bool) -> Tensor:
+    """Return the weights as the loops take them."""
+    native = library()
+    assert native is not None
+    weight = weight.contiguous()
+    (outputs, channels), taps, first = weight.shape[:2], weight.shape[-1], weight
+    steps = channels * taps, taps, 1
+    if turned:
+        first = weight.view(-1)[taps - 1 :]  # the last tap, from which the steps go back
+        outputs, channels, steps = channels, outputs, (taps, channels * taps, -1)
+    found = weight.new_empty(native.packed_weights(channels, outputs, taps, fast))
+    sizes = channels, outputs, taps, *steps, fast
+    run("pack_weights", (first, found), sizes, -(-outputs // GROUP), found.numel())
+    return found

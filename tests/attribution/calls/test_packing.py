@@ -1,0 +1,88 @@
+"""Weights are laid out once a call, and anew when they are others."""
+
+import pytest
+import torch
+from torch import nn
+
+from seqlight import deep_lift_shap, random_one_hot
+from seqlight.attribution.calls import packing
+from seqlight.attribution.rules import convolutions
+
+
+def counted(weight, layout="forward"):
+    calls = []
+
+    def pack():
+        calls.append(weight)
+        return weight.detach() * 2
+
+    return packing.packed(weight, layout, pack), len(calls)
+
+
+def test_once_for_each_weight_and_layout():
+    one, other = (nn.Parameter(torch.randn(3), requires_grad=False) for _ in range(2))
+    with packing.packing():
+        assert [counted(one)[1], counted(one)[1], counted(other)[1], counted(one, "turned")[1]] == [1, 0, 1, 1]
+    with packing.packing():
+        assert counted(one)[1] == 1
+    assert [counted(one)[1], counted(one)[1]] == [1, 1]
+
+
+def test_anew_for_what_was_written_to_or_is_elsewhere():
+    weight = nn.Parameter(torch.ones(3), requires_grad=False)
+    with packing.packing():
+        counted(weight)
+        weight.mul_(3)
+        assert counted(weight)[0].tolist() == [6, 6, 6]
+        weight.data = torch.full((3,), 5.0)
+        assert counted(weight)[0].tolist() == [10, 10, 10]
+
+
+def test_not_for_what_is_made_in_each_forward():
+    with packing.packing():
+        assert counted(torch.ones(3))[1] == 1
+        assert counted(torch.ones(3))[1] == 1
+        with torch.inference_mode():
+            frozen = nn.Parameter(torch.ones(3), requires_grad=False)
+        assert [counted(frozen)[1], counted(frozen)[1]] == [1, 1]
+
+
+def test_no_more_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(packing, "MOST", 20)
+    one, other = (nn.Parameter(torch.randn(3), requires_grad=False) for _ in range(2))
+    with packing.packing():
+        assert [counted(one)[1], counted(other)[1], counted(one)[1], counted(other)[1]] == [1, 1, 0, 1]
+
+
+class Clamped(nn.Module):
+    """Writes to its own weight in each forward, as constrained layers do."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution = nn.Conv1d(4, 20, 9, padding=4)
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.convolution.weight.clamp_(min=0)
+        return self.convolution(x).relu().flatten(1).sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 100])
+def test_a_model_that_writes_to_its_weight(batch_size):
+    X, model = random_one_hot((3, 4, 30), random_state=0), Clamped()
+    settings = {"n_shuffles": 5, "random_state": 0, "device": "cpu", "batch_size": batch_size}
+    found = deep_lift_shap(model, X, **settings)
+    expected = deep_lift_shap(model, X, dtype="float64", **settings)
+    torch.testing.assert_close(found, expected.float(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_call_lays_out_each_weight_once_and_each_way(monkeypatch):
+    if convolutions._way(4, 32, 9, 1, 30) is None:
+        pytest.skip("this machine has no loops for convolutions")
+    met, pack = [], convolutions._packed
+    monkeypatch.setattr(convolutions, "_packed", lambda *args: met.append(args[1:]) or pack(*args))
+    model = nn.Sequential(nn.Conv1d(4, 32, 9), nn.ReLU(), nn.Flatten(), nn.Linear(32 * 22, 1))
+    deep_lift_shap(model, random_one_hot((4, 4, 30), random_state=0), n_shuffles=3, batch_size=3, device="cpu")
+    assert len(met) == 2
+    assert {turned for _, turned in met} == {False, True}

@@ -1,0 +1,64 @@
+"""Weights as the loops take them, laid out once for all batches of a call."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Hashable, Iterator
+from contextvars import ContextVar
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+# Bytes in all; beyond, weights are laid out anew for each batch.
+MOST = 2**28
+
+
+class _Kept(NamedTuple):
+    """A weight as it was: what is laid out holds for it until it is written to."""
+
+    weight: Tensor  # held, so that no other can come to lie where it lies
+    version: int
+    at: int
+    packed: Tensor
+
+
+class Packs:
+    """What was laid out for one call, whose weights are frozen."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, _Kept] = {}
+        self._bytes = 0
+
+    def of(self, weight: Tensor, layout: Hashable, pack: Callable[[], Tensor]) -> Tensor:
+        """Return ``pack()``, or what it gave before for the same weight and layout."""
+        # Only what the model owns stays: others, as those of a weight norm, are made anew in each forward.
+        if type(weight) is not nn.Parameter or weight.is_inference():
+            return pack()
+        key = id(weight), layout
+        found = self._kept.get(key)
+        if found is not None and (found.version, found.at) == (weight._version, weight.data_ptr()):
+            return found.packed
+        packed = pack()
+        if found is None and self._bytes + packed.nbytes <= MOST:
+            self._bytes += packed.nbytes
+            self._kept[key] = _Kept(weight, weight._version, weight.data_ptr(), packed)
+        return packed
+
+
+_PACKS: ContextVar[Packs | None] = ContextVar("packs", default=None)
+
+
+@contextlib.contextmanager
+def packing() -> Iterator[None]:
+    """Keep what is laid out inside, until the end."""
+    token = _PACKS.set(Packs())
+    try:
+        yield
+    finally:
+        _PACKS.reset(token)
+
+
+def packed(weight: Tensor, layout: Hashable, pack: Callable[[], Tensor]) -> Tensor:
+    """Return ``pack()``, which depends on nothing but `weight` and `layout`; kept, where that is asked for."""
+    packs = _PACKS.get()
+    return pack() if packs is None else packs.of(weight, layout, pack)
