@@ -116,7 +116,7 @@ def test_a_reference_like_its_sequence_has_the_gradients_of_autograd():
 
 @here
 def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch):
-    monkeypatch.setattr(threads, "WORTH_THREADS", 1)
+    monkeypatch.setattr(threads, "WORTH_A_TEAM", 1)
     sequences = [torch.randn(1, 2, 45, 20) for _ in range(3)]
     references, grad = [torch.randn(5, 2, 45, 20) for _ in range(3)], torch.randn(5, 2, 45, 20)
     settings = Settings(None, 0.2)

@@ -77,13 +77,46 @@ def test_values_and_gradients(case, two):
         assert float((value - wanted).abs().max()) <= ROUNDING * float(size)
 
 
+@st.composite
+def cases_in_steps(draw):
+    channels, outputs, taps, stride = (draw(st.integers(1, most)) for most in (6, 19, 20, 12))
+    padding = draw(st.integers(0, 9))
+    length = max(1, taps - 2 * padding) + draw(st.one_of(st.integers(0, 30), st.integers(200, 400)))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    x = torch.randn(draw(st.integers(1, 3)), channels, length, generator=generator)
+    weight = torch.randn(outputs, channels, taps, generator=generator)
+    return x, weight, torch.randn(outputs, generator=generator) if draw(st.booleans()) else None, padding, stride
+
+
+@here
+@given(cases_in_steps(), st.booleans())
+def test_in_steps(case, two):
+    """Against float64, as images one row high too."""
+    x, weight, bias, padding, stride = case
+    settings = {"padding": padding, "stride": stride}
+    function, exact = (convolutions.conv2d, F.conv2d) if two else (convolutions.conv1d, F.conv1d)
+    if two:
+        x, weight = x[:, :, None], weight[:, :, None]
+        settings = {"padding": (0, padding), "stride": (1, stride)}
+    with pytest.MonkeyPatch.context() as patch:
+        met = ours(patch, Way.DIRECT)
+        found = value_and_gradient(function, x, weight, bias, **settings)
+    assert len(met) == 2
+    in_double = (one if one is None else one.double() for one in (x, weight, bias))
+    expected = value_and_gradient(exact, *in_double, **settings)
+    for value, wanted in zip(found, expected, strict=True):
+        assert value.shape == wanted.shape
+        size = weight.abs().double().sum() * max(1, float(x.abs().max())) + 1
+        assert float((value - wanted).abs().max()) <= ROUNDING * float(size)
+
+
 @here
 @pytest.mark.parametrize("way", Way)
 @pytest.mark.parametrize("dilation", [1, 3, 4, 20])
 @pytest.mark.parametrize(("channels", "outputs", "taps"), [(4, 64, 7), (64, 64, 3), (130, 4, 7)])
 def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch, channels, outputs, taps, dilation, way):
     ours(monkeypatch, way)
-    monkeypatch.setattr(threads, "WORTH_THREADS", 1)
+    monkeypatch.setattr(threads, "WORTH_A_TEAM", 1)
     x, weight = torch.randn(5, channels, 700), torch.randn(outputs, channels, taps)
     found, before = [], torch.get_num_threads()
     try:
@@ -152,7 +185,7 @@ def test_the_quickest_way(name):
 
 ELSEWHERE = {
     "float64": ((1, 4, 30), (2, 4, 3), {}, torch.float64),
-    "strides": ((1, 4, 30), (2, 4, 3), {"stride": 2}, torch.float32),
+    "strides of many channels": ((1, 9, 30), (2, 9, 3), {"stride": 2}, torch.float32),
     "groups": ((1, 4, 30), (2, 2, 3), {"groups": 2}, torch.float32),
     "one sequence": ((4, 30), (2, 4, 3), {}, torch.float32),
 }

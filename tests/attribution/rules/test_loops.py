@@ -69,7 +69,7 @@ def test_relus(both):
 @pytest.mark.parametrize("settings", [(3, 3, 0, 1), (4, 2, 2, 1), (3, 1, 1, 2)])
 def test_pools(monkeypatch, settings, dtype, threads):
     """Against the definition, window by window."""
-    monkeypatch.setattr(native_threads, "WORTH_THREADS", 1 if threads == 2 else 10**9)
+    monkeypatch.setattr(native_threads, "WORTH_A_TEAM", 1 if threads == 2 else 10**9)
     kernel, stride, padding, dilation = settings
     torch.manual_seed(0)
     x1, x0 = torch.randn(2, 3, 20, dtype=dtype), torch.randn(8, 3, 20, dtype=dtype)
@@ -100,7 +100,7 @@ def test_pools(monkeypatch, settings, dtype, threads):
     "window", [(2, 2, 0, 1), (3, 3, 0, 1), (4, 4, 0, 1), (5, 5, 0, 1), (4, 2, 2, 1), (3, 1, 1, 2), (3, 3, 1, 1)]
 )
 def test_pools_that_find_their_maxima(monkeypatch, window, kind, dtype, threads):
-    monkeypatch.setattr(native_threads, "WORTH_THREADS", 1 if threads == 2 else 10**9)
+    monkeypatch.setattr(native_threads, "WORTH_A_TEAM", 1 if threads == 2 else 10**9)
     torch.manual_seed(0)
     x1, x0 = torch.randn(2, 3, 20, dtype=dtype), torch.randn(8, 3, 20, dtype=dtype)
     if kind == "equal":

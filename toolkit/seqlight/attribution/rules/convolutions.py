@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from seqlight.attribution.calls.packing import packed
 from seqlight.attribution.calls.recording import apply
+from seqlight.attribution.rules.phases import Steps, apart, of_weight, together
 from seqlight.native.library import library
 from seqlight.native.threads import run
 
@@ -28,6 +29,8 @@ WIDE = 9
 CLOSE = 4
 # From this many channels on sums of them are cheap beside their products, and PyTorch's own as fast as the direct way.
 MANY = 16
+# Up to this many are convolved here also in steps, of which each has its phases as further channels.
+FEW = 8
 
 
 class Way(Enum):
@@ -38,30 +41,40 @@ class Way(Enum):
 
 
 class Layout(NamedTuple):
-    """Padding before the first position, dilation, how many more positions come out than go in, and the way."""
+    """Padding before the first position, dilation, how many more positions come out than go in, and the way.
+
+    With `steps`, all of this is of the phases.
+    """
 
     padding: int
     dilation: int
     more: int
     way: Way
+    steps: Steps | None = None
 
 
 class Convolution(torch.autograd.Function):
-    """A convolution over positions with stride 1, whose gradient at the input is another one."""
+    """A convolution over positions, whose gradient at the input is another one."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, layout: Layout) -> Tensor:
         """Return the output."""
         ctx.save_for_backward(weight)
-        ctx.layout = layout
-        return _convolved(x, weight, bias, layout)
+        ctx.layout, ctx.shape = layout, x.shape
+        if layout.steps is None:
+            return _convolved(x, weight, bias, layout)
+        y = _convolved(apart(x, layout.steps), _phases(weight, layout.steps), bias, layout)
+        return y.view(*y.shape[:2], *x.shape[2:-1], y.shape[-1])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradient at the input."""
-        (weight,) = ctx.saved_tensors
-        return _convolved(grads[0], weight, None, ctx.layout, turned=True), None, None, None
+        (weight,), layout, (grad,) = ctx.saved_tensors, ctx.layout, grads
+        if layout.steps is None:
+            return _convolved(grad, weight, None, layout, turned=True), None, None, None
+        phases = _convolved(grad.flatten(2), _phases(weight, layout.steps), None, layout, turned=True)
+        return together(phases, layout.steps).view(ctx.shape), None, None, None
 
 
 def conv1d(
@@ -126,10 +139,25 @@ def _layout(
         more, above = 2 * before - reach, 0 if n == 1 else paddings[0]
     one_row = n == 1 or (x.shape[2] == weight.shape[2] == 1 and above == 0)
     fits = groups == 1 and weight.shape[1] == x.shape[1] and x.shape[-1] + more > 0 and before >= 0
-    if not (one_row and fits and strides[-1] == 1 and dilations[-1] > 0):
+    if not (one_row and fits and dilations[-1] > 0):
         return None
+    if strides[-1] != 1:
+        return _in_steps(x, weight, strides[-1], before, more) if dilations[-1] == 1 else None
     way = _way(weight.shape[1], weight.shape[0], weight.shape[-1], dilations[-1], x.shape[-1] + more)
     return None if way is None else Layout(before, dilations[-1], more, way)
+
+
+def _in_steps(x: Tensor, weight: Tensor, stride: int, padding: int, more: int) -> Layout | None:
+    """Return how to convolve phases here, or None for PyTorch's own, which is as fast for many channels."""
+    if weight.shape[1] > FEW or stride < 1 or _way(1, 1, 1, 1, 1) is None:
+        return None
+    width, taps = (x.shape[-1] + more - 1) // stride + 1, -(-weight.shape[-1] // stride)
+    steps = Steps(stride, padding, x.shape[-1], width + taps - 1)
+    return Layout(0, 1, 1 - taps, Way.DIRECT, steps)
+
+
+def _phases(weight: Tensor, steps: Steps) -> Tensor:
+    return packed(weight, ("phases", steps.stride), lambda: of_weight(weight, steps.stride))
 
 
 def _each(setting: Any, n: int) -> list[Any]:
@@ -167,7 +195,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, layout: Layout, t
     assert native is not None
     x, bias = x.contiguous(), None if bias is None else bias.contiguous()
     (outputs, channels), taps = weight.shape[:2], weight.shape[-1]
-    padding, dilation, more, way = layout
+    padding, dilation, more, way, _ = layout
     if turned:
         outputs, channels = channels, outputs
         padding, more = dilation * (taps - 1) - padding, -more
