@@ -19,6 +19,7 @@ from seqlight.attribution.engine.hints import hinting
 from seqlight.attribution.engine.overrides import overridden
 from seqlight.attribution.engine.surroundings import refuse_hidden
 from seqlight.attribution.engine.watching import Manner, Record, Sooner
+from seqlight.attribution.observing import Observing
 from seqlight.attribution.targets import Targets
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.batches import HALF
@@ -68,6 +69,7 @@ class Explaining:
         self.targets, self.batch_size, self.device = targets, batch_size, device
         self.manner = Manner({})
         self.arena = Arena()
+        self.observing = Observing(self._observe, len(self.inputs[0]), batch_size)
         self.dtype: torch.dtype | None = None  # asked for; None for the model's own
         self.beside = False  # whether references have copies of their sequence beside them, as partners
         self.checked, self.trials = False, 0
@@ -123,7 +125,7 @@ class Explaining:
         except UnsupportedOperation:
             if pairs == 1:
                 raise
-            self.beside = True
+            self._lay_beside()
             return self._explained(first, last, references)
         if pairs == 1 or self.trials == TRIALS or adds_up(block):
             return block
@@ -131,8 +133,14 @@ class Explaining:
         self.trials += 1
         i, k = worst_pair(block)
         trial = self._explained(first + i, first + i + 1, [one[i : i + 1, k : k + 1] for one in references])
-        self.beside = adds_up(trial) and not alike(trial, block, i, k)
-        return self._explained(first, last, references) if self.beside else block
+        if not adds_up(trial) or alike(trial, block, i, k):
+            return block
+        self._lay_beside()
+        return self._explained(first, last, references)
+
+    def _lay_beside(self) -> None:
+        self.beside = True
+        self.observing.stop()
 
     def _explained(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         try:
@@ -140,22 +148,27 @@ class Explaining:
         except Overwritten:
             # From here on, for a model that changes its own activations in place.
             self.manner.copy = True
+            self.observing.forget()
             return self._attempt(first, last, references)
 
     def _attempt(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
-        dtype, rows = self.dtype or floating_dtype(self.model, self.inputs[0]), torch.arange(first, last)
-        inputs = [self._sent(one[first:last].detach().clone(), dtype) for one in self.inputs]
-        args, copies, record, parts = self._args_of(first, last, dtype), 0, Record(), []
+        rows = torch.arange(first, last)
+        inputs, args, copies, record, parts = self._inputs_of(rows), self._args_of(rows), 0, Record(), []
         for chunk in zip(*(torch.split(one, self.at_once(last - first), dim=1) for one in references), strict=True):
             n = chunk[0].shape[1]
             if copies not in (1, n):
                 copies = n if self.beside else 1
-                beside = [one.repeat(copies, *[1] * (one.ndim - 1)) for one in inputs] if copies > 1 else inputs
-                record = passes.observe(self.model, self._forward(args, rows, copies), beside, self.manner)
+                record = self._observe(rows, copies) if self.beside else self.observing.of(first, last)
             # The reference index is the major one: see pairing.
-            flat = [self._sent(one.transpose(0, 1).flatten(0, 1), dtype) for one in chunk]
+            flat = [self._sent(one.transpose(0, 1).flatten(0, 1), self._dtype()) for one in chunk]
             parts.append(self._part(inputs, flat, self._forward(args, rows, n), record))
         return more_references(parts)
+
+    def _observe(self, rows: Tensor, copies: int = 1) -> Record:
+        """Return what the rules need of some sequences, each laid as often beside itself as `copies` says."""
+        inputs, args = self._inputs_of(rows), self._args_of(rows)
+        beside = [one.repeat(copies, *[1] * (one.ndim - 1)) for one in inputs] if copies > 1 else inputs
+        return passes.observe(self.model, self._forward(args, rows, copies), beside, self.manner)
 
     def _part(
         self, inputs: Sequence[Tensor], references: Sequence[Tensor], forward: passes.Forward, record: Record
@@ -168,35 +181,54 @@ class Explaining:
         return block_of(inputs, references, multipliers, outputs, baselines.detach())
 
     def _require_rows_on_their_own(self, first: int, references: Sequence[Tensor], block: Block) -> None:
-        """Raise UnsupportedOperation if a sequence beside its first reference has another output than it had."""
+        """Raise UnsupportedOperation if a sequence has another output beside other rows than it had.
+
+        Others may come next anyway, and are observed by the way; those that are the same would not tell.
+        """
         if self.batch_size < 2 or torch.is_autocast_enabled(self.device.type):  # which has not the digits to tell
             return
-        dtype = self.dtype or floating_dtype(self.model, self.inputs[0])
-        both = [
-            self._sent(torch.cat([x[first : first + 1].to(r), r[0, :1].to(x.device)]), dtype)
-            for x, r in zip(self.inputs, references, strict=True)
-        ]
-        with torch.no_grad(), Sooner(self.manner):
-            found = self._forward(self._args_of(first, first + 1, dtype), torch.tensor([first]), 2)(*both)
-        wanted = torch.stack([block.outputs[0], block.baselines[0, :, 0]])
-        near = 1e-2 * (wanted[0] - wanted[1]).abs() + 1e-3 * wanted.abs().amax(dim=0)
+        alone = torch.stack([block.outputs[0], block.baselines[0, :, 0]])
+        near = 1e-2 * (alone[0] - alone[1]).abs() + 1e-3 * alone.abs().amax(dim=0)
+        last = first + len(block.outputs)
+        others = self.inputs[0][last:]
+        told = len(others) > 0 and not self.beside and not torch.equal(others[0], self.inputs[0][first])
+        found, wanted = self.observing.beside_others(first, last) if told else None, alone[:1]
+        if found is None:
+            found, wanted = self._beside_a_reference(first, references), alone
         # Asked this way round, what is no number passes: that is told elsewhere.
-        if bool(((found.cpu() - wanted).abs() > near + 1e-12).any()):
+        if bool(((found - wanted).abs() > near + 1e-12).any()):
             raise UnsupportedOperation(
                 "the model gives a sequence another output beside another row: it mixes the rows of a batch, as "
                 "softmax(0), mean(0) and batch statistics do, or draws random numbers; explain a model that does not."
             )
 
+    def _beside_a_reference(self, first: int, references: Sequence[Tensor]) -> Tensor:
+        """Return what a sequence and its first reference give side by side, (2, targets)."""
+        both = [
+            self._sent(torch.cat([x[first : first + 1].to(r), r[0, :1].to(x.device)]), self._dtype())
+            for x, r in zip(self.inputs, references, strict=True)
+        ]
+        row = torch.tensor([first])
+        with torch.no_grad(), Sooner(self.manner):
+            return self._forward(self._args_of(row), row, 2)(*both).cpu()
+
+    def _dtype(self) -> torch.dtype:
+        return self.dtype or floating_dtype(self.model, self.inputs[0])
+
+    def _inputs_of(self, rows: Tensor) -> list[Tensor]:
+        """Return some sequences, on the device."""
+        return [self._sent(one.detach()[rows.to(one.device)], self._dtype()) for one in self.inputs]
+
     def _sent(self, one: Tensor, dtype: torch.dtype) -> Tensor:
         # Small integers travel to the device as they are and become numbers there.
         return one.to(self.device, non_blocking=True).to(dtype)
 
-    def _args_of(self, first: int, last: int, dtype: torch.dtype) -> list[Any]:
+    def _args_of(self, rows: Tensor) -> list[Any]:
         """Return the further inputs of some sequences, on the device."""
         # Clones, because a model may write to its inputs.
-        mine = [one[first:last] if self._has_rows(one) else one for one in self.args]
+        mine = [one[rows.to(one.device)] if self._has_rows(one) else one for one in self.args]
         return [
-            self._sent(one.detach().clone(), dtype if one.is_floating_point() else one.dtype)
+            self._sent(one.detach().clone(), self._dtype() if one.is_floating_point() else one.dtype)
             if isinstance(one, Tensor)
             else one
             for one in mine

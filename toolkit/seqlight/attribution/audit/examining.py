@@ -18,7 +18,6 @@ from seqlight.attribution.engine import passes
 from seqlight.attribution.engine.watching import Manner, Record
 from seqlight.attribution.explaining import Explaining
 from seqlight.errors import UnsupportedOperation
-from seqlight.prediction.borrow import floating_dtype
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,9 @@ class Examining(Explaining):
 
     def pair(self, i: int, reference: Tensor) -> Examined:
         """Examine sequence `i` against `reference`, shape (1, letters, positions)."""
-        dtype = floating_dtype(self.model, self.inputs[0])
-        inputs = [self._sent(self.inputs[0][i : i + 1].detach().clone(), dtype)]
-        baselines = [self._sent(reference, dtype)]
-        read = self._forward(self._args_of(i, i + 1, dtype), torch.tensor([i]), 1)
+        row = torch.tensor([i])
+        inputs, baselines = self._inputs_of(row)[:1], [self._sent(reference, self._dtype())]
+        read = self._forward(self._args_of(row), row, 1)
         watches, outputs = _Watches(), []
 
         def forward(*tensors: Tensor) -> Tensor:

@@ -1,0 +1,181 @@
+"""Sequences that are observed ahead of where they are explained are explained as they are on their own."""
+
+import pytest
+import torch
+from torch import nn
+
+from seqlight import attribute, deep_lift_shap, random_one_hot
+from seqlight.attribution.engine.ahead import Shapes, taken_apart
+from seqlight.attribution.observing import Observing
+from seqlight.errors import ConvergenceWarning, UnsupportedOperation
+
+LENGTH = 24
+X = random_one_hot((11, 4, LENGTH), random_state=0)
+
+
+class Reading(nn.Module):
+    """Reads rows in a way of its own and sums up."""
+
+    def __init__(self, read, *parts):
+        super().__init__()
+        torch.manual_seed(0)
+        self.parts, self.read, self.sizes = nn.ModuleList(part() for part in parts), read, []
+
+    def forward(self, x, *more):
+        self.sizes.append(len(x))
+        return self.read(self.parts, x, *more).flatten(1).sum(1, keepdim=True)
+
+
+def pooled(parts, x):
+    return nn.functional.max_pool1d(parts[0](x).relu(), 3).exp()
+
+
+def batch_second(parts, x):
+    return parts[0](x.permute(2, 0, 1)).tanh().transpose(0, 1)
+
+
+def attending(parts, x):
+    y = parts[0](x.mT)
+    return nn.functional.scaled_dot_product_attention(y, y * 2, y) + parts[1](y).square()
+
+
+def heads_in_the_batch(parts, x):
+    y = x.unflatten(2, (3, 8)).transpose(1, 2).flatten(0, 1)  # rows are the major index
+    return torch.softmax(y, 2).unflatten(0, (len(x), 3)).square()
+
+
+def rows_last(parts, x):
+    y = x.unflatten(2, (3, 8)).permute(2, 0, 1, 3).flatten(0, 1)  # rows are the minor index
+    return torch.softmax(y, 2).square().unflatten(0, (3, len(x))).transpose(0, 1)
+
+
+def in_place(parts, x):
+    y = parts[0](x)
+    z = y.sigmoid()
+    y += 1
+    return z * y
+
+
+MODELS = {
+    "pooled": Reading(pooled, lambda: nn.Conv1d(4, 5, 3)),
+    "batch second": Reading(batch_second, lambda: nn.LayerNorm(4)),
+    "attention": Reading(attending, lambda: nn.Linear(4, 4), lambda: nn.LayerNorm(4)),
+    "heads in the batch": Reading(heads_in_the_batch),
+    "rows last": Reading(rows_last),
+    "in place": Reading(in_place, lambda: nn.Conv1d(4, 5, 3)),
+}
+
+
+@pytest.mark.parametrize("batch_size", [1, 6, 12, 36])
+@pytest.mark.parametrize("name", MODELS)
+def test_as_on_their_own(name, batch_size):
+    model = MODELS[name].double()
+    settings = {"n_shuffles": 6, "device": "cpu", "raw_outputs": True, "dtype": "float64"}
+    references = torch.stack([random_one_hot((6, 4, LENGTH), random_state=i) for i in range(len(X))])
+    found = deep_lift_shap(model, X, references=references, batch_size=batch_size, **settings)
+    alone = [
+        deep_lift_shap(model, X[i : i + 1], references=references[i : i + 1], batch_size=1, **settings)
+        for i in range(len(X))
+    ]
+    torch.testing.assert_close(found, torch.cat(alone), rtol=1e-9, atol=1e-12)
+
+
+def test_further_inputs_and_targets_go_with_their_sequences():
+    model = Reading(lambda parts, x, scale: parts[0](x).relu() * scale[:, :, None], lambda: nn.Conv1d(4, 5, 3)).double()
+    scale, settings = torch.rand(len(X), 5), {"n_shuffles": 6, "random_state": 0, "device": "cpu"}
+    found = deep_lift_shap(model, X, args=(scale,), batch_size=12, **settings)
+    alone = [deep_lift_shap(model, x[None], args=(one[None],), **settings) for x, one in zip(X, scale, strict=True)]
+    torch.testing.assert_close(found, torch.cat(alone), rtol=1e-9, atol=1e-12)
+    two = nn.Sequential(nn.Conv1d(4, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(110, 3)).double()
+    each = torch.arange(len(X)) % 3
+    found = attribute(two, X, target=each, batch_size=12, **settings).attributions
+    alone = [attribute(two, x[None], target=int(k), **settings).attributions for x, k in zip(X, each, strict=True)]
+    torch.testing.assert_close(found, torch.cat(alone), rtol=1e-9, atol=1e-12)
+
+
+# The first sequence is met again at both ends of those that are observed ahead.
+RUNS = {
+    6: [1, 6, 3, 6, *[1, 6] * 9],
+    12: [2, 12, 4, 12, *[2, 12] * 3, 1, 6],
+    18: [3, 18, 5, 18, 3, 18, 2, 12],
+    36: [6, 36, 2, 5, 30],  # the rest is a block of another size, and the first sequence beside its reference
+}
+
+
+@pytest.mark.parametrize("batch_size", RUNS)
+def test_how_often_the_model_is_run(batch_size):
+    model = Reading(pooled, lambda: nn.Conv1d(4, 5, 3))
+    deep_lift_shap(model, X, n_shuffles=6, batch_size=batch_size, device="cpu", random_state=0)
+    assert model.sizes == RUNS[batch_size]
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_a_model_that_takes_only_so_many_rows(most):
+    def picky(parts, x):
+        if most < len(x) < 6:
+            raise ValueError(f"{len(x)} rows")
+        return parts[0](x).relu()
+
+    model = Reading(picky, lambda: nn.Conv1d(4, 5, 3)).double()
+    settings = {"n_shuffles": 12, "random_state": 0, "device": "cpu"}
+    if most == 1:  # beside its reference a sequence does not go through either
+        with pytest.raises(ValueError, match="2 rows"):
+            deep_lift_shap(model, X, batch_size=12, **settings)
+        return
+    found = deep_lift_shap(model, X, batch_size=24, **settings)
+    torch.testing.assert_close(found, deep_lift_shap(model, X, batch_size=12, **settings))
+
+
+MIXED = {
+    "softmax": lambda y: y.softmax(0),
+    "from the row before": lambda y: y + 0.5 * y.roll(1, 0),
+    "from the row behind": lambda y: y + 0.5 * y.roll(-1, 0),
+    "from all rows before": lambda y: y.cumsum(0),
+    "from all rows behind": lambda y: y.flip(0).cumsum(0).flip(0),
+}
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+@pytest.mark.parametrize("equal", [False, True])
+@pytest.mark.parametrize("how", MIXED)
+@pytest.mark.filterwarnings("ignore::seqlight.errors.SeqlightWarning")
+def test_rows_that_are_mixed_are_seen_whatever_comes_next(how, equal, rows):
+    model = Reading(lambda parts, x: MIXED[how](parts[0](x).relu()), lambda: nn.Conv1d(4, 5, 3)).double()
+    sequences = X[:1].expand(rows, -1, -1) if equal else X[:rows]
+    with pytest.raises(UnsupportedOperation, match=r"mixes? the rows"):
+        deep_lift_shap(model, sequences, n_shuffles=6, batch_size=12, device="cpu", random_state=0)
+
+
+def test_records_of_other_calls_are_not_taken():
+    class Fake:
+        def __init__(self, output, calls):
+            self.output, self.calls = output, calls
+
+    like = Shapes.of(Fake(torch.zeros(2, 1), [("relu", [])]))
+    assert taken_apart(Fake(torch.zeros(6, 1), [("relu", [])]), like, 0, 3)[2].calls == [("relu", [])]
+    assert taken_apart(Fake(torch.zeros(6, 1), [("tanh", [])]), like, 0, 3) is None
+    assert taken_apart(Fake(torch.zeros(6, 1), []), like, 0, 3) is None
+
+
+def test_nothing_is_observed_that_nobody_asks_for():
+    asked = []
+
+    class Fake:
+        calls = ()
+
+        def __init__(self, rows):
+            asked.append(rows.tolist())
+            self.output = rows[:, None]
+
+    ahead = Observing(Fake, 7, 18)
+    assert ahead.of(0, 1).output.tolist() == [[0]]
+    assert ahead.beside_others(0, 1).tolist() == [[0], [0]]
+    assert [ahead.of(i, i + 1).output.tolist() for i in range(1, 7)] == [[[i]] for i in range(1, 7)]
+    assert ahead.of(6, 7).output.tolist() == [[6]]
+    assert asked == [[0], [0, 1, 2, 3, 0], [4, 5, 6], [6]]
+
+
+def test_deltas_are_told_of_all():
+    model = Reading(lambda parts, x: parts[0](x).relu() + parts[0](x).detach(), lambda: nn.Conv1d(4, 5, 3))
+    with pytest.warns(ConvergenceWarning, match="of 11"):
+        deep_lift_shap(model, X, n_shuffles=6, batch_size=12, device="cpu", random_state=0)
