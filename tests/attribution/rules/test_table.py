@@ -29,6 +29,10 @@ C = torch.linspace(0.3, 0.9, 20, dtype=torch.float64)
 SQUARE = torch.linspace(-1, 1, 400, dtype=torch.float64).view(20, 20)
 
 
+def product_and_sum(a, b, c):
+    return a * b + c
+
+
 def slope(x):
     return x.new_full((6,), 0.25)
 
@@ -93,6 +97,7 @@ CALLS = {
     **dict.fromkeys(["softmax_over", "log_softmax_over", "logsumexp_over"], lambda f, x: f(3 * x, 2)),
     **dict.fromkeys(["amax", "amin"], lambda f, x: f(x, (1, 2))),
     **dict.fromkeys(["max", "min"], lambda f, x: f(x, 2)[0]),
+    **dict.fromkeys(["unbind", "__iter__"], lambda f, x: product_and_sum(*f(x.unflatten(1, (3, 2)).transpose(0, 1)))),
     "standardised_over_last": lambda f, x: f(x, torch.linspace(0, 1, x.shape[-1], dtype=x.dtype), None, 1e-5),
     "rnn_relu": lambda f, x: f(x, x.new_zeros(1, len(x), 5), weights(x), False, 1, 0.0, False, False, True)[0],
     "rnn_relu_cell": lambda f, x: f(x[:, 0], x[:, 1, :5], *weights(x)),

@@ -14,7 +14,7 @@
 /* Sizes and strides in numbers: of (outer, heads, positions, width), the last always 1 apart. */
 typedef struct {
     int64_t heads, queries, keys, width, values;
-    int64_t q[3], k[3], v[3], y[3], bias[3];
+    int64_t q[3], k[3], v[3], y[3], bias[3], at_q[3], at_k[3], at_v[3];
     int64_t span, n; /* recorded heads behind each other for n times as many of the references */
     double scale, threshold;
 } Attention;
@@ -298,7 +298,7 @@ WIDEST static void pull(float *g, const float *a1, const float *p1, float *a0, f
     }
 }
 
-/* The gradients at query, key and value, contiguous, for the heads first .. last: of q0, k0 and v0, the references, of
+/* The gradients at query, key and value, for the heads first .. last: of q0, k0 and v0, the references, of
    what was recorded of the sequences, contiguous, and of g, the gradient at y. -1 where there is no memory. */
 typedef struct {
     const float *g, *q0, *k0, *v0, *bias, *q1, *k1, *v1, *scores1, *p1;
@@ -325,7 +325,8 @@ WIDEST int attention_backward(const AttentionBackward *mine, int64_t first, int6
         int64_t partner = head / (of->n * of->span) * of->span + head % of->span;
         const float *k = mine->k0 + start(of->k, head, of), *v = mine->v0 + start(of->v, head, of), *q = mine->q0 + start(of->q, head, of);
         const float *mates = mine->q1 + partner * queries * of->width;
-        float *key = mine->at_k + head * of->keys * of->width, *value = mine->at_v + head * of->keys * of->values;
+        float *query = mine->at_q + start(of->at_q, head, of), *key = mine->at_k + start(of->at_k, head, of);
+        float *value = mine->at_v + start(of->at_v, head, of);
         turn(k_turned, keys, k, of->k[2], of->keys, of->width);
         half_way(k_half, d, mine->k1 + partner * of->keys * of->width, of->width, k, of->k[2], of->keys, of->width, (float)of->scale);
         half_way(v_half, e, mine->v1 + partner * of->keys * of->values, of->values, v, of->v[2], of->keys, of->values, 1);
@@ -343,9 +344,9 @@ WIDEST int attention_backward(const AttentionBackward *mine, int64_t first, int6
             for (int64_t r = 0; r < rows; r++)
                 pull(back + r * keys, mine->scores1 + at + r * of->keys, mine->p1 + at + r * of->keys, scores + r * keys, p + r * keys,
                      of->keys, (float)(1 / met.sum[r]), up.rise[r], up.above[r], up.below[r], (float)of->threshold);
-            multiply(back, keys, 1, k_half, d, mine->at_q + (head * queries + i) * of->width, of->width, rows, of->width, of->keys, 0);
-            multiply(back, 1, keys, q_half, d, key, of->width, of->keys, of->width, rows, i > 0);
-            multiply(p, 1, keys, grad, e, value, of->values, of->keys, of->values, rows, i > 0);
+            multiply(back, keys, 1, k_half, d, query + i * of->at_q[2], of->at_q[2], rows, of->width, of->keys, 0);
+            multiply(back, 1, keys, q_half, d, key, of->at_k[2], of->keys, of->width, rows, i > 0);
+            multiply(p, 1, keys, grad, e, value, of->at_v[2], of->keys, of->values, rows, i > 0);
         }
     }
     free(bench);

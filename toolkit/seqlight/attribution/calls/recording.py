@@ -49,7 +49,7 @@ class _Flat(NamedTuple):
 _CONTAINERS = (tuple, list, dict)
 
 
-def _may_hold_tensors(one: Any) -> bool:
+def may_hold_tensors(one: Any) -> bool:
     """Return whether to look into an argument; shapes and the like are left as they are."""
     if not isinstance(one, _CONTAINERS):
         return False
@@ -90,7 +90,7 @@ class Call:
     def of(cls, name: str, function: Function, args: Any, kwargs: Any, asked_where: bool = False) -> Call:
         """Describe ``function(*args, **kwargs)``."""
         structure: Any
-        if any(map(_may_hold_tensors, args)) or any(map(_may_hold_tensors, kwargs.values())):
+        if any(map(may_hold_tensors, args)) or any(map(may_hold_tensors, kwargs.values())):
             leaves, structure = tree_flatten((args, kwargs))
         else:  # the common case, in which looking into each argument would take longer than many an operation
             leaves, structure = [*args, *kwargs.values()], _Flat(len(args), tuple(kwargs))

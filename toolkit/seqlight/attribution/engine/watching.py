@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten
 
 from seqlight.attribution.calls.opening import opened
-from seqlight.attribution.calls.recording import Call, Observed, Rule
+from seqlight.attribution.calls.recording import Call, Observed, Rule, may_hold_tensors
 from seqlight.attribution.engine import graph
 from seqlight.attribution.engine.naming import here
 from seqlight.attribution.rules import vocabulary
@@ -28,6 +28,7 @@ from seqlight.attribution.rules.convolutions import Convolution
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.attribution.rules.table import Entry, rules
+from seqlight.attribution.rules.unbinding import Unbound
 from seqlight.errors import IntegratedWarning, UnsupportedOperation
 
 
@@ -96,6 +97,8 @@ class Watch(TorchFunctionMode):
         return self._unknown(func, args, kwargs) if entry is None else self._known(entry, func, args, kwargs)
 
     def _known(self, entry: Entry, func: Any, args: Any, kwargs: Any) -> Any:
+        if entry.alone is None and entry.at_once is None and _is_linear(args, kwargs):
+            return self.plain(self.manner.sooner(entry, func), args, kwargs)
         at_once = None if entry.at_once is None else entry.at_once(*args, **kwargs)
         if at_once is not None:
             func, args = at_once
@@ -208,8 +211,21 @@ def _functions_of(entries: Iterable[Entry]) -> frozenset[Any]:
 
 @cache
 def _functions_of_the_table() -> frozenset[Any]:
-    first: frozenset[Any] = frozenset((Observed, Convolution, Integrated.backward, Rescale().backward))
+    first: frozenset[Any] = frozenset((Observed, Convolution, Unbound, Integrated.backward, Rescale().backward))
     return first | _functions_of(rules().values())
+
+
+def _is_linear(args: Any, kwargs: Any) -> bool:
+    """Return whether one tensor of a product depends on the input, and it is plain to see."""
+    live = 0
+    for one in (*args, *kwargs.values()) if kwargs else args:
+        if isinstance(one, Tensor):
+            if one.dtype == torch.bool:  # a mask may be made of what it multiplies
+                return False
+            live += one.requires_grad
+        elif isinstance(one, list | tuple | dict) and may_hold_tensors(one):
+            return False
+    return live < 2 and "out" not in kwargs
 
 
 def _has_a_mask(call: Call) -> bool:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from seqlight.attribution.calls.layout import fills
 from seqlight.attribution.calls.pairing import split_dimension
 from seqlight.errors import UnsupportedOperation
 from seqlight.native.library import library
@@ -89,8 +90,9 @@ def gradients(grad: Tensor, seen: Seen, operands: Operands, settings: Settings, 
     """
     require_pairs(seen, operands)
     mine, g, bias = Operands(*map(_heads, operands)), _heads(grad), _of_heads(settings.bias, operands)
-    numbers = *_sizes(mine, g, bias, _pairs(seen.query, operands.query)), settings.scale, threshold
-    found = Operands(*(one.new_empty(one.shape) for one in operands))
+    found = _room_like(operands)
+    at = Operands(*(one if one.ndim == 4 else one.view(-1, *of.shape[1:]) for one, of in zip(found, mine, strict=True)))
+    numbers = *_sizes(mine, g, bias, at, _pairs(seen.query, operands.query)), settings.scale, threshold
     heads = operands.query.shape[:-2].numel()
     run("attention_backward", (g, *mine, bias, *seen, *found), numbers, heads, _entries(operands))
     return found
@@ -109,10 +111,27 @@ def _forward(operands: Operands, settings: Settings, seen: Seen | None) -> Tenso
     out = empty_output(operands)
     y = _heads(out)
     mine, bias = Operands(*map(_heads, operands)), _of_heads(settings.bias, operands)
-    numbers = *_sizes(mine, y, bias, (1, 1)), settings.scale, 0
+    numbers = *_sizes(mine, y, bias, None, (1, 1)), settings.scale, 0
     kept = (None, None, None) if seen is None else (seen.scores, seen.weights, seen.sums)
     run("attention_forward", (*mine, bias, y, *kept), numbers, out.shape[:-2].numel(), _entries(operands))
     return out
+
+
+def _room_like(operands: Operands) -> Operands:
+    """Return room for gradients; of slices of one tensor again slices of one, in the same order."""
+    first, storage = operands.query, operands.query.untyped_storage()
+    step = int(operands.key.storage_offset())
+    slices = all(
+        (x.shape, x.stride(), x.storage_offset()) == (first.shape, first.stride(), i * step)
+        and x.untyped_storage().data_ptr() == storage.data_ptr()
+        for i, x in enumerate(operands)
+    )
+    if not (slices and first.ndim == 4 and first.stride(-1) == 1 and step and 3 * first.nbytes == storage.nbytes()):
+        return Operands(*(x.new_empty(x.shape) for x in operands))
+    if not fills((3, *first.shape), (step, *first.stride())):
+        return Operands(*(x.new_empty(x.shape) for x in operands))
+    room = first.new_empty(3 * first.numel())
+    return Operands(*(room.as_strided(first.shape, first.stride(), i * step) for i in range(3)))
 
 
 def _entries(operands: Operands) -> int:
@@ -159,9 +178,12 @@ def _pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
     return math.prod(recorded.shape[dimension:-2]), n
 
 
-def _sizes(operands: Operands, y: Tensor, bias: Tensor | None, pairs: tuple[int, int]) -> list[int]:
+def _sizes(
+    operands: Operands, y: Tensor, bias: Tensor | None, gradients: Operands | None, pairs: tuple[int, int]
+) -> list[int]:
     """Return the sizes and strides that attention.c asks for, in its order."""
     q, k, v = operands
-    strides = [(0, 0, 0) if one is None else one.stride()[:3] for one in (q, k, v, y, bias)]
+    laid = q, k, v, y, bias, *(gradients or (None, None, None))
+    strides = [(0, 0, 0) if one is None else one.stride()[:3] for one in laid]
     flat = [number for each in strides for number in each]
     return [q.shape[1], q.shape[2], k.shape[2], q.shape[3], v.shape[3], *flat, *pairs]

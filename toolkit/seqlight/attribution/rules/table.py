@@ -110,6 +110,8 @@ def rules() -> dict[Any, Entry]:
         enter(name, Rescale(), decompositions.div, linear_in=0, broadcasts=True)
     for name in words.PRODUCTS:
         enter(name, None, Product(words.PULLS.get(name)), sooner=words.SOONER.get(name))
+    for name, sooner in words.REARRANGED.items():
+        enter(name, None, sooner=sooner)
     table[Tensor.where] = Entry("where", Tensor.where, Rescale(None, True), Choose(by_condition), broadcasts=True)
     for name in ("floor_divide", "__floordiv__", "heaviside"):
         together = None if name == "heaviside" else decompositions.floor_divide

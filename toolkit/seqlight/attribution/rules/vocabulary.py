@@ -26,6 +26,7 @@ from seqlight.attribution.rules import (
     recurrent,
     reductions,
     secants,
+    unbinding,
 )
 from seqlight.attribution.rules.averages import Integrated
 from seqlight.attribution.rules.choosing import Choose, by_condition, larger, smaller
@@ -97,6 +98,8 @@ PULLS: dict[str, Function] = {
 }
 # The same result and the same gradient, sooner.
 SOONER: dict[str, Function] = {"conv1d": convolutions.conv1d, "conv2d": convolutions.conv2d}
+# The same of what is linear in all that it takes.
+REARRANGED: dict[str, Function] = {"unbind": unbinding.unbind, "__iter__": unbinding.iterated}
 # A mask may be made of what it multiplies, as in ``x * (x > 0)``.
 GATES = frozenset("mul multiply __mul__ __rmul__".split())
 MASKS = ("masked_fill", "where")  # which may fill in infinity
