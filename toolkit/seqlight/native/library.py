@@ -54,6 +54,8 @@ _LAYOUTS: dict[str, str] = {
     "attention_forward": "8P31q2d",
     "attention_backward": "14P31q2d",
     "standardised_gradients": "9P4q",
+    "linear_layers": "4P2q",
+    "pack_layers": "2P4q",
     "pack_weights": "2P7q",
     "convolve_panels": "4P9q",
 }

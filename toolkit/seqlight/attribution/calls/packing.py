@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextvars import ContextVar
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 # Bytes in all; beyond, weights are laid out anew for each batch.
@@ -62,3 +63,14 @@ def packed(weight: Tensor, layout: Hashable, pack: Callable[[], Tensor]) -> Tens
     """Return ``pack()``, which depends on nothing but `weight` and `layout`; kept, where that is asked for."""
     packs = _PACKS.get()
     return pack() if packs is None else packs.of(weight, layout, pack)
+
+
+def takes(*tensors: Tensor) -> bool:
+    """Return whether the loops take these tensors of float32: an input, then weights that do not depend on it."""
+    return (
+        all(type(one) in (Tensor, nn.Parameter) and one.dtype == torch.float32 for one in tensors)
+        and all(one.device.type == "cpu" and one.layout == torch.strided and one.numel() > 0 for one in tensors)
+        and not any(one.is_neg() for one in tensors)
+        and not any(one.requires_grad for one in tensors[1:])
+        and not torch.is_autocast_enabled("cpu")
+    )

@@ -26,6 +26,7 @@ from seqlight.attribution.rules import vocabulary
 from seqlight.attribution.rules.averages import Integrated
 from seqlight.attribution.rules.convolutions import Convolution
 from seqlight.attribution.rules.elementwise import Rescale
+from seqlight.attribution.rules.linear import Linear
 from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.attribution.rules.table import Entry, rules
 from seqlight.attribution.rules.unbinding import Unbound
@@ -211,7 +212,7 @@ def _functions_of(entries: Iterable[Entry]) -> frozenset[Any]:
 
 @cache
 def _functions_of_the_table() -> frozenset[Any]:
-    first: frozenset[Any] = frozenset((Observed, Convolution, Unbound, Integrated.backward, Rescale().backward))
+    first: frozenset[Any] = frozenset((Observed, Convolution, Linear, Unbound, Integrated.backward, Rescale().backward))
     return first | _functions_of(rules().values())
 
 

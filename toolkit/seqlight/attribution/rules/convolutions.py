@@ -11,11 +11,11 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.packing import packed
+from seqlight.attribution.calls.packing import packed, takes
 from seqlight.attribution.calls.recording import apply
 from seqlight.attribution.rules.phases import Steps, apart, of_weight, together
 from seqlight.native.library import library
@@ -121,7 +121,7 @@ def _layout(
 ) -> Layout | None:
     """Return how to convolve here, or None for PyTorch's own."""
     stride, padding, dilation, groups = settings
-    if not _suit(x, weight, *(() if bias is None else (bias,))) or x.ndim != n + 2 or weight.ndim != n + 2:
+    if not takes(x, weight, *(() if bias is None else (bias,))) or x.ndim != n + 2 or weight.ndim != n + 2:
         return None
     strides, dilations, paddings = _each(stride, n), _each(dilation, n), _each(padding, n)
     if not len(strides) == len(dilations) == len(paddings) == n or (
@@ -164,17 +164,6 @@ def _each(setting: Any, n: int) -> list[Any]:
     """Return the setting of each dimension."""
     given = list(setting) if isinstance(setting, (tuple, list)) else [setting]
     return given * n if len(given) == 1 else given
-
-
-def _suit(*tensors: Tensor) -> bool:
-    """Return whether these can be convolved here: the input, then the weights."""
-    return (
-        all(type(one) in (Tensor, nn.Parameter) and one.dtype == torch.float32 for one in tensors)
-        and all(one.device.type == "cpu" and one.layout == torch.strided and one.numel() > 0 for one in tensors)
-        and not any(one.is_neg() for one in tensors)
-        and not any(one.requires_grad for one in tensors[1:])
-        and not torch.is_autocast_enabled("cpu")
-    )
 
 
 def _way(channels: int, outputs: int, taps: int, dilation: int, width: int) -> Way | None:

@@ -21,6 +21,7 @@ from seqlight.attribution.rules import (
     convolutions,
     decompositions,
     distances,
+    linear,
     loops,
     ordering,
     recurrent,
@@ -97,7 +98,11 @@ PULLS: dict[str, Function] = {
     ),
 }
 # The same result and the same gradient, sooner.
-SOONER: dict[str, Function] = {"conv1d": convolutions.conv1d, "conv2d": convolutions.conv2d}
+SOONER: dict[str, Function] = {
+    "conv1d": convolutions.conv1d,
+    "conv2d": convolutions.conv2d,
+    "linear": linear.linear,
+}
 # The same of what is linear in all that it takes.
 REARRANGED: dict[str, Function] = {"unbind": unbinding.unbind, "__iter__": unbinding.iterated}
 # A mask may be made of what it multiplies, as in ``x * (x > 0)``.
