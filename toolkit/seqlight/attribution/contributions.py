@@ -6,6 +6,7 @@ import warnings
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypeAlias, get_args
 
 import torch
@@ -44,10 +45,21 @@ class Block:
     outputs: Tensor
     baselines: Tensor
 
-    @property
+    @cached_property
     def differences(self) -> Tensor:
         """The differences of outputs that are explained, (sequences, targets, references)."""
         return self.outputs.unsqueeze(2) - self.baselines
+
+    @cached_property
+    def misses(self) -> Tensor:
+        """How large the deltas are, (sequences, targets, references)."""
+        return self.deltas.abs()
+
+    @cached_property
+    def rounding(self) -> Tensor:
+        """What rounding may do to the deltas of each pair, (sequences, targets, references)."""
+        sizes = torch.maximum(self.outputs.abs().unsqueeze(2), self.baselines.abs())
+        return sizes.mul_(100 * torch.finfo(sizes.dtype).eps)
 
 
 def more_references(blocks: Sequence[Block]) -> Block:
@@ -127,14 +139,8 @@ def worst_pair(block: Block) -> tuple[int, int]:
 def _misses(block: Block) -> Tensor:
     """Return by how much each pair misses, (sequences, targets, references), in units of what may be rounding."""
     # Far above rounding, far below what a wrong partner does.
-    allowed = 1e-3 * block.differences.abs().mean(dim=(0, 2)) + rounding(block).amax(dim=(0, 2))
-    return block.deltas.abs() / allowed.view(1, -1, 1).clamp_min(torch.finfo(allowed.dtype).tiny)
-
-
-def rounding(block: Block) -> Tensor:
-    """Return what rounding may do to the deltas of each pair, (sequences, targets, references)."""
-    sizes = torch.maximum(block.outputs.abs().unsqueeze(2), block.baselines.abs())
-    return 100 * torch.finfo(sizes.dtype).eps * sizes
+    allowed = 1e-3 * block.differences.abs().mean(dim=(0, 2)) + block.rounding.amax(dim=(0, 2))
+    return block.misses / allowed.view(1, -1, 1).clamp_min(torch.finfo(allowed.dtype).tiny)
 
 
 def alike(one: Block, other: Block, i: int, k: int) -> bool:
@@ -190,9 +196,9 @@ class Misses:
     def add(self, block: Block) -> None:
         """Look at one block; where the policy is to raise, raise ConvergenceError for what is too high in itself."""
         # What is no number is the worst of all.
-        deltas = block.deltas.abs().nan_to_num(float("inf"))
+        deltas = block.misses.nan_to_num(float("inf"))
         if self.threshold == WARNING_THRESHOLD:  # one of the caller's own is taken at its word
-            deltas = (deltas - rounding(block)).clamp_min(0)
+            deltas = (deltas - block.rounding).clamp_min(0)
         sizes, largest = block.differences.abs().mean(dim=2), deltas.amax(dim=2)
         self._numbers.extend(torch.stack([largest, deltas.mean(dim=2), sizes], dim=1).flatten().tolist())
         self._targets, self._sequences = largest.shape[1], self._sequences + len(largest)
@@ -200,7 +206,7 @@ class Misses:
         worst = largest.flatten().argmax()
         if not self.worst.numel() or float(largest.flatten()[worst]) > self.most:
             self.most, self.size = float(largest.flatten()[worst]), float(sizes.flatten()[worst])
-            self.worst = block.deltas.abs().flatten(0, 1)[worst]
+            self.worst = block.misses.flatten(0, 1)[worst]
         if self.policy == "raise" and not bool((deltas <= self.threshold).all()):
             raise ConvergenceError(self._message())
 

@@ -74,12 +74,6 @@ WIDEST static void multiply(const float *w, int64_t across, int64_t along, const
         }
 }
 
-WIDEST INLINE double total(__m512 a)
-{
-    __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
-    return _mm512_reduce_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(a)) + _mm512_cvtps_pd(high));
-}
-
 /* Exponentials of a row of scores over that of the largest, which is put aside, and their sum. */
 WIDEST static double exponentials(const float *scores, float *e, int64_t n, float *largest)
 {
@@ -102,28 +96,6 @@ WIDEST static void lay(float *to, int64_t ts, const float *x, int64_t xs, int64_
     for (int64_t i = 0; i < rows; i++)
         for (int64_t c = 0; c < columns; c += LANES)
             _mm512_storeu_ps(to + i * ts + c, _mm512_maskz_loadu_ps(first_lanes(columns - c), x + i * xs + c) * factor);
-}
-WIDEST INLINE void turn_square(__m512 r[LANES])
-{
-    __m512 t[LANES];
-    UNROLLED for (int i = 0; i < LANES; i += 2) {
-        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-    }
-    UNROLLED for (int i = 0; i < LANES; i += 4)
-        UNROLLED for (int j = 0; j < 2; j++) {
-            __m512d low = _mm512_castps_pd(t[i + j]), high = _mm512_castps_pd(t[i + j + 2]);
-            r[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
-            r[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
-        }
-    /* Now row 4 i + j holds, of columns j, 4 + j, 8 + j and 12 + j, what rows 4 i .. 4 i + 3 have there. */
-    UNROLLED for (int j = 0; j < 4; j++) {
-        __m512 a = _mm512_shuffle_f32x4(r[j], r[j + 4], 0x88), b = _mm512_shuffle_f32x4(r[j], r[j + 4], 0xdd);
-        __m512 c = _mm512_shuffle_f32x4(r[j + 8], r[j + 12], 0x88), d = _mm512_shuffle_f32x4(r[j + 8], r[j + 12], 0xdd);
-        t[j] = _mm512_shuffle_f32x4(a, c, 0x88), t[j + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
-        t[j + 4] = _mm512_shuffle_f32x4(b, d, 0x88), t[j + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
-    }
-    UNROLLED for (int i = 0; i < LANES; i++) r[i] = t[i];
 }
 WIDEST static void turn(float *to, int64_t ts, const float *x, int64_t xs, int64_t rows, int64_t columns)
 {

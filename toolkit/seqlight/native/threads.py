@@ -67,19 +67,25 @@ def run(name: str, tensors: Iterable[Tensor | None], numbers: Iterable[float], n
         If the loop finds no memory.
     """
     function, address, layout = loop(name)
-    of = layout.pack(*(0 if one is None else one.data_ptr() for one in tensors), *numbers)
-    threads, failed = 1 if entries < WORTH_A_TEAM else _threads(n_rows), list[int]()
-    start = None if _forked or threads <= 1 else _openmp()
+    of = layout.pack(*[0 if one is None else one.data_ptr() for one in tensors], *numbers)
+    threads = 1 if entries < WORTH_A_TEAM else _threads(n_rows)
     if threads <= 1:
-        failed.append(function(of, 0, n_rows))
-    elif start is None:
-        over_rows(lambda first, last: failed.append(function(of, first, last)), n_rows, entries)
+        failed = function(of, 0, n_rows)
+    elif (start := None if _forked else _openmp()) is None:
+        each = list[int]()
+        over_rows(lambda first, last: each.append(function(of, first, last)), n_rows)
+        failed = any(each)
     else:
-        native = library()
-        assert native is not None
-        failed.append(native.run_on_team(start, address, of, n_rows, threads))
-    if any(failed):
+        failed = _team_of_c()(start, address, of, n_rows, threads)
+    if failed:
         raise MemoryError(f"there was no memory for a row of {name}")
+
+
+@cache
+def _team_of_c() -> Any:
+    native = library()
+    assert native is not None
+    return native.run_on_team
 
 
 def _threads(n_rows: int) -> int:

@@ -67,10 +67,9 @@ def packed(weight: Tensor, layout: Hashable, pack: Callable[[], Tensor]) -> Tens
 
 def takes(*tensors: Tensor) -> bool:
     """Return whether the loops take these tensors of float32: an input, then weights that do not depend on it."""
-    return (
-        all(type(one) in (Tensor, nn.Parameter) and one.dtype == torch.float32 for one in tensors)
-        and all(one.device.type == "cpu" and one.layout == torch.strided and one.numel() > 0 for one in tensors)
-        and not any(one.is_neg() for one in tensors)
-        and not any(one.requires_grad for one in tensors[1:])
-        and not torch.is_autocast_enabled("cpu")
-    )
+    for one in tensors:
+        if type(one) not in (Tensor, nn.Parameter) or one.dtype != torch.float32 or one.device.type != "cpu":
+            return False
+        if one.layout != torch.strided or not one.numel() or one.is_neg():
+            return False
+    return not (any(one.requires_grad for one in tensors[1:]) or torch.is_autocast_enabled("cpu"))

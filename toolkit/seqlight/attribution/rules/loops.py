@@ -222,6 +222,35 @@ def attention_gradients(
     return half
 
 
+def standardised(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+    """Return `x` in one piece, its layer norm over the last dimension, means, and reciprocal roots; or None.
+
+    Parameters
+    ----------
+    x : torch.Tensor, shape (..., width)
+    weight, bias : torch.Tensor, shape (width,), optional
+    eps : float
+        Added to the variance.
+    """
+    native, width = library(), x.shape[-1]
+    fixed = [one for one in (weight, bias) if one is not None]
+    if native is None or not native.lanes_here() or x.dtype != torch.float32 or not x.numel():
+        return None
+    if x.device.type != "cpu" or x.is_neg() or not all(suit(one) and one.dtype == x.dtype for one in fixed):
+        return None
+    if not x.is_contiguous() and not (x.ndim == 3 and x.stride(1) == 1):
+        x = x.contiguous()
+    kept = x if x.is_contiguous() else x.new_empty(x.shape)
+    y, mean, rate = x.new_empty(x.shape), x.new_empty((*x.shape[:-1], 1)), x.new_empty((*x.shape[:-1], 1))
+    rows = mean.numel()
+    laid = (rows, width, 0, width, 1) if kept is x else (x.shape[1], width, x.stride(0), 1, x.stride(2))
+    tensors = x, weight, bias, None if kept is x else kept, y, mean, rate
+    run("standardisations", tensors, (*laid, eps), rows, x.numel())
+    return kept, y, mean, rate
+
+
 def standardised_gradients(
     grad: Tensor, weight: Tensor | None, recorded: tuple[Tensor, Tensor, Tensor], reference: tuple[Tensor, ...]
 ) -> Tensor | None:

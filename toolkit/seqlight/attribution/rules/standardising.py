@@ -94,5 +94,8 @@ def gradients(
 def _standardised(x: Tensor, call: Call) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the input in one piece, the result, the means, and the reciprocal roots."""
     (_, weight, bias, eps), _ = call.arguments()
+    at_once = loops.standardised(x, weight, bias, eps)
+    if at_once is not None:
+        return at_once
     x = x.contiguous()
     return x, *torch.native_layer_norm(x, x.shape[-1:], weight, bias, eps)
