@@ -172,6 +172,54 @@ def test_standardisations(both, weighted):
     torch.testing.assert_close(found, standardising.gradients(grad, weight, recorded, reference), rtol=1e-4, atol=1e-4)
 
 
+@st.composite
+def rows_to_standardise(draw):
+    rows, width = draw(st.integers(1, 40)), draw(st.integers(1, 70))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    x = 3 * torch.randn(draw(st.integers(1, 3)), rows, width, generator=generator) + draw(st.sampled_from([0, 5]))
+    how = draw(st.sampled_from(["in one piece", "across", "parts", "flat", "every other"]))
+    if how == "across":
+        x = x.mT.contiguous().mT
+    elif how == "parts":
+        x = torch.cat([x, x], 2)[:, :, :width]
+    elif how == "flat":
+        x = x.flatten(0, 1)
+    elif how == "every other":
+        x = torch.stack([x, x], 3)[..., 0]
+    fixed = [torch.randn(width, generator=generator) if draw(st.booleans()) else None for _ in range(2)]
+    return x, *fixed, draw(st.sampled_from([1e-5, 1e-2]))
+
+
+@pytest.mark.skipif(library() is None or not library().lanes_here(), reason="this machine has not the registers")
+@given(rows_to_standardise())
+def test_layer_norms(case):
+    x, weight, bias, eps = case
+    kept, y, mean, rate = loops.standardised(*case)
+    assert torch.equal(kept, x)
+    assert all(one.is_contiguous() for one in (kept, y, mean, rate))
+    weight, bias = (one if one is None else one.double() for one in (weight, bias))
+    wanted = torch.native_layer_norm(x.double(), x.shape[-1:], weight, bias, eps)
+    torch.testing.assert_close(mean.double(), wanted[1], rtol=1e-6, atol=1e-6)
+    # Where the numbers of a row hardly differ, so do their rounded differences from their mean.
+    lost = 2**-21 * (1 + x.abs().amax(2 if x.ndim == 3 else 1, keepdim=True) * rate)
+    assert ((rate - wanted[2]).abs() <= lost * rate).all()
+    size = 1 if weight is None else weight.abs()
+    assert ((y - wanted[0]).abs() <= lost * size * (1 + y.abs()) + 2**-21 * (1 + y.abs())).all()
+    alone = [loops.standardised(row[None], *case[1:])[1] for row in x]
+    assert torch.equal(torch.cat(alone), y)
+
+
+@pytest.mark.skipif(library() is None or not library().lanes_here(), reason="this machine has not the registers")
+def test_layer_norms_of_what_is_no_number():
+    x = torch.randn(2, 3, 20)
+    x[0, 1, 4], x[1, 2, 0] = float("nan"), float("inf")
+    found = loops.standardised(x, None, None, 1e-5)[1]
+    assert found.isnan().all(2).tolist() == [[False, True, False], [False, False, True]]
+    assert found.isnan().any(2).tolist() == [[False, True, False], [False, False, True]]
+    assert loops.standardised(x[:0], None, None, 1e-5) is None
+    assert loops.standardised(x.double(), None, None, 1e-5) is None
+
+
 FUNCTIONS = {
     Activation.GELU: F.gelu,
     Activation.GELU_TANH: lambda x: F.gelu(x, approximate="tanh"),
