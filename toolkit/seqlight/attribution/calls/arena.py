@@ -58,7 +58,7 @@ def lent(arena: Arena) -> Iterator[None]:
 def empty(shape: torch.Size, like: Tensor) -> Tensor:
     """Return a contiguous tensor of this shape, of the dtype and on the device of `like`; lent if it can be."""
     arena = _ARENA.get()
-    if arena is None or like.device.type != "cpu":
+    if arena is None or not like.is_cpu:
         return torch.empty(shape, dtype=like.dtype, device=like.device)
     return arena.lend(shape, like.dtype)
 

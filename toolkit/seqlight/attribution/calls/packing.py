@@ -68,7 +68,7 @@ def packed(weight: Tensor, layout: Hashable, pack: Callable[[], Tensor]) -> Tens
 def takes(*tensors: Tensor) -> bool:
     """Return whether the loops take these tensors of float32: an input, then weights that do not depend on it."""
     for one in tensors:
-        if type(one) not in (Tensor, nn.Parameter) or one.dtype != torch.float32 or one.device.type != "cpu":
+        if type(one) not in (Tensor, nn.Parameter) or one.dtype != torch.float32 or not one.is_cpu:
             return False
         if one.layout != torch.strided or not one.numel() or one.is_neg():
             return False

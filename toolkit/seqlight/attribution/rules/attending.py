@@ -50,12 +50,9 @@ def suits(operands: Operands, bias: Tensor | None) -> bool:
     return (
         native is not None
         and bool(native.lanes_here())
-        and all(one.dtype == torch.float32 and one.device.type == "cpu" and one.numel() > 0 for one in operands)
+        and all(one.dtype == torch.float32 and one.is_cpu and one.numel() > 0 for one in operands)
         and all(one.layout == torch.strided and not one.is_neg() for one in operands)
-        and (
-            bias is None
-            or (type(bias) in (Tensor, nn.Parameter) and bias.dtype == torch.float32 and bias.device.type == "cpu")
-        )
+        and (bias is None or (type(bias) in (Tensor, nn.Parameter) and bias.dtype == torch.float32 and bias.is_cpu))
     )
 
 

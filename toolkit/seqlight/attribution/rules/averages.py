@@ -84,7 +84,7 @@ class Product:
 
 
 def _half_way(recorded: Tensor, reference: Tensor) -> Tensor:
-    if reference.device.type != "cpu":
+    if not reference.is_cpu:
         return between(recorded, reference, 0.5)
     out = empty_like(reference)
     a, b = split(recorded, reference)

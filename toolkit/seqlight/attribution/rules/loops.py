@@ -238,7 +238,7 @@ def standardised(
     fixed = [one for one in (weight, bias) if one is not None]
     if native is None or not native.lanes_here() or x.dtype != torch.float32 or not x.numel():
         return None
-    if x.device.type != "cpu" or x.is_neg() or not all(suit(one) and one.dtype == x.dtype for one in fixed):
+    if not x.is_cpu or x.is_neg() or not all(suit(one) and one.dtype == x.dtype for one in fixed):
         return None
     if not x.is_contiguous() and not (x.ndim == 3 and x.stride(1) == 1):
         x = x.contiguous()
@@ -286,12 +286,10 @@ def _rows(recorded: Tensor, reference: Tensor) -> tuple[int, int] | None:
 
 def suit(*tensors: Tensor) -> bool:
     """Return whether the loops take these tensors."""
-    first = tensors[0]
-    return (
-        first.dtype in (torch.float32, torch.float64)
-        and first.numel() > 0
-        and all(one.dtype == first.dtype and one.device.type == "cpu" and one.is_contiguous() for one in tensors)
-    )
+    dtype = tensors[0].dtype
+    if dtype not in (torch.float32, torch.float64) or not tensors[0].numel():
+        return False
+    return all(one.dtype == dtype and one.is_cpu and one.is_contiguous() for one in tensors)
 
 
 def _layout(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
