@@ -172,6 +172,23 @@ def test_standardisations(both, weighted):
     torch.testing.assert_close(found, standardising.gradients(grad, weight, recorded, reference), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.skipif(library() is None or not library().lanes_here(), reason="this machine has not the registers")
+@given(pairs(), st.booleans())
+def test_standardisations_with_and_without_wide_registers(both, weighted):
+    x1, x0 = (one.nan_to_num(0, 3, -3).float().contiguous() for one in both)
+    if x0.shape[-1] != x1.shape[-1]:
+        return
+    weight = torch.linspace(0.5, 2, x0.shape[-1]) if weighted else None
+    recorded, reference = (loops.standardised(x, None, None, 1e-2) for x in (x1, x0))
+    tensors = torch.cos(x0), weight, x1, *recorded[2:], x0, *reference[2:]
+    found = []
+    for name in ("standardised_gradients", "standardisation_gradients"):
+        found.append(torch.full_like(x0, float("nan")))
+        numbers = *loops._rows(x1, x0), x0.shape[-1], 4
+        native_threads.run(name, (*tensors, found[-1]), numbers, reference[2].numel(), x0.numel())
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+
+
 @st.composite
 def rows_to_standardise(draw):
     rows, width = draw(st.integers(1, 40)), draw(st.integers(1, 70))

@@ -54,6 +54,7 @@ _LAYOUTS: dict[str, str] = {
     "attention_forward": "8P31q2d",
     "attention_backward": "14P31q2d",
     "standardisations": "7P5qd",
+    "standardisation_gradients": "9P4q",
     "standardised_gradients": "9P4q",
     "linear_layers": "4P2q",
     "pack_layers": "2P4q",

@@ -76,7 +76,48 @@ WIDEST int standardisations(const Standardisations *of, int64_t first, int64_t l
     }
     return 0;
 }
+
+/* The gradient at the input of the references for g, that at their output, as standardised_gradients has it, whose
+   arguments these are. */
+typedef struct {
+    const float *grad, *weight, *x1, *mean1, *rate1, *x0, *mean0, *rate0;
+    float *out;
+    int64_t span, n, width, itemsize;
+} StandardisationPulls;
+
+WIDEST int standardisation_gradients(const StandardisationPulls *of, int64_t first, int64_t last)
+{
+    int64_t width = of->width;
+    for (int64_t row = first; row < last; row++) {
+        int64_t partner = row / (of->n * of->span) * of->span + row % of->span;
+        const float *g = of->grad + row * width, *a1 = of->x1 + partner * width, *a0 = of->x0 + row * width;
+        float *to = of->out + row * width, mid = (of->mean1[partner] + of->mean0[row]) / 2;
+        double r1 = of->rate1[partner], r0 = of->rate0[row];
+        __m512 sum = _mm512_setzero_ps(), along = sum, rate = _mm512_set1_ps((float)((r1 + r0) / 2));
+        for (int64_t j = 0; j < width; j += LANES) {
+            __mmask16 inside = first_lanes(width - j);
+            __m512 one = _mm512_maskz_loadu_ps(inside, g + j);
+            __m512 c = (_mm512_maskz_loadu_ps(inside, a1 + j) + _mm512_maskz_loadu_ps(inside, a0 + j)) * .5f - mid;
+            if (of->weight != NULL)
+                one *= _mm512_maskz_loadu_ps(inside, of->weight + j);
+            sum += one;
+            along = _mm512_mask3_fmadd_ps(one, c, along, inside);
+        }
+        double rise = -2 * total(along) / (double)width * (r1 * r0) * (r1 * r0) / (r1 + r0);
+        __m512 mean = _mm512_set1_ps((float)(total(sum) / (double)width)), by = _mm512_set1_ps((float)rise);
+        for (int64_t j = 0; j < width; j += LANES) {
+            __mmask16 inside = first_lanes(width - j);
+            __m512 one = _mm512_maskz_loadu_ps(inside, g + j);
+            __m512 c = (_mm512_maskz_loadu_ps(inside, a1 + j) + _mm512_maskz_loadu_ps(inside, a0 + j)) * .5f - mid;
+            if (of->weight != NULL)
+                one *= _mm512_maskz_loadu_ps(inside, of->weight + j);
+            _mm512_mask_storeu_ps(to + j, inside, _mm512_fmadd_ps(by, c, rate * (one - mean)));
+        }
+    }
+    return 0;
+}
 #else
-/* Never called where it is not here. */
+/* Never called where these are not here. */
 void standardisations(void) {}
+void standardisation_gradients(void) {}
 #endif

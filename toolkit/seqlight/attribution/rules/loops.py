@@ -265,13 +265,16 @@ def standardised_gradients(
         Input, and mean and reciprocal root over its last dimension, which stays.
     """
     native, grad, x0 = library(), grad.contiguous(), reference[0]
-    suits = native is not None and suit(grad, *recorded, *reference, *(() if weight is None else (weight,)))
-    rows = _rows(recorded[0], x0) if suits else None
-    if rows is None:
+    suits = suit(grad, *recorded, *reference, *(() if weight is None else (weight,)))
+    rows = _rows(recorded[0], x0) if native is not None and suits else None
+    if native is None or rows is None:
         return None
     out = torch.empty_like(grad)
     numbers = *rows, x0.shape[-1], x0.element_size()
-    run("standardised_gradients", (grad, weight, *recorded, *reference, out), numbers, reference[1].numel(), x0.numel())
+    name = (
+        "standardisation_gradients" if x0.dtype == torch.float32 and native.lanes_here() else "standardised_gradients"
+    )
+    run(name, (grad, weight, *recorded, *reference, out), numbers, reference[1].numel(), x0.numel())
     return out
 
 
