@@ -50,7 +50,8 @@ class References:
                     f"references has shape {tuple(source.shape)}: expected (sequences, references, letters, "
                     f"positions), here ({len(X)}, any, {X.shape[1]}, {X.shape[2]}){one_each}."
                 )
-            if not bool(torch.isfinite(source).all()):
+            # A sum is a number only if all are; if they are too large for one, each is asked.
+            if not bool(torch.isfinite(source.sum()) or torch.isfinite(source).all()):
                 raise InputError("references holds NaN or infinity: expected finite numbers.")
             self.n = source.shape[1]
             return
