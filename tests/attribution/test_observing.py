@@ -6,8 +6,9 @@ from torch import nn
 
 from seqlight import attribute, deep_lift_shap, random_one_hot
 from seqlight.attribution.engine.ahead import Shapes, taken_apart
+from seqlight.attribution.engine.watching import Manner, Record
 from seqlight.attribution.observing import Observing
-from seqlight.errors import ConvergenceWarning, UnsupportedOperation
+from seqlight.errors import ConvergenceWarning, ReferencesWarning, UnsupportedOperation
 
 LENGTH = 24
 X = random_one_hot((11, 4, LENGTH), random_state=0)
@@ -93,12 +94,13 @@ def test_further_inputs_and_targets_go_with_their_sequences():
     torch.testing.assert_close(found, torch.cat(alone), rtol=1e-9, atol=1e-12)
 
 
-# The first sequence is met again at both ends of those that are observed ahead.
+# Once a sequence is met beside its first reference.
 RUNS = {
-    6: [1, 6, 3, 6, *[1, 6] * 9],
-    12: [2, 12, 4, 12, *[2, 12] * 3, 1, 6],
-    18: [3, 18, 5, 18, 3, 18, 2, 12],
-    36: [6, 36, 2, 5, 30],  # the rest is a block of another size, and the first sequence beside its reference
+    6: [1, 6, 2, *[1, 6] * 10],  # a sixth of a batch is one sequence
+    18: [3, 18, 2, *[3, 18] * 2, 2, 12],
+    12: [2, 12, 2, *[2, 12] * 4, 1, 6],
+    36: [6, 36, 2, 5, 30],
+    72: [11, 66, 2],
 }
 
 
@@ -109,21 +111,53 @@ def test_how_often_the_model_is_run(batch_size):
     assert model.sizes == RUNS[batch_size]
 
 
-@pytest.mark.parametrize("most", [1, 3])
-def test_a_model_that_takes_only_so_many_rows(most):
+@pytest.mark.parametrize("n", [2, 4])
+def test_several_blocks_are_observed_at_once(n):
+    model = Reading(pooled, lambda: nn.Conv1d(4, 5, 3))
+    deep_lift_shap(model, X, n_shuffles=24, batch_size=12 * n, device="cpu", random_state=0)
+    assert model.sizes == {2: [1, 24, 2, *[4, *[24] * 4] * 2, 2, 24, 24], 4: [2, 48, 2, 8, *[48] * 4, 1, 24]}[n]
+
+
+def test_a_model_that_takes_only_so_many_rows():
     def picky(parts, x):
-        if most < len(x) < 6:
+        if 2 < len(x) < 6:
             raise ValueError(f"{len(x)} rows")
         return parts[0](x).relu()
 
     model = Reading(picky, lambda: nn.Conv1d(4, 5, 3)).double()
-    settings = {"n_shuffles": 12, "random_state": 0, "device": "cpu"}
-    if most == 1:  # beside its reference a sequence does not go through either
-        with pytest.raises(ValueError, match="2 rows"):
-            deep_lift_shap(model, X, batch_size=12, **settings)
-        return
+    settings = {"n_shuffles": 24, "random_state": 0, "device": "cpu"}
     found = deep_lift_shap(model, X, batch_size=24, **settings)
-    torch.testing.assert_close(found, deep_lift_shap(model, X, batch_size=12, **settings))
+    assert 4 in model.sizes
+    torch.testing.assert_close(found, deep_lift_shap(model, X, batch_size=12, **settings), rtol=1e-9, atol=1e-12)
+
+
+class Strands(nn.Module):
+    """Both strands in one batch, as people write it: sequences of the second come after all of the first."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution, self.last = nn.Conv1d(4, 8, 5), nn.Linear(8, 1)
+
+    def forward(self, x):
+        h = torch.cat([x, x.flip(1, 2)])
+        h = torch.relu(self.convolution(h)).mean(2)
+        a, b = self.last(torch.tanh(3 * h)).chunk(2)
+        return a + b
+
+
+@pytest.mark.parametrize("flat", [1, 2, 5])
+def test_records_of_others_are_not_taken_for_their_own(flat):
+    """Of sequences that equal their references anything adds up, so what they are like tells nothing."""
+    sequences = random_one_hot((12, 4, 40), random_state=3)
+    for i in range(flat):
+        sequences[i] = 0
+        sequences[i, i % 4] = 1
+    settings = {"random_state": 0, "device": "cpu", "n_shuffles": 20}
+    with pytest.warns(ReferencesWarning):
+        found = deep_lift_shap(Strands().double(), sequences, batch_size=32, **settings)
+    alone = [deep_lift_shap(Strands().double(), one[None], batch_size=1, **settings) for one in sequences[flat:]]
+    torch.testing.assert_close(found[flat:], torch.cat(alone), rtol=1e-6, atol=1e-9)
 
 
 MIXED = {
@@ -132,47 +166,64 @@ MIXED = {
     "from the row behind": lambda y: y + 0.5 * y.roll(-1, 0),
     "from all rows before": lambda y: y.cumsum(0),
     "from all rows behind": lambda y: y.flip(0).cumsum(0).flip(0),
+    "from the other end": lambda y: y + 0.5 * y.flip(0),
+    "mean": lambda y: y - 0.5 * y.mean(0),
 }
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])
-@pytest.mark.parametrize("equal", [False, True])
+@pytest.mark.parametrize("equal", ["others", "the same", "mutants"])
+@pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("how", MIXED)
 @pytest.mark.filterwarnings("ignore::seqlight.errors.SeqlightWarning")
-def test_rows_that_are_mixed_are_seen_whatever_comes_next(how, equal, rows):
-    model = Reading(lambda parts, x: MIXED[how](parts[0](x).relu()), lambda: nn.Conv1d(4, 5, 3)).double()
-    sequences = X[:1].expand(rows, -1, -1) if equal else X[:rows]
+def test_rows_that_are_mixed_are_seen_whatever_comes_next(how, equal, rows, late):
+    def mixing(parts, x):
+        y = parts[0](x).relu()
+        return MIXED[how](y.flatten(1).mean(1, keepdim=True).tanh() if late else y)
+
+    model = Reading(mixing, lambda: nn.Conv1d(4, 5, 3)).double()
+    sequences = X[:rows]
+    if equal != "others":
+        sequences = X[:1].repeat(rows, 1, 1)
+    if equal == "mutants":
+        for i in range(rows):
+            sequences[i, :, i] = sequences[i, :, i].roll(1)
     with pytest.raises(UnsupportedOperation, match=r"mixes? the rows"):
         deep_lift_shap(model, sequences, n_shuffles=6, batch_size=12, device="cpu", random_state=0)
 
 
 def test_records_of_other_calls_are_not_taken():
-    class Fake:
-        def __init__(self, output, calls):
-            self.output, self.calls = output, calls
-
-    like = Shapes.of(Fake(torch.zeros(2, 1), [("relu", [])]))
-    assert taken_apart(Fake(torch.zeros(6, 1), [("relu", [])]), like, 0, 3)[2].calls == [("relu", [])]
-    assert taken_apart(Fake(torch.zeros(6, 1), [("tanh", [])]), like, 0, 3) is None
-    assert taken_apart(Fake(torch.zeros(6, 1), []), like, 0, 3) is None
+    like = Shapes.of(Record(torch.zeros(2, 1), [("relu", [])]))
+    assert taken_apart(Record(torch.zeros(6, 1), [("relu", [])]), like, 3)[2].calls == [("relu", [])]
+    assert taken_apart(Record(torch.zeros(6, 1), [("tanh", [])]), like, 3) is None
+    assert taken_apart(Record(torch.zeros(6, 1), []), like, 3) is None
 
 
-def test_nothing_is_observed_that_nobody_asks_for():
+def test_nothing_is_observed_twice():
     asked = []
 
-    class Fake:
-        calls = ()
+    def observed(rows):
+        asked.append(rows.tolist())
+        return Record(rows[:, None])
 
-        def __init__(self, rows):
-            asked.append(rows.tolist())
-            self.output = rows[:, None]
+    ahead = Observing(observed, Manner({}), 8, 18)
+    assert [ahead.of(i, i + 1).output.tolist() for i in range(8)] == [[[i]] for i in range(8)]
+    assert ahead.of(7, 8).output.tolist() == [[7]]
+    assert asked == [[0], [1, 2, 3], [4, 5, 6], [7], [7]]
 
-    ahead = Observing(Fake, 7, 18)
-    assert ahead.of(0, 1).output.tolist() == [[0]]
-    assert ahead.beside_others(0, 1).tolist() == [[0], [0]]
-    assert [ahead.of(i, i + 1).output.tolist() for i in range(1, 7)] == [[[i]] for i in range(1, 7)]
-    assert ahead.of(6, 7).output.tolist() == [[6]]
-    assert asked == [[0], [0, 1, 2, 3, 0], [4, 5, 6], [6]]
+
+def test_what_was_observed_in_another_manner_is_forgotten():
+    asked, manner = [], Manner({})
+
+    def observed(rows):
+        asked.append(rows.tolist())
+        return Record(rows[:, None])
+
+    ahead = Observing(observed, manner, 8, 18)
+    ahead.of(0, 1), ahead.of(1, 2)
+    manner.careful = True
+    ahead.of(2, 3), ahead.of(3, 4)
+    assert asked == [[0], [1, 2, 3], [2], [3, 4, 5]]
 
 
 def test_deltas_are_told_of_all():

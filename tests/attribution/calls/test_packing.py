@@ -1,5 +1,7 @@
 """Weights are laid out once a call, and anew when they are others."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -16,7 +18,7 @@ def counted(weight, layout="forward"):
         calls.append(weight)
         return weight.detach() * 2
 
-    return packing.packed(weight, layout, pack), len(calls)
+    return packing.packed(packing.Weight.of(weight), layout, pack), len(calls)
 
 
 def test_once_for_each_weight_and_layout():
@@ -66,6 +68,46 @@ class Clamped(nn.Module):
         with torch.no_grad():
             self.convolution.weight.clamp_(min=0)
         return self.convolution(x).relu().flatten(1).sum(1, keepdim=True)
+
+
+class Swapping(nn.Module):
+    """Gives its layer other numbers for a while, which no version tells; or three layers with these numbers."""
+
+    def __init__(self, layer, swaps):
+        super().__init__()
+        self.layer, self.swaps = layer, swaps
+        self.layers = nn.ModuleList(copy.deepcopy(layer) for _ in range(3))
+        with torch.no_grad():
+            for k in range(3):
+                self.layers[k].weight.mul_(k + 1)
+
+    def forward(self, x):
+        base, y = self.layer.weight.data.clone(), x.mT if isinstance(self.layer, nn.Linear) else x
+        for k in range(3):
+            self.layer.weight.data = base * (k + 1)
+            y = (self.layer if self.swaps else self.layers[k])(y).relu()
+        self.layer.weight.data = base
+        return y.mean((1, 2))[:, None]
+
+
+LAYERS = {
+    "linear": lambda: nn.Linear(32, 32),
+    "convolution": lambda: nn.Conv1d(4, 4, 9, padding=4),
+    "in steps": lambda: nn.Conv1d(4, 4, 3, stride=2, padding=1),
+}
+
+
+@pytest.mark.parametrize("batch_size", [5, 100])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_weight_that_has_other_numbers_for_a_while(kind, batch_size):
+    torch.manual_seed(0)
+    layer, first = LAYERS[kind](), nn.Conv1d(4, 32 if kind == "linear" else 4, 1)
+    X = random_one_hot((3, 4, 32), random_state=0)
+    settings = {"n_shuffles": 5, "random_state": 0, "device": "cpu", "batch_size": batch_size}
+    found, expected = (
+        deep_lift_shap(nn.Sequential(first, Swapping(layer, swaps)), X, **settings) for swaps in (True, False)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 100])

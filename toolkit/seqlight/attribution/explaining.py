@@ -69,7 +69,7 @@ class Explaining:
         self.targets, self.batch_size, self.device = targets, batch_size, device
         self.manner = Manner({})
         self.arena = Arena()
-        self.observing = Observing(self._observe, len(self.inputs[0]), batch_size)
+        self.observing = Observing(self._observe, self.manner, len(self.inputs[0]), batch_size)
         self.dtype: torch.dtype | None = None  # asked for; None for the model's own
         self.beside = False  # whether references have copies of their sequence beside them, as partners
         self.checked, self.trials = False, 0
@@ -123,10 +123,14 @@ class Explaining:
         try:
             block = self._explained(first, last, references)
         except UnsupportedOperation:
+            if self.observing.stop():
+                return self._paired(first, last, references)
             if pairs == 1:
                 raise
             self._lay_beside()
             return self._explained(first, last, references)
+        if not adds_up(block) and self.observing.stop():  # what was observed ahead may be of others
+            return self._paired(first, last, references)
         if pairs == 1 or self.trials == TRIALS or adds_up(block):
             return block
         # Some pairs may be right by accident: the worst one on its own tells whether partners were missed.
@@ -148,7 +152,6 @@ class Explaining:
         except Overwritten:
             # From here on, for a model that changes its own activations in place.
             self.manner.copy = True
-            self.observing.forget()
             return self._attempt(first, last, references)
 
     def _attempt(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
@@ -181,20 +184,14 @@ class Explaining:
         return block_of(inputs, references, multipliers, outputs, baselines.detach())
 
     def _require_rows_on_their_own(self, first: int, references: Sequence[Tensor], block: Block) -> None:
-        """Raise UnsupportedOperation if a sequence has another output beside other rows than it had.
-
-        Others may come next anyway, and are observed by the way; those that are the same would not tell.
-        """
+        """Raise UnsupportedOperation if a sequence beside its first reference has another output than it had."""
         if self.batch_size < 2 or torch.is_autocast_enabled(self.device.type):  # which has not the digits to tell
             return
-        alone = torch.stack([block.outputs[0], block.baselines[0, :, 0]])
-        near = 1e-2 * (alone[0] - alone[1]).abs() + 1e-3 * alone.abs().amax(dim=0)
-        last = first + len(block.outputs)
-        others = self.inputs[0][last:]
-        told = len(others) > 0 and not self.beside and not torch.equal(others[0], self.inputs[0][first])
-        found, wanted = self.observing.beside_others(first, last) if told else None, alone[:1]
-        if found is None:
-            found, wanted = self._beside_a_reference(first, references), alone
+        found, wanted = (
+            self._beside_a_reference(first, references),
+            torch.stack([block.outputs[0], block.baselines[0, :, 0]]),
+        )
+        near = 1e-2 * (wanted[0] - wanted[1]).abs() + 1e-3 * wanted.abs().amax(dim=0)
         # Asked this way round, what is no number passes: that is told elsewhere.
         if bool(((found - wanted).abs() > near + 1e-12).any()):
             raise UnsupportedOperation(

@@ -256,7 +256,10 @@ WIDEST static void pull(float *g, const float *a1, const float *p1, float *a0, f
         __m512 taken = above * to, on = _mm512_mask_mov_ps(to, off, to - from);
         taken = _mm512_mask_sub_ps(taken, far, taken, below * from);
         dx = _mm512_mask_mov_ps(one, far, dx), dz = _mm512_mask_mov_ps(one, off, dz);
-        __m512 over = one / (dx * dz); /* one division for both */
+        /* One division for both. Over a difference without end there is none of the weights to tell. */
+        __mmask16 ends = _mm512_cmp_ps_mask(_mm512_abs_ps(dx * dz), _mm512_set1_ps(INFINITY), _CMP_LT_OQ);
+        __m512 over = _mm512_maskz_div_ps(ends, one, dx * dz);
+        dx = _mm512_maskz_mov_ps(ends, dx), dz = _mm512_maskz_mov_ps(ends, dz);
         __m512 slope = on * dx * over * _mm512_maskz_loadu_ps(inside, g + j);
         sum += _mm512_maskz_mov_ps(inside, slope);
         _mm512_mask_storeu_ps(g + j, inside, slope);

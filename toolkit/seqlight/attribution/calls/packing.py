@@ -14,12 +14,23 @@ from torch import Tensor, nn
 MOST = 2**28
 
 
-class _Kept(NamedTuple):
-    """A weight as it was: what is laid out holds for it until it is written to."""
+class Weight(NamedTuple):
+    """A weight as it was when it was used: its owner may have got other numbers since, as ``owner.data = ...`` does."""
 
-    weight: Tensor  # held, so that no other can come to lie where it lies
+    data: Tensor
+    owner: Tensor
+
+    @classmethod
+    def of(cls, owner: Tensor) -> Weight:
+        """Take a weight as it is."""
+        return cls(owner.detach(), owner)
+
+
+class _Kept(NamedTuple):
+    """What is laid out holds for a weight until it is written to."""
+
+    weight: Weight  # held, so that no other can come to lie where it lies
     version: int
-    at: int
     packed: Tensor
 
 
@@ -30,19 +41,20 @@ class Packs:
         self._kept: dict[Hashable, _Kept] = {}
         self._bytes = 0
 
-    def of(self, weight: Tensor, layout: Hashable, pack: Callable[[], Tensor]) -> Tensor:
+    def of(self, weight: Weight, layout: Hashable, pack: Callable[[], Tensor]) -> Tensor:
         """Return ``pack()``, or what it gave before for the same weight and layout."""
+        data, owner = weight
         # Only what the model owns stays: others, as those of a weight norm, are made anew in each forward.
-        if type(weight) is not nn.Parameter or weight.is_inference():
+        if type(owner) is not nn.Parameter or data.is_inference():
             return pack()
-        key = id(weight), layout
+        key = id(owner), layout
         found = self._kept.get(key)
-        if found is not None and (found.version, found.at) == (weight._version, weight.data_ptr()):
+        if found is not None and found.version == data._version and found.weight.data.data_ptr() == data.data_ptr():
             return found.packed
         packed = pack()
         if found is None and self._bytes + packed.nbytes <= MOST:
             self._bytes += packed.nbytes
-            self._kept[key] = _Kept(weight, weight._version, weight.data_ptr(), packed)
+            self._kept[key] = _Kept(weight, data._version, packed)
         return packed
 
 
@@ -59,7 +71,7 @@ def packing() -> Iterator[None]:
         _PACKS.reset(token)
 
 
-def packed(weight: Tensor, layout: Hashable, pack: Callable[[], Tensor]) -> Tensor:
+def packed(weight: Weight, layout: Hashable, pack: Callable[[], Tensor]) -> Tensor:
     """Return ``pack()``, which depends on nothing but `weight` and `layout`; kept, where that is asked for."""
     packs = _PACKS.get()
     return pack() if packs is None else packs.of(weight, layout, pack)

@@ -34,7 +34,7 @@ class Shapes:
         )
 
 
-def taken_apart(record: Record, like: Shapes, at: int, blocks: int) -> list[Record] | None:
+def taken_apart(record: Record, like: Shapes, blocks: int) -> list[Record] | None:
     """Return the records of some blocks, or None if they are not like those of a block on its own.
 
     Parameters
@@ -43,8 +43,8 @@ def taken_apart(record: Record, like: Shapes, at: int, blocks: int) -> list[Reco
         Of many sequences.
     like : Shapes
         Of one block.
-    at, blocks : int
-        The row at which the first of them begins, and how many there are.
+    blocks : int
+        How many there are.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def taken_apart(record: Record, like: Shapes, at: int, blocks: int) -> list[Reco
     places = [_place(one.tensor.shape, shape, like.rows, total) for one, shape in zip(met, shapes, strict=True)]
     if any(place is False for place in places):
         return None
-    return [_cut(record, places, at + k * like.rows, like.rows) for k in range(blocks)]
+    return [_cut(record, places, k * like.rows, like.rows) for k in range(blocks)]
 
 
 def _place(many: torch.Size, one: torch.Size, rows: int, total: int) -> Any:

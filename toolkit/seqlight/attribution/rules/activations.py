@@ -64,4 +64,6 @@ class Smooth(Rescale):
 
 def gelu(call: Call) -> Activation:
     """Return which of the two functions of this name a call is."""
-    return Activation.GELU_TANH if "tanh" in call.leaves[1:] else Activation.GELU
+    # Keywords may come in any order.
+    by_tanh = any(isinstance(leaf, str) and leaf == "tanh" for leaf in call.leaves)
+    return Activation.GELU_TANH if by_tanh else Activation.GELU

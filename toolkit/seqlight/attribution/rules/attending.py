@@ -99,8 +99,9 @@ def empty_output(operands: Operands) -> Tensor:
     """Return room for attention, laid out as PyTorch's own: with positions before heads, where there are heads."""
     query, _, value = operands
     if query.ndim == 4 and query.shape[-1] == value.shape[-1]:
-        outer, heads, positions, width = query.shape
-        return query.new_empty((outer, positions, heads, width)).transpose(1, 2)
+        heads, positions, width = query.shape[1:]
+        # No view, for a model may write to it.
+        return query.new_empty_strided(query.shape, (positions * heads * width, width, heads * width, 1))
     return query.new_empty((*query.shape[:-1], value.shape[-1]))
 
 

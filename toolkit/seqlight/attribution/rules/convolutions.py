@@ -7,6 +7,7 @@ same gradient, sooner.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.packing import packed, takes
+from seqlight.attribution.calls.packing import Weight, packed, takes
 from seqlight.attribution.calls.recording import apply
 from seqlight.attribution.rules.phases import Steps, apart, of_weight, together
 from seqlight.native.library import library
@@ -59,18 +60,19 @@ class Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, layout: Layout) -> Tensor:
         """Return the output."""
-        ctx.save_for_backward(weight)
-        ctx.layout, ctx.shape = layout, x.shape
+        mine = Weight.of(weight)
+        ctx.save_for_backward(mine.data)
+        ctx.owner, ctx.layout, ctx.shape = weight, layout, x.shape
         if layout.steps is None:
-            return _convolved(x, weight, bias, layout)
-        y = _convolved(apart(x, layout.steps), _phases(weight, layout.steps), bias, layout)
-        return y.view(*y.shape[:2], *x.shape[2:-1], y.shape[-1])
+            return _convolved(x, mine, bias, layout)
+        return _convolved(apart(x, layout.steps), _phases(mine, layout.steps), bias, layout, between=x.shape[2:-1])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradient at the input."""
-        (weight,), layout, (grad,) = ctx.saved_tensors, ctx.layout, grads
+        (data,), layout, (grad,) = ctx.saved_tensors, ctx.layout, grads
+        weight = Weight(data, ctx.owner)
         if layout.steps is None:
             return _convolved(grad, weight, None, layout, turned=True), None, None, None
         phases = _convolved(grad.flatten(2), _phases(weight, layout.steps), None, layout, turned=True)
@@ -142,7 +144,8 @@ def _layout(
     if not (one_row and fits and dilations[-1] > 0):
         return None
     if strides[-1] != 1:
-        return _in_steps(x, weight, strides[-1], before, more) if dilations[-1] == 1 else None
+        plain = dilations[-1] == 1 and padding != "same"  # which PyTorch refuses, in its own words
+        return _in_steps(x, weight, strides[-1], before, more) if plain else None
     way = _way(weight.shape[1], weight.shape[0], weight.shape[-1], dilations[-1], x.shape[-1] + more)
     return None if way is None else Layout(before, dilations[-1], more, way)
 
@@ -156,8 +159,9 @@ def _in_steps(x: Tensor, weight: Tensor, stride: int, padding: int, more: int) -
     return Layout(0, 1, 1 - taps, Way.DIRECT, steps)
 
 
-def _phases(weight: Tensor, steps: Steps) -> Tensor:
-    return packed(weight, ("phases", steps.stride), lambda: of_weight(weight, steps.stride))
+def _phases(weight: Weight, steps: Steps) -> Weight:
+    kind = type(weight.owner)
+    return Weight.of(packed(weight, ("phases", steps.stride), lambda: of_weight(weight.data, steps.stride, kind)))
 
 
 def _each(setting: Any, n: int) -> list[Any]:
@@ -178,19 +182,30 @@ def _way(channels: int, outputs: int, taps: int, dilation: int, width: int) -> W
     return Way.DIRECT if min(channels, outputs) < MANY else None
 
 
-def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, layout: Layout, turned: bool = False) -> Tensor:
-    """Return the convolution of `x`, of shape (rows, channels, [1,] positions); `turned`, the one that goes back."""
+def _convolved(
+    x: Tensor,
+    weight: Weight,
+    bias: Tensor | None,
+    layout: Layout,
+    turned: bool = False,
+    between: Sequence[int] | None = None,
+) -> Tensor:
+    """Return the convolution of `x`, of shape (rows, channels, [1,] positions); `turned`, the one that goes back.
+
+    The result has the dimensions of `x`, or those of `between`, between channels and positions: it has to be no view,
+    for a model may write to it.
+    """
     native = library()
     assert native is not None
     x, bias = x.contiguous(), None if bias is None else bias.contiguous()
-    (outputs, channels), taps = weight.shape[:2], weight.shape[-1]
+    (outputs, channels), taps = weight.data.shape[:2], weight.data.shape[-1]
     padding, dilation, more, way, _ = layout
     if turned:
         outputs, channels = channels, outputs
         padding, more = dilation * (taps - 1) - padding, -more
     (rows, length), width, fast = (x.shape[0], x.shape[-1]), x.shape[-1] + more, way is Way.FAST
-    laid = packed(weight, (fast, turned), lambda: _packed(weight, fast, turned))
-    out = x.new_empty((rows, outputs, *x.shape[2:-1], width))
+    laid = packed(weight, (fast, turned), lambda: _packed(weight.data, fast, turned))
+    out = x.new_empty((rows, outputs, *(x.shape[2:-1] if between is None else between), width))
     numbers = rows, channels, length, outputs, width, taps, dilation, padding, fast
     panels = native.convolution_panels(rows, width, taps, dilation, fast)
     # A register of products takes about as long as an entry of a pass over memory.

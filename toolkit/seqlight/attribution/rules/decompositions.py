@@ -46,8 +46,11 @@ def layer_norm_at_once(
     **__: Any,
 ) -> tuple[Function, tuple[Any, ...]] | None:
     """Return the one operation that it is, and its arguments, where it is one over the last dimension."""
+    shape = tuple(normalized_shape)
+    if tuple(input.shape[-len(shape) :]) != shape:
+        torch.layer_norm(input, shape, weight, bias, eps)  # raises, in PyTorch's words
     fixed = not any(one is not None and one.requires_grad for one in (weight, bias))
-    at_once = input.requires_grad and fixed and len(tuple(normalized_shape)) == 1
+    at_once = input.requires_grad and fixed and len(shape) == 1
     return (standardised_over_last, (input, weight, bias, eps)) if at_once else None
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.packing import packed, takes
+from seqlight.attribution.calls.packing import Weight, packed, takes
 from seqlight.attribution.calls.recording import apply
 from seqlight.native.library import library
 from seqlight.native.threads import run
@@ -29,15 +29,17 @@ class Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return the output."""
-        ctx.save_for_backward(weight)
-        return _mapped(x, weight, bias)
+        mine = Weight.of(weight)
+        ctx.save_for_backward(mine.data)
+        ctx.owner = weight
+        return _mapped(x, mine, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradient at the input."""
-        (weight,) = ctx.saved_tensors
-        return _mapped(grads[0], weight, None, turned=True), None, None
+        (data,) = ctx.saved_tensors
+        return _mapped(grads[0], Weight(data, ctx.owner), None, turned=True), None, None
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -69,11 +71,11 @@ def _here(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     )
 
 
-def _mapped(x: Tensor, weight: Tensor, bias: Tensor | None, turned: bool = False) -> Tensor:
+def _mapped(x: Tensor, weight: Weight, bias: Tensor | None, turned: bool = False) -> Tensor:
     """Return the layer at `x`, of shape (..., channels); `turned`, the one that goes back."""
-    outputs, channels = reversed(weight.shape) if turned else weight.shape
+    outputs, channels = reversed(weight.data.shape) if turned else weight.data.shape
     x, bias = x.contiguous(), None if bias is None else bias.contiguous()
-    laid = packed(weight, ("linear", turned), lambda: _packed(weight, turned))
+    laid = packed(weight, ("linear", turned), lambda: _packed(weight.data, turned))
     out = x.new_empty((*x.shape[:-1], outputs))
     # A register of products takes about as long as an entry of a pass over memory.
     run("linear_layers", (x, laid, bias, out), (channels, outputs), x.numel() // channels, out.numel() * channels // 16)

@@ -238,7 +238,11 @@ def standardised(
     fixed = [one for one in (weight, bias) if one is not None]
     if native is None or not native.lanes_here() or x.dtype != torch.float32 or not x.numel():
         return None
-    if not x.is_cpu or x.is_neg() or not all(suit(one) and one.dtype == x.dtype for one in fixed):
+    if (
+        not x.is_cpu
+        or x.is_neg()
+        or not all(suit(one) and one.dtype == x.dtype and one.shape == (width,) for one in fixed)
+    ):
         return None
     if not x.is_contiguous() and not (x.ndim == 3 and x.stride(1) == 1):
         x = x.contiguous()

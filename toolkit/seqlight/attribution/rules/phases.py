@@ -44,8 +44,12 @@ def together(phases: Tensor, steps: Steps) -> Tensor:
     return F.pad(whole, (-padding, length + padding - each * stride))
 
 
-def of_weight(weight: Tensor, stride: int) -> nn.Parameter:
-    """Return weights for phases, (outputs, channels, [1,] taps) to (outputs, channels * stride, taps of each phase)."""
+def of_weight(weight: Tensor, stride: int, kind: type[Tensor]) -> Tensor:
+    """Return weights for phases, (outputs, channels, [1,] taps) to (outputs, channels * stride, taps of each phase).
+
+    Those of a parameter, if that is the `kind` of their owner, are one too, so that they are laid out once.
+    """
     whole = weight.detach().flatten(1, -2)
     taps = -(-whole.shape[-1] // stride)
-    return nn.Parameter(apart(whole, Steps(stride, 0, whole.shape[-1], taps)), requires_grad=False)
+    found = apart(whole, Steps(stride, 0, whole.shape[-1], taps))
+    return nn.Parameter(found, requires_grad=False) if kind is nn.Parameter else found

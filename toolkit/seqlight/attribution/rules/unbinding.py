@@ -29,6 +29,8 @@ class Unbound(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         """Return the gradient at the tensor."""
+        if all(one is None for one in grads):
+            return None, None
         whole = _whole(grads, ctx.shape, ctx.strides, ctx.dim)
         if whole is not None:
             return whole, None
