@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.pairing import repeated
-from seqlight.attribution.rules import elementwise, loops, normalisers, standardising
-from seqlight.attribution.rules.loops import Activation
+from seqlight.attribution.rules import activations, elementwise, loops, normalisers, standardising
+from seqlight.attribution.rules.activations import Activation
 from seqlight.native import threads as native_threads
 from seqlight.native.library import library
 
@@ -256,30 +256,30 @@ def test_activation_functions(kind):
     leaf = x.double().requires_grad_()
     wanted = FUNCTIONS[kind](leaf)
     (slope,) = torch.autograd.grad(wanted.sum(), leaf)
-    found, sloped = loops.activation(x, kind)
+    found, sloped = activations.activation(x, kind)
     of_theirs = (FUNCTIONS[kind](x) - wanted).abs().max()
     assert (found - wanted).abs().max() <= max(of_theirs, 6e-7)
     assert (sloped - slope).abs().max() < 3e-6
-    assert torch.equal(loops.activation(x, kind, sloped=False)[0], found)
+    assert torch.equal(activations.activation(x, kind, sloped=False)[0], found)
 
 
 @with_lanes
 @pytest.mark.parametrize("kind", Activation)
 def test_activation_functions_of_what_is_no_number(kind):
     x = torch.tensor([float("nan"), float("inf"), 0.0, -0.0, 3e38, -3e38])
-    (found, slope), wanted = loops.activation(x, kind), FUNCTIONS[kind](x.double()).float()
+    (found, slope), wanted = activations.activation(x, kind), FUNCTIONS[kind](x.double()).float()
     torch.testing.assert_close(found, wanted, equal_nan=True)
     assert slope[1:].isfinite()[1:].all()
-    assert loops.activation(torch.tensor([-float("inf")]), kind)[0].nan_to_num(0) == 0
+    assert activations.activation(torch.tensor([-float("inf")]), kind)[0].nan_to_num(0) == 0
 
 
 @with_lanes
 @given(pairs(), st.sampled_from(list(Activation)), st.sampled_from([1.0, 10.0, 1e-3]))
 def test_activations_on_their_way_back(both, kind, size):
     x1, x0 = (size * one.float().contiguous() for one in both)
-    recorded, grad = (x1, *loops.activation(x1, kind)), torch.cos(x0).nan_to_num()
-    found = loops.activation_gradients(grad, recorded, x0, kind, 1e-6)
-    y0 = loops.activation(x0, kind, sloped=False)[0]
+    recorded, grad = (x1, *activations.activation(x1, kind)), torch.cos(x0).nan_to_num()
+    found = activations.activation_gradients(grad, recorded, x0, kind, 1e-6)
+    y0 = activations.activation(x0, kind, sloped=False)[0]
     expected = grad * without_loops(pytest.MonkeyPatch.context(), elementwise.secant, *recorded, x0, y0)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=0, equal_nan=True)
 

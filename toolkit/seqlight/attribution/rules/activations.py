@@ -7,14 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.recording import Call, Function, Observed, Pulled, Recorded, apply
 from seqlight.attribution.rules import loops
 from seqlight.attribution.rules.elementwise import Rescale, one_real, threshold
-from seqlight.attribution.rules.loops import Activation
+from seqlight.native.library import library
+from seqlight.native.threads import run
+
+
+class Activation(Enum):
+    """Smooth activation functions, by the number that activations.c has for them."""
+
+    GELU = 0
+    GELU_TANH = 1
+    SILU = 2
+    SIGMOID = 3
 
 
 @dataclass(frozen=True)
@@ -33,12 +45,12 @@ class Smooth(Rescale):
         """Keep input, output and slope."""
         assert self.kind is not None
         (x,), kind = one_real(call), self.kind(call)
-        if not loops.activates(x):
+        if not activates(x):
             return super().observe(call, copy)
         kept: list[Recorded] = []
 
         def compute(x: Tensor) -> Tensor:
-            y, slope = loops.activation(x, kind)
+            y, slope = activation(x, kind)
             kept.extend((Recorded.of(x, copy), Recorded.of(y, copy), Recorded.of(slope, False)))
             return y
 
@@ -48,16 +60,16 @@ class Smooth(Rescale):
         """Multiply with the secant between reference and input."""
         assert self.kind is not None
         recorded, (x,), kind = tuple(one.get() for one in kept), one_real(call), self.kind(call)
-        if not (loops.activates(x) and loops.suit(x, *recorded)):
+        if not (activates(x) and loops.suit(x, *recorded)):
             return super().explain(call, kept, copy)
 
         def compute(x0: Tensor) -> tuple[Tensor, Function]:
             own = Recorded.of(x0, copy)
 
             def pull(grad: Tensor) -> tuple[Tensor]:
-                return (loops.activation_gradients(grad, recorded, own.get(), kind, threshold(grad.dtype)),)
+                return (activation_gradients(grad, recorded, own.get(), kind, threshold(grad.dtype)),)
 
-            return loops.activation(x0, kind, sloped=False)[0], pull
+            return activation(x0, kind, sloped=False)[0], pull
 
         return apply(Pulled, compute, x)
 
@@ -67,3 +79,40 @@ def gelu(call: Call) -> Activation:
     # Keywords may come in any order.
     by_tanh = any(isinstance(leaf, str) and leaf == "tanh" for leaf in call.leaves)
     return Activation.GELU_TANH if by_tanh else Activation.GELU
+
+
+def activates(x: Tensor) -> bool:
+    """Return whether :func:`activation` takes `x`."""
+    native = library()
+    return native is not None and bool(native.lanes_here()) and x.dtype == torch.float32 and loops.suit(x)
+
+
+def activation(x: Tensor, kind: Activation, *, sloped: bool = True) -> tuple[Tensor, Tensor]:
+    """Return a smooth activation function of `x`, and its slope, which is empty if it is not asked for."""
+    y, slope = torch.empty_like(x), x.new_empty(x.shape if sloped else 0)
+    run("activations", (x, y, slope if sloped else None), (kind.value,), x.numel(), x.numel())
+    return y, slope
+
+
+def activation_gradients(
+    grad: Tensor, recorded: tuple[Tensor, ...], x0: Tensor, kind: Activation, threshold: float
+) -> Tensor:
+    """Return the gradient at `x0`, the input of an activation function.
+
+    Parameters
+    ----------
+    grad : torch.Tensor
+        The gradient at its output.
+    recorded : tuple of torch.Tensor
+        Input, output and slope of the sequences, as :func:`activation` gives them.
+    x0 : torch.Tensor
+        The input of the references.
+    kind : Activation
+        Which function.
+    threshold : float
+        Below which a difference counts as none.
+    """
+    out = torch.empty_like(x0)
+    numbers = *loops.layout(recorded[0], x0), kind.value, threshold
+    run("activation_gradients", (grad.contiguous(), *recorded, x0, out), numbers, x0.numel(), x0.numel())
+    return out

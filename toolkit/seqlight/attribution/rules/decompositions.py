@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.recording import Function
 from seqlight.attribution.rules.attention import attended
 from seqlight.attribution.rules.reductions import amax, amin, dimensions, gathered, kept, logsumexp_over, softmax
 from seqlight.attribution.rules.secants import elementwise, slopeless
 from seqlight.attribution.rules.standardising import standardised_over_last
+from seqlight.attribution.rules.wholes import attends_at_once
 from seqlight.errors import UnsupportedOperation
 
 broadcast: Any = torch.broadcast_tensors
@@ -34,24 +34,6 @@ def layer_norm(
         return _affine(_standardised(input.flatten(lead), eps).reshape(input.shape), weight, bias)
     flat = [None if one is None else one.flatten() for one in fixed]
     return standardised_over_last(input.flatten(lead), *flat, eps).reshape(input.shape)  # type: ignore[no-any-return]
-
-
-def layer_norm_at_once(
-    input: Tensor,
-    normalized_shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-    *_: Any,
-    **__: Any,
-) -> tuple[Function, tuple[Any, ...]] | None:
-    """Return the one operation that it is, and its arguments, where it is one over the last dimension."""
-    shape = tuple(normalized_shape)
-    if tuple(input.shape[-len(shape) :]) != shape:
-        torch.layer_norm(input, shape, weight, bias, eps)  # raises, in PyTorch's words
-    fixed = not any(one is not None and one.requires_grad for one in (weight, bias))
-    at_once = input.requires_grad and fixed and len(shape) == 1
-    return (standardised_over_last, (input, weight, bias, eps)) if at_once else None
 
 
 def rms_norm(
@@ -267,40 +249,12 @@ def attention(
         return attention(query, key, value, attn_mask.masked_fill(blind, 0), dropout_p, scale=scale).masked_fill(
             blind, 0
         )
-    if not dropout_p and _at_once(query, key, value, attn_mask):
+    if not dropout_p and attends_at_once(query, key, value, attn_mask):
         return attended(query, key, value, attn_mask, scale)  # type: ignore[no-any-return]
     # The queries are scaled, not the scores, of which there are more.
     scores = (query * scale) @ key.transpose(-2, -1)
     scores = scores if attn_mask is None else scores + attn_mask
     return dropout(softmax(scores, -1), dropout_p) @ value
-
-
-def attention_at_once(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> tuple[Function, tuple[Any, ...]] | None:
-    """Return the one operation that it is, and its arguments, where there is no mask."""
-    if attn_mask is not None or dropout_p or is_causal or enable_gqa or not _at_once(query, key, value, None):
-        return None
-    return attended, (query, key, value, None, 1 / math.sqrt(query.shape[-1]) if scale is None else scale)
-
-
-def _at_once(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> bool:
-    """Return whether attention can be explained as one operation."""
-    each = (query, key, value)
-    return (
-        all(one.requires_grad and one.dtype == query.dtype and one.ndim == query.ndim > 2 for one in each)
-        and all(one.shape[:-2] == query.shape[:-2] for one in each)
-        and query.dtype in (torch.float32, torch.float64)
-        and not torch.is_autocast_enabled(query.device.type)
-        and not (mask is not None and mask.requires_grad)
-    )
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, *_: Any, train: bool = True) -> Tensor:

@@ -6,8 +6,6 @@ float32 and float64 tensors on the CPU; for anything else each function returns 
 
 from __future__ import annotations
 
-from enum import Enum
-
 import torch
 from torch import Tensor
 
@@ -17,61 +15,15 @@ from seqlight.native.library import library
 from seqlight.native.threads import run
 
 
-class Activation(Enum):
-    """Smooth activation functions, by the number that activations.c has for them."""
-
-    GELU = 0
-    GELU_TANH = 1
-    SILU = 2
-    SIGMOID = 3
-
-
 def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, threshold: float) -> Tensor | None:
     """Return the secant of each element, as ``elementwise.secant`` defines it, or None."""
     native = library()
     if native is None or y0.shape != x0.shape or not suit(x1, y1, slope1, x0, y0):
         return None
-    span, n = _layout(x1, x0)
+    span, n = layout(x1, x0)
     out = empty_like(y0)
     numbers = span, n, x0.element_size(), threshold
     run("secants", (x1, y1, slope1, x0, y0, out), numbers, x0.numel(), x0.numel())
-    return out
-
-
-def activates(x: Tensor) -> bool:
-    """Return whether :func:`activation` takes `x`."""
-    native = library()
-    return native is not None and bool(native.lanes_here()) and x.dtype == torch.float32 and suit(x)
-
-
-def activation(x: Tensor, kind: Activation, *, sloped: bool = True) -> tuple[Tensor, Tensor]:
-    """Return a smooth activation function of `x`, and its slope, which is empty if it is not asked for."""
-    y, slope = torch.empty_like(x), x.new_empty(x.shape if sloped else 0)
-    run("activations", (x, y, slope if sloped else None), (kind.value,), x.numel(), x.numel())
-    return y, slope
-
-
-def activation_gradients(
-    grad: Tensor, recorded: tuple[Tensor, ...], x0: Tensor, kind: Activation, threshold: float
-) -> Tensor:
-    """Return the gradient at `x0`, the input of an activation function.
-
-    Parameters
-    ----------
-    grad : torch.Tensor
-        The gradient at its output.
-    recorded : tuple of torch.Tensor
-        Input, output and slope of the sequences, as :func:`activation` gives them.
-    x0 : torch.Tensor
-        The input of the references.
-    kind : Activation
-        Which function.
-    threshold : float
-        Below which a difference counts as none.
-    """
-    out = torch.empty_like(x0)
-    numbers = *_layout(recorded[0], x0), kind.value, threshold
-    run("activation_gradients", (grad.contiguous(), *recorded, x0, out), numbers, x0.numel(), x0.numel())
     return out
 
 
@@ -80,7 +32,7 @@ def relu_gradients(grad: Tensor, x1: Tensor, x0: Tensor, threshold: float) -> Te
     native, grad = library(), grad.contiguous()
     if native is None or not suit(grad, x1, x0):
         return None
-    span, n = _layout(x1, x0)
+    span, n = layout(x1, x0)
     out = torch.empty_like(x0)
     numbers = span, n, x0.element_size(), threshold
     run("relu_gradients", (grad, x1, x0, out), numbers, x0.numel(), x0.numel())
@@ -110,7 +62,7 @@ def pool_credits(
     if at is not None and at[0] >= lead:
         return None
     width, windows = x0.shape[lead:].numel(), y0.shape[lead:].numel()
-    span, n = _layout(x1, x0)
+    span, n = layout(x1, x0)
     winners, out = empty_like(winners0), empty_like(y0)
     numbers = span // width, n, width, windows, x0.element_size(), threshold
     tensors = x1, y1, winners1, x0, y0, winners0, winners, out
@@ -287,7 +239,7 @@ def _rows(recorded: Tensor, reference: Tensor) -> tuple[int, int] | None:
     at = split_dimension(recorded, reference)
     if at is not None and at[0] == recorded.ndim - 1:
         return None
-    span, n = _layout(recorded, reference)
+    span, n = layout(recorded, reference)
     return span // recorded.shape[-1], n
 
 
@@ -299,7 +251,7 @@ def suit(*tensors: Tensor) -> bool:
     return all(one.dtype == dtype and one.is_cpu and one.is_contiguous() for one in tensors)
 
 
-def _layout(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
+def layout(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
     """Return how many recorded elements stand behind each other for n times as many of the references, and n."""
     at = split_dimension(recorded, reference)
     if at is None:

@@ -28,6 +28,7 @@ from seqlight.attribution.rules import (
     reductions,
     secants,
     unbinding,
+    wholes,
 )
 from seqlight.attribution.rules.averages import Integrated
 from seqlight.attribution.rules.choosing import Choose, by_condition, larger, smaller
@@ -80,11 +81,11 @@ SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "exp": lambda x, y: y.clone(),
 }
 # Smooth functions that the loops know.
-SMOOTH: dict[str, Callable[[Call], loops.Activation]] = {
+SMOOTH: dict[str, Callable[[Call], activations.Activation]] = {
     "gelu": activations.gelu,
-    "silu": lambda _: loops.Activation.SILU,
-    "sigmoid": lambda _: loops.Activation.SIGMOID,
-    "expit": lambda _: loops.Activation.SIGMOID,
+    "silu": lambda _: activations.Activation.SILU,
+    "sigmoid": lambda _: activations.Activation.SIGMOID,
+    "expit": lambda _: activations.Activation.SIGMOID,
 }
 # The multiplier made and used in one pass over memory, on the way back.
 LATE: dict[str, Function] = {"relu": loops.relu_gradients}
@@ -149,8 +150,8 @@ DECOMPOSED: dict[str, Function] = {
 }
 # Which are, mostly, one operation of ours: what that is, and its arguments, without writing them.
 AT_ONCE: dict[str, Function] = {
-    "layer_norm": decompositions.layer_norm_at_once,
-    "scaled_dot_product_attention": decompositions.attention_at_once,
+    "layer_norm": wholes.layer_norm,
+    "scaled_dot_product_attention": wholes.attention,
 }
 # PyTorch's own, written in Python out of operations that have rules.
 OPENED = (
