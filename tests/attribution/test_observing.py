@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from seqlight import attribute, deep_lift_shap, random_one_hot
-from seqlight.attribution.engine.ahead import Shapes, taken_apart
+from seqlight.attribution.engine.ahead import Shapes, _together, taken_apart
 from seqlight.attribution.engine.watching import Manner, Record
 from seqlight.attribution.observing import Observing
 from seqlight.errors import ConvergenceWarning, ReferencesWarning, UnsupportedOperation
@@ -197,6 +197,15 @@ def test_records_of_other_calls_are_not_taken():
     assert taken_apart(Record(torch.zeros(6, 1), [("relu", [])]), like, 3)[2].calls == [("relu", [])]
     assert taken_apart(Record(torch.zeros(6, 1), [("tanh", [])]), like, 3) is None
     assert taken_apart(Record(torch.zeros(6, 1), []), like, 3) is None
+
+
+def test_pieces_of_any_kind_lie_together():
+    whole = torch.arange(24, dtype=torch.float64).view(2, 3, 4)
+    pieces = [whole[:, 1], whole.long()[1], whole > 3, torch.tensor(5.0), whole[:0].bfloat16(), whole.mT]
+    found = _together(pieces)
+    assert all(torch.equal(one, piece) and one.dtype == piece.dtype for one, piece in zip(found, pieces, strict=True))
+    assert len({one.untyped_storage().data_ptr() for one in found}) == 1
+    assert all(one.is_contiguous() and one.data_ptr() % 8 == 0 for one in found if one.numel())
 
 
 def test_nothing_is_observed_twice():

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 # Bytes in all; beyond, weights are laid out anew for each batch.
 MOST = 2**28
+# Numbers of one piece of memory. So large a one is none of the heap's, and what is not used of it takes none: small
+# tensors that live as long as the call would lie between large ones, and keep their room from being used again.
+PIECE = 2**24
 
 
 class Weight(NamedTuple):
@@ -40,6 +43,7 @@ class Packs:
     def __init__(self) -> None:
         self._kept: dict[Hashable, _Kept] = {}
         self._bytes = 0
+        self._piece, self._used = torch.empty(0), 0
 
     def of(self, weight: Weight, layout: Hashable, pack: Callable[[], Tensor]) -> Tensor:
         """Return ``pack()``, or what it gave before for the same weight and layout."""
@@ -52,10 +56,20 @@ class Packs:
         if found is not None and found.version == data._version and found.weight.data.data_ptr() == data.data_ptr():
             return found.packed
         packed = pack()
-        if found is None and self._bytes + packed.nbytes <= MOST:
+        if found is None and packed.nbytes and self._bytes + packed.nbytes <= MOST:
             self._bytes += packed.nbytes
+            # A parameter has itself been made of one, and is one.
+            packed = packed if isinstance(packed, nn.Parameter) else self._put_away(packed)
             self._kept[key] = _Kept(weight, data._version, packed)
         return packed
+
+    def _put_away(self, one: Tensor) -> Tensor:
+        """Return a copy in memory that is of this call alone."""
+        if self._used + one.numel() > len(self._piece):
+            self._piece, self._used = torch.empty(max(PIECE, one.numel())), 0
+        room = self._piece[self._used : self._used + one.numel()].view(one.shape)
+        self._used += -(-one.numel() // 16) * 16  # whole lines of the cache
+        return room.copy_(one)
 
 
 _PACKS: ContextVar[Packs | None] = ContextVar("packs", default=None)
@@ -69,6 +83,11 @@ def packing() -> Iterator[None]:
         yield
     finally:
         _PACKS.reset(token)
+
+
+def keeps() -> bool:
+    """Return whether what is laid out now is kept."""
+    return _PACKS.get() is not None
 
 
 def packed(weight: Weight, layout: Hashable, pack: Callable[[], Tensor]) -> Tensor:

@@ -6,15 +6,19 @@ that of one block was, and the rows lie there one behind the other.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from seqlight.attribution.calls.recording import Recorded
 from seqlight.attribution.engine.watching import Record
 
+# Bytes of a line of the cache.
+LINE = 64
 # In which dimension a tensor is longer, and how long it is for each row; None where it is not.
 _Place = tuple[int, int] | None
 
@@ -74,15 +78,33 @@ def _place(many: torch.Size, one: torch.Size, rows: int, total: int) -> Any:
 def _cut(record: Record, places: list[_Place], first: int, rows: int) -> Record:
     where = iter(places)
 
-    def piece(recorded: Recorded) -> Recorded:
+    def piece(recorded: Recorded) -> Tensor:
         place, tensor = next(where), recorded.get()
-        if place is None:
-            return recorded
-        found = tensor.narrow(place[0], first * place[1], rows * place[1]).contiguous()
+        return tensor if place is None else tensor.narrow(place[0], first * place[1], rows * place[1])
+
+    here = iter(_together([piece(one) for _, kept in record.calls for one in _all(kept)]))
+
+    def put(_: Recorded) -> Recorded:
+        found = next(here)
         return Recorded(found, found._version)
 
-    calls = [(name, _each(kept, piece)) for name, kept in record.calls]
+    calls = [(name, _each(kept, put)) for name, kept in record.calls]
     return Record(record.output[first : first + rows], calls)
+
+
+def _together(pieces: list[Tensor]) -> list[Tensor]:
+    """Return copies that lie in one piece of memory: each on its own would take the place of a larger tensor."""
+    if not all(one.is_cpu for one in pieces):
+        return [one.contiguous() for one in pieces]
+    ends = list(itertools.accumulate((-(-one.nbytes // LINE) * LINE for one in pieces), initial=0))
+    room = torch.empty(ends[-1], dtype=torch.uint8)
+    found = [
+        room[start : start + one.nbytes].view(one.dtype).view(one.shape)
+        for one, start in zip(pieces, ends, strict=False)
+    ]
+    for one, piece in zip(found, pieces, strict=True):
+        one.copy_(piece)
+    return found
 
 
 def _all(kept: Any) -> Iterator[Recorded]:

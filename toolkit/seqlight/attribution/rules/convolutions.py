@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.packing import Weight, packed, takes
+from seqlight.attribution.calls.packing import Weight, keeps, packed, takes
 from seqlight.attribution.calls.recording import apply
 from seqlight.attribution.rules.phases import Steps, apart, of_weight, together
 from seqlight.native.library import library
@@ -63,9 +63,12 @@ class Convolution(torch.autograd.Function):
         mine = Weight.of(weight)
         ctx.save_for_backward(mine.data)
         ctx.owner, ctx.layout, ctx.shape = weight, layout, x.shape
+        weights = mine if layout.steps is None else _phases(mine, layout.steps)
+        if keeps():  # before there are large tensors, between which it would lie
+            _laid(weights, layout.way, turned=True)
         if layout.steps is None:
-            return _convolved(x, mine, bias, layout)
-        return _convolved(apart(x, layout.steps), _phases(mine, layout.steps), bias, layout, between=x.shape[2:-1])
+            return _convolved(x, weights, bias, layout)
+        return _convolved(apart(x, layout.steps), weights, bias, layout, between=x.shape[2:-1])
 
     @staticmethod
     @once_differentiable
@@ -204,13 +207,17 @@ def _convolved(
         outputs, channels = channels, outputs
         padding, more = dilation * (taps - 1) - padding, -more
     (rows, length), width, fast = (x.shape[0], x.shape[-1]), x.shape[-1] + more, way is Way.FAST
-    laid = packed(weight, (fast, turned), lambda: _packed(weight.data, fast, turned))
+    laid = _laid(weight, way, turned)
     out = x.new_empty((rows, outputs, *(x.shape[2:-1] if between is None else between), width))
     numbers = rows, channels, length, outputs, width, taps, dilation, padding, fast
     panels = native.convolution_panels(rows, width, taps, dilation, fast)
     # A register of products takes about as long as an entry of a pass over memory.
     run("convolve_panels", (x, laid, bias, out), numbers, panels, out.numel() * channels * taps // 16)
     return out
+
+
+def _laid(weight: Weight, way: Way, turned: bool) -> Tensor:
+    return packed(weight, (way, turned), lambda: _packed(weight.data, way is Way.FAST, turned))
 
 
 def _packed(weight: Tensor, fast: bool, turned: bool) -> Tensor:

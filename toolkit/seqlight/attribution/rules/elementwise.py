@@ -92,7 +92,8 @@ class Rescale:
         Whether outputs may be infinite, as those of a mask are.
     late : callable, optional
         Takes the gradient at the output, inputs of sequences and references, and the threshold; returns the gradient
-        at the input, or None where it cannot. So no multiplier has to be kept.
+        at the input, or None where it cannot. So no multiplier has to be kept, and of sequences their input alone.
+        It needs a `slope`.
     """
 
     slope: Function | None = None
@@ -109,6 +110,9 @@ class Rescale:
         kept: list[Recorded] = []
 
         def compute(x: Tensor) -> Tensor:
+            if self.late is not None:
+                kept.append(Recorded.of(x, copy))
+                return call(x)  # type: ignore[no-any-return]
             y, slope = _value_and_slope(call, x) if self.slope is None else _with_slope(call, x, self.slope)
             kept.extend((Recorded.of(x, copy), Recorded.of(y, copy), Recorded.of(slope, False)))
             return y
@@ -117,10 +121,11 @@ class Rescale:
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Multiply with the secant between reference and input."""
-        x1, y1, slope1 = (one.get() for one in kept)
+        x1, *more = (one.get() for one in kept)
         (x,) = one_real(call)
         if self.late is not None and not copy and loops.suit(x1, x):
-            return self._explained_late(call, x1, y1, slope1)
+            return self._explained_late(call, x1)
+        y1, slope1 = more or self._made_again(call, x1)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor]:
             y0 = call(x0)
@@ -128,7 +133,11 @@ class Rescale:
 
         return apply(Scaled, compute, x)
 
-    def _explained_late(self, call: Call, x1: Tensor, y1: Tensor, slope1: Tensor) -> Any:
+    def _made_again(self, call: Call, x1: Tensor) -> tuple[Tensor, Tensor]:
+        assert self.slope is not None
+        return _with_slope(call, x1, self.slope)
+
+    def _explained_late(self, call: Call, x1: Tensor) -> Any:
         assert self.late is not None
         late = self.late
         (x,) = call.tensors
@@ -137,7 +146,7 @@ class Rescale:
         def pull(grad: Tensor) -> tuple[Tensor]:
             x0 = kept.get()
             found = late(grad, x1, x0, threshold(x0.dtype))
-            return (grad * secant(x1, y1, slope1, x0, call(x0)) if found is None else found,)
+            return (grad * secant(x1, *self._made_again(call, x1), x0, call(x0)) if found is None else found,)
 
         return apply(Pulled, lambda x0: (call(x0), pull), x)
 

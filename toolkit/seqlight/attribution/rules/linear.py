@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.packing import Weight, packed, takes
+from seqlight.attribution.calls.packing import Weight, keeps, packed, takes
 from seqlight.attribution.calls.recording import apply
 from seqlight.native.library import library
 from seqlight.native.threads import run
@@ -32,6 +32,8 @@ class Linear(torch.autograd.Function):
         mine = Weight.of(weight)
         ctx.save_for_backward(mine.data)
         ctx.owner = weight
+        if keeps():  # before there are large tensors, between which it would lie
+            _laid(mine, turned=True)
         return _mapped(x, mine, bias)
 
     @staticmethod
@@ -75,11 +77,15 @@ def _mapped(x: Tensor, weight: Weight, bias: Tensor | None, turned: bool = False
     """Return the layer at `x`, of shape (..., channels); `turned`, the one that goes back."""
     outputs, channels = reversed(weight.data.shape) if turned else weight.data.shape
     x, bias = x.contiguous(), None if bias is None else bias.contiguous()
-    laid = packed(weight, ("linear", turned), lambda: _packed(weight.data, turned))
+    laid = _laid(weight, turned)
     out = x.new_empty((*x.shape[:-1], outputs))
     # A register of products takes about as long as an entry of a pass over memory.
     run("linear_layers", (x, laid, bias, out), (channels, outputs), x.numel() // channels, out.numel() * channels // 16)
     return out
+
+
+def _laid(weight: Weight, turned: bool) -> Tensor:
+    return packed(weight, ("linear", turned), lambda: _packed(weight.data, turned))
 
 
 def _packed(weight: Tensor, turned: bool) -> Tensor:
