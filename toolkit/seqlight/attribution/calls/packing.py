@@ -15,6 +15,8 @@ MOST = 2**28
 # Numbers of one piece of memory. So large a one is none of the heap's, and what is not used of it takes none: small
 # tensors that live as long as the call would lie between large ones, and keep their room from being used again.
 PIECE = 2**24
+# Bytes up to which a tensor is put there: another is as large as those between which it lies.
+SMALL = 2**20
 
 
 class Weight(NamedTuple):
@@ -58,8 +60,8 @@ class Packs:
         packed = pack()
         if found is None and packed.nbytes and self._bytes + packed.nbytes <= MOST:
             self._bytes += packed.nbytes
-            # A parameter has itself been made of one, and is one.
-            packed = packed if isinstance(packed, nn.Parameter) else self._put_away(packed)
+            if packed.nbytes <= SMALL and not isinstance(packed, nn.Parameter):  # which has to stay one
+                packed = self._put_away(packed)
             self._kept[key] = _Kept(weight, data._version, packed)
         return packed
 
