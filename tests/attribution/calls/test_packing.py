@@ -40,6 +40,20 @@ def test_anew_for_what_was_written_to_or_is_elsewhere():
         assert counted(weight)[0].tolist() == [10, 10, 10]
 
 
+@pytest.mark.parametrize("default", [torch.bfloat16, torch.float64])
+def test_whatever_dtype_is_the_default(default):
+    """Lightning sets it for a module of that precision."""
+    weight, before = nn.Parameter(torch.randn(300), requires_grad=False), torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        with packing.packing():
+            counted(weight)
+            found = counted(weight)[0]
+    finally:
+        torch.set_default_dtype(before)
+    assert torch.equal(found, weight.detach() * 2)
+
+
 def test_not_for_what_is_made_in_each_forward():
     with packing.packing():
         assert counted(torch.ones(3))[1] == 1
