@@ -129,9 +129,11 @@ class Explaining:
                 raise
             self._lay_beside()
             return self._explained(first, last, references)
-        if not adds_up(block) and self.observing.stop():  # what was observed ahead may be of others
+        if adds_up(block):
+            return block
+        if self.observing.stop():  # what was observed ahead may be of others
             return self._paired(first, last, references)
-        if pairs == 1 or self.trials == TRIALS or adds_up(block):
+        if pairs == 1 or self.trials == TRIALS:
             return block
         # Some pairs may be right by accident: the worst one on its own tells whether partners were missed.
         self.trials += 1
@@ -187,10 +189,8 @@ class Explaining:
         """Raise UnsupportedOperation if a sequence beside its first reference has another output than it had."""
         if self.batch_size < 2 or torch.is_autocast_enabled(self.device.type):  # which has not the digits to tell
             return
-        found, wanted = (
-            self._beside_a_reference(first, references),
-            torch.stack([block.outputs[0], block.baselines[0, :, 0]]),
-        )
+        found = self._beside_a_reference(first, references)
+        wanted = torch.stack([block.outputs[0], block.baselines[0, :, 0]])
         near = 1e-2 * (wanted[0] - wanted[1]).abs() + 1e-3 * wanted.abs().amax(dim=0)
         # Asked this way round, what is no number passes: that is told elsewhere.
         if bool(((found - wanted).abs() > near + 1e-12).any()):

@@ -58,7 +58,7 @@ class Packs:
         if found is not None and found.version == data._version and found.weight.data.data_ptr() == data.data_ptr():
             return found.packed
         packed = pack()
-        if found is None and packed.nbytes and self._bytes + packed.nbytes <= MOST:
+        if found is None and self._bytes + packed.nbytes <= MOST:
             self._bytes += packed.nbytes
             if packed.nbytes <= SMALL and packed.dtype == torch.float32 and not isinstance(packed, nn.Parameter):
                 packed = self._put_away(packed)
