@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "lanes.h"
+#include "partners.h"
 
 #ifdef HAVE_LANES
 typedef enum { GELU, GELU_TANH, SILU, SIGMOID } Kind;
@@ -110,8 +111,8 @@ WIDEST INLINE void pull(const Kind kind, const ActivationPulls *of, int64_t firs
 {
     __m512 near = _mm512_set1_ps((float)of->threshold), one = _mm512_set1_ps(1);
     for (int64_t i = first, run; i < last; i += run) {
-        int64_t p = i / (of->n * of->span) * of->span + i % of->span;
-        run = least(last - i, of->span - i % of->span);
+        int64_t p = partner_of(i, of->span, of->n);
+        run = stretch(i, last, of->span);
         for (int64_t j = 0; j < run; j += LANES) {
             __mmask16 inside = first_lanes(run - j);
             __m512 x0 = _mm512_maskz_loadu_ps(inside, of->x0 + i + j), dx = _mm512_maskz_loadu_ps(inside, of->x1 + p + j) - x0;

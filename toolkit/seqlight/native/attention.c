@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lanes.h"
+#include "partners.h"
 
 /* Sizes and strides in numbers: of (outer, heads, positions, width), the last always 1 apart. */
 typedef struct {
@@ -297,7 +298,7 @@ WIDEST int attention_backward(const AttentionBackward *mine, int64_t first, int6
     Rows met;
     Rises up;
     for (int64_t head = first; head < last; head++) {
-        int64_t partner = head / (of->n * of->span) * of->span + head % of->span;
+        int64_t partner = partner_of(head, of->span, of->n);
         const float *k = mine->k0 + start(of->k, head, of), *v = mine->v0 + start(of->v, head, of), *q = mine->q0 + start(of->q, head, of);
         const float *mates = mine->q1 + partner * queries * of->width;
         float *query = mine->at_q + start(of->at_q, head, of), *key = mine->at_k + start(of->at_k, head, of);

@@ -1,20 +1,10 @@
 /* The multipliers of the commonest operations, each in one pass over memory. Every operation is the one
-   that PyTorch would do, in the same order, so the bits agree with the tensors' own arithmetic.
-
-   What was recorded of the sequences has shape (outer, span), what the references give (outer, n, span):
-   element i of a reference tensor meets element (i / (n * span)) * span + i % span of the recorded one. */
+   that PyTorch would do, in the same order, so the bits agree with the tensors' own arithmetic. */
 #include <stdint.h>
 #include <string.h>
 
+#include "partners.h"
 #include "wide.h"
-
-static inline int64_t partner_of(int64_t i, int64_t span, int64_t n) { return i / (n * span) * span + i % span; }
-
-static inline int64_t stretch(int64_t i, int64_t last, int64_t span)
-{
-    int64_t rest = span - i % span;
-    return rest < last - i ? rest : last - i;
-}
 
 /* Stretches of elements whose partners lie behind each other too: `run` of them from `i`, the partner of the
    first at `p`. */
@@ -46,11 +36,7 @@ typedef struct {
 
 WIDE int secants(const Secants *of, int64_t first, int64_t last)
 {
-    if (of->itemsize == 4)
-        SECANT(float);
-    else
-        SECANT(double);
-    return 0;
+    OF_ITS_TYPE(SECANT);
 }
 
 #define RELU(type)                                                           \
@@ -78,11 +64,7 @@ typedef struct {
 
 WIDE int relu_gradients(const Relus *of, int64_t first, int64_t last)
 {
-    if (of->itemsize == 4)
-        RELU(float);
-    else
-        RELU(double);
-    return 0;
+    OF_ITS_TYPE(RELU);
 }
 
 /* Window j has the maximum b1[j] in the sequence, at w1[j], and v in the reference, at won. */
@@ -132,11 +114,7 @@ typedef struct {
 
 int pool_credits(const Credits *of, int64_t first, int64_t last)
 {
-    if (of->itemsize == 4)
-        CREDIT(float);
-    else
-        CREDIT(double);
-    return 0;
+    OF_ITS_TYPE(CREDIT);
 }
 
 /* The maximum of the elements at, at + dilation ... before end, and where it is; the first of equals, and not a
@@ -250,11 +228,7 @@ typedef struct {
 
 int pools(const Pools *of, int64_t first, int64_t last)
 {
-    if (of->itemsize == 4)
-        POOL(float);
-    else
-        POOL(double);
-    return 0;
+    OF_ITS_TYPE(POOL);
 }
 
 #define SCATTER(type)                                                                      \
@@ -279,9 +253,5 @@ typedef struct {
 
 int pool_gradients(const Scatters *of, int64_t first, int64_t last)
 {
-    if (of->itemsize == 4)
-        SCATTER(float);
-    else
-        SCATTER(double);
-    return 0;
+    OF_ITS_TYPE(SCATTER);
 }

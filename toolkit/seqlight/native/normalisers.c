@@ -3,11 +3,12 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "partners.h"
 #include "wide.h"
 
 #define EACH_ROW                                                             \
     for (int64_t row = first, partner = 0;                                   \
-         row < last && (partner = row / (of->n * of->span) * of->span + row % of->span, 1); row++)
+         row < last && (partner = partner_of(row, of->span, of->n), 1); row++)
 
 /* From any element with a share exp(x - logsumexp) that is not tiny; the largest is at least 1 / width. */
 #define LOGSUMEXP(lse, x, p)                                                 \
@@ -71,11 +72,7 @@ typedef struct {
 
 WIDE int softmax_multipliers(const Softmaxes *of, int64_t first, int64_t last)
 {
-    if (of->itemsize == 4)
-        SOFTMAX(float);
-    else
-        SOFTMAX(double);
-    return 0;
+    OF_ITS_TYPE(SOFTMAX);
 }
 
 /* Sums in lanes, in an order that does not depend on the width of the machine's registers. */
@@ -118,11 +115,7 @@ typedef struct {
 
 WIDE int softmax_gradients(const SoftmaxPulls *of, int64_t first, int64_t last)
 {
-    if (of->itemsize == 4)
-        SOFTMAX_PULL(float);
-    else
-        SOFTMAX_PULL(double);
-    return 0;
+    OF_ITS_TYPE(SOFTMAX_PULL);
 }
 
 /* A row of attention on its way back, in two sweeps: what softmax's secant lets through, then what its normaliser takes. */
@@ -180,11 +173,7 @@ typedef struct {
 
 WIDE int attention_gradients(const AttentionPulls *of, int64_t first, int64_t last)
 {
-    if (of->itemsize == 4)
-        ATTENTION_PULL(float);
-    else
-        ATTENTION_PULL(double);
-    return 0;
+    OF_ITS_TYPE(ATTENTION_PULL);
 }
 
 /* With means m and reciprocal roots r of both, c = (a1 + a0) / 2 - (m1 + m0) / 2 lies half way between their rows, and a
@@ -225,9 +214,5 @@ typedef struct {
 
 WIDE int standardised_gradients(const StandardisedPulls *of, int64_t first, int64_t last)
 {
-    if (of->itemsize == 4)
-        STANDARDISE_PULL(float);
-    else
-        STANDARDISE_PULL(double);
-    return 0;
+    OF_ITS_TYPE(STANDARDISE_PULL);
 }

@@ -5,9 +5,10 @@
 #include <stdint.h>
 
 #include "lanes.h"
+#include "partners.h"
 
 /* Row l of `rows` of block o begins at x + o * outer + l * down, and its numbers are `along` apart: `down` or `along` is
-   1. `kept`, if not null, gets x with each row in one piece; weight and bias may be null. */
+   1. Where it is `down`, `kept` gets x with each row in one piece; weight and bias may be null. */
 typedef struct {
     const float *x, *weight, *bias;
     float *kept, *y, *mean, *rate;
@@ -67,11 +68,8 @@ WIDEST int standardisations(const Standardisations *of, int64_t first, int64_t l
         if (of->along != 1)
             gather(x, of->kept + row * of->width, some, of);
         for (int64_t k = 0; k < some; k++) {
-            float *kept = of->kept == NULL ? NULL : of->kept + (row + k) * of->width;
-            const float *from = of->along == 1 ? x + k * of->down : kept;
+            const float *from = of->along == 1 ? x + k * of->down : of->kept + (row + k) * of->width;
             standardise(from, of->y + (row + k) * of->width, of->mean + row + k, of->rate + row + k, of);
-            if (of->along == 1 && kept != NULL)
-                for (int64_t j = 0; j < of->width; j++) kept[j] = from[j];
         }
     }
     return 0;
@@ -85,33 +83,41 @@ typedef struct {
     int64_t span, n, width, itemsize;
 } StandardisationPulls;
 
+/* Some numbers of a row: the gradient that its weight lets through, and what lies half way, less the mean of both. */
+typedef struct {
+    __m512 grad, centred;
+} Half;
+
+WIDEST INLINE Half half_of(const float *g, const float *a1, const float *a0, const float *weight, float mid, __mmask16 inside)
+{
+    Half found = {_mm512_maskz_loadu_ps(inside, g),
+                  (_mm512_maskz_loadu_ps(inside, a1) + _mm512_maskz_loadu_ps(inside, a0)) * .5f - mid};
+    if (weight != NULL)
+        found.grad *= _mm512_maskz_loadu_ps(inside, weight);
+    return found;
+}
+
 WIDEST int standardisation_gradients(const StandardisationPulls *of, int64_t first, int64_t last)
 {
     int64_t width = of->width;
     for (int64_t row = first; row < last; row++) {
-        int64_t partner = row / (of->n * of->span) * of->span + row % of->span;
+        int64_t partner = partner_of(row, of->span, of->n);
         const float *g = of->grad + row * width, *a1 = of->x1 + partner * width, *a0 = of->x0 + row * width;
         float *to = of->out + row * width, mid = (of->mean1[partner] + of->mean0[row]) / 2;
         double r1 = of->rate1[partner], r0 = of->rate0[row];
         __m512 sum = _mm512_setzero_ps(), along = sum, rate = _mm512_set1_ps((float)((r1 + r0) / 2));
         for (int64_t j = 0; j < width; j += LANES) {
             __mmask16 inside = first_lanes(width - j);
-            __m512 one = _mm512_maskz_loadu_ps(inside, g + j);
-            __m512 c = (_mm512_maskz_loadu_ps(inside, a1 + j) + _mm512_maskz_loadu_ps(inside, a0 + j)) * .5f - mid;
-            if (of->weight != NULL)
-                one *= _mm512_maskz_loadu_ps(inside, of->weight + j);
-            sum += one;
-            along = _mm512_mask3_fmadd_ps(one, c, along, inside);
+            Half one = half_of(g + j, a1 + j, a0 + j, of->weight == NULL ? NULL : of->weight + j, mid, inside);
+            sum += one.grad;
+            along = _mm512_mask3_fmadd_ps(one.grad, one.centred, along, inside);
         }
         double rise = -2 * total(along) / (double)width * (r1 * r0) * (r1 * r0) / (r1 + r0);
         __m512 mean = _mm512_set1_ps((float)(total(sum) / (double)width)), by = _mm512_set1_ps((float)rise);
         for (int64_t j = 0; j < width; j += LANES) {
             __mmask16 inside = first_lanes(width - j);
-            __m512 one = _mm512_maskz_loadu_ps(inside, g + j);
-            __m512 c = (_mm512_maskz_loadu_ps(inside, a1 + j) + _mm512_maskz_loadu_ps(inside, a0 + j)) * .5f - mid;
-            if (of->weight != NULL)
-                one *= _mm512_maskz_loadu_ps(inside, of->weight + j);
-            _mm512_mask_storeu_ps(to + j, inside, _mm512_fmadd_ps(by, c, rate * (one - mean)));
+            Half one = half_of(g + j, a1 + j, a0 + j, of->weight == NULL ? NULL : of->weight + j, mid, inside);
+            _mm512_mask_storeu_ps(to + j, inside, _mm512_fmadd_ps(by, one.centred, rate * (one.grad - mean)));
         }
     }
     return 0;
