@@ -54,17 +54,9 @@ def value_and_gradient(function, x, weight, bias, **settings):
     return y.detach(), torch.autograd.grad(y, x, grad)[0]
 
 
-@here
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
-@given(cases(), st.booleans())
-def test_values_and_gradients(case, two):
-    """Against float64, as images one row high too."""
-    x, weight, bias, padding, dilation, way = case
-    settings = {"padding": padding, "dilation": dilation}
+def is_pytorchs(two, way, x, weight, bias, **settings):
+    """Assert that ours, of one or `two` dimensions, is convolved in this way, and is that of float64."""
     function, exact = (convolutions.conv2d, F.conv2d) if two else (convolutions.conv1d, F.conv1d)
-    if two:
-        x, weight = x[:, :, None], weight[:, :, None]
-        settings = {"padding": padding if isinstance(padding, str) else (0, padding), "dilation": (1, dilation)}
     with pytest.MonkeyPatch.context() as patch:
         met = ours(patch, way)
         found = value_and_gradient(function, x, weight, bias, **settings)
@@ -75,6 +67,19 @@ def test_values_and_gradients(case, two):
         assert value.shape == wanted.shape
         size = weight.abs().double().sum() * max(1, float(x.abs().max())) + 1
         assert float((value - wanted).abs().max()) <= ROUNDING * float(size)
+
+
+@here
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
+@given(cases(), st.booleans())
+def test_values_and_gradients(case, two):
+    """Against float64, as images one row high too."""
+    x, weight, bias, padding, dilation, way = case
+    settings = {"padding": padding, "dilation": dilation}
+    if two:
+        x, weight = x[:, :, None], weight[:, :, None]
+        settings = {"padding": padding if isinstance(padding, str) else (0, padding), "dilation": (1, dilation)}
+    is_pytorchs(two, way, x, weight, bias, **settings)
 
 
 @st.composite
@@ -94,20 +99,10 @@ def test_in_steps(case, two):
     """Against float64, as images one row high too."""
     x, weight, bias, padding, stride = case
     settings = {"padding": padding, "stride": stride}
-    function, exact = (convolutions.conv2d, F.conv2d) if two else (convolutions.conv1d, F.conv1d)
     if two:
         x, weight = x[:, :, None], weight[:, :, None]
         settings = {"padding": (0, padding), "stride": (1, stride)}
-    with pytest.MonkeyPatch.context() as patch:
-        met = ours(patch, Way.DIRECT)
-        found = value_and_gradient(function, x, weight, bias, **settings)
-    assert len(met) == 2
-    in_double = (one if one is None else one.double() for one in (x, weight, bias))
-    expected = value_and_gradient(exact, *in_double, **settings)
-    for value, wanted in zip(found, expected, strict=True):
-        assert value.shape == wanted.shape
-        size = weight.abs().double().sum() * max(1, float(x.abs().max())) + 1
-        assert float((value - wanted).abs().max()) <= ROUNDING * float(size)
+    is_pytorchs(two, Way.DIRECT, x, weight, bias, **settings)
 
 
 @here

@@ -7,7 +7,7 @@ import os
 import struct
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from numpy.typing import NDArray
 
@@ -107,6 +107,11 @@ def loop(name: str) -> Loop:
     assert native is not None
     function = getattr(native, name)
     return Loop(function, ctypes.cast(function, _at).value or 0, struct.Struct(_LAYOUTS[name]))
+
+
+def has_lanes(native: ctypes.CDLL | None) -> TypeGuard[ctypes.CDLL]:
+    """Return whether there are compiled loops, and the registers of those that are written for them (lanes.h)."""
+    return native is not None and bool(native.lanes_here())
 
 
 def pointer(array: NDArray[Any]) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor
 from seqlight.attribution.calls.recording import Call, Function, Observed, Pulled, Recorded, apply
 from seqlight.attribution.rules import loops
 from seqlight.attribution.rules.elementwise import Rescale, one_real, threshold
-from seqlight.native.library import library
+from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
 
 
@@ -83,8 +83,7 @@ def gelu(call: Call) -> Activation:
 
 def activates(x: Tensor) -> bool:
     """Return whether :func:`activation` takes `x`."""
-    native = library()
-    return native is not None and bool(native.lanes_here()) and x.dtype == torch.float32 and loops.suit(x)
+    return has_lanes(library()) and x.dtype == torch.float32 and loops.suit(x)
 
 
 def activation(x: Tensor, kind: Activation, *, sloped: bool = True) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from seqlight.attribution.calls.layout import fills
 from seqlight.attribution.calls.pairing import split_dimension
 from seqlight.errors import UnsupportedOperation
-from seqlight.native.library import library
+from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
 
 
@@ -46,10 +46,8 @@ class Settings(NamedTuple):
 
 def suits(operands: Operands, bias: Tensor | None) -> bool:
     """Return whether attention can be done here."""
-    native = library()
     return (
-        native is not None
-        and bool(native.lanes_here())
+        has_lanes(library())
         and all(one.dtype == torch.float32 and one.is_cpu and one.numel() > 0 for one in operands)
         and all(one.layout == torch.strided and not one.is_neg() for one in operands)
         and (bias is None or (type(bias) in (Tensor, nn.Parameter) and bias.dtype == torch.float32 and bias.is_cpu))

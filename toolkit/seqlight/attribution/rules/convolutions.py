@@ -7,7 +7,6 @@ same gradient, sooner.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from torch.nn import functional as F
 from seqlight.attribution.calls.packing import Weight, keeps, packed, takes
 from seqlight.attribution.calls.recording import apply
 from seqlight.attribution.rules.phases import Steps, apart, of_weight, together
-from seqlight.native.library import library
+from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
 
 # Outputs whose weights lie side by side.
@@ -62,13 +61,12 @@ class Convolution(torch.autograd.Function):
         """Return the output."""
         mine = Weight.of(weight)
         ctx.save_for_backward(mine.data)
-        ctx.owner, ctx.layout, ctx.shape = weight, layout, x.shape
-        weights = mine if layout.steps is None else _phases(mine, layout.steps)
+        ctx.owner, ctx.layout = weight, layout
+        if layout.steps is not None:
+            x, mine = apart(x, layout.steps), _phases(mine, layout.steps)
         if keeps():  # before there are large tensors, between which it would lie
-            _laid(weights, layout.way, turned=True)
-        if layout.steps is None:
-            return _convolved(x, weights, bias, layout)
-        return _convolved(apart(x, layout.steps), weights, bias, layout, between=x.shape[2:-1])
+            _laid(mine, layout.way, turned=True)
+        return _convolved(x, mine, bias, layout)
 
     @staticmethod
     @once_differentiable
@@ -78,8 +76,8 @@ class Convolution(torch.autograd.Function):
         weight = Weight(data, ctx.owner)
         if layout.steps is None:
             return _convolved(grad, weight, None, layout, turned=True), None, None, None
-        phases = _convolved(grad.flatten(2), _phases(weight, layout.steps), None, layout, turned=True)
-        return together(phases, layout.steps).view(ctx.shape), None, None, None
+        phases = _convolved(grad, _phases(weight, layout.steps), None, layout, turned=True)
+        return together(phases, layout.steps), None, None, None
 
 
 def conv1d(
@@ -176,7 +174,7 @@ def _each(setting: Any, n: int) -> list[Any]:
 def _way(channels: int, outputs: int, taps: int, dilation: int, width: int) -> Way | None:
     """Return the quickest way, as measured, or None for PyTorch's own; the same for however many rows."""
     native = library()
-    if native is None or not native.convolution_panels(1, 1, 1, 1, False):
+    if not has_lanes(native):
         return None
     enough = (max(channels, outputs) if taps >= WIDE else min(channels, outputs)) >= MANY
     near = taps <= 3 or dilation <= CLOSE
@@ -185,18 +183,10 @@ def _way(channels: int, outputs: int, taps: int, dilation: int, width: int) -> W
     return Way.DIRECT if min(channels, outputs) < MANY else None
 
 
-def _convolved(
-    x: Tensor,
-    weight: Weight,
-    bias: Tensor | None,
-    layout: Layout,
-    turned: bool = False,
-    between: Sequence[int] | None = None,
-) -> Tensor:
+def _convolved(x: Tensor, weight: Weight, bias: Tensor | None, layout: Layout, turned: bool = False) -> Tensor:
     """Return the convolution of `x`, of shape (rows, channels, [1,] positions); `turned`, the one that goes back.
 
-    The result has the dimensions of `x`, or those of `between`, between channels and positions: it has to be no view,
-    for a model may write to it.
+    It has to be no view, for a model may write to it.
     """
     native = library()
     assert native is not None
@@ -208,7 +198,7 @@ def _convolved(
         padding, more = dilation * (taps - 1) - padding, -more
     (rows, length), width, fast = (x.shape[0], x.shape[-1]), x.shape[-1] + more, way is Way.FAST
     laid = _laid(weight, way, turned)
-    out = x.new_empty((rows, outputs, *(x.shape[2:-1] if between is None else between), width))
+    out = x.new_empty((rows, outputs, *x.shape[2:-1], width))
     numbers = rows, channels, length, outputs, width, taps, dilation, padding, fast
     panels = native.convolution_panels(rows, width, taps, dilation, fast)
     # A register of products takes about as long as an entry of a pass over memory.

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from seqlight.attribution.calls.packing import Weight, keeps, packed, takes
 from seqlight.attribution.calls.recording import apply
-from seqlight.native.library import library
+from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
 
 # Outputs whose weights lie side by side.
@@ -59,10 +59,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _here(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Return whether it is done here: the same for however many rows and positions."""
-    native = library()
     return (
-        native is not None
-        and bool(native.lanes_here())
+        has_lanes(library())
         and takes(x, weight, *(() if bias is None else (bias,)))
         and x.ndim > 2
         and weight.ndim == 2

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.arena import empty, empty_like
 from seqlight.attribution.calls.pairing import split_dimension
-from seqlight.native.library import library
+from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
 
 
@@ -186,15 +186,10 @@ def standardised(
     eps : float
         Added to the variance.
     """
-    native, width = library(), x.shape[-1]
-    fixed = [one for one in (weight, bias) if one is not None]
-    if native is None or not native.lanes_here() or x.dtype != torch.float32 or not x.numel():
+    width, fixed = x.shape[-1], [one for one in (weight, bias) if one is not None]
+    if not (has_lanes(library()) and x.dtype == torch.float32 and x.numel() and x.is_cpu and not x.is_neg()):
         return None
-    if (
-        not x.is_cpu
-        or x.is_neg()
-        or not all(suit(one) and one.dtype == x.dtype and one.shape == (width,) for one in fixed)
-    ):
+    if not all(suit(one) and one.dtype == x.dtype and one.shape == (width,) for one in fixed):
         return None
     if not x.is_contiguous() and not (x.ndim == 3 and x.stride(1) == 1):
         x = x.contiguous()
@@ -227,9 +222,8 @@ def standardised_gradients(
         return None
     out = torch.empty_like(grad)
     numbers = *rows, x0.shape[-1], x0.element_size()
-    name = (
-        "standardisation_gradients" if x0.dtype == torch.float32 and native.lanes_here() else "standardised_gradients"
-    )
+    wide = x0.dtype == torch.float32 and has_lanes(native)
+    name = "standardisation_gradients" if wide else "standardised_gradients"
     run(name, (grad, weight, *recorded, *reference, out), numbers, reference[1].numel(), x0.numel())
     return out
 

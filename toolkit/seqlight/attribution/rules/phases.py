@@ -23,7 +23,7 @@ class Steps(NamedTuple):
 
 
 def apart(x: Tensor, steps: Steps) -> Tensor:
-    """Return the phases of positions, (rows, channels, [1,] positions) to (rows, channels * stride, each).
+    """Return the phases of positions, (rows, channels, [1,] positions) to (rows, channels * stride, [1,] each).
 
     Examples
     --------
@@ -33,23 +33,22 @@ def apart(x: Tensor, steps: Steps) -> Tensor:
              [1, 3, 5]]])
     """
     stride, padding, length, each = steps
-    whole = F.pad(x.flatten(1, -2), (padding, each * stride - length - padding))
-    return whole.unflatten(2, (each, stride)).transpose(2, 3).flatten(1, 2)  # type: ignore[no-untyped-call, no-any-return]
+    whole = F.pad(x, (padding, each * stride - length - padding))
+    return whole.unflatten(-1, (each, stride)).movedim(-1, 2).flatten(1, 2)  # type: ignore[no-untyped-call, no-any-return]
 
 
 def together(phases: Tensor, steps: Steps) -> Tensor:
-    """Return the positions that phases are of, (rows, channels * stride, each) to (rows, channels, positions)."""
+    """Return the positions that phases are of: what :func:`apart` makes, to what it is made of."""
     stride, padding, length, each = steps
-    whole = phases.unflatten(1, (-1, stride)).transpose(2, 3).flatten(2)  # type: ignore[no-untyped-call]
+    whole = phases.unflatten(1, (-1, stride)).movedim(2, -1).flatten(-2)  # type: ignore[no-untyped-call]
     return F.pad(whole, (-padding, length + padding - each * stride))
 
 
 def of_weight(weight: Tensor, stride: int, kind: type[Tensor]) -> Tensor:
-    """Return weights for phases, (outputs, channels, [1,] taps) to (outputs, channels * stride, taps of each phase).
+    """Return weights for phases, (outputs, channels, [1,] taps) to (outputs, channels * stride, [1,] taps of each).
 
     Those of a parameter, if that is the `kind` of their owner, are one too, so that they are laid out once.
     """
-    whole = weight.detach().flatten(1, -2)
-    taps = -(-whole.shape[-1] // stride)
-    found = apart(whole, Steps(stride, 0, whole.shape[-1], taps))
+    taps = -(-weight.shape[-1] // stride)
+    found = apart(weight.detach(), Steps(stride, 0, weight.shape[-1], taps))
     return nn.Parameter(found, requires_grad=False) if kind is nn.Parameter else found

@@ -74,16 +74,7 @@ def standardised_over_last(x: Tensor, weight: Tensor | None, bias: Tensor | None
 def gradients(
     grad: Tensor, weight: Tensor | None, recorded: tuple[Tensor, ...], reference: tuple[Tensor, ...]
 ) -> Tensor:
-    """Return the gradient at the input for that at the output.
-
-    Parameters
-    ----------
-    grad : torch.Tensor, shape (..., width)
-    weight : torch.Tensor, shape (width,), optional
-        What the standardised is multiplied with.
-    recorded, reference : tuple of torch.Tensor
-        Input, and mean and reciprocal root over its last dimension, which stays.
-    """
+    """Return what :func:`loops.standardised_gradients` does of the same arguments, for tensors of any kind."""
     x0, mean0, s0 = reference
     x1, mean1, s1 = (repeated(one, like) for one, like in zip(recorded, reference, strict=True))
     grad, centred = grad if weight is None else grad * weight, (x1 + x0 - mean1 - mean0) / 2
