@@ -1,6 +1,6 @@
 """Compile the C loops of ``seqlight.native`` when the package is built or installed.
 
-The library is plain C behind ctypes, so one build serves every Python version.
+The libraries are plain C behind ctypes, so one build serves every Python version.
 Without a compiler the package still installs: each loop has a NumPy twin with
 the same results, only slower.
 """
@@ -8,46 +8,59 @@ the same results, only slower.
 from __future__ import annotations
 
 import os
+import platform
 import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+# The same sources for registers of several widths, of which the widest that a machine has is loaded (native/library.py).
+BUILDS = {"_loops": (), "_loops_avx2": ("-mavx2", "-mfma"), "_loops_avx512": ("-mavx512f", "-mfma")}
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 
 
 class NativeLoops(BuildHookInterface):
-    """Build ``native/_loops`` from all C files beside it."""
+    """Build ``native/_loops*`` from all C files beside them."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and mark the wheel as made for this platform if that worked."""
         folder = Path(self.root) / "toolkit" / "seqlight" / "native"
         if compile_loops(folder):
-            platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+            here = sysconfig.get_platform().replace("-", "_").replace(".", "_")
             build_data["pure_python"] = False
-            build_data["tag"] = f"py3-none-{platform}"
+            build_data["tag"] = f"py3-none-{here}"
 
 
 def compile_loops(folder: Path) -> bool:
-    """Compile every C file of `folder` into one shared library; False where that cannot be done."""
+    """Compile every C file of `folder` into shared libraries; False where that cannot be done."""
     compiler = shlex.split(os.environ.get("CC", "cc"))
     if shutil.which(compiler[0]) is None:
         print(f"seqlight: no C compiler ({compiler[0]}); the NumPy twins will be used", file=sys.stderr)
         return False
-    target = folder / f"_loops{SUFFIX}"
+    wider = platform.machine().lower() in {"x86_64", "amd64"}
+    # An older compiler may not know the wider registers, and the plain build serves everywhere.
+    with ThreadPoolExecutor() as pool:
+        made = pool.map(lambda name: _compile(compiler, folder, name), BUILDS if wider else ["_loops"])
+        return next(made)
+
+
+def _compile(compiler: list[str], folder: Path, name: str) -> bool:
+    target = folder / f"{name}{SUFFIX}"
     partial = target.with_suffix(".partial")
     # No -ffast-math: the loops promise the same bits as their NumPy twins.
-    flags = ["-O3", "-std=c11", "-shared", "-fPIC", "-ffp-contract=off", "-o", str(partial)]
+    flags = ["-O3", "-std=c11", "-shared", "-fPIC", "-ffp-contract=off", *BUILDS[name], "-o", str(partial)]
     sources = sorted(str(path) for path in folder.glob("*.c"))
     done = subprocess.run([*compiler, *flags, *sources, "-lm"], capture_output=True, text=True)
     if done.returncode:
         partial.unlink(missing_ok=True)
-        print(f"seqlight: the C loops did not compile, the NumPy twins will be used\n{done.stderr}", file=sys.stderr)
+        target.unlink(missing_ok=True)  # of older sources
+        print(f"seqlight: {name} did not compile and will not be used\n{done.stderr}", file=sys.stderr)
         return False
     partial.replace(target)
     return True

@@ -13,7 +13,7 @@ from seqlight.native import threads
 from seqlight.native.library import library
 
 here = pytest.mark.skipif(
-    library() is None or not library().convolution_panels(1, 1, 1, 1, False),
+    library() is None or not library().lanes(),
     reason="this machine has no loops for convolutions",
 )
 # Of float32 against float64, over the sum of the products' sizes.

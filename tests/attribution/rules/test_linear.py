@@ -13,7 +13,7 @@ from seqlight.native import threads
 from seqlight.native.library import library
 
 here = pytest.mark.skipif(
-    library() is None or not library().lanes_here(), reason="this machine has no loops for linear layers"
+    library() is None or not library().lanes(), reason="this machine has no loops for linear layers"
 )
 
 

@@ -172,7 +172,7 @@ def test_standardisations(both, weighted):
     torch.testing.assert_close(found, standardising.gradients(grad, weight, recorded, reference), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.skipif(library() is None or not library().lanes_here(), reason="this machine has not the registers")
+@pytest.mark.skipif(library() is None or not library().lanes(), reason="this machine has not the registers")
 @given(pairs(), st.booleans())
 def test_standardisations_with_and_without_wide_registers(both, weighted):
     x1, x0 = (one.nan_to_num(0, 3, -3).float().contiguous() for one in both)
@@ -207,7 +207,7 @@ def rows_to_standardise(draw):
     return x, *fixed, draw(st.sampled_from([1e-5, 1e-2]))
 
 
-@pytest.mark.skipif(library() is None or not library().lanes_here(), reason="this machine has not the registers")
+@pytest.mark.skipif(library() is None or not library().lanes(), reason="this machine has not the registers")
 @given(rows_to_standardise())
 def test_layer_norms(case):
     x, weight, bias, eps = case
@@ -226,7 +226,7 @@ def test_layer_norms(case):
     assert torch.equal(torch.cat(alone), y)
 
 
-@pytest.mark.skipif(library() is None or not library().lanes_here(), reason="this machine has not the registers")
+@pytest.mark.skipif(library() is None or not library().lanes(), reason="this machine has not the registers")
 def test_layer_norms_of_what_is_no_number():
     x = torch.randn(2, 3, 20)
     x[0, 1, 4], x[1, 2, 0] = float("nan"), float("inf")
@@ -244,7 +244,7 @@ FUNCTIONS = {
     Activation.SIGMOID: torch.sigmoid,
 }
 with_lanes = pytest.mark.skipif(
-    library() is None or not library().lanes_here(), reason="this machine has not the registers"
+    library() is None or not library().lanes(), reason="this machine has not the registers"
 )
 
 

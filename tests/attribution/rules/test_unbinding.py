@@ -56,7 +56,7 @@ def test_the_gradient_lies_as_the_tensor_did():
         unbinding.iterated(torch.tensor(1.0))
 
 
-here = pytest.mark.skipif(library() is None or not library().lanes_here(), reason="no loops for attention here")
+here = pytest.mark.skipif(library() is None or not library().lanes(), reason="no loops for attention here")
 
 
 def of_heads(n, slices=3):

@@ -31,32 +31,32 @@ static inline int64_t start(const int64_t stride[3], int64_t head, const Attenti
 
 /* y[o, l] = the sum over c of w[o, c] * x[c, l], added to what is there if it is `begun`. Of w numbers are `across` rows
    and `along` summands apart, rows of x and y are `xs` and `ys` apart; those of x end with a whole vector. */
-WIDEST INLINE void tile(const int outputs, const int vectors, const float *w, int64_t across, int64_t along,
+INLINE void tile(const int outputs, const int vectors, const float *w, int64_t across, int64_t along,
                         const float *x, int64_t xs, float *y, int64_t ys, int64_t rows, int64_t room, int64_t sums,
                         int begun)
 {
-    __m512 sum[GROUP][COLUMNS], in[COLUMNS];
+    Lanes sum[GROUP][COLUMNS], in[COLUMNS];
     const float *at[GROUP];
     UNROLLED for (int o = 0; o < outputs; o++) {
         at[o] = w + least(o, rows - 1) * across;
-        UNROLLED for (int v = 0; v < vectors; v++) sum[o][v] = _mm512_setzero_ps();
+        UNROLLED for (int v = 0; v < vectors; v++) sum[o][v] = zeros();
     }
     for (int64_t c = 0; c < sums; c++, x += xs) {
-        UNROLLED for (int v = 0; v < vectors; v++) in[v] = _mm512_loadu_ps(x + v * LANES);
+        UNROLLED for (int v = 0; v < vectors; v++) in[v] = load(x + v * LANES);
         UNROLLED for (int o = 0; o < outputs; o++)
             UNROLLED for (int v = 0; v < vectors; v++)
-                sum[o][v] = _mm512_fmadd_ps(_mm512_set1_ps(at[o][c * along]), in[v], sum[o][v]);
+                sum[o][v] = fmadd(every(at[o][c * along]), in[v], sum[o][v]);
     }
     UNROLLED for (int o = 0; o < outputs; o++)
         UNROLLED for (int v = 0; v < vectors; v++) {
-            __mmask16 inside = o < rows ? first_lanes(room - v * LANES) : 0;
+            Mask inside = first_lanes(o < rows ? room - v * LANES : 0);
             float *to = y + o * ys + v * LANES;
-            __m512 before = begun ? _mm512_maskz_loadu_ps(inside, to) : _mm512_setzero_ps();
-            _mm512_mask_storeu_ps(to, inside, before + sum[o][v]);
+            Lanes before = begun ? load_some(inside, to) : zeros();
+            store_some(to, inside, before + sum[o][v]);
         }
 }
 
-WIDEST static void multiply(const float *w, int64_t across, int64_t along, const float *x, int64_t xs, float *y,
+static void multiply(const float *w, int64_t across, int64_t along, const float *x, int64_t xs, float *y,
                             int64_t ys, int64_t rows, int64_t columns, int64_t sums, int begun)
 {
     for (int64_t o = 0; o < rows; o += GROUP)
@@ -68,59 +68,59 @@ WIDEST static void multiply(const float *w, int64_t across, int64_t along, const
                 float *to = y + o * ys + l;
                 int more = begun || c > 0;
 #define TILE(outputs, vectors) tile(outputs, vectors, a, across, along, b, xs, to, ys, rows - o, columns - l, some, more)
-                if (vectors == 3) TILE(8, 3);
-                else if (vectors == 2) TILE(8, 2);
-                else TILE(8, 1);
+                if (vectors == 3) TILE(GROUP, 3);
+                else if (vectors == 2) TILE(GROUP, 2);
+                else TILE(GROUP, 1);
             }
         }
 }
 
 /* Exponentials of a row of scores over that of the largest, which is put aside, and their sum. */
-WIDEST static double exponentials(const float *scores, float *e, int64_t n, float *largest)
+static double exponentials(const float *scores, float *e, int64_t n, float *largest)
 {
-    __m512 most = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
+    Lanes most = every(-INFINITY), sum = zeros();
     for (int64_t j = 0; j < n; j += LANES)
-        most = _mm512_max_ps(most, _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), first_lanes(n - j), scores + j));
-    *largest = _mm512_reduce_max_ps(most);
+        most = larger(most, load_or(every(-INFINITY), first_lanes(n - j), scores + j));
+    *largest = largest_of(most);
     for (int64_t j = 0; j < n; j += LANES) {
-        __mmask16 inside = first_lanes(n - j);
-        __m512 one = _mm512_maskz_mov_ps(inside, exponential(_mm512_maskz_loadu_ps(inside, scores + j) - *largest));
+        Mask inside = first_lanes(n - j);
+        Lanes one = only(inside, exponential(load_some(inside, scores + j) - *largest));
         sum += one;
-        _mm512_mask_storeu_ps(e + j, inside, one);
+        store_some(e + j, inside, one);
     }
     return total(sum);
 }
 
 /* (rows, columns) with columns 1 apart, times a factor, to rows that end with a whole vector; or turned round. */
-WIDEST static void lay(float *to, int64_t ts, const float *x, int64_t xs, int64_t rows, int64_t columns, float factor)
+static void lay(float *to, int64_t ts, const float *x, int64_t xs, int64_t rows, int64_t columns, float factor)
 {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t c = 0; c < columns; c += LANES)
-            _mm512_storeu_ps(to + i * ts + c, _mm512_maskz_loadu_ps(first_lanes(columns - c), x + i * xs + c) * factor);
+            store(to + i * ts + c, load_some(first_lanes(columns - c), x + i * xs + c) * factor);
 }
-WIDEST static void turn(float *to, int64_t ts, const float *x, int64_t xs, int64_t rows, int64_t columns)
+static void turn(float *to, int64_t ts, const float *x, int64_t xs, int64_t rows, int64_t columns)
 {
-    __m512 r[LANES];
+    Lanes r[LANES];
     for (int64_t i = 0; i < rows; i += LANES)
         for (int64_t c = 0; c < columns; c += LANES) {
-            __mmask16 there = first_lanes(columns - c), inside = first_lanes(rows - i);
+            Mask there = first_lanes(columns - c), inside = first_lanes(rows - i);
             UNROLLED for (int k = 0; k < LANES; k++)
-                r[k] = i + k < rows ? _mm512_maskz_loadu_ps(there, x + (i + k) * xs + c) : _mm512_setzero_ps();
+                r[k] = i + k < rows ? load_some(there, x + (i + k) * xs + c) : zeros();
             turn_square(r);
             UNROLLED for (int k = 0; k < LANES; k++)
                 if (c + k < columns)
-                    _mm512_mask_storeu_ps(to + (c + k) * ts + i, inside, r[k]);
+                    store_some(to + (c + k) * ts + i, inside, r[k]);
         }
 }
 /* What lies half way, times a factor, as `lay`. */
-WIDEST static void half_way(float *to, int64_t ts, const float *x1, int64_t s1, const float *x0, int64_t s0,
+static void half_way(float *to, int64_t ts, const float *x1, int64_t s1, const float *x0, int64_t s0,
                             int64_t rows, int64_t columns, float factor)
 {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t c = 0; c < columns; c += LANES) {
-            __mmask16 inside = first_lanes(columns - c);
-            __m512 one = _mm512_maskz_loadu_ps(inside, x1 + i * s1 + c), other = _mm512_maskz_loadu_ps(inside, x0 + i * s0 + c);
-            _mm512_storeu_ps(to + i * ts + c, (one + other) * (factor / 2));
+            Mask inside = first_lanes(columns - c);
+            Lanes one = load_some(inside, x1 + i * s1 + c), other = load_some(inside, x0 + i * s0 + c);
+            store(to + i * ts + c, (one + other) * (factor / 2));
         }
 }
 
@@ -131,18 +131,20 @@ typedef struct {
 } Rows;
 
 /* log(x) for x >= 1 to 1e-11. */
-WIDEST INLINE __m512d logarithm(__m512d x)
+INLINE Doubles logarithm(Doubles x)
 {
+    /* x is m times two to the e, with m from 3/4 to 3/2. Bits of a number below 2^52 behind those of 2^52 are their sum. */
+    const int64_t three_quarters = 0x3fe8000000000000, large = 0x4330000000000000;
+    Words exponent = ((Words)x - three_quarters) >> 52;
+    Doubles m = (Doubles)((Words)x - (exponent << 52)), e = (Doubles)(exponent | large) - 0x1p52;
     const double of[] = {1. / 15, 1. / 13, 1. / 11, 1. / 9, 1. / 7, 1. / 5, 1. / 3, 1};
-    __m512d m = _mm512_getmant_pd(x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_src);
-    __m512d e = _mm512_roundscale_pd(_mm512_getexp_pd(x / m), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m512d s = (m - 1) / (m + 1), square = s * s, p = _mm512_set1_pd(1. / 17);
-    UNROLLED for (int i = 0; i < 8; i++) p = _mm512_fmadd_pd(p, square, _mm512_set1_pd(of[i]));
-    return _mm512_fmadd_pd(e, _mm512_set1_pd(0.693147180559945309), 2 * s * p);
+    Doubles s = (m - 1) / (m + 1), square = s * s, p = x - x + 1. / 17; /* what is no number stays so */
+    UNROLLED for (int i = 0; i < 8; i++) p = p * square + of[i];
+    return e * 0.693147180559945309 + 2 * s * p;
 }
 
 /* Scores of some queries and their exponentials, `room` from one to the next. */
-WIDEST static void attend(const float *q, const float *turned, const float *bias, float *scores, float *e, Rows *met,
+static void attend(const float *q, const float *turned, const float *bias, float *scores, float *e, Rows *met,
                           int64_t rows, int64_t room, int64_t qs, const Attention *of)
 {
     multiply(q, qs, 1, turned, whole_lanes(of->keys), scores, room, rows, of->keys, of->width, 0);
@@ -153,20 +155,23 @@ WIDEST static void attend(const float *q, const float *turned, const float *bias
         met->sum[i] = exponentials(row, e + i * room, of->keys, met->largest + i);
     }
     for (int64_t i = rows; i < BLOCK; i++) met->sum[i] = 1, met->largest[i] = 0;
-    for (int64_t i = 0; i < BLOCK; i += 8) {
-        __m512d largest = _mm512_cvtps_pd(_mm256_loadu_ps(met->largest + i));
-        _mm512_storeu_pd(met->lse + i, largest + logarithm(_mm512_loadu_pd(met->sum + i)));
+    for (int64_t i = 0; i < BLOCK; i += LANES / 2) {
+        Doubles sum;
+        memcpy(&sum, met->sum + i, sizeof sum);
+        sum = logarithm(sum);
+        memcpy(met->lse + i, &sum, sizeof sum);
     }
+    for (int64_t i = 0; i < BLOCK; i++) met->lse[i] += (double)met->largest[i];
 }
 
 /* Rows of sums over exponentials become those over weights. */
-WIDEST static void share(float *x, int64_t xs, int64_t rows, int64_t columns, const Rows *met)
+static void share(float *x, int64_t xs, int64_t rows, int64_t columns, const Rows *met)
 {
     for (int64_t i = 0; i < rows; i++) {
-        __m512 by = _mm512_set1_ps((float)(1 / met->sum[i]));
+        Lanes by = every((float)(1 / met->sum[i]));
         for (int64_t c = 0; c < columns; c += LANES) {
-            __mmask16 inside = first_lanes(columns - c);
-            _mm512_mask_storeu_ps(x + i * xs + c, inside, _mm512_maskz_loadu_ps(inside, x + i * xs + c) * by);
+            Mask inside = first_lanes(columns - c);
+            store_some(x + i * xs + c, inside, load_some(inside, x + i * xs + c) * by);
         }
     }
 }
@@ -180,7 +185,7 @@ typedef struct {
     Attention sizes;
 } AttentionForward;
 
-WIDEST int attention_forward(const AttentionForward *mine, int64_t first, int64_t last)
+int attention_forward(const AttentionForward *mine, int64_t first, int64_t last)
 {
     const Attention *of = &mine->sizes;
     const float *q = mine->q, *k = mine->k, *v = mine->v, *bias = mine->bias;
@@ -223,54 +228,54 @@ typedef struct {
     float rise[BLOCK], above[BLOCK], below[BLOCK];
 } Rises;
 
-WIDEST static void rises(const double *lse1, const Rows *met, int64_t rows, Rises *found)
+static void rises(const double *lse1, const Rows *met, int64_t rows, Rises *found)
 {
     const float of[] = {1.f / 30240, -1.f / 720, 1.f / 12, 1};
     for (int64_t i = 0; i < rows; i++) found->rise[i] = (float)(lse1[i] - met->lse[i]);
     for (int64_t i = rows; i < BLOCK; i++) found->rise[i] = 0;
     for (int64_t i = 0; i < BLOCK; i += LANES) {
-        __m512 rise = _mm512_loadu_ps(found->rise + i), d = _mm512_abs_ps(rise), e = exponential(-d), square = d * d;
-        __m512 small = _mm512_set1_ps(-1.f / 1209600), one = _mm512_set1_ps(1);
-        UNROLLED for (int k = 0; k < 4; k++) small = _mm512_fmadd_ps(small, square, _mm512_set1_ps(of[k]));
-        __mmask16 near = _mm512_cmp_ps_mask(d, one, _CMP_LT_OQ), up = _mm512_cmp_ps_mask(rise, _mm512_setzero_ps(), _CMP_GE_OQ);
-        __m512 more = d / (1 - e), less = more * e;
-        more = _mm512_mask_fmadd_ps(_mm512_mask_mov_ps(more, near, d), near, _mm512_set1_ps(.5f), small);
-        less = _mm512_mask_mov_ps(less, near, more - d);
-        _mm512_storeu_ps(found->above + i, _mm512_mask_mov_ps(less, up, more));
-        _mm512_storeu_ps(found->below + i, _mm512_mask_mov_ps(more, up, less));
+        Lanes rise = load(found->rise + i), d = magnitude(rise), e = exponential(-d), square = d * d;
+        Lanes small = every(-1.f / 1209600), one = every(1);
+        UNROLLED for (int k = 0; k < 4; k++) small = fmadd(small, square, every(of[k]));
+        Mask near = less(d, one), up = at_least(rise, zeros());
+        Lanes more = d / (1 - e), rest = more * e;
+        more = choose(near, fmadd(d, every(.5f), small), more);
+        rest = choose(near, more - d, rest);
+        store(found->above + i, choose(up, more, rest));
+        store(found->below + i, choose(up, rest, more));
     }
 }
 
 /* A row on its way back through the softmax, as attention_gradients has it: g, the gradient at the weights, becomes that
    at the scores, and e0, the exponentials, the weights half way. Scores a0 are lost: the shares of the normaliser are laid
    there. */
-WIDEST static void pull(float *g, const float *a1, const float *p1, float *a0, float *e0, int64_t n, float share, float rise,
+static void pull(float *g, const float *a1, const float *p1, float *a0, float *e0, int64_t n, float share, float rise,
                         float above, float below, float near)
 {
-    __m512 one = _mm512_set1_ps(1), limit = _mm512_set1_ps(near), sum = _mm512_setzero_ps();
+    Lanes one = every(1), limit = every(near), sum = zeros();
     for (int64_t j = 0; j < n; j += LANES) {
-        __mmask16 inside = first_lanes(n - j);
-        __m512 to = _mm512_maskz_loadu_ps(inside, p1 + j), from = _mm512_maskz_loadu_ps(inside, e0 + j) * share;
-        __m512 dx = _mm512_maskz_loadu_ps(inside, a1 + j) - _mm512_maskz_loadu_ps(inside, a0 + j), dz = dx - rise;
-        __mmask16 far = _mm512_cmp_ps_mask(_mm512_abs_ps(dx), limit, _CMP_GE_OQ);
-        __mmask16 off = _mm512_cmp_ps_mask(_mm512_abs_ps(dz), limit, _CMP_GE_OQ);
-        __m512 taken = above * to, on = _mm512_mask_mov_ps(to, off, to - from);
-        taken = _mm512_mask_sub_ps(taken, far, taken, below * from);
-        dx = _mm512_mask_mov_ps(one, far, dx), dz = _mm512_mask_mov_ps(one, off, dz);
+        Mask inside = first_lanes(n - j);
+        Lanes to = load_some(inside, p1 + j), from = load_some(inside, e0 + j) * share;
+        Lanes dx = load_some(inside, a1 + j) - load_some(inside, a0 + j), dz = dx - rise;
+        Mask far = at_least(magnitude(dx), limit);
+        Mask off = at_least(magnitude(dz), limit);
+        Lanes taken = above * to, on = choose(off, to - from, to);
+        taken = choose(far, taken - below * from, taken);
+        dx = choose(far, dx, one), dz = choose(off, dz, one);
         /* One division for both. Over a difference without end there is none of the weights to tell. */
-        __mmask16 ends = _mm512_cmp_ps_mask(_mm512_abs_ps(dx * dz), _mm512_set1_ps(INFINITY), _CMP_LT_OQ);
-        __m512 over = _mm512_maskz_div_ps(ends, one, dx * dz);
-        dx = _mm512_maskz_mov_ps(ends, dx), dz = _mm512_maskz_mov_ps(ends, dz);
-        __m512 slope = on * dx * over * _mm512_maskz_loadu_ps(inside, g + j);
-        sum += _mm512_maskz_mov_ps(inside, slope);
-        _mm512_mask_storeu_ps(g + j, inside, slope);
-        _mm512_mask_storeu_ps(a0 + j, inside, taken * dz * over);
-        _mm512_mask_storeu_ps(e0 + j, inside, (to + from) * .5f);
+        Mask ends = less(magnitude(dx * dz), every(INFINITY));
+        Lanes over = only(ends, one / (dx * dz));
+        dx = only(ends, dx), dz = only(ends, dz);
+        Lanes slope = on * dx * over * load_some(inside, g + j);
+        sum += only(inside, slope);
+        store_some(g + j, inside, slope);
+        store_some(a0 + j, inside, taken * dz * over);
+        store_some(e0 + j, inside, (to + from) * .5f);
     }
     float all = (float)total(sum);
     for (int64_t j = 0; j < n; j += LANES) {
-        __mmask16 inside = first_lanes(n - j);
-        _mm512_mask_storeu_ps(g + j, inside, _mm512_maskz_loadu_ps(inside, g + j) - _mm512_maskz_loadu_ps(inside, a0 + j) * all);
+        Mask inside = first_lanes(n - j);
+        store_some(g + j, inside, load_some(inside, g + j) - load_some(inside, a0 + j) * all);
     }
 }
 
@@ -283,7 +288,7 @@ typedef struct {
     Attention sizes;
 } AttentionBackward;
 
-WIDEST int attention_backward(const AttentionBackward *mine, int64_t first, int64_t last)
+int attention_backward(const AttentionBackward *mine, int64_t first, int64_t last)
 {
     const Attention *of = &mine->sizes;
     int64_t queries = of->queries, d = whole_lanes(of->width), e = whole_lanes(of->values), keys = whole_lanes(of->keys);

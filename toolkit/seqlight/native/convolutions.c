@@ -12,38 +12,40 @@
 #include "lanes.h"
 
 #ifdef HAVE_LANES
-enum { PANEL = 384, SUMMANDS = 64 };
+#include "dealing.h"
+
+enum { PANEL = 384, SUMMANDS = 64, BROAD = LANES == 16 ? 6 : 4 };
 
 /* `outputs` times `vectors` sums over some channels, added to what y has if it is `begun`, else to the bias; of these
    `rows` rows are written, and in each the first `room` positions. */
-WIDEST INLINE void
+INLINE void
 tile(const int outputs, const int vectors, const float *x, const float *w, const float *bias, float *y,
      int64_t channels, int64_t taps, int64_t stride, int64_t step, int64_t width, int64_t rows, int64_t room, int begun)
 {
-    __m512 sum[GROUP][6], in[6];
+    Lanes sum[GROUP][BROAD], in[BROAD];
     UNROLLED for (int o = 0; o < outputs; o++)
-        UNROLLED for (int v = 0; v < vectors; v++) sum[o][v] = _mm512_setzero_ps();
+        UNROLLED for (int v = 0; v < vectors; v++) sum[o][v] = zeros();
     for (int64_t c = 0; c < channels; c++, x += stride) {
         const float *at = x;
         for (int64_t t = 0; t < taps; t++, at += step, w += GROUP) {
-            UNROLLED for (int v = 0; v < vectors; v++) in[v] = _mm512_loadu_ps(at + v * LANES);
+            UNROLLED for (int v = 0; v < vectors; v++) in[v] = load(at + v * LANES);
             UNROLLED for (int o = 0; o < outputs; o++)
                 UNROLLED for (int v = 0; v < vectors; v++)
-                    sum[o][v] = _mm512_fmadd_ps(_mm512_set1_ps(w[o]), in[v], sum[o][v]);
+                    sum[o][v] = fmadd(every(w[o]), in[v], sum[o][v]);
         }
     }
     UNROLLED for (int o = 0; o < outputs; o++)
         UNROLLED for (int v = 0; v < vectors; v++) {
-            __mmask16 inside = o < rows ? first_lanes(room - v * LANES) : 0;
+            Mask inside = first_lanes(o < rows ? room - v * LANES : 0);
             float *to = y + o * width + v * LANES, added = bias != NULL && o < rows ? bias[o] : 0;
-            __m512 before = begun ? _mm512_maskz_loadu_ps(inside, to) : _mm512_set1_ps(added);
-            _mm512_mask_storeu_ps(to, inside, before + sum[o][v]);
+            Lanes before = begun ? load_some(inside, to) : every(added);
+            store_some(to, inside, before + sum[o][v]);
         }
 }
 
 /* All outputs at `n` positions, from what was laid side by side: `taps` of a channel `step` apart, channels `stride`.
    Sums of sums round less than one long sum. */
-WIDEST static void multiply(const float *window, const float *w, const float *bias, float *y, int64_t n,
+static void multiply(const float *window, const float *w, const float *bias, float *y, int64_t n,
                             int64_t channels, int64_t outputs, int64_t width, int64_t taps, int64_t stride, int64_t step)
 {
     int64_t some = taps < SUMMANDS ? SUMMANDS / taps : 1;
@@ -54,12 +56,12 @@ WIDEST static void multiply(const float *window, const float *w, const float *bi
     i += vectors * LANES
     for (int64_t rows = outputs; rows > 0; rows -= GROUP) {
         for (int64_t i = 0, vectors; vectors = (n - i + LANES - 1) / LANES, i < n;) {
-            if (rows > 4 && vectors >= 3) { TILE(8, 3); }
-            else if (rows > 4 && vectors == 2) { TILE(8, 2); }
-            else if (rows > 4) { TILE(8, 1); }
-            else if (vectors >= 6) { TILE(4, 6); }
-            else if (vectors >= 3) { TILE(4, 3); }
-            else { TILE(4, 1); }
+            if (rows > GROUP / 2 && vectors >= 3) { TILE(GROUP, 3); }
+            else if (rows > GROUP / 2 && vectors == 2) { TILE(GROUP, 2); }
+            else if (rows > GROUP / 2) { TILE(GROUP, 1); }
+            else if (vectors >= BROAD) { TILE(GROUP / 2, BROAD); }
+            else if (vectors >= 3) { TILE(GROUP / 2, 3); }
+            else { TILE(GROUP / 2, 1); }
         }
         w += channels * taps * GROUP, y += GROUP * width, bias = bias == NULL ? NULL : bias + GROUP;
     }
@@ -79,7 +81,7 @@ static inline void lay(float *to, const float *x, int64_t from, int64_t need, in
 
 static int64_t direct_panels(int64_t width) { return (width + PANEL - 1) / PANEL; }
 
-WIDEST static void pack_direct(const float *w, float *to, int64_t first, int64_t last, int64_t channels, int64_t outputs,
+static void pack_direct(const float *w, float *to, int64_t first, int64_t last, int64_t channels, int64_t outputs,
                                int64_t taps, int64_t row, int64_t channel, int64_t tap)
 {
     to += first * channels * taps * GROUP;
@@ -90,13 +92,13 @@ WIDEST static void pack_direct(const float *w, float *to, int64_t first, int64_t
                     *to++ = o < outputs ? w[o * row + c * channel + t * tap] : 0;
 }
 
-WIDEST static int convolve_directly(const float *x, const float *w, const float *bias, float *y, int64_t first,
+static int convolve_directly(const float *x, const float *w, const float *bias, float *y, int64_t first,
                                     int64_t last, int64_t channels, int64_t length, int64_t outputs, int64_t width,
                                     int64_t taps, int64_t dilation, int64_t padding)
 {
     /* Taps that lie close together share what they read. */
     int64_t step = least(dilation, PANEL), shared = step == dilation, panels = direct_panels(width);
-    int64_t stride = odd_lanes(whole_lanes(least(width, PANEL)) + (taps - 1) * step);
+    int64_t stride = odd_lines(whole_lanes(least(width, PANEL)) + (taps - 1) * step);
     float *window = malloc((size_t)(channels * stride) * sizeof(float));
     if (window == NULL)
         return -1;
@@ -123,7 +125,7 @@ WIDEST static int convolve_directly(const float *x, const float *w, const float 
    four outputs (4 q + r) * dilation + f, and its products belong to no other. So each product is a convolution over
    columns, with a tap for each group. The columns of all rows stand behind each other, and what overlaps two rows is
    thrown away. */
-enum { FOUR = 4, MOST = 7, COLUMNS = 48 };
+enum { MOST = 7, COLUMNS = 48 };
 
 typedef struct {
     int64_t taps, products, groups; /* taps of a group, what it takes, and how many groups there are */
@@ -150,7 +152,7 @@ static int64_t fast_panels(int64_t rows, Plan plan) { return (rows * plan.period
 /* From the weights of one product to those of the next; never a power of two, as above. */
 static int64_t plane(int64_t channels, int64_t outputs, Plan plan)
 {
-    return odd_lanes((outputs + GROUP - 1) / GROUP * GROUP * channels * plan.groups);
+    return odd_lines((outputs + GROUP - 1) / GROUP * GROUP * channels * plan.groups);
 }
 
 static const float OF_THREE[6][4] = {{1.f / 2}, {1.f / 6, 1.f / 6, 1.f / 6}, {1.f / 6, -1.f / 6, 1.f / 6},
@@ -160,7 +162,7 @@ static const float OF_FOUR[7][4] = {{1.f / 2}, {1.f / 6, 1.f / 6, 1.f / 6, 1.f /
                                     {8.f / 15, -4.f / 15, 2.f / 15, -1.f / 15}, {1.f / 90, 2.f / 90, 4.f / 90, 8.f / 90},
                                     {0, 0, 0, 1.f / 4}};
 
-WIDEST static void pack_fast(const float *w, float *to, int64_t first, int64_t last, int64_t channels, int64_t outputs,
+static void pack_fast(const float *w, float *to, int64_t first, int64_t last, int64_t channels, int64_t outputs,
                              int64_t taps, int64_t row, int64_t channel, int64_t tap)
 {
     Plan plan = plan_of(1, taps, 1);
@@ -181,7 +183,7 @@ WIDEST static void pack_fast(const float *w, float *to, int64_t first, int64_t l
 }
 
 /* The factors of the products from six or seven numbers of x. */
-WIDEST INLINE void factors(const int taps, const __m512 *x, __m512 *m)
+INLINE void factors(const int taps, const Lanes *x, Lanes *m)
 {
     if (taps == 3) {
         m[0] = 2 * (x[0] + x[4]) + 3 * (x[1] - x[3]) - 4 * x[2];
@@ -202,16 +204,16 @@ WIDEST INLINE void factors(const int taps, const __m512 *x, __m512 *m)
 }
 
 /* The four outputs from the products. */
-WIDEST INLINE void outputs_of(const int taps, const __m512 *m, __m512 *y)
+INLINE void outputs_of(const int taps, const Lanes *m, Lanes *y)
 {
-    __m512 even = m[1] + m[2], odd = m[1] - m[2];
+    Lanes even = m[1] + m[2], odd = m[1] - m[2];
     if (taps == 3) {
         y[0] = m[0] + even + m[3] + m[4];
         y[1] = odd + 2 * m[3] - m[4] / 2;
         y[2] = even + 4 * m[3] + m[4] / 4;
         y[3] = odd + 8 * m[3] - m[4] / 8 + m[5];
     } else {
-        __m512 sum = m[3] + m[4], difference = m[3] - m[4];
+        Lanes sum = m[3] + m[4], difference = m[3] - m[4];
         y[0] = m[0] + even + sum + m[5];
         y[1] = odd + difference / 2 + 2 * m[5];
         y[2] = even + sum / 4 + 4 * m[5];
@@ -219,59 +221,29 @@ WIDEST INLINE void outputs_of(const int taps, const __m512 *m, __m512 *y)
     }
 }
 
-/* What x has from `at` on, 0 outside of it; and what y gets from `at` on, but not behind `end`. */
-WIDEST static inline __m512 read_lanes(const float *x, int64_t at, int64_t length)
-{
-    return _mm512_maskz_loadu_ps((__mmask16)(first_lanes(length - at) & ~first_lanes(-at)), x + at);
-}
-WIDEST static inline void write_lanes(float *y, int64_t at, int64_t end, __m512 values)
-{
-    _mm512_mask_storeu_ps(y + at, first_lanes(end - at), values);
-}
-
-/* Gaps of 1, 2, 4 and 8 are closed in registers: 64 positions are 16 columns, each with four numbers. Which of 32
-   positions go to which lane of number r, and which lane of the numbers (0, 1) or (2, 3) goes to each position of
-   vector t; and there, whether it is of the second two. */
-typedef struct { __m512i to[FOUR], from[FOUR]; __mmask16 second[FOUR]; } Dealing;
-
-WIDEST static Dealing dealing_of(int64_t d)
-{
-    int32_t to[LANES], from[LANES];
-    Dealing dealing;
-    for (int r = 0; r < FOUR; r++) {
-        dealing.second[r] = 0;
-        for (int i = 0; i < LANES; i++) {
-            int64_t position = r * LANES + i, number = position / d % FOUR;
-            to[i] = (int32_t)((FOUR * (i / d) + r) * d + i % d) % (2 * LANES);
-            from[i] = (int32_t)(position / (FOUR * d) * d + position % d + number % 2 * LANES);
-            dealing.second[r] |= (__mmask16)((number >= 2) << i);
-        }
-        dealing.to[r] = _mm512_loadu_si512(to), dealing.from[r] = _mm512_loadu_si512(from);
-    }
-    return dealing;
-}
-static int closes(int64_t d) { return d == 1 || d == 2 || d == 4 || d == 8; }
-
 /* Where things lie while a panel is worked at. */
 typedef struct {
     float *factors, *made, *numbers, *raw;
     int64_t stride, inputs, products, room; /* from one channel, or product, or number, to the next */
 } Bench;
 
+/* Memory that will be read or written soon: rows are too short for the processor to see what comes next. */
+enum { AHEAD = 2, LINE = 16 };
+#define fetch(at, n, write)                                                                                          \
+    for (const float *line = (at), *end = line + (n); line < end; line += LINE) __builtin_prefetch(line, write)
+
 /* The first four numbers that `n` columns from `column` on need of x, and those of the next d columns, which are the
    others: number k of column i at numbers[k * room + i]. For gaps smaller than a register. */
-WIDEST static void read_columns(Bench at, const float *x, int64_t column, int64_t n, int64_t d, const Dealing *dealing,
+static void read_columns(Bench at, const float *x, int64_t column, int64_t n, int64_t d, const Dealing *dealing,
                                 int64_t length, int64_t padding)
 {
     int64_t from = FOUR * column - padding;
     if (closes(d)) {
         for (int64_t i = 0; i < n + d; i += LANES) {
-            __m512 v[FOUR];
-            UNROLLED for (int t = 0; t < FOUR; t++) v[t] = read_lanes(x, from + FOUR * i + t * LANES, length);
-            UNROLLED for (int r = 0; r < FOUR; r++)
-                _mm512_storeu_ps(at.numbers + r * at.room + i, _mm512_mask_blend_ps(
-                    0xFF00, _mm512_permutex2var_ps(v[0], dealing->to[r], v[1]),
-                    _mm512_permutex2var_ps(v[2], dealing->to[r], v[3])));
+            Lanes v[FOUR];
+            UNROLLED for (int t = 0; t < FOUR; t++) v[t] = load_inside(x, from + FOUR * i + t * LANES, length);
+            deal(dealing, v, v);
+            UNROLLED for (int r = 0; r < FOUR; r++) store(at.numbers + r * at.room + i, v[r]);
         }
         return;
     }
@@ -281,13 +253,12 @@ WIDEST static void read_columns(Bench at, const float *x, int64_t column, int64_
             memcpy(at.numbers + r * at.room + q * d, at.raw + (FOUR * q + r) * d, (size_t)d * sizeof(float));
 }
 
-/* The outputs of 16 columns from `column` on, none behind `end`. For gaps that are closed in registers. */
-WIDEST static inline void write_columns(float *y, int64_t column, int64_t end, const __m512 *four, const Dealing *dealing)
+/* The outputs of a vector of columns from `column` on, none behind `end`. For gaps that are closed in registers. */
+static inline void write_columns(float *y, int64_t column, int64_t end, const Lanes *four, const Dealing *dealing)
 {
-    UNROLLED for (int t = 0; t < FOUR; t++)
-        write_lanes(y, FOUR * column + t * LANES, end, _mm512_mask_blend_ps(
-            dealing->second[t], _mm512_permutex2var_ps(four[0], dealing->from[t], four[1]),
-            _mm512_permutex2var_ps(four[2], dealing->from[t], four[3])));
+    Lanes v[FOUR];
+    take_back(dealing, four, v);
+    UNROLLED for (int t = 0; t < FOUR; t++) store_first(y + FOUR * column + t * LANES, end - FOUR * column - t * LANES, v[t]);
 }
 
 /* Each run of columns, `run` of them at i of the panel, that lies in one row, from `column` on. */
@@ -300,47 +271,48 @@ WIDEST static inline void write_columns(float *y, int64_t column, int64_t end, c
     for (int64_t s = 0, q, f, some;                                                                                  \
          s < (end) && (q = (column + s) / d, f = (column + s) % d, some = least(d - f, (end) - s)); s += some)
 
-WIDEST INLINE void
+INLINE void
 take_apart(const int taps, const float *x, int64_t panel, int64_t n, int64_t rows, int64_t channels, int64_t length,
            int64_t padding, Plan plan, const Dealing *dealing, Bench at)
 {
-    __m512 in[MOST], m[MOST];
+    Lanes in[MOST], m[MOST];
     int64_t d = plan.dilation;
 #define KEEP(to, left)                                                                                               \
     do {                                                                                                             \
         factors(taps, in, m);                                                                                        \
-        UNROLLED for (int a = 0; a < taps + 3; a++) _mm512_mask_storeu_ps((to) + a * at.inputs, first_lanes(left), m[a]); \
+        UNROLLED for (int a = 0; a < taps + 3; a++) store_first((to) + a * at.inputs, left, m[a]); \
     } while (0)
     for (int64_t c = 0; c < channels; c++)
         EACH_RUN(n) {
             const float *from = x + (row * channels + c) * length;
             float *to = at.factors + c * at.stride + i;
+            fetch(from + AHEAD * length + FOUR * column, FOUR * run, 0);
             if (d < LANES) {
                 read_columns(at, from, column, run, d, dealing, length, padding);
                 for (int64_t j = 0; j < run; j += LANES) {
                     UNROLLED for (int k = 0; k < taps + 3; k++)
-                        in[k] = _mm512_loadu_ps(at.numbers + k % FOUR * at.room + k / FOUR * d + j);
+                        in[k] = load(at.numbers + k % FOUR * at.room + k / FOUR * d + j);
                     KEEP(to + j, run - j);
                 }
             } else
                 EACH_FOUR(run)
                     for (int64_t j = 0; j < some; j += LANES) {
                         UNROLLED for (int k = 0; k < taps + 3; k++)
-                            in[k] = read_lanes(from, (FOUR * q + k) * d + f + j - padding, length);
+                            in[k] = load_inside(from, (FOUR * q + k) * d + f + j - padding, length);
                         KEEP(to + s + j, some - j);
                     }
         }
 }
 
-WIDEST INLINE void
+INLINE void
 put_together(const int taps, float *y, const float *bias, int64_t panel, int64_t n, int64_t rows, int64_t outputs,
              int64_t width, Plan plan, const Dealing *dealing, Bench at)
 {
-    __m512 m[MOST], four[FOUR];
+    Lanes m[MOST], four[FOUR];
     int64_t d = plan.dilation;
 #define MADE(from)                                                                                                   \
     do {                                                                                                             \
-        UNROLLED for (int a = 0; a < taps + 3; a++) m[a] = _mm512_loadu_ps((from) + a * at.products);                \
+        UNROLLED for (int a = 0; a < taps + 3; a++) m[a] = load((from) + a * at.products);                \
         outputs_of(taps, m, four);                                                                                   \
         UNROLLED for (int r = 0; r < FOUR; r++) four[r] += added;                                                    \
     } while (0)
@@ -349,6 +321,7 @@ put_together(const int taps, float *y, const float *bias, int64_t panel, int64_t
             const float *from = at.made + o * COLUMNS + i, added = bias == NULL ? 0 : bias[o];
             float *to = y + (row * outputs + o) * width;
             int64_t there = least(run, plan.columns - column), end = least(width, FOUR * (column + there));
+            fetch(to + AHEAD * width + FOUR * column, FOUR * there, 1);
             if (closes(d))
                 for (int64_t j = 0; j < there; j += LANES) {
                     MADE(from + j);
@@ -360,19 +333,19 @@ put_together(const int taps, float *y, const float *bias, int64_t panel, int64_t
                         MADE(from + s + j);
                         UNROLLED for (int r = 0; r < FOUR; r++) {
                             int64_t first = (FOUR * q + r) * d + f;
-                            write_lanes(to, first + j, least(width, first + some), four[r]);
+                            store_first(to + first + j, least(width, first + some) - first - j, four[r]);
                         }
                     }
         }
 }
 
-WIDEST static int convolve_fast(const float *x, const float *w, const float *bias, float *y, int64_t first, int64_t last,
+static int convolve_fast(const float *x, const float *w, const float *bias, float *y, int64_t first, int64_t last,
                                 int64_t rows, int64_t channels, int64_t length, int64_t outputs, int64_t width,
                                 int64_t taps, int64_t dilation, int64_t padding)
 {
     Plan plan = plan_of(width, taps, dilation);
-    int64_t more = (plan.groups - 1) * dilation, stride = odd_lanes(COLUMNS + more);
-    Bench at = {.stride = stride, .inputs = odd_lanes(channels * stride), .products = odd_lanes(outputs * COLUMNS),
+    int64_t more = (plan.groups - 1) * dilation, stride = odd_lines(COLUMNS + more);
+    Bench at = {.stride = stride, .inputs = odd_lines(channels * stride), .products = odd_lines(outputs * COLUMNS),
                 .room = stride + LANES};
     Dealing dealing = dealing_of(closes(dilation) ? dilation : 1);
     int64_t factors = plan.products * at.inputs, made = plan.products * at.products, numbers = FOUR * at.room, raw = FOUR * at.room;
@@ -400,19 +373,20 @@ WIDEST static int convolve_fast(const float *x, const float *w, const float *bia
 
 /* Both --------------------------------------------------------------------------------------------------------- */
 
-/* How many panels y has; 0 where this machine has not the registers. */
+/* How many panels y has. */
 int64_t convolution_panels(int64_t rows, int64_t width, int64_t taps, int64_t dilation, int64_t fast)
 {
-    if (!__builtin_cpu_supports("avx512f"))
-        return 0;
     return fast ? fast_panels(rows, plan_of(width, taps, dilation)) : rows * direct_panels(width);
 }
+
+/* Of how many outputs the weights lie side by side. */
+int64_t weight_groups(int64_t outputs) { return (outputs + GROUP - 1) / GROUP; }
 
 /* How many numbers the packed weights are. */
 int64_t packed_weights(int64_t channels, int64_t outputs, int64_t taps, int64_t fast)
 {
     Plan plan = plan_of(1, taps, 1);
-    return fast ? plan.products * plane(channels, outputs, plan) : (outputs + GROUP - 1) / GROUP * GROUP * channels * taps;
+    return fast ? plan.products * plane(channels, outputs, plan) : weight_groups(outputs) * GROUP * channels * taps;
 }
 
 /* Pack the outputs of the groups first .. last, in w `row` apart, channels `channel` and taps `tap`. */
@@ -450,12 +424,9 @@ int convolve_panels(const Panels *of, int64_t first, int64_t last)
                                         of->outputs, of->width, of->taps, of->dilation, of->padding);
 }
 #else
-int64_t convolution_panels(int64_t rows, int64_t width, int64_t taps, int64_t dilation, int64_t fast)
-{
-    return 0 * (rows + width + taps + dilation + fast);
-}
-
-/* Never called where there are no panels. */
+/* Never called where these are not here. */
+void convolution_panels(void) {}
+void weight_groups(void) {}
 void packed_weights(void) {}
 void fast_products(void) {}
 void pack_weights(void) {}

@@ -22,6 +22,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "reorder_rows": (None, _at, _at, *[_long] * 6, _at, _long, _long),
     "read_rows": (_int, _at, *[_long] * 5, _bits, _at),
     "random_rows": (None, _at, _at, _at, *[_long] * 4, _at),
+    "lanes": (_int,),
     "lanes_here": (_int,),
     "span_counts": (None, _at, _long, _long, _at, _at),
     "span_tails": (_int, _at, _long, _long, _at),
@@ -29,7 +30,10 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "span_level_counts": (_long, *_spans, *[_long] * 3, _at),
     "convolution_panels": (_long, *[_long] * 5),
     "fast_products": (_real, *[_long] * 3),
+    "layer_panels": (_long, _long),
+    "packed_layers": (_long, _long, _long),
     "packed_weights": (_long, *[_long] * 4),
+    "weight_groups": (_long, _long),
     "window_sums": (None, _at, *[_long] * 5, _at, _at),
     "window_peaks": (_long, _at, *[_long] * 3, _real, _real, _long, _long, _at),
     "bucket_counts": (None, _at, _long, _long, _at),
@@ -63,21 +67,41 @@ _LAYOUTS: dict[str, str] = {
 }
 
 
+# Builds of the same loops for wider registers, with how many float32 they hold.
+_BUILDS = {"avx512": 16, "avx2": 8, "plain": 0}
+
+
 @cache
 def library() -> ctypes.CDLL | None:
-    """Return the compiled loops, or None where they were not built.
+    """Return the compiled loops for the widest registers that this machine has, or None where they were not built.
 
-    The environment variable ``SEQLIGHT_NATIVE=0`` turns them off; every loop has a
-    NumPy twin with the same results, except for convolutions, which are then PyTorch's and round otherwise.
+    The environment variable ``SEQLIGHT_NATIVE`` chooses narrower ones, ``avx2`` or ``plain``, and ``0`` turns them off;
+    every loop has a NumPy twin with the same results, except for those over registers of several float32, of
+    convolutions, say: there PyTorch's own is used, which rounds otherwise.
 
     Returns
     -------
     ctypes.CDLL or None
         The library; its functions release the GIL while they run.
+
+    Raises
+    ------
+    ValueError
+        If the environment variable is none of these.
     """
-    if os.environ.get("SEQLIGHT_NATIVE") == "0":
+    asked = os.environ.get("SEQLIGHT_NATIVE", "1")
+    if asked not in {"0", "1", *_BUILDS}:
+        raise ValueError(f"SEQLIGHT_NATIVE is {asked!r}; set it to 0, {', '.join(_BUILDS)} or, for the widest, 1.")
+    plain = None if asked == "0" else _build("_loops")
+    if plain is None:
         return None
-    found = [path for path in Path(__file__).parent.glob("_loops.*") if path.suffix in {".so", ".dylib", ".dll"}]
+    most = min(plain.lanes_here(), _BUILDS.get(asked, plain.lanes_here()))
+    wider = (_build(f"_loops_{name}") for name, lanes in _BUILDS.items() if 0 < lanes <= most)
+    return next((loops for loops in wider if loops is not None), plain)
+
+
+def _build(name: str) -> ctypes.CDLL | None:
+    found = [path for path in Path(__file__).parent.glob(f"{name}.*") if path.suffix in {".so", ".dylib", ".dll"}]
     if not found:
         return None
     loops = ctypes.CDLL(str(found[0]))
@@ -110,8 +134,8 @@ def loop(name: str) -> Loop:
 
 
 def has_lanes(native: ctypes.CDLL | None) -> TypeGuard[ctypes.CDLL]:
-    """Return whether there are compiled loops, and the registers of those that are written for them (lanes.h)."""
-    return native is not None and bool(native.lanes_here())
+    """Return whether there are compiled loops, and among them those that are written for registers (lanes.h)."""
+    return native is not None and bool(native.lanes())
 
 
 def pointer(array: NDArray[Any]) -> int:

@@ -7,9 +7,6 @@
 
 #include "lanes.h"
 
-/* Outputs for many rows: PANEL of them at a time, whose weights lie side by side, w[panel][c][output]. */
-enum { VECTORS = 4, PANEL = VECTORS * LANES, ROWS = 6 };
-
 typedef struct {
     const float *x, *w, *bias;
     float *y;
@@ -23,41 +20,43 @@ typedef struct {
 } LayerPacking;
 
 #ifdef HAVE_LANES
+/* Outputs for many rows: PANEL of them at a time, whose weights lie side by side, w[panel][c][output]. */
+enum { VECTORS = LANES / 4, PANEL = VECTORS * LANES, ROWS = 6 };
 /* Summands before a sum is put aside: sums of sums round less than one long sum. And numbers of x at a time. */
 enum { SUMMANDS = 64, AT_ONCE = 8192 };
 
-WIDEST INLINE void tile(const int vectors, const float *x, int64_t xs, const float *w, const float *bias, float *y,
+INLINE void tile(const int vectors, const float *x, int64_t xs, const float *w, const float *bias, float *y,
                         int64_t ys, int64_t rows, int64_t room, int64_t sums, int begun)
 {
-    __m512 sum[ROWS][VECTORS], in[VECTORS];
-    __mmask16 inside[VECTORS];
+    Lanes sum[ROWS][VECTORS], in[VECTORS];
+    Mask inside[VECTORS];
     const float *at[ROWS];
     UNROLLED for (int v = 0; v < vectors; v++) {
         inside[v] = first_lanes(room - v * LANES);
-        in[v] = bias == NULL ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(inside[v], bias + v * LANES);
+        in[v] = bias == NULL ? zeros() : load_some(inside[v], bias + v * LANES);
     }
     UNROLLED for (int r = 0; r < ROWS; r++) {
         at[r] = x + least(r, rows - 1) * xs;
-        UNROLLED for (int v = 0; v < vectors; v++) sum[r][v] = begun ? _mm512_setzero_ps() : in[v];
+        UNROLLED for (int v = 0; v < vectors; v++) sum[r][v] = begun ? zeros() : in[v];
     }
     for (int64_t c = 0; c < sums; c++, w += PANEL) {
-        UNROLLED for (int v = 0; v < vectors; v++) in[v] = _mm512_loadu_ps(w + v * LANES);
+        UNROLLED for (int v = 0; v < vectors; v++) in[v] = load(w + v * LANES);
         UNROLLED for (int r = 0; r < ROWS; r++)
             UNROLLED for (int v = 0; v < vectors; v++)
-                sum[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(at[r][c]), in[v], sum[r][v]);
+                sum[r][v] = fmadd(every(at[r][c]), in[v], sum[r][v]);
     }
     UNROLLED for (int r = 0; r < ROWS; r++)
         if (r < rows)
             UNROLLED for (int v = 0; v < vectors; v++) {
                 float *to = y + r * ys + v * LANES;
                 if (begun)
-                    sum[r][v] += _mm512_maskz_loadu_ps(inside[v], to);
-                _mm512_mask_storeu_ps(to, inside[v], sum[r][v]);
+                    sum[r][v] += load_some(inside[v], to);
+                store_some(to, inside[v], sum[r][v]);
             }
 }
 
 /* The rows first .. last of y. */
-WIDEST int linear_layers(const Layers *of, int64_t first, int64_t last)
+int linear_layers(const Layers *of, int64_t first, int64_t last)
 {
     int64_t channels = of->channels, outputs = of->outputs, many = AT_ONCE / channels / ROWS * ROWS;
     many = many < ROWS ? ROWS : many;
@@ -70,13 +69,19 @@ WIDEST int linear_layers(const Layers *of, int64_t first, int64_t last)
                     float *y = of->y + r * outputs + o;
                     int64_t rows = least(last, from + many) - r, room = outputs - o, sums = least(SUMMANDS, channels - c);
 #define TILE(vectors) tile(vectors, x, channels, w, bias, y, outputs, rows, room, sums, c > 0)
-                    if (room > 3 * LANES) TILE(4);
-                    else if (room > 2 * LANES) TILE(3);
+                    if (VECTORS == 4 && room > 3 * LANES) TILE(VECTORS);
+                    else if (VECTORS == 4 && room > 2 * LANES) TILE(VECTORS - 1);
                     else if (room > LANES) TILE(2);
                     else TILE(1);
                 }
     return 0;
 }
+
+/* How many panels of outputs there are. */
+int64_t layer_panels(int64_t outputs) { return (outputs + PANEL - 1) / PANEL; }
+
+/* How many numbers their weights are. */
+int64_t packed_layers(int64_t channels, int64_t outputs) { return layer_panels(outputs) * PANEL * channels; }
 
 /* The panels first .. last of weights, of which outputs are `across` and channels `along` apart. */
 int pack_layers(const LayerPacking *of, int64_t first, int64_t last)
@@ -92,5 +97,7 @@ int pack_layers(const LayerPacking *of, int64_t first, int64_t last)
 #else
 /* Never called where these are not here. */
 void linear_layers(void) {}
+void layer_panels(void) {}
+void packed_layers(void) {}
 void pack_layers(void) {}
 #endif

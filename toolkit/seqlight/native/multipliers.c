@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "partners.h"
-#include "wide.h"
+#include "types.h"
 
 /* Stretches of elements whose partners lie behind each other too: `run` of them from `i`, the partner of the
    first at `p`. */
@@ -34,7 +34,7 @@ typedef struct {
     double threshold;
 } Secants;
 
-WIDE int secants(const Secants *of, int64_t first, int64_t last)
+int secants(const Secants *of, int64_t first, int64_t last)
 {
     OF_ITS_TYPE(SECANT);
 }
@@ -62,7 +62,7 @@ typedef struct {
     double threshold;
 } Relus;
 
-WIDE int relu_gradients(const Relus *of, int64_t first, int64_t last)
+int relu_gradients(const Relus *of, int64_t first, int64_t last)
 {
     OF_ITS_TYPE(RELU);
 }
@@ -133,7 +133,7 @@ int pool_credits(const Credits *of, int64_t first, int64_t last)
    below, with what lies at each place of the windows in a row of its own instead of a place to look up. */
 enum { SOME = 64 };
 #define SIDE_BY_SIDE(type, place, size)                                                    \
-    WIDE static void side_by_side_##type##_##size(                                         \
+    static void side_by_side_##type##_##size(                                         \
         const type *restrict a1, const type *restrict b1, const int64_t *restrict w1, const type *restrict a0, \
         type *restrict b0, int64_t *restrict w, type *restrict m, int64_t windows, type near) \
     {                                                                                      \

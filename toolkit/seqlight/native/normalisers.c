@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "partners.h"
-#include "wide.h"
+#include "types.h"
 
 #define EACH_ROW                                                             \
     for (int64_t row = first, partner = 0;                                   \
@@ -32,7 +32,7 @@
 
 /* Written without branches, for the compiler to do many elements at a time. */
 #define SOFTMAX_ROW(type, absolute)                                          \
-    WIDE static void softmax_row_##type(                                     \
+    static void softmax_row_##type(                                     \
         const type *restrict a1, const type *restrict q1, const type *restrict a0, const type *restrict q0, \
         type *restrict w, type *restrict s, int64_t width, type above, type below, type shift, type near) \
     {                                                                        \
@@ -70,7 +70,7 @@ typedef struct {
     double threshold;
 } Softmaxes;
 
-WIDE int softmax_multipliers(const Softmaxes *of, int64_t first, int64_t last)
+int softmax_multipliers(const Softmaxes *of, int64_t first, int64_t last)
 {
     OF_ITS_TYPE(SOFTMAX);
 }
@@ -113,14 +113,14 @@ typedef struct {
     int64_t width, itemsize;
 } SoftmaxPulls;
 
-WIDE int softmax_gradients(const SoftmaxPulls *of, int64_t first, int64_t last)
+int softmax_gradients(const SoftmaxPulls *of, int64_t first, int64_t last)
 {
     OF_ITS_TYPE(SOFTMAX_PULL);
 }
 
 /* A row of attention on its way back, in two sweeps: what softmax's secant lets through, then what its normaliser takes. */
 #define ATTENTION_ROW(type, absolute)                                        \
-    WIDE static double secant_row_##type(                                    \
+    static double secant_row_##type(                                    \
         type *restrict g, const type *restrict a1, const type *restrict q1, const type *restrict a0,          \
         const type *restrict q0, int64_t width, type shift, type near)       \
     {                                                                        \
@@ -133,7 +133,7 @@ WIDE int softmax_gradients(const SoftmaxPulls *of, int64_t first, int64_t last)
         SUM(total, g[at]);                                                   \
         return total;                                                        \
     }                                                                        \
-    WIDE static void pull_row_##type(                                        \
+    static void pull_row_##type(                                        \
         type *restrict g, type *restrict half, const type *restrict a1, const type *restrict q1,              \
         const type *restrict a0, const type *restrict q0, int64_t width, type above, type below, type all, type near) \
     {                                                                        \
@@ -171,7 +171,7 @@ typedef struct {
     double threshold;
 } AttentionPulls;
 
-WIDE int attention_gradients(const AttentionPulls *of, int64_t first, int64_t last)
+int attention_gradients(const AttentionPulls *of, int64_t first, int64_t last)
 {
     OF_ITS_TYPE(ATTENTION_PULL);
 }
@@ -212,7 +212,7 @@ typedef struct {
     int64_t span, n, width, itemsize;
 } StandardisedPulls;
 
-WIDE int standardised_gradients(const StandardisedPulls *of, int64_t first, int64_t last)
+int standardised_gradients(const StandardisedPulls *of, int64_t first, int64_t last)
 {
     OF_ITS_TYPE(STANDARDISE_PULL);
 }

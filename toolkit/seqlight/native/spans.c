@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wide.h"
 
 enum { CHUNK = 1024, TILE = 32 };
 
@@ -27,7 +26,7 @@ typedef struct {
         }                                                                      \
     } while (0)
 
-WIDE static void bin_values(const char *x, int64_t n, const binning *how, int32_t *bins)
+static void bin_values(const char *x, int64_t n, const binning *how, int32_t *bins)
 {
     const double width = how->width, top = (double)how->highest;
     const int positive = how->sign > 0;
@@ -65,7 +64,7 @@ static int64_t tail_at(int64_t span, int64_t n_bins)
 
 /* Adds up new[s] = sum over bins of f[bin] * old[s - bin] from the highest bin down, TILE sums at a time in registers.
    Only bins that occur are listed, from the highest down; old has TILE zeros on either side, new room for whole tiles. */
-WIDE static void convolve(const double *f, const int64_t *bins, int64_t n_bins, const double *old, int64_t n_old,
+static void convolve(const double *f, const int64_t *bins, int64_t n_bins, const double *old, int64_t n_old,
                           double *new, int64_t n_new)
 {
     int64_t first = n_bins;

@@ -17,49 +17,49 @@ typedef struct {
 } Standardisations;
 
 #ifdef HAVE_LANES
-WIDEST static void standardise(const float *x, float *y, float *mean, float *rate, const Standardisations *of)
+static void standardise(const float *x, float *y, float *mean, float *rate, const Standardisations *of)
 {
     int64_t width = of->width;
-    __m512 sum = _mm512_setzero_ps(), squares = sum;
-    for (int64_t j = 0; j < width; j += LANES) sum += _mm512_maskz_loadu_ps(first_lanes(width - j), x + j);
+    Lanes sum = zeros(), squares = sum;
+    for (int64_t j = 0; j < width; j += LANES) sum += load_some(first_lanes(width - j), x + j);
     *mean = (float)(total(sum) / (double)width);
-    __m512 middle = _mm512_set1_ps(*mean);
+    Lanes middle = every(*mean);
     for (int64_t j = 0; j < width; j += LANES) {
-        __mmask16 inside = first_lanes(width - j);
-        __m512 off = _mm512_maskz_sub_ps(inside, _mm512_maskz_loadu_ps(inside, x + j), middle);
-        squares = _mm512_fmadd_ps(off, off, squares);
+        Mask inside = first_lanes(width - j);
+        Lanes off = only(inside, load_some(inside, x + j) - middle);
+        squares = fmadd(off, off, squares);
     }
     *rate = (float)(1 / sqrt(total(squares) / (double)width + of->eps));
-    __m512 by = _mm512_set1_ps(*rate);
+    Lanes by = every(*rate);
     for (int64_t j = 0; j < width; j += LANES) {
-        __mmask16 inside = first_lanes(width - j);
-        __m512 one = (_mm512_maskz_loadu_ps(inside, x + j) - middle) * by;
+        Mask inside = first_lanes(width - j);
+        Lanes one = (load_some(inside, x + j) - middle) * by;
         if (of->weight != NULL)
-            one *= _mm512_maskz_loadu_ps(inside, of->weight + j);
+            one *= load_some(inside, of->weight + j);
         if (of->bias != NULL)
-            one += _mm512_maskz_loadu_ps(inside, of->bias + j);
-        _mm512_mask_storeu_ps(y + j, inside, one);
+            one += load_some(inside, of->bias + j);
+        store_some(y + j, inside, one);
     }
 }
 
 /* Rows that lie across memory, some beside each other, in one piece. */
-WIDEST static void gather(const float *x, float *to, int64_t rows, const Standardisations *of)
+static void gather(const float *x, float *to, int64_t rows, const Standardisations *of)
 {
-    __m512 r[LANES];
-    __mmask16 there = first_lanes(rows);
+    Lanes r[LANES];
+    Mask there = first_lanes(rows);
     for (int64_t c = 0; c < of->width; c += LANES) {
-        __mmask16 inside = first_lanes(of->width - c);
+        Mask inside = first_lanes(of->width - c);
         UNROLLED for (int k = 0; k < LANES; k++)
-            r[k] = c + k < of->width ? _mm512_maskz_loadu_ps(there, x + (c + k) * of->along) : _mm512_setzero_ps();
+            r[k] = c + k < of->width ? load_some(there, x + (c + k) * of->along) : zeros();
         turn_square(r);
         UNROLLED for (int k = 0; k < LANES; k++)
             if (k < rows)
-                _mm512_mask_storeu_ps(to + k * of->width + c, inside, r[k]);
+                store_some(to + k * of->width + c, inside, r[k]);
     }
 }
 
 /* The rows first .. last of all blocks. */
-WIDEST int standardisations(const Standardisations *of, int64_t first, int64_t last)
+int standardisations(const Standardisations *of, int64_t first, int64_t last)
 {
     for (int64_t row = first, some; row < last; row += some) {
         int64_t l = row % of->rows;
@@ -85,19 +85,19 @@ typedef struct {
 
 /* Some numbers of a row: the gradient that its weight lets through, and what lies half way, less the mean of both. */
 typedef struct {
-    __m512 grad, centred;
+    Lanes grad, centred;
 } Half;
 
-WIDEST INLINE Half half_of(const float *g, const float *a1, const float *a0, const float *weight, float mid, __mmask16 inside)
+INLINE Half half_of(const float *g, const float *a1, const float *a0, const float *weight, float mid, Mask inside)
 {
-    Half found = {_mm512_maskz_loadu_ps(inside, g),
-                  (_mm512_maskz_loadu_ps(inside, a1) + _mm512_maskz_loadu_ps(inside, a0)) * .5f - mid};
+    Half found = {load_some(inside, g),
+                  (load_some(inside, a1) + load_some(inside, a0)) * .5f - mid};
     if (weight != NULL)
-        found.grad *= _mm512_maskz_loadu_ps(inside, weight);
+        found.grad *= load_some(inside, weight);
     return found;
 }
 
-WIDEST int standardisation_gradients(const StandardisationPulls *of, int64_t first, int64_t last)
+int standardisation_gradients(const StandardisationPulls *of, int64_t first, int64_t last)
 {
     int64_t width = of->width;
     for (int64_t row = first; row < last; row++) {
@@ -105,19 +105,19 @@ WIDEST int standardisation_gradients(const StandardisationPulls *of, int64_t fir
         const float *g = of->grad + row * width, *a1 = of->x1 + partner * width, *a0 = of->x0 + row * width;
         float *to = of->out + row * width, mid = (of->mean1[partner] + of->mean0[row]) / 2;
         double r1 = of->rate1[partner], r0 = of->rate0[row];
-        __m512 sum = _mm512_setzero_ps(), along = sum, rate = _mm512_set1_ps((float)((r1 + r0) / 2));
+        Lanes sum = zeros(), along = sum, rate = every((float)((r1 + r0) / 2));
         for (int64_t j = 0; j < width; j += LANES) {
-            __mmask16 inside = first_lanes(width - j);
+            Mask inside = first_lanes(width - j);
             Half one = half_of(g + j, a1 + j, a0 + j, of->weight == NULL ? NULL : of->weight + j, mid, inside);
             sum += one.grad;
-            along = _mm512_mask3_fmadd_ps(one.grad, one.centred, along, inside);
+            along = choose(inside, fmadd(one.grad, one.centred, along), along);
         }
         double rise = -2 * total(along) / (double)width * (r1 * r0) * (r1 * r0) / (r1 + r0);
-        __m512 mean = _mm512_set1_ps((float)(total(sum) / (double)width)), by = _mm512_set1_ps((float)rise);
+        Lanes mean = every((float)(total(sum) / (double)width)), by = every((float)rise);
         for (int64_t j = 0; j < width; j += LANES) {
-            __mmask16 inside = first_lanes(width - j);
+            Mask inside = first_lanes(width - j);
             Half one = half_of(g + j, a1 + j, a0 + j, of->weight == NULL ? NULL : of->weight + j, mid, inside);
-            _mm512_mask_storeu_ps(to + j, inside, _mm512_fmadd_ps(by, one.centred, rate * (one.grad - mean)));
+            store_some(to + j, inside, fmadd(by, one.centred, rate * (one.grad - mean)));
         }
     }
     return 0;

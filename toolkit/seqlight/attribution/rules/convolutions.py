@@ -21,8 +21,6 @@ from seqlight.attribution.rules.phases import Steps, apart, of_weight, together
 from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
 
-# Outputs whose weights lie side by side.
-GROUP = 8
 # From this many taps on sums for one side of 16 channels are cheap beside the products, however few the other has.
 WIDE = 9
 # Groups of taps that are farther apart would have too much laid beside each panel.
@@ -222,5 +220,5 @@ def _packed(weight: Tensor, fast: bool, turned: bool) -> Tensor:
         outputs, channels, steps = channels, outputs, (taps, channels * taps, -1)
     found = weight.new_empty(native.packed_weights(channels, outputs, taps, fast))
     sizes = channels, outputs, taps, *steps, fast
-    run("pack_weights", (first, found), sizes, -(-outputs // GROUP), found.numel())
+    run("pack_weights", (first, found), sizes, native.weight_groups(outputs), found.numel())
     return found

@@ -17,8 +17,6 @@ from seqlight.attribution.calls.recording import apply
 from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
 
-# Outputs whose weights lie side by side.
-PANEL = 64
 # From this many channels on registers are full, and up to this many weights they stay in the cache.
 FEWEST, MOST = 16, 2**18
 
@@ -88,11 +86,13 @@ def _laid(weight: Weight, turned: bool) -> Tensor:
 
 def _packed(weight: Tensor, turned: bool) -> Tensor:
     """Return the weights as the loops take them."""
+    native = library()
+    assert native is not None
     outputs, channels = weight.shape
     steps = channels, 1
     if turned:
         outputs, channels, steps = channels, outputs, (1, channels)
-    panels = -(-outputs // PANEL)
-    found = weight.new_empty(panels * PANEL * channels)
-    run("pack_layers", (weight.contiguous(), found), (channels, outputs, *steps), panels, found.numel())
+    found = weight.new_empty(native.packed_layers(channels, outputs))
+    sizes = channels, outputs, *steps
+    run("pack_layers", (weight.contiguous(), found), sizes, native.layer_panels(outputs), found.numel())
     return found

@@ -1,0 +1,24 @@
+/* Which build of the loops this is, and which this machine can run (see build_native.py). */
+#include "lanes.h"
+
+/* How many float32 a register of this build holds; 0 where no loops are written for them. */
+int lanes(void)
+{
+#ifdef HAVE_LANES
+    return LANES;
+#else
+    return 0;
+#endif
+}
+
+/* How many it holds in the widest build that this machine can run. */
+int lanes_here(void)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (__builtin_cpu_supports("avx512f"))
+        return 16;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return 8;
+#endif
+    return 0;
+}

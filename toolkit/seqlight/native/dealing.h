@@ -1,0 +1,91 @@
+/* Positions dealt to columns, and back. Column q * d + f has the four numbers of positions (4 q + r) * d + f; four registers
+   of positions are one register of columns for each r. For gaps d that are powers of two and smaller than a register. */
+#include "lanes.h"
+
+enum { FOUR = 4 };
+
+static inline int closes(int64_t d) { return d < LANES && (d & (d - 1)) == 0; }
+
+#if defined(__AVX512F__)
+/* Which positions of two vectors go to which lane of number r, and which lane of the numbers (0, 1) or (2, 3) goes to each
+   position of vector t; and there, whether it is of the second two. */
+typedef struct {
+    __m512i to[FOUR], from[FOUR];
+    Mask second[FOUR];
+} Dealing;
+
+static Dealing dealing_of(int64_t d)
+{
+    int32_t to[LANES], from[LANES];
+    Dealing dealing;
+    for (int r = 0; r < FOUR; r++) {
+        dealing.second[r] = 0;
+        for (int i = 0; i < LANES; i++) {
+            int64_t position = r * LANES + i, number = position / d % FOUR;
+            to[i] = (int32_t)((FOUR * (i / d) + r) * d + i % d) % (2 * LANES);
+            from[i] = (int32_t)(position / (FOUR * d) * d + position % d + number % 2 * LANES);
+            dealing.second[r] |= (Mask)((number >= 2) << i);
+        }
+        dealing.to[r] = _mm512_loadu_si512(to), dealing.from[r] = _mm512_loadu_si512(from);
+    }
+    return dealing;
+}
+
+INLINE void deal(const Dealing *dealing, const Lanes v[FOUR], Lanes number[FOUR])
+{
+    UNROLLED for (int r = 0; r < FOUR; r++)
+        number[r] = _mm512_mask_blend_ps(0xFF00, _mm512_permutex2var_ps(v[0], dealing->to[r], v[1]),
+                                         _mm512_permutex2var_ps(v[2], dealing->to[r], v[3]));
+}
+
+INLINE void take_back(const Dealing *dealing, const Lanes number[FOUR], Lanes v[FOUR])
+{
+    UNROLLED for (int t = 0; t < FOUR; t++)
+        v[t] = _mm512_mask_blend_ps(dealing->second[t], _mm512_permutex2var_ps(number[0], dealing->from[t], number[1]),
+                                    _mm512_permutex2var_ps(number[2], dealing->from[t], number[3]));
+}
+#else
+/* Only the gap. A column's four numbers lie in the same half of all four registers once halves are dealt. */
+typedef struct {
+    int64_t gap;
+} Dealing;
+
+static inline Dealing dealing_of(int64_t d) { return (Dealing){d}; }
+
+INLINE Lanes low_pairs(Lanes a, Lanes b) { return (Lanes)_mm256_unpacklo_pd((__m256d)a, (__m256d)b); }
+INLINE Lanes high_pairs(Lanes a, Lanes b) { return (Lanes)_mm256_unpackhi_pd((__m256d)a, (__m256d)b); }
+
+/* Rows become columns, in each half. */
+INLINE void turn_halves(Lanes v[FOUR])
+{
+    Lanes a = _mm256_unpacklo_ps(v[0], v[1]), b = _mm256_unpackhi_ps(v[0], v[1]);
+    Lanes c = _mm256_unpacklo_ps(v[2], v[3]), d = _mm256_unpackhi_ps(v[2], v[3]);
+    v[0] = low_pairs(a, c), v[1] = high_pairs(a, c), v[2] = low_pairs(b, d), v[3] = high_pairs(b, d);
+}
+
+INLINE void deal(const Dealing *dealing, const Lanes v[FOUR], Lanes number[FOUR])
+{
+    Lanes u[FOUR] = {_mm256_permute2f128_ps(v[0], v[2], 0x20), _mm256_permute2f128_ps(v[0], v[2], 0x31),
+                     _mm256_permute2f128_ps(v[1], v[3], 0x20), _mm256_permute2f128_ps(v[1], v[3], 0x31)};
+    if (dealing->gap == 1)
+        turn_halves(u);
+    else if (dealing->gap == 2) {
+        Lanes w[FOUR] = {low_pairs(u[0], u[2]), high_pairs(u[0], u[2]), low_pairs(u[1], u[3]), high_pairs(u[1], u[3])};
+        UNROLLED for (int r = 0; r < FOUR; r++) u[r] = w[r];
+    }
+    UNROLLED for (int r = 0; r < FOUR; r++) number[r] = u[r];
+}
+
+INLINE void take_back(const Dealing *dealing, const Lanes number[FOUR], Lanes v[FOUR])
+{
+    Lanes u[FOUR] = {number[0], number[1], number[2], number[3]};
+    if (dealing->gap == 1)
+        turn_halves(u);
+    else if (dealing->gap == 2) {
+        Lanes w[FOUR] = {low_pairs(u[0], u[1]), low_pairs(u[2], u[3]), high_pairs(u[0], u[1]), high_pairs(u[2], u[3])};
+        UNROLLED for (int r = 0; r < FOUR; r++) u[r] = w[r];
+    }
+    v[0] = _mm256_permute2f128_ps(u[0], u[1], 0x20), v[1] = _mm256_permute2f128_ps(u[2], u[3], 0x20);
+    v[2] = _mm256_permute2f128_ps(u[0], u[1], 0x31), v[3] = _mm256_permute2f128_ps(u[2], u[3], 0x31);
+}
+#endif

@@ -1,0 +1,96 @@
+/* The lanes of AVX2 with FMA. */
+INLINE Lanes zeros(void) { return _mm256_setzero_ps(); }
+INLINE Lanes every(float x) { return _mm256_set1_ps(x); }
+INLINE Lanes load(const float *x) { return _mm256_loadu_ps(x); }
+INLINE void store(float *to, Lanes x) { _mm256_storeu_ps(to, x); }
+INLINE Lanes as_lanes(Mask some) { return _mm256_castsi256_ps(some); }
+
+INLINE Lanes fmadd(Lanes a, Lanes b, Lanes c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE Lanes magnitude(Lanes a) { return _mm256_andnot_ps(every(-0.f), a); }
+INLINE Lanes larger(Lanes a, Lanes b) { return _mm256_max_ps(a, b); }
+INLINE Lanes smaller(Lanes a, Lanes b) { return _mm256_min_ps(a, b); }
+
+INLINE Mask first_lanes(int64_t n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)within(n, LANES)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+INLINE Mask less(Lanes a, Lanes b) { return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+INLINE Mask greater(Lanes a, Lanes b) { return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_GT_OQ)); }
+INLINE Mask at_least(Lanes a, Lanes b) { return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_GE_OQ)); }
+INLINE Lanes choose(Mask some, Lanes a, Lanes others) { return _mm256_blendv_ps(others, a, as_lanes(some)); }
+INLINE Lanes only(Mask some, Lanes a) { return _mm256_and_ps(as_lanes(some), a); }
+
+INLINE Lanes load_some(Mask some, const float *x) { return _mm256_maskload_ps(x, some); }
+INLINE Lanes load_or(Lanes others, Mask some, const float *x) { return choose(some, load_some(some, x), others); }
+INLINE void store_some(float *to, Mask some, Lanes x)
+{
+    /* To write by a mask takes many processors ten times as long as to write all. */
+    if (_mm256_movemask_ps(as_lanes(some)) == 0xFF)
+        store(to, x);
+    else
+        _mm256_maskstore_ps(to, some, x);
+}
+
+/* What an array of `length` numbers has from `at` on, 0 outside of it; and no more than n numbers written. */
+INLINE Lanes load_inside(const float *x, int64_t at, int64_t length)
+{
+    if (at >= 0 && at + LANES <= length)
+        return load(x + at);
+    return load_some(_mm256_andnot_si256(first_lanes(-at), first_lanes(length - at)), x + at);
+}
+INLINE void store_first(float *to, int64_t n, Lanes x)
+{
+    if (n >= LANES)
+        store(to, x);
+    else
+        _mm256_maskstore_ps(to, first_lanes(n), x);
+}
+
+INLINE float largest_of(Lanes a)
+{
+    float of[LANES], found = -INFINITY;
+    store(of, a);
+    for (int i = 0; i < LANES; i++) found = of[i] > found ? of[i] : found;
+    return found;
+}
+
+INLINE Lanes nearest(Lanes x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+/* x 2^n, in two steps, for the power may be less than there are numbers for. */
+INLINE Lanes times_two_to_the(Lanes n, Lanes x)
+{
+    __m256i power = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(power, 1), bias = _mm256_set1_epi32(127);
+    __m256i rest = _mm256_sub_epi32(power, half);
+    x *= _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
+    return x * _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
+}
+
+/* The sum, in float64. */
+INLINE double total(Lanes a)
+{
+    __m256d sums = _mm256_cvtps_pd(_mm256_castps256_ps128(a)) + _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1));
+    __m128d both = _mm256_castpd256_pd128(sums) + _mm256_extractf128_pd(sums, 1);
+    return both[0] + both[1];
+}
+
+/* Rows become columns. */
+INLINE void turn_square(Lanes r[LANES])
+{
+    Lanes t[LANES];
+    UNROLLED for (int i = 0; i < LANES; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    UNROLLED for (int i = 0; i < LANES; i += 4)
+        UNROLLED for (int j = 0; j < 2; j++) {
+            __m256d low = _mm256_castps_pd(t[i + j]), high = _mm256_castps_pd(t[i + j + 2]);
+            r[i + 2 * j] = _mm256_castpd_ps(_mm256_unpacklo_pd(low, high));
+            r[i + 2 * j + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(low, high));
+        }
+    /* Now row 4 i + j holds, of columns j and 4 + j, what rows 4 i .. 4 i + 3 have there. */
+    UNROLLED for (int j = 0; j < 4; j++) {
+        t[j] = _mm256_permute2f128_ps(r[j], r[j + 4], 0x20);
+        t[j + 4] = _mm256_permute2f128_ps(r[j], r[j + 4], 0x31);
+    }
+    UNROLLED for (int i = 0; i < LANES; i++) r[i] = t[i];
+}

@@ -1,0 +1,64 @@
+/* The lanes of AVX-512. */
+INLINE Lanes zeros(void) { return _mm512_setzero_ps(); }
+INLINE Lanes every(float x) { return _mm512_set1_ps(x); }
+INLINE Lanes load(const float *x) { return _mm512_loadu_ps(x); }
+INLINE void store(float *to, Lanes x) { _mm512_storeu_ps(to, x); }
+INLINE Mask first_lanes(int64_t n) { return (Mask)((1u << within(n, LANES)) - 1); }
+INLINE Lanes load_some(Mask some, const float *x) { return _mm512_maskz_loadu_ps(some, x); }
+INLINE Lanes load_or(Lanes others, Mask some, const float *x) { return _mm512_mask_loadu_ps(others, some, x); }
+INLINE void store_some(float *to, Mask some, Lanes x) { _mm512_mask_storeu_ps(to, some, x); }
+
+
+/* What an array of `length` numbers has from `at` on, 0 outside of it; and no more than n numbers written. */
+INLINE Lanes load_inside(const float *x, int64_t at, int64_t length)
+{
+    return load_some((Mask)(first_lanes(length - at) & ~first_lanes(-at)), x + at);
+}
+INLINE void store_first(float *to, int64_t n, Lanes x) { store_some(to, first_lanes(n), x); }
+
+INLINE Lanes fmadd(Lanes a, Lanes b, Lanes c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE Lanes magnitude(Lanes a) { return _mm512_abs_ps(a); }
+INLINE Lanes larger(Lanes a, Lanes b) { return _mm512_max_ps(a, b); }
+INLINE Lanes smaller(Lanes a, Lanes b) { return _mm512_min_ps(a, b); }
+INLINE float largest_of(Lanes a) { return _mm512_reduce_max_ps(a); }
+
+INLINE Mask less(Lanes a, Lanes b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+INLINE Mask greater(Lanes a, Lanes b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+INLINE Mask at_least(Lanes a, Lanes b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
+INLINE Lanes choose(Mask some, Lanes a, Lanes others) { return _mm512_mask_mov_ps(others, some, a); }
+INLINE Lanes only(Mask some, Lanes a) { return _mm512_maskz_mov_ps(some, a); }
+
+/* x 2^n. */
+INLINE Lanes times_two_to_the(Lanes n, Lanes x) { return _mm512_scalef_ps(x, n); }
+INLINE Lanes nearest(Lanes x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+/* The sum, in float64. */
+INLINE double total(Lanes a)
+{
+    __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
+    return _mm512_reduce_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(a)) + _mm512_cvtps_pd(high));
+}
+
+/* Rows become columns. */
+INLINE void turn_square(Lanes r[LANES])
+{
+    Lanes t[LANES];
+    UNROLLED for (int i = 0; i < LANES; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+    UNROLLED for (int i = 0; i < LANES; i += 4)
+        UNROLLED for (int j = 0; j < 2; j++) {
+            __m512d low = _mm512_castps_pd(t[i + j]), high = _mm512_castps_pd(t[i + j + 2]);
+            r[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+            r[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+        }
+    /* Now row 4 i + j holds, of columns j, 4 + j, 8 + j and 12 + j, what rows 4 i .. 4 i + 3 have there. */
+    UNROLLED for (int j = 0; j < 4; j++) {
+        Lanes a = _mm512_shuffle_f32x4(r[j], r[j + 4], 0x88), b = _mm512_shuffle_f32x4(r[j], r[j + 4], 0xdd);
+        Lanes c = _mm512_shuffle_f32x4(r[j + 8], r[j + 12], 0x88), d = _mm512_shuffle_f32x4(r[j + 8], r[j + 12], 0xdd);
+        t[j] = _mm512_shuffle_f32x4(a, c, 0x88), t[j + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
+        t[j + 4] = _mm512_shuffle_f32x4(b, d, 0x88), t[j + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
+    UNROLLED for (int i = 0; i < LANES; i++) r[i] = t[i];
+}
