@@ -56,23 +56,33 @@ INLINE void tile(const int outputs, const int vectors, const float *w, int64_t a
         }
 }
 
-static void multiply(const float *w, int64_t across, int64_t along, const float *x, int64_t xs, float *y,
-                            int64_t ys, int64_t rows, int64_t columns, int64_t sums, int begun)
+/* As many vectors as there are. A function of its own, so that the compiler has all registers for each. */
+static void tiles(const float *w, int64_t across, int64_t along, const float *x, int64_t xs, float *y, int64_t ys, int64_t rows,
+                  int64_t room, int64_t sums, int begun)
 {
-    for (int64_t o = 0; o < rows; o += GROUP)
-        for (int64_t l = 0, vectors; l < columns; l += vectors * LANES) {
-            vectors = least((columns - l + LANES - 1) / LANES, COLUMNS);
-            for (int64_t c = 0; c < sums; c += SUMMANDS) {
-                int64_t some = least(SUMMANDS, sums - c);
-                const float *a = w + o * across + c * along, *b = x + c * xs + l;
-                float *to = y + o * ys + l;
-                int more = begun || c > 0;
-#define TILE(outputs, vectors) tile(outputs, vectors, a, across, along, b, xs, to, ys, rows - o, columns - l, some, more)
-                if (vectors == 3) TILE(GROUP, 3);
-                else if (vectors == 2) TILE(GROUP, 2);
-                else TILE(GROUP, 1);
-            }
-        }
+    if (room > 2 * LANES)
+        tile(GROUP, 3, w, across, along, x, xs, y, ys, rows, room, sums, begun);
+    else if (room > LANES)
+        tile(GROUP, 2, w, across, along, x, xs, y, ys, rows, room, sums, begun);
+    else
+        tile(GROUP, 1, w, across, along, x, xs, y, ys, rows, room, sums, begun);
+}
+
+/* All rows and columns. Some summands at a time, and the shorter side of y inside, for that to stay in the nearest cache. */
+static void multiply(const float *w, int64_t across, int64_t along, const float *x, int64_t xs, float *y, int64_t ys,
+                     int64_t rows, int64_t columns, int64_t sums, int begun)
+{
+    int64_t broad = COLUMNS * LANES;
+    for (int64_t c = 0; c < sums; c += SUMMANDS, w += SUMMANDS * along, x += SUMMANDS * xs, begun = 1) {
+        int64_t some = least(SUMMANDS, sums - c);
+#define TILES(o, l) tiles(w + (o) * across, across, along, x + (l), xs, y + (o) * ys + (l), ys, rows - (o), columns - (l), some, begun)
+        if (rows < columns)
+            for (int64_t l = 0; l < columns; l += broad)
+                for (int64_t o = 0; o < rows; o += GROUP) TILES(o, l);
+        else
+            for (int64_t o = 0; o < rows; o += GROUP)
+                for (int64_t l = 0; l < columns; l += broad) TILES(o, l);
+    }
 }
 
 /* Exponentials of a row of scores over that of the largest, which is put aside, and their sum. */
@@ -147,7 +157,7 @@ INLINE Doubles logarithm(Doubles x)
 static void attend(const float *q, const float *turned, const float *bias, float *scores, float *e, Rows *met,
                           int64_t rows, int64_t room, int64_t qs, const Attention *of)
 {
-    multiply(q, qs, 1, turned, whole_lanes(of->keys), scores, room, rows, of->keys, of->width, 0);
+    multiply(q, qs, 1, turned, odd_lines(of->keys), scores, room, rows, of->keys, of->width, 0);
     for (int64_t i = 0; i < rows; i++) {
         float *row = scores + i * room;
         if (bias != NULL)
@@ -191,7 +201,7 @@ int attention_forward(const AttentionForward *mine, int64_t first, int64_t last)
     const float *q = mine->q, *k = mine->k, *v = mine->v, *bias = mine->bias;
     float *y = mine->y, *scores = mine->scores, *p = mine->p;
     double *lse = mine->lse;
-    int64_t d = whole_lanes(of->width), e = whole_lanes(of->values), keys = whole_lanes(of->keys);
+    int64_t d = whole_lanes(of->width), e = whole_lanes(of->values), keys = odd_lines(of->keys);
     float *turned = malloc((size_t)(of->width * keys + of->keys * e + BLOCK * (d + 2 * keys)) * sizeof(float));
     if (turned == NULL)
         return -1;
@@ -291,7 +301,7 @@ typedef struct {
 int attention_backward(const AttentionBackward *mine, int64_t first, int64_t last)
 {
     const Attention *of = &mine->sizes;
-    int64_t queries = of->queries, d = whole_lanes(of->width), e = whole_lanes(of->values), keys = whole_lanes(of->keys);
+    int64_t queries = of->queries, d = whole_lanes(of->width), e = whole_lanes(of->values), keys = odd_lines(of->keys);
     int64_t turned = of->width * keys, wide = of->keys * d, broad = of->keys * e, square = BLOCK * keys;
     int64_t room = 2 * turned + of->values * keys + wide + broad + BLOCK * (2 * d + e) + 3 * square;
     float *bench = malloc((size_t)room * sizeof(float));
