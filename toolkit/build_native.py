@@ -53,8 +53,10 @@ def compile_loops(folder: Path) -> bool:
 def _compile(compiler: list[str], folder: Path, name: str) -> bool:
     target = folder / f"{name}{SUFFIX}"
     partial = target.with_suffix(".partial")
-    # No -ffast-math: the loops promise the same bits as their NumPy twins.
-    flags = ["-O3", "-std=c11", "-shared", "-fPIC", "-ffp-contract=off", *BUILDS[name], "-o", str(partial)]
+    # No -ffast-math: the loops promise the same bits as their NumPy twins. Who does not ask for the processor's traps may
+    # have both sides of a choice computed, without which loops with choices are not done for many numbers at a time.
+    same_bits = ["-ffp-contract=off", "-fno-trapping-math", "-fno-math-errno"]
+    flags = ["-O3", "-std=c11", "-shared", "-fPIC", *same_bits, *BUILDS[name], "-o", str(partial)]
     sources = sorted(str(path) for path in folder.glob("*.c"))
     done = subprocess.run([*compiler, *flags, *sources, "-lm"], capture_output=True, text=True)
     if done.returncode:

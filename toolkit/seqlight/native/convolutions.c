@@ -286,8 +286,8 @@ take_apart(const int taps, const float *x, int64_t panel, int64_t n, int64_t row
         EACH_RUN(n) {
             const float *from = x + (row * channels + c) * length;
             float *to = at.factors + c * at.stride + i;
-            fetch(from + AHEAD * length + FOUR * column, FOUR * run, 0);
             if (d < LANES) {
+                fetch(from + AHEAD * length + FOUR * column - padding, FOUR * run, 0);
                 read_columns(at, from, column, run, d, dealing, length, padding);
                 for (int64_t j = 0; j < run; j += LANES) {
                     UNROLLED for (int k = 0; k < taps + 3; k++)
@@ -295,12 +295,14 @@ take_apart(const int taps, const float *x, int64_t panel, int64_t n, int64_t row
                     KEEP(to + j, run - j);
                 }
             } else
-                EACH_FOUR(run)
+                EACH_FOUR(run) {
+                    int64_t start = FOUR * q * d + f - padding;
+                    for (int64_t k = 0; k < taps + 3; k++) fetch(from + AHEAD * length + start + k * d, some, 0);
                     for (int64_t j = 0; j < some; j += LANES) {
-                        UNROLLED for (int k = 0; k < taps + 3; k++)
-                            in[k] = load_inside(from, (FOUR * q + k) * d + f + j - padding, length);
+                        UNROLLED for (int k = 0; k < taps + 3; k++) in[k] = load_inside(from, start + k * d + j, length);
                         KEEP(to + s + j, some - j);
                     }
+                }
         }
 }
 
@@ -312,7 +314,7 @@ put_together(const int taps, float *y, const float *bias, int64_t panel, int64_t
     int64_t d = plan.dilation;
 #define MADE(from)                                                                                                   \
     do {                                                                                                             \
-        UNROLLED for (int a = 0; a < taps + 3; a++) m[a] = load((from) + a * at.products);                \
+        UNROLLED for (int a = 0; a < taps + 3; a++) m[a] = load((from) + a * at.products);                           \
         outputs_of(taps, m, four);                                                                                   \
         UNROLLED for (int r = 0; r < FOUR; r++) four[r] += added;                                                    \
     } while (0)
@@ -321,21 +323,22 @@ put_together(const int taps, float *y, const float *bias, int64_t panel, int64_t
             const float *from = at.made + o * COLUMNS + i, added = bias == NULL ? 0 : bias[o];
             float *to = y + (row * outputs + o) * width;
             int64_t there = least(run, plan.columns - column), end = least(width, FOUR * (column + there));
-            fetch(to + AHEAD * width + FOUR * column, FOUR * there, 1);
-            if (closes(d))
+            if (closes(d)) {
+                fetch(to + AHEAD * width + FOUR * column, FOUR * there, 1);
                 for (int64_t j = 0; j < there; j += LANES) {
                     MADE(from + j);
                     write_columns(to, column + j, end, four, dealing);
                 }
-            else
-                EACH_FOUR(there)
+            } else
+                EACH_FOUR(there) {
+                    int64_t start = FOUR * q * d + f;
+                    for (int64_t r = 0; r < FOUR; r++) fetch(to + AHEAD * width + start + r * d, some, 1);
                     for (int64_t j = 0; j < some; j += LANES) {
                         MADE(from + s + j);
-                        UNROLLED for (int r = 0; r < FOUR; r++) {
-                            int64_t first = (FOUR * q + r) * d + f;
-                            store_first(to + first + j, least(width, first + some) - first - j, four[r]);
-                        }
+                        UNROLLED for (int r = 0; r < FOUR; r++)
+                            store_first(to + start + r * d + j, least(some, width - start - r * d) - j, four[r]);
                     }
+                }
         }
 }
 
