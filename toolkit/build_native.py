@@ -20,7 +20,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-# The same sources for registers of several widths, of which the widest that a machine has is loaded (native/library.py).
+# The same sources for registers of several widths; the widest that a machine has is loaded (native/library.py).
 BUILDS = {"_loops": (), "_loops_avx2": ("-mavx2", "-mfma"), "_loops_avx512": ("-mavx512f", "-mfma")}
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 
@@ -53,8 +53,8 @@ def compile_loops(folder: Path) -> bool:
 def _compile(compiler: list[str], folder: Path, name: str) -> bool:
     target = folder / f"{name}{SUFFIX}"
     partial = target.with_suffix(".partial")
-    # No -ffast-math: the loops promise the same bits as their NumPy twins. Who does not ask for the processor's traps may
-    # have both sides of a choice computed, without which loops with choices are not done for many numbers at a time.
+    # No -ffast-math: the loops promise the same bits as their NumPy twins. But nobody asks for the processor's traps,
+    # so both sides of a choice may be computed: only then are loops with choices done for many numbers at a time.
     same_bits = ["-ffp-contract=off", "-fno-trapping-math", "-fno-math-errno"]
     flags = ["-O3", "-std=c11", "-shared", "-fPIC", *same_bits, *BUILDS[name], "-o", str(partial)]
     sources = sorted(str(path) for path in folder.glob("*.c"))

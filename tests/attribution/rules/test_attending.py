@@ -13,9 +13,7 @@ from seqlight.attribution.rules.elementwise import threshold
 from seqlight.native import threads
 from seqlight.native.library import library
 
-here = pytest.mark.skipif(
-    library() is None or not library().lanes(), reason="this machine has no loops for attention"
-)
+here = pytest.mark.skipif(library() is None or not library().lanes(), reason="this machine has no loops for attention")
 
 
 def slowly(seen, operands, settings, grad):

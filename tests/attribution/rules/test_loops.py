@@ -243,9 +243,7 @@ FUNCTIONS = {
     Activation.SILU: F.silu,
     Activation.SIGMOID: torch.sigmoid,
 }
-with_lanes = pytest.mark.skipif(
-    library() is None or not library().lanes(), reason="this machine has not the registers"
-)
+with_lanes = pytest.mark.skipif(library() is None or not library().lanes(), reason="this machine has not the registers")
 
 
 @with_lanes

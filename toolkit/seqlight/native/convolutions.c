@@ -242,7 +242,7 @@ static void read_columns(Bench at, const float *x, int64_t column, int64_t n, in
         for (int64_t i = 0; i < n + d; i += LANES) {
             Lanes v[FOUR];
             UNROLLED for (int t = 0; t < FOUR; t++) v[t] = load_inside(x, from + FOUR * i + t * LANES, length);
-            deal(dealing, v, v);
+            deal(dealing, v);
             UNROLLED for (int r = 0; r < FOUR; r++) store(at.numbers + r * at.room + i, v[r]);
         }
         return;
@@ -254,11 +254,10 @@ static void read_columns(Bench at, const float *x, int64_t column, int64_t n, in
 }
 
 /* The outputs of a vector of columns from `column` on, none behind `end`. For gaps that are closed in registers. */
-static inline void write_columns(float *y, int64_t column, int64_t end, const Lanes *four, const Dealing *dealing)
+static inline void write_columns(float *y, int64_t column, int64_t end, Lanes four[FOUR], const Dealing *dealing)
 {
-    Lanes v[FOUR];
-    take_back(dealing, four, v);
-    UNROLLED for (int t = 0; t < FOUR; t++) store_first(y + FOUR * column + t * LANES, end - FOUR * column - t * LANES, v[t]);
+    take_back(dealing, four);
+    UNROLLED for (int t = 0; t < FOUR; t++) store_first(y + FOUR * column + t * LANES, end - FOUR * column - t * LANES, four[t]);
 }
 
 /* Each run of columns, `run` of them at i of the panel, that lies in one row, from `column` on. */

@@ -31,18 +31,22 @@ static Dealing dealing_of(int64_t d)
     return dealing;
 }
 
-INLINE void deal(const Dealing *dealing, const Lanes v[FOUR], Lanes number[FOUR])
+INLINE void deal(const Dealing *dealing, Lanes v[FOUR])
 {
+    Lanes number[FOUR];
     UNROLLED for (int r = 0; r < FOUR; r++)
         number[r] = _mm512_mask_blend_ps(0xFF00, _mm512_permutex2var_ps(v[0], dealing->to[r], v[1]),
                                          _mm512_permutex2var_ps(v[2], dealing->to[r], v[3]));
+    UNROLLED for (int r = 0; r < FOUR; r++) v[r] = number[r];
 }
 
-INLINE void take_back(const Dealing *dealing, const Lanes number[FOUR], Lanes v[FOUR])
+INLINE void take_back(const Dealing *dealing, Lanes v[FOUR])
 {
+    Lanes at[FOUR];
     UNROLLED for (int t = 0; t < FOUR; t++)
-        v[t] = _mm512_mask_blend_ps(dealing->second[t], _mm512_permutex2var_ps(number[0], dealing->from[t], number[1]),
-                                    _mm512_permutex2var_ps(number[2], dealing->from[t], number[3]));
+        at[t] = _mm512_mask_blend_ps(dealing->second[t], _mm512_permutex2var_ps(v[0], dealing->from[t], v[1]),
+                                     _mm512_permutex2var_ps(v[2], dealing->from[t], v[3]));
+    UNROLLED for (int t = 0; t < FOUR; t++) v[t] = at[t];
 }
 #else
 /* Only the gap. A column's four numbers lie in the same half of all four registers once halves are dealt. */
@@ -63,27 +67,27 @@ INLINE void turn_halves(Lanes v[FOUR])
     v[0] = low_pairs(a, c), v[1] = high_pairs(a, c), v[2] = low_pairs(b, d), v[3] = high_pairs(b, d);
 }
 
-INLINE void deal(const Dealing *dealing, const Lanes v[FOUR], Lanes number[FOUR])
+INLINE void deal(const Dealing *dealing, Lanes v[FOUR])
 {
     Lanes u[FOUR] = {_mm256_permute2f128_ps(v[0], v[2], 0x20), _mm256_permute2f128_ps(v[0], v[2], 0x31),
                      _mm256_permute2f128_ps(v[1], v[3], 0x20), _mm256_permute2f128_ps(v[1], v[3], 0x31)};
     if (dealing->gap == 1)
         turn_halves(u);
-    else if (dealing->gap == 2) {
-        Lanes w[FOUR] = {low_pairs(u[0], u[2]), high_pairs(u[0], u[2]), low_pairs(u[1], u[3]), high_pairs(u[1], u[3])};
-        UNROLLED for (int r = 0; r < FOUR; r++) u[r] = w[r];
-    }
-    UNROLLED for (int r = 0; r < FOUR; r++) number[r] = u[r];
+    if (dealing->gap == 2) {
+        v[0] = low_pairs(u[0], u[2]), v[1] = high_pairs(u[0], u[2]);
+        v[2] = low_pairs(u[1], u[3]), v[3] = high_pairs(u[1], u[3]);
+    } else
+        UNROLLED for (int r = 0; r < FOUR; r++) v[r] = u[r];
 }
 
-INLINE void take_back(const Dealing *dealing, const Lanes number[FOUR], Lanes v[FOUR])
+INLINE void take_back(const Dealing *dealing, Lanes v[FOUR])
 {
-    Lanes u[FOUR] = {number[0], number[1], number[2], number[3]};
+    Lanes u[FOUR] = {v[0], v[1], v[2], v[3]};
     if (dealing->gap == 1)
         turn_halves(u);
-    else if (dealing->gap == 2) {
-        Lanes w[FOUR] = {low_pairs(u[0], u[1]), low_pairs(u[2], u[3]), high_pairs(u[0], u[1]), high_pairs(u[2], u[3])};
-        UNROLLED for (int r = 0; r < FOUR; r++) u[r] = w[r];
+    if (dealing->gap == 2) {
+        u[0] = low_pairs(v[0], v[1]), u[1] = low_pairs(v[2], v[3]);
+        u[2] = high_pairs(v[0], v[1]), u[3] = high_pairs(v[2], v[3]);
     }
     v[0] = _mm256_permute2f128_ps(u[0], u[1], 0x20), v[1] = _mm256_permute2f128_ps(u[2], u[3], 0x20);
     v[2] = _mm256_permute2f128_ps(u[0], u[1], 0x31), v[3] = _mm256_permute2f128_ps(u[2], u[3], 0x31);
