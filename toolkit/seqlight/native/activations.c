@@ -83,11 +83,11 @@ typedef struct {
 INLINE void activate(const Kind kind, const Activations *of, int64_t first, int64_t last)
 {
     for (int64_t i = first; i < last; i += LANES) {
-        Mask inside = first_lanes(last - i);
-        Both found = activation(kind, load_some(inside, of->x + i), of->slope != NULL);
-        store_some(of->y + i, inside, found.y);
+        int64_t room = last - i;
+        Both found = activation(kind, load_first(of->x + i, room, 0), of->slope != NULL);
+        store_first(of->y + i, room, found.y);
         if (of->slope != NULL)
-            store_some(of->slope + i, inside, found.slope);
+            store_first(of->slope + i, room, found.slope);
     }
 }
 
@@ -114,13 +114,13 @@ INLINE void pull(const Kind kind, const ActivationPulls *of, int64_t first, int6
         int64_t p = partner_of(i, of->span, of->n);
         run = stretch(i, last, of->span);
         for (int64_t j = 0; j < run; j += LANES) {
-            Mask inside = first_lanes(run - j);
-            Lanes x0 = load_some(inside, of->x0 + i + j), dx = load_some(inside, of->x1 + p + j) - x0;
-            Lanes dy = load_some(inside, of->y1 + p + j) - activation(kind, x0, 0).y;
+            int64_t room = run - j;
+            Lanes x0 = load_first(of->x0 + i + j, room, 0), dx = load_first(of->x1 + p + j, room, 0) - x0;
+            Lanes dy = load_first(of->y1 + p + j, room, 0) - activation(kind, x0, 0).y;
             Mask far = at_least(magnitude(dx), near);
-            Lanes slope = choose(far, dy, load_some(inside, of->slope1 + p + j));
-            slope = slope / choose(far, dx, one) * load_some(inside, of->grad + i + j);
-            store_some(of->out + i + j, inside, slope);
+            Lanes slope = choose(far, dy, load_first(of->slope1 + p + j, room, 0));
+            slope = slope / choose(far, dx, one) * load_first(of->grad + i + j, room, 0);
+            store_first(of->out + i + j, room, slope);
         }
     }
 }

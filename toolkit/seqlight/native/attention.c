@@ -49,10 +49,10 @@ INLINE void tile(const int outputs, const int vectors, const float *w, int64_t a
     }
     UNROLLED for (int o = 0; o < outputs; o++)
         UNROLLED for (int v = 0; v < vectors; v++) {
-            Mask inside = first_lanes(o < rows ? room - v * LANES : 0);
+            int64_t left = o < rows ? room - v * LANES : 0;
             float *to = y + o * ys + v * LANES;
-            Lanes before = begun ? load_some(inside, to) : zeros();
-            store_some(to, inside, before + sum[o][v]);
+            Lanes before = begun ? load_first(to, left, 0) : zeros();
+            store_first(to, left, before + sum[o][v]);
         }
 }
 
@@ -89,14 +89,12 @@ static void multiply(const float *w, int64_t across, int64_t along, const float 
 static double exponentials(const float *scores, float *e, int64_t n, float *largest)
 {
     Lanes most = every(-INFINITY), sum = zeros();
-    for (int64_t j = 0; j < n; j += LANES)
-        most = larger(most, load_or(every(-INFINITY), first_lanes(n - j), scores + j));
+    for (int64_t j = 0; j < n; j += LANES) most = larger(most, load_first(scores + j, n - j, -INFINITY));
     *largest = largest_of(most);
     for (int64_t j = 0; j < n; j += LANES) {
-        Mask inside = first_lanes(n - j);
-        Lanes one = only(inside, exponential(load_some(inside, scores + j) - *largest));
+        Lanes one = exponential(load_first(scores + j, n - j, -INFINITY) - *largest);
         sum += one;
-        store_some(e + j, inside, one);
+        store_first(e + j, n - j, one);
     }
     return total(sum);
 }
@@ -106,20 +104,20 @@ static void lay(float *to, int64_t ts, const float *x, int64_t xs, int64_t rows,
 {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t c = 0; c < columns; c += LANES)
-            store(to + i * ts + c, load_some(first_lanes(columns - c), x + i * xs + c) * factor);
+            store(to + i * ts + c, load_first(x + i * xs + c, columns - c, 0) * factor);
 }
 static void turn(float *to, int64_t ts, const float *x, int64_t xs, int64_t rows, int64_t columns)
 {
     Lanes r[LANES];
     for (int64_t i = 0; i < rows; i += LANES)
         for (int64_t c = 0; c < columns; c += LANES) {
-            Mask there = first_lanes(columns - c), inside = first_lanes(rows - i);
+            int64_t beside = columns - c, room = rows - i;
             UNROLLED for (int k = 0; k < LANES; k++)
-                r[k] = i + k < rows ? load_some(there, x + (i + k) * xs + c) : zeros();
+                r[k] = i + k < rows ? load_first(x + (i + k) * xs + c, beside, 0) : zeros();
             turn_square(r);
             UNROLLED for (int k = 0; k < LANES; k++)
                 if (c + k < columns)
-                    store_some(to + (c + k) * ts + i, inside, r[k]);
+                    store_first(to + (c + k) * ts + i, room, r[k]);
         }
 }
 /* What lies half way, times a factor, as `lay`. */
@@ -128,8 +126,8 @@ static void half_way(float *to, int64_t ts, const float *x1, int64_t s1, const f
 {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t c = 0; c < columns; c += LANES) {
-            Mask inside = first_lanes(columns - c);
-            Lanes one = load_some(inside, x1 + i * s1 + c), other = load_some(inside, x0 + i * s0 + c);
+            int64_t room = columns - c;
+            Lanes one = load_first(x1 + i * s1 + c, room, 0), other = load_first(x0 + i * s0 + c, room, 0);
             store(to + i * ts + c, (one + other) * (factor / 2));
         }
 }
@@ -180,8 +178,8 @@ static void share(float *x, int64_t xs, int64_t rows, int64_t columns, const Row
     for (int64_t i = 0; i < rows; i++) {
         Lanes by = every((float)(1 / met->sum[i]));
         for (int64_t c = 0; c < columns; c += LANES) {
-            Mask inside = first_lanes(columns - c);
-            store_some(x + i * xs + c, inside, load_some(inside, x + i * xs + c) * by);
+            int64_t room = columns - c;
+            store_first(x + i * xs + c, room, load_first(x + i * xs + c, room, 0) * by);
         }
     }
 }
@@ -264,9 +262,9 @@ static void pull(float *g, const float *a1, const float *p1, float *a0, float *e
 {
     Lanes one = every(1), limit = every(near), sum = zeros();
     for (int64_t j = 0; j < n; j += LANES) {
-        Mask inside = first_lanes(n - j);
-        Lanes to = load_some(inside, p1 + j), from = load_some(inside, e0 + j) * share;
-        Lanes dx = load_some(inside, a1 + j) - load_some(inside, a0 + j), dz = dx - rise;
+        int64_t room = n - j;
+        Lanes to = load_first(p1 + j, room, 0), from = load_first(e0 + j, room, 0) * share;
+        Lanes dx = load_first(a1 + j, room, 0) - load_first(a0 + j, room, 0), dz = dx - rise;
         Mask far = at_least(magnitude(dx), limit);
         Mask off = at_least(magnitude(dz), limit);
         Lanes taken = above * to, on = choose(off, to - from, to);
@@ -276,16 +274,16 @@ static void pull(float *g, const float *a1, const float *p1, float *a0, float *e
         Mask ends = less(magnitude(dx * dz), every(INFINITY));
         Lanes over = only(ends, one / (dx * dz));
         dx = only(ends, dx), dz = only(ends, dz);
-        Lanes slope = on * dx * over * load_some(inside, g + j);
-        sum += only(inside, slope);
-        store_some(g + j, inside, slope);
-        store_some(a0 + j, inside, taken * dz * over);
-        store_some(e0 + j, inside, (to + from) * .5f);
+        Lanes slope = on * dx * over * load_first(g + j, room, 0);
+        sum += slope; /* 0 outside, as g is */
+        store_first(g + j, room, slope);
+        store_first(a0 + j, room, taken * dz * over);
+        store_first(e0 + j, room, (to + from) * .5f);
     }
     float all = (float)total(sum);
     for (int64_t j = 0; j < n; j += LANES) {
-        Mask inside = first_lanes(n - j);
-        store_some(g + j, inside, load_some(inside, g + j) - load_some(inside, a0 + j) * all);
+        int64_t room = n - j;
+        store_first(g + j, room, load_first(g + j, room, 0) - load_first(a0 + j, room, 0) * all);
     }
 }
 

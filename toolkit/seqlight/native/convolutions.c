@@ -36,10 +36,10 @@ tile(const int outputs, const int vectors, const float *x, const float *w, const
     }
     UNROLLED for (int o = 0; o < outputs; o++)
         UNROLLED for (int v = 0; v < vectors; v++) {
-            Mask inside = first_lanes(o < rows ? room - v * LANES : 0);
+            int64_t left = o < rows ? room - v * LANES : 0;
             float *to = y + o * width + v * LANES, added = bias != NULL && o < rows ? bias[o] : 0;
-            Lanes before = begun ? load_some(inside, to) : every(added);
-            store_some(to, inside, before + sum[o][v]);
+            Lanes before = begun ? load_first(to, left, 0) : every(added);
+            store_first(to, left, before + sum[o][v]);
         }
 }
 

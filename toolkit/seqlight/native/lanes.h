@@ -33,8 +33,8 @@ static inline int64_t whole_lanes(int64_t n) { return (n + LANES - 1) / LANES * 
 /* An odd number of lines of the cache: what lies a power of two apart falls into the same of them. */
 static inline int64_t odd_lines(int64_t n) { return (n + 15) / 16 * 16 | 16; }
 
-/* What is said of a mask is done to some lanes: the others become 0, or stay, and memory there is neither read nor written.
-   Functions of two registers take what is no number as the instructions do: the second is the result. */
+/* What a mask says is done to some lanes; the others become 0, or another's. Functions of two registers take what is no
+   number as the instructions do: the second is the result. */
 #if defined(__AVX512F__)
 #include "lanes512.h"
 #else

@@ -20,23 +20,13 @@ INLINE Mask at_least(Lanes a, Lanes b) { return _mm256_castps_si256(_mm256_cmp_p
 INLINE Lanes choose(Mask some, Lanes a, Lanes others) { return _mm256_blendv_ps(others, a, as_lanes(some)); }
 INLINE Lanes only(Mask some, Lanes a) { return _mm256_and_ps(as_lanes(some), a); }
 
-INLINE Lanes load_some(Mask some, const float *x) { return _mm256_maskload_ps(x, some); }
-INLINE Lanes load_or(Lanes others, Mask some, const float *x) { return choose(some, load_some(some, x), others); }
-INLINE void store_some(float *to, Mask some, Lanes x)
+/* No more than n numbers read, and another behind them; no more than n written. A mask is for the last of a row only: to
+   write by one takes many processors ten times as long. */
+INLINE Lanes load_first(const float *x, int64_t n, float other)
 {
-    /* To write by a mask takes many processors ten times as long as to write all. */
-    if (_mm256_movemask_ps(as_lanes(some)) == 0xFF)
-        store(to, x);
-    else
-        _mm256_maskstore_ps(to, some, x);
-}
-
-/* What an array of `length` numbers has from `at` on, 0 outside of it; and no more than n numbers written. */
-INLINE Lanes load_inside(const float *x, int64_t at, int64_t length)
-{
-    if (at >= 0 && at + LANES <= length)
-        return load(x + at);
-    return load_some(_mm256_andnot_si256(first_lanes(-at), first_lanes(length - at)), x + at);
+    if (n >= LANES)
+        return load(x);
+    return choose(first_lanes(n), _mm256_maskload_ps(x, first_lanes(n)), every(other));
 }
 INLINE void store_first(float *to, int64_t n, Lanes x)
 {
@@ -44,6 +34,14 @@ INLINE void store_first(float *to, int64_t n, Lanes x)
         store(to, x);
     else
         _mm256_maskstore_ps(to, first_lanes(n), x);
+}
+
+/* What an array of `length` numbers has from `at` on, 0 outside of it. */
+INLINE Lanes load_inside(const float *x, int64_t at, int64_t length)
+{
+    if (at >= 0 && at + LANES <= length)
+        return load(x + at);
+    return _mm256_maskload_ps(x + at, _mm256_andnot_si256(first_lanes(-at), first_lanes(length - at)));
 }
 
 INLINE float largest_of(Lanes a)

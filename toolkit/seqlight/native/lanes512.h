@@ -4,17 +4,21 @@ INLINE Lanes every(float x) { return _mm512_set1_ps(x); }
 INLINE Lanes load(const float *x) { return _mm512_loadu_ps(x); }
 INLINE void store(float *to, Lanes x) { _mm512_storeu_ps(to, x); }
 INLINE Mask first_lanes(int64_t n) { return (Mask)((1u << within(n, LANES)) - 1); }
-INLINE Lanes load_some(Mask some, const float *x) { return _mm512_maskz_loadu_ps(some, x); }
-INLINE Lanes load_or(Lanes others, Mask some, const float *x) { return _mm512_mask_loadu_ps(others, some, x); }
-INLINE void store_some(float *to, Mask some, Lanes x) { _mm512_mask_storeu_ps(to, some, x); }
 
+/* No more than n numbers read, and another behind them; no more than n written. */
+INLINE Lanes load_first(const float *x, int64_t n, float other)
+{
+    if (__builtin_constant_p(other) && other == 0) /* which takes no register */
+        return _mm512_maskz_loadu_ps(first_lanes(n), x);
+    return _mm512_mask_loadu_ps(every(other), first_lanes(n), x);
+}
+INLINE void store_first(float *to, int64_t n, Lanes x) { _mm512_mask_storeu_ps(to, first_lanes(n), x); }
 
-/* What an array of `length` numbers has from `at` on, 0 outside of it; and no more than n numbers written. */
+/* What an array of `length` numbers has from `at` on, 0 outside of it. */
 INLINE Lanes load_inside(const float *x, int64_t at, int64_t length)
 {
-    return load_some((Mask)(first_lanes(length - at) & ~first_lanes(-at)), x + at);
+    return _mm512_maskz_loadu_ps((Mask)(first_lanes(length - at) & ~first_lanes(-at)), x + at);
 }
-INLINE void store_first(float *to, int64_t n, Lanes x) { store_some(to, first_lanes(n), x); }
 
 INLINE Lanes fmadd(Lanes a, Lanes b, Lanes c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE Lanes magnitude(Lanes a) { return _mm512_abs_ps(a); }

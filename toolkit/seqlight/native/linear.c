@@ -25,16 +25,13 @@ enum { VECTORS = LANES / 4, PANEL = VECTORS * LANES, ROWS = 6 };
 /* Summands before a sum is put aside: sums of sums round less than one long sum. And numbers of x at a time. */
 enum { SUMMANDS = 64, AT_ONCE = 8192 };
 
-INLINE void tile(const int vectors, const float *x, int64_t xs, const float *w, const float *bias, float *y,
-                        int64_t ys, int64_t rows, int64_t room, int64_t sums, int begun)
+INLINE void tile(const int vectors, const float *x, int64_t xs, const float *w, const float *bias, float *y, int64_t ys,
+                 int64_t rows, int64_t room, int64_t sums, int begun)
 {
     Lanes sum[ROWS][VECTORS], in[VECTORS];
-    Mask inside[VECTORS];
     const float *at[ROWS];
-    UNROLLED for (int v = 0; v < vectors; v++) {
-        inside[v] = first_lanes(room - v * LANES);
-        in[v] = bias == NULL ? zeros() : load_some(inside[v], bias + v * LANES);
-    }
+    UNROLLED for (int v = 0; v < vectors; v++)
+        in[v] = bias == NULL ? zeros() : load_first(bias + v * LANES, room - v * LANES, 0);
     UNROLLED for (int r = 0; r < ROWS; r++) {
         at[r] = x + least(r, rows - 1) * xs;
         UNROLLED for (int v = 0; v < vectors; v++) sum[r][v] = begun ? zeros() : in[v];
@@ -50,8 +47,8 @@ INLINE void tile(const int vectors, const float *x, int64_t xs, const float *w, 
             UNROLLED for (int v = 0; v < vectors; v++) {
                 float *to = y + r * ys + v * LANES;
                 if (begun)
-                    sum[r][v] += load_some(inside[v], to);
-                store_some(to, inside[v], sum[r][v]);
+                    sum[r][v] += load_first(to, room - v * LANES, 0);
+                store_first(to, room - v * LANES, sum[r][v]);
             }
 }
 

@@ -21,24 +21,24 @@ static void standardise(const float *x, float *y, float *mean, float *rate, cons
 {
     int64_t width = of->width;
     Lanes sum = zeros(), squares = sum;
-    for (int64_t j = 0; j < width; j += LANES) sum += load_some(first_lanes(width - j), x + j);
+    for (int64_t j = 0; j < width; j += LANES) sum += load_first(x + j, width - j, 0);
     *mean = (float)(total(sum) / (double)width);
     Lanes middle = every(*mean);
     for (int64_t j = 0; j < width; j += LANES) {
-        Mask inside = first_lanes(width - j);
-        Lanes off = only(inside, load_some(inside, x + j) - middle);
+        int64_t room = width - j;
+        Lanes off = load_first(x + j, room, *mean) - middle;
         squares = fmadd(off, off, squares);
     }
     *rate = (float)(1 / sqrt(total(squares) / (double)width + of->eps));
     Lanes by = every(*rate);
     for (int64_t j = 0; j < width; j += LANES) {
-        Mask inside = first_lanes(width - j);
-        Lanes one = (load_some(inside, x + j) - middle) * by;
+        int64_t room = width - j;
+        Lanes one = (load_first(x + j, room, 0) - middle) * by;
         if (of->weight != NULL)
-            one *= load_some(inside, of->weight + j);
+            one *= load_first(of->weight + j, room, 0);
         if (of->bias != NULL)
-            one += load_some(inside, of->bias + j);
-        store_some(y + j, inside, one);
+            one += load_first(of->bias + j, room, 0);
+        store_first(y + j, room, one);
     }
 }
 
@@ -46,15 +46,15 @@ static void standardise(const float *x, float *y, float *mean, float *rate, cons
 static void gather(const float *x, float *to, int64_t rows, const Standardisations *of)
 {
     Lanes r[LANES];
-    Mask there = first_lanes(rows);
+    int64_t beside = rows;
     for (int64_t c = 0; c < of->width; c += LANES) {
-        Mask inside = first_lanes(of->width - c);
+        int64_t room = of->width - c;
         UNROLLED for (int k = 0; k < LANES; k++)
-            r[k] = c + k < of->width ? load_some(there, x + (c + k) * of->along) : zeros();
+            r[k] = c + k < of->width ? load_first(x + (c + k) * of->along, beside, 0) : zeros();
         turn_square(r);
         UNROLLED for (int k = 0; k < LANES; k++)
             if (k < rows)
-                store_some(to + k * of->width + c, inside, r[k]);
+                store_first(to + k * of->width + c, room, r[k]);
     }
 }
 
@@ -88,12 +88,12 @@ typedef struct {
     Lanes grad, centred;
 } Half;
 
-INLINE Half half_of(const float *g, const float *a1, const float *a0, const float *weight, float mid, Mask inside)
+INLINE Half half_of(const float *g, const float *a1, const float *a0, const float *weight, float mid, int64_t room)
 {
-    Half found = {load_some(inside, g),
-                  (load_some(inside, a1) + load_some(inside, a0)) * .5f - mid};
+    Half found = {load_first(g, room, 0),
+                  (load_first(a1, room, 0) + load_first(a0, room, 0)) * .5f - mid};
     if (weight != NULL)
-        found.grad *= load_some(inside, weight);
+        found.grad *= load_first(weight, room, 0);
     return found;
 }
 
@@ -107,17 +107,17 @@ int standardisation_gradients(const StandardisationPulls *of, int64_t first, int
         double r1 = of->rate1[partner], r0 = of->rate0[row];
         Lanes sum = zeros(), along = sum, rate = every((float)((r1 + r0) / 2));
         for (int64_t j = 0; j < width; j += LANES) {
-            Mask inside = first_lanes(width - j);
-            Half one = half_of(g + j, a1 + j, a0 + j, of->weight == NULL ? NULL : of->weight + j, mid, inside);
+            int64_t room = width - j;
+            Half one = half_of(g + j, a1 + j, a0 + j, of->weight == NULL ? NULL : of->weight + j, mid, room);
             sum += one.grad;
-            along = choose(inside, fmadd(one.grad, one.centred, along), along);
+            along = fmadd(one.grad, one.centred, along); /* outside there is no gradient */
         }
         double rise = -2 * total(along) / (double)width * (r1 * r0) * (r1 * r0) / (r1 + r0);
         Lanes mean = every((float)(total(sum) / (double)width)), by = every((float)rise);
         for (int64_t j = 0; j < width; j += LANES) {
-            Mask inside = first_lanes(width - j);
-            Half one = half_of(g + j, a1 + j, a0 + j, of->weight == NULL ? NULL : of->weight + j, mid, inside);
-            store_some(to + j, inside, fmadd(by, one.centred, rate * (one.grad - mean)));
+            int64_t room = width - j;
+            Half one = half_of(g + j, a1 + j, a0 + j, of->weight == NULL ? NULL : of->weight + j, mid, room);
+            store_first(to + j, room, fmadd(by, one.centred, rate * (one.grad - mean)));
         }
     }
     return 0;
