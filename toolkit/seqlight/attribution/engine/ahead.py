@@ -94,7 +94,7 @@ def _cut(record: Record, places: list[_Place], first: int, rows: int) -> Record:
 
 def _together(pieces: list[Tensor]) -> list[Tensor]:
     """Return copies that lie in one piece of memory: each on its own would take the place of a larger tensor."""
-    if not all(one.is_cpu for one in pieces):
+    if not pieces or not all(one.is_cpu for one in pieces):
         return [one.contiguous() for one in pieces]
     ends = list(itertools.accumulate((-(-one.nbytes // LINE) * LINE for one in pieces), initial=0))
     room = torch.empty(ends[-1], dtype=torch.uint8)
@@ -102,8 +102,7 @@ def _together(pieces: list[Tensor]) -> list[Tensor]:
         room[start : start + one.nbytes].view(one.dtype).view(one.shape)
         for one, start in zip(pieces, ends, strict=False)
     ]
-    for one, piece in zip(found, pieces, strict=True):
-        one.copy_(piece)
+    torch._foreach_copy_(found, pieces)
     return found
 
 
