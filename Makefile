@@ -30,7 +30,7 @@ format: $(VENV)/.installed-dev  ## rewrite the sources in the house format
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) demo toolkit/seqlight/native/_loops.*
+	rm -rf $(VENV) demo toolkit/seqlight/native/_loops*
 
 # Rewritten only when TORCH changes, so that another value installs again.
 $(VENV)/.torch: FORCE

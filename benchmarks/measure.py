@@ -45,6 +45,7 @@ def machine() -> dict[str, Any]:
     names = ("torch", "numpy", "numba", "tangermeme")
     return {
         "cpu": _cpu(),
+        "registers": registers(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
@@ -52,6 +53,11 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: _version(name) for name in names},
     }
+
+
+def registers() -> str:
+    """Return the widest registers that PyTorch uses here: avx512, avx2 or another."""
+    return torch.backends.cpu.get_cpu_capability().lower()
 
 
 def write(name: str, results: dict[str, Any], where: dict[str, Any]) -> Path:

@@ -51,31 +51,38 @@ def table() -> str:
 
 
 def attribution() -> list[str]:
-    """Return the table of attribution speeds, where there are results."""
-    if not (RESULTS / "speed_deeplift.json").exists():
-        return []
-    models, memory = read("speed_deeplift")["models"], read("memory_deeplift")["peak_bytes"]
+    """Return the tables of attribution speeds and of memory."""
+    peaks = read("memory_deeplift")["peak_bytes"]
     lines = [
         "",
         "`deep_lift_shap`, 20 references. *Floor*: plain autograd, one forward of each sequence, one forward and one",
-        "backward of each reference. Each in processes of its own. Memory: the peak of one call, beyond what the",
-        "process had before.",
-        "",
-        "| model | seconds | over the floor | times faster than tangermeme | than Captum | MiB | tangermeme's MiB |",
-        "|---|---|---|---|---|---|---|",
+        "backward of each reference. Each in processes of its own, on two machines.",
     ]
-    for name, row in models.items():
-        peak = memory[name]["20"]
-        lines.append(
-            f"| {name}, {row['shape'][0]} x {row['shape'][2]:,} | {row['seqlight_s']['least']:.2f} "
-            f"| {row['over_floor']['least']:.2f} | {row['times_faster_than_tangermeme']['least']:.1f} "
-            f"| {row['times_faster_than_captum']['least']:.1f} "
-            f"| {peak['seqlight'] / 2**20:.0f} | {peak['tangermeme'] / 2**20:.0f} |"
-        )
+    for registers, name in (("avx512", "AVX-512"), ("avx2", "AVX2")):
+        found = read(f"speed_deeplift_{registers}")
+        lines += [
+            "",
+            f"| {found['machine']['cpu']} with {name} | seconds | over the floor | times faster than tangermeme "
+            "| than Captum |",
+            "|---|---|---|---|---|",
+        ]
+        for model, row in found["models"].items():
+            lines.append(
+                f"| {model}, {row['shape'][0]} x {row['shape'][2]:,} | {row['seqlight_s']['least']:.2f} "
+                f"| {row['over_floor']['least']:.2f} | {row['times_faster_than_tangermeme']['least']:.1f} "
+                f"| {row['times_faster_than_captum']['least']:.1f} |"
+            )
+    each = (
+        f"{name} {peak['20']['seqlight'] / 2**20:.0f} against {peak['20']['tangermeme'] / 2**20:.0f}"
+        for name, peak in peaks.items()
+    )
     lines += [
         "",
         "What the peers take for linear in the transformer costs them nothing, and their attributions of it do not",
         "add up: [where Captum adds up, and where not](docs/captum.md).",
+        "",
+        "Memory: the peak of one call, beyond what the process had before, in MiB, ours against tangermeme's: "
+        f"{', '.join(each)}.",
     ]
     return lines
 

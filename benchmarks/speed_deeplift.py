@@ -1,9 +1,10 @@
 """Time ``seqlight.deep_lift_shap`` beside tangermeme, Captum and the least that any such method must do.
 
-Usage: ``python benchmarks/speed_deeplift.py [rounds]``. All explain the same sequences against the same 20 references
-each, in float32. The floor is plain autograd: one forward pass of each sequence, one forward and one input-backward
-pass of each reference. Each has processes of its own, which take turns, for what one does to the memory of a process
-would serve the others (see ``seqlight.prediction.pages``); to the floor it is done too.
+Usage: ``python benchmarks/speed_deeplift.py [rounds [model ...]]``; with models only their rows are measured anew, on
+the machine that the others are of. All explain the same sequences against the same 20 references each, in float32. The
+floor is plain autograd: one forward pass of each sequence, one forward and one input-backward pass of each reference.
+Each has processes of its own, which take turns, for what one does to the memory of a process would serve the others
+(see ``seqlight.prediction.pages``); to the floor it is done too.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ from typing import Any
 
 import torch
 from captum.attr import DeepLift
-from measure import Timing, machine, write
+from measure import RESULTS, Timing, machine, registers, write
 from tangermeme.deep_lift_shap import deep_lift_shap as peer
 from torch import Tensor, nn
 
 import seqlight as sl
 from seqlight.prediction.pages import keep_pages
 
-REFERENCES, THREADS, CALLS = 20, 2, 2
+REFERENCES, THREADS = 20, 2
+# What a process is timed for: a call of the small models is too short to meet the machine as it mostly is.
+CALLS, SECONDS = 2, 2.0
 WHO = ("seqlight", "tangermeme", "captum", "floor")
 
 
@@ -146,7 +149,7 @@ def timed(who: str, name: str) -> list[float]:
         keep_pages(torch.device("cpu"))
     call()
     seconds = []
-    for _ in range(CALLS):
+    while len(seconds) < CALLS or sum(seconds) < SECONDS:
         gc.collect()
         start = time.perf_counter()
         call()
@@ -210,11 +213,13 @@ def compare(name: str, rounds: int) -> dict[str, Any]:
     return row
 
 
-def main(rounds: int = 3) -> None:
-    where = {**machine(), "captum": version("captum")}
-    models = {name: compare(name, rounds) for name in WORKLOADS}
-    workload = {"references": REFERENCES, "dtype": "float32", "processes_each": rounds, "calls_a_process": CALLS}
-    print(write("speed_deeplift", {"workload": workload, "models": models}, where))
+def main(rounds: int = 3, *only: str) -> None:
+    where, name = {**machine(), "captum": version("captum")}, f"speed_deeplift_{registers()}"
+    known = json.loads((RESULTS / f"{name}.json").read_text())["models"] if only else {}
+    models = {**known, **{model: compare(model, rounds) for model in only or WORKLOADS}}
+    timed_for = {"calls_a_process": CALLS, "seconds_a_process": SECONDS}
+    workload = {"references": REFERENCES, "dtype": "float32", "processes_each": rounds, **timed_for}
+    print(write(name, {"workload": workload, "models": models}, where))
 
 
 if __name__ == "__main__":
@@ -223,7 +228,9 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["apart", name]:
             print(json.dumps(apart(name)))
-        case [who, name]:
+        case [who, name] if who in WHO:
             print(json.dumps(timed(who, name)))
-        case rounds:
-            main(*map(int, rounds))
+        case [rounds, *only]:
+            main(int(rounds), *only)
+        case _:
+            main()

@@ -63,3 +63,8 @@ def test_an_unknown_build_is_refused():
     command = [sys.executable, "-c", "from seqlight.native.library import library; library()"]
     done = subprocess.run(command, env={**os.environ, "SEQLIGHT_NATIVE": "sse"}, capture_output=True, text=True)
     assert "SEQLIGHT_NATIVE is 'sse'; set it to 0, avx512, avx2, plain or, for the widest, 1." in done.stderr
+
+
+@pytest.mark.skipif(library() is None, reason="the loops are not compiled")
+def test_the_widest_build_that_this_machine_can_run_is_loaded():
+    assert library().lanes() == library().lanes_here()

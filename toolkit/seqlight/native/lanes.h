@@ -1,6 +1,6 @@
-#pragma once
 /* Registers of several float32, by the names of what is done to them. A build of the loops has the widest that its flags
    allow (see build_native.py), or none. */
+#pragma once
 #include <math.h>
 #include <stdint.h>
 
