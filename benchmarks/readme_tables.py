@@ -56,7 +56,8 @@ def attribution() -> list[str]:
     lines = [
         "",
         "`deep_lift_shap`, 20 references. *Floor*: plain autograd, one forward of each sequence, one forward and one",
-        "backward of each reference. Each in processes of its own, on two machines.",
+        "backward of each reference. Each in processes of its own, on two machines; with AVX-512,",
+        "before its loops were written for AVX2 too.",
     ]
     for registers, name in (("avx512", "AVX-512"), ("avx2", "AVX2")):
         found = read(f"speed_deeplift_{registers}")
@@ -81,7 +82,7 @@ def attribution() -> list[str]:
         "What the peers take for linear in the transformer costs them nothing, and their attributions of it do not",
         "add up: [where Captum adds up, and where not](docs/captum.md).",
         "",
-        "Memory: the peak of one call, beyond what the process had before, in MiB, ours against tangermeme's: "
+        "Memory: the peak of one call, beyond what the process had before, in MiB, ours against tangermeme's:",
         f"{', '.join(each)}.",
     ]
     return lines

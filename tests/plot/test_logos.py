@@ -424,21 +424,18 @@ def test_vector_output_names_nothing_twice(ax, tmp_path):
     assert len(ids) == len(set(ids)) > 10
 
 
-def test_2000_positions_take_no_longer_than_500_bars():
-    """Drawn and rendered, in processor time; a tenth of a second on most machines, and what matplotlib takes on any."""
-    X = np.random.RandomState(0).laplace(size=(4, 2000))
-
-    def seconds(draw):
+def test_2000_positions_take_less_than_a_tenth_of_a_second():
+    """Drawn and rendered: the least processor time of some, since others may be at work on the machine."""
+    X, seconds = np.random.RandomState(0).laplace(size=(4, 2000)), []
+    for _ in range(5):
         figure = Figure(figsize=(12, 2))
-        canvas, ax = FigureCanvasAgg(figure), figure.add_subplot()
+        canvas = FigureCanvasAgg(figure)
+        figure.add_subplot()
         start = time.process_time()
-        draw(ax)
+        plot_logo(X, figure.axes[0])
         canvas.draw()
-        return time.process_time() - start
-
-    ours = [seconds(lambda ax: plot_logo(X, ax)) for _ in range(5)]
-    bars = [seconds(lambda ax: ax.bar(range(500), X[0, :500])) for _ in range(5)]
-    assert min(ours) < min(bars), (min(ours), min(bars))
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 0.1
 
 
 @pytest.mark.parametrize(
