@@ -46,8 +46,8 @@ def compile_loops(folder: Path) -> bool:
     wider = platform.machine().lower() in {"x86_64", "amd64"}
     # An older compiler may not know the wider registers, and the plain build serves everywhere.
     with ThreadPoolExecutor() as pool:
-        made = pool.map(lambda name: _compile(compiler, folder, name), BUILDS if wider else ["_loops"])
-        return next(made)
+        made = list(pool.map(lambda name: _compile(compiler, folder, name), BUILDS if wider else ["_loops"]))
+    return made[0]
 
 
 def _compile(compiler: list[str], folder: Path, name: str) -> bool:

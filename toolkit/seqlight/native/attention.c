@@ -32,8 +32,8 @@ static inline int64_t start(const int64_t stride[3], int64_t head, const Attenti
 /* y[o, l] = the sum over c of w[o, c] * x[c, l], added to what is there if it is `begun`. Of w numbers are `across` rows
    and `along` summands apart, rows of x and y are `xs` and `ys` apart; those of x end with a whole vector. */
 INLINE void tile(const int outputs, const int vectors, const float *w, int64_t across, int64_t along,
-                        const float *x, int64_t xs, float *y, int64_t ys, int64_t rows, int64_t room, int64_t sums,
-                        int begun)
+                 const float *x, int64_t xs, float *y, int64_t ys, int64_t rows, int64_t room, int64_t sums,
+                 int begun)
 {
     Lanes sum[GROUP][COLUMNS], in[COLUMNS];
     const float *at[GROUP];
@@ -122,7 +122,7 @@ static void turn(float *to, int64_t ts, const float *x, int64_t xs, int64_t rows
 }
 /* What lies half way, times a factor, as `lay`. */
 static void half_way(float *to, int64_t ts, const float *x1, int64_t s1, const float *x0, int64_t s0,
-                            int64_t rows, int64_t columns, float factor)
+                     int64_t rows, int64_t columns, float factor)
 {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t c = 0; c < columns; c += LANES) {
@@ -153,7 +153,7 @@ INLINE Doubles logarithm(Doubles x)
 
 /* Scores of some queries and their exponentials, `room` from one to the next. */
 static void attend(const float *q, const float *turned, const float *bias, float *scores, float *e, Rows *met,
-                          int64_t rows, int64_t room, int64_t qs, const Attention *of)
+                   int64_t rows, int64_t room, int64_t qs, const Attention *of)
 {
     multiply(q, qs, 1, turned, odd_lines(of->keys), scores, room, rows, of->keys, of->width, 0);
     for (int64_t i = 0; i < rows; i++) {
@@ -258,7 +258,7 @@ static void rises(const double *lse1, const Rows *met, int64_t rows, Rises *foun
    at the scores, and e0, the exponentials, the weights half way. Scores a0 are lost: the shares of the normaliser are laid
    there. */
 static void pull(float *g, const float *a1, const float *p1, float *a0, float *e0, int64_t n, float share, float rise,
-                        float above, float below, float near)
+                 float above, float below, float near)
 {
     Lanes one = every(1), limit = every(near), sum = zeros();
     for (int64_t j = 0; j < n; j += LANES) {

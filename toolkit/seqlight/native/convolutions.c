@@ -46,7 +46,7 @@ tile(const int outputs, const int vectors, const float *x, const float *w, const
 /* All outputs at `n` positions, from what was laid side by side: `taps` of a channel `step` apart, channels `stride`.
    Sums of sums round less than one long sum. */
 static void multiply(const float *window, const float *w, const float *bias, float *y, int64_t n,
-                            int64_t channels, int64_t outputs, int64_t width, int64_t taps, int64_t stride, int64_t step)
+                     int64_t channels, int64_t outputs, int64_t width, int64_t taps, int64_t stride, int64_t step)
 {
     int64_t some = taps < SUMMANDS ? SUMMANDS / taps : 1;
 #define TILE(outputs, vectors)                                                                                       \
@@ -82,7 +82,7 @@ static inline void lay(float *to, const float *x, int64_t from, int64_t need, in
 static int64_t direct_panels(int64_t width) { return (width + PANEL - 1) / PANEL; }
 
 static void pack_direct(const float *w, float *to, int64_t first, int64_t last, int64_t channels, int64_t outputs,
-                               int64_t taps, int64_t row, int64_t channel, int64_t tap)
+                        int64_t taps, int64_t row, int64_t channel, int64_t tap)
 {
     to += first * channels * taps * GROUP;
     for (int64_t group = first; group < last; group++)
@@ -93,8 +93,8 @@ static void pack_direct(const float *w, float *to, int64_t first, int64_t last, 
 }
 
 static int convolve_directly(const float *x, const float *w, const float *bias, float *y, int64_t first,
-                                    int64_t last, int64_t channels, int64_t length, int64_t outputs, int64_t width,
-                                    int64_t taps, int64_t dilation, int64_t padding)
+                             int64_t last, int64_t channels, int64_t length, int64_t outputs, int64_t width,
+                             int64_t taps, int64_t dilation, int64_t padding)
 {
     /* Taps that lie close together share what they read. */
     int64_t step = least(dilation, PANEL), shared = step == dilation, panels = direct_panels(width);
@@ -163,7 +163,7 @@ static const float OF_FOUR[7][4] = {{1.f / 2}, {1.f / 6, 1.f / 6, 1.f / 6, 1.f /
                                     {0, 0, 0, 1.f / 4}};
 
 static void pack_fast(const float *w, float *to, int64_t first, int64_t last, int64_t channels, int64_t outputs,
-                             int64_t taps, int64_t row, int64_t channel, int64_t tap)
+                      int64_t taps, int64_t row, int64_t channel, int64_t tap)
 {
     Plan plan = plan_of(1, taps, 1);
     const float(*of)[4] = plan.taps == 3 ? OF_THREE : OF_FOUR;
@@ -229,13 +229,19 @@ typedef struct {
 
 /* Memory that will be read or written soon: rows are too short for the processor to see what comes next. */
 enum { AHEAD = 2, LINE = 16 };
-#define fetch(at, n, write)                                                                                          \
-    for (const float *line = (at), *end = line + (n); line < end; line += LINE) __builtin_prefetch(line, write)
+INLINE void fetch(const float *at, int64_t n, const int write)
+{
+    for (int64_t i = 0; i < n; i += LINE)
+        if (write)
+            __builtin_prefetch(at + i, 1);
+        else
+            __builtin_prefetch(at + i, 0);
+}
 
 /* The first four numbers that `n` columns from `column` on need of x, and those of the next d columns, which are the
    others: number k of column i at numbers[k * room + i]. For gaps smaller than a register. */
 static void read_columns(Bench at, const float *x, int64_t column, int64_t n, int64_t d, const Dealing *dealing,
-                                int64_t length, int64_t padding)
+                         int64_t length, int64_t padding)
 {
     int64_t from = FOUR * column - padding;
     if (closes(d)) {
@@ -342,8 +348,8 @@ put_together(const int taps, float *y, const float *bias, int64_t panel, int64_t
 }
 
 static int convolve_fast(const float *x, const float *w, const float *bias, float *y, int64_t first, int64_t last,
-                                int64_t rows, int64_t channels, int64_t length, int64_t outputs, int64_t width,
-                                int64_t taps, int64_t dilation, int64_t padding)
+                         int64_t rows, int64_t channels, int64_t length, int64_t outputs, int64_t width,
+                         int64_t taps, int64_t dilation, int64_t padding)
 {
     Plan plan = plan_of(width, taps, dilation);
     int64_t more = (plan.groups - 1) * dilation, stride = odd_lines(COLUMNS + more);

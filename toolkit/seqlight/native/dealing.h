@@ -56,23 +56,12 @@ typedef struct {
 
 static inline Dealing dealing_of(int64_t d) { return (Dealing){d}; }
 
-INLINE Lanes low_pairs(Lanes a, Lanes b) { return (Lanes)_mm256_unpacklo_pd((__m256d)a, (__m256d)b); }
-INLINE Lanes high_pairs(Lanes a, Lanes b) { return (Lanes)_mm256_unpackhi_pd((__m256d)a, (__m256d)b); }
-
-/* Rows become columns, in each half. */
-INLINE void turn_halves(Lanes v[FOUR])
-{
-    Lanes a = _mm256_unpacklo_ps(v[0], v[1]), b = _mm256_unpackhi_ps(v[0], v[1]);
-    Lanes c = _mm256_unpacklo_ps(v[2], v[3]), d = _mm256_unpackhi_ps(v[2], v[3]);
-    v[0] = low_pairs(a, c), v[1] = high_pairs(a, c), v[2] = low_pairs(b, d), v[3] = high_pairs(b, d);
-}
-
 INLINE void deal(const Dealing *dealing, Lanes v[FOUR])
 {
     Lanes u[FOUR] = {_mm256_permute2f128_ps(v[0], v[2], 0x20), _mm256_permute2f128_ps(v[0], v[2], 0x31),
                      _mm256_permute2f128_ps(v[1], v[3], 0x20), _mm256_permute2f128_ps(v[1], v[3], 0x31)};
     if (dealing->gap == 1)
-        turn_halves(u);
+        turn_fours(u);
     if (dealing->gap == 2) {
         v[0] = low_pairs(u[0], u[2]), v[1] = high_pairs(u[0], u[2]);
         v[2] = low_pairs(u[1], u[3]), v[3] = high_pairs(u[1], u[3]);
@@ -84,7 +73,7 @@ INLINE void take_back(const Dealing *dealing, Lanes v[FOUR])
 {
     Lanes u[FOUR] = {v[0], v[1], v[2], v[3]};
     if (dealing->gap == 1)
-        turn_halves(u);
+        turn_fours(u);
     if (dealing->gap == 2) {
         u[0] = low_pairs(v[0], v[1]), u[1] = low_pairs(v[2], v[3]);
         u[2] = high_pairs(v[0], v[1]), u[3] = high_pairs(v[2], v[3]);

@@ -53,4 +53,16 @@ INLINE Lanes exponential(Lanes x)
     UNROLLED for (int i = 0; i < 7; i++) p = fmadd(p, r, every(of[i]));
     return times_two_to_the(n, p);
 }
+
+/* Rows become columns: in each piece of four numbers, or all of them. */
+INLINE void turn_fours(Lanes r[4])
+{
+    Lanes a = low_ones(r[0], r[1]), b = high_ones(r[0], r[1]), c = low_ones(r[2], r[3]), d = high_ones(r[2], r[3]);
+    r[0] = low_pairs(a, c), r[1] = high_pairs(a, c), r[2] = low_pairs(b, d), r[3] = high_pairs(b, d);
+}
+INLINE void turn_square(Lanes r[LANES])
+{
+    UNROLLED for (int i = 0; i < LANES; i += 4) turn_fours(r + i);
+    turn_pieces(r);
+}
 #endif

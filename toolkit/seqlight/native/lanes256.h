@@ -71,24 +71,23 @@ INLINE double total(Lanes a)
     return both[0] + both[1];
 }
 
-/* Rows become columns. */
-INLINE void turn_square(Lanes r[LANES])
+/* In each piece of four: the first two of both, or the last two; one by one, or as pairs. */
+INLINE Lanes low_ones(Lanes a, Lanes b) { return _mm256_unpacklo_ps(a, b); }
+INLINE Lanes high_ones(Lanes a, Lanes b) { return _mm256_unpackhi_ps(a, b); }
+INLINE Lanes low_pairs(Lanes a, Lanes b)
 {
-    Lanes t[LANES];
-    UNROLLED for (int i = 0; i < LANES; i += 2) {
-        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-    }
-    UNROLLED for (int i = 0; i < LANES; i += 4)
-        UNROLLED for (int j = 0; j < 2; j++) {
-            __m256d low = _mm256_castps_pd(t[i + j]), high = _mm256_castps_pd(t[i + j + 2]);
-            r[i + 2 * j] = _mm256_castpd_ps(_mm256_unpacklo_pd(low, high));
-            r[i + 2 * j + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(low, high));
-        }
-    /* Now row 4 i + j holds, of columns j and 4 + j, what rows 4 i .. 4 i + 3 have there. */
+    return _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+}
+INLINE Lanes high_pairs(Lanes a, Lanes b)
+{
+    return _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
+}
+
+/* Halves of eight rows: of row 4 i + j, half k becomes half i of row 4 k + j. */
+INLINE void turn_pieces(Lanes r[LANES])
+{
     UNROLLED for (int j = 0; j < 4; j++) {
-        t[j] = _mm256_permute2f128_ps(r[j], r[j + 4], 0x20);
-        t[j + 4] = _mm256_permute2f128_ps(r[j], r[j + 4], 0x31);
+        Lanes low = _mm256_permute2f128_ps(r[j], r[j + 4], 0x20), high = _mm256_permute2f128_ps(r[j], r[j + 4], 0x31);
+        r[j] = low, r[j + 4] = high;
     }
-    UNROLLED for (int i = 0; i < LANES; i++) r[i] = t[i];
 }

@@ -43,21 +43,22 @@ INLINE double total(Lanes a)
     return _mm512_reduce_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(a)) + _mm512_cvtps_pd(high));
 }
 
-/* Rows become columns. */
-INLINE void turn_square(Lanes r[LANES])
+/* In each piece of four: the first two of both, or the last two; one by one, or as pairs. */
+INLINE Lanes low_ones(Lanes a, Lanes b) { return _mm512_unpacklo_ps(a, b); }
+INLINE Lanes high_ones(Lanes a, Lanes b) { return _mm512_unpackhi_ps(a, b); }
+INLINE Lanes low_pairs(Lanes a, Lanes b)
+{
+    return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+}
+INLINE Lanes high_pairs(Lanes a, Lanes b)
+{
+    return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+}
+
+/* Quarters of sixteen rows: of row 4 i + j, quarter k becomes quarter i of row 4 k + j. */
+INLINE void turn_pieces(Lanes r[LANES])
 {
     Lanes t[LANES];
-    UNROLLED for (int i = 0; i < LANES; i += 2) {
-        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-    }
-    UNROLLED for (int i = 0; i < LANES; i += 4)
-        UNROLLED for (int j = 0; j < 2; j++) {
-            __m512d low = _mm512_castps_pd(t[i + j]), high = _mm512_castps_pd(t[i + j + 2]);
-            r[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
-            r[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
-        }
-    /* Now row 4 i + j holds, of columns j, 4 + j, 8 + j and 12 + j, what rows 4 i .. 4 i + 3 have there. */
     UNROLLED for (int j = 0; j < 4; j++) {
         Lanes a = _mm512_shuffle_f32x4(r[j], r[j + 4], 0x88), b = _mm512_shuffle_f32x4(r[j], r[j + 4], 0xdd);
         Lanes c = _mm512_shuffle_f32x4(r[j + 8], r[j + 12], 0x88), d = _mm512_shuffle_f32x4(r[j + 8], r[j + 12], 0xdd);

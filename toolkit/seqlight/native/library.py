@@ -65,8 +65,6 @@ _LAYOUTS: dict[str, str] = {
     "pack_weights": "2P7q",
     "convolve_panels": "4P9q",
 }
-
-
 # Builds of the same loops for wider registers, with how many float32 they hold.
 _BUILDS = {"avx512": 16, "avx2": 8, "plain": 0}
 
@@ -92,16 +90,16 @@ def library() -> ctypes.CDLL | None:
     asked = os.environ.get("SEQLIGHT_NATIVE", "1")
     if asked not in {"0", "1", *_BUILDS}:
         raise ValueError(f"SEQLIGHT_NATIVE is {asked!r}; set it to 0, {', '.join(_BUILDS)} or, for the widest, 1.")
-    plain = None if asked == "0" else _build("_loops")
+    plain = None if asked == "0" else _loaded("_loops")
     if plain is None:
         return None
     most = min(plain.lanes_here(), _BUILDS.get(asked, plain.lanes_here()))
-    wider = (_build(f"_loops_{name}") for name, lanes in _BUILDS.items() if 0 < lanes <= most)
+    wider = (_loaded(f"_loops_{name}") for name, lanes in _BUILDS.items() if 0 < lanes <= most)
     return next((loops for loops in wider if loops is not None), plain)
 
 
-def _build(name: str) -> ctypes.CDLL | None:
-    found = [path for path in Path(__file__).parent.glob(f"{name}.*") if path.suffix in {".so", ".dylib", ".dll"}]
+def _loaded(build: str) -> ctypes.CDLL | None:
+    found = [path for path in Path(__file__).parent.glob(f"{build}.*") if path.suffix in {".so", ".dylib", ".dll"}]
     if not found:
         return None
     loops = ctypes.CDLL(str(found[0]))

@@ -65,7 +65,7 @@ static int64_t tail_at(int64_t span, int64_t n_bins)
 /* Adds up new[s] = sum over bins of f[bin] * old[s - bin] from the highest bin down, TILE sums at a time in registers.
    Only bins that occur are listed, from the highest down; old has TILE zeros on either side, new room for whole tiles. */
 static void convolve(const double *f, const int64_t *bins, int64_t n_bins, const double *old, int64_t n_old,
-                          double *new, int64_t n_new)
+                     double *new, int64_t n_new)
 {
     int64_t first = n_bins;
     for (int64_t at = 0; at < n_new; at += TILE) {
