@@ -215,9 +215,9 @@ def test_nothing_is_observed_twice():
         asked.append(rows.tolist())
         return Record(rows[:, None])
 
-    ahead = Observing(observed, Manner({}), 8, 18)
-    assert [ahead.of(i, i + 1).output.tolist() for i in range(8)] == [[[i]] for i in range(8)]
-    assert ahead.of(7, 8).output.tolist() == [[7]]
+    ahead = Observing(Manner({}), 8, 18)
+    assert [ahead.of(i, i + 1, observed).output.tolist() for i in range(8)] == [[[i]] for i in range(8)]
+    assert ahead.of(7, 8, observed).output.tolist() == [[7]]
     assert asked == [[0], [1, 2, 3], [4, 5, 6], [7], [7]]
 
 
@@ -228,10 +228,10 @@ def test_what_was_observed_in_another_manner_is_forgotten():
         asked.append(rows.tolist())
         return Record(rows[:, None])
 
-    ahead = Observing(observed, manner, 8, 18)
-    ahead.of(0, 1), ahead.of(1, 2)
+    ahead = Observing(manner, 8, 18)
+    ahead.of(0, 1, observed), ahead.of(1, 2, observed)
     manner.careful = True
-    ahead.of(2, 3), ahead.of(3, 4)
+    ahead.of(2, 3, observed), ahead.of(3, 4, observed)
     assert asked == [[0], [1, 2, 3], [2], [3, 4, 5]]
 
 

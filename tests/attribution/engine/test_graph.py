@@ -50,3 +50,19 @@ def test_names_of_nodes():
     view = (x * 1)[0]
     view += 1
     assert graph.operation_of(view._base.grad_fn) == "CopySlices"
+
+
+@pytest.mark.parametrize("name", ["Clone", "Mul", "Div"])
+def test_a_function_of_the_users_with_the_name_of_an_operation_is_none_of_pytorchs(name):
+    def forward(ctx, x):
+        return x.exp()
+
+    def backward(ctx, grad):
+        return grad
+
+    cls = type(name, (torch.autograd.Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward)})
+    x = torch.rand(3, requires_grad=True)
+    found = graph.unexplained([cls.apply(x)], set())
+    assert found is not None
+    assert graph.operation_of(found) == name
+    assert graph.unexplained([cls.apply(x)], {cls}) is None

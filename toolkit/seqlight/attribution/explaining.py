@@ -69,7 +69,7 @@ class Explaining:
         self.targets, self.batch_size, self.device = targets, batch_size, device
         self.manner = Manner({})
         self.arena = Arena()
-        self.observing = Observing(self._observe, self.manner, len(self.inputs[0]), batch_size)
+        self.observing = Observing(self.manner, len(self.inputs[0]), batch_size)
         self.dtype: torch.dtype | None = None  # asked for; None for the model's own
         self.beside = False  # whether references have copies of their sequence beside them, as partners
         self.checked, self.trials = False, 0
@@ -119,20 +119,18 @@ class Explaining:
         It fails where a model merges the batch into another dimension as the minor index, joins both strands
         into one batch, or loops over rows.
         """
-        pairs = references[0].shape[:2].numel()
-        try:
+        pairs, block = references[0].shape[:2].numel(), None
+        last_try = pairs == 1 and not self.observing.used
+        # Tried again behind the handler, not in it, where what the first error holds would live as long as the next.
+        with contextlib.nullcontext() if last_try else contextlib.suppress(UnsupportedOperation):
             block = self._explained(first, last, references)
-        except UnsupportedOperation:
-            if self.observing.stop():
-                return self._paired(first, last, references)
-            if pairs == 1:
-                raise
-            self._lay_beside()
-            return self._explained(first, last, references)
-        if adds_up(block):
+        if block is not None and adds_up(block):
             return block
         if self.observing.stop():  # what was observed ahead may be of others
             return self._paired(first, last, references)
+        if block is None:
+            self._lay_beside()
+            return self._explained(first, last, references)
         if pairs == 1 or self.trials == TRIALS:
             return block
         # Some pairs may be right by accident: the worst one on its own tells whether partners were missed.
@@ -163,7 +161,7 @@ class Explaining:
             n = chunk[0].shape[1]
             if copies not in (1, n):
                 copies = n if self.beside else 1
-                record = self._observe(rows, copies) if self.beside else self.observing.of(first, last)
+                record = self._observe(rows, copies) if self.beside else self.observing.of(first, last, self._observe)
             # The reference index is the major one: see pairing.
             flat = [self._sent(one.transpose(0, 1).flatten(0, 1), self._dtype()) for one in chunk]
             parts.append(self._part(inputs, flat, self._forward(args, rows, n), record))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from seqlight.attribution.engine.ahead import Shapes, taken_apart
 from seqlight.attribution.engine.watching import Manner, Record
+
+# From the indices of sequences to what was observed of them.
+Observe: TypeAlias = Callable[[Tensor], Record]
 
 # What part of a batch is observed at once: each sequence leaves more than each of its references does.
 PART = 6
@@ -19,40 +23,47 @@ class Observing:
 
     Parameters
     ----------
-    observe : callable
-        From the indices of sequences to what was observed of them.
     manner : Manner
         How calls are met; what was observed in another way is forgotten.
     sequences, batch_size : int
         How many there are, and how many rows the model takes at a time.
+
+    Attributes
+    ----------
+    used : bool
+        Whether anything was observed ahead.
     """
 
-    def __init__(self, observe: Callable[[Tensor], Record], manner: Manner, sequences: int, batch_size: int) -> None:
-        self._observe, self._manner = observe, manner
+    def __init__(self, manner: Manner, sequences: int, batch_size: int) -> None:
+        self._manner = manner
         self._sequences, self._room = sequences, batch_size // PART
         self._alone: Shapes | None = None
         self._ahead: dict[int, Record] = {}
         self._met: tuple[bool, ...] = ()
-        self._used = False
+        self.used = False
 
-    def of(self, first: int, last: int) -> Record:
-        """Return what is observed of the sequences ``first <= i < last``, the next block."""
+    def of(self, first: int, last: int, observe: Observe) -> Record:
+        """Return what `observe` finds of the sequences ``first <= i < last``, the next block.
+
+        It is asked for each time: kept here, it would keep its owner alive, and with it the model and the memory of the
+        call, until Python looks for what refers to itself.
+        """
         self._forget_other_manners()
         if first not in self._ahead and last not in self._ahead:
             blocks = self._blocks(first, last)
             if blocks > 1:
-                self._together(first, blocks)
+                self._together(first, blocks, observe)
         known = self._ahead.pop(first, None)
         if known is not None and len(known.output) == last - first:
             return known
-        record = self._observe(torch.arange(first, last))
+        record = observe(torch.arange(first, last))
         if self._alone is None:
             self._alone = Shapes.of(record)
         return record
 
     def stop(self) -> bool:
         """Observe nothing ahead from here on; return whether anything was before."""
-        was, self._used, self._room = self._used, False, 0
+        was, self.used, self._room = self.used, False, 0
         self._ahead.clear()
         return was
 
@@ -67,17 +78,17 @@ class Observing:
         alike = self._alone is not None and self._alone.rows == last - first
         return min(self._room, self._sequences - first) // (last - first) if alike else 0
 
-    def _together(self, first: int, blocks: int) -> None:
+    def _together(self, first: int, blocks: int, observe: Observe) -> None:
         """Observe blocks from the sequence `first` on; never again, where that cannot be done."""
         assert self._alone is not None
         size = self._alone.rows
         try:
-            record = self._observe(torch.arange(first, first + blocks * size))
+            record = observe(torch.arange(first, first + blocks * size))
             apart = taken_apart(record, self._alone, blocks)
         except Exception:  # of a model that takes one sequence, and not a few: what is wrong with one is told elsewhere
             apart = None
         if apart is None:
             self.stop()
             return
-        self._used = True
+        self.used = True
         self._ahead.update({first + k * size: one for k, one in enumerate(apart)})

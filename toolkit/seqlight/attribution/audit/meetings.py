@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +20,7 @@ from seqlight.attribution.audit.hiding import (
     takes_the_shape_alone,
 )
 from seqlight.attribution.calls.recording import Call, Rule
+from seqlight.attribution.engine.naming import owners
 from seqlight.attribution.engine.watching import Manner, Record, Watch
 from seqlight.errors import UnsupportedOperation
 
@@ -219,13 +219,8 @@ class Meet(Watch):
 
     def _place(self) -> str:
         """Return in which module of the model the call is made; nothing outside."""
-        frame = sys._getframe(1)
-        while frame.f_back is not None:
-            owner = frame.f_locals.get("self")
-            if isinstance(owner, nn.Module) and id(owner) in self._names:
-                return f"{self._names[id(owner)]} ({type(owner).__name__})".strip()
-            frame = frame.f_back
-        return ""
+        inside = (owner for owner in owners() if id(owner) in self._names)
+        return next((f"{self._names[id(owner)]} ({type(owner).__name__})".strip() for owner in inside), "")
 
 
 def base_of(tensor: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ def _cut(record: Record, places: list[_Place], first: int, rows: int) -> Record:
         place, tensor = next(where), recorded.get()
         return tensor if place is None else tensor.narrow(place[0], first * place[1], rows * place[1])
 
-    here = iter(_together([piece(one) for _, kept in record.calls for one in _all(kept)]))
+    here = iter(_in_one_piece([piece(one) for _, kept in record.calls for one in _all(kept)]))
 
     def put(_: Recorded) -> Recorded:
         found = next(here)
@@ -90,6 +90,12 @@ def _cut(record: Record, places: list[_Place], first: int, rows: int) -> Record:
 
     calls = [(name, _each(kept, put)) for name, kept in record.calls]
     return Record(record.output[first : first + rows], calls)
+
+
+def _in_one_piece(pieces: list[Tensor]) -> list[Tensor]:
+    """Return each contiguous: most are, as the rows of a batch lie one behind the other."""
+    copies = iter(_together([one for one in pieces if not one.is_contiguous()]))
+    return [one if one.is_contiguous() else next(copies) for one in pieces]
 
 
 def _together(pieces: list[Tensor]) -> list[Tensor]:

@@ -46,17 +46,30 @@ DIVISOR = {"Div": 1, "Addcdiv": 2}
 
 def is_linear(node: Any) -> bool:
     """Return whether a node of the autograd graph is linear in what depends on the input."""
-    name = operation_of(node)
-    if name in LINEAR and name not in FACTORS:
-        return not getattr(node, "_saved_training", False)  # batch statistics depend on all rows
-    live = [edge is not None for edge, _ in node.next_functions]
-    if name in DIVISOR:
-        return not any(live[DIVISOR[name] :]) and sum(live[1:]) + live[0] <= len(live)
-    if name == "Lerp":  # of two tensors by a third, which is a factor of both
-        return not all(live[2:3] or [False]) or sum(live) < 2
-    if name not in LINEAR or getattr(node, "_saved_training", False):
+    kind = _kind(node.name())
+    return kind if isinstance(kind, bool) else _linear_here(kind, node)
+
+
+@cache
+def _kind(name: str) -> bool | str:
+    """Return whether nodes of this name are linear; their operation, where that depends on which operands are live."""
+    operation = _operation(name)
+    # A function of Python's, a user's own say, may have the name of an operation, but it has no number.
+    if name.endswith("Backward"):
         return False
-    return sum(live[i] for i in FACTORS.get(name, ()) if i < len(live)) < 2
+    return operation if operation in FACTORS or operation in DIVISOR or operation == "Lerp" else operation in LINEAR
+
+
+def _linear_here(operation: str, node: Any) -> bool:
+    live = [edge is not None for edge, _ in node.next_functions]
+    if operation in DIVISOR:
+        return not any(live[DIVISOR[operation] :]) and sum(live[1:]) + live[0] <= len(live)
+    if operation == "Lerp":  # of two tensors by a third, which is a factor of both
+        return not all(live[2:3] or [False]) or sum(live) < 2
+    # Batch statistics depend on all rows.
+    if getattr(node, "_saved_training", False):
+        return False
+    return sum(live[i] for i in FACTORS[operation] if i < len(live)) < 2
 
 
 def operation_of(node: Any) -> str:
@@ -88,7 +101,7 @@ def unexplained(outputs: Iterable[Tensor], ours: Collection[Any], inputs: Iterab
         if node is None or node in seen:
             continue
         seen.add(node)
-        if not (_is_ours(node, ours) or is_linear(node)):
+        if not (is_linear(node) or _is_ours(node, ours)):
             return node
         waiting.extend(edge for edge, _ in node.next_functions)
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from types import FrameType, TracebackType
 
 from torch import nn
 
@@ -17,24 +18,41 @@ def naming_the_module(model: nn.Module) -> Iterator[None]:
     try:
         yield
     except UnsupportedOperation as error:
-        frames, module = error.__traceback__, None
-        while frames is not None:
-            owner = frames.tb_frame.f_locals.get("self")
-            module = owner if isinstance(owner, nn.Module) else module
-            frames = frames.tb_next
-        raise UnsupportedOperation(f"{error}{name_of(model, module)}") from None
+        error.args = (f"{error}{name_of(model, _innermost(error.__traceback__))}",)
+        raise
 
 
 def here(model: nn.Module) -> str:
     """Return in which module of `model` this is being called, for the end of a message; nothing outside."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None:
-        owner = frame.f_locals.get("self")
-        found = name_of(model, owner) if isinstance(owner, nn.Module) else ""
-        if found:
-            return found
+    return next((found for owner in owners() if (found := name_of(model, owner))), "")
+
+
+def owners() -> Iterator[nn.Module]:
+    """Yield the modules whose methods are being run, the innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        owner = _owner(frame)
+        if owner is not None:
+            yield owner
         frame = frame.f_back
-    return ""
+
+
+def _innermost(frames: TracebackType | None) -> nn.Module | None:
+    """Return the module in whose method an error was raised, or None outside of all."""
+    module = None
+    while frames is not None:
+        module, frames = _owner(frames.tb_frame) or module, frames.tb_next
+    return module
+
+
+def _owner(frame: FrameType) -> nn.Module | None:
+    """Return the module whose method a frame is of, if it is of one."""
+    # Only of methods: a frame that is asked for its variables keeps them, and there may be an error among them that
+    # keeps the frame.
+    if frame.f_code.co_varnames[:1] != ("self",):
+        return None
+    owner = frame.f_locals.get("self")
+    return owner if isinstance(owner, nn.Module) else None
 
 
 def name_of(model: nn.Module, module: nn.Module | None) -> str:
