@@ -40,13 +40,10 @@ def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype | None =
     with contextlib.ExitStack() as returns:
         returns.enter_context(keeping_pages(device))
         returns.enter_context(_generators_kept(device))
-        # Callbacks run last in, first out: whatever happens from here on, what was done is undone.
-        for module in model.modules():
-            returns.callback(setattr, module, "training", module.training)
-        for module in model.modules():
-            # Plain tensors, such as the weight that a weight norm of old hangs on its module in each forward.
-            plain = {name: one for name, one in vars(module).items() if isinstance(one, Tensor)}
-            returns.callback(vars(module).update, plain)
+        # Callbacks run last in, first out: whatever happens from here on, what was done is undone. There are few of
+        # them, each for all modules, for Python collects garbage after a certain number of new objects.
+        returns.callback(_restore_modes, [(module, module.training) for module in model.modules()])
+        returns.callback(_restore_attributes, _plain_tensors(model))
         model.eval()
         _lend_buffers(model, device, dtype, returns)
         _lend_parameters(model, device, dtype, returns)
@@ -85,6 +82,26 @@ def require_module(model: object) -> None:
         raise InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module; wrap a function in one.")
 
 
+def _restore_modes(modes: list[tuple[nn.Module, bool]]) -> None:
+    for module, training in modes:
+        module.training = training
+
+
+def _plain_tensors(model: nn.Module) -> list[tuple[nn.Module, dict[str, Tensor]]]:
+    """Return what hangs on modules as such: the weight that a weight norm of old makes in each forward, say."""
+    found = []
+    for module in model.modules():
+        plain = {name: one for name, one in vars(module).items() if isinstance(one, Tensor)}
+        if plain:
+            found.append((module, plain))
+    return found
+
+
+def _restore_attributes(attributes: list[tuple[nn.Module, dict[str, Tensor]]]) -> None:
+    for module, plain in attributes:
+        vars(module).update(plain)
+
+
 def _moved(tensor: Tensor, device: torch.device, dtype: torch.dtype | None) -> Tensor:
     return tensor.to(device, dtype if tensor.is_floating_point() else None)
 
@@ -98,6 +115,8 @@ def _lend_parameters(
     hooks by which DistributedDataParallel keeps its processes alike.
     """
     copies: dict[int, nn.Parameter] = {}
+    frozen: list[tuple[nn.Parameter, Tensor, bool]] = []
+    returns.callback(_restore_parameters, frozen)
     for module in model.modules():
         for name, parameter in list(module._parameters.items()):
             if parameter is None:
@@ -105,7 +124,7 @@ def _lend_parameters(
             data = parameter.data
             # Tensors of inference mode take no gradients, and cannot be told so again.
             if not parameter.is_inference():
-                returns.callback(_restore_parameter, parameter, data, parameter.requires_grad)
+                frozen.append((parameter, data, parameter.requires_grad))
                 parameter.requires_grad_(False)
             moved = _moved(data, device, dtype)
             if moved is data:
@@ -121,11 +140,13 @@ def _lend_parameters(
             setattr(module, name, copies[id(parameter)])
 
 
-def _restore_parameter(parameter: nn.Parameter, data: Tensor, requires_grad: bool) -> None:
-    # A Trainer inside may have converted it.
-    if parameter.data_ptr() != data.data_ptr() or parameter.device != data.device:
-        parameter.data = data
-    parameter.requires_grad_(requires_grad)
+def _restore_parameters(frozen: list[tuple[nn.Parameter, Tensor, bool]]) -> None:
+    # Backwards, for one that two modules share had been frozen when it was met again.
+    for parameter, data, requires_grad in reversed(frozen):
+        # A Trainer inside may have converted it.
+        if parameter.data_ptr() != data.data_ptr() or parameter.device != data.device:
+            parameter.data = data
+        parameter.requires_grad_(requires_grad)
 
 
 def _lend_buffers(
@@ -134,8 +155,9 @@ def _lend_buffers(
     # The model works on copies, so one that writes to a buffer even in evaluation mode changes nothing.
     # A buffer that two modules share stays shared.
     copies: dict[int, Tensor] = {}
+    # Of all modules, for a forward may register buffers too.
+    returns.callback(_restore_buffers, [(module, dict(module._buffers)) for module in model.modules()])
     for module in model.modules():
-        returns.callback(_restore_buffers, module, dict(module._buffers))
         for name, buffer in module._buffers.items():
             if buffer is None:
                 continue
@@ -144,15 +166,15 @@ def _lend_buffers(
             module._buffers[name] = copies[id(buffer)]
 
 
-def _restore_buffers(module: nn.Module, buffers: dict[str, Tensor | None]) -> None:
-    if isinstance(module, torch.jit.ScriptModule):
-        # It has the buffers that it was scripted with, and gives out copies of its dictionary.
-        for name, buffer in buffers.items():
-            module._buffers[name] = buffer
-        return
-    # Whole, for a forward may register buffers too.
-    module._buffers.clear()
-    module._buffers.update(buffers)
+def _restore_buffers(kept: list[tuple[nn.Module, dict[str, Tensor | None]]]) -> None:
+    for module, buffers in kept:
+        if isinstance(module, torch.jit.ScriptModule):
+            # It has the buffers that it was scripted with, and gives out copies of its dictionary.
+            for name, buffer in buffers.items():
+                module._buffers[name] = buffer
+        elif module._buffers or buffers:
+            module._buffers.clear()
+            module._buffers.update(buffers)
 
 
 @contextlib.contextmanager
