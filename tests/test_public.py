@@ -68,6 +68,18 @@ def test_sequences_predictions_and_attributions_load_nothing_heavy():
     assert not {name.split(".")[0] for name in in_a_new_process(code)} & set(HEAVY)
 
 
+def test_nor_does_a_first_explanation():
+    code = """
+import json, sys, torch
+from torch import nn
+import seqlight as sl
+layers = [nn.Conv1d(4, 8, 5), nn.GELU(), nn.Softplus(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(80, 1)]
+sl.deep_lift_shap(nn.Sequential(*layers).double(), sl.random_one_hot((2, 4, 24)), device="cpu")
+print(json.dumps(sorted(sys.modules)))
+"""
+    assert not {name.split(".")[0] for name in in_a_new_process(code)} & {*HEAVY, "sympy"}
+
+
 def test_importing_takes_hardly_longer_than_torch():
     code = """
 import json, time

@@ -171,7 +171,8 @@ def _value_and_slope(call: Call, x: Tensor) -> tuple[Tensor, Tensor]:
         y: Tensor = call(x)
         if not y.requires_grad:  # a constant, such as clamp(x, 1, 1)
             return y, torch.zeros_like(x)
-        (slope,) = torch.autograd.grad(y, x, torch.ones_like(y))
+        # Of a sum, for when it is told a gradient autograd loads sympy, which takes longer than most first calls.
+        (slope,) = torch.autograd.grad(y.sum(), x)
     return y.detach(), slope
 
 
