@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
@@ -56,8 +57,8 @@ def attribution() -> list[str]:
     lines = [
         "",
         "`deep_lift_shap`, 20 references. *Floor*: plain autograd, one forward of each sequence, one forward and one",
-        "backward of each reference. Each in processes of its own, on two machines; with AVX-512,",
-        "before its loops were written for AVX2 too.",
+        "backward of each reference. Each in processes of its own, on two machines; the one with AVX2 is older, and",
+        "it met an earlier state of the code.",
     ]
     for registers, name in (("avx512", "AVX-512"), ("avx2", "AVX2")):
         found = read(f"speed_deeplift_{registers}")
@@ -67,13 +68,16 @@ def attribution() -> list[str]:
             "| than Captum |",
             "|---|---|---|---|---|",
         ]
+        ratios = ("over_floor", "times_faster_than_tangermeme", "times_faster_than_captum")
+        digits = (2, 1, 1)
         for model, row in found["models"].items():
-            lines.append(
-                f"| {model}, {row['shape'][0]} x {row['shape'][2]:,} | {row['seqlight_s']['least']:.2f} "
-                f"| {row['over_floor']['least']:.2f} | {row['times_faster_than_tangermeme']['least']:.1f} "
-                f"| {row['times_faster_than_captum']['least']:.1f} |"
-            )
-    each = (
+            each = " | ".join(f"{row[one]['least']:.{n}f}" for one, n in zip(ratios, digits, strict=True))
+            size = f"{row['shape'][0]} x {row['shape'][2]:,}"
+            lines.append(f"| {model}, {size} | {row['seqlight_s']['least']:.2f} | {each} |")
+        means = (geometric_mean(row[one]["least"] for row in found["models"].values()) for one in ratios)
+        each = " | ".join(f"{mean:.{n}f}" for mean, n in zip(means, digits, strict=True))
+        lines.append(f"| geometric mean | | {each} |")
+    memory = (
         f"{name} {peak['20']['seqlight'] / 2**20:.0f} against {peak['20']['tangermeme'] / 2**20:.0f}"
         for name, peak in peaks.items()
     )
@@ -83,7 +87,7 @@ def attribution() -> list[str]:
         "add up: [where Captum adds up, and where not](docs/captum.md).",
         "",
         "Memory: the peak of one call, beyond what the process had before, in MiB, ours against tangermeme's:",
-        f"{', '.join(each)}.",
+        f"{', '.join(memory)}.",
     ]
     return lines
 
