@@ -58,7 +58,7 @@ def attribution() -> list[str]:
         "",
         "`deep_lift_shap`, 20 references. *Floor*: plain autograd, one forward of each sequence, one forward and one",
         "backward of each reference. Each in processes of its own, on two machines; the one with AVX2 is older, and",
-        "it met an earlier state of the code.",
+        "was measured with an earlier version.",
     ]
     for registers, name in (("avx512", "AVX-512"), ("avx2", "AVX2")):
         found = read(f"speed_deeplift_{registers}")

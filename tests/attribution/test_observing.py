@@ -239,3 +239,26 @@ def test_deltas_are_told_of_all():
     model = Reading(lambda parts, x: parts[0](x).relu() + parts[0](x).detach(), lambda: nn.Conv1d(4, 5, 3))
     with pytest.warns(ConvergenceWarning, match="of 11"):
         deep_lift_shap(model, X, n_shuffles=6, batch_size=12, device="cpu", random_state=0)
+
+
+def test_one_pair_is_tried_again_without_what_was_observed_ahead():
+    class Refusing(nn.Module):
+        """Refuses a row right after two of them."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer, self.sizes = nn.Linear(4 * LENGTH, 1), []
+
+        def forward(self, x):
+            self.sizes.append(len(x))
+            if len(self.sizes) > 3 and self.sizes[-2:] == [2, 1]:
+                raise UnsupportedOperation("a row after two")
+            return self.layer(torch.tanh(x.flatten(1)))
+
+    model = Refusing()
+    # Of 11 references at most 10 come at once, so that the last one makes a pair alone.
+    settings = {"n_shuffles": "auto", "max_shuffles": 11, "tolerance": 1e-9, "batch_size": 12}
+    with pytest.warns(ReferencesWarning, match="not known to a tolerance"):
+        found = attribute(model, X[:4], device="cpu", random_state=0, **settings)
+    assert found.deltas.abs().max() < 1e-5
+    assert [2, 1] in [model.sizes[i : i + 2] for i in range(3, len(model.sizes))]

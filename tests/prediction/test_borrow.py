@@ -150,6 +150,28 @@ def test_everything_comes_back_after_an_error_while_lending(model, monkeypatch):
     assert_same(model, before)
 
 
+def test_buffers_of_a_module_that_had_none_go_again():
+    class Leaving(nn.Linear):
+        def forward(self, X):
+            self.register_buffer("seen", X.clone())
+            return super().forward(X)
+
+    model = Leaving(3, 3)
+    with borrowed(model, CPU), torch.no_grad():
+        model(torch.randn(4, 3))
+        assert "seen" in model._buffers
+    assert not model._buffers
+
+
+def test_a_sparse_parameter_comes_back_and_so_do_those_before_it():
+    model = nn.Linear(4, 4)
+    model.sparse = nn.Parameter(torch.eye(4).to_sparse())
+    with borrowed(model, CPU):
+        assert not any(one.requires_grad for one in model.parameters())
+    assert all(one.requires_grad for one in model.parameters())
+    assert torch.equal(model.sparse.to_dense(), torch.eye(4))
+
+
 def test_a_graph_that_was_made_before_still_works(model):
     X = torch.randn(4, 3)
     model.eval().zero_grad()

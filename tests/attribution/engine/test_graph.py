@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.nn.parallel import _functions
 
 from seqlight.attribution.engine import graph
 
@@ -66,3 +67,9 @@ def test_a_function_of_the_users_with_the_name_of_an_operation_is_none_of_pytorc
     assert found is not None
     assert graph.operation_of(found) == name
     assert graph.unexplained([cls.apply(x)], {cls}) is None
+
+
+def test_what_data_parallel_deals_out_is_linear(monkeypatch):
+    monkeypatch.setattr(_functions.comm, "scatter", lambda x, devices, *_: x.chunk(len(devices)))
+    found = _functions.Scatter.apply([0], None, 0, torch.rand(3, requires_grad=True))
+    assert graph.unexplained(found, set()) is None

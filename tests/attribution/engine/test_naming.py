@@ -21,6 +21,16 @@ def test_the_innermost_module_is_named():
         alone(1)
 
 
+def test_so_is_one_that_is_empty_and_counts_as_false():
+    class Empty(nn.Sequential):
+        def forward(self, x):
+            raise UnsupportedOperation("no")
+
+    model = nn.Sequential(Empty())
+    with pytest.raises(UnsupportedOperation, match=r"no in module '0' \(Empty\)"), naming_the_module(model):
+        model(1)
+
+
 def test_what_comes_from_no_module_of_the_model_has_no_name():
     with pytest.raises(UnsupportedOperation, match=r"^no$"), naming_the_module(nn.Identity()):
         raise UnsupportedOperation("no")

@@ -499,3 +499,14 @@ def test_copying_a_model_that_was_explained(Around):
     model = Around(nn.ReLU())
     deep_lift_shap(model, X, device="cpu")
     copy.deepcopy(model)
+
+
+def test_the_module_of_what_was_refused_is_named_once():
+    class Mixing(torch.nn.Module):
+        def forward(self, x):
+            return torch.native_batch_norm(x, None, None, None, None, True, 0.1, 1e-5)[0]
+
+    model = torch.nn.Sequential(torch.nn.Sequential(Mixing()), torch.nn.Flatten(), torch.nn.Linear(80, 1))
+    with pytest.raises(UnsupportedOperation) as caught:
+        deep_lift_shap(model, random_one_hot((1, 4, 20), random_state=0), n_shuffles=1, device="cpu")
+    assert str(caught.value).count("in module '0.0' (Mixing)") == 1

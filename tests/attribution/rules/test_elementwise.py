@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from seqlight.attribution.rules.elementwise import Rescale, secant, threshold
+from seqlight.attribution.calls.recording import Call
+from seqlight.attribution.rules.elementwise import Rescale, _value_and_slope, secant, threshold
 
 pytestmark = pytest.mark.usefixtures("with_and_without_loops")
 
@@ -62,3 +63,13 @@ def test_equal_infinities_differ_by_nothing():
     masked = torch.tensor([-torch.inf, -torch.inf])
     assert secant(one, masked, torch.zeros(2), one + 1, masked, infinite=True).tolist() == [0, 0]
     assert secant(masked, one * 0, one * 0, masked, one * 0).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("function", [torch.frac, torch.tanh, torch.exp])
+def test_slopes_are_laid_out_as_the_loops_take_them(function):
+    x = torch.linspace(-1.7, 1.9, 12).view(3, 4).requires_grad_()
+    y, slope = _value_and_slope(Call.of("one", function, (x,), {}), x)
+    assert y.is_contiguous()
+    assert slope.is_contiguous()
+    (expected,) = torch.autograd.grad(function(x), x, torch.ones(3, 4))
+    assert torch.equal(slope, expected)

@@ -120,10 +120,12 @@ class Explaining:
         into one batch, or loops over rows.
         """
         pairs, block = references[0].shape[:2].numel(), None
-        last_try = pairs == 1 and not self.observing.used
-        # Tried again behind the handler, not in it, where what the first error holds would live as long as the next.
-        with contextlib.nullcontext() if last_try else contextlib.suppress(UnsupportedOperation):
+        try:
             block = self._explained(first, last, references)
+        except UnsupportedOperation:
+            if pairs == 1 and not self.observing.used:
+                raise
+        # Tried again here and not in the handler, where what the first error holds would live as long as the next.
         if block is not None and adds_up(block):
             return block
         if self.observing.stop():  # what was observed ahead may be of others

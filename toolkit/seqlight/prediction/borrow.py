@@ -142,11 +142,13 @@ def _lend_parameters(
 
 def _restore_parameters(frozen: list[tuple[nn.Parameter, Tensor, bool]]) -> None:
     # Backwards, for one that two modules share had been frozen when it was met again.
-    for parameter, data, requires_grad in reversed(frozen):
-        # A Trainer inside may have converted it.
-        if parameter.data_ptr() != data.data_ptr() or parameter.device != data.device:
-            parameter.data = data
+    for parameter, _, requires_grad in reversed(frozen):
         parameter.requires_grad_(requires_grad)
+    for parameter, data, _ in reversed(frozen):
+        # A Trainer inside may have converted it. Of a sparse one nobody can tell where it lies.
+        strided = parameter.layout == data.layout == torch.strided
+        if not strided or parameter.data_ptr() != data.data_ptr() or parameter.device != data.device:
+            parameter.data = data
 
 
 def _lend_buffers(

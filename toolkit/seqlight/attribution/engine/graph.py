@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parallel import _functions as parallel
 
 # Nodes of autograd, without their number, that are linear as long as one operand depends on the input.
 LINEAR = frozenset(
@@ -40,6 +41,8 @@ FACTORS = {
     **dict.fromkeys("NativeBatchNorm CudnnBatchNorm MiopenBatchNorm BatchNormWithUpdate".split(), (0, 1)),
     **dict.fromkeys("Addmm Addmv Addr Addbmm Baddbmm Addcmul".split(), (1, 2)),
 }
+# Functions of PyTorch's own in Python: what a user's backward hooks look at, and what DataParallel deals out and collects.
+_LINEAR_FUNCTIONS = (torch.nn.modules._functions.BackwardHookFunction, parallel.Scatter, parallel.Gather)
 # Quotients: the operand at this place may not depend on it at all.
 DIVISOR = {"Div": 1, "Addcdiv": 2}
 
@@ -109,5 +112,4 @@ def unexplained(outputs: Iterable[Tensor], ours: Collection[Any], inputs: Iterab
 
 def _is_ours(node: Any, ours: Collection[Any]) -> bool:
     function = getattr(type(node), "_forward_cls", None)
-    # A user's own backward hooks pass gradients on as they are.
-    return function in ours or function is torch.nn.modules._functions.BackwardHookFunction
+    return function in ours or function in _LINEAR_FUNCTIONS

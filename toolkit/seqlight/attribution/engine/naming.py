@@ -41,14 +41,16 @@ def _innermost(frames: TracebackType | None) -> nn.Module | None:
     """Return the module in whose method an error was raised, or None outside of all."""
     module = None
     while frames is not None:
-        module, frames = _owner(frames.tb_frame) or module, frames.tb_next
+        owner = _owner(frames.tb_frame)
+        module = module if owner is None else owner  # not by its truth: an empty Sequential has none
+        frames = frames.tb_next
     return module
 
 
 def _owner(frame: FrameType) -> nn.Module | None:
     """Return the module whose method a frame is of, if it is of one."""
-    # Only of methods: a frame that is asked for its variables keeps them, and there may be an error among them that
-    # keeps the frame.
+    # Only of methods, for `f_locals` leaves a copy of the variables on the frame. In a frame that has caught an error
+    # the error would keep its traceback, the traceback the frame, and the frame the error.
     if frame.f_code.co_varnames[:1] != ("self",):
         return None
     owner = frame.f_locals.get("self")

@@ -57,11 +57,12 @@ def observe(
     with torch.autograd.graph.saved_tensors_hooks(_nothing, _nothing), naming_the_module(model):
         with watch(model, manner, record):
             output = forward(*_leaves_of(inputs))
-        if graph.unexplained([output], manner.ours) is not None:
-            if manner.careful:
-                _refuse_escaped(model, forward, inputs, manner)
-            manner.careful = True
-            return observe(model, forward, inputs, manner, watch)
+        escaped = graph.unexplained([output], manner.ours) is not None
+        if escaped and manner.careful:
+            _refuse_escaped(model, forward, inputs, manner)
+    if escaped:
+        manner.careful = True
+        return observe(model, forward, inputs, manner, watch)
     _require_dependence(output)
     record.output = output.detach()
     return record

@@ -173,7 +173,7 @@ def _value_and_slope(call: Call, x: Tensor) -> tuple[Tensor, Tensor]:
             return y, torch.zeros_like(x)
         # Of a sum, for when it is told a gradient autograd loads sympy, which takes longer than most first calls.
         (slope,) = torch.autograd.grad(y.sum(), x)
-    return y.detach(), slope
+    return y.detach(), slope.contiguous()  # that of a sum is one number for all, where nothing is done with it
 
 
 def _as_it_is(tensor: Tensor) -> Tensor:
