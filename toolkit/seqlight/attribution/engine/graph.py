@@ -41,7 +41,7 @@ FACTORS = {
     **dict.fromkeys("NativeBatchNorm CudnnBatchNorm MiopenBatchNorm BatchNormWithUpdate".split(), (0, 1)),
     **dict.fromkeys("Addmm Addmv Addr Addbmm Baddbmm Addcmul".split(), (1, 2)),
 }
-# Functions of PyTorch's own in Python: what a user's backward hooks look at, and what DataParallel deals out and collects.
+# PyTorch's own functions in Python: what a user's backward hooks look at, and what DataParallel deals out and collects.
 _LINEAR_FUNCTIONS = (torch.nn.modules._functions.BackwardHookFunction, parallel.Scatter, parallel.Gather)
 # Quotients: the operand at this place may not depend on it at all.
 DIVISOR = {"Div": 1, "Addcdiv": 2}
