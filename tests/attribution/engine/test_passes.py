@@ -510,3 +510,27 @@ def test_the_module_of_what_was_refused_is_named_once():
     with pytest.raises(UnsupportedOperation) as caught:
         deep_lift_shap(model, random_one_hot((1, 4, 20), random_state=0), n_shuffles=1, device="cpu")
     assert str(caught.value).count("in module '0.0' (Mixing)") == 1
+
+
+def test_an_error_tells_of_no_other_that_it_comes_behind():
+    class Refusing(torch.nn.Module):
+        """Overwrites what was recorded, and refuses to be run a third time."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer, self.calls = torch.nn.Linear(80, 1), 0
+
+        def forward(self, x):
+            self.calls += 1
+            if self.calls > 2:
+                raise UnsupportedOperation("not again")
+            y = self.layer(x.flatten(1))
+            z = y.sigmoid()
+            y += 1
+            return z * y
+
+    model = Refusing()
+    with pytest.raises(UnsupportedOperation, match="not again") as caught:
+        deep_lift_shap(model, random_one_hot((1, 4, 20), random_state=0), n_shuffles=1, device="cpu")
+    assert model.calls == 3
+    assert caught.value.__context__ is None

@@ -154,7 +154,7 @@ class Explaining:
         except Overwritten:
             # From here on, for a model that changes its own activations in place.
             self.manner.copy = True
-            return self._attempt(first, last, references)
+        return self._attempt(first, last, references)
 
     def _attempt(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         rows = torch.arange(first, last)

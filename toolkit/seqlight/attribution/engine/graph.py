@@ -41,10 +41,10 @@ FACTORS = {
     **dict.fromkeys("NativeBatchNorm CudnnBatchNorm MiopenBatchNorm BatchNormWithUpdate".split(), (0, 1)),
     **dict.fromkeys("Addmm Addmv Addr Addbmm Baddbmm Addcmul".split(), (1, 2)),
 }
-# PyTorch's own functions in Python: what a user's backward hooks look at, and what DataParallel deals out and collects.
-_LINEAR_FUNCTIONS = (torch.nn.modules._functions.BackwardHookFunction, parallel.Scatter, parallel.Gather)
 # Quotients: the operand at this place may not depend on it at all.
 DIVISOR = {"Div": 1, "Addcdiv": 2}
+# PyTorch's own functions in Python: what a user's backward hooks look at, and what DataParallel deals out and collects.
+_IN_PYTHON = (torch.nn.modules._functions.BackwardHookFunction, parallel.Scatter, parallel.Gather)
 
 
 def is_linear(node: Any) -> bool:
@@ -112,4 +112,4 @@ def unexplained(outputs: Iterable[Tensor], ours: Collection[Any], inputs: Iterab
 
 def _is_ours(node: Any, ours: Collection[Any]) -> bool:
     function = getattr(type(node), "_forward_cls", None)
-    return function in ours or function in _LINEAR_FUNCTIONS
+    return function in ours or function in _IN_PYTHON
