@@ -68,16 +68,11 @@ def attribution() -> list[str]:
             "| than Captum |",
             "|---|---|---|---|---|",
         ]
-        ratios = ("over_floor", "times_faster_than_tangermeme", "times_faster_than_captum")
-        digits = (2, 1, 1)
         for model, row in found["models"].items():
-            each = " | ".join(f"{row[one]['least']:.{n}f}" for one, n in zip(ratios, digits, strict=True))
             size = f"{row['shape'][0]} x {row['shape'][2]:,}"
-            lines.append(f"| {model}, {size} | {row['seqlight_s']['least']:.2f} | {each} |")
-        means = (geometric_mean(row[one]["least"] for row in found["models"].values()) for one in ratios)
-        each = " | ".join(f"{mean:.{n}f}" for mean, n in zip(means, digits, strict=True))
-        lines.append(f"| geometric mean | | {each} |")
-    memory = (
+            lines.append(f"| {model}, {size} | {row['seqlight_s']['least']:.2f} | {ratios(row)} |")
+        lines.append(f"| geometric mean | | {ratios(*found['models'].values())} |")
+    each = (
         f"{name} {peak['20']['seqlight'] / 2**20:.0f} against {peak['20']['tangermeme'] / 2**20:.0f}"
         for name, peak in peaks.items()
     )
@@ -87,9 +82,15 @@ def attribution() -> list[str]:
         "add up: [where Captum adds up, and where not](docs/captum.md).",
         "",
         "Memory: the peak of one call, beyond what the process had before, in MiB, ours against tangermeme's:",
-        f"{', '.join(memory)}.",
+        f"{', '.join(each)}.",
     ]
     return lines
+
+
+def ratios(*rows: dict[str, Any]) -> str:
+    """Return the cells of a row, or of the geometric mean of several."""
+    digits = {"over_floor": 2, "times_faster_than_tangermeme": 1, "times_faster_than_captum": 1}
+    return " | ".join(f"{geometric_mean(row[name]['least'] for row in rows):.{n}f}" for name, n in digits.items())
 
 
 def running() -> list[str]:

@@ -45,8 +45,8 @@ class Observing:
     def of(self, first: int, last: int, observe: Observe) -> Record:
         """Return what `observe` finds of the sequences ``first <= i < last``, the next block.
 
-        It is asked for each time: kept here, it would keep its owner alive, and with it the model and the memory of the
-        call, until Python looks for what refers to itself.
+        `observe` is passed each time, for its owner owns this too: kept here, each would keep the other, and with them
+        the model and the memory of the call, until Python collects garbage.
         """
         self._forget_other_manners()
         if first not in self._ahead and last not in self._ahead:

@@ -171,9 +171,10 @@ def _value_and_slope(call: Call, x: Tensor) -> tuple[Tensor, Tensor]:
         y: Tensor = call(x)
         if not y.requires_grad:  # a constant, such as clamp(x, 1, 1)
             return y, torch.zeros_like(x)
-        # Of a sum, for when it is told a gradient autograd loads sympy, which takes longer than most first calls.
+        # Of the sum: told a gradient at y, autograd loads sympy, which takes longer than most first calls.
         (slope,) = torch.autograd.grad(y.sum(), x)
-    return y.detach(), slope.contiguous()  # that of a sum is one number for all, where nothing is done with it
+    # The gradient of a sum is one number, expanded, and some functions hand it on as it is.
+    return y.detach(), slope.contiguous()
 
 
 def _as_it_is(tensor: Tensor) -> Tensor:
