@@ -9,12 +9,12 @@ from typing import Any, Literal, get_args
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Contrast, One, Targets
 from seqlight.errors import InputError, SeqlightWarning
+from seqlight.lit.packages import kinds
 from seqlight.lit.ranks import shared, together
 from seqlight.metrics.attribution import require_window
 from seqlight.sequence.checks import require_count
@@ -170,7 +170,9 @@ class AttributionCallback(Recorder):
         require_whole_model(trainer)
         explained(pl_module, self.module, self.head)
         # Behind it, the averaged weights that are validated are there when validation starts, and gone when it ends.
-        self._behind_averaging = any(isinstance(other, WeightAveraging) for other in before(trainer, self))
+        self._behind_averaging = any(
+            isinstance(other, kinds("callbacks.WeightAveraging")) for other in before(trainer, self)
+        )
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Attribute the untrained model, if that is asked for; find out now what would fail after an epoch."""

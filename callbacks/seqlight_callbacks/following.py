@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import ClassVar, TypeAlias, TypeVar
 
 import lightning.pytorch as L
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from seqlight.errors import InputError, a
+from seqlight.lit.packages import Callback
 from seqlight_callbacks.records import AttributionRecord
 from seqlight_callbacks.trainers import listed, require_lightning, require_own_name
 

@@ -8,6 +8,7 @@ import lightning.pytorch as L
 from torch import Tensor, nn
 
 from seqlight.errors import InputError, a
+from seqlight.lit.packages import kinds
 
 
 def explained(pl_module: L.LightningModule, module: str | None = None, head: str | int | None = None) -> nn.Module:
@@ -31,7 +32,8 @@ def explained(pl_module: L.LightningModule, module: str | None = None, head: str
     InputError
         If there is no such submodule, or a LightningModule without a forward is to be called.
     """
-    if module is None and type(pl_module).forward is L.LightningModule.forward:
+    nothing = {kind.forward for kind in kinds("LightningModule")}
+    if module is None and type(pl_module).forward in nothing:
         raise InputError(
             f"{type(pl_module).__name__} has no forward to explain: write one, or pass as `module` the name of "
             f"the submodule that is the model (it has {_parts(pl_module)})."

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import cast
 
 import lightning.pytorch as L
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 
 from seqlight.errors import InputError
+from seqlight.lit.packages import Callback, kinds
 from seqlight.lit.trainers import require_lightning as require_lightning
 
 
@@ -59,7 +58,7 @@ def require_own_name(trainer: L.Trainer, callback: Callback) -> None:
 
 def require_whole_model(trainer: L.Trainer) -> None:
     """Raise InputError if each process has a part of the model only, so that none can run it by itself."""
-    if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
+    if isinstance(trainer.strategy, kinds("strategies.FSDPStrategy") + kinds("strategies.ModelParallelStrategy")):
         raise InputError(
             f"the strategy is {type(trainer.strategy).__name__}, which cuts the model into pieces: expected one in "
             "which each process has all of it, such as 'ddp'; attribute a checkpoint after the training."

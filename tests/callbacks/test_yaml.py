@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 import numpy as np
 import pytest
+import pytorch_lightning
 import torch
 import yaml
-from lightning.pytorch.cli import LightningCLI
 from torch import Tensor, nn
 
 import seqlight as sl
@@ -25,38 +26,42 @@ pytestmark = [
 WATCH = Path(__file__).parents[2] / "configs" / "watch.yaml"
 
 
-class Project(L.LightningModule):
-    """Somebody's module."""
+def project(package):
+    """Return somebody's module and data, written with one of the two packages."""
 
-    def __init__(self, width: int = 4):
-        super().__init__()
-        self.net = nn.Sequential(nn.Conv1d(4, width, 5), nn.ReLU(), nn.Flatten(), nn.Linear(16 * width, 2))
+    class Project(package.LightningModule):
+        """Somebody's module."""
 
-    def forward(self, X):
-        return self.net(X)
+        def __init__(self, width: int = 4):
+            super().__init__()
+            self.net = nn.Sequential(nn.Conv1d(4, width, 5), nn.ReLU(), nn.Flatten(), nn.Linear(16 * width, 2))
 
-    def training_step(self, batch, batch_idx):
-        X, y = batch
-        loss = nn.functional.cross_entropy(self(X), y)
-        self.log("loss", loss)
-        return loss
+        def forward(self, X):
+            return self.net(X)
 
-    def validation_step(self, batch, batch_idx):
-        X, y = batch
-        self.log("val_loss", nn.functional.cross_entropy(self(X), y))
+        def training_step(self, batch, batch_idx):
+            X, y = batch
+            loss = nn.functional.cross_entropy(self(X), y)
+            self.log("loss", loss)
+            return loss
 
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
+        def validation_step(self, batch, batch_idx):
+            X, y = batch
+            self.log("val_loss", nn.functional.cross_entropy(self(X), y))
 
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
 
-class Data(L.LightningDataModule):
-    """Somebody's data."""
+    class Data(package.LightningDataModule):
+        """Somebody's data."""
 
-    def train_dataloader(self):
-        X = sl.random_one_hot((12, 4, 20), random_state=0).float()
-        return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X, X[:, 0, 10].long()), batch_size=4)
+        def train_dataloader(self):
+            X = sl.random_one_hot((12, 4, 20), random_state=0).float()
+            return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X, X[:, 0, 10].long()), batch_size=4)
 
-    val_dataloader = train_dataloader
+        val_dataloader = train_dataloader
+
+    return Project, Data
 
 
 def first(output: Any) -> Tensor:
@@ -64,18 +69,18 @@ def first(output: Any) -> Tensor:
     return output[:, 0]
 
 
-def run(folder, text):
+def run(folder, text, package=L):
     """Run ``fit`` in a folder with a config of its own and another one."""
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
     mine = {"trainer": quiet | {"max_epochs": 2, "default_root_dir": str(folder), "callbacks": []}}
-    mine["trainer"]["callbacks"] = [{"class_path": "lightning.pytorch.callbacks.ModelCheckpoint"}]
+    mine["trainer"]["callbacks"] = [{"class_path": f"{package.__name__}.callbacks.ModelCheckpoint"}]
     mine["trainer"]["callbacks"][0]["init_args"] = {"monitor": "attribution/similarity", "mode": "max"}
     (folder / "mine.yaml").write_text(yaml.safe_dump(mine))
     (folder / "more.yaml").write_text(text)
     command = ["yours.py", "fit", "--config", "mine.yaml", "--config", "more.yaml"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", command)
-        return LightningCLI(Project, Data, save_config_kwargs={"overwrite": True}).trainer
+        return import_module(f"{package.__name__}.cli").LightningCLI(*project(package), save_config_kwargs={"overwrite": True}).trainer
 
 
 @pytest.fixture
@@ -98,6 +103,18 @@ def test_the_config_turns_all_of_them_on(folder):
     assert len(list((folder / "figures").iterdir())) == 3
     assert "<h1>What does the model look at?</h1>" in (folder / "report.html").read_text()
     assert trainer.checkpoint_callback.best_model_score > 0
+
+
+@pytest.mark.reliability(
+    "callbacks in other trainings",
+    "LightningCLI of `pytorch_lightning`, with our callbacks in its YAML",
+    "they are taken, as by that of `lightning.pytorch`",
+)
+def test_the_other_package_reads_them_too(folder):
+    more = [_callback("SeqletCallback"), _callback("AttributionCallback", sequences="probes.fa", n_shuffles=1)]
+    trainer = run(folder, yaml.safe_dump({"trainer": {"callbacks+": more}}), pytorch_lightning)
+    assert isinstance(trainer, pytorch_lightning.Trainer)
+    assert {"val_loss", "attribution/delta", "seqlets/count"} <= trainer.callback_metrics.keys()
 
 
 def test_names_files_functions_and_places(folder, monkeypatch):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import lightning.pytorch as L
-
 from seqlight.errors import InputError
+from seqlight.lit.packages import PACKAGES, kinds
 
 
 def require_lightning(trainer: object) -> None:
-    """Raise InputError unless `trainer` is one of the package ``lightning``."""
-    if not isinstance(trainer, L.Trainer):
-        kind = f"{type(trainer).__module__.split('.')[0]}.{type(trainer).__qualname__}"
-        raise InputError(f"the trainer is a {kind}: expected lightning.pytorch.Trainer; import it from there.")
+    """Raise InputError unless `trainer` is a Trainer of ``lightning.pytorch`` or of ``pytorch_lightning``."""
+    if not isinstance(trainer, kinds("Trainer")):
+        kind = f"{type(trainer).__module__}.{type(trainer).__qualname__}"
+        raise InputError(f"the trainer is a {kind}: expected the Trainer of {' or '.join(PACKAGES)}.")

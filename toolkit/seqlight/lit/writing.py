@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError, ResultsError, a
+from seqlight.lit.packages import Callback
 from seqlight.lit.peers import NOTE, Peers
 from seqlight.lit.ranks import together
 from seqlight.lit.rows import Rows
@@ -35,7 +36,7 @@ from seqlight.storage.whole import to_disk
 log = logging.getLogger("seqlight")
 
 
-class ShardWriter(L.Callback):
+class ShardWriter(Callback):
     """Write what ``trainer.predict`` gives into a folder, in shards that are whole or not there.
 
     The same run started again, on any number of processes, makes what is missing. A folder of another run, or one that
@@ -52,7 +53,7 @@ class ShardWriter(L.Callback):
     Raises
     ------
     InputError
-        In ``trainer.predict``: if the datamodule is no ShardedDataModule, or the Trainer not of ``lightning.pytorch``.
+        In ``trainer.predict``: if the datamodule is no ShardedDataModule.
     ResultsError
         In ``trainer.predict``: if the folder is not free, or rows are missing at the end.
 

@@ -1,0 +1,44 @@
+"""The two packages by which people import Lightning, of which a project uses one.
+
+``lightning.pytorch`` and ``pytorch_lightning`` are the same code under two names, but their classes are not: a Callback of
+one is none of the other's. What we offer is one of both, where both are installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from importlib import import_module
+from types import new_class
+from typing import TYPE_CHECKING
+
+PACKAGES = ("lightning.pytorch", "pytorch_lightning")
+
+
+def kinds(name: str) -> tuple[type, ...]:
+    """Return the classes of this name, one of each package that is installed and has it.
+
+    Parameters
+    ----------
+    name : str
+        As in ``"callbacks.Callback"``, from the package on.
+
+    Examples
+    --------
+    >>> kinds("Trainer")[0].__module__.split(".")[:2]
+    ['lightning', 'pytorch']
+    """
+    module, _, last = name.rpartition(".")
+    found = []
+    for package in PACKAGES:
+        # One that is too old for this PyTorch raises all kinds of errors, and nobody can be using it.
+        with contextlib.suppress(Exception):
+            found.append(getattr(import_module(f"{package}.{module}".removesuffix(".")), last))
+    return tuple(found)
+
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback as Callback
+else:
+    # Whichever a project imports, before this or later, ours are instances of its Callback.
+    Callback = new_class("Callback", kinds("callbacks.Callback"))
+    Callback.__module__ = __name__
