@@ -32,8 +32,7 @@ def explained(pl_module: L.LightningModule, module: str | None = None, head: str
     InputError
         If there is no such submodule, or a LightningModule without a forward is to be called.
     """
-    nothing = {kind.forward for kind in kinds("LightningModule")}
-    if module is None and type(pl_module).forward in nothing:
+    if module is None and type(pl_module).forward in [vars(kind)["forward"] for kind in kinds("LightningModule")]:
         raise InputError(
             f"{type(pl_module).__name__} has no forward to explain: write one, or pass as `module` the name of "
             f"the submodule that is the model (it has {_parts(pl_module)})."

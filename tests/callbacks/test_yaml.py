@@ -80,7 +80,8 @@ def run(folder, text, package=L):
     command = ["yours.py", "fit", "--config", "mine.yaml", "--config", "more.yaml"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", command)
-        return import_module(f"{package.__name__}.cli").LightningCLI(*project(package), save_config_kwargs={"overwrite": True}).trainer
+        CLI = import_module(f"{package.__name__}.cli").LightningCLI
+        return CLI(*project(package), save_config_kwargs={"overwrite": True}).trainer
 
 
 @pytest.fixture

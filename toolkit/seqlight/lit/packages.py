@@ -1,7 +1,7 @@
 """The two packages by which people import Lightning, of which a project uses one.
 
-``lightning.pytorch`` and ``pytorch_lightning`` are the same code under two names, but their classes are not: a Callback of
-one is none of the other's. What we offer is one of both, where both are installed.
+``lightning.pytorch`` and ``pytorch_lightning`` are the same code under two names, but a Callback of one is none of the
+other's. What we offer is one of both, where both are installed.
 """
 
 from __future__ import annotations
