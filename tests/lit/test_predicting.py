@@ -120,3 +120,15 @@ def test_the_method_tells_one_run_from_another():
         PredictModule(Net(), inputs=2),
     ]
     assert len({str(one.method()) for one in runs}) == len(runs)
+
+
+@pytest.mark.reliability("numbers and ids", "token ids in a run on many devices", "the ids themselves are read")
+def test_ids_stay_integers_and_letters_of_one_call_stay_letters(trainer):
+    table = nn.Embedding(400, 2).bfloat16()
+    ids = torch.arange(389, 400).unsqueeze(1)
+    (found,) = predicted(trainer, PredictModule(table), ids).values()
+    assert torch.equal(found.bfloat16(), table.weight.detach()[389:400].unsqueeze(1))
+    later = X.clone()
+    later[9, 0, 0] = 2
+    with pytest.raises(sl.InputError, match="a batch of X holds integers that are not one-hot, and the first one was"):
+        predicted(trainer, PredictModule(Net()), later)

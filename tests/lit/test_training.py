@@ -199,3 +199,12 @@ def test_metrics_of_several_modules_are_their_own():
     one, two = TrainModule(linear(), metrics=metrics), TrainModule(linear(), metrics=metrics)
     assert one.valid_metrics["auroc"] is not two.valid_metrics["auroc"]
     assert one.valid_metrics["auroc"] is not one.test_metrics["auroc"]
+
+
+@pytest.mark.reliability("numbers and ids", "token ids in a training", "they stay integers")
+def test_ids_stay_integers_and_letters_become_numbers():
+    module = TrainModule(nn.Embedding(400, 2).bfloat16())
+    assert torch.equal(module(torch.tensor([[257]])), module.model.weight[257].view(1, 1, 2))
+    with pytest.raises(sl.InputError, match=r"the model does not take X of int64 and shape \(2, 3\)"):
+        TrainModule(nn.Linear(3, 1))(torch.ones(2, 3, dtype=torch.int64))
+    assert TrainModule(nn.Conv1d(4, 1, 3))(sl.random_one_hot((2, 4, 9))).dtype == torch.float32

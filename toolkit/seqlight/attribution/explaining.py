@@ -24,6 +24,7 @@ from seqlight.attribution.targets import Targets
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.batches import HALF
 from seqlight.prediction.borrow import floating_dtype, require_module
+from seqlight.prediction.inputs import Conversion, dtypes_in_errors, sent
 
 # From the first sequence and the one behind the last to their references, for each input (sequences, references, ...).
 Drawing: TypeAlias = Callable[[int, int], Sequence[Tensor]]
@@ -70,6 +71,7 @@ class Explaining:
         self.manner = Manner({})
         self.arena = Arena()
         self.observing = Observing(self.manner, len(self.inputs[0]), batch_size)
+        self.conversion = Conversion(self.args, explained=len(self.inputs))
         self.dtype: torch.dtype | None = None  # asked for; None for the model's own
         self.beside = False  # whether references have copies of their sequence beside them, as partners
         self.checked, self.trials = False, 0
@@ -217,19 +219,15 @@ class Explaining:
         return [self._sent(one.detach()[rows.to(one.device)], self._dtype()) for one in self.inputs]
 
     def _sent(self, one: Tensor, dtype: torch.dtype) -> Tensor:
-        # Small integers travel to the device as they are and become numbers there.
-        return one.to(self.device, non_blocking=True).to(dtype)
+        return sent(one, dtype, self.device)
 
     def _args_of(self, rows: Tensor) -> list[Any]:
         """Return the further inputs of some sequences, on the device."""
         # Clones, because a model may write to its inputs.
         mine = [one[rows.to(one.device)] if self._has_rows(one) else one for one in self.args]
-        return [
-            self._sent(one.detach().clone(), self._dtype() if one.is_floating_point() else one.dtype)
-            if isinstance(one, Tensor)
-            else one
-            for one in mine
-        ]
+        copies = [one.detach().clone() if isinstance(one, Tensor) else one for one in mine]
+        nothing = [None] * len(self.inputs)
+        return self.conversion.sent([*nothing, *copies], self._dtype(), self.device)[len(nothing) :]
 
     def _has_rows(self, arg: Any) -> bool:
         return isinstance(arg, Tensor) and arg.ndim > 0 and len(arg) == len(self.inputs[0])
@@ -242,7 +240,13 @@ class Explaining:
             for one, repeats in zip(args, per_row, strict=True)
         ]
         repeated = rows.repeat(n)
-        return lambda *inputs: self.targets.read(self.model(*inputs, *more), repeated)
+
+        def forward(*inputs: Tensor) -> Tensor:
+            with dtypes_in_errors([*inputs, *more]):
+                output = self.model(*inputs, *more)
+            return self.targets.read(output, repeated)
+
+        return forward
 
 
 def nearly_alike(sequence: Tensor, reference: Tensor) -> bool:

@@ -17,9 +17,10 @@ from seqlight.attribution.differentiating import (
 )
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.targets import Target, Targets
-from seqlight.prediction.batches import as_dtype, onto, require_inputs
-from seqlight.prediction.borrow import choose_device, require_module
+from seqlight.prediction.batches import as_dtype, require_inputs
+from seqlight.prediction.borrow import choose_device, floating_dtype, require_module
 from seqlight.prediction.collect import Collector
+from seqlight.prediction.inputs import Conversion, dtypes_in_errors
 from seqlight.sequence.checks import require_count
 
 
@@ -94,14 +95,14 @@ def input_x_gradient(
     require_module(model)
     X, inputs = require_inputs(X, args)
     targets, size = Targets(target, len(X)), require_count(batch_size, "batch_size", least=1)
-    where, collected = choose_device(device), Collector(len(X))
+    where, collected, conversion = choose_device(device), Collector(len(X)), Conversion(inputs, explained=1)
     with (
         differentiable(model, X, where, as_dtype(dtype)),
         without_cudnn_recurrence(model, where),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
     ):
         for rows in torch.split(torch.arange(len(X)), size):
-            sent = onto([X[rows], *(arg[rows] for arg in inputs)], model, where)
+            sent = conversion.sent([X[rows], *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
             outputs, gradients = _gradients(model, sent, targets, rows)
             found = _fields(outputs, gradients, X[rows].cpu(), correction)
             collected.add(found if targets.several else [one.squeeze(1) for one in found], len(rows))
@@ -113,7 +114,9 @@ def _gradients(model: nn.Module, inputs: Sequence[Tensor], targets: Targets, row
     """Return outputs (rows, targets), and their gradients at the first input (rows, targets, letters, positions)."""
     leaf = inputs[0].detach().requires_grad_()
     # A clone, because a model may write to its input, and into a leaf nobody may.
-    outputs = targets.read(model(leaf.clone(), *(one.detach() for one in inputs[1:])), rows)
+    with dtypes_in_errors(inputs):
+        output = model(leaf.clone(), *inputs[1:])
+    outputs = targets.read(output, rows)
     require_dependence(outputs)
     found = [gradient for (gradient,) in gradients_of(outputs, [leaf])]
     return outputs.detach(), torch.stack(found, dim=1)

@@ -21,8 +21,9 @@ from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.sampling import Sampling
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
-from seqlight.prediction.batches import as_dtype, onto, require_inputs
-from seqlight.prediction.borrow import choose_device, require_module
+from seqlight.prediction.batches import as_dtype, require_inputs
+from seqlight.prediction.borrow import choose_device, floating_dtype, require_module
+from seqlight.prediction.inputs import Conversion, dtypes_in_errors
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
@@ -160,6 +161,7 @@ class Integrating:
         self.n_steps = require_count(n_steps, "n_steps", least=1 if method == "gausslegendre" else 2)
         self.model, self.inputs, self.method = model, list(inputs), method
         self.batch_size, self.device = batch_size, device
+        self.conversion = Conversion(self.inputs[1:], explained=1)
         several = target if isinstance(target, list) else [target]
         self.targets = [Targets(one, len(inputs[0])) for one in several]
 
@@ -186,10 +188,12 @@ class Integrating:
 
     def _of(self, rows: Tensor) -> list[Tensor]:
         # Copies, because a model may write to its inputs.
-        return onto([one.detach()[rows] for one in self.inputs], self.model, self.device)
+        mine = [one.detach()[rows] for one in self.inputs]
+        return self.conversion.sent(mine, floating_dtype(self.model, mine[0]), self.device)
 
     def _read(self, x: Tensor, args: Sequence[Tensor], rows: Tensor) -> Tensor:
-        output = self.model(*(one.clone() for one in (x, *args)))
+        with dtypes_in_errors([x, *args]):
+            output = self.model(*(one.clone() for one in (x, *args)))
         return torch.cat([targets.read(output, rows) for targets in self.targets], dim=1)
 
     def _integral(self, targets: Targets, x: Tensor, flat: Tensor, args: Sequence[Tensor], rows: Tensor) -> Tensor:

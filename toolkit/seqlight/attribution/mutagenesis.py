@@ -11,9 +11,10 @@ from tqdm.auto import tqdm
 
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, UnsupportedOperation
-from seqlight.prediction.batches import HALF, as_dtype, autocast, onto, require_inputs
+from seqlight.prediction.batches import HALF, as_dtype, autocast, require_inputs
 from seqlight.prediction.borrow import borrowed, choose_device, floating_dtype, require_module
 from seqlight.prediction.collect import Collector, zipped
+from seqlight.prediction.inputs import Conversion, dtypes_in_errors
 from seqlight.sequence.checks import require_count, require_region, to_codes
 
 
@@ -118,13 +119,14 @@ def saturation_mutagenesis(
     """
     require_module(model)
     X, inputs = require_inputs(X, args)
-    X = X.detach()
     grid, size = Grid(X, *_region(start, end, X.shape[2])), require_count(batch_size, "batch_size", least=1)
     targets = None if target is None else Targets(target, len(X))
-    where, kind = choose_device(device), as_dtype(dtype)
+    where, kind, conversion = choose_device(device), as_dtype(dtype), Conversion(inputs, explained=1)
 
     def run(batch: Tensor, rows: Tensor) -> Any:
-        output = model(*onto([batch, *(arg[rows] for arg in inputs)], model, where))
+        sent = conversion.sent([batch, *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
+        with dtypes_in_errors(sent):
+            output = model(*sent)
         output = output if func is None else func(output)
         if raw_outputs:
             return output

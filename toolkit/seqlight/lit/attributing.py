@@ -24,6 +24,7 @@ from seqlight.errors import InputError, ReferencesWarning
 from seqlight.lit.models import as_model
 from seqlight.lit.rows import Rows, inputs_of
 from seqlight.prediction.batches import as_dtype, require_inputs
+from seqlight.prediction.inputs import Conversion
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight.storage.fingerprints import described
@@ -123,6 +124,7 @@ class DeepLiftShapModule(L.LightningModule):
         self.pairs = require_count(batch_size, "batch_size", least=1)
         self.policy, self.threshold = deltas, warning_threshold
         self.kind, self.inputs = as_dtype(dtype), require_count(inputs, "inputs", least=1)
+        self._conversion: Conversion | None = None
         self._uncertain: list[float] = []
         self._unmoved = 0
         Misses(warning_threshold, deltas)  # asks for what it understands
@@ -134,6 +136,7 @@ class DeepLiftShapModule(L.LightningModule):
     def on_predict_start(self) -> None:
         """Begin to count what there will be to warn of."""
         self._uncertain, self._unmoved = [], 0
+        self._conversion = Conversion([None] * (self.inputs - 1), explained=1)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, Sized):
             _require_rows(self.target, len(data), "target")
@@ -141,6 +144,7 @@ class DeepLiftShapModule(L.LightningModule):
 
     def on_predict_end(self) -> None:
         """Warn of sequences that references of this process left unknown."""
+        self._conversion = None
         if self._uncertain:
             warnings.warn(
                 f"{len(self._uncertain)} sequences are not known to a tolerance of {self.tolerance} after {self.n} "
@@ -167,6 +171,8 @@ class DeepLiftShapModule(L.LightningModule):
         targets = Targets(_of_target(self.target, ids), len(X))
         misses = Misses(self.threshold, "raise") if self.policy == "raise" else None
         job = Explaining(self.model, (X,), args, targets, self.pairs, self.device)
+        if self._conversion is not None:
+            job.conversion = self._conversion.of_batch([X, *args])
         kept = ["multipliers" in self.keep, "references" in self.keep]
         default = torch.get_default_dtype()
         # A Trainer in half precision makes that the default of new tensors.

@@ -13,8 +13,9 @@ from torch import nn
 
 from seqlight.lit.models import as_model
 from seqlight.lit.rows import inputs_of
-from seqlight.prediction.batches import HALF, as_dtype, autocast, onto
-from seqlight.prediction.borrow import borrowed
+from seqlight.prediction.batches import HALF, as_dtype, autocast
+from seqlight.prediction.borrow import borrowed, floating_dtype
+from seqlight.prediction.inputs import Conversion, dtypes_in_errors
 from seqlight.prediction.pages import keep_pages
 from seqlight.sequence.checks import require_count
 from seqlight.storage.fingerprints import described
@@ -66,6 +67,7 @@ class PredictModule(L.LightningModule):
         self.func, self.kind = func, as_dtype(dtype)
         self.inputs = require_count(inputs, "inputs", least=1)
         self._lent = contextlib.ExitStack()
+        self._conversion: Conversion | None = None
 
     def forward(self, *inputs: Any) -> Any:
         """Return the output of the model."""
@@ -74,17 +76,22 @@ class PredictModule(L.LightningModule):
     def on_predict_start(self) -> None:
         """Put the parameters into the dtype that was asked for."""
         keep_pages(self.device)
+        self._conversion = Conversion([None] * self.inputs)
         if self.kind is not None and self.kind not in HALF:
             self._lent.enter_context(borrowed(self.model, self.device, self.kind))
 
     def on_predict_end(self) -> None:
         """Give the model back as it was."""
+        self._conversion = None
         self._lent.close()
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> Any:
-        """Return what the model makes of a batch, integers having been turned into its dtype."""
+        """Return what the model makes of a batch, which it gets as by :func:`seqlight.predict`."""
+        conversion, inputs = self._conversion or Conversion([None] * self.inputs), inputs_of(batch, self.inputs)
         with autocast(self.device, self.kind):
-            output = self.model(*onto(inputs_of(batch, self.inputs), self.model, self.device))
+            sent = conversion.sent(inputs, floating_dtype(self.model, inputs[0]), self.device)
+            with dtypes_in_errors(sent):
+                output = self.model(*sent)
             return output if self.func is None else self.func(output)
 
     def method(self) -> dict[str, Any]:

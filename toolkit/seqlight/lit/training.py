@@ -13,6 +13,7 @@ from torchmetrics import Metric
 from seqlight.errors import InputError, a
 from seqlight.lit.schedules import Schedule
 from seqlight.prediction.borrow import floating_dtype
+from seqlight.prediction.inputs import dtypes_in_errors, holds_one_hot
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -88,8 +89,10 @@ class TrainModule(L.LightningModule):
         self.optimizer, self.scheduler = optimizer or torch.optim.AdamW, scheduler
 
     def forward(self, X: Tensor) -> Any:
-        """Return the model's output for inputs of shape (rows, letters, positions)."""
-        return self.model(X if X.is_floating_point() else X.to(floating_dtype(self.model, X)))
+        """Return the model's output for inputs of shape (rows, letters, positions), or ids, which stay integers."""
+        sent = X.to(floating_dtype(self.model, X)) if holds_one_hot(X) else X
+        with dtypes_in_errors([sent]):
+            return self.model(sent)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch."""

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from seqlight.errors import InputError
 from seqlight.prediction.borrow import borrowed, choose_device, floating_dtype, require_module
 from seqlight.prediction.collect import Collector
+from seqlight.prediction.inputs import Conversion, dtypes_in_errors
 from seqlight.sequence.checks import require_count, require_one_hot, require_tensor
 
 HALF = (torch.float16, torch.bfloat16)
@@ -38,10 +39,12 @@ def predict(
     model : torch.nn.Module
         Called as ``model(X, *args)``.
     X : torch.Tensor of shape (rows, ...), torch.utils.data.Dataset or DataLoader
-        The inputs; integers (one-hot int8) are turned into the model's dtype a batch at a time, on the
-        device. Of the tuples or lists that a Dataset or DataLoader gives, the first entry is used.
+        The inputs. Numbers reach the model in its own dtype, and so do one-hot integers, such as int8: of three
+        dimensions or more, with a single 1 at a place, or none. Other integers, such as ids, and masks stay what they
+        are. It is decided for the whole tensor; for a Dataset or DataLoader with the first batch, and what is then of
+        another kind is refused. Of the tuples or lists that those give, the first entry is used.
     args : sequence of torch.Tensor, optional
-        Further inputs in the order of ``forward``, with as many rows as `X`. Integers stay integers.
+        Further inputs in the order of ``forward``, with as many rows as `X`, and by the same rule.
     func : callable, optional
         Applied to the output of each batch.
     batch_size : int
@@ -61,7 +64,8 @@ def predict(
     Raises
     ------
     InputError
-        If the rows do not match, `X` is empty, or an output has no row for each input.
+        If the rows do not match, `X` is empty, the dtype of the model cannot hold what is in it, the model does not
+        take the integers, or an output has no row for each input.
 
     Examples
     --------
@@ -78,6 +82,7 @@ def predict(
     if not isinstance(X, DataLoader):
         require_rows(args, rows)
     collected = Collector(rows)
+    conversion = Conversion([X if isinstance(X, Tensor) else None, *args])
     with borrowed(model, target, None if kind in HALF else kind), torch.no_grad(), autocast(target, kind):
         number: torch.dtype | None = None
         for batch in _shown(loader, rows, verbose):
@@ -87,22 +92,16 @@ def predict(
             if any(len(one) != len(batch) for one in rest):
                 require_rows(args, first + len(batch))
             # No name holds a batch's inputs or output while the next one is made: its memory is used again.
-            output = model(*_sent([batch, *rest], number, target))
+            output = _output(model, conversion.sent([batch, *rest], number, target))
             collected.add(output if func is None else func(output), len(batch))
             del output
     require_rows(args, collected.done)
     return collected.result()
 
 
-def onto(inputs: Sequence[Tensor], model: nn.Module, device: torch.device) -> list[Tensor]:
-    """Return `inputs` on `device`: the first, and all that float, in the dtype of `model`."""
-    return _sent(inputs, floating_dtype(model, inputs[0]), device)
-
-
-def _sent(inputs: Sequence[Tensor], dtype: torch.dtype, device: torch.device) -> list[Tensor]:
-    # Small integers travel to the device as they are and become numbers there.
-    moved = [one.to(device, non_blocking=True) for one in inputs]
-    return [one.to(dtype) if i == 0 or one.is_floating_point() else one for i, one in enumerate(moved)]
+def _output(model: nn.Module, inputs: Sequence[Tensor]) -> Any:
+    with dtypes_in_errors(inputs):
+        return model(*inputs)
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> contextlib.AbstractContextManager[Any]:
@@ -124,12 +123,13 @@ def require_args(args: object) -> tuple[Tensor, ...]:
         return ()
     if not isinstance(args, tuple | list):
         raise InputError(f"args is a {type(args).__name__}: expected a tuple of tensors, one for each further input.")
-    return tuple(require_tensor(one, f"args[{i}]") for i, one in enumerate(args))
+    # Without a gradient, for nothing that comes back may hang on what a caller differentiates.
+    return tuple(require_tensor(one, f"args[{i}]").detach() for i, one in enumerate(args))
 
 
 def require_inputs(X: object, args: object) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Return one-hot sequences and the further inputs; InputError unless those have a row for each."""
-    X, inputs = require_one_hot(X), require_args(args)
+    X, inputs = require_one_hot(X).detach(), require_args(args)
     require_rows(inputs, len(X))
     return X, inputs
 
