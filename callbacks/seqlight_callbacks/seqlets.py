@@ -82,7 +82,7 @@ class SeqletCallback(Follower):
         If an argument cannot be used, when the callback is made; if it is not clear whom to follow, when the Trainer
         starts.
     MissingExtra
-        If memelite is needed for `motifs`, or pyarrow for parquet, and not installed.
+        If pyarrow is needed for parquet, and not installed.
 
     Examples
     --------
@@ -118,8 +118,6 @@ class SeqletCallback(Follower):
         self.threshold, self.strong, self.max_q_value = threshold, strong, max_q_value
         self.min_overlap = require_count(min_overlap, "min_overlap", least=1)
         self.motifs = None if motifs is None else as_motifs(motifs)
-        if self.motifs is not None:
-            extra("memelite.tomtom", "motifs")
         self.logged_motifs = _logged(logged_motifs, list(self.motifs or ()))
         self.out, self.table = None if out is None else Path(out), table
         self._known = known
@@ -177,7 +175,7 @@ class SeqletCallback(Follower):
             return seqlets
         with warnings.catch_warnings():
             # A few motifs are a poor null, but whoever gives a few wants those.
-            warnings.filterwarnings("ignore", module="memelite")
+            warnings.simplefilter("ignore", SeqlightWarning)
             assert self.motifs is not None
             found = annotate_seqlets(self.attribution.sequences, seqlets.iloc[rows], self.motifs, n_jobs=1)
         good = (found["motif_q-value"] <= self.max_q_value).to_numpy()

@@ -62,7 +62,7 @@ def test_the_same_keys_where_there_is_nothing(toy):
 
 @pytest.fixture
 def jaspar():
-    pytest.importorskip("memelite")
+    pytest.importorskip("pyjaspar")
     chosen = ("MA0139.2 CTCF", "MA1130.2 FOSL2::JUN")
     everything = sl.jaspar_motifs(tax_group="vertebrates")
     return {name: everything[name] for name in (*chosen, *list(everything)[:60])}

@@ -9,7 +9,7 @@ from .conftest import DOCS
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
-for needed in ("memelite", "pyjaspar", "pyBigWig"):
+for needed in ("pyjaspar", "pyBigWig"):
     pytest.importorskip(needed)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from .conftest import difference
 
-for needed in ("memelite", "pyjaspar", "modiscolite", "h5py"):
+for needed in ("pyjaspar", "modiscolite", "h5py"):
     pytest.importorskip(needed)
 
 

@@ -10,8 +10,6 @@ from seqlight.seqlets.annotating import annotate_seqlets
 from seqlight.seqlets.cutting import cut_seqlets
 from seqlight.sequence.motifs import jaspar_motifs
 
-pytest.importorskip("memelite")
-
 # Neither is like its own reverse complement.
 SITES = {"one": "TTGACGGAA", "two": "CCAGTAGAAC"}
 
@@ -93,7 +91,7 @@ def test_no_seqlets(planted, motifs):
 
 def test_a_few_motifs_are_too_few_for_a_null(planted):
     X, seqlets = planted
-    with pytest.warns(UserWarning, match="fewer than 25 targets"):
+    with pytest.warns(UserWarning, match="fewer than 25"):
         found = annotate_seqlets(X, seqlets, {name: frequencies(site) for name, site in SITES.items()})
     assert set(found["motif"]) == set(SITES)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -11,15 +12,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.errors import InputError
-from seqlight.extras import extra
+from seqlight.errors import InputError, SeqlightWarning
 from seqlight.seqlets.cutting import cut_seqlets
+from seqlight.seqlets.tomtom import UNKNOWN, compare
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.motifs import Motifs, as_motifs
 
-# Tomtom returns five numbers for each pair of a seqlet and a motif: 80 MB for 2,000 motifs.
+# Tomtom returns three numbers for each pair of a seqlet and a motif: 34 MB for 2,000 motifs.
 SEQLETS_AT_ONCE = 1000
-P_VALUE, OFFSET, STRAND = 0, 2, 4
+# MEME's own Tomtom warns below 50.
+FEW_MOTIFS = 25
 
 
 def annotate_seqlets(
@@ -29,7 +31,7 @@ def annotate_seqlets(
     n_nearest: int = 1,
     n_jobs: int = -1,
 ) -> pd.DataFrame:
-    """Find the motifs that each seqlet is most similar to, with memelite's Tomtom.
+    """Find the motifs that each seqlet is most similar to, by Tomtom.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ def annotate_seqlets(
     n_nearest : int
         How many motifs to return for each seqlet.
     n_jobs : int
-        Threads; all by default.
+        Accepted from callers of other implementations; this one takes a single thread.
 
     Returns
     -------
@@ -56,13 +58,15 @@ def annotate_seqlets(
     ------
     InputError
         If an argument cannot be used, `X` is not one-hot at a seqlet, or that has no known character.
-    MissingExtra
-        If memelite is not installed.
+
+    Warns
+    -----
+    SeqlightWarning
+        If there are fewer than 25 motifs.
 
     Notes
     -----
     Tomtom's null are the columns of all motifs given, so p-values depend on them: give a whole database.
-    memelite warns where there are fewer than 25. Its first call on a machine compiles for up to a minute.
 
     Source: Gupta et al. (2007), Quantifying similarity between motifs.
 
@@ -80,9 +84,16 @@ def annotate_seqlets(
     for name, motif in known.items():
         if len(motif) != 4:
             raise InputError(f"motif {name!r} has {len(motif)} letters: expected four, A, C, G and T, as rows.")
+    if len(known) < FEW_MOTIFS:
+        warnings.warn(
+            f"{len(known)} motifs are fewer than {FEW_MOTIFS}, and p-values, whose null is made of their columns, "
+            "depend on which they are: give a whole database.",
+            SeqlightWarning,
+            stacklevel=2,
+        )
     n = min(require_count(n_nearest, "n_nearest", least=1), len(known))
-    queries = _queries(X, seqlets)
-    found = [_nearest(queries[i : i + SEQLETS_AT_ONCE], known, n, n_jobs) for i in _starts(len(queries))]
+    pieces = _pieces(X, seqlets)
+    found = [_nearest(pieces[i : i + SEQLETS_AT_ONCE], known, n) for i in range(0, len(pieces), SEQLETS_AT_ONCE)]
     columns = [np.concatenate(parts) for parts in zip(*found, strict=True)]
     which, p_value, q_value, offset, strand = columns or [np.empty(0)] * 5
     return (
@@ -101,32 +112,29 @@ def annotate_seqlets(
     )
 
 
-def _starts(n: int) -> range:
-    return range(0, n, SEQLETS_AT_ONCE)
-
-
-def _queries(X: Tensor | NDArray[Any], seqlets: pd.DataFrame) -> list[NDArray[np.float64]]:
+def _pieces(X: Tensor | NDArray[Any], seqlets: pd.DataFrame) -> list[NDArray[np.int64]]:
+    """Return the letters of each seqlet, as :func:`seqlight.seqlets.tomtom.compare` takes them."""
     cut = cut_seqlets(X, seqlets, lengths="list").one_hot
-    queries = [one.numpy(force=True).astype(np.float64) for one in cut]
-    for row, query in enumerate(queries):
-        if not query.any():
+    pieces = []
+    for row, piece in enumerate(one.numpy(force=True) for one in cut):
+        if not piece.any():
             raise InputError(f"the seqlet in row {row} is empty or has no known character: leave it out.")
-        if not np.isin(query, (0, 1)).all() or query.sum(axis=0).max() > 1:
+        if not np.isin(piece, (0, 1)).all() or piece.sum(axis=0).max() > 1:
             raise InputError(
                 f"X is not one-hot at the seqlet in row {row}: expected the sequences themselves, not their "
                 "attributions."
             )
-    return queries
+        pieces.append(np.where(piece.any(axis=0), piece.argmax(axis=0), UNKNOWN))
+    return pieces
 
 
-def _nearest(queries: list[NDArray[np.float64]], known: Motifs, n: int, n_jobs: int) -> list[NDArray[Any]]:
-    """Return index, p-value, q-value, offset and strand of the `n` best motifs of each query, one array each."""
-    compared = extra("memelite.tomtom", "motifs").tomtom(queries, list(known.values()), n_jobs=n_jobs)
-    p_values = compared[P_VALUE]
-    order = np.argsort(p_values, axis=1, kind="stable")
-    ranked = np.take_along_axis(p_values, order, axis=1)
+def _nearest(pieces: list[NDArray[np.int64]], known: Motifs, n: int) -> list[NDArray[Any]]:
+    """Return index, p-value, q-value, offset and strand of the `n` best motifs of each piece, one array each."""
+    compared = compare(pieces, list(known.values()))
+    order = np.argsort(compared.p_value, axis=1, kind="stable")
+    ranked = np.take_along_axis(compared.p_value, order, axis=1)
     rates = ranked * len(known) / np.arange(1, len(known) + 1)
     q_values = np.minimum(np.minimum.accumulate(rates[:, ::-1], axis=1)[:, ::-1], 1)
     best = order[:, :n]
-    offset, strand = (np.take_along_axis(compared[i], best, axis=1) for i in (OFFSET, STRAND))
+    offset, strand = (np.take_along_axis(one, best, axis=1) for one in (compared.offset, compared.reverse))
     return [one.ravel() for one in (best, ranked[:, :n], q_values[:, :n], offset, strand)]
