@@ -59,7 +59,7 @@ class SeqletCallback(Follower):
         Positions that a seqlet and a known interval must share.
     motifs : path, or mapping of str to array of shape (4, positions), optional
         To compare strong seqlets with, as in :func:`seqlight.annotate_seqlets`: a file in MEME format, or
-        frequencies by name.
+        frequencies by name, or counts.
     max_q_value : float
         A match is not worse than this.
     logged_motifs : sequence of str, optional

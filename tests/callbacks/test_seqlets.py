@@ -101,6 +101,15 @@ def test_motifs(jaspar, tmp_path):
     pd.testing.assert_frame_equal(written, callback.seqlets, check_dtype=False)
 
 
+@pytest.mark.reliability("motifs of other people", "counts for a callback", "frequencies, or an error when it is made")
+def test_motifs_may_be_counts(toy):
+    first = attribution(toy)
+    callback = SeqletCallback(first, motifs={"one": 20 * torch.eye(4)})
+    assert callback.motifs["one"].tolist() == torch.eye(4).tolist()
+    with pytest.raises(sl.InputError, match="motif 'one' has a position that does not sum to one, but to 20"):
+        SeqletCallback(first, motifs={"one": torch.eye(4) * torch.tensor([20, 21, 20, 20])})
+
+
 def test_known_from_a_bed_file_by_the_names_of_the_sequences(toy, tmp_path):
     sl.write_fasta(tmp_path / "probes.fa", toy.sequences(3), names=["a", "b", "c"])
     (tmp_path / "known.bed").write_text("b\t2\t9\tsite\n")

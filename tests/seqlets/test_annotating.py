@@ -74,6 +74,19 @@ def test_the_next_motifs_follow(planted, motifs):
     np.testing.assert_allclose(every["motif_q-value"], np.minimum(wanted, 1))
 
 
+@pytest.mark.reliability("motifs of other people", "seqlets named by counts, as JASPAR has them", "as by frequencies")
+def test_counts_give_the_names_that_frequencies_give(planted, motifs):
+    X, seqlets = planted
+    rng = np.random.RandomState(0)
+    counts = {name: np.stack([rng.multinomial(50, one) for one in motif.T], axis=1) for name, motif in motifs.items()}
+    found = annotate_seqlets(X, seqlets, counts)
+    pd.testing.assert_frame_equal(found, annotate_seqlets(X, seqlets, {name: one / 50 for name, one in counts.items()}))
+    assert found["motif"].tolist() == ["one", "two", "one", "one", "one", "two"]
+    uneven = {name: one + (np.arange(one.shape[1]) == 1) for name, one in counts.items()}
+    with pytest.raises(sl.InputError, match="motif 'other 0' has a position that does not sum to one, but to 50: exp"):
+        annotate_seqlets(X, seqlets, uneven)
+
+
 def test_a_few_at_a_time_give_the_same(planted, motifs, monkeypatch):
     X, seqlets = planted
     at_once = annotate_seqlets(X, seqlets, motifs)

@@ -1,5 +1,7 @@
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from seqlight.errors import InputError
 from seqlight.sequence.motifs import as_motifs, jaspar_motifs, read_meme
@@ -20,7 +22,6 @@ letter-probability matrix: alength= 4 w= 1
 
 
 def test_a_meme_file_is_read(tmp_path):
-    pytest.importorskip("memelite")
     path = tmp_path / "two.meme"
     path.write_text(MEME)
     for found in (read_meme(path), as_motifs(path), as_motifs(str(path))):
@@ -54,8 +55,61 @@ def test_motifs_of_jaspar_are_frequencies():
         ({"a": np.ones((4, 0))}, "motif 'a' has shape"),
         ({"a": -np.ones((4, 2))}, "numbers below 0"),
         ({"a": np.full((4, 2), np.nan)}, "holds NaN"),
+        ({"a": np.eye(4) * 0.9}, "motif 'a' has a position that does not sum to one, but to 0.9"),
+        ({"a": np.eye(4) * [20, 20, 20, 21]}, "motif 'a' .* expected frequencies .or counts"),
+        ({"a": np.zeros((4, 2))}, "does not sum to one, but to 0"),
+        ({"a": np.full((4, 2), 1e308)}, "does not sum to one, but to inf"),
+        ({"a": "GATA"}, "motif 'a' is a str that is no array of numbers"),
+        ({"a": [[1, 0], [0]]}, "motif 'a' is a list that is no array of numbers"),
+        ({"a": np.eye(4) * 1j}, "motif 'a' is an ndarray that is no array of numbers"),
+        ({"1": np.eye(4), 1: np.eye(4)}, "two motifs are named '1'"),
     ],
 )
 def test_bad_motifs(source, message):
     with pytest.raises(InputError, match=message):
         as_motifs(source)
+
+
+COUNTS = np.array([[9.0, 0], [0, 3], [0, 9], [3, 0]])
+
+
+@pytest.mark.reliability(
+    "motifs of other people", "counts as arrays, integers, tensors or in half precision", "frequencies"
+)
+@pytest.mark.parametrize(
+    "counts",
+    [
+        COUNTS,
+        COUNTS.astype(np.int32),
+        COUNTS.tolist(),
+        torch.tensor(COUNTS, requires_grad=True),
+        torch.tensor(COUNTS, dtype=torch.bfloat16),
+        pd.DataFrame(COUNTS),
+        pd.DataFrame(COUNTS, index=list("ACGT")).loc[list("TGCA")],
+        pd.DataFrame(COUNTS, index=list("ACGT")).T,
+        {letter: COUNTS["ACGT".index(letter)].tolist() for letter in "GTAC"},
+    ],
+)
+def test_counts_become_frequencies(counts):
+    np.testing.assert_array_equal(as_motifs({"a": counts})["a"], COUNTS / 12)
+
+
+def test_frequencies_stay_as_they_are():
+    means = np.random.RandomState(0).dirichlet(np.ones(4), size=7).T.astype(np.float32)
+    np.testing.assert_array_equal(as_motifs({"a": means})["a"], means.astype(np.float64))
+    np.testing.assert_array_equal(as_motifs({"a": means.round(3)})["a"], means.round(3).astype(np.float64))
+
+
+@pytest.mark.reliability(
+    "motifs of other people", "motifs of pyjaspar and Biopython, one by one or as fetched", "frequencies"
+)
+def test_motifs_of_biopython():
+    database = pytest.importorskip("pyjaspar").jaspardb(release="JASPAR2024")
+    fetched = database.fetch_motifs(collection="CORE", tf_name=["CTCF", "Arnt"])
+    database.conn.close()
+    wanted = {**jaspar_motifs(tf_name="CTCF"), **jaspar_motifs(tf_name="Arnt")}
+    found = as_motifs(fetched)
+    assert set(found) == set(wanted)
+    assert as_motifs({"a": fetched[0]})["a"].tolist() == next(iter(found.values())).tolist()
+    for name, motif in wanted.items():
+        np.testing.assert_array_equal(found[name], motif)

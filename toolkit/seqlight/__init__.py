@@ -82,8 +82,8 @@ if TYPE_CHECKING:
     from seqlight.sequence.edit import multisubstitute as multisubstitute
     from seqlight.sequence.edit import substitute as substitute
     from seqlight.sequence.loci import Loci as Loci
+    from seqlight.sequence.meme import read_meme as read_meme
     from seqlight.sequence.motifs import jaspar_motifs as jaspar_motifs
-    from seqlight.sequence.motifs import read_meme as read_meme
     from seqlight.sequence.onehot import characters as characters
     from seqlight.sequence.onehot import one_hot_encode as one_hot_encode
     from seqlight.sequence.onehot import random_one_hot as random_one_hot
@@ -124,7 +124,8 @@ _CONTENTS = {
     "seqlight.seqlets.annotating": ("annotate_seqlets",),
     "seqlight.seqlets.genome": ("to_genome",),
     "seqlight.sequence.loci": ("Loci",),
-    "seqlight.sequence.motifs": ("read_meme", "jaspar_motifs"),
+    "seqlight.sequence.meme": ("read_meme",),
+    "seqlight.sequence.motifs": ("jaspar_motifs",),
     "seqlight.reading.genome": ("Genome",),
     "seqlight.reading.windows": ("GenomeDataset",),
     "seqlight.reading.fasta": ("FastaDataset",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -27,7 +27,7 @@ FEW_MOTIFS = 25
 def annotate_seqlets(
     X: Tensor | NDArray[Any],
     seqlets: pd.DataFrame,
-    motifs: str | PathLike[str] | Mapping[str, Any],
+    motifs: str | PathLike[str] | Mapping[str, Any] | Sequence[Any],
     n_nearest: int = 1,
     n_jobs: int = -1,
 ) -> pd.DataFrame:
@@ -39,8 +39,9 @@ def annotate_seqlets(
         One-hot.
     seqlets : pandas.DataFrame
         Columns example_idx, start and end. Their own sequence is compared, so call them without flanks.
-    motifs : str, path, or mapping of str to array of shape (4, positions)
-        A file in MEME format, or frequencies by name, such as ``jaspar_motifs()`` returns.
+    motifs : str, path, mapping of str to array of shape (4, positions), or sequence of motifs
+        A file in MEME format; frequencies by name, such as ``jaspar_motifs()`` returns; or motifs as pyjaspar fetches
+        them. Counts become frequencies where all positions of a motif sum to the same.
     n_nearest : int
         How many motifs to return for each seqlet.
     n_jobs : int

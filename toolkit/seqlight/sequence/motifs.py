@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from torch import Tensor
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, a
 from seqlight.extras import extra
-
-Motifs = dict[str, NDArray[np.float64]]
-
-
-def read_meme(path: str | PathLike[str]) -> Motifs:
-    """Read the motifs of a file in MEME format, with memelite's reader.
-
-    Parameters
-    ----------
-    path : str or path
-        Of the file.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray, shape (letters, positions)
-        Frequencies, named as behind MOTIF ("MA0139.2 CTCF").
-
-    Raises
-    ------
-    InputError
-        If there is no motif in the file.
-    MissingExtra
-        If memelite is not installed.
-    """
-    found: Motifs = extra("memelite.io", "motifs").read_meme(str(path))
-    if not found:
-        raise InputError(f"{path} holds no motif: expected a file in MEME format, with MOTIF lines.")
-    return found
+from seqlight.sequence.frequencies import are_frequencies, as_frequencies, fault
+from seqlight.sequence.meme import Motifs as Motifs
+from seqlight.sequence.meme import read_meme as read_meme
 
 
 def jaspar_motifs(release: str = "JASPAR2024", collection: str = "CORE", **filters: Any) -> Motifs:
@@ -83,40 +60,105 @@ def jaspar_motifs(release: str = "JASPAR2024", collection: str = "CORE", **filte
         database.conn.close()
     if not fetched:
         raise InputError(f"no motif of {release}, collection {collection}, passes {filters}: loosen the filters.")
-    counts = {f"{one.matrix_id} {one.name}": np.array([one.counts[letter] for letter in "ACGT"]) for one in fetched}
-    return {name: count / count.sum(axis=0) for name, count in counts.items()}
+    return as_motifs(fetched)
 
 
-def as_motifs(source: str | PathLike[str] | Mapping[str, Any]) -> Motifs:
+def as_motifs(source: str | PathLike[str] | Mapping[str, Any] | Sequence[Any], *, counts: bool = True) -> Motifs:
     """Return checked motifs.
 
     Parameters
     ----------
-    source : str, path, or mapping of str to array of shape (letters, positions)
-        A file in MEME format, or frequencies by name.
+    source : str, path, mapping of str to array of shape (letters, positions), or sequence of motifs
+        A file in MEME format; frequencies or counts by name, as an array, a tensor, a table or a mapping with a row for
+        each letter, or a motif of Biopython; or motifs that have names, such as pyjaspar fetches.
+    counts : bool
+        Whether counts become frequencies, or are an error. They are counts where all positions of a motif sum to the
+        same number above one; a motif of Biopython has counts in any case.
 
     Returns
     -------
     dict of str to numpy.ndarray, float64, shape (letters, positions)
+        Frequencies: all positions sum to one. Rows that have letters are in alphabetical order, others as they are.
 
     Raises
     ------
     InputError
-        If there is no motif, or one is not finite, below 0, or of another shape.
+        If there is no motif, or one is not finite, below 0, of another shape, or neither frequencies nor counts.
 
     Examples
     --------
     >>> as_motifs({"GA": [[0, 1], [0, 0], [1, 0], [0, 0]]})["GA"].shape
     (4, 2)
+    >>> as_motifs({"T or A": {"T": [3], "A": [9], "C": [0], "G": [0]}})["T or A"][:, 0]
+    array([0.75, 0.  , 0.  , 0.25])
     """
     if isinstance(source, str | PathLike):
-        return read_meme(Path(source))
-    if not isinstance(source, Mapping) or not source:
+        return read_meme(source)
+    return {name: _checked(name, motif, counts) for name, motif in _by_name(source).items()}
+
+
+def _by_name(source: Any) -> dict[str, Any]:
+    if isinstance(source, Sequence) and all(map(_has_counts, source)):
+        named = [
+            (" ".join(str(getattr(one, key)) for key in ("matrix_id", "name") if hasattr(one, key)), one)
+            for one in source
+        ]
+    elif isinstance(source, Mapping):
+        named = [(str(name), motif) for name, motif in source.items()]
+    else:
+        named = []
+    if not named:
         raise InputError("motifs is no file and holds no motif: expected a MEME file, or frequencies by name.")
-    motifs = {str(name): np.asarray(motif, dtype=np.float64) for name, motif in source.items()}
-    for name, motif in motifs.items():
-        if motif.ndim != 2 or 0 in motif.shape:
-            raise InputError(f"motif {name!r} has shape {motif.shape}: expected (letters, positions).")
-        if not np.isfinite(motif).all() or (motif < 0).any():
-            raise InputError(f"motif {name!r} holds NaN, infinity or numbers below 0: expected frequencies.")
-    return motifs
+    by_name = dict(named)
+    if len(by_name) < len(named):
+        twice = Counter(name for name, _ in named).most_common(1)[0][0]
+        raise InputError(f"two motifs are named {twice!r}: give each its own name.")
+    return by_name
+
+
+def _has_counts(motif: Any) -> bool:
+    """Return whether it is a motif of Biopython, as pyjaspar's are."""
+    return isinstance(getattr(motif, "counts", None), Mapping)
+
+
+def _checked(name: str, motif: Any, counts: bool) -> NDArray[np.float64]:
+    array = _array(name, motif.counts if _has_counts(motif) else motif)
+    if array.ndim != 2 or 0 in array.shape:
+        raise InputError(f"motif {name!r} has shape {array.shape}: expected (letters, positions).")
+    if _has_counts(motif) and (array.sum(axis=0) > 0).all():
+        # Of any number of sequences at each position.
+        array = array / array.sum(axis=0)
+    if (wrong := fault(array)) is not None:
+        raise InputError(f"motif {name!r} {wrong.what}.")
+    if not counts and not are_frequencies(array):
+        raise InputError(
+            f"motif {name!r} has a position that does not sum to one: expected frequencies, such as counts / "
+            "counts.sum(axis=0)."
+        )
+    return as_frequencies(array)
+
+
+def _array(name: str, motif: Any) -> NDArray[np.float64]:
+    try:
+        plain = np.asarray(_by_position(motif))
+        if plain.dtype.kind in "biufO":
+            return plain.astype(np.float64)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"motif {name!r} is {a(motif)} that is no array of numbers: expected shape (letters, positions).")
+
+
+def _by_position(motif: Any) -> Any:
+    """Return rows of letters in their order, of what knows which row is which; other things as they are."""
+    if isinstance(motif, Tensor):
+        return motif.detach().double().numpy(force=True)
+    if isinstance(motif, pd.DataFrame):
+        motif = motif.T if _are_letters(motif.columns) and not _are_letters(motif.index) else motif
+        return motif.sort_index() if _are_letters(motif.index) else motif
+    if isinstance(motif, Mapping) and _are_letters(motif):
+        return [np.asarray(motif[letter]) for letter in sorted(motif)]
+    return motif
+
+
+def _are_letters(keys: Iterable[Any]) -> bool:
+    return all(isinstance(key, str) and len(key) == 1 and key.isalpha() for key in keys)

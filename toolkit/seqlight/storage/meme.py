@@ -6,16 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from seqlight.errors import InputError, a
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.motifs import Motifs, as_motifs
 from seqlight.storage.whole import whole
 
-# Columns of float32 means, or rounded to three digits as databases have them, sum to one no better.
-TOLERANCE = 0.01
 HEAD = """MEME version 4
 
 ALPHABET= ACGT
@@ -74,16 +69,11 @@ def write_meme(path: str | os.PathLike[str], motifs: Mapping[str, Any], n_sites:
 def _checked(motifs: Mapping[str, Any]) -> Motifs:
     if not isinstance(motifs, Mapping):
         raise InputError(f"motifs is {a(motifs)}: expected frequencies by name, {{'name': motif}}.")
-    checked = as_motifs({name: _plain(motif) for name, motif in motifs.items()})
+    # Counts are an error: how many sequences a motif stands for is `n_sites`.
+    checked = as_motifs(motifs, counts=False)
     for name, motif in checked.items():
         if len(motif) != 4:
             raise InputError(f"motif {name!r} has {len(motif)} letters: expected four, A, C, G and T.")
-        if (np.abs(motif.sum(axis=0) - 1) > TOLERANCE).any():
-            raise InputError(f"motif {name!r} has a position that does not sum to one: expected frequencies.")
         if not name or name.split(" ") != name.split():
             raise InputError(f"the name {name!r} would not be read back: use single spaces only.")
     return checked
-
-
-def _plain(motif: Any) -> NDArray[np.float64]:
-    return np.asarray(motif.numpy(force=True) if hasattr(motif, "numpy") else motif, dtype=np.float64)
