@@ -1,3 +1,4 @@
+import os
 import pickle
 
 import pandas as pd
@@ -160,3 +161,19 @@ def test_digests_know_content_and_not_paths(genome, tmp_path):
     assert Genome(written(tmp_path / "b.fa", genome)).fingerprint() == first
     changed = genome | {"chr2": "A" + genome["chr2"][1:]} if genome["chr2"][0] != "A" else genome | {"chr2": "C"}
     assert Genome(written(tmp_path / "c.fa", changed)).fingerprint() != first
+
+
+def test_a_file_that_changes_is_not_read_on(loops, fasta, genome, tmp_path, monkeypatch):
+    first, again = Genome(fasta), pickle.loads(pickle.dumps(Genome(fasta)))
+    rows = table([("chr2", 3, 60, "-")])
+    monkeypatch.chdir(fasta.parent)
+    inside = Genome(fasta.name)
+    monkeypatch.chdir("/")
+    assert torch.equal(inside.cut(rows), first.cut(rows))
+    written(fasta, {name: text.lower()[::-1] for name, text in genome.items()})
+    os.utime(fasta, (5, 5))
+    for one in (first, again, inside):
+        with pytest.raises(sl.InputError, match=r"toy\.fa has changed since it was opened"):
+            one.cut(rows)
+        with pytest.raises(sl.InputError, match=r"toy\.fa has changed since it was opened"):
+            one.fingerprint()

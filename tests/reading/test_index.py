@@ -4,6 +4,8 @@ import sys
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import seqlight as sl
 from seqlight.reading.index import fasta_index
@@ -64,6 +66,90 @@ def test_a_broken_index_is_refused(fasta, text):
     fasta.with_name("toy.fa.fai").write_text(text)
     with pytest.raises(sl.InputError, match="delete"):
         fasta_index(fasta)
+
+
+TWO = ">a x\nACGT\nACGT\nAC\n>b\nAC\n\n\n\n"  # 35 bytes
+
+
+@pytest.mark.reliability(
+    "FASTA indexes",
+    "a .fai whose numbers lie: behind the file's end, beyond 64 bits, of other lines or other names",
+    "an error that says to delete it",
+)
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["a\t10000000001\t6\t10000000000\t49"],
+        ["a\t10\t99999999999999999999\t4\t5"],
+        ["a\t9223372036854775807\t5\t4\t5"],
+        ["a\t10\t5\t0\t0"],
+        ["a\t10\t5\t5\t4"],
+        ["a\t10\t5\t4\t7"],
+        ["a\t10\t5\t4\t4"],
+        ["a\t10\t0\t4\t5"],
+        ["a\t-10\t5\t4\t5"],
+        ["a\t1_0\t5\t4\t5"],
+        ["a\t10\t5\t4"],
+        ["a\t10\t6\t4\t5"],
+        ["a\t4\t5\t4\t5"],  # an older, shorter a, whose end is the end of a line
+        ["a\t8\t5\t4\t5"],
+        ["a\t9\t5\t4\t5"],
+        ["a\t10\t5\t3\t5"],  # CRLF, so that each line would lose a letter
+        ["a\t8\t5\t8\t9"],
+        ["A\t10\t5\t4\t5"],
+        ["a x\t10\t5\t4\t5"],
+        ["b\t10\t5\t4\t5"],
+        ["a\t10\t5\t4\t5", "b\t2\t20\t2\t3"],
+        ["a\t12\t5\t12\t13"],  # ends of lines taken for letters
+        ["a\t10\t5\t4\t5", "b\t3\t21\t2\t3"],
+        ["a\t10\t5\t4\t5", "b\t30\t21\t30\t31"],
+        ["a\t10\t5\t4\t5", "", "b\t2\t21\t2\t3"],
+        ["a\t10\t5\t4\t5", "b\t2\t21\t2\t3", "c\t0\t35\t0\t0"],
+    ],
+)
+def test_an_index_that_lies_is_refused(tmp_path, lines):
+    (tmp_path / "a.fa").write_text(TWO)
+    (tmp_path / "a.fa.fai").write_text("\n".join([*lines, ""]))
+    with pytest.raises(sl.InputError, match=r"a\.fa.*delete it"):
+        fasta_index(tmp_path / "a.fa")
+
+
+def test_an_index_that_does_not_lie(tmp_path):
+    (tmp_path / "a.fa").write_text(TWO)
+    for text in ("a\t10\t5\t4\t5\nb\t2\t21\t2\t3\n", "\ufeffb\t2\t21\t2\t2\r\na\t10\t5\t4\t5", "a\t10\t5\t4\t5\n"):
+        (tmp_path / "a.fa.fai").write_text(text, newline="")
+        index = fasta_index(tmp_path / "a.fa")
+        assert sorted(zip(index.names, index.size.tolist(), strict=True)) in ([("a", 10), ("b", 2)], [("a", 10)])
+
+
+@given(
+    records=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=1, max_size=4),
+    line=st.integers(1, 5),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    changes=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(-3, 3)), max_size=2),
+)
+def test_whatever_an_index_says_only_the_letters_are_read(tmp_path_factory, records, line, newline, changes):
+    """A changed index is refused, or says the same of every record."""
+    folder = tmp_path_factory.mktemp("any")
+    parts = {f"r{i}": ("ACGT" * 3)[i : i + size] for i, (size, _) in enumerate(records)}
+    text = "".join(
+        newline.join([f">{name}", *(letters[i : i + line] for i in range(0, len(letters), line)), *[""] * (1 + blank)])
+        for (name, letters), (_, blank) in zip(parts.items(), records, strict=True)
+    )
+    (folder / "a.fa").write_text(text, newline="")
+    fasta_index(folder / "a.fa")
+    rows = [row.split("\t") for row in (folder / "a.fa.fai").read_text().splitlines()]
+    for row, column, by in changes:
+        if row < len(rows):
+            rows[row][1 + column] = str(int(rows[row][1 + column]) + by)
+    (folder / "a.fa.fai").write_text("".join("\t".join(row) + "\n" for row in rows))
+    try:
+        index = fasta_index(folder / "a.fa")
+    except sl.InputError:
+        assert any(by for *_, by in changes)
+        return
+    for name, size, offset, bases, width in zip(*index, strict=True):
+        assert "".join(text[offset + i // bases * width + i % bases] for i in range(size)) == parts[name]
 
 
 def test_folders_that_cannot_be_written_to(fasta, genome, monkeypatch):

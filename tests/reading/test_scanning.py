@@ -3,6 +3,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import seqlight as sl
+from seqlight.reading import Genome
 from seqlight.reading.scanning import scanned
 
 pyfaidx = pytest.importorskip("pyfaidx")
@@ -71,3 +72,42 @@ def test_names_that_are_missing(tmp_path, text):
 def test_a_mark_inside_of_a_line_begins_nothing(tmp_path):
     (tmp_path / "a.fa").write_text(">a >b\nAC>GT\nACGT\n")
     assert scanned(tmp_path / "a.fa").size.tolist() == [9]
+
+
+@pytest.mark.reliability(
+    "FASTA files", "byte-order marks, at the beginning or where files were joined", "read as if they were not there"
+)
+@pytest.mark.parametrize("chunk", [*range(1, 12), 2**24])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_byte_order_marks(tmp_path, monkeypatch, chunk, newline):
+    monkeypatch.setattr("seqlight.reading.scanning.CHUNK", chunk)
+    path = tmp_path / "a.fa"
+    path.write_text(newline.join(["\ufeff>a", "ACGT", "AC", "\ufeff>b", "GG", ">c", "\ufeff>d", "T"]), newline="")
+    found = scanned(path)
+    assert found.names == tuple("abcd")
+    assert found.size.tolist() == [6, 2, 0, 1]
+    raw = path.read_bytes()
+    assert [chr(raw[one]) for one in found.offset[[0, 1, 3]]] == list("AGT")
+    first = Genome(path).sizes
+    assert Genome(path).sizes == first == {"a": 6, "b": 2, "c": 0, "d": 1}  # by the index that was kept
+
+
+@pytest.mark.reliability(
+    "FASTA files", "UTF-16, zip, a carriage return alone at the ends of lines, a folder", "an error that says which"
+)
+def test_fasta_files_as_nobody_reads_them(tmp_path):
+    path = tmp_path / "a.fa"
+    for content, said in (
+        (">a\nACGT\n".encode("utf-16"), "is no text in UTF-8 but in UTF-16: expected a FASTA file"),
+        (">a\nACGT\n".encode("utf-16-be"), "is no text in UTF-8 but in UTF-16"),
+        (b"PK\x03\x04", "compressed by zip"),
+        (b">a\rACGT\r", "ends lines with a carriage return alone"),
+        (b">a\x00\x01", "holds binary data"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(sl.InputError, match=f"a.fa {said}|a.fa is no text but {said}"):
+            Genome(path)
+    with pytest.raises(sl.InputError, match="is a folder: expected a FASTA file"):
+        Genome(tmp_path)
+    with pytest.raises(sl.InputError, match="path is None: expected a path"):
+        Genome(None)

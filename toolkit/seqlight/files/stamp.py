@@ -23,7 +23,7 @@ class FileStamp(NamedTuple):
     Attributes
     ----------
     path : str
-        Of the file.
+        Of the file, absolute.
     size : int
         Bytes.
     time : int
@@ -57,7 +57,8 @@ class FileStamp(NamedTuple):
     def of(cls, path: str | os.PathLike[str]) -> FileStamp:
         """Return the stamp of a file as it is now; OSError if there is none."""
         status = os.stat(path)
-        return cls(os.fspath(path), status.st_size, status.st_mtime_ns, status.st_ino)
+        # Of a relative path the folder may change, and the file be the same.
+        return cls(os.path.abspath(path), status.st_size, status.st_mtime_ns, status.st_ino)
 
     def require_unchanged(self, error: type[SeqlightError] = InputError) -> None:
         """Raise an error that names the file, unless it is as it was.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError, a
+from seqlight.files.paths import existing_file
+from seqlight.files.stamp import FileStamp
 from seqlight.reading.digests import digest_of_file
 from seqlight.reading.index import fasta_index
 from seqlight.reading.loops import STRANGE, cut_windows
@@ -30,7 +31,8 @@ class Genome:
     r"""Cut windows from a FASTA file, in one-hot form; a letter in lower case is the same letter.
 
     The file is mapped into memory, so nothing is read but what is asked for. A genome can be pickled, and used
-    in forked and spawned processes: each maps the file for itself.
+    in forked and spawned processes: each maps the file for itself. It must stay as it is meanwhile, which is asked
+    before windows are cut.
 
     Parameters
     ----------
@@ -58,8 +60,10 @@ class Genome:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = existing_file(path, "a FASTA file")
+        self._stamp = FileStamp.of(self.path)
         self._index: FastaIndex = fasta_index(self.path)
+        self._stamp.require_unchanged()
         self._row = {name: i for i, name in enumerate(self._index.names)}
         self._text: NDArray[np.uint8] | None = None
 
@@ -88,7 +92,7 @@ class Genome:
         ------
         InputError
             If windows have different lengths, a chromosome is not in the file, or the file holds what is no
-            nucleotide there.
+            nucleotide there, or has changed.
         """
         places = as_loci(loci)
         if not len(places.chrom):
@@ -142,11 +146,13 @@ class Genome:
 
     def fingerprint(self) -> str:
         """Return a digest of the file's content; see `digest_of_file`."""
-        return digest_of_file(self.path)
+        self._stamp.require_unchanged()
+        return digest_of_file(self._stamp.path)
 
     def _map(self) -> NDArray[np.uint8]:
+        self._stamp.require_unchanged()
         if self._text is None:
-            self._text = np.memmap(self.path, dtype=np.uint8, mode="r")
+            self._text = np.memmap(self._stamp.path, dtype=np.uint8, mode="r")
         return self._text
 
     def _strange(self, places: NDArray[np.int64], chromosome: int, row: int, position: int) -> InputError:

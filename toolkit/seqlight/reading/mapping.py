@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import zipfile
+import zlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
+from seqlight.files.paths import existing_file
 
 # Of the header before each member of a zip file: its size, and where it tells the lengths of name and extra field.
 _LOCAL_HEADER, _LENGTHS = 30, slice(26, 30)
+# What NumPy and the zip module say of files that are damaged, cut off, or of another kind.
+_DAMAGE = (
+    *(ValueError, TypeError, OverflowError, SyntaxError, EOFError, OSError, RuntimeError, MemoryError),
+    *(struct.error, zlib.error, zipfile.BadZipFile, zipfile.LargeZipFile),
+)
 
 
 def mapped(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
@@ -35,7 +43,7 @@ def mapped(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
     Raises
     ------
     InputError
-        If there is no such file or array, or it holds Python objects.
+        If there is no such file or array, it holds Python objects, or less than it says.
 
     Examples
     --------
@@ -45,16 +53,17 @@ def mapped(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
     ...     mapped(Path(folder) / "a.npz", "X").tolist()
     [0, 1, 2]
     """
-    file = Path(path)
-    if not file.is_file():
-        raise InputError(f"there is no file {str(path)!r}: expected an npy or npz file.")
+    file = existing_file(path, "an npy or npz file", name)
     try:
         if zipfile.is_zipfile(file):
             return _member(file, name)
-        found: NDArray[Any] = np.load(file, mmap_mode="r")
-        return found
-    except ValueError as error:
-        raise InputError(f"{file} holds no array that can be mapped ({error}): expected an npy or npz file.") from None
+        with file.open("rb") as stream:
+            return _from(stream, file, file.stat().st_size)
+    except InputError:
+        raise
+    except _DAMAGE as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{file} holds no array that can be mapped ({said}): expected an npy or npz file.") from None
 
 
 def _member(file: Path, name: str) -> NDArray[Any]:
@@ -70,15 +79,23 @@ def _member(file: Path, name: str) -> NDArray[Any]:
         stream.seek(info.header_offset)
         # The lengths in the directory at the end of the file may differ from those here.
         name_length, extra_length = struct.unpack("<HH", stream.read(_LOCAL_HEADER)[_LENGTHS])
-        stream.seek(info.header_offset + _LOCAL_HEADER + name_length + extra_length)
-        version = np.lib.format.read_magic(stream)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read_header(stream)
-        if dtype.hasobject:
-            raise ValueError("Python objects")
-        if 0 in shape:
-            return np.empty(shape, dtype)
-        start = stream.tell()
-        order: Literal["F", "C"] = "F" if fortran else "C"
-        found: NDArray[Any] = np.memmap(file, dtype, mode="r", offset=start, shape=shape, order=order)
-        return found
+        start = info.header_offset + _LOCAL_HEADER + name_length + extra_length
+        stream.seek(start)
+        return _from(stream, file, start + info.file_size)
+
+
+def _from(stream: IO[bytes], file: Path, end: int) -> NDArray[Any]:
+    """Return the array whose header the stream stands at, and which ends before `end`."""
+    version = np.lib.format.read_magic(stream)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read_header(stream)
+    if dtype.hasobject:
+        raise ValueError("Python objects")
+    start = stream.tell()
+    if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize > end - start:
+        raise ValueError(f"{shape} numbers of {dtype} are more than the {end - start} bytes that there are")
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    order: Literal["F", "C"] = "F" if fortran else "C"
+    found: NDArray[Any] = np.memmap(file, dtype, mode="r", offset=start, shape=shape, order=order)
+    return found

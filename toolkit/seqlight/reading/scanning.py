@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
+from seqlight.files.text import MARK
 
 # Bytes that are looked through at once.
 CHUNK = 2**24
-_NEWLINE, _RETURN = 10, 13
+NEWLINE, RETURN = 10, 13
 
 
 class FastaIndex(NamedTuple):
@@ -73,30 +74,58 @@ def scanned(path: str | os.PathLike[str]) -> FastaIndex:
     numbers: list[tuple[int, ...]] = []
     for begin, end in zip(begins, [*begins[1:], len(text)], strict=True):
         header = _line_end(text, begin, end)
-        words = text[begin + 1 : header].tobytes().decode("utf-8", "replace").split(maxsplit=1)
-        if not words or text[begin + 1] in b" \t":
+        line = text[begin + len(_mark(text, begin)) + 1 : header].tobytes()
+        name = name_in(line)
+        if not name:
             raise InputError(f"{file} has a sequence without a name, at byte {begin}: expected one behind '>'.")
-        names.append(words[0])
+        if b"\r" in line.removesuffix(b"\r"):
+            raise InputError(f"{file} ends lines with a carriage return alone: expected newlines; convert it.")
+        names.append(name)
         found = _lines(text, min(header + 1, end), end)
         if found is None:
             raise InputError(
-                f"{file} cannot be indexed: {words[0]!r} has lines of different lengths; expected one length, but for "
+                f"{file} cannot be indexed: {name!r} has lines of different lengths; expected one length, but for "
                 "the last."
             )
         numbers.append(found)
     return of_records(names, numbers)
 
 
+def name_in(header: bytes) -> str:
+    """Return the name in a header without its ">": what comes before white space, "" if nothing does.
+
+    Examples
+    --------
+    >>> name_in(b"chr1 of some genome"), name_in(b" chr1")
+    ('chr1', '')
+    """
+    words = header.split(maxsplit=1)
+    return words[0].decode("utf-8", "replace") if words and header.startswith(words[0]) else ""
+
+
+def _mark(text: NDArray[np.uint8], begin: int) -> bytes:
+    """Return the byte-order mark at the beginning of a line, or nothing."""
+    return MARK if text[begin : begin + len(MARK)].tobytes() == MARK else b""
+
+
 def _headers(text: NDArray[np.uint8]) -> Iterator[int]:
-    """Yield where lines begin with ">"."""
+    """Yield where lines begin with ">", or, in a file of which parts were joined, with a byte-order mark before it."""
     yield 0
+    marked = b"\n" + MARK + b">"
     for start in range(0, len(text), CHUNK):
-        # One byte more, for a line that ends with the chunk.
-        chunk = text[start : start + CHUNK + 1].tobytes()
-        at = chunk.find(b"\n>")
-        while at >= 0:
-            yield start + at + 1
-            at = chunk.find(b"\n>", at + 1)
+        # A few bytes more, for a line that ends with the chunk.
+        chunk = text[start : start + CHUNK + len(marked) - 1].tobytes()
+        found = _places(chunk, b"\n>")
+        if MARK in chunk:
+            found = iter(sorted([*found, *_places(chunk, marked)]))
+        yield from (start + at + 1 for at in found if at < CHUNK)
+
+
+def _places(chunk: bytes, what: bytes) -> Iterator[int]:
+    at = chunk.find(what)
+    while at >= 0:
+        yield at
+        at = chunk.find(what, at + 1)
 
 
 def _line_end(text: NDArray[np.uint8], begin: int, end: int) -> int:
@@ -110,18 +139,18 @@ def _line_end(text: NDArray[np.uint8], begin: int, end: int) -> int:
 
 def _lines(text: NDArray[np.uint8], begin: int, end: int) -> tuple[int, ...] | None:
     """Return size, offset, bases and width of a sequence; None if its lines differ."""
-    while end > begin and text[end - 1] in (_NEWLINE, _RETURN):
+    while end > begin and text[end - 1] in (NEWLINE, RETURN):
         end -= 1
     if begin == end:
         return 0, begin, 0, 0
     first = _line_end(text, begin, end)
     if first == end:
         return end - begin, begin, end - begin, end - begin + 1
-    bases = first - begin - int(text[first - 1] == _RETURN)
+    bases = first - begin - int(text[first - 1] == RETURN)
     width = first + 1 - begin
     full, rest = divmod(end - begin, width)
     # Newlines are where lines of this width end, and nowhere else.
     newlines = sum(text[i : min(i + CHUNK, end)].tobytes().count(b"\n") for i in range(begin, end, CHUNK))
-    if newlines != full or not (text[begin + width - 1 : end : width] == _NEWLINE).all() or not 0 < rest <= bases:
+    if newlines != full or not (text[begin + width - 1 : end : width] == NEWLINE).all() or not 0 < rest <= bases:
         return None
     return full * bases + rest, begin, bases, width

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError, a
+from seqlight.files.stamp import FileStamp
 from seqlight.reading.mapping import mapped
 from seqlight.reading.sources import ArraySource
 
@@ -28,7 +30,7 @@ class StoredArray:
     Raises
     ------
     InputError
-        If it is none of these.
+        If it is none of these, or, later, a file that has changed since.
 
     Examples
     --------
@@ -39,6 +41,7 @@ class StoredArray:
     def __init__(self, name: str, source: ArraySource) -> None:
         self.name, self.source = name, source
         self._map: NDArray[Any] | None = None
+        self._stamp = _stamp(source)
         array = self._open()
         if not isinstance(array, Tensor | np.ndarray) or array.ndim == 0:
             raise InputError(f"{name} is {a(array)}: expected a tensor, an array, or the path of an npy or npz file.")
@@ -68,12 +71,25 @@ class StoredArray:
         return tensor.numpy() if tensor.dtype != torch.bfloat16 else tensor.view(torch.int16).numpy()
 
     def _open(self) -> Tensor | NDArray[Any]:
+        # What was read into memory stays as it is, whatever comes of the file.
+        if self._stamp is not None and (self._map is None or isinstance(self._map, np.memmap)):
+            self._stamp.require_unchanged()
         if not isinstance(self.source, str | os.PathLike):
             return self.source
         if self._map is None:
-            self._map = mapped(self.source, self.name)
+            self._map = mapped(self.source if self._stamp is None else self._stamp.path, self.name)
         return self._map
 
     def __getstate__(self) -> dict[str, Any]:
         # A map of a file would be copied into the pickle, whole.
         return self.__dict__ | {"_map": None}
+
+
+def _stamp(source: object) -> FileStamp | None:
+    """Return the stamp of a file that is there, or that an array is a map of."""
+    # One that is open for writing is the user's to change.
+    if isinstance(source, np.memmap) and source.mode in ("r", "c"):
+        source = getattr(source, "filename", None)
+    with contextlib.suppress(OSError, ValueError):
+        return FileStamp.of(source) if isinstance(source, str | os.PathLike) else None
+    return None
