@@ -161,3 +161,33 @@ def test_what_is_checked_is_not_added():
         collector.checked(torch.ones(4, 3), 5)
     assert collector.done == 2
     assert torch.equal(collector.result(), torch.zeros(2, 3))
+
+
+@pytest.mark.reliability(
+    "models", "a forward without a return, or that returns no tensor", "an error that says what came back"
+)
+@pytest.mark.parametrize(
+    ("output", "met"),
+    [
+        (None, "returned None: .* look for a missing `return` in its forward"),
+        ((), "returned a tuple without a tensor"),
+        ({}, "returned a dict without a tensor"),
+        (OrderedDict(y=None, more=[None]), "returned an OrderedDict without a tensor"),
+        (1.0, "output holds a float"),
+        ("ACGT", "output holds a str"),
+        ((one for one in [torch.ones(2)]), "output holds a generator"),
+        ([torch.ones(2), 3], "output holds a int"),
+        (torch.ones(2, 3).to_sparse(), r"output is of layout torch\.sparse_coo: .*; use its \.to_dense\(\)"),
+        ({"y": torch.ones(2, 3, device="meta")}, "output is on the meta device"),
+        (torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged), "output is nested"),
+    ],
+)
+def test_what_cannot_be_put_together(output, met):
+    with pytest.raises(InputError, match=f"^the model('s)? {met}") as caught:
+        Collector(2).add(output, 2)
+    assert "\n" not in str(caught.value)
+
+
+def test_complex_numbers_are_numbers():
+    y = torch.view_as_complex(torch.randn(2, 3, 2))
+    assert torch.equal(collect([(y, 2)], 2), y)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqlight.attribution.targets import Target
 from seqlight.errors import InputError, a
-from seqlight.sequence.checks import require_tensor
+from seqlight.sequence.checks import require_dense, require_tensor
 
 
 def tensors_of(inputs: Any) -> tuple[Tensor, ...]:
@@ -144,6 +144,9 @@ def _require_one_for_each(inputs: Sequence[Tensor], baselines: Sequence[Any]) ->
             f"there are {len(inputs)} input{many[0]} and {len(baselines)} baseline{many[1]}: "
             "expected a tuple with an entry for each input."
         )
+    for i, one in enumerate(baselines):
+        if isinstance(one, Tensor):
+            require_dense(one, f"baselines[{i}]" if len(baselines) > 1 else "baselines")
 
 
 def _count(baselines: Tensor, wanted: int | str) -> int:

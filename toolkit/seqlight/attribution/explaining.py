@@ -25,6 +25,7 @@ from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.batches import HALF
 from seqlight.prediction.borrow import floating_dtype, require_module
 from seqlight.prediction.inputs import Conversion, dtypes_in_errors, sent
+from seqlight.sequence.checks import require_dense
 
 # From the first sequence and the one behind the last to their references, for each input (sequences, references, ...).
 Drawing: TypeAlias = Callable[[int, int], Sequence[Tensor]]
@@ -67,6 +68,9 @@ class Explaining:
         require_module(model)
         refuse_hidden(model)
         self.model, self.inputs, self.args = model, tuple(inputs), tuple(args)
+        for i, one in enumerate(self.args):
+            if isinstance(one, Tensor):
+                require_dense(one, f"args[{i}]")
         self.targets, self.batch_size, self.device = targets, batch_size, device
         self.manner = Manner({})
         self.arena = Arena()

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from seqlight.attribution.targets import Target, Targets
-from seqlight.errors import InputError, UnsupportedOperation
+from seqlight.errors import InputError, UnsupportedOperation, a
 from seqlight.prediction.batches import HALF, as_dtype, autocast, require_inputs
 from seqlight.prediction.borrow import borrowed, choose_device, floating_dtype, require_module
 from seqlight.prediction.collect import Collector, zipped
 from seqlight.prediction.inputs import Conversion, dtypes_in_errors
-from seqlight.sequence.checks import require_count, require_region, to_codes
+from seqlight.sequence.checks import require_count, require_dense, require_region, to_codes
 
 
 class MutagenesisOutputs(NamedTuple):
@@ -216,9 +216,10 @@ def _mean(output: Any, rows: int) -> Tensor:
     """Return the mean of everything that a model says of each row, float64, shape (rows, 1)."""
     if not isinstance(output, Tensor):
         raise UnsupportedOperation(
-            f"the model returns a {type(output).__name__}: expected one tensor; choose one with `func` or `target`, "
-            "or ask for raw_outputs."
+            f"the model returns {a(output)}: expected one tensor; choose one with `func` or `target`, ask for "
+            "raw_outputs, or look for a missing `return` in forward."
         )
+    require_dense(output, "the model's output")
     # A model may squeeze away a single row.
     if rows > 1 and (not output.ndim or len(output) != rows):
         raise InputError(

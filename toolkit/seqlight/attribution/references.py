@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError, ReferencesWarning, a
+from seqlight.sequence.checks import require_dense
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight.sequence.streams import LARGEST_SEED, seed
 
@@ -40,6 +41,7 @@ class References:
     """
 
     def __init__(self, source: Tensor | ReferenceFunction, X: Tensor, n: int, random_state: int | None) -> None:
+        source = require_dense(source, "references").detach() if isinstance(source, Tensor) else source
         self.source, self.X = source, X
         self.seed = 0
         self.unmoved = 0  # how many sequences their references were equal to
@@ -163,8 +165,8 @@ def _require_two_arguments(source: ReferenceFunction) -> None:
 
 def _call(source: Any, x: Tensor, n: int, takes: Any, **more: Any) -> Tensor:
     found = source(x, n=n, **more) if "n" in takes else source(x, n, **more)
-    if isinstance(found, Tensor) and found.ndim == 4:
-        return found
+    if isinstance(found, Tensor) and require_dense(found, "what the reference function returned").ndim == 4:
+        return found.detach()
     met = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else a(found)
     remedy = ""
     if isinstance(found, np.ndarray):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError, UnsupportedOperation, a
+from seqlight.sequence.checks import require_dense
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +121,7 @@ def _index(one: Any) -> int | None:
 def _of_each(target: Tensor | NDArray[Any], rows: int) -> Tensor:
     """Return the targets of the sequences as a tensor of integers."""
     if isinstance(target, Tensor):
+        require_dense(target, "target")
         whole = not (target.is_floating_point() or target.is_complex() or target.dtype == torch.bool)
     else:
         whole = target.dtype.kind in "iu"
@@ -202,7 +204,10 @@ def _require_within(target: int, size: int) -> None:
 
 
 def _require_numbers(found: object, rows: int) -> Tensor:
-    if not isinstance(found, Tensor) or found.shape not in ((rows,), (rows, 1)):
+    if not isinstance(found, Tensor) or require_dense(found, "what the target function made").shape not in (
+        (rows,),
+        (rows, 1),
+    ):
         shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else a(found)
         raise InputError(f"the target function made {shape} of the output of {rows} rows: expected shape ({rows},).")
     return found.reshape(rows)
@@ -210,9 +215,9 @@ def _require_numbers(found: object, rows: int) -> Tensor:
 
 def _require_one_tensor(output: Any) -> Tensor:
     if isinstance(output, Tensor):
-        return output
+        return require_dense(output, "the model's output")
     met, example = a(output), ""
-    if isinstance(output, Mapping):
+    if isinstance(output, Mapping) and output:
         met, example = f"{met} of {', '.join(map(repr, output))}", 'y["key"][:, 0]'
     elif isinstance(output, tuple | list):
         example = "y[0][:, 0]"

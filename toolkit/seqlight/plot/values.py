@@ -28,7 +28,7 @@ def as_numbers(given: Any, name: str) -> Floats:
     if given is None or kind in (torch.complex64, torch.complex128) or getattr(kind, "kind", "") == "c":
         raise InputError(f"`{name}` is {a(given)}{f' of {kind}' if kind else ''}, but real numbers are drawn.")
     if isinstance(given, torch.Tensor):
-        if given.is_meta or given.layout != torch.strided:
+        if given.is_meta or given.is_nested or given.is_quantized or given.layout != torch.strided:
             raise InputError(f"`{name}` is no dense tensor that holds its values: make one of it first.")
         given = given.detach().to(torch.float64).numpy(force=True)
     try:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, a
+from seqlight.sequence.checks import require_dense
 
 
 class Collector:
@@ -43,6 +44,12 @@ class Collector:
 
     def checked(self, output: Any, rows: int) -> Any:
         """Return `output` with one row for each of `rows`, built like the outputs so far; InputError if it is not."""
+        if not self.done and not _holds_a_tensor(output):
+            empty = isinstance(output, Mapping | tuple | list)
+            raise InputError(
+                f"the model returned {a(output)}{' without a tensor' * empty}: expected tensors with a row for each "
+                "row of X; look for a missing `return` in its forward, or in `func`."
+            )
         if self.done:
             return zipped(lambda like, y: _with_rows(y, rows, like.shape[1:]), self._shape, output)
         return zipped(lambda y: _with_rows(y, rows, None), output)
@@ -63,6 +70,13 @@ class Collector:
         self._filled += rows
 
 
+def _holds_a_tensor(tree: Any) -> bool:
+    """Return whether there is something to put together; of what is no tensor, others say what to do about it."""
+    if isinstance(tree, Mapping | tuple | list):
+        return any(map(_holds_a_tensor, tree.values() if isinstance(tree, Mapping) else tree))
+    return tree is not None
+
+
 def _on_cpu(y: Tensor) -> Tensor:
     # A model may hand out its own memory again in the next batch.
     return y.detach().to("cpu", copy=True)
@@ -70,6 +84,8 @@ def _on_cpu(y: Tensor) -> Tensor:
 
 def _with_rows(y: Tensor, rows: int, rest: torch.Size | None) -> Tensor:
     """Return `y` with one row for each input; a model that squeezes has none for a batch of one."""
+    if not y.is_complex() or y.layout != torch.strided:
+        require_dense(y, "the model's output")
     if y.ndim and len(y) == rows and (rest is None or y.shape[1:] == rest):
         return y
     if rows == 1 and (y.shape == rest if rest is not None else not y.ndim):

@@ -15,6 +15,7 @@ from seqlight.errors import InputError, a
 from seqlight.files.stamp import FileStamp
 from seqlight.reading.mapping import mapped
 from seqlight.reading.sources import ArraySource
+from seqlight.sequence.checks import require_dense
 
 
 class StoredArray:
@@ -45,6 +46,8 @@ class StoredArray:
         array = self._open()
         if not isinstance(array, Tensor | np.ndarray) or array.ndim == 0:
             raise InputError(f"{name} is {a(array)}: expected a tensor, an array, or the path of an npy or npz file.")
+        if isinstance(array, Tensor):
+            require_dense(array, name)
         if isinstance(array, np.ndarray) and array.dtype.kind not in "biufc":
             raise InputError(f"{name} is an array of {array.dtype}: expected numbers.")
         self.shape: tuple[int, ...] = tuple(array.shape)

@@ -126,7 +126,9 @@ def _as_floats(X: torch.Tensor | NDArray[Any], name: str) -> Floats:
 
 def _refuse_dataless(X: torch.Tensor, name: str) -> None:
     met = (
-        "is on the meta device, where tensors hold no values: make one that does"
+        f"is nested: pass `torch.nested.to_padded_tensor({name}, 0)`"
+        if X.is_nested
+        else "is on the meta device, where tensors hold no values: make one that does"
         if X.is_meta
         else f"is of layout {X.layout}: pass `{name}.to_dense()`"
         if X.layout != torch.strided

@@ -14,14 +14,17 @@ from seqlight.sequence import loops
 
 MOST_LETTERS = 254
 
+# Dtypes that PyTorch stores, and has few operations for.
+UNFINISHED = (torch.uint16, torch.uint32, torch.uint64)
+
 # Of a column, in a message.
 MOST_SHOWN = 6
 
 
 def require_tensor(X: object, name: str = "X") -> Tensor:
-    """Return `X` if it is a torch.Tensor; raise InputError with the remedy if not."""
+    """Return `X` if it is a torch.Tensor of real numbers, all there; raise InputError with the remedy if not."""
     if isinstance(X, Tensor):
-        return X
+        return require_dense(X, name)
     met, remedy = a(X), "convert it first"
     if isinstance(X, np.ndarray):
         met, remedy = "a numpy.ndarray", f"use torch.from_numpy({name})"
@@ -32,6 +35,25 @@ def require_tensor(X: object, name: str = "X") -> Tensor:
     elif isinstance(X, list | tuple) and X and all(isinstance(one, str) for one in X):
         met, remedy = f"{met} of strings", f"use one_hot_encode({name})"
     raise InputError(f"{name} is {met}: expected a torch.Tensor; {remedy}.")
+
+
+def require_dense(X: Tensor, name: str = "X") -> Tensor:
+    """Return `X` if it holds real numbers, one for each place; raise InputError with the remedy if not."""
+    if X.is_nested:
+        met, remedy = "nested", "pad its rows with torch.nested.to_padded_tensor"
+    elif X.is_meta:
+        met, remedy = "on the meta device", "make one on a device that does"
+    elif X.is_quantized:
+        met, remedy = f"quantised, {_short_dtype(X)}", "use its .dequantize()"
+    elif X.layout != torch.strided:
+        met, remedy = f"of layout {X.layout}", "use its .to_dense()"
+    elif X.is_complex():
+        met, remedy = f"of {_short_dtype(X)}", "use its .real or .abs()"
+    elif X.dtype in UNFINISHED or (X.is_floating_point() and X.itemsize == 1):
+        met, remedy = f"of {_short_dtype(X)}, in which PyTorch computes little", "use its .long() or .float()"
+    else:
+        return X
+    raise InputError(f"{name} is {met}: expected a dense tensor that holds its data, real numbers; {remedy}.")
 
 
 def require_one_hot(X: object, name: str = "X", *, allow_unknown: bool = True) -> Tensor:
@@ -52,9 +74,6 @@ def require_one_hot(X: object, name: str = "X", *, allow_unknown: bool = True) -
         If it is no tensor, of another rank, empty, of too many letters, or not one-hot.
     """
     X = require_rank_3(X, name)
-    if X.is_meta or X.layout != torch.strided:
-        met = "on the meta device" if X.is_meta else f"of layout {X.layout}"
-        raise InputError(f"{name} is {met}: expected a dense tensor that holds its data; make one first.")
     codes = loops.read_codes(X)
     if codes is not None and (allow_unknown or not (codes == X.shape[1]).any()):
         return X
@@ -91,10 +110,20 @@ def require_rank_3(X: object, name: str = "X") -> Tensor:
 
 def as_tensor(given: Any, name: str) -> Tensor:
     """Return anything that holds numbers in rows of one length as a tensor; raise InputError if it does not."""
+    if isinstance(given, Tensor):
+        # NumPy does not know of signs that are still to be changed.
+        return require_dense(given, name).resolve_neg()
     try:
         return torch.as_tensor(given)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{name} is {a(given)}: expected a tensor or an array of numbers ({error}).") from None
+
+
+def as_float64(given: Any, name: str) -> NDArray[np.float64]:
+    """Return a tensor, or anything array-like, in float64, on the CPU and free of gradients."""
+    if isinstance(given, Tensor):
+        given = require_dense(given, name).detach().to("cpu", torch.float64).resolve_neg().numpy()
+    return np.asarray(given, dtype=np.float64)
 
 
 def to_codes(X: Tensor) -> NDArray[np.uint8]:
@@ -141,11 +170,13 @@ def require_region(start: Any, end: Any, length: int) -> tuple[int, int]:
 
 def _holds_codes(X: Tensor) -> bool:
     """Return whether it seems to be (sequences, positions) of letters as integers, and no one-hot sequence."""
-    if X.ndim != 2 or X.is_meta or X.layout != torch.strided or not X.numel():
-        return False
-    if X.is_floating_point() or X.is_complex() or X.dtype == torch.bool:
+    if X.ndim != 2 or not X.numel() or X.is_floating_point() or X.dtype == torch.bool:
         return False
     return bool((X > 1).any())
+
+
+def _short_dtype(X: Tensor) -> str:
+    return str(X.dtype).removeprefix("torch.")
 
 
 def _not_one_hot(X: Tensor, good: Tensor, name: str) -> InputError:

@@ -198,9 +198,9 @@ def _read_motif(motif: Motif, X: Tensor, alphabet: Sequence[str], ignore: Sequen
     if isinstance(motif, str):
         columns = one_hot_encode(motif, alphabet, X.dtype, ignore).unsqueeze(0).to(X.device)
     else:
-        motif = checks.require_tensor(motif, "motif")
-        if motif.device != X.device:
+        if isinstance(motif, Tensor) and motif.device != X.device:
             raise InputError(f"motif is on {motif.device} and X on {X.device}: move one with .to(device).")
+        motif = checks.require_tensor(motif, "motif")
         columns = checks.require_one_hot(motif.unsqueeze(0) if motif.ndim == 2 else motif, "motif")
     if columns.shape[1] != X.shape[1]:
         raise InputError(f"the motif has {columns.shape[1]} letters and X {X.shape[1]}: expected as many.")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seqlight.errors import InputError, a
 from seqlight.extras import extra
+from seqlight.sequence.checks import require_dense
 from seqlight.sequence.frequencies import are_frequencies, as_frequencies, fault
 from seqlight.sequence.meme import Motifs as Motifs
 from seqlight.sequence.meme import read_meme as read_meme
@@ -139,6 +140,8 @@ def _checked(name: str, motif: Any, counts: bool) -> NDArray[np.float64]:
 
 
 def _array(name: str, motif: Any) -> NDArray[np.float64]:
+    if isinstance(motif, Tensor):
+        require_dense(motif, f"motif {name!r}")
     try:
         plain = np.asarray(_by_position(motif))
         if plain.dtype.kind in "biufO":

@@ -226,7 +226,9 @@ def random_one_hot(
 def cumulative(probs: Any, rows: int, n_letters: int) -> NDArray[np.float64]:
     """Return the cumulative probabilities of each row, shape (rows, letters); raise InputError if they are none."""
     try:
-        p = np.array(probs.tolist() if isinstance(probs, Tensor) else probs, dtype=np.float64)
+        p = checks.as_float64(probs, "probs")
+    except InputError:
+        raise
     except (TypeError, ValueError) as error:
         raise InputError(f"probs is no array of numbers ({error}): expected one number for each letter.") from None
     if p.ndim not in (1, 2) or p.shape[-1] != n_letters or (p.ndim == 2 and len(p) not in (1, rows)):
