@@ -156,6 +156,9 @@ def main(
 
 
 if __name__ == "__main__":
+    # By its name, so that models and targets are those of a test that imports this file.
+    from job import main
+
     torch.set_num_threads(1)
     jobs = json.loads(sys.argv[1])
     for job in jobs if isinstance(jobs, list) else [jobs]:
