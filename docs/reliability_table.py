@@ -1,0 +1,70 @@
+"""Write the tables of docs/reliability.md from the tests that are marked with ``reliability``.
+
+Usage: ``python docs/reliability_table.py``; with ``--check`` it only tells whether the page is the newest.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- tables: written by docs/reliability_table.py -->\n", "<!-- end of tables -->\n"
+
+
+class Trial(NamedTuple):
+    """One row: where something comes in from outside, what was tried there, what comes of it, and who holds it."""
+
+    area: str
+    tried: str
+    outcome: str
+    file: str
+
+
+def trials() -> list[Trial]:
+    """Return what the tests are marked with, in the order of files and lines."""
+    found = [one for path in sorted((ROOT / "tests").rglob("test_*.py")) for one in _marks(path)]
+    return list(dict.fromkeys(found))
+
+
+def _marks(path: Path) -> Iterator[Trial]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "reliability":
+            area, tried, outcome = (ast.literal_eval(one) for one in node.args)
+            yield Trial(area, tried, outcome, path.relative_to(ROOT).as_posix())
+
+
+def tables(rows: list[Trial]) -> str:
+    """Return a table for each area, as Markdown."""
+    areas = sorted({row.area for row in rows})
+    lines = [f"{len(rows)} kinds of trouble in {len(areas)} areas, each held by at least one test.", ""]
+    for area in areas:
+        lines += [f"## {area[0].upper()}{area[1:]}", "", "| tried | what comes of it | test |", "|---|---|---|"]
+        for row in rows:
+            if row.area == area:
+                name = row.file.removeprefix("tests/")
+                lines.append(f"| {_cell(row.tried)} | {_cell(row.outcome)} | [{name}](../{row.file}) |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main() -> None:
+    """Replace what stands between the two marks."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    written = before + BEGIN + tables(trials()) + END + rest.split(END)[1]
+    if "--check" in sys.argv and written != text:
+        sys.exit("docs/reliability.md is older than the tests: run python docs/reliability_table.py")
+    PAGE.write_text(written, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
