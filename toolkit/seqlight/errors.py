@@ -7,6 +7,7 @@
     ├── ConvergenceError (RuntimeError)       the same as the warning, where an error was asked for
     ├── MissingExtra (ImportError)            an optional library is not installed
     ├── ResultsError (RuntimeError)           a folder of results is not whole, is in use, or is of another run
+    │   └── DiskError (OSError)               a file of results could not be written
     └── UnsupportedOperation (NotImplementedError)   a model does what no rule explains
 
     SeqlightWarning (UserWarning)
@@ -37,6 +38,14 @@ class MissingExtra(SeqlightError, ImportError):
 
 class ResultsError(SeqlightError, RuntimeError):
     """A folder of results is not whole, is written by another process, or belongs to another run."""
+
+
+class DiskError(ResultsError, OSError):
+    """A file of results could not be written, such as on a disk that is full; ``errno`` is that of the system."""
+
+    def __init__(self, message: str, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
 
 
 class UnsupportedOperation(SeqlightError, NotImplementedError):

@@ -8,7 +8,6 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
@@ -96,13 +95,14 @@ def run(
     require_module(module)
     _require_settings(settings)
     job = module if isinstance(module, PredictModule | DeepLiftShapModule) else PredictModule(module)
+    writer = ShardWriter(out, shard_rows)
     rows = data if isinstance(data, ShardedDataModule) else ShardedDataModule(data, batch_size, workers)
-    mine = [ShardWriter(out, shard_rows), *([RowsBar()] if progress else [])]
+    mine = [writer, *([RowsBar()] if progress else [])]
     quiet: dict[str, Any] = {
         "logger": False,
         "enable_checkpointing": False,
         "enable_model_summary": False,
-        "default_root_dir": str(out),
+        "default_root_dir": str(writer.out),
     }
     with _heard(progress), _given_back(job.model), warnings.catch_warnings():
         # A process without rows, for all are there or there are few, is nothing to warn of.
@@ -118,9 +118,9 @@ def run(
             **quiet | settings,
         )
         trainer.predict(job, datamodule=rows, return_predictions=False)
-    manifest = read_manifest(Path(out))
+    manifest = read_manifest(writer.out)
     # Process 0 has seen that all is there; another machine may see it later.
-    return open_results(out) if trainer.is_global_zero or manifest is None else Results(Path(out), manifest)
+    return open_results(writer.out) if trainer.is_global_zero or manifest is None else Results(writer.out, manifest)
 
 
 def _require_settings(settings: dict[str, Any]) -> None:

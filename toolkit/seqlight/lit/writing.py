@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError, ResultsError, a
+from seqlight.files.folder import as_folder
 from seqlight.lit.packages import Callback
 from seqlight.lit.peers import NOTE, Peers
 from seqlight.lit.ranks import together
@@ -26,9 +27,10 @@ from seqlight.lit.trainers import require_lightning
 from seqlight.sequence.checks import require_count
 from seqlight.storage.filling import Filling
 from seqlight.storage.fingerprints import of_model
-from seqlight.storage.folders import LOCKS, claim, lock_of, settle
+from seqlight.storage.folders import LOCKS, claim, lock_of, settle, written_to
 from seqlight.storage.locks import Lock
-from seqlight.storage.manifest import Manifest, path_of
+from seqlight.storage.manifest import FORMAT, Manifest, path_of
+from seqlight.storage.members import origin_of
 from seqlight.storage.results import Results
 from seqlight.storage.shards import Arrays, write_shard
 from seqlight.storage.whole import to_disk
@@ -53,9 +55,11 @@ class ShardWriter(Callback):
     Raises
     ------
     InputError
-        In ``trainer.predict``: if the datamodule is no ShardedDataModule.
+        If `out` can be no folder. In ``trainer.predict``: if the datamodule is no ShardedDataModule.
     ResultsError
         In ``trainer.predict``: if the folder is not free, or rows are missing at the end.
+    DiskError
+        In ``trainer.predict``: if the disk is full, or nothing can be written to the folder.
 
     Examples
     --------
@@ -75,7 +79,7 @@ class ShardWriter(Callback):
     """
 
     def __init__(self, out: str | os.PathLike[str], shard_rows: int | None = None) -> None:
-        self.out = Path(out)
+        self.out = as_folder(out)
         self.shard_rows = None if shard_rows is None else require_count(shard_rows, "shard_rows", least=1)
         self._peers: Peers | None = None
         self._lock: Lock | None = None
@@ -146,8 +150,9 @@ class ShardWriter(Callback):
             return
         # Not in on_predict_end, which a process without rows never comes to.
         try:
-            for one in self._safe:
-                one.result()
+            with written_to(self.out, "a shard"):
+                for one in self._safe:
+                    one.result()
             self._require_mine()
             self._peers.wait(self._done)
         except BaseException as error:
@@ -189,6 +194,7 @@ class ShardWriter(Callback):
             method={**method, "precision": str(trainer.precision)},
             model=of_model(getattr(module, "model", module)),
             data=fingerprint,
+            format=FORMAT,
         )
         return settle(self.out, manifest, self.shard_rows, data.loci)
 
@@ -204,10 +210,11 @@ class ShardWriter(Callback):
         filling.add(ids, arrays)
         if filling.full:
             path = path_of(self.out, shard)
-            write_shard(path, self._open.pop(shard).arrays, wait=False)
-            self._safe.append(self._pool.submit(_to_disk, path))
-            while self._safe[0].done() and len(self._safe) > 1:
-                self._safe.pop(0).result()
+            with written_to(self.out, path.name):
+                write_shard(path, self._open.pop(shard).arrays, origin_of(self._manifest, shard), wait=False)
+                self._safe.append(self._pool.submit(_to_disk, path))
+                while self._safe[0].done() and len(self._safe) > 1:
+                    self._safe.pop(0).result()
 
     def _require_mine(self) -> None:
         missing = [k for k in self._mine if not path_of(self.out, k).exists()]

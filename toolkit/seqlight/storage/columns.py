@@ -36,7 +36,7 @@ class Column:
         like: NDArray[Any],
         rows_at: Callable[[str], NDArray[np.int64]],
     ) -> None:
-        self.name, self._manifest, self._shard, self._rows_at = name, manifest, shard, rows_at
+        self.name, self._manifest, self._read, self._rows_at = name, manifest, shard, rows_at
         self.shape: tuple[int, ...] = (manifest.rows, *like.shape[1:])
         self.dtype = like.dtype
 
@@ -58,7 +58,7 @@ class Column:
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         for k in range(self._manifest.shards):
-            yield from self._checked(k).copy()
+            yield from self.shard(k).copy()
 
     def __getitem__(self, key: Any) -> Any:
         if not isinstance(key, tuple):
@@ -80,7 +80,17 @@ class Column:
     def blocks(self) -> Iterator[NDArray[Any]]:
         """Yield all rows in order, a shard at a time, so that no more than one is in memory."""
         for k in range(self._manifest.shards):
-            yield self._checked(k)
+            yield self.shard(k)
+
+    def shard(self, k: int) -> NDArray[Any]:
+        """Return the rows of one shard, mapped; ResultsError if they are not like the others."""
+        found, rows = self._read(k), len(self._manifest.rows_of(k))
+        if found.shape != (rows, *self.shape[1:]) or found.dtype != self.dtype:
+            raise ResultsError(
+                f"shard {k} has {self.name!r} of shape {found.shape} {found.dtype}: expected "
+                f"{(rows, *self.shape[1:])} {self.dtype}; delete it and run again."
+            )
+        return found
 
     def _of(self, rows: Any) -> NDArray[Any]:
         if isinstance(rows, slice):
@@ -101,7 +111,7 @@ class Column:
             return self._take(index.ravel()).reshape(*index.shape, *self.shape[1:])
         k, place = divmod(int(index), self._manifest.shard_rows)
         # A number where rows have no further dimension, as NumPy does.
-        return np.array(self._checked(k)[place]) if self.ndim > 1 else self._checked(k)[place]
+        return np.array(self.shard(k)[place]) if self.ndim > 1 else self.shard(k)[place]
 
     def _within(self, index: NDArray[Any]) -> NDArray[np.int64]:
         if not np.issubdtype(index.dtype, np.integer):
@@ -120,7 +130,7 @@ class Column:
         out, size = np.empty((len(rows), *self.shape[1:]), self.dtype), self._manifest.shard_rows
         for k in range(rows.start // size, -(-rows.stop // size)) if len(rows) else ():
             first, last = max(rows.start, k * size), min(rows.stop, (k + 1) * size)
-            out[first - rows.start : last - rows.start] = self._checked(k)[first - k * size : last - k * size]
+            out[first - rows.start : last - rows.start] = self.shard(k)[first - k * size : last - k * size]
         return out
 
     def _take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -128,14 +138,5 @@ class Column:
         shards, places = np.divmod(rows, self._manifest.shard_rows)
         order = np.argsort(shards, kind="stable")
         for mine in np.split(order, np.flatnonzero(np.diff(shards[order])) + 1) if len(rows) else ():
-            out[mine] = self._checked(int(shards[mine[0]]))[places[mine]]
+            out[mine] = self.shard(int(shards[mine[0]]))[places[mine]]
         return out
-
-    def _checked(self, k: int) -> NDArray[Any]:
-        found, rows = self._shard(k), len(self._manifest.rows_of(k))
-        if found.shape != (rows, *self.shape[1:]) or found.dtype != self.dtype:
-            raise ResultsError(
-                f"shard {k} has {self.name!r} of shape {found.shape} {found.dtype}: expected "
-                f"{(rows, *self.shape[1:])} {self.dtype}; delete it and run again."
-            )
-        return found

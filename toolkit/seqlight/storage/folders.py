@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import warnings
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from seqlight.errors import ResultsError, SeqlightWarning
+from seqlight.errors import DiskError, InputError, ResultsError, SeqlightWarning
 from seqlight.sequence.loci import Loci
-from seqlight.storage.locks import Lock, held
-from seqlight.storage.manifest import Manifest, path_of, read_manifest, versions, write_manifest
-from seqlight.storage.places import NAME as LOCI
-from seqlight.storage.places import write_loci
-from seqlight.storage.shards import read_shard
+from seqlight.storage.locks import Lock, held, owner_of
+from seqlight.storage.manifest import (
+    MOST_SHARDS,
+    Manifest,
+    path_of,
+    read_manifest,
+    shards_in,
+    versions,
+    write_manifest,
+)
+from seqlight.storage.members import Layout, StrayShard, check_member, has_rows, layout
+from seqlight.storage.places import require_loci
+from seqlight.storage.shards import DamagedShard
 
 LOCKS = ".locks"
+# What a run of ours writes before it has its name, by the process of this number.
+PARTIAL = re.compile(r"(?:shard-\d{6}\.npz|manifest\.json|loci\.npz)\.(\d+)\.partial")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# That compare shards with their checksums, for which Python need not wait.
+THREADS = 4
 
 
 def lock_of(folder: Path, rank: int) -> Path:
@@ -34,18 +54,37 @@ def claim(folder: Path) -> Lock:
     ------
     ResultsError
         If a process of another run still lives.
+    DiskError
+        If nothing can be written there.
     """
-    (folder / LOCKS).mkdir(parents=True, exist_ok=True)
-    lock = Lock(lock_of(folder, 0))
-    lock.take()
-    for other in sorted((folder / LOCKS).iterdir()):
+    with written_to(folder):
+        (folder / LOCKS).mkdir(parents=True, exist_ok=True)
+        lock = Lock(lock_of(folder, 0))
+        lock.take()
+    for other in sorted((folder / LOCKS).glob("rank-*")):
         if other != lock.path and held(other):
             lock.release()
             raise ResultsError(
-                f"{other.read_text() or other.name} of an earlier run still works in {folder}: wait until it ends, or "
+                f"{owner_of(other)} of an earlier run still works in {folder}: wait until it ends, or "
                 "give another `out`."
             )
     return lock
+
+
+@contextmanager
+def written_to(folder: Path, what: str = "a file") -> Iterator[None]:
+    """Raise DiskError, which says what to do, for what the system says of a file that it does not take."""
+    try:
+        yield
+    except ResultsError:
+        raise
+    except OSError as error:
+        remedy = "make room" if error.errno in FULL else "see to it that you may write there, or give another `out`"
+        raise DiskError(
+            f"{what} could not be written to {folder} ({error.strerror or error}): {remedy}, and start the same run "
+            "again, which makes what is missing.",
+            error.errno,
+        ) from error
 
 
 def settle(folder: Path, manifest: Manifest, shard_rows: int | None, loci: Loci | None) -> tuple[Manifest, list[int]]:
@@ -70,26 +109,28 @@ def settle(folder: Path, manifest: Manifest, shard_rows: int | None, loci: Loci 
     ------
     ResultsError
         If the folder is that of another run, of which there is a shard; the message names what differs.
+
+    Warns
+    -----
+    SeqlightWarning
+        Of each shard that is damaged, or not of the rows that it should hold: it is deleted, and to make again.
     """
     earlier = read_manifest(folder)
-    made = any(folder.glob("shard-*.npz"))
+    made = shards_in(folder)
     if earlier is not None and not made and manifest.differences(replace(earlier, shard_rows=manifest.shard_rows)):
         # It failed before it made anything, as with a mistyped argument: nothing is lost.
-        (folder / LOCI).unlink(missing_ok=True)
         earlier = None
     if earlier is not None:
-        manifest = replace(manifest, shard_rows=shard_rows or earlier.shard_rows)
-        _require_same(folder, manifest, earlier)
+        _require_same(folder, replace(manifest, shard_rows=shard_rows or earlier.shard_rows), earlier)
     elif made:
         raise ResultsError(f"{folder} holds shards but no manifest.json: give another `out`, or delete them.")
-    for left in folder.glob("*.partial"):
-        # Of a process that was killed while it wrote.
-        left.unlink()
-    if earlier is None:
-        if loci is not None:
-            write_loci(folder, loci)
-        write_manifest(folder, manifest)
-    return manifest, [k for k in range(manifest.shards) if not _whole(folder, manifest, k)]
+    _require_few(manifest if earlier is None else earlier)
+    with written_to(folder):
+        _clear(folder)
+        require_loci(folder, loci, earlier or manifest)
+        if earlier is None:
+            write_manifest(folder, manifest)
+    return earlier or manifest, _lacking(folder, earlier or manifest, made)
 
 
 def _require_same(folder: Path, mine: Manifest, earlier: Manifest) -> None:
@@ -109,15 +150,81 @@ def _require_same(folder: Path, mine: Manifest, earlier: Manifest) -> None:
         )
 
 
-def _whole(folder: Path, manifest: Manifest, shard: int) -> bool:
-    """Return whether a shard is there with all of its rows."""
-    path = path_of(folder, shard)
-    if not path.exists():
+def _require_few(manifest: Manifest) -> None:
+    if manifest.shards > MOST_SHARDS:
+        least = -(-manifest.rows // MOST_SHARDS)
+        raise InputError(
+            f"shard_rows is {manifest.shard_rows}, which makes {manifest.shards} files of {manifest.rows} rows: "
+            f"expected {MOST_SHARDS} files at most, so {least} rows or more."
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Delete what processes of a run that were killed while they wrote have left; anything else is not ours."""
+    for left in folder.glob("*.partial"):
+        found = PARTIAL.fullmatch(left.name)
+        if found is not None and left.is_file() and not left.is_symlink() and not _lives(int(found[1])):
+            left.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    """Return whether there is a process of that number on this machine, other than this one."""
+    if process == os.getpid() or os.name == "nt":
         return False
     try:
-        arrays = read_shard(path)
-    except ResultsError as error:
-        warnings.warn(f"{error} It is made again.", SeqlightWarning, stacklevel=2)
-        path.unlink()
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
         return False
-    return all(len(one) == len(manifest.rows_of(shard)) for one in arrays.values())
+    return True
+
+
+def _lacking(folder: Path, manifest: Manifest, there: set[int]) -> list[int]:
+    """Return the shards to make; those that are there and not as they should be are deleted."""
+    beyond = min((k for k in there if k >= manifest.shards), default=None)
+    if beyond is not None:
+        raise ResultsError(
+            f"{path_of(folder, beyond)} is a shard more than the {manifest.shards} that {manifest.rows} rows make: was "
+            "it brought from elsewhere? Move it away."
+        )
+    known = sorted(there)
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = dict(zip(known, pool.map(lambda k: _found(folder, manifest, k), known), strict=True))
+    alien = [one for one in found.values() if isinstance(one, StrayShard) and one.alien]
+    if alien and len(alien) == len(found):
+        raise ResultsError(str(alien[0]))
+    usual = _usual([one for one in found.values() if isinstance(one, tuple)])
+    for k, one in found.items():
+        if isinstance(one, DamagedShard):
+            warnings.warn(f"{one} It is made again.", SeqlightWarning, stacklevel=2)
+        elif one is not None and one != usual:
+            warnings.warn(
+                f"{path_of(folder, k).name} has {_told(one)}, and others {_told(usual)}: it is made again.",
+                SeqlightWarning,
+                stacklevel=2,
+            )
+        if one is None or one != usual:
+            path_of(folder, k).unlink(missing_ok=True)
+    return [k for k in range(manifest.shards) if k not in found or found[k] is None or found[k] != usual]
+
+
+def _found(folder: Path, manifest: Manifest, shard: int) -> Layout | DamagedShard | None:
+    """Return what a shard holds, after all of it was read; what is wrong with it; or None where rows are missing."""
+    try:
+        arrays = check_member(folder, manifest, shard)
+    except DamagedShard as error:
+        return error
+    return layout(arrays) if has_rows(arrays, manifest, shard) else None
+
+
+def _usual(layouts: list[Layout]) -> Layout | None:
+    """Return the layout of most shards; None where two are equally frequent, for then nothing tells which is right."""
+    first, *others = [*Counter(layouts).most_common(2), (None, 0)]
+    return first[0] if not others or first[1] > others[0][1] else None
+
+
+def _told(of: Layout | None) -> str:
+    if of is None:
+        return "others again"
+    return ", ".join(f"{name} {dtype} {shape}" for name, dtype, shape in of) or "nothing"

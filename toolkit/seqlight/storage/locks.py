@@ -107,6 +107,14 @@ def held(path: Path) -> bool:
     return False
 
 
+def owner_of(path: Path) -> str:
+    """Return who has a lock, in words."""
+    try:
+        return path.read_text(errors="replace").strip() or path.name
+    except OSError:
+        return path.name
+
+
 def _in_use(path: Path, owner: str) -> ResultsError:
     return ResultsError(
         f"{path.parent.parent} is in use by {owner}: wait until that has ended, or give the second run another `out`."

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
+import os
 import platform
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -13,11 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqlight.errors import ResultsError
+from seqlight.errors import ResultsError, a
 from seqlight.storage.whole import whole
 
 NAME = "manifest.json"
-FORMAT = 1
+# Of the folder. From 2 on each shard says which rows of which run it holds; a run that was begun in 1 goes on in it.
+FORMAT = 2
+# As many as the six digits in their names tell apart.
+MOST_SHARDS = 1_000_000
+SHARD = re.compile(r"shard-(\d{6})\.npz")
 
 
 def versions() -> dict[str, str]:
@@ -49,7 +57,7 @@ class Manifest:
     versions : dict of str
         Of what the run was begun with.
     format : int
-        Of the folder.
+        Of the folder: 2 where each shard says which rows it holds.
     """
 
     rows: int
@@ -58,7 +66,20 @@ class Manifest:
     model: dict[str, Any]
     data: str
     versions: dict[str, str] = field(default_factory=versions)
-    format: int = FORMAT
+    format: int = 1
+
+    @property
+    def marked(self) -> bool:
+        """Whether each shard says which rows of which run it holds."""
+        return self.format >= FORMAT
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """What each shard says of the run that it belongs to: a digest of all but versions."""
+        told = {name: one for name, one in asdict(self).items() if name not in ("versions", "format")}
+        # As it comes back from a file, where keys are texts.
+        text = json.dumps(json.loads(json.dumps(told)), sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @property
     def shards(self) -> int:
@@ -70,7 +91,7 @@ class Manifest:
         return range(shard * self.shard_rows, min(self.rows, (shard + 1) * self.shard_rows))
 
     def differences(self, other: Manifest) -> list[str]:
-        """Return by what another run differs from this one; versions do not count.
+        """Return by what another run differs from this one; versions and the format of the folder do not count.
 
         Examples
         --------
@@ -82,13 +103,19 @@ class Manifest:
         return [
             f"{name} ({mine.get(name)!r} here, {others.get(name)!r} there)"
             for name in dict.fromkeys((*mine, *others))
-            if not name.startswith("versions") and mine.get(name) != others.get(name)
+            if name.split()[0] not in ("versions", "format") and mine.get(name) != others.get(name)
         ]
 
 
 def path_of(folder: Path, shard: int) -> Path:
     """Return where a shard of a folder lies."""
     return folder / f"shard-{shard:06d}.npz"
+
+
+def shards_in(folder: Path) -> set[int]:
+    """Return the numbers of the shards that a folder has."""
+    found = (SHARD.fullmatch(one.name) for one in os.scandir(folder))
+    return {int(one[1]) for one in found if one is not None}
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -98,20 +125,83 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Return the manifest of a folder, None if there is none; ResultsError if it cannot be read."""
+    """Return the manifest of a folder, None if there is none.
+
+    Raises
+    ------
+    ResultsError
+        If it cannot be read, or says what no run can be; the message names the field.
+    """
     path = folder / NAME
-    if not path.exists():
-        return None
     try:
-        found = json.loads(path.read_text())
-        if found["format"] != FORMAT:
-            raise ResultsError(
-                f"{path} is of format {found['format']}, and this seqlight reads {FORMAT}: "
-                "use the version that wrote it."
-            )
-        return Manifest(**found)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ResultsError(f"{path} cannot be read ({error}): give another folder, or delete this one.") from None
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ResultsError(f"{path} cannot be read ({error.strerror}): see to it that it is a file that you may read."
+                           ) from error  # fmt: skip
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"is no JSON ({error})" if content.strip() else "is empty") from None
+    if not isinstance(found, dict):
+        raise _damaged(path, f"holds {a(found)}, and not an object with fields")
+    _require_format(path, found)
+    _require_fields(path, found)
+    manifest = Manifest(**found)
+    if manifest.shards > MOST_SHARDS:
+        raise _damaged(
+            path, f"has rows = {manifest.rows} and shard_rows = {manifest.shard_rows}: {manifest.shards} shards, and a "
+            f"folder holds {MOST_SHARDS} at most",
+        )  # fmt: skip
+    return manifest
+
+
+def _require_format(path: Path, found: dict[str, Any]) -> None:
+    told: Any = found.get("format")
+    if _is_count(told, 1) and told > FORMAT:
+        raise ResultsError(
+            f"{path} has format = {told}, and this seqlight reads {FORMAT} at most: use the version that wrote it."
+        )
+
+
+def _require_fields(path: Path, found: dict[str, Any]) -> None:
+    for name, (fits, expected) in FIELDS.items():
+        if name not in found:
+            raise _damaged(path, f"has no {name}")
+        if not fits(found[name]):
+            raise _damaged(path, f"has {name} = {_short(found[name])}, and it must be {expected}")
+    unknown = next((name for name in found if name not in FIELDS), None)
+    if unknown is not None:
+        raise _damaged(path, f"has a field {_short(unknown)}, which no manifest has")
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_of_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+
+
+FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "rows": (lambda value: _is_count(value, 0), "a whole number, 0 or more"),
+    "shard_rows": (lambda value: _is_count(value, 1), "a whole number, 1 or more"),
+    "method": (lambda value: isinstance(value, dict), "an object"),
+    "model": (lambda value: isinstance(value, dict), "an object"),
+    "data": (lambda value: isinstance(value, str), "a text"),
+    "versions": (_is_of_texts, "an object of texts"),
+    "format": (lambda value: _is_count(value, 1), "a whole number, 1 or more"),
+}
+
+
+def _short(value: Any) -> str:
+    told = json.dumps(value)
+    return told if len(told) <= 60 else f"{told[:60]}..."
+
+
+def _damaged(path: Path, how: str) -> ResultsError:
+    return ResultsError(f"{path} {how}: put it back as the run wrote it, or delete the folder and run again.")
 
 
 def _leaves(of: Any, path: str = "") -> Iterator[tuple[str, Any]]:

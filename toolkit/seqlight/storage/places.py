@@ -10,31 +10,66 @@ from numpy.typing import NDArray
 
 from seqlight.errors import InputError
 from seqlight.sequence.loci import Loci
-from seqlight.storage.shards import read_shard, write_shard
+from seqlight.storage.manifest import Manifest
+from seqlight.storage.shards import Arrays, DamagedShard, Origin, check_shard, open_shard, write_shard
 
 NAME = "loci.npz"
+REMEDY = ": start the same run again, which writes it anew."
 LOCUS = re.compile(r"([^:\s]+)(?::([\d,]+)-([\d,]+))?")
 
 
-def write_loci(folder: Path, loci: Loci) -> None:
-    """Write where each row comes from."""
-    write_shard(
-        folder / NAME,
-        {
-            "chrom": np.asarray(loci.chrom, dtype=np.str_),
-            "start": np.asarray(loci.start, dtype=np.int64),
-            "end": np.asarray(loci.end, dtype=np.int64),
-            "strand": np.asarray(loci.strand, dtype=np.str_),
-        },
-    )
+def write_loci(folder: Path, loci: Loci, manifest: Manifest | None = None) -> None:
+    """Write where each row comes from, and of which run it is a row."""
+    origin = None if manifest is None else Origin(manifest.fingerprint, 0, manifest.rows)
+    write_shard(folder / NAME, _arrays(loci), origin)
 
 
-def read_loci(folder: Path) -> Loci | None:
-    """Return where each row comes from, None if nothing is known of that."""
-    if not (folder / NAME).exists():
+def read_loci(folder: Path, manifest: Manifest | None = None) -> Loci | None:
+    """Return where each row comes from, None if nothing is known of that.
+
+    Raises
+    ------
+    DamagedShard
+        If the file is not as it was written, or not that of the run.
+    """
+    path = folder / NAME
+    if not path.exists():
         return None
-    found = read_shard(folder / NAME)
-    return Loci(found["chrom"], found["start"], found["end"], found["strand"])
+    # All of it is looked at anyway, and as arrays in memory it stays whole whatever becomes of the file.
+    check_shard(path)
+    arrays, origin = open_shard(path)
+    found = {name: np.array(one) for name, one in arrays.items()}
+    if found.keys() != set(Loci._fields):
+        raise DamagedShard(f"{path} holds {', '.join(found) or 'nothing'}: expected {', '.join(Loci._fields)}{REMEDY}")
+    if manifest is not None:
+        if any(one.shape != (manifest.rows,) for one in found.values()):
+            raise DamagedShard(f"{path} has not a place for each of {manifest.rows} rows{REMEDY}")
+        if origin != Origin(manifest.fingerprint, 0, manifest.rows) and (manifest.marked or origin is not None):
+            raise DamagedShard(f"{path} is of another run than the one that manifest.json tells of{REMEDY}")
+    return Loci(**found)
+
+
+def require_loci(folder: Path, loci: Loci | None, manifest: Manifest) -> None:
+    """See to it that a folder has the places of the rows of its run, which are known, and no others."""
+    try:
+        found = read_loci(folder, manifest)
+    except DamagedShard:
+        found = None
+    if loci is None:
+        (folder / NAME).unlink(missing_ok=True)
+    elif found is None or not all(
+        np.array_equal(one, other) for one, other in zip(_arrays(loci).values(), _arrays(found).values(), strict=True)
+    ):
+        write_loci(folder, loci, manifest)
+
+
+def _arrays(loci: Loci) -> Arrays:
+    return {
+        "chrom": np.asarray(loci.chrom, dtype=np.str_),
+        "start": np.asarray(loci.start, dtype=np.int64),
+        "end": np.asarray(loci.end, dtype=np.int64),
+        "strand": np.asarray(loci.strand, dtype=np.str_),
+    }
 
 
 def rows_at(loci: Loci, locus: str) -> NDArray[np.int64]:

@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError, ResultsError
+from seqlight.files.folder import as_folder
+from seqlight.files.stamp import FileStamp
 from seqlight.sequence.loci import Loci
 from seqlight.storage.columns import Column
-from seqlight.storage.manifest import Manifest, path_of, read_manifest
+from seqlight.storage.manifest import Manifest, path_of, read_manifest, shards_in
+from seqlight.storage.members import check_member, read_member
 from seqlight.storage.places import read_loci, rows_at
-from seqlight.storage.shards import Arrays, check_shard, read_shard
+from seqlight.storage.shards import Arrays
 
 # How many shards stay mapped: maps are cheap, but a process may have only so many.
 MAPPED = 1024
@@ -41,7 +44,8 @@ def open_results(out: str | os.PathLike[str], *, incomplete: bool = False) -> Re
     InputError
         If there is no run in the folder.
     ResultsError
-        If rows are missing, and `incomplete` does not allow that; the message says how many and what to do.
+        If rows are missing, and `incomplete` does not allow that; the message says how many and what to do. Or if
+        manifest.json cannot be read, or is not that of the shards.
 
     Examples
     --------
@@ -54,11 +58,12 @@ def open_results(out: str | os.PathLike[str], *, incomplete: bool = False) -> Re
     ...     sl.open_results(out)["predictions"][1:3].shape
     (2, 3)
     """
-    folder = Path(out)
+    folder = as_folder(out)
     manifest = read_manifest(folder)
     if manifest is None:
         raise InputError(f"{folder} holds no results: expected a folder that seqlight.run or ShardWriter wrote.")
     results = Results(folder, manifest)
+    results.require_own()
     missing = [] if incomplete else results.missing()
     if missing:
         rows = sum(len(manifest.rows_of(k)) for k in missing)
@@ -89,7 +94,7 @@ class Results:
     @functools.cached_property
     def loci(self) -> Loci | None:
         """Where in a genome each row comes from; None if the data did not say."""
-        return read_loci(self.path)
+        return read_loci(self.path, self.manifest)
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
@@ -98,8 +103,18 @@ class Results:
 
     def missing(self) -> list[int]:
         """Return which shards are not there."""
-        there = {one.name for one in os.scandir(self.path)}
-        return [k for k in range(self.manifest.shards) if path_of(self.path, k).name not in there]
+        there = shards_in(self.path)
+        return [k for k in range(self.manifest.shards) if k not in there]
+
+    def require_own(self) -> None:
+        """Raise ResultsError if the shards are not those of the manifest, as far as the first of them tells."""
+        more = max(shards_in(self.path), default=-1)
+        if more >= self.manifest.shards:
+            raise ResultsError(
+                f"{path_of(self.path, more)} is a shard more than the {self.manifest.shards} that {len(self)} rows "
+                "make: was manifest.json changed, or the shard brought from elsewhere? Put it back, or move that away."
+            )
+        _ = self._first
 
     def rows_at(self, locus: str) -> NDArray[np.int64]:
         """Return the rows whose windows overlap a place, ``"chr1:1000-2000"`` or ``"chr1"``.
@@ -114,16 +129,19 @@ class Results:
         return rows_at(self.loci, locus)
 
     def verify(self) -> None:
-        """Read everything and compare it with its checksums.
+        """Read everything and compare it with its checksums, and each shard with its place and with the others.
 
         Raises
         ------
         ResultsError
-            If a shard is missing or damaged; the message names it.
+            If a shard is missing, damaged, or that of other rows or of another run; the message names it.
         """
+        columns = [self[name] for name in self.names]
         for k in range(self.manifest.shards):
-            self._require(k)
-            check_shard(path_of(self.path, k))
+            check_member(self.path, self.manifest, k)
+            for column in columns:
+                column.shard(k)
+        _ = self.loci
 
     def __getitem__(self, name: str) -> Column:
         if name not in self.names:
@@ -154,24 +172,23 @@ class Results:
     @functools.cached_property
     def _first(self) -> Arrays:
         """The arrays of the first shard that is there, which tell the shapes of all."""
-        missing = set(self.missing()) if self.manifest.shards else set()
-        there = next((k for k in range(self.manifest.shards) if k not in missing), None)
-        return {} if there is None else self._mapped(there)
+        there = min(shards_in(self.path), default=None)
+        return {} if there is None else self._mapped(there)[0]
 
     def _of(self, k: int, name: str) -> NDArray[Any]:
-        found = self._mapped(k)
+        found, stamp = self._mapped(k)
+        # To touch what a map no longer has ends the process.
+        stamp.require_unchanged(ResultsError)
         if name not in found:
             raise ResultsError(f"shard {k} of {self.path} has no {name!r}: delete it and run again.")
+        more = next((one for one in found if one not in self._first), None)
+        if more is not None:
+            raise ResultsError(f"shard {k} of {self.path} has {more!r}, and others have not: delete it and run again.")
         return found[name]
 
-    def _read(self, k: int) -> Arrays:
-        self._require(k)
-        return read_shard(path_of(self.path, k))
-
-    def _require(self, k: int) -> None:
-        if not path_of(self.path, k).exists():
-            rows = self.manifest.rows_of(k)
-            raise ResultsError(
-                f"rows {rows.start} to {rows.stop - 1} are missing in {self.path}: start the same run again, "
-                "which makes what is missing."
-            )
+    def _read(self, k: int) -> tuple[Arrays, FileStamp]:
+        path = path_of(self.path, k)
+        # Before it is mapped; where it is not there, reading says so.
+        stamp = FileStamp.of(path) if path.exists() else None
+        found = read_member(self.path, self.manifest, k)
+        return found, stamp or FileStamp.of(path)

@@ -1,0 +1,57 @@
+"""Where a user says that the files of a run lie: a folder, or an error before anything is computed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from seqlight.errors import InputError
+from seqlight.files.paths import as_path
+
+# As in "s3://bucket/run", of which a Path keeps one stroke; a single letter is a drive of Windows.
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+
+def as_folder(out: Any, name: str = "out") -> Path:
+    """Return the path of a folder that is there or can be made.
+
+    Parameters
+    ----------
+    out : str or path
+    name : str
+        Of the argument, for the message.
+
+    Raises
+    ------
+    InputError
+        If it is no path, an address on the web, a file, or below a file; or a link to what is not there.
+
+    Examples
+    --------
+    >>> as_folder("runs/first").parts
+    ('runs', 'first')
+    """
+    path = as_path(out, name)
+    text = str(path)
+    if ADDRESS.match(text):
+        raise InputError(
+            f"{name} is {text!r}, an address: expected a folder on a file system; copy the results there when the run "
+            "has ended."
+        )
+    try:
+        _require_folder(path, name)
+    except OSError as error:
+        raise InputError(f"{name} is {text!r}, which cannot be used ({error.strerror}): give another folder.") from None
+    return path
+
+
+def _require_folder(path: Path, name: str) -> None:
+    for one in (path, *path.parents):
+        if one.is_dir():
+            return
+        if one.is_symlink() and not one.exists():
+            raise InputError(f"{name} is {str(path)!r}, and {one} is a link to what is not there: expected a folder.")
+        if one.exists():
+            where = "" if one == path else f", and {one}"
+            raise InputError(f"{name} is {str(path)!r}{where} is a file: expected a folder, or a name that is free.")
