@@ -113,6 +113,46 @@ def test_what_the_disk_does_not_take_is_not_there(trainer, tmp_path, monkeypatch
     assert len(predict(trainer, tmp_path)) == 11
 
 
+@pytest.mark.reliability("results folders", "a disk that is full while a shard is written",
+                         "no half a file, and a sentence: make room, and the same run goes on")  # fmt: skip
+def test_a_disk_that_is_full(trainer, tmp_path, monkeypatch):
+    write = np.lib.format.write_array
+    left = [2]
+
+    def full(*args, **settings):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        write(*args, **settings)
+
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    says = r"shard-000002\.npz could not be written to .*out \(No space left on device\): make room, and start the same run"
+    with pytest.raises(sl.ResultsError, match=says):
+        predict(trainer, tmp_path / "out")
+    monkeypatch.undo()
+    assert sorted(one.name for one in (tmp_path / "out").glob("*.*")) == [
+        ".locks", "manifest.json", "shard-000000.npz", "shard-000001.npz",
+    ]  # fmt: skip
+    same(predict(trainer, tmp_path / "out"), predict(trainer, tmp_path / "whole"))
+
+
+@pytest.mark.reliability("results folders", "a shard exchanged, cut short, of another run or with a flipped bit, and the "
+                         "same run started again", "the shard is made again, and the rows are right")  # fmt: skip
+def test_what_is_not_whole_is_made_again(trainer, tmp_path):
+    whole, out = predict(trainer, tmp_path / "whole"), tmp_path / "out"
+    predict(trainer, tmp_path / "other", model=linear(1))
+    predict(trainer, out)
+    shards = [path_of(out, k) for k in range(4)]
+    flipped = bytearray(shards[0].read_bytes())
+    flipped[flipped.index(whole["predictions"][1].tobytes())] ^= 4
+    shards[0].write_bytes(flipped)
+    shards[1].write_bytes(path_of(tmp_path / "other", 1).read_bytes())
+    shards[2].write_bytes(shards[3].read_bytes())
+    shards[3].write_bytes(shards[3].read_bytes()[:-1])
+    with pytest.warns(sl.SeqlightWarning, match="made again|makes what is missing"):
+        same(predict(trainer, out), whole)
+
+
 def test_another_run_is_refused_by_name(trainer, tmp_path):
     predict(trainer, tmp_path)
     for other, says in (

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,3 +107,46 @@ def test_one_run_at_a_time(tmp_path):
         claim(tmp_path / "new" / "folder")
     left.release()
     claim(tmp_path / "new" / "folder").release()
+
+
+@pytest.mark.reliability("results folders", "a user's own files and folders that end in .partial, and what an interrupted "
+                         "consolidate left", "they stay, and the run goes on")  # fmt: skip
+def test_partial_files_of_others_stay(tmp_path):
+    settle(tmp_path, RUN, None, None)
+    gone = 2**22 + 1  # more than any process has
+    kept = ["notes.partial", f"all.h5.{gone}.partial", "shard-000001.npz.partial", f"shard-1.npz.{gone}.partial",
+            f"my-shard-000001.npz.{gone}.partial", f"shard-000000.npz.{os.getppid()}.partial"]  # fmt: skip
+    ours = [f"shard-000001.npz.{gone}.partial", f"manifest.json.{gone}.partial", f"loci.npz.{os.getpid()}.partial"]
+    for name in [*kept, *ours]:
+        (tmp_path / name).write_text("half")
+    folders_of_others = [tmp_path / f"all.zarr.{gone}.partial", tmp_path / f"shard-000002.npz.{gone}.partial"]
+    for folder in folders_of_others:
+        (folder / "inner").mkdir(parents=True)
+    (tmp_path / f"shard-000003.npz.{gone}.partial").symlink_to(tmp_path / "notes.partial")
+    assert settle(tmp_path, RUN, None, None)[1] == [0, 1, 2]
+    assert all((tmp_path / name).read_text() == "half" for name in kept)
+    assert not any((tmp_path / name).exists() for name in ours)
+    assert all((folder / "inner").is_dir() for folder in folders_of_others)
+
+
+@pytest.mark.reliability(
+    "results folders", "more files than a folder can number", "an error before anything is written"
+)
+def test_too_many_shards_are_refused(tmp_path):
+    with pytest.raises(sl.InputError, match="shard_rows is 1, which makes 2000000 files .* so 2 rows or more"):
+        settle(tmp_path, replace(RUN, rows=2_000_000, shard_rows=1), 1, None)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.reliability("results folders", "a folder that may only be read", "an error that says so and what to do")
+def test_a_folder_that_takes_nothing(tmp_path, monkeypatch):
+    def read_only(*args, **settings):
+        raise OSError(30, "Read-only file system", "somewhere")
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    with pytest.raises(
+        sl.ResultsError, match=r"could not be written to .* \(Read-only file system\): see to it that you"
+    ):
+        claim(tmp_path)
+    monkeypatch.undo()
+    claim(tmp_path).release()
