@@ -12,8 +12,11 @@ from seqlight.files.folder import as_folder
 from seqlight.lit import ShardWriter
 
 
-@pytest.mark.reliability("results folders", "`out` or a folder above it is a file, a link to nothing, an address on the "
-                         "web, or no path", "an error before anything is computed")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders",
+    "`out` or a folder above it is a file, a link to nothing, an address on the web, or no path",
+    "an error before anything is computed",
+)
 def test_what_can_be_no_folder(tmp_path):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "nothing")

@@ -126,7 +126,7 @@ def test_a_disk_that_is_full(trainer, tmp_path, monkeypatch):
         write(*args, **settings)
 
     monkeypatch.setattr(np.lib.format, "write_array", full)
-    says = r"shard-000002\.npz could not be written to .*out \(No space left on device\): make room, and start the same run"
+    says = r"shard-000002\.npz could not be written to .*out \(No space left on device\): make room, and start"
     with pytest.raises(sl.ResultsError, match=says):
         predict(trainer, tmp_path / "out")
     monkeypatch.undo()
@@ -136,8 +136,11 @@ def test_a_disk_that_is_full(trainer, tmp_path, monkeypatch):
     same(predict(trainer, tmp_path / "out"), predict(trainer, tmp_path / "whole"))
 
 
-@pytest.mark.reliability("results folders", "a shard exchanged, cut short, of another run or with a flipped bit, and the "
-                         "same run started again", "the shard is made again, and the rows are right")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders",
+    "a shard exchanged, cut short, of another run or with a flipped bit, and the same run started again",
+    "the shard is made again, and the rows are right",
+)
 def test_what_is_not_whole_is_made_again(trainer, tmp_path):
     whole, out = predict(trainer, tmp_path / "whole"), tmp_path / "out"
     predict(trainer, tmp_path / "other", model=linear(1))

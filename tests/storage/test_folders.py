@@ -109,8 +109,11 @@ def test_one_run_at_a_time(tmp_path):
     claim(tmp_path / "new" / "folder").release()
 
 
-@pytest.mark.reliability("results folders", "a user's own files and folders that end in .partial, and what an interrupted "
-                         "consolidate left", "they stay, and the run goes on")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders",
+    "a user's own files and folders that end in .partial, and what an interrupted consolidate left",
+    "they stay, and the run goes on",
+)
 def test_partial_files_of_others_stay(tmp_path):
     settle(tmp_path, RUN, None, None)
     gone = 2**22 + 1  # more than any process has
@@ -133,7 +136,7 @@ def test_partial_files_of_others_stay(tmp_path):
     "results folders", "more files than a folder can number", "an error before anything is written"
 )
 def test_too_many_shards_are_refused(tmp_path):
-    with pytest.raises(sl.InputError, match="shard_rows is 1, which makes 2000000 files .* so 2 rows or more"):
+    with pytest.raises(sl.InputError, match=r"shard_rows is 1, which makes 2000000 files .* so 2 rows or more"):
         settle(tmp_path, replace(RUN, rows=2_000_000, shard_rows=1), 1, None)
     assert not list(tmp_path.iterdir())
 

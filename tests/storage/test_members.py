@@ -1,4 +1,4 @@
-"""A folder of results in which one shard is not what it should be: what reading, `verify` and a resumed run make of it."""
+"""A folder of results with a shard that is not what it should be: what reading, `verify` and a resumed run do."""
 
 from __future__ import annotations
 
