@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import seqlight as sl
-from seqlight.storage.shards import check_shard, read_shard, write_shard
+from seqlight.storage.shards import Origin, check_shard, open_shard, read_shard, write_shard
 
 DTYPES = st.sampled_from([np.float16, np.float32, np.float64, np.int8, np.int64, np.bool_, np.dtype("<U5")])
 
@@ -45,6 +46,53 @@ def test_rows_are_mapped_and_read_only(tmp_path):
     assert found["y"].tolist() == [[0, 1], [2, 3], [4, 5]]
     with pytest.raises(ValueError, match="read-only"):
         found["x"][0] = 0
+
+
+@pytest.mark.reliability("results folders", "shards read by several threads at once", "read as by one")
+def test_threads_read_at_once(tmp_path):
+    paths = [tmp_path / f"{n}.npz" for n in range(4)]
+    for n, path in enumerate(paths):
+        write_shard(path, {f"x{k}": np.full((2, k), n, np.int16) for k in range(5)} | {"y": np.float64(3)})
+    with ThreadPoolExecutor(4) as pool:
+        for n, found in enumerate(pool.map(read_shard, paths * 50)):
+            assert found["x3"].tolist() == [[n % 4] * 3] * 2
+            assert found["y"] == 3
+
+
+def test_a_dtype_with_fields(tmp_path):
+    kind = np.dtype([("a", "<f4"), ("b", "<i8", (2,))])
+    write_shard(tmp_path / "a.npz", {"x": np.zeros(3, kind)})
+    assert read_shard(tmp_path / "a.npz")["x"].dtype == kind
+
+
+@pytest.mark.reliability("results folders", "any one bit of a shard flipped, or the file cut at any byte",
+                         "an error, or what was written")  # fmt: skip
+def test_any_bit_and_any_length(tmp_path):
+    path, arrays, origin = (
+        tmp_path / "a.npz",
+        {"x": np.arange(3, dtype=np.float32), "y": np.arange(3)},
+        Origin("ab", 3, 6),
+    )
+    write_shard(path, arrays, origin)
+    whole = path.read_bytes()
+    refused = 0
+    for at in range(2 * len(whole)):
+        content = bytearray(whole[: at if at < len(whole) else None])
+        if at >= len(whole):
+            content[at - len(whole)] ^= 1 << at % 8
+        path.write_bytes(content)
+        try:
+            check_shard(path)
+            found = open_shard(path)
+        except sl.ResultsError:
+            refused += 1
+        else:
+            # Cut where it begins to say so, it does not say which rows it holds, and a run asks for that.
+            assert found.origin == (origin if at >= len(whole) else None)
+            assert list(found.arrays) == list(arrays)
+            assert all(np.array_equal(found.arrays[name], one) for name, one in arrays.items())
+            assert all(found.arrays[name].dtype == one.dtype for name, one in arrays.items())
+    assert refused > 1.5 * len(whole)
 
 
 @pytest.mark.parametrize("kept", [0, 10, 200, -1])

@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import struct
 import zipfile
 import zlib
@@ -31,6 +32,10 @@ Arrays = dict[str, NDArray[Any]]
 
 # Of the header that a zip has before each member: where the lengths of name and extra field stand, and its own length.
 LENGTHS, HEADER = 26, 30
+# What NumPy writes before an array whose dtype has no fields.
+PLAIN = re.compile(
+    rb"\{'descr': '([<>|=]?[a-zA-Z?]\d*)', 'fortran_order': (True|False), 'shape': \(((?:\d+,? ?)*)\), \} *\n"
+)
 # What a zip and an array in it raise when they are not what they should be; RuntimeError where a flag says "encrypted".
 NOT_WHOLE = (
     zipfile.BadZipFile, ValueError, RuntimeError, EOFError, LookupError, TypeError, OverflowError, struct.error,
@@ -143,9 +148,7 @@ def _mapped(path: str | os.PathLike[str], file: IO[bytes], member: zipfile.ZipIn
     name, extra = struct.unpack("<HH", file.read(4))
     begin = member.header_offset + HEADER + name + extra
     file.seek(begin)
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("its arrays are of another version of NumPy's format")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    shape, fortran, dtype = _header(file)
     # A map believes what it is told: of objects it would follow what the file has for addresses.
     length = math.prod(shape) * dtype.itemsize
     if dtype.hasobject or min(shape, default=0) < 0 or file.tell() + length != begin + member.file_size:
@@ -153,6 +156,24 @@ def _mapped(path: str | os.PathLike[str], file: IO[bytes], member: zipfile.ZipIn
     if not length:  # of nothing there is no map
         return np.empty(shape, dtype)
     return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, order and dtype of an array in a file.
+
+    NumPy reads these with the parser of Python, which in CPython 3.11 fails in one thread while it runs in another; so
+    it is asked for dtypes with fields alone.
+    """
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("its arrays are of another version of NumPy's format")
+    begin = file.tell()
+    (length,) = struct.unpack("<H", file.read(2))
+    plain = PLAIN.fullmatch(file.read(length))
+    if plain is None:
+        file.seek(begin)
+        return np.lib.format.read_array_header_1_0(file)
+    descr, fortran, shape = (one.decode() for one in plain.groups())
+    return tuple(int(one) for one in shape.split(",") if one.strip()), fortran == "True", np.dtype(descr)
 
 
 def _comment(origin: Origin, arrays: Mapping[str, NDArray[Any]]) -> bytes:
