@@ -1,5 +1,7 @@
 """The compiled loops give the bits of PyTorch's own arithmetic, and None for what they do not take."""
 
+import functools
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +11,7 @@ from torch.nn import functional as F
 from seqlight.attribution.calls.pairing import repeated
 from seqlight.attribution.rules import activations, elementwise, loops, normalisers, standardising
 from seqlight.attribution.rules.activations import Activation
+from seqlight.attribution.rules.elementwise import Rounding
 from seqlight.native import threads as native_threads
 from seqlight.native.library import library
 
@@ -44,12 +47,16 @@ def without_loops(monkeypatch_context, function, *args):
         return function(*args)
 
 
-@given(pairs())
-def test_secants(both):
+@given(pairs(), st.sampled_from(Rounding), st.booleans())
+def test_secants(both, rounding, nearly):
     x1, x0 = both
+    if nearly:
+        x0 = (repeated(x1, x0) * (1 + 1e-5 * torch.rand_like(x0))).contiguous()
     y1, y0, slope = torch.sin(x1), torch.sin(x0), torch.cos(x1)
-    found = loops.secant(x1, y1, slope, x0, y0, elementwise.threshold(x1.dtype))
-    expected = without_loops(pytest.MonkeyPatch.context(), elementwise.secant, x1, y1, slope, x0, y0)
+    near, allowed = elementwise.threshold(x1.dtype), elementwise.allowance(x1.dtype, rounding)
+    found = loops.secant(x1, y1, slope, x0, y0, near, allowed, by_input=rounding is Rounding.INPUT)
+    secant = functools.partial(elementwise.secant, rounding=rounding)
+    expected = without_loops(pytest.MonkeyPatch.context(), secant, x1, y1, slope, x0, y0)
     torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
 
 
@@ -276,9 +283,12 @@ def test_activation_functions_of_what_is_no_number(kind):
 def test_activations_on_their_way_back(both, kind, size):
     x1, x0 = (size * one.float().contiguous() for one in both)
     recorded, grad = (x1, *activations.activation(x1, kind)), torch.cos(x0).nan_to_num()
-    found = activations.activation_gradients(grad, recorded, x0, kind, 1e-6)
+    rounding = Rounding.INPUT if "GELU" in kind.name else Rounding.OUTPUT
+    near, allowed = elementwise.threshold(torch.float32), elementwise.allowance(torch.float32, rounding)
+    found = activations.activation_gradients(grad, recorded, x0, kind, near, allowed)
     y0 = activations.activation(x0, kind, sloped=False)[0]
-    expected = grad * without_loops(pytest.MonkeyPatch.context(), elementwise.secant, *recorded, x0, y0)
+    secant = functools.partial(elementwise.secant, rounding=rounding)
+    expected = grad * without_loops(pytest.MonkeyPatch.context(), secant, *recorded, x0, y0)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=0, equal_nan=True)
 
 
@@ -288,7 +298,7 @@ def test_what_the_loops_do_not_take():
     assert loops.relu_gradients(x, x.transpose(1, 2), x.transpose(1, 2), 1e-6) is None
     assert loops.relu_gradients(x.to("meta"), x.to("meta"), x.to("meta"), 1e-6) is None
     assert loops.relu_gradients(x[:0], x[:0], x[:0], 1e-6) is None
-    assert loops.secant(x, x, x, x.double(), x.double(), 1e-6) is None
+    assert loops.secant(x, x, x, x.double(), x.double(), 1e-6, 0) is None
 
 
 def test_a_forked_process_has_threads_of_its_own():

@@ -38,6 +38,13 @@ INLINE Lanes sigmoid(Lanes x)
     return choose(above, one, e) / (one + e);
 }
 
+/* Its slope: s (1 - s) with the digits that 1 - s has lost where s is nearly 1. */
+INLINE Lanes sigmoid_slope(Lanes x)
+{
+    Lanes one = every(1), e = exponential(smaller(x, zeros() - x)), over = one / (one + e);
+    return e * over * over;
+}
+
 /* x sigmoid(x). */
 INLINE Both silu(Lanes x)
 {
@@ -61,8 +68,7 @@ INLINE Both activation(const Kind kind, Lanes x, const int sloped)
         return gelu_tanh(x);
     if (kind == SILU)
         return silu(x);
-    Lanes s = sigmoid(x);
-    return (Both){s, s * (1 - s)};
+    return (Both){sigmoid(x), sloped ? sigmoid_slope(x) : zeros()};
 }
 
 #define OF_EACH_KIND(done)                                                                                           \
@@ -104,21 +110,25 @@ typedef struct {
     const float *grad, *x1, *y1, *slope1, *x0;
     float *out;
     int64_t span, n, kind;
-    double threshold;
+    double threshold, allowance;
 } ActivationPulls;
 
 INLINE void pull(const Kind kind, const ActivationPulls *of, int64_t first, int64_t last)
 {
-    Lanes near = every((float)of->threshold), one = every(1);
+    Lanes near = every((float)of->threshold), allowed = every((float)of->allowance), one = every(1);
     for (int64_t i = first, run; i < last; i += run) {
         int64_t p = partner_of(i, of->span, of->n);
         run = stretch(i, last, of->span);
         for (int64_t j = 0; j < run; j += LANES) {
             int64_t room = run - j;
-            Lanes x0 = load_first(of->x0 + i + j, room, 0), dx = load_first(of->x1 + p + j, room, 0) - x0;
-            Lanes dy = load_first(of->y1 + p + j, room, 0) - activation(kind, x0, 0).y;
-            Mask far = at_least(magnitude(dx), near);
-            Lanes slope = choose(far, dy, load_first(of->slope1 + p + j, room, 0));
+            Lanes x1 = load_first(of->x1 + p + j, room, 0), y1 = load_first(of->y1 + p + j, room, 0);
+            Lanes tangent = load_first(of->slope1 + p + j, room, 0), x0 = load_first(of->x0 + i + j, room, 0);
+            Lanes dx = x1 - x0, dy = y1 - activation(kind, x0, 0).y;
+            Lanes noise = (magnitude(kind == GELU || kind == GELU_TANH ? x1 : y1) + magnitude(tangent * x1)) * allowed;
+            Mask hidden = less(magnitude(dy - tangent * dx), noise);
+            /* The step is none where the tangent explains dy up to rounding. */
+            Mask far = at_least(choose(hidden, zeros(), magnitude(dx)), near);
+            Lanes slope = choose(far, dy, tangent);
             slope = slope / choose(far, dx, one) * load_first(of->grad + i + j, room, 0);
             store_first(of->out + i + j, room, slope);
         }

@@ -4,6 +4,7 @@
    the way back makes it again. What was recorded of the sequences is their scores, weights and logsumexps. Rows of the
    references meet those of the sequences as in multipliers.c, here by heads. Each number is summed in one order,
    whatever head or thread it is in. */
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -260,15 +261,18 @@ static void rises(const double *lse1, const Rows *met, int64_t rows, Rises *foun
 static void pull(float *g, const float *a1, const float *p1, float *a0, float *e0, int64_t n, float share, float rise,
                  float above, float below, float near)
 {
-    Lanes one = every(1), limit = every(near), sum = zeros();
+    Lanes one = every(1), limit = every(near), allowed = every(4 * FLT_EPSILON), sum = zeros();
     for (int64_t j = 0; j < n; j += LANES) {
         int64_t room = n - j;
         Lanes to = load_first(p1 + j, room, 0), from = load_first(e0 + j, room, 0) * share;
         Lanes dx = load_first(a1 + j, room, 0) - load_first(a0 + j, room, 0), dz = dx - rise;
-        Mask far = at_least(magnitude(dx), limit);
-        Mask off = at_least(magnitude(dz), limit);
-        Lanes taken = above * to, on = choose(off, to - from, to);
-        taken = choose(far, taken - below * from, taken);
+        Lanes taken = above * to, dw = taken - below * from, dp = to - from;
+        /* No step where the tangent explains the difference up to rounding: see multipliers.c. */
+        Lanes step = choose(less(magnitude(dw - taken * dx), taken * allowed), zeros(), magnitude(dx));
+        Lanes shift = choose(less(magnitude(dp - to * dz), to * allowed), zeros(), magnitude(dz));
+        Mask far = at_least(step, limit), off = at_least(shift, limit);
+        Lanes on = choose(off, dp, to);
+        taken = choose(far, dw, taken);
         dx = choose(far, dx, one), dz = choose(off, dz, one);
         /* One division for both. Over a difference without end there is none of the weights to tell. */
         Mask ends = less(magnitude(dx * dz), every(INFINITY));

@@ -45,7 +45,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
 }
 # Loops that are run by name: the struct that each takes, of pointers, integers and numbers (see team.c).
 _LAYOUTS: dict[str, str] = {
-    "secants": "6P3qd",
+    "secants": "6P3q2dq",
     "relu_gradients": "4P3qd",
     "pool_credits": "8P5qd",
     "pools": "7P9qd",
@@ -54,7 +54,7 @@ _LAYOUTS: dict[str, str] = {
     "softmax_gradients": "4P2q",
     "attention_gradients": "6P4qd",
     "activations": "3Pq",
-    "activation_gradients": "6P3qd",
+    "activation_gradients": "6P3q2d",
     "attention_forward": "8P31q2d",
     "attention_backward": "14P31q2d",
     "standardisations": "7P5qd",

@@ -1,5 +1,6 @@
 /* The multipliers of softmax and of standardisation, each row in one go. What was recorded of the sequences has
    `span` rows for each n * span rows of the references, as in multipliers.c. */
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 
@@ -30,8 +31,12 @@
         below = still ? 1 - d / 2 : d / expm1(d);                            \
     } while (0)
 
+/* Whether a step of `dx` is there, and the tangent does not explain dy up to rounding: see multipliers.c. */
+#define FAR(absolute, dx, dy, tangent, allowed)                              \
+    ((absolute(dx) >= near) & !(absolute((dy) - (tangent) * (dx)) < (tangent) * (allowed)))
+
 /* Written without branches, for the compiler to do many elements at a time. */
-#define SOFTMAX_ROW(type, absolute)                                          \
+#define SOFTMAX_ROW(type, absolute, allowed)                                       \
     static void softmax_row_##type(                                     \
         const type *restrict a1, const type *restrict q1, const type *restrict a0, const type *restrict q0, \
         type *restrict w, type *restrict s, int64_t width, type above, type below, type shift, type near) \
@@ -39,14 +44,15 @@
         for (int64_t j = 0; j < width; j++) {                                \
             type dx = a1[j] - a0[j], dz = dx - shift, rise = above * q1[j];  \
             type dw = rise - below * q0[j], ds = q1[j] - q0[j];              \
-            type by = absolute(dx) >= near ? dx : (type)1, step = absolute(dz) >= near ? dz : (type)1; \
-            type up = absolute(dx) >= near ? dw : rise, on = absolute(dz) >= near ? ds : q1[j]; \
+            int far = FAR(absolute, dx, dw, rise, allowed), off = FAR(absolute, dz, ds, q1[j], allowed); \
+            type by = far ? dx : (type)1, step = off ? dz : (type)1;         \
+            type up = far ? dw : rise, on = off ? ds : q1[j];                \
             w[j] = up / by;                                                  \
             s[j] = on / step;                                                \
         }                                                                    \
     }
-SOFTMAX_ROW(float, fabsf)
-SOFTMAX_ROW(double, fabs)
+SOFTMAX_ROW(float, fabsf, 4 * FLT_EPSILON)
+SOFTMAX_ROW(double, fabs, 4 * DBL_EPSILON)
 
 #define SOFTMAX(type)                                                        \
     do {                                                                     \
@@ -119,14 +125,15 @@ int softmax_gradients(const SoftmaxPulls *of, int64_t first, int64_t last)
 }
 
 /* A row of attention on its way back, in two sweeps: what softmax's secant lets through, then what its normaliser takes. */
-#define ATTENTION_ROW(type, absolute)                                        \
+#define ATTENTION_ROW(type, absolute, allowed)                               \
     static double secant_row_##type(                                    \
         type *restrict g, const type *restrict a1, const type *restrict q1, const type *restrict a0,          \
         const type *restrict q0, int64_t width, type shift, type near)       \
     {                                                                        \
         for (int64_t j = 0; j < width; j++) {                                \
             type dz = a1[j] - a0[j] - shift, ds = q1[j] - q0[j];             \
-            type step = absolute(dz) >= near ? dz : (type)1, on = absolute(dz) >= near ? ds : q1[j]; \
+            int off = FAR(absolute, dz, ds, q1[j], allowed);                 \
+            type step = off ? dz : (type)1, on = off ? ds : q1[j];           \
             g[j] *= on / step;                                               \
         }                                                                    \
         double total;                                                        \
@@ -139,13 +146,14 @@ int softmax_gradients(const SoftmaxPulls *of, int64_t first, int64_t last)
     {                                                                        \
         for (int64_t j = 0; j < width; j++) {                                \
             type dx = a1[j] - a0[j], rise = above * q1[j], dw = rise - below * q0[j]; \
-            type by = absolute(dx) >= near ? dx : (type)1, up = absolute(dx) >= near ? dw : rise; \
+            int far = FAR(absolute, dx, dw, rise, allowed);                  \
+            type by = far ? dx : (type)1, up = far ? dw : rise;              \
             g[j] -= up / by * all;                                           \
             half[j] = (q1[j] + q0[j]) / 2;                                   \
         }                                                                    \
     }
-ATTENTION_ROW(float, fabsf)
-ATTENTION_ROW(double, fabs)
+ATTENTION_ROW(float, fabsf, 4 * FLT_EPSILON)
+ATTENTION_ROW(double, fabs, 4 * DBL_EPSILON)
 
 #define ATTENTION_PULL(type)                                                 \
     do {                                                                     \

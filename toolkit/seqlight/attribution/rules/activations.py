@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.recording import Call, Function, Observed, Pulled, Recorded, apply
 from seqlight.attribution.rules import loops
-from seqlight.attribution.rules.elementwise import Rescale, one_real, threshold
+from seqlight.attribution.rules.elementwise import Rescale, allowance, one_real, threshold
 from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
 
@@ -67,7 +67,8 @@ class Smooth(Rescale):
             own = Recorded.of(x0, copy)
 
             def pull(grad: Tensor) -> tuple[Tensor]:
-                return (activation_gradients(grad, recorded, own.get(), kind, threshold(grad.dtype)),)
+                near, allowed = threshold(grad.dtype), allowance(grad.dtype, self.rounding)
+                return (activation_gradients(grad, recorded, own.get(), kind, near, allowed),)
 
             return activation(x0, kind, sloped=False)[0], pull
 
@@ -94,7 +95,7 @@ def activation(x: Tensor, kind: Activation, *, sloped: bool = True) -> tuple[Ten
 
 
 def activation_gradients(
-    grad: Tensor, recorded: tuple[Tensor, ...], x0: Tensor, kind: Activation, threshold: float
+    grad: Tensor, recorded: tuple[Tensor, ...], x0: Tensor, kind: Activation, threshold: float, allowance: float
 ) -> Tensor:
     """Return the gradient at `x0`, the input of an activation function.
 
@@ -110,8 +111,10 @@ def activation_gradients(
         Which function.
     threshold : float
         Below which a difference counts as none.
+    allowance : float
+        Which share of its size an output may be off by: that of the input, for both kinds of GELU.
     """
     out = torch.empty_like(x0)
-    numbers = *loops.layout(recorded[0], x0), kind.value, threshold
+    numbers = *loops.layout(recorded[0], x0), kind.value, threshold, allowance
     run("activation_gradients", (grad.contiguous(), *recorded, x0, out), numbers, x0.numel(), x0.numel())
     return out

@@ -6,6 +6,7 @@ It is computed in the forward pass, so that one tensor is kept, as in plain auto
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import torch
@@ -34,6 +35,18 @@ class Scaled(torch.autograd.Function):
         return None, grads[0] * multiplier
 
 
+class Rounding(Enum):
+    """What the outputs of an operation are rounded by.
+
+    Not at all, as those of relu; to their own digits; or to the digits of their input, as those of x * Phi(x), whose
+    Phi(x) = (1 + erf(x / sqrt(2))) / 2 loses its own where x is far below 0.
+    """
+
+    NONE = 0
+    OUTPUT = 1
+    INPUT = 2
+
+
 def threshold(dtype: torch.dtype) -> float:
     """Return the difference of inputs below which the tangent stands in for the secant.
 
@@ -43,8 +56,26 @@ def threshold(dtype: torch.dtype) -> float:
     return 1e-10 if dtype == torch.float64 else 1e-6
 
 
-def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, *, infinite: bool = False) -> Tensor:
-    """Return dy / dx, and the slope at the input where dx vanishes.
+def allowance(dtype: torch.dtype, rounding: Rounding) -> float:
+    """Return which share of its size an output may be off by, so that rounding alone explains it."""
+    return 0.0 if rounding is Rounding.NONE else 4 * torch.finfo(dtype).eps
+
+
+def secant(
+    x1: Tensor,
+    y1: Tensor,
+    slope1: Tensor,
+    x0: Tensor,
+    y0: Tensor,
+    *,
+    infinite: bool = False,
+    rounding: Rounding = Rounding.OUTPUT,
+) -> Tensor:
+    """Return dy / dx, and the slope at the input where dx vanishes, or where rounding hides what is between the two.
+
+    A model may round an activation by what stands beside it in a batch. So where nothing differs dx may be some units
+    in the last place, and dy / dx no more than noise. The tangent stands in wherever it explains dy up to rounding:
+    that keeps sums complete, whatever the function, its kinks and its scale, and is at worst as far off as the secant.
 
     Parameters
     ----------
@@ -54,6 +85,8 @@ def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, *, in
         Input and output on the references.
     infinite : bool
         Whether outputs may be infinite: where both are, they do not differ.
+    rounding : Rounding
+        What the outputs are rounded by.
 
     Returns
     -------
@@ -64,7 +97,9 @@ def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, *, in
     Shrikumar, Greenside and Kundaje (2017), Learning Important Features Through Propagating Activation
     Differences, equation 10: the rescale rule.
     """
-    at_once = None if infinite else loops.secant(x1, y1, slope1, x0, y0, threshold(x0.dtype))
+    near, allowed = threshold(x0.dtype), allowance(x0.dtype, rounding)
+    by_input = rounding is Rounding.INPUT
+    at_once = None if infinite else loops.secant(x1, y1, slope1, x0, y0, near, allowed, by_input=by_input)
     if at_once is not None:
         return at_once
     shape = y0.shape
@@ -74,10 +109,13 @@ def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, *, in
     dx, dy = x1 - x0, y1 - y0
     if infinite:
         dy.masked_fill_(y1 == y0, 0)
-    multiplier = dy.div_(dx)
     # Asked this way round, a difference of two infinities, which is no number, counts as none.
-    far = dx.abs_() >= threshold(dx.dtype)
-    return torch.where(far, multiplier, slope1).view(shape)
+    far = dx.abs() >= near
+    if allowed:
+        noise = ((x1 if by_input else y1).abs() + (slope1 * x1).abs()) * allowed
+        # And here a slope without end explains nothing.
+        far &= ~((dy - slope1 * dx).abs_() < noise)
+    return torch.where(far, dy.div_(dx), slope1).view(shape)
 
 
 @dataclass(frozen=True)
@@ -94,11 +132,14 @@ class Rescale:
         Takes the gradient at the output, inputs of sequences and references, and the threshold; returns the gradient
         at the input, or None where it cannot. So no multiplier has to be kept, and of sequences their input alone.
         It needs a `slope`.
+    rounding : Rounding
+        What outputs are rounded by.
     """
 
     slope: Function | None = None
     infinite: bool = False
     late: Function | None = None
+    rounding: Rounding = Rounding.OUTPUT
 
     @property
     def backward(self) -> type[torch.autograd.Function]:
@@ -129,9 +170,12 @@ class Rescale:
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor]:
             y0 = call(x0)
-            return y0, secant(x1, y1, slope1, x0, y0, infinite=self.infinite)
+            return y0, self._secant(x1, y1, slope1, x0, y0)
 
         return apply(Scaled, compute, x)
+
+    def _secant(self, *of: Tensor) -> Tensor:
+        return secant(*of, infinite=self.infinite, rounding=self.rounding)
 
     def _made_again(self, call: Call, x1: Tensor) -> tuple[Tensor, Tensor]:
         assert self.slope is not None
@@ -146,7 +190,7 @@ class Rescale:
         def pull(grad: Tensor) -> tuple[Tensor]:
             x0 = kept.get()
             found = late(grad, x1, x0, threshold(x0.dtype))
-            return (grad * secant(x1, *self._made_again(call, x1), x0, call(x0)) if found is None else found,)
+            return (grad * self._secant(x1, *self._made_again(call, x1), x0, call(x0)) if found is None else found,)
 
         return apply(Pulled, lambda x0: (call(x0), pull), x)
 
@@ -173,8 +217,9 @@ def _value_and_slope(call: Call, x: Tensor) -> tuple[Tensor, Tensor]:
             return y, torch.zeros_like(x)
         # Of the sum: told a gradient at y, autograd loads sympy, which takes longer than most first calls.
         (slope,) = torch.autograd.grad(y.sum(), x)
-    # The gradient of a sum is one number, expanded, and some functions hand it on as it is.
-    return y.detach(), slope.contiguous()
+    # The gradient of a sum is one number, expanded, and some functions hand it on as it is. A slope without end, as
+    # that of a root at 0, counts as none: times the 0 of what follows it would be no number.
+    return y.detach(), slope.contiguous().nan_to_num(0, 0, 0)
 
 
 def _as_it_is(tensor: Tensor) -> Tensor:

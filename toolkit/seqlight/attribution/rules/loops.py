@@ -15,14 +15,35 @@ from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
 
 
-def secant(x1: Tensor, y1: Tensor, slope1: Tensor, x0: Tensor, y0: Tensor, threshold: float) -> Tensor | None:
-    """Return the secant of each element, as ``elementwise.secant`` defines it, or None."""
+def secant(
+    x1: Tensor,
+    y1: Tensor,
+    slope1: Tensor,
+    x0: Tensor,
+    y0: Tensor,
+    threshold: float,
+    allowance: float,
+    *,
+    by_input: bool = False,
+) -> Tensor | None:
+    """Return the secant of each element, as ``elementwise.secant`` defines it, or None.
+
+    Parameters
+    ----------
+    x1, y1, slope1, x0, y0 : torch.Tensor
+    threshold : float
+        Below which a difference counts as none.
+    allowance : float
+        Which share of its size an output may be off by.
+    by_input : bool
+        Whether that size is the input's.
+    """
     native = library()
     if native is None or y0.shape != x0.shape or not suit(x1, y1, slope1, x0, y0):
         return None
     span, n = layout(x1, x0)
     out = empty_like(y0)
-    numbers = span, n, x0.element_size(), threshold
+    numbers = span, n, x0.element_size(), threshold, allowance, by_input
     run("secants", (x1, y1, slope1, x0, y0, out), numbers, x0.numel(), x0.numel())
     return out
 

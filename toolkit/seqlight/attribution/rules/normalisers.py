@@ -16,7 +16,7 @@ from torch import Tensor
 from seqlight.attribution.calls.pairing import split
 from seqlight.attribution.calls.recording import Call, Observed, Recorded, apply
 from seqlight.attribution.rules import loops
-from seqlight.attribution.rules.elementwise import threshold
+from seqlight.attribution.rules.elementwise import Rounding, allowance, threshold
 
 
 class Normalised(torch.autograd.Function):
@@ -125,8 +125,11 @@ def softmax_pull(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tens
 
 
 def _ratio(dy: Tensor, dx: Tensor, tangent: Tensor) -> Tensor:
-    # Two infinities, masked in both, differ by no number: the tangent, which is 0 there.
-    return torch.where(dx.abs() >= threshold(dx.dtype), dy / dx, tangent)
+    # Two infinities, masked in both, differ by no number: the tangent, which is 0 there. And where it explains the
+    # difference up to rounding, the secant knows no more.
+    noise = tangent * allowance(dx.dtype, Rounding.OUTPUT)
+    far = (dx.abs() >= threshold(dx.dtype)) & ~((dy - tangent * dx).abs_() < noise)
+    return torch.where(far, dy / dx, tangent)
 
 
 def _dimension(call: Call) -> int:

@@ -29,7 +29,7 @@ from seqlight.attribution.rules import vocabulary as words
 from seqlight.attribution.rules.activations import Smooth
 from seqlight.attribution.rules.averages import Integrated, Product
 from seqlight.attribution.rules.choosing import Choose, by_condition
-from seqlight.attribution.rules.elementwise import Rescale
+from seqlight.attribution.rules.elementwise import Rescale, Rounding
 from seqlight.attribution.rules.fractional import MAXIMA
 from seqlight.attribution.rules.normalisers import Normalise
 from seqlight.attribution.rules.pooling import MaxPool
@@ -101,21 +101,23 @@ def rules() -> dict[Any, Entry]:
             table[function] = Entry(name, plain or words.spellings(name)[0], alone, together, in_place=True, **more)
 
     for name in words.UNARY:
-        settings = words.SLOPES.get(name), name in words.MASKS, words.LATE.get(name)
+        settings = words.SLOPES.get(name), name in words.MASKS, words.LATE.get(name), words.rounding(name)
         kind = words.SMOOTH.get(name)
         enter(name, Rescale(*settings) if kind is None else Smooth(*settings, kind), Integrated())
     for name, together in words.BINARY.items():
-        enter(name, Rescale(None, name in words.MASKS), together, broadcasts=True)
+        enter(name, Rescale(None, name in words.MASKS, rounding=words.rounding(name)), together, broadcasts=True)
     for name in words.DIVISIONS:
         enter(name, Rescale(), decompositions.div, linear_in=0, broadcasts=True)
     for name in words.PRODUCTS:
         enter(name, None, Product(words.PULLS.get(name)), sooner=words.SOONER.get(name))
     for name, sooner in words.REARRANGED.items():
         enter(name, None, sooner=sooner)
-    table[Tensor.where] = Entry("where", Tensor.where, Rescale(None, True), Choose(by_condition), broadcasts=True)
+    table[Tensor.where] = Entry(
+        "where", Tensor.where, Rescale(None, True, rounding=Rounding.NONE), Choose(by_condition), broadcasts=True
+    )
     for name in ("floor_divide", "__floordiv__", "heaviside"):
         together = None if name == "heaviside" else decompositions.floor_divide
-        enter(name, Rescale(secants.no_slope), together, broadcasts=True)
+        enter(name, Rescale(secants.no_slope, rounding=Rounding.NONE), together, broadcasts=True)
     enter("addcdiv", decompositions.addcdiv, decompositions.addcdiv)
     for name, function in words.DECOMPOSED.items():
         enter(name, function, function, at_once=words.AT_ONCE.get(name))

@@ -32,6 +32,7 @@ from seqlight.attribution.rules import (
 )
 from seqlight.attribution.rules.averages import Integrated
 from seqlight.attribution.rules.choosing import Choose, by_condition, larger, smaller
+from seqlight.attribution.rules.elementwise import Rounding
 from seqlight.attribution.rules.fractional import fractional_max_pool
 from seqlight.attribution.rules.unpooling import max_unpool
 
@@ -76,10 +77,17 @@ conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolut
 # Derivatives that are cheaper than to ask autograd, from input and output.
 SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "relu": lambda x, y: (x > 0).to(x.dtype),
-    "sigmoid": lambda x, y: y * (1 - y),
-    "tanh": lambda x, y: 1 - y * y,
+    "sigmoid": lambda x, y: y * torch.sigmoid(-x),
+    "tanh": secants.slope_of_tanh,
     "exp": lambda x, y: y.clone(),
 }
+# Each output is its input, another number that is given, or a constant.
+EXACT = frozenset(
+    """
+    relu relu6 threshold hardtanh hardshrink abs absolute __abs__ nan_to_num frac floor ceil round trunc fix sign sgn
+    maximum fmax minimum fmin where masked_fill clamp clip clamp_min clamp_max copysign
+    """.split()
+)
 # Smooth functions that the loops know.
 SMOOTH: dict[str, Callable[[Call], activations.Activation]] = {
     "gelu": activations.gelu,
@@ -87,6 +95,8 @@ SMOOTH: dict[str, Callable[[Call], activations.Activation]] = {
     "sigmoid": lambda _: activations.Activation.SIGMOID,
     "expit": lambda _: activations.Activation.SIGMOID,
 }
+# Outputs that are rounded to the digits of their input.
+ROUGH = frozenset({"gelu"})
 # The multiplier made and used in one pass over memory, on the way back.
 LATE: dict[str, Function] = {"relu": loops.relu_gradients}
 # The same of products: from the gradient and both operands to the gradients at these.
@@ -199,3 +209,8 @@ def hides_in_place(function: Any) -> bool:
     if not writes or name in ("__init__", "__index__", "__int__", "__invert__"):
         return False
     return name not in LINEAR_IN_PLACE
+
+
+def rounding(name: str) -> Rounding:
+    """Return what the outputs of the operation of this name are rounded by."""
+    return Rounding.NONE if name in EXACT else Rounding.INPUT if name in ROUGH else Rounding.OUTPUT
