@@ -168,3 +168,13 @@ def test_bad_calls(files, tmp_path):
         module(files, exclude=[str(tmp_path / "all.bed")])
     with pytest.raises(sl.InputError, match="the split 'predict' was not given"):
         SequenceDataModule().predict_dataloader()
+
+
+def test_a_format_for_regions_and_those_to_predict(files, tmp_path):
+    (tmp_path / "p.narrowPeak").write_text("chr1\t100\t200\tp\t0\t.\t1\t1\t1\t100\n")
+    with pytest.raises(sl.InputError, match="line 1: chr1:100-200 has its summit outside"):
+        module(files, predict=tmp_path / "p.narrowPeak")
+    with pytest.raises(sl.InputError, match="line 1: chr1:100-200 has its summit outside"):
+        module((files[0], tmp_path / "p.narrowPeak"), labels=None, valid_chroms=(), test_chroms=())
+    data = module(files, predict=tmp_path / "p.narrowPeak", format="bed")
+    assert data.splits["predict"].loci.start.tolist() == [130]

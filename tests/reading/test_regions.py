@@ -1,165 +1,12 @@
-import gzip
-import math
-
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import seqlight as sl
-from seqlight.reading.regions import as_regions, read_bed
+from seqlight.reading.regions import as_regions
 from seqlight.sequence.loci import Loci
 
-PEAK = "chr1\t{}\t{}\tp\t100\t.\t5.5\t3.0\t-1\t{}\n"
-
-
-def written(path, text):
-    path.write_bytes(text.encode())
-    return path
-
-
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-@pytest.mark.parametrize("last", [True, False])
-def test_headers_blank_lines_and_line_ends(tmp_path, newline, last):
-    lines = [
-        "# made by hand",
-        "browser position chr7:1-2",
-        "track name=pairedReads useScore=1",
-        "chr1\t10\t20\ta\t960\t+",
-        "track",
-        "",
-        "#chrom\tstart",
-        "chr22\t0\t7\tb c\t0.5\t-",
-        "   ",
-        "chrX\t5\t6\t\t.\t.",
-    ]
-    found = read_bed(written(tmp_path / "a.bed", newline.join(lines) + newline * last))
-    assert found.columns.tolist() == ["chrom", "start", "end", "name", "score", "strand"]
-    assert found["chrom"].tolist() == ["chr1", "chr22", "chrX"]
-    assert found["start"].tolist() == [10, 0, 5]
-    assert found["end"].tolist() == [20, 7, 6]
-    assert found["name"].tolist() == ["a", "b c", ""]
-    assert found["score"].tolist()[:2] == [960, 0.5]
-    assert math.isnan(found["score"][2])
-    assert found["strand"].tolist() == ["+", "-", "."]
-    assert found["start"].dtype == found["end"].dtype == np.int64
-
-
-def test_gzip_and_white_space_and_a_heading(tmp_path):
-    text = "chrom start end\nchr1 10 20\nchr2   5  9\n"
-    plain = read_bed(written(tmp_path / "a.bed", text))
-    (tmp_path / "a.bed.gz").write_bytes(gzip.compress(text.encode()))
-    assert plain.values.tolist() == [["chr1", 10, 20], ["chr2", 5, 9]]
-    pd.testing.assert_frame_equal(read_bed(tmp_path / "a.bed.gz"), plain)
-
-
-def test_narrow_peaks_have_summits_on_the_chromosome(tmp_path):
-    path = written(tmp_path / "a.bed", PEAK.format(100, 200, 30) + PEAK.format(500, 600, -1))
-    found = read_bed(path)
-    assert found["summit"].tolist() == [130, -1]
-    assert found["signal"].tolist() == [5.5, 5.5]
-    assert found["q"].tolist() == [-1, -1]
-    assert "summit" not in read_bed(path, format="bed")
-    assert found.columns.tolist()[:6] == ["chrom", "start", "end", "name", "score", "strand"]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "chr1\t10\t20\tn\t0\t+\t10\t20\t0,0,0\t1\n",  # nine columns of BED, and another
-        "chr1\t10\t20\tn\t0\t+\t10\t20\t0\t55\n",  # what would be a summit is outside
-        "chr1\t10\t20\tn\t0\t+\t10\t20\t0\t2\t5,5\t0,5\n",  # BED12
-    ],
-)
-def test_ten_columns_that_are_no_peak(tmp_path, line):
-    path = written(tmp_path / "a.bed", line)
-    assert read_bed(path).columns.tolist() == ["chrom", "start", "end", "name", "score", "strand"]
-
-
-def test_lines_of_different_widths_keep_what_all_have(tmp_path):
-    found = read_bed(written(tmp_path / "a.bed", "chr1\t1\t2\ta\t3\nchr1\t4\t5\n"))
-    assert found.columns.tolist() == ["chrom", "start", "end"]
-
-
-@pytest.mark.parametrize("text", ["", "# nothing\n", "track x\n\n"])
-def test_files_without_a_region(tmp_path, text):
-    found = read_bed(written(tmp_path / "a.bed", text))
-    assert found.columns.tolist() == ["chrom", "start", "end"]
-    assert len(found) == 0
-    assert found["start"].dtype == np.int64
-    assert as_regions(found).columns.tolist() == ["chrom", "start", "end", "strand"]
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("chr1\t10", r"line 3 has 2 fields, 'chr1\\t10': expected at least chrom, start and end"),
-        ("chr1\tten\t20", "line 3: start is 'ten': expected a whole number"),
-        ("chr1\t1e3\t2000", "line 3: start is '1e3': expected a whole number"),
-        ("chr1\t1_0\t2000", "line 3: start is '1_0': expected a whole number"),
-        ("chr1\t10\t", "line 3: end is ''"),
-        ("chr1\t-5\t20", "line 3: chr1:-5-20 begins below 0"),
-        ("chr1\t20\t20", "line 3: chr1:20-20 is empty: expected start < end"),
-        ("chr1\t30\t20", "line 3: chr1:30-20 is empty"),
-        ("\t10\t20", "line 3: :10-20 has no chromosome"),
-        ("chr1\t10\t20\ta\t5\tplus", "line 3: chr1:10-20 has another strand"),
-        ("chr1\t10\t20\ta\thigh\t+", "line 3: score is 'high': expected a number"),
-        ("chr1\t99999999999999999999\t5", "line 3: start is '99999999999999999999'"),
-    ],
-)
-def test_the_line_that_is_wrong_is_named(tmp_path, line, message):
-    first = "chr1\t1\t2\ta\t1\t+"
-    with pytest.raises(sl.InputError, match=message):
-        read_bed(written(tmp_path / "a.bed", f"# comment\n{first}\n{line}\n{first}\n"))
-
-
-def test_files_that_are_none(tmp_path):
-    with pytest.raises(sl.InputError, match="there is no file"):
-        read_bed(tmp_path / "a.bed")
-    (tmp_path / "b.bed").write_bytes(b"\xff\xfe\x00chr1")
-    with pytest.raises(sl.InputError, match="is no text"):
-        read_bed(tmp_path / "b.bed")
-    with pytest.raises(sl.InputError, match="has 3 columns: expected the 10 of narrowPeak"):
-        read_bed(written(tmp_path / "c.bed", "chr1\t1\t2\n"), format="narrowPeak")
-    with pytest.raises(sl.InputError, match="line 1: chr1:10-20 has its summit outside"):
-        read_bed(written(tmp_path / "d.bed", PEAK.format(10, 20, 10)), format="narrowPeak")
-    with pytest.raises(sl.InputError, match="format is 'gff'"):
-        read_bed(tmp_path / "c.bed", format="gff")
-
-
-@given(
-    rows=st.lists(
-        st.tuples(
-            st.sampled_from(["chr1", "2", "chrUn_1"]),
-            st.integers(0, 2**40),
-            st.integers(1, 10**6),
-            st.text("abc _.", max_size=5),
-            st.floats(allow_nan=False, allow_infinity=False, width=32),
-            st.sampled_from("+-."),
-        ),
-        min_size=1,
-    )
-)
-def test_what_is_written_is_read(tmp_path_factory, rows):
-    table = pd.DataFrame(
-        [(chrom, start, start + width, *rest) for chrom, start, width, *rest in rows],
-        columns=["chrom", "start", "end", "name", "score", "strand"],
-    )
-    path = tmp_path_factory.mktemp("bed") / "a.bed"
-    table.to_csv(path, sep="\t", header=False, index=False, quoting=3)
-    assert read_bed(path).to_dict("list") == table.to_dict("list")
-
-
-def test_our_own_bed_is_read(tmp_path):
-    seqlets = pd.DataFrame({"example_idx": [0, 0], "start": [2, 20], "end": [9, 30], "attribution": [-0.5, 0.25]})
-    table = sl.to_genome(seqlets, pd.DataFrame({"chrom": ["chr1"], "start": [100], "end": [150], "strand": ["-"]}))
-    sl.write_bed(tmp_path / "a.bed", table)
-    found = read_bed(tmp_path / "a.bed")
-    assert sorted(zip(found["start"], found["end"], strict=True)) == sorted(
-        zip(table["genome_start"], table["genome_end"], strict=True)
-    )
-    assert found["strand"].tolist() == ["-", "-"]
+from .test_bed import PEAK, written
 
 
 def test_tables_and_loci(tmp_path):
@@ -187,3 +34,21 @@ def test_several_sources_say_which(tmp_path):
     assert found["summit"].tolist() == [-1, 130, -1]
     assert found["strand"].tolist() == [".", ".", "+"]
     assert found["start"].dtype == found["summit"].dtype == np.int64
+
+
+@pytest.mark.reliability(
+    "narrowPeak files",
+    "a table whose summits are distances from the start, as in column 10",
+    "an error that names the row",
+)
+@pytest.mark.parametrize("summit", [[130.0, 50], [130, -2], [130, 600], [130, 550.5], ["x", 5]])
+def test_summits_of_tables(summit):
+    table = pd.DataFrame({"chrom": ["chr1", "chr1"], "start": [100, 500], "end": [200, 600], "summit": summit})
+    with pytest.raises(sl.InputError, match=r"region 1, chr1:500-600, has its summit at|'summit' holds a str"):
+        as_regions(table)
+
+
+def test_summits_that_are_missing():
+    table = pd.DataFrame({"chrom": ["chr1"] * 3, "start": [100] * 3, "end": [200] * 3, "summit": [100, np.nan, -1]})
+    assert as_regions(table)["summit"].tolist() == [100, -1, -1]
+    assert as_regions(table.astype({"summit": "Int64"}))["summit"].tolist() == [100, -1, -1]

@@ -325,3 +325,31 @@ def test_windows_and_signals_are_those_of_tangermeme(genome, fasta, tmp_path):
         X, y = ours.batch(range(len(ours)))
         assert torch.equal(X, theirs[0].to(X.dtype))
         assert torch.equal(y, theirs[1].to(y.dtype))
+
+
+@pytest.mark.reliability(
+    "narrowPeak files",
+    "GenomeDataset around the peaks of a file of which one summit lies outside of its region",
+    "an error that names the line; format='bed' centres all",
+)
+def test_summits_are_not_lost(fasta, tmp_path):
+    peak = "chr1\t{}\t{}\tp\t0\t.\t1\t1\t1\t{}\n"
+    path = tmp_path / "p.narrowPeak"
+    path.write_text(peak.format(100, 200, 17) + peak.format(100, 200, 100) + peak.format(100, 200, -1))
+    with pytest.raises(sl.InputError, match=r"p\.narrowPeak, line 2: chr1:100-200 has its summit outside"):
+        GenomeDataset(fasta, path, 21)
+    assert GenomeDataset(fasta, path, 21, format="bed").loci.start.tolist() == [140, 140, 140]
+    assert len(GenomeDataset(fasta, [(fasta.parent / "p.narrowPeak")], 21, format="bed3")) == 3
+    # What is excluded has no windows, and so no summits.
+    assert GenomeDataset(fasta, path, 21, format="bed", exclude=path).left_out["exclude"] == 3
+    table = sl.Loci(*(np.array([one]) for one in ("chr1", 3, 9, "+")))
+    with pytest.raises(sl.InputError, match="format is 'narrowpeak'"):
+        GenomeDataset(fasta, table, 21, format="narrowpeak")
+
+
+@pytest.mark.reliability("BED files", "exclude= with a byte-order mark", "its first line excludes too")
+def test_a_byte_order_mark_hides_no_line(fasta, tmp_path):
+    (tmp_path / "a.bed").write_bytes(b"\xef\xbb\xbfchr1\t100\t110\r\nchr1\t200\t210\r\n")
+    dataset = GenomeDataset(fasta, tmp_path / "a.bed", 20, exclude=[tmp_path / "a.bed"])
+    assert dataset.left_out["exclude"] == 2
+    assert GenomeDataset(fasta, tmp_path / "a.bed").loci.start.tolist() == [100, 200]

@@ -64,10 +64,10 @@ if TYPE_CHECKING:
     from seqlight.plot.tracks import plot_tracks as plot_tracks
     from seqlight.prediction.batches import predict as predict
     from seqlight.reading.arrays import ArrayDataset as ArrayDataset
+    from seqlight.reading.bed import read_bed as read_bed
     from seqlight.reading.fasta import FastaDataset as FastaDataset
     from seqlight.reading.genome import Genome as Genome
     from seqlight.reading.order import TrainingOrder as TrainingOrder
-    from seqlight.reading.regions import read_bed as read_bed
     from seqlight.reading.signals import Signals as Signals
     from seqlight.reading.windows import GenomeDataset as GenomeDataset
     from seqlight.seqlets.annotating import annotate_seqlets as annotate_seqlets
@@ -132,7 +132,7 @@ _CONTENTS = {
     "seqlight.reading.arrays": ("ArrayDataset",),
     "seqlight.reading.signals": ("Signals",),
     "seqlight.reading.order": ("TrainingOrder",),
-    "seqlight.reading.regions": ("read_bed",),
+    "seqlight.reading.bed": ("read_bed",),
     "seqlight.storage.modisco": ("write_modisco",),
     "seqlight.storage.bed": ("write_bed",),
     "seqlight.storage.bigwig": ("write_bigwig",),

@@ -8,6 +8,7 @@ from typing import Literal
 
 from seqlight.errors import InputError
 from seqlight.lit.data import SequenceDataModule
+from seqlight.reading.bed import Format
 from seqlight.reading.genome import Genome
 from seqlight.reading.regions import as_regions
 from seqlight.reading.signals import SignalSource, as_signals
@@ -40,7 +41,7 @@ class GenomeDataModule(SequenceDataModule):
         What y is. Paths are taken as by ``Signals(paths)``: one number a position.
     labels : str or sequence of str, optional
         Columns of the regions, which y is.
-    at, ends, exclude
+    format, at, ends, exclude
         As of `GenomeDataset`. Windows to predict are never left out.
     jitter : int
         Positions by which a training window is moved at most.
@@ -76,6 +77,7 @@ class GenomeDataModule(SequenceDataModule):
         predict: Sequence[File] | File | None = None,
         signals: SignalSource | None = None,
         labels: str | Sequence[str] | None = None,
+        format: Format = "auto",
         at: Literal["summit", "centre"] = "summit",
         ends: Literal["pad", "drop"] = "pad",
         exclude: Sequence[File] | File = (),
@@ -86,7 +88,7 @@ class GenomeDataModule(SequenceDataModule):
         workers: int = 0,
         pin_memory: bool | None = None,
     ) -> None:
-        shared, table, y = Genome(genome), as_regions(regions), as_signals(signals)
+        shared, table, y = Genome(genome), as_regions(regions, format), as_signals(signals)
         for name, chroms in (("valid", valid_chroms), ("test", test_chroms), ("train", train_chroms)):
             if isinstance(chroms, str):
                 raise InputError(
@@ -121,7 +123,7 @@ class GenomeDataModule(SequenceDataModule):
         if predict is None:
             to_predict = GenomeDataset(shared, table, window, at=at, chroms=every)
         else:
-            to_predict = GenomeDataset(shared, predict, window, at=at)
+            to_predict = GenomeDataset(shared, predict, window, format=format, at=at)
         super().__init__(
             split(train_chroms, jitter, reverse_complement),
             split(valid_chroms),

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqlight.reading.arrays import ArrayDataset as ArrayDataset
+    from seqlight.reading.bed import read_bed as read_bed
     from seqlight.reading.fasta import FastaDataset as FastaDataset
     from seqlight.reading.genome import Genome as Genome
     from seqlight.reading.order import TrainingOrder as TrainingOrder
-    from seqlight.reading.regions import read_bed as read_bed
     from seqlight.reading.signals import Signals as Signals
     from seqlight.reading.windows import GenomeDataset as GenomeDataset
 
@@ -33,7 +33,7 @@ _HOME = {
     "GenomeDataset": "seqlight.reading.windows",
     "Signals": "seqlight.reading.signals",
     "TrainingOrder": "seqlight.reading.order",
-    "read_bed": "seqlight.reading.regions",
+    "read_bed": "seqlight.reading.bed",
 }
 
 __all__ = ["ArrayDataset", "FastaDataset", "Genome", "GenomeDataset", "Signals", "TrainingOrder", "read_bed"]

@@ -134,7 +134,8 @@ class Excluded:
 
     def __init__(self, sources: Iterable[Any], sizes: Mapping[str, int]) -> None:
         self._stretches: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
-        tables = [as_regions(source) for source in sources]
+        # Where the summits of what is excluded are does not matter.
+        tables = [as_regions(source, "bed") for source in sources]
         for table in tables:
             names = pd.unique(table["chrom"]).tolist()
             spelled = [name for name in names if name not in sizes and other_spelling(name) in sizes]

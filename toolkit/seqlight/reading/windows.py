@@ -14,6 +14,7 @@ from torch import Tensor
 from seqlight.errors import InputError, a
 from seqlight.reading.augmenting import shifts, turns
 from seqlight.reading.batched import Batch, BatchedDataset
+from seqlight.reading.bed import Format
 from seqlight.reading.choosing import Ends, Excluded, centred, inside, on_chromosomes, require_middles
 from seqlight.reading.digests import digest
 from seqlight.reading.genome import GenomeSource, as_genome
@@ -40,9 +41,11 @@ class GenomeDataset(BatchedDataset):
         the other, and get a column source, 0, 1 ..., that serves as a label: [background, peaks].
     window : int, optional
         Positions; the regions as they are, which must then have one length, if None.
+    format : {"auto", "bed", "bed3", "bed4", "bed5", "bed6", "narrowPeak"}
+        Of files of regions; see `read_bed`.
     at : {"summit", "centre"}
         What becomes position ``window // 2``: the summit of a region that has one, else its centre,
-        ``(start + end) // 2``; or always the centre.
+        ``(start + end) // 2``, as where a narrowPeak says -1; or always the centre.
     signals : Signals, or path or sequence of paths of bigWig files, optional
         y is float32 of shape (tracks, bins).
     labels : str or sequence of str, optional
@@ -99,6 +102,7 @@ class GenomeDataset(BatchedDataset):
         regions: RegionSources,
         window: int | None = None,
         *,
+        format: Format = "auto",
         at: Literal["summit", "centre"] = "summit",
         signals: SignalSource | None = None,
         labels: str | Sequence[str] | None = None,
@@ -122,7 +126,7 @@ class GenomeDataset(BatchedDataset):
         self.genome, self.signals = as_genome(genome), as_signals(signals)
         excluded = Excluded(sources(exclude), self.genome.sizes)
 
-        table = as_regions(regions)
+        table = as_regions(regions, format)
         kept = on_chromosomes(table, chroms, self.genome.sizes)
         self.left_out = {"chroms": int((~kept).sum())}
         table = table[kept].reset_index(drop=True)

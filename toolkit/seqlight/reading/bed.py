@@ -1,0 +1,211 @@
+"""BED and narrowPeak files, every line checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seqlight.errors import InputError
+from seqlight.files.paths import as_path
+from seqlight.files.text import read_text
+from seqlight.sequence.loci import STRANDS
+
+Format = Literal["auto", "bed", "bed3", "bed4", "bed5", "bed6", "narrowPeak"]
+FORMATS = ("auto", "bed", "bed3", "bed4", "bed5", "bed6", "narrowPeak")
+# Columns in their order; those behind are left out.
+BED = ("chrom", "start", "end", "name", "score", "strand")
+NARROW_PEAK = (*BED, "signal", "p", "q", "summit")
+_NUMBERS = ("score", "signal", "p", "q")
+_HEADINGS = ("start", "chromstart")
+# What MACS heads the tables with that it writes beside its peaks.
+_MACS = {"abs_summit", "pileup"}
+_WANTED = "a BED or narrowPeak file, plain or gzipped"
+
+
+def read_bed(path: str | os.PathLike[str], format: Format = "auto") -> pd.DataFrame:
+    r"""Read a BED or narrowPeak file, plain or gzipped.
+
+    Lines that begin with ``#``, ``track`` or ``browser``, empty ones, and a first line that names the columns
+    are passed over. Fields are separated by tabs, or by any white space in lines without a tab.
+
+    Parameters
+    ----------
+    path : str or path
+        Of the file.
+    format : {"auto", "bed", "bed3", "bed4", "bed5", "bed6", "narrowPeak"}
+        "auto" takes for narrowPeak what has that name (peaks.narrowPeak, peaks.narrowPeak.gz), and any file of
+        which at least half of the lines have ten columns, the last of them a place inside the region or -1; a
+        line that does not fit is then an error. "bed" reads no summits, "bed3" the first three columns alone.
+
+    Returns
+    -------
+    pandas.DataFrame
+        chrom, start, end (counted from 0, start <= position < end), and as many of name, score and strand as
+        the file has; of a narrowPeak also signal, p, q (as they are, usually -log10) and summit: a position on
+        the chromosome, or -1 where none was called. Scores are numbers, NaN for ".". An empty file gives an
+        empty table.
+
+    Raises
+    ------
+    InputError
+        If a line cannot be; the message has its number.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from seqlight.reading import read_bed
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "a.bed").write_text("track name=a\nchr1\t10\t30\tpeak\t2.5\t-\n")
+    ...     read_bed(Path(folder) / "a.bed").to_dict("list")
+    {'chrom': ['chr1'], 'start': [10], 'end': [30], 'name': ['peak'], 'score': [2.5], 'strand': ['-']}
+    """
+    format = require_format(format)
+    return _Lines(as_path(path)).table(format)
+
+
+def require_format(format: Format) -> Format:
+    """Return a format that there is, or raise InputError."""
+    if not isinstance(format, str) or format not in FORMATS:
+        raise InputError(f"format is {format!r}: expected {', '.join(FORMATS)}.")
+    return format
+
+
+class _Lines:
+    """The lines of one file that hold regions, by column, with their numbers for messages."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.numbers: list[int] = []
+        self.rows: list[Sequence[str]] = []
+        for number, line in enumerate(read_text(path, _WANTED).split("\n"), start=1):
+            words = line.split(maxsplit=1)
+            if not words or words[0].startswith("#") or words[0] in ("track", "browser"):
+                continue
+            fields = line.split("\t") if "\t" in line else line.split()
+            if not self.rows and len(fields) > 2 and fields[1].strip().lower() in _HEADINGS:
+                self.require_order([field.strip().lower() for field in fields], number)
+                continue
+            if len(fields) < 3:
+                raise InputError(
+                    f"{path}, line {number} has {len(fields)} fields, {line[:60]!r}: expected at least chrom, start "
+                    "and end, separated by tabs."
+                )
+            self.numbers.append(number)
+            self.rows.append(fields)
+        self.columns = list(zip(*self.rows, strict=False))  # as many as the shortest line has
+
+    def require_order(self, heading: Sequence[str], number: int) -> None:
+        """Raise InputError if a heading says that a window would be cut elsewhere, or on the other strand."""
+        if _MACS & set(heading):
+            raise InputError(
+                f"{self.path}, line {number} is the heading of a table of MACS, which counts starts from 1: give the "
+                "narrowPeak or summits.bed file beside it."
+            )
+        for name in ("strand", "summit"):
+            if name in heading and heading.index(name) != NARROW_PEAK.index(name):
+                raise InputError(
+                    f"{self.path}, line {number} heads column {heading.index(name) + 1} with {name!r}, where BED has "
+                    f"another: give pandas.read_csv({self.path.name!r}, sep='\\t') in place of the file."
+                )
+
+    def table(self, format: Format) -> pd.DataFrame:
+        names = self.names_in(format)
+        columns: dict[str, Any] = {}
+        for name, text in zip(names, self.columns or [()] * 3, strict=False):
+            columns[name] = self.column(name, text)
+        table = pd.DataFrame(columns)
+        self.refuse(table["start"] < 0, "begins below 0")
+        self.refuse(table["end"] <= table["start"], "is empty: expected start < end")
+        self.refuse(table["chrom"] == "", "has no chromosome")
+        if "strand" in table:
+            self.refuse(
+                ~table["strand"].isin(STRANDS), f"has another strand than {', '.join(STRANDS)}; {_fewer('strand')}"
+            )
+        if "summit" in table:
+            width = table["end"] - table["start"]
+            self.refuse(
+                (table["summit"] < -1) | (table["summit"] >= width),
+                "has its summit outside: expected its distance from the start, or -1; read without summits by "
+                "format='bed'",
+            )
+            table["summit"] = np.where(table["summit"] < 0, -1, table["start"] + table["summit"])
+        return table
+
+    def names_in(self, format: Format) -> Sequence[str]:
+        """Return what the columns are that will be read."""
+        peaks = format == "narrowPeak" or (format == "auto" and self.is_narrow_peak())
+        if not peaks and format in ("auto", "bed"):
+            return BED  # or as many of them as there are
+        names: Sequence[str] = NARROW_PEAK if peaks else BED[: int(format[-1])]
+        for number, fields in zip(self.numbers, self.rows, strict=True):
+            if len(fields) < len(names):
+                kind = "narrowPeak" if peaks else format
+                raise InputError(
+                    f"{self.path}, line {number} has {len(fields)} columns: expected the {len(names)} of {kind}."
+                )
+        return names
+
+    def is_narrow_peak(self) -> bool:
+        """Return whether the name says so, or at least half of the lines."""
+        plain = self.path.with_suffix("") if self.path.suffix.lower() in (".gz", ".bgz") else self.path
+        if plain.suffix.lower() == ".narrowpeak":
+            return True
+        return 0 < len(self.rows) <= 2 * sum(map(_is_peak, self.rows))
+
+    def column(self, name: str, text: Sequence[str]) -> Any:
+        if name in ("start", "end", "summit"):
+            return self.numbers_of(name, text, int, np.int64)
+        if name in _NUMBERS:
+            return self.numbers_of(name, ["nan" if one == "." else one for one in text], float, np.float64)
+        return np.array([one.strip() for one in text] if name in ("chrom", "strand") else text, dtype=object)
+
+    def numbers_of(self, name: str, text: Sequence[str], kind: type, dtype: type) -> NDArray[Any]:
+        found = _numbers(text, kind)
+        if found is not None:
+            return found.astype(dtype)
+        for number, one in zip(self.numbers, text, strict=True):
+            if _numbers([one], kind) is None:
+                wanted = "a whole number" if kind is int else f"a number; {_fewer(name)}"
+                raise InputError(f"{self.path}, line {number}: {name} is {one!r}: expected {wanted}.")
+        raise AssertionError("one of the numbers is none")
+
+    def refuse(self, bad: Any, what: str) -> None:
+        bad = np.asarray(bad, dtype=bool)
+        if bad.any():
+            row = int(bad.argmax())
+            place = "{}:{}-{}".format(*(column[row] for column in self.columns[:3]))
+            raise InputError(f"{self.path}, line {self.numbers[row]}: {place} {what}.")
+
+
+def _fewer(name: str) -> str:
+    """Return how to read the columns before one alone."""
+    return f"leave out what is no {name} by format='bed{min(NARROW_PEAK.index(name), len(BED))}'"
+
+
+def _is_peak(fields: Sequence[str]) -> bool:
+    """Return whether a line can be of a narrowPeak file."""
+    if len(fields) != len(NARROW_PEAK):
+        return False
+    try:
+        start, end, summit = int(fields[1]), int(fields[2]), int(fields[9])
+        [float("nan" if one == "." else one) for one in fields[6:9]]
+    except ValueError:
+        return False
+    return -1 <= summit < end - start
+
+
+def _numbers(text: Sequence[str], kind: type) -> NDArray[Any] | None:
+    if any("_" in one for one in text):
+        # Python reads 1_000.
+        return None
+    try:
+        return np.array([kind(one) for one in text], dtype=np.int64 if kind is int else np.float64)
+    except (ValueError, OverflowError):
+        return None
