@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from seqlight.attribution.deeplift import deep_lift_shap as deep_lift_shap
     from seqlight.attribution.explanation import Explanation as Explanation
     from seqlight.attribution.gradients import input_x_gradient as input_x_gradient
+    from seqlight.attribution.hypothetical import hypothetical_attributions as hypothetical_attributions
     from seqlight.attribution.integrating import integrated_gradients as integrated_gradients
     from seqlight.attribution.like_captum import DeepLift as DeepLift
     from seqlight.attribution.like_captum import DeepLiftShap as DeepLiftShap
-    from seqlight.attribution.like_captum import hypothetical_attributions as hypothetical_attributions
     from seqlight.attribution.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
     from seqlight.attribution.targets import Contrast as Contrast
     from seqlight.errors import ConvergenceError as ConvergenceError
@@ -114,7 +114,8 @@ _CONTENTS = {
     "seqlight.attribution.mutagenesis": ("saturation_mutagenesis",),
     "seqlight.attribution.gradients": ("input_x_gradient",),
     "seqlight.attribution.integrating": ("integrated_gradients",),
-    "seqlight.attribution.like_captum": ("DeepLift", "DeepLiftShap", "hypothetical_attributions"),
+    "seqlight.attribution.like_captum": ("DeepLift", "DeepLiftShap"),
+    "seqlight.attribution.hypothetical": ("hypothetical_attributions",),
     "seqlight.seqlets.recursive": ("recursive_seqlets",),
     "seqlight.seqlets.modisco": ("tfmodisco_seqlets",),
     "seqlight.seqlets.calibrated": ("calibrated_seqlets",),

@@ -32,15 +32,14 @@ def one_baseline_each(inputs: Sequence[Tensor], baselines: Any) -> list[Tensor]:
     Parameters
     ----------
     inputs : sequence of torch.Tensor
-    baselines : number, torch.Tensor, None, or tuple of these
+    baselines : number, torch.Tensor, list of numbers, None, or a tuple or list of these
 
     Raises
     ------
     InputError
         If they do not fit.
     """
-    given = baselines if isinstance(baselines, tuple) else (baselines,) * (len(inputs) if baselines is None else 1)
-    _require_one_for_each(inputs, given)
+    given = (None,) * len(inputs) if baselines is None else _entries(inputs, baselines)
     return [_like(x, one) for x, one in zip(inputs, given, strict=True)]
 
 
@@ -50,7 +49,7 @@ def many_baselines_each(inputs: Sequence[Tensor], baselines: Any) -> list[Tensor
     Parameters
     ----------
     inputs : sequence of torch.Tensor, each of shape (rows, ...)
-    baselines : torch.Tensor, or tuple of these
+    baselines : torch.Tensor, list, or a tuple or list of these
         Of shape (baselines, ...), shared by all rows, or (rows, baselines, ...).
 
     Raises
@@ -63,15 +62,14 @@ def many_baselines_each(inputs: Sequence[Tensor], baselines: Any) -> list[Tensor
             "no baselines are given: expected a tensor of them, shared by all rows, a tuple of such tensors for a "
             "tuple of inputs, or a function that makes them; pass some, or use DeepLift, which takes zeros."
         )
-    given = baselines if isinstance(baselines, tuple) else (baselines,)
-    _require_one_for_each(inputs, given)
+    given = _entries(inputs, baselines)
     found: list[Tensor] = []
     for i, (x, one) in enumerate(zip(inputs, given, strict=True)):
         if isinstance(one, Tensor) and one.ndim == x.ndim:
             one = one.unsqueeze(0).expand(len(x), *one.shape)
         n: int | str = found[0].shape[1] if found else "baselines"
         if not isinstance(one, Tensor) or one.ndim != x.ndim + 1 or one.shape != (len(x), _count(one, n), *x.shape[1:]):
-            name = f"baselines[{i}]" if isinstance(baselines, tuple) else "baselines"
+            name = f"baselines[{i}]" if isinstance(baselines, tuple | list) else "baselines"
             raise InputError(
                 f"{name} is {_met(given[i])}: expected a tensor of shape {_shape(n, *x.shape[1:])}, shared by all "
                 f"rows, or {_shape(len(x), n, *x.shape[1:])}{_remedy(one, name)}."
@@ -130,11 +128,71 @@ def custom_result(custom: Callable[..., Any], *arguments: tuple[Tensor, ...]) ->
 
 def called(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call `function` with as many of `arguments` as it takes."""
-    takes = inspect.signature(function).parameters.values()
+    try:
+        takes = inspect.signature(function).parameters.values()
+    except ValueError:  # of a function in C, such as torch.zeros_like, nobody knows
+        return function(*arguments)
     if any(one.kind is one.VAR_POSITIONAL for one in takes):
         return function(*arguments)
     places = [one for one in takes if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     return function(*arguments[: len(places)])
+
+
+def contributed(attributions: Any, inputs: Sequence[Tensor]) -> Tensor:
+    """Return the sums of attributions over all inputs, shape (rows,).
+
+    Raises
+    ------
+    InputError
+        If there is no tensor with as many rows for each input.
+    """
+    given = tuple(attributions) if isinstance(attributions, tuple | list) else (attributions,)
+    if len(given) != len(inputs) or any(
+        not isinstance(one, Tensor) or not one.ndim or len(one) != len(x) for one, x in zip(given, inputs, strict=True)
+    ):
+        met = ", ".join(map(_met, given))
+        raise InputError(
+            f"attributions: met {len(given)}, {met}; expected a tensor with {len(inputs[0])} rows for each of "
+            f"{len(inputs)} inputs, as attribute returns them."
+        )
+    parts = [one.detach().unsqueeze(1).flatten(1).sum(1) for one in given]
+    return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+
+
+def _entries(inputs: Sequence[Tensor], baselines: Any) -> tuple[Any, ...]:
+    """Return what is given for each input; lists of numbers, or of tensors, as tensors."""
+    given = baselines if isinstance(baselines, tuple) else (baselines,)
+    if isinstance(baselines, list) and (len(inputs) > 1 or _is_an_entry(baselines, inputs[0])):
+        given = tuple(baselines)
+    _require_one_for_each(inputs, given)
+    return tuple(_as_tensor(one, x) if isinstance(one, list) else one for one, x in zip(given, inputs, strict=True))
+
+
+def _is_an_entry(baselines: list[Any], x: Tensor) -> bool:
+    """Return whether a list holds what is meant for its only input, and not the rows of that."""
+    if len(baselines) != 1:
+        return False
+    entry, depth = baselines[0], 0
+    while isinstance(entry, list) and entry:
+        entry, depth = entry[0], depth + 1
+    if isinstance(entry, Tensor):
+        depth += entry.ndim
+    return depth >= x.ndim or isinstance(baselines[0], int | float)
+
+
+def _as_tensor(rows: list[Any], x: Tensor) -> Tensor:
+    """Return a list of tensors, or of numbers to any depth, as one tensor."""
+    try:
+        if all(isinstance(one, Tensor) for one in rows):
+            return torch.stack(rows)
+        found = torch.from_numpy(np.asarray(rows, dtype=np.float64))
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(
+            f"baselines hold {a(rows)} that is no tensor: expected lists of one length at each depth, of numbers; "
+            "or pass a tensor."
+        ) from None
+    # A fraction of integers would be none.
+    return found.to(x.dtype) if x.is_floating_point() else found
 
 
 def _require_one_for_each(inputs: Sequence[Tensor], baselines: Sequence[Any]) -> None:

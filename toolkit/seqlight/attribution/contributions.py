@@ -120,7 +120,8 @@ def block_of(
 
 def _contributed(multipliers: Sequence[Tensor], steps: Sequence[Tensor]) -> Tensor:
     """Return the sum over all inputs of multiplier times step, (sequences, references)."""
-    parts = [(m * step).flatten(2).sum(2) for m, step in zip(multipliers, steps, strict=True)]
+    # Inputs may be one number a row.
+    parts = [(m * step).unsqueeze(2).flatten(2).sum(2) for m, step in zip(multipliers, steps, strict=True)]
     return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
 
@@ -210,16 +211,16 @@ class Misses:
         if self.policy == "raise" and not bool((deltas <= self.threshold).all()):
             raise ConvergenceError(self._message())
 
-    def tell(self) -> None:
-        """Warn the caller's caller, or raise ConvergenceError, if any were too high."""
-        if self.policy == "ignore" or not self._high():
+    def tell(self, stacklevel: int = 3) -> None:
+        """Warn, or raise ConvergenceError, if any were too high; the caller's caller, where `stacklevel` is 3."""
+        if self.policy == "ignore" or not self.high():
             return
         if self.policy == "raise":
             raise ConvergenceError(self._message())
-        warnings.warn(self._message(), ConvergenceWarning, stacklevel=3)
+        warnings.warn(self._message(), ConvergenceWarning, stacklevel=stacklevel)
 
-    def _high(self) -> int:
-        """Return in how many sequences."""
+    def high(self) -> int:
+        """Return in how many sequences they are too high."""
         numbers = torch.frombuffer(self._numbers, dtype=torch.float64).view(self._sequences, 3, self._targets)
         largest, mean, sizes = numbers.unbind(dim=1)
         # The mean over all sequences of the call: what is said must not depend on the batch size.
@@ -234,7 +235,7 @@ class Misses:
                 "and neither are the attributions: look for NaN in its weights, and for the logarithm or division of 0."
             )
         return (
-            f"Convergence deltas too high: {self.worst} in the worst of {self._high()} sequences of {self._sequences}, "
+            f"Convergence deltas too high: {self.worst} in the worst of {self.high()} sequences of {self._sequences}, "
             f"whose outputs differ by {self.size:.3g} on average. If dtype='float64' does not mend it, the model "
             "depends on its input where no gradient sees it: seqlight.audit(model, X) says where."
         )

@@ -215,6 +215,24 @@ class Explaining:
         with torch.no_grad(), Sooner(self.manner):
             return self._forward(self._args_of(row), row, 2)(*both).cpu()
 
+    def outputs(self, inputs: Sequence[Tensor], first: int, last: int) -> Tensor:
+        """Return what the model gives for `inputs` in the place of the sequences ``first <= i < last``.
+
+        Parameters
+        ----------
+        inputs : sequence of torch.Tensor, each of shape (sequences, ...)
+            In the shapes of those that are explained: these, or what they are compared with.
+        first, last : int
+
+        Returns
+        -------
+        torch.Tensor, shape (last - first, targets)
+        """
+        rows = torch.arange(first, last)
+        mine = [self._sent(one.detach()[first:last], self._dtype()) for one in inputs]
+        with torch.no_grad():
+            return self._forward(self._args_of(rows), rows, 1)(*mine)
+
     def _dtype(self) -> torch.dtype:
         return self.dtype or floating_dtype(self.model, self.inputs[0])
 

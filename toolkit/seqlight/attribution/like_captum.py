@@ -1,37 +1,49 @@
-"""DeepLIFT and DeepLIFT/SHAP with the signatures of Captum, so that one import line switches implementation."""
+"""DeepLIFT and DeepLIFT/SHAP as attributions of Captum, so that one import line switches implementation."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-import torch
+from captum.attr import GradientAttribution
 from torch import Tensor, nn
 
 from seqlight.attribution.captum_arguments import (
     called,
+    contributed,
     custom_result,
     many_baselines_each,
     one_baseline_each,
     target_of,
     tensors_of,
 )
-from seqlight.attribution.contributions import Block, Misses, Policy, hypothetical_contributions
-from seqlight.attribution.explaining import Explaining
-from seqlight.attribution.targets import Targets
-from seqlight.errors import InputError, a
+from seqlight.attribution.comparison import Comparison
+from seqlight.attribution.contributions import Policy
 from seqlight.prediction.borrow import require_module
-from seqlight.sequence.checks import require_count, require_tensor
+from seqlight.sequence.checks import require_count
 
 Tensors = Tensor | tuple[Tensor, ...]
 Custom = Callable[..., tuple[Tensor, ...]]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-class DeepLift:
+def _wrapped(attribute: Callable[P, R]) -> Callable[P, R]:
+    """Return a method that has what Captum's wrappers of attributions call: ``attribute.__wrapped__``."""
+
+    @functools.wraps(attribute)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        return attribute(*args, **kwargs)
+
+    return wrapper
+
+
+class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes without types
     """DeepLIFT of any inputs against one baseline each, as ``captum.attr.DeepLift`` is called.
 
-    It explains what :func:`seqlight.deep_lift_shap` explains, in the same way. The model is used in evaluation mode
-    and given back exactly as it was.
+    It explains what :func:`seqlight.deep_lift_shap` explains, in the same way, and gives the model back as it was. It
+    is a ``captum.attr.Attribution``, which ``captum.attr.NoiseTunnel`` takes.
 
     Parameters
     ----------
@@ -44,7 +56,8 @@ class DeepLift:
     batch_size : int
         Pairs of an input and a baseline at a time. It does not change the result.
     deltas : "warn", "raise" or "ignore"
-        What to do where contributions do not sum to the output difference.
+        What to do where contributions do not sum to the output difference. A model in float32 is first tried again in
+        float64, unless it is to ignore them.
     warning_threshold : float
         By how much they may miss it.
     additional_nonlinear_ops : mapping, optional
@@ -58,6 +71,10 @@ class DeepLift:
     >>> attributions, delta = DeepLift(model).attribute(torch.rand(5, 3), target=1, return_convergence_delta=True)
     >>> attributions.shape, delta.shape
     (torch.Size([5, 3]), torch.Size([5]))
+
+    >>> from captum.attr import NoiseTunnel
+    >>> NoiseTunnel(DeepLift(model)).attribute(torch.rand(5, 3), nt_samples=4, stdevs=0.1, target=1).shape
+    torch.Size([5, 3])
     """
 
     def __init__(
@@ -72,11 +89,20 @@ class DeepLift:
         additional_nonlinear_ops: Mapping[Any, Callable[..., Any]] | None = None,
     ) -> None:
         require_module(model)
-        self.model, self._multiply = model, multiply_by_inputs
+        super().__init__(model)
+        self._multiply = multiply_by_inputs
         self.batch_size = require_count(batch_size, "batch_size", least=1)
         self.deltas, self.warning_threshold = deltas, warning_threshold
         self.additional_nonlinear_ops = additional_nonlinear_ops
 
+    @property
+    def model(self) -> nn.Module:
+        """What is explained: ``forward_func``, as every attribution of Captum names it."""
+        found: nn.Module = self.forward_func
+        require_module(found)
+        return found
+
+    @_wrapped
     def attribute(
         self,
         inputs: Tensors,
@@ -90,9 +116,9 @@ class DeepLift:
 
         Parameters
         ----------
-        inputs : torch.Tensor or tuple of torch.Tensor, each of shape (rows, ...)
+        inputs : torch.Tensor or tuple of torch.Tensor, each of shape (rows,) or (rows, ...)
             What to explain.
-        baselines : number, torch.Tensor, or a tuple of these with one for each input, optional
+        baselines : number, torch.Tensor, list of numbers, or a tuple or list of these, one for each input, optional
             With what to compare: a tensor has the shape of its input, or one row. None for zeros.
         target : int, tuple of int, torch.Tensor, list, callable or Contrast, optional
             Which output. A tensor or a list of integers, or a list of tuples, has one for each row; None is for a
@@ -117,59 +143,95 @@ class DeepLift:
         UnsupportedOperation
             If the model contains an operation that no rule explains; the message names it and its module.
         """
-        tensors = tensors_of(inputs)
-        references = [one.unsqueeze(1) for one in one_baseline_each(tensors, baselines)]
+        references = [one.unsqueeze(1) for one in one_baseline_each(tensors_of(inputs), baselines)]
         return self._attributed(
             inputs, references, target, additional_forward_args, return_convergence_delta, custom_attribution_func
         )
 
+    def attribute_future(self, *args: Any, **kwargs: Any) -> None:
+        """Raise NotImplementedError, as Captum's DeepLIFT does: call :meth:`attribute`, which returns the result."""
+        raise NotImplementedError(f"attribute_future is not implemented for {type(self).__name__}: call attribute.")
+
     def has_convergence_delta(self) -> bool:
         """Return True: :meth:`attribute` can tell by how much it misses."""
         return True
+
+    def compute_convergence_delta(
+        self,
+        attributions: Tensors,
+        start_point: Any,
+        end_point: Tensors,
+        target: Any = None,
+        additional_forward_args: Any = None,
+    ) -> Tensor:
+        """Return by how much attributions of any method miss the difference that they are to explain.
+
+        Parameters
+        ----------
+        attributions : torch.Tensor or tuple of torch.Tensor, each of shape (rows, ...)
+        start_point : number, torch.Tensor, or a tuple of these, optional
+            `baselines` as :meth:`DeepLift.attribute` takes them.
+        end_point : torch.Tensor or tuple of torch.Tensor, each of shape (rows, ...)
+            The inputs.
+        target, additional_forward_args
+            As in :meth:`attribute`.
+
+        Returns
+        -------
+        torch.Tensor, shape (rows,)
+            Sums of attributions minus differences of outputs.
+
+        Raises
+        ------
+        InputError
+            If an argument cannot be used.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from seqlight import DeepLift
+        >>> model, X = torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Tanh()).double(), torch.rand(5, 3).double()
+        >>> explainer = DeepLift(model)
+        >>> bool(explainer.compute_convergence_delta(explainer.attribute(X), 0, X).abs().max() < 1e-12)
+        True
+        """
+        tensors = tensors_of(end_point)
+        sums = contributed(attributions, tensors)
+        comparison = self._comparison(tensors, target, additional_forward_args)
+        differences = comparison.differences(one_baseline_each(tensors, start_point))
+        return sums.to(differences.device) - differences
 
     @property
     def multiplies_by_inputs(self) -> bool:
         """Whether contributions are returned, and not multipliers."""
         return self._multiply
 
-    def _attributed(
-        self,
-        inputs: Tensors,
-        references: Sequence[Tensor],
-        target: Any,
-        args: Any,
-        with_delta: bool,
-        custom: Custom | None,
-    ) -> Any:
-        tensors = tensors_of(inputs)
-        rows, n, device = len(tensors[0]), references[0].shape[1], tensors[0].device
+    def _comparison(self, inputs: tuple[Tensor, ...], target: Any, args: Any) -> Comparison:
         more = () if args is None else args if isinstance(args, tuple) else (args,)
-        job = Explaining(self.model, tensors, more, Targets(target_of(target, rows), rows), self.batch_size, device)
-        misses, parts, deltas = Misses(self.warning_threshold, self.deltas), [], []
-        with job.running(None, self.additional_nonlinear_ops):
-            for first, block in job.blocks(lambda a, b: [one[a:b] for one in references], n):
-                misses.add(block)
-                mine = [one[first : first + len(block.deltas)] for one in tensors]
-                parts.append(self._of_block(block, mine, custom))
-                deltas.append(block.deltas.flatten())
-        misses.tell()
-        found = tuple(torch.cat(some).to(device) for some in zip(*parts, strict=True))
-        result = found if isinstance(inputs, tuple) else found[0]
-        return (result, torch.cat(deltas).to(device)) if with_delta else result
+        return Comparison(
+            self.model,
+            inputs,
+            more,
+            target_of(target, len(inputs[0])),
+            self.batch_size,
+            self.additional_nonlinear_ops,
+            self.warning_threshold,
+            self.deltas,
+        )
 
-    def _of_block(self, block: Block, inputs: Sequence[Tensor], custom: Custom | None) -> list[Tensor]:
-        """Return what is wanted for each input, the mean over its baselines."""
-        n = block.deltas.shape[2]
-        m = tuple(one.flatten(0, 2) for one in block.multipliers)
-        r = tuple(one.flatten(0, 1) for one in block.references)
-        x = tuple(one.detach().cpu().to(a.dtype).repeat_interleave(n, dim=0) for one, a in zip(inputs, r, strict=True))
-        if custom is not None:
-            made = custom_result(custom, m, x, r)
-        elif self._multiply:
-            made = tuple(a * (b - c) for a, b, c in zip(m, x, r, strict=True))
-        else:
-            made = m
-        return [one.reshape(-1, n, *one.shape[1:]).mean(dim=1) for one in made]
+    def _attributed(
+        self, inputs: Tensors, references: Sequence[Tensor], target: Any, args: Any, delta: bool, custom: Custom | None
+    ) -> Any:
+        def make(m: tuple[Tensor, ...], x: tuple[Tensor, ...], r: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            if custom is not None:
+                return custom_result(custom, m, x, r)
+            return tuple(a * (b - c) for a, b, c in zip(m, x, r, strict=True)) if self._multiply else m
+
+        found = self._comparison(tensors_of(inputs), target, args).with_baselines(references, make)
+        # Behind this method, attribute and its wrapper is the line of the user's.
+        found.misses.tell(stacklevel=5)
+        result = found.wanted if isinstance(inputs, tuple) else found.wanted[0]
+        return (result, found.deltas) if delta else result
 
 
 class DeepLiftShap(DeepLift):
@@ -194,6 +256,7 @@ class DeepLiftShap(DeepLift):
     def __init__(self, model: nn.Module, multiply_by_inputs: bool = True, **settings: Any) -> None:
         super().__init__(model, multiply_by_inputs, **settings)
 
+    @_wrapped
     def attribute(
         self,
         inputs: Tensors,
@@ -207,9 +270,9 @@ class DeepLiftShap(DeepLift):
 
         Parameters
         ----------
-        inputs : torch.Tensor or tuple of torch.Tensor, each of shape (rows, ...)
+        inputs : torch.Tensor or tuple of torch.Tensor, each of shape (rows,) or (rows, ...)
             What to explain.
-        baselines : torch.Tensor or tuple of torch.Tensor, each of shape (baselines, ...), or callable
+        baselines : torch.Tensor, list, or a tuple or list of these, each of shape (baselines, ...), or callable
             For each input, with what to compare each of its rows; beyond Captum, of shape (rows, baselines, ...) for
             baselines that each row has for itself. A function is called with `inputs`, or with nothing if it takes no
             argument, and returns that.
@@ -226,65 +289,8 @@ class DeepLiftShap(DeepLift):
         InputError, UnsupportedOperation
             As in :meth:`DeepLift.attribute`.
         """
-        tensors = tensors_of(inputs)
         given = called(baselines, inputs) if callable(baselines) else baselines
-        references = many_baselines_each(tensors, given)
+        references = many_baselines_each(tensors_of(inputs), given)
         return self._attributed(
             inputs, references, target, additional_forward_args, return_convergence_delta, custom_attribution_func
         )
-
-
-def hypothetical_attributions(
-    multipliers: tuple[Tensor, ...], inputs: tuple[Tensor, ...], baselines: tuple[Tensor, ...]
-) -> tuple[Tensor, ...]:
-    """Return what each character would contribute at each position: a ``custom_attribution_func``, Captum's too.
-
-    Parameters
-    ----------
-    multipliers, inputs, baselines : tuple of torch.Tensor, each of shape (pairs, letters, positions)
-        As ``attribute`` passes them; the inputs do not matter.
-
-    Returns
-    -------
-    tuple of torch.Tensor, shapes and dtypes of `multipliers`
-
-    Raises
-    ------
-    InputError
-        If they are no such tuples, or the tuples do not belong together.
-
-    Examples
-    --------
-    >>> import torch
-    >>> import seqlight as sl
-    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 2), torch.nn.ReLU())
-    >>> X = sl.random_one_hot((3, 4, 20)).float()
-    >>> explainer = sl.DeepLift(model)
-    >>> explainer.attribute(X, target=0, custom_attribution_func=sl.hypothetical_attributions).shape
-    torch.Size([3, 4, 20])
-    """
-    given = {"multipliers": multipliers, "inputs": inputs, "baselines": baselines}
-    for name, many in given.items():
-        _require_sequences(many, name)
-    if not len(multipliers) == len(inputs) == len(baselines):
-        met = ", ".join(f"{len(many)} {name}" for name, many in given.items())
-        raise InputError(f"there are {met}: expected tuples of one length, with an entry for each input.")
-    for i, each in enumerate(zip(*given.values(), strict=True)):
-        if len({one.shape for one in each}) > 1:
-            met = ", ".join(f"{name}[{i}] {tuple(one.shape)}" for name, one in zip(given, each, strict=True))
-            raise InputError(f"the shapes are {met}: expected one shape, as attribute passes them.")
-    return tuple(hypothetical_contributions(m, r).to(m.dtype) for m, r in zip(multipliers, baselines, strict=True))
-
-
-def _require_sequences(many: Any, name: str) -> None:
-    """Raise InputError unless it is a tuple of tensors of shape (pairs, letters, positions)."""
-    if not isinstance(many, tuple | list):
-        remedy = f"; pass ({name},)" if isinstance(many, Tensor) else ""
-        raise InputError(f"{name} is {a(many)}: expected a tuple of tensors{remedy}.")
-    for i, one in enumerate(many):
-        require_tensor(one, f"{name}[{i}]")
-        if one.ndim != 3:
-            raise InputError(
-                f"{name}[{i}] has shape {tuple(one.shape)}: expected (pairs, letters, positions); "
-                "for inputs that are no sequences, use contributions."
-            )

@@ -1,0 +1,82 @@
+"""Float64 where float32 has not the digits, and nowhere else."""
+
+import pytest
+import torch
+from torch import nn
+
+import seqlight as sl
+from seqlight.errors import ConvergenceError, UnsupportedOperation
+
+
+class Large(nn.Module):
+    """The difference of two outputs that are far larger."""
+
+    def __init__(self, size=1e6):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.size = nn.Linear(5, 4), nn.Linear(4, 1), size
+        self.dtypes = []
+
+    def forward(self, x):
+        self.dtypes.append(x.dtype)
+        y = self.second(torch.tanh(self.first(x)))
+        return (y + self.size) - self.size
+
+
+class Detached(Large):
+    def forward(self, x):
+        return super().forward(x) * x.detach().sum(1, keepdim=True)
+
+
+class Mixed(Large):
+    def forward(self, x):
+        return super().forward(x) @ torch.ones(1, 1)
+
+
+X = torch.linspace(-1, 1, 15).reshape(3, 5)
+
+
+@pytest.mark.parametrize("deltas", ["warn", "raise"])
+@pytest.mark.reliability("Captum", "outputs that float32 cannot hold the difference of", "explained in float64")
+def test_digits_that_float32_has_not(deltas):
+    model = Large()
+    found, delta = sl.DeepLift(model, deltas=deltas).attribute(X, return_convergence_delta=True)
+    assert found.dtype == delta.dtype == torch.float32
+    assert delta.abs().max() < 1e-6
+    torch.testing.assert_close(found, sl.DeepLift(Large(0)).attribute(X), rtol=1e-5, atol=1e-6)
+    assert {torch.float32, torch.float64} == set(model.dtypes)
+    assert all(one.dtype == torch.float32 for one in model.parameters())
+
+
+def test_there_is_one_pass_where_float32_will_do():
+    for model, deltas in ((Large(0), "warn"), (Large(), "ignore")):
+        sl.DeepLift(model, deltas=deltas).attribute(X)
+        assert set(model.dtypes) == {torch.float32}
+
+
+@pytest.mark.parametrize("model", [Mixed(), Detached(), Detached(0).double()], ids=["mixed", "detached", "double"])
+def test_what_float64_does_not_mend_is_told(model):
+    x = X.to(next(model.parameters()).dtype)
+    with pytest.warns(sl.ConvergenceWarning):
+        found, delta = sl.DeepLift(model).attribute(x, return_convergence_delta=True)
+    assert found.dtype == delta.dtype == x.dtype
+    assert delta.abs().max() > 1e-3
+    with pytest.raises(ConvergenceError):
+        sl.DeepLift(model, deltas="raise").attribute(x)
+
+
+class Unexplained(Large):
+    def forward(self, x):
+        return super().forward(x - x.mean(0))
+
+
+def test_a_refusal_stays_one():
+    with pytest.raises(UnsupportedOperation, match="mixes the rows of a batch"):
+        sl.DeepLift(Unexplained(0)).attribute(X)
+
+
+def test_functions_that_make_the_result_are_taken_at_their_word():
+    found = sl.DeepLift(Large()).attribute(X, custom_attribution_func=lambda m: (2 * m[0],))
+    assert found.dtype == torch.float32
+    wanted = sl.DeepLift(Large(0), multiply_by_inputs=False).attribute(X)
+    torch.testing.assert_close(found, 2 * wanted, rtol=1e-5, atol=1e-6)

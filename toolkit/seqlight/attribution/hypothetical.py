@@ -1,0 +1,67 @@
+"""What each character would contribute, for explainers that are called as Captum's are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from seqlight.attribution.contributions import hypothetical_contributions
+from seqlight.errors import InputError, a
+from seqlight.sequence.checks import require_tensor
+
+
+def hypothetical_attributions(
+    multipliers: tuple[Tensor, ...], inputs: tuple[Tensor, ...], baselines: tuple[Tensor, ...]
+) -> tuple[Tensor, ...]:
+    """Return what each character would contribute at each position: a ``custom_attribution_func``, Captum's too.
+
+    Parameters
+    ----------
+    multipliers, inputs, baselines : tuple of torch.Tensor, each of shape (pairs, letters, positions)
+        As ``attribute`` passes them; the inputs do not matter.
+
+    Returns
+    -------
+    tuple of torch.Tensor, shapes and dtypes of `multipliers`
+
+    Raises
+    ------
+    InputError
+        If they are no such tuples, or the tuples do not belong together.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import seqlight as sl
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 2), torch.nn.ReLU())
+    >>> X = sl.random_one_hot((3, 4, 20)).float()
+    >>> explainer = sl.DeepLift(model)
+    >>> explainer.attribute(X, target=0, custom_attribution_func=sl.hypothetical_attributions).shape
+    torch.Size([3, 4, 20])
+    """
+    given = {"multipliers": multipliers, "inputs": inputs, "baselines": baselines}
+    for name, many in given.items():
+        _require_sequences(many, name)
+    if not len(multipliers) == len(inputs) == len(baselines):
+        met = ", ".join(f"{len(many)} {name}" for name, many in given.items())
+        raise InputError(f"there are {met}: expected tuples of one length, with an entry for each input.")
+    for i, each in enumerate(zip(*given.values(), strict=True)):
+        if len({one.shape for one in each}) > 1:
+            met = ", ".join(f"{name}[{i}] {tuple(one.shape)}" for name, one in zip(given, each, strict=True))
+            raise InputError(f"the shapes are {met}: expected one shape, as attribute passes them.")
+    return tuple(hypothetical_contributions(m, r).to(m.dtype) for m, r in zip(multipliers, baselines, strict=True))
+
+
+def _require_sequences(many: Any, name: str) -> None:
+    """Raise InputError unless it is a tuple of tensors of shape (pairs, letters, positions)."""
+    if not isinstance(many, tuple | list):
+        remedy = f"; pass ({name},)" if isinstance(many, Tensor) else ""
+        raise InputError(f"{name} is {a(many)}: expected a tuple of tensors{remedy}.")
+    for i, one in enumerate(many):
+        require_tensor(one, f"{name}[{i}]")
+        if one.ndim != 3:
+            raise InputError(
+                f"{name}[{i}] has shape {tuple(one.shape)}: expected (pairs, letters, positions); "
+                "for inputs that are no sequences, use contributions."
+            )
