@@ -8,23 +8,32 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import lightning.pytorch as L
-import torch
 from torch import Tensor
 
-from seqlight.attribution.references import ReferenceFunction, References
-from seqlight.attribution.targets import Contrast, One, Targets
-from seqlight.errors import InputError, SeqlightWarning
+from seqlight.attribution.references import References
+from seqlight.attribution.targets import Contrast
+from seqlight.errors import SeqlightWarning
 from seqlight.lit.packages import kinds
-from seqlight.lit.ranks import shared, together
-from seqlight.metrics.attribution import require_window
+from seqlight.lit.ranks import together
 from seqlight.sequence.checks import require_count
-from seqlight.sequence.shuffles import dinucleotide_shuffle, shuffle
-from seqlight_callbacks.following import Recorder
-from seqlight_callbacks.inputs import read_array, read_probes
-from seqlight_callbacks.methods import METHODS, Found, Method, explain, joined
-from seqlight_callbacks.models import explained
+from seqlight_callbacks.arguments import (
+    Inputs,
+    as_attributions,
+    as_inputs,
+    as_single,
+    as_source,
+    as_window,
+    require_one_of,
+)
+from seqlight_callbacks.explainer import Explainer
+from seqlight_callbacks.failures import OnError, of, spared
+from seqlight_callbacks.folders import Folder
+from seqlight_callbacks.following import Log, Recorder
+from seqlight_callbacks.inputs import read_probes
+from seqlight_callbacks.methods import METHODS, Method
 from seqlight_callbacks.numbers import numbers_of
-from seqlight_callbacks.records import AttributionRecord, load, save, tell_of_others
+from seqlight_callbacks.records import AttributionRecord, load_whole, name_of, save
+from seqlight_callbacks.schedule import Schedule
 from seqlight_callbacks.trainers import (
     before,
     epochs_trained,
@@ -32,14 +41,15 @@ from seqlight_callbacks.trainers import (
     idle,
     log_numbers,
     require_whole_model,
+    stage,
+    steps_trained,
 )
 
 On = Literal["validation", "train", "test"]
-SHUFFLES: dict[str, ReferenceFunction] = {"dinucleotide_shuffle": dinucleotide_shuffle, "shuffle": shuffle}
 
 
 class AttributionCallback(Recorder):
-    """Attribute the same sequences against the same references whenever an epoch ends.
+    """Attribute the same sequences against the same references at each validation, or whenever an epoch ends.
 
     The training does not notice: weights, gradients, modes and random generators are as before. The work is shared
     among all processes. The numbers are logged behind ``name/``, and so open to ModelCheckpoint and EarlyStopping:
@@ -62,6 +72,10 @@ class AttributionCallback(Recorder):
         What to explain, a single target of :func:`seqlight.attribute`.
     module : str, optional
         Which submodule to explain, as in ``"model"``, called as ``model(X)``; None for the LightningModule itself.
+    inputs : callable or str, optional
+        Makes what it is called with instead, ``model(inputs(X))``, of sequences X as float one-hot rows: a tensor of
+        another shape, a dict, or a tuple, as in ``model(*inputs(X))``. A function of each row alone, with operations
+        that have a gradient, or its dotted path. Attributions are of the sequences, through the function.
     head : str or int, optional
         Which output of a model that returns a dict, a tuple or an object: its key, place or attribute.
     method : "deep_lift_shap", "integrated_gradients", "input_x_gradient" or "ism"
@@ -74,9 +88,12 @@ class AttributionCallback(Recorder):
     random_state : int
         The seed of the references.
     on : "validation", "train" or "test"
-        At the end of which epochs. ``trainer.validate`` and ``trainer.test`` count as one.
+        At the end of which epochs: at each validation, several of which may lie in an epoch of training. Also
+        by ``trainer.validate`` and ``trainer.test`` alone.
     every_n_epochs : int
-        How often: after this many epochs, after twice as many, and so on.
+        How often: in the epoch of this number, of twice the number, and so on.
+    every_n_validations : int
+        Of the validations, counted from the beginning of the training, every so many; beside `every_n_epochs`.
     untrained : bool
         Attribute once more before the first step, as epoch 0. That record is kept and written, not logged.
     batch_size : int
@@ -86,10 +103,13 @@ class AttributionCallback(Recorder):
     compare_with : torch.Tensor of shape (sequences, letters, positions), or path, optional
         Attributions to compare each record with; a file may be one that such a callback wrote.
     out : str or pathlib.Path, optional
-        A folder for one ``epoch-000.npz`` each epoch, written by the first process. A resumed training
-        finds there what its first epoch is compared with.
+        A folder for one ``epoch-001-step-00000012.npz`` each record, written by the first process. A resumed training
+        finds there what its first is compared with.
     name : str
         The prefix of what is logged, one for each callback of this kind.
+    on_error : "warn" or "raise"
+        What becomes of an error in the middle of ``trainer.fit``, such as a full disk, here or in what follows
+        this one: a warning that names the record, whose numbers are logged as NaN, or the end of the training.
 
     Attributes
     ----------
@@ -99,8 +119,9 @@ class AttributionCallback(Recorder):
     Raises
     ------
     InputError
-        If an argument cannot be used, when the callback is made; if another callback has the same name, or the
-        model is cut into pieces, when the Trainer starts; if the model has no such target, before the first step.
+        If an argument cannot be used, when the callback is made; if another callback has the same name or folder, or
+        the model is cut into pieces, when the Trainer starts; if the model does not take the sequences, or has no such
+        target, before the first step.
 
     Examples
     --------
@@ -118,6 +139,7 @@ class AttributionCallback(Recorder):
         target: int | tuple[int, ...] | Callable[[Any], Tensor] | Contrast | Tensor = 0,
         *,
         module: str | None = None,
+        inputs: Inputs | str | None = None,
         head: str | int | None = None,
         method: Method = "deep_lift_shap",
         references: Callable[..., Any] | Tensor | str | Path = "dinucleotide_shuffle",
@@ -125,50 +147,78 @@ class AttributionCallback(Recorder):
         random_state: int = 0,
         on: On = "validation",
         every_n_epochs: int = 1,
+        every_n_validations: int = 1,
         untrained: bool = False,
         batch_size: int = 256,
         window: Sequence[int] | None = None,
         compare_with: Tensor | str | Path | None = None,
         out: str | Path | None = None,
         name: str = "attribution",
+        on_error: OnError = "warn",
     ) -> None:
         super().__init__()
-        _require_one_of(method, METHODS, "method")
-        _require_one_of(on, get_args(On), "on")
         self.name, self.module, self.head = name, module, head
-        self.method: Method = method
-        self.on: On = on
-        # Copies: what a caller does with its tensors afterwards must not change what is compared.
-        self.sequences, self.sequence_names = read_probes(sequences)
-        n = require_count(n_shuffles, "n_shuffles", least=1)
-        drawn = References(_source(references), self.sequences, n, random_state).of(0, len(self.sequences))
-        self.references = drawn.detach().cpu().clone()
-        self.target = _single(target, len(self.sequences))
-        self.batch_size = require_count(batch_size, "batch_size", least=1)
-        self.every_n_epochs = require_count(every_n_epochs, "every_n_epochs", least=1)
-        self.window = None if window is None else _as_window(window, self.sequences.shape[2])
-        self.compare_with = None if compare_with is None else _alike(compare_with, self.sequences)
+        with of(lambda: self.who):
+            require_one_of(method, METHODS, "method")
+            require_one_of(on, get_args(On), "on")
+            require_one_of(on_error, get_args(OnError), "on_error")
+            self.method: Method = method
+            self.on: On = on
+            self.on_error = on_error
+            # Copies: what a caller does with its tensors afterwards must not change what is compared.
+            self.sequences, self.sequence_names = read_probes(sequences)
+            n = require_count(n_shuffles, "n_shuffles", least=1)
+            drawn = References(as_source(references), self.sequences, n, random_state).of(0, len(self.sequences))
+            self.references = drawn.detach().cpu().clone()
+            self.target = as_single(target, len(self.sequences))
+            self.inputs = as_inputs(inputs)
+            self.batch_size = require_count(batch_size, "batch_size", least=1)
+            self.schedule = Schedule(
+                require_count(every_n_epochs, "every_n_epochs", least=1),
+                require_count(every_n_validations, "every_n_validations", least=1),
+            )
+            self.schedule.require_validations(on)
+            self.window = as_window(window, self.sequences.shape[2])
+            self.compare_with = as_attributions(compare_with, self.sequences)
+            self._explainer = Explainer(
+                method, self.sequences, self.references, self.target, module, head, self.inputs, self.batch_size
+            )
         self.untrained = untrained
         self.out = None if out is None else Path(out)
+        self._folder = None if self.out is None else Folder(self.out, ".npz", "records")
         self.record: AttributionRecord | None = None
         self._behind_averaging = False
+        self._logged: dict[str, list[str]] = {}
+
+    def does(self) -> str:
+        """Return what it does, in a phrase."""
+        out = "" if self.out is None else f", into {str(self.out)!r}"
+        return f"{self._explainer}, {self.schedule.said(self.on)}{out}"
 
     def state_dict(self) -> dict[str, Any]:
-        """Return which record was the last: a number, which every checkpoint can hold."""
-        return {} if self.record is None else {"epoch": self.record.epoch}
+        """Return which record was the last, and what was counted: numbers, which every checkpoint can hold."""
+        last = {} if self.record is None else {"epoch": self.record.epoch, "step": self.record.step}
+        return last | self.schedule.state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Read the last record back, where it was written and is of these sequences."""
-        path = None if self.out is None or "epoch" not in state_dict else self._path(state_dict["epoch"])
-        if path is not None and path.exists():
-            record = load(path)
-            self.record = record if record.attributions.shape == self.sequences.shape else None
+        self.schedule.load(state_dict)
+        if self.out is None or "epoch" not in state_dict:
+            return
+        path = self.out / f"{name_of(state_dict['epoch'], state_dict.get('step'))}.npz"
+        if path.exists():
+            record = load_whole(path)
+            fits = record is not None and record.attributions.shape == self.sequences.shape
+            self.record = record if fits else None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse what cannot be attributed."""
         super().setup(trainer, pl_module, stage)
-        require_whole_model(trainer)
-        explained(pl_module, self.module, self.head)
+        with of(lambda: self.who):
+            require_whole_model(trainer)
+            self._explainer.model(pl_module)
+        if self._folder is not None:
+            self._folder.require(self.who)
         # Behind it, the averaged weights that are validated are there when validation starts, and gone when it ends.
         self._behind_averaging = any(
             isinstance(other, kinds("callbacks.WeightAveraging")) for other in before(trainer, self)
@@ -176,23 +226,24 @@ class AttributionCallback(Recorder):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Attribute the untrained model, if that is asked for; find out now what would fail after an epoch."""
-        if idle(trainer) or self.on == "test":
+        if self.on == "test":
             return
-        if self.out is not None and trainer.is_global_zero and not trainer.global_step:
-            tell_of_others(self.out)
+        self._explainer.rehearse(trainer, pl_module, self.who)
+        if idle(trainer):
+            return
+        if self._folder is not None and trainer.is_global_zero:
+            self._folder.begin(resumed=bool(steps_trained(trainer)))
         if self.on == "validation" and not trainer.enable_validation:
             warnings.warn(
-                f"the Trainer validates nothing, so AttributionCallback {self.name!r} will do nothing: "
+                f"the Trainer validates nothing, so {self.who} will do nothing: "
                 "pass validation data to fit, or on='train'.",
                 SeqlightWarning,
                 stacklevel=2,
             )
-        if self.untrained and trainer.global_step == 0:
+        if self.untrained and steps_trained(trainer) == 0:
             record = self._recorded(trainer, pl_module, 0)
             self._keep(trainer, record)
-            self.tell(trainer, record, lambda name, numbers: None)
-        else:
-            together(trainer, lambda: self._rehearse(pl_module))
+            self.tell(trainer, record, lambda name, numbers: None, "raise")
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Attribute, where the weights that are validated are gone when validation ends."""
@@ -216,76 +267,41 @@ class AttributionCallback(Recorder):
 
     def _watch(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Attribute, log, keep the record, and give it to those that follow."""
-        epoch = epochs_trained(trainer)
-        if idle(trainer) or (fitting(trainer) and epoch % self.every_n_epochs):
+        epoch, step = epochs_trained(trainer), steps_trained(trainer)
+        if idle(trainer) or not self._due(trainer, epoch, step):
             return
+        logged: dict[str, list[str]] = {}
 
         def log(name: str, numbers: Mapping[str, float]) -> None:
             log_numbers(pl_module, name, numbers)
+            logged[name] = list(numbers)
 
+        lost = f"{self.who} has no record of epoch {epoch}, step {step}"
+        spared(trainer, self.on_error, lost, lambda: self._record(trainer, pl_module, epoch, log))
+        # What was not computed must not stand there with its last value, and decide on a checkpoint.
+        for name in self._logged.keys() - logged.keys():
+            log(name, dict.fromkeys(self._logged[name], float("nan")))
+        self._logged = logged
+
+    def _due(self, trainer: L.Trainer, epoch: int, step: int) -> bool:
+        if not fitting(trainer):
+            return True
+        return self.schedule.validation(epoch, step) if self.on == "validation" else self.schedule.epoch(epoch)
+
+    def _record(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int, log: Log) -> None:
         last, record = self.record, self._recorded(trainer, pl_module, epoch)
         log(self.name, numbers_of(record, last, self.compare_with, self.window))
-        self._keep(trainer, record)
-        self.tell(trainer, record, log)
-
-    def _rehearse(self, pl_module: L.LightningModule) -> None:
-        with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self._explained(pl_module, [0], self.references[:1, :1])
+        lost = f"{self.who} did not write the record of {record.when}"
+        spared(trainer, self.on_error, lost, lambda: self._keep(trainer, record))
+        self.tell(trainer, record, log, self.on_error)
 
     def _recorded(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> AttributionRecord:
-        def work(rows: Sequence[int]) -> Found:
-            return self._explained(pl_module, rows, self.references[rows])
-
-        # trainer.validate is in inference mode, whose tensors no gradient may meet: not here, and not in the record.
-        with torch.inference_mode(False), torch.no_grad():
-            parts = shared(trainer, len(self.sequences), work)
-        order = torch.tensor([row for rows, _ in parts for row in rows]).argsort()
-        return AttributionRecord(epoch, *joined([found for _, found in parts], order))
-
-    def _explained(self, pl_module: L.LightningModule, rows: Sequence[int], references: Tensor) -> Found:
-        target: One = self.target[rows] if isinstance(self.target, Tensor) else self.target
-        X, model = self.sequences[rows], explained(pl_module, self.module, self.head)
-        return explain(self.method, model, X, references, target, self.batch_size, pl_module.device)
-
-    def _path(self, epoch: int) -> Path:
-        assert self.out is not None
-        return self.out / f"epoch-{epoch:03d}.npz"
+        found = self._explainer.found(trainer, pl_module)
+        return AttributionRecord(epoch, *found, step=steps_trained(trainer), stage=stage(trainer))
 
     def _keep(self, trainer: L.Trainer, record: AttributionRecord) -> None:
         self.record = record
-        if self.out is not None:
+        folder = self._folder
+        if folder is not None:
             # One process writes; if it cannot, none waits for it.
-            together(trainer, lambda: save(record, self._path(record.epoch)) if trainer.is_global_zero else None)
-
-
-def _require_one_of(value: object, there: Sequence[str], name: str) -> None:
-    if value not in there:
-        raise InputError(f"{name} is {value!r}: expected one of {', '.join(map(repr, there))}.")
-
-
-def _source(references: str | Path | Tensor | ReferenceFunction) -> Tensor | ReferenceFunction:
-    if isinstance(references, str) and references in SHUFFLES:
-        return SHUFFLES[references]
-    return read_array(references, "references", "references") if isinstance(references, str | Path) else references
-
-
-def _single(target: One, n: int) -> One:
-    if isinstance(target, list):
-        raise InputError("target is a list: one callback explains one target, so give each a callback of its own.")
-    return Targets(target, n).each[0]
-
-
-def _as_window(window: Sequence[int], positions: int) -> tuple[int, int]:
-    if len(window) != 2:
-        raise InputError(f"window is {window!r}: expected two numbers, start and end.")
-    return require_window(*window, positions=positions)
-
-
-def _alike(source: Tensor | str | Path, sequences: Tensor) -> Tensor:
-    found = read_array(source, "compare_with", "attributions").detach().cpu().clone()
-    if found.shape != sequences.shape:
-        raise InputError(
-            f"compare_with has shape {tuple(found.shape)}: expected that of the sequences, {tuple(sequences.shape)}."
-        )
-    return found
+            together(trainer, lambda: save(record, folder.file(record.name)) if trainer.is_global_zero else None)

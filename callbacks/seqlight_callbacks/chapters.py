@@ -38,7 +38,7 @@ class Story:
     seqlets : SeqletCallback or None
         With its last table.
     history : History
-        Of all epochs.
+        Of all steps.
     examples : tuple of int
         Which sequences to show; if empty, those with the highest output after the last epoch.
     motif : str
@@ -73,13 +73,13 @@ class Story:
     @property
     def shown(self) -> list[int]:
         """The sequences to show, best first."""
-        outputs = self.history.outputs[self.history.epochs[-1]]
+        outputs = self.history.outputs[self.history.steps[-1]]
         best: list[int] = outputs.nan_to_num(float("-inf")).argsort(descending=True, stable=True)[:SHOWN].tolist()
         return list(self.examples) or best
 
-    def drawn(self, epoch: int) -> Tensor:
-        """Return the attributions of an epoch as they can be drawn: what is not finite is nothing."""
-        return self.history.attributions(epoch).nan_to_num(0.0, 0.0, 0.0)
+    def drawn(self, step: int) -> Tensor:
+        """Return the attributions of a step as they can be drawn: what is not finite is nothing."""
+        return self.history.attributions(step).nan_to_num(0.0, 0.0, 0.0)
 
     def shaded(self, shown: Sequence[int]) -> list[list[tuple[int, int]]]:
         """Return the intervals of each shown sequence where the motif is."""
@@ -108,21 +108,23 @@ class Story:
 def learned(story: Story, names: Sequence[str]) -> Section:
     """Return how the logged numbers of these names went."""
     panels = panels_of({name: story.history.line(name) for name in names})
-    return Section("How the training went", [Picture(figures.learning_curves(panels), "What was logged, by epoch.")])
+    return Section(
+        "How the training went", [Picture(figures.learning_curves(panels, unit="step"), "What was logged, by step.")]
+    )
 
 
 def movement(story: Story) -> Section:
-    """Return how the attribution moved from epoch to epoch."""
+    """Return how the attribution moved from record to record."""
     blocks: list[Block] = [_places(story), _film(story), _stack(story)]
     steady = _steadiness(story)
     if steady is not None:
-        blocks.append(Picture(steady, "How steady the attributions are, and the seqlets in them, by epoch."))
+        blocks.append(Picture(steady, "How steady the attributions are, and the seqlets in them, by step."))
     return Section("How the attribution moved", blocks)
 
 
 def looks(story: Story) -> Section:
-    """Return logos of the last epoch."""
-    shown, last = story.shown, story.history.epochs[-1]
+    """Return logos of the last record."""
+    shown, last = story.shown, story.history.steps[-1]
     attributions, outputs = story.drawn(last)[shown], story.history.outputs[last]
     start, end = story.part(attributions)
     called = [f"{story.attribution.called(i)}, output {float(outputs[i]):+.2f}" for i in shown]
@@ -130,13 +132,13 @@ def looks(story: Story) -> Section:
     shaded = story.shaded(shown)
     picture = figures.logos(attributions, called, table, shown, shaded, story.ruler, start=start, end=end)
     which = "chosen sequences" if story.examples else f"{len(shown)} sequences with the highest output"
-    caption = f"The {which} after the last epoch. A letter is as tall as what its base adds to the output"
+    caption = f"The {which}, {story.history.label(last)}. A letter is as tall as what its base adds to the output"
     caption += "" if table is None else "; bars are seqlets, with the sum of their attribution"
     return Section("What it looks at", [Picture(picture, f"{caption}.{story.shading}")])
 
 
 def seqlets(story: Story) -> Section:
-    """Return the seqlets of the last epoch: where they are, and the strongest."""
+    """Return the seqlets of the last record: where they are, and the strongest."""
     assert story.seqlets is not None
     strong = story.seqlets.strong_positive()
     window = story.attribution.window
@@ -151,11 +153,12 @@ def seqlets(story: Story) -> Section:
 
 
 def all_numbers(story: Story, names: Sequence[str]) -> Section:
-    """Return what was logged under these names, by epoch."""
+    """Return what was logged under these names, by step."""
     lines = {name: story.history.line(name) for name in names}
-    table = pd.DataFrame(lines).sort_index().rename_axis("epoch").reset_index()
+    table = pd.DataFrame(lines).sort_index().rename_axis("step").reset_index()
+    table.insert(0, "epoch", [story.history.epoch(step) for step in table["step"]])
     table.columns = [_spoken(name) for name in table.columns]
-    return Section("All numbers", [Table(table, "What was logged at the end of each epoch.")])
+    return Section("All numbers", [Table(table, "What was logged at each validation, and at the end of each epoch.")])
 
 
 def panels_of(lines: Mapping[str, Mapping[int, float]], most: int = 4) -> dict[str, dict[str, Mapping[int, float]]]:
@@ -180,56 +183,52 @@ def _places(story: Story) -> Picture:
     """Return where the attribution was: by position if the motif has one, and else by the kind of known interval."""
     history, window, known = story.history, story.attribution.window, story.known
     if window is None and known is not None and "motif" in known and len(known):
-        frames = {epoch: history.attributions(epoch) for epoch in history.epochs}
+        frames = {step: history.attributions(step) for step in history.steps}
         lines = {
-            str(motif) or story.motif: {epoch: interval_share(one, rows) for epoch, one in frames.items()}
+            str(motif) or story.motif: {step: interval_share(one, rows) for step, one in frames.items()}
             for motif, rows in known.groupby("motif")
         }
-        lines["elsewhere"] = {epoch: 1 - sum(line[epoch] for line in lines.values()) for epoch in frames}
-        curves = figures.learning_curves({"share of positive attribution": lines})
+        lines["elsewhere"] = {step: 1 - sum(line[step] for line in lines.values()) for step in frames}
+        curves = figures.learning_curves({"share of positive attribution": lines}, unit="step")
         return Picture(curves, f"How much of the positive attribution lies in the {story.motif}.{_start(story)}")
-    shares = window and [window_share(history.attributions(epoch), *window) for epoch in history.epochs]
-    heat = figures.attribution_by_epoch(history.profiles(), shares, window, story.ruler, history.epochs)
+    shares = window and [window_share(history.attributions(step), *window) for step in history.steps]
+    heat = figures.attribution_by_epoch(history.profiles(), shares, window, story.ruler, history.steps, unit="step")
     told = f" Between the lines is the {story.motif}, and on the right what share of it all lies there." * bool(window)
-    caption = "Where positive attribution lies, mean over the sequences; a row an epoch."
+    caption = "Where positive attribution lies, mean over the sequences; a row for each record, by step."
     return Picture(heat, caption + _start(story) + told)
 
 
 def _start(story: Story) -> str:
-    return " 0 is before training." * (story.history.epochs[0] == 0)
+    return " 0 is before training." * (story.history.steps[0] == 0)
 
 
 def _film(story: Story) -> Film:
     shown = story.shown[: max(2, len(story.examples))]
-    epochs = evenly(story.history.epochs, FRAMES)
-    frames = {epoch: story.drawn(epoch)[shown] for epoch in epochs}
-    start, end = story.part(frames[epochs[-1]])
+    steps = evenly(story.history.steps, FRAMES)
+    frames = {step: story.drawn(step)[shown] for step in steps}
+    start, end = story.part(frames[steps[-1]])
     limits = figures.logo_limits(torch.stack([frame[..., start:end] for frame in frames.values()]))
     called, shaded = [story.attribution.called(i) for i in shown], story.shaded(shown)
     drawn = {
-        _after(epoch): figures.logos(
+        story.history.label(step): figures.logos(
             frame, called, shaded=shaded, ruler=story.ruler, limits=limits, start=start, end=end
         )
-        for epoch, frame in frames.items()
+        for step, frame in frames.items()
     }
-    return Film(drawn, "The same sequences in each epoch, on one scale. Move the slider." + story.shading)
+    return Film(drawn, "The same sequences each time, on one scale. Move the slider." + story.shading)
 
 
 def _stack(story: Story) -> Picture:
-    shown, epochs = story.shown[0], evenly(story.history.epochs, STACKED)
-    stack = torch.stack([story.drawn(epoch)[shown] for epoch in epochs])
+    shown, steps = story.shown[0], evenly(story.history.steps, STACKED)
+    stack = torch.stack([story.drawn(step)[shown] for step in steps])
     start, end = story.part(stack)
-    figure = plot_logos(stack, [_after(epoch) for epoch in epochs], start=start, end=end)
+    figure = plot_logos(stack, [story.history.label(step) for step in steps], start=start, end=end)
     for ax in figure.axes:
         story.ruler.write(ax)
     figure.axes[-1].set_xlabel(story.ruler.label)
     return Picture(
         figure, f"{story.attribution.called(shown).capitalize()} from the beginning to the end, on one scale."
     )
-
-
-def _after(epoch: int) -> str:
-    return f"after epoch {epoch}" if epoch else "before training"
 
 
 def _steadiness(story: Story) -> Figure | None:
@@ -239,7 +238,7 @@ def _steadiness(story: Story) -> Figure | None:
         columns |= {"precision of strong seqlets": f"{story.seqlets.name}/precision"}
     lines = {label: story.history.line(name) for label, name in columns.items()}
     panels = {label: {"": line} for label, line in lines.items() if line}
-    return figures.learning_curves(panels) if panels else None
+    return figures.learning_curves(panels, unit="step") if panels else None
 
 
 def _strongest(story: Story, strong: pd.DataFrame, n: int = 20) -> pd.DataFrame:
@@ -264,17 +263,17 @@ def _strongest(story: Story, strong: pd.DataFrame, n: int = 20) -> pd.DataFrame:
     return table
 
 
-def evenly(epochs: Sequence[int], most: int) -> list[int]:
-    """Return at most so many of some epochs, at even distances, the first and the last among them.
+def evenly(steps: Sequence[int], most: int) -> list[int]:
+    """Return at most so many of some steps, at even distances, the first and the last among them.
 
     Examples
     --------
     >>> evenly(range(11), 3)
     [0, 5, 10]
     """
-    if len(epochs) <= most:
-        return list(epochs)
-    return [epochs[round(i * (len(epochs) - 1) / (most - 1))] for i in range(most)]
+    if len(steps) <= most:
+        return list(steps)
+    return [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]
 
 
 def _spoken(name: str) -> str:

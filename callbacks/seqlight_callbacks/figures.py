@@ -10,9 +10,10 @@ import lightning.pytorch as L
 from matplotlib.figure import Figure
 
 from seqlight.errors import SeqlightWarning
+from seqlight.storage.whole import whole
 
 
-def log_figure(trainer: L.Trainer, name: str, figure: Figure, epoch: int) -> None:
+def log_figure(trainer: L.Trainer, name: str, figure: Figure, where: str) -> None:
     """Send a figure to each logger of `trainer`; call it on the first process only.
 
     TensorBoard, Weights & Biases, MLflow and Comet take it as a figure. A logger with a folder, such as the
@@ -26,8 +27,8 @@ def log_figure(trainer: L.Trainer, name: str, figure: Figure, epoch: int) -> Non
         What to call the figure; with slashes, folders.
     figure : matplotlib.figure.Figure
         What to send.
-    epoch : int
-        For the name of the file.
+    where : str
+        What of the training it shows, for the name of the file: ``epoch-001-step-00000012``.
     """
     taken = False
     for logger in trainer.loggers:
@@ -35,14 +36,14 @@ def log_figure(trainer: L.Trainer, name: str, figure: Figure, epoch: int) -> Non
             if _shown(logger, name, figure, trainer.global_step):
                 taken = True
             elif logger.log_dir is not None:
-                _write(Path(logger.log_dir), name, figure, epoch)
+                _write(Path(logger.log_dir), name, figure, where)
                 taken = True
         except Exception as error:
             warnings.warn(
                 f"{type(logger).__name__} did not take the figure {name!r}: {error}", SeqlightWarning, stacklevel=2
             )
     if not taken:
-        _write(Path(trainer.default_root_dir), name, figure, epoch)
+        _write(Path(trainer.default_root_dir), name, figure, where)
 
 
 def _shown(logger: Any, name: str, figure: Figure, step: int) -> bool:
@@ -62,7 +63,8 @@ def _shown(logger: Any, name: str, figure: Figure, step: int) -> bool:
     return True
 
 
-def _write(folder: Path, name: str, figure: Figure, epoch: int) -> None:
-    path = folder / "figures" / f"{name}-epoch-{epoch:03d}.png"
+def _write(folder: Path, name: str, figure: Figure, where: str) -> None:
+    path = folder / "figures" / f"{name}-{where}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=100, format="png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, TypeAlias, TypeVar
@@ -11,8 +12,9 @@ from torch import Tensor
 
 from seqlight.errors import InputError, a
 from seqlight.lit.packages import Callback
+from seqlight_callbacks.failures import OnError, spared
 from seqlight_callbacks.records import AttributionRecord
-from seqlight_callbacks.trainers import listed, require_lightning, require_own_name
+from seqlight_callbacks.trainers import listed, require_lightning, require_own_folder, require_own_name
 
 # Takes a prefix and numbers by name, and logs them, or does nothing for a record that is not to be logged.
 Log: TypeAlias = Callable[[str, Mapping[str, float]], None]
@@ -30,10 +32,23 @@ class Named(Callback):
         """What tells several of these apart in a checkpoint."""
         return f"{type(self).__qualname__}(name={self.name!r})"
 
+    @property
+    def who(self) -> str:
+        """What to call it in a message."""
+        return f"{type(self).__name__} {self.name!r}"
+
+    def does(self) -> str:
+        """Return what it does, in a phrase."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"<{self.who}: {self.does()}>"
+
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Refuse a Trainer in which two of a kind have one name."""
+        """Refuse a Trainer in which two of a kind have one name, or one folder."""
         require_lightning(trainer)
         require_own_name(trainer, self)
+        require_own_folder(trainer, self)
 
 
 class Recorder(Named):
@@ -64,11 +79,24 @@ class Recorder(Named):
         name = self.sequence_names[i]
         return f"sequence {i}" if name == str(i) else name
 
-    def tell(self, trainer: L.Trainer, record: AttributionRecord, log: Log) -> None:
-        """Give a record to those that follow, in the order of the Trainer; who needs what others found comes last."""
+    def tell(self, trainer: L.Trainer, record: AttributionRecord, log: Log, on_error: OnError) -> None:
+        """Give a record to those that follow, in the order of the Trainer; who needs what others found comes last.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            Whose callbacks follow.
+        record : AttributionRecord
+            What to give.
+        log : callable
+            Logs numbers behind a prefix.
+        on_error : "warn" or "raise"
+            What becomes of an error of one of them.
+        """
         mine = [one for one in listed(trainer) if isinstance(one, Follower) and one.follows(self)]
         for one in sorted(mine, key=lambda one: one.comes_last):
-            one.follow(trainer, record, log)
+            lost = f"{one.who} did nothing with the record of {record.when}"
+            spared(trainer, on_error, lost, functools.partial(one.follow, trainer, record, log))
 
 
 class Follower(Named):
@@ -93,6 +121,12 @@ class Follower(Named):
         self.name = name
         self._asked = attribution
         self._followed = attribution if isinstance(attribution, Recorder) else None
+
+    def whom(self) -> str:
+        """Return what to call whom this one follows, before it is looked for too."""
+        if self._followed is not None:
+            return self._followed.who
+        return "the only AttributionCallback" if self._asked is None else f"AttributionCallback {self._asked!r}"
 
     @property
     def attribution(self) -> Recorder:

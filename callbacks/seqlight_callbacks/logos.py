@@ -70,6 +70,10 @@ class LogoCallback(Follower):
         if self._followed is not None:
             self.check(self._followed)
 
+    def does(self) -> str:
+        """Return what it does, in a phrase."""
+        return f"logos of the sequences {', '.join(map(str, self.examples))} of {self.whom()}, in every logger"
+
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Find whom to follow, and whose seqlets to draw."""
         super().setup(trainer, pl_module, stage)
@@ -88,7 +92,7 @@ class LogoCallback(Follower):
         if not trainer.is_global_zero:
             return
         try:
-            log_figure(trainer, self.name, self.draw(), record.epoch)
+            log_figure(trainer, self.name, self.draw(), record.name)
         except Exception as error:
             # One process is here alone: were it to stop, the others would wait for it.
             warnings.warn(f"the figure {self.name!r} is missing: {error}", SeqlightWarning, stacklevel=2)
@@ -106,7 +110,7 @@ class LogoCallback(Follower):
             end=self.end,
             annotations=None if self.seqlets is None else self.seqlets.seqlets,
         )
-        figure.suptitle(f"epoch {record.epoch}", fontsize=10)
+        figure.suptitle(record.when, fontsize=10)
         return figure
 
 

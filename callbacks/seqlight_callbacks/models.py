@@ -1,17 +1,24 @@
-"""Which part of a LightningModule is explained, and which of its outputs."""
+"""Which part of a LightningModule is explained, what it is called with, and which of its outputs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning.pytorch as L
+import torch
 from torch import Tensor, nn
 
 from seqlight.errors import InputError, a
 from seqlight.lit.packages import kinds
 
 
-def explained(pl_module: L.LightningModule, module: str | None = None, head: str | int | None = None) -> nn.Module:
+def explained(
+    pl_module: L.LightningModule,
+    module: str | None = None,
+    head: str | int | None = None,
+    inputs: Callable[[Tensor], Any] | None = None,
+) -> nn.Module:
     """Return what is explained.
 
     Parameters
@@ -22,6 +29,8 @@ def explained(pl_module: L.LightningModule, module: str | None = None, head: str
         The name of a submodule.
     head : str or int, optional
         Which of its outputs.
+    inputs : callable, optional
+        Makes of one-hot sequences what it is called with.
 
     Returns
     -------
@@ -38,7 +47,75 @@ def explained(pl_module: L.LightningModule, module: str | None = None, head: str
             f"the submodule that is the model (it has {_parts(pl_module)})."
         )
     model = pl_module if module is None else _submodule(pl_module, module)
-    return model if head is None else Head(model, head)
+    fed = model if inputs is None else Adapter(model, inputs)
+    return fed if head is None else Head(fed, head)
+
+
+class Adapter(nn.Module):
+    """A model that takes something else than one-hot sequences, as one that takes them.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Called as ``model(*made)`` with a tuple, and as ``model(made)`` with anything else.
+    inputs : callable
+        Makes it of sequences of shape (rows, letters, positions), row by row and with operations that have a gradient.
+
+    Attributes
+    ----------
+    made : str
+        What it made last, in words.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = Adapter(torch.nn.Linear(4, 2), lambda X: X.transpose(1, 2))
+    >>> model(torch.zeros(3, 4, 10)).shape, model.made
+    (torch.Size([3, 10, 2]), '(3, 10, 4)')
+    """
+
+    def __init__(self, model: nn.Module, inputs: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.model, self.inputs, self.made = model, inputs, ""
+
+    def forward(self, X: Tensor) -> Any:
+        """Return what the model returns for sequences of shape (rows, letters, positions)."""
+        made = self.inputs(X)
+        self.made = shapes(made)
+        if X.requires_grad and torch.is_grad_enabled() and not differentiable(made):
+            raise InputError(
+                "inputs makes something without a gradient of the sequences, such as integers: use operations that "
+                "have one, or method='ism'"
+            )
+        return self.model(*made) if isinstance(made, tuple) else self.model(made)
+
+
+def shapes(made: Any) -> str:
+    """Return the shapes of what a model is called with, in words.
+
+    Examples
+    --------
+    >>> import torch
+    >>> shapes((torch.zeros(2, 4), {"control": torch.zeros(2, 1)}, 3))
+    "(2, 4), {'control': (2, 1)} and an int"
+    """
+    if isinstance(made, Tensor):
+        return str(tuple(made.shape))
+    if isinstance(made, Mapping):
+        return "{" + ", ".join(f"{key!r}: {shapes(one)}" for key, one in made.items()) + "}"
+    if isinstance(made, tuple | list) and made:
+        parts = [shapes(one) for one in made]
+        return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    return a(made)
+
+
+def differentiable(made: Any) -> bool:
+    """Return whether anything in what a model is called with has a gradient."""
+    if isinstance(made, Tensor):
+        return made.requires_grad
+    if isinstance(made, Mapping):
+        return any(map(differentiable, made.values()))
+    return isinstance(made, tuple | list) and any(map(differentiable, made))
 
 
 class Head(nn.Module):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seqlight.errors import SeqlightWarning
+from seqlight.errors import InputError, SeqlightWarning
 from seqlight.storage.whole import whole
 
 
@@ -30,6 +32,10 @@ class AttributionRecord:
         The model's output on their references; None for a method that has none.
     standard_error : torch.Tensor or None, shape (sequences, positions)
         Of the attributions, over references; None for a method without, or a single reference.
+    step : int or None
+        How many steps the optimizer had made; None where nobody knows, as in files of earlier versions.
+    stage : "fit", "validate" or "test"
+        What the Trainer was doing.
 
     Examples
     --------
@@ -45,6 +51,30 @@ class AttributionRecord:
     outputs: Tensor
     reference_outputs: Tensor | None = None
     standard_error: Tensor | None = None
+    step: int | None = None
+    stage: str = "fit"
+
+    @property
+    def name(self) -> str:
+        """What files of it are called, as in ``epoch-001-step-00000012``."""
+        return name_of(self.epoch, self.step, self.stage)
+
+    @property
+    def when(self) -> str:
+        """What to call it before a reader."""
+        return f"epoch {self.epoch}" + ("" if self.step is None else f", step {self.step}")
+
+
+def name_of(epoch: int, step: int | None = None, stage: str = "fit") -> str:
+    """Return what files of an epoch and step are called, in the order of a training.
+
+    Examples
+    --------
+    >>> name_of(1, 12), name_of(1), name_of(1, 12, "validate")
+    ('epoch-001-step-00000012', 'epoch-001', 'validate-epoch-001-step-00000012')
+    """
+    ahead = "" if stage == "fit" else f"{stage}-"
+    return f"{ahead}epoch-{epoch:03d}" + ("" if step is None else f"-step-{step:08d}")
 
 
 TENSORS = ("attributions", "outputs", "reference_outputs", "standard_error")
@@ -56,23 +86,33 @@ def save(record: AttributionRecord, path: Path) -> None:
     tensors = {name: getattr(record, name) for name in TENSORS}
     arrays = {name: one.numpy() for name, one in tensors.items() if one is not None}
     with whole(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, epoch=record.epoch, **arrays)
+        if record.step is not None:
+            arrays["step"] = np.asarray(record.step)
+        np.savez_compressed(file, epoch=record.epoch, stage=record.stage, **arrays)
 
 
 def load(path: Path) -> AttributionRecord:
-    """Read what :func:`save` wrote."""
-    with np.load(path) as stored:
-        tensors = {name: torch.from_numpy(stored[name]) for name in TENSORS if name in stored}
-        return AttributionRecord(int(stored["epoch"]), **tensors)
+    """Read what :func:`save` wrote, now or in an earlier version.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or something else.
+    """
+    try:
+        with np.load(path) as stored:
+            tensors = {name: torch.from_numpy(stored[name]) for name in TENSORS if name in stored}
+            step = int(stored["step"]) if "step" in stored else None
+            stage = str(stored["stage"]) if "stage" in stored else "fit"
+            return AttributionRecord(int(stored["epoch"]), **tensors, step=step, stage=stage)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} cannot be read as a record ({error}): it is damaged, or something else.") from error
 
 
-def tell_of_others(folder: Path, suffix: str = ".npz", what: str = "records") -> None:
-    """Warn of the epochs of another training, among which those of a new one would lie."""
-    found = sum(1 for _ in folder.glob(f"epoch-*{suffix}"))
-    if found:
-        warnings.warn(
-            f"{folder} holds {found} {what} of an earlier training, and those of this one replace only their "
-            "namesakes: give each training its own `out`, or delete them.",
-            SeqlightWarning,
-            stacklevel=3,
-        )
+def load_whole(path: Path) -> AttributionRecord | None:
+    """Read a record; of one that cannot be read only warn, for a training must not end by it."""
+    try:
+        return load(path)
+    except InputError as error:
+        warnings.warn(f"{error} It is left out.", SeqlightWarning, stacklevel=3)
+        return None

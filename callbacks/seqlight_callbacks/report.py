@@ -22,7 +22,7 @@ from seqlight_callbacks.history import History
 from seqlight_callbacks.logos import require_examples
 from seqlight_callbacks.records import AttributionRecord
 from seqlight_callbacks.seqlets import SeqletCallback
-from seqlight_callbacks.trainers import fitting, folder
+from seqlight_callbacks.trainers import epochs_trained, fitting, folder, idle, steps_trained
 
 PACKAGES = ("seqlight", "torch", "lightning", "torchmetrics", "numpy", "pandas", "matplotlib")
 
@@ -31,7 +31,7 @@ class AttributionReport(Follower):
     """Write a report when a training ends, and also when it fails or is interrupted.
 
     A single HTML file that needs nothing beside it: how the logged numbers went, how the attribution moved from
-    epoch to epoch, with films of a few sequences, what the model looks at in the end, its seqlets, and all numbers.
+    record to record, with films of a few sequences, what the model looks at in the end, its seqlets, and all numbers.
     The first process writes. A report that cannot be written is a warning and not the end of the training.
 
     Parameters
@@ -97,17 +97,23 @@ class AttributionReport(Follower):
         self.ruler = Ruler(zero, origin)
         self.metrics = None if metrics is None else list(metrics)
         self.history: History | None = None
+        self._seen: dict[str, Any] = {}
         self._resumed: dict[str, Any] = {}
         if self._followed is not None:
             self.check(self._followed)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the logged numbers: a few for each epoch, which every checkpoint can hold."""
-        return {} if self.history is None else {"numbers": self.history.numbers}
+        """Return the logged numbers: a few for each step, which every checkpoint can hold."""
+        return {} if self.history is None else self.history.state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where the training goes on."""
-        self._resumed = state_dict.get("numbers", {})
+        self._resumed = state_dict
+
+    def does(self) -> str:
+        """Return what it does, in a phrase."""
+        where = f"{self.name}.html" if self.path is None else str(self.path)
+        return f"a page on {self.whom()}, {where!r}, when the training ends"
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Find whom to follow, and whose seqlets to tell of."""
@@ -129,18 +135,24 @@ class AttributionReport(Follower):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Read what an interrupted training had."""
-        if self.history is not None and trainer.current_epoch:
-            self.history.numbers.update({int(epoch): numbers for epoch, numbers in self._resumed.items()})
+        step = steps_trained(trainer)
+        if self.history is not None and step:
+            self.history.load(self._resumed, trainer.current_epoch, step)
             if self.attribution.out is not None and trainer.is_global_zero:
-                self.history.read(self.attribution.out, before=trainer.current_epoch + 1)
+                self.history.read(self.attribution.out, trainer.current_epoch, step)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note what the epoch before logged: its training's numbers are there now only."""
-        self._note_numbers(trainer)
+        self._note_epoch(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note what a validation logged, which the next will log over."""
+        if fitting(trainer) and not idle(trainer):
+            self._note_numbers(trainer, epochs_trained(trainer))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note what the last epoch logged."""
-        self._note_numbers(trainer)
+        self._note_epoch(trainer)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the report."""
@@ -189,41 +201,60 @@ class AttributionReport(Follower):
         how = f", by {attribution.method}" if isinstance(attribution, AttributionCallback) else ""
         text = (
             f"The output of {self._how} was attributed to the single characters of {n} sequences of {length} positions"
-            f"{how}, each time at the end of {_epochs(story.history.epochs)}.{ended}"
+            f"{how}, each time {_times(story.history)}.{ended}"
         )
         if broken := story.history.broken():
+            first = story.history.label(broken[0]) if broken[0] else "after epoch 0"
             text += (
-                f" After epoch {broken[0]} and {len(broken) - 1} others attributions were not finite; drawn is nothing."
+                f" {first.capitalize()} and {len(broken) - 1} others attributions were not finite; drawn is nothing."
             )
-        numbers = summary(story, story.history.numbers.get(story.history.epochs[-1], {}))
+        numbers = summary(story, story.history.numbers.get(story.history.steps[-1], {}))
         return Section("In short", [Numbers(numbers), Text(text)] if numbers else [Text(text)])
 
-    def _note_numbers(self, trainer: L.Trainer) -> None:
+    def _note_epoch(self, trainer: L.Trainer) -> None:
+        if self.history is not None and trainer.current_epoch:
+            self.history.end(trainer.current_epoch, steps_trained(trainer))
+            self._note_numbers(trainer, trainer.current_epoch)
+
+    def _note_numbers(self, trainer: L.Trainer, epoch: int) -> None:
         # On every process: what is not yet reduced, all reduce together.
-        metrics: Mapping[str, Any] = trainer.callback_metrics
-        if self.history is not None and trainer.current_epoch and metrics:
-            self.history.note_numbers(trainer.current_epoch, metrics)
+        metrics: Mapping[str, Any] = dict(trainer.callback_metrics)
+        if self.history is not None:
+            # A number that is the same object as before was logged earlier, and stands there still.
+            new = {name: value for name, value in metrics.items() if self._seen.get(name) is not value}
+            if new:
+                self.history.note_numbers(epoch, steps_trained(trainer), new)
+            self._seen = dict(metrics)
 
     def _write(self, trainer: L.Trainer, ended: str) -> None:
-        if not trainer.is_global_zero or self.history is None or not self.history.epochs:
+        if not trainer.is_global_zero or self.history is None or not self.history.steps:
             return
-        path = self.path if self.path is not None else folder(trainer) / f"{self.name}.html"
+        path = self.path
         try:
+            path = folder(trainer) / f"{self.name}.html" if path is None else path
             self.write(path, self.sections(ended))
         except Exception as error:
             # One process is here alone, and what it may end was worth more than a report.
-            warnings.warn(f"the report {path} was not written: {error}", SeqlightWarning, stacklevel=2)
+            warnings.warn(f"the report {path or self.name} was not written: {error}", SeqlightWarning, stacklevel=2)
 
 
-def _epochs(epochs: Sequence[int]) -> str:
-    trained = [epoch for epoch in epochs if epoch]
+def _times(history: History) -> str:
+    trained = [epoch for epoch in history.epochs if epoch]
     if not trained:
-        return "no epoch, but before the training"
-    return ("an epoch" if len(trained) == 1 else f"{len(trained)} epochs") + ", and before the first" * (0 in epochs)
+        return "at the end of no epoch, but before the training"
+    first = ", and before the first" * (0 in history.epochs)
+    n, epochs = len(trained), len(set(trained))
+    if history.by_epochs:
+        return "at the end of " + ("an epoch" if n == 1 else f"{n} epochs") + first
+    return (
+        ("at a step of " if n == 1 else f"at {n} steps of ")
+        + ("an epoch" if epochs == 1 else f"{epochs} epochs")
+        + first
+    )
 
 
 def summary(story: Story, numbers: Mapping[str, float]) -> dict[str, str]:
-    """Return the few numbers of an epoch that say most, as text."""
+    """Return the few numbers of a step that say most, as text."""
     mine, other = story.attribution.name, None if story.seqlets is None else story.seqlets.name
     wanted = {
         "largest convergence delta": (f"{mine}/delta", "{:.2g}"),

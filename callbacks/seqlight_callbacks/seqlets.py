@@ -21,11 +21,13 @@ from seqlight.seqlets.recursive import recursive_seqlets
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.motifs import as_motifs
 from seqlight_callbacks.attribution import AttributionCallback
+from seqlight_callbacks.failures import of
+from seqlight_callbacks.folders import Folder
 from seqlight_callbacks.following import Follower, Log, Recorder
 from seqlight_callbacks.inputs import read_intervals
-from seqlight_callbacks.records import AttributionRecord, tell_of_others
+from seqlight_callbacks.records import AttributionRecord
 from seqlight_callbacks.tables import Format, write_table
-from seqlight_callbacks.trainers import idle
+from seqlight_callbacks.trainers import idle, steps_trained
 
 MOST_MOTIFS_LOGGED = 20
 
@@ -65,7 +67,7 @@ class SeqletCallback(Follower):
     logged_motifs : sequence of str, optional
         Which of `motifs` get a ``match/`` of their own; None for all of them, if they are at most 20.
     out : str or pathlib.Path, optional
-        A folder for the table of each epoch, written by the first process.
+        A folder for a table of each record, ``epoch-001-step-00000012.csv``, written by the first process.
     table : "csv" or "parquet"
         How to write it; the latter needs pyarrow.
     name : str
@@ -120,6 +122,7 @@ class SeqletCallback(Follower):
         self.motifs = None if motifs is None else as_motifs(motifs)
         self.logged_motifs = _logged(logged_motifs, list(self.motifs or ()))
         self.out, self.table = None if out is None else Path(out), table
+        self._folder = None if self.out is None else Folder(self.out, f".{table}", "tables")
         self._known = known
         self.known: pd.DataFrame | None = None
         self.seqlets: pd.DataFrame | None = None
@@ -129,12 +132,26 @@ class SeqletCallback(Follower):
     def check(self, attribution: Recorder) -> None:
         """Read the known intervals, which must be of its sequences."""
         if self._known is not None:
-            self.known = read_intervals(self._known, attribution.sequence_names)
+            with of(lambda: self.who):
+                self.known = read_intervals(self._known, attribution.sequence_names)
+
+    def does(self) -> str:
+        """Return what it does, in a phrase."""
+        beside = "" if self._known is None else ", compared with the known intervals"
+        beside += "" if self.motifs is None else f", compared with {len(self.motifs)} motifs"
+        out = "" if self.out is None else f", into {str(self.out)!r}"
+        return f"seqlets at p < {self.threshold:g} in what {self.whom()} finds{beside}{out}"
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Find whom to follow; refuse a place that cannot be written to."""
+        super().setup(trainer, pl_module, stage)
+        if self._folder is not None:
+            self._folder.require(self.who)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say now what would be mixed up after the first epoch."""
-        if self.out is not None and trainer.is_global_zero and not trainer.global_step and not idle(trainer):
-            tell_of_others(self.out, f".{self.table}", "tables")
+        if self._folder is not None and trainer.is_global_zero and not idle(trainer):
+            self._folder.begin(resumed=bool(steps_trained(trainer)))
 
     def follow(self, trainer: L.Trainer, record: AttributionRecord, log: Log) -> None:
         """Call, log and keep the table."""
@@ -143,8 +160,12 @@ class SeqletCallback(Follower):
             warnings.warn("attributions are not finite, so no seqlets were called.", SeqlightWarning, stacklevel=2)
             # Nothing is rare where nothing differs: an empty table, with its columns.
             track = torch.zeros_like(track)
-        self.seqlets = once(trainer, lambda: self._called(record, track))
-        log(self.name, self._numbers(self.seqlets, track))
+        seqlets = self.seqlets = once(trainer, lambda: self._called(track))
+        log(self.name, self._numbers(seqlets, track))
+        folder = self._folder
+        if folder is not None:
+            # The table is there, whatever becomes of its file.
+            once(trainer, lambda: write_table(seqlets, folder.file(record.name)))
 
     def strong_positive(self) -> pd.DataFrame:
         """Return the strong seqlets of the last epoch that raise the output.
@@ -159,13 +180,9 @@ class SeqletCallback(Follower):
         chosen = (self.seqlets["p-value"] < self.strong) & (self.seqlets["attribution"] > 0)
         return self.seqlets[chosen].reset_index(drop=True)
 
-    def _called(self, record: AttributionRecord, track: Tensor) -> pd.DataFrame:
+    def _called(self, track: Tensor) -> pd.DataFrame:
         seqlets = recursive_seqlets(track, threshold=self.threshold)
-        if self.motifs is not None:
-            seqlets = self._matched(seqlets)
-        if self.out is not None:
-            write_table(seqlets, self.out / f"epoch-{record.epoch:03d}.{self.table}")
-        return seqlets
+        return seqlets if self.motifs is None else self._matched(seqlets)
 
     def _matched(self, seqlets: pd.DataFrame) -> pd.DataFrame:
         """Return the table with the motif that each strong seqlet looks like, "" where that is none."""

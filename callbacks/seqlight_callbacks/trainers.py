@@ -24,9 +24,25 @@ def fitting(trainer: L.Trainer) -> bool:
     return trainer.state.fn == TrainerFn.FITTING
 
 
+def stage(trainer: L.Trainer) -> str:
+    """Return what the Trainer does: "fit", "validate" or "test"."""
+    return "fit" if fitting(trainer) else str(getattr(trainer.state.fn, "value", "validate"))
+
+
 def epochs_trained(trainer: L.Trainer) -> int:
     """Return how many epochs the model has seen, one that is just ending included."""
     return trainer.current_epoch + int(fitting(trainer))
+
+
+def steps_trained(trainer: L.Trainer) -> int:
+    """Return how many steps the optimizers made, as loggers and checkpoints count them.
+
+    Who steps them by hand and behind the Trainer's back has none counted; then batches are.
+    """
+    module: L.LightningModule | None = trainer.lightning_module
+    if trainer.global_step or module is None or module.automatic_optimization:
+        return int(trainer.global_step)
+    return int(trainer.fit_loop.total_batch_idx) + 1
 
 
 def listed(trainer: L.Trainer) -> list[Callback]:
@@ -54,6 +70,18 @@ def require_own_name(trainer: L.Trainer, callback: Callback) -> None:
     kind, name = type(callback), getattr(callback, "name", None)
     if sum(type(other) is kind and getattr(other, "name", None) == name for other in listed(trainer)) > 1:
         raise InputError(f"two callbacks are {kind.__name__}(name={name!r}): give each a name of its own.")
+
+
+def require_own_folder(trainer: L.Trainer, callback: Callback) -> None:
+    """Raise InputError if a callback of the same kind writes to the same ``out``, where one would replace the other."""
+    kind, mine = type(callback), getattr(callback, "out", None)
+    if mine is None:
+        return
+    for other in listed(trainer):
+        theirs = getattr(other, "out", None)
+        if other is not callback and type(other) is kind and theirs and theirs.absolute() == mine.absolute():
+            names = f"{getattr(callback, 'name', None)!r} and {getattr(other, 'name', None)!r}"
+            raise InputError(f"{kind.__name__} {names} write to one folder, {str(mine)!r}: give each its own `out`.")
 
 
 def require_whole_model(trainer: L.Trainer) -> None:

@@ -134,15 +134,17 @@ def test_untrained(toy, tmp_path):
     expected = deep_lift_shap(
         TrainModule(toy.network()), callback.sequences, references=callback.references, device="cpu"
     )
-    torch.testing.assert_close(load(tmp_path / "epoch-000.npz").attributions, expected, atol=1e-6, rtol=1e-4)
-    assert (tmp_path / "epoch-001.npz").exists()
+    torch.testing.assert_close(
+        load(tmp_path / "epoch-000-step-00000000.npz").attributions, expected, atol=1e-6, rtol=1e-4
+    )
+    assert (tmp_path / "epoch-001-step-00000006.npz").exists()
 
 
 def test_written_records_are_whole(toy, tmp_path):
     callback = attribution(toy, out=tmp_path / "made" / "for it")
     toy.fit([callback])
     files = sorted((tmp_path / "made" / "for it").iterdir())
-    assert [file.name for file in files] == ["epoch-001.npz", "epoch-002.npz"]
+    assert [file.name for file in files] == ["epoch-001-step-00000006.npz", "epoch-002-step-00000012.npz"]
     last = load(files[-1])
     assert torch.equal(last.attributions, callback.record.attributions)
     assert torch.equal(last.reference_outputs, callback.record.reference_outputs)
@@ -188,7 +190,7 @@ def test_resumed_training_goes_on(toy, tmp_path):
     torch.manual_seed(1)
     trainer = toy.trainer(later, max_epochs=3)
     trainer.fit(resumed, toy.data(), ckpt_path=str(tmp_path / "half.ckpt"))
-    names = [f"epoch-{epoch:03d}.npz" for epoch in range(4)]
+    names = [f"epoch-{epoch:03d}-step-{6 * epoch:08d}.npz" for epoch in range(4)]
     assert sorted(path.name for path in (tmp_path / "halves").glob("*.npz")) == names
     assert later[0].record.epoch == 3
     assert float(trainer.callback_metrics["attribution/similarity"]) > 0
@@ -322,7 +324,7 @@ def test_monitored_after_the_training_epoch(toy, tmp_path):
 def test_compared_with_what_is_given(toy, tmp_path):
     first = attribution(toy, out=tmp_path)
     toy.fit([first])
-    again = attribution(toy, compare_with=tmp_path / "epoch-002.npz")
+    again = attribution(toy, compare_with=tmp_path / "epoch-002-step-00000012.npz")
     other = attribution(toy, compare_with=-first.record.attributions, name="other")
     numbers = toy.fit([again, other]).trainer.callback_metrics
     assert float(numbers["attribution/agreement"]) == pytest.approx(1)

@@ -23,7 +23,7 @@ def story(length=30, n=6, epochs=(0, 1, 2), known=None, **settings):
         record = AttributionRecord(epoch, X * torch.randn(n, 1, length), torch.arange(n).float())
         attribution.record = record
         history.note(record)
-        history.note_numbers(epoch, {"attribution/similarity": 0.5, "train_loss": 0.3, "val_loss": 0.4})
+        history.note_numbers(epoch, epoch, {"attribution/similarity": 0.5, "train_loss": 0.3, "val_loss": 0.4})
     seqlets.seqlets = sl.recursive_seqlets(attribution.record.attributions.sum(dim=1), threshold=0.5)
     return Story(attribution, seqlets, history, **settings)
 

@@ -61,7 +61,7 @@ def test_every_kind_of_logger_gets_the_figure(toy):
     ]
     trainer = toy.trainer(logger=loggers)
     figure = drawn(toy)
-    log_figure(trainer, "logos", figure, 3)
+    log_figure(trainer, "logos", figure, "epoch-003")
     assert calls == [
         ("tensorboard", ("logos", figure), {"global_step": 0, "close": False}),
         ("wandb", ("logos", [figure], 0), {}),
@@ -72,18 +72,18 @@ def test_every_kind_of_logger_gets_the_figure(toy):
 
 def test_files_where_no_logger_takes_figures(toy, tmp_path):
     toy.fit(callbacks(toy), max_epochs=1)
-    assert (tmp_path / "figures" / "logos-epoch-001.png").stat().st_size > 1000
+    assert (tmp_path / "figures" / "logos-epoch-001-step-00000006.png").stat().st_size > 1000
     toy.fit(callbacks(toy, name="val/logos"), max_epochs=1, logger=CSVLogger(tmp_path, name="csv", version=""))
-    assert (tmp_path / "csv" / "figures" / "val" / "logos-epoch-001.png").exists()
+    assert (tmp_path / "csv" / "figures" / "val" / "logos-epoch-001-step-00000006.png").exists()
 
 
 def test_a_logger_with_a_folder_gets_a_file_beside_one_that_takes_figures(toy, tmp_path):
     calls = []
     board = Fake(Experiment(add_figure=lambda *args, **named: calls.append(args)))
     trainer = toy.trainer(logger=[board, CSVLogger(tmp_path, name="csv", version="")])
-    log_figure(trainer, "logos", drawn(toy), 2)
+    log_figure(trainer, "logos", drawn(toy), "epoch-002-step-00000012")
     assert len(calls) == 1
-    assert [path.name for path in tmp_path.rglob("*.png")] == ["logos-epoch-002.png"]
+    assert [path.name for path in tmp_path.rglob("*.png")] == ["logos-epoch-002-step-00000012.png"]
 
 
 def test_a_logger_that_raises_is_a_warning(toy, tmp_path):
@@ -92,7 +92,7 @@ def test_a_logger_that_raises_is_a_warning(toy, tmp_path):
 
     trainer = toy.trainer(logger=[Fake(Experiment(add_figure=fail))])
     with pytest.warns(sl.SeqlightWarning, match="Fake did not take the figure 'logos': no network"):
-        log_figure(trainer, "logos", drawn(toy), 1)
+        log_figure(trainer, "logos", drawn(toy), "epoch-001")
     with pytest.warns(sl.SeqlightWarning, match="no network"):
         fitted = toy.fit(callbacks(toy), max_epochs=1, logger=[Fake(Experiment(add_figure=fail))])
     assert fitted.trainer.current_epoch == 1

@@ -47,15 +47,15 @@ def test_only_earlier_records_that_fit_are_read(toy, tmp_path):
         save(record(toy, epoch, n), tmp_path / f"epoch-{epoch:03d}.npz")
     history, mine = History(toy.sequences(3)), record(toy, 1)
     history.note(mine)
-    history.read(tmp_path, before=3)
+    history.read(tmp_path, epoch=2, step=2)
     assert history.epochs == [0, 1]
     assert torch.equal(history.attributions(1), mine.attributions)
 
 
 def test_numbers():
     history = History(torch.eye(4).unsqueeze(0))
-    history.note_numbers(2, {"loss": torch.tensor(0.5), "loss_step": 1.0, "loss_epoch": 0.5})
-    history.note_numbers(1, {"loss": 0.75, "other": 3})
-    history.note_numbers(2, {"late": 1.0})
+    history.note_numbers(2, 2, {"loss": torch.tensor(0.5), "loss_step": 1.0, "loss_epoch": 0.5})
+    history.note_numbers(1, 1, {"loss": 0.75, "other": 3})
+    history.note_numbers(2, 2, {"late": 1.0})
     assert history.line("loss") == {1: 0.75, 2: 0.5}
     assert history.names() == ["loss", "other", "late"]

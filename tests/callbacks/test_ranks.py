@@ -128,7 +128,7 @@ def test_two_processes_see_what_one_sees(runs, n):
     for key in ("attributions", "outputs", "reference_outputs"):
         close(first["record"][key], second["record"][key], exact=True)
     # Batch norm has other batches on two processes; before the first step the models are the same.
-    one, two = (load(runs / f"{name}-{n}" / "epochs" / "epoch-000.npz") for name in ("one", "two"))
+    one, two = (load(runs / f"{name}-{n}" / "epochs" / "epoch-000-step-00000000.npz") for name in ("one", "two"))
     assert two.attributions.shape == (n, 4, 20)
     close(one.attributions, two.attributions, exact=False)
     close(one.outputs, two.outputs, exact=False)
@@ -138,13 +138,13 @@ def test_two_processes_see_what_one_sees(runs, n):
 
 
 def test_one_process_draws(runs):
-    names = [f"logos-epoch-{epoch:03d}.png" for epoch in (0, 1)]
+    names = [f"logos-epoch-{epoch:03d}-step-{3 * epoch:08d}.png" for epoch in (0, 1)]
     assert sorted(path.name for path in (runs / "two-3" / "figures").iterdir()) == names
 
 
 def test_one_process_writes(runs):
     assert [path.name for path in (runs / "two-3").glob("*.html")] == ["report.html"]
-    names = ["epoch-000.csv", "epoch-001.csv"]
+    names = ["epoch-000-step-00000000.csv", "epoch-001-step-00000003.csv"]
     assert sorted(path.name for path in (runs / "two-3" / "seqlets").iterdir()) == names
 
 
@@ -163,7 +163,11 @@ def test_training_in_two_processes_does_not_notice(runs, on, rank):
 
 def test_an_error_on_one_process_ends_all_with_the_same_message(runs):
     messages = {(runs / "failing" / f"rank-{rank}.txt").read_text() for rank in (0, 1)}
-    assert messages == {"process 1 of 2 failed, so all stop: RuntimeError: only here"}
+    assert messages == {
+        "process 1 of 2 failed, so all stop: InputError: Telling 'attribution' gives its `sequences` of shape (3, 4, 20) "
+        "to Failing, as `module` is None: RuntimeError: only here; choose the `module` that takes such sequences, or pass "
+        "`inputs`, a function that makes of them what it takes."
+    }
     assert messages.pop() in (runs / "failing" / "parent.txt").read_text()
     assert float((runs / "seconds.txt").read_text()) < 30
 

@@ -49,7 +49,8 @@ def test_numbers_are_those_that_were_logged(toy, tmp_path):
     logged = pd.read_csv(tmp_path / "csv" / "metrics.csv").groupby("epoch").first()
     for name in ("train_loss", "valid_loss", "attribution/similarity"):
         line = report.history.line(name)
-        assert list(line) == [1, 2, 3]
+        assert list(line) == [6, 12, 18]
+        assert [report.history.epoch(step) for step in line] == [1, 2, 3]
         assert list(line.values()) == pytest.approx(logged[name].tolist(), rel=1e-5)
     assert (tmp_path / "csv" / "report.html").exists()
 
@@ -69,7 +70,7 @@ def test_a_training_that_fails_leaves_one_too(toy, tmp_path, error):
     page = (tmp_path / "made" / "mine.html").read_text()
     assert f"The training ended early, with {type(error).__name__}" in page
     assert report.history.epochs == [0, 1, 2]
-    assert list(report.history.line("train_loss")) == [1, 2]
+    assert list(report.history.line("train_loss")) == [6, 12]
 
 
 def test_one_that_fails_before_anything_was_attributed_leaves_none(toy, tmp_path):
@@ -103,7 +104,7 @@ def test_a_model_that_diverged_has_a_report(toy, tmp_path):
     with pytest.warns(sl.SeqlightWarning) as told:
         toy.fit([attribution(toy), SeqletCallback(), report], net=net, max_epochs=1)
     assert not [one for one in told if "not written" in str(one.message)]
-    assert report.history.broken() == [0, 1]
+    assert report.history.broken() == [0, 6]
     page = (tmp_path / "report.html").read_text()
     assert "After epoch 0 and 1 others attributions were not finite; drawn is nothing." in page
 
@@ -119,9 +120,9 @@ def test_a_resumed_training_tells_of_all_of_it(toy, tmp_path):
     first.save_checkpoint(tmp_path / "two.ckpt")
     _, report = fit(4, str(tmp_path / "two.ckpt"))
     assert report.history.epochs == [0, 1, 2, 3, 4]
-    assert list(report.history.line("valid_loss")) == [1, 2, 3, 4]
-    assert report.history.line("train_loss")[2] == before.history.line("train_loss")[2]
-    assert torch.equal(report.history.attributions(1), before.history.attributions(1))
+    assert list(report.history.line("valid_loss")) == [6, 12, 18, 24]
+    assert report.history.line("train_loss")[12] == before.history.line("train_loss")[12]
+    assert torch.equal(report.history.attributions(6), before.history.attributions(6))
 
 
 def test_two_runs_write_the_same(toy, tmp_path):

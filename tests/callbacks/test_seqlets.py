@@ -123,7 +123,7 @@ def test_known_from_a_bed_file_by_the_names_of_the_sequences(toy, tmp_path):
 def test_parquet_needs_pyarrow(toy, tmp_path):
     pytest.importorskip("pyarrow")
     toy.fit([attribution(toy), callback := SeqletCallback(out=tmp_path, table="parquet")], max_epochs=1)
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "epoch-001.parquet"), callback.seqlets)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "epoch-001-step-00000006.parquet"), callback.seqlets)
 
 
 def test_strong_positive_before_the_first_epoch(toy):

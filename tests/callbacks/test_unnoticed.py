@@ -19,6 +19,7 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAveraging
 from torch import nn
 
+import seqlight as sl
 from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
 from seqlight_callbacks.methods import METHODS
@@ -183,7 +184,8 @@ def test_attributions_and_seqlets_in_every_kind_of_training(toy, alone, name, on
 def test_all_callbacks_at_once(toy, alone, tmp_path, on):
     callbacks = watchers(toy, on, out=tmp_path / "epochs")
     require_same(alone(toy, "accumulating", CASES["accumulating"]), left_by(toy, CASES["accumulating"], callbacks))
-    assert len(list((tmp_path / "epochs").iterdir())) == 3
+    # At the start, and at the two validations, or at the end, of each of two epochs.
+    assert len(list((tmp_path / "epochs").iterdir())) == (5 if on == "validation" else 3)
     assert (tmp_path / "report.html").exists()
 
 
@@ -335,9 +337,16 @@ def test_everything_is_as_before_when_it_raises(toy, when, method):
 
     on = "train" if when == "on_train_epoch_end" else "validation"
     mine = AttributionCallback(
-        toy.sequences(5, seed=3), n_shuffles=3, on=on, method=method, untrained=when == "on_train_start"
+        toy.sequences(5, seed=3),
+        n_shuffles=3,
+        on=on,
+        method=method,
+        untrained=when == "on_train_start",
+        on_error="raise",
     )
-    with pytest.raises(RuntimeError, match="does not like this"):
+    # Before the first step, where an argument may be to blame, the error says of what it is.
+    kind = sl.InputError if when == "on_train_start" else RuntimeError
+    with pytest.raises(kind, match="does not like this"):
         toy.fit([Arm(), mine], net=net)
     assert len(compared) == 1
 

@@ -99,8 +99,9 @@ def test_the_config_turns_all_of_them_on(folder):
     trainer = run(folder, WATCH.read_text())
     numbers = trainer.callback_metrics.keys()
     assert {"val_loss", "attribution/delta", "seqlets/count"} <= numbers
-    assert sorted(path.name for path in (folder / "attributions").iterdir()) == [f"epoch-00{i}.npz" for i in range(3)]
-    assert sorted(path.name for path in (folder / "seqlets").iterdir()) == [f"epoch-00{i}.csv" for i in range(3)]
+    names = [f"epoch-00{i}-step-0000000{3 * i}" for i in range(3)]
+    assert sorted(path.name for path in (folder / "attributions").iterdir()) == [f"{name}.npz" for name in names]
+    assert sorted(path.name for path in (folder / "seqlets").iterdir()) == [f"{name}.csv" for name in names]
     assert len(list((folder / "figures").iterdir())) == 3
     assert "<h1>What does the model look at?</h1>" in (folder / "report.html").read_text()
     assert trainer.checkpoint_callback.best_model_score > 0

@@ -23,8 +23,8 @@ def test_a_run_has_what_its_report_tells(tmp_path):
     assert run.test.keys() == {"test_loss", "test_auroc"}
     history = run.report.history
     assert history.epochs == [0, 1]
-    assert history.attributions(1).shape == (PROBES, 4, 60)
-    assert history.line("train_loss") == {1: pytest.approx(run.metrics["train_loss"].iloc[0])}
+    assert history.attributions(history.steps[1]).shape == (PROBES, 4, 60)
+    assert history.line("train_loss") == {history.steps[1]: pytest.approx(run.metrics["train_loss"].iloc[0])}
     assert not torch.equal(task.model[0].weight, untrained)
     # Without one strong seqlet there is a report all the same.
     run.seqlets.strong = 1e-300

@@ -7,9 +7,13 @@ other's. What we offer is one of both, where both are installed.
 from __future__ import annotations
 
 import contextlib
+import logging
+import sys
 from importlib import import_module
 from types import new_class
 from typing import TYPE_CHECKING
+
+from lightning_utilities.core import rank_zero
 
 PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 
@@ -36,9 +40,18 @@ def kinds(name: str) -> tuple[type, ...]:
     return tuple(found)
 
 
+def _callback() -> type:
+    """Return a Callback of both, with messages going where they went before both were imported."""
+    last = next((name for name in reversed(PACKAGES) if name in sys.modules), PACKAGES[0])
+    made = new_class("Callback", kinds("callbacks.Callback"))
+    # Each package, when it is imported, has the messages of both to itself.
+    rank_zero.log = logging.getLogger(f"{last}.utilities.rank_zero")
+    made.__module__ = __name__
+    return made
+
+
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback as Callback
 else:
     # Whichever a project imports, before this or later, ours are instances of its Callback.
-    Callback = new_class("Callback", kinds("callbacks.Callback"))
-    Callback.__module__ = __name__
+    Callback = _callback()

@@ -21,7 +21,7 @@ DEFAULT_RULER = Ruler()
 
 
 def learning_curves(
-    panels: Mapping[str, Mapping[str, Sequence[float] | Mapping[int, float]]], first: int = 1
+    panels: Mapping[str, Mapping[str, Sequence[float] | Mapping[int, float]]], first: int = 1, unit: str = "epoch"
 ) -> Figure:
     """Draw numbers by epoch.
 
@@ -32,6 +32,8 @@ def learning_curves(
         epoch.
     first : int
         The epoch of the first numbers; 0 if they are of the untrained model.
+    unit : str
+        What counts, "epoch" or "step".
 
     Returns
     -------
@@ -51,7 +53,7 @@ def learning_curves(
             values = line if isinstance(line, Mapping) else dict(enumerate(line, start=first))
             ax.plot(list(values), list(values.values()), marker="o", markersize=3.5, label=name)
             epochs += list(values)
-        ax.set_xlabel("epoch")
+        ax.set_xlabel(unit)
         ax.set_ylabel(label)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         # One epoch alone would get an axis of thousandths of an epoch.
@@ -68,6 +70,7 @@ def attribution_by_epoch(
     window: tuple[int, int] | None,
     ruler: Ruler = DEFAULT_RULER,
     epochs: Sequence[int] | None = None,
+    unit: str = "epoch",
 ) -> Figure:
     """Draw where positive attribution lay in each epoch, and which share of it in the window.
 
@@ -83,6 +86,8 @@ def attribution_by_epoch(
         How positions are numbered.
     epochs : sequence of int, optional
         Which epoch each row is of; 0, 1, 2 ... by default, the first before training.
+    unit : str
+        What counts, "epoch" or "step".
 
     Returns
     -------
@@ -97,7 +102,7 @@ def attribution_by_epoch(
     figure.colorbar(image, ax=axes[0], label="share of positive\nattribution (%)")
     axes[0].set_xlabel(ruler.label)
     ruler.write(axes[0])
-    axes[0].set_ylabel("epoch")
+    axes[0].set_ylabel(unit)
     if window is not None:
         for edge in window:
             axes[0].axvline(edge, color=WINDOW_COLOR, linewidth=1.5)

@@ -1,0 +1,112 @@
+"""What is asked of a model: which sequences, through which part of it, to which output."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor, nn
+
+from seqlight.attribution.targets import One
+from seqlight.lit.ranks import shared, together
+from seqlight_callbacks.arguments import Inputs
+from seqlight_callbacks.failures import of
+from seqlight_callbacks.methods import COMPARING, Found, Method, explain, joined
+from seqlight_callbacks.models import Adapter, explained
+
+HINT = "; choose the `module` that takes such sequences, or pass `inputs`, a function that makes of them what it takes"
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """The same question to a model in every epoch.
+
+    Attributes
+    ----------
+    method : str
+        How to attribute.
+    sequences : torch.Tensor, shape (sequences, letters, positions)
+        One-hot.
+    references : torch.Tensor, shape (sequences, references, letters, positions)
+        What they are compared with.
+    target : any single target of :func:`seqlight.attribute`
+    module, head : str or int, optional
+        Which part of the LightningModule, and which of its outputs.
+    inputs : callable, optional
+        Makes of sequences what it is called with.
+    batch_size : int
+        Rows at a time.
+    """
+
+    method: Method
+    sequences: Tensor
+    references: Tensor
+    target: One
+    module: str | None
+    head: str | int | None
+    inputs: Inputs | None
+    batch_size: int
+
+    def model(self, pl_module: L.LightningModule) -> nn.Module:
+        """Return what is explained."""
+        return explained(pl_module, self.module, self.head, self.inputs)
+
+    def found(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Found:
+        """Return the attributions of all sequences, which all processes make together."""
+        model = self.model(pl_module)
+
+        def work(rows: Sequence[int]) -> Found:
+            return self._explained(model, rows, self.references[rows], pl_module.device)
+
+        # trainer.validate is in inference mode, whose tensors no gradient may meet: not here, and not in the record.
+        with torch.inference_mode(False), torch.no_grad():
+            parts = shared(trainer, len(self.sequences), work)
+        order = torch.tensor([row for rows, _ in parts for row in rows]).argsort()
+        return joined([found for _, found in parts], order)
+
+    def rehearse(self, trainer: L.Trainer, pl_module: L.LightningModule, who: str) -> None:
+        """Find out, with one sequence and one reference, what would fail later; the model is as before.
+
+        Raises
+        ------
+        SeqlightError
+            That names the callback `who`, and what met what.
+        """
+        together(trainer, lambda: self._rehearse(pl_module, who))
+
+    def __str__(self) -> str:
+        n, _, length = self.sequences.shape
+        return "".join(
+            (
+                f"{self.method} of {n} sequences of {length} positions",
+                f" against {self.references.shape[1]} references each" if self.method in COMPARING else "",
+                f", target {_name(self.target)}",
+                "" if self.head is None else f" of head {self.head!r}",
+                "" if self.module is None else f" of module {self.module!r}",
+                "" if self.inputs is None else f", through {_name(self.inputs)}",
+            )
+        )
+
+    def _rehearse(self, pl_module: L.LightningModule, who: str) -> None:
+        model = self.model(pl_module)
+
+        def met() -> str:
+            made = [one.made or "nothing" for one in model.modules() if isinstance(one, Adapter)]
+            through = f", of which `inputs` made {made[0]} to try it," if made else ""
+            whom = f"`module` {self.module!r}" if self.module else f"{type(pl_module).__name__}, as `module` is None"
+            return f"{who} gives its `sequences` of shape {tuple(self.sequences.shape)}{through} to {whom}"
+
+        with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings(), of(met, HINT):
+            warnings.simplefilter("ignore")
+            self._explained(model, [0], self.references[:1, :1], pl_module.device)
+
+    def _explained(self, model: nn.Module, rows: Sequence[int], references: Tensor, device: torch.device) -> Found:
+        target: One = self.target[rows] if isinstance(self.target, Tensor) else self.target
+        return explain(self.method, model, self.sequences[rows], references, target, self.batch_size, device)
+
+
+def _name(thing: object) -> str:
+    return str(getattr(thing, "__name__", "one for each sequence" if isinstance(thing, Tensor) else thing))

@@ -1,0 +1,73 @@
+"""What becomes of an error inside a callback: before the first step it is told, later the training goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Literal, TypeAlias, TypeVar
+
+import lightning.pytorch as L
+
+from seqlight.errors import InputError, SeqlightError, SeqlightWarning
+from seqlight_callbacks.trainers import fitting
+
+OnError: TypeAlias = Literal["warn", "raise"]
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def of(who: Callable[[], str], hint: str = "") -> Iterator[None]:
+    """Let an error say of whom it is.
+
+    Parameters
+    ----------
+    who : callable
+        Returns what to put before the message.
+    hint : str
+        What to do about an error that is not ours, and so does not say.
+
+    Raises
+    ------
+    SeqlightError
+        Of the same kind for one of ours, and InputError for any other.
+    """
+    try:
+        yield
+    except SeqlightError as error:
+        raise type(error)(f"{who()}: {error}") from error
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+        raise InputError(f"{who()}: {type(error).__name__}: {first}{hint}.") from error
+
+
+def spared(trainer: L.Trainer, on_error: OnError, lost: str, work: Callable[[], T]) -> T | None:
+    """Do something that a training is not to die of.
+
+    On several processes the same error must come to all of them, as it does behind :mod:`seqlight.lit.ranks`.
+
+    Parameters
+    ----------
+    trainer : lightning.pytorch.Trainer
+        Outside of its ``fit``, where nothing would be lost, an error is one.
+    on_error : "warn" or "raise"
+        Which of them it is in ``fit``.
+    lost : str
+        What is missing then, for the warning.
+    work : callable
+        What to do.
+
+    Returns
+    -------
+    What `work` returns, or None after an error.
+    """
+    if on_error == "raise" or not fitting(trainer):
+        return work()
+    try:
+        return work()
+    except Exception as error:
+        if trainer.is_global_zero:
+            warnings.warn(
+                f"{lost}, and the training goes on: {type(error).__name__}: {error}", SeqlightWarning, stacklevel=2
+            )
+        return None
