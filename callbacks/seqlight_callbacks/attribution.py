@@ -164,7 +164,7 @@ class AttributionCallback(Recorder):
             require_one_of(on_error, get_args(OnError), "on_error")
             self.method: Method = method
             self.on: On = on
-            self.on_error = on_error
+            self.on_error: OnError = on_error
             # Copies: what a caller does with its tensors afterwards must not change what is compared.
             self.sequences, self.sequence_names = read_probes(sequences)
             n = require_count(n_shuffles, "n_shuffles", least=1)
@@ -173,11 +173,7 @@ class AttributionCallback(Recorder):
             self.target = as_single(target, len(self.sequences))
             self.inputs = as_inputs(inputs)
             self.batch_size = require_count(batch_size, "batch_size", least=1)
-            self.schedule = Schedule(
-                require_count(every_n_epochs, "every_n_epochs", least=1),
-                require_count(every_n_validations, "every_n_validations", least=1),
-            )
-            self.schedule.require_validations(on)
+            self.schedule = Schedule(every_n_epochs, every_n_validations, on)
             self.window = as_window(window, self.sequences.shape[2])
             self.compare_with = as_attributions(compare_with, self.sequences)
             self._explainer = Explainer(
@@ -193,7 +189,7 @@ class AttributionCallback(Recorder):
     def does(self) -> str:
         """Return what it does, in a phrase."""
         out = "" if self.out is None else f", into {str(self.out)!r}"
-        return f"{self._explainer}, {self.schedule.said(self.on)}{out}"
+        return f"{self._explainer}, {self.schedule}{out}"
 
     def state_dict(self) -> dict[str, Any]:
         """Return which record was the last, and what was counted: numbers, which every checkpoint can hold."""
@@ -268,7 +264,7 @@ class AttributionCallback(Recorder):
     def _watch(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Attribute, log, keep the record, and give it to those that follow."""
         epoch, step = epochs_trained(trainer), steps_trained(trainer)
-        if idle(trainer) or not self._due(trainer, epoch, step):
+        if idle(trainer) or (fitting(trainer) and not self.schedule.due(epoch, step)):
             return
         logged: dict[str, list[str]] = {}
 
@@ -282,11 +278,6 @@ class AttributionCallback(Recorder):
         for name in self._logged.keys() - logged.keys():
             log(name, dict.fromkeys(self._logged[name], float("nan")))
         self._logged = logged
-
-    def _due(self, trainer: L.Trainer, epoch: int, step: int) -> bool:
-        if not fitting(trainer):
-            return True
-        return self.schedule.validation(epoch, step) if self.on == "validation" else self.schedule.epoch(epoch)
 
     def _record(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int, log: Log) -> None:
         last, record = self.record, self._recorded(trainer, pl_module, epoch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqlight.errors import InputError
+from seqlight.sequence.checks import require_count
 
 
 class Schedule:
@@ -16,51 +17,43 @@ class Schedule:
     Parameters
     ----------
     every_n_epochs : int
-        An epoch is due if its number, from 1, is a multiple.
+        What is in, or at the end of, an epoch is due if the number of that, from 1, is a multiple.
     every_n_validations : int
         A validation is due if its number, from 1, is a multiple.
+    on : "validation", "train" or "test"
+        What is due.
+
+    Raises
+    ------
+    InputError
+        If a number is not above 0, or validations are to be counted and `on` is something else.
 
     Examples
     --------
     >>> schedule = Schedule(every_n_epochs=1, every_n_validations=2)
-    >>> [schedule.validation(epoch, step) for epoch, step in [(1, 5), (1, 10), (2, 15), (2, 20)]]
+    >>> [schedule.due(epoch, step) for epoch, step in [(1, 5), (1, 10), (2, 15), (2, 20)]]
     [False, True, False, True]
     """
 
-    def __init__(self, every_n_epochs: int, every_n_validations: int) -> None:
-        self.every_n_epochs, self.every_n_validations = every_n_epochs, every_n_validations
-        self._validations, self._last = 0, -1
-
-    def require_validations(self, on: str) -> None:
-        """Raise InputError if validations are to be counted, and what `on` says is something else."""
-        if self.every_n_validations > 1 and on != "validation":
+    def __init__(self, every_n_epochs: int, every_n_validations: int, on: str = "validation") -> None:
+        self.every_n_epochs = require_count(every_n_epochs, "every_n_epochs", least=1)
+        self.every_n_validations = require_count(every_n_validations, "every_n_validations", least=1)
+        if every_n_validations > 1 and on != "validation":
             raise InputError(
-                f"every_n_validations is {self.every_n_validations} and on is {on!r}: expected on='validation', or "
+                f"every_n_validations is {every_n_validations} and on is {on!r}: expected on='validation', or "
                 "every_n_epochs."
             )
+        self.on = on
+        self._validations, self._last = 0, -1
 
-    def epoch(self, epoch: int) -> bool:
-        """Return whether what ends an epoch is due."""
-        return epoch % self.every_n_epochs == 0
+    def due(self, epoch: int, step: int) -> bool:
+        """Count what is at an epoch and a step, and return whether it is due.
 
-    def validation(self, epoch: int, step: int) -> bool:
-        """Count a validation, and return whether it is due.
-
-        One at the step of the last is the same, seen again by a training that goes on from a checkpoint of it.
+        A validation at the step of the last is the same, seen again by a training that goes on from a checkpoint of it.
         """
-        if step != self._last:
+        if self.on == "validation" and step != self._last:
             self._validations, self._last = self._validations + 1, step
-        return self.epoch(epoch) and self._validations % self.every_n_validations == 0
-
-    def said(self, on: str) -> str:
-        """Return in words when, at the end of what `on` says."""
-        if on == "test":
-            return "in each test"
-        m, n = self.every_n_epochs, self.every_n_validations
-        if on == "train":
-            return "after each epoch" if m == 1 else f"after every {m} epochs"
-        said = "at each validation" if n == 1 else f"at one validation in {n}"
-        return said if m == 1 else f"{said}, in one epoch of {m}"
+        return epoch % self.every_n_epochs == 0 and self._validations % self.every_n_validations == 0
 
     def state(self) -> dict[str, Any]:
         """Return what has been counted; nothing before the first."""
@@ -69,3 +62,12 @@ class Schedule:
     def load(self, state: dict[str, Any]) -> None:
         """Go on counting."""
         self._validations, self._last = state.get("validations", 0), state.get("validated", -1)
+
+    def __str__(self) -> str:
+        if self.on == "test":
+            return "in each test"
+        m, n = self.every_n_epochs, self.every_n_validations
+        if self.on == "train":
+            return "after each epoch" if m == 1 else f"after one epoch in {m}"
+        said = "at each validation" if n == 1 else f"at one validation in {n}"
+        return said if m == 1 else f"{said}, in one epoch of {m}"

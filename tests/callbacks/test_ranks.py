@@ -164,9 +164,9 @@ def test_training_in_two_processes_does_not_notice(runs, on, rank):
 def test_an_error_on_one_process_ends_all_with_the_same_message(runs):
     messages = {(runs / "failing" / f"rank-{rank}.txt").read_text() for rank in (0, 1)}
     assert messages == {
-        "process 1 of 2 failed, so all stop: InputError: Telling 'attribution' gives its `sequences` of shape (3, 4, 20) "
-        "to Failing, as `module` is None: RuntimeError: only here; choose the `module` that takes such sequences, or pass "
-        "`inputs`, a function that makes of them what it takes."
+        "process 1 of 2 failed, so all stop: InputError: Telling 'attribution' gives its `sequences` of shape "
+        "(3, 4, 20) to Failing, as `module` is None: RuntimeError: only here; choose the `module` that takes such "
+        "sequences, or pass `inputs`, a function that makes of them what it takes."
     }
     assert messages.pop() in (runs / "failing" / "parent.txt").read_text()
     assert float((runs / "seconds.txt").read_text()) < 30

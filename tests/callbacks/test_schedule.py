@@ -1,6 +1,8 @@
-"""Several validations in an epoch, none, and some over several epochs: which records there are, and what they are called."""
+"""Several validations in an epoch, none, and some over several epochs: which records there are, and their names."""
 
 from __future__ import annotations
+
+import itertools
 
 import lightning.pytorch as L
 import pytest
@@ -53,7 +55,7 @@ def test_each_validation_inside_an_epoch_is_kept(toy, tmp_path):
     assert [name.removeprefix("logos-") for name in names(tmp_path / "figures")] == names(tmp_path / "records")
     records = [load(path) for path in sorted((tmp_path / "records").iterdir())]
     assert [(one.epoch, one.step) for one in records] == [(0, 0), (1, 3), (1, 6)]
-    assert not any(torch.equal(a.attributions, b.attributions) for a, b in zip(records, records[1:], strict=False))
+    assert not any(torch.equal(a.attributions, b.attributions) for a, b in itertools.pairwise(records))
     history = report.history
     assert history.steps == steps
     for name in ("valid_loss", "attribution/magnitude", "seqlets/count"):
@@ -134,7 +136,7 @@ def test_a_training_goes_on_in_the_middle_of_an_epoch(toy, tmp_path):
 
     fit(max_epochs=1)
     assert names(tmp_path / "out") == named((1, 4))
-    first, report = fit(str(tmp_path / "middle.ckpt"), max_epochs=2)
+    _, report = fit(str(tmp_path / "middle.ckpt"), max_epochs=2)
     assert names(tmp_path / "out") == named((1, 4), (2, 8), (2, 12))
     assert report.history.steps == [4, 8, 12]
     assert list(report.history.line("valid_loss")) == [2, 4, 6, 8, 10, 12]
@@ -203,12 +205,12 @@ def test_a_schedule_that_was_interrupted_goes_on_the_same(epochs, validations, g
     steps = [sum(gaps[: i + 1]) for i in range(len(gaps))]
     moments = [(1 + step // 4, step) for step in steps]
     whole = Schedule(epochs, validations)
-    due = [whole.validation(*moment) for moment in moments]
+    due = [whole.due(*moment) for moment in moments]
     assert due == [e % epochs == 0 and (i + 1) % validations == 0 for i, (e, _) in enumerate(moments)]
     first, second = Schedule(epochs, validations), Schedule(epochs, validations)
     for moment in moments[:cut]:
-        first.validation(*moment)
+        first.due(*moment)
     second.load(first.state())
     # The last before the cut may come again.
     again = max(min(cut, len(moments)) - 1, 0)
-    assert [second.validation(*moment) for moment in moments[again:]] == due[again:]
+    assert [second.due(*moment) for moment in moments[again:]] == due[again:]
