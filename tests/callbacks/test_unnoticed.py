@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -398,14 +397,9 @@ def run_pairs(out, names):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in IN_TWO else pytest.mark.slow) for name in [*CASES, *SLOW]]
 )
-def test_two_processes(tmp_path, name):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    environment.pop("PL_GLOBAL_SEED", None)
-    # Not by pytest itself, for forks must come before PyTorch starts threads for gradients.
-    done = subprocess.run(
-        [sys.executable, __file__, str(tmp_path), name], env=environment, timeout=120, capture_output=True, text=True
-    )
-    assert not done.returncode, done.stderr[-3000:]
+def test_two_processes(tmp_path, name, run_scripts):
+    # Not in this process, for forks must come before PyTorch starts threads for gradients.
+    run_scripts([__file__, tmp_path, name])
     for rank in (0, 1):
         alone, watched = (
             torch.load(tmp_path / name / which / f"rank-{rank}.pt", weights_only=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -61,16 +60,11 @@ def fit(folder: Path, processes: int, workers: int) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_two_processes_share_an_epoch(tmp_path):
+def test_two_processes_share_an_epoch(tmp_path, run_scripts):
     text = sl.characters(sl.random_one_hot((1, 4, 500), random_state=0)[0])
     (tmp_path / "toy.fa").write_text(f">1\n{text}\n")
     (tmp_path / "peaks.bed").write_text("".join(f"1\t{20 * i}\t{20 * i + 10}\tp\t{i}\t+\n" for i in range(22)))
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    environment.pop("PL_GLOBAL_SEED", None)
-    done = subprocess.run(
-        [sys.executable, __file__, str(tmp_path)], env=environment, timeout=250, capture_output=True, text=True
-    )
-    assert not done.returncode, done.stderr[-3000:]
+    run_scripts([__file__, tmp_path])
     one, first, second = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("1-0", "2-0", "2-1"))
     for alone, *shares in zip(one, first, second, strict=True):
         assert sorted(y for y, _ in alone) == list(range(22))
