@@ -145,3 +145,91 @@ def test_a_mistake_is_mended_in_the_same_folder(tmp_path):
     with pytest.raises(sl.InputError, match="target is 9"):
         sl.run(DeepLiftShapModule(model, target=9, n_shuffles=5), X, tmp_path, **QUIET)
     assert sl.run(DeepLiftShapModule(model, n_shuffles=5), X, tmp_path, **QUIET)["attributions"].shape == X.shape
+
+
+def target_of(source):
+    scope = {"torch": torch}
+    exec(source, scope)
+    return scope["target"]
+
+
+@pytest.mark.reliability(
+    "runs begun again",
+    "a run into the folder of one whose target or model was edited since",
+    "refused, saying what differs",
+)
+@pytest.mark.parametrize(
+    ("source", "old", "new"),
+    [
+        ("target = lambda y: sum(y[:, i] for i in [0])", "0", "1"),
+        ("I = 0\ndef target(y): return y[:, I]", "0", "1"),
+        ("class T:\n    def __call__(self, y): return y[:, 0]\ntarget = T()", "0", "1"),
+        (
+            "class T:\n    def __call__(self, y): return y[:, self.i]\ntarget = T()\ntarget.i = 1",
+            "= 1",
+            "= 2",
+        ),
+        ("def target(y, *, i=0): return y[:, i]", "0", "1"),
+    ],
+)
+def test_a_folder_of_another_target_is_refused(tmp_path, source, old, new):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(40, 3))
+    quiet = {"out": tmp_path, "accelerator": "cpu", "progress": False}
+    rows = sl.random_one_hot((2, 4, 10), random_state=0)
+
+    def of(text):
+        return DeepLiftShapModule(model, target=target_of(text), n_shuffles=2)
+
+    found = sl.run(of(source), rows, **quiet)["attributions"][:]
+    assert (sl.run(of(source), rows, **quiet)["attributions"][:] == found).all()
+    with pytest.raises(sl.ResultsError, match=r"holds another run: it differs in method target \("):
+        sl.run(of(source.replace(old, new)), rows, **quiet)
+
+
+class Edited(torch.nn.Module):
+    def __init__(self, scale=1.0, mask=1.0):
+        super().__init__()
+        self.scale = scale
+        self.register_buffer("mask", torch.full((1,), mask), persistent=False)
+
+    def forward(self, X):
+        return X.sum((1, 2)) * self.scale * self.mask
+
+
+@pytest.mark.reliability(
+    "runs begun again",
+    "a model with another plain attribute, unsaved buffer or forward",
+    "refused, saying what differs",
+)
+def test_a_folder_of_an_edited_model_is_refused(tmp_path, monkeypatch):
+    quiet = {"out": tmp_path, "accelerator": "cpu", "progress": False}
+    sl.run(Edited(), X, **quiet)
+    sl.run(Edited(), X, **quiet)
+    with pytest.raises(
+        sl.ResultsError, match=r"it differs in model attributes scale \('2.0' here, '1.0' there\)\. Give"
+    ):
+        sl.run(Edited(scale=2.0), X, **quiet)
+    with pytest.raises(sl.ResultsError, match=r"it differs in model weights \("):
+        sl.run(Edited(mask=2.0), X, **quiet)
+    monkeypatch.setattr(Edited, "forward", lambda self, X: X.sum((1, 2)))
+    with pytest.raises(sl.ResultsError, match=r"it differs in model code .*Edited \("):
+        sl.run(Edited(), X, **quiet)
+
+
+@pytest.mark.reliability(
+    "runs begun again", "a target that nobody can describe, named with identity=", "goes on under the same name alone"
+)
+def test_a_name_stands_for_what_cannot_be_described(tmp_path):
+    quiet = {"out": tmp_path, "accelerator": "cpu", "progress": False}
+    rows = (n for n in range(3))
+    module = PredictModule(Edited(), func=lambda y: y if rows else None)
+    with pytest.raises(sl.InputError, match=r"variable 'rows' in func is a generator"):
+        sl.run(module, X, **quiet)
+    sl.run(module, X, identity="mine, version 1", **quiet)
+    assert module.identity is None
+    sl.run(PredictModule(Edited(scale=2.0), func=module.func, identity="mine, version 1"), X, **quiet)
+    with pytest.raises(sl.ResultsError, match=r"model identity \('mine, version 2' here, 'mine, version 1' there\)"):
+        sl.run(module, X, identity="mine, version 2", **quiet)
+    with pytest.raises(sl.InputError, match="identity is 3: expected a name for what is computed"):
+        sl.run(module, X, identity=3, **quiet)

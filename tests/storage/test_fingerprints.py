@@ -15,8 +15,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 import seqlight as sl
-from seqlight.storage import fingerprints
 from seqlight.storage.fingerprints import described, of_array, of_data, of_model
+from seqlight.storage.identity import arrays
 
 
 def network(activation=nn.ReLU):
@@ -48,7 +48,7 @@ def test_every_dtype_can_be_digested(dtype):
 
 
 def test_of_a_very_large_array_rows_are_read_and_it_is_said(monkeypatch):
-    monkeypatch.setattr(fingerprints, "MOST_BYTES", 100)
+    monkeypatch.setattr(arrays, "MOST_BYTES", 100)
     array = np.zeros((1000, 5), np.int16)
     digest = of_array(array)
     assert digest.endswith(" of 10 of 1000 rows")

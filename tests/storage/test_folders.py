@@ -57,6 +57,26 @@ def test_another_run_is_refused_by_name(tmp_path, other, named):
     assert read_manifest(tmp_path) == RUN
 
 
+@pytest.mark.reliability(
+    "runs begun again", "a folder that was begun by an older seqlight", "refused, and its rows can be read"
+)
+def test_fingerprints_of_another_kind_are_not_compared(tmp_path):
+    settle(tmp_path, RUN, None, None)
+    fill(tmp_path, 0)
+    newer = replace(RUN, model={**RUN.model, "fingerprint": 2})
+    with pytest.raises(sl.ResultsError, match=r"a seqlight that knew less .* read its rows with open_results"):
+        settle(tmp_path, newer, None, None)
+    assert sl.open_results(tmp_path, incomplete=True)["y"][:4].tolist() == [0] * 4
+
+
+def test_code_of_another_python_is_told(tmp_path):
+    before = replace(RUN, versions={**RUN.versions, "python": "3.2.1"})
+    settle(tmp_path, before, None, None)
+    fill(tmp_path, 0)
+    with pytest.raises(sl.ResultsError, match=r"It was begun with Python 3\.2, whose compiled code Python 3"):
+        settle(tmp_path, replace(RUN, model={"code": {"Net": "ff"}}), None, None)
+
+
 def test_a_run_that_made_nothing_leaves_the_folder_to_another(tmp_path):
     loci = sl.Loci(*(np.array([one] * 10) for one in ("chr1", 0, 5, "+")))
     settle(tmp_path, RUN, None, loci)

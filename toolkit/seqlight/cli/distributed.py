@@ -26,6 +26,7 @@ def predict_command(
     strategy: str = "auto",
     accelerator: str = "auto",
     precision: str | None = None,
+    identity: str | None = None,
 ) -> None:
     """Predict with a model on any number of devices; an interrupted run goes on when it is started again.
 
@@ -45,11 +46,14 @@ def predict_command(
         strategy: Of the Lightning Trainer.
         accelerator: Of the Lightning Trainer, such as cpu or gpu.
         precision: Of the Lightning Trainer, such as bf16-mixed.
+        identity: Name for what the model computes, instead of its code, to tell whether a folder is of the same run.
     """
     # Lightning and the rest load here, so that --help does not wait for them.
     from seqlight.lit.predicting import PredictModule
 
-    module = PredictModule(model, dtype=dtype, inputs=inputs, checkpoint=checkpoint, arguments=arguments)
+    module = PredictModule(
+        model, dtype=dtype, inputs=inputs, checkpoint=checkpoint, arguments=arguments, identity=identity
+    )
     _run(module, data, out, batch_size, shard_rows, workers, devices, num_nodes, strategy, accelerator, precision)
 
 
@@ -73,6 +77,7 @@ def attribute_command(
     num_nodes: int = 1,
     strategy: str = "auto",
     accelerator: str = "auto",
+    identity: str | None = None,
 ) -> None:
     """Attribute with DeepLIFT/SHAP on any number of devices; an interrupted run goes on when it is started again.
 
@@ -96,6 +101,7 @@ def attribute_command(
         num_nodes: How many machines; start the same command on each.
         strategy: Of the Lightning Trainer.
         accelerator: Of the Lightning Trainer, such as cpu or gpu.
+        identity: Name for what the model computes, instead of its code, to tell whether a folder is of the same run.
     """
     from seqlight.lit.attributing import DeepLiftShapModule
 
@@ -110,6 +116,7 @@ def attribute_command(
         inputs=inputs,
         checkpoint=checkpoint,
         arguments=arguments,
+        identity=identity,
     )
     _run(module, data, out, batch_size, shard_rows, workers, devices, num_nodes, strategy, accelerator)
 

@@ -27,7 +27,7 @@ from seqlight.prediction.batches import as_dtype, require_inputs
 from seqlight.prediction.inputs import Conversion
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
-from seqlight.storage.fingerprints import described
+from seqlight.storage.fingerprints import described, require_identity
 from seqlight.storage.results import Results
 
 
@@ -68,7 +68,7 @@ class DeepLiftShapModule(L.LightningModule):
         As in :func:`seqlight.deep_lift_shap`.
     inputs : int
         How many of the tensors of a row the model takes, sequences first. The rest, such as labels, is left.
-    checkpoint, arguments
+    checkpoint, arguments, identity
         As in :class:`seqlight.lit.PredictModule`.
 
     Raises
@@ -107,6 +107,7 @@ class DeepLiftShapModule(L.LightningModule):
         inputs: int = 1,
         checkpoint: str | os.PathLike[str] | None = None,
         arguments: Mapping[str, Any] | None = None,
+        identity: str | None = None,
     ) -> None:
         super().__init__()
         self.model = as_model(model, checkpoint, arguments)
@@ -125,6 +126,7 @@ class DeepLiftShapModule(L.LightningModule):
         self.policy, self.threshold = deltas, warning_threshold
         self.kind, self.inputs = as_dtype(dtype), require_count(inputs, "inputs", least=1)
         self._conversion: Conversion | None = None
+        self.identity = require_identity(identity)
         self._uncertain: list[float] = []
         self._unmoved = 0
         Misses(warning_threshold, deltas)  # asks for what it understands
@@ -193,13 +195,13 @@ class DeepLiftShapModule(L.LightningModule):
         auto = {"tolerance": self.tolerance, "max_shuffles": self.n} if self.auto else {"n_shuffles": self.n}
         return {
             "name": "deep_lift_shap",
-            "target": described(self.target),
+            "target": described(self.target, "target", self.identity),
             **auto,
             "random_state": self.random_state,
             "hypothetical": self.hypothetical,
-            "references": described(self.references),
+            "references": described(self.references, "references", self.identity),
             "keep": list(self.keep),
-            "additional_nonlinear_ops": described(self.ops),
+            "additional_nonlinear_ops": described(self.ops, "additional_nonlinear_ops", self.identity),
             "dtype": described(self.kind),
             "inputs": self.inputs,
         }

@@ -18,7 +18,7 @@ from seqlight.prediction.borrow import borrowed, floating_dtype
 from seqlight.prediction.inputs import Conversion, dtypes_in_errors
 from seqlight.prediction.pages import keep_pages
 from seqlight.sequence.checks import require_count
-from seqlight.storage.fingerprints import described
+from seqlight.storage.fingerprints import described, require_identity
 
 
 class PredictModule(L.LightningModule):
@@ -38,6 +38,8 @@ class PredictModule(L.LightningModule):
         Weights to load: a state dict or a checkpoint of Lightning.
     arguments : mapping, optional
         Of the class of the model, where that is given by name.
+    identity : str, optional
+        Stands for the code of model and `func` where a run is told from another one, as in :func:`seqlight.run`.
 
     Raises
     ------
@@ -61,11 +63,13 @@ class PredictModule(L.LightningModule):
         inputs: int = 1,
         checkpoint: str | os.PathLike[str] | None = None,
         arguments: Mapping[str, Any] | None = None,
+        identity: str | None = None,
     ) -> None:
         super().__init__()
         self.model = as_model(model, checkpoint, arguments)
         self.func, self.kind = func, as_dtype(dtype)
         self.inputs = require_count(inputs, "inputs", least=1)
+        self.identity = require_identity(identity)
         self._lent = contextlib.ExitStack()
         self._conversion: Conversion | None = None
 
@@ -96,4 +100,5 @@ class PredictModule(L.LightningModule):
 
     def method(self) -> dict[str, Any]:
         """Return what a run with this module is, in words and numbers."""
-        return {"name": "predict", "func": described(self.func), "dtype": described(self.kind), "inputs": self.inputs}
+        func = described(self.func, "func", self.identity)
+        return {"name": "predict", "func": func, "dtype": described(self.kind), "inputs": self.inputs}

@@ -20,6 +20,7 @@ from seqlight.lit.progress import RowsBar
 from seqlight.lit.sharded import ShardedDataModule
 from seqlight.lit.writing import ShardWriter
 from seqlight.prediction.borrow import borrowed, require_module
+from seqlight.storage.fingerprints import require_identity
 from seqlight.storage.manifest import read_manifest
 from seqlight.storage.results import Results, open_results
 
@@ -38,6 +39,7 @@ def run(
     shard_rows: int | None = None,
     workers: int | None = None,
     progress: bool = True,
+    identity: str | None = None,
     **settings: Any,
 ) -> Results:
     """Predict or attribute all rows of a data set, on one device or many, and return the results.
@@ -64,6 +66,10 @@ def run(
         Processes that read, for each device.
     progress : bool
         Show a bar with rows a second and the time left, and a line for each process at the end.
+    identity : str, optional
+        A name for what is computed, such as ``"my target, version 2"``. Whether the folder is of the same run is then
+        told by this name, weights, data and numbers, and not by the code of the model and of functions and what hangs
+        on them. For what cannot be described; give another name whenever something changes.
     **settings
         Further arguments of the Trainer.
 
@@ -104,7 +110,7 @@ def run(
         "enable_model_summary": False,
         "default_root_dir": str(writer.out),
     }
-    with _heard(progress), _given_back(job.model), warnings.catch_warnings():
+    with _heard(progress), _given_back(job.model), _named(job, identity), warnings.catch_warnings():
         # A process without rows, for all are there or there are few, is nothing to warn of.
         warnings.filterwarnings("ignore", "Total length of `DataLoader` across ranks is zero")
         trainer = L.Trainer(
@@ -149,6 +155,17 @@ def _given_back(model: nn.Module) -> Iterator[None]:
         return
     with borrowed(model, parameter.device):
         yield
+
+
+@contextlib.contextmanager
+def _named(job: PredictModule | DeepLiftShapModule, identity: str | None) -> Iterator[None]:
+    """Let what is to do bear the name that was given, if one was."""
+    before = job.identity
+    job.identity = before if identity is None else require_identity(identity)
+    try:
+        yield
+    finally:
+        job.identity = before
 
 
 @contextlib.contextmanager

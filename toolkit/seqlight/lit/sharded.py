@@ -107,7 +107,7 @@ class ShardedDataModule(L.LightningDataModule):
 
     def fingerprint(self) -> str:
         """Return what identifies the rows."""
-        return of_data(self.rows.data, len(self))
+        return of_data(self.rows.data, len(self), self.rows.collate)
 
     def rows_for_a_shard(self, processes: int = 1) -> int:
         """Return how many rows a shard has where nobody says: whole batches, so that none depends on `processes`."""

@@ -14,7 +14,7 @@ import lightning.pytorch as L
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqlight.errors import InputError, ResultsError, a
 from seqlight.files.folder import as_folder
@@ -192,7 +192,7 @@ class ShardWriter(Callback):
             rows=len(data),
             shard_rows=self.shard_rows or data.rows_for_a_shard(trainer.world_size),
             method={**method, "precision": str(trainer.precision)},
-            model=of_model(getattr(module, "model", module)),
+            model=of_model(_computing(module), getattr(module, "identity", None)),
             data=fingerprint,
             format=FORMAT,
         )
@@ -236,6 +236,12 @@ class ShardWriter(Callback):
         if self._lock is not None:
             self._lock.release()
         self._lock = self._peers = None
+
+
+def _computing(module: L.LightningModule) -> nn.Module:
+    """Return what a run is told by: the model, or all of a module of the user's own, which may do more than call it."""
+    model = getattr(module, "model", None)
+    return model if isinstance(model, nn.Module) and type(module).__module__.startswith("seqlight.") else module
 
 
 def _to_disk(path: Path) -> None:

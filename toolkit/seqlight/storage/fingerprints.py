@@ -3,100 +3,92 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import re
-import types
 from collections.abc import Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import Subset
+from torch.utils.data import Subset, TensorDataset, default_collate
 
 from seqlight.attribution.targets import Contrast
+from seqlight.errors import InputError
+from seqlight.storage.identity.arrays import digest_of, of_array
+from seqlight.storage.identity.descriptions import Description
+from seqlight.storage.identity.origins import Origin, name_of, origin_of
 
-# Up to here all of an array is read; of a larger one, as many rows as make this up, evenly spaced.
-MOST_BYTES = 1 << 31
+# Of what a digest says: fingerprints of another version are not compared. 1 knew nothing of globals and attributes.
+VERSION = 2
 # How many rows of a Dataset that has no fingerprint of its own are looked at: each has to be made.
 SOME_ROWS = 64
 
 ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 
 
-def of_array(array: Tensor | NDArray[Any]) -> str:
-    """Return a digest of the dtype, shape and content of an array.
-
-    Of more than 2 GiB it is evenly spaced rows, the first and the last among them, and the digest says so.
-
-    Examples
-    --------
-    >>> import torch
-    >>> of_array(torch.zeros(2)) == of_array(torch.zeros(2)), of_array(torch.zeros(2)) == of_array(torch.ones(2))
-    (True, False)
-    """
-    shape = tuple(array.shape)
-    digest = hashlib.blake2b(f"{str(array.dtype).removeprefix('torch.')} {shape}".encode(), digest_size=16)
-    if not shape:
-        digest.update(_bytes(array))
-        return digest.hexdigest()
-    bytes_of_row = array.nbytes // max(1, len(array))
-    rows = min(len(array), max(2, MOST_BYTES // max(1, bytes_of_row)))
-    step = max(1, (1 << 24) // max(1, bytes_of_row))
-    if rows == len(array):
-        for first in range(0, rows, step):
-            digest.update(_bytes(array[first : first + step]))
-        return digest.hexdigest()
-    for row in np.linspace(0, len(array) - 1, rows).astype(np.int64):
-        digest.update(_bytes(array[int(row)]))
-    return f"{digest.hexdigest()} of {rows} of {len(array)} rows"
-
-
-def of_data(data: Any, rows: int) -> str:
+def of_data(data: Any, rows: int, collate: Any = default_collate) -> str:
     """Return what identifies the rows of `data`.
 
-    Its own ``fingerprint()`` if it has one. Otherwise the digest of its arrays, or of 64 evenly spaced rows of a
-    Dataset, the first and the last among them: a change that none of them shows goes unseen. Of a Subset of what has a
-    fingerprint or is an array, it is what identifies the whole, and which rows of it there are.
+    Its own ``fingerprint()`` if it has one. Otherwise the digest of its arrays, or the code of its class with 64 evenly
+    spaced rows of a Dataset, the first and the last among them: a change that none of them shows goes unseen. Of a
+    Subset of what has a fingerprint or is an array, it is what identifies the whole, and which rows of it there are.
     """
+    if collate is not default_collate:
+        return f"{of_data(data, rows)}, put together by {_of_code(collate)}"
     if callable(getattr(data, "fingerprint", None)):
         return str(data.fingerprint())
     if isinstance(data, Tensor | np.ndarray):
         return of_array(data)
     if isinstance(data, tuple | list):
         return " ".join(of_array(one) for one in data)
+    if type(data) is TensorDataset:
+        return of_data(data.tensors, rows)
     if type(data) is Subset and _knows_itself(data.dataset):
         whole: Any = data.dataset
         return f"{of_data(whole, len(whole))}, of which {of_array(np.asarray(data.indices))}"
     some = sorted({int(row) for row in np.linspace(0, rows - 1, min(rows, SOME_ROWS))}) if rows else []
-    found = _digest([described(data[row]) for row in some])
+    found = digest_of([Description(strict=False).of(data[row]) for row in some], _of_code(type(data)))
     return f"{type(data).__qualname__} of {rows} rows, {found} of {len(some)} of them"
 
 
-def _knows_itself(data: Any) -> bool:
-    """Return whether there is more to tell a data set by than some of its rows."""
-    if type(data) is Subset:
-        return _knows_itself(data.dataset)
-    return callable(getattr(data, "fingerprint", None)) or isinstance(data, Tensor | np.ndarray)
+def of_model(model: nn.Module, identity: str | None = None) -> dict[str, Any]:
+    """Return what tells a model from another one: its class, and digests of how it is built and of what it computes.
 
+    That is its parameters and buffers, the code of classes that are not PyTorch's, attributes and hooks of its modules.
+    Whether it is compiled, trains, or lies on another device makes no difference.
 
-def of_model(model: nn.Module) -> dict[str, str]:
-    """Return the class of a model, and digests of how it is built and of its parameters and buffers.
+    Parameters
+    ----------
+    model : torch.nn.Module
+    identity : str, optional
+        Stands for code, attributes and hooks.
 
-    Whether it is compiled makes no difference.
+    Raises
+    ------
+    InputError
+        If something that hangs on it cannot be described, and there is no `identity`.
     """
-    model = getattr(model, "_orig_mod", model)
-    weights = {name.replace("_orig_mod.", ""): one for name, one in model.state_dict().items()}
-    return {
-        "class": _name(type(model)),
-        "structure": _digest(ADDRESS.sub("", repr(model))),
-        "weights": _digest({name: described(one) for name, one in weights.items()}),
-    }
+    said = {"fingerprint": VERSION, **({} if identity is None else {"identity": identity})}
+    return {**said, **Description("the model").of_model(model, deep=identity is None)}
 
 
-def described(value: Any) -> Any:
+def described(value: Any, name: str = "an argument", identity: str | None = None) -> Any:
     """Return what JSON can hold of an argument, enough to tell it from another one.
+
+    Parameters
+    ----------
+    value : any
+        Of functions, classes and other objects that are the user's it is the name and a digest of what they compute.
+    name : str
+        Of the argument.
+    identity : str, optional
+        Stands for what they compute.
+
+    Raises
+    ------
+    InputError
+        If something cannot be described, and there is no `identity`.
 
     Examples
     --------
@@ -110,42 +102,48 @@ def described(value: Any) -> Any:
         return value.item()
     if isinstance(value, Tensor | np.ndarray):
         return of_array(value)
+    if isinstance(value, torch.dtype):
+        return str(value)
     if isinstance(value, nn.Module):
-        return of_model(value)
+        return of_model(value, identity)
     if isinstance(value, Contrast):
-        return {"a": described(value.a), "b": described(value.b)}
+        return {"a": described(value.a, name, identity), "b": described(value.b, name, identity)}
     if isinstance(value, Mapping):
-        return {key if isinstance(key, str) else _name(key): described(one) for key, one in value.items()}
-    if isinstance(value, Sequence):
-        return [described(one) for one in value]
+        return {_key(key): described(one, f"{name} of {_key(key)}", identity) for key, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return [described(one, name, identity) for one in value]
     if isinstance(value, functools.partial):
-        return [described(value.func), described(value.args), described(value.keywords)]
-    if isinstance(value, types.FunctionType | types.MethodType):
-        return f"{_name(value)} {_digest(_code(value))}"
-    return _name(value) if isinstance(value, type) else ADDRESS.sub("", repr(value))
+        return [described(one, name, identity) for one in (value.func, value.args, value.keywords)]
+    called = name_of(value)
+    return called if identity is not None else f"{called} {Description(name).of(value)}"
 
 
-def _code(function: types.FunctionType | types.MethodType) -> list[Any]:
-    """Return what a function does: two lambdas have the same name."""
-    code, cells = function.__code__, function.__closure__ or ()
-    constants = [repr(one) for one in code.co_consts if not isinstance(one, types.CodeType)]
-    inner = [one.co_code.hex() for one in code.co_consts if isinstance(one, types.CodeType)]
-    kept = [described(cell.cell_contents) for cell in cells if cell.cell_contents is not function]
-    return [code.co_code.hex(), list(code.co_names), constants, inner, kept, described(function.__defaults__)]
+def require_identity(identity: object) -> str | None:
+    """Return the name that stands for what is computed; InputError if it is none."""
+    if identity is not None and not (isinstance(identity, str) and identity.strip()):
+        raise InputError(
+            f"identity is {identity!r}: expected a name for what is computed, such as 'my target, version 2'."
+        )
+    return identity
 
 
-def _name(one: Any) -> str:
-    module, name = getattr(one, "__module__", None), getattr(one, "__qualname__", type(one).__qualname__)
-    # What a script defines is in a module of another name in processes that it starts.
-    return name if module in (None, "__main__", "__mp_main__") else f"{module}.{name}"
+def _key(key: Any) -> str:
+    if isinstance(key, type | FunctionType):
+        return name_of(key)
+    return key if isinstance(key, str) else ADDRESS.sub("", repr(key))
 
 
-def _digest(of: Any) -> str:
-    return hashlib.blake2b(repr(of).encode(), digest_size=16).hexdigest()
+def _knows_itself(data: Any) -> bool:
+    """Return whether there is more to tell a data set by than some of its rows."""
+    if type(data) is Subset:
+        return _knows_itself(data.dataset)
+    return callable(getattr(data, "fingerprint", None)) or isinstance(data, Tensor | np.ndarray | TensorDataset)
 
 
-def _bytes(array: Tensor | NDArray[Any]) -> Any:
-    if isinstance(array, Tensor):
-        flat = array.detach().to("cpu").contiguous().reshape(-1)
-        return flat.view(torch.uint8).numpy()
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+def _of_code(of: Any) -> str:
+    """Return what a class or function of the user's own does, as far as it can be told; nothing of a library's."""
+    module = getattr(of, "__module__", None)
+    return Description(strict=False).of(of) if origin_of(module) is Origin.OWN else name_of(of)
+
+
+__all__ = ["VERSION", "described", "of_array", "of_data", "of_model", "require_identity"]

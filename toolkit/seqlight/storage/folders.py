@@ -134,10 +134,16 @@ def settle(folder: Path, manifest: Manifest, shard_rows: int | None, loci: Loci 
 
 
 def _require_same(folder: Path, mine: Manifest, earlier: Manifest) -> None:
+    if earlier.model.get("fingerprint") != mine.model.get("fingerprint"):
+        raise ResultsError(
+            f"{folder} was begun by a seqlight that knew less of a run, so nobody can tell whether this is it: read "
+            "its rows with open_results(..., incomplete=True), and give another `out`, or delete it."
+        )
     differences = mine.differences(earlier)
     if differences:
         raise ResultsError(
             f"{folder} holds another run: it differs in {'; '.join(differences)}. Give another `out`, or delete it."
+            + _other_python(earlier)
         )
     changed = [f"{name} {earlier.versions.get(name)}" for name, one in versions().items()
                if earlier.versions.get(name) != one]  # fmt: skip
@@ -148,6 +154,17 @@ def _require_same(folder: Path, mine: Manifest, earlier: Manifest) -> None:
             SeqlightWarning,
             stacklevel=2,
         )
+
+
+def _other_python(earlier: Manifest) -> str:
+    """Return that compiled code differs, where it is that of another Python."""
+    theirs, mine = (one.get("python", "").rpartition(".")[0] for one in (earlier.versions, versions()))
+    if theirs == mine:
+        return ""
+    return (
+        f" It was begun with Python {theirs}, whose compiled code Python {mine} cannot compare with its own: code may "
+        "seem to differ that does not."
+    )
 
 
 def _require_few(manifest: Manifest) -> None:

@@ -1,0 +1,1 @@
+"""What an object computes, as a digest: equal in every process, another one after any change that could matter."""

@@ -1,0 +1,117 @@
+"""What the code of a function does, and which names it looks up.
+
+The compiled code is read, and not its source: that need not be there (a notebook, ``exec``) and may have been edited
+since it was loaded. Lines, file names, comments and docstrings are not in it. It is another one for another version of
+Python.
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+from collections.abc import Callable
+from types import CodeType
+from typing import Any, NamedTuple
+
+CONSTANTS, JUMPS = frozenset(dis.hasconst), frozenset((*dis.hasjrel, *dis.hasjabs))
+LOOKED_UP = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
+ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"}
+UNSEEN = {"EXTENDED_ARG", "CACHE", "NOP", "RESUME"}
+# What the body of a class says of where it stands.
+WHERE = {"__module__", "__qualname__", "__doc__", "__firstlineno__", "__static_attributes__"}
+TAKES = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR | inspect.CO_COROUTINE
+TAKES |= inspect.CO_ASYNC_GENERATOR
+
+
+class Import(NamedTuple):
+    """An import inside a function: how many packages up, the module, and what of it."""
+
+    level: int
+    module: str
+    names: tuple[str, ...]
+
+
+class Body(NamedTuple):
+    """What code does.
+
+    Attributes
+    ----------
+    facts : tuple
+        Equal for equal code.
+    globals : tuple of str
+        Names that it looks up outside, those of functions inside of it included.
+    attributes : tuple of str
+        Names that it looks up in something.
+    imports : tuple of Import
+    """
+
+    facts: tuple[Any, ...]
+    globals: tuple[str, ...]
+    attributes: tuple[str, ...]
+    imports: tuple[Import, ...]
+
+
+def body_of(code: CodeType, visit: Callable[[Any], str]) -> Body:
+    """Return what `code` does; `visit` describes its constants.
+
+    Examples
+    --------
+    >>> body = body_of((lambda x: max(x.sum(), 3)).__code__, repr)
+    >>> body.globals, body.attributes
+    (('max',), ('sum',))
+    """
+    steps = _steps(code)
+    at = {instruction.offset: i for i, instruction in enumerate(steps)}
+    facts: list[Any] = [_signature(code)]
+    inner: list[Body] = []
+    for one in steps:
+        if isinstance(one.argval, CodeType):
+            inner.append(body_of(one.argval, visit))
+            facts.append((one.opname, inner[-1].facts))
+        else:
+            facts.append((one.opname, _argument(one, at, visit)))
+    return Body(
+        tuple(facts),
+        _all((one.argval for one in steps if one.opname in LOOKED_UP), (body.globals for body in inner)),
+        _all((one.argval for one in steps if one.opname in ATTRIBUTES), (body.attributes for body in inner)),
+        _all(_imports(steps), (body.imports for body in inner)),
+    )
+
+
+def _steps(code: CodeType) -> list[dis.Instruction]:
+    """Return the instructions, without those that say where a class was written."""
+    steps: list[dis.Instruction] = []
+    for one in dis.get_instructions(code):
+        if one.opname == "STORE_NAME" and one.argval in WHERE and steps:
+            steps.pop()
+        elif one.opname not in UNSEEN:
+            steps.append(one)
+    return steps
+
+
+def _signature(code: CodeType) -> tuple[Any, ...]:
+    counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount
+    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return (*counts, code.co_flags & TAKES, arguments, code.co_freevars, code.co_exceptiontable.hex())
+
+
+def _argument(one: dis.Instruction, at: dict[int, int], visit: Callable[[Any], str]) -> Any:
+    if one.opcode in CONSTANTS:
+        return visit(one.argval)
+    if one.opcode in JUMPS:
+        return at.get(one.argval, one.argval)
+    names = one.argval if isinstance(one.argval, tuple) else (one.argval,)
+    return one.argval if all(isinstance(name, str) for name in names) else one.arg
+
+
+def _imports(steps: list[dis.Instruction]) -> list[Import]:
+    # How many packages up, and what of the module, are pushed before.
+    return [
+        Import(before[0].argval or 0, one.argval, tuple(before[1].argval or ()))
+        for *before, one in zip(steps, steps[1:], steps[2:], strict=False)
+        if one.opname == "IMPORT_NAME"
+    ]
+
+
+def _all(own: Any, of_inner: Any) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys((*own, *(name for names in of_inner for name in names))))

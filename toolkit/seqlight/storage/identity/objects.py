@@ -1,0 +1,97 @@
+"""The state of an object: what another one would be given to be equal to it."""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import random
+import threading
+import warnings
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils._contextlib import _DecoratorContextManager
+
+from seqlight.storage.identity.origins import library
+
+Visit = Callable[..., str]
+NEW = (vars(copyreg)["__newobj__"], vars(copyreg)["__newobj_ex__"])
+LOCKS = (type(threading.Lock()), type(threading.RLock()))
+
+
+class Indescribable(Exception):
+    """There is no telling whether an object would compute the same in another process."""
+
+
+def of_object(value: Any, visit: Visit) -> tuple[Any, ...]:
+    """Return the class of an object and its state, as :mod:`pickle` or :mod:`copy` would ask for it.
+
+    Raises
+    ------
+    Indescribable
+        If it has none that can be had: a file that is open, say.
+    """
+    if isinstance(value, (*LOCKS, torch.device)):  # where and when it computes, and not what
+        return ("object", type(value).__name__)
+    if isinstance(value, weakref.ref):
+        return ("reference", visit(value()))
+    if isinstance(value, torch.Generator):
+        return ("generator", visit(value.get_state()))
+    if isinstance(value, random.Random):
+        return ("random", visit(value.getstate()))
+    if isinstance(value, torch.jit.ScriptFunction):
+        return ("script", str(value.code))
+    if isinstance(value, torch._ops.OperatorBase):
+        return ("operator", str(value))
+    reduced = _reduced(value)
+    if isinstance(reduced, str):
+        return ("global", type(value).__name__, reduced)
+    parts: list[Any] = [*reduced, None, None, None]
+    function, args, state, items, pairs = parts[:5]
+    if function in NEW:
+        args, made_by = args[1:], []
+    else:
+        made_by = [] if function is type(value) else [visit(function)]
+    return (
+        "object",
+        visit(type(value), made=True),
+        made_by,
+        [visit(one) for one in args or ()],
+        of_state(value, state, visit),
+        [] if items is None else [visit(one) for one in items],
+        [] if pairs is None else [(visit(key), visit(one)) for key, one in pairs],
+    )
+
+
+def of_state(value: Any, state: Any, visit: Visit) -> Any:
+    """Return what hangs on an object, by name; what it has worked out for itself and would again is left out."""
+    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # of a class with slots
+        return [of_state(value, state[0] or {}, visit), of_state(value, state[1], visit)]
+    if not isinstance(state, dict | None):
+        return visit(state)
+    unset = {"prev"} if isinstance(value, _DecoratorContextManager) else set()
+    cls = type(value)
+    kept = {
+        name: one
+        for name, one in (state or {}).items()
+        if name not in unset and not (isinstance(name, str) and _is_cached(cls, name))
+    }
+    names = sorted(kept, key=str)
+    return [(str(name), visit(kept[name], f"attribute {name!r}")) for name in names]
+
+
+def _is_cached(cls: type, name: str) -> bool:
+    return any(isinstance(vars(one).get(name), functools.cached_property) for one in cls.__mro__)
+
+
+def _reduced(value: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return value.__reduce_ex__(4)
+        except Exception:
+            if library(type(value).__module__) is None and hasattr(value, "__dict__"):
+                return type(value), (), vars(value)
+            raise Indescribable from None
