@@ -201,7 +201,6 @@ class SeqletCallback(Follower):
         return seqlets
 
     def _numbers(self, seqlets: pd.DataFrame, track: Tensor) -> dict[str, float]:
-        # A mask, for a seqlet that raises the output and one that lowers it may share positions.
         inside = torch.zeros_like(track, dtype=torch.bool)
         for i, start, end in seqlets[["example_idx", "start", "end"]].itertuples(index=False):
             inside[i, start:end] = True

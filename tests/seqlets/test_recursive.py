@@ -126,29 +126,48 @@ def test_equals_the_definition(X, chosen):
     assert rows_of(without_loops(X, sign="positive", **chosen)) == expected
 
 
+def left_of(tables):
+    """What is left where calls overlap: taken by p-value, then attribution, then place, then the positive first."""
+    rows = sorted(rows_of(pd.concat(tables)), key=lambda row: (row[4], -abs(row[3]), row[0], row[1], row[3] < 0))
+    taken, left = set(), []
+    for row in rows:
+        places = {(row[0], at) for at in range(row[1], row[2])}
+        if taken.isdisjoint(places):
+            taken |= places
+            left.append(row)
+    return sorted(left, key=lambda row: (row[4], row[0], row[1]))
+
+
 @settings(max_examples=60, deadline=None)
 @given(tracks(), options)
 def test_negative_seqlets_are_the_positive_ones_of_the_negated_track(X, chosen):
     mirrored = recursive_seqlets(-X, sign="positive", **chosen)
     mirrored["attribution"] = 0.0 - mirrored["attribution"]
     negative = recursive_seqlets(X, sign="negative", **chosen)
-    assert_frame_equal(negative, mirrored, check_exact=True)
-    together = pd.concat([recursive_seqlets(X, sign="positive", **chosen), negative])
-    order = ["p-value", "example_idx", "start"]
-    expected = together.sort_values(order, kind="stable", ignore_index=True)
-    assert_frame_equal(recursive_seqlets(X, **chosen), expected, check_exact=True)
+    # But for those whose sum is not below 0.
+    assert_frame_equal(negative, mirrored[mirrored["attribution"] < 0].reset_index(drop=True), check_exact=True)
+    positive = recursive_seqlets(X, sign="positive", **chosen)
+    both = recursive_seqlets(X, **chosen)
+    assert rows_of(both) == left_of([positive[positive["attribution"] > 0], negative])
+    assert_frame_equal(without_loops(X, **chosen), both, check_exact=True)
 
 
+@pytest.mark.reliability(
+    "seqlets", "both signs of any track", "no two overlap, each has the sign of its side, the less significant give way"
+)
 @settings(max_examples=60, deadline=None)
-@given(tracks(), options)
-def test_spans_of_one_sign_never_overlap_and_keep_to_the_limits(X, chosen):
-    table = recursive_seqlets(X, sign="positive", **chosen)
+@given(tracks(), options, st.sampled_from(["both", "positive", "negative"]))
+def test_spans_never_overlap_and_keep_to_the_limits(X, chosen, sign):
+    table = recursive_seqlets(X, sign=sign, **chosen)
     length = table["end"] - table["start"]
     assert length.between(chosen["min_seqlet_len"], chosen["max_seqlet_len"]).all()
     assert (table["p-value"] < chosen["threshold"]).all()
     positions = [(i, at) for i, s, e in rows_of(table[COLUMNS[:3]]) for at in range(s, e)]
     assert len(positions) == len(set(positions))
     assert all(0 <= at < X.shape[1] and 0 <= i < len(X) for i, at in positions)
+    if sign != "positive":
+        assert (table["attribution"] != 0).all()
+        assert sign == "both" or (table["attribution"] < 0).all()
 
 
 @needs_loops
@@ -167,10 +186,13 @@ def test_loops_and_their_twins_give_the_same_bits(dtype, chosen):
     X = planted(dtype=dtype)
     table = recursive_seqlets(X, **chosen)
     assert len(table) > 10
-    assert_frame_equal(without_loops(X, **chosen), table, check_exact=True)
-    if "X_control" in chosen:
-        curves = [call(X, **chosen, return_fdr=True).fdr for call in (recursive_seqlets, without_loops)]
-        assert_frame_equal(*curves, check_exact=True)
+    if "X_control" not in chosen:
+        assert_frame_equal(without_loops(X, **chosen), table, check_exact=True)
+        return
+    found, twin = (call(X, **chosen, return_fdr=True) for call in (recursive_seqlets, without_loops))
+    assert_frame_equal(twin.seqlets, table, check_exact=True)
+    assert_frame_equal(found.seqlets, table, check_exact=True)
+    assert_frame_equal(twin.fdr, found.fdr, check_exact=True)
 
 
 def test_tails_keep_their_digits_far_below_rounding():
@@ -344,13 +366,21 @@ def test_nothing_to_call_gives_an_empty_table_of_the_same_types(X, chosen):
     assert [str(kind) for kind in table.dtypes] == DTYPES
 
 
-@pytest.mark.parametrize("shift", [20.0, -20.0])
-def test_one_signed_tracks_are_no_special_case(shift):
+@pytest.mark.reliability(
+    "seqlets", "a track that lies above or below 0 as a whole", "seqlets of that sign and no others"
+)
+@pytest.mark.parametrize(("shift", "sign", "other"), [(20.0, "positive", "negative"), (-20.0, "negative", "positive")])
+def test_one_signed_tracks_are_no_special_case(shift, sign, other):
     X = planted(dtype="float64")
-    centred, shifted = recursive_seqlets(X), recursive_seqlets(X + shift)
+    centred, shifted = (recursive_seqlets(track, sign=sign) for track in (X, X + shift))
     assert len(shifted) > 20
     # The null moves with the track; only values on the edge of a bin can change theirs.
     assert abs(len(shifted) - len(centred)) <= 2
+    assert_frame_equal(recursive_seqlets(X + shift), shifted, check_exact=True)
+    # What is low for a track above 0 is no less above 0; high for one below 0 is what the peer would call.
+    assert len(recursive_seqlets(X + shift, sign=other)) == (
+        0 if other == "negative" else len(recursive_seqlets(X, sign=other))
+    )
 
 
 @pytest.mark.parametrize(
@@ -420,7 +450,11 @@ def test_a_control_chooses_the_threshold_of_each_sign():
         tables.append(recursive_seqlets(X, threshold=threshold, sign=sign))
         for row in curve.iloc[[0, 5, 20, 60]].itertuples():
             assert row.n_seqlets == len(recursive_seqlets(X, threshold=row.threshold, sign=sign))
-    assert sorted(rows_of(found.seqlets)) == sorted(rows_of(pd.concat(tables)))
+        # At the threshold itself are counted those that do not give way to the other sign.
+        chosen = curve["n_seqlets"][curve["threshold"] == threshold].item()
+        assert chosen == (found.seqlets["attribution"] * (1 if sign == "positive" else -1) > 0).sum()
+    assert rows_of(found.seqlets) == left_of(tables)
+    assert len(found.seqlets) < sum(map(len, tables))
     assert len(tables[0]) > len(tables[1]) > 0
     plain = recursive_seqlets(X, threshold=1e-9, X_control=control, target_fdr=0.3)
     assert_frame_equal(plain, found.seqlets, check_exact=True)
@@ -480,3 +514,36 @@ def test_a_sign_that_reaches_no_rate_is_left_out_with_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         recursive_seqlets(planted(), X_control=noise((60, 200), 3), target_fdr=0.9, sign="positive")
+
+
+@pytest.mark.reliability(
+    "seqlets",
+    "both signs against a control, in any track",
+    "as many seqlets as the estimated rate counts, none too many",
+)
+@settings(max_examples=40, deadline=None)
+@given(tracks(), tracks(), st.sampled_from([0.3, 1.0, 3.0]))
+def test_the_rate_is_of_what_is_returned(X, control, target_fdr):
+    options = {"min_seqlet_len": 2, "n_bins": 10, "X_control": control, "target_fdr": target_fdr, "return_fdr": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SeqlightWarning)
+        seqlets, fdr = recursive_seqlets(X, **options)
+    scale = X.size / control.size
+    for sign, side in (("positive", 1), ("negative", -1)):
+        curve = fdr[fdr["sign"] == sign]
+        n, n_control = curve["n_seqlets"].to_numpy(), curve["n_control_seqlets"].to_numpy()
+        with np.errstate(divide="ignore"):
+            np.testing.assert_allclose(curve["fdr"].fillna(np.inf), (n_control + 1) * scale / n)
+        passing = curve[curve["fdr"] <= target_fdr]
+        n_returned = (side * seqlets["attribution"] > 0).sum()
+        assert n_returned == (passing["n_seqlets"].iloc[0] if len(passing) else 0)
+
+
+@pytest.mark.parametrize("call", [recursive_seqlets, without_loops])
+def test_a_rate_counts_only_calls_of_its_sign(call):
+    X, control = np.abs(planted((9, 120))), np.abs(planted((9, 120), seed=5))
+    with pytest.warns(SeqlightWarning, match="for negative seqlets .nothing is called"):
+        found = call(X, X_control=control, target_fdr=2.0, return_fdr=True)
+    assert (found.fdr[found.fdr["sign"] == "negative"][["n_seqlets", "n_control_seqlets"]] == 0).all(axis=None)
+    assert (found.seqlets["attribution"] > 0).all()
+    assert len(found.seqlets) > 10

@@ -9,10 +9,11 @@ enum { CHUNK = 1024, TILE = 32 };
 
 /* How values become bins: floor((x - origin) / width), or of the negated values where sign is
    negative, with what lies outside put into bin 0 and bin `highest`. The null has n_bins of them; a
-   control, which may lie above all that the null was made of, has more. */
+   control, which may lie above all that the null was made of, has more. Where `own` is set, only calls whose sum has
+   this sign count. */
 typedef struct {
     double origin, width;
-    int64_t itemsize, sign, n_bins, highest;
+    int64_t itemsize, sign, n_bins, highest, own;
 } binning;
 
 #define BIN_VALUES(type)                                                       \
@@ -218,25 +219,29 @@ static double worst_prefix(const row_state *r, const double *tails, int64_t star
 typedef struct {
     const char *x;
     const double *tails;
-    int64_t itemsize, row, n;
-    int64_t *where; /* (n, 3): row, start, length */
+    int64_t itemsize, sign, row, n;
+    int64_t *where; /* (n, 3): row, start, length; NULL where calls of the sign are counted only */
     double *score;  /* (n, 2): attribution, p-value */
 } call_list;
 
-static void write_call(call_list *list, const row_state *r, int64_t start, int64_t span)
+/* Writes down a call, or looks at its sign; returns whether it counts. */
+static int64_t take_call(call_list *list, const row_state *r, int64_t start, int64_t span)
 {
     double attribution = 0.0;
     for (int64_t i = start; i < start + span; i++)
         attribution += list->itemsize == 4 ? (double)((const float *)list->x)[i] : ((const double *)list->x)[i];
+    if (!list->where) return (double)list->sign * attribution > 0.0;
     int64_t *where = list->where + 3 * list->n;
     where[0] = list->row, where[1] = start, where[2] = span;
     list->score[2 * list->n] = attribution;
     list->score[2 * list->n + 1] = p_of(r, list->tails, span, r->sums[start + span] - r->sums[start]);
     list->n++;
+    return 1;
 }
 
 /* Calls among the starts number `first` .. `last`, whose spans overlap only each other: the longest
-   first, then by p-value, then from the left. They are written where there is a list. */
+   first, then by p-value, then from the left. Where there is a list, they are written there, or only those of its sign
+   count. */
 static int64_t call_group(row_state *r, const double *tails, int64_t first, int64_t last, call_list *list)
 {
     int64_t n_calls = 0, span = 0;
@@ -255,8 +260,7 @@ static int64_t call_group(row_state *r, const double *tails, int64_t first, int6
             const int64_t start = r->order[i].start;
             if (memchr(r->taken + start, 1, (size_t)span)) continue;
             memset(r->taken + start, 1, (size_t)span);
-            if (list) write_call(list, r, start, span);
-            n_calls++;
+            n_calls += list ? take_call(list, r, start, span) : 1;
         }
     }
     return n_calls;
@@ -302,14 +306,16 @@ int64_t span_level_counts(const char *x, int64_t first, int64_t last, int64_t le
                           int64_t longest, int64_t *counts)
 {
     row_state r = {.length = length, .shortest = shortest, .longest = longest, .n_bins = how->n_bins};
+    call_list own = {.itemsize = how->itemsize, .sign = how->sign};
     const int ready = row_alloc(&r);
     for (int64_t row = first; ready && row < last; row++) {
-        row_begin(&r, x + row * length * how->itemsize, how, critical);
+        own.x = x + row * length * how->itemsize;
+        row_begin(&r, own.x, how, critical);
         int64_t n_calls = 0;
         for (int64_t level = 0; level < n_levels; level++) {
             const int lost = level ? row_tighten(&r, critical + level * (longest - shortest + 1)) : 1;
             if (!r.n_starts) break;
-            if (lost) n_calls = call_row(&r, tails, NULL);
+            if (lost) n_calls = call_row(&r, tails, how->own ? &own : NULL);
             counts[level] += n_calls;
         }
     }

@@ -71,9 +71,10 @@ class Background:
         """Return the highest bin: the null's, or, `beyond` it, one that is never reached."""
         return FAR_BEYOND if beyond else self.n_bins - 1
 
-    def binning(self, values: Floats, beyond: bool = False) -> Binning:
+    def binning(self, values: Floats, beyond: bool = False, own_sign: bool = False) -> Binning:
         """Return the bins as the compiled loops take them."""
-        return Binning(self.origin, self.width, values.itemsize, self.sign, self.n_bins, self.highest(beyond))
+        highest = self.highest(beyond)
+        return Binning(self.origin, self.width, values.itemsize, self.sign, self.n_bins, highest, own_sign)
 
     def bins(self, values: Floats, beyond: bool = False) -> NDArray[np.int64]:
         """Return the bin of each value.

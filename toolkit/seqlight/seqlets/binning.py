@@ -15,4 +15,5 @@ class Binning(ctypes.Structure):
         ("sign", ctypes.c_int64),
         ("n_bins", ctypes.c_int64),
         ("highest", ctypes.c_int64),
+        ("own", ctypes.c_int64),
     )

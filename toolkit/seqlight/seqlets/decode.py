@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from seqlight.native.library import library, pointer
 from seqlight.native.threads import over_rows
 from seqlight.seqlets.background import Background
+from seqlight.seqlets.binning import Binning
 from seqlight.seqlets.spans import Floats
 
 # What is held for a block of rows stays small, whatever the size of the input.
@@ -33,7 +34,14 @@ class Calls(NamedTuple):
 
 
 def call_spans(
-    values: Floats, null: Background, threshold: float, shortest: int, longest: int, *, beyond: bool = False
+    values: Floats,
+    null: Background,
+    threshold: float,
+    shortest: int,
+    longest: int,
+    *,
+    own_sign: bool = False,
+    beyond: bool = False,
 ) -> Calls:
     """Call seqlets of one sign.
 
@@ -47,6 +55,9 @@ def call_spans(
         Every span inside a call has a p-value below this.
     shortest, longest : int
         Lengths of calls, ``1 <= shortest <= longest <= length``.
+    own_sign : bool
+        Whether to leave out calls whose values do not sum to a number of the null's sign: in a track that lies above 0,
+        what is low for it is no less above 0.
     beyond : bool
         Whether values above all that the null was made of count as such, as those of a control must, or as the
         largest of them.
@@ -68,17 +79,27 @@ def call_spans(
 
     over_rows(work, len(values))
     blocks = [found[row] for row in sorted(found)]
-    return Calls(np.concatenate([b.where for b in blocks]), np.concatenate([b.score for b in blocks]))
+    where, score = np.concatenate([b.where for b in blocks]), np.concatenate([b.score for b in blocks])
+    if own_sign and not (own := null.sign * score[:, 0] > 0).all():
+        where, score = where[own], score[own]
+    return Calls(where, score)
 
 
 def count_calls(
-    values: Floats, null: Background, thresholds: NDArray[np.float64], shortest: int, longest: int, *, beyond: bool
+    values: Floats,
+    null: Background,
+    thresholds: NDArray[np.float64],
+    shortest: int,
+    longest: int,
+    *,
+    own_sign: bool,
+    beyond: bool,
 ) -> NDArray[np.int64]:
     """Count the calls at many thresholds, in one pass over the values.
 
     Parameters
     ----------
-    values, null, shortest, longest, beyond
+    values, null, shortest, longest, own_sign, beyond
         As in `call_spans`.
     thresholds : numpy.ndarray, shape=(m,)
         From the laxest to the strictest.
@@ -90,15 +111,15 @@ def count_calls(
     """
     native = library()
     if native is None:
-        lengths = shortest, longest
-        calls = [call_spans(values, null, threshold, *lengths, beyond=beyond) for threshold in thresholds.tolist()]
+        how = {"own_sign": own_sign, "beyond": beyond}
+        calls = [call_spans(values, null, threshold, shortest, longest, **how) for threshold in thresholds.tolist()]
         return np.array([len(one.where) for one in calls], dtype=np.int64)
     critical = np.stack([null.critical_sums(t, shortest, longest) for t in thresholds.tolist()])
     parts: list[NDArray[np.int64]] = []
 
     def work(first: int, last: int) -> None:
         counts = np.zeros(len(thresholds), dtype=np.int64)
-        rows = _rows_for_loop(values, (first, last), null, critical, beyond)
+        rows = _rows_for_loop(values, (first, last), null, critical, null.binning(values, beyond, own_sign))
         done = native.span_level_counts(*rows, len(thresholds), shortest, longest, pointer(counts))
         _expect_memory(done)
         parts.append(counts)
@@ -109,14 +130,14 @@ def count_calls(
 
 
 def _rows_for_loop(
-    values: Floats, rows: tuple[int, int], null: Background, critical: NDArray[np.int64], beyond: bool
+    values: Floats, rows: tuple[int, int], null: Background, critical: NDArray[np.int64], binning: Binning
 ) -> tuple[object, ...]:
     """Return the arguments that the compiled loops begin with."""
     return (
         pointer(values),
         *rows,
         values.shape[1],
-        ctypes.byref(null.binning(values, beyond)),
+        ctypes.byref(binning),
         pointer(null.tails),
         pointer(critical),
     )
@@ -134,7 +155,7 @@ def _called_by_loop(
     most = (rows[1] - rows[0]) * (values.shape[1] // shortest)
     where, score = np.empty((most, 3), dtype=np.int64), np.empty((most, 2))
     lengths = shortest, shortest + len(critical) - 1
-    loop_rows = _rows_for_loop(values, rows, null, critical, beyond)
+    loop_rows = _rows_for_loop(values, rows, null, critical, null.binning(values, beyond))
     n = native.span_calls(*loop_rows, *lengths, pointer(where), pointer(score))
     _expect_memory(n)
     return Calls(where[:n].copy(), score[:n].copy())

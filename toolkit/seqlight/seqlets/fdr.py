@@ -3,14 +3,17 @@
 Calls on a control, for instance on the attributions of shuffled sequences, are false. Their
 rate, scaled to the size of the input, estimates how many of the calls on the input are false.
 The control is scored against the null of the input, and each sign against its own null, so
-each sign has its own curve and its own threshold. What lies above all values of the input counts
-as more extreme than those: were it put into the highest bin of the input, as the peer does, the
-control would lose the spans that show how high chance reaches.
+each sign has its own curve and its own threshold. Where calls of both signs overlap, one gives
+way: what keeps to the rate are the calls that are left, on the input and on the control. What
+lies above all values of the input counts as more extreme than those: were it put into the
+highest bin of the input, as the peer does, the control would lose the spans that show how high
+chance reaches.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +22,7 @@ from numpy.typing import NDArray
 
 from seqlight.errors import SeqlightWarning
 from seqlight.seqlets.background import Background
-from seqlight.seqlets.decode import count_calls
+from seqlight.seqlets.decode import Calls, count_calls
 from seqlight.seqlets.spans import Floats
 
 SIGN_NAMES = {1: "positive", -1: "negative"}
@@ -37,7 +40,9 @@ class SeqletsAndFdr(NamedTuple):
     """Columns sign, threshold, n_seqlets, n_control_seqlets and fdr, laxest threshold first."""
 
 
-def call_counts(values: Floats, control: Floats, null: Background, shortest: int, longest: int) -> NDArray[np.int64]:
+def call_counts(
+    values: Floats, control: Floats, null: Background, shortest: int, longest: int, *, own_sign: bool = False
+) -> NDArray[np.int64]:
     """Count the calls of one sign, on the input and on the control, at every threshold level.
 
     Parameters
@@ -48,6 +53,8 @@ def call_counts(values: Floats, control: Floats, null: Background, shortest: int
         The null of the values.
     shortest, longest : int
         Lengths of calls; `longest` is at most the length of the values.
+    own_sign : bool
+        As in `call_spans`.
 
     Returns
     -------
@@ -58,8 +65,57 @@ def call_counts(values: Floats, control: Floats, null: Background, shortest: int
     for row, track in enumerate((values, control)):
         if shortest <= track.shape[1]:
             lengths = shortest, min(longest, track.shape[1])
-            counts[row] = count_calls(track, null, LEVELS, *lengths, beyond=track is control)
+            counts[row] = count_calls(track, null, LEVELS, *lengths, own_sign=own_sign, beyond=track is control)
     return counts
+
+
+def settle(
+    counts: dict[int, NDArray[np.int64]],
+    scale: float,
+    target_fdr: float,
+    called: Callable[[dict[int, float]], tuple[Calls, Calls]],
+) -> Calls | None:
+    """Find the thresholds of both signs at which the calls that are left, when some gave way, keep to `target_fdr`.
+
+    Parameters
+    ----------
+    counts : dict of int to numpy.ndarray, shape (2, 117)
+        Of each sign, as from `call_counts`. Where a threshold was tried, they become those of the calls that are left.
+    scale : float
+        How many times larger the input is than the control.
+    target_fdr : float
+        Largest rate of each sign.
+    called : callable
+        Makes of a threshold for each sign the calls of both on the input, and those on the control.
+
+    Returns
+    -------
+    Calls or None
+        Those on the input at the thresholds found; None where a sign reaches the rate at none, so that nothing of the
+        other has to give way.
+    """
+    alone = {sign: one.copy() for sign, one in counts.items()}
+    while True:
+        levels = {sign: _laxest(one, scale, target_fdr) for sign, one in counts.items()}
+        if None in levels.values():
+            counts.update({sign: alone[sign] for sign, level in levels.items() if level is not None})
+            return None
+        found = called({sign: float(LEVELS[level]) for sign, level in levels.items()})
+        for sign, level in levels.items():
+            counts[sign][:, level] = [int((sign * one.score[:, 0] > 0).sum()) for one in found]
+        # A threshold that fails is not tried again, so that this comes to an end.
+        if all(_laxest(one, scale, target_fdr) == levels[sign] for sign, one in counts.items()):
+            return found[0]
+
+
+def _laxest(counts: NDArray[np.int64], scale: float, target_fdr: float) -> int | None:
+    passing = np.flatnonzero(_rates(counts, scale) <= target_fdr)
+    return int(passing[0]) if len(passing) else None
+
+
+def _rates(counts: NDArray[np.int64], scale: float) -> NDArray[np.float64]:
+    n_calls, n_control = counts
+    return np.asarray((n_control + 1) * scale / np.where(n_calls > 0, n_calls, np.nan))
 
 
 def fdr_curve(sign: int, counts: NDArray[np.int64], scale: float) -> pd.DataFrame:
@@ -90,7 +146,7 @@ def fdr_curve(sign: int, counts: NDArray[np.int64], scale: float) -> pd.DataFram
             "threshold": LEVELS,
             "n_seqlets": n_calls,
             "n_control_seqlets": n_control,
-            "fdr": (n_control + 1) * scale / np.where(n_calls > 0, n_calls, np.nan),
+            "fdr": _rates(counts, scale),
         }
     )
 

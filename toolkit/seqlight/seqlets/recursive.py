@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError
 from seqlight.seqlets.background import Background, backgrounds
 from seqlight.seqlets.decode import Calls, call_spans
-from seqlight.seqlets.fdr import NOTHING_CALLED, SeqletsAndFdr, call_counts, fdr_curve, laxest_thresholds
+from seqlight.seqlets.fdr import NOTHING_CALLED, SeqletsAndFdr, call_counts, fdr_curve, laxest_thresholds, settle
 from seqlight.seqlets.genome import to_genome
+from seqlight.seqlets.overlaps import in_place_order, without_overlaps
 from seqlight.seqlets.spans import Floats, attribution_track, seqlet_table
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
@@ -77,7 +78,7 @@ def recursive_seqlets(
     A seqlet is the longest span whose p-value, and that of every span inside it down to the
     shortest length, is below the threshold. The p-value of a span is the probability that
     as many positions, drawn independently from all of `X`, sum to at least as much.
-    Negative seqlets are the positive seqlets of ``-X``, against the null of ``-X``.
+    Negative seqlets are found as positive ones are in ``-X``, against the null of ``-X``.
 
     Parameters
     ----------
@@ -95,13 +96,17 @@ def recursive_seqlets(
     n_bins : int, optional
         How many bins of equal width, from the smallest value to the largest, the null has.
     sign : {"both", "positive", "negative"}, optional
-        Which seqlets to find. Seqlets of one sign never overlap (before flanks are added);
-        one of each sign may share fewer than `min_seqlet_len` positions.
+        Which seqlets to find. No two overlap (before flanks are added): where a positive and a
+        negative one would, that with the larger p-value gives way, or among equal ones that with the
+        smaller absolute attribution. Attributions have the sign of their side, so that a track
+        without numbers below 0 has no negative seqlets; only "positive" by itself also returns what
+        is high for its track but does not sum to more than 0.
     X_control : torch.Tensor or numpy.ndarray, shape=(m, length of the control), optional
         Attributions of sequences without signal, for instance shuffled ones. `threshold` is
         then ignored: each sign gets the largest of 117 thresholds, 0.1 to 1e-30, at which
         its own control calls estimate a false discovery rate of at most `target_fdr`. A
-        sign that reaches it at no threshold has no seqlets, and a warning says so.
+        sign that reaches it at no threshold has no seqlets, and a warning says so. What gives way
+        to the other sign is not counted.
     target_fdr : float, optional
         Largest estimated false discovery rate, above 0; 0.1 with a control.
     loci : Loci, or pandas.DataFrame with the columns chrom, start, end and maybe strand, optional
@@ -119,7 +124,9 @@ def recursive_seqlets(
         chrom, genome_start, genome_end and strand.
     SeqletsAndFdr
         Instead, with ``return_fdr=True``: the fields `seqlets`, the table above, and `fdr`,
-        117 rows a sign with columns sign, threshold, n_seqlets, n_control_seqlets, fdr.
+        117 rows a sign with columns sign, threshold, n_seqlets, n_control_seqlets, fdr. Counts are of
+        each sign by itself, but at the thresholds that were chosen (or tried, and passed over) they
+        are of what is left where both signs overlap: as many as there are seqlets.
 
     Raises
     ------
@@ -153,19 +160,46 @@ def recursive_seqlets(
     nulls: list[Background] = []
     if values.size and min_seqlet_len <= longest:
         nulls = backgrounds(values, signs, n_bins, longest)
-    levels = {null.sign: threshold for null in nulls}
+    caller = _Caller(nulls, min_seqlet_len, longest, own_sign=signs != SIGNS["positive"])
+    levels, calls = {null.sign: threshold for null in nulls}, None
     curves: list[pd.DataFrame] = []
     if control is not None:
-        counts = {null.sign: call_counts(values, control, null, min_seqlet_len, longest) for null in nulls}
-        scale = values.size / control.size
+        counts, scale = caller.counts(values, control), values.size / control.size
+        if len(nulls) == 2:
+            calls = settle(
+                counts,
+                scale,
+                rate,
+                lambda tried: (caller.calls(values, tried), caller.calls(control, tried, beyond=True)),
+            )
         curves = [fdr_curve(which, counts.get(which, NOTHING_CALLED), scale) for which in signs]
         levels = laxest_thresholds(dict(zip(signs, curves, strict=True)), rate)
-    calls = [
-        call_spans(values, null, levels[null.sign], min_seqlet_len, longest) for null in nulls if null.sign in levels
-    ]
-    seqlets = _table(calls, additional_flanks, values.shape[1])
+    seqlets = _table(calls or caller.calls(values, levels), additional_flanks, values.shape[1])
     seqlets = seqlets if places is None else to_genome(seqlets, places)
     return SeqletsAndFdr(seqlets, pd.concat(curves, ignore_index=True)) if return_fdr else seqlets
+
+
+class _Caller(NamedTuple):
+    """What finds the calls of one or both signs in a track."""
+
+    nulls: list[Background]
+    shortest: int
+    longest: int
+    own_sign: bool
+    """Whether calls must sum to a number of their sign. Positive ones alone need not: those are the peer's."""
+
+    def counts(self, values: Floats, control: Floats) -> dict[int, NDArray[np.int64]]:
+        """Return the counts of each sign by itself, as from `call_counts`."""
+        lengths = self.shortest, self.longest
+        return {one.sign: call_counts(values, control, one, *lengths, own_sign=self.own_sign) for one in self.nulls}
+
+    def calls(self, track: Floats, levels: dict[int, float], beyond: bool = False) -> Calls:
+        """Return the calls of the signs that have a threshold, in place order and without overlaps."""
+        length = track.shape[1]
+        nulls = [one for one in self.nulls if one.sign in levels and self.shortest <= length]
+        lengths, how = (self.shortest, min(self.longest, length)), {"own_sign": self.own_sign, "beyond": beyond}
+        found = in_place_order([call_spans(track, one, levels[one.sign], *lengths, **how) for one in nulls], length)
+        return without_overlaps(found, length) if len(nulls) > 1 else found
 
 
 def signs_of(sign: object) -> tuple[int, ...]:
@@ -214,14 +248,11 @@ def _control(
         return control.astype(values.dtype, copy=False)
 
 
-def _table(calls: list[Calls], flanks: int, length: int) -> pd.DataFrame:
-    where = np.concatenate([one.where for one in calls] or [np.empty((0, 3), dtype=np.int64)])
-    score = np.concatenate([one.score for one in calls] or [np.empty((0, 2))])
-    example, start, span = where.T
-    attribution, p_value = score.T
+def _table(calls: Calls, flanks: int, length: int) -> pd.DataFrame:
+    example, start, span = calls.where.T
+    attribution, p_value = calls.score.T
     # By p-value, then example, then start; positive before negative where all three are equal.
-    order = np.argsort(example * length + start, kind="stable")
-    order = order[_stable_order(p_value[order])]
+    order = _stable_order(p_value)
     begins = np.maximum(start - flanks, 0)
     ends = np.minimum(start + span + flanks, length)
     return seqlet_table(example[order], begins[order], ends[order], attribution[order], p_value[order])
