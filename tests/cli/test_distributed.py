@@ -63,6 +63,22 @@ def test_attribute(X, tmp_path):
     np.testing.assert_array_equal(found["sequences"], X)
 
 
+@pytest.mark.reliability(
+    "command line", "a checkpoint that holds a whole model", "refused, and read with --trusted true"
+)
+@pytest.mark.parametrize("command", [predict, attribute])
+def test_a_checkpoint_that_is_trusted(X, tmp_path, command):
+    model, arguments = conv(tmp_path)
+    torch.save(torch.nn.Sequential(model)[0], tmp_path / "whole.pt")
+    job = {"checkpoint": tmp_path / "whole.pt", "arguments": arguments, **QUIET}
+    with pytest.raises(sl.InputError, match="pass trusted=True"):
+        command("torch.nn.Conv1d", tmp_path / "X.npy", tmp_path / "out", **job)
+    assert not (tmp_path / "out").exists()
+    more = {"n_shuffles": 2} if command is attribute else {}
+    command("torch.nn.Conv1d", tmp_path / "X.npy", tmp_path / "out", trusted=True, **job, **more)
+    assert len(sl.open_results(tmp_path / "out")) == 7
+
+
 def test_several_arrays(X, tmp_path):
     np.savez(tmp_path / "both.npz", bias=np.ones((7, 20)), X=X.astype(np.float32).sum(1))
     predict("torch.nn.CosineSimilarity", tmp_path / "both.npz", tmp_path / "out", inputs=2, **QUIET)

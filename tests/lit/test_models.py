@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from functools import partial
 
 import lightning.pytorch as L
@@ -9,7 +10,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import nn
 
 import seqlight as sl
-from seqlight.lit import SequenceDataModule, TrainModule
+from seqlight.lit import DeepLiftShapModule, PredictModule, SequenceDataModule, TrainModule
 from seqlight.lit.models import as_model
 
 LINEAR = partial(as_model, "torch.nn.Linear", arguments={"in_features": 3, "out_features": 2})
@@ -50,12 +51,69 @@ def test_what_is_no_model(tmp_path):
         as_model(linear(), arguments={"in_features": 3})
 
 
+def factory(width=2):
+    """Leave a trace of having been called."""
+    CALLED.append(width)
+    return nn.Linear(width, width)
+
+
+CALLED: list[int] = []
+
+
+@pytest.mark.reliability(
+    "models by name",
+    "a name that is no class of torch.nn.Module: os.system, eval, a function",
+    "an error, and nothing is called",
+)
+@pytest.mark.parametrize("kind", [PredictModule, DeepLiftShapModule])
+def test_what_is_no_class_of_a_model_is_not_called(tmp_path, kind, monkeypatch):
+    monkeypatch.setitem(sys.modules, "factories", sys.modules[__name__])
+    for name, arguments, says in (
+        ("os.system", {"command": f"touch {tmp_path}/told"}, "which is a builtin_function_or_method"),
+        ("builtins.eval", {"source": "1"}, "which is a builtin_function_or_method"),
+        ("subprocess.Popen", {"args": ["touch", f"{tmp_path}/told"]}, "which is the class Popen"),
+        ("pathlib.Path", {}, "which is the class Path"),
+        ("torch.nn.functional.relu", {"input": 1}, "which is a function"),
+        ("torch.nn.Module.eval", {}, "which is not there"),
+        ("factories.factory", {"width": 3}, "which is a function: expected the name of a class"),
+        ("torch.nn", {}, "which is a module"),
+        ("", {}, "which is not there"),
+        (".Linear", {}, "which is not there"),
+        ("..Linear", {}, "which is not there"),
+    ):
+        with pytest.raises(sl.InputError, match=f"model is '{name}', {says}"):
+            kind(name, arguments=arguments)
+    assert CALLED == []
+    assert not (tmp_path / "told").exists()
+
+
+@pytest.mark.reliability("models by name", "arguments that the class does not take", "an error that names them")
+def test_arguments_that_do_not_fit(tmp_path, monkeypatch):
+    for arguments, says in (
+        ({}, "arguments do not fit torch.nn.Linear: missing a required argument: 'in_features'"),
+        ({"in_features": 1, "out_features": 2, "width": 3}, "got an unexpected keyword argument 'width'"),
+        ([1, 2], "arguments is a list: expected a mapping"),
+        ({1: 2}, "arguments is a dict: expected a mapping of names"),
+    ):
+        with pytest.raises(sl.InputError, match=says):
+            as_model("torch.nn.Linear", arguments=arguments)
+    (tmp_path / "unfinished_model.py").write_text("class Net(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(sl.InputError, match=r"importing unfinished_model fails .SyntaxError"):
+        as_model("unfinished_model.Net")
+
+
 def test_a_checkpoint_of_another_model(tmp_path):
     for stored, says in (
         (nn.Linear(3, 4).state_dict(), "size mismatch for bias"),
         (nn.Linear(3, 2, bias=False).state_dict(), "it lacks 'bias'"),
         ({**linear().state_dict(), "scale": torch.ones(1)}, "it has 'scale', and the model has not"),
         ([1, 2], "holds a list"),
+        (
+            {"a": torch.ones(1), "c": torch.ones(1)},
+            "it lacks 'bias' and 1 more, and has 'a' and 1 more, which the model",
+        ),
+        ({**linear().state_dict(), "weight": torch.ones(3)}, "size mismatch for weight"),
     ):
         torch.save(stored, tmp_path / "a.pt")
         with pytest.raises(sl.InputError, match=says):

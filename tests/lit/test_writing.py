@@ -113,8 +113,11 @@ def test_what_the_disk_does_not_take_is_not_there(trainer, tmp_path, monkeypatch
     assert len(predict(trainer, tmp_path)) == 11
 
 
-@pytest.mark.reliability("results folders", "a disk that is full while a shard is written",
-                         "no half a file, and a sentence: make room, and the same run goes on")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders",
+    "a disk that is full while a shard is written",
+    "no half a file, and a sentence: make room, and the same run goes on",
+)
 def test_a_disk_that_is_full(trainer, tmp_path, monkeypatch):
     write = np.lib.format.write_array
     left = [2]

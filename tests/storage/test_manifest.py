@@ -58,8 +58,11 @@ FIELDS = {
 }
 
 
-@pytest.mark.reliability("results folders", "a field of manifest.json of another type, or out of range",
-                         "an error that names the file and the field")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders",
+    "a field of manifest.json of another type, or out of range",
+    "an error that names the file and the field",
+)
 @pytest.mark.parametrize(("name", "value"), [(name, one) for name, values in FIELDS.items() for one in values])
 def test_a_field_that_no_run_has(tmp_path, name, value):
     (tmp_path / "manifest.json").write_text(json.dumps(asdict(manifest()) | {name: value}))
@@ -67,8 +70,11 @@ def test_a_field_that_no_run_has(tmp_path, name, value):
         sl.open_results(tmp_path)
 
 
-@pytest.mark.reliability("results folders", "a field of manifest.json is missing, or there is one too many",
-                         "an error that names the file and the field")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders",
+    "a field of manifest.json is missing, or there is one too many",
+    "an error that names the file and the field",
+)
 @pytest.mark.parametrize("name", FIELDS)
 def test_fields_are_all_there_and_no_others(tmp_path, name):
     found = asdict(manifest())
@@ -81,8 +87,11 @@ def test_fields_are_all_there_and_no_others(tmp_path, name):
         read_manifest(tmp_path)
 
 
-@pytest.mark.reliability("results folders", "manifest.json with more rows, or shards, than any run has",
-                         "an error at once, where there was no return")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders",
+    "manifest.json with more rows, or shards, than any run has",
+    "an error at once, where there was no return",
+)
 @pytest.mark.parametrize(("rows", "shard_rows"), [(HUGE, 4), (HUGE, 1), (10**4000, 10**3), (1_000_001, 1)])
 def test_more_shards_than_a_folder_holds(tmp_path, rows, shard_rows):
     found = asdict(manifest()) | {"rows": rows, "shard_rows": shard_rows}
@@ -91,8 +100,11 @@ def test_more_shards_than_a_folder_holds(tmp_path, rows, shard_rows):
         sl.open_results(tmp_path, incomplete=True)
 
 
-@pytest.mark.reliability("results folders", "manifest.json that is a list, no JSON, empty, not UTF-8, or a folder",
-                         "an error that names it and says what it is")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders",
+    "manifest.json that is a list, no JSON, empty, not UTF-8, or a folder",
+    "an error that names it and says what it is",
+)
 @pytest.mark.parametrize(
     ("content", "says"),
     [

@@ -88,8 +88,11 @@ def all_rows(folder):
     return {name: found[name].numpy() for name in found}
 
 
-@pytest.mark.reliability("results folders", "a shard that is not the one its name says, in many ways",
-                         "an error that names it when it is read, and when verify() compares")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders",
+    "a shard that is not the one its name says, in many ways",
+    "an error that names it when it is read, and when verify() compares",
+)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_it_is_told_of_when_it_is_read(tmp_path, fault):
     tamper, says = FAULTS[fault]
@@ -100,8 +103,9 @@ def test_it_is_told_of_when_it_is_read(tmp_path, fault):
         sl.open_results(tmp_path / "out").verify()
 
 
-@pytest.mark.reliability("results folders", "the same, and a run that is started again",
-                         "the shard is made again, with a warning")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders", "the same, and a run that is started again", "the shard is made again, with a warning"
+)
 @pytest.mark.parametrize("fault", [*FAULTS, "one flipped bit in a shard"])
 def test_it_is_made_again(tmp_path, fault):
     tamper = flip if fault not in FAULTS else FAULTS[fault][0]
@@ -132,8 +136,11 @@ def test_nan_is_data(tmp_path):
     assert settle(tmp_path, RUN, None, None) == (RUN, [])
 
 
-@pytest.mark.reliability("results folders", "a shard under a number that the run has not",
-                         "an error that names it, when reading and when the run goes on")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders",
+    "a shard under a number that the run has not",
+    "an error that names it, when reading and when the run goes on",
+)
 def test_a_renamed_shard(tmp_path):
     path_of(write(tmp_path), 1).rename(path_of(tmp_path, 9))
     with pytest.raises(sl.ResultsError, match=r"shard-000009\.npz is a shard more than the 3"):
@@ -142,8 +149,11 @@ def test_a_renamed_shard(tmp_path):
         settle(tmp_path, RUN, None, None)
 
 
-@pytest.mark.reliability("results folders", "manifest.json changed by hand: rows, seeds, weights",
-                         "an error when the folder is opened, and no shard is lost when a run is started")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders",
+    "manifest.json changed by hand: rows, seeds, weights",
+    "an error when the folder is opened, and no shard is lost when a run is started",
+)
 @pytest.mark.parametrize(
     "change", [{"rows": 9}, {"rows": 0}, {"method": {"name": "other"}}, {"model": {}}, {"data": ""}]
 )
@@ -157,8 +167,11 @@ def test_a_manifest_changed_by_hand(tmp_path, change):
     assert len(list(tmp_path.glob("shard-*.npz"))) == 3
 
 
-@pytest.mark.reliability("results folders", "a folder that an older seqlight wrote, whose shards do not say their rows",
-                         "read; checksums, names, dtypes and numbers of rows are compared")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders",
+    "a folder that an older seqlight wrote, whose shards do not say their rows",
+    "read; checksums, names, dtypes and numbers of rows are compared",
+)
 def test_folders_of_before(tmp_path):
     write(tmp_path, marked=False)
     np.testing.assert_array_equal(all_rows(tmp_path)["y"], np.arange(10))
@@ -225,8 +238,9 @@ for use in (lambda: column[1], lambda: column.numpy(), lambda: column[[2, 3]], l
 """
 
 
-@pytest.mark.reliability("results folders", "a shard that is shortened while it is mapped",
-                         "an error, where the interpreter died of it")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders", "a shard that is shortened while it is mapped", "an error, where the interpreter died of it"
+)
 def test_a_shard_that_is_shortened_in_place(tmp_path, in_a_process):
     write(tmp_path, replace(RUN, rows=20_000, shard_rows=20_000))
     told = in_a_process(SHORTENED, tmp_path)

@@ -65,8 +65,9 @@ def test_a_dtype_with_fields(tmp_path):
     assert read_shard(tmp_path / "a.npz")["x"].dtype == kind
 
 
-@pytest.mark.reliability("results folders", "any one bit of a shard flipped, or the file cut at any byte",
-                         "an error, or what was written")  # fmt: skip
+@pytest.mark.reliability(
+    "results folders", "any one bit of a shard flipped, or the file cut at any byte", "an error, or what was written"
+)
 def test_any_bit_and_any_length(tmp_path):
     path, arrays, origin = (
         tmp_path / "a.npz",

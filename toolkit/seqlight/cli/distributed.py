@@ -16,6 +16,7 @@ def predict_command(
     out: Path,
     checkpoint: Path | None = None,
     arguments: dict[str, Any] | None = None,
+    trusted: bool = False,
     inputs: int = 1,
     dtype: str | None = None,
     batch_size: int = 32,
@@ -36,6 +37,7 @@ def predict_command(
         out: Folder for the results, which seqlight.open_results reads.
         checkpoint: Weights, a state dict or a checkpoint of Lightning.
         arguments: Of the class.
+        trusted: Loading the checkpoint may run what it holds; only for a file that you trust.
         inputs: How many arrays of the .npz the model takes, X first.
         dtype: To compute in, such as float64 or bfloat16; that of the model if not given.
         batch_size: Rows at a time, on each device.
@@ -52,7 +54,13 @@ def predict_command(
     from seqlight.lit.predicting import PredictModule
 
     module = PredictModule(
-        model, dtype=dtype, inputs=inputs, checkpoint=checkpoint, arguments=arguments, identity=identity
+        model,
+        dtype=dtype,
+        inputs=inputs,
+        checkpoint=checkpoint,
+        arguments=arguments,
+        identity=identity,
+        trusted=trusted,
     )
     _run(module, data, out, batch_size, shard_rows, workers, devices, num_nodes, strategy, accelerator, precision)
 
@@ -67,6 +75,7 @@ def attribute_command(
     hypothetical: bool = False,
     checkpoint: Path | None = None,
     arguments: dict[str, Any] | None = None,
+    trusted: bool = False,
     inputs: int = 1,
     pairs: int = 32,
     dtype: str | None = None,
@@ -91,6 +100,7 @@ def attribute_command(
         hypothetical: Keep also what every character would contribute, as TF-MoDISco needs it.
         checkpoint: Weights, a state dict or a checkpoint of Lightning.
         arguments: Of the class.
+        trusted: Loading the checkpoint may run what it holds; only for a file that you trust.
         inputs: How many arrays of the .npz the model takes, X first.
         pairs: Pairs of a sequence and a reference at a time, on each device.
         dtype: To compute in, such as float64; float32 or that of the model if not given.
@@ -117,6 +127,7 @@ def attribute_command(
         checkpoint=checkpoint,
         arguments=arguments,
         identity=identity,
+        trusted=trusted,
     )
     _run(module, data, out, batch_size, shard_rows, workers, devices, num_nodes, strategy, accelerator)
 

@@ -68,7 +68,7 @@ class DeepLiftShapModule(L.LightningModule):
         As in :func:`seqlight.deep_lift_shap`.
     inputs : int
         How many of the tensors of a row the model takes, sequences first. The rest, such as labels, is left.
-    checkpoint, arguments, identity
+    checkpoint, arguments, identity, trusted
         As in :class:`seqlight.lit.PredictModule`.
 
     Raises
@@ -108,9 +108,10 @@ class DeepLiftShapModule(L.LightningModule):
         checkpoint: str | os.PathLike[str] | None = None,
         arguments: Mapping[str, Any] | None = None,
         identity: str | None = None,
+        trusted: bool = False,
     ) -> None:
         super().__init__()
-        self.model = as_model(model, checkpoint, arguments)
+        self.model = as_model(model, checkpoint, arguments, trusted)
         self.auto = isinstance(n_shuffles, str)
         if isinstance(n_shuffles, str) and n_shuffles != "auto":
             raise InputError(f"n_shuffles is {n_shuffles!r}: expected a number or 'auto'.")

@@ -40,6 +40,9 @@ class PredictModule(L.LightningModule):
         Of the class of the model, where that is given by name.
     identity : str, optional
         Stands for the code of model and `func` where a run is told from another one, as in :func:`seqlight.run`.
+    trusted : bool
+        Load the checkpoint as Python does, which runs whatever is in it: for a file that you trust and that cannot be
+        read otherwise. Without, weights are read and what else it holds is not run.
 
     Raises
     ------
@@ -64,9 +67,10 @@ class PredictModule(L.LightningModule):
         checkpoint: str | os.PathLike[str] | None = None,
         arguments: Mapping[str, Any] | None = None,
         identity: str | None = None,
+        trusted: bool = False,
     ) -> None:
         super().__init__()
-        self.model = as_model(model, checkpoint, arguments)
+        self.model = as_model(model, checkpoint, arguments, trusted)
         self.func, self.kind = func, as_dtype(dtype)
         self.inputs = require_count(inputs, "inputs", least=1)
         self.identity = require_identity(identity)

@@ -1,0 +1,218 @@
+"""The weights in a checkpoint, which somebody else may have written: they are read without running what it holds."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO, Any, Never
+
+import torch
+from torch import Tensor, nn
+
+from seqlight.errors import InputError, a
+from seqlight.files.paths import as_path
+from seqlight.lit.standins import Stand, stand_in_pickle, stood_for
+
+ZIP = b"PK\x03\x04"
+# Where trainers keep the weights, if not at the top: Lightning, plain PyTorch, and DeepSpeed.
+PLACES = ("state_dict", "model_state_dict", "model", "module")
+# How files begin that are taken for checkpoints, and what to do about them.
+BEGINNINGS = {
+    b"version https://git-lfs": "a pointer of Git LFS and not the file itself: fetch that with `git lfs pull`",
+    b"\x89HDF": "an HDF5 file, as of Keras: load the weights into the model yourself, and pass the model",
+    b"\x1f\x8b": "compressed with gzip: unpack it first",
+    b"<": "a page of HTML or XML, as of a download that failed: download the file itself",
+}
+TRUST = (
+    "pass trusted=True if you trust whoever wrote the file, for it can run any program, or load it yourself and pass "
+    "the model"
+)
+
+
+def read_weights(path: str | os.PathLike[str], *, trusted: bool = False) -> dict[str, Any]:
+    """Return the state dict in a checkpoint.
+
+    Parameters
+    ----------
+    path : str or path
+        What ``torch.save`` has written: a state dict, or a checkpoint of Lightning or of another trainer around one.
+    trusted : bool
+        Load it as Python does, which runs whatever the file asks for. Otherwise nothing of it is run: settings and
+        objects beside the weights are left out.
+
+    Raises
+    ------
+    InputError
+        If it is no checkpoint, is damaged, or holds no weights that can be read; the message says what to do.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from argparse import Namespace
+    >>> import torch
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     stored = {"state_dict": {"weight": torch.ones(2)}, "hyper_parameters": Namespace(width=2)}
+    ...     torch.save(stored, f"{folder}/a.ckpt")
+    ...     read_weights(f"{folder}/a.ckpt")
+    {'weight': tensor([1., 1.])}
+    """
+    file = as_path(path, "checkpoint")
+    _require_checkpoint(file)
+    found = _weights(_trusted(file) if trusted else _safely(file))
+    if isinstance(found, Stand):
+        raise InputError(f"{file} holds a whole object, {stood_for(found)}, which only its own code can make: {TRUST}.")
+    if not isinstance(found, Mapping):
+        raise InputError(f"{file} holds {a(found)}: expected a state dict or a checkpoint of Lightning.")
+    hidden = next((name for name, one in found.items() if isinstance(one, Stand)), None)
+    if hidden is not None:
+        raise InputError(
+            f"{file} holds {hidden!r} as {stood_for(found[hidden])}, which only its own code can make: {TRUST}."
+        )
+    weights = {name: one for name, one in found.items() if isinstance(name, str) and _is_state(name, one)}
+    if not weights and found:
+        raise InputError(
+            f"{file} holds {_names(found)} and no weights: expected a state dict or a checkpoint of Lightning."
+        )
+    return weights
+
+
+def _weights(stored: Any) -> Any:
+    """Return the state dict, which may stand inside of what a trainer has stored."""
+    for _ in PLACES:
+        if not isinstance(stored, Mapping):
+            break
+        places = (stored[name] for name in PLACES if isinstance(stored.get(name), Mapping | nn.Module | Stand))
+        stored = next(places, stored)
+    return stored.state_dict() if isinstance(stored, nn.Module) else stored
+
+
+def _is_state(name: str, value: Any) -> bool:
+    return isinstance(value, Tensor) or name.endswith("_extra_state")
+
+
+def _safely(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        pass  # it names something that is no number: read it again, with that left out
+    except Exception as error:  # what reads the file has few errors of its own
+        raise _damaged(path, error) from None
+    try:
+        # From memory, so that nothing is unpacked to a disk, as torch does with what looks like an archive of tar.
+        zipped = _begins_as_zip(path)
+        file: IO[bytes] = path.open("rb") if zipped else io.BytesIO(path.read_bytes())
+        with file:
+            return torch.load(file, map_location="cpu", pickle_module=stand_in_pickle(), weights_only=False)
+    except Exception as error:  # whatever a file can make of a few harmless functions
+        raise InputError(
+            f"{path} is damaged, or cannot be read without running what it holds ({_first_line(error)}): copy it "
+            f"again, {TRUST}."
+        ) from None
+
+
+def _trusted(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False)
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"{path} needs code that is not here ({_first_line(error)}): install it, or leave trusted=True away, which "
+            "reads weights alone."
+        ) from error
+    except Exception as error:  # or what the file runs
+        raise _damaged(path, error) from error
+
+
+def _require_checkpoint(path: Path) -> None:
+    """Raise InputError for what can be told from the outside of a file."""
+    if path.is_dir():
+        _refuse_folder(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(1 << 10)
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no checkpoint {str(path)!r}: expected a file that torch.save has written."
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): expected a file that you may read.") from None
+    if not head:
+        raise InputError(f"{path} is empty: expected a file that torch.save has written; was it copied in full?")
+    for beginning, what in BEGINNINGS.items():
+        if head.lstrip().startswith(beginning):
+            raise InputError(f"{path} is {what}.")
+    if head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= path.stat().st_size - 8:
+        raise InputError(
+            f"{path} is a file of safetensors: load it yourself, model.load_state_dict("
+            "safetensors.torch.load_file(path)), and pass the model."
+        )
+    if head.startswith(ZIP):
+        _require_torch_zip(path)
+    elif not head.startswith(b"\x80"):
+        raise InputError(f"{path} is no checkpoint: expected a file that torch.save has written.")
+
+
+def _begins_as_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(ZIP)) == ZIP
+
+
+def _require_torch_zip(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.rpartition("/")[2] for name in archive.namelist()}
+            damaged = _damaged_members(archive)
+    except (zipfile.BadZipFile, ValueError, RuntimeError, OSError) as error:
+        raise _damaged(path, error) from None
+    if "constants.pkl" in names:
+        raise InputError(
+            f"{path} is a TorchScript archive, a program and not weights: load it with torch.jit.load, and save the "
+            "state_dict() of what comes."
+        )
+    if "data.pkl" not in names:
+        raise InputError(f"{path} is a zip that torch.save has not written: expected a state dict or a checkpoint.")
+    if damaged:
+        raise _damaged(path, ValueError(f"the checksum of {damaged[0]} is another"))
+
+
+def _damaged_members(archive: zipfile.ZipFile) -> list[str]:
+    """Return what differs from its checksum, which torch does not ask; nothing of a file that was written without."""
+    damaged = []
+    for name in archive.namelist():
+        try:
+            with archive.open(name) as member:
+                while member.read(1 << 20):
+                    pass
+        except zipfile.BadZipFile:
+            damaged.append(name)
+    # torch.serialization.set_crc32_options(False) leaves out all of them.
+    return damaged if len(damaged) < len(archive.namelist()) else []
+
+
+def _refuse_folder(path: Path) -> Never:
+    if (path / "zero_to_fp32.py").exists() or any(path.glob("*zero_pp_rank*")) or any(path.glob("*/*zero_pp_rank*")):
+        raise InputError(
+            f"{path} is a folder of DeepSpeed: make one file of it with its zero_to_fp32.py, and pass that."
+        )
+    if (path / ".metadata").exists() or any(path.glob("*.distcp")):
+        raise InputError(
+            f"{path} is a folder of a distributed checkpoint (FSDP): make one file of it with python -m "
+            "torch.distributed.checkpoint.format_utils dcp_to_torch, and pass that."
+        )
+    raise InputError(f"{path} is a folder: expected one file that torch.save has written.")
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is damaged or no checkpoint ({_first_line(error)}): copy or save it again.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
+
+
+def _names(of: Iterable[Any]) -> str:
+    found = [repr(name) for name in of]
+    return ", ".join(found[:4]) + (" and more" if len(found) > 4 else "")
