@@ -60,3 +60,91 @@ def test_records_of_different_lengths(tmp_path):
         "TGACNNN",
         "TGNCANN",
     ]
+
+
+def named(path, *records):
+    path.write_text("".join(f">{name}\n{'TGAC' * 10}\n"[: len(name) + 2 + n] + "\n" for name, n in records))
+    return FastaDataset(path, length=40).loci
+
+
+@pytest.mark.reliability(
+    "names of FASTA records",
+    "what bedtools getfasta writes with -name, -name+, -s; chromosomes with colons, numbers with commas",
+    "the loci are those of the regions",
+)
+@pytest.mark.parametrize(
+    ("name", "chrom", "start", "strand"),
+    [
+        ("chr1:100-110(-)", "chr1", 100, "-"),
+        ("chr1:100-110", "chr1", 100, "+"),
+        ("peak1::chr1:100-110(+)", "chr1", 100, "+"),
+        ("peak1::chr1:100-110(-)", "chr1", 100, "-"),
+        ("peak1::chr1:100-110", "chr1", 100, "+"),
+        ("a::b:c::chr1:100-110(.)", "chr1", 100, "."),
+        (".::chr1:0-10(+)", "chr1", 0, "+"),
+        ("::chr1:0-10", "chr1", 0, "+"),
+        ("p::HLA-A*01:01:01:01:100-110(-)", "HLA-A*01:01:01:01", 100, "-"),
+        ("HLA:HLA00001:100-110", "HLA:HLA00001", 100, "+"),
+        ("chr1:1,000,100-1,000,110(+)", "chr1", 1_000_100, "+"),
+        ("chr1:-3-7(-)", "chr1", -3, "-"),
+    ],
+)
+def test_loci_in_names_of_bedtools(tmp_path, name, chrom, start, strand):
+    loci = named(tmp_path / "a.fa", (name, 10))
+    assert [one.tolist() for one in loci] == [[chrom], [start], [start + 10], [strand]]
+    seqlets = pd.DataFrame({"example_idx": [0], "start": [2], "end": [5], "attribution": [1.0]})
+    found = sl.to_genome(seqlets, loci)
+    first = start + 5 if strand == "-" else start + 2
+    assert found["chrom"].tolist() == [chrom]
+    assert found["genome_start"].tolist() == [first]
+    sl.write_bed(tmp_path / "a.bed", found.assign(genome_start=first + 10, genome_end=first + 13))
+    assert (tmp_path / "a.bed").read_text().split("\t")[:2] == [chrom, str(first + 10)]
+
+
+@pytest.mark.reliability(
+    "names of FASTA records",
+    "what samtools faidx writes, which counts from 1",
+    "the length of the record tells them from others",
+)
+@pytest.mark.parametrize(
+    ("name", "chrom", "start", "strand"),
+    [
+        ("chr1:100-110", "chr1", 99, "+"),
+        ("chr1:1-11", "chr1", 0, "+"),
+        ("chr1:1,000-1,010", "chr1", 999, "+"),
+        ("chr1:100-110/rc", "chr1", 99, "-"),
+        ("HLA:HLA00001:100-110", "HLA:HLA00001", 99, "+"),
+    ],
+)
+def test_loci_in_names_of_samtools(tmp_path, name, chrom, start, strand):
+    loci = named(tmp_path / "a.fa", (name, 11))
+    assert [one.tolist() for one in loci] == [[chrom], [start], [start + 11], [strand]]
+
+
+@pytest.mark.reliability(
+    "names of FASTA records",
+    "a length that disagrees with the name, names of genes, both ways to count in one file",
+    "no loci, rather than wrong ones",
+)
+@pytest.mark.parametrize(
+    "records",
+    [
+        [("peak1::chr1:100-110(+)", 11)],
+        [("chr1:100-110(+)", 11)],
+        [("chr1:100-110(-)", 9)],
+        [("chr1:100-110", 12)],
+        [("chr1:0-10", 11)],
+        [("chr1:100-110/rc", 10)],
+        [("chr1:100-110", 10), ("chr1:200-210", 11)],
+        [("chr1:100-110", 10), ("peak2", 10)],
+        [("peak1(+)", 10)],
+        [("chr1", 10)],
+        [(":100-110", 10)],
+        [("chr1:1,0-2,0", 10)],
+        [("chr1:110-100", 10)],
+        [("chr1:100-100(+)", 0), ("chr1:100-110(+)", 10)],
+        [("chr1:99999999999999999990-100000000000000000000", 10)],
+    ],
+)
+def test_names_that_tell_no_loci(tmp_path, records):
+    assert named(tmp_path / "a.fa", *records) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,14 @@ from seqlight.reading.stored import StoredArray
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci
 
-# As `write_fasta` and `bedtools getfasta -s` name what they cut.
-_LOCUS = re.compile(r"(?P<chrom>.+):(?P<start>-?\d+)-(?P<end>\d+)\((?P<strand>[+.-])\)")
+# As `write_fasta`, bedtools getfasta (with -name: name::chr1:100-150; with -s: the strand behind) and samtools faidx
+# (with -i: /rc behind) name what they cut. A name of a chromosome may have colons of its own.
+_NUMBER = r"\d+|\d{1,3}(?:,\d{3})+"
+_LOCUS = re.compile(
+    rf"(?P<name>.*::)?(?P<chrom>.+):(?P<start>-?(?:{_NUMBER}))-(?P<end>{_NUMBER})(?:\((?P<strand>[+.-])\)|(?P<rc>/rc))?"
+)
+# Of a position, which must leave room for sums in 64 bits.
+_MOST = 2**62
 
 
 class FastaDataset(BatchedDataset):
@@ -45,7 +52,9 @@ class FastaDataset(BatchedDataset):
     names : tuple of str
         Of the records, up to the first white space.
     loci : Loci or None
-        Where all names are like chr1:100-150(+), as `write_fasta` writes them.
+        Where all names are like those of `write_fasta` and ``bedtools getfasta`` (chr1:100-150(+), chr1:100-150,
+        peak1::chr1:100-150(+)), or of ``samtools faidx``, which counts from 1 (chr1:101-150, chr1:101-150/rc), and
+        all records as long as their names say. Of a name without strand the length tells who counted.
 
     Examples
     --------
@@ -77,7 +86,7 @@ class FastaDataset(BatchedDataset):
         self._y = None if y is None else StoredArray("y", y)
         if self._y is not None and len(self._y) != len(self.names):
             raise InputError(f"y has {len(self._y)} rows for {len(self.names)} records: expected as many.")
-        self.loci = _loci(self.names)
+        self.loci = _loci(self.names, list(sizes.values()))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -96,11 +105,29 @@ class FastaDataset(BatchedDataset):
         return f"FastaDataset({len(self):,} records of {self.length} positions of {self._file.path.name})"
 
 
-def _loci(names: tuple[str, ...]) -> Loci | None:
-    found = [_LOCUS.fullmatch(name) for name in names]
-    matches = [one for one in found if one is not None]
+def _loci(names: Sequence[str], sizes: Sequence[int]) -> Loci | None:
+    """Return where records lie that are named by their loci, all counted alike; None if one is not, or is longer."""
+    matches = [one for one in map(_LOCUS.fullmatch, names) if one is not None]
     if len(matches) < len(names):
         return None
-    start, end = (np.array([int(one[field]) for one in matches], dtype=np.int64) for field in ("start", "end"))
-    chrom, strand = (np.array([one[field] for one in matches], dtype=object) for field in ("chrom", "strand"))
-    return Loci(chrom, start, end, strand)
+    start, end = ([int(one[field].replace(",", "")) for one in matches] for field in ("start", "end"))
+    if max(map(abs, start)) > _MOST or max(end) > _MOST:
+        return None
+    first, last, size = (np.array(one, dtype=np.int64) for one in (start, end, sizes))
+    if _counts_from_1(matches, first, last, size):
+        first -= 1
+    elif any(one["rc"] for one in matches):
+        return None
+    if not ((last - first == size) & (size > 0)).all():
+        return None
+    chrom = np.array([one["chrom"] for one in matches], dtype=object)
+    strand = np.array(["-" if one["rc"] else one["strand"] or "+" for one in matches], dtype=object)
+    return Loci(chrom, first, last, strand)
+
+
+def _counts_from_1(
+    matches: Sequence[re.Match[str]], start: NDArray[np.int64], end: NDArray[np.int64], size: NDArray[np.int64]
+) -> bool:
+    """Return whether names are of samtools: such that bedtools does not write, and one position longer."""
+    plain = not any(one["name"] or one["strand"] for one in matches)
+    return plain and bool((end - start + 1 == size).all() and (start >= 1).all())
