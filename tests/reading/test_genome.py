@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import seqlight as sl
 from seqlight.native.library import library
-from seqlight.reading.genome import Genome, as_genome, other_spelling
+from seqlight.reading.genome import Genome, as_genome
+from seqlight.sequence.chromosomes import other_spelling
 from seqlight.sequence.loci import Loci
 
 from .conftest import draw, one_hot, window, written
@@ -177,3 +178,11 @@ def test_a_file_that_changes_is_not_read_on(loops, fasta, genome, tmp_path, monk
             one.cut(rows)
         with pytest.raises(sl.InputError, match=r"toy\.fa has changed since it was opened"):
             one.fingerprint()
+
+
+def test_chromosomes_that_are_numbers(tmp_path):
+    path = written(tmp_path / "a.fa", {"1": "ACGTACGT", "chr2": "ACGT"})
+    loci = pd.DataFrame({"chrom": [1, 1], "start": [0, 3], "end": [4, 7]})
+    assert sl.characters(Genome(path).cut(loci)) == ["ACGT", "TACG"]
+    with pytest.raises(sl.InputError, match=r"'2' is not in the genome a.fa .* it has 'chr2', so spell both alike"):
+        Genome(path).cut(loci.assign(chrom=2))

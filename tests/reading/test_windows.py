@@ -353,3 +353,15 @@ def test_a_byte_order_mark_hides_no_line(fasta, tmp_path):
     dataset = GenomeDataset(fasta, tmp_path / "a.bed", 20, exclude=[tmp_path / "a.bed"])
     assert dataset.left_out["exclude"] == 2
     assert GenomeDataset(fasta, tmp_path / "a.bed").loci.start.tolist() == [100, 200]
+
+
+def test_chromosomes_that_are_numbers(tmp_path):
+    path = written(tmp_path / "a.fa", {"1": "ACGTACGT", "2": "ACGTACGT"})
+    table = pd.DataFrame({"chrom": [1, 2, 2], "start": [0, 3, 4], "end": [4, 7, 8]})
+    dataset = GenomeDataset(path, table, chroms=[2], exclude=table.iloc[2:].assign(start=7))
+    assert dataset.regions["chrom"].tolist() == dataset.loci.chrom.tolist() == ["2"]
+    assert dataset.left_out == {"chroms": 1, "ends": 0, "exclude": 1}
+    with pytest.raises(sl.InputError, match="'3' is not in the genome"):
+        GenomeDataset(path, table, chroms=np.array([2, 3]))
+    with pytest.raises(sl.InputError, match="chroms is an int"):
+        GenomeDataset(path, table, chroms=2)

@@ -14,6 +14,7 @@ from seqlight.reading.regions import as_regions
 from seqlight.reading.signals import SignalSource, as_signals
 from seqlight.reading.sources import File
 from seqlight.reading.windows import GenomeDataset
+from seqlight.sequence.chromosomes import chromosome_names
 
 
 class GenomeDataModule(SequenceDataModule):
@@ -89,12 +90,11 @@ class GenomeDataModule(SequenceDataModule):
         pin_memory: bool | None = None,
     ) -> None:
         shared, table, y = Genome(genome), as_regions(regions, format), as_signals(signals)
-        for name, chroms in (("valid", valid_chroms), ("test", test_chroms), ("train", train_chroms)):
-            if isinstance(chroms, str):
-                raise InputError(
-                    f"{name}_chroms is the string {chroms!r}: expected a list of names, such as [{chroms!r}]."
-                )
-        if train_chroms is None:
+        valid_chroms = chromosome_names(valid_chroms, "valid_chroms")
+        test_chroms = chromosome_names(test_chroms, "test_chroms")
+        if train_chroms is not None:
+            train_chroms = chromosome_names(train_chroms, "train_chroms")
+        else:
             held_out = {*valid_chroms, *test_chroms}
             train_chroms = [name for name in dict.fromkeys(table["chrom"].tolist()) if name not in held_out]
         every = [*train_chroms, *valid_chroms, *test_chroms]

@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
-from seqlight.reading.genome import other_spelling, require_chromosomes
+from seqlight.reading.genome import require_chromosomes
 from seqlight.reading.regions import as_regions
+from seqlight.sequence.chromosomes import chromosome_names, spelled_otherwise
 
 Ends = Literal["pad", "drop"]
 
@@ -52,9 +53,7 @@ def on_chromosomes(regions: pd.DataFrame, chroms: Collection[str] | None, sizes:
     InputError
         If one of `chroms`, or of the regions to keep, is not in the genome.
     """
-    if isinstance(chroms, str):
-        raise InputError(f"chroms is the string {chroms!r}: expected a list of names, such as [{chroms!r}].")
-    wanted = None if chroms is None else list(chroms)
+    wanted = None if chroms is None else chromosome_names(chroms, "chroms")
     if wanted is not None:
         require_chromosomes(wanted, sizes, "the genome")
     keep = np.ones(len(regions), bool) if wanted is None else regions["chrom"].isin(wanted).to_numpy()
@@ -138,7 +137,7 @@ class Excluded:
         tables = [as_regions(source, "bed") for source in sources]
         for table in tables:
             names = pd.unique(table["chrom"]).tolist()
-            spelled = [name for name in names if name not in sizes and other_spelling(name) in sizes]
+            spelled = spelled_otherwise(names, sizes)
             if spelled or (names and not set(names) & set(sizes)):
                 require_chromosomes(spelled or names, sizes, "the genome")
         if tables:

@@ -20,6 +20,7 @@ from seqlight.reading.index import fasta_index
 from seqlight.reading.loops import STRANGE, cut_windows
 from seqlight.reading.scanning import FastaIndex
 from seqlight.reading.sources import File
+from seqlight.sequence.chromosomes import likely_name
 from seqlight.sequence.loci import Loci, as_loci
 
 LETTERS = "ACGT"
@@ -193,24 +194,12 @@ def require_chromosomes(wanted: list[str], known: Any, where: str) -> None:
     if not missing:
         return
     name = missing[0]
-    other = other_spelling(name)
+    likely = likely_name(name, known)
     advice = "give the files of one assembly, or only its chromosomes with `chroms`"
-    if other in known:
-        advice = f"it has {other!r}, so spell both alike"
+    if likely is not None:
+        advice = f"it has {likely!r}, so spell both alike"
     shown = ", ".join(map(repr, list(known)[:3])) + (" ..." if len(known) > 3 else "")
     raise InputError(f"{name!r} is not in {where} (which has {shown}): {advice}.")
-
-
-def other_spelling(name: str) -> str:
-    """Return how others spell the name of a chromosome: chr1 for 1, and 1 for chr1.
-
-    Examples
-    --------
-    >>> other_spelling("chr1"), other_spelling("X"), other_spelling("chrM")
-    ('1', 'chrX', 'MT')
-    """
-    pairs = {"chrM": "MT", "MT": "chrM"}
-    return pairs.get(name) or (name[3:] if name.startswith("chr") else f"chr{name}")
 
 
 @cache

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError, a
 from seqlight.reading.bigwig import BigWig
 from seqlight.reading.digests import digest, digest_of_file
-from seqlight.reading.genome import other_spelling
 from seqlight.reading.sources import File
 from seqlight.sequence.checks import require_count
+from seqlight.sequence.chromosomes import likely_name, spelled_otherwise
 
 Reduce = Literal["sum", "mean"]
 Missing = Literal["zero", "nan"]
@@ -121,9 +121,9 @@ class Signals:
         """Raise InputError if files are of another assembly than the genome, or of no chromosome in `chroms`."""
         for file in self._files:
             path, known = file.path, file.sizes
+            for chrom in spelled_otherwise(chroms, known):
+                raise InputError(f"{path.name} has {likely_name(chrom, known)!r} for {chrom!r}: spell both alike.")
             for chrom in chroms:
-                if chrom not in known and other_spelling(chrom) in known:
-                    raise InputError(f"{path.name} has {other_spelling(chrom)!r} for {chrom!r}: spell both alike.")
                 if known.get(chrom, sizes[chrom]) != sizes[chrom]:
                     raise InputError(
                         f"{chrom!r} has {known[chrom]} positions in {path.name} and {sizes[chrom]} in the genome: "

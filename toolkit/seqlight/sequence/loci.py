@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from seqlight.errors import InputError, a
 from seqlight.sequence.checks import require_count
+from seqlight.sequence.chromosomes import chromosome_name, likely_name
 
 STRANDS = ("+", "-", ".")
 
@@ -43,7 +45,8 @@ def as_loci(source: Loci | pd.DataFrame, n: int | None = None, length: int | Non
     Parameters
     ----------
     source : Loci, or pandas.DataFrame
-        A table has the columns chrom, start and end, and may have strand; without, all are "+".
+        A table has the columns chrom, start and end, and may have strand; without, all are "+". Chromosomes that
+        are numbers, as pandas reads them from files, become names: "1".
     n : int, optional
         How many there must be.
     length : int, optional
@@ -69,7 +72,11 @@ def as_loci(source: Loci | pd.DataFrame, n: int | None = None, length: int | Non
     if n is not None and len(loci.chrom) != n:
         raise InputError(f"there are {len(loci.chrom)} loci for {n} sequences: expected one each, in the same order.")
     _refuse(loci.end <= loci.start, loci, "is empty: expected start < end")
-    _refuse(~np.isin(loci.strand, STRANDS), loci, f"has another strand than {', '.join(STRANDS)}")
+    _refuse(
+        np.array([not (isinstance(one, str) and one in STRANDS) for one in loci.strand.tolist()], dtype=bool),
+        loci,
+        f"has another strand than {', '.join(STRANDS)}",
+    )
     if length is not None:
         _refuse(
             loci.end - loci.start != length,
@@ -98,17 +105,40 @@ def as_sizes(chrom_sizes: Mapping[str, int], loci: Loci) -> NDArray[np.int64]:
     InputError
         If a chromosome has no size, or they are no sizes.
     """
+    sizes = sizes_by_name(chrom_sizes)
+    missing = sorted(set(loci.chrom.tolist()) - set(sizes))
+    if missing:
+        likely = likely_name(missing[0], sizes)
+        advice = "add it" if likely is None else f"it has {likely!r}, so spell both alike"
+        raise InputError(
+            f"chrom_sizes has no {missing[0]!r}, on which there are loci (it has "
+            f"{', '.join(map(repr, list(sizes)[:3]))} ...): {advice}."
+        )
+    return np.array([sizes[chrom] for chrom in loci.chrom.tolist()], dtype=np.int64)
+
+
+def sizes_by_name(chrom_sizes: Mapping[str, int]) -> dict[str, int]:
+    """Return checked sizes of chromosomes, of which names that are numbers become text.
+
+    Raises
+    ------
+    InputError
+        If it is no mapping, a name is none, or a size is no whole number of at least 1.
+
+    Examples
+    --------
+    >>> sizes_by_name({"chr1": 248956422})
+    {'chr1': 248956422}
+    """
     if not isinstance(chrom_sizes, Mapping):
         raise InputError(f"chrom_sizes is {a(chrom_sizes)}: expected sizes by name, {{'chr1': 248956422, ...}}.")
+    sizes: dict[str, int] = {}
     for chrom, size in chrom_sizes.items():
-        require_count(size, f"the size of {chrom!r}", least=1)
-    missing = sorted(set(loci.chrom.tolist()) - set(chrom_sizes))
-    if missing:
-        raise InputError(
-            f"chrom_sizes has no {missing[0]!r}, on which there are loci: add it, or spell both alike "
-            f"(chrom_sizes has {', '.join(map(repr, list(chrom_sizes)[:3]))} ...)."
-        )
-    return np.array([chrom_sizes[chrom] for chrom in loci.chrom.tolist()], dtype=np.int64)
+        name = chromosome_name(chrom)
+        if name is None or name in sizes:
+            raise InputError(f"chrom_sizes has the name {chrom!r}, which is none or is there twice: expected names.")
+        sizes[name] = require_count(size, f"the size of {chrom!r}", least=1)
+    return sizes
 
 
 def _of_table(table: pd.DataFrame) -> Loci:
@@ -126,16 +156,32 @@ def _of_fields(loci: Loci) -> Loci:
     fields = Loci(chrom, *_ends(loci.start, loci.end), strand)
     if len({one.shape for one in fields}) > 1 or chrom.ndim != 1:
         raise InputError(f"loci has fields of shapes {[one.shape for one in fields]}: expected four of one length.")
-    _refuse(np.array([not isinstance(one, str) or not one for one in chrom], dtype=bool), fields, "has no chromosome")
-    return fields
+    names = np.array([one if type(one) is str and one else chromosome_name(one) for one in chrom], dtype=object)
+    _refuse(np.array([one is None for one in names], dtype=bool), fields, "has no chromosome")
+    return fields._replace(chrom=names)
 
 
 def _ends(start: Any, end: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    ends = [np.asarray(one) for one in (start, end)]
-    for name, one in zip(("start", "end"), ends, strict=True):
-        if len(one) and not np.issubdtype(one.dtype, np.integer):
-            raise InputError(f"loci has a {name} of {one.dtype}: expected whole numbers.")
-    return ends[0].astype(np.int64), ends[1].astype(np.int64)
+    return _whole_numbers(start, "start"), _whole_numbers(end, "end")
+
+
+def _whole_numbers(values: Any, name: str) -> NDArray[np.int64]:
+    """Return coordinates; of pandas' nullable and Arrow columns too."""
+    found = np.asarray(values)
+    if not np.issubdtype(found.dtype, np.integer) and len(found):
+        missing = np.asarray(pd.isna(found))
+        if missing.any():
+            raise InputError(f"locus {int(missing.argmax())} has no {name}, {found[missing.argmax()]}: leave it out.")
+        if found.dtype != object or not all(isinstance(one, Integral) and not isinstance(one, bool) for one in found):
+            kind = found.dtype if found.dtype != object else type(found.flat[0]).__name__
+            raise InputError(f"loci has a {name} of {kind}: expected whole numbers; try .astype('int64').")
+    try:
+        wide = found.astype(np.int64)
+    except OverflowError:
+        wide = np.full(found.shape, -1, dtype=np.int64)
+    if (wide != found).any():
+        raise InputError(f"loci has a {name} beyond 64 bits: expected positions.")
+    return wide
 
 
 def _refuse(bad: NDArray[Any], loci: Loci, what: str) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from seqlight.errors import InputError
 from seqlight.extras import extra
 from seqlight.sequence.checks import as_tensor
-from seqlight.sequence.loci import Loci, as_loci, as_sizes
+from seqlight.sequence.loci import Loci, as_loci, as_sizes, sizes_by_name
 from seqlight.storage.whole import whole
 
 Overlaps = Literal["mean", "nearest", "error"]
@@ -76,12 +76,13 @@ def write_bigwig(
     if not bool(torch.isfinite(values).all()):
         raise InputError("track holds NaN or infinity: expected finite numbers.")
     places = as_loci(loci, n=len(values), length=values.shape[1])
+    chrom_sizes = sizes_by_name(chrom_sizes)
     sizes = as_sizes(chrom_sizes, places)
     big = extra("pyBigWig", "tracks")
     with whole(path) as partial:
         file = big.open(str(partial), "w")
         try:
-            file.addHeader([(chrom, int(size)) for chrom, size in chrom_sizes.items()])
+            file.addHeader(list(chrom_sizes.items()))
             for chrom in chrom_sizes:
                 rows = np.flatnonzero(places.chrom == chrom)
                 if len(rows):
