@@ -94,10 +94,13 @@ class Explainer:
         model = self.model(pl_module)
 
         def met() -> str:
-            made = [one.made or "nothing" for one in model.modules() if isinstance(one, Adapter)]
+            said = f"{who} gives its `sequences` of shape {tuple(self.sequences.shape)}"
+            made = [one.made for one in model.modules() if isinstance(one, Adapter)]
+            if made == [""]:
+                return f"{said} to `inputs`, {_name(self.inputs)}"
             through = f", of which `inputs` made {made[0]} to try it," if made else ""
             whom = f"`module` {self.module!r}" if self.module else f"{type(pl_module).__name__}, as `module` is None"
-            return f"{who} gives its `sequences` of shape {tuple(self.sequences.shape)}{through} to {whom}"
+            return f"{said}{through} to {whom}"
 
         with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings(), of(met, HINT):
             warnings.simplefilter("ignore")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqlight.errors import InputError, a
 from seqlight.lit.packages import Callback
-from seqlight_callbacks.failures import OnError, spared
+from seqlight_callbacks.failures import OnError, of, spared
 from seqlight_callbacks.records import AttributionRecord
 from seqlight_callbacks.trainers import listed, require_lightning, require_own_folder, require_own_name
 
@@ -146,7 +146,7 @@ class Follower(Named):
         """Find whom to follow."""
         super().setup(trainer, pl_module, stage)
         self._followed = self.meant(trainer)
-        self.check(self._followed)
+        self.require(self._followed)
 
     def meant(self, trainer: L.Trainer) -> Recorder:
         """Return whom this one is to follow in a Trainer."""
@@ -155,6 +155,11 @@ class Follower(Named):
             who = f"{type(self).__name__} {self.name!r}"
             raise InputError(f"{who} found no AttributionCallback in the Trainer's callbacks: list one.")
         return found
+
+    def require(self, attribution: Recorder) -> None:
+        """Raise InputError, which names this one, if the arguments do not fit whom it follows."""
+        with of(lambda: self.who):
+            self.check(attribution)
 
     def check(self, attribution: Recorder) -> None:
         """Raise InputError if the arguments do not fit whom this one follows."""

@@ -68,7 +68,7 @@ class LogoCallback(Follower):
         self.seqlets = seqlets if isinstance(seqlets, SeqletCallback) else None
         self.examples, self.start, self.end = tuple(examples), start, end
         if self._followed is not None:
-            self.check(self._followed)
+            self.require(self._followed)
 
     def does(self) -> str:
         """Return what it does, in a phrase."""

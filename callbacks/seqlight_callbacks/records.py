@@ -100,7 +100,7 @@ def load(path: Path) -> AttributionRecord:
         If the file is damaged, or something else.
     """
     try:
-        with np.load(path) as stored:
+        with path.open("rb") as file, np.load(file) as stored:
             tensors = {name: torch.from_numpy(stored[name]) for name in TENSORS if name in stored}
             step = int(stored["step"]) if "step" in stored else None
             stage = str(stored["stage"]) if "stage" in stored else "fit"

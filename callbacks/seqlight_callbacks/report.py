@@ -100,7 +100,7 @@ class AttributionReport(Follower):
         self._seen: dict[str, Any] = {}
         self._resumed: dict[str, Any] = {}
         if self._followed is not None:
-            self.check(self._followed)
+            self.require(self._followed)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the logged numbers: a few for each step, which every checkpoint can hold."""

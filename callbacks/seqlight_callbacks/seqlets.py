@@ -110,30 +110,30 @@ class SeqletCallback(Follower):
         name: str = "seqlets",
     ) -> None:
         super().__init__(attribution, name)
-        for key, p in (("threshold", threshold), ("strong", strong), ("max_q_value", max_q_value)):
-            if not 0 < p <= 1:
-                raise InputError(f"{key} is {p}: expected a p-value above 0 and at most 1.")
-        if table not in get_args(Format):
-            raise InputError(f"table is {table!r}: expected one of {', '.join(map(repr, get_args(Format)))}.")
-        if table == "parquet":
-            extra("pyarrow", "parquet")
-        self.threshold, self.strong, self.max_q_value = threshold, strong, max_q_value
-        self.min_overlap = require_count(min_overlap, "min_overlap", least=1)
-        self.motifs = None if motifs is None else as_motifs(motifs)
-        self.logged_motifs = _logged(logged_motifs, list(self.motifs or ()))
-        self.out, self.table = None if out is None else Path(out), table
-        self._folder = None if self.out is None else Folder(self.out, f".{table}", "tables")
+        with of(lambda: self.who):
+            for key, p in (("threshold", threshold), ("strong", strong), ("max_q_value", max_q_value)):
+                if not 0 < p <= 1:
+                    raise InputError(f"{key} is {p}: expected a p-value above 0 and at most 1.")
+            if table not in get_args(Format):
+                raise InputError(f"table is {table!r}: expected one of {', '.join(map(repr, get_args(Format)))}.")
+            if table == "parquet":
+                extra("pyarrow", "parquet")
+            self.threshold, self.strong, self.max_q_value = threshold, strong, max_q_value
+            self.min_overlap = require_count(min_overlap, "min_overlap", least=1)
+            self.motifs = None if motifs is None else as_motifs(motifs)
+            self.logged_motifs = _logged(logged_motifs, list(self.motifs or ()))
+            self.out, self.table = None if out is None else Path(out), table
+            self._folder = None if self.out is None else Folder(self.out, f".{table}", "tables")
         self._known = known
         self.known: pd.DataFrame | None = None
         self.seqlets: pd.DataFrame | None = None
         if self._followed is not None:
-            self.check(self._followed)
+            self.require(self._followed)
 
     def check(self, attribution: Recorder) -> None:
         """Read the known intervals, which must be of its sequences."""
         if self._known is not None:
-            with of(lambda: self.who):
-                self.known = read_intervals(self._known, attribution.sequence_names)
+            self.known = read_intervals(self._known, attribution.sequence_names)
 
     def does(self) -> str:
         """Return what it does, in a phrase."""

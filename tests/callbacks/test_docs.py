@@ -48,11 +48,12 @@ def test_the_page_runs(tmp_path, monkeypatch):
     for block in blocks:
         exec(block, names)
         logged.append({name for name in names["trainer"].callback_metrics if "/" in name})
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     assert (tmp_path / "lightning_logs" / "version_0" / "report.html").exists()
     assert names["best"].best_model_score >= 0
     assert "seqlets/recall" in logged[1]
     assert "attribution/delta" in logged[2]
+    assert {"attribution/delta", "seqlets/count"} <= logged[4]
     assert {"counts/delta", "profile/delta", "seqlets of counts/count"} <= logged[3]
     figures = {path.name.split("-")[0] for path in tmp_path.rglob("*.png")}
     assert figures == {"logos"}

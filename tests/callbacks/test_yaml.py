@@ -133,6 +133,7 @@ def test_names_files_functions_and_places(folder, monkeypatch):
                     n_shuffles=3,
                     target="seqlight.sequence.shuffles.choose",
                     references="seqlight.sequence.shuffles.shuffle",
+                    inputs="torch.square",
                     method="integrated_gradients",
                 ),
                 _callback("SeqletCallback", attribution="other", known="known.bed"),

@@ -1,0 +1,176 @@
+"""A full disk, a logger that raises, a GPU without room: in the middle of a training none of them ends it."""
+
+from __future__ import annotations
+
+import errno
+
+import lightning.pytorch as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+
+import seqlight as sl
+from seqlight.errors import UnsupportedOperation
+from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
+from seqlight_callbacks.failures import of
+from seqlight_callbacks.records import load
+
+
+def attribution(toy, **settings):
+    return AttributionCallback(toy.sequences(2, seed=3), **{"n_shuffles": 1} | settings)
+
+
+class From(L.Callback):
+    """Break something while a training is between two steps."""
+
+    def __init__(self, monkeypatch, name, by, start=6, end=12):
+        self.patch, self.name, self.by, self.range = monkeypatch, name, by, range(start, end)
+
+    def on_validation_start(self, trainer, pl_module):
+        self.patch.undo()
+        if trainer.global_step in self.range:
+            self.patch.setattr(self.name, self.by)
+
+
+def said(told):
+    return [str(one.message) for one in told if one.category is sl.SeqlightWarning]
+
+
+def full(*args, **named):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.reliability(
+    "errors in the middle of a training",
+    "the disk is full when a record is written",
+    "a warning that names the record; its numbers are logged, and the next is written when there is room",
+)
+def test_a_full_disk_does_not_end_the_training(toy, tmp_path, monkeypatch):
+    first, seqlets = attribution(toy, out=tmp_path / "a"), SeqletCallback(threshold=0.5, out=tmp_path / "s")
+    breaking = From(monkeypatch, "numpy.savez_compressed", full)
+    with pytest.warns(sl.SeqlightWarning) as told:
+        fitted = toy.fit([breaking, first, seqlets], max_epochs=2)
+    (message,) = said(told)
+    assert message == (
+        "AttributionCallback 'attribution' did not write the record of epoch 1, step 6, and the training goes on: "
+        "OSError: [Errno 28] No space left on device"
+    )
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["epoch-002-step-00000012.npz"]
+    assert len(list((tmp_path / "s").iterdir())) == 2
+    assert fitted.trainer.current_epoch == 2
+    assert float(fitted.trainer.callback_metrics["attribution/similarity"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "lost"),
+    [
+        ("pandas.DataFrame.to_csv", "SeqletCallback 'seqlets' did nothing with the record of epoch 1, step 6"),
+        ("matplotlib.figure.Figure.savefig", "the figure 'logos' is missing"),
+    ],
+)
+def test_tables_and_pictures_do_not_end_it_either(toy, tmp_path, monkeypatch, name, lost):
+    mine = [attribution(toy), SeqletCallback(threshold=0.5, out=tmp_path / "s"), LogoCallback(examples=(0,))]
+    with pytest.warns(sl.SeqlightWarning) as told:
+        fitted = toy.fit([From(monkeypatch, name, full), *mine], max_epochs=2)
+    (message,) = said(told)
+    assert message.startswith(lost)
+    assert {"attribution/delta", "seqlets/count"} <= fitted.trainer.callback_metrics.keys()
+    assert len(list((tmp_path / "s").iterdir())) + len(list((tmp_path / "figures").iterdir())) == 3
+
+
+def test_it_ends_where_an_error_was_asked_for(toy, tmp_path, monkeypatch):
+    first = attribution(toy, out=tmp_path / "a", on_error="raise")
+    with pytest.raises(OSError, match="No space left"):
+        toy.fit([From(monkeypatch, "numpy.savez_compressed", full), first])
+    assert not list((tmp_path / "a").iterdir())
+    with pytest.raises(sl.InputError, match="on_error is 'ignore': expected one of 'warn', 'raise'"):
+        attribution(toy, on_error="ignore")
+
+
+def test_before_the_first_step_and_in_validation_alone_it_is_an_error(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr("numpy.savez_compressed", full)
+    with pytest.raises(OSError, match="No space left"):
+        toy.fit([attribution(toy, out=tmp_path / "a", untrained=True)])
+    monkeypatch.undo()
+    fitted = toy.fit([attribution(toy, out=tmp_path / "b")], max_epochs=1)
+    monkeypatch.setattr("numpy.savez_compressed", full)
+    with pytest.raises(OSError, match="No space left"):
+        fitted.trainer.validate(fitted.module, toy.data(), verbose=False)
+
+
+def no_room(*args, **named):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+
+@pytest.mark.reliability(
+    "errors in the middle of a training",
+    "an attribution fails in one epoch of three",
+    "a warning; its numbers are NaN and never those of the epoch before; the next epoch has a record again",
+)
+def test_numbers_that_are_missing_are_not_those_of_before(toy, tmp_path, monkeypatch):
+    logged = []
+
+    class Look(L.Callback):
+        def on_validation_end(self, trainer, pl_module):
+            names = ("attribution/magnitude", "seqlets/count", "valid_loss")
+            logged.append([float(trainer.callback_metrics[name]) for name in names])
+
+    out = tmp_path / "out"
+    mine = [attribution(toy, out=out), SeqletCallback(threshold=0.5)]
+    best = ModelCheckpoint(tmp_path / "best", monitor="attribution/magnitude", mode="max", save_top_k=-1)
+    breaking = From(monkeypatch, "seqlight_callbacks.explainer.explain", no_room, 12, 18)
+    with pytest.warns(sl.SeqlightWarning) as told:
+        toy.fit([breaking, *mine, Look(), best], max_epochs=3, num_sanity_val_steps=0, enable_checkpointing=True)
+    (message,) = said(told)
+    assert message.startswith("AttributionCallback 'attribution' has no record of epoch 2, step 12, and ")
+    (a, b, c), (nan, empty, loss), (d, e, f) = logged
+    assert nan != nan
+    assert empty != empty
+    assert loss > 0
+    assert min(a, c, d, f) > 0
+    assert b >= 0
+    assert e >= 0
+    assert sorted(load(path).epoch for path in out.iterdir()) == [1, 3]
+    assert float(best.best_model_score) == pytest.approx(max(a, d))
+
+
+def test_a_logger_without_a_folder_costs_the_report_only(toy, tmp_path):
+    class Gone(CSVLogger):
+        gone = False
+
+        @property
+        def log_dir(self):
+            if self.gone:
+                raise ConnectionError("no network")
+            return super().log_dir
+
+        def log_metrics(self, *args, **named):
+            pass
+
+        save = finalize = log_metrics
+
+    class Unplug(L.Callback):
+        def on_train_start(self, trainer, pl_module):
+            trainer.logger.gone = True
+
+    with pytest.warns(sl.SeqlightWarning) as told:
+        fitted = toy.fit(
+            [Unplug(), attribution(toy), LogoCallback(examples=(0,)), AttributionReport()],
+            max_epochs=1,
+            logger=Gone(tmp_path),
+        )
+    assert said(told) == [
+        "Gone did not take the figure 'logos': no network",
+        "the report report was not written: no network",
+    ]
+    assert fitted.trainer.current_epoch == 1
+
+
+def test_an_error_of_ours_stays_of_its_kind():
+    with pytest.raises(UnsupportedOperation, match="somebody: cannot"), of(lambda: "somebody"):
+        raise UnsupportedOperation("cannot")
+    with pytest.raises(sl.InputError, match=r"^somebody: KeyError: 'x'; do it\.$"), of(lambda: "somebody", "; do it"):
+        raise KeyError("x")
+    with pytest.raises(KeyboardInterrupt), of(lambda: "somebody"):
+        raise KeyboardInterrupt
