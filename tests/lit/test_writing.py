@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import logging
 
 import lightning.pytorch as L
@@ -137,6 +138,24 @@ def test_a_disk_that_is_full(trainer, tmp_path, monkeypatch):
         ".locks", "manifest.json", "shard-000000.npz", "shard-000001.npz",
     ]  # fmt: skip
     same(predict(trainer, tmp_path / "out"), predict(trainer, tmp_path / "whole"))
+
+
+@pytest.mark.reliability("results folders", "a file system that has no locks", "a run, an interruption, and it goes on")
+def test_without_locks(trainer, tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def none(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", none)
+    with pytest.raises(RuntimeError, match="stop here"):
+        predict(trainer, tmp_path, more=[Interrupt(3)])
+    lock = claim(tmp_path)
+    with pytest.raises(sl.ResultsError, match="in use by this process"):
+        predict(trainer, tmp_path)
+    lock.release()
+    assert len(predict(trainer, tmp_path)["predictions"].numpy()) == 11
+    assert not list((tmp_path / ".locks").glob("*.lease"))
 
 
 @pytest.mark.reliability(

@@ -62,7 +62,7 @@ def claim(folder: Path) -> Lock:
         lock = Lock(lock_of(folder, 0))
         lock.take()
     for other in sorted((folder / LOCKS).glob("rank-*")):
-        if other != lock.path and held(other):
+        if other != lock.path and not other.suffix and held(other):
             lock.release()
             raise ResultsError(
                 f"{owner_of(other)} of an earlier run still works in {folder}: wait until it ends, or "

@@ -1,7 +1,8 @@
 """A lock that ends with the process that holds it, however that ends.
 
 The operating system keeps it (POSIX record locks, which also hold between machines that share a file system), so after
-SIGKILL or a loss of power nothing stale is left. A child of the process does not inherit it.
+SIGKILL or a loss of power nothing stale is left. A child of the process does not inherit it. On a file system that has
+no locks a lease stands for it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from seqlight.errors import ResultsError
+from seqlight.storage.leases import Lease
 
 try:
     import fcntl
@@ -53,6 +55,7 @@ class Lock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: IO[str] | None = None
+        self._lease = Lease(path)
 
     def take(self) -> None:
         """Take the lock; ResultsError, which names the owner, if another process or thread holds it."""
@@ -62,17 +65,16 @@ class Lock:
         file = self.path.open("a+")
         for _ in range(TRIALS):
             try:
-                if fcntl is not None:
-                    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # A machine on which the file system has no locks may hold a lease beside this one's lock.
+                free = not self._lease.lives() if _locked(file, exclusive=True) else self._lease.take()
                 break
-            except OSError as error:
-                if error.errno not in BUSY:
-                    # A file system without locks: what then remains is that one does not start a run twice.
-                    break
+            except BlockingIOError:
                 time.sleep(PAUSE)
         else:
+            free = False
+        if not free:
             file.close()
-            raise _in_use(self.path, self.path.read_text() or "another process")
+            raise _in_use(self.path, owner_of(self.path))
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
@@ -82,6 +84,7 @@ class Lock:
     def release(self) -> None:
         """Give the lock back, if it is held."""
         if self._file is not None:
+            self._lease.release()
             self._file.close()
             self._file = None
             _mine.discard(self._key)
@@ -97,22 +100,33 @@ def held(path: Path) -> bool:
         return True
     try:
         with path.open("r") as file:
-            if fcntl is None:
-                return True
-            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            _locked(file, exclusive=False)
     except FileNotFoundError:
         return False
     except OSError:
         return True
-    return False
+    return Lease(path).lives()
+
+
+def _locked(file: IO[str], exclusive: bool) -> bool:
+    """Lock a file; return whether the file system has locks. BlockingIOError if another process has it."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.lockf(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in BUSY:
+            raise BlockingIOError(*error.args) from None
+        return False
+    return True
 
 
 def owner_of(path: Path) -> str:
     """Return who has a lock, in words."""
     try:
-        return path.read_text(errors="replace").strip() or path.name
+        return path.read_text(errors="replace").strip() or "another process"
     except OSError:
-        return path.name
+        return "another process"
 
 
 def _in_use(path: Path, owner: str) -> ResultsError:
