@@ -7,7 +7,7 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, TensorDataset
 
 from seqlight.errors import InputError, a
 from seqlight.reading.order import TrainingOrder
@@ -87,11 +87,11 @@ class SequenceDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return the validation rows in order."""
-        return self._loader(self._split("valid"))
+        return self._in_order("valid")
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Return the test rows in order."""
-        return self._loader(self._split("test"))
+        return self._in_order("test")
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """Return the rows to predict, in order."""
@@ -107,7 +107,17 @@ class SequenceDataModule(L.LightningDataModule):
     def _how_to_give(self, name: str) -> str:
         return f"pass {name}=(X, y) to SequenceDataModule"
 
-    def _loader(self, dataset: Dataset[Any], order: TrainingOrder | None = None) -> DataLoader[Any]:
+    def _in_order(self, name: str) -> DataLoader[Any]:
+        """Return rows to measure, of several processes each its share."""
+        dataset = self._split(name)
+        order: DistributedSampler[Any] | None = None
+        if self.trainer and self.trainer.world_size > 1:
+            # What a Trainer would put here itself, but it would warn of the rows that are dealt out twice.
+            world, rank = self.trainer.world_size, self.trainer.global_rank
+            order = DistributedSampler(dataset, world, rank, shuffle=False)
+        return self._loader(dataset, order)
+
+    def _loader(self, dataset: Dataset[Any], order: DistributedSampler[Any] | None = None) -> DataLoader[Any]:
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
         return DataLoader(
             dataset,

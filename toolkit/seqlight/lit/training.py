@@ -8,9 +8,10 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
+from torchmetrics import MeanMetric, Metric
 
 from seqlight.errors import InputError, a
+from seqlight.lit.repeats import first_rows, rows_of_its_own
 from seqlight.lit.schedules import Schedule
 from seqlight.prediction.borrow import floating_dtype
 from seqlight.prediction.inputs import dtypes_in_errors, holds_one_hot
@@ -38,7 +39,8 @@ class TrainModule(L.LightningModule):
 
     A batch is a pair of inputs and labels. Inputs may be one-hot in int8: they are turned into
     the model's dtype on the device. Logged are ``train_loss``, ``valid_loss`` and ``test_loss``, and
-    each metric behind the same prefixes. Every argument can be given in a YAML file of LightningCLI.
+    each metric behind the same prefixes. Every row of a validation or test counts once, on any number of
+    devices. Every argument can be given in a YAML file of LightningCLI.
 
     Parameters
     ----------
@@ -87,6 +89,9 @@ class TrainModule(L.LightningModule):
         self.valid_metrics = nn.ModuleDict({name: metric.clone() for name, metric in measured.items()})
         self.test_metrics = nn.ModuleDict({name: metric.clone() for name, metric in measured.items()})
         self.optimizer, self.scheduler = optimizer or torch.optim.AdamW, scheduler
+        # A Trainer's own mean over devices takes those to have as many rows. What is no number stays none.
+        self.mean_losses = nn.ModuleDict({split: MeanMetric(nan_strategy="disable") for split in ("valid", "test")})
+        self._seen = 0  # rows of a validation or test, in this process
 
     def forward(self, X: Tensor) -> Any:
         """Return the model's output for inputs of shape (rows, letters, positions), or ids, which stay integers."""
@@ -101,12 +106,12 @@ class TrainModule(L.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Measure a batch."""
-        self._measure("valid", self.valid_metrics, batch)
+        """Measure a batch, each row once."""
+        self._measure("valid", self.valid_metrics, batch, batch_idx)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Measure a batch."""
-        self._measure("test", self.test_metrics, batch)
+        """Measure a batch, each row once."""
+        self._measure("test", self.test_metrics, batch, batch_idx)
 
     def predict_step(self, batch: Any, batch_idx: int) -> Any:
         """Return the output for a batch, with or without labels."""
@@ -124,12 +129,7 @@ class TrainModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _loss(self, batch: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
-        if not isinstance(batch, tuple | list) or len(batch) != 2:
-            raise InputError(
-                f"a batch is {a(batch)}: expected a pair of inputs and labels; give the data a y, such as labels or "
-                "signals of a GenomeDataset."
-            )
-        X, y = batch
+        X, y = _require_pair(batch)
         output = self(X)
         if isinstance(output, Tensor) and isinstance(y, Tensor):
             # A model with one output has an axis more than labels that are one number each.
@@ -143,14 +143,41 @@ class TrainModule(L.LightningModule):
                 y = y if y.is_floating_point() else y.to(output.dtype)
         return self.loss(output, y), output
 
-    def _measure(self, split: str, metrics: nn.ModuleDict, batch: tuple[Tensor, Tensor]) -> None:
-        loss, output = self._loss(batch)
-        self.log(f"{split}_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]), sync_dist=True)
-        labels = batch[1]
+    def _measure(self, split: str, metrics: nn.ModuleDict, batch: tuple[Tensor, Any], batch_idx: int) -> None:
+        rows = len(_require_pair(batch)[0])
+        self._seen = 0 if batch_idx == 0 else self._seen
+        own = rows_of_its_own(self._trainer, self._seen, rows)
+        self._seen += rows
+        # All processes go through the model together, also one that has only repeats.
+        counted = first_rows(batch, rows, own) if own else batch
+        (loss, output), labels = self._loss(counted), counted[1]
+        mean = self.mean_losses[split]
+        assert isinstance(mean, Metric)
+        if own:
+            mean.update(loss.expand(own))  # where nothing becomes of NaN, weights are not read
+        else:
+            output, labels = first_rows((output, labels), rows, 0)
+        self.log(f"{split}_loss", mean, on_step=False, on_epoch=True, batch_size=own)
         if isinstance(self.loss, nn.BCEWithLogitsLoss):
             # Left to itself a metric takes a batch of logits that happen to be between 0 and 1 for probabilities.
             output, labels = output.sigmoid(), labels.long()
         for name, metric in metrics.items():
             assert isinstance(metric, Metric)
-            metric.update(output, labels)
-            self.log(f"{split}_{name}", metric, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+            if own or _waits_for_rows(metric):
+                metric.update(output, labels)
+            self.log(f"{split}_{name}", metric, on_step=False, on_epoch=True, batch_size=own)
+
+
+def _require_pair(batch: Any) -> tuple[Tensor, Any]:
+    """Return inputs and labels; InputError if a batch is something else."""
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise InputError(
+            f"a batch is {a(batch)}: expected a pair of inputs and labels; give the data a y, such as labels or "
+            "signals of a GenomeDataset."
+        )
+    return batch[0], batch[1]
+
+
+def _waits_for_rows(metric: Metric) -> bool:
+    """Return whether a metric collects rows and has none: processes must agree on their dtypes and dimensions."""
+    return any(isinstance(one, list) and not one for one in metric.metric_state.values())
