@@ -13,6 +13,7 @@ from torch import Tensor
 from seqlight.metrics.attribution import interval_share, window_share
 from seqlight.metrics.overlap import overlapping
 from seqlight.plot.stacks import plot_logos
+from seqlight.plot.texts import AS_IT_IS
 from seqlight.report import figures
 from seqlight.report.page import Block, Film, Picture, Section, Table
 from seqlight.report.ruler import Ruler
@@ -225,10 +226,9 @@ def _stack(story: Story) -> Picture:
     figure = plot_logos(stack, [story.history.label(step) for step in steps], start=start, end=end)
     for ax in figure.axes:
         story.ruler.write(ax)
-    figure.axes[-1].set_xlabel(story.ruler.label)
-    return Picture(
-        figure, f"{story.attribution.called(shown).capitalize()} from the beginning to the end, on one scale."
-    )
+    figure.axes[-1].set_xlabel(story.ruler.label, **AS_IT_IS)
+    called = story.attribution.called(shown)
+    return Picture(figure, f"The attribution of {called} from the beginning to the end, on one scale.")
 
 
 def _steadiness(story: Story) -> Figure | None:

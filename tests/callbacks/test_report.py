@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import re
 
 import pandas as pd
@@ -10,7 +11,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.lit.training import TrainModule
-from seqlight_callbacks import AttributionCallback, AttributionReport, SeqletCallback
+from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
 
 
 def attribution(toy, **settings):
@@ -82,6 +83,26 @@ def test_one_that_fails_before_anything_was_attributed_leaves_none(toy, tmp_path
     with pytest.raises(RuntimeError, match="at once"):
         trainer.fit(Failing(toy.network()), toy.data())
     assert not list(tmp_path.glob("*.html"))
+
+
+@pytest.mark.reliability(
+    "names in pictures", "mathematics or tags in a FASTA or a motif file", "a report that has them as they are"
+)
+def test_names_of_other_people(toy, tmp_path):
+    names = [r"$\frac$", "<b>$x_1$</b>", "MYC&co", "_d"]
+    sl.write_fasta(tmp_path / "probes.fa", toy.sequences(4), names=names)
+    known = "".join(
+        f"{name}\t2\t9\t{motif}\n" for name, motif in zip(names, ["$\\frac$", "_b", "_b", "<i>"], strict=True)
+    )
+    (tmp_path / "known.bed").write_text(known)
+    first = AttributionCallback(tmp_path / "probes.fa", n_shuffles=2)
+    motifs = {r"$\frac$": torch.eye(4), "<b>": torch.eye(4).flip(0)}
+    seqlets = SeqletCallback(threshold=0.3, strong=0.3, known=tmp_path / "known.bed", motifs=motifs)
+    toy.fit([first, seqlets, LogoCallback(examples=(0, 1)), AttributionReport(examples=(1, 0))], max_epochs=1)
+    page = (tmp_path / "report.html").read_text()
+    assert headings(page)[2:5] == ["How the attribution moved", "What it looks at", "Seqlets"]
+    assert html.escape(f"The attribution of {names[1]} from the beginning") in page
+    assert "<b>$x" not in page
 
 
 def test_a_report_that_cannot_be_written_is_a_warning(toy, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.text import Text
 
 import seqlight as sl
 from seqlight.report import figures
@@ -106,3 +107,23 @@ def test_seqlet_places():
     assert known.values.tolist() == [1] * 4 + [0] * 6
     assert inside(figure)
     assert inside(figures.seqlet_places(seqlets[:0], 10))
+
+
+@pytest.mark.reliability(
+    "names in pictures", "mathematics in names of sequences, metrics and rulers", "drawn as they are"
+)
+def test_names_are_drawn_as_they_are():
+    name, ruler = r"$\frac$", Ruler(2, r"$\frac$")
+    table = pd.DataFrame({"start": [1], "end": [4]})
+    made = [
+        figures.learning_curves({name: {name: [0.5, 0.4], "_b": [0.3, 0.2]}}),
+        figures.attribution_by_epoch(np.full((2, 20), 0.05), None, None, ruler),
+        figures.logos(attributions(1), [name], ruler=ruler),
+        figures.seqlet_places(table, 20, ruler=ruler),
+    ]
+    for figure in made:
+        figure.draw_without_rendering()
+        ours = [text for text in figure.findobj(Text) if name in text.get_text()]
+        assert ours
+        assert not any(text.get_parse_math() or text.get_usetex() for text in ours)
+    assert [text.get_text().strip() for text in made[0].axes[0].get_legend().get_texts()] == [name, "_b"]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seqlight.attribution.contributions import hypothetical_contributions
 from seqlight.attribution.explanation import Explanation
 from seqlight.errors import InputError
+from seqlight.plot.texts import add_legend, in_legend
 from seqlight.plot.values import Floats, as_numbers, number_between
 
 LINE_COLORS = ("#255C99", "#D62839", "#109648", "#F7B32B", "#8A5FA8", "0.4")
@@ -91,7 +92,8 @@ def plot_reference_convergence(
 
         ax = plt.gca()
     if names or len(curves) == 1:
-        for i, (curve, name) in enumerate(zip(curves, names or ["standard error"], strict=True)):
+        names = [in_legend(one) for one in names or ["standard error"]]
+        for i, (curve, name) in enumerate(zip(curves, names, strict=True)):
             _draw(ax, curve, LINE_COLORS[i % len(LINE_COLORS)], name, expected=None if i else "as 1/√n")
     else:
         for i, curve in enumerate(curves):
@@ -102,7 +104,7 @@ def plot_reference_convergence(
         _draw(ax, joint, LINE_COLORS[0], "root mean square", expected="as 1/√n")
     if tolerance is not None:
         ax.axhline(tolerance, color="0.25", linewidth=1, linestyle=":", label=f"tolerance {tolerance:g}")
-    _finish(ax, max(map(len, curves)) + 1, relative)
+    _finish(ax, max(map(len, curves)) + 1, relative, names)
     return ax
 
 
@@ -198,7 +200,7 @@ def _numbers(curve: Floats) -> Floats:
     return np.arange(2, len(curve) + 2, dtype=np.float64)
 
 
-def _finish(ax: Axes, most: int, relative: bool) -> None:
+def _finish(ax: Axes, most: int, relative: bool, names: Sequence[str]) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlim(1.9, most * 1.05)
@@ -211,4 +213,4 @@ def _finish(ax: Axes, most: int, relative: bool) -> None:
     ax.set_xlabel("references")
     ax.set_ylabel("standard error" + (" / attribution" if relative else " of attribution"))
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize=LEGEND_SIZE, loc="best")
+    add_legend(ax, names, frameon=False, fontsize=LEGEND_SIZE, loc="best")

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
+from seqlight.plot.texts import AS_IT_IS
 from seqlight.sequence.loci import Loci, as_loci
 
 Place: TypeAlias = tuple[str, int, int] | tuple[str, int, int, str] | Loci | pd.DataFrame
@@ -114,4 +115,4 @@ def show_coordinates(ax: Axes, locus: Locus) -> None:
     """Let the x axis of a logo count along the genome."""
     ax.xaxis.set_major_locator(CoordinateLocator(locus))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{locus.at(x):,.0f}"))
-    ax.set_xlabel(locus.axis_name)
+    ax.set_xlabel(locus.axis_name, **AS_IT_IS)

@@ -18,6 +18,7 @@ from seqlight.plot.annotations import Annotation, in_window
 from seqlight.plot.colors import Colors, letter_colors
 from seqlight.plot.coordinates import Locus, Place, as_locus
 from seqlight.plot.glyphs import bottoms, outline, placed
+from seqlight.plot.texts import in_browser
 from seqlight.plot.values import Floats, logo_values, window, y_limits
 
 SEQLET_COLOR = "#404040"
@@ -190,16 +191,16 @@ def _column_text(
 ) -> str:
     where = [f"position {position:,}"]
     if locus is not None:
-        where.append(f"{locus.chrom}:{locus.base(position):,}")
+        where.append(f"{in_browser(locus.chrom)}:{locus.base(position):,}")
     order = [row for row in np.argsort(-np.abs(column)) if column[row]]
-    letters = [f"<b>{alphabet[row]}</b> {column[row]:+.4g}" for row in order] or ["no attribution"]
+    letters = [f"<b>{in_browser(alphabet[row])}</b> {column[row]:+.4g}" for row in order] or ["no attribution"]
     here = [_span_text(one) for one in spans if one.start <= position < one.end]
     return "<br>".join([*where, *letters, *here])
 
 
 def _span_text(one: Annotation) -> str:
     score = "" if one.score is None else f", {one.score:+.4g}"
-    return f"{one.label or 'seqlet'} {one.start:,.0f} to {one.end:,.0f}{score}"
+    return f"{in_browser(one.label) or 'seqlet'} {one.start:,.0f} to {one.end:,.0f}{score}"
 
 
 def _add_spans(figure: Any, go: Any, spans: list[Annotation], locus: Locus | None) -> None:
@@ -228,20 +229,26 @@ def _arrange(
     line = {"showline": True, "linecolor": "#000", "ticks": "outside", "showgrid": False, "zeroline": False}
     # On the reverse strand coordinates fall from left to right, and so does the range.
     ends = [_along(end, locus) for end in shown]
-    name = "position" if locus is None else locus.axis_name
+    name = "position" if locus is None else in_browser(locus.axis_name)
     zero = {"type": "line", "xref": "paper", "yref": "y", "x0": 0, "x1": 1, "y0": 0, "y1": 0}
     figure.update_layout(
         height=LOGO_HEIGHT + below + MARGINS["t"] + MARGINS["b"],
         margin=MARGINS,
         # To the left, where what is pointed at seldom covers it.
-        title={"text": title, "font": {"size": 15}, "x": 0.01, "xanchor": "left"},
+        title={"text": in_browser(title), "font": {"size": 15}, "x": 0.01, "xanchor": "left"},
         hoverlabel={"bgcolor": "#fff", "bordercolor": "#888", "font": {"color": "#222", "size": 12}, "align": "left"},
         template="none",
         showlegend=False,
         hovermode="closest",
         barmode="overlay",
         dragmode="pan",
-        xaxis={"range": ends, "title": {"text": name}, "anchor": "y2" if n_rows else "y", "tickformat": ",d", **line},
+        xaxis={
+            "range": ends,
+            "title": {"text": name},
+            "anchor": "y2" if n_rows else "y",
+            "tickformat": ",d",
+            **line,
+        },
         yaxis={"range": list(limits), "title": {"text": "attribution"}, "domain": [share, 1], **line},
         shapes=[{**zero, "line": {"color": "#888", "width": 1}}],
     )

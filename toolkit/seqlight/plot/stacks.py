@@ -15,6 +15,7 @@ from torch import Tensor
 from seqlight.attribution.explanation import Explanation
 from seqlight.errors import InputError
 from seqlight.plot.logos import plot_logo
+from seqlight.plot.texts import AS_IT_IS
 from seqlight.plot.values import Floats, as_numbers, logo_values, size_in_inches, window, y_limits
 
 WIDTH = 10.0
@@ -124,7 +125,7 @@ def plot_logos(
     # Before anything is drawn: labels that come later would change how wide the axes are.
     figure.supylabel("attribution", fontsize=TITLE_SIZE)
     for i, (ax, value, name) in enumerate(zip(axes, values, names, strict=True)):
-        ax.set_title(name, loc="left", fontsize=TITLE_SIZE, pad=3)
+        ax.set_title(name, loc="left", fontsize=TITLE_SIZE, pad=3, **AS_IT_IS)
         ax.tick_params(labelsize=TICK_SIZE)
         table = annotations if i in owners else None
         plot_logo(

@@ -24,6 +24,7 @@ from matplotlib.transforms import (
 from seqlight.plot.annotations import Annotation
 from seqlight.plot.colors import legible
 from seqlight.plot.placing import FONT_SIZE, n_missing, place
+from seqlight.plot.texts import AS_IT_IS
 
 # All in points.
 BAR_HEIGHT = 3.0
@@ -189,4 +190,4 @@ def _inches(ax: Axes) -> Affine2DBase:
 
 
 def _write(ax: Axes, text: str, at: tuple[float, float], transform: Transform, name: str) -> Text:
-    return ax.text(*at, text, transform=transform, fontsize=FONT_SIZE, va="top", label=name, parse_math=False)
+    return ax.text(*at, text, transform=transform, fontsize=FONT_SIZE, va="top", label=name, **AS_IT_IS)

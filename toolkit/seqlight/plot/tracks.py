@@ -19,6 +19,7 @@ from seqlight.plot.colors import Colors
 from seqlight.plot.coordinates import Place, as_locus, show_coordinates
 from seqlight.plot.logos import plot_logo
 from seqlight.plot.strips import Strip, Strips
+from seqlight.plot.texts import AS_IT_IS
 from seqlight.plot.values import Floats, as_numbers, logo_values, size_in_inches, window
 
 Track: TypeAlias = torch.Tensor | NDArray[Any]
@@ -122,7 +123,7 @@ def plot_tracks(
     figure, axes = _panels(len(tracks), len(strips), figsize)
     for ax, (name, track) in zip(axes, tracks.items(), strict=False):
         _draw_track(ax, track, edges[name], (first, last))
-        ax.set_title(name, loc="left", fontsize=TITLE_SIZE, pad=3)
+        ax.set_title(name, loc="left", fontsize=TITLE_SIZE, pad=3, **AS_IT_IS)
     logo = axes[-1]
     logo.set_title("attribution", loc="left", fontsize=TITLE_SIZE, pad=3)
     plot_logo(values, logo, start=first, end=last, color=color, ylim=ylim, alphabet=alphabet)
