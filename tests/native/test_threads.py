@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,28 @@ def test_a_compiled_loop_meets_every_row_once(two_threads, rows, monkeypatch):
     x, y = 1 + torch.rand(rows), torch.full((rows,), float("nan"))
     run("relu_gradients", (torch.ones(rows), x, -x, y), (max(rows, 1), 1, 4, 1e-6), rows, rows)
     torch.testing.assert_close(y, torch.full((rows,), 0.5), rtol=1e-6, atol=0)
+
+
+@pytest.mark.reliability("several threads", "compiled loops run from several threads at once", "each as alone")
+@pytest.mark.skipif(library() is None, reason="the loops are not compiled")
+def test_compiled_loops_beside_each_other(two_threads):
+    start, rows = threading.Barrier(3, timeout=30), 200_000
+
+    def many(seed):
+        x = 1 + torch.rand(rows, generator=torch.Generator().manual_seed(seed))
+        factor, y, python = torch.full((rows,), float(seed)), torch.empty(rows), torch.empty(rows)
+        start.wait()
+        for _ in range(20):
+            y.fill_(float("nan"))
+            python.fill_(float("nan"))
+            run("relu_gradients", (factor, x, -x, y), (rows, 1, 4, 1e-6), rows, rows)
+            over_rows(lambda first, last: python[first:last].fill_(seed), rows)
+            torch.testing.assert_close(y, factor / 2, rtol=1e-6, atol=0)
+            assert torch.equal(python, factor)
+
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(many, seed) for seed in (1, 2, 3)]:
+            done.result(60)
 
 
 @pytest.mark.skipif(library() is None, reason="the loops are not compiled")

@@ -1,10 +1,11 @@
 """Stand-ins that go when the last who needs them is done."""
 
+import contextlib
 from types import SimpleNamespace
 
 import pytest
 
-from seqlight.attribution.calls.patching import Patch
+from seqlight.attribution.calls.patching import Patch, Setting
 
 
 def test_stand_ins_stay_until_the_last_is_done():
@@ -26,3 +27,26 @@ def test_after_an_error_all_is_as_before():
     with pytest.raises(KeyError), Patch(owner, {"there": 2}).applied():
         raise KeyError
     assert owner.there == 1
+
+
+@pytest.mark.reliability("several threads", "a setting of the process that calls in two threads need", "as before")
+def test_a_setting_holds_until_the_last_is_done():
+    values = [1]
+
+    @contextlib.contextmanager
+    def set_to_two():
+        before, values[0] = values[0], 2
+        yield
+        values[0] = before
+
+    setting = Setting(set_to_two)
+    first, second = contextlib.ExitStack(), contextlib.ExitStack()
+    first.enter_context(setting.applied())
+    second.enter_context(setting.applied())
+    first.close()
+    assert values == [2]
+    second.close()
+    assert values == [1]
+    with pytest.raises(KeyError), setting.applied():
+        raise KeyError
+    assert values == [1]

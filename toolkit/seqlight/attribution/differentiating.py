@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from seqlight.attribution.calls.patching import WITHOUT_CUDNN
 from seqlight.attribution.engine.surroundings import open_to_view
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.batches import HALF, autocast
@@ -66,7 +67,7 @@ def without_cudnn_recurrence(model: nn.Module, device: torch.device) -> contextl
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
     # cuDNN keeps what its backward pass needs in training mode only; PyTorch's own kernels always do.
     if device.type == "cuda" and recurrent:
-        return torch.backends.cudnn.flags(enabled=False)
+        return WITHOUT_CUDNN.applied()
     return contextlib.nullcontext()
 
 

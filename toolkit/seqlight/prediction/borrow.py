@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import random
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seqlight.errors import InputError
+from seqlight.prediction.generators import generators_kept
+from seqlight.prediction.loans import Loan, Loans, Tensors
 from seqlight.prediction.pages import keeping_pages
 
 
 @contextlib.contextmanager
 def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype | None = None) -> Iterator[nn.Module]:
     """Lend `model` in evaluation mode, frozen, on `device`; restore everything, also after an error.
+
+    Several threads may have one model, or models that share modules, at once: the last gives back what the first took.
+    One that wants it in another dtype or on another device waits until it is free.
 
     Restored are the training mode of each submodule, ``requires_grad``, the device, dtype and identity
     of parameters and buffers, the values of buffers, and the state of the global random generators. Not
@@ -37,17 +41,12 @@ def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype | None =
         The same model.
     """
     require_module(model)
-    with contextlib.ExitStack() as returns:
-        returns.enter_context(keeping_pages(device))
-        returns.enter_context(_generators_kept(device))
-        # Callbacks run last in, first out: whatever happens from here on, what was done is undone. There are few of
-        # them, each for all modules, for Python collects garbage after a certain number of new objects.
-        returns.callback(_restore_modes, [(module, module.training) for module in model.modules()])
-        returns.callback(_restore_attributes, _plain_tensors(model))
-        model.eval()
-        _lend_buffers(model, device, dtype, returns)
-        _lend_parameters(model, device, dtype, returns)
-        yield model
+    with keeping_pages(device), generators_kept(device):
+        taken = _LOANS.take(model, device, dtype)
+        try:
+            yield model
+        finally:
+            _LOANS.give_back(taken)
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
@@ -69,10 +68,11 @@ def choose_device(device: str | torch.device | None) -> torch.device:
 
 def floating_dtype(model: nn.Module, X: Tensor) -> torch.dtype:
     """Return the dtype in which `model` computes: that of its first floating-point parameter or buffer."""
-    for tensors in (model.parameters(), model.buffers()):
-        for tensor in tensors:
-            if tensor.is_floating_point():
-                return tensor.dtype
+    for kind in (0, 1):
+        for module in model.modules():
+            for tensor in _LOANS.own(module)[kind].values():
+                if tensor is not None and tensor.is_floating_point():
+                    return tensor.dtype
     return X.dtype if X.is_floating_point() else torch.get_default_dtype()
 
 
@@ -82,110 +82,111 @@ def require_module(model: object) -> None:
         raise InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module; wrap a function in one.")
 
 
-def _restore_modes(modes: list[tuple[nn.Module, bool]]) -> None:
-    for module, training in modes:
-        module.training = training
-
-
-def _plain_tensors(model: nn.Module) -> list[tuple[nn.Module, dict[str, Tensor]]]:
-    """Return what hangs on modules as such: the weight that a weight norm of old makes in each forward, say."""
-    found = []
-    for module in model.modules():
-        plain = {name: one for name, one in vars(module).items() if isinstance(one, Tensor)}
-        if plain:
-            found.append((module, plain))
-    return found
-
-
-def _restore_attributes(attributes: list[tuple[nn.Module, dict[str, Tensor]]]) -> None:
-    for module, plain in attributes:
-        vars(module).update(plain)
-
-
 def _moved(tensor: Tensor, device: torch.device, dtype: torch.dtype | None) -> Tensor:
     return tensor.to(device, dtype if tensor.is_floating_point() else None)
 
 
-def _lend_parameters(
-    model: nn.Module, device: torch.device, dtype: torch.dtype | None, returns: contextlib.ExitStack
-) -> None:
+def _lend(loans: Sequence[Loan], device: torch.device, dtype: torch.dtype | None) -> None:
+    for loan in loans:
+        loan.module.training = False
+    # Another thread may take part in it that wants gradients.
+    with torch.inference_mode(False):
+        _lend_buffers(loans, device, dtype)
+        _lend_parameters(loans, device, dtype)
+
+
+def _restore(loan: Loan) -> None:
+    """Give a module back, all of it whatever fails."""
+    module = loan.module
+    try:
+        for name in loan.replaced:
+            setattr(module, name, loan.parameters[name])
+    finally:
+        try:
+            _restore_parameters(loan)
+        finally:
+            _restore_buffers(module, loan.buffers)
+            vars(module).update(loan.plain)
+            module.training = loan.training
+
+
+def _lend_parameters(loans: Sequence[Loan], device: torch.device, dtype: torch.dtype | None) -> None:
     """Freeze the parameters, and put others in the place of those that are elsewhere or of another dtype.
 
     New data of another dtype in the same parameter would make PyTorch forget what hangs on its gradient, such as the
     hooks by which DistributedDataParallel keeps its processes alike.
     """
     copies: dict[int, nn.Parameter] = {}
-    frozen: list[tuple[nn.Parameter, Tensor, bool]] = []
-    returns.callback(_restore_parameters, frozen)
-    for module in model.modules():
-        for name, parameter in list(module._parameters.items()):
+    for loan in loans:
+        for name, parameter in list(loan.module._parameters.items()):
             if parameter is None:
                 continue
             data = parameter.data
             # Tensors of inference mode take no gradients, and cannot be told so again.
             if not parameter.is_inference():
-                frozen.append((parameter, data, parameter.requires_grad))
-                parameter.requires_grad_(False)
+                loan.data.append((parameter, data))
+                _freeze(loan, parameter)
             moved = _moved(data, device, dtype)
             if moved is data:
                 continue
-            if isinstance(module, torch.jit.ScriptModule):
+            if isinstance(loan.module, torch.jit.ScriptModule):
                 # It has the parameters that it was scripted with.
                 parameter.data = moved
                 continue
             # A parameter that two modules share stays shared.
             copies.setdefault(id(parameter), nn.Parameter(moved, requires_grad=False))
             # As an attribute, for recurrent modules keep a list of their parameters beside.
-            returns.callback(setattr, module, name, parameter)
-            setattr(module, name, copies[id(parameter)])
+            loan.replaced.append(name)
+            setattr(loan.module, name, copies[id(parameter)])
 
 
-def _restore_parameters(frozen: list[tuple[nn.Parameter, Tensor, bool]]) -> None:
-    # Backwards, for one that two modules share had been frozen when it was met again.
-    for parameter, _, requires_grad in reversed(frozen):
-        parameter.requires_grad_(requires_grad)
-    for parameter, data, _ in reversed(frozen):
+def _freeze(loan: Loan, parameter: nn.Parameter) -> None:
+    # Counted for itself, for modules that different threads have may share it.
+    loan.frozen.append(parameter)
+    _, requires_grad, times = _FROZEN.get(id(parameter), (parameter, parameter.requires_grad, 0))
+    _FROZEN[id(parameter)] = parameter, requires_grad, times + 1
+    parameter.requires_grad_(False)
+
+
+def _restore_parameters(loan: Loan) -> None:
+    for parameter in loan.frozen:
+        _, requires_grad, times = _FROZEN.pop(id(parameter))
+        if times > 1:
+            _FROZEN[id(parameter)] = parameter, requires_grad, times - 1
+        else:
+            parameter.requires_grad_(requires_grad)
+    for parameter, data in reversed(loan.data):
         # A Trainer inside may have converted it. Of a sparse one nobody can tell where it lies.
         strided = parameter.layout == data.layout == torch.strided
         if not strided or parameter.data_ptr() != data.data_ptr() or parameter.device != data.device:
             parameter.data = data
 
 
-def _lend_buffers(
-    model: nn.Module, device: torch.device, dtype: torch.dtype | None, returns: contextlib.ExitStack
-) -> None:
+def _lend_buffers(loans: Sequence[Loan], device: torch.device, dtype: torch.dtype | None) -> None:
     # The model works on copies, so one that writes to a buffer even in evaluation mode changes nothing.
     # A buffer that two modules share stays shared.
     copies: dict[int, Tensor] = {}
-    # Of all modules, for a forward may register buffers too.
-    returns.callback(_restore_buffers, [(module, dict(module._buffers)) for module in model.modules()])
-    for module in model.modules():
-        for name, buffer in module._buffers.items():
+    for loan in loans:
+        for name, buffer in loan.module._buffers.items():
             if buffer is None:
                 continue
             if id(buffer) not in copies:
                 copies[id(buffer)] = _moved(buffer.detach().clone(), device, dtype)
-            module._buffers[name] = copies[id(buffer)]
+            loan.module._buffers[name] = copies[id(buffer)]
 
 
-def _restore_buffers(kept: list[tuple[nn.Module, dict[str, Tensor | None]]]) -> None:
-    for module, buffers in kept:
-        if isinstance(module, torch.jit.ScriptModule):
-            # It has the buffers that it was scripted with, and gives out copies of its dictionary.
-            for name, buffer in buffers.items():
-                module._buffers[name] = buffer
-        elif module._buffers or buffers:
-            module._buffers.clear()
-            module._buffers.update(buffers)
+def _restore_buffers(module: nn.Module, buffers: Tensors) -> None:
+    if isinstance(module, torch.jit.ScriptModule):
+        # It has the buffers that it was scripted with, and gives out copies of its dictionary.
+        for name, buffer in buffers.items():
+            module._buffers[name] = buffer
+    elif module._buffers or buffers:
+        module._buffers.clear()
+        module._buffers.update(buffers)
 
 
-@contextlib.contextmanager
-def _generators_kept(device: torch.device) -> Iterator[None]:
-    python, numpy = random.getstate(), np.random.get_state()
-    accelerators = [] if device.type == "cpu" else [device]
-    try:
-        with torch.random.fork_rng(accelerators, device_type=device.type if accelerators else "cuda"):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
+# Parameters that are frozen, by which they are known: whether they took gradients, and in how many loans they are.
+_FROZEN: dict[int, tuple[nn.Parameter, bool, int]] = {}
+_LOANS = Loans(_lend, _restore)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_LOANS.after_fork)

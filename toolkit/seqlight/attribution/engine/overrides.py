@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -116,10 +117,10 @@ def overridden(model: nn.Module, overrides: Mapping[Any, Override] | None) -> It
             if isinstance(key, type) and issubclass(key, nn.Module):
                 announce = _announcer()
                 rules[announce] = Entry(key.__name__, announce, Overriding(override))
+                returns.enter_context(_announcing(key, announce))
                 for module in model.modules():
                     if isinstance(module, key):
-                        returns.callback(_restore_forward, module, vars(module).get("forward"))
-                        module.forward = _announced(announce, module.forward)
+                        returns.enter_context(_stood_in_for(module))
             else:
                 rules.update(_overriding(key, rules, override))
         yield rules
@@ -187,7 +188,53 @@ def _announced(announce: Any, forward: Any) -> Any:
     return announced
 
 
-def _restore_forward(module: nn.Module, own: Any) -> None:
-    del module.forward
-    if own is not None:
-        module.forward = own
+# Which classes announce their calls in a thread, the last that was asked for at the end, and the modules that have a
+# forward of their own for it: all threads meet that, and it does what the original does in those that did not ask.
+_asked = threading.local()
+_stand_ins: dict[int, tuple[int, Any]] = {}
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _announcing(key: type, announce: Any) -> Iterator[None]:
+    before = getattr(_asked, "announces", ())
+    _asked.announces = (*before, (key, announce))
+    try:
+        yield
+    finally:
+        _asked.announces = before
+
+
+@contextlib.contextmanager
+def _stood_in_for(module: nn.Module) -> Iterator[None]:
+    """Have a module announce its calls in threads that ask for it, until the last of them is done."""
+    with _lock:
+        times, own = _stand_ins.get(id(module), (0, vars(module).get("forward")))
+        if not times:
+            module.forward = _StandIn(module)
+        _stand_ins[id(module)] = times + 1, own
+    try:
+        yield
+    finally:
+        with _lock:
+            times, own = _stand_ins.pop(id(module))
+            if times > 1:
+                _stand_ins[id(module)] = times - 1, own
+            else:
+                del module.forward
+                if own is not None:
+                    module.forward = own
+
+
+class _StandIn:
+    """The forward of a module, announced where that is asked for."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module, self.forward = module, module.forward
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        forward = self.forward
+        for key, announce in getattr(_asked, "announces", ()):
+            if isinstance(self.module, key):
+                forward = _announced(announce, forward)
+        return forward(*args, **named)

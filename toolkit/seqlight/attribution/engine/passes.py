@@ -9,6 +9,7 @@ of the same sequences.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -137,7 +138,11 @@ def _refuse_escaped(model: nn.Module, forward: Forward, inputs: Sequence[Tensor]
     """Run the model again and refuse what nothing explains, by the name of the first module that has it inside."""
     found: list[tuple[nn.Module, str]] = []
 
+    mine = threading.get_ident()
+
     def look(module: nn.Module, inputs: Any, output: Any) -> None:
+        if threading.get_ident() != mine:  # it is called in all threads, whatever model they run
+            return
         before, after = ([one for one in tree_flatten(some)[0] if isinstance(one, Tensor)] for some in (inputs, output))
         escaped = graph.unexplained(after, manner.ours)
         if not found and escaped is not None and graph.unexplained(before, manner.ours) is None:

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils import checkpoint
 
 from seqlight.attribution.calls.functions import announced_functions
-from seqlight.attribution.calls.patching import Patch
+from seqlight.attribution.calls.patching import Patch, Setting
 from seqlight.attribution.calls.transforms import without_transforms
 from seqlight.errors import SeqlightWarning, UnsupportedOperation
 
@@ -41,6 +41,9 @@ def refuse_hidden(model: nn.Module) -> None:
             )
 
 
+_EAGER = Setting(lambda: torch.compiler.set_stance("force_eager"))
+
+
 @contextlib.contextmanager
 def _uncompiled(model: nn.Module) -> Iterator[None]:
     # A compiled model runs code that no mode sees. Asking for eager mode loads the compiler, so only where
@@ -57,7 +60,7 @@ def _uncompiled(model: nn.Module) -> Iterator[None]:
             stacklevel=_frames_to_the_caller(),
         )
     eager = compiled or "torch._dynamo" in sys.modules
-    with torch.compiler.set_stance("force_eager") if eager else contextlib.nullcontext():
+    with _EAGER.applied() if eager else contextlib.nullcontext():
         yield
 
 

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from seqlight.attribution.calls.arena import empty_like
 from seqlight.attribution.calls.pairing import between, repeated, split, split_dimension
+from seqlight.attribution.calls.patching import WITHOUT_CUDNN
 from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
 from seqlight.errors import UnsupportedOperation
 
@@ -239,7 +240,7 @@ def mean_pull(
 def _pulled(call: Call, operands: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
     """Return the gradients at `operands`; zeros where there is no way back."""
     # cuDNN refuses the backward pass of a recurrent network in evaluation mode.
-    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+    with torch.enable_grad(), WITHOUT_CUDNN.applied():
         leaves = [x.detach().requires_grad_() for x in operands]
         outputs = [one for one in tree_flatten(call(*leaves))[0] if isinstance(one, Tensor)]
         ways = [(y, g) for y, g in zip(outputs, grads, strict=True) if y.requires_grad]

@@ -1,0 +1,258 @@
+"""One model in several threads at once: each gets what it would get alone, and the last gives the model back."""
+
+from __future__ import annotations
+
+import copy
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import seqlight as sl
+from seqlight.errors import InputError
+from seqlight.prediction import borrow
+from seqlight.prediction.borrow import borrowed, floating_dtype
+
+CPU = torch.device("cpu")
+X = sl.random_one_hot((6, 4, 20), random_state=0)
+WAIT = 30  # seconds until a test that would hang fails
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv1d(4, 6, 5), nn.BatchNorm1d(6), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(96, 2)
+    ).train()
+
+
+def state_of(model):
+    return (
+        [module.training for module in model.modules()],
+        [(id(one), one.data_ptr(), one.requires_grad, one.dtype) for one in model.parameters()],
+        [(id(one), one.tolist()) for one in model.buffers()],
+        [sorted(vars(module)) for module in model.modules()],
+        torch.get_rng_state().tolist(),
+        random.getstate(),
+        np.random.get_state()[1].tolist(),
+    )
+
+
+def together(*calls):
+    """Make calls in threads at once, and return what they return, or raise what they raise."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [done.result(WAIT) for done in [pool.submit(call) for call in calls]]
+
+
+class Meeting:
+    """A function of an output, which is passed on once as many threads as were asked for are at it."""
+
+    def __init__(self, threads):
+        self.barrier, self.met = threading.Barrier(threads, timeout=WAIT), threading.local()
+
+    def __call__(self, y):
+        if not getattr(self.met, "already", False):
+            self.met.already = True
+            self.barrier.wait()
+        return y
+
+
+@pytest.mark.reliability(
+    "several threads",
+    "predict of few rows beside predict of many, with one model",
+    "right, given back",
+)
+def test_predictions_beside_each_other():
+    model = network()
+    before, alone = state_of(model), sl.predict(model, X, device="cpu")
+    meeting = Meeting(2)
+    many = X.repeat(20, 1, 1)
+    first, second = together(
+        lambda: sl.predict(model, X[:2], func=meeting, device="cpu"),
+        lambda: sl.predict(model, many, func=meeting, batch_size=6, device="cpu"),
+    )
+    assert torch.equal(first, sl.predict(model, X[:2], device="cpu"))
+    assert torch.equal(second, alone.repeat(20, 1))
+    assert state_of(model) == before
+
+
+@pytest.mark.reliability("several threads", "one of two calls with one model ends before the other", "right")
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_last_gives_back_what_the_first_took(fails):
+    model = network()
+    before, two_in, one_out = state_of(model), threading.Barrier(2, timeout=WAIT), threading.Event()
+
+    def first():
+        with borrowed(model, CPU):
+            two_in.wait()
+            torch.rand(1)
+            random.random()
+            if fails:
+                raise KeyError
+        return None
+
+    def second():
+        with borrowed(model, CPU), torch.no_grad():
+            two_in.wait()
+            assert one_out.wait(WAIT)
+            assert not any(module.training for module in model.modules())
+            assert not any(one.requires_grad for one in model.parameters())
+            return model(X.float())
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.submit(first), pool.submit(second)
+        if fails:
+            with pytest.raises(KeyError):
+                one.result(WAIT)
+        else:
+            one.result(WAIT)
+        one_out.set()
+        assert torch.equal(other.result(WAIT), sl.predict(model, X, device="cpu"))
+    assert state_of(model) == before
+    assert not borrow._LOANS._of
+    assert not borrow._FROZEN
+
+
+@pytest.mark.reliability("several threads", "two models with a trunk in common, in two threads", "right, given back")
+def test_models_that_share_a_trunk():
+    trunk = network()
+    one, other = nn.Sequential(trunk, nn.Linear(2, 1)), nn.Sequential(trunk, nn.Dropout(0.9), nn.Linear(2, 3))
+    tied = nn.Linear(96, 2)
+    tied.weight = trunk[5].weight
+    before, two_in, one_out = (state_of(one), state_of(other), state_of(tied)), threading.Barrier(3, timeout=WAIT), []
+    out = threading.Event()
+
+    def first():
+        with borrowed(one, CPU):
+            two_in.wait()
+
+    def others(model):
+        with borrowed(model, CPU):
+            two_in.wait()
+            assert out.wait(WAIT)
+            assert one[1].training
+            assert one[1].weight.requires_grad
+            return [p.requires_grad for p in model.parameters()] + [module.training for module in model.modules()]
+
+    with ThreadPoolExecutor(3) as pool:
+        found = [pool.submit(first), pool.submit(others, other), pool.submit(others, tied)]
+        found[0].result(WAIT)
+        out.set()
+        one_out += [done.result(WAIT) for done in found[1:]]
+    assert not any(any(flags) for flags in one_out)
+    assert (state_of(one), state_of(other), state_of(tied)) == before
+
+
+@pytest.mark.reliability(
+    "several threads", "two calls that want one model in float32 and in float64", "one waits for the other"
+)
+def test_another_dtype_waits():
+    model = network()
+    before = state_of(model)
+    expected = sl.predict(model, X, device="cpu"), sl.predict(model, X, dtype="float64", device="cpu")
+    assert expected[1].dtype == torch.float64
+    calls = [
+        lambda dtype=dtype: sl.predict(model, X, dtype=dtype, batch_size=2, device="cpu")
+        for dtype in (None, "float64", "float32", "float64", None)
+    ]
+    for _ in range(3):
+        found = together(*calls)
+        for got, dtype in zip(found, (0, 1, 0, 1, 0), strict=True):
+            assert torch.equal(got, expected[dtype])
+    assert state_of(model) == before
+
+
+def test_what_a_model_is_in_is_its_own_while_another_thread_has_it_otherwise():
+    model = network().half()
+    with borrowed(model, CPU, torch.float32):
+        assert floating_dtype(model, X) == torch.float32
+        assert together(lambda: floating_dtype(model, X)) == [torch.float16]
+
+
+@pytest.mark.reliability("several threads", "two threads that wait for each other's model", "an error")
+def test_threads_that_wait_for_each_other():
+    models, both, served = (network(), network()), threading.Barrier(2, timeout=WAIT), []
+
+    def crossing(first, second):
+        with borrowed(first, CPU):
+            both.wait()
+            with borrowed(second, CPU, torch.float64):
+                served.append(first)
+
+    with pytest.raises(InputError, match=r"in use by another thread .* give each thread a model of its own"):
+        together(lambda: crossing(*models), lambda: crossing(*models[::-1]))
+    assert len(served) == 1
+    assert not borrow._LOANS._of
+
+
+def test_a_call_within_a_call_beside_another_thread():
+    """A function of the output that predicts with the same model, in another dtype, while nobody else has it."""
+    model = network()
+    before = state_of(model)
+
+    def within(y):
+        again = sl.predict(model, X, dtype="float64", device="cpu")
+        assert not torch.equal(again.float(), again)
+        return y * 2
+
+    expected = sl.predict(model, X, device="cpu")
+    assert torch.equal(sl.predict(model, X, func=within, device="cpu"), expected * 2)
+    meeting = Meeting(3)
+
+    def same(y):
+        assert torch.equal(sl.predict(model, X, device="cpu"), expected)
+        return meeting(y)
+
+    for found in together(*[lambda: sl.predict(model, X, func=same, device="cpu")] * 3):
+        assert torch.equal(found, expected)
+    assert state_of(model) == before
+
+
+def numbers(result):
+    return torch.as_tensor(getattr(result, "attributions", result))
+
+
+CALLS = {
+    "deep_lift_shap": lambda model: sl.deep_lift_shap(model, X, n_shuffles=3, random_state=0, device="cpu"),
+    "deep_lift_shap, with rules": lambda model: sl.deep_lift_shap(
+        model, X, n_shuffles=3, random_state=0, device="cpu",
+        additional_nonlinear_ops={nn.ReLU: lambda module, grad_input, grad_output: grad_input[0] * 2},
+        warning_threshold=1e9,
+    ),
+    "attribute": lambda model: sl.attribute(model, X, n_shuffles=3, random_state=0, device="cpu").attributions,
+    "saturation_mutagenesis": lambda model: sl.saturation_mutagenesis(model, X, device="cpu"),
+    "integrated_gradients": lambda model: sl.integrated_gradients(model, X, random_state=0, device="cpu"),
+    "input_x_gradient": lambda model: sl.input_x_gradient(model, X, device="cpu"),
+    "predict": lambda model: sl.predict(model, X, device="cpu"),
+}  # fmt: skip
+
+
+@pytest.mark.reliability(
+    "several threads", "all methods of attribution at once with one model", "each as alone, to the last bit"
+)
+@pytest.mark.filterwarnings("ignore:Convergence deltas too high")  # of a rule that is wrong on purpose
+def test_attributions_beside_each_other():
+    model = network()
+    expected = {name: call(model) for name, call in CALLS.items()}
+    before, start = state_of(model), threading.Barrier(len(CALLS), timeout=WAIT)
+
+    def several(call):
+        start.wait()
+        return [call(model) for _ in range(3)]
+
+    found = together(*[lambda call=call: several(call) for call in CALLS.values()])
+    for name, results in zip(CALLS, found, strict=True):
+        for result in results:
+            assert torch.equal(numbers(result), numbers(expected[name])), name
+    assert state_of(model) == before
+
+
+def test_nothing_keeps_a_model_that_was_lent():
+    model = network()
+    copied = copy.deepcopy(model)
+    together(lambda: sl.predict(model, X, device="cpu"), lambda: sl.predict(copied, X, device="cpu"))
+    assert not borrow._LOANS._of
+    assert not borrow._FROZEN
