@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# A process a core, each with whole files of tests; a few are as quick as many.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 SOURCES := pyproject.toml toolkit/build_native.py $(wildcard toolkit/seqlight/native/*.[ch])
 
 .PHONY: demo test check format clean FORCE
@@ -16,14 +18,14 @@ demo: $(VENV)/.installed  ## train on real DNA, watch it learn, write a report
 	$(BIN)/seqlight demo --out demo
 
 test: $(VENV)/.installed-dev  ## run the tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(VENV)/.installed-dev  ## format, lint, types, arrows, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 format: $(VENV)/.installed-dev  ## rewrite the sources in the house format
 	$(BIN)/ruff format .

@@ -26,7 +26,7 @@ def test_epochs_trained(toy):
 
 def test_what_is_no_trainer_is_refused_by_name(toy):
     Other = type("Trainer", (), {"__module__": "somebody.trainer"})
-    with pytest.raises(sl.InputError, match=r"a somebody\.trainer\.Trainer: expected .* lightning\.pytorch"):
+    with pytest.raises(sl.InputError, match=r"a somebody\.trainer\.Trainer: expected lightning\.pytorch"):
         require_lightning(Other())
     with pytest.raises(sl.InputError, match="or pytorch_lightning"):
         AttributionCallback(toy.sequences(2), n_shuffles=1).setup(Other(), None, "fit")

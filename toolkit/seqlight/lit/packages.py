@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from types import new_class
 from typing import TYPE_CHECKING
@@ -18,13 +19,15 @@ from lightning_utilities.core import rank_zero
 PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 
 
-def kinds(name: str) -> tuple[type, ...]:
+def kinds(name: str, packages: Sequence[str] = PACKAGES) -> tuple[type, ...]:
     """Return the classes of this name, one of each package that is installed and has it.
 
     Parameters
     ----------
     name : str
         As in ``"callbacks.Callback"``, from the package on.
+    packages : sequence of str
+        Where to look.
 
     Examples
     --------
@@ -33,7 +36,7 @@ def kinds(name: str) -> tuple[type, ...]:
     """
     module, _, last = name.rpartition(".")
     found = []
-    for package in PACKAGES:
+    for package in packages:
         # One that is too old for this PyTorch raises all kinds of errors, and nobody can be using it.
         with contextlib.suppress(Exception):
             found.append(getattr(import_module(f"{package}.{module}".removesuffix(".")), last))

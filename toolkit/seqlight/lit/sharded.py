@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Subset
 
 from seqlight.errors import InputError, a
 from seqlight.lit.rows import NumberedRows, Rows, ShardBatches, as_they_are
-from seqlight.lit.trainers import require_lightning
+from seqlight.lit.trainers import OURS, require_lightning
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
 from seqlight.storage.fingerprints import of_data
@@ -141,7 +141,7 @@ class ShardedDataModule(L.LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Rows]:
         """Return the batches of this process."""
         if self.trainer is not None:
-            require_lightning(self.trainer)
+            require_lightning(self.trainer, OURS)
         if self._begin is not None:
             # The last that a Trainer asks for before it runs, in every process.
             self._begin()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from seqlight.errors import InputError
 from seqlight.lit.packages import PACKAGES, kinds
 
+# Of which our modules and data are; the other package's Trainer takes none but its own.
+OURS = ("lightning.pytorch",)
 
-def require_lightning(trainer: object) -> None:
-    """Raise InputError unless `trainer` is a Trainer of ``lightning.pytorch`` or of ``pytorch_lightning``."""
-    if not isinstance(trainer, kinds("Trainer")):
+
+def require_lightning(trainer: object, packages: Sequence[str] = PACKAGES) -> None:
+    """Raise InputError unless `trainer` is a Trainer of one of the packages of Lightning."""
+    if not isinstance(trainer, kinds("Trainer", packages)):
         kind = f"{type(trainer).__module__}.{type(trainer).__qualname__}"
-        raise InputError(f"the trainer is a {kind}: expected the Trainer of {' or '.join(PACKAGES)}.")
+        wanted = " or ".join(f"{package}.Trainer" for package in packages)
+        raise InputError(f"the trainer is a {kind}: expected {wanted}; import it from there.")

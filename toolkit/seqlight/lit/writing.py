@@ -23,7 +23,7 @@ from seqlight.lit.peers import NOTE, Peers
 from seqlight.lit.ranks import together
 from seqlight.lit.rows import Rows
 from seqlight.lit.sharded import ShardedDataModule
-from seqlight.lit.trainers import require_lightning
+from seqlight.lit.trainers import OURS, require_lightning
 from seqlight.sequence.checks import require_count
 from seqlight.storage.filling import Filling
 from seqlight.storage.fingerprints import of_model
@@ -86,7 +86,7 @@ class ShardWriter(Callback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Agree with the other processes on what is to do, and who does what."""
-        require_lightning(trainer)
+        require_lightning(trainer, OURS)
         if stage != "predict":
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
