@@ -27,7 +27,7 @@ def names():
         "torch": torch,
     }
     blocks = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(block, found)
     return found
@@ -37,6 +37,8 @@ def test_the_blocks_run(names):
     computed = names["metrics"].compute()
     assert set(computed) == {"gini", "top 10", "recall", "precision"}
     assert computed["recall"].shape == (2,)
+    assert len(names["figures"]) == 4
+    assert names["ax"].get_ylabel() == "AttributionGini"
 
 
 def test_the_module_trains(names, tmp_path):

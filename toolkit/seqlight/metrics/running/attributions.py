@@ -41,6 +41,9 @@ class AttributionEntropy(RunningRatio):
     0.6931
     """
 
+    plot_lower_bound = 0.0
+    plot_legend_name = "Sequence"
+
     def __init__(self, reduction: Reduction = "mean", **settings: Any) -> None:
         super().__init__(reduction=reduction, **settings)
 
@@ -69,6 +72,9 @@ class EffectivePositions(RunningRatio):
     1.0
     """
 
+    plot_lower_bound = 1.0
+    plot_legend_name = "Sequence"
+
     def __init__(self, reduction: Reduction = "mean", **settings: Any) -> None:
         super().__init__(reduction=reduction, **settings)
 
@@ -96,6 +102,10 @@ class AttributionGini(RunningRatio):
     >>> float(metric.compute())
     0.75
     """
+
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
+    plot_legend_name = "Sequence"
 
     def __init__(self, reduction: Reduction = "mean", **settings: Any) -> None:
         super().__init__(reduction=reduction, **settings)
@@ -133,11 +143,18 @@ class AttributionSimilarity(RunningRatio):
     """
 
     higher_is_better = True
+    plot_upper_bound = 1.0
+    plot_legend_name = "Sequence"
 
     def __init__(self, kind: SimilarityKind = "cosine", reduction: Reduction = "mean", **settings: Any) -> None:
         require_choice(kind, "kind", SIMILARITY_KINDS)
         super().__init__((kind,), reduction=reduction, **settings)
         self.kind: SimilarityKind = kind
+
+    @property
+    def plot_lower_bound(self) -> float:  # type: ignore[override]
+        """The least that it can be: shares are 0, correlations -1."""
+        return 0.0 if self.kind == "sign" else -1.0
 
     def update(self, attributions: Tensor, others: Tensor) -> None:
         """Add a batch, two tensors of shape (sequences, letters, positions) or (sequences, positions)."""
@@ -174,6 +191,8 @@ class MethodAgreement(RunningRatio):
     """
 
     higher_is_better = True
+    plot_upper_bound = 1.0
+    plot_legend_name = "Sequence"
 
     def __init__(
         self, kind: AgreementKind = "rank_correlation", k: int = 10, reduction: Reduction = "mean", **settings: Any
@@ -183,6 +202,11 @@ class MethodAgreement(RunningRatio):
         super().__init__((kind, k), reduction=reduction, **settings)
         self.kind: AgreementKind = kind
         self.k = k
+
+    @property
+    def plot_lower_bound(self) -> float:  # type: ignore[override]
+        """The least that it can be: shares are 0, correlations -1."""
+        return 0.0 if self.kind != "rank_correlation" else -1.0
 
     def update(self, attributions: Tensor, others: Tensor) -> None:
         """Add a batch, two tensors of shape (sequences, letters, positions) or (sequences, positions)."""

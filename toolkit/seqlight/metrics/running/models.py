@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
+from torchmetrics.utilities.plot import plot_curve
 
 from seqlight.metrics.completeness import (
     DELTA_KINDS,
@@ -19,6 +21,10 @@ from seqlight.metrics.faithfulness import area_tally, curve_tally
 from seqlight.metrics.perturbing import SHARES, FaithfulnessKind, Output, Plan
 from seqlight.metrics.ratios import NAN, Reduction, require_choice
 from seqlight.metrics.running.ratio import RunningRatio
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 class ConvergenceDelta(RunningRatio):
@@ -47,6 +53,7 @@ class ConvergenceDelta(RunningRatio):
     """
 
     higher_is_better = False
+    plot_lower_bound = 0.0
 
     def __init__(self, kind: DeltaKind = "mean", **settings: Any) -> None:
         require_choice(kind, "kind", DELTA_KINDS)
@@ -86,6 +93,7 @@ class ReferenceStandardError(RunningRatio):
     """
 
     higher_is_better = False
+    plot_lower_bound = 0.0
 
     def __init__(self, kind: ErrorKind = "absolute", **settings: Any) -> None:
         require_choice(kind, "kind", ERROR_KINDS)
@@ -143,6 +151,23 @@ class FaithfulnessCurve(RunningRatio):
         """Add a batch: the model, which is given back as it was, sequences and their attributions."""
         self.add(curve_tally(model, X, attributions, self.plan))
 
+    def plot(self, val: Tensor | Sequence[Tensor] | None = None, ax: Axes | None = None) -> tuple[Figure | None, Axes]:
+        """Draw the two curves over the shares, of one result or of several; as :meth:`RunningRatio.plot`."""
+        found = self.compute() if val is None else val
+        steps = [found] if isinstance(found, Tensor) else list(found)
+        after = [""] if isinstance(found, Tensor) else [f", step {n}" for n in range(len(steps))]
+        x = torch.tensor(self.plan.shares).expand(2 * len(steps), -1)
+        names = (f"share of positions ({self.plan.kind})", "output")
+        curves = (x, torch.cat(steps), x)
+        figure: Any
+        drawn: Any
+        figure, drawn = plot_curve(curves, ax=ax, label_names=names, name=type(self).__name__)
+        labels = [f"{which}{step}" for step in after for which in ("positions on top", "random positions")]
+        for line, label in zip(drawn.lines[-len(labels) :], labels, strict=True):
+            line.set_label(label)
+        drawn.legend()
+        return figure, drawn
+
 
 class FaithfulnessArea(RunningRatio):
     """:func:`seqlight.metrics.faithfulness_area` over batches: how much faster positions on top change outputs.
@@ -173,6 +198,7 @@ class FaithfulnessArea(RunningRatio):
     """
 
     higher_is_better = True
+    plot_legend_name = "Sequence"
 
     def __init__(
         self,

@@ -40,6 +40,8 @@ class MotifWindowShare(RunningRatio):
     """
 
     higher_is_better = True
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     def __init__(self, start: int, end: int, **settings: Any) -> None:
         window = require_window(start, end)
@@ -71,6 +73,8 @@ class MotifIntervalShare(RunningRatio):
     """
 
     higher_is_better = True
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(nothing=0.0, **settings)
@@ -111,6 +115,9 @@ class SeqletRecall(RunningRatio):
     """
 
     higher_is_better = True
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
+    plot_legend_name = "Threshold"
 
     def __init__(
         self, thresholds: Thresholds = None, min_overlap: int = 1, min_iou: float = 0.0, **settings: Any
@@ -156,6 +163,9 @@ class SeqletPrecision(RunningRatio):
     """
 
     higher_is_better = True
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
+    plot_legend_name = "Threshold"
 
     def __init__(
         self, thresholds: Thresholds = None, min_overlap: int = 1, min_iou: float = 0.0, **settings: Any
@@ -197,6 +207,9 @@ class SeqletIoU(RunningRatio):
     """
 
     higher_is_better = True
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
+    plot_legend_name = "Threshold"
 
     def __init__(self, thresholds: Thresholds = None, **settings: Any) -> None:
         super().__init__((thresholds,), shape=require_thresholds(thresholds), **settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,6 +12,10 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from seqlight.metrics.ratios import NAN, Reduction, Tally, quotient, require_choice, widest
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 class RunningRatio(Metric):
@@ -75,6 +79,24 @@ class RunningRatio(Metric):
         assert isinstance(self.top, Tensor)
         assert isinstance(self.bottom, Tensor)
         return quotient(self.top, self.bottom, self.nothing)
+
+    def plot(self, val: Tensor | Sequence[Tensor] | None = None, ax: Axes | None = None) -> tuple[Figure | None, Axes]:
+        """Draw a result, or results one after the other, as the metrics of torchmetrics do.
+
+        Parameters
+        ----------
+        val : torch.Tensor or sequence of torch.Tensor, optional
+            What :meth:`compute` gave, or a list of that, one for each step; None for what was seen so far.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        tuple of matplotlib.figure.Figure and matplotlib.axes.Axes
+            None in the place of the figure where `ax` was given.
+        """
+        found: tuple[Any, Any] = self._plot(val, ax)
+        return found
 
     def add(self, tally: Tally) -> None:
         """Add what a batch gave."""
