@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from seqlight.attribution.like_captum import DeepLiftShap as DeepLiftShap
     from seqlight.attribution.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
     from seqlight.attribution.targets import Contrast as Contrast
+    from seqlight.errors import BatchWarning as BatchWarning
     from seqlight.errors import ConvergenceError as ConvergenceError
     from seqlight.errors import ConvergenceWarning as ConvergenceWarning
     from seqlight.errors import InputError as InputError
@@ -154,6 +155,7 @@ _CONTENTS = {
         "ResultsError",
         "UnsupportedOperation",
         "SeqlightWarning",
+        "BatchWarning",
         "ConvergenceError",
         "ConvergenceWarning",
         "IntegratedWarning",

@@ -11,6 +11,7 @@
     └── UnsupportedOperation (NotImplementedError)   a model does what no rule explains
 
     SeqlightWarning (UserWarning)
+    ├── BatchWarning                          outputs depend on the rows that share a batch, or on chance
     ├── ConvergenceWarning (RuntimeWarning)   attributions do not sum to the output difference
     ├── IntegratedWarning                     an operation has no exact rule and is integrated numerically
     ├── ReferencesWarning                     references are too few, or what they are compared with
@@ -54,6 +55,10 @@ class UnsupportedOperation(SeqlightError, NotImplementedError):
 
 class SeqlightWarning(UserWarning):
     """Base of all warnings issued by seqlight."""
+
+
+class BatchWarning(SeqlightWarning):
+    """What a model makes of a row depends on the rows that share its batch, or on chance."""
 
 
 class ConvergenceWarning(SeqlightWarning, RuntimeWarning):

@@ -6,9 +6,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqlight.attribution.audit.accounting import ObserveAndNote
-from seqlight.attribution.audit.meetings import base_of, plain_name, writes
+from seqlight.attribution.audit.meetings import base_of, writes
 from seqlight.attribution.engine.watching import Manner, Record
 from seqlight.attribution.rules.table import rules
+from seqlight.prediction.places import plain_name
 
 
 def met(model, x):

@@ -3,8 +3,9 @@
 import pytest
 from torch import nn
 
-from seqlight.attribution.engine.naming import here, name_of, naming_the_module
+from seqlight.attribution.engine.naming import naming_the_module
 from seqlight.errors import UnsupportedOperation
+from seqlight.prediction.places import here, name_of
 
 
 class Refuses(nn.Module):

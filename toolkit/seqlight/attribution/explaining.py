@@ -25,6 +25,7 @@ from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.batches import HALF
 from seqlight.prediction.borrow import floating_dtype, require_module
 from seqlight.prediction.inputs import Conversion, dtypes_in_errors, sent
+from seqlight.prediction.row_independence import require_own_rows
 from seqlight.sequence.checks import require_dense
 
 # From the first sequence and the one behind the last to their references, for each input (sequences, references, ...).
@@ -115,7 +116,7 @@ class Explaining:
         find = self._explained if self.beside else self._paired
         block = find(first, last, references)
         if not self.checked:
-            self._require_rows_on_their_own(first, references, block)
+            self._require_own_rows(first, references, block)
             self.checked = True
         return block
 
@@ -191,29 +192,21 @@ class Explaining:
         outputs = record.output[: len(inputs[0])]
         return block_of(inputs, references, multipliers, outputs, baselines.detach())
 
-    def _require_rows_on_their_own(self, first: int, references: Sequence[Tensor], block: Block) -> None:
+    def _require_own_rows(self, first: int, references: Sequence[Tensor], block: Block) -> None:
         """Raise UnsupportedOperation if a sequence beside its first reference has another output than it had."""
-        if self.batch_size < 2 or torch.is_autocast_enabled(self.device.type):  # which has not the digits to tell
-            return
-        found = self._beside_a_reference(first, references)
-        wanted = torch.stack([block.outputs[0], block.baselines[0, :, 0]])
-        near = 1e-2 * (wanted[0] - wanted[1]).abs() + 1e-3 * wanted.abs().amax(dim=0)
-        # Asked this way round, what is no number passes: that is told elsewhere.
-        if bool(((found - wanted).abs() > near + 1e-12).any()):
-            raise UnsupportedOperation(
-                "the model gives a sequence another output beside another row: it mixes the rows of a batch, as "
-                "softmax(0), mean(0) and batch statistics do, or draws random numbers; explain a model that does not."
-            )
-
-    def _beside_a_reference(self, first: int, references: Sequence[Tensor]) -> Tensor:
-        """Return what a sequence and its first reference give side by side, (2, targets)."""
         both = [
             self._sent(torch.cat([x[first : first + 1].to(r), r[0, :1].to(x.device)]), self._dtype())
             for x, r in zip(self.inputs, references, strict=True)
         ]
         row = torch.tensor([first])
-        with torch.no_grad(), Sooner(self.manner):
-            return self._forward(self._args_of(row), row, 2)(*both).cpu()
+
+        def run(rows: Sequence[int]) -> Tensor:
+            with torch.no_grad(), Sooner(self.manner):
+                mine = [one[list(rows)] for one in both]
+                return self._forward(self._args_of(row), row, len(rows))(*mine).cpu()
+
+        wanted = torch.stack([block.outputs[0], block.baselines[0, :, 0]])
+        require_own_rows(self.model, run, wanted if self.batch_size > 1 else wanted[:1], self.batch_size)
 
     def outputs(self, inputs: Sequence[Tensor], first: int, last: int) -> Tensor:
         """Return what the model gives for `inputs` in the place of the sequences ``first <= i < last``.

@@ -21,6 +21,7 @@ from seqlight.prediction.batches import as_dtype, require_inputs
 from seqlight.prediction.borrow import choose_device, floating_dtype, require_module
 from seqlight.prediction.collect import Collector
 from seqlight.prediction.inputs import Conversion, dtypes_in_errors
+from seqlight.prediction.row_independence import beside_another, require_own_rows
 from seqlight.sequence.checks import require_count
 
 
@@ -103,7 +104,11 @@ def input_x_gradient(
     ):
         for rows in torch.split(torch.arange(len(X)), size):
             sent = conversion.sent([X[rows], *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
+            first = [one[:1].clone() for one in sent] if not collected.done else []
             outputs, gradients = _gradients(model, sent, targets, rows)
+            if first:
+                again = beside_another(first, lambda some, which: targets.read(model(*some), which))
+                require_own_rows(model, again, outputs[:1], size)
             found = _fields(outputs, gradients, X[rows].cpu(), correction)
             collected.add(found if targets.several else [one.squeeze(1) for one in found], len(rows))
             bar.update(len(rows))

@@ -24,6 +24,7 @@ from seqlight.errors import InputError
 from seqlight.prediction.batches import as_dtype, require_inputs
 from seqlight.prediction.borrow import choose_device, floating_dtype, require_module
 from seqlight.prediction.inputs import Conversion, dtypes_in_errors
+from seqlight.prediction.row_independence import beside_another, require_own_rows
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
@@ -162,6 +163,7 @@ class Integrating:
         self.model, self.inputs, self.method = model, list(inputs), method
         self.batch_size, self.device = batch_size, device
         self.conversion = Conversion(self.inputs[1:], explained=1)
+        self.checked = False
         several = target if isinstance(target, list) else [target]
         self.targets = [Targets(one, len(inputs[0])) for one in several]
 
@@ -175,6 +177,11 @@ class Integrating:
         x, *args = self._of(rows)
         with torch.no_grad():
             outputs = self._read(x, args, rows)
+        if not self.checked:
+            first_row = [one[:1] for one in (x, *args)]
+            again = beside_another(first_row, lambda some, which: self._read(some[0], some[1:], which + first))
+            require_own_rows(self.model, again, outputs[:1], self.batch_size)
+            self.checked = True
         for chunk in torch.split(references[0], max(1, self.batch_size // len(rows)), dim=1):
             # The reference index is the major one, as `block_of` has it.
             repeated = rows.repeat(chunk.shape[1])

@@ -15,6 +15,7 @@ from seqlight.prediction.batches import HALF, as_dtype, autocast, require_inputs
 from seqlight.prediction.borrow import borrowed, choose_device, floating_dtype, require_module
 from seqlight.prediction.collect import Collector, zipped
 from seqlight.prediction.inputs import Conversion, dtypes_in_errors
+from seqlight.prediction.row_independence import beside_another, require_own_rows
 from seqlight.sequence.checks import require_count, require_dense, require_region, to_codes
 
 
@@ -143,6 +144,8 @@ def saturation_mutagenesis(
         computed = torch.float64 if floating_dtype(model, X) == torch.float64 else torch.float32
         for rows in torch.split(torch.arange(len(X)), size):
             own.add(run(X[rows], rows), len(rows))
+        again = beside_another([X[:1]], lambda some, which: run(some[0], which))
+        require_own_rows(model, again, zipped(lambda y: y[:1], own.result()), size)
         y0 = own.result()
         for places, new in grid.places(size):
             rows = grid.rows(places)

@@ -15,8 +15,9 @@ from seqlight.lit.models import as_model
 from seqlight.lit.rows import inputs_of
 from seqlight.prediction.batches import HALF, as_dtype, autocast
 from seqlight.prediction.borrow import borrowed, floating_dtype
-from seqlight.prediction.inputs import Conversion, dtypes_in_errors
+from seqlight.prediction.inputs import Conversion
 from seqlight.prediction.pages import keep_pages
+from seqlight.prediction.row_independence import Probe
 from seqlight.sequence.checks import require_count
 from seqlight.storage.fingerprints import described, require_identity
 
@@ -76,6 +77,7 @@ class PredictModule(L.LightningModule):
         self.identity = require_identity(identity)
         self._lent = contextlib.ExitStack()
         self._conversion: Conversion | None = None
+        self._asks = False  # whether rows are each on their own, once a run, of the first batch
 
     def forward(self, *inputs: Any) -> Any:
         """Return the output of the model."""
@@ -84,13 +86,13 @@ class PredictModule(L.LightningModule):
     def on_predict_start(self) -> None:
         """Put the parameters into the dtype that was asked for."""
         keep_pages(self.device)
-        self._conversion = Conversion([None] * self.inputs)
+        self._conversion, self._asks = Conversion([None] * self.inputs), True
         if self.kind is not None and self.kind not in HALF:
             self._lent.enter_context(borrowed(self.model, self.device, self.kind))
 
     def on_predict_end(self) -> None:
         """Give the model back as it was."""
-        self._conversion = None
+        self._conversion, self._asks = None, False
         self._lent.close()
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> Any:
@@ -98,9 +100,15 @@ class PredictModule(L.LightningModule):
         conversion, inputs = self._conversion or Conversion([None] * self.inputs), inputs_of(batch, self.inputs)
         with autocast(self.device, self.kind):
             sent = conversion.sent(inputs, floating_dtype(self.model, inputs[0]), self.device)
-            with dtypes_in_errors(sent):
-                output = self.model(*sent)
-            return output if self.func is None else self.func(output)
+            probe = Probe(self.model)
+            output = probe.output(sent)
+            found = output if self.func is None else self.func(output)
+            if self._asks:
+                self._asks = False
+                # What the model writes, and which numbers it draws, is as it would be without.
+                with borrowed(self.model, self.device):
+                    probe.warn(self.func, found, stacklevel=2)
+            return found
 
     def method(self) -> dict[str, Any]:
         """Return what a run with this module is, in words and numbers."""

@@ -14,7 +14,8 @@ from tqdm.auto import tqdm
 from seqlight.errors import InputError
 from seqlight.prediction.borrow import borrowed, choose_device, floating_dtype, require_module
 from seqlight.prediction.collect import Collector
-from seqlight.prediction.inputs import Conversion, dtypes_in_errors
+from seqlight.prediction.inputs import Conversion
+from seqlight.prediction.row_independence import Probe
 from seqlight.sequence.checks import require_count, require_one_hot, require_tensor
 
 HALF = (torch.float16, torch.bfloat16)
@@ -82,7 +83,7 @@ def predict(
     if not isinstance(X, DataLoader):
         require_rows(args, rows)
     collected = Collector(rows)
-    conversion = Conversion([X if isinstance(X, Tensor) else None, *args])
+    probe, conversion = Probe(model), Conversion([X if isinstance(X, Tensor) else None, *args])
     with borrowed(model, target, None if kind in HALF else kind), torch.no_grad(), autocast(target, kind):
         number: torch.dtype | None = None
         for batch in _shown(loader, rows, verbose):
@@ -92,16 +93,14 @@ def predict(
             if any(len(one) != len(batch) for one in rest):
                 require_rows(args, first + len(batch))
             # No name holds a batch's inputs or output while the next one is made: its memory is used again.
-            output = _output(model, conversion.sent([batch, *rest], number, target))
+            output = probe.output(conversion.sent([batch, *rest], number, target))
             collected.add(output if func is None else func(output), len(batch))
             del output
-    require_rows(args, collected.done)
-    return collected.result()
-
-
-def _output(model: nn.Module, inputs: Sequence[Tensor]) -> Any:
-    with dtypes_in_errors(inputs):
-        return model(*inputs)
+        require_rows(args, collected.done)
+        result = collected.result()
+        # Last, when nothing can come of what a model remembers, and of numbers that are drawn.
+        probe.warn(func, result, stacklevel=2)
+    return result
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> contextlib.AbstractContextManager[Any]:

@@ -20,9 +20,9 @@ from seqlight.attribution.audit.hiding import (
     takes_the_shape_alone,
 )
 from seqlight.attribution.calls.recording import Call, Rule
-from seqlight.attribution.engine.naming import owners
 from seqlight.attribution.engine.watching import Manner, Record, Watch
 from seqlight.errors import UnsupportedOperation
+from seqlight.prediction.places import owners, plain_name
 
 # Calls that are about a tensor and not about its values, and those that only give it another shape.
 ABOUT = frozenset(
@@ -247,15 +247,3 @@ def writes(name: str) -> bool:
     if name.startswith("__"):
         return name == "__setitem__" or (name.startswith("__i") and name not in _NOT_IN_PLACE)
     return name.endswith("_")
-
-
-def plain_name(function: Any) -> str:
-    """Return the name of a function of PyTorch as one would write it.
-
-    >>> plain_name(torch.Tensor.__getitem__), plain_name(torch.Tensor.add_), plain_name(torch.Tensor.data.__get__)
-    ('getitem', 'add', 'data')
-    """
-    name = str(getattr(function, "__name__", "an operation"))
-    if name in ("__get__", "__set__"):
-        return str(getattr(function.__self__, "__name__", name))
-    return name.strip("_")

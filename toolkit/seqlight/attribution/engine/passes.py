@@ -19,9 +19,10 @@ from torch.utils._pytree import tree_flatten
 
 from seqlight.attribution.calls.recording import Overwritten
 from seqlight.attribution.engine import graph
-from seqlight.attribution.engine.naming import name_of, naming_the_module
+from seqlight.attribution.engine.naming import naming_the_module
 from seqlight.attribution.engine.watching import Explain, Manner, Observe, Record, require_same_course
 from seqlight.errors import UnsupportedOperation
+from seqlight.prediction.places import name_of
 
 Forward = Callable[..., Tensor]
 

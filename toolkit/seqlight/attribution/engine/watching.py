@@ -21,7 +21,6 @@ from torch.utils._pytree import tree_flatten
 from seqlight.attribution.calls.opening import opened
 from seqlight.attribution.calls.recording import Call, Observed, Rule, may_hold_tensors
 from seqlight.attribution.engine import graph
-from seqlight.attribution.engine.naming import here
 from seqlight.attribution.rules import vocabulary
 from seqlight.attribution.rules.averages import Integrated
 from seqlight.attribution.rules.convolutions import Convolution
@@ -31,6 +30,7 @@ from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.attribution.rules.table import Entry, rules
 from seqlight.attribution.rules.unbinding import Unbound
 from seqlight.errors import IntegratedWarning, UnsupportedOperation
+from seqlight.prediction.places import here
 
 
 @dataclass

@@ -1,0 +1,231 @@
+"""Rows that depend on each other, or on chance: warned of by predict, refused by what explains."""
+
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+import seqlight as sl
+
+X = sl.random_one_hot((7, 4, 12), random_state=0)
+
+
+class Net(nn.Module):
+    """A small network with something between its layers."""
+
+    def __init__(self, between=None, scale=1.0):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.between, self.head = nn.Conv1d(4, 6, 3), between, nn.Linear(6, 2)
+        self.scale = scale
+
+    def forward(self, X):
+        h = self.conv(X).relu()
+        h = h if self.between is None else self.between(h)
+        return self.scale * self.head(h.mean(-1))
+
+
+class Between(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, h):
+        return self.function(h)
+
+
+class Rows(nn.LSTM):
+    """What many write: the rows are its time, for batch_first is left out."""
+
+    def forward(self, h):
+        return super().forward(h.mT)[0].mT
+
+
+class Always(nn.Dropout):
+    def forward(self, h):
+        return F.dropout(h, self.p, training=True)
+
+
+# What it is, the operation, and its module.
+DEPEND = {
+    "statistics of the batch": (lambda: nn.BatchNorm1d(6, track_running_stats=False), "batch_norm", "between"),
+    "softmax over rows": (lambda: nn.Softmax(dim=0), "softmax", "between"),
+    "mean over rows": (lambda: Between(lambda h: h - h.mean(0)), "mean", "between"),
+    "dropout that stays on": (lambda: Always(0.3), "dropout", "between"),
+    "noise": (lambda: Between(lambda h: h + torch.randn_like(h)), "randn_like", "between"),
+    "the row before": (lambda: Between(lambda h: h + h.roll(1, 0)), "roll", "between"),
+    "sums of the rows so far": (lambda: Between(lambda h: h.cumsum(0)), "cumsum", "between"),
+    "a recurrence over rows": (lambda: Rows(6, 6), "lstm", "between"),
+}
+CHANCE = ("dropout that stays on", "noise")
+REASON = r"it mixes the rows of a batch or draws random numbers, first by `{}` in module '{}' \(\w+\)"
+METHODS = {
+    "deep_lift_shap": {"n_shuffles": 2, "random_state": 0},
+    "attribute": {"n_shuffles": 2, "random_state": 0},
+    "integrated_gradients": {"n_shuffles": 2, "n_steps": 3, "random_state": 0},
+    "input_x_gradient": {},
+    "saturation_mutagenesis": {},
+}
+
+
+@pytest.mark.reliability(
+    "rows of a batch",
+    "predict of a model whose rows depend on each other, or on chance",
+    "a warning that names the operation",
+)
+@pytest.mark.parametrize("rows", [2, 3, 7])
+@pytest.mark.parametrize("kind", list(DEPEND))
+def test_predict_warns_and_names_the_operation(kind, rows):
+    make, operation, module = DEPEND[kind]
+    message = r"another output beside other rows: " + REASON.format(operation, module)
+    with pytest.warns(sl.BatchWarning, match=message) as caught:
+        sl.predict(Net(make()), X[:rows], device="cpu")
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.reliability(
+    "rows of a batch",
+    "every attribution method on such a model",
+    "an error that names the operation, whatever the batch_size",
+)
+@pytest.mark.filterwarnings("ignore::seqlight.errors.IntegratedWarning")
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("kind", list(DEPEND))
+def test_methods_refuse_and_name_the_operation(kind, method, rows):
+    make, operation, module = DEPEND[kind]
+    # Which deep_lift_shap refuses by rules of its own, too.
+    others = "takes its statistics from the batch|on even in evaluation mode"
+    message = rf"{REASON.format(operation, module)}; explain a model that does not|{others}"
+    with pytest.raises(sl.UnsupportedOperation, match=message):
+        getattr(sl, method)(Net(make()), X[:rows], device="cpu", **METHODS[method])
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("kind", CHANCE)
+def test_chance_is_refused_also_where_each_row_is_alone(kind, method):
+    with pytest.raises(sl.UnsupportedOperation, match=r"draws random numbers|on even in evaluation mode"):
+        getattr(sl, method)(Net(DEPEND[kind][0]()), X[:2], device="cpu", batch_size=1, **METHODS[method])
+
+
+@pytest.mark.parametrize("source", [lambda X: X, TensorDataset, lambda X: DataLoader(X, batch_size=1)])
+def test_rows_that_are_alone_are_only_asked_for_chance(source):
+    with pytest.warns(sl.BatchWarning, match=r"another output each time: .* first by `randn_like`"):
+        sl.predict(Net(DEPEND["noise"][0]()), source(X[:3]), device="cpu", batch_size=1)
+    model = Net(DEPEND["statistics of the batch"][0]())
+    sl.predict(model, source(X[:3]), device="cpu", batch_size=1)
+    sl.saturation_mutagenesis(model, X[:1], device="cpu", batch_size=1)
+
+
+def test_the_first_batch_that_has_several_rows_is_asked():
+    loader = DataLoader(X, batch_sampler=[[0], [1], [2, 3, 4], [5]])
+    with pytest.warns(sl.BatchWarning, match="beside other rows"):
+        sl.predict(Net(nn.Softmax(dim=0)), loader, device="cpu")
+
+
+HEALTHY = {
+    "plain": lambda: Net(),
+    "float64": lambda: Net().double(),
+    "bfloat16": lambda: Net().bfloat16(),
+    "a small output beside a large one": lambda: Net(scale=torch.tensor([1e4, 1e-4])),
+    "running statistics": lambda: Net(nn.BatchNorm1d(6)),
+    "dropout": lambda: Net(nn.Dropout(0.5)),
+    "a layer norm": lambda: Net(nn.LayerNorm(10)),
+    "no number": lambda: Net(scale=torch.tensor([float("nan"), float("inf")])),
+}
+
+
+@pytest.mark.reliability("rows of a batch", "models whose rows are their own, in any precision", "no warning")
+@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+@pytest.mark.parametrize("rows", [1, 7])
+@pytest.mark.parametrize("name", list(HEALTHY))
+def test_healthy_models_are_not_warned_of(name, rows, dtype):
+    sl.predict(HEALTHY[name](), X[:rows], device="cpu", dtype=dtype)  # a warning is an error here
+
+
+@dataclasses.dataclass
+class Out:
+    mean: torch.Tensor
+    drawn: torch.Tensor
+
+
+class Drawing(Net):
+    def forward(self, X):
+        y = super().forward(X)
+        return Out(y, y + torch.randn_like(y))
+
+
+def test_what_func_leaves_out_does_not_count_and_func_is_not_called_again_in_vain():
+    calls = []
+
+    def mean(out):
+        calls.append(len(out.mean))
+        return out.mean
+
+    sl.predict(Drawing(), X, func=mean, device="cpu", batch_size=4)
+    assert calls == [4, 3, 2]
+    with pytest.warns(sl.BatchWarning, match=r"first by `randn_like` in module 'the model itself' \(Drawing\)"):
+        sl.predict(Drawing(), X, func=lambda out: out.drawn, device="cpu", batch_size=4)
+
+
+class Everywhere(nn.Module):
+    """Draws numbers in three ways, counts in a buffer, and writes to its input."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, X):
+        self.calls += 1
+        y = X.flatten(1).sum(1) + torch.rand(len(X)) + np.random.rand() + random.random() + self.calls
+        X.zero_()
+        return y
+
+
+@pytest.mark.reliability(
+    "rows of a batch", "numbers that a model draws in predict", "they are the same with and without the check"
+)
+def test_what_is_predicted_is_what_it_would_be_unasked(monkeypatch):
+    from seqlight.prediction.row_independence import Probe
+
+    def predicted():
+        torch.manual_seed(1), random.seed(1), np.random.seed(1)
+        found = sl.predict(Everywhere(), X, device="cpu", batch_size=3)
+        return found, torch.rand(1), random.random(), np.random.rand()
+
+    with pytest.warns(sl.BatchWarning):
+        asked = predicted()
+    monkeypatch.setattr(Probe, "warn", lambda *_, **__: None)
+    unasked = predicted()
+    assert torch.equal(asked[0], unasked[0])
+    assert asked[1:] == unasked[1:]
+
+
+def test_one_forward_more_of_two_rows():
+    model, sizes = Net(), []
+    model.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+    sl.predict(model, X, device="cpu", batch_size=3)
+    assert sizes == [3, 3, 1, 2]
+
+
+class OfSeven(Net):
+    def forward(self, X):
+        assert len(X) == 7
+        return super().forward(X)
+
+
+def test_a_model_that_takes_no_two_rows_is_let_alone():
+    assert sl.predict(OfSeven(), X, device="cpu").shape == (7, 2)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_operations_that_cannot_be_seen_are_not_named():
+    script = torch.jit.script(nn.Softmax(dim=0))
+    with pytest.warns(sl.BatchWarning, match=r"first by what comes into `mean` in module 'the model itself'"):
+        sl.predict(Net(script), X, device="cpu")
