@@ -27,8 +27,6 @@ def require_attributions(attributions: object, name: str = "attributions") -> Te
             f"{name} has shape {tuple(found.shape)}: expected (sequences, letters, positions) "
             "or (sequences, positions), none of them 0."
         )
-    if found.is_complex():
-        raise InputError(f"{name} holds {found.dtype}: expected real numbers.")
     return found
 
 

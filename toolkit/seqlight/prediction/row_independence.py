@@ -134,8 +134,11 @@ def require_own_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int) -
     batch_size : int
         With 1 no row is beside another, so that one is only asked whether it has the same output again.
     """
-    # In the middle, for a row may take something from those before it alone.
-    rows = [0] if batch_size == 1 else [1, 0, 1] if batch_size > 2 else [1, 0]
+    rows = [0]
+    if batch_size > 1:
+        both = all(len(one) > 1 for one in _tensors(wanted))
+        # In the middle where one is known, for it may take something from rows before it alone, or behind it.
+        rows = [0, 1] if both else [1, 0, 1] if batch_size > 2 else [1, 0]
     with _eager():
         try:
             found = run(rows)

@@ -40,20 +40,20 @@ def require_tensor(X: object, name: str = "X") -> Tensor:
 def require_dense(X: Tensor, name: str = "X") -> Tensor:
     """Return `X` if it holds real numbers, one for each place; raise InputError with the remedy if not."""
     if X.is_nested:
-        met, remedy = "nested", "pad its rows with torch.nested.to_padded_tensor"
+        met, remedy = "is nested", "pad its rows with torch.nested.to_padded_tensor"
     elif X.is_meta:
-        met, remedy = "on the meta device", "make one on a device that does"
+        met, remedy = "is on the meta device", "make one on a device that does"
     elif X.is_quantized:
-        met, remedy = f"quantised, {_short_dtype(X)}", "use its .dequantize()"
+        met, remedy = f"is quantised, {_short_dtype(X)}", "use its .dequantize()"
     elif X.layout != torch.strided:
-        met, remedy = f"of layout {X.layout}", "use its .to_dense()"
+        met, remedy = f"is of layout {X.layout}", "use its .to_dense()"
     elif X.is_complex():
-        met, remedy = f"of {_short_dtype(X)}", "use its .real or .abs()"
+        met, remedy = f"holds {_short_dtype(X)} numbers", "use its .real or .abs()"
     elif X.dtype in UNFINISHED or (X.is_floating_point() and X.itemsize == 1):
-        met, remedy = f"of {_short_dtype(X)}, in which PyTorch computes little", "use its .long() or .float()"
+        met, remedy = f"is of {_short_dtype(X)}, in which PyTorch computes little", "use its .long() or .float()"
     else:
         return X
-    raise InputError(f"{name} is {met}: expected a dense tensor that holds its data, real numbers; {remedy}.")
+    raise InputError(f"{name} {met}: expected a dense tensor that holds its data, real numbers; {remedy}.")
 
 
 def require_one_hot(X: object, name: str = "X", *, allow_unknown: bool = True) -> Tensor:
