@@ -20,6 +20,9 @@ Run: TypeAlias = Callable[[Sequence[int]], Any]
 ROUNDING = {torch.float64: 1e-3, torch.float32: 1e-3}
 COARSE = 5e-2
 
+# They fill memory with numbers that they draw, whatever was there.
+FILLING = frozenset("uniform normal bernoulli exponential random log_normal cauchy geometric".split())
+
 
 class Step(NamedTuple):
     """One operation, where it is called, what it took and what it gave."""
@@ -43,7 +46,7 @@ class Trace(TorchFunctionMode):
         y = func(*args, **(kwargs or {}))
         outputs = _copies(args[0] if name == "setitem" else y)
         if outputs and "empty" not in name:  # memory in which nothing was written yet
-            self.steps.append(Step(name, here(self.model), inputs, outputs))
+            self.steps.append(Step(name, here(self.model), [] if name in FILLING else inputs, outputs))
         return y
 
 
