@@ -35,7 +35,9 @@ def spelled(motif, letters="ACGT"):
 
 
 @pytest.mark.reliability("motif files", "no `w=`, `nsites=`, `E=` or `alength=` behind the matrix", "read")
-@pytest.mark.parametrize("attributes", ["", "alength= 4", "alength=4 w=4", "w= 4", "nsites= 20", "nsites= 1 E= 1e-9"])
+@pytest.mark.parametrize(
+    "attributes", ["", "alength= 4", "alength=4 w=4", "w= 4", "nsites= 20", "alength=4, w=4, E=1e-9"]
+)
 def test_what_may_stand_behind_a_matrix(read, attributes):
     found = read(
         HEAD + BACKGROUND + "MOTIF one alt\n" + matrix(attributes=attributes) + "URL http://a\nMOTIF two\n" + matrix()
@@ -257,6 +259,7 @@ def test_matrices_that_cannot_be(read, rows, attributes, message):
         ("1 0 0 1e999\n", "line 9: motif 'a' holds NaN or infinity"),
         ("1 0 0 O\n", "line 9: motif 'a' holds 'O'"),
         ("1_0 0 0 0\n", "line 9: motif 'a' holds '1_0'"),
+        ("1 0 0 \u0660\n", "line 9: motif 'a' holds '\u0660'"),
         ("0,5 0,5 0 0\n", "line 9: motif 'a' holds '0,5'"),
         ("1 0 0 0\n0.3 0.2 0.2 0.2\n", "line 10: motif 'a' has a position that does not sum to one, but to 0.9"),
         ("20 0 0 0\n9 10 0 0\n", "line 9: motif 'a' .* expected frequencies"),

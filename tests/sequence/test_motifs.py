@@ -59,6 +59,8 @@ def test_motifs_of_jaspar_are_frequencies():
         ({"a": np.eye(4) * [20, 20, 20, 21]}, "motif 'a' .* expected frequencies .or counts"),
         ({"a": np.zeros((4, 2))}, "does not sum to one, but to 0"),
         ({"a": np.full((4, 2), 1e308)}, "does not sum to one, but to inf"),
+        ({"a": [[0.9, 0.1, 0, 0], [0.6, 0.2, 0.1, 0.1]]}, "sum to one, but to 1.5: .*; transposed it would be right"),
+        ({"a": np.ma.masked_array(np.eye(4), np.eye(4) == 1)}, "motif 'a' is a masked array with masked entries"),
         ({"a": "GATA"}, "motif 'a' is a str that is no array of numbers"),
         ({"a": [[1, 0], [0]]}, "motif 'a' is a list that is no array of numbers"),
         ({"a": np.eye(4) * 1j}, "motif 'a' is an ndarray that is no array of numbers"),

@@ -20,10 +20,10 @@ PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
 USUAL = {4: "ACGT", 20: PROTEIN}
 BY_NAME = {"DNA": "ACGT", "RNA": "ACGU", "PROTEIN": PROTEIN}
 _FREQUENCIES, _LOG_ODDS = "letter-probability", "log-odds"
-_ATTRIBUTE = re.compile(r"\b(alength|w)\s*=\s*(\S*)")
+_ATTRIBUTE = re.compile(r"\b(alength|w)\s*=\s*([^\s,;]*)")
 _NUMBER = re.compile(r"[-+]?(\.?\d|nan\b|inf(inity)?\b)", re.IGNORECASE)
 # MEME's own output has more in the line of a motif than its name.
-_BEHIND_NAME = re.compile(r"\s+width\s*=.*")
+_BEHIND_NAME = re.compile(r"\s+width\s*=\s*\d+\s+sites\s*=.*")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 # What can only stand behind the end of an alphabet's definition.
 _BEHIND_ALPHABET = ("MEME", "MOTIF", "strands:", "Background", "letter-probability", "log-odds")
@@ -250,7 +250,8 @@ class _Reader:
 
 def _number(word: str) -> float | None:
     try:
-        return None if "_" in word else float(word)  # Python reads 1_000.
+        # Python reads 1_000, and digits of other scripts.
+        return float(word) if word.isascii() and "_" not in word else None
     except ValueError:
         return None
 

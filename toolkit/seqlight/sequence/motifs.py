@@ -130,7 +130,8 @@ def _checked(name: str, motif: Any, counts: bool) -> NDArray[np.float64]:
         # Of any number of sequences at each position.
         array = array / array.sum(axis=0)
     if (wrong := fault(array)) is not None:
-        raise InputError(f"motif {name!r} {wrong.what}.")
+        remedy = "; transposed it would be right" if fault(array.T) is None else ""
+        raise InputError(f"motif {name!r} {wrong.what}{remedy}.")
     if not counts and not are_frequencies(array):
         raise InputError(
             f"motif {name!r} has a position that does not sum to one: expected frequencies, such as counts / "
@@ -142,6 +143,8 @@ def _checked(name: str, motif: Any, counts: bool) -> NDArray[np.float64]:
 def _array(name: str, motif: Any) -> NDArray[np.float64]:
     if isinstance(motif, Tensor):
         require_dense(motif, f"motif {name!r}")
+    if np.ma.is_masked(motif):
+        raise InputError(f"motif {name!r} is a masked array with masked entries: fill them, with `.filled(0)`.")
     try:
         plain = np.asarray(_by_position(motif))
         if plain.dtype.kind in "biufO":
