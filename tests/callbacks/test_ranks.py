@@ -5,7 +5,9 @@ Not by pytest itself, for forks must come before PyTorch starts threads for grad
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,12 +16,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import lightning.pytorch as L
+import numpy as np
 import pytest
 import torch
 
+import seqlight as sl
 from seqlight.lit.ranks import once, shared, together
 from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
+from seqlight_callbacks.history import History
 from seqlight_callbacks.records import load
 
 
@@ -31,6 +36,13 @@ class Failing(TrainModule):
         if self.trainer.global_rank == 1 and not self.model[0].weight.requires_grad:
             raise RuntimeError("only here")
         return super().forward(X)
+
+
+class FailingLater(Failing):
+    """Fails in the middle of the training, and not before the first step."""
+
+    def forward(self, X):
+        return super().forward(X) if self.trainer.global_step else TrainModule.forward(self, X)
 
 
 class Seen(L.Callback):
@@ -51,8 +63,14 @@ class Telling(AttributionCallback):
     """Write the error that this process sees; Lightning tells on_exception in the parent of forks only."""
 
     def on_train_start(self, trainer, pl_module):
+        self.telling(trainer, super().on_train_start, pl_module)
+
+    def on_validation_epoch_end(self, trainer, pl_module):
+        self.telling(trainer, super().on_validation_epoch_end, pl_module)
+
+    def telling(self, trainer, hook, pl_module):
         try:
-            super().on_train_start(trainer, pl_module)
+            hook(trainer, pl_module)
         except Exception as error:
             mine, other = (self.out.parent / f"rank-{r}.txt" for r in (trainer.global_rank, 1 - trainer.global_rank))
             mine.write_text(str(error))
@@ -63,13 +81,33 @@ class Telling(AttributionCallback):
             raise
 
 
-def fit(out: Path, n: int, processes: int, module=TrainModule) -> None:
+def fit(out: Path, n: int, processes: int, module=TrainModule, pictures=True, **settings) -> None:
     from conftest import sequences  # the one beside this script
 
-    attribution = Telling(sequences(n, seed=3), n_shuffles=3, out=out / "epochs", untrained=True)
+    attribution = Telling(sequences(n, seed=3), n_shuffles=3, out=out / "epochs", untrained=True, **settings)
     seqlets = SeqletCallback(threshold=0.3, out=out / "seqlets")
-    mine = [attribution, seqlets, LogoCallback(examples=(0,)), AttributionReport(), Seen(out, attribution)]
+    mine = [attribution, seqlets, Seen(out, attribution)]
+    if pictures:
+        mine += [LogoCallback(examples=(0,)), AttributionReport()]
     train(out, processes, mine, module, lambda parameters: torch.optim.SGD(parameters, lr=0.0))
+
+
+def fit_and_be_killed(out: Path) -> None:
+    """Train in a process that is killed while it writes its second record."""
+
+    def half(file, **arrays):
+        if arrays["epoch"] == 0:
+            return write(file, **arrays)
+        file.write(b"half of it")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        write, np.savez_compressed = np.savez_compressed, half
+        fit(out, 1, 1, pictures=False)
+        os._exit(1)  # not reached
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
 
 
 def fit_for_weights(out: Path, on: str | None) -> None:
@@ -172,6 +210,43 @@ def test_an_error_on_one_process_ends_all_with_the_same_message(runs):
     assert float((runs / "seconds.txt").read_text()) < 30
 
 
+@pytest.mark.reliability(
+    "errors in the middle of a training",
+    "an attribution fails on one process of two",
+    "none waits for the other: both warn and go on, or with on_error='raise' both stop with the same message",
+)
+def test_in_the_middle_of_a_training_both_go_on_or_both_stop(runs):
+    messages = {(runs / "stopped" / f"rank-{rank}.txt").read_text() for rank in (0, 1)}
+    assert messages == {"process 1 of 2 failed, so all stop: RuntimeError: only here"}
+    first, second = (torch.load(runs / "spared" / f"rank-{rank}.pt") for rank in (0, 1))
+    for found in (first, second):
+        assert found["record"]["epoch"] == 0
+    assert first["metrics"] == second["metrics"] == {}
+    for name in first["weights"]:
+        if "running" not in name and "tracked" not in name:  # batch norm sees other batches on each
+            assert torch.equal(first["weights"][name], second["weights"][name])
+    assert [path.name for path in (runs / "spared" / "epochs").iterdir()] == ["epoch-000-step-00000000.npz"]
+
+
+@pytest.mark.reliability(
+    "errors in the middle of a training",
+    "kill -9 while a callback writes",
+    "what has its name is whole, and the next training reads and writes there",
+)
+def test_a_process_that_is_killed_leaves_nothing_half(runs, toy):
+    folder = runs / "killed" / "epochs"
+    whole, partial = sorted(path.name for path in folder.iterdir())
+    assert whole == "epoch-000-step-00000000.npz"
+    assert partial.startswith("epoch-001-step-00000006.npz.")
+    assert load(folder / whole).attributions.shape == (1, 4, 20)
+    history = History(toy.sequences(1, seed=3))
+    history.read(folder, 1, 6)
+    assert history.steps == [0]
+    with pytest.warns(sl.SeqlightWarning, match="holds 1 records of an earlier training"):
+        toy.fit([AttributionCallback(toy.sequences(1, seed=3), n_shuffles=1, out=folder)], max_epochs=1)
+    assert load(folder / "epoch-001-step-00000006.npz").epoch == 1
+
+
 def test_one_process_alone():
     alone = SimpleNamespace(global_rank=0, world_size=1)
     assert shared(alone, 3, sum) == [([0, 1, 2], 3)]
@@ -185,8 +260,12 @@ def test_one_process_alone():
 if __name__ == "__main__":
     warnings.filterwarnings("error", ".*sync_dist.*")
     out = Path(sys.argv[1])
+    fit_and_be_killed(out / "killed")
     for n in (3, 1):
         fit(out / f"two-{n}", n, 2)
+    fit(out / "spared", 3, 2, FailingLater, pictures=False)
+    with contextlib.suppress(Exception):
+        fit(out / "stopped", 3, 2, FailingLater, pictures=False, on_error="raise")
     for on in (None, "validation", "train"):
         fit_for_weights(out / f"weights-{on}", on)
     start = time.monotonic()

@@ -350,6 +350,35 @@ def test_everything_is_as_before_when_it_raises(toy, when, method):
     assert len(compared) == 1
 
 
+@pytest.mark.reliability(
+    "errors in the middle of a training",
+    "each attribution of a training fails, in the model and after it drew random numbers",
+    "weights, gradients and random numbers are those of a training without callbacks, to the last bit",
+)
+@pytest.mark.parametrize("on", HOOKS)
+def test_the_training_goes_on_as_without_when_attributions_fail(toy, alone, on):
+    class Failing(nn.Sequential):
+        def forward(self, X):
+            if not self[0].weight.requires_grad and armed:  # only attribution freezes the parameters
+                torch.rand(3)
+                np.random.rand()
+                self[1].running_mean += 1
+                raise RuntimeError("no room")
+            return super().forward(X)
+
+    class Arm(L.Callback):
+        def on_train_batch_end(self, *args):
+            armed.append(True)
+
+    armed = []
+    callbacks = [Arm(), *watchers(toy, on)[:2]]
+    with pytest.warns(sl.SeqlightWarning, match="has no record of epoch .*, and the training goes on") as told:
+        after = left_by(toy, Case(ACCUMULATING, change=lambda net: Failing(*net)), callbacks)
+    require_same(alone(toy, "accumulating", CASES["accumulating"]), after)
+    assert sum("no room" in str(one.message) for one in told) == (4 if on == "validation" else 2)
+    assert callbacks[1].record.epoch == 0
+
+
 # What each run of the tests trains in two processes; plainly is in test_ranks.
 IN_TWO = ("averaging before", "bf16-mixed", "manual")
 
