@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,7 +11,6 @@ from torch import Tensor
 
 from seqlight.attribution.references import References
 from seqlight.attribution.targets import Contrast
-from seqlight.errors import SeqlightWarning
 from seqlight.lit.packages import kinds
 from seqlight.lit.ranks import together
 from seqlight.sequence.checks import require_count
@@ -229,17 +227,16 @@ class AttributionCallback(Recorder):
             return
         if self._folder is not None and trainer.is_global_zero:
             self._folder.begin(resumed=bool(steps_trained(trainer)))
-        if self.on == "validation" and not trainer.enable_validation:
-            warnings.warn(
-                f"the Trainer validates nothing, so {self.who} will do nothing: "
-                "pass validation data to fit, or on='train'.",
-                SeqlightWarning,
-                stacklevel=2,
-            )
+        self.schedule.begin(self.who, trainer.enable_validation)
         if self.untrained and steps_trained(trainer) == 0:
             record = self._recorded(trainer, pl_module, 0)
             self._keep(trainer, record)
             self.tell(trainer, record, lambda name, numbers: None, "raise")
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say so if nothing was attributed, which nobody would see."""
+        if not idle(trainer) and trainer.is_global_zero:
+            self.schedule.end(self.who)
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Attribute, where the weights that are validated are gone when validation ends."""

@@ -81,8 +81,8 @@ class Explainer:
         n, _, length = self.sequences.shape
         return "".join(
             (
-                f"{self.method} of {n} sequences of {length} positions",
-                f" against {self.references.shape[1]} references each" if self.method in COMPARING else "",
+                f"{self.method} of {_counted(n, 'sequence')} of {length} positions",
+                f" against {_counted(self.references.shape[1], 'reference')} each" if self.method in COMPARING else "",
                 f", target {_name(self.target)}",
                 "" if self.head is None else f" of head {self.head!r}",
                 "" if self.module is None else f" of module {self.module!r}",
@@ -109,6 +109,10 @@ class Explainer:
     def _explained(self, model: nn.Module, rows: Sequence[int], references: Tensor, device: torch.device) -> Found:
         target: One = self.target[rows] if isinstance(self.target, Tensor) else self.target
         return explain(self.method, model, self.sequences[rows], references, target, self.batch_size, device)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _name(thing: object) -> str:

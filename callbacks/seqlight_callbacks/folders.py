@@ -29,9 +29,9 @@ class Folder:
 
     def require(self, who: str) -> None:
         """Raise InputError if this cannot be a folder, or not be written to."""
-        nearest = next(one for one in (self.path, *self.path.absolute().parents) if one.exists())
+        nearest = next(one for one in (self.path, *self.path.absolute().parents) if one.exists() or one.is_symlink())
         if not nearest.is_dir():
-            place = "which is a file" if nearest == self.path else f"and {nearest} is a file"
+            place = "which is no folder" if nearest == self.path else f"and {nearest} is no folder"
             raise InputError(f"{who}: out is {str(self.path)!r}, {place}: expected a folder, or a name that is free.")
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise InputError(f"{who}: out is {str(self.path)!r}, and {nearest} cannot be written to: choose another.")

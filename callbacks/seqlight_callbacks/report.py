@@ -120,7 +120,7 @@ class AttributionReport(Follower):
         super().setup(trainer, pl_module, stage)
         self.seqlets = beside(trainer, SeqletCallback, self._asked_seqlets, self)
         if stage == "fit":
-            self.history = History(self.attribution.sequences)
+            self.history, self._seen = History(self.attribution.sequences), {}
             self._how = type(pl_module).__name__
 
     def check(self, attribution: Recorder) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, SeqlightWarning
 from seqlight.sequence.checks import require_count
 
 
@@ -45,6 +46,22 @@ class Schedule:
             )
         self.on = on
         self._validations, self._last = 0, -1
+        self._awaited = False
+
+    def begin(self, who: str, validates: bool) -> None:
+        """Expect a training, and warn if it cannot bring what is waited for."""
+        self._awaited = self.on == "train" or (self.on == "validation" and validates)
+        if self.on == "validation" and not validates:
+            warnings.warn(
+                f"the Trainer validates nothing, so {who} will do nothing: pass validation data to fit, or on='train'.",
+                SeqlightWarning,
+                stacklevel=3,
+            )
+
+    def end(self, who: str) -> None:
+        """Warn if nothing was due in a training that ends."""
+        if self._awaited:
+            warnings.warn(f"{who} recorded nothing, for it was never due: {self}.", SeqlightWarning, stacklevel=3)
 
     def due(self, epoch: int, step: int) -> bool:
         """Count what is at an epoch and a step, and return whether it is due.
@@ -53,7 +70,9 @@ class Schedule:
         """
         if self.on == "validation" and step != self._last:
             self._validations, self._last = self._validations + 1, step
-        return epoch % self.every_n_epochs == 0 and self._validations % self.every_n_validations == 0
+        due = epoch % self.every_n_epochs == 0 and self._validations % self.every_n_validations == 0
+        self._awaited = self._awaited and not due
+        return due
 
     def state(self) -> dict[str, Any]:
         """Return what has been counted; nothing before the first."""

@@ -37,11 +37,21 @@ def test_a_file_is_no_folder(toy, tmp_path, kind, below):
     settings = {kind: {"out": tmp_path / "file" / below}}
     stepped = Stepped()
     mine = [attribution(toy, **settings.get("attribution", {})), SeqletCallback(**settings.get("seqlets", {}))]
-    said = "Callback '" + kind + r"': out is '.*file.*', (which|and .*) is a file: expected a folder"
+    said = "Callback '" + kind + r"': out is '.*file.*', (which|and .*) is no folder: expected a folder"
     with pytest.raises(sl.InputError, match=said):
         toy.fit([stepped, *mine])
     assert stepped.steps == 0
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_link_to_nowhere_is_no_folder(toy, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(sl.InputError, match="which is no folder"):
+        toy.fit([attribution(toy, out=tmp_path / "link")])
+    # One to a folder is one.
+    (tmp_path / "nowhere").mkdir()
+    toy.fit([attribution(toy, out=tmp_path / "link")], max_epochs=1, limit_train_batches=1)
+    assert len(list((tmp_path / "nowhere").iterdir())) == 1
 
 
 def test_a_folder_is_made_when_there_is_something_to_write(toy, tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import seqlight as sl
 from seqlight_callbacks import AttributionRecord
 from seqlight_callbacks.history import History
 from seqlight_callbacks.records import save
@@ -59,3 +60,51 @@ def test_numbers():
     history.note_numbers(2, 2, {"late": 1.0})
     assert history.line("loss") == {1: 0.75, 2: 0.5}
     assert history.names() == ["loss", "other", "late"]
+
+
+def test_a_step_is_named_by_its_epoch_if_that_ended_there(toy):
+    history = History(toy.sequences(3))
+    for epoch, step in ((0, 0), (1, 5), (1, 10), (2, 15)):
+        history.note(AttributionRecord(epoch, torch.zeros(3, 4, 20), torch.zeros(3), step=step))
+    history.end(1, 10)
+    labels = ["before training", "epoch 1, step 5", "after epoch 1", "epoch 2, step 15"]
+    assert [history.label(step) for step in history.steps] == labels
+    assert history.epochs == [0, 1, 1, 2]
+    assert not history.by_epochs
+
+
+@pytest.mark.reliability(
+    "several validations in an epoch",
+    "a training that goes on from a checkpoint and a folder of an earlier version, by epoch",
+    "what was recorded and logged stands at the step where each epoch ended",
+)
+def test_what_an_earlier_version_left_is_read(toy, tmp_path):
+    for epoch in (0, 1, 2):
+        save(record(toy, epoch), tmp_path / f"epoch-{epoch:03d}.npz")
+    history = History(toy.sequences(3))
+    history.load({"numbers": {1: {"loss": 0.5}, 2: {"loss": 0.4}}}, epoch=2, step=200)
+    history.read(tmp_path, epoch=2, step=200)
+    assert history.steps == [0, 100, 200]
+    assert history.line("loss") == {100: 0.5, 200: 0.4}
+    assert [history.label(step) for step in history.steps] == ["before training", "after epoch 1", "after epoch 2"]
+
+
+def test_a_state_comes_back(toy):
+    history, again = History(toy.sequences(3)), History(toy.sequences(3))
+    history.note_numbers(1, 5, {"loss": 0.5})
+    history.note_numbers(1, 10, {"loss": 0.4})
+    history.end(1, 10)
+    again.load(history.state(), epoch=1, step=10)
+    assert again.state() == history.state()
+    assert again.label(10) == "after epoch 1"
+
+
+def test_records_behind_the_checkpoint_are_not_read(toy, tmp_path):
+    for epoch, step in ((1, 5), (1, 10), (2, 15)):
+        one = AttributionRecord(epoch, torch.zeros(3, 4, 20), torch.zeros(3), step=step)
+        save(one, tmp_path / f"{one.name}.npz")
+    (tmp_path / "epoch-001-step-00000007.npz").write_bytes(b"damaged")
+    history = History(toy.sequences(3))
+    with pytest.warns(sl.SeqlightWarning, match="cannot be read as a record.*left out"):
+        history.read(tmp_path, epoch=1, step=10)
+    assert history.steps == [5, 10]

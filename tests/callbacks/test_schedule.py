@@ -175,6 +175,25 @@ def test_validation_alone_replaces_nothing(toy, tmp_path):
     assert load(tmp_path / "out" / f"validate-{named((1, 6))[0]}.npz").stage == "validate"
 
 
+@pytest.mark.reliability(
+    "several validations in an epoch",
+    "`check_val_every_n_epoch`, `every_n_epochs` or `every_n_validations` larger than the training",
+    "a warning at the end that nothing was recorded, and why",
+)
+@pytest.mark.parametrize(
+    ("settings", "trainer"),
+    [
+        ({}, {"check_val_every_n_epoch": 5}),
+        ({"every_n_epochs": 3}, {}),
+        ({"every_n_validations": 9}, {}),
+        ({"on": "train", "every_n_epochs": 3}, {}),
+    ],
+)
+def test_a_schedule_that_never_comes_is_told(toy, settings, trainer):
+    with pytest.warns(sl.SeqlightWarning, match="'attribution' recorded nothing, for it was never due: a"):
+        toy.fit([attribution(toy, **settings)], limit_train_batches=1, limit_val_batches=1, **trainer)
+
+
 def test_steps_by_hand_are_counted_in_batches(toy, tmp_path):
     class ByHand(TrainModule):
         automatic_optimization = False
