@@ -96,10 +96,13 @@ class Comparison:
         # Behind the handler, where the memory of the first pass is free again.
         if found is None or (self.policy != "ignore" and found.misses.high()):
             found = self._in_double(baselines, make) or found
-        if found is None:
-            assert error is not None
+        if found is not None:
+            return found
+        assert error is not None
+        try:
             raise error
-        return found
+        finally:
+            del error  # or it would refer to itself by way of this frame, and keep the model
 
     def differences(self, baselines: Sequence[Tensor]) -> Tensor:
         """Return the outputs of the rows minus those of their baselines.
@@ -128,10 +131,8 @@ class Comparison:
             return None
         try:
             found = self._explained(baselines, make, torch.float64)
-        except (
-            RuntimeError,
-            TypeError,
-        ):  # a model may make tensors of float32 itself, or need more memory than is left
+        # A model may make tensors of float32 itself, or need more memory than is left.
+        except (RuntimeError, TypeError):
             return None
         return Compared(tuple(one.float() for one in found.wanted), found.deltas.float(), found.misses)
 
