@@ -92,6 +92,27 @@ def test_several_arrays(X, tmp_path):
         predict("torch.nn.ReLU", tmp_path / "a.txt", tmp_path / "out", **QUIET)
 
 
+@pytest.mark.reliability(
+    "command line",
+    "data that is empty, cut short, of Python objects, or no .npy or .npz at all",
+    "an error that names the file",
+)
+def test_data_that_cannot_be_read(X, tmp_path):
+    whole = (tmp_path / "X.npy").read_bytes()
+    np.save(tmp_path / "objects.npy", np.array([1, "a"], object))
+    np.savez(tmp_path / "objects.npz", np.array([1, "a"], object))
+    for name, content in (
+        ("empty.npy", b""), ("short.npy", whole[:-10]), ("short-header.npy", whole[:20]), ("text.npy", b"ACGT\n"),
+        ("objects.npy", None), ("empty.npz", b""), ("text.npz", b"ACGT\n"), ("short.npz", b"PK\x03\x04" + whole),
+        ("array.npz", whole), ("objects.npz", None),
+    ):  # fmt: skip
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(sl.InputError, match=rf"{name} cannot be read \(.*expected arrays of numbers as numpy.save"):
+            predict("torch.nn.ReLU", tmp_path / name, tmp_path / "out", **QUIET)
+    assert not (tmp_path / "out").exists()
+
+
 def test_importing_waits_for_nothing():
     code = "import sys, seqlight.cli.distributed; assert not {'torch', 'lightning', 'numpy'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

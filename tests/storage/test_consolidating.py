@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,3 +117,46 @@ def test_nothing_is_left_after_an_error(results, tmp_path, monkeypatch, suffix):
     with pytest.raises(OSError, match="No space"):
         sl.consolidate(results, tmp_path / "to" / f"all{suffix}")
     assert not list((tmp_path / "to").iterdir())
+
+
+@pytest.mark.reliability(
+    "one file of a run's results",
+    "a name that is a shard, the results themselves, or a folder or file of another kind",
+    "an error, and what is there stays",
+)
+def test_what_is_there_stays(results, arrays, tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("there")
+    mine = tmp_path / "mine.zarr"
+    mine.mkdir()
+    (mine / "notes").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder.npz").mkdir()
+    moved = Path(shutil.copytree(results.path, tmp_path / "run.zarr"))
+    results = sl.open_results(moved)
+    for to, says in (
+        (path_of(moved, 1), "where the results themselves lie"),
+        (moved / "loci.npz", "where the results themselves lie"),
+        (moved, "where the results themselves lie"),
+        (mine, "a folder that is no zarr store"),
+        (tmp_path / "file", "which is a file: expected a folder"),
+        (tmp_path / "folder.npz", "which is a folder: expected a file"),
+        ("", "to is ''"),
+        (3, "to is an int"),
+    ):
+        with pytest.raises(sl.InputError, match=says):
+            sl.consolidate(results, to)
+    assert (mine / "notes").read_text() == (tmp_path / "file").read_text() == "mine"
+    sl.open_results(moved).verify()
+    with np.load(sl.consolidate(results, moved / "all.npz")) as found:
+        np.testing.assert_array_equal(found["outputs"], arrays["outputs"])
+
+
+@pytest.mark.reliability("one file of a run's results", "a disk that is full", "an error that says so; no half a file")
+def test_a_full_disk(results, tmp_path, monkeypatch):
+    def full(of):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(consolidating, "_loci", full)
+    with pytest.raises(sl.ResultsError, match=r"all.npz could not be written \(No space left on device\): make room"):
+        sl.consolidate(results, tmp_path / "all.npz")
+    assert not list(tmp_path.glob("all*"))

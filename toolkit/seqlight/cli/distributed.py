@@ -165,15 +165,35 @@ def _run(
 
 def _arrays(path: Path, inputs: int) -> Any:
     """Return the first arrays of a file; that of an .npy is mapped, so it need not fit into memory."""
+    import zipfile
+    import zlib
+
     import numpy as np
 
     from seqlight.errors import InputError
 
-    if path.suffix == ".npy":
-        return np.load(path, mmap_mode="r")
-    if path.suffix != ".npz":
+    if path.suffix not in (".npy", ".npz"):
         raise InputError(f"data is {path.name}: expected a file that ends in .npy or .npz.")
-    with np.load(path) as stored:
+    try:
+        with path.open("rb") as file:  # which NumPy leaves open where it is no zip
+            if path.suffix == ".npz":
+                return _of_npz(np.load(file), path, inputs)
+        return np.load(path, mmap_mode="r")
+    except InputError:
+        raise
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"{path} cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__}): expected "
+            f"arrays of numbers as numpy.save{'z' if path.suffix == '.npz' else ''} writes them."
+        ) from None
+
+
+def _of_npz(found: Any, path: Path, inputs: int) -> Any:
+    from seqlight.errors import InputError
+
+    if not hasattr(found, "files"):
+        raise ValueError("it is one array, and no zip of arrays")
+    with found as stored:
         names = sorted(stored.files, key=lambda name: name != "X")  # X first, the others in their order
         if len(names) > 1 and names[0] != "X":
             raise InputError(f"{path.name} holds {', '.join(names)}: expected one array, or the sequences as X.")

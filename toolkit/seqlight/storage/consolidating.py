@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Sequence
@@ -14,11 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqlight.errors import InputError
+from seqlight.errors import DiskError, InputError, SeqlightError
 from seqlight.extras import extra
+from seqlight.files.paths import as_path
 from seqlight.storage.modisco import write_modisco
 from seqlight.storage.results import Results, open_results
 from seqlight.storage.whole import whole
+
+# What a run has in its folder, and how zarr marks a store of its own, in its second format or its third.
+OURS = re.compile(r"shard-\d{6}\.npz|loci\.npz|manifest\.json|\.locks")
+STORES = ("zarr.json", ".zgroup", ".zarray")
 
 
 def consolidate(
@@ -46,9 +52,12 @@ def consolidate(
     Raises
     ------
     InputError
-        If the suffix is another one, or an array is not there.
+        If the suffix is another one, an array is not there, or `to` is a folder for a file, a file for a folder, or the
+        results.
     ResultsError
         If rows are missing or a shard is damaged.
+    DiskError
+        If `to` cannot be written, as on a full disk.
     MissingExtra
         If the library for the format is not installed.
 
@@ -65,17 +74,45 @@ def consolidate(
     (5, 3)
     """
     opened = results if isinstance(results, Results) else open_results(results)
-    path = Path(to)
+    path = as_path(to, "to")
     write = FORMATS.get(path.suffix)
     if write is None:
         raise InputError(f"{path.name} ends in {path.suffix!r}: expected one of {', '.join(filter(None, FORMATS))}.")
     wanted = [names] if isinstance(names, str) else list(opened.names if names is None else names)
     for name in wanted:
         _ = opened[name]
+    _require_free(path, opened)
     opened.verify()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(opened, path, wanted)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(opened, path, wanted)
+    except OSError as error:
+        if isinstance(error, SeqlightError):
+            raise
+        raise DiskError(
+            f"{path} could not be written ({error.strerror or error}): make room or give another name; the results are "
+            "as they were.",
+            error.errno,
+        ) from error
     return path
+
+
+def _require_free(path: Path, results: Results) -> None:
+    """Raise InputError where writing would take away what is not of the kind that is written, or the results."""
+    there, folder = path.resolve(), results.path.resolve()
+    # A store of zarr takes the place of the folder that was there.
+    taken = path.suffix == ".zarr" and there in (folder, *folder.parents)
+    if taken or (there.parent == folder and OURS.fullmatch(there.name)):
+        raise InputError(f"to is {str(path)!r}, where the results themselves lie: give another name.")
+    if not path.exists():
+        return
+    if path.suffix in ("", ".zarr"):
+        if not path.is_dir():
+            raise InputError(f"to is {str(path)!r}, which is a file: expected a folder, or a name that is free.")
+        if path.suffix and any(path.iterdir()) and not any((path / name).exists() for name in STORES):
+            raise InputError(f"to is {str(path)!r}, a folder that is no zarr store: give a name that is free.")
+    elif path.is_dir():
+        raise InputError(f"to is {str(path)!r}, which is a folder: expected a file, or a name that is free.")
 
 
 def _npz(results: Results, path: Path, names: Sequence[str]) -> None:
