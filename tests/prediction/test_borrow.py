@@ -291,3 +291,21 @@ def test_what_hangs_on_a_gradient_hangs_there_still(dtype):
     assert not called
     model(torch.zeros(1, 1, 3))[0].sum().backward()
     assert sorted(called) == sorted(sums)
+
+
+@pytest.mark.reliability(
+    "models of other formats", "lazy layers that have met no input; an ExportedProgram", "an error that says what to do"
+)
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (nn.Sequential(nn.LazyConv1d(8, 5)), r"'0\.weight' of the model has no size yet.*call it once"),
+        (nn.Sequential(nn.Conv1d(4, 8, 5), nn.LazyBatchNorm1d()), r"'1\.weight' of the model has no size yet"),
+        (torch.export.export(nn.Linear(40, 1), (torch.zeros(2, 4, 40),)), r"ExportedProgram.*pass its \.module\(\)"),
+    ],
+    ids=["lazy convolution", "lazy normalisation", "exported program"],
+)
+@pytest.mark.parametrize("find", [sl.predict, sl.deep_lift_shap, sl.saturation_mutagenesis])
+def test_models_that_are_no_models_yet(find, model, said):
+    with pytest.raises(sl.InputError, match=said):
+        find(model, sl.random_one_hot((2, 4, 40), random_state=0).float(), device="cpu")

@@ -277,7 +277,7 @@ class Custom(torch.autograd.Function):
 
 
 REFUSED = {
-    "abs": lambda h: torch.fft.fft(h.tanh()).abs(),
+    "sinh": lambda h: torch.fft.fft(h.tanh()).sinh().abs(),
     "batch_norm": lambda h: F.batch_norm(h.tanh(), None, None, training=True),
     "dropout": lambda h: F.dropout(h.tanh()),
     "Custom": lambda h: Custom.apply(h.tanh()),

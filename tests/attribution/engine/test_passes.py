@@ -182,6 +182,7 @@ MODELS = {
     "unpooled": lambda h: F.interpolate(F.pad(torch.relu(h), (2, 1), mode="reflect"), scale_factor=2),
     "transposed convolution": nn.Sequential(nn.ConvTranspose1d(6, 3, 4, stride=2), nn.Tanh()),
     "by Fourier": lambda h: torch.fft.irfft(torch.fft.rfft(h) * torch.fft.rfft(h.flip(1))),
+    "magnitudes": lambda h: torch.fft.fft(h).abs(),
     "complex product": lambda h: torch.view_as_real(torch.fft.fft(h) @ torch.fft.fft(h.flip(1)).mT),
     "sequence first": lambda h: torch.relu(h.permute(2, 0, 1)).permute(1, 0, 2),
     "batch in the middle": lambda h: torch.tanh(h.permute(1, 0, 2)).permute(1, 2, 0),
@@ -327,7 +328,7 @@ REFUSED = {
     "max_unpool1d": lambda h: F.max_unpool1d(*F.max_pool1d(h, 3, 1, return_indices=True), 3, 1),
     "fractional_max_pool2d": lambda h: F.fractional_max_pool2d(h.view(-1, 2, 6, 10), 2, (3, 4)),
     "torch.func.grad": lambda h: torch.func.grad(lambda a: a.sin().sum())(h),
-    "complex": lambda h: torch.fft.fft(h).abs(),
+    "complex": lambda h: torch.fft.fft(h).tanh().abs(),
     "does not depend": lambda h: torch.no_grad()(torch.relu)(h),
     "scatter_reduce_": lambda h: h.clone().scatter_reduce_(1, torch.zeros_like(h).long(), h, "amax"),
 }

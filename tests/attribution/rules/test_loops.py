@@ -53,7 +53,7 @@ def test_secants(both, rounding, nearly):
     if nearly:
         x0 = (repeated(x1, x0) * (1 + 1e-5 * torch.rand_like(x0))).contiguous()
     y1, y0, slope = torch.sin(x1), torch.sin(x0), torch.cos(x1)
-    near, allowed = elementwise.threshold(x1.dtype), elementwise.allowance(x1.dtype, rounding)
+    near, allowed = elementwise.least(x1.dtype), elementwise.allowance(x1.dtype, rounding)
     found = loops.secant(x1, y1, slope, x0, y0, near, allowed, by_input=rounding is Rounding.INPUT)
     secant = functools.partial(elementwise.secant, rounding=rounding)
     expected = without_loops(pytest.MonkeyPatch.context(), secant, x1, y1, slope, x0, y0)
@@ -64,7 +64,7 @@ def test_secants(both, rounding, nearly):
 def test_relus(both):
     x1, x0 = both
     grad = torch.cos(x0).nan_to_num()
-    found = loops.relu_gradients(grad, x1, x0, elementwise.threshold(x1.dtype))
+    found = loops.relu_gradients(grad, x1, x0, elementwise.least(x1.dtype))
     slope = (x1 > 0).to(x1.dtype)
     arguments = x1, torch.relu(x1), slope, x0, torch.relu(x0)
     expected = grad * without_loops(pytest.MonkeyPatch.context(), elementwise.secant, *arguments)
@@ -83,7 +83,7 @@ def test_pools(monkeypatch, settings, dtype, threads):
     x0[0, 0] = x1[0, 0]
     y1, w1 = F.max_pool1d(x1, kernel, stride, padding, dilation, return_indices=True)
     y0, w0 = F.max_pool1d(x0, kernel, stride, padding, dilation, return_indices=True)
-    winners, multiplier = loops.pool_credits((x1, y1, w1), (x0, y0, w0), 1, elementwise.threshold(dtype))
+    winners, multiplier = loops.pool_credits((x1, y1, w1), (x0, y0, w0), 1, elementwise.least(dtype))
     grad = torch.randn_like(y0)
     gradient = loops.pool_gradients(grad, multiplier, winners, x0.shape, 1)
     expected = torch.zeros_like(x0)
@@ -93,7 +93,7 @@ def test_pools(monkeypatch, settings, dtype, threads):
                 a, b = y1[row % 2, channel, window], y0[row, channel, window]
                 at = w1[row % 2, channel, window] if a >= b else w0[row, channel, window]
                 dx = x1[row % 2, channel, at] - x0[row, channel, at]
-                m = 1 if abs(dx) < elementwise.threshold(dtype) else (a - b) / dx
+                m = 1 if abs(dx) < elementwise.least(dtype) else (a - b) / dx
                 assert multiplier[row, channel, window] == m
                 assert winners[row, channel, window] == at
                 expected[row, channel, at] += grad[row, channel, window] * m
@@ -117,7 +117,7 @@ def test_pools_that_find_their_maxima(monkeypatch, window, kind, dtype, threads)
         x0[2, 1] = -float("inf")
     y1, w1 = F.max_pool1d(x1, *window, return_indices=True)
     wanted_y, w0 = F.max_pool1d(x0, *window, return_indices=True)
-    near = elementwise.threshold(dtype)
+    near = elementwise.least(dtype)
     y0, winners, multiplier = loops.pools((x1, y1, w1), x0, window, near)
     wanted = loops.pool_credits((x1, y1, w1), (x0, wanted_y, w0), 1, near)
     torch.testing.assert_close(y0, wanted_y, rtol=0, atol=0, equal_nan=True)
@@ -284,7 +284,7 @@ def test_activations_on_their_way_back(both, kind, size):
     x1, x0 = (size * one.float().contiguous() for one in both)
     recorded, grad = (x1, *activations.activation(x1, kind)), torch.cos(x0).nan_to_num()
     rounding = Rounding.INPUT if "GELU" in kind.name else Rounding.OUTPUT
-    near, allowed = elementwise.threshold(torch.float32), elementwise.allowance(torch.float32, rounding)
+    near, allowed = elementwise.least(torch.float32), elementwise.allowance(torch.float32, rounding)
     found = activations.activation_gradients(grad, recorded, x0, kind, near, allowed)
     y0 = activations.activation(x0, kind, sloped=False)[0]
     secant = functools.partial(elementwise.secant, rounding=rounding)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from seqlight.attribution.rules.elementwise import threshold
+from seqlight.attribution.rules.elementwise import least
 from seqlight.attribution.rules.pooling import MaxPool
 
 pytestmark = pytest.mark.usefixtures("with_and_without_loops")
@@ -24,7 +24,7 @@ def slow_max_pool(x1, x0, grad, kernel, stride, padding, dilation, ceil_mode):
         ys.append(x0[w0])
         winner = w1 if x1[w1] >= x0[w0] else w0
         dx = x1[winner] - x0[winner]
-        share = (x1[w1] - x0[w0]) / dx if abs(dx) >= threshold(x0.dtype) else 1
+        share = (x1[w1] - x0[w0]) / dx if abs(dx) >= least(x0.dtype) else 1
         m[winner] += grad[window] * share
     return torch.stack(ys), m
 

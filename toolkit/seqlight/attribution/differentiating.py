@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.calls.patching import WITHOUT_CUDNN
+from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
 from seqlight.attribution.engine.surroundings import open_to_view
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.batches import HALF, autocast

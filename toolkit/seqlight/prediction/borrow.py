@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from seqlight.errors import InputError
 from seqlight.prediction.generators import generators_kept
@@ -79,7 +81,11 @@ def floating_dtype(model: nn.Module, X: Tensor) -> torch.dtype:
 def require_module(model: object) -> None:
     """Raise InputError unless `model` is a torch.nn.Module."""
     if not isinstance(model, nn.Module):
-        raise InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module; wrap a function in one.")
+        way = "pass its .module()" if hasattr(model, "module") else "wrap a function in one"
+        raise InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module; {way}.")
+    lazy = [name for name, one in chain(model.named_parameters(), model.named_buffers()) if is_lazy(one)]
+    if lazy:
+        raise InputError(f"{lazy[0]!r} of the model has no size yet: expected one that has met an input; call it once.")
 
 
 def _moved(tensor: Tensor, device: torch.device, dtype: torch.dtype | None) -> Tensor:

@@ -7,8 +7,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import torch
-
 _ABSENT = object()
 
 
@@ -86,7 +84,3 @@ class Patch:
                 delattr(self.owner, name)
             else:
                 setattr(self.owner, name, original)
-
-
-#: Its kernels refuse the backward pass of a recurrent network in evaluation mode.
-WITHOUT_CUDNN = Setting(lambda: torch.backends.cudnn.flags(enabled=False))

@@ -161,7 +161,15 @@ class Observed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Refuse; only a model that takes gradients in its forward comes here."""
-        raise UnsupportedOperation("a gradient is taken inside the model, which cannot be explained")
+        refuse_inner_gradients()
+
+
+def refuse_inner_gradients() -> None:
+    """Raise UnsupportedOperation: what comes back in the first pass is a gradient that the model asked for."""
+    raise UnsupportedOperation(
+        "a gradient is taken inside the model, which cannot be explained: "
+        "write the derivative out, or leave that part of the model out"
+    )
 
 
 class Pulled(torch.autograd.Function):

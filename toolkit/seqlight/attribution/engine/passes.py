@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
-from seqlight.attribution.calls.recording import Overwritten
+from seqlight.attribution.calls.recording import Overwritten, refuse_inner_gradients
 from seqlight.attribution.engine import graph
 from seqlight.attribution.engine.naming import naming_the_module
 from seqlight.attribution.engine.watching import Explain, Manner, Observe, Record, require_same_course
@@ -56,7 +56,7 @@ def observe(
     """
     record = Record()
     # The graph only tells what depends on the input; nothing goes back through it, so it keeps nothing.
-    with torch.autograd.graph.saved_tensors_hooks(_nothing, _nothing), naming_the_module(model):
+    with torch.autograd.graph.saved_tensors_hooks(_nothing, _refuse_gradients), naming_the_module(model):
         with watch(model, manner, record):
             output = forward(*_leaves_of(inputs))
         escaped = graph.unexplained([output], manner.ours) is not None
@@ -72,6 +72,11 @@ def observe(
 
 def _nothing(_: Any) -> Any:
     return None
+
+
+def _refuse_gradients(_: Any) -> Any:
+    # Before it meets the first rule, a gradient meets nodes of autograd's own, such as that of a convolution.
+    refuse_inner_gradients()
 
 
 def explain(

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils import checkpoint
 
 from seqlight.attribution.calls.functions import announced_functions
+from seqlight.attribution.calls.kernels import without_kernels
 from seqlight.attribution.calls.patching import Patch, Setting
 from seqlight.attribution.calls.transforms import without_transforms
 from seqlight.errors import SeqlightWarning, UnsupportedOperation
@@ -22,7 +23,7 @@ from seqlight.errors import SeqlightWarning, UnsupportedOperation
 @contextlib.contextmanager
 def open_to_view(model: nn.Module) -> Iterator[None]:
     """Run a model so that a mode sees what it does: uncompiled, without checkpoints, transforms or silent functions."""
-    with _uncompiled(model), _without_checkpoints(), without_transforms(), announced_functions():
+    with _uncompiled(model), _without_checkpoints(), without_transforms(), announced_functions(), without_kernels():
         yield
 
 
@@ -39,6 +40,38 @@ def refuse_hidden(model: nn.Module) -> None:
             raise UnsupportedOperation(
                 f"{where} is a DataParallel, which works in threads that cannot be seen: pass its .module."
             )
+        rows = _exported_rows(module)
+        if rows is not None:
+            raise UnsupportedOperation(
+                f"{where} was exported for {rows} rows alone, and batches have any size: "
+                "export it with dynamic_shapes that have a torch.export.Dim for the first dimension."
+            )
+        if _made_in(module, "torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized"):
+            raise UnsupportedOperation(
+                f"{where} is a quantised {type(module).__name__}, whose operations have no gradient: "
+                "pass the model as it was before it was quantised."
+            )
+        if _made_in(module, "torch.ao.quantization.fake_quantize") and bool(module.get_buffer("fake_quant_enabled")[0]):
+            raise UnsupportedOperation(
+                f"{where} rounds as a quantised model would, and steps have no gradient: "
+                "switch it off with model.apply(torch.ao.quantization.disable_fake_quant)."
+            )
+
+
+def _exported_rows(module: nn.Module) -> int | None:
+    """Return how many rows an exported program takes, if that is fixed."""
+    graph: Any = getattr(module, "graph", None)
+    if graph is None or not any(one.__module__ == "torch.export._unlift" for one in type(module).__mro__):
+        return None
+    inputs = (node.meta.get("val") for node in graph.nodes if node.op == "placeholder")
+    first = next(inputs, None)
+    return first.shape[0] if isinstance(first, Tensor) and first.ndim and isinstance(first.shape[0], int) else None
+
+
+def _made_in(module: nn.Module, *packages: str) -> bool:
+    """Return whether the class of `module` is defined in one of `packages`."""
+    home = type(module).__module__
+    return any(home == one or home.startswith(f"{one}.") for one in packages)
 
 
 _EAGER = Setting(lambda: torch.compiler.set_stance("force_eager"))

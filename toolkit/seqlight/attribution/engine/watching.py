@@ -90,12 +90,24 @@ class Watch(TorchFunctionMode):
         entry = self.manner.rules.get(func)
         if entry is None:
             if isinstance(func, OpOverload | OpOverloadPacket):
-                entry = self.manner.rules.get(getattr(torch, func.__name__.split(".")[0], None))
+                entry = self._entry_of(func)
             elif not self.manner.careful and not vocabulary.hides_in_place(func):
                 return self.plain(func, args, kwargs)
         if not torch.is_grad_enabled():
             return self.plain(func, args, kwargs)
         return self._unknown(func, args, kwargs) if entry is None else self._known(entry, func, args, kwargs)
+
+    def _entry_of(self, func: Any) -> Entry | None:
+        """Return what explains an operator, as exported programs call it, by the functions of its name."""
+        name = func.__name__.split(".")[0]
+        entry = self.manner.rules.get(getattr(torch, name, None))
+        if entry is not None or name.endswith("_"):
+            return entry
+        entries = [one for one in map(self.manner.rules.get, vocabulary.spellings(name)) if one is not None]
+        # Further arguments may have another order than those of the function of the same name.
+        same = name in vocabulary.OF_EQUAL_ARGUMENTS
+        found = next((one for one in entries if same or isinstance(one.alone, Rescale)), None)
+        return None if found is None else replace(found, function=func)
 
     def _known(self, entry: Entry, func: Any, args: Any, kwargs: Any) -> Any:
         if entry.alone is None and entry.at_once is None and _is_linear(args, kwargs):
@@ -126,7 +138,10 @@ class Watch(TorchFunctionMode):
     def _unknown(self, func: Any, args: Any, kwargs: Any) -> Any:
         call = Call.of(getattr(func, "__name__", "an operation"), func, args, kwargs)
         if call.live and vocabulary.hides_in_place(func):
-            raise UnsupportedOperation(f"{call.name} has no rule and is not linear in the input")
+            raise UnsupportedOperation(
+                f"{call.name} has no rule and is not linear in the input: "
+                "replace the operation, or leave that part of the model out"
+            )
         if not call.live or not self.manner.careful:
             return self.plain(func, args, kwargs)
         y = self.plain(func, args, kwargs)
@@ -135,7 +150,12 @@ class Watch(TorchFunctionMode):
         if escaped is None:
             return y
         if getattr(escaped, "_saved_training", False):
-            raise UnsupportedOperation(f"{call.name} takes its statistics from the batch, which mixes the sequences")
+            raise UnsupportedOperation(
+                f"{call.name} takes its statistics from the batch, which mixes the sequences: "
+                "pass it running statistics and training=self.training"
+            )
+        if call.name.startswith("to_sparse"):  # entries that are 0 by chance have no gradient there
+            raise UnsupportedOperation("a tensor that depends on the input becomes a sparse one: keep it dense")
         self.retract()
         return self._treated(opened(func) or Integrated(), call, False)
 
@@ -238,5 +258,5 @@ def require_same_course(met: str, recorded: str) -> None:
     if met != recorded:
         raise UnsupportedOperation(
             f"the references met {met} where the sequences met {recorded}: "
-            "a model whose course depends on its input cannot be explained"
+            "a model whose course depends on its input cannot be explained: let torch.where choose between both courses"
         )

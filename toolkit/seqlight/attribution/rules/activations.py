@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.recording import Call, Function, Observed, Pulled, Recorded, apply
 from seqlight.attribution.rules import loops
-from seqlight.attribution.rules.elementwise import Rescale, allowance, one_real, threshold
+from seqlight.attribution.rules.elementwise import Rescale, allowance, least, one_real
 from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
 
@@ -67,7 +67,7 @@ class Smooth(Rescale):
             own = Recorded.of(x0, copy)
 
             def pull(grad: Tensor) -> tuple[Tensor]:
-                near, allowed = threshold(grad.dtype), allowance(grad.dtype, self.rounding)
+                near, allowed = least(grad.dtype), allowance(grad.dtype, self.rounding)
                 return (activation_gradients(grad, recorded, own.get(), kind, near, allowed),)
 
             return activation(x0, kind, sloped=False)[0], pull

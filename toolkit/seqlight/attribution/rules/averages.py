@@ -7,6 +7,7 @@ product is integrated with more and more points until it explains its own output
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,8 +19,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from seqlight.attribution.calls.arena import empty_like
+from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
 from seqlight.attribution.calls.pairing import between, repeated, split, split_dimension
-from seqlight.attribution.calls.patching import WITHOUT_CUDNN
 from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
 from seqlight.errors import UnsupportedOperation
 
@@ -240,7 +241,8 @@ def mean_pull(
 def _pulled(call: Call, operands: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
     """Return the gradients at `operands`; zeros where there is no way back."""
     # cuDNN refuses the backward pass of a recurrent network in evaluation mode.
-    with torch.enable_grad(), WITHOUT_CUDNN.applied():
+    on_cuda = any(x.is_cuda for x in operands)
+    with torch.enable_grad(), WITHOUT_CUDNN.applied() if on_cuda else contextlib.nullcontext():
         leaves = [x.detach().requires_grad_() for x in operands]
         outputs = [one for one in tree_flatten(call(*leaves))[0] if isinstance(one, Tensor)]
         ways = [(y, g) for y, g in zip(outputs, grads, strict=True) if y.requires_grad]
@@ -252,7 +254,10 @@ def _pulled(call: Call, operands: Sequence[Tensor], grads: Sequence[Tensor]) -> 
             except RuntimeError as error:
                 if "not implemented" not in str(error):
                     raise
-                raise UnsupportedOperation(f"{call.name}{call.where} has no rule: {error}") from None
+                raise UnsupportedOperation(
+                    f"{call.name}{call.where} has no rule, and PyTorch knows no derivative of it ({error}): "
+                    "replace the operation, or leave that part of the model out."
+                ) from None
     return [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
 
 

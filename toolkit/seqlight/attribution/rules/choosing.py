@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.pairing import repeated
 from seqlight.attribution.calls.recording import Call, Observed, Recorded, apply
-from seqlight.attribution.rules.elementwise import threshold
+from seqlight.attribution.rules.elementwise import least
 
 
 class Chosen(torch.autograd.Function):
@@ -76,7 +76,7 @@ def _share(s1: Tensor, d1: Tensor, s0: Tensor, d0: Tensor) -> Tensor:
     d = d1 - d0
     found = (d1 * s1 - d0 * s0) / d
     # Differences of infinities are no numbers; they count only where the choices differ.
-    return torch.where((s1 != s0) & (d.abs() >= threshold(d.dtype)) & found.isfinite(), found, alike)
+    return torch.where((s1 != s0) & (d.abs() >= least(d.dtype)) & found.isfinite(), found, alike)
 
 
 def by_condition(call: Call, a: Tensor, b: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqlight.attribution.calls.recording import Function
 from seqlight.attribution.rules.attention import attended
 from seqlight.attribution.rules.reductions import amax, amin, dimensions, gathered, kept, logsumexp_over, softmax
 from seqlight.attribution.rules.secants import elementwise, slopeless
@@ -142,6 +143,11 @@ def xlogy(input: Tensor, other: Tensor) -> Tensor:
 def hypot(input: Tensor, other: Tensor) -> Tensor:
     """Take the root of the sum of squares."""
     return torch.sqrt(input * input + other * other)
+
+
+def magnitude(input: Tensor) -> tuple[Function, tuple[Tensor, Tensor]] | None:
+    """Return the absolute value of a complex tensor as one operation on its parts, or None for a real one."""
+    return (torch.hypot, (input.real, input.imag)) if input.is_complex() else None
 
 
 def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:

@@ -48,12 +48,19 @@ class Rounding(Enum):
 
 
 def threshold(dtype: torch.dtype) -> float:
-    """Return the difference of inputs below which the tangent stands in for the secant.
+    """Return the difference of exponents below which the tangent stands in for the secant, with fewer digits.
 
-    A secant over a smaller step is rounding noise; 1e-6 is what DeepLIFT implementations use for
-    float32, and float64 resolves 1e-10.
+    1e-6 is what DeepLIFT implementations use for float32, and float64 resolves 1e-10.
     """
     return 1e-10 if dtype == torch.float64 else 1e-6
+
+
+def least(dtype: torch.dtype) -> float:
+    """Return the difference of other inputs below which there is none.
+
+    Not a fixed one: what one model squares another divides by, and 1e-6 may be all that there is.
+    """
+    return torch.finfo(dtype).tiny
 
 
 def allowance(dtype: torch.dtype, rounding: Rounding) -> float:
@@ -97,7 +104,7 @@ def secant(
     Shrikumar, Greenside and Kundaje (2017), Learning Important Features Through Propagating Activation
     Differences, equation 10: the rescale rule.
     """
-    near, allowed = threshold(x0.dtype), allowance(x0.dtype, rounding)
+    near, allowed = least(x0.dtype), allowance(x0.dtype, rounding)
     by_input = rounding is Rounding.INPUT
     at_once = None if infinite else loops.secant(x1, y1, slope1, x0, y0, near, allowed, by_input=by_input)
     if at_once is not None:
@@ -189,7 +196,7 @@ class Rescale:
 
         def pull(grad: Tensor) -> tuple[Tensor]:
             x0 = kept.get()
-            found = late(grad, x1, x0, threshold(x0.dtype))
+            found = late(grad, x1, x0, least(x0.dtype))
             return (grad * self._secant(x1, *self._made_again(call, x1), x0, call(x0)) if found is None else found,)
 
         return apply(Pulled, lambda x0: (call(x0), pull), x)
@@ -199,7 +206,7 @@ def one_real(call: Call) -> tuple[Tensor, ...]:
     """Return the one tensor of a call that depends on the input; UnsupportedOperation if it is complex."""
     (x,) = call.tensors
     if x.is_complex():
-        raise UnsupportedOperation(f"{call.name} of a complex tensor has no rule")
+        raise UnsupportedOperation(f"{call.name} of a complex tensor has no rule: write it in .real and .imag")
     return (x,)
 
 

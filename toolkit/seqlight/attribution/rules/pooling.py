@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from seqlight.attribution.calls.pairing import repeated
 from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
 from seqlight.attribution.rules import loops
-from seqlight.attribution.rules.elementwise import one_real, threshold
+from seqlight.attribution.rules.elementwise import least, one_real
 from seqlight.errors import UnsupportedOperation
 
 
@@ -77,12 +77,12 @@ class MaxPool:
         window = None if call.asked_where else _window(call)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            found = loops.pools((x1, y1, winners1), x0, window, threshold(x0.dtype)) if window else None
+            found = loops.pools((x1, y1, winners1), x0, window, least(x0.dtype)) if window else None
             if found is not None:
                 return found
             y0, winners0 = call(x0)
             indices.append(winners0)
-            at_once = loops.pool_credits((x1, y1, winners1), (x0, y0, winners0), self.n_pooled, threshold(x0.dtype))
+            at_once = loops.pool_credits((x1, y1, winners1), (x0, y0, winners0), self.n_pooled, least(x0.dtype))
             if at_once is not None:
                 return y0, *at_once
             y1_, winners1_ = repeated(y1, y0), repeated(winners1, winners0)
@@ -94,7 +94,7 @@ class MaxPool:
             dx = (repeated(x1, x0).flatten(lead).gather(-1, at) - x0.flatten(lead).gather(-1, at)).view(y0.shape)
             multiplier = (y1_ - y0).div_(dx)
             # Equal maxima at an unchanged position: the plain gradient, 1.
-            none = (dx.abs_() < threshold(dx.dtype)) | (y1_ == y0) & dx.isnan()  # two infinities do not differ
+            none = (dx.abs_() < least(dx.dtype)) | (y1_ == y0) & dx.isnan()  # two infinities do not differ
             return y0, winners, multiplier.masked_fill_(none, 1)
 
         y = apply(Pooled, compute, self.n_pooled, *one_real(call))

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.pairing import repeated, split_dimension
 from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
-from seqlight.attribution.rules.elementwise import Scaled, threshold
+from seqlight.attribution.rules.elementwise import Scaled, least
 from seqlight.errors import UnsupportedOperation
 
 
@@ -112,7 +112,7 @@ class Jumping:
             shares = dx / largest  # at most 1, so that squares neither vanish nor overflow
             weights = _difference(sequence.y, reference.y) * shares / (largest * (shares * shares).sum(-1, True))
             plain = torch.zeros_like(x0).scatter_(-1, sequence.at, 1)
-            return reference.y, torch.where(largest >= threshold(x0.dtype), weights, plain)
+            return reference.y, torch.where(largest >= least(x0.dtype), weights, plain)
 
         y = apply(Scaled, compute, *call.tensors)
         return y, indices[0]
@@ -148,7 +148,7 @@ def _partners(call: Call, kept: Any, x0: Tensor) -> tuple[Row, Row]:
     x1, y1, at1 = (one.get() for one in kept)
     at = split_dimension(x1, x0)
     if at is not None and at[0] == x0.ndim - 1:
-        raise UnsupportedOperation(f"{call.name} over the batch mixes the sequences, which cannot be explained")
+        raise UnsupportedOperation(f"{call.name} over the batch mixes the sequences: leave that part of the model out")
     y0, at0 = call(x0)
     return Row(repeated(x1, x0), repeated(y1, y0), repeated(at1, at0)), Row(x0, y0, at0)
 
@@ -160,5 +160,5 @@ def _difference(a: Tensor, b: Tensor) -> Tensor:
 
 def _share(dy: Tensor, dx: Tensor) -> Tensor:
     """Return dy / dx, and the plain gradient, 1, where that says nothing."""
-    sound = (dx.abs() >= threshold(dx.dtype)) & dx.isfinite() & dy.isfinite()
+    sound = (dx.abs() >= least(dx.dtype)) & dx.isfinite() & dy.isfinite()
     return torch.where(sound, dy / dx, 1)

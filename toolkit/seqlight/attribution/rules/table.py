@@ -103,7 +103,8 @@ def rules() -> dict[Any, Entry]:
     for name in words.UNARY:
         settings = words.SLOPES.get(name), name in words.MASKS, words.LATE.get(name), words.rounding(name)
         kind = words.SMOOTH.get(name)
-        enter(name, Rescale(*settings) if kind is None else Smooth(*settings, kind), Integrated())
+        rule = Rescale(*settings) if kind is None else Smooth(*settings, kind)
+        enter(name, rule, Integrated(), at_once=words.AT_ONCE.get(name))
     for name, together in words.BINARY.items():
         enter(name, Rescale(None, name in words.MASKS, rounding=words.rounding(name)), together, broadcasts=True)
     for name in words.DIVISIONS:

@@ -95,6 +95,8 @@ SMOOTH: dict[str, Callable[[Call], activations.Activation]] = {
     "sigmoid": lambda _: activations.Activation.SIGMOID,
     "expit": lambda _: activations.Activation.SIGMOID,
 }
+# Operators that take what the functions of their names take.
+OF_EQUAL_ARGUMENTS = frozenset({"scaled_dot_product_attention"})
 # Outputs that are rounded to the digits of their input.
 ROUGH = frozenset({"gelu"})
 # The multiplier made and used in one pass over memory, on the way back.
@@ -162,6 +164,7 @@ DECOMPOSED: dict[str, Function] = {
 AT_ONCE: dict[str, Function] = {
     "layer_norm": wholes.layer_norm,
     "scaled_dot_product_attention": wholes.attention,
+    **dict.fromkeys("abs absolute __abs__".split(), decompositions.magnitude),
 }
 # PyTorch's own, written in Python out of operations that have rules.
 OPENED = (

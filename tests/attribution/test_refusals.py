@@ -1,0 +1,228 @@
+"""Each refusal can be reached: by a model, where it is about models, and says what to do."""
+
+import ast
+import contextlib
+import re
+import warnings
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.attention.flex_attention import flex_attention
+
+import seqlight as sl
+from seqlight.attribution.calls.pairing import split
+from seqlight.attribution.calls.recording import Call
+from seqlight.attribution.rules.attending import Operands, Seen, require_pairs
+from seqlight.attribution.rules.selections import Selection, crossing
+
+X = sl.random_one_hot((2, 4, 40), random_state=0).float()
+
+
+class Stem(nn.Module):
+    """A convolution, what comes between, and the mean of that."""
+
+    def __init__(self, between):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.between = nn.Conv1d(4, 8, 5, padding=2), between
+
+    def forward(self, X):
+        y = self.between(self.stem(X))
+        return y.flatten(1).mean(1, keepdim=True) if isinstance(y, torch.Tensor) else y
+
+
+class Around(nn.Module):
+    """A function of the sequence and of a stem."""
+
+    def __init__(self, function):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.function = nn.Conv1d(4, 8, 5, padding=2), function
+
+    def forward(self, X):
+        return self.function(lambda x: self.stem(x).tanh().flatten(1).mean(1, keepdim=True), X)
+
+
+class StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.round()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+
+
+def course(f, x):
+    return f(x) if float(x.sum()) > 0 else torch.sigmoid(x).mean((1, 2))[:, None]
+
+
+def inner(f, x):
+    (found,) = torch.autograd.grad(f(x).sum(), x, create_graph=True)
+    return found.flatten(1).mean(1, keepdim=True)
+
+
+def langevin(h):
+    (step,) = torch.autograd.grad((h * h).sum(), h, create_graph=True)
+    return h - 0.1 * step
+
+
+def jacobian(f, x):
+    found = torch.autograd.functional.jacobian(lambda x: f(x).sum(), x, create_graph=True)
+    return found.flatten(1).mean(1, keepdim=True)
+
+
+def vjp(f, x):
+    return torch.autograd.functional.vjp(lambda x: f(x).sum(), x, create_graph=True)[1].flatten(1).mean(1, keepdim=True)
+
+
+def without_gradients(f, x):
+    with torch.no_grad():
+        return f(x)
+
+
+def pooled(kernel, stride, places=lambda at: at):
+    def between(h):
+        y, at = F.max_pool1d(h, kernel, stride, return_indices=True)
+        return F.max_unpool1d(y, places(at), kernel, stride)
+
+    return between
+
+
+def attending(h):
+    q = h.unflatten(1, (2, 4)).mT
+    return flex_attention(q, q, q)
+
+
+def sorted_rows(x1, x0):
+    """Positions where rows should be: what deep_lift_shap meets it tries another way, and says what comes of that."""
+    rule, calls = (
+        Selection(crossing),
+        [Call.of("op", lambda x: torch.sort(x), (one.requires_grad_(),), {}) for one in (x1, x0)],
+    )
+    return rule.explain(calls[1], rule.observe(calls[0], False)[1], False)
+
+
+def plain():
+    return nn.Sequential(nn.Conv1d(4, 8, 5), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 1)).eval()
+
+
+def for_fixed_rows():
+    return torch.export.export(plain(), (X,)).module()
+
+
+def quantised():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.ao.quantization.quantize_dynamic(plain(), {nn.Linear}, dtype=torch.qint8)
+
+
+def fake_quantised():
+    return nn.Sequential(plain(), torch.ao.quantization.FakeQuantize()).eval()
+
+
+def parallel():
+    model = nn.DataParallel(nn.Linear(40, 1))
+    model.device_ids = [0, 1]
+    return model
+
+
+def parallel_in_part():
+    return nn.Sequential(parallel(), nn.Flatten())
+
+
+MODELS = {
+    "rows that are mixed": lambda: Stem(lambda h: h - h.mean(0)),
+    "out=": lambda: Stem(lambda h: torch.sigmoid(h, out=torch.empty_like(h))),
+    "random numbers in place": lambda: Stem(lambda h: h.exponential_()),
+    "batch statistics": lambda: Stem(lambda h: F.batch_norm(h, None, None, training=True)),
+    "a course that depends on the input": lambda: Around(course),
+    "no gradients": lambda: Around(without_gradients),
+    "a scripted function": lambda: Stem(torch.jit.trace(lambda h: h.tanh() * h, torch.zeros(2, 8, 40))),
+    "a scripted model": lambda: torch.jit.trace(plain(), X),
+    "a parallel model": parallel,
+    "part of it parallel": parallel_in_part,
+    "a dict": lambda: Stem(lambda h: {"a": h, "b": h}),
+    "torch.func.grad": lambda: Around(lambda f, x: torch.func.grad(lambda x: f(x).sum())(x).mean((1, 2))[:, None]),
+    "a gradient inside": lambda: Around(inner),
+    "a gradient of a square": lambda: Stem(langevin),
+    "a Jacobian inside": lambda: Around(jacobian),
+    "a vjp inside": lambda: Around(vjp),
+    "a straight-through estimator": lambda: Stem(StraightThrough.apply),
+    "no derivative": lambda: Stem(lambda h: torch.geqrf(h)[0]),
+    "places of unknown origin": lambda: Stem(pooled(2, 2, lambda at: at + 0)),
+    "several values to one place": lambda: Stem(pooled(3, 1)),
+    "windows of padding": lambda: Stem(lambda h: F.max_pool1d(h, 2, 1, 1, 41)),
+    "dropout": lambda: Stem(lambda h: F.dropout(h)),
+    "fractional pooling": lambda: Stem(lambda h: F.fractional_max_pool2d(h, (2, 2), output_size=(4, 20))),
+    "complex numbers": lambda: Stem(lambda h: torch.fft.rfft(h).tanh().real),
+    "a sort of rows": lambda: Stem(lambda h: h.sort(0).values),
+    "igamma of two": lambda: Stem(lambda h: torch.igamma(h.exp(), h.exp())),
+    "flex_attention": lambda: Stem(attending),
+    "an exported program of fixed size": for_fixed_rows,
+    "quantised weights": quantised,
+    "quantised weights to be": fake_quantised,
+    "a sparse tensor": lambda: Stem(lambda h: h.to_sparse().to_dense()),
+    "a sparse matrix": lambda: Stem(lambda h: h.flatten(1).to_sparse_csr().to_dense()),
+}
+# Of single functions: what no model reaches here by itself, or another method than deep_lift_shap says.
+OTHERS = {
+    "shapes": lambda: split(torch.zeros(2, 3), torch.zeros(5, 3)),
+    "heads": lambda: require_pairs(
+        Seen(*[torch.zeros(2, 3, 4, 5)] * 3, None, None, None), Operands(*[torch.zeros(2, 3, 8, 5)] * 3)
+    ),
+    "no gradients": lambda: sl.integrated_gradients(Around(without_gradients), X, device="cpu"),
+    "a sort of rows": lambda: sorted_rows(torch.randn(3, 2), torch.randn(3, 4)),
+    "several outputs": lambda: sl.saturation_mutagenesis(Stem(lambda h: {"a": h, "b": h}), X, device="cpu"),
+}
+
+
+@cache
+def refused(name):
+    """Return what is said, or nothing."""
+    with contextlib.suppress(sl.IntegratedWarning), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            if name in MODELS:
+                references = torch.zeros(2, 3, 4, 40)
+                sl.deep_lift_shap(MODELS[name](), X, references=references, device="cpu")
+            else:
+                OTHERS[name.removeprefix("other: ")]()
+        except sl.UnsupportedOperation as error:
+            return str(error)
+    return ""
+
+
+REMEDIES = re.compile(
+    "use |pass |replace |write |leave |look |switch |export |keep |let |explain |choose |expected |detach "
+)
+
+
+@pytest.mark.reliability(
+    "models that cannot be explained",
+    "30 models: gradients inside, quantised, exported for one size, flex_attention, sparse and complex tensors ...",
+    "refused by name, with what to do instead",
+)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_refused_by_name(name):
+    assert REMEDIES.search(refused(name)), refused(name) or "it is not refused"
+
+
+def statements():
+    """Yield where UnsupportedOperation is raised in the attribution, and the longest piece of what is said."""
+    for path in sorted((Path(sl.__file__).parent / "attribution").rglob("*.py")):
+        raised = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Raise))
+        for node in raised:
+            if getattr(getattr(node.exc, "func", None), "id", "") == "UnsupportedOperation":
+                said = [one.value for one in ast.walk(node) if isinstance(getattr(one, "value", None), str)]
+                yield f"{path.stem}:{node.lineno}", max(said, key=len)
+
+
+@pytest.mark.parametrize(("where", "said"), [pytest.param(*one, id=one[0]) for one in statements()])
+def test_each_refusal_can_be_reached(where, said):
+    found = [refused(name) for name in (*MODELS, *(f"other: {one}" for one in OTHERS))]
+    assert any(said in one for one in found), f"no model here meets what {where} says: {said!r}"
