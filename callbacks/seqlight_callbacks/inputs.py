@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
+import io
+import os
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +15,10 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError, a
+from seqlight.files.paths import as_path, existing_file
+from seqlight.files.text import read_text
 from seqlight.metrics.overlap import require_intervals
+from seqlight.reading.mapping import mapped
 from seqlight.sequence.checks import require_one_hot
 from seqlight.sequence.onehot import one_hot_encode
 
@@ -29,7 +34,7 @@ class Probes(NamedTuple):
     names: list[str]
 
 
-def read_probes(source: Tensor | str | Path, name: str = "sequences") -> Probes:
+def read_probes(source: Tensor | str | os.PathLike[str], name: str = "sequences") -> Probes:
     """Return one-hot sequences from a tensor, or from a FASTA, npy, npz or pt file.
 
     Parameters
@@ -50,7 +55,7 @@ def read_probes(source: Tensor | str | Path, name: str = "sequences") -> Probes:
     InputError
         If there is no such file, or it holds something else.
     """
-    if isinstance(source, str | Path) and _suffix(Path(source)) in FASTA:
+    if isinstance(source, str | os.PathLike) and _suffix(as_path(source, name)) in FASTA:
         names, texts = _read_fasta(_existing(source, name))
         if len({len(text) for text in texts}) > 1:
             lengths = sorted({len(text) for text in texts})
@@ -60,7 +65,7 @@ def read_probes(source: Tensor | str | Path, name: str = "sequences") -> Probes:
     return Probes(X, [str(i) for i in range(len(X))])
 
 
-def read_array(source: Tensor | str | Path, name: str, key: str) -> Tensor:
+def read_array(source: Tensor | str | os.PathLike[str], name: str, key: str) -> Tensor:
     """Return a tensor, which may stand in an npy, npz or pt file.
 
     Parameters
@@ -72,7 +77,7 @@ def read_array(source: Tensor | str | Path, name: str, key: str) -> Tensor:
     """
     if isinstance(source, Tensor):
         return source
-    if not isinstance(source, str | Path):
+    if not isinstance(source, str | os.PathLike):
         raise InputError(f"{name} is {a(source)}: expected a torch.Tensor or the path of a file.")
     path = _existing(source, name)
     suffix = _suffix(path)
@@ -80,21 +85,29 @@ def read_array(source: Tensor | str | Path, name: str, key: str) -> Tensor:
         wanted = (*FASTA, *ARRAYS) if key == "X" else ARRAYS
         raise InputError(f"{name} is the file {str(source)!r}: expected its name to end in {', '.join(wanted)}.")
     if suffix == ".pt":
-        found = torch.load(path, weights_only=True, map_location="cpu")
+        try:
+            found = torch.load(path, weights_only=True, map_location="cpu")
+        except Exception as error:  # of bytes that it did not write, PyTorch raises whatever its reader meets
+            said = (str(error) or type(error).__name__).splitlines()[0]
+            raise InputError(f"{path} holds no tensor ({said}): expected a single tensor.") from None
         if not isinstance(found, Tensor):
             raise InputError(f"{path} holds {a(found)}: expected a single tensor.")
         return found
-    if suffix == ".npy":
-        return torch.from_numpy(np.load(path, allow_pickle=False))
-    with np.load(path, allow_pickle=False) as arrays:
-        names = list(arrays)
-        chosen = names[0] if len(names) == 1 else key
-        if chosen not in names:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = [one.removesuffix(".npy") for one in archive.namelist()]
+        if len(names) != 1 and key not in names:
             raise InputError(f"{path} holds the arrays {', '.join(names)}: call that of {name} {key!r}.")
-        return torch.from_numpy(np.ascontiguousarray(arrays[chosen]))
+    found = mapped(path, key)
+    if found.dtype.kind not in "biufc":
+        raise InputError(f"{path} holds an array of {found.dtype}: expected numbers.")
+    # PyTorch takes numbers of the machine's own byte order alone, and a copy may be written to.
+    return torch.from_numpy(np.array(found, dtype=found.dtype.newbyteorder("="), order="C"))
 
 
-def read_intervals(source: pd.DataFrame | str | Path, names: Sequence[str], name: str = "known") -> pd.DataFrame:
+def read_intervals(
+    source: pd.DataFrame | str | os.PathLike[str], names: Sequence[str], name: str = "known"
+) -> pd.DataFrame:
     """Return intervals on sequences: a table, or a csv, tsv or BED file.
 
     Parameters
@@ -119,10 +132,10 @@ def read_intervals(source: pd.DataFrame | str | Path, names: Sequence[str], name
     """
     if isinstance(source, pd.DataFrame):
         table = source
-    elif isinstance(source, str | Path):
+    elif isinstance(source, str | os.PathLike):
         path = _existing(source, name)
         suffix = _suffix(path)
-        table = pd.read_csv(path, sep=TABLES[suffix]) if suffix in TABLES else _read_bed(path, names)
+        table = _read_table(path, TABLES[suffix]) if suffix in TABLES else _read_bed(path, names)
     else:
         raise InputError(f"{name} is {a(source)}: expected a table, or the path of a csv, tsv or BED file.")
     require_intervals(table, name, len(names))
@@ -132,15 +145,14 @@ def read_intervals(source: pd.DataFrame | str | Path, names: Sequence[str], name
 def _read_fasta(path: Path) -> tuple[list[str], list[str]]:
     names: list[str] = []
     texts: list[list[str]] = []
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-        for line in map(str.strip, file):
-            if line.startswith(">"):
-                names.append((line[1:].split() or [""])[0])
-                texts.append([])
-            elif line and not texts:
-                raise InputError(f"{path} does not begin with '>': expected FASTA.")
-            elif line:
-                texts[-1].append(line.upper())
+    for line in map(str.strip, read_text(path, "a FASTA file").split("\n")):
+        if line.startswith(">"):
+            names.append((line[1:].split() or [""])[0])
+            texts.append([])
+        elif line and not texts:
+            raise InputError(f"{path} does not begin with '>': expected FASTA.")
+        elif line:
+            texts[-1].append(line.upper())
     if not names:
         raise InputError(f"{path} holds no sequence: expected FASTA.")
     return names, ["".join(parts) for parts in texts]
@@ -149,27 +161,36 @@ def _read_fasta(path: Path) -> tuple[list[str], list[str]]:
 def _read_bed(path: Path, names: Sequence[str]) -> pd.DataFrame:
     rows = {one: i for i, one in enumerate(names)}
     found: list[tuple[int, int, int, str]] = []
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip() or line.startswith(("#", "track", "browser")):
-                continue
-            fields = line.split()
-            where = f"line {number} of {path}"
-            if len(fields) < 3 or not (fields[1].isdigit() and fields[2].isdigit()):
-                raise InputError(f"{where} is {line.strip()!r}: expected a sequence, a start and an end.")
-            if fields[0] not in rows:
-                raise InputError(f"{where} is of {fields[0]!r}: expected one of the sequences, such as {names[0]!r}.")
-            found.append((rows[fields[0]], int(fields[1]), int(fields[2]), fields[3] if len(fields) > 3 else ""))
+    for number, line in enumerate(read_text(path, "a BED file").split("\n"), start=1):
+        fields = line.split()
+        if not fields or fields[0].startswith("#") or fields[0] in ("track", "browser"):
+            continue
+        where = f"line {number} of {path}"
+        if len(fields) < 3 or not all(one.isascii() and one.isdigit() for one in fields[1:3]):
+            raise InputError(f"{where} is {line.strip()!r}: expected a sequence, a start and an end.")
+        if fields[0] not in rows:
+            raise InputError(f"{where} is of {fields[0]!r}: expected one of the sequences, such as {names[0]!r}.")
+        found.append((rows[fields[0]], int(fields[1]), int(fields[2]), fields[3] if len(fields) > 3 else ""))
     return pd.DataFrame(found, columns=["example_idx", "start", "end", "motif"]).astype(
         {"example_idx": int, "start": int, "end": int}
     )
 
 
-def _existing(source: str | Path, name: str) -> Path:
-    path = Path(source).expanduser()
-    if not path.is_file():
+def _read_table(path: Path, separator: str) -> pd.DataFrame:
+    text = read_text(path, "a table")
+    try:
+        return pd.read_csv(io.StringIO(text), sep=separator)
+    except ValueError as error:
+        raise InputError(
+            f"{path} holds no table ({error}): expected a line of names, and a line for each row."
+        ) from None
+
+
+def _existing(source: str | os.PathLike[str], name: str) -> Path:
+    path = as_path(source, name).expanduser()
+    if not path.exists():
         raise InputError(f"{name} is {str(source)!r}: there is no such file.")
-    return path
+    return existing_file(path, f"a file for {name}", name)
 
 
 def _suffix(path: Path) -> str:

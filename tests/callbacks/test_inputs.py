@@ -97,3 +97,40 @@ def test_bad_intervals(tmp_path):
             read_intervals(bed, ["a"])
     with pytest.raises(sl.InputError, match="known is an int: expected a table, or the path"):
         read_intervals(3, ["a"])
+
+
+@pytest.mark.reliability(
+    "files for callbacks",
+    "a FASTA, BED or CSV file with a byte-order mark or a carriage return alone; UTF-16, damaged gzip, arrays, tables",
+    "read, or an error that says what is wrong with the file",
+)
+def test_files_as_people_have_them(tmp_path):
+    (tmp_path / "a.fa").write_text("\ufeff>a\rACGT\r\ufeff>b\rACGA\r", newline="")
+    found = read_probes(tmp_path / "a.fa")
+    assert found.names == ["a", "b"]
+    assert sl.characters(found.sequences) == ["ACGT", "ACGA"]
+    (tmp_path / "a.bed").write_bytes(b"\xef\xbb\xbfb\t1\t3\tX\r\n # more\r\na\t0\t2\r\n")
+    assert read_intervals(tmp_path / "a.bed", found.names)["example_idx"].tolist() == [1, 0]
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfexample_idx,start,end\r\n1,0,2\r\n")
+    assert read_intervals(tmp_path / "a.csv", found.names)["example_idx"].tolist() == [1]
+    for name, content, said in (
+        ("u.fa", ">a\nACGT\n".encode("utf-16"), "is no text in UTF-8 but in UTF-16: expected a FASTA file"),
+        ("g.fa.gz", gzip.compress(b">a\nACGT\n")[:-5], "is a gzip file without its end"),
+        ("e.npy", b"", "holds no array"),
+        ("n.npz", b"PK\x05\x06", "holds no array"),
+        ("o.npy", b"\x80\x04N.", "holds no array"),
+        ("t.pt", b"", "holds no tensor"),
+        ("r.pt", b"rubbish", "holds no tensor"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(sl.InputError, match=f"{name} {said}|{name} is no text but {said}"):
+            read_probes(tmp_path / name)
+    for name, content, said in (("e.csv", b"", "holds no table"), ("u.csv", "a,b".encode("utf-16"), "is no text")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(sl.InputError, match=f"{name} {said}"):
+            read_intervals(tmp_path / name, ["a"])
+    (tmp_path / "folder.fa").mkdir()
+    with pytest.raises(sl.InputError, match=r"folder.fa' is a folder"):
+        read_probes(tmp_path / "folder.fa")
+    with pytest.raises(sl.InputError, match="sequences is ''"):
+        read_probes("")

@@ -134,7 +134,7 @@ class Excluded:
     def __init__(self, sources: Iterable[Any], sizes: Mapping[str, int]) -> None:
         self._stretches: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         # Where the summits of what is excluded are does not matter.
-        tables = [as_regions(source, "bed") for source in sources]
+        tables = [as_regions(source, "bed", "exclude") for source in sources]
         for table in tables:
             names = pd.unique(table["chrom"]).tolist()
             spelled = spelled_otherwise(names, sizes)

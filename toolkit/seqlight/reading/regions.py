@@ -15,7 +15,7 @@ from seqlight.reading.sources import RegionSources
 from seqlight.sequence.loci import Loci, as_loci
 
 
-def as_regions(source: RegionSources, format: Format = "auto") -> pd.DataFrame:
+def as_regions(source: RegionSources, format: Format = "auto", name: str = "regions") -> pd.DataFrame:
     """Return regions as a table with at least chrom, start, end and strand.
 
     Parameters
@@ -24,6 +24,8 @@ def as_regions(source: RegionSources, format: Format = "auto") -> pd.DataFrame:
         A file for `read_bed`, or a table with the columns of one. Several are taken one behind the other.
     format : str
         Of files; see `read_bed`.
+    name : str
+        What to call it in a message.
 
     Returns
     -------
@@ -32,10 +34,10 @@ def as_regions(source: RegionSources, format: Format = "auto") -> pd.DataFrame:
     """
     listed = sources(source)
     if not listed:
-        raise InputError("regions is empty: expected at least one BED file or table.")
+        raise InputError(f"{name} is empty: expected at least one BED file or table.")
     if len(listed) == 1 and listed[0] is source:
-        return _one(source, format)
-    joined = pd.concat([_one(one, format).assign(source=i) for i, one in enumerate(listed)], ignore_index=True)
+        return _one(source, format, name)
+    joined = pd.concat([_one(one, format, name).assign(source=i) for i, one in enumerate(listed)], ignore_index=True)
     if "summit" in joined:
         joined["summit"] = joined["summit"].fillna(-1).astype(np.int64)
     return joined
@@ -46,7 +48,7 @@ def sources(source: RegionSources) -> list[Any]:
     return list(source) if isinstance(source, list | tuple) and not isinstance(source, Loci) else [source]
 
 
-def _one(source: Any, format: Format) -> pd.DataFrame:
+def _one(source: Any, format: Format, name: str) -> pd.DataFrame:
     require_format(format)
     if isinstance(source, str | os.PathLike):
         table = read_bed(source, format)
@@ -57,7 +59,7 @@ def _one(source: Any, format: Format) -> pd.DataFrame:
         if "summit" in table:
             table["summit"] = _summits(table)
     else:
-        raise InputError(f"regions is {a(source)}: expected the path of a BED file, a table or Loci.")
+        raise InputError(f"{name} is {a(source)}: expected the path of a BED file, a table or Loci.")
     return table if "strand" in table else table.assign(strand=".")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError, a
+from seqlight.files.paths import existing_file
 from seqlight.reading.bigwig import BigWig
 from seqlight.reading.digests import digest, digest_of_file
 from seqlight.reading.sources import File
@@ -71,13 +71,10 @@ class Signals:
         missing: Missing = "zero",
         stranded: bool = False,
     ) -> None:
-        listed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        listed: list[Any] = list(paths) if isinstance(paths, list | tuple) else [paths]
         if not listed:
             raise InputError("there is no bigWig file in paths: expected at least one.")
-        self.paths = [Path(path) for path in listed]
-        for path in self.paths:
-            if not path.is_file():
-                raise InputError(f"there is no file {str(path)!r}: expected a bigWig file.")
+        self.paths = [existing_file(path, "a bigWig file", "a path of signals") for path in listed]
         self.window = None if window is None else require_count(window, "window", least=1)
         self.bin = require_count(bin, "bin", least=1)
         if reduce not in ("sum", "mean"):

@@ -15,6 +15,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from seqlight.errors import InputError
+from seqlight.files.folder import as_folder
+from seqlight.files.paths import as_path
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ def write_page(path: str | Path, title: str, lead: str, sections: Sequence[Secti
     ...     "5 &lt; 6" in page.read_text()
     True
     """
-    path = Path(path)
+    path = as_path(path)
+    as_folder(path.parent, "path")
     template = resources.files("seqlight.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     # Everything is escaped but what is marked safe in the template: tables made by pandas.
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from seqlight.errors import InputError, a
+from seqlight.files.paths import file_to_write
 from seqlight.storage.whole import whole
 
 PLACE = ("chrom", "genome_start", "genome_end", "strand")
@@ -73,7 +74,7 @@ def write_bed(path: str | os.PathLike[str], seqlets: pd.DataFrame) -> None:
     if "p-value" in seqlets:
         columns["p-value"] = seqlets["p-value"]
     lines = pd.DataFrame(columns).sort_values(["chrom", "start", "end"], kind="stable")
-    with whole(path) as partial:
+    with whole(file_to_write(path)) as partial:
         lines.to_csv(partial, sep="\t", header=False, index=False, lineterminator="\n")
 
 

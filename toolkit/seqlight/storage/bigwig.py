@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seqlight.errors import InputError
 from seqlight.extras import extra
+from seqlight.files.paths import file_to_write
 from seqlight.sequence.checks import as_tensor
 from seqlight.sequence.loci import Loci, as_loci, as_sizes, sizes_by_name
 from seqlight.storage.whole import whole
@@ -79,7 +80,7 @@ def write_bigwig(
     chrom_sizes = sizes_by_name(chrom_sizes)
     sizes = as_sizes(chrom_sizes, places)
     big = extra("pyBigWig", "tracks")
-    with whole(path) as partial:
+    with whole(file_to_write(path)) as partial:
         file = big.open(str(partial), "w")
         try:
             file.addHeader(list(chrom_sizes.items()))

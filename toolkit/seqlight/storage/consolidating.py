@@ -17,6 +17,7 @@ import torch
 
 from seqlight.errors import DiskError, InputError, SeqlightError
 from seqlight.extras import extra
+from seqlight.files.folder import as_folder
 from seqlight.files.paths import as_path
 from seqlight.storage.modisco import write_modisco
 from seqlight.storage.results import Results, open_results
@@ -73,8 +74,9 @@ def consolidate(
     ...     np.load(sl.consolidate(results, f"{out}/all.npz"))["predictions"].shape
     (5, 3)
     """
-    opened = results if isinstance(results, Results) else open_results(results)
     path = as_path(to, "to")
+    as_folder(path.parent, "to")
+    opened = results if isinstance(results, Results) else open_results(results)
     write = FORMATS.get(path.suffix)
     if write is None:
         raise InputError(f"{path.name} ends in {path.suffix!r}: expected one of {', '.join(filter(None, FORMATS))}.")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError, SeqlightWarning
+from seqlight.files.folder import as_folder
 from seqlight.sequence.checks import as_tensor, require_one_hot
 from seqlight.storage.whole import whole
 
@@ -88,7 +89,7 @@ def write_modisco(folder: str | os.PathLike[str], X: Tensor, hypothetical: Tenso
             SeqlightWarning,
             stacklevel=2,
         )
-    to = Path(folder)
+    to = as_folder(folder, "folder")
     to.mkdir(parents=True, exist_ok=True)
     files = ModiscoFiles(to / "ohe.npz", to / "shap.npz")
     _write(files.sequences, X.to("cpu", torch.int8).numpy())

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from seqlight.files.paths import as_path
+
 
 @contextlib.contextmanager
 def whole(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[Path]:
@@ -26,6 +28,11 @@ def whole(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[Path]:
     pathlib.Path
         In the same folder, so that renaming is one step.
 
+    Raises
+    ------
+    InputError
+        If it is no path.
+
     Examples
     --------
     >>> import tempfile
@@ -36,7 +43,7 @@ def whole(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[Path]:
     ...     (Path(folder) / "a.txt").read_text()
     'all of it'
     """
-    final = Path(path)
+    final = as_path(path)
     partial = final.with_name(f"{final.name}.{os.getpid()}.partial")
     try:
         yield partial
