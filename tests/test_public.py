@@ -63,6 +63,7 @@ def test_importing_loads_nothing_heavy():
 def test_sequences_predictions_and_attributions_load_nothing_heavy():
     code = (
         "import sys, json, seqlight as sl; sl.substitute, sl.shuffle, sl.predict, sl.deep_lift_shap; "
+        "sl.hypothetical_attributions; "
         "print(json.dumps(sorted(sys.modules)))"
     )
     assert not {name.split(".")[0] for name in in_a_new_process(code)} & set(HEAVY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import subprocess
@@ -12,15 +13,24 @@ from pathlib import Path
 import lightning.pytorch as L
 import pytest
 import torch
+from lightning.fabric.utilities.distributed import DistributedSamplerWrapper
 from torch import nn
-from torch.utils.data import DataLoader, DistributedSampler, RandomSampler, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    DistributedSampler,
+    RandomSampler,
+    SubsetRandomSampler,
+    TensorDataset,
+)
 from torchmetrics import MeanSquaredError, Metric
 from torchmetrics.classification import BinaryAUROC, MultilabelAUROC
 from torchmetrics.regression import PearsonCorrCoef
 
 from seqlight.lit.data import SequenceDataModule
-from seqlight.lit.repeats import first_rows, rows_in_it_once, rows_of_its_own
+from seqlight.lit.repeats import first_rows, own_rows, rows_of_its_own
 from seqlight.lit.training import TrainModule
+from seqlight.reading import TrainingOrder
 
 
 class MeanLabel(Metric):
@@ -157,19 +167,65 @@ def test_a_validation_after_a_fit_looks_at_its_own_loader(found):
     assert [each["after another"] for each in found] == [pytest.approx(2 / 7 + 7)] * 2
 
 
-@pytest.mark.parametrize("world", [1, 2, 3, 7])
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 8])
-@pytest.mark.parametrize("shuffle", [False, True])
-def test_the_first_rows_of_all_processes_are_all_rows(world, n, shuffle):
-    seen = []
-    for rank in range(world):
-        sampler = DistributedSampler(range(n), world, rank, shuffle=shuffle)
-        seen.extend(list(sampler)[: rows_in_it_once(sampler)])
-    assert sorted(seen) == list(range(n))
+SAMPLERS = {
+    "in order": lambda n, world, rank: DistributedSampler(range(n), world, rank, shuffle=False),
+    "shuffled": lambda n, world, rank: DistributedSampler(range(n), world, rank),
+    "leaving out": lambda n, world, rank: DistributedSampler(range(n), world, rank, shuffle=False, drop_last=True),
+    "wrapped": lambda n, world, rank: DistributedSamplerWrapper(
+        SubsetRandomSampler(range(n), torch.Generator().manual_seed(1)), world, rank, shuffle=False
+    ),
+    "training": lambda n, world, rank: TrainingOrder(range(n), 0, rank, world),
+}
 
 
-def test_a_sampler_that_leaves_rows_out_repeats_none():
-    assert rows_in_it_once(DistributedSampler(range(5), 2, 0, drop_last=True)) is None
+@pytest.mark.parametrize("kind", SAMPLERS)
+@pytest.mark.parametrize("size", [1, 2, 64, None])
+def test_what_all_processes_count_is_every_row_once(size, kind):
+    for n, world in itertools.product([1, 2, 3, 5, 8], [1, 2, 3, 7]):
+        seen = []
+        for rank in range(world):
+            loader = DataLoader(torch.arange(n), size, sampler=SAMPLERS[kind](n, world, rank))
+            for batch_idx, batch in enumerate(loader):
+                rows = batch.reshape(-1)
+                seen.extend(rows[: own_rows(loader, batch_idx, len(rows))].tolist())
+        assert sorted(seen) == list(range(n - n % world if kind == "leaving out" else n))
+
+
+def half(n, collate=None, size=2):
+    sampler = DistributedSampler(range(n), 2, 1, shuffle=False)
+    return DataLoader(torch.arange(n), size, sampler=sampler, collate_fn=collate)
+
+
+def test_items_that_are_several_rows():
+    loader = half(5, lambda items: torch.stack(items).repeat_interleave(3))
+    assert [own_rows(loader, i, len(batch)) for i, batch in enumerate(loader)] == [6, 0]
+    assert [len(batch) for batch in loader] == [6, 3]
+
+
+class Backwards(DistributedSampler):
+    """A sampler of the user's, which has its repeats elsewhere."""
+
+    def __iter__(self):
+        return iter([*super().__iter__()][::-1])
+
+
+class Buckets(BatchSampler):
+    """Batches of the user's."""
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        DataLoader(torch.arange(5), 2, sampler=Backwards(range(5), 2, 1)),
+        DataLoader(torch.arange(5), batch_sampler=Buckets(DistributedSampler(range(5), 2, 1), 2, False)),
+        DataLoader(torch.arange(5), 2),
+        [torch.arange(2), torch.arange(1)],
+    ],
+    ids=["sampler", "batches", "no processes", "no loader"],
+)
+def test_all_rows_count_where_nobody_knows_which_are_repeats(loader):
+    for batch_idx, batch in enumerate(loader):
+        assert own_rows(loader, batch_idx, len(batch)) == len(batch)
 
 
 def test_without_a_trainer_all_rows_count():

@@ -91,7 +91,6 @@ class TrainModule(L.LightningModule):
         self.optimizer, self.scheduler = optimizer or torch.optim.AdamW, scheduler
         # A Trainer's own mean over devices takes those to have as many rows. What is no number stays none.
         self.mean_losses = nn.ModuleDict({split: MeanMetric(nan_strategy="disable") for split in ("valid", "test")})
-        self._seen = 0  # rows of a validation or test, in this process
 
     def forward(self, X: Tensor) -> Any:
         """Return the model's output for inputs of shape (rows, letters, positions), or ids, which stay integers."""
@@ -145,9 +144,7 @@ class TrainModule(L.LightningModule):
 
     def _measure(self, split: str, metrics: nn.ModuleDict, batch: tuple[Tensor, Any], batch_idx: int) -> None:
         rows = len(_require_pair(batch)[0])
-        self._seen = 0 if batch_idx == 0 else self._seen
-        own = rows_of_its_own(self._trainer, self._seen, rows)
-        self._seen += rows
+        own = rows_of_its_own(self._trainer, batch_idx, rows)
         # All processes go through the model together, also one that has only repeats.
         counted = first_rows(batch, rows, own) if own else batch
         (loss, output), labels = self._loss(counted), counted[1]
