@@ -13,6 +13,7 @@ from seqlight.attribution.contributions import Misses, Policy
 from seqlight.attribution.explaining import Explaining
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.references import ReferenceFunction, References
+from seqlight.attribution.rounding import miss_in_float64
 from seqlight.attribution.sampling import Sampling
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
@@ -124,7 +125,7 @@ def attribute(
     job = Explaining(model, (X,), inputs, targets, size, choose_device(device))
     with job.running(as_dtype(dtype), additional_nonlinear_ops):
         found = explanation("attribute", job, sampling, targets, misses, multipliers, keep_references, verbose)
-    misses.tell()
+    misses.tell(in_float64=lambda of: miss_in_float64(job, of, additional_nonlinear_ops))
     sampling.tell()
     drawn.tell()
     return found

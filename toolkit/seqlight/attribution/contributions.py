@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias, get_args
@@ -18,6 +18,9 @@ from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError
 LARGEST_RELATIVE_DELTA = 0.01
 # The default of what sums may miss.
 WARNING_THRESHOLD = 0.001
+
+# What is left in float64 of a miss that is rounding, at most.
+ROUNDED = 0.01
 
 Policy: TypeAlias = Literal["raise", "warn", "ignore"]
 
@@ -193,6 +196,8 @@ class Misses:
         self._numbers = array("d")
         self._targets, self._sequences = 1, 0
         self.worst, self.most, self.size, self.endless = Tensor(), 0.0, 0.0, 0
+        #: Which sequence and target miss most, and against which reference, for each input.
+        self.worst_pair: tuple[int, int, tuple[Tensor, ...]] = 0, 0, ()
 
     def add(self, block: Block) -> None:
         """Look at one block; where the policy is to raise, raise ConvergenceError for what is too high in itself."""
@@ -202,22 +207,35 @@ class Misses:
             deltas = (deltas - block.rounding).clamp_min(0)
         sizes, largest = block.differences.abs().mean(dim=2), deltas.amax(dim=2)
         self._numbers.extend(torch.stack([largest, deltas.mean(dim=2), sizes], dim=1).flatten().tolist())
-        self._targets, self._sequences = largest.shape[1], self._sequences + len(largest)
+        before, self._targets, self._sequences = self._sequences, largest.shape[1], self._sequences + len(largest)
         self.endless += int((~block.outputs.isfinite()).any(dim=1).sum())
         worst = largest.flatten().argmax()
         if not self.worst.numel() or float(largest.flatten()[worst]) > self.most:
             self.most, self.size = float(largest.flatten()[worst]), float(sizes.flatten()[worst])
             self.worst = block.misses.flatten(0, 1)[worst]
+            i, target = divmod(int(worst), self._targets)
+            k = int(deltas[i, target].argmax())
+            self.worst_pair = before + i, target, tuple(one[i, k].clone() for one in block.references)
         if self.policy == "raise" and not bool((deltas <= self.threshold).all()):
             raise ConvergenceError(self._message())
 
-    def tell(self, stacklevel: int = 3) -> None:
-        """Warn, or raise ConvergenceError, if any were too high; the caller's caller, where `stacklevel` is 3."""
+    def tell(self, stacklevel: int = 3, in_float64: Callable[[Misses], float | None] | None = None) -> None:
+        """Warn, or raise ConvergenceError, if any were too high.
+
+        Parameters
+        ----------
+        stacklevel : int
+            Whom to warn: the caller's caller, where it is 3.
+        in_float64 : callable, optional
+            Returns what the worst pair misses in float64, or None where that cannot be known. Asked only if something
+            is told.
+        """
         if self.policy == "ignore" or not self.high():
             return
+        exact = None if in_float64 is None or self.endless or self.worst.dtype == torch.float64 else in_float64(self)
         if self.policy == "raise":
-            raise ConvergenceError(self._message())
-        warnings.warn(self._message(), ConvergenceWarning, stacklevel=stacklevel)
+            raise ConvergenceError(self._message(exact))
+        warnings.warn(self._message(exact), ConvergenceWarning, stacklevel=stacklevel)
 
     def high(self) -> int:
         """Return in how many sequences they are too high."""
@@ -228,14 +246,23 @@ class Misses:
         low = (largest <= self.threshold) & (mean <= enough)
         return int((~low).any(dim=1).sum())
 
-    def _message(self) -> str:
+    def _message(self, exact: float | None = None) -> str:
         if self.endless:
             return (
                 f"The model's output is no finite number for {self.endless} of {self._sequences} sequences, "
                 "and neither are the attributions: look for NaN in its weights, and for the logarithm or division of 0."
             )
-        return (
+        said = (
             f"Convergence deltas too high: {self.worst} in the worst of {self.high()} sequences of {self._sequences}, "
-            f"whose outputs differ by {self.size:.3g} on average. If dtype='float64' does not mend it, the model "
+            f"whose outputs differ by {self.size:.3g} on average. "
+        )
+        if exact is not None and exact <= ROUNDED * self.most:
+            return (
+                f"{said}It is rounding: large numbers nearly cancel in the model, and in float64 the worst pair misses "
+                f"by {exact:.2g}. Pass dtype='float64'."
+            )
+        known = "If dtype='float64' does not mend it" if exact is None else "It is no rounding, for float64 has it too"
+        return (
+            f"{said}{known}{', ' if exact is None else ': '}the model "
             "depends on its input where no gradient sees it: seqlight.audit(model, X) says where."
         )

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from seqlight.attribution.contributions import Block, Misses, hypothetical_contributions, result_dtype
 from seqlight.attribution.explaining import Explaining
 from seqlight.attribution.references import ReferenceFunction, References
+from seqlight.attribution.rounding import miss_in_float64
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
 from seqlight.prediction.batches import as_dtype, require_inputs
@@ -152,7 +153,7 @@ def deep_lift_shap(
             found = found if targets.several else found.squeeze(1)
             collected.add((found, block.references[0]) if return_references else found, rows)
             bar.update(rows)
-    misses.tell()
+    misses.tell(in_float64=lambda of: miss_in_float64(job, of, additional_nonlinear_ops))
     drawn.tell()
     return AttributionsAndReferences(*collected.result()) if return_references else collected.result()
 
