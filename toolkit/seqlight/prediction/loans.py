@@ -40,7 +40,7 @@ class Loan:
         self.module, self.training, self.holders = module, module.training, [holder]
         # What hangs on modules as such: the weight that a weight norm of old makes in each forward, say.
         self.plain = {name: one for name, one in vars(module).items() if isinstance(one, Tensor)}
-        self.parameters: Tensors = dict(module._parameters)
+        self.parameters: Tensors = dict(module._parameters) if module._parameters else {}
         # Of all modules, for a forward may register buffers too.
         self.buffers: Tensors = dict(module._buffers)
         self.replaced = list[str]()

@@ -30,12 +30,13 @@ ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 def of_data(data: Any, rows: int, collate: Any = default_collate) -> str:
     """Return what identifies the rows of `data`.
 
-    Its own ``fingerprint()`` if it has one. Otherwise the digest of its arrays, or the code of its class with 64 evenly
-    spaced rows of a Dataset, the first and the last among them: a change that none of them shows goes unseen. Of a
-    Subset of what has a fingerprint or is an array, it is what identifies the whole, and which rows of it there are.
+    Its own ``fingerprint()`` if it has one. Otherwise the digest of its arrays, or 64 evenly spaced rows of a Dataset,
+    the first and the last among them, and the code that makes a row: a change that none of them shows goes unseen. Of
+    a Subset of what has a fingerprint or is an array, it is what identifies the whole, and which rows of it there are.
+    Where `collate` puts rows together, what that does counts too.
     """
     if collate is not default_collate:
-        return f"{of_data(data, rows)}, put together by {_of_code(collate)}"
+        return f"{of_data(data, rows)}, put together by {Description(strict=False).of(collate)}"
     if callable(getattr(data, "fingerprint", None)):
         return str(data.fingerprint())
     if isinstance(data, Tensor | np.ndarray):
@@ -48,7 +49,8 @@ def of_data(data: Any, rows: int, collate: Any = default_collate) -> str:
         whole: Any = data.dataset
         return f"{of_data(whole, len(whole))}, of which {of_array(np.asarray(data.indices))}"
     some = sorted({int(row) for row in np.linspace(0, rows - 1, min(rows, SOME_ROWS))}) if rows else []
-    found = digest_of([Description(strict=False).of(data[row]) for row in some], _of_code(type(data)))
+    code = [_of_code(getattr(type(data), name, None)) for name in ("__getitem__", "__getitems__")]
+    found = digest_of([Description(strict=False).of(data[row]) for row in some], code)
     return f"{type(data).__qualname__} of {rows} rows, {found} of {len(some)} of them"
 
 
@@ -142,8 +144,8 @@ def _knows_itself(data: Any) -> bool:
 
 def _of_code(of: Any) -> str:
     """Return what a class or function of the user's own does, as far as it can be told; nothing of a library's."""
-    module = getattr(of, "__module__", None)
-    return Description(strict=False).of(of) if origin_of(module) is Origin.OWN else name_of(of)
+    own = of is not None and origin_of(getattr(of, "__module__", None)) is Origin.OWN
+    return Description(strict=False).of(of) if own else name_of(of)
 
 
 __all__ = ["VERSION", "described", "of_array", "of_data", "of_model", "require_identity"]

@@ -69,7 +69,7 @@ def body_of(code: CodeType, visit: Callable[[Any], str]) -> Body:
             inner.append(body_of(one.argval, visit))
             facts.append((one.opname, inner[-1].facts))
         else:
-            facts.append((one.opname, _argument(one, at, visit)))
+            facts.append((one.opname, _argument(one, code, at, visit)))
     return Body(
         tuple(facts),
         _all((one.argval for one in steps if one.opname in LOOKED_UP), (body.globals for body in inner)),
@@ -95,7 +95,9 @@ def _signature(code: CodeType) -> tuple[Any, ...]:
     return (*counts, code.co_flags & TAKES, arguments, code.co_freevars, code.co_exceptiontable.hex())
 
 
-def _argument(one: dis.Instruction, at: dict[int, int], visit: Callable[[Any], str]) -> Any:
+def _argument(one: dis.Instruction, code: CodeType, at: dict[int, int], visit: Callable[[Any], str]) -> Any:
+    if one.opname == "KW_NAMES" and one.arg is not None:  # which Python 3.11 does not list among the constants
+        return visit(code.co_consts[one.arg])
     if one.opcode in CONSTANTS:
         return visit(one.argval)
     if one.opcode in JUMPS:

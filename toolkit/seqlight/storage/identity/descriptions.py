@@ -36,7 +36,7 @@ from seqlight.storage.identity.modules import (
     uncompiled,
 )
 from seqlight.storage.identity.objects import Indescribable, of_object
-from seqlight.storage.identity.origins import Origin, name_of, origin_of
+from seqlight.storage.identity.origins import Origin, name_of, origin_of, root_of
 
 PLAIN = {type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented)}
 SLOTS = BuiltinFunctionType | MethodWrapperType | WrapperDescriptorType | MethodDescriptorType
@@ -180,9 +180,8 @@ class Description:
             return ("property", *(self.of(one) for one in (value.fget, value.fset, value.fdel)))
         if isinstance(value, MemberDescriptorType | GetSetDescriptorType):
             return ("slot", value.__name__)
-        inner = getattr(value, "py_func", None)  # of a function that numba compiles
-        if isinstance(inner, FunctionType):
-            return ("compiled", self.of(inner))
+        if root_of(type(value).__module__) == "numba" and hasattr(value, "py_func"):
+            return ("compiled", self.of(value.py_func))
         return None
 
     def _of_container(self, value: Any) -> tuple[Any, ...] | None:

@@ -17,6 +17,8 @@ from seqlight.storage.identity.origins import library, package_of, root_of
 
 Visit = Callable[..., str]
 EMPTY = "empty"
+# What a module says of where it lies.
+PLACE = {"__file__", "__name__", "__package__", "__spec__", "__loader__", "__path__", "__builtins__", "__doc__"}
 
 
 def of_function(function: FunctionType, visit: Visit) -> tuple[Any, ...]:
@@ -106,6 +108,8 @@ def _attributes(function: FunctionType, visit: Visit) -> list[Any]:
 def _globals(function: FunctionType, body: Body, visit: Visit) -> Iterator[tuple[str, str]]:
     scope = function.__globals__
     for name in sorted(body.globals):
+        if name in PLACE:
+            continue
         if name in scope:
             yield name, visit(scope[name], f"global {name!r}", body.attributes)
         elif not hasattr(builtins, name):

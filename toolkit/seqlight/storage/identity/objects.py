@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copyreg
 import functools
+import pickle
 import random
+import sys
 import threading
 import warnings
 import weakref
@@ -14,7 +16,7 @@ from typing import Any
 import torch
 from torch.utils._contextlib import _DecoratorContextManager
 
-from seqlight.storage.identity.origins import library
+from seqlight.storage.identity.origins import MAIN, library
 
 Visit = Callable[..., str]
 NEW = (vars(copyreg)["__newobj__"], vars(copyreg)["__newobj_ex__"])
@@ -47,7 +49,7 @@ def of_object(value: Any, visit: Visit) -> tuple[Any, ...]:
         return ("operator", str(value))
     reduced = _reduced(value)
     if isinstance(reduced, str):
-        return ("global", type(value).__name__, reduced)
+        return ("global", _found_under(reduced, value))
     parts: list[Any] = [*reduced, None, None, None]
     function, args, state, items, pairs = parts[:5]
     if function in NEW:
@@ -82,6 +84,14 @@ def of_state(value: Any, state: Any, visit: Visit) -> Any:
     return [(str(name), visit(kept[name], f"attribute {name!r}")) for name in names]
 
 
+def _found_under(name: str, value: Any) -> str:
+    """Return the full name under which pickle would find an object."""
+    module = pickle.whichmodule(value, name)  # type: ignore[attr-defined]
+    if getattr(sys.modules.get(module), name, None) is not value:
+        raise Indescribable
+    return name if module in MAIN else f"{module}.{name}"
+
+
 def _is_cached(cls: type, name: str) -> bool:
     return any(isinstance(vars(one).get(name), functools.cached_property) for one in cls.__mro__)
 
@@ -90,7 +100,8 @@ def _reduced(value: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return value.__reduce_ex__(4)
+            registered = copyreg.dispatch_table.get(type(value))
+            return value.__reduce_ex__(4) if registered is None else registered(value)
         except Exception:
             if library(type(value).__module__) is None and hasattr(value, "__dict__"):
                 return type(value), (), vars(value)
