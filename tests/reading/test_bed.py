@@ -295,3 +295,19 @@ def test_files_in_utf_16_and_paths_that_are_none(tmp_path):
     for format in (None, 3, ["bed"]):
         with pytest.raises(sl.InputError, match=r"format is .*: expected auto, bed"):
             read_bed(tmp_path / "a.bed", format)
+
+
+@pytest.mark.reliability(
+    "narrowPeak files",
+    "tabs at the ends of lines; a track line with the type narrowPeak",
+    "summits are read, or the line is named",
+)
+def test_ends_of_lines_and_track_lines(tmp_path):
+    peak = PEAK.format(100, 200, 30)
+    for end in ("\t\n", "\t\t\n", " \n", "\t\r\n"):
+        assert read_bed(written(tmp_path / "a.bed", peak.replace("\n", end)))["summit"].tolist() == [130]
+    for track in ("track type=narrowPeak", 'track name="a b" type="narrowPeak" visibility=3'):
+        path = written(tmp_path / "a.bed", f"# x\n{track}\n{PEAK.format(100, 200, 130)}")
+        with pytest.raises(sl.InputError, match="line 3: chr1:100-200 has its summit outside"):
+            read_bed(path)
+    assert "summit" not in read_bed(written(tmp_path / "a.bed", f"track type=bed\n{PEAK.format(100, 200, 130)}"))

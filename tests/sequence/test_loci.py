@@ -42,6 +42,8 @@ def test_any_type_of_text(kind):
         (table(), {"length": 12}, "locus 0, .* does not have 12 positions"),
         ([("chr1", 1, 2)], {}, "loci is a list"),
         (Loci(["a"], [1, 2], [3, 4], ["+"]), {}, "four of one length"),
+        (Loci("a", 1, 2, "+"), {}, "four of one length"),
+        (Loci([["a"]], [[1]], [[2]], [["+"]]), {}, "four of one length"),
     ],
 )
 def test_bad_loci(source, options, message):
@@ -118,8 +120,9 @@ def test_kinds_of_coordinates(kind):
         ([10, "5"], "loci has a start of"),
         ([True, False], "loci has a start of bool"),
         (pd.Series([10, True], dtype=object), "loci has a start of"),
-        (np.array([10, 2**63], dtype=np.uint64), "a start beyond 64 bits"),
-        ([10, 2**70], "a start beyond 64 bits"),
+        (np.array([10, 2**63], dtype=np.uint64), "a start beyond 281474976710656"),
+        ([10, -(2**63)], "a start beyond 281474976710656"),
+        ([10, 2**70], "a start beyond 281474976710656"),
     ],
 )
 def test_coordinates_that_are_none(start, message):

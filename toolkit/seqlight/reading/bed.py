@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,7 @@ _NUMBERS = ("score", "signal", "p", "q")
 _HEADINGS = ("start", "chromstart")
 # What MACS heads the tables with that it writes beside its peaks.
 _MACS = {"abs_summit", "pileup"}
+_TRACK = re.compile(r"""\btype=["']?narrowPeak\b""", re.IGNORECASE)
 _WANTED = "a BED or narrowPeak file, plain or gzipped"
 
 
@@ -39,9 +41,10 @@ def read_bed(path: str | os.PathLike[str], format: Format = "auto") -> pd.DataFr
     path : str or path
         Of the file.
     format : {"auto", "bed", "bed3", "bed4", "bed5", "bed6", "narrowPeak"}
-        "auto" takes for narrowPeak what has that name (peaks.narrowPeak, peaks.narrowPeak.gz), and any file of
-        which at least half of the lines have ten columns, the last of them a place inside the region or -1; a
-        line that does not fit is then an error. "bed" reads no summits, "bed3" the first three columns alone.
+        "auto" takes for narrowPeak what has that name (peaks.narrowPeak, peaks.narrowPeak.gz) or a track line with
+        that type, and any file of which at least half of the lines have ten columns, the last of them a place
+        inside the region or -1; a line that does not fit is then an error. "bed" reads no summits, "bed3" the first
+        three columns alone.
 
     Returns
     -------
@@ -83,12 +86,16 @@ class _Lines:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.numbers: list[int] = []
-        self.rows: list[Sequence[str]] = []
+        self.rows: list[list[str]] = []
+        self.says_narrow_peak = False
         for number, line in enumerate(read_text(path, _WANTED).split("\n"), start=1):
             words = line.split(maxsplit=1)
             if not words or words[0].startswith("#") or words[0] in ("track", "browser"):
+                self.says_narrow_peak |= words[:1] == ["track"] and _TRACK.search(line) is not None
                 continue
             fields = line.split("\t") if "\t" in line else line.split()
+            while len(fields) > len(NARROW_PEAK) and not fields[-1]:
+                fields.pop()  # of tabs at the end of a line
             if not self.rows and len(fields) > 2 and fields[1].strip().lower() in _HEADINGS:
                 self.require_order([field.strip().lower() for field in fields], number)
                 continue
@@ -153,11 +160,13 @@ class _Lines:
         return names
 
     def is_narrow_peak(self) -> bool:
-        """Return whether the name says so, or at least half of the lines."""
+        """Return whether the name or a track line says so, or at least half of the lines."""
         plain = self.path.with_suffix("") if self.path.suffix.lower() in (".gz", ".bgz") else self.path
-        if plain.suffix.lower() == ".narrowpeak":
+        if self.says_narrow_peak or plain.suffix.lower() == ".narrowpeak":
             return True
-        return 0 < len(self.rows) <= 2 * sum(map(_is_peak, self.rows))
+        # Of a large file a thousand lines tell, from all over it.
+        some = self.rows[:: max(1, len(self.rows) // 1000)]
+        return 0 < len(some) <= 2 * sum(map(_is_peak, some))
 
     def column(self, name: str, text: Sequence[str]) -> Any:
         if name in ("start", "end", "summit"):

@@ -15,6 +15,8 @@ from seqlight.sequence.checks import require_count
 from seqlight.sequence.chromosomes import chromosome_name, likely_name
 
 STRANDS = ("+", "-", ".")
+# Of positions, whose differences and sums stay far from the end of 64 bits.
+_MOST = 2**48
 
 
 class Loci(NamedTuple):
@@ -72,11 +74,7 @@ def as_loci(source: Loci | pd.DataFrame, n: int | None = None, length: int | Non
     if n is not None and len(loci.chrom) != n:
         raise InputError(f"there are {len(loci.chrom)} loci for {n} sequences: expected one each, in the same order.")
     _refuse(loci.end <= loci.start, loci, "is empty: expected start < end")
-    _refuse(
-        np.array([not (isinstance(one, str) and one in STRANDS) for one in loci.strand.tolist()], dtype=bool),
-        loci,
-        f"has another strand than {', '.join(STRANDS)}",
-    )
+    _refuse(_without_strand(loci.strand), loci, f"has another strand than {', '.join(STRANDS)}")
     if length is not None:
         _refuse(
             loci.end - loci.start != length,
@@ -156,7 +154,10 @@ def _of_fields(loci: Loci) -> Loci:
     fields = Loci(chrom, *_ends(loci.start, loci.end), strand)
     if len({one.shape for one in fields}) > 1 or chrom.ndim != 1:
         raise InputError(f"loci has fields of shapes {[one.shape for one in fields]}: expected four of one length.")
-    names = np.array([one if type(one) is str and one else chromosome_name(one) for one in chrom], dtype=object)
+    if set(map(type, chrom.tolist())) <= {str}:
+        _refuse(chrom == "", fields, "has no chromosome")
+        return fields
+    names = np.array([chromosome_name(one) for one in chrom.tolist()], dtype=object)
     _refuse(np.array([one is None for one in names], dtype=bool), fields, "has no chromosome")
     return fields._replace(chrom=names)
 
@@ -168,20 +169,26 @@ def _ends(start: Any, end: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def _whole_numbers(values: Any, name: str) -> NDArray[np.int64]:
     """Return coordinates; of pandas' nullable and Arrow columns too."""
     found = np.asarray(values)
-    if not np.issubdtype(found.dtype, np.integer) and len(found):
-        missing = np.asarray(pd.isna(found))
+    if not np.issubdtype(found.dtype, np.integer) and found.size:
+        missing = np.asarray(pd.isna(found)).ravel()
         if missing.any():
-            raise InputError(f"locus {int(missing.argmax())} has no {name}, {found[missing.argmax()]}: leave it out.")
-        if found.dtype != object or not all(isinstance(one, Integral) and not isinstance(one, bool) for one in found):
+            row = int(missing.argmax())
+            raise InputError(f"locus {row} has no {name}, {found.flat[row]}: leave it out.")
+        if found.dtype != object or not all(
+            isinstance(one, Integral) and not isinstance(one, bool) for one in found.flat
+        ):
             kind = found.dtype if found.dtype != object else type(found.flat[0]).__name__
             raise InputError(f"loci has a {name} of {kind}: expected whole numbers; try .astype('int64').")
-    try:
-        wide = found.astype(np.int64)
-    except OverflowError:
-        wide = np.full(found.shape, -1, dtype=np.int64)
-    if (wide != found).any():
-        raise InputError(f"loci has a {name} beyond 64 bits: expected positions.")
-    return wide
+    if found.size and max(int(found.max()), -int(found.min())) > _MOST:
+        raise InputError(f"loci has a {name} beyond {_MOST}: expected positions, and no chromosome is as long.")
+    return found.astype(np.int64)
+
+
+def _without_strand(strand: NDArray[Any]) -> NDArray[Any]:
+    """Return which entries are no strand; of missing ones pandas cannot say what they equal."""
+    if set(map(type, strand.tolist())) <= {str}:
+        return ~np.isin(strand, STRANDS)
+    return np.array([not (isinstance(one, str) and one in STRANDS) for one in strand.tolist()], dtype=bool)
 
 
 def _refuse(bad: NDArray[Any], loci: Loci, what: str) -> None:
