@@ -44,6 +44,8 @@ def test_lists_of_many_baselines(given):
     ("given", "message"),
     [
         ([[[0.0, 1.0], [0.0]]], "baselines hold a list that is no tensor: expected lists of one length"),
+        ([None, None], "baselines hold a list that is no tensor"),
+        ([[0.0, None, 1.0]], "baselines hold a list that is no tensor"),
         (["zero"], "baselines hold a list that is no tensor"),
         ([torch.zeros(2), torch.zeros(3)], "baselines hold a list that is no tensor"),
         ([], "baselines hold a list that is no tensor"),

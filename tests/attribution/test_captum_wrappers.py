@@ -136,8 +136,34 @@ def test_the_delta_in_batches(towers, inputs, batch_size):
     assert delta.abs().max() < 1e-12
 
 
+def test_another_model(towers, inputs):
+    explainer = sl.DeepLift(Towers().double())
+    explainer.model = towers
+    assert explainer.forward_func is towers
+    assert_same(explainer.attribute(inputs, target=0), sl.DeepLift(towers).attribute(inputs, target=0))
+
+
 def test_a_forward_function_that_a_wrapper_put_there(towers, inputs):
     explainer = sl.DeepLift(towers)
     explainer.forward_func = lambda *given: towers(*given)
     with pytest.raises(InputError, match=r"model is a function: expected a torch\.nn\.Module"):
         explainer.attribute(inputs, target=0)
+
+
+class Number(nn.Module):
+    """Of one number a row."""
+
+    def __init__(self):
+        super().__init__()
+        self.relu = nn.ReLU()
+
+    def forward(self, x):
+        return self.relu(2 * x - 1)
+
+
+@pytest.mark.filterwarnings("ignore:.*forward, backward hooks:UserWarning")
+@pytest.mark.parametrize("kind", ["DeepLift", "DeepLiftShap"])
+def test_noise_around_one_number_a_row(kind):
+    X = torch.tensor([1.0, 2.0, 0.25]).double()
+    settings = {"nt_samples": 3, "stdevs": 0.5, "return_convergence_delta": True, "baselines": X.flip(0) / 2}
+    assert_same(*both(kind, Number(), captum.attr.NoiseTunnel, X, **settings))

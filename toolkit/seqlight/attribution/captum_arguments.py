@@ -152,7 +152,7 @@ def contributed(attributions: Any, inputs: Sequence[Tensor]) -> Tensor:
     ):
         met = ", ".join(map(_met, given))
         raise InputError(
-            f"attributions: met {len(given)}, {met}; expected a tensor with {len(inputs[0])} rows for each of "
+            f"attributions are {met or 'none'}: expected a tensor with {len(inputs[0])} rows for each of "
             f"{len(inputs)} inputs, as attribute returns them."
         )
     parts = [one.detach().unsqueeze(1).flatten(1).sum(1) for one in given]
@@ -185,12 +185,15 @@ def _as_tensor(rows: list[Any], x: Tensor) -> Tensor:
     try:
         if all(isinstance(one, Tensor) for one in rows):
             return torch.stack(rows)
-        found = torch.from_numpy(np.asarray(rows, dtype=np.float64))
+        numbers = np.asarray(rows)
     except (TypeError, ValueError, RuntimeError):
+        numbers = np.empty(0, dtype=object)
+    if numbers.dtype.kind not in "biuf":  # None would be NaN in silence
         raise InputError(
             f"baselines hold {a(rows)} that is no tensor: expected lists of one length at each depth, of numbers; "
             "or pass a tensor."
-        ) from None
+        )
+    found = torch.from_numpy(numbers.astype(np.float64))
     # A fraction of integers would be none.
     return found.to(x.dtype) if x.is_floating_point() else found
 

@@ -102,6 +102,10 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
         require_module(found)
         return found
 
+    @model.setter
+    def model(self, model: nn.Module) -> None:
+        self.forward_func = model
+
     @_wrapped
     def attribute(
         self,
