@@ -358,6 +358,11 @@ def kill_one(command, out, rng, longest):
         return status, time.monotonic() - killed
 
 
+@pytest.mark.reliability(
+    "results folders",
+    "processes of a run killed (SIGKILL) at twenty random moments",
+    "the others end too; started again it goes on, and the rows are those of one run",
+)
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_killed_at_any_moment(tmp_path, whole):
@@ -415,6 +420,9 @@ def test_a_full_disk(tmp_path, whole, launcher):
     same(out, whole)
 
 
+@pytest.mark.reliability(
+    "results folders", "two runs into one folder at once", "the second is refused, the first goes on"
+)
 @pytest.mark.slow
 def test_two_runs_into_one_folder_at_once(tmp_path):
     job = SLOWLY | {"out": str(tmp_path / "out"), "slow": {"seconds": 5}}

@@ -178,7 +178,9 @@ def test_folders_of_before(tmp_path):
     sl.open_results(tmp_path).verify()
     assert settle(tmp_path, RUN, None, None) == (replace(RUN, format=1), [])
     np.savez(path_of(tmp_path, 1), y=np.arange(4), z=np.zeros((4, 2), np.float32))
-    with pytest.warns(sl.SeqlightWarning, match=r"shard-000001.npz has y <i8.*, and others y <f4 .*: it is made again"):
+    with pytest.warns(
+        sl.SeqlightWarning, match=r"shard-000001.npz has y <i8.*, and others have y <f4 .*: it is made again"
+    ):
         assert settle(tmp_path, RUN, None, None)[1] == [1]
     write_shard(path_of(tmp_path, 1), arrays(RUN.rows_of(1)), origin_of(RUN, 1))
     with warnings.catch_warnings():

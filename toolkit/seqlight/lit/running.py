@@ -81,9 +81,16 @@ def run(
     Raises
     ------
     InputError
-        If an argument cannot be used.
+        If an argument cannot be used, such as an `out` that is a file or an address.
     ResultsError
         If `out` is of another run or in use by one, or a process has ended before its time.
+    DiskError
+        If a file cannot be written, as on a full disk; the same call goes on when there is room.
+
+    Warns
+    -----
+    SeqlightWarning
+        Of each shard that an earlier start made and that is damaged or not of this run: it is made again.
 
     Examples
     --------

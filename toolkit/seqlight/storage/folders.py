@@ -217,7 +217,7 @@ def _lacking(folder: Path, manifest: Manifest, there: set[int]) -> list[int]:
             warnings.warn(f"{one} It is made again.", SeqlightWarning, stacklevel=2)
         elif one is not None and one != usual:
             warnings.warn(
-                f"{path_of(folder, k).name} has {_told(one)}, and others {_told(usual)}: it is made again.",
+                f"{path_of(folder, k).name} has {_told(one)}, and others have {_told(usual)}: it is made again.",
                 SeqlightWarning,
                 stacklevel=2,
             )
@@ -243,5 +243,5 @@ def _usual(layouts: list[Layout]) -> Layout | None:
 
 def _told(of: Layout | None) -> str:
     if of is None:
-        return "others again"
+        return "something else"
     return ", ".join(f"{name} {dtype} {shape}" for name, dtype, shape in of) or "nothing"
