@@ -150,6 +150,11 @@ def magnitude(input: Tensor) -> tuple[Function, tuple[Tensor, Tensor]] | None:
     return (torch.hypot, (input.real, input.imag)) if input.is_complex() else None
 
 
+def argument(input: Tensor) -> tuple[Function, tuple[Tensor, Tensor]] | None:
+    """Return the angle of a complex tensor as one operation on its parts, or None for a real one."""
+    return (torch.atan2, (input.imag, input.real)) if input.is_complex() else None
+
+
 def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
     """Multiply one half with the other until one is left."""
     dims = dimensions(input, dim)

@@ -30,6 +30,7 @@ from seqlight.attribution.rules import (
     unbinding,
     wholes,
 )
+from seqlight.attribution.rules.angles import Angle
 from seqlight.attribution.rules.averages import Integrated
 from seqlight.attribution.rules.choosing import Choose, by_condition, larger, smaller
 from seqlight.attribution.rules.elementwise import Rounding
@@ -43,7 +44,7 @@ exp exp2 expm1 log log2 log10 log1p sqrt rsqrt square abs absolute reciprocal
 sin cos tan asin acos atan sinh cosh asinh acosh atanh sinc
 arcsin arccos arctan arcsinh arccosh arctanh
 erf erfc erfinv lgamma digamma logit expit ndtr log_ndtr i0 i0e i1 i1e entr erfcx gammaln psi polygamma
-nan_to_num frac floor ceil round trunc fix sign sgn __abs__ __rdiv__ __rtruediv__
+nan_to_num frac floor ceil round trunc fix sign sgn angle __abs__ __rdiv__ __rtruediv__
 ndtri multigammaln mvlgamma airy_ai bessel_j0 bessel_j1 bessel_y0 bessel_y1 spherical_bessel_j0
 modified_bessel_i0 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1
 scaled_modified_bessel_k0 scaled_modified_bessel_k1
@@ -56,7 +57,8 @@ hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l legendre_polyno
 BINARY: dict[str, Function | Rule | None] = {
     **dict.fromkeys("maximum fmax".split(), Choose(larger)),
     **dict.fromkeys("minimum fmin".split(), Choose(smaller)),
-    **dict.fromkeys("pow float_power __pow__ __rpow__ xlog1py atan2 arctan2".split(), Integrated()),
+    **dict.fromkeys("pow float_power __pow__ __rpow__ xlog1py".split(), Integrated()),
+    **dict.fromkeys("atan2 arctan2".split(), Angle()),
     **dict.fromkeys("copysign logaddexp2".split(), Integrated()),
     "where": Choose(by_condition),
     "masked_fill": decompositions.masked_fill,
@@ -165,6 +167,7 @@ AT_ONCE: dict[str, Function] = {
     "layer_norm": wholes.layer_norm,
     "scaled_dot_product_attention": wholes.attention,
     **dict.fromkeys("abs absolute __abs__".split(), decompositions.magnitude),
+    "angle": decompositions.argument,
 }
 # PyTorch's own, written in Python out of operations that have rules.
 OPENED = (
