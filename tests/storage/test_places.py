@@ -52,3 +52,16 @@ def test_they_are_stored(tmp_path):
     assert found.start.tolist() == [-3, 4]
     assert found.end.tolist() == [7, 6]
     assert found.strand.tolist() == ["+", "+"]
+
+
+@pytest.mark.reliability(
+    "names of FASTA records", "rows of results on a chromosome whose name has colons", "found by chrom:start-end"
+)
+def test_chromosomes_with_colons():
+    loci = sl.Loci(*(np.array(one) for one in (["HLA:A", "HLA:A"], [0, 50], [60, 110], ["+", "-"])))
+    assert rows_at(loci, "HLA:A:55-58").tolist() == [0, 1]
+    assert rows_at(loci, "HLA:A:60-100").tolist() == [1]
+    assert rows_at(loci, "HLA:A").tolist() == [0, 1]
+    for no in ("HLA:A:,-5", "HLA:A:5-", "HLA:5-9", " "):
+        with pytest.raises(sl.InputError, match=r"no place|no row is on"):
+            rows_at(loci, no)

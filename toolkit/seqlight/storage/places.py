@@ -15,7 +15,7 @@ from seqlight.storage.shards import Arrays, DamagedShard, Origin, check_shard, o
 
 NAME = "loci.npz"
 REMEDY = ": start the same run again, which writes it anew."
-LOCUS = re.compile(r"([^:\s]+)(?::([\d,]+)-([\d,]+))?")
+LOCUS = re.compile(r"(\S+?)(?::(\d[\d,]*)-(\d[\d,]*))?")
 
 
 def write_loci(folder: Path, loci: Loci, manifest: Manifest | None = None) -> None:
@@ -95,6 +95,9 @@ def rows_at(loci: Loci, locus: str) -> NDArray[np.int64]:
     ([0, 1], [1])
     """
     found = LOCUS.fullmatch(locus.strip())
+    # A chromosome that is there may have colons in its name, as HLA:HLA00001.
+    if found is not None and ":" in found[1] and not (loci.chrom == found[1]).any():
+        found = None
     if found is None:
         raise InputError(f"{locus!r} is no place in a genome: expected one like 'chr1:1000-2000', or 'chr1'.")
     chrom, start, end = found.groups()
