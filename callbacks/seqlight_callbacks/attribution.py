@@ -284,7 +284,7 @@ class AttributionCallback(Recorder):
         self.tell(trainer, record, log, self.on_error)
 
     def _recorded(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> AttributionRecord:
-        found = self._explainer.found(trainer, pl_module)
+        found = self._explainer.found(trainer, pl_module, self.who)
         return AttributionRecord(epoch, *found, step=steps_trained(trainer), stage=stage(trainer))
 
     def _keep(self, trainer: L.Trainer, record: AttributionRecord) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import lightning.pytorch as L
@@ -16,6 +17,7 @@ from seqlight_callbacks.arguments import Inputs
 from seqlight_callbacks.failures import of
 from seqlight_callbacks.methods import COMPARING, Found, Method, explain, joined
 from seqlight_callbacks.models import Adapter, explained
+from seqlight_callbacks.trainers import fitting
 
 HINT = "; choose the `module` that takes such sequences, or pass `inputs`, a function that makes of them what it takes"
 
@@ -54,12 +56,16 @@ class Explainer:
         """Return what is explained."""
         return explained(pl_module, self.module, self.head, self.inputs)
 
-    def found(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Found:
-        """Return the attributions of all sequences, which all processes make together."""
+    def found(self, trainer: L.Trainer, pl_module: L.LightningModule, who: str) -> Found:
+        """Return the attributions of all sequences, which all processes make together.
+
+        An error says what met what where nothing was tried before, outside of ``trainer.fit``.
+        """
         model = self.model(pl_module)
 
         def work(rows: Sequence[int]) -> Found:
-            return self._explained(model, rows, self.references[rows], pl_module.device)
+            with nullcontext() if fitting(trainer) else self._named(model, pl_module, who):
+                return self._explained(model, rows, self.references[rows], pl_module.device)
 
         # trainer.validate is in inference mode, whose tensors no gradient may meet: not here, and not in the record.
         with torch.inference_mode(False), torch.no_grad():
@@ -68,7 +74,7 @@ class Explainer:
         return joined([found for _, found in parts], order)
 
     def rehearse(self, trainer: L.Trainer, pl_module: L.LightningModule, who: str) -> None:
-        """Find out, with one sequence and one reference, what would fail later; the model is as before.
+        """Find out, with two sequences, what would fail later; the model is as before.
 
         Raises
         ------
@@ -92,6 +98,16 @@ class Explainer:
 
     def _rehearse(self, pl_module: L.LightningModule, who: str) -> None:
         model = self.model(pl_module)
+        # Two rows, for one alone hides what treats rows together.
+        rows = list(range(min(2, len(self.sequences))))
+        references = self.references[rows, : 3 - len(rows)]
+        named = self._named(model, pl_module, who)
+        with named, torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._explained(model, rows, references, pl_module.device)
+
+    def _named(self, model: nn.Module, pl_module: L.LightningModule, who: str) -> AbstractContextManager[None]:
+        """Let an error say what met what."""
 
         def met() -> str:
             said = f"{who} gives its `sequences` of shape {tuple(self.sequences.shape)}"
@@ -102,9 +118,7 @@ class Explainer:
             whom = f"`module` {self.module!r}" if self.module else f"{type(pl_module).__name__}, as `module` is None"
             return f"{said}{through} to {whom}"
 
-        with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings(), of(met, HINT):
-            warnings.simplefilter("ignore")
-            self._explained(model, [0], self.references[:1, :1], pl_module.device)
+        return of(met, HINT)
 
     def _explained(self, model: nn.Module, rows: Sequence[int], references: Tensor, device: torch.device) -> Found:
         target: One = self.target[rows] if isinstance(self.target, Tensor) else self.target

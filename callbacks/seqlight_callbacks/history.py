@@ -71,19 +71,20 @@ class History:
             self.end(record.epoch, step)
         else:
             step = record.step
-        self._epochs[step] = record.epoch
+        # Of two epochs with a validation at one step, between which nothing was learned, the first is named.
+        self._epochs.setdefault(step, record.epoch)
         self._tracks[step] = record.attributions.sum(dim=1)
         self.outputs[step] = record.outputs
 
     def note_numbers(self, epoch: int, step: int, numbers: Mapping[str, Any]) -> None:
         """Keep what was logged at a step, the values of single batches aside."""
         found = {name: float(value) for name, value in numbers.items() if not name.endswith(("_step", "_epoch"))}
-        self._epochs[step] = epoch
+        self._epochs.setdefault(step, epoch)
         self.numbers.setdefault(step, {}).update(found)
 
     def end(self, epoch: int, step: int) -> None:
         """Note that an epoch ended at a step."""
-        self._epochs[step] = self._epochs.get(step, epoch)
+        self._epochs.setdefault(step, epoch)
         self._ends[epoch] = step
 
     def epoch(self, step: int) -> int:

@@ -120,6 +120,8 @@ class AttributionReport(Follower):
         super().setup(trainer, pl_module, stage)
         self.seqlets = beside(trainer, SeqletCallback, self._asked_seqlets, self)
         if stage == "fit":
+            # Of a Trainer that goes on with the same callbacks, and of no checkpoint.
+            self._resumed = {} if self.history is None else self.history.state()
             self.history, self._seen = History(self.attribution.sequences), {}
             self._how = type(pl_module).__name__
 

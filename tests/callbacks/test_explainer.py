@@ -148,7 +148,7 @@ WRONG = {
         {},
         ["(2, 4, 20)", "Somebody, as `module` is None", "to have 5 channels", "`inputs`"],
     ),
-    "inputs": (Somebody("", 5), {"inputs": KINDS["rows"][1]}, ["(2, 4, 20)", "`inputs` made (1, 20, 4)", "5 channels"]),
+    "inputs": (Somebody("", 5), {"inputs": KINDS["rows"][1]}, ["(2, 4, 20)", "`inputs` made (2, 20, 4)", "5 channels"]),
     "fails": (Somebody(""), {"inputs": fails}, ["(2, 4, 20)", "`inputs`, fails", "no attribute 'nothing'"]),
     "module": (
         Somebody(""),
@@ -184,6 +184,12 @@ def test_what_does_not_fit_is_found_before_the_first_step(toy, case):
     assert all(torch.equal(one, before[name]) for name, one in module.state_dict().items())
     assert all(one.training for one in module.modules())
     assert all(one.requires_grad for one in module.parameters())
+
+
+def test_validation_alone_names_it_too(toy):
+    loader = torch.utils.data.DataLoader(torch.zeros(2, 1))
+    with pytest.raises(sl.InputError, match=r"'attribution' gives its `sequences` of shape \(2, 4, 20\).*5 channels"):
+        toy.trainer([AttributionCallback(toy.sequences(2), n_shuffles=1)]).validate(Somebody("", 5), loader)
 
 
 def test_a_fast_dev_run_finds_it_too(toy):

@@ -175,6 +175,25 @@ def test_validation_alone_replaces_nothing(toy, tmp_path):
     assert load(tmp_path / "out" / f"validate-{named((1, 6))[0]}.npz").stage == "validate"
 
 
+def test_validations_between_two_steps_are_one_record(toy, tmp_path):
+    report = Unwritten()
+    mine = [attribution(toy, out=tmp_path / "out", untrained=True), report]
+    toy.fit(mine, accumulate_grad_batches=4, val_check_interval=2, limit_val_batches=1)
+    # Batches 2, 4, 6 and 2, 4, 6, with a step after 4 and at the end of each epoch.
+    assert names(tmp_path / "out") == named((0, 0), (1, 0), (1, 1), (1, 2), (2, 2), (2, 3), (2, 4))
+    assert report.history.steps == [0, 1, 2, 3, 4]
+    labels = ["before training", "epoch 1, step 1", "after epoch 1", "epoch 2, step 3", "after epoch 2"]
+    assert [report.history.label(step) for step in report.history.steps] == labels
+
+
+def test_a_trainer_that_goes_on_has_all_numbers(toy, tmp_path):
+    report = Unwritten()
+    fitted = toy.fit([attribution(toy, out=tmp_path / "out"), report], max_epochs=1)
+    fitted.trainer.fit_loop.max_epochs = 2
+    fitted.trainer.fit(fitted.module, toy.data())
+    assert report.history.steps == list(report.history.line("valid_loss")) == [6, 12]
+
+
 @pytest.mark.reliability(
     "several validations in an epoch",
     "`check_val_every_n_epoch`, `every_n_epochs` or `every_n_validations` larger than the training",
