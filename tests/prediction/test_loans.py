@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -213,6 +214,32 @@ def test_a_call_within_a_call_beside_another_thread():
 
 def numbers(result):
     return torch.as_tensor(getattr(result, "attributions", result))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_has_no_other_threads():
+    model, taken, out = network(), threading.Event(), threading.Event()
+
+    def holds():
+        with borrowed(model, CPU):
+            taken.set()
+            assert out.wait(WAIT)
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(holds)
+        assert taken.wait(WAIT)
+        child = os.fork()
+        if not child:
+            try:
+                with borrowed(model, CPU, torch.float64):
+                    os._exit(int(floating_dtype(model, X) != torch.float64))
+            finally:
+                os._exit(2)
+        _, status = os.waitpid(child, 0)
+        out.set()
+        other.result(WAIT)
+    assert status == 0
 
 
 CALLS = {

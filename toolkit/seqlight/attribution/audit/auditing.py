@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from seqlight.attribution.audit.examining import Examined, Examining
 from seqlight.attribution.audit.meetings import Meeting
 from seqlight.attribution.audit.verdict import Audit
+from seqlight.attribution.calls.patching import Setting
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, IntegratedWarning, SeqlightError, UnsupportedOperation
@@ -23,6 +25,17 @@ from seqlight.sequence.shuffles import dinucleotide_shuffle
 
 # As many sequences are looked at; a model does with the rest what it does with these.
 SEQUENCES = 4
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IntegratedWarning)  # the table says so
+        yield
+
+
+# Filters are those of all threads, and what two that overlap restore would be each other's.
+_QUIET = Setting(_quiet)
 
 
 def audit(
@@ -111,8 +124,7 @@ def audit(
         job = Examining(model, (X,), inputs, targets, 1, where)
         job.manner.copy = True  # books are kept in copies, whatever the model overwrites
         found: list[Examined] = []
-        with job.running(kind, additional_nonlinear_ops), warnings.catch_warnings():
-            warnings.simplefilter("ignore", IntegratedWarning)  # the table says so
+        with job.running(kind, additional_nonlinear_ops), _QUIET.applied():
             for i in range(rows):
                 (references_of_one,) = drawn.of(i, i + 1, 0, min(n, drawn.n))
                 found.extend(job.pair(i, one.unsqueeze(0)) for one in references_of_one)

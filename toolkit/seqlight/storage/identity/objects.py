@@ -8,7 +8,6 @@ import pickle
 import random
 import sys
 import threading
-import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -97,12 +96,12 @@ def _is_cached(cls: type, name: str) -> bool:
 
 
 def _reduced(value: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            registered = copyreg.dispatch_table.get(type(value))
-            return value.__reduce_ex__(4) if registered is None else registered(value)
-        except Exception:
-            if library(type(value).__module__) is None and hasattr(value, "__dict__"):
-                return type(value), (), vars(value)
-            raise Indescribable from None
+    if type(value).__module__ == "itertools":  # which Python will no longer tell
+        raise Indescribable
+    try:
+        registered = copyreg.dispatch_table.get(type(value))
+        return value.__reduce_ex__(4) if registered is None else registered(value)
+    except Exception:
+        if library(type(value).__module__) is None and hasattr(value, "__dict__"):
+            return type(value), (), vars(value)
+        raise Indescribable from None
