@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import seqlight as sl
+from seqlight_callbacks import AttributionCallback
 from seqlight_callbacks.methods import COMPARING, METHODS, explain, joined
 
 X = sl.random_one_hot((5, 4, 20), random_state=0)
@@ -57,3 +58,17 @@ def test_standard_error_is_that_of_the_mean_over_references(model):
 
 def test_a_single_reference_has_no_error(model):
     assert explain("deep_lift_shap", model, X, REFERENCES[:, :1], 0, 4, CPU).standard_error is None
+
+
+@pytest.mark.reliability(
+    "rows of a batch",
+    "a callback on a model whose rows depend on each other",
+    "an error before the first step that names the operation",
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_rows_that_depend_on_each_other_are_found_before_the_first_step(method, toy):
+    net = toy.network()
+    net.insert(7, nn.Softmax(dim=0))
+    callback = AttributionCallback(toy.sequences(3), method=method, n_shuffles=2)
+    with pytest.raises(sl.UnsupportedOperation, match=r"first by `softmax` in module '.*7' "):
+        toy.fit([callback], net=net)

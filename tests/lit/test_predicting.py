@@ -132,3 +132,36 @@ def test_ids_stay_integers_and_letters_of_one_call_stay_letters(trainer):
     later[9, 0, 0] = 2
     with pytest.raises(sl.InputError, match="a batch of X holds integers that are not one-hot, and the first one was"):
         predicted(trainer, PredictModule(Net()), later)
+
+
+@pytest.mark.reliability(
+    "rows of a batch",
+    "a run of a model whose rows depend on each other, or on chance",
+    "a warning that names the operation, once",
+)
+@pytest.mark.parametrize(
+    ("function", "operation"), [(lambda y: y.softmax(0), "softmax"), (lambda y: y + torch.rand_like(y), "rand_like")]
+)
+def test_rows_that_depend_on_more_than_themselves(trainer, function, operation):
+    class Mixing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(1))
+
+        def forward(self, X):
+            self.calls += 1
+            return function(X.flatten(1))
+
+    module = PredictModule(Mixing())
+    torch.manual_seed(0)
+    with pytest.warns(sl.BatchWarning, match=f"another output beside other rows: .* first by `{operation}`") as caught:
+        found = predicted(trainer, module)
+    assert sum(issubclass(one.category, sl.BatchWarning) for one in caught) == 1
+    assert module.model.calls == 3  # what is asked is asked of a borrowed model
+    torch.manual_seed(0)
+    wanted = torch.cat([function(batch.float().flatten(1)) for batch in X.split(4)])
+    assert torch.equal(next(iter(found.values())), wanted)
+
+
+def test_rows_of_their_own_are_not_warned_of(trainer):
+    predicted(trainer, PredictModule(Net()))  # a warning is an error here
