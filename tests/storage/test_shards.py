@@ -59,6 +59,16 @@ def test_threads_read_at_once(tmp_path):
             assert found["y"] == 3
 
 
+def test_a_header_that_is_no_python(tmp_path):
+    path = tmp_path / "a.npz"
+    write_shard(path, {"x": np.zeros((4, 3), np.float32)})
+    whole = path.read_bytes()
+    for old, new in ((b"(4, 3)", b"(4, 3("), (b"'descr'", b"'descr("), (b"(4, 3)", b"[4, 3]"), (b"False", b"Talse")):
+        path.write_bytes(whole.replace(old, new))
+        with pytest.raises(sl.ResultsError, match="is damaged"):
+            read_shard(path)
+
+
 def test_a_dtype_with_fields(tmp_path):
     kind = np.dtype([("a", "<f4"), ("b", "<i8", (2,))])
     write_shard(tmp_path / "a.npz", {"x": np.zeros(3, kind)})

@@ -171,7 +171,10 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     plain = PLAIN.fullmatch(file.read(length))
     if plain is None:
         file.seek(begin)
-        return np.lib.format.read_array_header_1_0(file)
+        try:
+            return np.lib.format.read_array_header_1_0(file)
+        except Exception as error:  # it is read as Python, which has errors of its own
+            raise ValueError(f"the header of an array cannot be read: {error}") from None
     descr, fortran, shape = (one.decode() for one in plain.groups())
     return tuple(int(one) for one in shape.split(",") if one.strip()), fortran == "True", np.dtype(descr)
 
