@@ -1,5 +1,6 @@
 """BED is read as bedtools' users do: columns by tabs, sequences from the genome by coordinates."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -71,3 +72,26 @@ def test_without_coordinates(seqlets, tmp_path):
     with pytest.raises(sl.InputError, match="seqlets is None"):
         write_bed(tmp_path / "seqlets.bed", None)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.reliability(
+    "loci tables",
+    "seqlets on chromosomes that are numbers; starts that are missing, fractions or below 0, written as BED",
+    "names are whole numbers; or an error that names the row",
+)
+def test_places_that_are_numbers_or_none(tmp_path):
+    places = {"chrom": [10.0, 2.0], "genome_start": [1, 2], "genome_end": [4, 5], "strand": ["+", "-"]}
+    table = pd.DataFrame({**places, "attribution": [1.0, 2.0]}, index=[5, 5])
+    sl.write_bed(tmp_path / "a.bed", table)
+    lines = [line.split("\t")[:3] for line in (tmp_path / "a.bed").read_text().splitlines()]
+    assert lines == [["10", "1", "4"], ["2", "2", "5"]]
+    for column, values, said in (
+        ("chrom", ["chr1", None], "locus 1, .* has no chromosome"),
+        ("genome_start", [1, np.nan], "locus 1 has no start"),
+        ("genome_start", [1.5, 2.0], "start of float64: expected whole numbers"),
+        ("genome_start", [1, -2], "the seqlet in row 1 begins at -2"),
+        ("genome_end", [4, 2], "locus 1, 2:2-2.* is empty"),
+        ("strand", ["+", "?"], "locus 1, .* has another strand"),
+    ):
+        with pytest.raises(sl.InputError, match=said):
+            sl.write_bed(tmp_path / "b.bed", table.assign(**{column: values}))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from seqlight.errors import InputError, a
 from seqlight.files.paths import file_to_write
+from seqlight.sequence.loci import as_loci
 from seqlight.storage.whole import whole
 
 PLACE = ("chrom", "genome_start", "genome_end", "strand")
@@ -29,7 +30,7 @@ def write_bed(path: str | os.PathLike[str], seqlets: pd.DataFrame) -> None:
     Raises
     ------
     InputError
-        If a column is missing, or an attribution is not finite.
+        If a column is missing, a place is none, or an attribution is not finite.
 
     Notes
     -----
@@ -56,6 +57,10 @@ def write_bed(path: str | os.PathLike[str], seqlets: pd.DataFrame) -> None:
         if name not in seqlets:
             advice = "add genome coordinates with to_genome(seqlets, loci)" if name in PLACE else "add it"
             raise InputError(f"seqlets has no column {name!r}: {advice}.")
+    places = as_loci(seqlets[list(PLACE)].rename(columns={"genome_start": "start", "genome_end": "end"}))
+    if (places.start < 0).any():
+        row = int((places.start < 0).argmax())
+        raise InputError(f"the seqlet in row {row} begins at {places.start[row]}: BED has no positions below 0.")
     size = seqlets["attribution"].abs().to_numpy(dtype=np.float64)
     if not np.isfinite(size).all():
         raise InputError(
@@ -63,16 +68,16 @@ def write_bed(path: str | os.PathLike[str], seqlets: pd.DataFrame) -> None:
         )
     largest = size.max(initial=0.0) or 1.0
     columns = {
-        "chrom": seqlets["chrom"],
-        "start": seqlets["genome_start"],
-        "end": seqlets["genome_end"],
+        "chrom": places.chrom,
+        "start": places.start,
+        "end": places.end,
         "name": _names(seqlets),
         "score": np.rint(1000 * size / largest).astype(np.int64),
         "strand": _strands(seqlets),
-        "attribution": seqlets["attribution"],
+        "attribution": seqlets["attribution"].to_numpy(),
     }
     if "p-value" in seqlets:
-        columns["p-value"] = seqlets["p-value"]
+        columns["p-value"] = seqlets["p-value"].to_numpy()
     lines = pd.DataFrame(columns).sort_values(["chrom", "start", "end"], kind="stable")
     with whole(file_to_write(path)) as partial:
         lines.to_csv(partial, sep="\t", header=False, index=False, lineterminator="\n")
