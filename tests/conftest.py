@@ -42,15 +42,18 @@ def script_processes():
 
 @pytest.fixture(scope="session")
 def run_scripts(script_processes, tmp_path_factory):
-    """Run scripts at once, each as ``python file arguments`` would be, in the environment without Lightning's seed."""
+    """Run scripts at once, each as ``python file arguments`` would be.
 
-    def run(*scripts, timeout=280):
+    They have the environment, without Lightning's seed and with what else is named.
+    """
+
+    def run(*scripts, timeout=280, **more):
         folder = tmp_path_factory.mktemp("scripts")
         environment = {name: one for name, one in os.environ.items() if name != "PL_GLOBAL_SEED"}
         processes = []
         for n, arguments in enumerate(scripts):
             names = {
-                "environment": environment | {"OMP_NUM_THREADS": "1"},
+                "environment": environment | {"OMP_NUM_THREADS": "1"} | more,
                 "output": str(folder / f"{n}.txt"),
                 "arguments": [str(one) for one in arguments],
             }

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 import warnings
@@ -143,15 +142,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, run_scripts):
     out = tmp_path_factory.mktemp("runs")
-    script = Path(__file__)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    environment.pop("PL_GLOBAL_SEED", None)
-    done = subprocess.run(
-        [sys.executable, str(script), str(out)], env=environment, timeout=280, capture_output=True, text=True
-    )
-    assert not done.returncode, done.stderr[-3000:]
+    run_scripts([__file__, out])
     return out
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import socket
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -130,17 +129,16 @@ def work(rank, folder):
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def found(tmp_path_factory, run_scripts):
     folder = tmp_path_factory.mktemp("repeats")
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
-    env = os.environ | {
-        "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-        "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test",
+    launched = {
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+        "TORCHELASTIC_RUN_ID": "test",
     }  # fmt: skip
-    done = subprocess.run([sys.executable, __file__, str(folder)], env=env, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr[-4000:]
+    run_scripts([__file__, folder], **launched)
     return [torch.load(folder / f"rank-{rank}.pt") for rank in (0, 1)]
 
 
