@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 
 import seqlight as sl
@@ -51,3 +52,12 @@ def test_bad_calls(cut, tmp_path, options, message):
         with pytest.raises(sl.InputError, match=said):
             write_fasta(tmp_path / "a.fa", wrong)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_chromosome_that_would_be_read_as_another(tmp_path):
+    with pytest.raises(sl.InputError, match="the chromosome 'a::b' has '::' in its name"):
+        sl.write_fasta(
+            tmp_path / "a.fa",
+            sl.one_hot_encode(["ACGT"]),
+            loci=pd.DataFrame({"chrom": ["a::b"], "start": [0], "end": [4]}),
+        )

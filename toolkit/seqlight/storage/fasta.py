@@ -73,6 +73,11 @@ def _headers(n: int, names: Sequence[str] | None, loci: Loci | pd.DataFrame | No
         raise InputError("names and loci were both given, and each names the sequences: give one.")
     if loci is not None:
         places = as_loci(loci, n=n)
+        for chrom in set(places.chrom.tolist()):
+            if "::" in chrom:
+                raise InputError(
+                    f"the chromosome {chrom!r} has '::' in its name, behind which readers see it: give names."
+                )
         strands = ["-" if strand == "-" else "+" for strand in places.strand]
         spans = zip(places.chrom, places.start, places.end, strands, strict=True)
         headers = [f"{chrom}:{start}-{end}({strand})" for chrom, start, end, strand in spans]
