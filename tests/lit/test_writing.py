@@ -264,3 +264,38 @@ def test_the_other_lightning_gives_a_clear_error(tmp_path):
 
     with pytest.raises(sl.InputError, match=r"expected lightning\.pytorch\.Trainer; import it from there"):
         pl.Trainer(callbacks=[ShardWriter(tmp_path)], **quiet).predict(Theirs(), DataLoader(TensorDataset(X)))
+
+
+def tuned(n):
+    class Tuned(PredictModule):
+        def predict_step(self, batch, batch_idx=0):
+            return super().predict_step(batch) * n
+
+    torch.manual_seed(0)
+    return Tuned(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)))
+
+
+class Own(L.LightningModule):
+    def __init__(self, n):
+        super().__init__()
+        torch.manual_seed(0)
+        self.model, self.n = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), n
+
+    def predict_step(self, batch, batch_idx=0):
+        return self.model(batch.entries[0].float()) * self.n
+
+
+@pytest.mark.reliability(
+    "runs begun again", "a run with a module of the user's own around the model, which was edited", "refused"
+)
+@pytest.mark.filterwarnings("ignore:Total length of `DataLoader` across ranks is zero")
+@pytest.mark.parametrize(("module", "what"), [(tuned, "model code .*Tuned"), (Own, "model attributes n")])
+def test_a_module_of_the_users_own_is_told_from_another(trainer, tmp_path, module, what):
+    def run(n):
+        data = ShardedDataModule(torch.zeros(4, 3, 4))
+        trainer(callbacks=[ShardWriter(tmp_path)]).predict(module(n), datamodule=data, return_predictions=False)
+
+    run(2)
+    run(2)
+    with pytest.raises(sl.ResultsError, match=f"it differs in {what}"):
+        run(3)
