@@ -50,6 +50,7 @@ class Signals:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> import numpy as np
     >>> import pandas as pd
     >>> from seqlight import write_bigwig
