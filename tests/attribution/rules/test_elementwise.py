@@ -104,8 +104,20 @@ class Mixed(nn.Module):
 @pytest.mark.parametrize("settings", [{"hypothetical": True}, {"raw_outputs": True}])
 @pytest.mark.parametrize(
     "function",
-    [F.gelu, torch.tanh, F.silu, torch.sigmoid, F.softplus, F.mish, lambda x: x.softmax(1), lambda x: (3 * x).sin()],
-    ids="gelu tanh silu sigmoid softplus mish softmax sin".split(),
+    [
+        *(
+            F.gelu,
+            torch.tanh,
+            F.silu,
+            torch.sigmoid,
+            F.softplus,
+            F.mish,
+            lambda x: x.softmax(1),
+            lambda x: (3 * x).sin(),
+        ),
+        *(F.tanhshrink, lambda x: x.log_softmax(1), lambda x: F.gelu(F.layer_norm(x.mT, (16,)).mT)),
+    ],
+    ids="gelu tanh silu sigmoid softplus mish softmax sin tanhshrink log_softmax layer_norm".split(),
 )
 def test_a_secant_over_rounding_is_no_secant(function, settings):
     X = sl.random_one_hot((3, 4, 60), random_state=0).float()

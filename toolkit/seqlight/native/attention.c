@@ -261,7 +261,7 @@ static void rises(const double *lse1, const Rows *met, int64_t rows, Rises *foun
 static void pull(float *g, const float *a1, const float *p1, float *a0, float *e0, int64_t n, float share, float rise,
                  float above, float below, float near)
 {
-    Lanes one = every(1), limit = every(near), allowed = every(4 * FLT_EPSILON), sum = zeros();
+    Lanes one = every(1), limit = every(near), allowed = every(16 * FLT_EPSILON), sum = zeros();
     for (int64_t j = 0; j < n; j += LANES) {
         int64_t room = n - j;
         Lanes to = load_first(p1 + j, room, 0), from = load_first(e0 + j, room, 0) * share;

@@ -51,8 +51,8 @@
             s[j] = on / step;                                                \
         }                                                                    \
     }
-SOFTMAX_ROW(float, fabsf, 4 * FLT_EPSILON)
-SOFTMAX_ROW(double, fabs, 4 * DBL_EPSILON)
+SOFTMAX_ROW(float, fabsf, 16 * FLT_EPSILON)
+SOFTMAX_ROW(double, fabs, 16 * DBL_EPSILON)
 
 #define SOFTMAX(type)                                                        \
     do {                                                                     \
@@ -152,8 +152,8 @@ int softmax_gradients(const SoftmaxPulls *of, int64_t first, int64_t last)
             half[j] = (q1[j] + q0[j]) / 2;                                   \
         }                                                                    \
     }
-ATTENTION_ROW(float, fabsf, 4 * FLT_EPSILON)
-ATTENTION_ROW(double, fabs, 4 * DBL_EPSILON)
+ATTENTION_ROW(float, fabsf, 16 * FLT_EPSILON)
+ATTENTION_ROW(double, fabs, 16 * DBL_EPSILON)
 
 #define ATTENTION_PULL(type)                                                 \
     do {                                                                     \

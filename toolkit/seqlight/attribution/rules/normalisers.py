@@ -95,8 +95,8 @@ def softmax_multipliers(
     at_once = loops.softmax_multipliers(recorded, reference, near) if dim == x0.ndim - 1 else None
     if at_once is not None:
         return at_once
-    lse1, lse0 = split(x1.logsumexp(dim, keepdim=True), x0.logsumexp(dim, keepdim=True))
-    d, shape = lse1 - lse0, x0.shape
+    lse1, lse0 = split(_logsumexp(x1, p1, dim), _logsumexp(x0, p0, dim))
+    d, shape = (lse1 - lse0).to(x0.dtype), x0.shape
     (x1, x0), (p1, p0) = split(x1, x0), split(p1, p0)
     # d / (1 - exp(-d)) and d / (exp(d) - 1): the mean exponential over the smaller and the larger sum.
     small = d.abs() < near
@@ -105,6 +105,13 @@ def softmax_multipliers(
     dx = x1 - x0
     weights = _ratio(above * p1 - below * p0, dx, above * p1)
     return weights.reshape(shape), _ratio(p1 - p0, dx - d, p1).reshape(shape)
+
+
+def _logsumexp(x: Tensor, p: Tensor, dim: int) -> Tensor:
+    """Return it with the digits for differences, from the input and softmax where that is largest."""
+    most, at = p.max(dim, keepdim=True)
+    wide = torch.float32 if x.device.type == "mps" else torch.float64
+    return x.gather(dim, at).to(wide) - most.to(wide).log()
 
 
 def softmax_pull(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tensor:
@@ -126,8 +133,8 @@ def softmax_pull(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tens
 
 def _ratio(dy: Tensor, dx: Tensor, tangent: Tensor) -> Tensor:
     # Two infinities, masked in both, differ by no number: the tangent, which is 0 there. And where it explains the
-    # difference up to rounding, the secant knows no more.
-    noise = tangent * allowance(dx.dtype, Rounding.OUTPUT)
+    # difference up to rounding, which exponents of more than one digit multiply, the secant knows no more.
+    noise = tangent * 4 * allowance(dx.dtype, Rounding.OUTPUT)
     far = (dx.abs() >= threshold(dx.dtype)) & ~((dy - tangent * dx).abs_() < noise)
     return torch.where(far, dy / dx, tangent)
 

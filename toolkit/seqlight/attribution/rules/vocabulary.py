@@ -100,7 +100,7 @@ SMOOTH: dict[str, Callable[[Call], activations.Activation]] = {
 # Operators that take what the functions of their names take.
 OF_EQUAL_ARGUMENTS = frozenset({"scaled_dot_product_attention"})
 # Outputs that are rounded to the digits of their input.
-ROUGH = frozenset({"gelu"})
+ROUGH = frozenset({"gelu", "tanhshrink"})
 # The multiplier made and used in one pass over memory, on the way back.
 LATE: dict[str, Function] = {"relu": loops.relu_gradients}
 # The same of products: from the gradient and both operands to the gradients at these.
