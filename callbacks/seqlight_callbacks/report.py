@@ -12,6 +12,7 @@ from typing import Any
 import lightning.pytorch as L
 
 from seqlight.errors import SeqlightWarning
+from seqlight.files.paths import as_path
 from seqlight.report.page import Code, Numbers, Section, Text, write_page
 from seqlight.report.ruler import Ruler
 from seqlight_callbacks import chapters
@@ -91,7 +92,7 @@ class AttributionReport(Follower):
         super().__init__(attribution, name)
         self._asked_seqlets = seqlets
         self.seqlets = seqlets if isinstance(seqlets, SeqletCallback) else None
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else as_path(path)
         self.title, self.lead, self.motif = title, lead, motif
         self.examples = () if examples is None else tuple(examples)
         self.ruler = Ruler(zero, origin)
