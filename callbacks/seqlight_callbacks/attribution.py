@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seqlight.attribution.references import References
 from seqlight.attribution.targets import Contrast
+from seqlight.files.paths import as_path
 from seqlight.lit.packages import kinds
 from seqlight.lit.ranks import together
 from seqlight.sequence.checks import require_count
@@ -178,7 +179,7 @@ class AttributionCallback(Recorder):
                 method, self.sequences, self.references, self.target, module, head, self.inputs, self.batch_size
             )
         self.untrained = untrained
-        self.out = None if out is None else Path(out)
+        self.out = None if out is None else as_path(out, "out")
         self._folder = None if self.out is None else Folder(self.out, ".npz", "records")
         self.record: AttributionRecord | None = None
         self._behind_averaging = False

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.extras import extra
+from seqlight.files.paths import as_path
 from seqlight.lit.ranks import once
 from seqlight.metrics.overlap import overlap
 from seqlight.seqlets.annotating import annotate_seqlets
@@ -122,7 +123,7 @@ class SeqletCallback(Follower):
             self.min_overlap = require_count(min_overlap, "min_overlap", least=1)
             self.motifs = None if motifs is None else as_motifs(motifs)
             self.logged_motifs = _logged(logged_motifs, list(self.motifs or ()))
-            self.out, self.table = None if out is None else Path(out), table
+            self.out, self.table = None if out is None else as_path(out, "out"), table
             self._folder = None if self.out is None else Folder(self.out, f".{table}", "tables")
         self._known = known
         self.known: pd.DataFrame | None = None

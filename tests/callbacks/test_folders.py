@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import seqlight as sl
-from seqlight_callbacks import AttributionCallback, AttributionRecord, SeqletCallback
+from seqlight_callbacks import AttributionCallback, AttributionRecord, AttributionReport, SeqletCallback
 from seqlight_callbacks.folders import Folder
 from seqlight_callbacks.records import load, save
 
@@ -42,6 +42,16 @@ def test_a_file_is_no_folder(toy, tmp_path, kind, below):
         toy.fit([stepped, *mine])
     assert stepped.steps == 0
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.parametrize("bad", [3, b"out", ["out"]])
+def test_what_is_no_path_is_refused_when_the_callback_is_made(toy, bad):
+    with pytest.raises(sl.InputError, match=r"out is an? .*: expected a path"):
+        attribution(toy, out=bad)
+    with pytest.raises(sl.InputError, match=r"out is an? .*: expected a path"):
+        SeqletCallback(out=bad)
+    with pytest.raises(sl.InputError, match=r"path is an? .*: expected a path"):
+        AttributionReport(path=bad)
 
 
 def test_a_link_to_nowhere_is_no_folder(toy, tmp_path):
