@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copyreg
 import functools
-import pickle
 import random
 import sys
 import threading
@@ -85,10 +84,22 @@ def of_state(value: Any, state: Any, visit: Visit) -> Any:
 
 def _found_under(name: str, value: Any) -> str:
     """Return the full name under which pickle would find an object."""
-    module = pickle.whichmodule(value, name)  # type: ignore[attr-defined]
-    if getattr(sys.modules.get(module), name, None) is not value:
+    module = getattr(value, "__module__", None) or _module_with(name, value)
+    there = sys.modules.get(module)
+    if there is None or getattr(there, name, None) is not value:
         raise Indescribable
     return name if module in MAIN else f"{module}.{name}"
+
+
+def _module_with(name: str, value: Any) -> str:
+    """Return the module that holds an object under its name, "" where none does.
+
+    Looked at is what modules hold already, for to ask them by ``getattr``, as pickle does, loads what is loaded lazily.
+    Of several it is that of the package of its class, whichever was imported first.
+    """
+    package = type(value).__module__.partition(".")[0]
+    found = [where for where, one in list(sys.modules.items()) if getattr(one, "__dict__", {}).get(name) is value]
+    return min(found, key=lambda where: (where in MAIN, where.partition(".")[0] != package, where), default="")
 
 
 def _is_cached(cls: type, name: str) -> bool:
