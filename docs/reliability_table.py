@@ -40,7 +40,7 @@ def _marks(path: Path) -> Iterator[Trial]:
 
 def tables(rows: list[Trial]) -> str:
     """Return a table for each area, as Markdown."""
-    areas = sorted({row.area for row in rows})
+    areas = sorted({row.area for row in rows}, key=str.lower)
     lines = [f"{len(rows)} kinds of trouble in {len(areas)} areas, each held by at least one test.", ""]
     for area in areas:
         lines += [f"## {area[0].upper()}{area[1:]}", "", "| tried | what comes of it | test |", "|---|---|---|"]
