@@ -30,7 +30,7 @@ from seqlight_callbacks.folders import Folder
 from seqlight_callbacks.following import Log, Recorder
 from seqlight_callbacks.inputs import read_probes
 from seqlight_callbacks.methods import METHODS, Method
-from seqlight_callbacks.numbers import numbers_of
+from seqlight_callbacks.numbers import names_of, numbers_of
 from seqlight_callbacks.records import AttributionRecord, load_whole, name_of, save
 from seqlight_callbacks.schedule import Schedule
 from seqlight_callbacks.trainers import (
@@ -183,12 +183,15 @@ class AttributionCallback(Recorder):
         self._folder = None if self.out is None else Folder(self.out, ".npz", "records")
         self.record: AttributionRecord | None = None
         self._behind_averaging = False
-        self._logged: dict[str, list[str]] = {}
 
     def does(self) -> str:
         """Return what it does, in a phrase."""
         out = "" if self.out is None else f", into {str(self.out)!r}"
         return f"{self._explainer}, {self.schedule}{out}"
+
+    def names(self) -> list[str]:
+        """Return the names of the numbers that every record has."""
+        return names_of(self.method, self.references, self.compare_with, self.window)
 
     def state_dict(self) -> dict[str, Any]:
         """Return which record was the last, and what was counted: numbers, which every checkpoint can hold."""
@@ -264,18 +267,18 @@ class AttributionCallback(Recorder):
         epoch, step = epochs_trained(trainer), steps_trained(trainer)
         if idle(trainer) or (fitting(trainer) and not self.schedule.due(epoch, step)):
             return
-        logged: dict[str, list[str]] = {}
+        logged: set[str] = set()
 
         def log(name: str, numbers: Mapping[str, float]) -> None:
             log_numbers(pl_module, name, numbers)
-            logged[name] = list(numbers)
+            logged.add(name)
 
         lost = f"{self.who} has no record of epoch {epoch}, step {step}"
         spared(trainer, self.on_error, lost, lambda: self._record(trainer, pl_module, epoch, log))
-        # What was not computed must not stand there with its last value, and decide on a checkpoint.
-        for name in self._logged.keys() - logged.keys():
-            log(name, dict.fromkeys(self._logged[name], float("nan")))
-        self._logged = logged
+        # What was not computed must not stand there with its last value, and decide on a checkpoint, nor be missing.
+        for one in (self, *self.followers(trainer)):
+            if one.name not in logged:
+                log(one.name, dict.fromkeys(one.names(), float("nan")))
 
     def _record(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int, log: Log) -> None:
         last, record = self.record, self._recorded(trainer, pl_module, epoch)

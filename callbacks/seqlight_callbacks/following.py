@@ -41,6 +41,10 @@ class Named(Callback):
         """Return what it does, in a phrase."""
         raise NotImplementedError
 
+    def names(self) -> list[str]:
+        """Return the names of the numbers that this one logs of every record, behind its own name."""
+        return []
+
     def __repr__(self) -> str:
         return f"<{self.who}: {self.does()}>"
 
@@ -79,6 +83,10 @@ class Recorder(Named):
         name = self.sequence_names[i]
         return f"sequence {i}" if name == str(i) else name
 
+    def followers(self, trainer: L.Trainer) -> list[Follower]:
+        """Return the callbacks of a Trainer that follow this one, in its order."""
+        return [one for one in listed(trainer) if isinstance(one, Follower) and one.follows(self)]
+
     def tell(self, trainer: L.Trainer, record: AttributionRecord, log: Log, on_error: OnError) -> None:
         """Give a record to those that follow, in the order of the Trainer; who needs what others found comes last.
 
@@ -93,8 +101,7 @@ class Recorder(Named):
         on_error : "warn" or "raise"
             What becomes of an error of one of them.
         """
-        mine = [one for one in listed(trainer) if isinstance(one, Follower) and one.follows(self)]
-        for one in sorted(mine, key=lambda one: one.comes_last):
+        for one in sorted(self.followers(trainer), key=lambda one: one.comes_last):
             lost = f"{one.who} did nothing with the record of {record.when}"
             spared(trainer, on_error, lost, functools.partial(one.follow, trainer, record, log))
 

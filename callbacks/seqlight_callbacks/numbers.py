@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from seqlight.metrics.attribution import convergence, similarity, window_share
 from seqlight.metrics.concentration import entropy_tally, positions_tally
+from seqlight_callbacks.methods import COMPARING, Method
 from seqlight_callbacks.records import AttributionRecord
 
 
@@ -59,6 +61,37 @@ def numbers_of(
     if window is not None:
         numbers["window_share"] = window_share(record.attributions, *window)
     return numbers
+
+
+def names_of(
+    method: Method, references: Tensor, given: Tensor | None = None, window: tuple[int, int] | None = None
+) -> list[str]:
+    """Return the names of the numbers that each record has, before there is one.
+
+    Parameters
+    ----------
+    method : str
+        How the records are made.
+    references : torch.Tensor, shape (sequences, references, letters, positions)
+        What sequences are compared with.
+    given, window
+        As in :func:`numbers_of`.
+
+    Examples
+    --------
+    >>> names_of("ism", torch.zeros(2, 5, 4, 10))
+    ['magnitude', 'entropy', 'effective_positions', 'similarity']
+    """
+    n, several, _, positions = references.shape
+    compared = method in COMPARING
+    blank = AttributionRecord(
+        0,
+        torch.zeros(n, *references.shape[2:]),
+        torch.zeros(n),
+        torch.zeros(n, several) if compared else None,
+        torch.zeros(n, positions) if compared and several > 1 else None,
+    )
+    return list(numbers_of(blank, None, given, window))
 
 
 def _root_mean_square(values: Tensor) -> float:

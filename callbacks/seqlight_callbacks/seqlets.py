@@ -154,6 +154,15 @@ class SeqletCallback(Follower):
         if self._folder is not None and trainer.is_global_zero and not idle(trainer):
             self._folder.begin(resumed=bool(steps_trained(trainer)))
 
+    def names(self) -> list[str]:
+        """Return the names of the numbers that every record has."""
+        names = ["count", "mean_length", "attribution_share"]
+        if self.known is not None:
+            names += ["recall", "precision"]
+        if self.motifs is not None:
+            names += ["matched_share", *(f"match/{motif}" for motif in self.logged_motifs)]
+        return names
+
     def follow(self, trainer: L.Trainer, record: AttributionRecord, log: Log) -> None:
         """Call, log and keep the table."""
         track = record.attributions.sum(dim=1)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 
 import lightning.pytorch as L
+import numpy as np
+import pandas as pd
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 import seqlight as sl
@@ -133,6 +135,35 @@ def test_numbers_that_are_missing_are_not_those_of_before(toy, tmp_path, monkeyp
     assert e >= 0
     assert sorted(load(path).epoch for path in out.iterdir()) == [1, 3]
     assert float(best.best_model_score) == pytest.approx(max(a, d))
+
+
+@pytest.mark.reliability(
+    "errors in the middle of a training",
+    "the first attribution fails, and EarlyStopping monitors a number of it",
+    "a warning; every number that a record has is NaN, and the training goes on",
+)
+@pytest.mark.parametrize("method", ["deep_lift_shap", "input_x_gradient"])
+def test_numbers_are_missing_from_the_first_record_on(toy, monkeypatch, method):
+    first = attribution(toy, method=method, n_shuffles=2, window=(0, 5))
+    known = pd.DataFrame({"example_idx": [0], "start": [3], "end": [9]})
+    seqlets = SeqletCallback(threshold=0.5, known=known, motifs={"m": np.full((4, 5), 0.25)})
+    stopping = [EarlyStopping(name, check_finite=False) for name in ("attribution/similarity", "seqlets/recall")]
+    breaking = From(monkeypatch, "seqlight_callbacks.explainer.explain", no_room)
+    logged = []
+
+    class Look(L.Callback):
+        def on_validation_end(self, trainer, pl_module):
+            found = {name: float(one) for name, one in trainer.callback_metrics.items()}
+            logged.append({name: one for name, one in found.items() if name.startswith(("attribution/", "seqlets/"))})
+
+    with pytest.warns(sl.SeqlightWarning) as told:
+        toy.fit([breaking, first, seqlets, Look(), *stopping], max_epochs=2, num_sanity_val_steps=0)
+    (message,) = said(told)
+    assert message.startswith("AttributionCallback 'attribution' has no record of epoch 1, step 6, and ")
+    missing, there = logged
+    assert missing.keys() == there.keys() >= {"attribution/magnitude", "attribution/window_share", "seqlets/match/m"}
+    assert all(one != one for one in missing.values())
+    assert all(one == one for one in there.values())
 
 
 def test_a_logger_without_a_folder_costs_the_report_only(toy, tmp_path):
