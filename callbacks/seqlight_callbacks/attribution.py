@@ -25,7 +25,7 @@ from seqlight_callbacks.arguments import (
     require_one_of,
 )
 from seqlight_callbacks.explainer import Explainer
-from seqlight_callbacks.failures import OnError, of, spared
+from seqlight_callbacks.failures import OnError, prefix_errors, run_or_warn
 from seqlight_callbacks.folders import Folder
 from seqlight_callbacks.following import Log, Recorder
 from seqlight_callbacks.inputs import read_probes
@@ -157,7 +157,7 @@ class AttributionCallback(Recorder):
     ) -> None:
         super().__init__()
         self.name, self.module, self.head = name, module, head
-        with of(lambda: self.who):
+        with prefix_errors(lambda: self.who):
             require_one_of(method, METHODS, "method")
             require_one_of(on, get_args(On), "on")
             require_one_of(on_error, get_args(OnError), "on_error")
@@ -212,11 +212,11 @@ class AttributionCallback(Recorder):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse what cannot be attributed."""
         super().setup(trainer, pl_module, stage)
-        with of(lambda: self.who):
+        with prefix_errors(lambda: self.who):
             require_whole_model(trainer)
             self._explainer.model(pl_module)
-        if self._folder is not None:
-            self._folder.require(self.who)
+            if self._folder is not None:
+                self._folder.require()
         # Behind it, the averaged weights that are validated are there when validation starts, and gone when it ends.
         self._behind_averaging = any(
             isinstance(other, kinds("callbacks.WeightAveraging")) for other in before(trainer, self)
@@ -274,7 +274,7 @@ class AttributionCallback(Recorder):
             logged.add(name)
 
         lost = f"{self.who} has no record of epoch {epoch}, step {step}"
-        spared(trainer, self.on_error, lost, lambda: self._record(trainer, pl_module, epoch, log))
+        run_or_warn(trainer, self.on_error, lost, lambda: self._record(trainer, pl_module, epoch, log))
         # What was not computed must not stand there with its last value, and decide on a checkpoint, nor be missing.
         for one in (self, *self.followers(trainer)):
             if one.name not in logged:
@@ -284,7 +284,7 @@ class AttributionCallback(Recorder):
         last, record = self.record, self._recorded(trainer, pl_module, epoch)
         log(self.name, numbers_of(record, last, self.compare_with, self.window))
         lost = f"{self.who} did not write the record of {record.when}"
-        spared(trainer, self.on_error, lost, lambda: self._keep(trainer, record))
+        run_or_warn(trainer, self.on_error, lost, lambda: self._keep(trainer, record))
         self.tell(trainer, record, log, self.on_error)
 
     def _recorded(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> AttributionRecord:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from seqlight.attribution.targets import One
 from seqlight.lit.ranks import shared, together
 from seqlight_callbacks.arguments import Inputs
-from seqlight_callbacks.failures import of
+from seqlight_callbacks.failures import prefix_errors
 from seqlight_callbacks.methods import COMPARING, Found, Method, explain, joined
 from seqlight_callbacks.models import Adapter, explained
 from seqlight_callbacks.trainers import fitting
@@ -118,7 +118,7 @@ class Explainer:
             whom = f"`module` {self.module!r}" if self.module else f"{type(pl_module).__name__}, as `module` is None"
             return f"{said}{through} to {whom}"
 
-        return of(met, HINT)
+        return prefix_errors(met, HINT)
 
     def _explained(self, model: nn.Module, rows: Sequence[int], references: Tensor, device: torch.device) -> Found:
         target: One = self.target[rows] if isinstance(self.target, Tensor) else self.target

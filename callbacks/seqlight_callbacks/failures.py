@@ -1,4 +1,4 @@
-"""What becomes of an error inside a callback: before the first step it is told, later the training goes on."""
+"""What becomes of an error inside a callback: it is raised before the first step, and later the training goes on."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def of(who: Callable[[], str], hint: str = "") -> Iterator[None]:
-    """Let an error say of whom it is.
+def prefix_errors(who: Callable[[], str], hint: str = "") -> Iterator[None]:
+    """Put before the message of an error whose it is.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def of(who: Callable[[], str], hint: str = "") -> Iterator[None]:
         raise InputError(f"{who()}: {type(error).__name__}: {first}{hint}.") from error
 
 
-def spared(trainer: L.Trainer, on_error: OnError, lost: str, work: Callable[[], T]) -> T | None:
-    """Do something that a training is not to die of.
+def run_or_warn(trainer: L.Trainer, on_error: OnError, lost: str, work: Callable[[], T]) -> T | None:
+    """Return what `work` returns; an error in the middle of a training is a warning, and does not end it.
 
     On several processes the same error must come to all of them, as it does behind :mod:`seqlight.lit.ranks`.
 
@@ -59,7 +59,8 @@ def spared(trainer: L.Trainer, on_error: OnError, lost: str, work: Callable[[], 
 
     Returns
     -------
-    What `work` returns, or None after an error.
+    anything
+        What `work` returns, or None after an error.
     """
     if on_error == "raise" or not fitting(trainer):
         return work()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 
 from seqlight.errors import InputError, SeqlightWarning
+from seqlight.files.folder import require_writable
 
 
 class Folder:
@@ -27,14 +27,9 @@ class Folder:
         self._known: set[str] | None = None
         self._told = False
 
-    def require(self, who: str) -> None:
+    def require(self) -> None:
         """Raise InputError if this cannot be a folder, or not be written to."""
-        nearest = next(one for one in (self.path, *self.path.absolute().parents) if one.exists() or one.is_symlink())
-        if not nearest.is_dir():
-            place = "which is no folder" if nearest == self.path else f"and {nearest} is no folder"
-            raise InputError(f"{who}: out is {str(self.path)!r}, {place}: expected a folder, or a name that is free.")
-        if not os.access(nearest, os.W_OK | os.X_OK):
-            raise InputError(f"{who}: out is {str(self.path)!r}, and {nearest} cannot be written to: choose another.")
+        require_writable(self.path)
 
     def begin(self, resumed: bool) -> None:
         """Note what is there when a training begins, and warn of what is of another one."""

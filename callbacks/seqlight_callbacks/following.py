@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqlight.errors import InputError, a
 from seqlight.lit.packages import Callback
-from seqlight_callbacks.failures import OnError, of, spared
+from seqlight_callbacks.failures import OnError, prefix_errors, run_or_warn
 from seqlight_callbacks.records import AttributionRecord
 from seqlight_callbacks.trainers import listed, require_lightning, require_own_folder, require_own_name
 
@@ -103,7 +103,7 @@ class Recorder(Named):
         """
         for one in sorted(self.followers(trainer), key=lambda one: one.comes_last):
             lost = f"{one.who} did nothing with the record of {record.when}"
-            spared(trainer, on_error, lost, functools.partial(one.follow, trainer, record, log))
+            run_or_warn(trainer, on_error, lost, functools.partial(one.follow, trainer, record, log))
 
 
 class Follower(Named):
@@ -165,7 +165,7 @@ class Follower(Named):
 
     def require(self, attribution: Recorder) -> None:
         """Raise InputError, which names this one, if the arguments do not fit whom it follows."""
-        with of(lambda: self.who):
+        with prefix_errors(lambda: self.who):
             self.check(attribution)
 
     def check(self, attribution: Recorder) -> None:

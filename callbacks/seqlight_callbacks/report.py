@@ -11,7 +11,8 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from seqlight.errors import SeqlightWarning
+from seqlight.errors import InputError, SeqlightWarning
+from seqlight.files.folder import require_writable
 from seqlight.files.paths import as_path
 from seqlight.report.page import Code, Numbers, Section, Text, write_page
 from seqlight.report.ruler import Ruler
@@ -121,6 +122,7 @@ class AttributionReport(Follower):
         super().setup(trainer, pl_module, stage)
         self.seqlets = beside(trainer, SeqletCallback, self._asked_seqlets, self)
         if stage == "fit":
+            self._foresee(trainer)
             # Of a Trainer that goes on with the same callbacks, and of no checkpoint.
             self._resumed = {} if self.history is None else self.history.state()
             self.history, self._seen = History(self.attribution.sequences), {}
@@ -213,6 +215,17 @@ class AttributionReport(Follower):
             )
         numbers = summary(story, story.history.numbers.get(story.history.steps[-1], {}))
         return Section("In short", [Numbers(numbers), Text(text)] if numbers else [Text(text)])
+
+    def _foresee(self, trainer: L.Trainer) -> None:
+        """Warn now, and not when the training has ended, of a path to which no report can be written."""
+        if self.path is None or not trainer.is_global_zero:
+            return
+        try:
+            require_writable(self.path.parent, "the folder of path")
+            if self.path.is_dir():
+                raise InputError(f"path is {str(self.path)!r}, which is a folder: expected one of a file, as 'a.html'.")
+        except InputError as error:
+            warnings.warn(f"{self.who} cannot be written: {error}", SeqlightWarning, stacklevel=2)
 
     def _note_epoch(self, trainer: L.Trainer) -> None:
         if self.history is not None and trainer.current_epoch:

@@ -22,7 +22,7 @@ from seqlight.seqlets.recursive import recursive_seqlets
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.motifs import as_motifs
 from seqlight_callbacks.attribution import AttributionCallback
-from seqlight_callbacks.failures import of
+from seqlight_callbacks.failures import prefix_errors
 from seqlight_callbacks.folders import Folder
 from seqlight_callbacks.following import Follower, Log, Recorder
 from seqlight_callbacks.inputs import read_intervals
@@ -111,7 +111,7 @@ class SeqletCallback(Follower):
         name: str = "seqlets",
     ) -> None:
         super().__init__(attribution, name)
-        with of(lambda: self.who):
+        with prefix_errors(lambda: self.who):
             for key, p in (("threshold", threshold), ("strong", strong), ("max_q_value", max_q_value)):
                 if not 0 < p <= 1:
                     raise InputError(f"{key} is {p}: expected a p-value above 0 and at most 1.")
@@ -147,7 +147,8 @@ class SeqletCallback(Follower):
         """Find whom to follow; refuse a place that cannot be written to."""
         super().setup(trainer, pl_module, stage)
         if self._folder is not None:
-            self._folder.require(self.who)
+            with prefix_errors(lambda: self.who):
+                self._folder.require()
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say now what would be mixed up after the first epoch."""

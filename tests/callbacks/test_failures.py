@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import CSVLogger
 import seqlight as sl
 from seqlight.errors import UnsupportedOperation
 from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
-from seqlight_callbacks.failures import of
+from seqlight_callbacks.failures import prefix_errors
 from seqlight_callbacks.records import load
 
 
@@ -199,9 +199,12 @@ def test_a_logger_without_a_folder_costs_the_report_only(toy, tmp_path):
 
 
 def test_an_error_of_ours_stays_of_its_kind():
-    with pytest.raises(UnsupportedOperation, match="somebody: cannot"), of(lambda: "somebody"):
+    with pytest.raises(UnsupportedOperation, match="somebody: cannot"), prefix_errors(lambda: "somebody"):
         raise UnsupportedOperation("cannot")
-    with pytest.raises(sl.InputError, match=r"^somebody: KeyError: 'x'; do it\.$"), of(lambda: "somebody", "; do it"):
+    with (
+        pytest.raises(sl.InputError, match=r"^somebody: KeyError: 'x'; do it\.$"),
+        prefix_errors(lambda: "somebody", "; do it"),
+    ):
         raise KeyError("x")
-    with pytest.raises(KeyboardInterrupt), of(lambda: "somebody"):
+    with pytest.raises(KeyboardInterrupt), prefix_errors(lambda: "somebody"):
         raise KeyboardInterrupt

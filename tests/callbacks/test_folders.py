@@ -37,11 +37,42 @@ def test_a_file_is_no_folder(toy, tmp_path, kind, below):
     settings = {kind: {"out": tmp_path / "file" / below}}
     stepped = Stepped()
     mine = [attribution(toy, **settings.get("attribution", {})), SeqletCallback(**settings.get("seqlets", {}))]
-    said = "Callback '" + kind + r"': out is '.*file.*', (which|and .*) is no folder: expected a folder"
+    said = "Callback '" + kind + r"': out is '.*file.*', (which|and .*file) is a file: expected a folder"
     with pytest.raises(sl.InputError, match=said):
         toy.fit([stepped, *mine])
     assert stepped.steps == 0
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.reliability(
+    "the folder of a callback",
+    "`out` is an address, such as s3://bucket",
+    "an error before the first step that names the callback and the address; no folder of that name is made",
+)
+def test_an_address_is_no_folder(toy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for bad, said in (
+        ([attribution(toy, out="s3://bucket/a")], "AttributionCallback 'attribution': out is 's3:.*', an address"),
+        ([attribution(toy), SeqletCallback(out="gs://bucket")], "SeqletCallback 'seqlets': out is 'gs:.*', an address"),
+    ):
+        stepped = Stepped()
+        with pytest.raises(sl.InputError, match=said):
+            toy.fit([stepped, *bad])
+        assert stepped.steps == 0
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("s3://bucket/a.html", "an address"), ("file/a.html", "file is a file|which is a file"), ("there", "is a folder")],
+)
+def test_a_report_that_cannot_be_written_is_told_before_the_first_step(toy, tmp_path, monkeypatch, path, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "there").mkdir()
+    with pytest.warns(sl.SeqlightWarning, match=rf"^AttributionReport 'report' cannot be written: .*({said})"):
+        toy.fit([attribution(toy), AttributionReport(path=path)], fast_dev_run=True)
+    assert {one.name for one in tmp_path.iterdir()} == {"file", "there"}
 
 
 @pytest.mark.parametrize("bad", [3, b"out", ["out"]])
@@ -56,7 +87,7 @@ def test_what_is_no_path_is_refused_when_the_callback_is_made(toy, bad):
 
 def test_a_link_to_nowhere_is_no_folder(toy, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(sl.InputError, match="which is no folder"):
+    with pytest.raises(sl.InputError, match="is a link to what is not there: expected a folder"):
         toy.fit([attribution(toy, out=tmp_path / "link")])
     # One to a folder is one.
     (tmp_path / "nowhere").mkdir()

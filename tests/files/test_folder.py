@@ -22,12 +22,12 @@ def test_what_can_be_no_folder(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for out, says in (
-        (tmp_path / "file", "file' is a file: expected a folder, or a name that is free"),
+        (tmp_path / "file", "file', which is a file: expected a folder, or a name that is free"),
         (str(tmp_path / "file" / "a" / "b"), "b', and .*file is a file"),
         (tmp_path / "link", "link is a link to what is not there"),
         (tmp_path / "link" / "a", "link is a link to what is not there"),
         (tmp_path / "loop", "loop"),
-        ("s3://bucket/run", "an address: expected a folder on a file system"),
+        ("s3://bucket/run", "'s3://bucket/run', an address: expected a folder on a file system"),
         (Path("gs://bucket/run"), "an address"),
         ("file:///tmp/run", "an address"),
         ("x" * 300, "cannot be used .File name too long"),

@@ -1,7 +1,8 @@
-"""Where a user says that the files of a run lie: a folder, or an error before anything is computed."""
+"""Where a user wants files: in a folder that is there or can be made, or an error before anything is computed."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ def as_folder(out: Any, name: str = "out") -> Path:
     ('runs', 'first')
     """
     path = as_path(out, name)
-    text = str(path)
+    # As it was given: a Path has lost a stroke of an address.
+    text = os.fspath(out)
     if ADDRESS.match(text):
         raise InputError(
             f"{name} is {text!r}, an address: expected a folder on a file system; copy the results there when the run "
@@ -46,6 +48,14 @@ def as_folder(out: Any, name: str = "out") -> Path:
     return path
 
 
+def require_writable(folder: Path, name: str = "out") -> None:
+    """Raise InputError unless files can be written to a folder, or it can be made; `name` is that of the argument."""
+    as_folder(folder, name)
+    nearest = next(one for one in (folder, *folder.absolute().parents) if one.is_dir())
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{name} is {str(folder)!r}, and {nearest} cannot be written to: choose another.")
+
+
 def _require_folder(path: Path, name: str) -> None:
     for one in (path, *path.parents):
         if one.is_dir():
@@ -53,5 +63,5 @@ def _require_folder(path: Path, name: str) -> None:
         if one.is_symlink() and not one.exists():
             raise InputError(f"{name} is {str(path)!r}, and {one} is a link to what is not there: expected a folder.")
         if one.exists():
-            where = "" if one == path else f", and {one}"
-            raise InputError(f"{name} is {str(path)!r}{where} is a file: expected a folder, or a name that is free.")
+            what = "which" if one == path else f"and {one}"
+            raise InputError(f"{name} is {str(path)!r}, {what} is a file: expected a folder, or a name that is free.")

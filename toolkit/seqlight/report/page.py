@@ -117,7 +117,7 @@ def write_page(path: str | Path, title: str, lead: str, sections: Sequence[Secti
     True
     """
     path = as_path(path)
-    as_folder(path.parent, "path")
+    as_folder(path.parent, "the folder of path")
     template = resources.files("seqlight.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     # Everything is escaped but what is marked safe in the template: tables made by pandas.
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
