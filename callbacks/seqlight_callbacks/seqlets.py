@@ -20,7 +20,7 @@ from seqlight.metrics.overlap import overlap
 from seqlight.seqlets.annotating import annotate_seqlets
 from seqlight.seqlets.recursive import recursive_seqlets
 from seqlight.sequence.checks import require_count
-from seqlight.sequence.motifs import as_motifs
+from seqlight.sequence.motifs import nucleotide_motifs
 from seqlight_callbacks.attribution import AttributionCallback
 from seqlight_callbacks.failures import prefix_errors
 from seqlight_callbacks.folders import Folder
@@ -121,7 +121,7 @@ class SeqletCallback(Follower):
                 extra("pyarrow", "parquet")
             self.threshold, self.strong, self.max_q_value = threshold, strong, max_q_value
             self.min_overlap = require_count(min_overlap, "min_overlap", least=1)
-            self.motifs = None if motifs is None else as_motifs(motifs)
+            self.motifs = None if motifs is None else nucleotide_motifs(motifs)
             self.logged_motifs = _logged(logged_motifs, list(self.motifs or ()))
             self.out, self.table = None if out is None else as_path(out, "out"), table
             self._folder = None if self.out is None else Folder(self.out, f".{table}", "tables")

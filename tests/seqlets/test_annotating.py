@@ -135,3 +135,36 @@ def test_planted_sites_are_named_by_jaspar():
     # Single spellings of a site that varies.
     assert (ctcf["factor"].first() == "CTCF").mean() > 0.5
     assert ctcf["factor"].agg(lambda five: five.isin(["CTCF", "CTCFL"]).any()).mean() > 0.8
+
+
+@pytest.mark.reliability("motif files", "an alphabet of four letters that are not those of DNA", "an error")
+def test_four_letters_of_something_else(planted, tmp_path):
+    X, seqlets = planted[:2]
+    text = "MEME version 4\n{}MOTIF one\nletter-probability matrix: w= 2\n1 0 0 0\n0 1 0 0\n"
+    (tmp_path / "a.meme").write_text(text.format("ALPHABET= ADEK\n"))
+    table = pd.DataFrame(np.eye(4), index=list("ADEK"))
+    for motifs in (
+        tmp_path / "a.meme",
+        {"one": table},
+        {"one": table.T},
+        {"one": dict(zip("ADEK", np.eye(4), strict=True))},
+    ):
+        with pytest.raises(sl.InputError, match=r"motif 'one' has .*A.*D.*E.*K"):
+            annotate_seqlets(X, seqlets, motifs)
+
+
+@pytest.mark.filterwarnings("ignore:. motifs are fewer")
+def test_letters_of_either_case_are_in_one_order(planted):
+    X, seqlets = planted[:2]
+    motif = frequencies(SITES["one"])
+    lower = pd.DataFrame(motif, index=list("aCgT"))
+    found = annotate_seqlets(X, seqlets, {"one": lower})
+    pd.testing.assert_frame_equal(found, annotate_seqlets(X, seqlets, {"one": motif}))
+
+
+@pytest.mark.reliability("seqlets", "two tables joined, whose index repeats", "each row is annotated")
+def test_tables_that_were_joined(planted, motifs):
+    X, seqlets = planted[:2]
+    joined = pd.concat([seqlets, seqlets])
+    found = annotate_seqlets(X, joined, motifs, n_nearest=2)
+    pd.testing.assert_frame_equal(found, annotate_seqlets(X, joined.reset_index(drop=True), motifs, n_nearest=2))

@@ -343,3 +343,27 @@ def test_whatever_a_file_holds_it_is_read_or_refused(tmp_path_factory, noise, at
     path.write_text(text[:at] + noise + text[at:], encoding="utf-8")
     with contextlib.suppress(InputError):
         assert all(np.allclose(motif.sum(axis=0), 1) for motif in read_meme(path).values())
+
+
+@pytest.mark.reliability("motif files", "a line among the rows that is no row, where no `w=` counts them", "an error")
+@pytest.mark.parametrize("stray", [". . . .", "x 0 0 1", "[0 0 0 1]", "NA 0 0 0", "(masked)\n(as before)"])
+@pytest.mark.parametrize("behind", ["0 0 0 1\n", "\n0 0 0 1\nMOTIF two\n" + matrix()])
+def test_no_row_is_lost_behind_a_stray_line(read, stray, behind):
+    with pytest.raises(InputError, match=r"line 1[0-3]: motif 'one' has .* rows: expected"):
+        read(HEAD + "MOTIF one\n" + matrix("1 0 0 0\n", "alength= 4") + f"{stray}\n{behind}")
+
+
+@pytest.mark.parametrize("end", ["URL http://a/b?c d\n", "-----\n", "Found in a screen\n", ""])
+def test_what_ends_a_motif_without_a_width(read, end):
+    found = read(HEAD + ("MOTIF {}\n" + matrix(attributes="") + end).format("one"))
+    assert spelled(found["one"]) == "GATA"
+
+
+@pytest.mark.reliability(
+    "motif files", "the alphabet in another spelling of the word, or behind a motif", "obeyed; an error"
+)
+def test_an_alphabet_is_never_passed_over(read):
+    for line in ("Alphabet= TGCA", "alphabet: TGCA", "ALPHABET: TGCA", "  ALPHABET = TGCA"):
+        assert spelled(read(f"{line}\nMOTIF one\n" + matrix())["one"]) == "CTAT"
+    with pytest.raises(InputError, match="line 7: the alphabet stands behind motif 'one'"):
+        read("MOTIF one\n" + matrix() + "ALPHABET= TGCA\nMOTIF two\n" + matrix())

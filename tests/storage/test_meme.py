@@ -51,3 +51,9 @@ def test_bad_motifs(motifs, message, tmp_path):
     with pytest.raises(sl.InputError, match=message):
         write_meme(tmp_path / "a.meme", motifs)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a width = 3 sites = 4", "a\0b", "a\udc80", "\ufeffa", "a\u200bb"])
+def test_names_that_would_be_read_otherwise(name, tmp_path):
+    with pytest.raises(sl.InputError, match="would not be read back"):
+        write_meme(tmp_path / "a.meme", {name: np.eye(4)})

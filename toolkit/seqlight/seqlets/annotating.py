@@ -16,7 +16,7 @@ from seqlight.errors import InputError, SeqlightWarning
 from seqlight.seqlets.cutting import cut_seqlets
 from seqlight.seqlets.tomtom import UNKNOWN, compare
 from seqlight.sequence.checks import require_count
-from seqlight.sequence.motifs import Motifs, as_motifs
+from seqlight.sequence.motifs import Motifs, nucleotide_motifs
 
 # Tomtom returns three numbers for each pair of a seqlet and a motif: 34 MB for 2,000 motifs.
 SEQLETS_AT_ONCE = 1000
@@ -81,10 +81,7 @@ def annotate_seqlets(
     >>> bool(named["motif_q-value"][0] < 0.01)
     True
     """
-    known = as_motifs(motifs)
-    for name, motif in known.items():
-        if len(motif) != 4:
-            raise InputError(f"motif {name!r} has {len(motif)} letters: expected four, A, C, G and T, as rows.")
+    known = nucleotide_motifs(motifs)
     if len(known) < FEW_MOTIFS:
         warnings.warn(
             f"{len(known)} motifs are fewer than {FEW_MOTIFS}, and p-values, whose null is made of their columns, "
@@ -98,7 +95,7 @@ def annotate_seqlets(
     columns = [np.concatenate(parts) for parts in zip(*found, strict=True)]
     which, p_value, q_value, offset, strand = columns or [np.empty(0)] * 5
     return (
-        seqlets.loc[seqlets.index.repeat(n)]
+        seqlets.iloc[np.arange(len(seqlets)).repeat(n)]
         .reset_index(drop=True)
         .assign(
             **{

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError
 from seqlight.files.text import read_text
 from seqlight.sequence.frequencies import as_frequencies, fault
+from seqlight.sequence.meme_matrix import Matrix, Row, as_number, rounding_of
 
 Motifs = dict[str, NDArray[np.float64]]
 
@@ -21,6 +22,9 @@ USUAL = {4: "ACGT", 20: PROTEIN}
 BY_NAME = {"DNA": "ACGT", "RNA": "ACGU", "PROTEIN": PROTEIN}
 _FREQUENCIES, _LOG_ODDS = "letter-probability", "log-odds"
 _ATTRIBUTE = re.compile(r"\b(alength|w)\s*=\s*([^\s,;]*)")
+# MEME writes capitals and "="; what others write must not be passed over.
+_ALPHABET = re.compile(r"ALPHABET(\s|$)|(?i:ALPHABET)\s*[=:]")
+_INLINE = re.compile(r"ALPHABET\s*(?:[=:](.*)|\s([A-Za-z]{2,}))", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(\.?\d|nan\b|inf(inity)?\b)", re.IGNORECASE)
 # MEME's own output has more in the line of a motif than its name.
 _BEHIND_NAME = re.compile(r"\s+width\s*=\s*\d+\s+sites\s*=.*")
@@ -73,19 +77,16 @@ def read_meme(path: str | os.PathLike[str]) -> Motifs:
     return _Reader(path).motifs()
 
 
-class _Row(NamedTuple):
-    """The numbers of one position: where they stand, and how they were printed."""
-
-    line: int
-    words: list[str]
-
-
-class _Matrix:
-    """A matrix that is being read."""
-
-    def __init__(self, line: int, kind: str, width: int | None, letters: int | None) -> None:
-        self.line, self.kind, self.width, self.letters = line, kind, width, letters
-        self.rows: list[_Row] = []
+def read_nucleotides(path: str | os.PathLike[str]) -> Motifs:
+    """Read the motifs of a file in MEME format, all of which must be of DNA or RNA; see `read_meme`."""
+    reader = _Reader(path)
+    found = reader.motifs()
+    for name, letters in reader.letters.items():
+        if letters.upper() not in ("ACGT", "ACGU"):
+            raise InputError(
+                f"{path}: motif {name!r} has the letters {letters}: expected four, those of DNA (ACGT) or RNA (ACGU)."
+            )
+    return found
 
 
 class _Reader:
@@ -99,8 +100,11 @@ class _Reader:
         self.defined: list[str] | None = None  # while a definition goes on
         self.name: str | None = None
         self.named_at = 0
-        self.matrix: _Matrix | None = None
+        self.matrix: Matrix | None = None
+        self.open_ended: Matrix | None = None  # that no w= ended, and nothing else yet
+        self.assumed: str | None = None  # the first motif that was read without an alphabet
         self.found: Motifs = {}
+        self.letters: dict[str, str] = {}
 
     def motifs(self) -> Motifs:
         """Return what the file holds."""
@@ -122,24 +126,38 @@ class _Reader:
         elif self.matrix is not None and _NUMBER.match(line):
             self.add_row(words)
         else:
+            if self.matrix is not None and self.matrix.width is None and self.matrix.kind == _FREQUENCIES:
+                self.open_ended = self.matrix
             self.end_matrix()
-            if words[0] == "MOTIF":
-                self.begin_motif(line)
-            elif words[:2] == ["MEME", "version"]:
-                self.begin_file()
-            elif re.match(r"ALPHABET(\s|=|$)", line):
-                self.begin_alphabet(line)
-            elif line.lower().startswith((_FREQUENCIES, _LOG_ODDS)):
-                self.begin_matrix(line)
+            if self.begin(line, words) or words[0] == "URL" or (len(words) == 1 and set(line) <= set("-*=")):
+                self.open_ended = None
+            elif self.open_ended is not None and (_NUMBER.match(line) or self.open_ended.has_row_like(line)):
+                raise self.error(f"motif {self.name!r} has {line[:60]!r} behind or among its rows: expected rows alone")
+
+    def begin(self, line: str, words: list[str]) -> bool:
+        """Begin what a line is the first of; return whether it is one."""
+        if words[0] == "MOTIF":
+            self.begin_motif(line)
+        elif words[:2] == ["MEME", "version"]:
+            self.begin_file()
+        elif _ALPHABET.match(line):
+            self.begin_alphabet(line)
+        elif line.lower().startswith((_FREQUENCIES, _LOG_ODDS)):
+            self.begin_matrix(line)
+        else:
+            return False
+        return True
 
     def begin_file(self) -> None:
         """Begin anew: several files may stand in one, each with its own alphabet."""
         self.end_motif()
-        self.alphabet = ""
+        self.alphabet, self.assumed = "", None
 
     def begin_alphabet(self, line: str) -> None:
         self.end_motif()
-        inline = re.fullmatch(r"ALPHABET\s*(?:=(.*)|\s([A-Za-z]{2,}))", line)
+        if self.assumed is not None:
+            raise self.error(f"the alphabet stands behind motif {self.assumed!r}: expected it before all motifs")
+        inline = _INLINE.fullmatch(line)
         if inline is None:
             self.defined = []
             return
@@ -200,7 +218,7 @@ class _Reader:
         width, letters = (int(given[key]) if key in given else None for key in ("w", "alength"))
         if self.alphabet and letters not in (None, len(self.alphabet)):
             raise self.error(f"alength= is {letters}, and the alphabet {self.alphabet}: expected as many letters")
-        self.matrix = _Matrix(self.line, kind, width, letters)
+        self.matrix = Matrix(self.line, kind, width, letters)
 
     def add_row(self, words: list[str]) -> None:
         assert self.matrix is not None
@@ -208,7 +226,7 @@ class _Reader:
             raise self.error(f"motif {self.name!r} has more rows than w= {self.matrix.width} says")
         if "#" in (signs := [word[0] for word in words]):
             words = words[: signs.index("#")]
-        self.matrix.rows.append(_Row(self.line, words))
+        self.matrix.rows.append(Row(self.line, words))
 
     def end_matrix(self) -> None:
         matrix, self.matrix = self.matrix, None
@@ -219,7 +237,7 @@ class _Reader:
             raise self.error(f"motif {self.name!r} has {len(matrix.rows)} rows: expected {wanted}", matrix.line)
         self.add_motif(matrix)
 
-    def add_motif(self, matrix: _Matrix) -> None:
+    def add_motif(self, matrix: Matrix) -> None:
         assert self.name is not None
         rows = matrix.rows
         n = matrix.letters or len(rows[0].words)
@@ -227,18 +245,21 @@ class _Reader:
         if not letters:
             what = f"motif {self.name!r} has {n} letters: expected an ALPHABET line, which names them"
             raise self.error(what, rows[0].line)
+        if not self.alphabet and self.assumed is None:
+            self.assumed = self.name
         motif = np.array([self.numbers(row, letters) for row in rows]).T
-        rounding = _rounding(rows)
+        rounding = rounding_of(rows)
         if (wrong := fault(motif, rounding)) is not None:
             raise self.error(f"motif {self.name!r} {wrong.what}", rows[wrong.column].line)
         order = sorted(range(len(letters)), key=lambda i: _rank(letters[i]))
         self.found[self.name] = as_frequencies(motif, rounding)[order]
+        self.letters[self.name] = "".join(letters[i] for i in order)
 
-    def numbers(self, row: _Row, letters: str) -> list[float]:
+    def numbers(self, row: Row, letters: str) -> list[float]:
         if len(row.words) != len(letters):
             what = f"motif {self.name!r} has {len(row.words)} numbers in a row: expected {len(letters)}, for {letters}"
             raise self.error(what, row.line)
-        numbers = [_number(word) for word in row.words]
+        numbers = [as_number(word) for word in row.words]
         if None in numbers:
             met = row.words[numbers.index(None)]
             raise self.error(f"motif {self.name!r} holds {met!r}: expected a number", row.line)
@@ -246,24 +267,6 @@ class _Reader:
 
     def error(self, what: str, line: int | None = None) -> InputError:
         return InputError(f"{self.path}, line {self.line if line is None else line}: {what}.")
-
-
-def _number(word: str) -> float | None:
-    try:
-        # Python reads 1_000, and digits of other scripts.
-        return float(word) if word.isascii() and "_" not in word else None
-    except ValueError:
-        return None
-
-
-def _rounding(rows: list[_Row]) -> float:
-    """Return how far a sum may be off where numbers were rounded to the digits that they have; 0 for whole ones."""
-    words = [word for row in rows for word in row.words]
-    digits = max(len(word.partition(".")[2]) for word in words)
-    if not digits or any("e" in word.lower() for word in words):
-        return 0.0
-    # Half a unit of the last digit each, and a hair for the sum of what cannot be written in binary.
-    return len(rows[0].words) * 0.5 * 10.0**-digits * (1 + 1e-9)
 
 
 def _rank(letter: str) -> tuple[bool, bool, str]:

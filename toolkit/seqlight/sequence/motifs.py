@@ -19,6 +19,9 @@ from seqlight.sequence.checks import require_dense
 from seqlight.sequence.frequencies import are_frequencies, as_frequencies, fault
 from seqlight.sequence.meme import Motifs as Motifs
 from seqlight.sequence.meme import read_meme as read_meme
+from seqlight.sequence.meme import read_nucleotides
+
+NUCLEOTIDES = ({"A", "C", "G", "T"}, {"A", "C", "G", "U"})
 
 
 def jaspar_motifs(release: str = "JASPAR2024", collection: str = "CORE", **filters: Any) -> Motifs:
@@ -98,6 +101,32 @@ def as_motifs(source: str | PathLike[str] | Mapping[str, Any] | Sequence[Any], *
     return {name: _checked(name, motif, counts) for name, motif in _by_name(source).items()}
 
 
+def nucleotide_motifs(source: str | PathLike[str] | Mapping[str, Any] | Sequence[Any]) -> Motifs:
+    """Return checked motifs of DNA or RNA, with rows A, C, G and T; see `as_motifs`.
+
+    Raises
+    ------
+    InputError
+        If a motif has another number of letters, or says that they are others.
+
+    Examples
+    --------
+    >>> nucleotide_motifs({"AT": [[1, 0], [0, 0], [0, 0], [0, 1]]})["AT"].shape
+    (4, 2)
+    """
+    if isinstance(source, str | PathLike):
+        return read_nucleotides(source)
+    known = as_motifs(source)
+    for name, motif in known.items():
+        if len(motif) != 4:
+            raise InputError(f"motif {name!r} has {len(motif)} letters: expected four, A, C, G and T, as rows.")
+    for name, motif in _by_name(source).items():
+        letters = _letters(motif.counts if _has_counts(motif) else motif)
+        if letters is not None and {one.upper() for one in letters} not in NUCLEOTIDES:
+            raise InputError(f"motif {name!r} has rows for {', '.join(letters)}: expected A, C, G and T.")
+    return known
+
+
 def _by_name(source: Any) -> dict[str, Any]:
     if isinstance(source, Sequence) and all(map(_has_counts, source)):
         named = [
@@ -160,10 +189,18 @@ def _by_position(motif: Any) -> Any:
         return motif.detach().double().numpy(force=True)
     if isinstance(motif, pd.DataFrame):
         motif = motif.T if _are_letters(motif.columns) and not _are_letters(motif.index) else motif
-        return motif.sort_index() if _are_letters(motif.index) else motif
+        return motif.sort_index(key=lambda index: index.str.upper()) if _are_letters(motif.index) else motif
     if isinstance(motif, Mapping) and _are_letters(motif):
-        return [np.asarray(motif[letter]) for letter in sorted(motif)]
+        return [np.asarray(motif[letter]) for letter in sorted(motif, key=str.upper)]
     return motif
+
+
+def _letters(motif: Any) -> list[str] | None:
+    """Return what the rows of a table or a mapping are called; None of what has no names for them."""
+    for keys in (motif.index, motif.columns) if isinstance(motif, pd.DataFrame) else (motif,):
+        if isinstance(keys, pd.Index | Mapping) and _are_letters(keys):
+            return list(keys)
+    return None
 
 
 def _are_letters(keys: Iterable[Any]) -> bool:

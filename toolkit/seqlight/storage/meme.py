@@ -75,6 +75,15 @@ def _checked(motifs: Mapping[str, Any]) -> Motifs:
     for name, motif in checked.items():
         if len(motif) != 4:
             raise InputError(f"motif {name!r} has {len(motif)} letters: expected four, A, C, G and T.")
-        if not name or name.split(" ") != name.split():
-            raise InputError(f"the name {name!r} would not be read back: use single spaces only.")
+        if not _is_name(name):
+            raise InputError(
+                f"the name {name!r} would not be read back: use single spaces only, and what can be printed."
+            )
     return checked
+
+
+def _is_name(name: str) -> bool:
+    """Return whether a motif's name is the same when it is read again."""
+    words = name.split()
+    # "width = 8 sites = 12" behind a name is what MEME itself writes there.
+    return name.isprintable() and " ".join(words) == name != "" and not {"width", "sites"} <= set(words)
