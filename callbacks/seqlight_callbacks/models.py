@@ -85,7 +85,7 @@ class Adapter(nn.Module):
         if X.requires_grad and torch.is_grad_enabled() and not differentiable(made):
             raise InputError(
                 "inputs makes something without a gradient of the sequences, such as integers: use operations that "
-                "have one, or method='ism'"
+                "have one, or method='ism'."
             )
         return self.model(*made) if isinstance(made, tuple) else self.model(made)
 

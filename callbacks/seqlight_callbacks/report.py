@@ -251,7 +251,8 @@ class AttributionReport(Follower):
             self.write(path, self.sections(ended))
         except Exception as error:
             # One process is here alone, and what it may end was worth more than a report.
-            warnings.warn(f"the report {path or self.name} was not written: {error}", SeqlightWarning, stacklevel=2)
+            which = str(path or self.name)
+            warnings.warn(f"the report {which!r} was not written: {error}", SeqlightWarning, stacklevel=2)
 
 
 def _times(history: History) -> str:

@@ -193,7 +193,7 @@ def test_a_logger_without_a_folder_costs_the_report_only(toy, tmp_path):
         )
     assert said(told) == [
         "Gone did not take the figure 'logos': no network",
-        "the report report was not written: no network",
+        "the report 'report' was not written: no network",
     ]
     assert fitted.trainer.current_epoch == 1
 

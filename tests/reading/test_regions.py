@@ -21,7 +21,7 @@ def test_tables_and_loci(tmp_path):
         as_regions({"chr1"})
     with pytest.raises(sl.InputError, match="regions is empty"):
         as_regions([])
-    with pytest.raises(sl.InputError, match="no column 'end'"):
+    with pytest.raises(sl.InputError, match="regions has no column 'end'"):
         as_regions(table.drop(columns="end"))
 
 

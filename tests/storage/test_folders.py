@@ -64,7 +64,7 @@ def test_fingerprints_of_another_kind_are_not_compared(tmp_path):
     settle(tmp_path, RUN, None, None)
     fill(tmp_path, 0)
     newer = replace(RUN, model={**RUN.model, "fingerprint": 2})
-    with pytest.raises(sl.ResultsError, match=r"a seqlight that knew less .* read its rows with open_results"):
+    with pytest.raises(sl.ResultsError, match=r"an older seqlight, which .* read its rows with open_results"):
         settle(tmp_path, newer, None, None)
     assert sl.open_results(tmp_path, incomplete=True)["y"][:4].tolist() == [0] * 4
 

@@ -188,7 +188,7 @@ def dtypes_in_errors(inputs: Sequence[object]) -> Iterator[None]:
             raise
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(
-            f"the model does not take {met} ({reason}): expected what it computes with; pass .float() of integers that "
+            f"the model does not take {met} ({reason}): expected a dtype that it takes; pass .float() of integers that "
             "are numbers, and .long() of those that are ids."
         ) from error
 

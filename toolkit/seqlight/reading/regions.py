@@ -53,7 +53,7 @@ def _one(source: Any, format: Format, name: str) -> pd.DataFrame:
     if isinstance(source, str | os.PathLike):
         table = read_bed(source, format)
     elif isinstance(source, pd.DataFrame | Loci):
-        loci = as_loci(source)
+        loci = as_loci(source, name=name)
         table = source.reset_index(drop=True) if isinstance(source, pd.DataFrame) else pd.DataFrame(loci._asdict())
         table = table.assign(chrom=loci.chrom, start=loci.start, end=loci.end, strand=loci.strand)
         if "summit" in table:

@@ -41,7 +41,7 @@ class Loci(NamedTuple):
     strand: NDArray[Any]
 
 
-def as_loci(source: Loci | pd.DataFrame, n: int | None = None, length: int | None = None) -> Loci:
+def as_loci(source: Loci | pd.DataFrame, n: int | None = None, length: int | None = None, name: str = "loci") -> Loci:
     """Return checked loci.
 
     Parameters
@@ -53,6 +53,8 @@ def as_loci(source: Loci | pd.DataFrame, n: int | None = None, length: int | Non
         How many there must be.
     length : int, optional
         How long each must be.
+    name : str
+        What to call them in a message.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def as_loci(source: Loci | pd.DataFrame, n: int | None = None, length: int | Non
     >>> as_loci(peaks).strand.tolist()
     ['+', '+']
     """
-    loci = _of_table(source) if isinstance(source, pd.DataFrame) else _of_fields(source)
+    loci = _of_table(source, name) if isinstance(source, pd.DataFrame) else _of_fields(source)
     if n is not None and len(loci.chrom) != n:
         raise InputError(f"there are {len(loci.chrom)} loci for {n} sequences: expected one each, in the same order.")
     _refuse(loci.end <= loci.start, loci, "is empty: expected start < end")
@@ -139,10 +141,10 @@ def sizes_by_name(chrom_sizes: Mapping[str, int]) -> dict[str, int]:
     return sizes
 
 
-def _of_table(table: pd.DataFrame) -> Loci:
-    missing = [name for name in ("chrom", "start", "end") if name not in table]
+def _of_table(table: pd.DataFrame, name: str) -> Loci:
+    missing = [column for column in ("chrom", "start", "end") if column not in table]
     if missing:
-        raise InputError(f"loci has no column {missing[0]!r}: expected chrom, start and end, and strand if you like.")
+        raise InputError(f"{name} has no column {missing[0]!r}: expected chrom, start and end, and strand if you like.")
     strand = table["strand"].to_numpy(dtype=object) if "strand" in table else np.full(len(table), "+", dtype=object)
     return _of_fields(Loci(table["chrom"].to_numpy(dtype=object), *_ends(table["start"], table["end"]), strand))
 

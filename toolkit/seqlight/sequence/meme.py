@@ -117,8 +117,14 @@ class _Reader:
         if self.defined is not None:
             raise self.error("the definition of the alphabet goes on to the end: expected END ALPHABET")
         if not self.found:
-            raise InputError(f"{self.path} holds no motif: expected a file in MEME format, with MOTIF lines.")
+            raise InputError(
+                f"{self.path} holds no motif: expected a file in MEME format, with MOTIF lines{self.hint()}."
+            )
         return self.found
+
+    def hint(self) -> str:
+        """Return what to do about a file that begins as JASPAR's own do."""
+        return "; of a motif database download that in MEME format" if self.text.lstrip().startswith(">") else ""
 
     def read(self, line: str, words: list[str]) -> None:
         if self.defined is not None:

@@ -136,8 +136,8 @@ def settle(folder: Path, manifest: Manifest, shard_rows: int | None, loci: Loci 
 def _require_same(folder: Path, mine: Manifest, earlier: Manifest) -> None:
     if earlier.model.get("fingerprint") != mine.model.get("fingerprint"):
         raise ResultsError(
-            f"{folder} was begun by a seqlight that knew less of a run, so nobody can tell whether this is it: read "
-            "its rows with open_results(..., incomplete=True), and give another `out`, or delete it."
+            f"{folder} was begun by an older seqlight, which recorded less, so nobody can tell if it is this run: "
+            "read its rows with open_results(..., incomplete=True), and give another `out`, or delete it."
         )
     differences = mine.differences(earlier)
     if differences:
@@ -214,7 +214,7 @@ def _lacking(folder: Path, manifest: Manifest, there: set[int]) -> list[int]:
     usual = _usual([one for one in found.values() if isinstance(one, tuple)])
     for k, one in found.items():
         if isinstance(one, DamagedShard):
-            warnings.warn(f"{one} It is made again.", SeqlightWarning, stacklevel=2)
+            warnings.warn(f"{one} This run deletes it, and it is made again.", SeqlightWarning, stacklevel=2)
         elif one is not None and one != usual:
             warnings.warn(
                 f"{path_of(folder, k).name} has {_told(one)}, and others have {_told(usual)}: it is made again.",

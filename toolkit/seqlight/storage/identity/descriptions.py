@@ -209,8 +209,8 @@ class Description:
     def _error(self, value: Any) -> InputError:
         where = " in ".join(name for name in reversed(self.path) if name)
         return InputError(
-            f"{where} is {a(value)}, of which nobody can tell whether it is the same in another process: pass what can "
-            "be told, or identity='...', a name that you change whenever what is computed changes."
+            f"{where} is {a(value)}, of which nobody can tell whether it is the same in another process: pass "
+            "something else, or identity='...', a name that you change whenever what is computed changes."
         )
 
 
