@@ -25,6 +25,8 @@ VERSION = 2
 SOME_ROWS = 64
 
 ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
+# Of which nothing counts but the numbers.
+ARRAYS = (Tensor, nn.Parameter, np.ndarray)
 
 
 def of_data(data: Any, rows: int, collate: Any = default_collate) -> str:
@@ -98,26 +100,28 @@ def described(value: Any, name: str = "an argument", identity: str | None = None
     >>> described({"target": (0, 2), "dtype": torch.float64})
     {'target': [0, 2], 'dtype': 'torch.float64'}
     """
+    if isinstance(value, nn.Module):
+        return of_model(value, identity)
+    if origin_of(type(value).__module__) is Origin.OWN:  # a number, text, list or mapping that may do more
+        return _named(value, name, identity)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.integer | np.floating):
         return value.item()
     if isinstance(value, Tensor | np.ndarray):
-        return of_array(value)
+        return of_array(value) if type(value) in ARRAYS and value.dtype != object else Description(name).of(value)
     if isinstance(value, torch.dtype):
         return str(value)
-    if isinstance(value, nn.Module):
-        return of_model(value, identity)
     if isinstance(value, Contrast):
         return {"a": described(value.a, name, identity), "b": described(value.b, name, identity)}
     if isinstance(value, Mapping):
-        return {_key(key): described(one, f"{name} of {_key(key)}", identity) for key, one in value.items()}
+        keys = {key: _key(key, name, identity) for key in value}
+        return {keys[key]: described(one, f"{name} of {keys[key]}", identity) for key, one in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [described(one, name, identity) for one in value]
     if isinstance(value, functools.partial):
         return [described(one, name, identity) for one in (value.func, value.args, value.keywords)]
-    called = name_of(value)
-    return called if identity is not None else f"{called} {Description(name).of(value)}"
+    return _named(value, name, identity)
 
 
 def require_identity(identity: object) -> str | None:
@@ -129,10 +133,20 @@ def require_identity(identity: object) -> str | None:
     return identity
 
 
-def _key(key: Any) -> str:
+def _named(value: Any, name: str, identity: str | None) -> str:
+    """Return the name of what is computed, and a digest of it."""
+    called = name_of(value)
+    return called if identity is not None else f"{called} {Description(name).of(value)}"
+
+
+def _key(key: Any, name: str, identity: str | None) -> str:
+    if type(key) is str:
+        return key
     if isinstance(key, type | FunctionType):
-        return name_of(key)
-    return key if isinstance(key, str) else ADDRESS.sub("", repr(key))
+        own = origin_of(key.__module__) is Origin.OWN
+        return _named(key, f"a key of {name}", identity) if own else name_of(key)
+    # 1 is another key than "1".
+    return f"{type(key).__name__} {ADDRESS.sub('', repr(key))}"
 
 
 def _knows_itself(data: Any) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dis
 import inspect
+import itertools
 from collections.abc import Callable
 from types import CodeType
 from typing import Any, NamedTuple
@@ -43,12 +44,18 @@ class Body(NamedTuple):
     attributes : tuple of str
         Names that it looks up in something.
     imports : tuple of Import
+    texts : tuple of str
+        Constants, by which it may look up more.
+    handed : tuple of str
+        Of the globals those of which it does more than look up names in them.
     """
 
     facts: tuple[Any, ...]
     globals: tuple[str, ...]
     attributes: tuple[str, ...]
     imports: tuple[Import, ...]
+    texts: tuple[str, ...]
+    handed: tuple[str, ...]
 
 
 def body_of(code: CodeType, visit: Callable[[Any], str]) -> Body:
@@ -75,7 +82,10 @@ def body_of(code: CodeType, visit: Callable[[Any], str]) -> Body:
         _all((one.argval for one in steps if one.opname in LOOKED_UP), (body.globals for body in inner)),
         _all((one.argval for one in steps if one.opname in ATTRIBUTES), (body.attributes for body in inner)),
         _all(_imports(steps), (body.imports for body in inner)),
-    )
+        _all((one.argval for one in steps if isinstance(one.argval, str) and one.opcode in CONSTANTS),
+             (body.texts for body in inner)),
+        _all(_handed(steps), (body.handed for body in inner)),
+    )  # fmt: skip
 
 
 def _steps(code: CodeType) -> list[dis.Instruction]:
@@ -113,6 +123,11 @@ def _imports(steps: list[dis.Instruction]) -> list[Import]:
         for *before, one in zip(steps, steps[1:], steps[2:], strict=False)
         if one.opname == "IMPORT_NAME"
     ]
+
+
+def _handed(steps: list[dis.Instruction]) -> list[str]:
+    pairs = itertools.pairwise(steps)
+    return [one.argval for one, then in pairs if one.opname in LOOKED_UP and then.opname not in ATTRIBUTES]
 
 
 def _all(own: Any, of_inner: Any) -> tuple[Any, ...]:

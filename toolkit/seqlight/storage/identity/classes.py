@@ -51,7 +51,7 @@ def _entries(cls: type, skipped: set[str]) -> Iterator[tuple[str, Any]]:
     members = cls.__members__ if issubclass(cls, enum.Enum) else {}
     for name, value in vars(cls).items():
         special = name.startswith("__") and name.endswith("__")
-        if special and not isinstance(value, METHODS):
+        if special and not (isinstance(value, METHODS) or (callable(value) and not isinstance(value, type))):
             continue
         if name in skipped or name in members or name.startswith(LEFT):
             continue

@@ -30,6 +30,7 @@ from seqlight.storage.identity.modules import (
     attributes_of,
     code_of_classes,
     hooks_of,
+    hooks_of_all,
     modules_of,
     structure_of,
     tensors_of,
@@ -117,8 +118,10 @@ class Description:
         found = {
             "code": {name: digest_of(one) for name, one in code_of_classes(model, self.of).items()},
             "attributes": {path: one for path, module in places.items() if (one := self._attributes(module))},
-            "hooks": {path: one for path, module in places.items() if (one := self._hooks(module))},
+            "hooks": {path: one for path, module in places.items() if (one := self._hooks(hooks_of(module)))},
         }
+        if everywhere := self._hooks(hooks_of_all()):
+            found["hooks"]["every module"] = everywhere
         return plain | {name: one for name, one in found.items() if one}
 
     def _know(self, parts: Mapping[str, Any]) -> None:
@@ -135,8 +138,8 @@ class Description:
             found = {name: self.of(one, f"attribute {name!r} of {type(module).__name__}") for name, one in hung}
         return found if own or not found else digest_of(sorted(found.items()))
 
-    def _hooks(self, module: nn.Module) -> str:
-        found = [(kind, self.of(hook, "a hook")) for kind, hook in hooks_of(module)]
+    def _hooks(self, hooks: list[tuple[str, Any]]) -> str:
+        found = [(kind, self.of(hook, "a hook")) for kind, hook in hooks]
         return digest_of(found) if found else ""
 
     @contextlib.contextmanager
@@ -149,7 +152,7 @@ class Description:
 
     def _facts(self, value: Any, names: tuple[str, ...], made: bool) -> tuple[Any, ...]:
         if isinstance(value, Tensor):
-            return ("array", of_array(value))
+            return ("array", of_array(value), *self._hung(value))
         if isinstance(value, np.ndarray):
             return self._of_numpy(value)
         if isinstance(value, nn.Module):
@@ -165,7 +168,7 @@ class Description:
     def _of_callable(self, value: Any) -> tuple[Any, ...] | None:
         if isinstance(value, MethodType):
             return ("method", self.of(value.__func__), self.of(value.__self__, "the object of a method"))
-        if isinstance(value, functools.partial):
+        if type(value) is functools.partial:
             keywords = sorted(value.keywords.items())
             return ("partial", self.of(value.func), self.of(value.args), [(key, self.of(one)) for key, one in keywords])
         if isinstance(value, functools._lru_cache_wrapper):
@@ -199,7 +202,15 @@ class Description:
     def _of_numpy(self, value: np.ndarray[Any, Any]) -> tuple[Any, ...]:
         if value.dtype.hasobject:
             return ("objects", str(value.dtype), value.shape, self.of(value.tolist()))
-        return ("array", of_array(value))
+        mask = [of_array(np.ma.getmaskarray(value))] if isinstance(value, np.ma.MaskedArray) else self._hung(value)
+        return ("array", of_array(value), *mask)
+
+    def _hung(self, array: Any) -> list[Any]:
+        """Return the class of an array and what hangs on it, where that is more than an array has."""
+        hung = sorted(getattr(array, "__dict__", {}).items())
+        if origin_of(type(array).__module__) is Origin.KNOWN and not hung:
+            return []
+        return [self.of(type(array), made=True), [(name, self.of(one, f"attribute {name!r}")) for name, one in hung]]
 
     def _refused(self, value: Any) -> str:
         if self.strict:

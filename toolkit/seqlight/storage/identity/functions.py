@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -19,6 +21,16 @@ Visit = Callable[..., str]
 EMPTY = "empty"
 # What a module says of where it lies.
 PLACE = {"__file__", "__name__", "__package__", "__spec__", "__loader__", "__path__", "__builtins__", "__doc__"}
+# By which names are looked up that stand in texts, among them in what a function has for globals.
+IN_GLOBALS = {"eval", "exec", "globals", "vars"}
+BY_TEXT = {*IN_GLOBALS, "getattr", "attrgetter", "__dict__"}
+WORD = re.compile(r"[^\W\d]\w*")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Of the environment: where and as which of several a process runs.
+OF_PLACE = re.compile(
+    r"(LOCAL_|GROUP_|NODE_|GLOBAL_|SLURM_|OMPI_|PMI_|MASTER_|NCCL_|CUDA_VISIBLE|OMP_|TMP|TEMP)|"
+    r"(RANK|WORLD_SIZE|HOME|USER|PWD|HOSTNAME|PATH|PYTHONHASHSEED)$"
+)
 
 
 def of_function(function: FunctionType, visit: Visit) -> tuple[Any, ...]:
@@ -45,7 +57,7 @@ def of_function(function: FunctionType, visit: Visit) -> tuple[Any, ...]:
     given = _defaults(function, visit)
     if package is None:
         body = body_of(function.__code__, visit)
-        read = [*_globals(function, body, visit), *_imported(function, body, visit)]
+        read = [*_globals(function, body, visit), *_imported(function, body, visit), *_environment(body)]
         return ("function", body.facts, given, kept, read, _attributes(function, visit))
     name = f"{module}.{function.__code__.co_qualname}"
     facts = body_of(function.__code__, visit).facts if "<lambda>" in name else ()
@@ -107,13 +119,24 @@ def _attributes(function: FunctionType, visit: Visit) -> list[Any]:
 
 def _globals(function: FunctionType, body: Body, visit: Visit) -> Iterator[tuple[str, str]]:
     scope = function.__globals__
-    for name in sorted(body.globals):
+    looked_up = {*body.attributes, *body.globals}
+    words = {word for text in body.texts for word in WORD.findall(text)} if looked_up & BY_TEXT else set()
+    for name in sorted({*body.globals, *(words & set(scope) if looked_up & IN_GLOBALS else ())}):
         if name in PLACE:
             continue
         if name in scope:
-            yield name, visit(scope[name], f"global {name!r}", body.attributes)
+            attributes = () if name in body.handed else (*body.attributes, *sorted(words))
+            yield name, visit(scope[name], f"global {name!r}", attributes)
         elif not hasattr(builtins, name):
             yield name, "missing"
+
+
+def _environment(body: Body) -> Iterator[tuple[str, str | None]]:
+    """Return the variables of the environment that are read by name, but those of where a process runs."""
+    if {"environ", "getenv"} & {*body.attributes, *body.globals}:
+        for name in sorted(body.texts):
+            if VARIABLE.fullmatch(name) and not OF_PLACE.match(name):
+                yield name, os.environ.get(name)
 
 
 def _imported(function: FunctionType, body: Body, visit: Visit) -> Iterator[tuple[str, str]]:

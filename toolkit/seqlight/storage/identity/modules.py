@@ -89,6 +89,13 @@ def hooks_of(module: nn.Module) -> list[tuple[str, Any]]:
     return [(name, hook) for name in HOOKS for hook in getattr(module, name).values()]
 
 
+def hooks_of_all() -> list[tuple[str, Any]]:
+    """Return the hooks of the user's own that are run by every module."""
+    kinds = {name: getattr(torch.nn.modules.module, f"_global{name}") for name in HOOKS[:2]}
+    hooks = [(name, hook) for name, found in kinds.items() for hook in found.values()]
+    return [(name, hook) for name, hook in hooks if origin_of(getattr(hook, "__module__", None)) is Origin.OWN]
+
+
 def _scripted(module: torch.jit.ScriptModule) -> list[Any]:
     """Return the code of a scripted or traced module, with its constants and the values that it looks up in itself."""
     found: list[Any] = []

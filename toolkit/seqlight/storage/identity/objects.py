@@ -42,7 +42,12 @@ def of_object(value: Any, visit: Visit) -> tuple[Any, ...]:
     if isinstance(value, random.Random):
         return ("random", visit(value.getstate()))
     if isinstance(value, torch.jit.ScriptFunction):
-        return ("script", str(value.code))
+        graph: Any = value.graph
+        constants = [one for one in graph.findAllNodes("prim::Constant") if one.hasAttribute("value")]
+        tensors = [one.t("value") for one in constants if one.kindOf("value") == "t"]
+        return ("script", str(value.code), [visit(one) for one in tensors])
+    if isinstance(value, torch.memory_format | torch.layout):
+        return ("layout", str(value))
     if isinstance(value, torch._ops.OperatorBase):
         return ("operator", str(value))
     reduced = _reduced(value)
