@@ -78,9 +78,26 @@ def test_ten_columns_that_are_no_peak(tmp_path, line):
     assert read_bed(path).columns.tolist() == ["chrom", "start", "end", "name", "score", "strand"]
 
 
-def test_lines_of_different_widths_keep_what_all_have(tmp_path):
-    found = read_bed(written(tmp_path / "a.bed", "chr1\t1\t2\ta\t3\nchr1\t4\t5\n"))
-    assert found.columns.tolist() == ["chrom", "start", "end"]
+@pytest.mark.reliability("BED files", "one line with fewer columns among lines with strands", "an error with the line")
+def test_no_column_is_lost_by_one_short_line(tmp_path):
+    for short, n in (("chr1\t4\t5", 3), ("chr1\t4\t5\tb\t0", 5)):
+        path = written(tmp_path / "a.bed", f"# two\nchr1\t1\t2\ta\t3\t-\n{short}\n")
+        said = rf"line 3 has {n} columns, and others have strand in column 6: .* format='bed{n}'"
+        with pytest.raises(sl.InputError, match=said):
+            read_bed(path)
+        assert len(read_bed(path, f"bed{n}").columns) == n
+    # What comes behind the sixth is not read.
+    more = read_bed(written(tmp_path / "b.bed", "chr1\t1\t2\ta\t3\t-\tx\nchr1\t4\t5\tb\t3\t+\n"))
+    assert more["strand"].tolist() == ["-", "+"]
+
+
+@pytest.mark.reliability(
+    "narrowPeak files", "columns behind the tenth, as IDR and bedtools intersect write", "read with their summits"
+)
+def test_narrow_peaks_with_more_columns(tmp_path):
+    for more in ("\t0.5\t0.4\t10\t20\t3\t5\t10\t20\t3\t5\n", "\tchr1\t10\t20\t3\n", "\tx\n"):
+        text = PEAK.format(10, 20, 5).replace("\n", more)
+        assert read_bed(written(tmp_path / "a.bed", text * 2))["summit"].tolist() == [15, 15]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "track x\n\n"])
@@ -242,6 +259,11 @@ def test_relatives_of_narrow_peaks(tmp_path, name, line):
             "line 2 is the heading of .*MACS",
         ),
         ("chrom\tstart\tend\tstrand\nchr1\t1\t20\t-\n", "line 1 heads column 4 with 'strand'"),
+        ("#chrom\tstart\tend\tstrand\nchr1\t1\t20\t-\n", "line 1 heads column 4 with 'strand'"),
+        (
+            "# chrom start end summit\nchr1 1 20 9\n",
+            "line 1 heads column 4 with 'summit', where BED has another: give a pandas.DataFrame with",
+        ),
         ("chrom start end summit\nchr1 1 20 9\n", "line 1 heads column 4 with 'summit'"),
         ("chrom,start,end\nchr1,1,20\n", "line 1 has 1 fields"),
         ("chr1\tHAVANA\tgene\t1\t9\n", "line 1: start is 'HAVANA'"),
@@ -252,6 +274,11 @@ def test_relatives_of_narrow_peaks(tmp_path, name, line):
 def test_tables_of_another_kind(tmp_path, text, said):
     with pytest.raises(sl.InputError, match=said):
         read_bed(written(tmp_path / "a.bed", text))
+
+
+def test_a_heading_does_not_matter_where_its_columns_are_not_read(tmp_path):
+    path = written(tmp_path / "a.bed", "#chrom\tstart\tend\tstrand\nchr1\t1\t20\t-\n")
+    assert read_bed(path, "bed3").to_numpy().tolist() == [["chr1", 1, 20]]
 
 
 def test_formats_of_fewer_columns(tmp_path):

@@ -148,3 +148,18 @@ def test_loci_in_names_of_samtools(tmp_path, name, chrom, start, strand):
 )
 def test_names_that_tell_no_loci(tmp_path, records):
     assert named(tmp_path / "a.fa", *records) is None
+
+
+@pytest.mark.reliability("FASTA indexes", "a .fai that was sorted, or whose end is missing", "rows in the file's order")
+@pytest.mark.parametrize("lines", [[2, 0, 1], [0, 1], [1], [0, 2], [0, 1, 2]])
+def test_rows_are_those_of_the_file_whatever_its_index(tmp_path, lines):
+    (tmp_path / "a.fa").write_text(">a\nACGT\n>b\nTTTT\n\n>c\nGGGG\n\n")
+    kept = tmp_path / "a.fa.fai"
+    text = "".join(["a\t4\t3\t4\t5\n", "b\t4\t11\t4\t5\n", "c\t4\t20\t4\t5\n"][i] for i in lines)
+    kept.write_text(text)
+    dataset = FastaDataset(tmp_path / "a.fa", y=np.arange(3))
+    assert dataset.names == ("a", "b", "c")
+    X, y = dataset.batch(range(3))
+    assert sl.characters(X) == ["ACGT", "TTTT", "GGGG"]
+    assert y.tolist() == [0, 1, 2]
+    assert kept.read_text() == text

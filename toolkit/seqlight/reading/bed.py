@@ -42,9 +42,9 @@ def read_bed(path: str | os.PathLike[str], format: Format = "auto") -> pd.DataFr
         Of the file.
     format : {"auto", "bed", "bed3", "bed4", "bed5", "bed6", "narrowPeak"}
         "auto" takes for narrowPeak what has that name (peaks.narrowPeak, peaks.narrowPeak.gz) or a track line with
-        that type, and any file of which at least half of the lines have ten columns, the last of them a place
-        inside the region or -1; a line that does not fit is then an error. "bed" reads no summits, "bed3" the first
-        three columns alone.
+        that type, and any file of which at least half of the lines have ten columns or more, the tenth a place
+        inside the region or -1, and no blocks as BED12 has; a line that does not fit is then an error.
+        "bed" reads no summits, "bed3" the first three columns alone.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def read_bed(path: str | os.PathLike[str], format: Format = "auto") -> pd.DataFr
     {'chrom': ['chr1'], 'start': [10], 'end': [30], 'name': ['peak'], 'score': [2.5], 'strand': ['-']}
     """
     format = require_format(format)
-    return _Lines(as_path(path)).table(format)
+    return _Lines(as_path(path), format).table()
 
 
 def require_format(format: Format) -> Format:
@@ -83,8 +83,8 @@ def require_format(format: Format) -> Format:
 class _Lines:
     """The lines of one file that hold regions, by column, with their numbers for messages."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, format: Format) -> None:
+        self.path, self.format = path, format
         self.numbers: list[int] = []
         self.rows: list[list[str]] = []
         self.says_narrow_peak = False
@@ -92,12 +92,13 @@ class _Lines:
             words = line.split(maxsplit=1)
             if not words or words[0].startswith("#") or words[0] in ("track", "browser"):
                 self.says_narrow_peak |= words[:1] == ["track"] and _TRACK.search(line) is not None
+                if words and not self.rows:
+                    self.heading(_fields(line.strip().lstrip("#")), number)
                 continue
-            fields = line.split("\t") if "\t" in line else line.split()
+            fields = _fields(line)
             while len(fields) > len(NARROW_PEAK) and not fields[-1]:
                 fields.pop()  # of tabs at the end of a line
-            if not self.rows and len(fields) > 2 and fields[1].strip().lower() in _HEADINGS:
-                self.require_order([field.strip().lower() for field in fields], number)
+            if not self.rows and self.heading(fields, number):
                 continue
             if len(fields) < 3:
                 raise InputError(
@@ -108,6 +109,14 @@ class _Lines:
             self.rows.append(fields)
         self.columns = list(zip(*self.rows, strict=False))  # as many as the shortest line has
 
+    def heading(self, fields: Sequence[str], number: int) -> bool:
+        """Return whether a line names the columns."""
+        names = [field.strip().lower() for field in fields]
+        if len(names) < 3 or names[1] not in _HEADINGS:
+            return False
+        self.require_order(names, number)
+        return True
+
     def require_order(self, heading: Sequence[str], number: int) -> None:
         """Raise InputError if a heading says that a window would be cut elsewhere, or on the other strand."""
         if _MACS & set(heading):
@@ -115,15 +124,15 @@ class _Lines:
                 f"{self.path}, line {number} is the heading of a table of MACS, which counts starts from 1: give the "
                 "narrowPeak or summits.bed file beside it."
             )
-        for name in ("strand", "summit"):
+        for name in () if self.format in ("bed3", "bed4", "bed5") else ("strand", "summit"):
             if name in heading and heading.index(name) != NARROW_PEAK.index(name):
                 raise InputError(
                     f"{self.path}, line {number} heads column {heading.index(name) + 1} with {name!r}, where BED has "
-                    f"another: give pandas.read_csv({self.path.name!r}, sep='\\t') in place of the file."
+                    f"another: give a pandas.DataFrame with the columns chrom, start, end and {name} in its place."
                 )
 
-    def table(self, format: Format) -> pd.DataFrame:
-        names = self.names_in(format)
+    def table(self) -> pd.DataFrame:
+        names = self.names_in(self.format)
         columns: dict[str, Any] = {}
         for name, text in zip(names, self.columns or [()] * 3, strict=False):
             columns[name] = self.column(name, text)
@@ -143,6 +152,8 @@ class _Lines:
                 "format='bed'",
             )
             table["summit"] = np.where(table["summit"] < 0, -1, table["start"] + table["summit"])
+        if self.format in ("auto", "bed"):
+            self.require_as_many()
         return table
 
     def names_in(self, format: Format) -> Sequence[str]:
@@ -158,6 +169,19 @@ class _Lines:
                     f"{self.path}, line {number} has {len(fields)} columns: expected the {len(names)} of {kind}."
                 )
         return names
+
+    def require_as_many(self) -> None:
+        """Raise InputError if a line lacks columns that others have, of which none must be lost for all."""
+        most = min(max(map(len, self.rows), default=0), len(BED))
+        if len(self.columns) >= most:
+            return
+        number, n = next(
+            (number, len(one)) for number, one in zip(self.numbers, self.rows, strict=True) if len(one) < most
+        )
+        raise InputError(
+            f"{self.path}, line {number} has {n} columns, and others have {BED[most - 1]} in column {most}: expected "
+            f"as many in each; read what all have by format='bed{len(self.columns)}'."
+        )
 
     def is_narrow_peak(self) -> bool:
         """Return whether the name or a track line says so, or at least half of the lines."""
@@ -193,14 +217,18 @@ class _Lines:
             raise InputError(f"{self.path}, line {self.numbers[row]}: {place} {what}.")
 
 
+def _fields(line: str) -> list[str]:
+    return line.split("\t") if "\t" in line else line.split()
+
+
 def _fewer(name: str) -> str:
     """Return how to read the columns before one alone."""
     return f"leave out what is no {name} by format='bed{min(NARROW_PEAK.index(name), len(BED))}'"
 
 
 def _is_peak(fields: Sequence[str]) -> bool:
-    """Return whether a line can be of a narrowPeak file."""
-    if len(fields) != len(NARROW_PEAK):
+    """Return whether a line can be of a narrowPeak file, maybe with more columns behind, as IDR and bedtools write."""
+    if len(fields) < len(NARROW_PEAK) or _is_bed12(fields):
         return False
     try:
         start, end, summit = int(fields[1]), int(fields[2]), int(fields[9])
@@ -208,6 +236,13 @@ def _is_peak(fields: Sequence[str]) -> bool:
     except ValueError:
         return False
     return -1 <= summit < end - start
+
+
+def _is_bed12(fields: Sequence[str]) -> bool:
+    """Return whether a line has the blocks of BED12, as gappedPeak has too: their number, sizes and starts."""
+    if len(fields) < 12 or not fields[9].strip().isdecimal():
+        return False
+    return all(len(one.strip().strip(",").split(",")) == int(fields[9]) for one in fields[10:12])
 
 
 def _numbers(text: Sequence[str], kind: type) -> NDArray[Any] | None:

@@ -133,8 +133,8 @@ class Excluded:
 
     def __init__(self, sources: Iterable[Any], sizes: Mapping[str, int]) -> None:
         self._stretches: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
-        # Where the summits of what is excluded are does not matter.
-        tables = [as_regions(source, "bed", "exclude") for source in sources]
+        # Which strand what is excluded is on, and where its summits are, does not matter.
+        tables = [as_regions(source, "bed3", "exclude") for source in sources]
         for table in tables:
             names = pd.unique(table["chrom"]).tolist()
             spelled = spelled_otherwise(names, sizes)

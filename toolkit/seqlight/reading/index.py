@@ -24,7 +24,8 @@ _LINE, _START = 2**16, 4096
 def fasta_index(path: str | os.PathLike[str]) -> FastaIndex:
     """Return the index of a FASTA file, made where there is none, or an older one.
 
-    A new index is kept beside the file as ``<path>.fai``, where that can be written.
+    A new index is kept beside the file as ``<path>.fai``, where that can be written. One that has lost records, or
+    leaves some out, is left as it is and not used; one whose lines are in another order is.
 
     Parameters
     ----------
@@ -45,10 +46,14 @@ def fasta_index(path: str | os.PathLike[str]) -> FastaIndex:
     index = Path(f"{fasta}.fai")
     _require_plain(fasta)
     stamp = FileStamp.of(fasta)
-    if index.is_file() and index.stat().st_mtime_ns >= stamp.time:
-        return _checked(_parsed(index, fasta, stamp.size), fasta, index)
+    is_new = index.is_file() and index.stat().st_mtime_ns >= stamp.time
+    found = _checked(_parsed(index, fasta, stamp.size), fasta, index) if is_new else None
+    if found is not None:
+        return found
     made = scanned(fasta)
     stamp.require_unchanged()
+    if is_new:
+        return made
     with contextlib.suppress(OSError, InputError), whole(index) as partial:
         rows = zip(*made, strict=True)
         partial.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
@@ -89,15 +94,19 @@ def _parsed(index: Path, fasta: Path, size: int) -> FastaIndex:
         names.append(name)
     if not names:
         raise InputError(f"{index} is empty: expected a line for each sequence; delete it.")
-    return of_records(names, numbers)
+    # Records are in the order of the file, whatever that of the lines.
+    order = sorted(range(len(names)), key=lambda i: numbers[i][1])
+    return of_records([names[i] for i in order], [numbers[i] for i in order])
 
 
-def _checked(index: FastaIndex, fasta: Path, path: Path) -> FastaIndex:
-    """Return the index, if the file has its names, and sequences begin and end where it says."""
+def _checked(index: FastaIndex, fasta: Path, path: Path) -> FastaIndex | None:
+    """Return the index, if the file has its names, and sequences begin and end where it says; None if it has more."""
     with fasta.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        if not (_lies_inside(index, len(text)) and _has_ends(index, fasta) and _has_names(index, text)):
+        fits = _lies_inside(index, len(text)) and _has_ends(index, fasta)
+        headers = _headers(index, text) if fits else None
+        if headers is None:
             raise InputError(f"{path} is not the index of {fasta}: delete it, and it is made anew.")
-    return index
+        return index if _is_whole(index, text, headers) else None
 
 
 def _ends(index: FastaIndex) -> NDArray[np.int64]:
@@ -142,16 +151,24 @@ def _is_over(text: NDArray[np.uint8], end: int) -> bool:
     return True
 
 
-def _has_names(index: FastaIndex, text: mmap.mmap) -> bool:
-    """Return whether a header with its name stands before each sequence, and its first line is one."""
+def _headers(index: FastaIndex, text: mmap.mmap) -> list[int] | None:
+    """Return where headers begin, if one with its name stands before each sequence, and its first line is one."""
     first = np.minimum(np.minimum(index.size, index.bases), _LINE)
+    found: list[int] = []
     for name, offset, letters in zip(index.names, index.offset.tolist(), first.tolist(), strict=True):
         end = offset - 1 if text[offset - 1] == NEWLINE else offset
-        header = text[text.rfind(b"\n", 0, end) + 1 : end].removeprefix(MARK)
+        found.append(text.rfind(b"\n", 0, end) + 1)
+        header = text[found[-1] : end].removeprefix(MARK)
         if (
             not header.startswith(b">")
             or name_in(header[1:]) != name
             or text.find(b"\n", offset, offset + letters) >= 0
         ):
-            return False
-    return True
+            return None
+    return found
+
+
+def _is_whole(index: FastaIndex, text: mmap.mmap, headers: list[int]) -> bool:
+    """Return whether nothing but ends of lines lies between the records."""
+    gaps = zip([0, *_ends(index).tolist()], [*headers, len(text)], strict=True)
+    return all(end - start < _LINE and not text[start:end].strip(b"\r\n") for start, end in gaps)
