@@ -61,6 +61,10 @@ DEPEND = {
     "the row before": (lambda: Between(lambda h: h + h.roll(1, 0)), "roll", "between"),
     "sums of the rows so far": (lambda: Between(lambda h: h.cumsum(0)), "cumsum", "between"),
     "a recurrence over rows": (lambda: Rows(6, 6), "lstm", "between"),
+    "the largest row": (lambda: Between(lambda h: h / (h.mean(-1, True).amax(0) + 0.01)), "amax", "between"),
+    "the least of all rows": (lambda: Between(lambda h: h - h.amin(0)), "amin", "between"),
+    "the last row": (lambda: Between(lambda h: h + h[-1:]), "getitem", "between"),
+    "how many rows": (lambda: Between(lambda h: h / (1 + len(h))), "div", "between"),
 }
 CHANCE = ("dropout that stays on", "noise")
 REASON = r"it mixes the rows of a batch or draws random numbers, first by `{}` in module '{}' \(\w+\)"
@@ -112,6 +116,61 @@ def test_methods_refuse_and_name_the_operation(kind, method, rows):
 def test_chance_is_refused_also_where_each_row_is_alone(kind, method):
     with pytest.raises(sl.UnsupportedOperation, match=r"draws random numbers|on even in evaluation mode"):
         getattr(sl, method)(Net(DEPEND[kind][0]()), X[:2], device="cpu", batch_size=1, **METHODS[method])
+
+
+def rare(h):
+    return h * (torch.rand(h.shape) > 0.02)
+
+
+@pytest.mark.reliability(
+    "rows of a batch",
+    "noise of a thousandth of what a layer gives, and dropout of 2 %",
+    "a warning of predict, and an error of each method, that name the operation",
+)
+@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("little", [lambda h: h + 1e-4 * torch.randn_like(h), rare])
+def test_a_little_chance_is_seen_too(little, method):
+    torch.manual_seed(0)
+    model = Net(Between(little))
+    with pytest.warns(
+        sl.BatchWarning, match=r"other (rows|output each time): .* first by `rand\w*` in module 'between'"
+    ):
+        sl.predict(model, X, device="cpu")
+    with pytest.raises(sl.UnsupportedOperation, match=r"first by `rand\w*` in module 'between'"):
+        getattr(sl, method)(model, X[:3], device="cpu", **METHODS[method])
+
+
+class Scaled(Net):
+    """Whose outputs are those of its largest row and target at most."""
+
+    def forward(self, X):
+        y = super().forward(X)
+        return y / y.abs().max()
+
+
+@pytest.mark.reliability(
+    "rows of a batch",
+    "outputs divided by the largest, where the row that is asked for may be that one",
+    "a warning of predict, and an error of each method",
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_whichever_row_is_the_largest(place):
+    order = sl.predict(Net(), X, device="cpu")[:, 0].abs().argsort(descending=True)
+    for rows in ([0, 3], [0, 3, 6]):
+        batch = X[order[rows].roll(place)]
+        with pytest.warns(sl.BatchWarning, match="beside other rows: .* first by `max`"):
+            sl.predict(Scaled(), batch, device="cpu")
+        for method, arguments in METHODS.items():
+            with pytest.raises(sl.UnsupportedOperation, match="first by `max`"):
+                getattr(sl, method)(Scaled(), batch, device="cpu", **arguments)
+
+
+@pytest.mark.reliability("rows of a batch", "a model that draws numbers and uses none of them", "no warning, no error")
+@pytest.mark.parametrize("method", list(METHODS))
+def test_numbers_drawn_in_vain_are_no_chance(method):
+    model = Net(Between(lambda h: h + 0 * torch.rand(1)))
+    sl.predict(model, X, device="cpu")
+    getattr(sl, method)(model, X[:3], device="cpu", **METHODS[method])
 
 
 @pytest.mark.parametrize("source", [lambda X: X, TensorDataset, lambda X: DataLoader(X, batch_size=1)])

@@ -50,6 +50,22 @@ def generators_kept(device: torch.device) -> Iterator[None]:
             _end(mine)
 
 
+def positions(device: torch.device) -> tuple[Any, ...]:
+    """Return how far the global generators are, that of `device` among them: another value once a number is drawn.
+
+    Examples
+    --------
+    >>> before = positions(torch.device("cpu"))
+    >>> before == positions(torch.device("cpu"))
+    True
+    >>> number = torch.rand(1)
+    >>> before == positions(torch.device("cpu"))
+    False
+    """
+    python, numpy, *others = _states(device).values()
+    return (python, numpy[1].tobytes(), *numpy[2:], *(one.numpy().tobytes() for one in others))
+
+
 def _end(mine: _Found) -> None:
     at = _found.index(mine)
     _found.remove(mine)

@@ -5,36 +5,26 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from seqlight.errors import BatchWarning, UnsupportedOperation
-from seqlight.prediction.borrow import floating_dtype
+from seqlight.prediction.differences import any_far, differ, far, shares_of, tensors_of
+from seqlight.prediction.generators import positions
 from seqlight.prediction.inputs import dtypes_in_errors
 from seqlight.prediction.traces import Culprit, Run, culprit
 
-HALF = (torch.float16, torch.bfloat16)
-
-
-class Shares(NamedTuple):
-    """By what shares of the difference of two outputs, and of their size, an output may be another by rounding."""
-
-    difference: float
-    size: float
-
-
-FINE = Shares(1e-2, 1e-3)
-# Of TF32, by which convolutions compute on a GPU, or not, as their shapes are.
-MIDDLE = Shares(5e-2, 1e-2)
-COARSE = Shares(1e-1, 5e-2)
+# So many rows of a batch, far from each other, are looked at to choose one.
+CANDIDATES = 7
+# So often a model that draws numbers is run on the same rows: what it drops may be rare.
+TIMES = 4
 
 
 class Row(NamedTuple):
-    """What a model made of the last row of a batch in one of its tensors, and how far the rows lie apart there."""
+    """What a model made of a row of a batch in one of its tensors, and how far the rows lie apart there."""
 
     place: int
     output: Tensor
@@ -42,7 +32,7 @@ class Row(NamedTuple):
 
 
 class Probe:
-    """One row of a call that runs a model over many, to be asked for again beside a copy of itself.
+    """A row of a call that runs a model over many, to be asked for again beside a copy of itself; of two rows, both.
 
     Parameters
     ----------
@@ -52,31 +42,33 @@ class Probe:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.rows = 0  # in the batch that the row is from
-        self.place = self._done = 0  # of the row among all, and how many those are so far
-        self._inputs: list[Tensor] = []
-        self._kept: list[Row] = []
+        self.rows = self._done = 0  # in the batch that the row is from, and of all batches so far
+        self._inputs: list[Tensor] = []  # of some rows of that batch
+        self._kept: list[tuple[int, int, list[Row]]] = []  # of each row to ask for: where it is there, and among all
 
     def output(self, inputs: Sequence[Tensor]) -> Any:
-        """Return what the model makes of a batch; keep its last row, of the first batch that has several."""
+        """Return what the model makes of a batch; keep some rows of the first batch that has several."""
         rows = len(inputs[0])
-        keeps = self.rows < min(rows, 2)
+        keeps, places = self.rows < min(rows, 2), _places(rows)
         if keeps:
-            # Before the model writes to them. The first row is what the last can be beside.
-            self._inputs = [one[[-1, 0]] for one in inputs]
+            # Before the model writes to them.
+            self._inputs = [one[places] for one in inputs]
         with dtypes_in_errors(inputs):
             output = self.model(*inputs)
-        self._done += rows
         if keeps:
-            self.place = self._done - 1
-            self.rows, self._kept = (
-                rows,
-                [_row(i, one) for i, one in enumerate(_tensors(output)) if _has_rows(one, rows)],
-            )
+            self.rows = rows
+            found = {i: one for i, one in enumerate(tensors_of(output)) if _has_rows(one, rows)}
+            self._kept = [
+                (at, self._done + places[at], [_row(i, one, places[at]) for i, one in found.items()])
+                for at in _to_ask(list(found.values()), places)
+            ]
+        self._done += rows
         return output
 
     def warn(self, func: Callable[[Any], Any] | None, result: Any, stacklevel: int) -> None:
         """Run the model on the row once more, beside itself, and warn if the output is another.
+
+        Where it draws random numbers it is run again, for these may change little, and seldom.
 
         Parameters
         ----------
@@ -90,9 +82,11 @@ class Probe:
         told = None
         # A model that does not take two rows, say, has nothing to be warned of.
         with contextlib.suppress(Exception), _eager():
-            found = self._run(self._asked)
-            if self._differ(found) and (func is None or self._changes(func(found), result)):
-                told = culprit(self.model, self._run), "beside other rows" if self.rows > 1 else "each time"
+            for at, place, kept in self._kept:
+                run, when = self._run_of(at), self._differs(at, place, kept, func, result)
+                if when:
+                    told = culprit(self.model, run), when
+                    break
         if told is not None:
             warnings.warn(
                 f"the model gives a row another output {told[1]}: {reason(told[0])}; what is predicted depends on "
@@ -101,24 +95,28 @@ class Probe:
                 stacklevel=stacklevel + 1,
             )
 
-    @property
-    def _asked(self) -> list[int]:
-        return [0, 0] if self.rows > 1 else [0]
-
-    def _changes(self, found: Any, result: Any) -> bool:
-        mine = [one[self.place : self.place + 1] for one in _tensors(result)]
-        return _any_far(self.model, _tensors(found), mine, self._asked)
-
-    def _run(self, rows: Sequence[int]) -> Any:
-        return self.model(*(one[list(rows)] for one in self._inputs))
-
-    def _differ(self, output: Any) -> bool:
-        found = _tensors(output)
-        return any(
-            _far(found[row.place], row.output, row.spread, shares_of(self.model, row.output))
-            for row in self._kept
+    def _differs(self, at: int, place: int, kept: list[Row], func: Callable[[Any], Any] | None, result: Any) -> str:
+        """Return in words when a row has another output than it had, or nothing."""
+        # Of two rows the first is asked for alone, for how many rows there are may count.
+        run, rows = self._run_of(at), [0, 0] if self.rows > 1 and (self.rows > 2 or at) else [0]
+        output, drew = _drawing(self.model, run, rows)
+        found = tensors_of(output)
+        if any(
+            far(found[row.place], row.output, row.spread, shares_of(self.model, row.output))
+            for row in kept
             if row.place < len(found)
-        )
+        ):
+            mine = [one[place : place + 1] for one in tensors_of(result)]
+            if func is None or any_far(self.model, tensors_of(func(output)), mine, rows):
+                return "beside other rows" if self.rows > 1 else "each time"
+            return ""
+        again = _another_time(output, run, rows) if drew else None
+        return "each time" if again and (func is None or differ(func(output), func(again[0]))) else ""
+
+    def _run_of(self, at: int) -> Run:
+        """Return what runs the model on a row that was kept, as 0, and another one."""
+        both = [at, -1 if at == 0 else 0]
+        return lambda rows: self.model(*(one[[both[row] for row in rows]] for one in self._inputs))
 
 
 def require_own_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int) -> None:
@@ -136,15 +134,19 @@ def require_own_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int) -
     """
     rows = [0]
     if batch_size > 1:
-        both = all(len(one) > 1 for one in _tensors(wanted))
+        both = all(len(one) > 1 for one in tensors_of(wanted))
         # In the middle where one is known, for it may take something from rows before it alone, or behind it.
         rows = [0, 1] if both else [1, 0, 1] if batch_size > 2 else [1, 0]
     with _eager():
         try:
-            found = run(rows)
+            found, drew = _drawing(model, run, rows)
         except Exception:  # of a model that does not take as many rows: it has not mixed any
             return
-        if _any_far(model, _tensors(found), _tensors(wanted), rows):
+        if (
+            any_far(model, tensors_of(found), tensors_of(wanted), rows)
+            or (drew and _another_time(found, run, rows))
+            or (1 in rows and _another_alone(model, run, tensors_of(found), rows))
+        ):
             raise UnsupportedOperation(
                 f"the model gives a sequence another output beside another row: {reason(culprit(model, run))}; "
                 "explain a model that does not."
@@ -186,58 +188,59 @@ def reason(found: Culprit | None) -> str:
     return f"it mixes the rows of a batch or draws random numbers{where}"
 
 
-def shares_of(model: nn.Module, output: Tensor) -> Shares:
-    """Return how much of an output may be rounding, as precise as `model` computes."""
-    coarse = output.dtype in HALF or floating_dtype(model, output) in HALF
-    if coarse or torch.is_autocast_enabled(output.device.type):
-        return COARSE
-    return FINE if output.device.type == "cpu" else MIDDLE
+def _drawing(model: nn.Module, run: Run, rows: Sequence[int]) -> tuple[Any, bool]:
+    """Return what a model makes of some rows, and whether any number was drawn meanwhile."""
+    device = next((one.device for one in model.parameters()), torch.device("cpu"))
+    before = positions(device)
+    return run(rows), before != positions(device)
 
 
-def _any_far(model: nn.Module, found: list[Tensor], wanted: list[Tensor], rows: list[int]) -> bool:
-    """Return whether any output of some rows is another than wanted of the first, or of both."""
-    for one, other in zip(found, wanted, strict=False):
-        if one.ndim and other.ndim and one.numel() and other.numel() and len(one) == len(rows):
-            there = one.to(other.device)
-            other_row = there[rows.index(1)] if 1 in rows else other[-1]
-            difference = (other[0] - (other[1] if len(other) > 1 else other_row)).abs()
-            at = [i for i, row in enumerate(rows) if row < len(other)]
-            if _far(there[at], other[[rows[i] for i in at]], difference, shares_of(model, one)):
-                return True
-    return False
+def _another_time(output: Any, run: Run, rows: Sequence[int]) -> tuple[Any] | None:
+    """Return what a model that draws numbers makes of the same rows when it is something else, in a tuple."""
+    return next(((again,) for again in (run(rows) for _ in range(TIMES)) if differ(output, again)), None)
 
 
-def _far(found: Tensor, wanted: Tensor, difference: Tensor, shares: Shares) -> bool:
-    """Return whether outputs are others than wanted, by more than rounding."""
-    if found.shape[1:] != wanted.shape[1:] or not found.is_floating_point():
+def _another_alone(model: nn.Module, run: Run, found: list[Tensor], rows: list[int]) -> bool:
+    """Return whether row 1 has another output alone than among `rows`.
+
+    Of two rows the one that is largest, or least, is so alone too, and shows nothing; then the other one does.
+    """
+    try:
+        alone = tensors_of(run([1]))
+    except Exception:  # of a model that does not take a single row
         return False
-    size = wanted.abs().amax(dim=0)
-    # What is no sequence of targets is as large as the largest of its numbers.
-    size = size if wanted.ndim == 2 and difference.ndim else size.amax()
-    # Asked this way round, what is no number passes: that is told elsewhere.
-    return bool(((found - wanted).abs() > shares.difference * difference + shares.size * size + 1e-12).any())
+    mine, other = rows.index(1), rows.index(0)
+    return any(
+        one.ndim and one.numel() and len(one) == len(rows) and a.ndim and len(a) == 1
+        and far(one[[mine]], a.to(one.device), (one[mine] - one[other]).abs(), shares_of(model, one))
+        for one, a in zip(found, alone, strict=False)
+    )  # fmt: skip
 
 
-def _row(place: int, output: Tensor) -> Row:
+def _row(place: int, output: Tensor, row: int) -> Row:
     spread = output.amax(dim=0) - output.amin(dim=0)
-    return Row(place, output[-1:].clone(), spread.amax())
+    return Row(place, output[[row]], spread.amax())
+
+
+def _places(rows: int) -> list[int]:
+    """Return the places of some of so many rows, the first and the last among them."""
+    n = min(rows, CANDIDATES)
+    return [i * (rows - 1) // max(n - 1, 1) for i in range(n)]
+
+
+def _to_ask(outputs: Sequence[Tensor], places: Sequence[int]) -> list[int]:
+    """Return which of the rows at `places` to ask for again: of two rows both.
+
+    Neither the largest nor the least by its output, for beside itself that is so too; nor like the mean of all.
+    """
+    if len(places) < 3 or not outputs:
+        return list(range(len(places)))[::-1] if outputs else []
+    sums = torch.stack([one[list(places)].double().reshape(len(places), -1).sum(1).cpu() for one in outputs]).sum(0)
+    return [int(sums.nan_to_num().argsort()[min(len(places) * 3 // 4, len(places) - 2)])]
 
 
 def _has_rows(output: Tensor, rows: int) -> bool:
     return output.is_floating_point() and output.ndim > 0 and len(output) == rows and output.numel() > 0
-
-
-def _tensors(tree: Any) -> list[Tensor]:
-    """Return the tensors of an output, whatever it is built of, in order."""
-    if isinstance(tree, Tensor):
-        return [tree]
-    if isinstance(tree, Mapping):
-        return [one for part in tree.values() for one in _tensors(part)]
-    if isinstance(tree, tuple | list):
-        return [one for part in tree for one in _tensors(part)]
-    if is_dataclass(tree):
-        return [one for field in fields(tree) for one in _tensors(getattr(tree, field.name))]
-    return []
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ Run: TypeAlias = Callable[[Sequence[int]], Any]
 # By what share of the size of what an operation gives rounding may change it, from one size of batch to another.
 ROUNDING = {torch.float64: 1e-3, torch.float32: 1e-3}
 COARSE = 5e-2
+SAME = 1e-6
 
 # They fill memory with numbers that they draw, whatever was there.
 FILLING = frozenset("uniform normal bernoulli exponential random log_normal cauchy geometric".split())
@@ -85,21 +86,25 @@ def culprit(model: nn.Module, run: Run) -> Culprit | None:
     Culprit or None
         None if the operations cannot be compared: in compiled or scripted code nobody sees any.
     """
-    for row in ([0], [0, 1]):
+    # Of two rows one may be what the other depends on, and not depend on that.
+    for row in ([0], [1], [0, 1]):
         try:
             # Before others and behind them: what a row takes from those before it comes to none that is first.
-            others = [1] * len(row)
+            others = [1 - row[0]] * len(row)
             alone, again, first, last = (
                 _steps(model, run, rows) for rows in (row, row, [*row, *others], [*others, *row])
             )
         except Exception:  # of a model that does not take a single row, say, or of memory that is used up
             continue
-        drawn = _first(alone, again, lambda a, b: [b])
-        if drawn is not None:
-            return drawn
-        return _first(alone, last, partial(_parts, rows=len(row), end=True)) or _first(
-            alone, first, partial(_parts, rows=len(row), end=False)
+        # Nothing but chance makes the same of the same rows another thing, however little.
+        drawn = _first(alone, again, lambda a, b: [b], SAME)
+        found = (
+            drawn
+            or _first(alone, last, partial(_parts, rows=len(row), end=True))
+            or _first(alone, first, partial(_parts, rows=len(row), end=False))
         )
+        if found is not None:
+            return found
     return None
 
 
@@ -113,12 +118,17 @@ def _steps(model: nn.Module, run: Run, rows: Sequence[int]) -> list[Step]:
     return trace.steps
 
 
-def _first(steps: list[Step], others: list[Step], parts: Callable[[Tensor, Tensor], list[Tensor]]) -> Culprit | None:
+def _first(
+    steps: list[Step],
+    others: list[Step],
+    parts: Callable[[Tensor, Tensor], list[Tensor]],
+    share: float | None = None,
+) -> Culprit | None:
     """Return the first step whose outputs are none of the parts of those of others."""
 
     def same(tensors: list[Tensor], wholes: list[Tensor]) -> bool:
         found = [(a, parts(a, b)) for a, b in zip(tensors, wholes, strict=True)]
-        return all(not many or any(near(a, one) for one in many) for a, many in found)
+        return all(not many or any(near(a, one, share) for one in many) for a, many in found)
 
     for one, other in zip(steps, others, strict=False):
         if one.name != other.name or len(one.outputs) != len(other.outputs):
@@ -149,10 +159,10 @@ def _parts(a: Tensor, b: Tensor, rows: int, end: bool) -> list[Tensor]:
     return [behind, between]
 
 
-def near(a: Tensor, b: Tensor) -> bool:
-    """Return whether two tensors of one shape are the same but for rounding."""
+def near(a: Tensor, b: Tensor, share: float | None = None) -> bool:
+    """Return whether two tensors of one shape are the same but for rounding, or for a `share` of their size."""
     if not (a.is_floating_point() or a.is_complex()):
         return bool((a == b).all())
     size = torch.maximum(a.abs(), b.abs()).nan_to_num(0, 0, 0).amax() if a.numel() else 0
     # Asked this way round, what is no number passes.
-    return not bool(((a - b).abs() > ROUNDING.get(a.dtype, COARSE) * size).any())
+    return not bool(((a - b).abs() > (share or ROUNDING.get(a.dtype, COARSE)) * size).any())
