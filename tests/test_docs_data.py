@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import seqlight as sl
+from seqlight.lit.__main__ import cli
 
 ROOT = Path(__file__).parent.parent
 SIZES = {"chr1": 4000, "chr2": 9000, "chr8": 3000, "chr20": 2000}
@@ -57,14 +56,16 @@ def test_python():
     assert names["y"].shape[1:] == (2, 25)
 
 
-def test_shell():
+def test_shell(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
     (line,) = blocks("bash")
-    program, *arguments = line.split()
-    assert program == "python"
-    command = [sys.executable, *arguments, "--print_config"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "max_epochs: 8" in done.stdout
+    python, *module, command = line.split(maxsplit=3)
+    assert (python, *module) == ("python", "-m", "seqlight.lit")
+    monkeypatch.setattr("sys.argv", ["seqlight.lit", *command.split(), "--print_config"])
+    with pytest.raises(SystemExit) as ended:
+        cli()
+    assert ended.value.code == 0
+    assert "max_epochs: 8" in capsys.readouterr().out
 
 
 def test_links():
