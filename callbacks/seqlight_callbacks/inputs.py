@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,8 @@ from seqlight.sequence.onehot import one_hot_encode
 
 FASTA = (".fa", ".fasta", ".fna")
 ARRAYS = (".npy", ".npz", ".pt")
+# Of a position, which must fit into 64 bits.
+_MOST = 2**48
 TABLES = {".csv": ",", ".tsv": "\t"}
 
 
@@ -60,7 +63,10 @@ def read_probes(source: Tensor | str | os.PathLike[str], name: str = "sequences"
         if len({len(text) for text in texts}) > 1:
             lengths = sorted({len(text) for text in texts})
             raise InputError(f"{source} has sequences of {lengths[0]} to {lengths[-1]} characters: cut them alike.")
-        return Probes(one_hot_encode(texts), names)
+        try:
+            return Probes(one_hot_encode(texts), names)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
     X = require_one_hot(read_array(source, name, "X"), name).detach().cpu().clone()
     return Probes(X, [str(i) for i in range(len(X))])
 
@@ -106,7 +112,7 @@ def read_array(source: Tensor | str | os.PathLike[str], name: str, key: str) -> 
 
 
 def read_intervals(
-    source: pd.DataFrame | str | os.PathLike[str], names: Sequence[str], name: str = "known"
+    source: pd.DataFrame | str | os.PathLike[str], names: Sequence[str], name: str = "known", length: int | None = None
 ) -> pd.DataFrame:
     """Return intervals on sequences: a table, or a csv, tsv or BED file.
 
@@ -119,6 +125,8 @@ def read_intervals(
         Of the sequences.
     name : str
         What to call it in a message.
+    length : int, optional
+        Positions of the sequences, behind which no interval may end.
 
     Returns
     -------
@@ -128,7 +136,7 @@ def read_intervals(
     Raises
     ------
     InputError
-        If a column is missing, or an interval is of no sequence.
+        If a column is missing, or an interval is of no sequence, or off its end.
     """
     if isinstance(source, pd.DataFrame):
         table = source
@@ -138,7 +146,11 @@ def read_intervals(
         table = _read_table(path, TABLES[suffix]) if suffix in TABLES else _read_bed(path, names)
     else:
         raise InputError(f"{name} is {a(source)}: expected a table, or the path of a csv, tsv or BED file.")
-    require_intervals(table, name, len(names))
+    last = require_intervals(table, name, len(names))[:, 2].max(initial=0)
+    if length is not None and last > length:
+        raise InputError(
+            f"{name} has an interval to {last} on sequences of {length} positions: expected positions on the sequence."
+        )
     return table
 
 
@@ -160,16 +172,21 @@ def _read_fasta(path: Path) -> tuple[list[str], list[str]]:
 
 def _read_bed(path: Path, names: Sequence[str]) -> pd.DataFrame:
     rows = {one: i for i, one in enumerate(names)}
+    twice = {one for one, n in Counter(names).items() if n > 1}
     found: list[tuple[int, int, int, str]] = []
     for number, line in enumerate(read_text(path, "a BED file").split("\n"), start=1):
-        fields = line.split()
-        if not fields or fields[0].startswith("#") or fields[0] in ("track", "browser"):
+        fields = [one.strip() for one in line.strip().split("\t")] if "\t" in line else line.split()
+        if not line.strip() or fields[0].startswith("#") or fields[0].split()[0] in ("track", "browser"):
             continue
         where = f"line {number} of {path}"
         if len(fields) < 3 or not all(one.isascii() and one.isdigit() for one in fields[1:3]):
             raise InputError(f"{where} is {line.strip()!r}: expected a sequence, a start and an end.")
         if fields[0] not in rows:
             raise InputError(f"{where} is of {fields[0]!r}: expected one of the sequences, such as {names[0]!r}.")
+        if fields[0] in twice:
+            raise InputError(f"{where} is of {fields[0]!r}, the name of several sequences: give each its own name.")
+        if max(int(fields[1]), int(fields[2])) > _MOST:
+            raise InputError(f"{where} is {line.strip()!r}: no sequence has as many positions.")
         found.append((rows[fields[0]], int(fields[1]), int(fields[2]), fields[3] if len(fields) > 3 else ""))
     return pd.DataFrame(found, columns=["example_idx", "start", "end", "motif"]).astype(
         {"example_idx": int, "start": int, "end": int}
@@ -179,11 +196,15 @@ def _read_bed(path: Path, names: Sequence[str]) -> pd.DataFrame:
 def _read_table(path: Path, separator: str) -> pd.DataFrame:
     text = read_text(path, "a table")
     try:
-        return pd.read_csv(io.StringIO(text), sep=separator)
+        table = pd.read_csv(io.StringIO(text), sep=separator)
     except ValueError as error:
         raise InputError(
-            f"{path} holds no table ({error}): expected a line of names, and a line for each row."
+            f"{path} holds no table ({' '.join(str(error).split())}): expected a line of names, and one for each row."
         ) from None
+    if not isinstance(table.index, pd.RangeIndex):
+        # Which pandas takes for names of the rows, and every column for the one before.
+        raise InputError(f"{path} has more fields in its rows than names in its first line: expected as many.")
+    return table
 
 
 def _existing(source: str | os.PathLike[str], name: str) -> Path:

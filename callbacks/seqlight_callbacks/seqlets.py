@@ -134,7 +134,8 @@ class SeqletCallback(Follower):
     def check(self, attribution: Recorder) -> None:
         """Read the known intervals, which must be of its sequences."""
         if self._known is not None:
-            self.known = read_intervals(self._known, attribution.sequence_names)
+            length = attribution.sequences.shape[2]
+            self.known = read_intervals(self._known, attribution.sequence_names, length=length)
 
     def does(self) -> str:
         """Return what it does, in a phrase."""

@@ -134,3 +134,42 @@ def test_files_as_people_have_them(tmp_path):
         read_probes(tmp_path / "folder.fa")
     with pytest.raises(sl.InputError, match="sequences is ''"):
         read_probes("")
+
+
+@pytest.mark.reliability(
+    "probes", "intervals as BED of a name that two probes have; names with spaces", "an error; kept"
+)
+def test_intervals_are_of_one_probe(tmp_path):
+    (tmp_path / "a.bed").write_text("a\t1\t3\tGATA box\n")
+    assert read_intervals(tmp_path / "a.bed", ["a", "b"])["motif"].tolist() == ["GATA box"]
+    with pytest.raises(sl.InputError, match=r"line 1 of .* is of 'a', the name of several sequences"):
+        read_intervals(tmp_path / "a.bed", ["a", "b", "a"])
+    (tmp_path / "a.bed").write_text("b\t1\t99999999999999999999\n")
+    with pytest.raises(sl.InputError, match="no sequence has as many positions"):
+        read_intervals(tmp_path / "a.bed", ["a", "b", "a"])
+
+
+@pytest.mark.reliability(
+    "probes", "a csv whose rows have more fields than its first line", "an error, not other columns"
+)
+def test_tables_whose_rows_are_longer(tmp_path):
+    (tmp_path / "a.csv").write_text("example_idx,start,end\n0,1,3,4\n0,2,4,6\n")
+    with pytest.raises(sl.InputError, match="more fields in its rows than names"):
+        read_intervals(tmp_path / "a.csv", ["a", "b", "c", "d"])
+
+
+def test_a_letter_that_is_none_is_found_in_its_file(tmp_path):
+    (tmp_path / "a.fa").write_text(">a\nACGU\n")
+    with pytest.raises(sl.InputError, match=r"a\.fa: position 3 of .* is 'U'"):
+        read_probes(tmp_path / "a.fa")
+
+
+@pytest.mark.reliability(
+    "probes", "intervals behind the end of the sequences, as in coordinates of a genome", "an error"
+)
+def test_intervals_lie_on_the_probes(tmp_path):
+    (tmp_path / "a.bed").write_text("a\t1\t12\na\t100000\t100012\n")
+    with pytest.raises(sl.InputError, match="known has an interval to 100012 on sequences of 12 positions"):
+        read_intervals(tmp_path / "a.bed", ["a"], length=12)
+    (tmp_path / "b.bed").write_text("a\t1\t12\n")
+    assert len(read_intervals(tmp_path / "b.bed", ["a"], length=12)) == 1

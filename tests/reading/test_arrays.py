@@ -106,3 +106,23 @@ def test_bad_calls(arrays, tmp_path):
             ArrayDataset(tmp_path / "objects.npz")
     with pytest.raises(sl.InputError, match="there are 1 loci for 7"):
         ArrayDataset(X, y, pd.DataFrame({"chrom": ["chr1"], "start": [0], "end": [12]}))
+
+
+@pytest.mark.reliability(
+    "arrays in files",
+    "y from an npz that holds X alone; masked entries; NumPy's longer floats",
+    "an error that says so",
+)
+def test_arrays_that_are_another(tmp_path, arrays):
+    X = arrays[0].numpy()
+    np.savez(tmp_path / "X.npz", X=X), np.savez(tmp_path / "y.npz", y=X), np.savez(tmp_path / "none.npz")
+    for sources_, said in (
+        ((tmp_path / "X.npz", tmp_path / "X.npz"), "has the arrays X: expected 'y' among them"),
+        ((tmp_path / "y.npz",), "has the arrays y: expected 'X' among them"),
+        ((tmp_path / "none.npz",), "has no arrays: expected 'X'"),
+        ((np.ma.masked_equal(X, 1),), r"X is a masked array .* `\.filled\(0\)`"),
+        ((X.astype(np.longdouble),), "X is an array of float128: expected numbers, in a type that PyTorch has"),
+    ):
+        with pytest.raises(sl.InputError, match=said):
+            ArrayDataset(*sources_)
+    assert len(ArrayDataset(tmp_path / "X.npz", np.ma.masked_equal(X, 7))) == 7

@@ -65,3 +65,11 @@ def test_what_is_no_file_of_arrays(tmp_path):
     for source, said in ((tmp_path, "is a folder"), (3, "X is an int"), (tmp_path / "b.npy", "there is no file")):
         with pytest.raises(sl.InputError, match=said):
             mapped(source, "X")
+
+
+def test_a_header_that_does_not_end(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    content = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(content.replace(b"(3,)", b"(3, "))
+    with pytest.raises(sl.InputError, match="holds no array that can be mapped"):
+        mapped(tmp_path / "a.npy", "X")

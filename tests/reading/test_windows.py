@@ -365,3 +365,22 @@ def test_chromosomes_that_are_numbers(tmp_path):
         GenomeDataset(path, table, chroms=np.array([2, 3]))
     with pytest.raises(sl.InputError, match="chroms is an int"):
         GenomeDataset(path, table, chroms=2)
+
+
+@pytest.mark.reliability(
+    "genome data", "labels that are complex, no names or none; a string for reverse_complement", "an error"
+)
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"labels": []}, r"labels is \[\]: expected the name of a column"),
+        ({"labels": 3}, "labels is 3: expected the name of a column"),
+        ({"labels": "n"}, "the column 'n' holds a complex"),
+        ({"reverse_complement": "no"}, "reverse_complement is 'no': expected True or False"),
+        ({"reverse_complement": None}, "reverse_complement is None: expected True or False"),
+    ],
+)
+def test_settings_of_another_kind(fasta, settings, said):
+    table = pd.DataFrame({"chrom": ["chr1"], "start": [1], "end": [9], "n": [1j]})
+    with pytest.raises(sl.InputError, match=said):
+        GenomeDataset(fasta, table, 8, **settings)

@@ -95,3 +95,23 @@ def test_places_that_are_numbers_or_none(tmp_path):
     ):
         with pytest.raises(sl.InputError, match=said):
             sl.write_bed(tmp_path / "b.bed", table.assign(**{column: values}))
+
+
+@pytest.mark.reliability(
+    "BED files",
+    "names with quotes, without a letter or missing; chromosomes that no reader would take",
+    "written; an error",
+)
+def test_names_are_read_back(tmp_path):
+    table = pd.DataFrame(
+        {"chrom": "chr1", "genome_start": [1, 2, 3], "genome_end": 9, "strand": "+", "attribution": 1.0}
+    )
+    sl.write_bed(tmp_path / "a.bed", table.assign(motif=['MA "x"', " ", None], **{"p-value": [0.5, None, 0.1]}))
+    lines = [line.split("\t") for line in (tmp_path / "a.bed").read_text().splitlines()]
+    assert [(line[3], line[7]) for line in lines] == [('MA_"x"', "0.5"), (".", "."), (".", "0.1")]
+    for chrom in ("#chr1", "track", "browser1", "chr\t1", "a\nb"):
+        with pytest.raises(sl.InputError, match="would not be read back"):
+            sl.write_bed(tmp_path / "b.bed", table.assign(chrom=chrom))
+    with pytest.raises(sl.InputError, match=r"seqlets holds .* in attribution: expected numbers"):
+        sl.write_bed(tmp_path / "b.bed", table.assign(attribution="x"))
+    assert not (tmp_path / "b.bed").exists()

@@ -2,6 +2,7 @@ import math
 from operator import itemgetter
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -86,4 +87,23 @@ def test_bad_calls(cut, tmp_path, change, message):
     options = {"track": np.ones((6, 40)), "loci": cut.loci, "chrom_sizes": cut.sizes, **change}
     with pytest.raises(sl.InputError, match=message):
         write_bigwig(tmp_path / "a.bw", **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.reliability(
+    "bigWig files", "numbers or positions to write that the format does not have; complex ones", "an error, and no file"
+)
+@pytest.mark.parametrize(
+    ("track", "sizes", "said"),
+    [
+        (np.full((1, 5), 1e39), {"chr1": 100}, r"numbers beyond 3\.4e\+38"),
+        (np.ones((1, 5), complex), {"chr1": 100}, "complex numbers"),
+        (np.ones((1, 5)), {"chr1": 2**32}, "'chr1' of 4294967296 positions"),
+        (np.ones((1, 5)), {"chr1": 100, "a\0b": 100}, "no zero bytes in a name"),
+    ],
+)
+def test_what_a_bigwig_file_cannot_hold(tmp_path, track, sizes, said):
+    loci = {"chrom": ["chr1"], "start": [10], "end": [15]}
+    with pytest.raises(sl.InputError, match=said):
+        write_bigwig(tmp_path / "a.bw", track, pd.DataFrame(loci), sizes)
     assert not list(tmp_path.iterdir())

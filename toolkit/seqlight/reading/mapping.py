@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -21,7 +22,7 @@ _LOCAL_HEADER, _LENGTHS = 30, slice(26, 30)
 # What NumPy and the zip module say of files that are damaged, cut off, or of another kind.
 _DAMAGE = (
     *(ValueError, TypeError, OverflowError, SyntaxError, EOFError, OSError, RuntimeError, MemoryError),
-    *(struct.error, zlib.error, zipfile.BadZipFile, zipfile.LargeZipFile),
+    *(struct.error, zlib.error, zipfile.BadZipFile, zipfile.LargeZipFile, tokenize.TokenError),
 )
 
 
@@ -69,8 +70,13 @@ def mapped(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
 def _member(file: Path, name: str) -> NDArray[Any]:
     with zipfile.ZipFile(file) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        if name not in members and len(members) != 1:
-            raise InputError(f"{file} has the arrays {', '.join(members)}: expected {name!r} among them.")
+        # A single array may be called anything, but for what the other one of a pair is called.
+        if name not in members and (len(members) != 1 or set(members) < {"X", "y"}):
+            raise InputError(
+                f"{file} has the arrays {', '.join(members)}: expected {name!r} among them."
+                if members
+                else f"{file} has no arrays: expected {name!r}."
+            )
         info = members.get(name) or next(iter(members.values()))
         if info.compress_type != zipfile.ZIP_STORED:
             with archive.open(info) as stream:

@@ -17,6 +17,9 @@ from seqlight.reading.mapping import mapped
 from seqlight.reading.sources import ArraySource
 from seqlight.sequence.checks import require_dense
 
+# Of NumPy alone, where they are others than those of 64 bits a number.
+_LONGER = {np.dtype(one) for one in (np.longdouble, np.clongdouble)} - {np.dtype("f8"), np.dtype("c16")}
+
 
 class StoredArray:
     """A tensor, an array, or a file of one, which each process maps for itself.
@@ -48,8 +51,10 @@ class StoredArray:
             raise InputError(f"{name} is {a(array)}: expected a tensor, an array, or the path of an npy or npz file.")
         if isinstance(array, Tensor):
             require_dense(array, name)
-        if isinstance(array, np.ndarray) and array.dtype.kind not in "biufc":
-            raise InputError(f"{name} is an array of {array.dtype}: expected numbers.")
+        if isinstance(array, np.ndarray) and (array.dtype.kind not in "biufc" or array.dtype in _LONGER):
+            raise InputError(f"{name} is an array of {array.dtype}: expected numbers, in a type that PyTorch has.")
+        if np.ma.is_masked(array):
+            raise InputError(f"{name} is a masked array with masked entries: fill them, with `.filled(0)`.")
         self.shape: tuple[int, ...] = tuple(array.shape)
 
     def __len__(self) -> int:

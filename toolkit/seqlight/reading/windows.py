@@ -121,7 +121,9 @@ class GenomeDataset(BatchedDataset):
             raise InputError("signals and labels were both given, and y is one of them: give one.")
         window = None if window is None else require_count(window, "window", least=1)
         self.jitter, self.seed = require_count(jitter, "jitter"), require_count(seed, "seed")
-        self.reverse_complement = reverse_complement
+        if not isinstance(reverse_complement, bool | np.bool_):
+            raise InputError(f"reverse_complement is {reverse_complement!r}: expected True or False.")
+        self.reverse_complement = bool(reverse_complement)
         self.augments = bool(self.jitter or reverse_complement)
         self.genome, self.signals = as_genome(genome), as_signals(signals)
         excluded = Excluded(sources(exclude), self.genome.sizes)
@@ -207,13 +209,15 @@ class GenomeDataset(BatchedDataset):
 
 def _labels(regions: pd.DataFrame, labels: str | Sequence[str]) -> Tensor:
     """Return columns of the regions as numbers, shape (regions,) or (regions, labels)."""
+    if not labels or not isinstance(labels, str | Sequence):
+        raise InputError(f"labels is {labels!r}: expected the name of a column, or several.")
     names = [labels] if isinstance(labels, str) else list(labels)
     if not len(regions):
         return torch.zeros(0) if isinstance(labels, str) else torch.zeros(0, len(names))
     for name in names:
         if name not in regions:
             raise InputError(f"the regions have no column {name!r} for labels: they have {', '.join(regions.columns)}.")
-        if not pd.api.types.is_numeric_dtype(regions[name]):
+        if not pd.api.types.is_numeric_dtype(regions[name]) or pd.api.types.is_complex_dtype(regions[name]):
             raise InputError(f"the column {name!r} holds {a(regions[name].iloc[0])}: expected numbers for labels.")
     values = torch.from_numpy(regions[names].to_numpy(dtype=np.float32, copy=True))
     return values[:, 0].contiguous() if isinstance(labels, str) else values

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,6 +63,11 @@ def write_bed(path: str | os.PathLike[str], seqlets: pd.DataFrame) -> None:
     if (places.start < 0).any():
         row = int((places.start < 0).argmax())
         raise InputError(f"the seqlet in row {row} begins at {places.start[row]}: BED has no positions below 0.")
+    for chrom in set(places.chrom.tolist()):
+        if chrom.startswith(("#", "track", "browser")) or set(chrom) & set("\t\r\n"):
+            raise InputError(f"the chromosome {chrom!r} would not be read back from a BED file: give it another name.")
+    if not pd.api.types.is_numeric_dtype(seqlets["attribution"]):
+        raise InputError(f"seqlets holds {seqlets['attribution'].dtype} in attribution: expected numbers.")
     size = seqlets["attribution"].abs().to_numpy(dtype=np.float64)
     if not np.isfinite(size).all():
         raise InputError(
@@ -80,13 +87,15 @@ def write_bed(path: str | os.PathLike[str], seqlets: pd.DataFrame) -> None:
         columns["p-value"] = seqlets["p-value"].to_numpy()
     lines = pd.DataFrame(columns).sort_values(["chrom", "start", "end"], kind="stable")
     with whole(file_to_write(path)) as partial:
-        lines.to_csv(partial, sep="\t", header=False, index=False, lineterminator="\n")
+        # A quote in a name is a character of it.
+        layout: dict[str, Any] = {"sep": "\t", "quoting": csv.QUOTE_NONE, "lineterminator": "\n", "na_rep": "."}
+        lines.to_csv(partial, header=False, index=False, **layout)
 
 
 def _names(seqlets: pd.DataFrame) -> list[str]:
     if "motif" in seqlets:
-        # White space would end the field for readers that split at any.
-        return ["_".join(str(name).split()) for name in seqlets["motif"]]
+        # White space would end the field for readers that split at any, and so would nothing at all.
+        return ["." if pd.isna(name) else "_".join(str(name).split()) or "." for name in seqlets["motif"]]
     return [f"seqlet_{i}" for i in range(len(seqlets))]
 
 

@@ -21,6 +21,9 @@ from seqlight.storage.whole import whole
 
 Overlaps = Literal["mean", "nearest", "error"]
 
+# What the numbers of a bigWig file, and its positions, can be.
+LARGEST, LONGEST = float(np.finfo(np.float32).max), 2**32 - 1
+
 
 class _Values(NamedTuple):
     """Values at positions of one chromosome, and how far each is from the middle of its window."""
@@ -70,14 +73,25 @@ def write_bigwig(
     """
     if overlaps not in ("mean", "nearest", "error"):
         raise InputError(f"overlaps is {overlaps!r}: expected mean, nearest or error.")
-    values = as_tensor(track, "track").detach().to("cpu", torch.float64)
+    given = as_tensor(track, "track").detach()
+    if given.is_complex():
+        raise InputError("track holds complex numbers: expected real ones; use its .real or .abs().")
+    values = given.to("cpu", torch.float64)
     values = values.sum(dim=1) if values.ndim == 3 else values
     if values.ndim != 2:
         raise InputError(f"track has shape {tuple(values.shape)}: expected (windows, positions), or letters between.")
     if not bool(torch.isfinite(values).all()):
         raise InputError("track holds NaN or infinity: expected finite numbers.")
+    if values.numel() and float(values.abs().max()) > LARGEST:
+        raise InputError(f"track holds numbers beyond {LARGEST:.3g}, the largest that a bigWig file can: scale them.")
     places = as_loci(loci, n=len(values), length=values.shape[1])
     chrom_sizes = sizes_by_name(chrom_sizes)
+    for chrom, size in chrom_sizes.items():
+        if size > LONGEST or "\0" in chrom:
+            raise InputError(
+                f"chrom_sizes has {chrom!r} of {size} positions: a bigWig file takes at most {LONGEST}, and no zero "
+                "bytes in a name."
+            )
     sizes = as_sizes(chrom_sizes, places)
     big = extra("pyBigWig", "tracks")
     with whole(file_to_write(path)) as partial:
