@@ -12,7 +12,7 @@ from torch import Tensor
 from seqlight.attribution.references import References
 from seqlight.attribution.targets import Contrast
 from seqlight.files.paths import as_path
-from seqlight.lit.packages import kinds
+from seqlight.lit.packages import lightning_classes
 from seqlight.lit.ranks import together
 from seqlight.sequence.checks import require_count
 from seqlight_callbacks.arguments import (
@@ -219,7 +219,7 @@ class AttributionCallback(Recorder):
                 self._folder.require()
         # Behind it, the averaged weights that are validated are there when validation starts, and gone when it ends.
         self._behind_averaging = any(
-            isinstance(other, kinds("callbacks.WeightAveraging")) for other in before(trainer, self)
+            isinstance(other, lightning_classes("callbacks.WeightAveraging")) for other in before(trainer, self)
         )
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

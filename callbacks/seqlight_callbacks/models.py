@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.errors import InputError, a
-from seqlight.lit.packages import kinds
+from seqlight.lit.packages import lightning_classes
 
 
 def explained(
@@ -41,7 +41,9 @@ def explained(
     InputError
         If there is no such submodule, or a LightningModule without a forward is to be called.
     """
-    if module is None and type(pl_module).forward in [vars(kind)["forward"] for kind in kinds("LightningModule")]:
+    if module is None and type(pl_module).forward in [
+        vars(kind)["forward"] for kind in lightning_classes("LightningModule")
+    ]:
         raise InputError(
             f"{type(pl_module).__name__} has no forward to explain: write one, or pass as `module` the name of "
             f"the submodule that is the model (it has {_parts(pl_module)})."

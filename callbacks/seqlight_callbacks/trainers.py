@@ -10,7 +10,7 @@ import lightning.pytorch as L
 from lightning.pytorch.trainer.states import TrainerFn
 
 from seqlight.errors import InputError
-from seqlight.lit.packages import Callback, kinds
+from seqlight.lit.packages import Callback, lightning_classes
 from seqlight.lit.trainers import require_lightning as require_lightning
 
 
@@ -86,7 +86,10 @@ def require_own_folder(trainer: L.Trainer, callback: Callback) -> None:
 
 def require_whole_model(trainer: L.Trainer) -> None:
     """Raise InputError if each process has a part of the model only, so that none can run it by itself."""
-    if isinstance(trainer.strategy, kinds("strategies.FSDPStrategy") + kinds("strategies.ModelParallelStrategy")):
+    if isinstance(
+        trainer.strategy,
+        lightning_classes("strategies.FSDPStrategy") + lightning_classes("strategies.ModelParallelStrategy"),
+    ):
         raise InputError(
             f"the strategy is {type(trainer.strategy).__name__}, which cuts the model into pieces: expected one in "
             "which each process has all of it, such as 'ddp'; attribute a checkpoint after the training."

@@ -6,13 +6,13 @@ import lightning.pytorch
 import pytest
 import pytorch_lightning
 
-from seqlight.lit.packages import Callback, kinds
+from seqlight.lit.packages import Callback, lightning_classes
 from seqlight.lit.writing import ShardWriter
 
 
 def test_a_class_of_each_package():
-    assert kinds("Trainer") == (lightning.pytorch.Trainer, pytorch_lightning.Trainer)
-    assert kinds("callbacks.NoSuchThing") == ()
+    assert lightning_classes("Trainer") == (lightning.pytorch.Trainer, pytorch_lightning.Trainer)
+    assert lightning_classes("callbacks.NoSuchThing") == ()
 
 
 @pytest.mark.reliability(
@@ -31,4 +31,4 @@ def test_one_package_is_enough(monkeypatch):
     """Or one whose other is too old to be imported."""
     for name in [name for name in sys.modules if name.split(".")[0] == "pytorch_lightning"]:
         monkeypatch.setitem(sys.modules, name, None)
-    assert kinds("callbacks.Callback") == (lightning.pytorch.Callback,)
+    assert lightning_classes("callbacks.Callback") == (lightning.pytorch.Callback,)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import seqlight as sl
-from seqlight.prediction.inputs import Conversion, held, holds_one_hot, moved
+from seqlight.prediction.inputs import Conversion, cast, holds_one_hot, move
 
 CPU = torch.device("cpu")
 
@@ -171,8 +171,8 @@ def test_what_a_dtype_cannot_hold(X, kind, value):
 
 def test_rounding_and_infinities_are_no_loss():
     X = torch.tensor([[0.1, float("inf")], [1e-60, float("nan")]], dtype=torch.float64)
-    assert torch.equal(held(X, torch.float32).nan_to_num(), X.float().nan_to_num())
-    assert held(torch.tensor([0.1, 1000.0]), torch.bfloat16).dtype == torch.bfloat16
+    assert torch.equal(cast(X, torch.float32).nan_to_num(), X.float().nan_to_num())
+    assert cast(torch.tensor([0.1, 1000.0]), torch.bfloat16).dtype == torch.bfloat16
 
 
 @pytest.mark.reliability("numbers and ids", "masks of booleans beside the sequences", "they stay masks")
@@ -201,8 +201,8 @@ def test_one_hot_in_any_arrangement(dtype, rows, letters, length, seed):
         more = X.clone()
         more[0, 0, 0] = 2
         assert not holds_one_hot(more)
-        assert Conversion([more]).sent([more], torch.float32, CPU)[0].dtype == dtype
-    found = Conversion([X]).sent([X], torch.float16, CPU)[0]
+        assert Conversion([more]).send([more], torch.float32, CPU)[0].dtype == dtype
+    found = Conversion([X]).send([X], torch.float16, CPU)[0]
     assert found.dtype == torch.float16
     assert torch.equal(found.to(dtype), X)
 
@@ -231,5 +231,5 @@ def test_nothing_on_its_way_to_the_cpu_is_not_waited_for(method, monkeypatch):
 def test_towards_a_device_nothing_is_waited_for(monkeypatch):
     asked = {}
     monkeypatch.setattr(torch.Tensor, "to", lambda self, device, **more: asked.update(more))
-    moved(torch.zeros(2), torch.device("cuda"))
+    move(torch.zeros(2), torch.device("cuda"))
     assert asked == {"non_blocking": True}

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.data import TensorDataset
 
 from seqlight.errors import InputError
 from seqlight.sequence import checks, loops
@@ -84,6 +85,7 @@ def test_a_large_tensor_is_read_by_several_threads_alike():
             np.array(["ACGT"]),
             r"X is a numpy\.ndarray of <U4: .*; use one_hot_encode\(X\.tolist\(\)\) if it holds strings",
         ),
+        (TensorDataset(torch.ones(2)), r"X is a TensorDataset: .*; stack some of its rows, or use seqlight\.run"),
         ([1, 2], r"X is a list: expected a torch\.Tensor; convert it first\."),
         (torch.arange(12).view(3, 4) % 4, r"X has shape \(3, 4\): .* integers for letters, so one-hot encode it first"),
         (torch.eye(4, dtype=torch.int8), r"X has shape \(4, 4\): .*; use X\.unsqueeze\(0\) for one sequence"),

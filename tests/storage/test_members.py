@@ -13,7 +13,7 @@ import pytest
 import seqlight as sl
 from seqlight.storage.folders import settle
 from seqlight.storage.manifest import FORMAT, Manifest, path_of, write_manifest
-from seqlight.storage.members import origin_of
+from seqlight.storage.members import shard_origin
 from seqlight.storage.places import write_loci
 from seqlight.storage.shards import read_shard, write_shard
 
@@ -30,7 +30,7 @@ def write(folder, run=RUN, marked=True):
     folder.mkdir(exist_ok=True)
     write_manifest(folder, run if marked else replace(run, format=1))
     for k in range(run.shards):
-        write_shard(path_of(folder, k), arrays(run.rows_of(k), run), origin_of(run, k) if marked else None)
+        write_shard(path_of(folder, k), arrays(run.rows_of(k), run), shard_origin(run, k) if marked else None)
     return folder
 
 
@@ -63,7 +63,7 @@ def rewritten(change):
 def relabelled(folder):
     """As another version of the code would write it."""
     found = {name: one.astype(np.float64) for name, one in arrays(RUN.rows_of(1)).items()}
-    write_shard(path_of(folder, 1), found, origin_of(RUN, 1))
+    write_shard(path_of(folder, 1), found, shard_origin(RUN, 1))
 
 
 FAULTS = {
@@ -129,7 +129,7 @@ def test_nan_is_data(tmp_path):
     write(tmp_path)
     found = {name: np.full_like(one, np.nan) for name, one in arrays(RUN.rows_of(1)).items()}
     found["y"][0] = np.inf
-    write_shard(path_of(tmp_path, 1), found, origin_of(RUN, 1))
+    write_shard(path_of(tmp_path, 1), found, shard_origin(RUN, 1))
     results = sl.open_results(tmp_path)
     results.verify()
     assert np.isnan(results["z"][4:8]).all()
@@ -182,12 +182,12 @@ def test_folders_of_before(tmp_path):
         sl.SeqlightWarning, match=r"shard-000001.npz has y <i8.*, and others have y <f4 .*: it is made again"
     ):
         assert settle(tmp_path, RUN, None, None)[1] == [1]
-    write_shard(path_of(tmp_path, 1), arrays(RUN.rows_of(1)), origin_of(RUN, 1))
+    write_shard(path_of(tmp_path, 1), arrays(RUN.rows_of(1)), shard_origin(RUN, 1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert settle(tmp_path, RUN, None, None)[1] == []
     # What is new in such a folder does say.
-    write_shard(path_of(tmp_path, 0), arrays(RUN.rows_of(1)), origin_of(RUN, 1))
+    write_shard(path_of(tmp_path, 0), arrays(RUN.rows_of(1)), shard_origin(RUN, 1))
     with pytest.raises(sl.ResultsError, match="holds rows 4 to 7"):
         all_rows(tmp_path)
 
@@ -255,7 +255,7 @@ def test_a_shard_that_is_shortened_in_place(tmp_path, in_a_process):
 def test_a_shard_that_is_replaced(tmp_path):
     column = sl.open_results(write(tmp_path))["y"]
     assert column[5] == 5
-    write_shard(path_of(tmp_path, 1), arrays(RUN.rows_of(1)), origin_of(RUN, 1))
+    write_shard(path_of(tmp_path, 1), arrays(RUN.rows_of(1)), shard_origin(RUN, 1))
     with pytest.raises(sl.ResultsError, match="has changed since it was opened"):
         column[5]
     path_of(tmp_path, 1).unlink()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import seqlight as sl
-from seqlight.storage.shards import Origin, check_shard, open_shard, read_shard, write_shard
+from seqlight.storage.shards import ShardOrigin, check_shard, open_shard, read_shard, write_shard
 
 DTYPES = st.sampled_from([np.float16, np.float32, np.float64, np.int8, np.int64, np.bool_, np.dtype("<U5")])
 
@@ -82,7 +82,7 @@ def test_any_bit_and_any_length(tmp_path):
     path, arrays, origin = (
         tmp_path / "a.npz",
         {"x": np.arange(3, dtype=np.float32), "y": np.arange(3)},
-        Origin("ab", 3, 6),
+        ShardOrigin("ab", 3, 6),
     )
     write_shard(path, arrays, origin)
     whole = path.read_bytes()

@@ -24,7 +24,7 @@ from seqlight.attribution.targets import Targets
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.batches import HALF
 from seqlight.prediction.borrow import floating_dtype, require_module
-from seqlight.prediction.inputs import Conversion, dtypes_in_errors, sent
+from seqlight.prediction.inputs import Conversion, dtypes_in_errors, send
 from seqlight.prediction.row_independence import require_own_rows
 from seqlight.sequence.checks import require_dense
 
@@ -234,7 +234,7 @@ class Explaining:
         return [self._sent(one.detach()[rows.to(one.device)], self._dtype()) for one in self.inputs]
 
     def _sent(self, one: Tensor, dtype: torch.dtype) -> Tensor:
-        return sent(one, dtype, self.device)
+        return send(one, dtype, self.device)
 
     def _args_of(self, rows: Tensor) -> list[Any]:
         """Return the further inputs of some sequences, on the device."""
@@ -242,7 +242,7 @@ class Explaining:
         mine = [one[rows.to(one.device)] if self._has_rows(one) else one for one in self.args]
         copies = [one.detach().clone() if isinstance(one, Tensor) else one for one in mine]
         nothing = [None] * len(self.inputs)
-        return self.conversion.sent([*nothing, *copies], self._dtype(), self.device)[len(nothing) :]
+        return self.conversion.send([*nothing, *copies], self._dtype(), self.device)[len(nothing) :]
 
     def _has_rows(self, arg: Any) -> bool:
         return isinstance(arg, Tensor) and arg.ndim > 0 and len(arg) == len(self.inputs[0])

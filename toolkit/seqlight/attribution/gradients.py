@@ -103,7 +103,7 @@ def input_x_gradient(
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
     ):
         for rows in torch.split(torch.arange(len(X)), size):
-            sent = conversion.sent([X[rows], *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
+            sent = conversion.send([X[rows], *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
             first = [one[:1].clone() for one in sent] if not collected.done else []
             outputs, gradients = _gradients(model, sent, targets, rows)
             if first:

@@ -196,7 +196,7 @@ class Integrating:
     def _of(self, rows: Tensor) -> list[Tensor]:
         # Copies, because a model may write to its inputs.
         mine = [one.detach()[rows] for one in self.inputs]
-        return self.conversion.sent(mine, floating_dtype(self.model, mine[0]), self.device)
+        return self.conversion.send(mine, floating_dtype(self.model, mine[0]), self.device)
 
     def _read(self, x: Tensor, args: Sequence[Tensor], rows: Tensor) -> Tensor:
         with dtypes_in_errors([x, *args]):

@@ -125,7 +125,7 @@ def saturation_mutagenesis(
     where, kind, conversion = choose_device(device), as_dtype(dtype), Conversion(inputs, explained=1)
 
     def run(batch: Tensor, rows: Tensor) -> Any:
-        sent = conversion.sent([batch, *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
+        sent = conversion.send([batch, *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
         with dtypes_in_errors(sent):
             output = model(*sent)
         output = output if func is None else func(output)

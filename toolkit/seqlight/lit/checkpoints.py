@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from seqlight.errors import InputError, a
 from seqlight.files.paths import as_path
-from seqlight.lit.standins import Stand, stand_in_pickle, stood_for
+from seqlight.lit.standins import StandIn, original_name, stand_in_pickle
 
 ZIP = b"PK\x03\x04"
 # Where trainers keep the weights, if not at the top: Lightning, plain PyTorch, and DeepSpeed.
@@ -63,14 +63,16 @@ def read_weights(path: str | os.PathLike[str], *, trusted: bool = False) -> dict
     file = as_path(path, "checkpoint")
     _require_checkpoint(file)
     found = _weights(_trusted(file) if trusted else _safely(file))
-    if isinstance(found, Stand):
-        raise InputError(f"{file} holds a whole object, {stood_for(found)}, which only its own code can make: {TRUST}.")
+    if isinstance(found, StandIn):
+        raise InputError(
+            f"{file} holds a whole object, {original_name(found)}, which only its own code can make: {TRUST}."
+        )
     if not isinstance(found, Mapping):
         raise InputError(f"{file} holds {a(found)}: expected a state dict or a checkpoint of Lightning.")
-    hidden = next((name for name, one in found.items() if isinstance(one, Stand)), None)
+    hidden = next((name for name, one in found.items() if isinstance(one, StandIn)), None)
     if hidden is not None:
         raise InputError(
-            f"{file} holds {hidden!r} as {stood_for(found[hidden])}, which only its own code can make: {TRUST}."
+            f"{file} holds {hidden!r} as {original_name(found[hidden])}, which only its own code can make: {TRUST}."
         )
     weights = {name: one for name, one in found.items() if isinstance(name, str) and _is_state(name, one)}
     if not weights and found:
@@ -85,7 +87,7 @@ def _weights(stored: Any) -> Any:
     for _ in PLACES:
         if not isinstance(stored, Mapping):
             break
-        places = (stored[name] for name in PLACES if isinstance(stored.get(name), Mapping | nn.Module | Stand))
+        places = (stored[name] for name in PLACES if isinstance(stored.get(name), Mapping | nn.Module | StandIn))
         stored = next(places, stored)
     return stored.state_dict() if isinstance(stored, nn.Module) else stored
 

@@ -60,7 +60,7 @@ def _made(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     found = _found(name)
     if not isinstance(found, type) or not issubclass(found, nn.Module):
         raise InputError(
-            f"model is {name!r}, which is {_told(found)}: expected the name of a class of torch.nn.Module; of what a "
+            f"model is {name!r}, which is {_shown(found)}: expected the name of a class of torch.nn.Module; of what a "
             "function makes, pass the model."
         )
     if not isinstance(arguments, Mapping) or not all(isinstance(one, str) for one in arguments):
@@ -86,7 +86,7 @@ def _found(name: str) -> Any:
         ) from error
 
 
-def _told(found: Any) -> str:
+def _shown(found: Any) -> str:
     return f"the class {found.__qualname__}" if isinstance(found, type) else a(found)
 
 

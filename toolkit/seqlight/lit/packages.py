@@ -19,7 +19,7 @@ from lightning_utilities.core import rank_zero
 PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 
 
-def kinds(name: str, packages: Sequence[str] = PACKAGES) -> tuple[type, ...]:
+def lightning_classes(name: str, packages: Sequence[str] = PACKAGES) -> tuple[type, ...]:
     """Return the classes of this name, one of each package that is installed and has it.
 
     Parameters
@@ -31,7 +31,7 @@ def kinds(name: str, packages: Sequence[str] = PACKAGES) -> tuple[type, ...]:
 
     Examples
     --------
-    >>> kinds("Trainer")[0].__module__.split(".")[:2]
+    >>> lightning_classes("Trainer")[0].__module__.split(".")[:2]
     ['lightning', 'pytorch']
     """
     module, _, last = name.rpartition(".")
@@ -46,7 +46,7 @@ def kinds(name: str, packages: Sequence[str] = PACKAGES) -> tuple[type, ...]:
 def _callback() -> type:
     """Return a Callback of both, with messages going where they went before both were imported."""
     last = next((name for name in reversed(PACKAGES) if name in sys.modules), PACKAGES[0])
-    made = new_class("Callback", kinds("callbacks.Callback"))
+    made = new_class("Callback", lightning_classes("callbacks.Callback"))
     # Each package, when it is imported, has the messages of both to itself.
     rank_zero.log = logging.getLogger(f"{last}.utilities.rank_zero")
     made.__module__ = __name__

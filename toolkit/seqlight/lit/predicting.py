@@ -99,7 +99,7 @@ class PredictModule(L.LightningModule):
         """Return what the model makes of a batch, which it gets as by :func:`seqlight.predict`."""
         conversion, inputs = self._conversion or Conversion([None] * self.inputs), inputs_of(batch, self.inputs)
         with autocast(self.device, self.kind):
-            sent = conversion.sent(inputs, floating_dtype(self.model, inputs[0]), self.device)
+            sent = conversion.send(inputs, floating_dtype(self.model, inputs[0]), self.device)
             probe = Probe(self.model)
             output = probe.output(sent)
             found = output if self.func is None else self.func(output)

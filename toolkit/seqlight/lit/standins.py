@@ -16,28 +16,28 @@ from typing import IO, Any
 import torch
 
 
-class Fixed(type):
+class FixedAttributes(type):
     """A class whose attributes stay, whatever a file says of them."""
 
     def __setattr__(cls, name: str, value: Any) -> None:
         pass
 
 
-class Stand(metaclass=Fixed):
+class StandIn(metaclass=FixedAttributes):
     """An object of a class that a file names, with nothing of it but the name."""
 
     stands_for = "an object"
 
-    def __new__(cls, *_: Any, **__: Any) -> Stand:
+    def __new__(cls, *_: Any, **__: Any) -> StandIn:
         """Take any arguments."""
         return object.__new__(cls)
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
-    def __call__(self, *_: Any, **__: Any) -> Stand:
+    def __call__(self, *_: Any, **__: Any) -> StandIn:
         """Return another one."""
-        return Stand()
+        return StandIn()
 
     def __setstate__(self, state: Any) -> None:
         pass
@@ -55,7 +55,7 @@ class Stand(metaclass=Fixed):
         """Leave it."""
 
 
-def stood_for(one: Any) -> str:
+def original_name(one: Any) -> str:
     """Return the name of what a stand-in stands for."""
     return str(getattr(type(one), "stands_for", type(one).__qualname__))
 
@@ -68,7 +68,7 @@ def stand_in_pickle() -> types.ModuleType:
     >>> import io, pickle
     >>> from pathlib import PurePosixPath
     >>> found = stand_in_pickle().load(io.BytesIO(pickle.dumps({"x": 1, "out": PurePosixPath("a")})))
-    >>> found["x"], stood_for(found["out"])
+    >>> found["x"], original_name(found["out"])
     (1, 'pathlib.PurePosixPath')
     """
     known = _known()
@@ -78,7 +78,7 @@ def stand_in_pickle() -> types.ModuleType:
             """Return what the file may use, or a stand-in for it."""
             whole = f"{module}.{name}"
             found = known.get(whole)
-            return Fixed("Stand", (Stand,), {"stands_for": whole}) if found is None else found
+            return FixedAttributes("StandIn", (StandIn,), {"stands_for": whole}) if found is None else found
 
         def __setattr__(self, name: str, value: Any) -> None:
             super().__setattr__(name, _storages_alone(value) if name == "persistent_load" else value)
@@ -96,7 +96,7 @@ def _storages_alone(load: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     def found(reference: Any) -> Any:
         if not isinstance(reference, tuple) or len(reference) < 2 or reference[0] not in ("storage", b"storage"):
-            return Stand  # a class, which a module of old files is
+            return StandIn  # a class, which a module of old files is
         kind, *rest = reference[1:]
         return load((reference[0], torch.UntypedStorage if isinstance(kind, Bytes) else kind, *rest))
 

@@ -30,7 +30,7 @@ from seqlight.storage.fingerprints import of_model
 from seqlight.storage.folders import LOCKS, claim, lock_of, settle, written_to
 from seqlight.storage.locks import Lock
 from seqlight.storage.manifest import FORMAT, Manifest, path_of
-from seqlight.storage.members import origin_of
+from seqlight.storage.members import shard_origin
 from seqlight.storage.results import Results
 from seqlight.storage.shards import Arrays, write_shard
 from seqlight.storage.whole import to_disk
@@ -211,7 +211,7 @@ class ShardWriter(Callback):
         if filling.full:
             path = path_of(self.out, shard)
             with written_to(self.out, path.name):
-                write_shard(path, self._open.pop(shard).arrays, origin_of(self._manifest, shard), wait=False)
+                write_shard(path, self._open.pop(shard).arrays, shard_origin(self._manifest, shard), wait=False)
                 self._safe.append(self._pool.submit(_to_disk, path))
                 while self._safe[0].done() and len(self._safe) > 1:
                     self._safe.pop(0).result()

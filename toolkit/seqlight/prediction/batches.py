@@ -93,7 +93,7 @@ def predict(
             if any(len(one) != len(batch) for one in rest):
                 require_rows(args, first + len(batch))
             # No name holds a batch's inputs or output while the next one is made: its memory is used again.
-            output = probe.output(conversion.sent([batch, *rest], number, target))
+            output = probe.output(conversion.send([batch, *rest], number, target))
             collected.add(output if func is None else func(output), len(batch))
             del output
         require_rows(args, collected.done)

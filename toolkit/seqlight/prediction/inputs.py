@@ -45,7 +45,7 @@ class Conversion:
         self._later = [*[False] * explained, *(one is None for one in inputs)]
         self._names = [*["X"] * explained, *(_name(i + bool(explained)) for i in range(len(inputs)))]
 
-    def sent(self, inputs: Sequence[Any], dtype: torch.dtype, device: torch.device) -> list[Any]:
+    def send(self, inputs: Sequence[Any], dtype: torch.dtype, device: torch.device) -> list[Any]:
         """Return a batch as the model takes it; what is no tensor, as it is.
 
         Parameters
@@ -76,8 +76,8 @@ class Conversion:
 
     def _sent(self, i: int, one: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
         if one.is_floating_point() or self._becomes_a_number(i, one):
-            return sent(one, dtype, device, self._names[i])
-        return moved(one, device)
+            return send(one, dtype, device, self._names[i])
+        return move(one, device)
 
     def _becomes_a_number(self, i: int, one: Tensor) -> bool:
         decided = self._one_hot[i]
@@ -93,7 +93,7 @@ class Conversion:
         return decided
 
 
-def moved(one: Tensor, device: torch.device) -> Tensor:
+def move(one: Tensor, device: torch.device) -> Tensor:
     """Return a tensor on `device`.
 
     Towards the CPU it is waited for: what another device still has to send must not be read before it is there.
@@ -101,15 +101,15 @@ def moved(one: Tensor, device: torch.device) -> Tensor:
     return one.to(device, non_blocking=device.type != "cpu")
 
 
-def sent(one: Tensor, dtype: torch.dtype, device: torch.device, name: str = "X") -> Tensor:
+def send(one: Tensor, dtype: torch.dtype, device: torch.device, name: str = "X") -> Tensor:
     """Return a tensor on `device` and in a floating-point `dtype`; InputError if that cannot hold its numbers."""
     if one.dtype.itemsize > dtype.itemsize:
-        return moved(held(one, dtype, name), device)
+        return move(cast(one, dtype, name), device)
     # Small integers travel to the device as they are and become numbers there.
-    return held(moved(one, device), dtype, name)
+    return cast(move(one, device), dtype, name)
 
 
-def held(one: Tensor, dtype: torch.dtype, name: str = "X") -> Tensor:
+def cast(one: Tensor, dtype: torch.dtype, name: str = "X") -> Tensor:
     """Return a tensor in a floating-point `dtype`.
 
     Raises
@@ -120,9 +120,9 @@ def held(one: Tensor, dtype: torch.dtype, name: str = "X") -> Tensor:
 
     Examples
     --------
-    >>> held(torch.tensor([0.1, 2.5]), torch.bfloat16)
+    >>> cast(torch.tensor([0.1, 2.5]), torch.bfloat16)
     tensor([0.1001, 2.5000], dtype=torch.bfloat16)
-    >>> held(torch.tensor([256.0, 257.0]), torch.bfloat16)
+    >>> cast(torch.tensor([256.0, 257.0]), torch.bfloat16)
     Traceback (most recent call last):
     seqlight.errors.InputError: X holds 257, which bfloat16 cannot hold: ...
     """

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from seqlight.errors import InputError, a
 from seqlight.sequence import loops
@@ -30,6 +31,8 @@ def require_tensor(X: object, name: str = "X") -> Tensor:
         met, remedy = "a numpy.ndarray", f"use torch.from_numpy({name})"
         if X.dtype.kind in "USO":
             met, remedy = f"{met} of {X.dtype}", f"use one_hot_encode({name}.tolist()) if it holds strings"
+    elif isinstance(X, Dataset):
+        remedy = "stack some of its rows, or use seqlight.run, which reads them in batches"
     elif isinstance(X, str):
         remedy = f"use one_hot_encode({name})"
     elif isinstance(X, list | tuple) and X and all(isinstance(one, str) for one in X):

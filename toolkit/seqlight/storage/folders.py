@@ -217,7 +217,7 @@ def _lacking(folder: Path, manifest: Manifest, there: set[int]) -> list[int]:
             warnings.warn(f"{one} This run deletes it, and it is made again.", SeqlightWarning, stacklevel=2)
         elif one is not None and one != usual:
             warnings.warn(
-                f"{path_of(folder, k).name} has {_told(one)}, and others have {_told(usual)}: it is made again.",
+                f"{path_of(folder, k).name} has {_shown(one)}, and others have {_shown(usual)}: it is made again.",
                 SeqlightWarning,
                 stacklevel=2,
             )
@@ -241,7 +241,7 @@ def _usual(layouts: list[Layout]) -> Layout | None:
     return first[0] if not others or first[1] > others[0][1] else None
 
 
-def _told(of: Layout | None) -> str:
+def _shown(of: Layout | None) -> str:
     if of is None:
         return "something else"
     return ", ".join(f"{name} {dtype} {shape}" for name, dtype, shape in of) or "nothing"

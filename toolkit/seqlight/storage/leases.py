@@ -79,7 +79,7 @@ class Lease:
             touched, content = self.path.stat().st_mtime, self.path.read_bytes()
         except FileNotFoundError:
             return False
-        told = _told(content)
+        told = _parsed(content)
         here = _who(told.get("process"))
         if all(told.get(name) == here[name] for name in ("host", "space")):
             return here["began"] is not None and here["began"] == told.get("began")
@@ -110,7 +110,7 @@ def _touch(path: Path, ended: threading.Event) -> None:
             os.utime(path)
 
 
-def _told(content: bytes) -> dict[str, Any]:
+def _parsed(content: bytes) -> dict[str, Any]:
     try:
         told = json.loads(content)
     except ValueError:

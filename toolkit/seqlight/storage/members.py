@@ -7,7 +7,7 @@ from typing import Any
 
 from seqlight.errors import ResultsError
 from seqlight.storage.manifest import Manifest, path_of
-from seqlight.storage.shards import Arrays, DamagedShard, Origin, check_shard, open_shard
+from seqlight.storage.shards import Arrays, DamagedShard, ShardOrigin, check_shard, open_shard
 
 Layout = tuple[tuple[str, str, tuple[int, ...]], ...]
 
@@ -20,10 +20,10 @@ class StrayShard(DamagedShard):
         self.alien = alien
 
 
-def origin_of(manifest: Manifest, shard: int) -> Origin:
+def shard_origin(manifest: Manifest, shard: int) -> ShardOrigin:
     """Return what a shard of a run says of itself."""
     rows = manifest.rows_of(shard)
-    return Origin(manifest.fingerprint, rows.start, rows.stop)
+    return ShardOrigin(manifest.fingerprint, rows.start, rows.stop)
 
 
 def read_member(folder: Path, manifest: Manifest, shard: int) -> Arrays:
@@ -56,7 +56,7 @@ def read_member(folder: Path, manifest: Manifest, shard: int) -> Arrays:
             "from elsewhere; put it back as it was, or delete the folder and run again.",
             alien=True,
         )
-    if origin is not None and origin != origin_of(manifest, shard):
+    if origin is not None and origin != shard_origin(manifest, shard):
         raise StrayShard(
             f"{path.name} holds rows {origin.first} to {origin.stop - 1}, and its name is that of rows {rows.start} to "
             f"{rows.stop - 1}{_remedy(path)}"

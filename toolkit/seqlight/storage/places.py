@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError
 from seqlight.sequence.loci import Loci
 from seqlight.storage.manifest import Manifest
-from seqlight.storage.shards import Arrays, DamagedShard, Origin, check_shard, open_shard, write_shard
+from seqlight.storage.shards import Arrays, DamagedShard, ShardOrigin, check_shard, open_shard, write_shard
 
 NAME = "loci.npz"
 REMEDY = ": start the same run again, which writes it anew."
@@ -20,7 +20,7 @@ LOCUS = re.compile(r"(\S+?)(?::(\d[\d,]*)-(\d[\d,]*))?")
 
 def write_loci(folder: Path, loci: Loci, manifest: Manifest | None = None) -> None:
     """Write where each row comes from, and of which run it is a row."""
-    origin = None if manifest is None else Origin(manifest.fingerprint, 0, manifest.rows)
+    origin = None if manifest is None else ShardOrigin(manifest.fingerprint, 0, manifest.rows)
     write_shard(folder / NAME, _arrays(loci), origin)
 
 
@@ -44,7 +44,7 @@ def read_loci(folder: Path, manifest: Manifest | None = None) -> Loci | None:
     if manifest is not None:
         if any(one.shape != (manifest.rows,) for one in found.values()):
             raise DamagedShard(f"{path} has not a place for each of {manifest.rows} rows{REMEDY}")
-        if origin != Origin(manifest.fingerprint, 0, manifest.rows) and (manifest.marked or origin is not None):
+        if origin != ShardOrigin(manifest.fingerprint, 0, manifest.rows) and (manifest.marked or origin is not None):
             raise DamagedShard(f"{path} is of another run than the one that manifest.json tells of{REMEDY}")
     return Loci(**found)
 

@@ -47,7 +47,7 @@ class DamagedShard(ResultsError):
     """A shard is not as it was written: what helps is to make it again."""
 
 
-class Origin(NamedTuple):
+class ShardOrigin(NamedTuple):
     """Where the arrays of a shard belong.
 
     Attributes
@@ -70,16 +70,20 @@ class Shard(NamedTuple):
     ----------
     arrays : dict of numpy.ndarray
         Mapped and read-only: what is not looked at is not read.
-    origin : Origin, optional
+    origin : ShardOrigin, optional
         None where the file does not say: seqlight wrote none before format 2 of the manifest.
     """
 
     arrays: Arrays
-    origin: Origin | None
+    origin: ShardOrigin | None
 
 
 def write_shard(
-    path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], origin: Origin | None = None, *, wait: bool = True
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, NDArray[Any]],
+    origin: ShardOrigin | None = None,
+    *,
+    wait: bool = True,
 ) -> None:
     """Write arrays as a file that is whole under its name, or not there.
 
@@ -89,7 +93,7 @@ def write_shard(
         Of the file; its folder must exist.
     arrays : mapping of str to numpy.ndarray
         Of numbers.
-    origin : Origin, optional
+    origin : ShardOrigin, optional
         Which rows of which run these are.
     wait : bool
         Until the content is on the disk, as in :func:`seqlight.storage.whole.whole`.
@@ -127,7 +131,7 @@ def read_shard(path: str | os.PathLike[str]) -> Arrays:
 
 def open_shard(path: str | os.PathLike[str]) -> Shard:
     """Return the arrays of a shard, as :func:`read_shard`, and where they belong."""
-    with _told(path), open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+    with _damage_named(path), open(path, "rb") as file, zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         arrays = {one.filename.removesuffix(".npy"): _mapped(path, file, one) for one in members}
         return Shard(arrays, _origin(archive.comment, arrays))
@@ -135,7 +139,7 @@ def open_shard(path: str | os.PathLike[str]) -> Shard:
 
 def check_shard(path: str | os.PathLike[str]) -> None:
     """Read all of a shard and compare it with its checksums; DamagedShard if they differ."""
-    with _told(path), zipfile.ZipFile(path) as archive:
+    with _damage_named(path), zipfile.ZipFile(path) as archive:
         bad = archive.testzip()
     if bad is not None:
         raise _damaged(path, f"the checksum of {bad.removesuffix('.npy')!r} is another")
@@ -179,13 +183,13 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return tuple(int(one) for one in shape.split(",") if one.strip()), fortran == "True", np.dtype(descr)
 
 
-def _comment(origin: Origin, arrays: Mapping[str, NDArray[Any]]) -> bytes:
+def _comment(origin: ShardOrigin, arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Return what a shard says of itself, with a checksum, for a zip has none of its comment."""
     told = json.dumps({**origin._asdict(), "arrays": _layout(arrays)})
     return f"{told} {zlib.crc32(told.encode()):08x}".encode()
 
 
-def _origin(comment: bytes, arrays: Mapping[str, NDArray[Any]]) -> Origin | None:
+def _origin(comment: bytes, arrays: Mapping[str, NDArray[Any]]) -> ShardOrigin | None:
     if not comment:
         return None
     text, _, checksum = comment.decode().rpartition(" ")
@@ -194,7 +198,7 @@ def _origin(comment: bytes, arrays: Mapping[str, NDArray[Any]]) -> Origin | None
     told = json.loads(text)
     if told["arrays"] != _layout(arrays):
         raise ValueError("its arrays are not those that it says it has")
-    return Origin(told["run"], told["first"], told["stop"])
+    return ShardOrigin(told["run"], told["first"], told["stop"])
 
 
 def _layout(arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -204,7 +208,7 @@ def _layout(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 @contextmanager
-def _told(path: str | os.PathLike[str]) -> Iterator[None]:
+def _damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
     """Raise ResultsError for what reading raises; where nothing says that the file is damaged, it is not to go."""
     try:
         yield
