@@ -65,5 +65,5 @@ def test_the_readme_example_runs(monkeypatch, tmp_path):
     assert len(blocks) == 4
     for block in blocks:
         exec(block, names)
-    assert [callback.sequences.shape for callback in names["watching"][:1]] == [(3, 4, 100)]
+    assert [callback.sequences.shape for callback in names["callbacks"][:1]] == [(3, 4, 100)]
     assert names["found"]["attributions"]["chr1:1000-20000"].shape == (2, 4, 2114)

@@ -15,7 +15,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.errors import InputError
-from seqlight.prediction import borrow
+from seqlight.prediction import borrow, generators
 from seqlight.prediction.borrow import borrowed, floating_dtype
 
 CPU = torch.device("cpu")
@@ -210,6 +210,57 @@ def test_a_call_within_a_call_beside_another_thread():
     for found in together(*[lambda: sl.predict(model, X, func=same, device="cpu")] * 3):
         assert torch.equal(found, expected)
     assert state_of(model) == before
+
+
+@pytest.mark.reliability(
+    "several threads",
+    "one joins in what another borrowed within a call of its own, and ends last",
+    "the model is given back as the first call took it",
+)
+def test_what_was_lent_twice_ends_in_a_thread_that_came_later():
+    model = network()
+    before, taken, last = state_of(model), threading.Event(), threading.Event()
+
+    def joins():
+        with borrowed(model, CPU):
+            taken.set()
+            last.wait(WAIT)
+
+    thread = threading.Thread(target=joins)
+    with borrowed(model, CPU), borrowed(model, CPU):
+        thread.start()
+        assert taken.wait(WAIT)
+    last.set()
+    thread.join(WAIT)
+    assert state_of(model) == before
+
+
+@pytest.mark.reliability(
+    "several threads", "a call begins while the last of others ends", "the global random generators are as before"
+)
+def test_generators_that_are_read_while_others_are_restored(monkeypatch):
+    reading, ended, states = threading.Event(), threading.Event(), generators._states
+
+    def slowly(device):
+        found = states(device)
+        if threading.current_thread() is not threading.main_thread():
+            reading.set()
+            ended.wait(0.2)
+        return found
+
+    def other():
+        with generators.generators_kept(CPU):
+            torch.rand(3)
+
+    monkeypatch.setattr(generators, "_states", slowly)
+    before, thread = torch.get_rng_state(), threading.Thread(target=other)
+    with generators.generators_kept(CPU):
+        torch.rand(3)
+        thread.start()
+        assert reading.wait(WAIT)
+    ended.set()
+    thread.join(WAIT)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def numbers(result):

@@ -40,8 +40,9 @@ def generators_kept(device: torch.device) -> Iterator[None]:
     device : torch.device
         Where numbers may be drawn, beside the CPU.
     """
-    mine = _Found(threading.get_ident(), _states(device))
     with _lock:
+        # Read here, for another call that ends in between would restore what is then older than what was read.
+        mine = _Found(threading.get_ident(), _states(device))
         _found.append(mine)
     try:
         yield

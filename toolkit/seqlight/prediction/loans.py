@@ -126,11 +126,15 @@ class Loans:
         """End the loans that nobody has a part in, all of them whatever fails."""
         with contextlib.ExitStack() as whatever_fails:
             for module in modules:
-                held = self._of.get(id(module), [])
+                held, ended = self._of.get(id(module), []), list[Loan]()
                 while held and not held[-1].holders:
-                    whatever_fails.callback(self._restore, held.pop())
+                    ended.append(held.pop())
                 if not held:
                     self._of.pop(id(module), None)
+                # What is called back last goes first, and of one module that must be the newest loan: the one before
+                # it knows what the module was before both.
+                for loan in reversed(ended):
+                    whatever_fails.callback(self._restore, loan)
 
     def _wait(self, me: int, modules: Sequence[nn.Module], device: torch.device, dtype: torch.dtype | None) -> None:
         try:
