@@ -233,3 +233,23 @@ def test_towards_a_device_nothing_is_waited_for(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "to", lambda self, device, **more: asked.update(more))
     move(torch.zeros(2), torch.device("cuda"))
     assert asked == {"non_blocking": True}
+
+
+@pytest.mark.reliability(
+    "numbers and ids", "token ids that the model has no embedding for", "an error with their range"
+)
+@pytest.mark.parametrize("ids", [[[0, 400]], [[3, -1]]])
+def test_ids_without_an_embedding(ids):
+    at = rf"X of int64 and shape \(1, 2\), from {min(ids[0])} to {max(ids[0])} .*below the number of its embeddings"
+    with pytest.raises(sl.InputError, match=rf"the model has no embedding for one of {at}"):
+        sl.predict(Reading(), torch.tensor(ids), device="cpu")
+
+
+class Short(nn.Module):
+    def forward(self, X):
+        return [X][1]
+
+
+def test_an_index_of_something_else_is_the_error_of_the_model():
+    with pytest.raises(IndexError, match="list index"):
+        sl.predict(Short(), torch.zeros(1, 2, dtype=torch.int64), device="cpu")

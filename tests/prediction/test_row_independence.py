@@ -288,3 +288,17 @@ def test_operations_that_cannot_be_seen_are_not_named():
     script = torch.jit.script(nn.Softmax(dim=0))
     with pytest.warns(sl.BatchWarning, match=r"first by what comes into `mean` in module 'the model itself'"):
         sl.predict(Net(script), X, device="cpu")
+
+
+@pytest.mark.reliability(
+    "rows of a batch", "outputs that are sparse, nested or on the meta device", "one sentence that says what to use"
+)
+@pytest.mark.parametrize("kind", ["to_sparse", "nested", "meta"])
+def test_outputs_that_cannot_be_computed_with(kind):
+    def odd(y):
+        if kind == "nested":
+            return torch.nested.nested_tensor(list(y))
+        return y.to("meta") if kind == "meta" else y.to_sparse()
+
+    with pytest.raises(sl.InputError, match="the model's output is"):
+        sl.predict(nn.Sequential(Net(), Between(odd)), X, device="cpu")

@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -22,6 +22,9 @@ OF_DTYPES = re.compile(
     r"dtype|datatype|scalar type|not implemented for '|type \(.*should be the same|floating.point"
     r"|desired output type|on a bool tensor|of type LongTensor"
 )
+
+# What it says where a table of embeddings, say, has no such row.
+OF_TABLES = "index out of range in self"
 
 
 class Conversion:
@@ -166,7 +169,7 @@ def holds_one_hot(one: Tensor) -> bool:
 
 @contextlib.contextmanager
 def dtypes_in_errors(inputs: Sequence[object]) -> Iterator[None]:
-    """Say which integers a model was called with, in one sentence, where it does not take them.
+    """Say which integers a model was called with, in one sentence, where it does not take them, or has none such.
 
     Parameters
     ----------
@@ -182,6 +185,14 @@ def dtypes_in_errors(inputs: Sequence[object]) -> Iterator[None]:
         yield
     except SeqlightError:
         raise
+    except IndexError as error:
+        found = [f"{_described(i, one)}, {_range(one)}" for i, one in enumerate(inputs) if _holds_ids(one)]
+        if not found or OF_TABLES not in str(error):
+            raise
+        raise InputError(
+            f"the model has no embedding for one of {' and '.join(found)} ({error}): expected ids from 0 to below the "
+            "number of its embeddings; look for another tokenizer, or for padding by -1."
+        ) from error
     except (RuntimeError, TypeError, ValueError) as error:
         met = _met(inputs, str(error)) if OF_DTYPES.search(str(error)) else ""
         if not met:
@@ -197,11 +208,23 @@ def _met(inputs: Sequence[object], message: str) -> str:
     """Return what of the inputs may be meant by an error about dtypes."""
     wanted = "indices" in message or "index" in message
     found = [
-        f"{_name(i)} of {str(one.dtype).removeprefix('torch.')} and shape {tuple(one.shape)}"
+        _described(i, one)
         for i, one in enumerate(inputs)
         if isinstance(one, Tensor) and (wanted or not one.is_floating_point())
     ]
     return " and ".join(found)
+
+
+def _described(i: int, one: Tensor) -> str:
+    return f"{_name(i)} of {str(one.dtype).removeprefix('torch.')} and shape {tuple(one.shape)}"
+
+
+def _holds_ids(one: object) -> TypeGuard[Tensor]:
+    return isinstance(one, Tensor) and not (one.is_floating_point() or one.is_complex()) and one.numel() > 0
+
+
+def _range(ids: Tensor) -> str:
+    return f"from {int(ids.min())} to {int(ids.max())}"
 
 
 def _name(i: int) -> str:

@@ -240,7 +240,9 @@ def _to_ask(outputs: Sequence[Tensor], places: Sequence[int]) -> list[int]:
 
 
 def _has_rows(output: Tensor, rows: int) -> bool:
-    return output.is_floating_point() and output.ndim > 0 and len(output) == rows and output.numel() > 0
+    # What cannot be computed with is refused by who collects it.
+    dense = not output.is_nested and not output.is_meta and output.layout == torch.strided and output.itemsize > 1
+    return dense and output.is_floating_point() and output.ndim > 0 and len(output) == rows and output.numel() > 0
 
 
 @contextlib.contextmanager
