@@ -13,6 +13,7 @@ from seqlight.attribution.references import ReferenceFunction
 from seqlight.attribution.targets import One, Targets
 from seqlight.errors import InputError, a
 from seqlight.metrics.attribution import require_window
+from seqlight.sequence.checks import require_dense
 from seqlight.sequence.shuffles import dinucleotide_shuffle, shuffle
 from seqlight_callbacks.inputs import read_array
 
@@ -54,11 +55,13 @@ def as_attributions(source: Tensor | str | Path | None, sequences: Tensor) -> Te
     """Return attributions to compare with, which must have the shape of the sequences."""
     if source is None:
         return None
-    found = read_array(source, "compare_with", "attributions").detach().cpu().clone()
+    found = require_dense(read_array(source, "compare_with", "attributions"), "compare_with").detach().cpu().clone()
     if found.shape != sequences.shape:
         raise InputError(
             f"compare_with has shape {tuple(found.shape)}: expected that of the sequences, {tuple(sequences.shape)}."
         )
+    if not found.isfinite().all():
+        raise InputError("compare_with holds NaN or infinity: expected finite numbers.")
     return found
 
 

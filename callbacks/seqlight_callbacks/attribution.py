@@ -178,8 +178,8 @@ class AttributionCallback(Recorder):
             self._explainer = Explainer(
                 method, self.sequences, self.references, self.target, module, head, self.inputs, self.batch_size
             )
+            self.out = None if out is None else as_path(out, "out")
         self.untrained = untrained
-        self.out = None if out is None else as_path(out, "out")
         self._folder = None if self.out is None else Folder(self.out, ".npz", "records")
         self.record: AttributionRecord | None = None
         self._behind_averaging = False

@@ -123,7 +123,8 @@ class Follower(Named):
         super().__init__()
         if not (attribution is None or isinstance(attribution, Recorder | str)):
             raise InputError(
-                f"attribution is {a(attribution)}: expected an AttributionCallback, its name, or None for the only one."
+                f"{type(self).__name__} {name!r}: attribution is {a(attribution)}: expected an AttributionCallback, "
+                "its name, or None for the only one."
             )
         self.name = name
         self._asked = attribution

@@ -19,6 +19,7 @@ from seqlight.report.ruler import Ruler
 from seqlight_callbacks import chapters
 from seqlight_callbacks.attribution import AttributionCallback
 from seqlight_callbacks.chapters import Story
+from seqlight_callbacks.failures import prefix_errors
 from seqlight_callbacks.following import Follower, Log, Recorder, beside
 from seqlight_callbacks.history import History
 from seqlight_callbacks.logos import require_examples
@@ -93,7 +94,8 @@ class AttributionReport(Follower):
         super().__init__(attribution, name)
         self._asked_seqlets = seqlets
         self.seqlets = seqlets if isinstance(seqlets, SeqletCallback) else None
-        self.path = None if path is None else as_path(path)
+        with prefix_errors(lambda: self.who):
+            self.path = None if path is None else as_path(path)
         self.title, self.lead, self.motif = title, lead, motif
         self.examples = () if examples is None else tuple(examples)
         self.ruler = Ruler(zero, origin)

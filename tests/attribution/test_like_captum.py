@@ -272,3 +272,19 @@ def test_a_warning_names_the_line_of_the_caller(inputs):
     with pytest.warns(sl.ConvergenceWarning) as caught:
         sl.DeepLift(Rounded()).attribute(inputs[0])
     assert caught[0].filename == __file__
+
+
+class Total(nn.Module):
+    def forward(self, X):
+        return X.square().sum()
+
+
+@pytest.mark.reliability(
+    "Captum", "a model that returns a bare number", "explained for a single row; for several an error that says why"
+)
+def test_a_bare_number_is_the_output_of_a_single_row():
+    X = torch.rand(2, 5)
+    attributions = sl.DeepLift(Total()).attribute(X[:1])
+    torch.testing.assert_close(attributions, X[:1].square())
+    with pytest.raises(InputError, match=r"the model returns shape \(\): expected one number for each row"):
+        sl.DeepLift(Total()).attribute(X)

@@ -265,7 +265,14 @@ def test_diverged_model_does_not_end_the_training(toy, tmp_path):
         ({"target": [0, 1]}, "one callback explains one target"),
         ({"references": "no/such/file.npy"}, "references is 'no/such/file.npy': there is no such file"),
         ({"compare_with": torch.zeros(5, 4, 3)}, r"compare_with has shape \(5, 4, 3\)"),
+        ({"compare_with": torch.zeros(6, 4, 20, device="meta")}, "'attribution': compare_with is on the meta device"),
+        ({"compare_with": torch.zeros(6, 4, 20) * 1j}, "'attribution': compare_with holds complex64 numbers"),
+        ({"compare_with": torch.full((5, 4, 20), torch.nan)}, "'attribution': compare_with holds NaN or infinity"),
+        ({"out": 3}, "AttributionCallback 'attribution': out is an int"),
     ],
+)
+@pytest.mark.reliability(
+    "callbacks", "arguments that cannot be used", "an error that names the callback and the argument"
 )
 def test_bad_arguments_are_refused_when_it_is_made(toy, settings, message):
     with pytest.raises(sl.InputError, match=message):

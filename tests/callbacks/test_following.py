@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import seqlight as sl
-from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
+from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
 
 
 def attribution(toy, **settings):
@@ -82,3 +82,12 @@ def test_what_cannot_be_found_is_named(toy):
 def test_state_keys_are_unique_and_stable(toy):
     assert attribution(toy, name="one").state_key == "AttributionCallback(name='one')"
     assert SeqletCallback(name="one").state_key == "SeqletCallback(name='one')"
+
+
+@pytest.mark.reliability(
+    "callbacks", "a number where a callback is wanted, or a path", "an error that names the callback"
+)
+@pytest.mark.parametrize("argument", [{"attribution": 5}, {"path": 5}])
+def test_errors_name_the_callback(argument):
+    with pytest.raises(sl.InputError, match="AttributionReport 'report': "):
+        AttributionReport(**argument)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -81,7 +82,7 @@ def many_baselines_each(inputs: Sequence[Tensor], baselines: Any) -> list[Tensor
 def target_of(target: Any, rows: int) -> Target:
     """Return the target that is meant, as :class:`seqlight.attribution.targets.Targets` takes it."""
     if target is None:
-        return _the_only_one
+        return functools.partial(_the_only_one, rows=rows)
     if isinstance(target, list):
         if len(target) != rows:
             raise InputError(f"target is a list of {len(target)}: expected one for each of {rows} rows.")
@@ -242,8 +243,9 @@ def _like(x: Tensor, baseline: Any) -> Tensor:
     return baseline.to(x.device).expand(x.shape)
 
 
-def _the_only_one(output: Any) -> Tensor:
-    if not isinstance(output, Tensor) or output[:1].numel() != 1:
+def _the_only_one(output: Any, rows: int) -> Tensor:
+    # A single row may have lost its dimension, and so must several not have.
+    if not isinstance(output, Tensor) or (rows > 1 if not output.ndim else output[:1].numel() != 1):
         met = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else a(output)
         raise InputError(
             f"no target is given and the model returns {met}: expected one number for each row; pass a target."
