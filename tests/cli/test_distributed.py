@@ -88,6 +88,9 @@ def test_several_arrays(X, tmp_path):
     np.savez(tmp_path / "names.npz", a=X, b=X)
     with pytest.raises(sl.InputError, match=r"names\.npz holds a, b: expected one array, or the sequences as X"):
         predict("torch.nn.ReLU", tmp_path / "names.npz", tmp_path / "out", **QUIET)
+    np.savez(tmp_path / "labels.npz", y=X)
+    with pytest.raises(sl.InputError, match=r"labels\.npz holds y: expected one array, or the sequences as X"):
+        predict("torch.nn.ReLU", tmp_path / "labels.npz", tmp_path / "out", **QUIET)
     with pytest.raises(sl.InputError, match=r"data is a\.txt: expected a file that ends in \.npy or \.npz"):
         predict("torch.nn.ReLU", tmp_path / "a.txt", tmp_path / "out", **QUIET)
 
@@ -104,7 +107,8 @@ def test_data_that_cannot_be_read(X, tmp_path):
     for name, content in (
         ("empty.npy", b""), ("short.npy", whole[:-10]), ("short-header.npy", whole[:20]), ("text.npy", b"ACGT\n"),
         ("objects.npy", None), ("empty.npz", b""), ("text.npz", b"ACGT\n"), ("short.npz", b"PK\x03\x04" + whole),
-        ("array.npz", whole), ("objects.npz", None),
+        ("array.npz", whole), ("objects.npz", None), ("zip.npy", (tmp_path / "objects.npz").read_bytes()),
+        ("header.npy", whole.replace(b"), }", b",  }")),
     ):  # fmt: skip
         if content is not None:
             (tmp_path / name).write_bytes(content)

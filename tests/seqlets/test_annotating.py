@@ -168,3 +168,9 @@ def test_tables_that_were_joined(planted, motifs):
     joined = pd.concat([seqlets, seqlets])
     found = annotate_seqlets(X, joined, motifs, n_nearest=2)
     pd.testing.assert_frame_equal(found, annotate_seqlets(X, joined.reset_index(drop=True), motifs, n_nearest=2))
+
+
+def test_sequences_of_five_letters(planted, motifs):
+    X, seqlets = planted
+    with pytest.raises(sl.InputError, match="X has 5 letters: expected four"):
+        annotate_seqlets(torch.cat([X[:, :1] * 0, X], dim=1), seqlets, motifs)

@@ -115,3 +115,8 @@ def test_motifs_of_biopython():
     assert as_motifs({"a": fetched[0]})["a"].tolist() == next(iter(found.values())).tolist()
     for name, motif in wanted.items():
         np.testing.assert_array_equal(found[name], motif)
+
+
+def test_thirds_of_two_digits_are_frequencies():
+    motif = np.array([[0.33], [0.33], [0.33], [0.0]])
+    assert as_motifs({"third": motif})["third"].tolist() == motif.tolist()

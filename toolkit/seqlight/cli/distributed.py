@@ -165,6 +165,7 @@ def _run(
 
 def _arrays(path: Path, inputs: int) -> Any:
     """Return the first arrays of a file; that of an .npy is mapped, so it need not fit into memory."""
+    import tokenize
     import zipfile
     import zlib
 
@@ -178,10 +179,13 @@ def _arrays(path: Path, inputs: int) -> Any:
         with path.open("rb") as file:  # which NumPy leaves open where it is no zip
             if path.suffix == ".npz":
                 return _of_npz(np.load(file), path, inputs)
-        return np.load(path, mmap_mode="r")
+        found = np.load(path, mmap_mode="r")
+        if not isinstance(found, np.ndarray):
+            raise ValueError("it is a zip of arrays, whose name ends in .npz")
+        return found
     except InputError:
         raise
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, EOFError, tokenize.TokenError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path} cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__}): expected "
             f"arrays of numbers as numpy.save{'z' if path.suffix == '.npz' else ''} writes them."
@@ -195,7 +199,7 @@ def _of_npz(found: Any, path: Path, inputs: int) -> Any:
         raise ValueError("it is one array, and no zip of arrays")
     with found as stored:
         names = sorted(stored.files, key=lambda name: name != "X")  # X first, the others in their order
-        if len(names) > 1 and names[0] != "X":
+        if (len(names) > 1 and names[0] != "X") or names == ["y"]:
             raise InputError(f"{path.name} holds {', '.join(names)}: expected one array, or the sequences as X.")
         if len(names) < inputs:
             raise InputError(f"{path.name} holds {', '.join(names)}: expected {inputs} arrays, as inputs says.")

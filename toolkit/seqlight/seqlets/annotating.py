@@ -112,6 +112,8 @@ def annotate_seqlets(
 
 def _pieces(X: Tensor | NDArray[Any], seqlets: pd.DataFrame) -> list[NDArray[np.int64]]:
     """Return the letters of each seqlet, as :func:`seqlight.seqlets.tomtom.compare` takes them."""
+    if getattr(X, "ndim", 3) == 3 and X.shape[1] != UNKNOWN:
+        raise InputError(f"X has {X.shape[1]} letters: expected four, A, C, G and T; of unknown ones all are 0.")
     cut = cut_seqlets(X, seqlets, lengths="list").one_hot
     pieces = []
     for row, piece in enumerate(one.numpy(force=True) for one in cut):
