@@ -59,7 +59,7 @@ class Explainer:
     def found(self, trainer: L.Trainer, pl_module: L.LightningModule, who: str) -> Found:
         """Return the attributions of all sequences, which all processes make together.
 
-        An error says what met what where nothing was tried before, outside of ``trainer.fit``.
+        Outside of ``trainer.fit``, where nothing was tried before, an error names the callback and the shapes that met.
         """
         model = self.model(pl_module)
 
@@ -79,7 +79,7 @@ class Explainer:
         Raises
         ------
         SeqlightError
-            That names the callback `who`, and what met what.
+            Which names the callback `who`, and the shapes that met.
         """
         together(trainer, lambda: self._rehearse(pl_module, who))
 
@@ -107,7 +107,7 @@ class Explainer:
             self._explained(model, rows, references, pl_module.device)
 
     def _named(self, model: nn.Module, pl_module: L.LightningModule, who: str) -> AbstractContextManager[None]:
-        """Let an error say what met what."""
+        """Put before an error the callback, what it gives, and to which module."""
 
         def met() -> str:
             said = f"{who} gives its `sequences` of shape {tuple(self.sequences.shape)}"

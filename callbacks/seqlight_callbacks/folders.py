@@ -19,7 +19,7 @@ class Folder:
     suffix : str
         Of the files.
     what : str
-        What they are called before a reader.
+        What to call them in messages, as in "records".
     """
 
     def __init__(self, path: Path, suffix: str, what: str) -> None:

@@ -79,7 +79,7 @@ class Recorder(Named):
     out: Path | None
 
     def called(self, i: int) -> str:
-        """Return what to call a sequence before a reader."""
+        """Return what to call a sequence in a picture or a table."""
         name = self.sequence_names[i]
         return f"sequence {i}" if name == str(i) else name
 

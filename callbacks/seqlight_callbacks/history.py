@@ -62,7 +62,7 @@ class History:
         Parameters
         ----------
         record : AttributionRecord
-            Of which one without a step is of the end of its epoch.
+            Without a step, as in files of earlier versions, it is taken for the end of its epoch.
         step : int, optional
             For such a one; by default the number of the epoch.
         """
@@ -92,7 +92,7 @@ class History:
         return self._epochs[step]
 
     def label(self, step: int) -> str:
-        """Return what to call a step before a reader: after which epoch it was, or where in it."""
+        """Return what a reader is told of a step: after which epoch it was, or where in it."""
         epoch = self._epochs[step]
         if self._ends.get(epoch) != step:
             return f"epoch {epoch}, step {step}"

@@ -61,7 +61,7 @@ class AttributionRecord:
 
     @property
     def when(self) -> str:
-        """What to call it before a reader."""
+        """What to call it in a message or a picture."""
         return f"epoch {self.epoch}" + ("" if self.step is None else f", step {self.step}")
 
 

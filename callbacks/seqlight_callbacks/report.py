@@ -212,14 +212,13 @@ class AttributionReport(Follower):
         )
         if broken := story.history.broken():
             first = story.history.label(broken[0]) if broken[0] else "after epoch 0"
-            text += (
-                f" {first.capitalize()} and {len(broken) - 1} others attributions were not finite; drawn is nothing."
-            )
+            times = {1: "", 2: ", and once more"}.get(len(broken), f", and {len(broken) - 1} more times")
+            text += f" {first.capitalize()}{times}, attributions were not finite; nothing is drawn for these."
         numbers = summary(story, story.history.numbers.get(story.history.steps[-1], {}))
         return Section("In short", [Numbers(numbers), Text(text)] if numbers else [Text(text)])
 
     def _foresee(self, trainer: L.Trainer) -> None:
-        """Warn now, and not when the training has ended, of a path to which no report can be written."""
+        """Warn before the first step, and not only after the last, of a path to which no report can be written."""
         if self.path is None or not trainer.is_global_zero:
             return
         try:

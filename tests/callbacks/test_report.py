@@ -109,7 +109,7 @@ def test_a_report_that_cannot_be_written_is_a_warning(toy, tmp_path):
     (tmp_path / "file").write_text("in the way")
     report = AttributionReport(path=tmp_path / "file" / "report.html")
     before = pytest.warns(sl.SeqlightWarning, match="AttributionReport 'report' cannot be written: .* is a file")
-    with before, pytest.warns(sl.SeqlightWarning, match=r"the report .*report\.html was not written"):
+    with before, pytest.warns(sl.SeqlightWarning, match=r"the report '.*report\.html' was not written"):
         fitted = toy.fit([attribution(toy), report], max_epochs=1)
     assert fitted.trainer.current_epoch == 1
 
@@ -128,7 +128,7 @@ def test_a_model_that_diverged_has_a_report(toy, tmp_path):
     assert not [one for one in told if "not written" in str(one.message)]
     assert report.history.broken() == [0, 6]
     page = (tmp_path / "report.html").read_text()
-    assert "After epoch 0 and 1 others attributions were not finite; drawn is nothing." in page
+    assert "After epoch 0, and once more, attributions were not finite; nothing is drawn for these." in page
 
 
 def test_a_resumed_training_tells_of_all_of_it(toy, tmp_path):

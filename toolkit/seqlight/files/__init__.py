@@ -1,1 +1,1 @@
-"""Files of a user's: how they are named, opened as text, and known to be the same as before."""
+"""A user's files and folders: what can be one, how text is read, and whether a file is still the one opened."""

@@ -1,4 +1,4 @@
-"""What tells that a file is still the one that was opened."""
+"""Whether a file is still the one that was opened."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from seqlight.errors import InputError, SeqlightError
 
 
 class FileStamp(NamedTuple):
-    r"""Size, time and inode of a file, taken when it is opened and asked again before each use of a map of it.
+    r"""Size, time and inode of a file, taken when it is opened and compared before each use of a map of it.
 
     To touch a page of a mapped file that was shortened meanwhile ends the process (SIGBUS), and a file that was
     written anew no longer fits its index. One ``stat`` before each batch, some two microseconds, finds both::

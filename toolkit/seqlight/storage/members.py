@@ -1,4 +1,4 @@
-"""A shard as one of those of a run: whether it is the one that the manifest means, with its rows."""
+"""Whether a shard is the one of its run that the manifest means, with all of its rows."""
 
 from __future__ import annotations
 

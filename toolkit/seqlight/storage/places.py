@@ -50,7 +50,7 @@ def read_loci(folder: Path, manifest: Manifest | None = None) -> Loci | None:
 
 
 def require_loci(folder: Path, loci: Loci | None, manifest: Manifest) -> None:
-    """See to it that a folder has the places of the rows of its run, which are known, and no others."""
+    """Make a folder hold the places of the rows of its run, and no others; none where they are not known."""
     try:
         found = read_loci(folder, manifest)
     except DamagedShard:
