@@ -293,6 +293,7 @@ def test_operations_that_cannot_be_seen_are_not_named():
 @pytest.mark.reliability(
     "rows of a batch", "outputs that are sparse, nested or on the meta device", "one sentence that says what to use"
 )
+@pytest.mark.filterwarnings("ignore:.*nested tensors:UserWarning")
 @pytest.mark.parametrize("kind", ["to_sparse", "nested", "meta"])
 def test_outputs_that_cannot_be_computed_with(kind):
     def odd(y):
