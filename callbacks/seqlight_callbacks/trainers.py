@@ -37,12 +37,13 @@ def epochs_trained(trainer: L.Trainer) -> int:
 def steps_trained(trainer: L.Trainer) -> int:
     """Return how many steps the optimizers made, as loggers and checkpoints count them.
 
-    Who steps them by hand and behind the Trainer's back has none counted; then batches are.
+    Who steps them by hand may do so seldom, or behind the Trainer's back, where none is counted; then batches are,
+    where there were more.
     """
     module: L.LightningModule | None = trainer.lightning_module
-    if trainer.global_step or module is None or module.automatic_optimization:
+    if module is None or module.automatic_optimization:
         return int(trainer.global_step)
-    return int(trainer.fit_loop.total_batch_idx) + 1
+    return max(int(trainer.global_step), int(trainer.fit_loop.total_batch_idx) + 1)
 
 
 def listed(trainer: L.Trainer) -> list[Callback]:

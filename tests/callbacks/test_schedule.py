@@ -231,6 +231,29 @@ def test_steps_by_hand_are_counted_in_batches(toy, tmp_path):
     assert report.history.steps == [0, 3, 6, 9, 12]
 
 
+@pytest.mark.reliability(
+    "callbacks in other trainings",
+    "gradients accumulated by hand over three batches, and a validation behind each batch",
+    "a record for each validation, named by batches",
+)
+def test_what_accumulates_by_hand_loses_no_record(toy, tmp_path):
+    class Accumulating(TrainModule):
+        automatic_optimization = False
+
+        def training_step(self, batch, batch_idx):
+            optimizer = self.optimizers()
+            self.manual_backward(self._loss(batch)[0])
+            if batch_idx % 3 == 2:
+                optimizer.step()
+                optimizer.zero_grad()
+
+    settings = {"val_check_interval": 1, "limit_train_batches": 4, "limit_val_batches": 1}
+    trainer = toy.trainer([attribution(toy, out=tmp_path / "out")], **settings)
+    trainer.fit(Accumulating(toy.network()), toy.data())
+    assert trainer.global_step == 2
+    assert names(tmp_path / "out") == named(*((1 + (step > 4), step) for step in range(1, 9)))
+
+
 def test_validations_can_only_be_counted_where_there_are_some(toy):
     with pytest.raises(sl.InputError, match="every_n_validations is 2 and on is 'train'"):
         attribution(toy, every_n_validations=2, on="train")
