@@ -237,6 +237,7 @@ def test_the_name_decides_before_the_lines(tmp_path):
         ("a.gappedPeak", "chr1\t10\t20\tp\t100\t.\t10\t20\t0\t1\t10\t0\t5.5\t3.0\t-1\n"),
         ("a.bed", "chr1\t10\t20\tp\t100\t.\t10\t20\t0\t1\t10\t0\n"),
         ("a.bedGraph", "chr1\t10\t20\t0.5\n"),
+        ("counts.bed", "chr1\t10\t20\tp\t100\t.\t3\t0\t7\t5\t2\t0\n"),
         ("a_summits.bed", "chr1\t10\t20\tp\t7.5\n"),
     ],
 )
@@ -274,6 +275,11 @@ def test_relatives_of_narrow_peaks(tmp_path, name, line):
 def test_tables_of_another_kind(tmp_path, text, said):
     with pytest.raises(sl.InputError, match=said):
         read_bed(written(tmp_path / "a.bed", text))
+
+
+def test_prose_is_no_heading(tmp_path):
+    for line in ("# the start strand", "# chrom start end, strand summit"):
+        assert len(read_bed(written(tmp_path / "a.bed", f"{line}\nchr1\t1\t20\n"))) == 1
 
 
 def test_a_heading_does_not_matter_where_its_columns_are_not_read(tmp_path):

@@ -1,9 +1,11 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import seqlight as sl
-from seqlight.reading.regions import as_regions
+from seqlight.reading.regions import as_regions, warn_of_summits
 from seqlight.sequence.loci import Loci
 
 from .test_bed import PEAK, written
@@ -52,3 +54,19 @@ def test_summits_that_are_missing():
     table = pd.DataFrame({"chrom": ["chr1"] * 3, "start": [100] * 3, "end": [200] * 3, "summit": [100, np.nan, -1]})
     assert as_regions(table)["summit"].tolist() == [100, -1, -1]
     assert as_regions(table.astype({"summit": "Int64"}))["summit"].tolist() == [100, -1, -1]
+
+
+@pytest.mark.reliability(
+    "narrowPeak files",
+    "a table whose summits are called peak or relSummit, as of other readers",
+    "a warning that says so",
+)
+@pytest.mark.parametrize("name", ["peak", "relSummit", "Summit"])
+def test_summits_of_another_name(name):
+    table = pd.DataFrame({"chrom": ["chr1"], "start": [100], "end": [200]})
+    with pytest.warns(sl.SeqlightWarning, match=f"the column '{name}' of the regions is not read"):
+        warn_of_summits(table.assign(**{name: 20}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_summits(table.assign(**{name: "peak 1"}))
+        warn_of_summits(table.assign(**{name: 20}, summit=120))

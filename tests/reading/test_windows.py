@@ -1,5 +1,6 @@
 import multiprocessing
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -384,3 +385,12 @@ def test_settings_of_another_kind(fasta, settings, said):
     table = pd.DataFrame({"chrom": ["chr1"], "start": [1], "end": [9], "n": [1j]})
     with pytest.raises(sl.InputError, match=said):
         GenomeDataset(fasta, table, 8, **settings)
+
+
+def test_windows_are_not_centred_without_a_word(fasta):
+    table = pd.DataFrame({"chrom": ["chr1"], "start": [10], "end": [50], "peak": [3]})
+    with pytest.warns(sl.SeqlightWarning, match="the column 'peak' of the regions is not read"):
+        GenomeDataset(fasta, table, 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        GenomeDataset(fasta, table, 8, at="centre"), GenomeDataset(fasta, table)

@@ -150,3 +150,11 @@ def test_sizes_by_other_names():
             as_sizes(dict.fromkeys(known, 9), loci)
     with pytest.raises(InputError, match="the name '1', which is none or is there twice"):
         as_sizes({1: 9, "1": 9}, loci)
+
+
+@pytest.mark.reliability("loci tables", "a column Strand, which is not called strand", "an error, not the other strand")
+def test_a_strand_of_another_spelling():
+    table = pd.DataFrame({"chrom": ["chr1"], "start": [1], "end": [9], "Strand": ["-"]})
+    with pytest.raises(InputError, match="loci has a column 'Strand', which is not read: call it 'strand'"):
+        as_loci(table)
+    assert as_loci(table.assign(strand="-")).strand.tolist() == ["-"]

@@ -23,7 +23,7 @@ FORMATS = ("auto", "bed", "bed3", "bed4", "bed5", "bed6", "narrowPeak")
 BED = ("chrom", "start", "end", "name", "score", "strand")
 NARROW_PEAK = (*BED, "signal", "p", "q", "summit")
 _NUMBERS = ("score", "signal", "p", "q")
-_HEADINGS = ("start", "chromstart")
+_HEADINGS, _ENDS = ("start", "chromstart"), ("end", "chromend", "stop")
 # What MACS heads the tables with that it writes beside its peaks.
 _MACS = {"abs_summit", "pileup"}
 _TRACK = re.compile(r"""\btype=["']?narrowPeak\b""", re.IGNORECASE)
@@ -92,8 +92,9 @@ class _Lines:
             words = line.split(maxsplit=1)
             if not words or words[0].startswith("#") or words[0] in ("track", "browser"):
                 self.says_narrow_peak |= words[:1] == ["track"] and _TRACK.search(line) is not None
-                if words and not self.rows:
-                    self.heading(_fields(line.strip().lstrip("#")), number)
+                fields = _fields(line.strip().lstrip("#"))
+                if not self.rows and len(fields) > 2 and fields[2].strip().lower() in _ENDS:
+                    self.heading(fields, number)
                 continue
             fields = _fields(line)
             while len(fields) > len(NARROW_PEAK) and not fields[-1]:
@@ -230,6 +231,8 @@ def _is_peak(fields: Sequence[str]) -> bool:
     """Return whether a line can be of a narrowPeak file, maybe with more columns behind, as IDR and bedtools write."""
     if len(fields) < len(NARROW_PEAK) or _is_bed12(fields):
         return False
+    if len(fields) > len(NARROW_PEAK) and not any("." in one.strip(".") or one == "-1" for one in fields[6:9]):
+        return False  # whole numbers alone are counts in many samples
     try:
         start, end, summit = int(fields[1]), int(fields[2]), int(fields[9])
         [float("nan" if one == "." else one) for one in fields[6:9]]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, SeqlightWarning, a
 from seqlight.reading.bed import Format, read_bed, require_format
 from seqlight.reading.sources import RegionSources
 from seqlight.sequence.loci import Loci, as_loci
+
+# What pandas' users call the tenth column of a narrowPeak.
+_OFFSETS = ("peak", "summit", "relsummit", "rel_summit", "abs_summit", "summit_offset")
 
 
 def as_regions(source: RegionSources, format: Format = "auto", name: str = "regions") -> pd.DataFrame:
@@ -61,6 +65,18 @@ def _one(source: Any, format: Format, name: str) -> pd.DataFrame:
     else:
         raise InputError(f"{name} is {a(source)}: expected the path of a BED file, a table or Loci.")
     return table if "strand" in table else table.assign(strand=".")
+
+
+def warn_of_summits(table: pd.DataFrame) -> None:
+    """Warn of a column that is not read, but is what others call the tenth of a narrowPeak."""
+    for column in () if "summit" in table else table.columns:
+        if str(column).strip().lower() in _OFFSETS and pd.api.types.is_numeric_dtype(table[column]):
+            warnings.warn(
+                f"the column {column!r} of the regions is not read, and windows are put around their centres: for "
+                "summits add a column summit, such as start + the tenth column of a narrowPeak.",
+                SeqlightWarning,
+                stacklevel=3,
+            )
 
 
 def _summits(table: pd.DataFrame) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from seqlight.reading.bed import Format
 from seqlight.reading.choosing import Ends, Excluded, centred, inside, on_chromosomes, require_middles
 from seqlight.reading.digests import digest
 from seqlight.reading.genome import GenomeSource, as_genome
-from seqlight.reading.regions import as_regions, sources
+from seqlight.reading.regions import as_regions, sources, warn_of_summits
 from seqlight.reading.signals import SignalSource, as_signals
 from seqlight.reading.sources import RegionSources
 from seqlight.sequence.checks import require_count
@@ -129,6 +129,8 @@ class GenomeDataset(BatchedDataset):
         excluded = Excluded(sources(exclude), self.genome.sizes)
 
         table = as_regions(regions, format)
+        if at == "summit" and window is not None:
+            warn_of_summits(table)
         kept = on_chromosomes(table, chroms, self.genome.sizes)
         self.left_out = {"chroms": int((~kept).sum())}
         table = table[kept].reset_index(drop=True)

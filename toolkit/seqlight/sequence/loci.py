@@ -145,6 +145,9 @@ def _of_table(table: pd.DataFrame, name: str) -> Loci:
     missing = [column for column in ("chrom", "start", "end") if column not in table]
     if missing:
         raise InputError(f"{name} has no column {missing[0]!r}: expected chrom, start and end, and strand if you like.")
+    if "strand" not in table and (others := [one for one in table if str(one).strip().lower() == "strand"]):
+        # Else the sequences of one of two strands would be those of the other.
+        raise InputError(f"loci has a column {others[0]!r}, which is not read: call it 'strand', or leave it out.")
     strand = table["strand"].to_numpy(dtype=object) if "strand" in table else np.full(len(table), "+", dtype=object)
     return _of_fields(Loci(table["chrom"].to_numpy(dtype=object), *_ends(table["start"], table["end"]), strand))
 
