@@ -12,7 +12,7 @@ import seqlight as sl
 from seqlight.storage import folders
 from seqlight.storage.folders import claim, lock_of, settle
 from seqlight.storage.locks import Lock
-from seqlight.storage.manifest import Manifest, path_of, read_manifest
+from seqlight.storage.manifest import Manifest, path_of, read_manifest, shards_in
 from seqlight.storage.places import read_loci
 from seqlight.storage.shards import write_shard
 
@@ -173,3 +173,22 @@ def test_a_folder_that_takes_nothing(tmp_path, monkeypatch):
         claim(tmp_path)
     monkeypatch.undo()
     claim(tmp_path).release()
+
+
+@pytest.mark.reliability(
+    "results folders", "a shard that is a link to what is not there any more", "its rows are made again"
+)
+def test_a_shard_that_a_link_no_longer_leads_to_is_made_again(tmp_path):
+    settle(tmp_path, RUN, None, None)
+    for shard in range(3):
+        fill(tmp_path, shard)
+    path_of(tmp_path, 0).rename(tmp_path / "elsewhere.npz")
+    path_of(tmp_path, 0).symlink_to("elsewhere.npz")  # which is there
+    path_of(tmp_path, 1).unlink()
+    path_of(tmp_path, 1).symlink_to("nowhere.npz")
+    path_of(tmp_path, 2).unlink()
+    path_of(tmp_path, 2).symlink_to(path_of(tmp_path, 2).name)
+    assert shards_in(tmp_path) == {0}
+    fill(tmp_path, 1)
+    assert shards_in(tmp_path) == {0, 1}
+    assert not path_of(tmp_path, 1).is_symlink()

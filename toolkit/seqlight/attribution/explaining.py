@@ -78,6 +78,7 @@ class Explaining:
         self.observing = Observing(self.manner, len(self.inputs[0]), batch_size)
         self.conversion = Conversion(self.args, explained=len(self.inputs))
         self.dtype: torch.dtype | None = None  # asked for; None for the model's own
+        self._found: torch.dtype | None = None
         self.beside = False  # whether references have copies of their sequence beside them, as partners
         self.checked, self.trials = False, 0
 
@@ -86,7 +87,7 @@ class Explaining:
         self, dtype: torch.dtype | None, overrides: Mapping[Any, Callable[..., Any]] | None = None
     ) -> Iterator[None]:
         """Borrow the model, with gradients on, whatever mode the caller is in."""
-        self.dtype = None if dtype in HALF else dtype
+        self.dtype, self._found = None if dtype in HALF else dtype, None
         with (
             differentiable(self.model, self.inputs[0], self.device, dtype),
             overridden(self.model, overrides) as self.manner.rules,
@@ -227,7 +228,9 @@ class Explaining:
             return self._forward(self._args_of(rows), rows, 1)(*mine)
 
     def _dtype(self) -> torch.dtype:
-        return self.dtype or floating_dtype(self.model, self.inputs[0])
+        if self._found is None:  # once while the model is borrowed: it is asked for with every batch
+            self._found = self.dtype or floating_dtype(self.model, self.inputs[0])
+        return self._found
 
     def _inputs_of(self, rows: Tensor) -> list[Tensor]:
         """Return some sequences, on the device."""

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,9 +84,14 @@ def require_module(model: object) -> None:
     if not isinstance(model, nn.Module):
         way = "pass its .module()" if hasattr(model, "module") else "wrap a function in one"
         raise InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module; {way}.")
-    lazy = [name for name, one in chain(model.named_parameters(), model.named_buffers()) if is_lazy(one)]
-    if lazy:
-        raise InputError(f"{lazy[0]!r} of the model has no size yet: expected one that has met an input; call it once.")
+    # Names are made only where there is something to say, for each call asks.
+    if any(is_lazy(one) for module in model.modules() for one in _tensors_of(module)):
+        lazy = next(name for name, one in chain(model.named_parameters(), model.named_buffers()) if is_lazy(one))
+        raise InputError(f"{lazy!r} of the model has no size yet: expected one that has met an input; call it once.")
+
+
+def _tensors_of(module: nn.Module) -> Iterator[Any]:
+    return chain(module._parameters.values(), module._buffers.values())
 
 
 def _moved(tensor: Tensor, device: torch.device, dtype: torch.dtype | None) -> Tensor:

@@ -114,8 +114,17 @@ def path_of(folder: Path, shard: int) -> Path:
 
 def shards_in(folder: Path) -> set[int]:
     """Return the numbers of the shards that a folder has."""
-    found = (SHARD.fullmatch(one.name) for one in os.scandir(folder))
-    return {int(one[1]) for one in found if one is not None}
+    found = ((one, SHARD.fullmatch(one.name)) for one in os.scandir(folder))
+    # What a link no longer leads to is not there: it is made anew.
+    return {int(name[1]) for one, name in found if name is not None and (not one.is_symlink() or _leads(one))}
+
+
+def _leads(link: os.DirEntry[str]) -> bool:
+    try:
+        link.stat()
+    except OSError:
+        return False
+    return True
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
