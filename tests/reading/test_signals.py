@@ -147,3 +147,10 @@ def test_bad_calls(files, tmp_path):
     with pytest.raises(sl.InputError, match="signals is an int"):
         as_signals(3)
     assert len(as_signals(paths)) == 4
+
+
+@pytest.mark.parametrize("stranded", ["no", None, 1])
+def test_stranded_is_yes_or_no(tmp_path, stranded):
+    path = bigwig(tmp_path / "a.bw", {"chr1": [1.0]})
+    with pytest.raises(sl.InputError, match=r"stranded is .*: expected True or False"):
+        Signals([path, path], stranded=stranded)

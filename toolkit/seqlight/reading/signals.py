@@ -82,6 +82,8 @@ class Signals:
             raise InputError(f"reduce is {reduce!r}: expected sum or mean.")
         if missing not in ("zero", "nan"):
             raise InputError(f"missing is {missing!r}: expected zero or nan.")
+        if not isinstance(stranded, bool | np.bool_):
+            raise InputError(f"stranded is {stranded!r}: expected True or False.")
         if stranded and len(self.paths) % 2:
             raise InputError(
                 f"stranded signals come in pairs, and there are {len(self.paths)} files: expected + and -."
