@@ -165,6 +165,12 @@ def test_whichever_row_is_the_largest(place):
                 getattr(sl, method)(Scaled(), batch, device="cpu", **arguments)
 
 
+def test_a_row_that_is_the_largest_in_one_number_is_not_asked_for():
+    numbers = torch.tensor([[-0.7, -1.0], [-0.8, -0.85], [-0.6, -0.9]])
+    with pytest.warns(sl.BatchWarning, match="beside other rows: .* first by `max`"):
+        sl.predict(Between(lambda y: y / y.abs().max()), numbers, device="cpu")
+
+
 @pytest.mark.reliability("rows of a batch", "a model that draws numbers and uses none of them", "no warning, no error")
 @pytest.mark.parametrize("method", list(METHODS))
 def test_numbers_drawn_in_vain_are_no_chance(method):
