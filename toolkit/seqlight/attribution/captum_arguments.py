@@ -87,7 +87,7 @@ def target_of(target: Any, rows: int) -> Target:
         if len(target) != rows:
             raise InputError(f"target is a list of {len(target)}: expected one for each of {rows} rows.")
         try:
-            return torch.tensor(target)
+            return torch.tensor(target, device="cpu")
         except (TypeError, ValueError, RuntimeError):
             raise InputError(
                 f"target is the list {target!r}: expected an integer, or a tuple of as many, for each row."

@@ -68,7 +68,7 @@ def _fields(sampled: Sampled, X: Tensor, n: int, multipliers: bool, references: 
         "outputs": block.outputs,
         "reference_outputs": _padded(block.baselines, 2, n),
         "deltas": _padded(block.deltas, 2, n),
-        "n_references": torch.full((len(X),), used),
+        "n_references": torch.full((len(X),), used, device="cpu"),
         "references": _padded(sampled.references.cpu(), 1, n) if references else None,
         "multipliers": _padded(block.multipliers[0], 2, n) if multipliers else None,
     }

@@ -165,7 +165,7 @@ class Explaining:
         return self._attempt(first, last, references)
 
     def _attempt(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
-        rows = torch.arange(first, last)
+        rows = torch.arange(first, last, device="cpu")
         inputs, args, copies, record, parts = self._inputs_of(rows), self._args_of(rows), 0, Record(), []
         for chunk in zip(*(torch.split(one, self.at_once(last - first), dim=1) for one in references), strict=True):
             n = chunk[0].shape[1]
@@ -199,7 +199,7 @@ class Explaining:
             self._sent(torch.cat([x[first : first + 1].to(r), r[0, :1].to(x.device)]), self._dtype())
             for x, r in zip(self.inputs, references, strict=True)
         ]
-        row = torch.tensor([first])
+        row = torch.tensor([first], device="cpu")
 
         def run(rows: Sequence[int]) -> Tensor:
             with torch.no_grad(), Sooner(self.manner):
@@ -222,7 +222,7 @@ class Explaining:
         -------
         torch.Tensor, shape (last - first, targets)
         """
-        rows = torch.arange(first, last)
+        rows = torch.arange(first, last, device="cpu")
         mine = [self._sent(one.detach()[first:last], self._dtype()) for one in inputs]
         with torch.no_grad():
             return self._forward(self._args_of(rows), rows, 1)(*mine)

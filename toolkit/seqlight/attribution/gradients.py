@@ -102,7 +102,7 @@ def input_x_gradient(
         without_cudnn_recurrence(model, where),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
     ):
-        for rows in torch.split(torch.arange(len(X)), size):
+        for rows in torch.split(torch.arange(len(X), device="cpu"), size):
             sent = conversion.send([X[rows], *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
             first = [one[:1].clone() for one in sent] if not collected.done else []
             outputs, gradients = _gradients(model, sent, targets, rows)

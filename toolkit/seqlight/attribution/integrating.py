@@ -173,7 +173,7 @@ class Integrating:
 
     def block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         """Explain the sequences ``first <= i < last`` against references of shape (sequences, references, ...)."""
-        rows, parts = torch.arange(first, last), []
+        rows, parts = torch.arange(first, last, device="cpu"), []
         x, *args = self._of(rows)
         with torch.no_grad():
             outputs = self._read(x, args, rows)
@@ -222,4 +222,4 @@ class Integrating:
             method=self.method,
             internal_batch_size=max(self.batch_size, len(x)),
         )
-        return torch.as_tensor(found)
+        return torch.as_tensor(found, device="cpu")

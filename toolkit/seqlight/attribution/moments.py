@@ -21,9 +21,9 @@ class Moments:
 
     def __init__(self, like: Tensor) -> None:
         """Start with no reference; `like` has the shape (sequences, targets, letters, positions)."""
-        self.n = torch.zeros(len(like), dtype=torch.int64)
-        self.mean = torch.zeros(like.shape, dtype=torch.float64)
-        self.squares = torch.zeros(like.shape, dtype=torch.float64)
+        self.n = torch.zeros(len(like), dtype=torch.int64, device="cpu")
+        self.mean = torch.zeros(like.shape, dtype=torch.float64, device="cpu")
+        self.squares = torch.zeros(like.shape, dtype=torch.float64, device="cpu")
 
     def add(self, contributions: Tensor, rows: Tensor) -> None:
         """Take more references into account.

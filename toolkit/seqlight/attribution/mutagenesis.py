@@ -142,7 +142,7 @@ def saturation_mutagenesis(
         tqdm(total=found.rows, unit=" mutants", disable=not verbose) as bar,
     ):
         computed = torch.float64 if floating_dtype(model, X) == torch.float64 else torch.float32
-        for rows in torch.split(torch.arange(len(X)), size):
+        for rows in torch.split(torch.arange(len(X), device="cpu"), size):
             own.add(run(X[rows], rows), len(rows))
         again = beside_another([X[:1]], lambda some, which: run(some[0], which))
         require_own_rows(model, again, zipped(lambda y: y[:1], own.result()), size)
@@ -182,11 +182,11 @@ class Grid:
         A place has none where the sequence has that letter already.
         """
         each = self.shape[1:].numel()
-        places, new = torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.bool)
+        places, new = torch.empty(0, dtype=torch.int64, device="cpu"), torch.empty(0, dtype=torch.bool, device="cpu")
         for i, codes in enumerate(torch.from_numpy(to_codes(self.region))):
             # An unknown character is no letter, so each is new.
-            others = torch.arange(self.shape[1], dtype=codes.dtype).unsqueeze(1) != codes
-            places = torch.cat([places, torch.arange(i * each, (i + 1) * each)])
+            others = torch.arange(self.shape[1], dtype=codes.dtype, device="cpu").unsqueeze(1) != codes
+            places = torch.cat([places, torch.arange(i * each, (i + 1) * each, device="cpu")])
             new = torch.cat([new, others.flatten()])
             cuts = new.nonzero().flatten()[size::size]
             *full, places = places.tensor_split(cuts)
@@ -200,7 +200,7 @@ class Grid:
 
     def mutants(self, places: Tensor) -> Tensor:
         """Return for each place the sequence with that letter at that position, (places, letters, positions)."""
-        mutants, each = self.X[self.rows(places)], torch.arange(len(places))
+        mutants, each = self.X[self.rows(places)], torch.arange(len(places), device="cpu")
         letters, positions = places // self.shape[2] % self.shape[1], places % self.shape[2] + self.start
         mutants[each, :, positions] = 0
         mutants[each, letters, positions] = 1

@@ -56,7 +56,7 @@ class Observing:
         known = self._ahead.pop(first, None)
         if known is not None and len(known.output) == last - first:
             return known
-        record = observe(torch.arange(first, last))
+        record = observe(torch.arange(first, last, device="cpu"))
         if self._alone is None:
             self._alone = Shapes.of(record)
         return record
@@ -83,7 +83,7 @@ class Observing:
         assert self._alone is not None
         size = self._alone.rows
         try:
-            record = observe(torch.arange(first, first + blocks * size))
+            record = observe(torch.arange(first, first + blocks * size, device="cpu"))
             apart = taken_apart(record, self._alone, blocks)
         except Exception:  # of a model that takes one sequence, and not a few: what is wrong with one is told elsewhere
             apart = None

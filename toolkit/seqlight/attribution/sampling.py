@@ -90,7 +90,7 @@ class Sampling:
     def _enough(self, job: Job, first: int, last: int, tolerance: float) -> Iterator[Sampled]:
         """Compare with a few references after the other, until each sequence is known to a `tolerance`."""
         X, parts, drawn = self.drawn.X[first:last], [], []
-        open_ = torch.ones(last - first, dtype=torch.bool)
+        open_ = torch.ones(last - first, dtype=torch.bool, device="cpu")
         moments: Moments | None = None
         for start in range(0, self.drawn.n, self.step):
             drawn.append(self.drawn.of(first, last, start, min(start + self.step, self.drawn.n)))

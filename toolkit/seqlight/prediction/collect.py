@@ -65,7 +65,7 @@ class Collector:
 
     def _fill(self, output: Any, rows: int) -> None:
         if not self._filled:
-            self._whole = zipped(lambda y: torch.empty((self.rows, *y.shape[1:]), dtype=y.dtype), output)
+            self._whole = zipped(lambda y: torch.empty((self.rows, *y.shape[1:]), dtype=y.dtype, device="cpu"), output)
         zipped(lambda whole, y: whole[self._filled : self._filled + rows].copy_(y), self._whole, output)
         self._filled += rows
 

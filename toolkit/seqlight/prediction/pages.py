@@ -42,7 +42,7 @@ def keep_pages(device: torch.device) -> None:
     ``M_MMAP_THRESHOLD`` in mallopt(3); other C libraries do as they please.
     """
     if device.type == "cpu":
-        torch.empty(LARGEST, dtype=torch.uint8)
+        torch.empty(LARGEST, dtype=torch.uint8, device="cpu")
 
 
 @contextlib.contextmanager

@@ -168,7 +168,7 @@ def beside_another(first: Sequence[Tensor], read: Callable[[list[Tensor], Tensor
 
     def run(rows: Sequence[int]) -> Any:
         with torch.no_grad():
-            return read([one[list(rows)] for one in both], torch.zeros(len(rows), dtype=torch.int64))
+            return read([one[list(rows)] for one in both], torch.zeros(len(rows), dtype=torch.int64, device="cpu"))
 
     return run
 
@@ -241,7 +241,7 @@ def _to_ask(outputs: Sequence[Tensor], places: Sequence[int]) -> list[int]:
     sums = torch.stack([one.sum(1) for one in flat]).sum(0)
     order = sums.argsort()
     # In how many of its numbers, in all, and by its largest, a row is at the end.
-    ends = torch.zeros(len(places), dtype=torch.float64)
+    ends = torch.zeros(len(places), dtype=torch.float64, device="cpu")
     ends[order[[0, -1]]] += 1
     for one in flat:
         sizes = one.abs().amax(1)

@@ -139,7 +139,7 @@ class Genome:
         for column, field in enumerate((index.offset, index.size, index.bases, index.width)):
             places[:, column] = field[rows]
         places[:, 4], places[:, 5] = start, turned
-        out = torch.empty((len(rows), len(LETTERS), length), dtype=dtype)
+        out = torch.empty((len(rows), len(LETTERS), length), dtype=dtype, device="cpu")
         found = cut_windows(self._map(), places, _tables(), out)
         if found >= 0:
             raise self._strange(places, int(rows[found // length]), *divmod(found, length))

@@ -63,6 +63,6 @@ def _cut_windows(text: NDArray[np.uint8], places: NDArray[np.int64], tables: NDA
     if (codes == STRANGE).any():
         return int((codes == STRANGE).argmax())
     codes = np.where(turned == 1, codes[:, ::-1], codes)
-    letter = torch.arange(letters, dtype=torch.uint8)[None, :, None]
+    letter = torch.arange(letters, dtype=torch.uint8, device="cpu")[None, :, None]
     out.copy_((torch.from_numpy(codes)[:, None] == letter).to(out.dtype))
     return -1

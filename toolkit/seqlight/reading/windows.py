@@ -215,7 +215,7 @@ def _labels(regions: pd.DataFrame, labels: str | Sequence[str]) -> Tensor:
         raise InputError(f"labels is {labels!r}: expected the name of a column, or several.")
     names = [labels] if isinstance(labels, str) else list(labels)
     if not len(regions):
-        return torch.zeros(0) if isinstance(labels, str) else torch.zeros(0, len(names))
+        return torch.zeros(0, device="cpu") if isinstance(labels, str) else torch.zeros(0, len(names), device="cpu")
     for name in names:
         if name not in regions:
             raise InputError(f"the regions have no column {name!r} for labels: they have {', '.join(regions.columns)}.")

@@ -100,5 +100,5 @@ def _repeated(target: Any, n: int) -> Any:
     if isinstance(target, Contrast):
         return Contrast(_repeated(target.a, n), _repeated(target.b, n))
     if isinstance(target, Tensor | np.ndarray) and target.ndim:
-        return torch.as_tensor(target).repeat_interleave(n, dim=0)
+        return torch.as_tensor(target, device="cpu").repeat_interleave(n, dim=0)
     return target

@@ -117,7 +117,7 @@ def as_tensor(given: Any, name: str) -> Tensor:
         # NumPy does not know of signs that are still to be changed.
         return require_dense(given, name).resolve_neg()
     try:
-        return torch.as_tensor(given)
+        return torch.as_tensor(given, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{name} is {a(given)}: expected a tensor or an array of numbers ({error}).") from None
 
@@ -146,7 +146,7 @@ def to_codes(X: Tensor) -> NDArray[np.uint8]:
     if read is not None:
         return read
     letters = X.shape[1]
-    codes = torch.full((X.shape[0], X.shape[2]), letters, dtype=torch.uint8)
+    codes = torch.full((X.shape[0], X.shape[2]), letters, dtype=torch.uint8, device="cpu")
     for letter in range(letters):
         codes.masked_fill_((X[:, letter] != 0).cpu(), letter)
     return codes.numpy()

@@ -44,7 +44,7 @@ def write_one_hot(codes: Codes, out: Tensor, start: int) -> None:
     letters, length = out.shape[1:]
     native = library()
     if native is None or not _bits_known(out):
-        letter = torch.arange(letters, dtype=torch.uint8)[None, :, None]
+        letter = torch.arange(letters, dtype=torch.uint8, device="cpu")[None, :, None]
         out[:, :, start : start + span] = (torch.from_numpy(codes)[:, None] == letter).to(out.dtype)
         return
     tail = (span, letters, *layout(out), length, start)
@@ -189,7 +189,9 @@ def address(tensor: Tensor) -> int:
 
 @cache
 def _bits_of_one(dtype: torch.dtype) -> int:
-    return int.from_bytes(torch.ones((1,), dtype=dtype).view(torch.uint8).numpy().tobytes(), sys.byteorder)
+    return int.from_bytes(
+        torch.ones((1,), dtype=dtype, device="cpu").view(torch.uint8).numpy().tobytes(), sys.byteorder
+    )
 
 
 def _bits_known(out: Tensor) -> bool:

@@ -58,7 +58,7 @@ def one_hot_encode(
     text = b"".join([letters.to_bytes(one) for one in sequences])
     length = _one_length(sequences)
     many = () if isinstance(sequence, str) else (len(sequences),)
-    out = torch.empty(*many, len(alphabet), length, dtype=_dtype(dtype))
+    out = torch.empty(*many, len(alphabet), length, dtype=_dtype(dtype), device="cpu")
     bad = loops.encode(text, known, out)
     if bad >= 0:
         raise letters.unknown(sequences[bad // length], bad % length, alphabet, ignore)
@@ -244,7 +244,7 @@ def cumulative(probs: Any, rows: int, n_letters: int) -> NDArray[np.float64]:
 
 
 def _from_codes(codes: NDArray[np.uint8], n_letters: int, dtype: torch.dtype | str) -> Tensor:
-    out = torch.empty((len(codes), n_letters, codes.shape[1]), dtype=_dtype(dtype))
+    out = torch.empty((len(codes), n_letters, codes.shape[1]), dtype=_dtype(dtype), device="cpu")
     loops.write_one_hot(np.ascontiguousarray(codes), out, 0)
     return out
 

@@ -205,7 +205,7 @@ def _end(end: int | None, from_behind: int, length: int) -> int:
 def _copies(X: Tensor, n: int, start: int, end: int) -> Tensor:
     """Return room for `n` copies of each sequence on the CPU, filled outside the region."""
     rows, letters, length = X.shape
-    out = torch.empty((rows, n, letters, length), dtype=X.dtype)
+    out = torch.empty((rows, n, letters, length), dtype=X.dtype, device="cpu")
     # No draw has a derivative, so no part of the result pretends to.
     out[..., :start] = X.detach()[:, None, :, :start]
     out[..., end:] = X.detach()[:, None, :, end:]

@@ -54,7 +54,7 @@ class Examining(Explaining):
 
     def pair(self, i: int, reference: Tensor) -> Examined:
         """Examine sequence `i` against `reference`, shape (1, letters, positions)."""
-        row = torch.tensor([i])
+        row = torch.tensor([i], device="cpu")
         inputs, baselines = self._inputs_of(row)[:1], [self._sent(reference, self._dtype())]
         read = self._forward(self._args_of(row), row, 1)
         watches, outputs = _Watches(), []

@@ -39,7 +39,7 @@ class Row:
     losses: Tensor
     note: str = ""
     calls: int = 0
-    rounding: Tensor = field(default_factory=lambda: torch.zeros(()))
+    rounding: Tensor = field(default_factory=lambda: torch.zeros((), device="cpu"))
 
 
 class Tally:
@@ -129,7 +129,7 @@ def _calls(examined: Sequence[Examined], pairs: int) -> list[_Call]:
     for i, one in enumerate(examined):
         for k, met in enumerate(one.meetings):
             key = (k, met.operation, met.module)
-            none = torch.zeros(2, pairs, dtype=torch.float64)
+            none = torch.zeros(2, pairs, dtype=torch.float64, device="cpu")
             call = calls.setdefault(key, _Call(met.operation, met.module, none[0], none[1]))
             call.manners.update(met.manners)
             call.hidden.extend(met.hidden)
@@ -149,4 +149,4 @@ def _of_refusals(examined: Sequence[Examined]) -> list[Row]:
 
 
 def _numbers(values: Iterable[float]) -> Tensor:
-    return torch.tensor(list(values), dtype=torch.float64)
+    return torch.tensor(list(values), dtype=torch.float64, device="cpu")

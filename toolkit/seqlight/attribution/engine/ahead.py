@@ -103,7 +103,7 @@ def _together(pieces: list[Tensor]) -> list[Tensor]:
     if not pieces or not all(one.is_cpu for one in pieces):
         return [one.contiguous() for one in pieces]
     ends = list(itertools.accumulate((-(-one.nbytes // LINE) * LINE for one in pieces), initial=0))
-    room = torch.empty(ends[-1], dtype=torch.uint8)
+    room = torch.empty(ends[-1], dtype=torch.uint8, device="cpu")
     found = [
         room[start : start + one.nbytes].view(one.dtype).view(one.shape)
         for one, start in zip(pieces, ends, strict=False)
