@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -119,7 +120,7 @@ class Probe:
         return lambda rows: self.model(*(one[[both[row] for row in rows]] for one in self._inputs))
 
 
-def require_own_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int) -> None:
+def require_own_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int, among: int = 1) -> None:
     """Raise UnsupportedOperation if a row has another output beside another row, or each time.
 
     Parameters
@@ -131,10 +132,12 @@ def require_own_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int) -
         The same of the first row, or of both, as it was found before, each in its own batch.
     batch_size : int
         With 1 no row is beside another, so that one is only asked whether it has the same output again.
+    among : int
+        How many rows there were beside the other one when its output was found. Among a few it may have been the
+        largest or the least, so that it is run alone, too.
     """
-    rows = [0]
+    rows, both = [0], all(len(one) > 1 for one in tensors_of(wanted))
     if batch_size > 1:
-        both = all(len(one) > 1 for one in tensors_of(wanted))
         # In the middle where one is known, for it may take something from rows before it alone, or behind it.
         rows = [0, 1] if both else [1, 0, 1] if batch_size > 2 else [1, 0]
     with _eager():
@@ -145,7 +148,7 @@ def require_own_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int) -
         if (
             any_far(model, tensors_of(found), tensors_of(wanted), rows)
             or (drew and _another_time(found, run, rows))
-            or (1 in rows and _another_alone(model, run, tensors_of(found), rows))
+            or (1 in rows and among < CANDIDATES and _another_alone(model, run, tensors_of(found), rows))
         ):
             raise UnsupportedOperation(
                 f"the model gives a sequence another output beside another row: {reason(culprit(model, run))}; "
@@ -235,19 +238,18 @@ def _to_ask(outputs: Sequence[Tensor], places: Sequence[int]) -> list[int]:
     """
     if len(places) < 3 or not outputs:
         return list(range(len(places)))[::-1] if outputs else []
-    rows = [one[list(places)].reshape(len(places), -1) for one in outputs]
-    # Of tracks some numbers are enough.
-    flat = [one[:, :: 1 + one.shape[1] // 4096].double().cpu().nan_to_num() for one in rows]
-    sums = torch.stack([one.sum(1) for one in flat]).sum(0)
-    order = sums.argsort()
+    # With NumPy, which is quick where numbers are few; of tracks some of them are enough.
+    flat = [one[list(places)].reshape(len(places), -1) for one in outputs]
+    few = [np.nan_to_num(one[:, :: 1 + one.shape[1] // 4096].double().cpu().numpy()) for one in flat]
+    order = np.argsort(sum(one.sum(axis=1) for one in few))
     # In how many of its numbers, in all, and by its largest, a row is at the end.
-    ends = torch.zeros(len(places), dtype=torch.float64, device="cpu")
+    ends = np.zeros(len(places))
     ends[order[[0, -1]]] += 1
-    for one in flat:
-        sizes = one.abs().amax(1)
-        ends += ((one == one.amax(0)) | (one == one.amin(0))).double().mean(1) + (sizes == sizes.max())
+    for one in few:
+        sizes = np.abs(one).max(axis=1)
+        ends += ((one == one.max(axis=0)) | (one == one.min(axis=0))).mean(axis=1) + (sizes == sizes.max())
     start = min(len(places) * 3 // 4, len(places) - 2)
-    return [int(min(order.roll(-start), key=lambda row: float(ends[row])))]
+    return [int(min(np.roll(order, -start), key=ends.__getitem__))]
 
 
 def _has_rows(output: Tensor, rows: int) -> bool:
