@@ -207,8 +207,7 @@ class Explaining:
                 return self._forward(self._args_of(row), row, len(rows))(*mine).cpu()
 
         wanted = torch.stack([block.outputs[0], block.baselines[0, :, 0]])
-        among = min(self.batch_size, references[0].shape[:2].numel())
-        require_own_rows(self.model, run, wanted if self.batch_size > 1 else wanted[:1], self.batch_size, among)
+        require_own_rows(self.model, run, wanted if self.batch_size > 1 else wanted[:1], self.batch_size)
 
     def outputs(self, inputs: Sequence[Tensor], first: int, last: int) -> Tensor:
         """Return what the model gives for `inputs` in the place of the sequences ``first <= i < last``.

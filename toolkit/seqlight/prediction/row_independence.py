@@ -120,7 +120,7 @@ class Probe:
         return lambda rows: self.model(*(one[[both[row] for row in rows]] for one in self._inputs))
 
 
-def require_own_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int, among: int = 1) -> None:
+def require_own_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int) -> None:
     """Raise UnsupportedOperation if a row has another output beside another row, or each time.
 
     Parameters
@@ -132,9 +132,6 @@ def require_own_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int, a
         The same of the first row, or of both, as it was found before, each in its own batch.
     batch_size : int
         With 1 no row is beside another, so that one is only asked whether it has the same output again.
-    among : int
-        How many rows there were beside the other one when its output was found. Among a few it may have been the
-        largest or the least, so that it is run alone, too.
     """
     rows, both = [0], all(len(one) > 1 for one in tensors_of(wanted))
     if batch_size > 1:
@@ -148,7 +145,8 @@ def require_own_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int, a
         if (
             any_far(model, tensors_of(found), tensors_of(wanted), rows)
             or (drew and _another_time(found, run, rows))
-            or (1 in rows and among < CANDIDATES and _another_alone(model, run, tensors_of(found), rows))
+            # Where nothing is known of the other one.
+            or (1 in rows and not both and _another_alone(model, run, tensors_of(found), rows))
         ):
             raise UnsupportedOperation(
                 f"the model gives a sequence another output beside another row: {reason(culprit(model, run))}; "
