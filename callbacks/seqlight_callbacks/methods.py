@@ -15,6 +15,7 @@ from seqlight.attribution.integrating import integrated_gradients
 from seqlight.attribution.mutagenesis import saturation_mutagenesis
 from seqlight.attribution.targets import Target, Targets
 from seqlight.prediction.batches import predict
+from seqlight.prediction.settings import EAGER
 
 Method: TypeAlias = Literal["deep_lift_shap", "integrated_gradients", "input_x_gradient", "ism"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -92,7 +93,7 @@ def _compared(found: Explanation, X: Tensor) -> Found:
 
 def _mutagenesis(model: nn.Module, X: Tensor, target: Target, batch_size: int, device: torch.device) -> Found:
     # A compiled model would be compiled anew for these batches, and go on training by other kernels: not the same bits.
-    with torch.compiler.set_stance("force_eager"):
+    with EAGER.applied():
         attributions = saturation_mutagenesis(model, X, target=target, batch_size=batch_size, device=device)
         outputs = predict(model, X, batch_size=batch_size, device=device)
     assert isinstance(attributions, Tensor)

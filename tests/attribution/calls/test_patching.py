@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from seqlight.attribution.calls.patching import Patch, Setting
+from seqlight.attribution.calls.patching import Patch
+from seqlight.prediction.settings import Setting
 
 
 def test_stand_ins_stay_until_the_last_is_done():

@@ -16,6 +16,7 @@ from seqlight.errors import BatchWarning, UnsupportedOperation
 from seqlight.prediction.differences import any_far, differ, far, shares_of, tensors_of
 from seqlight.prediction.generators import positions
 from seqlight.prediction.inputs import dtypes_in_errors
+from seqlight.prediction.settings import EAGER
 from seqlight.prediction.traces import Culprit, Run, culprit
 
 # So many rows of a batch, far from each other, are looked at to choose one.
@@ -259,5 +260,5 @@ def _has_rows(output: Tensor, rows: int) -> bool:
 @contextlib.contextmanager
 def _eager() -> Iterator[None]:
     """Run compiled models as they are written: for two rows they would be compiled anew."""
-    with torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else contextlib.nullcontext():
+    with EAGER.applied() if "torch._dynamo" in sys.modules else contextlib.nullcontext():
         yield

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from seqlight.attribution.audit.examining import Examined, Examining
 from seqlight.attribution.audit.meetings import Meeting
 from seqlight.attribution.audit.verdict import Audit
-from seqlight.attribution.calls.patching import Setting
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, IntegratedWarning, SeqlightError, UnsupportedOperation
 from seqlight.prediction.batches import HALF, as_dtype, require_inputs
 from seqlight.prediction.borrow import choose_device, floating_dtype, require_module
+from seqlight.prediction.settings import Setting
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 

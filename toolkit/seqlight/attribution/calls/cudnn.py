@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from seqlight.attribution.calls.patching import Setting
+from seqlight.prediction.settings import Setting
 
 
 @contextlib.contextmanager

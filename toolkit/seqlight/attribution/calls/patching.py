@@ -1,42 +1,13 @@
-"""Let something else stand in for what PyTorch looks up, or a setting hold, for as long as any thread needs it."""
+"""Let something else stand in for what PyTorch looks up, for as long as any thread needs it."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _ABSENT = object()
-
-
-class Setting:
-    """A setting of the whole process: the first thread that needs it makes it, and the last undoes it.
-
-    Parameters
-    ----------
-    made : callable
-        Returns a context in which the setting holds.
-    """
-
-    def __init__(self, made: Callable[[], contextlib.AbstractContextManager[Any]]) -> None:
-        self._made, self._lock, self._applied = made, threading.Lock(), 0
-        self._context = contextlib.ExitStack()
-
-    @contextlib.contextmanager
-    def applied(self) -> Iterator[None]:
-        """Have it until the end."""
-        with self._lock:
-            if not self._applied:
-                self._context.enter_context(self._made())
-            self._applied += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._applied -= 1
-                if not self._applied:
-                    self._context.close()
 
 
 class Patch:

@@ -15,9 +15,10 @@ from torch.utils import checkpoint
 
 from seqlight.attribution.calls.functions import announced_functions
 from seqlight.attribution.calls.kernels import without_kernels
-from seqlight.attribution.calls.patching import Patch, Setting
+from seqlight.attribution.calls.patching import Patch
 from seqlight.attribution.calls.transforms import without_transforms
 from seqlight.errors import SeqlightWarning, UnsupportedOperation
+from seqlight.prediction.settings import EAGER
 
 
 @contextlib.contextmanager
@@ -74,9 +75,6 @@ def _made_in(module: nn.Module, *packages: str) -> bool:
     return any(home == one or home.startswith(f"{one}.") for one in packages)
 
 
-_EAGER = Setting(lambda: torch.compiler.set_stance("force_eager"))
-
-
 @contextlib.contextmanager
 def _uncompiled(model: nn.Module) -> Iterator[None]:
     # A compiled model runs code that no mode sees. Asking for eager mode loads the compiler, so only where
@@ -93,7 +91,7 @@ def _uncompiled(model: nn.Module) -> Iterator[None]:
             stacklevel=_frames_to_the_caller(),
         )
     eager = compiled or "torch._dynamo" in sys.modules
-    with _EAGER.applied() if eager else contextlib.nullcontext():
+    with EAGER.applied() if eager else contextlib.nullcontext():
         yield
 
 
