@@ -1,7 +1,10 @@
-"""Settings for all tests."""
+"""Settings for all tests, and processes that need not load PyTorch."""
 
-import multiprocessing
+import importlib.util
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 # Before PyTorch is imported: OpenMP threads that spin while they wait slow down whatever else runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -13,59 +16,58 @@ from hypothesis import settings
 settings.register_profile("seqlight", deadline=None, derandomize=True)
 settings.load_profile("seqlight")
 
-# What the process of a script does, with its environment, arguments and a file for what it prints.
-SCRIPT = """
-import os, runpy, sys
-os.environ.clear()
-os.environ.update(environment)
-for descriptor in (1, 2):
-    os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
-sys.argv = arguments
-sys.path.insert(0, os.path.dirname(arguments[0]))
-runpy.run_path(arguments[0], run_name="__main__")
-"""
+# A module for tests too, which start processes by it.
+spec = importlib.util.spec_from_file_location("forkserver", Path(__file__).with_name("forkserver.py"))
+forkserver = sys.modules["forkserver"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(forkserver)
+
+
+def pytest_configure(config):
+    """Start what forks once, for all processes of the tests."""
+    if hasattr(os, "fork") and forkserver.SERVERS not in os.environ:
+        running = forkserver.servers(torch=["torch"], lightning=["lightning.pytorch", "pandas", "seqlight.lit.running"])
+        running.__enter__()
+        config.add_cleanup(lambda: running.__exit__(None, None, None))
 
 
 @pytest.fixture(scope="session")
-def script_processes():
-    """Fork processes from one that has loaded PyTorch and Lightning, and does nothing else: loading takes seconds.
+def python():
+    """Run ``python arguments`` to its end, which must be good, where it need not load PyTorch itself."""
 
-    It has one thread, and no gradient was ever asked for in it, so that a script may fork again.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lightning.pytorch"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        multiprocessing.forkserver.ensure_running()
-    return context
+    def run(*arguments, loaded="torch", timeout=120, **more):
+        if forkserver.SERVERS in os.environ:
+            process = forkserver.Process(arguments, loaded, **more)
+            try:
+                done = subprocess.CompletedProcess(process.args, process.wait(timeout), *process.communicate())
+            finally:
+                process.kill()
+        else:
+            command = [sys.executable, *map(str, arguments)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, **more)
+        assert done.returncode == 0, done.stderr or done.stdout[-3000:]
+        return done
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def run_scripts(script_processes, tmp_path_factory):
+def run_scripts():
     """Run scripts at once, each as ``python file arguments`` would be.
 
     They have the environment, without Lightning's seed and with what else is named.
     """
 
     def run(*scripts, timeout=280, **more):
-        folder = tmp_path_factory.mktemp("scripts")
         environment = {name: one for name, one in os.environ.items() if name != "PL_GLOBAL_SEED"}
-        processes = []
-        for n, arguments in enumerate(scripts):
-            names = {
-                "environment": environment | {"OMP_NUM_THREADS": "1"} | more,
-                "output": str(folder / f"{n}.txt"),
-                "arguments": [str(one) for one in arguments],
-            }
-            processes.append(script_processes.Process(target=exec, args=(SCRIPT, names)))
-            processes[-1].start()
+        environment |= {"OMP_NUM_THREADS": "1"} | more
+        processes = [forkserver.Process(arguments, "lightning", env=environment) for arguments in scripts]
         try:
             for process in processes:
-                process.join(timeout)
+                process.wait(timeout)
         finally:
             for process in processes:
                 process.kill()
-        for n, process in enumerate(processes):
-            assert process.exitcode == 0, (folder / f"{n}.txt").read_text()[-3000:]
+        for process in processes:
+            assert process.returncode == 0, "".join(process.communicate())[-3000:]
 
     return run

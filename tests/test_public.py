@@ -14,6 +14,7 @@ HEAVY = ("lightning", "pytorch_lightning", "matplotlib", "captum", "numba", "pan
 
 
 def in_a_new_process(code):
+    """For what PyTorch takes, or loads; tests that need not load it have `python`."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -60,16 +61,16 @@ def test_importing_loads_nothing_heavy():
     assert not {name.split(".")[0] for name in loaded} & {*HEAVY, "torch"}
 
 
-def test_sequences_predictions_and_attributions_load_nothing_heavy():
+def test_sequences_predictions_and_attributions_load_nothing_heavy(python):
     code = (
         "import sys, json, seqlight as sl; sl.substitute, sl.shuffle, sl.predict, sl.deep_lift_shap; "
         "sl.hypothetical_attributions; "
         "print(json.dumps(sorted(sys.modules)))"
     )
-    assert not {name.split(".")[0] for name in in_a_new_process(code)} & set(HEAVY)
+    assert not {name.split(".")[0] for name in json.loads(python("-c", code).stdout)} & set(HEAVY)
 
 
-def test_nor_does_a_first_explanation():
+def test_nor_does_a_first_explanation(python):
     code = """
 import json, sys, torch
 from torch import nn
@@ -78,7 +79,7 @@ layers = [nn.Conv1d(4, 8, 5), nn.GELU(), nn.Softplus(), nn.MaxPool1d(2), nn.Flat
 sl.deep_lift_shap(nn.Sequential(*layers).double(), sl.random_one_hot((2, 4, 24)), device="cpu")
 print(json.dumps(sorted(sys.modules)))
 """
-    assert not {name.split(".")[0] for name in in_a_new_process(code)} & {*HEAVY, "sympy"}
+    assert not {name.split(".")[0] for name in json.loads(python("-c", code).stdout)} & {*HEAVY, "sympy"}
 
 
 def test_importing_takes_hardly_longer_than_torch():
@@ -91,7 +92,8 @@ import seqlight as sl
 sl.substitute, sl.shuffle, sl.predict, sl.deep_lift_shap
 print(json.dumps((time.perf_counter() - start) / torch_took))
 """
-    assert min(in_a_new_process(code) for _ in range(3)) <= 1.15
+    # The quickest of three, which are not all asked when one is quick enough.
+    assert any(in_a_new_process(code) <= 1.15 for _ in range(3))
 
 
 def test_errors_form_one_tree():

@@ -1,8 +1,6 @@
 """Integrated gradients: those of Captum, called by hand, in our record."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -125,7 +123,7 @@ def test_an_output_that_autograd_does_not_follow_is_refused(model, X):
         explain(model, X, target=[0, lambda y: torch.ones(len(y), dtype=y.dtype)])
 
 
-def test_captum_is_loaded_by_the_call_alone():
+def test_captum_is_loaded_by_the_call_alone(python):
     code = """
 import sys, json, torch, seqlight as sl
 from seqlight.attribution import gradients, integrating, mutagenesis
@@ -138,6 +136,5 @@ between = "captum" in sys.modules
 integrating.integrated_gradients(model, X, n_shuffles=1, n_steps=2)
 print(json.dumps([before, between, "captum" in sys.modules]))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    done = python("-c", code)
     assert json.loads(done.stdout) == [False, False, True]

@@ -1,6 +1,5 @@
 """Saturation mutagenesis against a loop that does one mutant at a time, and against tangermeme."""
 
-import subprocess
 import sys
 from importlib import import_module
 from typing import NamedTuple
@@ -256,9 +255,8 @@ print(peak() - before, 3 * X.numel() / 4 * X[0].numel() / 2**20)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory as Linux does")
-def test_mutants_are_never_in_memory_together():
-    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+def test_mutants_are_never_in_memory_together(python):
+    done = python("-c", MEMORY)
     grown, all_mutants = map(float, done.stdout.split())
     assert all_mutants > 140  # megabytes, as int8
     assert grown < 20

@@ -158,9 +158,13 @@ def main(
 
 if __name__ == "__main__":
     # By its name, so that models and targets are those of a test that imports this file.
+    sys.path.insert(0, str(Path(__file__).parent))
     from job import main
 
     torch.set_num_threads(1)
+    # A fork of torchrun has its launcher's handlers, which a process of its own has not.
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, signal.SIG_DFL)
     jobs = json.loads(sys.argv[1])
     for job in jobs if isinstance(jobs, list) else [jobs]:
         main(**job)

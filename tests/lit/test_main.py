@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import types
 from collections.abc import Sequence
@@ -145,12 +144,7 @@ def test_files_are_not_read_as_configurations(kind):
             assert not [one for one in others if get_origin(one) is not Sequence], name
 
 
-def test_it_is_a_command(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "seqlight.lit", "fit", "--config", CONFIGS / "train.yaml", "--print_config"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+def test_it_is_a_command(python):
+    arguments = ["fit", "--config", CONFIGS / "train.yaml", "--print_config"]
+    done = python("-m", "seqlight.lit", *arguments, loaded="lightning")
     assert "class_path: seqlight.datasets.scanner.MotifScanner" in done.stdout

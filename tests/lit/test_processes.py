@@ -1,6 +1,7 @@
 """Runs in several processes, which are started as a user starts them: job.py is the script.
 
-Each is in a session of its own. When it takes too long it is killed, with all that it has started.
+Each is in a session of its own. When it takes too long it is killed, with all that it has started. Where the command is
+not itself what is tested, its process is a fork of one that has loaded Lightning, which takes seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 import warnings
 from pathlib import Path
 
+import forkserver
 import numpy as np
 import pytest
 import torch
@@ -55,16 +57,19 @@ def started(*commands, **more):
     try:
         for n, command in enumerate(commands):
             env = environment(**{key: one[n] if isinstance(one, list) else one for key, one in more.items()})
-            children.append(
-                subprocess.Popen(
-                    command,
-                    env=env,
-                    start_new_session=True,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
+            if command[0] == sys.executable:
+                children.append(
+                    subprocess.Popen(
+                        command,
+                        env=env,
+                        start_new_session=True,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.STDOUT,
+                        text=True,
+                    )
                 )
-            )
+            else:
+                children.append(forkserver.Process(command, "lightning", env=env))
         yield children
     finally:
         for child in children:
@@ -80,8 +85,8 @@ def ended(children, timeout=150):
     deadline = time.monotonic() + timeout
     found = []
     for child in children:
-        output, _ = child.communicate(timeout=max(0.1, deadline - time.monotonic()))
-        found.append((child.returncode, output))
+        output = child.communicate(timeout=max(0.1, deadline - time.monotonic()))
+        found.append((child.returncode, "".join(one for one in output if one)))
     return found
 
 
@@ -109,15 +114,16 @@ def run_here(job):
 
 
 def script(*jobs):
-    return [sys.executable, JOB, json.dumps(list(jobs))]
+    return [JOB, json.dumps(list(jobs))]
 
 
-def torchrun(job, processes=2, nodes=1, port=None):
+def torchrun(job, processes=2, nodes=1, port=None, forks=True):
+    """Return the command, with processes that are new, or forks of the launcher."""
     where = ["--standalone"] if nodes == 1 else [
         f"--nnodes={nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-id=test"]  # fmt: skip
-    return [
-        sys.executable, "-m", "torch.distributed.run", *where, f"--nproc-per-node={processes}", JOB, json.dumps(job),
-    ]  # fmt: skip
+    how = ["--start-method=fork", "--run-path"] if forks else []
+    launcher = ["-m", "torch.distributed.run", *where, *how, f"--nproc-per-node={processes}", JOB, json.dumps(job)]
+    return launcher if forks else [sys.executable, *launcher]
 
 
 def free_port():
@@ -224,7 +230,8 @@ def check_told(folder, world):
 
 
 def test_torchrun(tmp_path, one):
-    all_end_well(torchrun(SHARED | {"out": f"{tmp_path}/two", "devices": 2, "told": f"{tmp_path}/told"}))
+    job = SHARED | {"out": f"{tmp_path}/two", "devices": 2, "told": f"{tmp_path}/told"}
+    all_end_well(torchrun(job, forks=False))
     same(tmp_path / "two", one)
     check_told(tmp_path / "told", 2)
     rows = sl.open_results(tmp_path / "two")["attributions"]["chr1:300-310"]
@@ -241,14 +248,15 @@ def test_two_nodes_on_loopback(tmp_path, one):
 @pytest.mark.slow
 def test_slurm(tmp_path, one):
     job = SHARED | {"out": f"{tmp_path}/two", "devices": 1, "num_nodes": 2, "told": f"{tmp_path}/told"}
-    all_end_well(*[script(job)] * 2, **slurm(free_port()))
+    all_end_well(*[[sys.executable, *script(job)]] * 2, **slurm(free_port()))
     same(tmp_path / "two", one)
     check_told(tmp_path / "told", 2)
 
 
 @pytest.mark.slow
 def test_a_script_that_lightning_starts_again(tmp_path, one):
-    all_end_well(script(SHARED | {"out": f"{tmp_path}/two", "devices": 2, "told": f"{tmp_path}/told"}))
+    job = SHARED | {"out": f"{tmp_path}/two", "devices": 2, "told": f"{tmp_path}/told"}
+    all_end_well([sys.executable, *script(job)])
     same(tmp_path / "two", one)
     check_told(tmp_path / "told", 2)
 
@@ -274,7 +282,8 @@ def whole(tmp_path_factory):
 
 def command_of(launcher, job, world=2):
     job = job | {"devices": world} | (FORKED if launcher == "fork" else {})
-    return torchrun(job, world) if launcher == "torchrun" else script(job)
+    commands = {"torchrun": torchrun(job, world), "fork": script(job), "script": [sys.executable, *script(job)]}
+    return commands[launcher]
 
 
 def alive(out):

@@ -24,6 +24,13 @@ BUILDS = {
     "AVX-512": (["-mavx2", "-mfma", "-D__AVX512F__", f"-I{Path(__file__).parent / 'emulated'}"], 16),
 }
 
+RUN = """
+import sys, pytest
+from seqlight.native.library import library
+print(library().lanes(), flush=True)
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() != "x86_64" or shutil.which(COMPILER[0]) is None,
     reason="no compiler for them here",
@@ -31,7 +38,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("build", [pytest.param("plain", marks=pytest.mark.slow), "AVX2", "AVX-512"])
-def test_rules_hold_on_every_build(build, tmp_path):
+def test_rules_hold_on_every_build(build, tmp_path, monkeypatch, python):
     flags, lanes = BUILDS[build]
     if library() is not None and library().lanes() == lanes:
         pytest.skip("it is what all other tests use here")
@@ -45,15 +52,11 @@ def test_rules_hold_on_every_build(build, tmp_path):
     made = ["-O2", "-std=c11", "-w", "-shared", "-fPIC", "-o", str(package / "native" / "_loops.so"), *sources, "-lm"]
     subprocess.run([*COMPILER, *same_bits, *flags, *made], check=True)
 
-    here = {**os.environ, "PYTHONPATH": str(tmp_path), "SEQLIGHT_NATIVE": "plain"}
-    ask = "from seqlight.native.library import library; print(library().lanes())"
-    asked = [sys.executable, "-c", ask]
-    assert int(subprocess.run(asked, env=here, cwd=tmp_path, check=True, capture_output=True).stdout) == lanes
-
     files = [str(TESTS / "attribution" / "rules" / f"test_{name}.py") for name in FILES]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
-    done = subprocess.run(command, env=here, cwd=TESTS.parent, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:]
+    here = {**os.environ, "PYTHONPATH": str(tmp_path), "SEQLIGHT_NATIVE": "plain"}
+    monkeypatch.chdir(TESTS.parent)
+    done = python("-c", RUN, "-q", "-p", "no:cacheprovider", *files, env=here, timeout=280)
+    assert int(done.stdout.splitlines()[0]) == lanes
     passed = int(re.search(r"(\d+) passed", done.stdout)[1])
     assert passed > (150 if lanes else 50)
     assert not lanes or "skipped" not in done.stdout

@@ -3,8 +3,6 @@
 import ctypes
 import os
 import struct
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -126,11 +124,11 @@ print(len(set(os.listdir("/proc/self/task")) - before))
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
-def test_no_thread_is_started_beside_pytorchs():
+def test_no_thread_is_started_beside_pytorchs(python):
     """For those stay awake, and would have to share the processors."""
     if threads._openmp() is None:
         pytest.skip("this PyTorch has another OpenMP")
-    done = subprocess.run([sys.executable, "-c", AT_HOME], capture_output=True, text=True, timeout=120, check=True)
+    done = python("-c", AT_HOME)
     assert int(done.stdout) == 0
 
 

@@ -1,5 +1,4 @@
 import itertools
-import subprocess
 import sys
 import time
 
@@ -134,7 +133,7 @@ def test_without_plotly_the_extra_is_named(monkeypatch):
         interactive_logo(np.eye(4))
 
 
-def test_plotly_is_loaded_when_it_is_used():
+def test_plotly_is_loaded_when_it_is_used(python):
     code = "import sys, seqlight.plot.interactive; print('plotly' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = python("-c", code)
     assert done.stdout.split() == ["False"]

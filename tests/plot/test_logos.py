@@ -1,6 +1,4 @@
 import itertools
-import subprocess
-import sys
 import time
 
 import matplotlib
@@ -199,14 +197,14 @@ def test_names_that_axes_have_are_kept(ax):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("here", "there")
 
 
-def test_no_pyplot_where_axes_are_given():
+def test_no_pyplot_where_axes_are_given(python):
     code = (
         "import sys, numpy as np; from matplotlib.figure import Figure\n"
         "from seqlight.plot.logos import plot_logo\n"
         "plot_logo(np.eye(4), Figure().subplots())\n"
         "print('matplotlib.pyplot' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = python("-c", code)
     assert done.stdout.split() == ["False"]
 
 

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,12 +124,12 @@ def test_what_cannot_be_drawn_is_refused(locus, predictions, options, message):
         plot_tracks(locus[0], predictions, **options)
 
 
-def test_no_pyplot():
+def test_no_pyplot(python):
     code = (
         "import sys, numpy as np\n"
         "from seqlight.plot.tracks import plot_tracks\nfrom seqlight.plot.stacks import plot_logos\n"
         "plot_tracks(np.eye(4), np.ones(4)); plot_logos(np.eye(4)[None])\n"
         "print('matplotlib.pyplot' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = python("-c", code)
     assert done.stdout.split() == ["False"]

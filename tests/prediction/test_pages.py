@@ -44,7 +44,7 @@ X = sl.random_one_hot((16, 4, 1000), random_state=0).float()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
-for n in (2, 4, 8, 16):
+for n in (2, 16):
     before = faults()
     sl.deep_lift_shap(model, X[:n], n_shuffles=20, batch_size=40, device="cpu")
     print(faults() - before)
@@ -64,7 +64,7 @@ def test_a_batch_gets_the_pages_of_the_one_before():
 
 @glibc
 def test_also_where_there_are_many():
-    first, *_, last = printed(EXPLAIN)
+    first, last = printed(EXPLAIN)
     assert last < 2 * first  # for eight batches
 
 

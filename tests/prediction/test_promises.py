@@ -1,8 +1,6 @@
 """What predict leaves alone: the model, the world, the input, and memory beyond one copy of the result."""
 
-import os
 import random
-import subprocess
 import sys
 
 import numpy as np
@@ -165,10 +163,8 @@ print(peak() - before, megabytes)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory as Linux does")
 @pytest.mark.parametrize("source", ["X", "Rows()", "torch.utils.data.DataLoader(Rows(), batch_size=20)"])
-def test_the_result_is_in_memory_once(source):
-    done = subprocess.run(
-        [sys.executable, "-c", MEMORY.format(source=source)], capture_output=True, text=True, check=True, env=os.environ
-    )
+def test_the_result_is_in_memory_once(source, python):
+    done = python("-c", MEMORY.format(source=source))
     grown, size = map(float, done.stdout.split())
     assert size > 350
     assert grown < size + 60

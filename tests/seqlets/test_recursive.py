@@ -1,6 +1,4 @@
 import math
-import subprocess
-import sys
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -338,9 +336,8 @@ print(megabytes("VmHWM") - before, n)
 @needs_loops
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is read as Linux tells it")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_memory_is_that_of_a_few_blocks_of_rows(dtype):
-    command = [sys.executable, "-c", MEMORY, "20000", dtype]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+def test_memory_is_that_of_a_few_blocks_of_rows(dtype, python):
+    done = python("-c", MEMORY, 20000, dtype)
     peak, n = map(float, done.stdout.split())
     assert n > 0
     # The input has 76 MB, or twice as many.

@@ -1,8 +1,6 @@
 """The compiled loops and their NumPy twins give the same bits."""
 
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -202,17 +200,11 @@ print(hashlib.sha256(b"".join(one.contiguous().view(torch.uint8).numpy().tobytes
 """
 
 
-def test_a_process_without_the_compiled_loops_gives_the_same():
+def test_a_process_without_the_compiled_loops_gives_the_same(python):
     digests = set()
     for native in ("0", "1"):
         program = "".join(DIGEST.format(dtype=name) for name in ("int8", "bool", "float16", "bfloat16", "float64"))
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "SEQLIGHT_NATIVE": native},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        done = python("-c", program, env={**os.environ, "SEQLIGHT_NATIVE": native})
         digests.add(done.stdout)
     assert len(digests) == 1
     assert len(digests.pop().split()) == 5

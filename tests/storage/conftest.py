@@ -1,7 +1,5 @@
 """A small genome, and windows cut from it: on both strands, and over the ends of chromosomes."""
 
-import subprocess
-import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -66,13 +64,11 @@ def seqlets():
 
 
 @pytest.fixture
-def in_a_process():
+def in_a_process(python):
     """Run code in a process of its own, which may die of it, and return the lines that it printed."""
 
     def run(code, *arguments):
-        command = [sys.executable, "-c", code, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
+        done = python("-c", code, *arguments)
         return done.stdout.splitlines()
 
     return run

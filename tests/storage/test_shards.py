@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -126,7 +124,7 @@ def test_a_flipped_bit_is_found(tmp_path):
         check_shard(path)
 
 
-def test_a_full_disk_leaves_nothing(tmp_path):
+def test_a_full_disk_leaves_nothing(tmp_path, python):
     """In a process of its own, for a limit of file sizes stays."""
     code = """
 import resource, signal, sys, numpy as np
@@ -139,6 +137,6 @@ try:
 except OSError as error:
     print(error.errno)
 """
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=120)
+    done = python("-c", code, tmp_path)
     assert done.stdout.strip() == "27", done.stderr  # EFBIG
     assert os.listdir(tmp_path) == ["small.npz"]

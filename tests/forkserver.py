@@ -1,0 +1,155 @@
+"""Fork processes from one that has loaded PyTorch, or Lightning, and does nothing else: loading takes seconds.
+
+As a script: ``python forkserver.py socket module ...``. It has one thread, and no gradient was ever asked for in it, so
+that what it forks may fork again. It loads when it is first asked, and ends when its standard input is closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import types
+from pathlib import Path
+
+# In the environment: the folder with the sockets.
+SERVERS = "SEQLIGHT_TEST_FORKSERVERS"
+
+
+def serve(path, modules):
+    """Answer until the input is closed; return nothing then, and in a forked process what it is to do."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(64)
+        while True:
+            if sys.stdin in select.select([sys.stdin, listener], [], [])[0]:
+                return None
+            for name in modules:
+                importlib.import_module(name)
+            with listener.accept()[0] as connection, connection.makefile("rw") as file:
+                task = json.loads(file.readline())
+                answer = status(task) if isinstance(task, int) else os.fork()
+                if not isinstance(task, int) and not answer:
+                    return task
+                file.write(f"{json.dumps(answer)}\n")
+
+
+def status(pid):
+    """Return the exit status of a process, as subprocess does, or None as long as it runs."""
+    ended, found = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(found) if ended else None
+
+
+def become(task):
+    """Do what ``python arguments`` does, in a session of its own."""
+    os.setsid()
+    os.chdir(task["folder"])
+    os.environ.clear()
+    os.environ.update(task["environment"])
+    for descriptor, path in enumerate(task["streams"]):
+        os.dup2(os.open(path, os.O_RDONLY if not descriptor else os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
+    if "torch" in sys.modules and "OMP_NUM_THREADS" in os.environ:  # which PyTorch has read already
+        sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    first, *others = task["arguments"]
+    paths = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
+    sys.path[:0] = [os.path.dirname(first) if not first.startswith("-") else "", *map(os.path.abspath, paths)]
+    if first == "-c":
+        sys.argv = ["-c", *others[1:]]
+        main = sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(others[0], "<string>", "exec"), vars(main))
+    elif first == "-m":
+        sys.argv = others
+        runpy.run_module(others[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = [first, *others]
+        runpy.run_path(first, run_name="__main__")
+
+
+class Process:
+    """``python arguments`` as a fork of a server, with what tests use of `subprocess.Popen`."""
+
+    def __init__(self, arguments, loaded="torch", env=None, input=""):
+        self.server = os.path.join(os.environ[SERVERS], loaded)
+        self.args, self.returncode = [str(one) for one in arguments], None
+        folder = tempfile.mkdtemp(dir=os.environ[SERVERS])
+        self.streams = [os.path.join(folder, name) for name in ("stdin", "stdout", "stderr")]
+        Path(self.streams[0]).write_text(input)
+        task = {
+            "arguments": self.args,
+            "environment": dict(os.environ if env is None else env),
+            "folder": os.getcwd(),
+            "streams": self.streams,
+        }
+        self.pid = ask(self.server, task)
+
+    def poll(self):
+        if self.returncode is None:
+            self.returncode = ask(self.server, self.pid)
+        return self.returncode
+
+    def wait(self, timeout):
+        deadline, pause = time.monotonic() + timeout, 0.005
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            time.sleep(pause)
+            pause = min(0.1, 1.5 * pause)
+        return self.returncode
+
+    def kill(self):
+        """End it, if it has not ended."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait(10)
+
+    def communicate(self, timeout=280):
+        """Wait, and return what was printed."""
+        self.wait(timeout)
+        return tuple(Path(one).read_text() if os.path.exists(one) else "" for one in self.streams[1:])
+
+
+def ask(server, question):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(server)
+        with connection.makefile("rw") as file:
+            file.write(f"{json.dumps(question)}\n")
+            file.flush()
+            return json.loads(file.readline())
+
+
+@contextlib.contextmanager
+def servers(**modules):
+    """Have a server for each name, which loads modules when it is first asked."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        # With more threads, those of NumPy's would be there before the fork.
+        env = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+        running = [
+            subprocess.Popen([sys.executable, __file__, f"{folder}/{name}", *some], stdin=subprocess.PIPE, env=env)
+            for name, some in modules.items()
+        ]
+        while not all(os.path.exists(f"{folder}/{name}") for name in modules):
+            time.sleep(0.005)
+        os.environ[SERVERS] = folder
+        try:
+            yield
+        finally:
+            del os.environ[SERVERS]
+            for one in running:
+                one.stdin.close()
+                one.wait()
+
+
+if __name__ == "__main__":
+    del sys.path[0]
+    task = serve(sys.argv[1], sys.argv[2:])
+    if task:
+        become(task)
