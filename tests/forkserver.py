@@ -137,6 +137,7 @@ def servers(**modules):
             for name, some in modules.items()
         ]
         while not all(os.path.exists(f"{folder}/{name}") for name in modules):
+            assert all(one.poll() is None for one in running), "a server has ended"
             time.sleep(0.005)
         os.environ[SERVERS] = folder
         try:
