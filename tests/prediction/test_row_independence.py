@@ -318,3 +318,20 @@ def test_outputs_that_cannot_be_computed_with(kind):
 
     with pytest.raises(sl.InputError, match="the model's output is"):
         sl.predict(nn.Sequential(Net(), Between(odd)), X, device="cpu")
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("width", [17, 600])
+def test_a_row_of_many_numbers_that_holds_the_largest_is_not_asked_for(width, place):
+    rows = torch.rand(3, width, generator=torch.Generator().manual_seed(place)) - 0.5
+    rows[place, width // 2] = 2.0
+    with pytest.warns(sl.BatchWarning, match="beside other rows: .* first by `max`"):
+        sl.predict(Between(lambda y: y / y.abs().max()), rows, device="cpu")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("width", [2, 40])
+def test_numbers_beyond_all_are_looked_at_in_silence(width):
+    rows = torch.zeros(7, width)
+    rows[1, 0], rows[2, 1], rows[3, 0] = torch.inf, -torch.inf, torch.nan
+    assert torch.equal(sl.predict(nn.Identity(), rows, device="cpu").isnan(), rows.isnan())

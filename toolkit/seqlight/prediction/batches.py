@@ -76,7 +76,8 @@ def predict(
     >>> predict(model, random_one_hot((5, 4, 10))).shape
     torch.Size([5, 3])
     """
-    require_module(model)
+    if not isinstance(model, nn.Module):
+        require_module(model)
     target, kind = choose_device(device), as_dtype(dtype)
     args = require_args(args)
     loader, rows = _batches(X, require_count(batch_size, "batch_size", least=1))
@@ -86,7 +87,7 @@ def predict(
     probe, conversion = Probe(model), Conversion([X if isinstance(X, Tensor) else None, *args])
     with borrowed(model, target, None if kind in HALF else kind), torch.no_grad(), autocast(target, kind):
         number: torch.dtype | None = None
-        for batch in _shown(loader, rows, verbose):
+        for batch in _shown(loader, rows) if verbose else loader:
             number = number or floating_dtype(model, batch)
             first = collected.done
             rest = [arg[first : first + len(batch)] for arg in args]
@@ -171,8 +172,8 @@ def _first_entries(loader: DataLoader[Any]) -> Iterator[Tensor]:
         yield X
 
 
-def _shown(batches: Iterable[Tensor], rows: int | None, verbose: bool) -> Iterator[Tensor]:
-    with tqdm(total=rows, unit=" rows", desc="predict", disable=not verbose) as bar:
+def _shown(batches: Iterable[Tensor], rows: int | None) -> Iterator[Tensor]:
+    with tqdm(total=rows, unit=" rows", desc="predict") as bar:
         for batch in batches:
             yield batch
             bar.update(len(batch))

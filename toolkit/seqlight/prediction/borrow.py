@@ -100,9 +100,9 @@ def _moved(tensor: Tensor, device: torch.device, dtype: torch.dtype | None) -> T
 
 def _lend(loans: Sequence[Loan], device: torch.device, dtype: torch.dtype | None) -> None:
     for loan in loans:
-        loan.module.training = False
+        _set_mode(loan.module, False)
     # Another thread may take part in it that wants gradients.
-    with torch.inference_mode(False):
+    with torch.inference_mode(False) if torch.is_inference_mode_enabled() else contextlib.nullcontext():
         _lend_buffers(loans, device, dtype)
         _lend_parameters(loans, device, dtype)
 
@@ -119,7 +119,15 @@ def _restore(loan: Loan) -> None:
         finally:
             _restore_buffers(module, loan.buffers)
             vars(module).update(loan.plain)
-            module.training = loan.training
+            _set_mode(module, loan.training)
+
+
+def _set_mode(module: nn.Module, training: bool) -> None:
+    if type(module).__setattr__ is nn.Module.__setattr__ and "training" in vars(module):
+        # Which is what that comes to, after a search for parameters of this name.
+        vars(module)["training"] = training
+    else:
+        module.training = training
 
 
 def _lend_parameters(loans: Sequence[Loan], device: torch.device, dtype: torch.dtype | None) -> None:

@@ -25,7 +25,6 @@ class Collector:
     def __init__(self, rows: int | None) -> None:
         self.rows = rows or 0
         self.done = 0
-        self._shape: Any = None
         self._whole: Any = None
         self._filled = 0
         self._parts: list[Any] = []
@@ -33,9 +32,6 @@ class Collector:
     def add(self, output: Any, rows: int) -> None:
         """Take the output of the next `rows` rows; InputError if it has not one row for each."""
         output = self.checked(output, rows)
-        if not self.done:
-            # Takes no memory, and tells later batches what they must look like.
-            self._shape = zipped(lambda y: y.detach()[:0].to("meta"), output)
         if not self._parts and self.done + rows <= self.rows:
             self._fill(output, rows)
         else:
@@ -51,7 +47,8 @@ class Collector:
                 "row of X; look for a missing `return` in its forward, or in `func`."
             )
         if self.done:
-            return zipped(lambda like, y: _with_rows(y, rows, like.shape[1:]), self._shape, output)
+            like = self._whole if self._filled else self._parts[0]
+            return zipped(lambda like, y: _with_rows(y, rows, like.shape[1:]), like, output)
         return zipped(lambda y: _with_rows(y, rows, None), output)
 
     def result(self) -> Any:

@@ -48,15 +48,30 @@ def any_far(model: nn.Module, found: list[Tensor], wanted: list[Tensor], rows: l
     return False
 
 
-def far(found: Tensor, wanted: Tensor, difference: Tensor, shares: Shares) -> bool:
-    """Return whether outputs are others than wanted, by more than rounding."""
-    if found.shape[1:] != wanted.shape[1:] or not found.is_floating_point() or torch.equal(found, wanted):
+def far(found: Tensor, wanted: Tensor, difference: Tensor | float, shares: Shares) -> bool:
+    """Return whether outputs are others than wanted, by more than rounding.
+
+    Parameters
+    ----------
+    found, wanted : torch.Tensor, shape (rows, ...) and (rows or 1, ...)
+    difference : torch.Tensor, shape (...), or float
+        How far the outputs of different rows lie apart: in each number, or at most in any.
+    shares : Shares
+        Of it, and of the size of an output, that may be rounding.
+    """
+    if found.shape[1:] != wanted.shape[1:] or not found.is_floating_point():
         return False
-    size = wanted.abs().amax(dim=0)
+    error, size = (found - wanted).abs(), wanted.abs()
+    if not isinstance(difference, Tensor):
+        # Which is so nearly always, and soon said. Of what is no number it says nothing.
+        if float(error.max()) <= shares.difference * difference + shares.size * float(size.max()):
+            return False
+    elif torch.equal(found, wanted):
+        return False
     # What is no sequence of targets is as large as the largest of its numbers.
-    size = size if wanted.ndim == 2 and difference.ndim else size.amax()
+    size = size.amax(dim=0) if wanted.ndim == 2 and isinstance(difference, Tensor) and difference.ndim else size.amax()
     # Asked this way round, what is no number passes: that is told elsewhere.
-    return bool(((found - wanted).abs() > shares.difference * difference + shares.size * size + 1e-12).any())
+    return bool((error > shares.difference * difference + shares.size * size + 1e-12).any())
 
 
 def differ(output: Any, again: Any) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import os
 import random
+import struct
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -51,20 +53,42 @@ def generators_kept(device: torch.device) -> Iterator[None]:
             _end(mine)
 
 
-def positions(device: torch.device) -> tuple[Any, ...]:
-    """Return how far the global generators are, that of `device` among them: another value once a number is drawn.
+class Draws:
+    """Whether any number is drawn from the global generators from here on.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where numbers may be drawn, beside the CPU.
 
     Examples
     --------
-    >>> before = positions(torch.device("cpu"))
-    >>> before == positions(torch.device("cpu"))
-    True
-    >>> number = torch.rand(1)
-    >>> before == positions(torch.device("cpu"))
+    >>> draws = Draws(torch.device("cpu"))
+    >>> draws.seen()
     False
+    >>> number = torch.rand(1)
+    >>> draws.seen()
+    True
     """
-    python, numpy, *others = _states(device).values()
-    return (python, numpy[1].tobytes(), *numpy[2:], *(one.numpy().tobytes() for one in others))
+
+    def __init__(self, device: torch.device) -> None:
+        me = threading.get_ident()
+        with _lock:
+            # A copy, for a call that ends adds to them.
+            found = next((dict(one.states) for one in reversed(_found) if one.thread == me), None)
+        if found is None or (device.type != "cpu" and device not in found):
+            self._states = _states(device)
+            return
+        # To see that nothing was drawn since the call began is quicker than to read all states. That of Python takes
+        # longest to compare, and so what was drawn from it before counts too, if anything was.
+        self._states = found
+        for place in found:
+            if place != "python" and _moved(place, found[place]):
+                found[place] = _state(place)
+
+    def seen(self) -> bool:
+        """Return whether a number was drawn."""
+        return any(_moved(place, state) for place, state in self._states.items())
 
 
 def _end(mine: _Found) -> None:
@@ -80,25 +104,61 @@ def _end(mine: _Found) -> None:
 
 
 def _states(device: torch.device) -> dict[Hashable, Any]:
-    states: dict[Hashable, Any] = {"python": random.getstate(), "numpy": np.random.get_state()}
-    states["torch"] = torch.get_rng_state()
-    if device.type != "cpu":
-        # Of MPS there is one.
-        states[device] = torch.mps.get_rng_state() if device.type == "mps" else _of(device).get_rng_state(device)
-    return states
+    places: list[Hashable] = ["python", "numpy", "torch"]
+    return {place: _state(place) for place in (places if device.type == "cpu" else [*places, device])}
 
 
-def _restore(place: Hashable, state: Any) -> None:
+def _state(place: Any) -> Any:
+    if place == "python":
+        return random.getstate()
+    if place == "numpy":
+        return np.random.get_state(legacy=False)
+    if place == "torch":
+        return torch.get_rng_state()
+    # Of MPS there is one.
+    return torch.mps.get_rng_state() if place.type == "mps" else _of(place).get_rng_state(place)
+
+
+def _restore(place: Any, state: Any) -> None:
     if place == "python":
         random.setstate(state)
     elif place == "numpy":
-        np.random.set_state(state)
+        # Which takes longer than all others.
+        if _numpy_moved(state):
+            np.random.set_state(state)
     elif place == "torch":
         torch.set_rng_state(state)
-    elif _of(place) is torch.mps:
+    elif place.type == "mps":
         torch.mps.set_rng_state(state)
     else:
         _of(place).set_rng_state(state, place)
+
+
+def _moved(place: Hashable, state: Any) -> bool:
+    """Return whether a generator is elsewhere than it was."""
+    if place == "python":
+        _, words, stored = random.getstate()
+        # All words change at once, when the last of them, which counts how many are used, is at the end.
+        return (words[0], words[-1], stored) != (state[1][0], state[1][-1], state[2])
+    if place == "numpy":
+        return _numpy_moved(state)
+    return bool(_state(place).numpy().tobytes() != state.numpy().tobytes())
+
+
+def _numpy_moved(state: Mapping[str, Any]) -> bool:
+    """Return whether NumPy's generator is elsewhere than it was.
+
+    It takes long to hand out its state, so its memory is read as it is, unless it keeps a number that is drawn next.
+    """
+    generator = np.random.get_bit_generator()  # type: ignore[attr-defined]
+    if type(generator) is not np.random.MT19937 or state["bit_generator"] != "MT19937" or state["has_gauss"]:
+        return not all(map(np.array_equal, _parts(state), _parts(np.random.get_state(legacy=False))))
+    before = state["state"]["key"].tobytes() + struct.pack("=i", state["state"]["pos"])
+    return bool(ctypes.string_at(generator.ctypes.state_address, len(before)) != before)
+
+
+def _parts(state: Mapping[str, Any]) -> list[Any]:
+    return [one for one in (*state.values(), *state["state"].values()) if not isinstance(one, dict)]
 
 
 def _of(device: Any) -> Any:

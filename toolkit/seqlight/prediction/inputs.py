@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from copy import copy
+from functools import cache
 from typing import Any, TypeGuard
 
 import torch
@@ -163,7 +164,8 @@ def holds_one_hot(one: Tensor) -> bool:
     """
     if one.is_floating_point() or one.ndim < 3 or not one.numel():
         return False
-    parts = torch.split(one.detach(), max(1, AT_ONCE // one[0].numel()))
+    few = one.numel() <= AT_ONCE
+    parts = [one.detach()] if few else torch.split(one.detach(), max(1, AT_ONCE // one[0].numel()))
     return any(all(_one_hot_along(part, dim) for part in parts) for dim in _dimensions(one))
 
 
@@ -256,6 +258,7 @@ def _whole(one: Tensor) -> bool:
     return bool((one == one.round()).logical_or_(one.isnan()).all())
 
 
+@cache
 def _may_lose(given: torch.dtype, wanted: torch.dtype) -> bool:
     """Return whether numbers of a dtype may become others in a floating-point one."""
     new = torch.finfo(wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from seqlight.errors import InputError
 
 Tensors = dict[str, Tensor | None]
+
+# What else hangs on modules, in which there is no tensor to look for.
+_OTHERS = frozenset(map(type, (None, True, 1, 1.0, "", (), [], {}, set(), OrderedDict(), print, lambda: None)))
 
 
 class Loan:
@@ -39,7 +43,9 @@ class Loan:
     def __init__(self, module: nn.Module, holder: int) -> None:
         self.module, self.training, self.holders = module, module.training, [holder]
         # What hangs on modules as such: the weight that a weight norm of old makes in each forward, say.
-        self.plain = {name: one for name, one in vars(module).items() if isinstance(one, Tensor)}
+        attributes, self.plain = vars(module), dict[str, Tensor]()
+        if not _OTHERS.issuperset(map(type, attributes.values())):
+            self.plain = {name: one for name, one in attributes.items() if isinstance(one, Tensor)}
         self.parameters: Tensors = dict(module._parameters) if module._parameters else {}
         # Of all modules, for a forward may register buffers too.
         self.buffers: Tensors = dict(module._buffers)
@@ -75,7 +81,8 @@ class Loans:
         """
         me, modules = threading.get_ident(), list(model.modules())
         with self._change:
-            self._wait(me, modules, device, dtype)
+            if self._of:
+                self._wait(me, modules, device, dtype)
             taken, new = list[Loan](), list[Loan]()
             for module in modules:
                 held = self._of.get(id(module))
@@ -124,17 +131,23 @@ class Loans:
 
     def _end_free(self, modules: Sequence[nn.Module]) -> None:
         """End the loans that nobody has a part in, all of them whatever fails."""
-        with contextlib.ExitStack() as whatever_fails:
-            for module in modules:
-                held, ended = self._of.get(id(module), []), list[Loan]()
-                while held and not held[-1].holders:
-                    ended.append(held.pop())
-                if not held:
-                    self._of.pop(id(module), None)
-                # What is called back last goes first, and of one module that must be the newest loan: the one before
-                # it knows what the module was before both.
-                for loan in reversed(ended):
+        ended = list[Loan]()
+        for module in modules:
+            held, of_module = self._of.get(id(module), []), list[Loan]()
+            while held and not held[-1].holders:
+                of_module.append(held.pop())
+            if not held:
+                self._of.pop(id(module), None)
+            # From the end, where the newest loan must be: the one before it knows what the module was before both.
+            ended += reversed(of_module)
+        try:
+            while ended:
+                self._restore(ended.pop())
+        except BaseException:
+            with contextlib.ExitStack() as whatever_fails:
+                for loan in ended:
                     whatever_fails.callback(self._restore, loan)
+            raise
 
     def _wait(self, me: int, modules: Sequence[nn.Module], device: torch.device, dtype: torch.dtype | None) -> None:
         try:

@@ -6,21 +6,25 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seqlight.errors import BatchWarning, UnsupportedOperation
 from seqlight.prediction.differences import any_far, differ, far, shares_of, tensors_of
-from seqlight.prediction.generators import positions
+from seqlight.prediction.generators import Draws
 from seqlight.prediction.inputs import dtypes_in_errors
 from seqlight.prediction.settings import EAGER
 from seqlight.prediction.traces import Culprit, Run, culprit
 
 # So many rows of a batch, far from each other, are looked at to choose one.
 CANDIDATES = 7
+# How far rows lie apart is seen from so many of them, or a few more.
+SPREAD = 32
+# Rows of more numbers are described by so many, and outputs of no more in all are looked at in Python.
+MANY, SMALL = 16, 256
 # So often a model that draws numbers is run on the same rows: what it drops may be rare.
 TIMES = 4
 
@@ -30,7 +34,7 @@ class Row(NamedTuple):
 
     place: int
     output: Tensor
-    spread: Tensor
+    spread: float
 
 
 class Probe:
@@ -58,14 +62,22 @@ class Probe:
         with dtypes_in_errors(inputs):
             output = self.model(*inputs)
         if keeps:
-            self.rows = rows
-            found = {i: one for i, one in enumerate(tensors_of(output)) if _has_rows(one, rows)}
-            self._kept = [
-                (at, self._done + places[at], [_row(i, one, places[at]) for i, one in found.items()])
-                for at in _to_ask(list(found.values()), places)
-            ]
+            self.rows, self._kept = rows, []
+            self._keep({i: one.detach() for i, one in enumerate(tensors_of(output)) if _has_rows(one, rows)}, places)
         self._done += rows
         return output
+
+    def _keep(self, outputs: dict[int, Tensor], places: Tensor) -> None:
+        """Keep of each output what it is in the row that is chosen, or in both."""
+        few = [_few_numbers(one, places) for one in outputs.values()]
+        spreads = [_spread(one) for one in outputs.values()]
+        for at in _to_ask(few):
+            place = int(places[at])
+            rows = [
+                Row(i, one[place : place + 1].clone(), spread)
+                for (i, one), spread in zip(outputs.items(), spreads, strict=True)
+            ]
+            self._kept.append((at, self._done + place, rows))
 
     def warn(self, func: Callable[[Any], Any] | None, result: Any, stacklevel: int) -> None:
         """Run the model on the row once more, beside itself, and warn if the output is another.
@@ -193,8 +205,8 @@ def reason(found: Culprit | None) -> str:
 def _drawing(model: nn.Module, run: Run, rows: Sequence[int]) -> tuple[Any, bool]:
     """Return what a model makes of some rows, and whether any number was drawn meanwhile."""
     device = next((one.device for one in model.parameters()), torch.device("cpu"))
-    before = positions(device)
-    return run(rows), before != positions(device)
+    draws = Draws(device)
+    return run(rows), draws.seen()
 
 
 def _another_time(output: Any, run: Run, rows: Sequence[int]) -> tuple[Any] | None:
@@ -219,36 +231,59 @@ def _another_alone(model: nn.Module, run: Run, found: list[Tensor], rows: list[i
     )  # fmt: skip
 
 
-def _row(place: int, output: Tensor, row: int) -> Row:
-    spread = output.amax(dim=0) - output.amin(dim=0)
-    return Row(place, output[[row]], spread.amax())
-
-
-def _places(rows: int) -> list[int]:
+@lru_cache
+def _places(rows: int) -> Tensor:
     """Return the places of some of so many rows, the first and the last among them."""
     n = min(rows, CANDIDATES)
-    return [i * (rows - 1) // max(n - 1, 1) for i in range(n)]
+    return torch.tensor([i * (rows - 1) // max(n - 1, 1) for i in range(n)], device="cpu")
 
 
-def _to_ask(outputs: Sequence[Tensor], places: Sequence[int]) -> list[int]:
-    """Return which of the rows at `places` to ask for again: of two rows both.
+def _few_numbers(output: Tensor, places: Tensor) -> list[list[float]]:
+    """Return few numbers of each of some rows: of many, the largest and the least of each of some parts."""
+    rows = output[places].flatten(1) if output.ndim > 1 else output[places, None]
+    if rows.shape[1] > MANY:
+        width = rows.shape[1] // (MANY // 2)
+        parts = rows[:, : width * (MANY // 2)].reshape(len(rows), MANY // 2, width)
+        ends = [parts.amax(dim=2), parts.amin(dim=2), *torch.aminmax(rows, dim=1, keepdim=True)]
+        rows = torch.cat(ends, dim=1)
+    return [[x if x == x else 0.0 for x in row] for row in rows.tolist()]
+
+
+def _spread(output: Tensor) -> float:
+    """Return how far rows lie apart at most in a number."""
+    if output.numel() <= SMALL and output.ndim == 2:
+        # In Python, which is quicker for so few.
+        columns: Iterator[tuple[float, ...]] = zip(*output.tolist(), strict=True)
+        return max(max(column) - min(column) for column in columns)
+    some = output[:: 1 + len(output) // SPREAD]
+    return float((some.amax(dim=0) - some.amin(dim=0)).max())
+
+
+def _to_ask(outputs: Sequence[list[list[float]]]) -> list[int]:
+    """Return which of some rows to ask for again: of two rows both.
 
     Neither the largest nor the least by its output, for beside itself that is so too; nor like the mean of all.
     """
-    if len(places) < 3 or not outputs:
-        return list(range(len(places)))[::-1] if outputs else []
-    # With NumPy, which is quick where numbers are few; of tracks some of them are enough.
-    flat = [one[list(places)].reshape(len(places), -1) for one in outputs]
-    few = [np.nan_to_num(one[:, :: 1 + one.shape[1] // 4096].double().cpu().numpy()) for one in flat]
-    order = np.argsort(sum(one.sum(axis=1) for one in few))
+    rows = range(len(outputs[0]) if outputs else 0)
+    if len(rows) < 3:
+        return list(rows)[::-1]
     # In how many of its numbers, in all, and by its largest, a row is at the end.
-    ends = np.zeros(len(places))
-    ends[order[[0, -1]]] += 1
-    for one in few:
-        sizes = np.abs(one).max(axis=1)
-        ends += ((one == one.max(axis=0)) | (one == one.min(axis=0))).mean(axis=1) + (sizes == sizes.max())
-    start = min(len(places) * 3 // 4, len(places) - 2)
-    return [int(min(np.roll(order, -start), key=ends.__getitem__))]
+    ends, sums = [0.0 for _ in rows], [sum(sum(one[row]) for one in outputs) for row in rows]
+    for one in outputs:
+        sizes = [max(map(abs, row)) for row in one]
+        largest, columns = max(sizes), list(zip(*one, strict=True))
+        for column in columns:
+            high, low = max(column), min(column)
+            for row in rows:
+                if column[row] == high or column[row] == low:
+                    ends[row] += 1 / len(columns)
+        for row in rows:
+            ends[row] += sizes[row] == largest
+    order = sorted(rows, key=sums.__getitem__)
+    ends[order[0]] += 1
+    ends[order[-1]] += 1
+    start = min(len(rows) * 3 // 4, len(rows) - 2)
+    return [min(order[start:] + order[:start], key=ends.__getitem__)]
 
 
 def _has_rows(output: Tensor, rows: int) -> bool:
