@@ -233,3 +233,27 @@ def test_a_name_stands_for_what_cannot_be_described(tmp_path):
         sl.run(module, X, identity="mine, version 2", **quiet)
     with pytest.raises(sl.InputError, match="identity is 3: expected a name for what is computed"):
         sl.run(module, X, identity=3, **quiet)
+
+
+class Rotated(nn.Module):
+    """Keeps its angles for as long as inputs have one length, as rotary embeddings do."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.length, self.angles, self.by_length = 0, None, {}
+
+    def forward(self, X):
+        if X.shape[-1] > self.length:
+            self.length = X.shape[-1]
+            self.angles = self.by_length[self.length] = torch.arange(self.length) / 10
+        return (X * self.by_length[self.length].cos() * self.scale + self.angles.sin()).sum(-1)
+
+
+@pytest.mark.reliability("runs begun again", "a model with a cache, again in the same process", "the run goes on")
+def test_a_model_that_caches_goes_on(tmp_path):
+    model = Rotated()
+    first = sl.run(model, X, tmp_path, shard_rows=4, **QUIET)["predictions"][:]
+    assert (model.length, model.angles, model.by_length) == (0, None, {})
+    next(tmp_path.glob("shard-*")).unlink()
+    np.testing.assert_array_equal(sl.run(model, X, tmp_path, shard_rows=4, **QUIET)["predictions"][:], first)

@@ -160,7 +160,8 @@ def _given_back(model: nn.Module) -> Iterator[None]:
     if parameter is None:
         yield
         return
-    with borrowed(model, parameter.device):
+    # A forward may keep what it has worked out; the same call again would be one with another model.
+    with borrowed(model, parameter.device, attributes=True):
         yield
 
 

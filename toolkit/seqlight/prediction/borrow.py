@@ -13,13 +13,16 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from seqlight.errors import InputError
+from seqlight.prediction.attributes import Attributes
 from seqlight.prediction.generators import generators_kept
 from seqlight.prediction.loans import Loan, Loans, Tensors
 from seqlight.prediction.pages import keeping_pages
 
 
 @contextlib.contextmanager
-def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype | None = None) -> Iterator[nn.Module]:
+def borrowed(
+    model: nn.Module, device: torch.device, dtype: torch.dtype | None = None, *, attributes: bool = False
+) -> Iterator[nn.Module]:
     """Lend `model` in evaluation mode, frozen, on `device`; restore everything, also after an error.
 
     Several threads may have one model, or models that share modules, at once: the last gives back what the first took.
@@ -37,6 +40,8 @@ def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype | None =
         Where to run it.
     dtype : torch.dtype, optional
         For floating-point parameters and buffers; None leaves them.
+    attributes : bool
+        Restore plain attributes as well: those that a forward sets, such as what it has cached.
 
     Yields
     ------
@@ -47,6 +52,8 @@ def borrowed(model: nn.Module, device: torch.device, dtype: torch.dtype | None =
     with keeping_pages(device), generators_kept(device):
         taken = _LOANS.take(model, device, dtype)
         try:
+            for loan in taken if attributes else ():
+                loan.hung = loan.hung or Attributes(loan.module)
             yield model
         finally:
             _LOANS.give_back(taken)
@@ -118,6 +125,8 @@ def _restore(loan: Loan) -> None:
             _restore_parameters(loan)
         finally:
             _restore_buffers(module, loan.buffers)
+            if loan.hung is not None:
+                loan.hung.restore()
             vars(module).update(loan.plain)
             _set_mode(module, loan.training)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.errors import InputError
+from seqlight.prediction.attributes import Attributes
 
 Tensors = dict[str, Tensor | None]
 
@@ -36,9 +37,22 @@ class Loan:
         What parameters held.
     holders : list of int
         The threads that have it, one as often as it has.
+    hung : Attributes or None
+        Whatever else hung on it, where that is to be given back too.
     """
 
-    __slots__ = ("buffers", "data", "frozen", "holders", "module", "parameters", "plain", "replaced", "training")
+    __slots__ = (
+        "buffers",
+        "data",
+        "frozen",
+        "holders",
+        "hung",
+        "module",
+        "parameters",
+        "plain",
+        "replaced",
+        "training",
+    )
 
     def __init__(self, module: nn.Module, holder: int) -> None:
         self.module, self.training, self.holders = module, module.training, [holder]
@@ -52,6 +66,7 @@ class Loan:
         self.replaced = list[str]()
         self.frozen = list[nn.Parameter]()
         self.data = list[tuple[nn.Parameter, Tensor]]()
+        self.hung: Attributes | None = None
 
 
 class Loans:

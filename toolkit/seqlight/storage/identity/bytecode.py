@@ -67,7 +67,7 @@ def body_of(code: CodeType, visit: Callable[[Any], str]) -> Body:
     >>> body.globals, body.attributes
     (('max',), ('sum',))
     """
-    steps = _steps(code)
+    steps = steps_of(code)
     at = {instruction.offset: i for i, instruction in enumerate(steps)}
     facts: list[Any] = [_signature(code)]
     inner: list[Body] = []
@@ -88,7 +88,7 @@ def body_of(code: CodeType, visit: Callable[[Any], str]) -> Body:
     )  # fmt: skip
 
 
-def _steps(code: CodeType) -> list[dis.Instruction]:
+def steps_of(code: CodeType) -> list[dis.Instruction]:
     """Return the instructions, without those that say where a class was written."""
     steps: list[dis.Instruction] = []
     for one in dis.get_instructions(code):

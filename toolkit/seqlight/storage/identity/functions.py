@@ -14,11 +14,12 @@ from pathlib import PurePath
 from types import FunctionType, ModuleType
 from typing import Any
 
+from seqlight.storage.identity.byproducts import CONTAINERS, filled_by
 from seqlight.storage.identity.bytecode import Body, body_of
 from seqlight.storage.identity.origins import library, package_of, root_of
 
 Visit = Callable[..., str]
-EMPTY = "empty"
+EMPTY, FILLED = "empty", "filled"
 # What a module says of where it lies.
 PLACE = {"__file__", "__name__", "__package__", "__spec__", "__loader__", "__path__", "__builtins__", "__doc__"}
 # By which names are looked up that stand in texts, among them in what a function has for globals.
@@ -53,7 +54,16 @@ def of_function(function: FunctionType, visit: Visit) -> tuple[Any, ...]:
     package = library(module)
     cells = dict(_cells(function))
     # What a method knows of its own class is that there are objects of it.
-    kept = [(name, visit(cell, f"variable {name!r}", made=name == "__class__")) for name, cell in cells.items()]
+    filled = filled_by(function) if package is None else frozenset()
+    kept = [
+        (
+            name,
+            FILLED
+            if _is_only_filled(name, cell, filled)
+            else visit(cell, f"variable {name!r}", made=name == "__class__"),
+        )
+        for name, cell in cells.items()
+    ]
     given = _defaults(function, visit)
     if package is None:
         body = body_of(function.__code__, visit)
@@ -96,6 +106,10 @@ def _is_own(value: Any) -> bool:
     return isinstance(value, FunctionType) and library(value.__globals__.get("__name__")) is None
 
 
+def _is_only_filled(name: str, value: Any, filled: frozenset[str]) -> bool:
+    return name in filled and type(value) in CONTAINERS
+
+
 def _cells(function: FunctionType) -> Iterator[tuple[str, Any]]:
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
@@ -120,11 +134,14 @@ def _attributes(function: FunctionType, visit: Visit) -> list[Any]:
 def _globals(function: FunctionType, body: Body, visit: Visit) -> Iterator[tuple[str, str]]:
     scope = function.__globals__
     looked_up = {*body.attributes, *body.globals}
+    filled = filled_by(function)
     words = {word for text in body.texts for word in WORD.findall(text)} if looked_up & BY_TEXT else set()
     for name in sorted({*body.globals, *(words & set(scope) if looked_up & IN_GLOBALS else ())}):
         if name in PLACE:
             continue
-        if name in scope:
+        if name in scope and _is_only_filled(name, scope[name], filled):
+            yield name, FILLED
+        elif name in scope:
             attributes = () if name in body.handed else (*body.attributes, *sorted(words))
             yield name, visit(scope[name], f"global {name!r}", attributes)
         elif not hasattr(builtins, name):

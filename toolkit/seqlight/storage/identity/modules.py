@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqlight.storage.identity.byproducts import left_by
 from seqlight.storage.identity.origins import AROUND, Origin, library, name_of, origin_of, root_of
 
 Visit = Callable[..., str]
@@ -81,7 +82,9 @@ def attributes_of(module: nn.Module) -> dict[str, Any]:
     left = PLAIN | _of_lightning(module) | _made_by_hooks(module)
     if isinstance(module, torch.fx.GraphModule):
         left |= {name for name in vars(module) if name.startswith("_")} | {"meta", "shape_env"}
-    return {name: one for name, one in vars(module).items() if name not in left}
+    hung = {name: one for name, one in vars(module).items() if name not in left}
+    by_forward = left_by(type(module)) if hung else frozenset[str]()
+    return {name: one for name, one in hung.items() if name not in by_forward}
 
 
 def hooks_of(module: nn.Module) -> list[tuple[str, Any]]:

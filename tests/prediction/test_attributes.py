@@ -1,0 +1,44 @@
+"""Plain attributes are given back as they were."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from seqlight.prediction.attributes import Attributes
+from seqlight.prediction.borrow import borrowed
+
+
+def test_what_was_changed_added_deleted_and_filled_is_as_before():
+    module = nn.Linear(2, 2)
+    module.a, module.l, module.d, module.s, module.gone = 1, [1], {"x": 1}, {1}, 5
+    containers = module.l, module.d, module.s
+    before = Attributes(module)
+    module.a, module.new = 2, 3
+    module.l.append(2)
+    module.d["x"], module.d["y"] = 2, 3
+    module.s.add(2)
+    module.l = None
+    del module.gone
+    before.restore()
+    assert (module.a, module.l, module.d, module.s, module.gone) == (1, [1], {"x": 1}, {1}, 5)
+    assert all(now is one for now, one in zip((module.l, module.d, module.s), containers, strict=True))
+    assert not hasattr(module, "new")
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
+def test_scripted_modules_have_none():
+    module = torch.jit.script(nn.Linear(2, 2))
+    Attributes(module).restore()
+    assert module(torch.ones(1, 2)).shape == (1, 2)
+
+
+def test_attributes_wait_for_the_last_who_has_the_model():
+    model, cpu = nn.Identity(), torch.device("cpu")
+    with borrowed(model, cpu):
+        with borrowed(model, cpu, attributes=True):
+            model.cache = 1
+        assert not hasattr(model, "cache")
+        model.kept = 2
+    assert model.kept == 2
