@@ -234,6 +234,16 @@ def test_what_cannot_be_used_is_named(towers, inputs, kind, settings, message):
         getattr(sl, kind)(towers).attribute(**given)
 
 
+@pytest.mark.reliability("Captum", "baselines in integers for inputs that are fractions", "as the same in fractions")
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool])
+def test_baselines_in_integers(towers, inputs, dtype):
+    given = tuple(torch.ones_like(one).to(dtype) for one in inputs)
+    wanted = tuple(torch.ones_like(one) for one in inputs)
+    for kind in ("DeepLift", "DeepLiftShap"):
+        explainer = getattr(sl, kind)(towers)
+        assert_same(*(explainer.attribute(inputs, baselines, target=1) for baselines in (given, wanted)))
+
+
 @pytest.mark.parametrize("target", [np.int64(1), np.array(1), np.array([1])])
 def test_targets_of_numpy(towers, inputs, target):
     assert_same(sl.DeepLift(towers).attribute(inputs, target=target), sl.DeepLift(towers).attribute(inputs, target=1))
@@ -255,6 +265,7 @@ def test_the_baselines_of_a_single_input_are_no_tuple(inputs):
         (lambda m: (m[0][:2], m[1]), r"a tuple whose entry 0 is of shape \(2, 6\) and"),
         (lambda m: [m[0], m[1].numpy()], "a list whose entry 1 is an ndarray: expected"),
         (lambda m: (m[0] > 0, m[1]), r"entry 0 is of shape \((4|8), 6\) and torch.bool"),
+        (lambda m, x, r, more, *, name: m, r"<lambda> needs more, name .* at most 3 arguments; give the others"),
     ],
 )
 def test_what_a_function_that_makes_the_result_may_not_return(towers, inputs, kind, custom, message):

@@ -128,7 +128,7 @@ def custom_result(custom: Callable[..., Any], *arguments: tuple[Tensor, ...]) ->
 
 
 def called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call `function` with as many of `arguments` as it takes."""
+    """Call `function` with as many of `arguments` as it takes; InputError if it needs more."""
     try:
         takes = inspect.signature(function).parameters.values()
     except ValueError:  # of a function in C, such as torch.zeros_like, nobody knows
@@ -136,6 +136,13 @@ def called(function: Callable[..., Any], *arguments: Any) -> Any:
     if any(one.kind is one.VAR_POSITIONAL for one in takes):
         return function(*arguments)
     places = [one for one in takes if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    given = {*places[: len(arguments)], *(one for one in takes if one.kind is one.VAR_KEYWORD)}
+    wanted = [one.name for one in takes if one.default is one.empty and one not in given]
+    if wanted:
+        raise InputError(
+            f"{getattr(function, '__name__', function)} needs {', '.join(wanted)} beside what it is called with: "
+            f"expected a function of at most {len(arguments)} arguments; give the others defaults."
+        )
     return function(*arguments[: len(places)])
 
 

@@ -24,6 +24,7 @@ from seqlight.attribution.targets import Targets
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.batches import HALF
 from seqlight.prediction.borrow import floating_dtype, require_module
+from seqlight.prediction.float64_outputs import in_dtype_of
 from seqlight.prediction.inputs import Conversion, dtypes_in_errors, send
 from seqlight.prediction.row_independence import require_own_rows
 from seqlight.sequence.checks import require_dense
@@ -194,19 +195,21 @@ class Explaining:
         return block_of(inputs, references, multipliers, outputs, baselines.detach())
 
     def _require_own_rows(self, first: int, references: Sequence[Tensor], block: Block) -> None:
-        """Raise UnsupportedOperation if a sequence beside its first reference has another output than it had."""
+        """Raise UnsupportedOperation if a sequence beside a reference has another output than it had."""
+        i, k = _in_between(block.outputs[:, 0], block.baselines[:, 0])
+        row = torch.tensor([first + i], device="cpu")
         both = [
-            self._sent(torch.cat([x[first : first + 1].to(r), r[0, :1].to(x.device)]), self._dtype())
+            # Each by itself: of inputs and baselines one may be in integers.
+            torch.cat([self._sent(one, self._dtype()) for one in (x[row.to(x.device)], r[i, k : k + 1])])
             for x, r in zip(self.inputs, references, strict=True)
         ]
-        row = torch.tensor([first], device="cpu")
 
         def run(rows: Sequence[int]) -> Tensor:
             with torch.no_grad(), Sooner(self.manner):
-                mine = [one[list(rows)] for one in both]
+                mine = in_dtype_of(self.model, [one[list(rows)] for one in both])
                 return self._forward(self._args_of(row), row, len(rows))(*mine).cpu()
 
-        wanted = torch.stack([block.outputs[0], block.baselines[0, :, 0]])
+        wanted = torch.stack([block.outputs[i], block.baselines[i, :, k]])
         require_own_rows(self.model, run, wanted if self.batch_size > 1 else wanted[:1], self.batch_size)
 
     def outputs(self, inputs: Sequence[Tensor], first: int, last: int) -> Tensor:
@@ -273,3 +276,20 @@ def nearly_alike(sequence: Tensor, reference: Tensor) -> bool:
         return False
     same = (sequence.to(reference) == reference).flatten(0, -2).all(dim=0)
     return bool(same.float().mean() > ALIKE)
+
+
+def _in_between(outputs: Tensor, baselines: Tensor) -> tuple[int, int]:
+    """Return which sequence and which of its references to ask for again, by what the model gave of them.
+
+    Neither the largest nor the least of all, for beside each other these are so too; and not alike.
+
+    Examples
+    --------
+    >>> _in_between(torch.tensor([9.0, 4.0]), torch.tensor([[5.0, 6.0, 7.0], [0.0, 4.1, 8.0]]))
+    (1, 2)
+    """
+    every = torch.cat([outputs, baselines.flatten()])
+    i = int((outputs - every.nanmedian()).abs().argmin())
+    apart = (baselines[i] - outputs[i]).abs()
+    ends = (baselines[i] == every.amax()) | (baselines[i] == every.amin())
+    return i, int(apart.masked_fill(ends, -1).argmax())

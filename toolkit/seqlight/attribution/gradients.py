@@ -107,7 +107,7 @@ def input_x_gradient(
             first = [one[:1].clone() for one in sent] if not collected.done else []
             outputs, gradients = _gradients(model, sent, targets, rows)
             if first:
-                again = beside_another(first, lambda some, which: targets.read(model(*some), which))
+                again = beside_another(model, first, lambda some, which: targets.read(model(*some), which))
                 require_own_rows(model, again, outputs[:1], size)
             found = _fields(outputs, gradients, X[rows].cpu(), correction)
             collected.add(found if targets.several else [one.squeeze(1) for one in found], len(rows))

@@ -179,7 +179,9 @@ class Integrating:
             outputs = self._read(x, args, rows)
         if not self.checked:
             first_row = [one[:1] for one in (x, *args)]
-            again = beside_another(first_row, lambda some, which: self._read(some[0], some[1:], which + first))
+            again = beside_another(
+                self.model, first_row, lambda some, which: self._read(some[0], some[1:], which + first)
+            )
             require_own_rows(self.model, again, outputs[:1], self.batch_size)
             self.checked = True
         for chunk in torch.split(references[0], max(1, self.batch_size // len(rows)), dim=1):

@@ -144,7 +144,7 @@ def saturation_mutagenesis(
         computed = torch.float64 if floating_dtype(model, X) == torch.float64 else torch.float32
         for rows in torch.split(torch.arange(len(X), device="cpu"), size):
             own.add(run(X[rows], rows), len(rows))
-        again = beside_another([X[:1]], lambda some, which: run(some[0], which))
+        again = beside_another(model, [X[:1]], lambda some, which: run(some[0], which))
         require_own_rows(model, again, zipped(lambda y: y[:1], own.result()), size)
         y0 = own.result()
         for places, new in grid.places(size):

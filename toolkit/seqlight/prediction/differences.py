@@ -22,20 +22,26 @@ class Shares(NamedTuple):
 
 
 FINE = Shares(1e-2, 1e-3)
+# What lies between these and FINE may be either, and float64 is asked: see float64_outputs.py.
+FINER = Shares(1e-3, 3e-5)
+# Of float64, in which some operations of a model may be in float32 nevertheless.
+FINEST = Shares(1e-5, 3e-6)
 # Of TF32, by which convolutions compute on a GPU, or not, as their shapes are.
 MIDDLE = Shares(5e-2, 1e-2)
 COARSE = Shares(1e-1, 5e-2)
 
 
-def shares_of(model: nn.Module, output: Tensor) -> Shares:
-    """Return how much of an output may be rounding, as precise as `model` computes."""
-    coarse = output.dtype in HALF or floating_dtype(model, output) in HALF
-    if coarse or torch.is_autocast_enabled(output.device.type):
+def shares_of(model: nn.Module, output: Tensor, finest: bool = False) -> Shares:
+    """Return how much of an output may be rounding, as precise as `model` computes; `finest`: mostly is rounding."""
+    dtype = floating_dtype(model, output)
+    if output.dtype in HALF or dtype in HALF or torch.is_autocast_enabled(output.device.type):
         return COARSE
-    return FINE if output.device.type == "cpu" else MIDDLE
+    if finest and dtype == torch.float64:
+        return FINEST
+    return MIDDLE if output.device.type != "cpu" else FINER if finest else FINE
 
 
-def any_far(model: nn.Module, found: list[Tensor], wanted: list[Tensor], rows: list[int]) -> bool:
+def any_far(model: nn.Module, found: list[Tensor], wanted: list[Tensor], rows: list[int], finest: bool = False) -> bool:
     """Return whether any output of some rows is another than wanted of the first, or of both."""
     for one, other in zip(found, wanted, strict=False):
         if one.ndim and other.ndim and one.numel() and other.numel() and len(one) == len(rows):
@@ -43,7 +49,7 @@ def any_far(model: nn.Module, found: list[Tensor], wanted: list[Tensor], rows: l
             other_row = there[rows.index(1)] if 1 in rows else other[-1]
             difference = (other[0] - (other[1] if len(other) > 1 else other_row)).abs()
             at = [i for i, row in enumerate(rows) if row < len(other)]
-            if far(there[at], other[[rows[i] for i in at]], difference, shares_of(model, one)):
+            if far(there[at], other[[rows[i] for i in at]], difference, shares_of(model, one, finest)):
                 return True
     return False
 
@@ -59,7 +65,9 @@ def far(found: Tensor, wanted: Tensor, difference: Tensor | float, shares: Share
     shares : Shares
         Of it, and of the size of an output, that may be rounding.
     """
-    if found.shape[1:] != wanted.shape[1:] or not found.is_floating_point():
+    if found.shape[1:] != wanted.shape[1:]:  # as of a matrix of similarities, whose columns are rows too
+        return True
+    if not found.is_floating_point():
         return False
     error, size = (found - wanted).abs(), wanted.abs()
     if not isinstance(difference, Tensor):

@@ -6,27 +6,22 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from seqlight.errors import BatchWarning, UnsupportedOperation
+from seqlight.prediction.candidates import candidate_places, few_numbers, places_to_ask, spread_of
 from seqlight.prediction.differences import any_far, differ, far, shares_of, tensors_of
+from seqlight.prediction.float64_outputs import fine_culprit, in_dtype_of, mixes_in_float64
 from seqlight.prediction.generators import Draws
 from seqlight.prediction.inputs import dtypes_in_errors
 from seqlight.prediction.settings import EAGER
-from seqlight.prediction.traces import Culprit, Run, culprit
+from seqlight.prediction.traces import Culprit, Run
 
-# So many rows of a batch, far from each other, are looked at to choose one.
-CANDIDATES = 7
-# How far rows lie apart is seen from so many of them, or a few more.
-SPREAD = 32
-# Rows of more numbers are described by so many, and outputs of no more in all are looked at in Python.
-MANY, SMALL = 16, 256
-# So often a model that draws numbers is run on the same rows: what it drops may be rare.
-TIMES = 4
+# A model that draws numbers is run on so many rows more, and at least so often: what it drops may be rare.
+DRAWS, TIMES = 128, 4
 
 
 class Row(NamedTuple):
@@ -55,7 +50,7 @@ class Probe:
     def output(self, inputs: Sequence[Tensor]) -> Any:
         """Return what the model makes of a batch; keep some rows of the first batch that has several."""
         rows = len(inputs[0])
-        keeps, places = self.rows < min(rows, 2), _places(rows)
+        keeps, places = self.rows < min(rows, 2), candidate_places(rows)
         if keeps:
             # Before the model writes to them.
             self._inputs = [one[places] for one in inputs]
@@ -69,9 +64,9 @@ class Probe:
 
     def _keep(self, outputs: dict[int, Tensor], places: Tensor) -> None:
         """Keep of each output what it is in the row that is chosen, or in both."""
-        few = [_few_numbers(one, places) for one in outputs.values()]
-        spreads = [_spread(one) for one in outputs.values()]
-        for at in _to_ask(few):
+        few = [few_numbers(one, places) for one in outputs.values()]
+        spreads = [spread_of(one) for one in outputs.values()]
+        for at in places_to_ask(few):
             place = int(places[at])
             rows = [
                 Row(i, one[place : place + 1].clone(), spread)
@@ -99,7 +94,7 @@ class Probe:
             for at, place, kept in self._kept:
                 run, when = self._run_of(at), self._differs(at, place, kept, func, result)
                 if when:
-                    told = culprit(self.model, run), when
+                    told = fine_culprit(self.model, run), when
                     break
         if told is not None:
             warnings.warn(
@@ -114,23 +109,32 @@ class Probe:
         # Of two rows the first is asked for alone, for how many rows there are may count.
         run, rows = self._run_of(at), [0, 0] if self.rows > 1 and (self.rows > 2 or at) else [0]
         output, drew = _drawing(self.model, run, rows)
+        if not self._far(output, kept, finest=True):
+            return "each time" if drew and _by_chance(run, rows, self.rows, func) else ""
+        if func is None:
+            told = self._far(output, kept) or mixes_in_float64(self.model, run)
+        else:
+            found, mine = tensors_of(func(output)), [one[place : place + 1] for one in tensors_of(result)]
+            told = any_far(self.model, found, mine, rows, finest=True) and (
+                any_far(self.model, found, mine, rows) or mixes_in_float64(self.model, lambda rows: func(run(rows)))
+            )
+        return ("beside other rows" if self.rows > 1 else "each time") if told else ""
+
+    def _far(self, output: Any, kept: list[Row], finest: bool = False) -> bool:
+        """Return whether a row has another output than it had, by more than rounding."""
         found = tensors_of(output)
-        if any(
-            far(found[row.place], row.output, row.spread, shares_of(self.model, row.output))
+        return any(
+            far(found[row.place], row.output, row.spread, shares_of(self.model, row.output, finest))
             for row in kept
             if row.place < len(found)
-        ):
-            mine = [one[place : place + 1] for one in tensors_of(result)]
-            if func is None or any_far(self.model, tensors_of(func(output)), mine, rows):
-                return "beside other rows" if self.rows > 1 else "each time"
-            return ""
-        again = _another_time(output, run, rows) if drew else None
-        return "each time" if again and (func is None or differ(func(output), func(again[0]))) else ""
+        )
 
     def _run_of(self, at: int) -> Run:
         """Return what runs the model on a row that was kept, as 0, and another one."""
         both = [at, -1 if at == 0 else 0]
-        return lambda rows: self.model(*(one[[both[row] for row in rows]] for one in self._inputs))
+        return lambda rows: self.model(
+            *in_dtype_of(self.model, [one[[both[row] for row in rows]] for one in self._inputs])
+        )
 
 
 def require_own_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int) -> None:
@@ -148,30 +152,41 @@ def require_own_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int) -
     """
     rows, both = [0], all(len(one) > 1 for one in tensors_of(wanted))
     if batch_size > 1:
-        # In the middle where one is known, for it may take something from rows before it alone, or behind it.
-        rows = [0, 1] if both else [1, 0, 1] if batch_size > 2 else [1, 0]
+        # Where both are known the other way round, for one may take something from the first row, or the last. In the
+        # middle where one is known, for it may take something from rows before it alone, or behind it; and not in the
+        # same place from either end.
+        rows = [1, 0] if both else [1, 0, 1, 1][:batch_size]
     with _eager():
         try:
             found, drew = _drawing(model, run, rows)
         except Exception:  # of a model that does not take as many rows: it has not mixed any
             return
-        if (
-            any_far(model, tensors_of(found), tensors_of(wanted), rows)
-            or (drew and _another_time(found, run, rows))
-            # Where nothing is known of the other one.
-            or (1 in rows and not both and _another_alone(model, run, tensors_of(found), rows))
-        ):
+        if (drew and _by_chance(run, rows, batch_size)) or _mixes(model, run, found, wanted, rows):
             raise UnsupportedOperation(
-                f"the model gives a sequence another output beside another row: {reason(culprit(model, run))}; "
+                f"the model gives a sequence another output beside another row: {reason(fine_culprit(model, run))}; "
                 "explain a model that does not."
             )
 
 
-def beside_another(first: Sequence[Tensor], read: Callable[[list[Tensor], Tensor], Any]) -> Run:
+def _mixes(model: nn.Module, run: Run, found: Any, wanted: Any, rows: list[int]) -> bool:
+    """Return whether rows have other outputs than they had, by more than rounding."""
+    both, found = all(len(one) > 1 for one in tensors_of(wanted)), tensors_of(found)
+
+    def apart(finest: bool) -> bool:
+        # Where nothing is known of the other one, it is asked for.
+        return any_far(model, found, tensors_of(wanted), rows, finest) or (
+            1 in rows and not both and _another_alone(model, run, found, rows, finest)
+        )
+
+    return apart(finest=True) and (apart(finest=False) or mixes_in_float64(model, run))
+
+
+def beside_another(model: nn.Module, first: Sequence[Tensor], read: Callable[[list[Tensor], Tensor], Any]) -> Run:
     """Return what runs a model on a sequence, and on it beside another one.
 
     Parameters
     ----------
+    model : torch.nn.Module
     first : sequence of torch.Tensor, each of one row
         The sequence, one-hot of shape (1, letters, positions), and further inputs, which both rows get.
     read : callable
@@ -182,7 +197,8 @@ def beside_another(first: Sequence[Tensor], read: Callable[[list[Tensor], Tensor
 
     def run(rows: Sequence[int]) -> Any:
         with torch.no_grad():
-            return read([one[list(rows)] for one in both], torch.zeros(len(rows), dtype=torch.int64, device="cpu"))
+            mine = in_dtype_of(model, [one[list(rows)] for one in both])
+            return read(mine, torch.zeros(len(rows), dtype=torch.int64, device="cpu"))
 
     return run
 
@@ -209,12 +225,17 @@ def _drawing(model: nn.Module, run: Run, rows: Sequence[int]) -> tuple[Any, bool
     return run(rows), draws.seen()
 
 
-def _another_time(output: Any, run: Run, rows: Sequence[int]) -> tuple[Any] | None:
-    """Return what a model that draws numbers makes of the same rows when it is something else, in a tuple."""
-    return next(((again,) for again in (run(rows) for _ in range(TIMES)) if differ(output, again)), None)
+def _by_chance(run: Run, rows: Sequence[int], most: int, func: Callable[[Any], Any] | None = None) -> bool:
+    """Return whether a model that draws numbers makes something else of the same rows, at most `most` of them."""
+    # As many at a time as the model takes anyway, for each of them has its own draw.
+    rows = list(rows) * max(1, min(most, 32) // len(rows))
+    output = run(rows)
+    others = (run(rows) for _ in range(min(max(DRAWS // len(rows), TIMES), 32)))
+    again = next(((one,) for one in others if differ(output, one)), None)
+    return again is not None and (func is None or differ(func(output), func(again[0])))
 
 
-def _another_alone(model: nn.Module, run: Run, found: list[Tensor], rows: list[int]) -> bool:
+def _another_alone(model: nn.Module, run: Run, found: list[Tensor], rows: list[int], finest: bool) -> bool:
     """Return whether row 1 has another output alone than among `rows`.
 
     Of two rows the one that is largest, or least, is so alone too, and shows nothing; then the other one does.
@@ -226,64 +247,9 @@ def _another_alone(model: nn.Module, run: Run, found: list[Tensor], rows: list[i
     mine, other = rows.index(1), rows.index(0)
     return any(
         one.ndim and one.numel() and len(one) == len(rows) and a.ndim and len(a) == 1
-        and far(one[[mine]], a.to(one.device), (one[mine] - one[other]).abs(), shares_of(model, one))
+        and far(one[[mine]], a.to(one.device), (one[mine] - one[other]).abs(), shares_of(model, one, finest))
         for one, a in zip(found, alone, strict=False)
     )  # fmt: skip
-
-
-@lru_cache
-def _places(rows: int) -> Tensor:
-    """Return the places of some of so many rows, the first and the last among them."""
-    n = min(rows, CANDIDATES)
-    return torch.tensor([i * (rows - 1) // max(n - 1, 1) for i in range(n)], device="cpu")
-
-
-def _few_numbers(output: Tensor, places: Tensor) -> list[list[float]]:
-    """Return few numbers of each of some rows: of many, the largest and the least of each of some parts."""
-    rows = output[places].flatten(1) if output.ndim > 1 else output[places, None]
-    if rows.shape[1] > MANY:
-        width = rows.shape[1] // (MANY // 2)
-        parts = rows[:, : width * (MANY // 2)].reshape(len(rows), MANY // 2, width)
-        ends = [parts.amax(dim=2), parts.amin(dim=2), *torch.aminmax(rows, dim=1, keepdim=True)]
-        rows = torch.cat(ends, dim=1)
-    return [[x if x == x else 0.0 for x in row] for row in rows.tolist()]
-
-
-def _spread(output: Tensor) -> float:
-    """Return how far rows lie apart at most in a number."""
-    if output.numel() <= SMALL and output.ndim == 2:
-        # In Python, which is quicker for so few.
-        columns: Iterator[tuple[float, ...]] = zip(*output.tolist(), strict=True)
-        return max(max(column) - min(column) for column in columns)
-    some = output[:: 1 + len(output) // SPREAD]
-    return float((some.amax(dim=0) - some.amin(dim=0)).max())
-
-
-def _to_ask(outputs: Sequence[list[list[float]]]) -> list[int]:
-    """Return which of some rows to ask for again: of two rows both.
-
-    Neither the largest nor the least by its output, for beside itself that is so too; nor like the mean of all.
-    """
-    rows = range(len(outputs[0]) if outputs else 0)
-    if len(rows) < 3:
-        return list(rows)[::-1]
-    # In how many of its numbers, in all, and by its largest, a row is at the end.
-    ends, sums = [0.0 for _ in rows], [sum(sum(one[row]) for one in outputs) for row in rows]
-    for one in outputs:
-        sizes = [max(map(abs, row)) for row in one]
-        largest, columns = max(sizes), list(zip(*one, strict=True))
-        for column in columns:
-            high, low = max(column), min(column)
-            for row in rows:
-                if column[row] == high or column[row] == low:
-                    ends[row] += 1 / len(columns)
-        for row in rows:
-            ends[row] += sizes[row] == largest
-    order = sorted(rows, key=sums.__getitem__)
-    ends[order[0]] += 1
-    ends[order[-1]] += 1
-    start = min(len(rows) * 3 // 4, len(rows) - 2)
-    return [min(order[start:] + order[:start], key=ends.__getitem__)]
 
 
 def _has_rows(output: Tensor, rows: int) -> bool:

@@ -17,7 +17,7 @@ from seqlight.prediction.places import here, plain_name
 Run: TypeAlias = Callable[[Sequence[int]], Any]
 
 # By what share of the size of what an operation gives rounding may change it, from one size of batch to another.
-ROUNDING = {torch.float64: 1e-3, torch.float32: 1e-3}
+ROUNDING = {torch.float64: 1e-5, torch.float32: 1e-3}
 COARSE = 5e-2
 SAME = 1e-6
 
