@@ -210,6 +210,24 @@ def test_a_line_that_does_not_fit_is_an_error(tmp_path, name, line, said):
         read_bed(path, "narrowPeak")
 
 
+@pytest.mark.reliability(
+    "narrowPeak files",
+    "peaks.narrowPeak.bed and such names, whose summits lie outside",
+    "an error, unless it has fewer than ten columns",
+)
+@pytest.mark.parametrize(
+    "name", ["a.narrowPeak.bed", "a_peaks.NarrowPeak.txt", "a.narrowPeak.sorted", "a.narrowPeak.bed.gz"]
+)
+def test_narrow_peaks_that_were_renamed(tmp_path, name):
+    path = tmp_path / name
+    path.write_text(PEAK.format(10, 20, 15) * 2)
+    with pytest.raises(sl.InputError, match="line 1: chr1:10-20 has its summit outside"):
+        read_bed(path)
+    for fewer in ("chr1\t10\t20\n", "chr1\t10\t20\tp\t100\t.\t10\t20\t0\t1\t10\t0\n"):
+        path.write_text(fewer * 2)
+        assert read_bed(path)["start"].tolist() == [10, 10]
+
+
 def test_the_name_decides_before_the_lines(tmp_path):
     text = PEAK.format(10, 20, 15)
     assert "summit" not in read_bed(written(tmp_path / "a.bed", text))

@@ -1,4 +1,6 @@
+import gzip
 import os
+import re
 import subprocess
 import sys
 import time
@@ -205,3 +207,17 @@ def test_empty_records_and_lines(tmp_path, text):
     index = fasta_index(tmp_path / "a.fa")
     (size, offset) = (field[index.names.index("b")] for field in (index.size, index.offset))
     assert text[offset : offset + size] == "ACGT"
+
+
+@pytest.mark.reliability(
+    "FASTA files", "a file packed by bgzip or gzip, whatever its name", "an error whose command unpacks it"
+)
+@pytest.mark.parametrize("name", ["a.fa.gz", "a b.fa.bgz", "a.fa"])
+def test_the_command_that_is_named_unpacks(tmp_path, name):
+    packed = gzip.compress(b">a\nACGT\n")
+    (tmp_path / name).write_bytes(packed)
+    with pytest.raises(sl.InputError, match="is compressed") as raised:
+        fasta_index(tmp_path / name)
+    for command in re.findall("`(.+?)`", str(raised.value)):
+        subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    assert fasta_index(tmp_path / f"{name.partition('.')[0]}.fa").names == ("a",)

@@ -3,6 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,3 +74,12 @@ def test_a_header_that_does_not_end(tmp_path):
     (tmp_path / "a.npy").write_bytes(content.replace(b"(3,)", b"(3, "))
     with pytest.raises(sl.InputError, match="holds no array that can be mapped"):
         mapped(tmp_path / "a.npy", "X")
+
+
+@pytest.mark.reliability(
+    "arrays in files", "a file of torch.save in place of npy or npz", "an error that says what it is"
+)
+def test_files_of_torch(tmp_path):
+    torch.save(torch.ones(2), tmp_path / "X.npz")
+    with pytest.raises(sl.InputError, match=r"X\.npz is a file of torch.save: give the tensor that torch.load reads"):
+        mapped(tmp_path / "X.npz", "X")

@@ -61,7 +61,7 @@ def test_summits_that_are_missing():
     "a table whose summits are called peak or relSummit, as of other readers",
     "a warning that says so",
 )
-@pytest.mark.parametrize("name", ["peak", "relSummit", "Summit"])
+@pytest.mark.parametrize("name", ["peak", "relSummit", "Summit", "point_source", "peak_offset", "summit_pos"])
 def test_summits_of_another_name(name):
     table = pd.DataFrame({"chrom": ["chr1"], "start": [100], "end": [200]})
     with pytest.warns(sl.SeqlightWarning, match=f"the column '{name}' of the regions is not read"):
@@ -69,4 +69,5 @@ def test_summits_of_another_name(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_summits(table.assign(**{name: "peak 1"}))
+        warn_of_summits(table.assign(**{f"{name}_score": 20}))
         warn_of_summits(table.assign(**{name: 20}, summit=120))

@@ -41,9 +41,10 @@ def read_bed(path: str | os.PathLike[str], format: Format = "auto") -> pd.DataFr
     path : str or path
         Of the file.
     format : {"auto", "bed", "bed3", "bed4", "bed5", "bed6", "narrowPeak"}
-        "auto" takes for narrowPeak what has that name (peaks.narrowPeak, peaks.narrowPeak.gz) or a track line with
-        that type, and any file of which at least half of the lines have ten columns or more, the tenth a place
-        inside the region or -1, and no blocks as BED12 has; a line that does not fit is then an error.
+        "auto" takes for narrowPeak what has that name (peaks.narrowPeak, peaks.narrowPeak.gz; where lines have ten
+        columns also peaks.narrowPeak.bed) or a track line with that type, and any file of which at least half of the
+        lines have ten columns or more, the tenth a place inside the region or -1, and no blocks as BED12 has; a line
+        that does not fit is then an error.
         "bed" reads no summits, "bed3" the first three columns alone.
 
     Returns
@@ -186,9 +187,11 @@ class _Lines:
 
     def is_narrow_peak(self) -> bool:
         """Return whether the name or a track line says so, or at least half of the lines."""
-        plain = self.path.with_suffix("") if self.path.suffix.lower() in (".gz", ".bgz") else self.path
-        if self.says_narrow_peak or plain.suffix.lower() == ".narrowpeak":
+        name = self.path.name.lower().removesuffix(".gz").removesuffix(".bgz")
+        if self.says_narrow_peak or name.endswith(".narrowpeak"):
             return True
+        if ".narrowpeak" in name and self.rows and 2 * sum(map(_has_columns, self.rows)) >= len(self.rows):
+            return True  # peaks.narrowPeak.bed and the like, unless what was made of it has fewer columns
         # Of a large file a thousand lines tell, from all over it.
         some = self.rows[:: max(1, len(self.rows) // 1000)]
         return 0 < len(some) <= 2 * sum(map(_is_peak, some))
@@ -229,7 +232,7 @@ def _fewer(name: str) -> str:
 
 def _is_peak(fields: Sequence[str]) -> bool:
     """Return whether a line can be of a narrowPeak file, maybe with more columns behind, as IDR and bedtools write."""
-    if len(fields) < len(NARROW_PEAK) or _is_bed12(fields):
+    if not _has_columns(fields):
         return False
     if len(fields) > len(NARROW_PEAK) and not any("." in one.strip(".") or one == "-1" for one in fields[6:9]):
         return False  # whole numbers alone are counts in many samples
@@ -239,6 +242,10 @@ def _is_peak(fields: Sequence[str]) -> bool:
     except ValueError:
         return False
     return -1 <= summit < end - start
+
+
+def _has_columns(fields: Sequence[str]) -> bool:
+    return len(fields) >= len(NARROW_PEAK) and not _is_bed12(fields)
 
 
 def _is_bed12(fields: Sequence[str]) -> bool:

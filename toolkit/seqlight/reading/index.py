@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -65,12 +66,20 @@ def _require_plain(fasta: Path) -> None:
         start = file.read(_START)
     if start.startswith(GZIP):
         raise InputError(
-            f"{fasta} is compressed: windows are read from anywhere in it, so run `gunzip -k {fasta.name}` "
-            "(for bgzip too) and give the result."
+            f"{fasta} is compressed: windows are read from anywhere in it, so run {_unpacking(fasta)} (for bgzip too) "
+            "and give the result."
         )
     require_bytes_of_text(fasta, start, "a FASTA file")
     if not start.removeprefix(MARK).startswith(b">"):
         raise InputError(f"{fasta} does not begin with '>': expected a FASTA file.")
+
+
+def _unpacking(fasta: Path) -> str:
+    """Return what unpacks a file: gunzip knows one by the ending .gz alone, which it adds where it is left out."""
+    name, ending = shlex.quote(fasta.name), fasta.suffix.lower()
+    if ending in (".bgz", ".bgzf"):
+        return f"`gunzip -c {name} > {shlex.quote(fasta.stem)}`"
+    return f"`gunzip -k {name}`" if ending == ".gz" else f"`mv {name} {name}.gz` and then `gunzip -k {name}`"
 
 
 def _parsed(index: Path, fasta: Path, size: int) -> FastaIndex:

@@ -70,6 +70,8 @@ def mapped(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
 def _member(file: Path, name: str) -> NDArray[Any]:
     with zipfile.ZipFile(file) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        if any(one.rpartition("/")[2] == "data.pkl" for one in members):
+            raise InputError(f"{file} is a file of torch.save: give the tensor that torch.load reads in it.")
         # A single array may be called anything, but for what the other one of a pair is called.
         if name not in members and (len(members) != 1 or set(members) < {"X", "y"}):
             raise InputError(

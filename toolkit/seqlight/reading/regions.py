@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from typing import Any
 
@@ -15,8 +16,9 @@ from seqlight.reading.bed import Format, read_bed, require_format
 from seqlight.reading.sources import RegionSources
 from seqlight.sequence.loci import Loci, as_loci
 
-# What pandas' users call the tenth column of a narrowPeak.
-_OFFSETS = ("peak", "summit", "relsummit", "rel_summit", "abs_summit", "summit_offset")
+# What pandas' users call the tenth column of a narrowPeak, or its place on the chromosome, but for signs and capitals.
+_WHERE = "pos|position|offset|point|start"
+_SUMMIT = re.compile(rf"(rel|abs|relative|absolute|peak)?summit({_WHERE})?|peak({_WHERE})?|pointsource")
 
 
 def as_regions(source: RegionSources, format: Format = "auto", name: str = "regions") -> pd.DataFrame:
@@ -70,7 +72,8 @@ def _one(source: Any, format: Format, name: str) -> pd.DataFrame:
 def warn_of_summits(table: pd.DataFrame) -> None:
     """Warn of a column that is not read, but is what others call the tenth of a narrowPeak."""
     for column in () if "summit" in table else table.columns:
-        if str(column).strip().lower() in _OFFSETS and pd.api.types.is_numeric_dtype(table[column]):
+        name = re.sub(r"[\W_]", "", str(column).lower())
+        if _SUMMIT.fullmatch(name) and pd.api.types.is_numeric_dtype(table[column]):
             warnings.warn(
                 f"the column {column!r} of the regions is not read, and windows are put around their centres: for "
                 "summits add a column summit, such as start + the tenth column of a narrowPeak.",
