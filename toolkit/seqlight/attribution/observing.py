@@ -39,7 +39,7 @@ class Observing:
         self._sequences, self._room = sequences, batch_size // PART
         self._alone: Shapes | None = None
         self._ahead: dict[int, Record] = {}
-        self._met: tuple[bool, ...] = ()
+        self._met: tuple[object, ...] = ()
         self.used = False
 
     def of(self, first: int, last: int, observe: Observe) -> Record:
@@ -68,7 +68,7 @@ class Observing:
         return was
 
     def _forget_other_manners(self) -> None:
-        now = self._manner.copy, self._manner.careful, self._manner.alike
+        now = self._manner.copy, self._manner.careful, self._manner.alike, *self._manner.outline.state
         if now != self._met:
             self._met, self._alone = now, None
             self._ahead.clear()

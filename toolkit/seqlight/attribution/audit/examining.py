@@ -16,7 +16,7 @@ from seqlight.attribution.audit.hiding import is_random, same
 from seqlight.attribution.audit.meetings import Meet, Meeting
 from seqlight.attribution.engine import passes
 from seqlight.attribution.engine.watching import Manner, Record
-from seqlight.attribution.explaining import Explaining
+from seqlight.attribution.explaining import Explaining, met_otherwise
 from seqlight.errors import UnsupportedOperation
 
 
@@ -54,6 +54,11 @@ class Examining(Explaining):
 
     def pair(self, i: int, reference: Tensor) -> Examined:
         """Examine sequence `i` against `reference`, shape (1, letters, positions)."""
+        while True:
+            with met_otherwise(self.manner):
+                return self._pair(i, reference)
+
+    def _pair(self, i: int, reference: Tensor) -> Examined:
         row = torch.tensor([i], device="cpu")
         inputs, baselines = self._inputs_of(row)[:1], [self._sent(reference, self._dtype())]
         read = self._forward(self._args_of(row), row, 1)

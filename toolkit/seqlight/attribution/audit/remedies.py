@@ -9,6 +9,8 @@ from seqlight.attribution.audit.hiding import NUMBERS, Origin, is_random
 # In the order in which they tell more.
 TREATMENTS = {
     "Integrated": "integrated",
+    "Piecewise": "integrated",
+    "Compare": "linear",
     "Overriding": "yours",
     "Rescale": "rescale",
     "Smooth": "rescale",

@@ -19,6 +19,24 @@ class Overwritten(Exception):
     """A recorded tensor was changed in place: never seen by a user, the engine records copies and starts again."""
 
 
+class Stepped(Exception):
+    """A comparison came out otherwise for a reference: never seen by a user, what is made of it is integrated."""
+
+
+class Discontinuous(Exception):
+    """What is made of a comparison jumps: never seen by a user, the model is explained without integrating it.
+
+    Parameters
+    ----------
+    part : object
+        Which part of the model.
+    """
+
+    def __init__(self, part: object) -> None:
+        super().__init__(part)
+        self.part = part
+
+
 @dataclass(slots=True, eq=False)
 class Recorded:
     """A tensor, and how often it had been written to when it was recorded."""

@@ -15,11 +15,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten
 
 from seqlight.attribution.calls.recording import Overwritten, refuse_inner_gradients
 from seqlight.attribution.engine import graph
 from seqlight.attribution.engine.naming import naming_the_module
+from seqlight.attribution.engine.regions import Region, Trace
 from seqlight.attribution.engine.watching import Explain, Manner, Observe, Record, require_same_course
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.places import name_of
@@ -57,8 +59,7 @@ def observe(
     record = Record()
     # The graph only tells what depends on the input; nothing goes back through it, so it keeps nothing.
     with torch.autograd.graph.saved_tensors_hooks(_nothing, _refuse_gradients), naming_the_module(model):
-        with watch(model, manner, record):
-            output = forward(*_leaves_of(inputs))
+        output = _seen(watch(model, manner, record), forward, _leaves_of(inputs), manner)
         escaped = graph.unexplained([output], manner.ours) is not None
         if escaped and manner.careful:
             _refuse_escaped(model, forward, inputs, manner)
@@ -66,6 +67,10 @@ def observe(
         manner.careful = True
         return observe(model, forward, inputs, manner, watch)
     _require_dependence(output)
+    if manner.outline.asked:
+        manner.outline.regions = _regions(model, forward, inputs, manner)
+        if manner.outline.waits:
+            return observe(model, forward, inputs, manner, watch)
     record.output = output.detach()
     return record
 
@@ -113,19 +118,35 @@ def explain(
         If the references take another course through the model than their sequences.
     Overwritten
         If the model changed in place what was recorded: observe again and copy.
+    Stepped
+        If a comparison comes out otherwise than for the sequences, and more than a mask is made of it.
     """
     leaves = [one.detach().clone().requires_grad_() for one in references]
     met = watch(model, manner, record)
     with naming_the_module(model):
-        with met:
-            # Clones, because a model may write to its input.
-            output = forward(*(leaf.clone() for leaf in leaves))
+        # Clones, because a model may write to its input.
+        output = _seen(met, forward, [leaf.clone() for leaf in leaves], manner)
         if met.met < len(record.calls):
             require_same_course("the end", record.calls[met.met][0])
         _require_dependence(output)
         if graph.unexplained([output], manner.ours) is not None:
             require_same_course("an operation without a rule", "none")
     return leaves, output
+
+
+def _seen(watch: TorchFunctionMode, forward: Forward, inputs: Sequence[Tensor], manner: Manner) -> Tensor:
+    """Return what comes out while a mode looks on."""
+    with watch, manner.outline.over(manner.rules, inputs):
+        return forward(*inputs)
+
+
+def _regions(model: nn.Module, forward: Forward, inputs: Sequence[Tensor], manner: Manner) -> tuple[Region, ...]:
+    """Run the model again and return which parts of it only have a derivative as a whole."""
+    leaves = _leaves_of(inputs)
+    trace = Trace(leaves)
+    with contextlib.suppress(Overwritten), Observe(model, manner, Record()), trace:
+        trace.returned(forward(*leaves))
+    return trace.regions()
 
 
 def _leaves_of(inputs: Sequence[Tensor]) -> list[Tensor]:

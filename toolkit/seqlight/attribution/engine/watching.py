@@ -7,9 +7,9 @@ that the table knows go to their rules; what it does not know is judged by what 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import torch
@@ -21,8 +21,10 @@ from torch.utils._pytree import tree_flatten
 from seqlight.attribution.calls.opening import opened
 from seqlight.attribution.calls.recording import Call, Observed, Rule, may_hold_tensors
 from seqlight.attribution.engine import graph
+from seqlight.attribution.engine.outline import Outline
 from seqlight.attribution.rules import vocabulary
-from seqlight.attribution.rules.averages import Integrated
+from seqlight.attribution.rules.averages import Integrated, Piecewise
+from seqlight.attribution.rules.comparisons import Compare
 from seqlight.attribution.rules.convolutions import Convolution
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.linear import Linear
@@ -60,11 +62,12 @@ class Manner:
         it, and where nothing differs nothing may: a secant over rounding is noise.
     """
 
-    rules: Mapping[Any, Entry]
+    rules: MutableMapping[Any, Entry]
     copy: bool = False
     careful: bool = False
     said: set[str] = field(default_factory=set)
     alike: bool = False
+    outline: Outline = field(default_factory=Outline)
 
     def sooner(self, entry: Entry, func: Any) -> Any:
         """Return what gives the same as `func`, and may take less time."""
@@ -125,6 +128,9 @@ class Watch(TorchFunctionMode):
         treatment = entry.treatment(call.live, bool(asked.get("rounding_mode")))
         if treatment is None and call.live and entry.name in vocabulary.GATES and _has_a_mask(call):
             treatment, call = Rescale(), call.broadcast()
+        if isinstance(treatment, Compare):
+            self.manner.outline.compares = True
+            treatment = treatment if self.manner.outline.waits else None
         if treatment is None:
             return self.plain(self.manner.sooner(entry, func), args, kwargs)
         if asked.get("out") is not None:
@@ -167,6 +173,9 @@ class Watch(TorchFunctionMode):
         if isinstance(treatment, Integrated):
             call = replace(call, where=here(self.model))
             self._say_once(call)
+        if isinstance(treatment, Piecewise):
+            call = replace(call, where=here(self.model))
+            treatment = replace(treatment, tell=partial(self._say_once, call))
         return self.explain(treatment, call, self.manner.copy or writes)
 
     def _say_once(self, call: Call) -> None:

@@ -18,6 +18,7 @@ from seqlight.attribution.calls.opening import opened
 from seqlight.attribution.calls.recording import Function, Rule
 from seqlight.attribution.rules import (
     attention,
+    comparisons,
     decompositions,
     losses,
     ordering,
@@ -29,6 +30,7 @@ from seqlight.attribution.rules import vocabulary as words
 from seqlight.attribution.rules.activations import Smooth
 from seqlight.attribution.rules.averages import Integrated, Product
 from seqlight.attribution.rules.choosing import Choose, by_condition
+from seqlight.attribution.rules.comparisons import Compare
 from seqlight.attribution.rules.elementwise import Rescale, Rounding
 from seqlight.attribution.rules.fractional import MAXIMA
 from seqlight.attribution.rules.normalisers import Normalise
@@ -119,6 +121,9 @@ def rules() -> dict[Any, Entry]:
     for name in ("floor_divide", "__floordiv__", "heaviside"):
         together = None if name == "heaviside" else decompositions.floor_divide
         enter(name, Rescale(secants.no_slope, rounding=Rounding.NONE), together, broadcasts=True)
+    for name in comparisons.NAMES:
+        for function in words.spellings(name):
+            table[function] = Entry(name, function, Compare(), Compare())
     enter("addcdiv", decompositions.addcdiv, decompositions.addcdiv)
     for name, function in words.DECOMPOSED.items():
         enter(name, function, function, at_once=words.AT_ONCE.get(name))

@@ -1,0 +1,256 @@
+"""What a model makes of its comparisons is one operation, where that has a derivative: sparsemax, however written."""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import seqlight as sl
+from seqlight.attribution.engine.outline import Outline
+
+
+def ranks(z):
+    return torch.arange(1, z.shape[-1] + 1, dtype=z.dtype)
+
+
+def by_gather(z):
+    ordered, _ = torch.sort(z, dim=-1, descending=True)
+    sums = ordered.cumsum(-1)
+    count = (1 + ranks(z) * ordered > sums).sum(dim=-1, keepdim=True)
+    return torch.clamp(z - (sums.gather(-1, count - 1) - 1) / count, min=0)
+
+
+def by_mask(z):
+    ordered, _ = z.topk(z.shape[-1], dim=-1)
+    support = 1 + ranks(z) * ordered > ordered.cumsum(-1)
+    return F.relu(z - ((support * ordered).sum(-1, keepdim=True) - 1) / support.sum(-1, keepdim=True))
+
+
+def by_numbers(z):
+    z = z - z.max(dim=-1, keepdim=True)[0]
+    ordered = torch.sort(z, descending=True, dim=-1)[0]
+    support = torch.gt(1 + ranks(z) * ordered, torch.cumsum(ordered, -1)).type(z.type())
+    count = torch.max(support * ranks(z), -1, keepdim=True)[0]
+    return torch.max(torch.zeros_like(z), z - ((support * ordered).sum(-1, keepdim=True) - 1) / count)
+
+
+def by_where(z):
+    ordered = z.sort(-1, descending=True).values
+    support = 1 + ranks(z) * ordered > ordered.cumsum(-1)
+    total = torch.where(support, ordered, torch.zeros_like(ordered)).sum(-1)
+    tau = ((total - 1) / torch.count_nonzero(support, -1)).unsqueeze(-1)
+    return torch.where(z > tau, z - tau, 0.0)
+
+
+def by_index(z):
+    rows = z.reshape(-1, z.shape[-1])
+    ordered = rows.sort(-1, descending=True).values
+    sums = ordered.cumsum(-1) - 1
+    last = (ranks(z) * ordered > sums).float().sum(-1).long() - 1
+    tau = sums[torch.arange(len(rows)), last] / (last + 1)
+    return (rows - tau[:, None]).clamp_min(0).view(z.shape)
+
+
+def by_order(z):
+    ordered = torch.take_along_dim(z, z.argsort(-1, descending=True), -1)
+    sums = ordered.cumsum(-1)
+    last = (1 + ranks(z) * ordered > sums).sum(-1, keepdim=True)
+    last -= 1
+    tau = (torch.take_along_dim(sums, last, -1) - 1) / (last + 1)
+    return (z - tau) * (z > tau).to(z.dtype)
+
+
+def entmax(z):
+    z = (z - z.max(dim=-1, keepdim=True).values) / 2
+    ordered = z.sort(-1, descending=True).values
+    mean, squares = ordered.cumsum(-1) / ranks(z), (ordered**2).cumsum(-1) / ranks(z)
+    rest = (1 - ranks(z) * (squares - mean**2)) / ranks(z)
+    tau = mean - torch.sqrt(torch.clamp(rest, 0))
+    count = (tau <= ordered).sum(-1, keepdim=True)
+    return torch.clamp(z - tau.gather(-1, count - 1), min=0) ** 2
+
+
+class Sparsemax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z):
+        y = by_gather(z)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad):
+        (y,) = ctx.saved_tensors
+        support = y > 0
+        mean = (grad * support).sum(-1, keepdim=True) / support.sum(-1, keepdim=True)
+        return support * (grad - mean)
+
+
+class Entmax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z):
+        y = entmax(z)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad):
+        roots = ctx.saved_tensors[0].sqrt()
+        found = grad * roots
+        return found - found.sum(-1, keepdim=True) / roots.sum(-1, keepdim=True) * roots
+
+
+SPARSEMAX = [by_gather, by_mask, by_numbers, by_where, by_index, by_order]
+ALL = [*SPARSEMAX, entmax, Sparsemax.apply, Entmax.apply]
+
+
+class Attention(nn.Module):
+    """A convolution, and attention with few positions that count."""
+
+    def __init__(self, function, dtype=torch.float64):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.function, self.conv = function, nn.Conv1d(4, 6, 3, padding=1)
+        self.query, self.key, self.value = (nn.Linear(6, 6) for _ in range(3))
+        with torch.no_grad():
+            for one in self.parameters():
+                one.copy_(torch.randn(one.shape, generator=generator) * 0.6)
+        self.to(dtype)
+
+    def forward(self, x):
+        h = torch.relu(self.conv(x)).transpose(1, 2)
+        weights = self.function(self.query(h) @ self.key(h).transpose(1, 2))
+        return (weights @ self.value(h)).tanh().mean(1)
+
+
+X = sl.random_one_hot((3, 4, 8), random_state=0)
+REFERENCES = sl.random_one_hot((9, 4, 8), random_state=1).view(3, 3, 4, 8)
+SETTINGS = {"references": REFERENCES, "device": "cpu"}
+
+
+def explained(function, dtype=torch.float64, **settings):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", sl.errors.ConvergenceWarning)
+        warnings.simplefilter("ignore", sl.errors.IntegratedWarning)
+        return sl.attribute(Attention(function, dtype), X.to(dtype), **SETTINGS, **settings)
+
+
+def missed(found):
+    return float((found.attributions.sum((1, 2)) - found.differences).abs().max() / found.differences.abs().mean())
+
+
+@pytest.mark.reliability(
+    "models",
+    "sparsemax or entmax, written in operations in nine ways or as a function with its own backward",
+    "explained completely, with a word that it was integrated",
+)
+@pytest.mark.parametrize("function", ALL)
+def test_sparse_attention_adds_up(function):
+    assert missed(explained(function)) < 1e-9
+
+
+@pytest.mark.parametrize("function", [by_mask, entmax, Sparsemax.apply])
+def test_in_float32_too(function):
+    found, wanted = explained(function, torch.float32), explained(function)
+    torch.testing.assert_close(found.attributions.double(), wanted.attributions, rtol=1e-3, atol=1e-5)
+
+
+def test_however_it_is_written_it_is_explained_alike():
+    first = explained(by_gather).attributions
+    for other in (by_mask, by_numbers, by_where, by_index):
+        torch.testing.assert_close(explained(other).attributions, first, rtol=1e-7, atol=1e-9)
+    # With the step to the weights in it, it is one operation to the end.
+    whole = explained(Sparsemax.apply).attributions
+    torch.testing.assert_close(explained(by_order).attributions, whole, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("function", [by_gather, Sparsemax.apply])
+def test_it_does_not_depend_on_the_batch_size(function):
+    whole = explained(function, batch_size=64).attributions
+    for size in (1, 7):
+        torch.testing.assert_close(explained(function, batch_size=size).attributions, whole, rtol=1e-7, atol=1e-9)
+
+
+def test_it_is_said():
+    with pytest.warns(
+        sl.errors.IntegratedWarning, match=r"^gt in module 'the model itself' \(Attention\) has no exact"
+    ):
+        sl.deep_lift_shap(Attention(by_gather), X, **SETTINGS)
+
+
+@pytest.mark.parametrize("function", [by_gather, by_order])
+def test_an_audit_says_what_it_is(function):
+    found = sl.audit(Attention(function), X.double(), **SETTINGS)
+    rows = found.table[found.table["treatment"] == "integrated"]
+    assert found.complete
+    assert len(rows) == 1
+    assert rows["operation"].iloc[0] == "gt"
+    assert not len(found.culprits)
+
+
+class Padded(nn.Module):
+    """A mean over what is no padding."""
+
+    def forward(self, x):
+        there = x.sum(1) > 0
+        return ((x[:, 0] * 2 - x[:, 1]).relu() * there).cumsum(1).tanh().sum(1, keepdim=True) / there.sum(
+            1, keepdim=True
+        )
+
+
+class Steps(nn.Module):
+    """How many positions are high: that jumps."""
+
+    def forward(self, x):
+        h = x[:, 0].cumsum(1)
+        return (h * (h > 2).sum(1, keepdim=True)).sum(1, keepdim=True)
+
+
+def test_masks_that_do_not_differ_change_nothing():
+    padded = X.clone()
+    padded[:, :, 6:] = 0
+    references = sl.shuffle(X[:, :, :6], n=3, random_state=0)
+    references = F.pad(references, (0, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = sl.attribute(Padded(), padded.double(), references=references.double(), device="cpu")
+    assert missed(found) < 1e-12
+
+
+@pytest.mark.reliability(
+    "models", "a count of positions above a threshold, which jumps", "a warning that sums do not add up"
+)
+def test_what_jumps_is_said_not_to_add_up():
+    with pytest.warns(sl.errors.ConvergenceWarning) as said:
+        sl.attribute(Steps(), X.double(), **SETTINGS)
+    assert not any(issubclass(one.category, sl.errors.IntegratedWarning) for one in said)
+    assert "`gt`" in str(sl.audit(Steps(), X.double(), **SETTINGS))
+
+
+class Both(nn.Module):
+    """One part that has a derivative, and one that jumps."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention, self.steps = Attention(by_gather), Steps()
+
+    def forward(self, x):
+        return self.attention(x)[:, :1] + 0.1 * self.steps(x)
+
+
+def test_a_part_that_jumps_leaves_the_others():
+    with pytest.warns(sl.errors.IntegratedWarning, match="attention"), pytest.warns(sl.errors.ConvergenceWarning):
+        sl.attribute(Both(), X.double(), **SETTINGS)
+    found = sl.audit(Both(), X.double(), **SETTINGS)
+    assert list(found.culprits["module"]) == ["steps (Steps)"]
+
+
+def test_an_outline_waits_until_a_comparison_differs():
+    one = Outline()
+    assert not one.asked
+    one.compares = True
+    assert one.asked
+    one.regions = ()
+    assert not one.asked
+    assert not one.waits

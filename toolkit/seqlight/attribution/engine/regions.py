@@ -1,0 +1,196 @@
+"""Which part of a model to take as one operation: what it makes of its own comparisons, from one tensor on.
+
+How many numbers are above a threshold has no derivative, and neither has the number at that place. What is made of
+them may have one, such as the threshold of a sparsemax, and then it has to be seen together with the comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten
+
+from seqlight.attribution.rules.comparisons import NAMES
+from seqlight.attribution.rules.vocabulary import GATES
+
+# A tensor that a call gave: which call, and the how many-th of its tensors. Inputs of the model have the call -1.
+Place = tuple[int, int]
+# Of so many calls at most: more are no operation that a model was written around.
+LONGEST = 500
+# What has rules for a mask that it takes.
+_ORDERED = frozenset({"sort", "topk", "msort"})
+_MASKED = GATES | {"where", "masked_fill", "masked_fill_"}
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a model with one way in.
+
+    Parameters
+    ----------
+    name : str
+        The function's that compares.
+    entry : tuple of int
+        The one tensor that it depends on.
+    calls : frozenset of int
+        Which calls of the model it consists of.
+    exits : frozenset of tuple of int
+        Which of its tensors are used outside of it.
+    """
+
+    name: str
+    entry: Place
+    calls: frozenset[int]
+    exits: frozenset[Place]
+
+
+@dataclass(frozen=True)
+class _Value:
+    live: bool
+    dtype: torch.dtype
+    size: int
+
+
+@dataclass(frozen=True)
+class _Step:
+    name: str
+    takes: tuple[Place, ...]
+    gives: tuple[Place, ...]
+
+
+class Trace(TorchFunctionMode):
+    """Write down which calls a model makes, and which of what depends on the input they take and give.
+
+    Parameters
+    ----------
+    inputs : sequence of torch.Tensor
+        What the model is called with.
+    """
+
+    def __init__(self, inputs: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.steps: list[_Step] = []
+        self.values: dict[Place, _Value] = {}
+        self._places: dict[int, Place] = {}
+        self._kept: list[Tensor] = []  # for what is given back would have its number given to others
+        for i, one in enumerate(inputs):
+            self._enter((-1, i), one)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        y = func(*args, **(kwargs or {}))
+        at, name = len(self.steps), str(getattr(func, "__name__", ""))
+        tensors = [one for one in tree_flatten((args, kwargs))[0] if isinstance(one, Tensor)]
+        takes = tuple(self._places[id(one)] for one in tensors if id(one) in self._places)
+        given = [one for one in tree_flatten(args[0] if name == "__setitem__" else y)[0] if isinstance(one, Tensor)]
+        depend = [(i, one) for i, one in enumerate(given) if takes or one.requires_grad]
+        for i, one in depend:
+            self._enter((at, i), one)
+        self.steps.append(_Step(name, takes, tuple((at, i) for i, _ in depend)))
+        return y
+
+    def returned(self, output: Tensor) -> None:
+        """Hear what the model returns."""
+        place = self._places.get(id(output))
+        self.steps.append(_Step("return", () if place is None else (place,), ()))
+
+    def _enter(self, place: Place, one: Tensor) -> None:
+        self._places[id(one)] = place
+        self._kept.append(one)
+        self.values[place] = _Value(one.requires_grad, one.dtype, one.numel())
+
+    def regions(self) -> tuple[Region, ...]:
+        """Return the parts of the model that nothing but their integral explains, those that overlap as one."""
+        cores = [core for core, counts in map(self._core, range(len(self.steps))) if counts]
+        if cores:  # where one is, gates after it may be written as numbers
+            first = min(map(min, cores))
+            cores = [core for core, _ in map(self._core, range(first, len(self.steps))) if core]
+        found: list[tuple[set[int], Place]] = []
+        for core in cores:
+            region = self._grown(core)
+            while region is not None:
+                others = [one for one in found if one[0] & region[0]]
+                if not others:
+                    found.append(region)
+                    break
+                found = [one for one in found if one not in others]
+                region = self._grown(region[0].union(*(one[0] for one in others)))
+        return tuple(self._region(calls, entry) for calls, entry in found)
+
+    def _core(self, at: int) -> tuple[set[int], bool]:
+        """Return a comparison with all that takes what it gives, and whether something was counted by it.
+
+        Nothing is returned where no more is made of it than masks.
+        """
+        step = self.steps[at]
+        if step.name not in NAMES or not any(self.values[one].live for one in step.takes):
+            return set(), False
+        # What comes of it with no gradient, and whether anything in it was counted.
+        hidden, core, used, counts = dict.fromkeys(step.gives, False), {at}, False, False
+        for later, one in enumerate(self.steps[at + 1 :], at + 1):
+            mine = [place for place in one.takes if place in hidden]
+            if not mine:
+                continue
+            core.add(later)
+            counted = any(hidden[place] for place in mine)
+            masks = one.name in _MASKED and all(self.values[place].dtype == torch.bool for place in mine)
+            for place in one.gives:
+                value = self.values[place]
+                if value.live:
+                    used |= not masks
+                    counts |= counted and not masks
+                else:
+                    fewer = value.size < max(self.values[taken].size for taken in mine)
+                    hidden[place] = counted or fewer
+        return (core if used else set()), counts
+
+    def _grown(self, core: Iterable[int]) -> tuple[set[int], Place] | None:
+        """Return the calls between those of `core`, and before them down to the one tensor that all depend on."""
+        calls = self._between(set(core))
+        while len(calls) <= LONGEST:
+            taken = {one for at in calls for one in self.steps[at].takes if one[0] not in calls}
+            # A mask from elsewhere, of what is padding say, is taken as it is.
+            taken = {one for one in taken if self.values[one].live or self.values[one].dtype != torch.bool}
+            if not taken:
+                return None
+            entry = max(taken)
+            if len(taken) == 1 and self._may_enter(entry):
+                return calls, entry
+            if entry[0] < 0:
+                return None
+            calls = self._between(calls | {entry[0]})
+        return None
+
+    def _may_enter(self, place: Place) -> bool:
+        value = self.values[place]
+        made = self.steps[place[0]] if place[0] >= 0 else None
+        # What was put into order is no way in: all ways to do that should be explained alike.
+        ordered = made is not None and made.name in _ORDERED
+        ordered = ordered or not (
+            made is None or made.name in _MASKED or all(self.values[one].live for one in made.takes)
+        )
+        return value.live and value.dtype.is_floating_point and not ordered
+
+    def _between(self, calls: set[int]) -> set[int]:
+        after: set[int] = set()
+        for at in range(min(calls), max(calls) + 1):
+            if at in calls or any(one[0] in after for one in self.steps[at].takes):
+                after.add(at)
+        before: set[int] = set()
+        for at in sorted(after, reverse=True):
+            if at in calls or at in before:
+                before.add(at)
+                before.update(one[0] for one in self.steps[at].takes if one[0] in after)
+        return before
+
+    def _region(self, calls: set[int], entry: Place) -> Region:
+        used = {one for at, step in enumerate(self.steps) if at not in calls for one in step.takes}
+        last = {one for at in calls for one in self.steps[at].gives}
+        taken = {one for at in calls for one in self.steps[at].takes}
+        exits = {one for one in last if self.values[one].live and (one in used or one not in taken)}
+        name = next(self.steps[at].name for at in sorted(calls) if self.steps[at].name in NAMES)
+        return Region(name.strip("_"), entry, frozenset(calls), frozenset(exits))

@@ -1,0 +1,259 @@
+"""The mean Jacobian, on the line from reference to input, of what is smooth in pieces: projections to a simplex.
+
+No sum of points converges where a line crosses from piece to piece. Each row is integrated in pieces of its own, by
+Gauss and Legendre's points, and a piece that does not explain what happens along it is cut where the tangents of two
+neighbouring points meet, or else their slopes: for pieces that are straight that is where they join. What jumps is never explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqlight.attribution.calls.pairing import repeated, split_dimension
+from seqlight.attribution.calls.recording import Call
+
+POINTS = 6
+# How many pieces a row may take.
+PIECES = 3000
+# How short a piece may become: what does not add up along it jumps.
+SHORTEST = {torch.float64: 1e-14, torch.float32: 1e-6}
+TOLERANCES = {torch.float64: 1e-12, torch.float32: 2e-6}
+
+
+def piecewise_pull(
+    call: Call, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], grad: Tensor
+) -> Tensor | None:
+    """Return the gradient at the operand, averaged over the line; None where that does not explain the difference.
+
+    Parameters
+    ----------
+    call : Call
+        Of one operand, with one result.
+    recorded, reference : tuple of torch.Tensor
+        The operand and the result, with the sequences and with their references.
+    grad : torch.Tensor, shape of the result
+        The gradient there.
+    """
+    (x1, y1), (x0, y0) = recorded, reference
+    if x0.dtype not in TOLERANCES or y0.dtype != x0.dtype:
+        return None
+    dtype = torch.float64 if x0.dtype == torch.float32 and _runs_in_double(call, x0) else x0.dtype
+    for rows in _cuts(x1, x0, y0):
+        line = _Line(call, x0.to(dtype), repeated(x1, x0).to(dtype) - x0.to(dtype), grad.to(dtype), rows)
+        if rows.batch is None and not line.of_rows():
+            continue
+        if not line.has_slopes():
+            return None
+        found = line.mean()
+        if found is not None and line.explains(found, repeated(y1, y0), y0):
+            return found.to(x0.dtype)
+    return None
+
+
+def _runs_in_double(call: Call, x: Tensor) -> bool:
+    """Return whether an operation takes a wider operand, in which what cancels keeps its digits."""
+    if x.device.type == "mps":
+        return False
+    try:
+        with torch.no_grad():
+            return bool(call(x.double()).dtype == torch.float64)
+    except RuntimeError:
+        return False
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What may be integrated by itself: all that has the same place in all dimensions but one, or a row of the batch.
+
+    Parameters
+    ----------
+    within : int
+        The dimension along which a row lies.
+    batch : int, optional
+        The dimension of the batch, where a row is all there is in one place of it.
+    kept : bool
+        Whether the result has the dimension too.
+    """
+
+    within: int = 0
+    batch: tuple[int, int] | None = None
+    kept: bool = True
+
+    def of_operand(self, x: Tensor) -> Tensor:
+        """Return the sums of rows, as large as `x` but for what lies within one."""
+        return x.sum(self.within, keepdim=True) if self.batch is None else _but(x, self.batch[0])
+
+    def of_result(self, y: Tensor, like: Tensor) -> Tensor:
+        """Return the sums of rows of a result, in the shape of those of the operand, `like`."""
+        if self.batch is not None:
+            return _but(y, self.batch[1]).reshape(like.shape)
+        return y.sum(self.within, keepdim=True) if self.kept else y.unsqueeze(self.within)
+
+
+def _but(x: Tensor, at: int) -> Tensor:
+    others = [d for d in range(x.ndim) if d != at]
+    return x.sum(others, keepdim=True) if others else x
+
+
+def _cuts(x1: Tensor, x0: Tensor, y0: Tensor) -> Iterator[_Rows]:
+    """Yield ways to find rows, the finest first."""
+    for d in reversed(range(x0.ndim)):
+        before, after = tuple(x0.shape[:d]), tuple(x0.shape[d + 1 :])
+        if y0.ndim == x0.ndim and (tuple(y0.shape[:d]), tuple(y0.shape[d + 1 :])) == (before, after):
+            yield _Rows(d)
+        elif tuple(y0.shape) == (*before, *after):
+            yield _Rows(d, kept=False)
+    at = split_dimension(x1, x0)
+    if at is not None:
+        same = [d for d in range(y0.ndim) if y0.shape[d] == x0.shape[at[0]]]
+        if same:
+            yield _Rows(batch=(at[0], same[0]))
+    elif x0.ndim:
+        yield _Rows(batch=(0, 0)) if y0.ndim and y0.shape[0] == x0.shape[0] else _Rows(0)
+
+
+class _Line:
+    """An operation along the lines of all rows, each at a place of its own."""
+
+    def __init__(self, call: Call, x0: Tensor, dx: Tensor, grad: Tensor, rows: _Rows) -> None:
+        self.call, self.x0, self.dx, self.grad, self.rows = call, x0, dx, grad, rows
+        self.none = torch.zeros_like(rows.of_operand(x0))
+        self.tolerance, self.shortest = TOLERANCES[x0.dtype], SHORTEST[x0.dtype]
+        self.step = 1e-5 if x0.dtype == torch.float64 else 1e-2
+
+    def of_rows(self) -> bool:
+        """Return whether rows do not depend on each other: whether one stays, when others move along."""
+        places = torch.linspace(0.1, 0.9, max(1, self.none.numel()), device=self.none.device, dtype=self.none.dtype)
+        places = places.view(self.none.shape)
+        first = torch.arange(self.none.numel(), device=self.none.device).view(self.none.shape) % 2 == 0
+        both = [self._height(torch.where(first, places, other)) for other in (places, 1 - places)]
+        off = (both[0] - both[1]).abs() > 1e3 * self.tolerance * both[0].abs().amax()
+        return not bool((off & first).any())
+
+    def has_slopes(self) -> bool:
+        """Return whether what comes back is the slope, as that of a straight-through estimator is not."""
+        wrong = torch.ones_like(self.none, dtype=torch.bool)
+        for place in (0.382, 0.618):  # where a row joins in one of them, it hardly does in both
+            a = torch.full_like(self.none, place)
+            piece = self._piece(a, a + self.step)
+            wrong &= ~(piece.miss.abs() <= 0.01 * piece.rise.abs() + self.tolerance * piece.size)
+        return not bool(wrong.any())
+
+    def mean(self) -> Tensor | None:
+        """Return the mean gradient; None where a row takes too many pieces, or jumps."""
+        total, size = torch.zeros_like(self.x0), self.none
+        # The pieces that are left of each row, the next one last.
+        first, last = [self.none.clone()], [torch.ones_like(self.none)]
+        left = torch.ones_like(self.none, dtype=torch.long)
+        firsts, lasts = torch.stack(first), torch.stack(last)
+        for _ in range(PIECES):
+            at = (left - 1).clamp_min(0).unsqueeze(0)
+            a, b = firsts.gather(0, at)[0], lasts.gather(0, at)[0]
+            a, b = torch.where(left > 0, a, 0), torch.where(left > 0, b, 0)
+            piece = self._piece(a, b)
+            size = torch.maximum(size, piece.size)
+            fits = (piece.miss.abs() <= self.tolerance * size) | (left == 0)
+            if bool((~fits & (b - a < self.shortest)).any()) or not bool(piece.miss.isfinite().all()):
+                return None
+            total = total + torch.where(fits & (left > 0), piece.gradient, 0)
+            cut = ~fits
+            left = left - (fits & (left > 0)).long()
+            if bool(cut.any()):
+                middle = piece.cut(a, b)
+                # The latter part takes the place of the piece, and the former is next.
+                if int(left.max()) == len(firsts):
+                    firsts, lasts = (torch.cat([one, one[:1]]) for one in (firsts, lasts))
+                firsts = firsts.scatter(0, at, torch.where(cut, middle, firsts.gather(0, at)[0]).unsqueeze(0))
+                above = left.clamp_max(len(firsts) - 1).unsqueeze(0)
+                firsts = firsts.scatter(0, above, torch.where(cut, a, firsts.gather(0, above)[0]).unsqueeze(0))
+                lasts = lasts.scatter(0, above, torch.where(cut, middle, lasts.gather(0, above)[0]).unsqueeze(0))
+                left = left + cut.long()
+            if not bool((left > 0).any()):
+                return total
+        return None
+
+    def explains(self, gradient: Tensor, y1: Tensor, y0: Tensor) -> bool:
+        """Return whether `gradient` explains the difference of the recorded results."""
+        dy, parts = (y1 - y0) * self.grad, gradient * self.dx
+        off = (self.rows.of_operand(parts) - self.rows.of_result(dy, self.none)).abs()
+        size = self.rows.of_operand(parts.abs()) + self.rows.of_result(dy.abs(), self.none)
+        # What cancels in a result is rounded by the digits of what it is made of.
+        digits = self.rows.of_result((y1.abs() + y0.abs()) * self.grad.abs(), self.none)
+        allowed = 1e2 * TOLERANCES[y0.dtype] * size.amax() + 1e2 * torch.finfo(y0.dtype).eps * digits.amax()
+        return bool((off <= allowed).all())
+
+    def _height(self, t: Tensor) -> Tensor:
+        with torch.no_grad():
+            y = self.call(torch.addcmul(self.x0, self.dx, t))
+        return self.rows.of_result(y * self.grad, self.none)
+
+    def _piece(self, a: Tensor, b: Tensor) -> _Piece:
+        places, heights, slopes = [], [], []
+        gradient, size = torch.zeros_like(self.x0), self.none
+        for share, weight in _gauss_legendre(POINTS):
+            t = torch.lerp(a, b, share)
+            with torch.enable_grad():
+                x = torch.addcmul(self.x0, self.dx, t).requires_grad_()
+                y = self.call(x)
+                (found,) = torch.autograd.grad(y, x, self.grad)
+            parts = found * self.dx
+            gradient = gradient + found * (weight * (b - a))
+            places.append(t)
+            # What cancels in a row is rounded by the digits of what it is made of.
+            heights.append(self.rows.of_result(y.detach() * self.grad, self.none))
+            size = torch.maximum(size, self.rows.of_result((y.detach() * self.grad).abs(), self.none))
+            size = torch.maximum(size, self.rows.of_operand(parts.abs()))
+            slopes.append(self.rows.of_operand(parts))
+        rise = self._height(b) - self._height(a)
+        miss = self.rows.of_operand(gradient * self.dx) - rise
+        return _Piece(gradient, miss, rise, size, torch.stack(places), torch.stack(heights), torch.stack(slopes))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What was found along one piece of each row: its part of the mean, and by how much that misses the rise."""
+
+    gradient: Tensor
+    miss: Tensor
+    rise: Tensor
+    size: Tensor
+    places: Tensor
+    heights: Tensor
+    slopes: Tensor
+
+    def cut(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return where to cut: where two pieces seem to join."""
+        bend, bends = self._bend()
+        turn, turns = self._turn()
+        return torch.where(bends, bend, torch.where(turns, turn, (a + b) / 2))
+
+    def _turn(self) -> tuple[Tensor, Tensor]:
+        """Return where the tangents of the two neighbours meet whose slopes differ most; whether that is between."""
+        turns = (self.slopes[1:] - self.slopes[:-1]).abs()
+        at = turns.argmax(0, keepdim=True)
+        t, h, s = (one.gather(0, at)[0] for one in (self.places, self.heights, self.slopes))
+        u, k, r = (one[1:].gather(0, at)[0] for one in (self.places, self.heights, self.slopes))
+        meet = (k - h + s * t - r * u) / (s - r)
+        return meet, (meet > t) & (meet < u)
+
+    def _bend(self) -> tuple[Tensor, Tensor]:
+        """Return the same of the slopes themselves, for pieces that join with the same slope."""
+        rates = (self.slopes[1:] - self.slopes[:-1]) / (self.places[1:] - self.places[:-1])
+        at = (rates[2:] - rates[:-2]).abs().nan_to_num(0).argmax(0, keepdim=True)
+        t, s = (one[1:].gather(0, at)[0] for one in (self.places, self.slopes))
+        u, r = (one[2:].gather(0, at)[0] for one in (self.places, self.slopes))
+        before, after = rates.gather(0, at)[0], rates[2:].gather(0, at)[0]
+        meet = (r - s + before * t - after * u) / (before - after)
+        return meet, (meet > t) & (meet < u)
+
+
+@cache
+def _gauss_legendre(points: int) -> Sequence[tuple[float, float]]:
+    at, weights = np.polynomial.legendre.leggauss(points)
+    return [(float(a + 1) / 2, float(w) / 2) for a, w in zip(at, weights, strict=True)]
