@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from seqlight.attribution.calls.opening import operation
 from seqlight.attribution.calls.recording import Discontinuous, Function
 from seqlight.attribution.engine.regions import Region
-from seqlight.attribution.rules.averages import Piecewise
+from seqlight.attribution.rules.comparisons import Piecewise
 from seqlight.attribution.rules.table import Entry
 
 

@@ -109,7 +109,7 @@ def overridden(model: nn.Module, overrides: Mapping[Any, Override] | None) -> It
             f"additional_nonlinear_ops is {a(overrides)}: expected a mapping from module classes or functions to "
             "rules, for instance {torch.nn.ReLU: rule}."
         )
-    rules = dict(table.rules())
+    rules = table.rules() | table.compared()
     with contextlib.ExitStack() as returns:
         for key, override in (overrides or {}).items():
             _require_key(key)

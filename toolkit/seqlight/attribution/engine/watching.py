@@ -23,8 +23,8 @@ from seqlight.attribution.calls.recording import Call, Observed, Rule, may_hold_
 from seqlight.attribution.engine import graph
 from seqlight.attribution.engine.outline import Outline
 from seqlight.attribution.rules import vocabulary
-from seqlight.attribution.rules.averages import Integrated, Piecewise
-from seqlight.attribution.rules.comparisons import Compare
+from seqlight.attribution.rules.averages import Integrated
+from seqlight.attribution.rules.comparisons import Compare, Piecewise
 from seqlight.attribution.rules.convolutions import Convolution
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.linear import Linear

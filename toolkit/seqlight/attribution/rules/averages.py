@@ -8,7 +8,7 @@ product is integrated with more and more points until it explains its own output
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from seqlight.attribution.calls.arena import empty_like
 from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
 from seqlight.attribution.calls.pairing import between, repeated, split, split_dimension
-from seqlight.attribution.calls.recording import Call, Discontinuous, Function, Observed, Recorded, apply
+from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
 from seqlight.attribution.rules.piecewise import piecewise_pull
 from seqlight.errors import UnsupportedOperation
 
@@ -93,54 +93,6 @@ def _half_way(recorded: Tensor, reference: Tensor) -> Tensor:
     a, b = split(recorded, reference)
     torch.lerp(b, a.to(b.dtype), 0.5, out=out.view(b.shape))
     return out
-
-
-@dataclass(frozen=True)
-class Piecewise:
-    """What a model makes of its own comparisons: integrated piece by piece, if it does not jump.
-
-    Parameters
-    ----------
-    part : object
-        Which part of the model it is.
-    tell : callable, optional
-        Called where it was integrated.
-    """
-
-    part: object
-    tell: Callable[[], None] | None = None
-    backward: ClassVar[type[torch.autograd.Function]] = Averaged
-
-    def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep operand and result."""
-        kept: list[Recorded] = []
-
-        def compute(x: Tensor) -> Tensor:
-            y = call(x)
-            kept.extend((Recorded.of(x, copy), Recorded.of(y, copy)))
-            return y  # type: ignore[no-any-return]
-
-        return apply(Observed, compute, *call.tensors), kept
-
-    def explain(self, call: Call, kept: Any, copy: bool) -> Any:
-        """Integrate in the backward pass; raise Discontinuous there if it jumps."""
-        x1, y1 = (one.get() for one in kept)
-        x0, y0 = Recorded.of(call.tensors[0], copy), []
-
-        def compute(x: Tensor) -> Tensor:
-            y = call(x)
-            y0.append(Recorded.of(y, copy))
-            return y  # type: ignore[no-any-return]
-
-        def pull(grads: Sequence[Tensor]) -> Any:
-            found = piecewise_pull(call, (x1, y1), (x0.get(), y0[0].get()), grads[0])
-            if found is None:
-                raise Discontinuous(self.part)
-            if self.tell is not None:
-                self.tell()
-            return [found]
-
-        return apply(Averaged, compute, pull, *call.tensors)
 
 
 @dataclass(frozen=True)

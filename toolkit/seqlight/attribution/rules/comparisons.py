@@ -1,7 +1,8 @@
-"""Comparisons of what depends on the input: nothing goes back through them, and they may come out otherwise."""
+"""Comparisons of what depends on the input, through which nothing goes back, and what a model makes of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.pairing import repeated
-from seqlight.attribution.calls.recording import Call, Observed, Recorded, Stepped
+from seqlight.attribution.calls.recording import Call, Discontinuous, Observed, Recorded, Stepped, apply
+from seqlight.attribution.rules.averages import Averaged
+from seqlight.attribution.rules.piecewise import piecewise_pull
 
 NAMES = (
     *("gt lt ge le eq ne greater less greater_equal less_equal not_equal".split()),
@@ -34,3 +37,51 @@ class Compare:
         if bool((repeated(kept[0].get(), y) != y).any()):
             raise Stepped
         return y
+
+
+@dataclass(frozen=True)
+class Piecewise:
+    """What a model makes of its own comparisons: integrated piece by piece, if it does not jump.
+
+    Parameters
+    ----------
+    part : object
+        Which part of the model it is.
+    tell : callable, optional
+        Called where it was integrated.
+    """
+
+    part: object
+    tell: Callable[[], None] | None = None
+    backward: ClassVar[type[torch.autograd.Function]] = Averaged
+
+    def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
+        """Keep operand and result."""
+        kept: list[Recorded] = []
+
+        def compute(x: Tensor) -> Tensor:
+            y = call(x)
+            kept.extend((Recorded.of(x, copy), Recorded.of(y, copy)))
+            return y  # type: ignore[no-any-return]
+
+        return apply(Observed, compute, *call.tensors), kept
+
+    def explain(self, call: Call, kept: Any, copy: bool) -> Any:
+        """Integrate in the backward pass; raise Discontinuous there if it jumps."""
+        x1, y1 = (one.get() for one in kept)
+        x0, y0 = Recorded.of(call.tensors[0], copy), []
+
+        def compute(x: Tensor) -> Tensor:
+            y = call(x)
+            y0.append(Recorded.of(y, copy))
+            return y  # type: ignore[no-any-return]
+
+        def pull(grads: Sequence[Tensor]) -> Any:
+            found = piecewise_pull(call, (x1, y1), (x0.get(), y0[0].get()), grads[0])
+            if found is None:
+                raise Discontinuous(self.part)
+            if self.tell is not None:
+                self.tell()
+            return [found]
+
+        return apply(Averaged, compute, pull, *call.tensors)

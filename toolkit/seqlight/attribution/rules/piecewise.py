@@ -2,7 +2,8 @@
 
 No sum of points converges where a line crosses from piece to piece. Each row is integrated in pieces of its own, by
 Gauss and Legendre's points, and a piece that does not explain what happens along it is cut where the tangents of two
-neighbouring points meet, or else their slopes: for pieces that are straight that is where they join. What jumps is never explained.
+neighbouring points meet, or else their slopes: for pieces that are straight that is where they join. What jumps is
+never explained.
 """
 
 from __future__ import annotations

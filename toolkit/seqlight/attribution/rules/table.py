@@ -121,9 +121,6 @@ def rules() -> dict[Any, Entry]:
     for name in ("floor_divide", "__floordiv__", "heaviside"):
         together = None if name == "heaviside" else decompositions.floor_divide
         enter(name, Rescale(secants.no_slope, rounding=Rounding.NONE), together, broadcasts=True)
-    for name in comparisons.NAMES:
-        for function in words.spellings(name):
-            table[function] = Entry(name, function, Compare(), Compare())
     enter("addcdiv", decompositions.addcdiv, decompositions.addcdiv)
     for name, function in words.DECOMPOSED.items():
         enter(name, function, function, at_once=words.AT_ONCE.get(name))
@@ -144,6 +141,13 @@ def rules() -> dict[Any, Entry]:
     table.update(_private())
     table.update(_pools())
     return table
+
+
+@cache
+def compared() -> dict[Any, Entry]:
+    """Return the entry of each function that compares: they explain nothing, but it counts how they come out."""
+    found = ((name, function) for name in comparisons.NAMES for function in words.spellings(name))
+    return {function: Entry(name, function, Compare(), Compare()) for name, function in found}
 
 
 def _private() -> dict[Any, Entry]:
