@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from seqlight.attribution.calls.arena import Arena, lent
 from seqlight.attribution.calls.packing import packing
-from seqlight.attribution.calls.recording import Discontinuous, Overwritten, Stepped
 from seqlight.attribution.contributions import Block, adds_up, alike, block_of, more_references, worst_pair
 from seqlight.attribution.differentiating import differentiable, gradients_of, rows_in_batches
 from seqlight.attribution.engine import passes
@@ -159,7 +158,7 @@ class Explaining:
 
     def _explained(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         while True:
-            with met_otherwise(self.manner):
+            with passes.met_otherwise(self.manner):
                 return self._attempt(first, last, references)
 
     def _attempt(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
@@ -265,21 +264,6 @@ class Explaining:
             return self.targets.read(output, repeated)
 
         return forward
-
-
-@contextlib.contextmanager
-def met_otherwise(manner: Manner) -> Iterator[None]:
-    """Let calls be met otherwise from here on, where that was found wanting; what is inside has to be done again."""
-    try:
-        yield
-    except Overwritten:  # by a model that changes its own activations in place
-        if manner.copy:
-            raise
-        manner.copy = True
-    except Stepped:
-        manner.outline.drawn = True
-    except Discontinuous as error:
-        manner.outline.give_up(error.part)
 
 
 def nearly_alike(sequence: Tensor, reference: Tensor) -> bool:

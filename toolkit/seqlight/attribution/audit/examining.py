@@ -16,7 +16,7 @@ from seqlight.attribution.audit.hiding import is_random, same
 from seqlight.attribution.audit.meetings import Meet, Meeting
 from seqlight.attribution.engine import passes
 from seqlight.attribution.engine.watching import Manner, Record
-from seqlight.attribution.explaining import Explaining, met_otherwise
+from seqlight.attribution.explaining import Explaining
 from seqlight.errors import UnsupportedOperation
 
 
@@ -55,7 +55,7 @@ class Examining(Explaining):
     def pair(self, i: int, reference: Tensor) -> Examined:
         """Examine sequence `i` against `reference`, shape (1, letters, positions)."""
         while True:
-            with met_otherwise(self.manner):
+            with passes.met_otherwise(self.manner):
                 return self._pair(i, reference)
 
     def _pair(self, i: int, reference: Tensor) -> Examined:

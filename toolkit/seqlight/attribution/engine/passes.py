@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten
 
-from seqlight.attribution.calls.recording import Overwritten, refuse_inner_gradients
+from seqlight.attribution.calls.recording import Discontinuous, Overwritten, Stepped, refuse_inner_gradients
 from seqlight.attribution.engine import graph
 from seqlight.attribution.engine.naming import naming_the_module
 from seqlight.attribution.engine.regions import Region, Trace
@@ -147,6 +147,21 @@ def _regions(model: nn.Module, forward: Forward, inputs: Sequence[Tensor], manne
     with contextlib.suppress(Overwritten), Observe(model, manner, Record()), trace:
         trace.returned(forward(*leaves))
     return trace.regions()
+
+
+@contextlib.contextmanager
+def met_otherwise(manner: Manner) -> Iterator[None]:
+    """Let calls be met otherwise from here on, where that was found wanting; what is inside has to be done again."""
+    try:
+        yield
+    except Overwritten:  # by a model that changes its own activations in place
+        if manner.copy:
+            raise
+        manner.copy = True
+    except Stepped:
+        manner.outline.drawn = True
+    except Discontinuous as error:
+        manner.outline.give_up(error.part)
 
 
 def _leaves_of(inputs: Sequence[Tensor]) -> list[Tensor]:
