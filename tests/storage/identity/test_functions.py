@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 import pytest
 
@@ -66,3 +67,49 @@ def test_variables_of_the_environment_count(reads, monkeypatch):
     assert written(source) != first
     monkeypatch.delenv("TASK")
     assert written(source) != first
+
+
+@pytest.mark.reliability(
+    "runs begun again", "a target that finds a module by import_module, __import__ or sys.modules", "told apart by it"
+)
+@pytest.mark.parametrize(
+    "found",
+    [
+        "importlib.import_module('settings_by_name')",
+        "importlib.import_module(name='settings_by_name')",
+        "__import__('settings_by_name')",
+        "sys.modules['settings_by_name']",
+        "sys.modules.get('settings_by_name')",
+    ],
+)
+def test_modules_that_are_found_by_name_count(found, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "settings_by_name.py").write_text("SCALE = 2\nOTHER = 1\n")
+    importlib.invalidate_caches()
+    settings = importlib.import_module("settings_by_name")
+    source = f"import importlib, sys\ntarget = lambda y: y * {found}.SCALE"
+    first = written(source)
+    monkeypatch.setattr(settings, "OTHER", 3)
+    assert written(source) == first
+    monkeypatch.setattr(settings, "SCALE", 3)
+    assert written(source) != first
+
+
+GAIN = 1
+
+
+def by_own_name(y):
+    return sys.modules[__name__].GAIN * y
+
+
+def test_a_module_that_finds_itself(monkeypatch):
+    first = described(by_own_name)
+    monkeypatch.setattr(sys.modules[__name__], "GAIN", 2)
+    assert described(by_own_name) != first
+
+
+def test_no_module_is_loaded_for_a_key(tmp_path, monkeypatch):
+    """A dictionary may be called modules, and its keys as scripts are."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "script_of_a_key.py").write_text("raise SystemExit(1)\n")
+    written("modules = {'script_of_a_key': 2}\ntarget = lambda y: y * modules['script_of_a_key']")

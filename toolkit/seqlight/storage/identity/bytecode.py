@@ -17,6 +17,10 @@ from typing import Any, NamedTuple
 CONSTANTS, JUMPS = frozenset(dis.hasconst), frozenset((*dis.hasjrel, *dis.hasjabs))
 LOOKED_UP = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"}
+# What takes the name of a module as a text, sys.modules among them.
+IMPORTERS = {"import_module", "__import__", "modules"}
+# Of the levels of an import that of sys.modules, which loads nothing.
+LOADED = -1
 UNSEEN = {"EXTENDED_ARG", "CACHE", "NOP", "RESUME"}
 # What the body of a class says of where it stands.
 WHERE = {"__module__", "__qualname__", "__doc__", "__firstlineno__", "__static_attributes__"}
@@ -25,7 +29,10 @@ TAKES |= inspect.CO_ASYNC_GENERATOR
 
 
 class Import(NamedTuple):
-    """An import inside a function: how many packages up, the module, and what of it."""
+    """An import inside a function: how many packages up, the module (``__name__`` for its own), and what of it.
+
+    Instead of packages up it is LOADED where only a module is found that is loaded already.
+    """
 
     level: int
     module: str
@@ -118,11 +125,22 @@ def _argument(one: dis.Instruction, code: CodeType, at: dict[int, int], visit: C
 
 def _imports(steps: list[dis.Instruction]) -> list[Import]:
     # How many packages up, and what of the module, are pushed before.
-    return [
+    stated = [
         Import(before[0].argval or 0, one.argval, tuple(before[1].argval or ()))
         for *before, one in zip(steps, steps[1:], steps[2:], strict=False)
         if one.opname == "IMPORT_NAME"
     ]
+    called = [
+        Import(LOADED if "modules" in where else 0, one.argval, ())
+        for *where, one in zip([None, *_names(steps)], _names(steps), steps[1:], strict=False)
+        if (where[1] in IMPORTERS or where == ["modules", "get"])
+        and (one.opcode in CONSTANTS or one.argval == "__name__")
+    ]
+    return stated + [one for one in called if isinstance(one.module, str) and one.module]
+
+
+def _names(steps: list[dis.Instruction]) -> list[str | None]:
+    return [one.argval if isinstance(one.argval, str) else None for one in steps]
 
 
 def _handed(steps: list[dis.Instruction]) -> list[str]:

@@ -15,7 +15,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from seqlight.storage.identity.byproducts import CONTAINERS, filled_by
-from seqlight.storage.identity.bytecode import Body, body_of
+from seqlight.storage.identity.bytecode import LOADED, Body, body_of
 from seqlight.storage.identity.origins import library, package_of, root_of
 
 Visit = Callable[..., str]
@@ -160,8 +160,12 @@ def _imported(function: FunctionType, body: Body, visit: Visit) -> Iterator[tupl
     package = function.__globals__.get("__package__") or ""
     for one in sorted(body.imports):
         name = "." * one.level + one.module
-        known = _library(package if one.level else name)
-        module = _loaded(name, package) if known is None else None
+        known = _library(package if one.level > 0 else name)
+        if one.level == LOADED:
+            found = function.__globals__.get("__name__", "") if name == "__name__" else name
+            module = sys.modules.get(found) if known is None else None
+        else:
+            module = _loaded(name, package) if known is None else None
         if module is None:
             yield name, known or ""
             continue
