@@ -226,3 +226,27 @@ def statements():
 def test_each_refusal_can_be_reached(where, said):
     found = [refused(name) for name in (*MODELS, *(f"other: {one}" for one in OTHERS))]
     assert any(said in one for one in found), f"no model here meets what {where} says: {said!r}"
+
+
+@pytest.mark.reliability(
+    "models that cannot be explained",
+    "gradients of a quantised model, alone or beside a path that has one; of outputs that are true or false",
+    "refused by name, and no gradient of a part of the model",
+)
+@pytest.mark.parametrize("method", ["input_x_gradient", "integrated_gradients"])
+def test_methods_that_take_gradients_refuse_what_has_none(method):
+    class Beside(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.within = quantised()
+
+        def forward(self, X):
+            return self.within(X) + X.flatten(1).sum(dim=1, keepdim=True)
+
+    class Yes(nn.Module):
+        def forward(self, X):
+            return X.flatten(1)[:, :2] > 0
+
+    for model, message in ((quantised(), "a quantised"), (Beside(), "a quantised"), (Yes(), "does not depend on")):
+        with pytest.raises(sl.UnsupportedOperation, match=message):
+            getattr(sl, method)(model, X, device="cpu")

@@ -245,6 +245,12 @@ def test_ids_without_an_embedding(ids):
         sl.predict(Reading(), torch.tensor(ids), device="cpu")
 
 
+@pytest.mark.parametrize("ids", [[[0, 400]], [[3, -1]]])
+def test_ids_without_an_embedding_in_a_bag(ids):
+    with pytest.raises(sl.InputError, match=r"the model has no embedding for one of X .* from -?\d+ to \d+"):
+        sl.predict(nn.EmbeddingBag(300, 2), torch.tensor(ids), device="cpu")
+
+
 class Short(nn.Module):
     def forward(self, X):
         return [X][1]

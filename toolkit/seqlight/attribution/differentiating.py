@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
-from seqlight.attribution.engine.surroundings import open_to_view
+from seqlight.attribution.engine.surroundings import open_to_view, refuse_quantised
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.batches import HALF, autocast
 from seqlight.prediction.borrow import borrowed, floating_dtype
@@ -31,7 +31,13 @@ def differentiable(
     dtype : torch.dtype, optional
         float16 and bfloat16 for autocast, another one for the parameters. None: the model's own, but float32
         for a model in half precision, whose gradients it has not the digits for.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If parts of the model are quantised.
     """
+    refuse_quantised(model)
     parameters = dtype if dtype not in HALF else None
     if dtype is None and floating_dtype(model, X) in HALF:
         parameters = torch.float32

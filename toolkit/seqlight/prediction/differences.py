@@ -44,7 +44,8 @@ def shares_of(model: nn.Module, output: Tensor, finest: bool = False) -> Shares:
 def any_far(model: nn.Module, found: list[Tensor], wanted: list[Tensor], rows: list[int], finest: bool = False) -> bool:
     """Return whether any output of some rows is another than wanted of the first, or of both."""
     for one, other in zip(found, wanted, strict=False):
-        if one.ndim and other.ndim and one.numel() and other.numel() and len(one) == len(rows):
+        numbers = one.is_floating_point() and one.ndim > 0 and other.ndim > 0
+        if numbers and one.numel() and other.numel() and len(one) == len(rows):
             there = one.to(other.device)
             other_row = there[rows.index(1)] if 1 in rows else other[-1]
             difference = (other[0] - (other[1] if len(other) > 1 else other_row)).abs()

@@ -24,8 +24,10 @@ OF_DTYPES = re.compile(
     r"|desired output type|on a bool tensor|of type LongTensor"
 )
 
-# What it says where a table of embeddings, say, has no such row.
-OF_TABLES = "index out of range in self"
+# What it says where a table of embeddings, say, or one of bags of them, has no such row.
+OF_TABLES = re.compile(
+    r"index out of range in self|Index \d+ of input takes value -?\d+ which is not in the valid range"
+)
 
 
 class Conversion:
@@ -187,17 +189,15 @@ def dtypes_in_errors(inputs: Sequence[object]) -> Iterator[None]:
         yield
     except SeqlightError:
         raise
-    except IndexError as error:
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
         found = [f"{_described(i, one)}, {_range(one)}" for i, one in enumerate(inputs) if _holds_ids(one)]
-        if not found or OF_TABLES not in str(error):
-            raise
-        raise InputError(
-            f"the model has no embedding for one of {' and '.join(found)} ({error}): expected ids from 0 to below the "
-            "number of its embeddings; look for another tokenizer, or for padding by -1."
-        ) from error
-    except (RuntimeError, TypeError, ValueError) as error:
+        if found and OF_TABLES.search(str(error)):
+            raise InputError(
+                f"the model has no embedding for one of {' and '.join(found)} ({error}): expected ids from 0 to below "
+                "the number of its embeddings; look for another tokenizer, or for padding by -1."
+            ) from error
         met = _met(inputs, str(error)) if OF_DTYPES.search(str(error)) else ""
-        if not met:
+        if not met or isinstance(error, IndexError):
             raise
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(

@@ -246,7 +246,7 @@ def _another_alone(model: nn.Module, run: Run, found: list[Tensor], rows: list[i
         return False
     mine, other = rows.index(1), rows.index(0)
     return any(
-        one.ndim and one.numel() and len(one) == len(rows) and a.ndim and len(a) == 1
+        one.is_floating_point() and one.ndim and one.numel() and len(one) == len(rows) and a.ndim and len(a) == 1
         and far(one[[mine]], a.to(one.device), (one[mine] - one[other]).abs(), shares_of(model, one, finest))
         for one, a in zip(found, alone, strict=False)
     )  # fmt: skip

@@ -47,16 +47,26 @@ def refuse_hidden(model: nn.Module) -> None:
                 f"{where} was exported for {rows} rows alone, and batches have any size: "
                 "export it with dynamic_shapes that have a torch.export.Dim for the first dimension."
             )
-        if _made_in(module, "torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized"):
-            raise UnsupportedOperation(
-                f"{where} is a quantised {type(module).__name__}, whose operations have no gradient: "
-                "pass the model as it was before it was quantised."
-            )
+        _refuse_quantised(module, where)
         if _made_in(module, "torch.ao.quantization.fake_quantize") and bool(module.get_buffer("fake_quant_enabled")[0]):
             raise UnsupportedOperation(
                 f"{where} rounds as a quantised model would, and steps have no gradient: "
                 "switch it off with model.apply(torch.ao.quantization.disable_fake_quant)."
             )
+
+
+def refuse_quantised(model: nn.Module) -> None:
+    """Raise UnsupportedOperation if parts of `model` are quantised: no gradient comes through, or only beside them."""
+    for name, module in model.named_modules():
+        _refuse_quantised(module, f"module {name!r}" if name else "the model")
+
+
+def _refuse_quantised(module: nn.Module, where: str) -> None:
+    if _made_in(module, "torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized"):
+        raise UnsupportedOperation(
+            f"{where} is a quantised {type(module).__name__}, whose operations have no gradient: "
+            "pass the model as it was before it was quantised."
+        )
 
 
 def _exported_rows(module: nn.Module) -> int | None:
