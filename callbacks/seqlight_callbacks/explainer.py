@@ -118,7 +118,8 @@ class Explainer:
             whom = f"`module` {self.module!r}" if self.module else f"{type(pl_module).__name__}, as `module` is None"
             return f"{said}{through} to {whom}"
 
-        return prefix_errors(met, HINT)
+        target = f", or look into `target`, {_name(self.target)}" if callable(self.target) else ""
+        return prefix_errors(met, f"{HINT}{target}")
 
     def _explained(self, model: nn.Module, rows: Sequence[int], references: Tensor, device: torch.device) -> Found:
         target: One = self.target[rows] if isinstance(self.target, Tensor) else self.target

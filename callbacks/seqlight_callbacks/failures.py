@@ -49,7 +49,7 @@ def run_or_warn(trainer: L.Trainer, on_error: OnError, lost: str, work: Callable
     Parameters
     ----------
     trainer : lightning.pytorch.Trainer
-        Outside of its ``fit``, where nothing would be lost, an error is one.
+        Outside of its ``fit``, where nothing would be lost, an error is one, with a note that says whose it is.
     on_error : "warn" or "raise"
         Which of them it is in ``fit``.
     lost : str
@@ -62,11 +62,13 @@ def run_or_warn(trainer: L.Trainer, on_error: OnError, lost: str, work: Callable
     anything
         What `work` returns, or None after an error.
     """
-    if on_error == "raise" or not fitting(trainer):
-        return work()
     try:
         return work()
     except Exception as error:
+        if on_error == "raise" or not fitting(trainer):
+            if not getattr(error, "__notes__", None):  # a note on what was lost inside
+                error.add_note(f"{lost}.")
+            raise
         if trainer.is_global_zero:
             warnings.warn(
                 f"{lost}, and the training goes on: {type(error).__name__}: {error}", SeqlightWarning, stacklevel=2

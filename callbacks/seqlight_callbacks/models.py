@@ -159,7 +159,7 @@ def _described(outputs: Any) -> str:
 def _submodule(pl_module: L.LightningModule, name: str) -> nn.Module:
     try:
         return pl_module.get_submodule(name)
-    except AttributeError:
+    except (AttributeError, TypeError):
         raise InputError(
             f"module is {name!r}, and {type(pl_module).__name__} has no such submodule: it has {_parts(pl_module)}."
         ) from None

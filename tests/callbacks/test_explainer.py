@@ -156,6 +156,7 @@ WRONG = {
         ["(2, 4, 20)", "`module` 'out'", "RuntimeError", "cannot be multiplied"],
     ),
     "target": (Somebody(""), {"target": 3}, ["(2, 4, 20)", "target is 3 and the model has 1 output"]),
+    "function": (Somebody(""), {"target": fails}, ["no attribute 'nothing'", "or look into `target`, fails."]),
     "head": (Somebody(""), {"head": "counts"}, ["no head 'counts'"]),
     "rows": (
         Somebody(""),

@@ -81,10 +81,17 @@ def test_tables_and_pictures_do_not_end_it_either(toy, tmp_path, monkeypatch, na
     assert len(list((tmp_path / "s").iterdir())) + len(list((tmp_path / "figures").iterdir())) == 3
 
 
+@pytest.mark.reliability(
+    "errors in the middle of a training",
+    "the same with on_error='raise', or in trainer.validate alone",
+    "the error itself, with a note that names the callback and the record",
+)
 def test_it_ends_where_an_error_was_asked_for(toy, tmp_path, monkeypatch):
     first = attribution(toy, out=tmp_path / "a", on_error="raise")
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         toy.fit([From(monkeypatch, "numpy.savez_compressed", full), first])
+    lost = "AttributionCallback 'attribution' did not write the record of epoch 1, step 6."
+    assert caught.value.__notes__ == [lost]
     assert not list((tmp_path / "a").iterdir())
     with pytest.raises(sl.InputError, match="on_error is 'ignore': expected one of 'warn', 'raise'"):
         attribution(toy, on_error="ignore")
@@ -97,8 +104,9 @@ def test_before_the_first_step_and_in_validation_alone_it_is_an_error(toy, tmp_p
     monkeypatch.undo()
     fitted = toy.fit([attribution(toy, out=tmp_path / "b")], max_epochs=1)
     monkeypatch.setattr("numpy.savez_compressed", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         fitted.trainer.validate(fitted.module, toy.data(), verbose=False)
+    assert caught.value.__notes__[0].startswith("AttributionCallback 'attribution' did not write the record")
 
 
 def no_room(*args, **named):

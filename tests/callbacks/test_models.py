@@ -76,6 +76,8 @@ def test_no_such_module():
         explained(Module())
     with pytest.raises(sl.InputError, match="module is 'nets', and Module has no such submodule: it has 'net'"):
         explained(Module(), "nets")
+    with pytest.raises(sl.InputError, match="module is b'net', and Module has no such submodule"):
+        explained(Module(), b"net")
 
 
 def test_it_is_found_out_before_the_training(toy):
