@@ -11,6 +11,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 SOURCES := pyproject.toml toolkit/build_native.py $(wildcard toolkit/seqlight/native/*.[ch])
 
+# Without it, each process of the tests compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check format clean FORCE
 .DELETE_ON_ERROR:
 

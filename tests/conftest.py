@@ -1,5 +1,6 @@
 """Settings for all tests, and processes that need not load PyTorch."""
 
+import gc
 import importlib.util
 import os
 import subprocess
@@ -28,6 +29,17 @@ def pytest_configure(config):
         running = forkserver.servers(torch=["torch"], lightning=["lightning.pytorch", "pandas", "seqlight.lit.running"])
         running.__enter__()
         config.add_cleanup(lambda: running.__exit__(None, None, None))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """Have the garbage collector leave alone, now and later, what is loaded and stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -54,8 +54,6 @@ def _libraries_aside():
     """Have the collector look at what these tests make alone: all that is imported takes it a third of a second."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

@@ -118,12 +118,11 @@ def script(*jobs):
 
 
 def torchrun(job, processes=2, nodes=1, port=None, forks=True):
-    """Return the command, with processes that are new, or forks of the launcher."""
+    """Return the command, with processes that are started anew, or forks of the launcher."""
     where = ["--standalone"] if nodes == 1 else [
         f"--nnodes={nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-id=test"]  # fmt: skip
     how = ["--start-method=fork", "--run-path"] if forks else []
-    launcher = ["-m", "torch.distributed.run", *where, *how, f"--nproc-per-node={processes}", JOB, json.dumps(job)]
-    return launcher if forks else [sys.executable, *launcher]
+    return ["-m", "torch.distributed.run", *where, *how, f"--nproc-per-node={processes}", JOB, json.dumps(job)]
 
 
 def free_port():

@@ -1,20 +1,57 @@
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 
 import pytest
+import torch
 
 import seqlight as sl
+from seqlight_callbacks.demo.report import write_report
 from seqlight_callbacks.demo.run import demo
+from seqlight_callbacks.demo.task import ecoli_task
+from seqlight_callbacks.demo.training import PROBES, train
 
 
 def numbers(text):
     return {line.split(": ")[0]: float(line.split(": ")[1]) for line in text.splitlines()[-4:] if line[-1].isdigit()}
 
 
+@pytest.fixture
+def runs(monkeypatch):
+    """What the trainings of a demo return."""
+    found = []
+
+    def kept(*args, **settings):
+        found.append(train(*args, **settings))
+        return found[-1]
+
+    monkeypatch.setattr("seqlight_callbacks.demo.training.train", kept)
+    return found
+
+
+def require_what_the_report_tells(run, folder):
+    assert len(run.metrics) == 1
+    assert {"train_loss", "valid_auroc", "attribution/delta", "seqlets/precision"} <= set(run.metrics.columns)
+    assert run.test.keys() == {"test_loss", "test_auroc"}
+    history = run.report.history
+    assert history.epochs == [0, 1]
+    assert history.attributions(history.steps[1]).shape == (PROBES, 4, 60)
+    assert history.line("train_loss") == {history.steps[1]: pytest.approx(run.metrics["train_loss"].iloc[0])}
+    assert not torch.equal(run.task.model[0].weight, ecoli_task(0).model[0].weight)
+    # Without one strong seqlet there is a report all the same.
+    run.seqlets.strong = 1e-300
+    page = write_report(run, folder / "bare.html").read_text()
+    for heading in ("In short", "What was trained", "How the attribution moved", "Seqlets", "All numbers"):
+        assert f"<h2>{heading}</h2>" in page
+    assert "seed 0" in page
+    assert "NC_008253" in page
+
+
 @pytest.mark.parametrize("data", ["ecoli", "planted"])
-def test_end_to_end(data, tmp_path, capsys):
+def test_end_to_end(data, tmp_path, capsys, runs):
+    before = logging.getLogger("lightning.pytorch").level
     mine = tmp_path / "log" / "mine.txt"
     mine.parent.mkdir()
     mine.write_text("not of the demo")
@@ -24,6 +61,7 @@ def test_end_to_end(data, tmp_path, capsys):
     with warnings.catch_warnings(record=True) as warned:
         demo(tmp_path, data, epochs=1)
     assert not warned
+    assert logging.getLogger("lightning.pytorch").level == before
     first = capsys.readouterr()
     assert "GPU" not in first.err + first.out  # of Lightning's notices, nothing
     assert "epoch  1/1" in first.out
@@ -43,6 +81,8 @@ def test_end_to_end(data, tmp_path, capsys):
         demo(tmp_path, data, epochs=1)
         assert capsys.readouterr().out == first.out
         assert (tmp_path / "report.html").read_bytes() == page
+    else:
+        require_what_the_report_tells(runs[0], tmp_path)
 
 
 def test_bad_settings(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import pickle
 from itertools import pairwise
@@ -33,6 +34,12 @@ def updated(metric, *parts):
     return metric
 
 
+@functools.cache
+def of_whole(i):
+    """Return what the function of an entry gives, which is the same for every split."""
+    return expected(CATALOGUE[i], WHOLE)
+
+
 def close(a, b):
     return a.dtype == b.dtype and torch.allclose(a, b, rtol=1e-12, atol=1e-14, equal_nan=True)
 
@@ -56,7 +63,7 @@ def test_each_class_has_a_function_of_its_name_and_its_arguments():
 def test_batches_of_any_split_give_what_one_gives(entry, cuts):
     borders = [0, *sorted(cuts), ROWS]
     parts = [rows(WHOLE, first, last) for first, last in pairwise(borders)]
-    assert close(updated(made(entry), *parts).compute(), expected(entry, WHOLE))
+    assert close(updated(made(entry), *parts).compute(), of_whole(CATALOGUE.index(entry)))
 
 
 @every
