@@ -35,8 +35,8 @@ def numpy_state():
 @pytest.mark.parametrize("kind", list(DRAWN))
 def test_a_number_drawn_is_seen(kind, within):
     with generators_kept(CPU):
-        if within:  # a call that has drawn before, which is another matter
-            np.random.rand(), torch.rand(1)
+        if within:  # a DataLoader has drawn before, which is another matter
+            torch.rand(1)
         draws = Draws(CPU)
         assert not draws.seen()
         DRAWN[kind]()

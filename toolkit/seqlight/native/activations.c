@@ -33,7 +33,7 @@ INLINE Both gelu(Lanes x, const int sloped)
 
 INLINE Lanes sigmoid(Lanes x)
 {
-    Lanes one = every(1), e = exponential(smaller(x, zeros() - x));
+    Lanes one = every(1), e = exponential(negative(x));
     Mask above = at_least(x, zeros());
     return choose(above, one, e) / (one + e);
 }
@@ -41,7 +41,7 @@ INLINE Lanes sigmoid(Lanes x)
 /* Its slope: s (1 - s) with the digits that 1 - s has lost where s is nearly 1. */
 INLINE Lanes sigmoid_slope(Lanes x)
 {
-    Lanes one = every(1), e = exponential(smaller(x, zeros() - x)), over = one / (one + e);
+    Lanes one = every(1), e = exponential(negative(x)), over = one / (one + e);
     return e * over * over;
 }
 
@@ -86,15 +86,21 @@ typedef struct {
     int64_t kind;
 } Activations;
 
+INLINE void activate_lanes(const Kind kind, const Activations *of, int64_t i, int64_t room)
+{
+    Both found = activation(kind, load_first(of->x + i, room, 0), of->slope != NULL);
+    store_first(of->y + i, room, found.y);
+    if (of->slope != NULL)
+        store_first(of->slope + i, room, found.slope);
+}
+
 INLINE void activate(const Kind kind, const Activations *of, int64_t first, int64_t last)
 {
-    for (int64_t i = first; i < last; i += LANES) {
-        int64_t room = last - i;
-        Both found = activation(kind, load_first(of->x + i, room, 0), of->slope != NULL);
-        store_first(of->y + i, room, found.y);
-        if (of->slope != NULL)
-            store_first(of->slope + i, room, found.slope);
-    }
+    Activations own = *of; /* which no store can change */
+    int64_t i = first;
+    for (; i + LANES <= last; i += LANES) activate_lanes(kind, &own, i, LANES);
+    if (i < last)
+        activate_lanes(kind, &own, i, last - i);
 }
 
 int activations(const Activations *of, int64_t first, int64_t last)
@@ -113,25 +119,29 @@ typedef struct {
     double threshold, allowance;
 } ActivationPulls;
 
-INLINE void pull(const Kind kind, const ActivationPulls *of, int64_t first, int64_t last)
+INLINE void pull_lanes(const Kind kind, const ActivationPulls *of, int64_t i, int64_t p, int64_t room)
 {
     Lanes near = every((float)of->threshold), allowed = every((float)of->allowance), one = every(1);
+    Lanes x1 = load_first(of->x1 + p, room, 0), y1 = load_first(of->y1 + p, room, 0);
+    Lanes tangent = load_first(of->slope1 + p, room, 0), x0 = load_first(of->x0 + i, room, 0);
+    Lanes dx = x1 - x0, dy = y1 - activation(kind, x0, 0).y;
+    Lanes noise = (magnitude(kind == GELU || kind == GELU_TANH ? x1 : y1) + magnitude(tangent * x1)) * allowed;
+    /* The step is none where the tangent explains dy up to rounding. */
+    Mask far = not_less(at_least(magnitude(dx), near), magnitude(dy - tangent * dx), noise);
+    Lanes slope = choose(far, dy, tangent);
+    slope = slope / choose(far, dx, one) * load_first(of->grad + i, room, 0);
+    store_first(of->out + i, room, slope);
+}
+
+INLINE void pull(const Kind kind, const ActivationPulls *of, int64_t first, int64_t last)
+{
+    ActivationPulls own = *of; /* which no store can change */
     for (int64_t i = first, run; i < last; i += run) {
-        int64_t p = partner_of(i, of->span, of->n);
-        run = stretch(i, last, of->span);
-        for (int64_t j = 0; j < run; j += LANES) {
-            int64_t room = run - j;
-            Lanes x1 = load_first(of->x1 + p + j, room, 0), y1 = load_first(of->y1 + p + j, room, 0);
-            Lanes tangent = load_first(of->slope1 + p + j, room, 0), x0 = load_first(of->x0 + i + j, room, 0);
-            Lanes dx = x1 - x0, dy = y1 - activation(kind, x0, 0).y;
-            Lanes noise = (magnitude(kind == GELU || kind == GELU_TANH ? x1 : y1) + magnitude(tangent * x1)) * allowed;
-            Mask hidden = less(magnitude(dy - tangent * dx), noise);
-            /* The step is none where the tangent explains dy up to rounding. */
-            Mask far = at_least(choose(hidden, zeros(), magnitude(dx)), near);
-            Lanes slope = choose(far, dy, tangent);
-            slope = slope / choose(far, dx, one) * load_first(of->grad + i + j, room, 0);
-            store_first(of->out + i + j, room, slope);
-        }
+        int64_t p = partner_of(i, own.span, own.n), j = 0;
+        run = stretch(i, last, own.span);
+        for (; j + LANES <= run; j += LANES) pull_lanes(kind, &own, i + j, p + j, LANES);
+        if (j < run)
+            pull_lanes(kind, &own, i + j, p + j, run - j);
     }
 }
 

@@ -7,6 +7,8 @@ INLINE Lanes as_lanes(Mask some) { return _mm256_castsi256_ps(some); }
 
 INLINE Lanes fmadd(Lanes a, Lanes b, Lanes c) { return _mm256_fmadd_ps(a, b, c); }
 INLINE Lanes magnitude(Lanes a) { return _mm256_andnot_ps(every(-0.f), a); }
+/* -|a|. */
+INLINE Lanes negative(Lanes a) { return _mm256_or_ps(every(-0.f), a); }
 INLINE Lanes larger(Lanes a, Lanes b) { return _mm256_max_ps(a, b); }
 INLINE Lanes smaller(Lanes a, Lanes b) { return _mm256_min_ps(a, b); }
 
@@ -17,6 +19,11 @@ INLINE Mask first_lanes(int64_t n)
 INLINE Mask less(Lanes a, Lanes b) { return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
 INLINE Mask greater(Lanes a, Lanes b) { return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_GT_OQ)); }
 INLINE Mask at_least(Lanes a, Lanes b) { return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_GE_OQ)); }
+/* Which of some lanes are not less, as what is no number is not. */
+INLINE Mask not_less(Mask some, Lanes a, Lanes b)
+{
+    return _mm256_castps_si256(_mm256_and_ps(as_lanes(some), _mm256_cmp_ps(a, b, _CMP_NLT_UQ)));
+}
 INLINE Lanes choose(Mask some, Lanes a, Lanes others) { return _mm256_blendv_ps(others, a, as_lanes(some)); }
 INLINE Lanes only(Mask some, Lanes a) { return _mm256_and_ps(as_lanes(some), a); }
 

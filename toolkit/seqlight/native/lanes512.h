@@ -22,6 +22,11 @@ INLINE Lanes load_inside(const float *x, int64_t at, int64_t length)
 
 INLINE Lanes fmadd(Lanes a, Lanes b, Lanes c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE Lanes magnitude(Lanes a) { return _mm512_abs_ps(a); }
+/* -|a|. */
+INLINE Lanes negative(Lanes a)
+{
+    return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(a), _mm512_castps_si512(every(-0.f))));
+}
 INLINE Lanes larger(Lanes a, Lanes b) { return _mm512_max_ps(a, b); }
 INLINE Lanes smaller(Lanes a, Lanes b) { return _mm512_min_ps(a, b); }
 INLINE float largest_of(Lanes a) { return _mm512_reduce_max_ps(a); }
@@ -29,6 +34,8 @@ INLINE float largest_of(Lanes a) { return _mm512_reduce_max_ps(a); }
 INLINE Mask less(Lanes a, Lanes b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 INLINE Mask greater(Lanes a, Lanes b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 INLINE Mask at_least(Lanes a, Lanes b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
+/* Which of some lanes are not less, as what is no number is not. */
+INLINE Mask not_less(Mask some, Lanes a, Lanes b) { return _mm512_mask_cmp_ps_mask(some, a, b, _CMP_NLT_UQ); }
 INLINE Lanes choose(Mask some, Lanes a, Lanes others) { return _mm512_mask_mov_ps(others, some, a); }
 INLINE Lanes only(Mask some, Lanes a) { return _mm512_maskz_mov_ps(some, a); }
 

@@ -54,7 +54,7 @@ def generators_kept(device: torch.device) -> Iterator[None]:
 
 
 class Draws:
-    """Whether any number is drawn from the global generators from here on.
+    """Whether any number is drawn from the global generators from here on, or may be.
 
     Parameters
     ----------
@@ -79,12 +79,11 @@ class Draws:
         if found is None or (device.type != "cpu" and device not in found):
             self._states = _states(device)
             return
-        # To see that nothing was drawn since the call began is quicker than to read all states. That of Python takes
-        # longest to compare, and so what was drawn from it before counts too, if anything was.
+        # To read all states takes long. PyTorch's alone is looked at, for a DataLoader draws from it; what was drawn
+        # from others since the call began counts too.
         self._states = found
-        for place in found:
-            if place != "python" and _moved(place, found[place]):
-                found[place] = _state(place)
+        if _moved("torch", found["torch"]):
+            found["torch"] = torch.get_rng_state()
 
     def seen(self) -> bool:
         """Return whether a number was drawn."""
