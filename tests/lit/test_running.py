@@ -257,3 +257,12 @@ def test_a_model_that_caches_goes_on(tmp_path):
     assert (model.length, model.angles, model.by_length) == (0, None, {})
     next(tmp_path.glob("shard-*")).unlink()
     np.testing.assert_array_equal(sl.run(model, X, tmp_path, shard_rows=4, **QUIET)["predictions"][:], first)
+
+
+def test_a_cache_that_an_earlier_call_has_filled_is_told(tmp_path):
+    sl.run(Rotated(), X, tmp_path, **QUIET)
+    model = Rotated()
+    sl.predict(model, X, device="cpu")
+    with pytest.raises(sl.ResultsError, match=r"attributes angles .* has left there .*, make the model anew, and run"):
+        sl.run(model, X, tmp_path, **QUIET)
+    sl.run(Rotated(), X, tmp_path, **QUIET)

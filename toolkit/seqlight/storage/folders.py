@@ -7,7 +7,7 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -143,6 +143,7 @@ def _require_same(folder: Path, mine: Manifest, earlier: Manifest) -> None:
     if differences:
         raise ResultsError(
             f"{folder} holds another run: it differs in {'; '.join(differences)}. Give another `out`, or delete it."
+            + _left_by_calls(differences)
             + _other_python(earlier)
         )
     changed = [f"{name} {earlier.versions.get(name)}" for name, one in versions().items()
@@ -154,6 +155,16 @@ def _require_same(folder: Path, mine: Manifest, earlier: Manifest) -> None:
             SeqlightWarning,
             stacklevel=2,
         )
+
+
+def _left_by_calls(differences: Sequence[str]) -> str:
+    """Return what to do where nothing differs but what a call may have left on a model."""
+    if not all(one.startswith(("model attributes", "model hooks")) for one in differences):
+        return ""
+    return (
+        " If that is what an earlier call has left there (a cache, activations that a hook collects), make the model "
+        "anew, and run it before it is called."
+    )
 
 
 def _other_python(earlier: Manifest) -> str:
