@@ -423,17 +423,19 @@ def test_vector_output_names_nothing_twice(ax, tmp_path):
 
 
 def test_2000_positions_take_less_than_a_tenth_of_a_second():
-    """Drawn and rendered: the least processor time of some, since others may be at work on the machine."""
-    X, seconds = np.random.RandomState(0).laplace(size=(4, 2000)), []
-    for _ in range(20):
+    """Drawn and rendered: the least processor time of up to 20, since others may be at work on the machine."""
+    X = np.random.RandomState(0).laplace(size=(4, 2000))
+
+    def seconds():
         figure = Figure(figsize=(12, 2))
         canvas = FigureCanvasAgg(figure)
         figure.add_subplot()
         start = time.process_time()
         plot_logo(X, figure.axes[0])
         canvas.draw()
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.1
+        return time.process_time() - start
+
+    assert any(seconds() < 0.1 for _ in range(20))
 
 
 @pytest.mark.parametrize(
