@@ -94,3 +94,26 @@ def test_what_jumps_or_is_no_number_is_not_explained(function):
 def test_other_dtypes_are_not_taken():
     x1, x0, grad = (one.half() for one in randoms((3, 5), (3, 5), (3, 5)))
     assert pulled(lambda z: z * 2, x1, x0, grad) is None
+
+
+def test_equal_infinities_do_not_differ():
+    x1, x0, grad = randoms((3, 5), (3, 5), (3, 1))
+    wanted = pulled(threshold, x1[:, :4], x0[:, :4], grad)
+    x1[:, 4] = x0[:, 4] = -torch.inf
+
+    def cut(z):
+        ordered = z.sort(-1, descending=True).values.cumsum(-1)
+        return ((ordered - 1) / torch.arange(1, 6)).amax(-1, keepdim=True)
+
+    torch.testing.assert_close(pulled(cut, x1, x0, grad)[:, :4], wanted)
+
+
+def test_what_does_not_take_all_that_lies_between_is_not_explained():
+    x1, x0, grad = randoms((1, 4), (1, 4), (1, 4))
+
+    def choosy(z):
+        if not (torch.equal(z, x1) or torch.equal(z, x0)):
+            raise IndexError("index -1 is out of bounds")
+        return z * 2
+
+    assert pulled(choosy, x1, x0, grad) is None

@@ -41,12 +41,23 @@ def piecewise_pull(
     grad : torch.Tensor, shape of the result
         The gradient there.
     """
+    try:
+        return _pulled(call, recorded, reference, grad)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, IndexError, ValueError):  # of an operation that does not take what lies on the line
+        return None
+
+
+def _pulled(
+    call: Call, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], grad: Tensor
+) -> Tensor | None:
     (x1, y1), (x0, y0) = recorded, reference
     if x0.dtype not in TOLERANCES or y0.dtype != x0.dtype:
         return None
     dtype = torch.float64 if x0.dtype == torch.float32 and _runs_in_double(call, x0) else x0.dtype
     for rows in _cuts(x1, x0, y0):
-        line = _Line(call, x0.to(dtype), repeated(x1, x0).to(dtype) - x0.to(dtype), grad.to(dtype), rows)
+        line = _Line(call, x0.to(dtype), _steps(x1, x0, dtype), grad.to(dtype), rows)
         if rows.batch is None and not line.of_rows():
             continue
         if not line.has_slopes():
@@ -55,6 +66,12 @@ def piecewise_pull(
         if found is not None and line.explains(found, repeated(y1, y0), y0):
             return found.to(x0.dtype)
     return None
+
+
+def _steps(x1: Tensor, x0: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the difference of both, of which equal infinities, as those of a mask, have none."""
+    x1 = repeated(x1, x0)
+    return (x1.to(dtype) - x0.to(dtype)).masked_fill_(x1 == x0, 0)
 
 
 def _runs_in_double(call: Call, x: Tensor) -> bool:
