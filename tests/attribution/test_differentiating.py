@@ -32,6 +32,34 @@ def test_gradients_in_a_dtype_that_has_the_digits(own, dtype, mode):
     assert {p.dtype for p in model.parameters()} == {own}
 
 
+class InHalf(nn.Module):
+    """What many write who train in half precision."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv1d(4, 3, 3).bfloat16(), nn.Linear(3, 1)
+
+    def forward(self, X):
+        return self.head(self.conv(X.bfloat16()).relu().mean(-1).float())
+
+
+@pytest.mark.reliability(
+    "numbers and ids",
+    "gradients of a model that names bfloat16 in its forward",
+    "an error with the dtype to pass, by which it is explained",
+)
+@pytest.mark.parametrize("method", ["deep_lift_shap", "integrated_gradients", "input_x_gradient"])
+def test_a_model_that_names_half_precision(method):
+    X, settings = sl.random_one_hot((2, 4, 20), random_state=0), {"device": "cpu", "batch_size": 4}
+    with pytest.raises(
+        sl.InputError, match=r"is in bfloat16 and seems to name that in its forward .* dtype='bfloat16'"
+    ):
+        getattr(sl, method)(InHalf(), X, **settings)
+    model = InHalf()
+    getattr(sl, method)(model, X, dtype="bfloat16", **settings)
+    assert model.conv.weight.dtype == torch.bfloat16
+
+
 def test_recurrent_models_do_without_cudnn_on_cuda_alone():
     before = torch.backends.cudnn.enabled
     for model, device, wanted in [

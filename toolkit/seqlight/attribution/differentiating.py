@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
 from seqlight.attribution.engine.surroundings import open_to_view, refuse_quantised
-from seqlight.errors import UnsupportedOperation
+from seqlight.errors import InputError, SeqlightError, UnsupportedOperation
 from seqlight.prediction.batches import HALF, autocast
 from seqlight.prediction.borrow import borrowed, floating_dtype
+from seqlight.prediction.inputs import OF_DTYPES
 
 
 @contextlib.contextmanager
@@ -36,12 +37,15 @@ def differentiable(
     ------
     UnsupportedOperation
         If parts of the model are quantised.
+    InputError
+        If the model names a half precision in its forward, and is to compute in another one.
     """
     refuse_quantised(model)
-    parameters = dtype if dtype not in HALF else None
-    if dtype is None and floating_dtype(model, X) in HALF:
+    parameters, own = dtype if dtype not in HALF else None, floating_dtype(model, X)
+    if dtype is None and own in HALF:
         parameters = torch.float32
     with (
+        _half_in_errors(own if parameters is not None else None),
         torch.inference_mode(False),
         borrowed(model, device, parameters),
         torch.enable_grad(),
@@ -50,6 +54,22 @@ def differentiable(
         open_to_view(model),
     ):
         yield
+
+
+@contextlib.contextmanager
+def _half_in_errors(own: torch.dtype | None) -> Iterator[None]:
+    """Say what to do where a model of half precision, lent in another one, names its own in its forward."""
+    try:
+        yield
+    except RuntimeError as error:
+        if own not in HALF or isinstance(error, SeqlightError) or not OF_DTYPES.search(str(error)):
+            raise
+        short = str(own).removeprefix("torch.")
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(
+            f"the model is in {short} and seems to name that in its forward ({reason}), while gradients are taken in "
+            f"float32: expected a model that computes in any dtype; pass dtype={short!r}."
+        ) from error
 
 
 def gradients_of(outputs: Tensor, leaves: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
