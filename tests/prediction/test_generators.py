@@ -36,7 +36,7 @@ def numpy_state():
 def test_a_number_drawn_is_seen(kind, within):
     with generators_kept(CPU):
         if within:  # a DataLoader has drawn before, which is another matter
-            torch.rand(1)
+            np.random.rand(), torch.rand(1), random.random()
         draws = Draws(CPU)
         assert not draws.seen()
         DRAWN[kind]()

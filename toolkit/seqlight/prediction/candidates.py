@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from seqlight.prediction.differences import FINEST
 
 # So many rows of a batch, far from each other, are looked at to choose one.
 CANDIDATES = 7
@@ -14,6 +17,26 @@ CANDIDATES = 7
 SPREAD = 32
 # Rows of more numbers are described by so many, and outputs of no more in all are looked at in Python.
 MANY, SMALL = 16, 256
+
+
+class Row(NamedTuple):
+    """What a model made of a row of a batch in one of its tensors, and how far the rows lie apart there."""
+
+    place: int
+    output: Tensor
+    spread: float
+
+    def has_again(self, found: Tensor) -> bool:
+        """Return whether few numbers are what they were up to rounding, whatever the model computes in.
+
+        Nearly always they are, and in Python that is soon said. Of many, or what is no number, it says nothing.
+        """
+        if found.shape[1:] != self.output.shape[1:] or found.numel() > SMALL or not found.is_floating_point():
+            return False
+        wanted, *_ = self.output.reshape(1, -1).tolist()
+        allowed = FINEST.difference * self.spread + FINEST.size * max(map(abs, wanted))
+        rows = found.reshape(len(found), -1).tolist()
+        return all(abs(a - b) <= allowed for one in rows for a, b in zip(one, wanted, strict=True))
 
 
 @lru_cache

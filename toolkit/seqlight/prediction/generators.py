@@ -54,7 +54,7 @@ def generators_kept(device: torch.device) -> Iterator[None]:
 
 
 class Draws:
-    """Whether any number is drawn from the global generators from here on, or may be.
+    """Whether any number is drawn from the global generators from here on.
 
     Parameters
     ----------
@@ -79,11 +79,11 @@ class Draws:
         if found is None or (device.type != "cpu" and device not in found):
             self._states = _states(device)
             return
-        # To read all states takes long. PyTorch's alone is looked at, for a DataLoader draws from it; what was drawn
-        # from others since the call began counts too.
+        # Mostly no number was drawn since the call began, and to see that is quicker than to read all states.
         self._states = found
-        if _moved("torch", found["torch"]):
-            found["torch"] = torch.get_rng_state()
+        for place, state in found.items():
+            if _moved(place, state):
+                found[place] = _state(place)
 
     def seen(self) -> bool:
         """Return whether a number was drawn."""

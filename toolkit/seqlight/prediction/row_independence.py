@@ -6,13 +6,13 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seqlight.errors import BatchWarning, UnsupportedOperation
-from seqlight.prediction.candidates import candidate_places, few_numbers, places_to_ask, spread_of
+from seqlight.prediction.candidates import Row, candidate_places, few_numbers, places_to_ask, spread_of
 from seqlight.prediction.differences import any_far, differ, far, shares_of, tensors_of
 from seqlight.prediction.float64_outputs import fine_culprit, in_dtype_of, mixes_in_float64
 from seqlight.prediction.generators import Draws
@@ -22,14 +22,6 @@ from seqlight.prediction.traces import Culprit, Run
 
 # A model that draws numbers is run on so many rows more, and at least so often: what it drops may be rare.
 DRAWS, TIMES = 128, 4
-
-
-class Row(NamedTuple):
-    """What a model made of a row of a batch in one of its tensors, and how far the rows lie apart there."""
-
-    place: int
-    output: Tensor
-    spread: float
 
 
 class Probe:
@@ -64,7 +56,7 @@ class Probe:
 
     def _keep(self, outputs: dict[int, Tensor], places: Tensor) -> None:
         """Keep of each output what it is in the row that is chosen, or in both."""
-        few = [few_numbers(one, places) for one in outputs.values()]
+        few = [few_numbers(one, places) if len(places) > 2 else [[0.0]] * len(places) for one in outputs.values()]
         spreads = [spread_of(one) for one in outputs.values()]
         for at in places_to_ask(few):
             place = int(places[at])
@@ -124,7 +116,8 @@ class Probe:
         """Return whether a row has another output than it had, by more than rounding."""
         found = tensors_of(output)
         return any(
-            far(found[row.place], row.output, row.spread, shares_of(self.model, row.output, finest))
+            not row.has_again(found[row.place])
+            and far(found[row.place], row.output, row.spread, shares_of(self.model, row.output, finest))
             for row in kept
             if row.place < len(found)
         )
