@@ -130,9 +130,11 @@ def _imports(steps: list[dis.Instruction]) -> list[Import]:
         for *before, one in zip(steps, steps[1:], steps[2:], strict=False)
         if one.opname == "IMPORT_NAME"
     ]
+    # Between the name of a function and what it is given newer versions of Python push a place for an object.
+    plain = [one for one in steps if one.opname != "PUSH_NULL"]
     called = [
         Import(LOADED if "modules" in where else 0, one.argval, ())
-        for *where, one in zip([None, *_names(steps)], _names(steps), steps[1:], strict=False)
+        for *where, one in zip([None, *_names(plain)], _names(plain), plain[1:], strict=False)
         if (where[1] in IMPORTERS or where == ["modules", "get"])
         and (one.opcode in CONSTANTS or one.argval == "__name__")
     ]
