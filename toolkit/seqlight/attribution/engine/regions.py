@@ -20,8 +20,9 @@ from seqlight.attribution.rules.vocabulary import GATES
 
 # A tensor that a call gave: which call, and the how many-th of its tensors. Inputs of the model have the call -1.
 Place = tuple[int, int]
-# Of so many calls at most: more are no operation that a model was written around.
-LONGEST = 500
+# Of so many calls at most, none of them a layer's: what has those in it is the model, and no operation of it.
+LONGEST = 200
+_LAYERS = frozenset("linear lstm gru scaled_dot_product_attention multi_head_attention_forward".split())
 # What has rules for a mask that it takes.
 _ORDERED = frozenset({"sort", "topk", "msort"})
 _MASKED = GATES | {"where", "masked_fill", "masked_fill_"}
@@ -151,7 +152,7 @@ class Trace(TorchFunctionMode):
     def _grown(self, core: Iterable[int]) -> tuple[set[int], Place] | None:
         """Return the calls between those of `core`, and before them down to the one tensor that all depend on."""
         calls = self._between(set(core))
-        while len(calls) <= LONGEST:
+        while len(calls) <= LONGEST and not any(map(self._is_layer, calls)):
             taken = {one for at in calls for one in self.steps[at].takes if one[0] not in calls}
             # A mask from elsewhere, of what is padding say, is taken as it is.
             taken = {one for one in taken if self.values[one].live or self.values[one].dtype != torch.bool}
@@ -164,6 +165,10 @@ class Trace(TorchFunctionMode):
                 return None
             calls = self._between(calls | {entry[0]})
         return None
+
+    def _is_layer(self, at: int) -> bool:
+        name = self.steps[at].name
+        return name in _LAYERS or name.startswith("conv")
 
     def _may_enter(self, place: Place) -> bool:
         value = self.values[place]
