@@ -63,6 +63,15 @@ class Grows(nn.Module):
         return x * len(self.seen)
 
 
+class Before(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.part = Attention()
+
+    def forward(self, x):
+        return self.part(x) * getattr(self.part, "seen", 1)
+
+
 class Set(nn.Module):
     def forward(self, x):
         return x
@@ -74,7 +83,7 @@ class Set(nn.Module):
 @pytest.mark.reliability("runs begun again", "a model that reads what an earlier call has left on it", "told apart")
 @pytest.mark.parametrize(
     "model",
-    [Looks(), Calibrated(), Grows(), nn.Sequential(nn.Identity(), Calibrated())],
+    [Looks(), Calibrated(), Grows(), nn.Sequential(nn.Identity(), Calibrated()), Before()],
     ids=lambda one: str(type(one)),
 )
 def test_what_is_read_somewhere_counts(model):

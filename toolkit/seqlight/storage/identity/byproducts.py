@@ -49,6 +49,16 @@ def left_by(cls: type[nn.Module]) -> frozenset[str]:
     >>> sorted(left_by(Net))
     ['hidden']
     """
+    return _left(*_codes_of(cls))
+
+
+def read_by(cls: type[nn.Module]) -> frozenset[str]:
+    """Return the names that code of a class looks up in whatever, or may look up by a text."""
+    return _looked_up(_codes_of(cls)[0])
+
+
+def _codes_of(cls: type[nn.Module]) -> tuple[tuple[CodeType, ...], tuple[tuple[str, CodeType], ...]]:
+    """Return the code of all methods, and that of those that run, by name."""
     own = [one for one in cls.__mro__ if one not in nn.Module.__mro__]
     found: dict[str, CodeType] = {}
     every: list[CodeType] = []
@@ -60,7 +70,7 @@ def left_by(cls: type[nn.Module]) -> frozenset[str]:
                 if isinstance(function, FunctionType):
                     every.append(function.__code__)
                     found.setdefault(name, function.__code__)
-    return _left(tuple(every), tuple(sorted(found.items(), key=lambda pair: pair[0])))
+    return tuple(every), tuple(sorted(found.items(), key=lambda pair: pair[0]))
 
 
 @lru_cache(maxsize=1024)
@@ -87,7 +97,12 @@ def _left(every: tuple[CodeType, ...], by_name: tuple[tuple[str, CodeType], ...]
             one.argval for i, one in enumerate(steps) if one.opname == "STORE_ATTR" and _is_self(steps, i, own[name])
         }
         set_there |= set(_filled_attributes(steps, own[name]))
-    return frozenset(set_there - set(_read(every))) if set_there else frozenset()
+    return frozenset(set_there - _looked_up(every)) if set_there else frozenset()
+
+
+@lru_cache(maxsize=1024)
+def _looked_up(codes: tuple[CodeType, ...]) -> frozenset[str]:
+    return frozenset(_read(codes))
 
 
 def _read(codes: tuple[CodeType, ...]) -> Iterator[str]:

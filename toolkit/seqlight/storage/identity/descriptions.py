@@ -32,6 +32,7 @@ from seqlight.storage.identity.modules import (
     hooks_of,
     hooks_of_all,
     modules_of,
+    names_read_in,
     structure_of,
     tensors_of,
     uncompiled,
@@ -115,9 +116,10 @@ class Description:
         }
         if not deep:
             return plain
+        read = names_read_in(model)
         found = {
             "code": {name: digest_of(one) for name, one in code_of_classes(model, self.of).items()},
-            "attributes": {path: one for path, module in places.items() if (one := self._attributes(module))},
+            "attributes": {path: one for path, module in places.items() if (one := self._attributes(module, read))},
             "hooks": {path: one for path, module in places.items() if (one := self._hooks(hooks_of(module)))},
         }
         if everywhere := self._hooks(hooks_of_all()):
@@ -131,8 +133,8 @@ class Description:
     def _weight(self, name: str, one: Any) -> str:
         return of_array(one) if isinstance(one, Tensor) else self.of(one, name)
 
-    def _attributes(self, module: nn.Module) -> Any:
-        hung = sorted(attributes_of(module).items())
+    def _attributes(self, module: nn.Module, read: frozenset[str]) -> Any:
+        hung = sorted(attributes_of(module, read).items())
         own = origin_of(type(module).__module__) is Origin.OWN
         with contextlib.nullcontext() if own else self._leniently():
             found = {name: self.of(one, f"attribute {name!r} of {type(module).__name__}") for name, one in hung}

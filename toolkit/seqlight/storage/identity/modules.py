@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqlight.storage.identity.byproducts import left_by
+from seqlight.storage.identity.byproducts import left_by, read_by
 from seqlight.storage.identity.origins import AROUND, Origin, library, name_of, origin_of, root_of
 
 Visit = Callable[..., str]
@@ -75,15 +75,20 @@ def _says_more(cls: type) -> bool:
     return any(library(one.__globals__.get("__name__")) is None for one in functions)
 
 
-def attributes_of(module: nn.Module) -> dict[str, Any]:
-    """Return what hangs on a module, and decides what it computes."""
+def names_read_in(model: nn.Module) -> frozenset[str]:
+    """Return the names that code of any class of a model looks up."""
+    return frozenset[str]().union(*(read_by(cls) for cls in {type(module) for _, module in modules_of(model)}))
+
+
+def attributes_of(module: nn.Module, read: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Return what hangs on a module, and decides what it computes; `read` are names that its model looks up."""
     if isinstance(module, torch.jit.ScriptModule):
         return {}
     left = PLAIN | _of_lightning(module) | _made_by_hooks(module)
     if isinstance(module, torch.fx.GraphModule):
         left |= {name for name in vars(module) if name.startswith("_")} | {"meta", "shape_env"}
     hung = {name: one for name, one in vars(module).items() if name not in left}
-    by_forward = left_by(type(module)) if hung else frozenset[str]()
+    by_forward = left_by(type(module)) - read if hung else frozenset[str]()
     return {name: one for name, one in hung.items() if name not in by_forward}
 
 
