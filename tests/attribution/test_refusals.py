@@ -160,6 +160,7 @@ MODELS = {
     "dropout": lambda: Stem(lambda h: F.dropout(h)),
     "fractional pooling": lambda: Stem(lambda h: F.fractional_max_pool2d(h, (2, 2), output_size=(4, 20))),
     "complex numbers": lambda: Stem(lambda h: torch.fft.rfft(h).tanh().real),
+    "no gradient of flex_attention": lambda: sl.input_x_gradient(Stem(attending), X, device="cpu"),
     "a sort of rows": lambda: Stem(lambda h: h.sort(0).values),
     "igamma of two": lambda: Stem(lambda h: torch.igamma(h.exp(), h.exp())),
     "flex_attention": lambda: Stem(attending),
@@ -176,6 +177,7 @@ OTHERS = {
         Seen(*[torch.zeros(2, 3, 4, 5)] * 3, None, None, None), Operands(*[torch.zeros(2, 3, 8, 5)] * 3)
     ),
     "no gradients": lambda: sl.integrated_gradients(Around(without_gradients), X, device="cpu"),
+    "no gradient of flex_attention": lambda: sl.input_x_gradient(Stem(attending), X, device="cpu"),
     "a sort of rows": lambda: sorted_rows(torch.randn(3, 2), torch.randn(3, 4)),
     "several outputs": lambda: sl.saturation_mutagenesis(Stem(lambda h: {"a": h, "b": h}), X, device="cpu"),
 }
@@ -233,6 +235,7 @@ def test_each_refusal_can_be_reached(where, said):
     "gradients of a quantised model, alone or beside a path that has one; of outputs that are true or false",
     "refused by name, and no gradient of a part of the model",
 )
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @pytest.mark.parametrize("method", ["input_x_gradient", "integrated_gradients"])
 def test_methods_that_take_gradients_refuse_what_has_none(method):
     class Beside(nn.Module):
@@ -247,6 +250,7 @@ def test_methods_that_take_gradients_refuse_what_has_none(method):
         def forward(self, X):
             return X.flatten(1)[:, :2] > 0
 
-    for model, message in ((quantised(), "a quantised"), (Beside(), "a quantised"), (Yes(), "does not depend on")):
+    wrong = [(quantised(), "a quantised"), (Beside(), "a quantised"), (Yes(), "does not depend on")]
+    for model, message in [*wrong, (Stem(attending), "flex_attention has no gradient on the CPU: use ")]:
         with pytest.raises(sl.UnsupportedOperation, match=message):
             getattr(sl, method)(model, X, device="cpu")

@@ -272,3 +272,21 @@ def test_what_cannot_be_predicted(more, message):
         sl.predict(given_.pop("model"), given_.pop("X"), **given_)
     assert isinstance(caught.value, ValueError)
     assert "\n" not in str(caught.value)
+
+
+class Writing(nn.Module):
+    def forward(self, X, more):
+        return X.mul_(2).flatten(1).sum(dim=1) + more.add_(1).squeeze(1)
+
+
+@pytest.mark.reliability(
+    "models of others", "a model that writes to its inputs, in predict", "the data stay as they were, in every dtype"
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int8])
+def test_a_model_that_writes_to_its_inputs_does_not_write_to_the_data(dtype):
+    X, more = sl.random_one_hot((3, 4, 5), random_state=0).to(dtype), torch.ones(3, 1)
+    before = X.clone()
+    for _ in range(2):
+        assert sl.predict(Writing(), X, args=(more,), device="cpu", batch_size=2).tolist() == [12.0] * 3
+    assert torch.equal(X, before)
+    assert torch.equal(more, torch.ones(3, 1))

@@ -164,3 +164,19 @@ def test_a_pair_that_counts_little_is_judged_like_any_other(batch_size):
         sl.deep_lift_shap(
             Scaled(), X, args=(scale, wrong), n_shuffles=4, random_state=0, device="cpu", batch_size=batch_size
         )
+
+
+class Determinant(torch.nn.Module):
+    def forward(self, X):
+        return torch.linalg.det(X[:, :3, :3] + X[:, 1:, 3:6])[:, None]
+
+
+@pytest.mark.reliability(
+    "models of others", "an operation without a rule that gives one number a row, as a determinant", "explained"
+)
+@pytest.mark.filterwarnings("ignore::seqlight.errors.IntegratedWarning")
+def test_one_number_a_row_is_integrated():
+    X = sl.random_one_hot((3, 4, 6), random_state=4)
+    found = sl.attribute(Determinant(), X.double(), references=X.flip(2).unsqueeze(1), dtype="float64", device="cpu")
+    assert found.attributions.abs().max() > 0.1
+    assert found.deltas.abs().max() < 1e-9

@@ -45,7 +45,7 @@ def differentiable(
     if dtype is None and own in HALF:
         parameters = torch.float32
     with (
-        _half_in_errors(own if parameters is not None else None),
+        _remedies_in_errors(own if parameters is not None else None),
         torch.inference_mode(False),
         borrowed(model, device, parameters),
         torch.enable_grad(),
@@ -57,11 +57,16 @@ def differentiable(
 
 
 @contextlib.contextmanager
-def _half_in_errors(own: torch.dtype | None) -> Iterator[None]:
-    """Say what to do where a model of half precision, lent in another one, names its own in its forward."""
+def _remedies_in_errors(own: torch.dtype | None) -> Iterator[None]:
+    """Say what to do where a model names the half precision that it is not lent in, or has no gradient on the CPU."""
     try:
         yield
     except RuntimeError as error:
+        if "FlexAttention does not support backward" in str(error):
+            raise UnsupportedOperation(
+                "flex_attention has no gradient on the CPU: use torch.nn.functional.scaled_dot_product_attention with "
+                "attn_mask, or pass device='cuda'."
+            ) from error
         if own not in HALF or isinstance(error, SeqlightError) or not OF_DTYPES.search(str(error)):
             raise
         short = str(own).removeprefix("torch.")

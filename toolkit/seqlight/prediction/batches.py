@@ -94,7 +94,7 @@ def predict(
             if any(len(one) != len(batch) for one in rest):
                 require_rows(args, first + len(batch))
             # No name holds a batch's inputs or output while the next one is made: its memory is used again.
-            output = probe.output(conversion.send([batch, *rest], number, target))
+            output = probe.output(_copied(conversion.send([batch, *rest], number, target), [batch, *rest]))
             collected.add(output if func is None else func(output), len(batch))
             del output
         require_rows(args, collected.done)
@@ -152,6 +152,11 @@ def _batches(X: object, batch_size: int) -> tuple[Iterable[Tensor], int | None]:
     if X.ndim == 0 or not len(X):
         raise InputError(f"X is empty, of shape {tuple(X.shape)}: expected at least one row.")
     return torch.split(X, batch_size), len(X)
+
+
+def _copied(sent: Sequence[Tensor], given: Sequence[Tensor]) -> list[Tensor]:
+    """Return copies of what is the caller's own, for a model may write to its inputs."""
+    return [one.clone() if one is other else one for one, other in zip(sent, given, strict=True)]
 
 
 def _rows_of(loader: DataLoader[Any]) -> int | None:

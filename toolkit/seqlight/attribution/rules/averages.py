@@ -197,7 +197,8 @@ def _rows(pairs: Sequence[tuple[Tensor, Tensor]]) -> list[int | None]:
 
 def _by_row(one: Tensor, at: int | None) -> Tensor:
     """Return a tensor of shape (rows, anything)."""
-    return one.reshape(1, -1) if at is None else one.movedim(at, 0).flatten(1)
+    # A row may be one number alone, as of a determinant.
+    return one.reshape(1, -1) if at is None else one[..., None].movedim(at, 0).flatten(1)
 
 
 def _total(parts: Sequence[Tensor], at: Sequence[int | None]) -> Tensor:
