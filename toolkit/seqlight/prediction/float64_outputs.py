@@ -14,6 +14,9 @@ from seqlight.prediction.traces import Culprit, Run, culprit
 
 T = TypeVar("T")
 
+# How many times what rounding does to some rows it may do to others.
+TIMES_ROUNDING = 10
+
 
 def mixes_in_float64(model: nn.Module, run: Run) -> bool:
     """Return whether the outputs of two rows depend on each other in float64 too.
@@ -39,6 +42,29 @@ def mixes_in_float64(model: nn.Module, run: Run) -> bool:
         return any_far(model, found, wanted, rows, finest=True)
 
     return _in_float64(model, mixes) or False
+
+
+def is_rounding(model: nn.Module, run: Run, rows: Sequence[int], found: list[Tensor], wanted: list[Tensor]) -> bool:
+    """Return whether outputs of some rows are as far from those in float64 as from those that are `wanted`.
+
+    So they are where large numbers nearly cancel in a model, and what rounds otherwise in another batch is all of them.
+
+    Parameters
+    ----------
+    model, run
+        As in :func:`mixes_in_float64`.
+    rows : sequence of int
+        Which rows `found` is of.
+    found, wanted : list of torch.Tensor
+        Outputs of these rows, and of the first row or of both as they were in other batches.
+    """
+    exact = _in_float64(model, lambda: tensors_of(run(rows)))
+    return exact is not None and all(
+        float((f[at] - w[row]).abs().max()) <= TIMES_ROUNDING * float((f - e).abs().max())
+        for f, e, w in zip(found, exact, wanted, strict=True)
+        for at, row in enumerate(rows)
+        if row < len(w) and f.is_floating_point()
+    )
 
 
 def fine_culprit(model: nn.Module, run: Run) -> Culprit | None:

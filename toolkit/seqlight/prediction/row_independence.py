@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from seqlight.errors import BatchWarning, UnsupportedOperation
 from seqlight.prediction.candidates import Row, candidate_places, few_numbers, places_to_ask, spread_of
 from seqlight.prediction.differences import any_far, differ, far, shares_of, tensors_of
-from seqlight.prediction.float64_outputs import fine_culprit, in_dtype_of, mixes_in_float64
+from seqlight.prediction.float64_outputs import fine_culprit, in_dtype_of, is_rounding, mixes_in_float64
 from seqlight.prediction.generators import Draws
 from seqlight.prediction.inputs import dtypes_in_errors
 from seqlight.prediction.settings import EAGER
@@ -171,7 +171,11 @@ def _mixes(model: nn.Module, run: Run, found: Any, wanted: Any, rows: list[int])
             1 in rows and not both and _another_alone(model, run, found, rows, finest)
         )
 
-    return apart(finest=True) and (apart(finest=False) or mixes_in_float64(model, run))
+    if not apart(finest=True):
+        return False
+    return mixes_in_float64(model, run) or (
+        apart(finest=False) and not is_rounding(model, run, rows, found, tensors_of(wanted))
+    )
 
 
 def beside_another(model: nn.Module, first: Sequence[Tensor], read: Callable[[list[Tensor], Tensor], Any]) -> Run:
