@@ -19,7 +19,7 @@ from speed_deeplift import basset_like
 from torch import Tensor, nn
 
 from seqlight import random_one_hot
-from seqlight.attribution.mutagenesis import saturation_mutagenesis
+from seqlight.attribution.methods.mutagenesis import saturation_mutagenesis
 
 LENGTH, BATCH, THREADS = 600, 32, 2
 # By its path, for the package has a function of this name too.

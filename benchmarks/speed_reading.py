@@ -26,7 +26,7 @@ from measure import machine, write
 from tangermeme.io import extract_loci
 from torch.utils.data import DataLoader, Dataset
 
-from seqlight.reading import Genome, GenomeDataset, Signals
+from seqlight.datasets import Genome, GenomeDataset, Signals
 
 SIZES = {"chr1": 60_000_000, "chr2": 38_000_000, "chr3": 2_000_000}
 ROWS, AT_ONCE, SIGNAL_ROWS, WINDOW, SIGNAL_WINDOW, BATCH, LINE = 4096, 2048, 1024, 2114, 1000, 64, 60

@@ -31,9 +31,9 @@ from torch import Tensor
 
 import seqlight as sl
 from seqlight.lit import DeepLiftShapModule, PredictModule
-from seqlight.storage.manifest import Manifest, path_of, write_manifest
-from seqlight.storage.places import write_loci
-from seqlight.storage.shards import write_shard
+from seqlight.results.loci import write_loci
+from seqlight.results.manifest import Manifest, path_of, write_manifest
+from seqlight.results.shards import write_shard
 
 LENGTH, REFERENCES = 500, 20
 ROWS = {"predict": 49_152, "deep_lift_shap": 1024}

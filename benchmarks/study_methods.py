@@ -31,7 +31,7 @@ import seqlight as sl
 from seqlight import metrics
 from seqlight.datasets.labelled import LabelledSplit
 from seqlight.datasets.planted import MOTIFS, load_planted
-from seqlight.metrics.perturbing import SHARES
+from seqlight.metrics.perturbation import SHARES
 
 DOCS = Path(__file__).parent.parent / "docs"
 SEEDS, ROWS, REFERENCES, SHUFFLES = (0, 1, 2), 60, 10, 5

@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 from measure import machine, write
 from numpy.typing import NDArray
 
-from seqlight.attribution.deeplift import deep_lift_shap
+from seqlight.attribution.methods.deeplift import deep_lift_shap
 from seqlight.datasets.labelled import LabelledSplit
 from seqlight.datasets.planted import IUPAC, MOTIFS, load_planted
 from seqlight.metrics.overlap import overlap

@@ -13,6 +13,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import pytest
 from hypothesis import settings
 
+from cut_windows import cut as cut
+from cut_windows import in_a_process as in_a_process
+from cut_windows import seqlets as seqlets
+from toy_genome import fasta as fasta
+from toy_genome import genome as genome
+
 # The first call of a kind may load or compile something, so no deadline; the same examples in each run.
 settings.register_profile("seqlight", deadline=None, derandomize=True)
 settings.load_profile("seqlight")
@@ -26,7 +32,9 @@ spec.loader.exec_module(forkserver)
 def pytest_configure(config):
     """Start what forks once, for all processes of the tests."""
     if hasattr(os, "fork") and forkserver.SERVERS not in os.environ:
-        running = forkserver.servers(torch=["torch"], lightning=["lightning.pytorch", "pandas", "seqlight.lit.running"])
+        running = forkserver.servers(
+            torch=["torch"], lightning=["lightning.pytorch", "pandas", "seqlight.lit.distributed_run"]
+        )
         running.__enter__()
         config.add_cleanup(lambda: running.__exit__(None, None, None))
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import seqlight as sl
-from seqlight.reading import ArrayDataset
+from seqlight.datasets import ArrayDataset
 
 X = sl.random_one_hot((3, 4, 30), random_state=0)
 TRACK = torch.linspace(-1, 1, 90).reshape(3, 30)

@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seqlight.lit.writing import ShardWriter as ShardWriter
+    from seqlight.lit.shard_writer import ShardWriter as ShardWriter
     from seqlight_callbacks.attribution import AttributionCallback as AttributionCallback
     from seqlight_callbacks.logos import LogoCallback as LogoCallback
     from seqlight_callbacks.records import AttributionRecord as AttributionRecord
@@ -32,7 +32,7 @@ _HOME = {
     "AttributionReport": "seqlight_callbacks.report",
     "LogoCallback": "seqlight_callbacks.logos",
     "SeqletCallback": "seqlight_callbacks.seqlets",
-    "ShardWriter": "seqlight.lit.writing",
+    "ShardWriter": "seqlight.lit.shard_writer",
 }
 
 __all__ = [

@@ -12,10 +12,10 @@ from torch import Tensor
 from seqlight.attribution.references import ReferenceFunction
 from seqlight.attribution.targets import One, Targets
 from seqlight.errors import InputError, a
-from seqlight.metrics.attribution import require_window
+from seqlight.metrics.summary import require_window
 from seqlight.sequence.checks import require_dense
 from seqlight.sequence.shuffles import dinucleotide_shuffle, shuffle
-from seqlight_callbacks.inputs import read_array
+from seqlight_callbacks.probes import read_array
 
 SHUFFLES: dict[str, ReferenceFunction] = {"dinucleotide_shuffle": dinucleotide_shuffle, "shuffle": shuffle}
 # Makes of one-hot sequences what a model is called with.

@@ -12,8 +12,8 @@ from torch import Tensor
 from seqlight.attribution.references import References
 from seqlight.attribution.targets import Contrast
 from seqlight.files.paths import as_path
-from seqlight.lit.packages import lightning_classes
-from seqlight.lit.ranks import together
+from seqlight.lit.collectives import together
+from seqlight.lit.lightning_packages import lightning_classes
 from seqlight.sequence.checks import require_count
 from seqlight_callbacks.arguments import (
     Inputs,
@@ -26,14 +26,13 @@ from seqlight_callbacks.arguments import (
 )
 from seqlight_callbacks.explainer import Explainer
 from seqlight_callbacks.failures import OnError, prefix_errors, run_or_warn
-from seqlight_callbacks.folders import Folder
-from seqlight_callbacks.following import Log, Recorder
-from seqlight_callbacks.inputs import read_probes
 from seqlight_callbacks.methods import METHODS, Method
-from seqlight_callbacks.numbers import names_of, numbers_of
+from seqlight_callbacks.probes import read_probes
+from seqlight_callbacks.recorder import Log, Recorder
 from seqlight_callbacks.records import AttributionRecord, load_whole, name_of, save
+from seqlight_callbacks.scalars import names_of, numbers_of
 from seqlight_callbacks.schedule import Schedule
-from seqlight_callbacks.trainers import (
+from seqlight_callbacks.trainer_state import (
     before,
     epochs_trained,
     fitting,
@@ -43,6 +42,7 @@ from seqlight_callbacks.trainers import (
     stage,
     steps_trained,
 )
+from seqlight_callbacks.training_folder import Folder
 
 On = Literal["validation", "train", "test"]
 

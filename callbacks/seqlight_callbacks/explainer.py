@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.targets import One
-from seqlight.lit.ranks import shared, together
+from seqlight.lit.collectives import shared, together
 from seqlight_callbacks.arguments import Inputs
+from seqlight_callbacks.explained_model import Adapter, explained
 from seqlight_callbacks.failures import prefix_errors
 from seqlight_callbacks.methods import COMPARING, Found, Method, explain, joined
-from seqlight_callbacks.models import Adapter, explained
-from seqlight_callbacks.trainers import fitting
+from seqlight_callbacks.trainer_state import fitting
 
 HINT = "; choose the `module` that takes such sequences, or pass `inputs`, a function that makes of them what it takes"
 

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, TypeVar
 import lightning.pytorch as L
 
 from seqlight.errors import InputError, SeqlightError, SeqlightWarning
-from seqlight_callbacks.trainers import fitting
+from seqlight_callbacks.trainer_state import fitting
 
 OnError: TypeAlias = Literal["warn", "raise"]
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def prefix_errors(who: Callable[[], str], hint: str = "") -> Iterator[None]:
 def run_or_warn(trainer: L.Trainer, on_error: OnError, lost: str, work: Callable[[], T]) -> T | None:
     """Return what `work` returns; an error in the middle of a training is a warning, and does not end it.
 
-    On several processes the same error must come to all of them, as it does behind :mod:`seqlight.lit.ranks`.
+    On several processes the same error must come to all of them, as it does behind :mod:`seqlight.lit.collectives`.
 
     Parameters
     ----------

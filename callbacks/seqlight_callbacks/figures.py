@@ -10,7 +10,7 @@ import lightning.pytorch as L
 from matplotlib.figure import Figure
 
 from seqlight.errors import SeqlightWarning
-from seqlight.storage.whole import whole
+from seqlight.files.atomic import whole
 
 
 def log_figure(trainer: L.Trainer, name: str, figure: Figure, where: str) -> None:

@@ -9,10 +9,10 @@ import lightning.pytorch as L
 from matplotlib.figure import Figure
 
 from seqlight.errors import InputError, SeqlightWarning
-from seqlight.plot.stacks import plot_logos
+from seqlight.plot.logo_stack import plot_logos
 from seqlight_callbacks.attribution import AttributionCallback
 from seqlight_callbacks.figures import log_figure
-from seqlight_callbacks.following import Follower, Log, Recorder, beside
+from seqlight_callbacks.recorder import Follower, Log, Recorder, beside
 from seqlight_callbacks.records import AttributionRecord
 from seqlight_callbacks.seqlets import SeqletCallback
 

@@ -8,14 +8,14 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.attributing import attribute
 from seqlight.attribution.explanation import Explanation
-from seqlight.attribution.gradients import input_x_gradient
-from seqlight.attribution.integrating import integrated_gradients
-from seqlight.attribution.mutagenesis import saturation_mutagenesis
+from seqlight.attribution.methods.attribution import attribute
+from seqlight.attribution.methods.gradients import input_x_gradient
+from seqlight.attribution.methods.integrated_gradient import integrated_gradients
+from seqlight.attribution.methods.mutagenesis import saturation_mutagenesis
 from seqlight.attribution.targets import Target, Targets
 from seqlight.prediction.batches import predict
-from seqlight.prediction.settings import EAGER
+from seqlight.prediction.process_settings import EAGER
 
 Method: TypeAlias = Literal["deep_lift_shap", "integrated_gradients", "input_x_gradient", "ism"]
 METHODS: tuple[str, ...] = get_args(Method)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError, SeqlightWarning
-from seqlight.storage.whole import whole
+from seqlight.files.atomic import whole
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,16 @@ from seqlight.files.folder import require_writable
 from seqlight.files.paths import as_path
 from seqlight.report.page import Code, Numbers, Section, Text, write_page
 from seqlight.report.ruler import Ruler
-from seqlight_callbacks import chapters
+from seqlight_callbacks import report_sections
 from seqlight_callbacks.attribution import AttributionCallback
-from seqlight_callbacks.chapters import Story
 from seqlight_callbacks.failures import prefix_errors
-from seqlight_callbacks.following import Follower, Log, Recorder, beside
 from seqlight_callbacks.history import History
 from seqlight_callbacks.logos import require_examples
+from seqlight_callbacks.recorder import Follower, Log, Recorder, beside
 from seqlight_callbacks.records import AttributionRecord
+from seqlight_callbacks.report_sections import Story
 from seqlight_callbacks.seqlets import SeqletCallback
-from seqlight_callbacks.trainers import epochs_trained, fitting, folder, idle, steps_trained
+from seqlight_callbacks.trainer_state import epochs_trained, fitting, folder, idle, steps_trained
 
 PACKAGES = ("seqlight", "torch", "lightning", "torchmetrics", "numpy", "pandas", "matplotlib")
 
@@ -190,12 +190,12 @@ class AttributionReport(Follower):
         drawn = [name for name in names if not name.startswith(mine)] if self.metrics is None else self.metrics
         found = [self._summary(story, ended)]
         if any(story.history.line(name) for name in drawn):
-            found.append(chapters.learned(story, drawn))
-        found += [chapters.movement(story), chapters.looks(story)]
+            found.append(report_sections.learned(story, drawn))
+        found += [report_sections.movement(story), report_sections.looks(story)]
         if story.seqlets is not None and story.seqlets.seqlets is not None:
-            found.append(chapters.seqlets(story))
+            found.append(report_sections.seqlets(story))
         if names:
-            found.append(chapters.all_numbers(story, names))
+            found.append(report_sections.all_numbers(story, names))
         return [*found, Section("Made with", [Code(versions())])]
 
     def write(self, path: str | Path, sections: Sequence[Section] | None = None) -> Path:

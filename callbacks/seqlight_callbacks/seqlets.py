@@ -15,20 +15,20 @@ from torch import Tensor
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.extras import extra
 from seqlight.files.paths import as_path
-from seqlight.lit.ranks import once
+from seqlight.formats.motifs import nucleotide_motifs
+from seqlight.lit.collectives import once
 from seqlight.metrics.overlap import overlap
-from seqlight.seqlets.annotating import annotate_seqlets
+from seqlight.seqlets.annotation import annotate_seqlets
 from seqlight.seqlets.recursive import recursive_seqlets
 from seqlight.sequence.checks import require_count
-from seqlight.sequence.motifs import nucleotide_motifs
 from seqlight_callbacks.attribution import AttributionCallback
 from seqlight_callbacks.failures import prefix_errors
-from seqlight_callbacks.folders import Folder
-from seqlight_callbacks.following import Follower, Log, Recorder
-from seqlight_callbacks.inputs import read_intervals
+from seqlight_callbacks.probes import read_intervals
+from seqlight_callbacks.recorder import Follower, Log, Recorder
 from seqlight_callbacks.records import AttributionRecord
 from seqlight_callbacks.tables import Format, write_table
-from seqlight_callbacks.trainers import idle, steps_trained
+from seqlight_callbacks.trainer_state import idle, steps_trained
+from seqlight_callbacks.training_folder import Folder
 
 MOST_MOTIFS_LOGGED = 20
 

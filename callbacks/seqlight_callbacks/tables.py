@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import pandas as pd
 
-from seqlight.storage.whole import whole
+from seqlight.files.atomic import whole
 
 Format: TypeAlias = Literal["csv", "parquet"]
 

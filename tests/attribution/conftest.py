@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from multipliers import _multiplied as _multiplied
+from multipliers import _with_and_without_loops as _with_and_without_loops
 from seqlight import deep_lift_shap, random_one_hot
-from seqlight.attribution.calls.recording import Overwritten
+from seqlight.attribution.calls.call import Overwritten
+from seqlight.attribution.engine.modes import Manner
 from seqlight.attribution.engine.passes import explain, observe
-from seqlight.attribution.engine.watching import Manner
 from seqlight.attribution.rules.table import rules
 
 

@@ -12,9 +12,9 @@ from torch import nn
 
 import seqlight as sl
 from seqlight import Contrast, deep_lift_shap, random_one_hot
-from seqlight.attribution.gradients import input_x_gradient
-from seqlight.attribution.integrating import integrated_gradients
-from seqlight.attribution.mutagenesis import saturation_mutagenesis
+from seqlight.attribution.methods.gradients import input_x_gradient
+from seqlight.attribution.methods.integrated_gradient import integrated_gradients
+from seqlight.attribution.methods.mutagenesis import saturation_mutagenesis
 
 LENGTH = 12
 

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from torch.nn.attention.flex_attention import flex_attention
 
 import seqlight as sl
-from seqlight.attribution.calls.pairing import split
-from seqlight.attribution.calls.recording import Call
-from seqlight.attribution.rules.attending import Operands, Seen, require_pairs
-from seqlight.attribution.rules.selections import Selection, crossing
+from seqlight.attribution.calls.call import Call
+from seqlight.attribution.calls.pairs import split
+from seqlight.attribution.kernels.attention import Operands, Seen, require_pairs
+from seqlight.attribution.rules.order_statistics import Selection, crossing
 
 X = sl.random_one_hot((2, 4, 40), random_state=0).float()
 

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
 import seqlight as sl
-from seqlight.attribution.deeplift import deep_lift_shap
+from seqlight.attribution.methods.deeplift import deep_lift_shap
 from seqlight.lit.training import TrainModule
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 import seqlight as sl
-from seqlight.lit.ranks import once, shared, together
+from seqlight.lit.collectives import once, shared, together
 from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
 from seqlight_callbacks.history import History

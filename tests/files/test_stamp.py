@@ -76,7 +76,7 @@ from pathlib import Path
 import numpy as np
 
 import seqlight as sl
-from seqlight.reading import ArrayDataset, FastaDataset, Genome, GenomeDataset
+from seqlight.datasets import ArrayDataset, FastaDataset, Genome, GenomeDataset
 
 folder = Path(sys.argv[1])
 large = "".join(f">chr{i}\\n{'TGAC' * 5000}\\n" for i in range(3))

@@ -9,10 +9,10 @@ from torch import nn
 from torch.utils.data import IterableDataset, TensorDataset
 
 import seqlight as sl
+from seqlight.datasets import ArrayDataset, Genome
 from seqlight.lit.data import SequenceDataModule
 from seqlight.lit.genome import GenomeDataModule
 from seqlight.lit.training import TrainModule
-from seqlight.reading import ArrayDataset, Genome
 
 SIZES = {"chr1": 900, "chr2": 400, "chr3": 500}
 

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 import seqlight as sl
+from seqlight.datasets import ArrayDataset, FastaDataset, GenomeDataset, Signals
 from seqlight.datasets.scanner import MotifScanner
 from seqlight.lit.__main__ import cli
 from seqlight.lit.genome import GenomeDataModule
-from seqlight.reading import ArrayDataset, FastaDataset, GenomeDataset, Signals
 
 # Lightning 2.6 with jsonargparse 4.53: its own use of it.
 pytestmark = pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning")
@@ -101,11 +101,11 @@ def test_arrays_fastas_and_stock_schedulers_from_yaml():
     X, y = sl.random_one_hot((6, 4, 20), random_state=0), np.arange(6.0, dtype=np.float32)
     np.savez("data.npz", X=X.numpy(), y=y)
     sl.write_fasta("sites.fa", X)
-    arrays = {"class_path": "seqlight.reading.ArrayDataset", "init_args": {"X": "data.npz", "y": "data.npz"}}
-    records = {"class_path": "seqlight.reading.FastaDataset", "init_args": {"path": "sites.fa", "y": "data.npz"}}
+    arrays = {"class_path": "seqlight.datasets.ArrayDataset", "init_args": {"X": "data.npz", "y": "data.npz"}}
+    records = {"class_path": "seqlight.datasets.FastaDataset", "init_args": {"path": "sites.fa", "y": "data.npz"}}
     Path("a.bed").write_text("3\t2\t12\tname\t0.5\t-\n5\t2\t12\tname\t0.25\t+\n")
     windows = {
-        "class_path": "seqlight.reading.GenomeDataset",
+        "class_path": "seqlight.datasets.GenomeDataset",
         "init_args": {"genome": "sites.fa", "regions": "a.bed", "labels": "score", "exclude": ["b.bed"], "jitter": 1},
     }
     Path("b.bed").write_text("5\t0\t1\n")

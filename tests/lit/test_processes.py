@@ -26,9 +26,9 @@ import pytest
 import torch
 
 import seqlight as sl
-from seqlight.storage.folders import LOCKS
-from seqlight.storage.locks import held
-from seqlight.storage.shards import check_shard
+from seqlight.results.file_lock import held
+from seqlight.results.run_folder import LOCKS
+from seqlight.results.shards import check_shard
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 

@@ -10,9 +10,9 @@ from torchmetrics import MeanSquaredError
 from torchmetrics.classification import BinaryAccuracy, BinaryAUROC
 
 import seqlight as sl
+from seqlight.datasets import ArrayDataset
 from seqlight.lit.data import SequenceDataModule
 from seqlight.lit.training import TrainModule
-from seqlight.reading import ArrayDataset
 
 
 def trainer(**settings):

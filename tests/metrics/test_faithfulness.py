@@ -5,7 +5,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.metrics import faithfulness_area, faithfulness_curve
-from seqlight.metrics.perturbing import Plan, perturbed_outputs
+from seqlight.metrics.perturbation import Plan, perturbed_outputs
 
 
 class Counting(nn.Module):

@@ -16,7 +16,7 @@ from seqlight.native.library import library
 
 TESTS = Path(__file__).parents[1]
 # Of loops that are written for registers.
-FILES = ("convolutions", "linear", "attending", "unbinding", "loops")
+FILES = ("convolution", "linear", "attention", "unbind", "loops")
 COMPILER = shlex.split(os.environ.get("CC", "cc"))
 BUILDS = {
     "plain": ([], 0),
@@ -52,7 +52,7 @@ def test_rules_hold_on_every_build(build, tmp_path, monkeypatch, python):
     made = ["-O2", "-std=c11", "-w", "-shared", "-fPIC", "-o", str(package / "native" / "_loops.so"), *sources, "-lm"]
     subprocess.run([*COMPILER, *same_bits, *flags, *made], check=True)
 
-    files = [str(TESTS / "attribution" / "rules" / f"test_{name}.py") for name in FILES]
+    files = [str(TESTS / "attribution" / "kernels" / f"test_{name}.py") for name in FILES]
     here = {**os.environ, "PYTHONPATH": str(tmp_path), "SEQLIGHT_NATIVE": "plain"}
     monkeypatch.chdir(TESTS.parent)
     done = python("-c", RUN, "-q", "-p", "no:cacheprovider", *files, env=here, timeout=280)

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from seqlight.errors import InputError
 from seqlight.plot.coordinates import CoordinateLocator, Locus, as_locus, show_coordinates
-from seqlight.seqlets.genome import to_genome
+from seqlight.seqlets.genome_coordinates import to_genome
 from seqlight.sequence.loci import as_loci
 
 TABLE = pd.DataFrame({"chrom": ["chr1", "chrX"], "start": [100, 900], "end": [150, 950], "strand": ["+", "-"]})

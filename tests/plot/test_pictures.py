@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from seqlight.plot.convergence import plot_reference_convergence
 from seqlight.plot.interactive import interactive_logo
+from seqlight.plot.logo_stack import plot_logos
 from seqlight.plot.logos import plot_logo
-from seqlight.plot.stacks import plot_logos
 from seqlight.plot.tracks import plot_tracks
 
 PLACE = ("chr8", 127735433, 127735553)

@@ -127,7 +127,7 @@ def test_what_cannot_be_drawn_is_refused(locus, predictions, options, message):
 def test_no_pyplot(python):
     code = (
         "import sys, numpy as np\n"
-        "from seqlight.plot.tracks import plot_tracks\nfrom seqlight.plot.stacks import plot_logos\n"
+        "from seqlight.plot.tracks import plot_tracks\nfrom seqlight.plot.logo_stack import plot_logos\n"
         "plot_tracks(np.eye(4), np.ones(4)); plot_logos(np.eye(4)[None])\n"
         "print('matplotlib.pyplot' in sys.modules)"
     )

@@ -15,8 +15,8 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.errors import InputError
-from seqlight.prediction import borrow, generators
-from seqlight.prediction.borrow import borrowed, floating_dtype
+from seqlight.prediction import borrowed_model, random_generators
+from seqlight.prediction.borrowed_model import borrowed, floating_dtype
 
 CPU = torch.device("cpu")
 X = sl.random_one_hot((6, 4, 20), random_state=0)
@@ -113,8 +113,8 @@ def test_the_last_gives_back_what_the_first_took(fails):
         one_out.set()
         assert torch.equal(other.result(WAIT), sl.predict(model, X, device="cpu"))
     assert state_of(model) == before
-    assert not borrow._LOANS._of
-    assert not borrow._FROZEN
+    assert not borrowed_model._LOANS._of
+    assert not borrowed_model._FROZEN
 
 
 @pytest.mark.reliability("several threads", "two models with a trunk in common, in two threads", "right, given back")
@@ -186,7 +186,7 @@ def test_threads_that_wait_for_each_other():
     with pytest.raises(InputError, match=r"in use by another thread .* give each thread a model of its own"):
         together(lambda: crossing(*models), lambda: crossing(*models[::-1]))
     assert len(served) == 1
-    assert not borrow._LOANS._of
+    assert not borrowed_model._LOANS._of
 
 
 def test_a_call_within_a_call_beside_another_thread():
@@ -239,7 +239,7 @@ def test_what_was_lent_twice_ends_in_a_thread_that_came_later():
     "several threads", "a call begins while the last of others ends", "the global random generators are as before"
 )
 def test_generators_that_are_read_while_others_are_restored(monkeypatch):
-    reading, ended, states = threading.Event(), threading.Event(), generators._states
+    reading, ended, states = threading.Event(), threading.Event(), random_generators._states
 
     def slowly(device):
         found = states(device)
@@ -249,12 +249,12 @@ def test_generators_that_are_read_while_others_are_restored(monkeypatch):
         return found
 
     def other():
-        with generators.generators_kept(CPU):
+        with random_generators.generators_kept(CPU):
             torch.rand(3)
 
-    monkeypatch.setattr(generators, "_states", slowly)
+    monkeypatch.setattr(random_generators, "_states", slowly)
     before, thread = torch.get_rng_state(), threading.Thread(target=other)
-    with generators.generators_kept(CPU):
+    with random_generators.generators_kept(CPU):
         torch.rand(3)
         thread.start()
         assert reading.wait(WAIT)
@@ -332,5 +332,5 @@ def test_nothing_keeps_a_model_that_was_lent():
     model = network()
     copied = copy.deepcopy(model)
     together(lambda: sl.predict(model, X, device="cpu"), lambda: sl.predict(copied, X, device="cpu"))
-    assert not borrow._LOANS._of
-    assert not borrow._FROZEN
+    assert not borrowed_model._LOANS._of
+    assert not borrowed_model._FROZEN

@@ -12,8 +12,8 @@ from scipy.optimize import isotonic_regression
 
 from seqlight.errors import InputError
 from seqlight.native.library import library
-from seqlight.seqlets import isotonic, ranking, sampling, windows
-from seqlight.seqlets.genome import to_genome
+from seqlight.seqlets import isotonic, rank_statistics, subsample, windows
+from seqlight.seqlets.genome_coordinates import to_genome
 from seqlight.seqlets.modisco import tfmodisco_seqlets
 from seqlight.seqlets.thresholds import NOTHING_PASSES
 
@@ -44,8 +44,8 @@ def oracle(
     if draws is None:
         return None
     values = every
-    if len(values) > sampling.MOST_KEPT:
-        values = np.random.RandomState(1234).choice(values, size=sampling.MOST_KEPT, replace=False)
+    if len(values) > subsample.MOST_KEPT:
+        values = np.random.RandomState(1234).choice(values, size=subsample.MOST_KEPT, replace=False)
     positive = oracle_side(np.sort(values[values >= 0]), draws[draws >= 0], target_fdr, 1)
     negative = oracle_side(np.sort(values[values < 0])[::-1], draws[draws < 0], target_fdr, -1)
     if positive is None or negative is None:
@@ -152,7 +152,7 @@ def rows_of(table):
 
 def without_loops(*args, **kwargs):
     with pytest.MonkeyPatch.context() as patch:
-        for module in (windows, ranking, sampling, isotonic):
+        for module in (windows, rank_statistics, subsample, isotonic):
             patch.setattr(module, "library", lambda: None)
         return tfmodisco_seqlets(*args, **kwargs)
 
@@ -216,7 +216,7 @@ def test_larger_inputs_equal_the_steps_taken_slowly(dtype, chosen):
 
 
 def assert_sampled_alike(X):
-    assert X.shape[0] * (X.shape[1] - 20) > sampling.MOST_KEPT
+    assert X.shape[0] * (X.shape[1] - 20) > subsample.MOST_KEPT
     chosen = {"target_fdr": 0.1, "min_passing_frac": 0.0}
     found = tfmodisco_seqlets(X, return_thresholds=True, **chosen)
     assert_as_the_oracle_says(found, oracle(X, **chosen))
@@ -229,10 +229,10 @@ def assert_sampled_alike(X):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("seed", [4, 5])
 def test_more_windows_than_are_kept_are_sampled_alike(seed, dtype, monkeypatch):
-    assert sampling.MOST_KEPT == 1_000_000
+    assert subsample.MOST_KEPT == 1_000_000
     X = planted((40, 500), seed, dtype)
     of_all = tfmodisco_seqlets(X, target_fdr=0.1, min_passing_frac=0.0, return_thresholds=True).thresholds
-    monkeypatch.setattr(sampling, "MOST_KEPT", 5000)
+    monkeypatch.setattr(subsample, "MOST_KEPT", 5000)
     assert assert_sampled_alike(X) != of_all
 
 

@@ -14,9 +14,9 @@ from pandas.testing import assert_frame_equal
 
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.native.library import library
-from seqlight.seqlets import background, decode
+from seqlight.seqlets import background, span_calls
 from seqlight.seqlets.background import backgrounds
-from seqlight.seqlets.genome import to_genome
+from seqlight.seqlets.genome_coordinates import to_genome
 from seqlight.seqlets.recursive import recursive_seqlets
 
 COLUMNS = ["example_idx", "start", "end", "attribution", "p-value"]
@@ -92,7 +92,7 @@ def rows_of(table):
 
 def without_loops(*args, **kwargs):
     with pytest.MonkeyPatch.context() as patch:
-        for module in (background, decode):
+        for module in (background, span_calls):
             patch.setattr(module, "library", lambda: None)
         return recursive_seqlets(*args, **kwargs)
 
@@ -311,7 +311,7 @@ def test_neither_scale_nor_threads_nor_row_order_matter():
 def test_many_blocks_of_rows(monkeypatch):
     X = planted()
     table = recursive_seqlets(X)
-    monkeypatch.setattr("seqlight.seqlets.decode.VALUES_A_BLOCK", 700)
+    monkeypatch.setattr("seqlight.seqlets.span_calls.VALUES_A_BLOCK", 700)
     assert_frame_equal(recursive_seqlets(X), table, check_exact=True)
 
 
@@ -341,7 +341,7 @@ def test_memory_is_that_of_a_few_blocks_of_rows(dtype, python):
     peak, n = map(float, done.stdout.split())
     assert n > 0
     # The input has 76 MB, or twice as many.
-    assert peak < 10 * decode.VALUES_A_BLOCK * np.dtype(dtype).itemsize / 2**20
+    assert peak < 10 * span_calls.VALUES_A_BLOCK * np.dtype(dtype).itemsize / 2**20
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.utils.data import TensorDataset
 
 from seqlight.errors import InputError
-from seqlight.sequence import checks, loops
+from seqlight.sequence import checks, kernels
 
 DTYPES = [torch.int8, torch.uint8, torch.bool, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
@@ -41,7 +41,7 @@ def test_one_hot_is_what_it_is_by_definition(X, allow_unknown, native):
     before = X.clone()
     with pytest.MonkeyPatch.context() as patch:
         if not native:
-            patch.setattr(loops, "library", lambda: None)
+            patch.setattr(kernels, "library", lambda: None)
         if literally(X, allow_unknown):
             assert checks.require_one_hot(X, allow_unknown=allow_unknown) is X
             columns = X.to(torch.float64).transpose(1, 2).tolist()

@@ -32,18 +32,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seqlight.attribution.attributing import attribute as attribute
-    from seqlight.attribution.audit.auditing import audit as audit
-    from seqlight.attribution.audit.verdict import Audit as Audit
-    from seqlight.attribution.deeplift import deep_lift_shap as deep_lift_shap
+    from seqlight.attribution.audit.model_audit import audit as audit
+    from seqlight.attribution.audit.result import Audit as Audit
     from seqlight.attribution.explanation import Explanation as Explanation
-    from seqlight.attribution.gradients import input_x_gradient as input_x_gradient
-    from seqlight.attribution.hypothetical import hypothetical_attributions as hypothetical_attributions
-    from seqlight.attribution.integrating import integrated_gradients as integrated_gradients
-    from seqlight.attribution.like_captum import DeepLift as DeepLift
-    from seqlight.attribution.like_captum import DeepLiftShap as DeepLiftShap
-    from seqlight.attribution.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
+    from seqlight.attribution.methods.attribution import attribute as attribute
+    from seqlight.attribution.methods.captum_classes import DeepLift as DeepLift
+    from seqlight.attribution.methods.captum_classes import DeepLiftShap as DeepLiftShap
+    from seqlight.attribution.methods.deeplift import deep_lift_shap as deep_lift_shap
+    from seqlight.attribution.methods.gradients import input_x_gradient as input_x_gradient
+    from seqlight.attribution.methods.hypothetical import hypothetical_attributions as hypothetical_attributions
+    from seqlight.attribution.methods.integrated_gradient import integrated_gradients as integrated_gradients
+    from seqlight.attribution.methods.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
     from seqlight.attribution.targets import Contrast as Contrast
+    from seqlight.datasets.array_dataset import ArrayDataset as ArrayDataset
+    from seqlight.datasets.fasta_dataset import FastaDataset as FastaDataset
+    from seqlight.datasets.genome_dataset import GenomeDataset as GenomeDataset
+    from seqlight.datasets.sampler import TrainingOrder as TrainingOrder
+    from seqlight.datasets.signals import Signals as Signals
     from seqlight.errors import BatchWarning as BatchWarning
     from seqlight.errors import ConvergenceError as ConvergenceError
     from seqlight.errors import ConvergenceWarning as ConvergenceWarning
@@ -56,26 +61,31 @@ if TYPE_CHECKING:
     from seqlight.errors import SeqlightWarning as SeqlightWarning
     from seqlight.errors import ShuffleWarning as ShuffleWarning
     from seqlight.errors import UnsupportedOperation as UnsupportedOperation
-    from seqlight.lit.running import run as run
+    from seqlight.formats.bed_reader import read_bed as read_bed
+    from seqlight.formats.bed_writer import write_bed as write_bed
+    from seqlight.formats.bigwig_writer import write_bigwig as write_bigwig
+    from seqlight.formats.fasta_writer import write_fasta as write_fasta
+    from seqlight.formats.genome import Genome as Genome
+    from seqlight.formats.meme_reader import read_meme as read_meme
+    from seqlight.formats.meme_writer import write_meme as write_meme
+    from seqlight.formats.modisco import write_modisco as write_modisco
+    from seqlight.formats.motifs import jaspar_motifs as jaspar_motifs
+    from seqlight.lit.distributed_run import run as run
     from seqlight.metrics.overlap import overlap as overlap
     from seqlight.plot.convergence import plot_reference_convergence as plot_reference_convergence
     from seqlight.plot.interactive import interactive_logo as interactive_logo
+    from seqlight.plot.logo_stack import plot_logos as plot_logos
     from seqlight.plot.logos import plot_logo as plot_logo
-    from seqlight.plot.stacks import plot_logos as plot_logos
     from seqlight.plot.tracks import plot_tracks as plot_tracks
     from seqlight.prediction.batches import predict as predict
-    from seqlight.reading.arrays import ArrayDataset as ArrayDataset
-    from seqlight.reading.bed import read_bed as read_bed
-    from seqlight.reading.fasta import FastaDataset as FastaDataset
-    from seqlight.reading.genome import Genome as Genome
-    from seqlight.reading.order import TrainingOrder as TrainingOrder
-    from seqlight.reading.signals import Signals as Signals
-    from seqlight.reading.windows import GenomeDataset as GenomeDataset
-    from seqlight.seqlets.annotating import annotate_seqlets as annotate_seqlets
-    from seqlight.seqlets.calibrated import calibrated_seqlets as calibrated_seqlets
+    from seqlight.results.consolidation import consolidate as consolidate
+    from seqlight.results.results import Results as Results
+    from seqlight.results.results import open_results as open_results
+    from seqlight.seqlets.annotation import annotate_seqlets as annotate_seqlets
+    from seqlight.seqlets.calibration import calibrated_seqlets as calibrated_seqlets
     from seqlight.seqlets.control import shuffled_control as shuffled_control
-    from seqlight.seqlets.cutting import cut_seqlets as cut_seqlets
-    from seqlight.seqlets.genome import to_genome as to_genome
+    from seqlight.seqlets.cuts import cut_seqlets as cut_seqlets
+    from seqlight.seqlets.genome_coordinates import to_genome as to_genome
     from seqlight.seqlets.modisco import tfmodisco_seqlets as tfmodisco_seqlets
     from seqlight.seqlets.recursive import recursive_seqlets as recursive_seqlets
     from seqlight.sequence.edit import delete as delete
@@ -83,71 +93,61 @@ if TYPE_CHECKING:
     from seqlight.sequence.edit import multisubstitute as multisubstitute
     from seqlight.sequence.edit import substitute as substitute
     from seqlight.sequence.loci import Loci as Loci
-    from seqlight.sequence.meme import read_meme as read_meme
-    from seqlight.sequence.motifs import jaspar_motifs as jaspar_motifs
-    from seqlight.sequence.onehot import characters as characters
-    from seqlight.sequence.onehot import one_hot_encode as one_hot_encode
-    from seqlight.sequence.onehot import random_one_hot as random_one_hot
-    from seqlight.sequence.onehot import reverse_complement as reverse_complement
+    from seqlight.sequence.one_hot import characters as characters
+    from seqlight.sequence.one_hot import one_hot_encode as one_hot_encode
+    from seqlight.sequence.one_hot import random_one_hot as random_one_hot
+    from seqlight.sequence.one_hot import reverse_complement as reverse_complement
     from seqlight.sequence.shuffles import dinucleotide_shuffle as dinucleotide_shuffle
     from seqlight.sequence.shuffles import randomize as randomize
     from seqlight.sequence.shuffles import shuffle as shuffle
-    from seqlight.storage.bed import write_bed as write_bed
-    from seqlight.storage.bigwig import write_bigwig as write_bigwig
-    from seqlight.storage.consolidating import consolidate as consolidate
-    from seqlight.storage.fasta import write_fasta as write_fasta
-    from seqlight.storage.meme import write_meme as write_meme
-    from seqlight.storage.modisco import write_modisco as write_modisco
-    from seqlight.storage.results import Results as Results
-    from seqlight.storage.results import open_results as open_results
 
 _CONTENTS = {
-    "seqlight.sequence.onehot": ("random_one_hot", "one_hot_encode", "characters", "reverse_complement"),
+    "seqlight.sequence.one_hot": ("random_one_hot", "one_hot_encode", "characters", "reverse_complement"),
     "seqlight.sequence.edit": ("substitute", "multisubstitute", "insert", "delete"),
     "seqlight.sequence.shuffles": ("randomize", "shuffle", "dinucleotide_shuffle"),
     "seqlight.prediction.batches": ("predict",),
-    "seqlight.attribution.deeplift": ("deep_lift_shap",),
-    "seqlight.attribution.attributing": ("attribute",),
+    "seqlight.attribution.methods.deeplift": ("deep_lift_shap",),
+    "seqlight.attribution.methods.attribution": ("attribute",),
     "seqlight.attribution.explanation": ("Explanation",),
     "seqlight.attribution.targets": ("Contrast",),
-    "seqlight.attribution.audit.auditing": ("audit",),
-    "seqlight.attribution.audit.verdict": ("Audit",),
-    "seqlight.attribution.mutagenesis": ("saturation_mutagenesis",),
-    "seqlight.attribution.gradients": ("input_x_gradient",),
-    "seqlight.attribution.integrating": ("integrated_gradients",),
-    "seqlight.attribution.like_captum": ("DeepLift", "DeepLiftShap"),
-    "seqlight.attribution.hypothetical": ("hypothetical_attributions",),
+    "seqlight.attribution.audit.model_audit": ("audit",),
+    "seqlight.attribution.audit.result": ("Audit",),
+    "seqlight.attribution.methods.mutagenesis": ("saturation_mutagenesis",),
+    "seqlight.attribution.methods.gradients": ("input_x_gradient",),
+    "seqlight.attribution.methods.integrated_gradient": ("integrated_gradients",),
+    "seqlight.attribution.methods.captum_classes": ("DeepLift", "DeepLiftShap"),
+    "seqlight.attribution.methods.hypothetical": ("hypothetical_attributions",),
     "seqlight.seqlets.recursive": ("recursive_seqlets",),
     "seqlight.seqlets.modisco": ("tfmodisco_seqlets",),
-    "seqlight.seqlets.calibrated": ("calibrated_seqlets",),
+    "seqlight.seqlets.calibration": ("calibrated_seqlets",),
     "seqlight.seqlets.control": ("shuffled_control",),
     "seqlight.metrics.overlap": ("overlap",),
-    "seqlight.seqlets.cutting": ("cut_seqlets",),
-    "seqlight.seqlets.annotating": ("annotate_seqlets",),
-    "seqlight.seqlets.genome": ("to_genome",),
+    "seqlight.seqlets.cuts": ("cut_seqlets",),
+    "seqlight.seqlets.annotation": ("annotate_seqlets",),
+    "seqlight.seqlets.genome_coordinates": ("to_genome",),
     "seqlight.sequence.loci": ("Loci",),
-    "seqlight.sequence.meme": ("read_meme",),
-    "seqlight.sequence.motifs": ("jaspar_motifs",),
-    "seqlight.reading.genome": ("Genome",),
-    "seqlight.reading.windows": ("GenomeDataset",),
-    "seqlight.reading.fasta": ("FastaDataset",),
-    "seqlight.reading.arrays": ("ArrayDataset",),
-    "seqlight.reading.signals": ("Signals",),
-    "seqlight.reading.order": ("TrainingOrder",),
-    "seqlight.reading.bed": ("read_bed",),
-    "seqlight.storage.modisco": ("write_modisco",),
-    "seqlight.storage.bed": ("write_bed",),
-    "seqlight.storage.bigwig": ("write_bigwig",),
-    "seqlight.storage.fasta": ("write_fasta",),
-    "seqlight.storage.meme": ("write_meme",),
+    "seqlight.formats.meme_reader": ("read_meme",),
+    "seqlight.formats.motifs": ("jaspar_motifs",),
+    "seqlight.formats.genome": ("Genome",),
+    "seqlight.datasets.genome_dataset": ("GenomeDataset",),
+    "seqlight.datasets.fasta_dataset": ("FastaDataset",),
+    "seqlight.datasets.array_dataset": ("ArrayDataset",),
+    "seqlight.datasets.signals": ("Signals",),
+    "seqlight.datasets.sampler": ("TrainingOrder",),
+    "seqlight.formats.bed_reader": ("read_bed",),
+    "seqlight.formats.modisco": ("write_modisco",),
+    "seqlight.formats.bed_writer": ("write_bed",),
+    "seqlight.formats.bigwig_writer": ("write_bigwig",),
+    "seqlight.formats.fasta_writer": ("write_fasta",),
+    "seqlight.formats.meme_writer": ("write_meme",),
     "seqlight.plot.logos": ("plot_logo",),
-    "seqlight.plot.stacks": ("plot_logos",),
+    "seqlight.plot.logo_stack": ("plot_logos",),
     "seqlight.plot.tracks": ("plot_tracks",),
     "seqlight.plot.convergence": ("plot_reference_convergence",),
     "seqlight.plot.interactive": ("interactive_logo",),
-    "seqlight.lit.running": ("run",),
-    "seqlight.storage.results": ("open_results", "Results"),
-    "seqlight.storage.consolidating": ("consolidate",),
+    "seqlight.lit.distributed_run": ("run",),
+    "seqlight.results.results": ("open_results", "Results"),
+    "seqlight.results.consolidation": ("consolidate",),
     "seqlight.errors": (
         "SeqlightError",
         "InputError",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from seqlight.report import figures
 from seqlight.report.page import Code, Numbers, Picture, Section, Table, Text
-from seqlight_callbacks import chapters
+from seqlight_callbacks import report_sections
 from seqlight_callbacks.demo.training import LEARNING_RATE, Run
 from seqlight_callbacks.report import versions
 
@@ -20,10 +20,10 @@ def write_report(run: Run, path: Path) -> Path:
     sections = [
         _summary(run),
         _trained(run),
-        chapters.movement(story),
-        chapters.looks(story),
-        chapters.seqlets(story),
-        chapters.all_numbers(story, names),
+        report_sections.movement(story),
+        report_sections.looks(story),
+        report_sections.seqlets(story),
+        report_sections.all_numbers(story, names),
         Section("Made with", [Code(f"seed {run.seed}\n{versions()}"), Code(run.task.data.provenance)]),
     ]
     return run.report.write(path, sections)

@@ -3,7 +3,7 @@
 import pytest
 
 from seqlight.attribution.audit import remedies
-from seqlight.attribution.audit.hiding import Origin
+from seqlight.attribution.audit.hidden_dependence import Origin
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqlight import random_one_hot
-from seqlight.attribution.audit.auditing import audit
+from seqlight.attribution.audit.model_audit import audit
 
 X = random_one_hot((2, 4, 20), random_state=0)
 

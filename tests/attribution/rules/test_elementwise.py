@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import seqlight as sl
-from seqlight.attribution.calls.recording import Call
+from seqlight.attribution.calls.call import Call
 from seqlight.attribution.rules.elementwise import Rescale, Rounding, _value_and_slope, secant, threshold
 
 pytestmark = pytest.mark.usefixtures("with_and_without_loops")
@@ -30,7 +30,7 @@ def slow_secant(function, x1, x0):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("known_slope", [True, False])
 def test_rescale_is_the_secant(function, dtype, known_slope, multiplied):
-    from seqlight.attribution.rules.vocabulary import SLOPES
+    from seqlight.attribution.rules.operation_names import SLOPES
 
     torch.manual_seed(0)
     x1, x0 = torch.randn(3, 5, dtype=dtype), torch.randn(3, 5, dtype=dtype)

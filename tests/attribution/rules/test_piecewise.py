@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.recording import Call
+from seqlight.attribution.calls.call import Call
 from seqlight.attribution.rules.piecewise import piecewise_pull
 
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from seqlight import deep_lift_shap, random_one_hot
-from seqlight.attribution.calls.recording import Call
+from seqlight.attribution.calls.call import Call
 from seqlight.attribution.rules import unpooling
 from seqlight.errors import UnsupportedOperation
 

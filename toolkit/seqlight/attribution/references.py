@@ -13,8 +13,8 @@ from torch import Tensor
 
 from seqlight.errors import InputError, ReferencesWarning, a
 from seqlight.sequence.checks import require_dense
+from seqlight.sequence.random_streams import LARGEST_SEED, seed
 from seqlight.sequence.shuffles import dinucleotide_shuffle
-from seqlight.sequence.streams import LARGEST_SEED, seed
 
 ReferenceFunction = Callable[..., Tensor]
 

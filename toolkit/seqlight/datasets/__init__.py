@@ -1,1 +1,50 @@
-"""Small labelled sets of sequences whose motifs are known, to try a model and its attributions on."""
+"""Datasets of biological sequences: arrays, FASTA, windows of a genome, and small labelled sets to try things on.
+
+ArrayDataset
+    tensors, NumPy arrays, npy and npz files
+FastaDataset
+    the records of a FASTA file
+GenomeDataset
+    windows around the regions of a BED file, cut from a genome, with signals from bigWig files or labels
+Genome, Signals, read_bed
+    what a GenomeDataset is made of, for use on their own
+TrainingOrder
+    a sampler whose order, and augmentation, only the seed and the epoch decide
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seqlight.datasets.array_dataset import ArrayDataset as ArrayDataset
+    from seqlight.datasets.fasta_dataset import FastaDataset as FastaDataset
+    from seqlight.datasets.genome_dataset import GenomeDataset as GenomeDataset
+    from seqlight.datasets.sampler import TrainingOrder as TrainingOrder
+    from seqlight.datasets.signals import Signals as Signals
+    from seqlight.formats.bed_reader import read_bed as read_bed
+    from seqlight.formats.genome import Genome as Genome
+
+_HOME = {
+    "ArrayDataset": "seqlight.datasets.array_dataset",
+    "FastaDataset": "seqlight.datasets.fasta_dataset",
+    "Genome": "seqlight.formats.genome",
+    "GenomeDataset": "seqlight.datasets.genome_dataset",
+    "Signals": "seqlight.datasets.signals",
+    "TrainingOrder": "seqlight.datasets.sampler",
+    "read_bed": "seqlight.formats.bed_reader",
+}
+
+__all__ = ["ArrayDataset", "FastaDataset", "Genome", "GenomeDataset", "Signals", "TrainingOrder", "read_bed"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'seqlight.datasets' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seqlight.datasets.array_dataset import ArrayDataset
 from seqlight.datasets.labelled import LabelledSequences, LabelledSplit, MotifIntervals, label
 from seqlight.errors import InputError
-from seqlight.reading.arrays import ArrayDataset
 from seqlight.sequence import checks
-from seqlight.sequence.onehot import random_one_hot
+from seqlight.sequence.one_hot import random_one_hot
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
 # AP-1 binds TGA[CG]TCA; the other is the core that CTCF binds.

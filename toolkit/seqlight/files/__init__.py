@@ -1,1 +1,1 @@
-"""A user's files and folders: what can be one, how text is read, and whether a file is still the one opened."""
+"""Files and folders: paths, text, digests, whether a file is still the one opened, and atomic writes."""

@@ -14,23 +14,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seqlight.lit.attributing import DeepLiftShapModule as DeepLiftShapModule
+    from seqlight.lit.attribution_module import DeepLiftShapModule as DeepLiftShapModule
     from seqlight.lit.data import SequenceDataModule as SequenceDataModule
     from seqlight.lit.genome import GenomeDataModule as GenomeDataModule
-    from seqlight.lit.predicting import PredictModule as PredictModule
-    from seqlight.lit.sharded import ShardedDataModule as ShardedDataModule
+    from seqlight.lit.prediction_module import PredictModule as PredictModule
+    from seqlight.lit.shard_writer import ShardWriter as ShardWriter
+    from seqlight.lit.sharded_data import ShardedDataModule as ShardedDataModule
     from seqlight.lit.training import TrainModule as TrainModule
-    from seqlight.lit.writing import ShardWriter as ShardWriter
 
 # Each is loaded when it is first used, for Lightning takes seconds.
 _HOME = {
     "TrainModule": "seqlight.lit.training",
     "SequenceDataModule": "seqlight.lit.data",
     "GenomeDataModule": "seqlight.lit.genome",
-    "PredictModule": "seqlight.lit.predicting",
-    "DeepLiftShapModule": "seqlight.lit.attributing",
-    "ShardedDataModule": "seqlight.lit.sharded",
-    "ShardWriter": "seqlight.lit.writing",
+    "PredictModule": "seqlight.lit.prediction_module",
+    "DeepLiftShapModule": "seqlight.lit.attribution_module",
+    "ShardedDataModule": "seqlight.lit.sharded_data",
+    "ShardWriter": "seqlight.lit.shard_writer",
 }
 
 __all__ = [

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from seqlight.errors import InputError, a
 from seqlight.files.paths import as_path
-from seqlight.lit.standins import StandIn, original_name, stand_in_pickle
+from seqlight.lit.restricted_pickle import StandIn, original_name, stand_in_pickle
 
 ZIP = b"PK\x03\x04"
 # Where trainers keep the weights, if not at the top: Lightning, plain PyTorch, and DeepSpeed.

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, TensorDataset
 
+from seqlight.datasets.sampler import TrainingOrder
 from seqlight.errors import InputError, a
-from seqlight.reading.order import TrainingOrder
 from seqlight.sequence.checks import require_count
 
 # A Dataset of whatever: LightningCLI does not find the arguments of a class behind Dataset[Any].
@@ -28,7 +28,7 @@ class SequenceDataModule(L.LightningDataModule):
     ----------
     train, valid, test, predict : tuple of torch.Tensor, or torch.utils.data.Dataset, optional
         Tensors with as many rows each, usually sequences and labels; or any map-style Dataset, such as those of
-        `seqlight.reading`. For a genome with regions, `GenomeDataModule` makes all four.
+        `seqlight.datasets`. For a genome with regions, `GenomeDataModule` makes all four.
     batch_size : int
         Rows at a time, on each device.
     seed : int

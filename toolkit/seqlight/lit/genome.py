@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+from seqlight.datasets.genome_dataset import GenomeDataset
+from seqlight.datasets.regions import as_regions
+from seqlight.datasets.signals import SignalSource, as_signals
 from seqlight.errors import InputError
+from seqlight.files.sources import File
+from seqlight.formats.bed_reader import Format
+from seqlight.formats.genome import Genome
 from seqlight.lit.data import SequenceDataModule
-from seqlight.reading.bed import Format
-from seqlight.reading.genome import Genome
-from seqlight.reading.regions import as_regions
-from seqlight.reading.signals import SignalSource, as_signals
-from seqlight.reading.sources import File
-from seqlight.reading.windows import GenomeDataset
 from seqlight.sequence.chromosomes import chromosome_names
 
 
@@ -59,7 +59,7 @@ class GenomeDataModule(SequenceDataModule):
     Examples
     --------
     >>> from seqlight.lit.genome import GenomeDataModule
-    >>> from seqlight.reading import Signals
+    >>> from seqlight.datasets import Signals
     >>> data = GenomeDataModule(  # doctest: +SKIP
     ...     "hg38.fa", "peaks.narrowPeak", 2114, valid_chroms=["chr8"], test_chroms=["chr1"],
     ...     signals=Signals("counts.bw", window=1000), jitter=128, reverse_complement=True,

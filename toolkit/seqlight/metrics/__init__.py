@@ -21,6 +21,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seqlight.metrics.classes.attributions import AttributionEntropy as AttributionEntropy
+    from seqlight.metrics.classes.attributions import AttributionGini as AttributionGini
+    from seqlight.metrics.classes.attributions import AttributionSimilarity as AttributionSimilarity
+    from seqlight.metrics.classes.attributions import EffectivePositions as EffectivePositions
+    from seqlight.metrics.classes.attributions import MethodAgreement as MethodAgreement
+    from seqlight.metrics.classes.models import ConvergenceDelta as ConvergenceDelta
+    from seqlight.metrics.classes.models import FaithfulnessArea as FaithfulnessArea
+    from seqlight.metrics.classes.models import FaithfulnessCurve as FaithfulnessCurve
+    from seqlight.metrics.classes.models import ReferenceStandardError as ReferenceStandardError
+    from seqlight.metrics.classes.motifs import MotifIntervalShare as MotifIntervalShare
+    from seqlight.metrics.classes.motifs import MotifWindowShare as MotifWindowShare
+    from seqlight.metrics.classes.motifs import SeqletIoU as SeqletIoU
+    from seqlight.metrics.classes.motifs import SeqletPrecision as SeqletPrecision
+    from seqlight.metrics.classes.motifs import SeqletRecall as SeqletRecall
     from seqlight.metrics.completeness import convergence_delta as convergence_delta
     from seqlight.metrics.completeness import reference_standard_error as reference_standard_error
     from seqlight.metrics.concentration import attribution_entropy as attribution_entropy
@@ -28,44 +42,30 @@ if TYPE_CHECKING:
     from seqlight.metrics.concentration import effective_positions as effective_positions
     from seqlight.metrics.faithfulness import faithfulness_area as faithfulness_area
     from seqlight.metrics.faithfulness import faithfulness_curve as faithfulness_curve
-    from seqlight.metrics.likeness import attribution_similarity as attribution_similarity
-    from seqlight.metrics.likeness import method_agreement as method_agreement
-    from seqlight.metrics.running.attributions import AttributionEntropy as AttributionEntropy
-    from seqlight.metrics.running.attributions import AttributionGini as AttributionGini
-    from seqlight.metrics.running.attributions import AttributionSimilarity as AttributionSimilarity
-    from seqlight.metrics.running.attributions import EffectivePositions as EffectivePositions
-    from seqlight.metrics.running.attributions import MethodAgreement as MethodAgreement
-    from seqlight.metrics.running.models import ConvergenceDelta as ConvergenceDelta
-    from seqlight.metrics.running.models import FaithfulnessArea as FaithfulnessArea
-    from seqlight.metrics.running.models import FaithfulnessCurve as FaithfulnessCurve
-    from seqlight.metrics.running.models import ReferenceStandardError as ReferenceStandardError
-    from seqlight.metrics.running.motifs import MotifIntervalShare as MotifIntervalShare
-    from seqlight.metrics.running.motifs import MotifWindowShare as MotifWindowShare
-    from seqlight.metrics.running.motifs import SeqletIoU as SeqletIoU
-    from seqlight.metrics.running.motifs import SeqletPrecision as SeqletPrecision
-    from seqlight.metrics.running.motifs import SeqletRecall as SeqletRecall
-    from seqlight.metrics.shares import motif_interval_share as motif_interval_share
-    from seqlight.metrics.shares import motif_window_share as motif_window_share
-    from seqlight.metrics.spotting import seqlet_iou as seqlet_iou
-    from seqlight.metrics.spotting import seqlet_precision as seqlet_precision
-    from seqlight.metrics.spotting import seqlet_recall as seqlet_recall
+    from seqlight.metrics.motif_share import motif_interval_share as motif_interval_share
+    from seqlight.metrics.motif_share import motif_window_share as motif_window_share
+    from seqlight.metrics.seqlet_recovery import seqlet_iou as seqlet_iou
+    from seqlight.metrics.seqlet_recovery import seqlet_precision as seqlet_precision
+    from seqlight.metrics.seqlet_recovery import seqlet_recall as seqlet_recall
+    from seqlight.metrics.similarity import attribution_similarity as attribution_similarity
+    from seqlight.metrics.similarity import method_agreement as method_agreement
 
 _CONTENTS = {
     "completeness": ("convergence_delta", "reference_standard_error"),
     "concentration": ("attribution_entropy", "effective_positions", "attribution_gini"),
-    "shares": ("motif_window_share", "motif_interval_share"),
-    "spotting": ("seqlet_recall", "seqlet_precision", "seqlet_iou"),
-    "likeness": ("attribution_similarity", "method_agreement"),
+    "motif_share": ("motif_window_share", "motif_interval_share"),
+    "seqlet_recovery": ("seqlet_recall", "seqlet_precision", "seqlet_iou"),
+    "similarity": ("attribution_similarity", "method_agreement"),
     "faithfulness": ("faithfulness_curve", "faithfulness_area"),
-    "running.attributions": (
+    "classes.attributions": (
         "AttributionEntropy",
         "EffectivePositions",
         "AttributionGini",
         "AttributionSimilarity",
         "MethodAgreement",
     ),
-    "running.motifs": ("MotifWindowShare", "MotifIntervalShare", "SeqletRecall", "SeqletPrecision", "SeqletIoU"),
-    "running.models": ("ConvergenceDelta", "ReferenceStandardError", "FaithfulnessCurve", "FaithfulnessArea"),
+    "classes.motifs": ("MotifWindowShare", "MotifIntervalShare", "SeqletRecall", "SeqletPrecision", "SeqletIoU"),
+    "classes.models": ("ConvergenceDelta", "ReferenceStandardError", "FaithfulnessCurve", "FaithfulnessArea"),
 }
 _HOME = {name: f"seqlight.metrics.{module}" for module, names in _CONTENTS.items() for name in names}
 

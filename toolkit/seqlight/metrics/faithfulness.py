@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from seqlight.metrics.perturbing import SHARES, FaithfulnessKind, Output, Plan, perturbed_outputs
+from seqlight.metrics.perturbation import SHARES, FaithfulnessKind, Output, Plan, perturbed_outputs
 from seqlight.metrics.ratios import Reduction, Tally, mean_of, of_all, reduced
 from seqlight.sequence.checks import require_one_hot
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from seqlight.attribution.contributions import hypothetical_contributions
 from seqlight.attribution.explanation import Explanation
 from seqlight.errors import InputError
-from seqlight.plot.texts import add_legend, in_legend
-from seqlight.plot.values import Floats, as_numbers, number_between
+from seqlight.plot.checks import Floats, as_numbers, number_between
+from seqlight.plot.text import add_legend, in_legend
 
 LINE_COLORS = ("#255C99", "#D62839", "#109648", "#F7B32B", "#8A5FA8", "0.4")
 EACH_COLOR = "0.75"

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
-from seqlight.plot.texts import AS_IT_IS
+from seqlight.plot.text import AS_IT_IS
 from seqlight.sequence.loci import Loci, as_loci
 
 Place: TypeAlias = tuple[str, int, int] | tuple[str, int, int, str] | Loci | pd.DataFrame

@@ -13,7 +13,7 @@ from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 
-from seqlight.plot.values import Floats
+from seqlight.plot.checks import Floats
 
 LETTER_WIDTH = 0.94
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from seqlight.extras import extra
 from seqlight.plot.annotations import Annotation, in_window
+from seqlight.plot.checks import Floats, logo_values, window, y_limits
 from seqlight.plot.colors import Colors, letter_colors
 from seqlight.plot.coordinates import Locus, Place, as_locus
 from seqlight.plot.glyphs import bottoms, outline, placed
-from seqlight.plot.texts import in_browser
-from seqlight.plot.values import Floats, logo_values, window, y_limits
+from seqlight.plot.text import in_browser
 
 SEQLET_COLOR = "#404040"
 ROW_HEIGHT = 16

@@ -14,11 +14,11 @@ from matplotlib.figure import FigureBase
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError, a
+from seqlight.plot.annotation_tracks import BAR_COLOR, Strip, Strips
 from seqlight.plot.annotations import in_window
+from seqlight.plot.checks import logo_values, number_between, window, y_limits
 from seqlight.plot.colors import Colors, letter_colors, row_colors
 from seqlight.plot.glyphs import draw_letters, drawn_heights
-from seqlight.plot.strips import BAR_COLOR, Strip, Strips
-from seqlight.plot.values import logo_values, number_between, window, y_limits
 
 
 def plot_logo(

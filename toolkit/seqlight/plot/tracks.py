@@ -14,13 +14,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
+from seqlight.plot.annotation_tracks import Strip, Strips
 from seqlight.plot.annotations import in_window
+from seqlight.plot.checks import Floats, as_numbers, logo_values, size_in_inches, window
 from seqlight.plot.colors import Colors
 from seqlight.plot.coordinates import Place, as_locus, show_coordinates
 from seqlight.plot.logos import plot_logo
-from seqlight.plot.strips import Strip, Strips
-from seqlight.plot.texts import AS_IT_IS
-from seqlight.plot.values import Floats, as_numbers, logo_values, size_in_inches, window
+from seqlight.plot.text import AS_IT_IS
 
 Track: TypeAlias = torch.Tensor | NDArray[Any]
 

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from tqdm.auto import tqdm
 
 from seqlight.errors import InputError
-from seqlight.prediction.borrow import borrowed, choose_device, floating_dtype, require_module
-from seqlight.prediction.collect import Collector
+from seqlight.prediction.borrowed_model import borrowed, choose_device, floating_dtype, require_module
+from seqlight.prediction.collector import Collector
 from seqlight.prediction.inputs import Conversion
 from seqlight.prediction.row_independence import Probe
 from seqlight.sequence.checks import require_count, require_one_hot, require_tensor

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError, SeqlightError
-from seqlight.sequence import loops
+from seqlight.sequence import kernels
 from seqlight.sequence.checks import MOST_LETTERS
 
 # So many numbers are looked at together, so that looking takes little memory.
@@ -246,7 +246,7 @@ def _dimensions(one: Tensor) -> list[int]:
 def _one_hot_along(one: Tensor, dim: int) -> bool:
     """Return whether there are zeros and ones alone, and nowhere more than a single 1 along a dimension."""
     mask = one.dtype == torch.bool
-    if one.ndim == 3 and dim == 1 and not mask and loops.read_codes(one) is not None:
+    if one.ndim == 3 and dim == 1 and not mask and kernels.read_codes(one) is not None:
         return True
     if not mask and not bool(((one == 0) | (one == 1)).all()):
         return False

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.plot.logos import plot_logo
-from seqlight.plot.texts import AS_IT_IS, add_legend, in_legend
+from seqlight.plot.text import AS_IT_IS, add_legend, in_legend
 from seqlight.report.ruler import Ruler
 
 SEQLETS_COLOR = "#255C99"

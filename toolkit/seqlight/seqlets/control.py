@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.deeplift import deep_lift_shap
+from seqlight.attribution.methods.deeplift import deep_lift_shap
 from seqlight.attribution.references import dinucleotide_shuffles
 from seqlight.attribution.targets import Contrast, Targets
 from seqlight.errors import InputError
 from seqlight.prediction.batches import require_args, require_rows
 from seqlight.sequence.checks import require_count, require_one_hot
-from seqlight.sequence.streams import LARGEST_SEED, seed
+from seqlight.sequence.random_streams import LARGEST_SEED, seed
 
 
 def shuffled_control(

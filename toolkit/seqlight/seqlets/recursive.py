@@ -12,11 +12,18 @@ from numpy.typing import NDArray
 
 from seqlight.errors import InputError
 from seqlight.seqlets.background import Background, backgrounds
-from seqlight.seqlets.decode import Calls, call_spans
-from seqlight.seqlets.fdr import NOTHING_CALLED, SeqletsAndFdr, call_counts, fdr_curve, laxest_thresholds, settle
-from seqlight.seqlets.genome import to_genome
+from seqlight.seqlets.false_discovery_rate import (
+    NOTHING_CALLED,
+    SeqletsAndFdr,
+    call_counts,
+    fdr_curve,
+    laxest_thresholds,
+    settle,
+)
+from seqlight.seqlets.genome_coordinates import to_genome
 from seqlight.seqlets.overlaps import in_place_order, without_overlaps
-from seqlight.seqlets.spans import Floats, attribution_track, seqlet_table
+from seqlight.seqlets.seqlet_table import Floats, attribution_track, seqlet_table
+from seqlight.seqlets.span_calls import Calls, call_spans
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
 

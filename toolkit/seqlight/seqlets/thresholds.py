@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from seqlight.errors import InputError
 from seqlight.seqlets.isotonic import share_of_values
-from seqlight.seqlets.laplace import laplace_null
-from seqlight.seqlets.ranking import Ranking, rank
-from seqlight.seqlets.sampling import sampled
+from seqlight.seqlets.laplace_null import laplace_null
+from seqlight.seqlets.rank_statistics import Ranking, rank
+from seqlight.seqlets.subsample import sampled
 
 # The least part of all windows that a null may be taken to explain.
 LEAST_PART_OF_NULL = 0.95

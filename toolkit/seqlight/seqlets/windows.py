@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seqlight.native.library import library, pointer
 from seqlight.native.threads import over_rows
-from seqlight.seqlets.spans import Floats
+from seqlight.seqlets.seqlet_table import Floats
 
 Sums = NDArray[np.float64]
 

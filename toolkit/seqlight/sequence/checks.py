@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seqlight.errors import InputError, a
-from seqlight.sequence import loops
+from seqlight.sequence import kernels
 
 MOST_LETTERS = 254
 
@@ -77,7 +77,7 @@ def require_one_hot(X: object, name: str = "X", *, allow_unknown: bool = True) -
         If it is no tensor, of another rank, empty, of too many letters, or not one-hot.
     """
     X = require_rank_3(X, name)
-    codes = loops.read_codes(X)
+    codes = kernels.read_codes(X)
     if codes is not None and (allow_unknown or not (codes == X.shape[1]).any()):
         return X
     ones = (X != 0).sum(dim=1)
@@ -142,7 +142,7 @@ def to_codes(X: Tensor) -> NDArray[np.uint8]:
     numpy.ndarray, uint8, shape (sequences, positions)
         0 .. letters - 1, and ``letters`` for an unknown character.
     """
-    read = loops.read_codes(X)
+    read = kernels.read_codes(X)
     if read is not None:
         return read
     letters = X.shape[1]

@@ -15,7 +15,7 @@ from torch import Tensor
 from seqlight.errors import InputError
 from seqlight.sequence import checks
 from seqlight.sequence.letters import DNA
-from seqlight.sequence.onehot import one_hot_encode
+from seqlight.sequence.one_hot import one_hot_encode
 
 Motif = str | Tensor
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError, ShuffleWarning
-from seqlight.sequence import checks, loops, streams
-from seqlight.sequence.onehot import cumulative
-from seqlight.sequence.streams import RandomSource
+from seqlight.sequence import checks, kernels, random_streams
+from seqlight.sequence.one_hot import cumulative
+from seqlight.sequence.random_streams import RandomSource
 
 
 def randomize(
@@ -65,12 +65,12 @@ def randomize(
     start, end = checks.require_region(start, length if end is None else end, length)
     n = checks.require_count(n, "n", least=1)
     steps = cumulative(np.full(letters, 1 / letters) if probs is None else probs, rows, letters)
-    codes = loops.sample_codes(streams.random_state(random_state), steps, n, end - start)
+    codes = kernels.sample_codes(random_streams.random_state(random_state), steps, n, end - start)
     unknown = checks.to_codes(X)[:, start:end] == letters
     if unknown.any():
         codes[np.broadcast_to(unknown[:, None], codes.shape)] = letters
     out = _copies(X, n, start, end)
-    loops.write_one_hot(codes.reshape(rows * n, -1), out.view(rows * n, letters, length), start)
+    kernels.write_one_hot(codes.reshape(rows * n, -1), out.view(rows * n, letters, length), start)
     return out.to(X.device)
 
 
@@ -117,10 +117,10 @@ def shuffle(
     length = X.shape[2]
     start, end = checks.require_region(start, _end(end, length + 1, length), length)
     n = checks.require_count(n, "n", least=1)
-    stream = streams.random_state(random_state)
+    stream = random_streams.random_state(random_state)
     orders = np.stack([stream.permutation(end - start) for _ in range(n)]).astype(np.uint32)
     out = _copies(X, n, start, end)
-    loops.write_reordered(X.detach().cpu().contiguous(), orders, out, start)
+    kernels.write_reordered(X.detach().cpu().contiguous(), orders, out, start)
     return out.to(X.device)
 
 
@@ -187,7 +187,7 @@ def dinucleotide_shuffle(
         checks.require_one_hot(X[:, :, start:end], f"X[:, :, {start}:{end}]", allow_unknown=False)
     n = checks.require_count(n, "n", least=1)
     out = _copies(X, n, start, end)
-    still = loops.write_dinucleotide_shuffles(codes, _seeds(random_state, rows), out, start)
+    still = kernels.write_dinucleotide_shuffles(codes, _seeds(random_state, rows), out, start)
     _judge(still, end - start, n, verbose)
     return out.to(X.device)
 
@@ -216,10 +216,10 @@ def _seeds(random_state: int | Sequence[int] | None, rows: int) -> NDArray[np.ui
     if isinstance(random_state, Sequence | np.ndarray) and not isinstance(random_state, str):
         if len(random_state) != rows:
             raise InputError(f"random_state has {len(random_state)} seeds for {rows} sequences: expected one each.")
-        return np.array([streams.seed(one) for one in random_state], np.uint32)
+        return np.array([random_streams.seed(one) for one in random_state], np.uint32)
     # A fresh seed leaves room for one more on each row.
-    first = streams.seed(random_state) if random_state is not None else streams.seed(None) // 2
-    streams.seed(first + rows - 1)
+    first = random_streams.seed(random_state) if random_state is not None else random_streams.seed(None) // 2
+    random_streams.seed(first + rows - 1)
     return np.arange(first, first + rows).astype(np.uint32)
 
 

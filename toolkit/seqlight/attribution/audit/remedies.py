@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from seqlight.attribution.audit.hiding import NUMBERS, Origin, is_random
+from seqlight.attribution.audit.hidden_dependence import NUMBERS, Origin, is_random
 
 # In the order in which they tell more.
 TREATMENTS = {

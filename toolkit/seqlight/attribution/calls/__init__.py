@@ -1,1 +1,1 @@
-"""What one call of PyTorch is: recorded, opened, paired with its partner, and given memory."""
+"""What one call of PyTorch is: its arguments, what was recorded of it, and its partner in the other pass."""

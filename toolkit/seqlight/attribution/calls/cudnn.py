@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from seqlight.prediction.settings import Setting
+from seqlight.prediction.process_settings import Setting
 
 
 @contextlib.contextmanager

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten
 
-from seqlight.attribution.calls.recording import Discontinuous, Overwritten, Stepped, refuse_inner_gradients
-from seqlight.attribution.engine import graph
-from seqlight.attribution.engine.naming import naming_the_module
+from seqlight.attribution.calls.call import Discontinuous, Overwritten, Stepped, refuse_inner_gradients
+from seqlight.attribution.engine import graph_check
+from seqlight.attribution.engine.modes import Explain, Manner, Observe, Record, require_same_course
+from seqlight.attribution.engine.module_in_errors import naming_the_module
 from seqlight.attribution.engine.regions import Region, Trace
-from seqlight.attribution.engine.watching import Explain, Manner, Observe, Record, require_same_course
 from seqlight.errors import UnsupportedOperation
-from seqlight.prediction.places import name_of
+from seqlight.prediction.module_names import name_of
 
 Forward = Callable[..., Tensor]
 
@@ -60,7 +60,7 @@ def observe(
     # The graph only tells what depends on the input; nothing goes back through it, so it keeps nothing.
     with torch.autograd.graph.saved_tensors_hooks(_nothing, _refuse_gradients), naming_the_module(model):
         output = _seen(watch(model, manner, record), forward, _leaves_of(inputs), manner)
-        escaped = graph.unexplained([output], manner.ours) is not None
+        escaped = graph_check.unexplained([output], manner.ours) is not None
         if escaped and manner.careful:
             _refuse_escaped(model, forward, inputs, manner)
     if escaped:
@@ -129,7 +129,7 @@ def explain(
         if met.met < len(record.calls):
             require_same_course("the end", record.calls[met.met][0])
         _require_dependence(output)
-        if graph.unexplained([output], manner.ours) is not None:
+        if graph_check.unexplained([output], manner.ours) is not None:
             require_same_course("an operation without a rule", "none")
     return leaves, output
 
@@ -186,9 +186,9 @@ def _refuse_escaped(model: nn.Module, forward: Forward, inputs: Sequence[Tensor]
         if threading.get_ident() != mine:  # it is called in all threads, whatever model they run
             return
         before, after = ([one for one in tree_flatten(some)[0] if isinstance(one, Tensor)] for some in (inputs, output))
-        escaped = graph.unexplained(after, manner.ours)
-        if not found and escaped is not None and graph.unexplained(before, manner.ours) is None:
-            found.append((module, graph.operation_of(escaped)))
+        escaped = graph_check.unexplained(after, manner.ours)
+        if not found and escaped is not None and graph_check.unexplained(before, manner.ours) is None:
+            found.append((module, graph_check.operation_of(escaped)))
 
     handle = nn.modules.module.register_module_forward_hook(look)
     try:

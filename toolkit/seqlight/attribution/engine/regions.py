@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten
 
 from seqlight.attribution.rules.comparisons import NAMES
-from seqlight.attribution.rules.vocabulary import GATES
+from seqlight.attribution.rules.operation_names import GATES
 
 # A tensor that a call gave: which call, and the how many-th of its tensors. Inputs of the model have the call -1.
 Place = tuple[int, int]

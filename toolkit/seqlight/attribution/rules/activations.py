@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.recording import Call, Function, Observed, Pulled, Recorded, apply
-from seqlight.attribution.rules import loops
+from seqlight.attribution.calls.call import Call, Function, Observed, Pulled, Recorded, apply
+from seqlight.attribution.kernels import loops
 from seqlight.attribution.rules.elementwise import Rescale, allowance, least, one_real
 from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run

@@ -12,13 +12,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.arena import empty, empty_like
-from seqlight.attribution.calls.opening import operation
-from seqlight.attribution.calls.pairing import between
-from seqlight.attribution.calls.recording import Call, Function, Observed, Pulled, Recorded, apply
-from seqlight.attribution.rules import attending, loops
+from seqlight.attribution.calls.call import Call, Function, Observed, Pulled, Recorded, apply
+from seqlight.attribution.calls.function_bodies import operation
+from seqlight.attribution.calls.pairs import between
+from seqlight.attribution.kernels import attention as kernel
+from seqlight.attribution.kernels import loops
+from seqlight.attribution.kernels.buffers import empty, empty_like
 from seqlight.attribution.rules.elementwise import threshold
-from seqlight.attribution.rules.normalisers import softmax_multipliers, softmax_pull
+from seqlight.attribution.rules.softmax import softmax_multipliers, softmax_pull
 
 
 class Attention:
@@ -32,8 +33,8 @@ class Attention:
         settings = _settings(call)
 
         def compute(*operands: Tensor) -> Tensor:
-            mine = attending.Operands(*operands)
-            y, seen = (attending.observe if attending.suits(mine, settings.bias) else _observed)(mine, settings)
+            mine = kernel.Operands(*operands)
+            y, seen = (kernel.observe if kernel.suits(mine, settings.bias) else _observed)(mine, settings)
             kept.extend(Recorded.of(one, copy and i < 3) for i, one in enumerate(seen))
             return y
 
@@ -41,22 +42,22 @@ class Attention:
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Go half way through both products, and take the secants of the softmax."""
-        seen, settings = attending.Seen(*(one.get() for one in kept)), _settings(call)
+        seen, settings = kernel.Seen(*(one.get() for one in kept)), _settings(call)
 
         def compute(*operands: Tensor) -> tuple[Tensor, Function]:
-            mine = attending.Operands(*operands)
-            if not attending.suits(mine, settings.bias):
+            mine = kernel.Operands(*operands)
+            if not kernel.suits(mine, settings.bias):
                 return _explained(seen, mine, settings)
-            attending.require_pairs(seen, mine)
+            kernel.require_pairs(seen, mine)
             own = [Recorded.of(one, copy) for one in operands]
             bias = None if settings.bias is None else Recorded.of(settings.bias, copy)
 
-            def pull(grad: Tensor) -> attending.Operands:
-                again = attending.Operands(*(one.get() for one in own))
-                same = attending.Settings(None if bias is None else bias.get(), settings.scale)
-                return attending.gradients(grad, seen, again, same, threshold(grad.dtype))
+            def pull(grad: Tensor) -> kernel.Operands:
+                again = kernel.Operands(*(one.get() for one in own))
+                same = kernel.Settings(None if bias is None else bias.get(), settings.scale)
+                return kernel.gradients(grad, seen, again, same, threshold(grad.dtype))
 
-            return attending.attend(mine, settings), pull
+            return kernel.attend(mine, settings), pull
 
         return apply(Pulled, compute, *call.tensors)
 
@@ -76,22 +77,20 @@ def attended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, sca
     return torch.softmax(_scores(query, key, bias, scale), -1) @ value
 
 
-def _settings(call: Call) -> attending.Settings:
+def _settings(call: Call) -> kernel.Settings:
     (_, _, _, bias, scale), _ = call.arguments()
-    return attending.Settings(bias, scale)
+    return kernel.Settings(bias, scale)
 
 
-def _observed(operands: attending.Operands, settings: attending.Settings) -> tuple[Tensor, attending.Seen]:
+def _observed(operands: kernel.Operands, settings: kernel.Settings) -> tuple[Tensor, kernel.Seen]:
     q, k, v = (one.contiguous() for one in operands)
     scores = _scores(q, k, *settings)
     p = torch.softmax(scores, -1)
-    y = attending.empty_output(operands).copy_(p @ v)
-    return y, attending.Seen(q, k, v, scores, p, scores.logsumexp(-1))
+    y = kernel.empty_output(operands).copy_(p @ v)
+    return y, kernel.Seen(q, k, v, scores, p, scores.logsumexp(-1))
 
 
-def _explained(
-    seen: attending.Seen, operands: attending.Operands, settings: attending.Settings
-) -> tuple[Tensor, Function]:
+def _explained(seen: kernel.Seen, operands: kernel.Operands, settings: kernel.Settings) -> tuple[Tensor, Function]:
     # Heads are views of wider tensors, which each product would lay out anew.
     q, k, v = (one.contiguous() for one in operands)
     shape = torch.Size([*q.shape[:-1], k.shape[-2]])
@@ -99,14 +98,14 @@ def _explained(
     p = torch.softmax(scores, -1, out=empty(shape, q))
     query, key, value = (between(a, b, 0.5) for a, b in zip(seen[:3], (q, k, v), strict=True))
 
-    def pull(grad: Tensor) -> attending.Operands:
+    def pull(grad: Tensor) -> kernel.Operands:
         g = grad.contiguous()
         at_weights = _product(g, value.mT, empty_like(p))
         at_scores, half = _through_softmax(at_weights, (seen.scores, seen.weights), (scores, p))
         at_query, at_key = (at_scores @ key).mul_(settings.scale), (at_scores.mT @ query).mul_(settings.scale)
-        return attending.Operands(at_query, at_key, half.mT @ g)
+        return kernel.Operands(at_query, at_key, half.mT @ g)
 
-    return attending.empty_output(operands).copy_(p @ v), pull
+    return kernel.empty_output(operands).copy_(p @ v), pull
 
 
 def _scores(q: Tensor, k: Tensor, bias: Tensor | None, scale: float, out: Tensor | None = None) -> Tensor:

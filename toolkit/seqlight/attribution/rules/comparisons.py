@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.pairing import repeated
-from seqlight.attribution.calls.recording import Call, Discontinuous, Observed, Recorded, Stepped, apply
-from seqlight.attribution.rules.averages import Averaged
+from seqlight.attribution.calls.call import Call, Discontinuous, Observed, Recorded, Stepped, apply
+from seqlight.attribution.calls.pairs import repeated
+from seqlight.attribution.rules.integrated import Averaged
 from seqlight.attribution.rules.piecewise import piecewise_pull
 
 NAMES = (

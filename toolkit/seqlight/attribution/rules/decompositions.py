@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.recording import Function
+from seqlight.attribution.calls.call import Function
 from seqlight.attribution.rules.attention import attended
+from seqlight.attribution.rules.fused import attends_at_once
+from seqlight.attribution.rules.layer_norm import standardised_over_last
 from seqlight.attribution.rules.reductions import amax, amin, dimensions, gathered, kept, logsumexp_over, softmax
-from seqlight.attribution.rules.secants import elementwise, slopeless
-from seqlight.attribution.rules.standardising import standardised_over_last
-from seqlight.attribution.rules.wholes import attends_at_once
+from seqlight.attribution.rules.special_functions import elementwise, slopeless
 from seqlight.errors import UnsupportedOperation
 
 broadcast: Any = torch.broadcast_tensors

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.rules.decompositions import vector_norm
-from seqlight.attribution.rules.secants import elementwise
+from seqlight.attribution.rules.special_functions import elementwise
 
 
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:

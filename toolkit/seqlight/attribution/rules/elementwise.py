@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.pairing import split
-from seqlight.attribution.calls.recording import Call, Function, Observed, Pulled, Recorded, apply
-from seqlight.attribution.rules import loops
+from seqlight.attribution.calls.call import Call, Function, Observed, Pulled, Recorded, apply
+from seqlight.attribution.calls.pairs import split
+from seqlight.attribution.kernels import loops
 from seqlight.errors import UnsupportedOperation
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.recording import Function
+from seqlight.attribution.calls.call import Function
 from seqlight.attribution.rules.decompositions import cosine_similarity, pairwise_distance
-from seqlight.attribution.rules.secants import elementwise
+from seqlight.attribution.rules.special_functions import elementwise
 
 
 def reduced(y: Tensor, reduction: int) -> Tensor:

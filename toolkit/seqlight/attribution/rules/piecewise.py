@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.pairing import repeated, split_dimension
-from seqlight.attribution.calls.recording import Call
+from seqlight.attribution.calls.call import Call
+from seqlight.attribution.calls.pairs import repeated, split_dimension
 
 POINTS = 6
 # How many pieces a row may take.

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.pairing import repeated
-from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
-from seqlight.attribution.rules import loops
+from seqlight.attribution.calls.call import Call, Function, Observed, Recorded, apply
+from seqlight.attribution.calls.pairs import repeated
+from seqlight.attribution.kernels import loops
 from seqlight.attribution.rules.elementwise import least, one_real
 from seqlight.errors import UnsupportedOperation
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.opening import operation
-from seqlight.attribution.calls.recording import Function
+from seqlight.attribution.calls.call import Function
+from seqlight.attribution.calls.function_bodies import operation
 
 Dimensions = int | Sequence[int] | None
 

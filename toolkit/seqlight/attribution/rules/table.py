@@ -14,29 +14,29 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.opening import opened
-from seqlight.attribution.calls.recording import Function, Rule
+from seqlight.attribution.calls.call import Function, Rule
+from seqlight.attribution.calls.function_bodies import opened
 from seqlight.attribution.rules import (
     attention,
     comparisons,
     decompositions,
+    layer_norm,
     losses,
-    ordering,
     reductions,
-    secants,
-    standardising,
+    sorting,
+    special_functions,
 )
-from seqlight.attribution.rules import vocabulary as words
+from seqlight.attribution.rules import operation_names as words
 from seqlight.attribution.rules.activations import Smooth
-from seqlight.attribution.rules.averages import Integrated, Product
-from seqlight.attribution.rules.choosing import Choose, by_condition
 from seqlight.attribution.rules.comparisons import Compare
 from seqlight.attribution.rules.elementwise import Rescale, Rounding
-from seqlight.attribution.rules.fractional import MAXIMA
-from seqlight.attribution.rules.normalisers import Normalise
+from seqlight.attribution.rules.fractional_pooling import MAXIMA
+from seqlight.attribution.rules.integrated import Integrated, Product
+from seqlight.attribution.rules.order_statistics import Jumping, Selection, crossing, larger
 from seqlight.attribution.rules.pooling import MaxPool
-from seqlight.attribution.rules.selections import Jumping, Selection, crossing, larger
+from seqlight.attribution.rules.softmax import Normalise
 from seqlight.attribution.rules.unpooling import Unpool, put
+from seqlight.attribution.rules.where import Choose, by_condition
 
 Treatment = Function | Rule | None
 
@@ -120,7 +120,7 @@ def rules() -> dict[Any, Entry]:
     )
     for name in ("floor_divide", "__floordiv__", "heaviside"):
         together = None if name == "heaviside" else decompositions.floor_divide
-        enter(name, Rescale(secants.no_slope, rounding=Rounding.NONE), together, broadcasts=True)
+        enter(name, Rescale(special_functions.no_slope, rounding=Rounding.NONE), together, broadcasts=True)
     enter("addcdiv", decompositions.addcdiv, decompositions.addcdiv)
     for name, function in words.DECOMPOSED.items():
         enter(name, function, function, at_once=words.AT_ONCE.get(name))
@@ -156,15 +156,15 @@ def _private() -> dict[Any, Entry]:
         for kind in ("softmax", "log_softmax", "logsumexp")
     }
     of_one: dict[Any, tuple[str, Rule]] = {
-        secants.elementwise: ("elementwise", Rescale()),
-        secants.slopeless: ("slopeless", Rescale(secants.no_slope)),
-        ordering.sorted_over_last: ("sort", Selection(crossing)),
-        ordering.running_max_over_last: ("cummax", Selection(larger)),
-        ordering.mode_over_last: ("mode", Jumping()),
+        special_functions.elementwise: ("elementwise", Rescale()),
+        special_functions.slopeless: ("slopeless", Rescale(special_functions.no_slope)),
+        sorting.sorted_over_last: ("sort", Selection(crossing)),
+        sorting.running_max_over_last: ("cummax", Selection(larger)),
+        sorting.mode_over_last: ("mode", Jumping()),
     }
     found |= {function: Entry(name, function, rule) for function, (name, rule) in of_one.items()}
-    over_last = standardising.standardised_over_last
-    found[over_last] = Entry("standardise", over_last, standardising.Standardise())
+    over_last = layer_norm.standardised_over_last
+    found[over_last] = Entry("standardise", over_last, layer_norm.Standardise())
     found[attention.attended] = Entry("attention", attention.attended, attention.Attention(), attention.Attention())
     found[reductions.max_over_last] = Entry("max", reductions.max_over_last, MaxPool(1), indices=True)
     for n, maxima in MAXIMA.items():

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.opening import operation
-from seqlight.attribution.calls.pairing import repeated
-from seqlight.attribution.calls.recording import Call, Function, Observed, Recorded, apply
-from seqlight.attribution.rules.averages import Averaged
+from seqlight.attribution.calls.call import Call, Function, Observed, Recorded, apply
+from seqlight.attribution.calls.function_bodies import operation
+from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.rules.elementwise import threshold
+from seqlight.attribution.rules.integrated import Averaged
 from seqlight.attribution.rules.pooling import pooled_from
 from seqlight.errors import UnsupportedOperation
 

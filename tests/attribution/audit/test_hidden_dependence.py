@@ -1,0 +1,70 @@
+"""What comes from the input without a gradient, known by its memory."""
+
+import numpy as np
+import pytest
+import torch
+
+from seqlight.attribution.audit.hidden_dependence import (
+    Hidden,
+    Origin,
+    is_random,
+    memory_of,
+    same,
+    takes_the_shape_alone,
+)
+
+
+def test_views_and_what_shares_memory_have_the_same_origin():
+    hidden, mask, origin = Hidden(), torch.ones(3, 4), Origin("gt", "gate (Gate)")
+    hidden.remember(mask, origin)
+    for one in (mask, mask[1:], mask.view(12), mask.detach(), torch.from_numpy(mask.numpy())):
+        assert hidden.origin(one) is origin
+    for one in (mask.clone(), torch.ones(3, 4), 1.0, None, mask.clone().requires_grad_()):
+        assert hidden.origin(one) is None
+    assert hidden.first([1, torch.zeros(2), mask.T]) is origin
+    assert hidden.first([]) is None
+
+
+def test_memory_is_not_given_to_others():
+    hidden = Hidden()
+    for _ in range(20):
+        hidden.remember(torch.zeros(1000), Origin("gt", ""))
+        assert hidden.origin(torch.zeros(1000)) is None
+
+
+def test_what_has_no_memory_is_itself():
+    sparse, other = torch.eye(3).to_sparse(), torch.eye(3).to_sparse()
+    assert memory_of(sparse) == memory_of(sparse)
+    assert memory_of(sparse) != memory_of(other)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "wanted"),
+    [
+        (torch.ones(2), torch.ones(2), True),
+        (torch.tensor([torch.nan, 1]), torch.tensor([torch.nan, 1]), True),
+        (torch.tensor([torch.nan, 1]), torch.tensor([torch.nan, 2]), False),
+        (torch.ones(2), torch.ones(3), False),
+        (torch.ones(2), torch.ones(2, dtype=torch.int64), False),
+        (torch.tensor([True]), torch.tensor([False]), False),
+        (1, 1, True),
+        (1, 2, False),
+        (True, 1, False),
+        (float("nan"), float("nan"), True),
+        ([1.0, 2.0], [1.0, 3.0], False),
+        (slice(0, 2), slice(0, 3), False),
+        (np.arange(3), np.arange(3), True),
+        (np.arange(3), np.arange(4), False),
+        (object(), object(), True),
+        (None, None, True),
+    ],
+)
+def test_same(a, b, wanted):
+    assert same(a, b) is wanted
+
+
+def test_names():
+    assert all(map(is_random, ["rand", "randn_like", "bernoulli", "normal_"]))
+    assert not is_random("mul")
+    assert all(map(takes_the_shape_alone, ["zeros_like", "new_full"]))
+    assert not any(map(takes_the_shape_alone, ["rand_like", "mul"]))

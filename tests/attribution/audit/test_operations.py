@@ -1,0 +1,106 @@
+"""Calls by the names and modules that a user knows them by."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from seqlight.attribution.audit.loss_ledger import ObserveAndNote
+from seqlight.attribution.audit.operations import base_of, writes
+from seqlight.attribution.engine.modes import Manner, Record
+from seqlight.attribution.rules.table import rules
+from seqlight.prediction.module_names import plain_name
+
+
+def met(model, x):
+    """Return (operation, module, manners) of all calls that a model makes."""
+    with ObserveAndNote(model, Manner(rules(), copy=True), Record()) as watch:
+        model(x)
+    return [(one.operation, one.module, one.manners) for one in watch.meetings if one.carries], watch
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Sequential(nn.ReLU(inplace=True), nn.LayerNorm(4))
+
+    def forward(self, x):
+        h = self.inner(x.clone())
+        return h.sigmoid_() + x.T.shape[0] + F.normalize(h)
+
+
+def test_calls_are_listed_as_the_user_wrote_them():
+    found, _ = met(Block(), torch.randn(3, 4, requires_grad=True))
+    names = [(operation, module) for operation, module, _ in found]
+    assert names == [
+        ("clone", "(Block)"),
+        ("relu", "inner.0 (ReLU)"),
+        ("layer_norm", "inner.1 (LayerNorm)"),
+        ("sigmoid", "(Block)"),
+        ("T", "(Block)"),
+        ("add", "(Block)"),
+        ("normalize", "(Block)"),
+        ("add", "(Block)"),
+    ]
+    assert found[1][2] == ["Rescale"]
+    assert set(found[2][2]) > {"linear"}
+    assert {"linear", "Product"} < set(found[6][2])
+
+
+def test_what_does_not_depend_on_the_input_is_left_out():
+    class Constant(nn.Module):
+        def forward(self, x):
+            return x + torch.arange(4).float().exp() * 2
+
+    assert [name for name, _, _ in met(Constant(), torch.randn(3, 4, requires_grad=True))[0]] == ["add"]
+
+
+def test_origins():
+    class Hides(nn.Module):
+        def forward(self, x):
+            mask = torch.zeros_like(x)
+            mask[x > 0] = 1
+            with torch.no_grad():
+                dark = x.exp()
+            return mask, dark, x.detach().max().item(), torch.zeros_like(x), x.argmax(1).to(x)
+
+    class Holds(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Hides()
+
+        def forward(self, x):
+            self.found = self.inner(x)
+            return x
+
+    model = Holds()
+    _, watch = met(model, torch.randn(3, 4, requires_grad=True))
+    mask, dark, number, zeros, indices = model.found
+    assert watch.hidden.origin(mask).operation == "gt"
+    assert watch.hidden.origin(mask).module == "inner (Hides)"
+    assert not watch.hidden.origin(dark).recording
+    assert watch.hidden.origin(zeros) is None
+    assert watch.hidden.origin(indices).operation == "argmax"
+    ((origin, value),) = watch.hidden.numbers
+    assert (origin.operation, value) == ("item", number)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (torch.relu_, "relu"),
+        (torch.Tensor.__matmul__, "matmul"),
+        (torch.Tensor.shape.__get__, "shape"),
+        (F.gelu, "gelu"),
+    ],
+)
+def test_plain_names(function, name):
+    assert plain_name(function) == name
+
+
+def test_what_writes_and_to_what():
+    assert not any(map(writes, ["__int__", "__invert__", "__getitem__", "add", "__index__"]))
+    assert all(map(writes, ["add_", "__iadd__", "__setitem__", "index_put_"]))
+    x = torch.zeros(3, 4)
+    assert base_of(x[1:]) is x
+    assert base_of(x) is x

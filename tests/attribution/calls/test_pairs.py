@@ -1,0 +1,59 @@
+"""Partners find each other in whichever dimension the model keeps the batch."""
+
+import itertools
+
+import pytest
+import torch
+
+from seqlight.attribution.calls.pairs import between, repeated, split, split_dimension
+from seqlight.errors import UnsupportedOperation
+
+
+def number(sequences, references, others, dimension, merge=False):
+    """Return tensors in which each entry names its sequence, and its reference in the second."""
+    recorded = torch.zeros(sequences, *others)
+    reference = torch.zeros(references * sequences, *others)
+    for i in range(sequences):
+        recorded[i] = i
+        for r in range(references):
+            reference[r * sequences + i] = 100 * (r + 1) + i
+    recorded, reference = recorded.movedim(0, dimension), reference.movedim(0, dimension)
+    if merge:  # as attention merges the batch with the heads: batch major
+        recorded, reference = recorded.flatten(dimension, dimension + 1), reference.flatten(dimension, dimension + 1)
+    return recorded, reference
+
+
+@pytest.mark.parametrize(
+    ("sequences", "references", "dimension", "merge"),
+    [
+        *itertools.product([1, 2, 3], [1, 2, 5], [0, 1, 2], [False]),
+        *itertools.product([1, 2, 3], [1, 2, 5], [0, 1], [True]),
+    ],
+)
+def test_partners_meet(sequences, references, dimension, merge):
+    recorded, reference = number(sequences, references, (2, 5), dimension, merge)
+    a, b = split(recorded, reference)
+    assert torch.equal(b % 100, a.expand(b.shape))
+    assert torch.equal(repeated(recorded, reference), reference % 100)
+    assert repeated(recorded, reference).shape == reference.shape
+
+
+def test_the_dimension_and_how_many_times():
+    assert split_dimension(torch.zeros(2, 3), torch.zeros(2, 3)) is None
+    assert split_dimension(torch.zeros(2, 3), torch.zeros(8, 3)) == (0, 4)
+    assert split_dimension(torch.zeros(7, 2, 3), torch.zeros(7, 6, 3)) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "reference"), [((2, 3), (4, 6)), ((2, 3), (3, 3)), ((2, 3), (2, 3, 1)), ((0, 3), (4, 3)), ((4,), (2,))]
+)
+def test_what_does_not_fit_is_refused(recorded, reference):
+    with pytest.raises(UnsupportedOperation, match="mixes the rows"):
+        split_dimension(torch.zeros(recorded), torch.zeros(reference))
+
+
+def test_points_on_the_line():
+    recorded, reference = torch.tensor([[1.0], [2.0]]), torch.tensor([[0.0], [0.0], [3.0], [4.0]])
+    assert between(recorded, reference, 0.0).tolist() == reference.tolist()
+    assert between(recorded, reference, 1.0).flatten().tolist() == [1, 2, 1, 2]
+    assert between(recorded, reference, 0.5).flatten().tolist() == [0.5, 1, 2, 3]

@@ -1,0 +1,75 @@
+"""What autograd's graph tells."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.nn.parallel import _functions
+
+from seqlight.attribution.engine import graph_check
+
+
+@pytest.mark.parametrize(
+    ("function", "linear"),
+    [
+        (lambda x: x.sum(1) + x.mean(1) - x[:, 0], True),
+        (lambda x: x / 3 + x / torch.tensor([2.0]), True),
+        (lambda x: torch.addcdiv(x, x, torch.tensor([2.0])), True),
+        (lambda x: torch.lerp(x, 2 * x, 0.3), True),
+        (lambda x: torch.lerp(x, 2 * x, torch.tensor([0.3])), True),
+        (lambda x: torch.lerp(torch.ones(1), torch.zeros(1), x), True),
+        (lambda x: torch.addmm(x, x, torch.ones(3, 3)), True),
+        (lambda x: x * 2 @ torch.ones(3, 1), True),
+        (lambda x: torch.fft.rfft(x).real, True),
+        (lambda x: 2 / x, False),
+        (lambda x: x / x, False),
+        (lambda x: torch.addcdiv(torch.ones(3), torch.ones(3), x), False),
+        (lambda x: torch.lerp(torch.ones(1), x, x), False),
+        (lambda x: torch.addmm(torch.ones(3, 3), x, x), False),
+        (lambda x: x * x, False),
+        (lambda x: F.batch_norm(x, None, None, training=True), False),
+        (lambda x: F.batch_norm(x, torch.zeros(3), torch.ones(3), weight=x[0]), False),
+        (lambda x: x.sort().values, False),
+        (lambda x: x.relu(), False),
+    ],
+)
+def test_what_the_graph_calls_linear(function, linear):
+    x = torch.rand(3, 3, requires_grad=True) + 1
+    assert (graph_check.unexplained([function(x)], set(), [x]) is None) is linear
+
+
+def test_the_graph_is_searched_between_outputs_and_inputs():
+    x = torch.rand(3, requires_grad=True).relu()
+    assert graph_check.unexplained([2 * x], set(), [x]) is None
+    assert graph_check.operation_of(graph_check.unexplained([2 * x], set())) == "Relu"
+
+
+def test_names_of_nodes():
+    x = torch.rand(2, 3, 4, requires_grad=True)
+    assert graph_check.operation_of((x * 2).grad_fn) == "Mul"
+    assert graph_check.operation_of(F.pad(x, (1, 1), mode="reflect").grad_fn) == "ReflectionPad1D"
+    assert graph_check.operation_of(torch.zeros(2, 3, 4).copy_(x).grad_fn) == "Copy"
+    view = (x * 1)[0]
+    view += 1
+    assert graph_check.operation_of(view._base.grad_fn) == "CopySlices"
+
+
+@pytest.mark.parametrize("name", ["Clone", "Mul", "Div"])
+def test_a_function_of_the_users_with_the_name_of_an_operation_is_none_of_pytorchs(name):
+    def forward(ctx, x):
+        return x.exp()
+
+    def backward(ctx, grad):
+        return grad
+
+    cls = type(name, (torch.autograd.Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward)})
+    x = torch.rand(3, requires_grad=True)
+    found = graph_check.unexplained([cls.apply(x)], set())
+    assert found is not None
+    assert graph_check.operation_of(found) == name
+    assert graph_check.unexplained([cls.apply(x)], {cls}) is None
+
+
+def test_what_data_parallel_deals_out_is_linear(monkeypatch):
+    monkeypatch.setattr(_functions.comm, "scatter", lambda x, devices, *_: x.chunk(len(devices)))
+    found = _functions.Scatter.apply([0], None, 0, torch.rand(3, requires_grad=True))
+    assert graph_check.unexplained(found, set()) is None

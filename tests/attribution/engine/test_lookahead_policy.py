@@ -1,0 +1,264 @@
+"""Sequences that are observed ahead of where they are explained are explained as they are on their own."""
+
+import pytest
+import torch
+from torch import nn
+
+from seqlight import attribute, deep_lift_shap, random_one_hot
+from seqlight.attribution.engine.lookahead import Shapes, _together, taken_apart
+from seqlight.attribution.engine.lookahead_policy import Observing
+from seqlight.attribution.engine.modes import Manner, Record
+from seqlight.errors import ConvergenceWarning, ReferencesWarning, UnsupportedOperation
+
+LENGTH = 24
+X = random_one_hot((11, 4, LENGTH), random_state=0)
+
+
+class Reading(nn.Module):
+    """Reads rows in a way of its own and sums up."""
+
+    def __init__(self, read, *parts):
+        super().__init__()
+        torch.manual_seed(0)
+        self.parts, self.read, self.sizes = nn.ModuleList(part() for part in parts), read, []
+
+    def forward(self, x, *more):
+        self.sizes.append(len(x))
+        return self.read(self.parts, x, *more).flatten(1).sum(1, keepdim=True)
+
+
+def pooled(parts, x):
+    return nn.functional.max_pool1d(parts[0](x).relu(), 3).exp()
+
+
+def batch_second(parts, x):
+    return parts[0](x.permute(2, 0, 1)).tanh().transpose(0, 1)
+
+
+def attending(parts, x):
+    y = parts[0](x.mT)
+    return nn.functional.scaled_dot_product_attention(y, y * 2, y) + parts[1](y).square()
+
+
+def heads_in_the_batch(parts, x):
+    y = x.unflatten(2, (3, 8)).transpose(1, 2).flatten(0, 1)  # rows are the major index
+    return torch.softmax(y, 2).unflatten(0, (len(x), 3)).square()
+
+
+def rows_last(parts, x):
+    y = x.unflatten(2, (3, 8)).permute(2, 0, 1, 3).flatten(0, 1)  # rows are the minor index
+    return torch.softmax(y, 2).square().unflatten(0, (3, len(x))).transpose(0, 1)
+
+
+def in_place(parts, x):
+    y = parts[0](x)
+    z = y.sigmoid()
+    y += 1
+    return z * y
+
+
+MODELS = {
+    "pooled": Reading(pooled, lambda: nn.Conv1d(4, 5, 3)),
+    "batch second": Reading(batch_second, lambda: nn.LayerNorm(4)),
+    "attention": Reading(attending, lambda: nn.Linear(4, 4), lambda: nn.LayerNorm(4)),
+    "heads in the batch": Reading(heads_in_the_batch),
+    "rows last": Reading(rows_last),
+    "in place": Reading(in_place, lambda: nn.Conv1d(4, 5, 3)),
+}
+
+
+@pytest.mark.parametrize("batch_size", [1, 6, 12, 36])
+@pytest.mark.parametrize("name", MODELS)
+def test_as_on_their_own(name, batch_size):
+    model = MODELS[name].double()
+    settings = {"n_shuffles": 6, "device": "cpu", "raw_outputs": True, "dtype": "float64"}
+    references = torch.stack([random_one_hot((6, 4, LENGTH), random_state=i) for i in range(len(X))])
+    found = deep_lift_shap(model, X, references=references, batch_size=batch_size, **settings)
+    alone = [
+        deep_lift_shap(model, X[i : i + 1], references=references[i : i + 1], batch_size=1, **settings)
+        for i in range(len(X))
+    ]
+    torch.testing.assert_close(found, torch.cat(alone), rtol=1e-9, atol=1e-12)
+
+
+def test_further_inputs_and_targets_go_with_their_sequences():
+    model = Reading(lambda parts, x, scale: parts[0](x).relu() * scale[:, :, None], lambda: nn.Conv1d(4, 5, 3)).double()
+    scale, settings = torch.rand(len(X), 5), {"n_shuffles": 6, "random_state": 0, "device": "cpu"}
+    found = deep_lift_shap(model, X, args=(scale,), batch_size=12, **settings)
+    alone = [deep_lift_shap(model, x[None], args=(one[None],), **settings) for x, one in zip(X, scale, strict=True)]
+    torch.testing.assert_close(found, torch.cat(alone), rtol=1e-9, atol=1e-12)
+    two = nn.Sequential(nn.Conv1d(4, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(110, 3)).double()
+    each = torch.arange(len(X)) % 3
+    found = attribute(two, X, target=each, batch_size=12, **settings).attributions
+    alone = [attribute(two, x[None], target=int(k), **settings).attributions for x, k in zip(X, each, strict=True)]
+    torch.testing.assert_close(found, torch.cat(alone), rtol=1e-9, atol=1e-12)
+
+
+# Once a sequence is met beside its first reference.
+RUNS = {
+    6: [1, 6, 2, *[1, 6] * 10],  # a sixth of a batch is one sequence
+    18: [3, 18, 2, *[3, 18] * 2, 2, 12],
+    12: [2, 12, 2, *[2, 12] * 4, 1, 6],
+    36: [6, 36, 2, 5, 30],
+    72: [11, 66, 2],
+}
+
+
+@pytest.mark.parametrize("batch_size", RUNS)
+def test_how_often_the_model_is_run(batch_size):
+    model = Reading(pooled, lambda: nn.Conv1d(4, 5, 3))
+    deep_lift_shap(model, X, n_shuffles=6, batch_size=batch_size, device="cpu", random_state=0)
+    assert model.sizes == RUNS[batch_size]
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_several_blocks_are_observed_at_once(n):
+    model = Reading(pooled, lambda: nn.Conv1d(4, 5, 3))
+    deep_lift_shap(model, X, n_shuffles=24, batch_size=12 * n, device="cpu", random_state=0)
+    assert model.sizes == {2: [1, 24, 2, *[4, *[24] * 4] * 2, 2, 24, 24], 4: [2, 48, 2, 8, *[48] * 4, 1, 24]}[n]
+
+
+def test_a_model_that_takes_only_so_many_rows():
+    def picky(parts, x):
+        if 2 < len(x) < 6:
+            raise ValueError(f"{len(x)} rows")
+        return parts[0](x).relu()
+
+    model = Reading(picky, lambda: nn.Conv1d(4, 5, 3)).double()
+    settings = {"n_shuffles": 24, "random_state": 0, "device": "cpu"}
+    found = deep_lift_shap(model, X, batch_size=24, **settings)
+    assert 4 in model.sizes
+    torch.testing.assert_close(found, deep_lift_shap(model, X, batch_size=12, **settings), rtol=1e-9, atol=1e-12)
+
+
+class Strands(nn.Module):
+    """Both strands in one batch, as people write it: sequences of the second come after all of the first."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution, self.last = nn.Conv1d(4, 8, 5), nn.Linear(8, 1)
+
+    def forward(self, x):
+        h = torch.cat([x, x.flip(1, 2)])
+        h = torch.relu(self.convolution(h)).mean(2)
+        a, b = self.last(torch.tanh(3 * h)).chunk(2)
+        return a + b
+
+
+@pytest.mark.parametrize("flat", [1, 2, 5])
+def test_records_of_others_are_not_taken_for_their_own(flat):
+    """Of sequences that equal their references anything adds up, so what they are like tells nothing."""
+    sequences = random_one_hot((12, 4, 40), random_state=3)
+    for i in range(flat):
+        sequences[i] = 0
+        sequences[i, i % 4] = 1
+    settings = {"random_state": 0, "device": "cpu", "n_shuffles": 20}
+    with pytest.warns(ReferencesWarning):
+        found = deep_lift_shap(Strands().double(), sequences, batch_size=32, **settings)
+    alone = [deep_lift_shap(Strands().double(), one[None], batch_size=1, **settings) for one in sequences[flat:]]
+    torch.testing.assert_close(found[flat:], torch.cat(alone), rtol=1e-6, atol=1e-9)
+
+
+MIXED = {
+    "softmax": lambda y: y.softmax(0),
+    "from the row before": lambda y: y + 0.5 * y.roll(1, 0),
+    "from the row behind": lambda y: y + 0.5 * y.roll(-1, 0),
+    "from all rows before": lambda y: y.cumsum(0),
+    "from all rows behind": lambda y: y.flip(0).cumsum(0).flip(0),
+    "from the other end": lambda y: y + 0.5 * y.flip(0),
+    "mean": lambda y: y - 0.5 * y.mean(0),
+}
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+@pytest.mark.parametrize("equal", ["others", "the same", "mutants"])
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("how", MIXED)
+@pytest.mark.filterwarnings("ignore::seqlight.errors.SeqlightWarning")
+def test_rows_that_are_mixed_are_seen_whatever_comes_next(how, equal, rows, late):
+    def mixing(parts, x):
+        y = parts[0](x).relu()
+        return MIXED[how](y.flatten(1).mean(1, keepdim=True).tanh() if late else y)
+
+    model = Reading(mixing, lambda: nn.Conv1d(4, 5, 3)).double()
+    sequences = X[:rows]
+    if equal != "others":
+        sequences = X[:1].repeat(rows, 1, 1)
+    if equal == "mutants":
+        for i in range(rows):
+            sequences[i, :, i] = sequences[i, :, i].roll(1)
+    with pytest.raises(UnsupportedOperation, match=r"mixes? the rows"):
+        deep_lift_shap(model, sequences, n_shuffles=6, batch_size=12, device="cpu", random_state=0)
+
+
+def test_records_of_other_calls_are_not_taken():
+    like = Shapes.of(Record(torch.zeros(2, 1), [("relu", [])]))
+    assert taken_apart(Record(torch.zeros(6, 1), [("relu", [])]), like, 3)[2].calls == [("relu", [])]
+    assert taken_apart(Record(torch.zeros(6, 1), [("tanh", [])]), like, 3) is None
+    assert taken_apart(Record(torch.zeros(6, 1), []), like, 3) is None
+
+
+def test_pieces_of_any_kind_lie_together():
+    whole = torch.arange(24, dtype=torch.float64).view(2, 3, 4)
+    pieces = [whole[:, 1], whole.long()[1], whole > 3, torch.tensor(5.0), whole[:0].bfloat16(), whole.mT]
+    found = _together(pieces)
+    assert all(torch.equal(one, piece) and one.dtype == piece.dtype for one, piece in zip(found, pieces, strict=True))
+    assert len({one.untyped_storage().data_ptr() for one in found}) == 1
+    assert all(one.is_contiguous() and one.data_ptr() % 8 == 0 for one in found if one.numel())
+
+
+def test_nothing_is_observed_twice():
+    asked = []
+
+    def observed(rows):
+        asked.append(rows.tolist())
+        return Record(rows[:, None])
+
+    ahead = Observing(Manner({}), 8, 18)
+    assert [ahead.of(i, i + 1, observed).output.tolist() for i in range(8)] == [[[i]] for i in range(8)]
+    assert ahead.of(7, 8, observed).output.tolist() == [[7]]
+    assert asked == [[0], [1, 2, 3], [4, 5, 6], [7], [7]]
+
+
+def test_what_was_observed_in_another_manner_is_forgotten():
+    asked, manner = [], Manner({})
+
+    def observed(rows):
+        asked.append(rows.tolist())
+        return Record(rows[:, None])
+
+    ahead = Observing(manner, 8, 18)
+    ahead.of(0, 1, observed), ahead.of(1, 2, observed)
+    manner.careful = True
+    ahead.of(2, 3, observed), ahead.of(3, 4, observed)
+    assert asked == [[0], [1, 2, 3], [2], [3, 4, 5]]
+
+
+def test_deltas_are_told_of_all():
+    model = Reading(lambda parts, x: parts[0](x).relu() + parts[0](x).detach(), lambda: nn.Conv1d(4, 5, 3))
+    with pytest.warns(ConvergenceWarning, match="of 11"):
+        deep_lift_shap(model, X, n_shuffles=6, batch_size=12, device="cpu", random_state=0)
+
+
+def test_one_pair_is_tried_again_without_what_was_observed_ahead():
+    class Refusing(nn.Module):
+        """Refuses a row right after two of them."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer, self.sizes = nn.Linear(4 * LENGTH, 1), []
+
+        def forward(self, x):
+            self.sizes.append(len(x))
+            if len(self.sizes) > 3 and self.sizes[-2:] == [2, 1]:
+                raise UnsupportedOperation("a row after two")
+            return self.layer(torch.tanh(x.flatten(1)))
+
+    model = Refusing()
+    # Of 11 references at most 10 come at once, so that the last one makes a pair alone.
+    settings = {"n_shuffles": "auto", "max_shuffles": 11, "tolerance": 1e-9, "batch_size": 12}
+    with pytest.warns(ReferencesWarning, match="not known to a tolerance"):
+        found = attribute(model, X[:4], device="cpu", random_state=0, **settings)
+    assert found.deltas.abs().max() < 1e-5
+    assert [2, 1] in [model.sizes[i : i + 2] for i in range(3, len(model.sizes))]

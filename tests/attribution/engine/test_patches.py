@@ -1,0 +1,53 @@
+"""Stand-ins that go when the last who needs them is done."""
+
+import contextlib
+from types import SimpleNamespace
+
+import pytest
+
+from seqlight.attribution.engine.patches import Patch
+from seqlight.prediction.process_settings import Setting
+
+
+def test_stand_ins_stay_until_the_last_is_done():
+    owner = SimpleNamespace(there=1)
+    patch = Patch(owner, {"there": 2, "absent": 3})
+    first, second = patch.applied(), patch.applied()
+    first.__enter__()
+    assert (owner.there, owner.absent) == (2, 3)
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert (owner.there, owner.absent) == (2, 3)
+    assert patch.original("there") == 1
+    second.__exit__(None, None, None)
+    assert vars(owner) == {"there": 1}
+
+
+def test_after_an_error_all_is_as_before():
+    owner = SimpleNamespace(there=1)
+    with pytest.raises(KeyError), Patch(owner, {"there": 2}).applied():
+        raise KeyError
+    assert owner.there == 1
+
+
+@pytest.mark.reliability("several threads", "a setting of the process that calls in two threads need", "as before")
+def test_a_setting_holds_until_the_last_is_done():
+    values = [1]
+
+    @contextlib.contextmanager
+    def set_to_two():
+        before, values[0] = values[0], 2
+        yield
+        values[0] = before
+
+    setting = Setting(set_to_two)
+    first, second = contextlib.ExitStack(), contextlib.ExitStack()
+    first.enter_context(setting.applied())
+    second.enter_context(setting.applied())
+    first.close()
+    assert values == [2]
+    second.close()
+    assert values == [1]
+    with pytest.raises(KeyError), setting.applied():
+        raise KeyError
+    assert values == [1]

@@ -1,0 +1,143 @@
+"""Weights are laid out once a call, and anew when they are others."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from seqlight import deep_lift_shap, random_one_hot
+from seqlight.attribution.kernels import convolution, packed_weights
+
+
+def counted(weight, layout="forward"):
+    calls = []
+
+    def pack():
+        calls.append(weight)
+        return weight.detach() * 2
+
+    return packed_weights.packed(packed_weights.Weight.of(weight), layout, pack), len(calls)
+
+
+def test_once_for_each_weight_and_layout():
+    one, other = (nn.Parameter(torch.randn(3), requires_grad=False) for _ in range(2))
+    with packed_weights.packing():
+        assert [counted(one)[1], counted(one)[1], counted(other)[1], counted(one, "turned")[1]] == [1, 0, 1, 1]
+    with packed_weights.packing():
+        assert counted(one)[1] == 1
+    assert [counted(one)[1], counted(one)[1]] == [1, 1]
+
+
+def test_anew_for_what_was_written_to_or_is_elsewhere():
+    weight = nn.Parameter(torch.ones(3), requires_grad=False)
+    with packed_weights.packing():
+        counted(weight)
+        weight.mul_(3)
+        assert counted(weight)[0].tolist() == [6, 6, 6]
+        weight.data = torch.full((3,), 5.0)
+        assert counted(weight)[0].tolist() == [10, 10, 10]
+
+
+@pytest.mark.parametrize("default", [torch.bfloat16, torch.float64])
+def test_whatever_dtype_is_the_default(default):
+    """Lightning sets it for a module of that precision."""
+    weight, before = nn.Parameter(torch.randn(300), requires_grad=False), torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        with packed_weights.packing():
+            counted(weight)
+            found = counted(weight)[0]
+    finally:
+        torch.set_default_dtype(before)
+    assert torch.equal(found, weight.detach() * 2)
+
+
+def test_not_for_what_is_made_in_each_forward():
+    with packed_weights.packing():
+        assert counted(torch.ones(3))[1] == 1
+        assert counted(torch.ones(3))[1] == 1
+        with torch.inference_mode():
+            frozen = nn.Parameter(torch.ones(3), requires_grad=False)
+        assert [counted(frozen)[1], counted(frozen)[1]] == [1, 1]
+
+
+def test_no_more_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(packed_weights, "MOST", 20)
+    one, other = (nn.Parameter(torch.randn(3), requires_grad=False) for _ in range(2))
+    with packed_weights.packing():
+        assert [counted(one)[1], counted(other)[1], counted(one)[1], counted(other)[1]] == [1, 1, 0, 1]
+
+
+class Clamped(nn.Module):
+    """Writes to its own weight in each forward, as constrained layers do."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution = nn.Conv1d(4, 20, 9, padding=4)
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.convolution.weight.clamp_(min=0)
+        return self.convolution(x).relu().flatten(1).sum(1, keepdim=True)
+
+
+class Swapping(nn.Module):
+    """Gives its layer other numbers for a while, which no version tells; or three layers with these numbers."""
+
+    def __init__(self, layer, swaps):
+        super().__init__()
+        self.layer, self.swaps = layer, swaps
+        self.layers = nn.ModuleList(copy.deepcopy(layer) for _ in range(3))
+        with torch.no_grad():
+            for k in range(3):
+                self.layers[k].weight.mul_(k + 1)
+
+    def forward(self, x):
+        base, y = self.layer.weight.data.clone(), x.mT if isinstance(self.layer, nn.Linear) else x
+        for k in range(3):
+            self.layer.weight.data = base * (k + 1)
+            y = (self.layer if self.swaps else self.layers[k])(y).relu()
+        self.layer.weight.data = base
+        return y.mean((1, 2))[:, None]
+
+
+LAYERS = {
+    "linear": lambda: nn.Linear(32, 32),
+    "convolution": lambda: nn.Conv1d(4, 4, 9, padding=4),
+    "in steps": lambda: nn.Conv1d(4, 4, 3, stride=2, padding=1),
+}
+
+
+@pytest.mark.parametrize("batch_size", [5, 100])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_weight_that_has_other_numbers_for_a_while(kind, batch_size):
+    torch.manual_seed(0)
+    layer, first = LAYERS[kind](), nn.Conv1d(4, 32 if kind == "linear" else 4, 1)
+    X = random_one_hot((3, 4, 32), random_state=0)
+    settings = {"n_shuffles": 5, "random_state": 0, "device": "cpu", "batch_size": batch_size}
+    found, expected = (
+        deep_lift_shap(nn.Sequential(first, Swapping(layer, swaps)), X, **settings) for swaps in (True, False)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 100])
+def test_a_model_that_writes_to_its_weight(batch_size):
+    X, model = random_one_hot((3, 4, 30), random_state=0), Clamped()
+    settings = {"n_shuffles": 5, "random_state": 0, "device": "cpu", "batch_size": batch_size}
+    found = deep_lift_shap(model, X, **settings)
+    expected = deep_lift_shap(model, X, dtype="float64", **settings)
+    torch.testing.assert_close(found, expected.float(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_call_lays_out_each_weight_once_and_each_way(monkeypatch):
+    if convolution._way(4, 32, 9, 1, 30) is None:
+        pytest.skip("this machine has no loops for convolutions")
+    met, pack = [], convolution._packed
+    monkeypatch.setattr(convolution, "_packed", lambda *args: met.append(args[1:]) or pack(*args))
+    model = nn.Sequential(nn.Conv1d(4, 32, 9), nn.ReLU(), nn.Flatten(), nn.Linear(32 * 22, 1))
+    deep_lift_shap(model, random_one_hot((4, 4, 30), random_state=0), n_shuffles=3, batch_size=3, device="cpu")
+    assert len(met) == 2
+    assert {turned for _, turned in met} == {False, True}

@@ -1,0 +1,41 @@
+"""Elementwise functions of our own, and those of which PyTorch knows half a derivative."""
+
+import pytest
+import torch
+
+from seqlight import deep_lift_shap, random_one_hot
+from seqlight.attribution.rules import special_functions
+from seqlight.errors import UnsupportedOperation
+
+A, B = torch.rand(2, 3, dtype=torch.float64) + 1.5, torch.rand(3, dtype=torch.float64) + 1.5
+NAMES = {"igamma": torch.igamma, "igammac": torch.igammac, "zeta": torch.special.zeta}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("first", [True, False])
+def test_either_operand(name, first):
+    a, b = (A.clone().requires_grad_(), B) if first else (A, B.clone().requires_grad_())
+    torch.testing.assert_close(getattr(special_functions, name)(a, b), NAMES[name](A, B))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_operands_are_refused(name, Around):
+    model = Around(lambda h: NAMES[name](h.abs() + 2, h.flip(1).abs() + 2))
+    with pytest.raises(UnsupportedOperation, match=f"{name} with two operands that depend on the input"):
+        deep_lift_shap(model, random_one_hot((2, 4, 20), random_state=0), device="cpu", random_state=0)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda h: torch.special.zeta(h.abs() + 2, 1.5),
+        lambda h: torch.special.zeta(2.5, h.abs() + 1),
+        lambda h: torch.igamma(h.abs() + 1, torch.ones(20).to(h)),
+        lambda h: torch.special.gammaincc(torch.ones(1).to(h), h.abs()),
+        torch.special.bessel_j0,
+        torch.special.spherical_bessel_j0,
+        lambda h: torch.special.hermite_polynomial_he(h, 4),
+    ],
+)
+def test_they_add_up(function, Around, incompleteness):
+    assert incompleteness(Around(function)) < 1e-9

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import entropy
+
+from seqlight_callbacks import AttributionRecord
+from seqlight_callbacks.scalars import numbers_of
+
+
+def record(attributions, **more):
+    return AttributionRecord(1, attributions, torch.zeros(len(attributions)), **more)
+
+
+@given(st.integers(1, 4), st.integers(1, 9), st.integers(0, 10**6))
+def test_spread_is_that_of_scipy(n, length, seed):
+    generator = torch.Generator().manual_seed(seed)
+    track = torch.randn(n, length, generator=generator) * torch.randint(0, 2, (n, length), generator=generator)
+    numbers = numbers_of(record(torch.nn.functional.pad(track.unsqueeze(1), (0, 0, 1, 2))))
+    sizes = track.abs().double().numpy()
+    each = [entropy(row) if row.any() else 0.0 for row in sizes]
+    assert numbers["entropy"] == pytest.approx(np.mean(each), abs=1e-9)
+    spread = [math.exp(one) if row.any() else 0.0 for one, row in zip(each, sizes, strict=True)]
+    assert numbers["effective_positions"] == pytest.approx(np.mean(spread), rel=1e-6)
+    assert 0 <= numbers["effective_positions"] <= length * (1 + 1e-9)
+
+
+def test_standard_error():
+    attributions = torch.tensor([[[3.0, 4.0]]])
+    numbers = numbers_of(record(attributions, standard_error=torch.tensor([[0.3, 0.4]])))
+    assert numbers["standard_error"] == pytest.approx(math.sqrt(0.125))
+    assert numbers["relative_standard_error"] == pytest.approx(0.1)
+
+
+def test_names_depend_on_what_there_is_alone():
+    one = record(torch.rand(2, 4, 5))
+    base = {"magnitude", "entropy", "effective_positions", "similarity"}
+    assert numbers_of(one).keys() == base
+    whole = record(torch.rand(2, 4, 5), reference_outputs=torch.rand(2, 3), standard_error=torch.rand(2, 5))
+    more = {"delta", "relative_delta", "standard_error", "relative_standard_error", "agreement", "window_share"}
+    assert numbers_of(whole, one, one.attributions, (0, 2)).keys() == base | more
+
+
+def test_nothing_is_nothing_and_nan_is_nan():
+    assert set(numbers_of(record(torch.zeros(2, 4, 5))).values()) == {0.0}
+    broken = numbers_of(record(torch.full((1, 4, 5), float("nan"))))
+    assert all(math.isnan(broken[name]) for name in ("magnitude", "entropy", "effective_positions"))

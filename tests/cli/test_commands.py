@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import seqlight as sl
+from seqlight.cli.commands import attribute_command as attribute
+from seqlight.cli.commands import predict_command as predict
+
+QUIET = {"accelerator": "cpu", "devices": 1}
+
+
+@pytest.fixture
+def X(tmp_path):
+    X = sl.random_one_hot((7, 4, 20), random_state=0).numpy()
+    np.save(tmp_path / "X.npy", X)
+    return X
+
+
+def conv(tmp_path):
+    torch.manual_seed(5)
+    model = torch.nn.Conv1d(4, 2, 20)
+    torch.save(model.state_dict(), tmp_path / "a.pt")
+    return model, {"in_channels": 4, "out_channels": 2, "kernel_size": 20}
+
+
+def test_predict(X, tmp_path, capsys):
+    model, arguments = conv(tmp_path)
+    predict(
+        "torch.nn.Conv1d",
+        tmp_path / "X.npy",
+        tmp_path / "out",
+        checkpoint=tmp_path / "a.pt",
+        arguments=arguments,
+        **QUIET,
+    )
+    expected = model(torch.from_numpy(X).float()).detach()
+    np.testing.assert_allclose(sl.open_results(tmp_path / "out")["predictions"], expected, atol=1e-6)
+    assert "Results of 7 rows in" in capsys.readouterr().out
+
+
+def test_attribute(X, tmp_path):
+    model, arguments = conv(tmp_path)
+    attribute(
+        "torch.nn.Conv1d",
+        tmp_path / "X.npy",
+        tmp_path / "out",
+        target=[1, 0],
+        n_shuffles=4,
+        random_state=3,
+        checkpoint=tmp_path / "a.pt",
+        arguments=arguments,
+        hypothetical=True,
+        **QUIET,
+    )
+    expected = sl.attribute(model, torch.from_numpy(X), target=[1, 0], n_shuffles=4, random_state=3, device="cpu")
+    found = sl.open_results(tmp_path / "out")
+    np.testing.assert_allclose(found["attributions"], expected.attributions, atol=1e-6)
+    np.testing.assert_array_equal(found["sequences"], X)
+
+
+@pytest.mark.reliability(
+    "command line", "a checkpoint that holds a whole model", "refused, and read with --trusted true"
+)
+@pytest.mark.parametrize("command", [predict, attribute])
+def test_a_checkpoint_that_is_trusted(X, tmp_path, command):
+    model, arguments = conv(tmp_path)
+    torch.save(torch.nn.Sequential(model)[0], tmp_path / "whole.pt")
+    job = {"checkpoint": tmp_path / "whole.pt", "arguments": arguments, **QUIET}
+    with pytest.raises(sl.InputError, match="pass trusted=True"):
+        command("torch.nn.Conv1d", tmp_path / "X.npy", tmp_path / "out", **job)
+    assert not (tmp_path / "out").exists()
+    more = {"n_shuffles": 2} if command is attribute else {}
+    command("torch.nn.Conv1d", tmp_path / "X.npy", tmp_path / "out", trusted=True, **job, **more)
+    assert len(sl.open_results(tmp_path / "out")) == 7
+
+
+def test_several_arrays(X, tmp_path):
+    np.savez(tmp_path / "both.npz", bias=np.ones((7, 20)), X=X.astype(np.float32).sum(1))
+    predict("torch.nn.CosineSimilarity", tmp_path / "both.npz", tmp_path / "out", inputs=2, **QUIET)
+    assert sl.open_results(tmp_path / "out")["predictions"].shape == (7,)
+    with pytest.raises(sl.InputError, match=r"both\.npz holds X, bias: expected 3 arrays"):
+        predict("torch.nn.CosineSimilarity", tmp_path / "both.npz", tmp_path / "out", inputs=3, **QUIET)
+    np.savez(tmp_path / "names.npz", a=X, b=X)
+    with pytest.raises(sl.InputError, match=r"names\.npz holds a, b: expected one array, or the sequences as X"):
+        predict("torch.nn.ReLU", tmp_path / "names.npz", tmp_path / "out", **QUIET)
+    np.savez(tmp_path / "labels.npz", y=X)
+    with pytest.raises(sl.InputError, match=r"labels\.npz holds y: expected one array, or the sequences as X"):
+        predict("torch.nn.ReLU", tmp_path / "labels.npz", tmp_path / "out", **QUIET)
+    with pytest.raises(sl.InputError, match=r"data is a\.txt: expected a file that ends in \.npy or \.npz"):
+        predict("torch.nn.ReLU", tmp_path / "a.txt", tmp_path / "out", **QUIET)
+
+
+@pytest.mark.reliability(
+    "command line",
+    "data that is empty, cut short, of Python objects, or no .npy or .npz at all",
+    "an error that names the file",
+)
+def test_data_that_cannot_be_read(X, tmp_path):
+    whole = (tmp_path / "X.npy").read_bytes()
+    np.save(tmp_path / "objects.npy", np.array([1, "a"], object))
+    np.savez(tmp_path / "objects.npz", np.array([1, "a"], object))
+    for name, content in (
+        ("empty.npy", b""), ("short.npy", whole[:-10]), ("short-header.npy", whole[:20]), ("text.npy", b"ACGT\n"),
+        ("objects.npy", None), ("empty.npz", b""), ("text.npz", b"ACGT\n"), ("short.npz", b"PK\x03\x04" + whole),
+        ("array.npz", whole), ("objects.npz", None), ("zip.npy", (tmp_path / "objects.npz").read_bytes()),
+        ("header.npy", whole.replace(b"), }", b",  }")),
+    ):  # fmt: skip
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(sl.InputError, match=rf"{name} cannot be read \(.*expected arrays of numbers as numpy.save"):
+            predict("torch.nn.ReLU", tmp_path / name, tmp_path / "out", **QUIET)
+    assert not (tmp_path / "out").exists()
+
+
+def test_importing_waits_for_nothing():
+    code = "import sys, seqlight.cli.commands; assert not {'torch', 'lightning', 'numpy'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

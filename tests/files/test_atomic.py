@@ -1,0 +1,68 @@
+import pandas as pd
+import pytest
+
+import seqlight as sl
+from seqlight.files.atomic import whole
+
+
+def test_the_name_appears_when_all_is_written(tmp_path):
+    final = tmp_path / "a.txt"
+    with whole(final) as partial:
+        partial.write_text("half")
+        assert not final.exists()
+        partial.write_text("whole")
+    assert final.read_text() == "whole"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_an_error_leaves_the_earlier_file(tmp_path):
+    final = tmp_path / "a.txt"
+    final.write_text("earlier")
+
+    def fail():
+        with whole(str(final)) as partial:
+            partial.write_text("half")
+            raise KeyError("lost")
+
+    with pytest.raises(KeyError):
+        fail()
+    assert final.read_text() == "earlier"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError), whole(tmp_path / "no" / "a.txt") as partial:
+        partial.write_text("a")
+
+
+PATHS = [None, 3, b"a.bed", ["a.bed"], "", "a\0b"]
+
+
+@pytest.mark.reliability(
+    "paths", "writers to a wrong type, to a folder, into a folder that is not there", "one sentence each"
+)
+def test_paths_of_writers(tmp_path):
+    X = sl.random_one_hot((2, 4, 20), random_state=0)
+    loci = pd.DataFrame({"chrom": ["chr1"] * 2, "start": [0, 5], "end": [20, 25]})
+    seqlets = sl.to_genome(pd.DataFrame({"example_idx": [0], "start": [1], "end": [5], "attribution": [1.0]}), loci)
+    writers = [
+        lambda path: sl.write_fasta(path, X),
+        lambda path: sl.write_bed(path, seqlets),
+        lambda path: sl.write_meme(path, {"a": X[0]}),
+        lambda path: sl.write_bigwig(path, X, loci, {"chr1": 100}),
+    ]
+    for write in writers:
+        for path in PATHS:
+            with pytest.raises(sl.InputError, match=r"path is .*: expected a path"):
+                write(path)
+        with pytest.raises(sl.InputError, match="is a folder: expected the path of a file to write"):
+            write(tmp_path)
+        with pytest.raises(sl.InputError, match=r"there is no folder .* to write a.x to: make it first"):
+            write(tmp_path / "no" / "a.x")
+    for path in [*PATHS, __file__]:
+        with pytest.raises(sl.InputError, match="folder is"):
+            sl.write_modisco(path, X, X + 1.0)
+    for path in PATHS:
+        with pytest.raises(sl.InputError, match="to is"):
+            sl.consolidate("no results", path)
+    assert list(tmp_path.iterdir()) == []

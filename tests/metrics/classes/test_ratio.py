@@ -1,0 +1,206 @@
+"""Every metric of the catalogue: batches, moves, copies; in two processes see test_processes.py."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import pickle
+from itertools import pairwise
+
+import pytest
+import torch
+from catalogue import CATALOGUE, NAMES, ROWS, arguments, data, expected, function_of, made, rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torchmetrics import MetricCollection
+
+import seqlight as sl
+from seqlight import metrics
+from seqlight.metrics.classes import ratio
+
+UNREAD = ("ReferenceStandardError", {"kind": "absolute"})
+WHOLE = data()
+every = pytest.mark.parametrize("entry", CATALOGUE, ids=NAMES)
+# All that read attributions.
+every_tensor = pytest.mark.parametrize(
+    "entry", [entry for entry in CATALOGUE if not entry[0].startswith("Seqlet") and entry != UNREAD]
+)
+
+
+def updated(metric, *parts):
+    for part in parts:
+        metric.update(**arguments(metric, part))
+    return metric
+
+
+@functools.cache
+def of_whole(i):
+    """Return what the function of an entry gives, which is the same for every split."""
+    return expected(CATALOGUE[i], WHOLE)
+
+
+def close(a, b):
+    return a.dtype == b.dtype and torch.allclose(a, b, rtol=1e-12, atol=1e-14, equal_nan=True)
+
+
+def test_each_class_has_a_function_of_its_name_and_its_arguments():
+    classes = {name for name in metrics.__all__ if name[0].isupper()}
+    assert classes == {name for name, _ in CATALOGUE}
+    assert len(metrics.__all__) == 2 * len(classes)
+    for name in classes:
+        one = getattr(metrics, name)
+        taken = [*inspect.signature(one.update).parameters][1:] + [*inspect.signature(one).parameters][:-1]
+        assert sorted(taken) == sorted(inspect.signature(function_of(name)).parameters)
+        for key, parameter in inspect.signature(one).parameters.items():
+            if key != "settings":
+                assert parameter.default == inspect.signature(function_of(name)).parameters[key].default
+
+
+@every
+@settings(max_examples=12)
+@given(cuts=st.sets(st.integers(1, ROWS - 1)))
+def test_batches_of_any_split_give_what_one_gives(entry, cuts):
+    borders = [0, *sorted(cuts), ROWS]
+    parts = [rows(WHOLE, first, last) for first, last in pairwise(borders)]
+    assert close(updated(made(entry), *parts).compute(), of_whole(CATALOGUE.index(entry)))
+
+
+@every
+def test_forward_gives_the_batch_and_adds_to_the_sum(entry):
+    metric, parts = made(entry), (rows(WHOLE, 0, 4), rows(WHOLE, 4, ROWS))
+    for part in parts:
+        assert close(metric(**arguments(metric, part)), expected(entry, part))
+    assert close(metric.compute(), expected(entry, WHOLE))
+
+
+@every
+def test_reset_starts_afresh(entry):
+    metric = updated(made(entry), rows(WHOLE, 0, 5))
+    metric.compute()
+    metric.reset()
+    assert close(updated(metric, rows(WHOLE, 3, ROWS)).compute(), expected(entry, rows(WHOLE, 3, ROWS)))
+
+
+@every
+def test_copies_go_on_on_their_own(entry):
+    metric = updated(made(entry), rows(WHOLE, 0, 4))
+    # What is passed as an argument travels with the metric, so a lambda would not be pickled.
+    for copy in (metric.clone(), pickle.loads(pickle.dumps(metric))):
+        assert close(updated(copy, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
+    assert close(metric.compute(), expected(entry, rows(WHOLE, 0, 4)))
+
+
+@every
+def test_state_dict_goes_on_in_another(entry):
+    metric, other = made(entry), made(entry)
+    assert not metric.state_dict()
+    for one in (metric, other):
+        one.persistent(True)
+    other.load_state_dict(updated(metric, rows(WHOLE, 0, 4)).state_dict())
+    assert close(updated(other, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
+
+
+@every
+def test_nothing_narrows_the_sums(entry):
+    holder = nn.Module()
+    holder.metric = updated(made(entry), rows(WHOLE, 0, 4))
+    holder.weight = nn.Parameter(torch.ones(1))
+    for narrow in (nn.Module.half, nn.Module.bfloat16, lambda one: one.to("cpu", torch.float16), nn.Module.float):
+        narrow(holder)
+    assert holder.weight.dtype == torch.float32
+    assert close(updated(holder.metric, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
+
+
+@every
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_inputs_are_summed_in_float64(entry, dtype):
+    floating = ("attributions", "others", "outputs", "reference_outputs", "standard_error")
+    half = WHOLE | {name: WHOLE[name].to(dtype) for name in floating}
+    exact = half | {name: half[name].double() for name in floating}
+    assert close(updated(made(entry), half).compute(), expected(entry, exact))
+
+
+@every
+def test_without_batches_there_is_nothing(entry):
+    metric = made(entry)
+    with pytest.warns(UserWarning, match="before the ``update`` method"):
+        found = metric.compute()
+    nothing = 0.0 if metric.nothing == 0 else torch.nan
+    assert found.dtype == torch.float64
+    assert torch.allclose(found, torch.full_like(found, nothing), equal_nan=True)
+    assert (found.numel() == 0) == (metric.reduction == "none")
+
+
+@every_tensor
+def test_a_nan_stays_to_the_end(entry):
+    broken = rows(WHOLE, 0, 3)
+    broken["attributions"] = broken["attributions"] * torch.nan
+    for parts in ((broken, rows(WHOLE, 3, ROWS)), (rows(WHOLE, 3, ROWS), broken)):
+        assert updated(made(entry), *parts).compute().isnan().any()
+
+
+@every_tensor
+def test_an_error_leaves_the_sums_as_they_were(entry):
+    metric = updated(made(entry), rows(WHOLE, 0, 4))
+    empty = {name: one[:0] if isinstance(one, torch.Tensor) else one for name, one in WHOLE.items()}
+    with pytest.raises(sl.InputError, match=r"none of them 0|is empty"):
+        metric.update(**arguments(metric, empty))
+    assert close(updated(metric, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
+
+
+def test_a_collection_gives_what_each_gives():
+    collection = MetricCollection({str(i): made(entry) for i, entry in enumerate(CATALOGUE)})
+    for part in (rows(WHOLE, 0, 4), rows(WHOLE, 4, ROWS)):
+        collection.update(**part)
+    found = collection.compute()
+    for i, entry in enumerate(CATALOGUE):
+        assert close(found[str(i)], expected(entry, WHOLE)), entry
+
+
+def test_a_collection_does_not_take_two_for_one():
+    """MetricCollection joins metrics whose states are equal after the first batch, here all of them."""
+    together = MetricCollection([metrics.SeqletRecall(), metrics.SeqletPrecision(), metrics.SeqletIoU()])
+    windows = MetricCollection({str(end): metrics.MotifWindowShare(0, end) for end in (2, 3)})
+    same = rows(WHOLE, 0, 1)["known"][:1]
+    more = WHOLE["known"].sort_values("start")
+    together.update(found=same, known=same)
+    together.update(found=more[:3], known=more)
+    windows.update(torch.tensor([[1.0, 1.0, 0.0, 0.0]]))
+    windows.update(torch.tensor([[1.0, 1.0, 4.0, 0.0]]))
+    assert {name: float(value) for name, value in windows.compute().items()} == {"2": 0.5, "3": 1.0}
+    assert len({float(value) for value in together.compute().values()}) == 3
+    # Two that are the same may well be one.
+    twice = MetricCollection({"a": metrics.AttributionGini(), "b": metrics.AttributionGini()})
+    twice.update(torch.eye(4))
+    assert len(twice.compute_groups) == 1
+
+
+def test_on_a_device_without_float64_sums_are_in_float32(monkeypatch):
+    monkeypatch.setattr(ratio, "widest", lambda device: torch.float32 if device.type == "meta" else torch.float64)
+    metric = updated(metrics.AttributionGini(), WHOLE)
+
+    def refusing(tensor):
+        assert tensor.dtype != torch.float64, "this device has no float64"
+        return tensor.to("meta")
+
+    metric._apply(refusing)
+    assert metric.device.type == "meta"
+    assert metric.top.dtype == metric._defaults["bottom"].dtype == torch.float32
+    assert metric.told_apart.dtype == torch.int64
+
+
+def test_sums_stay_right_over_many_batches():
+    metric = metrics.MotifWindowShare(0, 1)
+    metric.update(torch.tensor([[2.0**26, 0.0]], dtype=torch.float32))
+    for _ in range(100):
+        metric.update(torch.tensor([[0.0, 1.0]]))  # in float32 each would be lost
+    assert float(metric.compute()) == 2**26 / (2**26 + 100)
+
+
+def test_the_graph_of_a_batch_is_not_kept():
+    attributions = torch.randn(2, 10, requires_grad=True)
+    metric = metrics.AttributionEntropy()
+    value = metric(attributions)
+    assert not value.requires_grad
+    assert not metric.compute().requires_grad

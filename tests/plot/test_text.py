@@ -1,0 +1,100 @@
+import io
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+import seqlight as sl
+from seqlight.plot.convergence import plot_reference_convergence
+from seqlight.plot.logo_stack import plot_logos
+from seqlight.plot.text import add_legend
+from seqlight.plot.tracks import plot_tracks
+
+# No mathematics, TeX or HTML, or not what was meant.
+NAMES = [r"$\frac$", "$x^2$", "a_b$c$", r"\$5$", "50%_{#1}", "<b>x</b> & y", "_hidden"]
+CONTRIBUTIONS = np.random.RandomState(0).normal(size=(2, 5, 4, 10))
+
+
+def logo():
+    return np.eye(4).repeat(5, axis=1)
+
+
+def annotated(name):
+    return pd.DataFrame({"motif_name": [name], "start": [2], "end": [12], "motif_strand": "-"})
+
+
+def with_logo(name):
+    figure = Figure(figsize=(8, 2))
+    sl.plot_logo(logo(), figure.subplots(), annotations=annotated(name))
+    return figure
+
+
+def with_curves(name):
+    figure = Figure()
+    plot_reference_convergence(CONTRIBUTIONS, figure.subplots(), labels=[name, "other"])
+    return figure
+
+
+def with_tracks(name):
+    tables = {"seqlets": annotated(name), "motifs": annotated(name)}
+    return plot_tracks(logo(), {name: np.ones(20)}, locus=(name, 100, 120), label_key="motif_name", **tables)
+
+
+PICTURES = {
+    "logo": with_logo,
+    "tracks": with_tracks,
+    "stack": lambda name: plot_logos(np.stack([logo(), logo()]), [name, "other"], annotations=annotated(name)),
+    "convergence": with_curves,
+}
+
+
+def texts(figure):
+    return [text for text in figure.findobj(Text) if text.get_text()]
+
+
+@pytest.mark.reliability(
+    "names in pictures", "dollar signs, backslashes, tags or a leading underscore", "drawn as they are"
+)
+@pytest.mark.parametrize("picture", PICTURES)
+def test_names_are_drawn_as_they_are(picture):
+    for name in NAMES:
+        figure = PICTURES[picture](name)
+        ours = [text for text in texts(figure) if name in text.get_text()]
+        assert ours
+        assert {(text.get_parse_math(), text.get_usetex()) for text in ours} == {(False, False)}
+    figure = PICTURES[picture](r"$\frac$")
+    figure.savefig(io.BytesIO(), format="svg")
+
+
+@pytest.mark.parametrize("picture", PICTURES)
+def test_tex_for_all_other_texts_is_not_asked_about_names(picture):
+    with matplotlib.rc_context({"text.usetex": True}):
+        figure = PICTURES[picture]("a_b")
+    ours = [text for text in texts(figure) if "a_b" in text.get_text()]
+    assert ours
+    assert not any(text.get_usetex() for text in ours)
+
+
+def test_a_legend_leaves_other_labels_alone():
+    ax = Figure().subplots()
+    for label in ("$x^2$", "$y$"):
+        ax.plot([0, 1], label=label)
+    texts = add_legend(ax, ["$y$"]).get_texts()
+    assert [text.get_parse_math() for text in texts] == [True, False]
+
+
+@pytest.mark.reliability("names in pictures", "the same in a picture for the browser", "drawn as they are")
+def test_names_in_the_browser():
+    pytest.importorskip("plotly")
+    name = "<b>$x$</b> & y"
+    figure = sl.interactive_logo(
+        logo(), title=name, annotations=annotated(name), label_key="motif_name", locus=(name, 100, 120)
+    )
+    shown = "&lt;b&gt;&#36;x&#36;&lt;/b&gt; &amp; y"
+    assert figure.layout.title.text == shown
+    assert figure.layout.xaxis.title.text == f"position on {shown}"
+    assert figure.data[-1].text[0].startswith(f"{shown} (-) 2 to 12")
+    assert f"{shown}:102" in figure.data[-2].text[2]

@@ -1,0 +1,66 @@
+"""The global random generators: whether numbers are drawn from them, and all of them as they were."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from seqlight.prediction.random_generators import Draws, generators_kept
+
+CPU = torch.device("cpu")
+DRAWN = {
+    "torch": lambda: torch.rand(1),
+    "numpy": np.random.rand,
+    "a normal number of numpy": np.random.randn,
+    "python": random.random,
+    "a normal number of python": lambda: random.gauss(0, 1),
+    "as many as python makes at once": lambda: [random.getrandbits(32) for _ in range(624)],
+}
+
+
+@pytest.fixture(autouse=True, params=["fresh", "with a normal number in store"])
+def seeded(request):
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    if request.param != "fresh":
+        np.random.randn(), random.gauss(0, 1)
+
+
+def numpy_state():
+    state = np.random.get_state()
+    return state[1].tolist(), state[2:]
+
+
+@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize("kind", list(DRAWN))
+def test_a_number_drawn_is_seen(kind, within):
+    with generators_kept(CPU):
+        if within:  # a DataLoader has drawn before, which is another matter
+            np.random.rand(), torch.rand(1), random.random()
+        draws = Draws(CPU)
+        assert not draws.seen()
+        DRAWN[kind]()
+        assert draws.seen()
+
+
+@pytest.mark.parametrize("kind", list(DRAWN))
+def test_all_are_as_before(kind):
+    before = random.getstate(), numpy_state(), torch.get_rng_state().tolist()
+    with generators_kept(CPU):
+        DRAWN[kind]()
+    assert (random.getstate(), numpy_state(), torch.get_rng_state().tolist()) == before
+
+
+@pytest.mark.parametrize("kind", [np.random.PCG64, np.random.Philox])
+def test_another_generator_of_numpy_is_kept_without_a_warning(kind):
+    own = np.random.get_bit_generator()
+    np.random.set_bit_generator(kind(0))
+    try:
+        with generators_kept(CPU):
+            draws = Draws(CPU)
+            assert not draws.seen()
+            first = np.random.rand()
+            assert draws.seen()
+        assert np.random.rand() == first
+    finally:
+        np.random.set_bit_generator(own)

@@ -1,0 +1,240 @@
+"""Rules of the user's own, for a module class or for a function of PyTorch."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function_unary
+
+from seqlight.attribution.calls.call import Call, Observed, Recorded, apply
+from seqlight.attribution.calls.pairs import repeated
+from seqlight.attribution.rules import operation_names, table
+from seqlight.attribution.rules.table import Entry
+from seqlight.errors import InputError, a
+
+Override = Callable[[Any, tuple[Tensor, ...], tuple[Tensor, ...]], Any]
+
+
+class _Overridden(torch.autograd.Function):
+    """An operation whose way back is a function of the user's."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, x1: Tensor, y1: Tensor, override: Override, x: Tensor) -> Tensor:
+        """Return the output, and keep what the way back needs."""
+        # A copy, because the operation may write to it.
+        y: Tensor = call(x.detach().clone())
+        # Sequences first, references second, as in the hooks of other implementations.
+        ctx.both = torch.cat([repeated(x1, x), x.detach()]), torch.cat([repeated(y1, y), y.detach()])
+        ctx.call, ctx.override = call, override
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at the operands."""
+        x, y = ctx.both
+        out = torch.cat([grads[0], grads[0]])
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            halves = torch.cat([ctx.call(half.clone()) for half in leaf.chunk(2)])
+            (plain,) = torch.autograd.grad(halves, leaf, out)
+        made = ctx.override(SimpleNamespace(input=x, output=y), (plain,), (out,))
+        found = made[0] if isinstance(made, tuple | list) and made else made
+        if not isinstance(found, Tensor) or found.shape != plain.shape:
+            met = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else a(found)
+            raise InputError(
+                f"the rule {_name(ctx.override)} in additional_nonlinear_ops returned {met}: expected the gradient "
+                f"to pass on, of shape {tuple(plain.shape)} as grad_input[0]."
+            )
+        return None, None, None, None, found.chunk(2)[0]
+
+
+class Overriding:
+    """The rule that an override makes.
+
+    Parameters
+    ----------
+    override : callable
+        Takes an object with ``input`` and ``output`` (sequences, then references, along the first
+        dimension), the plain gradients at the input and those at the output, each a tuple of one;
+        returns the gradient to pass on.
+    """
+
+    backward = _Overridden
+
+    def __init__(self, override: Override) -> None:
+        self.override = override
+
+    def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
+        """Keep input and output."""
+        kept: list[Recorded] = []
+
+        def compute(x: Tensor) -> Tensor:
+            y = call(x.clone())
+            kept.extend((Recorded.of(x, copy), Recorded.of(y, copy)))
+            return y  # type: ignore[no-any-return]
+
+        return apply(Observed, compute, *call.tensors), kept
+
+    def explain(self, call: Call, kept: Any, copy: bool) -> Any:
+        """Let the override make the way back."""
+        x1, y1 = (one.get() for one in kept)
+        return apply(_Overridden, call, x1, y1, self.override, *call.tensors)
+
+
+@contextlib.contextmanager
+def overridden(model: nn.Module, overrides: Mapping[Any, Override] | None) -> Iterator[dict[Any, Entry]]:
+    """Yield the table with `overrides` in it; until the end, modules of the overridden classes announce their calls.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Its modules of an overridden class get a ``forward`` of their own, and lose it again.
+    overrides : mapping, optional
+        From a module class, or a function of PyTorch in any spelling, to a rule.
+
+    Raises
+    ------
+    InputError
+        If it is no mapping, a key is neither, or a value cannot be called with three arguments.
+    """
+    if not isinstance(overrides, Mapping | None):
+        raise InputError(
+            f"additional_nonlinear_ops is {a(overrides)}: expected a mapping from module classes or functions to "
+            "rules, for instance {torch.nn.ReLU: rule}."
+        )
+    rules = table.rules() | table.compared()
+    with contextlib.ExitStack() as returns:
+        for key, override in (overrides or {}).items():
+            _require_key(key)
+            _require_rule(override, _name(key))
+            if isinstance(key, type) and issubclass(key, nn.Module):
+                announce = _announcer()
+                rules[announce] = Entry(key.__name__, announce, Overriding(override))
+                returns.enter_context(_announcing(key, announce))
+                for module in model.modules():
+                    if isinstance(module, key):
+                        returns.enter_context(_stood_in_for(module))
+            else:
+                rules.update(_overriding(key, rules, override))
+        yield rules
+
+
+def _require_key(key: Any) -> None:
+    """Raise InputError unless it is a module class or a function."""
+    if isinstance(key, nn.Module):
+        kind = type(key).__name__
+        raise InputError(
+            f"additional_nonlinear_ops has a module of class {kind} as key: expected a module class or a function; "
+            f"use {kind} itself, which is for all modules of that class."
+        )
+    if not callable(key) or (isinstance(key, type) and not issubclass(key, nn.Module)):
+        raise InputError(f"additional_nonlinear_ops has the key {key!r}: expected a module class or a function.")
+
+
+def _require_rule(override: Any, key: str) -> None:
+    """Raise InputError unless it can be called with three arguments."""
+    wanted = "expected a function of (module, grad_input, grad_output)"
+    if not callable(override):
+        raise InputError(f"the rule for {key} in additional_nonlinear_ops is {override!r}: {wanted}.")
+    try:
+        signature = inspect.signature(override)
+    except (TypeError, ValueError):  # Some functions of C do not say what they take.
+        return
+    try:
+        signature.bind(None, None, None)
+    except TypeError:
+        takes = ", ".join(signature.parameters)
+        raise InputError(
+            f"the rule for {key} in additional_nonlinear_ops takes ({takes}): {wanted}, "
+            "that returns the gradient at the input."
+        ) from None
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", None) or repr(function))
+
+
+def _overriding(function: Any, rules: Mapping[Any, Entry], override: Override) -> dict[Any, Entry]:
+    """Return the entries of all spellings of `function`, in place too, with the rule that `override` makes."""
+    rule, name = Overriding(override), getattr(function, "__name__", "").rstrip("_")
+    found = {one: Entry(name, one, rule) for one in (function, *operation_names.spellings(name))}
+    for one in operation_names.spellings(name + "_"):
+        found[one] = Entry(name, operation_names.spellings(name)[0], rule, in_place=True)
+    return found
+
+
+def _announcer() -> Any:
+    """Return a new function that calls a module's forward, and that a mode sees as one operation."""
+
+    def announce(x: Tensor, forward: Any, *more: Any, **named: Any) -> Any:
+        if has_torch_function_unary(x):
+            return handle_torch_function(announce, (x,), x, forward, *more, **named)
+        return forward(x, *more, **named)
+
+    return announce
+
+
+def _announced(announce: Any, forward: Any) -> Any:
+    def announced(x: Tensor, *more: Any, **named: Any) -> Any:
+        return announce(x, forward, *more, **named)
+
+    return announced
+
+
+# Which classes announce their calls in a thread, the last that was asked for at the end, and the modules that have a
+# forward of their own for it: all threads meet that, and it does what the original does in those that did not ask.
+_asked = threading.local()
+_stand_ins: dict[int, tuple[int, Any]] = {}
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _announcing(key: type, announce: Any) -> Iterator[None]:
+    before = getattr(_asked, "announces", ())
+    _asked.announces = (*before, (key, announce))
+    try:
+        yield
+    finally:
+        _asked.announces = before
+
+
+@contextlib.contextmanager
+def _stood_in_for(module: nn.Module) -> Iterator[None]:
+    """Have a module announce its calls in threads that ask for it, until the last of them is done."""
+    with _lock:
+        times, own = _stand_ins.get(id(module), (0, vars(module).get("forward")))
+        if not times:
+            module.forward = _StandIn(module)
+        _stand_ins[id(module)] = times + 1, own
+    try:
+        yield
+    finally:
+        with _lock:
+            times, own = _stand_ins.pop(id(module))
+            if times > 1:
+                _stand_ins[id(module)] = times - 1, own
+            else:
+                del module.forward
+                if own is not None:
+                    module.forward = own
+
+
+class _StandIn:
+    """The forward of a module, announced where that is asked for."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module, self.forward = module, module.forward
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        forward = self.forward
+        for key, announce in getattr(_asked, "announces", ()):
+            if isinstance(self.module, key):
+                forward = _announced(announce, forward)
+        return forward(*args, **named)

@@ -1,0 +1,150 @@
+"""What hides a model's operations from a mode, and how it is switched off or refused."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import checkpoint
+
+from seqlight.attribution.engine.autograd_functions import announced_functions
+from seqlight.attribution.engine.flex_attention import without_kernels
+from seqlight.attribution.engine.func_transforms import without_transforms
+from seqlight.attribution.engine.patches import Patch
+from seqlight.errors import SeqlightWarning, UnsupportedOperation
+from seqlight.prediction.process_settings import EAGER
+
+
+@contextlib.contextmanager
+def open_to_view(model: nn.Module) -> Iterator[None]:
+    """Run a model so that a mode sees what it does: uncompiled, without checkpoints, transforms or silent functions."""
+    with _uncompiled(model), _without_checkpoints(), without_transforms(), announced_functions(), without_kernels():
+        yield
+
+
+def refuse_hidden(model: nn.Module) -> None:
+    """Raise UnsupportedOperation if parts of `model` can only be run where no mode sees them."""
+    for name, module in model.named_modules():
+        where = f"module {name!r}" if name else "the model"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise UnsupportedOperation(
+                f"{where} is a ScriptModule, whose operations cannot be seen: "
+                "pass the nn.Module that it was scripted from."
+            )
+        if isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
+            raise UnsupportedOperation(
+                f"{where} is a DataParallel, which works in threads that cannot be seen: pass its .module."
+            )
+        rows = _exported_rows(module)
+        if rows is not None:
+            raise UnsupportedOperation(
+                f"{where} was exported for {rows} rows alone, and batches have any size: "
+                "export it with dynamic_shapes that have a torch.export.Dim for the first dimension."
+            )
+        _refuse_quantised(module, where)
+        if _made_in(module, "torch.ao.quantization.fake_quantize") and bool(module.get_buffer("fake_quant_enabled")[0]):
+            raise UnsupportedOperation(
+                f"{where} rounds as a quantised model would, and steps have no gradient: "
+                "switch it off with model.apply(torch.ao.quantization.disable_fake_quant)."
+            )
+
+
+def refuse_quantised(model: nn.Module) -> None:
+    """Raise UnsupportedOperation if parts of `model` are quantised: no gradient comes through, or only beside them."""
+    for name, module in model.named_modules():
+        _refuse_quantised(module, f"module {name!r}" if name else "the model")
+
+
+def _refuse_quantised(module: nn.Module, where: str) -> None:
+    if _made_in(module, "torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized"):
+        raise UnsupportedOperation(
+            f"{where} is a quantised {type(module).__name__}, whose operations have no gradient: "
+            "pass the model as it was before it was quantised."
+        )
+
+
+def _exported_rows(module: nn.Module) -> int | None:
+    """Return how many rows an exported program takes, if that is fixed."""
+    graph: Any = getattr(module, "graph", None)
+    if graph is None or not any(one.__module__ == "torch.export._unlift" for one in type(module).__mro__):
+        return None
+    inputs = (node.meta.get("val") for node in graph.nodes if node.op == "placeholder")
+    first = next(inputs, None)
+    return first.shape[0] if isinstance(first, Tensor) and first.ndim and isinstance(first.shape[0], int) else None
+
+
+def _made_in(module: nn.Module, *packages: str) -> bool:
+    """Return whether the class of `module` is defined in one of `packages`."""
+    home = type(module).__module__
+    return any(home == one or home.startswith(f"{one}.") for one in packages)
+
+
+@contextlib.contextmanager
+def _uncompiled(model: nn.Module) -> Iterator[None]:
+    # A compiled model runs code that no mode sees. Asking for eager mode loads the compiler, so only where
+    # something is compiled: a module, or a function, which takes the compiler to be loaded already.
+    compiled = any(
+        type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None
+        for module in model.modules()
+    )
+    if compiled:
+        # Python shows the same warning from the same place once.
+        warnings.warn(
+            "the model is compiled: it is run as it was written, for the operations of compiled code cannot be seen.",
+            SeqlightWarning,
+            stacklevel=_frames_to_the_caller(),
+        )
+    eager = compiled or "torch._dynamo" in sys.modules
+    with EAGER.applied() if eager else contextlib.nullcontext():
+        yield
+
+
+def _frames_to_the_caller() -> int:
+    """Return how many frames lie between this function's caller and the first one outside seqlight, for a warning."""
+    frame, depth = sys._getframe(1), 1
+    inside = ("seqlight.", "contextlib")
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(inside):
+        frame, depth = frame.f_back, depth + 1
+    return depth
+
+
+# Other threads, which may be training, go on with checkpoints.
+_plainly = threading.local()
+
+
+class _Plainly:
+    @staticmethod
+    def apply(function: Any, preserve: Any, *args: Any) -> Any:
+        if not getattr(_plainly, "depth", 0):
+            return _CHECKPOINTS.original("CheckpointFunction").apply(function, preserve, *args)
+        return function(*args)
+
+
+def _nothing_around(*args: Any, **kwargs: Any) -> Iterator[None]:
+    if not getattr(_plainly, "depth", 0):
+        yield from _CHECKPOINTS.original("_checkpoint_without_reentrant_generator")(*args, **kwargs)
+    else:
+        yield
+
+
+# What both kinds of checkpoint are made of is looked up here when they are called, whoever has imported them.
+_CHECKPOINTS = Patch(
+    checkpoint, {"CheckpointFunction": _Plainly, "_checkpoint_without_reentrant_generator": _nothing_around}
+)
+
+
+@contextlib.contextmanager
+def _without_checkpoints() -> Iterator[None]:
+    # A checkpointed block would run again in the backward pass, where no mode is.
+    with _CHECKPOINTS.applied():
+        _plainly.depth = getattr(_plainly, "depth", 0) + 1
+        try:
+            yield
+        finally:
+            _plainly.depth -= 1

@@ -1,0 +1,1 @@
+"""How a processor computes an operation and its multiplier fast."""

@@ -1,0 +1,185 @@
+"""Attention of float32 on the CPU a head at a time, so that no scores and weights of references are ever in memory.
+
+Equal rows have equal bits here, whatever stands beside them: where a reference is like its sequence, so are the scores.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from seqlight.attribution.calls.pairs import split_dimension
+from seqlight.attribution.kernels.memory_layout import fills
+from seqlight.errors import UnsupportedOperation
+from seqlight.native.library import has_lanes, library
+from seqlight.native.threads import run
+
+
+class Operands(NamedTuple):
+    """Of shapes (..., positions, width), with equal leading dimensions."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+
+
+class Seen(NamedTuple):
+    """What is recorded of a sequence: contiguous operands, scores and weights, and float64 logsumexps of the scores."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    scores: Tensor
+    weights: Tensor
+    sums: Tensor
+
+
+class Settings(NamedTuple):
+    """What is added to the scores, and what they are scaled with."""
+
+    bias: Tensor | None
+    scale: float
+
+
+def suits(operands: Operands, bias: Tensor | None) -> bool:
+    """Return whether attention can be done here."""
+    return (
+        has_lanes(library())
+        and all(one.dtype == torch.float32 and one.is_cpu and one.numel() > 0 for one in operands)
+        and all(one.layout == torch.strided and not one.is_neg() for one in operands)
+        and (bias is None or (type(bias) in (Tensor, nn.Parameter) and bias.dtype == torch.float32 and bias.is_cpu))
+    )
+
+
+def observe(operands: Operands, settings: Settings) -> tuple[Tensor, Seen]:
+    """Return attention, and what to record."""
+    query, key, value = (one.contiguous() for one in operands)  # as the way back takes them
+    shape = query.shape[:-1]
+    scores = query.new_empty((*shape, key.shape[-2]))
+    seen = Seen(query, key, value, scores, torch.empty_like(scores), query.new_empty(shape, dtype=torch.float64))
+    return _forward(Operands(query, key, value), settings, seen), seen
+
+
+def attend(operands: Operands, settings: Settings) -> Tensor:
+    """Return attention."""
+    return _forward(operands, settings, None)
+
+
+def gradients(grad: Tensor, seen: Seen, operands: Operands, settings: Settings, threshold: float) -> Operands:
+    """Return the gradients at query, key and value of the references for that at their attention.
+
+    Parameters
+    ----------
+    grad : torch.Tensor, shape (..., positions, width)
+    seen : Seen
+        Of the sequences.
+    operands : Operands
+        Of the references.
+    settings : Settings
+        As they were.
+    threshold : float
+        Below which a difference counts as none.
+    """
+    require_pairs(seen, operands)
+    mine, g, bias = Operands(*map(_heads, operands)), _heads(grad), _of_heads(settings.bias, operands)
+    found = _room_like(operands)
+    at = Operands(*(one if one.ndim == 4 else one.view(-1, *of.shape[1:]) for one, of in zip(found, mine, strict=True)))
+    numbers = *_sizes(mine, g, bias, at, _pairs(seen.query, operands.query)), settings.scale, threshold
+    heads = operands.query.shape[:-2].numel()
+    run("attention_backward", (g, *mine, bias, *seen, *found), numbers, heads, _entries(operands))
+    return found
+
+
+def empty_output(operands: Operands) -> Tensor:
+    """Return room for attention, laid out as PyTorch's own: with positions before heads, where there are heads."""
+    query, _, value = operands
+    if query.ndim == 4 and query.shape[-1] == value.shape[-1]:
+        heads, positions, width = query.shape[1:]
+        # No view, for a model may write to it.
+        return query.new_empty_strided(query.shape, (positions * heads * width, width, heads * width, 1))
+    return query.new_empty((*query.shape[:-1], value.shape[-1]))
+
+
+def _forward(operands: Operands, settings: Settings, seen: Seen | None) -> Tensor:
+    out = empty_output(operands)
+    y = _heads(out)
+    mine, bias = Operands(*map(_heads, operands)), _of_heads(settings.bias, operands)
+    numbers = *_sizes(mine, y, bias, None, (1, 1)), settings.scale, 0
+    kept = (None, None, None) if seen is None else (seen.scores, seen.weights, seen.sums)
+    run("attention_forward", (*mine, bias, y, *kept), numbers, out.shape[:-2].numel(), _entries(operands))
+    return out
+
+
+def _room_like(operands: Operands) -> Operands:
+    """Return room for gradients; of slices of one tensor again slices of one, in the same order."""
+    first, storage = operands.query, operands.query.untyped_storage()
+    step = int(operands.key.storage_offset())
+    slices = all(
+        (x.shape, x.stride(), x.storage_offset()) == (first.shape, first.stride(), i * step)
+        and x.untyped_storage().data_ptr() == storage.data_ptr()
+        for i, x in enumerate(operands)
+    )
+    if not (slices and first.ndim == 4 and first.stride(-1) == 1 and step and 3 * first.nbytes == storage.nbytes()):
+        return Operands(*(x.new_empty(x.shape) for x in operands))
+    if not fills((3, *first.shape), (step, *first.stride())):
+        return Operands(*(x.new_empty(x.shape) for x in operands))
+    room = first.new_empty(3 * first.numel())
+    return Operands(*(room.as_strided(first.shape, first.stride(), i * step) for i in range(3)))
+
+
+def _entries(operands: Operands) -> int:
+    """Return how many scores there are."""
+    return operands.query.shape[:-1].numel() * operands.key.shape[-2]
+
+
+def _heads(one: Tensor) -> Tensor:
+    """Return a view of (outer, heads, positions, width) with width 1 apart; of a copy, if need be."""
+    if one.stride(-1) != 1 and one.shape[-1] > 1:
+        one = one.contiguous()
+    if one.ndim == 3:
+        return one.unsqueeze(1)
+    return one if one.ndim == 4 else one.contiguous().flatten(0, -4)
+
+
+def _of_heads(bias: Tensor | None, operands: Operands) -> Tensor | None:
+    """Return the bias for each head."""
+    if bias is None:
+        return None
+    keys = operands.key.shape[-2]
+    full = bias.contiguous().expand(*operands.query.shape[:-1], keys)
+    return _heads(full if full.stride(-1) == 1 else full.contiguous())
+
+
+def require_pairs(seen: Seen, operands: Operands) -> None:
+    """Raise UnsupportedOperation unless the references have more heads than their sequences, and nothing else more."""
+    dimensions = {split_dimension(one, other) for one, other in zip(seen[:3], operands, strict=True)}
+    at = next(iter(dimensions))
+    if len(dimensions) > 1 or (at is not None and at[0] >= operands.query.ndim - 2):
+        raise UnsupportedOperation(
+            f"attention met queries and keys of shapes {tuple(seen.query.shape)} and {tuple(seen.key.shape)} of the "
+            f"sequences, {tuple(operands.query.shape)} and {tuple(operands.key.shape)} of their references: expected "
+            "them to differ in the batch dimension alone; a model that mixes the rows of a batch cannot be explained."
+        )
+
+
+def _pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
+    """Return how many recorded heads stand behind each other for n times as many of the references, and n."""
+    at = split_dimension(recorded, reference)
+    if at is None:
+        return recorded.shape[:-2].numel(), 1
+    dimension, n = at
+    return math.prod(recorded.shape[dimension:-2]), n
+
+
+def _sizes(
+    operands: Operands, y: Tensor, bias: Tensor | None, gradients: Operands | None, pairs: tuple[int, int]
+) -> list[int]:
+    """Return the sizes and strides that attention.c asks for, in its order."""
+    q, k, v = operands
+    laid = q, k, v, y, bias, *(gradients or (None, None, None))
+    strides = [(0, 0, 0) if one is None else one.stride()[:3] for one in laid]
+    flat = [number for each in strides for number in each]
+    return [q.shape[1], q.shape[2], k.shape[2], q.shape[3], v.shape[3], *flat, *pairs]

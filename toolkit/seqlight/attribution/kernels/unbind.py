@@ -1,0 +1,78 @@
+"""Take a tensor apart into slices, with a gradient that lies in memory as the tensor did.
+
+Heads of attention are commonly made by ``q, k, v = x.unflatten(...).permute(...)``. PyTorch stacks their gradients, and
+then lays the stack out anew for the layer before. Those of attention (see attending) lie in one piece already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.calls.call import apply
+from seqlight.attribution.kernels.memory_layout import fills
+
+
+class Unbound(torch.autograd.Function):
+    """The slices of a tensor, whose gradients are written to where those lie."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dim: int) -> Any:
+        """Return the slices."""
+        ctx.dim, ctx.shape, ctx.strides = dim, x.shape, x.stride()
+        ctx.set_materialize_grads(False)
+        return x.unbind(dim)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        """Return the gradient at the tensor."""
+        if all(one is None for one in grads):
+            return None, None
+        whole = _whole(grads, ctx.shape, ctx.strides, ctx.dim)
+        if whole is not None:
+            return whole, None
+        like = next(one for one in grads if one is not None)
+        out = torch.empty_strided(ctx.shape, ctx.strides, dtype=like.dtype, device=like.device)
+        for slice_, grad in zip(out.unbind(ctx.dim), grads, strict=True):
+            slice_.zero_() if grad is None else slice_.copy_(grad)
+        return out, None
+
+
+def _whole(grads: Sequence[Tensor | None], shape: torch.Size, strides: Sequence[int], dim: int) -> Tensor | None:
+    """Return the tensor that gradients are slices of, if they lie there as the tensor of this shape would have them."""
+    first, *_ = grads
+    if first is None or first.storage_offset() or first.untyped_storage().nbytes() != shape.numel() * first.itemsize:
+        return None
+    at, mine = first.untyped_storage().data_ptr(), (*strides[:dim], *strides[dim + 1 :])
+    for i, one in enumerate(grads):
+        if one is None or one.stride() != mine or one.untyped_storage().data_ptr() != at:
+            return None
+        if one.storage_offset() != i * strides[dim]:
+            return None
+    return first.as_strided(shape, strides)
+
+
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """Return ``torch.unbind`` of the same arguments.
+
+    Examples
+    --------
+    >>> [one.tolist() for one in unbind(torch.arange(4).view(2, 2), 1)]
+    [[0, 2], [1, 3]]
+    """
+    if not (input.requires_grad and input.ndim > 1 and permuted(input)):
+        return torch.unbind(input, dim)
+    return apply(Unbound, input, dim % input.ndim)  # type: ignore[no-any-return]
+
+
+def iterated(self: Tensor) -> Iterator[Tensor]:
+    """Return ``iter`` of a tensor."""
+    return iter(unbind(self)) if self.ndim else iter(self)
+
+
+def permuted(x: Tensor) -> bool:
+    """Return whether the elements of `x` fill a piece of memory, in another order than that of its dimensions."""
+    return x.layout == torch.strided and not x.is_contiguous() and x.numel() > 0 and fills(x.shape, x.stride())

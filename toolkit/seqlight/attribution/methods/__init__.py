@@ -1,0 +1,1 @@
+"""The attribution methods that a user calls, one a file."""

@@ -1,0 +1,171 @@
+"""DeepLIFT/SHAP: attributions of sequences, averaged over references."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from seqlight.attribution.contributions import Block, Misses, hypothetical_contributions, result_dtype
+from seqlight.attribution.explainer import Explaining
+from seqlight.attribution.float64_check import miss_in_float64
+from seqlight.attribution.references import ReferenceFunction, References
+from seqlight.attribution.targets import Target, Targets
+from seqlight.errors import InputError
+from seqlight.prediction.batches import as_dtype, require_inputs
+from seqlight.prediction.borrowed_model import choose_device
+from seqlight.prediction.collector import Collector
+from seqlight.sequence.checks import require_count
+from seqlight.sequence.shuffles import dinucleotide_shuffle
+
+
+class AttributionsAndReferences(NamedTuple):
+    """Attributions, and the references they were made with.
+
+    Attributes
+    ----------
+    attributions : torch.Tensor, shape (sequences, letters, positions)
+    references : torch.Tensor, shape (sequences, references, letters, positions)
+    """
+
+    attributions: Tensor
+    references: Tensor
+
+
+def deep_lift_shap(
+    model: nn.Module,
+    X: Tensor,
+    args: Sequence[Tensor] | None = None,
+    target: Target = 0,
+    batch_size: int = 32,
+    references: Tensor | ReferenceFunction = dinucleotide_shuffle,
+    n_shuffles: int = 20,
+    return_references: bool = False,
+    hypothetical: bool = False,
+    warning_threshold: float = 0.001,
+    additional_nonlinear_ops: Mapping[Any, Callable[..., Any]] | None = None,
+    print_convergence_deltas: bool = False,
+    raw_outputs: bool = False,
+    dtype: torch.dtype | str | None = None,
+    device: str | torch.device | None = None,
+    random_state: int | None = None,
+    verbose: bool = False,
+) -> Tensor | AttributionsAndReferences:
+    """Attribute one output of a model to the characters of each sequence.
+
+    The attributions of a sequence sum to the difference between its output and the mean output of its
+    references. The model is used in evaluation mode and given back exactly as it was.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Called as ``model(X, *args)``; returns a tensor of shape (rows, targets) or (rows,).
+    X : torch.Tensor, shape (sequences, letters, positions)
+        One-hot, unknown characters as columns of zeros.
+    args : sequence of torch.Tensor, optional
+        Further inputs with a row for each sequence; the references get the same.
+    target : int, or any target of :func:`seqlight.attribute`
+        Which output to explain. A list of targets gives the result a second dimension, of targets.
+    batch_size : int
+        Pairs of a sequence and a reference at a time. It does not change the result.
+    references : torch.Tensor of shape (sequences, references, letters, positions), or callable
+        With what to compare. A function is called as ``references(X, n=1, random_state=seed)`` and returns
+        such a tensor; reference k of each sequence has the seed ``random_state + k``.
+    n_shuffles : int
+        References a sequence, where they come from a function.
+    return_references : bool
+        Return the references too.
+    hypothetical : bool
+        Return what every character would contribute at each position, not only the ones that are there.
+    warning_threshold : float
+        Warn where attributions miss the output difference by more than this; it is also warned where they miss
+        more than 1 % of the mean difference. At the
+        default, what rounding does to outputs of that size counts as nothing.
+    additional_nonlinear_ops : mapping, optional
+        Rules that override or extend ours: a module class as key, and a function of
+        ``(module, grad_input, grad_output)`` that returns the gradient to pass on as value.
+    print_convergence_deltas : bool
+        Print by how much the attributions of each pair miss the output difference, a tensor for each batch.
+    raw_outputs : bool
+        Return the multipliers of each reference, shape (sequences, references, letters, positions).
+    dtype : torch.dtype or str, optional
+        To compute in; None for the model's own, but float32 for a model in half precision.
+    device : str or torch.device, optional
+        Where to run; None for CUDA, then MPS, then the CPU.
+    random_state : int, optional
+        The seed of the first reference; None for a fresh one.
+    verbose : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    torch.Tensor, shape of `X` (or as `raw_outputs` says), on the CPU
+        With `return_references`, a named tuple of it and the references.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used.
+    UnsupportedOperation
+        If the model contains an operation that no rule explains; the message names it and its module.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If attributions do not sum to the output difference.
+    ReferencesWarning
+        If a sequence is equal to all of its references.
+
+    References
+    ----------
+    Shrikumar, Greenside and Kundaje (2017), Learning Important Features Through Propagating Activation
+    Differences. Lundberg and Lee (2017), A Unified Approach to Interpreting Model Predictions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from seqlight import deep_lift_shap, random_one_hot
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 1), torch.nn.ReLU())
+    >>> deep_lift_shap(model, random_one_hot((2, 4, 20)), random_state=0).shape
+    torch.Size([2, 4, 20])
+    """
+    X, inputs = require_inputs(X, args)
+    if isinstance(n_shuffles, str):
+        raise InputError(f"n_shuffles is {n_shuffles!r}: expected a number; seqlight.attribute takes 'auto'.")
+    n = require_count(n_shuffles, "n_shuffles", least=1)
+    drawn, targets = References(references, X, n, random_state), Targets(target, len(X))
+    size = require_count(batch_size, "batch_size", least=1)
+    job = Explaining(model, (X,), inputs, targets, size, choose_device(device))
+    misses, collected = Misses(warning_threshold), Collector(len(X))
+    with (
+        job.running(as_dtype(dtype), additional_nonlinear_ops),
+        tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
+    ):
+        for first, block in job.blocks(lambda *rows: [drawn.of(*rows)], drawn.n):
+            rows = len(block.deltas)
+            if print_convergence_deltas:
+                _print_deltas(block, job.at_once(rows))
+            misses.add(block)
+            found = block.multipliers[0] if raw_outputs else _mean(block, X[first : first + rows], hypothetical)
+            found = found if targets.several else found.squeeze(1)
+            collected.add((found, block.references[0]) if return_references else found, rows)
+            bar.update(rows)
+    misses.tell(in_float64=lambda of: miss_in_float64(job, of, additional_nonlinear_ops))
+    drawn.tell()
+    return AttributionsAndReferences(*collected.result()) if return_references else collected.result()
+
+
+def _mean(block: Block, X: Tensor, hypothetical: bool) -> Tensor:
+    """Return the mean over references of what each character contributes, (sequences, targets, letters, positions)."""
+    (m,), (r,) = block.multipliers, block.references
+    mean = hypothetical_contributions(m, r.unsqueeze(1)).mean(dim=2)
+    return (mean if hypothetical else mean * X.cpu().unsqueeze(1)).to(result_dtype(m))
+
+
+def _print_deltas(block: Block, at_once: int) -> None:
+    """Print how far the pairs of each batch are from adding up."""
+    for deltas in torch.split(block.deltas, at_once, dim=2):
+        print(deltas.abs().flatten())

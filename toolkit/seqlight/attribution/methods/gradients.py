@@ -1,0 +1,134 @@
+"""Gradients at the sequence itself: the quickest attribution method, and the most local one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from seqlight.attribution.contributions import result_dtype
+from seqlight.attribution.explanation import Explanation
+from seqlight.attribution.gradient_context import (
+    differentiable,
+    gradients_of,
+    require_dependence,
+    without_cudnn_recurrence,
+)
+from seqlight.attribution.targets import Target, Targets
+from seqlight.prediction.batches import as_dtype, require_inputs
+from seqlight.prediction.borrowed_model import choose_device, floating_dtype, require_module
+from seqlight.prediction.collector import Collector
+from seqlight.prediction.inputs import Conversion, dtypes_in_errors
+from seqlight.prediction.row_independence import beside_another, require_own_rows
+from seqlight.sequence.checks import require_count
+
+
+def input_x_gradient(
+    model: nn.Module,
+    X: Tensor,
+    args: Sequence[Tensor] | None = None,
+    target: Target = 0,
+    *,
+    batch_size: int = 32,
+    correction: bool = True,
+    dtype: torch.dtype | str | None = None,
+    device: str | torch.device | None = None,
+    verbose: bool = False,
+) -> Explanation:
+    """Attribute by the gradient of an output at the sequence, times the sequence.
+
+    Letters at a position are one-hot: they sum to 1, and a model is never trained on anything else. So the part of
+    the gradient that points out of that plane, its mean over letters, means nothing, and is taken away. The model
+    is used in evaluation mode and given back exactly as it was.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Called as ``model(X, *args)``; anything that autograd can differentiate.
+    X : torch.Tensor, shape (sequences, letters, positions)
+        One-hot, unknown characters as columns of zeros.
+    args : sequence of torch.Tensor, optional
+        Further inputs with a row for each sequence.
+    target : int, tuple of int, torch.Tensor, callable, Contrast, or list of these
+        What to explain, as in :func:`seqlight.attribute`.
+    batch_size : int
+        Sequences at a time. It does not change the result.
+    correction : bool
+        Subtract the mean over letters from the gradient.
+    dtype : torch.dtype or str, optional
+        To compute in; None for the model's own, but float32 for a model in half precision.
+    device : str or torch.device, optional
+        Where to run; None for CUDA, then MPS, then the CPU.
+    verbose : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Explanation
+        On the CPU, float64 if that was computed in, else float32. `hypothetical` is the gradient, corrected or not;
+        there are no references, deltas or errors.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used.
+    UnsupportedOperation
+        If the output does not depend on `X` in a way that autograd sees.
+
+    References
+    ----------
+    Majdandzic, Rajesh and Koo (2023), Correcting gradient-based interpretations of deep neural networks for
+    genomics.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import seqlight as sl
+    >>> from seqlight import input_x_gradient
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 3), torch.nn.GELU())
+    >>> input_x_gradient(model, sl.random_one_hot((2, 4, 20)), target=1)
+    Explanation by input_x_gradient
+      attributions, hypothetical: (2, 4, 20) float32
+      outputs: (2,) float32
+    """
+    require_module(model)
+    X, inputs = require_inputs(X, args)
+    targets, size = Targets(target, len(X)), require_count(batch_size, "batch_size", least=1)
+    where, collected, conversion = choose_device(device), Collector(len(X)), Conversion(inputs, explained=1)
+    with (
+        differentiable(model, X, where, as_dtype(dtype)),
+        without_cudnn_recurrence(model, where),
+        tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
+    ):
+        for rows in torch.split(torch.arange(len(X), device="cpu"), size):
+            sent = conversion.send([X[rows], *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
+            first = [one[:1].clone() for one in sent] if not collected.done else []
+            outputs, gradients = _gradients(model, sent, targets, rows)
+            if first:
+                again = beside_another(model, first, lambda some, which: targets.read(model(*some), which))
+                require_own_rows(model, again, outputs[:1], size)
+            found = _fields(outputs, gradients, X[rows].cpu(), correction)
+            collected.add(found if targets.several else [one.squeeze(1) for one in found], len(rows))
+            bar.update(len(rows))
+    return Explanation("input_x_gradient", *collected.result())
+
+
+def _gradients(model: nn.Module, inputs: Sequence[Tensor], targets: Targets, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return outputs (rows, targets), and their gradients at the first input (rows, targets, letters, positions)."""
+    leaf = inputs[0].detach().requires_grad_()
+    # A clone, because a model may write to its input, and into a leaf nobody may.
+    with dtypes_in_errors(inputs):
+        output = model(leaf.clone(), *inputs[1:])
+    outputs = targets.read(output, rows)
+    require_dependence(outputs)
+    found = [gradient for (gradient,) in gradients_of(outputs, [leaf])]
+    return outputs.detach(), torch.stack(found, dim=1)
+
+
+def _fields(outputs: Tensor, gradients: Tensor, X: Tensor, correction: bool) -> list[Tensor]:
+    """Return attributions, hypothetical attributions and outputs, on the CPU."""
+    kind, gradients = result_dtype(gradients), gradients.cpu().double()
+    hypothetical = gradients - gradients.mean(dim=-2, keepdim=True) if correction else gradients
+    return [(hypothetical * X.unsqueeze(1)).to(kind), hypothetical.to(kind), outputs.cpu()]

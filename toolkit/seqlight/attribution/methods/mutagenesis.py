@@ -1,0 +1,250 @@
+"""Saturation mutagenesis: what a model says of every sequence that differs in one character."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from seqlight.attribution.targets import Target, Targets
+from seqlight.errors import InputError, UnsupportedOperation, a
+from seqlight.prediction.batches import HALF, as_dtype, autocast, require_inputs
+from seqlight.prediction.borrowed_model import borrowed, choose_device, floating_dtype, require_module
+from seqlight.prediction.collector import Collector, zipped
+from seqlight.prediction.inputs import Conversion, dtypes_in_errors
+from seqlight.prediction.row_independence import beside_another, require_own_rows
+from seqlight.sequence.checks import require_count, require_dense, require_region, to_codes
+
+
+class MutagenesisOutputs(NamedTuple):
+    """What a model gave for sequences and for all their mutants.
+
+    Attributes
+    ----------
+    y0 : torch.Tensor, shape (sequences, ...), or tuples, lists and dicts of them
+        For the sequences.
+    y_hat : torch.Tensor, shape (sequences, letters, positions, ...), or the same structure of them
+        For each sequence with that letter at that position; where it has that letter already, `y0`.
+    """
+
+    y0: Any
+    y_hat: Any
+
+
+def saturation_mutagenesis(
+    model: nn.Module,
+    X: Tensor,
+    args: Sequence[Tensor] | None = None,
+    start: int = 0,
+    end: int | None = -1,
+    batch_size: int = 32,
+    target: Target | None = None,
+    hypothetical: bool = False,
+    raw_outputs: bool = False,
+    dtype: torch.dtype | str | None = None,
+    device: str | torch.device | None = None,
+    verbose: bool = False,
+    func: Callable[[Any], Any] | None = None,
+) -> Tensor | MutagenesisOutputs:
+    """Put every letter at every position, one at a time, and attribute to each how the output changes.
+
+    The attribution of a letter at a position is the output with it there, minus the mean over all letters
+    there. An unknown character is replaced by each letter in turn like any other: it has hypothetical
+    attributions, and attributions of zero. The model is used in evaluation mode and given back exactly as it was.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Called as ``model(X, *args)``.
+    X : torch.Tensor, shape (sequences, letters, positions)
+        One-hot, unknown characters as columns of zeros.
+    args : sequence of torch.Tensor, optional
+        Further inputs with a row for each sequence; its mutants get the same.
+    start : int
+        The first position to mutate.
+    end : int, optional
+        The position behind the last one to mutate. Negative numbers count from behind the last position: -1, as
+        None, means through the last one. (It is not what ``X[:, :, start:-1]`` is, nor what -1 means to
+        :func:`seqlight.shuffle`.)
+    batch_size : int
+        Mutants at a time. It does not change the result.
+    target : any target of :func:`seqlight.attribute`, optional
+        Which output to explain. None for the mean over all of the model's outputs. A list of targets gives the
+        result a second dimension, of targets. Not used with `raw_outputs`.
+    hypothetical : bool
+        Return the attribution of every letter at each position, not only of the ones that are there.
+    raw_outputs : bool
+        Return what the model gave, and attribute nothing.
+    dtype : torch.dtype or str, optional
+        float16 and bfloat16 run under autocast, another one with the parameters in it. None: the model's own.
+    device : str or torch.device, optional
+        Where to run; None for CUDA, then MPS, then the CPU.
+    verbose : bool
+        Show a progress bar.
+    func : callable, optional
+        Applied to the output of each batch, before `target`.
+
+    Returns
+    -------
+    torch.Tensor, shape (sequences, letters, positions from `start` to `end`), on the CPU
+        float64 if the model computes in it, else float32; with `raw_outputs` a :class:`MutagenesisOutputs`.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used, or an output has no row for each input.
+    UnsupportedOperation
+        If a model that returns several tensors is explained without a `func` or `target` that chooses.
+
+    References
+    ----------
+    Zhou and Troyanskaya (2015), Predicting effects of noncoding variants with deep learning-based sequence
+    model. The centring: Majdandzic et al. (2023), Correcting gradient-based interpretations of deep neural
+    networks for genomics.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import seqlight as sl
+    >>> from seqlight import saturation_mutagenesis
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 3))
+    >>> X = sl.random_one_hot((2, 4, 20))
+    >>> saturation_mutagenesis(model, X, target=1, start=5, end=15).shape
+    torch.Size([2, 4, 10])
+    >>> y0, y_hat = saturation_mutagenesis(model, X, raw_outputs=True)
+    >>> y0.shape, y_hat.shape
+    (torch.Size([2, 3]), torch.Size([2, 4, 20, 3]))
+    """
+    require_module(model)
+    X, inputs = require_inputs(X, args)
+    grid, size = Grid(X, *_region(start, end, X.shape[2])), require_count(batch_size, "batch_size", least=1)
+    targets = None if target is None else Targets(target, len(X))
+    where, kind, conversion = choose_device(device), as_dtype(dtype), Conversion(inputs, explained=1)
+
+    def run(batch: Tensor, rows: Tensor) -> Any:
+        sent = conversion.send([batch, *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
+        with dtypes_in_errors(sent):
+            output = model(*sent)
+        output = output if func is None else func(output)
+        if raw_outputs:
+            return output
+        # In float64, so that a change that is small beside the output keeps its digits.
+        return _mean(output, len(rows)) if targets is None else targets.read(output, rows).cpu().double()
+
+    own, found = Collector(len(X)), Collector(grid.shape.numel())
+    with (
+        borrowed(model, where, None if kind in HALF else kind),
+        torch.no_grad(),
+        autocast(where, kind),
+        tqdm(total=found.rows, unit=" mutants", disable=not verbose) as bar,
+    ):
+        computed = torch.float64 if floating_dtype(model, X) == torch.float64 else torch.float32
+        for rows in torch.split(torch.arange(len(X), device="cpu"), size):
+            own.add(run(X[rows], rows), len(rows))
+        again = beside_another(model, [X[:1]], lambda some, which: run(some[0], which))
+        require_own_rows(model, again, zipped(lambda y: y[:1], own.result()), size)
+        y0 = own.result()
+        for places, new in grid.places(size):
+            rows = grid.rows(places)
+            y = _taken(y0, rows)
+            if new.any():
+                _put(y, new, own.checked(run(grid.mutants(places[new]), rows[new]), int(new.sum())))
+            found.add(y if raw_outputs else (y - y0[rows]).to(computed), len(rows))
+            bar.update(len(rows))
+    if raw_outputs:
+        return MutagenesisOutputs(y0, zipped(lambda one: one.view(*grid.shape, *one.shape[1:]), found.result()))
+    changes = found.result().view(*grid.shape, -1).movedim(-1, 1)
+    several = targets is not None and targets.several
+    return _attributions(changes if several else changes.squeeze(1), None if hypothetical else grid.region)
+
+
+class Grid:
+    """All letters at all positions of a region of all sequences, numbered in this order of dimensions.
+
+    Parameters
+    ----------
+    X : torch.Tensor, shape (sequences, letters, positions)
+        One-hot.
+    start, end : int
+        The region.
+    """
+
+    def __init__(self, X: Tensor, start: int, end: int) -> None:
+        self.X, self.start, self.region = X, start, X[:, :, start:end]
+        self.shape = self.region.shape
+
+    def places(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all places in order, as many at a time as have `size` mutants, and which of them have one.
+
+        A place has none where the sequence has that letter already.
+        """
+        each = self.shape[1:].numel()
+        places, new = torch.empty(0, dtype=torch.int64, device="cpu"), torch.empty(0, dtype=torch.bool, device="cpu")
+        for i, codes in enumerate(torch.from_numpy(to_codes(self.region))):
+            # An unknown character is no letter, so each is new.
+            others = torch.arange(self.shape[1], dtype=codes.dtype, device="cpu").unsqueeze(1) != codes
+            places = torch.cat([places, torch.arange(i * each, (i + 1) * each, device="cpu")])
+            new = torch.cat([new, others.flatten()])
+            cuts = new.nonzero().flatten()[size::size]
+            *full, places = places.tensor_split(cuts)
+            *full_new, new = new.tensor_split(cuts)
+            yield from zip(full, full_new, strict=True)
+        yield places, new
+
+    def rows(self, places: Tensor) -> Tensor:
+        """Return the sequence of each place."""
+        return places // self.shape[1:].numel()
+
+    def mutants(self, places: Tensor) -> Tensor:
+        """Return for each place the sequence with that letter at that position, (places, letters, positions)."""
+        mutants, each = self.X[self.rows(places)], torch.arange(len(places), device="cpu")
+        letters, positions = places // self.shape[2] % self.shape[1], places % self.shape[2] + self.start
+        mutants[each, :, positions] = 0
+        mutants[each, letters, positions] = 1
+        return mutants
+
+
+def _region(start: int, end: int | None, length: int) -> tuple[int, int]:
+    if end is None:
+        end = length
+    elif not isinstance(end, bool) and isinstance(end, int) and end < 0:
+        end += length + 1
+    return require_region(start, end, length)
+
+
+def _mean(output: Any, rows: int) -> Tensor:
+    """Return the mean of everything that a model says of each row, float64, shape (rows, 1)."""
+    if not isinstance(output, Tensor):
+        raise UnsupportedOperation(
+            f"the model returns {a(output)}: expected one tensor; choose one with `func` or `target`, ask for "
+            "raw_outputs, or look for a missing `return` in forward."
+        )
+    require_dense(output, "the model's output")
+    # A model may squeeze away a single row.
+    if rows > 1 and (not output.ndim or len(output) != rows):
+        raise InputError(
+            f"the model turned {rows} rows into an output of shape {tuple(output.shape)}: expected one row for each."
+        )
+    return output.cpu().double().reshape(rows, -1).mean(dim=1, keepdim=True)
+
+
+def _taken(y0: Any, rows: Tensor) -> Any:
+    return zipped(lambda own: own[rows], y0)
+
+
+def _put(y: Any, new: Tensor, output: Any) -> None:
+    def put(whole: Tensor, some: Tensor) -> None:
+        whole[new] = some.to(whole)
+
+    zipped(put, y, output)
+
+
+def _attributions(changes: Tensor, X: Tensor | None) -> Tensor:
+    """Return `changes`, of shape (sequences, ..., letters, positions), centred over letters, and where `X` has them."""
+    changes -= changes.mean(dim=-2, keepdim=True)
+    if X is not None:
+        changes *= X.to(changes).view(len(X), *[1] * (changes.ndim - 3), *X.shape[1:])
+    return changes.contiguous()

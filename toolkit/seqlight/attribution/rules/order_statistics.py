@@ -1,0 +1,164 @@
+"""The rules for results that are each one of the values of a row: order statistics, running extremes, the mode.
+
+A sorted row is piecewise linear in the row. Its mean Jacobian on the line from reference to input has
+the shares of the line that each value spends at each rank, which takes all crossings of all pairs. What
+is used instead generalises DeepLIFT's cross-maximum, for the price of a sort: the difference of a result
+is credited to one value that crosses it. If the k-th smallest grew, some value that was at most it in
+the reference is at least it in the sequence: there are k + 1 of the former and at least one of them
+is not among the k smallest of the latter. That value's difference is at least as large, so the multiplier
+lies between 0 and 1. Of these the one that ends up highest is taken; if the statistic fell, of the values
+that were at least it the one that ends up lowest. For the largest and the smallest value this is the rule
+of max pooling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.calls.call import Call, Function, Observed, Recorded, apply
+from seqlight.attribution.calls.pairs import repeated, split_dimension
+from seqlight.attribution.rules.elementwise import Scaled, least
+from seqlight.errors import UnsupportedOperation
+
+
+class Credited(torch.autograd.Function):
+    """A selection that hands the gradient of each result, times its multiplier, to one value of the last dimension."""
+
+    @staticmethod
+    def forward(ctx: Any, compute: Function, x: Tensor) -> Tensor:
+        """Return the output, and keep what the way back needs."""
+        y, winners, multiplier = compute(x.detach())
+        ctx.save_for_backward(winners, multiplier)
+        ctx.length = x.shape[-1]
+        return y  # type: ignore[no-any-return]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at the operands."""
+        winners, multiplier = ctx.saved_tensors
+        # One value may account for several results: it gets the credit of all.
+        flat = grads[0].new_zeros(*grads[0].shape[:-1], ctx.length)
+        return None, flat.scatter_add_(-1, winners, grads[0] * multiplier)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a selection knows of the rows of one side: values, results, and which values the results are."""
+
+    x: Tensor
+    y: Tensor
+    at: Tensor
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A selection over the last dimension; the call returns results and which values they are.
+
+    Parameters
+    ----------
+    choose : callable
+        Takes the rows of the sequences and of the references and returns which value gets the credit.
+    """
+
+    choose: Function
+    backward: ClassVar[type[torch.autograd.Function]] = Credited
+
+    def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
+        """Keep the rows."""
+        return _observed(call, copy)
+
+    def explain(self, call: Call, kept: Any, copy: bool) -> Any:
+        """Credit each result's difference to the chosen value."""
+        indices: list[Tensor] = []
+
+        def compute(x0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            sequence, reference = _partners(call, kept, x0)
+            indices.append(reference.at)
+            winners = self.choose(sequence, reference)
+            dx = sequence.x.gather(-1, winners) - x0.gather(-1, winners)
+            return reference.y, winners, _share(_difference(sequence.y, reference.y), dx)
+
+        y = apply(Credited, compute, *call.tensors)
+        return y, indices[0]
+
+
+@dataclass(frozen=True)
+class Jumping:
+    """A selection that jumps from value to value while these barely move, such as the mode.
+
+    No value need account for its difference, so that is spread over the row in proportion to what each
+    value differs by: the smallest multipliers that add up. Where nothing differs, the plain gradient.
+    """
+
+    backward: ClassVar[type[torch.autograd.Function]] = Scaled
+
+    def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
+        """Keep the rows."""
+        return _observed(call, copy)
+
+    def explain(self, call: Call, kept: Any, copy: bool) -> Any:
+        """Scaled each row's difference."""
+        indices: list[Tensor] = []
+
+        def compute(x0: Tensor) -> tuple[Tensor, Tensor]:
+            sequence, reference = _partners(call, kept, x0)
+            indices.append(reference.at)
+            dx = _difference(sequence.x, x0)
+            largest = dx.abs().amax(-1, keepdim=True)
+            shares = dx / largest  # at most 1, so that squares neither vanish nor overflow
+            weights = _difference(sequence.y, reference.y) * shares / (largest * (shares * shares).sum(-1, True))
+            plain = torch.zeros_like(x0).scatter_(-1, sequence.at, 1)
+            return reference.y, torch.where(largest >= least(x0.dtype), weights, plain)
+
+        y = apply(Scaled, compute, *call.tensors)
+        return y, indices[0]
+
+
+def crossing(sequence: Row, reference: Row) -> Tensor:
+    """Return for each rank, from the smallest, a value that crosses the statistic; see the module's description."""
+    # What the sequence has where the reference has its smallest, its second smallest ...
+    there = sequence.x.gather(-1, reference.at).nan_to_num(torch.inf, torch.inf, -torch.inf)
+    highest_up_to = there.cummax(-1).indices
+    lowest_from = there.shape[-1] - 1 - there.flip(-1).cummin(-1).indices.flip(-1)
+    return reference.at.gather(-1, torch.where(sequence.y >= reference.y, highest_up_to, lowest_from))
+
+
+def larger(sequence: Row, reference: Row) -> Tensor:
+    """Return for each maximum the position that holds the larger of the two: the rule of max pooling."""
+    return torch.where(sequence.y >= reference.y, sequence.at, reference.at)
+
+
+def _observed(call: Call, copy: bool) -> tuple[Any, Any]:
+    kept: list[Recorded] = []
+
+    def compute(x: Tensor) -> Tensor:
+        y, at = call(x)
+        kept.extend(Recorded.of(one, copy) for one in (x, y, at))
+        return y  # type: ignore[no-any-return]
+
+    y = apply(Observed, compute, *call.tensors)
+    return (y, kept[2].tensor), kept
+
+
+def _partners(call: Call, kept: Any, x0: Tensor) -> tuple[Row, Row]:
+    x1, y1, at1 = (one.get() for one in kept)
+    at = split_dimension(x1, x0)
+    if at is not None and at[0] == x0.ndim - 1:
+        raise UnsupportedOperation(f"{call.name} over the batch mixes the sequences: leave that part of the model out")
+    y0, at0 = call(x0)
+    return Row(repeated(x1, x0), repeated(y1, y0), repeated(at1, at0)), Row(x0, y0, at0)
+
+
+def _difference(a: Tensor, b: Tensor) -> Tensor:
+    # Two equal infinities, masked in both, do not differ; nor do two that are no number.
+    return (a - b).masked_fill_((a == b) | (a.isnan() & b.isnan()), 0)
+
+
+def _share(dy: Tensor, dx: Tensor) -> Tensor:
+    """Return dy / dx, and the plain gradient, 1, where that says nothing."""
+    sound = (dx.abs() >= least(dx.dtype)) & dx.isfinite() & dy.isfinite()
+    return torch.where(sound, dy / dx, 1)

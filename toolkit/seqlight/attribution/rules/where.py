@@ -1,0 +1,95 @@
+"""The rule for choosing between two operands, element by element: where, maximum and minimum.
+
+The result is ``b + s * (a - b)`` for a choice s of 0 or 1. Where sequence and reference choose alike, the one
+that is chosen gets the gradient. Where they do not, with ``d = a - b``, the share of a is the secant
+``(s1 * d1 - s0 * d0) / (d1 - d0)``, and b has the rest; for maximum that is the secant of relu.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.calls.call import Call, Observed, Recorded, apply
+from seqlight.attribution.calls.pairs import repeated
+from seqlight.attribution.rules.elementwise import least
+
+
+class Chosen(torch.autograd.Function):
+    """A choice, with the share of the first operand in each element."""
+
+    @staticmethod
+    def forward(ctx: Any, compute: Any, a: Tensor, b: Tensor) -> Tensor:
+        """Return the output, and keep what the way back needs."""
+        y, share = compute(a.detach(), b.detach())
+        ctx.save_for_backward(share)
+        return y  # type: ignore[no-any-return]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at the operands."""
+        (share,) = ctx.saved_tensors
+        first = grads[0] * share
+        return None, first, grads[0] - first
+
+
+@dataclass(frozen=True)
+class Choose:
+    """A call whose two operands depend on the input, both as large as the result.
+
+    Parameters
+    ----------
+    is_first : callable
+        Takes the call and both operands; returns where the first one is chosen.
+    """
+
+    is_first: Callable[[Call, Tensor, Tensor], Tensor]
+    backward: ClassVar[type[torch.autograd.Function]] = Chosen
+
+    def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
+        """Keep the choice, and by how much the operands differ."""
+        kept: list[Recorded] = []
+
+        def compute(a: Tensor, b: Tensor) -> Tensor:
+            kept.extend((Recorded.of(self.is_first(call, a, b), True), Recorded.of(a - b, False)))
+            return call(a, b)  # type: ignore[no-any-return]
+
+        return apply(Observed, compute, *call.tensors), kept
+
+    def explain(self, call: Call, kept: Any, copy: bool) -> Any:
+        """Find the share of the first operand."""
+        s1, d1 = (one.get() for one in kept)
+
+        def compute(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+            y, s0, d0 = call(a, b), self.is_first(call, a, b), a - b
+            return y, _share(repeated(s1, s0), repeated(d1, d0), s0, d0)
+
+        return apply(Chosen, compute, *call.tensors)
+
+
+def _share(s1: Tensor, d1: Tensor, s0: Tensor, d0: Tensor) -> Tensor:
+    alike = s1.to(d0.dtype)
+    d = d1 - d0
+    found = (d1 * s1 - d0 * s0) / d
+    # Differences of infinities are no numbers; they count only where the choices differ.
+    return torch.where((s1 != s0) & (d.abs() >= least(d.dtype)) & found.isfinite(), found, alike)
+
+
+def by_condition(call: Call, a: Tensor, b: Tensor) -> Tensor:
+    """Return the condition of a call of where."""
+    (condition,) = (one for one in call.leaves if isinstance(one, Tensor) and one.dtype == torch.bool)
+    return condition.expand(a.shape)
+
+
+def larger(call: Call, a: Tensor, b: Tensor) -> Tensor:
+    """Return where the first is at least as large."""
+    return a >= b
+
+
+def smaller(call: Call, a: Tensor, b: Tensor) -> Tensor:
+    """Return where the first is at most as large."""
+    return a <= b

@@ -1,0 +1,206 @@
+"""The commands ``seqlight predict`` and ``seqlight attribute``: runs over a file of sequences on any devices.
+
+The functions are not called as those of ``seqlight`` are: what makes a command line of them would look these up, and
+load PyTorch to print a help.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+
+def predict_command(
+    model: str,
+    data: Path,
+    out: Path,
+    checkpoint: Path | None = None,
+    arguments: dict[str, Any] | None = None,
+    trusted: bool = False,
+    inputs: int = 1,
+    dtype: str | None = None,
+    batch_size: int = 32,
+    shard_rows: int | None = None,
+    workers: int = 0,
+    devices: int | Literal["auto"] = "auto",
+    num_nodes: int = 1,
+    strategy: str = "auto",
+    accelerator: str = "auto",
+    precision: str | None = None,
+    identity: str | None = None,
+) -> None:
+    """Predict with a model on any number of devices; an interrupted run goes on when it is started again.
+
+    Args:
+        model: Class of the model, package.module.Class.
+        data: One-hot sequences, rows x letters x positions, as .npy, or as .npz with one array or with X and more.
+        out: Folder for the results, which seqlight.open_results reads.
+        checkpoint: Weights, a state dict or a checkpoint of Lightning.
+        arguments: Of the class.
+        trusted: Loading the checkpoint may run what it holds; only for a file that you trust.
+        inputs: How many arrays of the .npz the model takes, X first.
+        dtype: To compute in, such as float64 or bfloat16; that of the model if not given.
+        batch_size: Rows at a time, on each device.
+        shard_rows: Rows in a file of the results; a process that is killed loses one file.
+        workers: Processes that read, for each device.
+        devices: How many, on each node; all that there are for auto.
+        num_nodes: How many machines; start the same command on each.
+        strategy: Of the Lightning Trainer.
+        accelerator: Of the Lightning Trainer, such as cpu or gpu.
+        precision: Of the Lightning Trainer, such as bf16-mixed.
+        identity: Name for what the model computes, instead of its code, to tell whether a folder is of the same run.
+    """
+    # Lightning and the rest load here, so that --help does not wait for them.
+    from seqlight.lit.prediction_module import PredictModule
+
+    module = PredictModule(
+        model,
+        dtype=dtype,
+        inputs=inputs,
+        checkpoint=checkpoint,
+        arguments=arguments,
+        identity=identity,
+        trusted=trusted,
+    )
+    _run(module, data, out, batch_size, shard_rows, workers, devices, num_nodes, strategy, accelerator, precision)
+
+
+def attribute_command(
+    model: str,
+    data: Path,
+    out: Path,
+    target: int | list[int] = 0,
+    n_shuffles: int | Literal["auto"] = 20,
+    random_state: int = 0,
+    hypothetical: bool = False,
+    checkpoint: Path | None = None,
+    arguments: dict[str, Any] | None = None,
+    trusted: bool = False,
+    inputs: int = 1,
+    pairs: int = 32,
+    dtype: str | None = None,
+    batch_size: int = 32,
+    shard_rows: int | None = None,
+    workers: int = 0,
+    devices: int | Literal["auto"] = "auto",
+    num_nodes: int = 1,
+    strategy: str = "auto",
+    accelerator: str = "auto",
+    identity: str | None = None,
+) -> None:
+    """Attribute with DeepLIFT/SHAP on any number of devices; an interrupted run goes on when it is started again.
+
+    Args:
+        model: Class of the model, package.module.Class.
+        data: One-hot sequences, rows x letters x positions, as .npy, or as .npz with one array or with X and more.
+        out: Folder for the results, which seqlight.open_results reads.
+        target: Column of the output to explain, or several.
+        n_shuffles: References for each sequence; as many as it takes for auto.
+        random_state: Seed of the first reference.
+        hypothetical: Keep also what every character would contribute, as TF-MoDISco needs it.
+        checkpoint: Weights, a state dict or a checkpoint of Lightning.
+        arguments: Of the class.
+        trusted: Loading the checkpoint may run what it holds; only for a file that you trust.
+        inputs: How many arrays of the .npz the model takes, X first.
+        pairs: Pairs of a sequence and a reference at a time, on each device.
+        dtype: To compute in, such as float64; float32 or that of the model if not given.
+        batch_size: Sequences at a time, on each device.
+        shard_rows: Rows in a file of the results; a process that is killed loses one file.
+        workers: Processes that read, for each device.
+        devices: How many, on each node; all that there are for auto.
+        num_nodes: How many machines; start the same command on each.
+        strategy: Of the Lightning Trainer.
+        accelerator: Of the Lightning Trainer, such as cpu or gpu.
+        identity: Name for what the model computes, instead of its code, to tell whether a folder is of the same run.
+    """
+    from seqlight.lit.attribution_module import DeepLiftShapModule
+
+    module = DeepLiftShapModule(
+        model,
+        target=list(target) if isinstance(target, list) else target,
+        n_shuffles=n_shuffles,
+        random_state=random_state,
+        hypothetical=hypothetical,
+        batch_size=pairs,
+        dtype=dtype,
+        inputs=inputs,
+        checkpoint=checkpoint,
+        arguments=arguments,
+        identity=identity,
+        trusted=trusted,
+    )
+    _run(module, data, out, batch_size, shard_rows, workers, devices, num_nodes, strategy, accelerator)
+
+
+def _run(
+    module: Any,
+    data: Path,
+    out: Path,
+    batch_size: int,
+    shard_rows: int | None,
+    workers: int,
+    devices: int | str,
+    num_nodes: int,
+    strategy: str,
+    accelerator: str,
+    precision: str | None = None,
+) -> None:
+    from seqlight.lit.distributed_run import run
+
+    results = run(
+        module,
+        _arrays(data, module.inputs),
+        out,
+        devices=devices,
+        num_nodes=num_nodes,
+        strategy=strategy,
+        accelerator=accelerator,
+        precision=precision,
+        batch_size=batch_size,
+        shard_rows=shard_rows,
+        workers=workers,
+    )
+    print(results)
+
+
+def _arrays(path: Path, inputs: int) -> Any:
+    """Return the first arrays of a file; that of an .npy is mapped, so it need not fit into memory."""
+    import tokenize
+    import zipfile
+    import zlib
+
+    import numpy as np
+
+    from seqlight.errors import InputError
+
+    if path.suffix not in (".npy", ".npz"):
+        raise InputError(f"data is {path.name}: expected a file that ends in .npy or .npz.")
+    try:
+        with path.open("rb") as file:  # which NumPy leaves open where it is no zip
+            if path.suffix == ".npz":
+                return _of_npz(np.load(file), path, inputs)
+        found = np.load(path, mmap_mode="r")
+        if not isinstance(found, np.ndarray):
+            raise ValueError("it is a zip of arrays, whose name ends in .npz")
+        return found
+    except InputError:
+        raise
+    except (ValueError, EOFError, tokenize.TokenError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"{path} cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__}): expected "
+            f"arrays of numbers as numpy.save{'z' if path.suffix == '.npz' else ''} writes them."
+        ) from None
+
+
+def _of_npz(found: Any, path: Path, inputs: int) -> Any:
+    from seqlight.errors import InputError
+
+    if not hasattr(found, "files"):
+        raise ValueError("it is one array, and no zip of arrays")
+    with found as stored:
+        names = sorted(stored.files, key=lambda name: name != "X")  # X first, the others in their order
+        if (len(names) > 1 and names[0] != "X") or names == ["y"]:
+            raise InputError(f"{path.name} holds {', '.join(names)}: expected one array, or the sequences as X.")
+        if len(names) < inputs:
+            raise InputError(f"{path.name} holds {', '.join(names)}: expected {inputs} arrays, as inputs says.")
+        return tuple(stored[name] for name in names[:inputs])

@@ -1,0 +1,133 @@
+"""The records of a FASTA file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlight.datasets.batched_dataset import Batch, BatchedDataset
+from seqlight.datasets.stored_array import StoredArray
+from seqlight.errors import InputError
+from seqlight.files.digests import digest
+from seqlight.files.sources import ArraySource, File
+from seqlight.formats.genome import Genome
+from seqlight.sequence.checks import require_count
+from seqlight.sequence.loci import Loci
+
+# As `write_fasta`, bedtools getfasta (with -name: name::chr1:100-150; with -s: the strand behind) and samtools faidx
+# (with -i: /rc behind) name what they cut. A name of a chromosome may have colons of its own.
+_NUMBER = r"\d+|\d{1,3}(?:,\d{3})+"
+_LOCUS = re.compile(
+    rf"(?P<name>.*::)?(?P<chrom>.+):(?P<start>-?(?:{_NUMBER}))-(?P<end>{_NUMBER})(?:\((?P<strand>[+.-])\)|(?P<rc>/rc))?"
+)
+# Of a position, which must leave room for sums in 64 bits.
+_MOST = 2**62
+
+
+class FastaDataset(BatchedDataset):
+    r"""The records of a FASTA file of DNA, one a row, in the order of the file.
+
+    An item is `X`, int8 of shape (4, length): one-hot A, C, G, T, with zeros for N; or `(X, y)`.
+
+    Parameters
+    ----------
+    path : str or path
+        Of the file; read as a `Genome`, letters in lower case are the same letters.
+    length : int, optional
+        Positions of all: longer records are an error, shorter ones are filled with N at their end. If None,
+        all records must have one length.
+    y : torch.Tensor, numpy.ndarray, or path of an npy or npz file, optional
+        With a row for each record.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used, or lengths or rows do not fit.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the records, up to the first white space.
+    loci : Loci or None
+        Where all names are like those of `write_fasta` and ``bedtools getfasta`` (chr1:100-150(+), chr1:100-150,
+        peak1::chr1:100-150(+)), or of ``samtools faidx``, which counts from 1 (chr1:101-150, chr1:101-150/rc), and
+        all records as long as their names say. Of a name without strand the length tells who counted.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from seqlight import characters
+    >>> from seqlight.datasets import FastaDataset
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "sites.fa").write_text(">a\nTGAC\n>b\nTGNCA\n")
+    ...     dataset = FastaDataset(Path(folder) / "sites.fa", length=5)
+    ...     characters(dataset.batch([0, 1]), allow_N=True)
+    ['TGACN', 'TGNCA']
+    """
+
+    def __init__(self, path: File, length: int | None = None, y: ArraySource | None = None) -> None:
+        self._file = Genome(path)
+        sizes = self._file.sizes
+        self.names = tuple(sizes)
+        shortest, longest = min(sizes.values()), max(sizes.values())
+        if length is None and shortest < longest:
+            raise InputError(
+                f"the records of {self._file.path.name} have {shortest} to {longest} positions: expected one length; "
+                f"give `length`, such as {longest}, to fill up with N."
+            )
+        self.length = require_count(longest if length is None else length, "length", least=1)
+        if longest > self.length:
+            name = next(name for name, size in sizes.items() if size > self.length)
+            raise InputError(f"the record {name!r} has {sizes[name]} positions: expected at most {self.length}.")
+        self._y = None if y is None else StoredArray("y", y)
+        if self._y is not None and len(self._y) != len(self.names):
+            raise InputError(f"y has {len(self._y)} rows for {len(self.names)} records: expected as many.")
+        self.loci = _loci(self.names, list(sizes.values()))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> Batch:
+        """Return records."""
+        zeros = np.zeros(len(rows), np.int64)
+        X = self._file.cut_rows(rows, zeros, zeros, self.length)
+        return X if self._y is None else (X, self._y.rows(rows))
+
+    def fingerprint(self) -> str:
+        """Return a digest of the file, y and the length; see `digest_of_file`."""
+        return digest(self._file.fingerprint(), self.length, None if self._y is None else self._y.content())
+
+    def __repr__(self) -> str:
+        return f"FastaDataset({len(self):,} records of {self.length} positions of {self._file.path.name})"
+
+
+def _loci(names: Sequence[str], sizes: Sequence[int]) -> Loci | None:
+    """Return where records lie that are named by their loci, all counted alike; None if one is not, or is longer."""
+    matches = [one for one in map(_LOCUS.fullmatch, names) if one is not None]
+    if len(matches) < len(names):
+        return None
+    start, end = ([int(one[field].replace(",", "")) for one in matches] for field in ("start", "end"))
+    if max(map(abs, start)) > _MOST or max(end) > _MOST:
+        return None
+    first, last, size = (np.array(one, dtype=np.int64) for one in (start, end, sizes))
+    if _counts_from_1(matches, first, last, size):
+        first -= 1
+    elif any(one["rc"] for one in matches):
+        return None
+    if not ((last - first == size) & (size > 0)).all():
+        return None
+    chrom = np.array([one["chrom"] for one in matches], dtype=object)
+    strand = np.array(["-" if one["rc"] else one["strand"] or "+" for one in matches], dtype=object)
+    return Loci(chrom, first, last, strand)
+
+
+def _counts_from_1(
+    matches: Sequence[re.Match[str]], start: NDArray[np.int64], end: NDArray[np.int64], size: NDArray[np.int64]
+) -> bool:
+    """Return whether names are of samtools: such that bedtools does not write, and one position longer."""
+    plain = not any(one["name"] or one["strand"] for one in matches)
+    return plain and bool((end - start + 1 == size).all() and (start >= 1).all())

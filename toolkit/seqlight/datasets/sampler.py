@@ -1,0 +1,61 @@
+"""The order in which a training sees its rows."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DistributedSampler
+
+from seqlight.datasets.batched_dataset import BatchedDataset
+from seqlight.errors import InputError, a
+
+
+class TrainingOrder(DistributedSampler[Any]):
+    """Every row once an epoch, in an order that the seed and the epoch decide.
+
+    Of a dataset that augments, such as `GenomeDataset` with jitter, pairs of row and epoch are drawn: workers that
+    outlive an epoch then know which it is. ``set_epoch`` before each epoch says which; a Lightning Trainer
+    calls it. With several processes each takes its share; a few rows are repeated where shares would be uneven.
+
+    Parameters
+    ----------
+    dataset : torch.utils.data.Dataset
+        Map-style.
+    seed : int
+        Of the order.
+    rank, world : int
+        Which of how many processes this is.
+
+    Raises
+    ------
+    InputError
+        If a dataset that augments is inside of another, such as a Subset.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch.utils.data import DataLoader
+    >>> from seqlight.datasets import ArrayDataset, TrainingOrder
+    >>> dataset = ArrayDataset(torch.arange(5))
+    >>> loader = DataLoader(dataset, batch_size=2, sampler=TrainingOrder(dataset, seed=1))
+    >>> sorted(int(x) for batch in loader for x in batch)
+    [0, 1, 2, 3, 4]
+    """
+
+    def __init__(self, dataset: Any, seed: int = 0, rank: int = 0, world: int = 1) -> None:
+        inside = [getattr(dataset, "dataset", None), *getattr(dataset, "datasets", ())]
+        if any(isinstance(one, BatchedDataset) and one.augments for one in inside):
+            raise InputError(
+                f"the dataset is {a(dataset)} of one that augments, and would hide the epoch from it: make one of the "
+                "rows that you want, such as GenomeDataset(genome, dataset.regions.iloc[rows], ...)."
+            )
+        super().__init__(dataset, world, rank, shuffle=True, seed=seed)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield rows, or pairs of row and epoch."""
+        rows = super().__iter__()
+        if isinstance(self.dataset, BatchedDataset) and self.dataset.augments:
+            return zip(rows, itertools.repeat(self.epoch), strict=False)
+        return rows

@@ -1,0 +1,68 @@
+"""The inner loop that cuts windows out of a FASTA file: compiled where there was a compiler, else NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqlight.native.library import library, pointer
+from seqlight.native.threads import over_rows
+from seqlight.sequence.kernels import layout
+
+# What a table says of a byte that must not occur.
+STRANGE = 255
+
+
+def cut_windows(text: NDArray[np.uint8], places: NDArray[np.int64], tables: NDArray[np.uint8], out: Tensor) -> int:
+    """Write windows of a FASTA file in one-hot form.
+
+    Parameters
+    ----------
+    text : numpy.ndarray, uint8
+        The file as it is; a memory map.
+    places : numpy.ndarray, int64, shape (rows, 6)
+        Of the chromosome: its first byte, size, characters a line, bytes a line; of the window: its start,
+        which may be off either end, and 1 for the other strand.
+    tables : numpy.ndarray, uint8, shape (2, 256)
+        The code of each byte, on either strand; ``letters`` for an unknown character.
+    out : torch.Tensor, shape (rows, letters, positions)
+        Contiguous, on the CPU.
+
+    Returns
+    -------
+    int
+        -1, or row * positions + position of a byte that must not occur.
+    """
+    rows, letters, length = out.shape
+    native = library()
+    if native is None or out.element_size() > 8:
+        return _cut_windows(text, places, tables, out)
+    tail = (length, pointer(tables), letters, *layout(out))
+    found: list[int] = []
+
+    def work(a: int, b: int) -> None:
+        found.append(native.cut_rows(text.ctypes.data, pointer(places), a, b, *tail))
+
+    over_rows(work, rows, out.numel())
+    if -2 in found:
+        raise MemoryError(f"no memory to cut windows of {length} positions")
+    return min((place for place in found if place >= 0), default=-1)
+
+
+def _cut_windows(text: NDArray[np.uint8], places: NDArray[np.int64], tables: NDArray[np.uint8], out: Tensor) -> int:
+    letters, length = out.shape[1:]
+    offset, size, bases, width, start, turned = (column[:, None] for column in places.T)
+    at = start + np.arange(length)
+    on = (at >= 0) & (at < size)
+    at = np.where(on, at, 0)
+    # Of an empty chromosome there is no byte to look at.
+    where = np.where(on, offset + at // bases * width + at % bases, 0)
+    codes = np.where(on, tables[turned, text[where]], letters).astype(np.uint8)
+    if (codes == STRANGE).any():
+        return int((codes == STRANGE).argmax())
+    codes = np.where(turned == 1, codes[:, ::-1], codes)
+    letter = torch.arange(letters, dtype=torch.uint8, device="cpu")[None, :, None]
+    out.copy_((torch.from_numpy(codes)[:, None] == letter).to(out.dtype))
+    return -1

@@ -1,0 +1,93 @@
+"""One-hot sequences as FASTA."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import pandas as pd
+from torch import Tensor
+
+from seqlight.errors import InputError, a
+from seqlight.files.atomic import whole
+from seqlight.files.paths import file_to_write
+from seqlight.sequence.checks import require_count, require_rank_3, require_tensor
+from seqlight.sequence.loci import Loci, as_loci
+from seqlight.sequence.one_hot import characters
+
+
+def write_fasta(
+    path: str | os.PathLike[str],
+    X: Tensor | Sequence[Tensor],
+    names: Sequence[str] | None = None,
+    loci: Loci | pd.DataFrame | None = None,
+    line: int = 80,
+) -> None:
+    """Write sequences; unknown characters (columns of zeros) are written N.
+
+    Parameters
+    ----------
+    path : str or path
+        Of the file.
+    X : torch.Tensor of shape (sequences, 4, positions), or sequence of tensors of shape (4, positions)
+        One-hot, of the letters A, C, G, T in this order; those of a list may differ in length.
+    names : sequence of str, optional
+        One for each sequence; 0, 1, 2 ... by default.
+    loci : Loci, or pandas.DataFrame with the columns chrom, start, end and maybe strand, optional
+        Where they were cut from, which names them as ``bedtools getfasta -s`` does: chr1:100-150(+).
+    line : int
+        Characters in a line.
+
+    Raises
+    ------
+    InputError
+        If a sequence is not one-hot, or names are missing, too many, the same, or have white space.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from seqlight import one_hot_encode
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_fasta(Path(folder) / "sites.fa", one_hot_encode(["TGAC", "TGNC"]), names=["a", "b"])
+    ...     (Path(folder) / "sites.fa").read_text().split()
+    ['>a', 'TGAC', '>b', 'TGNC']
+    """
+    line = require_count(line, "line", least=1)
+    if isinstance(X, Tensor):
+        require_rank_3(X)
+    elif isinstance(X, str) or not isinstance(X, Sequence):
+        raise InputError(f"X is {a(X)}: expected one-hot sequences; use one_hot_encode([...]) on strings.")
+    for i, one in enumerate(X):
+        require_tensor(one, f"X[{i}]")
+    headers = _headers(len(X), names, loci)
+    with whole(file_to_write(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
+        for header, one in zip(headers, X, strict=True):
+            text = characters(one, allow_N=True)
+            file.write(f">{header}\n")
+            file.writelines(f"{text[i : i + line]}\n" for i in range(0, len(text), line))
+
+
+def _headers(n: int, names: Sequence[str] | None, loci: Loci | pd.DataFrame | None) -> list[str]:
+    if names is not None and loci is not None:
+        raise InputError("names and loci were both given, and each names the sequences: give one.")
+    if loci is not None:
+        places = as_loci(loci, n=n)
+        for chrom in set(places.chrom.tolist()):
+            if "::" in chrom:
+                raise InputError(
+                    f"the chromosome {chrom!r} has '::' in its name, behind which readers see it: give names."
+                )
+        strands = ["-" if strand == "-" else "+" for strand in places.strand]
+        spans = zip(places.chrom, places.start, places.end, strands, strict=True)
+        headers = [f"{chrom}:{start}-{end}({strand})" for chrom, start, end, strand in spans]
+    else:
+        headers = [str(name) for name in (range(n) if names is None else names)]
+    if len(headers) != n:
+        raise InputError(f"names has {len(headers)} entries for {n} sequences: expected one each.")
+    for name in headers:
+        if not name or name.split() != [name] or not name.isascii():
+            raise InputError(f"the name {name!r} is empty, has white space or is not ASCII: readers would cut it off.")
+    if len(set(headers)) != n:
+        raise InputError("two sequences have one name, by which readers look them up: give different ones.")
+    return headers

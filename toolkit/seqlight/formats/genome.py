@@ -1,0 +1,214 @@
+"""A genome in a FASTA file, from which windows are cut without reading it into memory."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqlight.errors import InputError, a
+from seqlight.files.digests import digest_of_file
+from seqlight.files.paths import existing_file
+from seqlight.files.sources import File
+from seqlight.files.stamp import FileStamp
+from seqlight.formats.fai import fasta_index
+from seqlight.formats.fasta_index import FastaIndex
+from seqlight.formats.fasta_windows import STRANGE, cut_windows
+from seqlight.sequence.chromosomes import likely_name
+from seqlight.sequence.loci import Loci, as_loci
+
+LETTERS = "ACGT"
+# IUPAC's letters for one of several nucleotides, and what repeats are masked with: nobody knows which.
+UNKNOWN = "NRYSWKMBDHVX"
+
+
+class Genome:
+    r"""Cut windows from a FASTA file, in one-hot form; a letter in lower case is the same letter.
+
+    The file is mapped into memory, so nothing is read but what is asked for. A genome can be pickled, and used
+    in forked and spawned processes: each maps the file for itself. It must stay as it is meanwhile, which is asked
+    before windows are cut.
+
+    Parameters
+    ----------
+    path : str or path
+        Of the FASTA file. Its index, ``<path>.fai``, is made where there is none.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used; see `fasta_index`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import pandas as pd
+    >>> from seqlight import characters
+    >>> from seqlight.datasets import Genome
+    >>> loci = pd.DataFrame({"chrom": ["chr1", "chr1"], "start": [2, 6], "end": [7, 11], "strand": ["+", "-"]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "toy.fa").write_text(">chr1\nTTGAC\ntcaNG\n")
+    ...     genome = Genome(Path(folder) / "toy.fa")
+    ...     characters(genome.cut(loci), allow_N=True)
+    ['GACTC', 'NCNTG']
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = existing_file(path, "a FASTA file")
+        self._stamp = FileStamp.of(self.path)
+        self._index: FastaIndex = fasta_index(self.path)
+        self._stamp.require_unchanged()
+        self._row = {name: i for i, name in enumerate(self._index.names)}
+        self._text: NDArray[np.uint8] | None = None
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of positions of each chromosome, in the order of the file."""
+        return dict(zip(self._index.names, self._index.size.tolist(), strict=True))
+
+    def cut(self, loci: Loci | pd.DataFrame, dtype: torch.dtype = torch.int8) -> Tensor:
+        """Return windows of one length.
+
+        Parameters
+        ----------
+        loci : Loci, or pandas.DataFrame with the columns chrom, start, end and maybe strand
+            On "-" the reverse complement is returned.
+        dtype : torch.dtype
+            Of the result.
+
+        Returns
+        -------
+        torch.Tensor, shape (loci, 4, positions)
+            One-hot in the order A, C, G, T. N and other ambiguous letters, and what lies off the chromosome,
+            are columns of zeros.
+
+        Raises
+        ------
+        InputError
+            If windows have different lengths, a chromosome is not in the file, or the file holds what is no
+            nucleotide there, or has changed.
+        """
+        places = as_loci(loci)
+        if not len(places.chrom):
+            raise InputError("there are no loci: expected at least one.")
+        length = int(places.end[0] - places.start[0])
+        places = as_loci(places, length=length)
+        rows = self.rows(places.chrom)
+        return self.cut_rows(rows, places.start, places.strand == "-", length, dtype)
+
+    def rows(self, chroms: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the number of each chromosome in the file; raise InputError for one that is not there."""
+        names, where = np.unique(chroms.astype(str), return_inverse=True)
+        require_chromosomes(names.tolist(), self._row, f"the genome {self.path.name}")
+        return np.array([self._row[name] for name in names.tolist()], dtype=np.int64)[where]
+
+    def cut_rows(
+        self,
+        rows: NDArray[np.int64],
+        start: NDArray[np.int64],
+        turned: NDArray[Any],
+        length: int,
+        dtype: torch.dtype = torch.int8,
+    ) -> Tensor:
+        """Return windows of chromosomes by their numbers; see `cut`.
+
+        Parameters
+        ----------
+        rows, start : numpy.ndarray, int64, shape (windows,)
+            The number of the chromosome, and where the window starts on it.
+        turned : numpy.ndarray of bool, shape (windows,)
+            Whether to return the reverse complement.
+        length : int
+            Positions.
+        dtype : torch.dtype
+            Of the result.
+
+        Returns
+        -------
+        torch.Tensor, shape (windows, 4, length)
+        """
+        index = self._index
+        places = np.empty((len(rows), 6), np.int64)
+        for column, field in enumerate((index.offset, index.size, index.bases, index.width)):
+            places[:, column] = field[rows]
+        places[:, 4], places[:, 5] = start, turned
+        out = torch.empty((len(rows), len(LETTERS), length), dtype=dtype, device="cpu")
+        found = cut_windows(self._map(), places, _tables(), out)
+        if found >= 0:
+            raise self._strange(places, int(rows[found // length]), *divmod(found, length))
+        return out
+
+    def fingerprint(self) -> str:
+        """Return a digest of the file's content; see `digest_of_file`."""
+        self._stamp.require_unchanged()
+        return digest_of_file(self._stamp.path)
+
+    def _map(self) -> NDArray[np.uint8]:
+        self._stamp.require_unchanged()
+        if self._text is None:
+            self._text = np.memmap(self._stamp.path, dtype=np.uint8, mode="r")
+        return self._text
+
+    def _strange(self, places: NDArray[np.int64], chromosome: int, row: int, position: int) -> InputError:
+        offset, _, bases, width, start, _ = places[row].tolist()
+        at = start + position
+        letter = chr(self._map()[offset + at // bases * width + at % bases])
+        return InputError(
+            f"{self.path.name}, {self._index.names[chromosome]}:{at} is {letter!r}: expected a nucleotide, or one of "
+            f"{UNKNOWN} for an unknown one."
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_text": None}
+
+    def __repr__(self) -> str:
+        return f"Genome({str(self.path)!r}: {len(self._row)} sequences, {int(self._index.size.sum()):,} positions)"
+
+
+if TYPE_CHECKING:
+    GenomeSource = Genome | File
+else:
+    # See seqlight.files.sources.
+    GenomeSource = File
+
+
+def as_genome(source: GenomeSource) -> Genome:
+    """Return a genome; raise InputError if `source` is neither one nor a path."""
+    if isinstance(source, Genome):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return Genome(source)
+    raise InputError(f"genome is {a(source)}: expected the path of a FASTA file, or a Genome.")
+
+
+def require_chromosomes(wanted: list[str], known: Any, where: str) -> None:
+    """Raise InputError, with the likely spelling, if a chromosome is not among those `known` to `where`."""
+    missing = [name for name in wanted if name not in known]
+    if not missing:
+        return
+    name = missing[0]
+    likely = likely_name(name, known)
+    advice = "give the files of one assembly, or only its chromosomes with `chroms`"
+    if likely is not None:
+        advice = f"it has {likely!r}, so spell both alike"
+    shown = ", ".join(map(repr, list(known)[:3])) + (" ..." if len(known) > 3 else "")
+    raise InputError(f"{name!r} is not in {where} (which has {shown}): {advice}.")
+
+
+@cache
+def _tables() -> NDArray[np.uint8]:
+    tables = np.full((2, 256), STRANGE, np.uint8)
+    for code, letter in enumerate(LETTERS):
+        for byte in (ord(letter), ord(letter.lower())):
+            # A and T, C and G stand opposite to each other in the alphabet.
+            tables[:, byte] = code, len(LETTERS) - 1 - code
+    for letter in UNKNOWN + UNKNOWN.lower():
+        tables[:, ord(letter)] = len(LETTERS)
+    return tables

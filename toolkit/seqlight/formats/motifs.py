@@ -1,0 +1,207 @@
+"""Motifs from where people keep them: MEME files and JASPAR."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqlight.errors import InputError, a
+from seqlight.extras import extra
+from seqlight.formats.meme_reader import Motifs as Motifs
+from seqlight.formats.meme_reader import read_meme as read_meme
+from seqlight.formats.meme_reader import read_nucleotides
+from seqlight.sequence.checks import require_dense
+from seqlight.sequence.motif_frequencies import are_frequencies, as_frequencies, fault
+
+NUCLEOTIDES = ({"A", "C", "G", "T"}, {"A", "C", "G", "U"})
+
+
+def jaspar_motifs(release: str = "JASPAR2024", collection: str = "CORE", **filters: Any) -> Motifs:
+    """Return motifs of a release of JASPAR; pyjaspar brings them along, so nothing is downloaded.
+
+    Parameters
+    ----------
+    release, collection : str
+        Which of JASPAR's.
+    **filters
+        Of pyjaspar's ``fetch_motifs``: `tax_group`, `species`, `tf_class`, `tf_family`, `min_ic` ...
+
+    Returns
+    -------
+    dict of str to numpy.ndarray, shape (4, positions)
+        Frequencies, named as in JASPAR's own MEME files: "MA0139.2 CTCF".
+
+    Raises
+    ------
+    InputError
+        If there is no such release, or no motif passes the filters.
+    MissingExtra
+        If pyjaspar is not installed.
+
+    Examples
+    --------
+    >>> from seqlight import jaspar_motifs
+    >>> jaspar_motifs(tax_group="vertebrates", tf_name="CTCF")["MA0139.2 CTCF"].shape
+    (4, 15)
+    """
+    pyjaspar = extra("pyjaspar", "motifs")
+    if release not in pyjaspar.jaspar_releases:
+        raise InputError(f"release is {release!r}: expected one of {', '.join(pyjaspar.jaspar_releases)}.")
+    database = pyjaspar.jaspardb(release=release)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Zero motifs")  # an error below
+            fetched = database.fetch_motifs(collection=collection, **filters)
+    finally:
+        database.conn.close()
+    if not fetched:
+        raise InputError(f"no motif of {release}, collection {collection}, passes {filters}: loosen the filters.")
+    return as_motifs(fetched)
+
+
+def as_motifs(source: str | PathLike[str] | Mapping[str, Any] | Sequence[Any], *, counts: bool = True) -> Motifs:
+    """Return checked motifs.
+
+    Parameters
+    ----------
+    source : str, path, mapping of str to array of shape (letters, positions), or sequence of motifs
+        A file in MEME format; frequencies or counts by name, as an array, a tensor, a table or a mapping with a row for
+        each letter, or a motif of Biopython; or motifs that have names, such as pyjaspar fetches.
+    counts : bool
+        Whether counts become frequencies, or are an error. They are counts where all positions of a motif sum to the
+        same number above one; a motif of Biopython has counts in any case.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray, float64, shape (letters, positions)
+        Frequencies: all positions sum to one. Rows that have letters are in alphabetical order, others as they are.
+
+    Raises
+    ------
+    InputError
+        If there is no motif, or one is not finite, below 0, of another shape, or neither frequencies nor counts.
+
+    Examples
+    --------
+    >>> as_motifs({"GA": [[0, 1], [0, 0], [1, 0], [0, 0]]})["GA"].shape
+    (4, 2)
+    >>> as_motifs({"T or A": {"T": [3], "A": [9], "C": [0], "G": [0]}})["T or A"][:, 0]
+    array([0.75, 0.  , 0.  , 0.25])
+    """
+    if isinstance(source, str | PathLike):
+        return read_meme(source)
+    return {name: _checked(name, motif, counts) for name, motif in _by_name(source).items()}
+
+
+def nucleotide_motifs(source: str | PathLike[str] | Mapping[str, Any] | Sequence[Any]) -> Motifs:
+    """Return checked motifs of DNA or RNA, with rows A, C, G and T; see `as_motifs`.
+
+    Raises
+    ------
+    InputError
+        If a motif has another number of letters, or says that they are others.
+
+    Examples
+    --------
+    >>> nucleotide_motifs({"AT": [[1, 0], [0, 0], [0, 0], [0, 1]]})["AT"].shape
+    (4, 2)
+    """
+    if isinstance(source, str | PathLike):
+        return read_nucleotides(source)
+    known = as_motifs(source)
+    for name, motif in known.items():
+        if len(motif) != 4:
+            raise InputError(f"motif {name!r} has {len(motif)} letters: expected four, A, C, G and T, as rows.")
+    for name, motif in _by_name(source).items():
+        letters = _letters(motif.counts if _has_counts(motif) else motif)
+        if letters is not None and {one.upper() for one in letters} not in NUCLEOTIDES:
+            raise InputError(f"motif {name!r} has rows for {', '.join(letters)}: expected A, C, G and T.")
+    return known
+
+
+def _by_name(source: Any) -> dict[str, Any]:
+    if isinstance(source, Sequence) and all(map(_has_counts, source)):
+        named = [
+            (" ".join(str(getattr(one, key)) for key in ("matrix_id", "name") if hasattr(one, key)), one)
+            for one in source
+        ]
+    elif isinstance(source, Mapping):
+        named = [(str(name), motif) for name, motif in source.items()]
+    else:
+        named = []
+    if not named:
+        raise InputError("motifs is no file and holds no motif: expected a MEME file, or frequencies by name.")
+    by_name = dict(named)
+    if len(by_name) < len(named):
+        twice = Counter(name for name, _ in named).most_common(1)[0][0]
+        raise InputError(f"two motifs are named {twice!r}: give each its own name.")
+    return by_name
+
+
+def _has_counts(motif: Any) -> bool:
+    """Return whether it is a motif of Biopython, as pyjaspar's are."""
+    return isinstance(getattr(motif, "counts", None), Mapping)
+
+
+def _checked(name: str, motif: Any, counts: bool) -> NDArray[np.float64]:
+    array = _array(name, motif.counts if _has_counts(motif) else motif)
+    if array.ndim != 2 or 0 in array.shape:
+        raise InputError(f"motif {name!r} has shape {array.shape}: expected (letters, positions).")
+    if _has_counts(motif) and (array.sum(axis=0) > 0).all():
+        # Of any number of sequences at each position.
+        array = array / array.sum(axis=0)
+    if (wrong := fault(array)) is not None:
+        remedy = "; transposed it would be right" if fault(array.T) is None else ""
+        raise InputError(f"motif {name!r} {wrong.what}{remedy}.")
+    if not counts and not are_frequencies(array):
+        raise InputError(
+            f"motif {name!r} has a position that does not sum to one: expected frequencies, such as counts / "
+            "counts.sum(axis=0)."
+        )
+    return as_frequencies(array)
+
+
+def _array(name: str, motif: Any) -> NDArray[np.float64]:
+    if isinstance(motif, Tensor):
+        require_dense(motif, f"motif {name!r}")
+    if np.ma.is_masked(motif):
+        raise InputError(f"motif {name!r} is a masked array with masked entries: fill them, with `.filled(0)`.")
+    try:
+        plain = np.asarray(_by_position(motif))
+        if plain.dtype.kind in "biufO":
+            return plain.astype(np.float64)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"motif {name!r} is {a(motif)} that is no array of numbers: expected shape (letters, positions).")
+
+
+def _by_position(motif: Any) -> Any:
+    """Return rows of letters in their order, of what knows which row is which; other things as they are."""
+    if isinstance(motif, Tensor):
+        return motif.detach().double().numpy(force=True)
+    if isinstance(motif, pd.DataFrame):
+        motif = motif.T if _are_letters(motif.columns) and not _are_letters(motif.index) else motif
+        return motif.sort_index(key=lambda index: index.str.upper()) if _are_letters(motif.index) else motif
+    if isinstance(motif, Mapping) and _are_letters(motif):
+        return [np.asarray(motif[letter]) for letter in sorted(motif, key=str.upper)]
+    return motif
+
+
+def _letters(motif: Any) -> list[str] | None:
+    """Return what the rows of a table or a mapping are called; None of what has no names for them."""
+    for keys in (motif.index, motif.columns) if isinstance(motif, pd.DataFrame) else (motif,):
+        if isinstance(keys, pd.Index | Mapping) and _are_letters(keys):
+            return list(keys)
+    return None
+
+
+def _are_letters(keys: Iterable[Any]) -> bool:
+    return all(isinstance(key, str) and len(key) == 1 and key.isalpha() for key in keys)

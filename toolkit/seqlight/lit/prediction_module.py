@@ -1,0 +1,116 @@
+"""Predictions of any model, as a module for ``trainer.predict``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import nn
+
+from seqlight.lit.model_factory import as_model
+from seqlight.lit.row_batches import inputs_of
+from seqlight.prediction.batches import HALF, as_dtype, autocast
+from seqlight.prediction.borrowed_model import borrowed, floating_dtype
+from seqlight.prediction.inputs import Conversion
+from seqlight.prediction.memory_pages import keep_pages
+from seqlight.prediction.row_independence import Probe
+from seqlight.results.fingerprints import described, require_identity
+from seqlight.sequence.checks import require_count
+
+
+class PredictModule(L.LightningModule):
+    """Any model, to predict with on any number of devices: ``trainer.predict(PredictModule(model), ...)``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module or str
+        Called as ``model(X)``; or the name of its class, ``"package.module.Class"``.
+    func : callable, optional
+        Applied to the output of each batch.
+    dtype : torch.dtype or str, optional
+        float16 and bfloat16 run under autocast, another one with the parameters in it. None: as the Trainer says.
+    inputs : int
+        How many of the tensors of a row the model takes, ``model(X, *args)``. The rest, such as labels, is left.
+    checkpoint : str or path, optional
+        Weights to load: a state dict or a checkpoint of Lightning.
+    arguments : mapping, optional
+        Of the class of the model, where that is given by name.
+    identity : str, optional
+        Stands for the code of model and `func` where a run is told from another one, as in :func:`seqlight.run`.
+    trusted : bool
+        Load the checkpoint as Python does, which runs whatever is in it: for a file that you trust and that cannot be
+        read otherwise. Without, weights are read and what else it holds is not run.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from seqlight.lit import PredictModule
+    >>> module = PredictModule(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 3)))
+    >>> module.predict_step(torch.zeros(2, 4, 20)).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | str,
+        func: Callable[[Any], Any] | None = None,
+        dtype: torch.dtype | str | None = None,
+        inputs: int = 1,
+        checkpoint: str | os.PathLike[str] | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        identity: str | None = None,
+        trusted: bool = False,
+    ) -> None:
+        super().__init__()
+        self.model = as_model(model, checkpoint, arguments, trusted)
+        self.func, self.kind = func, as_dtype(dtype)
+        self.inputs = require_count(inputs, "inputs", least=1)
+        self.identity = require_identity(identity)
+        self._lent = contextlib.ExitStack()
+        self._conversion: Conversion | None = None
+        self._asks = False  # whether rows are each on their own, once a run, of the first batch
+
+    def forward(self, *inputs: Any) -> Any:
+        """Return the output of the model."""
+        return self.model(*inputs)
+
+    def on_predict_start(self) -> None:
+        """Put the parameters into the dtype that was asked for."""
+        keep_pages(self.device)
+        self._conversion, self._asks = Conversion([None] * self.inputs), True
+        if self.kind is not None and self.kind not in HALF:
+            self._lent.enter_context(borrowed(self.model, self.device, self.kind))
+
+    def on_predict_end(self) -> None:
+        """Give the model back as it was."""
+        self._conversion, self._asks = None, False
+        self._lent.close()
+
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> Any:
+        """Return what the model makes of a batch, which it gets as by :func:`seqlight.predict`."""
+        conversion, inputs = self._conversion or Conversion([None] * self.inputs), inputs_of(batch, self.inputs)
+        with autocast(self.device, self.kind):
+            sent = conversion.send(inputs, floating_dtype(self.model, inputs[0]), self.device)
+            probe = Probe(self.model)
+            output = probe.output(sent)
+            found = output if self.func is None else self.func(output)
+            if self._asks:
+                self._asks = False
+                # What the model writes, and which numbers it draws, is as it would be without.
+                with borrowed(self.model, self.device):
+                    probe.warn(self.func, found, stacklevel=2)
+            return found
+
+    def method(self) -> dict[str, Any]:
+        """Return what a run with this module is, in words and numbers."""
+        func = described(self.func, "func", self.identity)
+        return {"name": "predict", "func": func, "dtype": described(self.kind), "inputs": self.inputs}

@@ -1,0 +1,52 @@
+"""How far a run is: rows a second and the time left, shown by its first process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as L
+from tqdm.auto import tqdm
+
+from seqlight.lit.row_batches import Rows
+from seqlight.lit.sharded_data import ShardedDataModule
+
+
+class RowsBar(L.Callback):
+    """A progress bar over the rows of process 0; the others have as many, up to a shard."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show the bar."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if trainer.is_global_zero and isinstance(data, ShardedDataModule):
+            world = trainer.world_size
+            doing = "process 0" if world == 1 else f"process 0 of {world}"
+            self._bar = tqdm(total=data.batches().rows_to_do(), unit=" rows", desc=doing)
+
+    def on_predict_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Move it on."""
+        if self._bar is not None and isinstance(batch, Rows):
+            self._bar.update(len(batch.ids))
+
+    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave it as it is."""
+        self._close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Leave it as it is."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

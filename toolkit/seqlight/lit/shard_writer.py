@@ -1,0 +1,285 @@
+"""Write what a Trainer predicts, a shard at a time, so that an interrupted run goes on where it was."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from seqlight.errors import InputError, ResultsError, a
+from seqlight.files.atomic import to_disk
+from seqlight.files.folder import as_folder
+from seqlight.lit.collectives import together
+from seqlight.lit.lightning_packages import Callback
+from seqlight.lit.row_batches import Rows
+from seqlight.lit.sharded_data import ShardedDataModule
+from seqlight.lit.trainer_check import OURS, require_lightning
+from seqlight.lit.watchdog import NOTE, Peers
+from seqlight.results.file_lock import Lock
+from seqlight.results.fingerprints import of_model
+from seqlight.results.manifest import FORMAT, Manifest, path_of
+from seqlight.results.results import Results
+from seqlight.results.run_folder import LOCKS, claim, lock_of, settle, written_to
+from seqlight.results.shard_buffer import Filling
+from seqlight.results.shard_check import shard_origin
+from seqlight.results.shards import Arrays, write_shard
+from seqlight.sequence.checks import require_count
+
+log = logging.getLogger("seqlight")
+
+
+class ShardWriter(Callback):
+    """Write what ``trainer.predict`` gives into a folder, in shards that are whole or not there.
+
+    The same run started again, on any number of processes, makes what is missing. A folder of another run, or one that
+    another run writes to, is refused. ``seqlight.open_results(out)`` reads it.
+
+    Parameters
+    ----------
+    out : str or path
+        The folder, on a file system that all machines share.
+    shard_rows : int, optional
+        Rows in a shard. A process that is killed loses the shard it works on. None: whole
+        batches, about a 32nd of all rows, for many processes 16 shards each, but not many more rows than 2,048.
+
+    Raises
+    ------
+    InputError
+        If `out` can be no folder. In ``trainer.predict``: if the datamodule is no ShardedDataModule.
+    ResultsError
+        In ``trainer.predict``: if the folder is not free, or rows are missing at the end.
+    DiskError
+        In ``trainer.predict``: if the disk is full, or nothing can be written to the folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> from lightning.pytorch import Trainer
+    >>> import seqlight as sl
+    >>> from seqlight.lit import PredictModule, ShardedDataModule, ShardWriter
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(40, 3))
+    >>> quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     trainer = Trainer(callbacks=[ShardWriter(out)], accelerator="cpu", **quiet)
+    ...     data = ShardedDataModule(sl.random_one_hot((5, 4, 10)))
+    ...     trainer.predict(PredictModule(model), datamodule=data, return_predictions=False)
+    ...     sl.open_results(out)["predictions"].shape
+    (5, 3)
+    """
+
+    def __init__(self, out: str | os.PathLike[str], shard_rows: int | None = None) -> None:
+        self.out = as_folder(out)
+        self.shard_rows = None if shard_rows is None else require_count(shard_rows, "shard_rows", least=1)
+        self._peers: Peers | None = None
+        self._lock: Lock | None = None
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Agree with the other processes on what is to do, and who does what."""
+        require_lightning(trainer, OURS)
+        if stage != "predict":
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, ShardedDataModule):
+            raise InputError(
+                f"ShardWriter got {a(data)} as datamodule, whose batches do not say which rows they hold: expected "
+                "trainer.predict(module, datamodule=seqlight.lit.ShardedDataModule(...))."
+            )
+        rank, world = trainer.global_rank, trainer.world_size
+        parts = together(trainer, lambda: self._found(trainer, pl_module, data))
+        if len({data_of_one for data_of_one, _ in parts}) > 1:
+            raise InputError(
+                "the processes of this run have different data: expected the same, so seed what is random."
+            )
+        settled = parts[0][1]
+        assert settled is not None
+        self._manifest, todo = settled
+        mine = todo[rank::world]
+        together(trainer, lambda: self._join(rank))
+        assert self._lock is not None
+        # A disk may take longer to have it than the next shard takes to be made, and a process that is killed loses
+        # nothing by not waiting: only a loss of power would.
+        self._pool, self._safe = ThreadPoolExecutor(1), list[Future[None]]()
+        peers = self._peers = Peers(self.out, rank, world, self._lock)
+        together(trainer, peers.require_shared_folder)
+        data.plan(self._manifest.shard_rows, mine, peers.listen)
+        self._mine, self._missing, self._open = mine, sorted(todo, reverse=True), dict[int, Filling]()
+        self._rows, self._begun = 0, time.monotonic()
+
+    def on_predict_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the rows of a batch, and write the shards that they complete."""
+        assert isinstance(batch, Rows)
+        arrays = named(outputs)
+        for one in arrays.values():
+            if not one.ndim or len(one) != len(batch.ids):
+                raise InputError(
+                    f"the model turned {len(batch.ids)} rows into an output of shape {one.shape}: expected one row for "
+                    "each; return that from forward, or use `func` to make it so."
+                )
+        shards = batch.ids // self._manifest.shard_rows
+        if (shards == shards[0]).all():  # as our own batches are
+            self._add(int(shards[0]), batch.ids, arrays)
+        else:
+            for k in np.unique(shards).tolist():
+                self._add(k, batch.ids[shards == k], {name: one[shards == k] for name, one in arrays.items()})
+        self._rows += len(batch.ids)
+        assert self._peers is not None
+        self._peers.check(self._done)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Wait until all rows are there."""
+        if self._peers is None:
+            return
+        # Not in on_predict_end, which a process without rows never comes to.
+        try:
+            with written_to(self.out, "a shard"):
+                for one in self._safe:
+                    one.result()
+            self._require_mine()
+            self._peers.wait(self._done)
+        except BaseException as error:
+            self.on_exception(trainer, pl_module, error)
+            raise
+        seconds = max(time.monotonic() - self._begun, 1e-9)
+        log.info(
+            "process %d of %d on %s: %d rows in %.1f s, %.1f rows/s",
+            trainer.global_rank, trainer.world_size, pl_module.device, self._rows, seconds, self._rows / seconds,
+        )  # fmt: skip
+        self._release()
+        conclude = getattr(pl_module, "conclude", None)
+        if conclude is not None and not trainer.global_rank:
+            conclude(Results(self.out, self._manifest))
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Let the others know, and let go of the folder."""
+        if self._peers is not None:
+            self._peers.stop(f"{type(exception).__name__}: {exception}")
+        self._release()
+
+    def _found(
+        self, trainer: L.Trainer, module: L.LightningModule, data: ShardedDataModule
+    ) -> tuple[str, tuple[Manifest, list[int]] | None]:
+        """Return what the data is here, and from process 0 what the run is and which shards it lacks."""
+        fingerprint = data.fingerprint()
+        return fingerprint, None if trainer.global_rank else self._settled(trainer, module, data, fingerprint)
+
+    def _settled(
+        self, trainer: L.Trainer, module: L.LightningModule, data: ShardedDataModule, fingerprint: str
+    ) -> tuple[Manifest, list[int]]:
+        self._lock = claim(self.out)
+        (self.out / LOCKS / NOTE).unlink(missing_ok=True)
+        describe = getattr(module, "method", None)
+        method = {"name": type(module).__qualname__} if describe is None else describe()
+        manifest = Manifest(
+            rows=len(data),
+            shard_rows=self.shard_rows or data.rows_for_a_shard(trainer.world_size),
+            method={**method, "precision": str(trainer.precision)},
+            model=of_model(_computing(module), getattr(module, "identity", None)),
+            data=fingerprint,
+            format=FORMAT,
+        )
+        return settle(self.out, manifest, self.shard_rows, data.loci)
+
+    def _join(self, rank: int) -> None:
+        if rank:
+            self._lock = Lock(lock_of(self.out, rank))
+            self._lock.take()
+
+    def _add(self, shard: int, ids: NDArray[np.int64], arrays: Arrays) -> None:
+        filling = self._open.get(shard)
+        if filling is None:
+            filling = self._open[shard] = Filling(self._manifest.rows_of(shard))
+        filling.add(ids, arrays)
+        if filling.full:
+            path = path_of(self.out, shard)
+            with written_to(self.out, path.name):
+                write_shard(path, self._open.pop(shard).arrays, shard_origin(self._manifest, shard), wait=False)
+                self._safe.append(self._pool.submit(_to_disk, path))
+                while self._safe[0].done() and len(self._safe) > 1:
+                    self._safe.pop(0).result()
+
+    def _require_mine(self) -> None:
+        missing = [k for k in self._mine if not path_of(self.out, k).exists()]
+        if missing:
+            rows = sum(len(self._manifest.rows_of(k)) for k in missing)
+            raise ResultsError(
+                f"{rows} rows that this process was to make are missing in {self.out}: does the Trainer limit batches? "
+                "Start the same run again, which makes what is missing."
+            )
+
+    def _done(self) -> bool:
+        while self._missing and path_of(self.out, self._missing[-1]).exists():
+            self._missing.pop()
+        return not self._missing
+
+    def _release(self) -> None:
+        if self._peers is not None:
+            self._pool.shutdown()
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = self._peers = None
+
+
+def _computing(module: L.LightningModule) -> nn.Module:
+    """Return what a run is told by: the model, or all of a module of the user's own, which may do more than call it."""
+    model = getattr(module, "model", None)
+    return model if isinstance(model, nn.Module) and type(module).__module__.startswith("seqlight.") else module
+
+
+def _to_disk(path: Path) -> None:
+    try:
+        to_disk(path)
+    except OSError:
+        # Some file systems only tell now that they are full.
+        path.unlink(missing_ok=True)
+        raise
+
+
+def named(outputs: Any, name: str = "") -> Arrays:
+    """Return the tensors in an output under names, on the CPU.
+
+    One tensor is "predictions"; a dict has its keys, a named tuple its fields, a tuple or list numbers, and what is
+    inside another has both names with a dot between. NumPy has no bfloat16, so that becomes float32.
+
+    Examples
+    --------
+    >>> import torch
+    >>> list(named(torch.zeros(2))), list(named((torch.zeros(2), {"a": torch.zeros(2)})))
+    (['predictions'], ['predictions.0', 'predictions.1.a'])
+    >>> list(named({"profile": torch.zeros(2), "counts": torch.zeros(2)}))
+    ['profile', 'counts']
+    """
+    if outputs is None:
+        return {}
+    if isinstance(outputs, Tensor):
+        kept = outputs.detach().to("cpu", torch.float32 if outputs.dtype == torch.bfloat16 else None)
+        return {name or "predictions": kept.numpy()}
+    if isinstance(outputs, Mapping):
+        parts = [(f"{name}.{key}" if name else str(key), one) for key, one in outputs.items()]
+    elif isinstance(outputs, tuple) and hasattr(outputs, "_fields"):
+        parts = [(f"{name}.{key}" if name else key, getattr(outputs, key)) for key in outputs._fields]
+    elif isinstance(outputs, tuple | list):
+        parts = [(f"{name or 'predictions'}.{i}", one) for i, one in enumerate(outputs)]
+    else:
+        raise InputError(
+            f"the model's output holds {a(outputs)}: expected tensors in tuples, lists or dicts; use `func` to choose."
+        )
+    return {key: one for part, inner in parts for key, one in named(inner, part).items()}

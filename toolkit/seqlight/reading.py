@@ -1,0 +1,12 @@
+"""The datasets under the name that their folder had before: import them from :mod:`seqlight.datasets`."""
+
+from seqlight.datasets import ArrayDataset as ArrayDataset
+from seqlight.datasets import FastaDataset as FastaDataset
+from seqlight.datasets import Genome as Genome
+from seqlight.datasets import GenomeDataset as GenomeDataset
+from seqlight.datasets import Signals as Signals
+from seqlight.datasets import TrainingOrder as TrainingOrder
+from seqlight.datasets import read_bed as read_bed
+from seqlight.datasets import signals as signals
+
+__all__ = ["ArrayDataset", "FastaDataset", "Genome", "GenomeDataset", "Signals", "TrainingOrder", "read_bed"]

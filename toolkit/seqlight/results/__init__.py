@@ -1,0 +1,1 @@
+"""The results of a run: a folder of shards that is written piece by piece, resumed, checked and read back."""

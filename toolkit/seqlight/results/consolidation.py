@@ -1,0 +1,207 @@
+"""The results of a run as one file, for programs that do not read shards."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from seqlight.errors import DiskError, InputError, SeqlightError
+from seqlight.extras import extra
+from seqlight.files.atomic import whole
+from seqlight.files.folder import as_folder
+from seqlight.files.paths import as_path
+from seqlight.formats.modisco import write_modisco
+from seqlight.results.results import Results, open_results
+
+# What a run has in its folder, and how zarr marks a store of its own, in its second format or its third.
+OURS = re.compile(r"shard-\d{6}\.npz|loci\.npz|manifest\.json|\.locks")
+STORES = ("zarr.json", ".zgroup", ".zarray")
+
+
+def consolidate(
+    results: Results | str | os.PathLike[str], to: str | os.PathLike[str], names: str | Sequence[str] | None = None
+) -> Path:
+    """Write the results of a run as one file, a shard at a time; their checksums are compared on the way.
+
+    Parameters
+    ----------
+    results : Results, str or path
+        Or the folder of a run.
+    to : str or path
+        ``.npz``, ``.h5`` or ``.hdf5`` (needs h5py), ``.zarr`` (needs zarr): all arrays under their names, the loci as
+        chrom, start, end and strand below ``loci/`` (for zarr chrom and strand as numbers, with what they stand for in
+        the attribute ``names``), and but for npz the manifest as an attribute. A name without a suffix is a folder for
+        TF-MoDISco, with ``ohe.npz`` and ``shap.npz``; that needs a run of ``DeepLiftShapModule(hypothetical=True)``.
+    names : str or sequence of str, optional
+        Which arrays; all by default.
+
+    Returns
+    -------
+    pathlib.Path
+        `to`. Nothing is there after an error.
+
+    Raises
+    ------
+    InputError
+        If the suffix is another one, an array is not there, or `to` is a folder for a file, a file for a folder, or the
+        results.
+    ResultsError
+        If rows are missing or a shard is damaged.
+    DiskError
+        If `to` cannot be written, as on a full disk.
+    MissingExtra
+        If the library for the format is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import torch
+    >>> import seqlight as sl
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(40, 3))
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     results = sl.run(model, sl.random_one_hot((5, 4, 10)), out=out, accelerator="cpu", progress=False)
+    ...     np.load(sl.consolidate(results, f"{out}/all.npz"))["predictions"].shape
+    (5, 3)
+    """
+    path = as_path(to, "to")
+    as_folder(path.parent, "to")
+    opened = results if isinstance(results, Results) else open_results(results)
+    write = FORMATS.get(path.suffix)
+    if write is None:
+        raise InputError(f"{path.name} ends in {path.suffix!r}: expected one of {', '.join(filter(None, FORMATS))}.")
+    wanted = [names] if isinstance(names, str) else list(opened.names if names is None else names)
+    for name in wanted:
+        _ = opened[name]
+    _require_free(path, opened)
+    opened.verify()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(opened, path, wanted)
+    except OSError as error:
+        if isinstance(error, SeqlightError):
+            raise
+        raise DiskError(
+            f"{path} could not be written ({error.strerror or error}): make room or give another name; the results are "
+            "as they were.",
+            error.errno,
+        ) from error
+    return path
+
+
+def _require_free(path: Path, results: Results) -> None:
+    """Raise InputError where writing would take away what is not of the kind that is written, or the results."""
+    there, folder = path.resolve(), results.path.resolve()
+    # A store of zarr takes the place of the folder that was there.
+    taken = path.suffix == ".zarr" and there in (folder, *folder.parents)
+    if taken or (there.parent == folder and OURS.fullmatch(there.name)):
+        raise InputError(f"to is {str(path)!r}, where the results themselves lie: give another name.")
+    if not path.exists():
+        return
+    if path.suffix in ("", ".zarr"):
+        if not path.is_dir():
+            raise InputError(f"to is {str(path)!r}, which is a file: expected a folder, or a name that is free.")
+        if path.suffix and any(path.iterdir()) and not any((path / name).exists() for name in STORES):
+            raise InputError(f"to is {str(path)!r}, a folder that is no zarr store: give a name that is free.")
+    elif path.is_dir():
+        raise InputError(f"to is {str(path)!r}, which is a folder: expected a file, or a name that is free.")
+
+
+def _npz(results: Results, path: Path, names: Sequence[str]) -> None:
+    with whole(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            column = results[name]
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                header = {
+                    "descr": np.lib.format.dtype_to_descr(column.dtype),
+                    "fortran_order": False,
+                    "shape": column.shape,
+                }
+                np.lib.format.write_array_header_1_0(member, header)
+                for block in column.blocks():
+                    member.write(np.ascontiguousarray(block).data)
+        for name, one in _loci(results).items():
+            with archive.open(f"loci/{name}.npy", "w") as member:
+                np.lib.format.write_array(member, one)
+
+
+def _hdf5(results: Results, path: Path, names: Sequence[str]) -> None:
+    h5py = extra("h5py", "export")
+    with whole(path) as partial, h5py.File(partial, "w") as file:
+        for name in names:
+            column = results[name]
+            made = file.create_dataset(name, column.shape, column.dtype, chunks=_chunk(column.shape), compression="lzf")
+            _fill(made, results, name)
+        for name, one in _loci(results).items():
+            file[f"loci/{name}"] = one.astype(object) if one.dtype.kind == "U" else one
+        file.attrs["manifest"] = json.dumps(asdict(results.manifest))
+
+
+def _zarr(results: Results, path: Path, names: Sequence[str]) -> None:
+    zarr = extra("zarr", "export")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        group = zarr.open_group(str(partial), mode="w")
+        for name in names:
+            column = results[name]
+            made = group.create_array(name, shape=column.shape, dtype=column.dtype, chunks=_chunk(column.shape))
+            _fill(made, results, name)
+        for name, one in _loci(results).items():
+            # Zarr has no settled form for text: numbers, and what they stand for beside them.
+            if one.dtype.kind == "U":
+                texts, one = np.unique(one, return_inverse=True)
+                group.create_array(f"loci/{name}", data=one).attrs["names"] = texts.tolist()
+            else:
+                group.create_array(f"loci/{name}", data=one)
+        group.attrs["manifest"] = asdict(results.manifest)
+        # A folder is not replaced in one step: the old one goes first.
+        shutil.rmtree(path, ignore_errors=True)
+        partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _modisco(results: Results, path: Path, names: Sequence[str]) -> None:
+    for name in ("sequences", "hypothetical"):
+        if name not in results:
+            raise InputError(
+                f"there is no {name!r} in {results.path}, and TF-MoDISco needs it: "
+                "attribute with DeepLiftShapModule(..., hypothetical=True)."
+            )
+    write_modisco(path, torch.from_numpy(results["sequences"].numpy()), results["hypothetical"].numpy())
+
+
+def _fill(made: Any, results: Results, name: str) -> None:
+    first = 0
+    for block in results[name].blocks():
+        made[first : first + len(block)] = np.asarray(block)
+        first += len(block)
+
+
+def _chunk(shape: tuple[int, ...]) -> tuple[int, ...] | bool:
+    """Return chunks of whole rows, of about 256,000 numbers."""
+    each = max(1, int(np.prod(shape[1:])))
+    return (max(1, min(shape[0], 256_000 // each)), *(max(1, one) for one in shape[1:]))
+
+
+def _loci(results: Results) -> dict[str, Any]:
+    return {} if results.loci is None else {name: np.asarray(one) for name, one in results.loci._asdict().items()}
+
+
+FORMATS: dict[str, Callable[[Results, Path, Sequence[str]], None]] = {
+    ".npz": _npz,
+    ".h5": _hdf5,
+    ".hdf5": _hdf5,
+    ".zarr": _zarr,
+    "": _modisco,
+}

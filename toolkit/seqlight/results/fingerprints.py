@@ -1,0 +1,165 @@
+"""What tells one run from another: digests of weights, of data, and of whatever else a method was given."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Subset, TensorDataset, default_collate
+
+from seqlight.attribution.targets import Contrast
+from seqlight.errors import InputError
+from seqlight.results.identity.arrays import digest_of, of_array
+from seqlight.results.identity.descriptions import Description
+from seqlight.results.identity.origins import Origin, name_of, origin_of
+
+# Of what a digest says: fingerprints of another version are not compared. 1 knew nothing of globals and attributes.
+VERSION = 2
+# How many rows of a Dataset that has no fingerprint of its own are looked at: each has to be made.
+SOME_ROWS = 64
+
+ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
+# Of which nothing counts but the numbers.
+ARRAYS = (Tensor, nn.Parameter, np.ndarray)
+
+
+def of_data(data: Any, rows: int, collate: Any = default_collate) -> str:
+    """Return what identifies the rows of `data`.
+
+    Its own ``fingerprint()`` if it has one. Otherwise the digest of its arrays, or 64 evenly spaced rows of a Dataset,
+    the first and the last among them, and the code that makes a row: a change that none of them shows goes unseen. Of
+    a Subset of what has a fingerprint or is an array, it is what identifies the whole, and which rows of it there are.
+    Where `collate` puts rows together, what that does counts too.
+    """
+    if collate is not default_collate:
+        return f"{of_data(data, rows)}, put together by {Description(strict=False).of(collate)}"
+    if callable(getattr(data, "fingerprint", None)):
+        return str(data.fingerprint())
+    if isinstance(data, Tensor | np.ndarray):
+        return of_array(data)
+    if isinstance(data, tuple | list):
+        return " ".join(of_array(one) for one in data)
+    if type(data) is TensorDataset:
+        return of_data(data.tensors, rows)
+    if type(data) is Subset and _knows_itself(data.dataset):
+        whole: Any = data.dataset
+        return f"{of_data(whole, len(whole))}, of which {of_array(np.asarray(data.indices))}"
+    some = sorted({int(row) for row in np.linspace(0, rows - 1, min(rows, SOME_ROWS))}) if rows else []
+    code = [_of_code(getattr(type(data), name, None)) for name in ("__getitem__", "__getitems__")]
+    found = digest_of([Description(strict=False).of(data[row]) for row in some], code)
+    return f"{type(data).__qualname__} of {rows} rows, {found} of {len(some)} of them"
+
+
+def of_model(model: nn.Module, identity: str | None = None) -> dict[str, Any]:
+    """Return what tells a model from another one: its class, and digests of how it is built and of what it computes.
+
+    That is its parameters and buffers, the code of classes that are not PyTorch's, attributes and hooks of its modules.
+    Whether it is compiled, trains, or lies on another device makes no difference.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    identity : str, optional
+        Stands for code, attributes and hooks.
+
+    Raises
+    ------
+    InputError
+        If something that hangs on it cannot be described, and there is no `identity`.
+    """
+    said = {"fingerprint": VERSION, **({} if identity is None else {"identity": identity})}
+    return {**said, **Description("the model").of_model(model, deep=identity is None)}
+
+
+def described(value: Any, name: str = "an argument", identity: str | None = None) -> Any:
+    """Return what JSON can hold of an argument, enough to tell it from another one.
+
+    Parameters
+    ----------
+    value : any
+        Of functions, classes and other objects that are the user's it is the name and a digest of what they compute.
+    name : str
+        Of the argument.
+    identity : str, optional
+        Stands for what they compute.
+
+    Raises
+    ------
+    InputError
+        If something cannot be described, and there is no `identity`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> described({"target": (0, 2), "dtype": torch.float64})
+    {'target': [0, 2], 'dtype': 'torch.float64'}
+    """
+    if isinstance(value, nn.Module):
+        return of_model(value, identity)
+    if origin_of(type(value).__module__) is Origin.OWN:  # a number, text, list or mapping that may do more
+        return _named(value, name, identity)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.integer | np.floating):
+        return value.item()
+    if isinstance(value, Tensor | np.ndarray):
+        return of_array(value) if type(value) in ARRAYS and value.dtype != object else Description(name).of(value)
+    if isinstance(value, torch.dtype):
+        return str(value)
+    if isinstance(value, Contrast):
+        return {"a": described(value.a, name, identity), "b": described(value.b, name, identity)}
+    if isinstance(value, Mapping):
+        keys = {key: _key(key, name, identity) for key in value}
+        return {keys[key]: described(one, f"{name} of {keys[key]}", identity) for key, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return [described(one, name, identity) for one in value]
+    if isinstance(value, functools.partial):
+        return [described(one, name, identity) for one in (value.func, value.args, value.keywords)]
+    return _named(value, name, identity)
+
+
+def require_identity(identity: object) -> str | None:
+    """Return the name that stands for what is computed; InputError if it is none."""
+    if identity is not None and not (isinstance(identity, str) and identity.strip()):
+        raise InputError(
+            f"identity is {identity!r}: expected a name for what is computed, such as 'my target, version 2'."
+        )
+    return identity
+
+
+def _named(value: Any, name: str, identity: str | None) -> str:
+    """Return the name of what is computed, and a digest of it."""
+    called = name_of(value)
+    return called if identity is not None else f"{called} {Description(name).of(value)}"
+
+
+def _key(key: Any, name: str, identity: str | None) -> str:
+    if type(key) is str:
+        return key
+    if isinstance(key, type | FunctionType):
+        own = origin_of(key.__module__) is Origin.OWN
+        return _named(key, f"a key of {name}", identity) if own else name_of(key)
+    # 1 is another key than "1".
+    return f"{type(key).__name__} {ADDRESS.sub('', repr(key))}"
+
+
+def _knows_itself(data: Any) -> bool:
+    """Return whether there is more to tell a data set by than some of its rows."""
+    if type(data) is Subset:
+        return _knows_itself(data.dataset)
+    return callable(getattr(data, "fingerprint", None)) or isinstance(data, Tensor | np.ndarray | TensorDataset)
+
+
+def _of_code(of: Any) -> str:
+    """Return what a class or function of the user's own does, as far as it can be told; nothing of a library's."""
+    own = of is not None and origin_of(getattr(of, "__module__", None)) is Origin.OWN
+    return Description(strict=False).of(of) if own else name_of(of)
+
+
+__all__ = ["VERSION", "described", "of_array", "of_data", "of_model", "require_identity"]

@@ -1,0 +1,235 @@
+"""A digest of anything that may decide what is computed."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from seqlight.errors import InputError, a
+from seqlight.results.identity.arrays import digest_of, of_array
+from seqlight.results.identity.classes import of_class
+from seqlight.results.identity.functions import of_function, of_module
+from seqlight.results.identity.modules import (
+    attributes_of,
+    code_of_classes,
+    hooks_of,
+    hooks_of_all,
+    modules_of,
+    names_read_in,
+    structure_of,
+    tensors_of,
+    uncompiled,
+)
+from seqlight.results.identity.objects import Indescribable, of_object
+from seqlight.results.identity.origins import Origin, name_of, origin_of, root_of
+
+PLAIN = {type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented)}
+SLOTS = BuiltinFunctionType | MethodWrapperType | WrapperDescriptorType | MethodDescriptorType
+SHORT = 60
+
+
+class Description:
+    """Describes one thing, and what it is made of.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument that it is, for a message.
+    strict : bool
+        Refuse what cannot be described; otherwise its class stands for it.
+
+    Examples
+    --------
+    >>> def squares(n):
+    ...     return [x * x for x in range(n)]
+    >>> Description().of(squares) == Description().of(squares), Description().of(squares) == Description().of(sum)
+    (True, False)
+    """
+
+    def __init__(self, name: str = "an argument", *, strict: bool = True) -> None:
+        self.path, self.strict = [name], strict
+        # What was met, held so that nothing else can come to lie where it lies.
+        self._known: dict[tuple[Any, ...], tuple[Any, str]] = {}
+
+    def of(self, value: Any, name: str = "", names: tuple[str, ...] = (), *, made: bool = False) -> str:
+        """Return what tells a value from another one, a short text.
+
+        Parameters
+        ----------
+        value : any
+        name : str
+            What it is called where it was met.
+        names : tuple of str
+            Of a module, the attributes that are looked up.
+        made : bool
+            Of a class, whether it is meant as that of an object that there is.
+
+        Raises
+        ------
+        InputError
+            If something cannot be described, and it is to be refused.
+        """
+        if type(value) in PLAIN:
+            return _short(repr(value))
+        key = (id(value), made, names if isinstance(value, ModuleType) else ())
+        if key in self._known:
+            return self._known[key][1]
+        self._known[key] = value, f"the same {_called(value)}"  # until it is known, for it may lead back to itself
+        self.path.append(name)
+        try:
+            found = digest_of(*self._facts(value, names, made))
+        except Indescribable:
+            found = self._refused(value)
+        except RecursionError:
+            raise self._error(value) from None
+        finally:
+            self.path.pop()
+        self._known[key] = value, found
+        return found
+
+    def of_model(self, model: nn.Module, *, deep: bool = True) -> dict[str, Any]:
+        """Return class, structure and weights of a model, and if `deep` code, attributes and hooks; digests all."""
+        model = uncompiled(model)
+        places = dict(modules_of(model))
+        self._know({**places, **dict(model.named_parameters()), **dict(model.named_buffers())})
+        plain = {
+            "class": name_of(type(model)),
+            "structure": digest_of(structure_of(model)),
+            "weights": digest_of([(name, self._weight(name, one)) for name, one in tensors_of(model).items()]),
+        }
+        if not deep:
+            return plain
+        read = names_read_in(model)
+        found = {
+            "code": {name: digest_of(one) for name, one in code_of_classes(model, self.of).items()},
+            "attributes": {path: one for path, module in places.items() if (one := self._attributes(module, read))},
+            "hooks": {path: one for path, module in places.items() if (one := self._hooks(hooks_of(module)))},
+        }
+        if everywhere := self._hooks(hooks_of_all()):
+            found["hooks"]["every module"] = everywhere
+        return plain | {name: one for name, one in found.items() if one}
+
+    def _know(self, parts: Mapping[str, Any]) -> None:
+        """Let parts of a model be called by their names where they hang on something else, too."""
+        self._known.update({(id(one), False, ()): (one, f"the model's {name}") for name, one in parts.items()})
+
+    def _weight(self, name: str, one: Any) -> str:
+        return of_array(one) if isinstance(one, Tensor) else self.of(one, name)
+
+    def _attributes(self, module: nn.Module, read: frozenset[str]) -> Any:
+        hung = sorted(attributes_of(module, read).items())
+        own = origin_of(type(module).__module__) is Origin.OWN
+        with contextlib.nullcontext() if own else self._leniently():
+            found = {name: self.of(one, f"attribute {name!r} of {type(module).__name__}") for name, one in hung}
+        return found if own or not found else digest_of(sorted(found.items()))
+
+    def _hooks(self, hooks: list[tuple[str, Any]]) -> str:
+        found = [(kind, self.of(hook, "a hook")) for kind, hook in hooks]
+        return digest_of(found) if found else ""
+
+    @contextlib.contextmanager
+    def _leniently(self) -> Iterator[None]:
+        strict, self.strict = self.strict, False
+        try:
+            yield
+        finally:
+            self.strict = strict
+
+    def _facts(self, value: Any, names: tuple[str, ...], made: bool) -> tuple[Any, ...]:
+        if isinstance(value, Tensor):
+            return ("array", of_array(value), *self._hung(value))
+        if isinstance(value, np.ndarray):
+            return self._of_numpy(value)
+        if isinstance(value, nn.Module):
+            return ("model", sorted(self.of_model(value).items()))
+        if isinstance(value, FunctionType):
+            return of_function(value, self.of)
+        if isinstance(value, type):
+            return of_class(value, self.of, made=made)
+        if isinstance(value, ModuleType):
+            return of_module(value, names, self.of)
+        return self._of_callable(value) or self._of_container(value) or of_object(value, self.of)
+
+    def _of_callable(self, value: Any) -> tuple[Any, ...] | None:
+        if isinstance(value, MethodType):
+            return ("method", self.of(value.__func__), self.of(value.__self__, "the object of a method"))
+        if type(value) is functools.partial:
+            keywords = sorted(value.keywords.items())
+            return ("partial", self.of(value.func), self.of(value.args), [(key, self.of(one)) for key, one in keywords])
+        if isinstance(value, functools._lru_cache_wrapper):
+            return ("cached", self.of(value.__wrapped__))
+        if isinstance(value, SLOTS):
+            owner = getattr(value, "__self__", None)
+            bound = owner is not None and not isinstance(owner, ModuleType | type)
+            return ("built in", name_of(value), self.of(owner) if bound else "")
+        if isinstance(value, staticmethod | classmethod):
+            return (type(value).__name__, self.of(value.__func__))
+        if isinstance(value, property):
+            return ("property", *(self.of(one) for one in (value.fget, value.fset, value.fdel)))
+        if isinstance(value, MemberDescriptorType | GetSetDescriptorType):
+            return ("slot", value.__name__)
+        if root_of(type(value).__module__) == "numba" and hasattr(value, "py_func"):
+            return ("compiled", self.of(value.py_func))
+        return None
+
+    def _of_container(self, value: Any) -> tuple[Any, ...] | None:
+        kind = type(value)
+        if kind is list or kind is tuple:
+            plain = set(map(type, value)) <= PLAIN
+            return (kind.__name__, repr(value) if plain else [self.of(one, f"[{i}]") for i, one in enumerate(value)])
+        if kind is dict or kind is MappingProxyType:
+            return ("dict", [(self.of(key), self.of(one, f"[{key!r}]")) for key, one in value.items()])
+        if isinstance(value, set | frozenset):
+            more = [] if kind in (set, frozenset) else [self.of(kind, made=True), self.of(vars(value))]
+            return ("set", sorted(self.of(one) for one in value), *more)
+        return None
+
+    def _of_numpy(self, value: np.ndarray[Any, Any]) -> tuple[Any, ...]:
+        if value.dtype.hasobject:
+            return ("objects", str(value.dtype), value.shape, self.of(value.tolist()))
+        mask = [of_array(np.ma.getmaskarray(value))] if isinstance(value, np.ma.MaskedArray) else self._hung(value)
+        return ("array", of_array(value), *mask)
+
+    def _hung(self, array: Any) -> list[Any]:
+        """Return the class of an array and what hangs on it, where that is more than an array has."""
+        hung = sorted(getattr(array, "__dict__", {}).items())
+        if origin_of(type(array).__module__) is Origin.KNOWN and not hung:
+            return []
+        return [self.of(type(array), made=True), [(name, self.of(one, f"attribute {name!r}")) for name, one in hung]]
+
+    def _refused(self, value: Any) -> str:
+        if self.strict:
+            raise self._error(value)
+        return f"of class {name_of(type(value))}"
+
+    def _error(self, value: Any) -> InputError:
+        where = " in ".join(name for name in reversed(self.path) if name)
+        return InputError(
+            f"{where} is {a(value)}, of which nobody can tell whether it is the same in another process: pass "
+            "something else, or identity='...', a name that you change whenever what is computed changes."
+        )
+
+
+def _called(value: Any) -> str:
+    return name_of(value) if isinstance(value, type | FunctionType) else type(value).__qualname__
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHORT else digest_of(text)

@@ -1,0 +1,111 @@
+"""Rows that are windows of a genome, found by their place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlight.errors import InputError
+from seqlight.results.manifest import Manifest
+from seqlight.results.shards import Arrays, DamagedShard, ShardOrigin, check_shard, open_shard, write_shard
+from seqlight.sequence.loci import Loci
+
+NAME = "loci.npz"
+REMEDY = ": start the same run again, which writes it anew."
+LOCUS = re.compile(r"(\S+?)(?::(\d[\d,]*)-(\d[\d,]*))?")
+
+
+def write_loci(folder: Path, loci: Loci, manifest: Manifest | None = None) -> None:
+    """Write where each row comes from, and of which run it is a row."""
+    origin = None if manifest is None else ShardOrigin(manifest.fingerprint, 0, manifest.rows)
+    write_shard(folder / NAME, _arrays(loci), origin)
+
+
+def read_loci(folder: Path, manifest: Manifest | None = None) -> Loci | None:
+    """Return where each row comes from, None if nothing is known of that.
+
+    Raises
+    ------
+    DamagedShard
+        If the file is not as it was written, or not that of the run.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    # All of it is looked at anyway, and as arrays in memory it stays whole whatever becomes of the file.
+    check_shard(path)
+    arrays, origin = open_shard(path)
+    found = {name: np.array(one) for name, one in arrays.items()}
+    if found.keys() != set(Loci._fields):
+        raise DamagedShard(f"{path} holds {', '.join(found) or 'nothing'}: expected {', '.join(Loci._fields)}{REMEDY}")
+    if manifest is not None:
+        if any(one.shape != (manifest.rows,) for one in found.values()):
+            raise DamagedShard(f"{path} has not a place for each of {manifest.rows} rows{REMEDY}")
+        if origin != ShardOrigin(manifest.fingerprint, 0, manifest.rows) and (manifest.marked or origin is not None):
+            raise DamagedShard(f"{path} is of another run than the one that manifest.json tells of{REMEDY}")
+    return Loci(**found)
+
+
+def require_loci(folder: Path, loci: Loci | None, manifest: Manifest) -> None:
+    """Make a folder hold the places of the rows of its run, and no others; none where they are not known."""
+    try:
+        found = read_loci(folder, manifest)
+    except DamagedShard:
+        found = None
+    if loci is None:
+        (folder / NAME).unlink(missing_ok=True)
+    elif found is None or not all(
+        np.array_equal(one, other) for one, other in zip(_arrays(loci).values(), _arrays(found).values(), strict=True)
+    ):
+        write_loci(folder, loci, manifest)
+
+
+def _arrays(loci: Loci) -> Arrays:
+    return {
+        "chrom": np.asarray(loci.chrom, dtype=np.str_),
+        "start": np.asarray(loci.start, dtype=np.int64),
+        "end": np.asarray(loci.end, dtype=np.int64),
+        "strand": np.asarray(loci.strand, dtype=np.str_),
+    }
+
+
+def rows_at(loci: Loci, locus: str) -> NDArray[np.int64]:
+    """Return the rows whose windows overlap a place.
+
+    Parameters
+    ----------
+    loci : Loci
+    locus : str
+        ``"chr1:1,000-2,000"``, counted from 0 and without the end, as in BED; or a chromosome alone.
+
+    Raises
+    ------
+    InputError
+        If it is no place, or on a chromosome that has no rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from seqlight import Loci
+    >>> loci = Loci(np.array(["chr1", "chr1"]), np.array([0, 50]), np.array([60, 110]), np.array(["+", "-"]))
+    >>> rows_at(loci, "chr1:55-58").tolist(), rows_at(loci, "chr1:60-100").tolist()
+    ([0, 1], [1])
+    """
+    found = LOCUS.fullmatch(locus.strip())
+    # A chromosome that is there may have colons in its name, as HLA:HLA00001.
+    if found is not None and ":" in found[1] and not (loci.chrom == found[1]).any():
+        found = None
+    if found is None:
+        raise InputError(f"{locus!r} is no place in a genome: expected one like 'chr1:1000-2000', or 'chr1'.")
+    chrom, start, end = found.groups()
+    there = loci.chrom == chrom
+    if not there.any():
+        known = ", ".join(map(repr, sorted(set(loci.chrom[:1000].tolist()))[:3]))
+        raise InputError(f"no row is on {chrom!r}: expected a chromosome with rows, such as {known}.")
+    if start is not None:
+        first, last = (int(one.replace(",", "")) for one in (start, end))
+        there &= (loci.start < last) & (loci.end > first)
+    return np.flatnonzero(there)

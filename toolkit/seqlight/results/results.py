@@ -1,0 +1,194 @@
+"""The results of a run, read back from its folder."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlight.errors import InputError, ResultsError
+from seqlight.files.folder import as_folder
+from seqlight.files.stamp import FileStamp
+from seqlight.results.column import Column
+from seqlight.results.loci import read_loci, rows_at
+from seqlight.results.manifest import Manifest, path_of, read_manifest, shards_in
+from seqlight.results.shard_check import check_member, read_member
+from seqlight.results.shards import Arrays
+from seqlight.sequence.loci import Loci
+
+# How many shards stay mapped: maps are cheap, but a process may have only so many.
+MAPPED = 1024
+
+
+def open_results(out: str | os.PathLike[str], *, incomplete: bool = False) -> Results:
+    """Open the folder of a run: all of its arrays over all rows, in order, read when they are looked at.
+
+    Parameters
+    ----------
+    out : str or path
+        The folder that :func:`seqlight.run` or ``ShardWriter`` wrote.
+    incomplete : bool
+        Open it although rows are missing; looking at those is an error.
+
+    Returns
+    -------
+    Results
+
+    Raises
+    ------
+    InputError
+        If there is no run in the folder.
+    ResultsError
+        If rows are missing, and `incomplete` does not allow that; the message says how many and what to do. Or if
+        manifest.json cannot be read, or is not that of the shards.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> import seqlight as sl
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(40, 3))
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     _ = sl.run(model, sl.random_one_hot((5, 4, 10)), out=out, accelerator="cpu", progress=False)
+    ...     sl.open_results(out)["predictions"][1:3].shape
+    (2, 3)
+    """
+    folder = as_folder(out)
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise InputError(f"{folder} holds no results: expected a folder that seqlight.run or ShardWriter wrote.")
+    results = Results(folder, manifest)
+    results.require_own()
+    missing = [] if incomplete else results.missing()
+    if missing:
+        rows = sum(len(manifest.rows_of(k)) for k in missing)
+        raise ResultsError(
+            f"{rows} of {manifest.rows} rows are missing in {folder}: start the same run with the same `out` again, on "
+            "any number of processes, and it makes those alone; or read what is there with incomplete=True."
+        )
+    return results
+
+
+class Results:
+    """The arrays of a run, each over all rows.
+
+    ``results["attributions"]`` is a :class:`Column`, which is indexed like an array; ``results.names`` are those that
+    there are, and ``results.loci`` the places of the rows, where they have one.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    manifest : Manifest
+        What the run was.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path, self.manifest = path, manifest
+        self._mapped = functools.lru_cache(MAPPED)(self._read)
+
+    @functools.cached_property
+    def loci(self) -> Loci | None:
+        """Where in a genome each row comes from; None if the data did not say."""
+        return read_loci(self.path, self.manifest)
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """What arrays there are; none where there are no rows."""
+        return tuple(self._first)
+
+    def missing(self) -> list[int]:
+        """Return which shards are not there."""
+        there = shards_in(self.path)
+        return [k for k in range(self.manifest.shards) if k not in there]
+
+    def require_own(self) -> None:
+        """Raise ResultsError if the shards are not those of the manifest, as far as the first of them tells."""
+        more = max(shards_in(self.path), default=-1)
+        if more >= self.manifest.shards:
+            raise ResultsError(
+                f"{path_of(self.path, more)} is a shard more than the {self.manifest.shards} that {len(self)} rows "
+                "make: was manifest.json changed, or the shard brought from elsewhere? Put it back, or move that away."
+            )
+        _ = self._first
+
+    def rows_at(self, locus: str) -> NDArray[np.int64]:
+        """Return the rows whose windows overlap a place, ``"chr1:1000-2000"`` or ``"chr1"``.
+
+        Raises
+        ------
+        InputError
+            If it is no place, none is known of the rows, or its chromosome has none.
+        """
+        if self.loci is None:
+            raise InputError(f"the rows of {self.path} have no places: run on data that has `.loci`, or give numbers.")
+        return rows_at(self.loci, locus)
+
+    def verify(self) -> None:
+        """Read everything and compare it with its checksums, and each shard with its place and with the others.
+
+        Raises
+        ------
+        ResultsError
+            If a shard is missing, damaged, or that of other rows or of another run; the message names it.
+        """
+        columns = [self[name] for name in self.names]
+        for k in range(self.manifest.shards):
+            check_member(self.path, self.manifest, k)
+            for column in columns:
+                column.shard(k)
+        _ = self.loci
+
+    def __getitem__(self, name: str) -> Column:
+        if name not in self.names:
+            there = ", ".join(map(repr, self.names)) or "none, for the run had no rows"
+            raise InputError(f"there is no {name!r} in {self.path}: expected one of {there}.")
+        return Column(name, self.manifest, lambda k: self._of(k, name), self._first[name], self.rows_at)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self.manifest.rows
+
+    def __repr__(self) -> str:
+        lines = [f"  {name}: {self[name].shape} {self[name].dtype}" for name in self.names]
+        return "\n".join([f"Results of {len(self)} rows in {self.path}", *lines])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "manifest": self.manifest}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    @functools.cached_property
+    def _first(self) -> Arrays:
+        """The arrays of the first shard that is there, which tell the shapes of all."""
+        there = min(shards_in(self.path), default=None)
+        return {} if there is None else self._mapped(there)[0]
+
+    def _of(self, k: int, name: str) -> NDArray[Any]:
+        found, stamp = self._mapped(k)
+        # To touch what a map no longer has ends the process.
+        stamp.require_unchanged(ResultsError)
+        if name not in found:
+            raise ResultsError(f"shard {k} of {self.path} has no {name!r}: delete it and run again.")
+        more = next((one for one in found if one not in self._first), None)
+        if more is not None:
+            raise ResultsError(f"shard {k} of {self.path} has {more!r}, and others have not: delete it and run again.")
+        return found[name]
+
+    def _read(self, k: int) -> tuple[Arrays, FileStamp]:
+        path = path_of(self.path, k)
+        # Before it is mapped; where it is not there, reading says so.
+        stamp = FileStamp.of(path) if path.exists() else None
+        found = read_member(self.path, self.manifest, k)
+        return found, stamp or FileStamp.of(path)
