@@ -23,7 +23,7 @@ import numpy as np
 from modiscolite.extract_seqlets import extract_seqlets
 from numpy.typing import NDArray
 
-from seqlight.seqlets.modisco import SeqletsAndThresholds, tfmodisco_seqlets
+from seqlight.seqlets.modisco.caller import SeqletsAndThresholds, tfmodisco_seqlets
 
 RESULTS = Path(__file__).parent / "results" / "agreement_modisco.json"
 SPAN = ["example_idx", "start", "end"]

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tangermeme.seqlet import recursive_seqlets as peer_seqlets
 
-from seqlight.seqlets.recursive import recursive_seqlets
+from seqlight.seqlets.recursive.caller import recursive_seqlets
 
 RESULTS = Path(__file__).parent / "results" / "agreement_seqlets.json"
 SPAN = ["example_idx", "start", "end"]

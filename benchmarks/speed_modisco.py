@@ -37,7 +37,7 @@ def track(shape: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def seqlight_call(threads: int) -> Callable[[NDArray[np.float32]], Any]:
-    from seqlight.seqlets.modisco import tfmodisco_seqlets
+    from seqlight.seqlets.modisco.caller import tfmodisco_seqlets
 
     def run(X: NDArray[np.float32]) -> Any:
         torch.set_num_threads(threads)  # before each call: numba, between them, sets the same number

@@ -39,13 +39,13 @@ def track() -> NDArray[np.float32]:
 
 
 def seqlight_call(threads: int) -> Caller:
-    from seqlight.seqlets.recursive import recursive_seqlets
+    from seqlight.seqlets.recursive.caller import recursive_seqlets
 
     return _in_threads(threads, lambda X: recursive_seqlets(X, sign="positive"))
 
 
 def both_sides_call(threads: int) -> Caller:
-    from seqlight.seqlets.recursive import recursive_seqlets
+    from seqlight.seqlets.recursive.caller import recursive_seqlets
 
     return _in_threads(threads, recursive_seqlets)
 

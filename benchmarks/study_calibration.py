@@ -30,8 +30,8 @@ from torch import nn
 from seqlight.datasets.planted import load_planted
 from seqlight.errors import SeqlightWarning
 from seqlight.metrics.overlap import overlap
-from seqlight.seqlets.calibration import calibrated_seqlets
-from seqlight.seqlets.recursive import recursive_seqlets
+from seqlight.seqlets.recursive.calibration import calibrated_seqlets
+from seqlight.seqlets.recursive.caller import recursive_seqlets
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight_callbacks.demo.task import planted_task
 from seqlight_callbacks.demo.training import train

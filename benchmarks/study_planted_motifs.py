@@ -32,9 +32,9 @@ from seqlight.attribution.methods.deeplift import deep_lift_shap
 from seqlight.datasets.labelled import LabelledSplit
 from seqlight.datasets.planted import IUPAC, MOTIFS, load_planted
 from seqlight.metrics.overlap import overlap
-from seqlight.seqlets.control import shuffled_control
-from seqlight.seqlets.modisco import tfmodisco_seqlets
-from seqlight.seqlets.recursive import recursive_seqlets
+from seqlight.seqlets.modisco.caller import tfmodisco_seqlets
+from seqlight.seqlets.recursive.caller import recursive_seqlets
+from seqlight.seqlets.recursive.control import shuffled_control
 from seqlight_callbacks.demo.task import planted_task
 from seqlight_callbacks.demo.training import train
 

@@ -19,7 +19,7 @@ from seqlight.formats.motifs import nucleotide_motifs
 from seqlight.lit.collectives import once
 from seqlight.metrics.overlap import overlap
 from seqlight.seqlets.annotation import annotate_seqlets
-from seqlight.seqlets.recursive import recursive_seqlets
+from seqlight.seqlets.recursive.caller import recursive_seqlets
 from seqlight.sequence.checks import require_count
 from seqlight_callbacks.attribution import AttributionCallback
 from seqlight_callbacks.failures import prefix_errors

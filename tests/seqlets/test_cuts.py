@@ -5,8 +5,8 @@ import torch
 
 import seqlight as sl
 from seqlight.seqlets.cuts import cut_seqlets
-from seqlight.seqlets.modisco import tfmodisco_seqlets
-from seqlight.seqlets.recursive import recursive_seqlets
+from seqlight.seqlets.modisco.caller import tfmodisco_seqlets
+from seqlight.seqlets.recursive.caller import recursive_seqlets
 
 COMPLEMENT = dict(zip("ACGTN", "TGCAN", strict=True))
 

@@ -82,12 +82,12 @@ if TYPE_CHECKING:
     from seqlight.results.results import Results as Results
     from seqlight.results.results import open_results as open_results
     from seqlight.seqlets.annotation import annotate_seqlets as annotate_seqlets
-    from seqlight.seqlets.calibration import calibrated_seqlets as calibrated_seqlets
-    from seqlight.seqlets.control import shuffled_control as shuffled_control
     from seqlight.seqlets.cuts import cut_seqlets as cut_seqlets
     from seqlight.seqlets.genome_coordinates import to_genome as to_genome
-    from seqlight.seqlets.modisco import tfmodisco_seqlets as tfmodisco_seqlets
-    from seqlight.seqlets.recursive import recursive_seqlets as recursive_seqlets
+    from seqlight.seqlets.modisco.caller import tfmodisco_seqlets as tfmodisco_seqlets
+    from seqlight.seqlets.recursive.calibration import calibrated_seqlets as calibrated_seqlets
+    from seqlight.seqlets.recursive.caller import recursive_seqlets as recursive_seqlets
+    from seqlight.seqlets.recursive.control import shuffled_control as shuffled_control
     from seqlight.sequence.edit import delete as delete
     from seqlight.sequence.edit import insert as insert
     from seqlight.sequence.edit import multisubstitute as multisubstitute
@@ -117,10 +117,10 @@ _CONTENTS = {
     "seqlight.attribution.methods.integrated_gradient": ("integrated_gradients",),
     "seqlight.attribution.methods.captum_classes": ("DeepLift", "DeepLiftShap"),
     "seqlight.attribution.methods.hypothetical": ("hypothetical_attributions",),
-    "seqlight.seqlets.recursive": ("recursive_seqlets",),
-    "seqlight.seqlets.modisco": ("tfmodisco_seqlets",),
-    "seqlight.seqlets.calibration": ("calibrated_seqlets",),
-    "seqlight.seqlets.control": ("shuffled_control",),
+    "seqlight.seqlets.recursive.caller": ("recursive_seqlets",),
+    "seqlight.seqlets.modisco.caller": ("tfmodisco_seqlets",),
+    "seqlight.seqlets.recursive.calibration": ("calibrated_seqlets",),
+    "seqlight.seqlets.recursive.control": ("shuffled_control",),
     "seqlight.metrics.overlap": ("overlap",),
     "seqlight.seqlets.cuts": ("cut_seqlets",),
     "seqlight.seqlets.annotation": ("annotate_seqlets",),

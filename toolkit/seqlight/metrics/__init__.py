@@ -21,20 +21,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seqlight.metrics.classes.attributions import AttributionEntropy as AttributionEntropy
-    from seqlight.metrics.classes.attributions import AttributionGini as AttributionGini
-    from seqlight.metrics.classes.attributions import AttributionSimilarity as AttributionSimilarity
-    from seqlight.metrics.classes.attributions import EffectivePositions as EffectivePositions
-    from seqlight.metrics.classes.attributions import MethodAgreement as MethodAgreement
-    from seqlight.metrics.classes.models import ConvergenceDelta as ConvergenceDelta
-    from seqlight.metrics.classes.models import FaithfulnessArea as FaithfulnessArea
-    from seqlight.metrics.classes.models import FaithfulnessCurve as FaithfulnessCurve
-    from seqlight.metrics.classes.models import ReferenceStandardError as ReferenceStandardError
-    from seqlight.metrics.classes.motifs import MotifIntervalShare as MotifIntervalShare
-    from seqlight.metrics.classes.motifs import MotifWindowShare as MotifWindowShare
-    from seqlight.metrics.classes.motifs import SeqletIoU as SeqletIoU
-    from seqlight.metrics.classes.motifs import SeqletPrecision as SeqletPrecision
-    from seqlight.metrics.classes.motifs import SeqletRecall as SeqletRecall
+    from seqlight.metrics.classes.faithfulness import ConvergenceDelta as ConvergenceDelta
+    from seqlight.metrics.classes.faithfulness import FaithfulnessArea as FaithfulnessArea
+    from seqlight.metrics.classes.faithfulness import FaithfulnessCurve as FaithfulnessCurve
+    from seqlight.metrics.classes.faithfulness import ReferenceStandardError as ReferenceStandardError
+    from seqlight.metrics.classes.seqlet_recovery import MotifIntervalShare as MotifIntervalShare
+    from seqlight.metrics.classes.seqlet_recovery import MotifWindowShare as MotifWindowShare
+    from seqlight.metrics.classes.seqlet_recovery import SeqletIoU as SeqletIoU
+    from seqlight.metrics.classes.seqlet_recovery import SeqletPrecision as SeqletPrecision
+    from seqlight.metrics.classes.seqlet_recovery import SeqletRecall as SeqletRecall
+    from seqlight.metrics.classes.similarity import AttributionEntropy as AttributionEntropy
+    from seqlight.metrics.classes.similarity import AttributionGini as AttributionGini
+    from seqlight.metrics.classes.similarity import AttributionSimilarity as AttributionSimilarity
+    from seqlight.metrics.classes.similarity import EffectivePositions as EffectivePositions
+    from seqlight.metrics.classes.similarity import MethodAgreement as MethodAgreement
     from seqlight.metrics.completeness import convergence_delta as convergence_delta
     from seqlight.metrics.completeness import reference_standard_error as reference_standard_error
     from seqlight.metrics.concentration import attribution_entropy as attribution_entropy
@@ -57,15 +57,21 @@ _CONTENTS = {
     "seqlet_recovery": ("seqlet_recall", "seqlet_precision", "seqlet_iou"),
     "similarity": ("attribution_similarity", "method_agreement"),
     "faithfulness": ("faithfulness_curve", "faithfulness_area"),
-    "classes.attributions": (
+    "classes.similarity": (
         "AttributionEntropy",
         "EffectivePositions",
         "AttributionGini",
         "AttributionSimilarity",
         "MethodAgreement",
     ),
-    "classes.motifs": ("MotifWindowShare", "MotifIntervalShare", "SeqletRecall", "SeqletPrecision", "SeqletIoU"),
-    "classes.models": ("ConvergenceDelta", "ReferenceStandardError", "FaithfulnessCurve", "FaithfulnessArea"),
+    "classes.seqlet_recovery": (
+        "MotifWindowShare",
+        "MotifIntervalShare",
+        "SeqletRecall",
+        "SeqletPrecision",
+        "SeqletIoU",
+    ),
+    "classes.faithfulness": ("ConvergenceDelta", "ReferenceStandardError", "FaithfulnessCurve", "FaithfulnessArea"),
 }
 _HOME = {name: f"seqlight.metrics.{module}" for module, names in _CONTENTS.items() for name in names}
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError
+from seqlight.metrics.attribution_tracks import positions_of, require_attributions
 from seqlight.metrics.ratios import Tally, mean_of, of_all, quotient, require_choice, wide
-from seqlight.metrics.tracks import positions_of, require_attributions
 from seqlight.sequence.checks import require_one_hot, require_tensor
 
 DeltaKind = Literal["mean", "max", "relative"]

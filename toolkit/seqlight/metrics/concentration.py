@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seqlight.metrics.attribution_tracks import positions_of, scaled
 from seqlight.metrics.ratios import Reduction, Tally, reduced
-from seqlight.metrics.tracks import positions_of, scaled
 
 
 def attribution_entropy(attributions: Tensor, reduction: Reduction = "mean") -> Tensor:

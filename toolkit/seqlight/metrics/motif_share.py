@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError
+from seqlight.metrics.attribution_tracks import positions_of
 from seqlight.metrics.overlap import require_intervals
 from seqlight.metrics.ratios import Tally, of_all
-from seqlight.metrics.tracks import positions_of
 
 
 def motif_window_share(attributions: Tensor, start: int, end: int) -> Tensor:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.errors import InputError
+from seqlight.metrics.attribution_tracks import positions_of
 from seqlight.metrics.ratios import require_choice, widest
-from seqlight.metrics.tracks import positions_of
 from seqlight.prediction.batches import predict
 from seqlight.sequence.checks import require_count, require_one_hot, to_codes
 from seqlight.sequence.random_streams import seed

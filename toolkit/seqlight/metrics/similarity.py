@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError
+from seqlight.metrics.attribution_tracks import correlations, cosines, positions_of, require_pair
 from seqlight.metrics.ratios import Reduction, Tally, mean_of, reduced, require_choice, wide
-from seqlight.metrics.tracks import correlations, cosines, positions_of, require_pair
 from seqlight.sequence.checks import require_count
 
 SimilarityKind = Literal["cosine", "pearson", "sign"]

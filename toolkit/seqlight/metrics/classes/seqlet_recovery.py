@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from seqlight.metrics.classes.ratio import RunningRatio
+from seqlight.metrics.classes.running_ratio import RunningRatio
 from seqlight.metrics.motif_share import interval_tally, require_window, window_tally
 from seqlight.metrics.overlap import require_overlap
 from seqlight.metrics.seqlet_recovery import Thresholds, iou_tally, precision_tally, recall_tally, require_thresholds

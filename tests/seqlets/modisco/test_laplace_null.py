@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from seqlight.seqlets.laplace_null import commonest, laplace_null
-from seqlight.seqlets.rank_statistics import rank
+from seqlight.seqlets.modisco.laplace_null import commonest, laplace_null
+from seqlight.seqlets.modisco.rank_statistics import rank
 
 
 def test_mode_is_found_to_a_millionth_of_the_range():

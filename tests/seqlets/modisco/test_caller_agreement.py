@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 import pytest
 
-from seqlight.seqlets.modisco import tfmodisco_seqlets
+from seqlight.seqlets.modisco.caller import tfmodisco_seqlets
 
 extraction = pytest.importorskip("modiscolite.extract_seqlets")
 try:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 import seqlight as sl
-from seqlight.seqlets.control import shuffled_control
+from seqlight.seqlets.recursive.control import shuffled_control
 
 
 class Detector(nn.Module):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from seqlight.native.library import library
-from seqlight.seqlets import subsample
-from seqlight.seqlets.subsample import sampled, shuffle_front
+from seqlight.seqlets.modisco import subsample
+from seqlight.seqlets.modisco.subsample import sampled, shuffle_front
 
 
 @pytest.mark.skipif(library() is None, reason="the loops are not compiled")

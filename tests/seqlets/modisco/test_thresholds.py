@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seqlight.errors import InputError
-from seqlight.seqlets.thresholds import NOTHING_PASSES, choose_thresholds, keep_share_between, side_threshold
+from seqlight.seqlets.modisco.thresholds import NOTHING_PASSES, choose_thresholds, keep_share_between, side_threshold
 
 
 def sums(n=5000):

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqlight.native.library import library
-from seqlight.seqlets import windows
-from seqlight.seqlets.windows import window_peaks, window_sums
+from seqlight.seqlets.modisco import windows
+from seqlight.seqlets.modisco.windows import window_peaks, window_sums
 
 loops = pytest.mark.parametrize(
     "compiled", [pytest.param(True, marks=pytest.mark.skipif(library() is None, reason="no loops")), False]

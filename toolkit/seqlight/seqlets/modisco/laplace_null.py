@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlight.native.threads import over_rows
-from seqlight.seqlets.rank_statistics import Ranking
+from seqlight.seqlets.modisco.rank_statistics import Ranking
 
 N_BINS = 1000
 PERCENTS = 5 * np.arange(1, 20)
@@ -45,7 +45,7 @@ def laplace_null(ranking: Ranking) -> Null:
     Examples
     --------
     >>> import numpy as np
-    >>> from seqlight.seqlets.rank_statistics import rank
+    >>> from seqlight.seqlets.modisco.rank_statistics import rank
     >>> null = laplace_null(rank(np.random.RandomState(0).laplace(size=1000)))
     >>> len(null.positive) + len(null.negative)
     10000
@@ -84,7 +84,7 @@ def commonest(ranking: Ranking) -> float:
     Examples
     --------
     >>> import numpy as np
-    >>> from seqlight.seqlets.rank_statistics import rank
+    >>> from seqlight.seqlets.modisco.rank_statistics import rank
     >>> round(commonest(rank(np.array([0.0, 4.0001, 4.0003, 4.0003, 9.0]))), 4)
     4.0003
     """

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
-from seqlight.seqlets.isotonic import share_of_values
-from seqlight.seqlets.laplace_null import laplace_null
-from seqlight.seqlets.rank_statistics import Ranking, rank
-from seqlight.seqlets.subsample import sampled
+from seqlight.seqlets.modisco.isotonic_regression import share_of_values
+from seqlight.seqlets.modisco.laplace_null import laplace_null
+from seqlight.seqlets.modisco.rank_statistics import Ranking, rank
+from seqlight.seqlets.modisco.subsample import sampled
 
 # The least part of all windows that a null may be taken to explain.
 LEAST_PART_OF_NULL = 0.95

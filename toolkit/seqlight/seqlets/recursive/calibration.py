@@ -9,8 +9,8 @@ import pandas as pd
 from torch import Tensor, nn
 
 from seqlight.attribution.methods.deeplift import deep_lift_shap
-from seqlight.seqlets.control import shuffled_control
-from seqlight.seqlets.recursive import Sign, check_options, check_rate, recursive_seqlets, signs_of
+from seqlight.seqlets.recursive.caller import Sign, check_options, check_rate, recursive_seqlets, signs_of
+from seqlight.seqlets.recursive.control import shuffled_control
 from seqlight.sequence.checks import require_count, require_one_hot
 from seqlight.sequence.loci import Loci, as_loci
 from seqlight.sequence.random_streams import LARGEST_SEED, seed

@@ -17,7 +17,7 @@ from torchmetrics import MetricCollection
 
 import seqlight as sl
 from seqlight import metrics
-from seqlight.metrics.classes import ratio
+from seqlight.metrics.classes import running_ratio
 
 UNREAD = ("ReferenceStandardError", {"kind": "absolute"})
 WHOLE = data()
@@ -177,7 +177,9 @@ def test_a_collection_does_not_take_two_for_one():
 
 
 def test_on_a_device_without_float64_sums_are_in_float32(monkeypatch):
-    monkeypatch.setattr(ratio, "widest", lambda device: torch.float32 if device.type == "meta" else torch.float64)
+    monkeypatch.setattr(
+        running_ratio, "widest", lambda device: torch.float32 if device.type == "meta" else torch.float64
+    )
     metric = updated(metrics.AttributionGini(), WHOLE)
 
     def refusing(tensor):

@@ -8,14 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
-from scipy.optimize import isotonic_regression
+from scipy import optimize
 
 from seqlight.errors import InputError
 from seqlight.native.library import library
-from seqlight.seqlets import isotonic, rank_statistics, subsample, windows
 from seqlight.seqlets.genome_coordinates import to_genome
-from seqlight.seqlets.modisco import tfmodisco_seqlets
-from seqlight.seqlets.thresholds import NOTHING_PASSES
+from seqlight.seqlets.modisco import isotonic_regression, rank_statistics, subsample, windows
+from seqlight.seqlets.modisco.caller import tfmodisco_seqlets
+from seqlight.seqlets.modisco.thresholds import NOTHING_PASSES
 
 COLUMNS = ["example_idx", "start", "end", "attribution"]
 DTYPES = ["int64", "int64", "int64", "float64"]
@@ -123,7 +123,7 @@ def oracle_side(values, draws, target_fdr, sign):
         else:
             groups.append([x, y, w])
     x, ones, weights = np.array(groups).T
-    fit = isotonic_regression(ones / weights, weights=weights, increasing=sign > 0).x
+    fit = optimize.isotonic_regression(ones / weights, weights=weights, increasing=sign > 0).x
     keep = [i in (0, len(x) - 1) or not fit[i - 1] == fit[i] == fit[i + 1] for i in range(len(x))]
     share = np.interp(values, x[keep], fit[keep])
     lowest = fit[0] if sign > 0 else fit[-1]
@@ -152,7 +152,7 @@ def rows_of(table):
 
 def without_loops(*args, **kwargs):
     with pytest.MonkeyPatch.context() as patch:
-        for module in (windows, rank_statistics, subsample, isotonic):
+        for module in (windows, rank_statistics, subsample, isotonic_regression):
             patch.setattr(module, "library", lambda: None)
         return tfmodisco_seqlets(*args, **kwargs)
 

@@ -5,7 +5,7 @@ from pandas.testing import assert_frame_equal
 from torch import nn
 
 import seqlight as sl
-from seqlight.seqlets.calibration import calibrated_seqlets
+from seqlight.seqlets.recursive.calibration import calibrated_seqlets
 
 SITE = "TGACTCA"
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from seqlight.native.library import library, pointer
 from seqlight.native.threads import over_rows
-from seqlight.seqlets.background import Background
-from seqlight.seqlets.bins import Binning
+from seqlight.seqlets.recursive.bins import Binning
+from seqlight.seqlets.recursive.null_distribution import Background
 from seqlight.seqlets.seqlet_table import Floats
 
 # What is held for a block of rows stays small, whatever the size of the input.

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlight.seqlets.overlaps import in_place_order, without_overlaps
-from seqlight.seqlets.span_calls import Calls
+from seqlight.seqlets.recursive.overlaps import in_place_order, without_overlaps
+from seqlight.seqlets.recursive.span_calls import Calls
 
 LENGTH = 30
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from seqlight.errors import InputError
 from seqlight.seqlets.genome_coordinates import to_genome
+from seqlight.seqlets.modisco.thresholds import NOTHING_PASSES, Thresholds, choose_thresholds
+from seqlight.seqlets.modisco.windows import window_peaks, window_sums
 from seqlight.seqlets.seqlet_table import Floats, attribution_track, seqlet_table
-from seqlight.seqlets.thresholds import NOTHING_PASSES, Thresholds, choose_thresholds
-from seqlight.seqlets.windows import window_peaks, window_sums
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
 

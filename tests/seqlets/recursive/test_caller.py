@@ -14,10 +14,10 @@ from pandas.testing import assert_frame_equal
 
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.native.library import library
-from seqlight.seqlets import background, span_calls
-from seqlight.seqlets.background import backgrounds
 from seqlight.seqlets.genome_coordinates import to_genome
-from seqlight.seqlets.recursive import recursive_seqlets
+from seqlight.seqlets.recursive import null_distribution, span_calls
+from seqlight.seqlets.recursive.caller import recursive_seqlets
+from seqlight.seqlets.recursive.null_distribution import backgrounds
 
 COLUMNS = ["example_idx", "start", "end", "attribution", "p-value"]
 DTYPES = ["int64", "int64", "int64", "float64", "float64"]
@@ -92,7 +92,7 @@ def rows_of(table):
 
 def without_loops(*args, **kwargs):
     with pytest.MonkeyPatch.context() as patch:
-        for module in (background, span_calls):
+        for module in (null_distribution, span_calls):
             patch.setattr(module, "library", lambda: None)
         return recursive_seqlets(*args, **kwargs)
 
@@ -311,14 +311,14 @@ def test_neither_scale_nor_threads_nor_row_order_matter():
 def test_many_blocks_of_rows(monkeypatch):
     X = planted()
     table = recursive_seqlets(X)
-    monkeypatch.setattr("seqlight.seqlets.span_calls.VALUES_A_BLOCK", 700)
+    monkeypatch.setattr("seqlight.seqlets.recursive.span_calls.VALUES_A_BLOCK", 700)
     assert_frame_equal(recursive_seqlets(X), table, check_exact=True)
 
 
 MEMORY = """
 import sys, numpy as np
 from pathlib import Path
-from seqlight.seqlets.recursive import recursive_seqlets
+from seqlight.seqlets.recursive.caller import recursive_seqlets
 
 def megabytes(field):
     lines = Path("/proc/self/status").read_text().splitlines()

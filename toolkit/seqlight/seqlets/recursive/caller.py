@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
-from seqlight.seqlets.background import Background, backgrounds
-from seqlight.seqlets.false_discovery_rate import (
+from seqlight.seqlets.genome_coordinates import to_genome
+from seqlight.seqlets.recursive.false_discovery_rate import (
     NOTHING_CALLED,
     SeqletsAndFdr,
     call_counts,
@@ -20,10 +20,10 @@ from seqlight.seqlets.false_discovery_rate import (
     laxest_thresholds,
     settle,
 )
-from seqlight.seqlets.genome_coordinates import to_genome
-from seqlight.seqlets.overlaps import in_place_order, without_overlaps
+from seqlight.seqlets.recursive.null_distribution import Background, backgrounds
+from seqlight.seqlets.recursive.overlaps import in_place_order, without_overlaps
+from seqlight.seqlets.recursive.span_calls import Calls, call_spans
 from seqlight.seqlets.seqlet_table import Floats, attribution_track, seqlet_table
-from seqlight.seqlets.span_calls import Calls, call_spans
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
 

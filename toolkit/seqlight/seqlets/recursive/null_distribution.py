@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError
 from seqlight.native.library import library, pointer
 from seqlight.native.threads import over_rows
-from seqlight.seqlets.bins import Binning
+from seqlight.seqlets.recursive.bins import Binning
 from seqlight.seqlets.seqlet_table import Floats, extremes
 
 # A bin so high that any span with it is beyond all sums of the null, and that sums of them still fit.

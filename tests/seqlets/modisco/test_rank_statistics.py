@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqlight.native.library import library
-from seqlight.seqlets import rank_statistics
-from seqlight.seqlets.rank_statistics import buckets, rank
+from seqlight.seqlets.modisco import rank_statistics
+from seqlight.seqlets.modisco.rank_statistics import buckets, rank
 
 loops = pytest.mark.parametrize(
     "compiled", [pytest.param(True, marks=pytest.mark.skipif(library() is None, reason="no loops")), False]

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import isotonic_regression
+from scipy import optimize
 
 from seqlight.native.library import library
-from seqlight.seqlets import isotonic
-from seqlight.seqlets.isotonic import joined, rising, share_of_values
+from seqlight.seqlets.modisco import isotonic_regression
+from seqlight.seqlets.modisco.isotonic_regression import joined, rising, share_of_values
 
 loops = pytest.mark.parametrize(
     "compiled", [pytest.param(True, marks=pytest.mark.skipif(library() is None, reason="no loops")), False]
@@ -17,7 +17,7 @@ weighted = st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.floats(0
 @pytest.fixture(autouse=True)
 def _with_or_without_loops(request, monkeypatch):
     if not request.node.callspec.params["compiled"]:
-        monkeypatch.setattr(isotonic, "library", lambda: None)
+        monkeypatch.setattr(isotonic_regression, "library", lambda: None)
 
 
 @loops
@@ -27,8 +27,8 @@ def test_fit_has_the_bits_of_scipy(compiled, n):
     for _ in range(20):
         y = (rng.uniform(size=n) < np.linspace(0.1, 0.9, n)) * 1.0
         weight = np.where(y > 0, 1.0, rng.uniform(0.1, 200))
-        np.testing.assert_array_equal(rising(y, weight), isotonic_regression(y, weights=weight).x)
-        falling = isotonic_regression(y, weights=weight, increasing=False).x
+        np.testing.assert_array_equal(rising(y, weight), optimize.isotonic_regression(y, weights=weight).x)
+        falling = optimize.isotonic_regression(y, weights=weight, increasing=False).x
         np.testing.assert_array_equal(rising(y[::-1], weight[::-1])[::-1], falling)
 
 
@@ -38,7 +38,7 @@ def test_fit_has_the_bits_of_scipy(compiled, n):
 def test_fit_of_any_points_has_the_bits_of_scipy(compiled, points):
     y, weight = np.array(points).T.copy()
     before = y.copy()
-    np.testing.assert_array_equal(rising(y, weight), isotonic_regression(y, weights=weight).x)
+    np.testing.assert_array_equal(rising(y, weight), optimize.isotonic_regression(y, weights=weight).x)
     np.testing.assert_array_equal(y, before)
 
 

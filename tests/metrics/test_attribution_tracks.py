@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import seqlight as sl
-from seqlight.metrics.tracks import correlations, cosines, positions_of, require_pair, scaled
+from seqlight.metrics.attribution_tracks import correlations, cosines, positions_of, require_pair, scaled
 
 rows = st.lists(st.lists(st.integers(-5, 5), min_size=4, max_size=4), min_size=1, max_size=4)
 

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 import pytest
 
-from seqlight.seqlets.recursive import recursive_seqlets
+from seqlight.seqlets.recursive.caller import recursive_seqlets
 
 try:
     INSTALLED = version("tangermeme")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.utilities.plot import plot_curve
 
-from seqlight.metrics.classes.ratio import RunningRatio
+from seqlight.metrics.classes.running_ratio import RunningRatio
 from seqlight.metrics.completeness import (
     DELTA_KINDS,
     ERROR_KINDS,

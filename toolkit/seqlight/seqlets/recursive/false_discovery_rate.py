@@ -21,9 +21,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqlight.errors import SeqlightWarning
-from seqlight.seqlets.background import Background
+from seqlight.seqlets.recursive.null_distribution import Background
+from seqlight.seqlets.recursive.span_calls import Calls, count_calls
 from seqlight.seqlets.seqlet_table import Floats
-from seqlight.seqlets.span_calls import Calls, count_calls
 
 SIGN_NAMES = {1: "positive", -1: "negative"}
 # 0.1 down to 1e-30, four in a factor of ten.

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from seqlight.metrics.classes.ratio import RunningRatio
+from seqlight.metrics.classes.running_ratio import RunningRatio
 from seqlight.metrics.concentration import entropy_tally, gini_tally, positions_tally
 from seqlight.metrics.ratios import Reduction, require_choice
 from seqlight.metrics.similarity import (

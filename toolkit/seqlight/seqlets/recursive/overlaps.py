@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seqlight.seqlets.span_calls import Calls
+from seqlight.seqlets.recursive.span_calls import Calls
 
 Indices = NDArray[np.int64]
 
