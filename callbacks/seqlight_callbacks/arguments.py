@@ -12,7 +12,7 @@ from torch import Tensor
 from seqlight.attribution.references import ReferenceFunction
 from seqlight.attribution.targets import One, Targets
 from seqlight.errors import InputError, a
-from seqlight.metrics.summary import require_window
+from seqlight.metrics.motif_share import require_window
 from seqlight.sequence.checks import require_dense
 from seqlight.sequence.shuffles import dinucleotide_shuffle, shuffle
 from seqlight_callbacks.probes import read_array

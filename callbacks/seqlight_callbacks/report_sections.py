@@ -10,8 +10,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from seqlight.metrics.overlap import overlapping
-from seqlight.metrics.summary import interval_share, window_share
+from seqlight.metrics.motif_share import motif_interval_share, motif_window_share
+from seqlight.metrics.overlap import overlap_mask
 from seqlight.plot.logo_stack import plot_logos
 from seqlight.plot.text import AS_IT_IS
 from seqlight.report import figures
@@ -186,13 +186,13 @@ def _places(story: Story) -> Picture:
     if window is None and known is not None and "motif" in known and len(known):
         frames = {step: history.attributions(step) for step in history.steps}
         lines = {
-            str(motif) or story.motif: {step: interval_share(one, rows) for step, one in frames.items()}
+            str(motif) or story.motif: {step: float(motif_interval_share(one, rows)) for step, one in frames.items()}
             for motif, rows in known.groupby("motif")
         }
         lines["elsewhere"] = {step: 1 - sum(line[step] for line in lines.values()) for step in frames}
         curves = figures.learning_curves({"share of positive attribution": lines}, unit="step")
         return Picture(curves, f"How much of the positive attribution lies in the {story.motif}.{_start(story)}")
-    shares = window and [window_share(history.attributions(step), *window) for step in history.steps]
+    shares = window and [float(motif_window_share(history.attributions(step), *window)) for step in history.steps]
     heat = figures.attribution_by_epoch(history.profiles(), shares, window, story.ruler, history.steps, unit="step")
     told = f" Between the lines is the {story.motif}, and on the right what share of it all lies there." * bool(window)
     caption = "Where positive attribution lies, mean over the sequences; a row for each record, by step."
@@ -258,7 +258,7 @@ def _strongest(story: Story, strong: pd.DataFrame, n: int = 20) -> pd.DataFrame:
     if "motif" in strong:
         table["looks like"] = strong["motif"].to_numpy()
     if story.known is not None:
-        hits = overlapping(strong, story.known)
+        hits = overlap_mask(strong, story.known)
         table[f"overlaps {story.motif}"] = ["yes" if hit else "no" for hit in hits]
     return table
 

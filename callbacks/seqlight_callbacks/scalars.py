@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seqlight.metrics.completeness import convergence_delta
 from seqlight.metrics.concentration import entropy_tally, positions_tally
-from seqlight.metrics.summary import convergence, similarity, window_share
+from seqlight.metrics.motif_share import motif_window_share
+from seqlight.metrics.similarity import attribution_similarity
 from seqlight_callbacks.methods import COMPARING, Method
 from seqlight_callbacks.records import AttributionRecord
 
@@ -46,8 +48,9 @@ def numbers_of(
     track = record.attributions.double().sum(dim=1)
     numbers: dict[str, float] = {}
     if record.reference_outputs is not None:
-        miss = convergence(record.attributions, record.outputs, record.reference_outputs)
-        numbers |= {"delta": miss.largest, "relative_delta": miss.relative}
+        explained = record.attributions, record.outputs, record.reference_outputs
+        numbers["delta"] = float(convergence_delta(*explained, kind="max"))
+        numbers["relative_delta"] = float(convergence_delta(*explained, kind="relative"))
     numbers["magnitude"] = float(track.abs().mean())
     # A sequence without any attribution counts, with 0: what is monitored had better be a number.
     numbers["entropy"] = float(entropy_tally(track).top.mean())
@@ -55,11 +58,13 @@ def numbers_of(
     if record.standard_error is not None:
         error, size = _root_mean_square(record.standard_error), _root_mean_square(track)
         numbers |= {"standard_error": error, "relative_standard_error": error / max(size, 1e-30)}
-    numbers["similarity"] = 0.0 if last is None else similarity(record.attributions, last.attributions)
+    numbers["similarity"] = 0.0
+    if last is not None:
+        numbers["similarity"] = float(attribution_similarity(record.attributions, last.attributions))
     if given is not None:
-        numbers["agreement"] = similarity(record.attributions, given)
+        numbers["agreement"] = float(attribution_similarity(record.attributions, given))
     if window is not None:
-        numbers["window_share"] = window_share(record.attributions, *window)
+        numbers["window_share"] = float(motif_window_share(record.attributions, *window))
     return numbers
 
 

@@ -11,16 +11,17 @@ from seqlight.metrics import convergence_delta, reference_standard_error
 sizes = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 9))
 
 
-@given(sizes, st.integers(0, 999), st.integers(1, 3))
-def test_delta_against_loops(size, seed, references):
+@given(sizes, st.integers(0, 999), st.integers(1, 3), st.sampled_from([torch.float32, torch.float64]))
+def test_delta_against_loops(size, seed, references, dtype):
     torch.manual_seed(seed)
-    attributions, outputs, baselines = torch.randn(size), torch.randn(size[0]), torch.randn(size[0], references)
-    misses, differences = [], []
+    attributions = torch.randn(size, dtype=dtype)
+    outputs, baselines = torch.randn(size[0]), torch.randn(size[0], references)
+    gaps, differences = [], []
     for i in range(size[0]):
         difference = float(outputs[i]) - sum(map(float, baselines[i])) / references
-        misses.append(abs(sum(map(float, attributions[i].flatten())) - difference))
+        gaps.append(abs(sum(map(float, attributions[i].flatten())) - difference))
         differences.append(abs(difference))
-    expected = {"mean": sum(misses) / size[0], "max": max(misses), "relative": sum(misses) / sum(differences)}
+    expected = {"mean": sum(gaps) / size[0], "max": max(gaps), "relative": sum(gaps) / sum(differences)}
     for kind, value in expected.items():
         found = convergence_delta(attributions, outputs, baselines, kind)
         assert found.dtype == torch.float64
@@ -39,17 +40,23 @@ def test_delta_of_our_own_attributions_is_rounding():
 
 def test_delta_edges():
     nothing = torch.zeros(2, 4, 5)
-    assert [
-        float(convergence_delta(nothing, torch.ones(2), torch.ones(2, 3), kind)) for kind in ("mean", "relative")
-    ] == [0, 0]
+    for kind in ("mean", "max", "relative"):
+        assert float(convergence_delta(nothing, torch.ones(2), torch.ones(2, 3), kind)) == 0
     assert float(convergence_delta(nothing + 1, torch.ones(2), torch.ones(2, 3), "relative")) == math.inf
     for kind in ("mean", "max", "relative"):
         assert convergence_delta(nothing / 0, torch.ones(2), torch.ones(2, 3), kind).isnan()
         assert convergence_delta(nothing, torch.tensor([math.nan, 1]), torch.ones(2, 3), kind).isnan()
         assert convergence_delta(nothing, torch.ones(2), torch.tensor([[math.nan] * 3, [1.0] * 3]), kind).isnan()
-    for outputs, baselines in ((torch.ones(2, 1), torch.ones(2, 3)), (torch.ones(2), torch.ones(3, 2))):
+    for outputs, baselines in (
+        (torch.ones(2, 1), torch.ones(2, 3)),  # would broadcast to all pairs
+        (torch.ones(2), torch.ones(2)),
+        (torch.ones(2), torch.ones(3, 2)),
+        (torch.ones(2), torch.ones(2, 0)),
+    ):
         with pytest.raises(sl.InputError, match="outputs has shape"):
             convergence_delta(nothing, outputs, baselines)
+    with pytest.raises(sl.InputError, match=r"attributions has shape \(0, 4, 5\)"):
+        convergence_delta(nothing[:0], torch.ones(0), torch.ones(0, 3))
     with pytest.raises(sl.InputError, match="kind is 'largest': expected one of 'mean', 'max', 'relative'"):
         convergence_delta(nothing, torch.ones(2), torch.ones(2, 3), "largest")
 

@@ -39,10 +39,13 @@ def test_edges():
         assert float(share(nothing)) == float(share(nothing - 1)) == 0
         assert share(broken).isnan()
     assert float(motif_interval_share(torch.ones(2, 1, 5), known)) == pytest.approx(0.4)  # a position counts once
-    for window in ((-3, 2), (2, 2), (0, 6)):
+    assert float(motif_interval_share(torch.ones(2, 1, 5), known[:0])) == 0
+    assert motif_interval_share(broken, known[:0]).isnan()
+    for window in ((-3, 2), (2, 2), (3, 2), (0, 6)):
         with pytest.raises(sl.InputError, match=f"the window is {window[0]} to {window[1]}.*end <= 5"):
             motif_window_share(nothing, *window)
     with pytest.raises(sl.InputError, match=r"the window is 5 to 2: expected 0 <= start < end\."):
         require_window(5, 2)
-    with pytest.raises(sl.InputError, match="known names an example_idx outside 0 to 1"):
-        motif_interval_share(nothing, known.assign(example_idx=2))
+    for n in (1, 2):
+        with pytest.raises(sl.InputError, match=f"known names an example_idx outside 0 to {n - 1}"):
+            motif_interval_share(nothing[:n], known.assign(example_idx=n))

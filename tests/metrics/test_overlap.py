@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seqlight as sl
-from seqlight.metrics.overlap import COLUMNS, Overlap, best_iou, intersection_over_union, overlap, overlapping
+from seqlight.metrics.overlap import COLUMNS, Overlap, best_iou, intersection_over_union, overlap, overlap_mask
 
 rows = st.lists(
     st.tuples(st.integers(0, 3), st.integers(-2, 12), st.integers(0, 6)).map(lambda row: (*row[:2], row[1] + row[2])),
@@ -29,7 +29,7 @@ def shared(a, b):
 def test_against_sets_of_positions(found, known, least):
     hits = [any(shared(a, b) >= least for b in known) for a in found]
     reached = [any(shared(a, b) >= least for b in found) for a in known]
-    assert overlapping(table(found), table(known), least).tolist() == hits
+    assert overlap_mask(table(found), table(known), least).tolist() == hits
     recall, precision, _ = overlap(table(found), table(known), least)
     for value, flags in ((recall, reached), (precision, hits)):
         assert math.isnan(value) if not flags else value == pytest.approx(sum(flags) / len(flags))

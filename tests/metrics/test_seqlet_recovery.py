@@ -25,9 +25,9 @@ def positions(rows):
     return {(example, at) for example, start, end, _ in rows for at in range(start, end)}
 
 
-def alike(a, b, least, iou):
-    mine, yours = positions([a]), positions([b])
-    return len(mine & yours) >= least and len(mine & yours) / len(mine | yours) >= iou
+def matches(a, b, least, iou):
+    first, second = positions([a]), positions([b])
+    return len(first & second) >= least and len(first & second) / len(first | second) >= iou
 
 
 def share(flags):
@@ -40,8 +40,8 @@ def test_against_sets_of_positions(found, known, least, iou):
     recalls, precisions, ious = [], [], []
     for threshold in thresholds:
         kept = [row for row in found if row[3] < threshold]
-        recalls.append(share([any(alike(b, a, least, iou) for a in kept) for b in known]))
-        precisions.append(share([any(alike(a, b, least, iou) for b in known) for a in kept]))
+        recalls.append(share([any(matches(b, a, least, iou) for a in kept) for b in known]))
+        precisions.append(share([any(matches(a, b, least, iou) for b in known) for a in kept]))
         either = positions(kept) | positions(known)
         ious.append(len(positions(kept) & positions(known)) / len(either) if either else math.nan)
     tables = table(found), table(known)

@@ -9,6 +9,7 @@ from scipy import stats
 
 import seqlight as sl
 from seqlight.metrics import attribution_similarity, method_agreement
+from seqlight.metrics.similarity import correlations, cosines
 
 # Few different numbers, for ties and zeros.
 tracks = st.lists(st.lists(st.integers(-3, 3), min_size=6, max_size=6), min_size=3, max_size=3)
@@ -56,6 +57,8 @@ def test_against_loops_and_scipy(a, b, k, scale):
         found = function(mine, yours, kind, reduction="none", **settings)
         assert found.tolist() == pytest.approx(expected, abs=1e-9)
         assert float(function(mine, yours, kind, **settings)) == pytest.approx(np.mean(expected), abs=1e-9)
+        if function is attribution_similarity:  # letters or not, all numbers are compared
+            assert torch.equal(function(mine.view(3, 2, 3), yours.view(3, 2, 3), kind, reduction="none"), found)
 
 
 def test_similarity_is_of_letters_and_agreement_of_positions():
@@ -66,6 +69,7 @@ def test_similarity_is_of_letters_and_agreement_of_positions():
     assert float(method_agreement(a, b)) == pytest.approx(1)
 
 
+SIGNED = ("cosine", "pearson", "rank_correlation")
 ALL = [(attribution_similarity, kind) for kind in ("cosine", "pearson", "sign")] + [
     (method_agreement, kind) for kind in ("rank_correlation", "top", "signed_top")
 ]
@@ -76,6 +80,8 @@ def test_edges(function, kind):
     torch.manual_seed(0)
     a = torch.randn(3, 4, 12)
     assert float(function(a, a, kind)) == pytest.approx(1)
+    if kind != "top":
+        assert float(function(a, -2 * a, kind)) == pytest.approx(-1 if kind in SIGNED else 0)
     assert float(function(a, 0 * a, kind)) == float(function(0 * a, 0 * a, kind)) == 0
     for bad in (math.nan, math.inf):
         broken = a.clone()
@@ -95,3 +101,32 @@ def test_k_is_a_number_of_positions():
     with pytest.raises(sl.InputError, match="k is 0"):
         method_agreement(a, a, "top", k=0)
     assert float(method_agreement(a, a, k=6)) == pytest.approx(1)
+
+
+number_rows = st.lists(st.lists(st.integers(-5, 5), min_size=4, max_size=4), min_size=1, max_size=4)
+
+
+@given(number_rows, number_rows, st.sampled_from([1e-300, 1e-12, 1.0, 1e300]))
+def test_rows_against_scipy(a, b, scale):
+    n = min(len(a), len(b))
+    x, y = (torch.tensor(one[:n], dtype=torch.float64) for one in (a, b))
+    for i, (mine, yours) in enumerate(zip(x.numpy(), y.numpy(), strict=True)):
+        sizes = np.linalg.norm(mine) * np.linalg.norm(yours)
+        assert float(cosines(scale * x, y)[i]) == pytest.approx(mine @ yours / sizes if sizes else 0)
+        flat = np.ptp(mine) == 0 or np.ptp(yours) == 0
+        expected = 0 if flat else stats.pearsonr(mine, yours).statistic
+        assert float(correlations(scale * x, y)[i]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_constant_correlates_with_nothing_however_its_mean_rounds():
+    constant = torch.full((1, 7), 0.1, dtype=torch.float64)
+    assert float(correlations(constant, torch.randn(1, 7, dtype=torch.float64))) == 0
+    assert float(correlations(constant, constant)) == 0
+
+
+def test_what_is_not_finite_is_nan():
+    good = torch.tensor([[1.0, 2.0, 4.0]])
+    for bad in (math.nan, math.inf, -math.inf):
+        broken = torch.tensor([[1.0, bad, 2.0]])
+        assert cosines(good, broken).isnan().all()
+        assert correlations(broken, good).isnan().all()

@@ -126,7 +126,7 @@ def test_without_batches_there_is_nothing(entry):
     metric = made(entry)
     with pytest.warns(UserWarning, match="before the ``update`` method"):
         found = metric.compute()
-    nothing = 0.0 if metric.nothing == 0 else torch.nan
+    nothing = 0.0 if metric.zero_division == 0 else torch.nan
     assert found.dtype == torch.float64
     assert torch.allclose(found, torch.full_like(found, nothing), equal_nan=True)
     assert (found.numel() == 0) == (metric.reduction == "none")
@@ -178,7 +178,7 @@ def test_a_collection_does_not_take_two_for_one():
 
 def test_on_a_device_without_float64_sums_are_in_float32(monkeypatch):
     monkeypatch.setattr(
-        running_ratio, "widest", lambda device: torch.float32 if device.type == "meta" else torch.float64
+        running_ratio, "sum_dtype", lambda device: torch.float32 if device.type == "meta" else torch.float64
     )
     metric = updated(metrics.AttributionGini(), WHOLE)
 

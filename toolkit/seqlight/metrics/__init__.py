@@ -1,7 +1,7 @@
-"""Numbers that say how good attributions and seqlets are: for each a function, and a class that runs over batches.
+"""Numbers that say how good attributions and seqlets are: each as a function, and as a class that runs over batches.
 
-``from seqlight.metrics import convergence_delta, ConvergenceDelta``: the class is a ``torchmetrics.Metric``, whose
-result over any batches, on any number of processes, is that of the function on all rows at once.
+``from seqlight.metrics import convergence_delta, ConvergenceDelta``: the class is a ``torchmetrics.Metric``. Over any
+batches, on any number of processes, it gives what the function gives for all rows at once.
 
 Completeness
     convergence_delta, reference_standard_error
@@ -9,7 +9,7 @@ Concentration
     attribution_entropy, effective_positions, attribution_gini
 Where the motif is
     motif_window_share, motif_interval_share, seqlet_recall, seqlet_precision, seqlet_iou
-Likeness of two attributions
+Similarity of two attributions
     attribution_similarity, method_agreement
 Faithfulness to the model
     faithfulness_curve, faithfulness_area
@@ -21,19 +21,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seqlight.metrics.classes.faithfulness import ConvergenceDelta as ConvergenceDelta
+    from seqlight.metrics.classes.completeness import ConvergenceDelta as ConvergenceDelta
+    from seqlight.metrics.classes.completeness import ReferenceStandardError as ReferenceStandardError
+    from seqlight.metrics.classes.concentration import AttributionEntropy as AttributionEntropy
+    from seqlight.metrics.classes.concentration import AttributionGini as AttributionGini
+    from seqlight.metrics.classes.concentration import EffectivePositions as EffectivePositions
     from seqlight.metrics.classes.faithfulness import FaithfulnessArea as FaithfulnessArea
     from seqlight.metrics.classes.faithfulness import FaithfulnessCurve as FaithfulnessCurve
-    from seqlight.metrics.classes.faithfulness import ReferenceStandardError as ReferenceStandardError
-    from seqlight.metrics.classes.seqlet_recovery import MotifIntervalShare as MotifIntervalShare
-    from seqlight.metrics.classes.seqlet_recovery import MotifWindowShare as MotifWindowShare
+    from seqlight.metrics.classes.motif_share import MotifIntervalShare as MotifIntervalShare
+    from seqlight.metrics.classes.motif_share import MotifWindowShare as MotifWindowShare
     from seqlight.metrics.classes.seqlet_recovery import SeqletIoU as SeqletIoU
     from seqlight.metrics.classes.seqlet_recovery import SeqletPrecision as SeqletPrecision
     from seqlight.metrics.classes.seqlet_recovery import SeqletRecall as SeqletRecall
-    from seqlight.metrics.classes.similarity import AttributionEntropy as AttributionEntropy
-    from seqlight.metrics.classes.similarity import AttributionGini as AttributionGini
     from seqlight.metrics.classes.similarity import AttributionSimilarity as AttributionSimilarity
-    from seqlight.metrics.classes.similarity import EffectivePositions as EffectivePositions
     from seqlight.metrics.classes.similarity import MethodAgreement as MethodAgreement
     from seqlight.metrics.completeness import convergence_delta as convergence_delta
     from seqlight.metrics.completeness import reference_standard_error as reference_standard_error
@@ -57,21 +57,12 @@ _CONTENTS = {
     "seqlet_recovery": ("seqlet_recall", "seqlet_precision", "seqlet_iou"),
     "similarity": ("attribution_similarity", "method_agreement"),
     "faithfulness": ("faithfulness_curve", "faithfulness_area"),
-    "classes.similarity": (
-        "AttributionEntropy",
-        "EffectivePositions",
-        "AttributionGini",
-        "AttributionSimilarity",
-        "MethodAgreement",
-    ),
-    "classes.seqlet_recovery": (
-        "MotifWindowShare",
-        "MotifIntervalShare",
-        "SeqletRecall",
-        "SeqletPrecision",
-        "SeqletIoU",
-    ),
-    "classes.faithfulness": ("ConvergenceDelta", "ReferenceStandardError", "FaithfulnessCurve", "FaithfulnessArea"),
+    "classes.concentration": ("AttributionEntropy", "EffectivePositions", "AttributionGini"),
+    "classes.similarity": ("AttributionSimilarity", "MethodAgreement"),
+    "classes.motif_share": ("MotifWindowShare", "MotifIntervalShare"),
+    "classes.seqlet_recovery": ("SeqletRecall", "SeqletPrecision", "SeqletIoU"),
+    "classes.completeness": ("ConvergenceDelta", "ReferenceStandardError"),
+    "classes.faithfulness": ("FaithfulnessCurve", "FaithfulnessArea"),
 }
 _HOME = {name: f"seqlight.metrics.{module}" for module, names in _CONTENTS.items() for name in names}
 

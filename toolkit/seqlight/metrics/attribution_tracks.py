@@ -1,4 +1,4 @@
-"""Attributions as the metrics read them: checked, in float64, a number a position or a row of numbers a sequence."""
+"""Attributions as the metrics read them: checked, in float64, with one number for each position."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError
-from seqlight.metrics.ratios import wide
+from seqlight.metrics.ratios import to_sum_dtype
 from seqlight.sequence.checks import require_tensor
-
-_SMALLEST = torch.finfo(torch.float32).tiny
 
 
 def require_attributions(attributions: object, name: str = "attributions") -> Tensor:
-    """Return attributions as they are; InputError unless they are some, a row a sequence.
+    """Return attributions unchanged; raise InputError if they have another shape or are empty.
 
     Parameters
     ----------
@@ -30,25 +28,25 @@ def require_attributions(attributions: object, name: str = "attributions") -> Te
     return found
 
 
-def positions_of(attributions: object, name: str = "attributions") -> Tensor:
-    """Return what each position has, summed over letters: float64, shape (sequences, positions)."""
-    found = wide(require_attributions(attributions, name))
+def sum_over_letters(attributions: object, name: str = "attributions") -> Tensor:
+    """Return the attribution of each position: float64, shape (sequences, positions)."""
+    found = to_sum_dtype(require_attributions(attributions, name))
     return found.sum(dim=1) if found.ndim == 3 else found
 
 
 def require_pair(attributions: object, others: object) -> tuple[Tensor, Tensor]:
-    """Return both; InputError unless they are attributions of the same shape."""
-    mine, yours = require_attributions(attributions), require_attributions(others, "others")
-    if mine.shape != yours.shape:
+    """Return both; raise InputError unless they are attributions of the same shape."""
+    first, second = require_attributions(attributions), require_attributions(others, "others")
+    if first.shape != second.shape:
         raise InputError(
-            f"attributions has shape {tuple(mine.shape)} and others {tuple(yours.shape)}: "
+            f"attributions has shape {tuple(first.shape)} and others {tuple(second.shape)}: "
             "expected the same sequences in both."
         )
-    return mine, yours
+    return first, second
 
 
-def scaled(rows: Tensor) -> Tensor:
-    """Return each row over its largest magnitude, so that neither squares nor sums of tiny numbers vanish.
+def divide_by_largest(rows: Tensor) -> Tensor:
+    """Divide each row by its largest magnitude, so that neither squares nor sums of tiny numbers underflow.
 
     Parameters
     ----------
@@ -57,26 +55,3 @@ def scaled(rows: Tensor) -> Tensor:
     size = rows.abs().amax(dim=1, keepdim=True)
     # Zeros stay zeros; a row with NaN or an infinity becomes NaN.
     return torch.where(size == 0, rows, rows / size)
-
-
-def cosines(a: Tensor, b: Tensor) -> Tensor:
-    """Return the cosine between rows, shape (sequences,); 0 where a row is all zeros, NaN where it is not finite."""
-    products = (_directed(a) * _directed(b)).sum(dim=1)
-    # Rounding must not make a cosine that acos refuses.
-    return products.clamp(-1, 1)
-
-
-def correlations(a: Tensor, b: Tensor) -> Tensor:
-    """Return Pearson's correlation between rows, shape (sequences,); 0 where a row is constant."""
-    return cosines(_centred(a), _centred(b))
-
-
-def _directed(rows: Tensor) -> Tensor:
-    return torch.nn.functional.normalize(scaled(rows), dim=1, eps=_SMALLEST)
-
-
-def _centred(rows: Tensor) -> Tensor:
-    rows = scaled(rows)
-    # The mean of equal numbers may miss them by a rounding, which would point anywhere.
-    constant = rows.amax(dim=1, keepdim=True) == rows.amin(dim=1, keepdim=True)
-    return torch.where(constant, torch.zeros_like(rows), rows - rows.mean(dim=1, keepdim=True))

@@ -1,4 +1,4 @@
-"""Whether attributions sum to the output difference that they explain, and how sure they are of their references."""
+"""Whether attributions sum to the output difference they explain, and how far they depend on the references drawn."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError
-from seqlight.metrics.attribution_tracks import positions_of, require_attributions
-from seqlight.metrics.ratios import Tally, mean_of, of_all, quotient, require_choice, wide
+from seqlight.metrics.attribution_tracks import require_attributions, sum_over_letters
+from seqlight.metrics.ratios import NAN, Tally, mean_tally, quotient, ratio_of_sums, require_choice, to_sum_dtype
 from seqlight.sequence.checks import require_one_hot, require_tensor
 
 DeltaKind = Literal["mean", "max", "relative"]
@@ -21,30 +21,30 @@ ERROR_KINDS = ("absolute", "relative")
 def convergence_delta(
     attributions: Tensor, outputs: Tensor, reference_outputs: Tensor, kind: DeltaKind = "mean"
 ) -> Tensor:
-    """Return by how much sums of attributions miss the output differences, measured by running the model.
+    """Return how far the sums of attributions are from the output differences, measured by running the model.
 
     Parameters
     ----------
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Averaged over references.
+        Of the observed characters, averaged over references.
     outputs : torch.Tensor, shape (sequences,)
         Of the model on the sequences.
     reference_outputs : torch.Tensor, shape (sequences, references)
-        Of the model on their references. Where a sequence has fewer than another the rest is NaN, as in an
-        :class:`seqlight.Explanation`.
+        Of the model on their references. Where a sequence has fewer references than another, the rest is NaN, as
+        in an :class:`seqlight.Explanation`.
     kind : str
-        "mean" and "max", over sequences, are in units of the output. "relative" is the mean miss over the
-        mean absolute output difference; 0 where neither is anything.
+        "mean" and "max", over sequences, are in units of the output. "relative" is the mean gap over the mean
+        absolute output difference; 0 where both are 0.
 
     Returns
     -------
     torch.Tensor, float64, shape ()
-        0 or more. NaN where an attribution or an output is.
+        0 or more. NaN where an attribution or an output is NaN.
 
     Raises
     ------
     InputError
-        If the shapes do not belong together, or there is no such kind.
+        If the shapes do not match, or there is no such kind.
 
     References
     ----------
@@ -60,45 +60,45 @@ def convergence_delta(
     """
     tally = delta_tally(attributions, outputs, reference_outputs, kind)
     if kind == "max":
-        return quotient(tally.top.amax(dim=0), tally.bottom.amax(dim=0), float("nan"))
-    return of_all(tally, nothing=0.0)
+        return quotient(tally.top.amax(dim=0), tally.bottom.amax(dim=0), NAN)
+    return ratio_of_sums(tally, zero_division=0.0)
 
 
 def delta_tally(attributions: Tensor, outputs: Tensor, reference_outputs: Tensor, kind: DeltaKind) -> Tally:
-    """Return the misses of sequences over what they are measured by; for "max", of which the largest counts."""
+    """Return the gap of each sequence over its output difference ("relative") or over 1; "max" takes the largest."""
     require_choice(kind, "kind", DELTA_KINDS)
-    sums = positions_of(attributions).sum(dim=1)
+    sums = sum_over_letters(attributions).sum(dim=1)
     outputs = require_tensor(outputs, "outputs")
     reference_outputs = require_tensor(reference_outputs, "reference_outputs")
     n, references = len(sums), tuple(reference_outputs.shape)
-    # Broadcasting would turn a column of outputs into a table of differences between all pairs.
+    # Otherwise a column of outputs would broadcast to the differences between all pairs.
     if outputs.shape != (n,) or len(references) != 2 or references[0] != n or not references[1]:
         raise InputError(
             f"outputs has shape {tuple(outputs.shape)} and reference_outputs {references}: "
             f"expected ({n},) and ({n}, references) for {n} attributed sequences."
         )
-    differences = wide(outputs) - wide(reference_outputs).nanmean(dim=1)
-    misses = (sums - differences).abs()
-    return Tally(misses, differences.abs()) if kind == "relative" else mean_of(misses)
+    differences = to_sum_dtype(outputs) - to_sum_dtype(reference_outputs).nanmean(dim=1)
+    gaps = (sums - differences).abs()
+    return Tally(gaps, differences.abs()) if kind == "relative" else mean_tally(gaps)
 
 
 def reference_standard_error(
     attributions: Tensor, standard_error: Tensor, X: Tensor | None = None, kind: ErrorKind = "absolute"
 ) -> Tensor:
-    """Return how uncertain attributions are because they are averages over a few references.
+    """Return how uncertain attributions are because they are averaged over a few references.
 
     Parameters
     ----------
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the characters that are there.
+        Of the observed characters.
     standard_error : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Over references. Of letters, as in an :class:`seqlight.Explanation`, only that of the characters that are
-        there is read.
+        Over references. If it has letters, as in an :class:`seqlight.Explanation`, only that of the observed
+        characters is read.
     X : torch.Tensor, shape (sequences, letters, positions), optional
-        The sequences, one-hot; needed for standard errors of letters. Without them all positions are known.
+        The sequences, one-hot; needed if `standard_error` has letters. Without them, all positions count as known.
     kind : str
-        "absolute" is the mean over all known positions, in units of the output. "relative" is that over the
-        mean absolute attribution; 0 where neither is anything. It falls as 1/sqrt(references).
+        "absolute" is the mean over all known positions, in units of the output. "relative" is that mean over the
+        mean absolute attribution; 0 where both are 0. It falls as 1/sqrt(references).
 
     Returns
     -------
@@ -108,7 +108,7 @@ def reference_standard_error(
     Raises
     ------
     InputError
-        If the shapes do not belong together, `X` is not one-hot or is missing, or there is no such kind.
+        If the shapes do not match, `X` is not one-hot or is missing, or there is no such kind.
 
     Examples
     --------
@@ -122,15 +122,14 @@ def reference_standard_error(
     >>> bool(7 < errors[0] / errors[1] < 14)  # about sqrt(500 / 5)
     True
     """
-    return of_all(
-        error_tally(attributions, standard_error, X, kind), nothing=0.0 if kind == "relative" else float("nan")
-    )
+    tally = error_tally(attributions, standard_error, X, kind)
+    return ratio_of_sums(tally, zero_division=0.0 if kind == "relative" else NAN)
 
 
 def error_tally(attributions: Tensor, standard_error: Tensor, X: Tensor | None, kind: ErrorKind) -> Tally:
-    """Return sums of standard errors over the number of positions, or over sums of absolute attributions."""
+    """Return each sequence's sum of standard errors, over its known positions or its sum of absolute attributions."""
     require_choice(kind, "kind", ERROR_KINDS)
-    track, errors = positions_of(attributions), wide(require_attributions(standard_error, "standard_error"))
+    track, errors = sum_over_letters(attributions), to_sum_dtype(require_attributions(standard_error, "standard_error"))
     shape = (len(errors), *errors.shape[-1:])
     if tuple(track.shape) != shape:
         raise InputError(
@@ -139,17 +138,17 @@ def error_tally(attributions: Tensor, standard_error: Tensor, X: Tensor | None, 
         )
     known = torch.ones(shape, dtype=torch.bool, device=errors.device)
     if X is not None or errors.ndim == 3:
-        there = _there(X, errors)
-        known = there.any(dim=1)
-        errors = torch.where(there, errors if errors.ndim == 3 else errors.unsqueeze(1), 0.0).sum(dim=1)
-    sizes = track.abs().sum(dim=1) if kind == "relative" else wide(known.sum(dim=1))
+        observed = _observed(X, errors)
+        known = observed.any(dim=1)
+        errors = torch.where(observed, errors if errors.ndim == 3 else errors.unsqueeze(1), 0.0).sum(dim=1)
+    sizes = track.abs().sum(dim=1) if kind == "relative" else to_sum_dtype(known.sum(dim=1))
     return Tally(errors.sum(dim=1), sizes)
 
 
-def _there(X: Tensor | None, errors: Tensor) -> Tensor:
-    """Return a mask of the characters that are there; InputError unless they are those of the standard errors."""
+def _observed(X: Tensor | None, errors: Tensor) -> Tensor:
+    """Return a mask of the observed characters; raise InputError if `X` is missing or of another shape."""
     if X is None:
-        raise InputError("standard_error is of letters, and X is None: pass the sequences, to know which are there.")
+        raise InputError("standard_error is of letters, and X is None: pass the sequences, to know which to read.")
     X = require_one_hot(X)
     if X.shape[0] != len(errors) or X.shape[2] != errors.shape[-1] or (errors.ndim == 3 and X.shape != errors.shape):
         raise InputError(

@@ -1,29 +1,29 @@
-"""On how many positions an attribution rests: each position's share of the absolute attribution, as a distribution."""
+"""How concentrated an attribution is: the absolute attribution over positions, read as a distribution."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from seqlight.metrics.attribution_tracks import positions_of, scaled
-from seqlight.metrics.ratios import Reduction, Tally, reduced
+from seqlight.metrics.attribution_tracks import divide_by_largest, sum_over_letters
+from seqlight.metrics.ratios import Reduction, Tally, reduce_tally
 
 
 def attribution_entropy(attributions: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """Return Shannon's entropy of the absolute attribution over positions, in nats.
+    """Return the Shannon entropy of the absolute attribution over positions, in nats.
 
     Parameters
     ----------
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the characters that are there.
+        Of the observed characters.
     reduction : str
         "mean" over sequences, or "none".
 
     Returns
     -------
     torch.Tensor, float64, shape () or (sequences,)
-        From 0, all on one position, to log(positions), the same on each. A sequence without any attribution
-        has none and does not count: NaN where there are no others, and where an attribution is NaN.
+        From 0, all on one position, to log(positions), the same on each. A sequence without any attribution has
+        no entropy and does not count: NaN if there are no others. NaN where an attribution is NaN.
 
     Raises
     ------
@@ -42,30 +42,28 @@ def attribution_entropy(attributions: Tensor, reduction: Reduction = "mean") -> 
     >>> bool(found == torch.tensor(4.0).double().log())
     True
     """
-    return reduced(entropy_tally(attributions), reduction)
+    return reduce_tally(entropy_tally(attributions), reduction)
 
 
 def entropy_tally(attributions: Tensor) -> Tally:
-    """Return entropies, over 1 where there is a distribution."""
+    """Return the entropy of each sequence, over 1 where it has any attribution and 0 where not."""
     shares, counts = _distributions(attributions)
     return Tally(torch.special.entr(shares).sum(dim=1), counts)
 
 
 def effective_positions(attributions: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """Return on how many positions an attribution rests: the number that, equally strong, would have its entropy.
+    """Return on how many positions an attribution rests: as many equal ones would have the same entropy.
 
     Parameters
     ----------
-    attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the characters that are there.
-    reduction : str
-        "mean" over sequences, or "none".
+    attributions, reduction
+        As in :func:`attribution_entropy`.
 
     Returns
     -------
     torch.Tensor, float64, shape () or (sequences,)
         The exponential of each sequence's entropy: 1 to the number of positions. A sequence without any
-        attribution does not count: NaN where there are no others, and where an attribution is NaN.
+        attribution does not count: NaN if there are no others. NaN where an attribution is NaN.
 
     Raises
     ------
@@ -83,30 +81,28 @@ def effective_positions(attributions: Tensor, reduction: Reduction = "mean") -> 
     >>> round(float(effective_positions(torch.tensor([[3.0, 0.0, -3.0, 0.0, 3.0]]))), 6)
     3.0
     """
-    return reduced(positions_tally(attributions), reduction)
+    return reduce_tally(positions_tally(attributions), reduction)
 
 
 def positions_tally(attributions: Tensor) -> Tally:
-    """Return effective numbers of positions, over 1 where there is a distribution."""
-    shares, counts = _distributions(attributions)
-    return Tally(torch.special.entr(shares).sum(dim=1).exp() * counts, counts)
+    """Return the effective positions of each sequence, over 1 where it has any attribution and 0 where not."""
+    entropies, counts = entropy_tally(attributions)
+    return Tally(entropies.exp() * counts, counts)
 
 
 def attribution_gini(attributions: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """Return the Gini coefficient of the absolute attribution over positions: how unequal they are.
+    """Return the Gini coefficient of the absolute attribution: how unequal positions are.
 
     Parameters
     ----------
-    attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the characters that are there.
-    reduction : str
-        "mean" over sequences, or "none".
+    attributions, reduction
+        As in :func:`attribution_entropy`.
 
     Returns
     -------
     torch.Tensor, float64, shape () or (sequences,)
         From 0, the same on each position, to 1 - 1/positions, all on one. A sequence without any attribution
-        does not count: NaN where there are no others, and where an attribution is NaN.
+        does not count: NaN if there are no others. NaN where an attribution is NaN.
 
     Raises
     ------
@@ -125,21 +121,21 @@ def attribution_gini(attributions: Tensor, reduction: Reduction = "mean") -> Ten
     >>> float(attribution_gini(torch.tensor([[0.0, 0.0, -2.0, 0.0]])))
     0.75
     """
-    return reduced(gini_tally(attributions), reduction)
+    return reduce_tally(gini_tally(attributions), reduction)
 
 
 def gini_tally(attributions: Tensor) -> Tally:
-    """Return Gini coefficients, over 1 where there is a distribution."""
+    """Return the Gini coefficient of each sequence, over 1 where it has any attribution and 0 where not."""
     shares, counts = _distributions(attributions)
     n = shares.shape[1]
-    # Of each share, by how many positions more lie below it than above.
+    # For each share in order, how many more positions lie below it than above.
     balance = 2 * torch.arange(1, n + 1, device=shares.device, dtype=shares.dtype) - n - 1
     return Tally((shares.sort(dim=1).values * balance).sum(dim=1) / n, counts)
 
 
 def _distributions(attributions: Tensor) -> tuple[Tensor, Tensor]:
-    """Return shares (sequences, positions), zeros where there is nothing, and 1 or 0: whether there is."""
-    sizes = scaled(positions_of(attributions)).abs()
+    """Return each position's share of its sequence, and 1 or 0: whether the sequence has any attribution."""
+    sizes = divide_by_largest(sum_over_letters(attributions)).abs()
     totals = sizes.sum(dim=1, keepdim=True)
     shares = torch.where(totals == 0, sizes, sizes / totals)
     return shares, (totals != 0).squeeze(1).to(shares.dtype)

@@ -1,4 +1,4 @@
-"""Whether a model needs the positions that an attribution puts on top: take them away, or give it only them."""
+"""Whether a model needs the positions that an attribution ranks highest: delete them, or insert only them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.metrics.perturbation import SHARES, FaithfulnessKind, Output, Plan, perturbed_outputs
-from seqlight.metrics.ratios import Reduction, Tally, mean_of, of_all, reduced
+from seqlight.metrics.ratios import Reduction, Tally, mean_tally, ratio_of_sums, reduce_tally
 from seqlight.sequence.checks import require_one_hot
 
 
@@ -23,11 +23,11 @@ def faithfulness_curve(
     random_state: int = 0,
     batch_size: int = 256,
 ) -> Tensor:
-    """Return the model's output while more and more of the positions on top are deleted, or inserted.
+    """Return the model's output while more and more of the highest-ranked positions are deleted, or inserted.
 
-    Deleted positions get the letters of a dinucleotide-shuffled version of the same sequence; inserted ones
-    get their own letters, in such a version. The same is done with random positions of the same number.
-    What is drawn depends on the sequence and on `random_state` alone, so neither batches nor processes matter.
+    Deleted positions get the letters of a dinucleotide-shuffled version of the same sequence; inserted ones get
+    their own letters within such a version. The same is done with as many random positions. What is drawn
+    depends only on the sequence and on `random_state`, not on batches or processes.
 
     Parameters
     ----------
@@ -36,30 +36,31 @@ def faithfulness_curve(
     X : torch.Tensor, shape (sequences, letters, positions)
         One-hot.
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the characters that are there; the largest are on top, and of equal ones the first.
+        Of the observed characters; the largest rank highest, and of equal ones the first.
     kind : str
         "deletion" or "insertion".
     target : int or callable
-        The output that is attributed: a column of (sequences, outputs), or what a function makes of the model's
-        output, shape (sequences,).
+        The output that is attributed: a column of (sequences, outputs), or a function that turns the model's
+        output into a tensor of shape (sequences,).
     shares : sequence of float
-        Of the positions, rising from 0 to 1.
+        Which shares of the positions to change, rising from 0 to 1.
     n_shuffles : int
-        Shuffled versions of each sequence, each with random positions of its own; outputs are means over them.
+        Shuffled versions of each sequence, each with its own random positions; outputs are averaged over them.
     random_state : int
         The seed.
     batch_size : int
-        Sequences that the model gets at a time.
+        How many sequences the model gets at a time.
 
     Returns
     -------
     torch.Tensor, float64, shape (2, shares)
-        The mean output over sequences with the positions on top, and with random ones. NaN where an attribution is.
+        The mean output over sequences for the highest-ranked positions, and for random ones. NaN where an
+        attribution is NaN.
 
     Raises
     ------
     InputError
-        If shapes do not belong together, `shares` do not rise from 0 to 1, or all shuffles of a sequence are the same.
+        If shapes do not match, `shares` do not rise from 0 to 1, or all shuffles of a sequence are the same.
 
     References
     ----------
@@ -79,12 +80,12 @@ def faithfulness_curve(
     torch.Size([2, 3])
     """
     plan = Plan(kind, target, shares, n_shuffles, random_state, batch_size)
-    return of_all(curve_tally(model, X, attributions, plan))
+    return ratio_of_sums(curve_tally(model, X, attributions, plan))
 
 
 def curve_tally(model: nn.Module, X: Tensor, attributions: Tensor, plan: Plan) -> Tally:
-    """Return the curves of sequences, over 1."""
-    return mean_of(perturbed_outputs(model, X, attributions, plan))
+    """Return the two curves of each sequence, over 1."""
+    return mean_tally(perturbed_outputs(model, X, attributions, plan))
 
 
 def faithfulness_area(
@@ -99,10 +100,10 @@ def faithfulness_area(
     batch_size: int = 256,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """Return how much faster the positions on top change the model's output than random ones do.
+    """Return how much faster the highest-ranked positions change the model's output than random ones do.
 
-    That is the area between the two curves of :func:`faithfulness_curve`, over what there is to lose: the mean
-    absolute difference between the outputs of a sequence and of its shuffled versions.
+    That is the area between the two curves of :func:`faithfulness_curve`, over the output that there is to lose:
+    the mean absolute difference between the outputs of a sequence and of its shuffled versions.
 
     Parameters
     ----------
@@ -114,8 +115,8 @@ def faithfulness_area(
     Returns
     -------
     torch.Tensor, float64, shape () or (sequences,)
-        The larger, the more faithful, for both kinds; 0 is what random positions have, and where there is
-        nothing to lose. Mostly between -1 and 1. NaN where an attribution is.
+        The larger, the more faithful, for both kinds; 0 for random positions, and where there is nothing to
+        lose. Mostly between -1 and 1. NaN where an attribution is NaN.
 
     Raises
     ------
@@ -135,11 +136,11 @@ def faithfulness_area(
     True
     """
     plan = Plan(kind, target, shares, n_shuffles, random_state, batch_size)
-    return reduced(area_tally(model, X, attributions, plan), reduction, nothing=0.0)
+    return reduce_tally(area_tally(model, X, attributions, plan), reduction, zero_division=0.0)
 
 
 def area_tally(model: nn.Module, X: Tensor, attributions: Tensor, plan: Plan) -> Tally:
-    """Return areas between the curves of sequences, over what there is to lose."""
+    """Return the area between the curves of each sequence, over the output that there is to lose."""
     positions = require_one_hot(X).shape[2]
     outputs = perturbed_outputs(model, X, attributions, plan)
     top, random = outputs.unbind(1)

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError
-from seqlight.metrics.attribution_tracks import positions_of
+from seqlight.metrics.attribution_tracks import sum_over_letters
 from seqlight.metrics.overlap import require_intervals
-from seqlight.metrics.ratios import Tally, of_all
+from seqlight.metrics.ratios import Tally, ratio_of_sums
 
 
 def motif_window_share(attributions: Tensor, start: int, end: int) -> Tensor:
@@ -18,15 +18,15 @@ def motif_window_share(attributions: Tensor, start: int, end: int) -> Tensor:
     Parameters
     ----------
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the characters that are there.
+        Of the observed characters.
     start, end : int
         The window, the same in every sequence.
 
     Returns
     -------
     torch.Tensor, float64, shape ()
-        Of all sequences together, 0 to 1. 0 where nothing is positive, NaN where an attribution is. An attribution
-        that knows nothing of the motif has (end - start) / positions.
+        Of all sequences together, 0 to 1. 0 where nothing is positive, NaN where an attribution is NaN. An
+        attribution that does not depend on the motif has (end - start) / positions.
 
     Raises
     ------
@@ -40,12 +40,12 @@ def motif_window_share(attributions: Tensor, start: int, end: int) -> Tensor:
     >>> float(motif_window_share(torch.tensor([[[3.0, 0.0, 1.0], [0.0, -2.0, 0.0]]]), 0, 2))
     0.75
     """
-    return of_all(window_tally(attributions, start, end), nothing=0.0)
+    return ratio_of_sums(window_tally(attributions, start, end), zero_division=0.0)
 
 
 def window_tally(attributions: Tensor, start: int, end: int) -> Tally:
-    """Return positive attribution in the window, over all of it."""
-    positive = positions_of(attributions).clamp_min(0)
+    """Return the positive attribution in the window, over all of it."""
+    positive = sum_over_letters(attributions).clamp_min(0)
     start, end = require_window(start, end, positions=positive.shape[1])
     return Tally(positive[:, start:end].sum(dim=1), positive.sum(dim=1))
 
@@ -56,19 +56,19 @@ def motif_interval_share(attributions: Tensor, known: pd.DataFrame) -> Tensor:
     Parameters
     ----------
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the characters that are there.
+        Of the observed characters.
     known : pandas.DataFrame
-        Columns example_idx, a row of `attributions`, start and end; a position in two of them counts once.
+        Columns example_idx, a row of `attributions`, start and end; a position in two intervals counts once.
 
     Returns
     -------
     torch.Tensor, float64, shape ()
-        Of all sequences together, 0 to 1. 0 where nothing is positive, NaN where an attribution is.
+        Of all sequences together, 0 to 1. 0 where nothing is positive, NaN where an attribution is NaN.
 
     Raises
     ------
     InputError
-        If the table lacks a column, or names a sequence that there is not.
+        If the table lacks a column, or names a sequence that does not exist.
 
     Examples
     --------
@@ -79,12 +79,12 @@ def motif_interval_share(attributions: Tensor, known: pd.DataFrame) -> Tensor:
     >>> float(motif_interval_share(torch.ones(2, 1, 4), sites))
     0.25
     """
-    return of_all(interval_tally(attributions, known), nothing=0.0)
+    return ratio_of_sums(interval_tally(attributions, known), zero_division=0.0)
 
 
 def interval_tally(attributions: Tensor, known: pd.DataFrame) -> Tally:
-    """Return positive attribution in intervals, over all of it."""
-    positive = positions_of(attributions).clamp_min(0)
+    """Return the positive attribution in intervals, over all of it."""
+    positive = sum_over_letters(attributions).clamp_min(0)
     inside = torch.zeros_like(positive, dtype=torch.bool)
     for example, start, end in require_intervals(known, "known", len(positive)).tolist():
         inside[example, max(start, 0) : max(end, 0)] = True
@@ -92,7 +92,7 @@ def interval_tally(attributions: Tensor, known: pd.DataFrame) -> Tally:
 
 
 def require_window(start: int, end: int, *, positions: int | None = None) -> tuple[int, int]:
-    """Return the window; InputError unless it is one, in a sequence of so many positions where that is known."""
+    """Return the window; raise InputError if it is empty or lies outside sequences of `positions`, where given."""
     if not 0 <= start < end <= (end if positions is None else positions):
         most = "" if positions is None else f" <= {positions}"
         raise InputError(f"the window is {start} to {end}: expected 0 <= start < end{most}.")

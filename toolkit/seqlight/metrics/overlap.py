@@ -1,4 +1,4 @@
-"""How well intervals, usually seqlets, find other intervals, usually known motifs."""
+"""How well intervals, usually seqlets, match other intervals, usually known motifs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rows = NDArray[np.int64]
 
 
 class Overlap(NamedTuple):
-    """Agreement of found intervals with known ones.
+    """How well found intervals agree with known ones.
 
     Attributes
     ----------
@@ -62,8 +62,8 @@ def overlap(found: pd.DataFrame, known: pd.DataFrame, min_overlap: int = 1) -> O
     >>> overlap(found, known)
     Overlap(recall=1.0, precision=0.5, iou=0.21428571428571427)
     """
-    hit = overlapping(found, known, min_overlap)
-    reached = overlapping(known, found, min_overlap)
+    hit = overlap_mask(found, known, min_overlap)
+    reached = overlap_mask(known, found, min_overlap)
     return Overlap(
         float(reached.mean()) if len(reached) else float("nan"),
         float(hit.mean()) if len(hit) else float("nan"),
@@ -72,7 +72,7 @@ def overlap(found: pd.DataFrame, known: pd.DataFrame, min_overlap: int = 1) -> O
 
 
 def intersection_over_union(found: pd.DataFrame, known: pd.DataFrame) -> float:
-    """Return the share of covered positions that intervals of both tables cover.
+    """Return the share of covered positions that both tables cover.
 
     A position counts once, however many intervals of a table cover it.
 
@@ -99,7 +99,7 @@ def intersection_over_union(found: pd.DataFrame, known: pd.DataFrame) -> float:
 
 
 def shared_positions(found: pd.DataFrame, known: pd.DataFrame) -> tuple[int, int]:
-    """Return how many positions intervals of both tables cover, and how many those of either.
+    """Return how many positions both tables cover, and how many either of them covers.
 
     Parameters
     ----------
@@ -114,13 +114,13 @@ def shared_positions(found: pd.DataFrame, known: pd.DataFrame) -> tuple[int, int
     >>> shared_positions(found, pd.DataFrame({"example_idx": [0], "start": [6], "end": [12]}))
     (3, 9)
     """
-    rows, rivals = require_intervals(found, "found"), require_intervals(known, "known")
-    either = _covered(np.concatenate([rows, rivals]))
-    return _covered(rows) + _covered(rivals) - either, either
+    rows, others = require_intervals(found, "found"), require_intervals(known, "known")
+    either = _covered(np.concatenate([rows, others]))
+    return _covered(rows) + _covered(others) - either, either
 
 
 def best_iou(intervals: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.float64]:
-    """Return for each of `intervals` its largest intersection over union with one of `others`.
+    """Return the largest intersection over union of each interval with any of `others`.
 
     Parameters
     ----------
@@ -141,15 +141,15 @@ def best_iou(intervals: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.float6
     [0.5, 0.0]
     """
     best = np.zeros(len(intervals))
-    for i, (row, rivals) in enumerate(_with_rivals(intervals, others)):
-        best[i] = _ious(row, rivals).max(initial=0.0)
+    for i, (row, same_example) in enumerate(_by_example(intervals, others)):
+        best[i] = _ious(row, same_example).max(initial=0.0)
     return best
 
 
-def overlapping(
+def overlap_mask(
     intervals: pd.DataFrame, others: pd.DataFrame, min_overlap: int = 1, min_iou: float = 0.0
 ) -> NDArray[np.bool_]:
-    """Return which `intervals` share at least `min_overlap` positions with one of `others`, a bool each.
+    """Return which `intervals` share at least `min_overlap` positions with one of `others`.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def overlapping(
     min_overlap : int
         1 or more.
     min_iou : float
-        Their intersection over union with the same one must be at least this, too; 0 to 1.
+        The intersection over union of the same two must also be at least this, 0 to 1.
 
     Returns
     -------
@@ -167,20 +167,20 @@ def overlapping(
     Examples
     --------
     >>> import pandas as pd
-    >>> from seqlight.metrics.overlap import overlapping
+    >>> from seqlight.metrics.overlap import overlap_mask
     >>> found = pd.DataFrame({"example_idx": [0, 1], "start": [3, 3], "end": [8, 8]})
-    >>> overlapping(found, pd.DataFrame({"example_idx": [0], "start": [7], "end": [9]})).tolist()
+    >>> overlap_mask(found, pd.DataFrame({"example_idx": [0], "start": [7], "end": [9]})).tolist()
     [True, False]
     """
     require_overlap(min_overlap, min_iou)
     hit = np.zeros(len(intervals), dtype=bool)
-    for i, (row, rivals) in enumerate(_with_rivals(intervals, others)):
-        hit[i] = bool(((_shared(row, rivals) >= min_overlap) & (_ious(row, rivals) >= min_iou)).any())
+    for i, (row, same_example) in enumerate(_by_example(intervals, others)):
+        hit[i] = bool(((_shared(row, same_example) >= min_overlap) & (_ious(row, same_example) >= min_iou)).any())
     return hit
 
 
 def require_overlap(min_overlap: int, min_iou: float) -> None:
-    """Raise InputError unless two intervals can share so much."""
+    """Raise InputError unless these can be a number of shared positions and an intersection over union."""
     if min_overlap < 1:
         raise InputError(f"min_overlap is {min_overlap}: expected 1 position or more.")
     if not 0 <= min_iou <= 1:
@@ -188,12 +188,12 @@ def require_overlap(min_overlap: int, min_iou: float) -> None:
 
 
 def require_intervals(table: pd.DataFrame, name: str, n: int | None = None) -> NDArray[np.int64]:
-    """Return example_idx, start and end of each row, shape (rows, 3); InputError if they are no intervals.
+    """Return example_idx, start and end of each row, shape (rows, 3); raise InputError unless they are intervals.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        Of intervals.
+        Columns example_idx, start and end.
     name : str
         What to call it in a message.
     n : int, optional
@@ -215,26 +215,26 @@ def require_intervals(table: pd.DataFrame, name: str, n: int | None = None) -> N
     return rows
 
 
-def _with_rivals(intervals: pd.DataFrame, others: pd.DataFrame) -> Iterator[tuple[Rows, Rows]]:
-    """Yield each of `intervals`, shape (3,), and those of `others` in its example, shape (rivals, 3)."""
-    rows, rivals = require_intervals(intervals, "intervals"), require_intervals(others, "others")
-    rivals = rivals[np.argsort(rivals[:, 0], kind="stable")]
-    # The rivals of each row are those of its example: one stretch of the sorted table.
-    firsts, lasts = (np.searchsorted(rivals[:, 0], rows[:, 0], side=side) for side in ("left", "right"))
+def _by_example(intervals: pd.DataFrame, others: pd.DataFrame) -> Iterator[tuple[Rows, Rows]]:
+    """Yield each interval, shape (3,), with those of `others` in the same example, shape (n, 3)."""
+    rows, others_rows = require_intervals(intervals, "intervals"), require_intervals(others, "others")
+    others_rows = others_rows[np.argsort(others_rows[:, 0], kind="stable")]
+    # Those of one example are one stretch of the sorted table.
+    firsts, lasts = (np.searchsorted(others_rows[:, 0], rows[:, 0], side=side) for side in ("left", "right"))
     for row, first, last in zip(rows, firsts, lasts, strict=True):
-        yield row, rivals[first:last]
+        yield row, others_rows[first:last]
 
 
-def _shared(row: Rows, rivals: Rows) -> NDArray[np.int64]:
-    """Return how many positions `row` shares with each of `rivals`."""
-    shared: NDArray[np.int64] = np.minimum(rivals[:, 2], row[2]) - np.maximum(rivals[:, 1], row[1])
+def _shared(row: Rows, others: Rows) -> NDArray[np.int64]:
+    """Return how many positions `row` shares with each of `others`."""
+    shared: NDArray[np.int64] = np.minimum(others[:, 2], row[2]) - np.maximum(others[:, 1], row[1])
     return shared.clip(0)
 
 
-def _ious(row: Rows, rivals: Rows) -> NDArray[np.float64]:
-    """Return the intersection over union of `row` with each of `rivals`; 0 for two of no length."""
-    shared = _shared(row, rivals)
-    either = (row[2] - row[1]) + (rivals[:, 2] - rivals[:, 1]) - shared
+def _ious(row: Rows, others: Rows) -> NDArray[np.float64]:
+    """Return the intersection over union of `row` with each of `others`; 0 for two of no length."""
+    shared = _shared(row, others)
+    either = (row[2] - row[1]) + (others[:, 2] - others[:, 1]) - shared
     ious: NDArray[np.float64] = shared / np.maximum(either, 1)
     return ious
 
@@ -244,8 +244,8 @@ def _covered(rows: Rows) -> int:
     if not len(rows):
         return 0
     example, start, end = rows[np.lexsort((rows[:, 1], rows[:, 0]))].T
-    # One example behind the other, so that one running maximum does for all.
-    apart = (example - example[0]) * int(end.max() - start.min() + 1)
-    start, end = start + apart, end + apart
+    # Examples are laid end to end, so that one running maximum serves all of them.
+    offset = (example - example[0]) * int(end.max() - start.min() + 1)
+    start, end = start + offset, end + offset
     before = np.concatenate([start[:1], np.maximum.accumulate(end)[:-1]])
     return int(np.maximum(end - np.maximum(start, before), 0).sum())

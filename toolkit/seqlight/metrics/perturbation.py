@@ -1,4 +1,4 @@
-"""Change more and more positions of sequences, those on top of an attribution or random ones, and run the model."""
+"""Run a model while more and more positions change: those that an attribution ranks highest, or random ones."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.errors import InputError
-from seqlight.metrics.attribution_tracks import positions_of
-from seqlight.metrics.ratios import require_choice, widest
+from seqlight.metrics.attribution_tracks import sum_over_letters
+from seqlight.metrics.ratios import require_choice, sum_dtype
 from seqlight.prediction.batches import predict
 from seqlight.sequence.checks import require_count, require_one_hot, to_codes
 from seqlight.sequence.random_streams import seed
@@ -28,7 +28,7 @@ Output = int | Callable[[Any], Tensor]
 
 @dataclass(frozen=True)
 class Plan:
-    """What to change and what to read, as :func:`seqlight.metrics.faithfulness_curve` takes them; checked."""
+    """What to change and which output to read: the checked options of :func:`seqlight.metrics.faithfulness_curve`."""
 
     kind: FaithfulnessKind = "deletion"
     target: Output = 0
@@ -49,12 +49,12 @@ class Plan:
         seed(self.random_state)
 
     def counts(self, positions: int) -> list[int]:
-        """Return how many of so many positions are changed, for each share."""
+        """Return how many of `positions` are changed at each share."""
         return [round(share * positions) for share in self.shares]
 
 
 def perturbed_outputs(model: nn.Module, X: Tensor, attributions: Tensor, plan: Plan) -> Tensor:
-    """Return the outputs with positions on top and with random ones changed.
+    """Return the model's outputs with the highest-ranked positions changed, and with random ones changed.
 
     Parameters
     ----------
@@ -63,9 +63,9 @@ def perturbed_outputs(model: nn.Module, X: Tensor, attributions: Tensor, plan: P
     X : torch.Tensor, shape (sequences, letters, positions)
         One-hot.
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the characters that are there.
+        Of the observed characters.
     plan : Plan
-        What is changed and read.
+        What to change, and which output to read.
 
     Returns
     -------
@@ -75,9 +75,9 @@ def perturbed_outputs(model: nn.Module, X: Tensor, attributions: Tensor, plan: P
     Raises
     ------
     InputError
-        If the shapes do not belong together, or the model gives no number for each sequence.
+        If the shapes do not match, or the model does not return one number for each sequence.
     """
-    X, track = require_one_hot(X), positions_of(attributions)
+    X, track = require_one_hot(X), sum_over_letters(attributions)
     if track.shape != (len(X), X.shape[2]):
         raise InputError(
             f"attributions has shape {tuple(attributions.shape)} and X {tuple(X.shape)}: expected the same "
@@ -88,49 +88,50 @@ def perturbed_outputs(model: nn.Module, X: Tensor, attributions: Tensor, plan: P
     before, after = X.unsqueeze(1), shuffled
     if plan.kind == "insertion":
         before, after = after, before
-    # How many positions come before each, in either order: (2, sequences, shuffles or 1, letters: 1, positions).
-    orders = [_places_on_top(track), _random_places(seeds, plan.n_shuffles, X.shape[2])]
-    places = [order.unsqueeze(2).to(X.device) for order in orders]
+    # Two orders, each (sequences, shuffles or 1, positions); a dimension for the letters is added.
+    orders = [_attribution_ranks(track), _random_ranks(seeds, plan.n_shuffles, X.shape[2])]
+    ranks = [order.unsqueeze(2).to(X.device) for order in orders]
     columns = []
     for count in plan.counts(X.shape[2]):
         if count in (0, X.shape[2]):
             whole = _outputs(model, after if count else before, plan)
             columns.append(torch.stack([whole, whole], dim=1))
         else:
-            mixed = [torch.where(place < count, after, before) for place in places]
+            mixed = [torch.where(rank < count, after, before) for rank in ranks]
             columns.append(torch.stack([_outputs(model, one, plan) for one in mixed], dim=1))
     known = track.isfinite().all(dim=1).to(X.device)
     return torch.where(known[:, None, None], torch.stack(columns, dim=2), float("nan"))
 
 
 def _outputs(model: nn.Module, versions: Tensor, plan: Plan) -> Tensor:
-    """Return the mean output over versions (sequences, shuffles, letters, positions) of each sequence."""
+    """Return the mean output of each sequence over its versions, shape (sequences, shuffles, letters, positions)."""
     home = next((one.device for group in (model.parameters(), model.buffers()) for one in group), versions.device)
-    read = predict(model, versions.flatten(0, 1), func=_reader(plan.target), batch_size=plan.batch_size, device=home)
-    outputs: Tensor = read.to(device=versions.device, dtype=widest(versions.device))
+    func = _checked_target(plan.target)
+    raw = predict(model, versions.flatten(0, 1), func=func, batch_size=plan.batch_size, device=home)
+    outputs: Tensor = raw.to(device=versions.device, dtype=sum_dtype(versions.device))
     return outputs.reshape(len(versions), -1).mean(dim=1)
 
 
 def _seeds(X: Tensor, random_state: int) -> list[int]:
-    """Return a seed for each sequence, of its letters: the same in any batch, place and process."""
+    """Return a seed for each sequence, made from its letters: the same in any batch, row and process."""
     return [zlib.crc32(row.tobytes(), random_state) for row in to_codes(X)]
 
 
-def _places_on_top(track: Tensor) -> Tensor:
-    """Return the place of each position in the order of attributions, shape (sequences, 1, positions)."""
+def _attribution_ranks(track: Tensor) -> Tensor:
+    """Return each position's rank by attribution, 0 for the largest, shape (sequences, 1, positions)."""
     order = track.nan_to_num().argsort(dim=1, descending=True, stable=True)
     return order.argsort(dim=1).unsqueeze(1)
 
 
-def _random_places(seeds: Sequence[int], n: int, positions: int) -> Tensor:
-    """Return the same for `n` orders at random, shape (sequences, n, positions)."""
-    # A stream of its own: the shuffles of the sequence have this seed.
+def _random_ranks(seeds: Sequence[int], n: int, positions: int) -> Tensor:
+    """Return each position's rank in `n` random orders, shape (sequences, n, positions)."""
+    # A second number, because the shuffles of the sequence use the seed itself.
     streams = [np.random.RandomState([one, 1]) for one in seeds]
     return torch.tensor(np.array([[stream.permutation(positions) for _ in range(n)] for stream in streams]))
 
 
-def _reader(target: Output) -> Callable[[Any], Tensor]:
-    """Return what reads a number for each row off the model's output."""
+def _checked_target(target: Output) -> Callable[[Any], Tensor]:
+    """Return a function that picks the target from the model's output and checks that it has one number a row."""
     read = target if callable(target) else _column(target)
 
     def checked(output: Any) -> Tensor:

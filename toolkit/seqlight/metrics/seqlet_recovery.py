@@ -1,4 +1,4 @@
-"""How well seqlets find known motifs, at one or several thresholds on their p-values."""
+"""How well seqlets recover known motifs, at one or several thresholds on their p-values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError
-from seqlight.metrics.overlap import overlapping, shared_positions
-from seqlight.metrics.ratios import Tally, of_all
+from seqlight.metrics.overlap import overlap_mask, shared_positions
+from seqlight.metrics.ratios import Tally, ratio_of_sums
 
 Thresholds = float | Sequence[float] | None
 
@@ -30,7 +30,7 @@ def seqlet_recall(
     found, known : pandas.DataFrame
         Columns example_idx, start and end (``start <= position < end``); for thresholds, `found` has p-value too.
     thresholds : float or sequence of float, optional
-        Only seqlets of a smaller p-value count; a result for each. None for all seqlets.
+        Only seqlets with a smaller p-value count; one result for each threshold. None for all seqlets.
     min_overlap : int
         Positions that a seqlet and a motif of one example must share.
     min_iou : float
@@ -55,15 +55,15 @@ def seqlet_recall(
     >>> seqlet_recall(found, known, thresholds=[0.05, 0.01])
     tensor([1.0000, 0.5000], dtype=torch.float64)
     """
-    return of_all(recall_tally(found, known, thresholds, min_overlap, min_iou))
+    return ratio_of_sums(recall_tally(found, known, thresholds, min_overlap, min_iou))
 
 
 def recall_tally(
     found: pd.DataFrame, known: pd.DataFrame, thresholds: Thresholds, min_overlap: int, min_iou: float
 ) -> Tally:
     """Return the number of motifs found, over those known."""
-    tables = _below(found, thresholds)
-    reached = [int(overlapping(known, table, min_overlap, min_iou).sum()) for table in tables]
+    tables = _below_thresholds(found, thresholds)
+    reached = [int(overlap_mask(known, table, min_overlap, min_iou).sum()) for table in tables]
     return _tally(reached, [len(known)] * len(tables), thresholds)
 
 
@@ -78,14 +78,8 @@ def seqlet_precision(
 
     Parameters
     ----------
-    found, known : pandas.DataFrame
-        Columns example_idx, start and end (``start <= position < end``); for thresholds, `found` has p-value too.
-    thresholds : float or sequence of float, optional
-        Only seqlets of a smaller p-value count; a result for each. None for all seqlets.
-    min_overlap : int
-        Positions that a seqlet and a motif of one example must share.
-    min_iou : float
-        The intersection over union that the two must have.
+    found, known, thresholds, min_overlap, min_iou
+        As in :func:`seqlet_recall`.
 
     Returns
     -------
@@ -95,7 +89,7 @@ def seqlet_precision(
     Raises
     ------
     InputError
-        If a table lacks a column or has an interval that ends before it starts, or a number is out of range.
+        As in :func:`seqlet_recall`.
 
     Examples
     --------
@@ -106,15 +100,15 @@ def seqlet_precision(
     >>> float(seqlet_precision(found, known))
     0.5
     """
-    return of_all(precision_tally(found, known, thresholds, min_overlap, min_iou))
+    return ratio_of_sums(precision_tally(found, known, thresholds, min_overlap, min_iou))
 
 
 def precision_tally(
     found: pd.DataFrame, known: pd.DataFrame, thresholds: Thresholds, min_overlap: int, min_iou: float
 ) -> Tally:
-    """Return the number of seqlets that are right, over all."""
-    tables = _below(found, thresholds)
-    hits = [int(overlapping(table, known, min_overlap, min_iou).sum()) for table in tables]
+    """Return the number of seqlets that find a motif, over all seqlets."""
+    tables = _below_thresholds(found, thresholds)
+    hits = [int(overlap_mask(table, known, min_overlap, min_iou).sum()) for table in tables]
     return _tally(hits, [len(table) for table in tables], thresholds)
 
 
@@ -123,10 +117,8 @@ def seqlet_iou(found: pd.DataFrame, known: pd.DataFrame, thresholds: Thresholds 
 
     Parameters
     ----------
-    found, known : pandas.DataFrame
-        Columns example_idx, start and end (``start <= position < end``); for thresholds, `found` has p-value too.
-    thresholds : float or sequence of float, optional
-        Only seqlets of a smaller p-value count; a result for each. None for all seqlets.
+    found, known, thresholds
+        As in :func:`seqlet_recall`.
 
     Returns
     -------
@@ -136,7 +128,7 @@ def seqlet_iou(found: pd.DataFrame, known: pd.DataFrame, thresholds: Thresholds 
     Raises
     ------
     InputError
-        If a table lacks a column or has an interval that ends before it starts.
+        As in :func:`seqlet_recall`.
 
     Examples
     --------
@@ -146,17 +138,17 @@ def seqlet_iou(found: pd.DataFrame, known: pd.DataFrame, thresholds: Thresholds 
     >>> float(seqlet_iou(found, pd.DataFrame({"example_idx": [0], "start": [6], "end": [15]})))
     0.25
     """
-    return of_all(iou_tally(found, known, thresholds))
+    return ratio_of_sums(iou_tally(found, known, thresholds))
 
 
 def iou_tally(found: pd.DataFrame, known: pd.DataFrame, thresholds: Thresholds) -> Tally:
     """Return the number of positions in both, over that in either."""
-    pairs = [shared_positions(table, known) for table in _below(found, thresholds)]
+    pairs = [shared_positions(table, known) for table in _below_thresholds(found, thresholds)]
     return _tally([both for both, _ in pairs], [either for _, either in pairs], thresholds)
 
 
 def require_thresholds(thresholds: Thresholds) -> tuple[int, ...]:
-    """Return the shape of a result for `thresholds`; InputError unless they are p-values."""
+    """Return the shape of a result for `thresholds`; raise InputError unless they are p-values."""
     if thresholds is None:
         return ()
     values = np.asarray(thresholds, dtype=float)
@@ -165,17 +157,17 @@ def require_thresholds(thresholds: Thresholds) -> tuple[int, ...]:
     return values.shape
 
 
-def _below(found: pd.DataFrame, thresholds: Thresholds) -> list[pd.DataFrame]:
-    """Return the seqlets below each threshold."""
+def _below_thresholds(found: pd.DataFrame, thresholds: Thresholds) -> list[pd.DataFrame]:
+    """Return the seqlets whose p-value is below each threshold, one table each."""
     require_thresholds(thresholds)
     if thresholds is None:
         return [found]
     if "p-value" not in found:
-        raise InputError("found has no column 'p-value', which thresholds are on: add it, or pass thresholds=None.")
+        raise InputError("found has no column 'p-value', to which thresholds apply: add it, or pass thresholds=None.")
     return [found[found["p-value"] < threshold] for threshold in np.ravel(thresholds)]
 
 
 def _tally(top: list[int], bottom: list[int], thresholds: Thresholds) -> Tally:
-    """Return counts as the tally of one batch, of a number for each threshold."""
+    """Return counts as the tally of one batch, one number for each threshold."""
     shape = (1, *require_thresholds(thresholds))
     return Tally(*(torch.tensor(counts, dtype=torch.float64).reshape(shape) for counts in (top, bottom)))

@@ -1,4 +1,4 @@
-"""How alike two attributions of the same sequences are: of two epochs, two seeds, or two methods."""
+"""How similar two attributions of the same sequences are: of two epochs, two seeds, or two methods."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError
-from seqlight.metrics.attribution_tracks import correlations, cosines, positions_of, require_pair
-from seqlight.metrics.ratios import Reduction, Tally, mean_of, reduced, require_choice, wide
+from seqlight.metrics.attribution_tracks import divide_by_largest, require_pair, sum_over_letters
+from seqlight.metrics.ratios import Reduction, Tally, mean_tally, reduce_tally, require_choice, to_sum_dtype
 from seqlight.sequence.checks import require_count
 
 SimilarityKind = Literal["cosine", "pearson", "sign"]
 AgreementKind = Literal["rank_correlation", "top", "signed_top"]
 SIMILARITY_KINDS = ("cosine", "pearson", "sign")
 AGREEMENT_KINDS = ("rank_correlation", "top", "signed_top")
+_SMALLEST = torch.finfo(torch.float32).tiny
 
 
 def attribution_similarity(
     attributions: Tensor, others: Tensor, kind: SimilarityKind = "cosine", reduction: Reduction = "mean"
 ) -> Tensor:
-    """Return how alike two attributions of the same sequences are, number by number.
+    """Return how similar two attributions of the same sequences are, number by number.
 
     Parameters
     ----------
@@ -29,15 +30,15 @@ def attribution_similarity(
         All numbers of a sequence are compared; sum over letters to compare positions.
     kind : str
         "cosine", which ignores the scale; "pearson", Pearson's correlation, which ignores an offset too; or
-        "sign", the share of numbers of the same sign among those that are not zero in both.
+        "sign", the share of numbers with the same sign among those that are not zero in both.
     reduction : str
         "mean" over sequences, or "none".
 
     Returns
     -------
     torch.Tensor, float64, shape () or (sequences,)
-        -1 to 1, for "sign" 0 to 1. 0 where one has nothing to compare: only zeros, or for "pearson" only
-        equal numbers. NaN where one is NaN or infinite.
+        -1 to 1, for "sign" 0 to 1. 0 where one of the two has nothing to compare: only zeros, or for "pearson"
+        only equal numbers. NaN where one is NaN or infinite.
 
     Raises
     ------
@@ -52,14 +53,14 @@ def attribution_similarity(
     >>> attribution_similarity(a, a * torch.tensor([3.0, -3.0])[:, None, None], reduction="none").round(decimals=6)
     tensor([ 1., -1.], dtype=torch.float64)
     """
-    return reduced(similarity_tally(attributions, others, kind), reduction)
+    return reduce_tally(similarity_tally(attributions, others, kind), reduction)
 
 
 def similarity_tally(attributions: Tensor, others: Tensor, kind: SimilarityKind) -> Tally:
-    """Return similarities of sequences, over 1."""
+    """Return the similarity of each sequence, over 1."""
     require_choice(kind, "kind", SIMILARITY_KINDS)
-    a, b = (wide(one).flatten(1) for one in require_pair(attributions, others))
-    return mean_of({"cosine": cosines, "pearson": correlations, "sign": _same_signs}[kind](a, b))
+    a, b = (to_sum_dtype(one).flatten(1) for one in require_pair(attributions, others))
+    return mean_tally({"cosine": cosines, "pearson": correlations, "sign": _sign_agreement}[kind](a, b))
 
 
 def method_agreement(
@@ -69,16 +70,16 @@ def method_agreement(
     k: int = 10,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """Return whether two attributions of the same sequences put positions in the same order, or on top.
+    """Return how far two attributions of the same sequences agree on the order of positions, or on the top ones.
 
     Parameters
     ----------
     attributions, others : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the characters that are there.
+        Of the observed characters.
     kind : str
         "rank_correlation" is Spearman's, over all positions. "top" is the share that the `k` positions of
-        largest magnitude have in common (feature agreement), "signed_top" the share that is in common with the
-        same sign (sign agreement). Of equal magnitudes the first is on top; zeros are on no top.
+        largest magnitude have in common (feature agreement), "signed_top" the share that they have in common
+        with the same sign (sign agreement). Of equal magnitudes the first is on top; zeros never are.
     k : int
         Positions on top; not read for "rank_correlation".
     reduction : str
@@ -98,7 +99,8 @@ def method_agreement(
     References
     ----------
     Krishna, S. et al. (2024), The disagreement problem in explainable machine learning: a practitioner's
-    perspective, Transactions on Machine Learning Research. Two orders of top positions are not compared here.
+    perspective, Transactions on Machine Learning Research. Its rank agreement, of top positions in the same
+    order, is not among the kinds.
 
     Examples
     --------
@@ -108,30 +110,53 @@ def method_agreement(
     >>> [float(method_agreement(a, b, kind, k=2)) for kind in ("top", "signed_top")]
     [1.0, 0.5]
     """
-    return reduced(agreement_tally(attributions, others, kind, k), reduction)
+    return reduce_tally(agreement_tally(attributions, others, kind, k), reduction)
 
 
 def agreement_tally(attributions: Tensor, others: Tensor, kind: AgreementKind, k: int) -> Tally:
-    """Return agreements of sequences, over 1."""
+    """Return the agreement of each sequence, over 1."""
     require_choice(kind, "kind", AGREEMENT_KINDS)
     require_pair(attributions, others)
-    a, b = positions_of(attributions), positions_of(others, "others")
+    a, b = sum_over_letters(attributions), sum_over_letters(others, "others")
     if kind == "rank_correlation":
         found = correlations(_ranks(a), _ranks(b))
     else:
         if require_count(k, "k", least=1) > a.shape[1]:
             raise InputError(f"k is {k}: expected at most the {a.shape[1]} positions that there are.")
-        found = _common_top(a, b, k, signed=kind == "signed_top")
-    return mean_of(_where_finite(found, a, b))
+        found = _top_agreement(a, b, k, signed=kind == "signed_top")
+    return mean_tally(_nan_unless_finite(found, a, b))
 
 
-def _same_signs(a: Tensor, b: Tensor) -> Tensor:
+def cosines(a: Tensor, b: Tensor) -> Tensor:
+    """Return the cosine between rows, shape (sequences,); 0 where a row is all zeros, NaN where it is not finite."""
+    products = (_unit_rows(a) * _unit_rows(b)).sum(dim=1)
+    # Rounding must not make a cosine that acos refuses.
+    return products.clamp(-1, 1)
+
+
+def correlations(a: Tensor, b: Tensor) -> Tensor:
+    """Return Pearson's correlation between rows, shape (sequences,); 0 where a row is constant."""
+    return cosines(_center_rows(a), _center_rows(b))
+
+
+def _unit_rows(rows: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(divide_by_largest(rows), dim=1, eps=_SMALLEST)
+
+
+def _center_rows(rows: Tensor) -> Tensor:
+    rows = divide_by_largest(rows)
+    # The mean of equal numbers may be off by a rounding error, which would point in any direction.
+    constant = rows.amax(dim=1, keepdim=True) == rows.amin(dim=1, keepdim=True)
+    return torch.where(constant, torch.zeros_like(rows), rows - rows.mean(dim=1, keepdim=True))
+
+
+def _sign_agreement(a: Tensor, b: Tensor) -> Tensor:
     """Return the share of equal signs, leaving out what is zero in both."""
-    signs, rivals = a.sign(), b.sign()
-    compared = (signs != 0) | (rivals != 0)
+    a_sign, b_sign = a.sign(), b.sign()
+    compared = (a_sign != 0) | (b_sign != 0)
     # Integers over integers would be float32.
-    same = wide((compared & (signs == rivals)).sum(dim=1)) / compared.sum(dim=1).clamp_min(1)
-    return _where_finite(same, a, b)
+    same = to_sum_dtype((compared & (a_sign == b_sign)).sum(dim=1)) / compared.sum(dim=1).clamp_min(1)
+    return _nan_unless_finite(same, a, b)
 
 
 def _ranks(rows: Tensor) -> Tensor:
@@ -142,20 +167,20 @@ def _ranks(rows: Tensor) -> Tensor:
     return (below + not_above + 1).to(rows.dtype) / 2
 
 
-def _common_top(a: Tensor, b: Tensor, k: int, *, signed: bool) -> Tensor:
-    mine, yours = _top(a, k), _top(b, k)
-    common = mine & yours & (a.sign() == b.sign()) if signed else mine & yours
+def _top_agreement(a: Tensor, b: Tensor, k: int, *, signed: bool) -> Tensor:
+    a_top, b_top = _top_mask(a, k), _top_mask(b, k)
+    common = a_top & b_top & (a.sign() == b.sign()) if signed else a_top & b_top
     # Both have fewer than k where there are fewer than k numbers other than zero.
-    most = torch.maximum(mine.sum(dim=1), yours.sum(dim=1)).clamp_min(1)
-    return wide(common.sum(dim=1)) / most
+    most = torch.maximum(a_top.sum(dim=1), b_top.sum(dim=1)).clamp_min(1)
+    return to_sum_dtype(common.sum(dim=1)) / most
 
 
-def _top(rows: Tensor, k: int) -> Tensor:
-    """Return a mask of the k largest magnitudes, the earlier of equal ones, and no zeros."""
+def _top_mask(rows: Tensor, k: int) -> Tensor:
+    """Return a mask of the k largest magnitudes, the earlier of equal ones, without zeros."""
     order = rows.abs().argsort(dim=1, descending=True, stable=True)[:, :k]
     return torch.zeros_like(rows, dtype=torch.bool).scatter(1, order, True) & (rows != 0)
 
 
-def _where_finite(values: Tensor, a: Tensor, b: Tensor) -> Tensor:
+def _nan_unless_finite(values: Tensor, a: Tensor, b: Tensor) -> Tensor:
     finite = (a.isfinite() & b.isfinite()).all(dim=1)
     return torch.where(finite, values, float("nan"))

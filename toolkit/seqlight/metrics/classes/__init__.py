@@ -1,1 +1,1 @@
-"""The metrics as torchmetrics.Metric: sums that run over batches and processes."""
+"""Each metric as a torchmetrics.Metric, which runs over batches and processes; one file for each file of functions."""

@@ -1,4 +1,4 @@
-"""A ratio of two sums that run over batches and processes."""
+"""A ratio of two sums that runs over batches and processes: what every metric class is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from seqlight.metrics.ratios import NAN, Reduction, Tally, quotient, require_choice, widest
+from seqlight.metrics.ratios import NAN, Reduction, Tally, quotient, require_choice, sum_dtype
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class RunningRatio(Metric):
-    """What all metrics here are: numerators and denominators of batches, summed in float64.
+    """Numerators and denominators of batches, summed in float64.
 
-    Whatever the dtype of a model or of a batch, sums are in float64; in float32 on a device that has no float64.
-    Moving or converting the module that holds a metric moves it and never narrows it.
+    Sums are in float64 whatever the dtype of a model or a batch; in float32 on a device that has no float64.
+    Moving or converting the module that holds a metric moves the metric and never narrows it.
 
     Parameters
     ----------
@@ -31,10 +31,10 @@ class RunningRatio(Metric):
     shape : tuple of int
         Of the result.
     over : str
-        Over sequences, the "sum" or the "max" of numerators and denominators.
+        Whether numerators and denominators are reduced over sequences by their "sum" or their "max".
     reduction : str
-        "mean" for one result, or "none" for one of each sequence, those of the first process first.
-    nothing : float
+        "mean" for one result, or "none" for one for each sequence, those of the first process first.
+    zero_division : float
         The result where both sums are 0.
     settings
         As in ``torchmetrics.Metric``.
@@ -42,8 +42,8 @@ class RunningRatio(Metric):
 
     full_state_update = False
     is_differentiable = False
-    # MetricCollection makes one of two metrics whose states are equal after the first batch, as those of a recall
-    # and a precision of 1 are. This state tells them apart for good.
+    # MetricCollection merges two metrics whose states are equal after the first batch, such as a recall and a
+    # precision of 1. This state, a digest of the class and its arguments, keeps them apart.
     told_apart: Tensor
     top: Tensor | list[Tensor]
     bottom: Tensor | list[Tensor]
@@ -55,13 +55,13 @@ class RunningRatio(Metric):
         shape: tuple[int, ...] = (),
         over: Literal["sum", "max"] = "sum",
         reduction: Reduction = "mean",
-        nothing: float = NAN,
+        zero_division: float = NAN,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
         require_choice(reduction, "reduction", ("mean", "none"))
-        self.over, self.reduction, self.nothing = over, reduction, nothing
-        # An empty list of a process without batches is sent as a tensor of this dtype.
+        self.over, self.reduction, self.zero_division = over, reduction, zero_division
+        # A process without batches sends its empty list as a tensor of this dtype.
         self.set_dtype(torch.float64)
         kept = reduction == "none"
         for name in ("top", "bottom"):
@@ -71,36 +71,36 @@ class RunningRatio(Metric):
         self.add_state("told_apart", torch.tensor(list(digest[:8])), dist_reduce_fx="max")
 
     def compute(self) -> Tensor:
-        """Return the ratio of what was seen so far."""
+        """Return the ratio over all batches so far."""
         if self.reduction == "none":
-            empty = torch.zeros(0, dtype=widest(self.device), device=self.device)
+            empty = torch.zeros(0, dtype=sum_dtype(self.device), device=self.device)
             top, bottom = (dim_zero_cat(one) if len(one) else empty for one in (self.top, self.bottom))
-            return quotient(top, bottom, self.nothing)
+            return quotient(top, bottom, self.zero_division)
         assert isinstance(self.top, Tensor)
         assert isinstance(self.bottom, Tensor)
-        return quotient(self.top, self.bottom, self.nothing)
+        return quotient(self.top, self.bottom, self.zero_division)
 
     def plot(self, val: Tensor | Sequence[Tensor] | None = None, ax: Axes | None = None) -> tuple[Figure | None, Axes]:
-        """Draw a result, or results one after the other, as the metrics of torchmetrics do.
+        """Draw one result, or several one after the other, as the metrics of torchmetrics do.
 
         Parameters
         ----------
         val : torch.Tensor or sequence of torch.Tensor, optional
-            What :meth:`compute` gave, or a list of that, one for each step; None for what was seen so far.
+            What :meth:`compute` returned, or a list of such results, one for each step; None for the result so far.
         ax : matplotlib.axes.Axes, optional
             Where to draw; None makes a figure.
 
         Returns
         -------
         tuple of matplotlib.figure.Figure and matplotlib.axes.Axes
-            None in the place of the figure where `ax` was given.
+            None in place of the figure if `ax` was given.
         """
         found: tuple[Any, Any] = self._plot(val, ax)
         return found
 
     def add(self, tally: Tally) -> None:
-        """Add what a batch gave."""
-        top, bottom = (one.to(device=self.device, dtype=widest(self.device)) for one in tally)
+        """Add the tally of a batch."""
+        top, bottom = (one.to(device=self.device, dtype=sum_dtype(self.device)) for one in tally)
         if isinstance(self.top, list) or isinstance(self.bottom, list):
             assert isinstance(self.top, list)
             assert isinstance(self.bottom, list)
@@ -112,14 +112,22 @@ class RunningRatio(Metric):
             self.top, self.bottom = self.top + top.sum(0), self.bottom + bottom.sum(0)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = ()) -> RunningRatio:
-        """Move as `fn` does, and keep the dtype of sums; ``.to``, ``.cuda``, ``.half`` of any parent end here."""
+        """Move as `fn` does but keep the dtype of sums; ``.to``, ``.cuda``, ``.half`` of any parent end here."""
 
         def move(tensor: Tensor) -> Tensor:
             if not tensor.is_floating_point():
                 return fn(tensor)
-            # Narrow first: a device without float64 takes none.
+            # Narrow before moving: a device without float64 refuses float64 tensors.
             device = fn(torch.empty(0, dtype=torch.float32, device=tensor.device)).device
-            return tensor.to(dtype=widest(device)).to(device)
+            return tensor.to(dtype=sum_dtype(device)).to(device)
 
         super()._apply(move, exclude_state)
         return self
+
+
+class RunningShare(RunningRatio):
+    """A share: 0 to 1, the higher the better."""
+
+    higher_is_better = True
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
