@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import lightning.pytorch as L
 import torch
-from measure import machine, write
+from harness import machine, write
 from torch import nn
 
 import seqlight as sl

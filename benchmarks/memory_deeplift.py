@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measure import machine, write
+from harness import machine, write
 from speed_deeplift import WORKLOADS
 
 import seqlight as sl

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from captum.attr import DeepLift
-from measure import RESULTS, Timing, machine, registers, write
+from harness import RESULTS, Timing, machine, registers, write
 from tangermeme.deep_lift_shap import deep_lift_shap as peer
 from torch import Tensor, nn
 

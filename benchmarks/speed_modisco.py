@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from measure import machine, measure, write
+from harness import machine, measure, write
 from numpy.typing import NDArray
 
 SHAPES = ((100, 1000), (1000, 2114), (10_000, 2114))

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 import torch
-from measure import machine, measure, write
+from harness import machine, measure, write
 from speed_deeplift import basset_like
 from torch import Tensor, nn
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 import torch
-from measure import machine, measure, write
+from harness import machine, measure, write
 from torch import Tensor, nn
 
 import seqlight as sl

@@ -22,7 +22,7 @@ import pandas as pd
 import pyBigWig
 import pyfaidx
 import torch
-from measure import machine, write
+from harness import machine, write
 from tangermeme.io import extract_loci
 from torch.utils.data import DataLoader, Dataset
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from measure import machine, measure, write
+from harness import machine, measure, write
 from numpy.typing import NDArray
 
 SHAPE = (10_000, 2114)

@@ -25,7 +25,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import lightning.pytorch as L
 import numpy as np
 import torch
-from measure import machine, measure, write
+from harness import machine, measure, write
 from speed_predict import small_cnn
 from torch import Tensor
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from measure import Timing, machine, measure, write
+from harness import Timing, machine, measure, write
 from tangermeme import ersatz, utils
 
 import seqlight as sl

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import lightning.pytorch as L
 import numpy as np
 import torch
+from harness import RESULTS, machine, write
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from measure import RESULTS, machine, write
 from pages import written
 from torch import Tensor, nn
 from torchmetrics.classification import BinaryAUROC

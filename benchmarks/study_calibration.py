@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from harness import machine, write
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from measure import machine, write
 from numpy.typing import NDArray
 from torch import nn
 

@@ -21,9 +21,9 @@ from typing import Any
 
 import pandas as pd
 import torch
+from harness import RESULTS, machine, write
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from measure import RESULTS, machine, write
 from pages import written
 from torch import Tensor, nn
 

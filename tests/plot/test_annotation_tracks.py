@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from seqlight.plot.annotation_tracks import Strips
-from seqlight.plot.logos import plot_logo
+from seqlight.plot.logo import plot_logo
 
 LENGTH = 200
 NAMES = ("", "A", "GATA1", "a rather long name of a motif")

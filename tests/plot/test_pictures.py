@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from seqlight.plot.convergence import plot_reference_convergence
-from seqlight.plot.interactive import interactive_logo
+from seqlight.plot.interactive_logo import interactive_logo
+from seqlight.plot.logo import plot_logo
 from seqlight.plot.logo_stack import plot_logos
-from seqlight.plot.logos import plot_logo
+from seqlight.plot.reference_convergence import plot_reference_convergence
 from seqlight.plot.tracks import plot_tracks
 
 PLACE = ("chr8", 127735433, 127735553)

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import seqlight as sl
-from seqlight.plot.convergence import plot_reference_convergence
 from seqlight.plot.logo_stack import plot_logos
+from seqlight.plot.reference_convergence import plot_reference_convergence
 from seqlight.plot.text import add_legend
 from seqlight.plot.tracks import plot_tracks
 

@@ -72,10 +72,10 @@ if TYPE_CHECKING:
     from seqlight.formats.motifs import jaspar_motifs as jaspar_motifs
     from seqlight.lit.distributed_run import run as run
     from seqlight.metrics.overlap import overlap as overlap
-    from seqlight.plot.convergence import plot_reference_convergence as plot_reference_convergence
-    from seqlight.plot.interactive import interactive_logo as interactive_logo
+    from seqlight.plot.interactive_logo import interactive_logo as interactive_logo
+    from seqlight.plot.logo import plot_logo as plot_logo
     from seqlight.plot.logo_stack import plot_logos as plot_logos
-    from seqlight.plot.logos import plot_logo as plot_logo
+    from seqlight.plot.reference_convergence import plot_reference_convergence as plot_reference_convergence
     from seqlight.plot.tracks import plot_tracks as plot_tracks
     from seqlight.prediction.batches import predict as predict
     from seqlight.results.consolidation import consolidate as consolidate
@@ -140,11 +140,11 @@ _CONTENTS = {
     "seqlight.formats.bigwig_writer": ("write_bigwig",),
     "seqlight.formats.fasta_writer": ("write_fasta",),
     "seqlight.formats.meme_writer": ("write_meme",),
-    "seqlight.plot.logos": ("plot_logo",),
+    "seqlight.plot.logo": ("plot_logo",),
     "seqlight.plot.logo_stack": ("plot_logos",),
     "seqlight.plot.tracks": ("plot_tracks",),
-    "seqlight.plot.convergence": ("plot_reference_convergence",),
-    "seqlight.plot.interactive": ("interactive_logo",),
+    "seqlight.plot.reference_convergence": ("plot_reference_convergence",),
+    "seqlight.plot.interactive_logo": ("interactive_logo",),
     "seqlight.lit.distributed_run": ("run",),
     "seqlight.results.results": ("open_results", "Results"),
     "seqlight.results.consolidation": ("consolidate",),

@@ -21,9 +21,9 @@ from matplotlib.transforms import (
     blended_transform_factory,
 )
 
+from seqlight.plot.annotation_layout import FONT_SIZE, n_missing, place
 from seqlight.plot.annotations import Annotation
 from seqlight.plot.colors import legible
-from seqlight.plot.layout import FONT_SIZE, n_missing, place
 from seqlight.plot.text import AS_IT_IS
 
 # All in points.

@@ -15,7 +15,7 @@ from torch import Tensor
 from seqlight.attribution.explanation import Explanation
 from seqlight.errors import InputError
 from seqlight.plot.checks import Floats, as_numbers, logo_values, size_in_inches, window, y_limits
-from seqlight.plot.logos import plot_logo
+from seqlight.plot.logo import plot_logo
 from seqlight.plot.text import AS_IT_IS
 
 WIDTH = 10.0

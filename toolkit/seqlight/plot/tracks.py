@@ -19,7 +19,7 @@ from seqlight.plot.annotations import in_window
 from seqlight.plot.checks import Floats, as_numbers, logo_values, size_in_inches, window
 from seqlight.plot.colors import Colors
 from seqlight.plot.coordinates import Place, as_locus, show_coordinates
-from seqlight.plot.logos import plot_logo
+from seqlight.plot.logo import plot_logo
 from seqlight.plot.text import AS_IT_IS
 
 Track: TypeAlias = torch.Tensor | NDArray[Any]

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.plot.logos import plot_logo
+from seqlight.plot.logo import plot_logo
 from seqlight.plot.text import AS_IT_IS, add_legend, in_legend
 from seqlight.report.ruler import Ruler
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from seqlight.errors import InputError
 from seqlight.plot.colors import legible
-from seqlight.plot.logos import plot_logo
+from seqlight.plot.logo import plot_logo
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_names_that_axes_have_are_kept(ax):
 def test_no_pyplot_where_axes_are_given(python):
     code = (
         "import sys, numpy as np; from matplotlib.figure import Figure\n"
-        "from seqlight.plot.logos import plot_logo\n"
+        "from seqlight.plot.logo import plot_logo\n"
         "plot_logo(np.eye(4), Figure().subplots())\n"
         "print('matplotlib.pyplot' in sys.modules)"
     )

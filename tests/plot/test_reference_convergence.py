@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 import seqlight as sl
 from seqlight.errors import InputError
-from seqlight.plot.convergence import plot_reference_convergence, standard_errors
+from seqlight.plot.reference_convergence import plot_reference_convergence, standard_errors
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch
 from matplotlib.colors import to_hex
 
 from seqlight.errors import InputError, MissingExtra
-from seqlight.plot.interactive import interactive_logo
+from seqlight.plot.interactive_logo import interactive_logo
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +134,6 @@ def test_without_plotly_the_extra_is_named(monkeypatch):
 
 
 def test_plotly_is_loaded_when_it_is_used(python):
-    code = "import sys, seqlight.plot.interactive; print('plotly' in sys.modules)"
+    code = "import sys, seqlight.plot.interactive_logo; print('plotly' in sys.modules)"
     done = python("-c", code)
     assert done.stdout.split() == ["False"]

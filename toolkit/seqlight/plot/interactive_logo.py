@@ -78,7 +78,7 @@ alphabet
     Examples
     --------
     >>> import numpy as np
-    >>> from seqlight.plot.interactive import interactive_logo
+    >>> from seqlight.plot.interactive_logo import interactive_logo
     >>> figure = interactive_logo(np.eye(4).repeat(5, axis=1), title="a locus")
     >>> [trace.name for trace in figure.data]
     ['A', 'C', 'G', 'T', 'columns']

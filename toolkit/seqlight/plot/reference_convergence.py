@@ -72,7 +72,7 @@ def plot_reference_convergence(
     >>> import torch
     >>> import seqlight as sl
     >>> from matplotlib.figure import Figure
-    >>> from seqlight.plot.convergence import plot_reference_convergence
+    >>> from seqlight.plot.reference_convergence import plot_reference_convergence
     >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 3), torch.nn.Softmax(dim=1))
     >>> X = sl.random_one_hot((2, 4, 20), random_state=0)
     >>> found = sl.attribute(model, X, multipliers=True, random_state=0)
@@ -125,7 +125,7 @@ def standard_errors(contributions: Floats, relative: bool = False) -> Floats:
     Examples
     --------
     >>> import numpy as np
-    >>> from seqlight.plot.convergence import standard_errors
+    >>> from seqlight.plot.reference_convergence import standard_errors
     >>> standard_errors(np.array([1.0, 3.0, 2.0])[:, None, None]).round(3).tolist()
     [1.0, 0.577]
     """
