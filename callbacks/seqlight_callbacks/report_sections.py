@@ -13,7 +13,7 @@ from torch import Tensor
 from seqlight.metrics.motif_share import motif_interval_share, motif_window_share
 from seqlight.metrics.overlap import overlap_mask
 from seqlight.plot.logo_stack import plot_logos
-from seqlight.plot.text import AS_IT_IS
+from seqlight.plot.text import LITERAL_TEXT
 from seqlight.report import figures
 from seqlight.report.page import Block, Film, Picture, Section, Table
 from seqlight.report.ruler import Ruler
@@ -226,7 +226,7 @@ def _stack(story: Story) -> Picture:
     figure = plot_logos(stack, [story.history.label(step) for step in steps], start=start, end=end)
     for ax in figure.axes:
         story.ruler.write(ax)
-    figure.axes[-1].set_xlabel(story.ruler.label, **AS_IT_IS)
+    figure.axes[-1].set_xlabel(story.ruler.label, **LITERAL_TEXT)
     called = story.attribution.called(shown)
     return Picture(figure, f"The attribution of {called} from the beginning to the end, on one scale.")
 

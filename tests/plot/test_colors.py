@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import rgb_to_hsv, to_rgba
 
-from seqlight.plot.colors import legible
+from seqlight.plot.colors import readable_color
 
 part = st.floats(0, 1)
 
@@ -20,7 +20,7 @@ def contrast_with_white(color):
 
 @given(st.tuples(part, part, part, part))
 def test_text_stands_out_and_dark_colours_stay(color):
-    found = legible(color)
+    found = readable_color(color)
     assert contrast_with_white(found) >= 4 - 1e-6
     assert found[3] == color[3]
     if contrast_with_white(color) >= 4:
@@ -30,7 +30,7 @@ def test_text_stands_out_and_dark_colours_stay(color):
 @pytest.mark.parametrize("name", ["Set1", "Set2", "tab10", "Dark2"])
 def test_it_is_still_that_colour(name):
     for color in matplotlib.colormaps[name].colors:
-        before, after = (rgb_to_hsv(to_rgba(one)[:3]) for one in (color, legible(color)))
+        before, after = (rgb_to_hsv(to_rgba(one)[:3]) for one in (color, readable_color(color)))
         assert min(abs(before[0] - after[0]), 1 - abs(before[0] - after[0])) < 0.05 or before[1] < 0.1
         assert after[2] <= before[2] + 1e-9
-    assert np.all(np.array(legible("white")) < 1.0001)
+    assert np.all(np.array(readable_color("white")) < 1.0001)

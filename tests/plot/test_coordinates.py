@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from seqlight.errors import InputError
-from seqlight.plot.coordinates import CoordinateLocator, Locus, as_locus, show_coordinates
+from seqlight.plot.coordinates import Locus, as_locus, show_coordinates
 from seqlight.seqlets.genome_coordinates import to_genome
 from seqlight.sequence.loci import as_loci
 
@@ -18,20 +18,20 @@ def test_bases_are_those_of_the_genome_table(reverse):
     assert locus == Locus("chr8", 1000, 1100, reverse)
     seqlets = pd.DataFrame({"example_idx": [0, 0], "start": [0, 30], "end": [1, 31]})
     loci = pd.DataFrame({"chrom": ["chr8"], "start": [1000], "end": [1100], "strand": [strand]})
-    assert to_genome(seqlets, loci)["genome_start"].tolist() == [locus.base(0), locus.base(30)]
+    assert to_genome(seqlets, loci)["genome_start"].tolist() == [locus.base_coordinate(0), locus.base_coordinate(30)]
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(("start", "width"), [(127735433, 120), (0, 2114), (7, 30)])
 def test_ticks_are_round_coordinates(reverse, start, width):
     locus = Locus("chr8", start, start + width, reverse)
-    ticks = CoordinateLocator(locus).tick_values(0, width)
+    ticks = locus.locator().tick_values(0, width)
     inside = ticks[(ticks >= 0) & (ticks <= width)]
     assert 3 <= len(inside) <= 10
     assert (np.diff(ticks) > 0).all()
     step = abs(ticks[1] - ticks[0])
     assert step == int(step)
-    np.testing.assert_allclose(locus.at(ticks) % step, 0)
+    np.testing.assert_allclose(locus.coordinate(ticks) % step, 0)
 
 
 def test_labels():

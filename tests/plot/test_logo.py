@@ -1,4 +1,3 @@
-import itertools
 import time
 
 import matplotlib
@@ -11,8 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
+from drawn_artists import overlapping_pairs, visible_artists, visible_texts, window_boxes
 from seqlight.errors import InputError
-from seqlight.plot.colors import legible
+from seqlight.plot.colors import readable_color
 from seqlight.plot.logo import plot_logo
 
 
@@ -40,29 +40,15 @@ def seqlets(*spans, **columns):
     return pd.DataFrame({"example_idx": 0, "start": starts, "end": ends, "attribution": sums} | columns)
 
 
-def named(ax, name):
-    return [artist for artist in ax.get_children() if artist.get_label() == name and artist.get_visible()]
-
-
 def letter_boxes(ax, letter):
     """(left, bottom, right, top) of each occurrence, in data units."""
-    (collection,) = named(ax, f"_letter {letter}")
+    (collection,) = visible_artists(ax, f"_letter {letter}")
     (path,) = collection.get_paths()
     begins = np.flatnonzero(path.codes == path.MOVETO)
     n_outlines = {"A": 2}.get(letter, 1)
     parts = np.split(path.vertices, begins[n_outlines::n_outlines])
     # The closing vertex of an outline is a placeholder in some fonts, so it is left out.
     return [(*part[:-1].min(axis=0), *part[:-1].max(axis=0)) for part in parts]
-
-
-def drawn_boxes(ax, *names):
-    ax.figure.draw_without_rendering()
-    return [artist.get_window_extent() for name in names for artist in named(ax, name)]
-
-
-def overlapping(boxes):
-    pairs = itertools.combinations(boxes, 2)
-    return [(a, b) for a, b in pairs if a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1]
 
 
 def test_letters_are_as_tall_as_their_values_and_stacked_by_size(ax):
@@ -80,7 +66,7 @@ def test_letters_are_as_tall_as_their_values_and_stacked_by_size(ax):
 
 def test_letters_below_zero_hang_upside_down(ax):
     plot_logo(np.array([[1.0, -1.0], [0, 0], [0, 0], [0, 0]]), ax=ax)
-    (path,) = named(ax, "_letter A")[0].get_paths()
+    (path,) = visible_artists(ax, "_letter A")[0].get_paths()
     up, down = np.split(path.vertices[:, 1], 2)
     np.testing.assert_allclose(down, -up)
 
@@ -108,14 +94,14 @@ def test_window_keeps_the_positions(ax, start, end, limits):
 def test_colours(ax, color, expected):
     plot_logo(np.eye(4), ax=ax, color=color)
     for letter, wanted in expected.items():
-        assert tuple(named(ax, f"_letter {letter}")[0].get_facecolor()[0]) == to_rgba(wanted)
+        assert tuple(visible_artists(ax, f"_letter {letter}")[0].get_facecolor()[0]) == to_rgba(wanted)
 
 
 def column_colors(ax):
     """The colour of each letter by the position it is at."""
     found = {}
     for letter in "ACGT":
-        for collection in named(ax, f"_letter {letter}"):
+        for collection in visible_artists(ax, f"_letter {letter}"):
             for path, color in zip(collection.get_paths(), collection.get_facecolor(), strict=True):
                 for x in path.vertices[path.codes == path.MOVETO, 0]:
                     found[int(x)] = tuple(color)
@@ -150,7 +136,7 @@ def test_colours_by_position_are_still_few_artists(ax):
 
 def test_default_colours_are_those_of_the_field(ax):
     plot_logo(np.eye(5), ax=ax, alphabet="ACGTN")
-    seen = {letter: named(ax, f"_letter {letter}")[0].get_facecolor()[0][:3] for letter in "ACGTN"}
+    seen = {letter: visible_artists(ax, f"_letter {letter}")[0].get_facecolor()[0][:3] for letter in "ACGTN"}
     assert np.argmax(seen["A"]) == 1
     assert np.argmax(seen["C"]) == 2
     assert np.argmax(seen["T"]) == 0
@@ -162,14 +148,14 @@ def test_tutorial_call_and_limits_set_afterwards(current_ax):
     X = projected()
     table = seqlets((1578, 1583, -0.02), (1033, 1039, 0.4463), (932, 937, -0.0208), (920, 930, 0.3))
     plot_logo(X, ax=current_ax, start=925, end=1100, annotations=table, score_key="attribution")
-    before = [box.extents for box in drawn_boxes(current_ax, "_annotation bar", "_annotation label")]
+    before = [box.extents for box in window_boxes(current_ax, "_annotation bar", "_annotation label")]
     plt.ylim(-0.025, 0.25)
     plt.xlabel("Genomic Coordinate")
-    after = drawn_boxes(current_ax, "_annotation bar", "_annotation label")
+    after = window_boxes(current_ax, "_annotation bar", "_annotation label")
     np.testing.assert_allclose([box.extents for box in after], before)
     assert current_ax.get_xlim() == (925, 1100)
-    assert [text.get_text() for text in named(current_ax, "_annotation label")] == ["0.446", "-0.0208"]
-    bars = {bar.get_x(): bar.get_width() for bar in named(current_ax, "_annotation bar")}
+    assert visible_texts(current_ax, "_annotation label") == ["0.446", "-0.0208"]
+    bars = {bar.get_x(): bar.get_width() for bar in visible_artists(current_ax, "_annotation bar")}
     assert bars == {1033: 6, 932: 5}
     # Between the logo and the numbers on the x axis.
     assert max(box.y1 for box in after) < current_ax.bbox.y0
@@ -218,58 +204,58 @@ def test_bars_and_labels_never_overlap(seed, size, window):
     table.insert(0, "motif_name", rng.choice(["GATA1", "a long $name", "YY1"], len(table)))
     ax = Figure(figsize=size).subplots()
     plot_logo(projected(window), ax=ax, annotations=table)
-    boxes = drawn_boxes(ax, "_annotation bar", "_annotation label", "_annotation note")
+    boxes = window_boxes(ax, "_annotation bar", "_annotation label", "_annotation note")
     assert len(boxes) > 20
-    assert overlapping(boxes) == []
+    assert overlapping_pairs(boxes) == []
     assert all(box.x0 >= ax.bbox.x0 - 1 and box.x1 <= ax.bbox.x1 + 1 for box in boxes)
-    tracks = {bar.get_y() for bar in named(ax, "_annotation bar")}
+    tracks = {bar.get_y() for bar in visible_artists(ax, "_annotation bar")}
     assert len(tracks) == 4
-    note = [text.get_text() for text in named(ax, "_annotation note")]
-    missing = len(table) - len(named(ax, "_annotation bar"))
+    note = visible_texts(ax, "_annotation note")
+    missing = len(table) - len(visible_artists(ax, "_annotation bar"))
     assert note == ([f"{missing} more not shown"] if missing else [])
     # Every label stands under a bar of its own.
-    labels, bars = drawn_boxes(ax, "_annotation label"), drawn_boxes(ax, "_annotation bar")
+    labels, bars = window_boxes(ax, "_annotation label"), window_boxes(ax, "_annotation bar")
     for label in labels:
         assert any(bar.x0 < label.x1 and label.x0 < bar.x1 and 0 < bar.y0 - label.y1 < 6 for bar in bars)
 
 
 def test_overlapping_check_can_fail(ax):
     plot_logo(projected(50), ax=ax, annotations=seqlets((5, 10, 1.0)))
-    box = drawn_boxes(ax, "_annotation bar")[0]
-    assert len(overlapping([box, box])) == 1
+    box = window_boxes(ax, "_annotation bar")[0]
+    assert len(overlapping_pairs([box, box])) == 1
 
 
 def test_strongest_annotations_keep_their_labels_where_room_is_short(ax):
     table = seqlets(*((10 + shift, 30 + shift, score) for shift, score in enumerate([0.1, -9.0, 0.3, 8.0, 0.2])))
     plot_logo(projected(50), ax=ax, annotations=table, n_tracks=2)
-    assert [text.get_text() for text in named(ax, "_annotation label")] == ["-9", "8"]
-    assert [text.get_text() for text in named(ax, "_annotation note")] == ["3 more not shown"]
+    assert visible_texts(ax, "_annotation label") == ["-9", "8"]
+    assert visible_texts(ax, "_annotation note") == ["3 more not shown"]
 
 
 def test_extra_annotations_can_be_left_out(ax):
     spans = [(10 + shift, 30 + shift, score) for shift, score in enumerate([0.1, -9.0, 0.3, 8.0])]
     plot_logo(projected(50), ax=ax, annotations=seqlets(*spans, (31, 32, 0.001)), n_tracks=2, show_extra=False)
-    assert [text.get_text() for text in named(ax, "_annotation label")] == ["-9", "8"]
-    assert len(named(ax, "_annotation bar")) == 2
-    assert named(ax, "_annotation note") == []
+    assert visible_texts(ax, "_annotation label") == ["-9", "8"]
+    assert len(visible_artists(ax, "_annotation bar")) == 2
+    assert visible_artists(ax, "_annotation note") == []
 
 
 @pytest.mark.parametrize(("spacing", "n_rows"), [(0, 1), (4, 1), (60, 2)])
 def test_spacing_is_in_points(ax, spacing, n_rows):
     table = seqlets((10, 20, 1.0), (24, 34, 2.0))
     plot_logo(projected(60), ax=ax, annotations=table, spacing=spacing)
-    assert len({bar.get_y() for bar in named(ax, "_annotation bar")}) == n_rows
+    assert len({bar.get_y() for bar in visible_artists(ax, "_annotation bar")}) == n_rows
 
 
 @pytest.mark.parametrize("cmap", ["Set1", matplotlib.colormaps["Set1"], ["red", (0, 0, 1)], "viridis", None])
 def test_rows_of_annotations_have_colours(ax, cmap):
     table = seqlets((10, 30, 1.0), (15, 35, 2.0), (20, 40, 3.0))
     plot_logo(projected(60), ax=ax, annotations=table, annot_cmap=cmap)
-    bars, labels = named(ax, "_annotation bar"), named(ax, "_annotation label")
+    bars, labels = visible_artists(ax, "_annotation bar"), visible_artists(ax, "_annotation label")
     colors = [bar.get_facecolor() for bar in bars]
     assert len(set(colors)) == {type(None): 1, list: 2}.get(type(cmap), 3)
     if cmap is not None:
-        assert [to_rgba(label.get_color()) for label in labels] == [legible(color) for color in colors]
+        assert [to_rgba(label.get_color()) for label in labels] == [readable_color(color) for color in colors]
     if isinstance(cmap, list):
         assert colors == [to_rgba("red"), to_rgba("blue"), to_rgba("red")]
 
@@ -278,13 +264,13 @@ def test_low_letters_can_be_left_out(ax):
     X = np.array([[1.0, 0.09, 0.0], [0.05, 0.0, 0.0], [0.0, 0.0, -0.1], [0.0, 0.0, 5.0]])
     plot_logo(X, ax=ax, end=2, min_height_pct=0.09)
     assert len(letter_boxes(ax, "A")) == 2
-    assert named(ax, "_letter C") == []
+    assert visible_artists(ax, "_letter C") == []
 
 
 def test_only_annotations_wholly_inside_are_drawn(ax):
     table = seqlets((19, 25, 1.0), (20, 25, 2.0), (35, 40, 3.0), (36, 41, 4.0))
     plot_logo(projected(60), ax=ax, start=20, end=40, annotations=table)
-    assert sorted(bar.get_x() for bar in named(ax, "_annotation bar")) == [20, 35]
+    assert sorted(bar.get_x() for bar in visible_artists(ax, "_annotation bar")) == [20, 35]
 
 
 def test_one_example_at_a_time(ax):
@@ -292,7 +278,7 @@ def test_one_example_at_a_time(ax):
     with pytest.raises(InputError, match=r"2 examples.*`example_idx`"):
         plot_logo(projected(60), ax=ax, annotations=table)
     plot_logo(projected(60), ax=ax, annotations=table, example_idx=3)
-    assert [bar.get_x() for bar in named(ax, "_annotation bar")] == [20]
+    assert [bar.get_x() for bar in visible_artists(ax, "_annotation bar")] == [20]
 
 
 @pytest.mark.parametrize(
@@ -310,8 +296,8 @@ def test_one_example_at_a_time(ax):
 )
 def test_labels_and_scores(ax, table, options, texts):
     plot_logo(projected(60), ax=ax, annotations=table, **options)
-    assert [text.get_text() for text in named(ax, "_annotation label")] == texts
-    assert len(named(ax, "_annotation bar")) == len(table)
+    assert visible_texts(ax, "_annotation label") == texts
+    assert len(visible_artists(ax, "_annotation bar")) == len(table)
 
 
 @pytest.mark.parametrize(("ylim", "expected"), [((-1, 2), (-1, 2)), (3, (-3, 3)), (None, (-1, 1))])
@@ -456,4 +442,4 @@ def test_2000_positions_take_less_than_a_tenth_of_a_second():
 )
 def test_names_are_found_where_tables_have_them(ax, table, texts):
     plot_logo(projected(60), ax=ax, annotations=table)
-    assert [text.get_text() for text in named(ax, "_annotation label")] == texts
+    assert visible_texts(ax, "_annotation label") == texts

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
+from drawn_artists import visible_artists, visible_texts
 from seqlight.errors import InputError
 from seqlight.plot.tracks import plot_tracks
 
@@ -12,12 +13,7 @@ def steps(ax):
 
 
 def bars(ax):
-    found = [one for one in ax.get_children() if one.get_label() == "_annotation bar" and one.get_visible()]
-    return sorted((bar.get_x(), bar.get_x() + bar.get_width()) for bar in found)
-
-
-def texts(ax, name):
-    return [one.get_text() for one in ax.texts if one.get_label() == name and one.get_visible()]
+    return sorted((bar.get_x(), bar.get_x() + bar.get_width()) for bar in visible_artists(ax, "_annotation bar"))
 
 
 def test_all_panels_have_one_axis(locus):
@@ -32,8 +28,8 @@ def test_all_panels_have_one_axis(locus):
     assert bars(logo) == sorted(
         [*zip(seqlets["start"], seqlets["end"], strict=True), *zip(motifs["start"], motifs["end"], strict=True)]
     )
-    assert texts(logo, "_annotation title") == ["seqlets", "known motifs"]
-    assert texts(logo, "_annotation label")[-2:] == ["AP-1", "GATA1"]
+    assert visible_texts(logo, "_annotation title") == ["seqlets", "known motifs"]
+    assert visible_texts(logo, "_annotation label")[-2:] == ["AP-1", "GATA1"]
 
 
 def test_predictions_are_in_the_middle_or_where_they_are_said_to_be(locus):

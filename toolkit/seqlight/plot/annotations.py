@@ -1,4 +1,4 @@
-"""Which annotations a logo shows: the spans of a table that lie in its window."""
+"""Annotations of a logo: the spans of a table that lie in its window, with their labels and scores."""
 
 from __future__ import annotations
 
@@ -15,32 +15,52 @@ from seqlight.sequence.checks import require_count
 LABEL_KEYS = ("motif_name", "motif")
 STRAND_KEYS = ("motif_strand", "strand")
 SCORE_KEYS = ("attribution", "score")
-# Strings that stand first in some tables and are no names of motifs.
+# Columns of strings that come first in some tables and do not name motifs.
 NO_LABELS = frozenset(("chrom", "chr", "chromosome", "strand"))
 
 
 @dataclass
 class Annotation:
-    """One span, and where it is drawn; `left` and `right` are in points from the left of the axes."""
+    """One span, and its place in the layout.
+
+    Attributes
+    ----------
+    start, end : float
+        The span, ``start <= position < end``.
+    label : str
+        Its name; empty if it has none.
+    score : float, optional
+        Its score.
+    row : int, optional
+        The row that it is drawn in; None if there is no room for it.
+    labelled : bool
+        Whether there is room for its text too.
+    left, right : float
+        The ends of bar and text together, in points from the left of the axes.
+    text : str
+        The text beneath its bar.
+    text_center : float
+        The position at which the text is centred.
+    """
 
     start: float
     end: float
     label: str
     score: float | None
-    track: int | None = None
+    row: int | None = None
     labelled: bool = True
     left: float = 0.0
     right: float = 0.0
     text: str = ""
-    text_at: float = 0.0
+    text_center: float = 0.0
 
-    def write(self, show_score: bool) -> None:
-        """Compose the text: the label, and the score in three figures."""
+    def set_text(self, show_score: bool) -> None:
+        """Set the text to the label, followed by the score in three significant digits if that is to be shown."""
         score = f"{self.score:.3g}" if show_score and self.score is not None else ""
         self.text = " ".join(f"{self.label} {score}".split())
 
 
-def in_window(
+def select_annotations(
     table: pd.DataFrame,
     first: int,
     last: int,
@@ -54,22 +74,22 @@ def in_window(
     Parameters
     ----------
     table : pandas.DataFrame
-        Columns `start` and `end`. Where `motif_strand`, or else `strand`, is "-", the label says so.
+        Columns `start` and `end`. Where `motif_strand`, or else `strand`, is "-", the label ends in "(-)".
     first, last : int
         The window.
     example_idx : int, optional
-        Which example, where the table has several.
+        The example, where the table has several.
     score_key, label_key : str, optional
-        Columns. By default `attribution` or else `score`, where there is such a column; and `motif_name`
-        or `motif`, or else the first column if it holds strings.
+        Columns. By default the scores are `attribution` or else `score`, where there is such a column, and the
+        labels are `motif_name` or `motif`, or else the first column if it holds strings.
     name : str
-        What to call the table in errors.
+        The name of the argument, for error messages.
 
     Raises
     ------
     InputError
-        If it is no table, a column is missing or holds something else, or the table holds several examples
-        and none is chosen.
+        If it is not a table, if a column is missing or holds values of another kind, or if the table holds several
+        examples and none is chosen.
     """
     if not isinstance(table, pd.DataFrame):
         raise InputError(
@@ -80,25 +100,22 @@ def in_window(
         if key is not None and key not in table.columns:
             raise InputError(f"`{name}` has no column {key!r}, only {', '.join(map(str, table.columns))}: rename one.")
     score_key = score_key or next((key for key in SCORE_KEYS if key in table.columns), None)
-    label_key = label_key or _label_key(table)
-    table = _of_example(table, example_idx, name)
+    label_key = label_key or _default_label_key(table)
+    table = _select_example(table, example_idx, name)
     starts, ends = _numbers(table, "start", name), _numbers(table, "end", name)
     if (ends < starts).any():
         raise InputError(f"`{name}` has {int((ends < starts).sum())} rows that end before they start: swap the two.")
     inside = (starts >= first) & (ends <= last)
     labels = [""] * len(table) if label_key is None else _labels(table, label_key)
-    scores = [None] * len(table) if score_key is None else _numbers(table, score_key, name, finite=False).tolist()
+    scores = np.full(len(table), np.nan) if score_key is None else _numbers(table, score_key, name, finite=False)
     return [
-        Annotation(starts[row], ends[row], labels[row], _known(scores[row])) for row in np.flatnonzero(inside).tolist()
+        Annotation(starts[row], ends[row], labels[row], None if np.isnan(scores[row]) else float(scores[row]))
+        for row in np.flatnonzero(inside).tolist()
     ]
 
 
-def _known(score: float | None) -> float | None:
-    return None if score is None or np.isnan(score) else score
-
-
 def _labels(table: pd.DataFrame, label_key: Any) -> list[str]:
-    """Return the names, and which of them are on the reverse strand."""
+    """Return the labels, with "(-)" appended to those on the reverse strand."""
     names: list[str] = table[label_key].astype(str).tolist()
     key = next((key for key in STRAND_KEYS if key in table.columns), None)
     if key is None:
@@ -106,15 +123,15 @@ def _labels(table: pd.DataFrame, label_key: Any) -> list[str]:
     return [f"{name} (-)" if strand == "-" else name for name, strand in zip(names, table[key], strict=True)]
 
 
-def _label_key(table: pd.DataFrame) -> Any:
+def _default_label_key(table: pd.DataFrame) -> Any:
     for key in LABEL_KEYS:
         if key in table.columns:
             return key
     if not len(table.columns) or str(table.columns[0]).lower() in NO_LABELS:
         return None
-    kind = table.iloc[:, 0].dtype
-    named = pd.api.types.is_string_dtype(table.iloc[:, 0]) or isinstance(kind, pd.CategoricalDtype)
-    return table.columns[0] if named else None
+    first = table.iloc[:, 0]
+    has_labels = pd.api.types.is_string_dtype(first) or isinstance(first.dtype, pd.CategoricalDtype)
+    return table.columns[0] if has_labels else None
 
 
 def _numbers(table: pd.DataFrame, key: Any, name: str, finite: bool = True) -> NDArray[np.float64]:
@@ -127,7 +144,7 @@ def _numbers(table: pd.DataFrame, key: Any, name: str, finite: bool = True) -> N
     return numbers
 
 
-def _of_example(table: pd.DataFrame, example_idx: int | None, name: str) -> pd.DataFrame:
+def _select_example(table: pd.DataFrame, example_idx: int | None, name: str) -> pd.DataFrame:
     if "example_idx" not in table.columns:
         if example_idx is not None:
             raise InputError(

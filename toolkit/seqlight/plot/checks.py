@@ -1,4 +1,4 @@
-"""What is to be drawn, checked and as numbers."""
+"""Checks of what is to be drawn, which return it as plain numbers."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from seqlight.errors import InputError, a
 Floats = NDArray[np.float64]
 
 
-def as_numbers(given: Any, name: str) -> Floats:
-    """Return anything array-like in float64, on the CPU and free of gradients.
+def as_float_array(given: Any, name: str) -> Floats:
+    """Return anything array-like as a float64 array on the CPU, detached from any graph.
 
     Raises
     ------
     InputError
-        If it does not hold numbers, or rows differ in length.
+        If it does not hold real numbers, or its rows differ in length.
     """
     kind = getattr(given, "dtype", None)
     if given is None or kind in (torch.complex64, torch.complex128) or getattr(kind, "kind", "") == "c":
         raise InputError(f"`{name}` is {a(given)}{f' of {kind}' if kind else ''}, but real numbers are drawn.")
     if isinstance(given, torch.Tensor):
         if given.is_meta or given.is_nested or given.is_quantized or given.layout != torch.strided:
-            raise InputError(f"`{name}` is no dense tensor that holds its values: make one of it first.")
+            raise InputError(f"`{name}` is no dense tensor that holds its values: convert it to one first.")
         given = given.detach().to(torch.float64).numpy(force=True)
     try:
         return np.asarray(given, dtype=np.float64)
@@ -48,21 +48,21 @@ def logo_values(given: Any, alphabet: Sequence[str], name: str = "X_attr") -> Fl
     given : torch.Tensor or array-like, shape (letters, positions)
         One value for each letter and position.
     alphabet : sequence of str
-        One character a row.
+        One character for each row.
     name : str
-        What to call it in errors.
+        The name of the argument, for error messages.
 
     Raises
     ------
     InputError
-        If the shape is another, or values are not finite.
+        If the shape is wrong, or a value is not finite.
     """
     require_letters(alphabet)
-    values = as_numbers(given, name)
+    values = as_float_array(given, name)
     if values.ndim != 2 or len(values) != len(alphabet):
         raise InputError(
-            f"`{name}` has shape {values.shape}, but a logo needs ({len(alphabet)}, length), one row a "
-            f"letter: {_advice(values, len(alphabet), name)}."
+            f"`{name}` has shape {values.shape}, but a logo needs ({len(alphabet)}, length), one row for each "
+            f"letter: {_shape_advice(values, len(alphabet), name)}."
         )
     if not values.shape[1]:
         raise InputError(f"`{name}` has no positions, but a logo needs at least one: check how it was cut out.")
@@ -74,32 +74,32 @@ def logo_values(given: Any, alphabet: Sequence[str], name: str = "X_attr") -> Fl
     return values
 
 
-def _advice(values: Floats, n_letters: int, name: str) -> str:
+def _shape_advice(values: Floats, n_letters: int, name: str) -> str:
     if values.ndim == 3:
         return f"pick one example, `{name}[0]`"
     if values.ndim == 1:
-        return "sums over letters have lost them, so pass what was summed, or multiply by the one-hot sequence"
+        return "sums over letters have no letters: pass the values before the sum, or multiply by the one-hot sequence"
     if values.ndim == 2 and values.shape[1] == n_letters:
         return f"pass its transpose, `{name}.T`"
     return "check the alphabet and the axes"
 
 
 def require_letters(alphabet: Sequence[str]) -> None:
-    """Refuse an alphabet that does not have one character a row."""
+    """Raise InputError unless every entry of the alphabet is a single character."""
     if not isinstance(alphabet, Iterable):
-        raise InputError(f"`alphabet` is {alphabet!r}, but one letter a row is needed, say 'ACGT'.")
+        raise InputError(f"`alphabet` is {alphabet!r}, but one letter for each row is needed, such as 'ACGT'.")
     wrong = [letter for letter in alphabet if not isinstance(letter, str) or len(letter) != 1]
     if wrong:
-        raise InputError(f"`alphabet` holds {wrong[0]!r}, but letters are one character each: shorten it.")
+        raise InputError(f"`alphabet` holds {wrong[0]!r}, but each letter must be a single character.")
 
 
-def window(start: int | None, end: int | None, length: int) -> tuple[int, int]:
-    """Return the first position and the one behind the last.
+def window_bounds(start: int | None, end: int | None, length: int) -> tuple[int, int]:
+    """Return `start` and `end` as integers, by default those of the whole sequence.
 
     Raises
     ------
     InputError
-        If they are no whole numbers, or not inside ``0 <= start < end <= length``.
+        If they are not whole numbers, or do not satisfy ``0 <= start < end <= length``.
     """
     try:
         first, last = (index(0 if start is None else start), index(length if end is None else end))
@@ -114,16 +114,16 @@ def window(start: int | None, end: int | None, length: int) -> tuple[int, int]:
 
 
 def y_limits(heights: Floats, ylim: float | tuple[float, float] | None, margin: float = 0.04) -> tuple[float, float]:
-    """Return limits of the y axis: those asked for, or such that all letters have a little room.
+    """Return the limits of the y axis: `ylim`, or limits that fit all letters with a small margin.
 
     Parameters
     ----------
     heights : numpy.ndarray, shape (..., letters, positions)
-        What is drawn.
+        The heights of the letters.
     ylim : float or tuple of float, optional
-        One number `y` stands for ``(-y, y)``.
+        A single number `y` means ``(-y, y)``.
     margin : float
-        The room, as a share of what the letters take up.
+        The margin, as a fraction of the range of the letters.
     """
     if ylim is not None:
         return _given_limits(ylim)
@@ -145,8 +145,8 @@ def _given_limits(ylim: Any) -> tuple[float, float]:
     return low, high
 
 
-def size_in_inches(figsize: Any, default: tuple[float, float]) -> tuple[float, float]:
-    """Return width and height of a figure; raise InputError if they are no two numbers above 0."""
+def figure_size(figsize: Any, default: tuple[float, float]) -> tuple[float, float]:
+    """Return the width and height of a figure in inches; raise InputError unless both are positive numbers."""
     if figsize is None:
         return default
     try:
@@ -154,12 +154,12 @@ def size_in_inches(figsize: Any, default: tuple[float, float]) -> tuple[float, f
     except (TypeError, ValueError):
         width = height = 0.0
     if not (width > 0 and height > 0):
-        raise InputError(f"`figsize` is {figsize!r}, but width and height in inches are needed, say (10, 3).")
+        raise InputError(f"`figsize` is {figsize!r}, but width and height in inches are needed, such as (10, 3).")
     return width, height
 
 
-def number_between(given: Any, name: str, least: float, most: float = float("inf")) -> float:
-    """Return a number between two limits; raise InputError if it is none."""
+def require_number(given: Any, name: str, least: float, most: float = float("inf")) -> float:
+    """Return a number as a float; raise InputError unless it lies between the two limits."""
     if isinstance(given, bool) or not isinstance(given, Real) or not least <= float(given) <= most:
         limits = f"at least {least:g}" if most == float("inf") else f"from {least:g} to {most:g}"
         raise InputError(f"`{name}` is {given!r}, but a number of {limits} is needed.")

@@ -1,4 +1,4 @@
-"""Which colour each letter has: by letter, or by position."""
+"""Colours of the letters of a logo, by letter or by position, and of the rows of annotations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from seqlight.errors import InputError
 
-# The colours of the four bases in use since the first sequence logos.
+# The customary colours of the four bases since the first sequence logos.
 BASE_COLORS = {"A": "#109648", "C": "#255C99", "G": "#F7B32B", "T": "#D62839", "U": "#D62839"}
 OTHER_COLOR = "0.4"
 
@@ -29,6 +29,7 @@ def letter_colors(
     cmap: str | Colormap = "viridis",
     vmin: float | None = None,
     vmax: float | None = None,
+    window: slice = slice(None),
 ) -> NDArray[np.float64]:
     """Return the colour of each letter at each position.
 
@@ -39,14 +40,16 @@ def letter_colors(
     alphabet : sequence of str
         The letters.
     length : int
-        How many positions there are.
+        The number of positions.
     cmap, vmin, vmax
-        How numbers become colours.
+        The colormap for numbers, and the numbers at its ends.
+    window : slice
+        The positions of interest.
 
     Returns
     -------
-    numpy.ndarray, shape (letters, length or 1, 4)
-        Red, green, blue and opacity; the second dimension is 1 where position does not matter.
+    numpy.ndarray, shape (letters, positions of `window` or 1, 4)
+        Red, green, blue and opacity; the second dimension is 1 where the position does not matter.
 
     Raises
     ------
@@ -61,22 +64,22 @@ def letter_colors(
     >>> letter_colors(range(30), "ACGT", 30).shape
     (4, 30, 4)
     """
-    by_letter = _by_letter(color, alphabet, length)
+    by_letter = _colors_by_letter(color, alphabet, length)
     if by_letter is not None:
         return np.array([[to_rgba(by_letter[letter])] for letter in alphabet])
     values: Any = color.detach().numpy(force=True) if isinstance(color, torch.Tensor) else color
-    by_position = _by_position(values, length, cmap, vmin, vmax)
-    return np.broadcast_to(by_position, (len(alphabet), length, 4))
+    by_position = _colors_by_position(values, length, cmap, vmin, vmax)
+    return np.broadcast_to(by_position, (len(alphabet), length, 4))[:, window]
 
 
-def _by_letter(color: Colors | None, alphabet: Sequence[str], length: int) -> dict[str, Any] | None:
-    """Return a colour for each letter, or None where each position has one."""
+def _colors_by_letter(color: Colors | None, alphabet: Sequence[str], length: int) -> dict[str, Any] | None:
+    """Return a colour for each letter, or None if `color` has one for each position."""
     if color is None:
         return {letter: BASE_COLORS.get(letter.upper(), OTHER_COLOR) for letter in alphabet}
     if isinstance(color, Mapping):
         colors = dict(color)
     elif isinstance(color, str | tuple) or (is_color_like(color) and len(color) != length):
-        # A list of three numbers is a colour too, unless there are three positions.
+        # A list of three numbers is a single colour, unless there are three positions.
         if not isinstance(color, str) and not is_color_like(color):
             return None
         colors = dict.fromkeys(alphabet, cast("Color", color))
@@ -91,7 +94,7 @@ def _by_letter(color: Colors | None, alphabet: Sequence[str], length: int) -> di
     return colors
 
 
-def _by_position(
+def _colors_by_position(
     values: Any, length: int, cmap: str | Colormap, vmin: float | None, vmax: float | None
 ) -> NDArray[np.float64]:
     if not isinstance(values, Iterable):
@@ -99,19 +102,19 @@ def _by_position(
     values = values if isinstance(values, np.ndarray) else list(values)
     if len(values) != length:
         raise InputError(
-            f"`color` has {len(values)} entries, but `X_attr` {length} positions: give one for each, also for "
+            f"`color` has {len(values)} entries, but `X_attr` {length} positions: give one for each, including "
             "those outside `start` and `end`."
         )
     as_array = np.asarray(values, dtype=object if any(isinstance(one, str) for one in values) else None)
     if as_array.ndim == 1 and as_array.dtype.kind in "biuf":
-        return _mapped(as_array.astype(np.float64), cmap, vmin, vmax)
+        return _map_numbers(as_array.astype(np.float64), cmap, vmin, vmax)
     try:
         return np.asarray(to_rgba_array(values), dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"`color` holds what Matplotlib does not know as a colour: {error}.") from error
+        raise InputError(f"`color` holds something that Matplotlib does not know as a colour: {error}.") from error
 
 
-def _mapped(
+def _map_numbers(
     values: NDArray[np.float64], cmap: str | Colormap, vmin: float | None, vmax: float | None
 ) -> NDArray[np.float64]:
     if not np.isfinite(values).all():
@@ -122,11 +125,11 @@ def _mapped(
             f"`color_vmin` is {low!r} and `color_vmax` {high!r}, but two numbers, the lower one first, are needed."
         )
     scale = Normalize(float(low), float(high))
-    return np.asarray(colormap(cmap, "color_cmap")(scale(values)), dtype=np.float64)
+    return np.asarray(as_colormap(cmap, "color_cmap")(scale(values)), dtype=np.float64)
 
 
-def colormap(cmap: str | Colormap, name: str) -> Colormap:
-    """Return a colormap by its name, or as it is."""
+def as_colormap(cmap: str | Colormap, name: str) -> Colormap:
+    """Return a colormap, which may be given by its name; `name` is that of the argument, for error messages."""
     if isinstance(cmap, Colormap):
         return cmap
     if cmap not in matplotlib.colormaps:
@@ -140,23 +143,23 @@ def row_colors(cmap: str | Colormap | Sequence[Any] | None, n_rows: int, default
     Parameters
     ----------
     cmap : str, Colormap, sequence of colours, or None
-        The colours of the first, second and further rows, which begin anew where there are not enough; None
-        for `default` throughout.
+        The colours of the first, second and further rows, repeated if there are more rows; None for `default`
+        throughout.
     n_rows : int
-        How many rows there are.
+        The number of rows.
     default : color
-        Where nothing is asked for.
+        The colour of all rows where `cmap` is None.
 
     Raises
     ------
     InputError
-        If a colour or the colormap is not known.
+        If Matplotlib does not know a colour or the colormap.
     """
     if cmap is None:
         return [default] * n_rows
     if isinstance(cmap, str | Colormap):
-        found = colormap(cmap, "annot_cmap")
-        # A qualitative map lists its colours; of a continuous one as many are taken as there are rows.
+        found = as_colormap(cmap, "annot_cmap")
+        # A qualitative map lists its colours; a continuous one is sampled once for each row.
         listed = getattr(found, "colors", None) if found.N < 64 else None
         choices = list(listed) if listed is not None else [found(x) for x in np.linspace(0, 1, n_rows)]
     else:
@@ -169,26 +172,26 @@ def row_colors(cmap: str | Colormap | Sequence[Any] | None, n_rows: int, default
     return [choices[row % len(choices)] for row in range(n_rows)]
 
 
-# Relative luminance of text that stands out from white by a contrast of 4, in between what WCAG asks of large
-# and of small text.
-BRIGHTEST_TEXT = 1.05 / 4 - 0.05
+# The relative luminance of text with a contrast of 4 against white: between the 3 and the 4.5 that WCAG requires of
+# large and of small text.
+MAX_TEXT_LUMINANCE = 1.05 / 4 - 0.05
 
 
-def legible(color: Any) -> tuple[float, float, float, float]:
-    """Return a colour, darkened as far as text on white needs it.
+def readable_color(color: Any) -> tuple[float, float, float, float]:
+    """Return a colour, darkened just enough for text on white.
 
     Examples
     --------
-    >>> from seqlight.plot.colors import legible
-    >>> legible("black"), tuple(round(part, 2) for part in legible("yellow"))
+    >>> from seqlight.plot.colors import readable_color
+    >>> readable_color("black"), tuple(round(part, 2) for part in readable_color("yellow"))
     ((0.0, 0.0, 0.0, 1.0), (0.52, 0.52, 0.0, 1.0))
     """
     red, green, blue, opacity = to_rgba(color)
     srgb = np.array([red, green, blue])
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     luminance = float(linear @ (0.2126, 0.7152, 0.0722))
-    if luminance <= BRIGHTEST_TEXT:
+    if luminance <= MAX_TEXT_LUMINANCE:
         return red, green, blue, opacity
-    linear *= BRIGHTEST_TEXT / luminance
+    linear *= MAX_TEXT_LUMINANCE / luminance
     red, green, blue = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).tolist()
     return red, green, blue, opacity

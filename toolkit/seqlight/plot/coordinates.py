@@ -12,15 +12,15 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
-from seqlight.plot.text import AS_IT_IS
+from seqlight.plot.text import LITERAL_TEXT
 from seqlight.sequence.loci import Loci, as_loci
 
-Place: TypeAlias = tuple[str, int, int] | tuple[str, int, int, str] | Loci | pd.DataFrame
+LocusLike: TypeAlias = tuple[str, int, int] | tuple[str, int, int, str] | Loci | pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Locus:
-    """Where in a genome a sequence was cut out, ``start <= coordinate < end``, counted from 0 as in BED.
+    """The place in a genome from which a sequence was cut, ``start <= coordinate < end``, counted from 0 as in BED.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Locus:
     Examples
     --------
     >>> from seqlight.plot.coordinates import Locus
-    >>> Locus("chr8", 1000, 1100).at(10), Locus("chr8", 1000, 1100, reverse=True).at(10)
+    >>> Locus("chr8", 1000, 1100).coordinate(10), Locus("chr8", 1000, 1100, reverse=True).coordinate(10)
     (1010, 1090)
     """
 
@@ -43,40 +43,44 @@ class Locus:
     end: int
     reverse: bool = False
 
-    def at(self, position: Any) -> Any:
-        """Return the coordinate of the edge in front of a position."""
+    def coordinate(self, position: Any) -> Any:
+        """Return the coordinate of the edge to the left of a position."""
         return self.end - position if self.reverse else self.start + position
 
-    def base(self, position: int) -> int:
-        """Return the coordinate of the base at a position, which on the reverse strand is in front of the edge."""
-        return int(self.at(position)) - self.reverse
+    def base_coordinate(self, position: int) -> int:
+        """Return the coordinate of the base at a position: on the reverse strand it lies before that edge."""
+        return int(self.coordinate(position)) - self.reverse
+
+    def locator(self) -> RoundLocator:
+        """Return ticks at round coordinates, for an axis that counts positions."""
+        return RoundLocator(self.end if self.reverse else -self.start, self.reverse, nbins=8)
 
     @property
-    def axis_name(self) -> str:
-        """What to call an axis that counts along it."""
+    def axis_label(self) -> str:
+        """The label of an axis that counts along this locus."""
         return f"position on {self.chrom}" + (", reverse strand" if self.reverse else "")
 
 
-def as_locus(source: Place | None, length: int, example_idx: int | None = None) -> Locus | None:
-    """Return the one locus of a picture.
+def as_locus(source: LocusLike | None, length: int, example_idx: int | None = None) -> Locus | None:
+    """Return the locus of the one sequence that is drawn.
 
     Parameters
     ----------
     source : tuple of chromosome, start, end and maybe strand; Loci or table of the columns chrom, start, end; or None
-        Where the sequence, or all of several sequences, were cut out.
+        Where the sequence, or each of several sequences, was cut from the genome.
     length : int
-        Positions of the sequence.
+        The number of positions of the sequence.
     example_idx : int, optional
-        Which of several.
+        Which of several loci.
 
     Raises
     ------
     InputError
-        If it is none, there are several and none is chosen, or it has not as many positions.
+        If it is no locus, if there are several and none is chosen, or if its length is not `length`.
     """
     if source is None:
         return None
-    loci = as_loci(source if isinstance(source, Loci | pd.DataFrame) else _table(source))
+    loci = as_loci(source if isinstance(source, Loci | pd.DataFrame) else _as_table(source))
     n = len(loci.chrom)
     row = 0 if n == 1 else example_idx
     if row is None or not 0 <= row < n:
@@ -90,29 +94,38 @@ def as_locus(source: Place | None, length: int, example_idx: int | None = None) 
     return locus
 
 
-def _table(source: Any) -> pd.DataFrame:
+def _as_table(source: Any) -> pd.DataFrame:
     if not isinstance(source, tuple) or len(source) not in (3, 4):
         raise InputError(f"`locus` is {source!r}, but (chrom, start, end) or (chrom, start, end, strand) is needed.")
     return pd.DataFrame([source], columns=["chrom", "start", "end", "strand"][: len(source)])
 
 
-class CoordinateLocator(MaxNLocator):
-    """Puts ticks where coordinates are round, wherever the sequence begins."""
+class RoundLocator(MaxNLocator):
+    """Ticks at round numbers on an axis whose numbers are not its positions.
 
-    def __init__(self, locus: Locus) -> None:
-        super().__init__(nbins=8, steps=[1, 2, 5, 10], integer=True)
-        self.locus = locus
+    Parameters
+    ----------
+    zero : int
+        The position of the number 0, which need not lie on the axis.
+    reverse : bool
+        Whether the numbers fall as positions rise.
+    nbins : int
+        The greatest number of intervals between ticks.
+    """
+
+    def __init__(self, zero: int, reverse: bool = False, nbins: int = 10) -> None:
+        super().__init__(nbins=nbins, steps=[1, 2, 5, 10], integer=True)
+        self.zero, self.sign = zero, -1 if reverse else 1
 
     # Matplotlib's stubs promise a sequence, and its locators return arrays.
     def tick_values(self, vmin: float, vmax: float) -> NDArray[np.float64]:  # type: ignore[override]
-        """Return the positions of round coordinates."""
-        low, high = sorted((self.locus.at(vmin), self.locus.at(vmax)))
-        ticks = np.asarray(super().tick_values(low, high))
-        return np.sort(self.locus.end - ticks if self.locus.reverse else ticks - self.locus.start)
+        """Return the positions of round numbers."""
+        low, high = sorted((self.sign * (vmin - self.zero), self.sign * (vmax - self.zero)))
+        return np.sort(self.zero + self.sign * np.asarray(super().tick_values(low, high)))
 
 
 def show_coordinates(ax: Axes, locus: Locus) -> None:
-    """Let the x axis of a logo count along the genome."""
-    ax.xaxis.set_major_locator(CoordinateLocator(locus))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{locus.at(x):,.0f}"))
-    ax.set_xlabel(locus.axis_name, **AS_IT_IS)
+    """Show genome coordinates on the x axis of a logo."""
+    ax.xaxis.set_major_locator(locus.locator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{locus.coordinate(x):,.0f}"))
+    ax.set_xlabel(locus.axis_label, **LITERAL_TEXT)

@@ -1,4 +1,4 @@
-"""Letters as outlines that fill a box, however tall it is."""
+"""Letters as outlines, each stretched to fill a box of any height."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from seqlight.plot.checks import Floats
 LETTER_WIDTH = 0.94
 
 
-def drawn_heights(values: Floats, min_height_pct: float | None) -> Floats:
-    """Return the values with those below a share of the largest one set to 0, which are not drawn."""
+def visible_heights(values: Floats, min_height_pct: float | None) -> Floats:
+    """Return the values, with those below a fraction of the largest set to 0, so that they are not drawn."""
     if not min_height_pct:
         return values
     sizes = np.abs(values)
     return np.where(sizes >= min_height_pct * sizes.max(), values, 0.0)
 
 
-def bottoms(heights: Floats) -> Floats:
-    """Return where each letter begins, counted from zero: the smaller ones of its side lie between.
+def letter_bottoms(heights: Floats) -> Floats:
+    """Return the y at which each letter begins: the smaller letters on its side of zero are stacked beneath it.
 
     Parameters
     ----------
@@ -40,22 +40,22 @@ def bottoms(heights: Floats) -> Floats:
     Examples
     --------
     >>> import numpy as np
-    >>> from seqlight.plot.glyphs import bottoms
-    >>> bottoms(np.array([[3.0], [1.0], [-2.0]]))[:, 0].tolist()
+    >>> from seqlight.plot.glyphs import letter_bottoms
+    >>> letter_bottoms(np.array([[3.0], [1.0], [-2.0]]))[:, 0].tolist()
     [1.0, 0.0, 0.0]
     """
     order = np.argsort(np.abs(heights), axis=0, kind="stable")
     ranked = np.take_along_axis(heights, order, axis=0)
     up, down = (np.cumsum(side, axis=0) - side for side in (ranked.clip(min=0), ranked.clip(max=0)))
-    found = np.empty_like(heights)
-    np.put_along_axis(found, order, np.where(ranked > 0, up, down), axis=0)
-    return found
+    bottoms = np.empty_like(heights)
+    np.put_along_axis(bottoms, order, np.where(ranked > 0, up, down), axis=0)
+    return bottoms
 
 
 @cache
-def outline(letter: str) -> tuple[Floats, NDArray[np.uint8]]:
+def letter_outline(letter: str) -> tuple[Floats, NDArray[np.uint8]]:
     """Return the outline of a letter, stretched to fill a square of side 1: vertices and path codes."""
-    # The font that comes with Matplotlib, so that logos are the same everywhere.
+    # This font comes with Matplotlib, so logos look the same everywhere.
     font = FontProperties(family="DejaVu Sans", weight="bold")
     path = TextPath((0, 0), letter, size=100, prop=font, usetex=False)
     box = path.get_extents()
@@ -63,15 +63,15 @@ def outline(letter: str) -> tuple[Floats, NDArray[np.uint8]]:
     return vertices, np.asarray(path.codes, dtype=np.uint8)
 
 
-def placed(vertices: Floats, at: NDArray[np.int64], height: Floats, bottom: Floats) -> Floats:
-    """Return a letter's vertices in each of its places.
+def place_outlines(vertices: Floats, at: NDArray[np.int64], height: Floats, bottom: Floats) -> Floats:
+    """Return the outline of one letter at each of the positions where it stands.
 
     Parameters
     ----------
     vertices : numpy.ndarray, shape (vertices, 2)
         In a square of side 1.
     at, height, bottom : numpy.ndarray, shape (places,)
-        The position, how tall, and where it begins; a negative height turns the letter over.
+        For each copy its position, its height and the y at which it begins; a negative height turns it upside down.
 
     Returns
     -------
@@ -85,42 +85,44 @@ def placed(vertices: Floats, at: NDArray[np.int64], height: Floats, bottom: Floa
 def draw_letters(
     ax: Axes, alphabet: Sequence[str], heights: Floats, colors: NDArray[np.float64], first: int = 0
 ) -> None:
-    """Draw all letters, each kind as one collection.
+    """Draw all letters, with one collection for each letter of the alphabet.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Where.
+        The axes to draw on.
     alphabet : sequence of str
         The letters.
     heights : numpy.ndarray, shape (letters, positions)
-        How tall they are.
+        Their heights; letters of height 0 are not drawn.
     colors : numpy.ndarray, shape (letters, positions or 1, 4)
         Red, green, blue and opacity.
     first : int
-        The number of the first position.
+        The position of the first column on the x axis.
     """
-    for letter, height, bottom, color in zip(alphabet, heights, bottoms(heights), colors, strict=True):
+    for letter, height, bottom, color in zip(alphabet, heights, letter_bottoms(heights), colors, strict=True):
         at = np.flatnonzero(height)
         if not len(at):
             continue
-        vertices, codes = outline(letter)
-        drawn = placed(vertices, first + at, height[at], bottom[at])
-        shades, shade_of = _shades(color, at)
-        # One path for all letters of one colour: that is what makes long logos fast.
-        paths = [_joined(drawn[shade_of == shade], codes) for shade in range(len(shades))]
+        vertices, codes = letter_outline(letter)
+        drawn = place_outlines(vertices, first + at, height[at], bottom[at])
+        shades, shade_of = _distinct_colors(color, at)
+        # One path for all letters of one colour, which keeps long logos fast.
+        paths = [_join_outlines(drawn[shade_of == shade], codes) for shade in range(len(shades))]
         letters = PathCollection(paths, facecolors=shades, edgecolors="none", linewidths=0)
         letters.set_label(f"_letter {letter}")
         ax.add_collection(letters, autolim=False)
 
 
-def _shades(color: NDArray[np.float64], at: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the different colours of a letter, and which of them each of its places has."""
+def _distinct_colors(
+    color: NDArray[np.float64], at: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the distinct colours of a letter, and the index of the one at each of its positions."""
     if len(color) == 1:
         return color, np.zeros(len(at), dtype=np.int64)
     shades, shade_of = np.unique(color[at], axis=0, return_inverse=True)
     return shades, shade_of.reshape(-1)
 
 
-def _joined(drawn: Floats, codes: NDArray[np.uint8]) -> Path:
+def _join_outlines(drawn: Floats, codes: NDArray[np.uint8]) -> Path:
     return Path(drawn.reshape(-1, 2), np.tile(codes, len(drawn)))

@@ -1,4 +1,4 @@
-"""A logo for the browser: zoom, and see position, letter, attribution and seqlet of what is pointed at."""
+"""A logo for the browser that zooms, and shows position, letters, attributions and seqlets under the pointer."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from matplotlib.path import Path
 from numpy.typing import NDArray
 
 from seqlight.extras import extra
-from seqlight.plot.annotations import Annotation, in_window
-from seqlight.plot.checks import Floats, logo_values, window, y_limits
+from seqlight.plot.annotations import Annotation, select_annotations
+from seqlight.plot.checks import Floats, logo_values, window_bounds, y_limits
 from seqlight.plot.colors import Colors, letter_colors
-from seqlight.plot.coordinates import Locus, Place, as_locus
-from seqlight.plot.glyphs import bottoms, outline, placed
-from seqlight.plot.text import in_browser
+from seqlight.plot.coordinates import Locus, LocusLike, as_locus
+from seqlight.plot.glyphs import letter_bottoms, letter_outline, place_outlines
+from seqlight.plot.text import escape_html
 
 SEQLET_COLOR = "#404040"
 ROW_HEIGHT = 16
 LOGO_HEIGHT = 260
 MARGINS = {"l": 70, "r": 20, "t": 40, "b": 50}
-# Curves are cut into straight pieces that are fine enough for letters this many pixels tall.
-FINENESS = 60
+# Curves are cut into straight pieces, fine enough for letters this many pixels tall.
+OUTLINE_PIXELS = 60
 
 
 def interactive_logo(
@@ -42,15 +42,15 @@ def interactive_logo(
     score_key: str | None = None,
     label_key: str | None = None,
     example_idx: int | None = None,
-    locus: Place | None = None,
+    locus: LocusLike | None = None,
     ylim: float | tuple[float, float] | None = None,
     title: str = "",
     alphabet: Sequence[str] = ("A", "C", "G", "T"),
 ) -> Any:
-    """Draw attributions as a logo that answers to the pointer, with plotly.
+    """Draw attributions as an interactive logo, with plotly.
 
-    Pointing at a column shows the position (with `locus` the coordinate too), its letters and attributions, and
-    the seqlets there; pointing at a bar shows the annotation. ``figure.write_html("logo.html")`` makes a page.
+    Pointing at a column shows its position (with `locus` also its coordinate), letters, attributions and seqlets;
+    pointing at a bar shows the annotation. ``figure.write_html("logo.html")`` makes a page.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ def interactive_logo(
 alphabet
         As in :func:`seqlight.plot_logo`. All annotations are drawn, in as many rows as they need.
     locus : tuple, Loci or pandas.DataFrame, optional
-        Where the sequence was cut from the genome, as in :func:`seqlight.plot_tracks`.
+        The place in the genome that the sequence was cut from, as in :func:`seqlight.plot_tracks`.
     title : str, optional
-        Written above.
+        Written above the logo.
 
     Returns
     -------
@@ -85,24 +85,24 @@ alphabet
     """
     go = extra("plotly.graph_objects", "interactive")
     values = logo_values(X_attr, alphabet)
-    first, last = window(start, end, values.shape[1])
+    length = values.shape[1]
+    first, last = window_bounds(start, end, length)
     heights = values[:, first:last]
-    colors = letter_colors(color, alphabet, values.shape[1], color_cmap, color_vmin, color_vmax)
-    colors = colors if colors.shape[1] == 1 else colors[:, first:last]
+    colors = letter_colors(color, alphabet, length, color_cmap, color_vmin, color_vmax, slice(first, last))
     spans = []
     if annotations is not None:
-        spans = in_window(annotations, first, last, example_idx, score_key, label_key)
-    n_rows = _rows(spans)
-    place = as_locus(locus, values.shape[1], example_idx)
+        spans = select_annotations(annotations, first, last, example_idx, score_key, label_key)
+    n_rows = _assign_rows(spans)
+    genome_locus = as_locus(locus, length, example_idx)
     low, high = y_limits(heights, ylim)
     figure = go.Figure()
-    for name, shade, points in _fills(alphabet, heights, colors, first):
-        _add_fill(figure, go, name, shade, points, place)
-    texts = [_column_text(heights[:, p - first], p, alphabet, spans, place) for p in range(first, last)]
-    # Columns without colour, as tall as the axes, so that there is something to point at everywhere.
+    for name, shade, points in _letter_fills(alphabet, heights, colors, first):
+        _add_fill(figure, go, name, shade, points, genome_locus)
+    texts = [_column_text(heights[:, p - first], p, alphabet, spans, genome_locus) for p in range(first, last)]
+    # Transparent columns as tall as the axes, so that there is something to point at everywhere.
     figure.add_trace(
         go.Bar(
-            x=_along(np.arange(first, last) + 0.5, place),
+            x=_on_axis(np.arange(first, last) + 0.5, genome_locus),
             y=np.full(last - first, high - low),
             base=low,
             width=1,
@@ -114,72 +114,72 @@ alphabet
         )
     )
     if spans:
-        _add_spans(figure, go, spans, place)
-    _arrange(figure, (first, last), (low, high), n_rows, title, place)
+        _add_spans(figure, go, spans, genome_locus)
+    _set_layout(figure, (first, last), (low, high), n_rows, title, genome_locus)
     return figure
 
 
-def _rows(spans: list[Annotation]) -> int:
-    """Give each span the first row in which it overlaps none; return how many rows there are."""
+def _assign_rows(spans: list[Annotation]) -> int:
+    """Assign each span to the first row in which it overlaps no other; return the number of rows."""
     ends: list[float] = []
     for one in sorted(spans, key=lambda one: (one.start, one.end)):
-        one.track = next((row for row, end in enumerate(ends) if one.start >= end + 1), len(ends))
-        ends[one.track : one.track + 1] = [one.end]
+        one.row = next((row for row, end in enumerate(ends) if one.start >= end + 1), len(ends))
+        ends[one.row : one.row + 1] = [one.end]
     return len(ends)
 
 
 @cache
 def _polygon(letter: str) -> Floats:
-    """Return the outline of a letter as one closed line; a hole is entered and left along the same cut."""
-    vertices, codes = outline(letter)
-    closed = Path(vertices * FINENESS, codes).to_polygons(closed_only=True)
-    parts = [np.asarray(part, dtype=np.float64) / FINENESS for part in closed]
+    """Return the outline of a letter as one closed line, which enters and leaves a hole along the same cut."""
+    vertices, codes = letter_outline(letter)
+    closed = Path(vertices * OUTLINE_PIXELS, codes).to_polygons(closed_only=True)
+    parts = [np.asarray(part, dtype=np.float64) / OUTLINE_PIXELS for part in closed]
     begin = parts[0][:1]
     return np.concatenate([piece for part in parts for piece in (part, begin)])
 
 
-def _along(positions: Any, locus: Locus | None) -> Any:
-    """Return where positions are on the x axis."""
-    return positions if locus is None else locus.at(positions)
+def _on_axis(positions: Any, locus: Locus | None) -> Any:
+    """Return the numbers of positions on the x axis."""
+    return positions if locus is None else locus.coordinate(positions)
 
 
-def _fills(
+def _letter_fills(
     alphabet: Sequence[str], heights: Floats, colors: Floats, first: int
 ) -> Iterator[tuple[str, Floats, Floats]]:
-    """Yield name, colour and outlines of what is filled at once: a letter, or all letters of one colour."""
-    placed_letters = []
-    for letter, height, bottom in zip(alphabet, heights, bottoms(heights), strict=True):
+    """Yield name, colour and outlines of each filled trace: one for each letter, or one for each colour."""
+    letters = []
+    for letter, height, bottom in zip(alphabet, heights, letter_bottoms(heights), strict=True):
         at = np.flatnonzero(height)
-        drawn = placed(_polygon(letter), first + at, height[at], bottom[at])
-        # A line with gaps, which is what makes long logos fast.
-        placed_letters.append((at, np.concatenate([drawn, np.full((len(at), 1, 2), np.nan)], axis=1)))
+        drawn = place_outlines(_polygon(letter), first + at, height[at], bottom[at])
+        # One line with gaps, which keeps long logos fast.
+        letters.append((at, np.concatenate([drawn, np.full((len(at), 1, 2), np.nan)], axis=1)))
     if colors.shape[1] == 1:
-        for letter, color, (_, drawn) in zip(alphabet, colors[:, 0], placed_letters, strict=True):
+        for letter, color, (_, drawn) in zip(alphabet, colors[:, 0], letters, strict=True):
             yield letter, color, drawn.reshape(-1, 2)
         return
     shades, shade_of = np.unique(colors[0], axis=0, return_inverse=True)
     for i, shade in enumerate(shades):
-        parts = [drawn[shade_of.reshape(-1)[at] == i].reshape(-1, 2) for at, drawn in placed_letters]
+        parts = [drawn[shade_of.reshape(-1)[at] == i].reshape(-1, 2) for at, drawn in letters]
         yield "letters", shade, np.concatenate(parts)
 
 
 def _add_fill(figure: Any, go: Any, name: str, color: Floats, points: Floats, locus: Locus | None) -> None:
     figure.add_trace(
         go.Scatter(
-            x=_along(points[:, 0], locus),
+            x=_on_axis(points[:, 0], locus),
             y=points[:, 1],
             mode="lines",
             line={"width": 0},
             fill="toself",
-            fillcolor=_css(color),
+            fillcolor=_css_color(color),
             name=name,
             hoverinfo="skip",
         )
     )
 
 
-def _css(color: Floats) -> str:
-    """Return a colour as browsers read it, from red, green, blue and opacity."""
+def _css_color(color: Floats) -> str:
+    """Return red, green, blue and opacity as a colour of CSS."""
     red, green, blue, opacity = color.tolist()
     if opacity == 1:
         return to_hex((red, green, blue))
@@ -191,25 +191,25 @@ def _column_text(
 ) -> str:
     where = [f"position {position:,}"]
     if locus is not None:
-        where.append(f"{in_browser(locus.chrom)}:{locus.base(position):,}")
+        where.append(f"{escape_html(locus.chrom)}:{locus.base_coordinate(position):,}")
     order = [row for row in np.argsort(-np.abs(column)) if column[row]]
-    letters = [f"<b>{in_browser(alphabet[row])}</b> {column[row]:+.4g}" for row in order] or ["no attribution"]
+    letters = [f"<b>{escape_html(alphabet[row])}</b> {column[row]:+.4g}" for row in order] or ["no attribution"]
     here = [_span_text(one) for one in spans if one.start <= position < one.end]
     return "<br>".join([*where, *letters, *here])
 
 
 def _span_text(one: Annotation) -> str:
     score = "" if one.score is None else f", {one.score:+.4g}"
-    return f"{in_browser(one.label) or 'seqlet'} {one.start:,.0f} to {one.end:,.0f}{score}"
+    return f"{escape_html(one.label) or 'seqlet'} {one.start:,.0f} to {one.end:,.0f}{score}"
 
 
 def _add_spans(figure: Any, go: Any, spans: list[Annotation], locus: Locus | None) -> None:
     figure.add_trace(
         go.Bar(
             orientation="h",
-            base=[min(_along(one.start, locus), _along(one.end, locus)) for one in spans],
+            base=[min(_on_axis(one.start, locus), _on_axis(one.end, locus)) for one in spans],
             x=[one.end - one.start for one in spans],
-            y=[one.track for one in spans],
+            y=[one.row for one in spans],
             width=0.5,
             yaxis="y2",
             name="annotations",
@@ -221,21 +221,21 @@ def _add_spans(figure: Any, go: Any, spans: list[Annotation], locus: Locus | Non
     )
 
 
-def _arrange(
+def _set_layout(
     figure: Any, shown: tuple[int, int], limits: tuple[float, float], n_rows: int, title: str, locus: Locus | None
 ) -> None:
     below = n_rows * ROW_HEIGHT
     share = below / (below + LOGO_HEIGHT)
     line = {"showline": True, "linecolor": "#000", "ticks": "outside", "showgrid": False, "zeroline": False}
-    # On the reverse strand coordinates fall from left to right, and so does the range.
-    ends = [_along(end, locus) for end in shown]
-    name = "position" if locus is None else in_browser(locus.axis_name)
+    # On the reverse strand coordinates fall from left to right, so the range runs backwards.
+    ends = [_on_axis(end, locus) for end in shown]
+    name = "position" if locus is None else escape_html(locus.axis_label)
     zero = {"type": "line", "xref": "paper", "yref": "y", "x0": 0, "x1": 1, "y0": 0, "y1": 0}
     figure.update_layout(
         height=LOGO_HEIGHT + below + MARGINS["t"] + MARGINS["b"],
         margin=MARGINS,
-        # To the left, where what is pointed at seldom covers it.
-        title={"text": in_browser(title), "font": {"size": 15}, "x": 0.01, "xanchor": "left"},
+        # On the left, where the labels of the pointer seldom cover it.
+        title={"text": escape_html(title), "font": {"size": 15}, "x": 0.01, "xanchor": "left"},
         hoverlabel={"bgcolor": "#fff", "bordercolor": "#888", "font": {"color": "#222", "size": 12}, "align": "left"},
         template="none",
         showlegend=False,

@@ -1,4 +1,4 @@
-"""Attributions as a sequence logo: letters as tall as their values, seqlets in tracks beneath."""
+"""The sequence logo: letters as tall as their attributions, with annotations beneath."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
-from matplotlib.figure import FigureBase
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError, a
-from seqlight.plot.annotation_tracks import BAR_COLOR, Strip, Strips
-from seqlight.plot.annotations import in_window
-from seqlight.plot.checks import logo_values, number_between, window, y_limits
+from seqlight.errors import InputError
+from seqlight.plot.annotation_tracks import BAR_COLOR, AnnotationArtist, AnnotationTrack
+from seqlight.plot.annotations import select_annotations
+from seqlight.plot.axes import as_axes, label_axes
+from seqlight.plot.checks import logo_values, require_number, window_bounds, y_limits
 from seqlight.plot.colors import Colors, letter_colors, row_colors
-from seqlight.plot.glyphs import draw_letters, drawn_heights
+from seqlight.plot.glyphs import draw_letters, visible_heights
 
 
 def plot_logo(
@@ -46,58 +46,58 @@ def plot_logo(
 ) -> Axes:
     """Draw attributions as letters, and annotations as bars beneath them.
 
-    Position ``p`` takes up the x axis from ``p`` to ``p + 1``. In each column the largest
+    Position ``p`` occupies the x axis from ``p`` to ``p + 1``. In each column the largest
     values are farthest from zero; letters of negative values hang upside down below it.
-    Annotations have a strip of their own between the logo and the x axis, measured in
-    points, so that limits set afterwards, for instance with ``plt.ylim``, do not touch them.
+    Annotations have a track of their own between the logo and the x axis, measured in
+    points, so limits set afterwards, for instance with ``plt.ylim``, do not move them.
 
     Parameters
     ----------
     X_attr : torch.Tensor or numpy.ndarray, shape=(len(alphabet), length)
         One value for each letter and position: the attributions of one example.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; the current axes of pyplot if None.
+        The axes to draw on; pyplot's current axes if None.
     color : color, dict, or one number or color for each position; optional
         One colour for all letters; or a dict with one for each letter of the alphabet; or,
-        for each position of `X_attr`, a colour (also as rows of three or four numbers), or a
-        number that `color_cmap` makes a colour. By default A is green, C blue, G orange, and
-        T and U are red.
+        for each position of `X_attr`, a colour (a row of three or four numbers counts as
+        one) or a number that `color_cmap` turns into a colour. By default A is green, C blue,
+        G orange, and T and U are red.
     color_cmap : str or matplotlib.colors.Colormap, optional
-        Which colours numbers become.
+        The colormap for numbers.
     color_vmin, color_vmax : float, optional
-        The numbers at the ends of `color_cmap`; by default the least and the greatest.
+        The numbers at the ends of `color_cmap`; by default the smallest and the largest.
     start, end : int, optional
         Draw the positions ``start <= position < end`` only; the x axis keeps their numbers.
     annotations : pandas.DataFrame, optional
-        Columns `start` and `end`, and whatever the keys below name, for instance a table of
-        seqlets. Those wholly inside the window are drawn. Labels of rows whose `motif_strand`,
-        or else `strand`, is "-" have "(-)" behind them.
+        Columns `start` and `end`, and those that the keys below name, for instance a table
+        of seqlets. Rows wholly inside the window are drawn. Where `motif_strand`, or else
+        `strand`, is "-", "(-)" is appended to the label.
     score_key : str, optional
-        Which column has the scores; `attribution` or else `score` by default, where there
-        is such a column. Where room is short, the highest absolute scores are drawn first.
+        The column of scores; by default `attribution` or else `score`, where there is such a
+        column. Where room is short, the highest absolute scores come first.
     label_key : str, optional
-        Which column has the labels; by default `motif_name` or `motif`, or else the first
-        column, if it holds strings.
+        The column of labels; by default `motif_name` or `motif`, or else the first column, if
+        it holds strings.
     example_idx : int, optional
-        Draw only annotations whose `example_idx` is this. Needed where the table holds
+        Draw only the annotations with this `example_idx`. Needed where the table holds
         several examples.
     show_score : bool, optional
         Whether to write scores beside labels.
     n_tracks : int, optional
-        How many rows of annotations there may be.
+        The greatest number of rows of annotations.
     spacing : float, optional
-        How many points, at least, are between neighbours in a row.
+        The least distance between neighbours in a row, in points.
     show_extra : bool, optional
-        What becomes of annotations without room for their label: if True, they are drawn as
-        bars alone, and those that find no room for the bar are counted in a note; if False,
-        they are left out.
+        What to do with annotations without room for their label: if True, they are drawn as
+        bars alone, and those without room for a bar are counted in a note; if False, they
+        are left out.
     annot_cmap : str, Colormap or sequence of colors, optional
         The colours of the rows of annotations, for instance "Set1". By default all are dark grey.
     ylim : float or tuple of float, optional
-        Limits of the y axis; one number `y` stands for ``(-y, y)``. By default the letters
-        fit, with a little room.
+        Limits of the y axis; a single number `y` means ``(-y, y)``. By default all letters
+        fit, with a small margin.
     min_height_pct : float, optional
-        Leave out letters below this share of the tallest one in the window. By default
+        Leave out letters below this fraction of the tallest one in the window. By default
         every letter is drawn.
     alphabet : sequence of str, optional
         The letters, one character each, in the order of the rows.
@@ -115,9 +115,9 @@ def plot_logo(
 
     Notes
     -----
-    Axes without labels get "position" and "attribution", in a grid of axes at its left and
-    lower edges only. Rows of annotations are chosen anew when the axes change size. Logos
-    are due to Schneider and Stephens (1990).
+    Axes without labels get "position" and "attribution", in a grid of axes only along its
+    left and lower edges. Annotations are assigned to rows anew when the axes change size.
+    Sequence logos are due to Schneider and Stephens (1990).
 
     Examples
     --------
@@ -129,59 +129,41 @@ def plot_logo(
     [2.0, 12.0]
     """
     values = logo_values(X_attr, alphabet)
-    first, last = window(start, end, values.shape[1])
-    colors = letter_colors(color, alphabet, values.shape[1], color_cmap, color_vmin, color_vmax)
-    colors = colors if colors.shape[1] == 1 else colors[:, first:last]
+    length = values.shape[1]
+    first, last = window_bounds(start, end, length)
+    colors = letter_colors(color, alphabet, length, color_cmap, color_vmin, color_vmax, slice(first, last))
     heights = values[:, first:last]
     limits = y_limits(heights, ylim)
-    heights = drawn_heights(
-        heights, None if min_height_pct is None else number_between(min_height_pct, "min_height_pct", 0, 1)
+    heights = visible_heights(
+        heights, None if min_height_pct is None else require_number(min_height_pct, "min_height_pct", 0, 1)
     )
-    strips = []
+    track = None
     if annotations is not None:
-        shown = in_window(annotations, first, last, example_idx, score_key, label_key)
+        shown = select_annotations(annotations, first, last, example_idx, score_key, label_key)
         for one in shown:
-            one.write(show_score)
-        rows = row_colors(annot_cmap, _tracks(n_tracks), BAR_COLOR)
-        strips = [
-            Strip(shown, n_tracks, rows, annot_cmap is not None, number_between(spacing, "spacing", 0), show_extra)
-        ]
-    if ax is None:
-        # Only here, so that callers with axes of their own never touch pyplot and its figures.
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
-    ax = _require_axes(ax)
+            one.set_text(show_score)
+        n_rows = _require_rows(n_tracks)
+        track = AnnotationTrack(
+            shown,
+            n_rows,
+            colors=row_colors(annot_cmap, n_rows, BAR_COLOR),
+            color_labels=annot_cmap is not None,
+            spacing=require_number(spacing, "spacing", 0),
+            show_extra=show_extra,
+        )
+    ax = as_axes(ax)
     draw_letters(ax, alphabet, heights, colors, first)
     ax.axhline(0, color="0.5", linewidth=0.5, zorder=0.5)
     ax.set_xlim(first, last)
     ax.set_ylim(*limits)
     ax.spines[["top", "right"]].set_visible(False)
-    name_axes(ax, "position", "attribution")
-    if strips:
-        Strips(ax, strips)
+    label_axes(ax, "position", "attribution")
+    if track is not None:
+        AnnotationArtist(ax, [track])
     return ax
 
 
-def name_axes(ax: Axes, xlabel: str, ylabel: str) -> None:
-    """Label axes that have no labels yet, in a grid those at its left and lower edges."""
-    place = ax.get_subplotspec()
-    if not ax.get_xlabel() and (place is None or place.is_last_row()):
-        ax.set_xlabel(xlabel)
-    if not ax.get_ylabel() and (place is None or place.is_first_col()):
-        ax.set_ylabel(ylabel)
-
-
-def _tracks(n_tracks: int) -> int:
+def _require_rows(n_tracks: int) -> int:
     if isinstance(n_tracks, bool) or not isinstance(n_tracks, int | np.integer) or n_tracks < 1:
         raise InputError(f"`n_tracks` is {n_tracks!r}, but annotations need a whole number of rows, at least 1.")
     return int(n_tracks)
-
-
-def _require_axes(ax: Any) -> Axes:
-    if isinstance(ax, Axes):
-        return ax
-    remedy = "pass `figure.subplots()`" if isinstance(ax, FigureBase) else "pick one of them"
-    if not isinstance(ax, FigureBase | np.ndarray):
-        remedy = "leave it out for the current ones"
-    raise InputError(f"`ax` is {a(ax)}, but axes of Matplotlib are needed: {remedy}.")

@@ -1,4 +1,4 @@
-"""Logos of one sequence beneath each other on one scale: by target, by epoch, by method."""
+"""Logos one below the other, on one scale: of several targets, epochs, methods or sequences."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from torch import Tensor
 
 from seqlight.attribution.explanation import Explanation
 from seqlight.errors import InputError
-from seqlight.plot.checks import Floats, as_numbers, logo_values, size_in_inches, window, y_limits
+from seqlight.plot.axes import TITLE_SIZE, stack_panels, title_panel
+from seqlight.plot.checks import Floats, as_float_array, logo_values, window_bounds, y_limits
 from seqlight.plot.logo import plot_logo
-from seqlight.plot.text import AS_IT_IS
+from seqlight.plot.text import LITERAL_TEXT
 
+# All in inches.
 WIDTH = 10.0
 LOGO_HEIGHT = 1.15
 BELOW = 0.6
-# Inches around everything.
-PADS = {"w_pad": 0.08, "h_pad": 0.05}
-TITLE_SIZE = 9
-TICK_SIZE = 8
+PAD = 0.05
 
 
 class EpochRecord(Protocol):
-    """What a callback keeps of an epoch: for instance ``seqlight_callbacks.AttributionRecord``."""
+    """The record that a callback keeps of an epoch, for instance a ``seqlight_callbacks.AttributionRecord``."""
 
     @property
     def epoch(self) -> int:
-        """How many epochs the model was trained."""
+        """The number of epochs that the model had been trained."""
 
     @property
     def attributions(self) -> Tensor:
@@ -55,25 +54,25 @@ def plot_logos(
     figsize: tuple[float, float] | None = None,
     **options: Any,
 ) -> Figure:
-    """Draw logos beneath each other, on one scale, so that their heights can be compared.
+    """Draw logos one below the other, on one scale, so that their heights can be compared.
 
     Parameters
     ----------
     attributions : torch.Tensor or numpy.ndarray, Explanation, or a sequence
-        What to draw, from the top: a tensor of shape (logos, letters, positions) or as many of shape
-        (letters, positions); an :class:`seqlight.Explanation`, whose targets are drawn (of one target: whose
-        sequences); or the records that an ``AttributionCallback`` left, a logo for each epoch.
+        The logos, from the top: a tensor of shape (logos, letters, positions), or a sequence of tensors of shape
+        (letters, positions); an :class:`seqlight.Explanation`, with a logo for each target or, if it has only one
+        target, for each sequence; or the records of an ``AttributionCallback``, with a logo for each epoch.
     labels : sequence of str, optional
-        One for each logo; by default which target, sequence or epoch it is.
+        A label for each logo; by default its target, sequence or epoch.
     example_idx : int or sequence of int, optional
-        Which sequence, where there are several; of `annotations` too. Several: a logo for each of these sequences
-        of a tensor or of an Explanation of one target.
+        The sequence to draw, where there are several, in `annotations` too. If several are given, there is a logo
+        for each of these sequences of a tensor or of an Explanation of one target.
     start, end : int, optional
         Draw the positions ``start <= position < end`` only.
     annotations : pandas.DataFrame, optional
         As in :func:`seqlight.plot_logo`, drawn beneath the last logo, or beneath each of several sequences.
     ylim : float or tuple of float, optional
-        Limits of all y axes; by default everything fits.
+        Limits of all y axes; by default all letters fit.
     alphabet : sequence of str, optional
         The letters.
     figsize : tuple of float, optional
@@ -84,7 +83,7 @@ def plot_logos(
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot; ``figure.axes`` has the logos from the top.
+        Made without pyplot; ``figure.axes`` holds the logos, from the top.
 
     Raises
     ------
@@ -102,47 +101,44 @@ def plot_logos(
     >>> [ax.get_title("left") for ax in figure.axes]
     ['DNase', 'CTCF']
     """
-    owners: dict[int, int | None]  # of each logo with annotations, which sequence it is
+    annotated: dict[int, int | None]  # the sequence of each logo with annotations
     if isinstance(example_idx, Sequence):
-        logos, names = _chosen(attributions, example_idx)
-        owners = dict(enumerate(example_idx))
+        logos, names = _logos_of_sequences(attributions, example_idx)
+        annotated = dict(enumerate(example_idx))
     else:
         logos, names = _logos(attributions, example_idx)
-        owners = {len(logos) - 1: example_idx}
+        annotated = {len(logos) - 1: example_idx}
     names = names if labels is None else [str(one) for one in labels]
     if isinstance(labels, str) or len(names) != len(logos):
-        given = "one string, and no list," if isinstance(labels, str) else f"{len(names)} entries"
+        given = "one string, not a list," if isinstance(labels, str) else f"{len(names)} entries"
         raise InputError(f"`labels` has {given} for {len(logos)} logos: give one for each.")
     values = [logo_values(logo, alphabet, f"attributions[{i}]") for i, logo in enumerate(logos)]
     lengths = {one.shape[1] for one in values}
     if len(lengths) != 1:
-        raise InputError(f"the logos have {sorted(lengths)} positions, but must have as many: cut them alike.")
-    first, last = window(start, end, lengths.pop())
+        raise InputError(
+            f"the logos have {sorted(lengths)} positions, but all need the same number: cut them to one window."
+        )
+    first, last = window_bounds(start, end, lengths.pop())
     shared = y_limits(np.stack(values)[..., first:last], ylim)
-    figure = Figure(size_in_inches(figsize, (WIDTH, LOGO_HEIGHT * len(values) + BELOW)))
-    figure.set_layout_engine("constrained", **PADS)
-    axes = figure.subplots(len(values), sharex=True, sharey=True, squeeze=False)[:, 0]
-    # Before anything is drawn: labels that come later would change how wide the axes are.
+    default_size = (WIDTH, LOGO_HEIGHT * len(values) + BELOW)
+    figure, axes = stack_panels([1] * len(values), figsize, default_size, PAD, sharey=True)
+    # Before anything is drawn: a label added later would change the width of the axes.
     figure.supylabel("attribution", fontsize=TITLE_SIZE)
     for i, (ax, value, name) in enumerate(zip(axes, values, names, strict=True)):
-        ax.set_title(name, loc="left", fontsize=TITLE_SIZE, pad=3, **AS_IT_IS)
-        ax.tick_params(labelsize=TICK_SIZE)
-        table = annotations if i in owners else None
+        title_panel(ax, name, **LITERAL_TEXT)
+        table = annotations if i in annotated else None
         plot_logo(
             value,
             ax,
             start=first,
             end=last,
             annotations=table,
-            example_idx=_example_in(table, owners.get(i)),
+            example_idx=_example_in(table, annotated.get(i)),
             ylim=shared,
             alphabet=alphabet,
             **options,
         )
         ax.set_ylabel("")
-        if ax is not axes[-1]:
-            ax.spines["bottom"].set_visible(False)
-            ax.tick_params(axis="x", length=0)
     axes[-1].xaxis.label.set_fontsize(TITLE_SIZE)
     return figure
 
@@ -152,29 +148,29 @@ def _example_in(table: pd.DataFrame | None, example_idx: int | None) -> int | No
     return example_idx if has_examples else None
 
 
-def _chosen(given: Stack, examples: Sequence[int]) -> tuple[list[Floats], list[str]]:
-    """Return the logos of some sequences, and what they are called."""
-    values = as_numbers(given.attributions if isinstance(given, Explanation) else given, "attributions")
+def _logos_of_sequences(given: Stack, examples: Sequence[int]) -> tuple[list[Floats], list[str]]:
+    """Return the logos of these sequences, and their default labels."""
+    values = as_float_array(given.attributions if isinstance(given, Explanation) else given, "attributions")
     if values.ndim != 3:
         raise InputError(
-            f"`attributions` has shape {values.shape}, but several `example_idx` choose from (sequences, letters, "
+            f"`attributions` has shape {values.shape}, but several `example_idx` select from (sequences, letters, "
             "positions): pick one target or epoch."
         )
     if not examples:
         raise InputError("`example_idx` is empty, but at least one sequence is needed.")
-    return [_one(values, i) for i in examples], [f"sequence {i}" for i in examples]
+    return [_select_sequence(values, i) for i in examples], [f"sequence {i}" for i in examples]
 
 
 def _logos(given: Stack, example_idx: int | None) -> tuple[list[Floats], list[str]]:
-    """Return what to draw, from the top, and what it is called."""
+    """Return the logos from the top, and their default labels."""
     if isinstance(given, Explanation):
-        return _of_explanation(given, example_idx)
+        return _logos_of_explanation(given, example_idx)
     if isinstance(given, torch.Tensor | np.ndarray):
-        logos = as_numbers(given, "attributions")
+        logos = as_float_array(given, "attributions")
         if logos.ndim != 3 or not len(logos):
             raise InputError(
                 f"`attributions` has shape {logos.shape}, but (logos, letters, positions) is needed: pick one "
-                "sequence, or stack what is to be drawn."
+                "sequence, or stack the logos."
             )
         return list(logos), [f"{i}" for i in range(len(logos))]
     items: list[Any] = list(given) if isinstance(given, Sequence) else []
@@ -184,23 +180,23 @@ def _logos(given: Stack, example_idx: int | None) -> tuple[list[Floats], list[st
             "a tensor, an Explanation or a list of records is needed."
         )
     if all(hasattr(one, "epoch") and hasattr(one, "attributions") for one in items):
-        shown = [_one(as_numbers(one.attributions, "attributions"), example_idx) for one in items]
+        shown = [_select_sequence(as_float_array(one.attributions, "attributions"), example_idx) for one in items]
         return shown, [f"epoch {one.epoch}" if one.epoch else "untrained" for one in items]
-    return [as_numbers(one, "attributions") for one in items], [f"{i}" for i in range(len(items))]
+    return [as_float_array(one, "attributions") for one in items], [f"{i}" for i in range(len(items))]
 
 
-def _of_explanation(given: Explanation, example_idx: int | None) -> tuple[list[Floats], list[str]]:
-    values = as_numbers(given.attributions, "attributions")
+def _logos_of_explanation(given: Explanation, example_idx: int | None) -> tuple[list[Floats], list[str]]:
+    values = as_float_array(given.attributions, "attributions")
     if values.ndim == 4:
-        logos = _one(values, example_idx)
+        logos = _select_sequence(values, example_idx)
         return list(logos), [f"target {i}" for i in range(len(logos))]
     if example_idx is None:
         return list(values), [f"sequence {i}" for i in range(len(values))]
-    return [_one(values, example_idx)], [f"sequence {example_idx}"]
+    return [_select_sequence(values, example_idx)], [f"sequence {example_idx}"]
 
 
-def _one(values: Floats, example_idx: int | None) -> Floats:
-    """Return what belongs to one sequence."""
+def _select_sequence(values: Floats, example_idx: int | None) -> Floats:
+    """Return the values of one sequence."""
     if example_idx is None:
         if len(values) != 1:
             raise InputError(f"there are {len(values)} sequences, but a stack shows one: choose it with `example_idx`.")

@@ -1,4 +1,4 @@
-"""How certain attributions become with the number of references."""
+"""The standard error of attributions, by the number of references."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from seqlight.attribution.contributions import hypothetical_contributions
 from seqlight.attribution.explanation import Explanation
 from seqlight.errors import InputError
-from seqlight.plot.checks import Floats, as_numbers, number_between
-from seqlight.plot.text import add_legend, in_legend
+from seqlight.plot.axes import as_axes
+from seqlight.plot.checks import Floats, as_float_array, require_number
+from seqlight.plot.text import add_legend, legend_label
 
 LINE_COLORS = ("#255C99", "#D62839", "#109648", "#F7B32B", "#8A5FA8", "0.4")
 EACH_COLOR = "0.75"
 LEGEND_SIZE = 8
-MOST_POINTS = 25
+MAX_MARKERS = 25
 
 
 def plot_reference_convergence(
@@ -34,38 +35,38 @@ def plot_reference_convergence(
 ) -> Axes:
     """Draw the standard error of attributions against the number of references they are averaged over.
 
-    For every number ``n`` the first ``n`` references are taken, and the root mean square of the standard error
-    over characters is drawn, beside what 1/sqrt(n) lets expect from the spread among all references. Characters
-    that contribute nothing with any reference are left out.
+    For every number ``n`` the standard error over the first ``n`` references is drawn, as the root mean square over
+    characters, together with the 1/sqrt(n) that is expected from the spread among all references. Characters that
+    contribute nothing with any reference are left out.
 
     Parameters
     ----------
     contributions : Explanation, or tensor or array of shape (references, letters, positions) or \
 (lines, references, letters, positions)
-        What each character contributes with each reference; NaN throughout where there is no such reference.
-        An explanation needs its multipliers and references: ``attribute(..., multipliers=True)``. Its lines are
-        its sequences, or, where it has several targets, the targets of one sequence.
+        The contribution of each character with each reference; all NaN where a reference is missing.
+        An explanation must hold its multipliers and references: ``attribute(..., multipliers=True)``. It gives a
+        line for each sequence or, if it has several targets, for each target of one sequence.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; the current axes of pyplot if None.
+        The axes to draw on; pyplot's current axes if None.
     labels : sequence of str, optional
-        One for each line. Without them many lines are drawn in grey, and one for all of them together.
+        A label for each line. Without labels several lines are drawn in grey, with one for all of them together.
     example_idx : int, optional
-        Which sequence of an explanation.
+        The sequence of an explanation.
     relative : bool, optional
-        Whether the error is a share of the root mean square attribution, as `tolerance` of
-        :func:`seqlight.attribute` is, or as it is.
+        Whether to divide the error by the root mean square attribution, as `tolerance` of
+        :func:`seqlight.attribute` does.
     tolerance : float, optional
         Draw a line at this height.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on, both of their scales logarithmic.
+        The axes drawn on, with logarithmic scales.
 
     Raises
     ------
     InputError
-        If what is needed is missing, or there are less than three references.
+        If multipliers or references are missing, or there are fewer than three references.
 
     Examples
     --------
@@ -85,26 +86,23 @@ def plot_reference_convergence(
         names = [str(one) for one in labels]
         if len(names) != len(lines):
             raise InputError(f"there are {len(names)} `labels` for {len(lines)} lines: give one for each.")
-    tolerance = None if tolerance is None else number_between(tolerance, "tolerance", 0)
+    tolerance = None if tolerance is None else require_number(tolerance, "tolerance", 0)
     curves = [standard_errors(line, relative) for line in lines]
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = as_axes(ax)
     if names or len(curves) == 1:
-        names = [in_legend(one) for one in names or ["standard error"]]
+        names = [legend_label(one) for one in names or ["standard error"]]
         for i, (curve, name) in enumerate(zip(curves, names, strict=True)):
-            _draw(ax, curve, LINE_COLORS[i % len(LINE_COLORS)], name, expected=None if i else "as 1/√n")
+            _draw_curve(ax, curve, LINE_COLORS[i % len(LINE_COLORS)], name, expected=None if i else "as 1/√n")
     else:
         for i, curve in enumerate(curves):
             name = f"each of {len(curves)}"
-            ax.plot(_numbers(curve), curve, color=EACH_COLOR, linewidth=0.8, label=f"_{name}" if i else name)
+            ax.plot(_reference_counts(curve), curve, color=EACH_COLOR, linewidth=0.8, label=f"_{name}" if i else name)
         shortest = min(map(len, curves))
         joint = np.sqrt(np.mean([curve[:shortest] ** 2 for curve in curves], axis=0))
-        _draw(ax, joint, LINE_COLORS[0], "root mean square", expected="as 1/√n")
+        _draw_curve(ax, joint, LINE_COLORS[0], "root mean square", expected="as 1/√n")
     if tolerance is not None:
         ax.axhline(tolerance, color="0.25", linewidth=1, linestyle=":", label=f"tolerance {tolerance:g}")
-    _finish(ax, max(map(len, curves)) + 1, relative, names)
+    _format_axes(ax, max(map(len, curves)) + 1, relative, names)
     return ax
 
 
@@ -114,9 +112,9 @@ def standard_errors(contributions: Floats, relative: bool = False) -> Floats:
     Parameters
     ----------
     contributions : numpy.ndarray, shape (references, letters, positions)
-        With each reference.
+        The contributions with each reference.
     relative : bool
-        Whether to divide it by the root mean square of the mean over all references.
+        Whether to divide the errors by the root mean square of the mean over all references.
 
     Returns
     -------
@@ -132,9 +130,9 @@ def standard_errors(contributions: Floats, relative: bool = False) -> Floats:
     flat = contributions.reshape(len(contributions), -1)
     flat = flat[:, (flat != 0).any(axis=0)]
     if not flat.size:
-        raise InputError("all contributions are 0, so that nothing has an error: check the target.")
+        raise InputError("all contributions are 0, so there is no error to draw: check the target.")
     mean = flat.mean(axis=0)
-    # Around the mean, so that squares do not cancel.
+    # Centred on the mean, to avoid cancellation among squares.
     centred = flat - mean
     n = np.arange(1, len(flat) + 1)[:, None]
     spread = (np.cumsum(centred**2, axis=0) - np.cumsum(centred, axis=0) ** 2 / n)[1:].clip(min=0)
@@ -143,17 +141,17 @@ def standard_errors(contributions: Floats, relative: bool = False) -> Floats:
 
 
 def _lines(given: Any, example_idx: int | None) -> tuple[list[Floats], list[str]]:
-    """Return the contributions of each line, and names if lines are targets."""
+    """Return the contributions of each line, and labels if the lines are targets."""
     names: list[str] = []
     if isinstance(given, Explanation):
-        values, names = _of_explanation(given, example_idx)
+        values, names = _lines_of_explanation(given, example_idx)
     else:
-        values = as_numbers(given, "contributions")
+        values = as_float_array(given, "contributions")
         values = values[None] if values.ndim == 3 else values
     if values.ndim != 4 or not len(values):
         raise InputError(
-            f"`contributions` has shape {values.shape}, but (references, letters, positions) is needed, or as many "
-            "as there are lines: keep what each reference gives, instead of the mean."
+            f"`contributions` has shape {values.shape}, but (references, letters, positions) is needed, or an array "
+            "of these for several lines: keep the contributions with each reference, not their mean."
         )
     lines = [line[~np.isnan(line).all(axis=(1, 2))] for line in values]
     fewest = min(map(len, lines))
@@ -164,43 +162,43 @@ def _lines(given: Any, example_idx: int | None) -> tuple[list[Floats], list[str]
     return lines, names
 
 
-def _of_explanation(given: Explanation, example_idx: int | None) -> tuple[Floats, list[str]]:
+def _lines_of_explanation(given: Explanation, example_idx: int | None) -> tuple[Floats, list[str]]:
     if given.multipliers is None or given.references is None:
         raise InputError(
-            "the explanation has not kept what each reference gives: call attribute(..., multipliers=True, "
+            "the explanation does not hold multipliers and references: call attribute(..., multipliers=True, "
             "keep_references=True)."
         )
     by_target = given.attributions.ndim == 4
-    chosen = slice(None) if example_idx is None else slice(example_idx, example_idx + 1)
-    if not given.attributions[chosen].shape[0] or (by_target and given.attributions[chosen].shape[0] != 1):
+    selected = slice(None) if example_idx is None else slice(example_idx, example_idx + 1)
+    if not given.attributions[selected].shape[0] or (by_target and given.attributions[selected].shape[0] != 1):
         raise InputError(
             f"`example_idx` is {example_idx}, but there are {len(given)} sequences"
             f"{', and the lines are targets' if by_target else ''}: choose one."
         )
-    references = given.references[chosen]
+    references = given.references[selected]
     references = references.unsqueeze(1) if by_target else references
-    per_reference = hypothetical_contributions(given.multipliers[chosen], references)
-    # Only of characters that are there. NaN stays NaN: there is no such reference.
-    there = (given.attributions[chosen] != 0).unsqueeze(-3)
-    values = as_numbers(torch.where(there | per_reference.isnan(), per_reference, 0.0), "contributions")
+    per_reference = hypothetical_contributions(given.multipliers[selected], references)
+    # Only characters that are present count. NaN stays NaN: it marks a missing reference.
+    present = (given.attributions[selected] != 0).unsqueeze(-3)
+    values = as_float_array(torch.where(present | per_reference.isnan(), per_reference, 0.0), "contributions")
     return (values[0], [f"target {i}" for i in range(values.shape[1])]) if by_target else (values, [])
 
 
-def _draw(ax: Axes, curve: Floats, color: str, name: str, expected: str | None) -> None:
-    n = _numbers(curve)
-    # Where errors and expectation meet: at all references.
+def _draw_curve(ax: Axes, curve: Floats, color: str, name: str, expected: str | None) -> None:
+    n = _reference_counts(curve)
+    # The expectation meets the curve at its last point, with all references.
     line = curve[-1] * np.sqrt(n[-1] / n)
     ax.plot(n, line, color=color, linewidth=1, linestyle="--", alpha=0.7, label=expected or "_expected")
-    # Where points are many they would be a thick line.
-    marker = "o" if len(n) <= MOST_POINTS else None
+    # Many markers would merge into a thick line.
+    marker = "o" if len(n) <= MAX_MARKERS else None
     ax.plot(n, curve, color=color, linewidth=1.6, marker=marker, markersize=3.5, label=name)
 
 
-def _numbers(curve: Floats) -> Floats:
+def _reference_counts(curve: Floats) -> Floats:
     return np.arange(2, len(curve) + 2, dtype=np.float64)
 
 
-def _finish(ax: Axes, most: int, relative: bool, names: Sequence[str]) -> None:
+def _format_axes(ax: Axes, most: int, relative: bool, names: Sequence[str]) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlim(1.9, most * 1.05)

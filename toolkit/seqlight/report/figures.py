@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.plot.logo import plot_logo
-from seqlight.plot.text import AS_IT_IS, add_legend, in_legend
+from seqlight.plot.text import LITERAL_TEXT, add_legend, legend_label
 from seqlight.report.ruler import Ruler
 
 SEQLETS_COLOR = "#255C99"
@@ -52,16 +52,16 @@ def learning_curves(
         epochs = []
         for name, line in lines.items():
             values = line if isinstance(line, Mapping) else dict(enumerate(line, start=first))
-            ax.plot(list(values), list(values.values()), marker="o", markersize=3.5, label=in_legend(name))
+            ax.plot(list(values), list(values.values()), marker="o", markersize=3.5, label=legend_label(name))
             epochs += list(values)
         ax.set_xlabel(unit)
-        ax.set_ylabel(label, **AS_IT_IS)
+        ax.set_ylabel(label, **LITERAL_TEXT)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         # One epoch alone would get an axis of thousandths of an epoch.
         ax.set_xlim(min(epochs, default=first) - 0.5, max(epochs, default=first) + 0.5)
         _plain(ax)
         if len(lines) > 1:
-            add_legend(ax, list(map(in_legend, lines)), frameon=False)
+            add_legend(ax, list(map(legend_label, lines)), frameon=False)
     return figure
 
 
@@ -101,7 +101,7 @@ def attribution_by_epoch(
     extent = (0, positions, rows - 0.5, -0.5)
     image = axes[0].imshow(100 * profiles, aspect="auto", cmap="Blues", extent=extent, interpolation="nearest")
     figure.colorbar(image, ax=axes[0], label="share of positive\nattribution (%)")
-    axes[0].set_xlabel(ruler.label, **AS_IT_IS)
+    axes[0].set_xlabel(ruler.label, **LITERAL_TEXT)
     ruler.write(axes[0])
     axes[0].set_ylabel(unit)
     if window is not None:
@@ -173,10 +173,10 @@ def logos(
             ax.axvspan(left, right, color=WINDOW_COLOR, alpha=0.2, linewidth=0, zorder=0)
         # What is shaded may lie outside of what is shown.
         ax.set_xlim(*shown)
-        ax.set_title(titles[i], fontsize=9, loc="left", **AS_IT_IS)
+        ax.set_title(titles[i], fontsize=9, loc="left", **LITERAL_TEXT)
         ax.set_ylabel("attribution")
         ruler.write(ax)
-    ax.set_xlabel(ruler.label, **AS_IT_IS)
+    ax.set_xlabel(ruler.label, **LITERAL_TEXT)
     return figure
 
 
@@ -226,7 +226,7 @@ def seqlet_places(
     ax.set_xlim(0, length)
     ax.set_ylim(bottom=0)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel(ruler.label, **AS_IT_IS)
+    ax.set_xlabel(ruler.label, **LITERAL_TEXT)
     ruler.write(ax)
     ax.set_ylabel("seqlets")
     _plain(ax)
