@@ -1,4 +1,4 @@
-"""Draw the pictures of the README: train the demo's network and draw the logos of its report."""
+"""Draw the picture of the README: train the network of the demo, and draw the logos of its report."""
 
 from __future__ import annotations
 
@@ -21,11 +21,16 @@ def main() -> None:
         run = train(task, Path(folder), task.epochs, seed=0)
     record = run.attribution.record
     assert record is not None
-    shown = torch.argsort(record.outputs, descending=True, stable=True)[:3].tolist()
-    titles = [f"probe {i}, output {float(record.outputs[i]):+.2f} (logit)" for i in shown]
+    strongest = torch.argsort(record.outputs, descending=True, stable=True)[:3].tolist()
+    titles = [f"probe {i}, output {float(record.outputs[i]):+.2f} (logit)" for i in strongest]
     assert task.window is not None
     picture = figures.logos(
-        record.attributions[shown], titles, run.seqlets.seqlets, shown, [[task.window]] * len(shown), task.ruler
+        record.attributions[strongest],
+        titles,
+        run.seqlets.seqlets,
+        strongest,
+        [[task.window]] * len(strongest),
+        task.ruler,
     )
     IMAGES.mkdir(exist_ok=True)
     picture.savefig(IMAGES / "ecoli_logos.png", dpi=110)

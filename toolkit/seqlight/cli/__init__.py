@@ -1,1 +1,1 @@
-"""The command line: `seqlight COMMAND --help` tells each command's settings."""
+"""The command line: `seqlight COMMAND --help` lists the options of a command."""

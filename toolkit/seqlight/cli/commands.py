@@ -1,7 +1,7 @@
-"""The commands ``seqlight predict`` and ``seqlight attribute``: runs over a file of sequences on any devices.
+"""The commands ``seqlight predict`` and ``seqlight attribute``: runs over a file of sequences, on any devices.
 
-The functions are not called as those of ``seqlight`` are: what makes a command line of them would look these up, and
-load PyTorch to print a help.
+The functions must not have the names of public functions of ``seqlight``: jsonargparse would look these up, and load
+PyTorch to print a help.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ def predict_command(
     precision: str | None = None,
     identity: str | None = None,
 ) -> None:
-    """Predict with a model on any number of devices; an interrupted run goes on when it is started again.
+    """Predict with a model on any number of devices; an interrupted run resumes when it is started again.
 
     Args:
         model: Class of the model, package.module.Class.
         data: One-hot sequences, rows x letters x positions, as .npy, or as .npz with one array or with X and more.
         out: Folder for the results, which seqlight.open_results reads.
-        checkpoint: Weights, a state dict or a checkpoint of Lightning.
-        arguments: Of the class.
-        trusted: Loading the checkpoint may run what it holds; only for a file that you trust.
-        inputs: How many arrays of the .npz the model takes, X first.
-        dtype: To compute in, such as float64 or bfloat16; that of the model if not given.
+        checkpoint: Weights of the model, a state dict or a Lightning checkpoint.
+        arguments: Arguments of the class.
+        trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
+        inputs: Number of arrays of the .npz that the model takes, X first.
+        dtype: Type to compute in, such as float64 or bfloat16; by default that of the model.
         batch_size: Rows at a time, on each device.
-        shard_rows: Rows in a file of the results; a process that is killed loses one file.
-        workers: Processes that read, for each device.
-        devices: How many, on each node; all that there are for auto.
-        num_nodes: How many machines; start the same command on each.
-        strategy: Of the Lightning Trainer.
-        accelerator: Of the Lightning Trainer, such as cpu or gpu.
-        precision: Of the Lightning Trainer, such as bf16-mixed.
-        identity: Name for what the model computes, instead of its code, to tell whether a folder is of the same run.
+        shard_rows: Rows in each file of the results; a process that is killed loses one file.
+        workers: Processes that read data, for each device.
+        devices: Number of devices on each node; auto takes all of them.
+        num_nodes: Number of machines; start the same command on each.
+        strategy: Strategy of the Lightning Trainer.
+        accelerator: Accelerator of the Lightning Trainer, such as cpu or gpu.
+        precision: Precision of the Lightning Trainer, such as bf16-mixed.
+        identity: Name of the model, compared instead of its code to recognise the folder of an interrupted run.
     """
     # Lightning and the rest load here, so that --help does not wait for them.
     from seqlight.lit.prediction_module import PredictModule
@@ -88,30 +88,30 @@ def attribute_command(
     accelerator: str = "auto",
     identity: str | None = None,
 ) -> None:
-    """Attribute with DeepLIFT/SHAP on any number of devices; an interrupted run goes on when it is started again.
+    """Attribute with DeepLIFT/SHAP on any number of devices; an interrupted run resumes when it is started again.
 
     Args:
         model: Class of the model, package.module.Class.
         data: One-hot sequences, rows x letters x positions, as .npy, or as .npz with one array or with X and more.
         out: Folder for the results, which seqlight.open_results reads.
-        target: Column of the output to explain, or several.
-        n_shuffles: References for each sequence; as many as it takes for auto.
+        target: Column of the output to explain, or several columns.
+        n_shuffles: References for each sequence; auto takes as many as are needed.
         random_state: Seed of the first reference.
-        hypothetical: Keep also what every character would contribute, as TF-MoDISco needs it.
-        checkpoint: Weights, a state dict or a checkpoint of Lightning.
-        arguments: Of the class.
-        trusted: Loading the checkpoint may run what it holds; only for a file that you trust.
-        inputs: How many arrays of the .npz the model takes, X first.
+        hypothetical: Also keep the contribution that each character would have, which TF-MoDISco needs.
+        checkpoint: Weights of the model, a state dict or a Lightning checkpoint.
+        arguments: Arguments of the class.
+        trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
+        inputs: Number of arrays of the .npz that the model takes, X first.
         pairs: Pairs of a sequence and a reference at a time, on each device.
-        dtype: To compute in, such as float64; float32 or that of the model if not given.
+        dtype: Type to compute in, such as float64; by default float32 or that of the model.
         batch_size: Sequences at a time, on each device.
-        shard_rows: Rows in a file of the results; a process that is killed loses one file.
-        workers: Processes that read, for each device.
-        devices: How many, on each node; all that there are for auto.
-        num_nodes: How many machines; start the same command on each.
-        strategy: Of the Lightning Trainer.
-        accelerator: Of the Lightning Trainer, such as cpu or gpu.
-        identity: Name for what the model computes, instead of its code, to tell whether a folder is of the same run.
+        shard_rows: Rows in each file of the results; a process that is killed loses one file.
+        workers: Processes that read data, for each device.
+        devices: Number of devices on each node; auto takes all of them.
+        num_nodes: Number of machines; start the same command on each.
+        strategy: Strategy of the Lightning Trainer.
+        accelerator: Accelerator of the Lightning Trainer, such as cpu or gpu.
+        identity: Name of the model, compared instead of its code to recognise the folder of an interrupted run.
     """
     from seqlight.lit.attribution_module import DeepLiftShapModule
 
@@ -149,7 +149,7 @@ def _run(
 
     results = run(
         module,
-        _arrays(data, module.inputs),
+        _load_arrays(data, module.inputs),
         out,
         devices=devices,
         num_nodes=num_nodes,
@@ -163,8 +163,8 @@ def _run(
     print(results)
 
 
-def _arrays(path: Path, inputs: int) -> Any:
-    """Return the first arrays of a file; that of an .npy is mapped, so it need not fit into memory."""
+def _load_arrays(path: Path, inputs: int) -> Any:
+    """Return the first arrays of a file; an .npy file is memory-mapped, so it need not fit into memory."""
     import tokenize
     import zipfile
     import zlib
@@ -176,9 +176,9 @@ def _arrays(path: Path, inputs: int) -> Any:
     if path.suffix not in (".npy", ".npz"):
         raise InputError(f"data is {path.name}: expected a file that ends in .npy or .npz.")
     try:
-        with path.open("rb") as file:  # which NumPy leaves open where it is no zip
+        with path.open("rb") as file:  # NumPy would leave the file open if it is not a zip
             if path.suffix == ".npz":
-                return _of_npz(np.load(file), path, inputs)
+                return _load_npz(np.load(file), path, inputs)
         found = np.load(path, mmap_mode="r")
         if not isinstance(found, np.ndarray):
             raise ValueError("it is a zip of arrays, whose name ends in .npz")
@@ -192,13 +192,13 @@ def _arrays(path: Path, inputs: int) -> Any:
         ) from None
 
 
-def _of_npz(found: Any, path: Path, inputs: int) -> Any:
+def _load_npz(found: Any, path: Path, inputs: int) -> Any:
     from seqlight.errors import InputError
 
     if not hasattr(found, "files"):
-        raise ValueError("it is one array, and no zip of arrays")
+        raise ValueError("it is one array, not a zip of arrays")
     with found as stored:
-        names = sorted(stored.files, key=lambda name: name != "X")  # X first, the others in their order
+        names = sorted(stored.files, key=lambda name: name != "X")  # X first, the others in file order
         if (len(names) > 1 and names[0] != "X") or names == ["y"]:
             raise InputError(f"{path.name} holds {', '.join(names)}: expected one array, or the sequences as X.")
         if len(names) < inputs:

@@ -1,4 +1,4 @@
-"""Find the commands, and run the one that is asked for.
+"""The program `seqlight`, which finds the commands and runs one of them.
 
 A command is a function that an installed package names in the entry-point group
 ``seqlight.commands``. Its parameters, their types and its docstring make the options and the
@@ -16,15 +16,15 @@ from seqlight.errors import SeqlightError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command; what a user can put right ends the process with one line and no traceback.
+    """Run a command; an error that the user can put right ends the process with one line, without a traceback.
 
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments after the program's name; those of the process if None.
+        The arguments after the name of the program; those of the process if None.
     """
-    # Threads that spin while they wait take the cores from whatever else runs, and are ten times slower beside
-    # it. OpenMP reads this once, when PyTorch is first imported.
+    # Threads that spin while they wait take the cores from other programs, beside which they are ten times slower.
+    # OpenMP reads this once, when PyTorch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from jsonargparse import ArgumentError, auto_cli
 
@@ -38,13 +38,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             exit_on_error=False,
         )
     except ArgumentError as error:
-        print(f"seqlight: {_line(error)}; `seqlight COMMAND --help` tells what there is.", file=sys.stderr)
+        print(f"seqlight: {_one_line(error)}; `seqlight COMMAND --help` lists the options.", file=sys.stderr)
         sys.exit(2)
     except (SeqlightError, OSError) as error:
-        sys.exit(f"seqlight: {_line(error)}")
+        sys.exit(f"seqlight: {_one_line(error)}")
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())

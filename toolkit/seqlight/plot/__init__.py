@@ -1,1 +1,1 @@
-"""Draw attributions as logos, with the seqlets found in them."""
+"""Plots: logos of attributions, with seqlets and predictions."""

@@ -1,1 +1,1 @@
-"""Reports: one self-contained HTML page, and the pictures in it."""
+"""Reports: a self-contained HTML page and its figures."""

@@ -1,4 +1,4 @@
-"""The pictures of a report: how a model learned, and how its attributions moved."""
+"""The figures of a report: learning curves, attributions by epoch, logos and seqlets."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ DEFAULT_RULER = Ruler()
 def learning_curves(
     panels: Mapping[str, Mapping[str, Sequence[float] | Mapping[int, float]]], first: int = 1, unit: str = "epoch"
 ) -> Figure:
-    """Draw numbers by epoch.
+    """Draw metrics by epoch, one panel for each label of a y axis.
 
     Parameters
     ----------
     panels : mapping
-        For each panel, by the label of its y axis, the lines by name: numbers of one epoch after the other, or by
-        epoch.
+        For each panel, under the label of its y axis, its lines by name: the numbers of consecutive epochs, or a
+        mapping from epochs to numbers.
     first : int
-        The epoch of the first numbers; 0 if they are of the untrained model.
+        The epoch of the first number; 0 for the untrained model.
     unit : str
-        What counts, "epoch" or "step".
+        What the x axis counts, "epoch" or "step".
 
     Returns
     -------
@@ -57,9 +57,9 @@ def learning_curves(
         ax.set_xlabel(unit)
         ax.set_ylabel(label, **LITERAL_TEXT)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        # One epoch alone would get an axis of thousandths of an epoch.
+        # Otherwise a single epoch would get an axis of thousandths of an epoch.
         ax.set_xlim(min(epochs, default=first) - 0.5, max(epochs, default=first) + 0.5)
-        _plain(ax)
+        _hide_frame(ax)
         if len(lines) > 1:
             add_legend(ax, list(map(legend_label, lines)), frameon=False)
     return figure
@@ -73,30 +73,30 @@ def attribution_by_epoch(
     epochs: Sequence[int] | None = None,
     unit: str = "epoch",
 ) -> Figure:
-    """Draw where positive attribution lay in each epoch, and which share of it in the window.
+    """Draw the positive attribution at each position by epoch, and its share in a window.
 
     Parameters
     ----------
     profiles : numpy.ndarray, shape (epochs, positions)
-        The share of positive attribution at each position; rows sum to 1.
+        The share of positive attribution at each position; each row sums to 1.
     shares : sequence of float, optional
-        The share inside the window, a number for each row; needs `window`.
+        The share inside the window, one number for each row; needs `window`.
     window : tuple of int, optional
         ``start <= position < end``.
     ruler : Ruler
-        How positions are numbered.
+        The numbers of positions.
     epochs : sequence of int, optional
-        Which epoch each row is of; 0, 1, 2 ... by default, the first before training.
+        The epoch of each row; by default 0, 1, 2 ..., the first before training.
     unit : str
-        What counts, "epoch" or "step".
+        What the y axis counts, "epoch" or "step".
 
     Returns
     -------
     matplotlib.figure.Figure
     """
     figure = Figure(figsize=(11, 3.4), layout="constrained")
-    beside = shares is not None
-    axes = figure.subplots(1, 2 if beside else 1, width_ratios=[3, 1] if beside else None, squeeze=False)[0]
+    two_panels = shares is not None
+    axes = figure.subplots(1, 2 if two_panels else 1, width_ratios=[3, 1] if two_panels else None, squeeze=False)[0]
     rows, positions = profiles.shape
     extent = (0, positions, rows - 0.5, -0.5)
     image = axes[0].imshow(100 * profiles, aspect="auto", cmap="Blues", extent=extent, interpolation="nearest")
@@ -112,11 +112,11 @@ def attribution_by_epoch(
         axes[1].set_ylim(rows - 0.5, -0.5)
         axes[1].set_xlim(0, 100)
         axes[1].set_xlabel("in the window (%)")
-        _plain(axes[1])
-    named = dict(enumerate(range(rows) if epochs is None else epochs))
+        _hide_frame(axes[1])
+    epoch_of = dict(enumerate(range(rows) if epochs is None else epochs))
     for ax in axes:
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda row, _: str(named.get(round(row), ""))))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda row, _: str(epoch_of.get(round(row), ""))))
     return figure
 
 
@@ -131,24 +131,24 @@ def logos(
     start: int | None = None,
     end: int | None = None,
 ) -> Figure:
-    """Draw the logos of a few sequences beneath each other, on one scale.
+    """Draw the logos of a few sequences one below the other, on one scale.
 
     Parameters
     ----------
     attributions : torch.Tensor, shape (sequences, letters, positions)
-        Of the characters that are there.
+        Attributions of the characters of the sequences.
     titles : sequence of str
-        One for each.
+        A title for each logo.
     seqlets : pandas.DataFrame, optional
-        Drawn beneath; `examples` gives the ``example_idx`` of each sequence.
+        Drawn beneath the logos; `examples` gives the ``example_idx`` of each sequence.
     examples : sequence of int, optional
-        One for each.
+        The ``example_idx`` of each sequence.
     shaded : sequence of sequences of (start, end), optional
         For each sequence, the intervals to shade.
     ruler : Ruler
-        How positions are numbered.
+        The numbers of positions.
     limits : tuple of float, optional
-        Of the y axis; None to fit.
+        Limits of the y axes; by default all logos fit.
     start, end : int, optional
         Draw the positions ``start <= position < end`` only.
 
@@ -171,7 +171,7 @@ def logos(
         shown = ax.get_xlim()
         for left, right in shaded[i] if shaded is not None else ():
             ax.axvspan(left, right, color=WINDOW_COLOR, alpha=0.2, linewidth=0, zorder=0)
-        # What is shaded may lie outside of what is shown.
+        # Shaded intervals may lie outside of the limits.
         ax.set_xlim(*shown)
         ax.set_title(titles[i], fontsize=9, loc="left", **LITERAL_TEXT)
         ax.set_ylabel("attribution")
@@ -181,7 +181,7 @@ def logos(
 
 
 def logo_limits(attributions: Tensor) -> tuple[float, float]:
-    """Return limits of the y axis in which all logos of (..., letters, positions) have room."""
+    """Return limits of the y axis that fit all logos of an array (..., letters, positions), with a margin."""
     track = attributions.sum(dim=-2)
     low, high = min(float(track.min()), 0.0), max(float(track.max()), 0.0)
     room = 0.06 * max(high - low, 1e-12)
@@ -195,20 +195,20 @@ def seqlet_places(
     ruler: Ruler = DEFAULT_RULER,
     known: pd.DataFrame | None = None,
 ) -> Figure:
-    """Draw how many seqlets cover each position.
+    """Draw the number of seqlets that cover each position.
 
     Parameters
     ----------
     seqlets : pandas.DataFrame
         Columns start and end.
     length : int
-        Positions of a sequence.
+        The number of positions of a sequence.
     window : tuple of int, optional
-        Shaded.
+        An interval to shade.
     ruler : Ruler
-        How positions are numbered.
+        The numbers of positions.
     known : pandas.DataFrame, optional
-        Columns start and end of what is to be found, drawn as an outline.
+        Columns start and end of known intervals, drawn as an outline.
 
     Returns
     -------
@@ -229,17 +229,17 @@ def seqlet_places(
     ax.set_xlabel(ruler.label, **LITERAL_TEXT)
     ruler.write(ax)
     ax.set_ylabel("seqlets")
-    _plain(ax)
+    _hide_frame(ax)
     return figure
 
 
 def _coverage(intervals: pd.DataFrame, length: int) -> NDArray[np.float64]:
-    """Return how many intervals cover each position."""
+    """Return the number of intervals that cover each position."""
     steps = np.zeros(length + 1)
     np.add.at(steps, np.clip(intervals["start"].to_numpy(), 0, length), 1)
     np.add.at(steps, np.clip(intervals["end"].to_numpy(), 0, length), -1)
     return np.cumsum(steps)[:-1]
 
 
-def _plain(ax: Axes) -> None:
+def _hide_frame(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
