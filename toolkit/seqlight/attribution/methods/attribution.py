@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.contributions import Misses, Policy
+from seqlight.attribution.convergence import miss_in_float64
 from seqlight.attribution.explainer import Explaining
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import explanation
-from seqlight.attribution.float64_check import miss_in_float64
 from seqlight.attribution.reference_sampling import Sampling
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets

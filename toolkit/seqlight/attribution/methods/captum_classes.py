@@ -19,7 +19,7 @@ from seqlight.attribution.methods.captum_arguments import (
     target_of,
     tensors_of,
 )
-from seqlight.attribution.methods.comparison import Comparison
+from seqlight.attribution.methods.captum_comparison import Comparison
 from seqlight.prediction.borrowed_model import require_module
 from seqlight.sequence.checks import require_count
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from seqlight.attribution.contributions import Block, Misses, hypothetical_contributions, result_dtype
+from seqlight.attribution.convergence import miss_in_float64
 from seqlight.attribution.explainer import Explaining
-from seqlight.attribution.float64_check import miss_in_float64
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError

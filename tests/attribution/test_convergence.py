@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import seqlight as sl
-from seqlight.attribution import float64_check
+from seqlight.attribution import convergence
 
 X = sl.random_one_hot((2, 4, 20), random_state=0).float()
 SETTINGS = {"n_shuffles": 3, "device": "cpu", "random_state": 0}
@@ -64,6 +64,6 @@ def test_where_there_is_no_float64_the_warning_comes_nevertheless(monkeypatch):
     def fail(*_):
         raise TypeError("no float64 here")
 
-    monkeypatch.setattr(float64_check, "Explaining", fail)
+    monkeypatch.setattr(convergence, "Explaining", fail)
     with pytest.warns(sl.ConvergenceWarning, match=r"If dtype='float64' does not mend it"):
         sl.deep_lift_shap(Hidden(), X, **SETTINGS)
