@@ -1,43 +1,55 @@
-# Each target sets up what it needs in .venv inside this checkout; a second run is quick.
-# TORCH is what pip installs for PyTorch. The pinned default keeps a machine without a GPU from
-# fetching another build; override it with any requirement or pip options, for instance
+# Each target installs what it needs into .venv inside this checkout, so a second run is quick.
+# TORCH and LIGHTNING are what pip is asked to install. PyTorch is pinned by default, so that a machine without a GPU
+# does not fetch another build. Override either with any requirements or pip options, for instance
 #   make demo TORCH="torch==2.13.0 --index-url <index of the CUDA build you want>"
+#   make test TORCH="torch==2.6.*" LIGHTNING="lightning==2.5.* pytorch-lightning==2.5.*"
 TORCH ?= torch==2.13.0
+LIGHTNING ?= lightning
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# A process a core, each with whole files of tests; a few are as quick as many.
+# One process for each core, each running whole files of tests; more than eight gain nothing.
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
+# What `make quick` and the pre-commit hook run: the rules for files and imports, and one file of each of the main rooms.
+QUICK := tests/test_arrows.py tests/test_files.py tests/test_workflow.py tests/sequence/test_one_hot.py \
+  tests/prediction/test_batches.py tests/attribution/rules/test_elementwise.py tests/seqlets/test_cuts.py
 SOURCES := pyproject.toml toolkit/build_native.py $(wildcard toolkit/seqlight/native/*.[ch])
 
 # Without it, each process of the tests compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check format clean FORCE
+.PHONY: demo test check lint quick format hooks clean FORCE
 .DELETE_ON_ERROR:
 
-demo: $(VENV)/.installed  ## train on real DNA, watch it learn, write a report
+demo: $(VENV)/.installed  ## train on real DNA, watch what the model learns, write a report
 	$(BIN)/seqlight demo --out demo
 
 test: $(VENV)/.installed-dev  ## run the tests
 	$(PYTEST)
 
-check: $(VENV)/.installed-dev  ## format, lint, types, arrows, tests
+check: lint test  ## everything that must pass before a change is merged
+
+lint: $(VENV)/.installed-dev  ## check format, style, types and the imports between rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST)
 
-format: $(VENV)/.installed-dev  ## rewrite the sources in the house format
+quick: $(VENV)/.installed-dev  ## run the tests that take seconds
+	$(BIN)/python -m pytest -q $(QUICK)
+
+format: $(VENV)/.installed-dev  ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+hooks: $(VENV)/.installed-dev  ## run lint and the quick tests at each commit from now on
+	$(BIN)/pre-commit install
 
 clean:
 	rm -rf $(VENV) demo toolkit/seqlight/native/_loops*
 
-# Rewritten only when TORCH changes, so that another value installs again.
+# Rewritten only when TORCH or LIGHTNING changes, so that another value is installed.
 $(VENV)/.torch: FORCE
 	@if [ "$$(cat $@ 2>/dev/null)" != "$(TORCH)" ]; then \
 	  echo "== seqlight: making $(VENV) with $(TORCH)"; \
@@ -45,7 +57,13 @@ $(VENV)/.torch: FORCE
 	  $(PIP) $(TORCH) && echo "$(TORCH)" > $@; \
 	fi
 
-$(VENV)/.installed: $(SOURCES) $(VENV)/.torch
+$(VENV)/.lightning: $(VENV)/.torch FORCE
+	@if [ "$$(cat $@ 2>/dev/null)" != "$(LIGHTNING)" ]; then \
+	  echo "== seqlight: installing $(LIGHTNING)"; \
+	  $(PIP) $(LIGHTNING) && echo "$(LIGHTNING)" > $@; \
+	fi
+
+$(VENV)/.installed: $(SOURCES) $(VENV)/.torch $(VENV)/.lightning
 	@echo "== seqlight: installing the package"
 	@$(PIP) -e .
 	@touch $@

@@ -1,6 +1,6 @@
 """Write the README's table of speeds from the results in this folder.
 
-Usage: ``python benchmarks/readme_tables.py``; with ``--check`` it only tells whether the table is the newest.
+Usage: ``python benchmarks/readme_tables.py``; with ``--check`` it only reports whether the table is up to date.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ BEGIN, END = "<!-- speed: written by benchmarks/readme_tables.py -->\n", "<!-- e
 
 
 def main() -> None:
-    """Replace what stands between the two marks."""
+    """Replace the text between the two markers."""
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     written = before + BEGIN + table() + END + after
     if "--check" in sys.argv and written != text:
-        sys.exit("README.md is older than benchmarks/results: run python benchmarks/readme_tables.py")
+        sys.exit("README.md is out of date with benchmarks/results: run python benchmarks/readme_tables.py")
     readme.write_text(written, encoding="utf-8")
 
 
@@ -33,7 +33,7 @@ def table() -> str:
     sequences, prediction = read("speed_sequences"), read("speed_predict")
     machine, work = sequences["machine"], sequences["workload"]
     lines = [
-        f"Least of {work['rounds']} interleaved rounds on {machine['cpu']}, {machine['torch_threads']} threads, "
+        f"Fastest of {work['rounds']} interleaved rounds on {machine['cpu']}, {machine['torch_threads']} threads, "
         f"PyTorch {machine['torch']}; {work['sequences']:,} sequences of {work['length']:,}, n = {work['n']}.",
         "",
         "| | seconds | times faster than tangermeme " + machine["tangermeme"] + " |",
@@ -44,10 +44,10 @@ def table() -> str:
     first = sequences["first_call_s"]
     ours, theirs = first["seqlight"]["least"], first["tangermeme"]["least"]
     lines.append(
-        f"| first dinucleotide_shuffle in a new process, beyond importing torch | {ours:.2f} | {theirs / ours:.1f} |"
+        f"| first dinucleotide_shuffle in a new process, without importing torch | {ours:.2f} | {theirs / ours:.1f} |"
     )
     overheads = [f"{100 * row['overhead']['least']:.1f} % ({name})" for name, row in prediction["inputs"].items()]
-    lines += ["", f"`predict` over a hand-written loop under `torch.inference_mode`: {', '.join(overheads)}."]
+    lines += ["", f"Overhead of `predict` over a hand-written loop under `torch.inference_mode`: {', '.join(overheads)}."]
     return "\n".join([*lines, *attribution(), *running()]) + "\n"
 
 
@@ -56,15 +56,15 @@ def attribution() -> list[str]:
     peaks = read("memory_deeplift")["peak_bytes"]
     lines = [
         "",
-        "`deep_lift_shap`, 20 references. *Floor*: plain autograd, one forward of each sequence, one forward and one",
-        "backward of each reference. Each in processes of its own, on two machines; the one with AVX2 is older, and",
-        "was measured with an earlier version.",
+        "`deep_lift_shap` with 20 references. *Floor*: plain autograd, with one forward pass of each sequence and one",
+        "forward and one backward pass of each reference. Each was timed in its own processes, on two machines; the one",
+        "with AVX2 is older, and was measured with an earlier version.",
     ]
     for registers, name in (("avx512", "AVX-512"), ("avx2", "AVX2")):
         found = read(f"speed_deeplift_{registers}")
         lines += [
             "",
-            f"| {found['machine']['cpu']} with {name} | seconds | over the floor | times faster than tangermeme "
+            f"| {found['machine']['cpu']} with {name} | seconds | ratio to the floor | times faster than tangermeme "
             "| than Captum |",
             "|---|---|---|---|---|",
         ]
@@ -78,10 +78,10 @@ def attribution() -> list[str]:
     )
     lines += [
         "",
-        "What the peers take for linear in the transformer costs them nothing, and their attributions of it do not",
-        "add up: [where Captum adds up, and where not](docs/captum.md).",
+        "The other packages treat parts of the transformer as linear, which costs them no time, and their attributions of",
+        "it are not complete: [where Captum's attributions are complete, and where not](docs/captum.md).",
         "",
-        "Memory: the peak of one call, beyond what the process had before, in MiB, ours against tangermeme's:",
+        "Memory: the peak of one call above what the process used before, in MiB, seqlight against tangermeme:",
         f"{', '.join(each)}.",
     ]
     return lines
@@ -94,15 +94,15 @@ def ratios(*rows: dict[str, Any]) -> str:
 
 
 def running() -> list[str]:
-    """Return what a run costs, and what a second process brings."""
+    """Return the overhead of a run, and the gain from a second process."""
     each = read("speed_run")["processes"].items()
     costs = ", ".join(f"{100 * row['clock']['one_over_bare']:.1f} % ({name})" for name, row in each)
     gains = ", ".join(f"{row['clock']['two_over_one']:.2f} times ({name})" for name, row in each)
     return [
         "",
-        "`run`, with its shards, over the function alone, in one process of one thread:",
-        f"{costs}. Two such processes make",
-        f"{gains} as many rows a second.",
+        "Overhead of `run`, which writes shards, over the function alone, in one process with one thread:",
+        f"{costs}. Two such processes compute",
+        f"{gains} as many rows per second.",
     ]
 
 
