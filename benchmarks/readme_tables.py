@@ -47,7 +47,8 @@ def table() -> str:
         f"| first dinucleotide_shuffle in a new process, without importing torch | {ours:.2f} | {theirs / ours:.1f} |"
     )
     overheads = [f"{100 * row['overhead']['least']:.1f} % ({name})" for name, row in prediction["inputs"].items()]
-    lines += ["", f"Overhead of `predict` over a hand-written loop under `torch.inference_mode`: {', '.join(overheads)}."]
+    floor = "a hand-written loop under `torch.inference_mode`"
+    lines += ["", f"Overhead of `predict` over {floor}: {', '.join(overheads)}."]
     return "\n".join([*lines, *attribution(), *running()]) + "\n"
 
 
@@ -56,9 +57,9 @@ def attribution() -> list[str]:
     peaks = read("memory_deeplift")["peak_bytes"]
     lines = [
         "",
-        "`deep_lift_shap` with 20 references. *Floor*: plain autograd, with one forward pass of each sequence and one",
-        "forward and one backward pass of each reference. Each was timed in its own processes, on two machines; the one",
-        "with AVX2 is older, and was measured with an earlier version.",
+        "`deep_lift_shap` with 20 references. *Floor*: plain autograd, with one forward pass of each sequence and",
+        "one forward and one backward pass of each reference. Each was timed in its own processes, on two machines;",
+        "the one with AVX2 is older, and was measured with an earlier version.",
     ]
     for registers, name in (("avx512", "AVX-512"), ("avx2", "AVX2")):
         found = read(f"speed_deeplift_{registers}")
@@ -78,8 +79,8 @@ def attribution() -> list[str]:
     )
     lines += [
         "",
-        "The other packages treat parts of the transformer as linear, which costs them no time, and their attributions of",
-        "it are not complete: [where Captum's attributions are complete, and where not](docs/captum.md).",
+        "The other packages treat parts of the transformer as linear, which costs them no time, and their",
+        "attributions of it are not complete: [where Captum's are complete, and where not](docs/captum.md).",
         "",
         "Memory: the peak of one call above what the process used before, in MiB, seqlight against tangermeme:",
         f"{', '.join(each)}.",

@@ -1,4 +1,4 @@
-"""The pre-commit hooks and the public workflow run what the Makefile says, on the versions that pyproject.toml allows."""
+"""Pre-commit hooks and the public workflow run what the Makefile says, on the versions that pyproject.toml allows."""
 
 import re
 import subprocess
@@ -53,7 +53,7 @@ def test_the_workflow_runs_make():
     steps = WORKFLOW["jobs"]["check"]["steps"]
     assert [step["run"] for step in steps if "run" in step] == ["make ${{ matrix.versions.target }}"]
     assert [one["target"] for one in matrix()["versions"]] == ["test", "check"]
-    assert steps[-1]["env"] == {"TORCH": "${{ matrix.versions.torch }}", "LIGHTNING": "${{ matrix.versions.lightning }}"}
+    assert steps[-1]["env"] == {name: f"${{{{ matrix.versions.{name.lower()} }}}}" for name in ("TORCH", "LIGHTNING")}
 
 
 @pytest.mark.parametrize(("variable", "package"), [("TORCH", "torch"), ("LIGHTNING", "lightning")])
@@ -71,7 +71,8 @@ def test_every_supported_python_is_checked():
 def test_the_lowest_and_the_newest_versions_are_checked():
     low, new = matrix()["versions"]
     assert low["torch"] == f"torch=={lowest('torch')}.*"
-    assert low["lightning"] == " ".join(f"{name}=={lowest('lightning')}.*" for name in ("lightning", "pytorch-lightning"))
+    lightning = f"lightning=={lowest('lightning')}.*"
+    assert low["lightning"] == f"{lightning} pytorch-{lightning}"
     assert (new["torch"], new["lightning"]) == ("torch", "lightning pytorch-lightning")
 
 
