@@ -92,4 +92,4 @@ def test_a_file_that_changes(file, tmp_path):
 @pytest.mark.parametrize("paths", [None, 3, b"a.bw", {"a.bw"}, [None], [3], "", ["no.bw"], "."])
 def test_paths_that_are_none(paths):
     with pytest.raises(sl.InputError, match=r"a path of signals is|there is no file 'no.bw'|'.' is a folder"):
-        sl.reading.Signals(paths)
+        sl.Signals(paths)
