@@ -4,7 +4,7 @@ Usage: ``python benchmarks/speed_deeplift.py [rounds [model ...]]``; with models
 the machine that the others are of. All explain the same sequences against the same 20 references each, in float32. The
 floor is plain autograd: one forward pass of each sequence, one forward and one input-backward pass of each reference.
 Each has processes of its own, which take turns, for what one does to the memory of a process would serve the others
-(see ``seqlight.prediction.memory_pages``); to the floor it is done too.
+(see ``seqlight.prediction.borrowed_model.memory_pages``); to the floor it is done too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tangermeme.deep_lift_shap import deep_lift_shap as peer
 from torch import Tensor, nn
 
 import seqlight as sl
-from seqlight.prediction.memory_pages import keep_pages
+from seqlight.prediction.borrowed_model.memory_pages import keep_pages
 
 REFERENCES, THREADS = 20, 2
 # What a process is timed for: a call of the small models is too short to meet the machine as it mostly is.

@@ -32,9 +32,7 @@ spec.loader.exec_module(forkserver)
 def pytest_configure(config):
     """Start what forks once, for all processes of the tests."""
     if hasattr(os, "fork") and forkserver.SERVERS not in os.environ:
-        running = forkserver.servers(
-            torch=["torch"], lightning=["lightning.pytorch", "pandas", "seqlight.lit.distributed_run"]
-        )
+        running = forkserver.servers(torch=["torch"], lightning=["lightning.pytorch", "pandas", "seqlight.lit.run"])
         running.__enter__()
         config.add_cleanup(lambda: running.__exit__(None, None, None))
 

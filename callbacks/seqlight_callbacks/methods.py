@@ -14,7 +14,7 @@ from seqlight.attribution.methods.gradients import input_x_gradient
 from seqlight.attribution.methods.integrated_gradient import integrated_gradients
 from seqlight.attribution.methods.mutagenesis import saturation_mutagenesis
 from seqlight.attribution.targets import Target, Targets
-from seqlight.prediction.batches import predict
+from seqlight.prediction.predict import predict
 from seqlight.prediction.process_settings import EAGER
 
 Method: TypeAlias = Literal["deep_lift_shap", "integrated_gradients", "input_x_gradient", "ism"]

@@ -70,14 +70,14 @@ if TYPE_CHECKING:
     from seqlight.formats.meme_writer import write_meme as write_meme
     from seqlight.formats.modisco import write_modisco as write_modisco
     from seqlight.formats.motifs import jaspar_motifs as jaspar_motifs
-    from seqlight.lit.distributed_run import run as run
+    from seqlight.lit.run import run as run
     from seqlight.metrics.overlap import overlap as overlap
     from seqlight.plot.interactive_logo import interactive_logo as interactive_logo
     from seqlight.plot.logo import plot_logo as plot_logo
     from seqlight.plot.logo_stack import plot_logos as plot_logos
     from seqlight.plot.reference_convergence import plot_reference_convergence as plot_reference_convergence
     from seqlight.plot.tracks import plot_tracks as plot_tracks
-    from seqlight.prediction.batches import predict as predict
+    from seqlight.prediction.predict import predict as predict
     from seqlight.results.consolidation import consolidate as consolidate
     from seqlight.results.results import Results as Results
     from seqlight.results.results import open_results as open_results
@@ -105,7 +105,7 @@ _CONTENTS = {
     "seqlight.sequence.one_hot": ("random_one_hot", "one_hot_encode", "characters", "reverse_complement"),
     "seqlight.sequence.edit": ("substitute", "multisubstitute", "insert", "delete"),
     "seqlight.sequence.shuffles": ("randomize", "shuffle", "dinucleotide_shuffle"),
-    "seqlight.prediction.batches": ("predict",),
+    "seqlight.prediction.predict": ("predict",),
     "seqlight.attribution.methods.deeplift": ("deep_lift_shap",),
     "seqlight.attribution.methods.attribution": ("attribute",),
     "seqlight.attribution.explanation": ("Explanation",),
@@ -145,7 +145,7 @@ _CONTENTS = {
     "seqlight.plot.tracks": ("plot_tracks",),
     "seqlight.plot.reference_convergence": ("plot_reference_convergence",),
     "seqlight.plot.interactive_logo": ("interactive_logo",),
-    "seqlight.lit.distributed_run": ("run",),
+    "seqlight.lit.run": ("run",),
     "seqlight.results.results": ("open_results", "Results"),
     "seqlight.results.consolidation": ("consolidate",),
     "seqlight.errors": (

@@ -21,11 +21,11 @@ from seqlight.attribution.kernels.buffers import Arena, lent
 from seqlight.attribution.kernels.packed_weights import packing
 from seqlight.attribution.targets import Targets
 from seqlight.errors import UnsupportedOperation
-from seqlight.prediction.batches import HALF
-from seqlight.prediction.borrowed_model import floating_dtype, require_module
-from seqlight.prediction.float64_outputs import in_dtype_of
+from seqlight.prediction.borrowed_model.borrow import floating_dtype, require_module
 from seqlight.prediction.inputs import Conversion, dtypes_in_errors, send
-from seqlight.prediction.row_independence import require_own_rows
+from seqlight.prediction.predict import HALF
+from seqlight.prediction.row_independence.check import require_own_rows
+from seqlight.prediction.row_independence.float64 import in_dtype_of
 from seqlight.sequence.checks import require_dense
 
 # From the first sequence and the one behind the last to their references, for each input (sequences, references, ...).

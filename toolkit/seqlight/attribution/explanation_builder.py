@@ -12,7 +12,7 @@ from seqlight.attribution.contributions import Misses, result_dtype
 from seqlight.attribution.explanation import PER_SEQUENCE, Explanation
 from seqlight.attribution.reference_sampling import Job, Sampled, Sampling
 from seqlight.attribution.targets import Targets
-from seqlight.prediction.collector import Collector
+from seqlight.prediction.outputs import Collector
 
 
 def explanation(

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
 from seqlight.attribution.engine.visibility import open_to_view, refuse_quantised
 from seqlight.errors import InputError, SeqlightError, UnsupportedOperation
-from seqlight.prediction.batches import HALF, autocast
-from seqlight.prediction.borrowed_model import borrowed, floating_dtype
+from seqlight.prediction.borrowed_model.borrow import borrowed, floating_dtype
 from seqlight.prediction.inputs import OF_DTYPES
+from seqlight.prediction.predict import HALF, autocast
 
 
 @contextlib.contextmanager

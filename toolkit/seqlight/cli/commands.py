@@ -145,7 +145,7 @@ def _run(
     accelerator: str,
     precision: str | None = None,
 ) -> None:
-    from seqlight.lit.distributed_run import run
+    from seqlight.lit.run import run
 
     results = run(
         module,

@@ -23,8 +23,8 @@ from seqlight.attribution.targets import Contrast, Target, Targets
 from seqlight.errors import InputError, ReferencesWarning
 from seqlight.lit.model_factory import as_model
 from seqlight.lit.row_batches import Rows, inputs_of
-from seqlight.prediction.batches import as_dtype, require_inputs
 from seqlight.prediction.inputs import Conversion
+from seqlight.prediction.predict import as_dtype, require_inputs
 from seqlight.results.fingerprints import described, require_identity
 from seqlight.results.results import Results
 from seqlight.sequence.checks import require_count

@@ -13,11 +13,11 @@ from torch import nn
 
 from seqlight.lit.model_factory import as_model
 from seqlight.lit.row_batches import inputs_of
-from seqlight.prediction.batches import HALF, as_dtype, autocast
-from seqlight.prediction.borrowed_model import borrowed, floating_dtype
+from seqlight.prediction.borrowed_model.borrow import borrowed, floating_dtype
+from seqlight.prediction.borrowed_model.memory_pages import keep_pages
 from seqlight.prediction.inputs import Conversion
-from seqlight.prediction.memory_pages import keep_pages
-from seqlight.prediction.row_independence import Probe
+from seqlight.prediction.predict import HALF, as_dtype, autocast
+from seqlight.prediction.row_independence.check import Probe
 from seqlight.results.fingerprints import described, require_identity
 from seqlight.sequence.checks import require_count
 

@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric, Metric
 from seqlight.errors import InputError, a
 from seqlight.lit.padded_rows import first_rows, rows_of_its_own
 from seqlight.lit.schedules import Schedule
-from seqlight.prediction.borrowed_model import floating_dtype
+from seqlight.prediction.borrowed_model.borrow import floating_dtype
 from seqlight.prediction.inputs import dtypes_in_errors, holds_one_hot
 
 Loss = Callable[[Any, Any], Tensor]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seqlight.errors import InputError
 from seqlight.metrics.attribution_tracks import sum_over_letters
 from seqlight.metrics.ratios import require_choice, sum_dtype
-from seqlight.prediction.batches import predict
+from seqlight.prediction.predict import predict
 from seqlight.sequence.checks import require_count, require_one_hot, to_codes
 from seqlight.sequence.random_streams import seed
 from seqlight.sequence.shuffles import dinucleotide_shuffle

@@ -17,8 +17,8 @@ from seqlight.attribution.audit.result import Audit
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, IntegratedWarning, SeqlightError, UnsupportedOperation
-from seqlight.prediction.batches import HALF, as_dtype, require_inputs
-from seqlight.prediction.borrowed_model import choose_device, floating_dtype, require_module
+from seqlight.prediction.borrowed_model.borrow import choose_device, floating_dtype, require_module
+from seqlight.prediction.predict import HALF, as_dtype, require_inputs
 from seqlight.prediction.process_settings import Setting
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle

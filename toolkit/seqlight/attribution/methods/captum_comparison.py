@@ -14,7 +14,7 @@ from seqlight.attribution.explainer import Explaining
 from seqlight.attribution.gradient_context import rows_in_batches
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import ConvergenceError, UnsupportedOperation
-from seqlight.prediction.borrowed_model import floating_dtype
+from seqlight.prediction.borrowed_model.borrow import floating_dtype
 
 # From multipliers, inputs and baselines, each a tuple with a row for each pair, to what is wanted of each input.
 Making = Callable[[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]], tuple[Tensor, ...]]

@@ -15,9 +15,9 @@ from seqlight.attribution.explainer import Explaining
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
-from seqlight.prediction.batches import as_dtype, require_inputs
-from seqlight.prediction.borrowed_model import choose_device
-from seqlight.prediction.collector import Collector
+from seqlight.prediction.borrowed_model.borrow import choose_device
+from seqlight.prediction.outputs import Collector
+from seqlight.prediction.predict import as_dtype, require_inputs
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 

@@ -17,11 +17,11 @@ from seqlight.attribution.gradient_context import (
     without_cudnn_recurrence,
 )
 from seqlight.attribution.targets import Target, Targets
-from seqlight.prediction.batches import as_dtype, require_inputs
-from seqlight.prediction.borrowed_model import choose_device, floating_dtype, require_module
-from seqlight.prediction.collector import Collector
+from seqlight.prediction.borrowed_model.borrow import choose_device, floating_dtype, require_module
 from seqlight.prediction.inputs import Conversion, dtypes_in_errors
-from seqlight.prediction.row_independence import beside_another, require_own_rows
+from seqlight.prediction.outputs import Collector
+from seqlight.prediction.predict import as_dtype, require_inputs
+from seqlight.prediction.row_independence.check import beside_another, require_own_rows
 from seqlight.sequence.checks import require_count
 
 

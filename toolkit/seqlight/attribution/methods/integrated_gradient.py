@@ -21,10 +21,10 @@ from seqlight.attribution.reference_sampling import Sampling
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
-from seqlight.prediction.batches import as_dtype, require_inputs
-from seqlight.prediction.borrowed_model import choose_device, floating_dtype, require_module
+from seqlight.prediction.borrowed_model.borrow import choose_device, floating_dtype, require_module
 from seqlight.prediction.inputs import Conversion, dtypes_in_errors
-from seqlight.prediction.row_independence import beside_another, require_own_rows
+from seqlight.prediction.predict import as_dtype, require_inputs
+from seqlight.prediction.row_independence.check import beside_another, require_own_rows
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 

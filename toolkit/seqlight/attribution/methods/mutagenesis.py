@@ -11,11 +11,11 @@ from tqdm.auto import tqdm
 
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, UnsupportedOperation, a
-from seqlight.prediction.batches import HALF, as_dtype, autocast, require_inputs
-from seqlight.prediction.borrowed_model import borrowed, choose_device, floating_dtype, require_module
-from seqlight.prediction.collector import Collector, zipped
+from seqlight.prediction.borrowed_model.borrow import borrowed, choose_device, floating_dtype, require_module
 from seqlight.prediction.inputs import Conversion, dtypes_in_errors
-from seqlight.prediction.row_independence import beside_another, require_own_rows
+from seqlight.prediction.outputs import Collector, zipped
+from seqlight.prediction.predict import HALF, as_dtype, autocast, require_inputs
+from seqlight.prediction.row_independence.check import beside_another, require_own_rows
 from seqlight.sequence.checks import require_count, require_dense, require_region, to_codes
 
 

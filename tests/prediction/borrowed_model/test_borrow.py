@@ -11,8 +11,8 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.errors import InputError
-from seqlight.prediction import borrowed_model
-from seqlight.prediction.borrowed_model import borrowed, choose_device, floating_dtype, require_module
+from seqlight.prediction.borrowed_model import borrow as borrowed_model
+from seqlight.prediction.borrowed_model.borrow import borrowed, choose_device, floating_dtype, require_module
 
 CPU = torch.device("cpu")
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqlight.prediction.operation_trace import Culprit, culprit
+from seqlight.prediction.row_independence.culprit import Culprit, culprit
 
 X = torch.rand(2, 4, 10, generator=torch.Generator().manual_seed(0))
 

@@ -11,7 +11,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.lit import DeepLiftShapModule, PredictModule, ShardedDataModule
-from seqlight.lit.distributed_run import _strategy
+from seqlight.lit.run import _strategy
 
 X = sl.random_one_hot((11, 4, 12), random_state=0)
 QUIET = {"accelerator": "cpu", "progress": False}

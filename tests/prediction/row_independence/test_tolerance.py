@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seqlight.prediction.output_differences import FINE, differ, far
+from seqlight.prediction.row_independence.tolerance import FINE, differ, far
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from seqlight.errors import InputError
-from seqlight.prediction.attributes import Attributes
-from seqlight.prediction.loans import Loan, Loans, Tensors
-from seqlight.prediction.memory_pages import keeping_pages
-from seqlight.prediction.random_generators import generators_kept
+from seqlight.prediction.borrowed_model.attributes import Attributes
+from seqlight.prediction.borrowed_model.loans import Loan, Loans, Tensors
+from seqlight.prediction.borrowed_model.memory_pages import keeping_pages
+from seqlight.prediction.borrowed_model.random_generators import generators_kept
 
 
 @contextlib.contextmanager

@@ -358,7 +358,7 @@ class Everywhere(nn.Module):
     "rows of a batch", "numbers that a model draws in predict", "they are the same with and without the check"
 )
 def test_what_is_predicted_is_what_it_would_be_unasked(monkeypatch):
-    from seqlight.prediction.row_independence import Probe
+    from seqlight.prediction.row_independence.check import Probe
 
     def predicted():
         torch.manual_seed(1), random.seed(1), np.random.seed(1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.errors import InputError
-from seqlight.prediction.attributes import Attributes
+from seqlight.prediction.borrowed_model.attributes import Attributes
 
 Tensors = dict[str, Tensor | None]
 

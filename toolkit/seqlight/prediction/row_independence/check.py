@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.errors import BatchWarning, UnsupportedOperation
-from seqlight.prediction.candidates import Row, candidate_places, few_numbers, places_to_ask, spread_of
-from seqlight.prediction.float64_outputs import fine_culprit, in_dtype_of, is_rounding, mixes_in_float64
+from seqlight.prediction.borrowed_model.random_generators import Draws
 from seqlight.prediction.inputs import dtypes_in_errors
-from seqlight.prediction.operation_trace import Culprit, Run
-from seqlight.prediction.output_differences import any_far, differ, far, shares_of, tensors_of
 from seqlight.prediction.process_settings import EAGER
-from seqlight.prediction.random_generators import Draws
+from seqlight.prediction.row_independence.culprit import Culprit, Run
+from seqlight.prediction.row_independence.float64 import fine_culprit, in_dtype_of, is_rounding, mixes_in_float64
+from seqlight.prediction.row_independence.probe_rows import Row, candidate_places, few_numbers, places_to_ask, spread_of
+from seqlight.prediction.row_independence.tolerance import any_far, differ, far, shares_of, tensors_of
 
 # A model that draws numbers is run on so many rows more, and at least so often: what it drops may be rare.
 DRAWS, TIMES = 128, 4

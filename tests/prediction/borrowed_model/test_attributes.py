@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from seqlight.prediction.attributes import Attributes
-from seqlight.prediction.borrowed_model import borrowed
+from seqlight.prediction.borrowed_model.attributes import Attributes
+from seqlight.prediction.borrowed_model.borrow import borrowed
 
 
 def test_what_was_changed_added_deleted_and_filled_is_as_before():

@@ -8,9 +8,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from seqlight.prediction.borrowed_model import borrowed, floating_dtype
-from seqlight.prediction.operation_trace import Culprit, Run, culprit
-from seqlight.prediction.output_differences import any_far, tensors_of
+from seqlight.prediction.borrowed_model.borrow import borrowed, floating_dtype
+from seqlight.prediction.row_independence.culprit import Culprit, Run, culprit
+from seqlight.prediction.row_independence.tolerance import any_far, tensors_of
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ def is_rounding(model: nn.Module, run: Run, rows: Sequence[int], found: list[Ten
 
 
 def fine_culprit(model: nn.Module, run: Run) -> Culprit | None:
-    """Return what :func:`seqlight.prediction.operation_trace.culprit` does, in float64 where rounding hides it."""
+    """Return what :func:`culprit` does, in float64 where rounding hides it."""
     return culprit(model, run) or _in_float64(model, lambda: culprit(model, run))
 
 

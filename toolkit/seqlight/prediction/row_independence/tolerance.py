@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqlight.prediction.borrowed_model import floating_dtype
+from seqlight.prediction.borrowed_model.borrow import floating_dtype
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -22,7 +22,7 @@ class Shares(NamedTuple):
 
 
 FINE = Shares(1e-2, 1e-3)
-# What lies between these and FINE may be either, and float64 is asked: see float64_outputs.py.
+# What lies between these and FINE may be either, and float64 is asked: see float64.py.
 FINER = Shares(1e-3, 3e-5)
 # Of float64, in which some operations of a model may be in float32 nevertheless.
 FINEST = Shares(1e-5, 3e-6)

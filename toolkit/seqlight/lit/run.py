@@ -19,7 +19,7 @@ from seqlight.lit.prediction_module import PredictModule
 from seqlight.lit.progress_bar import RowsBar
 from seqlight.lit.shard_writer import ShardWriter
 from seqlight.lit.sharded_data import ShardedDataModule
-from seqlight.prediction.borrowed_model import borrowed, require_module
+from seqlight.prediction.borrowed_model.borrow import borrowed, require_module
 from seqlight.results.fingerprints import require_identity
 from seqlight.results.manifest import read_manifest
 from seqlight.results.results import Results, open_results

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqlight.prediction.random_generators import Draws, generators_kept
+from seqlight.prediction.borrowed_model.random_generators import Draws, generators_kept
 
 CPU = torch.device("cpu")
 DRAWN = {

@@ -15,8 +15,9 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.errors import InputError
-from seqlight.prediction import borrowed_model, random_generators
-from seqlight.prediction.borrowed_model import borrowed, floating_dtype
+from seqlight.prediction.borrowed_model import borrow as borrowed_model
+from seqlight.prediction.borrowed_model import random_generators
+from seqlight.prediction.borrowed_model.borrow import borrowed, floating_dtype
 
 CPU = torch.device("cpu")
 X = sl.random_one_hot((6, 4, 20), random_state=0)

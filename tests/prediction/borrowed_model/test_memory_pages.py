@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from seqlight.prediction import memory_pages
+from seqlight.prediction.borrowed_model import memory_pages
 
 CPU = torch.device("cpu")
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep memory as they please")

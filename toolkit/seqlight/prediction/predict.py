@@ -12,10 +12,10 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from tqdm.auto import tqdm
 
 from seqlight.errors import InputError
-from seqlight.prediction.borrowed_model import borrowed, choose_device, floating_dtype, require_module
-from seqlight.prediction.collector import Collector
+from seqlight.prediction.borrowed_model.borrow import borrowed, choose_device, floating_dtype, require_module
 from seqlight.prediction.inputs import Conversion
-from seqlight.prediction.row_independence import Probe
+from seqlight.prediction.outputs import Collector
+from seqlight.prediction.row_independence.check import Probe
 from seqlight.sequence.checks import require_count, require_one_hot, require_tensor
 
 HALF = (torch.float16, torch.bfloat16)

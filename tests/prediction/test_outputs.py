@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlight.errors import InputError
-from seqlight.prediction.collector import Collector
+from seqlight.prediction.outputs import Collector
 
 Pair = namedtuple("Pair", "mean spread")
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seqlight.prediction.output_differences import FINEST
+from seqlight.prediction.row_independence.tolerance import FINEST
 
 # So many rows of a batch, far from each other, are looked at to choose one.
 CANDIDATES = 7

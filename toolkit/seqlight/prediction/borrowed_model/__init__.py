@@ -1,0 +1,1 @@
+"""Borrow a user's model, and give it back exactly as it was."""
