@@ -2,8 +2,8 @@
    again: that takes less time than to keep multipliers in memory. Equal numbers have equal bits. */
 #include <stdint.h>
 
-#include "lanes.h"
-#include "partners.h"
+#include "simd.h"
+#include "pairs.h"
 
 #ifdef HAVE_LANES
 typedef enum { GELU, GELU_TANH, SILU, SIGMOID } Kind;
@@ -111,7 +111,7 @@ int activations(const Activations *of, int64_t first, int64_t last)
 }
 
 /* The gradient at the input of the references: that at their output, times the secant to the sequence they stand
-   against (see multipliers.c), whose input, output and slope were recorded. */
+   against (see elementwise.c), whose input, output and slope were recorded. */
 typedef struct {
     const float *grad, *x1, *y1, *slope1, *x0;
     float *out;

@@ -2,7 +2,7 @@
 
    All that is as large as positions times positions stays in the cache: of the references nothing of it is kept, and
    the way back makes it again. What was recorded of the sequences is their scores, weights and logsumexps. Rows of the
-   references meet those of the sequences as in multipliers.c, here by heads. Each number is summed in one order,
+   references meet those of the sequences as in pairs.h, here by heads. Each number is summed in one order,
    whatever head or thread it is in. */
 #include <float.h>
 #include <math.h>
@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lanes.h"
-#include "partners.h"
+#include "simd.h"
+#include "pairs.h"
 
 /* Sizes and strides in numbers: of (outer, heads, positions, width), the last always 1 apart. */
 typedef struct {
@@ -267,7 +267,7 @@ static void pull(float *g, const float *a1, const float *p1, float *a0, float *e
         Lanes to = load_first(p1 + j, room, 0), from = load_first(e0 + j, room, 0) * share;
         Lanes dx = load_first(a1 + j, room, 0) - load_first(a0 + j, room, 0), dz = dx - rise;
         Lanes taken = above * to, dw = taken - below * from, dp = to - from;
-        /* No step where the tangent explains the difference up to rounding: see multipliers.c. */
+        /* No step where the tangent explains the difference up to rounding: see elementwise.c. */
         Lanes step = choose(less(magnitude(dw - taken * dx), taken * allowed), zeros(), magnitude(dx));
         Lanes shift = choose(less(magnitude(dp - to * dz), to * allowed), zeros(), magnitude(dz));
         Mask far = at_least(step, limit), off = at_least(shift, limit);

@@ -43,7 +43,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "isotonic_fit": (_long, _at, _at, _long),
     "run_on_team": (_int, _at, _at, _at, _long, _long),
 }
-# Loops that are run by name: the struct that each takes, of pointers, integers and numbers (see team.c).
+# Loops that are run by name: the struct that each takes, of pointers, integers and numbers (see threads.c).
 _LAYOUTS: dict[str, str] = {
     "secants": "6P3q2dq",
     "relu_gradients": "4P3qd",
@@ -132,7 +132,7 @@ def loop(name: str) -> Loop:
 
 
 def has_lanes(native: ctypes.CDLL | None) -> TypeGuard[ctypes.CDLL]:
-    """Return whether there are compiled loops, and among them those that are written for registers (lanes.h)."""
+    """Return whether there are compiled loops, and among them those that are written for registers (simd.h)."""
     return native is not None and bool(native.lanes())
 
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lanes.h"
+#include "simd.h"
 
 typedef struct {
     const float *x, *w, *bias;

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "onehot.h"
-#include "twister.h"
+#include "one_hot.h"
+#include "mersenne_twister.h"
 
 /* Positions handled together, so that what is noted about each stays in the nearest cache. */
 enum { BLOCK = 512 };

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from seqlight.native.library import library, pointer
 from seqlight.native.threads import over_rows
 
-# As in windows.c.
+# As in modisco_seqlets.c.
 DROPPED_BITS = 45
 BUCKETS_A_SIGN = 1 << 18
 

@@ -6,7 +6,7 @@ import ctypes
 
 
 class Binning(ctypes.Structure):
-    """The fields of ``binning`` in spans.c."""
+    """The fields of ``binning`` in recursive_seqlets.c."""
 
     _fields_ = (
         ("origin", ctypes.c_double),

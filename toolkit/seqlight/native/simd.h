@@ -36,9 +36,9 @@ static inline int64_t odd_lines(int64_t n) { return (n + 15) / 16 * 16 | 16; }
 /* What a mask says is done to some lanes; the others become 0, or another's. Functions of two registers take what is no
    number as the instructions do: the second is the result. */
 #if defined(__AVX512F__)
-#include "lanes512.h"
+#include "simd_avx512.h"
 #else
-#include "lanes256.h"
+#include "simd_avx2.h"
 #endif
 
 /* e^x to one unit in the last place; x is no more than 0, and may be minus infinity. */

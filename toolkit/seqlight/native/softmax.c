@@ -1,11 +1,11 @@
 /* The multipliers of softmax and of standardisation, each row in one go. What was recorded of the sequences has
-   `span` rows for each n * span rows of the references, as in multipliers.c. */
+   `span` rows for each n * span rows of the references, as in pairs.h. */
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
 
-#include "partners.h"
-#include "types.h"
+#include "pairs.h"
+#include "dtypes.h"
 
 #define EACH_ROW                                                             \
     for (int64_t row = first, partner = 0;                                   \
@@ -31,7 +31,7 @@
         below = still ? 1 - d / 2 : d / expm1(d);                            \
     } while (0)
 
-/* Whether a step of `dx` is there, and the tangent does not explain dy up to rounding: see multipliers.c. */
+/* Whether a step of `dx` is there, and the tangent does not explain dy up to rounding: see elementwise.c. */
 #define FAR(absolute, dx, dy, tangent, allowed)                              \
     ((absolute(dx) >= near) & !(absolute((dy) - (tangent) * (dx)) < (tangent) * (allowed)))
 

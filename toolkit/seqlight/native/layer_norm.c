@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lanes.h"
-#include "partners.h"
+#include "simd.h"
+#include "pairs.h"
 
 /* Row l of `rows` of block o begins at x + o * outer + l * down, and its numbers are `along` apart: `down` or `along` is
    1. Where it is `down`, `kept` gets x with each row in one piece; weight and bias may be null. */

@@ -3,8 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "partners.h"
-#include "types.h"
+#include "pairs.h"
+#include "dtypes.h"
 
 /* Stretches of elements whose partners lie behind each other too: `run` of them from `i`, the partner of the
    first at `p`. */

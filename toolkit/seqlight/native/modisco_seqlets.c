@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "twister.h"
+#include "mersenne_twister.h"
 
 /* The running sum is rounded to the type of the values; differences are taken in double precision. */
 #define RUNNING_SUM(type)                                    \

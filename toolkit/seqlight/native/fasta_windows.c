@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "onehot.h"
+#include "one_hot.h"
 
 /* What a window needs to be found. */
 typedef struct {

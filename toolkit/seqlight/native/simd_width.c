@@ -1,5 +1,5 @@
 /* Which build of the loops this is, and which this machine can run (see build_native.py). */
-#include "lanes.h"
+#include "simd.h"
 
 /* How many float32 a register of this build holds; 0 where no loops are written for them. */
 int lanes(void)

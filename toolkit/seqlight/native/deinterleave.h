@@ -1,6 +1,6 @@
 /* Positions dealt to columns, and back. Column q * d + f has the four numbers of positions (4 q + r) * d + f; four registers
    of positions are one register of columns for each r. For gaps d that are powers of two and smaller than a register. */
-#include "lanes.h"
+#include "simd.h"
 
 enum { FOUR = 4 };
 

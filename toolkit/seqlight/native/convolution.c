@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lanes.h"
+#include "simd.h"
 
 #ifdef HAVE_LANES
-#include "dealing.h"
+#include "deinterleave.h"
 
 enum { PANEL = 384, SUMMANDS = 64, BROAD = LANES == 16 ? 6 : 4 };
 
