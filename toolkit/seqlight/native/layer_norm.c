@@ -1,23 +1,69 @@
-/* Layer norm of float32: each row of x less its mean, times the reciprocal root of its variance, times a weight and plus a
-   bias. Rows may lie across memory, as those of positions do behind a convolution, of which each channel has its own. */
+/* Layer norm and the gradient at its input, which comes in two: for any registers and both dtypes, and for float32 in wide
+   registers. */
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "simd.h"
+#include "dtypes.h"
 #include "pairs.h"
+#include "simd.h"
+#include "sums.h"
 
-/* Row l of `rows` of block o begins at x + o * outer + l * down, and its numbers are `along` apart: `down` or `along` is
+/* With means m and reciprocal roots r of both, c = (a1 + a0) / 2 - (m1 + m0) / 2 lies half way between their rows, and a
+   gradient g comes back as (r1 + r0) / 2 * (g - mean(g)) - 2 c * mean(g * c) * (r1 * r0)^2 / (r1 + r0). */
+#define LAYER_NORM_GRADIENT(type)                                               \
+    do {                                                                     \
+        const type *weight = of->weight, *means1 = of->mean1, *means0 = of->mean0, *rates1 = of->rate1, *rates0 = of->rate0; \
+        int64_t width = of->width;                                           \
+        EACH_ROW {                                                           \
+            const type *g = (const type *)of->grad + row * width;            \
+            const type *a1 = (const type *)of->x1 + partner * width, *a0 = (const type *)of->x0 + row * width; \
+            type *to = (type *)of->out + row * width, mid = (means1[partner] + means0[row]) / 2; \
+            double sum, along, r1 = rates1[partner], r0 = rates0[row];       \
+            type rate = (type)((r1 + r0) / 2);                               \
+            if (weight) {                                                    \
+                SUM(sum, g[at] * weight[at]);                                \
+                SUM(along, g[at] * weight[at] * ((a1[at] + a0[at]) / 2 - mid)); \
+            } else {                                                         \
+                SUM(sum, g[at]);                                             \
+                SUM(along, g[at] * ((a1[at] + a0[at]) / 2 - mid));           \
+            }                                                                \
+            type mean = (type)(sum / width), rise = (type)(-2 * along / width * (r1 * r0) * (r1 * r0) / (r1 + r0)); \
+            if (weight)                                                      \
+                for (int64_t j = 0; j < width; j++)                          \
+                    to[j] = rate * (g[j] * weight[j] - mean) + rise * ((a1[j] + a0[j]) / 2 - mid); \
+            else                                                             \
+                for (int64_t j = 0; j < width; j++)                          \
+                    to[j] = rate * (g[j] - mean) + rise * ((a1[j] + a0[j]) / 2 - mid); \
+        }                                                                    \
+    } while (0)
+
+/* The gradient at the input of the references, for `grad`, that at their output; `weight` may be null. */
+typedef struct {
+    const void *grad, *weight, *x1, *mean1, *rate1, *x0, *mean0, *rate0;
+    void *out;
+    int64_t span, n, width, itemsize;
+} LayerNormGradients;
+
+int standardised_gradients(const LayerNormGradients *of, int64_t first, int64_t last)
+{
+    OF_ITS_TYPE(LAYER_NORM_GRADIENT);
+}
+
+/* Layer norm: each row of x minus its mean, times the reciprocal root of its variance, times a weight, plus a bias. Rows may
+   lie across memory, as those of positions do after a convolution, whose channels lie one behind the other.
+
+   Row l of `rows` of block o begins at x + o * outer + l * down, and its numbers are `along` apart: `down` or `along` is
    1. Where it is `down`, `kept` gets x with each row in one piece; weight and bias may be null. */
 typedef struct {
     const float *x, *weight, *bias;
     float *kept, *y, *mean, *rate;
     int64_t rows, width, outer, down, along;
     double eps;
-} Standardisations;
+} LayerNorms;
 
 #ifdef HAVE_LANES
-static void standardise(const float *x, float *y, float *mean, float *rate, const Standardisations *of)
+static void standardise(const float *x, float *y, float *mean, float *rate, const LayerNorms *of)
 {
     int64_t width = of->width;
     Lanes sum = zeros(), squares = sum;
@@ -43,7 +89,7 @@ static void standardise(const float *x, float *y, float *mean, float *rate, cons
 }
 
 /* Rows that lie across memory, some beside each other, in one piece. */
-static void gather(const float *x, float *to, int64_t rows, const Standardisations *of)
+static void gather(const float *x, float *to, int64_t rows, const LayerNorms *of)
 {
     Lanes r[LANES];
     int64_t beside = rows;
@@ -59,7 +105,7 @@ static void gather(const float *x, float *to, int64_t rows, const Standardisatio
 }
 
 /* The rows first .. last of all blocks. */
-int standardisations(const Standardisations *of, int64_t first, int64_t last)
+int standardisations(const LayerNorms *of, int64_t first, int64_t last)
 {
     for (int64_t row = first, some; row < last; row += some) {
         int64_t l = row % of->rows;
@@ -75,14 +121,6 @@ int standardisations(const Standardisations *of, int64_t first, int64_t last)
     return 0;
 }
 
-/* The gradient at the input of the references for g, that at their output, as standardised_gradients has it, whose
-   arguments these are. */
-typedef struct {
-    const float *grad, *weight, *x1, *mean1, *rate1, *x0, *mean0, *rate0;
-    float *out;
-    int64_t span, n, width, itemsize;
-} StandardisationPulls;
-
 /* Some numbers of a row: the gradient that its weight lets through, and what lies half way, less the mean of both. */
 typedef struct {
     Lanes grad, centred;
@@ -97,18 +135,22 @@ INLINE Half half_of(const float *g, const float *a1, const float *a0, const floa
     return found;
 }
 
-int standardisation_gradients(const StandardisationPulls *of, int64_t first, int64_t last)
+/* As standardised_gradients, of float32. */
+int standardisation_gradients(const LayerNormGradients *of, int64_t first, int64_t last)
 {
+    const float *grad = of->grad, *weight = of->weight, *x1 = of->x1, *x0 = of->x0;
+    const float *mean1 = of->mean1, *mean0 = of->mean0, *rate1 = of->rate1, *rate0 = of->rate0;
+    float *out = of->out;
     int64_t width = of->width;
     for (int64_t row = first; row < last; row++) {
         int64_t partner = partner_of(row, of->span, of->n);
-        const float *g = of->grad + row * width, *a1 = of->x1 + partner * width, *a0 = of->x0 + row * width;
-        float *to = of->out + row * width, mid = (of->mean1[partner] + of->mean0[row]) / 2;
-        double r1 = of->rate1[partner], r0 = of->rate0[row];
+        const float *g = grad + row * width, *a1 = x1 + partner * width, *a0 = x0 + row * width;
+        float *to = out + row * width, mid = (mean1[partner] + mean0[row]) / 2;
+        double r1 = rate1[partner], r0 = rate0[row];
         Lanes sum = zeros(), along = sum, rate = every((float)((r1 + r0) / 2));
         for (int64_t j = 0; j < width; j += LANES) {
             int64_t room = width - j;
-            Half one = half_of(g + j, a1 + j, a0 + j, of->weight == NULL ? NULL : of->weight + j, mid, room);
+            Half one = half_of(g + j, a1 + j, a0 + j, weight == NULL ? NULL : weight + j, mid, room);
             sum += one.grad;
             along = fmadd(one.grad, one.centred, along); /* outside there is no gradient */
         }
@@ -116,14 +158,14 @@ int standardisation_gradients(const StandardisationPulls *of, int64_t first, int
         Lanes mean = every((float)(total(sum) / (double)width)), by = every((float)rise);
         for (int64_t j = 0; j < width; j += LANES) {
             int64_t room = width - j;
-            Half one = half_of(g + j, a1 + j, a0 + j, of->weight == NULL ? NULL : of->weight + j, mid, room);
+            Half one = half_of(g + j, a1 + j, a0 + j, weight == NULL ? NULL : weight + j, mid, room);
             store_first(to + j, room, fmadd(by, one.centred, rate * (one.grad - mean)));
         }
     }
     return 0;
 }
 #else
-/* Never called where these are not here. */
+/* Never called in this build: it has no wide registers. */
 void standardisations(void) {}
 void standardisation_gradients(void) {}
 #endif

@@ -1,15 +1,12 @@
-/* The multipliers of softmax and of standardisation, each row in one go. What was recorded of the sequences has
-   `span` rows for each n * span rows of the references, as in pairs.h. */
+/* The multipliers of softmax and the gradient at its input, a row at a time: softmax_multipliers and softmax_gradients for
+   softmax by itself, attention_gradients for softmax between the two products of attention. */
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
 
-#include "pairs.h"
 #include "dtypes.h"
-
-#define EACH_ROW                                                             \
-    for (int64_t row = first, partner = 0;                                   \
-         row < last && (partner = partner_of(row, of->span, of->n), 1); row++)
+#include "pairs.h"
+#include "sums.h"
 
 /* From any element with a share exp(x - logsumexp) that is not tiny; the largest is at least 1 / width. */
 #define LOGSUMEXP(lse, x, p)                                                 \
@@ -80,23 +77,6 @@ int softmax_multipliers(const Softmaxes *of, int64_t first, int64_t last)
 {
     OF_ITS_TYPE(SOFTMAX);
 }
-
-/* Sums in lanes, in an order that does not depend on the width of the machine's registers. */
-#define LANES 8
-#define SUM(total, term)                                                     \
-    do {                                                                     \
-        double lane[LANES] = {0};                                            \
-        int64_t j = 0;                                                       \
-        for (; j + LANES <= width; j += LANES)                               \
-            for (int k = 0; k < LANES; k++) {                                \
-                int64_t at = j + k;                                          \
-                lane[k] += (double)(term);                                   \
-            }                                                                \
-        for (int64_t at = j; at < width; at++) lane[0] += (double)(term);    \
-        for (int k = LANES / 2; k; k /= 2)                                   \
-            for (int l = 0; l < k; l++) lane[l] += lane[l + k];              \
-        total = lane[0];                                                     \
-    } while (0)
 
 #define SOFTMAX_PULL(type)                                                   \
     do {                                                                     \
@@ -182,45 +162,4 @@ typedef struct {
 int attention_gradients(const AttentionPulls *of, int64_t first, int64_t last)
 {
     OF_ITS_TYPE(ATTENTION_PULL);
-}
-
-/* With means m and reciprocal roots r of both, c = (a1 + a0) / 2 - (m1 + m0) / 2 lies half way between their rows, and a
-   gradient g comes back as (r1 + r0) / 2 * (g - mean(g)) - 2 c * mean(g * c) * (r1 * r0)^2 / (r1 + r0). */
-#define STANDARDISE_PULL(type)                                               \
-    do {                                                                     \
-        const type *weight = of->weight, *means1 = of->mean1, *means0 = of->mean0, *rates1 = of->rate1, *rates0 = of->rate0; \
-        int64_t width = of->width;                                           \
-        EACH_ROW {                                                           \
-            const type *g = (const type *)of->grad + row * width;            \
-            const type *a1 = (const type *)of->x1 + partner * width, *a0 = (const type *)of->x0 + row * width; \
-            type *to = (type *)of->out + row * width, mid = (means1[partner] + means0[row]) / 2; \
-            double sum, along, r1 = rates1[partner], r0 = rates0[row];       \
-            type rate = (type)((r1 + r0) / 2);                               \
-            if (weight) {                                                    \
-                SUM(sum, g[at] * weight[at]);                                \
-                SUM(along, g[at] * weight[at] * ((a1[at] + a0[at]) / 2 - mid)); \
-            } else {                                                         \
-                SUM(sum, g[at]);                                             \
-                SUM(along, g[at] * ((a1[at] + a0[at]) / 2 - mid));           \
-            }                                                                \
-            type mean = (type)(sum / width), rise = (type)(-2 * along / width * (r1 * r0) * (r1 * r0) / (r1 + r0)); \
-            if (weight)                                                      \
-                for (int64_t j = 0; j < width; j++)                          \
-                    to[j] = rate * (g[j] * weight[j] - mean) + rise * ((a1[j] + a0[j]) / 2 - mid); \
-            else                                                             \
-                for (int64_t j = 0; j < width; j++)                          \
-                    to[j] = rate * (g[j] - mean) + rise * ((a1[j] + a0[j]) / 2 - mid); \
-        }                                                                    \
-    } while (0)
-
-/* The gradient at the input of a standardisation that `weight` follows, if it is not null. */
-typedef struct {
-    const void *grad, *weight, *x1, *mean1, *rate1, *x0, *mean0, *rate0;
-    void *out;
-    int64_t span, n, width, itemsize;
-} StandardisedPulls;
-
-int standardised_gradients(const StandardisedPulls *of, int64_t first, int64_t last)
-{
-    OF_ITS_TYPE(STANDARDISE_PULL);
 }
