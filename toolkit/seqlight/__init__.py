@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from seqlight.formats.genome import Genome as Genome
     from seqlight.formats.meme_reader import read_meme as read_meme
     from seqlight.formats.meme_writer import write_meme as write_meme
-    from seqlight.formats.modisco import write_modisco as write_modisco
+    from seqlight.formats.modisco_writer import write_modisco as write_modisco
     from seqlight.formats.motifs import jaspar_motifs as jaspar_motifs
     from seqlight.lit.run import run as run
     from seqlight.metrics.overlap import overlap as overlap
@@ -135,7 +135,7 @@ _CONTENTS = {
     "seqlight.datasets.signals": ("Signals",),
     "seqlight.datasets.sampler": ("TrainingOrder",),
     "seqlight.formats.bed_reader": ("read_bed",),
-    "seqlight.formats.modisco": ("write_modisco",),
+    "seqlight.formats.modisco_writer": ("write_modisco",),
     "seqlight.formats.bed_writer": ("write_bed",),
     "seqlight.formats.bigwig_writer": ("write_bigwig",),
     "seqlight.formats.fasta_writer": ("write_fasta",),

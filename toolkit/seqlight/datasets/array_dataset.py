@@ -10,7 +10,7 @@ from seqlight.datasets.batched_dataset import Batch, BatchedDataset
 from seqlight.datasets.stored_array import StoredArray
 from seqlight.errors import InputError
 from seqlight.files.digests import digest
-from seqlight.files.sources import ArraySource
+from seqlight.files.source_types import ArraySource
 from seqlight.sequence.loci import Loci, as_loci
 
 

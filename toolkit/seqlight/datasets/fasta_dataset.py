@@ -12,7 +12,7 @@ from seqlight.datasets.batched_dataset import Batch, BatchedDataset
 from seqlight.datasets.stored_array import StoredArray
 from seqlight.errors import InputError
 from seqlight.files.digests import digest
-from seqlight.files.sources import ArraySource, File
+from seqlight.files.source_types import ArraySource, File
 from seqlight.formats.genome import Genome
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci

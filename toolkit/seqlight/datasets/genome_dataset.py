@@ -18,7 +18,7 @@ from seqlight.datasets.signals import SignalSource, as_signals
 from seqlight.datasets.windows import Ends, Excluded, centred, inside, on_chromosomes, require_middles
 from seqlight.errors import InputError, a
 from seqlight.files.digests import digest
-from seqlight.files.sources import RegionSources
+from seqlight.files.source_types import RegionSources
 from seqlight.formats.bed_reader import Format
 from seqlight.formats.genome import GenomeSource, as_genome
 from seqlight.sequence.checks import require_count

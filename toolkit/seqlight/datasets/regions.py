@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError, SeqlightWarning, a
-from seqlight.files.sources import RegionSources
+from seqlight.files.source_types import RegionSources
 from seqlight.formats.bed_reader import Format, read_bed, require_format
 from seqlight.sequence.loci import Loci, as_loci
 

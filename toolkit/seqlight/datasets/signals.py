@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError, a
 from seqlight.files.digests import digest, digest_of_file
 from seqlight.files.paths import existing_file
-from seqlight.files.sources import File
+from seqlight.files.source_types import File
 from seqlight.formats.bigwig_reader import BigWig
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.chromosomes import likely_name, spelled_otherwise
@@ -187,7 +187,7 @@ class Signals:
 if TYPE_CHECKING:
     SignalSource = Signals | Sequence[File] | File
 else:
-    # See seqlight.files.sources.
+    # See seqlight.files.source_types.
     SignalSource = Signals | Sequence[File]
 
 

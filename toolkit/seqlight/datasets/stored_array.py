@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError, a
-from seqlight.files.sources import ArraySource
+from seqlight.files.source_types import ArraySource
 from seqlight.files.stamp import FileStamp
 from seqlight.formats.npz import mapped
 from seqlight.sequence.checks import require_dense

@@ -15,7 +15,7 @@ from torch import Tensor
 from seqlight.errors import InputError, a
 from seqlight.files.digests import digest_of_file
 from seqlight.files.paths import existing_file
-from seqlight.files.sources import File
+from seqlight.files.source_types import File
 from seqlight.files.stamp import FileStamp
 from seqlight.formats.fai import fasta_index
 from seqlight.formats.fasta_index import FastaIndex
@@ -175,7 +175,7 @@ class Genome:
 if TYPE_CHECKING:
     GenomeSource = Genome | File
 else:
-    # See seqlight.files.sources.
+    # See seqlight.files.source_types.
     GenomeSource = File
 
 

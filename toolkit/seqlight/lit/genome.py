@@ -10,7 +10,7 @@ from seqlight.datasets.genome_dataset import GenomeDataset
 from seqlight.datasets.regions import as_regions
 from seqlight.datasets.signals import SignalSource, as_signals
 from seqlight.errors import InputError
-from seqlight.files.sources import File
+from seqlight.files.source_types import File
 from seqlight.formats.bed_reader import Format
 from seqlight.formats.genome import Genome
 from seqlight.lit.data import SequenceDataModule

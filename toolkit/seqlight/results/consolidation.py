@@ -20,7 +20,7 @@ from seqlight.extras import extra
 from seqlight.files.atomic import whole
 from seqlight.files.folder import as_folder
 from seqlight.files.paths import as_path
-from seqlight.formats.modisco import write_modisco
+from seqlight.formats.modisco_writer import write_modisco
 from seqlight.results.results import Results, open_results
 
 # What a run has in its folder, and how zarr marks a store of its own, in its second format or its third.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from seqlight.errors import ResultsError
-from seqlight.results.leases import Lease
+from seqlight.results.lease import Lease
 
 try:
     import fcntl

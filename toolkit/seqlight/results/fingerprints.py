@@ -16,7 +16,7 @@ from torch.utils.data import Subset, TensorDataset, default_collate
 from seqlight.attribution.targets import Contrast
 from seqlight.errors import InputError
 from seqlight.results.identity.arrays import digest_of, of_array
-from seqlight.results.identity.descriptions import Description
+from seqlight.results.identity.description import Description
 from seqlight.results.identity.origins import Origin, name_of, origin_of
 
 # Of what a digest says: fingerprints of another version are not compared. 1 knew nothing of globals and attributes.

@@ -13,9 +13,9 @@ import time
 import pytest
 
 import seqlight as sl
-from seqlight.results import leases
+from seqlight.results import lease as lease_module
 from seqlight.results.file_lock import Lock, held
-from seqlight.results.leases import Lease
+from seqlight.results.lease import Lease
 from seqlight.results.run_folder import claim, lock_of
 
 CODE = """
@@ -118,7 +118,7 @@ def test_what_another_machine_has_left(tmp_path, number):
     lock = Lock(path)
     lock.take()
     lock.release()
-    here = leases._who(os.getpid())
+    here = lease_module._who(os.getpid())
     for changes in ({**here, "began": "1"}, {**here, "process": 2**22 + 1}):
         leave(path, age=0, **changes)
         assert not held(path)
@@ -132,7 +132,7 @@ def test_what_another_machine_has_left(tmp_path, number):
 
 
 def test_a_lease_is_renewed_and_a_child_does_not_end_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(leases, "BEAT", 0.01)
+    monkeypatch.setattr(lease_module, "BEAT", 0.01)
     lease = Lease(tmp_path / "lock")
     assert lease.take()
     os.utime(lease.path, (1, 1))

@@ -8,7 +8,7 @@ import torch
 import seqlight as sl
 from cut_windows import other_strand
 from seqlight.datasets.planted import IUPAC, MOTIFS, load_planted
-from seqlight.formats.modisco import write_modisco
+from seqlight.formats.modisco_writer import write_modisco
 
 
 def test_the_files_hold_what_was_given(tmp_path):

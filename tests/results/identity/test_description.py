@@ -12,7 +12,7 @@ import pytest
 
 from seqlight.errors import InputError
 from seqlight.results.fingerprints import described
-from seqlight.results.identity.descriptions import Description
+from seqlight.results.identity.description import Description
 
 START = "import collections, dataclasses, enum, functools, typing\nimport numpy as np, torch\nfrom torch import nn\n"
 
