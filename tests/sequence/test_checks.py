@@ -1,4 +1,4 @@
-"""What counts as one-hot, against a literal reading of each column."""
+"""What counts as one-hot, against a literal reading of each column; and other checks."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from seqlight.sequence import checks, kernels
 DTYPES = [torch.int8, torch.uint8, torch.bool, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
-def literally(X, allow_unknown):
+def is_one_hot(X, allow_unknown):
     for row in X.to(torch.float64).transpose(1, 2).reshape(-1, X.shape[1]).tolist():
         ones, others = row.count(1.0), sum(value not in (0.0, 1.0) for value in row)
         if others or ones > 1 or (ones == 0 and not allow_unknown):
@@ -37,12 +37,12 @@ def columns(draw):
 
 @settings(max_examples=300, deadline=None)
 @given(columns(), st.booleans(), st.booleans())
-def test_one_hot_is_what_it_is_by_definition(X, allow_unknown, native):
+def test_one_hot_by_its_definition(X, allow_unknown, native):
     before = X.clone()
     with pytest.MonkeyPatch.context() as patch:
         if not native:
             patch.setattr(kernels, "library", lambda: None)
-        if literally(X, allow_unknown):
+        if is_one_hot(X, allow_unknown):
             assert checks.require_one_hot(X, allow_unknown=allow_unknown) is X
             columns = X.to(torch.float64).transpose(1, 2).tolist()
             expected = [[column.index(1) if 1 in column else len(column) for column in row] for row in columns]
@@ -64,7 +64,7 @@ def test_a_fault_is_found_wherever_it_is(length):
             checks.require_one_hot(bad)
 
 
-def test_a_large_tensor_is_read_by_several_threads_alike():
+def test_a_large_tensor_is_read_by_several_threads():
     codes = torch.randint(0, 5, (301, 601), generator=torch.Generator().manual_seed(0))
     X = torch.stack([codes == letter for letter in range(4)], dim=1).float()
     assert np.array_equal(checks.to_codes(checks.require_one_hot(X)), codes.numpy())
@@ -111,14 +111,14 @@ def test_a_large_tensor_is_read_by_several_threads_alike():
         (torch.ones(1, 9, 4), r"holds \[1.*: expected a single 1.*; if it is .*, pass X\.transpose\(1, 2\)\."),
     ],
 )
-def test_what_is_no_batch_of_sequences(X, message):
+def test_invalid_sequences(X, message):
     with pytest.raises(InputError, match=message) as caught:
         checks.require_one_hot(X)
     assert isinstance(caught.value, ValueError)
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_character_where_none_may_be():
+def test_unknown_characters_may_be_refused():
     X = torch.zeros(1, 4, 3)
     X[0, 2, :2] = 1
     with pytest.raises(InputError, match=r"position 2 of X holds \[0.*\], an unknown character: .*; replace it"):
@@ -142,7 +142,7 @@ def test_a_count(value):
         ("3", r"n is '3': expected a whole number\."),
     ],
 )
-def test_no_count(value, message):
+def test_invalid_counts(value, message):
     with pytest.raises(InputError, match=message):
         checks.require_count(value, "n")
 

@@ -7,7 +7,7 @@ from seqlight.sequence.chromosomes import (
     chromosome_names,
     likely_name,
     other_spelling,
-    spelled_otherwise,
+    respelled_names,
 )
 
 
@@ -64,19 +64,19 @@ def test_names(value, name):
 )
 def test_likely_names(name, known, likely):
     assert likely_name(name, known) == likely
-    assert spelled_otherwise([*known, name], known) == ([name] if likely else [])
-    assert spelled_otherwise(known, known) == []
+    assert respelled_names([*known, name], known) == ([name] if likely else [])
+    assert respelled_names(known, known) == []
 
 
 def test_lists_of_names():
     assert chromosome_names((1, "X", np.int32(2)), "chroms") == ["1", "X", "2"]
     assert chromosome_names(np.arange(1, 3), "chroms") == ["1", "2"]
-    for values, said in (
+    for values, message in (
         ("chr1", r"chroms is the string 'chr1': expected a list of names, such as \['chr1'\]"),
         (1, "chroms is an int: expected a list of names"),
         (["chr1", None], "chroms has None in it"),
         ([b"chr1", ["chr2"]], r"chroms has \['chr2'\] in it, a list"),
     ):
-        with pytest.raises(sl.InputError, match=said):
+        with pytest.raises(sl.InputError, match=message):
             chromosome_names(values, "chroms")
     assert other_spelling("1") == "chr1"

@@ -1,4 +1,4 @@
-"""Substitutions, insertions and deletions, against the same on lists of characters."""
+"""Substitutions, insertions and deletions, against the same edits of strings."""
 
 import random
 
@@ -9,32 +9,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import seqlight as sl
+from one_hot_batches import DTYPES, batches, checked_result
 from seqlight.errors import InputError
 
-DTYPES = [torch.int8, torch.bool, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64]
-ALPHABETS = [("ACGT", "N"), ("ACDEFGHIKLMPQRSTVWY", "N"), ("ab", "N")]
-
 
 @st.composite
-def batches(draw):
-    """A batch as strings and as a tensor, with what is needed to read motifs."""
-    alphabet, ignore = draw(st.sampled_from(ALPHABETS))
-    length = draw(st.integers(1, 15))
-    several = draw(st.lists(st.text(alphabet + ignore, min_size=length, max_size=length), min_size=1, max_size=4))
-    X = sl.one_hot_encode(several, alphabet, draw(st.sampled_from(DTYPES)), ignore)
-    return several, X, alphabet
-
-
-@st.composite
-def motifs_for(draw, several, alphabet):
-    """A motif as a string for each sequence, and as it is passed: string, matrix, or batch of one or of all."""
+def motifs_for(draw, sequences, alphabet):
+    """Draw a motif for each sequence, and how it is passed: as a string, a matrix, or a batch of one or of all."""
     kind = draw(st.sampled_from(["string", "matrix", "one", "each"]))
     width = draw(st.integers(1, 5))
-    texts = draw(
-        st.lists(st.text(alphabet + "N", min_size=width, max_size=width), min_size=len(several), max_size=len(several))
-    )
+    text, n = st.text(alphabet + "N", min_size=width, max_size=width), len(sequences)
+    texts = draw(st.lists(text, min_size=n, max_size=n))
     if kind != "each":
-        texts = texts[:1] * len(several)
+        texts = texts[:1] * len(sequences)
     dtype = draw(st.sampled_from(DTYPES))
     passed = {
         "string": texts[0],
@@ -45,32 +32,18 @@ def motifs_for(draw, several, alphabet):
     return texts, passed[kind]
 
 
-def spell(X, alphabet):
-    assert X.dtype != torch.bool or X.any()
-    return sl.characters(X, alphabet, allow_N=True)
-
-
-def unchanged(X, work):
-    before = X.clone()
-    result = work()
-    assert torch.equal(X, before)
-    assert result.dtype == X.dtype
-    assert result.data_ptr() != X.data_ptr()
-    return result
-
-
 @settings(deadline=None)
 @given(st.data())
 def test_substitute(data):
-    several, X, alphabet = data.draw(batches())
-    texts, motif = data.draw(motifs_for(several, alphabet))
-    length, width = len(several[0]), len(texts[0])
+    sequences, X, alphabet = data.draw(batches())
+    texts, motif = data.draw(motifs_for(sequences, alphabet))
+    length, width = len(sequences[0]), len(texts[0])
     assume(width <= length)
     start = data.draw(st.none() | st.integers(0, length - width))
     at = length // 2 - width // 2 if start is None else start
     assume(at >= 0 and at + width <= length)
-    expected = [text[:at] + new + text[at + width :] for text, new in zip(several, texts, strict=True)]
-    assert_spells(unchanged(X, lambda: sl.substitute(X, motif, start, alphabet)), expected, alphabet)
+    expected = [text[:at] + new + text[at + width :] for text, new in zip(sequences, texts, strict=True)]
+    assert_spells(checked_result(lambda X: sl.substitute(X, motif, start, alphabet), X), expected, alphabet)
 
 
 def assert_spells(X, expected, alphabet):
@@ -81,27 +54,27 @@ def assert_spells(X, expected, alphabet):
 @settings(deadline=None)
 @given(st.data())
 def test_multisubstitute(data):
-    several, X, alphabet = data.draw(batches())
-    drawn = data.draw(st.lists(motifs_for(several, alphabet), min_size=1, max_size=3))
+    sequences, X, alphabet = data.draw(batches())
+    drawn = data.draw(st.lists(motifs_for(sequences, alphabet), min_size=1, max_size=3))
     gaps = data.draw(st.lists(st.integers(0, 3), min_size=len(drawn) - 1, max_size=len(drawn) - 1))
     spacing = gaps
     if data.draw(st.booleans()):
         spacing = data.draw(st.integers(0, 2))
         gaps = [spacing] * (len(drawn) - 1)
-    length, width = len(several[0]), sum(len(texts[0]) for texts, _ in drawn) + sum(gaps)
+    length, width = len(sequences[0]), sum(len(texts[0]) for texts, _ in drawn) + sum(gaps)
     assume(width <= length)
     start = data.draw(st.none() | st.integers(0, length - width))
     at = length // 2 - width // 2 if start is None else start
     assume(at + width <= length)
     expected = []
-    for row, text in enumerate(several):
+    for row, text in enumerate(sequences):
         written, place = list(text), at
         for (texts, _), gap in zip(drawn, [*gaps, 0], strict=True):
             written[place : place + len(texts[row])] = texts[row]
             place += len(texts[row]) + gap
         expected.append("".join(written))
     motifs = [motif for _, motif in drawn]
-    found = unchanged(X, lambda: sl.multisubstitute(X, motifs, spacing, start, alphabet))
+    found = checked_result(lambda X: sl.multisubstitute(X, motifs, spacing, start, alphabet), X)
     assert_spells(found, expected, alphabet)
     for kind in (tuple, np.array, torch.tensor):
         if gaps and spacing is gaps:
@@ -111,27 +84,27 @@ def test_multisubstitute(data):
 @settings(deadline=None)
 @given(st.data())
 def test_insert(data):
-    several, X, alphabet = data.draw(batches())
-    texts, motif = data.draw(motifs_for(several, alphabet))
-    start = data.draw(st.none() | st.integers(0, len(several[0])))
-    at = len(several[0]) // 2 if start is None else start
-    expected = [text[:at] + new + text[at:] for text, new in zip(several, texts, strict=True)]
-    assert_spells(unchanged(X, lambda: sl.insert(X, motif, start, alphabet)), expected, alphabet)
+    sequences, X, alphabet = data.draw(batches())
+    texts, motif = data.draw(motifs_for(sequences, alphabet))
+    start = data.draw(st.none() | st.integers(0, len(sequences[0])))
+    at = len(sequences[0]) // 2 if start is None else start
+    expected = [text[:at] + new + text[at:] for text, new in zip(sequences, texts, strict=True)]
+    assert_spells(checked_result(lambda X: sl.insert(X, motif, start, alphabet), X), expected, alphabet)
 
 
 @settings(deadline=None)
 @given(st.data())
 def test_delete(data):
-    several, X, alphabet = data.draw(batches())
-    length = len(several[0])
+    sequences, X, alphabet = data.draw(batches())
+    length = len(sequences[0])
     assume(length > 1)
     start, end = sorted(data.draw(st.lists(st.integers(0, length), min_size=2, max_size=2, unique=True)))
     assume(end - start < length)
-    expected = [text[:start] + text[end:] for text in several]
-    assert_spells(unchanged(X, lambda: sl.delete(X, start, end)), expected, alphabet)
+    expected = [text[:start] + text[end:] for text in sequences]
+    assert_spells(checked_result(lambda X: sl.delete(X, start, end), X), expected, alphabet)
 
 
-def test_motifs_and_sequences_may_lie_in_any_order_of_memory():
+def test_any_memory_layout():
     X = sl.random_one_hot((3, 4, 20), random_state=0)
     scattered = X.transpose(1, 2).contiguous().transpose(1, 2)
     assert torch.equal(sl.substitute(scattered, "ACG"), sl.substitute(X, "ACG"))
@@ -144,7 +117,7 @@ def test_gradients_pass_through_an_edit():
     assert X.grad.sum(dim=1).tolist() == [[4, 0, 0, 4, 4, 4]]
 
 
-def test_no_global_generator_moves():
+def test_global_generators_do_not_advance():
     X = sl.random_one_hot((2, 4, 20))
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     sl.multisubstitute(X, ["A", "C"], 1)
@@ -179,7 +152,7 @@ X20 = sl.random_one_hot((2, 4, 20), random_state=0)
         (torch.eye(4, device="meta"), None, r"motif is on meta and X on cpu: move one with \.to\(device\)\."),
     ],
 )
-def test_motifs_that_cannot_be_written(motif, start, message):
+def test_invalid_motifs(motif, start, message):
     for edit in (sl.substitute, sl.insert):
         if edit is sl.insert and "run off" in message:
             continue
@@ -205,7 +178,7 @@ def test_motifs_that_cannot_be_written(motif, start, message):
         (["ACG", "AxG"], 1, None, "position 1 of the sequence is 'x'"),
     ],
 )
-def test_several_motifs_that_cannot_be_written(motifs, spacing, start, message):
+def test_invalid_lists_of_motifs(motifs, spacing, start, message):
     with pytest.raises(InputError, match=message):
         sl.multisubstitute(X20, motifs, spacing, start)
 
@@ -222,13 +195,13 @@ def test_several_motifs_that_cannot_be_written(motifs, spacing, start, message):
         (0, None, r"end is None: expected a whole number\."),
     ],
 )
-def test_regions_that_cannot_be_deleted(start, end, message):
+def test_invalid_regions_to_delete(start, end, message):
     with pytest.raises(InputError, match=message):
         sl.delete(X20, start, end)
 
 
 @pytest.mark.parametrize("X", [X20[0], X20.numpy(), X20.float() / 2, X20 * 0 + 1, X20[:0], X20.float() * torch.nan])
-def test_sequences_that_are_none(X):
+def test_invalid_sequences(X):
     for edit in (
         lambda: sl.substitute(X, "A"),
         lambda: sl.multisubstitute(X, ["A", "C"], 0),

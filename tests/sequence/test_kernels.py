@@ -31,8 +31,8 @@ SHAPES = [
 pytestmark = pytest.mark.skipif(library() is None, reason="no compiled loops here")
 
 
-def twins(work):
-    """Return what `work` gives with the compiled loops and without."""
+def both(work):
+    """Return the result of `work` with the compiled loops and without."""
     compiled = work()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernels, "library", lambda: None)
@@ -43,23 +43,23 @@ def bits(tensor):
     return tensor.contiguous().view(torch.uint8).numpy().tobytes()
 
 
-def drawn(rows, letters, span):
-    """Codes of all letters and of unknown characters."""
+def random_codes(rows, letters, span):
+    """Return codes of all letters and of unknown characters."""
     return np.random.RandomState(rows * span).randint(0, letters + 1, size=(rows, span)).astype(np.uint8)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_write_one_hot_and_read_it_again(shape, dtype):
+def test_write_and_read_one_hot(shape, dtype):
     rows, letters, span, positions, start, _ = shape
-    codes = drawn(rows, letters, span)
+    codes = random_codes(rows, letters, span)
 
     def write():
         out = torch.zeros((rows, letters, positions), dtype=dtype)
         kernels.write_one_hot(codes, out, start)
         return out
 
-    compiled, twin = twins(write)
+    compiled, twin = both(write)
     assert bits(compiled) == bits(twin)
     outside = [i for i in range(positions) if not start <= i < start + span]
     assert not compiled[:, :, outside].any()
@@ -72,20 +72,20 @@ def test_write_one_hot_and_read_it_again(shape, dtype):
 def test_encode(shape, dtype):
     rows, letters, span, *_ = shape
     known = bytes(range(1, letters + 2))
-    codes = drawn(rows, letters, span)
+    codes = random_codes(rows, letters, span)
     text = np.frombuffer(known, np.uint8)[codes]
 
     def write(text):
         out = torch.full((rows, letters, span), 7).to(dtype)
         return kernels.encode(text.tobytes(), known, out), out
 
-    (found, compiled), (twin_found, twin) = twins(lambda: write(text))
+    (found, compiled), (twin_found, twin) = both(lambda: write(text))
     assert found == twin_found == -1
     assert bits(compiled) == bits(twin)
     for bad in {0, text.size // 2, text.size - 1}:
         wrong = text.copy()
         wrong.ravel()[[bad, -1]] = 0
-        (found, _), (twin_found, _) = twins(lambda wrong=wrong: write(wrong))
+        (found, _), (twin_found, _) = both(lambda wrong=wrong: write(wrong))
         assert found == twin_found == bad
 
 
@@ -93,28 +93,28 @@ def test_encode(shape, dtype):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_dinucleotide_shuffles(shape, dtype):
     rows, letters, span, positions, start, n = shape
-    codes = drawn(rows, letters, span)
+    codes = random_codes(rows, letters, span)
     seeds = np.arange(5, 5 + rows).astype(np.uint32)
 
     def write():
         out = torch.zeros((rows, n, letters, positions), dtype=dtype)
         return kernels.write_dinucleotide_shuffles(codes, seeds, out, start), out
 
-    (still, compiled), (twin_still, twin) = twins(write)
+    (still, compiled), (twin_still, twin) = both(write)
     assert bits(compiled) == bits(twin)
     assert still.tolist() == twin_still.tolist()
 
 
 @pytest.mark.parametrize("n", range(1, 13))
-def test_any_number_of_walks_side_by_side(n):
-    codes = drawn(4, 4, 60)
+def test_any_number_of_shuffles(n):
+    codes = random_codes(4, 4, 60)
     seeds = np.arange(4).astype(np.uint32)
 
     def write():
         out = torch.zeros((4, n, 4, 60), dtype=torch.int8)
         return kernels.write_dinucleotide_shuffles(codes, seeds, out, 0), out
 
-    (still, compiled), (twin_still, twin) = twins(write)
+    (still, compiled), (twin_still, twin) = both(write)
     assert torch.equal(compiled, twin)
     assert still.tolist() == twin_still.tolist()
 
@@ -131,13 +131,13 @@ def test_reorder(shape, dtype):
         kernels.write_reordered(X, orders, out, start)
         return out
 
-    compiled, twin = twins(write)
+    compiled, twin = both(write)
     assert bits(compiled) == bits(twin)
 
 
 @pytest.mark.parametrize("moved", [0, 1, 623, 624, 625])
 @pytest.mark.parametrize("letters", [1, 2, 4, 20])
-def test_sample_codes_and_where_the_stream_then_is(letters, moved):
+def test_sample_codes_advances_the_stream_alike(letters, moved):
     p = np.random.RandomState(1).dirichlet(np.ones(letters), size=3)
     p[1] = 0
     p[1, -1] = 1
@@ -150,24 +150,24 @@ def test_sample_codes_and_where_the_stream_then_is(letters, moved):
         codes = kernels.sample_codes(stream, steps, 5, 333)
         return codes, stream.random_sample(3)
 
-    (codes, after), (twin_codes, twin_after) = twins(draw)
+    (codes, after), (twin_codes, twin_after) = both(draw)
     assert np.array_equal(codes, twin_codes)
     assert after.tolist() == twin_after.tolist()
     assert (codes[1] == letters - 1).all()
 
 
-def test_a_stream_that_has_a_normal_number_in_store_keeps_it():
+def test_a_stored_normal_number_stays_in_the_stream():
     def draw():
         stream = np.random.RandomState(3)
         stream.standard_normal()
         kernels.sample_codes(stream, np.array([[0.5, 1.0]]), 1, 5)
         return stream.standard_normal(3).tolist()
 
-    compiled, twin = twins(draw)
+    compiled, twin = both(draw)
     assert compiled == twin
 
 
-def test_what_is_not_plainly_one_hot_is_left_to_others():
+def test_read_codes_returns_none_unless_exactly_one_hot():
     X = torch.zeros(2, 4, 6)
     X[:, 1] = 1
     assert kernels.read_codes(X).tolist() == [[1] * 6] * 2
@@ -179,9 +179,9 @@ def test_what_is_not_plainly_one_hot_is_left_to_others():
     assert kernels.read_codes(X.to("meta")) is None
 
 
-def test_loops_refuse_memory_that_is_not_in_a_row():
+def test_loops_refuse_memory_that_is_not_contiguous():
     with pytest.raises(AssertionError, match="contiguous"):
-        kernels.write_one_hot(drawn(2, 4, 9), torch.zeros(2, 9, 4).transpose(1, 2), 0)
+        kernels.write_one_hot(random_codes(2, 4, 9), torch.zeros(2, 9, 4).transpose(1, 2), 0)
 
 
 DIGEST = """

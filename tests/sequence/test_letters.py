@@ -12,22 +12,22 @@ LATIN = [chr(i) for i in range(256)]
 
 
 @st.composite
-def spelled(draw):
+def strings(draw):
     known = draw(st.lists(st.sampled_from(LATIN), min_size=2, max_size=40, unique=True))
     cut = draw(st.integers(1, len(known)))
     text = "".join(draw(st.lists(st.sampled_from(known), min_size=1, max_size=60)))
     return text, known[:cut], known[cut:]
 
 
-@given(spelled())
-def test_codes_are_places_in_the_alphabet(case):
+@given(strings())
+def test_codes_are_indices_into_the_alphabet(case):
     text, alphabet, ignore = case
     codes = letters.to_codes(text, alphabet, ignore)
     assert codes.dtype == np.uint8
     assert codes.tolist() == [alphabet.index(x) if x in alphabet else len(alphabet) for x in text]
 
 
-@given(spelled())
+@given(strings())
 def test_codes_spell_the_same_string(case):
     text, alphabet, ignore = case
     back = letters.to_string(letters.to_codes(text, alphabet, ignore), alphabet, unknown="?")
@@ -46,7 +46,7 @@ def test_codes_spell_the_same_string(case):
         (None, r"expected a string of characters but got NoneType: pass a str\."),
     ],
 )
-def test_what_cannot_be_read(text, message):
+def test_invalid_strings(text, message):
     with pytest.raises(InputError, match=message):
         letters.to_codes(text)
 
@@ -64,6 +64,6 @@ def test_what_cannot_be_read(text, message):
         (["A", "Ω"], "", r"'Ω' is in the alphabet"),
     ],
 )
-def test_an_alphabet_that_cannot_be_used(alphabet, ignore, message):
+def test_invalid_alphabets(alphabet, ignore, message):
     with pytest.raises(InputError, match=message):
         letters.to_codes("A", alphabet, tuple(ignore))

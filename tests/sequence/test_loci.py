@@ -19,7 +19,7 @@ def test_a_table_and_loci_are_the_same():
     assert as_loci(Loci(["a"], [1], [2], ["+"])).chrom.tolist() == ["a"]
 
 
-def test_without_a_strand_all_are_forward():
+def test_the_default_strand_is_forward():
     assert as_loci(table()).strand.tolist() == ["+", "+"]
     assert as_loci(table().iloc[:0]).strand.tolist() == []
 
@@ -46,7 +46,7 @@ def test_any_type_of_text(kind):
         (Loci([["a"]], [[1]], [[2]], [["+"]]), {}, "four of one length"),
     ],
 )
-def test_bad_loci(source, options, message):
+def test_invalid_loci(source, options, message):
     with pytest.raises(InputError, match=message):
         as_loci(source, **options)
 
@@ -125,12 +125,12 @@ def test_kinds_of_coordinates(kind):
         ([10, 2**70], "a start beyond 281474976710656"),
     ],
 )
-def test_coordinates_that_are_none(start, message):
+def test_invalid_coordinates(start, message):
     with pytest.raises(InputError, match=message):
         as_loci(table(start=start))
 
 
-def test_strands_that_are_missing():
+def test_missing_strands():
     for bad in (None, np.nan, pd.NA, 1, "plus"):
         with pytest.raises(InputError, match=r"locus 1, .* has another strand than"):
             as_loci(table(strand=pd.Series(["+", bad], dtype=object)))
@@ -142,18 +142,18 @@ def test_strands_that_are_missing():
     "chr1 where a genome, a bigWig file or sizes have 1, Chr1 or chr01",
     "an error that says which name is there",
 )
-def test_sizes_by_other_names():
+def test_sizes_of_chromosomes_spelled_another_way():
     loci = as_loci(table())
     assert as_sizes({2: 7, np.int64(1): 9}, as_loci(table(chrom=[1, 2]))).tolist() == [9, 7]
     for known, likely in ((["1", "2"], "'1'"), (["Chr1", "Chr2"], "'Chr1'"), ([1, 2], "'1'")):
         with pytest.raises(InputError, match=rf"no 'chr1'.* it has {likely}, so spell both alike"):
             as_sizes(dict.fromkeys(known, 9), loci)
-    with pytest.raises(InputError, match="the name '1', which is none or is there twice"):
+    with pytest.raises(InputError, match="the name '1', which is invalid or occurs twice"):
         as_sizes({1: 9, "1": 9}, loci)
 
 
 @pytest.mark.reliability("loci tables", "a column Strand, which is not called strand", "an error, not the other strand")
-def test_a_strand_of_another_spelling():
+def test_a_strand_column_spelled_another_way():
     table = pd.DataFrame({"chrom": ["chr1"], "start": [1], "end": [9], "Strand": ["-"]})
     with pytest.raises(InputError, match="loci has a column 'Strand', which is not read: call it 'strand'"):
         as_loci(table)

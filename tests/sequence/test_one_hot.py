@@ -1,4 +1,4 @@
-"""Encoding, spelling out, the other strand and random sequences, against plain Python."""
+"""Encoding, decoding, reverse complements and random sequences, against plain Python."""
 
 import random
 
@@ -43,7 +43,7 @@ def test_encoding(case, dtype):
 
 @settings(deadline=None)
 @given(texts())
-def test_spelling_out_is_the_inverse(case):
+def test_decoding_is_the_inverse(case):
     several, alphabet, ignore = case
     X = sl.one_hot_encode(several, alphabet, ignore=ignore)
     before = X.clone()
@@ -61,7 +61,7 @@ def test_spelling_out_is_the_inverse(case):
     assert torch.equal(X, before)
 
 
-def test_default_is_int8_and_names_of_dtypes_do():
+def test_default_dtype_is_int8_and_names_are_accepted():
     assert sl.one_hot_encode("ACGT").dtype == torch.int8
     assert sl.one_hot_encode("ACGT", dtype="float32").dtype == torch.float32
     assert sl.random_one_hot((1, 4, 3)).dtype == torch.int8
@@ -72,7 +72,7 @@ def test_several_strings_in_any_container(kind):
     assert sl.one_hot_encode(kind(["ACG", "TTT"])).shape == (2, 4, 3)
 
 
-def test_many_long_strings_and_where_a_bad_one_is():
+def test_errors_in_many_long_strings_are_located():
     several = sl.characters(sl.random_one_hot((500, 4, 700), random_state=1))
     assert sl.one_hot_encode(several).tolist() == sl.random_one_hot((500, 4, 700), random_state=1).tolist()
     several[499] = several[499][:-1] + "x"
@@ -97,7 +97,7 @@ def test_many_long_strings_and_where_a_bad_one_is():
         ("ACGT", {"dtype": int}, r"dtype is <class 'int'>: expected a torch\.dtype"),
     ],
 )
-def test_what_cannot_be_encoded(sequence, settings, message):
+def test_invalid_strings(sequence, settings, message):
     with pytest.raises(InputError, match=message):
         sl.one_hot_encode(sequence, **settings)
 
@@ -135,7 +135,7 @@ PAIRS = {"A": "T", "C": "G", "G": "C", "T": "A", "N": "N"}
 
 @settings(deadline=None)
 @given(st.lists(st.text("ACGTN", min_size=7, max_size=7), min_size=1, max_size=4), st.sampled_from(DTYPES))
-def test_the_other_strand(several, dtype):
+def test_reverse_complement(several, dtype):
     expected = ["".join(PAIRS[x] for x in reversed(text)) for text in several]
     assert [sl.reverse_complement(text) for text in several] == expected
     X = sl.one_hot_encode(several, dtype=dtype)
@@ -148,7 +148,7 @@ def test_the_other_strand(several, dtype):
     assert torch.equal(X, before)
 
 
-def test_the_other_strand_in_another_alphabet():
+def test_reverse_complement_in_another_alphabet():
     # A partner map that is not its own inverse shows which way it is read.
     turn = {"a": "b", "b": "c", "c": "a"}
     assert sl.reverse_complement("aabc", turn) == "acbb"
@@ -167,10 +167,10 @@ def test_the_other_strand_in_another_alphabet():
         (torch.eye(4).numpy(), {}, r"seq is a numpy\.ndarray"),
         (torch.eye(3), {}, r"seq has 3 letters and complement_map 4: expected as many\."),
         (torch.zeros(4, 3), {"allow_N": False}, "an unknown character"),
-        ("ACG", {"complement_map": {"A": "C", "C": "C"}}, r"expected every letter to be the partner of one\."),
+        ("ACG", {"complement_map": {"A": "C", "C": "C"}}, r"expected each letter as the partner of one\."),
     ],
 )
-def test_what_has_no_other_strand(seq, settings, message):
+def test_invalid_reverse_complements(seq, settings, message):
     with pytest.raises(InputError, match=message):
         sl.reverse_complement(seq, **settings)
 
@@ -228,13 +228,13 @@ def test_random_letters_have_their_probabilities(probs):
         ((1, 4, 5), [[0.5, 0.5], [1.0]], r"probs is no array of numbers"),
     ],
 )
-def test_what_cannot_be_drawn(shape, probs, message):
+def test_invalid_shapes_and_probabilities(shape, probs, message):
     with pytest.raises(InputError, match=message) as caught:
         sl.random_one_hot(shape, probs)
     assert "\n" not in str(caught.value)
 
 
-def test_no_global_generator_moves():
+def test_global_generators_do_not_advance():
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     assert not torch.equal(sl.random_one_hot((1, 4, 99)), sl.random_one_hot((1, 4, 99)))
     sl.random_one_hot((1, 4, 99), [0.25] * 4)

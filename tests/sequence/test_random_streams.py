@@ -1,4 +1,4 @@
-"""A seed names a stream; nothing names the global one."""
+"""Streams from seeds; the global one is never used."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def test_a_seed_gives_the_stream_of_numpy(seed):
     assert type(random_streams.seed(seed)) is int
 
 
-def test_a_stream_goes_on():
+def test_a_stream_continues():
     stream = np.random.RandomState(0)
     first = random_streams.random_state(stream).random_sample()
     assert random_streams.random_state(stream) is stream
@@ -37,6 +37,6 @@ def test_none_is_a_fresh_stream_and_leaves_the_global_one():
         ("0", r"random_state is '0': expected a whole number"),
     ],
 )
-def test_what_is_no_source(source, message):
+def test_invalid_sources(source, message):
     with pytest.raises(InputError, match=message):
         random_streams.random_state(source)

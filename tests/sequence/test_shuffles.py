@@ -1,4 +1,4 @@
-"""What the shuffles keep, what they reach and how often, against literal re-implementations."""
+"""What the shuffles keep, what they can draw and how often, against literal re-implementations."""
 
 import random
 from collections import Counter
@@ -11,54 +11,30 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import seqlight as sl
+from one_hot_batches import batches_with_region, checked_result, spell
 from seqlight.errors import InputError
 
-DTYPES = [torch.int8, torch.bool, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64]
-ALPHABETS = ["ACGT", "ACDEFGHIKLMPQRSTVWY", "ab"]
 # A chi-square below this is wrong, not unlucky: the draws have fixed seeds.
 UNLIKELY = 1e-4
-
-
-def spell(X, alphabet="ACGT"):
-    return [sl.characters(one, alphabet, allow_N=True) for one in X]
-
-
-@st.composite
-def batches(draw, least=1, unknown=True):
-    alphabet = draw(st.sampled_from(ALPHABETS))
-    length = draw(st.integers(least, 24))
-    letters = alphabet + ("N" if unknown else "")
-    several = draw(st.lists(st.text(letters, min_size=length, max_size=length), min_size=1, max_size=4))
-    X = sl.one_hot_encode(several, alphabet, draw(st.sampled_from(DTYPES)))
-    start, end = sorted(draw(st.lists(st.integers(0, length), min_size=2, max_size=2, unique=True)))
-    return several, X, alphabet, start, end
-
-
-def unchanged(X, work):
-    before = X.clone()
-    result = work()
-    assert torch.equal(X, before)
-    assert result.dtype == X.dtype
-    return result
 
 
 # shuffle
 
 
 @settings(deadline=None)
-@given(batches(), st.integers(1, 4), st.integers(0, 2**32 - 1))
-def test_shuffle_takes_one_order_a_round_for_all(case, n, seed):
-    several, X, alphabet, start, end = case
-    found = unchanged(X, lambda: sl.shuffle(X, start, end, n, seed))
+@given(batches_with_region(), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_shuffle_uses_one_order_for_all_sequences_of_a_round(case, n, seed):
+    texts, X, alphabet, start, end = case
+    found = checked_result(lambda X: sl.shuffle(X, start, end, n, seed), X)
     stream = np.random.RandomState(seed)
     orders = [stream.permutation(end - start) for _ in range(n)]
-    for text, shuffles in zip(several, found, strict=True):
+    for text, shuffles in zip(texts, found, strict=True):
         middle = text[start:end]
         expected = [text[:start] + "".join(middle[i] for i in order) + text[end:] for order in orders]
         assert spell(shuffles, alphabet) == expected
 
 
-def test_the_end_of_a_shuffle_may_be_counted_from_behind():
+def test_a_negative_end_counts_back():
     X = sl.random_one_hot((2, 4, 12), random_state=0)
     for end, same in [(-1, 12), (None, 12), (-2, 11), (-12, 1)]:
         assert torch.equal(sl.shuffle(X, 0, end, 3, 7), sl.shuffle(X, 0, same, 3, 7))
@@ -77,19 +53,19 @@ def test_orders_are_equally_likely():
 
 
 @settings(deadline=None)
-@given(batches(), st.integers(1, 3), st.integers(0, 2**32 - 1), st.data())
+@given(batches_with_region(), st.integers(1, 3), st.integers(0, 2**32 - 1), st.data())
 def test_randomize_draws_by_inverse_transform(case, n, seed, data):
-    several, X, alphabet, start, end = case
-    rows = data.draw(st.sampled_from([None, 1, len(several)]))
+    texts, X, alphabet, start, end = case
+    rows = data.draw(st.sampled_from([None, 1, len(texts)]))
     probs = None
     if rows:
         weights = st.lists(st.integers(1, 9), min_size=len(alphabet), max_size=len(alphabet))
         probs = np.array([data.draw(weights) for _ in range(rows)], dtype=float)
         probs /= probs.sum(axis=1, keepdims=True)
-    found = unchanged(X, lambda: sl.randomize(X, start, end, probs, n, seed))
+    found = checked_result(lambda X: sl.randomize(X, start, end, probs, n, seed), X)
     stream = np.random.RandomState(seed)
     for round_ in range(n):
-        for row, text in enumerate(several):
+        for row, text in enumerate(texts):
             p = np.full(len(alphabet), 1 / len(alphabet)) if probs is None else probs[row % len(probs)]
             steps = np.cumsum(p) / np.cumsum(p)[-1]
             new = [alphabet[sum(draw >= steps[:-1])] for draw in stream.random_sample(end - start)]
@@ -106,7 +82,7 @@ def test_randomized_letters_have_their_probabilities(probs):
     assert stats.chisquare(counts[p > 0], p[p > 0] * counts.sum()).pvalue > UNLIKELY
 
 
-# all three
+# all three of them
 
 SHUFFLES = [
     lambda X, **more: sl.randomize(X, 2, 9, **more),
@@ -115,38 +91,38 @@ SHUFFLES = [
 ]
 
 
-@pytest.mark.parametrize("work", SHUFFLES)
-def test_seeds(work):
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_seeds(shuffle):
     X = sl.random_one_hot((2, 4, 40), random_state=0)
-    assert torch.equal(work(X, n=3, random_state=1), work(X, n=3, random_state=1))
-    assert not torch.equal(work(X, n=3, random_state=1), work(X, n=3, random_state=2))
-    assert not torch.equal(work(X, n=3), work(X, n=3))
+    assert torch.equal(shuffle(X, n=3, random_state=1), shuffle(X, n=3, random_state=1))
+    assert not torch.equal(shuffle(X, n=3, random_state=1), shuffle(X, n=3, random_state=2))
+    assert not torch.equal(shuffle(X, n=3), shuffle(X, n=3))
     for seed in (-1, 2**32, 0.5, "0"):
         with pytest.raises(InputError, match="random_state is"):
-            work(X, random_state=seed)
+            shuffle(X, random_state=seed)
 
 
-@pytest.mark.parametrize("work", SHUFFLES)
-def test_no_global_generator_moves(work):
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_global_generators_do_not_advance(shuffle):
     X = sl.random_one_hot((2, 4, 40), random_state=0)
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
-    work(X)
-    work(X, random_state=0)
+    shuffle(X)
+    shuffle(X, random_state=0)
     assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before
 
 
-@pytest.mark.parametrize("work", SHUFFLES)
-def test_memory_in_any_order_and_a_gradient_asked_for(work):
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_any_memory_layout_and_inputs_that_require_grad(shuffle):
     X = sl.random_one_hot((3, 4, 40), random_state=0, dtype=torch.float32)
-    expected = work(X, n=2, random_state=0)
-    assert torch.equal(work(X.transpose(1, 2).contiguous().transpose(1, 2), n=2, random_state=0), expected)
-    assert torch.equal(work(X.repeat(1, 1, 2)[:, :, 40:], n=2, random_state=0), expected)
-    drawn = work(X.clone().requires_grad_(), n=2, random_state=0)
+    expected = shuffle(X, n=2, random_state=0)
+    assert torch.equal(shuffle(X.transpose(1, 2).contiguous().transpose(1, 2), n=2, random_state=0), expected)
+    assert torch.equal(shuffle(X.repeat(1, 1, 2)[:, :, 40:], n=2, random_state=0), expected)
+    drawn = shuffle(X.clone().requires_grad_(), n=2, random_state=0)
     assert torch.equal(drawn, expected)
     assert not drawn.requires_grad
 
 
-@pytest.mark.parametrize("work", SHUFFLES)
+@pytest.mark.parametrize("shuffle", SHUFFLES)
 @pytest.mark.parametrize(
     ("X", "message"),
     [
@@ -159,15 +135,15 @@ def test_memory_in_any_order_and_a_gradient_asked_for(work):
         (torch.zeros(1, 4, 12, device="meta"), "X is on the meta device"),
     ],
 )
-def test_sequences_that_are_none(work, X, message):
+def test_invalid_sequences(shuffle, X, message):
     with pytest.raises(InputError, match=message):
-        work(X)
+        shuffle(X)
 
 
 X12 = sl.random_one_hot((2, 4, 12), random_state=0)
 
 
-@pytest.mark.parametrize("work", [sl.randomize, sl.shuffle, sl.dinucleotide_shuffle])
+@pytest.mark.parametrize("shuffle", [sl.randomize, sl.shuffle, sl.dinucleotide_shuffle])
 @pytest.mark.parametrize(
     ("start", "end", "n", "message"),
     [
@@ -180,12 +156,12 @@ X12 = sl.random_one_hot((2, 4, 12), random_state=0)
         (0, 5, None, r"n is None: expected a whole number\."),
     ],
 )
-def test_regions_that_are_none(work, start, end, n, message):
+def test_invalid_regions_and_counts(shuffle, start, end, n, message):
     with pytest.raises(InputError, match=message):
-        work(X12, start, end, n=n)
+        shuffle(X12, start, end, n=n)
 
 
-def test_what_only_some_take():
+def test_options_of_randomize():
     with pytest.raises(InputError, match=r"end is -1: expected 0 or more\."):
         sl.randomize(X12, 0, -1)
     assert sl.randomize(X12, 0, None).shape == (2, 1, 4, 12)

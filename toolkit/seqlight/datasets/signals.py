@@ -16,7 +16,7 @@ from seqlight.files.paths import existing_file
 from seqlight.files.source_types import File
 from seqlight.formats.bigwig_reader import BigWig
 from seqlight.sequence.checks import require_count
-from seqlight.sequence.chromosomes import likely_name, spelled_otherwise
+from seqlight.sequence.chromosomes import likely_name, respelled_names
 
 Reduce = Literal["sum", "mean"]
 Missing = Literal["zero", "nan"]
@@ -121,7 +121,7 @@ class Signals:
         """Raise InputError if files are of another assembly than the genome, or of no chromosome in `chroms`."""
         for file in self._files:
             path, known = file.path, file.sizes
-            for chrom in spelled_otherwise(chroms, known):
+            for chrom in respelled_names(chroms, known):
                 raise InputError(f"{path.name} has {likely_name(chrom, known)!r} for {chrom!r}: spell both alike.")
             for chrom in chroms:
                 if known.get(chrom, sizes[chrom]) != sizes[chrom]:

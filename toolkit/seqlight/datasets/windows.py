@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seqlight.datasets.regions import as_regions
 from seqlight.errors import InputError
 from seqlight.formats.genome import require_chromosomes
-from seqlight.sequence.chromosomes import chromosome_names, spelled_otherwise
+from seqlight.sequence.chromosomes import chromosome_names, respelled_names
 
 Ends = Literal["pad", "drop"]
 
@@ -137,7 +137,7 @@ class Excluded:
         tables = [as_regions(source, "bed3", "exclude") for source in sources]
         for table in tables:
             names = pd.unique(table["chrom"]).tolist()
-            spelled = spelled_otherwise(names, sizes)
+            spelled = respelled_names(names, sizes)
             if spelled or (names and not set(names) & set(sizes)):
                 require_chromosomes(spelled or names, sizes, "the genome")
         if tables:

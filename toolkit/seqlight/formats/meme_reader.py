@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError
 from seqlight.files.text import read_text
 from seqlight.formats.meme_matrix import Matrix, Row, as_number, rounding_of
-from seqlight.sequence.motif_frequencies import as_frequencies, fault
+from seqlight.sequence.motif_frequencies import as_frequencies, find_fault
 
 Motifs = dict[str, NDArray[np.float64]]
 
@@ -255,7 +255,7 @@ class _Reader:
             self.assumed = self.name
         motif = np.array([self.numbers(row, letters) for row in rows]).T
         rounding = rounding_of(rows)
-        if (wrong := fault(motif, rounding)) is not None:
+        if (wrong := find_fault(motif, rounding)) is not None:
             raise self.error(f"motif {self.name!r} {wrong.what}", rows[wrong.column].line)
         order = sorted(range(len(letters)), key=lambda i: _rank(letters[i]))
         self.found[self.name] = as_frequencies(motif, rounding)[order]

@@ -19,7 +19,7 @@ from seqlight.formats.meme_reader import Motifs as Motifs
 from seqlight.formats.meme_reader import read_meme as read_meme
 from seqlight.formats.meme_reader import read_nucleotides
 from seqlight.sequence.checks import require_dense
-from seqlight.sequence.motif_frequencies import are_frequencies, as_frequencies, fault
+from seqlight.sequence.motif_frequencies import are_frequencies, as_frequencies, find_fault
 
 NUCLEOTIDES = ({"A", "C", "G", "T"}, {"A", "C", "G", "U"})
 
@@ -158,8 +158,8 @@ def _checked(name: str, motif: Any, counts: bool) -> NDArray[np.float64]:
     if _has_counts(motif) and (array.sum(axis=0) > 0).all():
         # Of any number of sequences at each position.
         array = array / array.sum(axis=0)
-    if (wrong := fault(array)) is not None:
-        remedy = "; transposed it would be right" if fault(array.T) is None else ""
+    if (wrong := find_fault(array)) is not None:
+        remedy = "; transposed it would be right" if find_fault(array.T) is None else ""
         raise InputError(f"motif {name!r} {wrong.what}{remedy}.")
     if not counts and not are_frequencies(array):
         raise InputError(

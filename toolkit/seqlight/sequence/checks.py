@@ -1,4 +1,4 @@
-"""What a tensor of one-hot sequences must be, and what to say when it is not."""
+"""Checks of one-hot sequences and of other arguments, with errors that say what to do instead."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ from seqlight.sequence import kernels
 
 MOST_LETTERS = 254
 
-# Dtypes that PyTorch stores, and has few operations for.
-UNFINISHED = (torch.uint16, torch.uint32, torch.uint64)
+# Dtypes that PyTorch can store but has few operations for.
+POORLY_SUPPORTED = (torch.uint16, torch.uint32, torch.uint64)
 
-# Of a column, in a message.
+# How many entries of a column an error shows.
 MOST_SHOWN = 6
 
 
 def require_tensor(X: object, name: str = "X") -> Tensor:
-    """Return `X` if it is a torch.Tensor of real numbers, all there; raise InputError with the remedy if not."""
+    """Return `X` if it is a dense torch.Tensor of real numbers; raise InputError with the remedy if not."""
     if isinstance(X, Tensor):
         return require_dense(X, name)
-    met, remedy = a(X), "convert it first"
+    found, remedy = a(X), "convert it first"
     if isinstance(X, np.ndarray):
-        met, remedy = "a numpy.ndarray", f"use torch.from_numpy({name})"
+        found, remedy = "a numpy.ndarray", f"use torch.from_numpy({name})"
         if X.dtype.kind in "USO":
-            met, remedy = f"{met} of {X.dtype}", f"use one_hot_encode({name}.tolist()) if it holds strings"
+            found, remedy = f"{found} of {X.dtype}", f"use one_hot_encode({name}.tolist()) if it holds strings"
     elif isinstance(X, Dataset):
         remedy = "stack some of its rows, or use seqlight.run, which reads them in batches"
     elif isinstance(X, str):
         remedy = f"use one_hot_encode({name})"
     elif isinstance(X, list | tuple) and X and all(isinstance(one, str) for one in X):
-        met, remedy = f"{met} of strings", f"use one_hot_encode({name})"
-    raise InputError(f"{name} is {met}: expected a torch.Tensor; {remedy}.")
+        found, remedy = f"{found} of strings", f"use one_hot_encode({name})"
+    raise InputError(f"{name} is {found}: expected a torch.Tensor; {remedy}.")
 
 
 def require_dense(X: Tensor, name: str = "X") -> Tensor:
-    """Return `X` if it holds real numbers, one for each place; raise InputError with the remedy if not."""
+    """Return `X` if it is dense and holds real numbers; raise InputError with the remedy if not."""
     if X.is_nested:
-        met, remedy = "is nested", "pad its rows with torch.nested.to_padded_tensor"
+        problem, remedy = "is nested", "pad its rows with torch.nested.to_padded_tensor"
     elif X.is_meta:
-        met, remedy = "is on the meta device", "make one on a device that does"
+        problem, remedy = "is on the meta device", "make one on a device that does"
     elif X.is_quantized:
-        met, remedy = f"is quantised, {_short_dtype(X)}", "use its .dequantize()"
+        problem, remedy = f"is quantised, {_short_dtype(X)}", "use its .dequantize()"
     elif X.layout != torch.strided:
-        met, remedy = f"is of layout {X.layout}", "use its .to_dense()"
+        problem, remedy = f"is of layout {X.layout}", "use its .to_dense()"
     elif X.is_complex():
-        met, remedy = f"holds {_short_dtype(X)} numbers", "use its .real or .abs()"
-    elif X.dtype in UNFINISHED or (X.is_floating_point() and X.itemsize == 1):
-        met, remedy = f"is of {_short_dtype(X)}, in which PyTorch computes little", "use its .long() or .float()"
+        problem, remedy = f"holds {_short_dtype(X)} numbers", "use its .real or .abs()"
+    elif X.dtype in POORLY_SUPPORTED or (X.is_floating_point() and X.itemsize == 1):
+        problem, remedy = f"is of {_short_dtype(X)}, in which PyTorch computes little", "use its .long() or .float()"
     else:
         return X
-    raise InputError(f"{name} {met}: expected a dense tensor that holds its data, real numbers; {remedy}.")
+    raise InputError(f"{name} {problem}: expected a dense tensor that holds its data, real numbers; {remedy}.")
 
 
 def require_one_hot(X: object, name: str = "X", *, allow_unknown: bool = True) -> Tensor:
@@ -65,7 +65,7 @@ def require_one_hot(X: object, name: str = "X", *, allow_unknown: bool = True) -
     Parameters
     ----------
     X : torch.Tensor, shape (sequences, letters, positions), any dtype and device
-        In each column a single 1, or only zeros for an unknown character.
+        Each column holds a single 1, or only zeros for an unknown character.
     name : str
         What to call it in an error.
     allow_unknown : bool
@@ -74,26 +74,26 @@ def require_one_hot(X: object, name: str = "X", *, allow_unknown: bool = True) -
     Raises
     ------
     InputError
-        If it is no tensor, of another rank, empty, of too many letters, or not one-hot.
+        If it is not a tensor, has another number of dimensions, is empty, has too many letters, or is not one-hot.
     """
     X = require_rank_3(X, name)
     codes = kernels.read_codes(X)
     if codes is not None and (allow_unknown or not (codes == X.shape[1]).any()):
         return X
     ones = (X != 0).sum(dim=1)
-    # A column with one entry that is not 0, and whose sum is 1, holds a 1; NaN fails the second test.
-    good = ((ones == 1) & (X.sum(dim=1) == 1)) | ((ones == 0) & allow_unknown)
-    if not bool(good.all()):
-        raise _not_one_hot(X, good, name)
+    # A column with a single nonzero entry and a sum of 1 holds a 1; NaN fails the second test.
+    valid = ((ones == 1) & (X.sum(dim=1) == 1)) | ((ones == 0) & allow_unknown)
+    if not bool(valid.all()):
+        raise _not_one_hot(X, valid, name)
     return X
 
 
 def require_rank_3(X: object, name: str = "X") -> Tensor:
-    """Return `X` if it is a tensor of shape (sequences, letters, positions), none of them 0, and few letters."""
+    """Return `X` if it is a nonempty tensor of shape (sequences, letters, positions) with at most 254 letters."""
     X = require_tensor(X, name)
     if X.ndim != 3:
         remedy = f"use {name}.unsqueeze(0) for one sequence" if X.ndim == 2 else "reshape it"
-        if _holds_codes(X):
+        if _looks_like_codes(X):
             remedy = (
                 "it holds integers for letters, so one-hot encode it first, with as many letters as there are: "
                 f"torch.nn.functional.one_hot({name}.long(), letters).transpose(1, 2)"
@@ -112,9 +112,9 @@ def require_rank_3(X: object, name: str = "X") -> Tensor:
 
 
 def as_tensor(given: Any, name: str) -> Tensor:
-    """Return anything that holds numbers in rows of one length as a tensor; raise InputError if it does not."""
+    """Return array-like numbers as a tensor; raise InputError if they cannot be one."""
     if isinstance(given, Tensor):
-        # NumPy does not know of signs that are still to be changed.
+        # NumPy cannot read a tensor that PyTorch negates lazily.
         return require_dense(given, name).resolve_neg()
     try:
         return torch.as_tensor(given, device="cpu")
@@ -123,7 +123,7 @@ def as_tensor(given: Any, name: str) -> Tensor:
 
 
 def as_float64(given: Any, name: str) -> NDArray[np.float64]:
-    """Return a tensor, or anything array-like, in float64, on the CPU and free of gradients."""
+    """Return a tensor, or anything array-like, as a float64 array on the CPU, without gradients."""
     if isinstance(given, Tensor):
         given = require_dense(given, name).detach().to("cpu", torch.float64).resolve_neg().numpy()
     return np.asarray(given, dtype=np.float64)
@@ -135,7 +135,7 @@ def to_codes(X: Tensor) -> NDArray[np.uint8]:
     Parameters
     ----------
     X : torch.Tensor, shape (sequences, letters, positions)
-        One-hot, already checked.
+        Valid one-hot sequences.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def to_codes(X: Tensor) -> NDArray[np.uint8]:
 
 
 def require_count(value: Any, name: str, least: int = 0) -> int:
-    """Return `value` as an int of at least `least`; raise InputError if it is not one."""
+    """Return `value` as an int of at least `least`; raise InputError if it is not a whole number of that size."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise InputError(f"{name} is {value!r}: expected a whole number.")
     if value < least:
@@ -171,8 +171,8 @@ def require_region(start: Any, end: Any, length: int) -> tuple[int, int]:
     return start, end
 
 
-def _holds_codes(X: Tensor) -> bool:
-    """Return whether it seems to be (sequences, positions) of letters as integers, and no one-hot sequence."""
+def _looks_like_codes(X: Tensor) -> bool:
+    """Return whether `X` seems to hold letters as integers, (sequences, positions), rather than one-hot columns."""
     if X.ndim != 2 or not X.numel() or X.is_floating_point() or X.dtype == torch.bool:
         return False
     return bool((X > 1).any())
@@ -182,15 +182,14 @@ def _short_dtype(X: Tensor) -> str:
     return str(X.dtype).removeprefix("torch.")
 
 
-def _not_one_hot(X: Tensor, good: Tensor, name: str) -> InputError:
-    sequence, position = (int(i) for i in torch.nonzero(~good)[0])
+def _not_one_hot(X: Tensor, valid: Tensor, name: str) -> InputError:
+    sequence, position = (int(i) for i in torch.nonzero(~valid)[0])
     column = X[sequence, :, position].tolist()
     where = f"sequence {sequence}, position {position} of {name} holds"
     if any(one != one for one in column):
         return InputError(f"{where} NaN: expected a single 1 and zeros; look where it comes from.")
-    where = (
-        f"{where} [{', '.join([_short(one) for one in column[:MOST_SHOWN]] + ['...'] * (len(column) > MOST_SHOWN))}]"
-    )
+    shown = [_format_entry(one) for one in column[:MOST_SHOWN]] + ["..."] * (len(column) > MOST_SHOWN)
+    where = f"{where} [{', '.join(shown)}]"
     if not any(column):
         return InputError(
             f"{where}, an unknown character: expected a known one here; "
@@ -204,7 +203,7 @@ def _not_one_hot(X: Tensor, good: Tensor, name: str) -> InputError:
     return InputError(f"{where}: expected a single 1 and zeros, one-hot (sequences, letters, positions); {remedy}.")
 
 
-def _short(value: Any) -> str:
-    """Return a number in a few digits, but never as the 0 or 1 that it is not."""
+def _format_entry(value: Any) -> str:
+    """Return a number with few digits, but never as 0 or 1 unless it is exactly that."""
     found = f"{value:.4g}"
     return repr(value) if found in ("0", "1") and value not in (0, 1) else found

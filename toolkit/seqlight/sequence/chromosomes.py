@@ -1,4 +1,4 @@
-"""What chromosomes are called, here and there."""
+"""Names of chromosomes: read as text, and matched between spellings such as chr1 and 1."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 
 from seqlight.errors import InputError, a
 
-_PAIRS = {"chrM": "MT", "MT": "chrM"}
+_OTHER_MITOCHONDRIAL = {"chrM": "MT", "MT": "chrM"}
 
 
 def chromosome_name(value: object) -> str | None:
-    """Return a name as text: 1 for the number 1, which is what pandas reads where all names are numbers.
+    """Return a name as text: "1" for the number 1, which pandas reads where all names are numbers.
 
     Parameters
     ----------
     value : str, bytes or number
-        Whole numbers that became floats, as beside missing ones, are taken too.
+        Whole numbers stored as floats, as in columns with missing values, are accepted too.
 
     Returns
     -------
     str or None
-        None for what is missing, empty or no name.
+        None if it is missing, empty, or not a name.
 
     Examples
     --------
@@ -40,12 +40,12 @@ def chromosome_name(value: object) -> str | None:
 
 
 def chromosome_names(values: Iterable[Any], name: str) -> list[str]:
-    """Return names as text; raise InputError if one is none.
+    """Return names as text; raise InputError if one is not a name.
 
     Parameters
     ----------
     values : iterable of str or number
-        What a user gave.
+        As a user gave them.
     name : str
         What to call it in a message.
 
@@ -68,25 +68,25 @@ def chromosome_names(values: Iterable[Any], name: str) -> list[str]:
 
 
 def other_spelling(name: str) -> str:
-    """Return how others spell the name of a chromosome: chr1 for 1, and 1 for chr1.
+    """Return the other usual spelling of a chromosome's name: chr1 for 1, and 1 for chr1.
 
     Examples
     --------
     >>> other_spelling("chr1"), other_spelling("X"), other_spelling("chrM")
     ('1', 'chrX', 'MT')
     """
-    return _PAIRS.get(name) or (name[3:] if name.startswith("chr") else f"chr{name}")
+    return _OTHER_MITOCHONDRIAL.get(name) or (name[3:] if name.startswith("chr") else f"chr{name}")
 
 
-def spelled_otherwise(names: Iterable[str], known: Collection[str]) -> list[str]:
-    """Return names that are not known, but in another spelling; see `likely_name`."""
+def respelled_names(names: Iterable[str], known: Collection[str]) -> list[str]:
+    """Return the names that are not in `known` but would be if spelled another way; see `likely_name`."""
     missing = [name for name in names if name not in known]
     keys = {_key(one) for one in known} if missing else set()
     return [name for name in missing if other_spelling(name) in known or _key(name) in keys]
 
 
 def likely_name(name: str, known: Collection[str]) -> str | None:
-    """Return which of the names is likely to be meant by one that is not among them; None if none is.
+    """Return the known name that `name`, which is not known, probably stands for; None if there is none.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def likely_name(name: str, known: Collection[str]) -> str | None:
 
 
 def _key(name: str) -> str:
-    """Return what the spellings of a chromosome have in common."""
+    """Return a key that all spellings of a chromosome share."""
     key = name.strip().lower().removesuffix(".0").removeprefix("chr").removeprefix("omosome")
     key = key.strip(" _").lstrip("0") or key
     return "mt" if key == "m" else key

@@ -1,7 +1,4 @@
-"""Edit one-hot sequences: substitute, insert, delete.
-
-Every edit first reads the request (which motif, where) and then copies columns.
-"""
+"""Edits of one-hot sequences: substitute, insert, delete."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ def substitute(
     alphabet: Sequence[str] = DNA,
     ignore: Sequence[str] = ("N",),
 ) -> Tensor:
-    """Write a motif over the characters of each sequence.
+    """Overwrite part of each sequence with a motif.
 
     Parameters
     ----------
@@ -57,11 +54,7 @@ def substitute(
     'ATCATTTTGACTCAGAAAGC'
     """
     X = checks.require_one_hot(X)
-    columns = _read_motif(motif, X, alphabet, ignore)
-    begin = _begin(start, X.shape[2], columns.shape[2])
-    out = X.clone()
-    out[:, :, begin : begin + columns.shape[2]] = columns
-    return out
+    return _overwrite(X, [_read_motif(motif, X, alphabet, ignore)], [], start)
 
 
 def multisubstitute(
@@ -72,20 +65,18 @@ def multisubstitute(
     alphabet: Sequence[str] = DNA,
     ignore: Sequence[str] = ("N",),
 ) -> Tensor:
-    """Write several motifs over each sequence, at given distances.
+    """Overwrite parts of each sequence with several motifs, at given distances.
 
     Parameters
     ----------
-    X : torch.Tensor, shape (sequences, letters, positions)
-        One-hot, unknown characters as columns of zeros.
+    X, alphabet, ignore
+        As in :func:`substitute`.
     motifs : sequence of str or torch.Tensor
         In order from left to right, each as in :func:`substitute`.
     spacing : int or sequence of int
-        Positions left as they are between neighbours: one number for all, or one for each pair.
+        Positions left unchanged between neighbouring motifs: one number for all, or one for each pair.
     start : int, optional
-        Where the first motif begins; None puts the whole in the middle.
-    alphabet, ignore : sequence of str
-        How to read motifs given as strings.
+        Where the first motif begins; None centers all of them together.
 
     Returns
     -------
@@ -105,17 +96,10 @@ def multisubstitute(
     """
     X = checks.require_one_hot(X)
     if isinstance(motifs, str) or not isinstance(motifs, Sequence) or not motifs:
-        met = "an empty list" if isinstance(motifs, list | tuple) else f"a {type(motifs).__name__}"
-        raise InputError(f"motifs is {met}: expected a list of at least one motif; for one motif use substitute.")
+        found = "an empty list" if isinstance(motifs, list | tuple) else f"a {type(motifs).__name__}"
+        raise InputError(f"motifs is {found}: expected a list of at least one motif; for one motif use substitute.")
     columns = [_read_motif(motif, X, alphabet, ignore) for motif in motifs]
-    gaps = _read_spacing(spacing, len(columns) - 1)
-    width = sum(one.shape[2] for one in columns) + sum(gaps)
-    begin = _begin(start, X.shape[2], width)
-    out = X.clone()
-    for one, gap in zip(columns, [*gaps, 0], strict=True):
-        out[:, :, begin : begin + one.shape[2]] = one
-        begin += one.shape[2] + gap
-    return out
+    return _overwrite(X, columns, _read_spacing(spacing, len(columns) - 1), start)
 
 
 def insert(
@@ -125,18 +109,14 @@ def insert(
     alphabet: Sequence[str] = DNA,
     ignore: Sequence[str] = ("N",),
 ) -> Tensor:
-    """Put a motif between two characters of each sequence, which grows by the motif's width.
+    """Insert a motif into each sequence, which grows by the motif's width.
 
     Parameters
     ----------
-    X : torch.Tensor, shape (sequences, letters, positions)
-        One-hot, unknown characters as columns of zeros.
-    motif : str or torch.Tensor
+    X, motif, alphabet, ignore
         As in :func:`substitute`.
     start : int, optional
-        The position before which the motif goes, 0 to the length; None for the middle.
-    alphabet, ignore : sequence of str
-        How to read a motif given as a string.
+        The position before which to insert the motif, 0 to the length; None for the middle.
 
     Returns
     -------
@@ -156,17 +136,17 @@ def insert(
     """
     X = checks.require_one_hot(X)
     columns = _read_motif(motif, X, alphabet, ignore).expand(X.shape[0], -1, -1)
-    begin = _begin(start, X.shape[2], 0)
-    return torch.cat([X[:, :, :begin], columns, X[:, :, begin:]], dim=2)
+    first = _first_position(start, X.shape[2], 0)
+    return torch.cat([X[:, :, :first], columns, X[:, :, first:]], dim=2)
 
 
 def delete(X: Tensor, start: int, end: int) -> Tensor:
-    """Take a region out of each sequence, which shrinks by its width.
+    """Delete a region of each sequence, which shrinks by the region's width.
 
     Parameters
     ----------
-    X : torch.Tensor, shape (sequences, letters, positions)
-        One-hot, unknown characters as columns of zeros.
+    X
+        As in :func:`substitute`.
     start, end : int
         The region, ``start <= position < end``.
 
@@ -177,7 +157,7 @@ def delete(X: Tensor, start: int, end: int) -> Tensor:
     Raises
     ------
     InputError
-        If `X` is not one-hot, or the region is empty, off the end, or the whole sequence.
+        If `X` is not one-hot, or the region is empty, is off the end, or is the whole sequence.
 
     Examples
     --------
@@ -191,6 +171,17 @@ def delete(X: Tensor, start: int, end: int) -> Tensor:
     if end - start == X.shape[2]:
         raise InputError(f"the region from {start} to {end} is the whole sequence: leave at least one position.")
     return torch.cat([X[:, :, :start], X[:, :, end:]], dim=2)
+
+
+def _overwrite(X: Tensor, motifs: Sequence[Tensor], gaps: Sequence[int], start: int | None) -> Tensor:
+    """Return a copy of `X` with motifs (1 or sequences, letters, width) written into it, `gaps` positions apart."""
+    width = sum(motif.shape[2] for motif in motifs) + sum(gaps)
+    first = _first_position(start, X.shape[2], width)
+    out = X.clone()
+    for motif, gap in zip(motifs, [*gaps, 0], strict=True):
+        out[:, :, first : first + motif.shape[2]] = motif
+        first += motif.shape[2] + gap
+    return out
 
 
 def _read_motif(motif: Motif, X: Tensor, alphabet: Sequence[str], ignore: Sequence[str]) -> Tensor:
@@ -219,11 +210,11 @@ def _read_spacing(spacing: int | Sequence[int] | Tensor | NDArray[np.int64], n_g
     return [checks.require_count(spacing, "spacing")] * n_gaps
 
 
-def _begin(start: int | None, length: int, width: int) -> int:
-    begin = length // 2 - width // 2 if start is None else checks.require_count(start, "start")
-    if begin < 0 or begin + width > length:
+def _first_position(start: int | None, length: int, width: int) -> int:
+    first = length // 2 - width // 2 if start is None else checks.require_count(start, "start")
+    if first < 0 or first + width > length:
         raise InputError(
-            f"{width} characters from position {begin} run off the end of sequences of {length}: "
+            f"{width} characters from position {first} run off the end of sequences of {length}: "
             "expected them to fit; choose another start or a longer sequence."
         )
-    return begin
+    return first

@@ -1,4 +1,4 @@
-"""The inner loops of the shuffles: compiled where the package was built with a compiler, else NumPy.
+"""The inner loops of encoding and shuffling: compiled if the package was built with a compiler, otherwise NumPy.
 
 Both give the same bits. Outputs are contiguous tensors on the CPU, of any dtype.
 """
@@ -23,8 +23,8 @@ Codes = NDArray[np.uint8]
 def read_codes(X: Tensor) -> Codes | None:
     """Return the letter of each column of `X` (rows, letters, positions); ``letters`` for a column of zeros.
 
-    None means that nothing is known: some column is not plainly one-hot, `X` is not on the CPU, or
-    there are no compiled loops. Plainly, because a zero with a sign is not counted as one.
+    None means that the loop cannot tell: some column is not exactly one-hot (a negative zero already counts as
+    something else), `X` is not on the CPU, or there are no compiled loops.
     """
     native = library()
     if native is None or not _bits_known(X) or X.device.type != "cpu":
@@ -39,7 +39,7 @@ def read_codes(X: Tensor) -> Codes | None:
 
 
 def write_one_hot(codes: Codes, out: Tensor, start: int) -> None:
-    """Write `codes` (rows, span) into columns ``start ...`` of `out` (rows, letters, positions)."""
+    """Write `codes` (rows, span) into `out` (rows, letters, positions), from column ``start`` on."""
     rows, span = codes.shape
     letters, length = out.shape[1:]
     native = library()
@@ -52,19 +52,19 @@ def write_one_hot(codes: Codes, out: Tensor, start: int) -> None:
 
 
 def encode(text: bytes, known: bytes, out: Tensor) -> int:
-    """Write `text`, all rows behind each other, into `out` (rows, letters, positions) or (letters, positions).
+    """Write `text`, all rows joined, into `out`, shape (rows, letters, positions) or (letters, positions).
 
     Parameters
     ----------
     text : bytes
-        One a position.
+        One byte for each position.
     known : bytes
-        The letters in order, then those that stand for an unknown one and become zeros.
+        The letters in order, then the characters that mean an unknown letter and become zeros.
 
     Returns
     -------
     int
-        -1, or the place in `text` of a character that is not known.
+        The index in `text` of a character that is not in `known`; -1 if there is none.
     """
     letters, length = out.shape[-2:]
     rows = len(text) // length
@@ -80,39 +80,39 @@ def encode(text: bytes, known: bytes, out: Tensor) -> int:
     line = np.frombuffer(text, np.uint8).reshape(*out.shape[:-2], length)
     for letter in range(letters):
         out[..., letter, :] = torch.from_numpy(line == known[letter])
-    strange = ~np.isin(line, np.frombuffer(known, np.uint8)).ravel()
-    return int(strange.argmax()) if strange.any() else -1
+    is_unknown = ~np.isin(line, np.frombuffer(known, np.uint8)).ravel()
+    return int(is_unknown.argmax()) if is_unknown.any() else -1
 
 
 def write_dinucleotide_shuffles(codes: Codes, seeds: NDArray[np.uint32], out: Tensor, start: int) -> NDArray[np.int64]:
     """Shuffle each row of `codes` (rows, span) into `out` (rows, n, letters, positions), from ``start`` on.
 
-    A row's shuffles follow each other in one stream with the row's own seed. Codes equal to
-    ``letters`` (unknown characters) are shuffled as one more letter. Returned is how many positions
-    of each row bear the same character in all its shuffles.
+    All shuffles of a row are drawn from one stream, seeded with the row's seed. Codes equal to ``letters`` (unknown
+    characters) are shuffled as one more letter. Returns how many positions of each row have the same character in
+    all of its shuffles.
     """
     rows, span = codes.shape
     n, letters, length = out.shape[1:]
-    still = np.empty(rows, np.int64)
+    n_fixed = np.empty(rows, np.int64)
     native = library()
     if native is None or not _bits_known(out):
         for row in range(rows):
             walks = _dinucleotide_walks(codes[row], int(seeds[row]), n)
             write_one_hot(walks, out[row], start)
-            still[row] = (walks == walks[0]).all(axis=0).sum()
-        return still
-    tail = (span, letters + 1, n, letters, *layout(out), length, start, pointer(still))
+            n_fixed[row] = (walks == walks[0]).all(axis=0).sum()
+        return n_fixed
+    tail = (span, letters + 1, n, letters, *layout(out), length, start, pointer(n_fixed))
 
     def work(a: int, b: int) -> None:
         if native.dinucleotide_rows(pointer(codes), pointer(seeds), a, b, *tail):
             raise MemoryError(f"no memory to shuffle a region of {span} positions")
 
     over_rows(work, rows, out.numel())
-    return still
+    return n_fixed
 
 
 def write_reordered(X: Tensor, orders: NDArray[np.uint32], out: Tensor, start: int) -> None:
-    """Copy the columns of `X` (rows, letters, positions) from ``start`` on, in each of `orders` (n, span), to `out`."""
+    """Copy the columns of `X` (rows, letters, positions) to `out`, from ``start`` on in each of `orders` (n, span)."""
     rows, n, letters, length = out.shape
     span = orders.shape[1]
     native = library()
@@ -125,12 +125,12 @@ def write_reordered(X: Tensor, orders: NDArray[np.uint32], out: Tensor, start: i
 
 
 def sample_codes(stream: np.random.RandomState, cumulative: NDArray[np.float64], n: int, span: int) -> Codes:
-    """Draw characters by inverse transform, a double each; round, sequence, position in this order.
+    """Draw characters by inverse transform, one double each: by round, then sequence, then position.
 
     Parameters
     ----------
     stream : numpy.random.RandomState
-        Moves on by two words a character.
+        Advances by two words for each character.
     cumulative : numpy.ndarray, float64, shape (rows, letters)
         Cumulative probabilities of each row; the last is 1.
     n, span : int
@@ -148,12 +148,12 @@ def sample_codes(stream: np.random.RandomState, cumulative: NDArray[np.float64],
             for row in range(rows):
                 codes[row, round_] = np.searchsorted(cumulative[row], stream.random_sample(span), side="right")
         return codes
-    # A double is a 53-bit integer over 2**53, so comparing integers compares the doubles.
+    # A random double is a 53-bit integer over 2**53, so the integers can be compared instead.
     steps = np.ceil(cumulative * 2.0**53).astype(np.uint64)
     kind, key, position, *gauss = stream.get_state(legacy=True)
-    key, at = np.ascontiguousarray(key, np.uint32), ctypes.c_int32(int(position))
-    native.random_rows(pointer(key), ctypes.addressof(at), pointer(steps), rows, n, span, letters, pointer(codes))
-    stream.set_state((kind, key, at.value, *gauss))
+    key, offset = np.ascontiguousarray(key, np.uint32), ctypes.c_int32(int(position))
+    native.random_rows(pointer(key), ctypes.addressof(offset), pointer(steps), rows, n, span, letters, pointer(codes))
+    stream.set_state((kind, key, offset.value, *gauss))
     return codes
 
 
@@ -176,12 +176,12 @@ def _dinucleotide_walks(codes: Codes, seed: int, n: int) -> Codes:
 
 
 def layout(out: Tensor) -> tuple[int, int, int]:
-    """Return what the loops need to write 0 and 1 into `out`: bytes an entry, the bits of 1, the address."""
+    """Return what the loops need to write 0 and 1 into `out`: bytes per entry, the bits of 1, the address."""
     return out.element_size(), _bits_of_one(out.dtype), address(out)
 
 
 def address(tensor: Tensor) -> int:
-    """Return where a contiguous tensor on the CPU lies; keep the tensor alive meanwhile."""
+    """Return the address of a contiguous tensor on the CPU; the caller keeps the tensor alive."""
     if not tensor.is_contiguous() or tensor.device.type != "cpu":
         raise AssertionError("the loops take contiguous tensors on the CPU")
     return tensor.data_ptr()

@@ -1,4 +1,4 @@
-"""Strings of characters to small integers and back."""
+"""Characters as small integers, and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DNA = ("A", "C", "G", "T")
 
 
 def to_bytes(sequence: str) -> bytes:
-    """Return a string as one byte a character; InputError if it is no string, empty, or beyond Latin-1."""
+    """Return one byte for each character; raise InputError if it is not a string, is empty, or is not Latin-1."""
     if not isinstance(sequence, str):
         raise InputError(f"expected a string of characters but got {type(sequence).__name__}: pass a str.")
     if not sequence:
@@ -28,7 +28,7 @@ def to_bytes(sequence: str) -> bytes:
 
 @lru_cache
 def known_bytes(alphabet: tuple[str, ...], ignore: tuple[str, ...]) -> bytes:
-    """Return the characters of an alphabet and of those to ignore, one byte each; InputError if they cannot be used."""
+    """Return the alphabet and then the characters to ignore, one byte each; raise InputError if they are unusable."""
     for letter in (*alphabet, *ignore):
         if not isinstance(letter, str) or len(letter) != 1 or ord(letter) > 255:
             raise InputError(f"{letter!r} is in the alphabet: expected single characters of Latin-1.")
@@ -40,7 +40,7 @@ def known_bytes(alphabet: tuple[str, ...], ignore: tuple[str, ...]) -> bytes:
 
 
 def to_codes(sequence: str, alphabet: Sequence[str] = DNA, ignore: Sequence[str] = ("N",)) -> NDArray[np.uint8]:
-    """Return the index of each character (uint8), ``len(alphabet)`` for one to ignore; InputError for any other."""
+    """Return each character's index (uint8), ``len(alphabet)`` if ignored; raise InputError for any other character."""
     known = known_bytes(tuple(alphabet), tuple(ignore))
     table = bytearray([255]) * 256
     for index, letter in enumerate(known):
@@ -48,18 +48,18 @@ def to_codes(sequence: str, alphabet: Sequence[str] = DNA, ignore: Sequence[str]
     codes = to_bytes(sequence).translate(table)
     bad = codes.find(255)
     if bad >= 0:
-        raise unknown(sequence, bad, alphabet, ignore)
+        raise unknown_character(sequence, bad, alphabet, ignore)
     return np.frombuffer(codes, np.uint8)
 
 
 def to_string(codes: NDArray[np.uint8], alphabet: Sequence[str] = DNA, unknown: str = "N") -> str:
-    """Return the characters that `codes` (uint8, one dimension) stand for; ``len(alphabet)`` gives `unknown`."""
+    """Return the characters for `codes` (uint8, one dimension); ``len(alphabet)`` becomes `unknown`."""
     spelled = "".join((*alphabet, unknown)).encode("latin-1")
     return np.frombuffer(spelled, np.uint8)[codes].tobytes().decode("latin-1")
 
 
-def unknown(sequence: str, at: int, alphabet: Sequence[str], ignore: Sequence[str]) -> InputError:
-    """Return the error for the character at position `at`."""
+def unknown_character(sequence: str, at: int, alphabet: Sequence[str], ignore: Sequence[str]) -> InputError:
+    """Return the error about the character at position `at`."""
     found = sequence[at]
     remedy = "pass sequence.upper()" if found.upper() in alphabet else "add it to `alphabet` or to `ignore`"
     known = f"one of {''.join(alphabet)}" + (f" (or {''.join(ignore)}, unknown)" if ignore else "")

@@ -1,4 +1,4 @@
-"""Where in a genome sequences were cut from."""
+"""Genomic intervals that sequences were cut from."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from seqlight.sequence.checks import require_count
 from seqlight.sequence.chromosomes import chromosome_name, likely_name
 
 STRANDS = ("+", "-", ".")
-# Of positions, whose differences and sums stay far from the end of 64 bits.
+# The largest position: sums and differences stay far from overflowing 64 bits.
 _MOST = 2**48
 
 
 class Loci(NamedTuple):
-    """Places in a genome, one for each sequence: four arrays of one length.
+    """Genomic intervals, one for each sequence: four arrays of one length.
 
-    Any function that takes loci also takes a table with these columns, `strand` being optional.
+    Any function that takes loci also takes a table with these columns, where `strand` is optional.
 
     Attributes
     ----------
     chrom : numpy.ndarray of str
         The chromosome.
     start, end : numpy.ndarray of int64
-        ``start <= position < end``, counted from 0 as in BED. A window that sticks out of its chromosome
-        has a start below 0 or an end beyond its size.
+        ``start <= position < end``, counted from 0 as in BED. A window that extends beyond its chromosome has a
+        start below 0 or an end above the chromosome's size.
     strand : numpy.ndarray of str
         "+", "." (the same), or "-" where the sequence is the reverse complement.
     """
@@ -47,12 +47,12 @@ def as_loci(source: Loci | pd.DataFrame, n: int | None = None, length: int | Non
     Parameters
     ----------
     source : Loci, or pandas.DataFrame
-        A table has the columns chrom, start and end, and may have strand; without, all are "+". Chromosomes that
-        are numbers, as pandas reads them from files, become names: "1".
+        A table has the columns chrom, start and end, and may have strand; without it, all are "+". Chromosomes that
+        are numbers, as pandas reads them from files, become text: "1".
     n : int, optional
-        How many there must be.
+        How many loci there must be.
     length : int, optional
-        How long each must be.
+        How many positions each must have.
     name : str
         What to call them in a message.
 
@@ -63,7 +63,7 @@ def as_loci(source: Loci | pd.DataFrame, n: int | None = None, length: int | Non
     Raises
     ------
     InputError
-        If a column is missing, or an entry cannot be; the message names the first such row.
+        If a column is missing, or an entry is invalid; the message names the first such row.
 
     Examples
     --------
@@ -72,13 +72,13 @@ def as_loci(source: Loci | pd.DataFrame, n: int | None = None, length: int | Non
     >>> as_loci(peaks).strand.tolist()
     ['+', '+']
     """
-    loci = _of_table(source, name) if isinstance(source, pd.DataFrame) else _of_fields(source)
+    loci = _from_table(source, name) if isinstance(source, pd.DataFrame) else _from_fields(source)
     if n is not None and len(loci.chrom) != n:
         raise InputError(f"there are {len(loci.chrom)} loci for {n} sequences: expected one each, in the same order.")
-    _refuse(loci.end <= loci.start, loci, "is empty: expected start < end")
-    _refuse(_without_strand(loci.strand), loci, f"has another strand than {', '.join(STRANDS)}")
+    _raise_if_any(loci.end <= loci.start, loci, "is empty: expected start < end")
+    _raise_if_any(_invalid_strands(loci.strand), loci, f"has another strand than {', '.join(STRANDS)}")
     if length is not None:
-        _refuse(
+        _raise_if_any(
             loci.end - loci.start != length,
             loci,
             f"does not have {length} positions: give the windows that the sequences were cut from",
@@ -92,9 +92,9 @@ def as_sizes(chrom_sizes: Mapping[str, int], loci: Loci) -> NDArray[np.int64]:
     Parameters
     ----------
     chrom_sizes : mapping of str to int
-        Of each chromosome.
+        The size of each chromosome.
     loci : Loci
-        Checked.
+        As from `as_loci`.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def as_sizes(chrom_sizes: Mapping[str, int], loci: Loci) -> NDArray[np.int64]:
     Raises
     ------
     InputError
-        If a chromosome has no size, or they are no sizes.
+        If a chromosome has no size, or the sizes are invalid.
     """
     sizes = sizes_by_name(chrom_sizes)
     missing = sorted(set(loci.chrom.tolist()) - set(sizes))
@@ -118,12 +118,12 @@ def as_sizes(chrom_sizes: Mapping[str, int], loci: Loci) -> NDArray[np.int64]:
 
 
 def sizes_by_name(chrom_sizes: Mapping[str, int]) -> dict[str, int]:
-    """Return checked sizes of chromosomes, of which names that are numbers become text.
+    """Return checked sizes of chromosomes; names that are numbers become text.
 
     Raises
     ------
     InputError
-        If it is no mapping, a name is none, or a size is no whole number of at least 1.
+        If it is not a mapping, a name is invalid, or a size is not a whole number of at least 1.
 
     Examples
     --------
@@ -136,43 +136,44 @@ def sizes_by_name(chrom_sizes: Mapping[str, int]) -> dict[str, int]:
     for chrom, size in chrom_sizes.items():
         name = chromosome_name(chrom)
         if name is None or name in sizes:
-            raise InputError(f"chrom_sizes has the name {chrom!r}, which is none or is there twice: expected names.")
+            raise InputError(f"chrom_sizes has the name {chrom!r}, which is invalid or occurs twice: expected names.")
         sizes[name] = require_count(size, f"the size of {chrom!r}", least=1)
     return sizes
 
 
-def _of_table(table: pd.DataFrame, name: str) -> Loci:
+def _from_table(table: pd.DataFrame, name: str) -> Loci:
     missing = [column for column in ("chrom", "start", "end") if column not in table]
     if missing:
         raise InputError(f"{name} has no column {missing[0]!r}: expected chrom, start and end, and strand if you like.")
     if "strand" not in table and (others := [one for one in table if str(one).strip().lower() == "strand"]):
-        # Else the sequences of one of two strands would be those of the other.
+        # Otherwise minus-strand sequences would silently be read as plus-strand ones.
         raise InputError(f"loci has a column {others[0]!r}, which is not read: call it 'strand', or leave it out.")
     strand = table["strand"].to_numpy(dtype=object) if "strand" in table else np.full(len(table), "+", dtype=object)
-    return _of_fields(Loci(table["chrom"].to_numpy(dtype=object), *_ends(table["start"], table["end"]), strand))
+    chrom = table["chrom"].to_numpy(dtype=object)
+    return _from_fields(Loci(chrom, *_starts_and_ends(table["start"], table["end"]), strand))
 
 
-def _of_fields(loci: Loci) -> Loci:
+def _from_fields(loci: Loci) -> Loci:
     if not isinstance(loci, Loci):
         raise InputError(f"loci is a {type(loci).__name__}: expected a table with chrom, start and end, or Loci.")
     chrom, strand = (np.asarray(one, dtype=object) for one in (loci.chrom, loci.strand))
-    fields = Loci(chrom, *_ends(loci.start, loci.end), strand)
+    fields = Loci(chrom, *_starts_and_ends(loci.start, loci.end), strand)
     if len({one.shape for one in fields}) > 1 or chrom.ndim != 1:
         raise InputError(f"loci has fields of shapes {[one.shape for one in fields]}: expected four of one length.")
     if set(map(type, chrom.tolist())) <= {str}:
-        _refuse(chrom == "", fields, "has no chromosome")
+        _raise_if_any(chrom == "", fields, "has no chromosome")
         return fields
     names = np.array([chromosome_name(one) for one in chrom.tolist()], dtype=object)
-    _refuse(np.array([one is None for one in names], dtype=bool), fields, "has no chromosome")
+    _raise_if_any(np.array([one is None for one in names], dtype=bool), fields, "has no chromosome")
     return fields._replace(chrom=names)
 
 
-def _ends(start: Any, end: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return _whole_numbers(start, "start"), _whole_numbers(end, "end")
+def _starts_and_ends(start: Any, end: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return _to_coordinates(start, "start"), _to_coordinates(end, "end")
 
 
-def _whole_numbers(values: Any, name: str) -> NDArray[np.int64]:
-    """Return coordinates; of pandas' nullable and Arrow columns too."""
+def _to_coordinates(values: Any, name: str) -> NDArray[np.int64]:
+    """Return coordinates as int64, also from pandas' nullable and Arrow columns."""
     found = np.asarray(values)
     if not np.issubdtype(found.dtype, np.integer) and found.size:
         missing = np.asarray(pd.isna(found)).ravel()
@@ -189,14 +190,14 @@ def _whole_numbers(values: Any, name: str) -> NDArray[np.int64]:
     return found.astype(np.int64)
 
 
-def _without_strand(strand: NDArray[Any]) -> NDArray[Any]:
-    """Return which entries are no strand; of missing ones pandas cannot say what they equal."""
+def _invalid_strands(strand: NDArray[Any]) -> NDArray[Any]:
+    """Return which entries are not a strand; missing values of pandas cannot be compared."""
     if set(map(type, strand.tolist())) <= {str}:
         return ~np.isin(strand, STRANDS)
     return np.array([not (isinstance(one, str) and one in STRANDS) for one in strand.tolist()], dtype=bool)
 
 
-def _refuse(bad: NDArray[Any], loci: Loci, what: str) -> None:
+def _raise_if_any(bad: NDArray[Any], loci: Loci, what: str) -> None:
     if bad.any():
         row = int(np.argmax(bad))
         chrom, start, end, strand = (one[row] for one in loci)

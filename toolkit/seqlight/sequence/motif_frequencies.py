@@ -1,4 +1,4 @@
-"""Whether the columns of a motif are frequencies, or counts that can be made such."""
+"""Whether a motif holds frequencies, or counts that can be turned into frequencies."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-# Columns of float32 means, or rounded to three digits as databases have them, sum to one no better.
-TOLERANCE = 0.01 + 1e-9  # and a hair, for 0.33 + 0.33 + 0.33
-# Of numbers printed with two digits, and of twenty in particular, the sum is further off, but no further than this.
+# Columns averaged in float32, or rounded to three digits as in databases, sum to one only this closely.
+TOLERANCE = 0.01 + 1e-9  # slightly more than 0.01, for 0.33 + 0.33 + 0.33
+# Sums of numbers printed with two digits, of twenty letters in particular, are further off, but at most by this.
 MOST_ROUNDING = 0.05
-# How far apart sums of counts may be that were added up in single precision.
-SAME = 1e-4
+# The largest relative difference between column sums of counts that were added in single precision.
+COUNT_TOLERANCE = 1e-4
 
 
 class Fault(NamedTuple):
@@ -21,35 +21,35 @@ class Fault(NamedTuple):
     Attributes
     ----------
     column : int
-        The first position it is wrong at.
+        The first position where it is wrong.
     what : str
-        For a message, behind the name of the motif.
+        The rest of a message that begins with the name of the motif.
     """
 
     column: int
     what: str
 
 
-def fault(motif: NDArray[np.float64], rounding: float = 0.0) -> Fault | None:
-    """Return what keeps a motif from being frequencies or counts.
+def find_fault(motif: NDArray[np.float64], rounding: float = 0.0) -> Fault | None:
+    """Return why a motif holds neither frequencies nor counts.
 
     Parameters
     ----------
     motif : numpy.ndarray, shape (letters, positions)
         Neither of them 0.
     rounding : float
-        How much the sum of a column may be off because its numbers were printed with few digits.
+        How far the sum of a column may be off because its numbers were printed with few digits.
 
     Returns
     -------
     Fault or None
-        None for frequencies, each column of which sums to one, and for counts, all columns of which sum to the same
-        number above one.
+        None for frequencies, where each column sums to one, and for counts, where all columns sum to the same number
+        above one.
 
     Examples
     --------
     >>> import numpy as np
-    >>> fault(np.array([[20.0, 19.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])).column
+    >>> find_fault(np.array([[20.0, 19.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])).column
     0
     """
     for bad, what in (
@@ -73,7 +73,7 @@ def fault(motif: NDArray[np.float64], rounding: float = 0.0) -> Fault | None:
 
 
 def as_frequencies(motif: NDArray[np.float64], rounding: float = 0.0) -> NDArray[np.float64]:
-    """Return a motif without a fault as frequencies: as it is if its columns sum to one, or divided by their sums.
+    """Return a valid motif as frequencies: unchanged if its columns sum to one, otherwise divided by their sums.
 
     Examples
     --------
@@ -93,11 +93,11 @@ def are_frequencies(motif: NDArray[np.float64]) -> bool:
 def _are_counts(motif: NDArray[np.float64], rounding: float) -> bool:
     sums = _sums(motif)
     low, high = float(sums.min()), float(sums.max())
-    return low > 1 + _tolerance(rounding) and high < np.inf and high - low <= max(SAME * high, 2 * rounding)
+    return low > 1 + _tolerance(rounding) and high < np.inf and high - low <= max(COUNT_TOLERANCE * high, 2 * rounding)
 
 
 def _sums(motif: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(over="ignore"):  # infinity is no sum of frequencies either
+    with np.errstate(over="ignore"):  # an infinite sum is refused like any other wrong one
         return np.asarray(motif.sum(axis=0))
 
 

@@ -1,4 +1,4 @@
-"""Make and read one-hot sequences, and turn them to the other strand."""
+"""Encode, decode, reverse-complement and draw one-hot sequences."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError
-from seqlight.sequence import checks, kernels, letters
+from seqlight.sequence import checks, kernels, letters, random_streams
 from seqlight.sequence.random_streams import RandomSource
-from seqlight.sequence.random_streams import random_state as stream_of
 
 DNA_COMPLEMENT: Mapping[str, str] = MappingProxyType({"A": "T", "C": "G", "G": "C", "T": "A"})
 
@@ -25,12 +24,12 @@ def one_hot_encode(
     dtype: torch.dtype | str = torch.int8,
     ignore: Sequence[str] = ("N",),
 ) -> Tensor:
-    """Turn a string, or several of one length, into one-hot columns.
+    """One-hot encode a string, or several strings of one length.
 
     Parameters
     ----------
     sequence : str or sequence of str
-        The characters; upper and lower case differ.
+        The characters; case matters.
     alphabet : sequence of str
         The characters in the order of the rows.
     dtype : torch.dtype or str
@@ -45,7 +44,7 @@ def one_hot_encode(
     Raises
     ------
     InputError
-        For an empty sequence, strings of different lengths, or a character that is in neither list.
+        If a sequence is empty, lengths differ, or a character is in neither `alphabet` nor `ignore`.
 
     Examples
     --------
@@ -54,32 +53,32 @@ def one_hot_encode(
     [[0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 0]]
     """
     known = letters.known_bytes(tuple(alphabet), tuple(ignore))
-    sequences = [sequence] if isinstance(sequence, str) else _listed(sequence)
+    sequences = [sequence] if isinstance(sequence, str) else _as_list(sequence)
     text = b"".join([letters.to_bytes(one) for one in sequences])
-    length = _one_length(sequences)
+    length = _common_length(sequences)
     many = () if isinstance(sequence, str) else (len(sequences),)
-    out = torch.empty(*many, len(alphabet), length, dtype=_dtype(dtype), device="cpu")
+    out = torch.empty(*many, len(alphabet), length, dtype=_as_dtype(dtype), device="cpu")
     bad = kernels.encode(text, known, out)
     if bad >= 0:
-        raise letters.unknown(sequences[bad // length], bad % length, alphabet, ignore)
+        raise letters.unknown_character(sequences[bad // length], bad % length, alphabet, ignore)
     return out
 
 
 def characters(
     pwm: object, alphabet: Sequence[str] = letters.DNA, force: bool = False, allow_N: bool = False
 ) -> str | list[str]:
-    """Spell out one-hot sequences.
+    """Decode one-hot sequences into strings.
 
     Parameters
     ----------
     pwm : torch.Tensor, shape (letters, positions) or (sequences, letters, positions)
-        One-hot; with `force` any numbers.
+        One-hot, or any numbers with `force`.
     alphabet : sequence of str
         The characters in the order of the rows.
     force : bool
-        Take the largest entry of each column, the first of equal ones, instead of asking for one-hot.
+        Take the largest entry of each column, the first of equal ones, instead of requiring one-hot.
     allow_N : bool
-        Spell a column of zeros as N instead of raising.
+        Decode a column of zeros as N instead of raising.
 
     Returns
     -------
@@ -143,7 +142,7 @@ def reverse_complement(
     allow_N : bool
         Whether unknown characters (N, columns of zeros) may occur; they stay unknown.
     ohe : bool, optional
-        Whether `seq` is one-hot. The type of `seq` says so too; a contradiction is an error.
+        Whether `seq` is one-hot. Its type already says so; a contradiction is an error.
 
     Returns
     -------
@@ -163,7 +162,7 @@ def reverse_complement(
     if ohe is not None and ohe == isinstance(seq, str):
         raise InputError(f"seq is a {type(seq).__name__} but ohe={ohe}: leave `ohe` out, the type of seq decides.")
     alphabet = list(complement_map)
-    partner = _partners(complement_map, alphabet)
+    partner = _partner_indices(complement_map, alphabet)
     if isinstance(seq, str):
         codes = letters.to_codes(seq, alphabet, ("N",) if allow_N else ())
         return letters.to_string(np.append(partner, len(alphabet)).astype(np.uint8)[codes[::-1]], alphabet)
@@ -182,14 +181,14 @@ def random_one_hot(
     dtype: torch.dtype | str = torch.int8,
     random_state: RandomSource = None,
 ) -> Tensor:
-    """Draw one-hot sequences, each position on its own.
+    """Draw one-hot sequences, each position independently.
 
     Parameters
     ----------
     shape : tuple of int
         (sequences, letters, positions).
     probs : array-like, shape (letters,) or (sequences, letters), optional
-        Probability of each letter; equal ones if None. Naming equal ones gives other draws.
+        Probability of each letter; equal if None. Passing equal ones explicitly gives different draws.
     dtype : torch.dtype or str
         Of the result.
     random_state : int or numpy.random.RandomState, optional
@@ -215,16 +214,16 @@ def random_one_hot(
     rows, n_letters, span = (checks.require_count(size, "a number in shape", least=1) for size in shape)
     if n_letters > checks.MOST_LETTERS:
         raise InputError(f"shape is {tuple(shape)}, of {n_letters} letters: expected at most {checks.MOST_LETTERS}.")
-    stream = stream_of(random_state)
+    stream = random_streams.random_state(random_state)
     if probs is None:
         codes = stream.randint(0, n_letters, size=(rows, span)).astype(np.uint8)
     else:
-        codes = kernels.sample_codes(stream, cumulative(probs, rows, n_letters), 1, span)[:, 0]
+        codes = kernels.sample_codes(stream, cumulative_probabilities(probs, rows, n_letters), 1, span)[:, 0]
     return _from_codes(codes, n_letters, dtype)
 
 
-def cumulative(probs: Any, rows: int, n_letters: int) -> NDArray[np.float64]:
-    """Return the cumulative probabilities of each row, shape (rows, letters); raise InputError if they are none."""
+def cumulative_probabilities(probs: Any, rows: int, n_letters: int) -> NDArray[np.float64]:
+    """Return the cumulative probabilities of each row, shape (rows, letters); raise InputError if they are invalid."""
     try:
         p = checks.as_float64(probs, "probs")
     except InputError:
@@ -235,21 +234,21 @@ def cumulative(probs: Any, rows: int, n_letters: int) -> NDArray[np.float64]:
         raise InputError(
             f"probs has shape {p.shape}: expected ({n_letters},), (1, {n_letters}) or ({rows}, {n_letters})."
         )
-    good = (p >= 0).all(axis=-1) & np.isclose(p.sum(axis=-1), 1, rtol=0, atol=1e-6)
-    if not good.all():
-        bad = p.reshape(-1, n_letters)[int(np.argmin(good))].tolist()
+    valid = (p >= 0).all(axis=-1) & np.isclose(p.sum(axis=-1), 1, rtol=0, atol=1e-6)
+    if not valid.all():
+        bad = p.reshape(-1, n_letters)[int(np.argmin(valid))].tolist()
         raise InputError(f"probs holds {bad}: expected numbers of 0 or more that sum to one; divide by their sum.")
     steps = np.cumsum(p, axis=-1)
     return np.ascontiguousarray(np.broadcast_to(steps / steps[..., -1:], (rows, n_letters)))
 
 
 def _from_codes(codes: NDArray[np.uint8], n_letters: int, dtype: torch.dtype | str) -> Tensor:
-    out = torch.empty((len(codes), n_letters, codes.shape[1]), dtype=_dtype(dtype), device="cpu")
+    out = torch.empty((len(codes), n_letters, codes.shape[1]), dtype=_as_dtype(dtype), device="cpu")
     kernels.write_one_hot(np.ascontiguousarray(codes), out, 0)
     return out
 
 
-def _listed(sequences: object) -> list[str]:
+def _as_list(sequences: object) -> list[str]:
     if isinstance(sequences, bytes) or not isinstance(sequences, Iterable):
         raise InputError(f"sequence is a {type(sequences).__name__}: expected a str or a list of them.")
     listed = list(sequences)
@@ -258,7 +257,7 @@ def _listed(sequences: object) -> list[str]:
     return listed
 
 
-def _one_length(sequences: Sequence[str]) -> int:
+def _common_length(sequences: Sequence[str]) -> int:
     if len(sequences) == 1:
         return len(sequences[0])
     lengths = {len(one) for one in sequences}
@@ -270,14 +269,14 @@ def _one_length(sequences: Sequence[str]) -> int:
     return lengths.pop()
 
 
-def _dtype(dtype: torch.dtype | str) -> torch.dtype:
+def _as_dtype(dtype: torch.dtype | str) -> torch.dtype:
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if not isinstance(found, torch.dtype):
         raise InputError(f"dtype is {dtype!r}: expected a torch.dtype or its name, such as 'int8'.")
     return found
 
 
-def _partners(complement_map: Mapping[str, str], alphabet: list[str]) -> NDArray[np.int64]:
+def _partner_indices(complement_map: Mapping[str, str], alphabet: list[str]) -> NDArray[np.int64]:
     if sorted(complement_map.values()) != sorted(alphabet):
-        raise InputError(f"complement_map is {dict(complement_map)}: expected every letter to be the partner of one.")
+        raise InputError(f"complement_map is {dict(complement_map)}: expected each letter as the partner of one.")
     return np.array([alphabet.index(complement_map[letter]) for letter in alphabet])

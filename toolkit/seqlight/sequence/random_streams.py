@@ -1,7 +1,7 @@
-"""Where random numbers come from: the Mersenne Twister of ``numpy.random.RandomState``.
+"""Random numbers, all from the Mersenne Twister of ``numpy.random.RandomState``.
 
-The tutorials' printed results fix the generator and the order of draws. Without a seed
-a fresh one is taken from the operating system, so that no global generator moves.
+The printed results of the tutorials fix the generator and the order of draws. Without a seed, a fresh one comes from
+the operating system, so that no global generator advances.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ LARGEST_SEED = 2**32 - 1
 
 
 def random_state(source: RandomSource) -> np.random.RandomState:
-    """Return the stream that `source` names: a seed, a stream to go on with, or None for a fresh one.
+    """Return the stream for `source`: a seed, a stream to continue, or None for a fresh one.
 
     Raises
     ------
     InputError
-        If `source` is neither, or a seed outside 0 .. 2**32 - 1.
+        If `source` is none of these, or a seed outside 0 to 2**32 - 1.
     """
     if isinstance(source, np.random.RandomState):
         return source

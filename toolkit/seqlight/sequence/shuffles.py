@@ -1,7 +1,7 @@
-"""Sequences at random: other characters in a region, or the same ones in another order.
+"""Randomized sequences: random characters in a region, or the same ones in another order.
 
-The draws are fixed by the tutorials' printed results: ``numpy.random.RandomState``
-streams, in the order that each function states.
+The printed results of the tutorials fix the draws: streams of ``numpy.random.RandomState``, in the order that each
+function states.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from seqlight.errors import InputError, ShuffleWarning
 from seqlight.sequence import checks, kernels, random_streams
-from seqlight.sequence.one_hot import cumulative
+from seqlight.sequence.one_hot import cumulative_probabilities
 from seqlight.sequence.random_streams import RandomSource
 
 
@@ -38,11 +38,11 @@ def randomize(
     start, end : int
         The region, ``start <= position < end``; None for the end of the sequence.
     probs : array-like, shape (letters,), (1, letters) or (sequences, letters), optional
-        Probability of each letter; equal ones if None.
+        Probability of each letter; equal if None.
     n : int
         How many times.
     random_state : int or numpy.random.RandomState, optional
-        One stream for the call: rounds first, then sequences, then positions. None for a fresh one.
+        One stream for the whole call, drawn by round, then sequence, then position. None for a fresh one.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def randomize(
     rows, letters, length = X.shape
     start, end = checks.require_region(start, length if end is None else end, length)
     n = checks.require_count(n, "n", least=1)
-    steps = cumulative(np.full(letters, 1 / letters) if probs is None else probs, rows, letters)
+    steps = cumulative_probabilities(np.full(letters, 1 / letters) if probs is None else probs, rows, letters)
     codes = kernels.sample_codes(random_streams.random_state(random_state), steps, n, end - start)
     unknown = checks.to_codes(X)[:, start:end] == letters
     if unknown.any():
@@ -83,19 +83,19 @@ def shuffle(
 ) -> Tensor:
     """Put the positions of a region in another order, `n` times.
 
-    Every sequence of the batch gets the same `n` orders, so the composition of each is kept.
+    Every sequence of the batch gets the same `n` orders. The composition of each is kept.
 
     Parameters
     ----------
     X : torch.Tensor, shape (sequences, letters, positions)
-        One-hot. Unknown characters (columns of zeros) move as the others do.
+        One-hot. Unknown characters (columns of zeros) move like the others.
     start, end : int
-        The region, ``start <= position < end``. A negative `end` counts from behind the last
-        position: -1, the default, and None mean the whole rest of the sequence.
+        The region, ``start <= position < end``. A negative `end` counts back from one past the last position: -1,
+        the default, and None both mean the whole rest of the sequence.
     n : int
         How many times.
     random_state : int or numpy.random.RandomState, optional
-        One stream for the call, a permutation a round (Fisher-Yates from the end). None for a fresh one.
+        One stream for the whole call, one permutation a round (Fisher-Yates from the end). None for a fresh one.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def shuffle(
     """
     X = checks.require_one_hot(X)
     length = X.shape[2]
-    start, end = checks.require_region(start, _end(end, length + 1, length), length)
+    start, end = checks.require_region(start, _resolve_end(end, length + 1, length), length)
     n = checks.require_count(n, "n", least=1)
     stream = random_streams.random_state(random_state)
     orders = np.stack([stream.permutation(end - start) for _ in range(n)]).astype(np.uint32)
@@ -135,25 +135,25 @@ def dinucleotide_shuffle(
 ) -> Tensor:
     """Shuffle a region `n` times, keeping how often each character follows each other one.
 
-    The characters that follow each character are shuffled, all but the last of them, and a walk
-    through them spells the new sequence: a uniform draw from the arrangements that keep the last
-    exit of every character [1]_. The first character, the last and the last but one stay. The lists
-    stay shuffled from one of the `n` to the next, so shuffle i is the same for any larger `n`.
+    For each character, the list of characters that follow it is shuffled, except for its last entry, and a walk
+    through these lists spells the new sequence: a uniform draw from the arrangements that keep the last exit of
+    every character [1]_. The first, the last and the last but one character stay in place. Each shuffle continues
+    from the lists of the one before, so shuffle i is the same for any larger `n`.
 
     Parameters
     ----------
     X : torch.Tensor, shape (sequences, letters, positions)
         One-hot.
     start, end : int
-        The region, as a Python slice: the default ``end=-1`` leaves the last position out, and None
-        means the whole rest of the sequence.
+        The region, as a Python slice: the default ``end=-1`` leaves out the last position, and None means the whole
+        rest of the sequence.
     n : int
         How many times.
     random_state : int or sequence of int, optional
-        Sequence i is shuffled with the seed ``random_state + i``, or with ``random_state[i]``. None for
-        a fresh one.
+        Sequence i is shuffled with the seed ``random_state + i``, or with ``random_state[i]``. None for a fresh
+        one.
     verbose : bool
-        Warn of the sequence with most positions that are the same in all its shuffles.
+        Warn about the sequence with the most positions that are the same in all of its shuffles.
     allow_N : bool
         Accept unknown characters (columns of zeros) and shuffle them as one more letter.
 
@@ -164,8 +164,8 @@ def dinucleotide_shuffle(
     Raises
     ------
     InputError
-        If `X` is not one-hot, the region is off the end, or, for ``n > 1``, all shuffles of a sequence
-        are the same.
+        If `X` is not one-hot, the region is off the end, or, for ``n > 1``, all shuffles of a sequence are the
+        same.
 
     References
     ----------
@@ -181,32 +181,33 @@ def dinucleotide_shuffle(
     """
     X = checks.require_rank_3(X)
     rows, letters, length = X.shape
-    start, end = checks.require_region(start, _end(end, length, length), length)
+    start, end = checks.require_region(start, _resolve_end(end, length, length), length)
     codes = np.ascontiguousarray(checks.to_codes(checks.require_one_hot(X))[:, start:end])
     if not allow_N and (codes == letters).any():
         checks.require_one_hot(X[:, :, start:end], f"X[:, :, {start}:{end}]", allow_unknown=False)
     n = checks.require_count(n, "n", least=1)
     out = _copies(X, n, start, end)
-    still = kernels.write_dinucleotide_shuffles(codes, _seeds(random_state, rows), out, start)
-    _judge(still, end - start, n, verbose)
+    n_fixed = kernels.write_dinucleotide_shuffles(codes, _seeds(random_state, rows), out, start)
+    _check_diversity(n_fixed, end - start, n, verbose)
     return out.to(X.device)
 
 
-def _end(end: int | None, from_behind: int, length: int) -> int:
+def _resolve_end(end: int | None, origin: int, length: int) -> int:
+    """Return `end` as a position; a negative one counts back from `origin`."""
     if end is None:
         return length
     if not isinstance(end, int | np.integer) or end >= 0:
         return end
-    if end < -from_behind:
+    if end < -origin:
         raise InputError(f"end is {end}, before the start of sequences of {length} positions: name a later one.")
-    return from_behind + int(end)
+    return origin + int(end)
 
 
 def _copies(X: Tensor, n: int, start: int, end: int) -> Tensor:
-    """Return room for `n` copies of each sequence on the CPU, filled outside the region."""
+    """Return `n` copies of each sequence on the CPU, uninitialised in the region."""
     rows, letters, length = X.shape
     out = torch.empty((rows, n, letters, length), dtype=X.dtype, device="cpu")
-    # No draw has a derivative, so no part of the result pretends to.
+    # A random draw has no derivative, so the result carries no gradient.
     out[..., :start] = X.detach()[:, None, :, :start]
     out[..., end:] = X.detach()[:, None, :, end:]
     return out
@@ -217,24 +218,24 @@ def _seeds(random_state: int | Sequence[int] | None, rows: int) -> NDArray[np.ui
         if len(random_state) != rows:
             raise InputError(f"random_state has {len(random_state)} seeds for {rows} sequences: expected one each.")
         return np.array([random_streams.seed(one) for one in random_state], np.uint32)
-    # A fresh seed leaves room for one more on each row.
+    # A fresh seed is small enough to add the row number.
     first = random_streams.seed(random_state) if random_state is not None else random_streams.seed(None) // 2
     random_streams.seed(first + rows - 1)
     return np.arange(first, first + rows).astype(np.uint32)
 
 
-def _judge(still: NDArray[np.int64], span: int, n: int, verbose: bool) -> None:
-    if verbose and (still > min(span, 2)).any():
-        most = int(np.argmax(still))
+def _check_diversity(n_fixed: NDArray[np.int64], span: int, n: int, verbose: bool) -> None:
+    if verbose and (n_fixed > min(span, 2)).any():
+        most = int(np.argmax(n_fixed))
         warnings.warn(
             "At least one position in dinucleotide shuffle is identical across all positions: "
-            f"{still[most]} of {span} in sequence {most} stay the same, and three (the first, the last "
+            f"{n_fixed[most]} of {span} in sequence {most} stay the same, and three (the first, the last "
             "and the last but one) cannot move.",
             ShuffleWarning,
             stacklevel=3,
         )
-    if n > 1 and (still == span).any():
-        first = int(np.argmax(still == span))
+    if n > 1 and (n_fixed == span).any():
+        first = int(np.argmax(n_fixed == span))
         raise InputError(
             "All dinucleotide shuffles yield identical sequences, potentially due to a lack of diversity in "
             f"sequence {first}: shuffle a longer region, or use shuffle()."

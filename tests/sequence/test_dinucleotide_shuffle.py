@@ -1,4 +1,4 @@
-"""What dinucleotide_shuffle keeps, what it reaches and how often, against a literal re-implementation."""
+"""What dinucleotide_shuffle keeps, what it can draw and how often, against a literal re-implementation."""
 
 from collections import Counter
 from itertools import pairwise
@@ -11,39 +11,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import seqlight as sl
+from one_hot_batches import batches_with_region, checked_result, spell
 from seqlight.errors import InputError, ShuffleWarning
 
-DTYPES = [torch.int8, torch.bool, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64]
-ALPHABETS = ["ACGT", "ACDEFGHIKLMPQRSTVWY", "ab"]
 # A chi-square below this is wrong, not unlucky: the draws have fixed seeds.
 UNLIKELY = 1e-4
 
 
-def spell(X, alphabet="ACGT"):
-    return [sl.characters(one, alphabet, allow_N=True) for one in X]
-
-
-@st.composite
-def batches(draw, least=1, unknown=True):
-    alphabet = draw(st.sampled_from(ALPHABETS))
-    length = draw(st.integers(least, 24))
-    letters = alphabet + ("N" if unknown else "")
-    several = draw(st.lists(st.text(letters, min_size=length, max_size=length), min_size=1, max_size=4))
-    X = sl.one_hot_encode(several, alphabet, draw(st.sampled_from(DTYPES)))
-    start, end = sorted(draw(st.lists(st.integers(0, length), min_size=2, max_size=2, unique=True)))
-    return several, X, alphabet, start, end
-
-
-def unchanged(X, work):
-    before = X.clone()
-    result = work()
-    assert torch.equal(X, before)
-    assert result.dtype == X.dtype
-    return result
-
-
 def literal_shuffles(text, seed, n):
-    """What the random stream of the tutorials makes of one string."""
+    """Return the shuffles of one string by the random stream of the tutorials."""
     stream = np.random.RandomState(seed)
     followers = {x: [b for a, b in pairwise(text) if a == x] for x in sorted(set(text[:-1]), key=rank)}
     shuffles = []
@@ -61,7 +37,7 @@ def literal_shuffles(text, seed, n):
 
 
 def rank(letter):
-    """In the order of the alphabet, unknown characters last."""
+    """Order letters as in the alphabet, unknown characters last."""
     return letter == "N", letter
 
 
@@ -74,20 +50,20 @@ def last_exits(text):
 
 
 @settings(deadline=None, max_examples=200)
-@given(batches(), st.integers(1, 9), st.integers(0, 2**31))
-def test_dinucleotide_shuffle_is_the_walk_of_the_reference(case, n, seed):
-    several, X, alphabet, start, end = case
+@given(batches_with_region(), st.integers(1, 9), st.integers(0, 2**31))
+def test_against_the_literal_walk(case, n, seed):
+    texts, X, alphabet, start, end = case
     expected = [
         [text[:start] + middle + text[end:] for middle in literal_shuffles(text[start:end], seed + row, n)]
-        for row, text in enumerate(several)
+        for row, text in enumerate(texts)
     ]
     if n > 1 and any(len(set(shuffles)) == 1 for shuffles in expected):
         with pytest.raises(InputError, match="All dinucleotide shuffles yield identical sequences"):
             sl.dinucleotide_shuffle(X, start, end, n, seed, allow_N=True)
         return
-    found = unchanged(X, lambda: sl.dinucleotide_shuffle(X, start, end, n, seed, allow_N=True))
+    found = checked_result(lambda X: sl.dinucleotide_shuffle(X, start, end, n, seed, allow_N=True), X)
     assert [spell(one, alphabet) for one in found] == expected
-    for text, shuffles in zip(several, expected, strict=True):
+    for text, shuffles in zip(texts, expected, strict=True):
         for shuffled in shuffles:
             middle, old = shuffled[start:end], text[start:end]
             assert pairs(middle) == pairs(old)
@@ -96,7 +72,7 @@ def test_dinucleotide_shuffle_is_the_walk_of_the_reference(case, n, seed):
 
 
 def arrangements(text):
-    """Every string with the first character and the pairs of `text`, by trying all ways."""
+    """Return every string with the first character and the pairs of `text`, by exhaustive search."""
 
     def extended(walk, left):
         if not +left:
@@ -112,12 +88,12 @@ def arrangements(text):
     "text", ["ACAGATA", "AACCAACC", "TTAGTTGTGCC", "ATCATTTTCTCG", "AAAATAAAC", "ACNAGNATN", "CACGACTATC", "GGGTGGT"]
 )
 def test_all_arrangements_with_the_same_last_exits_are_reached_and_equally_often(text):
-    # An order of the lists of followers is an arrangement and the other way round, and each stands for
-    # equally many permutations of the lists: so those that keep the last exits are equally likely.
+    # Orders of the follower lists and arrangements correspond one to one, and each arrangement stands for equally
+    # many permutations of the lists: so those that keep the last exits are equally likely.
     reachable = {one for one in arrangements(text) if last_exits(one) == last_exits(text)}
     assert text in reachable
     assert 1 < len(reachable) < 2000
-    # Both ways to draw many: one after the other in a stream, and the first of many streams.
+    # Draw many in both ways: one after the other from one stream, and the first of many streams.
     X = sl.one_hot_encode([text])
     n = 200 * len(reachable)
     chained = sl.dinucleotide_shuffle(X, 0, None, n=n, random_state=1, allow_N=True)[0]
@@ -146,12 +122,12 @@ def test_successive_shuffles_do_not_depend_on_each_other():
     assert stats.chi2_contingency(table).pvalue > UNLIKELY
 
 
-def test_what_stays_where_it_was_outside_the_region():
+def test_positions_outside_the_region_stay():
     X = sl.random_one_hot((3, 4, 50), random_state=0)
     found = sl.dinucleotide_shuffle(X, 10, 40, n=4, random_state=0)
     assert torch.equal(found[..., :11], X[:, None, :, :11].expand(-1, 4, -1, -1))
     assert torch.equal(found[..., 39:], X[:, None, :, 39:].expand(-1, 4, -1, -1))
-    # end is a slice's: -1 leaves the last position out.
+    # As in a slice, -1 leaves out the last position.
     for end, same in [(-1, 49), (None, 50), (-11, 39)]:
         ours = sl.dinucleotide_shuffle(X, 10, end, random_state=0)
         assert torch.equal(ours, sl.dinucleotide_shuffle(X, 10, same, random_state=0))
@@ -171,7 +147,7 @@ def test_a_result_does_not_depend_on_the_batch_nor_on_n():
         assert torch.equal(sl.dinucleotide_shuffle(X[row : row + 1], n=2, random_state=seed)[0], named[row])
 
 
-def test_unknown_characters_are_shuffled_where_they_may_be():
+def test_unknown_characters_are_shuffled_if_allowed():
     text = "ACGNNTACANGTACGTTACNG"
     X = sl.one_hot_encode([text])
     with pytest.raises(InputError, match=r"position 1 of X\[:, :, 2:20\] holds \[0, 0, 0, 0\], an unknown .*allow_N"):
@@ -183,7 +159,7 @@ def test_unknown_characters_are_shuffled_where_they_may_be():
 
 
 @pytest.mark.parametrize(("text", "n"), [("A", 2), ("AC", 2), ("AAAA", 3), ("ACGT", 2)])
-def test_what_cannot_be_shuffled(text, n):
+def test_sequences_that_cannot_be_shuffled(text, n):
     X = sl.one_hot_encode([text])
     with pytest.raises(InputError, match=r"lack of diversity in sequence 0: shuffle a longer region, or use shuffle"):
         sl.dinucleotide_shuffle(X, 0, None, n=n)
@@ -203,10 +179,10 @@ def test_a_warning_only_when_asked_for():
     still = (drawn == drawn[:, :1]).all(dim=2).all(dim=1).sum(dim=1).tolist()
     assert still[0] == still[2] == 3
     assert still[1] == 11
-    with pytest.warns(ShuffleWarning, match=r"At least one position .* identical across all positions: ") as met:
+    with pytest.warns(ShuffleWarning, match=r"At least one position .* identical across all positions: ") as caught:
         sl.dinucleotide_shuffle(X, 0, None, n=50, random_state=0, verbose=True)
-    assert met[0].filename == __file__
-    assert "11 of 14 in sequence 1 stay the same, and three " in str(met[0].message)
+    assert caught[0].filename == __file__
+    assert "11 of 14 in sequence 1 stay the same, and three " in str(caught[0].message)
     with pytest.warns(ShuffleWarning, match="3 of 3 in sequence 0 stay"):
         sl.dinucleotide_shuffle(X, 0, 3, n=1, verbose=True)
     sl.dinucleotide_shuffle(X, 0, 2, n=1, verbose=True)
@@ -217,7 +193,7 @@ def test_last_exits_fix_the_last_character_but_one(text):
     assert {one[-2] for one in arrangements(text) if last_exits(one) == last_exits(text)} == {text[-2]}
 
 
-def test_what_names_no_seeds():
+def test_invalid_seeds():
     X = sl.random_one_hot((2, 4, 12), random_state=0)
     with pytest.raises(InputError, match=r"random_state has 3 seeds for 2 sequences: expected one each\."):
         sl.dinucleotide_shuffle(X, random_state=[1, 2, 3])
