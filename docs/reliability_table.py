@@ -1,6 +1,6 @@
 """Write the tables of docs/reliability.md from the tests that are marked with ``reliability``.
 
-Usage: ``python docs/reliability_table.py``; with ``--check`` it only tells whether the page is the newest.
+Usage: ``python docs/reliability_table.py``; with ``--check`` it only reports whether the page is up to date.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BEGIN, END = "<!-- tables: written by docs/reliability_table.py -->\n", "<!-- en
 
 
 class Trial(NamedTuple):
-    """One row: where something comes in from outside, what was tried there, what comes of it, and who holds it."""
+    """One row: the area, what was tried there, what happens, and the file of the test."""
 
     area: str
     tried: str
@@ -26,7 +26,7 @@ class Trial(NamedTuple):
 
 
 def trials() -> list[Trial]:
-    """Return what the tests are marked with, in the order of files and lines."""
+    """Return the marks of all tests, in the order of files and lines."""
     found = [one for path in sorted((ROOT / "tests").rglob("test_*.py")) for one in _marks(path)]
     return list(dict.fromkeys(found))
 
@@ -39,11 +39,11 @@ def _marks(path: Path) -> Iterator[Trial]:
 
 
 def tables(rows: list[Trial]) -> str:
-    """Return a table for each area, as Markdown."""
+    """Return a Markdown table for each area."""
     areas = sorted({row.area for row in rows}, key=str.lower)
-    lines = [f"{len(rows)} kinds of trouble in {len(areas)} areas, each held by at least one test.", ""]
+    lines = [f"{len(rows)} kinds of trouble in {len(areas)} areas, each covered by at least one test.", ""]
     for area in areas:
-        lines += [f"## {area[0].upper()}{area[1:]}", "", "| tried | what comes of it | test |", "|---|---|---|"]
+        lines += [f"## {area[0].upper()}{area[1:]}", "", "| tried | what happens | test |", "|---|---|---|"]
         for row in rows:
             if row.area == area:
                 name = row.file.removeprefix("tests/")
@@ -57,12 +57,12 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
-    """Replace what stands between the two marks."""
+    """Replace the text between the two markers."""
     text = PAGE.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     written = before + BEGIN + tables(trials()) + END + rest.split(END)[1]
     if "--check" in sys.argv and written != text:
-        sys.exit("docs/reliability.md is older than the tests: run python docs/reliability_table.py")
+        sys.exit("docs/reliability.md is out of date with the tests: run python docs/reliability_table.py")
     PAGE.write_text(written, encoding="utf-8")
 
 

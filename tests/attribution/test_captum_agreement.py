@@ -17,15 +17,15 @@ from torch import nn
 
 from seqlight import deep_lift_shap, random_one_hot
 
-INTRODUCTION = """# Where Captum's DeepLift adds up, and where it does not
+INTRODUCTION = """# Where Captum's DeepLIFT is complete, and where it is not
 
-Written by tests/attribution/test_captum_agreement.py with Captum {version}: small models in float64, a convolution
-before and a dense layer behind the layers that are named. *Miss*: the largest difference between the sum of
-contributions and the output difference, as a share of the mean output difference. *Adds up without*: the layer whose
-removal brings Captum's miss to rounding. Where Captum adds up, seqlight gives the same contributions, to 1e-9.
-Seqlight's own miss is at most 1e-9 for each of them (1e-6 for the LSTM, which it integrates, and says so).
+Written by tests/attribution/test_captum_agreement.py with Captum {version}, on small models in float64: a convolution,
+the layers named in the table, and a dense layer. *Miss*: the largest difference between the sum of contributions and
+the output difference, as a share of the mean output difference. *Complete without*: the layer whose removal reduces
+Captum's miss to rounding. Where Captum is complete, seqlight gives the same contributions, to 1e-9. Seqlight's own
+miss is at most 1e-9 for each model (1e-6 for the LSTM, which it integrates numerically and reports).
 
-| layers | Captum's miss | adds up without |
+| layers | Captum's miss | complete without |
 |---|---|---|"""
 PAGE = Path(__file__).parents[2] / "docs" / "captum.md"
 X = random_one_hot((3, 4, 24), random_state=2)
