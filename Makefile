@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 # What `make quick` and the pre-commit hook run: the rules for files and imports, and one file of each of the main rooms.
 QUICK := tests/test_arrows.py tests/test_files.py tests/test_workflow.py tests/sequence/test_one_hot.py \
-  tests/prediction/test_batches.py tests/attribution/rules/test_elementwise.py tests/seqlets/test_cuts.py
+  tests/prediction/test_predict.py tests/attribution/rules/test_elementwise.py tests/seqlets/test_cuts.py
 SOURCES := pyproject.toml toolkit/build_native.py $(wildcard toolkit/seqlight/native/*.[ch])
 
 # Without it, each process of the tests compiles all that it imports.
