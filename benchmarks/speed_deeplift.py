@@ -27,7 +27,7 @@ from tangermeme.deep_lift_shap import deep_lift_shap as peer
 from torch import Tensor, nn
 
 import seqlight as sl
-from seqlight.prediction.borrowed_model.memory_pages import keep_pages
+from seqlight.prediction.borrowed_model.memory_pages import raise_mmap_threshold
 
 REFERENCES, THREADS = 20, 2
 # What a process is timed for: a call of the small models is too short to meet the machine as it mostly is.
@@ -146,7 +146,7 @@ def timed(who: str, name: str) -> list[float]:
     """Return the seconds of some calls, after a first one, in this process."""
     call = calls(name)[who]
     if who == "floor":
-        keep_pages(torch.device("cpu"))
+        raise_mmap_threshold(torch.device("cpu"))
     call()
     seconds = []
     while len(seconds) < CALLS or sum(seconds) < SECONDS:

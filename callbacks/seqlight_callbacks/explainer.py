@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.targets import One
-from seqlight.lit.collectives import shared, together
+from seqlight.lit.collectives import run_on_all_ranks, split_among_ranks
 from seqlight_callbacks.arguments import Inputs
 from seqlight_callbacks.explained_model import Adapter, explained
 from seqlight_callbacks.failures import prefix_errors
@@ -69,7 +69,7 @@ class Explainer:
 
         # trainer.validate is in inference mode, whose tensors no gradient may meet: not here, and not in the record.
         with torch.inference_mode(False), torch.no_grad():
-            parts = shared(trainer, len(self.sequences), work)
+            parts = split_among_ranks(trainer, len(self.sequences), work)
         order = torch.tensor([row for rows, _ in parts for row in rows]).argsort()
         return joined([found for _, found in parts], order)
 
@@ -81,7 +81,7 @@ class Explainer:
         SeqlightError
             Which names the callback `who`, and the shapes that met.
         """
-        together(trainer, lambda: self._rehearse(pl_module, who))
+        run_on_all_ranks(trainer, lambda: self._rehearse(pl_module, who))
 
     def __str__(self) -> str:
         n, _, length = self.sequences.shape

@@ -93,7 +93,7 @@ def _compared(found: Explanation, X: Tensor) -> Found:
 
 def _mutagenesis(model: nn.Module, X: Tensor, target: Target, batch_size: int, device: torch.device) -> Found:
     # A compiled model would be compiled anew for these batches, and go on training by other kernels: not the same bits.
-    with EAGER.applied():
+    with EAGER.apply():
         attributions = saturation_mutagenesis(model, X, target=target, batch_size=batch_size, device=device)
         outputs = predict(model, X, batch_size=batch_size, device=device)
     assert isinstance(attributions, Tensor)

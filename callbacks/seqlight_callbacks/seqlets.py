@@ -16,7 +16,7 @@ from seqlight.errors import InputError, SeqlightWarning
 from seqlight.extras import extra
 from seqlight.files.paths import as_path
 from seqlight.formats.motifs import nucleotide_motifs
-from seqlight.lit.collectives import once
+from seqlight.lit.collectives import run_on_first_rank
 from seqlight.metrics.overlap import overlap
 from seqlight.seqlets.annotation import annotate_seqlets
 from seqlight.seqlets.recursive.caller import recursive_seqlets
@@ -172,12 +172,12 @@ class SeqletCallback(Follower):
             warnings.warn("attributions are not finite, so no seqlets were called.", SeqlightWarning, stacklevel=2)
             # Nothing is rare where nothing differs: an empty table, with its columns.
             track = torch.zeros_like(track)
-        seqlets = self.seqlets = once(trainer, lambda: self._called(track))
+        seqlets = self.seqlets = run_on_first_rank(trainer, lambda: self._called(track))
         log(self.name, self._numbers(seqlets, track))
         folder = self._folder
         if folder is not None:
             # The table is there, whatever becomes of its file.
-            once(trainer, lambda: write_table(seqlets, folder.file(record.name)))
+            run_on_first_rank(trainer, lambda: write_table(seqlets, folder.file(record.name)))
 
     def strong_positive(self) -> pd.DataFrame:
         """Return the strong seqlets of the last epoch that raise the output.

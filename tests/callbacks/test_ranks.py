@@ -20,7 +20,7 @@ import pytest
 import torch
 
 import seqlight as sl
-from seqlight.lit.collectives import once, shared, together
+from seqlight.lit.collectives import run_on_all_ranks, run_on_first_rank, split_among_ranks
 from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
 from seqlight_callbacks.history import History
@@ -244,12 +244,12 @@ def test_a_process_that_is_killed_leaves_nothing_half(runs, toy):
 
 def test_one_process_alone():
     alone = SimpleNamespace(global_rank=0, world_size=1)
-    assert shared(alone, 3, sum) == [([0, 1, 2], 3)]
-    assert shared(alone, 0, sum) == []
-    assert together(alone, lambda: 5) == [5]
-    assert once(SimpleNamespace(world_size=1, is_global_zero=True), lambda: 5) == 5
+    assert split_among_ranks(alone, 3, sum) == [([0, 1, 2], 3)]
+    assert split_among_ranks(alone, 0, sum) == []
+    assert run_on_all_ranks(alone, lambda: 5) == [5]
+    assert run_on_first_rank(SimpleNamespace(world_size=1, is_global_zero=True), lambda: 5) == 5
     with pytest.raises(ZeroDivisionError):
-        together(alone, lambda: 1 / 0)
+        run_on_all_ranks(alone, lambda: 1 / 0)
 
 
 if __name__ == "__main__":

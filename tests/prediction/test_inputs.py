@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import seqlight as sl
-from seqlight.prediction.inputs import Conversion, cast, holds_one_hot, move
+from seqlight.prediction.inputs import InputConversion, cast, holds_one_hot, to_device
 
 CPU = torch.device("cpu")
 
@@ -201,8 +201,8 @@ def test_one_hot_in_any_arrangement(dtype, rows, letters, length, seed):
         more = X.clone()
         more[0, 0, 0] = 2
         assert not holds_one_hot(more)
-        assert Conversion([more]).send([more], torch.float32, CPU)[0].dtype == dtype
-    found = Conversion([X]).send([X], torch.float16, CPU)[0]
+        assert InputConversion([more]).apply([more], torch.float32, CPU)[0].dtype == dtype
+    found = InputConversion([X]).apply([X], torch.float16, CPU)[0]
     assert found.dtype == torch.float16
     assert torch.equal(found.to(dtype), X)
 
@@ -231,7 +231,7 @@ def test_nothing_on_its_way_to_the_cpu_is_not_waited_for(method, monkeypatch):
 def test_towards_a_device_nothing_is_waited_for(monkeypatch):
     asked = {}
     monkeypatch.setattr(torch.Tensor, "to", lambda self, device, **more: asked.update(more))
-    move(torch.zeros(2), torch.device("cuda"))
+    to_device(torch.zeros(2), torch.device("cuda"))
     assert asked == {"non_blocking": True}
 
 

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlight.errors import InputError
-from seqlight.prediction.outputs import Collector
+from seqlight.prediction.outputs import OutputCollector
 
 Pair = namedtuple("Pair", "mean spread")
 
 
 def collect(outputs, rows):
-    collector = Collector(rows)
+    collector = OutputCollector(rows)
     for output, n in outputs:
         collector.add(output, n)
     return collector.result()
@@ -68,7 +68,7 @@ def test_a_model_that_squeezes(rows):
 @pytest.mark.parametrize("rows", [4, None])
 def test_memory_that_the_model_uses_again_is_not_shared(rows):
     buffer = torch.zeros(2, 3)
-    collector = Collector(rows)
+    collector = OutputCollector(rows)
     for value in (1, 2):
         collector.add(buffer.fill_(value), 2)
     buffer.fill_(9)
@@ -84,7 +84,7 @@ def test_one_batch_is_copied_too(rows):
 
 
 def test_the_result_is_allocated_with_the_first_batch():
-    collector = Collector(6)
+    collector = OutputCollector(6)
     collector.add(torch.zeros(2, 3), 2)
     place = collector._whole.data_ptr()
     for _ in range(2):
@@ -119,7 +119,7 @@ def test_gradients_end_here():
     ],
 )
 def test_later_batches_must_be_like_the_first(rows, second, message):
-    collector = Collector(rows)
+    collector = OutputCollector(rows)
     collector.add(torch.ones(2, 3), 2)
     with pytest.raises(InputError, match=message):
         collector.add(second, 2)
@@ -135,7 +135,7 @@ def test_later_batches_must_be_like_the_first(rows, second, message):
     ],
 )
 def test_structures_must_agree(first, second):
-    collector = Collector(4)
+    collector = OutputCollector(4)
     collector.add(first, 2)
     with pytest.raises(InputError, match="built differently in different batches"):
         collector.add(second, 2)
@@ -144,21 +144,21 @@ def test_structures_must_agree(first, second):
 @pytest.mark.parametrize("output", [1.0, "x", torch.ones(2).numpy(), {"a": 3}, [torch.ones(2), object()]])
 def test_what_is_no_output(output):
     with pytest.raises(InputError, match=r"the model's output holds a \w+: expected tensors in tuples, lists or dicts"):
-        Collector(2).add(output, 2)
+        OutputCollector(2).add(output, 2)
 
 
 def test_nothing_at_all():
     with pytest.raises(InputError, match="X is empty: expected at least one row"):
-        Collector(None).result()
+        OutputCollector(None).result()
 
 
 def test_what_is_checked_is_not_added():
-    collector = Collector(2)
-    assert torch.equal(collector.checked(torch.tensor(1.0), 1), torch.tensor([1.0]))
+    collector = OutputCollector(2)
+    assert torch.equal(collector.check(torch.tensor(1.0), 1), torch.tensor([1.0]))
     collector.add(torch.zeros(2, 3), 2)
-    assert collector.checked(torch.ones(3), 1).shape == (1, 3)
+    assert collector.check(torch.ones(3), 1).shape == (1, 3)
     with pytest.raises(InputError, match="5 rows"):
-        collector.checked(torch.ones(4, 3), 5)
+        collector.check(torch.ones(4, 3), 5)
     assert collector.done == 2
     assert torch.equal(collector.result(), torch.zeros(2, 3))
 
@@ -184,7 +184,7 @@ def test_what_is_checked_is_not_added():
 )
 def test_what_cannot_be_put_together(output, met):
     with pytest.raises(InputError, match=f"^the model('s)? {met}") as caught:
-        Collector(2).add(output, 2)
+        OutputCollector(2).add(output, 2)
     assert "\n" not in str(caught.value)
 
 

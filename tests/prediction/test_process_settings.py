@@ -16,12 +16,12 @@ def test_what_overlaps_leaves_compiled_models_as_they_were():
     begun, ended = threading.Event(), threading.Event()
 
     def second():
-        with EAGER.applied():
+        with EAGER.apply():
             begun.set()
             assert ended.wait(20)
 
     thread = threading.Thread(target=second)
-    with EAGER.applied():
+    with EAGER.apply():
         thread.start()
         assert begun.wait(20)
     assert torch._dynamo.eval_frame._stance.stance == "force_eager"

@@ -51,7 +51,7 @@ def test_precision_of_fp32(operation, precision):
         for find in (sl.deep_lift_shap, sl.integrated_gradients):
             found = find(model, X, device="cpu")
             assert getattr(found, "attributions", found).isfinite().all()
-        with WITHOUT_CUDNN.applied():
+        with WITHOUT_CUDNN.apply():
             assert not torch.backends.cudnn.enabled
         assert torch.backends.cudnn.enabled
         assert settings == [torch._C._get_fp32_precision_getter(*one) for one in OPERATIONS]
@@ -61,18 +61,18 @@ def test_the_last_thread_switches_it_on_again():
     inside, leave = threading.Barrier(2), threading.Event()
 
     def other():
-        with WITHOUT_CUDNN.applied():
+        with WITHOUT_CUDNN.apply():
             inside.wait(10)
             leave.wait(10)
 
     thread = threading.Thread(target=other)
-    with WITHOUT_CUDNN.applied():
+    with WITHOUT_CUDNN.apply():
         thread.start()
         inside.wait(10)
     assert not torch.backends.cudnn.enabled
     leave.set()
     thread.join()
     assert torch.backends.cudnn.enabled
-    with pytest.raises(ZeroDivisionError), WITHOUT_CUDNN.applied():
+    with pytest.raises(ZeroDivisionError), WITHOUT_CUDNN.apply():
         1 / 0  # noqa: B018
     assert torch.backends.cudnn.enabled

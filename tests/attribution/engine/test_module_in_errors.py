@@ -5,7 +5,7 @@ from torch import nn
 
 from seqlight.attribution.engine.module_in_errors import naming_the_module
 from seqlight.errors import UnsupportedOperation
-from seqlight.prediction.module_names import here, name_of
+from seqlight.prediction.module_names import describe_current_module, describe_module
 
 
 class Refuses(nn.Module):
@@ -35,7 +35,7 @@ def test_so_is_one_that_is_empty_and_counts_as_false():
 def test_what_comes_from_no_module_of_the_model_has_no_name():
     with pytest.raises(UnsupportedOperation, match=r"^no$"), naming_the_module(nn.Identity()):
         raise UnsupportedOperation("no")
-    assert name_of(nn.Identity(), None) == ""
+    assert describe_module(nn.Identity(), None) == ""
 
 
 def test_where_a_module_is_called():
@@ -43,10 +43,10 @@ def test_where_a_module_is_called():
 
     class Asks(nn.Module):
         def forward(self, x):
-            found.append(here(model))
+            found.append(describe_current_module(model))
             return x
 
     model = nn.Sequential(nn.Identity(), Asks())
     model(1)
     assert found == [" in module '1' (Asks)"]
-    assert here(model) == ""
+    assert describe_current_module(model) == ""

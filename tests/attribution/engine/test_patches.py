@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import pytest
 
 from seqlight.attribution.engine.patches import Patch
-from seqlight.prediction.process_settings import Setting
+from seqlight.prediction.process_settings import ProcessSetting
 
 
 def test_stand_ins_stay_until_the_last_is_done():
     owner = SimpleNamespace(there=1)
     patch = Patch(owner, {"there": 2, "absent": 3})
-    first, second = patch.applied(), patch.applied()
+    first, second = patch.apply(), patch.apply()
     first.__enter__()
     assert (owner.there, owner.absent) == (2, 3)
     second.__enter__()
@@ -25,7 +25,7 @@ def test_stand_ins_stay_until_the_last_is_done():
 
 def test_after_an_error_all_is_as_before():
     owner = SimpleNamespace(there=1)
-    with pytest.raises(KeyError), Patch(owner, {"there": 2}).applied():
+    with pytest.raises(KeyError), Patch(owner, {"there": 2}).apply():
         raise KeyError
     assert owner.there == 1
 
@@ -40,14 +40,14 @@ def test_a_setting_holds_until_the_last_is_done():
         yield
         values[0] = before
 
-    setting = Setting(set_to_two)
+    setting = ProcessSetting(set_to_two)
     first, second = contextlib.ExitStack(), contextlib.ExitStack()
-    first.enter_context(setting.applied())
-    second.enter_context(setting.applied())
+    first.enter_context(setting.apply())
+    second.enter_context(setting.apply())
     first.close()
     assert values == [2]
     second.close()
     assert values == [1]
-    with pytest.raises(KeyError), setting.applied():
+    with pytest.raises(KeyError), setting.apply():
         raise KeyError
     assert values == [1]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from seqlight.prediction.borrowed_model.attributes import Attributes
-from seqlight.prediction.borrowed_model.borrow import borrowed
+from seqlight.prediction.borrowed_model.borrow import borrow
 
 
 def test_what_was_changed_added_deleted_and_filled_is_as_before():
@@ -36,8 +36,8 @@ def test_scripted_modules_have_none():
 
 def test_attributes_wait_for_the_last_who_has_the_model():
     model, cpu = nn.Identity(), torch.device("cpu")
-    with borrowed(model, cpu):
-        with borrowed(model, cpu, attributes=True):
+    with borrow(model, cpu):
+        with borrow(model, cpu, attributes=True):
             model.cache = 1
         assert not hasattr(model, "cache")
         model.kept = 2

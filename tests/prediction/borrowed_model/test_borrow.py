@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 import seqlight as sl
-from seqlight.errors import InputError
 from seqlight.prediction.borrowed_model import borrow as borrowed_model
-from seqlight.prediction.borrowed_model.borrow import borrowed, choose_device, floating_dtype, require_module
+from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 
 CPU = torch.device("cpu")
 
@@ -110,7 +109,7 @@ def test_everything_comes_back(model, dtype, fails):
     before = state_of(model)
 
     def work():
-        with borrowed(model, CPU, dtype) as lent, torch.no_grad():
+        with borrow(model, CPU, dtype) as lent, torch.no_grad():
             assert lent is model
             assert not any(module.training for module in model.modules())
             assert not any(parameter.requires_grad for parameter in model.parameters())
@@ -144,7 +143,7 @@ def test_everything_comes_back_after_an_error_while_lending(model, monkeypatch):
 
     original = torch.Tensor.to
     monkeypatch.setattr(torch.Tensor, "to", failing)
-    with pytest.raises(MemoryError), borrowed(model, CPU, torch.float64):
+    with pytest.raises(MemoryError), borrow(model, CPU, torch.float64):
         pass
     monkeypatch.undo()
     assert_same(model, before)
@@ -157,7 +156,7 @@ def test_buffers_of_a_module_that_had_none_go_again():
             return super().forward(X)
 
     model = Leaving(3, 3)
-    with borrowed(model, CPU), torch.no_grad():
+    with borrow(model, CPU), torch.no_grad():
         model(torch.randn(4, 3))
         assert "seen" in model._buffers
     assert not model._buffers
@@ -166,7 +165,7 @@ def test_buffers_of_a_module_that_had_none_go_again():
 def test_a_sparse_parameter_comes_back_and_so_do_those_before_it():
     model = nn.Linear(4, 4)
     model.sparse = nn.Parameter(torch.eye(4).to_sparse())
-    with borrowed(model, CPU):
+    with borrow(model, CPU):
         assert not any(one.requires_grad for one in model.parameters())
     assert all(one.requires_grad for one in model.parameters())
     assert torch.equal(model.sparse.to_dense(), torch.eye(4))
@@ -181,7 +180,7 @@ def test_a_graph_that_was_made_before_still_works(model):
     model.zero_grad()
     model.counting._buffers.pop("cache")
     loss = model(X).sum()
-    with borrowed(model, CPU, torch.float64), torch.no_grad():
+    with borrow(model, CPU, torch.float64), torch.no_grad():
         model(X.double())
     loss.backward()
     found = [p.grad for p in model.parameters() if p.grad is not None]
@@ -199,7 +198,7 @@ def test_training_goes_on_as_if_nothing_had_been():
             model(torch.randn(8, 3)).square().sum().backward()
             optimizer.step()
             if interrupted:
-                with borrowed(model, CPU, torch.float64), torch.no_grad():
+                with borrow(model, CPU, torch.float64), torch.no_grad():
                     model(torch.randn(5, 3, dtype=torch.float64))
         return model.state_dict()
 
@@ -209,7 +208,7 @@ def test_training_goes_on_as_if_nothing_had_been():
 
 def test_lending_twice(model):
     before = state_of(model)
-    with borrowed(model, CPU), borrowed(model, CPU, torch.float64), torch.no_grad():
+    with borrow(model, CPU), borrow(model, CPU, torch.float64), torch.no_grad():
         model(torch.randn(4, 3, dtype=torch.float64))
     assert_same(model, before)
 
@@ -225,30 +224,9 @@ def test_everything_comes_back_from_a_device_that_cannot_take_it(model, monkeypa
 
     monkeypatch.setattr(borrowed_model, "_moved", into_little_room)
     before = state_of(model)
-    with pytest.raises(RuntimeError, match="out of memory"), borrowed(model, CPU, torch.float64):
+    with pytest.raises(RuntimeError, match="out of memory"), borrow(model, CPU, torch.float64):
         pass
     assert_same(model, before)
-
-
-def test_devices():
-    assert choose_device("cpu") == choose_device(CPU) == CPU
-    assert choose_device(None).type in {"cuda", "mps", "cpu"}
-    if not torch.cuda.is_available():
-        with pytest.raises(InputError, match=r"device is 'cuda': expected one of this machine, such as 'cpu' \("):
-            choose_device("cuda")
-    with pytest.raises(InputError, match=r"device is 'meta', which holds no data: expected one that computes"):
-        choose_device("meta")
-    with pytest.raises(InputError, match=r"device is 'gpu': expected one of this machine") as caught:
-        choose_device("gpu")
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("cuda", "mps", "best"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
-def test_the_best_device_there_is(monkeypatch, cuda, mps, best):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert choose_device(None) == torch.device(best, 1 if cuda else None)
 
 
 def test_the_dtype_of_a_model():
@@ -257,11 +235,6 @@ def test_the_dtype_of_a_model():
     assert floating_dtype(Counting().half(), X) == torch.float16
     assert floating_dtype(nn.Identity(), X) == torch.float32
     assert floating_dtype(nn.Identity(), X.bfloat16()) == torch.bfloat16
-
-
-def test_only_modules_are_borrowed():
-    with pytest.raises(InputError, match=r"model is a function: expected a torch\.nn\.Module; wrap a function in one"):
-        require_module(lambda X: X)
 
 
 def test_a_model_built_in_inference_mode():
@@ -286,26 +259,8 @@ def test_what_hangs_on_a_gradient_hangs_there_still(dtype):
     sums = {name: p.expand_as(p).grad_fn.next_functions[0][0] for name, p in model.named_parameters()}
     for name, one in sums.items():
         one.register_hook(lambda *_, name=name: called.append(name))
-    with borrowed(model, CPU, dtype):
+    with borrow(model, CPU, dtype):
         assert model(torch.zeros(1, 1, 3, dtype=dtype))[0].dtype == (dtype or torch.float32)
     assert not called
     model(torch.zeros(1, 1, 3))[0].sum().backward()
     assert sorted(called) == sorted(sums)
-
-
-@pytest.mark.reliability(
-    "models of other formats", "lazy layers that have met no input; an ExportedProgram", "an error that says what to do"
-)
-@pytest.mark.parametrize(
-    ("model", "said"),
-    [
-        (nn.Sequential(nn.LazyConv1d(8, 5)), r"'0\.weight' of the model has no size yet.*call it once"),
-        (nn.Sequential(nn.Conv1d(4, 8, 5), nn.LazyBatchNorm1d()), r"'1\.weight' of the model has no size yet"),
-        (torch.export.export(nn.Linear(40, 1), (torch.zeros(2, 4, 40),)), r"ExportedProgram.*pass its \.module\(\)"),
-    ],
-    ids=["lazy convolution", "lazy normalisation", "exported program"],
-)
-@pytest.mark.parametrize("find", [sl.predict, sl.deep_lift_shap, sl.saturation_mutagenesis])
-def test_models_that_are_no_models_yet(find, model, said):
-    with pytest.raises(sl.InputError, match=said):
-        find(model, sl.random_one_hot((2, 4, 40), random_state=0).float(), device="cpu")

@@ -17,7 +17,7 @@ import seqlight as sl
 from seqlight.errors import InputError
 from seqlight.prediction.borrowed_model import borrow as borrowed_model
 from seqlight.prediction.borrowed_model import random_generators
-from seqlight.prediction.borrowed_model.borrow import borrowed, floating_dtype
+from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 
 CPU = torch.device("cpu")
 X = sl.random_one_hot((6, 4, 20), random_state=0)
@@ -88,7 +88,7 @@ def test_the_last_gives_back_what_the_first_took(fails):
     before, two_in, one_out = state_of(model), threading.Barrier(2, timeout=WAIT), threading.Event()
 
     def first():
-        with borrowed(model, CPU):
+        with borrow(model, CPU):
             two_in.wait()
             torch.rand(1)
             random.random()
@@ -97,7 +97,7 @@ def test_the_last_gives_back_what_the_first_took(fails):
         return None
 
     def second():
-        with borrowed(model, CPU), torch.no_grad():
+        with borrow(model, CPU), torch.no_grad():
             two_in.wait()
             assert one_out.wait(WAIT)
             assert not any(module.training for module in model.modules())
@@ -128,11 +128,11 @@ def test_models_that_share_a_trunk():
     out = threading.Event()
 
     def first():
-        with borrowed(one, CPU):
+        with borrow(one, CPU):
             two_in.wait()
 
     def others(model):
-        with borrowed(model, CPU):
+        with borrow(model, CPU):
             two_in.wait()
             assert out.wait(WAIT)
             assert one[1].training
@@ -169,7 +169,7 @@ def test_another_dtype_waits():
 
 def test_what_a_model_is_in_is_its_own_while_another_thread_has_it_otherwise():
     model = network().half()
-    with borrowed(model, CPU, torch.float32):
+    with borrow(model, CPU, torch.float32):
         assert floating_dtype(model, X) == torch.float32
         assert together(lambda: floating_dtype(model, X)) == [torch.float16]
 
@@ -179,9 +179,9 @@ def test_threads_that_wait_for_each_other():
     models, both, served = (network(), network()), threading.Barrier(2, timeout=WAIT), []
 
     def crossing(first, second):
-        with borrowed(first, CPU):
+        with borrow(first, CPU):
             both.wait()
-            with borrowed(second, CPU, torch.float64):
+            with borrow(second, CPU, torch.float64):
                 served.append(first)
 
     with pytest.raises(InputError, match=r"in use by another thread .* give each thread a model of its own"):
@@ -223,12 +223,12 @@ def test_what_was_lent_twice_ends_in_a_thread_that_came_later():
     before, taken, last = state_of(model), threading.Event(), threading.Event()
 
     def joins():
-        with borrowed(model, CPU):
+        with borrow(model, CPU):
             taken.set()
             last.wait(WAIT)
 
     thread = threading.Thread(target=joins)
-    with borrowed(model, CPU), borrowed(model, CPU):
+    with borrow(model, CPU), borrow(model, CPU):
         thread.start()
         assert taken.wait(WAIT)
     last.set()
@@ -250,12 +250,12 @@ def test_generators_that_are_read_while_others_are_restored(monkeypatch):
         return found
 
     def other():
-        with random_generators.generators_kept(CPU):
+        with random_generators.preserve_generators(CPU):
             torch.rand(3)
 
     monkeypatch.setattr(random_generators, "_states", slowly)
     before, thread = torch.get_rng_state(), threading.Thread(target=other)
-    with random_generators.generators_kept(CPU):
+    with random_generators.preserve_generators(CPU):
         torch.rand(3)
         thread.start()
         assert reading.wait(WAIT)
@@ -274,7 +274,7 @@ def test_a_forked_process_has_no_other_threads():
     model, taken, out = network(), threading.Event(), threading.Event()
 
     def holds():
-        with borrowed(model, CPU):
+        with borrow(model, CPU):
             taken.set()
             assert out.wait(WAIT)
 
@@ -284,7 +284,7 @@ def test_a_forked_process_has_no_other_threads():
         child = os.fork()
         if not child:
             try:
-                with borrowed(model, CPU, torch.float64):
+                with borrow(model, CPU, torch.float64):
                     os._exit(int(floating_dtype(model, X) != torch.float64))
             finally:
                 os._exit(2)

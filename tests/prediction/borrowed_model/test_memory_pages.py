@@ -77,21 +77,21 @@ def limits(monkeypatch):
 
 
 def test_the_limit_is_the_usual_one_again_also_after_an_error(limits):
-    with pytest.raises(ZeroDivisionError), memory_pages.keeping_pages(CPU):
+    with pytest.raises(ZeroDivisionError), memory_pages.keep_freed_pages(CPU):
         raise ZeroDivisionError
     assert limits[0] == (memory_pages.M_TRIM_THRESHOLD, memory_pages.KEPT)
     assert limits[-1] == (memory_pages.M_TRIM_THRESHOLD, memory_pages.LEARNT)
 
 
 def test_it_stays_as_long_as_one_call_runs(limits):
-    with memory_pages.keeping_pages(CPU):
-        with memory_pages.keeping_pages(CPU):
+    with memory_pages.keep_freed_pages(CPU):
+        with memory_pages.keep_freed_pages(CPU):
             pass
         assert limits[-1] == (memory_pages.M_TRIM_THRESHOLD, memory_pages.KEPT)
 
 
 def test_other_devices_have_other_memory(limits):
-    with memory_pages.keeping_pages(torch.device("meta")):
+    with memory_pages.keep_freed_pages(torch.device("meta")):
         pass
     assert not limits
 

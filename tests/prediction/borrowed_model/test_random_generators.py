@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqlight.prediction.borrowed_model.random_generators import Draws, generators_kept
+from seqlight.prediction.borrowed_model.random_generators import DrawDetector, preserve_generators
 
 CPU = torch.device("cpu")
 DRAWN = {
@@ -34,19 +34,19 @@ def numpy_state():
 @pytest.mark.parametrize("within", [False, True])
 @pytest.mark.parametrize("kind", list(DRAWN))
 def test_a_number_drawn_is_seen(kind, within):
-    with generators_kept(CPU):
+    with preserve_generators(CPU):
         if within:  # a DataLoader has drawn before, which is another matter
             np.random.rand(), torch.rand(1), random.random()
-        draws = Draws(CPU)
-        assert not draws.seen()
+        draws = DrawDetector(CPU)
+        assert not draws.has_drawn()
         DRAWN[kind]()
-        assert draws.seen()
+        assert draws.has_drawn()
 
 
 @pytest.mark.parametrize("kind", list(DRAWN))
 def test_all_are_as_before(kind):
     before = random.getstate(), numpy_state(), torch.get_rng_state().tolist()
-    with generators_kept(CPU):
+    with preserve_generators(CPU):
         DRAWN[kind]()
     assert (random.getstate(), numpy_state(), torch.get_rng_state().tolist()) == before
 
@@ -56,11 +56,11 @@ def test_another_generator_of_numpy_is_kept_without_a_warning(kind):
     own = np.random.get_bit_generator()
     np.random.set_bit_generator(kind(0))
     try:
-        with generators_kept(CPU):
-            draws = Draws(CPU)
-            assert not draws.seen()
+        with preserve_generators(CPU):
+            draws = DrawDetector(CPU)
+            assert not draws.has_drawn()
             first = np.random.rand()
-            assert draws.seen()
+            assert draws.has_drawn()
         assert np.random.rand() == first
     finally:
         np.random.set_bit_generator(own)

@@ -358,7 +358,7 @@ class Everywhere(nn.Module):
     "rows of a batch", "numbers that a model draws in predict", "they are the same with and without the check"
 )
 def test_what_is_predicted_is_what_it_would_be_unasked(monkeypatch):
-    from seqlight.prediction.row_independence.check import Probe
+    from seqlight.prediction.row_independence.check import RowProbe
 
     def predicted():
         torch.manual_seed(1), random.seed(1), np.random.seed(1)
@@ -367,7 +367,7 @@ def test_what_is_predicted_is_what_it_would_be_unasked(monkeypatch):
 
     with pytest.warns(sl.BatchWarning):
         asked = predicted()
-    monkeypatch.setattr(Probe, "warn", lambda *_, **__: None)
+    monkeypatch.setattr(RowProbe, "warn", lambda *_, **__: None)
     unasked = predicted()
     assert torch.equal(asked[0], unasked[0])
     assert asked[1:] == unasked[1:]

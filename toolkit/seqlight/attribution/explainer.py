@@ -21,11 +21,11 @@ from seqlight.attribution.kernels.buffers import Arena, lent
 from seqlight.attribution.kernels.packed_weights import packing
 from seqlight.attribution.targets import Targets
 from seqlight.errors import UnsupportedOperation
-from seqlight.prediction.borrowed_model.borrow import floating_dtype, require_module
-from seqlight.prediction.inputs import Conversion, dtypes_in_errors, send
-from seqlight.prediction.predict import HALF
-from seqlight.prediction.row_independence.check import require_own_rows
-from seqlight.prediction.row_independence.float64 import in_dtype_of
+from seqlight.prediction.arguments import HALF, require_module
+from seqlight.prediction.borrowed_model.borrow import floating_dtype
+from seqlight.prediction.inputs import InputConversion, convert, explain_dtype_errors
+from seqlight.prediction.row_independence.check import require_independent_rows
+from seqlight.prediction.row_independence.float64 import in_model_dtype
 from seqlight.sequence.checks import require_dense
 
 # From the first sequence and the one behind the last to their references, for each input (sequences, references, ...).
@@ -76,7 +76,7 @@ class Explaining:
         self.manner = Manner({})
         self.arena = Arena()
         self.observing = Observing(self.manner, len(self.inputs[0]), batch_size)
-        self.conversion = Conversion(self.args, explained=len(self.inputs))
+        self.conversion = InputConversion(self.args, explained=len(self.inputs))
         self.dtype: torch.dtype | None = None  # asked for; None for the model's own
         self._found: torch.dtype | None = None
         self.beside = False  # whether references have copies of their sequence beside them, as partners
@@ -117,7 +117,7 @@ class Explaining:
         find = self._explained if self.beside else self._paired
         block = find(first, last, references)
         if not self.checked:
-            self._require_own_rows(first, references, block)
+            self._require_independent_rows(first, references, block)
             self.checked = True
         return block
 
@@ -190,7 +190,7 @@ class Explaining:
         outputs = record.output[: len(inputs[0])]
         return block_of(inputs, references, multipliers, outputs, baselines.detach())
 
-    def _require_own_rows(self, first: int, references: Sequence[Tensor], block: Block) -> None:
+    def _require_independent_rows(self, first: int, references: Sequence[Tensor], block: Block) -> None:
         """Raise UnsupportedOperation if a sequence beside a reference has another output than it had."""
         i, k = _in_between(block.outputs[:, 0], block.baselines[:, 0])
         row = torch.tensor([first + i], device="cpu")
@@ -202,11 +202,11 @@ class Explaining:
 
         def run(rows: Sequence[int]) -> Tensor:
             with torch.no_grad(), Sooner(self.manner):
-                mine = in_dtype_of(self.model, [one[list(rows)] for one in both])
+                mine = in_model_dtype(self.model, [one[list(rows)] for one in both])
                 return self._forward(self._args_of(row), row, len(rows))(*mine).cpu()
 
         wanted = torch.stack([block.outputs[i], block.baselines[i, :, k]])
-        require_own_rows(self.model, run, wanted if self.batch_size > 1 else wanted[:1], self.batch_size)
+        require_independent_rows(self.model, run, wanted if self.batch_size > 1 else wanted[:1], self.batch_size)
 
     def outputs(self, inputs: Sequence[Tensor], first: int, last: int) -> Tensor:
         """Return what the model gives for `inputs` in the place of the sequences ``first <= i < last``.
@@ -236,7 +236,7 @@ class Explaining:
         return [self._sent(one.detach()[rows.to(one.device)], self._dtype()) for one in self.inputs]
 
     def _sent(self, one: Tensor, dtype: torch.dtype) -> Tensor:
-        return send(one, dtype, self.device)
+        return convert(one, dtype, self.device)
 
     def _args_of(self, rows: Tensor) -> list[Any]:
         """Return the further inputs of some sequences, on the device."""
@@ -244,7 +244,7 @@ class Explaining:
         mine = [one[rows.to(one.device)] if self._has_rows(one) else one for one in self.args]
         copies = [one.detach().clone() if isinstance(one, Tensor) else one for one in mine]
         nothing = [None] * len(self.inputs)
-        return self.conversion.send([*nothing, *copies], self._dtype(), self.device)[len(nothing) :]
+        return self.conversion.apply([*nothing, *copies], self._dtype(), self.device)[len(nothing) :]
 
     def _has_rows(self, arg: Any) -> bool:
         return isinstance(arg, Tensor) and arg.ndim > 0 and len(arg) == len(self.inputs[0])
@@ -259,7 +259,7 @@ class Explaining:
         repeated = rows.repeat(n)
 
         def forward(*inputs: Tensor) -> Tensor:
-            with dtypes_in_errors([*inputs, *more]):
+            with explain_dtype_errors([*inputs, *more]):
                 output = self.model(*inputs, *more)
             return self.targets.read(output, repeated)
 

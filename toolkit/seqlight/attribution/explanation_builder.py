@@ -12,7 +12,7 @@ from seqlight.attribution.contributions import Misses, result_dtype
 from seqlight.attribution.explanation import PER_SEQUENCE, Explanation
 from seqlight.attribution.reference_sampling import Job, Sampled, Sampling
 from seqlight.attribution.targets import Targets
-from seqlight.prediction.outputs import Collector
+from seqlight.prediction.outputs import OutputCollector
 
 
 def explanation(
@@ -43,7 +43,7 @@ def explanation(
         Whether to keep the multipliers of each reference, to keep the references, and to show a progress bar.
     """
     drawn = sampling.drawn
-    collected = Collector(len(drawn.X))
+    collected = OutputCollector(len(drawn.X))
     with tqdm(total=len(drawn.X), unit=" sequences", disable=not verbose) as bar:
         for first, last in job.rows(sampling.step):
             for sampled in sampling.of(job, first, last):

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
 from seqlight.attribution.engine.visibility import open_to_view, refuse_quantised
 from seqlight.errors import InputError, SeqlightError, UnsupportedOperation
-from seqlight.prediction.borrowed_model.borrow import borrowed, floating_dtype
-from seqlight.prediction.inputs import OF_DTYPES
-from seqlight.prediction.predict import HALF, autocast
+from seqlight.prediction.arguments import HALF, autocast
+from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
+from seqlight.prediction.inputs import DTYPE_ERROR
 
 
 @contextlib.contextmanager
@@ -47,7 +47,7 @@ def differentiable(
     with (
         _remedies_in_errors(own if parameters is not None else None),
         torch.inference_mode(False),
-        borrowed(model, device, parameters),
+        borrow(model, device, parameters),
         torch.enable_grad(),
         torch.autocast(device.type, enabled=False),
         autocast(device, dtype),
@@ -67,7 +67,7 @@ def _remedies_in_errors(own: torch.dtype | None) -> Iterator[None]:
                 "flex_attention has no gradient on the CPU: use torch.nn.functional.scaled_dot_product_attention with "
                 "attn_mask, or pass device='cuda'."
             ) from error
-        if own not in HALF or isinstance(error, SeqlightError) or not OF_DTYPES.search(str(error)):
+        if own not in HALF or isinstance(error, SeqlightError) or not DTYPE_ERROR.search(str(error)):
             raise
         short = str(own).removeprefix("torch.")
         reason = str(error).splitlines()[0].rstrip(".")
@@ -98,7 +98,7 @@ def without_cudnn_recurrence(model: nn.Module, device: torch.device) -> contextl
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
     # cuDNN keeps what its backward pass needs in training mode only; PyTorch's own kernels always do.
     if device.type == "cuda" and recurrent:
-        return WITHOUT_CUDNN.applied()
+        return WITHOUT_CUDNN.apply()
     return contextlib.nullcontext()
 
 

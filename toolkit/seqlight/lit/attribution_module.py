@@ -23,8 +23,8 @@ from seqlight.attribution.targets import Contrast, Target, Targets
 from seqlight.errors import InputError, ReferencesWarning
 from seqlight.lit.model_factory import as_model
 from seqlight.lit.row_batches import Rows, inputs_of
-from seqlight.prediction.inputs import Conversion
-from seqlight.prediction.predict import as_dtype, require_inputs
+from seqlight.prediction.arguments import as_dtype, require_inputs
+from seqlight.prediction.inputs import InputConversion
 from seqlight.results.fingerprints import described, require_identity
 from seqlight.results.results import Results
 from seqlight.sequence.checks import require_count
@@ -126,7 +126,7 @@ class DeepLiftShapModule(L.LightningModule):
         self.pairs = require_count(batch_size, "batch_size", least=1)
         self.policy, self.threshold = deltas, warning_threshold
         self.kind, self.inputs = as_dtype(dtype), require_count(inputs, "inputs", least=1)
-        self._conversion: Conversion | None = None
+        self._conversion: InputConversion | None = None
         self.identity = require_identity(identity)
         self._uncertain: list[float] = []
         self._unmoved = 0
@@ -139,7 +139,7 @@ class DeepLiftShapModule(L.LightningModule):
     def on_predict_start(self) -> None:
         """Begin to count what there will be to warn of."""
         self._uncertain, self._unmoved = [], 0
-        self._conversion = Conversion([None] * (self.inputs - 1), explained=1)
+        self._conversion = InputConversion([None] * (self.inputs - 1), explained=1)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, Sized):
             _require_rows(self.target, len(data), "target")
@@ -175,7 +175,7 @@ class DeepLiftShapModule(L.LightningModule):
         misses = Misses(self.threshold, "raise") if self.policy == "raise" else None
         job = Explaining(self.model, (X,), args, targets, self.pairs, self.device)
         if self._conversion is not None:
-            job.conversion = self._conversion.of_batch([X, *args])
+            job.conversion = self._conversion.for_batch([X, *args])
         kept = ["multipliers" in self.keep, "references" in self.keep]
         default = torch.get_default_dtype()
         # A Trainer in half precision makes that the default of new tensors.

@@ -13,7 +13,7 @@ from seqlight.errors import SeqlightError
 T = TypeVar("T")
 
 
-def shared(trainer: L.Trainer, n: int, work: Callable[[Sequence[int]], T]) -> list[tuple[Sequence[int], T]]:
+def split_among_ranks(trainer: L.Trainer, n: int, work: Callable[[Sequence[int]], T]) -> list[tuple[Sequence[int], T]]:
     """Do `work` on the rows ``rank, rank + world size, ...`` of each process, and give all results to all.
 
     Parameters
@@ -36,16 +36,18 @@ def shared(trainer: L.Trainer, n: int, work: Callable[[Sequence[int]], T]) -> li
         On every process, if `work` failed on one: none is left waiting for the others.
     """
     rows = list(range(trainer.global_rank, n, trainer.world_size))
-    return [part for part in together(trainer, lambda: (rows, work(rows)) if rows else None) if part is not None]
+    return [
+        part for part in run_on_all_ranks(trainer, lambda: (rows, work(rows)) if rows else None) if part is not None
+    ]
 
 
-def once(trainer: L.Trainer, work: Callable[[], T]) -> T:
+def run_on_first_rank(trainer: L.Trainer, work: Callable[[], T]) -> T:
     """Do `work` on the first process, and give its result, or its error, to all."""
-    first, *_ = together(trainer, lambda: work() if trainer.is_global_zero else None)
+    first, *_ = run_on_all_ranks(trainer, lambda: work() if trainer.is_global_zero else None)
     return cast(T, first)
 
 
-def together(trainer: L.Trainer, work: Callable[[], T]) -> list[T]:
+def run_on_all_ranks(trainer: L.Trainer, work: Callable[[], T]) -> list[T]:
     """Do `work` on each process, and give the results, in the order of the processes, to all.
 
     One process alone lets an error of `work` through as it is; of several, each raises SeqlightError

@@ -13,11 +13,11 @@ from torch import nn
 
 from seqlight.lit.model_factory import as_model
 from seqlight.lit.row_batches import inputs_of
-from seqlight.prediction.borrowed_model.borrow import borrowed, floating_dtype
-from seqlight.prediction.borrowed_model.memory_pages import keep_pages
-from seqlight.prediction.inputs import Conversion
-from seqlight.prediction.predict import HALF, as_dtype, autocast
-from seqlight.prediction.row_independence.check import Probe
+from seqlight.prediction.arguments import HALF, as_dtype, autocast
+from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
+from seqlight.prediction.borrowed_model.memory_pages import raise_mmap_threshold
+from seqlight.prediction.inputs import InputConversion
+from seqlight.prediction.row_independence.check import RowProbe
 from seqlight.results.fingerprints import described, require_identity
 from seqlight.sequence.checks import require_count
 
@@ -76,7 +76,7 @@ class PredictModule(L.LightningModule):
         self.inputs = require_count(inputs, "inputs", least=1)
         self.identity = require_identity(identity)
         self._lent = contextlib.ExitStack()
-        self._conversion: Conversion | None = None
+        self._conversion: InputConversion | None = None
         self._asks = False  # whether rows are each on their own, once a run, of the first batch
 
     def forward(self, *inputs: Any) -> Any:
@@ -85,10 +85,10 @@ class PredictModule(L.LightningModule):
 
     def on_predict_start(self) -> None:
         """Put the parameters into the dtype that was asked for."""
-        keep_pages(self.device)
-        self._conversion, self._asks = Conversion([None] * self.inputs), True
+        raise_mmap_threshold(self.device)
+        self._conversion, self._asks = InputConversion([None] * self.inputs), True
         if self.kind is not None and self.kind not in HALF:
-            self._lent.enter_context(borrowed(self.model, self.device, self.kind))
+            self._lent.enter_context(borrow(self.model, self.device, self.kind))
 
     def on_predict_end(self) -> None:
         """Give the model back as it was."""
@@ -97,16 +97,16 @@ class PredictModule(L.LightningModule):
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> Any:
         """Return what the model makes of a batch, which it gets as by :func:`seqlight.predict`."""
-        conversion, inputs = self._conversion or Conversion([None] * self.inputs), inputs_of(batch, self.inputs)
+        conversion, inputs = self._conversion or InputConversion([None] * self.inputs), inputs_of(batch, self.inputs)
         with autocast(self.device, self.kind):
-            sent = conversion.send(inputs, floating_dtype(self.model, inputs[0]), self.device)
-            probe = Probe(self.model)
+            sent = conversion.apply(inputs, floating_dtype(self.model, inputs[0]), self.device)
+            probe = RowProbe(self.model)
             output = probe.output(sent)
             found = output if self.func is None else self.func(output)
             if self._asks:
                 self._asks = False
                 # What the model writes, and which numbers it draws, is as it would be without.
-                with borrowed(self.model, self.device):
+                with borrow(self.model, self.device):
                     probe.warn(self.func, found, stacklevel=2)
             return found
 

@@ -19,7 +19,8 @@ from seqlight.lit.prediction_module import PredictModule
 from seqlight.lit.progress_bar import RowsBar
 from seqlight.lit.shard_writer import ShardWriter
 from seqlight.lit.sharded_data import ShardedDataModule
-from seqlight.prediction.borrowed_model.borrow import borrowed, require_module
+from seqlight.prediction.arguments import require_module
+from seqlight.prediction.borrowed_model.borrow import borrow
 from seqlight.results.fingerprints import require_identity
 from seqlight.results.manifest import read_manifest
 from seqlight.results.results import Results, open_results
@@ -161,7 +162,7 @@ def _given_back(model: nn.Module) -> Iterator[None]:
         yield
         return
     # A forward may keep what it has worked out; the same call again would be one with another model.
-    with borrowed(model, parameter.device, attributes=True):
+    with borrow(model, parameter.device, attributes=True):
         yield
 
 

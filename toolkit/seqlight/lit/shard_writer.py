@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from seqlight.errors import InputError, ResultsError, a
 from seqlight.files.atomic import to_disk
 from seqlight.files.folder import as_folder
-from seqlight.lit.collectives import together
+from seqlight.lit.collectives import run_on_all_ranks
 from seqlight.lit.lightning_packages import Callback
 from seqlight.lit.row_batches import Rows
 from seqlight.lit.sharded_data import ShardedDataModule
@@ -96,7 +96,7 @@ class ShardWriter(Callback):
                 "trainer.predict(module, datamodule=seqlight.lit.ShardedDataModule(...))."
             )
         rank, world = trainer.global_rank, trainer.world_size
-        parts = together(trainer, lambda: self._found(trainer, pl_module, data))
+        parts = run_on_all_ranks(trainer, lambda: self._found(trainer, pl_module, data))
         if len({data_of_one for data_of_one, _ in parts}) > 1:
             raise InputError(
                 "the processes of this run have different data: expected the same, so seed what is random."
@@ -105,13 +105,13 @@ class ShardWriter(Callback):
         assert settled is not None
         self._manifest, todo = settled
         mine = todo[rank::world]
-        together(trainer, lambda: self._join(rank))
+        run_on_all_ranks(trainer, lambda: self._join(rank))
         assert self._lock is not None
         # A disk may take longer to have it than the next shard takes to be made, and a process that is killed loses
         # nothing by not waiting: only a loss of power would.
         self._pool, self._safe = ThreadPoolExecutor(1), list[Future[None]]()
         peers = self._peers = Peers(self.out, rank, world, self._lock)
-        together(trainer, peers.require_shared_folder)
+        run_on_all_ranks(trainer, peers.require_shared_folder)
         data.plan(self._manifest.shard_rows, mine, peers.listen)
         self._mine, self._missing, self._open = mine, sorted(todo, reverse=True), dict[int, Filling]()
         self._rows, self._begun = 0, time.monotonic()

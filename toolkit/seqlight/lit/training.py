@@ -14,7 +14,7 @@ from seqlight.errors import InputError, a
 from seqlight.lit.padded_rows import first_rows, rows_of_its_own
 from seqlight.lit.schedules import Schedule
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
-from seqlight.prediction.inputs import dtypes_in_errors, holds_one_hot
+from seqlight.prediction.inputs import explain_dtype_errors, holds_one_hot
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -95,7 +95,7 @@ class TrainModule(L.LightningModule):
     def forward(self, X: Tensor) -> Any:
         """Return the model's output for inputs of shape (rows, letters, positions), or ids, which stay integers."""
         sent = X.to(floating_dtype(self.model, X)) if holds_one_hot(X) else X
-        with dtypes_in_errors([sent]):
+        with explain_dtype_errors([sent]):
             return self.model(sent)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:

@@ -19,18 +19,18 @@ from seqlight.sequence.checks import MOST_LETTERS
 # So many numbers are looked at together, so that looking takes little memory.
 AT_ONCE = 2**24
 # What PyTorch says where an operation does not take numbers of a kind; it has no class of error for that.
-OF_DTYPES = re.compile(
+DTYPE_ERROR = re.compile(
     r"dtype|datatype|scalar type|not implemented for '|type \(.*should be the same|floating.point"
     r"|desired output type|on a bool tensor|of type LongTensor"
 )
 
 # What it says where a table of embeddings, say, or one of bags of them, has no such row.
-OF_TABLES = re.compile(
+EMBEDDING_ERROR = re.compile(
     r"index out of range in self|Index \d+ of input takes value -?\d+ which is not in the valid range"
 )
 
 
-class Conversion:
+class InputConversion:
     """In which dtype each input of a call reaches its model, decided once for all batches.
 
     Floating-point numbers take the dtype of the model, and so do integers and booleans that are one-hot. Other
@@ -51,7 +51,7 @@ class Conversion:
         self._later = [*[False] * explained, *(one is None for one in inputs)]
         self._names = [*["X"] * explained, *(_name(i + bool(explained)) for i in range(len(inputs)))]
 
-    def send(self, inputs: Sequence[Any], dtype: torch.dtype, device: torch.device) -> list[Any]:
+    def apply(self, inputs: Sequence[Any], dtype: torch.dtype, device: torch.device) -> list[Any]:
         """Return a batch as the model takes it; what is no tensor, as it is.
 
         Parameters
@@ -70,7 +70,7 @@ class Conversion:
         """
         return [self._sent(i, one, dtype, device) if isinstance(one, Tensor) else one for i, one in enumerate(inputs)]
 
-    def of_batch(self, inputs: Sequence[Any]) -> Conversion:
+    def for_batch(self, inputs: Sequence[Any]) -> InputConversion:
         """Return the conversion of a batch that is sent in parts: what is decided of it holds for all of them."""
         found = copy(self)
         found._one_hot = [
@@ -82,8 +82,8 @@ class Conversion:
 
     def _sent(self, i: int, one: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
         if one.is_floating_point() or self._becomes_a_number(i, one):
-            return send(one, dtype, device, self._names[i])
-        return move(one, device)
+            return convert(one, dtype, device, self._names[i])
+        return to_device(one, device)
 
     def _becomes_a_number(self, i: int, one: Tensor) -> bool:
         decided = self._one_hot[i]
@@ -99,7 +99,7 @@ class Conversion:
         return decided
 
 
-def move(one: Tensor, device: torch.device) -> Tensor:
+def to_device(one: Tensor, device: torch.device) -> Tensor:
     """Return a tensor on `device`.
 
     Towards the CPU it is waited for: what another device still has to send must not be read before it is there.
@@ -107,12 +107,12 @@ def move(one: Tensor, device: torch.device) -> Tensor:
     return one.to(device, non_blocking=device.type != "cpu")
 
 
-def send(one: Tensor, dtype: torch.dtype, device: torch.device, name: str = "X") -> Tensor:
+def convert(one: Tensor, dtype: torch.dtype, device: torch.device, name: str = "X") -> Tensor:
     """Return a tensor on `device` and in a floating-point `dtype`; InputError if that cannot hold its numbers."""
     if one.dtype.itemsize > dtype.itemsize:
-        return move(cast(one, dtype, name), device)
+        return to_device(cast(one, dtype, name), device)
     # Small integers travel to the device as they are and become numbers there.
-    return cast(move(one, device), dtype, name)
+    return cast(to_device(one, device), dtype, name)
 
 
 def cast(one: Tensor, dtype: torch.dtype, name: str = "X") -> Tensor:
@@ -172,7 +172,7 @@ def holds_one_hot(one: Tensor) -> bool:
 
 
 @contextlib.contextmanager
-def dtypes_in_errors(inputs: Sequence[object]) -> Iterator[None]:
+def explain_dtype_errors(inputs: Sequence[object]) -> Iterator[None]:
     """Say which integers a model was called with, in one sentence, where it does not take them, or has none such.
 
     Parameters
@@ -191,12 +191,12 @@ def dtypes_in_errors(inputs: Sequence[object]) -> Iterator[None]:
         raise
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
         found = [f"{_described(i, one)}, {_range(one)}" for i, one in enumerate(inputs) if _holds_ids(one)]
-        if found and OF_TABLES.search(str(error)):
+        if found and EMBEDDING_ERROR.search(str(error)):
             raise InputError(
                 f"the model has no embedding for one of {' and '.join(found)} ({error}): expected ids from 0 to below "
                 "the number of its embeddings; look for another tokenizer, or for padding by -1."
             ) from error
-        met = _met(inputs, str(error)) if OF_DTYPES.search(str(error)) else ""
+        met = _met(inputs, str(error)) if DTYPE_ERROR.search(str(error)) else ""
         if not met or isinstance(error, IndexError):
             raise
         reason = str(error).splitlines()[0].rstrip(".")

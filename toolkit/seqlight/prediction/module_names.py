@@ -10,22 +10,22 @@ from typing import Any
 from torch import nn
 
 
-def here(model: nn.Module) -> str:
+def describe_current_module(model: nn.Module) -> str:
     """Return in which module of `model` this is being called, for the end of a message; nothing outside."""
-    return next((found for owner in owners() if (found := name_of(model, owner))), "")
+    return next((found for owner in running_modules() if (found := describe_module(model, owner))), "")
 
 
-def owners() -> Iterator[nn.Module]:
+def running_modules() -> Iterator[nn.Module]:
     """Yield the modules whose methods are being run, the innermost first."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        owner = owner_of(frame)
+        owner = module_of(frame)
         if owner is not None:
             yield owner
         frame = frame.f_back
 
 
-def owner_of(frame: FrameType) -> nn.Module | None:
+def module_of(frame: FrameType) -> nn.Module | None:
     """Return the module whose method a frame is of, if it is of one."""
     # Only of methods, for `f_locals` leaves a copy of the variables on the frame. In a frame that has caught an error
     # the error would keep its traceback, the traceback the frame, and the frame the error.
@@ -35,7 +35,7 @@ def owner_of(frame: FrameType) -> nn.Module | None:
     return owner if isinstance(owner, nn.Module) else None
 
 
-def name_of(model: nn.Module, module: nn.Module | None) -> str:
+def describe_module(model: nn.Module, module: nn.Module | None) -> str:
     """Return where in `model` it is, for the end of a message; nothing if it is not there."""
     for name, candidate in model.named_modules():
         if candidate is module:

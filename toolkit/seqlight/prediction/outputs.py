@@ -12,7 +12,7 @@ from seqlight.errors import InputError, a
 from seqlight.sequence.checks import require_dense
 
 
-class Collector:
+class OutputCollector:
     """Outputs of one batch after the other, in the structure that the model gives them.
 
     Parameters
@@ -31,14 +31,14 @@ class Collector:
 
     def add(self, output: Any, rows: int) -> None:
         """Take the output of the next `rows` rows; InputError if it has not one row for each."""
-        output = self.checked(output, rows)
+        output = self.check(output, rows)
         if not self._parts and self.done + rows <= self.rows:
             self._fill(output, rows)
         else:
-            self._parts.append(zipped(_on_cpu, output))
+            self._parts.append(map_structure(_on_cpu, output))
         self.done += rows
 
-    def checked(self, output: Any, rows: int) -> Any:
+    def check(self, output: Any, rows: int) -> Any:
         """Return `output` with one row for each of `rows`, built like the outputs so far; InputError if it is not."""
         if not self.done and not _holds_a_tensor(output):
             empty = isinstance(output, Mapping | tuple | list)
@@ -48,8 +48,8 @@ class Collector:
             )
         if self.done:
             like = self._whole if self._filled else self._parts[0]
-            return zipped(lambda like, y: _with_rows(y, rows, like.shape[1:]), like, output)
-        return zipped(lambda y: _with_rows(y, rows, None), output)
+            return map_structure(lambda like, y: _with_rows(y, rows, like.shape[1:]), like, output)
+        return map_structure(lambda y: _with_rows(y, rows, None), output)
 
     def result(self) -> Any:
         """Return the outputs of all rows."""
@@ -57,13 +57,15 @@ class Collector:
             raise InputError("X is empty: expected at least one row.")
         if self._filled == self.rows == self.done:
             return self._whole
-        filled = [zipped(lambda whole: whole[: self._filled], self._whole)] if self._filled else []
-        return zipped(lambda *parts: torch.cat(parts), *filled, *self._parts)
+        filled = [map_structure(lambda whole: whole[: self._filled], self._whole)] if self._filled else []
+        return map_structure(lambda *parts: torch.cat(parts), *filled, *self._parts)
 
     def _fill(self, output: Any, rows: int) -> None:
         if not self._filled:
-            self._whole = zipped(lambda y: torch.empty((self.rows, *y.shape[1:]), dtype=y.dtype, device="cpu"), output)
-        zipped(lambda whole, y: whole[self._filled : self._filled + rows].copy_(y), self._whole, output)
+            self._whole = map_structure(
+                lambda y: torch.empty((self.rows, *y.shape[1:]), dtype=y.dtype, device="cpu"), output
+            )
+        map_structure(lambda whole, y: whole[self._filled : self._filled + rows].copy_(y), self._whole, output)
         self._filled += rows
 
 
@@ -93,7 +95,7 @@ def _with_rows(y: Tensor, rows: int, rest: torch.Size | None) -> Tensor:
     )
 
 
-def zipped(function: Callable[..., Any], *trees: Any) -> Any:
+def map_structure(function: Callable[..., Any], *trees: Any) -> Any:
     """Apply `function` to the tensors that stand at the same place in structures of tuples, lists and dicts."""
     first = trees[0]
     if any(_kind(tree) != _kind(first) for tree in trees):
@@ -108,9 +110,9 @@ def zipped(function: Callable[..., Any], *trees: Any) -> Any:
         return None
     if isinstance(first, Mapping):
         # Through dict, for a mapping need not be made from pairs.
-        return {key: zipped(function, *(tree[key] for tree in trees)) for key in first}
+        return {key: map_structure(function, *(tree[key] for tree in trees)) for key in first}
     if isinstance(first, tuple | list):
-        parts = [zipped(function, *entries) for entries in zip(*trees, strict=True)]
+        parts = [map_structure(function, *entries) for entries in zip(*trees, strict=True)]
         return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
     raise InputError(
         f"the model's output holds a {type(first).__name__}: expected tensors in tuples, lists or dicts; "

@@ -1,8 +1,7 @@
-"""Predict in batches, and what every call that runs a model over rows asks of its inputs."""
+"""Predict in batches."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any
 
@@ -12,13 +11,20 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from tqdm.auto import tqdm
 
 from seqlight.errors import InputError
-from seqlight.prediction.borrowed_model.borrow import borrowed, choose_device, floating_dtype, require_module
-from seqlight.prediction.inputs import Conversion
-from seqlight.prediction.outputs import Collector
-from seqlight.prediction.row_independence.check import Probe
-from seqlight.sequence.checks import require_count, require_one_hot, require_tensor
-
-HALF = (torch.float16, torch.bfloat16)
+from seqlight.prediction.arguments import (
+    HALF,
+    as_dtype,
+    autocast,
+    choose_device,
+    require_args,
+    require_module,
+    require_rows,
+)
+from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
+from seqlight.prediction.inputs import InputConversion
+from seqlight.prediction.outputs import OutputCollector
+from seqlight.prediction.row_independence.check import RowProbe
+from seqlight.sequence.checks import require_count, require_tensor
 
 
 def predict(
@@ -83,9 +89,9 @@ def predict(
     loader, rows = _batches(X, require_count(batch_size, "batch_size", least=1))
     if not isinstance(X, DataLoader):
         require_rows(args, rows)
-    collected = Collector(rows)
-    probe, conversion = Probe(model), Conversion([X if isinstance(X, Tensor) else None, *args])
-    with borrowed(model, target, None if kind in HALF else kind), torch.no_grad(), autocast(target, kind):
+    collected = OutputCollector(rows)
+    probe, conversion = RowProbe(model), InputConversion([X if isinstance(X, Tensor) else None, *args])
+    with borrow(model, target, None if kind in HALF else kind), torch.no_grad(), autocast(target, kind):
         number: torch.dtype | None = None
         for batch in _shown(loader, rows) if verbose else loader:
             number = number or floating_dtype(model, batch)
@@ -94,7 +100,7 @@ def predict(
             if any(len(one) != len(batch) for one in rest):
                 require_rows(args, first + len(batch))
             # No name holds a batch's inputs or output while the next one is made: its memory is used again.
-            output = probe.output(_copied(conversion.send([batch, *rest], number, target), [batch, *rest]))
+            output = probe.output(_copied(conversion.apply([batch, *rest], number, target), [batch, *rest]))
             collected.add(output if func is None else func(output), len(batch))
             del output
         require_rows(args, collected.done)
@@ -102,43 +108,6 @@ def predict(
         # Last, when nothing can come of what a model remembers, and of numbers that are drawn.
         probe.warn(func, result, stacklevel=2)
     return result
-
-
-def autocast(device: torch.device, dtype: torch.dtype | None) -> contextlib.AbstractContextManager[Any]:
-    """Return autocast to a half-precision `dtype`, or a context that does nothing for any other."""
-    return torch.autocast(device.type, dtype) if dtype in HALF else contextlib.nullcontext()
-
-
-def as_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
-    """Return the floating-point dtype that is meant; InputError if there is none of this name."""
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if dtype is not None and not (isinstance(found, torch.dtype) and found.is_floating_point):
-        raise InputError(f"dtype is {dtype!r}: expected a floating-point torch.dtype or its name, such as 'bfloat16'.")
-    return found
-
-
-def require_args(args: object) -> tuple[Tensor, ...]:
-    """Return the further inputs as a tuple of tensors; InputError if they are something else."""
-    if args is None:
-        return ()
-    if not isinstance(args, tuple | list):
-        raise InputError(f"args is a {type(args).__name__}: expected a tuple of tensors, one for each further input.")
-    # Without a gradient, for nothing that comes back may hang on what a caller differentiates.
-    return tuple(require_tensor(one, f"args[{i}]").detach() for i, one in enumerate(args))
-
-
-def require_inputs(X: object, args: object) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Return one-hot sequences and the further inputs; InputError unless those have a row for each."""
-    X, inputs = require_one_hot(X).detach(), require_args(args)
-    require_rows(inputs, len(X))
-    return X, inputs
-
-
-def require_rows(args: Sequence[Tensor], rows: int | None) -> None:
-    """Raise InputError unless each of `args` has as many rows as X."""
-    for i, arg in enumerate(args):
-        if rows is not None and (arg.ndim == 0 or len(arg) != rows):
-            raise InputError(f"args[{i}] has shape {tuple(arg.shape)} and X {rows} rows: expected a row for each.")
 
 
 def _batches(X: object, batch_size: int) -> tuple[Iterable[Tensor], int | None]:

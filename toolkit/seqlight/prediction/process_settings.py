@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 
-class Setting:
+class ProcessSetting:
     """A setting of the whole process: the first thread that needs it makes it, and the last undoes it.
 
     Parameters
@@ -24,7 +24,7 @@ class Setting:
         self._context = contextlib.ExitStack()
 
     @contextlib.contextmanager
-    def applied(self) -> Iterator[None]:
+    def apply(self) -> Iterator[None]:
         """Have it until the end."""
         with self._lock:
             if not self._applied:
@@ -40,4 +40,4 @@ class Setting:
 
 
 # Compiled models run as they are written. One for all who ask: what two contexts of PyTorch's undo in turn would stay.
-EAGER = Setting(lambda: torch.compiler.set_stance("force_eager"))
+EAGER = ProcessSetting(lambda: torch.compiler.set_stance("force_eager"))

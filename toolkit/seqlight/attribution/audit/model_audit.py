@@ -17,9 +17,9 @@ from seqlight.attribution.audit.result import Audit
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, IntegratedWarning, SeqlightError, UnsupportedOperation
-from seqlight.prediction.borrowed_model.borrow import choose_device, floating_dtype, require_module
-from seqlight.prediction.predict import HALF, as_dtype, require_inputs
-from seqlight.prediction.process_settings import Setting
+from seqlight.prediction.arguments import HALF, as_dtype, choose_device, require_inputs, require_module
+from seqlight.prediction.borrowed_model.borrow import floating_dtype
+from seqlight.prediction.process_settings import ProcessSetting
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
@@ -35,7 +35,7 @@ def _quiet() -> Iterator[None]:
 
 
 # Filters are those of all threads, and what two that overlap restore would be each other's.
-_QUIET = Setting(_quiet)
+_QUIET = ProcessSetting(_quiet)
 
 
 def audit(
@@ -124,7 +124,7 @@ def audit(
         job = Examining(model, (X,), inputs, targets, 1, where)
         job.manner.copy = True  # books are kept in copies, whatever the model overwrites
         found: list[Examined] = []
-        with job.running(kind, additional_nonlinear_ops), _QUIET.applied():
+        with job.running(kind, additional_nonlinear_ops), _QUIET.apply():
             for i in range(rows):
                 (references_of_one,) = drawn.of(i, i + 1, 0, min(n, drawn.n))
                 found.extend(job.pair(i, one.unsqueeze(0)) for one in references_of_one)

@@ -22,7 +22,7 @@ from seqlight.attribution.audit.hidden_dependence import (
 from seqlight.attribution.calls.call import Call, Rule
 from seqlight.attribution.engine.modes import Manner, Record, Watch
 from seqlight.errors import UnsupportedOperation
-from seqlight.prediction.module_names import owners, plain_name
+from seqlight.prediction.module_names import plain_name, running_modules
 
 # Calls that are about a tensor and not about its values, and those that only give it another shape.
 ABOUT = frozenset(
@@ -219,7 +219,7 @@ class Meet(Watch):
 
     def _place(self) -> str:
         """Return in which module of the model the call is made; nothing outside."""
-        inside = (owner for owner in owners() if id(owner) in self._names)
+        inside = (owner for owner in running_modules() if id(owner) in self._names)
         return next((f"{self._names[id(owner)]} ({type(owner).__name__})".strip() for owner in inside), "")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from seqlight.prediction.process_settings import Setting
+from seqlight.prediction.process_settings import ProcessSetting
 
 
 @contextlib.contextmanager
@@ -26,4 +26,4 @@ def _switched_off() -> Iterator[None]:
 
 
 #: Its kernels refuse the backward pass of a recurrent network in evaluation mode.
-WITHOUT_CUDNN = Setting(_switched_off)
+WITHOUT_CUDNN = ProcessSetting(_switched_off)

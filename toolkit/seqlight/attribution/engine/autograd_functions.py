@@ -35,4 +35,4 @@ _ANNOUNCED = Patch(_SingleLevelFunction, {"apply": classmethod(_apply)})
 
 def announced_functions() -> contextlib.AbstractContextManager[None]:
     """Let each ``apply`` announce itself to a mode of its thread until the end, whoever has bound it before."""
-    return _ANNOUNCED.applied()
+    return _ANNOUNCED.apply()

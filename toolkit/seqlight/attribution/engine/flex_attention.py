@@ -27,4 +27,4 @@ _FLEXIBLE = Patch(flex_attention, {"_validate_device": _validate_device})
 
 def without_kernels() -> contextlib.AbstractContextManager[None]:
     """Refuse ``flex_attention`` until the end, in threads that have a mode."""
-    return _FLEXIBLE.applied()
+    return _FLEXIBLE.apply()

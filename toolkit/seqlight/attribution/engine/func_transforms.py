@@ -68,5 +68,5 @@ _DERIVATIVES = Patch(eager_transforms, {name: _refusing(name) for name in DERIVA
 @contextlib.contextmanager
 def without_transforms() -> Iterator[None]:
     """Until the end, in threads that have a mode: run ``torch.vmap`` row by row, and refuse derivatives."""
-    with _VMAP.applied(), _DERIVATIVES.applied():
+    with _VMAP.apply(), _DERIVATIVES.apply():
         yield

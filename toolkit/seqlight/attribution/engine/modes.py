@@ -32,7 +32,7 @@ from seqlight.attribution.rules.integrated import Integrated
 from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.attribution.rules.table import Entry, rules
 from seqlight.errors import IntegratedWarning, UnsupportedOperation
-from seqlight.prediction.module_names import here
+from seqlight.prediction.module_names import describe_current_module
 
 
 @dataclass
@@ -171,10 +171,10 @@ class Watch(TorchFunctionMode):
             with self:
                 return treatment(*args, **kwargs)
         if isinstance(treatment, Integrated):
-            call = replace(call, where=here(self.model))
+            call = replace(call, where=describe_current_module(self.model))
             self._say_once(call)
         if isinstance(treatment, Piecewise):
-            call = replace(call, where=here(self.model))
+            call = replace(call, where=describe_current_module(self.model))
             treatment = replace(treatment, tell=partial(self._say_once, call))
         return self.explain(treatment, call, self.manner.copy or writes)
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from torch import nn
 
 from seqlight.errors import UnsupportedOperation
-from seqlight.prediction.module_names import name_of, owner_of
+from seqlight.prediction.module_names import describe_module, module_of
 
 
 @contextlib.contextmanager
@@ -18,7 +18,7 @@ def naming_the_module(model: nn.Module) -> Iterator[None]:
     try:
         yield
     except UnsupportedOperation as error:
-        error.args = (f"{error}{name_of(model, _innermost(error.__traceback__))}",)
+        error.args = (f"{error}{describe_module(model, _innermost(error.__traceback__))}",)
         raise
 
 
@@ -26,7 +26,7 @@ def _innermost(frames: TracebackType | None) -> nn.Module | None:
     """Return the module in whose method an error was raised, or None outside of all."""
     module = None
     while frames is not None:
-        owner = owner_of(frames.tb_frame)
+        owner = module_of(frames.tb_frame)
         module = module if owner is None else owner  # not by its truth: an empty Sequential has none
         frames = frames.tb_next
     return module

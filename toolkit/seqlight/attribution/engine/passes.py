@@ -24,7 +24,7 @@ from seqlight.attribution.engine.modes import Explain, Manner, Observe, Record, 
 from seqlight.attribution.engine.module_in_errors import naming_the_module
 from seqlight.attribution.engine.regions import Region, Trace
 from seqlight.errors import UnsupportedOperation
-from seqlight.prediction.module_names import name_of
+from seqlight.prediction.module_names import describe_module
 
 Forward = Callable[..., Tensor]
 
@@ -199,5 +199,5 @@ def _refuse_escaped(model: nn.Module, forward: Forward, inputs: Sequence[Tensor]
     module, name = found[0] if found else (None, "an operation")
     raise UnsupportedOperation(
         f"{name} has no rule and is not linear in the input, so the attributions would be wrong: "
-        f"replace the operation, or leave that part of the model out{name_of(model, module)}"
+        f"replace the operation, or leave that part of the model out{describe_module(model, module)}"
     )

@@ -33,7 +33,7 @@ class Patch:
         return self._originals[name]
 
     @contextlib.contextmanager
-    def applied(self) -> Iterator[None]:
+    def apply(self) -> Iterator[None]:
         """Apply it until the end."""
         with self._lock:
             if not self._applied:

@@ -101,7 +101,7 @@ def _uncompiled(model: nn.Module) -> Iterator[None]:
             stacklevel=_frames_to_the_caller(),
         )
     eager = compiled or "torch._dynamo" in sys.modules
-    with EAGER.applied() if eager else contextlib.nullcontext():
+    with EAGER.apply() if eager else contextlib.nullcontext():
         yield
 
 
@@ -142,7 +142,7 @@ _CHECKPOINTS = Patch(
 @contextlib.contextmanager
 def _without_checkpoints() -> Iterator[None]:
     # A checkpointed block would run again in the backward pass, where no mode is.
-    with _CHECKPOINTS.applied():
+    with _CHECKPOINTS.apply():
         _plainly.depth = getattr(_plainly, "depth", 0) + 1
         try:
             yield

@@ -17,8 +17,7 @@ from seqlight.attribution.reference_sampling import Sampling
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
-from seqlight.prediction.borrowed_model.borrow import choose_device
-from seqlight.prediction.predict import as_dtype, require_inputs
+from seqlight.prediction.arguments import as_dtype, choose_device, require_inputs
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 

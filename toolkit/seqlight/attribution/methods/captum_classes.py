@@ -20,7 +20,7 @@ from seqlight.attribution.methods.captum_arguments import (
     tensors_of,
 )
 from seqlight.attribution.methods.captum_comparison import Comparison
-from seqlight.prediction.borrowed_model.borrow import require_module
+from seqlight.prediction.arguments import require_module
 from seqlight.sequence.checks import require_count
 
 Tensors = Tensor | tuple[Tensor, ...]

@@ -15,9 +15,8 @@ from seqlight.attribution.explainer import Explaining
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
-from seqlight.prediction.borrowed_model.borrow import choose_device
-from seqlight.prediction.outputs import Collector
-from seqlight.prediction.predict import as_dtype, require_inputs
+from seqlight.prediction.arguments import as_dtype, choose_device, require_inputs
+from seqlight.prediction.outputs import OutputCollector
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
@@ -139,7 +138,7 @@ def deep_lift_shap(
     drawn, targets = References(references, X, n, random_state), Targets(target, len(X))
     size = require_count(batch_size, "batch_size", least=1)
     job = Explaining(model, (X,), inputs, targets, size, choose_device(device))
-    misses, collected = Misses(warning_threshold), Collector(len(X))
+    misses, collected = Misses(warning_threshold), OutputCollector(len(X))
     with (
         job.running(as_dtype(dtype), additional_nonlinear_ops),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,

@@ -17,11 +17,11 @@ from seqlight.attribution.gradient_context import (
     without_cudnn_recurrence,
 )
 from seqlight.attribution.targets import Target, Targets
-from seqlight.prediction.borrowed_model.borrow import choose_device, floating_dtype, require_module
-from seqlight.prediction.inputs import Conversion, dtypes_in_errors
-from seqlight.prediction.outputs import Collector
-from seqlight.prediction.predict import as_dtype, require_inputs
-from seqlight.prediction.row_independence.check import beside_another, require_own_rows
+from seqlight.prediction.arguments import as_dtype, choose_device, require_inputs, require_module
+from seqlight.prediction.borrowed_model.borrow import floating_dtype
+from seqlight.prediction.inputs import InputConversion, explain_dtype_errors
+from seqlight.prediction.outputs import OutputCollector
+from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
 from seqlight.sequence.checks import require_count
 
 
@@ -96,19 +96,19 @@ def input_x_gradient(
     require_module(model)
     X, inputs = require_inputs(X, args)
     targets, size = Targets(target, len(X)), require_count(batch_size, "batch_size", least=1)
-    where, collected, conversion = choose_device(device), Collector(len(X)), Conversion(inputs, explained=1)
+    where, collected, conversion = choose_device(device), OutputCollector(len(X)), InputConversion(inputs, explained=1)
     with (
         differentiable(model, X, where, as_dtype(dtype)),
         without_cudnn_recurrence(model, where),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
     ):
         for rows in torch.split(torch.arange(len(X), device="cpu"), size):
-            sent = conversion.send([X[rows], *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
+            sent = conversion.apply([X[rows], *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
             first = [one[:1].clone() for one in sent] if not collected.done else []
             outputs, gradients = _gradients(model, sent, targets, rows)
             if first:
-                again = beside_another(model, first, lambda some, which: targets.read(model(*some), which))
-                require_own_rows(model, again, outputs[:1], size)
+                again = pair_runner(model, first, lambda some, which: targets.read(model(*some), which))
+                require_independent_rows(model, again, outputs[:1], size)
             found = _fields(outputs, gradients, X[rows].cpu(), correction)
             collected.add(found if targets.several else [one.squeeze(1) for one in found], len(rows))
             bar.update(len(rows))
@@ -119,7 +119,7 @@ def _gradients(model: nn.Module, inputs: Sequence[Tensor], targets: Targets, row
     """Return outputs (rows, targets), and their gradients at the first input (rows, targets, letters, positions)."""
     leaf = inputs[0].detach().requires_grad_()
     # A clone, because a model may write to its input, and into a leaf nobody may.
-    with dtypes_in_errors(inputs):
+    with explain_dtype_errors(inputs):
         output = model(leaf.clone(), *inputs[1:])
     outputs = targets.read(output, rows)
     require_dependence(outputs)

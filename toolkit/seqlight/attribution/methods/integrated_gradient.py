@@ -21,10 +21,10 @@ from seqlight.attribution.reference_sampling import Sampling
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
-from seqlight.prediction.borrowed_model.borrow import choose_device, floating_dtype, require_module
-from seqlight.prediction.inputs import Conversion, dtypes_in_errors
-from seqlight.prediction.predict import as_dtype, require_inputs
-from seqlight.prediction.row_independence.check import beside_another, require_own_rows
+from seqlight.prediction.arguments import as_dtype, choose_device, require_inputs, require_module
+from seqlight.prediction.borrowed_model.borrow import floating_dtype
+from seqlight.prediction.inputs import InputConversion, explain_dtype_errors
+from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
@@ -162,7 +162,7 @@ class Integrating:
         self.n_steps = require_count(n_steps, "n_steps", least=1 if method == "gausslegendre" else 2)
         self.model, self.inputs, self.method = model, list(inputs), method
         self.batch_size, self.device = batch_size, device
-        self.conversion = Conversion(self.inputs[1:], explained=1)
+        self.conversion = InputConversion(self.inputs[1:], explained=1)
         self.checked = False
         several = target if isinstance(target, list) else [target]
         self.targets = [Targets(one, len(inputs[0])) for one in several]
@@ -179,10 +179,8 @@ class Integrating:
             outputs = self._read(x, args, rows)
         if not self.checked:
             first_row = [one[:1] for one in (x, *args)]
-            again = beside_another(
-                self.model, first_row, lambda some, which: self._read(some[0], some[1:], which + first)
-            )
-            require_own_rows(self.model, again, outputs[:1], self.batch_size)
+            again = pair_runner(self.model, first_row, lambda some, which: self._read(some[0], some[1:], which + first))
+            require_independent_rows(self.model, again, outputs[:1], self.batch_size)
             self.checked = True
         for chunk in torch.split(references[0], max(1, self.batch_size // len(rows)), dim=1):
             # The reference index is the major one, as `block_of` has it.
@@ -198,10 +196,10 @@ class Integrating:
     def _of(self, rows: Tensor) -> list[Tensor]:
         # Copies, because a model may write to its inputs.
         mine = [one.detach()[rows] for one in self.inputs]
-        return self.conversion.send(mine, floating_dtype(self.model, mine[0]), self.device)
+        return self.conversion.apply(mine, floating_dtype(self.model, mine[0]), self.device)
 
     def _read(self, x: Tensor, args: Sequence[Tensor], rows: Tensor) -> Tensor:
-        with dtypes_in_errors([x, *args]):
+        with explain_dtype_errors([x, *args]):
             output = self.model(*(one.clone() for one in (x, *args)))
         return torch.cat([targets.read(output, rows) for targets in self.targets], dim=1)
 

@@ -11,11 +11,11 @@ from tqdm.auto import tqdm
 
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, UnsupportedOperation, a
-from seqlight.prediction.borrowed_model.borrow import borrowed, choose_device, floating_dtype, require_module
-from seqlight.prediction.inputs import Conversion, dtypes_in_errors
-from seqlight.prediction.outputs import Collector, zipped
-from seqlight.prediction.predict import HALF, as_dtype, autocast, require_inputs
-from seqlight.prediction.row_independence.check import beside_another, require_own_rows
+from seqlight.prediction.arguments import HALF, as_dtype, autocast, choose_device, require_inputs, require_module
+from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
+from seqlight.prediction.inputs import InputConversion, explain_dtype_errors
+from seqlight.prediction.outputs import OutputCollector, map_structure
+from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
 from seqlight.sequence.checks import require_count, require_dense, require_region, to_codes
 
 
@@ -122,11 +122,11 @@ def saturation_mutagenesis(
     X, inputs = require_inputs(X, args)
     grid, size = Grid(X, *_region(start, end, X.shape[2])), require_count(batch_size, "batch_size", least=1)
     targets = None if target is None else Targets(target, len(X))
-    where, kind, conversion = choose_device(device), as_dtype(dtype), Conversion(inputs, explained=1)
+    where, kind, conversion = choose_device(device), as_dtype(dtype), InputConversion(inputs, explained=1)
 
     def run(batch: Tensor, rows: Tensor) -> Any:
-        sent = conversion.send([batch, *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
-        with dtypes_in_errors(sent):
+        sent = conversion.apply([batch, *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
+        with explain_dtype_errors(sent):
             output = model(*sent)
         output = output if func is None else func(output)
         if raw_outputs:
@@ -134,9 +134,9 @@ def saturation_mutagenesis(
         # In float64, so that a change that is small beside the output keeps its digits.
         return _mean(output, len(rows)) if targets is None else targets.read(output, rows).cpu().double()
 
-    own, found = Collector(len(X)), Collector(grid.shape.numel())
+    own, found = OutputCollector(len(X)), OutputCollector(grid.shape.numel())
     with (
-        borrowed(model, where, None if kind in HALF else kind),
+        borrow(model, where, None if kind in HALF else kind),
         torch.no_grad(),
         autocast(where, kind),
         tqdm(total=found.rows, unit=" mutants", disable=not verbose) as bar,
@@ -144,18 +144,18 @@ def saturation_mutagenesis(
         computed = torch.float64 if floating_dtype(model, X) == torch.float64 else torch.float32
         for rows in torch.split(torch.arange(len(X), device="cpu"), size):
             own.add(run(X[rows], rows), len(rows))
-        again = beside_another(model, [X[:1]], lambda some, which: run(some[0], which))
-        require_own_rows(model, again, zipped(lambda y: y[:1], own.result()), size)
+        again = pair_runner(model, [X[:1]], lambda some, which: run(some[0], which))
+        require_independent_rows(model, again, map_structure(lambda y: y[:1], own.result()), size)
         y0 = own.result()
         for places, new in grid.places(size):
             rows = grid.rows(places)
             y = _taken(y0, rows)
             if new.any():
-                _put(y, new, own.checked(run(grid.mutants(places[new]), rows[new]), int(new.sum())))
+                _put(y, new, own.check(run(grid.mutants(places[new]), rows[new]), int(new.sum())))
             found.add(y if raw_outputs else (y - y0[rows]).to(computed), len(rows))
             bar.update(len(rows))
     if raw_outputs:
-        return MutagenesisOutputs(y0, zipped(lambda one: one.view(*grid.shape, *one.shape[1:]), found.result()))
+        return MutagenesisOutputs(y0, map_structure(lambda one: one.view(*grid.shape, *one.shape[1:]), found.result()))
     changes = found.result().view(*grid.shape, -1).movedim(-1, 1)
     several = targets is not None and targets.several
     return _attributions(changes if several else changes.squeeze(1), None if hypothetical else grid.region)
@@ -232,14 +232,14 @@ def _mean(output: Any, rows: int) -> Tensor:
 
 
 def _taken(y0: Any, rows: Tensor) -> Any:
-    return zipped(lambda own: own[rows], y0)
+    return map_structure(lambda own: own[rows], y0)
 
 
 def _put(y: Any, new: Tensor, output: Any) -> None:
     def put(whole: Tensor, some: Tensor) -> None:
         whole[new] = some.to(whole)
 
-    zipped(put, y, output)
+    map_structure(put, y, output)
 
 
 def _attributions(changes: Tensor, X: Tensor | None) -> Tensor:

@@ -248,7 +248,7 @@ def _pulled(call: Call, operands: Sequence[Tensor], grads: Sequence[Tensor]) -> 
     """Return the gradients at `operands`; zeros where there is no way back."""
     # cuDNN refuses the backward pass of a recurrent network in evaluation mode.
     on_cuda = any(x.is_cuda for x in operands)
-    with torch.enable_grad(), WITHOUT_CUDNN.applied() if on_cuda else contextlib.nullcontext():
+    with torch.enable_grad(), WITHOUT_CUDNN.apply() if on_cuda else contextlib.nullcontext():
         leaves = [x.detach().requires_grad_() for x in operands]
         outputs = [one for one in tree_flatten(call(*leaves))[0] if isinstance(one, Tensor)]
         ways = [(y, g) for y, g in zip(outputs, grads, strict=True) if y.requires_grad]

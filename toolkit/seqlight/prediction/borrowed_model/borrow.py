@@ -5,22 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from itertools import chain
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
-from seqlight.errors import InputError
+from seqlight.prediction.arguments import require_module
 from seqlight.prediction.borrowed_model.attributes import Attributes
 from seqlight.prediction.borrowed_model.loans import Loan, Loans, Tensors
-from seqlight.prediction.borrowed_model.memory_pages import keeping_pages
-from seqlight.prediction.borrowed_model.random_generators import generators_kept
+from seqlight.prediction.borrowed_model.memory_pages import keep_freed_pages
+from seqlight.prediction.borrowed_model.random_generators import preserve_generators
 
 
 @contextlib.contextmanager
-def borrowed(
+def borrow(
     model: nn.Module, device: torch.device, dtype: torch.dtype | None = None, *, attributes: bool = False
 ) -> Iterator[nn.Module]:
     """Lend `model` in evaluation mode, frozen, on `device`; restore everything, also after an error.
@@ -49,7 +46,7 @@ def borrowed(
         The same model.
     """
     require_module(model)
-    with keeping_pages(device), generators_kept(device):
+    with keep_freed_pages(device), preserve_generators(device):
         taken = _LOANS.take(model, device, dtype)
         try:
             for loan in taken if attributes else ():
@@ -57,23 +54,6 @@ def borrowed(
             yield model
         finally:
             _LOANS.give_back(taken)
-
-
-def choose_device(device: str | torch.device | None) -> torch.device:
-    """Return `device`, or for None the best there is: CUDA, then MPS, then the CPU."""
-    if device is not None:
-        try:
-            found = torch.empty(0, device=device).device
-        # PyTorch built without CUDA asserts that it has it.
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"device is {device!r}: expected one of this machine, such as 'cpu' ({reason}).") from None
-        if found.type == "meta":
-            raise InputError("device is 'meta', which holds no data: expected one that computes, such as 'cpu'.")
-        return found
-    if torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def floating_dtype(model: nn.Module, X: Tensor) -> torch.dtype:
@@ -84,21 +64,6 @@ def floating_dtype(model: nn.Module, X: Tensor) -> torch.dtype:
                 if tensor is not None and tensor.is_floating_point():
                     return tensor.dtype
     return X.dtype if X.is_floating_point() else torch.get_default_dtype()
-
-
-def require_module(model: object) -> None:
-    """Raise InputError unless `model` is a torch.nn.Module."""
-    if not isinstance(model, nn.Module):
-        way = "pass its .module()" if hasattr(model, "module") else "wrap a function in one"
-        raise InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module; {way}.")
-    # Names are made only where there is something to say, for each call asks.
-    if any(is_lazy(one) for module in model.modules() for one in _tensors_of(module)):
-        lazy = next(name for name, one in chain(model.named_parameters(), model.named_buffers()) if is_lazy(one))
-        raise InputError(f"{lazy!r} of the model has no size yet: expected one that has met an input; call it once.")
-
-
-def _tensors_of(module: nn.Module) -> Iterator[Any]:
-    return chain(module._parameters.values(), module._buffers.values())
 
 
 def _moved(tensor: Tensor, device: torch.device, dtype: torch.dtype | None) -> Tensor:

@@ -24,7 +24,7 @@ M_TRIM_THRESHOLD = -1
 _running, _lock = 0, threading.Lock()
 
 
-def keep_pages(device: torch.device) -> None:
+def raise_mmap_threshold(device: torch.device) -> None:
     """Teach the memory of the C library, by an example, to keep what is freed instead of returning it to the system.
 
     It returns a block at once that is larger than any that was freed before, and whatever lies free in one piece
@@ -46,8 +46,8 @@ def keep_pages(device: torch.device) -> None:
 
 
 @contextlib.contextmanager
-def keeping_pages(device: torch.device) -> Iterator[None]:
-    """Keep what is freed inside for what comes inside, up to 1 GiB; afterwards, as after :func:`keep_pages`.
+def keep_freed_pages(device: torch.device) -> Iterator[None]:
+    """Keep what is freed inside for what comes inside, up to 1 GiB; afterwards, as after :func:`raise_mmap_threshold`.
 
     Whoever sets these limits in the environment knows better, and they stay.
 
@@ -61,7 +61,7 @@ def keeping_pages(device: torch.device) -> Iterator[None]:
     ``M_TRIM_THRESHOLD`` in mallopt(3).
     """
     global _running
-    keep_pages(device)
+    raise_mmap_threshold(device)
     setting = _mallopt() if device.type == "cpu" else None
     if setting is None:
         yield

@@ -31,7 +31,7 @@ _found: list[_Found] = []
 
 
 @contextlib.contextmanager
-def generators_kept(device: torch.device) -> Iterator[None]:
+def preserve_generators(device: torch.device) -> Iterator[None]:
     """Restore the global generators of Python, NumPy and PyTorch, that of `device` among them, at the end.
 
     Calls may overlap, in threads or one within the other. Of several threads the last one restores what the first one
@@ -53,7 +53,7 @@ def generators_kept(device: torch.device) -> Iterator[None]:
             _end(mine)
 
 
-class Draws:
+class DrawDetector:
     """Whether any number is drawn from the global generators from here on.
 
     Parameters
@@ -63,11 +63,11 @@ class Draws:
 
     Examples
     --------
-    >>> draws = Draws(torch.device("cpu"))
-    >>> draws.seen()
+    >>> draws = DrawDetector(torch.device("cpu"))
+    >>> draws.has_drawn()
     False
     >>> number = torch.rand(1)
-    >>> draws.seen()
+    >>> draws.has_drawn()
     True
     """
 
@@ -85,7 +85,7 @@ class Draws:
             if _moved(place, state):
                 found[place] = _state(place)
 
-    def seen(self) -> bool:
+    def has_drawn(self) -> bool:
         """Return whether a number was drawn."""
         return any(_moved(place, state) for place, state in self._states.items())
 

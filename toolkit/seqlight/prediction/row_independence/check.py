@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.errors import BatchWarning, UnsupportedOperation
-from seqlight.prediction.borrowed_model.random_generators import Draws
-from seqlight.prediction.inputs import dtypes_in_errors
+from seqlight.prediction.borrowed_model.random_generators import DrawDetector
+from seqlight.prediction.inputs import explain_dtype_errors
 from seqlight.prediction.process_settings import EAGER
 from seqlight.prediction.row_independence.culprit import Culprit, Run
-from seqlight.prediction.row_independence.float64 import fine_culprit, in_dtype_of, is_rounding, mixes_in_float64
+from seqlight.prediction.row_independence.float64 import fine_culprit, in_model_dtype, is_rounding, mixes_in_float64
 from seqlight.prediction.row_independence.probe_rows import Row, candidate_places, few_numbers, places_to_ask, spread_of
 from seqlight.prediction.row_independence.tolerance import any_far, differ, far, shares_of, tensors_of
 
@@ -24,7 +24,7 @@ from seqlight.prediction.row_independence.tolerance import any_far, differ, far,
 DRAWS, TIMES = 128, 4
 
 
-class Probe:
+class RowProbe:
     """A row of a call that runs a model over many, to be asked for again beside a copy of itself; of two rows, both.
 
     Parameters
@@ -46,7 +46,7 @@ class Probe:
         if keeps:
             # Before the model writes to them.
             self._inputs = [one[places] for one in inputs]
-        with dtypes_in_errors(inputs):
+        with explain_dtype_errors(inputs):
             output = self.model(*inputs)
         if keeps:
             self.rows, self._kept = rows, []
@@ -126,11 +126,11 @@ class Probe:
         """Return what runs the model on a row that was kept, as 0, and another one."""
         both = [at, -1 if at == 0 else 0]
         return lambda rows: self.model(
-            *in_dtype_of(self.model, [one[[both[row] for row in rows]] for one in self._inputs])
+            *in_model_dtype(self.model, [one[[both[row] for row in rows]] for one in self._inputs])
         )
 
 
-def require_own_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int) -> None:
+def require_independent_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int) -> None:
     """Raise UnsupportedOperation if a row has another output beside another row, or each time.
 
     Parameters
@@ -178,7 +178,7 @@ def _mixes(model: nn.Module, run: Run, found: Any, wanted: Any, rows: list[int])
     )
 
 
-def beside_another(model: nn.Module, first: Sequence[Tensor], read: Callable[[list[Tensor], Tensor], Any]) -> Run:
+def pair_runner(model: nn.Module, first: Sequence[Tensor], read: Callable[[list[Tensor], Tensor], Any]) -> Run:
     """Return what runs a model on a sequence, and on it beside another one.
 
     Parameters
@@ -194,7 +194,7 @@ def beside_another(model: nn.Module, first: Sequence[Tensor], read: Callable[[li
 
     def run(rows: Sequence[int]) -> Any:
         with torch.no_grad():
-            mine = in_dtype_of(model, [one[list(rows)] for one in both])
+            mine = in_model_dtype(model, [one[list(rows)] for one in both])
             return read(mine, torch.zeros(len(rows), dtype=torch.int64, device="cpu"))
 
     return run
@@ -218,8 +218,8 @@ def reason(found: Culprit | None) -> str:
 def _drawing(model: nn.Module, run: Run, rows: Sequence[int]) -> tuple[Any, bool]:
     """Return what a model makes of some rows, and whether any number was drawn meanwhile."""
     device = next((one.device for one in model.parameters()), torch.device("cpu"))
-    draws = Draws(device)
-    return run(rows), draws.seen()
+    draws = DrawDetector(device)
+    return run(rows), draws.has_drawn()
 
 
 def _by_chance(run: Run, rows: Sequence[int], most: int, func: Callable[[Any], Any] | None = None) -> bool:
@@ -258,5 +258,5 @@ def _has_rows(output: Tensor, rows: int) -> bool:
 @contextlib.contextmanager
 def _eager() -> Iterator[None]:
     """Run compiled models as they are written: for two rows they would be compiled anew."""
-    with EAGER.applied() if "torch._dynamo" in sys.modules else contextlib.nullcontext():
+    with EAGER.apply() if "torch._dynamo" in sys.modules else contextlib.nullcontext():
         yield

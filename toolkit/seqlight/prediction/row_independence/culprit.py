@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from seqlight.prediction.module_names import here, plain_name
+from seqlight.prediction.module_names import describe_current_module, plain_name
 
 # Runs a model on some of two rows, 0 and 1, as often and in the order as they are named.
 Run: TypeAlias = Callable[[Sequence[int]], Any]
@@ -47,7 +47,9 @@ class Trace(TorchFunctionMode):
         y = func(*args, **(kwargs or {}))
         outputs = _copies(args[0] if name == "setitem" else y)
         if outputs and "empty" not in name:  # memory in which nothing was written yet
-            self.steps.append(Step(name, here(self.model), [] if name in FILLING else inputs, outputs))
+            self.steps.append(
+                Step(name, describe_current_module(self.model), [] if name in FILLING else inputs, outputs)
+            )
         return y
 
 

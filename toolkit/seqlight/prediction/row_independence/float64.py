@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from seqlight.prediction.borrowed_model.borrow import borrowed, floating_dtype
+from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.row_independence.culprit import Culprit, Run, culprit
 from seqlight.prediction.row_independence.tolerance import any_far, tensors_of
 
@@ -72,7 +72,7 @@ def fine_culprit(model: nn.Module, run: Run) -> Culprit | None:
     return culprit(model, run) or _in_float64(model, lambda: culprit(model, run))
 
 
-def in_dtype_of(model: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
+def in_model_dtype(model: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
     """Return inputs that were made for a model of float32 as it takes them where it is in float64."""
     wide = bool(inputs) and floating_dtype(model, inputs[0]) == torch.float64
     return [one.double() if wide and one.is_floating_point() else one for one in inputs]
@@ -81,7 +81,7 @@ def in_dtype_of(model: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
 def _in_float64(model: nn.Module, compute: Callable[[], T]) -> T | None:
     device = next((one.device for one in model.parameters()), torch.device("cpu"))
     try:
-        with borrowed(model, device, torch.float64):
+        with borrow(model, device, torch.float64):
             return compute()
     except Exception:  # of a model that names float32 in its forward, of a device without float64, of a lack of memory
         return None

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from seqlight.prediction.arguments import HALF
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
-
-HALF = (torch.float16, torch.bfloat16)
 
 
 class Shares(NamedTuple):

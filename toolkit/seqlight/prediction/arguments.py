@@ -1,0 +1,86 @@
+"""The arguments that every call of a model shares: the model, its dtype and device, and the further inputs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from seqlight.errors import InputError
+from seqlight.sequence.checks import require_one_hot, require_tensor
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def require_module(model: object) -> None:
+    """Raise InputError unless `model` is a torch.nn.Module."""
+    if not isinstance(model, nn.Module):
+        way = "pass its .module()" if hasattr(model, "module") else "wrap a function in one"
+        raise InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module; {way}.")
+    # Names are made only where there is something to say, for each call asks.
+    if any(is_lazy(one) for module in model.modules() for one in _tensors_of(module)):
+        lazy = next(name for name, one in chain(model.named_parameters(), model.named_buffers()) if is_lazy(one))
+        raise InputError(f"{lazy!r} of the model has no size yet: expected one that has met an input; call it once.")
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """Return `device`, or for None the best there is: CUDA, then MPS, then the CPU."""
+    if device is not None:
+        try:
+            found = torch.empty(0, device=device).device
+        # PyTorch built without CUDA asserts that it has it.
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"device is {device!r}: expected one of this machine, such as 'cpu' ({reason}).") from None
+        if found.type == "meta":
+            raise InputError("device is 'meta', which holds no data: expected one that computes, such as 'cpu'.")
+        return found
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def as_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    """Return the floating-point dtype that is meant; InputError if there is none of this name."""
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if dtype is not None and not (isinstance(found, torch.dtype) and found.is_floating_point):
+        raise InputError(f"dtype is {dtype!r}: expected a floating-point torch.dtype or its name, such as 'bfloat16'.")
+    return found
+
+
+def autocast(device: torch.device, dtype: torch.dtype | None) -> contextlib.AbstractContextManager[Any]:
+    """Return autocast to a half-precision `dtype`, or a context that does nothing for any other."""
+    return torch.autocast(device.type, dtype) if dtype in HALF else contextlib.nullcontext()
+
+
+def require_inputs(X: object, args: object) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return one-hot sequences and the further inputs; InputError unless those have a row for each."""
+    X, inputs = require_one_hot(X).detach(), require_args(args)
+    require_rows(inputs, len(X))
+    return X, inputs
+
+
+def require_args(args: object) -> tuple[Tensor, ...]:
+    """Return the further inputs as a tuple of tensors; InputError if they are something else."""
+    if args is None:
+        return ()
+    if not isinstance(args, tuple | list):
+        raise InputError(f"args is a {type(args).__name__}: expected a tuple of tensors, one for each further input.")
+    # Without a gradient, for nothing that comes back may hang on what a caller differentiates.
+    return tuple(require_tensor(one, f"args[{i}]").detach() for i, one in enumerate(args))
+
+
+def require_rows(args: Sequence[Tensor], rows: int | None) -> None:
+    """Raise InputError unless each of `args` has as many rows as X."""
+    for i, arg in enumerate(args):
+        if rows is not None and (arg.ndim == 0 or len(arg) != rows):
+            raise InputError(f"args[{i}] has shape {tuple(arg.shape)} and X {rows} rows: expected a row for each.")
+
+
+def _tensors_of(module: nn.Module) -> Iterator[Any]:
+    return chain(module._parameters.values(), module._buffers.values())
