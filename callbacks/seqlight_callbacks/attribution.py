@@ -12,7 +12,7 @@ from torch import Tensor
 from seqlight.attribution.references import References
 from seqlight.attribution.targets import Contrast
 from seqlight.files.paths import as_path
-from seqlight.lit.collectives import run_on_all_ranks
+from seqlight.lit.collectives import run_on_first_rank
 from seqlight.lit.lightning_packages import lightning_classes
 from seqlight.sequence.checks import require_count
 from seqlight_callbacks.arguments import (
@@ -296,6 +296,4 @@ class AttributionCallback(Recorder):
         folder = self._folder
         if folder is not None:
             # One process writes; if it cannot, none waits for it.
-            run_on_all_ranks(
-                trainer, lambda: save(record, folder.file(record.name)) if trainer.is_global_zero else None
-            )
+            run_on_first_rank(trainer, lambda: save(record, folder.file(record.name)))
