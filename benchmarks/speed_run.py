@@ -32,7 +32,7 @@ from torch import Tensor
 import seqlight as sl
 from seqlight.lit import DeepLiftShapModule, PredictModule
 from seqlight.results.loci import write_loci
-from seqlight.results.manifest import Manifest, path_of, write_manifest
+from seqlight.results.manifest import Manifest, shard_path, write_manifest
 from seqlight.results.shards import write_shard
 
 LENGTH, REFERENCES = 500, 20
@@ -144,7 +144,7 @@ def resuming() -> dict[str, float]:
             seconds = []
             for _ in range(5):
                 if name != "complete":
-                    path_of(Path(out), 3).unlink()
+                    shard_path(Path(out), 3).unlink()
                 start = time.perf_counter()
                 sl.run(model, X, out, **QUIET)
                 seconds.append(time.perf_counter() - start)
@@ -160,7 +160,7 @@ def reading(rounds: int) -> dict[str, float]:
         rng = np.random.default_rng(0)
         for k in range(manifest.shards):
             values = rng.random((len(manifest.rows_of(k)), 4, LENGTH), dtype=np.float32)
-            write_shard(path_of(out, k), {"attributions": values})
+            write_shard(shard_path(out, k), {"attributions": values})
         start = np.arange(LOCI) * 100
         strand = np.full(LOCI, "+")
         write_loci(out, sl.Loci(np.full(LOCI, "chr1"), start, start + LENGTH, strand))

@@ -3,17 +3,17 @@ import sys
 import pytest
 
 from seqlight.errors import MissingExtra, SeqlightError
-from seqlight.extras import extra
+from seqlight.extras import import_extra
 
 
 def test_what_is_there_is_returned():
-    assert extra("json.decoder", "motifs").__name__ == "json.decoder"
+    assert import_extra("json.decoder", "motifs").__name__ == "json.decoder"
 
 
 @pytest.mark.parametrize("module", ["pyBigWig_that_is_not", "pyBigWig_that_is_not.inner"])
 def test_what_is_missing_is_asked_for_by_its_extra(module):
     with pytest.raises(MissingExtra, match=r"pip install 'seqlight\[tracks\]'") as caught:
-        extra(module, "tracks")
+        import_extra(module, "tracks")
     assert isinstance(caught.value, ImportError | SeqlightError)
 
 
@@ -21,6 +21,6 @@ def test_what_is_missing_inside_is_another_matter(monkeypatch, tmp_path):
     (tmp_path / "half_there.py").write_text("import nowhere_at_all\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ModuleNotFoundError, match="nowhere_at_all") as caught:
-        extra("half_there", "tracks")
+        import_extra("half_there", "tracks")
     assert not isinstance(caught.value, MissingExtra)
     assert "half_there" not in sys.modules

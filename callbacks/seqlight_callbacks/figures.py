@@ -10,7 +10,7 @@ import lightning.pytorch as L
 from matplotlib.figure import Figure
 
 from seqlight.errors import SeqlightWarning
-from seqlight.files.atomic import whole
+from seqlight.files.atomic import atomic_write
 
 
 def log_figure(trainer: L.Trainer, name: str, figure: Figure, where: str) -> None:
@@ -66,5 +66,5 @@ def _shown(logger: Any, name: str, figure: Figure, step: int) -> bool:
 def _write(folder: Path, name: str, figure: Figure, where: str) -> None:
     path = folder / "figures" / f"{name}-{where}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         figure.savefig(partial, dpi=100, format="png")

@@ -18,7 +18,7 @@ from torch import Tensor
 from seqlight.errors import InputError, a
 from seqlight.files.paths import as_path, existing_file
 from seqlight.files.text import read_text
-from seqlight.formats.npz import mapped
+from seqlight.formats.npz import map_array
 from seqlight.metrics.overlap import require_intervals
 from seqlight.sequence.checks import require_one_hot
 from seqlight.sequence.one_hot import one_hot_encode
@@ -104,7 +104,7 @@ def read_array(source: Tensor | str | os.PathLike[str], name: str, key: str) -> 
             names = [one.removesuffix(".npy") for one in archive.namelist()]
         if len(names) != 1 and key not in names:
             raise InputError(f"{path} holds the arrays {', '.join(names)}: call that of {name} {key!r}.")
-    found = mapped(path, key)
+    found = map_array(path, key)
     if found.dtype.kind not in "biufc":
         raise InputError(f"{path} holds an array of {found.dtype}: expected numbers.")
     # PyTorch takes numbers of the machine's own byte order alone, and a copy may be written to.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError, SeqlightWarning
-from seqlight.files.atomic import whole
+from seqlight.files.atomic import atomic_write
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def save(record: AttributionRecord, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: getattr(record, name) for name in TENSORS}
     arrays = {name: one.numpy() for name, one in tensors.items() if one is not None}
-    with whole(path) as partial, partial.open("wb") as file:
+    with atomic_write(path) as partial, partial.open("wb") as file:
         if record.step is not None:
             arrays["step"] = np.asarray(record.step)
         np.savez_compressed(file, epoch=record.epoch, stage=record.stage, **arrays)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError, SeqlightWarning
-from seqlight.extras import extra
+from seqlight.extras import import_extra
 from seqlight.files.paths import as_path
 from seqlight.formats.motifs import nucleotide_motifs
 from seqlight.lit.collectives import run_on_first_rank
@@ -118,7 +118,7 @@ class SeqletCallback(Follower):
             if table not in get_args(Format):
                 raise InputError(f"table is {table!r}: expected one of {', '.join(map(repr, get_args(Format)))}.")
             if table == "parquet":
-                extra("pyarrow", "parquet")
+                import_extra("pyarrow", "parquet")
             self.threshold, self.strong, self.max_q_value = threshold, strong, max_q_value
             self.min_overlap = require_count(min_overlap, "min_overlap", least=1)
             self.motifs = None if motifs is None else nucleotide_motifs(motifs)

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import pandas as pd
 
-from seqlight.files.atomic import whole
+from seqlight.files.atomic import atomic_write
 
 Format: TypeAlias = Literal["csv", "parquet"]
 
@@ -24,7 +24,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     ['start,end', '3,8']
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         if path.suffix == ".parquet":
             table.to_parquet(partial, index=False)
         else:

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 import seqlight as sl
 from seqlight.datasets import ArrayDataset
-from seqlight.formats.npz import mapped
+from seqlight.formats.npz import map_array
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_bad_calls(arrays, tmp_path):
     with pytest.raises(sl.InputError, match="there is no file"):
         ArrayDataset(tmp_path / "none.npy")
     with pytest.raises(sl.InputError, match=r"both.npz has the arrays y, X, z: expected 'q'"):
-        mapped(made["npz"][0], "q")
+        map_array(made["npz"][0], "q")
     (tmp_path / "text.npy").write_text("1 2 3")
     with pytest.raises(sl.InputError, match="holds no array that can be mapped"):
         ArrayDataset(tmp_path / "text.npy")

@@ -6,7 +6,7 @@ import pytest
 
 import seqlight as sl
 from bed_files import PEAK, written
-from seqlight.datasets.regions import as_regions, warn_of_summits
+from seqlight.datasets.regions import as_regions, warn_about_summits
 from seqlight.sequence.loci import Loci
 
 
@@ -64,9 +64,9 @@ def test_summits_that_are_missing():
 def test_summits_of_another_name(name):
     table = pd.DataFrame({"chrom": ["chr1"], "start": [100], "end": [200]})
     with pytest.warns(sl.SeqlightWarning, match=f"the column '{name}' of the regions is not read"):
-        warn_of_summits(table.assign(**{name: 20}))
+        warn_about_summits(table.assign(**{name: 20}))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_of_summits(table.assign(**{name: "peak 1"}))
-        warn_of_summits(table.assign(**{f"{name}_score": 20}))
-        warn_of_summits(table.assign(**{name: 20}, summit=120))
+        warn_about_summits(table.assign(**{name: "peak 1"}))
+        warn_about_summits(table.assign(**{f"{name}_score": 20}))
+        warn_about_summits(table.assign(**{name: 20}, summit=120))

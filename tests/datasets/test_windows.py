@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import seqlight as sl
-from seqlight.datasets.windows import Excluded, Windows, centred, inside, on_chromosomes, require_middles
+from seqlight.datasets.windows import Excluded, Windows, centre_windows, inside, on_chromosomes, require_centres
 
 SIZES = {"chr1": 100, "chr2": 50}
 
@@ -64,18 +64,18 @@ def test_the_middle_of_a_window(window):
         [("chr1", 10, 20, 12), ("chr1", 10, 21, -1), ("chr1", 0, 1, 0)], ("chrom", "start", "end", "summit")
     )
     for at, middles in (("summit", [12, 15, 0]), ("centre", [15, 15, 0])):
-        found = centred(regions, window, at)
+        found = centre_windows(regions, window, at)
         assert (found.start + window // 2).tolist() == middles
         assert found.length == window
-    assert centred(regions.drop(columns="summit"), window, "summit").start.tolist() == found.start.tolist()
+    assert centre_windows(regions.drop(columns="summit"), window, "summit").start.tolist() == found.start.tolist()
 
 
 def test_regions_as_they_are():
-    found = centred(table([("chr1", 3, 8), ("chr2", 0, 5)]), None, "summit")
+    found = centre_windows(table([("chr1", 3, 8), ("chr2", 0, 5)]), None, "summit")
     assert (found.start.tolist(), found.length) == ([3, 0], 5)
     with pytest.raises(sl.InputError, match="5 to 6 positions: expected one length; give `window`"):
-        centred(table([("chr1", 3, 8), ("chr2", 0, 6)]), None, "summit")
-    assert centred(table([]), None, "summit").length == 0
+        centre_windows(table([("chr1", 3, 8), ("chr2", 0, 6)]), None, "summit")
+    assert centre_windows(table([]), None, "summit").length == 0
 
 
 def test_windows_inside_and_regions_off_their_chromosome():
@@ -84,9 +84,9 @@ def test_windows_inside_and_regions_off_their_chromosome():
     assert inside(windows, size, 0).tolist() == [True] * 4
     assert inside(windows, size, 1).tolist() == [False, True, False, True]
     regions = table([("chr2", 1, 2)] * 4)
-    require_middles(windows, regions, size)
+    require_centres(windows, regions, size)
     with pytest.raises(sl.InputError, match=r"region 2, chr2:1-2, is off its chromosome of 45 .* same assembly"):
-        require_middles(windows, regions, np.full(4, 45))
+        require_centres(windows, regions, np.full(4, 45))
 
 
 def test_of_what_is_excluded_only_the_places_are_read(tmp_path):

@@ -2,12 +2,12 @@ import pandas as pd
 import pytest
 
 import seqlight as sl
-from seqlight.files.atomic import whole
+from seqlight.files.atomic import atomic_write
 
 
 def test_the_name_appears_when_all_is_written(tmp_path):
     final = tmp_path / "a.txt"
-    with whole(final) as partial:
+    with atomic_write(final) as partial:
         partial.write_text("half")
         assert not final.exists()
         partial.write_text("whole")
@@ -20,7 +20,7 @@ def test_an_error_leaves_the_earlier_file(tmp_path):
     final.write_text("earlier")
 
     def fail():
-        with whole(str(final)) as partial:
+        with atomic_write(str(final)) as partial:
             partial.write_text("half")
             raise KeyError("lost")
 
@@ -31,7 +31,7 @@ def test_an_error_leaves_the_earlier_file(tmp_path):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError), whole(tmp_path / "no" / "a.txt") as partial:
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "no" / "a.txt") as partial:
         partial.write_text("a")
 
 

@@ -14,11 +14,11 @@ def file(tmp_path):
 
 
 def test_a_file_that_is_left_alone(file):
-    stamp = FileStamp.of(file)
+    stamp = FileStamp.from_path(file)
     file.read_bytes()
     stamp.require_unchanged()
     pickle.loads(pickle.dumps(stamp)).require_unchanged()
-    FileStamp.of(str(file)).require_unchanged()
+    FileStamp.from_path(str(file)).require_unchanged()
 
 
 def shorten(file):
@@ -63,7 +63,7 @@ def remove(file):
 )
 @pytest.mark.parametrize("error", [sl.InputError, sl.ResultsError])
 def test_a_file_that_changes(file, change, how, error):
-    stamp = FileStamp.of(file)
+    stamp = FileStamp.from_path(file)
     change(file)
     with pytest.raises(error, match=rf"a\.fa has changed since it was opened \({how}\)"):
         stamp.require_unchanged(error)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import seqlight as sl
-from seqlight.formats.fai import fasta_index
+from seqlight.formats.fai import load_fasta_index
 from toy_genome import written
 
 pyfaidx = pytest.importorskip("pyfaidx")
@@ -21,7 +21,7 @@ pyfaidx = pytest.importorskip("pyfaidx")
 @pytest.mark.parametrize("line", [1, 13, 60, 1000])
 def test_every_byte_is_where_the_index_says(genome, tmp_path, newline, last, line):
     path = written(tmp_path / "a.fa", genome, line, newline, last)
-    index = fasta_index(path)
+    index = load_fasta_index(path)
     raw = path.read_bytes().decode()
     assert index.names == tuple(genome)
     for name, size, offset, bases, width in zip(*index, strict=True):
@@ -30,43 +30,43 @@ def test_every_byte_is_where_the_index_says(genome, tmp_path, newline, last, lin
 
 
 def test_an_index_is_kept_and_used(fasta, genome):
-    first = fasta_index(fasta)
+    first = load_fasta_index(fasta)
     kept = fasta.with_name("toy.fa.fai")
     assert kept.read_text().split("\n")[0].split("\t")[:2] == ["chr1", "317"]
     assert list(pyfaidx.Fasta(str(fasta)).keys()) == list(genome)
     stamp = kept.stat().st_mtime_ns
-    again = fasta_index(fasta)
+    again = load_fasta_index(fasta)
     assert kept.stat().st_mtime_ns == stamp
     assert again.names == first.names
     assert sorted(one.name for one in fasta.parent.iterdir()) == ["toy.fa", "toy.fa.fai"]
 
 
 def test_an_index_that_is_older_than_the_file_is_made_anew(fasta, genome):
-    fasta_index(fasta)
+    load_fasta_index(fasta)
     other = {"new": "ACGTACGT", **genome}
     time.sleep(0.02)
     written(fasta, other)
     os.utime(fasta, (time.time() + 5, time.time() + 5))
-    assert fasta_index(fasta).names == tuple(other)
+    assert load_fasta_index(fasta).names == tuple(other)
 
 
 def test_the_index_of_another_file_is_refused(fasta, genome):
-    fasta_index(fasta)
+    load_fasta_index(fasta)
     written(fasta, {"chr1": genome["chr1"][:-3], "chr2": genome["chr2"]})
     os.utime(fasta, (1, 1))
     with pytest.raises(sl.InputError, match="is not the index of"):
-        fasta_index(fasta)
+        load_fasta_index(fasta)
     written(fasta, {"a": "ACGT"})
     os.utime(fasta, (1, 1))
     with pytest.raises(sl.InputError, match="is not the index of"):
-        fasta_index(fasta)
+        load_fasta_index(fasta)
 
 
 @pytest.mark.parametrize("text", ["chr1\t5\t6\n", "chr1\tx\t6\t60\t61\n", ""])
 def test_a_broken_index_is_refused(fasta, text):
     fasta.with_name("toy.fa.fai").write_text(text)
     with pytest.raises(sl.InputError, match="delete"):
-        fasta_index(fasta)
+        load_fasta_index(fasta)
 
 
 TWO = ">a x\nACGT\nACGT\nAC\n>b\nAC\n\n\n\n"  # 35 bytes
@@ -112,14 +112,14 @@ def test_an_index_that_lies_is_refused(tmp_path, lines):
     (tmp_path / "a.fa").write_text(TWO)
     (tmp_path / "a.fa.fai").write_text("\n".join([*lines, ""]))
     with pytest.raises(sl.InputError, match=r"a\.fa.*delete it"):
-        fasta_index(tmp_path / "a.fa")
+        load_fasta_index(tmp_path / "a.fa")
 
 
 def test_an_index_that_does_not_lie(tmp_path):
     (tmp_path / "a.fa").write_text(TWO)
     for text in ("a\t10\t5\t4\t5\nb\t2\t21\t2\t3\n", "\ufeffb\t2\t21\t2\t2\r\na\t10\t5\t4\t5", "a\t10\t5\t4\t5\n"):
         (tmp_path / "a.fa.fai").write_text(text, newline="")
-        index = fasta_index(tmp_path / "a.fa")
+        index = load_fasta_index(tmp_path / "a.fa")
         assert sorted(zip(index.names, index.size.tolist(), strict=True)) in ([("a", 10), ("b", 2)], [("a", 10)])
 
 
@@ -138,14 +138,14 @@ def test_whatever_an_index_says_only_the_letters_are_read(tmp_path_factory, reco
         for (name, letters), (_, blank) in zip(parts.items(), records, strict=True)
     )
     (folder / "a.fa").write_text(text, newline="")
-    fasta_index(folder / "a.fa")
+    load_fasta_index(folder / "a.fa")
     rows = [row.split("\t") for row in (folder / "a.fa.fai").read_text().splitlines()]
     for row, column, by in changes:
         if row < len(rows):
             rows[row][1 + column] = str(int(rows[row][1 + column]) + by)
     (folder / "a.fa.fai").write_text("".join("\t".join(row) + "\n" for row in rows))
     try:
-        index = fasta_index(folder / "a.fa")
+        index = load_fasta_index(folder / "a.fa")
     except sl.InputError:
         assert any(by for *_, by in changes)
         return
@@ -157,13 +157,13 @@ def test_folders_that_cannot_be_written_to(fasta, genome, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "no")
 
-    monkeypatch.setattr("seqlight.formats.fai.whole", refuse)
-    assert fasta_index(fasta).names == tuple(genome)
+    monkeypatch.setattr("seqlight.formats.fai.atomic_write", refuse)
+    assert load_fasta_index(fasta).names == tuple(genome)
     assert [one.name for one in fasta.parent.iterdir()] == ["toy.fa"]
 
 
 def test_several_processes_at_once(fasta, genome):
-    code = "import sys; from seqlight.formats.fai import fasta_index; print(*fasta_index(sys.argv[1]).names)"
+    code = "import sys; from seqlight.formats.fai import load_fasta_index; print(*load_fasta_index(sys.argv[1]).names)"
     runs = [
         subprocess.Popen([sys.executable, "-c", code, str(fasta)], stdout=subprocess.PIPE, text=True) for _ in range(3)
     ]
@@ -183,7 +183,7 @@ def test_several_processes_at_once(fasta, genome):
 def test_files_that_cannot_be_used(tmp_path, content, message):
     (tmp_path / "a.fa").write_bytes(content)
     with pytest.raises(sl.InputError, match=message):
-        fasta_index(tmp_path / "a.fa")
+        load_fasta_index(tmp_path / "a.fa")
     assert [one.name for one in tmp_path.iterdir()] in (["a.fa"], ["a.fa", "a.fa.fai"])
 
 
@@ -192,18 +192,18 @@ def test_names_that_are_not_looked_up(tmp_path):
     (tmp_path / "a.fa").write_text(">a\nACGT\n>a\nACGT\n")
     (tmp_path / "a.fa.fai").write_text("a\t4\t3\t4\t5\na\t4\t11\t4\t5\n")
     with pytest.raises(sl.InputError, match="two sequences of the FASTA file are named 'a'"):
-        fasta_index(tmp_path / "a.fa")
+        load_fasta_index(tmp_path / "a.fa")
 
 
 def test_no_file(tmp_path):
     with pytest.raises(sl.InputError, match="there is no file"):
-        fasta_index(tmp_path / "a.fa")
+        load_fasta_index(tmp_path / "a.fa")
 
 
 @pytest.mark.parametrize("text", [">a\n>b\nACGT\n", ">a\n\n>b\nACGT", ">b\nACGT\n\n>a\n", ">b\nACGT\n\n\n"])
 def test_empty_records_and_lines(tmp_path, text):
     (tmp_path / "a.fa").write_text(text)
-    index = fasta_index(tmp_path / "a.fa")
+    index = load_fasta_index(tmp_path / "a.fa")
     (size, offset) = (field[index.names.index("b")] for field in (index.size, index.offset))
     assert text[offset : offset + size] == "ACGT"
 
@@ -216,7 +216,7 @@ def test_the_command_that_is_named_unpacks(tmp_path, name):
     packed = gzip.compress(b">a\nACGT\n")
     (tmp_path / name).write_bytes(packed)
     with pytest.raises(sl.InputError, match="is compressed") as raised:
-        fasta_index(tmp_path / name)
+        load_fasta_index(tmp_path / name)
     for command in re.findall("`(.+?)`", str(raised.value)):
         subprocess.run(command, shell=True, cwd=tmp_path, check=True)
-    assert fasta_index(tmp_path / f"{name.partition('.')[0]}.fa").names == ("a",)
+    assert load_fasta_index(tmp_path / f"{name.partition('.')[0]}.fa").names == ("a",)

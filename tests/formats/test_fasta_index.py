@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 import seqlight as sl
 from seqlight.datasets import Genome
-from seqlight.formats.fasta_index import scanned
+from seqlight.formats.fasta_index import scan_fasta
 
 pyfaidx = pytest.importorskip("pyfaidx")
 
@@ -35,7 +35,7 @@ def test_the_index_is_that_of_pyfaidx(tmp_path_factory, found, newline, ending, 
     (folder / "a.fa").write_bytes(as_text(found, newline, ending).encode())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("seqlight.formats.fasta_index.CHUNK", chunk)
-        ours = scanned(folder / "a.fa")
+        ours = scan_fasta(folder / "a.fa")
     pyfaidx.Faidx(str(folder / "a.fa")).close()
     rows = [line.split("\t") for line in (folder / "a.fa.fai").read_text().splitlines()]
     assert list(ours.names) == [row[0] for row in rows]
@@ -57,21 +57,21 @@ def test_lines_of_different_lengths(tmp_path_factory, lengths):
     path.write_text(">a\n" + "".join("A" * n + "\n" for n in lengths))
     if len({*before}) > 1 or (before and last > before[0]):
         with pytest.raises(sl.InputError, match="'a' has lines of different lengths"):
-            scanned(path)
+            scan_fasta(path)
     else:
-        assert scanned(path).size.tolist() == [sum(lengths)]
+        assert scan_fasta(path).size.tolist() == [sum(lengths)]
 
 
 @pytest.mark.parametrize("text", [">", ">\nACGT\n", "> a\nACGT\n", ">a\nACGT\n>\tb\nA\n"])
 def test_names_that_are_missing(tmp_path, text):
     (tmp_path / "a.fa").write_text(text)
     with pytest.raises(sl.InputError, match="a sequence without a name, at byte"):
-        scanned(tmp_path / "a.fa")
+        scan_fasta(tmp_path / "a.fa")
 
 
 def test_a_mark_inside_of_a_line_begins_nothing(tmp_path):
     (tmp_path / "a.fa").write_text(">a >b\nAC>GT\nACGT\n")
-    assert scanned(tmp_path / "a.fa").size.tolist() == [9]
+    assert scan_fasta(tmp_path / "a.fa").size.tolist() == [9]
 
 
 @pytest.mark.reliability(
@@ -83,7 +83,7 @@ def test_byte_order_marks(tmp_path, monkeypatch, chunk, newline):
     monkeypatch.setattr("seqlight.formats.fasta_index.CHUNK", chunk)
     path = tmp_path / "a.fa"
     path.write_text(newline.join(["\ufeff>a", "ACGT", "AC", "\ufeff>b", "GG", ">c", "\ufeff>d", "T"]), newline="")
-    found = scanned(path)
+    found = scan_fasta(path)
     assert found.names == tuple("abcd")
     assert found.size.tolist() == [6, 2, 0, 1]
     raw = path.read_bytes()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import seqlight as sl
-from seqlight.formats.npz import mapped
+from seqlight.formats.npz import map_array
 
 
 def header_of(shape, dtype="<f4"):
@@ -35,7 +35,7 @@ def test_arrays_that_are_less_than_they_say(tmp_path, shape, kind):
             archive.writestr("X.npy", content)
             archive.writestr("y.npy", header_of((100,)) + bytes(400))
     with pytest.raises(sl.InputError, match=r"a\.npz holds no array that can be mapped \(.+\): expected an npy or npz"):
-        mapped(path, "X")
+        map_array(path, "X")
 
 
 @given(cut=st.integers(0, 400), flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 255)), max_size=3))
@@ -51,7 +51,7 @@ def test_whatever_is_in_a_file(tmp_path_factory, cut, flips):
         content[at % len(content)] ^= by
     path.write_bytes(content)
     try:
-        found = mapped(path, "X")
+        found = map_array(path, "X")
     except sl.InputError:
         return
     assert isinstance(found, np.ndarray)
@@ -62,10 +62,10 @@ def test_what_is_no_file_of_arrays(tmp_path):
     for content in (b"", b"PK\x05\x06" + bytes(18), b"\x80\x04N."):
         (tmp_path / "a.npy").write_bytes(content)
         with pytest.raises(sl.InputError, match=r"a\.npy"):
-            mapped(tmp_path / "a.npy", "X")
+            map_array(tmp_path / "a.npy", "X")
     for source, said in ((tmp_path, "is a folder"), (3, "X is an int"), (tmp_path / "b.npy", "there is no file")):
         with pytest.raises(sl.InputError, match=said):
-            mapped(source, "X")
+            map_array(source, "X")
 
 
 def test_a_header_that_does_not_end(tmp_path):
@@ -73,7 +73,7 @@ def test_a_header_that_does_not_end(tmp_path):
     content = (tmp_path / "a.npy").read_bytes()
     (tmp_path / "a.npy").write_bytes(content.replace(b"(3,)", b"(3, "))
     with pytest.raises(sl.InputError, match="holds no array that can be mapped"):
-        mapped(tmp_path / "a.npy", "X")
+        map_array(tmp_path / "a.npy", "X")
 
 
 @pytest.mark.reliability(
@@ -82,4 +82,4 @@ def test_a_header_that_does_not_end(tmp_path):
 def test_files_of_torch(tmp_path):
     torch.save(torch.ones(2), tmp_path / "X.npz")
     with pytest.raises(sl.InputError, match=r"X\.npz is a file of torch.save: give the tensor that torch.load reads"):
-        mapped(tmp_path / "X.npz", "X")
+        map_array(tmp_path / "X.npz", "X")

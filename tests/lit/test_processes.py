@@ -26,7 +26,7 @@ import pytest
 import torch
 
 import seqlight as sl
-from seqlight.results.file_lock import held
+from seqlight.results.file_lock import is_held
 from seqlight.results.run_folder import LOCKS
 from seqlight.results.shards import check_shard
 
@@ -287,7 +287,7 @@ def command_of(launcher, job, world=2):
 
 def alive(out):
     """Return whether a process of the run lives: each holds a lock as long."""
-    return any(held(each) for each in Path(out, LOCKS).glob("rank-*"))
+    return any(is_held(each) for each in Path(out, LOCKS).glob("rank-*"))
 
 
 def check_left(out, output, lost=2):

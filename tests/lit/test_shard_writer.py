@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import seqlight as sl
 from seqlight.lit import PredictModule, ShardedDataModule, ShardWriter
 from seqlight.lit.shard_writer import named
-from seqlight.results.manifest import path_of
-from seqlight.results.run_folder import claim
+from seqlight.results.manifest import shard_path
+from seqlight.results.run_folder import claim_folder
 
 X = sl.random_one_hot((11, 4, 12), random_state=0)
 
@@ -78,10 +78,10 @@ def test_an_interrupted_run_goes_on(trainer, tmp_path, batch, error):
     left = sl.open_results(tmp_path / "out", incomplete=True)
     assert len(left.missing()) == 4 - batch // 2
     assert not list((tmp_path / "out").glob("*.partial"))
-    begun = {k: path_of(tmp_path / "out", k).stat().st_mtime_ns for k in range(4) if k not in left.missing()}
+    begun = {k: shard_path(tmp_path / "out", k).stat().st_mtime_ns for k in range(4) if k not in left.missing()}
     # With no wish for a size of shards that of the first start holds.
     same(predict(trainer, tmp_path / "out", shard_rows=None), whole)
-    assert all(path_of(tmp_path / "out", k).stat().st_mtime_ns == at for k, at in begun.items())
+    assert all(shard_path(tmp_path / "out", k).stat().st_mtime_ns == at for k, at in begun.items())
 
 
 @pytest.mark.filterwarnings("ignore:Total length of `DataLoader` across ranks is zero")
@@ -106,7 +106,7 @@ def test_what_the_disk_does_not_take_is_not_there(trainer, tmp_path, monkeypatch
     def full(path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("seqlight.lit.shard_writer.to_disk", full)
+    monkeypatch.setattr("seqlight.lit.shard_writer.sync_to_disk", full)
     with pytest.raises(OSError, match="No space left"):
         predict(trainer, tmp_path)
     assert not list(tmp_path.glob("*.npz"))
@@ -150,7 +150,7 @@ def test_without_locks(trainer, tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "lockf", none)
     with pytest.raises(RuntimeError, match="stop here"):
         predict(trainer, tmp_path, more=[Interrupt(3)])
-    lock = claim(tmp_path)
+    lock = claim_folder(tmp_path)
     with pytest.raises(sl.ResultsError, match="in use by this process"):
         predict(trainer, tmp_path)
     lock.release()
@@ -167,11 +167,11 @@ def test_what_is_not_whole_is_made_again(trainer, tmp_path):
     whole, out = predict(trainer, tmp_path / "whole"), tmp_path / "out"
     predict(trainer, tmp_path / "other", model=linear(1))
     predict(trainer, out)
-    shards = [path_of(out, k) for k in range(4)]
+    shards = [shard_path(out, k) for k in range(4)]
     flipped = bytearray(shards[0].read_bytes())
     flipped[flipped.index(whole["predictions"][1].tobytes())] ^= 4
     shards[0].write_bytes(flipped)
-    shards[1].write_bytes(path_of(tmp_path / "other", 1).read_bytes())
+    shards[1].write_bytes(shard_path(tmp_path / "other", 1).read_bytes())
     shards[2].write_bytes(shards[3].read_bytes())
     shards[3].write_bytes(shards[3].read_bytes()[:-1])
     with pytest.warns(sl.SeqlightWarning, match="made again|makes what is missing"):
@@ -195,7 +195,7 @@ def test_another_run_is_refused_by_name(trainer, tmp_path):
 
 
 def test_two_runs_at_once_are_refused(trainer, tmp_path):
-    lock = claim(tmp_path)
+    lock = claim_folder(tmp_path)
     with pytest.raises(sl.ResultsError, match="in use by this process"):
         predict(trainer, tmp_path)
     lock.release()

@@ -10,7 +10,7 @@ import seqlight as sl
 from seqlight.lit import watchdog as watching
 from seqlight.lit.watchdog import NOTE, Peers
 from seqlight.results.file_lock import Lock
-from seqlight.results.run_folder import LOCKS, lock_of
+from seqlight.results.run_folder import LOCKS, lock_path
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def two(tmp_path, monkeypatch):
     """Two processes of a run, played by one."""
     monkeypatch.setattr(watching, "EVERY", 0.0)
     (tmp_path / LOCKS).mkdir()
-    locks = [Lock(lock_of(tmp_path, rank)) for rank in range(2)]
+    locks = [Lock(lock_path(tmp_path, rank)) for rank in range(2)]
     for lock in locks:
         lock.take()
     yield [Peers(tmp_path, rank, 2, lock) for rank, lock in enumerate(locks)]
@@ -71,13 +71,13 @@ def test_sigterm_is_heard(two):
 
 
 def test_a_folder_that_is_not_shared_is_refused(two):
-    lock_of(two[0].folder, 1).unlink()
+    lock_path(two[0].folder, 1).unlink()
     with pytest.raises(sl.ResultsError, match="expected a folder on a file system that all machines"):
         two[0].require_shared_folder()
 
 
 def test_where_locks_do_not_reach_notes_do(two, tmp_path, monkeypatch):
-    monkeypatch.setattr(watching, "held", lambda path: False)
+    monkeypatch.setattr(watching, "is_held", lambda path: False)
     far = Peers(two[0].folder, 0, 2, two[0].lock)
     far.check(lambda: False)
     two[1].stop("KeyboardInterrupt: ")

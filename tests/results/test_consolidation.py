@@ -11,7 +11,7 @@ import torch
 import seqlight as sl
 from seqlight.results import consolidation
 from seqlight.results.loci import write_loci
-from seqlight.results.manifest import Manifest, path_of, write_manifest
+from seqlight.results.manifest import Manifest, shard_path, write_manifest
 from seqlight.results.shards import write_shard
 
 ROWS = 11
@@ -33,7 +33,7 @@ def results(tmp_path, arrays):
     manifest = Manifest(ROWS, 4, {"name": "test"}, {}, "data")
     for k in range(3):
         of = manifest.rows_of(k)
-        write_shard(path_of(tmp_path, k), {name: one[of.start : of.stop] for name, one in arrays.items()})
+        write_shard(shard_path(tmp_path, k), {name: one[of.start : of.stop] for name, one in arrays.items()})
     write_loci(
         tmp_path, sl.Loci(np.array(["chr1"] * ROWS), np.arange(ROWS), np.arange(ROWS) + 30, np.array(["+"] * ROWS))
     )
@@ -98,7 +98,7 @@ def test_what_cannot_be_written(results, tmp_path, monkeypatch):
     monkeypatch.setattr(type(results), "names", ("outputs",))
     with pytest.raises(sl.InputError, match=r"no 'sequences' .*hypothetical=True"):
         sl.consolidate(results, tmp_path / "modisco")
-    path_of(results.path, 1).unlink()
+    shard_path(results.path, 1).unlink()
     with pytest.raises(sl.ResultsError, match="rows 4 to 7 are missing"):
         sl.consolidate(results, tmp_path / "a.npz")
     with pytest.raises(sl.ResultsError, match="4 of 11 rows are missing"):
@@ -134,7 +134,7 @@ def test_what_is_there_stays(results, arrays, tmp_path_factory):
     moved = Path(shutil.copytree(results.path, tmp_path / "run.zarr"))
     results = sl.open_results(moved)
     for to, says in (
-        (path_of(moved, 1), "where the results themselves lie"),
+        (shard_path(moved, 1), "where the results themselves lie"),
         (moved / "loci.npz", "where the results themselves lie"),
         (moved, "where the results themselves lie"),
         (mine, "a folder that is no zarr store"),

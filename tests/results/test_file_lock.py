@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import seqlight as sl
-from seqlight.results.file_lock import Lock, held
+from seqlight.results.file_lock import Lock, is_held
 
 CODE = """
 import sys, time
@@ -34,12 +34,12 @@ def owner(tmp_path):
 
 def test_it_ends_with_its_owner_however_that_ends(tmp_path, owner):
     path = tmp_path / "lock"
-    assert held(path)
+    assert is_held(path)
     with pytest.raises(sl.ResultsError, match=f"in use by process {owner.pid} on .*: wait"):
         Lock(path).take()
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    assert not held(path)
+    assert not is_held(path)
     lock = Lock(path)
     lock.take()
     assert path.read_text().startswith(f"process {os.getpid()} on ")
@@ -52,13 +52,15 @@ def test_the_same_process_is_refused_too_and_the_lock_stays(tmp_path):
     lock.take()
     with pytest.raises(sl.ResultsError, match="in use"):
         Lock(path).take()
-    assert held(path)
-    code = f"from pathlib import Path; from seqlight.results.file_lock import held; assert held(Path({str(path)!r}))"
+    assert is_held(path)
+    code = (
+        f"from pathlib import Path; from seqlight.results.file_lock import is_held; assert is_held(Path({str(path)!r}))"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     lock.release()
     lock.release()
-    assert not held(path)
+    assert not is_held(path)
 
 
 def test_a_file_that_is_not_there_is_not_held(tmp_path):
-    assert not held(tmp_path / "lock")
+    assert not is_held(tmp_path / "lock")

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
 import seqlight as sl
-from seqlight.results.fingerprints import described, of_array, of_data, of_model
+from seqlight.results.fingerprints import describe_argument, digest_of_array, fingerprint_data, fingerprint_model
 from seqlight.results.identity import arrays
 
 
@@ -24,47 +24,47 @@ def network(activation=nn.ReLU):
 
 @given(hnp.arrays(np.int16, hnp.array_shapes(min_dims=0)), st.data())
 def test_any_change_of_an_array_shows(array, data):
-    digest = of_array(array)
+    digest = digest_of_array(array)
     assert (
         digest
-        == of_array(array.copy())
-        == of_array(torch.from_numpy(array.copy()))
-        == of_array(np.array(array, order="F"))
+        == digest_of_array(array.copy())
+        == digest_of_array(torch.from_numpy(array.copy()))
+        == digest_of_array(np.array(array, order="F"))
     )
-    assert digest != of_array(array.astype(np.int32))
-    assert digest != of_array(array[None])
+    assert digest != digest_of_array(array.astype(np.int32))
+    assert digest != digest_of_array(array[None])
     if array.size:
         other = array.copy().reshape(-1)
         other[data.draw(st.integers(0, array.size - 1))] ^= 1
-        assert digest != of_array(other.reshape(array.shape))
+        assert digest != digest_of_array(other.reshape(array.shape))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64, torch.bool])
 def test_every_dtype_can_be_digested(dtype):
-    assert of_array(torch.ones(3, dtype=dtype)) != of_array(torch.zeros(3, dtype=dtype))
-    assert of_array(torch.ones((), dtype=dtype)) != of_array(torch.zeros((), dtype=dtype))
+    assert digest_of_array(torch.ones(3, dtype=dtype)) != digest_of_array(torch.zeros(3, dtype=dtype))
+    assert digest_of_array(torch.ones((), dtype=dtype)) != digest_of_array(torch.zeros((), dtype=dtype))
 
 
 def test_of_a_very_large_array_rows_are_read_and_it_is_said(monkeypatch):
     monkeypatch.setattr(arrays, "MOST_BYTES", 100)
     array = np.zeros((1000, 5), np.int16)
-    digest = of_array(array)
+    digest = digest_of_array(array)
     assert digest.endswith(" of 10 of 1000 rows")
     for row in (0, 999):
         array[row] = 1
-        assert of_array(array) != digest
+        assert digest_of_array(array) != digest
         array[row] = 0
 
 
 def test_models():
-    assert of_model(network()) == of_model(network())
-    assert of_model(network()) == of_model(copy.deepcopy(network().train()))
-    assert of_model(torch.compile(network(), backend="eager")) == of_model(network())
+    assert fingerprint_model(network()) == fingerprint_model(network())
+    assert fingerprint_model(network()) == fingerprint_model(copy.deepcopy(network().train()))
+    assert fingerprint_model(torch.compile(network(), backend="eager")) == fingerprint_model(network())
     changed = network()
     changed[2].running_mean[0] += 1e-6
-    assert of_model(changed)["weights"] != of_model(network())["weights"]
-    assert of_model(network(nn.GELU))["structure"] != of_model(network())["structure"]
-    assert of_model(nn.ModuleList(network()))["class"] != of_model(network())["class"]
+    assert fingerprint_model(changed)["weights"] != fingerprint_model(network())["weights"]
+    assert fingerprint_model(network(nn.GELU))["structure"] != fingerprint_model(network())["structure"]
+    assert fingerprint_model(nn.ModuleList(network()))["class"] != fingerprint_model(network())["class"]
 
 
 class Squares(Dataset):
@@ -79,22 +79,24 @@ class Squares(Dataset):
 
 
 def test_data():
-    assert of_data(Squares(), 100) == of_data(Squares(), 100)
-    assert of_data(Squares(), 100).endswith("of 64 of them")
-    assert of_data(Squares(), 100) != of_data(Squares(99), 99)
-    assert of_data(Squares(), 100) != of_data(Squares(wrong=99), 100)
-    assert of_data(Squares(0), 0) == of_data(Squares(0), 0)
-    assert of_data(Squares(), 100, collate=lambda rows: rows) != of_data(Squares(), 100, collate=lambda rows: rows[0])
+    assert fingerprint_data(Squares(), 100) == fingerprint_data(Squares(), 100)
+    assert fingerprint_data(Squares(), 100).endswith("of 64 of them")
+    assert fingerprint_data(Squares(), 100) != fingerprint_data(Squares(99), 99)
+    assert fingerprint_data(Squares(), 100) != fingerprint_data(Squares(wrong=99), 100)
+    assert fingerprint_data(Squares(0), 0) == fingerprint_data(Squares(0), 0)
+    assert fingerprint_data(Squares(), 100, collate=lambda rows: rows) != fingerprint_data(
+        Squares(), 100, collate=lambda rows: rows[0]
+    )
     tensors = torch.zeros(1000, 2)
-    whole = of_data(TensorDataset(tensors), 1000)
+    whole = fingerprint_data(TensorDataset(tensors), 1000)
     tensors[7] = 1
-    assert of_data(TensorDataset(tensors), 1000) != whole
+    assert fingerprint_data(TensorDataset(tensors), 1000) != whole
     named = Squares()
     named.fingerprint = lambda: "hg38, version 3"
-    assert of_data(named, 100) == "hg38, version 3"
+    assert fingerprint_data(named, 100) == "hg38, version 3"
     X = torch.zeros(5, 4, 3)
-    assert of_data(X, 5) == of_data(X.numpy(), 5) == of_array(X)
-    assert of_data((X, X + 1), 5) != of_data((X, X), 5)
+    assert fingerprint_data(X, 5) == fingerprint_data(X.numpy(), 5) == digest_of_array(X)
+    assert fingerprint_data((X, X + 1), 5) != fingerprint_data((X, X), 5)
 
 
 def other_functions():
@@ -121,14 +123,16 @@ def other_functions():
 
 
 def test_functions_are_told_apart():
-    first, second = ([repr(described(one)) for one in other_functions()] for _ in range(2))
+    first, second = ([repr(describe_argument(one)) for one in other_functions()] for _ in range(2))
     assert first == second
     assert len(set(first)) == len(first)
 
 
 def test_arguments_are_json():
-    found = described({"a": (1, np.int64(2), None), torch.nn.ReLU: torch.float64, "c": sl.Contrast(0, torch.zeros(2))})
+    found = describe_argument(
+        {"a": (1, np.int64(2), None), torch.nn.ReLU: torch.float64, "c": sl.Contrast(0, torch.zeros(2))}
+    )
     assert found["a"] == [1, 2, None]
     assert found["torch.nn.modules.activation.ReLU"] == "torch.float64"
-    assert found["c"] == {"a": 0, "b": of_array(torch.zeros(2))}
-    assert "0x" not in described(object())
+    assert found["c"] == {"a": 0, "b": digest_of_array(torch.zeros(2))}
+    assert "0x" not in describe_argument(object())

@@ -14,9 +14,9 @@ import pytest
 
 import seqlight as sl
 from seqlight.results import lease as lease_module
-from seqlight.results.file_lock import Lock, held
+from seqlight.results.file_lock import Lock, is_held
 from seqlight.results.lease import Lease
-from seqlight.results.run_folder import claim, lock_of
+from seqlight.results.run_folder import claim_folder, lock_path
 
 CODE = """
 import fcntl, sys, time
@@ -62,7 +62,7 @@ def test_one_at_a_time_without_locks(tmp_path, monkeypatch):
     try:
         # Also by a machine on which there are locks, and then by one without.
         for _ in range(2):
-            assert held(tmp_path / "lock")
+            assert is_held(tmp_path / "lock")
             with pytest.raises(
                 sl.ResultsError, match=f"in use by process {child.pid} on .*: wait until that has ended"
             ):
@@ -72,26 +72,26 @@ def test_one_at_a_time_without_locks(tmp_path, monkeypatch):
         child.kill()
         child.wait()
         child.stdout.close()
-    assert not held(tmp_path / "lock")
+    assert not is_held(tmp_path / "lock")
     lock = Lock(tmp_path / "lock")
     lock.take()
-    assert held(tmp_path / "lock")
+    assert is_held(tmp_path / "lock")
     lock.release()
-    assert not held(tmp_path / "lock")
+    assert not is_held(tmp_path / "lock")
     assert sorted(os.listdir(tmp_path)) == ["lock"]
 
 
 def test_a_folder_is_claimed_without_locks(tmp_path, number):
-    lock = claim(tmp_path)
+    lock = claim_folder(tmp_path)
     with pytest.raises(sl.ResultsError, match="is in use by this process"):
-        claim(tmp_path)
+        claim_folder(tmp_path)
     lock.release()
-    left = Lock(lock_of(tmp_path, 3))
+    left = Lock(lock_path(tmp_path, 3))
     left.take()
     with pytest.raises(sl.ResultsError, match=r"process .* of an earlier run still works in"):
-        claim(tmp_path)
+        claim_folder(tmp_path)
     left.release()
-    claim(tmp_path).release()
+    claim_folder(tmp_path).release()
 
 
 def leave(path, age, **changes):
@@ -110,23 +110,23 @@ def leave(path, age, **changes):
 def test_what_another_machine_has_left(tmp_path, number):
     path = tmp_path / "lock"
     leave(path, age=60)
-    assert held(path)
+    assert is_held(path)
     with pytest.raises(sl.ResultsError, match="is in use by"):
         Lock(path).take()
     leave(path, age=200)
-    assert not held(path)
+    assert not is_held(path)
     lock = Lock(path)
     lock.take()
     lock.release()
     here = lease_module._who(os.getpid())
     for changes in ({**here, "began": "1"}, {**here, "process": 2**22 + 1}):
         leave(path, age=0, **changes)
-        assert not held(path)
+        assert not is_held(path)
     for half in ("", "{", "[]"):
         path.with_name("lock.lease").write_text(half)
-        assert held(path)
+        assert is_held(path)
         os.utime(path.with_name("lock.lease"), (1, 1))
-        assert not held(path)
+        assert not is_held(path)
         lock.take()
         lock.release()
 
@@ -161,6 +161,6 @@ def test_a_lease_that_another_was_faster_to_take_stays(tmp_path, monkeypatch):
 
     monkeypatch.setattr(mine, "_content", late)
     assert not mine.take()
-    assert other.lives()
+    assert other.is_alive()
     other.release()
-    assert not mine.lives()
+    assert not mine.is_alive()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import seqlight as sl
 from seqlight.results.loci import write_loci
-from seqlight.results.manifest import Manifest, path_of, write_manifest
+from seqlight.results.manifest import Manifest, shard_path, write_manifest
 from seqlight.results.shards import write_shard
 
 ROWS, SIZE = 23, 5
@@ -30,7 +30,7 @@ def write(folder, arrays, rows=ROWS, size=SIZE):
     manifest = Manifest(rows, size, {"name": "test"}, {}, "data")
     for k in range(manifest.shards):
         of = manifest.rows_of(k)
-        write_shard(path_of(folder, k), {name: one[of.start : of.stop] for name, one in arrays.items()})
+        write_shard(shard_path(folder, k), {name: one[of.start : of.stop] for name, one in arrays.items()})
     write_manifest(folder, manifest)
 
 
@@ -118,8 +118,8 @@ def test_rows_that_are_not_there(folder):
 
 def test_missing_rows_are_counted_and_the_rest_can_be_read(tmp_path):
     write(tmp_path, arrays())
-    path_of(tmp_path, 0).unlink()
-    path_of(tmp_path, 4).unlink()
+    shard_path(tmp_path, 0).unlink()
+    shard_path(tmp_path, 4).unlink()
     with pytest.raises(sl.ResultsError, match=r"8 of 23 rows are missing in .*: start the same run .* again"):
         sl.open_results(tmp_path)
     results = sl.open_results(tmp_path, incomplete=True)
@@ -132,12 +132,12 @@ def test_missing_rows_are_counted_and_the_rest_can_be_read(tmp_path):
 
 def test_damage_is_told_by_name(tmp_path):
     write(tmp_path, arrays())
-    content = bytearray(path_of(tmp_path, 1).read_bytes())
+    content = bytearray(shard_path(tmp_path, 1).read_bytes())
     content[400] ^= 1
-    path_of(tmp_path, 1).write_bytes(content)
+    shard_path(tmp_path, 1).write_bytes(content)
     with pytest.raises(sl.ResultsError, match=r"shard-000001\.npz is damaged"):
         sl.open_results(tmp_path).verify()
-    write_shard(path_of(tmp_path, 2), {"outputs": np.zeros(5), "attributions": np.zeros((4, 4, 7), np.float32)})
+    write_shard(shard_path(tmp_path, 2), {"outputs": np.zeros(5), "attributions": np.zeros((4, 4, 7), np.float32)})
     results = sl.open_results(tmp_path)
     with pytest.raises(sl.ResultsError, match=r"shard 2 has 'attributions' of shape \(4, 4, 7\)"):
         results["attributions"][11]

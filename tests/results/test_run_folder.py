@@ -12,32 +12,32 @@ import seqlight as sl
 from seqlight.results import run_folder
 from seqlight.results.file_lock import Lock
 from seqlight.results.loci import read_loci
-from seqlight.results.manifest import Manifest, path_of, read_manifest, shards_in
-from seqlight.results.run_folder import claim, lock_of, settle
+from seqlight.results.manifest import Manifest, read_manifest, shard_path, shards_in
+from seqlight.results.run_folder import claim_folder, lock_path, prepare_folder
 from seqlight.results.shards import write_shard
 
 RUN = Manifest(10, 4, {"name": "predict", "random_state": 0}, {"weights": "ab"}, "data")
 
 
 def fill(folder, shard, rows=None):
-    write_shard(path_of(folder, shard), {"y": np.zeros(len(RUN.rows_of(shard)) if rows is None else rows)})
+    write_shard(shard_path(folder, shard), {"y": np.zeros(len(RUN.rows_of(shard)) if rows is None else rows)})
 
 
 def test_what_is_still_to_do(tmp_path):
-    assert settle(tmp_path, RUN, None, None) == (RUN, [0, 1, 2])
+    assert prepare_folder(tmp_path, RUN, None, None) == (RUN, [0, 1, 2])
     assert read_manifest(tmp_path) == RUN
     fill(tmp_path, 1)
     (tmp_path / "shard-000002.npz.123.partial").write_text("half")
-    assert settle(tmp_path, RUN, None, None) == (RUN, [0, 2])
+    assert prepare_folder(tmp_path, RUN, None, None) == (RUN, [0, 2])
     assert not list(tmp_path.glob("*.partial"))
 
 
 def test_the_earlier_size_of_shards_holds_unless_asked(tmp_path):
-    settle(tmp_path, RUN, None, None)
+    prepare_folder(tmp_path, RUN, None, None)
     other = replace(RUN, shard_rows=2)
-    assert settle(tmp_path, other, None, None)[0] == RUN
+    assert prepare_folder(tmp_path, other, None, None)[0] == RUN
     with pytest.raises(sl.ResultsError, match=r"shard_rows \(2 here, 4 there\)"):
-        settle(tmp_path, other, 2, None)
+        prepare_folder(tmp_path, other, 2, None)
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,10 @@ def test_the_earlier_size_of_shards_holds_unless_asked(tmp_path):
     ],
 )
 def test_another_run_is_refused_by_name(tmp_path, other, named):
-    settle(tmp_path, RUN, None, None)
+    prepare_folder(tmp_path, RUN, None, None)
     fill(tmp_path, 0)
     with pytest.raises(sl.ResultsError, match=f"holds another run: it differs in {named}.*Give another `out`"):
-        settle(tmp_path, other, None, None)
+        prepare_folder(tmp_path, other, None, None)
     assert read_manifest(tmp_path) == RUN
 
 
@@ -61,27 +61,27 @@ def test_another_run_is_refused_by_name(tmp_path, other, named):
     "runs begun again", "a folder that was begun by an older seqlight", "refused, and its rows can be read"
 )
 def test_fingerprints_of_another_kind_are_not_compared(tmp_path):
-    settle(tmp_path, RUN, None, None)
+    prepare_folder(tmp_path, RUN, None, None)
     fill(tmp_path, 0)
     newer = replace(RUN, model={**RUN.model, "fingerprint": 2})
     with pytest.raises(sl.ResultsError, match=r"an older seqlight, which .* read its rows with open_results"):
-        settle(tmp_path, newer, None, None)
+        prepare_folder(tmp_path, newer, None, None)
     assert sl.open_results(tmp_path, incomplete=True)["y"][:4].tolist() == [0] * 4
 
 
 def test_code_of_another_python_is_told(tmp_path):
     before = replace(RUN, versions={**RUN.versions, "python": "3.2.1"})
-    settle(tmp_path, before, None, None)
+    prepare_folder(tmp_path, before, None, None)
     fill(tmp_path, 0)
     with pytest.raises(sl.ResultsError, match=r"It was begun with Python 3\.2, whose compiled code Python 3"):
-        settle(tmp_path, replace(RUN, model={"code": {"Net": "ff"}}), None, None)
+        prepare_folder(tmp_path, replace(RUN, model={"code": {"Net": "ff"}}), None, None)
 
 
 def test_a_run_that_made_nothing_leaves_the_folder_to_another(tmp_path):
     loci = sl.Loci(*(np.array([one] * 10) for one in ("chr1", 0, 5, "+")))
-    settle(tmp_path, RUN, None, loci)
+    prepare_folder(tmp_path, RUN, None, loci)
     other = replace(RUN, method={"name": "deep_lift_shap"}, shard_rows=2)
-    assert settle(tmp_path, other, None, None) == (other, [0, 1, 2, 3, 4])
+    assert prepare_folder(tmp_path, other, None, None) == (other, [0, 1, 2, 3, 4])
     assert read_manifest(tmp_path) == other
     assert read_loci(tmp_path) is None
 
@@ -89,44 +89,44 @@ def test_a_run_that_made_nothing_leaves_the_folder_to_another(tmp_path):
 def test_shards_without_a_manifest_are_refused(tmp_path):
     fill(tmp_path, 0)
     with pytest.raises(sl.ResultsError, match=r"holds shards but no manifest\.json"):
-        settle(tmp_path, RUN, None, None)
+        prepare_folder(tmp_path, RUN, None, None)
 
 
 def test_another_version_is_warned_of(tmp_path, monkeypatch):
-    settle(tmp_path, RUN, None, None)
+    prepare_folder(tmp_path, RUN, None, None)
     monkeypatch.setattr(run_folder, "versions", lambda: {**RUN.versions, "torch": "99.0"})
     with pytest.warns(sl.SeqlightWarning, match=f"begun with torch {RUN.versions['torch'].split('+')[0]}.*last digits"):
-        settle(tmp_path, RUN, None, None)
+        prepare_folder(tmp_path, RUN, None, None)
 
 
 def test_shards_that_are_not_whole_are_made_again(tmp_path):
-    settle(tmp_path, RUN, None, None)
+    prepare_folder(tmp_path, RUN, None, None)
     fill(tmp_path, 0)
     fill(tmp_path, 1, rows=3)
-    path_of(tmp_path, 2).write_bytes(path_of(tmp_path, 0).read_bytes()[:-5])
+    shard_path(tmp_path, 2).write_bytes(shard_path(tmp_path, 0).read_bytes()[:-5])
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        assert settle(tmp_path, RUN, None, None)[1] == [1, 2]
+        assert prepare_folder(tmp_path, RUN, None, None)[1] == [1, 2]
     assert [str(one.message).split(" ")[0] for one in told] == ["shard-000002.npz"]
 
 
 def test_loci_are_kept(tmp_path):
     loci = sl.Loci(np.array(["chr1"] * 10), np.arange(10), np.arange(10) + 5, np.array(["+"] * 10))
-    settle(tmp_path, RUN, None, loci)
+    prepare_folder(tmp_path, RUN, None, loci)
     assert read_loci(tmp_path).end.tolist() == list(range(5, 15))
 
 
 def test_one_run_at_a_time(tmp_path):
-    lock = claim(tmp_path / "new" / "folder")
+    lock = claim_folder(tmp_path / "new" / "folder")
     with pytest.raises(sl.ResultsError, match="is in use by this process"):
-        claim(tmp_path / "new" / "folder")
+        claim_folder(tmp_path / "new" / "folder")
     lock.release()
-    left = Lock(lock_of(tmp_path / "new" / "folder", 3))
+    left = Lock(lock_path(tmp_path / "new" / "folder", 3))
     left.take()
     with pytest.raises(sl.ResultsError, match=r"process .* of an earlier run still works in"):
-        claim(tmp_path / "new" / "folder")
+        claim_folder(tmp_path / "new" / "folder")
     left.release()
-    claim(tmp_path / "new" / "folder").release()
+    claim_folder(tmp_path / "new" / "folder").release()
 
 
 @pytest.mark.reliability(
@@ -135,7 +135,7 @@ def test_one_run_at_a_time(tmp_path):
     "they stay, and the run goes on",
 )
 def test_partial_files_of_others_stay(tmp_path):
-    settle(tmp_path, RUN, None, None)
+    prepare_folder(tmp_path, RUN, None, None)
     gone = 2**22 + 1  # more than any process has
     kept = ["notes.partial", f"all.h5.{gone}.partial", "shard-000001.npz.partial", f"shard-1.npz.{gone}.partial",
             f"my-shard-000001.npz.{gone}.partial", f"shard-000000.npz.{os.getppid()}.partial"]  # fmt: skip
@@ -146,7 +146,7 @@ def test_partial_files_of_others_stay(tmp_path):
     for folder in folders_of_others:
         (folder / "inner").mkdir(parents=True)
     (tmp_path / f"shard-000003.npz.{gone}.partial").symlink_to(tmp_path / "notes.partial")
-    assert settle(tmp_path, RUN, None, None)[1] == [0, 1, 2]
+    assert prepare_folder(tmp_path, RUN, None, None)[1] == [0, 1, 2]
     assert all((tmp_path / name).read_text() == "half" for name in kept)
     assert not any((tmp_path / name).exists() for name in ours)
     assert all((folder / "inner").is_dir() for folder in folders_of_others)
@@ -157,7 +157,7 @@ def test_partial_files_of_others_stay(tmp_path):
 )
 def test_too_many_shards_are_refused(tmp_path):
     with pytest.raises(sl.InputError, match=r"shard_rows is 1, which makes 2000000 files .* so 2 rows or more"):
-        settle(tmp_path, replace(RUN, rows=2_000_000, shard_rows=1), 1, None)
+        prepare_folder(tmp_path, replace(RUN, rows=2_000_000, shard_rows=1), 1, None)
     assert not list(tmp_path.iterdir())
 
 
@@ -170,25 +170,25 @@ def test_a_folder_that_takes_nothing(tmp_path, monkeypatch):
     with pytest.raises(
         sl.ResultsError, match=r"could not be written to .* \(Read-only file system\): see to it that you"
     ):
-        claim(tmp_path)
+        claim_folder(tmp_path)
     monkeypatch.undo()
-    claim(tmp_path).release()
+    claim_folder(tmp_path).release()
 
 
 @pytest.mark.reliability(
     "results folders", "a shard that is a link to what is not there any more", "its rows are made again"
 )
 def test_a_shard_that_a_link_no_longer_leads_to_is_made_again(tmp_path):
-    settle(tmp_path, RUN, None, None)
+    prepare_folder(tmp_path, RUN, None, None)
     for shard in range(3):
         fill(tmp_path, shard)
-    path_of(tmp_path, 0).rename(tmp_path / "elsewhere.npz")
-    path_of(tmp_path, 0).symlink_to("elsewhere.npz")  # which is there
-    path_of(tmp_path, 1).unlink()
-    path_of(tmp_path, 1).symlink_to("nowhere.npz")
-    path_of(tmp_path, 2).unlink()
-    path_of(tmp_path, 2).symlink_to(path_of(tmp_path, 2).name)
+    shard_path(tmp_path, 0).rename(tmp_path / "elsewhere.npz")
+    shard_path(tmp_path, 0).symlink_to("elsewhere.npz")  # which is there
+    shard_path(tmp_path, 1).unlink()
+    shard_path(tmp_path, 1).symlink_to("nowhere.npz")
+    shard_path(tmp_path, 2).unlink()
+    shard_path(tmp_path, 2).symlink_to(shard_path(tmp_path, 2).name)
     assert shards_in(tmp_path) == {0}
     fill(tmp_path, 1)
     assert shards_in(tmp_path) == {0, 1}
-    assert not path_of(tmp_path, 1).is_symlink()
+    assert not shard_path(tmp_path, 1).is_symlink()

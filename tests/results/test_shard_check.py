@@ -12,8 +12,8 @@ import pytest
 
 import seqlight as sl
 from seqlight.results.loci import write_loci
-from seqlight.results.manifest import FORMAT, Manifest, path_of, write_manifest
-from seqlight.results.run_folder import settle
+from seqlight.results.manifest import FORMAT, Manifest, shard_path, write_manifest
+from seqlight.results.run_folder import prepare_folder
 from seqlight.results.shard_check import shard_origin
 from seqlight.results.shards import read_shard, write_shard
 
@@ -30,32 +30,32 @@ def write(folder, run=RUN, marked=True):
     folder.mkdir(exist_ok=True)
     write_manifest(folder, run if marked else replace(run, format=1))
     for k in range(run.shards):
-        write_shard(path_of(folder, k), arrays(run.rows_of(k), run), shard_origin(run, k) if marked else None)
+        write_shard(shard_path(folder, k), arrays(run.rows_of(k), run), shard_origin(run, k) if marked else None)
     return folder
 
 
 def exchange(folder):
-    path_of(folder, 0).rename(folder / "aside")
-    path_of(folder, 1).rename(path_of(folder, 0))
-    (folder / "aside").rename(path_of(folder, 1))
+    shard_path(folder, 0).rename(folder / "aside")
+    shard_path(folder, 1).rename(shard_path(folder, 0))
+    (folder / "aside").rename(shard_path(folder, 1))
 
 
 def flip(folder):
-    content = bytearray(path_of(folder, 1).read_bytes())
+    content = bytearray(shard_path(folder, 1).read_bytes())
     at = content.index(np.float32(5).tobytes())
     content[at] ^= 1
-    path_of(folder, 1).write_bytes(content)
+    shard_path(folder, 1).write_bytes(content)
 
 
 def of_another_run(folder):
-    shutil.copy(path_of(write(folder.with_name("other"), OTHER), 1), path_of(folder, 1))
+    shutil.copy(shard_path(write(folder.with_name("other"), OTHER), 1), shard_path(folder, 1))
 
 
 def rewritten(change):
     """Return what writes shard 1 anew, with other arrays and no word of where they belong, as any program can."""
 
     def tamper(folder):
-        np.savez(path_of(folder, 1), **change(arrays(RUN.rows_of(1))))
+        np.savez(shard_path(folder, 1), **change(arrays(RUN.rows_of(1))))
 
     return tamper
 
@@ -63,7 +63,7 @@ def rewritten(change):
 def relabelled(folder):
     """As another version of the code would write it."""
     found = {name: one.astype(np.float64) for name, one in arrays(RUN.rows_of(1)).items()}
-    write_shard(path_of(folder, 1), found, shard_origin(RUN, 1))
+    write_shard(shard_path(folder, 1), found, shard_origin(RUN, 1))
 
 
 FAULTS = {
@@ -74,10 +74,11 @@ FAULTS = {
     "a shard without one of its arrays": (rewritten(lambda one: {"y": one["y"]}), "does not say which rows"),
     "a shard with fewer rows": (rewritten(lambda one: {name: a[:2] for name, a in one.items()}), "does not say"),
     "a shard with equal shapes from elsewhere": (rewritten(lambda one: one), "does not say which rows it holds"),
-    "an empty shard file": (lambda folder: path_of(folder, 1).write_bytes(b""), "is damaged"),
-    "a shard cut short": (lambda folder: os.truncate(path_of(folder, 1), 300), "is damaged"),
+    "an empty shard file": (lambda folder: shard_path(folder, 1).write_bytes(b""), "is damaged"),
+    "a shard cut short": (lambda folder: os.truncate(shard_path(folder, 1), 300), "is damaged"),
     "a shard that is compressed": (
-        lambda folder: np.savez_compressed(path_of(folder, 1), **arrays(RUN.rows_of(1))), "its arrays are compressed",
+        lambda folder: np.savez_compressed(shard_path(folder, 1), **arrays(RUN.rows_of(1))),
+        "its arrays are compressed",
     ),
     "a shard of Python objects": (rewritten(lambda one: {"y": np.array([1, "a", None, 2], object)}), "is damaged"),
 }  # fmt: skip
@@ -111,9 +112,9 @@ def test_it_is_made_again(tmp_path, fault):
     tamper = flip if fault not in FAULTS else FAULTS[fault][0]
     tamper(write(tmp_path / "out"))
     with pytest.warns(sl.SeqlightWarning, match="shard-00000.*made again|shard-00000.*makes what is missing"):
-        manifest, todo = settle(tmp_path / "out", RUN, None, None)
+        manifest, todo = prepare_folder(tmp_path / "out", RUN, None, None)
     assert todo == ([0, 1] if tamper is exchange else [1])
-    assert not any(path_of(tmp_path / "out", k).exists() for k in todo)
+    assert not any(shard_path(tmp_path / "out", k).exists() for k in todo)
     assert manifest == RUN
 
 
@@ -129,11 +130,11 @@ def test_nan_is_data(tmp_path):
     write(tmp_path)
     found = {name: np.full_like(one, np.nan) for name, one in arrays(RUN.rows_of(1)).items()}
     found["y"][0] = np.inf
-    write_shard(path_of(tmp_path, 1), found, shard_origin(RUN, 1))
+    write_shard(shard_path(tmp_path, 1), found, shard_origin(RUN, 1))
     results = sl.open_results(tmp_path)
     results.verify()
     assert np.isnan(results["z"][4:8]).all()
-    assert settle(tmp_path, RUN, None, None) == (RUN, [])
+    assert prepare_folder(tmp_path, RUN, None, None) == (RUN, [])
 
 
 @pytest.mark.reliability(
@@ -142,11 +143,11 @@ def test_nan_is_data(tmp_path):
     "an error that names it, when reading and when the run goes on",
 )
 def test_a_renamed_shard(tmp_path):
-    path_of(write(tmp_path), 1).rename(path_of(tmp_path, 9))
+    shard_path(write(tmp_path), 1).rename(shard_path(tmp_path, 9))
     with pytest.raises(sl.ResultsError, match=r"shard-000009\.npz is a shard more than the 3"):
         sl.open_results(tmp_path, incomplete=True)
     with pytest.raises(sl.ResultsError, match=r"shard-000009\.npz is a shard more than the 3"):
-        settle(tmp_path, RUN, None, None)
+        prepare_folder(tmp_path, RUN, None, None)
 
 
 @pytest.mark.reliability(
@@ -163,7 +164,7 @@ def test_a_manifest_changed_by_hand(tmp_path, change):
         sl.open_results(tmp_path)
     for run in (RUN, replace(RUN, **change)):
         with pytest.raises(sl.ResultsError):
-            settle(tmp_path, run, None, None)
+            prepare_folder(tmp_path, run, None, None)
     assert len(list(tmp_path.glob("shard-*.npz"))) == 3
 
 
@@ -176,18 +177,18 @@ def test_folders_of_before(tmp_path):
     write(tmp_path, marked=False)
     np.testing.assert_array_equal(all_rows(tmp_path)["y"], np.arange(10))
     sl.open_results(tmp_path).verify()
-    assert settle(tmp_path, RUN, None, None) == (replace(RUN, format=1), [])
-    np.savez(path_of(tmp_path, 1), y=np.arange(4), z=np.zeros((4, 2), np.float32))
+    assert prepare_folder(tmp_path, RUN, None, None) == (replace(RUN, format=1), [])
+    np.savez(shard_path(tmp_path, 1), y=np.arange(4), z=np.zeros((4, 2), np.float32))
     with pytest.warns(
         sl.SeqlightWarning, match=r"shard-000001.npz has y <i8.*, and others have y <f4 .*: it is made again"
     ):
-        assert settle(tmp_path, RUN, None, None)[1] == [1]
-    write_shard(path_of(tmp_path, 1), arrays(RUN.rows_of(1)), shard_origin(RUN, 1))
+        assert prepare_folder(tmp_path, RUN, None, None)[1] == [1]
+    write_shard(shard_path(tmp_path, 1), arrays(RUN.rows_of(1)), shard_origin(RUN, 1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert settle(tmp_path, RUN, None, None)[1] == []
+        assert prepare_folder(tmp_path, RUN, None, None)[1] == []
     # What is new in such a folder does say.
-    write_shard(path_of(tmp_path, 0), arrays(RUN.rows_of(1)), shard_origin(RUN, 1))
+    write_shard(shard_path(tmp_path, 0), arrays(RUN.rows_of(1)), shard_origin(RUN, 1))
     with pytest.raises(sl.ResultsError, match="holds rows 4 to 7"):
         all_rows(tmp_path)
 
@@ -205,12 +206,12 @@ def test_places_of_another_run(tmp_path):
         sl.open_results(tmp_path)["y"]["chr1"]
     with pytest.raises(sl.ResultsError, match=r"loci\.npz is of another run"):
         sl.open_results(tmp_path).verify()
-    settle(tmp_path, RUN, None, loci(0))
+    prepare_folder(tmp_path, RUN, None, loci(0))
     assert sl.open_results(tmp_path).rows_at("chr1:0-1").tolist() == [0]
     (tmp_path / "loci.npz").write_bytes((tmp_path / "loci.npz").read_bytes()[:-40])
     with pytest.raises(sl.ResultsError, match=r"loci\.npz is damaged"):
         _ = sl.open_results(tmp_path).loci
-    settle(tmp_path, RUN, None, loci(0))
+    prepare_folder(tmp_path, RUN, None, loci(0))
     assert sl.open_results(tmp_path).loci.start.tolist() == list(range(10))
 
 
@@ -218,12 +219,12 @@ def test_places_of_another_run(tmp_path):
     "results folders", "a folder that has the name of a shard", "an error that names it; nothing is deleted"
 )
 def test_a_folder_for_a_shard(tmp_path):
-    path_of(write(tmp_path), 1).unlink()
-    path_of(tmp_path, 1).mkdir()
-    for use in (lambda: all_rows(tmp_path), lambda: settle(tmp_path, RUN, None, None)):
+    shard_path(write(tmp_path), 1).unlink()
+    shard_path(tmp_path, 1).mkdir()
+    for use in (lambda: all_rows(tmp_path), lambda: prepare_folder(tmp_path, RUN, None, None)):
         with pytest.raises(sl.ResultsError, match=r"shard-000001\.npz cannot be read \(Is a directory\)"):
             use()
-    assert read_shard(path_of(tmp_path, 0))["y"].tolist() == [0, 1, 2, 3]
+    assert read_shard(shard_path(tmp_path, 0))["y"].tolist() == [0, 1, 2, 3]
 
 
 SHORTENED = """
@@ -255,10 +256,10 @@ def test_a_shard_that_is_shortened_in_place(tmp_path, in_a_process):
 def test_a_shard_that_is_replaced(tmp_path):
     column = sl.open_results(write(tmp_path))["y"]
     assert column[5] == 5
-    write_shard(path_of(tmp_path, 1), arrays(RUN.rows_of(1)), shard_origin(RUN, 1))
+    write_shard(shard_path(tmp_path, 1), arrays(RUN.rows_of(1)), shard_origin(RUN, 1))
     with pytest.raises(sl.ResultsError, match="has changed since it was opened"):
         column[5]
-    path_of(tmp_path, 1).unlink()
+    shard_path(tmp_path, 1).unlink()
     with pytest.raises(sl.ResultsError, match=r"shard-000001\.npz has changed"):
         column[5]
     assert column[0] == 0

@@ -8,7 +8,7 @@ from typing import Any
 from seqlight.errors import MissingExtra
 
 
-def extra(module: str, name: str) -> Any:
+def import_extra(module: str, name: str) -> Any:
     """Return an optional module.
 
     Parameters
@@ -29,7 +29,7 @@ def extra(module: str, name: str) -> Any:
 
     Examples
     --------
-    >>> extra("json", "motifs").dumps([1])
+    >>> import_extra("json", "motifs").dumps([1])
     '[1]'
     """
     try:

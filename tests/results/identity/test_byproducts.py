@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqlight.results.fingerprints import described, of_model
+from seqlight.results.fingerprints import describe_argument, fingerprint_model
 
 
 class Attention(nn.Module):
@@ -29,14 +29,14 @@ class Attention(nn.Module):
 @pytest.mark.reliability("runs begun again", "a model that keeps attention maps, called before", "the run goes on")
 def test_what_a_forward_only_writes_does_not_count():
     model = Attention()
-    before = of_model(model)
+    before = fingerprint_model(model)
     model(torch.ones(2, 3))
     assert model.maps
     assert model.ready
     assert hasattr(model, "weights")
-    assert of_model(model) == before
+    assert fingerprint_model(model) == before
     model.scale = 3.0
-    assert of_model(model) != before
+    assert fingerprint_model(model) != before
 
 
 class Looks(Attention):
@@ -87,17 +87,17 @@ class Set(nn.Module):
     ids=lambda one: str(type(one)),
 )
 def test_what_is_read_somewhere_counts(model):
-    before = of_model(model)
+    before = fingerprint_model(model)
     model(torch.ones(2, 3))
-    assert of_model(model) != before
+    assert fingerprint_model(model) != before
 
 
 def test_what_another_method_sets_counts():
     model = Set()
     model.set_gain(1)
-    before = of_model(model)
+    before = fingerprint_model(model)
     model.set_gain(2)
-    assert of_model(model) != before
+    assert fingerprint_model(model) != before
 
 
 SEEN, FEATURES = [], {}
@@ -121,10 +121,10 @@ def test_what_hooks_collect_does_not_count():
     model[0].register_forward_hook(collect)
     model[0].register_forward_hook(collector("a", kept))
     model[0].register_forward_hook(lambda module, inputs, output: listed.append(output))
-    before = of_model(model)
+    before = fingerprint_model(model)
     model(torch.ones(1))
     assert all((SEEN, FEATURES, kept, listed))
-    assert of_model(model) == before
+    assert fingerprint_model(model) == before
 
 
 def memo(kept):
@@ -165,5 +165,5 @@ def recorded(kept):
     ],
 )
 def test_a_container_that_is_also_read_counts(make, one, other):
-    assert described(make(one)) != described(make(other))
-    assert described(make(one)) == described(make(type(one)(one)))
+    assert describe_argument(make(one)) != describe_argument(make(other))
+    assert describe_argument(make(one)) == describe_argument(make(type(one)(one)))

@@ -11,7 +11,7 @@ import textwrap
 import pytest
 
 from seqlight.errors import InputError
-from seqlight.results.fingerprints import described
+from seqlight.results.fingerprints import describe_argument
 from seqlight.results.identity.description import Description
 
 START = "import collections, dataclasses, enum, functools, typing\nimport numpy as np, torch\nfrom torch import nn\n"
@@ -26,7 +26,7 @@ def made(source):
 
 
 def description(source):
-    return Description().of(made(source))
+    return Description().describe(made(source))
 
 
 CHANGES = {
@@ -290,6 +290,6 @@ def test_it_is_the_same_in_another_process():
 def test_what_cannot_be_described_is_refused(source, where):
     target = made(source)
     with pytest.raises(InputError, match=where + r", of which nobody can tell .* identity='\.\.\.', a name"):
-        described(target, "the target")
-    assert "digest" not in described(target, "the target", identity="mine")
-    assert described(target, identity="mine") == "<lambda>"
+        describe_argument(target, "the target")
+    assert "digest" not in describe_argument(target, "the target", identity="mine")
+    assert describe_argument(target, identity="mine") == "<lambda>"

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from seqlight.results.fingerprints import described
+from seqlight.results.fingerprints import describe_argument
 
 
 def written(source):
     scope = {"__name__": "__main__"}
     exec(compile(source, "<cell>", "exec"), scope)
-    return described(scope["target"])
+    return describe_argument(scope["target"])
 
 
 @pytest.mark.reliability(
@@ -103,9 +103,9 @@ def by_own_name(y):
 
 
 def test_a_module_that_finds_itself(monkeypatch):
-    first = described(by_own_name)
+    first = describe_argument(by_own_name)
     monkeypatch.setattr(sys.modules[__name__], "GAIN", 2)
-    assert described(by_own_name) != first
+    assert describe_argument(by_own_name) != first
 
 
 def test_no_module_is_loaded_for_a_key(tmp_path, monkeypatch):

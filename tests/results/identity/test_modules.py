@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from seqlight.errors import InputError
-from seqlight.results.fingerprints import of_model
+from seqlight.results.fingerprints import fingerprint_model
 
 NET = """
 import torch
@@ -69,13 +69,13 @@ def differing(one, other):
 )
 def test_what_changes_a_model_shows(old, new, what):
     assert old in NET
-    before = of_model(made())
-    assert of_model(made()) == before
-    assert what in differing(of_model(made(NET.replace(old, new))), before) <= {what, "code"}
+    before = fingerprint_model(made())
+    assert fingerprint_model(made()) == before
+    assert what in differing(fingerprint_model(made(NET.replace(old, new))), before) <= {what, "code"}
 
 
 def test_what_changes_no_model_does_not_show():
-    before = of_model(made())
+    before = fingerprint_model(made())
     for change in (
         lambda model: model.train(),
         lambda model: model.eval(),
@@ -86,8 +86,8 @@ def test_what_changes_no_model_does_not_show():
     ):
         model = made()
         changed = change(model)
-        assert of_model(changed if isinstance(changed, nn.Module) else model) == before
-    assert differing(of_model(made().double()), before) == {"weights"}
+        assert fingerprint_model(changed if isinstance(changed, nn.Module) else model) == before
+    assert differing(fingerprint_model(made().double()), before) == {"weights"}
 
 
 @pytest.mark.reliability("runs begun again", "a hook or another forward put on a model", "told apart")
@@ -95,7 +95,7 @@ def test_what_is_put_on_a_model_shows():
     def fingerprint(change):
         model = made()
         change(model)
-        return str(of_model(model))
+        return str(fingerprint_model(model))
 
     changes = [
         lambda model: None,
@@ -120,9 +120,9 @@ def test_what_is_put_on_a_model_shows():
 def test_what_a_forward_makes_anew_does_not_show(norm):
     torch.manual_seed(0)
     model = nn.Sequential(norm(nn.Linear(2, 2))).eval()
-    before = of_model(model)
+    before = fingerprint_model(model)
     model(torch.ones(1, 2))
-    assert of_model(model) == before
+    assert fingerprint_model(model) == before
 
 
 def test_arguments_that_no_module_says_show():
@@ -130,7 +130,7 @@ def test_arguments_that_no_module_says_show():
         torch.manual_seed(0)
         return nn.MultiheadAttention(4, heads)
 
-    assert differing(of_model(attention(2)), of_model(attention(1))) == {"attributes"}
+    assert differing(fingerprint_model(attention(2)), fingerprint_model(attention(1))) == {"attributes"}
 
 
 class Scaled(nn.Module):
@@ -150,7 +150,7 @@ class Scaled(nn.Module):
 def test_models_that_were_made_of_others(how):
     def fingerprint(k):
         torch.manual_seed(0)
-        return of_model(how(Scaled(k)))
+        return fingerprint_model(how(Scaled(k)))
 
     assert fingerprint(2.0) == fingerprint(2.0)
     assert fingerprint(2.0) != fingerprint(3.0)
@@ -180,12 +180,12 @@ class Lit(L.LightningModule):
 def test_a_lightning_module_is_the_same_after_its_training(tmp_path):
     torch.manual_seed(0)
     model = Lit()
-    before = of_model(model)
+    before = fingerprint_model(model)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
     L.Trainer(max_epochs=1, enable_checkpointing=False, default_root_dir=tmp_path, **quiet).fit(model)
-    assert of_model(model) == before
+    assert fingerprint_model(model) == before
     torch.manual_seed(0)
-    assert differing(of_model(Lit(2)), before) == {"attributes"}
+    assert differing(fingerprint_model(Lit(2)), before) == {"attributes"}
 
 
 @pytest.mark.reliability("runs begun again", "a model that holds an open file", "refused by name, with a way out")
@@ -195,8 +195,8 @@ def test_what_hangs_on_a_model_and_cannot_be_described_is_refused():
     with pytest.raises(
         InputError, match=r"attribute 'rows' of Net in the model is a generator, of which nobody can tell"
     ):
-        of_model(model)
-    named = of_model(model, identity="net, version 2")
+        fingerprint_model(model)
+    named = fingerprint_model(model, identity="net, version 2")
     assert named["identity"] == "net, version 2"
     assert not {"code", "attributes", "hooks"} & named.keys()
-    assert differing(named, of_model(made(), identity="net, version 2")) == set()
+    assert differing(named, fingerprint_model(made(), identity="net, version 2")) == set()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqlight.results.fingerprints import described, of_model
+from seqlight.results.fingerprints import describe_argument, fingerprint_model
 
 START = "import collections, functools, operator\nimport numpy as np, torch\n"
 CHANGES = {
@@ -41,7 +41,7 @@ CHANGES = {
 def written(source):
     scope = {"__name__": "__main__"}
     exec(compile(START + source, "<cell>", "exec"), scope)
-    return described(scope["target"])
+    return describe_argument(scope["target"])
 
 
 @pytest.mark.reliability(
@@ -55,8 +55,8 @@ def test_what_is_more_than_it_looks_like_is_told_apart(change):
 
 
 def test_a_key_that_is_a_number_is_no_text():
-    assert described({1: 0}) != described({"1": 0})
-    assert described({"target": (0, 2), "seed": np.int64(3)}) == {"target": [0, 2], "seed": 3}
+    assert describe_argument({1: 0}) != describe_argument({"1": 0})
+    assert describe_argument({"target": (0, 2), "seed": np.int64(3)}) == {"target": [0, 2], "seed": 3}
 
 
 @pytest.mark.reliability(
@@ -64,11 +64,11 @@ def test_a_key_that_is_a_number_is_no_text():
 )
 def test_hooks_of_every_module_count():
     model = nn.Linear(2, 2)
-    plain = of_model(model)
+    plain = fingerprint_model(model)
     handle = nn.modules.module.register_module_forward_hook(lambda module, inputs, output: output * 2)
     try:
-        assert of_model(model) != plain
+        assert fingerprint_model(model) != plain
     finally:
         handle.remove()
-    assert of_model(model) == plain
+    assert fingerprint_model(model) == plain
     assert torch.nn.modules.module._global_forward_hooks == {}

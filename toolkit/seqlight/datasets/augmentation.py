@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 _GAMMA, _FIRST, _SECOND = (np.uint64(x) for x in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
-def shifts(seed: int, epoch: NDArray[np.int64], row: NDArray[np.int64], jitter: int) -> NDArray[np.int64]:
+def random_shifts(seed: int, epoch: NDArray[np.int64], row: NDArray[np.int64], jitter: int) -> NDArray[np.int64]:
     """Return how far each row is moved, -jitter to jitter, each as probable as the next.
 
     Parameters
@@ -32,8 +32,8 @@ def shifts(seed: int, epoch: NDArray[np.int64], row: NDArray[np.int64], jitter: 
     return (high * np.uint64(2 * jitter + 1) >> np.uint64(32)).astype(np.int64) - jitter
 
 
-def turns(seed: int, epoch: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[Any]:
-    """Return whether each row is read from the other strand, half of the time; see `shifts`."""
+def random_flips(seed: int, epoch: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[Any]:
+    """Return whether each row is read from the other strand, half of the time; see `random_shifts`."""
     return (_words(seed, 1, epoch, row) >> np.uint64(63)).astype(bool)
 
 

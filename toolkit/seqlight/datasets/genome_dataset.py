@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.datasets.augmentation import shifts, turns
+from seqlight.datasets.augmentation import random_flips, random_shifts
 from seqlight.datasets.batched_dataset import Batch, BatchedDataset
-from seqlight.datasets.regions import as_regions, sources, warn_of_summits
+from seqlight.datasets.regions import as_list, as_regions, warn_about_summits
 from seqlight.datasets.signals import SignalSource, as_signals
-from seqlight.datasets.windows import Ends, Excluded, centred, inside, on_chromosomes, require_middles
+from seqlight.datasets.windows import Ends, Excluded, centre_windows, inside, on_chromosomes, require_centres
 from seqlight.errors import InputError, a
 from seqlight.files.digests import digest
 from seqlight.files.source_types import RegionSources
@@ -126,19 +126,19 @@ class GenomeDataset(BatchedDataset):
         self.reverse_complement = bool(reverse_complement)
         self.augments = bool(self.jitter or reverse_complement)
         self.genome, self.signals = as_genome(genome), as_signals(signals)
-        excluded = Excluded(sources(exclude), self.genome.sizes)
+        excluded = Excluded(as_list(exclude), self.genome.sizes)
 
         table = as_regions(regions, format)
         if at == "summit" and window is not None:
-            warn_of_summits(table)
+            warn_about_summits(table)
         kept = on_chromosomes(table, chroms, self.genome.sizes)
         self.left_out = {"chroms": int((~kept).sum())}
         table = table[kept].reset_index(drop=True)
-        windows = centred(table, window, at)
+        windows = centre_windows(table, window, at)
         chrom = table["chrom"].to_numpy(dtype=object)
         sizes = self.genome.sizes
         size = np.array([sizes[name] for name in chrom.tolist()], dtype=np.int64)
-        require_middles(windows, table, size)
+        require_centres(windows, table, size)
         on = inside(windows, size, self.jitter) | (ends == "pad")
         first, last = windows.start - self.jitter, windows.start + windows.length + self.jitter
         clear = ~excluded.touch(chrom, first, last)
@@ -200,9 +200,9 @@ class GenomeDataset(BatchedDataset):
         """Return the start and the strand of windows, each in its epoch."""
         start, turned = self.loci.start[rows], self._turned[rows]
         if self.jitter:
-            start = start + shifts(self.seed, epochs, rows, self.jitter)
+            start = start + random_shifts(self.seed, epochs, rows, self.jitter)
         if self.reverse_complement:
-            turned = turned ^ turns(self.seed, epochs, rows)
+            turned = turned ^ random_flips(self.seed, epochs, rows)
         return start, turned
 
     def __repr__(self) -> str:

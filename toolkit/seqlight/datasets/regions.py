@@ -38,7 +38,7 @@ def as_regions(source: RegionSources, format: Format = "auto", name: str = "regi
     pandas.DataFrame
         Numbered from 0. Of several sources with a column source that says which, counted from 0.
     """
-    listed = sources(source)
+    listed = as_list(source)
     if not listed:
         raise InputError(f"{name} is empty: expected at least one BED file or table.")
     if len(listed) == 1 and listed[0] is source:
@@ -49,7 +49,7 @@ def as_regions(source: RegionSources, format: Format = "auto", name: str = "regi
     return joined
 
 
-def sources(source: RegionSources) -> list[Any]:
+def as_list(source: RegionSources) -> list[Any]:
     """Return the sources of a list of them, or the one."""
     return list(source) if isinstance(source, list | tuple) and not isinstance(source, Loci) else [source]
 
@@ -69,7 +69,7 @@ def _one(source: Any, format: Format, name: str) -> pd.DataFrame:
     return table if "strand" in table else table.assign(strand=".")
 
 
-def warn_of_summits(table: pd.DataFrame) -> None:
+def warn_about_summits(table: pd.DataFrame) -> None:
     """Warn of a column that is not read, but is what others call the tenth of a narrowPeak."""
     for column in () if "summit" in table else table.columns:
         name = re.sub(r"[\W_]", "", str(column).lower())

@@ -14,7 +14,7 @@ from torch import Tensor
 from seqlight.errors import InputError, a
 from seqlight.files.source_types import ArraySource
 from seqlight.files.stamp import FileStamp
-from seqlight.formats.npz import mapped
+from seqlight.formats.npz import map_array
 from seqlight.sequence.checks import require_dense
 
 # Of NumPy alone, where they are others than those of 64 bits a number.
@@ -85,7 +85,7 @@ class StoredArray:
         if not isinstance(self.source, str | os.PathLike):
             return self.source
         if self._map is None:
-            self._map = mapped(self.source if self._stamp is None else self._stamp.path, self.name)
+            self._map = map_array(self.source if self._stamp is None else self._stamp.path, self.name)
         return self._map
 
     def __getstate__(self) -> dict[str, Any]:
@@ -99,5 +99,5 @@ def _stamp(source: object) -> FileStamp | None:
     if isinstance(source, np.memmap) and source.mode in ("r", "c"):
         source = getattr(source, "filename", None)
     with contextlib.suppress(OSError, ValueError):
-        return FileStamp.of(source) if isinstance(source, str | os.PathLike) else None
+        return FileStamp.from_path(source) if isinstance(source, str | os.PathLike) else None
     return None

@@ -61,7 +61,7 @@ def on_chromosomes(regions: pd.DataFrame, chroms: Collection[str] | None, sizes:
     return keep
 
 
-def centred(regions: pd.DataFrame, window: int | None, at: Literal["summit", "centre"]) -> Windows:
+def centre_windows(regions: pd.DataFrame, window: int | None, at: Literal["summit", "centre"]) -> Windows:
     """Return the windows of regions.
 
     Parameters
@@ -97,7 +97,7 @@ def centred(regions: pd.DataFrame, window: int | None, at: Literal["summit", "ce
     return Windows(middle - window // 2, window)
 
 
-def require_middles(windows: Windows, regions: pd.DataFrame, size: NDArray[np.int64]) -> None:
+def require_centres(windows: Windows, regions: pd.DataFrame, size: NDArray[np.int64]) -> None:
     """Raise InputError if the middle of a window is off its chromosome: then the assembly is another one."""
     middle = windows.start + windows.length // 2
     off = (middle < 0) | (middle >= size)

@@ -11,7 +11,7 @@ from seqlight.files.paths import as_path
 
 
 @contextlib.contextmanager
-def whole(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[Path]:
     """Give a path beside `path` to write to; what was written gets its final name at the end.
 
     After an error nothing is left, and a file that had the name before is as it was.
@@ -21,7 +21,7 @@ def whole(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[Path]:
     path : str or path
         The final name; its folder must exist.
     wait : bool
-        Until the content is on the disk. Without, a loss of power can still take it; :func:`to_disk` waits later.
+        Until the content is on the disk. Without, a loss of power can still take it; :func:`sync_to_disk` waits later.
 
     Yields
     ------
@@ -38,7 +38,7 @@ def whole(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[Path]:
     >>> import tempfile
     >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with whole(Path(folder) / "a.txt") as partial:
+    ...     with atomic_write(Path(folder) / "a.txt") as partial:
     ...         _ = partial.write_text("all of it")
     ...     (Path(folder) / "a.txt").read_text()
     'all of it'
@@ -48,13 +48,13 @@ def whole(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[Path]:
     try:
         yield partial
         if wait:
-            to_disk(partial)
+            sync_to_disk(partial)
         partial.replace(final)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def to_disk(path: Path) -> None:
+def sync_to_disk(path: Path) -> None:
     """Wait until the content is on the disk: after a loss of power a name must not outlive what it names."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())

@@ -14,7 +14,7 @@ class FileStamp(NamedTuple):
     To touch a page of a mapped file that was shortened meanwhile ends the process (SIGBUS), and a file that was
     written anew no longer fits its index. One ``stat`` before each batch, some two microseconds, finds both::
 
-        self._stamp = FileStamp.of(path)       # before the file is mapped, or its index read
+        self._stamp = FileStamp.from_path(path)       # before the file is mapped, or its index read
         ...
         self._stamp.require_unchanged()        # before each batch; ResultsError with `error=ResultsError`
 
@@ -38,7 +38,7 @@ class FileStamp(NamedTuple):
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "a.fa"
     ...     _ = path.write_text(">a\nTGACTCA\n")
-    ...     stamp = FileStamp.of(path)
+    ...     stamp = FileStamp.from_path(path)
     ...     stamp.require_unchanged()
     ...     _ = path.write_text(">a\n")
     ...     try:
@@ -54,7 +54,7 @@ class FileStamp(NamedTuple):
     inode: int
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str]) -> FileStamp:
+    def from_path(cls, path: str | os.PathLike[str]) -> FileStamp:
         """Return the stamp of a file as it is now; OSError if there is none."""
         status = os.stat(path)
         # Of a relative path the folder may change, and the file be the same.
@@ -69,7 +69,7 @@ class FileStamp(NamedTuple):
             What to raise: InputError of what a user passed in, ResultsError of a run's results.
         """
         try:
-            now = FileStamp.of(self.path)
+            now = FileStamp.from_path(self.path)
         except OSError as gone:
             how = f"it can no longer be read, {gone.strerror}"
         else:

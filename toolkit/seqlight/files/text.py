@@ -12,7 +12,7 @@ from seqlight.files.paths import existing_file
 
 GZIP = b"\x1f\x8b"
 #: Which some programs, of Windows above all, write in front of text in UTF-8.
-MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # The longer ones first: that of UTF-32 begins as that of UTF-16 does.
 _WIDE = {
     b"\xff\xfe\0\0": "UTF-32",
@@ -68,7 +68,7 @@ def read_text(
     content = path.read_bytes()
     if content.startswith(GZIP):
         content = _unpacked(path, content)
-    require_bytes_of_text(path, content[:_START], wanted)
+    require_text_bytes(path, content[:_START], wanted)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -77,13 +77,13 @@ def read_text(
             raise InputError(
                 f"{path} is no text in UTF-8, as line {line} tells: expected {wanted}; save it as UTF-8."
             ) from None
-        text = content.removeprefix(MARK).decode(otherwise)
+        text = content.removeprefix(BYTE_ORDER_MARK).decode(otherwise)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.removeprefix("\ufeff").replace("\n\ufeff", "\n") if "\ufeff" in text else text
 
 
-def require_bytes_of_text(path: Path, start: bytes, wanted: str) -> None:
+def require_text_bytes(path: Path, start: bytes, wanted: str) -> None:
     """Raise InputError if a file, of which these are the first bytes, is in UTF-16, packed otherwise, or no text."""
     for mark, encoding in _WIDE.items():
         if start.startswith(mark):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from seqlight.errors import InputError, a
-from seqlight.files.atomic import whole
+from seqlight.files.atomic import atomic_write
 from seqlight.files.paths import file_to_write
 from seqlight.sequence.loci import as_loci
 
@@ -86,7 +86,7 @@ def write_bed(path: str | os.PathLike[str], seqlets: pd.DataFrame) -> None:
     if "p-value" in seqlets:
         columns["p-value"] = seqlets["p-value"].to_numpy()
     lines = pd.DataFrame(columns).sort_values(["chrom", "start", "end"], kind="stable")
-    with whole(file_to_write(path)) as partial:
+    with atomic_write(file_to_write(path)) as partial:
         # A quote in a name is a character of it.
         layout: dict[str, Any] = {"sep": "\t", "quoting": csv.QUOTE_NONE, "lineterminator": "\n", "na_rep": "."}
         lines.to_csv(partial, header=False, index=False, **layout)

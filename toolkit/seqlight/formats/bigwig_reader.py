@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
-from seqlight.extras import extra
+from seqlight.extras import import_extra
 from seqlight.files.paths import existing_file
 from seqlight.files.stamp import FileStamp
 from seqlight.formats.bigwig_header import is_bigwig
@@ -47,7 +47,7 @@ class BigWig:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = existing_file(path, "a bigWig file")
-        self._stamp = FileStamp.of(self.path)
+        self._stamp = FileStamp.from_path(self.path)
         self._file: Any = None
         self._pid = -1
         if not is_bigwig(self.path):
@@ -78,7 +78,7 @@ class BigWig:
         self._stamp.require_unchanged()
         file, size = self._opened(), self.sizes.get(chrom, 0)
         # An array is made in half the time of a list; pyBigWig can be built without.
-        how = {"numpy": True} if extra("pyBigWig", "tracks").numpy else {}
+        how = {"numpy": True} if import_extra("pyBigWig", "tracks").numpy else {}
         for row, first in enumerate(start.tolist()):
             low, high = max(first, 0), min(first + length, size)
             if low < high:
@@ -94,7 +94,7 @@ class BigWig:
         """Return the file as this process opened it: of a handle that a fork shares, each moves the other's place."""
         if self._pid != os.getpid():
             try:
-                file = extra("pyBigWig", "tracks").open(self._stamp.path)
+                file = import_extra("pyBigWig", "tracks").open(self._stamp.path)
             except _DAMAGE:
                 file = None
             if file is None or not file.isBigWig():

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError
-from seqlight.extras import extra
-from seqlight.files.atomic import whole
+from seqlight.extras import import_extra
+from seqlight.files.atomic import atomic_write
 from seqlight.files.paths import file_to_write
 from seqlight.sequence.checks import as_tensor
 from seqlight.sequence.loci import Loci, as_loci, as_sizes, sizes_by_name
@@ -93,8 +93,8 @@ def write_bigwig(
                 "bytes in a name."
             )
     sizes = as_sizes(chrom_sizes, places)
-    big = extra("pyBigWig", "tracks")
-    with whole(file_to_write(path)) as partial:
+    big = import_extra("pyBigWig", "tracks")
+    with atomic_write(file_to_write(path)) as partial:
         file = big.open(str(partial), "w")
         try:
             file.addHeader(list(chrom_sizes.items()))

@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
-from seqlight.files.atomic import whole
+from seqlight.files.atomic import atomic_write
 from seqlight.files.paths import existing_file
 from seqlight.files.stamp import FileStamp
-from seqlight.files.text import GZIP, MARK, read_text, require_bytes_of_text
-from seqlight.formats.fasta_index import NEWLINE, RETURN, FastaIndex, name_in, of_records, scanned
+from seqlight.files.text import BYTE_ORDER_MARK, GZIP, read_text, require_text_bytes
+from seqlight.formats.fasta_index import NEWLINE, RETURN, FastaIndex, build_index, header_name, scan_fasta
 
 # How much of a line is looked at, and how much of a file for what it is.
 _LINE, _START = 2**16, 4096
 
 
-def fasta_index(path: str | os.PathLike[str]) -> FastaIndex:
+def load_fasta_index(path: str | os.PathLike[str]) -> FastaIndex:
     """Return the index of a FASTA file, made where there is none, or an older one.
 
     A new index is kept beside the file as ``<path>.fai``, where that can be written. One that has lost records, or
@@ -46,16 +46,16 @@ def fasta_index(path: str | os.PathLike[str]) -> FastaIndex:
     fasta = existing_file(path, "a FASTA file")
     index = Path(f"{fasta}.fai")
     _require_plain(fasta)
-    stamp = FileStamp.of(fasta)
+    stamp = FileStamp.from_path(fasta)
     is_new = index.is_file() and index.stat().st_mtime_ns >= stamp.time
     found = _checked(_parsed(index, fasta, stamp.size), fasta, index) if is_new else None
     if found is not None:
         return found
-    made = scanned(fasta)
+    made = scan_fasta(fasta)
     stamp.require_unchanged()
     if is_new:
         return made
-    with contextlib.suppress(OSError, InputError), whole(index) as partial:
+    with contextlib.suppress(OSError, InputError), atomic_write(index) as partial:
         rows = zip(*made, strict=True)
         partial.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
     return made
@@ -69,8 +69,8 @@ def _require_plain(fasta: Path) -> None:
             f"{fasta} is compressed: windows are read from anywhere in it, so run {_unpacking(fasta)} (for bgzip too) "
             "and give the result."
         )
-    require_bytes_of_text(fasta, start, "a FASTA file")
-    if not start.removeprefix(MARK).startswith(b">"):
+    require_text_bytes(fasta, start, "a FASTA file")
+    if not start.removeprefix(BYTE_ORDER_MARK).startswith(b">"):
         raise InputError(f"{fasta} does not begin with '>': expected a FASTA file.")
 
 
@@ -105,7 +105,7 @@ def _parsed(index: Path, fasta: Path, size: int) -> FastaIndex:
         raise InputError(f"{index} is empty: expected a line for each sequence; delete it.")
     # Records are in the order of the file, whatever that of the lines.
     order = sorted(range(len(names)), key=lambda i: numbers[i][1])
-    return of_records([names[i] for i in order], [numbers[i] for i in order])
+    return build_index([names[i] for i in order], [numbers[i] for i in order])
 
 
 def _checked(index: FastaIndex, fasta: Path, path: Path) -> FastaIndex | None:
@@ -156,7 +156,7 @@ def _is_over(text: NDArray[np.uint8], end: int) -> bool:
         rest = behind.lstrip(b"\r\n")
         end += len(behind) - len(rest)
         if rest:
-            return bool(text[end - 1] == NEWLINE) and rest.removeprefix(MARK).startswith(b">")
+            return bool(text[end - 1] == NEWLINE) and rest.removeprefix(BYTE_ORDER_MARK).startswith(b">")
     return True
 
 
@@ -167,10 +167,10 @@ def _headers(index: FastaIndex, text: mmap.mmap) -> list[int] | None:
     for name, offset, letters in zip(index.names, index.offset.tolist(), first.tolist(), strict=True):
         end = offset - 1 if text[offset - 1] == NEWLINE else offset
         found.append(text.rfind(b"\n", 0, end) + 1)
-        header = text[found[-1] : end].removeprefix(MARK)
+        header = text[found[-1] : end].removeprefix(BYTE_ORDER_MARK)
         if (
             not header.startswith(b">")
-            or name_in(header[1:]) != name
+            or header_name(header[1:]) != name
             or text.find(b"\n", offset, offset + letters) >= 0
         ):
             return None

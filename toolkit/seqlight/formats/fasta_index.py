@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
-from seqlight.files.text import MARK
+from seqlight.files.text import BYTE_ORDER_MARK
 
 # Bytes that are looked through at once.
 CHUNK = 2**24
@@ -41,7 +41,7 @@ class FastaIndex(NamedTuple):
     width: NDArray[np.int64]
 
 
-def of_records(names: list[str], numbers: list[tuple[int, ...]]) -> FastaIndex:
+def build_index(names: list[str], numbers: list[tuple[int, ...]]) -> FastaIndex:
     """Return the index of records: names, and size, offset, bases and width of each; names must differ."""
     if len(set(names)) < len(names):
         twice = Counter(names).most_common(1)[0][0]
@@ -50,7 +50,7 @@ def of_records(names: list[str], numbers: list[tuple[int, ...]]) -> FastaIndex:
     return FastaIndex(tuple(names), size, offset, np.maximum(bases, 1), np.maximum(width, 1))
 
 
-def scanned(path: str | os.PathLike[str]) -> FastaIndex:
+def scan_fasta(path: str | os.PathLike[str]) -> FastaIndex:
     """Return the index of a FASTA file, from its bytes.
 
     Parameters
@@ -75,7 +75,7 @@ def scanned(path: str | os.PathLike[str]) -> FastaIndex:
     for begin, end in zip(begins, [*begins[1:], len(text)], strict=True):
         header = _line_end(text, begin, end)
         line = text[begin + len(_mark(text, begin)) + 1 : header].tobytes()
-        name = name_in(line)
+        name = header_name(line)
         if not name:
             raise InputError(f"{file} has a sequence without a name, at byte {begin}: expected one behind '>'.")
         if b"\r" in line.removesuffix(b"\r"):
@@ -88,15 +88,15 @@ def scanned(path: str | os.PathLike[str]) -> FastaIndex:
                 "the last."
             )
         numbers.append(found)
-    return of_records(names, numbers)
+    return build_index(names, numbers)
 
 
-def name_in(header: bytes) -> str:
+def header_name(header: bytes) -> str:
     """Return the name in a header without its ">": what comes before white space, "" if nothing does.
 
     Examples
     --------
-    >>> name_in(b"chr1 of some genome"), name_in(b" chr1")
+    >>> header_name(b"chr1 of some genome"), header_name(b" chr1")
     ('chr1', '')
     """
     words = header.split(maxsplit=1)
@@ -105,18 +105,18 @@ def name_in(header: bytes) -> str:
 
 def _mark(text: NDArray[np.uint8], begin: int) -> bytes:
     """Return the byte-order mark at the beginning of a line, or nothing."""
-    return MARK if text[begin : begin + len(MARK)].tobytes() == MARK else b""
+    return BYTE_ORDER_MARK if text[begin : begin + len(BYTE_ORDER_MARK)].tobytes() == BYTE_ORDER_MARK else b""
 
 
 def _headers(text: NDArray[np.uint8]) -> Iterator[int]:
     """Yield where lines begin with ">", or, in a file of which parts were joined, with a byte-order mark before it."""
     yield 0
-    marked = b"\n" + MARK + b">"
+    marked = b"\n" + BYTE_ORDER_MARK + b">"
     for start in range(0, len(text), CHUNK):
         # A few bytes more, for a line that ends with the chunk.
         chunk = text[start : start + CHUNK + len(marked) - 1].tobytes()
         found = _places(chunk, b"\n>")
-        if MARK in chunk:
+        if BYTE_ORDER_MARK in chunk:
             found = iter(sorted([*found, *_places(chunk, marked)]))
         yield from (start + at + 1 for at in found if at < CHUNK)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from torch import Tensor
 
 from seqlight.errors import InputError, a
-from seqlight.files.atomic import whole
+from seqlight.files.atomic import atomic_write
 from seqlight.files.paths import file_to_write
 from seqlight.sequence.checks import require_count, require_rank_3, require_tensor
 from seqlight.sequence.loci import Loci, as_loci
@@ -61,7 +61,7 @@ def write_fasta(
     for i, one in enumerate(X):
         require_tensor(one, f"X[{i}]")
     headers = _headers(len(X), names, loci)
-    with whole(file_to_write(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
+    with atomic_write(file_to_write(path)) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         for header, one in zip(headers, X, strict=True):
             text = characters(one, allow_N=True)
             file.write(f">{header}\n")

@@ -17,7 +17,7 @@ from seqlight.files.digests import digest_of_file
 from seqlight.files.paths import existing_file
 from seqlight.files.source_types import File
 from seqlight.files.stamp import FileStamp
-from seqlight.formats.fai import fasta_index
+from seqlight.formats.fai import load_fasta_index
 from seqlight.formats.fasta_index import FastaIndex
 from seqlight.formats.fasta_windows import STRANGE, cut_windows
 from seqlight.sequence.chromosomes import likely_name
@@ -43,7 +43,7 @@ class Genome:
     Raises
     ------
     InputError
-        If the file cannot be used; see `fasta_index`.
+        If the file cannot be used; see `load_fasta_index`.
 
     Examples
     --------
@@ -62,8 +62,8 @@ class Genome:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = existing_file(path, "a FASTA file")
-        self._stamp = FileStamp.of(self.path)
-        self._index: FastaIndex = fasta_index(self.path)
+        self._stamp = FileStamp.from_path(self.path)
+        self._index: FastaIndex = load_fasta_index(self.path)
         self._stamp.require_unchanged()
         self._row = {name: i for i, name in enumerate(self._index.names)}
         self._text: NDArray[np.uint8] | None = None

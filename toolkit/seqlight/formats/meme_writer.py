@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seqlight.errors import InputError, a
-from seqlight.files.atomic import whole
+from seqlight.files.atomic import atomic_write
 from seqlight.files.paths import file_to_write
 from seqlight.formats.motifs import Motifs, as_motifs
 from seqlight.sequence.checks import require_count
@@ -59,7 +59,7 @@ def write_meme(path: str | os.PathLike[str], motifs: Mapping[str, Any], n_sites:
     """
     n_sites = require_count(n_sites, "n_sites", least=1)
     checked = _checked(motifs)
-    with whole(file_to_write(path)) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+    with atomic_write(file_to_write(path)) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         file.write(HEAD)
         for name, motif in checked.items():
             file.write(f"\nMOTIF {name}\n")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError, SeqlightWarning
-from seqlight.files.atomic import whole
+from seqlight.files.atomic import atomic_write
 from seqlight.files.folder import as_folder
 from seqlight.sequence.checks import as_tensor, require_one_hot
 
@@ -98,5 +98,5 @@ def write_modisco(folder: str | os.PathLike[str], X: Tensor, hypothetical: Tenso
 
 
 def _write(path: Path, array: NDArray[Any]) -> None:
-    with whole(path) as partial, partial.open("wb") as file:  # a name without .npz would get one
+    with atomic_write(path) as partial, partial.open("wb") as file:  # a name without .npz would get one
         np.savez_compressed(file, array)

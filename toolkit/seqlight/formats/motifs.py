@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError, a
-from seqlight.extras import extra
+from seqlight.extras import import_extra
 from seqlight.formats.meme_reader import Motifs as Motifs
 from seqlight.formats.meme_reader import read_meme as read_meme
 from seqlight.formats.meme_reader import read_nucleotides
@@ -52,7 +52,7 @@ def jaspar_motifs(release: str = "JASPAR2024", collection: str = "CORE", **filte
     >>> jaspar_motifs(tax_group="vertebrates", tf_name="CTCF")["MA0139.2 CTCF"].shape
     (4, 15)
     """
-    pyjaspar = extra("pyjaspar", "motifs")
+    pyjaspar = import_extra("pyjaspar", "motifs")
     if release not in pyjaspar.jaspar_releases:
         raise InputError(f"release is {release!r}: expected one of {', '.join(pyjaspar.jaspar_releases)}.")
     database = pyjaspar.jaspardb(release=release)

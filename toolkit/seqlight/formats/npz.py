@@ -26,7 +26,7 @@ _DAMAGE = (
 )
 
 
-def mapped(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
+def map_array(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
     """Return an array of a file, read only where it is looked at.
 
     Parameters
@@ -51,7 +51,7 @@ def mapped(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     np.savez(Path(folder) / "a.npz", X=np.arange(3), y=np.zeros(3))
-    ...     mapped(Path(folder) / "a.npz", "X").tolist()
+    ...     map_array(Path(folder) / "a.npz", "X").tolist()
     [0, 1, 2]
     """
     file = existing_file(path, "an npy or npz file", name)

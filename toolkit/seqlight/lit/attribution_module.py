@@ -25,7 +25,7 @@ from seqlight.lit.model_factory import as_model
 from seqlight.lit.row_batches import Rows, inputs_of
 from seqlight.prediction.arguments import as_dtype, require_inputs
 from seqlight.prediction.inputs import InputConversion
-from seqlight.results.fingerprints import described, require_identity
+from seqlight.results.fingerprints import describe_argument, require_identity
 from seqlight.results.results import Results
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
@@ -196,14 +196,14 @@ class DeepLiftShapModule(L.LightningModule):
         auto = {"tolerance": self.tolerance, "max_shuffles": self.n} if self.auto else {"n_shuffles": self.n}
         return {
             "name": "deep_lift_shap",
-            "target": described(self.target, "target", self.identity),
+            "target": describe_argument(self.target, "target", self.identity),
             **auto,
             "random_state": self.random_state,
             "hypothetical": self.hypothetical,
-            "references": described(self.references, "references", self.identity),
+            "references": describe_argument(self.references, "references", self.identity),
             "keep": list(self.keep),
-            "additional_nonlinear_ops": described(self.ops, "additional_nonlinear_ops", self.identity),
-            "dtype": described(self.kind),
+            "additional_nonlinear_ops": describe_argument(self.ops, "additional_nonlinear_ops", self.identity),
+            "dtype": describe_argument(self.kind),
             "inputs": self.inputs,
         }
 

@@ -18,7 +18,7 @@ from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.borrowed_model.memory_pages import raise_mmap_threshold
 from seqlight.prediction.inputs import InputConversion
 from seqlight.prediction.row_independence.check import RowProbe
-from seqlight.results.fingerprints import described, require_identity
+from seqlight.results.fingerprints import describe_argument, require_identity
 from seqlight.sequence.checks import require_count
 
 
@@ -112,5 +112,5 @@ class PredictModule(L.LightningModule):
 
     def method(self) -> dict[str, Any]:
         """Return what a run with this module is, in words and numbers."""
-        func = described(self.func, "func", self.identity)
-        return {"name": "predict", "func": func, "dtype": described(self.kind), "inputs": self.inputs}
+        func = describe_argument(self.func, "func", self.identity)
+        return {"name": "predict", "func": func, "dtype": describe_argument(self.kind), "inputs": self.inputs}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqlight.errors import InputError, ResultsError, a
-from seqlight.files.atomic import to_disk
+from seqlight.files.atomic import sync_to_disk
 from seqlight.files.folder import as_folder
 from seqlight.lit.collectives import run_on_all_ranks
 from seqlight.lit.lightning_packages import Callback
@@ -26,11 +26,11 @@ from seqlight.lit.sharded_data import ShardedDataModule
 from seqlight.lit.trainer_check import OURS, require_lightning
 from seqlight.lit.watchdog import NOTE, Peers
 from seqlight.results.file_lock import Lock
-from seqlight.results.fingerprints import of_model
-from seqlight.results.manifest import FORMAT, Manifest, path_of
+from seqlight.results.fingerprints import fingerprint_model
+from seqlight.results.manifest import FORMAT, Manifest, shard_path
 from seqlight.results.results import Results
-from seqlight.results.run_folder import LOCKS, claim, lock_of, settle, written_to
-from seqlight.results.shard_buffer import Filling
+from seqlight.results.run_folder import LOCKS, claim_folder, disk_errors, lock_path, prepare_folder
+from seqlight.results.shard_buffer import ShardBuffer
 from seqlight.results.shard_check import shard_origin
 from seqlight.results.shards import Arrays, write_shard
 from seqlight.sequence.checks import require_count
@@ -113,7 +113,7 @@ class ShardWriter(Callback):
         peers = self._peers = Peers(self.out, rank, world, self._lock)
         run_on_all_ranks(trainer, peers.require_shared_folder)
         data.plan(self._manifest.shard_rows, mine, peers.listen)
-        self._mine, self._missing, self._open = mine, sorted(todo, reverse=True), dict[int, Filling]()
+        self._mine, self._missing, self._open = mine, sorted(todo, reverse=True), dict[int, ShardBuffer]()
         self._rows, self._begun = 0, time.monotonic()
 
     def on_predict_batch_end(
@@ -150,7 +150,7 @@ class ShardWriter(Callback):
             return
         # Not in on_predict_end, which a process without rows never comes to.
         try:
-            with written_to(self.out, "a shard"):
+            with disk_errors(self.out, "a shard"):
                 for one in self._safe:
                     one.result()
             self._require_mine()
@@ -184,7 +184,7 @@ class ShardWriter(Callback):
     def _settled(
         self, trainer: L.Trainer, module: L.LightningModule, data: ShardedDataModule, fingerprint: str
     ) -> tuple[Manifest, list[int]]:
-        self._lock = claim(self.out)
+        self._lock = claim_folder(self.out)
         (self.out / LOCKS / NOTE).unlink(missing_ok=True)
         describe = getattr(module, "method", None)
         method = {"name": type(module).__qualname__} if describe is None else describe()
@@ -192,32 +192,32 @@ class ShardWriter(Callback):
             rows=len(data),
             shard_rows=self.shard_rows or data.rows_for_a_shard(trainer.world_size),
             method={**method, "precision": str(trainer.precision)},
-            model=of_model(_computing(module), getattr(module, "identity", None)),
+            model=fingerprint_model(_computing(module), getattr(module, "identity", None)),
             data=fingerprint,
             format=FORMAT,
         )
-        return settle(self.out, manifest, self.shard_rows, data.loci)
+        return prepare_folder(self.out, manifest, self.shard_rows, data.loci)
 
     def _join(self, rank: int) -> None:
         if rank:
-            self._lock = Lock(lock_of(self.out, rank))
+            self._lock = Lock(lock_path(self.out, rank))
             self._lock.take()
 
     def _add(self, shard: int, ids: NDArray[np.int64], arrays: Arrays) -> None:
         filling = self._open.get(shard)
         if filling is None:
-            filling = self._open[shard] = Filling(self._manifest.rows_of(shard))
+            filling = self._open[shard] = ShardBuffer(self._manifest.rows_of(shard))
         filling.add(ids, arrays)
         if filling.full:
-            path = path_of(self.out, shard)
-            with written_to(self.out, path.name):
+            path = shard_path(self.out, shard)
+            with disk_errors(self.out, path.name):
                 write_shard(path, self._open.pop(shard).arrays, shard_origin(self._manifest, shard), wait=False)
                 self._safe.append(self._pool.submit(_to_disk, path))
                 while self._safe[0].done() and len(self._safe) > 1:
                     self._safe.pop(0).result()
 
     def _require_mine(self) -> None:
-        missing = [k for k in self._mine if not path_of(self.out, k).exists()]
+        missing = [k for k in self._mine if not shard_path(self.out, k).exists()]
         if missing:
             rows = sum(len(self._manifest.rows_of(k)) for k in missing)
             raise ResultsError(
@@ -226,7 +226,7 @@ class ShardWriter(Callback):
             )
 
     def _done(self) -> bool:
-        while self._missing and path_of(self.out, self._missing[-1]).exists():
+        while self._missing and shard_path(self.out, self._missing[-1]).exists():
             self._missing.pop()
         return not self._missing
 
@@ -246,7 +246,7 @@ def _computing(module: L.LightningModule) -> nn.Module:
 
 def _to_disk(path: Path) -> None:
     try:
-        to_disk(path)
+        sync_to_disk(path)
     except OSError:
         # Some file systems only tell now that they are full.
         path.unlink(missing_ok=True)

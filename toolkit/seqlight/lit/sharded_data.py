@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Subset
 from seqlight.errors import InputError, a
 from seqlight.lit.row_batches import NumberedRows, Rows, ShardBatches, as_they_are
 from seqlight.lit.trainer_check import OURS, require_lightning
-from seqlight.results.fingerprints import of_data
+from seqlight.results.fingerprints import fingerprint_data
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
 
@@ -107,7 +107,7 @@ class ShardedDataModule(L.LightningDataModule):
 
     def fingerprint(self) -> str:
         """Return what identifies the rows."""
-        return of_data(self.rows.data, len(self), self.rows.collate)
+        return fingerprint_data(self.rows.data, len(self), self.rows.collate)
 
     def rows_for_a_shard(self, processes: int = 1) -> int:
         """Return how many rows a shard has where nobody says: whole batches, so that none depends on `processes`."""

@@ -18,8 +18,8 @@ from typing import Any
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from seqlight.errors import ResultsError
-from seqlight.results.file_lock import Lock, held
-from seqlight.results.run_folder import LOCKS, lock_of
+from seqlight.results.file_lock import Lock, is_held
+from seqlight.results.run_folder import LOCKS, lock_path
 
 # Seconds between looks at the others, and between looks at what is still missing at the end.
 EVERY, PAUSE = 1.0, 0.1
@@ -41,11 +41,11 @@ class Peers:
 
     def __init__(self, folder: Path, rank: int, world: int, lock: Lock) -> None:
         self.folder, self.rank, self.world, self.lock = folder, rank, world, lock
-        self._neighbour = lock_of(folder, (rank + 1) % world)
+        self._neighbour = lock_path(folder, (rank + 1) % world)
         self._note = folder / LOCKS / NOTE
         self._told, self._looked = False, 0.0
         # On file systems where locks do not reach other machines, only notes and launchers tell.
-        self._watched = world > 1 and held(self._neighbour)
+        self._watched = world > 1 and is_held(self._neighbour)
 
     def require_shared_folder(self) -> None:
         """Raise ResultsError if the files of other processes cannot be seen here."""
@@ -70,7 +70,7 @@ class Peers:
         alarm = None
         if self._note.exists():
             alarm = f"all processes stop, for one did: {self._note.read_text()}"
-        elif self._watched and not held(self._neighbour):
+        elif self._watched and not is_held(self._neighbour):
             alarm = f"process {(self.rank + 1) % self.world} of {self.world} was killed, so all stop."
         # Asked last: the others end when all is done, which may be because of what was written here a moment ago.
         if alarm is not None and not done():

@@ -13,7 +13,7 @@ from matplotlib.colors import Colormap, to_hex
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from seqlight.extras import extra
+from seqlight.extras import import_extra
 from seqlight.plot.annotations import Annotation, select_annotations
 from seqlight.plot.checks import Floats, logo_values, window_bounds, y_limits
 from seqlight.plot.colors import Colors, letter_colors
@@ -83,7 +83,7 @@ alphabet
     >>> [trace.name for trace in figure.data]
     ['A', 'C', 'G', 'T', 'columns']
     """
-    go = extra("plotly.graph_objects", "interactive")
+    go = import_extra("plotly.graph_objects", "interactive")
     values = logo_values(X_attr, alphabet)
     length = values.shape[1]
     first, last = window_bounds(start, end, length)

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from seqlight.errors import InputError
-from seqlight.files.atomic import whole
+from seqlight.files.atomic import atomic_write
 from seqlight.files.folder import as_folder
 from seqlight.files.paths import as_path
 
@@ -123,7 +123,7 @@ def write_page(path: str | Path, title: str, lead: str, sections: Sequence[Secti
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     html = environment.from_string(template).render(title=title, lead=lead, sections=sections)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path, wait=False) as partial:
+    with atomic_write(path, wait=False) as partial:
         partial.write_text(html, encoding="utf-8")
     return path
 

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from seqlight.errors import DiskError, InputError, SeqlightError
-from seqlight.extras import extra
-from seqlight.files.atomic import whole
+from seqlight.extras import import_extra
+from seqlight.files.atomic import atomic_write
 from seqlight.files.folder import as_folder
 from seqlight.files.paths import as_path
 from seqlight.formats.modisco_writer import write_modisco
@@ -118,7 +118,7 @@ def _require_free(path: Path, results: Results) -> None:
 
 
 def _npz(results: Results, path: Path, names: Sequence[str]) -> None:
-    with whole(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+    with atomic_write(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in names:
             column = results[name]
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -136,8 +136,8 @@ def _npz(results: Results, path: Path, names: Sequence[str]) -> None:
 
 
 def _hdf5(results: Results, path: Path, names: Sequence[str]) -> None:
-    h5py = extra("h5py", "export")
-    with whole(path) as partial, h5py.File(partial, "w") as file:
+    h5py = import_extra("h5py", "export")
+    with atomic_write(path) as partial, h5py.File(partial, "w") as file:
         for name in names:
             column = results[name]
             made = file.create_dataset(name, column.shape, column.dtype, chunks=_chunk(column.shape), compression="lzf")
@@ -148,7 +148,7 @@ def _hdf5(results: Results, path: Path, names: Sequence[str]) -> None:
 
 
 def _zarr(results: Results, path: Path, names: Sequence[str]) -> None:
-    zarr = extra("zarr", "export")
+    zarr = import_extra("zarr", "export")
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         group = zarr.open_group(str(partial), mode="w")

@@ -45,9 +45,9 @@ class Lock:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     lock = Lock(Path(folder) / "lock")
     ...     lock.take()
-    ...     held(Path(folder) / "lock")
+    ...     is_held(Path(folder) / "lock")
     ...     lock.release()
-    ...     held(Path(folder) / "lock")
+    ...     is_held(Path(folder) / "lock")
     True
     False
     """
@@ -66,7 +66,7 @@ class Lock:
         for _ in range(TRIALS):
             try:
                 # A machine on which the file system has no locks may hold a lease beside this one's lock.
-                free = not self._lease.lives() if _locked(file, exclusive=True) else self._lease.take()
+                free = not self._lease.is_alive() if _locked(file, exclusive=True) else self._lease.take()
                 break
             except BlockingIOError:
                 time.sleep(PAUSE)
@@ -74,7 +74,7 @@ class Lock:
             free = False
         if not free:
             file.close()
-            raise _in_use(self.path, owner_of(self.path))
+            raise _in_use(self.path, lock_owner(self.path))
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
@@ -94,7 +94,7 @@ class Lock:
         return os.getpid(), str(self.path.absolute())
 
 
-def held(path: Path) -> bool:
+def is_held(path: Path) -> bool:
     """Return whether a process that lives holds the lock; where that cannot be told, True."""
     if (os.getpid(), str(path.absolute())) in _mine:
         return True
@@ -105,7 +105,7 @@ def held(path: Path) -> bool:
         return False
     except OSError:
         return True
-    return Lease(path).lives()
+    return Lease(path).is_alive()
 
 
 def _locked(file: IO[str], exclusive: bool) -> bool:
@@ -121,7 +121,7 @@ def _locked(file: IO[str], exclusive: bool) -> bool:
     return True
 
 
-def owner_of(path: Path) -> str:
+def lock_owner(path: Path) -> str:
     """Return who has a lock, in words."""
     try:
         return path.read_text(errors="replace").strip() or "another process"

@@ -15,7 +15,7 @@ from torch.utils.data import Subset, TensorDataset, default_collate
 
 from seqlight.attribution.targets import Contrast
 from seqlight.errors import InputError
-from seqlight.results.identity.arrays import digest_of, of_array
+from seqlight.results.identity.arrays import digest_of, digest_of_array
 from seqlight.results.identity.description import Description
 from seqlight.results.identity.origins import Origin, name_of, origin_of
 
@@ -29,7 +29,7 @@ ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 ARRAYS = (Tensor, nn.Parameter, np.ndarray)
 
 
-def of_data(data: Any, rows: int, collate: Any = default_collate) -> str:
+def fingerprint_data(data: Any, rows: int, collate: Any = default_collate) -> str:
     """Return what identifies the rows of `data`.
 
     Its own ``fingerprint()`` if it has one. Otherwise the digest of its arrays, or 64 evenly spaced rows of a Dataset,
@@ -38,25 +38,25 @@ def of_data(data: Any, rows: int, collate: Any = default_collate) -> str:
     Where `collate` puts rows together, what that does counts too.
     """
     if collate is not default_collate:
-        return f"{of_data(data, rows)}, put together by {Description(strict=False).of(collate)}"
+        return f"{fingerprint_data(data, rows)}, put together by {Description(strict=False).describe(collate)}"
     if callable(getattr(data, "fingerprint", None)):
         return str(data.fingerprint())
     if isinstance(data, Tensor | np.ndarray):
-        return of_array(data)
+        return digest_of_array(data)
     if isinstance(data, tuple | list):
-        return " ".join(of_array(one) for one in data)
+        return " ".join(digest_of_array(one) for one in data)
     if type(data) is TensorDataset:
-        return of_data(data.tensors, rows)
+        return fingerprint_data(data.tensors, rows)
     if type(data) is Subset and _knows_itself(data.dataset):
         whole: Any = data.dataset
-        return f"{of_data(whole, len(whole))}, of which {of_array(np.asarray(data.indices))}"
+        return f"{fingerprint_data(whole, len(whole))}, of which {digest_of_array(np.asarray(data.indices))}"
     some = sorted({int(row) for row in np.linspace(0, rows - 1, min(rows, SOME_ROWS))}) if rows else []
     code = [_of_code(getattr(type(data), name, None)) for name in ("__getitem__", "__getitems__")]
-    found = digest_of([Description(strict=False).of(data[row]) for row in some], code)
+    found = digest_of([Description(strict=False).describe(data[row]) for row in some], code)
     return f"{type(data).__qualname__} of {rows} rows, {found} of {len(some)} of them"
 
 
-def of_model(model: nn.Module, identity: str | None = None) -> dict[str, Any]:
+def fingerprint_model(model: nn.Module, identity: str | None = None) -> dict[str, Any]:
     """Return what tells a model from another one: its class, and digests of how it is built and of what it computes.
 
     That is its parameters and buffers, the code of classes that are not PyTorch's, attributes and hooks of its modules.
@@ -74,10 +74,10 @@ def of_model(model: nn.Module, identity: str | None = None) -> dict[str, Any]:
         If something that hangs on it cannot be described, and there is no `identity`.
     """
     said = {"fingerprint": VERSION, **({} if identity is None else {"identity": identity})}
-    return {**said, **Description("the model").of_model(model, deep=identity is None)}
+    return {**said, **Description("the model").describe_model(model, deep=identity is None)}
 
 
-def described(value: Any, name: str = "an argument", identity: str | None = None) -> Any:
+def describe_argument(value: Any, name: str = "an argument", identity: str | None = None) -> Any:
     """Return what JSON can hold of an argument, enough to tell it from another one.
 
     Parameters
@@ -97,11 +97,11 @@ def described(value: Any, name: str = "an argument", identity: str | None = None
     Examples
     --------
     >>> import torch
-    >>> described({"target": (0, 2), "dtype": torch.float64})
+    >>> describe_argument({"target": (0, 2), "dtype": torch.float64})
     {'target': [0, 2], 'dtype': 'torch.float64'}
     """
     if isinstance(value, nn.Module):
-        return of_model(value, identity)
+        return fingerprint_model(value, identity)
     if origin_of(type(value).__module__) is Origin.OWN:  # a number, text, list or mapping that may do more
         return _named(value, name, identity)
     if value is None or isinstance(value, bool | int | float | str):
@@ -109,18 +109,22 @@ def described(value: Any, name: str = "an argument", identity: str | None = None
     if isinstance(value, np.integer | np.floating):
         return value.item()
     if isinstance(value, Tensor | np.ndarray):
-        return of_array(value) if type(value) in ARRAYS and value.dtype != object else Description(name).of(value)
+        return (
+            digest_of_array(value)
+            if type(value) in ARRAYS and value.dtype != object
+            else Description(name).describe(value)
+        )
     if isinstance(value, torch.dtype):
         return str(value)
     if isinstance(value, Contrast):
-        return {"a": described(value.a, name, identity), "b": described(value.b, name, identity)}
+        return {"a": describe_argument(value.a, name, identity), "b": describe_argument(value.b, name, identity)}
     if isinstance(value, Mapping):
         keys = {key: _key(key, name, identity) for key in value}
-        return {keys[key]: described(one, f"{name} of {keys[key]}", identity) for key, one in value.items()}
+        return {keys[key]: describe_argument(one, f"{name} of {keys[key]}", identity) for key, one in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes):
-        return [described(one, name, identity) for one in value]
+        return [describe_argument(one, name, identity) for one in value]
     if isinstance(value, functools.partial):
-        return [described(one, name, identity) for one in (value.func, value.args, value.keywords)]
+        return [describe_argument(one, name, identity) for one in (value.func, value.args, value.keywords)]
     return _named(value, name, identity)
 
 
@@ -136,7 +140,7 @@ def require_identity(identity: object) -> str | None:
 def _named(value: Any, name: str, identity: str | None) -> str:
     """Return the name of what is computed, and a digest of it."""
     called = name_of(value)
-    return called if identity is not None else f"{called} {Description(name).of(value)}"
+    return called if identity is not None else f"{called} {Description(name).describe(value)}"
 
 
 def _key(key: Any, name: str, identity: str | None) -> str:
@@ -159,7 +163,14 @@ def _knows_itself(data: Any) -> bool:
 def _of_code(of: Any) -> str:
     """Return what a class or function of the user's own does, as far as it can be told; nothing of a library's."""
     own = of is not None and origin_of(getattr(of, "__module__", None)) is Origin.OWN
-    return Description(strict=False).of(of) if own else name_of(of)
+    return Description(strict=False).describe(of) if own else name_of(of)
 
 
-__all__ = ["VERSION", "described", "of_array", "of_data", "of_model", "require_identity"]
+__all__ = [
+    "VERSION",
+    "describe_argument",
+    "digest_of_array",
+    "fingerprint_data",
+    "fingerprint_model",
+    "require_identity",
+]

@@ -35,7 +35,7 @@ class Lease:
     >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     lease, other = Lease(Path(folder) / "lock"), Lease(Path(folder) / "lock")
-    ...     lease.take(), other.take(), other.lives()
+    ...     lease.take(), other.take(), other.is_alive()
     ...     lease.release()
     ...     other.take()
     ...     other.release()
@@ -55,7 +55,7 @@ class Lease:
             try:
                 file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
             except FileExistsError:
-                if self.lives():
+                if self.is_alive():
                     return False
                 self._clear()
                 continue
@@ -73,7 +73,7 @@ class Lease:
             self.path.unlink(missing_ok=True)
         self._ended = None
 
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         """Return whether a process that lives holds it."""
         try:
             touched, content = self.path.stat().st_mtime, self.path.read_bytes()

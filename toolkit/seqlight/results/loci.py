@@ -44,12 +44,14 @@ def read_loci(folder: Path, manifest: Manifest | None = None) -> Loci | None:
     if manifest is not None:
         if any(one.shape != (manifest.rows,) for one in found.values()):
             raise DamagedShard(f"{path} has not a place for each of {manifest.rows} rows{REMEDY}")
-        if origin != ShardOrigin(manifest.fingerprint, 0, manifest.rows) and (manifest.marked or origin is not None):
+        if origin != ShardOrigin(manifest.fingerprint, 0, manifest.rows) and (
+            manifest.has_origins or origin is not None
+        ):
             raise DamagedShard(f"{path} is of another run than the one that manifest.json tells of{REMEDY}")
     return Loci(**found)
 
 
-def require_loci(folder: Path, loci: Loci | None, manifest: Manifest) -> None:
+def update_loci(folder: Path, loci: Loci | None, manifest: Manifest) -> None:
     """Make a folder hold the places of the rows of its run, and no others; none where they are not known."""
     try:
         found = read_loci(folder, manifest)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from seqlight.errors import ResultsError, a
-from seqlight.files.atomic import whole
+from seqlight.files.atomic import atomic_write
 
 NAME = "manifest.json"
 # Of the folder. From 2 on each shard says which rows of which run it holds; a run that was begun in 1 goes on in it.
@@ -69,7 +69,7 @@ class Manifest:
     format: int = 1
 
     @property
-    def marked(self) -> bool:
+    def has_origins(self) -> bool:
         """Whether each shard says which rows of which run it holds."""
         return self.format >= FORMAT
 
@@ -107,7 +107,7 @@ class Manifest:
         ]
 
 
-def path_of(folder: Path, shard: int) -> Path:
+def shard_path(folder: Path, shard: int) -> Path:
     """Return where a shard of a folder lies."""
     return folder / f"shard-{shard:06d}.npz"
 
@@ -129,7 +129,7 @@ def _leads(link: os.DirEntry[str]) -> bool:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a folder."""
-    with whole(folder / NAME) as partial:
+    with atomic_write(folder / NAME) as partial:
         partial.write_text(json.dumps(asdict(manifest), indent=2) + "\n")
 
 

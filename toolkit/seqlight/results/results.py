@@ -16,8 +16,8 @@ from seqlight.files.folder import as_folder
 from seqlight.files.stamp import FileStamp
 from seqlight.results.column import Column
 from seqlight.results.loci import read_loci, rows_at
-from seqlight.results.manifest import Manifest, path_of, read_manifest, shards_in
-from seqlight.results.shard_check import check_member, read_member
+from seqlight.results.manifest import Manifest, read_manifest, shard_path, shards_in
+from seqlight.results.shard_check import check_run_shard, read_run_shard
 from seqlight.results.shards import Arrays
 from seqlight.sequence.loci import Loci
 
@@ -111,7 +111,7 @@ class Results:
         more = max(shards_in(self.path), default=-1)
         if more >= self.manifest.shards:
             raise ResultsError(
-                f"{path_of(self.path, more)} is a shard more than the {self.manifest.shards} that {len(self)} rows "
+                f"{shard_path(self.path, more)} is a shard more than the {self.manifest.shards} that {len(self)} rows "
                 "make: was manifest.json changed, or the shard brought from elsewhere? Put it back, or move that away."
             )
         _ = self._first
@@ -138,7 +138,7 @@ class Results:
         """
         columns = [self[name] for name in self.names]
         for k in range(self.manifest.shards):
-            check_member(self.path, self.manifest, k)
+            check_run_shard(self.path, self.manifest, k)
             for column in columns:
                 column.shard(k)
         _ = self.loci
@@ -187,8 +187,8 @@ class Results:
         return found[name]
 
     def _read(self, k: int) -> tuple[Arrays, FileStamp]:
-        path = path_of(self.path, k)
+        path = shard_path(self.path, k)
         # Before it is mapped; where it is not there, reading says so.
-        stamp = FileStamp.of(path) if path.exists() else None
-        found = read_member(self.path, self.manifest, k)
-        return found, stamp or FileStamp.of(path)
+        stamp = FileStamp.from_path(path) if path.exists() else None
+        found = read_run_shard(self.path, self.manifest, k)
+        return found, stamp or FileStamp.from_path(path)

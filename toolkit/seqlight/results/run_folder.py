@@ -14,18 +14,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from seqlight.errors import DiskError, InputError, ResultsError, SeqlightWarning
-from seqlight.results.file_lock import Lock, held, owner_of
-from seqlight.results.loci import require_loci
+from seqlight.results.file_lock import Lock, is_held, lock_owner
+from seqlight.results.loci import update_loci
 from seqlight.results.manifest import (
     MOST_SHARDS,
     Manifest,
-    path_of,
     read_manifest,
+    shard_path,
     shards_in,
     versions,
     write_manifest,
 )
-from seqlight.results.shard_check import Layout, StrayShard, check_member, has_rows, layout
+from seqlight.results.shard_check import Layout, StrayShard, check_run_shard, has_rows, layout
 from seqlight.results.shards import DamagedShard
 from seqlight.sequence.loci import Loci
 
@@ -37,12 +37,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 THREADS = 4
 
 
-def lock_of(folder: Path, rank: int) -> Path:
+def lock_path(folder: Path, rank: int) -> Path:
     """Return the file that a process of a run holds locked while it lives."""
     return folder / LOCKS / f"rank-{rank:04d}"
 
 
-def claim(folder: Path) -> Lock:
+def claim_folder(folder: Path) -> Lock:
     """Take a folder for a run, as its process 0.
 
     Returns
@@ -57,22 +57,22 @@ def claim(folder: Path) -> Lock:
     DiskError
         If nothing can be written there.
     """
-    with written_to(folder):
+    with disk_errors(folder):
         (folder / LOCKS).mkdir(parents=True, exist_ok=True)
-        lock = Lock(lock_of(folder, 0))
+        lock = Lock(lock_path(folder, 0))
         lock.take()
     for other in sorted((folder / LOCKS).glob("rank-*")):
-        if other != lock.path and not other.suffix and held(other):
+        if other != lock.path and not other.suffix and is_held(other):
             lock.release()
             raise ResultsError(
-                f"{owner_of(other)} of an earlier run still works in {folder}: wait until it ends, or "
+                f"{lock_owner(other)} of an earlier run still works in {folder}: wait until it ends, or "
                 "give another `out`."
             )
     return lock
 
 
 @contextmanager
-def written_to(folder: Path, what: str = "a file") -> Iterator[None]:
+def disk_errors(folder: Path, what: str = "a file") -> Iterator[None]:
     """Raise DiskError, which says what to do, for what the system says of a file that it does not take."""
     try:
         yield
@@ -87,7 +87,9 @@ def written_to(folder: Path, what: str = "a file") -> Iterator[None]:
         ) from error
 
 
-def settle(folder: Path, manifest: Manifest, shard_rows: int | None, loci: Loci | None) -> tuple[Manifest, list[int]]:
+def prepare_folder(
+    folder: Path, manifest: Manifest, shard_rows: int | None, loci: Loci | None
+) -> tuple[Manifest, list[int]]:
     """Make the folder that of this run, or find that it is, and what it lacks. It must have been claimed.
 
     Parameters
@@ -125,9 +127,9 @@ def settle(folder: Path, manifest: Manifest, shard_rows: int | None, loci: Loci 
     elif made:
         raise ResultsError(f"{folder} holds shards but no manifest.json: give another `out`, or delete them.")
     _require_few(manifest if earlier is None else earlier)
-    with written_to(folder):
+    with disk_errors(folder):
         _clear(folder)
-        require_loci(folder, loci, earlier or manifest)
+        update_loci(folder, loci, earlier or manifest)
         if earlier is None:
             write_manifest(folder, manifest)
     return earlier or manifest, _lacking(folder, earlier or manifest, made)
@@ -213,34 +215,34 @@ def _lacking(folder: Path, manifest: Manifest, there: set[int]) -> list[int]:
     beyond = min((k for k in there if k >= manifest.shards), default=None)
     if beyond is not None:
         raise ResultsError(
-            f"{path_of(folder, beyond)} is a shard more than the {manifest.shards} that {manifest.rows} rows make: was "
-            "it brought from elsewhere? Move it away."
+            f"{shard_path(folder, beyond)} is a shard more than the {manifest.shards} that {manifest.rows} rows make: "
+            "was it brought from elsewhere? Move it away."
         )
     known = sorted(there)
     with ThreadPoolExecutor(THREADS) as pool:
         found = dict(zip(known, pool.map(lambda k: _found(folder, manifest, k), known), strict=True))
-    alien = [one for one in found.values() if isinstance(one, StrayShard) and one.alien]
-    if alien and len(alien) == len(found):
-        raise ResultsError(str(alien[0]))
+    other_run = [one for one in found.values() if isinstance(one, StrayShard) and one.other_run]
+    if other_run and len(other_run) == len(found):
+        raise ResultsError(str(other_run[0]))
     usual = _usual([one for one in found.values() if isinstance(one, tuple)])
     for k, one in found.items():
         if isinstance(one, DamagedShard):
             warnings.warn(f"{one} This run deletes it, and it is made again.", SeqlightWarning, stacklevel=2)
         elif one is not None and one != usual:
             warnings.warn(
-                f"{path_of(folder, k).name} has {_shown(one)}, and others have {_shown(usual)}: it is made again.",
+                f"{shard_path(folder, k).name} has {_shown(one)}, and others have {_shown(usual)}: it is made again.",
                 SeqlightWarning,
                 stacklevel=2,
             )
         if one is None or one != usual:
-            path_of(folder, k).unlink(missing_ok=True)
+            shard_path(folder, k).unlink(missing_ok=True)
     return [k for k in range(manifest.shards) if k not in found or found[k] is None or found[k] != usual]
 
 
 def _found(folder: Path, manifest: Manifest, shard: int) -> Layout | DamagedShard | None:
     """Return what a shard holds, after all of it was read; what is wrong with it; or None where rows are missing."""
     try:
-        arrays = check_member(folder, manifest, shard)
+        arrays = check_run_shard(folder, manifest, shard)
     except DamagedShard as error:
         return error
     return layout(arrays) if has_rows(arrays, manifest, shard) else None

@@ -11,7 +11,7 @@ from seqlight.errors import InputError
 from seqlight.results.shards import Arrays
 
 
-class Filling:
+class ShardBuffer:
     """The arrays of some consecutive rows, until all are there.
 
     Parameters
@@ -22,7 +22,7 @@ class Filling:
     Examples
     --------
     >>> import numpy as np
-    >>> shard = Filling(range(10, 13))
+    >>> shard = ShardBuffer(range(10, 13))
     >>> shard.add(np.array([12, 10]), {"y": np.array([2.0, 0.0])})
     >>> shard.full
     False

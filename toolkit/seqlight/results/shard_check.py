@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from seqlight.errors import ResultsError
-from seqlight.results.manifest import Manifest, path_of
+from seqlight.results.manifest import Manifest, shard_path
 from seqlight.results.shards import Arrays, DamagedShard, ShardOrigin, check_shard, open_shard
 
 Layout = tuple[tuple[str, str, tuple[int, ...]], ...]
 
 
 class StrayShard(DamagedShard):
-    """A shard that is whole, and of other rows, or of another run, as `alien` says."""
+    """A shard that is whole, and of other rows, or of another run, as `other_run` says."""
 
-    def __init__(self, message: str, alien: bool = False) -> None:
+    def __init__(self, message: str, other_run: bool = False) -> None:
         super().__init__(message)
-        self.alien = alien
+        self.other_run = other_run
 
 
 def shard_origin(manifest: Manifest, shard: int) -> ShardOrigin:
@@ -26,7 +26,7 @@ def shard_origin(manifest: Manifest, shard: int) -> ShardOrigin:
     return ShardOrigin(manifest.fingerprint, rows.start, rows.stop)
 
 
-def read_member(folder: Path, manifest: Manifest, shard: int) -> Arrays:
+def read_run_shard(folder: Path, manifest: Manifest, shard: int) -> Arrays:
     """Return the arrays of a shard, mapped, after what can be asked without reading them.
 
     Raises
@@ -38,7 +38,7 @@ def read_member(folder: Path, manifest: Manifest, shard: int) -> Arrays:
     ResultsError
         If it is not there, or cannot be read.
     """
-    path, rows = path_of(folder, shard), manifest.rows_of(shard)
+    path, rows = shard_path(folder, shard), manifest.rows_of(shard)
     try:
         arrays, origin = open_shard(path)
     except FileNotFoundError:
@@ -46,7 +46,7 @@ def read_member(folder: Path, manifest: Manifest, shard: int) -> Arrays:
             f"rows {rows.start} to {rows.stop - 1} are missing in {folder}: start the same run again, "
             "which makes what is missing."
         ) from None
-    if origin is None and manifest.marked:
+    if origin is None and manifest.has_origins:
         raise StrayShard(
             f"{path.name} does not say which rows it holds, as every shard of this run does{_remedy(path)}"
         )
@@ -54,7 +54,7 @@ def read_member(folder: Path, manifest: Manifest, shard: int) -> Arrays:
         raise StrayShard(
             f"{path.name} is of another run than the one that manifest.json tells of: either was changed, or brought "
             "from elsewhere; put it back as it was, or delete the folder and run again.",
-            alien=True,
+            other_run=True,
         )
     if origin is not None and origin != shard_origin(manifest, shard):
         raise StrayShard(
@@ -64,10 +64,10 @@ def read_member(folder: Path, manifest: Manifest, shard: int) -> Arrays:
     return arrays
 
 
-def check_member(folder: Path, manifest: Manifest, shard: int) -> Arrays:
+def check_run_shard(folder: Path, manifest: Manifest, shard: int) -> Arrays:
     """Return the arrays of a shard, mapped, after all of it was read and compared with its checksums."""
-    arrays = read_member(folder, manifest, shard)
-    check_shard(path_of(folder, shard))
+    arrays = read_run_shard(folder, manifest, shard)
+    check_shard(shard_path(folder, shard))
     return arrays
 
 

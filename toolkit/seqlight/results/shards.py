@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlight.errors import ResultsError
-from seqlight.files.atomic import whole
+from seqlight.files.atomic import atomic_write
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -96,7 +96,7 @@ def write_shard(
     origin : ShardOrigin, optional
         Which rows of which run these are.
     wait : bool
-        Until the content is on the disk, as in :func:`seqlight.files.atomic.whole`.
+        Until the content is on the disk, as in :func:`seqlight.files.atomic.atomic_write`.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def write_shard(
     ...     read_shard(f"{folder}/a.npz")["x"].tolist(), np.load(f"{folder}/a.npz")["x"].tolist()
     ([0, 1, 2], [0, 1, 2])
     """
-    with whole(path, wait=wait) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+    with atomic_write(path, wait=wait) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             # Without being told, a zip leaves no room for members of more than 2 GiB.
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

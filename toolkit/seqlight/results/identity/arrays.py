@@ -14,7 +14,7 @@ from torch import Tensor
 MOST_BYTES = 1 << 31
 
 
-def of_array(array: Tensor | NDArray[Any]) -> str:
+def digest_of_array(array: Tensor | NDArray[Any]) -> str:
     """Return a digest of the dtype, shape and content of an array.
 
     Of more than 2 GiB it is evenly spaced rows, the first and the last among them, and the digest says so. Where it
@@ -23,13 +23,14 @@ def of_array(array: Tensor | NDArray[Any]) -> str:
     Examples
     --------
     >>> import torch
-    >>> of_array(torch.zeros(2)) == of_array(torch.zeros(2)), of_array(torch.zeros(2)) == of_array(torch.ones(2))
+    >>> zeros = digest_of_array(torch.zeros(2))
+    >>> digest_of_array(torch.zeros(2)) == zeros, digest_of_array(torch.ones(2)) == zeros
     (True, False)
     """
     shape = tuple(array.shape)
     digest = hashlib.blake2b(f"{str(array.dtype).removeprefix('torch.')} {shape}".encode(), digest_size=16)
     if isinstance(array, Tensor) and (array.layout != torch.strided or array.is_quantized or array.is_meta):
-        digest.update(" ".join(of_array(part) for part in _parts(array)).encode())
+        digest.update(" ".join(digest_of_array(part) for part in _parts(array)).encode())
         return digest.hexdigest()
     if not shape:
         digest.update(_bytes(array))

@@ -22,19 +22,19 @@ VARIABLES = {"LOAD_DEREF", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_CLASSDEREF", "LOAD_
 Steps = list[dis.Instruction]
 
 
-def filled_by(function: FunctionType) -> frozenset[str]:
+def filled_variables(function: FunctionType) -> frozenset[str]:
     """Return the names of variables outside of a function that it puts something into, and does nothing else with.
 
     Examples
     --------
     >>> seen = []
-    >>> sorted(filled_by(lambda module, inputs, output: seen.append(output)))
+    >>> sorted(filled_variables(lambda module, inputs, output: seen.append(output)))
     ['seen']
     """
     return _filled(function.__code__)
 
 
-def left_by(cls: type[nn.Module]) -> frozenset[str]:
+def unread_attributes(cls: type[nn.Module]) -> frozenset[str]:
     """Return the names of attributes that the forward of a class sets on its module, and that none of its code reads.
 
     Examples
@@ -46,13 +46,13 @@ def left_by(cls: type[nn.Module]) -> frozenset[str]:
     ...     def hidden_of(self, x):
     ...         self.width = len(x)
     ...         return x[: self.width]
-    >>> sorted(left_by(Net))
+    >>> sorted(unread_attributes(Net))
     ['hidden']
     """
     return _left(*_codes_of(cls))
 
 
-def read_by(cls: type[nn.Module]) -> frozenset[str]:
+def names_looked_up(cls: type[nn.Module]) -> frozenset[str]:
     """Return the names that code of a class looks up in whatever, or may look up by a text."""
     return _looked_up(_codes_of(cls)[0])
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
-from seqlight.results.identity.functions import code_of
-from seqlight.results.identity.origins import AROUND, library, name_of, root_of
+from seqlight.results.identity.functions import code_facts
+from seqlight.results.identity.origins import AROUND, library_version, name_of, root_of
 
 Visit = Callable[..., str]
 METHODS = (FunctionType, staticmethod, classmethod, property)
@@ -20,7 +20,7 @@ LEFT = ("_abc_impl", "_backward_cls", "_member_", "_value2member_map_", "_hashab
 PREDICTS = ("forward", "predict", "batch_transfer", "transfer_batch")
 
 
-def of_class(cls: type, visit: Visit, *, made: bool = False) -> tuple[Any, ...]:
+def class_facts(cls: type, visit: Visit, *, made: bool = False) -> tuple[Any, ...]:
     """Return what a class does.
 
     Parameters
@@ -37,7 +37,7 @@ def of_class(cls: type, visit: Visit, *, made: bool = False) -> tuple[Any, ...]:
     if issubclass(cls, enum.Enum):
         found.append([(name, visit(one.value, name)) for name, one in cls.__members__.items()])
     for one in (*cls.__mro__, type(cls)):
-        package = library(one.__module__)
+        package = library_version(one.__module__)
         entries = sorted(_entries(one, skipped))
         if package is None:
             found.append([(name, _entry(name, value, visit, made)) for name, value in entries])
@@ -61,7 +61,7 @@ def _entries(cls: type, skipped: set[str]) -> Iterator[tuple[str, Any]]:
 
 def _entry(name: str, value: Any, visit: Visit, made: bool) -> Any:
     if made and name == "__init__" and isinstance(value, FunctionType):
-        return code_of(value, visit)
+        return code_facts(value, visit)
     if isinstance(value, staticmethod | classmethod):
         return type(value).__name__, visit(value.__func__, name)
     if isinstance(value, property):
@@ -72,7 +72,7 @@ def _entry(name: str, value: Any, visit: Visit, made: bool) -> Any:
 
 
 def _is_own(value: Any) -> bool:
-    return inspect.isfunction(value) and library(value.__globals__.get("__name__")) is None
+    return inspect.isfunction(value) and library_version(value.__globals__.get("__name__")) is None
 
 
 def _of_lightning(cls: type) -> set[str]:

@@ -23,9 +23,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from seqlight.errors import InputError, a
-from seqlight.results.identity.arrays import digest_of, of_array
-from seqlight.results.identity.classes import of_class
-from seqlight.results.identity.functions import of_function, of_module
+from seqlight.results.identity.arrays import digest_of, digest_of_array
+from seqlight.results.identity.classes import class_facts
+from seqlight.results.identity.functions import function_facts, module_facts
 from seqlight.results.identity.modules import (
     attributes_of,
     code_of_classes,
@@ -37,7 +37,7 @@ from seqlight.results.identity.modules import (
     tensors_of,
     uncompiled,
 )
-from seqlight.results.identity.objects import Indescribable, of_object
+from seqlight.results.identity.objects import Indescribable, object_facts
 from seqlight.results.identity.origins import Origin, name_of, origin_of, root_of
 
 PLAIN = {type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented)}
@@ -59,7 +59,8 @@ class Description:
     --------
     >>> def squares(n):
     ...     return [x * x for x in range(n)]
-    >>> Description().of(squares) == Description().of(squares), Description().of(squares) == Description().of(sum)
+    >>> first = Description().describe(squares)
+    >>> Description().describe(squares) == first, Description().describe(sum) == first
     (True, False)
     """
 
@@ -68,7 +69,7 @@ class Description:
         # What was met, held so that nothing else can come to lie where it lies.
         self._known: dict[tuple[Any, ...], tuple[Any, str]] = {}
 
-    def of(self, value: Any, name: str = "", names: tuple[str, ...] = (), *, made: bool = False) -> str:
+    def describe(self, value: Any, name: str = "", names: tuple[str, ...] = (), *, made: bool = False) -> str:
         """Return what tells a value from another one, a short text.
 
         Parameters
@@ -104,7 +105,7 @@ class Description:
         self._known[key] = value, found
         return found
 
-    def of_model(self, model: nn.Module, *, deep: bool = True) -> dict[str, Any]:
+    def describe_model(self, model: nn.Module, *, deep: bool = True) -> dict[str, Any]:
         """Return class, structure and weights of a model, and if `deep` code, attributes and hooks; digests all."""
         model = uncompiled(model)
         places = dict(modules_of(model))
@@ -118,7 +119,7 @@ class Description:
             return plain
         read = names_read_in(model)
         found = {
-            "code": {name: digest_of(one) for name, one in code_of_classes(model, self.of).items()},
+            "code": {name: digest_of(one) for name, one in code_of_classes(model, self.describe).items()},
             "attributes": {path: one for path, module in places.items() if (one := self._attributes(module, read))},
             "hooks": {path: one for path, module in places.items() if (one := self._hooks(hooks_of(module)))},
         }
@@ -131,17 +132,17 @@ class Description:
         self._known.update({(id(one), False, ()): (one, f"the model's {name}") for name, one in parts.items()})
 
     def _weight(self, name: str, one: Any) -> str:
-        return of_array(one) if isinstance(one, Tensor) else self.of(one, name)
+        return digest_of_array(one) if isinstance(one, Tensor) else self.describe(one, name)
 
     def _attributes(self, module: nn.Module, read: frozenset[str]) -> Any:
         hung = sorted(attributes_of(module, read).items())
         own = origin_of(type(module).__module__) is Origin.OWN
         with contextlib.nullcontext() if own else self._leniently():
-            found = {name: self.of(one, f"attribute {name!r} of {type(module).__name__}") for name, one in hung}
+            found = {name: self.describe(one, f"attribute {name!r} of {type(module).__name__}") for name, one in hung}
         return found if own or not found else digest_of(sorted(found.items()))
 
     def _hooks(self, hooks: list[tuple[str, Any]]) -> str:
-        found = [(kind, self.of(hook, "a hook")) for kind, hook in hooks]
+        found = [(kind, self.describe(hook, "a hook")) for kind, hook in hooks]
         return digest_of(found) if found else ""
 
     @contextlib.contextmanager
@@ -154,65 +155,78 @@ class Description:
 
     def _facts(self, value: Any, names: tuple[str, ...], made: bool) -> tuple[Any, ...]:
         if isinstance(value, Tensor):
-            return ("array", of_array(value), *self._hung(value))
+            return ("array", digest_of_array(value), *self._hung(value))
         if isinstance(value, np.ndarray):
             return self._of_numpy(value)
         if isinstance(value, nn.Module):
-            return ("model", sorted(self.of_model(value).items()))
+            return ("model", sorted(self.describe_model(value).items()))
         if isinstance(value, FunctionType):
-            return of_function(value, self.of)
+            return function_facts(value, self.describe)
         if isinstance(value, type):
-            return of_class(value, self.of, made=made)
+            return class_facts(value, self.describe, made=made)
         if isinstance(value, ModuleType):
-            return of_module(value, names, self.of)
-        return self._of_callable(value) or self._of_container(value) or of_object(value, self.of)
+            return module_facts(value, names, self.describe)
+        return self._of_callable(value) or self._of_container(value) or object_facts(value, self.describe)
 
     def _of_callable(self, value: Any) -> tuple[Any, ...] | None:
         if isinstance(value, MethodType):
-            return ("method", self.of(value.__func__), self.of(value.__self__, "the object of a method"))
+            return ("method", self.describe(value.__func__), self.describe(value.__self__, "the object of a method"))
         if type(value) is functools.partial:
             keywords = sorted(value.keywords.items())
-            return ("partial", self.of(value.func), self.of(value.args), [(key, self.of(one)) for key, one in keywords])
+            return (
+                "partial",
+                self.describe(value.func),
+                self.describe(value.args),
+                [(key, self.describe(one)) for key, one in keywords],
+            )
         if isinstance(value, functools._lru_cache_wrapper):
-            return ("cached", self.of(value.__wrapped__))
+            return ("cached", self.describe(value.__wrapped__))
         if isinstance(value, SLOTS):
             owner = getattr(value, "__self__", None)
             bound = owner is not None and not isinstance(owner, ModuleType | type)
-            return ("built in", name_of(value), self.of(owner) if bound else "")
+            return ("built in", name_of(value), self.describe(owner) if bound else "")
         if isinstance(value, staticmethod | classmethod):
-            return (type(value).__name__, self.of(value.__func__))
+            return (type(value).__name__, self.describe(value.__func__))
         if isinstance(value, property):
-            return ("property", *(self.of(one) for one in (value.fget, value.fset, value.fdel)))
+            return ("property", *(self.describe(one) for one in (value.fget, value.fset, value.fdel)))
         if isinstance(value, MemberDescriptorType | GetSetDescriptorType):
             return ("slot", value.__name__)
         if root_of(type(value).__module__) == "numba" and hasattr(value, "py_func"):
-            return ("compiled", self.of(value.py_func))
+            return ("compiled", self.describe(value.py_func))
         return None
 
     def _of_container(self, value: Any) -> tuple[Any, ...] | None:
         kind = type(value)
         if kind is list or kind is tuple:
             plain = set(map(type, value)) <= PLAIN
-            return (kind.__name__, repr(value) if plain else [self.of(one, f"[{i}]") for i, one in enumerate(value)])
+            return (
+                kind.__name__,
+                repr(value) if plain else [self.describe(one, f"[{i}]") for i, one in enumerate(value)],
+            )
         if kind is dict or kind is MappingProxyType:
-            return ("dict", [(self.of(key), self.of(one, f"[{key!r}]")) for key, one in value.items()])
+            return ("dict", [(self.describe(key), self.describe(one, f"[{key!r}]")) for key, one in value.items()])
         if isinstance(value, set | frozenset):
-            more = [] if kind in (set, frozenset) else [self.of(kind, made=True), self.of(vars(value))]
-            return ("set", sorted(self.of(one) for one in value), *more)
+            more = [] if kind in (set, frozenset) else [self.describe(kind, made=True), self.describe(vars(value))]
+            return ("set", sorted(self.describe(one) for one in value), *more)
         return None
 
     def _of_numpy(self, value: np.ndarray[Any, Any]) -> tuple[Any, ...]:
         if value.dtype.hasobject:
-            return ("objects", str(value.dtype), value.shape, self.of(value.tolist()))
-        mask = [of_array(np.ma.getmaskarray(value))] if isinstance(value, np.ma.MaskedArray) else self._hung(value)
-        return ("array", of_array(value), *mask)
+            return ("objects", str(value.dtype), value.shape, self.describe(value.tolist()))
+        mask = (
+            [digest_of_array(np.ma.getmaskarray(value))] if isinstance(value, np.ma.MaskedArray) else self._hung(value)
+        )
+        return ("array", digest_of_array(value), *mask)
 
     def _hung(self, array: Any) -> list[Any]:
         """Return the class of an array and what hangs on it, where that is more than an array has."""
         hung = sorted(getattr(array, "__dict__", {}).items())
         if origin_of(type(array).__module__) is Origin.KNOWN and not hung:
             return []
-        return [self.of(type(array), made=True), [(name, self.of(one, f"attribute {name!r}")) for name, one in hung]]
+        return [
+            self.describe(type(array), made=True),
+            [(name, self.describe(one, f"attribute {name!r}")) for name, one in hung],
+        ]
 
     def _refused(self, value: Any) -> str:
         if self.strict:

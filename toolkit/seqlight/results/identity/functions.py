@@ -14,9 +14,9 @@ from pathlib import PurePath
 from types import FunctionType, ModuleType
 from typing import Any
 
-from seqlight.results.identity.byproducts import CONTAINERS, filled_by
+from seqlight.results.identity.byproducts import CONTAINERS, filled_variables
 from seqlight.results.identity.bytecode import LOADED, Body, body_of
-from seqlight.results.identity.origins import library, package_of, root_of
+from seqlight.results.identity.origins import library_version, package_version, root_of
 
 Visit = Callable[..., str]
 EMPTY, FILLED = "empty", "filled"
@@ -34,7 +34,7 @@ OF_PLACE = re.compile(
 )
 
 
-def of_function(function: FunctionType, visit: Visit) -> tuple[Any, ...]:
+def function_facts(function: FunctionType, visit: Visit) -> tuple[Any, ...]:
     """Return what a function computes.
 
     Of one of the user's own that is its code, with that of the functions inside of it, the values of its defaults, of
@@ -49,12 +49,12 @@ def of_function(function: FunctionType, visit: Visit) -> tuple[Any, ...]:
     """
     compiled = getattr(function, "_torchdynamo_orig_callable", None)
     if isinstance(compiled, FunctionType):  # whether it is compiled makes no difference
-        return of_function(compiled, visit)
+        return function_facts(compiled, visit)
     module = function.__globals__.get("__name__")
-    package = library(module)
+    package = library_version(module)
     cells = dict(_cells(function))
     # What a method knows of its own class is that there are objects of it.
-    filled = filled_by(function) if package is None else frozenset()
+    filled = filled_variables(function) if package is None else frozenset()
     kept = [
         (
             name,
@@ -74,12 +74,12 @@ def of_function(function: FunctionType, visit: Visit) -> tuple[Any, ...]:
     return ("library", name, package, facts, given if facts or cells else (), kept)
 
 
-def code_of(function: FunctionType, visit: Visit) -> tuple[Any, ...]:
+def code_facts(function: FunctionType, visit: Visit) -> tuple[Any, ...]:
     """Return the code of a function, and nothing of what it reads."""
     return body_of(function.__code__, visit).facts
 
 
-def of_module(module: ModuleType, names: tuple[str, ...], visit: Visit) -> tuple[Any, ...]:
+def module_facts(module: ModuleType, names: tuple[str, ...], visit: Visit) -> tuple[Any, ...]:
     """Return what is found in a module under names: of one of the user's own, the values, else what is theirs in it.
 
     Parameters
@@ -88,9 +88,9 @@ def of_module(module: ModuleType, names: tuple[str, ...], visit: Visit) -> tuple
     names : tuple of str
         Of the attributes that are looked up; where none is one of the module's, all are.
     visit : callable
-        As of :func:`of_function`.
+        As of :func:`function_facts`.
     """
-    package = library(module.__name__)
+    package = library_version(module.__name__)
     inside = vars(module)
     found = sorted(name for name in set(names) if name in inside)
     if package is not None:
@@ -103,7 +103,7 @@ def of_module(module: ModuleType, names: tuple[str, ...], visit: Visit) -> tuple
 
 
 def _is_own(value: Any) -> bool:
-    return isinstance(value, FunctionType) and library(value.__globals__.get("__name__")) is None
+    return isinstance(value, FunctionType) and library_version(value.__globals__.get("__name__")) is None
 
 
 def _is_only_filled(name: str, value: Any, filled: frozenset[str]) -> bool:
@@ -134,7 +134,7 @@ def _attributes(function: FunctionType, visit: Visit) -> list[Any]:
 def _globals(function: FunctionType, body: Body, visit: Visit) -> Iterator[tuple[str, str]]:
     scope = function.__globals__
     looked_up = {*body.attributes, *body.globals}
-    filled = filled_by(function)
+    filled = filled_variables(function)
     words = {word for text in body.texts for word in WORD.findall(text)} if looked_up & BY_TEXT else set()
     for name in sorted({*body.globals, *(words & set(scope) if looked_up & IN_GLOBALS else ())}):
         if name in PLACE:
@@ -177,12 +177,12 @@ def _imported(function: FunctionType, body: Body, visit: Visit) -> Iterator[tupl
 
 def _library(module: str) -> str | None:
     """Return what stands for a library, also for one that is not loaded; None for a module of the user's own."""
-    known, root = library(module), root_of(module)
+    known, root = library_version(module), root_of(module)
     if known is None and root and root not in sys.modules:
         with contextlib.suppress(ImportError, ValueError):
             spec = find_spec(root)
             if spec is not None and {"site-packages", "dist-packages"} & set(PurePath(spec.origin or "").parts):
-                return package_of(root)
+                return package_version(root)
     return known
 
 

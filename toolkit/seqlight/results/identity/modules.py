@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqlight.results.identity.byproducts import left_by, read_by
-from seqlight.results.identity.origins import AROUND, Origin, library, name_of, origin_of, root_of
+from seqlight.results.identity.byproducts import names_looked_up, unread_attributes
+from seqlight.results.identity.origins import AROUND, Origin, library_version, name_of, origin_of, root_of
 
 Visit = Callable[..., str]
 ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
@@ -72,12 +72,12 @@ def _says_more(cls: type) -> bool:
     if origin_of(cls.__module__) is not Origin.KNOWN:
         return True
     functions = [one for one in vars(cls).values() if hasattr(one, "__globals__")]
-    return any(library(one.__globals__.get("__name__")) is None for one in functions)
+    return any(library_version(one.__globals__.get("__name__")) is None for one in functions)
 
 
 def names_read_in(model: nn.Module) -> frozenset[str]:
     """Return the names that code of any class of a model looks up."""
-    return frozenset[str]().union(*(read_by(cls) for cls in {type(module) for _, module in modules_of(model)}))
+    return frozenset[str]().union(*(names_looked_up(cls) for cls in {type(module) for _, module in modules_of(model)}))
 
 
 def attributes_of(module: nn.Module, read: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def attributes_of(module: nn.Module, read: frozenset[str] = frozenset()) -> dict
     if isinstance(module, torch.fx.GraphModule):
         left |= {name for name in vars(module) if name.startswith("_")} | {"meta", "shape_env"}
     hung = {name: one for name, one in vars(module).items() if name not in left}
-    by_forward = left_by(type(module)) - read if hung else frozenset[str]()
+    by_forward = unread_attributes(type(module)) - read if hung else frozenset[str]()
     return {name: one for name, one in hung.items() if name not in by_forward}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.utils._contextlib import _DecoratorContextManager
 
-from seqlight.results.identity.origins import MAIN, library
+from seqlight.results.identity.origins import MAIN, library_version
 
 Visit = Callable[..., str]
 NEW = (vars(copyreg)["__newobj__"], vars(copyreg)["__newobj_ex__"])
@@ -25,7 +25,7 @@ class Indescribable(Exception):
     """There is no telling whether an object would compute the same in another process."""
 
 
-def of_object(value: Any, visit: Visit) -> tuple[Any, ...]:
+def object_facts(value: Any, visit: Visit) -> tuple[Any, ...]:
     """Return the class of an object and its state, as :mod:`pickle` or :mod:`copy` would ask for it.
 
     Raises
@@ -64,16 +64,16 @@ def of_object(value: Any, visit: Visit) -> tuple[Any, ...]:
         visit(type(value), made=True),
         made_by,
         [visit(one) for one in args or ()],
-        of_state(value, state, visit),
+        state_facts(value, state, visit),
         [] if items is None else [visit(one) for one in items],
         [] if pairs is None else [(visit(key), visit(one)) for key, one in pairs],
     )
 
 
-def of_state(value: Any, state: Any, visit: Visit) -> Any:
+def state_facts(value: Any, state: Any, visit: Visit) -> Any:
     """Return what hangs on an object, by name; what it has worked out for itself and would again is left out."""
     if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # of a class with slots
-        return [of_state(value, state[0] or {}, visit), of_state(value, state[1], visit)]
+        return [state_facts(value, state[0] or {}, visit), state_facts(value, state[1], visit)]
     if not isinstance(state, dict | None):
         return visit(state)
     unset = {"prev"} if isinstance(value, _DecoratorContextManager) else set()
@@ -118,6 +118,6 @@ def _reduced(value: Any) -> Any:
         registered = copyreg.dispatch_table.get(type(value))
         return value.__reduce_ex__(4) if registered is None else registered(value)
     except Exception:
-        if library(type(value).__module__) is None and hasattr(value, "__dict__"):
+        if library_version(type(value).__module__) is None and hasattr(value, "__dict__"):
             return type(value), (), vars(value)
         raise Indescribable from None

@@ -56,7 +56,7 @@ def name_of(one: Any) -> str:
 
 
 @cache
-def package_of(root: str) -> str:
+def package_version(root: str) -> str:
     """Return what tells the installed package with this module from another: its version, and what was installed."""
     found = []
     for name in sorted(set(packages_distributions().get(root, ()))):
@@ -68,9 +68,9 @@ def package_of(root: str) -> str:
     return ", ".join(found) or root
 
 
-def library(module: str | None) -> str | None:
+def library_version(module: str | None) -> str | None:
     """Return what stands for code of a library beside its name; None if it is no library's."""
     origin = origin_of(module)
     if origin is Origin.OWN:
         return None
-    return package_of(root_of(str(module))) if origin is Origin.PACKAGE else ""
+    return package_version(root_of(str(module))) if origin is Origin.PACKAGE else ""
