@@ -10,7 +10,7 @@ from seqlight.seqlets import annotation
 from seqlight.seqlets.annotation import annotate_seqlets
 from seqlight.seqlets.cuts import cut_seqlets
 
-# Neither is like its own reverse complement.
+# Neither resembles its own reverse complement.
 SITES = {"one": "TTGACGGAA", "two": "CCAGTAGAAC"}
 
 
@@ -27,7 +27,7 @@ def motifs():
 
 @pytest.fixture(scope="module")
 def planted():
-    """Sites on both strands, and seqlets that begin before, at, and behind the start of one."""
+    """Return sites on both strands, and seqlets that begin before, at, and after the start of one."""
     X = sl.random_one_hot((5, 4, 40), random_state=3)
     X = torch.cat([sl.substitute(X[:1], SITES["one"], start=10), sl.substitute(X[1:2], SITES["two"], start=20), X[2:]])
     X[2:3] = sl.reverse_complement(sl.substitute(X[2:3], SITES["one"], start=5))  # at 40 - 5 - 9 = 26
@@ -42,7 +42,7 @@ def planted():
     return X, seqlets
 
 
-def test_motif_offset_and_strand_are_those_planted(planted, motifs):
+def test_planted_motifs_offsets_and_strands_are_found(planted, motifs):
     X, seqlets = planted
     found = annotate_seqlets(X, seqlets, motifs)
     pd.testing.assert_frame_equal(found[seqlets.columns.to_list()], seqlets)
@@ -51,14 +51,14 @@ def test_motif_offset_and_strand_are_those_planted(planted, motifs):
     assert found["motif_strand"].tolist() == ["+", "+", "-", "+", "-", "+"]
     assert (found["motif_p-value"] < 1e-3).all()
     assert (found["motif_q-value"] >= found["motif_p-value"]).all()
-    # Oriented by the motif, sites on both strands read alike.
+    # Oriented by the motif, sites on both strands read the same.
     begins = found["start"] + found["motif_offset"]
     sites = found.assign(start=begins, end=begins + found["motif"].map(lambda name: len(SITES[name])))
     cut = cut_seqlets(X, sites, lengths="list", orient_by="motif_strand").one_hot
     assert [sl.characters(one) for one in cut] == [SITES[name] for name in found["motif"]]
 
 
-def test_the_next_motifs_follow(planted, motifs):
+def test_further_motifs_follow_the_best(planted, motifs):
     X, seqlets = planted
     best, three = annotate_seqlets(X, seqlets, motifs), annotate_seqlets(X, seqlets, motifs, n_nearest=3)
     assert len(three) == 3 * len(seqlets)
@@ -75,7 +75,7 @@ def test_the_next_motifs_follow(planted, motifs):
 
 
 @pytest.mark.reliability("motifs of other people", "seqlets named by counts, as JASPAR has them", "as by frequencies")
-def test_counts_give_the_names_that_frequencies_give(planted, motifs):
+def test_counts_give_the_same_names_as_frequencies(planted, motifs):
     X, seqlets = planted
     rng = np.random.RandomState(0)
     counts = {name: np.stack([rng.multinomial(50, one) for one in motif.T], axis=1) for name, motif in motifs.items()}
@@ -87,7 +87,7 @@ def test_counts_give_the_names_that_frequencies_give(planted, motifs):
         annotate_seqlets(X, seqlets, uneven)
 
 
-def test_a_few_at_a_time_give_the_same(planted, motifs, monkeypatch):
+def test_annotating_a_few_at_a_time_gives_the_same(planted, motifs, monkeypatch):
     X, seqlets = planted
     at_once = annotate_seqlets(X, seqlets, motifs)
     monkeypatch.setattr(annotation, "SEQLETS_AT_ONCE", 4)
@@ -102,14 +102,14 @@ def test_no_seqlets(planted, motifs):
     assert list(found) == list(annotate_seqlets(X, seqlets[:1], motifs))
 
 
-def test_a_few_motifs_are_too_few_for_a_null(planted):
+def test_few_motifs_warn(planted):
     X, seqlets = planted
     with pytest.warns(UserWarning, match="fewer than 25"):
         found = annotate_seqlets(X, seqlets, {name: frequencies(site) for name, site in SITES.items()})
     assert set(found["motif"]) == set(SITES)
 
 
-def test_bad_calls(planted, motifs):
+def test_invalid_arguments(planted, motifs):
     X, seqlets = planted
     with pytest.raises(sl.InputError, match="row 0 is empty or has no known"):
         annotate_seqlets(torch.zeros_like(X), seqlets, motifs)
@@ -138,7 +138,7 @@ def test_planted_sites_are_named_by_jaspar():
 
 
 @pytest.mark.reliability("motif files", "an alphabet of four letters that are not those of DNA", "an error")
-def test_four_letters_of_something_else(planted, tmp_path):
+def test_four_letters_other_than_dna(planted, tmp_path):
     X, seqlets = planted[:2]
     text = "MEME version 4\n{}MOTIF one\nletter-probability matrix: w= 2\n1 0 0 0\n0 1 0 0\n"
     (tmp_path / "a.meme").write_text(text.format("ALPHABET= ADEK\n"))
@@ -154,7 +154,7 @@ def test_four_letters_of_something_else(planted, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:. motifs are fewer")
-def test_letters_of_either_case_are_in_one_order(planted):
+def test_letters_of_either_case_are_recognised(planted):
     X, seqlets = planted[:2]
     motif = frequencies(SITES["one"])
     lower = pd.DataFrame(motif, index=list("aCgT"))
@@ -163,7 +163,7 @@ def test_letters_of_either_case_are_in_one_order(planted):
 
 
 @pytest.mark.reliability("seqlets", "two tables joined, whose index repeats", "each row is annotated")
-def test_tables_that_were_joined(planted, motifs):
+def test_joined_tables(planted, motifs):
     X, seqlets = planted[:2]
     joined = pd.concat([seqlets, seqlets])
     found = annotate_seqlets(X, joined, motifs, n_nearest=2)

@@ -21,11 +21,11 @@ def X():
     return sl.random_one_hot((3, 4, 30), random_state=0)
 
 
-def turned(text):
+def reverse_complement(text):
     return "".join(COMPLEMENT[letter] for letter in reversed(text))
 
 
-def test_what_is_cut_is_what_is_there(X):
+def test_cuts_equal_slices(X):
     seqlets, hypothetical = intervals((2, 3, 8), (0, 25, 30), (0, 0, 5)), torch.randn(3, 4, 30)
     cut = cut_seqlets(X, seqlets, hypothetical)
     pd.testing.assert_frame_equal(cut.seqlets, seqlets)
@@ -71,7 +71,7 @@ def test_seqlets_of_different_lengths(X):
     assert wide.seqlets[["start", "end"]].to_numpy().tolist() == [[1, 9], [0, 8]]
 
 
-def test_windows_that_stick_out(X):
+def test_windows_beyond_an_example(X):
     seqlets = intervals((0, 0, 3), (1, 28, 30), (2, 10, 14))
     with pytest.raises(sl.InputError, match="row 0, -2 to 4, sticks out"):
         cut_seqlets(X, seqlets, width=6)
@@ -89,22 +89,22 @@ def test_windows_that_stick_out(X):
 
 
 @pytest.mark.parametrize("lengths", ["pad", "list"])
-def test_the_other_strand_is_turned_within_each_seqlet(X, lengths):
+def test_each_seqlet_is_reverse_complemented_by_itself(X, lengths):
     seqlets = intervals((0, 3, 8), (1, 0, 2), (2, 7, 11), strand=["-", "+", "-"])
     hypothetical = torch.randn(3, 4, 30)
     cut = cut_seqlets(X, seqlets, hypothetical, lengths=lengths, orient_by="strand")
     for row, (example, start, end, strand) in enumerate(seqlets.itertuples(index=False)):
         text = sl.characters(X[example, :, start:end])
         width = end - start
-        assert sl.characters(cut.one_hot[row][:, :width]) == (turned(text) if strand == "-" else text)
+        assert sl.characters(cut.one_hot[row][:, :width]) == (reverse_complement(text) if strand == "-" else text)
         part = hypothetical[example, :, start:end]
         assert torch.equal(cut.hypothetical[row][:, :width], part.flip(0, 1) if strand == "-" else part)
         assert not cut.one_hot[row][:, width:].any()
 
 
-def test_a_turned_window_has_its_zeros_on_the_other_side(X):
+def test_a_reverse_complemented_window_has_its_padding_on_the_other_side(X):
     cut = cut_seqlets(X, intervals((0, 0, 2), strand=["-"]), width=6, beyond="zeros", orient_by="strand")
-    assert sl.characters(cut.one_hot, allow_N=True) == [turned(sl.characters(X[0, :, :4])) + "NN"]
+    assert sl.characters(cut.one_hot, allow_N=True) == [reverse_complement(sl.characters(X[0, :, :4])) + "NN"]
 
 
 @pytest.mark.parametrize("options", [{}, {"lengths": "pad"}, {"lengths": "list"}, {"width": 7}])
@@ -133,6 +133,6 @@ def test_gradients_pass():
         (None, {}, "seqlets is None: expected a pandas.DataFrame"),
     ],
 )
-def test_bad_calls(X, seqlets, options, message):
+def test_invalid_arguments(X, seqlets, options, message):
     with pytest.raises(sl.InputError, match=message):
         cut_seqlets(X, seqlets, **options)

@@ -20,7 +20,7 @@ def loci(*rows):
 
 
 @given(st.data())
-def test_each_position_is_where_it_was_cut_from(data):
+def test_each_position_has_the_coordinates_it_was_cut_from(data):
     places = []
     for _ in range(data.draw(st.integers(1, 3))):
         chrom = data.draw(st.sampled_from(list(SIZES)))
@@ -29,7 +29,7 @@ def test_each_position_is_where_it_was_cut_from(data):
     example = data.draw(st.integers(0, len(places) - 1))
     start = data.draw(st.integers(0, LENGTH - 1))
     end = data.draw(st.integers(start + 1, LENGTH))
-    # Where each position of the window lies, written out.
+    # The genome position of each position of the window, written out.
     chrom, first, last, strand = places[example]
     window = list(range(last - 1, first - 1, -1)) if strand == "-" else list(range(first, last))
     expected = sorted(at for at in window[start:end] if 0 <= at < SIZES[chrom])
@@ -56,7 +56,7 @@ def test_columns_are_added_to_a_copy():
     assert len(empty) == 0
 
 
-def test_without_sizes_only_the_start_of_a_chromosome_is_known():
+def test_without_sizes_only_the_start_of_a_chromosome_cuts_off():
     found = to_genome(table((0, 0, 12)), loci(("chr1", -3, 9, "-")))
     assert found[["genome_start", "genome_end"]].to_numpy().tolist() == [[0, 9]]
 
@@ -70,6 +70,6 @@ def test_without_sizes_only_the_start_of_a_chromosome_is_known():
         (table((0, 4, 4)), "empty"),
     ],
 )
-def test_seqlets_that_are_not_on_their_locus(seqlets, message):
+def test_seqlets_beyond_their_locus(seqlets, message):
     with pytest.raises(InputError, match=message):
         to_genome(seqlets, loci(("chr1", 0, 12, "+")))

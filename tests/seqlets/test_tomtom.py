@@ -1,4 +1,4 @@
-"""Tomtom against its definition, taken literally, and against memelite without its approximations."""
+"""Tomtom against a literal reading of its definition, and against memelite without its approximations."""
 
 import importlib
 import math
@@ -23,7 +23,7 @@ def motifs_of(seed, n, longest=9):
 
 
 def literal(piece, motifs):
-    """Return score, and chance of as good a one, of every alignment with every motif, both strands: slow and plain."""
+    """Return the best score with each motif on each strand, how likely chance reaches it, and its offsets: slowly."""
     strands = [*motifs, *(m[::-1, ::-1] for m in motifs)]
     columns = [column for m in strands for column in m.T]
 
@@ -69,7 +69,7 @@ def literal(piece, motifs):
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=5), st.integers(0, 1000))
-def test_it_is_what_the_definition_says(piece, seed):
+def test_against_the_definition(piece, seed):
     motifs = motifs_of(seed, 3, longest=6)
     found = compare([np.array(piece)], motifs)
     wanted = literal(piece, motifs)
@@ -81,13 +81,13 @@ def test_it_is_what_the_definition_says(piece, seed):
         assert found.offset[0, i] in best[2]
 
 
-def test_of_equal_scores_the_larger_overlap_wins_then_the_first():
-    # Whatever is aligned with an unknown letter scores alike where all columns are alike.
+def test_ties_go_to_the_larger_overlap_and_then_to_the_first():
+    # If all columns are equal, every alignment scores the same.
     flat = [np.full((4, 5), 0.25)] * 3
     assert compare([np.array([4, 0, 4])], flat).offset.tolist() == [[0, 0, 0]]
 
 
-def test_small_chances_keep_their_digits():
+def test_small_p_values_keep_their_digits():
     site = np.array([0, 2, 1, 3] * 8)
     motifs = [*motifs_of(0, 40), np.eye(4)[site].T]
     found = compare([site], motifs).p_value[0]
@@ -95,18 +95,18 @@ def test_small_chances_keep_their_digits():
     assert found[:-1].min() > found[-1]
 
 
-def test_what_is_kept_does_not_change_anything(monkeypatch):
+def test_the_size_of_the_cache_does_not_matter(monkeypatch):
     rng = np.random.RandomState(1)
     pieces, motifs = [rng.randint(0, 4, size=rng.randint(1, 12)) for _ in range(6)], motifs_of(3, 30)
     at_once = compare(pieces, motifs)
-    monkeypatch.setattr(tomtom, "KEPT", 500)
+    monkeypatch.setattr(tomtom, "CACHE_SIZE", 500)
     for piece, *wanted in zip(pieces, *at_once, strict=True):
         for one, other in zip(compare([piece], motifs), wanted, strict=True):
             np.testing.assert_array_equal(one[0], other)
 
 
 @pytest.mark.slow  # it compiles for most of a minute
-def test_it_is_memelites_without_its_approximations():
+def test_against_memelite_without_its_approximations():
     pytest.importorskip("memelite")
     theirs = importlib.import_module("memelite.tomtom").tomtom
     motifs = list(sl.jaspar_motifs(tax_group="vertebrates").values())
@@ -120,6 +120,6 @@ def test_it_is_memelites_without_its_approximations():
         wanted = theirs([np.eye(4)[p].T for p in pieces], motifs, n_target_bins=None, n_median_bins=1_000_000)
     found = compare(pieces, motifs)
     np.testing.assert_allclose(found.p_value, wanted[0], rtol=1e-9)
-    # Of two strands that score alike theirs takes the reverse one; of places that do, another.
+    # If both strands score the same, memelite takes the reverse one; of equal offsets, another one.
     assert (wanted[4] == 1)[found.reverse].all()
     assert (found.offset == wanted[2])[found.reverse].mean() > 0.9

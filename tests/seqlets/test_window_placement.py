@@ -18,7 +18,7 @@ def table(rows):
 
 
 @given(spans, st.integers(1, LENGTH))
-def test_windows_are_around_the_middle(rows, width):
+def test_windows_are_centered(rows, width):
     seqlets = table(rows)
     before = seqlets.copy()
     placed = place_windows(seqlets, LENGTH, width, beyond="zeros")
@@ -39,12 +39,12 @@ def test_windows_are_around_the_middle(rows, width):
     pd.testing.assert_frame_equal(seqlets, before)
 
 
-def test_without_a_width_seqlets_stay():
+def test_without_a_width_seqlets_are_the_windows():
     seqlets = table([(0, 8), (17, 3)])
     pd.testing.assert_frame_equal(place_windows(seqlets, LENGTH), seqlets)
 
 
-def test_what_does_not_fit_cannot_be_shifted():
+def test_invalid_arguments():
     with pytest.raises(InputError, match="sticks out of examples of 20"):
         place_windows(table([(3, 2)]), LENGTH, 21, "shift")
     with pytest.raises(InputError, match="beyond is 'wrap'"):

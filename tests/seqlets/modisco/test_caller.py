@@ -1,5 +1,6 @@
 import functools
 import math
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,14 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from scipy import optimize
 
+from attribution_tracks import (
+    CONVERSIONS,
+    any_track,
+    assert_any_container_gives_the_same,
+    assert_threads_do_not_matter,
+    planted_track,
+    without_loops,
+)
 from seqlight.errors import InputError
 from seqlight.native.library import library
 from seqlight.seqlets.genome_coordinates import to_genome
@@ -32,10 +41,10 @@ def oracle(
     max_passing_frac=0.2,
     weak_threshold_for_counting_sign=0.8,
 ):
-    """Spans in order, and the positive, negative and sign thresholds, step by step and slowly.
+    """Return spans in order, and the positive, negative and sign thresholds, step by step and slowly.
 
-    None where TF-MoDISco has no answer: a sign that no window, or no draw from the null, has; and
-    numbers so near to each other that there is no float between them for the edge of a bin.
+    None if TF-MoDISco has no answer: if no window, or no draw from the null, has one of the signs, or if numbers are
+    so close to each other that no float between them can be the edge of a bin.
     """
     running = np.concatenate([np.zeros((len(X), 1)), np.cumsum(X, axis=1)], axis=1)
     sums = running[:, window_size:] - running[:, :-window_size]
@@ -93,7 +102,7 @@ def oracle_draws(values):
 
 @functools.cache
 def oracle_uniforms():
-    """Which side each draw is on, and the logarithm of its height: always the same."""
+    """Return the side of each draw, and the logarithm of its height: always the same."""
     pairs, stream = [], np.random.RandomState(1234)
     for _ in range(10000):
         side, height = stream.uniform(), stream.uniform()
@@ -134,38 +143,15 @@ def oracle_side(values, draws, target_fdr, sign):
     return values[-1]
 
 
-def planted(shape=(20, 300), seed=0, dtype="float32"):
-    """Laplace noise with two higher and one lower block a row."""
-    rng = np.random.RandomState(seed)
-    X = rng.laplace(size=shape)
-    for row in X:
-        for start in rng.randint(0, shape[1] - 10, 2):
-            row[start : start + 10] += 4
-        start = rng.randint(0, shape[1] - 8)
-        row[start : start + 8] -= 5
-    return X.astype(dtype)
+planted = partial(planted_track, n_high=2)
+# Few distinct values make ties, and small ones are joined in the fit.
+VALUES = [st.integers(-3, 3), st.floats(-4, 4, width=32), st.integers(-3, 3).map((1e-15).__mul__)]
+tracks = partial(any_track, st.integers(8, 40), VALUES)
+numpy_seqlets = without_loops(tfmodisco_seqlets, windows, rank_statistics, subsample, isotonic_regression)
 
 
 def rows_of(table):
     return list(table[SPAN].itertuples(index=False, name=None))
-
-
-def without_loops(*args, **kwargs):
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (windows, rank_statistics, subsample, isotonic_regression):
-            patch.setattr(module, "library", lambda: None)
-        return tfmodisco_seqlets(*args, **kwargs)
-
-
-@st.composite
-def tracks(draw):
-    shape = draw(st.integers(1, 3)), draw(st.integers(8, 40))
-    # Few distinct values make ties, and small ones are joined in the fit.
-    value = draw(
-        st.sampled_from([st.integers(-3, 3), st.floats(-4, 4, width=32), st.integers(-3, 3).map((1e-15).__mul__)])
-    )
-    values = draw(st.lists(value, min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]))
-    return np.array(values, dtype=draw(st.sampled_from(["float32", "float64"]))).reshape(shape)
 
 
 options = st.fixed_dictionaries(
@@ -180,21 +166,21 @@ options = st.fixed_dictionaries(
 )
 
 
-def assert_as_the_oracle_says(found, expected):
+def assert_equals_oracle(found, expected):
     assert rows_of(found.seqlets) == expected[0]
     assert tuple(found.thresholds) == expected[1]
 
 
 @settings(max_examples=100)
 @given(tracks(), options)
-def test_equals_the_steps_taken_slowly(X, chosen):
+def test_equals_the_steps_of_the_oracle(X, chosen):
     found = tfmodisco_seqlets(X, return_thresholds=True, **chosen)
-    twin = without_loops(X, return_thresholds=True, **chosen)
-    assert_frame_equal(twin.seqlets, found.seqlets, check_exact=True)
-    assert twin.thresholds == found.thresholds
+    by_numpy = numpy_seqlets(X, return_thresholds=True, **chosen)
+    assert_frame_equal(by_numpy.seqlets, found.seqlets, check_exact=True)
+    assert by_numpy.thresholds == found.thresholds
     expected = oracle(X, **chosen)
     if expected is not None:
-        assert_as_the_oracle_says(found, expected)
+        assert_equals_oracle(found, expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -208,37 +194,37 @@ def test_equals_the_steps_taken_slowly(X, chosen):
         {"flank": 0, "window_size": 1},
     ],
 )
-def test_larger_inputs_equal_the_steps_taken_slowly(dtype, chosen):
+def test_larger_inputs_equal_the_steps_of_the_oracle(dtype, chosen):
     X = planted(dtype=dtype)
     found = tfmodisco_seqlets(X, return_thresholds=True, **chosen)
     assert len(found.seqlets) > 1
-    assert_as_the_oracle_says(found, oracle(X, **chosen))
+    assert_equals_oracle(found, oracle(X, **chosen))
 
 
-def assert_sampled_alike(X):
+def assert_samples_like_oracle(X):
     assert X.shape[0] * (X.shape[1] - 20) > subsample.MOST_KEPT
     chosen = {"target_fdr": 0.1, "min_passing_frac": 0.0}
     found = tfmodisco_seqlets(X, return_thresholds=True, **chosen)
-    assert_as_the_oracle_says(found, oracle(X, **chosen))
-    twin = without_loops(X, return_thresholds=True, **chosen)
-    assert_frame_equal(twin.seqlets, found.seqlets, check_exact=True)
-    assert twin.thresholds == found.thresholds
+    assert_equals_oracle(found, oracle(X, **chosen))
+    by_numpy = numpy_seqlets(X, return_thresholds=True, **chosen)
+    assert_frame_equal(by_numpy.seqlets, found.seqlets, check_exact=True)
+    assert by_numpy.thresholds == found.thresholds
     return found.thresholds
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("seed", [4, 5])
-def test_more_windows_than_are_kept_are_sampled_alike(seed, dtype, monkeypatch):
+def test_many_windows_are_sampled_like_the_oracle(seed, dtype, monkeypatch):
     assert subsample.MOST_KEPT == 1_000_000
     X = planted((40, 500), seed, dtype)
     of_all = tfmodisco_seqlets(X, target_fdr=0.1, min_passing_frac=0.0, return_thresholds=True).thresholds
     monkeypatch.setattr(subsample, "MOST_KEPT", 5000)
-    assert assert_sampled_alike(X) != of_all
+    assert assert_samples_like_oracle(X) != of_all
 
 
 @pytest.mark.slow
-def test_more_than_a_million_windows_are_sampled_alike():
-    assert_sampled_alike(planted((530, 2000), seed=4))
+def test_more_than_a_million_windows_are_sampled_like_the_oracle():
+    assert_samples_like_oracle(planted((530, 2000), seed=4))
 
 
 @pytest.mark.slow
@@ -246,12 +232,12 @@ def test_more_windows_than_a_float32_can_count():
     X = np.tile(planted((100, 2114)), (81, 1))
     found = tfmodisco_seqlets(X, return_thresholds=True)
     assert 81 * 100 * (2114 - 20) > 2**24
-    assert_as_the_oracle_says(found, oracle(X))
+    assert_equals_oracle(found, oracle(X))
 
 
 @settings(max_examples=60)
 @given(tracks(), options)
-def test_windows_of_a_table_keep_apart_and_inside(X, chosen):
+def test_windows_keep_their_distance_and_stay_inside(X, chosen):
     table = tfmodisco_seqlets(X, **chosen)
     assert list(table.columns) == COLUMNS
     assert [str(kind) for kind in table.dtypes] == DTYPES
@@ -263,7 +249,7 @@ def test_windows_of_a_table_keep_apart_and_inside(X, chosen):
     for example, calls in table.groupby("example_idx"):
         starts = np.sort(calls["start"])
         assert (np.diff(starts) > window // 2 + flank).all()
-        # By size: to within the rounding of running sums.
+        # By magnitude, within the rounding of running sums.
         size = calls["attribution"].abs().to_numpy()
         assert (np.diff(size) <= 1e-4 * np.abs(X[example]).sum()).all()
     cores = [X[i, s + flank : e - flank].astype(np.float64).sum() for i, s, e in rows_of(table)]
@@ -273,8 +259,8 @@ def test_windows_of_a_table_keep_apart_and_inside(X, chosen):
 @settings(max_examples=40)
 @given(tracks(), options, st.sampled_from([2.0**-3, 2.0**10]))
 def test_scale_changes_no_call(X, chosen, scale):
-    # Numbers are joined in the fit by how far they are apart, whatever their scale; and an empty bin has
-    # its middle at 0.0005: so only for tracks without ties.
+    # The fit joins numbers by their distance, whatever their scale, and an empty bin has its middle at 0.0005: so
+    # only for tracks without ties.
     X = X + np.random.RandomState(0).laplace(size=X.shape)
     found, scaled = tfmodisco_seqlets(X, **chosen), tfmodisco_seqlets(X * scale, **chosen)
     assert rows_of(scaled) == rows_of(found)
@@ -337,7 +323,7 @@ def test_a_sign_without_windows_is_not_called():
     assert mirrored.thresholds.positive == math.inf
 
 
-def test_a_sign_that_the_null_never_reaches_passes_as_a_whole():
+def test_all_windows_of_a_sign_that_the_null_never_reaches_pass():
     X = np.random.RandomState(5).normal(3, 0.1, size=(10, 400))
     X[6, 200:221] = -1
     found = tfmodisco_seqlets(X, min_passing_frac=0.0, max_passing_frac=1.0, return_thresholds=True)
@@ -347,41 +333,21 @@ def test_a_sign_that_the_null_never_reaches_passes_as_a_whole():
 
 @needs_loops
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_loops_and_their_twins_give_the_same_bits(dtype):
+def test_loops_and_numpy_give_the_same_bits(dtype):
     X = planted((60, 500), dtype=dtype)
     for chosen in ({}, {"window_size": 3, "flank": 0, "target_fdr": 0.5, "max_passing_frac": 0.9}):
         found = tfmodisco_seqlets(X, return_thresholds=True, **chosen)
-        twin = without_loops(X, return_thresholds=True, **chosen)
-        assert_frame_equal(twin.seqlets, found.seqlets, check_exact=True)
-        assert twin.thresholds == found.thresholds
+        by_numpy = numpy_seqlets(X, return_thresholds=True, **chosen)
+        assert_frame_equal(by_numpy.seqlets, found.seqlets, check_exact=True)
+        assert by_numpy.thresholds == found.thresholds
 
 
-@pytest.mark.parametrize(
-    "convert",
-    [
-        lambda X: X.double(),
-        lambda X: X.to(torch.bfloat16),
-        lambda X: X.half(),
-        lambda X: X.int(),
-        lambda X: X.clone().requires_grad_(),
-        lambda X: X.numpy(),
-        lambda X: X.numpy().astype(np.int8),
-        lambda X: X.numpy().astype(">f4"),
-        lambda X: np.asfortranarray(X.numpy()),
-        lambda X: torch.stack([X, -X], dim=-1)[..., 0],
-    ],
-)
+@pytest.mark.parametrize("convert", CONVERSIONS)
 def test_any_container_and_real_type(convert):
-    X = torch.from_numpy(planted().round())
-    given_as = convert(X)
-    table = tfmodisco_seqlets(given_as)
-    assert len(table) > 20
-    assert_frame_equal(table, tfmodisco_seqlets(X), check_exact=True)
-    kept = given_as.detach().float().numpy() if isinstance(given_as, torch.Tensor) else given_as
-    assert (kept == planted().round()).all()
+    assert_any_container_gives_the_same(tfmodisco_seqlets, planted().round(), convert)
 
 
-def test_loci_add_coordinates_and_change_nothing_else():
+def test_loci_only_add_coordinates():
     X = planted((4, 200))
     loci = pd.DataFrame({"chrom": list("abba"), "start": [5, 900, 300, 0], "strand": list("+-+-")})
     loci["end"] = loci["start"] + 200
@@ -401,15 +367,7 @@ def test_on_a_gpu():
 
 
 def test_threads_do_not_matter():
-    X = planted((300, 600))
-    table = tfmodisco_seqlets(X)
-    before = torch.get_num_threads()
-    try:
-        for threads in (1, 3):
-            torch.set_num_threads(threads)
-            assert_frame_equal(tfmodisco_seqlets(X), table, check_exact=True)
-    finally:
-        torch.set_num_threads(before)
+    assert_threads_do_not_matter(tfmodisco_seqlets, planted((300, 600)))
 
 
 @pytest.mark.parametrize(
@@ -456,6 +414,6 @@ def test_examples_too_short_for_flanks_have_no_seqlets():
         (planted(), {"weak_threshold_for_counting_sign": "0.8"}, "`weak_threshold_for_counting_sign` is '0.8'"),
     ],
 )
-def test_what_cannot_be_used_is_refused_by_name(X, chosen, message):
+def test_invalid_arguments(X, chosen, message):
     with pytest.raises(InputError, match=message):
         tfmodisco_seqlets(X, **chosen)

@@ -15,7 +15,7 @@ except PackageNotFoundError:  # the package `modisco` has the same folder
     INSTALLED = "none"
 
 
-def peer(X, window, flank):
+def modisco_lite(X, window, flank):
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         seqlets, threshold = extraction.extract_seqlets(
@@ -43,4 +43,4 @@ def test_equals_modisco_lite(seed, window, flank):
     found = tfmodisco_seqlets(X, window_size=window, flank=flank, return_thresholds=True)
     spans = list(found.seqlets[["example_idx", "start", "end"]].itertuples(index=False, name=None))
     assert len(spans) > 10
-    assert (spans, found.thresholds.sign) == peer(X, window, flank)
+    assert (spans, found.thresholds.sign) == modisco_lite(X, window, flank)

@@ -6,7 +6,7 @@ from scipy import optimize
 
 from seqlight.native.library import library
 from seqlight.seqlets.modisco import isotonic_regression
-from seqlight.seqlets.modisco.isotonic_regression import joined, rising, share_of_values
+from seqlight.seqlets.modisco.isotonic_regression import isotonic_fit, join_equal_points, share_of_values
 
 loops = pytest.mark.parametrize(
     "compiled", [pytest.param(True, marks=pytest.mark.skipif(library() is None, reason="no loops")), False]
@@ -27,9 +27,9 @@ def test_fit_has_the_bits_of_scipy(compiled, n):
     for _ in range(20):
         y = (rng.uniform(size=n) < np.linspace(0.1, 0.9, n)) * 1.0
         weight = np.where(y > 0, 1.0, rng.uniform(0.1, 200))
-        np.testing.assert_array_equal(rising(y, weight), optimize.isotonic_regression(y, weights=weight).x)
+        np.testing.assert_array_equal(isotonic_fit(y, weight), optimize.isotonic_regression(y, weights=weight).x)
         falling = optimize.isotonic_regression(y, weights=weight, increasing=False).x
-        np.testing.assert_array_equal(rising(y[::-1], weight[::-1])[::-1], falling)
+        np.testing.assert_array_equal(isotonic_fit(y[::-1], weight[::-1])[::-1], falling)
 
 
 @loops
@@ -38,21 +38,21 @@ def test_fit_has_the_bits_of_scipy(compiled, n):
 def test_fit_of_any_points_has_the_bits_of_scipy(compiled, points):
     y, weight = np.array(points).T.copy()
     before = y.copy()
-    np.testing.assert_array_equal(rising(y, weight), optimize.isotonic_regression(y, weights=weight).x)
+    np.testing.assert_array_equal(isotonic_fit(y, weight), optimize.isotonic_regression(y, weights=weight).x)
     np.testing.assert_array_equal(y, before)
 
 
 @loops
-def test_what_lies_near_the_first_of_a_group_joins_it(compiled):
+def test_numbers_close_to_the_first_of_a_group_join_it(compiled):
     x = np.array([0.0, 0.9e-15, 1.8e-15, 1.0, 1.0, 2.0])
-    points = joined(x, np.array([0, 1, 1, 0, 1, 0], dtype=np.uint8), 3.0)
+    points = join_equal_points(x, np.array([0, 1, 1, 0, 1, 0], dtype=np.uint8), 3.0)
     assert points.x.tolist() == [0.0, 1.8e-15, 1.0, 2.0]
     assert points.y.tolist() == [0.25, 1.0, 0.25, 0.0]
     assert points.weight.tolist() == [4.0, 1.0, 4.0, 3.0]
 
 
 @loops
-def test_share_falls_where_it_is_to_fall(compiled):
+def test_share_can_fall(compiled):
     values, draws = np.array([-9.0, -5.0, -1.0]), np.array([-3.0, -2.0, -0.5])
     share = share_of_values(values, draws, increasing=False)
     assert share.at_values.tolist() == [1.0, 1.0, pytest.approx(1 / 3)]

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from seqlight.seqlets.modisco.laplace_null import commonest, laplace_null
+from seqlight.seqlets.modisco.laplace_null import find_mode, laplace_null
 from seqlight.seqlets.modisco.rank_statistics import rank
 
 
 def test_mode_is_found_to_a_millionth_of_the_range():
     values = np.concatenate([np.linspace(-500, 500, 5001), np.full(300, 123.4567)])
-    assert commonest(rank(values)) == pytest.approx(123.4567, abs=1e-3)
+    assert find_mode(rank(values)) == pytest.approx(123.4567, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ def test_mode_is_found_to_a_millionth_of_the_range():
     ],
 )
 def test_mode_is_among_the_values(values):
-    assert values.min() <= commonest(rank(values)) <= values.max()
+    assert values.min() <= find_mode(rank(values)) <= values.max()
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e9])
@@ -36,7 +36,7 @@ def test_draws_follow_the_values(scale):
     np.testing.assert_array_equal(again.positive, null.positive)
 
 
-def test_where_nearly_all_values_are_equal_all_draws_are():
+def test_if_nearly_all_values_are_equal_so_are_all_draws():
     values = np.concatenate([np.zeros(10_000), [-1.0, 1.0]])
     null = laplace_null(rank(values))
     assert len(null.positive) + len(null.negative) == 10_000

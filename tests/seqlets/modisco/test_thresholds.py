@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seqlight.errors import InputError
-from seqlight.seqlets.modisco.thresholds import NOTHING_PASSES, choose_thresholds, keep_share_between, side_threshold
+from seqlight.seqlets.modisco.thresholds import NOTHING_PASSES, choose_thresholds, limit_passing_share, side_threshold
 
 
 def sums(n=5000):
@@ -21,7 +21,7 @@ def test_thresholds_tighten_with_the_rate(sign):
     assert found[0] != found[-1]
 
 
-def test_both_signs_are_alike():
+def test_both_signs_are_treated_alike():
     values, draws = np.sort(np.abs(sums())), np.sort(np.random.RandomState(1).exponential(size=5000))
     assert side_threshold(values, draws, 0.1, 1) == -side_threshold(-values[::-1], -draws[::-1], 0.1, -1)
 
@@ -37,14 +37,14 @@ def test_the_largest_always_passes():
     assert side_threshold(np.array([1.0, 2.0]), np.array([5.0, 6.0]), 0.2, 1) == 2.0
 
 
-def test_part_that_passes_is_kept_in_its_limits():
+def test_share_that_passes_stays_within_its_limits():
     values = sums()
     for limits in ((0.2, 0.3), (0.001, 0.01)):
-        positive, negative = keep_share_between(values, 8.0, -8.0, limits)
+        positive, negative = limit_passing_share(values, 8.0, -8.0, limits)
         assert positive == -negative
         passing = ((values >= positive) | (values <= negative)).mean()
         assert limits[0] - 1e-3 <= passing <= limits[1] + 1e-3
-    assert keep_share_between(values, 8.0, -8.0, (0.0, 1.0)) == (8.0, -8.0)
+    assert limit_passing_share(values, 8.0, -8.0, (0.0, 1.0)) == (8.0, -8.0)
 
 
 def test_sign_threshold_lies_below_the_laxer_one():
@@ -57,8 +57,8 @@ def test_sign_threshold_lies_below_the_laxer_one():
     assert weaker[:2] == found[:2]
 
 
-def test_equal_sums_pass_nothing_and_endless_ones_are_refused():
+def test_equal_sums_pass_nothing_and_infinite_ones_are_refused():
     assert choose_thresholds(np.full(5, 2.0), 0.2, (0.03, 0.2), 0.8) == NOTHING_PASSES
-    for endless in (np.array([0.0, np.inf]), np.array([0.0, np.nan]), np.array([-1.7e308, 1.7e308])):
+    for overflowing in (np.array([0.0, np.inf]), np.array([0.0, np.nan]), np.array([-1.7e308, 1.7e308])):
         with pytest.raises(InputError, match="divide them"):
-            choose_thresholds(endless, 0.2, (0.03, 0.2), 0.8)
+            choose_thresholds(overflowing, 0.2, (0.03, 0.2), 0.8)

@@ -17,13 +17,13 @@ def with_or_without(compiled, patch):
         patch.setattr(windows, "library", lambda: None)
 
 
-def peaks_by_definition(sums, high, low, margin, apart):
+def peaks_by_definition(sums, high, low, margin, exclusion):
     found = []
     for row, values in enumerate(sums.tolist()):
         passing = [k for k in range(margin, len(values) - margin) if values[k] >= high or values[k] <= low]
         taken = []
         for k in sorted(passing, key=lambda k, values=values: (-abs(values[k]), k)):
-            if all(abs(k - other) > apart for other in taken):
+            if all(abs(k - other) > exclusion for other in taken):
                 taken.append(k)
         found += [[row, k] for k in taken]
     return found
@@ -48,15 +48,15 @@ def test_sums_are_differences_of_the_running_sum_of_numpy(compiled, dtype, windo
     high=st.sampled_from([0.0, 2.0, np.inf]),
     low=st.sampled_from([-0.0, -2.0, -np.inf]),
     margin=st.integers(0, 14),
-    apart=st.integers(0, 26),
+    exclusion=st.integers(0, 26),
 )
-def test_peaks_are_those_of_the_definition(compiled, values, high, low, margin, apart):
+def test_peaks_are_those_of_the_definition(compiled, values, high, low, margin, exclusion):
     sums = np.array(values, dtype=np.float64)
     with pytest.MonkeyPatch.context() as patch:
         with_or_without(compiled, patch)
-        found = window_peaks(sums, high, low, margin, apart)
+        found = window_peaks(sums, high, low, margin, exclusion)
     assert found.dtype == np.int64
-    assert found.tolist() == peaks_by_definition(sums, high, low, margin, apart)
+    assert found.tolist() == peaks_by_definition(sums, high, low, margin, exclusion)
 
 
 @loops
@@ -64,5 +64,5 @@ def test_peaks_are_those_of_the_definition(compiled, values, high, low, margin, 
 def test_long_rows_of_rising_or_falling_sums(compiled, order, monkeypatch):
     with_or_without(compiled, monkeypatch)
     sums = np.arange(1.0, 3001.0)[None, ::order].copy()
-    found = window_peaks(sums, 1.0, -1.0, margin=0, apart=0)
+    found = window_peaks(sums, 1.0, -1.0, margin=0, exclusion=0)
     assert found[:, 1].tolist() == list(range(3000))[::-order]

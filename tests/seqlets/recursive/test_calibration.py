@@ -11,7 +11,7 @@ SITE = "TGACTCA"
 
 
 class Detector(nn.Module):
-    """Fires at a site, and weighs a further input; counts how often it is called."""
+    """Detects a site, and multiplies by a further input; counts how often it is called."""
 
     def __init__(self):
         super().__init__()
@@ -33,7 +33,7 @@ def X():
     return sl.substitute(sl.random_one_hot((30, 4, 90), random_state=1), SITE, start=50)
 
 
-def test_it_is_the_three_calls_in_one(X):
+def test_it_equals_the_three_calls(X):
     weight = torch.arange(1.0, 31)[:, None]
     loci = pd.DataFrame({"chrom": "chr1", "start": range(0, 3000, 100), "end": range(90, 3090, 100), "strand": "-"})
     calling = {"target_fdr": 0.9, "additional_flanks": 1, "loci": loci, "sign": "positive"}
@@ -51,9 +51,9 @@ def test_it_is_the_three_calls_in_one(X):
 def test_planted_sites_are_found_and_little_else(X):
     found = calibrated_seqlets(Detector(), X, sign="positive", random_state=0, n_shuffles=4).seqlets
     sites = pd.DataFrame({"example_idx": range(30), "start": 50, "end": 57})
-    judged = sl.overlap(found, sites)
-    assert judged.recall == 1
-    assert judged.precision >= 0.9
+    agreement = sl.overlap(found, sites)
+    assert agreement.recall == 1
+    assert agreement.precision >= 0.9
 
 
 def test_the_second_output_has_the_negative_seqlets(X):
@@ -84,7 +84,7 @@ def test_without_a_seed_each_call_draws_anew(X):
         ({"random_state": -1}, "random_state is -1"),
     ],
 )
-def test_what_cannot_be_used_is_refused_before_anything_is_attributed(X, options, message):
+def test_invalid_arguments_are_refused_before_anything_is_attributed(X, options, message):
     model = Detector()
     with pytest.raises(sl.InputError, match=message):
         calibrated_seqlets(model, X, **options)

@@ -1,6 +1,7 @@
 import math
 import warnings
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,12 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from attribution_tracks import (
+    CONVERSIONS,
+    any_track,
+    assert_any_container_gives_the_same,
+    assert_threads_do_not_matter,
+    planted_track,
+    without_loops,
+)
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.native.library import library
 from seqlight.seqlets.genome_coordinates import to_genome
 from seqlight.seqlets.recursive import null_distribution, span_calls
 from seqlight.seqlets.recursive.caller import recursive_seqlets
-from seqlight.seqlets.recursive.null_distribution import backgrounds
+from seqlight.seqlets.recursive.null_distribution import null_distributions
 
 COLUMNS = ["example_idx", "start", "end", "attribution", "p-value"]
 DTYPES = ["int64", "int64", "int64", "float64", "float64"]
@@ -25,7 +34,7 @@ needs_loops = pytest.mark.skipif(library() is None, reason="the loops are not co
 
 
 def oracle(X, threshold, min_seqlet_len, max_seqlet_len, n_bins):
-    """Positive seqlets, by the definition and slowly: rows of COLUMNS, in order of the table."""
+    """Return positive seqlets by their definition, slowly: rows of COLUMNS, in the order of the table."""
     low, high = X.min(), X.max()
     shortest, longest = min_seqlet_len, min(max_seqlet_len, X.shape[1])
     if low == high or shortest > longest:
@@ -57,7 +66,7 @@ def oracle(X, threshold, min_seqlet_len, max_seqlet_len, n_bins):
 
 
 def oracle_tails(frequency, longest):
-    """tails[n][s] = P(sum of n bins >= s), in floats or fractions, summed from the top."""
+    """Return tails[n][s] = P(sum of n bins >= s), in floats or fractions, summed from the top."""
     mass, tails = frequency, [None]
     for n in range(1, longest + 1):
         if n > 1:
@@ -74,36 +83,14 @@ def oracle_tails(frequency, longest):
     return tails
 
 
-def planted(shape=(20, 300), seed=0, dtype="float32"):
-    """Laplace noise with three higher and one lower block a row."""
-    rng = np.random.RandomState(seed)
-    X = rng.laplace(size=shape)
-    for row in X:
-        for start in rng.randint(0, shape[1] - 10, 3):
-            row[start : start + 10] += 4
-        start = rng.randint(0, shape[1] - 8)
-        row[start : start + 8] -= 5
-    return X.astype(dtype)
+planted = partial(planted_track, n_high=3)
+# Few distinct values make ties, which is where orders of search show.
+tracks = partial(any_track, st.integers(1, 24), [st.integers(-3, 3), st.floats(-4, 4, width=32)])
+numpy_seqlets = without_loops(recursive_seqlets, null_distribution, span_calls)
 
 
 def rows_of(table):
     return list(table.itertuples(index=False, name=None))
-
-
-def without_loops(*args, **kwargs):
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (null_distribution, span_calls):
-            patch.setattr(module, "library", lambda: None)
-        return recursive_seqlets(*args, **kwargs)
-
-
-@st.composite
-def tracks(draw):
-    shape = draw(st.integers(1, 3)), draw(st.integers(1, 24))
-    # Few distinct values make ties, which is where orders of search show.
-    value = draw(st.sampled_from([st.integers(-3, 3), st.floats(-4, 4, width=32)]))
-    values = draw(st.lists(value, min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]))
-    return np.array(values, dtype=draw(st.sampled_from(["float32", "float64"]))).reshape(shape)
 
 
 options = st.fixed_dictionaries(
@@ -121,19 +108,19 @@ options = st.fixed_dictionaries(
 def test_equals_the_definition(X, chosen):
     expected = oracle(X, **chosen)
     assert rows_of(recursive_seqlets(X, sign="positive", **chosen)) == expected
-    assert rows_of(without_loops(X, sign="positive", **chosen)) == expected
+    assert rows_of(numpy_seqlets(X, sign="positive", **chosen)) == expected
 
 
-def left_of(tables):
-    """What is left where calls overlap: taken by p-value, then attribution, then place, then the positive first."""
+def merge_without_overlaps(tables):
+    """Return the calls that remain if overlaps are dropped by p-value, attribution, start and sign, in this order."""
     rows = sorted(rows_of(pd.concat(tables)), key=lambda row: (row[4], -abs(row[3]), row[0], row[1], row[3] < 0))
-    taken, left = set(), []
+    taken, merged = set(), []
     for row in rows:
         places = {(row[0], at) for at in range(row[1], row[2])}
         if taken.isdisjoint(places):
             taken |= places
-            left.append(row)
-    return sorted(left, key=lambda row: (row[4], row[0], row[1]))
+            merged.append(row)
+    return sorted(merged, key=lambda row: (row[4], row[0], row[1]))
 
 
 @settings(max_examples=60, deadline=None)
@@ -142,12 +129,12 @@ def test_negative_seqlets_are_the_positive_ones_of_the_negated_track(X, chosen):
     mirrored = recursive_seqlets(-X, sign="positive", **chosen)
     mirrored["attribution"] = 0.0 - mirrored["attribution"]
     negative = recursive_seqlets(X, sign="negative", **chosen)
-    # But for those whose sum is not below 0.
+    # Except for those whose sum is not below 0.
     assert_frame_equal(negative, mirrored[mirrored["attribution"] < 0].reset_index(drop=True), check_exact=True)
     positive = recursive_seqlets(X, sign="positive", **chosen)
     both = recursive_seqlets(X, **chosen)
-    assert rows_of(both) == left_of([positive[positive["attribution"] > 0], negative])
-    assert_frame_equal(without_loops(X, **chosen), both, check_exact=True)
+    assert rows_of(both) == merge_without_overlaps([positive[positive["attribution"] > 0], negative])
+    assert_frame_equal(numpy_seqlets(X, **chosen), both, check_exact=True)
 
 
 @pytest.mark.reliability(
@@ -180,22 +167,22 @@ def test_spans_never_overlap_and_keep_to_the_limits(X, chosen, sign):
         {"X_control": 2 * planted((12, 150), seed=9), "target_fdr": 50.0},
     ],
 )
-def test_loops_and_their_twins_give_the_same_bits(dtype, chosen):
+def test_loops_and_numpy_give_the_same_bits(dtype, chosen):
     X = planted((8, 200), dtype=dtype)
     table = recursive_seqlets(X, **chosen)
     assert len(table) > 10
     if "X_control" not in chosen:
-        assert_frame_equal(without_loops(X, **chosen), table, check_exact=True)
+        assert_frame_equal(numpy_seqlets(X, **chosen), table, check_exact=True)
         return
-    found, twin = (call(X, **chosen, return_fdr=True) for call in (recursive_seqlets, without_loops))
-    assert_frame_equal(twin.seqlets, table, check_exact=True)
+    found, by_numpy = (call(X, **chosen, return_fdr=True) for call in (recursive_seqlets, numpy_seqlets))
+    assert_frame_equal(by_numpy.seqlets, table, check_exact=True)
     assert_frame_equal(found.seqlets, table, check_exact=True)
-    assert_frame_equal(twin.fdr, found.fdr, check_exact=True)
+    assert_frame_equal(by_numpy.fdr, found.fdr, check_exact=True)
 
 
 def test_tails_keep_their_digits_far_below_rounding():
     X = np.r_[np.zeros(9990), np.ones(10)][None]
-    null = backgrounds(X, (1,), n_bins=2, longest=20)[0]
+    null = null_distributions(X, (1,), n_bins=2, longest=20)[0]
     exact = oracle_tails([Fraction(9990, 10000), Fraction(10, 10000)], 20)
     smallest = float(exact[20][20])
     assert smallest == pytest.approx(1e-60, rel=1e-12)
@@ -233,7 +220,7 @@ def test_order_is_by_p_value_then_example_then_start():
     assert rows_of(table[["example_idx", "start"]]) == [(0, 30), (1, 30), (2, 30), (3, 30), *found]
 
 
-def test_flanks_move_the_ends_and_nothing_else():
+def test_flanks_only_move_the_ends():
     X = planted((6, 120))
     plain, flanked = recursive_seqlets(X), recursive_seqlets(X, additional_flanks=7)
     assert (plain["start"] < 7).any() or (plain["end"] > 113).any()
@@ -241,34 +228,12 @@ def test_flanks_move_the_ends_and_nothing_else():
     assert_frame_equal(flanked, expected, check_exact=True)
 
 
-@pytest.mark.parametrize(
-    "convert",
-    [
-        lambda X: X,
-        lambda X: X.double(),
-        lambda X: X.to(torch.bfloat16),
-        lambda X: X.half(),
-        lambda X: X.int(),
-        lambda X: X.clone().requires_grad_(),
-        lambda X: X.numpy(),
-        lambda X: X.numpy().astype(np.float16),
-        lambda X: X.numpy().astype(np.int8),
-        lambda X: X.numpy().astype(">f4"),
-        lambda X: np.asfortranarray(X.numpy()),
-        lambda X: torch.stack([X, -X], dim=-1)[..., 0],
-    ],
-)
+@pytest.mark.parametrize("convert", CONVERSIONS)
 def test_any_container_and_real_type(convert):
-    X = torch.from_numpy(planted().round())
-    given_as = convert(X)
-    table = recursive_seqlets(given_as)
-    assert len(table) > 20
-    assert_frame_equal(table, recursive_seqlets(X), check_exact=True)
-    kept = given_as.detach().float().numpy() if isinstance(given_as, torch.Tensor) else given_as
-    assert (kept == planted().round()).all()
+    assert_any_container_gives_the_same(recursive_seqlets, planted().round(), convert)
 
 
-def test_loci_add_coordinates_and_change_nothing_else():
+def test_loci_only_add_coordinates():
     X = planted((4, 120))
     loci = pd.DataFrame({"chrom": list("abba"), "start": [5, 900, 300, 0], "strand": list("+-+-")})
     loci["end"] = loci["start"] + 120
@@ -299,13 +264,7 @@ def test_neither_scale_nor_threads_nor_row_order_matter():
     flipped = recursive_seqlets(X[::-1])
     flipped["example_idx"] = 22 - flipped["example_idx"]
     assert set(rows_of(flipped)) == set(rows_of(table))
-    before = torch.get_num_threads()
-    try:
-        for threads in (1, 3):
-            torch.set_num_threads(threads)
-            assert_frame_equal(recursive_seqlets(X), table, check_exact=True)
-    finally:
-        torch.set_num_threads(before)
+    assert_threads_do_not_matter(recursive_seqlets, X)
 
 
 def test_many_blocks_of_rows(monkeypatch):
@@ -371,10 +330,10 @@ def test_one_signed_tracks_are_no_special_case(shift, sign, other):
     X = planted(dtype="float64")
     centred, shifted = (recursive_seqlets(track, sign=sign) for track in (X, X + shift))
     assert len(shifted) > 20
-    # The null moves with the track; only values on the edge of a bin can change theirs.
+    # The null moves with the track; only values on the edge of a bin can change bins.
     assert abs(len(shifted) - len(centred)) <= 2
     assert_frame_equal(recursive_seqlets(X + shift), shifted, check_exact=True)
-    # What is low for a track above 0 is no less above 0; high for one below 0 is what the peer would call.
+    # In a track above 0 even the lowest spans are above 0; in one below 0, tangermeme calls the highest spans.
     assert len(recursive_seqlets(X + shift, sign=other)) == (
         0 if other == "negative" else len(recursive_seqlets(X, sign=other))
     )
@@ -421,7 +380,7 @@ def test_one_signed_tracks_are_no_special_case(shift, sign, other):
         (planted(), {"X_control": planted() * np.nan}, "`X_control` holds NaN"),
     ],
 )
-def test_what_cannot_be_used_is_refused_by_name(X, chosen, message):
+def test_invalid_arguments(X, chosen, message):
     with pytest.raises(InputError, match=message):
         recursive_seqlets(X, **chosen)
 
@@ -447,10 +406,10 @@ def test_a_control_chooses_the_threshold_of_each_sign():
         tables.append(recursive_seqlets(X, threshold=threshold, sign=sign))
         for row in curve.iloc[[0, 5, 20, 60]].itertuples():
             assert row.n_seqlets == len(recursive_seqlets(X, threshold=row.threshold, sign=sign))
-        # At the threshold itself are counted those that do not give way to the other sign.
+        # At the threshold itself, calls that are dropped in favour of the other sign do not count.
         chosen = curve["n_seqlets"][curve["threshold"] == threshold].item()
         assert chosen == (found.seqlets["attribution"] * (1 if sign == "positive" else -1) > 0).sum()
-    assert rows_of(found.seqlets) == left_of(tables)
+    assert rows_of(found.seqlets) == merge_without_overlaps(tables)
     assert len(found.seqlets) < sum(map(len, tables))
     assert len(tables[0]) > len(tables[1]) > 0
     plain = recursive_seqlets(X, threshold=1e-9, X_control=control, target_fdr=0.3)
@@ -471,10 +430,10 @@ def test_a_control_is_scored_against_the_null_of_the_input():
     assert (short["n_control_seqlets"] == 0).all()
 
 
-@pytest.mark.parametrize("call", [recursive_seqlets, without_loops])
+@pytest.mark.parametrize("call", [recursive_seqlets, numpy_seqlets])
 @pytest.mark.parametrize("sign", ["positive", "negative"])
-def test_what_lies_beyond_the_input_is_more_extreme_than_all_of_it(call, sign):
-    """In the highest bin of the input instead, it would be as rare as the highest value of the input is."""
+def test_control_values_beyond_the_input_are_more_extreme(call, sign):
+    """In the highest bin of the input they would be only as rare as its highest value."""
     X, control = noise((20, 100), 1), noise((5, 60), 2).clip(-3, 3)
     control[3, 30] = (100 if sign == "positive" else -100) * np.abs(X).max()
     curve = call(X, X_control=control, target_fdr=1e9, sign=sign, return_fdr=True).fdr
@@ -486,8 +445,8 @@ def test_what_lies_beyond_the_input_is_more_extreme_than_all_of_it(call, sign):
     "draw", [lambda rng, shape: rng.laplace(size=shape), lambda rng, shape: rng.standard_t(2, shape)]
 )
 @pytest.mark.parametrize("n_controls", [1, 5])
-def test_of_noise_alone_something_is_called_no_more_often_than_asked_for(draw, n_controls):
-    """Where all calls are false, the rate is how often there are any: here at most one time in four."""
+def test_noise_has_calls_no_more_often_than_asked_for(draw, n_controls):
+    """If all calls are false, the rate is how often there are any: here at most one time in four."""
     n_with_calls, rng = 0, np.random.RandomState(0)
     options = {"max_seqlet_len": 8, "n_bins": 300, "target_fdr": 0.25, "sign": "positive"}
     for _ in range(200):
@@ -499,7 +458,7 @@ def test_of_noise_alone_something_is_called_no_more_often_than_asked_for(draw, n
     assert n_with_calls <= 0.25 * 200 + 2.5 * np.sqrt(200 * 0.25 * 0.75)
 
 
-def test_a_sign_that_reaches_no_rate_is_left_out_with_a_warning():
+def test_a_sign_that_never_reaches_the_rate_has_no_seqlets_and_a_warning():
     X, control = noise((30, 200), 1), noise((30, 200), 2)
     with pytest.warns(SeqlightWarning, match="0.001 for negative seqlets") as caught:
         assert recursive_seqlets(X, X_control=control, target_fdr=1e-3, sign="negative").empty
@@ -536,7 +495,7 @@ def test_the_rate_is_of_what_is_returned(X, control, target_fdr):
         assert n_returned == (passing["n_seqlets"].iloc[0] if len(passing) else 0)
 
 
-@pytest.mark.parametrize("call", [recursive_seqlets, without_loops])
+@pytest.mark.parametrize("call", [recursive_seqlets, numpy_seqlets])
 @pytest.mark.parametrize("sign", ["both", "negative"])
 def test_a_rate_counts_only_calls_of_its_sign(call, sign):
     X, control = planted((9, 120)) + 20, planted((9, 120), seed=5) + 20

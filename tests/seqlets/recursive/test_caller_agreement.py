@@ -27,8 +27,8 @@ def track(rng, shape):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n_bins", [10, 1000])
-def test_positive_seqlets_equal_the_peers(dtype, n_bins):
-    from tangermeme.seqlet import recursive_seqlets as peer
+def test_positive_seqlets_equal_tangermemes(dtype, n_bins):
+    from tangermeme.seqlet import recursive_seqlets as tangermeme_seqlets
 
     smallest = 1.0
     for seed in range(40):
@@ -42,7 +42,7 @@ def test_positive_seqlets_equal_the_peers(dtype, n_bins):
             "n_bins": n_bins,
         }
         ours = recursive_seqlets(X, sign="positive", **options).sort_values(SPAN).reset_index(drop=True)
-        theirs = peer(X, **options).sort_values(SPAN).reset_index(drop=True)
+        theirs = tangermeme_seqlets(X, **options).sort_values(SPAN).reset_index(drop=True)
         assert ours[SPAN].equals(theirs[SPAN]), (seed, options)
         p = theirs["p-value"].to_numpy()
         np.testing.assert_allclose(ours["p-value"][p >= 1e-50], p[p >= 1e-50], rtol=1e-9)
@@ -51,14 +51,14 @@ def test_positive_seqlets_equal_the_peers(dtype, n_bins):
     assert smallest < 1e-20
 
 
-def test_the_curve_equals_the_peers_where_the_control_is_inside_the_range_of_the_input():
-    from tangermeme.seqlet import recursive_seqlets as peer
+def test_the_curve_equals_tangermemes_if_the_control_is_within_the_range_of_the_input():
+    from tangermeme.seqlet import recursive_seqlets as tangermeme_seqlets
 
     rng = np.random.RandomState(0)
     X = track(rng, (80, 400))
     control = rng.laplace(size=(120, 300)).clip(X.min(), X.max())
     ours = recursive_seqlets(X, sign="positive", X_control=control, target_fdr=0.2, return_fdr=True)
-    theirs, curve = peer(X, X_control=control, target_fdr=0.2, return_fdr=True)
+    theirs, curve = tangermeme_seqlets(X, X_control=control, target_fdr=0.2, return_fdr=True)
     np.testing.assert_allclose(ours.fdr["threshold"], curve["threshold"], rtol=1e-12)
     for column in ("n_seqlets", "n_control_seqlets"):
         assert ours.fdr[column].tolist() == curve[column].tolist()

@@ -7,7 +7,7 @@ from seqlight.seqlets.recursive.control import shuffled_control
 
 
 class Detector(nn.Module):
-    """Fires at TGACTCA, and weighs a further input."""
+    """Detects TGACTCA, and multiplies by a further input."""
 
     def __init__(self):
         super().__init__()
@@ -27,7 +27,7 @@ def X():
     return sl.substitute(sl.random_one_hot((6, 4, 120), random_state=1), "TGACTCA", start=50)
 
 
-def test_shuffles_are_drawn_and_attributed_as_said(X):
+def test_shuffles_are_drawn_and_attributed_as_documented(X):
     control = shuffled_control(Detector(), X, n=2, random_state=5, n_shuffles=3, target=1)
     assert control.shape == (12, 120)
     for k in range(2):
@@ -36,7 +36,7 @@ def test_shuffles_are_drawn_and_attributed_as_said(X):
         torch.testing.assert_close(control[k::2], expected)
 
 
-def test_a_seed_fixes_all(X):
+def test_a_seed_fixes_the_control(X):
     one, other = (shuffled_control(Detector(), X, random_state=0, n_shuffles=2) for _ in range(2))
     assert torch.equal(one, other)
     fresh, again = (shuffled_control(Detector(), X, n_shuffles=2) for _ in range(2))
@@ -46,8 +46,8 @@ def test_a_seed_fixes_all(X):
 def test_further_inputs_go_with_their_sequence(X):
     weight = torch.arange(6.0)[:, None]
     plain = shuffled_control(Detector(), X, n=2, random_state=0, n_shuffles=2)
-    weighed = shuffled_control(Detector(), X, (weight,), n=2, random_state=0, n_shuffles=2)
-    torch.testing.assert_close(weighed, plain * weight.repeat_interleave(2, dim=0))
+    weighted = shuffled_control(Detector(), X, (weight,), n=2, random_state=0, n_shuffles=2)
+    torch.testing.assert_close(weighted, plain * weight.repeat_interleave(2, dim=0))
 
 
 def test_each_shuffle_has_the_target_of_its_sequence(X):
@@ -88,6 +88,6 @@ def test_calibrated_calling_finds_the_planted_sites(X):
         ({"args": (torch.zeros(5, 1),)}, "a row for each"),
     ],
 )
-def test_bad_calls(X, options, message):
+def test_invalid_arguments(X, options, message):
     with pytest.raises(sl.InputError, match=message):
         shuffled_control(Detector(), X, **options)

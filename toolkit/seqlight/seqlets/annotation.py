@@ -1,4 +1,4 @@
-"""Which known motif each seqlet looks like."""
+"""The known motifs that seqlets resemble."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seqlight.seqlets.cuts import cut_seqlets
 from seqlight.seqlets.tomtom import UNKNOWN, compare
 from seqlight.sequence.checks import require_count
 
-# Tomtom returns three numbers for each pair of a seqlet and a motif: 34 MB for 2,000 motifs.
+# Tomtom returns three numbers for each pair of seqlet and motif: 34 MB for 2,000 motifs.
 SEQLETS_AT_ONCE = 1000
 # MEME's own Tomtom warns below 50.
 FEW_MOTIFS = 25
@@ -31,34 +31,34 @@ def annotate_seqlets(
     n_nearest: int = 1,
     n_jobs: int = -1,
 ) -> pd.DataFrame:
-    """Find the motifs that each seqlet is most similar to, by Tomtom.
+    """Find the motifs that each seqlet resembles most, by Tomtom.
 
     Parameters
     ----------
     X : torch.Tensor or numpy.ndarray, shape (examples, 4, positions)
         One-hot.
     seqlets : pandas.DataFrame
-        Columns example_idx, start and end. Their own sequence is compared, so call them without flanks.
+        Columns example_idx, start and end. The sequence in this interval is compared, so call seqlets without flanks.
     motifs : str, path, mapping of str to array of shape (4, positions), or sequence of motifs
-        A file in MEME format; frequencies by name, such as ``jaspar_motifs()`` returns; or motifs as pyjaspar fetches
-        them. Counts become frequencies where all positions of a motif sum to the same.
+        A file in MEME format; frequencies by name, as from ``jaspar_motifs()``; or motifs as pyjaspar fetches them.
+        Counts become frequencies if all positions of a motif have the same sum.
     n_nearest : int
         How many motifs to return for each seqlet.
     n_jobs : int
-        Accepted from callers of other implementations; this one takes a single thread.
+        Ignored: accepted for compatibility with other implementations; this one uses a single thread.
 
     Returns
     -------
     pandas.DataFrame, `n_nearest` rows for each seqlet, the best first
-        The table, in its order, with the columns motif (its name), motif_p-value (of the best alignment of
-        the two on either strand), motif_q-value (Benjamini and Hochberg's over all motifs, for this seqlet),
-        motif_offset (the position of the seqlet, from 0 and maybe below, at which the motif begins) and
-        motif_strand ("-" where the motif's reverse complement aligns).
+        The table, in its order, with the columns motif (its name), motif_p-value (of the best alignment of the two on
+        either strand), motif_q-value (by Benjamini and Hochberg, over all motifs for this seqlet), motif_offset (the
+        position of the seqlet at which the motif begins, counted from 0 and possibly negative) and motif_strand ("-"
+        if the motif's reverse complement aligns).
 
     Raises
     ------
     InputError
-        If an argument cannot be used, `X` is not one-hot at a seqlet, or that has no known character.
+        If an argument cannot be used, or a seqlet is not one-hot or has no known character.
 
     Warns
     -----
@@ -67,7 +67,7 @@ def annotate_seqlets(
 
     Notes
     -----
-    Tomtom's null are the columns of all motifs given, so p-values depend on them: give a whole database.
+    The null of Tomtom is made of the columns of all given motifs, so p-values depend on them: give a whole database.
 
     Source: Gupta et al. (2007), Quantifying similarity between motifs.
 
@@ -90,8 +90,8 @@ def annotate_seqlets(
             stacklevel=2,
         )
     n = min(require_count(n_nearest, "n_nearest", least=1), len(known))
-    pieces = _pieces(X, seqlets)
-    found = [_nearest(pieces[i : i + SEQLETS_AT_ONCE], known, n) for i in range(0, len(pieces), SEQLETS_AT_ONCE)]
+    pieces = _seqlet_letters(X, seqlets)
+    found = [_best_motifs(pieces[i : i + SEQLETS_AT_ONCE], known, n) for i in range(0, len(pieces), SEQLETS_AT_ONCE)]
     columns = [np.concatenate(parts) for parts in zip(*found, strict=True)]
     which, p_value, q_value, offset, strand = columns or [np.empty(0)] * 5
     return (
@@ -102,7 +102,7 @@ def annotate_seqlets(
                 "motif": np.array(list(known), dtype=object)[which.astype(np.int64)],
                 "motif_p-value": p_value.astype(np.float64),
                 "motif_q-value": q_value.astype(np.float64),
-                # Tomtom says where in the motif the seqlet begins.
+                # Tomtom reports where in the motif the seqlet begins.
                 "motif_offset": -offset.astype(np.int64),
                 "motif_strand": np.where(strand == 1, "-", "+"),
             }
@@ -110,7 +110,7 @@ def annotate_seqlets(
     )
 
 
-def _pieces(X: Tensor | NDArray[Any], seqlets: pd.DataFrame) -> list[NDArray[np.int64]]:
+def _seqlet_letters(X: Tensor | NDArray[Any], seqlets: pd.DataFrame) -> list[NDArray[np.int64]]:
     """Return the letters of each seqlet, as :func:`seqlight.seqlets.tomtom.compare` takes them."""
     if getattr(X, "ndim", 3) == 3 and X.shape[1] != UNKNOWN:
         raise InputError(f"X has {X.shape[1]} letters: expected four, A, C, G and T; of unknown ones all are 0.")
@@ -128,7 +128,7 @@ def _pieces(X: Tensor | NDArray[Any], seqlets: pd.DataFrame) -> list[NDArray[np.
     return pieces
 
 
-def _nearest(pieces: list[NDArray[np.int64]], known: Motifs, n: int) -> list[NDArray[Any]]:
+def _best_motifs(pieces: list[NDArray[np.int64]], known: Motifs, n: int) -> list[NDArray[Any]]:
     """Return index, p-value, q-value, offset and strand of the `n` best motifs of each piece, one array each."""
     compared = compare(pieces, list(known.values()))
     order = np.argsort(compared.p_value, axis=1, kind="stable")

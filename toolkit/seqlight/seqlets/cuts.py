@@ -1,4 +1,4 @@
-"""What is at the seqlets: sequences and contributions, cut out as tensors."""
+"""Sequences and contributions at the seqlets, cut out as tensors."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ T = TypeVar("T", Tensor, list[Tensor])
 
 
 class SeqletCuts(NamedTuple, Generic[T]):
-    """What was cut out, row by row.
+    """What was cut out at each seqlet.
 
     Attributes
     ----------
     seqlets : pandas.DataFrame
-        The table, with start and end of the windows that were cut.
+        The table, with the start and end of the windows that were cut.
     one_hot : torch.Tensor of shape (rows, letters, width), or list of tensors of shape (letters, width)
         The sequences.
-    contributions, hypothetical : the same, or None
-        What the characters contribute, and what every character would; None where no hypothetical
+    contributions, hypothetical : like `one_hot`, or None
+        What the observed characters contribute, and what every character would; None if no hypothetical
         contributions were given.
     """
 
@@ -80,35 +80,34 @@ def cut_seqlets(
     Parameters
     ----------
     X : torch.Tensor or numpy.ndarray, shape (examples, letters, positions)
-        One-hot, of the letters A, C, G, T in this order where `orient_by` is used.
+        One-hot; with `orient_by`, of the letters A, C, G, T in this order.
     seqlets : pandas.DataFrame
-        Columns example_idx, start and end: of either caller, or any intervals.
+        Columns example_idx, start and end, from either caller or of any intervals.
     hypothetical : torch.Tensor or numpy.ndarray, shape of `X`, optional
         What every character would contribute: ``deep_lift_shap(..., hypothetical=True)``.
     width : int, optional
-        Cut this many positions around the middle of each seqlet, instead of the seqlet.
+        Cut this many positions around the middle of each seqlet instead of the seqlet itself.
     beyond : {"error", "zeros", "shift", "drop"}
-        What to do where a window sticks out of its example: refuse, fill up with zeros, move it inside, or
-        leave it out.
+        What to do if a window extends beyond its example: raise, pad with zeros, move it inside, or leave it out.
     lengths : {"equal", "pad", "list"}
-        What to do where seqlets differ in length: refuse, fill up with zeros on the right, or return
-        lists of one tensor a seqlet (also where they do not differ).
+        What to do if seqlets differ in length: raise, pad with zeros on the right, or return lists with one tensor
+        for each seqlet (even if they do not differ).
     orient_by : str, optional
-        A column of "+" and "-": what is cut at "-" is reverse-complemented. With ``"motif_strand"`` of
-        `annotate_seqlets` all sites of a motif read alike; with ``"strand"`` of `to_genome` all read as the
-        + strand of the genome does. Without, all stay as the model read them, whatever the sign of their
+        A column of "+" and "-"; what is cut at "-" is reverse-complemented. With ``"motif_strand"`` of
+        `annotate_seqlets` all sites of a motif have the same orientation; with ``"strand"`` of `to_genome` all read
+        like the + strand of the genome. Without it, all stay as the model read them, whatever the sign of their
         attribution.
 
     Returns
     -------
     SeqletCuts
-        With the fields `seqlets`, `one_hot`, `contributions` and `hypothetical`; on the device and in the
-        type of what was given.
+        With the fields `seqlets`, `one_hot`, `contributions` and `hypothetical`, on the devices and in the types of
+        the inputs.
 
     Raises
     ------
     InputError
-        If windows stick out or differ in length and nothing else was asked for, the shapes of `X` and
+        If windows extend beyond examples or differ in length and no option says what to do, the shapes of `X` and
         `hypothetical` differ, or the table cannot be used.
 
     Examples
@@ -123,19 +122,19 @@ def cut_seqlets(
     X = require_rank_3(as_tensor(X, "X"))
     table = place_windows(seqlets, X.shape[2], width, beyond)
     windows = _Windows(table, len(X), lengths, orient_by)
-    one_hot = windows.of(X)
+    one_hot = windows.cut(X)
     if hypothetical is None:
-        return _cuts(table, one_hot, None, windows, lengths)
+        return _to_cuts(table, one_hot, None, windows, lengths)
     hypothetical = as_tensor(hypothetical, "hypothetical")
     if hypothetical.shape != X.shape:
         raise InputError(
             f"hypothetical has shape {tuple(hypothetical.shape)} and X {tuple(X.shape)}: expected the same."
         )
-    return _cuts(table, one_hot, windows.of(hypothetical), windows, lengths)
+    return _to_cuts(table, one_hot, windows.cut(hypothetical), windows, lengths)
 
 
 class _Windows:
-    """The positions of all windows, shape (windows, most positions), each read from left to right."""
+    """The positions of all windows, shape (windows, longest width), in the order in which they are read."""
 
     def __init__(self, table: pd.DataFrame, n: int, lengths: Lengths, orient_by: str | None) -> None:
         if lengths not in ("equal", "pad", "list"):
@@ -147,28 +146,28 @@ class _Windows:
                 f"seqlets have {self.widths.min()} to {self.widths.max()} positions: choose a `width` for all, "
                 "lengths='pad' or lengths='list'."
             )
-        self.reverse = _reverse(table, orient_by)
+        self.reverse = _on_reverse_strand(table, orient_by)
         steps = np.arange(self.widths.max(initial=0))
         self.positions = np.where(self.reverse[:, None], end[:, None] - 1 - steps, start[:, None] + steps)
         self.inside = steps < self.widths[:, None]
 
-    def of(self, values: Tensor) -> Tensor:
-        """Return what `values`, shape (examples, letters, positions), holds in the windows; zeros elsewhere."""
+    def cut(self, values: Tensor) -> Tensor:
+        """Return the windows of `values`, shape (examples, letters, positions), padded with zeros."""
         length, device = values.shape[2], values.device
         known = self.inside & (self.positions >= 0) & (self.positions < length)
-        at = torch.from_numpy(self.positions.clip(0, length - 1)).to(device)
+        positions = torch.from_numpy(self.positions.clip(0, length - 1)).to(device)
         rows = torch.from_numpy(self.example).to(device)
         # Two index tensors around a slice put the letters last: (windows, positions, letters).
-        cut = values[rows[:, None], :, at].transpose(1, 2)
+        cut = values[rows[:, None], :, positions].transpose(1, 2)
         cut = cut.masked_fill(~torch.from_numpy(known).to(device)[:, None, :], 0)
         return torch.where(torch.from_numpy(self.reverse).to(device)[:, None, None], cut.flip(1), cut)
 
-    def listed(self, stack: Tensor) -> list[Tensor]:
-        """Return the rows of a stack, each as wide as its window."""
+    def trim(self, stack: Tensor) -> list[Tensor]:
+        """Return the rows of a stack, each trimmed to the width of its window."""
         return [one[:, :width] for one, width in zip(stack, self.widths.tolist(), strict=True)]
 
 
-def _reverse(table: pd.DataFrame, orient_by: str | None) -> NDArray[np.bool_]:
+def _on_reverse_strand(table: pd.DataFrame, orient_by: str | None) -> NDArray[np.bool_]:
     if orient_by is None:
         return np.zeros(len(table), dtype=bool)
     if orient_by not in table:
@@ -179,11 +178,11 @@ def _reverse(table: pd.DataFrame, orient_by: str | None) -> NDArray[np.bool_]:
     return np.asarray(strand == "-", dtype=bool)
 
 
-def _cuts(
+def _to_cuts(
     table: pd.DataFrame, one_hot: Tensor, hypothetical: Tensor | None, windows: _Windows, lengths: Lengths
 ) -> SeqletCuts[Tensor] | SeqletCuts[list[Tensor]]:
     contributions = None if hypothetical is None else one_hot * hypothetical
     if lengths != "list":
         return SeqletCuts(table, one_hot, contributions, hypothetical)
-    listed = [None if one is None else windows.listed(one) for one in (contributions, hypothetical)]
-    return SeqletCuts(table, windows.listed(one_hot), *listed)
+    listed = [None if one is None else windows.trim(one) for one in (contributions, hypothetical)]
+    return SeqletCuts(table, windows.trim(one_hot), *listed)

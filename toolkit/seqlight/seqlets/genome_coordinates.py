@@ -20,24 +20,23 @@ def to_genome(
     Parameters
     ----------
     seqlets : pandas.DataFrame
-        Columns example_idx, start and end, and any others: from either caller, cut, or annotated.
+        Columns example_idx, start and end, and any others, as from callers, `cut_seqlets` or `annotate_seqlets`.
     loci : Loci, or pandas.DataFrame with the columns chrom, start, end and maybe strand
-        Where the examples were cut from, row i for example i; on "-" the example is the reverse complement.
-        These are the windows that the model saw, and not the peaks that windows were put around.
+        Where the examples were cut from, row i for example i; on "-" the example is the reverse complement. These
+        are the windows that the model saw, not the peaks that windows were placed around.
     chrom_sizes : mapping of str to int, optional
-        Sizes of chromosomes, for windows that stick out of the end of one.
+        Sizes of chromosomes, for windows that extend beyond the end of one.
 
     Returns
     -------
     pandas.DataFrame
-        A copy with the columns chrom, genome_start, genome_end (from 0, ``start <= position < end``, as in
-        BED) and strand, on which the example reads from left to right. What lies off a chromosome is cut off.
+        A copy with the columns chrom, genome_start, genome_end (from 0, ``start <= position < end``, as in BED) and
+        strand, on which the example reads from left to right. Positions beyond a chromosome are cut off.
 
     Raises
     ------
     InputError
-        If an example has no locus, a seqlet starts behind the end of its locus or ends behind it, or lies
-        off its chromosome as a whole.
+        If an example has no locus, a seqlet extends beyond its locus, or lies entirely beyond its chromosome.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The seqlet table, and the attribution tracks that seqlets are found in."""
+"""The table of seqlets that every caller returns, and the attribution track that every caller reads."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def seqlet_table(
     attribution: NDArray[np.float64],
     p_value: NDArray[np.float64] | None = None,
 ) -> pd.DataFrame:
-    """Put seqlets into the table that every caller returns; arrays of the right type are not copied.
+    """Return the table of seqlets, in the form of every caller; arrays of the right type are not copied.
 
     Parameters
     ----------
     example_idx, start, end : numpy.ndarray, shape=(n,)
-        Which example each seqlet is in, and the positions ``start <= position < end``.
+        The example of each seqlet, and its positions ``start <= position < end``.
     attribution : numpy.ndarray, shape=(n,)
         The summed attribution of each seqlet.
     p_value : numpy.ndarray, shape=(n,), optional
@@ -38,8 +38,8 @@ def seqlet_table(
     Returns
     -------
     pandas.DataFrame, shape=(n, 4) or (n, 5)
-        Columns ``example_idx``, ``start``, ``end`` (int64), ``attribution`` and
-        ``p-value`` (float64); the types hold for an empty table too.
+        Columns ``example_idx``, ``start``, ``end`` (int64), ``attribution`` and ``p-value`` (float64), with the same
+        types in an empty table.
 
     Examples
     --------
@@ -60,26 +60,25 @@ def seqlet_table(
 
 
 def attribution_track(X: torch.Tensor | NDArray[Any], name: str = "X") -> Floats:
-    """Check attributions of the observed characters, and return them as a plain array.
+    """Return checked attributions of the observed characters as a plain array.
 
     Parameters
     ----------
     X : torch.Tensor or numpy.ndarray, shape=(n, length)
-        Real numbers of any type, on any device; gradients are left behind.
+        Real numbers of any type, on any device; gradients are dropped.
     name : str, optional
-        What the caller calls them, for messages.
+        What to call them in a message.
 
     Returns
     -------
     numpy.ndarray, shape=(n, length)
-        C-contiguous, float32 or float64. Values are rounded only if not even float64 holds them, and
-        copied only if they are of another type or not C-contiguous.
+        C-contiguous, float32 or float64. Values are rounded only if float64 cannot hold them, and copied only if
+        they have another type or are not C-contiguous.
 
     Raises
     ------
     InputError
-        If `X` is no array of real numbers, does not have two dimensions, or holds NaN or
-        infinity.
+        If `X` is not an array of real numbers, does not have two dimensions, or holds NaN or infinity.
 
     Examples
     --------
@@ -98,13 +97,13 @@ def attribution_track(X: torch.Tensor | NDArray[Any], name: str = "X") -> Floats
             f"`{name}` has shape {track.shape}, but seqlets are found in an array of shape "
             f"(examples, length): {advice}."
         )
-    _refuse_non_finite(track, name)
+    _require_finite(track, name)
     return track
 
 
 def _as_floats(X: torch.Tensor | NDArray[Any], name: str) -> Floats:
     if isinstance(X, torch.Tensor):
-        _refuse_dataless(X, name)
+        _require_dense(X, name)
         kinds = "c" if X.is_complex() else "b" if X.dtype == torch.bool else "f"
         if X.is_floating_point() and X.element_size() < 4:
             X = X.detach().to(torch.float32)
@@ -124,8 +123,8 @@ def _as_floats(X: torch.Tensor | NDArray[Any], name: str) -> Floats:
     return np.ascontiguousarray(array, dtype=np.float32 if narrow else np.float64)
 
 
-def _refuse_dataless(X: torch.Tensor, name: str) -> None:
-    met = (
+def _require_dense(X: torch.Tensor, name: str) -> None:
+    problem = (
         f"is nested: pass `torch.nested.to_padded_tensor({name}, 0)`"
         if X.is_nested
         else "is on the meta device, where tensors hold no values: make one that does"
@@ -136,8 +135,8 @@ def _refuse_dataless(X: torch.Tensor, name: str) -> None:
         if X.is_quantized
         else ""
     )
-    if met:
-        raise InputError(f"`{name}` {met}.")
+    if problem:
+        raise InputError(f"`{name}` {problem}.")
 
 
 def _remedy(X: object, name: str) -> str:
@@ -146,8 +145,8 @@ def _remedy(X: object, name: str) -> str:
     return f"pass `{name}.to_numpy()`" if hasattr(X, "to_numpy") else "convert it"
 
 
-def extremes(track: Floats) -> tuple[Any, Any]:
-    """Return the smallest and the largest of at least one value, as numbers of their type; NaN if any is."""
+def minimum_and_maximum(track: Floats) -> tuple[Any, Any]:
+    """Return the smallest and the largest of at least one value, in their own type; NaN if any value is NaN."""
     parts: list[NDArray[Any]] = []
     over_rows(
         lambda first, last: parts.extend((track[first:last].min(), track[first:last].max())), len(track), track.size
@@ -155,9 +154,9 @@ def extremes(track: Floats) -> tuple[Any, Any]:
     return np.min(parts), np.max(parts)
 
 
-def _refuse_non_finite(track: Floats, name: str) -> None:
-    # Infinity and NaN show in the extremes, so that no mask as large as the input is needed to rule them out.
-    if not track.size or np.isfinite(extremes(track)).all():
+def _require_finite(track: Floats, name: str) -> None:
+    # NaN and infinity show in the minimum or maximum, so no mask as large as the input is needed.
+    if not track.size or np.isfinite(minimum_and_maximum(track)).all():
         return
     rows = [row for row in range(len(track)) if not np.isfinite(track[row]).all()]
     named = ", ".join(map(str, rows[:MOST_ROWS_NAMED])) + (", ..." if len(rows) > MOST_ROWS_NAMED else "")

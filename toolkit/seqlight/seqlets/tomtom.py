@@ -1,4 +1,4 @@
-"""Tomtom: how surprising it is that a piece of sequence resembles a known motif this much."""
+"""Tomtom: how unlikely it is that a piece of sequence resembles a known motif this closely by chance."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 BINS = 100
 UNKNOWN = 4  # a column of zeros, beside the four letters
 LETTERS = np.eye(4, UNKNOWN + 1)
-# How many numbers of distributions are kept for the next pieces: 64 MB.
-KEPT = 2**23
+# How many numbers of distributions are cached for the next pieces: 64 MB.
+CACHE_SIZE = 2**23
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -27,7 +27,7 @@ class Comparison(NamedTuple):
     p_value : numpy.ndarray, float64
         Of the best alignment, on either strand.
     offset : numpy.ndarray, int64
-        The position of the motif, from 0 and maybe below, at which the piece begins.
+        The position of the motif at which the piece begins, counted from 0 and possibly negative.
     reverse : numpy.ndarray, bool
         Whether it is the motif's reverse complement that aligns best.
     """
@@ -38,7 +38,7 @@ class Comparison(NamedTuple):
 
 
 def compare(pieces: Sequence[Integers], motifs: Sequence[Floats]) -> Comparison:
-    """Align each piece of sequence with each motif, and say how often chance aligns them as well.
+    """Align each piece of sequence with each motif, and compute how often chance aligns them as well.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ def compare(pieces: Sequence[Integers], motifs: Sequence[Floats]) -> Comparison:
     Notes
     -----
     Columns are compared by their Euclidean distance, shifted so that the lower median over the columns of all motifs
-    is 0, which is also what a column scores that nothing is aligned with ("complete scores"). The null takes each
-    column of the motif as drawn from the columns of all motifs, on both strands. Medians, columns and tails are
-    exact: small p-values keep their digits.
+    is 0, which is also the score of a column without a partner ("complete scores"). Under the null, each column of the
+    motif is drawn from the columns of all motifs, on both strands. Medians, columns and tails are exact: small p-values
+    keep their digits.
 
     References
     ----------
@@ -68,7 +68,7 @@ def compare(pieces: Sequence[Integers], motifs: Sequence[Floats]) -> Comparison:
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> motifs = [rng.dirichlet([0.1] * 4, size=8).T for _ in range(50)]
-    >>> best = motifs[7].argmax(axis=0)  # what it says most often
+    >>> best = motifs[7].argmax(axis=0)  # its consensus
     >>> found = compare([best], motifs)
     >>> int(found.p_value.argmin()), int(found.offset[0, 7]), bool(found.reverse[0, 7])
     (7, 0, False)
@@ -84,7 +84,7 @@ def compare(pieces: Sequence[Integers], motifs: Sequence[Floats]) -> Comparison:
 
 
 def _groups(pieces: Sequence[Integers], database: _Database) -> Iterator[tuple[list[int], _Alignments]]:
-    """Yield which pieces share a length and a scale, and how these align with the motifs."""
+    """Yield the indices of pieces that share a length and a scale, and their alignments with the motifs."""
     groups: dict[tuple[int, tuple[int, int]], list[int]] = {}
     for i, piece in enumerate(pieces):
         groups.setdefault((len(piece), database.scale(piece)), []).append(i)
@@ -94,7 +94,7 @@ def _groups(pieces: Sequence[Integers], database: _Database) -> Iterator[tuple[l
 
 
 class _Database:
-    """The columns of all motifs, and then of their reverse complements, and how each letter scores with them."""
+    """How each letter scores with the columns of all motifs, followed by those of their reverse complements."""
 
     def __init__(self, motifs: Sequence[Floats]) -> None:
         both = [*motifs, *(motif[::-1, ::-1] for motif in motifs)]
@@ -105,66 +105,66 @@ class _Database:
         self._ranges = self.scores.min(axis=1), self.scores.max(axis=1)
 
     def scale(self, piece: Integers) -> tuple[int, int]:
-        """Return the smallest score of the letters of a piece, rounded down, and how many steps a score of 1 takes."""
+        """Return the smallest score of a piece's letters, rounded down, and how many steps make a score of 1."""
         low, high = (one[piece] for one in self._ranges)
         smallest = int(np.floor(low.min()))
         return smallest, int(BINS / max(high.max() - smallest, 1))
 
 
 class _Null:
-    """How the scores of letters are distributed over the columns of all motifs, in whole steps.
+    """The distribution of the scores of letters over the columns of all motifs, in whole steps.
 
     Attributes
     ----------
     steps : numpy.ndarray of int, shape (5, columns)
         The score of each letter with each column, from 0 for the smallest.
     zero : int
-        The steps of a score of 0.
+        How many steps a score of 0 has.
     """
 
     def __init__(self, scores: Floats, smallest: int, scale: int) -> None:
         self.steps = np.floor((scores - smallest) * scale + 0.5).astype(np.int64).clip(0, BINS)
         self.zero = -smallest * scale
-        self._one = [np.bincount(row, minlength=BINS + 1) / len(row) for row in self.steps]
+        self._single = [np.bincount(row, minlength=BINS + 1) / len(row) for row in self.steps]
         self._sums: dict[tuple[int, ...], Floats] = {}
         self._log_below: dict[tuple[int, ...], Floats] = {}
-        self._kept = 0
+        self._n_cached = 0
 
     def log_below(self, letters: Integers) -> Floats:
-        """Return the logarithm of the probability that letters score less than 0, 1, ... steps together."""
+        """Return the logarithm of the probability that letters together score less than 0, 1, ... steps."""
         key = tuple(sorted(letters.tolist()))  # a sum does not depend on the order
         found = self._log_below.get(key)
         if found is None:
-            # Tails are summed from their end, so that small ones are exact.
+            # Tails are summed from the end, so that small ones are exact.
             tails = np.minimum(np.cumsum(self._sum(key)[::-1])[::-1], 1)
             with np.errstate(divide="ignore"):
                 found = np.log1p(-tails)
-            self._keep(self._log_below, key, found)
+            self._cache(self._log_below, key, found)
         return found
 
     def _sum(self, key: tuple[int, ...]) -> Floats:
         found = self._sums.get(key)
         if found is None:
             *others, last = key
-            found = np.convolve(self._sum(tuple(others)), self._one[last]) if others else self._one[last]
-            self._keep(self._sums, key, found)
+            found = np.convolve(self._sum(tuple(others)), self._single[last]) if others else self._single[last]
+            self._cache(self._sums, key, found)
         return found
 
-    def _keep(self, kept: dict[tuple[int, ...], Floats], key: tuple[int, ...], found: Floats) -> None:
-        self._kept += len(found)
-        if self._kept > KEPT:
+    def _cache(self, cache: dict[tuple[int, ...], Floats], key: tuple[int, ...], found: Floats) -> None:
+        self._n_cached += len(found)
+        if self._n_cached > CACHE_SIZE:
             self._sums.clear()
             self._log_below.clear()
-            self._kept = len(found)
-        kept[key] = found
+            self._n_cached = len(found)
+        cache[key] = found
 
 
 class _Alignments:
-    """All ways to lay a piece of one length along each motif with at least one column in common."""
+    """All alignments of a piece of one length with each motif that share at least one column."""
 
     def __init__(self, database: _Database, null: _Null, length: int) -> None:
         self.null, self.length, self.lengths = null, length, database.lengths
-        # Motifs stand one after the other with gaps between them, so that a piece overlaps one at a time.
+        # Motifs are laid end to end with gaps between them, so that a piece overlaps only one at a time.
         gap = length - 1
         segments = self.lengths + gap
         self.starts = np.cumsum(segments) - segments
@@ -175,7 +175,7 @@ class _Alignments:
         place = np.arange(int(segments.sum())) - np.repeat(self.starts, segments)
         size = np.repeat(self.lengths, segments)
         overlap = np.minimum(place + 1, length) - np.maximum(0, place + 1 - size)
-        # Among equal scores the larger overlap wins, then the first.
+        # Of equal scores the larger overlap wins, then the first.
         self.places = int(segments.max())
         self.rank = overlap * self.places + (self.places - 1 - place)
         self.ranks = length * self.places + self.places
@@ -200,19 +200,19 @@ class _Alignments:
         return p_value * (2 - p_value), offset, reverse
 
     def _p_values(self, piece: Integers) -> Floats:
-        """Return the probability that the best alignment with a motif scores 0, 1, ... or more, by its length."""
+        """Return the probability that the best alignment with a motif scores at least 0, 1, ..., by length of motif."""
         n, rows = self.length, np.empty((len(self.kinds), self.length * max(BINS, self.null.zero) + 1))
-        beyond = np.zeros(rows.shape[1])  # alignments that hang over an end
+        overhang = np.zeros(rows.shape[1])  # alignments that extend beyond an end
         for overlap in range(1, n + 1):
             for row in np.flatnonzero(self.kinds == overlap) if overlap < n else np.flatnonzero(self.kinds >= n):
-                rows[row] = beyond
+                rows[row] = overhang
                 repeats = max(int(self.kinds[row]) - n + 1, 1)
                 for first in range(n - overlap + 1):
                     self._add(rows[row], piece[first : first + overlap], repeats)
             if overlap < n:
-                self._add(beyond, piece[:overlap], 1)
-                self._add(beyond, piece[n - overlap :], 1)
-        # All of them score less, or one does not.
+                self._add(overhang, piece[:overlap], 1)
+                self._add(overhang, piece[n - overlap :], 1)
+        # The complement of all alignments scoring less.
         return -np.expm1(rows)
 
     def _add(self, row: Floats, aligned: Integers, times: int) -> None:

@@ -1,4 +1,4 @@
-"""Windows around seqlets, and what to do where they stick out of an example."""
+"""Windows around seqlets, and what to do if they extend beyond an example."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POLICIES = ("error", "zeros", "shift", "drop")
 def place_windows(
     seqlets: pd.DataFrame, length: int, width: int | None = None, beyond: Beyond = "error"
 ) -> pd.DataFrame:
-    """Return the table with start and end of the windows to cut.
+    """Return the table with the start and end of the windows to cut.
 
     Parameters
     ----------
@@ -27,21 +27,21 @@ def place_windows(
     length : int
         Positions of each example.
     width : int, optional
-        Of windows around the middle of each seqlet (of an odd rest, the larger half lies on the left); the
-        seqlets themselves by default.
+        Width of windows around the middle of each seqlet (an odd difference goes to the left); by default, windows
+        are the seqlets themselves.
     beyond : {"error", "zeros", "shift", "drop"}
-        What becomes of windows that stick out: "zeros" leaves them as they are, "shift" moves them inside
-        and "drop" leaves them out.
+        What to do with windows that extend beyond an example: "zeros" leaves them as they are, "shift" moves them
+        inside and "drop" removes them.
 
     Returns
     -------
     pandas.DataFrame
-        A copy; with a new index, where rows were dropped.
+        A copy, with a new index if rows were dropped.
 
     Raises
     ------
     InputError
-        If a window sticks out ("error") or does not fit ("shift"), or an argument cannot be used.
+        If a window extends beyond its example ("error") or does not fit ("shift"), or an argument cannot be used.
 
     Examples
     --------
@@ -62,8 +62,8 @@ def place_windows(
         placed: pd.DataFrame = seqlets.assign(start=start, end=end).loc[~outside]
         return placed.reset_index(drop=True)
     if beyond == "shift":
-        by = np.where(start < 0, -start, np.minimum(length - end, 0))
-        start, end = start + by, end + by
+        offset = np.where(start < 0, -start, np.minimum(length - end, 0))
+        start, end = start + offset, end + offset
         outside = (start < 0) | (end > length)
     if beyond != "zeros" and outside.any():
         row = int(np.argmax(outside))

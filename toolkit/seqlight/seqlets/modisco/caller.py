@@ -1,4 +1,4 @@
-"""TF-MoDISco's seqlets: windows of one width whose sums a null does not explain."""
+"""TF-MoDISco seqlets: windows of one width whose sums a null does not explain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SeqletsAndThresholds(NamedTuple):
     seqlets: pd.DataFrame
     """The seqlets, one row each."""
     thresholds: Thresholds
-    """What they were called by: `positive`, `negative`, and `sign`."""
+    """The thresholds that called them: `positive`, `negative`, and `sign`."""
 
 
 @overload
@@ -72,64 +72,61 @@ def tfmodisco_seqlets(
 ) -> pd.DataFrame | SeqletsAndThresholds:
     """Find seqlets as TF-MoDISco does: the first step of its search for motifs.
 
-    Attributions are summed over each window of `window_size` positions. From these sums a
-    Laplace null and two thresholds are estimated, one a sign. In each example the window of
-    the largest sum beyond a threshold is called, whatever lies within half a window and a flank
-    of it is ruled out, and so on. Spans and order are those of modisco-lite 3.0.0.
+    Attributions are summed over each window of `window_size` positions. From these sums a Laplace null and two
+    thresholds, one for each sign, are estimated. In each example the window with the largest sum beyond a threshold is
+    called, everything within half a window and a flank of it is excluded, and so on. Spans and order are those of
+    modisco-lite 3.0.0.
 
-    At least `min_passing_frac` of all windows pass, so seqlets are called in pure noise too:
-    TF-MoDISco filters them later, by the motifs they form.
+    At least `min_passing_frac` of all windows pass, so seqlets are called in pure noise too: TF-MoDISco filters them
+    later, by the motifs they form.
 
     Parameters
     ----------
     X : torch.Tensor or numpy.ndarray, shape=(n, length)
-        Attributions of the observed characters: ``X_attr.sum(dim=1)``. Any real type, on any
-        device, with gradients or without; half precision is computed in single.
+        Attributions of the observed characters: ``X_attr.sum(dim=1)``. Any real type, on any device, with or
+        without gradients; half precision is computed in single.
     window_size : int, optional
         How many positions are summed.
     flank : int, optional
-        Positions that a seqlet has on either side of its window. A window is only called if
-        at least as many windows lie on either side of it.
+        Positions that a seqlet has on either side of its window. A window is called only if at least as many windows
+        lie on either side of it.
     target_fdr : float, optional
-        Which part of the windows beyond a threshold the null may explain, 0 to 1.
+        The share of windows beyond a threshold that the null may explain, 0 to 1.
     min_passing_frac, max_passing_frac : float, optional
-        The least and the largest part of all windows that pass, 0 to 1. Where the thresholds
-        pass fewer or more, both become one quantile of the magnitudes.
+        The smallest and the largest share of all windows that pass, 0 to 1. If fewer or more pass the thresholds,
+        both become one quantile of the magnitudes.
     weak_threshold_for_counting_sign : float, optional
-        The largest part of all windows whose magnitude may lie below the sign threshold, 0 to 1.
-        It changes no call.
+        The largest share of all windows whose magnitude may lie below the sign threshold, 0 to 1. It changes no call.
     loci : Loci, or pandas.DataFrame with the columns chrom, start, end and maybe strand, optional
-        Where in a genome each example was cut from: adds the columns that `to_genome` does.
+        Where in a genome each example was cut from; adds the columns that `to_genome` adds.
     return_thresholds : bool, optional
         Return the thresholds too.
 
     Returns
     -------
     pandas.DataFrame, shape=(n_seqlets, 4), or 8 with `loci`
-        Columns example_idx, start, end (int64) and attribution (float64), the sum over the window
-        without flanks, with its sign. By example; within each by the magnitude of that sum, the
-        largest first, ties from the left. Empty, with the same types, where nothing can be
-        called: no examples, examples shorter than `window_size`, or all windows equal. With `loci` also
-        chrom, genome_start, genome_end and strand.
+        Columns example_idx, start, end (int64) and attribution (float64), the signed sum over the window without
+        flanks. Sorted by example, then by the magnitude of that sum, the largest first, ties from the left. Empty,
+        with the same types, if nothing can be called: no examples, examples shorter than `window_size`, or all
+        windows equal. With `loci` also chrom, genome_start, genome_end and strand.
     SeqletsAndThresholds
-        Instead, with ``return_thresholds=True``: the fields `seqlets`, the table above, and
-        `thresholds`, with the fields `positive` and `negative` (windows of at least, or at most,
-        this sum pass) and `sign` (TF-MoDISco takes seqlets of a larger attribution as positive and
-        those below its negative as negative; the second value that modisco-lite returns).
+        Instead, with ``return_thresholds=True``: the fields `seqlets`, the table above, and `thresholds`, with the
+        fields `positive` and `negative` (windows with at least, or at most, this sum pass) and `sign` (TF-MoDISco
+        takes seqlets with a larger attribution as positive and those below its negative as negative; the second value
+        that modisco-lite returns).
 
     Raises
     ------
     InputError
-        If `X` is no two-dimensional array of real numbers or holds NaN or infinity, if a
-        running sum leaves the range of its type, or an option the range given above.
+        If `X` is not a two-dimensional array of real numbers or holds NaN or infinity, if a running sum overflows its
+        type, or if an option is outside the range given above.
 
     Notes
     -----
-    Where modisco-lite fails or finds nothing for no reason, this goes on: without flanks no window
-    is left out; a sign that no window has is not called; where the null reaches no window of a
-    sign, all windows of that sign pass before the limits on their part are applied; and the
-    commonest sums may differ by rounding alone. More than a million windows are sampled, always
-    alike, to find the thresholds; all are searched.
+    Where modisco-lite fails, or finds nothing without a reason, this carries on: without flanks no window is left out;
+    a sign that no window has is not called; if the null reaches no window of a sign, all windows of that sign pass
+    before the limits on their share are applied; and the most common sums may differ by rounding alone. Of more than a
+    million windows a fixed sample serves to find the thresholds, and all are searched.
 
     Source: Shrikumar et al., Technical Note on Transcription Factor Motif Discovery from
     Importance Scores (TF-MoDISco), arXiv:1811.00416, as modisco-lite 3.0.0 computes it.
@@ -147,7 +144,7 @@ def tfmodisco_seqlets(
     19.02
     """
     window_size, flank = require_count(window_size, "window_size", 1), require_count(flank, "flank")
-    _check_parts(
+    _require_fractions(
         target_fdr=target_fdr,
         min_passing_frac=min_passing_frac,
         max_passing_frac=max_passing_frac,
@@ -155,34 +152,33 @@ def tfmodisco_seqlets(
     )
     values = attribution_track(X)
     places = None if loci is None else as_loci(loci, *values.shape)
-    thresholds, where = NOTHING_PASSES, np.empty((0, 2), dtype=np.int64)
+    thresholds, peaks = NOTHING_PASSES, np.empty((0, 2), dtype=np.int64)
     if values.size and values.shape[1] >= window_size and values.min() < values.max():
-        # Of equal values, sums differ by rounding at most: hence the last condition.
+        # The last condition is there because sums of equal values differ by rounding at most.
         sums = window_sums(values, window_size)
-        parts = min_passing_frac, max_passing_frac
-        thresholds = choose_thresholds(sums.ravel(), target_fdr, parts, weak_threshold_for_counting_sign)
-        where = window_peaks(
-            sums, thresholds.positive, thresholds.negative, margin=flank, apart=window_size // 2 + flank
-        )
-    seqlets = _table(values, where, window_size, flank)
+        passing = min_passing_frac, max_passing_frac
+        thresholds = choose_thresholds(sums.ravel(), target_fdr, passing, weak_threshold_for_counting_sign)
+        limits = thresholds.positive, thresholds.negative
+        peaks = window_peaks(sums, *limits, margin=flank, exclusion=window_size // 2 + flank)
+    seqlets = _to_table(values, peaks, window_size, flank)
     seqlets = seqlets if places is None else to_genome(seqlets, places)
     return SeqletsAndThresholds(seqlets, thresholds) if return_thresholds else seqlets
 
 
-def _check_parts(**parts: float) -> None:
-    for name, given in parts.items():
-        if not isinstance(given, Real) or not 0 <= given <= 1:  # NaN fails too
-            raise InputError(f"`{name}` is {given!r}, but is a part of the whole, 0 to 1: choose one in between.")
-    if parts["min_passing_frac"] > parts["max_passing_frac"]:
+def _require_fractions(**fractions: float) -> None:
+    for name, value in fractions.items():
+        if not isinstance(value, Real) or not 0 <= value <= 1:  # NaN fails too
+            raise InputError(f"`{name}` is {value!r}, but must be a fraction from 0 to 1: choose one in between.")
+    if fractions["min_passing_frac"] > fractions["max_passing_frac"]:
         raise InputError(
-            f"`min_passing_frac` is {parts['min_passing_frac']}, above `max_passing_frac`, "
-            f"{parts['max_passing_frac']}: lower it."
+            f"`min_passing_frac` is {fractions['min_passing_frac']}, above `max_passing_frac`, "
+            f"{fractions['max_passing_frac']}: lower it."
         )
 
 
-def _table(values: Floats, where: NDArray[np.int64], window: int, flank: int) -> pd.DataFrame:
-    example, place = where.T
-    attribution = np.zeros(len(where))
+def _to_table(values: Floats, peaks: NDArray[np.int64], window: int, flank: int) -> pd.DataFrame:
+    example, start = peaks.T
+    attribution = np.zeros(len(peaks))
     for offset in range(window):
-        attribution += values[example, place + offset]
-    return seqlet_table(example, place - flank, place + window + flank, attribution)
+        attribution += values[example, start + offset]
+    return seqlet_table(example, start - flank, start + window + flank, attribution)

@@ -1,7 +1,7 @@
-"""How likely a window sum of a given size is no draw from the null: an isotonic regression.
+"""How likely a window sum of a given size is not a draw from the null, by isotonic regression.
 
-Each value counts as 1, each draw as 0, and the probability is the sequence, rising with the
-size, that is nearest to these in weighted squares.
+Each value counts as 1 and each draw as 0; the probability is the monotonic sequence nearest to these in weighted
+least squares.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from seqlight.native.library import library, pointer
 
-# Numbers less than this apart are one number, whatever their scale: the rule of scikit-learn, by which
-# TF-MoDISco fits.
-APART = float(np.finfo(np.float64).resolution)
+# Numbers closer than this count as equal, whatever their scale: a rule of scikit-learn, which TF-MoDISco uses.
+SAME_WITHIN = float(np.finfo(np.float64).resolution)
 
 
 class Points(NamedTuple):
-    """What a curve is fitted to, by ascending x."""
+    """Points to fit a curve to, by ascending x."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -27,7 +26,7 @@ class Points(NamedTuple):
 
 
 class Share(NamedTuple):
-    """Which part of values and draws of one size are values."""
+    """The share of values among values and draws, by size."""
 
     lowest: float
     """At the smallest size of any value or draw."""
@@ -36,19 +35,19 @@ class Share(NamedTuple):
 
 
 def share_of_values(values: NDArray[np.float64], draws: NDArray[np.float64], *, increasing: bool) -> Share:
-    """Fit the share of values among values and draws, both weighing the same in all.
+    """Fit the share of values among values and draws, where both have the same total weight.
 
     Parameters
     ----------
     values, draws : numpy.ndarray, shape=(n,) and (m,)
-        Ascending, at least one value. Without any draw the share is 1.
+        Ascending, at least one value. Without draws the share is 1.
     increasing : bool
-        Whether the share rises from the smallest number to the largest, or falls.
+        Whether the share rises with the numbers, or falls.
 
     Returns
     -------
     Share
-        What it is at the end where it is smallest, and at each value.
+        The share at the end where it is lowest, and at each value.
 
     Examples
     --------
@@ -58,85 +57,85 @@ def share_of_values(values: NDArray[np.float64], draws: NDArray[np.float64], *, 
     """
     if not len(draws):
         return Share(1.0, np.ones(len(values)))
-    # Draws come before equal values, which fixes the order of the sums.
+    # Draws come before equal values; that fixes the order of the sums.
     slots = np.searchsorted(values, draws)
     x = np.insert(values, slots, draws)
     real = np.insert(np.ones(len(values), dtype=np.uint8), slots, 0)
-    points = joined(x, real, len(values) / len(draws))
+    points = join_equal_points(x, real, len(values) / len(draws))
     order = slice(None) if increasing else slice(None, None, -1)
-    y = rising(points.y[order], points.weight[order])[order]
-    # A value that was joined with a smaller one lies between two points. The ends of each level are enough to
-    # interpolate, and are what is rounded in the reference.
+    y = isotonic_fit(points.y[order], points.weight[order])[order]
+    # A value that was joined with a smaller one lies between two points. Interpolation needs only the ends of each
+    # level, and rounds like TF-MoDISco only with those.
     ends = np.ones(len(y), dtype=bool)
     ends[1:-1] = (y[1:-1] != y[:-2]) | (y[1:-1] != y[2:])
     return Share(float(y[0 if increasing else -1]), np.interp(values, points.x[ends], y[ends]))
 
 
-def joined(x: NDArray[np.float64], real: NDArray[np.uint8], weight: float) -> Points:
-    """Turn values (`real` 1, weighing 1) and draws (0, weighing `weight`) into points, equals joined.
+def join_equal_points(x: NDArray[np.float64], real: NDArray[np.uint8], weight: float) -> Points:
+    """Turn values (`real` is 1, weight 1) and draws (`real` is 0, weight `weight`) into points, joining equal ones.
 
     Parameters
     ----------
     x : numpy.ndarray, shape=(n,)
-        Ascending. What lies less than `APART` right of the first of a group belongs to it.
+        Ascending. Numbers less than `SAME_WITHIN` above the first of a group belong to the group.
     real : numpy.ndarray, shape=(n,)
-        1 for a value, which has y = 1, and 0 for a draw, which has y = 0.
+        1 for a value, with y = 1, and 0 for a draw, with y = 0.
     weight : float
-        What a draw weighs.
+        The weight of a draw.
 
     Returns
     -------
     Points
-        At most n of them; y is the weighted mean of each group.
+        At most n; y is the weighted mean of each group.
 
     Examples
     --------
     >>> import numpy as np
-    >>> joined(np.array([1.0, 1.0, 2.0]), np.array([0, 1, 1], dtype=np.uint8), 3.0).y
+    >>> join_equal_points(np.array([1.0, 1.0, 2.0]), np.array([0, 1, 1], dtype=np.uint8), 3.0).y
     array([0.25, 1.  ])
     """
     native = library()
     if native is None:
-        return _joined_by_python(x.tolist(), real.tolist(), weight)
+        return _join_equal_points_python(x.tolist(), real.tolist(), weight)
     points = Points(*(np.empty(len(x)) for _ in range(3)))
-    n = native.join_points(pointer(x), pointer(real), len(x), weight, APART, *map(pointer, points))
+    n = native.join_points(pointer(x), pointer(real), len(x), weight, SAME_WITHIN, *map(pointer, points))
     return Points(*(column[:n] for column in points))
 
 
-def rising(y: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the rising sequence that is nearest to y in weighted squares.
+def isotonic_fit(y: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the nondecreasing sequence nearest to y in weighted least squares.
 
     Parameters
     ----------
     y, weight : numpy.ndarray, shape=(n,)
-        Numbers, and what they weigh, above 0.
+        Numbers, and their weights above 0.
 
     Returns
     -------
     numpy.ndarray, shape=(n,)
-        Never falling. The same bits whether or not the loop is compiled.
+        The same bits with or without the compiled loop.
 
     Examples
     --------
     >>> import numpy as np
-    >>> rising(np.array([3.0, 1.0, 5.0]), np.ones(3))
+    >>> isotonic_fit(np.array([3.0, 1.0, 5.0]), np.ones(3))
     array([2., 2., 5.])
     """
     native = library()
     if native is None:
-        return _rising_by_python(y.tolist(), weight.tolist())
+        return _isotonic_fit_python(y.tolist(), weight.tolist())
     fitted, weight = np.array(y, order="C"), np.ascontiguousarray(weight)
     if native.isotonic_fit(pointer(fitted), pointer(weight), len(fitted)) < 0:
         raise MemoryError("no memory for the levels of the fit")
     return fitted
 
 
-def _joined_by_python(x: list[float], real: list[int], weight: float) -> Points:
+def _join_equal_points_python(x: list[float], real: list[int], weight: float) -> Points:
     rows: list[tuple[float, float, float]] = []
     at = 0
     while at < len(x):
         first, ones, total = x[at], 0.0, 0.0
-        while at < len(x) and x[at] - first < APART:
+        while at < len(x) and x[at] - first < SAME_WITHIN:
             total += 1.0 if real[at] else weight
             ones += real[at]
             at += 1
@@ -144,7 +143,7 @@ def _joined_by_python(x: list[float], real: list[int], weight: float) -> Points:
     return Points(*np.array(rows).T)
 
 
-def _rising_by_python(y: list[float], weight: list[float]) -> NDArray[np.float64]:
+def _isotonic_fit_python(y: list[float], weight: list[float]) -> NDArray[np.float64]:
     means: list[float] = []
     weights: list[float] = []
     ends: list[int] = []
@@ -153,11 +152,11 @@ def _rising_by_python(y: list[float], weight: list[float]) -> NDArray[np.float64
         mean, total = y[at], weight[at]
         at += 1
         if means and means[-1] >= mean:
-            # What follows is looked at before what came further back: the order decides the last bit.
-            behind = means.pop(), weights.pop()
+            # Later numbers are merged before earlier levels: the order decides the last bit.
+            previous_mean, previous_weight = means.pop(), weights.pop()
             ends.pop()
-            amount = total * mean + behind[1] * behind[0]
-            total += behind[1]
+            amount = total * mean + previous_weight * previous_mean
+            total += previous_weight
             mean = amount / total
             while at < len(y) and mean >= y[at]:
                 amount, total = amount + weight[at] * y[at], total + weight[at]

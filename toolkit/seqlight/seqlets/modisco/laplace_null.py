@@ -1,4 +1,4 @@
-"""The null of TF-MoDISco: a Laplace distribution around the commonest window sum."""
+"""The null of TF-MoDISco: a Laplace distribution around the most common window sum."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SEED = 1234
 VALUES_A_BLOCK = 1 << 20
 
 
-class Null(NamedTuple):
-    """What window sums would be without seqlets."""
+class NullDraws(NamedTuple):
+    """Window sums as they would be without seqlets."""
 
     positive: NDArray[np.float64]
     """Draws of 0 and above, ascending."""
@@ -27,8 +27,8 @@ class Null(NamedTuple):
     """Draws below 0, ascending."""
 
 
-def laplace_null(ranking: Ranking) -> Null:
-    """Draw from the narrowest Laplace distributions that any percentile asks for.
+def laplace_null(ranking: Ranking) -> NullDraws:
+    """Draw from the narrowest Laplace distribution on each side of the mode that fits a percentile of the values.
 
     Parameters
     ----------
@@ -37,10 +37,9 @@ def laplace_null(ranking: Ranking) -> Null:
 
     Returns
     -------
-    Null
-        `N_DRAWS` draws in all, float64, always from the same stream. Each side of the mode has a
-        rate of its own: the largest of those that put a percentile of the values on that side,
-        5 % to 95 %, where it is.
+    NullDraws
+        `N_DRAWS` draws in all, float64, always from the same stream. Each side of the mode has its own rate: the
+        largest of the rates that reproduce one of the percentiles, 5 % to 95 %, of the values on that side.
 
     Examples
     --------
@@ -50,31 +49,31 @@ def laplace_null(ranking: Ranking) -> Null:
     >>> len(null.positive) + len(null.negative)
     10000
     """
-    mode = commonest(ranking)
+    mode = find_mode(ranking)
     n = len(ranking.values)
     n_left_of_mode, n_left = ranking.below([mode, np.nextafter(mode, np.inf)]).tolist()
     n_right = n - n_left_of_mode
-    # Values on the right are the last in order, those on the left the first; the mode itself is both.
+    # In sorted order, values on the right come last and those on the left first; the mode belongs to both sides.
     percents = np.concatenate([_percentiles(n_right, PERCENTS, n - n_right), _percentiles(n_left, 100 - PERCENTS, 0)])
-    quantiles = _interpolated(ranking, percents)
+    quantiles = _interpolate(ranking, percents)
     distance = -np.log(1 - PERCENTS / 100.0)
-    # Where a percentile is the mode itself, the rate is infinite, and all draws are the mode.
+    # If a percentile equals the mode, the rate is infinite and all draws are the mode.
     with np.errstate(divide="ignore", over="ignore"):
         right_rate = np.max(distance / (quantiles[: len(PERCENTS)] - mode))
         left_rate = np.max(distance / np.abs(quantiles[len(PERCENTS) :] - mode))
     side, height = np.random.RandomState(SEED).uniform(size=(N_DRAWS, 2)).T
     drop = np.log(1 - height)
     draws = np.sort(np.where(side < n_right / (n_right + n_left), -drop / right_rate + mode, mode + drop / left_rate))
-    return Null(draws[draws >= 0], draws[draws < 0])
+    return NullDraws(draws[draws >= 0], draws[draws < 0])
 
 
-def commonest(ranking: Ranking) -> float:
-    """Find the mode: the middle of the fullest of 1,000 bins of what lies in the fullest of 1,000 bins.
+def find_mode(ranking: Ranking) -> float:
+    """Find the mode: the middle of the fullest of 1,000 bins within the fullest of 1,000 bins.
 
     Parameters
     ----------
     ranking : Ranking
-        Of the values.
+        The values, ranked.
 
     Returns
     -------
@@ -85,21 +84,21 @@ def commonest(ranking: Ranking) -> float:
     --------
     >>> import numpy as np
     >>> from seqlight.seqlets.modisco.rank_statistics import rank
-    >>> round(commonest(rank(np.array([0.0, 4.0001, 4.0003, 4.0003, 9.0]))), 4)
+    >>> round(find_mode(rank(np.array([0.0, 4.0001, 4.0003, 4.0003, 9.0]))), 4)
     4.0003
     """
     low, high = ranking.extremes
     left, right = _fullest_bin(ranking.values, low, high)
-    near = _between(ranking.values, left, right)
-    inner_low, inner_high = (float(near.min()), float(near.max())) if len(near) else (0.0, 1.0)
-    mode = sum(_fullest_bin(near, inner_low, inner_high)) / 2
-    # A bin of equal values gets a second histogram one unit wide, and an empty bin one from 0 to 1, which
-    # need not meet the values at all.
+    inner = _between(ranking.values, left, right)
+    inner_low, inner_high = (float(inner.min()), float(inner.max())) if len(inner) else (0.0, 1.0)
+    mode = sum(_fullest_bin(inner, inner_low, inner_high)) / 2
+    # The second histogram is one unit wide for a bin of equal values and runs from 0 to 1 for an empty bin, so it
+    # may lie outside the values.
     return mode if low <= mode <= high else (left + right) / 2
 
 
 def _fullest_bin(values: NDArray[np.float64], low: float, high: float) -> tuple[float, float]:
-    """Return the edges of the first of the fullest bins; one bin of all, where bins are too narrow for floats."""
+    """Return the edges of the fullest bin, the first of ties; those of all values if bins are too narrow for floats."""
     if low == high:
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, N_BINS + 1)
@@ -128,15 +127,15 @@ def _between(values: NDArray[np.float64], left: float, right: float) -> NDArray[
 
 
 def _percentiles(n: int, percents: NDArray[np.int64], skipped: int) -> NDArray[np.float64]:
-    """Return, shape (m, 2), the rank below each percentile of n numbers, and how far on to the next it is."""
-    place = (n - 1) * (percents / 100)
-    whole = np.floor(place)
-    return np.stack([whole + skipped, place - whole], axis=1)
+    """Return the rank below each percentile of n numbers and the fraction of the way to the next, shape (m, 2)."""
+    position = (n - 1) * (percents / 100)
+    whole = np.floor(position)
+    return np.stack([whole + skipped, position - whole], axis=1)
 
 
-def _interpolated(ranking: Ranking, places: NDArray[np.float64]) -> NDArray[np.float64]:
-    rank, part = places[:, 0].astype(np.int64), places[:, 1]
-    near, far = ranking.at(np.stack([rank, np.minimum(rank + 1, len(ranking.values) - 1)]))
-    # From the nearer end, as NumPy interpolates, so that rounding never leaves the two ends.
-    found: NDArray[np.float64] = np.where(part < 0.5, near + (far - near) * part, far - (far - near) * (1 - part))
-    return found
+def _interpolate(ranking: Ranking, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    rank, part = positions[:, 0].astype(np.int64), positions[:, 1]
+    low, high = ranking.at(np.stack([rank, np.minimum(rank + 1, len(ranking.values) - 1)]))
+    # From the nearer end, like NumPy, so that rounding never leaves the interval.
+    values: NDArray[np.float64] = np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part))
+    return values

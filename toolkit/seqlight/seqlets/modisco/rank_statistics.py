@@ -1,7 +1,7 @@
 """Order statistics of very many numbers, without sorting them.
 
-Numbers are counted in buckets by sign, exponent and leading bits, which any scale fits. The
-number of a given rank is then sought among those of one bucket only.
+Numbers are counted in buckets by sign, exponent and leading bits, which suits any scale. The number of a given rank is
+then found among those of a single bucket.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ VALUES_A_BLOCK = 1 << 20
 
 
 def buckets(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the bucket of each number: a larger number is never in a lower bucket."""
+    """Return the bucket of each number; larger numbers are never in a lower bucket."""
     size = np.abs(values).view(np.int64) >> DROPPED_BITS
     return np.where(values < 0, BUCKETS_A_SIGN - 1 - size, BUCKETS_A_SIGN + size)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Numbers, or their magnitudes, in an order that is never written down.
+    """The order of numbers, or of their magnitudes, without sorting them.
 
     Attributes
     ----------
     values : numpy.ndarray, shape=(n,)
-        Finite, float64, C-contiguous, at least one.
+        At least one, finite, float64, C-contiguous.
     occupied, counts : numpy.ndarray, shape=(n_occupied,)
-        The buckets that hold values, ascending, and how many each holds.
+        The nonempty buckets, ascending, and how many values each holds.
     of_magnitudes : bool
-        Whether magnitudes are ordered, not the values.
+        Whether the magnitudes are ordered, rather than the values.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class Ranking:
 
     @cached_property
     def _before(self) -> NDArray[np.int64]:
-        """How many values lie in lower buckets than each, and, last, how many there are."""
+        """How many values lie in lower buckets than each, and at the end, how many there are."""
         return np.concatenate([[0], np.cumsum(self.counts)])
 
     def magnitudes(self) -> Ranking:
@@ -73,7 +73,7 @@ class Ranking:
         return Ranking(self.values, occupied, counts, of_magnitudes=True)
 
     def at(self, ranks: ArrayLike) -> NDArray[np.float64]:
-        """Return what would stand at these places, counted from 0, if all were sorted."""
+        """Return the numbers of these ranks, counted from 0 for the smallest."""
         ranks = np.asarray(ranks, dtype=np.int64)
         slot = np.searchsorted(self._before, ranks, side="right") - 1
         found, first = self._members(slot)
@@ -81,7 +81,7 @@ class Ranking:
         return at_ranks
 
     def below(self, limits: ArrayLike) -> NDArray[np.int64]:
-        """Return how many are smaller than each limit."""
+        """Return how many numbers are smaller than each limit."""
         limits = np.asarray(limits, dtype=np.float64)
         slot = np.searchsorted(self.occupied, buckets(limits)).clip(max=len(self.occupied) - 1)
         found, first = self._members(slot)
@@ -89,14 +89,14 @@ class Ranking:
         return smaller
 
     def _members(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return, sorted, what lies in the occupied buckets at `slots`, and where each bucket begins there."""
-        kept, place = np.unique(slots, return_inverse=True)
+        """Return the sorted numbers in the occupied buckets at `slots`, and where each bucket begins among them."""
+        kept, index = np.unique(slots, return_inverse=True)
         wanted = np.zeros(2 * BUCKETS_A_SIGN, dtype=np.uint8)
         wanted[self.occupied[kept]] = 1
         if self.of_magnitudes:
             wanted[:BUCKETS_A_SIGN] = wanted[: BUCKETS_A_SIGN - 1 : -1]
-        found = members(self.values, wanted)
-        first = np.concatenate([[0], np.cumsum(self.counts[kept])])[place].reshape(slots.shape)
+        found = values_in_buckets(self.values, wanted)
+        first = np.concatenate([[0], np.cumsum(self.counts[kept])])[index].reshape(slots.shape)
         return np.sort(np.abs(found) if self.of_magnitudes else found), first
 
 
@@ -106,12 +106,12 @@ def rank(values: NDArray[np.float64]) -> Ranking:
     Parameters
     ----------
     values : numpy.ndarray, shape=(n,)
-        Finite, float64, C-contiguous, at least one.
+        At least one, finite, float64, C-contiguous.
 
     Returns
     -------
     Ranking
-        It keeps `values`, not a copy.
+        It refers to `values` without copying them.
     """
     native = library()
     parts: list[NDArray[np.int64]] = []
@@ -132,8 +132,8 @@ def rank(values: NDArray[np.float64]) -> Ranking:
     return Ranking(values, occupied, counts[occupied])
 
 
-def members(values: NDArray[np.float64], wanted: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return, in their order, the numbers whose bucket is wanted; ``wanted`` has one flag a bucket."""
+def values_in_buckets(values: NDArray[np.float64], wanted: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the numbers in wanted buckets, in their original order; ``wanted`` has one flag for each bucket."""
     native = library()
     parts: dict[int, NDArray[np.float64]] = {}
 

@@ -1,4 +1,4 @@
-"""The million window sums that TF-MoDISco looks at where there are more."""
+"""The sample of a million window sums that TF-MoDISco uses if there are more."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ MOST_KEPT = 1_000_000
 SEED = 1234
 
 
-def sampled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take the values that a shuffle of all of them leaves in front.
+def sample_values(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the values that a shuffle of all of them puts first, sorted.
 
     Parameters
     ----------
@@ -22,13 +22,13 @@ def sampled(values: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns
     -------
     numpy.ndarray, shape=(min(n, MOST_KEPT),)
-        Ascending. The same values as of ``RandomState(1234).choice(values, MOST_KEPT,
-        replace=False)``; all, where they are not more.
+        Ascending. The values of ``RandomState(1234).choice(values, MOST_KEPT, replace=False)``; all values if there
+        are no more than that.
 
     Examples
     --------
     >>> import numpy as np
-    >>> sampled(np.array([2.0, -1.0]))
+    >>> sample_values(np.array([2.0, -1.0]))
     array([-1.,  2.])
     """
     if len(values) <= MOST_KEPT:
@@ -42,6 +42,6 @@ def shuffle_front(n: int, kept: int) -> NDArray[np.int64] | NDArray[np.int32]:
     if native is None or n > np.iinfo(np.int32).max:
         front: NDArray[np.int64] = np.random.RandomState(SEED).permutation(n)[:kept]
         return front
-    where = np.empty(n, dtype=np.int32)
-    native.shuffle_front(pointer(where), n, kept, SEED)
-    return where[:kept]
+    order = np.empty(n, dtype=np.int32)
+    native.shuffle_front(pointer(order), n, kept, SEED)
+    return order[:kept]

@@ -11,24 +11,24 @@ from seqlight.errors import InputError
 from seqlight.seqlets.modisco.isotonic_regression import share_of_values
 from seqlight.seqlets.modisco.laplace_null import laplace_null
 from seqlight.seqlets.modisco.rank_statistics import Ranking, rank
-from seqlight.seqlets.modisco.subsample import sampled
+from seqlight.seqlets.modisco.subsample import sample_values
 
-# The least part of all windows that a null may be taken to explain.
-LEAST_PART_OF_NULL = 0.95
+# The smallest share of all windows that the null is taken to explain.
+MIN_NULL_SHARE = 0.95
 SMALLEST_SHARE = 1e-7
-MARGIN_OF_SIGN = 0.0001
+SIGN_MARGIN = 0.0001
 
 
 class Thresholds(NamedTuple):
-    """What sums over one window are compared with."""
+    """The thresholds for sums over one window."""
 
     positive: float
-    """Windows of at least this sum are called; infinite where none is."""
+    """Windows with at least this sum are called; infinite if none is."""
     negative: float
-    """Windows of at most this sum are called; negative infinity where none is."""
+    """Windows with at most this sum are called; negative infinity if none is."""
     sign: float
-    """Seqlets of a larger attribution count as positive, those below its negative as negative, and
-    TF-MoDISco sets aside what lies between; infinite where nothing is called."""
+    """Seqlets with a larger attribution count as positive, those below its negative as negative, and TF-MoDISco sets
+    aside those in between; infinite if nothing is called."""
 
 
 NOTHING_PASSES = Thresholds(np.inf, -np.inf, np.inf)
@@ -42,24 +42,24 @@ def choose_thresholds(
     Parameters
     ----------
     sums : numpy.ndarray, shape=(n,)
-        All window sums, float64, C-contiguous, at least one.
+        All window sums: at least one, float64, C-contiguous.
     target_fdr : float
-        Which part of the called windows may be draws from the null, by its own reckoning.
+        The share of called windows that may be draws from the null, by TF-MoDISco's own estimate.
     passing : tuple of float
-        The least and the largest part of the windows to call. Outside, the thresholds become
-        one quantile of the magnitudes.
+        The smallest and the largest share of windows to call. Outside these limits, both thresholds become one
+        quantile of the magnitudes.
     weakest : float
-        Which part of all magnitudes may lie below the sign threshold, at most.
+        The largest share of all magnitudes that may lie below the sign threshold.
 
     Returns
     -------
     Thresholds
-        A sign that no window has is not called, and nothing is where all sums are equal.
+        A sign that no window has is not called; nothing is called if all sums are equal.
 
     Raises
     ------
     InputError
-        If the sums leave the range of their type.
+        If the sums overflow their type.
 
     Examples
     --------
@@ -72,22 +72,20 @@ def choose_thresholds(
     ranking = rank(sums)
     low, high = ranking.extremes
     if not max(abs(low), abs(high)) < np.finfo(np.float64).max / 2:  # NaN fails too
-        raise InputError(
-            "Attributions sum to more than their type can say: divide them by a constant, which changes no call."
-        )
+        raise InputError("Sums of attributions overflow their type: divide them by a constant, which changes no call.")
     if low == high:
         return NOTHING_PASSES
     null = laplace_null(ranking)
-    values = sampled(sums)
+    values = sample_values(sums)
     first_positive = int(np.searchsorted(values, 0.0))
     positive = side_threshold(values[first_positive:], null.positive, target_fdr, 1)
     negative = side_threshold(values[:first_positive], null.negative, target_fdr, -1)
-    positive, negative = keep_share_between(values, positive, negative, passing)
+    positive, negative = limit_passing_share(values, positive, negative, passing)
     return Thresholds(positive, negative, _sign_threshold(ranking.magnitudes(), positive, negative, weakest))
 
 
 def side_threshold(values: NDArray[np.float64], draws: NDArray[np.float64], target_fdr: float, sign: int) -> float:
-    """Return the value nearest to 0 from which on at most `target_fdr` of the windows are draws.
+    """Return the value nearest to 0 beyond which at most `target_fdr` of the windows are draws.
 
     Parameters
     ----------
@@ -101,7 +99,7 @@ def side_threshold(values: NDArray[np.float64], draws: NDArray[np.float64], targ
     Returns
     -------
     float
-        One of the values; the largest always passes. Infinity, with the sign, without values.
+        One of the values; the most extreme one always passes. Infinity, with the sign, if there are no values.
 
     Examples
     --------
@@ -112,20 +110,20 @@ def side_threshold(values: NDArray[np.float64], draws: NDArray[np.float64], targ
     if not len(values):
         return sign * np.inf
     share = share_of_values(values, draws, increasing=sign > 0)
-    part_of_null = LEAST_PART_OF_NULL
+    part_of_null = MIN_NULL_SHARE
     if share.lowest < 1:
         odds = -1 / (1 - 1 / max(share.lowest, SMALLEST_SHARE))
-        part_of_null = max(min(1.0, odds), LEAST_PART_OF_NULL)
+        part_of_null = max(min(1.0, odds), MIN_NULL_SHARE)
     precision = 1 + part_of_null * (1 - 1 / np.maximum(share.at_values[::sign], SMALLEST_SHARE))
     passes = np.clip(precision, 0.0, 1.0) >= 1 - target_fdr
     passes[-1] = True
     return float(values[::sign][passes.argmax()])
 
 
-def keep_share_between(
+def limit_passing_share(
     values: NDArray[np.float64], positive: float, negative: float, passing: tuple[float, float]
 ) -> tuple[float, float]:
-    """Replace both thresholds where they call too few or too many windows.
+    """Replace both thresholds if they call too few or too many windows.
 
     Parameters
     ----------
@@ -134,35 +132,34 @@ def keep_share_between(
     positive, negative : float
         The thresholds so far.
     passing : tuple of float
-        The least and the largest part of the windows to call.
+        The smallest and the largest share of windows to call.
 
     Returns
     -------
     tuple of float
-        The thresholds, or the quantile of the magnitudes that calls the part wished for, and its
-        negative.
+        The thresholds, or the quantile of the magnitudes that calls the nearest allowed share, and its negative.
 
     Examples
     --------
     >>> import numpy as np
-    >>> keep_share_between(np.arange(-50.0, 50.0), 1.0, -1.0, (0.03, 0.2))
+    >>> limit_passing_share(np.arange(-50.0, 50.0), 1.0, -1.0, (0.03, 0.2))
     (40.0, -40.0)
     """
     n_passing = np.count_nonzero(values >= positive) + np.count_nonzero(values <= negative)
     share = n_passing / len(values)
-    for part, wanted in ((passing[0], share < passing[0]), (passing[1], share > passing[1])):
-        if wanted:
-            positive = float(np.percentile(np.abs(values), 100 * (1 - part)))
+    for limit, is_broken in ((passing[0], share < passing[0]), (passing[1], share > passing[1])):
+        if is_broken:
+            positive = float(np.percentile(np.abs(values), 100 * (1 - limit)))
             negative = -positive
     return positive, negative
 
 
 def _sign_threshold(magnitudes: Ranking, positive: float, negative: float, weakest: float) -> float:
     n = len(magnitudes.values)
-    # An infinite threshold lies above all magnitudes.
+    # An infinite threshold is above all magnitudes.
     limits = np.minimum(np.abs([positive, negative]), np.finfo(np.float64).max)
     below = magnitudes.below(limits).min() / n
-    # Just below the laxer threshold. Where that is the smallest magnitude of all, the place is negative, and
-    # counts from the largest, as it does in TF-MoDISco.
-    place = int(min(below - MARGIN_OF_SIGN, weakest) * n)
-    return float(magnitudes.at([place % n])[0])
+    # Just below the laxer threshold. If that is the smallest magnitude of all, the rank is negative and counts from
+    # the largest, as it does in TF-MoDISco.
+    rank = int(min(below - SIGN_MARGIN, weakest) * n)
+    return float(magnitudes.at([rank % n])[0])

@@ -1,4 +1,4 @@
-"""Sums of attributions over windows, and the largest of them that keep apart."""
+"""Sums of attributions over windows, and the largest ones that are far enough from each other."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ Sums = NDArray[np.float64]
 
 
 def window_sums(values: Floats, window: int) -> Sums:
-    """Sum each window of neighbours.
+    """Sum each window of neighbouring positions.
 
-    The sums are differences of a running sum that is rounded to the type of the values, as
-    TF-MoDISco takes them: how equal windows are told apart depends on it.
+    The sums are differences of a running sum that is rounded to the type of the values, as in TF-MoDISco: the order of
+    nearly equal windows depends on it.
 
     Parameters
     ----------
     values : numpy.ndarray, shape=(n, length)
         Finite values, float32 or float64, C-contiguous.
     window : int
-        How many neighbours, ``1 <= window <= length``.
+        How many positions, ``1 <= window <= length``.
 
     Returns
     -------
     numpy.ndarray, shape=(n, length + 1 - window)
-        Sums of ``values[:, i : i + window]``, float64; not finite where a running sum leaves the
-        range of its type.
+        Sums of ``values[:, i : i + window]``, float64; not finite where a running sum overflows its type.
 
     Examples
     --------
@@ -59,63 +58,63 @@ def window_sums(values: Floats, window: int) -> Sums:
     return sums
 
 
-def window_peaks(sums: Sums, high: float, low: float, margin: int, apart: int) -> NDArray[np.int64]:
-    """Call the largest windows of each row, leaving out what lies too near to a larger one.
+def window_peaks(sums: Sums, high: float, low: float, margin: int, exclusion: int) -> NDArray[np.int64]:
+    """Call the largest windows of each row, except those too close to a larger one.
 
     Parameters
     ----------
     sums : numpy.ndarray, shape=(n, m)
         Float64, C-contiguous.
     high, low : float
-        Only windows of at least `high` or at most `low` are called.
+        Only sums of at least `high` or at most `low` are called.
     margin : int
         How many windows at either end of a row are never called.
-    apart : int
-        A called window rules out those up to this many places away.
+    exclusion : int
+        A called window excludes those up to this many positions away.
 
     Returns
     -------
     numpy.ndarray, shape=(n_called, 2)
-        Row and place of each: by row, then from the largest size down, then from the left. The same
-        whether or not the loops are compiled, whatever the number of threads.
+        Row and position of each: by row, then from the largest magnitude down, then from the left. The same with or
+        without compiled loops, for any number of threads.
 
     Examples
     --------
     >>> import numpy as np
-    >>> window_peaks(np.array([[0.0, 3.0, 2.0, 0.0, -4.0]]), high=2.0, low=-2.0, margin=0, apart=1).tolist()
+    >>> window_peaks(np.array([[0.0, 3.0, 2.0, 0.0, -4.0]]), high=2.0, low=-2.0, margin=0, exclusion=1).tolist()
     [[0, 4], [0, 1]]
     """
     native = library()
-    called = _peaks_by_numpy if native is None else partial(_peaks_by_loop, native)
+    find_peaks = _peaks_by_numpy if native is None else partial(_peaks_by_loop, native)
     parts: dict[int, NDArray[np.int64]] = {}
 
     def work(first: int, last: int) -> None:
-        parts[first] = called(sums, (first, last), (high, low), margin, apart)
+        parts[first] = find_peaks(sums, (first, last), (high, low), margin, exclusion)
 
     over_rows(work, len(sums), sums.size)
     return np.concatenate([parts[first] for first in sorted(parts)] or [np.empty((0, 2), dtype=np.int64)])
 
 
 def _peaks_by_loop(
-    native: ctypes.CDLL, sums: Sums, rows: tuple[int, int], limits: tuple[float, float], margin: int, apart: int
+    native: ctypes.CDLL, sums: Sums, rows: tuple[int, int], limits: tuple[float, float], margin: int, exclusion: int
 ) -> NDArray[np.int64]:
-    most_a_row = sums.shape[1] // (apart + 1) + 1
-    where = np.empty(((rows[1] - rows[0]) * most_a_row, 2), dtype=np.int64)
-    n = native.window_peaks(pointer(sums), *rows, sums.shape[1], *limits, margin, apart, pointer(where))
+    most_a_row = sums.shape[1] // (exclusion + 1) + 1
+    peaks = np.empty(((rows[1] - rows[0]) * most_a_row, 2), dtype=np.int64)
+    n = native.window_peaks(pointer(sums), *rows, sums.shape[1], *limits, margin, exclusion, pointer(peaks))
     if n < 0:
         raise MemoryError("no memory for the working space of one row")
-    return where[:n].copy()
+    return peaks[:n].copy()
 
 
 def _peaks_by_numpy(
-    sums: Sums, rows: tuple[int, int], limits: tuple[float, float], margin: int, apart: int
+    sums: Sums, rows: tuple[int, int], limits: tuple[float, float], margin: int, exclusion: int
 ) -> NDArray[np.int64]:
-    where: list[tuple[int, int]] = []
+    peaks: list[tuple[int, int]] = []
     for row in range(*rows):
         size = np.where((sums[row] >= limits[0]) | (sums[row] <= limits[1]), np.abs(sums[row]), -np.inf)
         size[:margin] = -np.inf
         size[max(0, len(size) - margin) :] = -np.inf
         while size[at := int(size.argmax())] > -np.inf:
-            where.append((row, at))
-            size[max(0, at - apart) : at + apart + 1] = -np.inf
-    return np.array(where, dtype=np.int64).reshape(-1, 2)
+            peaks.append((row, at))
+            size[max(0, at - exclusion) : at + exclusion + 1] = -np.inf
+    return np.array(peaks, dtype=np.int64).reshape(-1, 2)

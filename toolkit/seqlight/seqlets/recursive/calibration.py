@@ -1,4 +1,4 @@
-"""From a model and sequences to seqlets at a false discovery rate, in one call."""
+"""Seqlets of a model at a false discovery rate, in one call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from seqlight.attribution.methods.deeplift import deep_lift_shap
-from seqlight.seqlets.recursive.caller import Sign, check_options, check_rate, recursive_seqlets, signs_of
+from seqlight.seqlets.recursive.caller import Sign, check_options, check_rate, recursive_seqlets, require_sign
 from seqlight.seqlets.recursive.control import shuffled_control
 from seqlight.sequence.checks import require_count, require_one_hot
 from seqlight.sequence.loci import Loci, as_loci
@@ -27,9 +27,9 @@ class CalibratedSeqlets(NamedTuple):
         The estimated false discovery rate at 117 thresholds of each sign: sign, threshold, n_seqlets,
         n_control_seqlets, fdr.
     attributions : torch.Tensor, shape (sequences, letters, positions)
-        Of the sequences: what to draw.
+        Of the sequences.
     control : torch.Tensor, shape (sequences * n_control, positions)
-        Of their shuffles, summed over letters.
+        Attributions of their shuffles, summed over letters.
     """
 
     seqlets: pd.DataFrame
@@ -54,9 +54,9 @@ def calibrated_seqlets(
     random_state: int | None = None,
     **options: Any,
 ) -> CalibratedSeqlets:
-    """Attribute sequences and their dinucleotide shuffles, and call the seqlets that the shuffles do not explain.
+    """Attribute sequences and their dinucleotide shuffles, and call the seqlets that shuffles do not explain.
 
-    The same, with attributions that are there already::
+    Equivalent to these steps, for attributions that exist already::
 
         X_attr = deep_lift_shap(model, X, random_state=0)
         control = shuffled_control(model, X, n=n_control, random_state=0)
@@ -69,18 +69,18 @@ def calibrated_seqlets(
     X : torch.Tensor, shape (sequences, letters, positions)
         One-hot, unknown characters as columns of zeros.
     args : sequence of torch.Tensor, optional
-        Further inputs of the model, a row for each sequence.
+        Further inputs of the model, one row for each sequence.
     target_fdr : float
-        Largest estimated false discovery rate, of each sign.
+        The largest estimated false discovery rate of each sign.
     n_control : int
-        Shuffles of each sequence; each costs as much as the sequences themselves. One is enough for hundreds
-        of sequences; of a few, take ten or more, since less than ``1 / (calls * n_control)`` cannot be estimated.
+        Shuffles of each sequence; each costs as much as the sequences themselves. One is enough for hundreds of
+        sequences; for a few, take ten or more, since rates below ``1 / (calls * n_control)`` cannot be estimated.
     sign, min_seqlet_len, max_seqlet_len, additional_flanks, n_bins, loci
         As in ``recursive_seqlets``.
     random_state : int, optional
         Seed of the references and of the shuffles; None for a fresh one.
     **options
-        Any other option of ``deep_lift_shap``: target (one), references as a function, n_shuffles, batch_size ...
+        Any other option of ``deep_lift_shap``: target (one), references as a function, n_shuffles, batch_size, ...
 
     Returns
     -------
@@ -90,12 +90,12 @@ def calibrated_seqlets(
     Raises
     ------
     InputError
-        If an argument cannot be used; the options of calling are looked at before anything is attributed.
+        If an argument cannot be used; options of the caller are checked before anything is attributed.
 
     Warns
     -----
     SeqlightWarning
-        If no threshold reaches `target_fdr` for a sign, which then has no seqlets.
+        If no threshold reaches `target_fdr` for a sign; that sign then has no seqlets.
 
     Examples
     --------
@@ -109,15 +109,15 @@ def calibrated_seqlets(
     >>> len(found.seqlets), bool(found.seqlets["start"].between(46, 54).all())
     (40, True)
     """
-    signs_of(sign)
+    require_sign(sign)
     check_options(min_seqlet_len=min_seqlet_len, max_seqlet_len=max_seqlet_len, flanks=additional_flanks, n_bins=n_bins)
     check_rate(target_fdr)
     X = require_one_hot(X)
     places = None if loci is None else as_loci(loci, len(X), X.shape[2])
     n = require_count(n_control, "n_control", least=1)
-    # A fresh seed leaves room for the shuffles and the references behind it.
+    # A fresh seed is small enough to add the numbers of shuffles and references.
     first = seed(random_state) if random_state is not None else seed(None) % (LARGEST_SEED // 2)
-    # What only the control refuses is refused before the sequences are attributed.
+    # The control comes first, so that what only it refuses is refused before the sequences are attributed.
     control = shuffled_control(model, X, args, n=n, random_state=first, **options)
     attributions = deep_lift_shap(model, X, args, random_state=first, **options)
     assert isinstance(attributions, Tensor)

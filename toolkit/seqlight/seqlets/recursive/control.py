@@ -1,4 +1,4 @@
-"""Attributions of shuffled sequences: what a caller finds in them is false."""
+"""Attributions of shuffled sequences, in which every seqlet is a false one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shuffled_control(
     """Attribute dinucleotide-shuffled sequences, as a control for ``recursive_seqlets``.
 
     Pass the same model, sequences and options as to ``deep_lift_shap``, so that the control differs from the
-    attributions in nothing but the order of the characters::
+    attributions only in the order of the characters::
 
         X_attr = deep_lift_shap(model, X, random_state=0)
         control = shuffled_control(model, X, random_state=0)
@@ -41,22 +41,22 @@ def shuffled_control(
     model : torch.nn.Module
         As in ``deep_lift_shap``.
     X : torch.Tensor, shape (sequences, letters, positions)
-        One-hot, unknown characters as columns of zeros, which stay where they are.
+        One-hot; unknown characters, columns of zeros, stay where they are.
     args : sequence of torch.Tensor, optional
-        Further inputs of the model, a row for each sequence; its shuffles get the same.
+        Further inputs of the model, one row for each sequence and its shuffles.
     n : int
-        Shuffles of each sequence. More make the estimated false discovery rate steadier.
+        Shuffles of each sequence. More of them make the estimated false discovery rate steadier.
     random_state : int, optional
-        Seed: shuffle k of each sequence is drawn with ``random_state + k``, and the references of the
-        shuffles as ``deep_lift_shap`` draws them. None for a fresh one.
+        Seed: shuffle k of each sequence is drawn with ``random_state + k``, and the references of the shuffles are
+        drawn as in ``deep_lift_shap``. None for a fresh one.
     **options
         Any other option of ``deep_lift_shap``: target (one, or one for each sequence), references as a function,
-        n_shuffles ...
+        n_shuffles, ...
 
     Returns
     -------
     torch.Tensor, shape (sequences * n, positions)
-        The attribution of each character, the shuffles of one sequence one after the other.
+        The attribution of each character; the shuffles of one sequence are consecutive rows.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def shuffled_control(
     X, n = require_one_hot(X), require_count(n, "n", least=1)
     inputs = require_args(args)
     require_rows(inputs, len(X))
-    # A fresh seed leaves room for the shuffles and the references behind it.
+    # A fresh seed is small enough to add the numbers of shuffles and references.
     first = seed(random_state) if random_state is not None else seed(None) // 2
     if first + n - 1 > LARGEST_SEED:
         raise InputError(f"random_state is {random_state}: expected at most {LARGEST_SEED - n + 1} for {n} shuffles.")
@@ -87,7 +87,7 @@ def shuffled_control(
     repeated = [one.repeat_interleave(n, dim=0) for one in inputs]
     if "target" in options:
         Targets(options["target"], len(X))
-        options["target"] = _repeated(options["target"], n)
+        options["target"] = _repeat_target(options["target"], n)
     found = deep_lift_shap(model, shuffled, repeated or None, random_state=first, **options)
     assert isinstance(found, Tensor)
     if found.ndim != 3:
@@ -95,10 +95,10 @@ def shuffled_control(
     return found.sum(dim=1)
 
 
-def _repeated(target: Any, n: int) -> Any:
-    """Return the target for `n` shuffles of each sequence: where each sequence has one, its shuffles get it too."""
+def _repeat_target(target: Any, n: int) -> Any:
+    """Return the target for `n` shuffles of each sequence; shuffles share the target of their sequence."""
     if isinstance(target, Contrast):
-        return Contrast(_repeated(target.a, n), _repeated(target.b, n))
+        return Contrast(_repeat_target(target.a, n), _repeat_target(target.b, n))
     if isinstance(target, Tensor | np.ndarray) and target.ndim:
         return torch.as_tensor(target, device="cpu").repeat_interleave(n, dim=0)
     return target

@@ -1,13 +1,11 @@
-"""Choose a threshold by the calls that it makes on control attributions.
+"""Thresholds chosen by the calls that they make on control attributions.
 
-Calls on a control, for instance on the attributions of shuffled sequences, are false. Their
-rate, scaled to the size of the input, estimates how many of the calls on the input are false.
-The control is scored against the null of the input, and each sign against its own null, so
-each sign has its own curve and its own threshold. Where calls of both signs overlap, one gives
-way: what keeps to the rate are the calls that are left, on the input and on the control. What
-lies above all values of the input counts as more extreme than those: were it put into the
-highest bin of the input, as the peer does, the control would lose the spans that show how high
-chance reaches.
+All calls on a control, for instance on the attributions of shuffled sequences, are false. Their number, scaled to the
+size of the input, estimates how many of the calls on the input are false. The control is scored against the null of
+the input, and each sign against its own null, so each sign has its own curve and its own threshold. Where calls of
+both signs overlap, one is dropped: the rate applies to the calls that remain, on the input and on the control. Control
+values above all values of the input count as more extreme than those. If they shared the highest bin of the input, as
+in tangermeme, the control would lose the spans that show how high chance can reach.
 """
 
 from __future__ import annotations
@@ -21,12 +19,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqlight.errors import SeqlightWarning
-from seqlight.seqlets.recursive.null_distribution import Background
+from seqlight.seqlets.recursive.null_distribution import NullDistribution
 from seqlight.seqlets.recursive.span_calls import Calls, count_calls
 from seqlight.seqlets.seqlet_table import Floats
 
 SIGN_NAMES = {1: "positive", -1: "negative"}
-# 0.1 down to 1e-30, four in a factor of ten.
+# From 0.1 down to 1e-30, four for each factor of ten.
 LEVELS = np.logspace(-1, -30, 117)
 NOTHING_CALLED = np.zeros((2, len(LEVELS)), dtype=np.int64)
 
@@ -37,20 +35,20 @@ class SeqletsAndFdr(NamedTuple):
     seqlets: pd.DataFrame
     """The seqlet table."""
     fdr: pd.DataFrame
-    """Columns sign, threshold, n_seqlets, n_control_seqlets and fdr, laxest threshold first."""
+    """Columns sign, threshold, n_seqlets, n_control_seqlets and fdr, the laxest threshold first."""
 
 
 def call_counts(
-    values: Floats, control: Floats, null: Background, shortest: int, longest: int, *, own_sign: bool = False
+    values: Floats, control: Floats, null: NullDistribution, shortest: int, longest: int, *, own_sign: bool = False
 ) -> NDArray[np.int64]:
-    """Count the calls of one sign, on the input and on the control, at every threshold level.
+    """Count the calls of one sign on the input and on the control, at every threshold.
 
     Parameters
     ----------
     values, control : numpy.ndarray, shapes (n, length) and (m, length of the control)
         Finite values of the same type.
-    null : Background
-        The null of the values.
+    null : NullDistribution
+        The null of the input.
     shortest, longest : int
         Lengths of calls; `longest` is at most the length of the values.
     own_sign : bool
@@ -59,71 +57,69 @@ def call_counts(
     Returns
     -------
     numpy.ndarray, shape=(2, 117)
-        The calls on the values, and those on the control.
+        The calls on the input, and those on the control.
     """
     counts = NOTHING_CALLED.copy()
     for row, track in enumerate((values, control)):
         if shortest <= track.shape[1]:
             lengths = shortest, min(longest, track.shape[1])
-            counts[row] = count_calls(track, null, LEVELS, *lengths, own_sign=own_sign, beyond=track is control)
+            counts[row] = count_calls(track, null, LEVELS, *lengths, own_sign=own_sign, extend_bins=track is control)
     return counts
 
 
-def settle(
+def calls_at_joint_thresholds(
     counts: dict[int, NDArray[np.int64]],
     scale: float,
     target_fdr: float,
-    called: Callable[[dict[int, float]], tuple[Calls, Calls]],
+    call: Callable[[dict[int, float]], tuple[Calls, Calls]],
 ) -> Calls | None:
-    """Find the thresholds of both signs at which the calls that are left, when some gave way, keep to `target_fdr`.
+    """Return the calls at the laxest thresholds of both signs that keep to `target_fdr` once overlaps are dropped.
 
     Parameters
     ----------
     counts : dict of int to numpy.ndarray, shape (2, 117)
-        Of each sign, as from `call_counts`. Where a threshold was tried, they become those of the calls that are left.
+        Of each sign, as from `call_counts`. At each threshold that is tried, they become those of the remaining calls.
     scale : float
         How many times larger the input is than the control.
     target_fdr : float
-        Largest rate of each sign.
-    called : callable
-        Makes of a threshold for each sign the calls of both on the input, and those on the control.
+        The largest rate of each sign.
+    call : callable
+        Takes a threshold for each sign and returns the calls of both on the input, and those on the control.
 
     Returns
     -------
     Calls or None
-        Those on the input at the thresholds found; None where a sign reaches the rate at none, so that nothing of the
-        other has to give way.
+        Those on the input; None if one sign reaches the rate at no threshold, so that no call of the other overlaps.
     """
     alone = {sign: one.copy() for sign, one in counts.items()}
     while True:
-        levels = {sign: _laxest(one, scale, target_fdr) for sign, one in counts.items()}
+        levels = {sign: _laxest_level(one, scale, target_fdr) for sign, one in counts.items()}
         if None in levels.values():
             counts.update({sign: alone[sign] for sign, level in levels.items() if level is not None})
             return None
-        found = called({sign: float(LEVELS[level]) for sign, level in levels.items()})
+        found = call({sign: float(LEVELS[level]) for sign, level in levels.items()})
         for sign, level in levels.items():
-            counts[sign][:, level] = [int((sign * one.score[:, 0] > 0).sum()) for one in found]
-        # A threshold that fails is not tried again, so that this comes to an end.
-        if all(_laxest(one, scale, target_fdr) == levels[sign] for sign, one in counts.items()):
+            counts[sign][:, level] = [int((sign * one.scores[:, 0] > 0).sum()) for one in found]
+        # A threshold that fails is not tried again, so the loop ends.
+        if all(_laxest_level(one, scale, target_fdr) == levels[sign] for sign, one in counts.items()):
             return found[0]
 
 
-def _laxest(counts: NDArray[np.int64], scale: float, target_fdr: float) -> int | None:
-    passing = np.flatnonzero(_rates(counts, scale) <= target_fdr)
+def _laxest_level(counts: NDArray[np.int64], scale: float, target_fdr: float) -> int | None:
+    passing = np.flatnonzero(_estimated_rates(counts, scale) <= target_fdr)
     return int(passing[0]) if len(passing) else None
 
 
-def _rates(counts: NDArray[np.int64], scale: float) -> NDArray[np.float64]:
+def _estimated_rates(counts: NDArray[np.int64], scale: float) -> NDArray[np.float64]:
     n_calls, n_control = counts
     return np.asarray((n_control + 1) * scale / np.where(n_calls > 0, n_calls, np.nan))
 
 
 def fdr_curve(sign: int, counts: NDArray[np.int64], scale: float) -> pd.DataFrame:
-    """Estimate the false discovery rate of one sign at every threshold level.
+    """Estimate the false discovery rate of one sign at every threshold.
 
-    The estimate is the number of control calls, plus one, times `scale`, over the number of
-    calls; NaN where there are no calls. The added one keeps a small control, in which nothing
-    is called, from promising a rate of zero.
+    The estimate is the number of control calls, plus one, times `scale`, over the number of calls; NaN where there
+    are no calls. The added one keeps a small control without any call from promising a rate of zero.
 
     Parameters
     ----------
@@ -146,13 +142,13 @@ def fdr_curve(sign: int, counts: NDArray[np.int64], scale: float) -> pd.DataFram
             "threshold": LEVELS,
             "n_seqlets": n_calls,
             "n_control_seqlets": n_control,
-            "fdr": _rates(counts, scale),
+            "fdr": _estimated_rates(counts, scale),
         }
     )
 
 
 def laxest_thresholds(curves: dict[int, pd.DataFrame], target_fdr: float) -> dict[int, float]:
-    """Return the largest threshold of each sign that keeps to `target_fdr`; warn where there is none."""
+    """Return the largest threshold of each sign that keeps to `target_fdr`; warn if there is none."""
     found: dict[int, float] = {}
     for sign, curve in curves.items():
         passing = curve["threshold"][curve["fdr"] <= target_fdr]

@@ -1,8 +1,8 @@
-"""How often sums of independent positions reach each height: the null of the recursive caller.
+"""The null of the recursive caller: how likely sums of independent positions are to reach each value.
 
-Attributions are put into `n_bins` bins of equal width. The sum of the bins of a span of
-``L`` positions drawn independently is distributed as the bins' own distribution convolved
-with itself ``L`` times, and the tail of that distribution gives the p-value of a span.
+Attributions are put into `n_bins` bins of equal width. The sum over a span of ``L`` independently drawn positions has
+the distribution of single bins convolved with itself ``L`` times, and the tail of that distribution gives the p-value
+of a span.
 """
 
 from __future__ import annotations
@@ -16,27 +16,40 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError
 from seqlight.native.library import library, pointer
 from seqlight.native.threads import over_rows
-from seqlight.seqlets.recursive.bins import Binning
-from seqlight.seqlets.seqlet_table import Floats, extremes
+from seqlight.seqlets.seqlet_table import Floats, minimum_and_maximum
 
-# A bin so high that any span with it is beyond all sums of the null, and that sums of them still fit.
-FAR_BEYOND = 1 << 30
+# A bin so high that any span that includes it exceeds all sums of the null, while sums of such bins still fit.
+UNREACHABLE_BIN = 1 << 30
+
+
+class Binning(ctypes.Structure):
+    """How values become bins: the fields of ``binning`` in recursive_seqlets.c."""
+
+    _fields_ = (
+        ("origin", ctypes.c_double),
+        ("width", ctypes.c_double),
+        ("itemsize", ctypes.c_int64),
+        ("sign", ctypes.c_int64),
+        ("n_bins", ctypes.c_int64),
+        ("highest", ctypes.c_int64),
+        ("own", ctypes.c_int64),
+    )
 
 
 @dataclass(frozen=True)
-class Background:
-    """The bins of one sign, and the tails of their sums.
+class NullDistribution:
+    """The bins for seqlets of one sign, and the tails of their sums.
 
     Attributes
     ----------
     sign : int
         1 for sums of the values, -1 for sums of the negated values.
     origin, width : float
-        Where the lowest bin begins (in the values as they are), and how wide a bin is.
+        Where the lowest bin begins (in the original values), and how wide a bin is.
     n_bins : int
         How many bins there are.
     longest : int
-        The longest span that there is a tail for.
+        The longest span that has a tail.
     tails : numpy.ndarray
         ``P(sum of L bins >= s)`` for L = 1 .. `longest`, one after the other, float64.
     """
@@ -56,78 +69,78 @@ class Background:
     def critical_sums(self, threshold: float, shortest: int, longest: int) -> NDArray[np.int64]:
         """Return, for each length, the smallest sum whose p-value is below `threshold`.
 
-        Tails never rise, so a p-value is below the threshold exactly where the sum is at
-        least this one; it lies beyond the largest sum where no p-value is small enough.
+        Tails never rise, so a p-value is below the threshold exactly if the sum is at least this one. Where no
+        p-value is small enough, it exceeds the largest sum.
         """
         tails = [self.tail(span) for span in range(shortest, longest + 1)]
         return np.array([len(tail) - np.searchsorted(tail[::-1], threshold) for tail in tails], dtype=np.int64)
 
     def p_values(self, span: int, sums: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the p-values of sums of `span` bins; 0 beyond the largest sum that the null has."""
+        """Return the p-values of sums of `span` bins; 0 above the largest sum of the null."""
         tail = self.tail(span)
         return np.where(sums < len(tail), tail[np.minimum(sums, len(tail) - 1)], 0.0)
 
-    def highest(self, beyond: bool) -> int:
-        """Return the highest bin: the null's, or, `beyond` it, one that is never reached."""
-        return FAR_BEYOND if beyond else self.n_bins - 1
+    def highest(self, extend_bins: bool) -> int:
+        """Return the highest bin: that of the null, or with `extend_bins` one that no value reaches."""
+        return UNREACHABLE_BIN if extend_bins else self.n_bins - 1
 
-    def binning(self, values: Floats, beyond: bool = False, own_sign: bool = False) -> Binning:
+    def binning(self, values: Floats, extend_bins: bool = False, own_sign: bool = False) -> Binning:
         """Return the bins as the compiled loops take them."""
-        highest = self.highest(beyond)
+        highest = self.highest(extend_bins)
         return Binning(self.origin, self.width, values.itemsize, self.sign, self.n_bins, highest, own_sign)
 
-    def bins(self, values: Floats, beyond: bool = False) -> NDArray[np.int64]:
+    def bins(self, values: Floats, extend_bins: bool = False) -> NDArray[np.int64]:
         """Return the bin of each value.
 
-        Those outside the range of the null are in its end bins; `beyond` it, those above have bins of their own.
+        Values outside the range of the null go into its end bins; with `extend_bins`, those above it get further bins.
         """
         origin = values.dtype.type(self.origin)
         with np.errstate(over="ignore"):  # a control may lie far outside
             above = values - origin if self.sign > 0 else origin - values
-        return np.clip(above.astype(np.float64) / self.width, 0, self.highest(beyond)).astype(np.int64)
+        return np.clip(above.astype(np.float64) / self.width, 0, self.highest(extend_bins)).astype(np.int64)
 
 
-def backgrounds(values: Floats, signs: tuple[int, ...], n_bins: int, longest: int) -> list[Background]:
+def null_distributions(values: Floats, signs: tuple[int, ...], n_bins: int, longest: int) -> list[NullDistribution]:
     """Build the null of each sign from the values themselves.
 
     Parameters
     ----------
     values : numpy.ndarray, shape=(n, length)
-        Finite values, float32 or float64, C-contiguous, at least one.
+        At least one value, finite, float32 or float64, C-contiguous.
     signs : tuple of int
-        1 or -1 each.
+        Each 1 or -1.
     n_bins, longest : int
-        How many bins, and the longest span to have a tail for.
+        How many bins, and the longest span that needs a tail.
 
     Returns
     -------
-    list of Background
-        One a sign; empty where all values are equal, since then no sum is rare.
+    list of NullDistribution
+        One for each sign; empty if all values are equal, since then no sum is rare.
 
     Raises
     ------
     InputError
-        If the values lie further apart than their type can say.
+        If the range of the values overflows their type.
     """
-    low, high = extremes(values)
+    low, high = minimum_and_maximum(values)
     with np.errstate(over="ignore"):
         spread = float(high - low)
     if not np.isfinite(spread):
         raise InputError(
-            f"Attributions range from {low} to {high}, further apart than {values.dtype} can say: "
+            f"Attributions range from {low} to {high}, a range that overflows {values.dtype}: "
             "divide them by a constant, which changes no call."
         )
     width = spread / (n_bins - 1)
     if width == 0:
         return []
     origins = {1: float(low), -1: float(high)}
-    bins_only = [Background(sign, origins[sign], width, n_bins, longest, np.empty(0)) for sign in signs]
+    bins_only = [NullDistribution(sign, origins[sign], width, n_bins, longest, np.empty(0)) for sign in signs]
     tails = _tails(np.stack([_frequencies(values, null) for null in bins_only]), longest)
     return [replace(null, tails=row) for null, row in zip(bins_only, tails, strict=True)]
 
 
-def _frequencies(values: Floats, null: Background) -> NDArray[np.float64]:
-    """Return which part of all values lies in each bin."""
+def _frequencies(values: Floats, null: NullDistribution) -> NDArray[np.float64]:
+    """Return the share of all values in each bin."""
     native = library()
     parts: list[NDArray[np.int64]] = []
 
@@ -147,7 +160,7 @@ def _frequencies(values: Floats, null: Background) -> NDArray[np.float64]:
 
 
 def _tails(frequencies: NDArray[np.float64], longest: int) -> NDArray[np.float64]:
-    """Return the tails of sums of 1 .. `longest` bins, one row for each row of frequencies."""
+    """Return the tails of sums of 1 to `longest` bins, one row for each row of frequencies."""
     n_bins = frequencies.shape[1]
     tails = np.empty((len(frequencies), longest * (longest + 1) // 2 * (n_bins - 1) + longest))
     native = library()
@@ -165,12 +178,12 @@ def _tails(frequencies: NDArray[np.float64], longest: int) -> NDArray[np.float64
 
 
 def _convolved_tails(frequency: NDArray[np.float64], longest: int) -> NDArray[np.float64]:
-    """Convolve directly: a Fourier transform would lose every tail below 1e-16."""
+    """Return the tails by direct convolution: a Fourier transform would lose every tail below 1e-16."""
     mass, tails = frequency, []
     for span in range(1, longest + 1):
         if span > 1:
             wider = np.zeros(len(mass) + len(frequency) - 1)
-            # From the highest bin down, as the compiled loop does, so that all bits agree.
+            # From the highest bin down, like the compiled loop, so that all bits agree.
             for bin_ in np.flatnonzero(frequency)[::-1]:
                 wider[bin_ : bin_ + len(mass)] += frequency[bin_] * mass
             mass = wider

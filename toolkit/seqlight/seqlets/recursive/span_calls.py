@@ -1,8 +1,8 @@
-"""Call the spans all of whose inner spans are rare: the longest first, none overlapping.
+"""Calls of spans whose inner spans are all rare: the longest first, none overlapping.
 
-A span is *good* if its own p-value and those of all spans inside it, down to the shortest
-length, are below the threshold. Since every span inside a good span is good, one number a
-start says everything: the length of the longest good span that begins there.
+A span is *good* if its own p-value and those of all spans inside it, down to the shortest length, are below the
+threshold. Since every span inside a good span is good, one number per start says everything: the length of the
+longest good span that begins there.
 """
 
 from __future__ import annotations
@@ -16,32 +16,31 @@ from numpy.typing import NDArray
 
 from seqlight.native.library import library, pointer
 from seqlight.native.threads import over_rows
-from seqlight.seqlets.recursive.bins import Binning
-from seqlight.seqlets.recursive.null_distribution import Background
+from seqlight.seqlets.recursive.null_distribution import Binning, NullDistribution
 from seqlight.seqlets.seqlet_table import Floats
 
-# What is held for a block of rows stays small, whatever the size of the input.
+# Bounds the memory for a block of rows, whatever the size of the input.
 VALUES_A_BLOCK = 1 << 18
 
 
 class Calls(NamedTuple):
     """Called spans, by row and in no particular order within a row."""
 
-    where: NDArray[np.int64]
+    spans: NDArray[np.int64]
     """Shape (n, 3): row, start and length."""
-    score: NDArray[np.float64]
+    scores: NDArray[np.float64]
     """Shape (n, 2): summed attribution and p-value."""
 
 
 def call_spans(
     values: Floats,
-    null: Background,
+    null: NullDistribution,
     threshold: float,
     shortest: int,
     longest: int,
     *,
     own_sign: bool = False,
-    beyond: bool = False,
+    extend_bins: bool = False,
 ) -> Calls:
     """Call seqlets of one sign.
 
@@ -49,57 +48,57 @@ def call_spans(
     ----------
     values : numpy.ndarray, shape=(n, length)
         Finite values, float32 or float64, C-contiguous.
-    null : Background
+    null : NullDistribution
         The null to score them against.
     threshold : float
         Every span inside a call has a p-value below this.
     shortest, longest : int
         Lengths of calls, ``1 <= shortest <= longest <= length``.
     own_sign : bool
-        Whether to leave out calls whose values do not sum to a number of the null's sign: in a track that lies above 0,
-        what is low for it is no less above 0.
-    beyond : bool
-        Whether values above all that the null was made of count as such, as those of a control must, or as the
-        largest of them.
+        Whether to drop calls whose values do not sum to a number of the null's sign: in a track that is positive
+        throughout, even its lowest spans are.
+    extend_bins : bool
+        Whether values above the range of the null get bins of their own, as those of a control must, or share its
+        highest bin.
 
     Returns
     -------
     Calls
-        The same whether or not the loops are compiled, whatever the number of threads.
+        The same with or without compiled loops, for any number of threads.
     """
     critical = null.critical_sums(threshold, shortest, longest)
     native = library()
-    called = _called_by_numpy if native is None else partial(_called_by_loop, native)
+    call = _call_with_numpy if native is None else partial(_call_with_loop, native)
     block = max(1, VALUES_A_BLOCK // values.shape[1])
     found: dict[int, Calls] = {}
 
     def work(first: int, last: int) -> None:
         for row in range(first, last, block):
-            found[row] = called(values, (row, min(row + block, last)), null, critical, shortest, beyond)
+            found[row] = call(values, (row, min(row + block, last)), null, critical, shortest, extend_bins)
 
     over_rows(work, len(values))
     blocks = [found[row] for row in sorted(found)]
-    where, score = np.concatenate([b.where for b in blocks]), np.concatenate([b.score for b in blocks])
-    if own_sign and not (own := null.sign * score[:, 0] > 0).all():
-        where, score = where[own], score[own]
-    return Calls(where, score)
+    spans, scores = np.concatenate([b.spans for b in blocks]), np.concatenate([b.scores for b in blocks])
+    if own_sign and not (own := null.sign * scores[:, 0] > 0).all():
+        spans, scores = spans[own], scores[own]
+    return Calls(spans, scores)
 
 
 def count_calls(
     values: Floats,
-    null: Background,
+    null: NullDistribution,
     thresholds: NDArray[np.float64],
     shortest: int,
     longest: int,
     *,
     own_sign: bool,
-    beyond: bool,
+    extend_bins: bool,
 ) -> NDArray[np.int64]:
     """Count the calls at many thresholds, in one pass over the values.
 
     Parameters
     ----------
-    values, null, shortest, longest, own_sign, beyond
+    values, null, shortest, longest, own_sign, extend_bins
         As in `call_spans`.
     thresholds : numpy.ndarray, shape=(m,)
         From the laxest to the strictest.
@@ -111,17 +110,17 @@ def count_calls(
     """
     native = library()
     if native is None:
-        how = {"own_sign": own_sign, "beyond": beyond}
-        calls = [call_spans(values, null, threshold, shortest, longest, **how) for threshold in thresholds.tolist()]
-        return np.array([len(one.where) for one in calls], dtype=np.int64)
+        options = {"own_sign": own_sign, "extend_bins": extend_bins}
+        calls = [call_spans(values, null, threshold, shortest, longest, **options) for threshold in thresholds.tolist()]
+        return np.array([len(one.spans) for one in calls], dtype=np.int64)
     critical = np.stack([null.critical_sums(t, shortest, longest) for t in thresholds.tolist()])
     parts: list[NDArray[np.int64]] = []
 
     def work(first: int, last: int) -> None:
         counts = np.zeros(len(thresholds), dtype=np.int64)
-        rows = _rows_for_loop(values, (first, last), null, critical, null.binning(values, beyond, own_sign))
-        done = native.span_level_counts(*rows, len(thresholds), shortest, longest, pointer(counts))
-        _expect_memory(done)
+        arguments = _loop_arguments(values, (first, last), null, critical, null.binning(values, extend_bins, own_sign))
+        status = native.span_level_counts(*arguments, len(thresholds), shortest, longest, pointer(counts))
+        _require_memory(status)
         parts.append(counts)
 
     over_rows(work, len(values))
@@ -129,8 +128,8 @@ def count_calls(
     return total
 
 
-def _rows_for_loop(
-    values: Floats, rows: tuple[int, int], null: Background, critical: NDArray[np.int64], binning: Binning
+def _loop_arguments(
+    values: Floats, rows: tuple[int, int], null: NullDistribution, critical: NDArray[np.int64], binning: Binning
 ) -> tuple[object, ...]:
     """Return the arguments that the compiled loops begin with."""
     return (
@@ -143,52 +142,57 @@ def _rows_for_loop(
     )
 
 
-def _called_by_loop(
+def _call_with_loop(
     native: ctypes.CDLL,
     values: Floats,
     rows: tuple[int, int],
-    null: Background,
+    null: NullDistribution,
     critical: NDArray[np.int64],
     shortest: int,
-    beyond: bool,
+    extend_bins: bool,
 ) -> Calls:
     most = (rows[1] - rows[0]) * (values.shape[1] // shortest)
-    where, score = np.empty((most, 3), dtype=np.int64), np.empty((most, 2))
+    spans, scores = np.empty((most, 3), dtype=np.int64), np.empty((most, 2))
     lengths = shortest, shortest + len(critical) - 1
-    loop_rows = _rows_for_loop(values, rows, null, critical, null.binning(values, beyond))
-    n = native.span_calls(*loop_rows, *lengths, pointer(where), pointer(score))
-    _expect_memory(n)
-    return Calls(where[:n].copy(), score[:n].copy())
+    arguments = _loop_arguments(values, rows, null, critical, null.binning(values, extend_bins))
+    n = native.span_calls(*arguments, *lengths, pointer(spans), pointer(scores))
+    _require_memory(n)
+    return Calls(spans[:n].copy(), scores[:n].copy())
 
 
-def _expect_memory(returned: int) -> None:
+def _require_memory(returned: int) -> None:
     if returned < 0:
         raise MemoryError("no memory for the working space of one row")
 
 
-def _called_by_numpy(
-    values: Floats, rows: tuple[int, int], null: Background, critical: NDArray[np.int64], shortest: int, beyond: bool
+def _call_with_numpy(
+    values: Floats,
+    rows: tuple[int, int],
+    null: NullDistribution,
+    critical: NDArray[np.int64],
+    shortest: int,
+    extend_bins: bool,
 ) -> Calls:
     block = values[rows[0] : rows[1]]
     sums = np.zeros((len(block), block.shape[1] + 1), dtype=np.int64)
-    np.cumsum(null.bins(block, beyond), axis=1, out=sums[:, 1:])
+    np.cumsum(null.bins(block, extend_bins), axis=1, out=sums[:, 1:])
     reach = _reach(sums, critical, shortest)
-    where: list[tuple[int, int, int]] = []
-    score: list[tuple[float, float]] = []
+    spans: list[tuple[int, int, int]] = []
+    scores: list[tuple[float, float]] = []
     for row in np.flatnonzero(reach.any(axis=1)).tolist():
-        for start, span in _called_in_row(sums[row], reach[row], null, shortest):
-            where.append((rows[0] + row, start, span))
-            # A running sum, as in the compiled loop; other ways of adding round differently.
+        for start, span in _call_row(sums[row], reach[row], null, shortest):
+            spans.append((rows[0] + row, start, span))
+            # A running sum, as in the compiled loop: other orders of addition round differently.
             attribution = np.cumsum(block[row, start : start + span], dtype=np.float64)[-1]
             p_value = null.p_values(span, sums[row, start + span] - sums[row, start])
-            score.append((float(attribution), float(p_value)))
-    return Calls(np.array(where, dtype=np.int64).reshape(-1, 3), np.array(score).reshape(-1, 2))
+            scores.append((float(attribution), float(p_value)))
+    return Calls(np.array(spans, dtype=np.int64).reshape(-1, 3), np.array(scores).reshape(-1, 2))
 
 
 def _reach(sums: NDArray[np.int64], critical: NDArray[np.int64], shortest: int) -> NDArray[np.int64]:
-    """Return the length of the longest good span of each start, or 0; shape (rows, length)."""
+    """Return the length of the longest good span from each start, or 0; shape (rows, length)."""
     reach = np.zeros((len(sums), sums.shape[1] - 1), dtype=np.int64)
-    # Spans below the shortest length are not tested, so all of those pass.
+    # Spans below the shortest length are not tested, so all of them pass.
     good = np.ones((len(sums), sums.shape[1] - (shortest - 1)), dtype=bool)
     for span, least in enumerate(critical.tolist(), start=shortest):
         good = good[:, :-1] & good[:, 1:] & (sums[:, span:] - sums[:, :-span] >= least)
@@ -196,15 +200,15 @@ def _reach(sums: NDArray[np.int64], critical: NDArray[np.int64], shortest: int) 
     return reach
 
 
-def _called_in_row(
-    sums: NDArray[np.int64], reach: NDArray[np.int64], null: Background, shortest: int
+def _call_row(
+    sums: NDArray[np.int64], reach: NDArray[np.int64], null: NullDistribution, shortest: int
 ) -> list[tuple[int, int]]:
     """Return start and length of each call: the longest first, then by p-value, then from the left."""
     worst = np.zeros(len(reach))
     ranked: dict[int, list[int]] = {}
     for span in range(shortest, int(reach.max()) + 1):
         starts = np.flatnonzero(reach >= span)
-        # What ranks is the worst p-value among the spans, up to this length, that begin here.
+        # Starts are ranked by the worst p-value of the spans up to this length that begin there.
         worst[starts] = np.maximum(worst[starts], null.p_values(span, sums[starts + span] - sums[starts]))
         ranked[span] = starts[np.argsort(worst[starts], kind="stable")].tolist()
     called: list[tuple[int, int]] = []
