@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from torch import Tensor
 
 from seqlight.attribution.references import ReferenceFunction
-from seqlight.attribution.targets import One, Targets
+from seqlight.attribution.targets import SingleTarget, Targets
 from seqlight.errors import InputError, a
 from seqlight.metrics.motif_share import require_window
 from seqlight.sequence.checks import require_dense
@@ -35,7 +35,7 @@ def as_source(references: str | Path | Tensor | ReferenceFunction) -> Tensor | R
     return read_array(references, "references", "references") if isinstance(references, str | Path) else references
 
 
-def as_single(target: One, n: int) -> One:
+def as_single(target: SingleTarget, n: int) -> SingleTarget:
     """Return a target, which may be one for each of `n` sequences, but not several."""
     if isinstance(target, list):
         raise InputError("target is a list: one callback explains one target, so give each a callback of its own.")

@@ -167,7 +167,7 @@ class AttributionCallback(Recorder):
             # Copies: what a caller does with its tensors afterwards must not change what is compared.
             self.sequences, self.sequence_names = read_probes(sequences)
             n = require_count(n_shuffles, "n_shuffles", least=1)
-            drawn = References(as_source(references), self.sequences, n, random_state).of(0, len(self.sequences))
+            drawn = References(as_source(references), self.sequences, n, random_state).draw(0, len(self.sequences))
             self.references = drawn.detach().cpu().clone()
             self.target = as_single(target, len(self.sequences))
             self.inputs = as_inputs(inputs)

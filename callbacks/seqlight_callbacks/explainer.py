@@ -11,7 +11,7 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.targets import One
+from seqlight.attribution.targets import SingleTarget
 from seqlight.lit.collectives import run_on_all_ranks, split_among_ranks
 from seqlight_callbacks.arguments import Inputs
 from seqlight_callbacks.explained_model import Adapter, explained
@@ -46,7 +46,7 @@ class Explainer:
     method: Method
     sequences: Tensor
     references: Tensor
-    target: One
+    target: SingleTarget
     module: str | None
     head: str | int | None
     inputs: Inputs | None
@@ -122,7 +122,7 @@ class Explainer:
         return prefix_errors(met, f"{HINT}{target}")
 
     def _explained(self, model: nn.Module, rows: Sequence[int], references: Tensor, device: torch.device) -> Found:
-        target: One = self.target[rows] if isinstance(self.target, Tensor) else self.target
+        target: SingleTarget = self.target[rows] if isinstance(self.target, Tensor) else self.target
         return explain(self.method, model, self.sequences[rows], references, target, self.batch_size, device)
 
 

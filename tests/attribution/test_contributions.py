@@ -1,13 +1,10 @@
-"""Contributions of a block, and what is said of those that do not add up."""
-
-import warnings
+"""Contributions of a block of sequences, and whether they add up."""
 
 import pytest
 import torch
 
+from blocks import block, concatenate_sequences
 from seqlight.attribution.contributions import (
-    Block,
-    Misses,
     adds_up,
     alike,
     block_of,
@@ -15,23 +12,6 @@ from seqlight.attribution.contributions import (
     more_references,
     worst_pair,
 )
-from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError
-
-
-def block(deltas, differences, fill=0.0):
-    """Return one sequence with two references and one target."""
-    deltas, differences = (torch.tensor([[one]], dtype=torch.float64) for one in (deltas, differences))
-    m, r = torch.full((1, 1, 2, 4, 3), fill), torch.zeros(1, 2, 4, 3)
-    return Block((m,), (r,), deltas, torch.zeros(1, 1, dtype=torch.float64), -differences)
-
-
-def more_sequences(blocks):
-    """Return one block of several with as many references."""
-    return Block(
-        tuple(torch.cat(some) for some in zip(*(one.multipliers for one in blocks), strict=True)),
-        tuple(torch.cat(some) for some in zip(*(one.references for one in blocks), strict=True)),
-        *(torch.cat([getattr(one, name) for one in blocks]) for name in ("deltas", "outputs", "baselines")),
-    )
 
 
 def test_contributions_written_out():
@@ -72,7 +52,7 @@ def test_contributions_of_several_inputs_are_summed():
 
 def test_blocks_are_joined():
     one = block([1.0, 2.0], [1.0, 1.0])
-    rows, references = more_sequences([one, one]), more_references([one, one])
+    rows, references = concatenate_sequences([one, one]), more_references([one, one])
     assert rows.deltas.shape == rows.baselines.shape == (2, 1, 2)
     assert rows.multipliers[0].shape == (2, 1, 2, 4, 3)
     assert references.deltas.shape == references.baselines.shape == (1, 1, 4)
@@ -89,9 +69,9 @@ def test_what_is_alike():
 
 def test_the_worst_pair():
     blocks = [block([1.0, 2.0], [1.0, 1.0]), block([1.0, -3.0], [1.0, 1.0]), block([0.0, 0.0], [1.0, 1.0])]
-    assert worst_pair(more_sequences(blocks)) == (1, 1)
+    assert worst_pair(concatenate_sequences(blocks)) == (1, 1)
     blocks.append(block([float("nan"), 0.0], [1.0, 1.0]))
-    assert worst_pair(more_sequences(blocks)) == (3, 0)
+    assert worst_pair(concatenate_sequences(blocks)) == (3, 0)
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e6])
@@ -100,56 +80,7 @@ def test_what_adds_up_does_not_depend_on_units(scale):
     assert adds_up(block([1e-9 * scale, 0.0], [scale, scale]))
 
 
-@pytest.mark.parametrize(
-    ("deltas", "differences", "threshold", "warned"),
-    [
-        ([0.0, 0.0], [1.0, 1.0], 1e-3, False),
-        ([2e-3, 0.0], [1.0, 1.0], 1e-3, True),
-        ([-2e-3, 0.0], [1.0, 1.0], 1e-3, True),
-        ([5e-4, 5e-4], [1.0, 1.0], 1e-3, False),
-        ([5e-6, 5e-6], [1e-5, 1e-5], 1e-3, True),  # small, but half of what is to be explained
-        ([float("nan"), 0.0], [1.0, 1.0], 1e-3, True),
-    ],
-)
-def test_when_it_is_warned(deltas, differences, threshold, warned):
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
-        misses = Misses(threshold)
-        misses.add(block(deltas, differences))
-        misses.tell()
-    assert [one.category for one in found] == [ConvergenceWarning] * warned
-
-
 def test_what_adds_up():
     assert adds_up(block([1e-9, 0.0], [1.0, 1.0]))
     assert not adds_up(block([0.1, 0.0], [1.0, 1.0]))
     assert not adds_up(block([float("nan"), 0.0], [1.0, 1.0]))
-
-
-def test_what_is_said_does_not_depend_on_how_sequences_come_in_blocks():
-    small, large = block([5e-6, 5e-6], [1e-5, 1e-5]), block([0.0, 0.0], [1.0, 1.0])
-    apart, together = Misses(1e-3), Misses(1e-3)
-    for one in (small, large):
-        apart.add(one)
-    together.add(more_sequences([small, large]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        apart.tell()
-        together.tell()
-
-
-def test_policies():
-    high, low = block([2e-3, 0.0], [1.0, 1.0]), block([5e-6, 5e-6], [1e-5, 1e-5])
-    with pytest.raises(ConvergenceError, match=r"too high.*in the worst of 1 sequences of 1"):
-        Misses(1e-3, "raise").add(high)
-    misses = Misses(1e-3, "raise")
-    misses.add(low)
-    with pytest.raises(ConvergenceError, match="too high"):
-        misses.tell()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        ignored = Misses(1e-3, "ignore")
-        ignored.add(high)
-        ignored.tell()
-    with pytest.raises(InputError, match="'raise', 'warn' or 'ignore'"):
-        Misses(1e-3, "never")

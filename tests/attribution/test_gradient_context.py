@@ -52,7 +52,7 @@ class InHalf(nn.Module):
 def test_a_model_that_names_half_precision(method):
     X, settings = sl.random_one_hot((2, 4, 20), random_state=0), {"device": "cpu", "batch_size": 4}
     with pytest.raises(
-        sl.InputError, match=r"is in bfloat16 and seems to name that in its forward .* dtype='bfloat16'"
+        sl.InputError, match=r"is in bfloat16 and seems to name that dtype in its forward .* dtype='bfloat16'"
     ):
         getattr(sl, method)(InHalf(), X, **settings)
     model = InHalf()

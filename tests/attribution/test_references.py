@@ -13,9 +13,9 @@ X = random_one_hot((4, 4, 30), random_state=0)
 @pytest.mark.parametrize("source", [dinucleotide_shuffle, shuffle])
 def test_the_same_in_any_batch(source):
     references = References(source, X, 5, 7)
-    whole = references.of(0, 4)
+    whole = references.draw(0, 4)
     assert whole.shape == (4, 5, 4, 30)
-    assert torch.equal(whole, torch.cat([references.of(i, i + 1) for i in range(4)]))
+    assert torch.equal(whole, torch.cat([references.draw(i, i + 1) for i in range(4)]))
     for k in range(5):
         assert torch.equal(whole[2, k], source(X[2:3], n=1, random_state=7 + k)[0, 0])
 
@@ -50,7 +50,7 @@ def test_a_function_without_a_seed_is_asked_once_for_all():
         calls.append((len(x), n))
         return torch.zeros(1, n, 4, 30)
 
-    References(source, X, 6, 0).of(0, 2)
+    References(source, X, 6, 0).draw(0, 2)
     assert calls == [(1, 6), (1, 6)]
 
 
@@ -67,14 +67,14 @@ def test_sequences_that_no_shuffle_changes_are_told():
 
 def test_a_fresh_seed_is_drawn_once():
     references = References(dinucleotide_shuffle, X, 3, None)
-    assert torch.equal(references.of(0, 2), references.of(0, 2))
+    assert torch.equal(references.draw(0, 2), references.draw(0, 2))
 
 
 def test_tensors_are_taken_as_they_are():
     given = torch.rand(4, 2, 4, 30)
     references = References(given, X, 20, None)
     assert references.n == 2
-    assert torch.equal(references.of(1, 3), given[1:3])
+    assert torch.equal(references.draw(1, 3), given[1:3])
 
 
 def test_a_seed_too_large_is_named():
@@ -89,7 +89,7 @@ def annotated(X: torch.Tensor, n: "int | None", much: float, *more: int, **named
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (X, r"use references.unsqueeze\(1\) for one each"),
+        (X, r"use references.unsqueeze\(1\) for one per sequence"),
         (X[:2].unsqueeze(1), r"expected \(sequences, references, letters, positions\), here \(4, any, 4, 30\)"),
         (X.unsqueeze(1).numpy(), r"is an ndarray: expected a tensor or a function; use torch.from_numpy\(references\)"),
         (lambda X: X, r"takes \(X\): expected \(X, n\) or \(X, n, random_state\)"),
@@ -107,14 +107,14 @@ def test_what_cannot_be_used_is_named(source, message):
     ("made", "message"),
     [
         (None, r"returned None: expected a tensor of shape .*, here \(1, 3, 4, 30\)\."),
-        (X[:1], r"returned a tensor of shape \(1, 4, 30\): expected .*; return unsqueeze\(1\) of it"),
+        (X[:1], r"returned a tensor of shape \(1, 4, 30\): expected .*; return it.unsqueeze\(1\) for one"),
         (
             X[:1].unsqueeze(1).numpy(),
-            r"returned an ndarray of shape \(1, 1, 4, 30\): .*; return torch.from_numpy of it",
+            r"returned an ndarray of shape \(1, 1, 4, 30\): .*; return torch.from_numpy\(it\)",
         ),
-        (X[:1, :, 1:].unsqueeze(1), r"made shape \(1, 1, 4, 29\)"),
+        (X[:1, :, 1:].unsqueeze(1), r"returned shape \(1, 1, 4, 29\)"),
     ],
 )
 def test_what_a_function_may_not_return_is_named(made, message):
     with pytest.raises(InputError, match=message):
-        References(lambda X, n: made, X, 3, 0).of(0, 1)
+        References(lambda X, n: made, X, 3, 0).draw(0, 1)

@@ -5,13 +5,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlight.attribution.running_moments import Moments
+from seqlight.attribution.running_moments import RunningMoments
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 2**31), st.sampled_from([0.0, 1e6]))
 def test_parts_give_what_the_whole_does(parts, seed, shift):
     values = shift + np.random.RandomState(seed).randn(2, 3, sum(parts), 4, 5)
-    moments, rows = Moments(torch.zeros(2, 3, 4, 5)), torch.ones(2, dtype=torch.bool)
+    moments, rows = RunningMoments(torch.zeros(2, 3, 4, 5)), torch.ones(2, dtype=torch.bool)
     for part in torch.split(torch.from_numpy(values), parts, dim=2):
         moments.add(part, rows)
     assert moments.n.tolist() == [sum(parts)] * 2
@@ -26,7 +26,7 @@ def test_parts_give_what_the_whole_does(parts, seed, shift):
 def test_sequences_that_are_left_out_stay_as_they_are():
     torch.manual_seed(0)
     values = torch.rand(2, 1, 6, 4, 5, dtype=torch.float64)
-    moments = Moments(values[:, :, 0])
+    moments = RunningMoments(values[:, :, 0])
     moments.add(values[:, :, :4], torch.tensor([True, True]))
     moments.add(values[:, :, 4:], torch.tensor([False, True]))
     assert moments.n.tolist() == [4, 6]
@@ -40,7 +40,7 @@ def test_uncertainty_is_that_of_the_characters_that_are_there():
     values[0, 0, :, 1] = torch.tensor([[100.0], [-100.0]])
     X = torch.zeros(1, 4, 3)
     X[0, 0] = 1
-    moments = Moments(values[:, :, 0])
+    moments = RunningMoments(values[:, :, 0])
     moments.add(values, torch.tensor([True]))
     assert float(moments.uncertainty(X)) == 1 / 3
     assert float(moments.uncertainty(0 * X)) == 0

@@ -91,7 +91,7 @@ def test_targets_that_the_model_does_not_have(target):
 
 @pytest.mark.parametrize("result", [1.0, torch.zeros(3), torch.zeros(4, 2), torch.zeros(())])
 def test_functions_that_make_no_number_for_each_row(result):
-    with pytest.raises(InputError, match="target function made"):
+    with pytest.raises(InputError, match="target function returned"):
         Targets(lambda y: result, 4).read(Y, ROWS)
 
 
@@ -108,8 +108,8 @@ def test_how_many_outputs_there_are(columns, message):
         ({"logits": Y, 1: Y}, r"""returns a dict of 'logits', 1: .* lambda y: y\["key"\]\[:, 0\]\."""),
         (OrderedDict(y=Y), r"""returns an OrderedDict of 'y': .* lambda y: y\["key"\]\[:, 0\]\."""),
         (SimpleNamespace(y=Y), r"returns a SimpleNamespace: .* lambda y: y\.name\[:, 0\]\."),
-        (None, "returns None: expected one tensor; return one from its forward"),
-        (Y.numpy(), "returns an ndarray: expected one tensor; return one from its forward"),
+        (None, "returns None: expected one tensor; return one tensor from its forward"),
+        (Y.numpy(), "returns an ndarray: expected one tensor; return one tensor from its forward"),
     ],
 )
 def test_outputs_of_other_kinds(output, message):

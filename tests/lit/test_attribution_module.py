@@ -205,7 +205,7 @@ def test_deltas_are_told_once_for_the_whole_run(tmp_path):
 
 def test_deltas_of_auto_runs_are_told(tmp_path):
     module = DeepLiftShapModule(Hidden(), n_shuffles="auto", tolerance=0.5, max_shuffles=100)
-    with pytest.warns(sl.ConvergenceWarning, match="sequences of 9"):
+    with pytest.warns(sl.ConvergenceWarning, match="of 9 sequences"):
         sl.run(module, X, tmp_path, accelerator="cpu", progress=False, batch_size=2)
 
 

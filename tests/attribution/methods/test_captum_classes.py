@@ -205,14 +205,14 @@ def test_what_does_not_add_up(inputs):
     ("kind", "settings", "message"),
     [
         ("DeepLift", {"inputs": 1.0}, "inputs is a float"),
-        ("DeepLift", {"inputs": (torch.zeros(3, 6), torch.zeros(4, 2, 7))}, "as many rows in each"),
-        ("DeepLift", {"inputs": ()}, "as many rows in each"),
+        ("DeepLift", {"inputs": (torch.zeros(3, 6), torch.zeros(4, 2, 7))}, "the same number of rows"),
+        ("DeepLift", {"inputs": ()}, "the same number of rows"),
         ("DeepLift", {"baselines": 0}, "2 inputs and 1 baseline: expected a tuple with an entry for each input"),
         ("DeepLift", {"baselines": (0, np.zeros(1))}, "a baseline is an ndarray: .*; use torch.from_numpy"),
         ("DeepLift", {"baselines": (0, torch.zeros(2, 2, 7))}, r"of shape \(2, 2, 7\)"),
         ("DeepLift", {"baselines": (0, "zero")}, "a str"),
         ("DeepLift", {"target": None}, "no target is given"),
-        ("DeepLift", {"target": [0, 1]}, "a list of 2"),
+        ("DeepLift", {"target": [0, 1]}, "a list of length 2"),
         ("DeepLift", {"target": ["one"] * 4}, "target is the list .*: expected an integer"),
         ("DeepLift", {"target": torch.tensor([1.5])}, "target is a tensor of shape"),
         ("DeepLift", {"target": 3}, "target is 3"),
@@ -265,7 +265,7 @@ def test_the_baselines_of_a_single_input_are_no_tuple(inputs):
         (lambda m: (m[0][:2], m[1]), r"a tuple whose entry 0 is of shape \(2, 6\) and"),
         (lambda m: [m[0], m[1].numpy()], "a list whose entry 1 is an ndarray: expected"),
         (lambda m: (m[0] > 0, m[1]), r"entry 0 is of shape \((4|8), 6\) and torch.bool"),
-        (lambda m, x, r, more, *, name: m, r"<lambda> needs more, name .* at most 3 arguments; give the others"),
+        (lambda m, x, r, more, *, name: m, r"<lambda> also needs more, name: .* at most 3 arguments; give the others"),
     ],
 )
 def test_what_a_function_that_makes_the_result_may_not_return(towers, inputs, kind, custom, message):

@@ -248,7 +248,7 @@ def test_deltas_that_are_no_numbers_are_warned_of(X):
         def forward(self, x):
             return torch.log(-x.sum((1, 2), keepdim=True)).flatten(1)
 
-    with pytest.warns(ConvergenceWarning, match="no finite number for 3 of 3 sequences"):
+    with pytest.warns(ConvergenceWarning, match="not finite for 3 of 3 sequences"):
         explain(Broken(), X)
 
 
@@ -324,7 +324,7 @@ def test_progress_is_shown_on_request(model, X, capsys):
         ({"references": torch.full((3, 1, 4, LENGTH), torch.nan)}, "NaN"),
         ({"references": "shuffle"}, "references is a str"),
         ({"references": lambda X, n: X}, "returned a tensor of shape"),
-        ({"references": lambda X, n: X[:, None, :, 1:]}, "the reference function made shape"),
+        ({"references": lambda X, n: X[:, None, :, 1:]}, "the reference function returned shape"),
         ({"dtype": "int8"}, "dtype is 'int8'"),
         ({"device": "nowhere"}, "device is 'nowhere'"),
         ({"additional_nonlinear_ops": {nn.ReLU: 1}}, r"expected a function of \(module, grad_input, grad_output\)"),
@@ -511,7 +511,7 @@ def test_misses_are_told_once_in_a_call_with_how_many_and_what_to_do():
     with pytest.warns(ConvergenceWarning) as warned:
         explain(Gate(), X, batch_size=20)
     (message,) = (str(one.message) for one in warned)
-    assert re.search(r"too high: tensor\(.*\) in the worst of 7 sequences of 7", message, flags=re.DOTALL)
+    assert re.search(r"too high: tensor\(.*\) in the worst of 7 of 7", message, flags=re.DOTALL)
     assert "seqlight.audit(model, X)" in message
 
 

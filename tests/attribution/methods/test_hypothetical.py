@@ -26,7 +26,7 @@ ONE = torch.zeros(2, 4, 5)
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (((ONE,), (ONE,), ()), "1 multipliers, 1 inputs, 0 baselines: expected tuples of one length"),
+        (((ONE,), (ONE,), ()), "1 multipliers, 1 inputs, 0 baselines: expected tuples of the same length"),
         ((ONE, ONE, ONE), r"multipliers is a Tensor: expected a tuple of tensors; pass \(multipliers,\)\."),
         (((ONE,), (ONE.numpy(),), (ONE,)), r"inputs\[0\] is a numpy.ndarray: .*from_numpy\(inputs\[0\]\)"),
         (((ONE,), (ONE,), (ONE[0],)), r"baselines\[0\] has shape \(4, 5\): expected \(pairs, letters, positions\)"),

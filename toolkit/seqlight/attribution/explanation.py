@@ -1,4 +1,4 @@
-"""What an attribution method returns when everything it knows is wanted."""
+"""Explanation: attributions with everything else that a method knows of them."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from torch import Tensor
 
 from seqlight.errors import InputError
 
-# What all targets of a sequence share.
+# The fields that all targets of a sequence share.
 PER_SEQUENCE = frozenset(("n_references", "references"))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
-    """Attributions, and what they were made of and how well they hold.
+    """Attributions, what they were computed from, and how accurate they are.
 
-    For a list of targets each tensor but `references` and `n_references` has a second dimension, of targets;
-    for a single one it has not. Where sequences have different numbers of references, the rest is NaN, and
-    in integer `references` 0.
+    For a list of targets, every tensor except `references` and `n_references` has a second dimension, of targets;
+    for a single target it does not. Where sequences have different numbers of references, the rest is filled with NaN,
+    or with 0 in integer `references`.
 
     Attributes
     ----------
     method : str
-        The function that made it.
+        The function that returned it.
     attributions : torch.Tensor, shape (sequences, letters, positions)
-        What each character that is there contributes.
+        What each character of the sequence contributes.
     hypothetical : torch.Tensor, shape of `attributions`
         What each character would contribute if it were there.
     outputs : torch.Tensor, shape (sequences,)
         What is explained: the model's output on each sequence, at the target.
     reference_outputs : torch.Tensor or None, shape (sequences, references)
-        The same on the references; None for a method that has none.
+        The same on the references; None for a method without references.
     deltas : torch.Tensor or None, shape (sequences, references)
-        By how much the contributions of a pair miss the difference of its outputs.
+        Convergence deltas: the sum of the contributions of a pair minus the difference of its outputs.
     standard_error : torch.Tensor or None, shape of `attributions`
-        Of `hypothetical`, over references; NaN for a single reference.
+        The standard error of `hypothetical` over references; NaN for a single reference.
     n_references : torch.Tensor or None, int64, shape (sequences,)
-        How many each sequence was compared with.
+        How many references each sequence was compared with.
     references : torch.Tensor or None, shape (sequences, references, letters, positions)
-        Those, if they were to be kept.
+        The references, if they were to be kept.
     multipliers : torch.Tensor or None, shape (sequences, references, letters, positions)
-        Of each reference, if they were asked for.
+        The multipliers of each reference, if they were asked for.
     random_state : int or None
-        The seed of reference 0, if they were drawn.
+        The seed of reference 0, if references were drawn.
 
     Examples
     --------
@@ -82,16 +82,16 @@ class Explanation:
 
     @property
     def differences(self) -> Tensor | None:
-        """The output of each sequence minus the mean of its references': what its attributions sum to."""
+        """The output of each sequence minus the mean output of its references: what its attributions sum to."""
         return None if self.reference_outputs is None else self.outputs - self.reference_outputs.nanmean(dim=-1)
 
     def of_target(self, k: int) -> Explanation:
-        """Return the explanation of the k-th of several targets alone.
+        """Return the explanation of the k-th of several targets.
 
         Raises
         ------
         InputError
-            If a single target was explained, or there is no k-th.
+            If a single target was explained, or there is no k-th target.
         """
         if self.attributions.ndim != 4 or not -self.outputs.shape[1] <= k < self.outputs.shape[1]:
             raise InputError(f"there is no target {k} in outputs of shape {tuple(self.outputs.shape)}.")
@@ -102,10 +102,10 @@ class Explanation:
         return len(self.attributions)
 
     def __repr__(self) -> str:
-        alike: dict[str, list[str]] = {}
+        names_of: dict[str, list[str]] = {}
         for name, one in self._tensors().items():
-            alike.setdefault(f"{tuple(one.shape)} {str(one.dtype).removeprefix('torch.')}", []).append(name)
-        lines = [f"  {', '.join(names)}: {what}" for what, names in alike.items()]
+            names_of.setdefault(f"{tuple(one.shape)} {str(one.dtype).removeprefix('torch.')}", []).append(name)
+        lines = [f"  {', '.join(names)}: {kind}" for kind, names in names_of.items()]
         return "\n".join([f"Explanation by {self.method}", *lines])
 
     def _tensors(self) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Where gradients at the input are taken: a borrowed model, autograd on, in a dtype that has the digits for it."""
+"""The context in which gradients are taken: a borrowed model, autograd on, a dtype with enough digits."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from seqlight.prediction.inputs import DTYPE_ERROR
 def differentiable(
     model: nn.Module, X: Tensor, device: torch.device, dtype: torch.dtype | None = None
 ) -> Iterator[None]:
-    """Borrow `model` with gradients on, whatever mode the caller is in; give it back also after an error.
+    """Borrow `model` with gradients on, whatever mode the caller is in; give it back even after an error.
 
     Parameters
     ----------
     model : torch.nn.Module
     X : torch.Tensor
-        What it will take, whose dtype counts if the model has none.
+        Its input, whose dtype counts if the model has no dtype of its own.
     device : torch.device
         Where to run it.
     dtype : torch.dtype, optional
-        float16 and bfloat16 for autocast, another one for the parameters. None: the model's own, but float32
-        for a model in half precision, whose gradients it has not the digits for.
+        float16 and bfloat16 run under autocast, any other dtype is given to the parameters. None for the model's own,
+        but float32 for a model in half precision, which has too few digits for gradients.
 
     Raises
     ------
     UnsupportedOperation
         If parts of the model are quantised.
     InputError
-        If the model names a half precision in its forward, and is to compute in another one.
+        If the model's forward names a half precision, and it is to compute in another dtype.
     """
     refuse_quantised(model)
     parameters, own = dtype if dtype not in HALF else None, floating_dtype(model, X)
@@ -58,7 +58,7 @@ def differentiable(
 
 @contextlib.contextmanager
 def _remedies_in_errors(own: torch.dtype | None) -> Iterator[None]:
-    """Say what to do where a model names the half precision that it is not lent in, or has no gradient on the CPU."""
+    """Say what to do about a model that names a half precision, or that uses flex_attention on the CPU."""
     try:
         yield
     except RuntimeError as error:
@@ -72,13 +72,13 @@ def _remedies_in_errors(own: torch.dtype | None) -> Iterator[None]:
         short = str(own).removeprefix("torch.")
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(
-            f"the model is in {short} and seems to name that in its forward ({reason}), while gradients are taken in "
-            f"float32: expected a model that computes in any dtype; pass dtype={short!r}."
+            f"the model is in {short} and seems to name that dtype in its forward ({reason}), but gradients are taken "
+            f"in float32: expected a model that computes in any dtype; pass dtype={short!r}."
         ) from error
 
 
 def gradients_of(outputs: Tensor, leaves: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
-    """Return for each column of `outputs`, shape (rows, targets), the gradients of its sum at each of `leaves`."""
+    """Return for each column of `outputs` (rows, targets) the gradients of its sum, one for each of `leaves`."""
     columns = outputs.sum(dim=0).unbind()
     return [
         torch.autograd.grad(column, leaves, retain_graph=k < len(columns) - 1, materialize_grads=True)
@@ -87,23 +87,23 @@ def gradients_of(outputs: Tensor, leaves: Sequence[Tensor]) -> list[tuple[Tensor
 
 
 def rows_in_batches(rows: int, batch_size: int, n: int) -> Iterator[tuple[int, int]]:
-    """Yield which rows make a batch with `n` references each: the first, and the one behind the last."""
+    """Yield the rows ``first <= i < last`` of each batch, where each row has `n` references."""
     at_once = max(1, batch_size // n)
     for first in range(0, rows, at_once):
         yield first, min(first + at_once, rows)
 
 
 def without_cudnn_recurrence(model: nn.Module, device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """Return a context in which a recurrent `model` on `device` has a backward pass also in evaluation mode."""
+    """Return a context in which a recurrent `model` on `device` has a backward pass in evaluation mode, too."""
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
-    # cuDNN keeps what its backward pass needs in training mode only; PyTorch's own kernels always do.
+    # cuDNN keeps what its backward pass needs only in training mode; PyTorch's own kernels always do.
     if device.type == "cuda" and recurrent:
         return WITHOUT_CUDNN.apply()
     return contextlib.nullcontext()
 
 
 def require_dependence(outputs: Tensor) -> None:
-    """Raise UnsupportedOperation unless autograd sees that `outputs` depend on something."""
+    """Raise UnsupportedOperation unless `outputs` have a gradient."""
     if not outputs.requires_grad:
         raise UnsupportedOperation(
             "what is explained does not depend on the sequence through differentiable operations: "

@@ -1,4 +1,4 @@
-"""How many references each sequence is compared with, and what comes of it."""
+"""Compare each sequence with all its references, or with as many as its attributions need to be known well."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from torch import Tensor
 
 from seqlight.attribution.contributions import Block, hypothetical_contributions, more_references
 from seqlight.attribution.references import References
-from seqlight.attribution.running_moments import Moments
+from seqlight.attribution.running_moments import RunningMoments
 from seqlight.errors import ReferencesWarning
 
-# Few enough to waste little on a sequence that is known well enough, many enough for its standard error to mean it.
+# Few enough to waste little on a sequence that is soon known well, many enough for a meaningful standard error.
 STEP = 10
 
 
-class Job(Protocol):
-    """A method that explains by comparing with references."""
+class BlockExplainer(Protocol):
+    """A method that compares sequences with references, a block of sequences at a time."""
 
     def rows(self, n: int) -> Iterator[tuple[int, int]]:
-        """Yield which sequences make a batch with `n` references each: the first, and the one behind the last."""
+        """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
 
     def block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         """Explain the sequences ``first <= i < last`` against references of shape (sequences, references, ...)."""
 
 
 @dataclass(frozen=True)
-class Sampled:
-    """Some sequences with as many references as they got, all the same number.
+class SampledBlock:
+    """Some sequences, all with the same number of references, and their mean contributions.
 
     Attributes
     ----------
     block : Block
     references : torch.Tensor, shape (sequences, references, letters, positions)
-        As they were drawn.
+        In the dtype in which they were drawn.
     mean, standard_error : torch.Tensor, float64, shape (sequences, targets, letters, positions)
         Of the hypothetical contributions.
     """
@@ -49,84 +49,94 @@ class Sampled:
 
 
 @dataclass
-class Sampling:
-    """All references for each sequence, or as many as it takes.
+class ReferenceSampler:
+    """Compares each sequence with all its references, or with a few more until its attributions are known well enough.
 
     Parameters
     ----------
-    drawn : References
-        The references there are.
+    references : References
+        At most these are used.
     tolerance : float, optional
-        How uncertain attributions may be, as a share of their size; None to use all references.
+        The standard error that attributions may have, as a share of their size; None to use all references.
+
+    Attributes
+    ----------
+    uncertain : list of float
+        The standard error, as a share, of each sequence that all its references left above the tolerance.
+    sequences : int
+        How many sequences had a tolerance to meet.
     """
 
-    drawn: References
+    references: References
     tolerance: float | None = None
-    uncertain: list[float] = field(default_factory=list)  # how much, of each sequence that stayed so
+    uncertain: list[float] = field(default_factory=list)
     sequences: int = 0
 
     @property
     def step(self) -> int:
-        """How many references are looked at together."""
-        return self.drawn.n if self.tolerance is None else min(STEP, self.drawn.n)
+        """How many references are compared with at a time."""
+        return self.references.n if self.tolerance is None else min(STEP, self.references.n)
 
-    def of(self, job: Job, first: int, last: int) -> Iterator[Sampled]:
-        """Explain the sequences ``first <= i < last``; yield them in order, together if they had as many references."""
-        if self.tolerance is None:
-            yield self._all(job, first, last)
-        else:
-            yield from self._enough(job, first, last, self.tolerance)
+    def blocks(self, explainer: BlockExplainer) -> Iterator[SampledBlock]:
+        """Explain all sequences, and yield them in order."""
+        for first, last in explainer.rows(self.step):
+            if self.tolerance is None:
+                yield self._with_all(explainer, first, last)
+            else:
+                yield from self._with_enough(explainer, first, last, self.tolerance)
 
-    def _all(self, job: Job, first: int, last: int) -> Sampled:
-        """Compare with all references at once."""
-        references = self.drawn.of(first, last)
-        block = job.block(first, last, [references])
-        contributions, n = _contributions(block), self.drawn.n
+    def _with_all(self, explainer: BlockExplainer, first: int, last: int) -> SampledBlock:
+        """Compare the sequences ``first <= i < last`` with all their references."""
+        references = self.references.draw(first, last)
+        block = explainer.block(first, last, [references])
+        contributions, n = _contributions(block), self.references.n
         mean = contributions.mean(dim=2, keepdim=True)
-        # A quarter of the time of torch.std_mean.
+        # This takes a quarter of the time of torch.std_mean.
         squares = (contributions - mean).square_().sum(dim=2)
-        return Sampled(block, references, mean.squeeze(2), (squares / (n * (n - 1))).sqrt_())
+        return SampledBlock(block, references, mean.squeeze(2), (squares / (n * (n - 1))).sqrt_())
 
-    def _enough(self, job: Job, first: int, last: int, tolerance: float) -> Iterator[Sampled]:
-        """Compare with a few references after the other, until each sequence is known to a `tolerance`."""
-        X, parts, drawn = self.drawn.X[first:last], [], []
+    def _with_enough(
+        self, explainer: BlockExplainer, first: int, last: int, tolerance: float
+    ) -> Iterator[SampledBlock]:
+        """Compare with a few references at a time, until each sequence is known to the tolerance; yield one each."""
+        X, parts, drawn = self.references.X[first:last], [], []
         open_ = torch.ones(last - first, dtype=torch.bool, device="cpu")
-        moments: Moments | None = None
-        for start in range(0, self.drawn.n, self.step):
-            drawn.append(self.drawn.of(first, last, start, min(start + self.step, self.drawn.n)))
-            parts.append(job.block(first, last, drawn[-1:]))
+        moments: RunningMoments | None = None
+        for start in range(0, self.references.n, self.step):
+            drawn.append(self.references.draw(first, last, start, min(start + self.step, self.references.n)))
+            parts.append(explainer.block(first, last, drawn[-1:]))
             contributions = _contributions(parts[-1])
-            moments = moments or Moments(contributions[:, :, 0])
+            moments = moments or RunningMoments(contributions[:, :, 0])
             moments.add(contributions, open_)
-            # Asked this way round, what is no number is not enough.
+            # With <= inside and ~ outside, an uncertainty of NaN is too high.
             open_ = ~(moments.uncertainty(X) <= tolerance).all(dim=1)
             if not open_.any():
                 break
         assert moments is not None
         self.sequences += len(X)
         self.uncertain += moments.uncertainty(X).amax(dim=1)[open_].tolist()
-        whole = Sampled(more_references(parts), torch.cat(drawn, dim=1), moments.mean, moments.standard_error)
-        yield from (_one(whole, i, int(n)) for i, n in enumerate(moments.n))
+        whole = SampledBlock(more_references(parts), torch.cat(drawn, dim=1), moments.mean, moments.standard_error)
+        yield from (_select(whole, i, int(n)) for i, n in enumerate(moments.n))
 
-    def tell(self) -> None:
-        """Warn the caller's caller of sequences that all references left uncertain."""
+    def warn_if_uncertain(self) -> None:
+        """Warn of sequences that all references left uncertain; the warning names the caller's caller."""
         if self.uncertain:
             warnings.warn(
                 f"{len(self.uncertain)} of {self.sequences} sequences are not known to a tolerance of {self.tolerance} "
-                f"after {self.drawn.n} references: at worst the standard error is {max(self.uncertain):.2g} of the "
-                "attribution; raise max_shuffles or tolerance.",
+                f"after {self.references.n} references: at worst the standard error is {max(self.uncertain):.2g} of "
+                "the attribution; raise max_shuffles or tolerance.",
                 ReferencesWarning,
                 stacklevel=3,
             )
 
 
 def _contributions(block: Block) -> Tensor:
-    """Return the hypothetical contributions against each reference, of the first input."""
+    """Return the hypothetical contributions of the first input against each reference."""
     return hypothetical_contributions(block.multipliers[0], block.references[0].unsqueeze(1))
 
 
-def _one(sampled: Sampled, i: int, n: int) -> Sampled:
-    """Return one sequence with its first `n` references."""
+def _select(sampled: SampledBlock, i: int, n: int) -> SampledBlock:
+    """Return sequence `i` alone, with its first `n` references."""
     row, block = slice(i, i + 1), sampled.block
     mine = replace(
         block,
@@ -136,4 +146,4 @@ def _one(sampled: Sampled, i: int, n: int) -> Sampled:
         outputs=block.outputs[row],
         baselines=block.baselines[row, :, :n],
     )
-    return Sampled(mine, sampled.references[row, :n], sampled.mean[row], sampled.standard_error[row])
+    return SampledBlock(mine, sampled.references[row, :n], sampled.mean[row], sampled.standard_error[row])

@@ -1,4 +1,4 @@
-"""What each sequence is compared with."""
+"""References, with which each sequence is compared."""
 
 from __future__ import annotations
 
@@ -20,39 +20,48 @@ ReferenceFunction = Callable[..., Tensor]
 
 
 class References:
-    """References of any sequence of a data set, independent of the batch that it comes in.
+    """The references of every sequence of a data set; they do not depend on the batch that a sequence comes in.
 
     Parameters
     ----------
     source : torch.Tensor of shape (sequences, references, letters, positions), or callable
         A function is called as ``source(X, n=1, random_state=random_state + k)`` for reference k, one
-        sequence at a time; one that takes no ``random_state``, once for all references.
+        sequence at a time; a function without ``random_state`` is called once for all references.
     X : torch.Tensor, shape (sequences, letters, positions)
         The data set.
     n : int
-        References a sequence, where `source` is a function.
+        References per sequence, if `source` is a function.
     random_state : int or None
         The seed of reference 0; None for a fresh one.
+
+    Attributes
+    ----------
+    n : int
+        References per sequence.
+    seed : int
+        The seed of reference 0, if `source` is a function.
+    unchanged : int
+        How many of the sequences drawn so far are equal to all of their references.
 
     Raises
     ------
     InputError
-        If a tensor's shape does not fit `X`, or the seed cannot be used.
+        If `source` is neither, if a tensor's shape does not fit `X`, or if the seed cannot be used.
     """
 
     def __init__(self, source: Tensor | ReferenceFunction, X: Tensor, n: int, random_state: int | None) -> None:
         source = require_dense(source, "references").detach() if isinstance(source, Tensor) else source
         self.source, self.X = source, X
         self.seed = 0
-        self.unmoved = 0  # how many sequences their references were equal to
+        self.unchanged = 0
         if isinstance(source, Tensor):
             if source.ndim != 4 or len(source) != len(X) or source.shape[2:] != X.shape[1:] or not source.shape[1]:
-                one_each = "; use references.unsqueeze(1) for one each" if source.shape == X.shape else ""
+                one_each = "; use references.unsqueeze(1) for one per sequence" if source.shape == X.shape else ""
                 raise InputError(
                     f"references has shape {tuple(source.shape)}: expected (sequences, references, letters, "
                     f"positions), here ({len(X)}, any, {X.shape[1]}, {X.shape[2]}){one_each}."
                 )
-            # A sum is a number only if all are; if they are too large for one, each is asked.
+            # The sum is finite only if all numbers are; it may also overflow, so then each number is checked.
             if not bool(torch.isfinite(source.sum()) or torch.isfinite(source).all()):
                 raise InputError("references holds NaN or infinity: expected finite numbers.")
             self.n = source.shape[1]
@@ -68,15 +77,15 @@ class References:
                 f"random_state is {random_state}: expected at most {LARGEST_SEED - n + 1} for {n} references."
             )
 
-    def of(self, first: int, last: int, start: int = 0, stop: int | None = None) -> Tensor:
-        """Return references of the sequences ``first <= i < last``.
+    def draw(self, first: int, last: int, start: int = 0, stop: int | None = None) -> Tensor:
+        """Return the references ``start <= k < stop`` of the sequences ``first <= i < last``.
 
         Parameters
         ----------
         first, last : int
             Which sequences.
         start, stop : int, optional
-            Which of their references, ``start <= k < stop``; all by default.
+            Which of their references; all by default.
 
         Returns
         -------
@@ -88,50 +97,51 @@ class References:
         if self.source is dinucleotide_shuffle:
             found = dinucleotide_shuffles(self.X[first:last], stop - start, self.seed + start)
         else:
-            found = torch.cat([self._called(self.X[i : i + 1], start, stop) for i in range(first, last)])
+            found = torch.cat([self._call_source(self.X[i : i + 1], start, stop) for i in range(first, last)])
         if not start:
             same = (found == self.X[first:last].to(found.device).unsqueeze(1)).flatten(1).all(dim=1)
-            self.unmoved += int(same.sum())
+            self.unchanged += int(same.sum())
         return found
 
-    def tell(self) -> None:
-        """Warn the caller's caller of sequences that are their own references."""
-        if self.unmoved:
+    def warn_if_unchanged(self) -> None:
+        """Warn of sequences that are equal to all of their references; the warning names the caller's caller."""
+        if self.unchanged:
             warnings.warn(
-                f"{self.unmoved} of {len(self.X)} sequences are equal to all of their references, so nothing in them "
-                "is explained: a shuffle cannot change them; pass references of another kind.",
+                f"{self.unchanged} of {len(self.X)} sequences are equal to all of their references, so nothing in "
+                "them is explained: shuffling cannot change them; pass references of another kind.",
                 ReferencesWarning,
                 stacklevel=3,
             )
 
-    def _called(self, x: Tensor, start: int, stop: int) -> Tensor:
+    def _call_source(self, x: Tensor, start: int, stop: int) -> Tensor:
+        """Return references of one sequence, as the function makes them."""
         assert callable(self.source)
         takes = inspect.signature(self.source).parameters
         seeded = "random_state" in takes or any(p.kind is p.VAR_KEYWORD for p in takes.values())
         if seeded:
-            drawn = [_call(self.source, x, 1, takes, random_state=self.seed + k) for k in range(start, stop)]
+            drawn = [_call_function(self.source, x, 1, takes, random_state=self.seed + k) for k in range(start, stop)]
             found, wanted = torch.cat(drawn, dim=1), stop - start
         else:
-            found, wanted = _call(self.source, x, self.n, takes), self.n
+            found, wanted = _call_function(self.source, x, self.n, takes), self.n
         if found.shape != (1, wanted, *x.shape[1:]):
             raise InputError(
-                f"the reference function made shape {tuple(found.shape)} for one sequence and {wanted} references: "
-                f"expected (1, {wanted}, {x.shape[1]}, {x.shape[2]}), or (1, 1, ...) for each call with n=1."
+                f"the reference function returned shape {tuple(found.shape)} for one sequence and {wanted} references: "
+                f"expected (1, {wanted}, {x.shape[1]}, {x.shape[2]}), or (1, 1, ...) from each call with n=1."
             )
         return found if seeded else found[:, start:stop]
 
 
 def dinucleotide_shuffles(X: Tensor, n: int, seed: int) -> Tensor:
-    """Return `n` dinucleotide shuffles of each sequence, shuffle k of each with seed ``seed + k``.
+    """Return `n` dinucleotide shuffles of each sequence; shuffle k has the seed ``seed + k``.
 
-    Unknown characters (columns of zeros) keep their places; the known ones are shuffled around them.
+    Unknown characters (columns of zeros) stay in place; the known ones are shuffled around them.
 
     Parameters
     ----------
     X : torch.Tensor, shape (sequences, letters, positions)
         One-hot.
     n, seed : int
-        How many, and the seed of the first.
+        How many shuffles, and the seed of the first.
 
     Returns
     -------
@@ -151,35 +161,36 @@ def dinucleotide_shuffles(X: Tensor, n: int, seed: int) -> Tensor:
 
 
 def _require_two_arguments(source: ReferenceFunction) -> None:
-    """Raise InputError unless the function can be called with sequences and a number of references."""
+    """Raise InputError unless the function takes sequences and a number of references."""
     signature = inspect.signature(source)
     named = {name: 0 for name in ("n", "random_state") if name in signature.parameters}
     try:
         signature.bind("X", *(() if "n" in named else (1,)), **named)
     except TypeError:
         raise InputError(
-            f"the reference function takes ({_names(signature)}): expected (X, n) or (X, n, random_state), "
-            "to return n references of each sequence."
+            f"the reference function takes ({_parameter_names(signature)}): expected (X, n) or (X, n, random_state), "
+            "to return n references for each sequence."
         ) from None
 
 
-def _call(source: Any, x: Tensor, n: int, takes: Any, **more: Any) -> Tensor:
+def _call_function(source: Any, x: Tensor, n: int, takes: Any, **more: Any) -> Tensor:
+    """Return the references that `source` makes of `x`; InputError if they are not a tensor of four dimensions."""
     found = source(x, n=n, **more) if "n" in takes else source(x, n, **more)
     if isinstance(found, Tensor) and require_dense(found, "what the reference function returned").ndim == 4:
         return found.detach()
     met = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else a(found)
     remedy = ""
     if isinstance(found, np.ndarray):
-        met, remedy = f"{met} of shape {found.shape}", "; return torch.from_numpy of it"
+        met, remedy = f"{met} of shape {found.shape}", "; return torch.from_numpy(it)"
     elif isinstance(found, Tensor) and found.ndim == 3:
-        remedy = "; return unsqueeze(1) of it for one reference, unsqueeze(0) for several of one sequence"
+        remedy = "; return it.unsqueeze(1) for one reference, it.unsqueeze(0) for several references of one sequence"
     raise InputError(
         f"the reference function returned {met}: expected a tensor of shape (sequences, references, letters, "
         f"positions), here (1, {n}, {x.shape[1]}, {x.shape[2]}){remedy}."
     )
 
 
-def _names(signature: inspect.Signature) -> str:
-    """Return what a function takes, without annotations and defaults: those can be pages."""
+def _parameter_names(signature: inspect.Signature) -> str:
+    """Return the parameters of a function as text, without annotations and defaults, which can fill pages."""
     stars: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     return ", ".join(stars.get(one.kind, "") + one.name for one in signature.parameters.values())

@@ -1,4 +1,4 @@
-"""Which number of a model's output is explained."""
+"""Targets: the numbers of a model's output that are explained."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from seqlight.sequence.checks import require_dense
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """The difference of two targets, to explain what sets them apart.
+    """The difference of two targets, to explain what tells them apart.
 
     Parameters
     ----------
     a, b : int, tuple of int, torch.Tensor, numpy.ndarray or callable
-        Single targets, as in :func:`seqlight.attribute`; `a` minus `b` is explained.
+        Single targets, as in :func:`seqlight.attribute`; what is explained is `a` minus `b`.
 
     Examples
     --------
@@ -32,34 +32,43 @@ class Contrast:
     Contrast(a=0, b=1)
     """
 
-    a: One
-    b: One
+    a: SingleTarget
+    b: SingleTarget
 
 
 Index: TypeAlias = int | np.integer[Any]
-One: TypeAlias = Index | tuple[Index, ...] | Tensor | NDArray[np.integer[Any]] | Callable[[Any], Tensor] | Contrast
-Target: TypeAlias = One | list[One]
+SingleTarget: TypeAlias = (
+    Index | tuple[Index, ...] | Tensor | NDArray[np.integer[Any]] | Callable[[Any], Tensor] | Contrast
+)
+Target: TypeAlias = SingleTarget | list[SingleTarget]
 
 
 class Targets:
-    """What is read from the output of a model, a number for each row and target.
+    """Reads the numbers to explain from a model's output: one for each row and target.
 
     Parameters
     ----------
     target : int, tuple of int, torch.Tensor, numpy.ndarray, callable, Contrast, or list of these
-        As in :func:`seqlight.attribute`; an array is taken as a tensor, one of no dimension as the int that it holds.
+        As in :func:`seqlight.attribute`. An array is treated as a tensor, and one without dimensions as an int.
     rows : int
         How many sequences there are.
+
+    Attributes
+    ----------
+    several : bool
+        Whether `target` is a list, so that results have a dimension of targets.
+    each : list
+        The single targets.
 
     Raises
     ------
     InputError
-        If it is none of these.
+        If `target` is none of these.
     """
 
     def __init__(self, target: Target, rows: int) -> None:
         self.several = isinstance(target, list)
-        self.each = [_plain(one, rows) for one in (target if isinstance(target, list) else [target])]
+        self.each = [_normalized(one, rows) for one in (target if isinstance(target, list) else [target])]
         if not self.each:
             raise InputError("target is an empty list: expected at least one target.")
 
@@ -71,7 +80,7 @@ class Targets:
         output : anything
             What the model returned.
         rows : torch.Tensor, int64
-            Which sequence each row of it is, or is a reference of.
+            For each row of it, the index of the sequence that it belongs to, itself or as a reference.
 
         Returns
         -------
@@ -80,20 +89,20 @@ class Targets:
         Raises
         ------
         InputError, UnsupportedOperation
-            If the output does not have what is asked for.
+            If the output does not have the target.
         """
         return torch.stack([_read(one, output, rows) for one in self.each], dim=1)
 
 
-def _plain(target: One, rows: int) -> One:
-    """Return the same target of int, tuple of int, torch.Tensor, callable or Contrast; InputError if it is none."""
+def _normalized(target: SingleTarget, rows: int) -> SingleTarget:
+    """Return a target as int, tuple of int, torch.Tensor, callable or Contrast; InputError if it is none of them."""
     if isinstance(target, Contrast):
-        return Contrast(_plain(target.a, rows), _plain(target.b, rows))
+        return Contrast(_normalized(target.a, rows), _normalized(target.b, rows))
     index = _index(target)
     if index is not None:
         return index
     if isinstance(target, Tensor | np.ndarray):
-        return _of_each(target, rows)
+        return _per_sequence(target, rows)
     if isinstance(target, tuple):
         indices = [_index(one) for one in target]
         found = tuple(one for one in indices if one is not None)
@@ -108,8 +117,8 @@ def _plain(target: One, rows: int) -> One:
 
 
 def _index(one: Any) -> int | None:
-    """Return a whole number of any library as an int, and None for what is none."""
-    # A tensor of shape (1,) is an index to PyTorch; here it is the target of a single sequence.
+    """Return an integer of any library as an int, and None for anything else."""
+    # To PyTorch a tensor of shape (1,) is an index; here it is the target of a single sequence.
     if isinstance(one, bool) or getattr(one, "ndim", None) or getattr(one, "dtype", None) == torch.bool:
         return None
     try:
@@ -118,8 +127,8 @@ def _index(one: Any) -> int | None:
         return None
 
 
-def _of_each(target: Tensor | NDArray[Any], rows: int) -> Tensor:
-    """Return the targets of the sequences as a tensor of integers."""
+def _per_sequence(target: Tensor | NDArray[Any], rows: int) -> Tensor:
+    """Return a target for each sequence as a tensor of integers."""
     if isinstance(target, Tensor):
         require_dense(target, "target")
         whole = not (target.is_floating_point() or target.is_complex() or target.dtype == torch.bool)
@@ -129,33 +138,34 @@ def _of_each(target: Tensor | NDArray[Any], rows: int) -> Tensor:
         kind = "a tensor" if isinstance(target, Tensor) else "an array"
         raise InputError(
             f"target is {kind} of shape {tuple(target.shape)} and {target.dtype}: expected integers of shape "
-            f"({rows},), the target of each sequence, or ({rows}, indices); for several targets use a list."
+            f"({rows},), one target for each sequence, or ({rows}, indices); for several targets use a list."
         )
-    # Copied, for PyTorch knows neither all integers of NumPy nor its strides.
+    # A copy, because PyTorch supports neither all of NumPy's integers nor all of its strides.
     return target if isinstance(target, Tensor) else torch.from_numpy(target.astype(np.int64))
 
 
-def _read(target: One, output: Any, rows: Tensor) -> Tensor:
+def _read(target: SingleTarget, output: Any, rows: Tensor) -> Tensor:
+    """Return one number for each row, shape (rows,)."""
     if isinstance(target, Contrast):
         return _read(target.a, output, rows) - _read(target.b, output, rows)
     if callable(target):
         return _require_numbers(target(output), len(rows))
     y = _require_one_tensor(output)
     if isinstance(target, tuple):
-        return _at(y, tuple(map(int, target)), len(rows))
+        return _entry_at(y, tuple(map(int, target)), len(rows))
     if isinstance(target, Tensor) and target.ndim == 2:
-        return _places(y, target[rows].to(y.device, torch.int64))
-    y = _table(y, len(rows))
+        return _entries_at(y, target[rows].to(y.device, torch.int64))
+    y = _as_table(y, len(rows))
     if isinstance(target, Tensor):
-        return _places(y, target[rows].to(y.device, torch.int64).unsqueeze(1))
+        return _entries_at(y, target[rows].to(y.device, torch.int64).unsqueeze(1))
     column = int(target)
     _require_within(column, y.shape[1])
     return y[:, column]
 
 
-def _table(y: Tensor, rows: int) -> Tensor:
-    """Return an output as (rows, targets)."""
-    # A model that squeezes leaves no row of a batch of one.
+def _as_table(y: Tensor, rows: int) -> Tensor:
+    """Return an output as a tensor of shape (rows, targets)."""
+    # A model that squeezes its output removes the rows of a batch of one.
     y = y.reshape(1) if not y.ndim and rows == 1 else y
     found = y.flatten(2).squeeze(2) if y.ndim > 2 and y.shape[2:].numel() == 1 else y
     if found.ndim == 1 and len(found) == rows:
@@ -163,17 +173,18 @@ def _table(y: Tensor, rows: int) -> Tensor:
     if found.ndim != 2 or len(found) != rows:
         raise InputError(
             f"the model turned {rows} rows into an output of shape {tuple(y.shape)}: expected (rows, targets); "
-            "pass as target a tuple of indices of one number, or a function that reduces the output to one "
-            "number for each row, for instance lambda y: y.sum(dim=(1, 2))."
+            "pass as target a tuple of indices, which selects one number, or a function that reduces the output to "
+            "one number for each row, for instance lambda y: y.sum(dim=(1, 2))."
         )
     return found
 
 
-def _at(y: Tensor, index: tuple[int, ...], rows: int) -> Tensor:
+def _entry_at(y: Tensor, index: tuple[int, ...], rows: int) -> Tensor:
+    """Return the number at the same place of each row."""
     if y.ndim != len(index) + 1 or len(y) != rows:
         raise InputError(
             f"target is {index} and the model turned {rows} rows into an output of shape {tuple(y.shape)}: "
-            "expected an index for each dimension but the first."
+            "expected one index for each dimension except the first."
         )
     for i, size in zip(index, y.shape[1:], strict=True):
         _require_within(i, size)
@@ -182,12 +193,12 @@ def _at(y: Tensor, index: tuple[int, ...], rows: int) -> Tensor:
     return found
 
 
-def _places(y: Tensor, index: Tensor) -> Tensor:
-    """Return one number of each row, at the place that `index`, shape (rows, dimensions), tells."""
+def _entries_at(y: Tensor, index: Tensor) -> Tensor:
+    """Return the number of each row at the place that its row of `index`, shape (rows, dimensions), gives."""
     if y.ndim != index.shape[1] + 1 or len(y) != len(index):
         raise InputError(
             f"target has {index.shape[1]} indices for each sequence and the model turned {len(index)} rows into an "
-            f"output of shape {tuple(y.shape)}: expected an index for each dimension but the first."
+            f"output of shape {tuple(y.shape)}: expected one index for each dimension except the first."
         )
     for one, size in zip(index.unbind(1), y.shape[1:], strict=True):
         _require_within(int(one.min()), size)
@@ -204,29 +215,31 @@ def _require_within(target: int, size: int) -> None:
 
 
 def _require_numbers(found: object, rows: int) -> Tensor:
-    if not isinstance(found, Tensor) or require_dense(found, "what the target function made").shape not in (
+    if not isinstance(found, Tensor) or require_dense(found, "the result of the target function").shape not in (
         (rows,),
         (rows, 1),
     ):
         shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else a(found)
-        raise InputError(f"the target function made {shape} of the output of {rows} rows: expected shape ({rows},).")
+        raise InputError(
+            f"the target function returned {shape} for the output of {rows} rows: expected shape ({rows},)."
+        )
     return found.reshape(rows)
 
 
 def _require_one_tensor(output: Any) -> Tensor:
     if isinstance(output, Tensor):
         return require_dense(output, "the model's output")
-    met, example = a(output), ""
+    found, example = a(output), ""
     if isinstance(output, Mapping) and output:
-        met, example = f"{met} of {', '.join(map(repr, output))}", 'y["key"][:, 0]'
+        found, example = f"{found} of {', '.join(map(repr, output))}", 'y["key"][:, 0]'
     elif isinstance(output, tuple | list):
         example = "y[0][:, 0]"
     elif hasattr(output, "__dict__"):
         example = "y.name[:, 0]"
-    remedy = "return one from its forward"
+    remedy = "return one tensor from its forward"
     if example:
         remedy = (
-            "pass as target a function that takes what the model returns and gives one number for each row, "
+            "pass as target a function that takes what the model returns and returns one number for each row, "
             f"for instance lambda y: {example}"
         )
-    raise UnsupportedOperation(f"the model returns {met}: expected one tensor; {remedy}.")
+    raise UnsupportedOperation(f"the model returns {found}: expected one tensor; {remedy}.")

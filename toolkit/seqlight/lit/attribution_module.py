@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqlight.attribution.contributions import Block, Misses, Policy
+from seqlight.attribution.contributions import Block
+from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
 from seqlight.attribution.explainer import Explaining
 from seqlight.attribution.explanation import Explanation
-from seqlight.attribution.explanation_builder import explanation
-from seqlight.attribution.reference_sampling import Sampling
+from seqlight.attribution.explanation_builder import build_explanation
+from seqlight.attribution.reference_sampling import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Contrast, Target, Targets
 from seqlight.errors import InputError, ReferencesWarning
@@ -100,7 +101,7 @@ class DeepLiftShapModule(L.LightningModule):
         tolerance: float = 0.1,
         max_shuffles: int = 200,
         keep: tuple[str, ...] = (),
-        deltas: Policy = "warn",
+        deltas: DeltaPolicy = "warn",
         warning_threshold: float = 0.001,
         additional_nonlinear_ops: Mapping[Any, Callable[..., Any]] | None = None,
         dtype: torch.dtype | str | None = None,
@@ -130,7 +131,7 @@ class DeepLiftShapModule(L.LightningModule):
         self.identity = require_identity(identity)
         self._uncertain: list[float] = []
         self._unmoved = 0
-        Misses(warning_threshold, deltas)  # asks for what it understands
+        ConvergenceCheck(warning_threshold, deltas)  # asks for what it understands
 
     def forward(self, *inputs: Any) -> Any:
         """Return the output of the model."""
@@ -170,9 +171,9 @@ class DeepLiftShapModule(L.LightningModule):
         X, args = require_inputs(X, more)
         ids = batch.ids if isinstance(batch, Rows) else None
         drawn = References(_of_rows(self.references, ids, "references"), X, self.n, self.random_state)
-        sampling = Sampling(drawn, self.tolerance if self.auto else None)
+        sampler = ReferenceSampler(drawn, self.tolerance if self.auto else None)
         targets = Targets(_of_target(self.target, ids), len(X))
-        misses = Misses(self.threshold, "raise") if self.policy == "raise" else None
+        check = ConvergenceCheck(self.threshold, "raise") if self.policy == "raise" else None
         job = Explaining(self.model, (X,), args, targets, self.pairs, self.device)
         if self._conversion is not None:
             job.conversion = self._conversion.for_batch([X, *args])
@@ -182,13 +183,13 @@ class DeepLiftShapModule(L.LightningModule):
         torch.set_default_dtype(torch.float32 if default in (torch.float16, torch.bfloat16) else default)
         try:
             with job.running(self.kind, self.ops):
-                found = explanation("attribute", job, sampling, targets, misses, *kept)
+                found = build_explanation("attribute", job, sampler, targets, check, *kept)
         finally:
             torch.set_default_dtype(default)
-        if misses is not None:
-            misses.tell()
-        self._uncertain += sampling.uncertain
-        self._unmoved += drawn.unmoved
+        if check is not None:
+            check.warn_if_incomplete()
+        self._uncertain += sampler.uncertain
+        self._unmoved += drawn.unchanged
         return self._chosen(found, X)
 
     def method(self) -> dict[str, Any]:
@@ -211,15 +212,15 @@ class DeepLiftShapModule(L.LightningModule):
         """Warn if attributions of the whole run do not sum to the output differences."""
         if self.policy == "ignore" or not len(results):
             return
-        misses = Misses(self.threshold, self.policy)
+        check = ConvergenceCheck(self.threshold, self.policy)
         columns = [results[name].blocks() for name in ("deltas", "outputs", "reference_outputs")]
         counts = results["n_references"].blocks() if self.auto else None
         for deltas, outputs, baselines in zip(*columns, strict=True):
             n = np.full(len(deltas), deltas.shape[-1]) if counts is None else np.asarray(next(counts))
             for used in np.unique(n):
                 mine = n == used
-                misses.add(_block(deltas[mine][..., :used], outputs[mine], baselines[mine][..., :used]))
-        misses.tell()
+                check.add(_block(deltas[mine][..., :used], outputs[mine], baselines[mine][..., :used]))
+        check.warn_if_incomplete()
 
     def _chosen(self, found: Explanation, X: Tensor) -> dict[str, Tensor]:
         """Return what is to be kept, with room for all references that there might be."""

@@ -126,7 +126,7 @@ def audit(
         found: list[Examined] = []
         with job.running(kind, additional_nonlinear_ops), _QUIET.apply():
             for i in range(rows):
-                (references_of_one,) = drawn.of(i, i + 1, 0, min(n, drawn.n))
+                (references_of_one,) = drawn.draw(i, i + 1, 0, min(n, drawn.n))
                 found.extend(job.pair(i, one.unsqueeze(0)) for one in references_of_one)
         return found
 

@@ -1,4 +1,4 @@
-"""DeepLIFT/SHAP with everything that is known of it: several targets, errors, and as many references as it takes."""
+"""DeepLIFT/SHAP as a full Explanation: several targets, errors, and as many references as each sequence needs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.contributions import Misses, Policy
-from seqlight.attribution.convergence import miss_in_float64
+from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
 from seqlight.attribution.explainer import Explaining
 from seqlight.attribution.explanation import Explanation
-from seqlight.attribution.explanation_builder import explanation
-from seqlight.attribution.reference_sampling import Sampling
+from seqlight.attribution.explanation_builder import build_explanation
+from seqlight.attribution.methods.arguments import check_arguments
+from seqlight.attribution.reference_sampling import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
-from seqlight.prediction.arguments import as_dtype, choose_device, require_inputs
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
@@ -35,7 +34,7 @@ def attribute(
     max_shuffles: int = 200,
     multipliers: bool = False,
     keep_references: bool = True,
-    deltas: Policy = "warn",
+    deltas: DeltaPolicy = "warn",
     warning_threshold: float = 0.001,
     additional_nonlinear_ops: Mapping[Any, Callable[..., Any]] | None = None,
     dtype: torch.dtype | str | None = None,
@@ -43,10 +42,10 @@ def attribute(
     random_state: int | None = None,
     verbose: bool = False,
 ) -> Explanation:
-    """Attribute outputs of a model to the characters of each sequence, and say how well that holds.
+    """Attribute outputs of a model to the characters of each sequence, and say how accurate the attributions are.
 
-    The same as :func:`seqlight.deep_lift_shap`, with several targets from one pass over the model, and with all
-    that is known beside the attributions.
+    The attributions of :func:`seqlight.deep_lift_shap`, for several targets in one pass over the model, together with
+    everything that is known of them.
 
     Parameters
     ----------
@@ -55,33 +54,33 @@ def attribute(
     X : torch.Tensor, shape (sequences, letters, positions)
         One-hot, unknown characters as columns of zeros.
     args : sequence of torch.Tensor, optional
-        Further inputs with a row for each sequence; the references get the same.
+        Further inputs with a row for each sequence; its references get the same row.
     target : int, tuple of int, torch.Tensor, callable, Contrast, or list of these
-        What to explain: a column of the output; a place in an output of more dimensions, ``(channel, position)``; a
-        tensor of integers, the column for each sequence; a function that turns what the model returns into a number
-        for each row, which is explained with the model; ``Contrast(a, b)``, the difference of two targets. A list
-        explains each of them, and gives the results a second dimension.
+        What to explain. An int is a column of the output; a tuple, such as ``(channel, position)``, a place in an
+        output of more dimensions; a tensor of integers has the column for each sequence; a function turns what the
+        model returns into a number for each row, and is explained with the model; ``Contrast(a, b)`` is the difference
+        of two targets. A list explains each of its targets, and gives the results a second dimension, of targets.
     batch_size : int
-        Pairs of a sequence and a reference at a time. It does not change the result.
+        Pairs of a sequence and a reference per batch. It does not change the result.
     references : torch.Tensor of shape (sequences, references, letters, positions), or callable
-        As in :func:`seqlight.deep_lift_shap`.
+        What to compare with, as in :func:`seqlight.deep_lift_shap`.
     n_shuffles : int or "auto"
-        References a sequence, where they come from a function. With "auto" each sequence gets ten, and ten more,
-        until it is known well enough.
+        References per sequence, if `references` is a function. With "auto" each sequence gets ten references at a time,
+        until its attributions are known well enough.
     tolerance : float
-        With "auto": well enough is where, over the characters of a sequence, the root mean square of the standard
-        error is at most this share of that of the attribution, for each target.
+        With "auto": they are known well enough when, over the characters of a sequence, the root mean square of the
+        standard error is at most this share of that of the attribution, for each target.
     max_shuffles : int
-        With "auto": the most references a sequence gets. More would be needed for those of which it is warned.
+        With "auto": the most references that a sequence gets. Sequences that would need more cause a warning.
     multipliers : bool
         Keep the multipliers of each reference.
     keep_references : bool
         Keep the references.
     deltas : "warn", "raise" or "ignore"
-        What to do where attributions do not sum to the output difference.
+        What to do if attributions do not sum to the output difference.
     warning_threshold : float
-        By how much they may miss it; more than 1 % of the mean difference is too much as well. At the default,
-        what rounding does to outputs of that size counts as nothing.
+        By how much they may differ from it; more than 1 % of the mean output difference is too much as well. At the
+        default, what rounding does to outputs of that size does not count.
     additional_nonlinear_ops, dtype, device, random_state, verbose
         As in :func:`seqlight.deep_lift_shap`.
 
@@ -97,7 +96,7 @@ def attribute(
     ConvergenceError
         If attributions do not sum to the output difference and `deltas` is "raise".
     UnsupportedOperation
-        If the model contains an operation that no rule explains; the message names it and its module.
+        If the model contains an operation that no rule covers; the message names it and its module.
 
     Warns
     -----
@@ -115,22 +114,24 @@ def attribute(
     >>> bool((found.attributions.sum(dim=(1, 2)) - found.differences).abs().max() < 1e-6)
     True
     """
-    X, inputs = require_inputs(X, args)
-    auto = isinstance(n_shuffles, str)
-    drawn = References(references, X, _most(n_shuffles, max_shuffles), random_state)
-    sampling = Sampling(drawn, _require_share(tolerance) if auto else None)
-    targets, misses = Targets(target, len(X)), Misses(warning_threshold, deltas)
-    size = require_count(batch_size, "batch_size", least=1)
-    job = Explaining(model, (X,), inputs, targets, size, choose_device(device))
-    with job.running(as_dtype(dtype), additional_nonlinear_ops):
-        found = explanation("attribute", job, sampling, targets, misses, multipliers, keep_references, verbose)
-    misses.tell(in_float64=lambda of: miss_in_float64(job, of, additional_nonlinear_ops))
-    sampling.tell()
-    drawn.tell()
+    checked = check_arguments(model, X, args, batch_size, dtype, device)
+    X, targets = checked.X, Targets(target, len(checked.X))
+    drawn = References(references, X, _most_references(n_shuffles, max_shuffles), random_state)
+    sampler = ReferenceSampler(drawn, _require_share(tolerance) if isinstance(n_shuffles, str) else None)
+    check = ConvergenceCheck(warning_threshold, deltas)
+    explainer = Explaining(model, (X,), checked.args, targets, checked.batch_size, checked.device)
+    with explainer.running(checked.dtype, additional_nonlinear_ops):
+        found = build_explanation(
+            "attribute", explainer, sampler, targets, check, multipliers, keep_references, verbose
+        )  # fmt: skip
+    check.warn_if_incomplete(explainer, additional_nonlinear_ops)
+    sampler.warn_if_uncertain()
+    drawn.warn_if_unchanged()
     return found
 
 
-def _most(n_shuffles: int | str, max_shuffles: int) -> int:
+def _most_references(n_shuffles: int | str, max_shuffles: int) -> int:
+    """Return how many references a sequence gets at most."""
     if isinstance(n_shuffles, str):
         if n_shuffles != "auto":
             raise InputError(f"n_shuffles is {n_shuffles!r}: expected a number or 'auto'.")
@@ -140,5 +141,5 @@ def _most(n_shuffles: int | str, max_shuffles: int) -> int:
 
 def _require_share(tolerance: float) -> float:
     if not 0 < tolerance < float("inf"):
-        raise InputError(f"tolerance is {tolerance}: expected a positive share, such as 0.1.")
+        raise InputError(f"tolerance is {tolerance}: expected a positive number, such as 0.1.")
     return tolerance

@@ -1,36 +1,36 @@
-"""DeepLIFT and DeepLIFT/SHAP as attributions of Captum, so that one import line switches implementation."""
+"""DeepLIFT and DeepLIFT/SHAP as classes of Captum, so that one changed import switches the implementation."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from captum.attr import GradientAttribution
 from torch import Tensor, nn
 
-from seqlight.attribution.contributions import Policy
+from seqlight.attribution.convergence import DeltaPolicy
 from seqlight.attribution.methods.captum_arguments import (
-    called,
-    contributed,
-    custom_result,
-    many_baselines_each,
-    one_baseline_each,
-    target_of,
-    tensors_of,
+    as_tensors,
+    baselines_per_row,
+    call_attribution_func,
+    call_with_accepted,
+    convert_target,
+    one_baseline_per_row,
+    sum_attributions,
 )
 from seqlight.attribution.methods.captum_comparison import Comparison
 from seqlight.prediction.arguments import require_module
 from seqlight.sequence.checks import require_count
 
 Tensors = Tensor | tuple[Tensor, ...]
-Custom = Callable[..., tuple[Tensor, ...]]
+AttributionFunction = Callable[..., tuple[Tensor, ...]]
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def _wrapped(attribute: Callable[P, R]) -> Callable[P, R]:
-    """Return a method that has what Captum's wrappers of attributions call: ``attribute.__wrapped__``."""
+    """Return a method with the attribute ``__wrapped__``, which Captum's NoiseTunnel and its like call."""
 
     @functools.wraps(attribute)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -40,28 +40,29 @@ def _wrapped(attribute: Callable[P, R]) -> Callable[P, R]:
 
 
 class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes without types
-    """DeepLIFT of any inputs against one baseline each, as ``captum.attr.DeepLift`` is called.
+    """DeepLIFT of any inputs against one baseline each, with the interface of ``captum.attr.DeepLift``.
 
-    It explains what :func:`seqlight.deep_lift_shap` explains, in the same way, and gives the model back as it was. It
-    is a ``captum.attr.Attribution``, which ``captum.attr.NoiseTunnel`` takes.
+    It explains the same models as :func:`seqlight.deep_lift_shap`, in the same way, and returns the model as it was. It
+    is a ``captum.attr.Attribution``, so ``captum.attr.NoiseTunnel`` takes it.
 
     Parameters
     ----------
     model : torch.nn.Module
         Called as ``model(*inputs, *additional_forward_args)``.
     multiply_by_inputs : bool
-        Return contributions, multipliers times the difference of input and baseline; else multipliers.
+        Return contributions, which are multipliers times the difference of input and baseline; else multipliers.
     eps : float
-        Taken for calls that are written for Captum. Where a secant is rounding noise depends on the dtype here.
+        Accepted for calls that are written for Captum, and not used: here the dtype decides where a secant is rounding
+        noise.
     batch_size : int
-        Pairs of an input and a baseline at a time. It does not change the result.
+        Pairs of an input and a baseline per batch. It does not change the result.
     deltas : "warn", "raise" or "ignore"
-        What to do where contributions do not sum to the output difference. A model in float32 is first tried again in
-        float64, unless it is to ignore them.
+        What to do if contributions do not sum to the output difference. A model in float32 is first tried again in
+        float64, unless this is "ignore".
     warning_threshold : float
-        By how much they may miss it.
+        By how much they may differ from it.
     additional_nonlinear_ops : mapping, optional
-        As in :func:`seqlight.deep_lift_shap`.
+        Rules that override or extend the built-in ones, as in :func:`seqlight.deep_lift_shap`.
 
     Examples
     --------
@@ -84,7 +85,7 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
         eps: float = 1e-10,
         *,
         batch_size: int = 64,
-        deltas: Policy = "warn",
+        deltas: DeltaPolicy = "warn",
         warning_threshold: float = 0.001,
         additional_nonlinear_ops: Mapping[Any, Callable[..., Any]] | None = None,
     ) -> None:
@@ -97,7 +98,7 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
 
     @property
     def model(self) -> nn.Module:
-        """What is explained: ``forward_func``, as every attribution of Captum names it."""
+        """The model: the ``forward_func`` of Captum's attributions."""
         found: nn.Module = self.forward_func
         require_module(found)
         return found
@@ -114,7 +115,7 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
         target: Any = None,
         additional_forward_args: Any = None,
         return_convergence_delta: bool = False,
-        custom_attribution_func: Custom | None = None,
+        custom_attribution_func: AttributionFunction | None = None,
     ) -> Any:
         """Attribute an output to the numbers of each input.
 
@@ -122,42 +123,55 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
         ----------
         inputs : torch.Tensor or tuple of torch.Tensor, each of shape (rows,) or (rows, ...)
             What to explain.
-        baselines : number, torch.Tensor, list of numbers, or a tuple or list of these, one for each input, optional
-            With what to compare: a tensor has the shape of its input, or one row. None for zeros.
+        baselines : number, torch.Tensor, list, or a tuple or list of these, one for each input, or callable
+            What to compare with. :class:`DeepLift` takes numbers, lists of numbers, and tensors in the shape of the
+            input or of one row; None is for zeros. :class:`DeepLiftShap` takes tensors and lists of shape
+            (baselines, ...), shared by all rows, or, unlike Captum, (rows, baselines, ...), for each row its own; or a
+            function, called with `inputs`, or with nothing if it has no parameters, that returns them.
         target : int, tuple of int, torch.Tensor, list, callable or Contrast, optional
-            Which output. A tensor or a list of integers, or a list of tuples, has one for each row; None is for a
-            model with a single output. Functions and contrasts as in :func:`seqlight.attribute`.
+            Which output. A tensor or a list of integers, or a list of tuples, has one target for each row; None is for
+            a model with a single output. Functions and contrasts as in :func:`seqlight.attribute`.
         additional_forward_args : any or tuple, optional
-            Further arguments of the model; tensors with a row for each row of `inputs` go with them.
+            Further arguments of the model. Tensors with a row for each row of `inputs` are split into the same batches.
         return_convergence_delta : bool
-            Return by how much contributions miss the output differences, too.
+            Return also by how much contributions differ from the output differences.
         custom_attribution_func : callable, optional
-            Makes the result of multipliers, inputs and baselines, each a tuple with a row for each pair, and returns
-            such a tuple; it may take the first only, or the first two. Deltas are those of the contributions.
+            Takes multipliers, inputs and baselines (or only the first, or the first two), each a tuple with a row for
+            each pair, and returns attributions as such a tuple. Deltas are still those of the contributions.
 
         Returns
         -------
         torch.Tensor or tuple of torch.Tensor, as `inputs`
-            With `return_convergence_delta`, a tuple of it and a tensor of shape (rows,).
+            The mean over baselines. With `return_convergence_delta`, a tuple of it and a tensor of deltas: of shape
+            (rows,), or (rows * baselines,) from :class:`DeepLiftShap`, those of a row together.
 
         Raises
         ------
         InputError
             If an argument cannot be used.
         UnsupportedOperation
-            If the model contains an operation that no rule explains; the message names it and its module.
+            If the model contains an operation that no rule covers; the message names it and its module.
         """
-        references = [one.unsqueeze(1) for one in one_baseline_each(tensors_of(inputs), baselines)]
-        return self._attributed(
-            inputs, references, target, additional_forward_args, return_convergence_delta, custom_attribution_func
-        )
+
+        def function(m: tuple[Tensor, ...], x: tuple[Tensor, ...], r: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            if custom_attribution_func is not None:
+                return call_attribution_func(custom_attribution_func, m, x, r)
+            return tuple(a * (b - c) for a, b, c in zip(m, x, r, strict=True)) if self._multiply else m
+
+        references = self._references(inputs, baselines)
+        comparison = self._comparison(as_tensors(inputs), target, additional_forward_args)
+        found = comparison.attribute(references, function)
+        # The user's line is that of the caller of the wrapper of this method.
+        found.check.warn_if_incomplete(stacklevel=4)
+        result = found.attributions if isinstance(inputs, tuple) else found.attributions[0]
+        return (result, found.deltas) if return_convergence_delta else result
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> None:
         """Raise NotImplementedError, as Captum's DeepLIFT does: call :meth:`attribute`, which returns the result."""
         raise NotImplementedError(f"attribute_future is not implemented for {type(self).__name__}: call attribute.")
 
     def has_convergence_delta(self) -> bool:
-        """Return True: :meth:`attribute` can tell by how much it misses."""
+        """Return True: :meth:`attribute` can return convergence deltas."""
         return True
 
     def compute_convergence_delta(
@@ -168,13 +182,13 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
         target: Any = None,
         additional_forward_args: Any = None,
     ) -> Tensor:
-        """Return by how much attributions of any method miss the difference that they are to explain.
+        """Return by how much the attributions of any method differ from the output difference that they explain.
 
         Parameters
         ----------
         attributions : torch.Tensor or tuple of torch.Tensor, each of shape (rows, ...)
         start_point : number, torch.Tensor, or a tuple of these, optional
-            `baselines` as :meth:`DeepLift.attribute` takes them.
+            Baselines, as :meth:`DeepLift.attribute` takes them.
         end_point : torch.Tensor or tuple of torch.Tensor, each of shape (rows, ...)
             The inputs.
         target, additional_forward_args
@@ -199,47 +213,38 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
         >>> bool(explainer.compute_convergence_delta(explainer.attribute(X), 0, X).abs().max() < 1e-12)
         True
         """
-        tensors = tensors_of(end_point)
-        sums = contributed(attributions, tensors)
+        tensors = as_tensors(end_point)
+        sums = sum_attributions(attributions, tensors)
         comparison = self._comparison(tensors, target, additional_forward_args)
-        differences = comparison.differences(one_baseline_each(tensors, start_point))
+        differences = comparison.differences(one_baseline_per_row(tensors, start_point))
         return sums.to(differences.device) - differences
 
     @property
     def multiplies_by_inputs(self) -> bool:
-        """Whether contributions are returned, and not multipliers."""
+        """Whether contributions are returned, rather than multipliers."""
         return self._multiply
 
     def _comparison(self, inputs: tuple[Tensor, ...], target: Any, args: Any) -> Comparison:
+        """Return the model and its inputs, with the settings of this object."""
         more = () if args is None else args if isinstance(args, tuple) else (args,)
         return Comparison(
             self.model,
             inputs,
             more,
-            target_of(target, len(inputs[0])),
+            convert_target(target, len(inputs[0])),
             self.batch_size,
             self.additional_nonlinear_ops,
             self.warning_threshold,
             self.deltas,
         )
 
-    def _attributed(
-        self, inputs: Tensors, references: Sequence[Tensor], target: Any, args: Any, delta: bool, custom: Custom | None
-    ) -> Any:
-        def make(m: tuple[Tensor, ...], x: tuple[Tensor, ...], r: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            if custom is not None:
-                return custom_result(custom, m, x, r)
-            return tuple(a * (b - c) for a, b, c in zip(m, x, r, strict=True)) if self._multiply else m
-
-        found = self._comparison(tensors_of(inputs), target, args).with_baselines(references, make)
-        # Behind this method, attribute and its wrapper is the line of the user's.
-        found.misses.tell(stacklevel=5)
-        result = found.wanted if isinstance(inputs, tuple) else found.wanted[0]
-        return (result, found.deltas) if delta else result
+    def _references(self, inputs: Tensors, baselines: Any) -> list[Tensor]:
+        """Return the baselines of each row, shape (rows, baselines, ...), for each input."""
+        return [one.unsqueeze(1) for one in one_baseline_per_row(as_tensors(inputs), baselines)]
 
 
 class DeepLiftShap(DeepLift):
-    """DeepLIFT averaged over baselines, as ``captum.attr.DeepLiftShap`` is called.
+    """DeepLIFT averaged over baselines, with the interface of ``captum.attr.DeepLiftShap``.
 
     Parameters
     ----------
@@ -260,41 +265,6 @@ class DeepLiftShap(DeepLift):
     def __init__(self, model: nn.Module, multiply_by_inputs: bool = True, **settings: Any) -> None:
         super().__init__(model, multiply_by_inputs, **settings)
 
-    @_wrapped
-    def attribute(
-        self,
-        inputs: Tensors,
-        baselines: Any = None,
-        target: Any = None,
-        additional_forward_args: Any = None,
-        return_convergence_delta: bool = False,
-        custom_attribution_func: Custom | None = None,
-    ) -> Any:
-        """Attribute an output to the numbers of each input, averaged over baselines.
-
-        Parameters
-        ----------
-        inputs : torch.Tensor or tuple of torch.Tensor, each of shape (rows,) or (rows, ...)
-            What to explain.
-        baselines : torch.Tensor, list, or a tuple or list of these, each of shape (baselines, ...), or callable
-            For each input, with what to compare each of its rows; beyond Captum, of shape (rows, baselines, ...) for
-            baselines that each row has for itself. A function is called with `inputs`, or with nothing if it takes no
-            argument, and returns that.
-        target, additional_forward_args, return_convergence_delta, custom_attribution_func
-            As in :meth:`DeepLift.attribute`; there is a delta for each pair, those of a row together.
-
-        Returns
-        -------
-        torch.Tensor or tuple of torch.Tensor, as `inputs`
-            With `return_convergence_delta`, a tuple of it and a tensor of shape (rows * baselines,).
-
-        Raises
-        ------
-        InputError, UnsupportedOperation
-            As in :meth:`DeepLift.attribute`.
-        """
-        given = called(baselines, inputs) if callable(baselines) else baselines
-        references = many_baselines_each(tensors_of(inputs), given)
-        return self._attributed(
-            inputs, references, target, additional_forward_args, return_convergence_delta, custom_attribution_func
-        )
+    def _references(self, inputs: Tensors, baselines: Any) -> list[Tensor]:
+        given = call_with_accepted(baselines, inputs) if callable(baselines) else baselines
+        return baselines_per_row(as_tensors(inputs), given)

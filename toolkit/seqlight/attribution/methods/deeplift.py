@@ -1,4 +1,4 @@
-"""DeepLIFT/SHAP: attributions of sequences, averaged over references."""
+"""DeepLIFT/SHAP: attributions of sequences, averaged over references, as a tensor."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from seqlight.attribution.contributions import Block, Misses, hypothetical_contributions, result_dtype
-from seqlight.attribution.convergence import miss_in_float64
+from seqlight.attribution.contributions import Block, hypothetical_contributions, result_dtype
+from seqlight.attribution.convergence import ConvergenceCheck
 from seqlight.attribution.explainer import Explaining
+from seqlight.attribution.methods.arguments import check_arguments
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
-from seqlight.prediction.arguments import as_dtype, choose_device, require_inputs
 from seqlight.prediction.outputs import OutputCollector
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
 
 class AttributionsAndReferences(NamedTuple):
-    """Attributions, and the references they were made with.
+    """Attributions, and the references they were computed with.
 
     Attributes
     ----------
@@ -55,8 +55,8 @@ def deep_lift_shap(
 ) -> Tensor | AttributionsAndReferences:
     """Attribute one output of a model to the characters of each sequence.
 
-    The attributions of a sequence sum to the difference between its output and the mean output of its
-    references. The model is used in evaluation mode and given back exactly as it was.
+    The attributions of a sequence sum to the difference between its output and the mean output of its references. The
+    model is used in evaluation mode and returned exactly as it was.
 
     Parameters
     ----------
@@ -65,35 +65,34 @@ def deep_lift_shap(
     X : torch.Tensor, shape (sequences, letters, positions)
         One-hot, unknown characters as columns of zeros.
     args : sequence of torch.Tensor, optional
-        Further inputs with a row for each sequence; the references get the same.
+        Further inputs with a row for each sequence; its references get the same row.
     target : int, or any target of :func:`seqlight.attribute`
-        Which output to explain. A list of targets gives the result a second dimension, of targets.
+        Which output to explain. With a list of targets the result has a second dimension, of targets.
     batch_size : int
-        Pairs of a sequence and a reference at a time. It does not change the result.
+        Pairs of a sequence and a reference per batch. It does not change the result.
     references : torch.Tensor of shape (sequences, references, letters, positions), or callable
-        With what to compare. A function is called as ``references(X, n=1, random_state=seed)`` and returns
-        such a tensor; reference k of each sequence has the seed ``random_state + k``.
+        What to compare with. A function is called as ``references(X, n=1, random_state=seed)`` and returns such a
+        tensor; reference k of each sequence has the seed ``random_state + k``.
     n_shuffles : int
-        References a sequence, where they come from a function.
+        References per sequence, if `references` is a function.
     return_references : bool
-        Return the references too.
+        Return the references, too.
     hypothetical : bool
-        Return what every character would contribute at each position, not only the ones that are there.
+        Return what every character would contribute at each position, not only the characters of the sequence.
     warning_threshold : float
-        Warn where attributions miss the output difference by more than this; it is also warned where they miss
-        more than 1 % of the mean difference. At the
-        default, what rounding does to outputs of that size counts as nothing.
+        Warn if attributions differ from the output difference by more than this, or by more than 1 % of the mean output
+        difference. At the default, what rounding does to outputs of that size does not count.
     additional_nonlinear_ops : mapping, optional
-        Rules that override or extend ours: a module class as key, and a function of
-        ``(module, grad_input, grad_output)`` that returns the gradient to pass on as value.
+        Rules that override or extend the built-in ones. Each key is a module class, and each value a function of
+        ``(module, grad_input, grad_output)`` that returns the gradient to pass on.
     print_convergence_deltas : bool
-        Print by how much the attributions of each pair miss the output difference, a tensor for each batch.
+        Print by how much the attributions of each pair differ from its output difference, a tensor for each batch.
     raw_outputs : bool
         Return the multipliers of each reference, shape (sequences, references, letters, positions).
     dtype : torch.dtype or str, optional
-        To compute in; None for the model's own, but float32 for a model in half precision.
+        The dtype to compute in. None for the model's own, but float32 for a model in half precision.
     device : str or torch.device, optional
-        Where to run; None for CUDA, then MPS, then the CPU.
+        Where to run. None for CUDA if there is one, else MPS, else the CPU.
     random_state : int, optional
         The seed of the first reference; None for a fresh one.
     verbose : bool
@@ -101,15 +100,15 @@ def deep_lift_shap(
 
     Returns
     -------
-    torch.Tensor, shape of `X` (or as `raw_outputs` says), on the CPU
-        With `return_references`, a named tuple of it and the references.
+    torch.Tensor, shape of `X` (unless `raw_outputs`), on the CPU
+        With `return_references`, a named tuple of the attributions and the references.
 
     Raises
     ------
     InputError
         If an argument cannot be used.
     UnsupportedOperation
-        If the model contains an operation that no rule explains; the message names it and its module.
+        If the model contains an operation that no rule covers; the message names it and its module.
 
     Warns
     -----
@@ -131,40 +130,39 @@ def deep_lift_shap(
     >>> deep_lift_shap(model, random_one_hot((2, 4, 20)), random_state=0).shape
     torch.Size([2, 4, 20])
     """
-    X, inputs = require_inputs(X, args)
+    checked = check_arguments(model, X, args, batch_size, dtype, device)
+    X, targets = checked.X, Targets(target, len(checked.X))
     if isinstance(n_shuffles, str):
         raise InputError(f"n_shuffles is {n_shuffles!r}: expected a number; seqlight.attribute takes 'auto'.")
-    n = require_count(n_shuffles, "n_shuffles", least=1)
-    drawn, targets = References(references, X, n, random_state), Targets(target, len(X))
-    size = require_count(batch_size, "batch_size", least=1)
-    job = Explaining(model, (X,), inputs, targets, size, choose_device(device))
-    misses, collected = Misses(warning_threshold), OutputCollector(len(X))
+    drawn = References(references, X, require_count(n_shuffles, "n_shuffles", least=1), random_state)
+    explainer = Explaining(model, (X,), checked.args, targets, checked.batch_size, checked.device)
+    check, collected = ConvergenceCheck(warning_threshold), OutputCollector(len(X))
     with (
-        job.running(as_dtype(dtype), additional_nonlinear_ops),
+        explainer.running(checked.dtype, additional_nonlinear_ops),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
     ):
-        for first, block in job.blocks(lambda *rows: [drawn.of(*rows)], drawn.n):
-            rows = len(block.deltas)
+        for first, last in explainer.rows(drawn.n):
+            block = explainer.block(first, last, [drawn.draw(first, last)])
             if print_convergence_deltas:
-                _print_deltas(block, job.at_once(rows))
-            misses.add(block)
-            found = block.multipliers[0] if raw_outputs else _mean(block, X[first : first + rows], hypothetical)
+                _print_deltas(block, explainer.at_once(last - first))
+            check.add(block)
+            found = block.multipliers[0] if raw_outputs else _mean(block, X[first:last], hypothetical)
             found = found if targets.several else found.squeeze(1)
-            collected.add((found, block.references[0]) if return_references else found, rows)
-            bar.update(rows)
-    misses.tell(in_float64=lambda of: miss_in_float64(job, of, additional_nonlinear_ops))
-    drawn.tell()
+            collected.add((found, block.references[0]) if return_references else found, last - first)
+            bar.update(last - first)
+    check.warn_if_incomplete(explainer, additional_nonlinear_ops)
+    drawn.warn_if_unchanged()
     return AttributionsAndReferences(*collected.result()) if return_references else collected.result()
 
 
 def _mean(block: Block, X: Tensor, hypothetical: bool) -> Tensor:
-    """Return the mean over references of what each character contributes, (sequences, targets, letters, positions)."""
+    """Return the mean contributions over references, (sequences, targets, letters, positions)."""
     (m,), (r,) = block.multipliers, block.references
     mean = hypothetical_contributions(m, r.unsqueeze(1)).mean(dim=2)
     return (mean if hypothetical else mean * X.cpu().unsqueeze(1)).to(result_dtype(m))
 
 
 def _print_deltas(block: Block, at_once: int) -> None:
-    """Print how far the pairs of each batch are from adding up."""
+    """Print the absolute deltas of the pairs, a tensor for each batch."""
     for deltas in torch.split(block.deltas, at_once, dim=2):
         print(deltas.abs().flatten())

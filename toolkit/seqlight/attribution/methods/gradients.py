@@ -1,4 +1,4 @@
-"""Gradients at the sequence itself: the quickest attribution method, and the most local one."""
+"""Input times gradient: the fastest attribution method, and the most local one."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ from seqlight.attribution.gradient_context import (
     require_dependence,
     without_cudnn_recurrence,
 )
+from seqlight.attribution.methods.arguments import check_arguments
 from seqlight.attribution.targets import Target, Targets
-from seqlight.prediction.arguments import as_dtype, choose_device, require_inputs, require_module
-from seqlight.prediction.borrowed_model.borrow import floating_dtype
-from seqlight.prediction.inputs import InputConversion, explain_dtype_errors
+from seqlight.prediction.inputs import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
-from seqlight.sequence.checks import require_count
 
 
 def input_x_gradient(
@@ -37,11 +35,11 @@ def input_x_gradient(
     device: str | torch.device | None = None,
     verbose: bool = False,
 ) -> Explanation:
-    """Attribute by the gradient of an output at the sequence, times the sequence.
+    """Attribute by the gradient of an output with respect to the sequence, times the sequence.
 
-    Letters at a position are one-hot: they sum to 1, and a model is never trained on anything else. So the part of
-    the gradient that points out of that plane, its mean over letters, means nothing, and is taken away. The model
-    is used in evaluation mode and given back exactly as it was.
+    The letters at a position are one-hot: they sum to 1, and a model is never trained on anything else. The component
+    of the gradient that points out of that plane, its mean over letters, is therefore arbitrary, and is subtracted. The
+    model is used in evaluation mode and returned exactly as it was.
 
     Parameters
     ----------
@@ -54,28 +52,24 @@ def input_x_gradient(
     target : int, tuple of int, torch.Tensor, callable, Contrast, or list of these
         What to explain, as in :func:`seqlight.attribute`.
     batch_size : int
-        Sequences at a time. It does not change the result.
+        Sequences per batch. It does not change the result.
     correction : bool
         Subtract the mean over letters from the gradient.
-    dtype : torch.dtype or str, optional
-        To compute in; None for the model's own, but float32 for a model in half precision.
-    device : str or torch.device, optional
-        Where to run; None for CUDA, then MPS, then the CPU.
-    verbose : bool
-        Show a progress bar.
+    dtype, device, verbose
+        As in :func:`seqlight.deep_lift_shap`.
 
     Returns
     -------
     Explanation
-        On the CPU, float64 if that was computed in, else float32. `hypothetical` is the gradient, corrected or not;
-        there are no references, deltas or errors.
+        On the CPU, in float64 if the model computes in it, else in float32. `hypothetical` is the gradient, corrected
+        or not; there are no references, deltas or standard errors.
 
     Raises
     ------
     InputError
         If an argument cannot be used.
     UnsupportedOperation
-        If the output does not depend on `X` in a way that autograd sees.
+        If autograd finds no path from the output to `X`.
 
     References
     ----------
@@ -93,22 +87,21 @@ def input_x_gradient(
       attributions, hypothetical: (2, 4, 20) float32
       outputs: (2,) float32
     """
-    require_module(model)
-    X, inputs = require_inputs(X, args)
-    targets, size = Targets(target, len(X)), require_count(batch_size, "batch_size", least=1)
-    where, collected, conversion = choose_device(device), OutputCollector(len(X)), InputConversion(inputs, explained=1)
+    checked = check_arguments(model, X, args, batch_size, dtype, device)
+    X, targets = checked.X, Targets(target, len(checked.X))
+    collected = OutputCollector(len(X))
     with (
-        differentiable(model, X, where, as_dtype(dtype)),
-        without_cudnn_recurrence(model, where),
+        differentiable(model, X, checked.device, checked.dtype),
+        without_cudnn_recurrence(model, checked.device),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
     ):
-        for rows in torch.split(torch.arange(len(X), device="cpu"), size):
-            sent = conversion.apply([X[rows], *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
-            first = [one[:1].clone() for one in sent] if not collected.done else []
-            outputs, gradients = _gradients(model, sent, targets, rows)
+        for rows in torch.split(torch.arange(len(X), device="cpu"), checked.batch_size):
+            inputs = checked.inputs(rows)
+            first = [one[:1].clone() for one in inputs] if not collected.done else []
+            outputs, gradients = _gradients(model, inputs, targets, rows)
             if first:
                 again = pair_runner(model, first, lambda some, which: targets.read(model(*some), which))
-                require_independent_rows(model, again, outputs[:1], size)
+                require_independent_rows(model, again, outputs[:1], checked.batch_size)
             found = _fields(outputs, gradients, X[rows].cpu(), correction)
             collected.add(found if targets.several else [one.squeeze(1) for one in found], len(rows))
             bar.update(len(rows))
@@ -116,9 +109,9 @@ def input_x_gradient(
 
 
 def _gradients(model: nn.Module, inputs: Sequence[Tensor], targets: Targets, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Return outputs (rows, targets), and their gradients at the first input (rows, targets, letters, positions)."""
+    """Return outputs (rows, targets) and their gradients at the first input (rows, targets, letters, positions)."""
     leaf = inputs[0].detach().requires_grad_()
-    # A clone, because a model may write to its input, and into a leaf nobody may.
+    # A clone, because a model may write to its input, and writing to a leaf is an error.
     with explain_dtype_errors(inputs):
         output = model(leaf.clone(), *inputs[1:])
     outputs = targets.read(output, rows)
@@ -129,6 +122,6 @@ def _gradients(model: nn.Module, inputs: Sequence[Tensor], targets: Targets, row
 
 def _fields(outputs: Tensor, gradients: Tensor, X: Tensor, correction: bool) -> list[Tensor]:
     """Return attributions, hypothetical attributions and outputs, on the CPU."""
-    kind, gradients = result_dtype(gradients), gradients.cpu().double()
+    dtype, gradients = result_dtype(gradients), gradients.cpu().double()
     hypothetical = gradients - gradients.mean(dim=-2, keepdim=True) if correction else gradients
-    return [(hypothetical * X.unsqueeze(1)).to(kind), hypothetical.to(kind), outputs.cpu()]
+    return [(hypothetical * X.unsqueeze(1)).to(dtype), hypothetical.to(dtype), outputs.cpu()]

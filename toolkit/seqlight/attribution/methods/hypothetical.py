@@ -1,4 +1,4 @@
-"""What each character would contribute, for explainers that are called as Captum's are."""
+"""Hypothetical contributions, as a ``custom_attribution_func`` of Captum's methods."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from seqlight.sequence.checks import require_tensor
 def hypothetical_attributions(
     multipliers: tuple[Tensor, ...], inputs: tuple[Tensor, ...], baselines: tuple[Tensor, ...]
 ) -> tuple[Tensor, ...]:
-    """Return what each character would contribute at each position: a ``custom_attribution_func``, Captum's too.
+    """Return what each character would contribute at each position.
+
+    A ``custom_attribution_func`` for :class:`seqlight.DeepLift` and :class:`seqlight.DeepLiftShap`, and for Captum's
+    classes of the same names.
 
     Parameters
     ----------
     multipliers, inputs, baselines : tuple of torch.Tensor, each of shape (pairs, letters, positions)
-        As ``attribute`` passes them; the inputs do not matter.
+        As ``attribute`` passes them; the values of `inputs` are not used.
 
     Returns
     -------
@@ -28,7 +31,7 @@ def hypothetical_attributions(
     Raises
     ------
     InputError
-        If they are no such tuples, or the tuples do not belong together.
+        If they are not such tuples, or the tuples do not match.
 
     Examples
     --------
@@ -44,12 +47,12 @@ def hypothetical_attributions(
     for name, many in given.items():
         _require_sequences(many, name)
     if not len(multipliers) == len(inputs) == len(baselines):
-        met = ", ".join(f"{len(many)} {name}" for name, many in given.items())
-        raise InputError(f"there are {met}: expected tuples of one length, with an entry for each input.")
+        counts = ", ".join(f"{len(many)} {name}" for name, many in given.items())
+        raise InputError(f"there are {counts}: expected tuples of the same length, with an entry for each input.")
     for i, each in enumerate(zip(*given.values(), strict=True)):
         if len({one.shape for one in each}) > 1:
-            met = ", ".join(f"{name}[{i}] {tuple(one.shape)}" for name, one in zip(given, each, strict=True))
-            raise InputError(f"the shapes are {met}: expected one shape, as attribute passes them.")
+            shapes = ", ".join(f"{name}[{i}] {tuple(one.shape)}" for name, one in zip(given, each, strict=True))
+            raise InputError(f"the shapes are {shapes}: expected one shape, as attribute passes them.")
     return tuple(hypothetical_contributions(m, r).to(m.dtype) for m, r in zip(multipliers, baselines, strict=True))
 
 
@@ -63,5 +66,5 @@ def _require_sequences(many: Any, name: str) -> None:
         if one.ndim != 3:
             raise InputError(
                 f"{name}[{i}] has shape {tuple(one.shape)}: expected (pairs, letters, positions); "
-                "for inputs that are no sequences, use contributions."
+                "for inputs other than sequences, leave custom_attribution_func out."
             )

@@ -1,4 +1,4 @@
-"""Integrated gradients: Captum's, averaged over references, in the record that every method here returns."""
+"""Integrated gradients: those of Captum, averaged over references, as an Explanation."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from torch import Tensor, nn
 
 from seqlight.attribution.contributions import Block, block_of, more_references
 from seqlight.attribution.explanation import Explanation
-from seqlight.attribution.explanation_builder import explanation
+from seqlight.attribution.explanation_builder import build_explanation
 from seqlight.attribution.gradient_context import (
     differentiable,
     require_dependence,
     rows_in_batches,
     without_cudnn_recurrence,
 )
-from seqlight.attribution.reference_sampling import Sampling
+from seqlight.attribution.methods.arguments import CheckedArguments, check_arguments
+from seqlight.attribution.reference_sampling import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
-from seqlight.prediction.arguments import as_dtype, choose_device, require_inputs, require_module
-from seqlight.prediction.borrowed_model.borrow import floating_dtype
-from seqlight.prediction.inputs import InputConversion, explain_dtype_errors
+from seqlight.prediction.inputs import explain_dtype_errors
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
@@ -51,9 +50,9 @@ def integrated_gradients(
 ) -> Explanation:
     """Attribute by the mean gradient on the straight line from each reference to the sequence.
 
-    The integral is Captum's, as are its names. It is approximate: `deltas` says by how much each pair misses the
-    difference of its outputs, and more steps make that smaller. The model is used in evaluation mode and given
-    back exactly as it was.
+    The integral is computed by Captum, and the arguments have Captum's names. It is approximate: `deltas` says by how
+    much the contributions of each pair differ from its output difference, and more steps make that smaller. The model
+    is used in evaluation mode and returned exactly as it was.
 
     Parameters
     ----------
@@ -62,32 +61,28 @@ def integrated_gradients(
     X : torch.Tensor, shape (sequences, letters, positions)
         One-hot, unknown characters as columns of zeros.
     args : sequence of torch.Tensor, optional
-        Further inputs with a row for each sequence; the references get the same.
+        Further inputs with a row for each sequence; its references get the same row.
     target : int, tuple of int, torch.Tensor, callable, Contrast, or list of these
-        What to explain, as in :func:`seqlight.attribute`. Each of a list costs as much as one alone.
+        What to explain, as in :func:`seqlight.attribute`. Each target of a list costs as much as a single one.
     batch_size : int
-        Points on lines at a time. It does not change the result.
+        Points on lines per batch. It does not change the result.
     references : torch.Tensor of shape (sequences, references, letters, positions), or callable
-        As in :func:`seqlight.deep_lift_shap`, with the same seeds: what it compares with is the same.
+        What to compare with, as in :func:`seqlight.deep_lift_shap`; the same seeds give the same references.
     n_shuffles : int
-        References a sequence, where they come from a function.
+        References per sequence, if `references` is a function.
     n_steps : int
         Points on each line.
     method : "gausslegendre", "riemann_left", "riemann_right", "riemann_middle" or "riemann_trapezoid"
-        Where they are and how much they count. Captum's weights of "riemann_trapezoid" sum to 1 - 1 / `n_steps`.
+        Where the points are, and their weights. Captum's weights for "riemann_trapezoid" sum to 1 - 1 / `n_steps`.
     multipliers : bool
-        Keep the mean gradients of each reference.
+        Keep the mean gradient of each reference.
     keep_references : bool
         Keep the references.
     dtype : torch.dtype or str, optional
-        To compute in; None for the model's own, but float32 for a model in half precision. Captum keeps its weights
-        in float32 also where all else is float64, so that what adds up there does so to seven digits.
-    device : str or torch.device, optional
-        Where to run; None for CUDA, then MPS, then the CPU.
-    random_state : int, optional
-        The seed of the first reference; None for a fresh one.
-    verbose : bool
-        Show a progress bar.
+        The dtype to compute in. None for the model's own, but float32 for a model in half precision. Captum's weights
+        are in float32 even if everything else is in float64, so sums are right to seven digits at most.
+    device, random_state, verbose
+        As in :func:`seqlight.deep_lift_shap`.
 
     Returns
     -------
@@ -99,7 +94,7 @@ def integrated_gradients(
     InputError
         If an argument cannot be used.
     UnsupportedOperation
-        If the output does not depend on `X` in a way that autograd sees.
+        If autograd finds no path from the output to `X`.
 
     References
     ----------
@@ -116,100 +111,85 @@ def integrated_gradients(
     >>> bool(found.relative_deltas.max() < 1e-3)
     True
     """
-    require_module(model)
-    X, inputs = require_inputs(X, args)
-    drawn = References(references, X, require_count(n_shuffles, "n_shuffles", least=1), random_state)
-    size, where = require_count(batch_size, "batch_size", least=1), choose_device(device)
-    job = Integrating(model, [X, *inputs], target, size, where, n_steps, method)
-    with differentiable(model, X, where, as_dtype(dtype)), without_cudnn_recurrence(model, where):
-        return explanation(
-            "integrated_gradients", job, Sampling(drawn), Targets(target, len(X)),
+    checked = check_arguments(model, X, args, batch_size, dtype, device)
+    n = require_count(n_shuffles, "n_shuffles", least=1)
+    sampler = ReferenceSampler(References(references, checked.X, n, random_state))
+    integrator = GradientIntegrator(checked, target, n_steps, method)
+    with (
+        differentiable(model, checked.X, checked.device, checked.dtype),
+        without_cudnn_recurrence(model, checked.device),
+    ):
+        return build_explanation(
+            "integrated_gradients", integrator, sampler, Targets(target, len(checked.X)),
             multipliers=multipliers, references=keep_references, verbose=verbose,
         )  # fmt: skip
 
 
-class Integrating:
-    """A model, what goes into it, and along which points its gradients are integrated.
+class GradientIntegrator:
+    """Integrates the gradients of a borrowed model from references to sequences, a block of sequences at a time.
 
     Parameters
     ----------
-    model : torch.nn.Module
-        Called as ``model(*inputs)``, already borrowed.
-    inputs : sequence of torch.Tensor, with a row for each sequence
-        The first is explained.
+    checked : CheckedArguments
+        The model and its inputs, of which the first is explained.
     target : any target of :func:`seqlight.attribute`
         What to read from the output.
-    batch_size : int
-        Points at a time.
-    device : torch.device
-        Where to run.
     n_steps, method
-        As Captum has them.
+        As in Captum.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        inputs: Sequence[Tensor],
-        target: Target,
-        batch_size: int,
-        device: torch.device,
-        n_steps: int,
-        method: str,
-    ) -> None:
+    def __init__(self, checked: CheckedArguments, target: Target, n_steps: int, method: str) -> None:
         if method not in METHODS:
             raise InputError(f"method is {method!r}: expected one of {', '.join(METHODS)}.")
         self.n_steps = require_count(n_steps, "n_steps", least=1 if method == "gausslegendre" else 2)
-        self.model, self.inputs, self.method = model, list(inputs), method
-        self.batch_size, self.device = batch_size, device
-        self.conversion = InputConversion(self.inputs[1:], explained=1)
-        self.checked = False
+        self.checked, self.model, self.method = checked, checked.model, method
+        self.rows_checked = False
         several = target if isinstance(target, list) else [target]
-        self.targets = [Targets(one, len(inputs[0])) for one in several]
+        self.targets = [Targets(one, len(checked.X)) for one in several]
 
     def rows(self, n: int) -> Iterator[tuple[int, int]]:
-        """Return which sequences make a batch with `n` references each: the first, and the one behind the last."""
-        return rows_in_batches(len(self.inputs[0]), self.batch_size, n)
+        """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
+        return rows_in_batches(len(self.checked.X), self.checked.batch_size, n)
 
     def block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         """Explain the sequences ``first <= i < last`` against references of shape (sequences, references, ...)."""
         rows, parts = torch.arange(first, last, device="cpu"), []
-        x, *args = self._of(rows)
+        x, *args = self.checked.inputs(rows)
         with torch.no_grad():
             outputs = self._read(x, args, rows)
-        if not self.checked:
-            first_row = [one[:1] for one in (x, *args)]
-            again = pair_runner(self.model, first_row, lambda some, which: self._read(some[0], some[1:], which + first))
-            require_independent_rows(self.model, again, outputs[:1], self.batch_size)
-            self.checked = True
-        for chunk in torch.split(references[0], max(1, self.batch_size // len(rows)), dim=1):
-            # The reference index is the major one, as `block_of` has it.
+        if not self.rows_checked:
+            self._require_own_rows([one[:1] for one in (x, *args)], first, outputs)
+            self.rows_checked = True
+        for chunk in torch.split(references[0], max(1, self.checked.batch_size // len(rows)), dim=1):
+            # Reference k of sequence i is row k * sequences + i, as `block_of` expects.
             repeated = rows.repeat(chunk.shape[1])
             flat = chunk.transpose(0, 1).flatten(0, 1).to(x)
-            xs, *args = self._of(repeated)
+            xs, *args = self.checked.inputs(repeated)
             with torch.no_grad():
                 baselines = self._read(flat, args, repeated)
             m = [[self._integral(targets, xs, flat, args, repeated)] for targets in self.targets]
             parts.append(block_of([x], [flat], m, outputs, baselines))
         return more_references(parts)
 
-    def _of(self, rows: Tensor) -> list[Tensor]:
-        # Copies, because a model may write to its inputs.
-        mine = [one.detach()[rows] for one in self.inputs]
-        return self.conversion.apply(mine, floating_dtype(self.model, mine[0]), self.device)
+    def _require_own_rows(self, row: list[Tensor], first: int, outputs: Tensor) -> None:
+        """Raise UnsupportedOperation if sequence `first` has another output beside another sequence."""
+        again = pair_runner(self.model, row, lambda some, which: self._read(some[0], some[1:], which + first))
+        require_independent_rows(self.model, again, outputs[:1], self.checked.batch_size)
 
     def _read(self, x: Tensor, args: Sequence[Tensor], rows: Tensor) -> Tensor:
+        """Return the outputs at all targets, shape (rows, targets)."""
+        # Copies, because a model may write to its inputs.
         with explain_dtype_errors([x, *args]):
             output = self.model(*(one.clone() for one in (x, *args)))
         return torch.cat([targets.read(output, rows) for targets in self.targets], dim=1)
 
     def _integral(self, targets: Targets, x: Tensor, flat: Tensor, args: Sequence[Tensor], rows: Tensor) -> Tensor:
-        """Return the mean gradient from each of the references `flat` to the sequence `x` that it belongs to."""
-        # Here, for Captum takes a second to import.
+        """Return the mean gradient on the line from each reference in `flat` to its sequence in `x`."""
+        # Imported here because Captum takes a second to import.
         from captum.attr import IntegratedGradients
 
         def forward(*points: Tensor) -> Tensor:
-            # Clones, because a model may write to its inputs, and into a leaf nobody may.
+            # Clones, because a model may write to its inputs, and writing to a leaf is an error.
             y = targets.read(self.model(*(one.clone() for one in points[:-1])), points[-1])
             require_dependence(y)
             return y.squeeze(1)
@@ -220,6 +200,6 @@ class Integrating:
             additional_forward_args=(*args, rows),
             n_steps=self.n_steps,
             method=self.method,
-            internal_batch_size=max(self.batch_size, len(x)),
+            internal_batch_size=max(self.checked.batch_size, len(x)),
         )
         return torch.as_tensor(found, device="cpu")

@@ -1,4 +1,4 @@
-"""Saturation mutagenesis: what a model says of every sequence that differs in one character."""
+"""Saturation mutagenesis: the output of a model for every sequence that differs in one character."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from seqlight.attribution.methods.arguments import check_arguments
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, UnsupportedOperation, a
-from seqlight.prediction.arguments import HALF, as_dtype, autocast, choose_device, require_inputs, require_module
+from seqlight.prediction.arguments import HALF, autocast
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
-from seqlight.prediction.inputs import InputConversion, explain_dtype_errors
+from seqlight.prediction.inputs import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector, map_structure
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
-from seqlight.sequence.checks import require_count, require_dense, require_region, to_codes
+from seqlight.sequence.checks import require_dense, require_region, to_codes
 
 
 class MutagenesisOutputs(NamedTuple):
-    """What a model gave for sequences and for all their mutants.
+    """The outputs of a model for sequences and for all their mutants.
 
     Attributes
     ----------
     y0 : torch.Tensor, shape (sequences, ...), or tuples, lists and dicts of them
         For the sequences.
     y_hat : torch.Tensor, shape (sequences, letters, positions, ...), or the same structure of them
-        For each sequence with that letter at that position; where it has that letter already, `y0`.
+        For each sequence with that letter at that position; `y0` where it has that letter already.
     """
 
     y0: Any
@@ -49,11 +50,11 @@ def saturation_mutagenesis(
     verbose: bool = False,
     func: Callable[[Any], Any] | None = None,
 ) -> Tensor | MutagenesisOutputs:
-    """Put every letter at every position, one at a time, and attribute to each how the output changes.
+    """Substitute every letter at every position, one at a time, and attribute to each the change of the output.
 
-    The attribution of a letter at a position is the output with it there, minus the mean over all letters
-    there. An unknown character is replaced by each letter in turn like any other: it has hypothetical
-    attributions, and attributions of zero. The model is used in evaluation mode and given back exactly as it was.
+    The attribution of a letter at a position is the output with that letter there, minus the mean over all letters
+    there. An unknown character is replaced by each letter in turn like any other: it has hypothetical attributions, and
+    attributions of zero. The model is used in evaluation mode and returned exactly as it was.
 
     Parameters
     ----------
@@ -62,28 +63,26 @@ def saturation_mutagenesis(
     X : torch.Tensor, shape (sequences, letters, positions)
         One-hot, unknown characters as columns of zeros.
     args : sequence of torch.Tensor, optional
-        Further inputs with a row for each sequence; its mutants get the same.
+        Further inputs with a row for each sequence; its mutants get the same row.
     start : int
         The first position to mutate.
     end : int, optional
-        The position behind the last one to mutate. Negative numbers count from behind the last position: -1, as
-        None, means through the last one. (It is not what ``X[:, :, start:-1]`` is, nor what -1 means to
+        The position after the last one to mutate. Negative numbers count from after the last position: -1, like None,
+        means through the last one. (This differs from ``X[:, :, start:-1]``, and from what -1 means to
         :func:`seqlight.shuffle`.)
     batch_size : int
-        Mutants at a time. It does not change the result.
+        Mutants per batch. It does not change the result.
     target : any target of :func:`seqlight.attribute`, optional
         Which output to explain. None for the mean over all of the model's outputs. A list of targets gives the
         result a second dimension, of targets. Not used with `raw_outputs`.
     hypothetical : bool
-        Return the attribution of every letter at each position, not only of the ones that are there.
+        Return the attribution of every letter at each position, not only of the letters of the sequence.
     raw_outputs : bool
-        Return what the model gave, and attribute nothing.
+        Return the model's outputs, and no attributions.
     dtype : torch.dtype or str, optional
-        float16 and bfloat16 run under autocast, another one with the parameters in it. None: the model's own.
-    device : str or torch.device, optional
-        Where to run; None for CUDA, then MPS, then the CPU.
-    verbose : bool
-        Show a progress bar.
+        float16 and bfloat16 run under autocast, any other dtype is given to the parameters. None for the model's own.
+    device, verbose
+        As in :func:`seqlight.deep_lift_shap`.
     func : callable, optional
         Applied to the output of each batch, before `target`.
 
@@ -97,7 +96,7 @@ def saturation_mutagenesis(
     InputError
         If an argument cannot be used, or an output has no row for each input.
     UnsupportedOperation
-        If a model that returns several tensors is explained without a `func` or `target` that chooses.
+        If a model that returns several tensors is explained without a `func` or `target` that chooses one.
 
     References
     ----------
@@ -118,16 +117,15 @@ def saturation_mutagenesis(
     >>> y0.shape, y_hat.shape
     (torch.Size([2, 3]), torch.Size([2, 4, 20, 3]))
     """
-    require_module(model)
-    X, inputs = require_inputs(X, args)
-    grid, size = Grid(X, *_region(start, end, X.shape[2])), require_count(batch_size, "batch_size", least=1)
+    checked = check_arguments(model, X, args, batch_size, dtype, device)
+    X, size, dtype = checked.X, checked.batch_size, checked.dtype
+    grid = MutantGrid(X, *_region(start, end, X.shape[2]))
     targets = None if target is None else Targets(target, len(X))
-    where, kind, conversion = choose_device(device), as_dtype(dtype), InputConversion(inputs, explained=1)
 
     def run(batch: Tensor, rows: Tensor) -> Any:
-        sent = conversion.apply([batch, *(arg[rows] for arg in inputs)], floating_dtype(model, X), where)
-        with explain_dtype_errors(sent):
-            output = model(*sent)
+        inputs = checked.inputs(rows, batch)
+        with explain_dtype_errors(inputs):
+            output = model(*inputs)
         output = output if func is None else func(output)
         if raw_outputs:
             return output
@@ -136,23 +134,23 @@ def saturation_mutagenesis(
 
     own, found = OutputCollector(len(X)), OutputCollector(grid.shape.numel())
     with (
-        borrow(model, where, None if kind in HALF else kind),
+        borrow(model, checked.device, None if dtype in HALF else dtype),
         torch.no_grad(),
-        autocast(where, kind),
+        autocast(checked.device, dtype),
         tqdm(total=found.rows, unit=" mutants", disable=not verbose) as bar,
     ):
-        computed = torch.float64 if floating_dtype(model, X) == torch.float64 else torch.float32
+        result_dtype = torch.float64 if floating_dtype(model, X) == torch.float64 else torch.float32
         for rows in torch.split(torch.arange(len(X), device="cpu"), size):
             own.add(run(X[rows], rows), len(rows))
         again = pair_runner(model, [X[:1]], lambda some, which: run(some[0], which))
         require_independent_rows(model, again, map_structure(lambda y: y[:1], own.result()), size)
         y0 = own.result()
-        for places, new in grid.places(size):
+        for places, new in grid.batches(size):
             rows = grid.rows(places)
-            y = _taken(y0, rows)
+            y = map_structure(lambda one, rows=rows: one[rows], y0)
             if new.any():
-                _put(y, new, own.check(run(grid.mutants(places[new]), rows[new]), int(new.sum())))
-            found.add(y if raw_outputs else (y - y0[rows]).to(computed), len(rows))
+                _write(y, new, own.check(run(grid.mutants(places[new]), rows[new]), int(new.sum())))
+            found.add(y if raw_outputs else (y - y0[rows]).to(result_dtype), len(rows))
             bar.update(len(rows))
     if raw_outputs:
         return MutagenesisOutputs(y0, map_structure(lambda one: one.view(*grid.shape, *one.shape[1:]), found.result()))
@@ -161,8 +159,8 @@ def saturation_mutagenesis(
     return _attributions(changes if several else changes.squeeze(1), None if hypothetical else grid.region)
 
 
-class Grid:
-    """All letters at all positions of a region of all sequences, numbered in this order of dimensions.
+class MutantGrid:
+    """All places (sequence, letter, position) of a region of all sequences, numbered in this order of dimensions.
 
     Parameters
     ----------
@@ -176,15 +174,15 @@ class Grid:
         self.X, self.start, self.region = X, start, X[:, :, start:end]
         self.shape = self.region.shape
 
-    def places(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all places in order, as many at a time as have `size` mutants, and which of them have one.
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all places in order, as many at a time as have `size` mutants, and a mask of those with a mutant.
 
-        A place has none where the sequence has that letter already.
+        A place has no mutant if the sequence has that letter there already.
         """
         each = self.shape[1:].numel()
         places, new = torch.empty(0, dtype=torch.int64, device="cpu"), torch.empty(0, dtype=torch.bool, device="cpu")
         for i, codes in enumerate(torch.from_numpy(to_codes(self.region))):
-            # An unknown character is no letter, so each is new.
+            # An unknown character is no letter, so every letter is a mutant.
             others = torch.arange(self.shape[1], dtype=codes.dtype, device="cpu").unsqueeze(1) != codes
             places = torch.cat([places, torch.arange(i * each, (i + 1) * each, device="cpu")])
             new = torch.cat([new, others.flatten()])
@@ -195,11 +193,11 @@ class Grid:
         yield places, new
 
     def rows(self, places: Tensor) -> Tensor:
-        """Return the sequence of each place."""
+        """Return the index of the sequence of each place."""
         return places // self.shape[1:].numel()
 
     def mutants(self, places: Tensor) -> Tensor:
-        """Return for each place the sequence with that letter at that position, (places, letters, positions)."""
+        """Return for each place its sequence with that letter at that position, (places, letters, positions)."""
         mutants, each = self.X[self.rows(places)], torch.arange(len(places), device="cpu")
         letters, positions = places // self.shape[2] % self.shape[1], places % self.shape[2] + self.start
         mutants[each, :, positions] = 0
@@ -208,6 +206,7 @@ class Grid:
 
 
 def _region(start: int, end: int | None, length: int) -> tuple[int, int]:
+    """Return `start` and `end` as positions from 0 to `length`."""
     if end is None:
         end = length
     elif not isinstance(end, bool) and isinstance(end, int) and end < 0:
@@ -216,14 +215,14 @@ def _region(start: int, end: int | None, length: int) -> tuple[int, int]:
 
 
 def _mean(output: Any, rows: int) -> Tensor:
-    """Return the mean of everything that a model says of each row, float64, shape (rows, 1)."""
+    """Return the mean over all outputs of each row, float64, shape (rows, 1)."""
     if not isinstance(output, Tensor):
         raise UnsupportedOperation(
-            f"the model returns {a(output)}: expected one tensor; choose one with `func` or `target`, ask for "
-            "raw_outputs, or look for a missing `return` in forward."
+            f"the model returns {a(output)}: expected one tensor; choose one with `func` or `target`, pass "
+            "raw_outputs=True, or look for a missing `return` in forward."
         )
     require_dense(output, "the model's output")
-    # A model may squeeze away a single row.
+    # A model that squeezes its output removes the dimension of a single row.
     if rows > 1 and (not output.ndim or len(output) != rows):
         raise InputError(
             f"the model turned {rows} rows into an output of shape {tuple(output.shape)}: expected one row for each."
@@ -231,19 +230,17 @@ def _mean(output: Any, rows: int) -> Tensor:
     return output.cpu().double().reshape(rows, -1).mean(dim=1, keepdim=True)
 
 
-def _taken(y0: Any, rows: Tensor) -> Any:
-    return map_structure(lambda own: own[rows], y0)
+def _write(y: Any, new: Tensor, output: Any) -> None:
+    """Write the outputs of mutants to the places that have one."""
 
-
-def _put(y: Any, new: Tensor, output: Any) -> None:
-    def put(whole: Tensor, some: Tensor) -> None:
+    def write(whole: Tensor, some: Tensor) -> None:
         whole[new] = some.to(whole)
 
-    map_structure(put, y, output)
+    map_structure(write, y, output)
 
 
 def _attributions(changes: Tensor, X: Tensor | None) -> Tensor:
-    """Return `changes`, of shape (sequences, ..., letters, positions), centred over letters, and where `X` has them."""
+    """Return `changes` (sequences, ..., letters, positions), centered over letters and masked by `X`."""
     changes -= changes.mean(dim=-2, keepdim=True)
     if X is not None:
         changes *= X.to(changes).view(len(X), *[1] * (changes.ndim - 3), *X.shape[1:])

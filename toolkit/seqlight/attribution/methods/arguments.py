@@ -1,0 +1,70 @@
+"""The arguments that all attribution methods share, checked in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from seqlight.prediction.arguments import as_dtype, choose_device, require_inputs, require_module
+from seqlight.prediction.borrowed_model.borrow import floating_dtype
+from seqlight.prediction.inputs import InputConversion
+from seqlight.sequence.checks import require_count
+
+
+@dataclass(frozen=True)
+class CheckedArguments:
+    """A model, its inputs, and how to run it on some of them.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+        Called as ``model(X, *args)``.
+    X : torch.Tensor, shape (sequences, letters, positions)
+        One-hot, without a gradient.
+    args : tuple of torch.Tensor
+        Further inputs with a row for each sequence.
+    batch_size : int
+        At least 1.
+    dtype : torch.dtype or None
+        To compute in; None for the default of the method.
+    device : torch.device
+        Where to run.
+    """
+
+    model: nn.Module
+    X: Tensor
+    args: tuple[Tensor, ...]
+    batch_size: int
+    dtype: torch.dtype | None
+    device: torch.device
+
+    @cached_property
+    def _conversion(self) -> InputConversion:
+        return InputConversion(self.args, explained=1)
+
+    def inputs(self, rows: Tensor, X: Tensor | None = None) -> list[Tensor]:
+        """Return the inputs of some sequences as the borrowed model takes them, with `X` in place of ``self.X[rows]``.
+
+        They may share memory with the caller's tensors: a model that writes to its inputs needs copies.
+        """
+        some = [self.X[rows] if X is None else X, *(arg[rows] for arg in self.args)]
+        return self._conversion.apply(some, floating_dtype(self.model, self.X), self.device)
+
+
+def check_arguments(
+    model: nn.Module,
+    X: Tensor,
+    args: Sequence[Tensor] | None,
+    batch_size: int,
+    dtype: torch.dtype | str | None,
+    device: str | torch.device | None,
+) -> CheckedArguments:
+    """Return the arguments in the form that the methods use; InputError if one of them cannot be used."""
+    require_module(model)
+    X, inputs = require_inputs(X, args)
+    size = require_count(batch_size, "batch_size", least=1)
+    return CheckedArguments(model, X, inputs, size, as_dtype(dtype), choose_device(device))
