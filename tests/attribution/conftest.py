@@ -6,9 +6,9 @@ import torch
 from multipliers import _multiplied as _multiplied
 from multipliers import _with_and_without_loops as _with_and_without_loops
 from seqlight import deep_lift_shap, random_one_hot
-from seqlight.attribution.calls.call import Overwritten
-from seqlight.attribution.engine.modes import Manner
-from seqlight.attribution.engine.passes import explain, observe
+from seqlight.attribution.calls.retry import Retry, Unexplained
+from seqlight.attribution.engine.passes import reference_pass, refuse_unexplained, sequence_pass
+from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.rules.table import rules
 
 
@@ -104,16 +104,21 @@ def engine_gap(function, x, r):
             y = y.reshape(len(y), -1)
             return (y * torch.linspace(1, 2, y.shape[1], dtype=y.dtype)).sum(1)
 
-    model, manner, rows = Model(), Manner(rules()), r.flatten(0, 1)
+    model, policy, rows = Model(), CallPolicy(rules()), r.flatten(0, 1)
     while True:
         try:
-            record = observe(model, model, [x], manner)
-            (leaf,), output = explain(model, model, [rows], manner, record)
-            (m,) = torch.autograd.grad(output.sum(), leaf)
+            with sequence_pass(model, [x], policy) as first:
+                first.output = model(*first.inputs)
+            record = first.record
+            with reference_pass(model, [rows], policy, record) as second:
+                second.output = model(*second.inputs)
+            output = second.output
+            (m,) = torch.autograd.grad(output.sum(), second.leaves)
             break
-        except Overwritten:
-            assert not manner.copy
-            manner.copy = True
+        except Retry as reason:
+            if isinstance(reason, Unexplained) and policy.inspect:
+                refuse_unexplained(model, model, [x], policy)
+            policy.revise(reason)
     with torch.no_grad():
         y1, y0 = model(x.clone()), model(rows.clone())
     torch.testing.assert_close(record.output, y1, rtol=1e-9, atol=1e-12)

@@ -73,7 +73,7 @@ def test_where_there_is_no_float64_the_warning_comes_nevertheless(monkeypatch):
     def fail(*_):
         raise TypeError("no float64 here")
 
-    monkeypatch.setattr(convergence, "Explaining", fail)
+    monkeypatch.setattr(convergence, "Explainer", fail)
     with pytest.warns(sl.ConvergenceWarning, match=r"If dtype='float64' does not help"):
         sl.deep_lift_shap(Hidden(), X, **SETTINGS)
 

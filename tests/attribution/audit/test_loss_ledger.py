@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from seqlight.attribution.audit.loss_ledger import ExplainAndAccount, ObserveAndNote
-from seqlight.attribution.engine.modes import Manner, Record
+from seqlight.attribution.calls.record import Record
+from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.rules.table import rules
 
 
@@ -16,11 +17,11 @@ def books(function, x, r):
         def forward(self, x):
             return function(x)
 
-    model, manner, record = Model(), Manner(rules(), copy=True), Record()
-    with ObserveAndNote(model, manner, record) as first:
+    model, policy, record = Model(), CallPolicy(rules(), copy=True), Record()
+    with ObserveAndNote(model, policy, record) as first:
         y1 = model(x.clone().requires_grad_() * 1)
     leaf = r.clone().requires_grad_()
-    with ExplainAndAccount(model, manner, record, first) as second:
+    with ExplainAndAccount(model, policy, record, first) as second:
         y0 = model(leaf * 1)
     (gradient,) = torch.autograd.grad(y0.sum(), leaf)
     delta = float((gradient * (x - r)).sum() - (y1 - y0).detach().sum())

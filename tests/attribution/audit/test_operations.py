@@ -7,14 +7,15 @@ from torch.nn import functional as F
 
 from seqlight.attribution.audit.loss_ledger import ObserveAndNote
 from seqlight.attribution.audit.operations import base_of, writes
-from seqlight.attribution.engine.modes import Manner, Record
+from seqlight.attribution.calls.record import Record
+from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.rules.table import rules
 from seqlight.prediction.module_names import plain_name
 
 
 def met(model, x):
     """Return (operation, module, manners) of all calls that a model makes."""
-    with ObserveAndNote(model, Manner(rules(), copy=True), Record()) as watch:
+    with ObserveAndNote(model, CallPolicy(rules(), copy=True), Record()) as watch:
         model(x)
     return [(one.operation, one.module, one.manners) for one in watch.meetings if one.carries], watch
 

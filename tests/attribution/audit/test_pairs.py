@@ -13,7 +13,7 @@ X = random_one_hot((2, 4, 12), random_state=0)
 
 def examine(model):
     job = Examining(model.double(), (X,), (), Targets(0, 2), 1, torch.device("cpu"))
-    job.manner.copy = True
+    job.policy.copy = True
     with job.running(None):
         return job.pair(0, X[1:])
 

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from seqlight.attribution.calls.call import Call, Overwritten, Recorded
+from seqlight.attribution.calls.call import Call
+from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.retry import Overwritten
 
 
 def test_a_tensor_that_was_overwritten_says_so():

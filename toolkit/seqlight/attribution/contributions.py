@@ -127,6 +127,25 @@ def worst_pair(block: Block) -> tuple[int, int]:
     return divmod(worst, block.deltas.shape[2])
 
 
+def typical_pair(block: Block) -> tuple[int, int]:
+    """Return a sequence, and one of its references, whose first outputs are neither extreme nor close to each other.
+
+    For a check whether rows mix: the largest or least of all rows is so too beside any other row.
+
+    Examples
+    --------
+    >>> outputs, baselines = torch.tensor([[9.0], [4.0]]), torch.tensor([[[5.0, 6.0, 7.0]], [[0.0, 4.1, 8.0]]])
+    >>> typical_pair(Block((), (), torch.zeros(2, 1, 3), outputs, baselines))
+    (1, 2)
+    """
+    outputs, baselines = block.outputs[:, 0], block.baselines[:, 0]
+    every = torch.cat([outputs, baselines.flatten()])
+    i = int((outputs - every.nanmedian()).abs().argmin())
+    apart = (baselines[i] - outputs[i]).abs()
+    ends = (baselines[i] == every.amax()) | (baselines[i] == every.amin())
+    return i, int(apart.masked_fill(ends, -1).argmax())
+
+
 def _relative_to_rounding(block: Block) -> Tensor:
     """Return the deltas in units of the largest that is taken for rounding, (sequences, targets, references)."""
     # Far above rounding, far below the delta of a reference with the wrong partner.

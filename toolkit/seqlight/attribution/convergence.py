@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.contributions import Block
-from seqlight.attribution.explainer import Explaining
+from seqlight.attribution.explainer import Explainer
 from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError
 
 # Beyond this share of the mean output difference a delta is too high, however small it is.
@@ -73,7 +73,7 @@ class ConvergenceCheck:
 
     def warn_if_incomplete(
         self,
-        explainer: Explaining | None = None,
+        explainer: Explainer | None = None,
         overrides: Mapping[Any, Callable[..., Any]] | None = None,
         stacklevel: int = 3,
     ) -> None:
@@ -81,7 +81,7 @@ class ConvergenceCheck:
 
         Parameters
         ----------
-        explainer : Explaining, optional
+        explainer : Explainer, optional
             What made the blocks, of a model that has been given back: the message then says whether the worst pair has
             its delta in float64 too.
         overrides : mapping, optional
@@ -134,7 +134,7 @@ class ConvergenceCheck:
 
 
 def delta_in_float64(
-    explainer: Explaining,
+    explainer: Explainer,
     pair: tuple[int, int, tuple[Tensor, ...]],
     overrides: Mapping[Any, Callable[..., Any]] | None = None,
 ) -> float | None:
@@ -145,7 +145,7 @@ def delta_in_float64(
 
     Parameters
     ----------
-    explainer : Explaining
+    explainer : Explainer
         What found the delta, of a model that has been given back.
     pair : tuple of int, int and tuple of torch.Tensor
         As :class:`ConvergenceCheck` has it.
@@ -154,7 +154,7 @@ def delta_in_float64(
     """
     i, target, references = pair
     try:
-        again = Explaining(explainer.model, explainer.inputs, explainer.args, explainer.targets, 1, explainer.device)
+        again = Explainer(explainer.model, explainer.inputs, explainer.args, explainer.targets, 1, explainer.device)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with again.running(torch.float64, overrides):

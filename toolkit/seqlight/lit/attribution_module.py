@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from seqlight.attribution.contributions import Block
 from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
-from seqlight.attribution.explainer import Explaining
+from seqlight.attribution.explainer import Explainer
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation
 from seqlight.attribution.reference_sampling import ReferenceSampler
@@ -174,7 +174,7 @@ class DeepLiftShapModule(L.LightningModule):
         sampler = ReferenceSampler(drawn, self.tolerance if self.auto else None)
         targets = Targets(_of_target(self.target, ids), len(X))
         check = ConvergenceCheck(self.threshold, "raise") if self.policy == "raise" else None
-        job = Explaining(self.model, (X,), args, targets, self.pairs, self.device)
+        job = Explainer(self.model, (X,), args, targets, self.pairs, self.device)
         if self._conversion is not None:
             job.conversion = self._conversion.for_batch([X, *args])
         kept = ["multipliers" in self.keep, "references" in self.keep]

@@ -17,7 +17,9 @@ from torch.utils._pytree import tree_flatten
 
 from seqlight.attribution.audit.hidden_dependence import Origin, same
 from seqlight.attribution.audit.operations import Meet, Meeting, Part
-from seqlight.attribution.engine.modes import Explain, Manner, Observe, Record
+from seqlight.attribution.calls.record import Record
+from seqlight.attribution.engine.modes import ReferenceMode, SequenceMode
+from seqlight.attribution.engine.policy import CallPolicy
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,11 @@ class Leg:
         return all(bool(one.isfinite().all()) for one in self.after)
 
 
-class ObserveAndNote(Meet, Observe):
+class ObserveAndNote(Meet, SequenceMode):
     """The first pass: each call leaves what it took and gave."""
 
-    def __init__(self, model: nn.Module, manner: Manner, record: Record) -> None:
-        super().__init__(model, manner, record)
+    def __init__(self, model: nn.Module, policy: CallPolicy, record: Record) -> None:
+        super().__init__(model, policy, record)
         self.legs: list[Leg] = []
 
     def booked(self, meeting: Meeting, part: Part) -> Any:
@@ -68,7 +70,7 @@ class ObserveAndNote(Meet, Observe):
         self.legs.pop()
 
 
-class ExplainAndAccount(Meet, Explain):
+class ExplainAndAccount(Meet, ReferenceMode):
     """The second pass: each call is charged with what it loses on the way back.
 
     Parameters
@@ -77,8 +79,8 @@ class ExplainAndAccount(Meet, Explain):
         The first pass.
     """
 
-    def __init__(self, model: nn.Module, manner: Manner, record: Record, first: ObserveAndNote) -> None:
-        super().__init__(model, manner, record)
+    def __init__(self, model: nn.Module, policy: CallPolicy, record: Record, first: ObserveAndNote) -> None:
+        super().__init__(model, policy, record)
         self.first = first
         self._at = 0
         self._strayed = ""

@@ -122,7 +122,7 @@ def audit(
 
     def run(kind: torch.dtype | None) -> list[Examined]:
         job = Examining(model, (X,), inputs, targets, 1, where)
-        job.manner.copy = True  # books are kept in copies, whatever the model overwrites
+        job.policy.copy = True  # books are kept in copies, whatever the model overwrites
         found: list[Examined] = []
         with job.running(kind, additional_nonlinear_ops), _QUIET.apply():
             for i in range(rows):

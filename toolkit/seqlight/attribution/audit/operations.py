@@ -20,7 +20,9 @@ from seqlight.attribution.audit.hidden_dependence import (
     takes_the_shape_alone,
 )
 from seqlight.attribution.calls.call import Call, Rule
-from seqlight.attribution.engine.modes import Manner, Record, Watch
+from seqlight.attribution.calls.record import Record
+from seqlight.attribution.engine.modes import CallMode
+from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.module_names import plain_name, running_modules
 
@@ -107,11 +109,11 @@ class Part:
         return [one for one in self.leaves if not (isinstance(one, Tensor) and one.requires_grad)]
 
 
-class Meet(Watch):
+class Meet(CallMode):
     """A watch that writes down what it meets. The two passes differ in what else they do with a call."""
 
-    def __init__(self, model: nn.Module, manner: Manner, record: Record) -> None:
-        super().__init__(model, manner, record)
+    def __init__(self, model: nn.Module, policy: CallPolicy, record: Record) -> None:
+        super().__init__(model, policy, record)
         self.meetings: list[Meeting] = []
         self.hidden = Hidden()
         self.refused: Meeting | None = None
@@ -214,7 +216,7 @@ class Meet(Watch):
 
     def _name(self) -> str:
         """Return what the call is called that the model makes."""
-        entry = self.manner.rules.get(self._function)
+        entry = self.policy.rules.get(self._function)
         return plain_name(self._function) if entry is None else entry.name.strip("_")
 
     def _place(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,10 +15,13 @@ from seqlight.attribution.audit import remedies
 from seqlight.attribution.audit.hidden_dependence import is_random, same
 from seqlight.attribution.audit.loss_ledger import ExplainAndAccount, ObserveAndNote
 from seqlight.attribution.audit.operations import Meet, Meeting
-from seqlight.attribution.engine import passes
-from seqlight.attribution.engine.modes import Manner, Record
-from seqlight.attribution.explainer import Explaining
+from seqlight.attribution.calls.record import Record
+from seqlight.attribution.calls.retry import Retry, Unexplained
+from seqlight.attribution.engine.passes import reference_pass, refuse_unexplained, sequence_pass
+from seqlight.attribution.engine.policy import CallPolicy
+from seqlight.attribution.explainer import Explainer
 from seqlight.errors import UnsupportedOperation
+from seqlight.prediction.inputs import convert
 
 
 @dataclass(frozen=True)
@@ -49,19 +53,21 @@ class Examined:
     dtype: torch.dtype = torch.float64
 
 
-class Examining(Explaining):
+class Examining(Explainer):
     """An explanation that keeps books, one pair at a time."""
 
     def pair(self, i: int, reference: Tensor) -> Examined:
         """Examine sequence `i` against `reference`, shape (1, letters, positions)."""
         while True:
-            with passes.met_otherwise(self.manner):
+            try:
                 return self._pair(i, reference)
+            except Retry as reason:
+                self.policy.revise(reason)
 
     def _pair(self, i: int, reference: Tensor) -> Examined:
         row = torch.tensor([i], device="cpu")
-        inputs, baselines = self._inputs_of(row)[:1], [self._sent(reference, self._dtype())]
-        read = self._forward(self._args_of(row), row, 1)
+        inputs, baselines = self._inputs_of(row)[:1], [convert(reference, self._dtype(), self.device)]
+        read = self._forward(row)
         watches, outputs = _Watches(), []
 
         def forward(*tensors: Tensor) -> Tensor:
@@ -69,22 +75,36 @@ class Examining(Explaining):
             return outputs[-1]
 
         try:
-            record = passes.observe(self.model, forward, inputs, self.manner, watches.first)
-            leaves, output = passes.explain(self.model, forward, baselines, self.manner, record, watches.second)
-            found = torch.autograd.grad(output.sum(), leaves, materialize_grads=True)
+            record = self._recorded(forward, inputs, watches)
+            if self._has_found_regions(row, 1, inputs):
+                return self._pair(i, reference)
+            with reference_pass(self.model, baselines, self.policy, record, watches.second) as this:
+                this.output = forward(*this.inputs)
+            output = this.output.detach()
+            found = torch.autograd.grad(this.output.sum(), this.leaves, materialize_grads=True)
         except UnsupportedOperation as error:
             with torch.no_grad():
                 # Of what depends on nothing, whether that is all there is to say.
                 other = read(*(one.clone() for one in baselines)) if outputs and not outputs[-1].requires_grad else None
             return _refused(watches, outputs, other, str(error))
-        for what, one in (("", record.output), ("a reference of ", output.detach())):
+        for what, one in (("", record.output), ("a reference of ", output)):
             if not one.isfinite().all():
                 return _not_finite(watches, remedies.not_finite(i, what, None if what else watches.broken()))
         steps = zip(found, inputs, baselines, strict=True)
         total = sum(float((m * (x - r)).sum()) for m, x, r in steps)
         if not math.isfinite(total):
             return _no_gradient(watches, i)
-        return _accounted(watches, total, float((record.output - output.detach()).sum()))
+        return _accounted(watches, total, float((record.output - output).sum()))
+
+    def _recorded(self, forward: Callable[..., Tensor], inputs: list[Tensor], watches: _Watches) -> Record:
+        try:
+            with sequence_pass(self.model, inputs, self.policy, watches.first) as this:
+                this.output = forward(*this.inputs)
+        except Unexplained:
+            if self.policy.inspect:
+                refuse_unexplained(self.model, forward, inputs, self.policy)
+            raise
+        return this.record
 
 
 class _Watches:
@@ -94,13 +114,13 @@ class _Watches:
         self.observed: ObserveAndNote | None = None
         self.explained: ExplainAndAccount | None = None
 
-    def first(self, model: nn.Module, manner: Manner, record: Record) -> ObserveAndNote:
-        self.observed = ObserveAndNote(model, manner, record)
+    def first(self, model: nn.Module, policy: CallPolicy, record: Record) -> ObserveAndNote:
+        self.observed = ObserveAndNote(model, policy, record)
         return self.observed
 
-    def second(self, model: nn.Module, manner: Manner, record: Record) -> ExplainAndAccount:
+    def second(self, model: nn.Module, policy: CallPolicy, record: Record) -> ExplainAndAccount:
         assert self.observed is not None
-        self.explained = ExplainAndAccount(model, manner, record, self.observed)
+        self.explained = ExplainAndAccount(model, policy, record, self.observed)
         return self.explained
 
     def broken(self) -> tuple[str, str] | None:

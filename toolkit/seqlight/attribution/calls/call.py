@@ -1,4 +1,4 @@
-"""What the first pass leaves for the second: calls, tensors as they were, and outputs with no way back."""
+"""A call of PyTorch as the engine sees it, and the autograd functions by which rules stand in for it."""
 
 from __future__ import annotations
 
@@ -13,48 +13,6 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from seqlight.errors import UnsupportedOperation
 
 Function = Callable[..., Any]
-
-
-class Overwritten(Exception):
-    """A recorded tensor was changed in place: never seen by a user, the engine records copies and starts again."""
-
-
-class Stepped(Exception):
-    """A comparison came out otherwise for a reference: never seen by a user, what is made of it is integrated."""
-
-
-class Discontinuous(Exception):
-    """What is made of a comparison jumps: never seen by a user, the model is explained without integrating it.
-
-    Parameters
-    ----------
-    part : object
-        Which part of the model.
-    """
-
-    def __init__(self, part: object) -> None:
-        super().__init__(part)
-        self.part = part
-
-
-@dataclass(slots=True, eq=False)
-class Recorded:
-    """A tensor, and how often it had been written to when it was recorded."""
-
-    tensor: Tensor
-    version: int
-
-    @classmethod
-    def of(cls, tensor: Tensor, copy: bool) -> Recorded:
-        """Record `tensor` as it is, or a copy of it."""
-        kept = tensor.detach().clone() if copy else tensor.detach()
-        return cls(kept, kept._version)
-
-    def get(self) -> Tensor:
-        """Return the tensor; raise Overwritten if it is no longer what was recorded."""
-        if self.tensor._version != self.version:
-            raise Overwritten
-        return self.tensor
 
 
 class _Flat(NamedTuple):
@@ -151,15 +109,14 @@ class Call:
 class Rule(Protocol):
     """How one kind of operation is explained.
 
-    A rule sees an operation twice. `observe` meets it with the sequences, which go through the
-    model once, and keeps what will be needed. `explain` meets it with their references: it returns
-    the operation's true output, tied to its inputs by a backward pass that multiplies with the mean
-    Jacobian between the two.
+    A rule sees each call twice. `observe` makes it with the sequences, which go through the model once, and keeps what
+    `explain` will need. `explain` makes it with their references: it returns the true output of the operation, with a
+    backward pass that multiplies by the mean Jacobian between the two.
     """
 
     @property
     def backward(self) -> type[torch.autograd.Function]:
-        """The autograd function whose node stands for it in the graph."""
+        """The autograd function whose node stands for the operation in the graph."""
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Return the result for the sequences, and what to keep of it; with `copy`, in copies."""
@@ -168,12 +125,18 @@ class Rule(Protocol):
         """Return the result for the references, with the multiplier as its backward pass."""
 
 
-class Observed(torch.autograd.Function):
-    """An output that depends on its inputs, with no way back: all the first pass has to tell."""
+class RuleFunction(torch.autograd.Function):
+    """An autograd function of a rule: applied at once, without announcing itself to the mode that is asking."""
+
+    apply = vars(torch._C._FunctionBase)["apply"]
+
+
+class Observed(RuleFunction):
+    """A result for the sequences: it depends on the input, and nothing will go back through it."""
 
     @staticmethod
     def forward(ctx: Any, compute: Function, *xs: Tensor) -> Any:
-        """Return the output."""
+        """Return ``compute(*xs)``."""
         return compute(*(x.detach() for x in xs))
 
     @staticmethod
@@ -183,19 +146,19 @@ class Observed(torch.autograd.Function):
 
 
 def refuse_inner_gradients() -> None:
-    """Raise UnsupportedOperation: what comes back in the first pass is a gradient that the model asked for."""
+    """Raise UnsupportedOperation: what goes back through the sequences' pass is a gradient that the model asked for."""
     raise UnsupportedOperation(
         "a gradient is taken inside the model, which cannot be explained: "
         "write the derivative out, or leave that part of the model out"
     )
 
 
-class Pulled(torch.autograd.Function):
-    """An output of which a function makes the way back, once the gradient is known."""
+class Pulled(RuleFunction):
+    """A result for the references whose gradients at the operands a function makes."""
 
     @staticmethod
     def forward(ctx: Any, compute: Function, *xs: Tensor) -> Any:
-        """Return the output; `compute` returns it, and what makes gradients at `xs` of that at the output."""
+        """Return the first of ``compute(*xs)``; the second makes gradients at `xs` of the gradient at it."""
         y, ctx.pull = compute(*(x.detach() for x in xs))
         return y
 
@@ -203,8 +166,3 @@ class Pulled(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradients at the operands."""
         return None, *ctx.pull(grads[0])
-
-
-def apply(function: type[torch.autograd.Function], *args: Any) -> Any:
-    """Return the output of an autograd function."""
-    return function.apply(*args)  # type: ignore[no-untyped-call]

@@ -1,15 +1,14 @@
-"""What each call of PyTorch meets on its way: its rule, if it has one.
+"""The modes that see each call of PyTorch, however it is spelled, and send it to the rule of its operation.
 
-A ``TorchFunctionMode`` sees each call, however it is spelled. Of calls that depend on the input, those
-that the table knows go to their rules; what it does not know is judged by what it leaves in the graph.
+Calls that depend on the input go to the rule that the table has for them. A call that the table does not have is judged
+by what it adds to autograd's graph.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, MutableMapping
-from dataclasses import dataclass, field, replace
-from functools import cache, cached_property, partial
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,109 +17,84 @@ from torch._ops import OpOverload, OpOverloadPacket
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten
 
-from seqlight.attribution.calls.call import Call, Observed, Rule, may_hold_tensors
+from seqlight.attribution.calls.call import Call, Rule, may_hold_tensors
 from seqlight.attribution.calls.function_bodies import opened
+from seqlight.attribution.calls.record import Record
 from seqlight.attribution.engine import graph_check
-from seqlight.attribution.engine.outline import Outline
-from seqlight.attribution.kernels.convolution import Convolution
-from seqlight.attribution.kernels.linear import Linear
-from seqlight.attribution.kernels.unbind import Unbound
+from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.rules import operation_names
 from seqlight.attribution.rules.comparisons import Compare, Piecewise
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.integrated import Integrated
 from seqlight.attribution.rules.pooling import MaxPool
-from seqlight.attribution.rules.table import Entry, rules
+from seqlight.attribution.rules.table import Entry
 from seqlight.errors import IntegratedWarning, UnsupportedOperation
 from seqlight.prediction.module_names import describe_current_module
 
 
-@dataclass
-class Record:
-    """What the first pass leaves: the output of the sequences, and what each rule kept."""
-
-    output: Any = None
-    calls: list[tuple[str, Any]] = field(default_factory=list)
-
-
-@dataclass
-class Manner:
-    """How the calls of one model are met.
+class CallMode(TorchFunctionMode):
+    """Sends each call that depends on the input to the rule of its operation.
 
     Parameters
     ----------
-    rules : mapping
-        From functions to entries of the table.
-    copy : bool
-        Record copies, for a model that overwrites in place what a rule needs.
-    careful : bool
-        Look at what each call leaves in the graph, for a model with operations that the table does not have.
-    said : set of str
-        Operations of which was said that they are integrated numerically.
-    alike : bool
-        References are like their sequences nearly everywhere. What is faster may round a position by what stands beside
-        it, and where nothing differs nothing may: a secant over rounding is noise.
+    model : torch.nn.Module
+        For the names of its modules.
+    policy : CallPolicy
+    record : Record
+        What the sequences leave for their references.
     """
 
-    rules: MutableMapping[Any, Entry]
-    copy: bool = False
-    careful: bool = False
-    said: set[str] = field(default_factory=set)
-    alike: bool = False
-    outline: Outline = field(default_factory=Outline)
-
-    def sooner(self, entry: Entry, func: Any) -> Any:
-        """Return what gives the same as `func`, and may take less time."""
-        return func if self.alike or entry.sooner is None else entry.sooner
-
-    @cached_property
-    def ours(self) -> frozenset[Any]:
-        """The autograd functions of all rules, and that of the first pass."""
-        known = rules()
-        own = (entry for function, entry in self.rules.items() if known.get(function) is not entry)
-        return _functions_of_the_table() | _functions_of(own)
-
-
-class Watch(TorchFunctionMode):
-    """Send each call that depends on the input to its rule, if it has one."""
-
-    def __init__(self, model: nn.Module, manner: Manner, record: Record) -> None:
+    def __init__(self, model: nn.Module, policy: CallPolicy, record: Record) -> None:
         super().__init__()
-        self.model, self.manner, self.record = model, manner, record
+        self.model, self.policy, self.record = model, policy, record
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        entry = self.manner.rules.get(func)
+        entry = self.policy.rules.get(func)
         if entry is None:
             if isinstance(func, OpOverload | OpOverloadPacket):
-                entry = self._entry_of(func)
-            elif not self.manner.careful and not operation_names.hides_in_place(func):
+                entry = self._entry_of_operator(func)
+            elif not self.policy.inspect and not operation_names.hides_in_place(func):
                 return self.plain(func, args, kwargs)
         if not torch.is_grad_enabled():
             return self.plain(func, args, kwargs)
-        return self._unknown(func, args, kwargs) if entry is None else self._known(entry, func, args, kwargs)
+        if entry is None:
+            return self._call_unlisted(func, args, kwargs)
+        while entry.fused is not None and (fused := entry.fused(*args, **kwargs)) is not None:
+            (func, args), kwargs = fused, {}
+            entry = self.policy.rules[func]
+        if entry.alone is None and entry.fused is None and _is_linear(args, kwargs):
+            return self.plain(self.policy.kernel(entry, func), args, kwargs)
+        call, treatment, in_place = self._call_and_treatment(entry, args, kwargs)
+        if treatment is None:
+            return self.plain(self.policy.kernel(entry, func), args, kwargs)
+        if callable(treatment):
+            y = self._decomposed(treatment, call)
+        else:
+            if isinstance(treatment, Integrated | Piecewise):
+                call = replace(call, where=describe_current_module(self.model))
+                treatment = self._announced(treatment, call)
+            y = self.explain(treatment, call, self.policy.copy or in_place)
+        if isinstance(entry.alone, MaxPool):
+            return y if call.asked_where else y[0]
+        # The result of an in-place call is often ignored: what counts is what it wrote.
+        return (args[0] if args else kwargs["input"]).copy_(y) if in_place else y
 
-    def _entry_of(self, func: Any) -> Entry | None:
-        """Return what explains an operator, as exported programs call it, by the functions of its name."""
-        name = func.__name__.split(".")[0]
-        entry = self.manner.rules.get(getattr(torch, name, None))
-        if entry is not None or name.endswith("_"):
-            return entry
-        entries = [one for one in map(self.manner.rules.get, operation_names.spellings(name)) if one is not None]
-        # Further arguments may have another order than those of the function of the same name.
-        same = name in operation_names.OF_EQUAL_ARGUMENTS
-        found = next((one for one in entries if same or isinstance(one.alone, Rescale)), None)
-        return None if found is None else replace(found, function=func)
+    def plain(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Make a call that needs no rule."""
+        return func(*args, **kwargs)
 
-    def _known(self, entry: Entry, func: Any, args: Any, kwargs: Any) -> Any:
-        if entry.alone is None and entry.at_once is None and _is_linear(args, kwargs):
-            return self.plain(self.manner.sooner(entry, func), args, kwargs)
-        at_once = None if entry.at_once is None else entry.at_once(*args, **kwargs)
-        if at_once is not None:
-            func, args = at_once
-            return self._known(self.manner.rules[func], func, args, {})
+    def explain(self, rule: Rule, call: Call, copy: bool) -> Any:
+        """Make a call that a rule explains."""
+        raise NotImplementedError
+
+    def retract(self) -> None:
+        """Hear that the last plain call was only a trial: a rule makes it again."""
+
+    def _call_and_treatment(self, entry: Entry, args: Any, kwargs: Any) -> tuple[Call, Any, bool]:
+        """Return a call as the rules take it, what explains it (None if it is linear), and whether it is in place."""
         asked = dict(kwargs)
-        writes = bool(asked.pop("inplace", False)) or entry.in_place
+        in_place = bool(asked.pop("inplace", False)) or entry.in_place
         indices = bool(asked.pop("return_indices", False)) if entry.indices is None else entry.indices
         if isinstance(entry.alone, MaxPool):
             asked.pop("return_indices", None)
@@ -129,33 +103,42 @@ class Watch(TorchFunctionMode):
         if treatment is None and call.live and entry.name in operation_names.GATES and _has_a_mask(call):
             treatment, call = Rescale(), call.broadcast()
         if isinstance(treatment, Compare):
-            self.manner.outline.compares = True
-            treatment = treatment if self.manner.outline.waits else None
+            self.policy.outline.compares = True
+            treatment = treatment if self.policy.outline.waits else None
         if treatment is None:
-            return self.plain(self.manner.sooner(entry, func), args, kwargs)
+            return call, None, in_place
         if asked.get("out") is not None:
             raise UnsupportedOperation(f"{entry.name} with out= hides what depends on the input: use its result")
-        y = self._treated(treatment, call.broadcast() if entry.broadcasts else call, writes)
-        if isinstance(entry.alone, MaxPool):
-            return y if indices else y[0]
-        # The result of an in-place call is often ignored: what counts is what it wrote.
-        return (args[0] if args else kwargs["input"]).copy_(y) if writes else y
+        return call.broadcast() if entry.broadcasts else call, treatment, in_place
 
-    def _unknown(self, func: Any, args: Any, kwargs: Any) -> Any:
+    def _entry_of_operator(self, func: Any) -> Entry | None:
+        """Return what explains an operator, as exported programs call it, by the functions of its name."""
+        name = func.__name__.split(".")[0]
+        entry = self.policy.rules.get(getattr(torch, name, None))
+        if entry is not None or name.endswith("_"):
+            return entry
+        entries = [one for one in map(self.policy.rules.get, operation_names.spellings(name)) if one is not None]
+        # Further arguments may have another order than those of the function of the same name.
+        same = name in operation_names.OF_EQUAL_ARGUMENTS
+        found = next((one for one in entries if same or isinstance(one.alone, Rescale)), None)
+        return None if found is None else replace(found, function=func)
+
+    def _call_unlisted(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Make a call that the table does not have; integrate it unless it is linear."""
         call = Call.of(getattr(func, "__name__", "an operation"), func, args, kwargs)
         if call.live and operation_names.hides_in_place(func):
             raise UnsupportedOperation(
                 f"{call.name} has no rule and is not linear in the input: "
                 "replace the operation, or leave that part of the model out"
             )
-        if not call.live or not self.manner.careful:
+        if not call.live or not self.policy.inspect:
             return self.plain(func, args, kwargs)
         y = self.plain(func, args, kwargs)
         outputs = [one for one in tree_flatten(y)[0] if isinstance(one, Tensor)]
-        escaped = graph_check.unexplained(outputs, self.manner.ours, call.tensors)
-        if escaped is None:
+        node = graph_check.unexplained(outputs, self.policy.explained_by, call.tensors)
+        if node is None:
             return y
-        if getattr(escaped, "_saved_training", False):
+        if getattr(node, "_saved_training", False):
             raise UnsupportedOperation(
                 f"{call.name} takes its statistics from the batch, which mixes the sequences: "
                 "pass it running statistics and training=self.training"
@@ -163,86 +146,69 @@ class Watch(TorchFunctionMode):
         if call.name.startswith("to_sparse"):  # entries that are 0 by chance have no gradient there
             raise UnsupportedOperation("a tensor that depends on the input becomes a sparse one: keep it dense")
         self.retract()
-        return self._treated(opened(func) or Integrated(), call, False)
+        body = opened(func)
+        if body is not None:
+            return self._decomposed(body, call)
+        call = replace(call, where=describe_current_module(self.model))
+        return self.explain(self._announced(Integrated(), call), call, self.policy.copy)
 
-    def _treated(self, treatment: Any, call: Call, writes: bool) -> Any:
-        if callable(treatment):
-            args, kwargs = call.arguments()
-            with self:
-                return treatment(*args, **kwargs)
-        if isinstance(treatment, Integrated):
-            call = replace(call, where=describe_current_module(self.model))
-            self._say_once(call)
-        if isinstance(treatment, Piecewise):
-            call = replace(call, where=describe_current_module(self.model))
-            treatment = replace(treatment, tell=partial(self._say_once, call))
-        return self.explain(treatment, call, self.manner.copy or writes)
+    def _decomposed(self, function: Any, call: Call) -> Any:
+        """Run a call as `function`, which makes it of simpler ones."""
+        args, kwargs = call.arguments()
+        with self:
+            return function(*args, **kwargs)
 
-    def _say_once(self, call: Call) -> None:
-        if call.name not in self.manner.said:
-            self.manner.said.add(call.name)
+    def _announced(self, rule: Integrated | Piecewise, call: Call) -> Integrated | Piecewise:
+        """Return a rule of which the user is warned, once for each operation's name, that it integrates."""
+        if isinstance(rule, Piecewise):  # it is known on the way back whether it does
+            return replace(rule, announce=partial(self._warn_once, call))
+        self._warn_once(call)
+        return rule
+
+    def _warn_once(self, call: Call) -> None:
+        if call.name not in self.policy.announced:
+            self.policy.announced.add(call.name)
             warnings.warn(
                 f"{call.name}{call.where} has no exact rule: its Jacobian is integrated numerically.",
                 IntegratedWarning,
-                stacklevel=5,
+                stacklevel=4,
             )
 
-    def plain(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Make a call that needs no rule."""
-        return func(*args, **kwargs)
 
-    def retract(self) -> None:
-        """Hear that the last plain call was only tried, and that a rule makes it again."""
+class SequenceMode(CallMode):
+    """The mode of the sequences' pass: each rule records what it will need."""
 
     def explain(self, rule: Rule, call: Call, copy: bool) -> Any:
-        """Make a call that a rule explains."""
-        raise NotImplementedError
-
-
-class Observe(Watch):
-    """The first pass, of the sequences: each rule keeps what it will need."""
-
-    def explain(self, rule: Rule, call: Call, copy: bool) -> Any:
-        """Add what the rule keeps to the record."""
+        """Make a call, and record what its rule keeps of it."""
         y, kept = rule.observe(call, copy)
         self.record.calls.append((call.name, kept))
         return y
 
 
-class Explain(Watch):
-    """The second pass, of the references: each rule meets what it kept."""
+class ReferenceMode(CallMode):
+    """The mode of the references' pass: each rule gets what it recorded."""
 
-    met = 0
+    position = 0
 
     def explain(self, rule: Rule, call: Call, copy: bool) -> Any:
-        """Find the record of the call, and let its rule make the way back."""
-        name, kept = self.record.calls[self.met] if self.met < len(self.record.calls) else ("nothing", None)
+        """Make a call with the multiplier of its rule as the way back."""
+        calls = self.record.calls
+        name, kept = calls[self.position] if self.position < len(calls) else ("nothing", None)
         require_same_course(call.name, name)
-        self.met += 1
+        self.position += 1
         return rule.explain(call, kept, copy)
 
 
-class Sooner(TorchFunctionMode):
-    """Nothing is explained: calls are made as they are, or what gives the same in less time."""
+class KernelMode(TorchFunctionMode):
+    """Explains nothing: each call is made by the fastest kernel that there is."""
 
-    def __init__(self, manner: Manner) -> None:
+    def __init__(self, policy: CallPolicy) -> None:
         super().__init__()
-        self.manner = manner
+        self.policy = policy
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        entry = self.manner.rules.get(func)
-        return (func if entry is None else self.manner.sooner(entry, func))(*args, **(kwargs or {}))
-
-
-def _functions_of(entries: Iterable[Entry]) -> frozenset[Any]:
-    found = (getattr(one, "backward", None) for entry in entries for one in (entry.alone, entry.together))
-    return frozenset(one for one in found if one is not None)
-
-
-@cache
-def _functions_of_the_table() -> frozenset[Any]:
-    first: frozenset[Any] = frozenset((Observed, Convolution, Linear, Unbound, Integrated.backward, Rescale().backward))
-    return first | _functions_of(rules().values())
+        entry = self.policy.rules.get(func)
+        return (func if entry is None else self.policy.kernel(entry, func))(*args, **(kwargs or {}))
 
 
 def _is_linear(args: Any, kwargs: Any) -> bool:
@@ -262,10 +228,10 @@ def _has_a_mask(call: Call) -> bool:
     return any(isinstance(leaf, Tensor) and leaf.dtype == torch.bool for leaf in call.leaves)
 
 
-def require_same_course(met: str, recorded: str) -> None:
-    """Raise UnsupportedOperation if the references met another operation than their sequences."""
-    if met != recorded:
+def require_same_course(made: str, recorded: str) -> None:
+    """Raise UnsupportedOperation if the references made another call than their sequences."""
+    if made != recorded:
         raise UnsupportedOperation(
-            f"the references met {met} where the sequences met {recorded}: "
+            f"the references met {made} where the sequences met {recorded}: "
             "a model whose course depends on its input cannot be explained: let torch.where choose between both courses"
         )

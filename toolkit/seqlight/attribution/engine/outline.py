@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from seqlight.attribution.calls.call import Discontinuous, Function
+from seqlight.attribution.calls.call import Function
 from seqlight.attribution.calls.function_bodies import operation
+from seqlight.attribution.calls.retry import Discontinuous
 from seqlight.attribution.engine.regions import Region
 from seqlight.attribution.rules.comparisons import Piecewise
 from seqlight.attribution.rules.table import Entry

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from seqlight.attribution.calls.call import Call, Observed, Recorded, apply
+from seqlight.attribution.calls.call import Call, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import repeated
+from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.rules import operation_names, table
 from seqlight.attribution.rules.table import Entry
 from seqlight.errors import InputError, a
@@ -22,7 +23,7 @@ from seqlight.errors import InputError, a
 Override = Callable[[Any, tuple[Tensor, ...], tuple[Tensor, ...]], Any]
 
 
-class _Overridden(torch.autograd.Function):
+class _Overridden(RuleFunction):
     """An operation whose way back is a function of the user's."""
 
     @staticmethod
@@ -80,12 +81,12 @@ class Overriding:
             kept.extend((Recorded.of(x, copy), Recorded.of(y, copy)))
             return y  # type: ignore[no-any-return]
 
-        return apply(Observed, compute, *call.tensors), kept
+        return Observed.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Let the override make the way back."""
         x1, y1 = (one.get() for one in kept)
-        return apply(_Overridden, call, x1, y1, self.override, *call.tensors)
+        return _Overridden.apply(call, x1, y1, self.override, *call.tensors)
 
 
 @contextlib.contextmanager

@@ -10,12 +10,11 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.call import apply
+from seqlight.attribution.calls.call import RuleFunction
 from seqlight.attribution.kernels.packed_weights import Weight, keeps, packed, takes
 from seqlight.attribution.kernels.strided import Steps, apart, of_weight, together
 from seqlight.native.library import has_lanes, library
@@ -51,7 +50,7 @@ class Layout(NamedTuple):
     steps: Steps | None = None
 
 
-class Convolution(torch.autograd.Function):
+class Convolution(RuleFunction):
     """A convolution over positions, whose gradient at the input is another one."""
 
     @staticmethod
@@ -98,7 +97,7 @@ def conv1d(
     layout = _layout(input, weight, bias, (stride, padding, dilation, groups), 1)
     if layout is None:
         return F.conv1d(input, weight, bias, stride, padding, dilation, groups)
-    return apply(Convolution, input, weight, bias, layout)  # type: ignore[no-any-return]
+    return Convolution.apply(input, weight, bias, layout)  # type: ignore[no-any-return]
 
 
 def conv2d(
@@ -114,7 +113,7 @@ def conv2d(
     layout = _layout(input, weight, bias, (stride, padding, dilation, groups), 2)
     if layout is None:
         return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
-    return apply(Convolution, input, weight, bias, layout)  # type: ignore[no-any-return]
+    return Convolution.apply(input, weight, bias, layout)  # type: ignore[no-any-return]
 
 
 def _layout(

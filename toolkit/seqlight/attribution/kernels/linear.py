@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.call import apply
+from seqlight.attribution.calls.call import RuleFunction
 from seqlight.attribution.kernels.packed_weights import Weight, keeps, packed, takes
 from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
@@ -21,7 +20,7 @@ from seqlight.native.threads import run
 FEWEST, MOST = 16, 2**18
 
 
-class Linear(torch.autograd.Function):
+class Linear(RuleFunction):
     """A linear layer, whose gradient at the input is another one."""
 
     @staticmethod
@@ -52,7 +51,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     if not _here(input, weight, bias):
         return F.linear(input, weight, bias)
-    return apply(Linear, input, weight, bias)  # type: ignore[no-any-return]
+    return Linear.apply(input, weight, bias)  # type: ignore[no-any-return]
 
 
 def _here(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:

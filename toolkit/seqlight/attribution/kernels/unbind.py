@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import apply
+from seqlight.attribution.calls.call import RuleFunction
 from seqlight.attribution.kernels.memory_layout import fills
 
 
-class Unbound(torch.autograd.Function):
+class Unbound(RuleFunction):
     """The slices of a tensor, whose gradients are written to where those lie."""
 
     @staticmethod
@@ -65,7 +65,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """
     if not (input.requires_grad and input.ndim > 1 and permuted(input)):
         return torch.unbind(input, dim)
-    return apply(Unbound, input, dim % input.ndim)  # type: ignore[no-any-return]
+    return Unbound.apply(input, dim % input.ndim)  # type: ignore[no-any-return]
 
 
 def iterated(self: Tensor) -> Iterator[Tensor]:

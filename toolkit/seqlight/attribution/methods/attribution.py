@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
-from seqlight.attribution.explainer import Explaining
+from seqlight.attribution.explainer import Explainer
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation
 from seqlight.attribution.methods.arguments import check_arguments
@@ -119,7 +119,7 @@ def attribute(
     drawn = References(references, X, _most_references(n_shuffles, max_shuffles), random_state)
     sampler = ReferenceSampler(drawn, _require_share(tolerance) if isinstance(n_shuffles, str) else None)
     check = ConvergenceCheck(warning_threshold, deltas)
-    explainer = Explaining(model, (X,), checked.args, targets, checked.batch_size, checked.device)
+    explainer = Explainer(model, (X,), checked.args, targets, checked.batch_size, checked.device)
     with explainer.running(checked.dtype, additional_nonlinear_ops):
         found = build_explanation(
             "attribute", explainer, sampler, targets, check, multipliers, keep_references, verbose

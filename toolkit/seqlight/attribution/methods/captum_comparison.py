@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from seqlight.attribution.contributions import Block
 from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
-from seqlight.attribution.explainer import Explaining
+from seqlight.attribution.explainer import Explainer
 from seqlight.attribution.gradient_context import rows_in_batches
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import ConvergenceError, UnsupportedOperation
@@ -51,7 +51,7 @@ class Comparison:
     inputs : tuple of torch.Tensor, each of shape (rows, ...)
         What to explain, on the device to run on.
     args : tuple
-        Further inputs, as in :class:`seqlight.attribution.explainer.Explaining`.
+        Further inputs, as in :class:`seqlight.attribution.explainer.Explainer`.
     target : target
         What to read from the output.
     batch_size : int
@@ -139,9 +139,9 @@ class Comparison:
             return None
         return ComparisonResult(tuple(one.float() for one in found.attributions), found.deltas.float(), found.check)
 
-    def _explainer(self) -> Explaining:
+    def _explainer(self) -> Explainer:
         targets = Targets(self.target, len(self.inputs[0]))
-        return Explaining(self.model, self.inputs, self.args, targets, self.batch_size, self.inputs[0].device)
+        return Explainer(self.model, self.inputs, self.args, targets, self.batch_size, self.inputs[0].device)
 
     def _explain(
         self, baselines: Sequence[Tensor], function: AttributionFunction, dtype: torch.dtype | None

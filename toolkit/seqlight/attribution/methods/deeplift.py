@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from seqlight.attribution.contributions import Block, hypothetical_contributions, result_dtype
 from seqlight.attribution.convergence import ConvergenceCheck
-from seqlight.attribution.explainer import Explaining
+from seqlight.attribution.explainer import Explainer
 from seqlight.attribution.methods.arguments import check_arguments
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
@@ -135,7 +135,7 @@ def deep_lift_shap(
     if isinstance(n_shuffles, str):
         raise InputError(f"n_shuffles is {n_shuffles!r}: expected a number; seqlight.attribute takes 'auto'.")
     drawn = References(references, X, require_count(n_shuffles, "n_shuffles", least=1), random_state)
-    explainer = Explaining(model, (X,), checked.args, targets, checked.batch_size, checked.device)
+    explainer = Explainer(model, (X,), checked.args, targets, checked.batch_size, checked.device)
     check, collected = ConvergenceCheck(warning_threshold), OutputCollector(len(X))
     with (
         explainer.running(checked.dtype, additional_nonlinear_ops),
@@ -144,7 +144,7 @@ def deep_lift_shap(
         for first, last in explainer.rows(drawn.n):
             block = explainer.block(first, last, [drawn.draw(first, last)])
             if print_convergence_deltas:
-                _print_deltas(block, explainer.at_once(last - first))
+                _print_deltas(block, explainer.references_in_batch(last - first))
             check.add(block)
             found = block.multipliers[0] if raw_outputs else _mean(block, X[first:last], hypothetical)
             found = found if targets.several else found.squeeze(1)

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Function, Observed, Pulled, Recorded, apply
+from seqlight.attribution.calls.call import Call, Function, Observed, Pulled
+from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels import loops
 from seqlight.attribution.rules.elementwise import Rescale, allowance, least, one_real
 from seqlight.native.library import has_lanes, library
@@ -54,7 +55,7 @@ class Smooth(Rescale):
             kept.extend((Recorded.of(x, copy), Recorded.of(y, copy), Recorded.of(slope, False)))
             return y
 
-        return apply(Observed, compute, x), kept
+        return Observed.apply(compute, x), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Multiply with the secant between reference and input."""
@@ -72,7 +73,7 @@ class Smooth(Rescale):
 
             return activation(x0, kind, sloped=False)[0], pull
 
-        return apply(Pulled, compute, x)
+        return Pulled.apply(compute, x)
 
 
 def gelu(call: Call) -> Activation:

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Observed, Recorded, apply
+from seqlight.attribution.calls.call import Call, Observed
 from seqlight.attribution.calls.pairs import repeated
+from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.rules.integrated import Averaged
 
 
@@ -28,7 +29,7 @@ class Angle:
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep both operands."""
-        return apply(Observed, call, *call.tensors), [Recorded.of(one, copy) for one in call.tensors]
+        return Observed.apply(call, *call.tensors), [Recorded.of(one, copy) for one in call.tensors]
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Take the mean of both derivatives, on the way back."""
@@ -43,7 +44,7 @@ class Angle:
                 return [grads[0] * one for one in reversed(mean_slopes(x1[::-1], x0[::-1]))]
             return [grads[0] * one for one in mean_slopes(x1, x0)]
 
-        return apply(Averaged, call, pull, *call.tensors)
+        return Averaged.apply(call, pull, *call.tensors)
 
 
 def mean_slopes(sequence: Sequence[Tensor], reference: Sequence[Tensor]) -> list[Tensor]:

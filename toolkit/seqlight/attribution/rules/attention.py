@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Function, Observed, Pulled, Recorded, apply
+from seqlight.attribution.calls.call import Call, Function, Observed, Pulled
 from seqlight.attribution.calls.function_bodies import operation
 from seqlight.attribution.calls.pairs import between
+from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels import attention as kernel
 from seqlight.attribution.kernels import loops
 from seqlight.attribution.kernels.buffers import empty, empty_like
@@ -38,7 +39,7 @@ class Attention:
             kept.extend(Recorded.of(one, copy and i < 3) for i, one in enumerate(seen))
             return y
 
-        return apply(Observed, compute, *call.tensors), kept
+        return Observed.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Go half way through both products, and take the secants of the softmax."""
@@ -59,7 +60,7 @@ class Attention:
 
             return kernel.attend(mine, settings), pull
 
-        return apply(Pulled, compute, *call.tensors)
+        return Pulled.apply(compute, *call.tensors)
 
 
 @operation

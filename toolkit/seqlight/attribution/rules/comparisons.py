@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Discontinuous, Observed, Recorded, Stepped, apply
+from seqlight.attribution.calls.call import Call, Observed
 from seqlight.attribution.calls.pairs import repeated
+from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous
 from seqlight.attribution.rules.integrated import Averaged
 from seqlight.attribution.rules.piecewise import piecewise_pull
 
@@ -32,10 +34,10 @@ class Compare:
         return y, [Recorded.of(y, True)]
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
-        """Return how it comes out; raise Stepped if that is otherwise than for the sequence."""
+        """Return how it comes out; raise ComparisonChanged if that is otherwise than for the sequence."""
         y: Tensor = call(*(one.detach() for one in call.tensors))
         if bool((repeated(kept[0].get(), y) != y).any()):
-            raise Stepped
+            raise ComparisonChanged
         return y
 
 
@@ -47,12 +49,12 @@ class Piecewise:
     ----------
     part : object
         Which part of the model it is.
-    tell : callable, optional
+    announce : callable, optional
         Called where it was integrated.
     """
 
     part: object
-    tell: Callable[[], None] | None = None
+    announce: Callable[[], None] | None = None
     backward: ClassVar[type[torch.autograd.Function]] = Averaged
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
@@ -64,7 +66,7 @@ class Piecewise:
             kept.extend((Recorded.of(x, copy), Recorded.of(y, copy)))
             return y  # type: ignore[no-any-return]
 
-        return apply(Observed, compute, *call.tensors), kept
+        return Observed.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Integrate in the backward pass; raise Discontinuous there if it jumps."""
@@ -80,8 +82,8 @@ class Piecewise:
             found = piecewise_pull(call, (x1, y1), (x0.get(), y0[0].get()), grads[0])
             if found is None:
                 raise Discontinuous(self.part)
-            if self.tell is not None:
-                self.tell()
+            if self.announce is not None:
+                self.announce()
             return [found]
 
-        return apply(Averaged, compute, pull, *call.tensors)
+        return Averaged.apply(compute, pull, *call.tensors)

@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Function, Observed, Pulled, Recorded, apply
+from seqlight.attribution.calls.call import Call, Function, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import split
+from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels import loops
 from seqlight.errors import UnsupportedOperation
 
 
-class Scaled(torch.autograd.Function):
+class Scaled(RuleFunction):
     """An elementwise operation whose slope is the multiplier."""
 
     @staticmethod
@@ -33,6 +34,21 @@ class Scaled(torch.autograd.Function):
         """Return the gradients at the operands."""
         (multiplier,) = ctx.saved_tensors
         return None, grads[0] * multiplier
+
+
+class Rescaled(RuleFunction):
+    """An elementwise operation whose secant is made and used on the way back: no multiplier has to be kept."""
+
+    @staticmethod
+    def forward(ctx: Any, rule: Rescale, call: Call, x1: Tensor, x0: Tensor) -> Any:
+        """Return the output, and keep the inputs of sequences and references."""
+        ctx.rule, ctx.call, ctx.x1, ctx.x0 = rule, call, x1, Recorded.of(x0, False)
+        return call(x0.detach())
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradient at the input."""
+        return None, None, None, ctx.rule.pull(grads[0], ctx.call, ctx.x1, ctx.x0.get())
 
 
 class Rounding(Enum):
@@ -151,55 +167,48 @@ class Rescale:
     @property
     def backward(self) -> type[torch.autograd.Function]:
         """The autograd function of most calls; of the others it is Scaled."""
-        return Scaled if self.late is None else Pulled
+        return Scaled if self.late is None else Rescaled
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep input, output and slope."""
+        """Keep input, output and slope; the input alone, where the rest is made late."""
+        (x,) = one_real(call)
+        if self.late is not None:
+            return Observed.apply(call, x), [Recorded.of(x, copy)]
         kept: list[Recorded] = []
 
         def compute(x: Tensor) -> Tensor:
-            if self.late is not None:
-                kept.append(Recorded.of(x, copy))
-                return call(x)  # type: ignore[no-any-return]
             y, slope = _value_and_slope(call, x) if self.slope is None else _with_slope(call, x, self.slope)
             kept.extend((Recorded.of(x, copy), Recorded.of(y, copy), Recorded.of(slope, False)))
             return y
 
-        return apply(Observed, compute, *one_real(call)), kept
+        return Observed.apply(compute, x), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Multiply with the secant between reference and input."""
         x1, *more = (one.get() for one in kept)
         (x,) = one_real(call)
         if self.late is not None and not copy and loops.suit(x1, x):
-            return self._explained_late(call, x1)
-        y1, slope1 = more or self._made_again(call, x1)
+            return Rescaled.apply(self, call, x1, x)
+        y1, slope1 = more or self._output_and_slope(call, x1)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor]:
             y0 = call(x0)
             return y0, self._secant(x1, y1, slope1, x0, y0)
 
-        return apply(Scaled, compute, x)
+        return Scaled.apply(compute, x)
 
     def _secant(self, *of: Tensor) -> Tensor:
         return secant(*of, infinite=self.infinite, rounding=self.rounding)
 
-    def _made_again(self, call: Call, x1: Tensor) -> tuple[Tensor, Tensor]:
+    def pull(self, grad: Tensor, call: Call, x1: Tensor, x0: Tensor) -> Tensor:
+        """Return the gradient at the input for that at the output."""
+        assert self.late is not None
+        found: Tensor | None = self.late(grad, x1, x0, least(x0.dtype))
+        return grad * self._secant(x1, *self._output_and_slope(call, x1), x0, call(x0)) if found is None else found
+
+    def _output_and_slope(self, call: Call, x1: Tensor) -> tuple[Tensor, Tensor]:
         assert self.slope is not None
         return _with_slope(call, x1, self.slope)
-
-    def _explained_late(self, call: Call, x1: Tensor) -> Any:
-        assert self.late is not None
-        late = self.late
-        (x,) = call.tensors
-        kept = Recorded.of(x, False)
-
-        def pull(grad: Tensor) -> tuple[Tensor]:
-            x0 = kept.get()
-            found = late(grad, x1, x0, least(x0.dtype))
-            return (grad * self._secant(x1, *self._made_again(call, x1), x0, call(x0)) if found is None else found,)
-
-        return apply(Pulled, lambda x0: (call(x0), pull), x)
 
 
 def one_real(call: Call) -> tuple[Tensor, ...]:

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from seqlight.attribution.calls.call import Call, Function, Observed, Recorded, apply
+from seqlight.attribution.calls.call import Call, Function, Observed, RuleFunction
 from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
 from seqlight.attribution.calls.pairs import between, repeated, split, split_dimension
+from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels.buffers import empty_like
 from seqlight.attribution.rules.piecewise import piecewise_pull
 from seqlight.errors import UnsupportedOperation
@@ -31,7 +32,7 @@ ROUNDS = (6, 12, 24, 48, 96)
 KINKED = 0.05
 
 
-class Averaged(torch.autograd.Function):
+class Averaged(RuleFunction):
     """An operation whose way back is a function of the gradients at its outputs."""
 
     @staticmethod
@@ -62,7 +63,7 @@ class Product:
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the operands."""
-        return apply(Observed, call, *call.tensors), [Recorded.of(x, copy) for x in call.tensors]
+        return Observed.apply(call, *call.tensors), [Recorded.of(x, copy) for x in call.tensors]
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Take the Jacobian half way, or at as many points as it takes for more than two operands."""
@@ -74,7 +75,7 @@ class Product:
             def pull_all(grads: Sequence[Tensor]) -> Any:
                 return mean_pull(call, x1, [one.get() for one in x0], grads, points)
 
-            return apply(Averaged, call, pull_all, *call.tensors)
+            return Averaged.apply(call, pull_all, *call.tensors)
         half_way = [_half_way(one, x.detach()) for one, x in zip(x1, call.tensors, strict=True)]
         # Keywords may come in any order.
         direct = None if call.arguments()[1] else self.pull
@@ -83,7 +84,7 @@ class Product:
             found = None if direct is None else direct(grads[0], *half_way)
             return _pulled(call, half_way, grads) if found is None else found
 
-        return apply(Averaged, call, pull, *call.tensors)
+        return Averaged.apply(call, pull, *call.tensors)
 
 
 def _half_way(recorded: Tensor, reference: Tensor) -> Tensor:
@@ -129,7 +130,7 @@ def _folded(call: Call, function: Any, more: tuple[Any, ...], xs: Sequence[Tenso
         structures.append(structure)
         return tuple(leaves)
 
-    leaves = apply(function, compute, *more, *xs)
+    leaves = function.apply(compute, *more, *xs)
     return tree_unflatten(leaves, structures[0]), [one for one in leaves if isinstance(one, Tensor)]
 
 

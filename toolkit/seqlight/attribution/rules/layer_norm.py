@@ -16,9 +16,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Function, Observed, Pulled, Recorded, apply
+from seqlight.attribution.calls.call import Call, Function, Observed, Pulled
 from seqlight.attribution.calls.function_bodies import operation
 from seqlight.attribution.calls.pairs import repeated
+from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels import loops
 
 
@@ -36,7 +37,7 @@ class Standardise:
             kept.extend((Recorded.of(x, copy), Recorded.of(mean, False), Recorded.of(rate, False)))
             return y
 
-        return apply(Observed, compute, *call.tensors), kept
+        return Observed.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Go half way."""
@@ -53,7 +54,7 @@ class Standardise:
 
             return y0, pull
 
-        return apply(Pulled, compute, *call.tensors)
+        return Pulled.apply(compute, *call.tensors)
 
 
 @operation

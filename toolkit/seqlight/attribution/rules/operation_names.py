@@ -110,7 +110,7 @@ PULLS: dict[str, Function] = {
     ),
 }
 # The same result and the same gradient, sooner.
-SOONER: dict[str, Function] = {
+KERNELS: dict[str, Function] = {
     "conv1d": convolution.conv1d,
     "conv2d": convolution.conv2d,
     "linear": linear.linear,
@@ -160,7 +160,7 @@ DECOMPOSED: dict[str, Function] = {
     ),
 }
 # Which are, mostly, one operation of ours: what that is, and its arguments, without writing them.
-AT_ONCE: dict[str, Function] = {
+FUSED: dict[str, Function] = {
     "layer_norm": fused.layer_norm,
     "scaled_dot_product_attention": fused.attention,
     **dict.fromkeys("abs absolute __abs__".split(), decompositions.magnitude),

@@ -19,13 +19,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Function, Observed, Recorded, apply
+from seqlight.attribution.calls.call import Call, Function, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import repeated, split_dimension
+from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.rules.elementwise import Scaled, least
 from seqlight.errors import UnsupportedOperation
 
 
-class Credited(torch.autograd.Function):
+class Credited(RuleFunction):
     """A selection that hands the gradient of each result, times its multiplier, to one value of the last dimension."""
 
     @staticmethod
@@ -82,7 +83,7 @@ class Selection:
             dx = sequence.x.gather(-1, winners) - x0.gather(-1, winners)
             return reference.y, winners, _share(_difference(sequence.y, reference.y), dx)
 
-        y = apply(Credited, compute, *call.tensors)
+        y = Credited.apply(compute, *call.tensors)
         return y, indices[0]
 
 
@@ -114,7 +115,7 @@ class Jumping:
             plain = torch.zeros_like(x0).scatter_(-1, sequence.at, 1)
             return reference.y, torch.where(largest >= least(x0.dtype), weights, plain)
 
-        y = apply(Scaled, compute, *call.tensors)
+        y = Scaled.apply(compute, *call.tensors)
         return y, indices[0]
 
 
@@ -140,7 +141,7 @@ def _observed(call: Call, copy: bool) -> tuple[Any, Any]:
         kept.extend(Recorded.of(one, copy) for one in (x, y, at))
         return y  # type: ignore[no-any-return]
 
-    y = apply(Observed, compute, *call.tensors)
+    y = Observed.apply(compute, *call.tensors)
     return (y, kept[2].tensor), kept
 
 

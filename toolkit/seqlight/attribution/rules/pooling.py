@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.call import Call, Function, Observed, Recorded, apply
+from seqlight.attribution.calls.call import Call, Function, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import repeated
+from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels import loops
 from seqlight.attribution.rules.elementwise import least, one_real
 from seqlight.errors import UnsupportedOperation
 
 
-class Pooled(torch.autograd.Function):
+class Pooled(RuleFunction):
     """A pooling that hands the gradient of each window, times its multiplier, to one position."""
 
     @staticmethod
@@ -67,7 +68,7 @@ class MaxPool:
             kept.extend((Recorded.of(x, copy), Recorded.of(y, copy), Recorded.of(winners, copy)))
             return y  # type: ignore[no-any-return]
 
-        y = apply(Observed, compute, *one_real(call))
+        y = Observed.apply(compute, *one_real(call))
         return (y, _remembering(kept[2].tensor, *call.tensors)), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
@@ -97,7 +98,7 @@ class MaxPool:
             none = (dx.abs_() < least(dx.dtype)) | (y1_ == y0) & dx.isnan()  # two infinities do not differ
             return y0, winners, multiplier.masked_fill_(none, 1)
 
-        y = apply(Pooled, compute, self.n_pooled, *one_real(call))
+        y = Pooled.apply(compute, self.n_pooled, *one_real(call))
         return y, _remembering(indices[0], *call.tensors) if indices else None
 
 

@@ -13,13 +13,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Observed, Recorded, apply
+from seqlight.attribution.calls.call import Call, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import split
+from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels import loops
 from seqlight.attribution.rules.elementwise import Rounding, allowance, threshold
 
 
-class Normalised(torch.autograd.Function):
+class Normalised(RuleFunction):
     """A normaliser over `dim`: weights, and for softmax the secant of the exponential."""
 
     @staticmethod
@@ -60,7 +61,7 @@ class Normalise:
             kept.extend((Recorded.of(x, copy), softmax))
             return y  # type: ignore[no-any-return]
 
-        return apply(Observed, compute, *call.tensors), kept
+        return Observed.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Compute the weights, and the secant of the exponential."""
@@ -72,7 +73,7 @@ class Normalise:
             weights, slope = softmax_multipliers((x1, p1), (x0, y0 if softmax else x0.softmax(dim)), dim)
             return y0, weights, slope if softmax else None
 
-        return apply(Normalised, compute, self.kind, dim, *call.tensors)
+        return Normalised.apply(compute, self.kind, dim, *call.tensors)
 
 
 def softmax_multipliers(

@@ -62,9 +62,9 @@ class Entry:
         Whether operands are stretched to the size of the result.
     indices : bool, optional
         For a pooling, whether the function returns where its maxima are; None where the call tells.
-    sooner : callable, optional
+    kernel : callable, optional
         What gives the same where no rule is needed, and takes less time.
-    at_once : callable, optional
+    fused : callable, optional
         Takes the arguments, and returns the one operation of ours that the call is, and its arguments; None where it
         is none.
     """
@@ -77,8 +77,8 @@ class Entry:
     linear_in: int | None = None
     broadcasts: bool = False
     indices: bool | None = None
-    sooner: Function | None = None
-    at_once: Function | None = None
+    kernel: Function | None = None
+    fused: Function | None = None
 
     def treatment(self, live: tuple[int, ...], rounds: bool) -> Treatment:
         """Return what explains a call in which `live` leaves depend on the input, and that `rounds` or not."""
@@ -106,15 +106,15 @@ def rules() -> dict[Any, Entry]:
         settings = words.SLOPES.get(name), name in words.MASKS, words.LATE.get(name), words.rounding(name)
         kind = words.SMOOTH.get(name)
         rule = Rescale(*settings) if kind is None else Smooth(*settings, kind)
-        enter(name, rule, Integrated(), at_once=words.AT_ONCE.get(name))
+        enter(name, rule, Integrated(), fused=words.FUSED.get(name))
     for name, together in words.BINARY.items():
         enter(name, Rescale(None, name in words.MASKS, rounding=words.rounding(name)), together, broadcasts=True)
     for name in words.DIVISIONS:
         enter(name, Rescale(), decompositions.div, linear_in=0, broadcasts=True)
     for name in words.PRODUCTS:
-        enter(name, None, Product(words.PULLS.get(name)), sooner=words.SOONER.get(name))
-    for name, sooner in words.REARRANGED.items():
-        enter(name, None, sooner=sooner)
+        enter(name, None, Product(words.PULLS.get(name)), kernel=words.KERNELS.get(name))
+    for name, kernel in words.REARRANGED.items():
+        enter(name, None, kernel=kernel)
     table[Tensor.where] = Entry(
         "where", Tensor.where, Rescale(None, True, rounding=Rounding.NONE), Choose(by_condition), broadcasts=True
     )
@@ -123,7 +123,7 @@ def rules() -> dict[Any, Entry]:
         enter(name, Rescale(special_functions.no_slope, rounding=Rounding.NONE), together, broadcasts=True)
     enter("addcdiv", decompositions.addcdiv, decompositions.addcdiv)
     for name, function in words.DECOMPOSED.items():
-        enter(name, function, function, at_once=words.AT_ONCE.get(name))
+        enter(name, function, function, fused=words.FUSED.get(name))
     for name in words.INTEGRATED:
         enter(name, Integrated(), Integrated())
     for spelled, name in words.IN_PLACE.items():

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.call import Call, Function, Observed, Recorded, apply
+from seqlight.attribution.calls.call import Call, Function, Observed
 from seqlight.attribution.calls.function_bodies import operation
 from seqlight.attribution.calls.pairs import repeated
+from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.rules.elementwise import threshold
 from seqlight.attribution.rules.integrated import Averaged
 from seqlight.attribution.rules.pooling import pooled_from
@@ -48,7 +49,7 @@ class Unpool:
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep values, places and what was pooled."""
-        y = apply(Observed, call, *call.tensors)
+        y = Observed.apply(call, *call.tensors)
         return y, [Recorded.of(one, copy) for one in _operands(call)]
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
@@ -74,7 +75,7 @@ class Unpool:
                 found.append(_moved(step, places1, places0, source0[0]))
             return found[: len(call.tensors)]
 
-        return apply(Averaged, call, pull, *call.tensors)
+        return Averaged.apply(call, pull, *call.tensors)
 
 
 def _operands(call: Call) -> list[Tensor]:

@@ -14,12 +14,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Observed, Recorded, apply
+from seqlight.attribution.calls.call import Call, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import repeated
+from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.rules.elementwise import least
 
 
-class Chosen(torch.autograd.Function):
+class Chosen(RuleFunction):
     """A choice, with the share of the first operand in each element."""
 
     @staticmethod
@@ -58,7 +59,7 @@ class Choose:
             kept.extend((Recorded.of(self.is_first(call, a, b), True), Recorded.of(a - b, False)))
             return call(a, b)  # type: ignore[no-any-return]
 
-        return apply(Observed, compute, *call.tensors), kept
+        return Observed.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Find the share of the first operand."""
@@ -68,7 +69,7 @@ class Choose:
             y, s0, d0 = call(a, b), self.is_first(call, a, b), a - b
             return y, _share(repeated(s1, s0), repeated(d1, d0), s0, d0)
 
-        return apply(Chosen, compute, *call.tensors)
+        return Chosen.apply(compute, *call.tensors)
 
 
 def _share(s1: Tensor, d1: Tensor, s0: Tensor, d0: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from seqlight import attribute, deep_lift_shap, random_one_hot
-from seqlight.attribution.engine.lookahead import Shapes, _together, taken_apart
-from seqlight.attribution.engine.lookahead_policy import Observing
-from seqlight.attribution.engine.modes import Manner, Record
+from seqlight.attribution.calls.record import Record
+from seqlight.attribution.engine.lookahead import Lookahead, Shapes, _copied_together, cut
+from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.errors import ConvergenceWarning, ReferencesWarning, UnsupportedOperation
 
 LENGTH = 24
@@ -194,44 +194,43 @@ def test_rows_that_are_mixed_are_seen_whatever_comes_next(how, equal, rows, late
 
 def test_records_of_other_calls_are_not_taken():
     like = Shapes.of(Record(torch.zeros(2, 1), [("relu", [])]))
-    assert taken_apart(Record(torch.zeros(6, 1), [("relu", [])]), like, 3)[2].calls == [("relu", [])]
-    assert taken_apart(Record(torch.zeros(6, 1), [("tanh", [])]), like, 3) is None
-    assert taken_apart(Record(torch.zeros(6, 1), []), like, 3) is None
+    assert cut(Record(torch.zeros(6, 1), [("relu", [])]), like, 3)[2].calls == [("relu", [])]
+    assert cut(Record(torch.zeros(6, 1), [("tanh", [])]), like, 3) is None
+    assert cut(Record(torch.zeros(6, 1), []), like, 3) is None
 
 
 def test_pieces_of_any_kind_lie_together():
     whole = torch.arange(24, dtype=torch.float64).view(2, 3, 4)
     pieces = [whole[:, 1], whole.long()[1], whole > 3, torch.tensor(5.0), whole[:0].bfloat16(), whole.mT]
-    found = _together(pieces)
+    found = _copied_together(pieces)
     assert all(torch.equal(one, piece) and one.dtype == piece.dtype for one, piece in zip(found, pieces, strict=True))
     assert len({one.untyped_storage().data_ptr() for one in found}) == 1
     assert all(one.is_contiguous() and one.data_ptr() % 8 == 0 for one in found if one.numel())
 
 
-def test_nothing_is_observed_twice():
-    asked = []
+def recorded(lookahead, first, asked):
+    """Return the record of sequence `first`, made as the explainer makes it."""
+    record = lookahead.pop(first, first + 1)
+    if record is None:
+        asked.append(list(range(first, lookahead.end(first, first + 1))))
+        lookahead.add(first, Record(torch.tensor(asked[-1])[:, None]), 1)
+        record = lookahead.pop(first, first + 1)
+    return record
 
-    def observed(rows):
-        asked.append(rows.tolist())
-        return Record(rows[:, None])
 
-    ahead = Observing(Manner({}), 8, 18)
-    assert [ahead.of(i, i + 1, observed).output.tolist() for i in range(8)] == [[[i]] for i in range(8)]
-    assert ahead.of(7, 8, observed).output.tolist() == [[7]]
+def test_no_sequence_is_recorded_twice():
+    asked, lookahead = [], Lookahead(CallPolicy({}), 8, 18)
+    assert [recorded(lookahead, i, asked).output.tolist() for i in range(8)] == [[[i]] for i in range(8)]
+    assert recorded(lookahead, 7, asked).output.tolist() == [[7]]
     assert asked == [[0], [1, 2, 3], [4, 5, 6], [7], [7]]
 
 
-def test_what_was_observed_in_another_manner_is_forgotten():
-    asked, manner = [], Manner({})
-
-    def observed(rows):
-        asked.append(rows.tolist())
-        return Record(rows[:, None])
-
-    ahead = Observing(manner, 8, 18)
-    ahead.of(0, 1, observed), ahead.of(1, 2, observed)
-    manner.careful = True
-    ahead.of(2, 3, observed), ahead.of(3, 4, observed)
+def test_records_of_another_policy_are_dropped():
+    asked, policy = [], CallPolicy({})
+    lookahead = Lookahead(policy, 8, 18)
+    recorded(lookahead, 0, asked), recorded(lookahead, 1, asked)
+    policy.inspect = True
+    recorded(lookahead, 2, asked), recorded(lookahead, 3, asked)
     assert asked == [[0], [1, 2, 3], [2], [3, 4, 5]]
 
 

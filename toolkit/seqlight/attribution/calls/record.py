@@ -1,0 +1,38 @@
+"""What the sequences' pass leaves for the references': tensors as they were, call by call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from seqlight.attribution.calls.retry import Overwritten
+
+
+@dataclass(slots=True, eq=False)
+class Recorded:
+    """A tensor, and how often it had been written to when it was recorded."""
+
+    tensor: Tensor
+    version: int
+
+    @classmethod
+    def of(cls, tensor: Tensor, copy: bool) -> Recorded:
+        """Record `tensor` as it is, or a copy of it."""
+        kept = tensor.detach().clone() if copy else tensor.detach()
+        return cls(kept, kept._version)
+
+    def get(self) -> Tensor:
+        """Return the tensor; raise Overwritten if it is no longer what was recorded."""
+        if self.tensor._version != self.version:
+            raise Overwritten
+        return self.tensor
+
+
+@dataclass
+class Record:
+    """The output of some sequences, and what each rule kept of its call, in the order of the calls."""
+
+    output: Any = None
+    calls: list[tuple[str, Any]] = field(default_factory=list)

@@ -1,0 +1,101 @@
+"""How the calls of one model are handled: by which rules, and with what care."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
+
+from torch import Tensor
+
+from seqlight.attribution.calls.call import Observed
+from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous, Overwritten, Retry, Unexplained
+from seqlight.attribution.engine.outline import Outline
+from seqlight.attribution.kernels.convolution import Convolution
+from seqlight.attribution.kernels.linear import Linear
+from seqlight.attribution.kernels.unbind import Unbound
+from seqlight.attribution.rules.elementwise import Rescale
+from seqlight.attribution.rules.integrated import Integrated
+from seqlight.attribution.rules.table import Entry, rules
+
+# The share of positions that a sequence and a mutant of it have in common; with a shuffle it has a third.
+NEARLY_EQUAL = 0.8
+
+
+@dataclass
+class CallPolicy:
+    """How the calls of one model are handled.
+
+    Parameters
+    ----------
+    rules : dict
+        From functions to entries of the table.
+    copy : bool
+        Record copies, for a model that overwrites in place what a rule needs.
+    inspect : bool
+        Inspect what each call adds to autograd's graph, for a model with operations that are not in the table.
+    announced : set of str
+        Operations whose integration the user has been warned of.
+    plain_kernels : bool
+        Use PyTorch's own kernels, for references that equal their sequences nearly everywhere: a faster kernel may
+        round a position by its neighbours, and a secant over two roundings of the same number is noise.
+    outline : Outline
+        Which parts of the model are one operation, because only as a whole they have a derivative.
+    """
+
+    rules: MutableMapping[Any, Entry]
+    copy: bool = False
+    inspect: bool = False
+    announced: set[str] = field(default_factory=set)
+    plain_kernels: bool = False
+    outline: Outline = field(default_factory=Outline)
+
+    def revise(self, reason: Retry) -> None:
+        """Handle calls otherwise from here on; raise `reason` if that was done already."""
+        match reason:
+            case Overwritten() if not self.copy:
+                self.copy = True
+            case Unexplained() if not self.inspect:
+                self.inspect = True
+            case ComparisonChanged():
+                self.outline.drawn = True
+            case Discontinuous():
+                self.outline.give_up(reason.part)
+            case _:
+                raise reason
+
+    def kernel(self, entry: Entry, func: Any) -> Any:
+        """Return the fastest function that computes the same as `func`."""
+        return func if self.plain_kernels or entry.kernel is None else entry.kernel
+
+    @property
+    def state(self) -> tuple[object, ...]:
+        """What a record depends on: one that was made under another state cannot be used."""
+        return self.copy, self.inspect, self.plain_kernels, *self.outline.state
+
+    @cached_property
+    def explained_by(self) -> frozenset[Any]:
+        """The autograd functions of all rules and kernels, and that of the sequences' pass."""
+        known = rules()
+        own = (entry for function, entry in self.rules.items() if known.get(function) is not entry)
+        return _functions_of_the_table() | _functions_of(own)
+
+
+def nearly_equal(sequence: Tensor, reference: Tensor) -> bool:
+    """Return whether both are equal at most positions, as a mutant and its wild type are, and no shuffle is."""
+    if sequence.ndim < 2 or sequence.shape != reference.shape:
+        return False
+    same = (sequence.to(reference) == reference).flatten(0, -2).all(dim=0)
+    return bool(same.float().mean() > NEARLY_EQUAL)
+
+
+def _functions_of(entries: Iterable[Entry]) -> frozenset[Any]:
+    found = (getattr(one, "backward", None) for entry in entries for one in (entry.alone, entry.together))
+    return frozenset(one for one in found if one is not None)
+
+
+@cache
+def _functions_of_the_table() -> frozenset[Any]:
+    first: frozenset[Any] = frozenset((Observed, Convolution, Linear, Unbound, Integrated.backward, Rescale().backward))
+    return first | _functions_of(rules().values())
