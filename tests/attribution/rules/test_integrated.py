@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 import seqlight as sl
-from seqlight.attribution.calls.call import Call, Overwritten
+from seqlight.attribution.calls.call import Call
+from seqlight.attribution.calls.retry import Overwritten
 from seqlight.attribution.rules.integrated import Integrated, Product
 from seqlight.attribution.rules.operation_names import PULLS
 from seqlight.errors import UnsupportedOperation

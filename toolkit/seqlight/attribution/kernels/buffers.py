@@ -30,7 +30,7 @@ class Arena:
     def lend(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
         """Return a contiguous tensor of this shape and dtype, with anything in it."""
         key = shape, dtype
-        found = self._free[key].pop() if self._free[key] else torch.empty(shape, dtype=dtype)
+        found = self._free[key].pop() if self._free[key] else torch.empty(shape, dtype=dtype, device="cpu")
         self._lent.append((key, found))
         return found
 

@@ -113,7 +113,7 @@ def pools(
     if native is None or rows is None:
         return None
     (width, windows), shape = (x0.shape[-1], y1.shape[-1]), torch.Size([*x0.shape[:-1], y1.shape[-1]])
-    y0 = torch.empty(shape, dtype=x0.dtype)
+    y0 = torch.empty(shape, dtype=x0.dtype, device=x0.device)
     winners, out = empty(shape, winners1), empty(shape, x0)
     numbers = *rows, width, windows, *window, x0.element_size(), threshold
     run("pools", (x1, y1, winners1, x0, y0, winners, out), numbers, x0.numel() // width, x0.numel())

@@ -45,7 +45,7 @@ class Packs:
     def __init__(self) -> None:
         self._kept: dict[Hashable, _Kept] = {}
         self._bytes = 0
-        self._piece, self._used = torch.empty(0, dtype=torch.float32), 0
+        self._piece, self._used = torch.empty(0, dtype=torch.float32, device="cpu"), 0
 
     def of(self, weight: Weight, layout: Hashable, pack: Callable[[], Tensor]) -> Tensor:
         """Return ``pack()``, or what it gave before for the same weight and layout."""
@@ -68,7 +68,7 @@ class Packs:
     def _put_away(self, one: Tensor) -> Tensor:
         """Return a copy in memory that is of this call alone."""
         if self._used + one.numel() > len(self._piece):
-            self._piece, self._used = torch.empty(max(PIECE, one.numel()), dtype=torch.float32), 0
+            self._piece, self._used = torch.empty(max(PIECE, one.numel()), dtype=torch.float32, device="cpu"), 0
         room = self._piece[self._used : self._used + one.numel()].view(one.shape)
         self._used += -(-one.numel() // 16) * 16  # whole lines of the cache
         return room.copy_(one)

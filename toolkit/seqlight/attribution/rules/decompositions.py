@@ -125,8 +125,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Take the larger of it and the one bound, and the smaller of that and the other."""
-    y = input if min is None else torch.maximum(input, torch.as_tensor(min, dtype=input.dtype))
-    return y if max is None else torch.minimum(y, torch.as_tensor(max, dtype=input.dtype))
+    y = input if min is None else torch.maximum(input, torch.as_tensor(min, dtype=input.dtype, device=input.device))
+    return y if max is None else torch.minimum(y, torch.as_tensor(max, dtype=input.dtype, device=input.device))
 
 
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
