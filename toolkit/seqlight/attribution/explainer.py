@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,9 +38,6 @@ from seqlight.prediction.inputs import InputConversion, convert, explain_dtype_e
 from seqlight.prediction.row_independence.check import require_independent_rows
 from seqlight.prediction.row_independence.float64 import in_model_dtype
 from seqlight.sequence.checks import require_dense
-
-# From the first sequence and the one behind the last to their references, for each input (sequences, references, ...).
-Drawing: TypeAlias = Callable[[int, int], Sequence[Tensor]]
 
 # How many blocks that do not add up are examined for wrong partners, before the model is taken to be the reason.
 TRIALS = 3
@@ -107,11 +104,6 @@ class Explainer:
             packing(),
         ):
             yield
-
-    def blocks(self, draw: Drawing, n: int) -> Iterator[tuple[int, Block]]:
-        """Yield the sequences in order, as many at a time as fit into a batch with all their `n` references."""
-        for first, last in self.rows(n):
-            yield first, self.block(first, last, draw(first, last))
 
     def rows(self, n: int) -> Iterator[tuple[int, int]]:
         """Return which sequences make a batch with `n` references each: the first, and the one behind the last."""
