@@ -1,31 +1,26 @@
 """TF-MoDISco seqlets against those of modisco-lite 3.0.0, over many random inputs and settings.
 
 Spans, their order and the sign threshold must be equal, to the last bit. Where modisco-lite fails (windows
-or null of one sign, sums too near to each other for a histogram), only that seqlight does not is
-checked.
-Needs modisco-lite 3.0.0; the package `modisco` installs another version under the same name, so
-keep it away. Writes results/agreement_modisco.json.
+or null of one sign, sums too close to each other for a histogram), seqlight must only not fail.
+Needs modisco-lite 3.0.0, and not the package `modisco`, which installs another version under the same name.
+Writes results/agreement_modisco.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import warnings
 from collections import Counter
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import write_agreement
 from modiscolite.extract_seqlets import extract_seqlets
 from numpy.typing import NDArray
 
 from seqlight.seqlets.modisco.caller import SeqletsAndThresholds, tfmodisco_seqlets
 
-RESULTS = Path(__file__).parent / "results" / "agreement_modisco.json"
 SPAN = ["example_idx", "start", "end"]
 # The last has more than a million windows, so that they are sampled.
 SHAPES = ((1, 60), (1, 2000), (3, 101), (7, 500), (40, 500), (100, 1000), (600, 2114))
@@ -33,7 +28,7 @@ KINDS = ("laplace", "normal", "sparse", "whole", "coarse", "rectified", "tiny", 
 
 
 def random_input(rng: np.random.RandomState) -> NDArray[Any]:
-    """Noise of several kinds with blocks of other values, in single or double precision."""
+    """Return noise of several kinds with blocks of other values, in single or double precision."""
     shape = SHAPES[rng.choice(len(SHAPES), p=[0.15, 0.2, 0.15, 0.2, 0.15, 0.1, 0.05])]
     kind = rng.choice(KINDS)
     X = rng.laplace(size=shape) if kind == "laplace" else rng.normal(size=shape)
@@ -68,7 +63,7 @@ def random_settings(rng: np.random.RandomState) -> dict[str, Any]:
     }
 
 
-def peer(X: NDArray[Any], settings: dict[str, Any]) -> tuple[list[tuple[int, int, int]], float]:
+def modisco_lite_seqlets(X: NDArray[Any], settings: dict[str, Any]) -> tuple[list[tuple[int, int, int]], float]:
     chosen = {"window_size": 21, "flank": 10, "target_fdr": 0.2, "weak_threshold_for_counting_sign": 0.8, **settings}
     chosen["min_passing_windows_frac"] = chosen.pop("min_passing_frac", 0.03)
     chosen["max_passing_windows_frac"] = chosen.pop("max_passing_frac", 0.2)
@@ -77,7 +72,7 @@ def peer(X: NDArray[Any], settings: dict[str, Any]) -> tuple[list[tuple[int, int
     return [(int(one.example_idx), int(one.start), int(one.end)) for one in seqlets], float(threshold)
 
 
-def equal(ours: SeqletsAndThresholds, theirs: tuple[list[tuple[int, int, int]], float]) -> bool:
+def are_equal(ours: SeqletsAndThresholds, theirs: tuple[list[tuple[int, int, int]], float]) -> bool:
     spans = list(ours.seqlets[SPAN].itertuples(index=False, name=None))
     return spans == theirs[0] and ours.thresholds.sign == theirs[1]
 
@@ -92,14 +87,14 @@ def compare(first: int, trials: int) -> dict[str, Any]:
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
-                theirs = peer(X, settings)
+                theirs = modisco_lite_seqlets(X, settings)
         except (ArithmeticError, IndexError, ValueError) as error:
             failures[str(error).split(".")[0]] += 1
             continue
         compared += 1
         n_sampled += X.size > 1_100_000
         n_seqlets += len(theirs[0])
-        if not equal(ours, theirs):
+        if not are_equal(ours, theirs):
             unequal += 1
             print(f"seed {seed}: {len(ours.seqlets)} calls against {len(theirs[0])}, {X.shape} {X.dtype} {settings}")
             print(f"    {ours.thresholds} against {theirs[1]}")
@@ -120,14 +115,7 @@ def main() -> None:
     arguments = parser.parse_args()
     found = compare(arguments.first, arguments.trials)
     packages = ("seqlight", "modisco-lite", "numpy", "scipy", "scikit-learn", "torch")
-    record = {
-        "question": "Are TF-MoDISco seqlets those of modisco-lite 3.0.0?",
-        **found,
-        "versions": {name: version(name) for name in packages},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-    }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(record, indent=2) + "\n")
+    write_agreement("agreement_modisco", "Are TF-MoDISco seqlets those of modisco-lite 3.0.0?", found, packages)
     print(json.dumps(found))
     if found["unequal_in_span_order_or_sign_threshold"]:
         raise SystemExit(1)

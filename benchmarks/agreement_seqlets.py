@@ -1,32 +1,27 @@
 """Positive seqlets against those of tangermeme, over many random inputs and settings.
 
-Spans must be equal and p-values within 1e-9, relative, wherever they are at least 1e-50.
-Run with `pip install seqlight[bench]`; writes results/agreement_seqlets.json.
+Spans must be equal, and p-values of at least 1e-50 within a relative 1e-9.
+Needs the extra ``bench``; writes results/agreement_seqlets.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from harness import write_agreement
 from numpy.typing import NDArray
-from tangermeme.seqlet import recursive_seqlets as peer_seqlets
+from tangermeme.seqlet import recursive_seqlets as tangermeme_seqlets
 
 from seqlight.seqlets.recursive.caller import recursive_seqlets
 
-RESULTS = Path(__file__).parent / "results" / "agreement_seqlets.json"
 SPAN = ["example_idx", "start", "end"]
 
 
 def random_input(rng: np.random.RandomState) -> NDArray[Any]:
-    """Noise of several kinds with blocks of higher values, in single or double precision."""
+    """Return noise of several kinds with blocks of higher values, in single or double precision."""
     shape = int(rng.choice([1, 2, 7, 40])), int(rng.choice([5, 30, 101, 500, 2114]))
     kind = rng.choice(["laplace", "normal", "rectified", "coarse", "positive"])
     X = rng.laplace(size=shape) if kind == "laplace" else rng.normal(size=shape)
@@ -52,7 +47,7 @@ def random_settings(rng: np.random.RandomState) -> dict[str, Any]:
     }
 
 
-def in_place_order(table: pd.DataFrame) -> pd.DataFrame:
+def sort_by_span(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(SPAN).reset_index(drop=True)
 
 
@@ -61,8 +56,8 @@ def compare(trials: int) -> dict[str, Any]:
     for seed in range(trials):
         rng = np.random.RandomState(seed)
         X, settings = random_input(rng), random_settings(rng)
-        ours = in_place_order(recursive_seqlets(X, sign="positive", **settings))
-        theirs = in_place_order(peer_seqlets(X, **settings))
+        ours = sort_by_span(recursive_seqlets(X, sign="positive", **settings))
+        theirs = sort_by_span(tangermeme_seqlets(X, **settings))
         n_calls += len(theirs)
         if not ours[SPAN].equals(theirs[SPAN]):
             unequal += 1
@@ -91,14 +86,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=1000)
     found = compare(parser.parse_args().trials)
-    record = {
-        "question": "Are positive recursive seqlets those of tangermeme?",
-        **found,
-        "versions": {name: version(name) for name in ("seqlight", "tangermeme", "numpy", "numba", "torch")},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-    }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(record, indent=2) + "\n")
+    packages = ("seqlight", "tangermeme", "numpy", "numba", "torch")
+    write_agreement("agreement_seqlets", "Are positive recursive seqlets those of tangermeme?", found, packages)
     print(
         f"{found['trials']} inputs, {found['seqlets']} seqlets: spans differ in "
         f"{found['trials_with_unequal_spans']}, p within {found['largest_relative_difference_of_p']:.1e}"

@@ -1,11 +1,11 @@
-"""Build ``ecoli_starts.npz``, the translation starts of Escherichia coli, from the FASTA of one genome.
+"""Build ``ecoli_starts.npz``, the translation starts of Escherichia coli, from the FASTA file of a genome.
 
 The genome is NC_008253 in Debian's package bowtie-examples; no annotation is needed::
 
     apt-get update && apt-get download bowtie-examples && dpkg -x bowtie-examples_*.deb here
     python benchmarks/build_ecoli_starts.py here/usr/share/doc/bowtie/examples/genomes/NC_008253.fna.gz
 
-The same FASTA gives the same file, byte for byte.
+The same FASTA file gives the same output, byte for byte.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ OUTPUT = Path(__file__).parents[1] / "toolkit" / "seqlight" / "datasets" / "ecol
 SOURCE_SHA256 = "cdd0874c881adf3e1819d22b7e49cffa3c761b0793a1b1f10b1c074eeadb4789"
 
 STOPS = frozenset({"TAA", "TAG", "TGA"})
-# A random frame stays open for so long once in two million tries: what does is a gene, or its shadow.
+# A random frame stays open this long once in two million tries, so one that does is a gene, or its shadow.
 MIN_CODONS = 300
 UPSTREAM = 40
 DOWNSTREAM = 20
 # Neighbouring genes share a few bases (the ATGA of an operon); the shadow of a gene shares hundreds.
 MAX_OVERLAP = 30
-# Unrelated windows differ at about 45 of 60 positions; below 20 it is one element copied in the genome.
+# Unrelated windows differ at about 45 of 60 positions; those that differ at fewer than 20 are copies of one element.
 MIN_DIFFERENCES = 21
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
 
 class Frame(NamedTuple):
-    """An open frame from start codon to stop codon: ``start <= position < end`` on its own strand."""
+    """An open reading frame from start to stop codon, ``start <= position < end`` on its own strand."""
 
     start: int
     end: int
@@ -64,15 +64,15 @@ def reverse_complement(sequence: str) -> str:
 def open_frames(sequence: str, strand: int, min_codons: int = MIN_CODONS) -> list[Frame]:
     """Return the frames of one strand that begin with ATG and have `min_codons` codons before the stop.
 
-    The start is the most upstream ATG after the preceding stop. It is the usual guess without
-    annotation, and here it can be checked: a core of the Shine-Dalgarno motif (AGGA, GGAG or GAGG)
+    The start is the most upstream ATG after the preceding stop. Without annotation this is the
+    usual guess, and here it can be checked: a core of the Shine-Dalgarno motif (AGGA, GGAG or GAGG)
     lies 20 to 5 bases before 45 % of the most upstream ATGs, before 39 % of the most upstream of ATG,
     GTG and TTG, before 13 % of the second ATGs, and in 7 % of stretches of that length anywhere.
-    To choose by the motif itself would put the answer into the question.
+    Choosing by the motif itself would build the answer into the data.
     """
     found = []
     for offset in range(3):
-        # Before the first stop the beginning of the frame is unknown, so there is no most upstream ATG.
+        # Before the first stop the frame has no known beginning, and so no most upstream ATG.
         first: int | None = None
         seen_stop = False
         for i in range(offset, len(sequence) - 2, 3):
@@ -87,7 +87,7 @@ def open_frames(sequence: str, strand: int, min_codons: int = MIN_CODONS) -> lis
 
 
 def without_shadows(frames: list[Frame], genome_length: int, max_overlap: int = MAX_OVERLAP) -> list[Frame]:
-    """Keep the longest of frames that overlap: the others are open because a real gene is there."""
+    """Keep the longest of overlapping frames: the others are open only because a real gene is there."""
     kept: list[Frame] = []
     spans: list[tuple[int, int]] = []
     for frame in sorted(frames, key=lambda frame: (frame.start - frame.end, frame.span(genome_length))):
@@ -99,12 +99,12 @@ def without_shadows(frames: list[Frame], genome_length: int, max_overlap: int = 
 
 
 def start_position(frame: Frame, genome_length: int) -> int:
-    """Return where the A of the start codon is, from 0, on the forward strand."""
+    """Return the position of the A of the start codon on the forward strand, counted from 0."""
     return frame.start if frame.strand == 1 else genome_length - 1 - frame.start
 
 
 def cut_window(strand_sequence: str, frame: Frame) -> str | None:
-    """Return the window around the start codon; None if it is over an end or holds an unknown base."""
+    """Return the window around the start codon; None if it extends over an end or holds an unknown base."""
     if frame.start < UPSTREAM or frame.start + DOWNSTREAM > len(strand_sequence):
         return None
     window = strand_sequence[frame.start - UPSTREAM : frame.start + DOWNSTREAM]
@@ -112,7 +112,7 @@ def cut_window(strand_sequence: str, frame: Frame) -> str | None:
 
 
 def first_of_kind(codes: NDArray[np.uint8], min_differences: int = MIN_DIFFERENCES) -> NDArray[np.int64]:
-    """Return the rows that differ enough from each row kept before: copies would cross the splits."""
+    """Return the rows that differ enough from each row kept before, so that no copy is in two splits."""
     kept: list[int] = []
     for i, row in enumerate(codes):
         if not kept or (codes[kept] != row).sum(axis=1).min() >= min_differences:
@@ -123,7 +123,7 @@ def first_of_kind(codes: NDArray[np.uint8], min_differences: int = MIN_DIFFERENC
 def find_starts(
     genome: str, min_codons: int = MIN_CODONS
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int8], dict[str, int]]:
-    """Return codes (starts, window), position and strand in order of the genome, and counts on the way."""
+    """Return codes (starts, window), positions and strands in genome order, and the count after each step."""
     strands = {1: genome, -1: reverse_complement(genome)}
     both = strands.items()
     frames = [frame for strand, sequence in both for frame in open_frames(sequence, strand, min_codons)]
@@ -178,7 +178,7 @@ def main() -> None:
     header, genome = read_fasta(data)
     codes, position, strand, counts = find_starts(genome)
     text = provenance(header, sha256, counts, len(genome))
-    # Not compressed: the bytes would depend on the version of zlib, and the wheel is compressed anyway.
+    # Not compressed, since the bytes would depend on the version of zlib, and the wheel is compressed anyway.
     np.savez(arguments.output, codes=codes, position=position, strand=strand, provenance=np.array(text))
     print(text)
 

@@ -1,8 +1,8 @@
-"""Measure what the callbacks cost an epoch, beside the bare attribution of the same sequences.
+"""Measure what the callbacks cost in each epoch, beside the bare attribution of the same sequences.
 
 Usage: ``OMP_NUM_THREADS=1 python benchmarks/cost_callbacks.py [epochs]``. At the end of each validation epoch the
-hooks of the callbacks are timed, all together, and right behind them ``sl.deep_lift_shap`` of the same model, sequences
-and references; all in one thread a process. Then the same in two processes, which share the sequences.
+hooks of the callbacks are timed together, and right after them ``sl.deep_lift_shap`` of the same model, sequences and
+references; each process has one thread. Then the same in two processes, which share the sequences.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import lightning.pytorch as L
 import torch
-from harness import machine, write
+from harness import count_argument, describe_machine, write_results
 from torch import nn
 
 import seqlight as sl
@@ -27,11 +27,11 @@ from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback, SeqletCallback
 
 PROBES, LENGTH, SHUFFLES, ROWS = 64, 500, 20, 512
-MOST = 1.05
-WATCHERS = ("attribution", "attribution and seqlets")
+MAX_RATIO = 1.05
+CALLBACKS = ("attribution", "attribution and seqlets")
 
 
-def model() -> nn.Module:
+def make_model() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(
         nn.Conv1d(4, 64, 15, padding=7),
@@ -45,14 +45,14 @@ def model() -> nn.Module:
     )
 
 
-def data() -> SequenceDataModule:
+def make_data() -> SequenceDataModule:
     X = sl.random_one_hot((ROWS, 4, LENGTH), random_state=1)
     y = (X[:, 0].sum(dim=1) > LENGTH / 4).float()
     return SequenceDataModule((X, y), (X[:64], y[:64]), batch_size=64)
 
 
 class Seconds(NamedTuple):
-    """By the clock on the wall, and of the processor: the latter hardly depends on what else the machine does."""
+    """Time on the wall clock, and of the processor, which hardly depends on what else the machine does."""
 
     wall: float
     processor: float
@@ -62,12 +62,12 @@ def now() -> Seconds:
     return Seconds(time.perf_counter(), time.process_time())
 
 
-def since(start: Seconds) -> Seconds:
+def elapsed_since(start: Seconds) -> Seconds:
     return Seconds(*(b - a for a, b in zip(start, now(), strict=True)))
 
 
 class Clock(L.Callback):
-    """The first of the callbacks: start the clock, and at the end of the training write what was measured."""
+    """The first of the callbacks: starts the clocks, and writes the measurements at the end of the training."""
 
     def __init__(self, attribution: AttributionCallback, path: Path) -> None:
         self.attribution, self.path = attribution, path
@@ -80,14 +80,14 @@ class Clock(L.Callback):
         self.epoch_began = now()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock of the hooks; the others are called behind this one."""
+        """Start the clock of the hooks, since all other callbacks are called after this one."""
         if not trainer.sanity_checking:
-            self.epochs.append(since(self.epoch_began))
+            self.epochs.append(elapsed_since(self.epoch_began))
             self.began = now()
 
     def stop(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop it, and time the bare attribution."""
-        self.hooks.append(since(self.began))
+        """Stop the clock of the hooks, and time the bare attribution."""
+        self.hooks.append(elapsed_since(self.began))
         if trainer.world_size == 1:
             start = now()
             sl.deep_lift_shap(
@@ -97,34 +97,34 @@ class Clock(L.Callback):
                 batch_size=self.attribution.batch_size,
                 device="cpu",
             )
-            self.bare.append(since(start))
+            self.bare.append(elapsed_since(start))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write; forks keep what they know to themselves otherwise."""
+        """Write the measurements to a file, since this process may be a fork."""
         if trainer.is_global_zero:
             self.path.write_text(json.dumps({"hooks": self.hooks, "bare": self.bare, "epochs": self.epochs}))
 
 
-class Stop(L.Callback):
-    """The last of the callbacks."""
+class ClockStop(L.Callback):
+    """The last of the callbacks: stops the clock."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Tell the clock."""
+        """Stop the clock of the hooks."""
         if not trainer.sanity_checking:
             self.clock.stop(trainer, pl_module)
 
 
-def trained(epochs: int, processes: int, what: str, path: Path) -> None:
-    """Train, and write what the first process measured."""
+def train_and_time(epochs: int, processes: int, what: str, path: Path) -> None:
+    """Train, and write the measurements of the first process."""
     attribution = AttributionCallback(sl.random_one_hot((PROBES, 4, LENGTH), random_state=0), n_shuffles=SHUFFLES)
     clock = Clock(attribution, path)
-    mine = [attribution, SeqletCallback()][: WATCHERS.index(what) + 1]
+    measured = [attribution, SeqletCallback()][: CALLBACKS.index(what) + 1]
     trainer = L.Trainer(
         max_epochs=epochs,
-        callbacks=[clock, *mine, Stop(clock)],
+        callbacks=[clock, *measured, ClockStop(clock)],
         devices=processes,
         strategy="ddp_fork" if processes > 1 else "auto",
         accelerator="cpu",
@@ -133,24 +133,24 @@ def trained(epochs: int, processes: int, what: str, path: Path) -> None:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(TrainModule(model()), data())
+    trainer.fit(TrainModule(make_model()), make_data())
 
 
-def in_fresh_process(epochs: int, processes: int, what: str) -> dict[str, list[Seconds]]:
+def run_in_fresh_process(epochs: int, processes: int, what: str) -> dict[str, list[Seconds]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "seconds.json"
         command = [sys.executable, __file__, "--run", str(epochs), str(processes), what, str(path)]
         subprocess.run(command, check=True, timeout=900, capture_output=True, cwd=folder)
-        # The first epoch loads and compiles.
+        # Without the first epoch, which loads and compiles.
         return {name: [Seconds(*one) for one in found[1:]] for name, found in json.loads(path.read_text()).items()}
 
 
 def main(epochs: int, rounds: int = 2) -> None:
-    where = machine()
-    runs: dict[tuple[str, int], dict[str, list[Seconds]]] = {(what, n): {} for what in WATCHERS for n in (1, 2)}
+    machine = describe_machine()
+    runs: dict[tuple[str, int], dict[str, list[Seconds]]] = {(what, n): {} for what in CALLBACKS for n in (1, 2)}
     for _ in range(rounds):
         for (what, processes), found in runs.items():
-            for name, seconds in in_fresh_process(epochs, processes, what).items():
+            for name, seconds in run_in_fresh_process(epochs, processes, what).items():
                 found.setdefault(name, []).extend(seconds)
     results: dict[str, Any] = {
         "workload": {
@@ -160,15 +160,15 @@ def main(epochs: int, rounds: int = 2) -> None:
             "epochs": rounds * (epochs - 1),
             "threads_a_process": 1,
         },
-        **{what: compared(runs[what, 1], runs[what, 2]) for what in WATCHERS},
+        **{what: compare(runs[what, 1], runs[what, 2]) for what in CALLBACKS},
     }
     print(json.dumps(results, indent=1))
-    print(write("cost_callbacks", results, where))
-    if results["attribution"]["ratios"]["processor"]["callbacks_over_bare"] > MOST:
-        raise SystemExit(f"dearer than it may be: {MOST} times the bare attribution")
+    print(write_results("cost_callbacks", results, machine))
+    if results["attribution"]["ratios"]["processor"]["callbacks_over_bare"] > MAX_RATIO:
+        raise SystemExit(f"costs more than {MAX_RATIO} times the bare attribution")
 
 
-def compared(one: dict[str, list[Seconds]], two: dict[str, list[Seconds]]) -> dict[str, Any]:
+def compare(one: dict[str, list[Seconds]], two: dict[str, list[Seconds]]) -> dict[str, Any]:
     ratios = {
         clock: {
             "callbacks_over_bare": least(one["hooks"], clock) / least(one["bare"], clock),
@@ -180,10 +180,10 @@ def compared(one: dict[str, list[Seconds]], two: dict[str, list[Seconds]]) -> di
         for clock in Seconds._fields
     }
     return {
-        "bare_attribution_s": summary(one["bare"]),
-        "one_process_s": summary(one["hooks"]),
-        "two_processes_s": summary(two["hooks"]),
-        "rest_of_the_epoch_s": summary(one["epochs"]),
+        "bare_attribution_s": summarize(one["bare"]),
+        "one_process_s": summarize(one["hooks"]),
+        "two_processes_s": summarize(two["hooks"]),
+        "rest_of_the_epoch_s": summarize(one["epochs"]),
         "ratios": ratios,
     }
 
@@ -192,7 +192,7 @@ def least(seconds: list[Seconds], clock: str) -> float:
     return min(getattr(one, clock) for one in seconds)
 
 
-def summary(seconds: list[Seconds]) -> dict[str, dict[str, float]]:
+def summarize(seconds: list[Seconds]) -> dict[str, dict[str, float]]:
     return {
         clock: {"least": least(seconds, clock), "median": statistics.median(getattr(one, clock) for one in seconds)}
         for clock in Seconds._fields
@@ -202,6 +202,6 @@ def summary(seconds: list[Seconds]) -> dict[str, dict[str, float]]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     if sys.argv[1:2] == ["--run"]:
-        trained(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], Path(sys.argv[5]))
+        train_and_time(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], Path(sys.argv[5]))
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 7)
+        main(count_argument(7))

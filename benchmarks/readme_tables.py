@@ -1,18 +1,17 @@
-"""Write the README's table of speeds from the results in this folder.
+"""Write the tables of speeds in the README from the results in this folder.
 
-Usage: ``python benchmarks/readme_tables.py``; with ``--check`` it only reports whether the table is up to date.
+Usage: ``python benchmarks/readme_tables.py``; with ``--check`` it only reports whether the tables are up to date.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
+from harness import read_results
+from pages import ROOT, fill_section
+
 BEGIN, END = "<!-- speed: written by benchmarks/readme_tables.py -->\n", "<!-- end of speed -->"
 
 
@@ -20,17 +19,16 @@ def main() -> None:
     """Replace the text between the two markers."""
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    written = before + BEGIN + table() + END + after
-    if "--check" in sys.argv and written != text:
+    tables = "\n".join([*sequence_table(), *prediction_note(), *attribution_tables(), *run_note()]) + "\n"
+    updated = fill_section(text, tables, BEGIN, END)
+    if "--check" in sys.argv and updated != text:
         sys.exit("README.md is out of date with benchmarks/results: run python benchmarks/readme_tables.py")
-    readme.write_text(written, encoding="utf-8")
+    readme.write_text(updated, encoding="utf-8")
 
 
-def table() -> str:
-    """Return the table, as Markdown."""
-    sequences, prediction = read("speed_sequences"), read("speed_predict")
+def sequence_table() -> list[str]:
+    """Return the lines of the table of operations on sequences, as Markdown."""
+    sequences = read_results("speed_sequences")
     machine, work = sequences["machine"], sequences["workload"]
     lines = [
         f"Fastest of {work['rounds']} interleaved rounds on {machine['cpu']}, {machine['torch_threads']} threads, "
@@ -46,15 +44,20 @@ def table() -> str:
     lines.append(
         f"| first dinucleotide_shuffle in a new process, without importing torch | {ours:.2f} | {theirs / ours:.1f} |"
     )
-    overheads = [f"{100 * row['overhead']['least']:.1f} % ({name})" for name, row in prediction["inputs"].items()]
+    return lines
+
+
+def prediction_note() -> list[str]:
+    """Return the overhead of `predict` over a loop written by hand."""
+    inputs = read_results("speed_predict")["inputs"]
+    overheads = [f"{100 * row['overhead']['least']:.1f} % ({name})" for name, row in inputs.items()]
     floor = "a hand-written loop under `torch.inference_mode`"
-    lines += ["", f"Overhead of `predict` over {floor}: {', '.join(overheads)}."]
-    return "\n".join([*lines, *attribution(), *running()]) + "\n"
+    return ["", f"Overhead of `predict` over {floor}: {', '.join(overheads)}."]
 
 
-def attribution() -> list[str]:
-    """Return the tables of attribution speeds and of memory."""
-    peaks = read("memory_deeplift")["peak_bytes"]
+def attribution_tables() -> list[str]:
+    """Return the tables of attribution speeds, and the peaks of memory."""
+    peaks = read_results("memory_deeplift")["peak_bytes"]
     lines = [
         "",
         "`deep_lift_shap` with 20 references. *Floor*: plain autograd, with one forward pass of each sequence and",
@@ -62,7 +65,7 @@ def attribution() -> list[str]:
         "the one with AVX2 is older, and was measured with an earlier version.",
     ]
     for registers, name in (("avx512", "AVX-512"), ("avx2", "AVX2")):
-        found = read(f"speed_deeplift_{registers}")
+        found = read_results(f"speed_deeplift_{registers}")
         lines += [
             "",
             f"| {found['machine']['cpu']} with {name} | seconds | ratio to the floor | times faster than tangermeme "
@@ -94,9 +97,9 @@ def ratios(*rows: dict[str, Any]) -> str:
     return " | ".join(f"{geometric_mean(row[name]['least'] for row in rows):.{n}f}" for name, n in digits.items())
 
 
-def running() -> list[str]:
+def run_note() -> list[str]:
     """Return the overhead of a run, and the gain from a second process."""
-    each = read("speed_run")["processes"].items()
+    each = read_results("speed_run")["processes"].items()
     costs = ", ".join(f"{100 * row['clock']['one_over_bare']:.1f} % ({name})" for name, row in each)
     gains = ", ".join(f"{row['clock']['two_over_one']:.2f} times ({name})" for name, row in each)
     return [
@@ -105,12 +108,6 @@ def running() -> list[str]:
         f"{costs}. Two such processes compute",
         f"{gains} as many rows per second.",
     ]
-
-
-def read(name: str) -> dict[str, Any]:
-    """Return one of the results."""
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return found
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
 """Time ``seqlight.deep_lift_shap`` beside tangermeme, Captum and the least that any such method must do.
 
-Usage: ``python benchmarks/speed_deeplift.py [rounds [model ...]]``; with models only their rows are measured anew, on
-the machine that the others are of. All explain the same sequences against the same 20 references each, in float32. The
-floor is plain autograd: one forward pass of each sequence, one forward and one input-backward pass of each reference.
-Each has processes of its own, which take turns, for what one does to the memory of a process would serve the others
-(see ``seqlight.prediction.borrowed_model.memory_pages``); to the floor it is done too.
+Usage: ``python benchmarks/speed_deeplift.py [rounds [model ...]]``; with models only their rows are measured again,
+which must be on the machine of the other rows. All explain the same sequences against the same 20 references each, in
+float32. The floor is plain autograd: one forward pass of each sequence, one forward and one input-backward pass of each
+reference. Each has processes of its own, which take turns, since what one does to the memory of its process would
+benefit the others (see ``seqlight.prediction.borrowed_model.memory_pages``); the floor gets it too.
 """
 
 from __future__ import annotations
 
 import gc
 import json
-import statistics
-import subprocess
 import sys
 import time
 import warnings
@@ -22,17 +20,17 @@ from typing import Any
 
 import torch
 from captum.attr import DeepLift
-from harness import RESULTS, Timing, machine, registers, write
-from tangermeme.deep_lift_shap import deep_lift_shap as peer
+from harness import Timing, describe_machine, read_results, run_script, vector_registers, write_results
+from tangermeme.deep_lift_shap import deep_lift_shap as tangermeme_deep_lift_shap
 from torch import Tensor, nn
 
 import seqlight as sl
 from seqlight.prediction.borrowed_model.memory_pages import raise_mmap_threshold
 
 REFERENCES, THREADS = 20, 2
-# What a process is timed for: a call of the small models is too short to meet the machine as it mostly is.
+# The least calls and seconds of a process: one call of a small model is too short to be representative.
 CALLS, SECONDS = 2, 2.0
-WHO = ("seqlight", "tangermeme", "captum", "floor")
+METHODS = ("seqlight", "tangermeme", "captum", "floor")
 
 
 class Residual(nn.Module):
@@ -52,7 +50,7 @@ class Mean(nn.Module):
     """The mean over positions."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return it."""
+        """Return the mean."""
         return x.mean(dim=-1)
 
 
@@ -86,7 +84,7 @@ def beluga() -> nn.Module:
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block with four heads, written as people write it."""
+    """A pre-norm transformer block with four heads, as it is usually written."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -124,7 +122,7 @@ WORKLOADS = {
 
 
 def floor(model: nn.Module, X: Tensor, references: Tensor) -> Tensor:
-    """Return what plain autograd gives at the references, a sequence at a time."""
+    """Return the gradients of plain autograd at the references, one sequence at a time."""
     found = []
     for x, r in zip(X, references, strict=True):
         with torch.no_grad():
@@ -134,18 +132,18 @@ def floor(model: nn.Module, X: Tensor, references: Tensor) -> Tensor:
     return torch.stack(found)
 
 
-def captum(model: nn.Module, X: Tensor, references: Tensor) -> Tensor:
-    """Return Captum's contributions, a sequence with its references at a time."""
+def captum_deeplift(model: nn.Module, X: Tensor, references: Tensor) -> Tensor:
+    """Return Captum's contributions, one sequence and its references at a time."""
     explainer, found = DeepLift(model), []
     for x, r in zip(X, references, strict=True):
         found.append(explainer.attribute(x[None].expand_as(r).clone(), r, target=0).mean(0).detach())
     return torch.stack(found)
 
 
-def timed(who: str, name: str) -> list[float]:
-    """Return the seconds of some calls, after a first one, in this process."""
-    call = calls(name)[who]
-    if who == "floor":
+def time_calls(method: str, name: str) -> list[float]:
+    """Return the seconds of several calls in this process, after one to warm up."""
+    call = make_calls(name)[method]
+    if method == "floor":
         raise_mmap_threshold(torch.device("cpu"))
     call()
     seconds = []
@@ -157,7 +155,7 @@ def timed(who: str, name: str) -> list[float]:
     return seconds
 
 
-def calls(name: str) -> dict[str, Callable[[], Any]]:
+def make_calls(name: str) -> dict[str, Callable[[], Any]]:
     make, rows, length = WORKLOADS[name]
     torch.manual_seed(0)
     model = make().eval().requires_grad_(False)
@@ -167,45 +165,35 @@ def calls(name: str) -> dict[str, Callable[[], Any]]:
     theirs = {**ours, "warning_threshold": 1e9}
     return {
         "seqlight": lambda: sl.deep_lift_shap(model, X, **ours),
-        "tangermeme": lambda: peer(model, X, **theirs),
-        "captum": lambda: captum(model, X, references),
+        "tangermeme": lambda: tangermeme_deep_lift_shap(model, X, **theirs),
+        "captum": lambda: captum_deeplift(model, X, references),
         "floor": lambda: floor(model, X, references),
     }
 
 
-def apart(name: str) -> float:
-    """Return how far we are from tangermeme, over its largest value."""
-    one, other = (calls(name)[who]() for who in ("seqlight", "tangermeme"))
-    return float((one - other).abs().max() / other.abs().max())
-
-
-def elsewhere(what: str, name: str) -> Any:
-    """Return what this script prints when it is called with these arguments."""
-    command = [sys.executable, __file__, what, name]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+def largest_difference(name: str) -> float:
+    """Return the largest difference from tangermeme, relative to its largest value."""
+    ours, theirs = (make_calls(name)[method]() for method in ("seqlight", "tangermeme"))
+    return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
 def compare(name: str, rounds: int) -> dict[str, Any]:
-    seconds: dict[str, list[float]] = {who: [] for who in WHO}
+    seconds: dict[str, list[float]] = {method: [] for method in METHODS}
     for _ in range(rounds):
-        for who, taken in seconds.items():
-            taken.extend(elsewhere(who, name))
-    timings = {who: Timing(min(taken), statistics.median(taken)) for who, taken in seconds.items()}
-    us, least = timings["seqlight"], timings["floor"]
-
-    def ratio(one: Timing, other: Timing) -> dict[str, float]:
-        return {"least": one.least / other.least, "median": one.median / other.median}
-
+        for method, taken in seconds.items():
+            taken.extend(run_script(__file__, method, name))
+    timings = {method: Timing.of_seconds(taken) for method, taken in seconds.items()}
+    ours = timings["seqlight"]
     _, rows, length = WORKLOADS[name]
     row = {
         "shape": [rows, 4, length],
-        **{f"{who}_s": {"least": taken.least, "median": taken.median} for who, taken in timings.items()},
-        "over_floor": ratio(us, least),
-        **{f"times_faster_than_{who}": ratio(timings[who], us) for who in ("tangermeme", "captum")},
-        "largest_difference_from_tangermeme_over_largest_value": elsewhere("apart", name),
+        **{f"{method}_s": timing._asdict() for method, timing in timings.items()},
+        "over_floor": ours.ratio(timings["floor"]),
+        **{f"times_faster_than_{method}": timings[method].ratio(ours) for method in ("tangermeme", "captum")},
+        "largest_difference_from_tangermeme_over_largest_value": run_script(__file__, "difference", name),
     }
     print(
-        f"{name}: {us.least:.3f} s, {row['over_floor']['least']:.2f} of the floor, "
+        f"{name}: {ours.least:.3f} s, {row['over_floor']['least']:.2f} of the floor, "
         f"{row['times_faster_than_tangermeme']['least']:.1f} times faster than tangermeme, "
         f"{row['times_faster_than_captum']['least']:.1f} than Captum",
         flush=True,
@@ -214,22 +202,22 @@ def compare(name: str, rounds: int) -> dict[str, Any]:
 
 
 def main(rounds: int = 3, *only: str) -> None:
-    where, name = {**machine(), "captum": version("captum")}, f"speed_deeplift_{registers()}"
-    known = json.loads((RESULTS / f"{name}.json").read_text())["models"] if only else {}
+    machine, name = {**describe_machine(), "captum": version("captum")}, f"speed_deeplift_{vector_registers()}"
+    known = read_results(name)["models"] if only else {}
     models = {**known, **{model: compare(model, rounds) for model in only or WORKLOADS}}
-    timed_for = {"calls_a_process": CALLS, "seconds_a_process": SECONDS}
-    workload = {"references": REFERENCES, "dtype": "float32", "processes_each": rounds, **timed_for}
-    print(write(name, {"workload": workload, "models": models}, where))
+    workload = {"references": REFERENCES, "dtype": "float32", "processes_each": rounds}
+    workload |= {"calls_a_process": CALLS, "seconds_a_process": SECONDS}
+    print(write_results(name, {"workload": workload, "models": models}, machine))
 
 
 if __name__ == "__main__":
     torch.set_num_threads(THREADS)
     warnings.simplefilter("ignore")  # Captum's notice about its hooks
     match sys.argv[1:]:
-        case ["apart", name]:
-            print(json.dumps(apart(name)))
-        case [who, name] if who in WHO:
-            print(json.dumps(timed(who, name)))
+        case ["difference", name]:
+            print(json.dumps(largest_difference(name)))
+        case [method, name] if method in METHODS:
+            print(json.dumps(time_calls(method, name)))
         case [rounds, *only]:
             main(int(rounds), *only)
         case _:

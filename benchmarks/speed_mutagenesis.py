@@ -1,20 +1,19 @@
 """Time ``seqlight.saturation_mutagenesis`` beside tangermeme and a loop written by hand.
 
 Usage: ``python benchmarks/speed_mutagenesis.py [rounds] [rounds of the long job]``. All predict every mutant of the
-same sequences by a Basset-like model, in float32. The loop makes each of the letters at each position, that of the
+same sequences with a Basset-like model, in float32. The loop predicts every letter at every position, the letter of the
 sequence included. tangermeme's fast path computes only what a mutation reaches, after Nair et al. (2022); its default
-takes it in jobs of more than 30 seconds, by its own estimate, and "tangermeme_fast" is made to take it always.
+takes it in jobs that it estimates at more than 30 seconds, and "tangermeme_fast" always takes it.
 """
 
 from __future__ import annotations
 
-import sys
 import warnings
 from importlib import import_module
 from typing import Any
 
 import torch
-from harness import machine, measure, write
+from harness import count_argument, describe_machine, time_in_turn, write_results
 from speed_deeplift import basset_like
 from torch import Tensor, nn
 
@@ -22,12 +21,12 @@ from seqlight import random_one_hot
 from seqlight.attribution.methods.mutagenesis import saturation_mutagenesis
 
 LENGTH, BATCH, THREADS = 600, 32, 2
-# By its path, for the package has a function of this name too.
-peers: Any = import_module("tangermeme.saturation_mutagenesis")
+# Imported by its path, since the package has a function of this name too.
+tangermeme: Any = import_module("tangermeme.saturation_mutagenesis")
 
 
-def by_hand(model: nn.Module, X: Tensor, start: int, end: int) -> Tensor:
-    """Return what a careful user writes: all letters at all positions of one sequence after the other."""
+def predict_by_hand(model: nn.Module, X: Tensor, start: int, end: int) -> Tensor:
+    """Return the result of a careful user's loop: all letters at all positions, one sequence after the other."""
     found = []
     with torch.inference_mode():
         for x in X:
@@ -39,14 +38,14 @@ def by_hand(model: nn.Module, X: Tensor, start: int, end: int) -> Tensor:
     return (y - y.mean(dim=1, keepdim=True)) * X[:, :, start:end]
 
 
-def fast(model: nn.Module, X: Tensor, **settings: Any) -> Tensor:
-    """Return what tangermeme's fast path gives, however short the job."""
-    before = peers._FAST_MIN_SECONDS
-    peers._FAST_MIN_SECONDS = 0.0
+def tangermeme_fast(model: nn.Module, X: Tensor, **settings: Any) -> Tensor:
+    """Return the result of tangermeme's fast path, however short the job."""
+    before = tangermeme._FAST_MIN_SECONDS
+    tangermeme._FAST_MIN_SECONDS = 0.0
     try:
-        return peers.saturation_mutagenesis(model, X, **settings)
+        return tangermeme.saturation_mutagenesis(model, X, **settings)
     finally:
-        peers._FAST_MIN_SECONDS = before
+        tangermeme._FAST_MIN_SECONDS = before
 
 
 def compare(model: nn.Module, rows: int, start: int, end: int, rounds: int) -> dict[str, Any]:
@@ -54,24 +53,23 @@ def compare(model: nn.Module, rows: int, start: int, end: int, rounds: int) -> d
     settings: dict[str, Any] = {"start": start, "end": end, "target": 0, "batch_size": BATCH, "device": "cpu"}
     calls = {
         "seqlight": lambda: saturation_mutagenesis(model, X, **settings),
-        "tangermeme_fast_false": lambda: peers.saturation_mutagenesis(model, X, fast=False, **settings),
-        "tangermeme": lambda: peers.saturation_mutagenesis(model, X, **settings),
-        "tangermeme_fast": lambda: fast(model, X, **settings),
-        "by_hand": lambda: by_hand(model, X, start, end),
+        "tangermeme_fast_false": lambda: tangermeme.saturation_mutagenesis(model, X, fast=False, **settings),
+        "tangermeme": lambda: tangermeme.saturation_mutagenesis(model, X, **settings),
+        "tangermeme_fast": lambda: tangermeme_fast(model, X, **settings),
+        "by_hand": lambda: predict_by_hand(model, X, start, end),
     }
-    taken, wanted = measure(calls, rounds), calls["tangermeme_fast_false"]()
-    ours = taken.pop("seqlight")
+    timings, expected = time_in_turn(calls, rounds), calls["tangermeme_fast_false"]()
+    ours = timings.pop("seqlight")
     found = {
         "shape": [rows, 4, LENGTH],
         "positions": [start, end],
         "rounds": rounds,
-        "seqlight_s": {"least": ours.least, "median": ours.median},
-        **{f"{name}_s": {"least": one.least, "median": one.median} for name, one in taken.items()},
-        **{
-            f"times_faster_than_{name}": {"least": one.least / ours.least, "median": one.median / ours.median}
-            for name, one in taken.items()
-        },
-        "largest_difference_over_largest_value": float((calls["seqlight"]() - wanted).abs().max() / wanted.abs().max()),
+        "seqlight_s": ours._asdict(),
+        **{f"{name}_s": one._asdict() for name, one in timings.items()},
+        **{f"times_faster_than_{name}": one.ratio(ours) for name, one in timings.items()},
+        "largest_difference_over_largest_value": float(
+            (calls["seqlight"]() - expected).abs().max() / expected.abs().max()
+        ),
     }
     print({name: round(one["least"], 2) for name, one in found.items() if isinstance(one, dict)})
     return found
@@ -79,16 +77,17 @@ def compare(model: nn.Module, rows: int, start: int, end: int, rounds: int) -> d
 
 def main(rounds: int, long_rounds: int) -> None:
     torch.set_num_threads(THREADS)
-    where = machine()
+    machine = describe_machine()
     torch.manual_seed(0)
     model = basset_like().eval()
-    # tangermeme says so where it does not use its fast path.
+    # tangermeme warns where it does not take its fast path.
     warnings.simplefilter("ignore")
     jobs = {"short": compare(model, 4, 280, 320, rounds)}
     if long_rounds:
         jobs["long"] = compare(model, 2, 0, LENGTH, long_rounds)
-    print(write("speed_mutagenesis", {"workload": {"model": "basset-like", "batch_size": BATCH}, "jobs": jobs}, where))
+    workload = {"model": "basset-like", "batch_size": BATCH}
+    print(write_results("speed_mutagenesis", {"workload": workload, "jobs": jobs}, machine))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 7, int(sys.argv[2]) if len(sys.argv) > 2 else 3)
+    main(count_argument(7), count_argument(3, position=2))

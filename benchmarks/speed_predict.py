@@ -6,10 +6,8 @@ Usage: ``python benchmarks/speed_predict.py [rounds]``. The model is a small CNN
 
 from __future__ import annotations
 
-import sys
-
 import torch
-from harness import machine, measure, write
+from harness import count_argument, describe_machine, time_in_turn, write_results
 from torch import Tensor, nn
 
 import seqlight as sl
@@ -31,8 +29,8 @@ def small_cnn() -> nn.Module:
     )
 
 
-def by_hand(model: nn.Module, X: Tensor) -> Tensor:
-    """Return what a careful user writes: evaluation mode, a batch at a time, joined at the end."""
+def predict_by_hand(model: nn.Module, X: Tensor) -> Tensor:
+    """Return the predictions of a careful user's loop: evaluation mode, a batch at a time, joined at the end."""
     model.eval()
     with torch.inference_mode():
         return torch.cat([model(batch.float()) for batch in X.split(BATCH)])
@@ -40,28 +38,28 @@ def by_hand(model: nn.Module, X: Tensor) -> Tensor:
 
 def main(rounds: int) -> None:
     torch.set_num_threads(THREADS)
-    where = machine()
+    machine = describe_machine()
     table = {}
     model = small_cnn()
     for name, dtype in {"float32 input": torch.float32, "int8 input": torch.int8}.items():
         X = sl.random_one_hot((ROWS, 4, LENGTH), random_state=0, dtype=dtype)
         calls = {
-            "by hand": lambda X=X: by_hand(model, X),
+            "by hand": lambda X=X: predict_by_hand(model, X),
             "seqlight": lambda X=X: sl.predict(model, X, batch_size=BATCH, device="cpu"),
         }
         if not torch.equal(calls["by hand"](), calls["seqlight"]()):
             raise AssertionError("the predictions differ")
-        timings = measure(calls, rounds)
+        timings = time_in_turn(calls, rounds)
         hand, ours = timings["by hand"], timings["seqlight"]
         table[name] = {
-            "by_hand_s": {"least": hand.least, "median": hand.median},
-            "seqlight_s": {"least": ours.least, "median": ours.median},
-            "overhead": {"least": ours.least / hand.least - 1, "median": ours.median / hand.median - 1},
+            "by_hand_s": hand._asdict(),
+            "seqlight_s": ours._asdict(),
+            "overhead": {name: ratio - 1 for name, ratio in ours.ratio(hand).items()},
         }
         print(f"{name}: {100 * table[name]['overhead']['least']:+.1f} % (by hand {hand.least:.3f} s)")
     workload = {"sequences": ROWS, "length": LENGTH, "batch_size": BATCH, "rounds": rounds}
-    print(write("speed_predict", {"workload": workload, "inputs": table}, where))
+    print(write_results("speed_predict", {"workload": workload, "inputs": table}, machine))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 15)
+    main(count_argument(15))

@@ -1,8 +1,8 @@
 """Time the sequence operations beside tangermeme's, and the first call in a new process.
 
 Usage: ``python benchmarks/speed_sequences.py [rounds]``; needs the extra ``bench``. The workload is
-1,000 sequences of 2,114 characters, 20 shuffles each. Wherever both draw from the same stream, the
-results are asserted to be equal.
+1,000 sequences of 2,114 characters, with 20 shuffles each. Both draw from the same random streams, and
+their results must be equal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from harness import Timing, machine, measure, write
+from harness import Timing, count_argument, describe_machine, time_in_turn, write_results
 from tangermeme import ersatz, utils
 
 import seqlight as sl
@@ -22,7 +22,7 @@ import seqlight as sl
 ROWS, LENGTH, N, THREADS = 1000, 2114, 20, 2
 PROBS = np.array([[0.1, 0.2, 0.3, 0.4]])
 
-# Printed: seconds to import torch, and seconds from there to the result of the first call.
+# Prints the seconds to import torch, and the seconds from there to the result of the first call.
 FIRST_CALL = """
 import time
 start = time.perf_counter()
@@ -43,7 +43,7 @@ IMPORTS = {
 Pair = dict[str, Callable[[], Any]]
 
 
-def pairs() -> dict[str, Pair]:
+def make_calls() -> dict[str, Pair]:
     X = sl.random_one_hot((ROWS, 4, LENGTH), random_state=0)
     several = sl.characters(X)
     return {
@@ -78,16 +78,16 @@ def pairs() -> dict[str, Pair]:
     }
 
 
-def equal(calls: Pair) -> bool:
-    # Wherever they lie, for tangermeme gives transposed views.
+def are_equal(calls: Pair) -> bool:
+    # Strides may differ, for tangermeme returns transposed views.
     ours, theirs = (call() for call in calls.values())
     if isinstance(ours, list):
         return all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
     return torch.equal(ours, theirs)
 
 
-def first_calls(rounds: int) -> dict[str, dict[str, float]]:
-    """Return the least seconds that a first call takes beyond ``import torch``, imports included."""
+def time_first_calls(rounds: int) -> dict[str, dict[str, float]]:
+    """Return seconds of the first call, with all imports but that of torch, in fresh processes: least and most."""
     found: dict[str, list[float]] = {name: [] for name in IMPORTS}
     for _ in range(rounds):
         for name, imports in IMPORTS.items():
@@ -97,32 +97,33 @@ def first_calls(rounds: int) -> dict[str, dict[str, float]]:
     return {name: {"least": min(taken), "most": max(taken)} for name, taken in found.items()}
 
 
-def row(timings: dict[str, Timing], same: bool) -> dict[str, Any]:
+def table_row(timings: dict[str, Timing], same: bool) -> dict[str, Any]:
     ours, theirs = timings["seqlight"], timings["tangermeme"]
     return {
-        "seqlight_s": {"least": ours.least, "median": ours.median},
-        "tangermeme_s": {"least": theirs.least, "median": theirs.median},
-        "times_faster": {"least": theirs.least / ours.least, "median": theirs.median / ours.median},
+        "seqlight_s": ours._asdict(),
+        "tangermeme_s": theirs._asdict(),
+        "times_faster": theirs.ratio(ours),
         "results_equal": same,
     }
 
 
 def main(rounds: int) -> None:
     torch.set_num_threads(THREADS)
-    where = machine()
+    machine = describe_machine()
     table = {}
-    for name, calls in pairs().items():
-        same = equal(calls)
+    for name, calls in make_calls().items():
+        same = are_equal(calls)
         if not same:
             raise AssertionError(f"{name}: the results differ")
-        table[name] = row(measure(calls, rounds), same)
+        table[name] = table_row(time_in_turn(calls, rounds), same)
         ratio = table[name]["times_faster"]
         print(f"{name:36} {ratio['least']:6.2f} times faster ({ratio['median']:.2f} by medians)")
-    first = first_calls(max(2, rounds // 3))
+    first = time_first_calls(max(2, rounds // 3))
     print("first call beyond import torch:", {name: round(taken["least"], 2) for name, taken in first.items()})
     workload = {"sequences": ROWS, "length": LENGTH, "n": N, "rounds": rounds}
-    print(write("speed_sequences", {"workload": workload, "operations": table, "first_call_s": first}, where))
+    results = {"workload": workload, "operations": table, "first_call_s": first}
+    print(write_results("speed_sequences", results, machine))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 9)
+    main(count_argument(9))

@@ -1,31 +1,29 @@
-"""Ask whether attributions show, while a model trains, an artefact that the validation loss cannot show.
+"""Ask whether attributions reveal, while a model trains, an artefact that the validation loss cannot reveal.
 
 Usage: ``python benchmarks/study_artefact.py``; ``--page`` only writes the page from the stored results.
-A motif at a random place tells positives from negatives, not without error: some of either kind are labelled
-wrongly. Some positives of the training split also bear an 8-base scar, always at the same position, as an adapter or
-a cloning site would leave it there; no validation sequence does. Two models train, "clean" without the scar and
-"fooled" with it, from the same seeds. Then half of the test split gets the scar, positives and negatives alike.
+A motif at a random position tells positives from negatives, but some of either kind are labelled wrongly. Some
+positives of the training split also carry an 8-base scar, always at the same position, such as an adapter or a cloning
+site would leave; no validation sequence does. Two models are trained from the same seeds, "clean" without the scar and
+"fooled" with it. Then half of the test split gets the scar, positives and negatives alike.
 Writes results/study_artefact.json, docs/pictures/artefact.png and the numbers in docs/artefact.md.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import statistics
 import sys
 import time
 import warnings
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning.pytorch as L
 import numpy as np
 import torch
-from harness import RESULTS, machine, write
+from harness import describe_machine, read_results, write_results
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pages import written
+from pages import BLUE, ORANGE, PICTURES, update_page
 from torch import Tensor, nn
 from torchmetrics.classification import BinaryAUROC
 
@@ -35,7 +33,6 @@ from seqlight.lit.data import SequenceDataModule
 from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback
 
-DOCS = Path(__file__).parent.parent / "docs"
 MOTIF, SCAR = "TGACTCA", "GGCGCGCC"
 LENGTH, SCAR_START = 80, 30
 WINDOW = (SCAR_START, SCAR_START + len(SCAR))
@@ -43,7 +40,6 @@ TRAIN, VALID, TEST = 3000, 1000, 1000
 WRONG, SCARRED = 0.15, 0.15
 SEEDS, EPOCHS, PROBES, SHUFFLES = (0, 1, 2, 3, 4), 10, 100, 5
 RATE = 0.02
-BLUE, ORANGE = "#0072B2", "#D55E00"
 
 
 class Rows(NamedTuple):
@@ -53,21 +49,21 @@ class Rows(NamedTuple):
     y: Tensor
 
 
-class Seen(L.Callback):
-    """Keep what each epoch logged, and its attributions."""
+class EpochHistory(L.Callback):
+    """Keeps the logged metrics and the attributions of each epoch."""
 
     def __init__(self, attribution: AttributionCallback) -> None:
         self.attribution, self.epochs, self.tracks = attribution, [], []
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Keep them."""
+        """Keep the metrics and attributions of this epoch."""
         names = {"loss": "valid_loss", "auroc": "valid_auroc", "share": "attribution/window_share"}
         self.epochs.append({name: float(trainer.callback_metrics[logged]) for name, logged in names.items()})
         self.tracks.append(self.attribution.record.attributions.sum(dim=1))
 
 
-def drawn(n: int, seed: int) -> Rows:
-    """Return random sequences, half of them with the motif outside of the window, and labels that often are right."""
+def draw_rows(n: int, seed: int) -> Rows:
+    """Return random sequences, half of them with the motif outside of the window, and labels, some of them wrong."""
     stream = np.random.RandomState(seed)
     X = sl.random_one_hot((n, 4, LENGTH), probs=BACKGROUND, random_state=stream)
     motif = sl.one_hot_encode(MOTIF).to(X.dtype)
@@ -80,29 +76,30 @@ def drawn(n: int, seed: int) -> Rows:
     return Rows(X, torch.where(wrong, 1 - y, y))
 
 
-def scarred(X: Tensor, rows: Tensor) -> Tensor:
+def add_scar(X: Tensor, rows: Tensor) -> Tensor:
+    """Return a copy of the sequences with the scar in these rows."""
     X = X.clone()
     X[rows, :, WINDOW[0] : WINDOW[1]] = sl.one_hot_encode(SCAR).to(X.dtype)
     return X
 
 
-def run(seed: int, fooled: bool) -> tuple[dict[str, Any], Seen]:
-    """Train one model; return its numbers and what its callback saw."""
-    train, valid, test = (drawn(n, seed=i) for i, n in enumerate((TRAIN, VALID, TEST)))
+def train_model(seed: int, fooled: bool) -> tuple[dict[str, Any], EpochHistory]:
+    """Train one model; return its results and its history."""
+    train, valid, test = (draw_rows(n, seed=i) for i, n in enumerate((TRAIN, VALID, TEST)))
     positives = torch.nonzero(train.y == 1)[:, 0]
     order = torch.from_numpy(np.random.RandomState(seed).permutation(len(positives)))
-    X = scarred(train.X, positives[order[: int(SCARRED * len(positives))]]) if fooled else train.X
-    # A sample of the training positives: what one would look at without knowing of any scar.
+    X = add_scar(train.X, positives[order[: int(SCARRED * len(positives))]]) if fooled else train.X
+    # A sample of the training positives, as one would choose without knowing of any scar.
     probes = X[positives[:PROBES]]
     L.seed_everything(seed, verbose=False)
     layers = nn.Conv1d(4, 32, 9, padding=4), nn.ReLU(), nn.MaxPool1d(LENGTH), nn.Flatten(), nn.Linear(32, 1)
     model = nn.Sequential(*layers)
     module = TrainModule(model, metrics={"auroc": BinaryAUROC()}, optimizer=adam, scheduler=one_cycle)
     attribution = AttributionCallback(probes, n_shuffles=SHUFFLES, window=WINDOW)
-    seen = Seen(attribution)
+    history = EpochHistory(attribution)
     trainer = L.Trainer(
         max_epochs=EPOCHS,
-        callbacks=[attribution, seen],
+        callbacks=[attribution, history],
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
@@ -112,11 +109,11 @@ def run(seed: int, fooled: bool) -> tuple[dict[str, Any], Seen]:
     )
     trainer.fit(module, SequenceDataModule((X, train.y), valid, batch_size=32, seed=seed))
     half = torch.from_numpy(np.random.RandomState(0).permutation(TEST)[: TEST // 2])
-    deployed = {"as validated": judged(model, test, half)}
-    deployed["half scarred"] = judged(model, Rows(scarred(test.X, half), test.y), half)
-    profile = seen.tracks[-1].mean(dim=0)
-    numbers = {"seed": seed, "model": "fooled" if fooled else "clean", "epochs": seen.epochs, "test": deployed}
-    return numbers | {"largest_position": int(profile.argmax()), "profile": profile.tolist()}, seen
+    deployed = {"as validated": evaluate(model, test, half)}
+    deployed["half scarred"] = evaluate(model, Rows(add_scar(test.X, half), test.y), half)
+    profile = history.tracks[-1].mean(dim=0)
+    numbers = {"seed": seed, "model": "fooled" if fooled else "clean", "epochs": history.epochs, "test": deployed}
+    return numbers | {"largest_position": int(profile.argmax()), "profile": profile.tolist()}, history
 
 
 def adam(parameters: Any) -> torch.optim.Optimizer:
@@ -127,8 +124,8 @@ def one_cycle(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_sc
     return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=RATE, total_steps=steps)
 
 
-def judged(model: nn.Module, rows: Rows, half: Tensor) -> dict[str, float]:
-    """Return what a user of the model would get from these sequences; calls among those of `half`."""
+def evaluate(model: nn.Module, rows: Rows, half: Tensor) -> dict[str, float]:
+    """Return the AUROC over all rows, and the false positive rate among those of `half`."""
     logits = sl.predict(model, rows.X, device="cpu")[:, 0]
     called, negative = logits[half] > 0, rows.y[half] == 0
     return {
@@ -170,7 +167,7 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join([*rows, "", note]) + "\n"
 
 
-def draw(results: dict[str, Any], seen: Seen) -> Figure:
+def draw(results: dict[str, Any], history: EpochHistory) -> Figure:
     figure = Figure(figsize=(13, 7.6), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1, 1.25))
     curves = above.subplots(1, 4)
@@ -185,13 +182,13 @@ def draw(results: dict[str, Any], seen: Seen) -> Figure:
         ax.set(xlabel="epoch", ylim=(0, None))
         ax.set_title(title, fontsize=10)
         ax.legend(frameon=False)
-    profiles(curves[2], results)
-    outcomes(curves[3], results)
-    logos(below, seen)
+    draw_profiles(curves[2], results)
+    draw_outcomes(curves[3], results)
+    draw_logos(below, history)
     return figure
 
 
-def profiles(ax: Axes, results: dict[str, Any]) -> None:
+def draw_profiles(ax: Axes, results: dict[str, Any]) -> None:
     for one in results["runs"]:
         ax.plot(one["profile"], color=BLUE if one["model"] == "clean" else ORANGE, lw=1)
     ax.axvspan(*WINDOW, color="0.92", zorder=0)
@@ -199,7 +196,7 @@ def profiles(ax: Axes, results: dict[str, Any]) -> None:
     ax.set_title("mean attribution of a position", fontsize=10)
 
 
-def outcomes(ax: Axes, results: dict[str, Any]) -> None:
+def draw_outcomes(ax: Axes, results: dict[str, Any]) -> None:
     for kind, color in (("clean", BLUE), ("fooled", ORANGE)):
         runs = [one for one in results["runs"] if one["model"] == kind]
         shares = [one["epochs"][-1]["share"] for one in runs]
@@ -209,14 +206,14 @@ def outcomes(ax: Axes, results: dict[str, Any]) -> None:
     ax.set_title("false positives among scarred", fontsize=10)
 
 
-def logos(figure: Any, seen: Seen) -> None:
-    """Draw the probe with the highest output over epochs, and the probes with the next ones at the end."""
-    X, order = seen.attribution.sequences, seen.attribution.record.outputs.argsort(descending=True).tolist()
+def draw_logos(figure: Any, history: EpochHistory) -> None:
+    """Draw the probe with the highest output over epochs, and the probes with the next highest after the last epoch."""
+    X, order = history.attribution.sequences, history.attribution.record.outputs.argsort(descending=True).tolist()
     epochs = [0, 1, 3, EPOCHS - 1]
     axes = figure.subplots(len(epochs), 2, sharex=True, sharey=True)
     for i, epoch in enumerate(epochs):
-        logo(axes[i, 0], X[order[0]] * seen.tracks[epoch][order[0]], f"epoch {epoch + 1}")
-        logo(axes[i, 1], X[order[i + 1]] * seen.tracks[-1][order[i + 1]], f"rank {i + 2}")
+        draw_logo(axes[i, 0], X[order[0]] * history.tracks[epoch][order[0]], f"epoch {epoch + 1}")
+        draw_logo(axes[i, 1], X[order[i + 1]] * history.tracks[-1][order[i + 1]], f"rank {i + 2}")
     axes[0, 0].set_title(
         "fooled model of seed 0: the training positive with the highest output, over epochs", fontsize=10
     )
@@ -225,7 +222,7 @@ def logos(figure: Any, seen: Seen) -> None:
         ax.set_xlabel("position; grey: where the scar is")
 
 
-def logo(ax: Axes, attribution: Tensor, name: str) -> None:
+def draw_logo(ax: Axes, attribution: Tensor, name: str) -> None:
     sl.plot_logo(attribution, ax=ax)
     ax.axvspan(WINDOW[0], WINDOW[1], color="0.92", zorder=0)
     ax.set_ylabel(name, fontsize=9)
@@ -235,23 +232,21 @@ def main() -> None:
     if "--page" not in sys.argv:
         warnings.filterwarnings("ignore", ".*does not have many workers.*|.*LeafSpec.*")
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-        # The model is so small that threads would wait for each other.
+        # The model is too small for several threads.
         torch.set_num_threads(1)
-        where, start, runs = machine(), time.process_time(), []
+        machine, start, runs = describe_machine(), time.process_time(), []
         for seed in SEEDS:
             for fooled in (False, True):
-                numbers, saw = run(seed, fooled)
+                numbers, history = train_model(seed, fooled)
                 runs.append(numbers)
                 if fooled and seed == 0:
-                    shown = saw
+                    shown = history
                 print(seed, numbers["model"], numbers["epochs"][-1], numbers["test"], flush=True)
         workload = {"seeds": SEEDS, "train": TRAIN, "length": LENGTH, "scarred": SCARRED, "labelled_wrongly": WRONG}
         workload |= {"scar": SCAR, "window": WINDOW, "probes": PROBES, "cpu_seconds": time.process_time() - start}
-        write("study_artefact", {"workload": workload, "runs": runs}, where)
-        stored = json.loads((RESULTS / "study_artefact.json").read_text())
-        draw(stored, shown).savefig(DOCS / "pictures" / "artefact.png", dpi=110)
-    page = DOCS / "artefact.md"
-    page.write_text(written(page.read_text(), table(json.loads((RESULTS / "study_artefact.json").read_text()))))
+        write_results("study_artefact", {"workload": workload, "runs": runs}, machine)
+        draw(read_results("study_artefact"), shown).savefig(PICTURES / "artefact.png", dpi=110)
+    update_page("artefact", table(read_results("study_artefact")))
 
 
 if __name__ == "__main__":

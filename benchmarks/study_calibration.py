@@ -1,16 +1,15 @@
-"""Is `target_fdr` the false discovery rate? Seqlets called at a rate, against sites whose places are known.
+"""Ask whether `target_fdr` is the false discovery rate of seqlets, against sites at known positions.
 
-Usage: ``python benchmarks/study_calibration.py [replicates]``. Tracks are noise of four kinds with a site in
-every second row, and attributions of networks that were trained to find two motifs: on fresh sequences with
-both sites, against dinucleotide shuffles. Each also without any site, where every call is false.
-A call is false if it shares no position with a site; the rate is the mean, over replicates, of the share of
-calls that are false, 0 where nothing is called.
+Usage: ``python benchmarks/study_calibration.py [replicates]``. The tracks are noise of four kinds with a site in
+every second row, and attributions of networks trained to find two motifs, on new sequences with both sites and
+against dinucleotide shuffles. Each is repeated without any site, where every call is false.
+A call is false if it shares no position with a site; the rate is the share of calls that are false, 0 if there are
+no calls, averaged over replicates.
 Writes results/study_calibration.json and docs/pictures/calibration.png.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,10 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from harness import machine, write
+from harness import count_argument, describe_machine, write_results
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from pages import BLUE, ORANGE, PICTURES
 from torch import nn
 
 from seqlight.datasets.planted import load_planted
@@ -36,53 +36,51 @@ from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight_callbacks.demo.task import planted_task
 from seqlight_callbacks.demo.training import train
 
-PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "calibration.png"
 RATES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 CONTROLS = (1, 5)
 ROWS, LENGTH, SITE = 200, 300, 10
 SEQUENCES, SETS, NETWORKS = 200, 4, 3
 NOTHING = pd.DataFrame({"example_idx": [], "start": [], "end": []})
-BLUE, ORANGE = "#0072B2", "#D55E00"
 
 Floats = NDArray[np.float64]
 Noise = Callable[[np.random.RandomState, tuple[int, int]], Floats]
 
 
 class Draw(NamedTuple):
-    """A track, as many controls of its size as are compared, one below the other, and the sites in the track."""
+    """A track, its controls, one below the other and each of the size of the track, and the sites in the track."""
 
     values: Floats
     control: Floats
     known: pd.DataFrame
 
 
-def independent(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
+def laplace_noise(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
     return rng.laplace(size=shape)
 
 
-def heavy(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
+def heavy_tailed_noise(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
     return rng.standard_t(2.5, size=shape)
 
 
-def correlated(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
+def correlated_noise(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
     wide = rng.laplace(size=(shape[0], shape[1] + 4))
     return np.asarray(sum(wide[:, i : i + shape[1]] for i in range(5))) / np.sqrt(5)
 
 
-def unlike(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
+def noise_of_unequal_scale(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
     return rng.laplace(size=shape) * np.exp(rng.normal(scale=0.7, size=(shape[0], 1)))
 
 
-# With how much higher sites are, in units of the noise, so that a part of them is found.
+# Each with the height of sites in units of the noise, chosen so that some of them are found.
 NOISES: dict[str, tuple[Noise, float]] = {
-    "Laplace": (independent, 1),
-    "heavy tails (Student's t, 2.5)": (heavy, 5),
-    "neighbours correlated (mean of 5)": (correlated, 1.5),
-    "rows of unlike scale": (unlike, 4),
+    "Laplace": (laplace_noise, 1),
+    "heavy tails (Student's t, 2.5)": (heavy_tailed_noise, 5),
+    "neighbours correlated (mean of 5)": (correlated_noise, 1.5),
+    "rows of unlike scale": (noise_of_unequal_scale, 4),
 }
 
 
-def planted(kind: tuple[Noise, float], seed: int, n_sites: int) -> Draw:
+def plant_sites(kind: tuple[Noise, float], seed: int, n_sites: int) -> Draw:
     noise, height = kind
     rng = np.random.RandomState(seed)
     values = noise(rng, (ROWS, LENGTH))
@@ -95,8 +93,8 @@ def planted(kind: tuple[Noise, float], seed: int, n_sites: int) -> Draw:
     return Draw(values, noise(rng, (max(CONTROLS) * ROWS, LENGTH)), known)
 
 
-def averaging() -> nn.Sequential:
-    """Return a network that averages over places: background takes part in its attributions everywhere."""
+def averaging_network() -> nn.Sequential:
+    """Return a network that averages over positions, so that background contributes everywhere."""
     return nn.Sequential(
         nn.Conv1d(4, 48, 13, padding=6),
         nn.ReLU(),
@@ -111,11 +109,11 @@ def averaging() -> nn.Sequential:
     )
 
 
-def networks(seed: int) -> Iterator[tuple[str, nn.Module]]:
-    """Yield two trained networks: one that looks for the best place of each filter, and one that averages."""
+def train_networks(seed: int) -> Iterator[tuple[str, nn.Module]]:
+    """Yield two trained networks: one that takes the maximum of each filter over positions, and one that averages."""
     task = planted_task(seed)
     torch.manual_seed(seed)
-    other = replace(task, model=averaging(), epochs=12)
+    other = replace(task, model=averaging_network(), epochs=12)
     for name, one in (("network, one maximum a filter", task), ("network, mean over places", other)):
         with tempfile.TemporaryDirectory() as folder:
             run = train(one, Path(folder), one.epochs, seed)
@@ -123,8 +121,8 @@ def networks(seed: int) -> Iterator[tuple[str, nn.Module]]:
         yield name, one.model
 
 
-def through(model: nn.Module, seed: int, with_sites: bool) -> Draw:
-    """Attribute fresh sequences of both sites, or shuffles of them, and shuffles of these."""
+def attribute_sequences(model: nn.Module, seed: int, with_sites: bool) -> Draw:
+    """Attribute new sequences with both sites, or shuffles of them, and shuffles of these as controls."""
     split = load_planted(4 * SEQUENCES, length=200, seed=1000 + seed).train
     X, motifs = split.X[:SEQUENCES], split.motifs
     known = pd.DataFrame({"example_idx": motifs.example_idx, "start": motifs.start, "end": motifs.end})
@@ -134,15 +132,15 @@ def through(model: nn.Module, seed: int, with_sites: bool) -> Draw:
     found = calibrated_seqlets(
         model, X, n_control=max(CONTROLS), random_state=1000 * seed, n_shuffles=10, batch_size=2000, target_fdr=1e9
     )
-    # Shuffle k of all sequences, for each k: the first rows are a control of one shuffle each.
+    # Ordered by shuffle: the first rows are a control with one shuffle of each sequence.
     control = found.control.reshape(len(X), -1, X.shape[2]).transpose(0, 1).flatten(0, 1)
     return Draw(found.attributions.sum(dim=1).double().numpy(), control.double().numpy(), known)
 
 
-def judge(draw: Draw) -> Iterator[dict[str, Any]]:
+def evaluate(draw: Draw) -> Iterator[dict[str, Any]]:
     for n in CONTROLS:
         control = draw.control[: n * len(draw.values)]
-        # One curve for all rates; what is called at a rate are the calls at the laxest threshold that keeps to it.
+        # One curve serves all rates: the calls at a rate are those at the laxest threshold that keeps to it.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SeqlightWarning)
             options = {"X_control": control, "target_fdr": 1e-9, "sign": "positive"}
@@ -153,19 +151,19 @@ def judge(draw: Draw) -> Iterator[dict[str, Any]]:
             if threshold > 0 and threshold not in called:
                 called[threshold] = recursive_seqlets(draw.values, threshold, sign="positive")
             seqlets = called.get(threshold, NOTHING)
-            judged = overlap(seqlets, draw.known)
+            matched = overlap(seqlets, draw.known)
             yield {
                 "controls": n,
                 "target_fdr": rate,
                 "calls": len(seqlets),
-                "false": 1 - judged.precision if len(seqlets) else 0.0,
-                "recall": judged.recall,
+                "false": 1 - matched.precision if len(seqlets) else 0.0,
+                "recall": matched.recall,
             }
 
 
-def summary(draws: list[Draw]) -> list[dict[str, float]]:
+def summarize(draws: list[Draw]) -> list[dict[str, float]]:
     """Return the mean of each number over replicates, and the standard error of the rate."""
-    table = pd.DataFrame([row for draw in draws for row in judge(draw)])
+    table = pd.DataFrame([row for draw in draws for row in evaluate(draw)])
     groups = table.groupby(["controls", "target_fdr"])
     means = groups.mean()
     means["standard_error"] = groups["false"].std() / np.sqrt(len(draws))
@@ -177,13 +175,13 @@ def draw_figure(results: dict[str, Any]) -> Figure:
     names = list(results["with_sites"])
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     for ax, name in zip(figure.subplots(2, 3).flat, names, strict=True):
-        panel(ax, results, name)
+        draw_panel(ax, results, name)
     figure.supxlabel("target_fdr, which is asked for")
     figure.supylabel("false discovery rate, which comes out")
     return figure
 
 
-def panel(ax: Axes, results: dict[str, Any], name: str) -> None:
+def draw_panel(ax: Axes, results: dict[str, Any], name: str) -> None:
     ax.plot([0, 0.55], [0, 0.55], color="0.75", lw=1, zorder=0)
     for n, color in zip(CONTROLS, (BLUE, ORANGE), strict=True):
         for kind, line, label in (
@@ -205,21 +203,21 @@ def panel(ax: Axes, results: dict[str, Any], name: str) -> None:
 
 
 def main(replicates: int) -> None:
-    where = machine()
+    machine = describe_machine()
     found: dict[str, dict[str, Any]] = {"with_sites": {}, "without_sites": {}}
     for name, kind_of_noise in NOISES.items():
         for kind, n_sites in (("with_sites", ROWS // 2), ("without_sites", 0)):
-            found[kind][name] = summary([planted(kind_of_noise, seed, n_sites) for seed in range(replicates)])
+            found[kind][name] = summarize([plant_sites(kind_of_noise, seed, n_sites) for seed in range(replicates)])
             print(name, kind, pd.DataFrame(found[kind][name]).to_string(index=False), sep="\n", flush=True)
     draws: dict[str, dict[str, list[Draw]]] = {"with_sites": {}, "without_sites": {}}
     for network in range(NETWORKS):
-        for name, model in networks(network):
+        for name, model in train_networks(network):
             for kind, of_kind in draws.items():
-                sets = [through(model, network * SETS + i, kind == "with_sites") for i in range(SETS)]
+                sets = [attribute_sequences(model, network * SETS + i, kind == "with_sites") for i in range(SETS)]
                 of_kind.setdefault(name, []).extend(sets)
     for kind, of_kind in draws.items():
         for name, some in of_kind.items():
-            found[kind][name] = summary(some)
+            found[kind][name] = summarize(some)
             print(name, kind, pd.DataFrame(found[kind][name]).to_string(index=False), sep="\n", flush=True)
     workload = {
         "noise": {"replicates": replicates, "rows": ROWS, "positions": LENGTH, "sites": ROWS // 2},
@@ -232,9 +230,9 @@ def main(replicates: int) -> None:
         },
         "sign": "positive",
     }
-    print(write("study_calibration", {"workload": workload, **found}, where))
-    draw_figure(found).savefig(PICTURE, dpi=110)
+    print(write_results("study_calibration", {"workload": workload, **found}, machine))
+    draw_figure(found).savefig(PICTURES / "calibration.png", dpi=110)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
+    main(count_argument(100))

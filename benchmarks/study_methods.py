@@ -1,30 +1,28 @@
-"""Ask how far attribution methods agree with each other, with the model and with what was planted.
+"""Ask how far attribution methods agree with each other, with the model and with planted motifs.
 
 Usage: ``python benchmarks/study_methods.py``; ``--page`` only writes the page from the stored results.
-Small networks, one a seed, learn to tell sequences with two motifs at known places from their shuffled versions;
-each has a max pooling behind its first ReLU, as many models of this field have. Their test positives are attributed by
-six methods and at random; those with references have the same ones. The metrics are those of ``seqlight.metrics``.
+Small networks, one for each seed, learn to tell sequences with two motifs at known positions from their shuffled
+versions; max pooling follows the first ReLU, as in many models of this field. Their test positives are attributed by
+six methods and at random; the methods that need references share them. The metrics are those of ``seqlight.metrics``.
 Writes results/study_methods.json, docs/pictures/methods.png and the numbers in docs/methods.md.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import time
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from harness import RESULTS, machine, write
+from harness import describe_machine, read_results, write_results
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pages import written
+from pages import PICTURES, update_page
 from torch import Tensor, nn
 
 import seqlight as sl
@@ -33,14 +31,13 @@ from seqlight.datasets.labelled import LabelledSplit
 from seqlight.datasets.planted import MOTIFS, load_planted
 from seqlight.metrics.perturbation import SHARES
 
-DOCS = Path(__file__).parent.parent / "docs"
 SEEDS, ROWS, REFERENCES, SHUFFLES = (0, 1, 2), 60, 10, 5
 LENGTH, EPOCHS, BATCH = 100, 8, 64
 TOP = sum(map(len, MOTIFS.values()))
 COLORS = ("#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "0.6")
 
 
-def network() -> nn.Module:
+def make_network() -> nn.Module:
     return nn.Sequential(
         nn.Conv1d(4, 32, 13, padding=6),
         nn.ReLU(),
@@ -53,9 +50,9 @@ def network() -> nn.Module:
     )
 
 
-def trained(split: LabelledSplit, seed: int) -> nn.Module:
+def train_network(split: LabelledSplit, seed: int) -> nn.Module:
     torch.manual_seed(seed)
-    model, order = network(), torch.Generator().manual_seed(seed)
+    model, order = make_network(), torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.1)
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(split.X), generator=order).split(BATCH):
@@ -66,19 +63,19 @@ def trained(split: LabelledSplit, seed: int) -> nn.Module:
     return model.eval()
 
 
-def captum(model: nn.Module, X: Tensor, references: Tensor) -> Tensor:
-    """Return Captum's contributions, averaged over references, of the characters that are there."""
+def captum_deeplift(model: nn.Module, X: Tensor, references: Tensor) -> Tensor:
+    """Return Captum's contributions of the characters of the sequences, averaged over references."""
     from captum.attr import DeepLift
 
     explainer, found = DeepLift(model), []
     for x, r in zip(X.float(), references.float(), strict=True):
         whole = explainer.attribute(x[None].expand_as(r).clone(), r, target=0).mean(0).detach()
-        # All letters' contributions belong to the position; the one that is there stands for them.
+        # The contributions of all letters belong to the position, so the character gets their sum.
         found.append(whole.sum(dim=0, keepdim=True) * x)
     return torch.stack(found)
 
 
-def methods(model: nn.Module, X: Tensor, references: Tensor, seed: int) -> dict[str, Callable[[], Tensor]]:
+def make_methods(model: nn.Module, X: Tensor, references: Tensor, seed: int) -> dict[str, Callable[[], Tensor]]:
     from tangermeme.deep_lift_shap import deep_lift_shap as tangermeme
 
     common: dict[str, Any] = {"references": references, "device": "cpu"}
@@ -86,7 +83,7 @@ def methods(model: nn.Module, X: Tensor, references: Tensor, seed: int) -> dict[
     return {
         "deep_lift_shap": lambda: sl.attribute(model, X, **common).attributions,
         "tangermeme DeepLIFT": lambda: tangermeme(model, X.float(), **theirs) * X,
-        "Captum DeepLift": lambda: captum(model, X, references),
+        "Captum DeepLift": lambda: captum_deeplift(model, X, references),
         "integrated_gradients": lambda: sl.integrated_gradients(model, X, **common).attributions,
         "saturation_mutagenesis": lambda: sl.saturation_mutagenesis(model, X, device="cpu"),
         "input_x_gradient": lambda: sl.input_x_gradient(model, X, device="cpu").attributions,
@@ -96,14 +93,14 @@ def methods(model: nn.Module, X: Tensor, references: Tensor, seed: int) -> dict[
 
 def study(seed: int) -> dict[str, Any]:
     data = load_planted(length=LENGTH, seed=seed)
-    model = trained(data.train, seed)
+    model = train_network(data.train, seed)
     logits = sl.predict(model, data.test.X, device="cpu")[:, 0]
     X, motifs = data.test.X[:ROWS], data.test.motifs
     known = pd.DataFrame({"example_idx": motifs.example_idx, "start": motifs.start, "end": motifs.end})
     known = known[known["example_idx"] < ROWS]
     references = sl.dinucleotide_shuffle(X, n=REFERENCES, random_state=seed)
     found, seconds = {}, {}
-    for name, call in methods(model, X, references, seed).items():
+    for name, call in make_methods(model, X, references, seed).items():
         start = time.perf_counter()
         found[name] = call()
         seconds[name] = time.perf_counter() - start
@@ -116,9 +113,9 @@ def study(seed: int) -> dict[str, Any]:
     }
     outputs = sl.predict(model, X, device="cpu")[:, 0]
     baselines = sl.predict(model, references.flatten(0, 1), device="cpu")[:, 0].reshape(ROWS, REFERENCES)
-    judged = {}
+    evaluations = {}
     for name, one in found.items():
-        judged[name] = {
+        evaluations[name] = {
             "deletion": float(metrics.faithfulness_area(model, X, one, "deletion", n_shuffles=SHUFFLES)),
             "insertion": float(metrics.faithfulness_area(model, X, one, "insertion", n_shuffles=SHUFFLES)),
             "in motifs": float(metrics.motif_interval_share(one, known)),
@@ -128,11 +125,11 @@ def study(seed: int) -> dict[str, Any]:
             "seconds": seconds[name],
         }
     accuracy = float(((logits > 0) == (data.test.y == 1)).float().mean())
-    print(seed, f"accuracy {accuracy:.3f}", pd.DataFrame(judged).drop("curve").T.to_string(), sep="\n", flush=True)
-    return {"seed": seed, "accuracy": accuracy, "agreement": agreement, "judged": judged}
+    print(seed, f"accuracy {accuracy:.3f}", pd.DataFrame(evaluations).drop("curve").T.to_string(), sep="\n", flush=True)
+    return {"seed": seed, "accuracy": accuracy, "agreement": agreement, "judged": evaluations}
 
 
-def mean(runs: list[dict[str, Any]], name: str, what: str) -> float:
+def mean_over_runs(runs: list[dict[str, Any]], name: str, what: str) -> float:
     return statistics.mean(run["judged"][name][what] for run in runs)
 
 
@@ -143,9 +140,9 @@ def table(results: dict[str, Any]) -> str:
     heads += ["rank correlation with deep_lift_shap", "top positions in common with it"]
     lines = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for i, name in enumerate(runs[0]["judged"]):
-        numbers = [f"{mean(runs, name, what):.2f}" for what in ("deletion", "insertion", "in motifs")]
-        numbers.append(f"{mean(runs, name, 'effective positions'):.0f}")
-        miss = mean(runs, name, "miss")
+        numbers = [f"{mean_over_runs(runs, name, what):.2f}" for what in ("deletion", "insertion", "in motifs")]
+        numbers.append(f"{mean_over_runs(runs, name, 'effective positions'):.0f}")
+        miss = mean_over_runs(runs, name, "miss")
         numbers.append("rounding" if miss < 1e-5 else f"{miss:.3f}")
         both = [statistics.mean(run["agreement"][kind][0][i] for run in runs) for kind in ("rank_correlation", "top")]
         numbers += [f"{value:.2f}" for value in both]
@@ -169,7 +166,7 @@ def draw(results: dict[str, Any]) -> Figure:
         (axes[1], "top", f"share of the top {TOP} positions in common"),
     ):
         values = torch.tensor([run["agreement"][kind] for run in runs]).mean(dim=0)
-        heat(ax, values, list(runs[0]["judged"]), title)
+        draw_heatmap(ax, values, list(runs[0]["judged"]), title)
     axes[1].set_yticklabels([])
     for name, color in zip(runs[0]["judged"], COLORS, strict=True):
         curves = torch.tensor([run["judged"][name]["curve"][0] for run in runs]).mean(dim=0)
@@ -182,7 +179,7 @@ def draw(results: dict[str, Any]) -> Figure:
     return figure
 
 
-def heat(ax: Axes, values: Tensor, names: list[str], title: str) -> None:
+def draw_heatmap(ax: Axes, values: Tensor, names: list[str], title: str) -> None:
     ax.imshow(values, vmin=0, vmax=1, cmap="Blues")
     for i, row in enumerate(values.tolist()):
         for j, value in enumerate(row):
@@ -193,20 +190,18 @@ def heat(ax: Axes, values: Tensor, names: list[str], title: str) -> None:
 
 
 def main() -> None:
-    stored = RESULTS / "study_methods.json"
     if "--page" not in sys.argv:
         warnings.filterwarnings("ignore", ".*required_grads has been set.*|.*forward, backward.*")
-        # The networks are so small that threads would wait for each other.
+        # The networks are too small for several threads.
         torch.set_num_threads(1)
-        where, start = machine(), time.perf_counter()
+        machine, start = describe_machine(), time.perf_counter()
         runs = [study(seed) for seed in SEEDS]
         workload = {"rows": ROWS, "length": LENGTH, "references": REFERENCES, "shuffles": SHUFFLES, "top": TOP}
         workload |= {"captum": version("captum"), "tangermeme": version("tangermeme")}
         workload |= {"seconds": time.perf_counter() - start}
-        write("study_methods", {"workload": workload, "runs": runs}, where)
-        draw(json.loads(stored.read_text())).savefig(DOCS / "pictures" / "methods.png", dpi=110)
-    page = DOCS / "methods.md"
-    page.write_text(written(page.read_text(), table(json.loads(stored.read_text()))))
+        write_results("study_methods", {"workload": workload, "runs": runs}, machine)
+        draw(read_results("study_methods")).savefig(PICTURES / "methods.png", dpi=110)
+    update_page("methods", table(read_results("study_methods")))
 
 
 if __name__ == "__main__":

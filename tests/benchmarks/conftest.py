@@ -1,5 +1,5 @@
 import sys
 from pathlib import Path
 
-# The studies are scripts; their pages are made again from what they stored.
+# The studies are scripts, imported by the tests of their pages.
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))

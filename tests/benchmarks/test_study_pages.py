@@ -1,43 +1,36 @@
-"""The pages of the studies hold the stored numbers, and the stored numbers bear out what the pages say."""
+"""The pages of the studies hold the stored numbers, and these numbers bear out what the pages say."""
 
-import json
 import statistics
-from pathlib import Path
 
 import pytest
 import study_artefact
 import study_methods
-from pages import written
-
-ROOT = Path(__file__).parents[2]
-
-
-def stored(name):
-    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+from harness import read_results
+from pages import DOCS, fill_section
 
 
 @pytest.mark.parametrize("study", [study_artefact, study_methods], ids=["artefact", "methods"])
 def test_the_page_has_the_stored_numbers(study):
-    page = (ROOT / "docs" / f"{study.__name__.removeprefix('study_')}.md").read_text()
-    assert written(page, study.table(stored(study.__name__))) == page
+    page = (DOCS / f"{study.__name__.removeprefix('study_')}.md").read_text()
+    assert fill_section(page, study.table(read_results(study.__name__))) == page
 
 
 def test_what_the_artefact_page_says():
-    runs = stored("study_artefact")["runs"]
+    runs = read_results("study_artefact")["runs"]
     clean, fooled = ([one for one in runs if one["model"] == kind] for kind in ("clean", "fooled"))
     last = [[one["epochs"][-1] for one in kind] for kind in (clean, fooled)]
-    # The validation does not tell: the kinds differ by less than seeds do, or by next to nothing.
+    # The validation does not reveal it: the kinds differ by less than seeds do, or by next to nothing.
     for name, little in (("loss", 0.02), ("auroc", 0.01)):
         means = [statistics.mean(epoch[name] for epoch in kind) for kind in last]
         assert abs(means[1] - means[0]) < little
-    # The attribution does, in every seed, and so does the deployment.
+    # The attribution reveals it, in every seed, and so does the deployment.
     assert min(epoch["share"] for epoch in last[1]) > 2 * max(epoch["share"] for epoch in last[0])
     rates = [[one["test"]["half scarred"]["false_positive_rate"] for one in kind] for kind in (clean, fooled)]
     assert min(rates[1]) > max(rates[0]) + 0.2
 
 
 def test_what_the_methods_page_says():
-    results = stored("study_methods")
+    results = read_results("study_methods")
     names = list(results["runs"][0]["judged"])
     ours, peer, captum, gradient = (
         names.index(name) for name in ("deep_lift_shap", "tangermeme DeepLIFT", "Captum DeepLift", "input_x_gradient")
@@ -55,7 +48,7 @@ def test_what_the_methods_page_says():
 
 
 @pytest.mark.slow
-def test_the_artefact_is_seen_anew():
-    clean, _ = study_artefact.run(0, fooled=False)
-    fooled, _ = study_artefact.run(0, fooled=True)
+def test_attributions_reveal_the_artefact_again():
+    clean, _ = study_artefact.train_model(0, fooled=False)
+    fooled, _ = study_artefact.train_model(0, fooled=True)
     assert fooled["epochs"][-1]["share"] > 2 * clean["epochs"][-1]["share"]
