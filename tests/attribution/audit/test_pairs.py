@@ -45,7 +45,7 @@ def test_what_no_call_loses_is_left():
 
     found = examine(Model(behind_the_back))
     assert abs(found.delta) > 0.01
-    assert (found.rest.manners, "numpy" in found.note) == (["unseen"], True)
+    assert (found.rest.manners, "NumPy" in found.note) == (["unseen"], True)
     assert found.rest.loss == pytest.approx(found.delta)
 
 

@@ -27,7 +27,7 @@ def test_treatments(manners, wanted):
 @pytest.mark.parametrize(
     ("origin", "words"),
     [
-        (Origin("gt", "gate (Gate)"), "`gt` in gate (Gate) made of the input"),
+        (Origin("gt", "gate (Gate)"), "`gt` in gate (Gate) computed from the input"),
         (Origin("gt", ""), "torch.sign(x).clamp(min=0)"),
         (Origin("relu", "", False), "torch.no_grad()"),
         (Origin("rand", ""), "drew"),
@@ -36,8 +36,8 @@ def test_treatments(manners, wanted):
         (Origin("argmax", ""), "amax"),
         (Origin("item", ""), "keep it a tensor"),
         (Origin("long", ""), "one-hot"),
-        (Origin("anything", ""), "operations that have one"),
-        (None, "no call of PyTorch"),
+        (Origin("anything", ""), "operations that have a gradient"),
+        (None, "no PyTorch call"),
     ],
 )
 def test_every_origin_has_a_remedy(origin, words):

@@ -33,7 +33,7 @@ def test_it_prints(Around):
     assert str(good).splitlines()[0].split() == ["operation", "module", "treatment", "calls", "lost"]
     assert "Complete: attributions miss" in str(good)
     assert "\n\nNot complete: attributions miss" in repr(bad)
-    assert re.search(r"`mul` in middle \(Deep\) loses \d+\.\d\d%: In it is what `gt`", str(bad))
+    assert re.search(r"`mul` in middle \(Deep\) loses \d+\.\d\d%: It takes what `gt`", str(bad))
     assert "<table" in bad._repr_html_()
     assert "(x &gt; 0)" in bad._repr_html_()
     assert isinstance(bad.table, pd.DataFrame)
@@ -60,42 +60,42 @@ def pair(loss, rounding=0.0, **more):
 )
 def test_what_is_rounding_depends_on_the_precision(loss, exact, complete):
     dtype = torch.float64 if exact else torch.float32
-    found = Audit.of([pair(loss, dtype=dtype), pair(0.0)], 1)
+    found = Audit.from_pairs([pair(loss, dtype=dtype), pair(0.0)], 1)
     assert found.complete is complete
     assert len(found.culprits) == (not complete)
 
 
 def test_an_audit_of_nothing_and_of_no_numbers():
-    assert "0 pairs" in str(Audit.of([], 0)) or math.isnan(Audit.of([], 0).lost)
-    assert not Audit.of([pair(float("nan"))], 1).complete
-    refused = Audit.of([Examined([], refused=Meeting("the model", ""), note="no")], 1)
+    assert "0 pairs" in str(Audit.from_pairs([], 0)) or math.isnan(Audit.from_pairs([], 0).lost)
+    assert not Audit.from_pairs([pair(float("nan"))], 1).complete
+    refused = Audit.from_pairs([Examined([], refused=Meeting("the model", ""), note="no")], 1)
     assert refused.losses.shape == (1, 0)
     assert "\nthe model: no." in str(refused)
 
 
 def test_rounding_of_large_numbers_is_no_loss():
-    assert Audit.of([pair(0.1, rounding=0.05**2, dtype=torch.float32)], 1).complete
-    assert not Audit.of([pair(0.1, rounding=0.005**2, dtype=torch.float32)], 1).complete
+    assert Audit.from_pairs([pair(0.1, rounding=0.05**2, dtype=torch.float32)], 1).complete
+    assert not Audit.from_pairs([pair(0.1, rounding=0.005**2, dtype=torch.float32)], 1).complete
 
 
 def test_the_grammar_of_counts():
-    assert "in 1 pair of 1 sequence" in str(Audit.of([pair(0.1)], 1))
-    assert "in 2 pairs of 2 sequences" in str(Audit.of([pair(0.1)] * 2, 2))
-    assert "miss nothing of" in str(Audit.of([pair(0.0)], 1))
+    assert "in 1 pair of 1 sequence" in str(Audit.from_pairs([pair(0.1)], 1))
+    assert "in 2 pairs of 2 sequences" in str(Audit.from_pairs([pair(0.1)] * 2, 2))
+    assert "miss nothing of" in str(Audit.from_pairs([pair(0.0)], 1))
     many = [Meeting("relu", f"{i} (ReLU)", ["Rescale"]) for i in range(30)]
     one = Examined([Meeting("conv1d", "a (A)", ["linear"]), *many], 0.0, 1.0, Meeting("left", "", ["unseen"]))
-    assert "Not shown: 1 row of a linear operation, which loses nothing." in str(Audit.of([one], 1))
+    assert "Not shown: 1 row of a linear operation, which loses nothing." in str(Audit.from_pairs([one], 1))
 
 
 def test_outputs_that_are_all_the_same():
     same = Examined([Meeting("mul", "a (A)", ["linear"])], 0.0, 0.0, Meeting("left", "", ["unseen"]))
-    found = Audit.of([same], 1)
+    found = Audit.from_pairs([same], 1)
     assert found.complete
     assert "the output does not depend on the sequence" in str(found)
 
 
 def test_a_remark_on_the_dtype():
-    printed = str(Audit.of([pair(1e-5, dtype=torch.float32)], 1, "in float32, because it rains"))
+    printed = str(Audit.from_pairs([pair(1e-5, dtype=torch.float32)], 1, "in float32, because it rains"))
     found = " ".join(printed.split())
     assert "which is rounding in float32." in found
     assert "Computed in float32, because it rains." in found

@@ -8,7 +8,7 @@ import torch
 from seqlight.attribution.audit.hidden_dependence import Origin
 from seqlight.attribution.audit.operations import Meeting
 from seqlight.attribution.audit.pairs import Examined
-from seqlight.attribution.audit.tally import Tally
+from seqlight.attribution.audit.tally import LossTally
 
 
 def pair(*losses, delta=0.0, left=0.0, **more):
@@ -23,7 +23,7 @@ def pair(*losses, delta=0.0, left=0.0, **more):
 
 
 def test_rows_and_shares():
-    tally = Tally([pair(0, 1.0, 2.0, delta=3.0), pair(0, 1.0, -2.0, delta=-1.0)], 1e-6)
+    tally = LossTally([pair(0, 1.0, 2.0, delta=3.0), pair(0, 1.0, -2.0, delta=-1.0)], 1e-6)
     assert [(row.operation, row.treatment, row.calls) for row in tally.rows] == [
         ("conv", "linear", 1),
         ("relu", "rescale", 2),
@@ -36,41 +36,41 @@ def test_rows_and_shares():
 
 
 def test_what_is_read_from_the_output_is_listed_only_if_it_loses():
-    assert len(Tally([pair(0, 0, 0, 0)], 1e-6).rows) == 2
-    assert Tally([pair(0, 0, 0, 1.0)], 1e-6).rows[-1].operation == "mul"
+    assert len(LossTally([pair(0, 0, 0, 0)], 1e-6).rows) == 2
+    assert LossTally([pair(0, 0, 0, 1.0)], 1e-6).rows[-1].operation == "mul"
 
 
 def test_hidden_operands_count_only_where_something_is_lost():
     for loss, treatment in ((1.0, "hidden"), (1e-9, "linear")):
         one = pair(loss)
         one.meetings[0].hidden.extend([None, Origin("gt", "c (C)")])
-        (row,) = Tally([one], 1e-6).rows
+        (row,) = LossTally([one], 1e-6).rows
         assert row.treatment == treatment
         assert ("`gt` in c (C)" in row.note) is (treatment == "hidden")
 
 
 def test_what_is_left_is_listed_if_it_is_more_than_rounding():
-    assert len(Tally([pair(0, left=1e-12)], 1e-6).rows) == 1
-    rows = Tally([pair(0, left=1.0), pair(0, left=0.5)], 1e-6).rows
+    assert len(LossTally([pair(0, left=1e-12)], 1e-6).rows) == 1
+    rows = LossTally([pair(0, left=1.0), pair(0, left=0.5)], 1e-6).rows
     assert rows[1].losses.tolist() == [1.0, 0.5]
     assert (rows[1].treatment, rows[1].note) == ("unseen", "unseen")
 
 
 def test_refusals():
     refused = Examined([Meeting("conv", "a (A)", ["linear"])], refused=Meeting("sort", "b (B)"), note="no")
-    tally = Tally([refused, refused], 1e-6)
+    tally = LossTally([refused, refused], 1e-6)
     assert [(row.operation, row.treatment, row.note) for row in tally.rows] == [
         ("conv", "linear", ""),
         ("sort", "refused", "no"),
     ]
     assert all(math.isnan(tally.share(row.losses)) for row in tally.rows)
-    some = Tally([refused, pair(0, 1.0, 1.0, delta=2.0)], 1e-6)
+    some = LossTally([refused, pair(0, 1.0, 1.0, delta=2.0)], 1e-6)
     assert [row.treatment for row in some.rows] == ["linear", "rescale", "refused"]
     assert some.deltas.tolist() == [2.0]
 
 
 def test_no_number_is_lost_too():
-    tally = Tally([pair(float("nan"), delta=float("nan"))], 1e-6)
-    assert tally.loses(tally.rows[0].losses)
-    assert tally.loses(tally.deltas)
-    assert not tally.loses(torch.zeros(0))
+    tally = LossTally([pair(float("nan"), delta=float("nan"))], 1e-6)
+    assert tally.exceeds_rounding(tally.rows[0].losses)
+    assert tally.exceeds_rounding(tally.deltas)
+    assert not tally.exceeds_rounding(torch.zeros(0))

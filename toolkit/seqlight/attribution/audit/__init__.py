@@ -1,1 +1,1 @@
-"""Where completeness is lost, call by call."""
+"""The audit of a model: how each of its operations is explained, and where completeness is lost."""

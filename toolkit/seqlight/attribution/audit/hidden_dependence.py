@@ -1,7 +1,7 @@
-"""Follow what depends on the input to where no gradient sees it: masks, detached tensors, indices, numbers.
+"""Dependence on the input that gradients do not see: masks, detached tensors, indices, Python numbers.
 
-Autograd forgets where such a tensor comes from. Here its memory is remembered, with the operation that made
-it, and everything that is made of it in turn.
+Autograd does not record where such a tensor comes from. Here its memory address is recorded with the operation that
+made it, and so is everything that is computed from it in turn.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# They turn a tensor into what Python decides or computes with.
+# Functions that turn a tensor into numbers, with which Python decides or computes.
 NUMBERS = frozenset("item tolist numpy __array__ __bool__ __float__ __int__ __index__ __complex__ equal".split())
 RANDOM = frozenset(
     "bernoulli multinomial normal poisson binomial uniform exponential geometric cauchy log_normal random "
@@ -23,14 +23,14 @@ RANDOM = frozenset(
 
 @dataclass(frozen=True)
 class Origin:
-    """The operation that took something of the input away from autograd.
+    """The operation that hid a dependence on the input from autograd.
 
     Parameters
     ----------
     operation, module : str
-        What it is called, and where it was called.
+        Its name, and the module that called it.
     recording : bool
-        Whether autograd was on.
+        Whether gradients were enabled.
     """
 
     operation: str
@@ -39,35 +39,40 @@ class Origin:
 
 
 class Hidden:
-    """Tensors that come from the input though they ask for no gradient, and numbers that left PyTorch.
+    """Tensors that depend on the input without a gradient, and the Python numbers that were made of tensors.
 
-    A tensor is known by its memory, so its views and those that share it are known too.
+    A tensor is identified by its memory, so its views, and other tensors on the same memory, have the same origin.
+
+    Attributes
+    ----------
+    numbers : list of (Origin, number)
+        In the order in which they were made.
     """
 
     def __init__(self) -> None:
         self.numbers: list[tuple[Origin, Any]] = []
         self._origins: dict[int, Origin] = {}
-        # Memory that is given back would be given to others.
+        # Keeps the tensors alive, for freed memory would be given to others.
         self._kept: list[Tensor] = []
 
     def origin(self, leaf: Any) -> Origin | None:
-        """Return what made `leaf` of the input; None if it asks for a gradient, or nothing is known of it."""
+        """Return the operation that made `leaf` of the input; None if it has a gradient, or no known origin."""
         if not isinstance(leaf, Tensor) or leaf.requires_grad:
             return None
         return self._origins.get(memory_of(leaf))
 
     def first(self, leaves: Iterable[Any]) -> Origin | None:
-        """Return the first origin of all that `leaves` have."""
+        """Return the first known origin of `leaves`, or None."""
         return next((found for found in map(self.origin, leaves) if found is not None), None)
 
     def remember(self, tensor: Tensor, origin: Origin) -> None:
-        """Remember that `origin` made `tensor`, or wrote to it."""
+        """Record that `origin` made `tensor`, or wrote to it."""
         self._origins[memory_of(tensor)] = origin
         self._kept.append(tensor)
 
 
 def memory_of(tensor: Tensor) -> int:
-    """Return the address of a tensor's memory; its own number if it has none."""
+    """Return the address of a tensor's memory, or its id if it has none."""
     try:
         return tensor.untyped_storage().data_ptr() or id(tensor)
     except (NotImplementedError, RuntimeError):
@@ -75,7 +80,7 @@ def memory_of(tensor: Tensor) -> int:
 
 
 def is_random(name: str) -> bool:
-    """Return whether the function of this name draws numbers, in place or not.
+    """Return whether the function with this name draws random numbers, in place or not.
 
     >>> is_random("uniform_"), is_random("randn_like"), is_random("relu")
     (True, True, False)
@@ -84,19 +89,19 @@ def is_random(name: str) -> bool:
 
 
 def takes_the_shape_alone(name: str) -> bool:
-    """Return whether the function of this name makes a tensor that is like its first in nothing but its shape."""
+    """Return whether the function with this name uses nothing of its first argument but shape, dtype and device."""
     return (name.endswith("_like") or name.startswith("new_")) and not is_random(name)
 
 
 def takes_the_first_alone(name: str) -> bool:
-    """Return whether of what the function of this name takes, only the first counts with its values."""
+    """Return whether the function with this name uses the values of its first argument only."""
     return name in ("to", "type_as", "expand_as", "view_as", "reshape_as")
 
 
 def same(a: Any, b: Any) -> bool:
-    """Return whether two arguments, which are not tensors with a gradient, have the same value.
+    """Return whether two arguments that have no gradient have the same value.
 
-    What is neither a tensor, an array nor a number counts as the same: it cannot carry the input.
+    Objects other than tensors, arrays and numbers count as the same, for they cannot depend on the input.
     """
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         return a is b or (a.shape == b.shape and a.dtype == b.dtype and _equal(a, b))

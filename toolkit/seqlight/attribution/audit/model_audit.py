@@ -1,4 +1,4 @@
-"""Audit a model: every operation it is made of, how each is explained, and which one does not add up."""
+"""Audit a model: how each of its operations is explained, and which of them lose completeness."""
 
 from __future__ import annotations
 
@@ -11,31 +11,33 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.audit.operations import Meeting
 from seqlight.attribution.audit.pairs import Examined, Examining
 from seqlight.attribution.audit.result import Audit
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, IntegratedWarning, SeqlightError, UnsupportedOperation
-from seqlight.prediction.arguments import HALF, as_dtype, choose_device, require_inputs, require_module
+from seqlight.prediction.arguments import HALF
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
 from seqlight.prediction.process_settings import ProcessSetting
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
-# As many sequences are looked at; a model does with the rest what it does with these.
+# How many sequences are explained; a model treats the others in the same way.
 SEQUENCES = 4
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _without_integrated_warnings() -> Iterator[None]:
+    """Ignore IntegratedWarning: the table says which operations are integrated."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IntegratedWarning)  # the table says so
+        warnings.simplefilter("ignore", IntegratedWarning)
         yield
 
 
-# Filters are those of all threads, and what two that overlap restore would be each other's.
-_QUIET = ProcessSetting(_quiet)
+# Warning filters are shared by all threads, so two overlapping audits must not restore each other's.
+_WITHOUT_INTEGRATED_WARNINGS = ProcessSetting(_without_integrated_warnings)
 
 
 def audit(
@@ -50,41 +52,42 @@ def audit(
     device: str | torch.device | None = None,
     random_state: int | None = 0,
 ) -> Audit:
-    """Say how each operation of a model is explained, and which one loses something when it does not add up.
+    """Find out how each operation of a model is explained, and which ones lose something if attributions do not add up.
 
-    The attributions of :func:`seqlight.deep_lift_shap` should sum to the output difference. What they miss is
-    the sum of what the single operations miss, and each of these is measured here. The first four sequences of
-    `X` are explained, each on its own, in float64, so that rounding does not get in the way; in the model's
-    own dtype, which the verdict then says, if it does not run in float64. A model that would be refused is
-    audited up to there.
+    The attributions of :func:`seqlight.deep_lift_shap` should sum to the output difference. What they miss is the sum
+    of what single operations miss, and that is measured here. The first four sequences of `X` are explained, each on
+    its own, in float64, so that rounding does not interfere; a model that does not run in float64 is explained in its
+    own dtype, and the printed result says so. A model that is refused is audited up to the operation at fault.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Called as ``model(X, *args)``. It is used in evaluation mode and given back exactly as it was.
+        Called as ``model(X, *args)``. It is used in evaluation mode and returned exactly as it was.
     X : torch.Tensor, shape (sequences, letters, positions)
-        One-hot, unknown characters as columns of zeros. Pass ``X[i:j]`` to look at others than the first four.
+        One-hot, unknown characters as columns of zeros. Pass ``X[i:j]`` to audit others than the first four.
     args : sequence of torch.Tensor, optional
         Further inputs with a row for each sequence.
     target : int, or any single target of :func:`seqlight.attribute`
-        Which output is explained.
+        Which output to explain.
     references : torch.Tensor of shape (sequences, references, letters, positions), or callable
-        As in :func:`seqlight.deep_lift_shap`; of a tensor the first `n_shuffles` references are used.
+        What to compare with, as in :func:`seqlight.deep_lift_shap`; of a tensor, the first `n_shuffles` references.
     n_shuffles : int
-        References a sequence.
+        References per sequence.
     additional_nonlinear_ops : mapping, optional
-        Your own rules, to see whether they add up.
+        Your own rules, as in :func:`seqlight.deep_lift_shap`, to see whether they add up.
     dtype : torch.dtype or str, optional
-        To compute in, if the model runs in it; None for the model's own, but float32 for a model in half precision.
+        The dtype to compute in, if the model runs in it. None for the model's own, but float32 for a model in half
+        precision.
     device : str or torch.device, optional
-        Where to run; None for CUDA, then MPS, then the CPU. MPS has no float64, so only with another `dtype`.
+        Where to run. None for CUDA if there is one, else MPS, else the CPU; MPS, which has no float64, only with
+        another `dtype`.
     random_state : int, optional
         The seed of the first reference; None for a fresh one.
 
     Returns
     -------
     Audit
-        Print it.
+        A table of operations with a summary; print it.
 
     Raises
     ------
@@ -110,54 +113,54 @@ def audit(
     operation treatment
           mul    hidden
     """
-    require_module(model)
-    X, inputs = require_inputs(X, args)
+    checked = check_arguments(model, X, args, 1, dtype, device)
+    X, where = checked.X, checked.device
     n = require_count(n_shuffles, "n_shuffles", least=1)
     drawn, targets = References(references, X, n, random_state), Targets(target, len(X))
     if targets.several:
         raise InputError("target is a list: an audit explains one target.")
-    rows, kind, where = min(len(X), SEQUENCES), as_dtype(dtype), choose_device(device)
-    if device is None and where.type == "mps" and kind == torch.float64:
+    rows = min(len(X), SEQUENCES)
+    if device is None and where.type == "mps" and checked.dtype == torch.float64:
         where = torch.device("cpu")  # MPS has no float64
 
-    def run(kind: torch.dtype | None) -> list[Examined]:
-        job = Examining(model, (X,), inputs, targets, 1, where)
-        job.policy.copy = True  # books are kept in copies, whatever the model overwrites
+    def run(dtype: torch.dtype | None) -> list[Examined]:
+        explainer = Examining(model, (X,), checked.args, targets, 1, where)
+        explainer.policy.copy = True  # the ledger keeps copies, whatever the model overwrites
         found: list[Examined] = []
-        with job.running(kind, additional_nonlinear_ops), _QUIET.apply():
+        with explainer.running(dtype, additional_nonlinear_ops), _WITHOUT_INTEGRATED_WARNINGS.apply():
             for i in range(rows):
                 (references_of_one,) = drawn.draw(i, i + 1, 0, min(n, drawn.n))
-                found.extend(job.pair(i, one.unsqueeze(0)) for one in references_of_one)
+                found.extend(explainer.pair(i, one.unsqueeze(0)) for one in references_of_one)
         return found
 
     try:
-        return Audit.of(*_run_in(run, kind, model, X, rows))
+        return Audit.from_pairs(*_run_in(run, checked.dtype, model, X, rows))
     except UnsupportedOperation as error:
-        return Audit.of([Examined([], refused=Meeting("the model", "", ["refused"]), note=str(error))], rows)
+        return Audit.from_pairs([Examined([], refused=Meeting("the model", "", ["refused"]), note=str(error))], rows)
 
 
 def _run_in(
     run: Callable[[torch.dtype | None], list[Examined]],
-    kind: torch.dtype | None,
+    dtype: torch.dtype | None,
     model: nn.Module,
     X: Tensor,
     rows: int,
 ) -> tuple[list[Examined], int, str]:
-    """Run in `kind`, or else in the model's own dtype; return what to put together, with why that is so."""
+    """Run in `dtype`, or else in the model's own; return the results, the number of sequences, and the reason."""
     own = floating_dtype(model, X)
     own = torch.float32 if own in HALF else own
     try:
-        return run(kind), rows, ""
+        return run(dtype), rows, ""
     except SeqlightError:
         raise
     except Exception as error:
         parameters = itertools.chain(model.parameters(), model.buffers())
-        if kind in (None, own) or not any(one.is_floating_point() for one in parameters):
+        if dtype in (None, own) or not any(one.is_floating_point() for one in parameters):
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-    # An error that is not about the dtype comes again: it is the model's own.
-    return run(None), rows, f"in {_plain(own)}, because the model does not run in {_plain(kind)}: {reason}"
+    # An error that is not about the dtype is raised again.
+    return run(None), rows, f"in {_short_name(own)}, because the model does not run in {_short_name(dtype)}: {reason}"
 
 
-def _plain(dtype: torch.dtype | None) -> str:
+def _short_name(dtype: torch.dtype | None) -> str:
     return str(dtype).removeprefix("torch.")

@@ -1,4 +1,4 @@
-"""What to say of an operation: how it was treated, and what to do where it loses something."""
+"""Words for an operation: how it was treated, and what to do if it loses something."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from seqlight.attribution.audit.hidden_dependence import NUMBERS, Origin, is_random
 
-# In the order in which they tell more.
+# The treatments that stand for rules; all other rules are closed forms.
 TREATMENTS = {
     "Integrated": "integrated",
     "Piecewise": "integrated",
@@ -32,48 +32,50 @@ CONVERSIONS = frozenset("to type int long short byte char one_hot type_as".split
 
 
 def treatment(manners: Collection[str]) -> str:
-    """Return in a few words how a call was met whose parts were met in these manners.
+    """Return the treatment of a call whose parts were explained by these rules.
 
     >>> treatment(["linear", "Rescale"]), treatment(["Rescale", "Product"]), treatment(["linear"])
     ('rescale', 'in parts', 'linear')
     """
     words = {TREATMENTS.get(one, "closed form") for one in manners}
-    for telling in ("integrated", "yours"):
-        if telling in words:
-            return telling
+    for decisive in ("integrated", "yours"):
+        if decisive in words:
+            return decisive
     words -= {"linear"}
     return "in parts" if len(words) > 1 else next(iter(words), "linear")
 
 
 def of_hidden(origin: Origin | None) -> str:
-    """Return what an operation has in it that no gradient sees, and what to do about it."""
+    """Return which hidden operand an operation takes, and what to do about it."""
     if origin is not None and is_random(origin.operation):
-        return f"In it is what `{origin.operation}`{_within(origin.module)} drew. {_remedy(origin)}"
+        return f"It takes what `{origin.operation}`{_within(origin.module)} drew. {_remedy(origin)}"
     if origin is None:
         return (
-            "It takes something that differs between a sequence and its reference and comes from no call of PyTorch "
-            "on the input: random numbers, numpy, or what the model remembers of an earlier call. "
+            "It takes something that differs between a sequence and its reference and comes from no PyTorch call on "
+            "the input: random numbers, NumPy, or what the model remembers of an earlier call. "
             "Keep it a tensor, or leave it out in evaluation mode."
         )
-    return f"In it is what `{origin.operation}`{_within(origin.module)} made of the input. {_remedy(origin)}"
+    return f"It takes what `{origin.operation}`{_within(origin.module)} computed from the input. {_remedy(origin)}"
 
 
 def of_loss(how: str, operation: str = "") -> str:
-    """Return what to do about an operation that loses something though it takes nothing hidden."""
+    """Return what to do about an operation that loses something although none of its operands is hidden."""
     if is_random(operation):
         return of_draw()
     if how == "yours":
-        return "Your rule does not add up: leave it out of additional_nonlinear_ops to have ours."
-    return "Nothing that it takes is hidden, so our rule is at fault: please report it."
+        return "Your rule does not add up: leave it out of additional_nonlinear_ops to use the built-in one."
+    return "None of its operands is hidden, so the built-in rule is at fault: please report this."
 
 
 def of_draw() -> str:
     """Return what to do about an operation that draws numbers itself."""
-    return "It draws random numbers, others for a sequence than for its reference: leave it out in evaluation mode."
+    return (
+        "It draws random numbers, which differ between a sequence and its reference: leave it out in evaluation mode."
+    )
 
 
 def not_finite(row: int, what: str, where: tuple[str, str] | None) -> str:
-    """Return what to do about a model whose output is no number for a sequence, or for its reference.
+    """Return what to do about a model whose output is not finite for a sequence, or for its reference.
 
     >>> not_finite(0, "", ("log", "1 (Log)"))[:71]
     "the model's output is not a finite number for sequence 0 (from `log` in"
@@ -81,37 +83,37 @@ def not_finite(row: int, what: str, where: tuple[str, str] | None) -> str:
     made = f" (from `{where[0]}`{_within(where[1])} on)" if where else ""
     return (
         f"the model's output is not a finite number for {what}sequence {row}{made}: look for NaN in its weights, "
-        "the log of 0, a division by 0, or numbers too large for their dtype."
+        "a log of 0, a division by 0, or numbers too large for their dtype."
     )
 
 
 def no_finite_gradient(row: int) -> str:
-    """Return what to do about an operation on whose way back there are no numbers, though there are on the way."""
+    """Return what to do about an operation with a finite result whose gradient is not finite."""
     return (
-        f"The gradient that goes back through it is not a finite number for sequence {row}: look for the root or the "
-        "log of 0, a division by 0, or numbers too large for their dtype."
+        f"The gradient that goes back through it is not a finite number for sequence {row}: look for a square root "
+        "or log of 0, a division by 0, or numbers too large for their dtype."
     )
 
 
 NOT_FINITE = "not finite"
 CONSTANT = "the output does not depend on the sequence: it is the same for its reference."
-OF_RANDOM = "Random numbers are others for a sequence than for its reference: leave them out in evaluation mode."
+OF_RANDOM = "Random numbers differ between a sequence and its reference: leave them out in evaluation mode."
 
 
 def of_course(met: str, origin: Origin | None) -> str:
-    """Return what to do about a model that takes another course for another input."""
+    """Return what to do about a model whose calls depend on the values of its input."""
     if origin is not None and is_random(origin.operation):
         return f"The reference meets {met}, after what `{origin.operation}`{_within(origin.module)} drew. {OF_RANDOM}"
     why = f" after `{origin.operation}`{_within(origin.module)} made a number of the input" if origin else ""
     return (
-        f"The reference meets {met}{why}: a model whose course depends on its input, or on chance, cannot be "
-        "explained. Compute both branches, and choose with torch.where(condition, a, b)."
+        f"The reference meets {met}{why}: a model whose control flow depends on its input, or on chance, cannot "
+        "be explained. Compute both branches, and choose with torch.where(condition, a, b)."
     )
 
 
 UNSEEN = (
-    "No operation that was seen loses this: values changed behind PyTorch's back (numpy memory), "
-    "a backward hook that changes gradients, or a backward pass of your own that is not the derivative."
+    "No observed operation loses this. The cause may be values changed behind PyTorch's back (in NumPy memory), "
+    "a backward hook that changes gradients, or a custom backward pass that is not the derivative."
 )
 
 
@@ -122,20 +124,20 @@ def _within(module: str) -> str:
 def _remedy(origin: Origin) -> str:
     name = origin.operation
     if not origin.recording:
-        return "It runs under torch.no_grad(), where no gradient sees it: take it out of there."
+        return "It runs under torch.no_grad(), which cuts off its gradient: take it out of there."
     if is_random(name):
         return OF_RANDOM
     if name in ("detach", "data"):
-        return "It has no gradient from there on: leave that out."
+        return "That cuts off the gradient: leave that out."
     if name in COMPARISONS:
         return (
             "A comparison has no gradient: torch.sign(x).clamp(min=0) is the same as (x > 0) and has a rule. "
-            "Where the mask of x is for x itself, x * (x > 0) and torch.where(x > 0, x, 0) have one too."
+            "Where x is masked by itself, x * (x > 0) and torch.where(x > 0, x, 0) have rules, too."
         )
     if name in INDICES:
-        return "An index has no gradient: take the values, with amax or max(dim).values, or weigh them with a softmax."
+        return "An index has no gradient: take the values, with amax or max(dim).values, or weight them with a softmax."
     if name.strip("_") in {one.strip("_") for one in NUMBERS}:
-        return "A number of Python has no gradient: keep it a tensor."
+        return "A Python number has no gradient: keep it a tensor."
     if name in CONVERSIONS:
         return "Integers and booleans have no gradient: multiply the one-hot characters with a matrix instead."
-    return "It has no gradient from there on: write it in operations that have one."
+    return "That cuts off the gradient: write it in operations that have a gradient."

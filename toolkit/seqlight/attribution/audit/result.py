@@ -1,4 +1,4 @@
-"""The result of an audit: a table of operations, and what it comes to."""
+"""The result of an audit: a table of operations, and a summary in words."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.audit.pairs import Examined
-from seqlight.attribution.audit.tally import Tally
+from seqlight.attribution.audit.tally import LossTally
 
-# Which share of the mean output difference is rounding, even where it comes to less by the digits of single numbers.
+# The share of the mean output difference that counts as rounding, even if the errors of single numbers predict less.
 TOLERANCES = {torch.float64: 1e-6, torch.complex128: 1e-6, torch.float16: 1e-2, torch.bfloat16: 5e-2}
-OTHERWISE = 1e-3
-# Treatments of what has no attributions.
-WITHOUT = ("refused", "not finite")
-# Longer tables are printed without what is linear.
-LONGEST = 30
+DEFAULT_TOLERANCE = 1e-3
+# Treatments of operations because of which there are no attributions.
+NO_ATTRIBUTIONS = ("refused", "not finite")
+# Longer tables are printed without linear operations.
+MAX_ROWS = 30
 COLUMNS = ["operation", "module", "treatment", "calls", "lost", "note"]
 
 
@@ -32,35 +32,35 @@ class Audit:
     Attributes
     ----------
     table : pandas.DataFrame
-        A row for each operation in each module, in the order of first meeting. ``treatment`` is
+        A row for each operation in each module, in the order of their first calls. ``treatment`` is
 
-        - "linear": nothing to do;
-        - "rescale": the secant of what is elementwise;
-        - "cross-maximum", "half way", "closed form": the rules of max pooling, products and normalisers;
-        - "in parts": written in other operations, which have rules;
-        - "integrated": no rule, integrated numerically;
-        - "yours": your own rule;
-        - "hidden": it takes something that depends on the input and that no gradient sees;
-        - "course", "unseen": lost by no operation that was seen;
-        - "refused": no attributions are possible because of it;
-        - "not finite": what comes out of it, or goes back through it, is NaN or infinite.
+        - "linear": linear in what depends on the input, so that no rule is needed;
+        - "rescale": elementwise, explained by its secant;
+        - "cross-maximum", "half way", "closed form": the rules of max pooling, products and normalizations;
+        - "in parts": composed of other operations, which have rules;
+        - "integrated": without a rule, integrated numerically;
+        - "yours": explained by your own rule;
+        - "hidden": takes something that depends on the input in a way that no gradient sees;
+        - "course", "unseen": lost by the control flow of the model, or by no operation that was observed;
+        - "refused": makes attributions impossible;
+        - "not finite": its result, or the gradient that goes back through it, is NaN or infinite.
 
-        ``calls`` is how often it is called, ``lost`` which share of the mean output difference it loses (the mean
-        over pairs of a sequence and a reference; no number where a model is refused), ``note`` what to do.
+        ``calls`` is how often it is called, ``lost`` the share of the mean output difference that it loses (the mean
+        over pairs of a sequence and a reference; NaN if the model is refused), and ``note`` what to do about it.
     complete : bool
-        Whether attributions add up.
+        Whether attributions sum to the output difference.
     lost : float
-        Which share of the mean output difference they miss.
+        The share of the mean output difference that they miss.
     losses : torch.Tensor, shape (rows of `table`, pairs)
-        By how much each makes contributions sum to more than the output difference.
+        By how much each operation raises the sum of the contributions above the output difference.
     deltas : torch.Tensor, shape (pairs,)
-        By how much contributions sum to more than the output difference: to rounding, the sum of `losses`.
+        Sums of contributions minus output differences: up to rounding, the sum of `losses`.
     sequences : int
-        How many were looked at.
+        How many sequences were explained.
     dtype : torch.dtype
-        The coarsest that was computed in, by whose digits it is judged what is rounding.
+        The coarsest dtype that was computed in; it decides what counts as rounding.
     remark : str
-        Why that is not the one that was asked for; empty if it is.
+        Why this is not the dtype that was asked for; empty if it is.
     """
 
     table: pd.DataFrame
@@ -74,24 +74,24 @@ class Audit:
     _constant: bool = False
 
     @classmethod
-    def of(cls, examined: Sequence[Examined], sequences: int, remark: str = "") -> Audit:
-        """Put together what all pairs gave."""
+    def from_pairs(cls, examined: Sequence[Examined], sequences: int, remark: str = "") -> Audit:
+        """Combine the results of all pairs."""
         dtype = max((one.dtype for one in examined), key=lambda one: torch.finfo(one).eps, default=torch.float64)
-        tally = Tally(examined, TOLERANCES.get(dtype, OTHERWISE))
+        tally = LossTally(examined, TOLERANCES.get(dtype, DEFAULT_TOLERANCE))
         rows, none = tally.rows, torch.zeros_like(tally.deltas)
         table = pd.DataFrame(
             [[one.operation, one.module, one.treatment, one.calls, tally.share(one.losses), one.note] for one in rows],
             columns=COLUMNS,
         )
-        refused = any(one.treatment in WITHOUT for one in rows)
+        refused = any(one.treatment in NO_ATTRIBUTIONS for one in rows)
         losses = torch.stack([one.losses if len(one.losses) else none for one in rows] or [none])[: len(rows)]
-        complete = not refused and not tally.loses(tally.deltas, tally.rounding)
+        complete = not refused and not tally.exceeds_rounding(tally.deltas, tally.rounding)
         lost = tally.share(tally.deltas)
         return cls(table, complete, lost, losses, tally.deltas, sequences, dtype, remark, tally.constant)
 
     @property
     def culprits(self) -> pd.DataFrame:
-        """The rows of `table` that lose something, or for which the model is refused; the worst first."""
+        """The rows of `table` that lose something, or because of which the model is refused; the worst first."""
         found = self.table[self.table["note"] != ""]
         return found.sort_values("lost", ascending=False, na_position="first", kind="stable")
 
@@ -111,26 +111,29 @@ class Audit:
         return str(self._shown().to_html(index=False, border=0)) + verdict
 
     def _shown(self) -> pd.DataFrame:
+        """Return the rows and columns to print."""
         table = self.table
-        if len(table) > LONGEST:
+        if len(table) > MAX_ROWS:
             table = table[(table["treatment"] != "linear") | (table["note"] != "")]
         lost = [_percent(lost, bool(note)) for lost, note in zip(table["lost"], table["note"], strict=True)]
         return table.drop(columns="note").assign(lost=lost)
 
     def _verdict(self) -> list[str]:
+        """Return what to print below the table, a paragraph each."""
         left_out = len(self.table) - len(self._shown())
-        which = (
-            "1 row of a linear operation, which loses" if left_out == 1 else f"{left_out} rows of linear operations, "
+        rows = (
+            "1 row of a linear operation, which loses"
+            if left_out == 1
+            else f"{left_out} rows of linear operations, which lose"
         )
-        which += "" if left_out == 1 else "which lose"
-        lines = [f"Not shown: {which} nothing."] if left_out else []
+        lines = [f"Not shown: {rows} nothing."] if left_out else []
         found = self.culprits
-        broken = found[(found["treatment"] == "not finite") & (found["operation"] == "the output")]["note"]
-        if len(broken):
-            # All else follows from it.
-            return [*lines, *(f"{note[0].upper()}{note[1:]}" for note in broken), *self._remarks()]
-        accusations = map(_accusation, *(found[one] for one in COLUMNS if one != "calls"))
-        return [*lines, self._summary(), *self._remarks(), *accusations]
+        not_finite = found[(found["treatment"] == "not finite") & (found["operation"] == "the output")]["note"]
+        if len(not_finite):
+            # Everything else follows from it.
+            return [*lines, *(f"{note[0].upper()}{note[1:]}" for note in not_finite), *self._remarks()]
+        culprits = map(_describe_culprit, *(found[one] for one in COLUMNS if one != "calls"))
+        return [*lines, self._summary(), *self._remarks(), *culprits]
 
     def _remarks(self) -> list[str]:
         return [f"Computed {self.remark}."] if self.remark else []
@@ -149,19 +152,20 @@ class Audit:
         digits = f", which is rounding in {str(self.dtype).removeprefix('torch.')}"
         digits = digits if self.lost and self.dtype != torch.float64 else ""
         found = f"Complete: attributions miss {missed} of the mean output difference {pairs}{digits}."
-        return found + (" What single operations lose cancels." if len(self.culprits) else "")
+        return found + (" What single operations lose cancels out." if len(self.culprits) else "")
 
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _accusation(operation: str, module: str, treatment: str, lost: float, note: str) -> str:
+def _describe_culprit(operation: str, module: str, treatment: str, lost: float, note: str) -> str:
+    """Return what an operation loses, and what to do about it."""
     name = operation if operation.startswith("the ") else f"`{operation}`"
     where = f"{name} in {module}" if module else name
-    if treatment not in WITHOUT:
+    if treatment not in NO_ATTRIBUTIONS:
         return f"{where} loses {_percent(lost, True)}: {note}"
-    # Many messages begin with the operation themselves.
+    # Many messages begin with the operation already.
     note = note if note.endswith(".") else f"{note}."
     own = next((one for one in (f"{operation} ", "dropout ") if note.startswith(one)), None)
     return f"{where} {note.removeprefix(own)}" if own else f"{where}: {note}"

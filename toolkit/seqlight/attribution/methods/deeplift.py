@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.contributions import Block, hypothetical_contributions, result_dtype
 from seqlight.attribution.convergence import ConvergenceCheck
 from seqlight.attribution.explainer import Explainer
-from seqlight.attribution.methods.arguments import check_arguments
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError

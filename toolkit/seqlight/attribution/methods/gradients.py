@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.contributions import result_dtype
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.gradient_context import (
@@ -16,7 +17,6 @@ from seqlight.attribution.gradient_context import (
     require_dependence,
     without_cudnn_recurrence,
 )
-from seqlight.attribution.methods.arguments import check_arguments
 from seqlight.attribution.targets import Target, Targets
 from seqlight.prediction.inputs import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector

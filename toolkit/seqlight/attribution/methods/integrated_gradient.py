@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqlight.attribution.arguments import CheckedArguments, check_arguments
 from seqlight.attribution.contributions import Block, block_of, more_references
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation
@@ -17,7 +18,6 @@ from seqlight.attribution.gradient_context import (
     rows_in_batches,
     without_cudnn_recurrence,
 )
-from seqlight.attribution.methods.arguments import CheckedArguments, check_arguments
 from seqlight.attribution.reference_sampling import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets

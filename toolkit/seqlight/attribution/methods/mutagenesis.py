@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from seqlight.attribution.methods.arguments import check_arguments
+from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, UnsupportedOperation, a
 from seqlight.prediction.arguments import HALF, autocast
