@@ -1,15 +1,15 @@
-"""Watch what a model learns while it learns it: callbacks for a stock Lightning Trainer.
+"""Callbacks for a stock Lightning Trainer that show what a model learns while it is trained.
 
 AttributionCallback
-    attributions of a fixed set of sequences at the end of an epoch
+    attributions of a fixed set of sequences at each validation, or at the end of each epoch
 SeqletCallback
-    the seqlets in them
+    the seqlets in these attributions
 LogoCallback
-    pictures of them, in every logger
+    logos of these attributions, in every logger
 AttributionReport
-    a page on all of it, when the training ends
+    an HTML report on all of this, when the training ends
 ShardWriter
-    what ``trainer.predict`` gives, in shards on the disk; it is that of ``seqlight.lit``
+    the results of ``trainer.predict`` in shards on disk; the same class as in ``seqlight.lit``
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from seqlight_callbacks.report import AttributionReport as AttributionReport
     from seqlight_callbacks.seqlets import SeqletCallback as SeqletCallback
 
-# Each is loaded when it is first used, so that `seqlight --help` does not wait for Lightning.
-_HOME = {
+# Each is imported when it is first used, so that `seqlight --help` does not wait for Lightning.
+_MODULES = {
     "AttributionCallback": "seqlight_callbacks.attribution",
     "AttributionRecord": "seqlight_callbacks.records",
     "AttributionReport": "seqlight_callbacks.report",
@@ -46,9 +46,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'seqlight_callbacks' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_HOME[name]), name)
+    found = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return found
 
 

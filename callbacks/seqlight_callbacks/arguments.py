@@ -1,4 +1,4 @@
-"""What the constructor of an AttributionCallback takes, checked and as it is used."""
+"""The arguments of an AttributionCallback: checked, and turned into what it works with."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from seqlight.sequence.shuffles import dinucleotide_shuffle, shuffle
 from seqlight_callbacks.probes import read_array
 
 SHUFFLES: dict[str, ReferenceFunction] = {"dinucleotide_shuffle": dinucleotide_shuffle, "shuffle": shuffle}
-# Makes of one-hot sequences what a model is called with.
-Inputs: TypeAlias = Callable[[Tensor], Any]
+# Turns one-hot sequences into the inputs of a model.
+InputFunction: TypeAlias = Callable[[Tensor], Any]
 
 
-def require_one_of(value: object, there: Sequence[str], name: str) -> None:
-    """Raise InputError unless a value is one of those there."""
-    if value not in there:
-        raise InputError(f"{name} is {value!r}: expected one of {', '.join(map(repr, there))}.")
+def require_choice(value: object, choices: Sequence[str], name: str) -> None:
+    """Raise InputError unless a value is one of the choices."""
+    if value not in choices:
+        raise InputError(f"{name} is {value!r}: expected one of {', '.join(map(repr, choices))}.")
 
 
-def as_source(references: str | Path | Tensor | ReferenceFunction) -> Tensor | ReferenceFunction:
-    """Return references, or what draws them."""
+def resolve_references(references: str | Path | Tensor | ReferenceFunction) -> Tensor | ReferenceFunction:
+    """Return a tensor of references, or the function that draws them, which may be given by name or as a file."""
     if isinstance(references, str) and references in SHUFFLES:
         return SHUFFLES[references]
     return read_array(references, "references", "references") if isinstance(references, str | Path) else references
 
 
-def as_single(target: SingleTarget, n: int) -> SingleTarget:
-    """Return a target, which may be one for each of `n` sequences, but not several."""
+def resolve_target(target: SingleTarget, n: int) -> SingleTarget:
+    """Return a single target, which may be a tensor with one entry for each of `n` sequences."""
     if isinstance(target, list):
         raise InputError("target is a list: one callback explains one target, so give each a callback of its own.")
     return Targets(target, n).each[0]
 
 
-def as_window(window: Sequence[int] | None, positions: int) -> tuple[int, int] | None:
-    """Return an interval of positions."""
+def resolve_window(window: Sequence[int] | None, positions: int) -> tuple[int, int] | None:
+    """Return the start and end of a window on sequences of so many positions."""
     if window is None:
         return None
     if len(window) != 2:
@@ -51,37 +51,38 @@ def as_window(window: Sequence[int] | None, positions: int) -> tuple[int, int] |
     return require_window(*window, positions=positions)
 
 
-def as_attributions(source: Tensor | str | Path | None, sequences: Tensor) -> Tensor | None:
-    """Return attributions to compare with, which must have the shape of the sequences."""
+def read_baseline(source: Tensor | str | Path | None, sequences: Tensor) -> Tensor | None:
+    """Return the attributions to compare every record with, which have the shape of the sequences."""
     if source is None:
         return None
-    found = require_dense(read_array(source, "compare_with", "attributions"), "compare_with").detach().cpu().clone()
-    if found.shape != sequences.shape:
+    baseline = require_dense(read_array(source, "compare_with", "attributions"), "compare_with")
+    baseline = baseline.detach().cpu().clone()
+    if baseline.shape != sequences.shape:
         raise InputError(
-            f"compare_with has shape {tuple(found.shape)}: expected that of the sequences, {tuple(sequences.shape)}."
+            f"compare_with has shape {tuple(baseline.shape)}: expected that of the sequences, {tuple(sequences.shape)}."
         )
-    if not found.isfinite().all():
+    if not baseline.isfinite().all():
         raise InputError("compare_with holds NaN or infinity: expected finite numbers.")
-    return found
+    return baseline
 
 
-def as_inputs(inputs: Inputs | str | None) -> Inputs | None:
+def resolve_input_function(inputs: InputFunction | str | None) -> InputFunction | None:
     """Return a function, which may be given as ``"package.module.function"``.
 
     Examples
     --------
-    >>> as_inputs("torch.flatten").__name__
+    >>> resolve_input_function("torch.flatten").__name__
     'flatten'
     """
-    found: Any = inputs
+    function: Any = inputs
     if isinstance(inputs, str):
         module, _, last = inputs.rpartition(".")
         try:
-            found = getattr(import_module(module), last)
+            function = getattr(import_module(module), last)
         except (ImportError, AttributeError, ValueError) as error:
             raise InputError(
-                f"inputs is {inputs!r}, which is not there ({error}): expected 'package.module.function'."
+                f"inputs is {inputs!r}, which cannot be imported ({error}): expected 'package.module.function'."
             ) from None
-    if found is not None and not callable(found):
-        raise InputError(f"inputs is {a(found)}: expected a function of sequences, or the dotted path of one.")
-    return found  # type: ignore[no-any-return]
+    if function is not None and not callable(function):
+        raise InputError(f"inputs is {a(function)}: expected a function of sequences, or the dotted path of one.")
+    return function  # type: ignore[no-any-return]

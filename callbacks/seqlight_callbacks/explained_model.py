@@ -1,4 +1,4 @@
-"""Which part of a LightningModule is explained, what it is called with, and which of its outputs."""
+"""The model inside a LightningModule that is explained: which submodule, with which inputs, and which output."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from seqlight.errors import InputError, a
 from seqlight.lit.lightning_packages import lightning_classes
 
 
-def explained(
+def select_model(
     pl_module: L.LightningModule,
     module: str | None = None,
     head: str | int | None = None,
     inputs: Callable[[Tensor], Any] | None = None,
 ) -> nn.Module:
-    """Return what is explained.
+    """Return a model that takes one-hot sequences and returns a single output tensor.
 
     Parameters
     ----------
     pl_module : lightning.pytorch.LightningModule
-        Itself, if it has a forward and no part of it is asked for.
+        Explained itself, if `module` is None and it has a forward.
     module : str, optional
-        The name of a submodule.
+        The name of the submodule to explain.
     head : str or int, optional
-        Which of its outputs.
+        Which output, if there are several.
     inputs : callable, optional
-        Makes of one-hot sequences what it is called with.
+        Turns one-hot sequences into the inputs of the model.
 
     Returns
     -------
@@ -39,96 +39,96 @@ def explained(
     Raises
     ------
     InputError
-        If there is no such submodule, or a LightningModule without a forward is to be called.
+        If there is no such submodule, or the LightningModule itself is asked for and has no forward.
     """
     if module is None and type(pl_module).forward in [
         vars(kind)["forward"] for kind in lightning_classes("LightningModule")
     ]:
         raise InputError(
             f"{type(pl_module).__name__} has no forward to explain: write one, or pass as `module` the name of "
-            f"the submodule that is the model (it has {_parts(pl_module)})."
+            f"the submodule that is the model (it has {_child_names(pl_module)})."
         )
     model = pl_module if module is None else _submodule(pl_module, module)
-    fed = model if inputs is None else Adapter(model, inputs)
-    return fed if head is None else Head(fed, head)
+    adapted = model if inputs is None else InputAdapter(model, inputs)
+    return adapted if head is None else HeadSelector(adapted, head)
 
 
-class Adapter(nn.Module):
-    """A model that takes something else than one-hot sequences, as one that takes them.
+class InputAdapter(nn.Module):
+    """A model that does not take one-hot sequences, wrapped as one that does.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Called as ``model(*made)`` with a tuple, and as ``model(made)`` with anything else.
+        Called as ``model(*converted)`` if the converted inputs are a tuple, and as ``model(converted)`` otherwise.
     inputs : callable
-        Makes it of sequences of shape (rows, letters, positions), row by row and with operations that have a gradient.
+        Converts sequences of shape (rows, letters, positions), row by row and with differentiable operations.
 
     Attributes
     ----------
-    made : str
-        What it made last, in words.
+    last_shapes : str
+        The shapes of the last converted inputs, in words; empty before the first.
 
     Examples
     --------
     >>> import torch
-    >>> model = Adapter(torch.nn.Linear(4, 2), lambda X: X.transpose(1, 2))
-    >>> model(torch.zeros(3, 4, 10)).shape, model.made
+    >>> model = InputAdapter(torch.nn.Linear(4, 2), lambda X: X.transpose(1, 2))
+    >>> model(torch.zeros(3, 4, 10)).shape, model.last_shapes
     (torch.Size([3, 10, 2]), '(3, 10, 4)')
     """
 
     def __init__(self, model: nn.Module, inputs: Callable[[Tensor], Any]) -> None:
         super().__init__()
-        self.model, self.inputs, self.made = model, inputs, ""
+        self.model, self.inputs, self.last_shapes = model, inputs, ""
 
     def forward(self, X: Tensor) -> Any:
         """Return what the model returns for sequences of shape (rows, letters, positions)."""
-        made = self.inputs(X)
-        self.made = shapes(made)
-        if X.requires_grad and torch.is_grad_enabled() and not differentiable(made):
+        converted = self.inputs(X)
+        self.last_shapes = describe_shapes(converted)
+        if X.requires_grad and torch.is_grad_enabled() and not requires_gradient(converted):
             raise InputError(
                 "inputs makes something without a gradient of the sequences, such as integers: use operations that "
                 "have one, or method='ism'."
             )
-        return self.model(*made) if isinstance(made, tuple) else self.model(made)
+        return self.model(*converted) if isinstance(converted, tuple) else self.model(converted)
 
 
-def shapes(made: Any) -> str:
-    """Return the shapes of what a model is called with, in words.
+def describe_shapes(inputs: Any) -> str:
+    """Return the shapes of the inputs of a model, in words.
 
     Examples
     --------
     >>> import torch
-    >>> shapes((torch.zeros(2, 4), {"control": torch.zeros(2, 1)}, 3))
+    >>> describe_shapes((torch.zeros(2, 4), {"control": torch.zeros(2, 1)}, 3))
     "(2, 4), {'control': (2, 1)} and an int"
     """
-    if isinstance(made, Tensor):
-        return str(tuple(made.shape))
-    if isinstance(made, Mapping):
-        return "{" + ", ".join(f"{key!r}: {shapes(one)}" for key, one in made.items()) + "}"
-    if isinstance(made, tuple | list) and made:
-        parts = [shapes(one) for one in made]
+    if isinstance(inputs, Tensor):
+        return str(tuple(inputs.shape))
+    if isinstance(inputs, Mapping):
+        return "{" + ", ".join(f"{key!r}: {describe_shapes(one)}" for key, one in inputs.items()) + "}"
+    if isinstance(inputs, tuple | list) and inputs:
+        parts = [describe_shapes(one) for one in inputs]
         return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
-    return a(made)
+    return a(inputs)
 
 
-def differentiable(made: Any) -> bool:
-    """Return whether anything in what a model is called with has a gradient."""
-    if isinstance(made, Tensor):
-        return made.requires_grad
-    if isinstance(made, Mapping):
-        return any(map(differentiable, made.values()))
-    return isinstance(made, tuple | list) and any(map(differentiable, made))
+def requires_gradient(inputs: Any) -> bool:
+    """Return whether any tensor among the inputs of a model requires a gradient."""
+    if isinstance(inputs, Tensor):
+        return inputs.requires_grad
+    if isinstance(inputs, Mapping):
+        return any(map(requires_gradient, inputs.values()))
+    return isinstance(inputs, tuple | list) and any(map(requires_gradient, inputs))
 
 
-class Head(nn.Module):
-    """A model, of whose several outputs one is looked at.
+class HeadSelector(nn.Module):
+    """A model with several outputs, wrapped as one that returns a single one of them.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Which returns a dict, a tuple, a list or something with attributes.
+        Returns a dict, a tuple, a list or an object with attributes.
     head : str or int
-        The key, place or attribute.
+        The key, index or attribute of the output.
     """
 
     def __init__(self, model: nn.Module, head: str | int) -> None:
@@ -145,10 +145,10 @@ class Head(nn.Module):
                 raise TypeError
             return outputs[self.head]
         except (KeyError, IndexError, TypeError):
-            raise InputError(f"the model has no head {self.head!r}: it returns {_described(outputs)}.") from None
+            raise InputError(f"the model has no head {self.head!r}: it returns {_describe_outputs(outputs)}.") from None
 
 
-def _described(outputs: Any) -> str:
+def _describe_outputs(outputs: Any) -> str:
     if isinstance(outputs, dict):
         return f"a dict with the keys {', '.join(map(repr, outputs))}"
     if isinstance(outputs, tuple | list):
@@ -161,9 +161,10 @@ def _submodule(pl_module: L.LightningModule, name: str) -> nn.Module:
         return pl_module.get_submodule(name)
     except (AttributeError, TypeError):
         raise InputError(
-            f"module is {name!r}, and {type(pl_module).__name__} has no such submodule: it has {_parts(pl_module)}."
+            f"module is {name!r}, and {type(pl_module).__name__} has no such submodule: it has "
+            f"{_child_names(pl_module)}."
         ) from None
 
 
-def _parts(pl_module: L.LightningModule) -> str:
+def _child_names(pl_module: L.LightningModule) -> str:
     return ", ".join(repr(name) for name, _ in pl_module.named_children()) or "none"

@@ -1,4 +1,4 @@
-"""What is asked of a model: which sequences, through which part of it, to which output."""
+"""Runs an attribution method on the model of a training: the same sequences, references and target every time."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from torch import Tensor, nn
 
 from seqlight.attribution.targets import SingleTarget
 from seqlight.lit.collectives import run_on_all_ranks, split_among_ranks
-from seqlight_callbacks.arguments import Inputs
-from seqlight_callbacks.explained_model import Adapter, explained
+from seqlight_callbacks.arguments import InputFunction
+from seqlight_callbacks.explained_model import InputAdapter, select_model
 from seqlight_callbacks.failures import prefix_errors
-from seqlight_callbacks.methods import COMPARING, Found, Method, explain, joined
-from seqlight_callbacks.trainer_state import fitting
+from seqlight_callbacks.methods import WITH_REFERENCES, Method, MethodResult, concatenate_results, run_method
+from seqlight_callbacks.trainer_state import is_fitting
 
 HINT = "; choose the `module` that takes such sequences, or pass `inputs`, a function that makes of them what it takes"
 
 
 @dataclass(frozen=True)
 class Explainer:
-    """The same question to a model in every epoch.
+    """What is explained, by which method, at every record of a training.
 
     Attributes
     ----------
     method : str
-        How to attribute.
+        One of ``METHODS``.
     sequences : torch.Tensor, shape (sequences, letters, positions)
         One-hot.
     references : torch.Tensor, shape (sequences, references, letters, positions)
-        What they are compared with.
+        What each sequence is compared with.
     target : any single target of :func:`seqlight.attribute`
     module, head : str or int, optional
         Which part of the LightningModule, and which of its outputs.
     inputs : callable, optional
-        Makes of sequences what it is called with.
+        Turns one-hot sequences into the inputs of the model.
     batch_size : int
         Rows at a time.
     """
@@ -49,46 +49,47 @@ class Explainer:
     target: SingleTarget
     module: str | None
     head: str | int | None
-    inputs: Inputs | None
+    inputs: InputFunction | None
     batch_size: int
 
-    def model(self, pl_module: L.LightningModule) -> nn.Module:
-        """Return what is explained."""
-        return explained(pl_module, self.module, self.head, self.inputs)
+    def select_model(self, pl_module: L.LightningModule) -> nn.Module:
+        """Return the model that is explained."""
+        return select_model(pl_module, self.module, self.head, self.inputs)
 
-    def found(self, trainer: L.Trainer, pl_module: L.LightningModule, who: str) -> Found:
-        """Return the attributions of all sequences, which all processes make together.
+    def explain(self, trainer: L.Trainer, pl_module: L.LightningModule, label: str) -> MethodResult:
+        """Return the attributions of all sequences; the processes share the work and all get the result.
 
-        Outside of ``trainer.fit``, where nothing was tried before, an error names the callback and the shapes that met.
+        Outside ``trainer.fit``, where :meth:`check_model` was not called before, an error names the callback and the
+        shapes that did not fit.
         """
-        model = self.model(pl_module)
+        model = self.select_model(pl_module)
 
-        def work(rows: Sequence[int]) -> Found:
-            with nullcontext() if fitting(trainer) else self._named(model, pl_module, who):
-                return self._explained(model, rows, self.references[rows], pl_module.device)
+        def work(rows: Sequence[int]) -> MethodResult:
+            with nullcontext() if is_fitting(trainer) else self._error_context(model, pl_module, label):
+                return self._run(model, rows, self.references[rows], pl_module.device)
 
-        # trainer.validate is in inference mode, whose tensors no gradient may meet: not here, and not in the record.
+        # trainer.validate runs in inference mode, whose tensors cannot take part in autograd, here or in the record.
         with torch.inference_mode(False), torch.no_grad():
             parts = split_among_ranks(trainer, len(self.sequences), work)
         order = torch.tensor([row for rows, _ in parts for row in rows]).argsort()
-        return joined([found for _, found in parts], order)
+        return concatenate_results([found for _, found in parts], order)
 
-    def rehearse(self, trainer: L.Trainer, pl_module: L.LightningModule, who: str) -> None:
-        """Find out, with two sequences, what would fail later; the model is as before.
+    def check_model(self, trainer: L.Trainer, pl_module: L.LightningModule, label: str) -> None:
+        """Explain two sequences before the first step, to find errors early; the model is left as it was.
 
         Raises
         ------
         SeqlightError
-            Which names the callback `who`, and the shapes that met.
+            Which names the callback by its `label`, and the shapes that did not fit.
         """
-        run_on_all_ranks(trainer, lambda: self._rehearse(pl_module, who))
+        run_on_all_ranks(trainer, lambda: self._check_model(pl_module, label))
 
     def __str__(self) -> str:
         n, _, length = self.sequences.shape
         return "".join(
             (
-                f"{self.method} of {_counted(n, 'sequence')} of {length} positions",
-                f" against {_counted(self.references.shape[1], 'reference')} each" if self.method in COMPARING else "",
+                f"{self.method} of {_count(n, 'sequence')} of {length} positions",
+                f" against {_count(self.references.shape[1], 'reference')} each" * (self.method in WITH_REFERENCES),
                 f", target {_name(self.target)}",
                 "" if self.head is None else f" of head {self.head!r}",
                 "" if self.module is None else f" of module {self.module!r}",
@@ -96,38 +97,42 @@ class Explainer:
             )
         )
 
-    def _rehearse(self, pl_module: L.LightningModule, who: str) -> None:
-        model = self.model(pl_module)
-        # Two rows, for one alone hides what treats rows together.
+    def _check_model(self, pl_module: L.LightningModule, label: str) -> None:
+        model = self.select_model(pl_module)
+        # Two rows, since with one alone a model that mixes rows would not be found out.
         rows = list(range(min(2, len(self.sequences))))
         references = self.references[rows, : 3 - len(rows)]
-        named = self._named(model, pl_module, who)
-        with named, torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
+        context = self._error_context(model, pl_module, label)
+        with context, torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._explained(model, rows, references, pl_module.device)
+            self._run(model, rows, references, pl_module.device)
 
-    def _named(self, model: nn.Module, pl_module: L.LightningModule, who: str) -> AbstractContextManager[None]:
-        """Put before an error the callback, what it gives, and to which module."""
+    def _run(self, model: nn.Module, rows: Sequence[int], references: Tensor, device: torch.device) -> MethodResult:
+        target: SingleTarget = self.target[rows] if isinstance(self.target, Tensor) else self.target
+        return run_method(self.method, model, self.sequences[rows], references, target, self.batch_size, device)
 
-        def met() -> str:
-            said = f"{who} gives its `sequences` of shape {tuple(self.sequences.shape)}"
-            made = [one.made for one in model.modules() if isinstance(one, Adapter)]
-            if made == [""]:
-                return f"{said} to `inputs`, {_name(self.inputs)}"
-            through = f", of which `inputs` made {made[0]} to try it," if made else ""
-            whom = f"`module` {self.module!r}" if self.module else f"{type(pl_module).__name__}, as `module` is None"
-            return f"{said}{through} to {whom}"
+    def _error_context(
+        self, model: nn.Module, pl_module: L.LightningModule, label: str
+    ) -> AbstractContextManager[None]:
+        """Prefix an error with the callback, the shapes that it passes on, and the module that it passes them to."""
+
+        def prefix() -> str:
+            given = f"{label} gives its `sequences` of shape {tuple(self.sequences.shape)}"
+            shapes = [one.last_shapes for one in model.modules() if isinstance(one, InputAdapter)]
+            if shapes == [""]:
+                return f"{given} to `inputs`, {_name(self.inputs)}"
+            converted = f", of which `inputs` made {shapes[0]} to try it," if shapes else ""
+            receiver = (
+                f"`module` {self.module!r}" if self.module else f"{type(pl_module).__name__}, as `module` is None"
+            )
+            return f"{given}{converted} to {receiver}"
 
         target = f", or look into `target`, {_name(self.target)}" if callable(self.target) else ""
-        return prefix_errors(met, f"{HINT}{target}")
-
-    def _explained(self, model: nn.Module, rows: Sequence[int], references: Tensor, device: torch.device) -> Found:
-        target: SingleTarget = self.target[rows] if isinstance(self.target, Tensor) else self.target
-        return explain(self.method, model, self.sequences[rows], references, target, self.batch_size, device)
+        return prefix_errors(prefix, f"{HINT}{target}")
 
 
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _name(thing: object) -> str:

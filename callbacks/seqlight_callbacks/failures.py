@@ -1,4 +1,4 @@
-"""What becomes of an error inside a callback: it is raised before the first step, and later the training goes on."""
+"""What happens on an error in a callback: it is raised before the first step; later the training goes on."""
 
 from __future__ import annotations
 
@@ -10,50 +10,50 @@ from typing import Literal, TypeAlias, TypeVar
 import lightning.pytorch as L
 
 from seqlight.errors import InputError, SeqlightError, SeqlightWarning
-from seqlight_callbacks.trainer_state import fitting
+from seqlight_callbacks.trainer_state import is_fitting
 
 OnError: TypeAlias = Literal["warn", "raise"]
 T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def prefix_errors(who: Callable[[], str], hint: str = "") -> Iterator[None]:
-    """Put before the message of an error whose it is.
+def prefix_errors(prefix: Callable[[], str], hint: str = "") -> Iterator[None]:
+    """Prefix the message of any error, so that it says which callback it came from.
 
     Parameters
     ----------
-    who : callable
-        Returns what to put before the message.
+    prefix : callable
+        Returns what to put before the message; called only if there is an error.
     hint : str
-        What to do about an error that is not ours, and so does not say.
+        What to do, for an error that is not a SeqlightError and so does not say.
 
     Raises
     ------
     SeqlightError
-        Of the same kind for one of ours, and InputError for any other.
+        Of the same class if it was one; any other error becomes an InputError.
     """
     try:
         yield
     except SeqlightError as error:
-        raise type(error)(f"{who()}: {error}") from error
+        raise type(error)(f"{prefix()}: {error}") from error
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
-        raise InputError(f"{who()}: {type(error).__name__}: {first}{hint}.") from error
+        raise InputError(f"{prefix()}: {type(error).__name__}: {first}{hint}.") from error
 
 
 def run_or_warn(trainer: L.Trainer, on_error: OnError, lost: str, work: Callable[[], T]) -> T | None:
-    """Return what `work` returns; an error in the middle of a training is a warning, and does not end it.
+    """Return what `work` returns; in the middle of a training, turn an error into a warning.
 
-    On several processes the same error must come to all of them, as it does behind :mod:`seqlight.lit.collectives`.
+    On several processes, the error must reach all of them, as errors do in :mod:`seqlight.lit.collectives`.
 
     Parameters
     ----------
     trainer : lightning.pytorch.Trainer
-        Outside of its ``fit``, where nothing would be lost, an error is one, with a note that says whose it is.
+        Outside its ``fit`` there is no training to lose: the error is raised, with a note on what is missing.
     on_error : "warn" or "raise"
-        Which of them it is in ``fit``.
+        What to do inside ``fit``.
     lost : str
-        What is missing then, for the warning.
+        What is missing after an error, for the warning or the note.
     work : callable
         What to do.
 
@@ -65,8 +65,8 @@ def run_or_warn(trainer: L.Trainer, on_error: OnError, lost: str, work: Callable
     try:
         return work()
     except Exception as error:
-        if on_error == "raise" or not fitting(trainer):
-            if not getattr(error, "__notes__", None):  # a note on what was lost inside
+        if on_error == "raise" or not is_fitting(trainer):
+            if not getattr(error, "__notes__", None):  # an inner call has already said what was lost
                 error.add_note(f"{lost}.")
             raise
         if trainer.is_global_zero:

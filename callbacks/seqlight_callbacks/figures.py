@@ -1,4 +1,4 @@
-"""A figure for every logger that a Trainer has, whether it takes figures or not."""
+"""Figures for every logger of a Trainer, whether it takes figures or not."""
 
 from __future__ import annotations
 
@@ -13,41 +13,42 @@ from seqlight.errors import SeqlightWarning
 from seqlight.files.atomic import atomic_write
 
 
-def log_figure(trainer: L.Trainer, name: str, figure: Figure, where: str) -> None:
-    """Send a figure to each logger of `trainer`; call it on the first process only.
+def log_figure(trainer: L.Trainer, name: str, figure: Figure, moment: str) -> None:
+    """Send a figure to each logger of `trainer`; to be called on the first process only.
 
-    TensorBoard, Weights & Biases, MLflow and Comet take it as a figure. A logger with a folder, such as the
-    CSVLogger, gets a file in ``figures/`` there; and so does the root folder of the Trainer, if nobody else took it.
+    TensorBoard, Weights & Biases, MLflow and Comet take it as a figure. For a logger that only has a folder, such as
+    the CSVLogger, it is written to ``figures/`` there; if no logger took it, to ``figures/`` in the Trainer's root
+    folder.
 
     Parameters
     ----------
     trainer : lightning.pytorch.Trainer
-        A logger of it that raises gives a warning.
+        An error of one of its loggers becomes a warning.
     name : str
-        What to call the figure; with slashes, folders.
+        The name of the figure; slashes make folders.
     figure : matplotlib.figure.Figure
-        What to send.
-    where : str
-        What of the training it shows, for the name of the file: ``epoch-001-step-00000012``.
+        The figure.
+    moment : str
+        The epoch and step it shows, for the name of the file: ``epoch-001-step-00000012``.
     """
     taken = False
     for logger in trainer.loggers:
         try:
-            if _shown(logger, name, figure, trainer.global_step):
+            if _send_figure(logger, name, figure, trainer.global_step):
                 taken = True
             elif logger.log_dir is not None:
-                _write(Path(logger.log_dir), name, figure, where)
+                _write(Path(logger.log_dir), name, figure, moment)
                 taken = True
         except Exception as error:
             warnings.warn(
                 f"{type(logger).__name__} did not take the figure {name!r}: {error}", SeqlightWarning, stacklevel=2
             )
     if not taken:
-        _write(Path(trainer.default_root_dir), name, figure, where)
+        _write(Path(trainer.default_root_dir), name, figure, moment)
 
 
-def _shown(logger: Any, name: str, figure: Figure, step: int) -> bool:
-    """Give the figure to a logger that takes figures; return whether it does."""
+def _send_figure(logger: Any, name: str, figure: Figure, step: int) -> bool:
+    """Send a figure to a logger that takes figures, and return whether it does."""
     if hasattr(logger, "log_image"):
         logger.log_image(name, [figure], step)
         return True
@@ -63,8 +64,8 @@ def _shown(logger: Any, name: str, figure: Figure, step: int) -> bool:
     return True
 
 
-def _write(folder: Path, name: str, figure: Figure, where: str) -> None:
-    path = folder / "figures" / f"{name}-{where}.png"
+def _write(folder: Path, name: str, figure: Figure, moment: str) -> None:
+    path = folder / "figures" / f"{name}-{moment}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as partial:
         figure.savefig(partial, dpi=100, format="png")

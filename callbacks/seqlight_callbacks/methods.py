@@ -1,8 +1,9 @@
-"""The attribution methods that a callback can use, alike in what they take and give."""
+"""The attribution methods a callback can use, behind one signature: another method is one more function in a table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import torch
@@ -17,14 +18,15 @@ from seqlight.attribution.targets import Target, Targets
 from seqlight.prediction.predict import predict
 from seqlight.prediction.process_settings import EAGER
 
+# Every method has an entry in _FUNCTIONS below.
 Method: TypeAlias = Literal["deep_lift_shap", "integrated_gradients", "input_x_gradient", "ism"]
 METHODS: tuple[str, ...] = get_args(Method)
-# Those that compare a sequence with others, and so have a sum to meet and an error to tell.
-COMPARING = ("deep_lift_shap", "integrated_gradients")
+# These compare sequences with references, and so have a convergence delta and a standard error.
+WITH_REFERENCES = ("deep_lift_shap", "integrated_gradients")
 
 
-class Found(NamedTuple):
-    """What a method gave, with the fields of an AttributionRecord."""
+class MethodResult(NamedTuple):
+    """What a method returns, with the fields of an AttributionRecord."""
 
     attributions: Tensor
     outputs: Tensor
@@ -32,15 +34,15 @@ class Found(NamedTuple):
     standard_error: Tensor | None = None
 
 
-def joined(parts: Sequence[Found], order: Tensor) -> Found:
-    """Return one result of several, its rows in another order."""
+def concatenate_results(parts: Sequence[MethodResult], order: Tensor) -> MethodResult:
+    """Concatenate the results of several batches of sequences, and reorder their rows."""
     attributions, outputs, *rest = zip(*parts, strict=True)
-    # A method gives a field for all sequences or for none.
+    # A method returns a field for all sequences or for none.
     known = [None if tensors[0] is None else torch.cat(tensors)[order] for tensors in rest]
-    return Found(torch.cat(attributions)[order], torch.cat(outputs)[order], *known)
+    return MethodResult(torch.cat(attributions)[order], torch.cat(outputs)[order], *known)
 
 
-def explain(
+def run_method(
     method: Method,
     model: nn.Module,
     X: Tensor,
@@ -48,19 +50,19 @@ def explain(
     target: Target,
     batch_size: int,
     device: torch.device,
-) -> Found:
-    """Attribute one target of `model` to sequences.
+) -> MethodResult:
+    """Attribute one target of a model to sequences.
 
     Parameters
     ----------
     method : str
         One of ``METHODS``.
     model : torch.nn.Module
-        Called as ``model(X)``; given back as it was.
+        Called as ``model(X)``; left as it was.
     X : torch.Tensor, shape (sequences, letters, positions)
         One-hot.
     references : torch.Tensor, shape (sequences, references, letters, positions)
-        Not used by a method that has none.
+        Ignored by a method without references.
     target : any single target of :func:`seqlight.attribute`
     batch_size : int
         Rows at a time, whatever a row is to the method.
@@ -69,32 +71,44 @@ def explain(
 
     Returns
     -------
-    Found
+    MethodResult
         On the CPU.
     """
-    each: dict[str, Any] = {"target": target, "batch_size": batch_size, "device": device}
-    if method == "ism":
-        return _mutagenesis(model, X, **each)
-    if method == "input_x_gradient":
-        found = input_x_gradient(model, X, **each)
-        return Found(found.attributions, found.outputs)
-    compare = attribute if method == "deep_lift_shap" else integrated_gradients
-    return _compared(compare(model, X, references=references, keep_references=False, **each), X)
+    return _FUNCTIONS[method](model, X, references, target=target, batch_size=batch_size, device=device)
 
 
-def _compared(found: Explanation, X: Tensor) -> Found:
+def _compare(
+    explain: Callable[..., Explanation], model: nn.Module, X: Tensor, references: Tensor, **settings: Any
+) -> MethodResult:
+    found = explain(model, X, references=references, keep_references=False, **settings)
     assert found.reference_outputs is not None
     error = None
     if found.standard_error is not None and found.reference_outputs.shape[1] > 1:
-        # It is of every letter; wanted is that of the one which is there.
+        # It has all letters; records keep that of the letter that is present.
         error = (found.standard_error * X.cpu()).sum(dim=1)
-    return Found(found.attributions, found.outputs, found.reference_outputs, error)
+    return MethodResult(found.attributions, found.outputs, found.reference_outputs, error)
 
 
-def _mutagenesis(model: nn.Module, X: Tensor, target: Target, batch_size: int, device: torch.device) -> Found:
-    # A compiled model would be compiled anew for these batches, and go on training by other kernels: not the same bits.
+def _input_x_gradient(model: nn.Module, X: Tensor, references: Tensor, **settings: Any) -> MethodResult:
+    found = input_x_gradient(model, X, **settings)
+    return MethodResult(found.attributions, found.outputs)
+
+
+def _mutagenesis(
+    model: nn.Module, X: Tensor, references: Tensor, target: Target, batch_size: int, device: torch.device
+) -> MethodResult:
+    # A compiled model would be recompiled for these batch sizes, and the training would go on with other kernels,
+    # whose results differ in the last bits.
     with EAGER.apply():
         attributions = saturation_mutagenesis(model, X, target=target, batch_size=batch_size, device=device)
         outputs = predict(model, X, batch_size=batch_size, device=device)
     assert isinstance(attributions, Tensor)
-    return Found(attributions, Targets(target, len(X)).read(outputs, torch.arange(len(X))).squeeze(1))
+    return MethodResult(attributions, Targets(target, len(X)).read(outputs, torch.arange(len(X))).squeeze(1))
+
+
+_FUNCTIONS: dict[Method, Callable[..., MethodResult]] = {
+    "deep_lift_shap": partial(_compare, attribute),
+    "integrated_gradients": partial(_compare, integrated_gradients),
+    "input_x_gradient": _input_x_gradient,
+    "ism": _mutagenesis,
+}

@@ -1,4 +1,4 @@
-"""What a callback keeps of an epoch, in memory and as a file."""
+"""The record of one attribution of the model, in memory and as an npz file."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from seqlight.files.atomic import atomic_write
 
 @dataclass(frozen=True)
 class AttributionRecord:
-    """What one epoch gave.
+    """The attributions of all sequences at one point of a training.
 
     Attributes
     ----------
     epoch : int
-        How many epochs the model was trained, the one that just ended included; 0 for the untrained model.
+        How many epochs the model has been trained for, including one that is just ending; 0 for the untrained model.
     attributions : torch.Tensor, float32, shape (sequences, letters, positions)
-        Of the characters that are there, averaged over references.
+        Of the characters that are present, averaged over references.
     outputs : torch.Tensor, shape (sequences,)
-        The model's output on the sequences.
+        The model's outputs for the sequences.
     reference_outputs : torch.Tensor or None, shape (sequences, references)
-        The model's output on their references; None for a method that has none.
+        The model's outputs for their references; None for a method without references.
     standard_error : torch.Tensor or None, shape (sequences, positions)
-        Of the attributions, over references; None for a method without, or a single reference.
+        Of the attributions, over references; None for a method without references, or with a single one.
     step : int or None
-        How many steps the optimizer had made; None where nobody knows, as in files of earlier versions.
+        How many steps the optimizer had made; None if unknown, as in files of earlier versions.
     stage : "fit", "validate" or "test"
         What the Trainer was doing.
 
@@ -56,48 +56,48 @@ class AttributionRecord:
 
     @property
     def name(self) -> str:
-        """What files of it are called, as in ``epoch-001-step-00000012``."""
-        return name_of(self.epoch, self.step, self.stage)
+        """The name of its files, such as ``epoch-001-step-00000012``."""
+        return record_name(self.epoch, self.step, self.stage)
 
     @property
     def when(self) -> str:
-        """What to call it in a message or a picture."""
+        """Its epoch and step, for messages and figures."""
         return f"epoch {self.epoch}" + ("" if self.step is None else f", step {self.step}")
 
 
-def name_of(epoch: int, step: int | None = None, stage: str = "fit") -> str:
-    """Return what files of an epoch and step are called, in the order of a training.
+def record_name(epoch: int, step: int | None = None, stage: str = "fit") -> str:
+    """Return the name of the files of an epoch and step; names sort in the order of the training.
 
     Examples
     --------
-    >>> name_of(1, 12), name_of(1), name_of(1, 12, "validate")
+    >>> record_name(1, 12), record_name(1), record_name(1, 12, "validate")
     ('epoch-001-step-00000012', 'epoch-001', 'validate-epoch-001-step-00000012')
     """
-    ahead = "" if stage == "fit" else f"{stage}-"
-    return f"{ahead}epoch-{epoch:03d}" + ("" if step is None else f"-step-{step:08d}")
+    prefix = "" if stage == "fit" else f"{stage}-"
+    return f"{prefix}epoch-{epoch:03d}" + ("" if step is None else f"-step-{step:08d}")
 
 
 TENSORS = ("attributions", "outputs", "reference_outputs", "standard_error")
 
 
-def save(record: AttributionRecord, path: Path) -> None:
-    """Write a record as npz; under its final name it is always whole."""
+def save_record(record: AttributionRecord, path: Path) -> None:
+    """Write a record as npz, atomically: under its final name the file is always complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: getattr(record, name) for name in TENSORS}
-    arrays = {name: one.numpy() for name, one in tensors.items() if one is not None}
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items() if tensor is not None}
     with atomic_write(path) as partial, partial.open("wb") as file:
         if record.step is not None:
             arrays["step"] = np.asarray(record.step)
         np.savez_compressed(file, epoch=record.epoch, stage=record.stage, **arrays)
 
 
-def load(path: Path) -> AttributionRecord:
-    """Read what :func:`save` wrote, now or in an earlier version.
+def load_record(path: Path) -> AttributionRecord:
+    """Read a file that :func:`save_record` wrote, in this or an earlier version.
 
     Raises
     ------
     InputError
-        If the file is damaged, or something else.
+        If the file is damaged, or is not a record.
     """
     try:
         with path.open("rb") as file, np.load(file) as stored:
@@ -106,13 +106,13 @@ def load(path: Path) -> AttributionRecord:
             stage = str(stored["stage"]) if "stage" in stored else "fit"
             return AttributionRecord(int(stored["epoch"]), **tensors, step=step, stage=stage)
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} cannot be read as a record ({error}): it is damaged, or something else.") from error
+        raise InputError(f"{path} cannot be read as a record ({error}): it is damaged, or is not a record.") from error
 
 
-def load_whole(path: Path) -> AttributionRecord | None:
-    """Read a record; of one that cannot be read only warn, for a training must not end by it."""
+def load_record_or_warn(path: Path) -> AttributionRecord | None:
+    """Read a record; warn and return None if it cannot be read, as that must not end a training."""
     try:
-        return load(path)
+        return load_record(path)
     except InputError as error:
         warnings.warn(f"{error} It is left out.", SeqlightWarning, stacklevel=3)
         return None

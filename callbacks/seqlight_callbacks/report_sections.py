@@ -1,255 +1,233 @@
-"""What a report of a training says: how the attribution moved, what the model looks at, its seqlets, all numbers."""
+"""The sections of a report, each a function of the data of a training."""
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from importlib.metadata import version
 
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from seqlight.metrics.motif_share import motif_interval_share, motif_window_share
 from seqlight.metrics.overlap import overlap_mask
 from seqlight.plot.logo_stack import plot_logos
 from seqlight.plot.text import LITERAL_TEXT
 from seqlight.report import figures
-from seqlight.report.page import Block, Film, Picture, Section, Table
-from seqlight.report.ruler import Ruler
+from seqlight.report.page import Block, Film, Numbers, Picture, Section, Table, Text
 from seqlight.sequence.one_hot import characters
+from seqlight_callbacks.attribution import AttributionCallback
 from seqlight_callbacks.history import History
-from seqlight_callbacks.recorder import Recorder
-from seqlight_callbacks.records import AttributionRecord
-from seqlight_callbacks.seqlets import SeqletCallback
+from seqlight_callbacks.report_data import ReportData, spread_evenly
 
-# How many sequences, letters beside each other, frames of a film and logos of a stack a reader can take in.
-SHOWN, WIDEST, FRAMES, STACKED = 4, 200, 60, 8
-SETS = ("train", "training", "val", "valid", "validation", "test")
+# How many frames of a film, and logos in a stack, a reader can take in.
+MOST_FRAMES, MOST_LOGOS = 60, 8
+SPLITS = ("train", "training", "val", "valid", "validation", "test")
+PACKAGES = ("seqlight", "torch", "lightning", "torchmetrics", "numpy", "pandas", "matplotlib")
 
 
-@dataclass(frozen=True)
-class Story:
-    """A training, with what its callbacks saw.
+def summary_section(data: ReportData, model: str, ending: str = "") -> Section:
+    """Return what was done, and the few numbers that say most.
 
-    Attributes
+    Parameters
     ----------
-    attribution : AttributionCallback
-        With its last record.
-    seqlets : SeqletCallback or None
-        With its last table.
-    history : History
-        Of all steps.
-    examples : tuple of int
-        Which sequences to show; if empty, those with the highest output after the last epoch.
-    motif : str
-        What known intervals, or the window, hold.
-    ruler : Ruler
-        How positions are numbered.
+    data : ReportData
+        The training.
+    model : str
+        What to call the model.
+    ending : str
+        A sentence on how the training ended, if early.
     """
-
-    attribution: Recorder
-    seqlets: SeqletCallback | None
-    history: History
-    examples: tuple[int, ...] = ()
-    motif: str = "known intervals"
-    ruler: Ruler = figures.DEFAULT_RULER
-
-    @property
-    def record(self) -> AttributionRecord:
-        """The last."""
-        assert self.attribution.record is not None
-        return self.attribution.record
-
-    @property
-    def known(self) -> pd.DataFrame | None:
-        """Where the motif is, as far as that is known."""
-        if self.seqlets is not None and self.seqlets.known is not None:
-            return self.seqlets.known
-        if self.attribution.window is None:
-            return None
-        start, end = self.attribution.window
-        return pd.DataFrame({"example_idx": range(len(self.attribution.sequences)), "start": start, "end": end})
-
-    @property
-    def shown(self) -> list[int]:
-        """The sequences to show, best first."""
-        outputs = self.history.outputs[self.history.steps[-1]]
-        best: list[int] = outputs.nan_to_num(float("-inf")).argsort(descending=True, stable=True)[:SHOWN].tolist()
-        return list(self.examples) or best
-
-    def drawn(self, step: int) -> Tensor:
-        """Return the attributions of a step as they can be drawn: what is not finite is nothing."""
-        return self.history.attributions(step).nan_to_num(0.0, 0.0, 0.0)
-
-    def shaded(self, shown: Sequence[int]) -> list[list[tuple[int, int]]]:
-        """Return the intervals of each shown sequence where the motif is."""
-        sites = self.known
-        if sites is None:
-            return [[] for _ in shown]
-        return [list(sites.loc[sites["example_idx"] == i, ["start", "end"]].itertuples(index=False)) for i in shown]
-
-    @property
-    def shading(self) -> str:
-        """What to say of what is shaded."""
-        return "" if self.known is None else f" Shaded: the {self.motif}."
-
-    def part(self, attributions: Tensor) -> tuple[int, int]:
-        """Return which positions to show: all, or as many as can be read, where there is most attribution."""
-        length = attributions.shape[-1]
-        if length <= WIDEST:
-            return 0, length
-        size = attributions.sum(dim=1).abs().sum(dim=0).double()
-        sums = size.cumsum(0)
-        inside = sums[WIDEST - 1 :] - torch.cat([sums.new_zeros(1), sums[: length - WIDEST]])
-        start = int(inside.argmax())
-        return start, start + WIDEST
+    attribution = data.attribution
+    n, length = len(attribution.sequences), attribution.sequences.shape[2]
+    method = f", by {attribution.method}" if isinstance(attribution, AttributionCallback) else ""
+    text = (
+        f"The output of {model} was attributed to the single characters of {n} sequences of {length} positions"
+        f"{method}, each time {_when_recorded(data.history)}.{ending}"
+    )
+    if broken := data.history.non_finite_steps():
+        first = data.history.label(broken[0]) if broken[0] else "after epoch 0"
+        times = {1: "", 2: ", and once more"}.get(len(broken), f", and {len(broken) - 1} more times")
+        text += f" {first.capitalize()}{times}, attributions were not finite; nothing is drawn for these."
+    numbers = _key_numbers(data)
+    return Section("In short", [Numbers(numbers), Text(text)] if numbers else [Text(text)])
 
 
-def learned(story: Story, names: Sequence[str]) -> Section:
-    """Return how the logged numbers of these names went."""
-    panels = panels_of({name: story.history.line(name) for name in names})
+def curves_section(data: ReportData, names: Sequence[str]) -> Section:
+    """Return curves of the numbers logged under these names."""
+    panels = group_curves({name: data.history.curve(name) for name in names})
     return Section(
         "How the training went", [Picture(figures.learning_curves(panels, unit="step"), "What was logged, by step.")]
     )
 
 
-def movement(story: Story) -> Section:
-    """Return how the attribution moved from record to record."""
-    blocks: list[Block] = [_places(story), _film(story), _stack(story)]
-    steady = _steadiness(story)
-    if steady is not None:
-        blocks.append(Picture(steady, "How steady the attributions are, and the seqlets in them, by step."))
+def attribution_section(data: ReportData) -> Section:
+    """Return how the attribution changed from record to record."""
+    blocks: list[Block] = [_attribution_by_place(data), _film(data), _logo_stack(data)]
+    stability = _stability_curves(data)
+    if stability is not None:
+        blocks.append(Picture(stability, "How steady the attributions are, and the seqlets in them, by step."))
     return Section("How the attribution moved", blocks)
 
 
-def looks(story: Story) -> Section:
+def logo_section(data: ReportData) -> Section:
     """Return logos of the last record."""
-    shown, last = story.shown, story.history.steps[-1]
-    attributions, outputs = story.drawn(last)[shown], story.history.outputs[last]
-    start, end = story.part(attributions)
-    called = [f"{story.attribution.called(i)}, output {float(outputs[i]):+.2f}" for i in shown]
-    table = None if story.seqlets is None else story.seqlets.seqlets
-    shaded = story.shaded(shown)
-    picture = figures.logos(attributions, called, table, shown, shaded, story.ruler, start=start, end=end)
-    which = "chosen sequences" if story.examples else f"{len(shown)} sequences with the highest output"
-    caption = f"The {which}, {story.history.label(last)}. A letter is as tall as what its base adds to the output"
+    shown, last = data.shown, data.last_step
+    attributions, outputs = data.finite_attributions(last)[shown], data.history.outputs[last]
+    start, end = data.visible_range(attributions)
+    titles = [f"{data.attribution.sequence_label(i)}, output {float(outputs[i]):+.2f}" for i in shown]
+    table = None if data.seqlets is None else data.seqlets.seqlets
+    shaded = data.shaded(shown)
+    picture = figures.logos(attributions, titles, table, shown, shaded, data.ruler, start=start, end=end)
+    which = "chosen sequences" if data.examples else f"{len(shown)} sequences with the highest output"
+    caption = f"The {which}, {data.history.label(last)}. A letter is as tall as what its base adds to the output"
     caption += "" if table is None else "; bars are seqlets, with the sum of their attribution"
-    return Section("What it looks at", [Picture(picture, f"{caption}.{story.shading}")])
+    return Section("What it looks at", [Picture(picture, f"{caption}.{data.shading_caption}")])
 
 
-def seqlets(story: Story) -> Section:
-    """Return the seqlets of the last record: where they are, and the strongest."""
-    assert story.seqlets is not None
-    strong = story.seqlets.strong_positive()
-    window = story.attribution.window
-    known = story.seqlets.known if window is None else None
-    places = figures.seqlet_places(strong, story.attribution.sequences.shape[2], window, story.ruler, known)
+def seqlet_section(data: ReportData) -> Section:
+    """Return the seqlets of the last record: their positions, and a table of the strongest."""
+    assert data.seqlets is not None
+    strong = data.seqlets.strong_positive()
+    window = data.attribution.window
+    known = data.seqlets.known if window is None else None
+    places = figures.seqlet_places(strong, data.attribution.sequences.shape[2], window, data.ruler, known)
     caption = (
-        f"How many of the {len(strong)} strong positive seqlets (p < {story.seqlets.strong:g}) cover each position."
+        f"How many of the {len(strong)} strong positive seqlets (p < {data.seqlets.strong:g}) cover each position."
     )
-    caption += story.shading if known is None else f" The outline is where the {story.motif} are."
-    told = f"The strongest of them. Positions count from {story.ruler.start}, and the end is not part of it."
-    return Section("Seqlets", [Picture(places, caption), Table(_strongest(story, strong), told)])
+    caption += data.shading_caption if known is None else f" The outline is where the {data.motif} are."
+    note = f"The strongest of them. Positions count from {data.ruler.start}, and the end is not part of it."
+    return Section("Seqlets", [Picture(places, caption), Table(_strongest_seqlets(data, strong), note)])
 
 
-def all_numbers(story: Story, names: Sequence[str]) -> Section:
-    """Return what was logged under these names, by step."""
-    lines = {name: story.history.line(name) for name in names}
-    table = pd.DataFrame(lines).sort_index().rename_axis("step").reset_index()
-    table.insert(0, "epoch", [story.history.epoch(step) for step in table["step"]])
-    table.columns = [_spoken(name) for name in table.columns]
+def scalar_section(data: ReportData, names: Sequence[str]) -> Section:
+    """Return a table of the numbers logged under these names, by step."""
+    curves = {name: data.history.curve(name) for name in names}
+    table = pd.DataFrame(curves).sort_index().rename_axis("step").reset_index()
+    table.insert(0, "epoch", [data.history.epoch(step) for step in table["step"]])
+    table.columns = [name.replace("attribution/", "attr. ").replace("_", " ") for name in table.columns]
     return Section("All numbers", [Table(table, "What was logged at each validation, and at the end of each epoch.")])
 
 
-def panels_of(lines: Mapping[str, Mapping[int, float]], most: int = 4) -> dict[str, dict[str, Mapping[int, float]]]:
-    """Sort lines into panels: those of training and validation of one number beneath one label.
+def package_versions() -> str:
+    """Return the versions that results may depend on, one per line."""
+    return "\n".join([f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)])
+
+
+def group_curves(curves: Mapping[str, Mapping[int, float]], most: int = 4) -> dict[str, dict[str, Mapping[int, float]]]:
+    """Group curves into panels, with one number in training and in validation in the same panel.
 
     Examples
     --------
-    >>> panels_of({"train_loss": {1: 0.5}, "val/loss": {1: 0.6}, "lr": {1: 0.1}})
+    >>> group_curves({"train_loss": {1: 0.5}, "val/loss": {1: 0.6}, "lr": {1: 0.1}})
     {'loss': {'train': {1: 0.5}, 'val': {1: 0.6}}, 'lr': {'': {1: 0.1}}}
     """
     panels: dict[str, dict[str, Mapping[int, float]]] = {}
-    for name, line in lines.items():
+    for name, curve in curves.items():
         words = name.replace("/", "_").split("_")
-        split = next((word for word in words if word in SETS), "")
+        split = next((word for word in words if word in SPLITS), "")
         label = " ".join(word for word in words if word != split)
         if label in panels or len(panels) < most:
-            panels.setdefault(label, {})[split] = line
+            panels.setdefault(label, {})[split] = curve
     return panels
 
 
-def _places(story: Story) -> Picture:
-    """Return where the attribution was: by position if the motif has one, and else by the kind of known interval."""
-    history, window, known = story.history, story.attribution.window, story.known
+def _when_recorded(history: History) -> str:
+    trained = [epoch for epoch in history.epochs if epoch]
+    if not trained:
+        return "at the end of no epoch, but before the training"
+    first = ", and before the first" * (0 in history.epochs)
+    n, epochs = len(trained), len(set(trained))
+    ends = "an epoch" if epochs == 1 else f"{epochs} epochs"
+    if history.only_epoch_ends:
+        return f"at the end of {ends}{first}"
+    return ("at a step of " if n == 1 else f"at {n} steps of ") + ends + first
+
+
+def _key_numbers(data: ReportData) -> dict[str, str]:
+    """Return the numbers of the last record that say most, as text."""
+    scalars = data.history.scalars.get(data.last_step, {})
+    attribution, seqlets = data.attribution.name, None if data.seqlets is None else data.seqlets.name
+    wanted = {
+        "largest convergence delta": (f"{attribution}/delta", "{:.2g}"),
+        f"of positive attribution is in the {data.motif}": (f"{attribution}/window_share", "{:.0%}"),
+        "cosine to the record before": (f"{attribution}/similarity", "{:.3f}"),
+        f"of the {data.motif} are found by strong seqlets": (f"{seqlets}/recall", "{:.0%}"),
+        f"of strong seqlets overlap the {data.motif}": (f"{seqlets}/precision", "{:.0%}"),
+    }
+    return {label: form.format(scalars[name]) for label, (name, form) in wanted.items() if name in scalars}
+
+
+def _attribution_by_place(data: ReportData) -> Picture:
+    """Return where the attribution was: by kind of known interval, or by position, where all have the same window."""
+    history, window, known = data.history, data.attribution.window, data.known
+    before_training = " 0 is before training." * (history.steps[0] == 0)
     if window is None and known is not None and "motif" in known and len(known):
         frames = {step: history.attributions(step) for step in history.steps}
-        lines = {
-            str(motif) or story.motif: {step: float(motif_interval_share(one, rows)) for step, one in frames.items()}
+        curves = {
+            str(motif) or data.motif: {step: float(motif_interval_share(one, rows)) for step, one in frames.items()}
             for motif, rows in known.groupby("motif")
         }
-        lines["elsewhere"] = {step: 1 - sum(line[step] for line in lines.values()) for step in frames}
-        curves = figures.learning_curves({"share of positive attribution": lines}, unit="step")
-        return Picture(curves, f"How much of the positive attribution lies in the {story.motif}.{_start(story)}")
+        curves["elsewhere"] = {step: 1 - sum(curve[step] for curve in curves.values()) for step in frames}
+        figure = figures.learning_curves({"share of positive attribution": curves}, unit="step")
+        return Picture(figure, f"How much of the positive attribution lies in the {data.motif}.{before_training}")
     shares = window and [float(motif_window_share(history.attributions(step), *window)) for step in history.steps]
-    heat = figures.attribution_by_epoch(history.profiles(), shares, window, story.ruler, history.steps, unit="step")
-    told = f" Between the lines is the {story.motif}, and on the right what share of it all lies there." * bool(window)
+    heat = figures.attribution_by_epoch(history.profiles(), shares, window, data.ruler, history.steps, unit="step")
+    lines = f" Between the lines is the {data.motif}, and on the right what share of it all lies there." * bool(window)
     caption = "Where positive attribution lies, mean over the sequences; a row for each record, by step."
-    return Picture(heat, caption + _start(story) + told)
+    return Picture(heat, caption + before_training + lines)
 
 
-def _start(story: Story) -> str:
-    return " 0 is before training." * (story.history.steps[0] == 0)
-
-
-def _film(story: Story) -> Film:
-    shown = story.shown[: max(2, len(story.examples))]
-    steps = evenly(story.history.steps, FRAMES)
-    frames = {step: story.drawn(step)[shown] for step in steps}
-    start, end = story.part(frames[steps[-1]])
+def _film(data: ReportData) -> Film:
+    """Return logos of a few sequences at each record, on one scale."""
+    shown = data.shown[: max(2, len(data.examples))]
+    steps = spread_evenly(data.history.steps, MOST_FRAMES)
+    frames = {step: data.finite_attributions(step)[shown] for step in steps}
+    start, end = data.visible_range(frames[steps[-1]])
     limits = figures.logo_limits(torch.stack([frame[..., start:end] for frame in frames.values()]))
-    called, shaded = [story.attribution.called(i) for i in shown], story.shaded(shown)
+    titles, shaded = [data.attribution.sequence_label(i) for i in shown], data.shaded(shown)
     drawn = {
-        story.history.label(step): figures.logos(
-            frame, called, shaded=shaded, ruler=story.ruler, limits=limits, start=start, end=end
+        data.history.label(step): figures.logos(
+            frame, titles, shaded=shaded, ruler=data.ruler, limits=limits, start=start, end=end
         )
         for step, frame in frames.items()
     }
-    return Film(drawn, "The same sequences each time, on one scale. Move the slider." + story.shading)
+    return Film(drawn, "The same sequences each time, on one scale. Move the slider." + data.shading_caption)
 
 
-def _stack(story: Story) -> Picture:
-    shown, steps = story.shown[0], evenly(story.history.steps, STACKED)
-    stack = torch.stack([story.drawn(step)[shown] for step in steps])
-    start, end = story.part(stack)
-    figure = plot_logos(stack, [story.history.label(step) for step in steps], start=start, end=end)
+def _logo_stack(data: ReportData) -> Picture:
+    """Return logos of one sequence at a few records, below each other."""
+    example, steps = data.shown[0], spread_evenly(data.history.steps, MOST_LOGOS)
+    stack = torch.stack([data.finite_attributions(step)[example] for step in steps])
+    start, end = data.visible_range(stack)
+    figure = plot_logos(stack, [data.history.label(step) for step in steps], start=start, end=end)
     for ax in figure.axes:
-        story.ruler.write(ax)
-    figure.axes[-1].set_xlabel(story.ruler.label, **LITERAL_TEXT)
-    called = story.attribution.called(shown)
-    return Picture(figure, f"The attribution of {called} from the beginning to the end, on one scale.")
+        data.ruler.write(ax)
+    figure.axes[-1].set_xlabel(data.ruler.label, **LITERAL_TEXT)
+    label = data.attribution.sequence_label(example)
+    return Picture(figure, f"The attribution of {label} from the beginning to the end, on one scale.")
 
 
-def _steadiness(story: Story) -> Figure | None:
-    columns = {"cosine to the record before": f"{story.attribution.name}/similarity"}
-    if story.seqlets is not None:
-        columns |= {"seqlets": f"{story.seqlets.name}/count"}
-        columns |= {"precision of strong seqlets": f"{story.seqlets.name}/precision"}
-    lines = {label: story.history.line(name) for label, name in columns.items()}
-    panels = {label: {"": line} for label, line in lines.items() if line}
+def _stability_curves(data: ReportData) -> Figure | None:
+    names = {"cosine to the record before": f"{data.attribution.name}/similarity"}
+    if data.seqlets is not None:
+        names |= {"seqlets": f"{data.seqlets.name}/count"}
+        names |= {"precision of strong seqlets": f"{data.seqlets.name}/precision"}
+    curves = {label: data.history.curve(name) for label, name in names.items()}
+    panels = {label: {"": curve} for label, curve in curves.items() if curve}
     return figures.learning_curves(panels, unit="step") if panels else None
 
 
-def _strongest(story: Story, strong: pd.DataFrame, n: int = 20) -> pd.DataFrame:
-    """Return the strongest seqlets for a reader: which bases they are, what they look like and what they hit."""
-    strong, X = strong.head(n), story.attribution.sequences
+def _strongest_seqlets(data: ReportData, strong: pd.DataFrame, n: int = 20) -> pd.DataFrame:
+    """Return a table of the strongest seqlets: position, bases, matching motif, and overlap with known intervals."""
+    strong, X = strong.head(n), data.attribution.sequences
     spans = strong[["example_idx", "start", "end"]].itertuples(index=False)
     table = pd.DataFrame(
         {
-            "sequence": [story.attribution.sequence_names[i] for i in strong["example_idx"]],
-            "start": strong["start"] - story.ruler.zero,
-            "end": strong["end"] - story.ruler.zero,
+            "sequence": [data.attribution.sequence_names[i] for i in strong["example_idx"]],
+            "start": strong["start"] - data.ruler.zero,
+            "end": strong["end"] - data.ruler.zero,
             "bases": [characters(X[i, :, start:end], allow_N=True) for i, start, end in spans],
             "attribution": strong["attribution"],
             "p-value": strong["p-value"],
@@ -257,24 +235,7 @@ def _strongest(story: Story, strong: pd.DataFrame, n: int = 20) -> pd.DataFrame:
     )
     if "motif" in strong:
         table["looks like"] = strong["motif"].to_numpy()
-    if story.known is not None:
-        hits = overlap_mask(strong, story.known)
-        table[f"overlaps {story.motif}"] = ["yes" if hit else "no" for hit in hits]
+    if data.known is not None:
+        hits = overlap_mask(strong, data.known)
+        table[f"overlaps {data.motif}"] = ["yes" if hit else "no" for hit in hits]
     return table
-
-
-def evenly(steps: Sequence[int], most: int) -> list[int]:
-    """Return at most so many of some steps, at even distances, the first and the last among them.
-
-    Examples
-    --------
-    >>> evenly(range(11), 3)
-    [0, 5, 10]
-    """
-    if len(steps) <= most:
-        return list(steps)
-    return [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]
-
-
-def _spoken(name: str) -> str:
-    return name.replace("attribution/", "attr. ").replace("_", " ")

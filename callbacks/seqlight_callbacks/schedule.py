@@ -1,4 +1,4 @@
-"""Which validations and epochs are attributed."""
+"""Which epochs and validations are attributed: every n-th of them."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ from seqlight.sequence.checks import require_count
 
 
 class Schedule:
-    """Every so many epochs, and of the validations inside them every so many.
+    """Every n-th epoch, and every n-th validation.
 
-    Validations are counted over the whole training, also over one that was interrupted: the count is in the
-    checkpoints.
+    Validations are counted over the whole training, also over one that is resumed: the count is in its checkpoints.
 
     Parameters
     ----------
     every_n_epochs : int
-        What is in, or at the end of, an epoch is due if the number of that, from 1, is a multiple.
+        An epoch, and the validations inside it, are due if its number, from 1, is a multiple of this.
     every_n_validations : int
-        A validation is due if its number, from 1, is a multiple.
+        A validation is due if its number, from 1, is a multiple of this.
     on : "validation", "train" or "test"
-        What is due.
+        What the callback waits for.
 
     Raises
     ------
     InputError
-        If a number is not above 0, or validations are to be counted and `on` is something else.
+        If a number is not positive, or `every_n_validations` is given and `on` is not "validation".
 
     Examples
     --------
     >>> schedule = Schedule(every_n_epochs=1, every_n_validations=2)
-    >>> [schedule.due(epoch, step) for epoch, step in [(1, 5), (1, 10), (2, 15), (2, 20)]]
+    >>> [schedule.advance(epoch, step) for epoch, step in [(1, 5), (1, 10), (2, 15), (2, 20)]]
     [False, True, False, True]
     """
 
@@ -45,42 +44,44 @@ class Schedule:
                 "every_n_epochs."
             )
         self.on = on
-        self._validations, self._last = 0, -1
-        self._awaited = False
+        self._validations, self._last_step = 0, -1
+        self._never_due = False
 
-    def begin(self, who: str, validates: bool) -> None:
-        """Expect a training, and warn if it cannot bring what is waited for."""
-        self._awaited = self.on == "train" or (self.on == "validation" and validates)
+    def begin(self, label: str, validates: bool) -> None:
+        """Begin a training, and warn if it has no validations and this waits for them."""
+        self._never_due = self.on == "train" or (self.on == "validation" and validates)
         if self.on == "validation" and not validates:
             warnings.warn(
-                f"the Trainer validates nothing, so {who} will do nothing: pass validation data to fit, or on='train'.",
+                f"the Trainer validates nothing, so {label} will do nothing: pass validation data to fit, or "
+                "on='train'.",
                 SeqlightWarning,
                 stacklevel=3,
             )
 
-    def end(self, who: str) -> None:
-        """Warn if nothing was due in a training that ends."""
-        if self._awaited:
-            warnings.warn(f"{who} recorded nothing, for it was never due: {self}.", SeqlightWarning, stacklevel=3)
+    def end(self, label: str) -> None:
+        """End a training, and warn if nothing was due in it."""
+        if self._never_due:
+            warnings.warn(f"{label} recorded nothing, for it was never due: {self}.", SeqlightWarning, stacklevel=3)
 
-    def due(self, epoch: int, step: int) -> bool:
-        """Count what is at an epoch and a step, and return whether it is due.
+    def advance(self, epoch: int, step: int) -> bool:
+        """Count the validation or epoch that ends at this epoch and step, and return whether it is due.
 
-        A validation at the step of the last is the same, seen again by a training that goes on from a checkpoint of it.
+        A validation at the step of the last one is not counted again: a training that resumes from a checkpoint
+        repeats it.
         """
-        if self.on == "validation" and step != self._last:
-            self._validations, self._last = self._validations + 1, step
+        if self.on == "validation" and step != self._last_step:
+            self._validations, self._last_step = self._validations + 1, step
         due = epoch % self.every_n_epochs == 0 and self._validations % self.every_n_validations == 0
-        self._awaited = self._awaited and not due
+        self._never_due = self._never_due and not due
         return due
 
-    def state(self) -> dict[str, Any]:
-        """Return what has been counted; nothing before the first."""
-        return {"validations": self._validations, "validated": self._last} if self._validations else {}
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has been counted; nothing before the first validation."""
+        return {"validations": self._validations, "validated": self._last_step} if self._validations else {}
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on counting."""
-        self._validations, self._last = state.get("validations", 0), state.get("validated", -1)
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on counting from there."""
+        self._validations, self._last_step = state.get("validations", 0), state.get("validated", -1)
 
     def __str__(self) -> str:
         if self.on == "test":
@@ -88,5 +89,5 @@ class Schedule:
         m, n = self.every_n_epochs, self.every_n_validations
         if self.on == "train":
             return "after each epoch" if m == 1 else f"after one epoch in {m}"
-        said = "at each validation" if n == 1 else f"at one validation in {n}"
-        return said if m == 1 else f"{said}, in one epoch of {m}"
+        validations = "at each validation" if n == 1 else f"at one validation in {n}"
+        return validations if m == 1 else f"{validations}, in one epoch of {m}"

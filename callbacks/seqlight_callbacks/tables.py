@@ -1,4 +1,4 @@
-"""A table as a file that is whole under its name."""
+"""Tables written atomically, as csv or parquet files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pandas as pd
 
 from seqlight.files.atomic import atomic_write
 
-Format: TypeAlias = Literal["csv", "parquet"]
+TableFormat: TypeAlias = Literal["csv", "parquet"]
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table without its index, as csv or parquet, by how `path` ends; its folder is made.
+    """Write a table without its index, as csv or parquet by the suffix of `path`; its folder is made.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What our callbacks ask of a Trainer, with public names of Lightning only."""
+"""What the callbacks ask of a Trainer, through public names of Lightning only."""
 
 from __future__ import annotations
 
@@ -11,34 +11,32 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from seqlight.errors import InputError
 from seqlight.lit.lightning_packages import Callback, lightning_classes
-from seqlight.lit.trainer_check import require_lightning as require_lightning
 
 
-def idle(trainer: L.Trainer) -> bool:
-    """Return whether this is only a rehearsal: the sanity check, or a fast_dev_run."""
+def is_dry_run(trainer: L.Trainer) -> bool:
+    """Return whether this is only the sanity check or a fast_dev_run, of which nothing is kept."""
     return bool(trainer.sanity_checking or trainer.fast_dev_run)  # type: ignore[attr-defined]
 
 
-def fitting(trainer: L.Trainer) -> bool:
+def is_fitting(trainer: L.Trainer) -> bool:
     """Return whether this is ``trainer.fit``, and not ``trainer.validate`` or ``trainer.test`` alone."""
     return trainer.state.fn == TrainerFn.FITTING
 
 
-def stage(trainer: L.Trainer) -> str:
-    """Return what the Trainer does: "fit", "validate" or "test"."""
-    return "fit" if fitting(trainer) else str(getattr(trainer.state.fn, "value", "validate"))
+def trainer_stage(trainer: L.Trainer) -> str:
+    """Return what the Trainer is doing: "fit", "validate" or "test"."""
+    return "fit" if is_fitting(trainer) else str(getattr(trainer.state.fn, "value", "validate"))
 
 
 def epochs_trained(trainer: L.Trainer) -> int:
-    """Return how many epochs the model has seen, one that is just ending included."""
-    return trainer.current_epoch + int(fitting(trainer))
+    """Return how many epochs the model has been trained for, including one that is just ending."""
+    return trainer.current_epoch + int(is_fitting(trainer))
 
 
 def steps_trained(trainer: L.Trainer) -> int:
-    """Return how many steps the optimizers made, as loggers and checkpoints count them.
+    """Return how many steps the optimizers have made, as loggers and checkpoints count them.
 
-    Who steps them by hand may do so seldom, or behind the Trainer's back, where none is counted; then batches are,
-    where there were more.
+    With manual optimization the Trainer may see fewer steps than batches, or none at all; then batches are counted.
     """
     module: L.LightningModule | None = trainer.lightning_module
     if module is None or module.automatic_optimization:
@@ -46,39 +44,39 @@ def steps_trained(trainer: L.Trainer) -> int:
     return max(int(trainer.global_step), int(trainer.fit_loop.total_batch_idx) + 1)
 
 
-def listed(trainer: L.Trainer) -> list[Callback]:
+def all_callbacks(trainer: L.Trainer) -> list[Callback]:
     """Return the callbacks in the order in which they are called."""
     return cast(list[Callback], trainer.callbacks)  # type: ignore[attr-defined]
 
 
-def before(trainer: L.Trainer, callback: Callback) -> list[Callback]:
+def callbacks_before(trainer: L.Trainer, callback: Callback) -> list[Callback]:
     """Return the callbacks that are called earlier than `callback`."""
-    callbacks = listed(trainer)
+    callbacks = all_callbacks(trainer)
     return callbacks[: callbacks.index(callback)]
 
 
-def folder(trainer: L.Trainer) -> Path:
-    """Return where the Trainer writes: the folder of its first logger that has one, or its root.
+def output_folder(trainer: L.Trainer) -> Path:
+    """Return where the Trainer writes: the folder of its first logger that has one, or else its root folder.
 
-    Unlike ``trainer.log_dir`` it asks no other process.
+    Unlike ``trainer.log_dir``, this does not communicate with other processes.
     """
-    found = [logger.log_dir for logger in trainer.loggers if logger.log_dir is not None]
-    return Path(found[0] if found else trainer.default_root_dir)
+    folders = [logger.log_dir for logger in trainer.loggers if logger.log_dir is not None]
+    return Path(folders[0] if folders else trainer.default_root_dir)
 
 
-def require_own_name(trainer: L.Trainer, callback: Callback) -> None:
-    """Raise InputError if a callback of the same kind has the same ``name``: one would log over the other."""
+def require_unique_name(trainer: L.Trainer, callback: Callback) -> None:
+    """Raise InputError if another callback of the same class has the same ``name``: both would log the same keys."""
     kind, name = type(callback), getattr(callback, "name", None)
-    if sum(type(other) is kind and getattr(other, "name", None) == name for other in listed(trainer)) > 1:
+    if sum(type(other) is kind and getattr(other, "name", None) == name for other in all_callbacks(trainer)) > 1:
         raise InputError(f"two callbacks are {kind.__name__}(name={name!r}): give each a name of its own.")
 
 
-def require_own_folder(trainer: L.Trainer, callback: Callback) -> None:
-    """Raise InputError if a callback of the same kind writes to the same ``out``, where one would replace the other."""
+def require_unique_folder(trainer: L.Trainer, callback: Callback) -> None:
+    """Raise InputError if another callback of the same class has the same ``out``: their files have the same names."""
     kind, mine = type(callback), getattr(callback, "out", None)
     if mine is None:
         return
-    for other in listed(trainer):
+    for other in all_callbacks(trainer):
         theirs = getattr(other, "out", None)
         if other is not callback and type(other) is kind and theirs and theirs.absolute() == mine.absolute():
             names = f"{getattr(callback, 'name', None)!r} and {getattr(other, 'name', None)!r}"
@@ -86,7 +84,7 @@ def require_own_folder(trainer: L.Trainer, callback: Callback) -> None:
 
 
 def require_whole_model(trainer: L.Trainer) -> None:
-    """Raise InputError if each process has a part of the model only, so that none can run it by itself."""
+    """Raise InputError if the strategy shards the model, so that no process could run it by itself."""
     if isinstance(
         trainer.strategy,
         lightning_classes("strategies.FSDPStrategy") + lightning_classes("strategies.ModelParallelStrategy"),
@@ -97,8 +95,8 @@ def require_whole_model(trainer: L.Trainer) -> None:
         )
 
 
-def log_numbers(module: L.LightningModule, name: str, numbers: Mapping[str, float]) -> None:
-    """Log what every process has alike, behind ``name/``."""
-    for key, value in numbers.items():
-        # The largest of equal numbers is that number to the last bit; their mean, Lightning's default, is not.
+def log_scalars(module: L.LightningModule, name: str, scalars: Mapping[str, float]) -> None:
+    """Log numbers that are the same on every process, as ``name/key``."""
+    for key, value in scalars.items():
+        # The maximum of equal numbers is exact; their mean, Lightning's default, may be off in the last bit.
         module.log(f"{name}/{key}", value, on_step=False, on_epoch=True, reduce_fx="max", sync_dist=True, batch_size=1)

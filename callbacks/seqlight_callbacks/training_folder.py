@@ -1,4 +1,4 @@
-"""The folder of a training, in which files are named by epoch and step."""
+"""The folder a callback writes to during a training, with files named by epoch and step."""
 
 from __future__ import annotations
 
@@ -9,58 +9,58 @@ from seqlight.errors import InputError, SeqlightWarning
 from seqlight.files.folder import require_writable
 
 
-class Folder:
-    """Where a callback writes, and which of the files in it are of this training.
+class TrainingFolder:
+    """A folder that knows which of its files are of this training.
 
     Parameters
     ----------
     path : pathlib.Path
-        It need not be there yet.
+        The folder, which need not exist yet.
     suffix : str
-        Of the files.
-    what : str
-        What to call them in messages, as in "records".
+        The suffix of the files.
+    contents : str
+        What messages call the files, such as "records".
     """
 
-    def __init__(self, path: Path, suffix: str, what: str) -> None:
-        self.path, self.suffix, self.what = path, suffix, what
+    def __init__(self, path: Path, suffix: str, contents: str) -> None:
+        self.path, self.suffix, self.contents = path, suffix, contents
         self._known: set[str] | None = None
-        self._told = False
+        self._warned = False
 
-    def require(self) -> None:
-        """Raise InputError if this cannot be a folder, or not be written to."""
+    def require_writable(self) -> None:
+        """Raise InputError if this is not a folder, or cannot be written to."""
         require_writable(self.path)
 
     def begin(self, resumed: bool) -> None:
-        """Note what is there when a training begins, and warn of what is of another one."""
-        self._known, self._told = set(self._there()), False
+        """Remember the files present when a training begins, and warn if they are of another one."""
+        self._known, self._warned = set(self._files()), False
         if self._known and not resumed:
             warnings.warn(
-                f"{self.path} holds {len(self._known)} {self.what} of an earlier training, and those of this one "
+                f"{self.path} holds {len(self._known)} {self.contents} of an earlier training, and those of this one "
                 "replace only their namesakes: give each training its own `out`, or delete them.",
                 SeqlightWarning,
                 stacklevel=4,
             )
 
-    def file(self, name: str) -> Path:
-        """Return where to write what has this name.
+    def path_for(self, name: str) -> Path:
+        """Return the path of the file of this name, to be written now.
 
         Raises
         ------
         InputError
-            If another training, which writes here at the same time, has written it: nothing of it is replaced.
+            If another training, which writes to this folder at the same time, has written that file: it is kept.
         """
         path = self.path / f"{name}{self.suffix}"
         if self._known is not None:
-            others = {one for one in self._there() if one not in self._known}
-            said = f"another training writes its {self.what} into {self.path} too: give each its own `out`"
-            if path.name in others:
-                raise InputError(f"{path.name} is there already, and {said}.")
-            if others and not self._told:
-                self._told = True
-                warnings.warn(f"{said}.", SeqlightWarning, stacklevel=4)
+            foreign = {file for file in self._files() if file not in self._known}
+            message = f"another training writes its {self.contents} into {self.path} too: give each its own `out`"
+            if path.name in foreign:
+                raise InputError(f"{path.name} is there already, and {message}.")
+            if foreign and not self._warned:
+                self._warned = True
+                warnings.warn(f"{message}.", SeqlightWarning, stacklevel=4)
             self._known.add(path.name)
         return path
 
-    def _there(self) -> list[str]:
-        return [one.name for one in self.path.glob(f"epoch-*{self.suffix}")]
+    def _files(self) -> list[str]:
+        return [file.name for file in self.path.glob(f"epoch-*{self.suffix}")]

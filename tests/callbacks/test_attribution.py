@@ -13,7 +13,7 @@ from seqlight.attribution.methods.deeplift import deep_lift_shap
 from seqlight.lit.training import TrainModule
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
-from seqlight_callbacks.records import load
+from seqlight_callbacks.records import load_record
 
 
 def attribution(toy, **settings):
@@ -115,7 +115,7 @@ def test_frozen_model_gives_the_same_record_each_epoch(toy, tmp_path):
     callback = attribution(toy, out=tmp_path, untrained=True)
     trainer = toy.trainer([callback])
     trainer.fit(Still(net), toy.data())
-    records = [load(path) for path in sorted(tmp_path.glob("epoch-*.npz"))]
+    records = [load_record(path) for path in sorted(tmp_path.glob("epoch-*.npz"))]
     assert [record.epoch for record in records] == [0, 1, 2]
     assert all(torch.equal(records[0].attributions, record.attributions) for record in records)
     assert float(trainer.callback_metrics["attribution/similarity"]) == pytest.approx(1)
@@ -125,7 +125,7 @@ def test_every_n_epochs(toy, tmp_path):
     callback = attribution(toy, every_n_epochs=2, out=tmp_path)
     seqlets = SeqletCallback(callback)
     toy.fit([callback, seqlets], max_epochs=4)
-    assert [load(path).epoch for path in sorted(tmp_path.iterdir())] == [2, 4]
+    assert [load_record(path).epoch for path in sorted(tmp_path.iterdir())] == [2, 4]
 
 
 def test_untrained(toy, tmp_path):
@@ -135,7 +135,7 @@ def test_untrained(toy, tmp_path):
         TrainModule(toy.network()), callback.sequences, references=callback.references, device="cpu"
     )
     torch.testing.assert_close(
-        load(tmp_path / "epoch-000-step-00000000.npz").attributions, expected, atol=1e-6, rtol=1e-4
+        load_record(tmp_path / "epoch-000-step-00000000.npz").attributions, expected, atol=1e-6, rtol=1e-4
     )
     assert (tmp_path / "epoch-001-step-00000006.npz").exists()
 
@@ -145,7 +145,7 @@ def test_written_records_are_whole(toy, tmp_path):
     toy.fit([callback])
     files = sorted((tmp_path / "made" / "for it").iterdir())
     assert [file.name for file in files] == ["epoch-001-step-00000006.npz", "epoch-002-step-00000012.npz"]
-    last = load(files[-1])
+    last = load_record(files[-1])
     assert torch.equal(last.attributions, callback.record.attributions)
     assert torch.equal(last.reference_outputs, callback.record.reference_outputs)
 

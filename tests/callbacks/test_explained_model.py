@@ -9,7 +9,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight_callbacks import AttributionCallback
-from seqlight_callbacks.explained_model import explained
+from seqlight_callbacks.explained_model import select_model
 
 
 class Heads(nn.Module):
@@ -47,14 +47,14 @@ X = torch.ones(2, 4, 20)
 def test_a_head(kind, head):
     module = Forward(kind)
     whole = module.net.body(X.flatten(1))
-    assert torch.equal(explained(module, head=head)(X), whole[:, 2:])
-    assert torch.equal(explained(module, "net", head)(X), whole[:, 2:])
+    assert torch.equal(select_model(module, head=head)(X), whole[:, 2:])
+    assert torch.equal(select_model(module, "net", head)(X), whole[:, 2:])
 
 
 def test_without_either_it_is_the_module_itself():
     module = Forward("tensor")
-    assert explained(module) is module
-    assert explained(module, "net.body") is module.net.body
+    assert select_model(module) is module
+    assert select_model(module, "net.body") is module.net.body
 
 
 @pytest.mark.parametrize(
@@ -68,16 +68,16 @@ def test_without_either_it_is_the_module_itself():
 )
 def test_no_such_head(kind, head, message):
     with pytest.raises(sl.InputError, match=message):
-        explained(Forward(kind), head=head)(X)
+        select_model(Forward(kind), head=head)(X)
 
 
 def test_no_such_module():
     with pytest.raises(sl.InputError, match=r"Module has no forward to explain: .* \(it has 'net'\)"):
-        explained(Module())
+        select_model(Module())
     with pytest.raises(sl.InputError, match="module is 'nets', and Module has no such submodule: it has 'net'"):
-        explained(Module(), "nets")
+        select_model(Module(), "nets")
     with pytest.raises(sl.InputError, match="module is b'net', and Module has no such submodule"):
-        explained(Module(), b"net")
+        select_model(Module(), b"net")
 
 
 def test_it_is_found_out_before_the_training(toy):

@@ -16,7 +16,7 @@ import seqlight as sl
 from seqlight.errors import UnsupportedOperation
 from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
 from seqlight_callbacks.failures import prefix_errors
-from seqlight_callbacks.records import load
+from seqlight_callbacks.records import load_record
 
 
 def attribution(toy, **settings):
@@ -129,7 +129,7 @@ def test_numbers_that_are_missing_are_not_those_of_before(toy, tmp_path, monkeyp
     out = tmp_path / "out"
     mine = [attribution(toy, out=out), SeqletCallback(threshold=0.5)]
     best = ModelCheckpoint(tmp_path / "best", monitor="attribution/magnitude", mode="max", save_top_k=-1)
-    breaking = From(monkeypatch, "seqlight_callbacks.explainer.explain", no_room, 12, 18)
+    breaking = From(monkeypatch, "seqlight_callbacks.explainer.run_method", no_room, 12, 18)
     with pytest.warns(sl.SeqlightWarning) as told:
         toy.fit([breaking, *mine, Look(), best], max_epochs=3, num_sanity_val_steps=0, enable_checkpointing=True)
     (message,) = said(told)
@@ -141,7 +141,7 @@ def test_numbers_that_are_missing_are_not_those_of_before(toy, tmp_path, monkeyp
     assert min(a, c, d, f) > 0
     assert b >= 0
     assert e >= 0
-    assert sorted(load(path).epoch for path in out.iterdir()) == [1, 3]
+    assert sorted(load_record(path).epoch for path in out.iterdir()) == [1, 3]
     assert float(best.best_model_score) == pytest.approx(max(a, d))
 
 
@@ -156,7 +156,7 @@ def test_numbers_are_missing_from_the_first_record_on(toy, monkeypatch, method):
     known = pd.DataFrame({"example_idx": [0], "start": [3], "end": [9]})
     seqlets = SeqletCallback(threshold=0.5, known=known, motifs={"m": np.full((4, 5), 0.25)})
     stopping = [EarlyStopping(name, check_finite=False) for name in ("attribution/similarity", "seqlets/recall")]
-    breaking = From(monkeypatch, "seqlight_callbacks.explainer.explain", no_room)
+    breaking = From(monkeypatch, "seqlight_callbacks.explainer.run_method", no_room)
     logged = []
 
     class Look(L.Callback):

@@ -6,7 +6,7 @@ import torch
 import seqlight as sl
 from seqlight_callbacks import AttributionRecord
 from seqlight_callbacks.history import History
-from seqlight_callbacks.records import save
+from seqlight_callbacks.records import save_record
 
 
 def record(toy, epoch, n=3):
@@ -17,7 +17,7 @@ def record(toy, epoch, n=3):
 def test_attributions_come_back(toy):
     history, records = History(toy.sequences(3)), [record(toy, epoch) for epoch in (4, 0, 2)]
     for one in records:
-        history.note(one)
+        history.add_record(one)
     assert history.epochs == [0, 2, 4]
     for one in records:
         assert torch.equal(history.attributions(one.epoch), one.attributions)
@@ -26,16 +26,16 @@ def test_attributions_come_back(toy):
 
 def test_the_later_of_two_of_one_epoch_counts(toy):
     history, later = History(toy.sequences(3)), record(toy, 1)
-    history.note(record(toy, 1))
-    history.note(later)
+    history.add_record(record(toy, 1))
+    history.add_record(later)
     assert torch.equal(history.attributions(1), later.attributions)
 
 
 def test_profiles_are_shares_of_what_is_positive(toy):
     history = History(toy.sequences(3))
     one = record(toy, 1)
-    history.note(one)
-    history.note(AttributionRecord(2, torch.zeros(3, 4, 20), torch.zeros(3)))
+    history.add_record(one)
+    history.add_record(AttributionRecord(2, torch.zeros(3, 4, 20), torch.zeros(3)))
     positive = one.attributions.sum(dim=1).clamp_min(0).sum(dim=0).double()
     first, nothing = history.profiles()
     assert first == pytest.approx((positive / positive.sum()).numpy(), rel=1e-5)
@@ -45,32 +45,32 @@ def test_profiles_are_shares_of_what_is_positive(toy):
 
 def test_only_earlier_records_that_fit_are_read(toy, tmp_path):
     for epoch, n in ((0, 3), (1, 3), (2, 2), (3, 3)):
-        save(record(toy, epoch, n), tmp_path / f"epoch-{epoch:03d}.npz")
+        save_record(record(toy, epoch, n), tmp_path / f"epoch-{epoch:03d}.npz")
     history, mine = History(toy.sequences(3)), record(toy, 1)
-    history.note(mine)
-    history.read(tmp_path, epoch=2, step=2)
+    history.add_record(mine)
+    history.read_folder(tmp_path, epoch=2, step=2)
     assert history.epochs == [0, 1]
     assert torch.equal(history.attributions(1), mine.attributions)
 
 
 def test_numbers():
     history = History(torch.eye(4).unsqueeze(0))
-    history.note_numbers(2, 2, {"loss": torch.tensor(0.5), "loss_step": 1.0, "loss_epoch": 0.5})
-    history.note_numbers(1, 1, {"loss": 0.75, "other": 3})
-    history.note_numbers(2, 2, {"late": 1.0})
-    assert history.line("loss") == {1: 0.75, 2: 0.5}
-    assert history.names() == ["loss", "other", "late"]
+    history.add_scalars(2, 2, {"loss": torch.tensor(0.5), "loss_step": 1.0, "loss_epoch": 0.5})
+    history.add_scalars(1, 1, {"loss": 0.75, "other": 3})
+    history.add_scalars(2, 2, {"late": 1.0})
+    assert history.curve("loss") == {1: 0.75, 2: 0.5}
+    assert history.scalar_names() == ["loss", "other", "late"]
 
 
 def test_a_step_is_named_by_its_epoch_if_that_ended_there(toy):
     history = History(toy.sequences(3))
     for epoch, step in ((0, 0), (1, 5), (1, 10), (2, 15)):
-        history.note(AttributionRecord(epoch, torch.zeros(3, 4, 20), torch.zeros(3), step=step))
-    history.end(1, 10)
+        history.add_record(AttributionRecord(epoch, torch.zeros(3, 4, 20), torch.zeros(3), step=step))
+    history.end_epoch(1, 10)
     labels = ["before training", "epoch 1, step 5", "after epoch 1", "epoch 2, step 15"]
     assert [history.label(step) for step in history.steps] == labels
     assert history.epochs == [0, 1, 1, 2]
-    assert not history.by_epochs
+    assert not history.only_epoch_ends
 
 
 @pytest.mark.reliability(
@@ -80,31 +80,31 @@ def test_a_step_is_named_by_its_epoch_if_that_ended_there(toy):
 )
 def test_what_an_earlier_version_left_is_read(toy, tmp_path):
     for epoch in (0, 1, 2):
-        save(record(toy, epoch), tmp_path / f"epoch-{epoch:03d}.npz")
+        save_record(record(toy, epoch), tmp_path / f"epoch-{epoch:03d}.npz")
     history = History(toy.sequences(3))
-    history.load({"numbers": {1: {"loss": 0.5}, 2: {"loss": 0.4}}}, epoch=2, step=200)
-    history.read(tmp_path, epoch=2, step=200)
+    history.load_state_dict({"numbers": {1: {"loss": 0.5}, 2: {"loss": 0.4}}}, epoch=2, step=200)
+    history.read_folder(tmp_path, epoch=2, step=200)
     assert history.steps == [0, 100, 200]
-    assert history.line("loss") == {100: 0.5, 200: 0.4}
+    assert history.curve("loss") == {100: 0.5, 200: 0.4}
     assert [history.label(step) for step in history.steps] == ["before training", "after epoch 1", "after epoch 2"]
 
 
 def test_a_state_comes_back(toy):
     history, again = History(toy.sequences(3)), History(toy.sequences(3))
-    history.note_numbers(1, 5, {"loss": 0.5})
-    history.note_numbers(1, 10, {"loss": 0.4})
-    history.end(1, 10)
-    again.load(history.state(), epoch=1, step=10)
-    assert again.state() == history.state()
+    history.add_scalars(1, 5, {"loss": 0.5})
+    history.add_scalars(1, 10, {"loss": 0.4})
+    history.end_epoch(1, 10)
+    again.load_state_dict(history.state_dict(), epoch=1, step=10)
+    assert again.state_dict() == history.state_dict()
     assert again.label(10) == "after epoch 1"
 
 
 def test_records_behind_the_checkpoint_are_not_read(toy, tmp_path):
     for epoch, step in ((1, 5), (1, 10), (2, 15)):
         one = AttributionRecord(epoch, torch.zeros(3, 4, 20), torch.zeros(3), step=step)
-        save(one, tmp_path / f"{one.name}.npz")
+        save_record(one, tmp_path / f"{one.name}.npz")
     (tmp_path / "epoch-001-step-00000007.npz").write_bytes(b"damaged")
     history = History(toy.sequences(3))
     with pytest.warns(sl.SeqlightWarning, match="cannot be read as a record.*left out"):
-        history.read(tmp_path, epoch=1, step=10)
+        history.read_folder(tmp_path, epoch=1, step=10)
     assert history.steps == [5, 10]

@@ -57,8 +57,8 @@ def test_in_any_order_the_seqlets_of_the_same_epoch_are_drawn(toy, monkeypatch):
 
     seqlets = SeqletCallback(threshold=0.3, name="mine")
     tables = []
-    called = seqlets.follow
-    monkeypatch.setattr(seqlets, "follow", lambda *args: (called(*args), tables.append(seqlets.seqlets)))
+    called = seqlets.on_record
+    monkeypatch.setattr(seqlets, "on_record", lambda *args: (called(*args), tables.append(seqlets.seqlets)))
     toy.fit([Spy(), seqlets, AttributionCallback(toy.sequences(4, seed=3), n_shuffles=2)])
     assert len(seen) == len(tables) == 2
     assert all(a is b for a, b in zip(seen, tables, strict=True))

@@ -6,7 +6,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight_callbacks import AttributionCallback
-from seqlight_callbacks.methods import COMPARING, METHODS, explain, joined
+from seqlight_callbacks.methods import METHODS, WITH_REFERENCES, concatenate_results, run_method
 
 X = sl.random_one_hot((5, 4, 20), random_state=0)
 REFERENCES = sl.dinucleotide_shuffle(X, n=3, random_state=1)
@@ -21,7 +21,7 @@ def model():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_gives_what_its_function_gives(model, method):
-    found = explain(method, model, X, REFERENCES, 1, 4, CPU)
+    found = run_method(method, model, X, REFERENCES, 1, 4, CPU)
     with torch.no_grad():
         torch.testing.assert_close(found.outputs.float(), model(X.float())[:, 1], atol=1e-6, rtol=1e-5)
     expected = {
@@ -33,14 +33,14 @@ def test_a_method_gives_what_its_function_gives(model, method):
         "ism": lambda: sl.saturation_mutagenesis(model, X, target=1, device="cpu"),
     }[method]()
     torch.testing.assert_close(found.attributions, expected, atol=1e-6, rtol=1e-4)
-    assert (found.reference_outputs is not None) == (found.standard_error is not None) == (method in COMPARING)
+    assert (found.reference_outputs is not None) == (found.standard_error is not None) == (method in WITH_REFERENCES)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_rows_can_be_explained_in_parts(model, method):
-    whole = explain(method, model, X, REFERENCES, 2, 4, CPU)
-    parts = [explain(method, model, X[rows], REFERENCES[rows], 2, 4, CPU) for rows in ([0, 2, 4], [1, 3])]
-    again = joined(parts, torch.tensor([0, 2, 4, 1, 3]).argsort())
+    whole = run_method(method, model, X, REFERENCES, 2, 4, CPU)
+    parts = [run_method(method, model, X[rows], REFERENCES[rows], 2, 4, CPU) for rows in ([0, 2, 4], [1, 3])]
+    again = concatenate_results(parts, torch.tensor([0, 2, 4, 1, 3]).argsort())
     for one, other in zip(whole, again, strict=True):
         if one is None:
             assert other is None
@@ -49,7 +49,7 @@ def test_rows_can_be_explained_in_parts(model, method):
 
 
 def test_standard_error_is_that_of_the_mean_over_references(model):
-    found = explain("deep_lift_shap", model, X, REFERENCES, 0, 4, CPU)
+    found = run_method("deep_lift_shap", model, X, REFERENCES, 0, 4, CPU)
     each = torch.stack(
         [sl.deep_lift_shap(model, X, references=REFERENCES[:, k : k + 1], device="cpu").sum(dim=1) for k in range(3)]
     )
@@ -57,7 +57,7 @@ def test_standard_error_is_that_of_the_mean_over_references(model):
 
 
 def test_a_single_reference_has_no_error(model):
-    assert explain("deep_lift_shap", model, X, REFERENCES[:, :1], 0, 4, CPU).standard_error is None
+    assert run_method("deep_lift_shap", model, X, REFERENCES[:, :1], 0, 4, CPU).standard_error is None
 
 
 @pytest.mark.reliability(

@@ -24,7 +24,7 @@ from seqlight.lit.collectives import run_on_all_ranks, run_on_first_rank, split_
 from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
 from seqlight_callbacks.history import History
-from seqlight_callbacks.records import load
+from seqlight_callbacks.records import load_record
 
 
 class Failing(TrainModule):
@@ -159,7 +159,7 @@ def test_two_processes_see_what_one_sees(runs, n):
     for key in ("attributions", "outputs", "reference_outputs"):
         close(first["record"][key], second["record"][key], exact=True)
     # Batch norm has other batches on two processes; before the first step the models are the same.
-    one, two = (load(runs / f"{name}-{n}" / "epochs" / "epoch-000-step-00000000.npz") for name in ("one", "two"))
+    one, two = (load_record(runs / f"{name}-{n}" / "epochs" / "epoch-000-step-00000000.npz") for name in ("one", "two"))
     assert two.attributions.shape == (n, 4, 20)
     close(one.attributions, two.attributions, exact=False)
     close(one.outputs, two.outputs, exact=False)
@@ -233,13 +233,13 @@ def test_a_process_that_is_killed_leaves_nothing_half(runs, toy):
     whole, partial = sorted(path.name for path in folder.iterdir())
     assert whole == "epoch-000-step-00000000.npz"
     assert partial.startswith("epoch-001-step-00000006.npz.")
-    assert load(folder / whole).attributions.shape == (1, 4, 20)
+    assert load_record(folder / whole).attributions.shape == (1, 4, 20)
     history = History(toy.sequences(1, seed=3))
-    history.read(folder, 1, 6)
+    history.read_folder(folder, 1, 6)
     assert history.steps == [0]
     with pytest.warns(sl.SeqlightWarning, match="holds 1 records of an earlier training"):
         toy.fit([AttributionCallback(toy.sequences(1, seed=3), n_shuffles=1, out=folder)], max_epochs=1)
-    assert load(folder / "epoch-001-step-00000006.npz").epoch == 1
+    assert load_record(folder / "epoch-001-step-00000006.npz").epoch == 1
 
 
 def test_one_process_alone():

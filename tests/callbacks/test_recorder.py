@@ -25,13 +25,13 @@ def test_by_name(toy):
 
 
 @pytest.mark.parametrize("on", ["validation", "train"])
-def test_each_record_is_told_once(toy, on):
+def test_listeners_get_each_record_once(toy, on):
     seen = []
 
     class Spy(SeqletCallback):
-        def follow(self, trainer, record, log):
+        def on_record(self, trainer, record, log):
             seen.append(record)
-            super().follow(trainer, record, log)
+            super().on_record(trainer, record, log)
 
     first = attribution(toy, on=on, untrained=True)
     fitted = toy.fit([first, Spy()], num_sanity_val_steps=2, max_epochs=3)
@@ -41,12 +41,12 @@ def test_each_record_is_told_once(toy, on):
     assert len(seen) == 4 + (on == "validation")
 
 
-def test_the_untrained_model_is_told_of_but_not_logged(toy):
+def test_listeners_get_the_untrained_record_but_do_not_log_it(toy):
     logged = []
 
     class Spy(SeqletCallback):
-        def follow(self, trainer, record, log):
-            super().follow(trainer, record, lambda *args: logged.append((record.epoch, log(*args))))
+        def on_record(self, trainer, record, log):
+            super().on_record(trainer, record, lambda *args: logged.append((record.epoch, log(*args))))
 
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
             assert "seqlets/count" not in trainer.callback_metrics or trainer.current_epoch
@@ -67,15 +67,17 @@ def test_what_cannot_be_found_is_named(toy):
         sl.InputError, match=r"looks for an AttributionCallback 'no', and the Trainer has 'attribution'"
     ):
         toy.fit([first, SeqletCallback("no")])
-    with pytest.raises(sl.InputError, match=r"follows an AttributionCallback that the Trainer has not"):
+    with pytest.raises(
+        sl.InputError, match=r"was given an AttributionCallback that is not in the Trainer's callbacks: list both"
+    ):
         toy.fit([SeqletCallback(first)])
-    with pytest.raises(sl.InputError, match=r"could follow several, 'attribution', 'b': give the name of one"):
+    with pytest.raises(sl.InputError, match=r"could use any of several, 'attribution', 'b': give the name of one"):
         toy.fit([first, attribution(toy, name="b"), SeqletCallback()])
     with pytest.raises(sl.InputError, match=r"looks for a SeqletCallback 'no', and the Trainer has none"):
         toy.fit([first, LogoCallback(seqlets="no")])
-    with pytest.raises(sl.InputError, match=r"LogoCallback 'logos' and its SeqletCallback follow different ones"):
+    with pytest.raises(sl.InputError, match=r"LogoCallback 'logos' and its SeqletCallback listen to different"):
         toy.fit([first, attribution(toy, name="b"), SeqletCallback("b"), LogoCallback(first, seqlets="seqlets")])
-    with pytest.raises(sl.InputError, match="follows nobody yet"):
+    with pytest.raises(sl.InputError, match="has no AttributionCallback yet"):
         _ = SeqletCallback().attribution
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqlight_callbacks.records import AttributionRecord, load, save
+from seqlight_callbacks.records import AttributionRecord, load_record, save_record
 
 
 def record():
@@ -12,8 +12,8 @@ def record():
 
 def test_round_trip(tmp_path):
     one = record()
-    save(one, tmp_path / "new" / "epoch.npz")
-    other = load(tmp_path / "new" / "epoch.npz")
+    save_record(one, tmp_path / "new" / "epoch.npz")
+    other = load_record(tmp_path / "new" / "epoch.npz")
     assert other.epoch == 7
     for name in ("attributions", "outputs", "reference_outputs"):
         assert torch.equal(getattr(one, name), getattr(other, name))
@@ -21,7 +21,7 @@ def test_round_trip(tmp_path):
 
 def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     path, first = tmp_path / "epoch.npz", record()
-    save(first, path)
+    save_record(first, path)
 
     def full(file, **arrays):
         file.write(b"half of it")
@@ -29,6 +29,6 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr("numpy.savez_compressed", full)
     with pytest.raises(OSError, match="no space"):
-        save(record(), path)
-    assert torch.equal(load(path).attributions, first.attributions)
+        save_record(record(), path)
+    assert torch.equal(load_record(path).attributions, first.attributions)
     assert [one.name for one in tmp_path.iterdir()] == ["epoch.npz"]

@@ -49,7 +49,7 @@ def test_numbers_are_those_that_were_logged(toy, tmp_path):
     toy.fit([attribution(toy), report], max_epochs=3, logger=CSVLogger(tmp_path, name="csv", version=""))
     logged = pd.read_csv(tmp_path / "csv" / "metrics.csv").groupby("epoch").first()
     for name in ("train_loss", "valid_loss", "attribution/similarity"):
-        line = report.history.line(name)
+        line = report.history.curve(name)
         assert list(line) == [6, 12, 18]
         assert [report.history.epoch(step) for step in line] == [1, 2, 3]
         assert list(line.values()) == pytest.approx(logged[name].tolist(), rel=1e-5)
@@ -71,7 +71,7 @@ def test_a_training_that_fails_leaves_one_too(toy, tmp_path, error):
     page = (tmp_path / "made" / "mine.html").read_text()
     assert f"The training ended early, with {type(error).__name__}" in page
     assert report.history.epochs == [0, 1, 2]
-    assert list(report.history.line("train_loss")) == [6, 12]
+    assert list(report.history.curve("train_loss")) == [6, 12]
 
 
 def test_one_that_fails_before_anything_was_attributed_leaves_none(toy, tmp_path):
@@ -126,7 +126,7 @@ def test_a_model_that_diverged_has_a_report(toy, tmp_path):
     with pytest.warns(sl.SeqlightWarning) as told:
         toy.fit([attribution(toy), SeqletCallback(), report], net=net, max_epochs=1)
     assert not [one for one in told if "not written" in str(one.message)]
-    assert report.history.broken() == [0, 6]
+    assert report.history.non_finite_steps() == [0, 6]
     page = (tmp_path / "report.html").read_text()
     assert "After epoch 0, and once more, attributions were not finite; nothing is drawn for these." in page
 
@@ -142,8 +142,8 @@ def test_a_resumed_training_tells_of_all_of_it(toy, tmp_path):
     first.save_checkpoint(tmp_path / "two.ckpt")
     _, report = fit(4, str(tmp_path / "two.ckpt"))
     assert report.history.epochs == [0, 1, 2, 3, 4]
-    assert list(report.history.line("valid_loss")) == [6, 12, 18, 24]
-    assert report.history.line("train_loss")[12] == before.history.line("train_loss")[12]
+    assert list(report.history.curve("valid_loss")) == [6, 12, 18, 24]
+    assert report.history.curve("train_loss")[12] == before.history.curve("train_loss")[12]
     assert torch.equal(report.history.attributions(6), before.history.attributions(6))
 
 

@@ -7,12 +7,12 @@ import torch
 import seqlight as sl
 from seqlight.report.page import Film, Picture, Table
 from seqlight.report.ruler import Ruler
-from seqlight_callbacks import AttributionCallback, AttributionRecord, SeqletCallback, report_sections
+from seqlight_callbacks import AttributionCallback, AttributionRecord, SeqletCallback, report_data, report_sections
 from seqlight_callbacks.history import History
-from seqlight_callbacks.report_sections import Story
+from seqlight_callbacks.report_data import ReportData
 
 
-def story(length=30, n=6, epochs=(0, 1, 2), known=None, **settings):
+def data(length=30, n=6, epochs=(0, 1, 2), known=None, **settings):
     X = sl.random_one_hot((n, 4, length), random_state=0)
     window = settings.pop("window", None)
     attribution = AttributionCallback(X, n_shuffles=1, window=window)
@@ -22,51 +22,51 @@ def story(length=30, n=6, epochs=(0, 1, 2), known=None, **settings):
     for epoch in epochs:
         record = AttributionRecord(epoch, X * torch.randn(n, 1, length), torch.arange(n).float())
         attribution.record = record
-        history.note(record)
-        history.note_numbers(epoch, epoch, {"attribution/similarity": 0.5, "train_loss": 0.3, "val_loss": 0.4})
+        history.add_record(record)
+        history.add_scalars(epoch, epoch, {"attribution/similarity": 0.5, "train_loss": 0.3, "val_loss": 0.4})
     seqlets.seqlets = sl.recursive_seqlets(attribution.record.attributions.sum(dim=1), threshold=0.5)
-    return Story(attribution, seqlets, history, **settings)
+    return ReportData(attribution, seqlets, history, **settings)
 
 
 KNOWN = pd.DataFrame({"example_idx": [5, 5, 1], "start": [2, 20, 3], "end": [8, 25, 9], "motif": ["a", "b", "a"]})
 
 
 def test_best_first_unless_chosen():
-    assert story().shown == [5, 4, 3, 2]
-    assert story(examples=(0, 1)).shown == [0, 1]
+    assert data().shown == [5, 4, 3, 2]
+    assert data(examples=(0, 1)).shown == [0, 1]
 
 
 def test_shaded_is_what_is_known():
-    assert story(known=KNOWN).shaded([5, 0]) == [[(2, 8), (20, 25)], []]
-    assert story(window=(3, 9)).shaded([0]) == [[(3, 9)]]
-    assert story().shaded([0]) == [[]]
-    assert story().shading == ""
-    assert story(known=KNOWN, motif="sites").shading == " Shaded: the sites."
+    assert data(known=KNOWN).shaded([5, 0]) == [[(2, 8), (20, 25)], []]
+    assert data(window=(3, 9)).shaded([0]) == [[(3, 9)]]
+    assert data().shaded([0]) == [[]]
+    assert data().shading_caption == ""
+    assert data(known=KNOWN, motif="sites").shading_caption == " Shaded: the sites."
 
 
 def test_of_long_sequences_the_part_with_most_attribution_is_shown():
-    long = story(length=500, epochs=(1,))
+    long = data(length=500, epochs=(1,))
     X = torch.zeros(2, 4, 500)
     X[:, 0, 321], X[:, 1, 460] = 5, 9
-    start, end = long.part(X)
-    assert end - start == report_sections.WIDEST
+    start, end = long.visible_range(X)
+    assert end - start == report_data.MOST_POSITIONS
     assert start <= 321 < 460 < end
-    film = report_sections.movement(long).blocks[1]
+    film = report_sections.attribution_section(long).blocks[1]
     assert isinstance(film, Film)
     low, high = next(iter(film.frames.values())).axes[0].get_xlim()
-    assert high - low == report_sections.WIDEST
+    assert high - low == report_data.MOST_POSITIONS
 
 
 @pytest.mark.parametrize("known", [None, KNOWN])
 @pytest.mark.parametrize("window", [None, (3, 9)])
 def test_every_chapter_can_be_drawn(known, window):
-    one = story(known=known, window=window, ruler=Ruler(10, "the start"))
+    one = data(known=known, window=window, ruler=Ruler(10, "the start"))
     blocks = [
-        *report_sections.learned(one, ["train_loss", "val_loss"]).blocks,
-        *report_sections.movement(one).blocks,
-        *report_sections.looks(one).blocks,
-        *report_sections.seqlets(one).blocks,
-        *report_sections.all_numbers(one, one.history.names()).blocks,
+        *report_sections.curves_section(one, ["train_loss", "val_loss"]).blocks,
+        *report_sections.attribution_section(one).blocks,
+        *report_sections.logo_section(one).blocks,
+        *report_sections.seqlet_section(one).blocks,
+        *report_sections.scalar_section(one, one.history.scalar_names()).blocks,
     ]
     for block in blocks:
         if isinstance(block, Picture):
@@ -74,12 +74,12 @@ def test_every_chapter_can_be_drawn(known, window):
         elif isinstance(block, Film):
             assert list(block.frames) == ["before training", "after epoch 1", "after epoch 2"]
             assert len({ax.get_ylim() for figure in block.frames.values() for ax in figure.axes}) == 1
-    assert [type(block) for block in report_sections.movement(one).blocks][:3] == [Picture, Film, Picture]
+    assert [type(block) for block in report_sections.attribution_section(one).blocks][:3] == [Picture, Film, Picture]
 
 
 def test_the_table_of_seqlets_counts_from_zero():
-    one = story(known=KNOWN, ruler=Ruler(10, "the start"))
-    table = report_sections.seqlets(one).blocks[1]
+    one = data(known=KNOWN, ruler=Ruler(10, "the start"))
+    table = report_sections.seqlet_section(one).blocks[1]
     assert isinstance(table, Table)
     strong = one.seqlets.strong_positive()
     assert table.table["start"].tolist() == (strong["start"].head(20) - 10).tolist()
@@ -93,13 +93,13 @@ def test_the_table_of_seqlets_counts_from_zero():
 def test_panels():
     line = {1: 0.5}
     names = ["train_loss", "val/loss", "valid_auroc", "loss", "lr", "train/profile_corr", "fifth"]
-    panels = report_sections.panels_of(dict.fromkeys(names, line))
+    panels = report_sections.group_curves(dict.fromkeys(names, line))
     assert list(panels) == ["loss", "auroc", "lr", "profile corr"]
     assert list(panels["loss"]) == ["train", "val", ""]
 
 
 def test_a_film_of_many_epochs_has_the_first_and_the_last():
     many = list(range(1, 500))
-    found = report_sections.evenly(many, 60)
+    found = report_data.spread_evenly(many, 60)
     assert (found[0], found[-1], len(found), len(set(found))) == (1, 499, 60, 60)
-    assert report_sections.evenly([3], 60) == [3]
+    assert report_data.spread_evenly([3], 60) == [3]

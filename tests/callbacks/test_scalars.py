@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import entropy
 
 from seqlight_callbacks import AttributionRecord
-from seqlight_callbacks.scalars import numbers_of
+from seqlight_callbacks.scalars import attribution_scalars
 
 
 def record(attributions, **more):
@@ -21,7 +21,7 @@ def record(attributions, **more):
 def test_spread_is_that_of_scipy(n, length, seed):
     generator = torch.Generator().manual_seed(seed)
     track = torch.randn(n, length, generator=generator) * torch.randint(0, 2, (n, length), generator=generator)
-    numbers = numbers_of(record(torch.nn.functional.pad(track.unsqueeze(1), (0, 0, 1, 2))))
+    numbers = attribution_scalars(record(torch.nn.functional.pad(track.unsqueeze(1), (0, 0, 1, 2))))
     sizes = track.abs().double().numpy()
     each = [entropy(row) if row.any() else 0.0 for row in sizes]
     assert numbers["entropy"] == pytest.approx(np.mean(each), abs=1e-9)
@@ -32,7 +32,7 @@ def test_spread_is_that_of_scipy(n, length, seed):
 
 def test_standard_error():
     attributions = torch.tensor([[[3.0, 4.0]]])
-    numbers = numbers_of(record(attributions, standard_error=torch.tensor([[0.3, 0.4]])))
+    numbers = attribution_scalars(record(attributions, standard_error=torch.tensor([[0.3, 0.4]])))
     assert numbers["standard_error"] == pytest.approx(math.sqrt(0.125))
     assert numbers["relative_standard_error"] == pytest.approx(0.1)
 
@@ -40,13 +40,13 @@ def test_standard_error():
 def test_names_depend_on_what_there_is_alone():
     one = record(torch.rand(2, 4, 5))
     base = {"magnitude", "entropy", "effective_positions", "similarity"}
-    assert numbers_of(one).keys() == base
+    assert attribution_scalars(one).keys() == base
     whole = record(torch.rand(2, 4, 5), reference_outputs=torch.rand(2, 3), standard_error=torch.rand(2, 5))
     more = {"delta", "relative_delta", "standard_error", "relative_standard_error", "agreement", "window_share"}
-    assert numbers_of(whole, one, one.attributions, (0, 2)).keys() == base | more
+    assert attribution_scalars(whole, one, one.attributions, (0, 2)).keys() == base | more
 
 
 def test_nothing_is_nothing_and_nan_is_nan():
-    assert set(numbers_of(record(torch.zeros(2, 4, 5))).values()) == {0.0}
-    broken = numbers_of(record(torch.full((1, 4, 5), float("nan"))))
+    assert set(attribution_scalars(record(torch.zeros(2, 4, 5))).values()) == {0.0}
+    broken = attribution_scalars(record(torch.full((1, 4, 5), float("nan"))))
     assert all(math.isnan(broken[name]) for name in ("magnitude", "entropy", "effective_positions"))

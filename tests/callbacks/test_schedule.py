@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import seqlight as sl
 from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
-from seqlight_callbacks.records import load
+from seqlight_callbacks.records import load_record
 from seqlight_callbacks.schedule import Schedule
 
 
@@ -28,7 +28,7 @@ def names(folder):
 class Unwritten(AttributionReport):
     """One of which only what it notes is looked at."""
 
-    def sections(self, ended=""):
+    def sections(self, ending=""):
         return []
 
     def write(self, path, sections=None):
@@ -53,17 +53,17 @@ def test_each_validation_inside_an_epoch_is_kept(toy, tmp_path):
     assert names(tmp_path / "records") == named((0, 0), (1, 3), (1, 6))
     assert names(tmp_path / "tables") == names(tmp_path / "records")
     assert [name.removeprefix("logos-") for name in names(tmp_path / "figures")] == names(tmp_path / "records")
-    records = [load(path) for path in sorted((tmp_path / "records").iterdir())]
+    records = [load_record(path) for path in sorted((tmp_path / "records").iterdir())]
     assert [(one.epoch, one.step) for one in records] == [(0, 0), (1, 3), (1, 6)]
     assert not any(torch.equal(a.attributions, b.attributions) for a, b in itertools.pairwise(records))
     history = report.history
     assert history.steps == steps
     for name in ("valid_loss", "attribution/magnitude", "seqlets/count"):
-        assert list(history.line(name)) == steps[1:]
-    assert list(history.line("train_loss")) == [6]
+        assert list(history.curve(name)) == steps[1:]
+    assert list(history.curve("train_loss")) == [6]
     for record in records[1:]:
         size = float(record.attributions.sum(dim=1).abs().mean())
-        assert history.line("attribution/magnitude")[record.step] == pytest.approx(size, rel=1e-5)
+        assert history.curve("attribution/magnitude")[record.step] == pytest.approx(size, rel=1e-5)
     labels = ["before training", "epoch 1, step 3", "after epoch 1"]
     assert [history.label(step) for step in steps] == labels
     page = (tmp_path / "report.html").read_text()
@@ -139,8 +139,8 @@ def test_a_training_goes_on_in_the_middle_of_an_epoch(toy, tmp_path):
     _, report = fit(str(tmp_path / "middle.ckpt"), max_epochs=2)
     assert names(tmp_path / "out") == named((1, 4), (2, 8), (2, 12))
     assert report.history.steps == [4, 8, 12]
-    assert list(report.history.line("valid_loss")) == [2, 4, 6, 8, 10, 12]
-    assert 0.1 < report.history.line("attribution/similarity")[8] < 1
+    assert list(report.history.curve("valid_loss")) == [2, 4, 6, 8, 10, 12]
+    assert 0.1 < report.history.curve("attribution/similarity")[8] < 1
 
 
 def test_numbers_of_the_middle_are_in_the_checkpoint(toy, tmp_path):
@@ -166,13 +166,13 @@ def test_numbers_of_the_middle_are_in_the_checkpoint(toy, tmp_path):
 def test_validation_alone_replaces_nothing(toy, tmp_path):
     callback = attribution(toy, out=tmp_path / "out")
     fitted = toy.fit([callback], max_epochs=1)
-    kept = load(tmp_path / "out" / f"{named((1, 6))[0]}.npz")
+    kept = load_record(tmp_path / "out" / f"{named((1, 6))[0]}.npz")
     with torch.no_grad():
         fitted.module.model[-1].weight.mul_(2)
     fitted.trainer.validate(fitted.module, toy.data(), verbose=False)
     assert names(tmp_path / "out") == [*named((1, 6)), f"validate-{named((1, 6))[0]}"]
-    assert torch.equal(load(tmp_path / "out" / f"{named((1, 6))[0]}.npz").attributions, kept.attributions)
-    assert load(tmp_path / "out" / f"validate-{named((1, 6))[0]}.npz").stage == "validate"
+    assert torch.equal(load_record(tmp_path / "out" / f"{named((1, 6))[0]}.npz").attributions, kept.attributions)
+    assert load_record(tmp_path / "out" / f"validate-{named((1, 6))[0]}.npz").stage == "validate"
 
 
 def test_validations_between_two_steps_are_one_record(toy, tmp_path):
@@ -191,7 +191,7 @@ def test_a_trainer_that_goes_on_has_all_numbers(toy, tmp_path):
     fitted = toy.fit([attribution(toy, out=tmp_path / "out"), report], max_epochs=1)
     fitted.trainer.fit_loop.max_epochs = 2
     fitted.trainer.fit(fitted.module, toy.data())
-    assert report.history.steps == list(report.history.line("valid_loss")) == [6, 12]
+    assert report.history.steps == list(report.history.curve("valid_loss")) == [6, 12]
 
 
 @pytest.mark.reliability(
@@ -266,12 +266,12 @@ def test_a_schedule_that_was_interrupted_goes_on_the_same(epochs, validations, g
     steps = [sum(gaps[: i + 1]) for i in range(len(gaps))]
     moments = [(1 + step // 4, step) for step in steps]
     whole = Schedule(epochs, validations)
-    due = [whole.due(*moment) for moment in moments]
+    due = [whole.advance(*moment) for moment in moments]
     assert due == [e % epochs == 0 and (i + 1) % validations == 0 for i, (e, _) in enumerate(moments)]
     first, second = Schedule(epochs, validations), Schedule(epochs, validations)
     for moment in moments[:cut]:
-        first.due(*moment)
-    second.load(first.state())
+        first.advance(*moment)
+    second.load_state_dict(first.state_dict())
     # The last before the cut may come again.
     again = max(min(cut, len(moments)) - 1, 0)
-    assert [second.due(*moment) for moment in moments[again:]] == due[again:]
+    assert [second.advance(*moment) for moment in moments[again:]] == due[again:]

@@ -52,7 +52,7 @@ def test_the_same_keys_where_there_is_nothing(toy):
 
     trainer = SimpleNamespace(world_size=1, is_global_zero=True)
     for one in (callback, empty):
-        one.follow(trainer, AttributionRecord(1, torch.zeros(4, 4, 20), torch.zeros(4)), log)
+        one.on_record(trainer, AttributionRecord(1, torch.zeros(4, 4, 20), torch.zeros(4)), log)
     assert set(logged.values()) == {0.0}
     names = ("count", "mean_length", "attribution_share", "recall", "precision")
     matches = {f"seqlets/{name}" for name in ("matched_share", "match/one", "match/two")}
@@ -86,7 +86,7 @@ def test_motifs(jaspar, tmp_path):
     callback = SeqletCallback(first, motifs=jaspar, logged_motifs=wanted, out=tmp_path / "seqlets")
     numbers = {}
     trainer = SimpleNamespace(world_size=1, is_global_zero=True)
-    callback.follow(trainer, record, lambda name, found: numbers.update(found))
+    callback.on_record(trainer, record, lambda name, found: numbers.update(found))
     strong = callback.seqlets[callback.seqlets["p-value"] < callback.strong]
     assert len(strong) >= 8
     assert numbers["match/MA0139.2 CTCF"] == (strong["motif"] == "MA0139.2 CTCF").sum() >= 3

@@ -6,9 +6,10 @@ import pytorch_lightning
 import torch
 
 import seqlight as sl
+from seqlight.lit.trainer_check import require_lightning
 from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
-from seqlight_callbacks.explained_model import explained
-from seqlight_callbacks.trainer_state import epochs_trained, fitting, log_numbers, require_lightning
+from seqlight_callbacks.explained_model import select_model
+from seqlight_callbacks.trainer_state import epochs_trained, is_fitting, log_scalars
 
 
 def test_epochs_trained(toy):
@@ -17,7 +18,7 @@ def test_epochs_trained(toy):
     class Count(L.Callback):
         def on_validation_epoch_end(self, trainer, pl_module):
             if not trainer.sanity_checking:
-                seen.append((epochs_trained(trainer), fitting(trainer)))
+                seen.append((epochs_trained(trainer), is_fitting(trainer)))
 
     fitted = toy.fit([Count()])
     fitted.trainer.validate(fitted.module, toy.data(), verbose=False)
@@ -120,7 +121,7 @@ def test_a_module_without_a_forward_is_found_in_both_packages(toy, package):
         pass
 
     with pytest.raises(sl.InputError, match="Without has no forward to explain"):
-        explained(Without())
+        select_model(Without())
 
 
 def test_numbers_are_logged_to_the_last_bit(toy):
@@ -128,7 +129,7 @@ def test_numbers_are_logged_to_the_last_bit(toy):
 
     class Log(L.Callback):
         def on_validation_epoch_end(self, trainer, pl_module):
-            log_numbers(pl_module, "exact", {"value": value, "nan": float("nan")})
+            log_scalars(pl_module, "exact", {"value": value, "nan": float("nan")})
 
     metrics = toy.fit([Log()], max_epochs=1).trainer.callback_metrics
     assert float(metrics["exact/value"]) == value

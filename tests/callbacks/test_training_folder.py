@@ -8,8 +8,8 @@ import torch
 
 import seqlight as sl
 from seqlight_callbacks import AttributionCallback, AttributionRecord, AttributionReport, SeqletCallback
-from seqlight_callbacks.records import load, save
-from seqlight_callbacks.training_folder import Folder
+from seqlight_callbacks.records import load_record, save_record
+from seqlight_callbacks.training_folder import TrainingFolder
 
 
 def attribution(toy, **settings):
@@ -116,7 +116,7 @@ class Other(L.Callback):
 
     def on_validation_start(self, trainer, pl_module):
         if trainer.global_step == 1:
-            save(self.theirs, self.folder / f"{self.theirs.name}.npz")
+            save_record(self.theirs, self.folder / f"{self.theirs.name}.npz")
 
 
 @pytest.mark.reliability(
@@ -143,7 +143,7 @@ def test_two_trainings_into_one_folder(toy, tmp_path, step, said):
     assert re.search(said, messages[0])
     # That there is another is said once.
     assert sum(message.startswith("another training") for message in messages) == 1
-    theirs = load(tmp_path / "out" / f"{other.theirs.name}.npz")
+    theirs = load_record(tmp_path / "out" / f"{other.theirs.name}.npz")
     assert torch.equal(theirs.attributions, other.theirs.attributions)
     names = {"epoch-001-step-00000001.npz", "epoch-002-step-00000002.npz", f"{other.theirs.name}.npz"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
@@ -163,11 +163,11 @@ def test_two_callbacks_into_one_folder_are_refused(toy, tmp_path):
 
 
 def test_a_training_that_goes_on_may_replace_what_was_there(tmp_path):
-    folder = Folder(tmp_path, ".npz", "records")
-    save(record(3), folder.file("epoch-001-step-00000003"))
+    folder = TrainingFolder(tmp_path, ".npz", "records")
+    save_record(record(3), folder.path_for("epoch-001-step-00000003"))
     folder.begin(resumed=True)
     for _ in range(2):
-        save(record(3), folder.file("epoch-001-step-00000003"))
+        save_record(record(3), folder.path_for("epoch-001-step-00000003"))
     with pytest.warns(sl.SeqlightWarning, match="holds 1 records of an earlier training"):
         folder.begin(resumed=False)
 
@@ -185,7 +185,7 @@ def test_a_damaged_record_is_left_out_of_a_training_that_goes_on(toy, tmp_path):
 def test_a_record_of_an_earlier_version_is_read(toy, tmp_path):
     X = toy.sequences(2, seed=3)
     old = AttributionRecord(3, X * 0.5, torch.zeros(2))
-    save(old, tmp_path / f"{old.name}.npz")
+    save_record(old, tmp_path / f"{old.name}.npz")
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-003.npz"]
     callback = attribution(toy, out=tmp_path)
     callback.load_state_dict({"epoch": 3})

@@ -1,1 +1,1 @@
-"""The main job from end to end: train on real DNA, watch the attributions move, write a report."""
+"""The demo: train a model on DNA, follow its attributions from epoch to epoch, and write a report."""

@@ -1,4 +1,4 @@
-"""The report of a demo run: that of any training, with what is known of this one."""
+"""The report of a demo run: that of any training, and what is known of this task."""
 
 from __future__ import annotations
 
@@ -8,28 +8,33 @@ import pandas as pd
 
 from seqlight.report import figures
 from seqlight.report.page import Code, Numbers, Picture, Section, Table, Text
-from seqlight_callbacks import report_sections
 from seqlight_callbacks.demo.training import LEARNING_RATE, Run
-from seqlight_callbacks.report import versions
+from seqlight_callbacks.report_sections import (
+    attribution_section,
+    logo_section,
+    package_versions,
+    scalar_section,
+    seqlet_section,
+)
 
 
 def write_report(run: Run, path: Path) -> Path:
     """Write the report of a run as one HTML page, and return where it is."""
-    story = run.report.story()
-    names = [name for name in story.history.names() if not name.startswith("test_")]
+    data = run.report.report_data()
+    names = [name for name in data.history.scalar_names() if not name.startswith("test_")]
     sections = [
-        _summary(run),
-        _trained(run),
-        report_sections.movement(story),
-        report_sections.looks(story),
-        report_sections.seqlets(story),
-        report_sections.all_numbers(story, names),
-        Section("Made with", [Code(f"seed {run.seed}\n{versions()}"), Code(run.task.data.provenance)]),
+        _summary_section(run),
+        _training_section(run),
+        attribution_section(data),
+        logo_section(data),
+        seqlet_section(data),
+        scalar_section(data, names),
+        Section("Made with", [Code(f"seed {run.seed}\n{package_versions()}"), Code(run.task.data.provenance)]),
     ]
     return run.report.write(path, sections)
 
 
-def _summary(run: Run) -> Section:
+def _summary_section(run: Run) -> Section:
     attribution = run.attribution
     text = (
         "The model was trained on sequences alone. At the end of each epoch its output was attributed to the single "
@@ -40,7 +45,7 @@ def _summary(run: Run) -> Section:
     return Section("In short", [Numbers(run.numbers()), Text(text)])
 
 
-def _trained(run: Run) -> Section:
+def _training_section(run: Run) -> Section:
     metrics, data = run.metrics, run.task.data
     curves = figures.learning_curves(
         {

@@ -19,9 +19,9 @@ def demo(
         data: What to learn: translation starts of Escherichia coli, found by the Shine-Dalgarno motif
             before them, or random sequences with motifs planted at known places.
         epochs: How long to train; 12 for ecoli and 8 for planted if not given.
-        seed: Of everything that is random. The same seed gives the same numbers.
+        seed: The seed of everything random. The same seed gives the same numbers.
     """
-    # Lightning and the rest load here, so that --help does not wait for them.
+    # Lightning and the others are imported here, so that --help does not wait for them.
     from seqlight_callbacks.demo.report import write_report
     from seqlight_callbacks.demo.task import TASKS
     from seqlight_callbacks.demo.training import train

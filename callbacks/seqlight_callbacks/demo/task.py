@@ -1,4 +1,4 @@
-"""What the demo can learn: data, a plain PyTorch model, and where the motif should be."""
+"""The tasks of the demo: data, a plain PyTorch model, and where the motif should be."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from seqlight.report.ruler import Ruler
 
 @dataclass(frozen=True)
 class Task:
-    """A task with all that its report has to tell.
+    """A task, with everything that its report needs.
 
     Attributes
     ----------
     title, question, answer : str
-        What it is about, what is asked, what biology or the planting says.
+        What it is about, what is asked, and what is known of the answer.
     data : LabelledSequences
-        In three splits.
+        Three splits.
     model : torch.nn.Module
         Untrained.
     epochs : int
-        Enough for this model.
+        Enough to train this model.
     motif : str
-        What the model must find.
+        What the model has to find.
     window : tuple of int, optional
-        Where the motif is in every sequence, where that is known.
+        Where the motif is, if it is in the same place in every sequence.
     ruler : Ruler
-        How positions are numbered in pictures.
+        How positions are numbered in figures.
     """
 
     title: str
@@ -47,7 +47,7 @@ class Task:
     ruler: Ruler = field(default_factory=Ruler)
 
     def known(self, n: int) -> pd.DataFrame:
-        """Return where motifs are in the first `n` validation sequences: example_idx, start, end, motif."""
+        """Return the motifs in the first `n` validation sequences: example_idx, start, end, motif."""
         motifs = self.data.valid.motifs
         table = pd.DataFrame({"example_idx": motifs.example_idx, "start": motifs.start, "end": motifs.end})
         table["motif"] = [self.data.motif_names[i] for i in motifs.motif]
@@ -55,7 +55,7 @@ class Task:
 
 
 def ecoli_task(seed: int) -> Task:
-    """Return the search for the Shine-Dalgarno motif before translation starts of Escherichia coli."""
+    """Return the task of finding the Shine-Dalgarno motif before translation starts of Escherichia coli."""
     data = ecoli.load_ecoli_starts(seed)
     torch.manual_seed(seed)
     return Task(
@@ -84,11 +84,16 @@ def ecoli_task(seed: int) -> Task:
 
 
 def planted_task(seed: int) -> Task:
-    """Return the search for two motifs at known places in random sequences."""
-    # The rarer a site's positions, the better they stand out from the null that seqlets are called against.
+    """Return the task of finding two motifs that were planted at known places in random sequences."""
+    # In long sequences the sites are rare, and stand out from the null distribution of the seqlet caller.
     data = planted.load_planted(length=200, seed=seed)
-    # One motif alone tells positives from shuffled ones, and a model would never look for the other.
-    data = replace(data, train=one_site(data.train), valid=one_site(data.valid), test=one_site(data.test))
+    # If negatives had no motif, either of the two would be enough to tell positives apart.
+    data = replace(
+        data,
+        train=restore_one_site(data.train),
+        valid=restore_one_site(data.valid),
+        test=restore_one_site(data.test),
+    )
     torch.manual_seed(seed)
     length = data.train.X.shape[2]
     return Task(
@@ -113,13 +118,13 @@ def planted_task(seed: int) -> Task:
     )
 
 
-def one_site(split: LabelledSplit) -> LabelledSplit:
-    """Return the split with one site put back into each negative, where its positive has it.
+def restore_one_site(split: LabelledSplit) -> LabelledSplit:
+    """Return the split with one site put back into each shuffled negative, where its positive has it.
 
     Parameters
     ----------
     split : LabelledSplit
-        With a negative for each positive, and two motifs in each positive: even rows keep the first.
+        One negative per positive, with two motifs in each positive; even rows get the first back, odd rows the second.
     """
     X, n = split.X.clone(), len(split.X) // 2
     for row, start, end, motif in zip(*split.motifs, strict=True):

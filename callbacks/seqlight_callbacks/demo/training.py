@@ -1,4 +1,4 @@
-"""Train a task with a stock Lightning Trainer and our callbacks."""
+"""Training a task of the demo with a stock Lightning Trainer and the callbacks."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from torchmetrics.classification import BinaryAUROC
 
 from seqlight.errors import InputError
 from seqlight.lit.data import SequenceDataModule
+from seqlight.lit.schedules import OneCycle
 from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
 from seqlight_callbacks.demo.task import Task
@@ -26,27 +27,22 @@ PROBES = 100
 LEARNING_RATE, WEIGHT_DECAY = 5e-3, 0.3
 
 
-def one_cycle(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the schedule of Smith and Topin (2018): up to the learning rate, and down to nothing."""
-    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=LEARNING_RATE, total_steps=steps)
-
-
 @dataclass(frozen=True)
 class Run:
-    """A trained task, with what its callbacks saw.
+    """A trained task, with what its callbacks recorded.
 
     Attributes
     ----------
     task : Task
-        With its model trained.
+        Its model is trained.
     seed : int
-        Of everything random.
+        The seed of everything random.
     metrics : pandas.DataFrame
-        What was logged, a row an epoch.
+        What was logged, a row per epoch.
     test : dict of str to float
-        What the test split gave.
+        The metrics on the test split.
     attribution, seqlets, report
-        The callbacks, with what the epochs gave.
+        The callbacks, with their last records.
     """
 
     task: Task
@@ -73,11 +69,11 @@ class Run:
         }
 
 
-class EpochLines(L.Callback):
-    """Print a line for each epoch."""
+class EpochPrinter(L.Callback):
+    """Prints a line for each epoch."""
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Print what was measured."""
+        """Print the metrics of an epoch."""
         if trainer.sanity_checking:
             return
         seen = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -97,11 +93,11 @@ def train(task: Task, out: Path, epochs: int, seed: int) -> Run:
     Parameters
     ----------
     task : Task
-        What to learn.
+        The data and the model.
     out : pathlib.Path
-        Folder for metrics, figures and the attributions of each epoch; those of an earlier run are removed.
+        The folder for metrics, figures and attributions; those of an earlier run are removed.
     epochs, seed : int
-        How long, and the seed of everything random.
+        How long to train, and the seed of everything random.
 
     Returns
     -------
@@ -109,10 +105,12 @@ def train(task: Task, out: Path, epochs: int, seed: int) -> Run:
     """
     if epochs < 1:
         raise InputError(f"epochs is {epochs}: expected 1 or more.")
-    _forget(out)
+    _remove_earlier_run(out)
     L.seed_everything(seed, verbose=False)
     optimizer = partial(torch.optim.AdamW, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    module = TrainModule(task.model, metrics={"auroc": BinaryAUROC()}, optimizer=optimizer, scheduler=one_cycle)
+    module = TrainModule(
+        task.model, metrics={"auroc": BinaryAUROC()}, optimizer=optimizer, scheduler=OneCycle(LEARNING_RATE)
+    )
     train_rows, valid_rows, test_rows = ((one.X, one.y) for one in (task.data.train, task.data.valid, task.data.test))
     data = SequenceDataModule(train_rows, valid_rows, test_rows, seed=seed)
     probes = task.data.valid.X[:PROBES]  # positives come first
@@ -128,8 +126,8 @@ def train(task: Task, out: Path, epochs: int, seed: int) -> Run:
         zero=task.ruler.zero,
         origin=task.ruler.origin,
     )
-    with _quiet():
-        trainer = _trainer(out, epochs, [attribution, seqlets, LogoCallback(), report, EpochLines()])
+    with _quiet_lightning():
+        trainer = _trainer(out, epochs, [attribution, seqlets, LogoCallback(), report, EpochPrinter()])
         trainer.fit(module, data)
         (test,) = trainer.test(module, data, verbose=False)
     metrics = pd.read_csv(out / "log" / "metrics.csv").groupby("epoch").first().drop(columns="step")
@@ -151,32 +149,32 @@ def _trainer(out: Path, epochs: int, callbacks: list[L.Callback]) -> L.Trainer:
     )
 
 
-def _forget(out: Path) -> None:
-    """Remove what an earlier run wrote, and nothing that somebody else may have put beside it."""
-    for mine in (
+def _remove_earlier_run(out: Path) -> None:
+    """Remove the files that an earlier run wrote, and no others."""
+    for pattern in (
         "attributions/epoch-*.npz",
         "seqlets/epoch-*.csv",
         "log/metrics.csv",
         "log/hparams.yaml",
         "log/figures/logos-epoch-*.png",
     ):
-        for path in out.glob(mine):
+        for path in out.glob(pattern):
             path.unlink()
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning from telling what the lines of the epochs tell."""
+def _quiet_lightning() -> Iterator[None]:
+    """Silence Lightning, whose messages would come between the lines of the epochs."""
     log = logging.getLogger("lightning.pytorch")
     level = log.level
     log.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            # The data lie in memory: workers would cost more than they bring.
+            # The data are in memory, so workers would only cost time.
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
-            # Lightning's own use of PyTorch, not ours to mend.
+            # From Lightning's own use of PyTorch.
             warnings.filterwarnings("ignore", ".*LeafSpec.*")
-            # The folder of an earlier run, which _forget emptied.
+            # The folder of an earlier run, which was emptied.
             warnings.filterwarnings("ignore", ".*Experiment logs directory.*")
             yield
     finally:

@@ -38,7 +38,7 @@ def require_what_the_report_tells(run, folder):
     history = run.report.history
     assert history.epochs == [0, 1]
     assert history.attributions(history.steps[1]).shape == (PROBES, 4, 60)
-    assert history.line("train_loss") == {history.steps[1]: pytest.approx(run.metrics["train_loss"].iloc[0])}
+    assert history.curve("train_loss") == {history.steps[1]: pytest.approx(run.metrics["train_loss"].iloc[0])}
     assert not torch.equal(run.task.model[0].weight, ecoli_task(0).model[0].weight)
     # Without one strong seqlet there is a report all the same.
     run.seqlets.strong = 1e-300
