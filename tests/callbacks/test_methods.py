@@ -70,5 +70,5 @@ def test_rows_that_depend_on_each_other_are_found_before_the_first_step(method, 
     net = toy.network()
     net.insert(7, nn.Softmax(dim=0))
     callback = AttributionCallback(toy.sequences(3), method=method, n_shuffles=2)
-    with pytest.raises(sl.UnsupportedOperation, match=r"first by `softmax` in module '.*7' "):
+    with pytest.raises(sl.UnsupportedOperation, match=r"first at `softmax` in module '.*7' "):
         toy.fit([callback], net=net)

@@ -154,7 +154,9 @@ def test_rows_that_depend_on_more_than_themselves(trainer, function, operation):
 
     module = PredictModule(Mixing())
     torch.manual_seed(0)
-    with pytest.warns(sl.BatchWarning, match=f"another output beside other rows: .* first by `{operation}`") as caught:
+    with pytest.warns(
+        sl.BatchWarning, match=f"changes with the other rows of its batch: .* first at `{operation}`"
+    ) as caught:
         found = predicted(trainer, module)
     assert sum(issubclass(one.category, sl.BatchWarning) for one in caught) == 1
     assert module.model.calls == 3  # what is asked is asked of a borrowed model

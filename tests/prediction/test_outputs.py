@@ -114,8 +114,11 @@ def test_gradients_end_here():
         (torch.ones(3, 3), r"the model turned 2 rows into an output of shape \(3, 3\): expected one row for each"),
         (torch.ones(2, 4), r"the model turned 2 rows into an output of shape \(2, 4\): .*all of one shape"),
         (torch.tensor(1.0), r"the model turned 2 rows into an output of shape \(\)"),
-        ([torch.ones(2, 3)], r"built differently in different batches \(Tensor, list\): expected one structure"),
-        (None, r"built differently in different batches \(NoneType, Tensor\)"),
+        (
+            [torch.ones(2, 3)],
+            r"structure of the .* differs between batches \(Tensor, list\): expected the same",
+        ),
+        (None, r"differs between batches \(NoneType, Tensor\)"),
     ],
 )
 def test_later_batches_must_be_like_the_first(rows, second, message):
@@ -137,7 +140,7 @@ def test_later_batches_must_be_like_the_first(rows, second, message):
 def test_structures_must_agree(first, second):
     collector = OutputCollector(4)
     collector.add(first, 2)
-    with pytest.raises(InputError, match="built differently in different batches"):
+    with pytest.raises(InputError, match="differs between batches"):
         collector.add(second, 2)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqlight.prediction.borrowed_model.attributes import Attributes
+from seqlight.prediction.borrowed_model.attributes import AttributeSnapshot
 from seqlight.prediction.borrowed_model.borrow import borrow
 
 
@@ -14,7 +14,7 @@ def test_what_was_changed_added_deleted_and_filled_is_as_before():
     module = nn.Linear(2, 2)
     module.a, module.l, module.d, module.s, module.gone = 1, [1], {"x": 1}, {1}, 5
     containers = module.l, module.d, module.s
-    before = Attributes(module)
+    before = AttributeSnapshot(module)
     module.a, module.new = 2, 3
     module.l.append(2)
     module.d["x"], module.d["y"] = 2, 3
@@ -30,7 +30,7 @@ def test_what_was_changed_added_deleted_and_filled_is_as_before():
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
 def test_scripted_modules_have_none():
     module = torch.jit.script(nn.Linear(2, 2))
-    Attributes(module).restore()
+    AttributeSnapshot(module).restore()
     assert module(torch.ones(1, 2)).shape == (1, 2)
 
 

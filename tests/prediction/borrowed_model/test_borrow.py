@@ -222,7 +222,7 @@ def test_everything_comes_back_from_a_device_that_cannot_take_it(model, monkeypa
             raise RuntimeError("out of memory")
         return tensor.to(dtype)
 
-    monkeypatch.setattr(borrowed_model, "_moved", into_little_room)
+    monkeypatch.setattr(borrowed_model, "_converted", into_little_room)
     before = state_of(model)
     with pytest.raises(RuntimeError, match="out of memory"), borrow(model, CPU, torch.float64):
         pass

@@ -240,7 +240,7 @@ def test_what_was_lent_twice_ends_in_a_thread_that_came_later():
     "several threads", "a call begins while the last of others ends", "the global random generators are as before"
 )
 def test_generators_that_are_read_while_others_are_restored(monkeypatch):
-    reading, ended, states = threading.Event(), threading.Event(), random_generators._states
+    reading, ended, states = threading.Event(), threading.Event(), random_generators._read_states
 
     def slowly(device):
         found = states(device)
@@ -253,7 +253,7 @@ def test_generators_that_are_read_while_others_are_restored(monkeypatch):
         with random_generators.preserve_generators(CPU):
             torch.rand(3)
 
-    monkeypatch.setattr(random_generators, "_states", slowly)
+    monkeypatch.setattr(random_generators, "_read_states", slowly)
     before, thread = torch.get_rng_state(), threading.Thread(target=other)
     with random_generators.preserve_generators(CPU):
         torch.rand(3)

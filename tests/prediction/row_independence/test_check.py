@@ -68,7 +68,7 @@ DEPEND = {
     "how many rows": (lambda: Between(lambda h: h / (1 + len(h))), "div", "between"),
 }
 CHANCE = ("dropout that stays on", "noise")
-REASON = r"it mixes the rows of a batch or draws random numbers, first by `{}` in module '{}' \(\w+\)"
+REASON = r"it mixes the rows of a batch or draws random numbers, first at `{}` in module '{}' \(\w+\)"
 METHODS = {
     "deep_lift_shap": {"n_shuffles": 2, "random_state": 0},
     "attribute": {"n_shuffles": 2, "random_state": 0},
@@ -87,7 +87,7 @@ METHODS = {
 @pytest.mark.parametrize("kind", list(DEPEND))
 def test_predict_warns_and_names_the_operation(kind, rows):
     make, operation, module = DEPEND[kind]
-    message = r"another output beside other rows: " + REASON.format(operation, module)
+    message = r"changes with the other rows of its batch: " + REASON.format(operation, module)
     with pytest.warns(sl.BatchWarning, match=message) as caught:
         sl.predict(Net(make()), X[:rows], device="cpu")
     assert len(caught) == 1
@@ -140,10 +140,10 @@ def test_a_little_chance_is_seen_too(little, method):
     torch.manual_seed(0)
     model = Net(Between(little))
     with pytest.warns(
-        sl.BatchWarning, match=r"other (rows|output each time): .* first by `rand\w*` in module 'between'"
+        sl.BatchWarning, match=r"(other rows of its batch|from call to call): .* first at `rand\w*` in module 'between'"
     ):
         sl.predict(model, X, device="cpu")
-    with pytest.raises(sl.UnsupportedOperation, match=r"first by `rand\w*` in module 'between'"):
+    with pytest.raises(sl.UnsupportedOperation, match=r"first at `rand\w*` in module 'between'"):
         getattr(sl, method)(model, X[:3], device="cpu", **METHODS[method])
 
 
@@ -165,18 +165,18 @@ def test_whichever_row_is_the_largest(place):
     order = sl.predict(Net(), X, device="cpu")[:, 0].abs().argsort(descending=True)
     for rows in ([0, 3], [0, 3, 6]):
         batch = X[order[rows].roll(place)]
-        with pytest.warns(sl.BatchWarning, match="beside other rows: .* first by `max`"):
+        with pytest.warns(sl.BatchWarning, match="other rows of its batch: .* first at `max`"):
             sl.predict(Scaled(), batch, device="cpu")
         for method, arguments in METHODS.items():
             # Where a shuffle gives what its sequence does, the two of them do not show which operation it is.
             alike = "|, as softmax" if "n_steps" not in arguments and arguments else ""
-            with pytest.raises(sl.UnsupportedOperation, match=rf"first by `max`{alike}"):
+            with pytest.raises(sl.UnsupportedOperation, match=rf"first at `max`{alike}"):
                 getattr(sl, method)(Scaled(), batch, device="cpu", **arguments)
 
 
 def test_a_row_that_is_the_largest_in_one_number_is_not_asked_for():
     numbers = torch.tensor([[-0.7, -1.0], [-0.8, -0.85], [-0.6, -0.9]])
-    with pytest.warns(sl.BatchWarning, match="beside other rows: .* first by `max`"):
+    with pytest.warns(sl.BatchWarning, match="other rows of its batch: .* first at `max`"):
         sl.predict(Between(lambda y: y / y.abs().max()), numbers, device="cpu")
 
 
@@ -190,7 +190,7 @@ def test_numbers_drawn_in_vain_are_no_chance(method):
 
 @pytest.mark.parametrize("source", [lambda X: X, TensorDataset, lambda X: DataLoader(X, batch_size=1)])
 def test_rows_that_are_alone_are_only_asked_for_chance(source):
-    with pytest.warns(sl.BatchWarning, match=r"another output each time: .* first by `randn_like`"):
+    with pytest.warns(sl.BatchWarning, match=r"changes from call to call: .* first at `randn_like`"):
         sl.predict(Net(DEPEND["noise"][0]()), source(X[:3]), device="cpu", batch_size=1)
     model = Net(DEPEND["statistics of the batch"][0]())
     sl.predict(model, source(X[:3]), device="cpu", batch_size=1)
@@ -199,7 +199,7 @@ def test_rows_that_are_alone_are_only_asked_for_chance(source):
 
 def test_the_first_batch_that_has_several_rows_is_asked():
     loader = DataLoader(X, batch_sampler=[[0], [1], [2, 3, 4], [5]])
-    with pytest.warns(sl.BatchWarning, match="beside other rows"):
+    with pytest.warns(sl.BatchWarning, match="other rows of its batch"):
         sl.predict(Net(nn.Softmax(dim=0)), loader, device="cpu")
 
 
@@ -239,12 +239,12 @@ SLIGHT = {
 def test_rows_that_change_each_other_slightly(kind):
     model = Net(Between(SLIGHT[kind]))
     before = {name: one.clone() for name, one in model.state_dict().items()}
-    with pytest.warns(sl.BatchWarning, match="another output beside other rows"):
+    with pytest.warns(sl.BatchWarning, match="changes with the other rows of its batch"):
         sl.predict(model, X, device="cpu")
-    with pytest.warns(sl.BatchWarning, match="another output beside other rows"):
+    with pytest.warns(sl.BatchWarning, match="changes with the other rows of its batch"):
         sl.predict(model, X, func=lambda y: y[:, :1], device="cpu")
     for method, settings in METHODS.items():
-        with pytest.raises(sl.UnsupportedOperation, match="another output beside another row"):
+        with pytest.raises(sl.UnsupportedOperation, match="changes with the other rows of its batch"):
             getattr(sl, method)(model, X[:3], device="cpu", **settings)
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
@@ -281,10 +281,10 @@ class Similarities(Net):
     "a warning of predict, and an error of each method",
 )
 def test_outputs_as_wide_as_the_batch():
-    with pytest.warns(sl.BatchWarning, match="another output beside other rows"):
+    with pytest.warns(sl.BatchWarning, match="changes with the other rows of its batch"):
         assert sl.predict(Similarities(), X[:6], device="cpu", batch_size=3).shape == (6, 3)
     for method, settings in METHODS.items():
-        with pytest.raises(sl.UnsupportedOperation, match="another output beside another row"):
+        with pytest.raises(sl.UnsupportedOperation, match="changes with the other rows of its batch"):
             getattr(sl, method)(Similarities(), X[:3], device="cpu", **settings)
 
 
@@ -293,7 +293,7 @@ def test_outputs_as_wide_as_the_batch():
 )
 @pytest.mark.parametrize("method", ["integrated_gradients", "input_x_gradient", "saturation_mutagenesis"])
 def test_rows_in_reverse_order(method):
-    with pytest.raises(sl.UnsupportedOperation, match="first by `flip` in module 'between'"):
+    with pytest.raises(sl.UnsupportedOperation, match="first at `flip` in module 'between'"):
         getattr(sl, method)(Net(Between(lambda h: h.flip(0))), X[:1], device="cpu", **METHODS[method])
 
 
@@ -308,7 +308,7 @@ def test_rows_that_are_seldom_dropped():
 
     torch.manual_seed(0)
     for _ in range(3):
-        with pytest.warns(sl.BatchWarning, match=r"first by `(rand|mul)` in module 'between'"):
+        with pytest.warns(sl.BatchWarning, match=r"first at `(rand|mul)` in module 'between'"):
             sl.predict(Net(Between(dropped)), X, device="cpu")
     for method, settings in METHODS.items():
         with pytest.raises(sl.UnsupportedOperation, match="draws random numbers"):
@@ -336,7 +336,7 @@ def test_what_func_leaves_out_does_not_count_and_func_is_not_called_again_in_vai
 
     sl.predict(Drawing(), X, func=mean, device="cpu", batch_size=4)
     assert calls == [4, 3, 2]
-    with pytest.warns(sl.BatchWarning, match=r"first by `randn_like` in module 'the model itself' \(Drawing\)"):
+    with pytest.warns(sl.BatchWarning, match=r"first at `randn_like` in module 'the model itself' \(Drawing\)"):
         sl.predict(Drawing(), X, func=lambda out: out.drawn, device="cpu", batch_size=4)
 
 
@@ -367,7 +367,7 @@ def test_what_is_predicted_is_what_it_would_be_unasked(monkeypatch):
 
     with pytest.warns(sl.BatchWarning):
         asked = predicted()
-    monkeypatch.setattr(RowProbe, "warn", lambda *_, **__: None)
+    monkeypatch.setattr(RowProbe, "warn_if_dependent", lambda *_, **__: None)
     unasked = predicted()
     assert torch.equal(asked[0], unasked[0])
     assert asked[1:] == unasked[1:]
@@ -393,7 +393,7 @@ def test_a_model_that_takes_no_two_rows_is_let_alone():
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_operations_that_cannot_be_seen_are_not_named():
     script = torch.jit.script(nn.Softmax(dim=0))
-    with pytest.warns(sl.BatchWarning, match=r"first by what comes into `mean` in module 'the model itself'"):
+    with pytest.warns(sl.BatchWarning, match=r"first somewhere before `mean` in module 'the model itself'"):
         sl.predict(Net(script), X, device="cpu")
 
 
@@ -417,7 +417,7 @@ def test_outputs_that_cannot_be_computed_with(kind):
 def test_a_row_of_many_numbers_that_holds_the_largest_is_not_asked_for(width, place):
     rows = torch.rand(3, width, generator=torch.Generator().manual_seed(place)) - 0.5
     rows[place, width // 2] = 2.0
-    with pytest.warns(sl.BatchWarning, match="beside other rows: .* first by `max`"):
+    with pytest.warns(sl.BatchWarning, match="other rows of its batch: .* first at `max`"):
         sl.predict(Between(lambda y: y / y.abs().max()), rows, device="cpu")
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqlight.prediction.row_independence.culprit import Culprit, culprit
+from seqlight.prediction.row_independence.culprit import Culprit, find_culprit
 
 X = torch.rand(2, 4, 10, generator=torch.Generator().manual_seed(0))
 
@@ -23,7 +23,7 @@ class Model(nn.Module):
 def found(function):
     model = Model(function)
     with torch.no_grad():
-        return culprit(model, lambda rows: model(X[list(rows)]))
+        return find_culprit(model, lambda rows: model(X[list(rows)]))
 
 
 def statistics(h):

@@ -34,7 +34,8 @@ from seqlight.attribution.targets import Targets
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.arguments import HALF, require_module
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
-from seqlight.prediction.inputs import InputConversion, convert, explain_dtype_errors
+from seqlight.prediction.input_errors import explain_dtype_errors
+from seqlight.prediction.inputs import InputConversion, convert
 from seqlight.prediction.row_independence.check import require_independent_rows
 from seqlight.prediction.row_independence.float64 import in_model_dtype
 from seqlight.sequence.checks import require_dense

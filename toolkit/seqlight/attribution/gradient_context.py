@@ -13,7 +13,7 @@ from seqlight.attribution.engine.visibility import open_to_view, refuse_quantise
 from seqlight.errors import InputError, SeqlightError, UnsupportedOperation
 from seqlight.prediction.arguments import HALF, autocast
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
-from seqlight.prediction.inputs import DTYPE_ERROR
+from seqlight.prediction.input_errors import DTYPE_ERROR
 
 
 @contextlib.contextmanager

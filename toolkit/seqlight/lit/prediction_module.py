@@ -101,13 +101,13 @@ class PredictModule(L.LightningModule):
         with autocast(self.device, self.kind):
             sent = conversion.apply(inputs, floating_dtype(self.model, inputs[0]), self.device)
             probe = RowProbe(self.model)
-            output = probe.output(sent)
+            output = probe.run(sent)
             found = output if self.func is None else self.func(output)
             if self._asks:
                 self._asks = False
                 # What the model writes, and which numbers it draws, is as it would be without.
                 with borrow(self.model, self.device):
-                    probe.warn(self.func, found, stacklevel=2)
+                    probe.warn_if_dependent(self.func, found, stacklevel=2)
             return found
 
     def method(self) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from seqlight.errors import InputError, a
 from seqlight.lit.padded_rows import first_rows, rows_of_its_own
 from seqlight.lit.schedules import Schedule
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
-from seqlight.prediction.inputs import explain_dtype_errors, holds_one_hot
+from seqlight.prediction.input_errors import explain_dtype_errors
+from seqlight.prediction.inputs import holds_one_hot
 
 Loss = Callable[[Any, Any], Tensor]
 

@@ -18,22 +18,24 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 def require_module(model: object) -> None:
-    """Raise InputError unless `model` is a torch.nn.Module."""
+    """Raise InputError unless `model` is a torch.nn.Module whose parameters have sizes."""
     if not isinstance(model, nn.Module):
-        way = "pass its .module()" if hasattr(model, "module") else "wrap a function in one"
-        raise InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module; {way}.")
-    # Names are made only where there is something to say, for each call asks.
-    if any(is_lazy(one) for module in model.modules() for one in _tensors_of(module)):
+        advice = "pass its .module()" if hasattr(model, "module") else "wrap a function in one"
+        raise InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module; {advice}.")
+    # Every call checks this, so names are only looked up for the message.
+    if any(is_lazy(one) for module in model.modules() for one in _parameters_and_buffers(module)):
         lazy = next(name for name, one in chain(model.named_parameters(), model.named_buffers()) if is_lazy(one))
-        raise InputError(f"{lazy!r} of the model has no size yet: expected one that has met an input; call it once.")
+        raise InputError(
+            f"{lazy!r} of the model has no size yet: expected a model that was called before; call it once."
+        )
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
-    """Return `device`, or for None the best there is: CUDA, then MPS, then the CPU."""
+    """Return `device`, or for None the best one available: CUDA, then MPS, then the CPU."""
     if device is not None:
         try:
             found = torch.empty(0, device=device).device
-        # PyTorch built without CUDA asserts that it has it.
+        # Without CUDA, PyTorch raises AssertionError.
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"device is {device!r}: expected one of this machine, such as 'cpu' ({reason}).") from None
@@ -46,7 +48,7 @@ def choose_device(device: str | torch.device | None) -> torch.device:
 
 
 def as_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
-    """Return the floating-point dtype that is meant; InputError if there is none of this name."""
+    """Return a floating-point dtype given as such or by name; InputError if there is none of this name."""
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if dtype is not None and not (isinstance(found, torch.dtype) and found.is_floating_point):
         raise InputError(f"dtype is {dtype!r}: expected a floating-point torch.dtype or its name, such as 'bfloat16'.")
@@ -59,19 +61,19 @@ def autocast(device: torch.device, dtype: torch.dtype | None) -> contextlib.Abst
 
 
 def require_inputs(X: object, args: object) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Return one-hot sequences and the further inputs; InputError unless those have a row for each."""
+    """Return one-hot sequences and the further inputs; InputError unless each of those has a row for each sequence."""
     X, inputs = require_one_hot(X).detach(), require_args(args)
     require_rows(inputs, len(X))
     return X, inputs
 
 
 def require_args(args: object) -> tuple[Tensor, ...]:
-    """Return the further inputs as a tuple of tensors; InputError if they are something else."""
+    """Return the further inputs as a tuple of tensors; InputError if they are anything else."""
     if args is None:
         return ()
     if not isinstance(args, tuple | list):
         raise InputError(f"args is a {type(args).__name__}: expected a tuple of tensors, one for each further input.")
-    # Without a gradient, for nothing that comes back may hang on what a caller differentiates.
+    # Detached, so that no result is part of the caller's graph.
     return tuple(require_tensor(one, f"args[{i}]").detach() for i, one in enumerate(args))
 
 
@@ -82,5 +84,5 @@ def require_rows(args: Sequence[Tensor], rows: int | None) -> None:
             raise InputError(f"args[{i}] has shape {tuple(arg.shape)} and X {rows} rows: expected a row for each.")
 
 
-def _tensors_of(module: nn.Module) -> Iterator[Any]:
+def _parameters_and_buffers(module: nn.Module) -> Iterator[Any]:
     return chain(module._parameters.values(), module._buffers.values())

@@ -1,4 +1,4 @@
-"""Where in a model a call of PyTorch is made, and what it is called."""
+"""Names for error messages: in which module of a model an operation is called, and what the operation is called."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from torch import nn
 
 
 def describe_current_module(model: nn.Module) -> str:
-    """Return in which module of `model` this is being called, for the end of a message; nothing outside."""
-    return next((found for owner in running_modules() if (found := describe_module(model, owner))), "")
+    """Return which module of `model` makes the current call, to end a message with; "" outside of the model."""
+    return next((found for module in running_modules() if (found := describe_module(model, module))), "")
 
 
 def running_modules() -> Iterator[nn.Module]:
-    """Yield the modules whose methods are being run, the innermost first."""
+    """Yield the modules whose methods are on the call stack, the innermost first."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        owner = module_of(frame)
-        if owner is not None:
-            yield owner
+        module = module_of(frame)
+        if module is not None:
+            yield module
         frame = frame.f_back
 
 
 def module_of(frame: FrameType) -> nn.Module | None:
-    """Return the module whose method a frame is of, if it is of one."""
-    # Only of methods, for `f_locals` leaves a copy of the variables on the frame. In a frame that has caught an error
-    # the error would keep its traceback, the traceback the frame, and the frame the error.
+    """Return the module whose method a frame runs, or None."""
+    # Only `f_locals` of methods is read, since reading it leaves a copy of the variables on the frame. In a frame that
+    # caught an error this makes a cycle: the error keeps its traceback, the traceback the frame, the frame the error.
     if frame.f_code.co_varnames[:1] != ("self",):
         return None
     owner = frame.f_locals.get("self")
@@ -36,7 +36,7 @@ def module_of(frame: FrameType) -> nn.Module | None:
 
 
 def describe_module(model: nn.Module, module: nn.Module | None) -> str:
-    """Return where in `model` it is, for the end of a message; nothing if it is not there."""
+    """Return the name and class of a module of `model`, to end a message with; "" if it is not in the model."""
     for name, candidate in model.named_modules():
         if candidate is module:
             return f" in module {name or 'the model itself'!r} ({type(module).__name__})"
@@ -44,7 +44,7 @@ def describe_module(model: nn.Module, module: nn.Module | None) -> str:
 
 
 def plain_name(function: Any) -> str:
-    """Return the name of a function of PyTorch as one would write it.
+    """Return the name of a function of PyTorch as it is usually written.
 
     >>> import torch
     >>> plain_name(torch.Tensor.__getitem__), plain_name(torch.Tensor.add_), plain_name(torch.Tensor.data.__get__)

@@ -1,4 +1,4 @@
-"""Predict in batches."""
+"""Predict in batches, from tensors, Datasets and DataLoaders."""
 
 from __future__ import annotations
 
@@ -46,33 +46,38 @@ def predict(
     model : torch.nn.Module
         Called as ``model(X, *args)``.
     X : torch.Tensor of shape (rows, ...), torch.utils.data.Dataset or DataLoader
-        The inputs. Numbers reach the model in its own dtype, and so do one-hot integers, such as int8: of three
-        dimensions or more, with a single 1 at a place, or none. Other integers, such as ids, and masks stay what they
-        are. It is decided for the whole tensor; for a Dataset or DataLoader with the first batch, and what is then of
-        another kind is refused. Of the tuples or lists that those give, the first entry is used.
+        The inputs. Floating-point numbers are converted to the dtype of the model, and so are one-hot integers, such
+        as int8: those of three or more dimensions with a single 1 at each position, or none. Other integers, such as
+        ids, and masks keep their dtype. This is decided for the whole tensor, or by the first batch of a Dataset or
+        DataLoader; a later batch of another kind is refused. If these yield tuples or lists, the first entry is used.
     args : sequence of torch.Tensor, optional
-        Further inputs in the order of ``forward``, with as many rows as `X`, and by the same rule.
+        Further inputs in the order of ``forward``, with as many rows as `X`, converted by the same rule.
     func : callable, optional
         Applied to the output of each batch.
     batch_size : int
-        Rows at a time; a DataLoader has its own.
+        Rows at a time; a DataLoader keeps its own.
     dtype : torch.dtype or str, optional
-        float16 and bfloat16 run under autocast, another one with the parameters in it. None: the model's own.
+        float16 and bfloat16 run under autocast, any other with the parameters converted to it. None: the model's own.
     device : str or torch.device, optional
-        Where to run; None for CUDA, then MPS, then the CPU.
+        Where to run; None for the best one available: CUDA, then MPS, then the CPU.
     verbose : bool
         Show a progress bar.
 
     Returns
     -------
     torch.Tensor on the CPU, or tuples, lists and dicts of them in the structure of the model's output
-        Each with one row for each row of `X`.
+        One row for each row of `X`.
 
     Raises
     ------
     InputError
-        If the rows do not match, `X` is empty, the dtype of the model cannot hold what is in it, the model does not
-        take the integers, or an output has no row for each input.
+        If the numbers of rows differ, `X` is empty, the dtype of the model cannot hold its numbers, the model does not
+        take integers, or an output does not have a row for each input.
+
+    Warns
+    -----
+    BatchWarning
+        If the output for a row depends on the other rows of its batch, or on chance.
 
     Examples
     --------
@@ -89,29 +94,29 @@ def predict(
     loader, rows = _batches(X, require_count(batch_size, "batch_size", least=1))
     if not isinstance(X, DataLoader):
         require_rows(args, rows)
-    collected = OutputCollector(rows)
+    collector = OutputCollector(rows)
     probe, conversion = RowProbe(model), InputConversion([X if isinstance(X, Tensor) else None, *args])
     with borrow(model, target, None if kind in HALF else kind), torch.no_grad(), autocast(target, kind):
-        number: torch.dtype | None = None
-        for batch in _shown(loader, rows) if verbose else loader:
-            number = number or floating_dtype(model, batch)
-            first = collected.done
+        model_dtype: torch.dtype | None = None
+        for batch in _with_progress(loader, rows) if verbose else loader:
+            model_dtype = model_dtype or floating_dtype(model, batch)
+            first = collector.done
             rest = [arg[first : first + len(batch)] for arg in args]
             if any(len(one) != len(batch) for one in rest):
                 require_rows(args, first + len(batch))
-            # No name holds a batch's inputs or output while the next one is made: its memory is used again.
-            output = probe.output(_copied(conversion.apply([batch, *rest], number, target), [batch, *rest]))
-            collected.add(output if func is None else func(output), len(batch))
+            # No name keeps a batch's inputs or output while the next one is computed, so that memory is reused.
+            output = probe.run(_copy_unconverted(conversion.apply([batch, *rest], model_dtype, target), [batch, *rest]))
+            collector.add(output if func is None else func(output), len(batch))
             del output
-        require_rows(args, collected.done)
-        result = collected.result()
-        # Last, when nothing can come of what a model remembers, and of numbers that are drawn.
-        probe.warn(func, result, stacklevel=2)
+        require_rows(args, collector.done)
+        result = collector.result()
+        # Checked last, since it may change the state of the model and draws random numbers.
+        probe.warn_if_dependent(func, result, stacklevel=2)
     return result
 
 
 def _batches(X: object, batch_size: int) -> tuple[Iterable[Tensor], int | None]:
-    """Return the batches of `X`, and how many rows are to be expected where that is known before."""
+    """Return the batches of `X`, and the number of rows to expect if that is known beforehand."""
     if isinstance(X, DataLoader):
         return _first_entries(X), _rows_of(X)
     if isinstance(X, Dataset):
@@ -123,13 +128,13 @@ def _batches(X: object, batch_size: int) -> tuple[Iterable[Tensor], int | None]:
     return torch.split(X, batch_size), len(X)
 
 
-def _copied(sent: Sequence[Tensor], given: Sequence[Tensor]) -> list[Tensor]:
-    """Return copies of what is the caller's own, for a model may write to its inputs."""
-    return [one.clone() if one is other else one for one, other in zip(sent, given, strict=True)]
+def _copy_unconverted(converted: Sequence[Tensor], given: Sequence[Tensor]) -> list[Tensor]:
+    """Return the converted inputs, with copies of those that needed no conversion: a model may write to its inputs."""
+    return [one.clone() if one is other else one for one, other in zip(converted, given, strict=True)]
 
 
 def _rows_of(loader: DataLoader[Any]) -> int | None:
-    # A loader with a batch sampler of the user's own has no batch size, and what that draws nobody knows.
+    # A custom batch sampler, with which a loader has no batch size, may draw any number of rows.
     if loader.batch_size is None or isinstance(loader.dataset, IterableDataset):
         return None
     if not isinstance(loader.sampler, Sized):
@@ -146,7 +151,7 @@ def _first_entries(loader: DataLoader[Any]) -> Iterator[Tensor]:
         yield X
 
 
-def _shown(batches: Iterable[Tensor], rows: int | None) -> Iterator[Tensor]:
+def _with_progress(batches: Iterable[Tensor], rows: int | None) -> Iterator[Tensor]:
     with tqdm(total=rows, unit=" rows", desc="predict") as bar:
         for batch in batches:
             yield batch

@@ -11,33 +11,33 @@ import torch
 
 
 class ProcessSetting:
-    """A setting of the whole process: the first thread that needs it makes it, and the last undoes it.
+    """A setting of the whole process: the first thread that applies it makes it, and the last one undoes it.
 
     Parameters
     ----------
-    made : callable
-        Returns a context in which the setting holds.
+    make_context : callable
+        Returns a context manager inside which the setting holds.
     """
 
-    def __init__(self, made: Callable[[], contextlib.AbstractContextManager[Any]]) -> None:
-        self._made, self._lock, self._applied = made, threading.Lock(), 0
+    def __init__(self, make_context: Callable[[], contextlib.AbstractContextManager[Any]]) -> None:
+        self._make_context, self._lock, self._users = make_context, threading.Lock(), 0
         self._context = contextlib.ExitStack()
 
     @contextlib.contextmanager
     def apply(self) -> Iterator[None]:
-        """Have it until the end."""
+        """Have the setting hold until the end of the context."""
         with self._lock:
-            if not self._applied:
-                self._context.enter_context(self._made())
-            self._applied += 1
+            if not self._users:
+                self._context.enter_context(self._make_context())
+            self._users += 1
         try:
             yield
         finally:
             with self._lock:
-                self._applied -= 1
-                if not self._applied:
+                self._users -= 1
+                if not self._users:
                     self._context.close()
 
 
-# Compiled models run as they are written. One for all who ask: what two contexts of PyTorch's undo in turn would stay.
+# Compiled models run eagerly. Shared by all users: two overlapping contexts of PyTorch would leave the stance set.
 EAGER = ProcessSetting(lambda: torch.compiler.set_stance("force_eager"))

@@ -18,7 +18,7 @@ from seqlight.attribution.gradient_context import (
     without_cudnn_recurrence,
 )
 from seqlight.attribution.targets import Target, Targets
-from seqlight.prediction.inputs import explain_dtype_errors
+from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
 

@@ -22,7 +22,7 @@ from seqlight.attribution.reference_sampling import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
-from seqlight.prediction.inputs import explain_dtype_errors
+from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle

@@ -14,7 +14,7 @@ from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, UnsupportedOperation, a
 from seqlight.prediction.arguments import HALF, autocast
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
-from seqlight.prediction.inputs import explain_dtype_errors
+from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector, map_structure
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
 from seqlight.sequence.checks import require_dense, require_region, to_codes

@@ -1,4 +1,4 @@
-"""Borrow a user's model: put it where and how it is needed, and give all of it back."""
+"""Borrow a user's model: prepare it for a call, on the device and in the dtype needed, and restore all of it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.prediction.arguments import require_module
-from seqlight.prediction.borrowed_model.attributes import Attributes
-from seqlight.prediction.borrowed_model.loans import Loan, Loans, Tensors
+from seqlight.prediction.borrowed_model.attributes import AttributeSnapshot
+from seqlight.prediction.borrowed_model.loans import Loan, LoanRegister, Tensors
 from seqlight.prediction.borrowed_model.memory_pages import keep_freed_pages
 from seqlight.prediction.borrowed_model.random_generators import preserve_generators
 
@@ -22,23 +22,23 @@ def borrow(
 ) -> Iterator[nn.Module]:
     """Lend `model` in evaluation mode, frozen, on `device`; restore everything, also after an error.
 
-    Several threads may have one model, or models that share modules, at once: the last gives back what the first took.
-    One that wants it in another dtype or on another device waits until it is free.
+    Several threads may borrow one model, or models that share modules, at the same time: the last to finish restores
+    what the first one found. A thread that needs another dtype or device waits until the model is free.
 
-    Restored are the training mode of each submodule, ``requires_grad``, the device, dtype and identity
-    of parameters and buffers, the values of buffers, and the state of the global random generators. Not
-    undone is what a model writes into its own parameters, or hangs on itself as plain attributes.
+    Restored are the training mode of each submodule, ``requires_grad``, the device, dtype and identity of parameters
+    and buffers, the values of buffers, and the state of the global random generators. Not undone is what a model
+    writes into its own parameters, or sets on itself as plain attributes.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Whose parameters lie on one device, or already on `device`.
+        Its parameters lie on one device, or already on `device`.
     device : torch.device
         Where to run it.
     dtype : torch.dtype, optional
-        For floating-point parameters and buffers; None leaves them.
+        For floating-point parameters and buffers; None leaves them unchanged.
     attributes : bool
-        Restore plain attributes as well: those that a forward sets, such as what it has cached.
+        Restore plain attributes too, such as caches that a forward fills.
 
     Yields
     ------
@@ -47,40 +47,40 @@ def borrow(
     """
     require_module(model)
     with keep_freed_pages(device), preserve_generators(device):
-        taken = _LOANS.take(model, device, dtype)
+        loans = _LOANS.acquire(model, device, dtype)
         try:
-            for loan in taken if attributes else ():
-                loan.hung = loan.hung or Attributes(loan.module)
+            for loan in loans if attributes else ():
+                loan.attributes = loan.attributes or AttributeSnapshot(loan.module)
             yield model
         finally:
-            _LOANS.give_back(taken)
+            _LOANS.release(loans)
 
 
 def floating_dtype(model: nn.Module, X: Tensor) -> torch.dtype:
     """Return the dtype in which `model` computes: that of its first floating-point parameter or buffer."""
     for kind in (0, 1):
         for module in model.modules():
-            for tensor in _LOANS.own(module)[kind].values():
+            for tensor in _LOANS.own_tensors(module)[kind].values():
                 if tensor is not None and tensor.is_floating_point():
                     return tensor.dtype
     return X.dtype if X.is_floating_point() else torch.get_default_dtype()
 
 
-def _moved(tensor: Tensor, device: torch.device, dtype: torch.dtype | None) -> Tensor:
+def _converted(tensor: Tensor, device: torch.device, dtype: torch.dtype | None) -> Tensor:
     return tensor.to(device, dtype if tensor.is_floating_point() else None)
 
 
 def _lend(loans: Sequence[Loan], device: torch.device, dtype: torch.dtype | None) -> None:
     for loan in loans:
-        _set_mode(loan.module, False)
-    # Another thread may take part in it that wants gradients.
+        _set_training(loan.module, False)
+    # Outside inference mode, since a thread that needs gradients may join the loan later.
     with torch.inference_mode(False) if torch.is_inference_mode_enabled() else contextlib.nullcontext():
         _lend_buffers(loans, device, dtype)
         _lend_parameters(loans, device, dtype)
 
 
 def _restore(loan: Loan) -> None:
-    """Give a module back, all of it whatever fails."""
+    """Restore all of a module, whichever step fails."""
     module = loan.module
     try:
         for name in loan.replaced:
@@ -90,25 +90,25 @@ def _restore(loan: Loan) -> None:
             _restore_parameters(loan)
         finally:
             _restore_buffers(module, loan.buffers)
-            if loan.hung is not None:
-                loan.hung.restore()
-            vars(module).update(loan.plain)
-            _set_mode(module, loan.training)
+            if loan.attributes is not None:
+                loan.attributes.restore()
+            vars(module).update(loan.plain_tensors)
+            _set_training(module, loan.training)
 
 
-def _set_mode(module: nn.Module, training: bool) -> None:
+def _set_training(module: nn.Module, training: bool) -> None:
     if type(module).__setattr__ is nn.Module.__setattr__ and "training" in vars(module):
-        # Which is what that comes to, after a search for parameters of this name.
+        # The same as below without nn.Module's search for a parameter of this name.
         vars(module)["training"] = training
     else:
         module.training = training
 
 
 def _lend_parameters(loans: Sequence[Loan], device: torch.device, dtype: torch.dtype | None) -> None:
-    """Freeze the parameters, and put others in the place of those that are elsewhere or of another dtype.
+    """Freeze the parameters, and substitute copies for those on another device or of another dtype.
 
-    New data of another dtype in the same parameter would make PyTorch forget what hangs on its gradient, such as the
-    hooks by which DistributedDataParallel keeps its processes alike.
+    Giving the same parameter data of another dtype would make PyTorch drop its gradient accumulator, and with it the
+    hooks by which DistributedDataParallel keeps its processes in step.
     """
     copies: dict[int, nn.Parameter] = {}
     for loan in loans:
@@ -116,26 +116,26 @@ def _lend_parameters(loans: Sequence[Loan], device: torch.device, dtype: torch.d
             if parameter is None:
                 continue
             data = parameter.data
-            # Tensors of inference mode take no gradients, and cannot be told so again.
+            # A parameter made in inference mode takes no gradients, and its requires_grad cannot be set.
             if not parameter.is_inference():
                 loan.data.append((parameter, data))
                 _freeze(loan, parameter)
-            moved = _moved(data, device, dtype)
+            moved = _converted(data, device, dtype)
             if moved is data:
                 continue
             if isinstance(loan.module, torch.jit.ScriptModule):
-                # It has the parameters that it was scripted with.
+                # Its parameters cannot be replaced, only their data.
                 parameter.data = moved
                 continue
             # A parameter that two modules share stays shared.
             copies.setdefault(id(parameter), nn.Parameter(moved, requires_grad=False))
-            # As an attribute, for recurrent modules keep a list of their parameters beside.
+            # With setattr, since recurrent modules keep a list of their parameters, too.
             loan.replaced.append(name)
             setattr(loan.module, name, copies[id(parameter)])
 
 
 def _freeze(loan: Loan, parameter: nn.Parameter) -> None:
-    # Counted for itself, for modules that different threads have may share it.
+    # Counted per parameter, since modules borrowed by different threads may share it.
     loan.frozen.append(parameter)
     _, requires_grad, times = _FROZEN.get(id(parameter), (parameter, parameter.requires_grad, 0))
     _FROZEN[id(parameter)] = parameter, requires_grad, times + 1
@@ -150,14 +150,14 @@ def _restore_parameters(loan: Loan) -> None:
         else:
             parameter.requires_grad_(requires_grad)
     for parameter, data in reversed(loan.data):
-        # A Trainer inside may have converted it. Of a sparse one nobody can tell where it lies.
+        # A Trainer may have converted it meanwhile. A sparse tensor has no address to compare, so it is always set.
         strided = parameter.layout == data.layout == torch.strided
         if not strided or parameter.data_ptr() != data.data_ptr() or parameter.device != data.device:
             parameter.data = data
 
 
 def _lend_buffers(loans: Sequence[Loan], device: torch.device, dtype: torch.dtype | None) -> None:
-    # The model works on copies, so one that writes to a buffer even in evaluation mode changes nothing.
+    # The model works on copies, so nothing is lost if it writes to a buffer, even in evaluation mode.
     # A buffer that two modules share stays shared.
     copies: dict[int, Tensor] = {}
     for loan in loans:
@@ -165,13 +165,13 @@ def _lend_buffers(loans: Sequence[Loan], device: torch.device, dtype: torch.dtyp
             if buffer is None:
                 continue
             if id(buffer) not in copies:
-                copies[id(buffer)] = _moved(buffer.detach().clone(), device, dtype)
+                copies[id(buffer)] = _converted(buffer.detach().clone(), device, dtype)
             loan.module._buffers[name] = copies[id(buffer)]
 
 
 def _restore_buffers(module: nn.Module, buffers: Tensors) -> None:
     if isinstance(module, torch.jit.ScriptModule):
-        # It has the buffers that it was scripted with, and gives out copies of its dictionary.
+        # Its set of buffers is fixed, and `_buffers` is a copy of the dictionary: nothing to clear.
         for name, buffer in buffers.items():
             module._buffers[name] = buffer
     elif module._buffers or buffers:
@@ -179,8 +179,8 @@ def _restore_buffers(module: nn.Module, buffers: Tensors) -> None:
         module._buffers.update(buffers)
 
 
-# Parameters that are frozen, by which they are known: whether they took gradients, and in how many loans they are.
+# By id, each frozen parameter: whether it required gradients, and in how many loans it is.
 _FROZEN: dict[int, tuple[nn.Parameter, bool, int]] = {}
-_LOANS = Loans(_lend, _restore)
+_LOANS = LoanRegister(_lend, _restore)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_LOANS.after_fork)

@@ -1,4 +1,4 @@
-"""Have memory that one batch gave back serve the next."""
+"""Reuse the memory that one batch freed for the next one, instead of returning it to the system."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
-# glibc learns from blocks of up to 32 MiB, their headers included, and then keeps twice as much.
+# glibc adapts to freed blocks of up to 32 MiB, headers included, and then keeps twice as much free memory.
 LARGEST = 32 * 2**20 - 2**14
 LEARNT = 64 * 2**20
-# What is kept free during a call; a large batch through a large model has less. Larger blocks are not: holes of their
-# size, which an aligned block of the same size does not fit into, would double what a call takes.
+# Free memory kept during a call; a large batch through a large model frees less. Larger blocks are not kept: an aligned
+# block does not fit into a hole of its own size, so a call would take twice the memory.
 KEPT = 2**30
 M_TRIM_THRESHOLD = -1
 
@@ -25,21 +25,21 @@ _running, _lock = 0, threading.Lock()
 
 
 def raise_mmap_threshold(device: torch.device) -> None:
-    """Teach the memory of the C library, by an example, to keep what is freed instead of returning it to the system.
+    """Make the C library keep freed memory of up to 64 MiB, by freeing one large block, so that glibc adapts.
 
-    It returns a block at once that is larger than any that was freed before, and whatever lies free in one piece
-    that is larger than two such. Each batch then gets new pages, and a page that is new costs more than a convolution
-    that fills it: with layers of 16 MiB, more than half of the time, or not, by luck. From here on up to 64 MiB are
-    kept. Nothing is written, so nothing is used.
+    glibc returns a block to the system at once if it is larger than any block freed before, and free memory at the top
+    of the heap if it is more than twice that. Each batch then gets new pages, and a new page costs more than the
+    convolution that fills it: with layers of 16 MiB more than half of the time, depending on luck. The block is never
+    written to, so it takes no memory.
 
     Parameters
     ----------
     device : torch.device
-        Where the work will be; only memory of the CPU is meant.
+        Where the work will be done. On other devices than the CPU nothing is done.
 
     References
     ----------
-    ``M_MMAP_THRESHOLD`` in mallopt(3); other C libraries do as they please.
+    ``M_MMAP_THRESHOLD`` in mallopt(3). Other C libraries may behave differently.
     """
     if device.type == "cpu":
         torch.empty(LARGEST, dtype=torch.uint8, device="cpu")
@@ -47,14 +47,14 @@ def raise_mmap_threshold(device: torch.device) -> None:
 
 @contextlib.contextmanager
 def keep_freed_pages(device: torch.device) -> Iterator[None]:
-    """Keep what is freed inside for what comes inside, up to 1 GiB; afterwards, as after :func:`raise_mmap_threshold`.
+    """Keep up to 1 GiB of freed memory while inside; afterwards as much as after :func:`raise_mmap_threshold`.
 
-    Whoever sets these limits in the environment knows better, and they stay.
+    If the environment sets limits of malloc, these stay as they are.
 
     Parameters
     ----------
     device : torch.device
-        Where the work will be; only memory of the CPU is meant.
+        Where the work will be done. On other devices than the CPU nothing is done.
 
     References
     ----------
@@ -62,26 +62,28 @@ def keep_freed_pages(device: torch.device) -> Iterator[None]:
     """
     global _running
     raise_mmap_threshold(device)
-    setting = _mallopt() if device.type == "cpu" else None
-    if setting is None:
+    mallopt = _mallopt() if device.type == "cpu" else None
+    if mallopt is None:
         yield
         return
     with _lock:
         _running += 1
-        setting(M_TRIM_THRESHOLD, KEPT)
+        mallopt(M_TRIM_THRESHOLD, KEPT)
     try:
         yield
     finally:
         with _lock:  # calls may overlap, in threads or one within the other
             _running -= 1
             if not _running:
-                setting(M_TRIM_THRESHOLD, LEARNT)
+                mallopt(M_TRIM_THRESHOLD, LEARNT)
 
 
 @cache
 def _mallopt() -> Any:
-    """Return what sets the limits of glibc, or None where there is another C library, or others set them."""
-    theirs = any(name.startswith("MALLOC_") for name in os.environ) or "malloc" in os.environ.get("GLIBC_TUNABLES", "")
-    if theirs or platform.libc_ver()[0] != "glibc":
+    """Return glibc's mallopt, or None if there is another C library, or the environment sets limits."""
+    set_by_user = any(name.startswith("MALLOC_") for name in os.environ) or (
+        "malloc" in os.environ.get("GLIBC_TUNABLES", "")
+    )
+    if set_by_user or platform.libc_ver()[0] != "glibc":
         return None
     return ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""Whether what a model makes of a row is its own: not that of the rows beside it, nor of chance."""
+"""Check that the output for a row depends on that row alone: predict warns if it does not, and explanations refuse."""
 
 from __future__ import annotations
 
@@ -13,173 +13,198 @@ from torch import Tensor, nn
 
 from seqlight.errors import BatchWarning, UnsupportedOperation
 from seqlight.prediction.borrowed_model.random_generators import DrawDetector
-from seqlight.prediction.inputs import explain_dtype_errors
+from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.process_settings import EAGER
-from seqlight.prediction.row_independence.culprit import Culprit, Run
-from seqlight.prediction.row_independence.float64 import fine_culprit, in_model_dtype, is_rounding, mixes_in_float64
-from seqlight.prediction.row_independence.probe_rows import Row, candidate_places, few_numbers, places_to_ask, spread_of
-from seqlight.prediction.row_independence.tolerance import any_far, differ, far, shares_of, tensors_of
+from seqlight.prediction.row_independence.culprit import Culprit, RunRows
+from seqlight.prediction.row_independence.float64 import (
+    find_culprit_despite_rounding,
+    in_model_dtype,
+    is_rounding,
+    mixes_in_float64,
+)
+from seqlight.prediction.row_independence.probe_rows import (
+    KeptOutput,
+    candidate_rows,
+    choose_rows,
+    largest_spread,
+    summarise_rows,
+)
+from seqlight.prediction.row_independence.tolerance import (
+    any_differs,
+    differs,
+    reruns_differ,
+    tensors_of,
+    tolerance_for,
+)
 
-# A model that draws numbers is run on so many rows more, and at least so often: what it drops may be rare.
-DRAWS, TIMES = 128, 4
+# A model that draws random numbers is rerun on this many rows in all, in at least so many runs: it may drop few.
+DRAWS, RUNS = 128, 4
 
 
 class RowProbe:
-    """A row of a call that runs a model over many, to be asked for again beside a copy of itself; of two rows, both.
+    """Runs a model over batches, keeps a row of the first one, and later runs it again in a batch of copies of itself.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Whose outputs they are.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.rows = self._done = 0  # in the batch that the row is from, and of all batches so far
-        self._inputs: list[Tensor] = []  # of some rows of that batch
-        self._kept: list[tuple[int, int, list[Row]]] = []  # of each row to ask for: where it is there, and among all
+        self.rows = self._done = 0  # in the batch that the row is from, and in all batches so far
+        self._inputs: list[Tensor] = []  # of the candidate rows of that batch
+        # Of each row to run again: its place among the candidates and among all rows, and its outputs.
+        self._kept: list[tuple[int, int, list[KeptOutput]]] = []
 
-    def output(self, inputs: Sequence[Tensor]) -> Any:
-        """Return what the model makes of a batch; keep some rows of the first batch that has several."""
+    def run(self, inputs: Sequence[Tensor]) -> Any:
+        """Return the model's output for a batch; keep a row of the first batch that has several, or both of two."""
         rows = len(inputs[0])
-        keeps, places = self.rows < min(rows, 2), candidate_places(rows)
+        keeps, candidates = self.rows < min(rows, 2), candidate_rows(rows)
         if keeps:
-            # Before the model writes to them.
-            self._inputs = [one[places] for one in inputs]
+            # Copied now, since the model may write to its inputs.
+            self._inputs = [one[candidates] for one in inputs]
         with explain_dtype_errors(inputs):
             output = self.model(*inputs)
         if keeps:
             self.rows, self._kept = rows, []
-            self._keep({i: one.detach() for i, one in enumerate(tensors_of(output)) if _has_rows(one, rows)}, places)
+            outputs = {i: one.detach() for i, one in enumerate(tensors_of(output)) if _can_compare(one, rows)}
+            self._keep(outputs, candidates)
         self._done += rows
         return output
 
-    def _keep(self, outputs: dict[int, Tensor], places: Tensor) -> None:
-        """Keep of each output what it is in the row that is chosen, or in both."""
-        few = [few_numbers(one, places) if len(places) > 2 else [[0.0]] * len(places) for one in outputs.values()]
-        spreads = [spread_of(one) for one in outputs.values()]
-        for at in places_to_ask(few):
-            place = int(places[at])
-            rows = [
-                Row(i, one[place : place + 1].clone(), spread)
+    def _keep(self, outputs: dict[int, Tensor], candidates: Tensor) -> None:
+        """Keep the outputs of the row that is chosen, or of both."""
+        few = len(candidates) < 3  # no choice to make
+        summaries = [[[0.0]] * len(candidates) if few else summarise_rows(one, candidates) for one in outputs.values()]
+        spreads = [largest_spread(one) for one in outputs.values()]
+        for at in choose_rows(summaries):
+            row = int(candidates[at])
+            kept = [
+                KeptOutput(i, one[row : row + 1].clone(), spread)
                 for (i, one), spread in zip(outputs.items(), spreads, strict=True)
             ]
-            self._kept.append((at, self._done + place, rows))
+            self._kept.append((at, self._done + row, kept))
 
-    def warn(self, func: Callable[[Any], Any] | None, result: Any, stacklevel: int) -> None:
-        """Run the model on the row once more, beside itself, and warn if the output is another.
+    def warn_if_dependent(self, func: Callable[[Any], Any] | None, result: Any, stacklevel: int) -> None:
+        """Run the kept row again, in a batch of copies of itself, and warn if its output changes.
 
-        Where it draws random numbers it is run again, for these may change little, and seldom.
+        A model that draws random numbers is run several times, since these may change little, and rarely.
 
         Parameters
         ----------
         func : callable, optional
-            What becomes of outputs. It is only called where those are others.
+            Applied to outputs. Only called if these change, to see whether its result does.
         result : anything
-            What became of all rows.
+            The result for all rows.
         stacklevel : int
-            From the caller of this to whom it concerns.
+            As in warnings.warn, counted from the caller of this method.
         """
-        told = None
-        # A model that does not take two rows, say, has nothing to be warned of.
+        found: tuple[Culprit | None, str] | None = None
+        # A model that does not accept two rows, say, gives no reason to warn.
         with contextlib.suppress(Exception), _eager():
-            for at, place, kept in self._kept:
-                run, when = self._run_of(at), self._differs(at, place, kept, func, result)
-                if when:
-                    told = fine_culprit(self.model, run), when
+            for at, row, kept in self._kept:
+                changes = self._describe_change(at, row, kept, func, result)
+                if changes:
+                    found = find_culprit_despite_rounding(self.model, self._runner(at)), changes
                     break
-        if told is not None:
+        if found is not None:
+            culprit, changes = found
             warnings.warn(
-                f"the model gives a row another output {told[1]}: {reason(told[0])}; what is predicted depends on "
+                f"the model's output for a row changes {changes}: {describe_culprit(culprit)}; predictions depend on "
                 "batch_size, or on chance.",
                 BatchWarning,
                 stacklevel=stacklevel + 1,
             )
 
-    def _differs(self, at: int, place: int, kept: list[Row], func: Callable[[Any], Any] | None, result: Any) -> str:
-        """Return in words when a row has another output than it had, or nothing."""
-        # Of two rows the first is asked for alone, for how many rows there are may count.
-        run, rows = self._run_of(at), [0, 0] if self.rows > 1 and (self.rows > 2 or at) else [0]
-        output, drew = _drawing(self.model, run, rows)
-        if not self._far(output, kept, finest=True):
-            return "each time" if drew and _by_chance(run, rows, self.rows, func) else ""
+    def _describe_change(
+        self, at: int, row: int, kept: list[KeptOutput], func: Callable[[Any], Any] | None, result: Any
+    ) -> str:
+        """Return in words when the output for a row changes, or "" if it does not."""
+        # The first of two rows is run alone, to see whether the number of rows matters.
+        run, rows = self._runner(at), [0, 0] if self.rows > 1 and (self.rows > 2 or at) else [0]
+        output, drew = _run_and_detect_draws(self.model, run, rows)
+        if not self._changed(output, kept, strict=True):
+            return "from call to call" if drew and _differs_by_chance(run, rows, self.rows, func) else ""
         if func is None:
-            told = self._far(output, kept) or mixes_in_float64(self.model, run)
+            changed = self._changed(output, kept) or mixes_in_float64(self.model, run)
         else:
-            found, mine = tensors_of(func(output)), [one[place : place + 1] for one in tensors_of(result)]
-            told = any_far(self.model, found, mine, rows, finest=True) and (
-                any_far(self.model, found, mine, rows) or mixes_in_float64(self.model, lambda rows: func(run(rows)))
+            again, before = tensors_of(func(output)), [one[row : row + 1] for one in tensors_of(result)]
+            changed = any_differs(self.model, again, before, rows, strict=True) and (
+                any_differs(self.model, again, before, rows)
+                or mixes_in_float64(self.model, lambda rows: func(run(rows)))
             )
-        return ("beside other rows" if self.rows > 1 else "each time") if told else ""
+        if not changed:
+            return ""
+        return "with the other rows of its batch" if self.rows > 1 else "from call to call"
 
-    def _far(self, output: Any, kept: list[Row], finest: bool = False) -> bool:
-        """Return whether a row has another output than it had, by more than rounding."""
+    def _changed(self, output: Any, kept: list[KeptOutput], strict: bool = False) -> bool:
+        """Return whether an output differs from the kept one by more than rounding."""
         found = tensors_of(output)
         return any(
-            not row.has_again(found[row.place])
-            and far(found[row.place], row.output, row.spread, shares_of(self.model, row.output, finest))
-            for row in kept
-            if row.place < len(found)
+            not one.surely_equals(found[one.position])
+            and differs(found[one.position], one.output, one.spread, tolerance_for(self.model, one.output, strict))
+            for one in kept
+            if one.position < len(found)
         )
 
-    def _run_of(self, at: int) -> Run:
-        """Return what runs the model on a row that was kept, as 0, and another one."""
+    def _runner(self, at: int) -> RunRows:
+        """Return a function that runs the model on a kept row, as row 0, and on another one."""
         both = [at, -1 if at == 0 else 0]
         return lambda rows: self.model(
             *in_model_dtype(self.model, [one[[both[row] for row in rows]] for one in self._inputs])
         )
 
 
-def require_independent_rows(model: nn.Module, run: Run, wanted: Any, batch_size: int) -> None:
-    """Raise UnsupportedOperation if a row has another output beside another row, or each time.
+def require_independent_rows(model: nn.Module, run: RunRows, wanted: Any, batch_size: int) -> None:
+    """Raise UnsupportedOperation if the output for a row changes with the other rows of its batch, or by chance.
 
     Parameters
     ----------
     model : torch.nn.Module
     run : callable
-        Returns what is explained of some of two rows; 0 is the first, 1 is another one.
+        Returns what is explained of a batch of two rows.
     wanted : torch.Tensor, or a structure of them, of one or two rows
-        The same of the first row, or of both, as it was found before, each in its own batch.
+        The same for row 0, or for both, as found before, each in its own batch.
     batch_size : int
-        With 1 no row is beside another, so that one is only asked whether it has the same output again.
+        With 1 there are no other rows, so only chance is checked.
     """
     rows, both = [0], all(len(one) > 1 for one in tensors_of(wanted))
     if batch_size > 1:
-        # Where both are known the other way round, for one may take something from the first row, or the last. In the
-        # middle where one is known, for it may take something from rows before it alone, or behind it; and not in the
-        # same place from either end.
+        # If both are known, in reverse. If one is, in the middle, since it may depend only on the rows before it or
+        # after it, and not at the same distance from both ends.
         rows = [1, 0] if both else [1, 0, 1, 1][:batch_size]
     with _eager():
         try:
-            found, drew = _drawing(model, run, rows)
-        except Exception:  # of a model that does not take as many rows: it has not mixed any
+            found, drew = _run_and_detect_draws(model, run, rows)
+        except Exception:  # a model that does not accept so many rows has not mixed any
             return
-        if (drew and _by_chance(run, rows, batch_size)) or _mixes(model, run, found, wanted, rows):
+        if (drew and _differs_by_chance(run, rows, batch_size)) or _mixes(model, run, found, wanted, rows):
+            culprit = find_culprit_despite_rounding(model, run)
             raise UnsupportedOperation(
-                f"the model gives a sequence another output beside another row: {reason(fine_culprit(model, run))}; "
-                "explain a model that does not."
+                "the model's output for a sequence changes with the other rows of its batch: "
+                f"{describe_culprit(culprit)}; explain a model that does not."
             )
 
 
-def _mixes(model: nn.Module, run: Run, found: Any, wanted: Any, rows: list[int]) -> bool:
-    """Return whether rows have other outputs than they had, by more than rounding."""
+def _mixes(model: nn.Module, run: RunRows, found: Any, wanted: Any, rows: list[int]) -> bool:
+    """Return whether outputs differ from the wanted ones by more than rounding."""
     both, found = all(len(one) > 1 for one in tensors_of(wanted)), tensors_of(found)
 
-    def apart(finest: bool) -> bool:
-        # Where nothing is known of the other one, it is asked for.
-        return any_far(model, found, tensors_of(wanted), rows, finest) or (
-            1 in rows and not both and _another_alone(model, run, found, rows, finest)
+    def changed(strict: bool) -> bool:
+        # If nothing is known of row 1, it is run alone.
+        return any_differs(model, found, tensors_of(wanted), rows, strict) or (
+            1 in rows and not both and _differs_from_alone(model, run, found, rows, strict)
         )
 
-    if not apart(finest=True):
+    if not changed(strict=True):
         return False
     return mixes_in_float64(model, run) or (
-        apart(finest=False) and not is_rounding(model, run, rows, found, tensors_of(wanted))
+        changed(strict=False) and not is_rounding(model, run, rows, found, tensors_of(wanted))
     )
 
 
-def pair_runner(model: nn.Module, first: Sequence[Tensor], read: Callable[[list[Tensor], Tensor], Any]) -> Run:
-    """Return what runs a model on a sequence, and on it beside another one.
+def pair_runner(model: nn.Module, first: Sequence[Tensor], read: Callable[[list[Tensor], Tensor], Any]) -> RunRows:
+    """Return a function that runs a model on a sequence, as row 0, and on one made from it, as row 1.
 
     Parameters
     ----------
@@ -187,9 +212,9 @@ def pair_runner(model: nn.Module, first: Sequence[Tensor], read: Callable[[list[
     first : sequence of torch.Tensor, each of one row
         The sequence, one-hot of shape (1, letters, positions), and further inputs, which both rows get.
     read : callable
-        Takes inputs and which sequence each row is, and returns what is explained of it.
+        Takes inputs and the index of the sequence of each row, and returns what is explained of it.
     """
-    # The other is read backwards, in other letters: neither is what one strand is to the other.
+    # Row 1 is reversed, with other letters: neither row is the reverse complement of the other.
     both = [torch.cat([one, one.roll(1, dims=1).flip(2) if not i else one]) for i, one in enumerate(first)]
 
     def run(rows: Sequence[int]) -> Any:
@@ -200,63 +225,63 @@ def pair_runner(model: nn.Module, first: Sequence[Tensor], read: Callable[[list[
     return run
 
 
-def reason(found: Culprit | None) -> str:
+def describe_culprit(found: Culprit | None) -> str:
     """Return in words what makes outputs depend on more than their row.
 
     Examples
     --------
-    >>> reason(Culprit("softmax", " in module 'pool' (Softmax)"))
-    "it mixes the rows of a batch or draws random numbers, first by `softmax` in module 'pool' (Softmax)"
+    >>> describe_culprit(Culprit("softmax", " in module 'pool' (Softmax)"))
+    "it mixes the rows of a batch or draws random numbers, first at `softmax` in module 'pool' (Softmax)"
     """
     if found is None:
         where = ", as softmax(0), mean(0), batch statistics and dropout do"
     else:
-        where = f", first by {'' if found.seen else 'what comes into '}`{found.operation}`{found.place}"
+        where = f", first {'at' if found.exact else 'somewhere before'} `{found.operation}`{found.module}"
     return f"it mixes the rows of a batch or draws random numbers{where}"
 
 
-def _drawing(model: nn.Module, run: Run, rows: Sequence[int]) -> tuple[Any, bool]:
-    """Return what a model makes of some rows, and whether any number was drawn meanwhile."""
+def _run_and_detect_draws(model: nn.Module, run: RunRows, rows: Sequence[int]) -> tuple[Any, bool]:
+    """Return the output for some rows, and whether random numbers were drawn."""
     device = next((one.device for one in model.parameters()), torch.device("cpu"))
     draws = DrawDetector(device)
     return run(rows), draws.has_drawn()
 
 
-def _by_chance(run: Run, rows: Sequence[int], most: int, func: Callable[[Any], Any] | None = None) -> bool:
-    """Return whether a model that draws numbers makes something else of the same rows, at most `most` of them."""
-    # As many at a time as the model takes anyway, for each of them has its own draw.
+def _differs_by_chance(run: RunRows, rows: Sequence[int], most: int, func: Callable[[Any], Any] | None = None) -> bool:
+    """Return whether reruns of the same batch differ, with at most `most` rows in it."""
+    # In batches as large as the model takes anyway, since each row has its own draw.
     rows = list(rows) * max(1, min(most, 32) // len(rows))
     output = run(rows)
-    others = (run(rows) for _ in range(min(max(DRAWS // len(rows), TIMES), 32)))
-    again = next(((one,) for one in others if differ(output, one)), None)
-    return again is not None and (func is None or differ(func(output), func(again[0])))
+    reruns = (run(rows) for _ in range(min(max(DRAWS // len(rows), RUNS), 32)))
+    other = next(((one,) for one in reruns if reruns_differ(output, one)), None)
+    return other is not None and (func is None or reruns_differ(func(output), func(other[0])))
 
 
-def _another_alone(model: nn.Module, run: Run, found: list[Tensor], rows: list[int], finest: bool) -> bool:
-    """Return whether row 1 has another output alone than among `rows`.
+def _differs_from_alone(model: nn.Module, run: RunRows, found: list[Tensor], rows: list[int], strict: bool) -> bool:
+    """Return whether the output for row 1 alone differs from that in the batch of `rows`.
 
-    Of two rows the one that is largest, or least, is so alone too, and shows nothing; then the other one does.
+    If one of two rows holds the largest or smallest number it keeps it alone, and only the other one shows a change.
     """
     try:
         alone = tensors_of(run([1]))
-    except Exception:  # of a model that does not take a single row
+    except Exception:  # a model that does not accept a single row
         return False
     mine, other = rows.index(1), rows.index(0)
     return any(
         one.is_floating_point() and one.ndim and one.numel() and len(one) == len(rows) and a.ndim and len(a) == 1
-        and far(one[[mine]], a.to(one.device), (one[mine] - one[other]).abs(), shares_of(model, one, finest))
+        and differs(one[[mine]], a.to(one.device), (one[mine] - one[other]).abs(), tolerance_for(model, one, strict))
         for one, a in zip(found, alone, strict=False)
     )  # fmt: skip
 
 
-def _has_rows(output: Tensor, rows: int) -> bool:
-    # What cannot be computed with is refused by who collects it.
+def _can_compare(output: Tensor, rows: int) -> bool:
+    # Tensors that do not support arithmetic are refused later, when outputs are collected.
     dense = not output.is_nested and not output.is_meta and output.layout == torch.strided and output.itemsize > 1
     return dense and output.is_floating_point() and output.ndim > 0 and len(output) == rows and output.numel() > 0
 
 
 @contextlib.contextmanager
 def _eager() -> Iterator[None]:
-    """Run compiled models as they are written: for two rows they would be compiled anew."""
+    """Run compiled models eagerly, since they would be compiled again for batches of two rows."""
     with EAGER.apply() if "torch._dynamo" in sys.modules else contextlib.nullcontext():
         yield

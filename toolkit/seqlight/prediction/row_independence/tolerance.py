@@ -1,4 +1,4 @@
-"""Whether two outputs of a row differ by more than rounding, whatever they are built of."""
+"""Whether two outputs for a row differ by more than rounding, in whatever structure a model returns them."""
 
 from __future__ import annotations
 
@@ -13,97 +13,102 @@ from seqlight.prediction.arguments import HALF
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
 
 
-class Shares(NamedTuple):
-    """By what shares of the difference of two outputs, and of their size, an output may be another by rounding."""
+class Tolerance(NamedTuple):
+    """How much of a difference may be rounding: shares of the spread between rows and of the size of an output."""
 
-    difference: float
-    size: float
-
-
-FINE = Shares(1e-2, 1e-3)
-# What lies between these and FINE may be either, and float64 is asked: see float64.py.
-FINER = Shares(1e-3, 3e-5)
-# Of float64, in which some operations of a model may be in float32 nevertheless.
-FINEST = Shares(1e-5, 3e-6)
-# Of TF32, by which convolutions compute on a GPU, or not, as their shapes are.
-MIDDLE = Shares(5e-2, 1e-2)
-COARSE = Shares(1e-1, 5e-2)
+    of_spread: float
+    of_size: float
 
 
-def shares_of(model: nn.Module, output: Tensor, finest: bool = False) -> Shares:
-    """Return how much of an output may be rounding, as precise as `model` computes; `finest`: mostly is rounding."""
+FLOAT32 = Tolerance(1e-2, 1e-3)
+# Differences between this and FLOAT32 may be either, so the comparison is repeated in float64: see float64.py.
+FLOAT32_STRICT = Tolerance(1e-3, 3e-5)
+# Some operations of a model in float64 may compute in float32 nevertheless.
+FLOAT64_STRICT = Tolerance(1e-5, 3e-6)
+# Convolutions on a GPU may use TF32 or not, depending on their shapes.
+TF32 = Tolerance(5e-2, 1e-2)
+HALF_PRECISION = Tolerance(1e-1, 5e-2)
+
+
+def tolerance_for(model: nn.Module, output: Tensor, strict: bool = False) -> Tolerance:
+    """Return the tolerance for an output, by the precision in which `model` computes.
+
+    A difference beyond it is not rounding; with `strict`, a difference within it is.
+    """
     dtype = floating_dtype(model, output)
     if output.dtype in HALF or dtype in HALF or torch.is_autocast_enabled(output.device.type):
-        return COARSE
-    if finest and dtype == torch.float64:
-        return FINEST
-    return MIDDLE if output.device.type != "cpu" else FINER if finest else FINE
+        return HALF_PRECISION
+    if strict and dtype == torch.float64:
+        return FLOAT64_STRICT
+    return TF32 if output.device.type != "cpu" else FLOAT32_STRICT if strict else FLOAT32
 
 
-def any_far(model: nn.Module, found: list[Tensor], wanted: list[Tensor], rows: list[int], finest: bool = False) -> bool:
-    """Return whether any output of some rows is another than wanted of the first, or of both."""
+def any_differs(
+    model: nn.Module, found: list[Tensor], wanted: list[Tensor], rows: list[int], strict: bool = False
+) -> bool:
+    """Return whether any output of a batch of `rows` differs from what is wanted for row 0, or for rows 0 and 1."""
     for one, other in zip(found, wanted, strict=False):
         numbers = one.is_floating_point() and one.ndim > 0 and other.ndim > 0
         if numbers and one.numel() and other.numel() and len(one) == len(rows):
             there = one.to(other.device)
             other_row = there[rows.index(1)] if 1 in rows else other[-1]
-            difference = (other[0] - (other[1] if len(other) > 1 else other_row)).abs()
-            at = [i for i, row in enumerate(rows) if row < len(other)]
-            if far(there[at], other[[rows[i] for i in at]], difference, shares_of(model, one, finest)):
+            spread = (other[0] - (other[1] if len(other) > 1 else other_row)).abs()
+            known = [i for i, row in enumerate(rows) if row < len(other)]
+            if differs(there[known], other[[rows[i] for i in known]], spread, tolerance_for(model, one, strict)):
                 return True
     return False
 
 
-def far(found: Tensor, wanted: Tensor, difference: Tensor | float, shares: Shares) -> bool:
-    """Return whether outputs are others than wanted, by more than rounding.
+def differs(found: Tensor, wanted: Tensor, spread: Tensor | float, tolerance: Tolerance) -> bool:
+    """Return whether outputs differ from the wanted ones by more than rounding.
 
     Parameters
     ----------
     found, wanted : torch.Tensor, shape (rows, ...) and (rows or 1, ...)
-    difference : torch.Tensor, shape (...), or float
-        How far the outputs of different rows lie apart: in each number, or at most in any.
-    shares : Shares
-        Of it, and of the size of an output, that may be rounding.
+    spread : torch.Tensor, shape (...), or float
+        The difference between the outputs of different rows: for each number, or the largest of all.
+    tolerance : Tolerance
+        The shares of the spread and of the size of an output that may be rounding.
     """
     if found.shape[1:] != wanted.shape[1:]:  # as of a matrix of similarities, whose columns are rows too
         return True
     if not found.is_floating_point():
         return False
     error, size = (found - wanted).abs(), wanted.abs()
-    if not isinstance(difference, Tensor):
-        # Which is so nearly always, and soon said. Of what is no number it says nothing.
-        if float(error.max()) <= shares.difference * difference + shares.size * float(size.max()):
+    if not isinstance(spread, Tensor):
+        # The quick check, which nearly always suffices. With NaN it is false.
+        if float(error.max()) <= tolerance.of_spread * spread + tolerance.of_size * float(size.max()):
             return False
     elif torch.equal(found, wanted):
         return False
-    # What is no sequence of targets is as large as the largest of its numbers.
-    size = size.amax(dim=0) if wanted.ndim == 2 and isinstance(difference, Tensor) and difference.ndim else size.amax()
-    # Asked this way round, what is no number passes: that is told elsewhere.
-    return bool((error > shares.difference * difference + shares.size * size + 1e-12).any())
+    # The size is that of each number in a vector of targets, and of the largest number in any other shape.
+    size = size.amax(dim=0) if wanted.ndim == 2 and isinstance(spread, Tensor) and spread.ndim else size.amax()
+    # NaN compares as no difference; it is reported elsewhere.
+    return bool((error > tolerance.of_spread * spread + tolerance.of_size * size + 1e-12).any())
 
 
-def differ(output: Any, again: Any) -> bool:
-    """Return whether outputs of the same rows in the same batch differ, by more than the order of sums does.
+def reruns_differ(output: Any, rerun: Any) -> bool:
+    """Return whether two outputs of the same batch differ by more than the order of sums can explain.
 
     Examples
     --------
-    >>> differ(torch.ones(2, 3), torch.ones(2, 3)), differ(torch.ones(2, 3), 1.0001 * torch.ones(2, 3))
+    >>> reruns_differ(torch.ones(2, 3), torch.ones(2, 3)), reruns_differ(torch.ones(2, 3), 1.0001 * torch.ones(2, 3))
     (False, True)
     """
     return any(
         a.shape == b.shape and a.is_floating_point() and a.numel()
-        and bool(((a - b).abs() > _order(a) * a.abs().amax()).any())
-        for a, b in zip(tensors_of(output), tensors_of(again), strict=False)
+        and bool(((a - b).abs() > _summation_error(a.dtype) * a.abs().amax()).any())
+        for a, b in zip(tensors_of(output), tensors_of(rerun), strict=False)
     )  # fmt: skip
 
 
-def _order(output: Tensor) -> float:
-    """Return by what share of its size the order of sums may change an output."""
-    return (4 if output.dtype in HALF else 100) * torch.finfo(output.dtype).eps
+def _summation_error(dtype: torch.dtype) -> float:
+    """Return the share of its size by which the order of sums may change an output."""
+    return (4 if dtype in HALF else 100) * torch.finfo(dtype).eps
 
 
 def tensors_of(tree: Any) -> list[Tensor]:
-    """Return the tensors of an output, whatever it is built of, in order.
+    """Return the tensors of an output of any structure, in order.
 
     Examples
     --------

@@ -1,0 +1,82 @@
+"""Turn PyTorch's errors about the dtype or the ids of an input into one sentence that says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import TypeGuard
+
+from torch import Tensor
+
+from seqlight.errors import InputError, SeqlightError
+from seqlight.prediction.inputs import input_name
+
+# What PyTorch says if an operation does not take numbers of a dtype; it has no class of error for that.
+DTYPE_ERROR = re.compile(
+    r"dtype|datatype|scalar type|not implemented for '|type \(.*should be the same|floating.point"
+    r"|desired output type|on a bool tensor|of type LongTensor"
+)
+
+# What it says if nn.Embedding or nn.EmbeddingBag has no row for an id.
+EMBEDDING_ERROR = re.compile(
+    r"index out of range in self|Index \d+ of input takes value -?\d+ which is not in the valid range"
+)
+
+
+@contextlib.contextmanager
+def explain_dtype_errors(inputs: Sequence[object]) -> Iterator[None]:
+    """Explain an error of a model that does not accept the dtype, or has no embedding for an id, of its inputs.
+
+    Parameters
+    ----------
+    inputs : sequence
+        What the model is called with.
+
+    Raises
+    ------
+    InputError
+        In place of PyTorch's error.
+    """
+    try:
+        yield
+    except SeqlightError:
+        raise
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        ids = [f"{_describe(i, one)}, {_range(one)}" for i, one in enumerate(inputs) if _holds_ids(one)]
+        if ids and EMBEDDING_ERROR.search(str(error)):
+            raise InputError(
+                f"the model has no embedding for one of {' and '.join(ids)} ({error}): expected ids from 0 to below "
+                "the number of its embeddings; look for another tokenizer, or for padding by -1."
+            ) from error
+        suspects = _suspects(inputs, str(error)) if DTYPE_ERROR.search(str(error)) else ""
+        if not suspects or isinstance(error, IndexError):
+            raise
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(
+            f"the model does not take {suspects} ({reason}): expected a dtype that it takes; pass .float() of integers "
+            "that are numbers, and .long() of those that are ids."
+        ) from error
+
+
+def _suspects(inputs: Sequence[object], message: str) -> str:
+    """Describe the inputs that an error about dtypes may be about: integers, or all if it is about indices."""
+    about_indices = "indices" in message or "index" in message
+    found = [
+        _describe(i, one)
+        for i, one in enumerate(inputs)
+        if isinstance(one, Tensor) and (about_indices or not one.is_floating_point())
+    ]
+    return " and ".join(found)
+
+
+def _describe(i: int, one: Tensor) -> str:
+    return f"{input_name(i)} of {str(one.dtype).removeprefix('torch.')} and shape {tuple(one.shape)}"
+
+
+def _range(ids: Tensor) -> str:
+    return f"from {int(ids.min())} to {int(ids.max())}"
+
+
+def _holds_ids(one: object) -> TypeGuard[Tensor]:
+    return isinstance(one, Tensor) and not (one.is_floating_point() or one.is_complex()) and one.numel() > 0
