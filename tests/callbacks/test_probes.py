@@ -54,7 +54,7 @@ def test_bad_files(tmp_path, name, text, message):
 
 def test_bad_arrays(tmp_path):
     np.savez(tmp_path / "two.npz", a=np.zeros(3), b=np.zeros(3))
-    with pytest.raises(sl.InputError, match=r"holds the arrays a, b: call that of sequences 'X'"):
+    with pytest.raises(sl.InputError, match=r"two.npz has the arrays a, b: expected 'X' among them"):
         read_probes(tmp_path / "two.npz")
     torch.save({"X": X}, tmp_path / "dict.pt")
     with pytest.raises(sl.InputError, match="holds a dict: expected a single tensor"):
@@ -88,8 +88,10 @@ def test_intervals_of_every_kind_of_file(tmp_path):
 def test_bad_intervals(tmp_path):
     bed = tmp_path / "a.bed"
     for text, message in (
-        ("a 1\n", "line 1 of .* expected a sequence, a start and an end"),
-        ("\nb 1 5\n", "line 2 of .* is of 'b': expected one of the sequences, such as 'a'"),
+        ("a 1\n", r"a.bed, line 1 has 2 fields, 'a 1': expected at least chrom, start and end"),
+        ("\nb 1 5\n", r"a.bed, line 2: b:1-5 is on none of the sequences: expected one of 'a'"),
+        ("a 1 x\n", r"a.bed, line 1: end is 'x': expected a whole number"),
+        ("a -1 5\n", r"a.bed, line 1: a:-1-5 begins below 0"),
         ("a 7 5\n", "ends before it starts"),
     ):
         bed.write_text(text)
@@ -142,10 +144,13 @@ def test_files_as_people_have_them(tmp_path):
 def test_intervals_are_of_one_probe(tmp_path):
     (tmp_path / "a.bed").write_text("a\t1\t3\tGATA box\n")
     assert read_intervals(tmp_path / "a.bed", ["a", "b"])["motif"].tolist() == ["GATA box"]
-    with pytest.raises(sl.InputError, match=r"line 1 of .* is of 'a', the name of several sequences"):
+    with pytest.raises(sl.InputError, match=r"line 1: a:1-3 has the name of several sequences"):
+        read_intervals(tmp_path / "a.bed", ["a", "b", "a"])
+    (tmp_path / "a.bed").write_text("b\t1\t999999999999999999\n")
+    with pytest.raises(sl.InputError, match="no sequence has as many positions"):
         read_intervals(tmp_path / "a.bed", ["a", "b", "a"])
     (tmp_path / "a.bed").write_text("b\t1\t99999999999999999999\n")
-    with pytest.raises(sl.InputError, match="no sequence has as many positions"):
+    with pytest.raises(sl.InputError, match=r"line 1: end is '9+': expected a whole number below 2\*\*63"):
         read_intervals(tmp_path / "a.bed", ["a", "b", "a"])
 
 

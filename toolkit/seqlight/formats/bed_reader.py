@@ -1,11 +1,10 @@
-"""BED and narrowPeak files, every line checked."""
+"""Read BED and narrowPeak files, checking every line."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -19,46 +18,45 @@ from seqlight.sequence.loci import STRANDS
 
 Format = Literal["auto", "bed", "bed3", "bed4", "bed5", "bed6", "narrowPeak"]
 FORMATS = ("auto", "bed", "bed3", "bed4", "bed5", "bed6", "narrowPeak")
-# Columns in their order; those behind are left out.
+# The columns in order; further ones are not read.
 BED = ("chrom", "start", "end", "name", "score", "strand")
 NARROW_PEAK = (*BED, "signal", "p", "q", "summit")
 _NUMBERS = ("score", "signal", "p", "q")
-_HEADINGS, _ENDS = ("start", "chromstart"), ("end", "chromend", "stop")
-# What MACS heads the tables with that it writes beside its peaks.
+_START_HEADINGS, _END_HEADINGS = ("start", "chromstart"), ("end", "chromend", "stop")
+# Headings of the tables that MACS writes beside its peaks.
 _MACS = {"abs_summit", "pileup"}
 _TRACK = re.compile(r"""\btype=["']?narrowPeak\b""", re.IGNORECASE)
-_WANTED = "a BED or narrowPeak file, plain or gzipped"
 
 
 def read_bed(path: str | os.PathLike[str], format: Format = "auto") -> pd.DataFrame:
     r"""Read a BED or narrowPeak file, plain or gzipped.
 
-    Lines that begin with ``#``, ``track`` or ``browser``, empty ones, and a first line that names the columns
-    are passed over. Fields are separated by tabs, or by any white space in lines without a tab.
+    Lines that begin with ``#``, ``track`` or ``browser``, empty lines, and a first line that names the columns are
+    skipped. Fields are separated by tabs, or by any white space in lines without a tab.
 
     Parameters
     ----------
     path : str or path
-        Of the file.
+        The file.
     format : {"auto", "bed", "bed3", "bed4", "bed5", "bed6", "narrowPeak"}
-        "auto" takes for narrowPeak what has that name (peaks.narrowPeak, peaks.narrowPeak.gz; where lines have ten
-        columns also peaks.narrowPeak.bed) or a track line with that type, and any file of which at least half of the
-        lines have ten columns or more, the tenth a place inside the region or -1, and no blocks as BED12 has; a line
-        that does not fit is then an error.
-        "bed" reads no summits, "bed3" the first three columns alone.
+        With "auto", a file is a narrowPeak if its name says so (peaks.narrowPeak, peaks.narrowPeak.gz; also
+        peaks.narrowPeak.bed if its lines have ten columns), if a track line has that type, or if at least half of its
+        lines have ten columns or more of which the tenth is an offset inside the region or -1, and none of the blocks
+        of BED12. A line that does not fit is then an error. "bed" reads no summits, and "bed3" only the first three
+        columns.
 
     Returns
     -------
     pandas.DataFrame
         chrom, start, end (counted from 0, start <= position < end), and as many of name, score and strand as
-        the file has; of a narrowPeak also signal, p, q (as they are, usually -log10) and summit: a position on
+        the file has; from a narrowPeak also signal, p, q (as written, usually -log10) and summit: a position on
         the chromosome, or -1 where none was called. Scores are numbers, NaN for ".". An empty file gives an
         empty table.
 
     Raises
     ------
     InputError
-        If a line cannot be; the message has its number.
+        If a line is malformed; the message gives its number.
 
     Examples
     --------
@@ -70,57 +68,132 @@ def read_bed(path: str | os.PathLike[str], format: Format = "auto") -> pd.DataFr
     ...     read_bed(Path(folder) / "a.bed").to_dict("list")
     {'chrom': ['chr1'], 'start': [10], 'end': [30], 'name': ['peak'], 'score': [2.5], 'strand': ['-']}
     """
-    format = require_format(format)
-    return _Lines(as_path(path), format).table()
+    return BedLines(path, format).table()
 
 
 def require_format(format: Format) -> Format:
-    """Return a format that there is, or raise InputError."""
+    """Return `format`; raise InputError if there is no such format."""
     if not isinstance(format, str) or format not in FORMATS:
         raise InputError(f"format is {format!r}: expected {', '.join(FORMATS)}.")
     return format
 
 
-class _Lines:
-    """The lines of one file that hold regions, by column, with their numbers for messages."""
+class BedLines:
+    r"""The intervals of one BED file by column, with their line numbers for error messages.
 
-    def __init__(self, path: Path, format: Format) -> None:
-        self.path, self.format = path, format
+    :func:`read_bed` is what most callers want. Use this class for intervals with other rules than those of a genome.
+    InputError if the file cannot be read, or a line has fewer than three fields.
+
+    Parameters
+    ----------
+    path : str or path
+        The file, plain or gzipped.
+    format : str
+        As in `read_bed`.
+
+    Attributes
+    ----------
+    numbers : list of int
+        The line number of each interval, from 1.
+    rows : list of list of str
+        The fields of each interval.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "a.bed").write_text("# sites\nseq_0\t10\t30\tGATA\n")
+    ...     lines = BedLines(Path(folder) / "a.bed", "bed3")
+    >>> lines.numbers, lines.rows, lines.column("start")
+    ([2], [['seq_0', '10', '30', 'GATA']], array([10]))
+    """
+
+    def __init__(self, path: str | os.PathLike[str], format: Format = "auto") -> None:
+        self.format = require_format(format)
+        self.path = as_path(path)
         self.numbers: list[int] = []
         self.rows: list[list[str]] = []
-        self.says_narrow_peak = False
-        for number, line in enumerate(read_text(path, _WANTED).split("\n"), start=1):
+        self._has_peak_track = False
+        text = read_text(self.path, "a BED or narrowPeak file, plain or gzipped")
+        for number, line in enumerate(text.split("\n"), start=1):
             words = line.split(maxsplit=1)
             if not words or words[0].startswith("#") or words[0] in ("track", "browser"):
-                self.says_narrow_peak |= words[:1] == ["track"] and _TRACK.search(line) is not None
-                fields = _fields(line.strip().lstrip("#"))
-                if not self.rows and len(fields) > 2 and fields[2].strip().lower() in _ENDS:
-                    self.heading(fields, number)
-                continue
-            fields = _fields(line)
-            while len(fields) > len(NARROW_PEAK) and not fields[-1]:
-                fields.pop()  # of tabs at the end of a line
-            if not self.rows and self.heading(fields, number):
-                continue
-            if len(fields) < 3:
-                raise InputError(
-                    f"{path}, line {number} has {len(fields)} fields, {line[:60]!r}: expected at least chrom, start "
-                    "and end, separated by tabs."
-                )
-            self.numbers.append(number)
-            self.rows.append(fields)
-        self.columns = list(zip(*self.rows, strict=False))  # as many as the shortest line has
+                self._read_comment(line, words, number)
+            else:
+                self._read_interval(line, number)
+        self._columns = list(zip(*self.rows, strict=False))  # as many as the shortest line has
 
-    def heading(self, fields: Sequence[str], number: int) -> bool:
-        """Return whether a line names the columns."""
+    def table(self) -> pd.DataFrame:
+        """Return the intervals as :func:`read_bed` does."""
+        names = self._column_names()
+        table = pd.DataFrame({name: self.column(name) for name in names[: max(3, len(self._columns))]})
+        self.refuse(table["start"] < 0, "begins below 0")
+        self.refuse(table["end"] <= table["start"], "is empty: expected start < end")
+        self.refuse(table["chrom"] == "", "has no chromosome")
+        if "strand" in table:
+            unknown = ~table["strand"].isin(STRANDS)
+            self.refuse(unknown, f"has another strand than {', '.join(STRANDS)}; {_how_to_skip('strand')}")
+        if "summit" in table:
+            outside = (table["summit"] < -1) | (table["summit"] >= table["end"] - table["start"])
+            self.refuse(
+                outside,
+                "has its summit outside: expected its distance from the start, or -1; read without summits by "
+                "format='bed'",
+            )
+            table["summit"] = np.where(table["summit"] < 0, -1, table["start"] + table["summit"])
+        if self.format in ("auto", "bed"):
+            self._require_equal_columns()
+        return table
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return one column: int64 positions, float64 scores (NaN for "."), or text."""
+        place = NARROW_PEAK.index(name)
+        text: Sequence[str] = self._columns[place] if self._columns else ()
+        if name in ("start", "end", "summit"):
+            return self._parse(name, text, int)
+        if name in _NUMBERS:
+            return self._parse(name, ["nan" if one == "." else one for one in text], float)
+        return np.array([one.strip() for one in text] if name in ("chrom", "strand") else text, dtype=object)
+
+    def refuse(self, bad: Any, what: str) -> None:
+        """Raise InputError for the first interval that is `bad`, by its line number and place."""
+        bad = np.asarray(bad, dtype=bool)
+        if bad.any():
+            row = int(bad.argmax())
+            place = "{}:{}-{}".format(*(column[row] for column in self._columns[:3]))
+            raise InputError(f"{self.path}, line {self.numbers[row]}: {place} {what}.")
+
+    def _read_comment(self, line: str, words: list[str], number: int) -> None:
+        self._has_peak_track |= words[:1] == ["track"] and _TRACK.search(line) is not None
+        fields = _split(line.strip().lstrip("#"))
+        if not self.rows and len(fields) > 2 and fields[2].strip().lower() in _END_HEADINGS:
+            self._is_heading(fields, number)
+
+    def _read_interval(self, line: str, number: int) -> None:
+        fields = _split(line)
+        while len(fields) > len(NARROW_PEAK) and not fields[-1]:
+            fields.pop()  # tabs at the end of a line
+        if not self.rows and self._is_heading(fields, number):
+            return
+        if len(fields) < 3:
+            raise InputError(
+                f"{self.path}, line {number} has {len(fields)} fields, {line[:60]!r}: expected at least chrom, start "
+                "and end, separated by tabs."
+            )
+        self.numbers.append(number)
+        self.rows.append(fields)
+
+    def _is_heading(self, fields: Sequence[str], number: int) -> bool:
+        """Return whether a line names the columns; InputError if it names others than BED has."""
         names = [field.strip().lower() for field in fields]
-        if len(names) < 3 or names[1] not in _HEADINGS:
+        if len(names) < 3 or names[1] not in _START_HEADINGS:
             return False
-        self.require_order(names, number)
+        self._require_order(names, number)
         return True
 
-    def require_order(self, heading: Sequence[str], number: int) -> None:
-        """Raise InputError if a heading says that a window would be cut elsewhere, or on the other strand."""
+    def _require_order(self, heading: Sequence[str], number: int) -> None:
+        """Raise InputError if windows would be cut at other places, or from the other strand, than the heading says."""
         if _MACS & set(heading):
             raise InputError(
                 f"{self.path}, line {number} is the heading of a table of MACS, which counts starts from 1: give the "
@@ -133,109 +206,70 @@ class _Lines:
                     f"another: give a pandas.DataFrame with the columns chrom, start, end and {name} in its place."
                 )
 
-    def table(self) -> pd.DataFrame:
-        names = self.names_in(self.format)
-        columns: dict[str, Any] = {}
-        for name, text in zip(names, self.columns or [()] * 3, strict=False):
-            columns[name] = self.column(name, text)
-        table = pd.DataFrame(columns)
-        self.refuse(table["start"] < 0, "begins below 0")
-        self.refuse(table["end"] <= table["start"], "is empty: expected start < end")
-        self.refuse(table["chrom"] == "", "has no chromosome")
-        if "strand" in table:
-            self.refuse(
-                ~table["strand"].isin(STRANDS), f"has another strand than {', '.join(STRANDS)}; {_fewer('strand')}"
-            )
-        if "summit" in table:
-            width = table["end"] - table["start"]
-            self.refuse(
-                (table["summit"] < -1) | (table["summit"] >= width),
-                "has its summit outside: expected its distance from the start, or -1; read without summits by "
-                "format='bed'",
-            )
-            table["summit"] = np.where(table["summit"] < 0, -1, table["start"] + table["summit"])
-        if self.format in ("auto", "bed"):
-            self.require_as_many()
-        return table
-
-    def names_in(self, format: Format) -> Sequence[str]:
-        """Return what the columns are that will be read."""
-        peaks = format == "narrowPeak" or (format == "auto" and self.is_narrow_peak())
-        if not peaks and format in ("auto", "bed"):
-            return BED  # or as many of them as there are
-        names: Sequence[str] = NARROW_PEAK if peaks else BED[: int(format[-1])]
+    def _column_names(self) -> Sequence[str]:
+        """Return the names of the columns to read, at most; InputError if a line lacks a column of the format."""
+        peaks = self.format == "narrowPeak" or (self.format == "auto" and self._is_narrow_peak())
+        if not peaks and self.format in ("auto", "bed"):
+            return BED
+        names: Sequence[str] = NARROW_PEAK if peaks else BED[: int(self.format[-1])]
         for number, fields in zip(self.numbers, self.rows, strict=True):
             if len(fields) < len(names):
-                kind = "narrowPeak" if peaks else format
+                kind = "narrowPeak" if peaks else self.format
                 raise InputError(
                     f"{self.path}, line {number} has {len(fields)} columns: expected the {len(names)} of {kind}."
                 )
         return names
 
-    def require_as_many(self) -> None:
-        """Raise InputError if a line lacks columns that others have, of which none must be lost for all."""
+    def _require_equal_columns(self) -> None:
+        """Raise InputError if one line is shorter than others, whose columns would then be lost."""
         most = min(max(map(len, self.rows), default=0), len(BED))
-        if len(self.columns) >= most:
+        if len(self._columns) >= most:
             return
         number, n = next(
             (number, len(one)) for number, one in zip(self.numbers, self.rows, strict=True) if len(one) < most
         )
         raise InputError(
             f"{self.path}, line {number} has {n} columns, and others have {BED[most - 1]} in column {most}: expected "
-            f"as many in each; read what all have by format='bed{len(self.columns)}'."
+            f"as many in each; read what all have by format='bed{len(self._columns)}'."
         )
 
-    def is_narrow_peak(self) -> bool:
-        """Return whether the name or a track line says so, or at least half of the lines."""
+    def _is_narrow_peak(self) -> bool:
+        """Return whether the file's name, a track line, or at least half of the lines say so."""
         name = self.path.name.lower().removesuffix(".gz").removesuffix(".bgz")
-        if self.says_narrow_peak or name.endswith(".narrowpeak"):
+        if self._has_peak_track or name.endswith(".narrowpeak"):
             return True
-        if ".narrowpeak" in name and self.rows and 2 * sum(map(_has_columns, self.rows)) >= len(self.rows):
-            return True  # peaks.narrowPeak.bed and the like, unless what was made of it has fewer columns
-        # Of a large file a thousand lines tell, from all over it.
+        if ".narrowpeak" in name and self.rows and 2 * sum(map(_has_peak_columns, self.rows)) >= len(self.rows):
+            return True  # peaks.narrowPeak.bed and the like, unless the columns were dropped
+        # A thousand lines, from all over a large file, are enough to tell.
         some = self.rows[:: max(1, len(self.rows) // 1000)]
         return 0 < len(some) <= 2 * sum(map(_is_peak, some))
 
-    def column(self, name: str, text: Sequence[str]) -> Any:
-        if name in ("start", "end", "summit"):
-            return self.numbers_of(name, text, int, np.int64)
-        if name in _NUMBERS:
-            return self.numbers_of(name, ["nan" if one == "." else one for one in text], float, np.float64)
-        return np.array([one.strip() for one in text] if name in ("chrom", "strand") else text, dtype=object)
-
-    def numbers_of(self, name: str, text: Sequence[str], kind: type, dtype: type) -> NDArray[Any]:
-        found = _numbers(text, kind)
+    def _parse(self, name: str, text: Sequence[str], kind: type) -> NDArray[Any]:
+        found = _as_numbers(text, kind)
         if found is not None:
-            return found.astype(dtype)
+            return found
         for number, one in zip(self.numbers, text, strict=True):
-            if _numbers([one], kind) is None:
-                wanted = "a whole number" if kind is int else f"a number; {_fewer(name)}"
+            if _as_numbers([one], kind) is None:
+                wanted = "a whole number below 2**63" if kind is int else f"a number; {_how_to_skip(name)}"
                 raise InputError(f"{self.path}, line {number}: {name} is {one!r}: expected {wanted}.")
-        raise AssertionError("one of the numbers is none")
-
-    def refuse(self, bad: Any, what: str) -> None:
-        bad = np.asarray(bad, dtype=bool)
-        if bad.any():
-            row = int(bad.argmax())
-            place = "{}:{}-{}".format(*(column[row] for column in self.columns[:3]))
-            raise InputError(f"{self.path}, line {self.numbers[row]}: {place} {what}.")
+        raise AssertionError("each of the numbers can be parsed, and all of them cannot")
 
 
-def _fields(line: str) -> list[str]:
+def _split(line: str) -> list[str]:
     return line.split("\t") if "\t" in line else line.split()
 
 
-def _fewer(name: str) -> str:
-    """Return how to read the columns before one alone."""
+def _how_to_skip(name: str) -> str:
+    """Return how to read only the columns before `name`."""
     return f"leave out what is no {name} by format='bed{min(NARROW_PEAK.index(name), len(BED))}'"
 
 
 def _is_peak(fields: Sequence[str]) -> bool:
-    """Return whether a line can be of a narrowPeak file, maybe with more columns behind, as IDR and bedtools write."""
-    if not _has_columns(fields):
+    """Return whether a line may be of a narrowPeak file, maybe with further columns, as IDR and bedtools write them."""
+    if not _has_peak_columns(fields):
         return False
     if len(fields) > len(NARROW_PEAK) and not any("." in one.strip(".") or one == "-1" for one in fields[6:9]):
-        return False  # whole numbers alone are counts in many samples
+        return False  # whole numbers only: counts in many samples
     try:
         start, end, summit = int(fields[1]), int(fields[2]), int(fields[9])
         [float("nan" if one == "." else one) for one in fields[6:9]]
@@ -244,21 +278,20 @@ def _is_peak(fields: Sequence[str]) -> bool:
     return -1 <= summit < end - start
 
 
-def _has_columns(fields: Sequence[str]) -> bool:
+def _has_peak_columns(fields: Sequence[str]) -> bool:
     return len(fields) >= len(NARROW_PEAK) and not _is_bed12(fields)
 
 
 def _is_bed12(fields: Sequence[str]) -> bool:
-    """Return whether a line has the blocks of BED12, as gappedPeak has too: their number, sizes and starts."""
+    """Return whether a line has the blocks of BED12 (and of gappedPeak): their number, sizes and starts."""
     if len(fields) < 12 or not fields[9].strip().isdecimal():
         return False
     return all(len(one.strip().strip(",").split(",")) == int(fields[9]) for one in fields[10:12])
 
 
-def _numbers(text: Sequence[str], kind: type) -> NDArray[Any] | None:
+def _as_numbers(text: Sequence[str], kind: type) -> NDArray[Any] | None:
     if any("_" in one for one in text):
-        # Python reads 1_000.
-        return None
+        return None  # Python would read 1_000
     try:
         return np.array([kind(one) for one in text], dtype=np.int64 if kind is int else np.float64)
     except (ValueError, OverflowError):
