@@ -87,7 +87,7 @@ def test_what_is_no_path_is_refused_when_the_callback_is_made(toy, bad):
 
 def test_a_link_to_nowhere_is_no_folder(toy, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(sl.InputError, match="is a link to what is not there: expected a folder"):
+    with pytest.raises(sl.InputError, match="is a broken link: expected a folder"):
         toy.fit([attribution(toy, out=tmp_path / "link")])
     # One to a folder is one.
     (tmp_path / "nowhere").mkdir()

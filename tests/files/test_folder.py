@@ -24,8 +24,8 @@ def test_what_can_be_no_folder(tmp_path):
     for out, says in (
         (tmp_path / "file", "file', which is a file: expected a folder, or a name that is free"),
         (str(tmp_path / "file" / "a" / "b"), "b', and .*file is a file"),
-        (tmp_path / "link", "link is a link to what is not there"),
-        (tmp_path / "link" / "a", "link is a link to what is not there"),
+        (tmp_path / "link", "link is a broken link"),
+        (tmp_path / "link" / "a", "link is a broken link"),
         (tmp_path / "loop", "loop"),
         ("s3://bucket/run", "'s3://bucket/run', an address: expected a folder on a file system"),
         (Path("gs://bucket/run"), "an address"),

@@ -45,7 +45,7 @@ def test_other_encodings(tmp_path, encoding, pack):
 def test_latin_1_where_it_is_allowed(tmp_path):
     path = written(tmp_path / "a.meme", b"line\n# \xe9t\xe9\n")
     assert read_text(path, otherwise="latin-1") == "line\n# été\n"
-    with pytest.raises(sl.InputError, match=r"a.meme is no text in UTF-8, as line 2 tells: expected a MEME file"):
+    with pytest.raises(sl.InputError, match=r"a.meme is no text in UTF-8, as line 2 shows: expected a MEME file"):
         read_text(path, "a MEME file")
 
 
@@ -85,7 +85,7 @@ def test_bgzip_files(tmp_path):
     # Cut off between two blocks, it unpacks without a word.
     blocks = content[: content.rindex(b"\x1f\x8b\x08\x04", 0, -len(EXTRA))]
     assert gzip.decompress(blocks).decode() == LINE * 2
-    with pytest.raises(sl.InputError, match=r"a.bed.gz has no last block, with which bgzip ends a file"):
+    with pytest.raises(sl.InputError, match=r"a.bed.gz lacks the last block that bgzip writes"):
         read_text(written(path, blocks))
 
 

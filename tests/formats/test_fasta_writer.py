@@ -35,7 +35,7 @@ def test_sequences_of_different_lengths(tmp_path):
     ("options", "message"),
     [
         ({"names": ["a"]}, "names has 1 entries for 6"),
-        ({"names": ["a", "b", "c", "d", "e", "e"]}, "two sequences have one name"),
+        ({"names": ["a", "b", "c", "d", "e", "e"]}, "two sequences have the same name"),
         ({"names": ["a b", "b", "c", "d", "e", "f"]}, "'a b' is empty, has white space"),
         ({"names": [*"abcde", ""]}, "'' is empty"),
         ({"line": 0}, "line is 0"),

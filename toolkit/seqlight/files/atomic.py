@@ -1,4 +1,4 @@
-"""Files that are whole under their name, or not there."""
+"""Write files that are either complete or not there."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from seqlight.files.paths import as_path
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[Path]:
-    """Give a path beside `path` to write to; what was written gets its final name at the end.
+    """Yield a temporary path to write to, which is renamed to `path` when the block ends.
 
-    After an error nothing is left, and a file that had the name before is as it was.
+    After an error nothing is left behind, and a file that had the name before is unchanged.
 
     Parameters
     ----------
     path : str or path
         The final name; its folder must exist.
     wait : bool
-        Until the content is on the disk. Without, a loss of power can still take it; :func:`sync_to_disk` waits later.
+        Whether to wait until the content is on the disk. If not, a power failure can still destroy it, until
+        :func:`sync_to_disk` has been called.
 
     Yields
     ------
     pathlib.Path
-        In the same folder, so that renaming is one step.
+        A path in the same folder, so that the file is renamed in one step.
 
     Raises
     ------
     InputError
-        If it is no path.
+        If `path` is no path.
 
     Examples
     --------
@@ -55,6 +56,6 @@ def atomic_write(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator
 
 
 def sync_to_disk(path: Path) -> None:
-    """Wait until the content is on the disk: after a loss of power a name must not outlive what it names."""
+    """Wait until a file's content is on the disk, so that a power failure cannot leave its name without it."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())

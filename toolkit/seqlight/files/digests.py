@@ -1,4 +1,4 @@
-"""Digests that tell whether data are the same, wherever they lie."""
+"""Digests that tell whether data are the same, wherever they are stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Files up to this size are read whole, larger ones in as many blocks, spread evenly.
+# Files up to this size are read whole; of larger ones blocks that add up to it, evenly spaced.
 WHOLE = 64 * 2**20
 BLOCK = 2**20
 
@@ -18,13 +18,13 @@ _known: dict[tuple[str, int, int, int], str] = {}
 
 
 def digest(*parts: object) -> str:
-    """Return a digest of arrays, and of anything that `repr` describes.
+    """Return a digest of arrays, and of anything else by its `repr`.
 
     Parameters
     ----------
     *parts : numpy.ndarray or other
-        Arrays are taken with shape, dtype and content; of those larger than 64 MiB that lie in a file, as much
-        as `digest_of_file` takes.
+        Of an array, shape, dtype and content count; if it is mapped from a file and larger than 64 MiB, only as much
+        of the content as `digest_of_file` reads.
 
     Returns
     -------
@@ -46,16 +46,16 @@ def digest(*parts: object) -> str:
 
 
 def digest_of_file(path: str | os.PathLike[str]) -> str:
-    r"""Return a digest of a file's content; its name and its time do not count.
+    r"""Return a digest of a file's content, whatever its name and time.
 
-    Of a file larger than 64 MiB the size and 64 blocks of 1 MiB are taken, the first and the last among them:
-    another assembly, or another version, differs in these, but a single letter changed elsewhere goes unseen.
-    A digest is kept for as long as size and time of the file stay what they are.
+    From a file larger than 64 MiB the size and 64 blocks of 1 MiB are read, the first and the last among them:
+    another assembly or version differs there, but a single letter changed elsewhere goes unnoticed. The digest is
+    cached until the file's size, time or inode changes.
 
     Parameters
     ----------
     path : str or path
-        Of the file.
+        The file.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def digest_of_file(path: str | os.PathLike[str]) -> str:
 
 
 def _blocks(size: int) -> list[tuple[int, int]]:
-    """Return start and size of what is read of a file."""
+    """Return start and size of each block that is read from a file of `size` bytes."""
     if size <= WHOLE:
         return [(0, size)]
     n = WHOLE // BLOCK

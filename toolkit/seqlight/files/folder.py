@@ -1,4 +1,4 @@
-"""Where a user wants files: in a folder that is there or can be made, or an error before anything is computed."""
+"""Check the folder that a user wants results in, before anything is computed."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from typing import Any
 from seqlight.errors import InputError
 from seqlight.files.paths import as_path
 
-# As in "s3://bucket/run", of which a Path keeps one stroke; a single letter is a drive of Windows.
+# As in "s3://bucket/run", of which a Path keeps one slash; a single letter is a drive of Windows.
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def as_folder(out: Any, name: str = "out") -> Path:
-    """Return the path of a folder that is there or can be made.
+    """Return the path of a folder that exists or can be made.
 
     Parameters
     ----------
     out : str or path
+        The folder.
     name : str
-        Of the argument, for the message.
+        The name of the argument, for error messages.
 
     Raises
     ------
     InputError
-        If it is no path, an address on the web, a file, or below a file; or a link to what is not there.
+        If it is no path, an address on the web, a file, below a file, or a broken link.
 
     Examples
     --------
@@ -34,7 +35,7 @@ def as_folder(out: Any, name: str = "out") -> Path:
     ('runs', 'first')
     """
     path = as_path(out, name)
-    # As it was given: a Path has lost a stroke of an address.
+    # As it was given: a Path has lost one slash of an address.
     text = os.fspath(out)
     if ADDRESS.match(text):
         raise InputError(
@@ -49,7 +50,7 @@ def as_folder(out: Any, name: str = "out") -> Path:
 
 
 def require_writable(folder: Path, name: str = "out") -> None:
-    """Raise InputError unless files can be written to a folder, or it can be made; `name` is that of the argument."""
+    """Raise InputError unless `folder`, the argument called `name`, can be made and written to."""
     as_folder(folder, name)
     nearest = next(one for one in (folder, *folder.absolute().parents) if one.is_dir())
     if not os.access(nearest, os.W_OK | os.X_OK):
@@ -61,7 +62,7 @@ def _require_folder(path: Path, name: str) -> None:
         if one.is_dir():
             return
         if one.is_symlink() and not one.exists():
-            raise InputError(f"{name} is {str(path)!r}, and {one} is a link to what is not there: expected a folder.")
+            raise InputError(f"{name} is {str(path)!r}, and {one} is a broken link: expected a folder.")
         if one.exists():
             what = "which" if one == path else f"and {one}"
             raise InputError(f"{name} is {str(path)!r}, {what} is a file: expected a folder, or a name that is free.")

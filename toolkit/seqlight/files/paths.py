@@ -1,4 +1,4 @@
-"""Paths as users give them."""
+"""Check the paths that users give."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from seqlight.errors import InputError, a
 
 
 def as_path(source: str | os.PathLike[str], name: str = "path") -> Path:
-    """Return a path, of a file or a folder that may or may not be there.
+    """Return a path to a file or a folder, which need not exist.
 
     Parameters
     ----------
     source : str or path
-        What a user gave.
+        The path as a user gave it.
     name : str
-        What to call it in a message.
+        The name of the argument, for error messages.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def as_path(source: str | os.PathLike[str], name: str = "path") -> Path:
     Raises
     ------
     InputError
-        If it is something else, or nothing can have that name.
+        If it is not a path, or no file can have that name.
 
     Examples
     --------
@@ -45,16 +45,14 @@ def as_path(source: str | os.PathLike[str], name: str = "path") -> Path:
 
 
 def existing_file(source: str | os.PathLike[str], wanted: str = "a file", name: str = "path") -> Path:
-    """Return the path of a file that is there and may be read.
+    """Return the path of a file that exists and may be read.
 
     Parameters
     ----------
-    source : str or path
-        What a user gave.
+    source, name
+        As in `as_path`.
     wanted : str
-        What the file should be, with its article, for a message.
-    name : str
-        What to call the path in a message.
+        What the file should be, with its article, for error messages.
 
     Returns
     -------
@@ -63,7 +61,7 @@ def existing_file(source: str | os.PathLike[str], wanted: str = "a file", name: 
     Raises
     ------
     InputError
-        If it is no path, or of a folder, a pipe or a device, or there is no such file, or it may not be read.
+        If there is no such file, it may not be read, or it is a folder, a pipe or a device.
 
     Examples
     --------
@@ -89,14 +87,12 @@ def existing_file(source: str | os.PathLike[str], wanted: str = "a file", name: 
 
 
 def file_to_write(source: str | os.PathLike[str], name: str = "path") -> Path:
-    """Return the path of a file that can be written: its folder is there, and no folder has its name.
+    """Return the path of a file that can be written.
 
     Parameters
     ----------
-    source : str or path
-        What a user gave.
-    name : str
-        What to call it in a message.
+    source, name
+        As in `as_path`.
 
     Returns
     -------
@@ -105,7 +101,7 @@ def file_to_write(source: str | os.PathLike[str], name: str = "path") -> Path:
     Raises
     ------
     InputError
-        If it is no path, or of a folder, or in no folder.
+        If it is a folder, or the folder that it should be in does not exist.
 
     Examples
     --------

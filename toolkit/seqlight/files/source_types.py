@@ -1,8 +1,8 @@
-"""What may be given in place of a file.
+"""The types of arguments that take a file, or what would be in it.
 
-LightningCLI takes a path for that of a configuration, and reads the file, wherever a class may stand in its place. So
-it is told of paths alone, which are all that a YAML file can hold; and of sequences before paths, or it would take a
-list for a name.
+Where an argument may be a class, LightningCLI takes a path for that of a configuration file, and reads it. So at run
+time the types name only paths, which are all that a YAML file can hold, and put sequences before paths, or LightningCLI
+would take a list for a name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether a file is still the one that was opened."""
+"""Tell whether a file has changed since it was opened."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from seqlight.errors import InputError, SeqlightError
 
 
 class FileStamp(NamedTuple):
-    r"""Size, time and inode of a file, taken when it is opened and compared before each use of a map of it.
+    r"""Size, time and inode of a file, taken when it is opened and compared before each use of its memory map.
 
-    To touch a page of a mapped file that was shortened meanwhile ends the process (SIGBUS), and a file that was
-    written anew no longer fits its index. One ``stat`` before each batch, some two microseconds, finds both::
+    Touching a page of a mapped file that has been shortened kills the process (SIGBUS), and a file that was written
+    again no longer fits its index. One ``stat`` before each batch, about two microseconds, finds both::
 
         self._stamp = FileStamp.from_path(path)       # before the file is mapped, or its index read
         ...
         self._stamp.require_unchanged()        # before each batch; ResultsError with `error=ResultsError`
 
-    It is four plain values, which can be pickled; a process that maps the file later compares with the same ones.
+    The four values can be pickled, and a process that maps the file later compares with the same ones.
 
     Attributes
     ----------
     path : str
-        Of the file, absolute.
+        The absolute path.
     size : int
-        Bytes.
+        In bytes.
     time : int
-        Of the last change, in nanoseconds.
+        When the file was last changed, in nanoseconds.
     inode : int
-        Of the file, which is another one where a new file was moved to the path.
+        Another one if a new file was moved to the path.
 
     Examples
     --------
@@ -55,18 +55,18 @@ class FileStamp(NamedTuple):
 
     @classmethod
     def from_path(cls, path: str | os.PathLike[str]) -> FileStamp:
-        """Return the stamp of a file as it is now; OSError if there is none."""
+        """Return the stamp of a file as it is now; OSError if there is no file."""
         status = os.stat(path)
-        # Of a relative path the folder may change, and the file be the same.
+        # Absolute, for the working directory may change.
         return cls(os.path.abspath(path), status.st_size, status.st_mtime_ns, status.st_ino)
 
     def require_unchanged(self, error: type[SeqlightError] = InputError) -> None:
-        """Raise an error that names the file, unless it is as it was.
+        """Raise an error that names the file if it has changed.
 
         Parameters
         ----------
         error : type of SeqlightError
-            What to raise: InputError of what a user passed in, ResultsError of a run's results.
+            What to raise: InputError for a user's file, ResultsError for a run's results.
         """
         try:
             now = FileStamp.from_path(self.path)

@@ -1,4 +1,4 @@
-"""Text files as people have them: plain or gzipped, with or without a byte-order mark, with any ends of lines."""
+"""Read text files: plain or gzipped, with or without a byte-order mark, with any line ends."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from seqlight.errors import InputError
 from seqlight.files.paths import existing_file
 
 GZIP = b"\x1f\x8b"
-#: Which some programs, of Windows above all, write in front of text in UTF-8.
+#: Some programs, above all on Windows, write it in front of text in UTF-8.
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# The longer ones first: that of UTF-32 begins as that of UTF-16 does.
+# The longer ones first: the mark of UTF-32 begins like that of UTF-16.
 _WIDE = {
     b"\xff\xfe\0\0": "UTF-32",
     b"\0\0\xfe\xff": "UTF-32",
@@ -21,31 +21,31 @@ _WIDE = {
     b"\xfe\xff": "UTF-16",
 }
 _PACKED = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-# The last block of a file that bgzip wrote, which is empty (the BGZF format in the specification of SAM, 4.1.2).
+# The empty last block of a file that bgzip wrote (the BGZF format, 4.1.2 in the specification of SAM).
 _LAST_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-# Where a gzip header has the flags, the flag of an extra field, and where bgzip's field has its name.
+# Where a gzip header has its flags, the flag for an extra field, and where the name of bgzip's field is.
 _FLAGS, _EXTRA, _NAME = 3, 4, slice(12, 14)
-# How many bytes are asked whether they are text.
+# How many bytes are looked at to tell whether they are text.
 _START = 4096
 
 
 def read_text(
     source: str | os.PathLike[str], wanted: str = "a text file", name: str = "path", otherwise: str | None = None
 ) -> str:
-    r"""Return the text of a file, with "\n" at the ends of lines.
+    r"""Return the text of a file, with "\n" as line ends.
 
-    Byte-order marks of UTF-8 are left out, also those in front of later lines, where files were joined.
+    Byte-order marks of UTF-8 are removed, also before later lines, where files were joined.
 
     Parameters
     ----------
     source : str or path
-        Of a file in UTF-8, plain or compressed by gzip or bgzip, whatever its name says.
+        A file in UTF-8, plain or compressed by gzip or bgzip, whatever its name says.
     wanted : str
-        What the file should be, with its article, for a message.
+        What the file should be, with its article, for error messages.
     name : str
-        What to call the path in a message.
+        The name of the argument, for error messages.
     otherwise : str, optional
-        The encoding of a file that is not in UTF-8, such as latin-1; an error if None.
+        The encoding to use for a file that is not in UTF-8, such as latin-1; an error if None.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def read_text(
     Raises
     ------
     InputError
-        If there is no such file, it is no text, or in another encoding (UTF-16 is named), or its end is missing.
+        If there is no such file, it is not text, it is in another encoding (UTF-16 is named), or its end is missing.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def read_text(
         if otherwise is None:
             line = content.count(b"\n", 0, error.start) + 1
             raise InputError(
-                f"{path} is no text in UTF-8, as line {line} tells: expected {wanted}; save it as UTF-8."
+                f"{path} is no text in UTF-8, as line {line} shows: expected {wanted}; save it as UTF-8."
             ) from None
         text = content.removeprefix(BYTE_ORDER_MARK).decode(otherwise)
     if "\r" in text:
@@ -84,7 +84,7 @@ def read_text(
 
 
 def require_text_bytes(path: Path, start: bytes, wanted: str) -> None:
-    """Raise InputError if a file, of which these are the first bytes, is in UTF-16, packed otherwise, or no text."""
+    """Raise InputError if the first bytes of a file are UTF-16, compressed by another program, or not text."""
     for mark, encoding in _WIDE.items():
         if start.startswith(mark):
             raise _wide(path, encoding, wanted)
@@ -111,6 +111,6 @@ def _unpacked(path: Path, content: bytes) -> bytes:
         raise InputError(f"{path} is a damaged gzip file ({error}): copy or download it again.") from None
     if content[_FLAGS] & _EXTRA and content[_NAME] == b"BC" and not content.endswith(_LAST_BLOCK):
         raise InputError(
-            f"{path} has no last block, with which bgzip ends a file: copy it again, or, if it is whole, unpack it."
+            f"{path} lacks the last block that bgzip writes: copy it again, or unpack it if it is complete."
         )
     return found

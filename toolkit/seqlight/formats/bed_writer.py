@@ -1,4 +1,4 @@
-"""Seqlets as BED, for genome browsers and bedtools."""
+"""Write seqlets as BED, for genome browsers and bedtools."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ PLACE = ("chrom", "genome_start", "genome_end", "strand")
 
 
 def write_bed(path: str | os.PathLike[str], seqlets: pd.DataFrame) -> None:
-    """Write seqlets with genome coordinates as BED6 with one or two columns more.
+    """Write seqlets with genome coordinates as BED6 plus one or two columns.
 
     Parameters
     ----------
     path : str or path
-        Of the file.
+        The file to write.
     seqlets : pandas.DataFrame
-        From `to_genome`: columns chrom, genome_start, genome_end and strand, and attribution. A column motif
+        As `to_genome` returns it: columns chrom, genome_start, genome_end, strand and attribution. A column motif
         names the features (spaces become underscores; without it they are named by their row, seqlet_0 ...),
-        motif_strand turns their strand, and p-value is written too.
+        motif_strand is combined with the strand of the window, and p-value is written as well.
 
     Raises
     ------
     InputError
-        If a column is missing, a place is none, or an attribution is not finite.
+        If a column is missing, coordinates are invalid, or an attribution is not finite.
 
     Notes
     -----
-    Sorted by chromosome and start, as ``sort -k1,1 -k2,2n`` does. The score is the magnitude of the attribution,
-    as integers with 1000 for the largest; column 7 is the attribution, and column 8 the p-value where there is
-    one.
+    Lines are sorted by chromosome and start, as by ``sort -k1,1 -k2,2n``. The score is the magnitude of the
+    attribution, scaled to whole numbers up to 1000; column 7 is the attribution, and column 8 the p-value where there
+    is one.
 
     Examples
     --------
@@ -87,14 +87,14 @@ def write_bed(path: str | os.PathLike[str], seqlets: pd.DataFrame) -> None:
         columns["p-value"] = seqlets["p-value"].to_numpy()
     lines = pd.DataFrame(columns).sort_values(["chrom", "start", "end"], kind="stable")
     with atomic_write(file_to_write(path)) as partial:
-        # A quote in a name is a character of it.
+        # A quote in a name is an ordinary character.
         layout: dict[str, Any] = {"sep": "\t", "quoting": csv.QUOTE_NONE, "lineterminator": "\n", "na_rep": "."}
         lines.to_csv(partial, header=False, index=False, **layout)
 
 
 def _names(seqlets: pd.DataFrame) -> list[str]:
     if "motif" in seqlets:
-        # White space would end the field for readers that split at any, and so would nothing at all.
+        # Readers that split at any white space would lose a name that has some, or that is empty.
         return ["." if pd.isna(name) else "_".join(str(name).split()) or "." for name in seqlets["motif"]]
     return [f"seqlet_{i}" for i in range(len(seqlets))]
 

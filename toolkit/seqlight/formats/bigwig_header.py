@@ -1,6 +1,6 @@
-"""The header and the chromosomes of a bigWig file, checked: where they lie, pyBigWig goes astray and ends the process.
+"""Check the header and the chromosomes of a bigWig file, for pyBigWig crashes the process where these are wrong.
 
-What the fields are: Kent et al., BigWig and BigBed (Bioinformatics, 2010), supplementary tables 5 and 8 to 11.
+The fields are those of Kent et al., BigWig and BigBed (Bioinformatics, 2010), supplementary tables 5 and 8 to 11.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ import os
 import struct
 from typing import IO
 
-# Of the file: its first bytes, how many zoom levels follow the header, and where three parts begin.
+# The file: its magic number, the number of zoom levels that follow the header, and where three parts begin.
 _MAGIC, _LEVELS, _PARTS = 0x888FFC26, struct.Struct("<6xH"), struct.Struct("<8x3Q")
 _HEADER, _LEVEL = 64, 24
-# Of the tree of chromosomes: first bytes, most items of a node, bytes of a name and of what it leads to, items.
+# The tree of chromosomes: magic number, most items of a node, bytes of a key and of a value, number of items.
 _TREE, _TREE_MAGIC = struct.Struct("<4IQ8x"), 0x78CA8C91
-# Of a node: whether it is a leaf, how many items it has; of an item: number and size of a chromosome, or a node.
+# A node: whether it is a leaf, its number of items. An item: number and size of a chromosome, or where a node is.
 _NODE, _LEAF, _CHILD = struct.Struct("<BxH"), struct.Struct("<2I"), struct.Struct("<Q")
-# No name is longer, and no tree deeper.
+# The longest name of a chromosome, and the deepest tree, that are accepted.
 _NAME, _DEPTH = 1024, 32
 
 
 def is_bigwig(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file begins as a bigWig does, is as long as it says, and names its chromosomes in order."""
+    """Return whether a file begins like a bigWig, is as long as it says, and has a sound tree of chromosomes."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         header = file.read(_HEADER)
@@ -62,7 +62,7 @@ def _has_chromosomes(file: IO[bytes], at: int) -> bool:
 
 
 def _read(file: IO[bytes], at: int, size: int) -> bytes:
-    """Return bytes of a file, which must be there."""
+    """Return `size` bytes of a file; struct.error if there are fewer."""
     file.seek(at)
     content = file.read(size)
     if len(content) < size:

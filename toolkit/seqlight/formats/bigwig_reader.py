@@ -1,4 +1,4 @@
-"""Values of a bigWig file, read by pyBigWig in whichever process asks."""
+"""Read values from bigWig files with pyBigWig, in any process."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from seqlight.files.paths import existing_file
 from seqlight.files.stamp import FileStamp
 from seqlight.formats.bigwig_header import is_bigwig
 
-# What pyBigWig says of bytes that are not as they should be.
+# What pyBigWig raises for damaged files.
 _DAMAGE = (RuntimeError, MemoryError, TypeError, ValueError, SystemError)
 
 
 class BigWig:
-    """One bigWig file; it can be pickled, and used in forked and spawned processes.
+    """One bigWig file, which can be pickled and used in forked and spawned processes.
 
     Parameters
     ----------
     path : str or path
-        Of the file.
+        The file.
 
     Raises
     ------
     InputError
-        If it is no bigWig file, or, later, has changed.
+        If it is not a bigWig file, or has changed when it is read later.
     MissingExtra
         If pyBigWig is not installed.
 
     Attributes
     ----------
     sizes : dict of str to int
-        Of the chromosomes that the file names.
+        The length of each chromosome that the file names.
 
     Examples
     --------
@@ -51,11 +51,11 @@ class BigWig:
         self._file: Any = None
         self._pid = -1
         if not is_bigwig(self.path):
-            raise _part(self.path)
+            raise _not_bigwig(self.path)
         try:
-            self.sizes: dict[str, int] = self._opened().chroms()
+            self.sizes: dict[str, int] = self._open().chroms()
         except _DAMAGE:
-            raise _part(self.path) from None
+            raise _not_bigwig(self.path) from None
 
     def read(self, chrom: str, start: NDArray[np.int64], length: int) -> NDArray[np.float32]:
         """Return the values in spans of one length on one chromosome.
@@ -63,11 +63,11 @@ class BigWig:
         Parameters
         ----------
         chrom : str
-            Its name; one that the file does not have gives NaN.
+            The chromosome; one that the file does not have gives NaN.
         start : numpy.ndarray, int64, shape (spans,)
-            Of each; spans may be off either end.
+            Where each span starts; it may extend past either end of the chromosome.
         length : int
-            Positions of each.
+            Positions of each span.
 
         Returns
         -------
@@ -76,8 +76,8 @@ class BigWig:
         """
         values = np.full((len(start), length), np.nan, np.float32)
         self._stamp.require_unchanged()
-        file, size = self._opened(), self.sizes.get(chrom, 0)
-        # An array is made in half the time of a list; pyBigWig can be built without.
+        file, size = self._open(), self.sizes.get(chrom, 0)
+        # An array takes half the time of a list, but pyBigWig may be built without NumPy.
         how = {"numpy": True} if import_extra("pyBigWig", "tracks").numpy else {}
         for row, first in enumerate(start.tolist()):
             low, high = max(first, 0), min(first + length, size)
@@ -90,15 +90,21 @@ class BigWig:
                     ) from None
         return values
 
-    def _opened(self) -> Any:
-        """Return the file as this process opened it: of a handle that a fork shares, each moves the other's place."""
+    def _open(self) -> Any:
+        """Return the file as this process opened it: with a handle shared after a fork, each process moves the other's.
+
+        Raises
+        ------
+        InputError
+            If pyBigWig cannot open it.
+        """
         if self._pid != os.getpid():
             try:
                 file = import_extra("pyBigWig", "tracks").open(self._stamp.path)
             except _DAMAGE:
                 file = None
             if file is None or not file.isBigWig():
-                raise _part(self.path)
+                raise _not_bigwig(self.path)
             self._file, self._pid = file, os.getpid()
         return self._file
 
@@ -106,5 +112,5 @@ class BigWig:
         return self.__dict__ | {"_file": None, "_pid": -1}
 
 
-def _part(path: Path) -> InputError:
-    return InputError(f"{path} is no bigWig file, or only a part of one.")
+def _not_bigwig(path: Path) -> InputError:
+    return InputError(f"{path} is no bigWig file, or only a part of one: copy or download it again.")

@@ -1,4 +1,4 @@
-"""Attributions as bigWig, for genome browsers."""
+"""Write attributions as bigWig, for genome browsers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from seqlight.sequence.loci import Loci, as_loci, as_sizes, sizes_by_name
 
 Overlaps = Literal["mean", "nearest", "error"]
 
-# What the numbers of a bigWig file, and its positions, can be.
+# The largest value, and the longest chromosome, that a bigWig file can hold.
 LARGEST, LONGEST = float(np.finfo(np.float32).max), 2**32 - 1
 
 
 class _Values(NamedTuple):
-    """Values at positions of one chromosome, and how far each is from the middle of its window."""
+    """Values at positions of one chromosome, and the distance of each from the middle of its window."""
 
     position: NDArray[np.int64]
     value: NDArray[np.float64]
@@ -40,22 +40,21 @@ def write_bigwig(
     chrom_sizes: Mapping[str, int],
     overlaps: Overlaps = "mean",
 ) -> None:
-    """Write one number a position, such as attributions, with pyBigWig.
+    """Write one number per position, such as attributions, with pyBigWig.
 
     Parameters
     ----------
     path : str or path
-        Of the file.
+        The file to write.
     track : torch.Tensor or numpy.ndarray, shape (windows, positions) or (windows, letters, positions)
-        Letters are summed: of contributions, that leaves those of the characters that are there.
+        Letters are summed, which leaves the contributions of the characters that are present.
     loci : Loci, or pandas.DataFrame with the columns chrom, start, end and maybe strand
-        Where the windows were cut from. On "-" the track is turned round; what lies off a chromosome is left
-        out.
+        Where the windows were cut from. On "-" the track is reversed; what lies off a chromosome is left out.
     chrom_sizes : mapping of str to int
-        Of all chromosomes of the genome, in the order that the file is to have them.
+        The lengths of all chromosomes of the genome, in the order in which the file is to list them.
     overlaps : {"mean", "nearest", "error"}
-        What to write where windows overlap: the mean, the value of the window whose middle is nearest (of
-        equal ones the first), or nothing but an error.
+        What to write where windows overlap: the mean, the value of the window whose middle is nearest (the first
+        of equally near ones), or to raise an error instead.
 
     Raises
     ------
@@ -103,7 +102,7 @@ def write_bigwig(
                 if len(rows):
                     at = _on_chromosome(values.numpy()[rows], Loci(*(one[rows] for one in places)), int(sizes[rows[0]]))
                     for first, run in _runs(*_merged(at, overlaps, chrom)):
-                        # pyBigWig takes arrays only where NumPy was there when it was built.
+                        # pyBigWig takes arrays only if it was built with NumPy.
                         file.addEntries(chrom, first, values=run if big.numpy else run.tolist(), span=1, step=1)
         finally:
             file.close()
@@ -115,7 +114,7 @@ def _on_chromosome(values: NDArray[np.float64], loci: Loci, size: int) -> _Value
     forward = np.where((loci.strand == "-")[:, None], values[:, ::-1], values)
     position = loci.start[:, None] + np.arange(length)
     on = (position >= 0) & (position < size)
-    # Twice the distance, which is whole for windows of an even length too.
+    # Doubled, so that the distance is a whole number for windows of even length too.
     distance = np.abs(2 * np.arange(length) - (length - 1))
     return _Values(position[on], forward[on], np.broadcast_to(distance, on.shape)[on])
 

@@ -1,4 +1,4 @@
-"""The index of a FASTA file, kept beside it in the format of samtools."""
+"""Keep the index of a FASTA file beside it, in the format of ``samtools faidx``, and check it when it is read."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from seqlight.files.stamp import FileStamp
 from seqlight.files.text import BYTE_ORDER_MARK, GZIP, read_text, require_text_bytes
 from seqlight.formats.fasta_index import NEWLINE, RETURN, FastaIndex, build_index, header_name, scan_fasta
 
-# How much of a line is looked at, and how much of a file for what it is.
+# How many bytes of a line are looked at, and how many of a file to tell what it is.
 _LINE, _START = 2**16, 4096
 
 
 def load_fasta_index(path: str | os.PathLike[str]) -> FastaIndex:
-    """Return the index of a FASTA file, made where there is none, or an older one.
+    """Return the index of a FASTA file, made anew where there is none, or one older than the file.
 
-    A new index is kept beside the file as ``<path>.fai``, where that can be written. One that has lost records, or
-    leaves some out, is left as it is and not used; one whose lines are in another order is.
+    A new index is written beside the file as ``<path>.fai`` if the folder allows it. An index beside it that lacks
+    some records is left as it is and not used; one that has its lines in another order is used.
 
     Parameters
     ----------
     path : str or path
-        Of a FASTA file that is not compressed.
+        A FASTA file that is not compressed.
 
     Returns
     -------
@@ -40,20 +40,20 @@ def load_fasta_index(path: str | os.PathLike[str]) -> FastaIndex:
     Raises
     ------
     InputError
-        If there is no such file, it is compressed, has lines of different lengths in one sequence or one name
-        twice, changes meanwhile, or the index beside it is of another file.
+        If there is no such file, it is compressed, has lines of different lengths in one sequence or a name
+        twice, changes while it is read, or the index beside it is that of another file.
     """
     fasta = existing_file(path, "a FASTA file")
     index = Path(f"{fasta}.fai")
     _require_plain(fasta)
     stamp = FileStamp.from_path(fasta)
-    is_new = index.is_file() and index.stat().st_mtime_ns >= stamp.time
-    found = _checked(_parsed(index, fasta, stamp.size), fasta, index) if is_new else None
+    is_recent = index.is_file() and index.stat().st_mtime_ns >= stamp.time
+    found = _check(_parse(index, fasta, stamp.size), fasta, index) if is_recent else None
     if found is not None:
         return found
     made = scan_fasta(fasta)
     stamp.require_unchanged()
-    if is_new:
+    if is_recent:
         return made
     with contextlib.suppress(OSError, InputError), atomic_write(index) as partial:
         rows = zip(*made, strict=True)
@@ -66,34 +66,34 @@ def _require_plain(fasta: Path) -> None:
         start = file.read(_START)
     if start.startswith(GZIP):
         raise InputError(
-            f"{fasta} is compressed: windows are read from anywhere in it, so run {_unpacking(fasta)} (for bgzip too) "
-            "and give the result."
+            f"{fasta} is compressed: windows are read from anywhere in it, so run {_unpack_command(fasta)} (for bgzip "
+            "too) and give the result."
         )
     require_text_bytes(fasta, start, "a FASTA file")
     if not start.removeprefix(BYTE_ORDER_MARK).startswith(b">"):
         raise InputError(f"{fasta} does not begin with '>': expected a FASTA file.")
 
 
-def _unpacking(fasta: Path) -> str:
-    """Return what unpacks a file: gunzip knows one by the ending .gz alone, which it adds where it is left out."""
+def _unpack_command(fasta: Path) -> str:
+    """Return the command that unpacks a file: gunzip accepts only names in .gz, and adds that ending if missing."""
     name, ending = shlex.quote(fasta.name), fasta.suffix.lower()
     if ending in (".bgz", ".bgzf"):
         return f"`gunzip -c {name} > {shlex.quote(fasta.stem)}`"
     return f"`gunzip -k {name}`" if ending == ".gz" else f"`mv {name} {name}.gz` and then `gunzip -k {name}`"
 
 
-def _parsed(index: Path, fasta: Path, size: int) -> FastaIndex:
-    """Return the index as it stands, if its numbers can be of a FASTA file of `size` bytes."""
+def _parse(index: Path, fasta: Path, size: int) -> FastaIndex:
+    """Return the index as written; InputError if its numbers cannot be those of a FASTA file of `size` bytes."""
     names: list[str] = []
     numbers: list[tuple[int, ...]] = []
     text = read_text(index, "the index of a FASTA file")
     for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), start=1):
         name, *fields = line.split("\t")
-        # Those of a whole file in FASTQ have a column more, in which we have no part.
+        # The index of a FASTQ file has one more column, which is not needed here.
         if len(fields) < 4 or not all(one.isascii() and one.isdigit() for one in fields[:4]):
             raise InputError(f"{index}, line {number} is {line[:80]!r}: expected a name and four numbers; delete it.")
         letters, offset, bases, width = map(int, fields[:4])
-        # What is more may not even fit into 64 bits.
+        # Larger numbers may not even fit into 64 bits.
         if max(letters, offset, bases, width - 2) > size or (letters and not 0 < bases <= width <= bases + 2):
             raise InputError(
                 f"{index} is not the index of {fasta}, which has {size} bytes: line {number} is {line[:80]!r}; delete "
@@ -103,13 +103,13 @@ def _parsed(index: Path, fasta: Path, size: int) -> FastaIndex:
         names.append(name)
     if not names:
         raise InputError(f"{index} is empty: expected a line for each sequence; delete it.")
-    # Records are in the order of the file, whatever that of the lines.
+    # Records are returned in the order of the FASTA file, whatever that of the lines.
     order = sorted(range(len(names)), key=lambda i: numbers[i][1])
     return build_index([names[i] for i in order], [numbers[i] for i in order])
 
 
-def _checked(index: FastaIndex, fasta: Path, path: Path) -> FastaIndex | None:
-    """Return the index, if the file has its names, and sequences begin and end where it says; None if it has more."""
+def _check(index: FastaIndex, fasta: Path, path: Path) -> FastaIndex | None:
+    """Return the index if names and sequences are where it says; None if the file has further records."""
     with fasta.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
         fits = _lies_inside(index, len(text)) and _has_ends(index, fasta)
         headers = _headers(index, text) if fits else None
@@ -119,23 +119,23 @@ def _checked(index: FastaIndex, fasta: Path, path: Path) -> FastaIndex | None:
 
 
 def _ends(index: FastaIndex) -> NDArray[np.int64]:
-    """Return where in the file each sequence is over."""
+    """Return where in the file each sequence ends."""
     last = np.maximum(index.size - 1, 0)
     return index.offset + last // index.bases * index.width + last % index.bases + (index.size > 0)
 
 
 def _lies_inside(index: FastaIndex, size: int) -> bool:
-    """Return whether all lines lie inside a file of `size` bytes, and none in two sequences."""
+    """Return whether all sequences lie inside a file of `size` bytes, and none overlaps another."""
     end, order = _ends(index), np.argsort(index.offset, kind="stable")
     apart = end[order][:-1] <= index.offset[order][1:]
     return bool((index.offset >= 1).all() and (end <= size).all() and apart.all())
 
 
 def _has_ends(index: FastaIndex, fasta: Path) -> bool:
-    """Return whether a newline comes before each sequence, behind its first line and before its last."""
+    """Return whether there is a newline before each sequence, after its first line and before its last one."""
     text, end = np.memmap(fasta, dtype=np.uint8, mode="r"), _ends(index)
     n, several = len(text), index.size > index.bases
-    # Behind a header without a sequence the file may be over, even its newline.
+    # The file may end with a header that has no sequence, and not even a newline.
     empty = (index.size == 0) & (index.offset == n)
     offset, bases, width = (one[several] for one in (index.offset, index.bases, index.width))
     last = offset + (index.size[several] - 1) // bases * width
@@ -144,14 +144,14 @@ def _has_ends(index: FastaIndex, fasta: Path) -> bool:
     returned = (width < bases + 2) | (text[offset + bases] == RETURN)
     if not (newlines.all() and lines.all() and returned.all()):
         return False
-    # Most sequences are followed by one newline and a header.
+    # Most sequences are followed by one newline and a header; only the others need a closer look.
     behind = end + np.isin(text[np.minimum(end, n - 1)], (NEWLINE, RETURN)) * (end < n)
     doubtful = (behind < n) & ~((text[np.minimum(behind, n - 1)] == ord(">")) & (behind > end))
     return all(_is_over(text, int(one)) for one in end[doubtful])
 
 
 def _is_over(text: NDArray[np.uint8], end: int) -> bool:
-    """Return whether a sequence is over: nothing but ends of lines comes before the next header, or the file's end."""
+    """Return whether only line ends lie between the end of a sequence and the next header, or the end of the file."""
     while behind := text[end : end + _LINE].tobytes():
         rest = behind.lstrip(b"\r\n")
         end += len(behind) - len(rest)
@@ -161,7 +161,7 @@ def _is_over(text: NDArray[np.uint8], end: int) -> bool:
 
 
 def _headers(index: FastaIndex, text: mmap.mmap) -> list[int] | None:
-    """Return where headers begin, if one with its name stands before each sequence, and its first line is one."""
+    """Return where headers begin; None unless each sequence has its name before it, and its first line is whole."""
     first = np.minimum(np.minimum(index.size, index.bases), _LINE)
     found: list[int] = []
     for name, offset, letters in zip(index.names, index.offset.tolist(), first.tolist(), strict=True):
@@ -178,6 +178,6 @@ def _headers(index: FastaIndex, text: mmap.mmap) -> list[int] | None:
 
 
 def _is_whole(index: FastaIndex, text: mmap.mmap, headers: list[int]) -> bool:
-    """Return whether nothing but ends of lines lies between the records."""
+    """Return whether only line ends lie between the records."""
     gaps = zip([0, *_ends(index).tolist()], [*headers, len(text)], strict=True)
     return all(end - start < _LINE and not text[start:end].strip(b"\r\n") for start, end in gaps)

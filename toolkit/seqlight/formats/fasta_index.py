@@ -1,4 +1,4 @@
-"""Find where each sequence of a FASTA file lies in it, byte for byte."""
+"""Find the bytes of each sequence in a FASTA file."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError
 from seqlight.files.text import BYTE_ORDER_MARK
 
-# Bytes that are looked through at once.
+# Bytes that are searched at once.
 CHUNK = 2**24
 NEWLINE, RETURN = 10, 13
 
 
 class FastaIndex(NamedTuple):
-    """Where sequences lie: arrays of one length, in the order of the file.
+    """Where the sequences of a FASTA file are: one entry each, in the order of the file.
 
     Attributes
     ----------
     names : tuple of str
-        What stands behind ">", up to the first white space.
+        The text behind ">", up to the first white space.
     size : numpy.ndarray, int64
-        Characters.
+        The number of characters.
     offset : numpy.ndarray, int64
-        Of the first of them in the file.
+        The byte of the first character in the file.
     bases, width : numpy.ndarray, int64
-        Characters, and bytes with the line's end, in each line but the last.
+        Characters in each line but the last, and bytes in it with its line end.
     """
 
     names: tuple[str, ...]
@@ -42,7 +42,7 @@ class FastaIndex(NamedTuple):
 
 
 def build_index(names: list[str], numbers: list[tuple[int, ...]]) -> FastaIndex:
-    """Return the index of records: names, and size, offset, bases and width of each; names must differ."""
+    """Return the index of records from names and (size, offset, bases, width); InputError if two share a name."""
     if len(set(names)) < len(names):
         twice = Counter(names).most_common(1)[0][0]
         raise InputError(f"two sequences of the FASTA file are named {twice!r}: give each its own name.")
@@ -51,12 +51,12 @@ def build_index(names: list[str], numbers: list[tuple[int, ...]]) -> FastaIndex:
 
 
 def scan_fasta(path: str | os.PathLike[str]) -> FastaIndex:
-    """Return the index of a FASTA file, from its bytes.
+    """Return the index of a FASTA file by searching all of it.
 
     Parameters
     ----------
     path : str or path
-        Of the file, which begins with ">".
+        The file, which begins with ">".
 
     Returns
     -------
@@ -65,14 +65,14 @@ def scan_fasta(path: str | os.PathLike[str]) -> FastaIndex:
     Raises
     ------
     InputError
-        If a sequence has lines of different lengths before its last, a name is missing, or there twice.
+        If a sequence has lines of different lengths before its last one, or a name is missing or repeated.
     """
     file = Path(path)
     text = np.memmap(file, np.uint8, mode="r")
-    begins = list(_headers(text))
+    headers = list(_headers(text))
     names: list[str] = []
     numbers: list[tuple[int, ...]] = []
-    for begin, end in zip(begins, [*begins[1:], len(text)], strict=True):
+    for begin, end in zip(headers, [*headers[1:], len(text)], strict=True):
         header = _line_end(text, begin, end)
         line = text[begin + len(_mark(text, begin)) + 1 : header].tobytes()
         name = header_name(line)
@@ -92,7 +92,7 @@ def scan_fasta(path: str | os.PathLike[str]) -> FastaIndex:
 
 
 def header_name(header: bytes) -> str:
-    """Return the name in a header without its ">": what comes before white space, "" if nothing does.
+    """Return the name in a header (given without its ">"): the text before any white space, or "".
 
     Examples
     --------
@@ -104,16 +104,16 @@ def header_name(header: bytes) -> str:
 
 
 def _mark(text: NDArray[np.uint8], begin: int) -> bytes:
-    """Return the byte-order mark at the beginning of a line, or nothing."""
+    """Return the byte-order mark at the beginning of a line, or b""."""
     return BYTE_ORDER_MARK if text[begin : begin + len(BYTE_ORDER_MARK)].tobytes() == BYTE_ORDER_MARK else b""
 
 
 def _headers(text: NDArray[np.uint8]) -> Iterator[int]:
-    """Yield where lines begin with ">", or, in a file of which parts were joined, with a byte-order mark before it."""
+    """Yield where lines begin with ">", maybe behind a byte-order mark, as in files that were joined."""
     yield 0
     marked = b"\n" + BYTE_ORDER_MARK + b">"
     for start in range(0, len(text), CHUNK):
-        # A few bytes more, for a line that ends with the chunk.
+        # A few more bytes, for a line that begins with the next chunk.
         chunk = text[start : start + CHUNK + len(marked) - 1].tobytes()
         found = _places(chunk, b"\n>")
         if BYTE_ORDER_MARK in chunk:
@@ -129,7 +129,7 @@ def _places(chunk: bytes, what: bytes) -> Iterator[int]:
 
 
 def _line_end(text: NDArray[np.uint8], begin: int, end: int) -> int:
-    """Return where the first newline is, or `end`."""
+    """Return where the first newline is, or `end` if there is none."""
     for start in range(begin, end, CHUNK):
         at = text[start : min(start + CHUNK, end)].tobytes().find(b"\n")
         if at >= 0:
@@ -138,7 +138,7 @@ def _line_end(text: NDArray[np.uint8], begin: int, end: int) -> int:
 
 
 def _lines(text: NDArray[np.uint8], begin: int, end: int) -> tuple[int, ...] | None:
-    """Return size, offset, bases and width of a sequence; None if its lines differ."""
+    """Return size, offset, bases and width of a sequence; None if its lines differ in length."""
     while end > begin and text[end - 1] in (NEWLINE, RETURN):
         end -= 1
     if begin == end:
@@ -149,7 +149,7 @@ def _lines(text: NDArray[np.uint8], begin: int, end: int) -> tuple[int, ...] | N
     bases = first - begin - int(text[first - 1] == RETURN)
     width = first + 1 - begin
     full, rest = divmod(end - begin, width)
-    # Newlines are where lines of this width end, and nowhere else.
+    # All lines have this width if newlines are where such lines end, and nowhere else.
     newlines = sum(text[i : min(i + CHUNK, end)].tobytes().count(b"\n") for i in range(begin, end, CHUNK))
     if newlines != full or not (text[begin + width - 1 : end : width] == NEWLINE).all() or not 0 < rest <= bases:
         return None

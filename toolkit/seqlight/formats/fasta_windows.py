@@ -1,4 +1,4 @@
-"""The inner loop that cuts windows out of a FASTA file: compiled where there was a compiler, else NumPy."""
+"""The loop that cuts windows out of a FASTA file: compiled C where it was built, else NumPy."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from seqlight.native.library import library, pointer
 from seqlight.native.threads import over_rows
 from seqlight.sequence.kernels import layout
 
-# What a table says of a byte that must not occur.
+# The code of a byte that must not occur.
 STRANGE = 255
 
 
 def cut_windows(text: NDArray[np.uint8], places: NDArray[np.int64], tables: NDArray[np.uint8], out: Tensor) -> int:
-    """Write windows of a FASTA file in one-hot form.
+    """Write windows of a FASTA file into `out`, one-hot.
 
     Parameters
     ----------
     text : numpy.ndarray, uint8
-        The file as it is; a memory map.
+        The bytes of the file; a memory map.
     places : numpy.ndarray, int64, shape (rows, 6)
-        Of the chromosome: its first byte, size, characters a line, bytes a line; of the window: its start,
-        which may be off either end, and 1 for the other strand.
+        For the chromosome: its first byte, size, characters per line, bytes per line. For the window: its start,
+        which may be off either end of the chromosome, and 1 for the reverse strand or 0.
     tables : numpy.ndarray, uint8, shape (2, 256)
-        The code of each byte, on either strand; ``letters`` for an unknown character.
+        The code of each byte on either strand: that of its letter, the number of letters for an unknown character,
+        or STRANGE.
     out : torch.Tensor, shape (rows, letters, positions)
         Contiguous, on the CPU.
 
     Returns
     -------
     int
-        -1, or row * positions + position of a byte that must not occur.
+        -1, or row * positions + position of the first byte that must not occur.
     """
     rows, letters, length = out.shape
     native = library()
@@ -57,7 +58,7 @@ def _cut_windows(text: NDArray[np.uint8], places: NDArray[np.int64], tables: NDA
     at = start + np.arange(length)
     on = (at >= 0) & (at < size)
     at = np.where(on, at, 0)
-    # Of an empty chromosome there is no byte to look at.
+    # An empty chromosome has no byte to look at.
     where = np.where(on, offset + at // bases * width + at % bases, 0)
     codes = np.where(on, tables[turned, text[where]], letters).astype(np.uint8)
     if (codes == STRANGE).any():

@@ -1,4 +1,4 @@
-"""One-hot sequences as FASTA."""
+"""Write one-hot sequences as FASTA."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def write_fasta(
     loci: Loci | pd.DataFrame | None = None,
     line: int = 80,
 ) -> None:
-    """Write sequences; unknown characters (columns of zeros) are written N.
+    """Write one-hot sequences as FASTA, with N for unknown characters (columns of zeros).
 
     Parameters
     ----------
     path : str or path
-        Of the file.
+        The file to write.
     X : torch.Tensor of shape (sequences, 4, positions), or sequence of tensors of shape (4, positions)
-        One-hot, of the letters A, C, G, T in this order; those of a list may differ in length.
+        One-hot in the order A, C, G, T; the tensors of a list may differ in length.
     names : sequence of str, optional
-        One for each sequence; 0, 1, 2 ... by default.
+        One name per sequence; 0, 1, 2 ... by default.
     loci : Loci, or pandas.DataFrame with the columns chrom, start, end and maybe strand, optional
-        Where they were cut from, which names them as ``bedtools getfasta -s`` does: chr1:100-150(+).
+        Where the sequences were cut from, to name them as ``bedtools getfasta -s`` does: chr1:100-150(+).
     line : int
-        Characters in a line.
+        Characters per line.
 
     Raises
     ------
     InputError
-        If a sequence is not one-hot, or names are missing, too many, the same, or have white space.
+        If a sequence is not one-hot, or names are missing, too many, repeated, or have white space.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def _headers(n: int, names: Sequence[str] | None, loci: Loci | pd.DataFrame | No
         for chrom in set(places.chrom.tolist()):
             if "::" in chrom:
                 raise InputError(
-                    f"the chromosome {chrom!r} has '::' in its name, behind which readers see it: give names."
+                    f"the chromosome {chrom!r} has '::' in its name, and readers take what follows it: give names."
                 )
         strands = ["-" if strand == "-" else "+" for strand in places.strand]
         spans = zip(places.chrom, places.start, places.end, strands, strict=True)
@@ -89,5 +89,5 @@ def _headers(n: int, names: Sequence[str] | None, loci: Loci | pd.DataFrame | No
         if not name or name.split() != [name] or not name.isascii():
             raise InputError(f"the name {name!r} is empty, has white space or is not ASCII: readers would cut it off.")
     if len(set(headers)) != n:
-        raise InputError("two sequences have one name, by which readers look them up: give different ones.")
+        raise InputError("two sequences have the same name, by which readers look them up: give different ones.")
     return headers

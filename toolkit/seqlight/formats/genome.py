@@ -1,4 +1,4 @@
-"""A genome in a FASTA file, from which windows are cut without reading it into memory."""
+"""Cut windows out of a genome in a FASTA file, without reading it into memory."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from seqlight.sequence.chromosomes import likely_name
 from seqlight.sequence.loci import Loci, as_loci
 
 LETTERS = "ACGT"
-# IUPAC's letters for one of several nucleotides, and what repeats are masked with: nobody knows which.
+# IUPAC's letters for one of several nucleotides, and X, with which repeats are masked.
 UNKNOWN = "NRYSWKMBDHVX"
 
 
 class Genome:
-    r"""Cut windows from a FASTA file, in one-hot form; a letter in lower case is the same letter.
+    r"""A genome in a FASTA file, from which windows are cut in one-hot form; upper and lower case are the same.
 
-    The file is mapped into memory, so nothing is read but what is asked for. A genome can be pickled, and used
-    in forked and spawned processes: each maps the file for itself. It must stay as it is meanwhile, which is asked
-    before windows are cut.
+    The file is mapped into memory, so only the requested windows are read. A genome can be pickled, and used in forked
+    and spawned processes: each maps the file for itself. The file must not change meanwhile, which is checked before
+    windows are cut.
 
     Parameters
     ----------
     path : str or path
-        Of the FASTA file. Its index, ``<path>.fai``, is made where there is none.
+        The FASTA file. Its index, ``<path>.fai``, is made if there is none.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class Genome:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The number of positions of each chromosome, in the order of the file."""
+        """The length of each chromosome, in the order of the file."""
         return dict(zip(self._index.names, self._index.size.tolist(), strict=True))
 
     def cut(self, loci: Loci | pd.DataFrame, dtype: torch.dtype = torch.int8) -> Tensor:
@@ -79,21 +79,21 @@ class Genome:
         Parameters
         ----------
         loci : Loci, or pandas.DataFrame with the columns chrom, start, end and maybe strand
-            On "-" the reverse complement is returned.
+            The reverse complement is returned on "-".
         dtype : torch.dtype
-            Of the result.
+            The dtype of the result.
 
         Returns
         -------
         torch.Tensor, shape (loci, 4, positions)
-            One-hot in the order A, C, G, T. N and other ambiguous letters, and what lies off the chromosome,
+            One-hot in the order A, C, G, T. N and other ambiguous letters, and positions off the chromosome,
             are columns of zeros.
 
         Raises
         ------
         InputError
-            If windows have different lengths, a chromosome is not in the file, or the file holds what is no
-            nucleotide there, or has changed.
+            If windows have different lengths, a chromosome is not in the file, a character is no nucleotide, or the
+            file has changed.
         """
         places = as_loci(loci)
         if not len(places.chrom):
@@ -104,7 +104,7 @@ class Genome:
         return self.cut_rows(rows, places.start, places.strand == "-", length, dtype)
 
     def rows(self, chroms: NDArray[Any]) -> NDArray[np.int64]:
-        """Return the number of each chromosome in the file; raise InputError for one that is not there."""
+        """Return the number of each chromosome in the file; raise InputError if one is not in it."""
         names, where = np.unique(chroms.astype(str), return_inverse=True)
         require_chromosomes(names.tolist(), self._row, f"the genome {self.path.name}")
         return np.array([self._row[name] for name in names.tolist()], dtype=np.int64)[where]
@@ -117,7 +117,7 @@ class Genome:
         length: int,
         dtype: torch.dtype = torch.int8,
     ) -> Tensor:
-        """Return windows of chromosomes by their numbers; see `cut`.
+        """Return windows like `cut`, with chromosomes given by their numbers.
 
         Parameters
         ----------
@@ -126,9 +126,9 @@ class Genome:
         turned : numpy.ndarray of bool, shape (windows,)
             Whether to return the reverse complement.
         length : int
-            Positions.
+            Positions per window.
         dtype : torch.dtype
-            Of the result.
+            The dtype of the result.
 
         Returns
         -------
@@ -146,7 +146,7 @@ class Genome:
         return out
 
     def fingerprint(self) -> str:
-        """Return a digest of the file's content; see `digest_of_file`."""
+        """Return a digest of the file's content, as `digest_of_file` does."""
         self._stamp.require_unchanged()
         return digest_of_file(self._stamp.path)
 
@@ -207,7 +207,7 @@ def _tables() -> NDArray[np.uint8]:
     tables = np.full((2, 256), STRANGE, np.uint8)
     for code, letter in enumerate(LETTERS):
         for byte in (ord(letter), ord(letter.lower())):
-            # A and T, C and G stand opposite to each other in the alphabet.
+            # Complements stand opposite to each other in ACGT.
             tables[:, byte] = code, len(LETTERS) - 1 - code
     for letter in UNKNOWN + UNKNOWN.lower():
         tables[:, ord(letter)] = len(LETTERS)

@@ -1,4 +1,4 @@
-"""Motifs from files in MEME format, every line checked."""
+"""Read motifs from files in MEME format, checking every line."""
 
 from __future__ import annotations
 
@@ -16,48 +16,47 @@ from seqlight.sequence.motif_frequencies import as_frequencies, find_fault
 
 Motifs = dict[str, NDArray[np.float64]]
 
-# For files that do not say: what MEME assumes, by the number of letters.
+# The alphabets that MEME assumes by the number of letters, for files that do not name one.
 PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
 USUAL = {4: "ACGT", 20: PROTEIN}
 BY_NAME = {"DNA": "ACGT", "RNA": "ACGU", "PROTEIN": PROTEIN}
 _FREQUENCIES, _LOG_ODDS = "letter-probability", "log-odds"
 _ATTRIBUTE = re.compile(r"\b(alength|w)\s*=\s*([^\s,;]*)")
-# MEME writes capitals and "="; what others write must not be passed over.
+# MEME writes capitals and "="; other spellings must not be skipped.
 _ALPHABET = re.compile(r"ALPHABET(\s|$)|(?i:ALPHABET)\s*[=:]")
 _INLINE = re.compile(r"ALPHABET\s*(?:[=:](.*)|\s([A-Za-z]{2,}))", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(\.?\d|nan\b|inf(inity)?\b)", re.IGNORECASE)
-# MEME's own output has more in the line of a motif than its name.
+# MEME's own output has this behind the name of a motif.
 _BEHIND_NAME = re.compile(r"\s+width\s*=\s*\d+\s+sites\s*=.*")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-# What can only stand behind the end of an alphabet's definition.
+# What can only follow the end of an alphabet's definition.
 _BEHIND_ALPHABET = ("MEME", "MOTIF", "strands:", "Background", "letter-probability", "log-odds")
 
 
 def read_meme(path: str | os.PathLike[str]) -> Motifs:
     r"""Read the motifs of a file in MEME format, plain or gzipped.
 
-    Read are minimal files and the text that MEME, DREME and STREME write, of any version. The alphabet is the one that
-    the file declares: in an ALPHABET line, whatever the order of its letters, or in a definition of its own that ends
-    with END ALPHABET; without one, that of DNA where rows have four numbers, and that of proteins where they have 20.
-    Counts become frequencies where all positions of a motif sum to the same number above one. Scores (log-odds) are
-    passed over.
+    It reads minimal files, and the text output of MEME, DREME and STREME, of any version. The alphabet is the one that
+    the file declares: in an ALPHABET line, in any order of the letters, or in a definition that ends with END ALPHABET.
+    Without either it is that of DNA if rows have four numbers, and that of proteins if they have 20. Counts become
+    frequencies if all positions of a motif sum to the same number above one. Scores (log-odds) are skipped.
 
     Parameters
     ----------
     path : str or path
-        Of the file.
+        The file.
 
     Returns
     -------
     dict of str to numpy.ndarray, float64, shape (letters, positions)
-        Frequencies, named as behind MOTIF ("MA0139.2 CTCF"), in the order of the file. Letters are in the order of
-        MEME's own programs, whatever that of the file: A to Z, then a to z, digits and other signs. That is A, C, G,
-        T for DNA; A, C, G, U for RNA; and ACDEFGHIKLMNPQRSTVWY for proteins.
+        Frequencies, named as in the MOTIF lines ("MA0139.2 CTCF"), in the order of the file. Letters are in the order
+        of MEME's own programs, whatever that of the file: A to Z, then a to z, digits and other signs. That is A, C,
+        G, T for DNA; A, C, G, U for RNA; and ACDEFGHIKLMNPQRSTVWY for proteins.
 
     Raises
     ------
     InputError
-        If there is no such file, no motif in it, or a line cannot be; the message has its number.
+        If there is no such file, no motif in it, or a line is malformed; the message gives its number.
 
     Notes
     -----
@@ -78,7 +77,7 @@ def read_meme(path: str | os.PathLike[str]) -> Motifs:
 
 
 def read_nucleotides(path: str | os.PathLike[str]) -> Motifs:
-    """Read the motifs of a file in MEME format, all of which must be of DNA or RNA; see `read_meme`."""
+    """Read motifs as `read_meme` does; InputError unless all are of DNA or RNA."""
     reader = _Reader(path)
     found = reader.motifs()
     for name, letters in reader.letters.items():
@@ -97,17 +96,17 @@ class _Reader:
         self.text = read_text(path, "a file in MEME format", otherwise="latin-1")
         self.line = 0
         self.alphabet = ""
-        self.defined: list[str] | None = None  # while a definition goes on
+        self.defined: list[str] | None = None  # the symbols so far, inside of a definition
         self.name: str | None = None
         self.named_at = 0
         self.matrix: Matrix | None = None
-        self.open_ended: Matrix | None = None  # that no w= ended, and nothing else yet
+        self.open_ended: Matrix | None = None  # the last matrix, if it has no w= and nothing followed it yet
         self.assumed: str | None = None  # the first motif that was read without an alphabet
         self.found: Motifs = {}
         self.letters: dict[str, str] = {}
 
     def motifs(self) -> Motifs:
-        """Return what the file holds."""
+        """Return the motifs of the file, by name."""
         for number, line in enumerate(self.text.split("\n"), start=1):
             self.line, words = number, line.split()
             if words and not words[0].startswith("#"):
@@ -123,7 +122,7 @@ class _Reader:
         return self.found
 
     def hint(self) -> str:
-        """Return what to do about a file that begins as JASPAR's own do."""
+        """Return what to do about a file that begins like one in JASPAR's own format."""
         return "; of a motif database download that in MEME format" if self.text.lstrip().startswith(">") else ""
 
     def read(self, line: str, words: list[str]) -> None:
@@ -141,7 +140,7 @@ class _Reader:
                 raise self.error(f"motif {self.name!r} has {line[:60]!r} behind or among its rows: expected rows alone")
 
     def begin(self, line: str, words: list[str]) -> bool:
-        """Begin what a line is the first of; return whether it is one."""
+        """Begin the section that a line heads; return whether it heads one."""
         if words[0] == "MOTIF":
             self.begin_motif(line)
         elif words[:2] == ["MEME", "version"]:
@@ -155,7 +154,7 @@ class _Reader:
         return True
 
     def begin_file(self) -> None:
-        """Begin anew: several files may stand in one, each with its own alphabet."""
+        """Forget the alphabet: a file may be several files joined, each with its own."""
         self.end_motif()
         self.alphabet, self.assumed = "", None
 
@@ -174,16 +173,16 @@ class _Reader:
     def define(self, line: str, words: list[str]) -> None:
         assert self.defined is not None
         if words[:2] == ["END", "ALPHABET"]:
-            # Columns are in this order too, whatever that of the definition.
+            # The columns of matrices are in this order too, whatever that of the definition.
             self.set_alphabet("".join(sorted(self.defined, key=_rank)))
             self.defined = None
             return
         if words[0] in _BEHIND_ALPHABET:
             raise self.error(f"{line[:60]!r} stands in the definition of the alphabet: expected END ALPHABET before it")
-        # Names, which are quoted, may hold any sign.
+        # Quoted names may hold any sign.
         symbols = _QUOTED.sub("", line).split("#")[0]
         if "=" in symbols[1:]:
-            return  # stands for several, or is another sign for one
+            return  # a symbol for several others, or an alias
         for one in symbols.split("~"):
             symbol = one.split()[0] if one.split() else ""
             if len(symbol) != 1:

@@ -1,4 +1,4 @@
-"""Motifs in MEME format."""
+"""Write motifs in MEME format."""
 
 from __future__ import annotations
 
@@ -29,23 +29,22 @@ def write_meme(path: str | os.PathLike[str], motifs: Mapping[str, Any], n_sites:
     Parameters
     ----------
     path : str or path
-        Of the file.
+        The file to write.
     motifs : mapping of str to array of shape (4, positions)
         Frequencies by name, each position summing to one. The mean of seqlets is a motif:
         ``cut_seqlets(X, seqlets).one_hot.double().mean(dim=0)``.
     n_sites : int
         How many sequences each motif stands for. MEME's programs weigh their pseudocounts against it, and
-        assume 20 where a file does not say; Biopython reads counts rounded to whole sequences.
+        assume 20 if a file does not say; Biopython reads counts rounded to whole sequences.
 
     Raises
     ------
     InputError
-        If a motif does not have four letters, or a position that does not sum to one, or a name cannot be
-        written.
+        If a motif does not have four letters, a position does not sum to one, or a name cannot be written.
 
     Notes
     -----
-    memelite's own writer says ``nsites= 1``, of which Biopython reads zeros: hence this one.
+    The writer of memelite says ``nsites= 1``, from which Biopython reads zeros.
 
     Examples
     --------
@@ -70,7 +69,7 @@ def write_meme(path: str | os.PathLike[str], motifs: Mapping[str, Any], n_sites:
 def _checked(motifs: Mapping[str, Any]) -> Motifs:
     if not isinstance(motifs, Mapping):
         raise InputError(f"motifs is {a(motifs)}: expected frequencies by name, {{'name': motif}}.")
-    # Counts are an error: how many sequences a motif stands for is `n_sites`.
+    # Counts are an error: the number of sequences is given by `n_sites`.
     checked = as_motifs(motifs, counts=False)
     for name, motif in checked.items():
         if len(motif) != 4:
@@ -83,7 +82,7 @@ def _checked(motifs: Mapping[str, Any]) -> Motifs:
 
 
 def _is_name(name: str) -> bool:
-    """Return whether a motif's name is the same when it is read again."""
+    """Return whether a motif's name can be read back unchanged."""
     words = name.split()
-    # "width = 8 sites = 12" behind a name is what MEME itself writes there.
+    # MEME itself writes "width = 8 sites = 12" behind a name.
     return name.isprintable() and " ".join(words) == name != "" and not {"width", "sites"} <= set(words)

@@ -1,4 +1,4 @@
-"""The input of TF-MoDISco: ohe.npz and shap.npz, for ``modisco motifs -s ohe.npz -a shap.npz``."""
+"""Write the input of TF-MoDISco: ohe.npz and shap.npz, for ``modisco motifs -s ohe.npz -a shap.npz``."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class ModiscoFiles(NamedTuple):
     Attributes
     ----------
     sequences : pathlib.Path
-        What ``-s`` takes.
+        For ``-s``.
     attributions : pathlib.Path
-        What ``-a`` takes.
+        For ``-a``.
     """
 
     sequences: Path
@@ -39,11 +39,11 @@ def write_modisco(folder: str | os.PathLike[str], X: Tensor, hypothetical: Tenso
     Parameters
     ----------
     folder : str or path
-        Where to; it is made if there is none.
+        The folder to write to; it is made if there is none.
     X : torch.Tensor, shape (sequences, 4, positions)
-        One-hot, of the letters A, C, G, T in this order.
+        One-hot in the order A, C, G, T.
     hypothetical : torch.Tensor or numpy.ndarray, the same shape
-        What every character would contribute: ``deep_lift_shap(..., hypothetical=True)``. TF-MoDISco multiplies
+        What each character would contribute: ``deep_lift_shap(..., hypothetical=True)``. TF-MoDISco multiplies
         by the sequences itself.
 
     Returns
@@ -59,11 +59,11 @@ def write_modisco(folder: str | os.PathLike[str], X: Tensor, hypothetical: Tenso
     Warns
     -----
     SeqlightWarning
-        If `hypothetical` holds attributions of the characters that are there and nothing of others.
+        If `hypothetical` is 0 for all characters that are not in the sequences.
 
     Notes
     -----
-    ``modisco motifs`` looks at 400 positions around the middle of each sequence: give it ``-w`` for others.
+    ``modisco motifs`` looks at 400 positions around the middle of each sequence unless ``-w`` says otherwise.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def write_modisco(folder: str | os.PathLike[str], X: Tensor, hypothetical: Tenso
     if bool(scores.any()) and not bool(scores[X.to(scores.device) == 0].any()):
         warnings.warn(
             "hypothetical is 0 for every character that is not there, as attributions are, and TF-MoDISco needs what "
-            "they would contribute: pass those of deep_lift_shap(..., hypothetical=True).",
+            "these would contribute: pass the result of deep_lift_shap(..., hypothetical=True).",
             SeqlightWarning,
             stacklevel=2,
         )
@@ -98,5 +98,5 @@ def write_modisco(folder: str | os.PathLike[str], X: Tensor, hypothetical: Tenso
 
 
 def _write(path: Path, array: NDArray[Any]) -> None:
-    with atomic_write(path) as partial, partial.open("wb") as file:  # a name without .npz would get one
+    with atomic_write(path) as partial, partial.open("wb") as file:  # NumPy would add .npz to a name
         np.savez_compressed(file, array)

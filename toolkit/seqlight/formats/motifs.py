@@ -1,4 +1,4 @@
-"""Motifs from where people keep them: MEME files and JASPAR."""
+"""Motifs from MEME files, JASPAR, Biopython, arrays and tables, checked and as frequencies."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ NUCLEOTIDES = ({"A", "C", "G", "T"}, {"A", "C", "G", "U"})
 
 
 def jaspar_motifs(release: str = "JASPAR2024", collection: str = "CORE", **filters: Any) -> Motifs:
-    """Return motifs of a release of JASPAR; pyjaspar brings them along, so nothing is downloaded.
+    """Return motifs from JASPAR; the package pyjaspar contains them, so nothing is downloaded.
 
     Parameters
     ----------
     release, collection : str
-        Which of JASPAR's.
+        The release and the collection of JASPAR.
     **filters
-        Of pyjaspar's ``fetch_motifs``: `tax_group`, `species`, `tf_class`, `tf_family`, `min_ic` ...
+        Filters of pyjaspar's ``fetch_motifs``: `tax_group`, `species`, `tf_class`, `tf_family`, `min_ic` ...
 
     Returns
     -------
@@ -58,7 +58,7 @@ def jaspar_motifs(release: str = "JASPAR2024", collection: str = "CORE", **filte
     database = pyjaspar.jaspardb(release=release)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Zero motifs")  # an error below
+            warnings.filterwarnings("ignore", "Zero motifs")  # raised as an error below
             fetched = database.fetch_motifs(collection=collection, **filters)
     finally:
         database.conn.close()
@@ -73,16 +73,16 @@ def as_motifs(source: str | PathLike[str] | Mapping[str, Any] | Sequence[Any], *
     Parameters
     ----------
     source : str, path, mapping of str to array of shape (letters, positions), or sequence of motifs
-        A file in MEME format; frequencies or counts by name, as an array, a tensor, a table or a mapping with a row for
-        each letter, or a motif of Biopython; or motifs that have names, such as pyjaspar fetches.
+        A file in MEME format; a mapping from names to frequencies or counts, each an array, a tensor, a table or a
+        mapping with a row for each letter, or a motif of Biopython; or motifs with names, such as pyjaspar fetches.
     counts : bool
-        Whether counts become frequencies, or are an error. They are counts where all positions of a motif sum to the
-        same number above one; a motif of Biopython has counts in any case.
+        Whether counts become frequencies (True) or are an error (False). A motif has counts if all of its positions
+        sum to the same number above one; a motif of Biopython always has them.
 
     Returns
     -------
     dict of str to numpy.ndarray, float64, shape (letters, positions)
-        Frequencies: all positions sum to one. Rows that have letters are in alphabetical order, others as they are.
+        Frequencies: each position sums to one. Rows named by letters are in alphabetical order, others in theirs.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def nucleotide_motifs(source: str | PathLike[str] | Mapping[str, Any] | Sequence
     Raises
     ------
     InputError
-        If a motif has another number of letters, or says that they are others.
+        If a motif has another number of letters, or its rows are named by others.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def _by_name(source: Any) -> dict[str, Any]:
 
 
 def _has_counts(motif: Any) -> bool:
-    """Return whether it is a motif of Biopython, as pyjaspar's are."""
+    """Return whether this is a motif of Biopython, as those of pyjaspar are."""
     return isinstance(getattr(motif, "counts", None), Mapping)
 
 
@@ -156,7 +156,7 @@ def _checked(name: str, motif: Any, counts: bool) -> NDArray[np.float64]:
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(f"motif {name!r} has shape {array.shape}: expected (letters, positions).")
     if _has_counts(motif) and (array.sum(axis=0) > 0).all():
-        # Of any number of sequences at each position.
+        # Each position may have another number of sequences.
         array = array / array.sum(axis=0)
     if (wrong := find_fault(array)) is not None:
         remedy = "; transposed it would be right" if find_fault(array.T) is None else ""
@@ -184,7 +184,7 @@ def _array(name: str, motif: Any) -> NDArray[np.float64]:
 
 
 def _by_position(motif: Any) -> Any:
-    """Return rows of letters in their order, of what knows which row is which; other things as they are."""
+    """Return the rows in alphabetical order if they are named by letters, and other motifs unchanged."""
     if isinstance(motif, Tensor):
         return motif.detach().double().numpy(force=True)
     if isinstance(motif, pd.DataFrame):
@@ -196,7 +196,7 @@ def _by_position(motif: Any) -> Any:
 
 
 def _letters(motif: Any) -> list[str] | None:
-    """Return what the rows of a table or a mapping are called; None of what has no names for them."""
+    """Return the letters that name the rows of a table or a mapping; None if none do."""
     for keys in (motif.index, motif.columns) if isinstance(motif, pd.DataFrame) else (motif,):
         if isinstance(keys, pd.Index | Mapping) and _are_letters(keys):
             return list(keys)

@@ -11,36 +11,22 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import math
 import os
-import re
-import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqlight.errors import ResultsError
 from seqlight.files.atomic import atomic_write
+from seqlight.formats.npz import DAMAGE, map_member
 
 Arrays = dict[str, NDArray[Any]]
-
-# Of the header that a zip has before each member: where the lengths of name and extra field stand, and its own length.
-LENGTHS, HEADER = 26, 30
-# What NumPy writes before an array whose dtype has no fields.
-PLAIN = re.compile(
-    rb"\{'descr': '([<>|=]?[a-zA-Z?]\d*)', 'fortran_order': (True|False), 'shape': \(((?:\d+,? ?)*)\), \} *\n"
-)
-# What a zip and an array in it raise when they are not what they should be; RuntimeError where a flag says "encrypted".
-NOT_WHOLE = (
-    zipfile.BadZipFile, ValueError, RuntimeError, EOFError, LookupError, TypeError, OverflowError, struct.error,
-    zlib.error,
-)  # fmt: skip
 
 
 class DamagedShard(ResultsError):
@@ -132,8 +118,7 @@ def read_shard(path: str | os.PathLike[str]) -> Arrays:
 def open_shard(path: str | os.PathLike[str]) -> Shard:
     """Return the arrays of a shard, as :func:`read_shard`, and where they belong."""
     with _damage_named(path), open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        arrays = {one.filename.removesuffix(".npy"): _mapped(path, file, one) for one in members}
+        arrays = {one.filename.removesuffix(".npy"): map_member(file, one) for one in archive.infolist()}
         return Shard(arrays, _origin(archive.comment, arrays))
 
 
@@ -143,44 +128,6 @@ def check_shard(path: str | os.PathLike[str]) -> None:
         bad = archive.testzip()
     if bad is not None:
         raise _damaged(path, f"the checksum of {bad.removesuffix('.npy')!r} is another")
-
-
-def _mapped(path: str | os.PathLike[str], file: IO[bytes], member: zipfile.ZipInfo) -> NDArray[Any]:
-    if member.compress_type != zipfile.ZIP_STORED:
-        raise ValueError("its arrays are compressed")
-    file.seek(member.header_offset + LENGTHS)
-    name, extra = struct.unpack("<HH", file.read(4))
-    begin = member.header_offset + HEADER + name + extra
-    file.seek(begin)
-    shape, fortran, dtype = _header(file)
-    # A map believes what it is told: of objects it would follow what the file has for addresses.
-    length = math.prod(shape) * dtype.itemsize
-    if dtype.hasobject or min(shape, default=0) < 0 or file.tell() + length != begin + member.file_size:
-        raise ValueError(f"{member.filename.removesuffix('.npy')!r} is not as long as its shape says")
-    if not length:  # of nothing there is no map
-        return np.empty(shape, dtype)
-    return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
-
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, order and dtype of an array in a file.
-
-    NumPy reads these with the parser of Python, which in CPython 3.11 fails in one thread while it runs in another; so
-    it is asked for dtypes with fields alone.
-    """
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("its arrays are of another version of NumPy's format")
-    begin = file.tell()
-    (length,) = struct.unpack("<H", file.read(2))
-    plain = PLAIN.fullmatch(file.read(length))
-    if plain is None:
-        file.seek(begin)
-        try:
-            return np.lib.format.read_array_header_1_0(file)
-        except Exception as error:  # it is read as Python, which has errors of its own
-            raise ValueError(f"the header of an array cannot be read: {error}") from None
-    descr, fortran, shape = (one.decode() for one in plain.groups())
-    return tuple(int(one) for one in shape.split(",") if one.strip()), fortran == "True", np.dtype(descr)
 
 
 def _comment(origin: ShardOrigin, arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -212,7 +159,7 @@ def _damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
     """Raise ResultsError for what reading raises; where nothing says that the file is damaged, it is not to go."""
     try:
         yield
-    except NOT_WHOLE as error:
+    except DAMAGE as error:
         raise _damaged(path, str(error)) from None
     except FileNotFoundError:
         raise
