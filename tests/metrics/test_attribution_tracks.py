@@ -26,7 +26,7 @@ def test_positions_are_sums_over_letters_in_float64():
         (torch.zeros(1, 4, 5, dtype=torch.complex64), "complex64"),
     ],
 )
-def test_bad_attributions(bad, message):
+def test_invalid_attributions(bad, message):
     with pytest.raises(sl.InputError, match=message):
         sum_over_letters(bad)
     with pytest.raises(sl.InputError, match=r"others has shape|others is (a|of) |attributions has shape|others holds"):

@@ -14,7 +14,7 @@ tracks = st.lists(st.lists(st.integers(-4, 4), min_size=6, max_size=6), min_size
 
 
 def gini(values):
-    """By its definition: half the mean difference of two draws, over the mean."""
+    """Return half the mean difference of two draws, over the mean: the definition."""
     n, total = len(values), sum(values)
     return sum(abs(a - b) for a in values for b in values) / (2 * n * total)
 
@@ -29,7 +29,7 @@ def test_against_definitions(track, scale):
             each[effective_positions].append(math.exp(stats.entropy(sizes)))
             each[attribution_gini].append(gini(sizes))
     values = scale * torch.tensor(track, dtype=torch.float64)
-    # The same, a letter a position.
+    # The same, with letters.
     letters = torch.zeros(len(track), 4, 6, dtype=torch.float64)
     letters[:, 2] = values
     for function, expected in each.items():

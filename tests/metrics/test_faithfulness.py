@@ -9,7 +9,7 @@ from seqlight.metrics.perturbation import Plan, perturbed_outputs
 
 
 class Counting(nn.Module):
-    """Has 1 for each A at one of the first five positions."""
+    """Counts the A at the first five positions."""
 
     def forward(self, X):
         return X[:, :1, :5].sum(dim=2)
@@ -25,15 +25,15 @@ def X():
 SETTINGS = {"shares": (0, 0.1, 0.5, 1), "n_shuffles": 20}
 
 
-def test_what_the_model_reads_goes_at_once_and_random_positions_in_proportion(X):
+def test_positions_that_the_model_reads_against_random_ones(X):
     right = torch.zeros(30, 50)
     right[:, :5] = 1
     top, random = faithfulness_curve(Counting(), X, right, **SETTINGS)
     full, shuffled = float(top[0]), float(top[-1])
     assert full == float(X[:, 0, :5].sum()) / 30
-    # Ten percent are the five positions that matter: all is lost with them.
+    # Ten percent are the five positions that matter: without them the whole count is lost.
     assert top.tolist() == pytest.approx([full, shuffled, shuffled, shuffled])
-    # Random ones take as much of it as they take of the sequence.
+    # Random ones lose in proportion to their share of the sequence.
     expected = [full + share * (shuffled - full) for share in SETTINGS["shares"]]
     assert random.tolist() == pytest.approx(expected, abs=0.1)
     inserted, _ = faithfulness_curve(Counting(), X, right, "insertion", **SETTINGS)
@@ -41,14 +41,14 @@ def test_what_the_model_reads_goes_at_once_and_random_positions_in_proportion(X)
 
 
 @pytest.mark.parametrize("kind", ["deletion", "insertion"])
-def test_the_area_tells_right_from_random_from_wrong(X, kind):
+def test_the_area_of_right_random_and_wrong_attributions(X, kind):
     torch.manual_seed(0)
     right = torch.zeros(30, 50)
     right[:, :5] = 1
     best, none, worst = (
         float(faithfulness_area(Counting(), X, one, kind, **SETTINGS)) for one in (right, torch.rand(30, 50), -right)
     )
-    # Of the exact curve, (0, 1, 1, 1) or its complement, less the diagonal.
+    # The area between the exact curve, (0, 1, 1, 1) or its complement, and the diagonal.
     assert best == pytest.approx(0.45, abs=0.05)
     assert abs(none) < 0.05
     assert worst < -0.2
@@ -63,7 +63,7 @@ def test_curve_and_area_against_numpy(X, kind):
     outputs = perturbed_outputs(model, X, attributions, Plan(kind, **settings)).numpy()
     curve = faithfulness_curve(model, X, attributions, kind, **settings)
     assert np.allclose(curve, outputs.mean(axis=0))
-    # 3 % of 50 positions are 2: areas are over what was changed.
+    # 3 % of 50 positions are 2: areas are over the positions that were changed.
     sign = 1 if kind == "deletion" else -1
     areas = np.trapezoid(sign * (outputs[:, 1] - outputs[:, 0]), [0, 2 / 50, 10 / 50, 1])
     sizes = np.abs(outputs[:, 0, 0] - outputs[:, 0, -1])

@@ -1,4 +1,4 @@
-"""``seqlight.metrics`` is a table of contents: every name, and nothing loaded that is not needed."""
+"""``seqlight.metrics`` lists every name and loads nothing that is not needed."""
 
 import ast
 import json
@@ -12,7 +12,7 @@ import pytest
 from seqlight import metrics
 
 
-def test_every_name_is_there_and_in_the_docstring():
+def test_every_name_exists_and_is_in_the_docstring():
     assert dir(metrics) == sorted(metrics.__all__)
     for name in metrics.__all__:
         assert getattr(metrics, name).__name__ == name
@@ -41,8 +41,8 @@ def test_functions_load_neither_torchmetrics_nor_lightning(python):
     classes = [name for name in metrics.__all__ if name[0].isupper()]
     code = "import sys, seqlight.metrics; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-    tell = "print(json.dumps(sorted(sys.modules)))"
-    steps = [f"import sys, json; from seqlight.metrics import {', '.join(some)}; {tell}" for some in (names, classes)]
+    report = "print(json.dumps(sorted(sys.modules)))"
+    steps = [f"import sys, json; from seqlight.metrics import {', '.join(some)}; {report}" for some in (names, classes)]
     lines = python("-c", "\n".join(steps)).stdout.splitlines()
     second, third = ({name.split(".")[0] for name in json.loads(line)} for line in lines)
     assert not second & {"torchmetrics", "lightning", "pytorch_lightning", "matplotlib", "captum"}
@@ -64,5 +64,5 @@ def test_a_configuration_can_name_them(arguments, expected):
 
     parser = ArgumentParser()
     parser.add_argument("--metric", type=Metric)
-    made = parser.instantiate(parser.parse_args(arguments)).metric
-    assert {name: getattr(made, name) for name in expected} == expected
+    metric = parser.instantiate(parser.parse_args(arguments)).metric
+    assert {name: getattr(metric, name) for name in expected} == expected

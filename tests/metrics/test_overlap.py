@@ -53,7 +53,7 @@ def test_shares_of_positions_against_sets(found, known):
     assert best_iou(table(found), table(known)).tolist() == pytest.approx(best)
 
 
-def test_far_apart_examples_do_not_overflow():
+def test_distant_examples_do_not_overflow():
     far = table([(10**9, 0, 10**4), (0, 5, 10**4)])
     assert intersection_over_union(far, far) == 1
 
@@ -80,6 +80,6 @@ def test_edges():
         (table([]), [(0, 3, 5)], 1, "is a list: expected a pandas.DataFrame"),
     ],
 )
-def test_bad_tables(found, known, least, message):
+def test_invalid_tables(found, known, least, message):
     with pytest.raises(sl.InputError, match=message):
         overlap(found, known, least)

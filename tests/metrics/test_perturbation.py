@@ -27,8 +27,8 @@ def outputs(model, X, attributions, **settings):
     return perturbed_outputs(model, X, attributions, Plan(shares=SHARES, n_shuffles=3, **settings))
 
 
-def literally(model, X, attributions, kind, target, seed):
-    """A letter at a time, a version at a time."""
+def perturb_letters(model, X, attributions, kind, target, seed):
+    """Return the outputs one letter and one version at a time."""
     model.eval()
     found = torch.zeros(len(X), 2, len(SHARES), dtype=torch.float64)
     for i, row in enumerate(X):
@@ -39,7 +39,7 @@ def literally(model, X, attributions, kind, target, seed):
         stream = np.random.RandomState([own, 1])
         for version in versions:
             other = sl.characters(version)
-            # A permutation is the place of each position in the random order.
+            # The permutation gives the rank of each position in the random order.
             orders = sorted(range(30), key=lambda p: (-track[p], p)), np.argsort(stream.permutation(30))
             for j, order in enumerate(orders):
                 for k, share in enumerate(SHARES):
@@ -56,10 +56,10 @@ def test_against_a_letter_at_a_time(model, X, kind):
     # Whole numbers, with ties.
     attributions = torch.randint(-2, 3, X.shape).double() * X
     found = outputs(model, X, attributions, kind=kind, target=2, random_state=7, batch_size=5)
-    assert torch.allclose(found, literally(model, X, attributions, kind, 2, 7), atol=1e-12)
+    assert torch.allclose(found, perturb_letters(model, X, attributions, kind, 2, 7), atol=1e-12)
 
 
-def test_a_sequence_has_the_same_outputs_wherever_it_is(model, X):
+def test_outputs_of_a_sequence_do_not_depend_on_its_row(model, X):
     attributions = torch.randn(X.shape)
     found = outputs(model, X, attributions)
     order = torch.tensor([2, 0, 3])
@@ -67,12 +67,12 @@ def test_a_sequence_has_the_same_outputs_wherever_it_is(model, X):
     assert not torch.allclose(outputs(model, X, attributions, random_state=1)[..., 1:], found[..., 1:])
 
 
-def test_unknown_characters_are_shuffled_along(model, X):
+def test_unknown_characters_are_shuffled_too(model, X):
     X[0, :, 3:6] = 0
     assert outputs(model, X, torch.randn(X.shape)).isfinite().all()
 
 
-def test_a_sequence_with_nan_has_nan_and_leaves_the_others(model, X):
+def test_nan_affects_only_its_own_sequence(model, X):
     attributions = torch.randn(X.shape)
     expected = outputs(model, X, attributions)
     attributions[1, 0, 3] = float("nan")
@@ -81,7 +81,7 @@ def test_a_sequence_with_nan_has_nan_and_leaves_the_others(model, X):
     assert torch.allclose(found[[0, 2, 3]], expected[[0, 2, 3]])
 
 
-def test_the_model_is_given_back_as_it_was(model, X):
+def test_the_model_is_restored(model, X):
     model.train()
     model[1].eval()
     modes = [one.training for one in model.modules()]
@@ -122,14 +122,14 @@ def test_targets(model, X):
         ({"attributions": torch.zeros(4, 29)}, "expected the same sequences and positions"),
     ],
 )
-def test_bad_arguments(model, X, settings, message):
+def test_invalid_arguments(model, X, settings, message):
     arguments = {"attributions": torch.zeros(X.shape)} | settings
     with pytest.raises(sl.InputError, match=message):
         outputs(model, X, **arguments)
 
 
 @pytest.mark.parametrize("shares", [(0,), (0.1, 1), (0, 0.9), (0, 0.5, 0.5, 1), (0, 2, 1), (0, float("nan"), 1)])
-def test_shares_rise_from_0_to_1(shares):
+def test_shares_must_rise_from_0_to_1(shares):
     with pytest.raises(sl.InputError, match="expected numbers that rise from 0 to 1"):
         Plan(shares=shares)
 

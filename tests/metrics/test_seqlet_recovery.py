@@ -53,7 +53,7 @@ def test_against_sets_of_positions(found, known, least, iou):
     assert float(seqlet_iou(*tables)) == pytest.approx(ious[-1], nan_ok=True)
 
 
-def test_a_seqlet_without_p_value_passes_no_threshold():
+def test_a_seqlet_without_p_value_is_below_no_threshold():
     one = table([(0, 3, 5, math.nan)])
     assert float(seqlet_recall(one, one)) == 1
     assert float(seqlet_recall(one, one, 1.0)) == 0
@@ -69,13 +69,13 @@ def test_a_seqlet_without_p_value_passes_no_threshold():
         ({"min_iou": 1.5}, "min_iou is 1.5: expected 0 to 1"),
     ],
 )
-def test_bad_settings(settings, message):
+def test_invalid_settings(settings, message):
     one = table([(0, 3, 5, 0.1)])
     with pytest.raises(sl.InputError, match=message):
         seqlet_precision(one, one, **settings)
 
 
-def test_bad_tables():
+def test_invalid_tables():
     one = table([(0, 3, 5, 0.1)])
     with pytest.raises(sl.InputError, match="no column 'p-value'"):
         seqlet_recall(one.drop(columns="p-value"), one, 0.1)

@@ -1,4 +1,4 @@
-"""Every metric with its settings, and data to try it on: rows of one set, whole or cut into batches."""
+"""Every metric with settings, and data to try it on: one set of rows, whole or cut into batches."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from seqlight import metrics
 ROWS, LENGTH = 7, 40
 
 
-def of_kinds(name, kinds, **more):
+def with_kinds(name, kinds, **more):
     return [(name, {"kind": kind, **more}) for kind in kinds]
 
 
 CATALOGUE = [
     *((name, {"reduction": how}) for name in ("AttributionEntropy", "EffectivePositions") for how in ("mean", "none")),
     ("AttributionGini", {}),
-    *of_kinds("AttributionSimilarity", ("cosine", "pearson", "sign")),
-    *of_kinds("AttributionSimilarity", ("sign",), reduction="none"),
-    *of_kinds("MethodAgreement", ("rank_correlation", "top", "signed_top"), k=4),
-    *of_kinds("MethodAgreement", ("top",), reduction="none"),
+    *with_kinds("AttributionSimilarity", ("cosine", "pearson", "sign")),
+    *with_kinds("AttributionSimilarity", ("sign",), reduction="none"),
+    *with_kinds("MethodAgreement", ("rank_correlation", "top", "signed_top"), k=4),
+    *with_kinds("MethodAgreement", ("top",), reduction="none"),
     ("MotifWindowShare", {"start": 5, "end": 15}),
     ("MotifIntervalShare", {}),
     *(
@@ -34,17 +34,17 @@ CATALOGUE = [
     ),
     ("SeqletRecall", {"min_overlap": 4, "min_iou": 0.3}),
     *(("SeqletIoU", {"thresholds": at}) for at in (None, (0.1, 0.5, 0.9))),
-    *of_kinds("ConvergenceDelta", ("mean", "max", "relative")),
-    *of_kinds("ReferenceStandardError", ("absolute", "relative")),
-    *of_kinds("FaithfulnessCurve", ("deletion", "insertion"), target=1, n_shuffles=2, shares=(0, 0.1, 0.4, 1)),
-    *of_kinds("FaithfulnessArea", ("deletion", "insertion"), n_shuffles=2, shares=(0, 0.1, 0.4, 1)),
-    *of_kinds("FaithfulnessArea", ("deletion",), n_shuffles=2, shares=(0, 0.1, 1), reduction="none"),
+    *with_kinds("ConvergenceDelta", ("mean", "max", "relative")),
+    *with_kinds("ReferenceStandardError", ("absolute", "relative")),
+    *with_kinds("FaithfulnessCurve", ("deletion", "insertion"), target=1, n_shuffles=2, shares=(0, 0.1, 0.4, 1)),
+    *with_kinds("FaithfulnessArea", ("deletion", "insertion"), n_shuffles=2, shares=(0, 0.1, 0.4, 1)),
+    *with_kinds("FaithfulnessArea", ("deletion",), n_shuffles=2, shares=(0, 0.1, 1), reduction="none"),
 ]
 NAMES = [f"{name}-{'-'.join(map(str, settings.values()))}" for name, settings in CATALOGUE]
 
 
 def data():
-    """Return what metrics are updated with, by the names of their arguments."""
+    """Return arguments for the updates of all metrics, by name."""
     generator = torch.Generator().manual_seed(0)
     X = sl.random_one_hot((ROWS, 4, LENGTH), random_state=0)
     attributions, others = (torch.randn(X.shape, generator=generator) * X for _ in range(2))
@@ -75,7 +75,7 @@ def intervals(n, generator):
 
 
 def rows(whole, first, last):
-    """Return some rows of the data, with tables that count them from 0."""
+    """Return some rows of the data, and of tables, whose example_idx then begins at 0."""
 
     def cut(one):
         if isinstance(one, pd.DataFrame):
@@ -86,24 +86,24 @@ def rows(whole, first, last):
     return {name: cut(one) for name, one in whole.items()}
 
 
-def made(entry, **more):
+def make_metric(entry, **more):
     name, settings = entry
     return getattr(metrics, name)(**settings, **more)
 
 
 def arguments(metric, batch):
-    """Return those of the batch that the metric is updated with."""
+    """Return the arguments for the metric's update."""
     return {name: batch[name] for name in inspect.signature(metric.update).parameters}
 
 
-def function_of(name):
-    """Return the function of the same name as a class."""
+def function_for(name):
+    """Return the function with the same name as a class."""
     return next(getattr(metrics, one) for one in dir(metrics) if one.replace("_", "") == name.lower() and one != name)
 
 
 def expected(entry, batch):
-    """Return what the function gives for all rows at once."""
+    """Return the result of the function for all rows at once."""
     name, settings = entry
-    function = function_of(name)
+    function = function_for(name)
     taken = {key: one for key, one in batch.items() if key in inspect.signature(function).parameters}
     return function(**taken, **settings)

@@ -1,11 +1,11 @@
-"""Every metric of the catalogue draws itself, within its bounds."""
+"""Every metric of the catalogue draws its results, within its bounds."""
 
 from __future__ import annotations
 
 import matplotlib
 import pytest
 import torch
-from catalogue import CATALOGUE, NAMES, arguments, data, made
+from catalogue import CATALOGUE, NAMES, arguments, data, make_metric
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torchmetrics import MetricCollection
@@ -13,7 +13,6 @@ from torchmetrics import MetricCollection
 from seqlight import metrics
 
 WHOLE = data()
-every = pytest.mark.parametrize("entry", CATALOGUE, ids=NAMES)
 BOUNDS = {  # lowest, highest, whether higher is better
     "AttributionEntropy": (0, None, None),
     "EffectivePositions": (1, None, None),
@@ -43,17 +42,17 @@ def backend():
 
 
 @pytest.fixture(scope="module")
-def seen():
-    """Every metric with what it has seen."""
-    found = [made(entry) for entry in CATALOGUE]
+def updated_metrics():
+    """Return every metric, updated with all rows."""
+    found = [make_metric(entry) for entry in CATALOGUE]
     for one in found:
         one.update(**arguments(one, WHOLE))
     return dict(zip(NAMES, found, strict=True))
 
 
 @pytest.mark.parametrize(("entry", "name"), list(zip(CATALOGUE, NAMES, strict=True)), ids=NAMES)
-def test_bounds(seen, entry, name):
-    metric, (low, high, better) = seen[name], BOUNDS[entry[0]]
+def test_bounds(updated_metrics, entry, name):
+    metric, (low, high, better) = updated_metrics[name], BOUNDS[entry[0]]
     low = 0 if entry[1].get("kind") in SHARES else low
     assert (metric.plot_lower_bound, metric.plot_upper_bound, metric.higher_is_better) == (low, high, better)
     assert (metric.is_differentiable, metric.full_state_update) == (False, False)
@@ -64,8 +63,8 @@ def test_bounds(seen, entry, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_result_and_several(seen, name):
-    metric = seen[name]
+def test_one_result_and_several(updated_metrics, name):
+    metric = updated_metrics[name]
     for val in (None, [metric.compute()] * 3):
         ax = Figure().subplots()
         figure, drawn = metric.plot(val, ax=ax)
@@ -75,15 +74,15 @@ def test_one_result_and_several(seen, name):
         low, high = ax.get_ylim()
         assert metric.plot_lower_bound is None or low < metric.plot_lower_bound
         assert metric.plot_upper_bound is None or high > metric.plot_upper_bound
-        said = [text.get_text() for text in ax.texts]
-        assert any("Optimal" in one for one in said) == (
+        labels = [text.get_text() for text in ax.texts]
+        assert any("Optimal" in one for one in labels) == (
             (metric.plot_upper_bound if metric.higher_is_better else metric.plot_lower_bound) is not None
             and metric.higher_is_better is not None
         )
 
 
-def test_the_lines_of_several_results_have_names(seen):
-    figure, ax = seen["SeqletRecall-(0.1, 0.5, 0.9)"].plot()
+def test_the_lines_of_several_results_are_labelled(updated_metrics):
+    figure, ax = updated_metrics["SeqletRecall-(0.1, 0.5, 0.9)"].plot()
     assert figure is ax.figure
     assert ax.get_ylabel() == "SeqletRecall"
     assert [one.get_text() for one in ax.get_legend().get_texts()] == ["Threshold 0", "Threshold 1", "Threshold 2"]
@@ -109,6 +108,6 @@ def test_a_collection_draws_all_of_its_metrics():
     assert [ax.get_ylabel() for _, ax in collection.plot()] == ["AttributionGini", "MethodAgreement"]
 
 
-def test_what_a_metric_is_cannot_be_set():
+def test_constants_cannot_be_set():
     with pytest.raises(RuntimeError, match="Can't change const"):
         metrics.MethodAgreement().plot_lower_bound = 3.0

@@ -1,4 +1,4 @@
-"""Two processes give what one gives, however unevenly they are fed; run as a script, this file is one of the two."""
+"""Two processes give the same as one, however rows are divided; run as a script, this file is one of the two."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from catalogue import CATALOGUE, NAMES, ROWS, arguments, data, expected, made, rows
+from catalogue import CATALOGUE, NAMES, ROWS, arguments, data, expected, make_metric, rows
 
-# Borders of the batches of either process. Rows in order, so that results of each sequence are too.
+# Borders of the batches of each process. Rows are in order, so that results of single sequences are too.
 FEEDS = {
     "evenly": ([0, 4], [4, ROWS]),
     "unevenly": ([0, 1], [1, 3, 4, 5, ROWS]),
@@ -29,8 +29,8 @@ def work(rank: int, folder: Path) -> None:
     for feed, borders in FEEDS.items():
         parts = batches(borders[rank])
         for name, entry in zip(NAMES, CATALOGUE, strict=True):
-            metric = made(entry)
-            # A second epoch starts afresh, on both.
+            metric = make_metric(entry)
+            # In a second epoch, both processes start again.
             for _ in range(2 if feed == "unevenly" else 1):
                 metric.reset()
                 for part in parts:
@@ -49,7 +49,7 @@ def found(tmp_path_factory, run_scripts):
 
 @pytest.mark.parametrize("feed", FEEDS)
 @pytest.mark.parametrize(("name", "entry"), list(zip(NAMES, CATALOGUE, strict=True)), ids=NAMES)
-def test_two_processes_give_what_one_gives(found, name, entry, feed):
+def test_two_processes_equal_one(found, name, entry, feed):
     one = expected(entry, data())
     for rank in (0, 1):
         assert found[rank][feed, name].dtype == torch.float64

@@ -1,4 +1,4 @@
-"""Every metric of the catalogue: batches, moves, copies; in two processes see test_processes.py."""
+"""Every metric of the catalogue: batches, devices, dtypes and copies; for two processes see test_processes.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from catalogue import CATALOGUE, NAMES, ROWS, arguments, data, expected, function_of, made, rows
+from catalogue import CATALOGUE, NAMES, ROWS, arguments, data, expected, function_for, make_metric, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -19,16 +19,16 @@ import seqlight as sl
 from seqlight import metrics
 from seqlight.metrics.classes import running_ratio
 
-UNREAD = ("ReferenceStandardError", {"kind": "absolute"})
+WITHOUT_ATTRIBUTIONS = ("ReferenceStandardError", {"kind": "absolute"})
 WHOLE = data()
-every = pytest.mark.parametrize("entry", CATALOGUE, ids=NAMES)
-# All that read attributions.
-every_tensor = pytest.mark.parametrize(
-    "entry", [entry for entry in CATALOGUE if not entry[0].startswith("Seqlet") and entry != UNREAD]
+every_metric = pytest.mark.parametrize("entry", CATALOGUE, ids=NAMES)
+# All metrics that read attributions.
+every_metric_of_attributions = pytest.mark.parametrize(
+    "entry", [entry for entry in CATALOGUE if not entry[0].startswith("Seqlet") and entry != WITHOUT_ATTRIBUTIONS]
 )
 
 
-def updated(metric, *parts):
+def update_with(metric, *parts):
     for part in parts:
         metric.update(**arguments(metric, part))
     return metric
@@ -44,86 +44,86 @@ def close(a, b):
     return a.dtype == b.dtype and torch.allclose(a, b, rtol=1e-12, atol=1e-14, equal_nan=True)
 
 
-def test_each_class_has_a_function_of_its_name_and_its_arguments():
+def test_each_class_has_a_function_with_its_name_and_arguments():
     classes = {name for name in metrics.__all__ if name[0].isupper()}
     assert classes == {name for name, _ in CATALOGUE}
     assert len(metrics.__all__) == 2 * len(classes)
     for name in classes:
         one = getattr(metrics, name)
         taken = [*inspect.signature(one.update).parameters][1:] + [*inspect.signature(one).parameters][:-1]
-        assert sorted(taken) == sorted(inspect.signature(function_of(name)).parameters)
+        assert sorted(taken) == sorted(inspect.signature(function_for(name)).parameters)
         for key, parameter in inspect.signature(one).parameters.items():
             if key != "settings":
-                assert parameter.default == inspect.signature(function_of(name)).parameters[key].default
+                assert parameter.default == inspect.signature(function_for(name)).parameters[key].default
 
 
-@every
+@every_metric
 @settings(max_examples=12)
 @given(cuts=st.sets(st.integers(1, ROWS - 1)))
-def test_batches_of_any_split_give_what_one_gives(entry, cuts):
+def test_any_split_into_batches_equals_one(entry, cuts):
     borders = [0, *sorted(cuts), ROWS]
     parts = [rows(WHOLE, first, last) for first, last in pairwise(borders)]
-    assert close(updated(made(entry), *parts).compute(), of_whole(CATALOGUE.index(entry)))
+    assert close(update_with(make_metric(entry), *parts).compute(), of_whole(CATALOGUE.index(entry)))
 
 
-@every
-def test_forward_gives_the_batch_and_adds_to_the_sum(entry):
-    metric, parts = made(entry), (rows(WHOLE, 0, 4), rows(WHOLE, 4, ROWS))
+@every_metric
+def test_forward_returns_the_batch_and_adds_to_the_sum(entry):
+    metric, parts = make_metric(entry), (rows(WHOLE, 0, 4), rows(WHOLE, 4, ROWS))
     for part in parts:
         assert close(metric(**arguments(metric, part)), expected(entry, part))
     assert close(metric.compute(), expected(entry, WHOLE))
 
 
-@every
-def test_reset_starts_afresh(entry):
-    metric = updated(made(entry), rows(WHOLE, 0, 5))
+@every_metric
+def test_reset(entry):
+    metric = update_with(make_metric(entry), rows(WHOLE, 0, 5))
     metric.compute()
     metric.reset()
-    assert close(updated(metric, rows(WHOLE, 3, ROWS)).compute(), expected(entry, rows(WHOLE, 3, ROWS)))
+    assert close(update_with(metric, rows(WHOLE, 3, ROWS)).compute(), expected(entry, rows(WHOLE, 3, ROWS)))
 
 
-@every
-def test_copies_go_on_on_their_own(entry):
-    metric = updated(made(entry), rows(WHOLE, 0, 4))
-    # What is passed as an argument travels with the metric, so a lambda would not be pickled.
+@every_metric
+def test_copies_are_independent(entry):
+    metric = update_with(make_metric(entry), rows(WHOLE, 0, 4))
+    # Arguments are pickled with the metric, so a lambda would not do.
     for copy in (metric.clone(), pickle.loads(pickle.dumps(metric))):
-        assert close(updated(copy, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
+        assert close(update_with(copy, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
     assert close(metric.compute(), expected(entry, rows(WHOLE, 0, 4)))
 
 
-@every
-def test_state_dict_goes_on_in_another(entry):
-    metric, other = made(entry), made(entry)
+@every_metric
+def test_a_state_dict_continues_in_another_metric(entry):
+    metric, other = make_metric(entry), make_metric(entry)
     assert not metric.state_dict()
     for one in (metric, other):
         one.persistent(True)
-    other.load_state_dict(updated(metric, rows(WHOLE, 0, 4)).state_dict())
-    assert close(updated(other, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
+    other.load_state_dict(update_with(metric, rows(WHOLE, 0, 4)).state_dict())
+    assert close(update_with(other, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
 
 
-@every
+@every_metric
 def test_nothing_narrows_the_sums(entry):
     holder = nn.Module()
-    holder.metric = updated(made(entry), rows(WHOLE, 0, 4))
+    holder.metric = update_with(make_metric(entry), rows(WHOLE, 0, 4))
     holder.weight = nn.Parameter(torch.ones(1))
     for narrow in (nn.Module.half, nn.Module.bfloat16, lambda one: one.to("cpu", torch.float16), nn.Module.float):
         narrow(holder)
     assert holder.weight.dtype == torch.float32
-    assert close(updated(holder.metric, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
+    assert close(update_with(holder.metric, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
 
 
-@every
+@every_metric
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_inputs_are_summed_in_float64(entry, dtype):
     floating = ("attributions", "others", "outputs", "reference_outputs", "standard_error")
     half = WHOLE | {name: WHOLE[name].to(dtype) for name in floating}
     exact = half | {name: half[name].double() for name in floating}
-    assert close(updated(made(entry), half).compute(), expected(entry, exact))
+    assert close(update_with(make_metric(entry), half).compute(), expected(entry, exact))
 
 
-@every
-def test_without_batches_there_is_nothing(entry):
-    metric = made(entry)
+@every_metric
+def test_without_batches(entry):
+    metric = make_metric(entry)
     with pytest.warns(UserWarning, match="before the ``update`` method"):
         found = metric.compute()
     nothing = 0.0 if metric.zero_division == 0 else torch.nan
@@ -132,25 +132,25 @@ def test_without_batches_there_is_nothing(entry):
     assert (found.numel() == 0) == (metric.reduction == "none")
 
 
-@every_tensor
-def test_a_nan_stays_to_the_end(entry):
+@every_metric_of_attributions
+def test_nan_stays(entry):
     broken = rows(WHOLE, 0, 3)
     broken["attributions"] = broken["attributions"] * torch.nan
     for parts in ((broken, rows(WHOLE, 3, ROWS)), (rows(WHOLE, 3, ROWS), broken)):
-        assert updated(made(entry), *parts).compute().isnan().any()
+        assert update_with(make_metric(entry), *parts).compute().isnan().any()
 
 
-@every_tensor
-def test_an_error_leaves_the_sums_as_they_were(entry):
-    metric = updated(made(entry), rows(WHOLE, 0, 4))
+@every_metric_of_attributions
+def test_an_error_does_not_change_the_sums(entry):
+    metric = update_with(make_metric(entry), rows(WHOLE, 0, 4))
     empty = {name: one[:0] if isinstance(one, torch.Tensor) else one for name, one in WHOLE.items()}
     with pytest.raises(sl.InputError, match=r"none of them 0|is empty"):
         metric.update(**arguments(metric, empty))
-    assert close(updated(metric, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
+    assert close(update_with(metric, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
 
 
-def test_a_collection_gives_what_each_gives():
-    collection = MetricCollection({str(i): made(entry) for i, entry in enumerate(CATALOGUE)})
+def test_a_collection_equals_its_metrics():
+    collection = MetricCollection({str(i): make_metric(entry) for i, entry in enumerate(CATALOGUE)})
     for part in (rows(WHOLE, 0, 4), rows(WHOLE, 4, ROWS)):
         collection.update(**part)
     found = collection.compute()
@@ -158,8 +158,8 @@ def test_a_collection_gives_what_each_gives():
         assert close(found[str(i)], expected(entry, WHOLE)), entry
 
 
-def test_a_collection_does_not_take_two_for_one():
-    """MetricCollection joins metrics whose states are equal after the first batch, here all of them."""
+def test_a_collection_keeps_different_metrics_apart():
+    """MetricCollection merges metrics whose states are equal after the first batch, here all of them."""
     together = MetricCollection([metrics.SeqletRecall(), metrics.SeqletPrecision(), metrics.SeqletIoU()])
     windows = MetricCollection({str(end): metrics.MotifWindowShare(0, end) for end in (2, 3)})
     same = rows(WHOLE, 0, 1)["known"][:1]
@@ -170,7 +170,7 @@ def test_a_collection_does_not_take_two_for_one():
     windows.update(torch.tensor([[1.0, 1.0, 4.0, 0.0]]))
     assert {name: float(value) for name, value in windows.compute().items()} == {"2": 0.5, "3": 1.0}
     assert len({float(value) for value in together.compute().values()}) == 3
-    # Two that are the same may well be one.
+    # Two equal metrics may be merged.
     twice = MetricCollection({"a": metrics.AttributionGini(), "b": metrics.AttributionGini()})
     twice.update(torch.eye(4))
     assert len(twice.compute_groups) == 1
@@ -180,7 +180,7 @@ def test_on_a_device_without_float64_sums_are_in_float32(monkeypatch):
     monkeypatch.setattr(
         running_ratio, "sum_dtype", lambda device: torch.float32 if device.type == "meta" else torch.float64
     )
-    metric = updated(metrics.AttributionGini(), WHOLE)
+    metric = update_with(metrics.AttributionGini(), WHOLE)
 
     def refusing(tensor):
         assert tensor.dtype != torch.float64, "this device has no float64"
@@ -192,7 +192,7 @@ def test_on_a_device_without_float64_sums_are_in_float32(monkeypatch):
     assert metric.told_apart.dtype == torch.int64
 
 
-def test_sums_stay_right_over_many_batches():
+def test_sums_stay_exact_over_many_batches():
     metric = metrics.MotifWindowShare(0, 1)
     metric.update(torch.tensor([[2.0**26, 0.0]], dtype=torch.float32))
     for _ in range(100):

@@ -1,4 +1,4 @@
-"""The metrics in a training loop of the user's own, without our callbacks."""
+"""The metrics in a user's own training loop, without our callbacks."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from seqlight.metrics import (
 )
 
 
-class Mine(L.LightningModule):
+class MetricModule(L.LightningModule):
     """Logs metric objects, as a user would."""
 
     def __init__(self):
         super().__init__()
         layers = nn.Conv1d(4, 6, 5), nn.ReLU(), nn.Dropout(0.1), nn.Flatten(), nn.Linear(6 * 36, 1)
         self.net = nn.Sequential(*layers)
-        self.delta, self.share, self.alike = ConvergenceDelta("max"), MotifWindowShare(10, 20), AttributionSimilarity()
+        self.delta, self.share = ConvergenceDelta("max"), MotifWindowShare(10, 20)
+        self.similarity = AttributionSimilarity()
         self.area = FaithfulnessArea(n_shuffles=2, shares=(0, 0.1, 1))
         self.expected: list[dict[str, float]] = []
         self.seen: list[tuple[torch.Tensor, ...]] = []
@@ -44,9 +45,9 @@ class Mine(L.LightningModule):
         others = sl.input_x_gradient(self.net, X, device=self.device).attributions
         self.delta.update(found.attributions, found.outputs, found.reference_outputs)
         self.share.update(found.attributions)
-        self.alike.update(found.attributions, others)
+        self.similarity.update(found.attributions, others)
         self.area.update(self.net, X, found.attributions)
-        for name in ("delta", "share", "alike", "area"):
+        for name in ("delta", "share", "similarity", "area"):
             self.log(name, getattr(self, name))
         self.seen.append((X, found.attributions, found.outputs, found.reference_outputs, others))
 
@@ -56,7 +57,7 @@ class Mine(L.LightningModule):
         at_once = {
             "delta": convergence_delta(attributions, outputs, reference_outputs, "max"),
             "share": motif_window_share(attributions, 10, 20),
-            "alike": attribution_similarity(attributions, others),
+            "similarity": attribution_similarity(attributions, others),
             "area": faithfulness_area(self.net, X, attributions, n_shuffles=2, shares=(0, 0.1, 1)),
         }
         self.expected.append({name: float(value) for name, value in at_once.items()})
@@ -66,14 +67,14 @@ class Mine(L.LightningModule):
 
 
 class Logged(L.Callback):
-    """Keep what each validation logged."""
+    """Keeps what each validation logged."""
 
     def __init__(self):
         self.values = []
 
     def on_validation_end(self, trainer, pl_module):
         self.values.append(
-            {name: float(trainer.callback_metrics[name]) for name in ("delta", "share", "alike", "area")}
+            {name: float(trainer.callback_metrics[name]) for name in ("delta", "share", "similarity", "area")}
         )
 
 
@@ -82,7 +83,7 @@ def test_a_module_logs_its_metrics(tmp_path, precision):
     L.seed_everything(0, verbose=False)
     X = sl.random_one_hot((20, 4, 40), random_state=0)
     batches = DataLoader(TensorDataset(X, X[:, 0, 3].float()), batch_size=8)
-    logged, module = Logged(), Mine()
+    logged, module = Logged(), MetricModule()
     best = ModelCheckpoint(tmp_path, monitor="share", mode="max")
     trainer = L.Trainer(
         max_epochs=3,
@@ -108,9 +109,9 @@ def test_a_module_logs_its_metrics(tmp_path, precision):
 
 
 def test_a_module_may_pass_itself_to_a_metric_that_it_holds():
-    """Running the module lends and restores all that hangs on it, the sums of its metrics too."""
+    """The module is restored after each run, but the sums of its metrics stay."""
     L.seed_everything(0, verbose=False)
-    module = Whole()
+    module = CallableModule()
     X = sl.random_one_hot((6, 4, 40), random_state=0)
     attributions = torch.randn(X.shape)
     with torch.inference_mode():
@@ -123,8 +124,8 @@ def test_a_module_may_pass_itself_to_a_metric_that_it_holds():
     assert module.training
 
 
-class Whole(Mine):
-    """Runs as a model, too."""
+class CallableModule(MetricModule):
+    """Also runs as a model."""
 
     def forward(self, X):
         return self.net(X)
