@@ -59,8 +59,8 @@ def test_write_and_read_one_hot(shape, dtype):
         kernels.write_one_hot(codes, out, start)
         return out
 
-    compiled, twin = both(write)
-    assert bits(compiled) == bits(twin)
+    compiled, by_numpy = both(write)
+    assert bits(compiled) == bits(by_numpy)
     outside = [i for i in range(positions) if not start <= i < start + span]
     assert not compiled[:, :, outside].any()
     read = kernels.read_codes(compiled[:, :, start : start + span])
@@ -79,14 +79,14 @@ def test_encode(shape, dtype):
         out = torch.full((rows, letters, span), 7).to(dtype)
         return kernels.encode(text.tobytes(), known, out), out
 
-    (found, compiled), (twin_found, twin) = both(lambda: write(text))
-    assert found == twin_found == -1
-    assert bits(compiled) == bits(twin)
+    (found, compiled), (numpy_found, by_numpy) = both(lambda: write(text))
+    assert found == numpy_found == -1
+    assert bits(compiled) == bits(by_numpy)
     for bad in {0, text.size // 2, text.size - 1}:
         wrong = text.copy()
         wrong.ravel()[[bad, -1]] = 0
-        (found, _), (twin_found, _) = both(lambda wrong=wrong: write(wrong))
-        assert found == twin_found == bad
+        (found, _), (numpy_found, _) = both(lambda wrong=wrong: write(wrong))
+        assert found == numpy_found == bad
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -100,9 +100,9 @@ def test_dinucleotide_shuffles(shape, dtype):
         out = torch.zeros((rows, n, letters, positions), dtype=dtype)
         return kernels.write_dinucleotide_shuffles(codes, seeds, out, start), out
 
-    (still, compiled), (twin_still, twin) = both(write)
-    assert bits(compiled) == bits(twin)
-    assert still.tolist() == twin_still.tolist()
+    (still, compiled), (numpy_still, by_numpy) = both(write)
+    assert bits(compiled) == bits(by_numpy)
+    assert still.tolist() == numpy_still.tolist()
 
 
 @pytest.mark.parametrize("n", range(1, 13))
@@ -114,9 +114,9 @@ def test_any_number_of_shuffles(n):
         out = torch.zeros((4, n, 4, 60), dtype=torch.int8)
         return kernels.write_dinucleotide_shuffles(codes, seeds, out, 0), out
 
-    (still, compiled), (twin_still, twin) = both(write)
-    assert torch.equal(compiled, twin)
-    assert still.tolist() == twin_still.tolist()
+    (still, compiled), (numpy_still, by_numpy) = both(write)
+    assert torch.equal(compiled, by_numpy)
+    assert still.tolist() == numpy_still.tolist()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -131,8 +131,8 @@ def test_reorder(shape, dtype):
         kernels.write_reordered(X, orders, out, start)
         return out
 
-    compiled, twin = both(write)
-    assert bits(compiled) == bits(twin)
+    compiled, by_numpy = both(write)
+    assert bits(compiled) == bits(by_numpy)
 
 
 @pytest.mark.parametrize("moved", [0, 1, 623, 624, 625])
@@ -150,9 +150,9 @@ def test_sample_codes_advances_the_stream_alike(letters, moved):
         codes = kernels.sample_codes(stream, steps, 5, 333)
         return codes, stream.random_sample(3)
 
-    (codes, after), (twin_codes, twin_after) = both(draw)
-    assert np.array_equal(codes, twin_codes)
-    assert after.tolist() == twin_after.tolist()
+    (codes, after), (numpy_codes, numpy_after) = both(draw)
+    assert np.array_equal(codes, numpy_codes)
+    assert after.tolist() == numpy_after.tolist()
     assert (codes[1] == letters - 1).all()
 
 
@@ -163,8 +163,8 @@ def test_a_stored_normal_number_stays_in_the_stream():
         kernels.sample_codes(stream, np.array([[0.5, 1.0]]), 1, 5)
         return stream.standard_normal(3).tolist()
 
-    compiled, twin = both(draw)
-    assert compiled == twin
+    compiled, by_numpy = both(draw)
+    assert compiled == by_numpy
 
 
 def test_read_codes_returns_none_unless_exactly_one_hot():

@@ -13,6 +13,8 @@ from scipy import optimize
 
 from attribution_tracks import (
     CONVERSIONS,
+    INVALID_TRACKS,
+    TRACKS_WITHOUT_SEQLETS,
     any_track,
     assert_any_container_gives_the_same,
     assert_threads_do_not_matter,
@@ -373,10 +375,7 @@ def test_threads_do_not_matter():
 @pytest.mark.parametrize(
     ("X", "chosen"),
     [
-        (np.zeros((0, 50)), {}),
-        (np.zeros((3, 0)), {}),
-        (np.zeros((3, 50)), {}),
-        (np.full((3, 50), 0.1, dtype=np.float32), {}),
+        *((X, {}) for X in TRACKS_WITHOUT_SEQLETS),
         (np.full((3, 50), -0.1, dtype=np.float32), {"flank": 0}),
         (np.tile([1.0, -1.0], (3, 25)), {"window_size": 2}),
         (planted((4, 30))[:, :20], {}),
@@ -396,12 +395,15 @@ def test_examples_too_short_for_flanks_have_no_seqlets():
     assert [str(kind) for kind in table.dtypes] == DTYPES
 
 
+@pytest.mark.parametrize(("X", "message"), INVALID_TRACKS)
+def test_invalid_tracks(X, message):
+    with pytest.raises(InputError, match=message):
+        tfmodisco_seqlets(X)
+
+
 @pytest.mark.parametrize(
     ("X", "chosen", "message"),
     [
-        (np.zeros((2, 4, 30)), {}, r"\(2, 4, 30\).*`X\.sum\(dim=1\)`"),
-        (np.where(np.arange(60).reshape(6, 10) == 34, np.nan, 1), {}, r"1 of 6 rows \(3\)"),
-        (np.where(np.arange(60).reshape(6, 10) % 20 == 4, -np.inf, 1), {}, r"3 of 6 rows \(0, 2, 4\)"),
         (np.array([[-3e38, 3e38, 3e38, 3e38] * 10], dtype=np.float32), {}, "divide them"),
         (np.array([[-1e308, -1e308, 3.0, 1e308, 1e308] * 10]), {"window_size": 1}, "divide them"),
         (planted(), {"window_size": 0}, "window_size is 0"),

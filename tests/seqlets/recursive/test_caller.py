@@ -3,7 +3,6 @@ import warnings
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,8 @@ from pandas.testing import assert_frame_equal
 
 from attribution_tracks import (
     CONVERSIONS,
+    INVALID_TRACKS,
+    TRACKS_WITHOUT_SEQLETS,
     any_track,
     assert_any_container_gives_the_same,
     assert_threads_do_not_matter,
@@ -306,10 +307,7 @@ def test_memory_is_that_of_a_few_blocks_of_rows(dtype, python):
 @pytest.mark.parametrize(
     ("X", "chosen"),
     [
-        (np.zeros((0, 50)), {}),
-        (np.zeros((3, 0)), {}),
-        (np.zeros((3, 50)), {}),
-        (np.full((3, 50), 0.1, dtype=np.float32), {}),
+        *((X, {}) for X in TRACKS_WITHOUT_SEQLETS),
         (planted((4, 30))[:, :3], {}),
         (planted(), {"min_seqlet_len": 6, "max_seqlet_len": 5}),
         (np.array([[0.0, 5e-324] * 10]), {}),
@@ -339,24 +337,16 @@ def test_one_signed_tracks_are_no_special_case(shift, sign, other):
     )
 
 
+@pytest.mark.parametrize(("X", "message"), INVALID_TRACKS)
+def test_invalid_tracks(X, message):
+    with pytest.raises(InputError, match=message):
+        recursive_seqlets(X)
+
+
 @pytest.mark.parametrize(
     ("X", "chosen", "message"),
     [
-        (np.zeros((2, 4, 30)), {}, r"\(2, 4, 30\).*`X\.sum\(dim=1\)`"),
-        (np.zeros(30), {}, "one row an example"),
-        (np.where(np.arange(60).reshape(6, 10) == 34, np.nan, 1), {}, r"1 of 6 rows \(3\)"),
-        (np.where(np.arange(60).reshape(6, 10) % 20 == 4, -np.inf, 1), {}, r"3 of 6 rows \(0, 2, 4\)"),
-        (np.full((9, 10), np.inf), {}, r"9 of 9 rows \(0, 1, 2, 3, 4, \.\.\.\)"),
         (np.array([[-3e38, 3e38] * 10], dtype=np.float32), {}, "divide them"),
-        (np.zeros((2, 30), dtype=bool), {}, "bool"),
-        (torch.zeros(2, 30, dtype=torch.bool), {}, "bool"),
-        (torch.zeros(2, 30, dtype=torch.complex64), {}, "complex64"),
-        ([[0.0, 1.0]], {}, "`X` is a list"),
-        (pd.DataFrame(np.zeros((2, 9))), {}, r"`X\.to_numpy\(\)`"),
-        (SimpleNamespace(attributions=0), {}, r"`X\.attributions\.sum\(dim=1\)`"),
-        (np.ma.masked_equal(np.ones((2, 9)), 1), {}, r"`X\.filled\(0\)`"),
-        (torch.ones(2, 9).to_sparse(), {}, r"`X\.to_dense\(\)`"),
-        (torch.ones(2, 9, device="meta"), {}, "meta device"),
         (planted(), {"threshold": 0.0}, "`threshold` is 0.0"),
         (planted(), {"threshold": 1.1}, "`threshold` is 1.1"),
         (planted(), {"threshold": math.nan}, "`threshold` is nan"),
