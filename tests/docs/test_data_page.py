@@ -11,7 +11,7 @@ import pytest
 import seqlight as sl
 from seqlight.lit.__main__ import cli
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SIZES = {"chr1": 4000, "chr2": 9000, "chr8": 3000, "chr20": 2000}
 
 
