@@ -2,7 +2,7 @@
 # TORCH and LIGHTNING are what pip is asked to install. PyTorch is pinned by default, so that a machine without a GPU
 # does not fetch another build. Override either with any requirements or pip options, for instance
 #   make demo TORCH="torch==2.13.0 --index-url <index of the CUDA build you want>"
-#   make test TORCH="torch==2.6.*" LIGHTNING="lightning==2.5.* pytorch-lightning==2.5.*"
+#   make test TORCH="torch==2.6.*" LIGHTNING="lightning==2.6.* pytorch-lightning==2.6.*"
 TORCH ?= torch==2.13.0
 LIGHTNING ?= lightning
 PYTHON ?= python3
@@ -16,7 +16,7 @@ QUICK := tests/test_arrows.py tests/test_files.py tests/test_workflow.py tests/s
   tests/prediction/test_predict.py tests/attribution/rules/test_elementwise.py tests/seqlets/test_cuts.py
 SOURCES := pyproject.toml toolkit/build_native.py $(wildcard toolkit/seqlight/native/*.[ch])
 
-# Without it, each process of the tests compiles all that it imports.
+# If it were set, each process of the tests would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check lint quick format hooks clean FORCE
