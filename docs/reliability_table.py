@@ -6,14 +6,13 @@ Usage: ``python docs/reliability_table.py``; with ``--check`` it only reports wh
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from generated_regions import main
+
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- tables: written by docs/reliability_table.py -->\n", "<!-- end of tables -->\n"
 
 
 class Trial(NamedTuple):
@@ -56,15 +55,5 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def main() -> None:
-    """Replace the text between the two markers."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    written = before + BEGIN + tables(trials()) + END + rest.split(END)[1]
-    if "--check" in sys.argv and written != text:
-        sys.exit("docs/reliability.md is out of date with the tests: run python docs/reliability_table.py")
-    PAGE.write_text(written, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    main(ROOT / "docs" / "reliability.md", "reliability_table.py", {"tables": tables(trials())})

@@ -1,6 +1,6 @@
-"""Run the Python blocks of a page in order, and compare what they print with the text blocks behind them.
+"""Run the Python blocks of a page in order, and compare what they print with the text blocks that follow them.
 
-After a change on purpose: SEQLIGHT_BASELINES=1 pytest tests/docs writes what comes out into the pages; read it.
+After an intended change, SEQLIGHT_BASELINES=1 pytest tests/docs writes what comes out into the pages; read it.
 """
 
 import contextlib
@@ -19,6 +19,8 @@ import pytest
 from matplotlib.image import imread
 
 DOCS = Path(__file__).parents[2] / "docs"
+# Some pages are written by scripts, which tests ask what they would write.
+sys.path.insert(0, str(DOCS))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 
 
