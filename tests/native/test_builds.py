@@ -16,7 +16,7 @@ from seqlight.native.library import library
 
 TESTS = Path(__file__).parents[1]
 # Of loops that are written for registers.
-FILES = ("convolution", "linear", "attention", "unbind", "loops")
+FILES = ("convolution", "linear", "attention", "unbind", "elementwise")
 COMPILER = shlex.split(os.environ.get("CC", "cc"))
 BUILDS = {
     "plain": ([], 0),

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import RuleFunction
 from seqlight.attribution.kernels.packed_weights import Weight, keeps, packed, takes
-from seqlight.attribution.kernels.strided import Steps, apart, of_weight, together
+from seqlight.attribution.kernels.strided_convolution import Steps, apart, of_weight, together
 from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, Function, Observed, Pulled
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.kernels import loops
+from seqlight.attribution.kernels import elementwise as loops
 from seqlight.attribution.rules.elementwise import Rescale, allowance, least, one_real
 from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run

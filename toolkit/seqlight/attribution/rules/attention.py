@@ -17,7 +17,7 @@ from seqlight.attribution.calls.function_bodies import operation
 from seqlight.attribution.calls.pairs import between
 from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels import attention as kernel
-from seqlight.attribution.kernels import loops
+from seqlight.attribution.kernels import elementwise as loops
 from seqlight.attribution.kernels.buffers import empty, empty_like
 from seqlight.attribution.rules.elementwise import threshold
 from seqlight.attribution.rules.softmax import softmax_multipliers, softmax_pull

@@ -15,7 +15,7 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Call, Function, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import split
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.kernels import loops
+from seqlight.attribution.kernels import elementwise as loops
 from seqlight.errors import UnsupportedOperation
 
 

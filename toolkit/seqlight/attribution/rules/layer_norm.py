@@ -20,7 +20,7 @@ from seqlight.attribution.calls.call import Call, Function, Observed, Pulled
 from seqlight.attribution.calls.function_bodies import operation
 from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.kernels import loops
+from seqlight.attribution.kernels import elementwise as loops
 
 
 class Standardise:

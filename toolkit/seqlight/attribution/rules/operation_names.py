@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import Call, Function, Rule
-from seqlight.attribution.kernels import convolution, linear, loops, unbind
+from seqlight.attribution.kernels import convolution, linear, unbind
+from seqlight.attribution.kernels import elementwise as loops
 from seqlight.attribution.rules import (
     activations,
     decompositions,

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from seqlight.attribution.calls.call import Call, Function, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.kernels import loops
+from seqlight.attribution.kernels import elementwise as loops
 from seqlight.attribution.rules.elementwise import least, one_real
 from seqlight.errors import UnsupportedOperation
 

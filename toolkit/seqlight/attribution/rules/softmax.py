@@ -16,7 +16,7 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Call, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import split
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.kernels import loops
+from seqlight.attribution.kernels import elementwise as loops
 from seqlight.attribution.rules.elementwise import Rounding, allowance, threshold
 
 

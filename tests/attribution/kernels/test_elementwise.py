@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.pairs import repeated
-from seqlight.attribution.kernels import loops
+from seqlight.attribution.kernels import elementwise as loops
 from seqlight.attribution.rules import activations, elementwise, layer_norm, softmax
 from seqlight.attribution.rules.activations import Activation
 from seqlight.attribution.rules.elementwise import Rounding
