@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from multipliers import _multiplied as _multiplied
-from multipliers import _with_and_without_loops as _with_and_without_loops
+from multipliers import _with_and_without_kernels as _with_and_without_kernels
 from seqlight import deep_lift_shap, random_one_hot
 from seqlight.attribution.calls.retry import Retry, Unexplained
 from seqlight.attribution.engine.passes import reference_pass, refuse_unexplained, sequence_pass

@@ -16,8 +16,8 @@ from torch.nn.attention.flex_attention import flex_attention
 import seqlight as sl
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.pairs import split
-from seqlight.attribution.kernels.attention import Operands, Seen, require_pairs
-from seqlight.attribution.rules.order_statistics import Selection, crossing
+from seqlight.attribution.kernels.attention import Operands, Recording, require_pairs
+from seqlight.attribution.rules.order_statistics import Selection, crossing_value
 
 X = sl.random_one_hot((2, 4, 40), random_state=0).float()
 
@@ -101,7 +101,7 @@ def attending(h):
 def sorted_rows(x1, x0):
     """Positions where rows should be: what deep_lift_shap meets it tries another way, and says what comes of that."""
     rule, calls = (
-        Selection(crossing),
+        Selection(crossing_value),
         [Call.of("op", lambda x: torch.sort(x), (one.requires_grad_(),), {}) for one in (x1, x0)],
     )
     return rule.explain(calls[1], rule.observe(calls[0], False)[1], False)
@@ -174,7 +174,7 @@ MODELS = {
 OTHERS = {
     "shapes": lambda: split(torch.zeros(2, 3), torch.zeros(5, 3)),
     "heads": lambda: require_pairs(
-        Seen(*[torch.zeros(2, 3, 4, 5)] * 3, None, None, None), Operands(*[torch.zeros(2, 3, 8, 5)] * 3)
+        Recording(*[torch.zeros(2, 3, 4, 5)] * 3, None, None, None), Operands(*[torch.zeros(2, 3, 8, 5)] * 3)
     ),
     "no gradients": lambda: sl.integrated_gradients(Around(without_gradients), X, device="cpu"),
     "no gradient of flex_attention": lambda: sl.input_x_gradient(Stem(attending), X, device="cpu"),

@@ -8,7 +8,9 @@ from torch.nn import functional as F
 
 import seqlight as sl
 from seqlight.attribution.kernels import attention as kernel
+from seqlight.attribution.kernels import table
 from seqlight.attribution.kernels.attention import Operands, Settings
+from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules import attention
 from seqlight.attribution.rules.elementwise import threshold
 from seqlight.native import threads
@@ -18,13 +20,15 @@ here = pytest.mark.skipif(library() is None or not library().lanes(), reason="th
 
 
 def slowly(seen, operands, settings, grad):
-    y, pull = attention._explained(seen, Operands(*operands), settings)
+    y, pull = attention._attend(seen, Operands(*operands), settings)
     return y, *pull(grad)
 
 
 def at_once(seen, operands, settings, grad):
     operands = Operands(*operands)
-    return kernel.attend(operands, settings), *kernel.gradients(grad, seen, operands, settings, threshold(grad.dtype))
+    return kernel.attend(operands, settings), *kernel.attention_vjp(
+        grad, seen, operands, settings, threshold(grad.dtype)
+    )
 
 
 def laid_out(x, way):
@@ -76,7 +80,7 @@ def test_values_and_gradients(case):
     y, seen = kernel.observe(Operands(*sequences), settings)
     found = at_once(seen, [laid_out(one, way) for one in references], settings, laid_out(grad, way))
     exact = Settings(None if settings.bias is None else settings.bias.double(), settings.scale)
-    wanted, in_double = attention._observed(Operands(*(one.double() for one in sequences)), exact)
+    wanted, in_double = attention._observe(Operands(*(one.double() for one in sequences)), exact)
     expected = slowly(in_double, [one.double() for one in references], exact, grad.double())
     torch.testing.assert_close(y.double(), wanted, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(seen.sums, in_double.sums, rtol=1e-6, atol=1e-5)
@@ -103,7 +107,7 @@ def test_a_reference_like_its_sequence_has_the_gradients_of_autograd():
     settings, grad = Settings(None, 0.25), torch.randn(4, 2, 50, 16)
     _, seen = kernel.observe(Operands(*(one[:1] for one in operands)), settings)
     same = [one[:1].repeat(4, 1, 1, 1) for one in operands]
-    found = kernel.gradients(grad, seen, Operands(*same), settings, threshold(torch.float32))
+    found = kernel.attention_vjp(grad, seen, Operands(*same), settings, threshold(torch.float32))
     leaves = [one.double().requires_grad_() for one in same]
     y = F.scaled_dot_product_attention(*leaves, scale=0.25)
     expected = torch.autograd.grad(y, leaves, grad.double())
@@ -241,9 +245,11 @@ def test_what_surrounds_attention(make):
 def test_what_is_left_to_pytorch(dtype):
     q, k, v = (torch.randn(2, 3, 20, 8, dtype=dtype) for _ in range(3))
     assert not kernel.suits(Operands(q, k, v), None)
+    assert kernel_for("attention.attend", "cpu", dtype) is None
 
 
 def test_without_the_loops_pytorchs_own(monkeypatch):
-    monkeypatch.setattr(kernel, "library", lambda: None)
-    q, k, v = (torch.randn(2, 3, 20, 8) for _ in range(3))
-    assert not kernel.suits(Operands(q, k, v), None)
+    monkeypatch.setattr(table, "library", lambda: None)
+    kernel_for.cache_clear()
+    assert kernel_for("attention.attend", "cpu", torch.float32) is None
+    kernel_for.cache_clear()

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 import seqlight as sl
 from seqlight.attribution.kernels import convolution
-from seqlight.attribution.kernels.convolution import Way
+from seqlight.attribution.kernels.convolution import Algorithm
 from seqlight.native import threads
 from seqlight.native.library import library
 
@@ -23,16 +23,16 @@ ROUNDING = 2**-20
 def ours(monkeypatch, way):
     """Let whatever can be convolved here be convolved in this way, and return how often it was."""
     met = []
-    convolved = convolution._convolved
-    monkeypatch.setattr(convolution, "_way", lambda *_: way)
-    monkeypatch.setattr(convolution, "_convolved", lambda *args, **more: met.append(1) or convolved(*args, **more))
+    convolved = convolution._convolve
+    monkeypatch.setattr(convolution, "_algorithm", lambda *_: way)
+    monkeypatch.setattr(convolution, "_convolve", lambda *args, **more: met.append(1) or convolved(*args, **more))
     return met
 
 
 @st.composite
 def cases(draw):
     channels, outputs, taps = draw(st.integers(1, 9)), draw(st.integers(1, 19)), draw(st.integers(1, 13))
-    way = draw(st.sampled_from(Way))
+    way = draw(st.sampled_from(Algorithm))
     dilation = draw(st.sampled_from([1, 2, 3, 4, 8, 15, 16, 17, 100, 384, 500]))
     padding = draw(st.one_of(st.sampled_from(["same", "valid"]), st.integers(0, 9), st.just(dilation)))
     reach = dilation * (taps - 1)
@@ -102,11 +102,11 @@ def test_in_steps(case, two):
     if two:
         x, weight = x[:, :, None], weight[:, :, None]
         settings = {"padding": (0, padding), "stride": (1, stride)}
-    is_pytorchs(two, Way.DIRECT, x, weight, bias, **settings)
+    is_pytorchs(two, Algorithm.DIRECT, x, weight, bias, **settings)
 
 
 @here
-@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("way", Algorithm)
 @pytest.mark.parametrize("dilation", [1, 3, 4, 20])
 @pytest.mark.parametrize(("channels", "outputs", "taps"), [(4, 64, 7), (64, 64, 3), (130, 4, 7)])
 def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch, channels, outputs, taps, dilation, way):
@@ -125,7 +125,7 @@ def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch, channels, 
 
 
 @here
-@pytest.mark.parametrize(("way", "before", "behind"), [(Way.DIRECT, 0, 0), (Way.FAST, 6, 3)])
+@pytest.mark.parametrize(("way", "before", "behind"), [(Algorithm.DIRECT, 0, 0), (Algorithm.FAST, 6, 3)])
 def test_what_is_no_number_stays_where_it_is(monkeypatch, way, before, behind):
     """Or at the positions of all fours that read it."""
     ours(monkeypatch, way)
@@ -140,7 +140,7 @@ def test_what_is_no_number_stays_where_it_is(monkeypatch, way, before, behind):
 
 
 @here
-@pytest.mark.parametrize(("way", "most"), [(Way.DIRECT, 4e-7), (Way.FAST, 8e-7)])
+@pytest.mark.parametrize(("way", "most"), [(Algorithm.DIRECT, 4e-7), (Algorithm.FAST, 8e-7)])
 def test_rounding(monkeypatch, way, most):
     """Root mean square over that of the result, for as many products as Beluga sums up."""
     ours(monkeypatch, way)
@@ -152,22 +152,22 @@ def test_rounding(monkeypatch, way, most):
 
 # Channels, outputs, taps, dilation and width, and the way that was measured to be the quickest.
 QUICKEST = {
-    "Beluga's": ((320, 480, 8, 1, 496), Way.FAST),
-    "Basset's second": ((300, 200, 11, 1, 200), Way.FAST),
-    "64 filters": ((64, 64, 8, 1, 100), Way.FAST),
-    "64 filters, three taps": ((64, 64, 3, 1, 1000), Way.FAST),
+    "Beluga's": ((320, 480, 8, 1, 496), Algorithm.FAST),
+    "Basset's second": ((300, 200, 11, 1, 200), Algorithm.FAST),
+    "64 filters": ((64, 64, 8, 1, 100), Algorithm.FAST),
+    "64 filters, three taps": ((64, 64, 3, 1, 1000), Algorithm.FAST),
     "64 filters, one tap": ((64, 64, 1, 1, 1000), None),
-    "16 filters": ((16, 16, 8, 1, 1000), Way.FAST),
-    "8 filters": ((8, 8, 5, 2, 1000), Way.DIRECT),
-    "Basset's first": ((4, 300, 19, 1, 600), Way.FAST),
-    "BPNet's first": ((4, 64, 21, 1, 2114), Way.FAST),
-    "a first one of few taps": ((4, 64, 5, 1, 1000), Way.DIRECT),
-    "few on both sides": ((4, 8, 21, 1, 1000), Way.DIRECT),
-    "BPNet's others": ((64, 64, 3, 256, 2114), Way.FAST),
+    "16 filters": ((16, 16, 8, 1, 1000), Algorithm.FAST),
+    "8 filters": ((8, 8, 5, 2, 1000), Algorithm.DIRECT),
+    "Basset's first": ((4, 300, 19, 1, 600), Algorithm.FAST),
+    "BPNet's first": ((4, 64, 21, 1, 2114), Algorithm.FAST),
+    "a first one of few taps": ((4, 64, 5, 1, 1000), Algorithm.DIRECT),
+    "few on both sides": ((4, 8, 21, 1, 1000), Algorithm.DIRECT),
+    "BPNet's others": ((64, 64, 3, 256, 2114), Algorithm.FAST),
     "three taps, most of them outside": ((64, 64, 3, 1024, 2114), None),
-    "many channels with gaps": ((256, 256, 7, 2, 1000), Way.FAST),
+    "many channels with gaps": ((256, 256, 7, 2, 1000), Algorithm.FAST),
     "many channels, wide gaps": ((256, 256, 7, 64, 1000), None),
-    "many channels, five taps": ((256, 256, 5, 1, 1000), Way.FAST),
+    "many channels, five taps": ((256, 256, 5, 1, 1000), Algorithm.FAST),
 }
 
 
@@ -175,7 +175,7 @@ QUICKEST = {
 @pytest.mark.parametrize("name", QUICKEST)
 def test_the_quickest_way(name):
     sizes, way = QUICKEST[name]
-    assert convolution._way(*sizes) is way
+    assert convolution._algorithm(*sizes) is way
 
 
 ELSEWHERE = {
@@ -188,7 +188,7 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("name", ELSEWHERE)
 def test_what_is_left_to_pytorch(monkeypatch, name):
-    met = ours(monkeypatch, Way.DIRECT)
+    met = ours(monkeypatch, Algorithm.DIRECT)
     x_shape, w_shape, settings, dtype = ELSEWHERE[name]
     x, weight = torch.randn(x_shape, dtype=dtype), torch.randn(w_shape, dtype=dtype)
     found = value_and_gradient(convolution.conv1d, x, weight, None, **settings)
@@ -198,7 +198,7 @@ def test_what_is_left_to_pytorch(monkeypatch, name):
 
 
 def test_images_weights_with_a_gradient_and_autocast_are_left_to_pytorch(monkeypatch):
-    met = ours(monkeypatch, Way.DIRECT)
+    met = ours(monkeypatch, Algorithm.DIRECT)
     image, square = torch.randn(1, 4, 9, 9), torch.randn(2, 4, 3, 3)
     assert torch.equal(convolution.conv2d(image, square), F.conv2d(image, square))
     weight = torch.randn(2, 4, 3).requires_grad_()
@@ -230,7 +230,7 @@ def test_what_does_not_fit_is_pytorchs_to_refuse(name):
 
 
 @here
-@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("way", Algorithm)
 def test_the_engine_convolves_here(monkeypatch, way):
     """In all three passes and the check of the rows, with the attributions of PyTorch's own."""
     torch.manual_seed(0)
@@ -241,7 +241,7 @@ def test_the_engine_convolves_here(monkeypatch, way):
     met = ours(monkeypatch, way)
     found = sl.deep_lift_shap(model, X, **settings)
     assert len(met) == 8
-    monkeypatch.setattr(convolution, "_way", lambda *_: None)
+    monkeypatch.setattr(convolution, "_algorithm", lambda *_: None)
     torch.testing.assert_close(found, sl.deep_lift_shap(model, X, **settings), rtol=1e-4, atol=1e-6)
     assert len(met) == 8
 
@@ -260,7 +260,7 @@ def test_references_that_are_mutants_are_convolved_by_pytorch(monkeypatch):
     mutant = X.clone()
     mutant[0, :, 50] = X[0, :, 50].roll(1)
     settings = {"references": mutant[:, None], "hypothetical": True, "device": "cpu"}
-    met = ours(monkeypatch, Way.FAST)
+    met = ours(monkeypatch, Algorithm.FAST)
     found, exact = (sl.deep_lift_shap(model, X, dtype=dtype, **settings) for dtype in (None, "float64"))
     assert not met
     assert float((found - exact).abs().max()) <= 1e-5 * float(exact.abs().max())

@@ -17,7 +17,7 @@ def counted(weight, layout="forward"):
         calls.append(weight)
         return weight.detach() * 2
 
-    return packed_weights.packed(packed_weights.Weight.of(weight), layout, pack), len(calls)
+    return packed_weights.pack_once(packed_weights.Weight.of(weight), layout, pack), len(calls)
 
 
 def test_once_for_each_weight_and_layout():
@@ -63,7 +63,7 @@ def test_not_for_what_is_made_in_each_forward():
 
 
 def test_no_more_than_there_is_room_for(monkeypatch):
-    monkeypatch.setattr(packed_weights, "MOST", 20)
+    monkeypatch.setattr(packed_weights, "MOST_BYTES", 20)
     one, other = (nn.Parameter(torch.randn(3), requires_grad=False) for _ in range(2))
     with packed_weights.packing():
         assert [counted(one)[1], counted(other)[1], counted(one)[1], counted(other)[1]] == [1, 1, 0, 1]
@@ -133,10 +133,10 @@ def test_a_model_that_writes_to_its_weight(batch_size):
 
 
 def test_a_call_lays_out_each_weight_once_and_each_way(monkeypatch):
-    if convolution._way(4, 32, 9, 1, 30) is None:
+    if convolution._algorithm(4, 32, 9, 1, 30) is None:
         pytest.skip("this machine has no loops for convolutions")
-    met, pack = [], convolution._packed
-    monkeypatch.setattr(convolution, "_packed", lambda *args: met.append(args[1:]) or pack(*args))
+    met, pack = [], convolution._pack
+    monkeypatch.setattr(convolution, "_pack", lambda *args: met.append(args[1:]) or pack(*args))
     model = nn.Sequential(nn.Conv1d(4, 32, 9), nn.ReLU(), nn.Flatten(), nn.Linear(32 * 22, 1))
     deep_lift_shap(model, random_one_hot((4, 4, 30), random_state=0), n_shuffles=3, batch_size=3, device="cpu")
     assert len(met) == 2

@@ -41,7 +41,7 @@ def test_slices_and_gradients(case, data):
 def test_what_fills_a_piece_of_memory(case):
     x, _ = case
     assert fills(x.shape, x.stride())
-    assert unbind.permuted(x) != x.is_contiguous()
+    assert unbind.is_permuted(x) != x.is_contiguous()
     doubled = torch.stack([x, x], -1)[..., 0]
     assert not fills(doubled.shape, doubled.stride()) or doubled.numel() == 1
     assert not fills((2, *x.shape), (0, *x.stride()))
@@ -49,12 +49,12 @@ def test_what_fills_a_piece_of_memory(case):
 
 def test_the_gradient_lies_as_the_tensor_did():
     x = torch.randn(2, 5, 3, 4).permute(2, 0, 1, 3).requires_grad_()
-    a, b, c = unbind.iterated(x)
+    a, b, c = unbind.iterate(x)
     (grad,) = torch.autograd.grad((a * b + c).sum(), x)
     assert grad.stride() == x.stride()
-    assert next(iter(unbind.iterated(torch.ones(2)))) == 1
+    assert next(iter(unbind.iterate(torch.ones(2)))) == 1
     with pytest.raises(TypeError, match="0-d"):
-        unbind.iterated(torch.tensor(1.0))
+        unbind.iterate(torch.tensor(1.0))
 
 
 here = pytest.mark.skipif(library() is None or not library().lanes(), reason="no loops for attention here")
@@ -70,15 +70,15 @@ def test_gradients_of_attention_are_slices_of_one_tensor():
     settings, grad = Settings(None, 0.3), torch.randn(4, 2, 7, 8)
     _, seen = kernel.observe(Operands(*of_heads(1)), settings)
     operands = of_heads(4)
-    found = kernel.gradients(grad, seen, Operands(*operands), settings, 1e-6)
-    apart = kernel.gradients(grad, seen, Operands(*(one.clone() for one in operands)), settings, 1e-6)
+    found = kernel.attention_vjp(grad, seen, Operands(*operands), settings, 1e-6)
+    apart = kernel.attention_vjp(grad, seen, Operands(*(one.clone() for one in operands)), settings, 1e-6)
     assert all(torch.equal(one, other) for one, other in zip(found, apart, strict=True))
-    whole = unbind._whole(found, operands.shape, operands.stride(), 0)
+    whole = unbind._tensor_of_slices(found, operands.shape, operands.stride(), 0)
     assert whole.data_ptr() == found.query.data_ptr()
     assert torch.equal(whole, torch.stack(tuple(apart)))
-    assert unbind._whole((found.key, found.query, found.value), operands.shape, operands.stride(), 0) is None
-    assert unbind._whole((found.query, None, found.value), operands.shape, operands.stride(), 0) is None
-    assert unbind._whole(tuple(apart), operands.shape, operands.stride(), 0) is None
+    assert unbind._tensor_of_slices((found.key, found.query, found.value), operands.shape, operands.stride(), 0) is None
+    assert unbind._tensor_of_slices((found.query, None, found.value), operands.shape, operands.stride(), 0) is None
+    assert unbind._tensor_of_slices(tuple(apart), operands.shape, operands.stride(), 0) is None
 
 
 @here
@@ -91,8 +91,8 @@ def test_whichever_slices_these_are(at, slices):
     settings, grad, of = Settings(None, 0.3), torch.randn(4, 2, 7, 8), of_heads(4, slices)
     _, seen = kernel.observe(Operands(*of_heads(1)), settings)
     operands = Operands(*(of[i] for i in at))
-    found = kernel.gradients(grad, seen, operands, settings, 1e-6)
-    apart = kernel.gradients(grad, seen, Operands(*(one.clone() for one in operands)), settings, 1e-6)
+    found = kernel.attention_vjp(grad, seen, operands, settings, 1e-6)
+    apart = kernel.attention_vjp(grad, seen, Operands(*(one.clone() for one in operands)), settings, 1e-6)
     assert all(torch.equal(one, other) for one, other in zip(found, apart, strict=True))
 
 

@@ -11,7 +11,7 @@ import seqlight as sl
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.rules.elementwise import Rescale, Rounding, _value_and_slope, secant, threshold
 
-pytestmark = pytest.mark.usefixtures("with_and_without_loops")
+pytestmark = pytest.mark.usefixtures("with_and_without_kernels")
 
 
 def slow_secant(function, x1, x0):
@@ -30,14 +30,14 @@ def slow_secant(function, x1, x0):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("known_slope", [True, False])
 def test_rescale_is_the_secant(function, dtype, known_slope, multiplied):
-    from seqlight.attribution.rules.operation_names import SLOPES
+    from seqlight.attribution.rules.table import ELEMENTWISE
 
     torch.manual_seed(0)
     x1, x0 = torch.randn(3, 5, dtype=dtype), torch.randn(3, 5, dtype=dtype)
     x0[0] = x1[0]
     x0[1, 0] = x1[1, 0] + threshold(dtype) / 3
     grad = torch.randn(3, 5, dtype=dtype)
-    rule = Rescale(SLOPES.get(function.__name__) if known_slope else None)
+    rule = Rescale(ELEMENTWISE[function.__name__].slope if known_slope else None)
     y, found = multiplied(rule, function, x1, x0, grad)
     torch.testing.assert_close(y, function(x0))
     torch.testing.assert_close(found, grad * slow_secant(function, x1, x0))

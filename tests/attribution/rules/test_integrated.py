@@ -7,8 +7,9 @@ from torch.nn import functional as F
 import seqlight as sl
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.retry import Overwritten
-from seqlight.attribution.rules.integrated import Integrated, Product
-from seqlight.attribution.rules.operation_names import PULLS
+from seqlight.attribution.rules import table
+from seqlight.attribution.rules.integrated import Integrated
+from seqlight.attribution.rules.product import Product
 from seqlight.errors import UnsupportedOperation
 
 
@@ -56,7 +57,7 @@ def test_products(name):
     x0 = [x.flip(0) * 0.7 for x in x0]
     y = function(*x0)
     grad = torch.randn_like(y)
-    found_y, found = explained(Product(PULLS.get(name.split(",")[0])), function, x1, x0, grad)
+    found_y, found = explained(table.PRODUCTS.get(name.split(",")[0], Product()), function, x1, x0, grad)
     torch.testing.assert_close(found_y, y)
     for one, slow in zip(found, literally(function, x1, x0, grad), strict=True):
         torch.testing.assert_close(one, slow, rtol=1e-6, atol=1e-6)

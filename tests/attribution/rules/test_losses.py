@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqlight.attribution.rules import losses
-from seqlight.attribution.rules.operation_names import LOSSES
+from seqlight.attribution.rules.table import LOSSES
 
 torch.manual_seed(0)
 X, Y, Z = (torch.randn(5, 6, dtype=torch.float64) for _ in range(3))

@@ -7,7 +7,7 @@ import torch
 
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.rules import sorting
-from seqlight.attribution.rules.order_statistics import Jumping, Selection, crossing, larger
+from seqlight.attribution.rules.order_statistics import Mode, Selection, crossing_value, larger_maximum
 from seqlight.errors import UnsupportedOperation
 
 
@@ -51,9 +51,9 @@ def slow_mode(x1, x0, grad):
 
 
 RULES = {
-    "sort": (Selection(crossing), sorting.sorted_over_last, slow_sort),
-    "running maximum": (Selection(larger), sorting.running_max_over_last, slow_running_max),
-    "mode": (Jumping(), sorting.mode_over_last, slow_mode),
+    "sort": (Selection(crossing_value), sorting.sorted_over_last, slow_sort),
+    "running maximum": (Selection(larger_maximum), sorting.running_max_over_last, slow_running_max),
+    "mode": (Mode(), sorting.mode_over_last, slow_mode),
 }
 
 
@@ -80,7 +80,7 @@ def test_the_definition(name, ties):
 
 @pytest.mark.parametrize("function", [sorting.sorted_over_last, sorting.running_max_over_last])
 def test_multipliers_of_each_result_are_between_0_and_1(function):
-    rule = Selection(crossing if function is sorting.sorted_over_last else larger)
+    rule = Selection(crossing_value if function is sorting.sorted_over_last else larger_maximum)
     torch.manual_seed(0)
     x1, x0 = torch.randn(1, 9), torch.randn(1, 9)
     for rank in range(9):
@@ -121,4 +121,4 @@ def test_masked_values_make_no_multiplier_that_is_no_number(name, filled):
 def test_sorting_the_batch_is_refused():
     x1, x0 = torch.randn(3, 2), torch.randn(3, 4)
     with pytest.raises(UnsupportedOperation, match="op over the batch mixes the sequences"):
-        multiplied(Selection(crossing), sorting.sorted_over_last, x1, x0, torch.ones(3, 4))
+        multiplied(Selection(crossing_value), sorting.sorted_over_last, x1, x0, torch.ones(3, 4))

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import Call
-from seqlight.attribution.rules.piecewise import piecewise_pull
+from seqlight.attribution.rules.piecewise import piecewise_vjp
 
 
 def pulled(function, x1, x0, grad):
     call = Call.of("op", function, (x0.clone().requires_grad_(),), {})
-    return piecewise_pull(call, (x1, function(x1)), (x0, function(x0)), grad)
+    return piecewise_vjp(call, (x1, function(x1)), (x0, function(x0)), grad)
 
 
 def randoms(*shapes):

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from seqlight.attribution.rules.elementwise import least
 from seqlight.attribution.rules.pooling import MaxPool
 
-pytestmark = pytest.mark.usefixtures("with_and_without_loops")
+pytestmark = pytest.mark.usefixtures("with_and_without_kernels")
 
 
 def slow_max_pool(x1, x0, grad, kernel, stride, padding, dilation, ceil_mode):

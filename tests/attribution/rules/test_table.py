@@ -61,7 +61,7 @@ CALLS = {
     **dict.fromkeys("pow float_power __pow__ __ipow__".split(), lambda f, x: f(x, 2.5)),
     "where": lambda f, x: f(x > 0.1, x, C) if f is torch.where else f(x, x > 0.1, C),
     "masked_fill": lambda f, x: f(x, x < 0.1, -0.7),
-    **dict.fromkeys([*operation_names.DIVISIONS, "__itruediv__", "__idiv__"], lambda f, x: f(x * 1, x.abs() + 1)),
+    **dict.fromkeys([*table.DIVISIONS, "__itruediv__", "__idiv__"], lambda f, x: f(x * 1, x.abs() + 1)),
     **dict.fromkeys("mul multiply __mul__ __rmul__ __imul__".split(), lambda f, x: f(x[:, :3] * 1, x[:, 3:])),
     **dict.fromkeys(["matmul", "__matmul__", "__rmatmul__", "bmm"], lambda f, x: f(x, x.mT)),
     "cross": lambda f, x: f(x[:, :3], x[:, 3:], dim=1),
@@ -308,7 +308,7 @@ ENTRIES = sorted(
     [
         pytest.param(name, f, id=f"{name}-{i}-{getattr(f, '__qualname__', '')}")
         for i, (name, _, f) in enumerate(ENTRIES)
-        if name not in operation_names.INTEGRATED
+        if name not in table.RECURRENT
     ],
 )
 def test_each_entry_adds_up(name, function, engine_gap):
@@ -340,11 +340,11 @@ def test_cells_of_recurrent_networks(kind, engine_gap):
 
 def test_every_name_of_the_table_exists_in_pytorch():
     names = [
-        *operation_names.UNARY,
-        *operation_names.BINARY,
-        *operation_names.PRODUCTS,
-        *operation_names.DECOMPOSED,
-        *operation_names.INTEGRATED,
+        *table.ELEMENTWISE,
+        *table.BINARY,
+        *table.PRODUCTS,
+        *table.DECOMPOSED,
+        *table.RECURRENT,
     ]
     missing = [name for name in names if not operation_names.spellings(name)]
     assert missing == []

@@ -13,7 +13,7 @@ TREATMENTS = {
     "Compare": "linear",
     "Overriding": "yours",
     "Rescale": "rescale",
-    "Smooth": "rescale",
+    "SmoothActivation": "rescale",
     "MaxPool": "cross-maximum",
     "Selection": "cross-maximum",
     "Product": "half way",

@@ -25,9 +25,9 @@ from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.rules import operation_names
 from seqlight.attribution.rules.comparisons import Compare, Piecewise
 from seqlight.attribution.rules.elementwise import Rescale
+from seqlight.attribution.rules.entry import Entry
 from seqlight.attribution.rules.integrated import Integrated
 from seqlight.attribution.rules.pooling import MaxPool
-from seqlight.attribution.rules.table import Entry
 from seqlight.errors import IntegratedWarning, UnsupportedOperation
 from seqlight.prediction.module_names import describe_current_module
 
@@ -119,7 +119,7 @@ class CallMode(TorchFunctionMode):
             return entry
         entries = [one for one in map(self.policy.rules.get, operation_names.spellings(name)) if one is not None]
         # Further arguments may have another order than those of the function of the same name.
-        same = name in operation_names.OF_EQUAL_ARGUMENTS
+        same = name in operation_names.SAME_ARGUMENTS
         found = next((one for one in entries if same or isinstance(one.alone, Rescale)), None)
         return None if found is None else replace(found, function=func)
 

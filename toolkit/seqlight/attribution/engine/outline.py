@@ -17,7 +17,7 @@ from seqlight.attribution.calls.function_bodies import operation
 from seqlight.attribution.calls.retry import Discontinuous
 from seqlight.attribution.engine.regions import Region
 from seqlight.attribution.rules.comparisons import Piecewise
-from seqlight.attribution.rules.table import Entry
+from seqlight.attribution.rules.entry import Entry
 
 
 @dataclass

@@ -16,8 +16,9 @@ from seqlight.attribution.kernels.convolution import Convolution
 from seqlight.attribution.kernels.linear import Linear
 from seqlight.attribution.kernels.unbind import Unbound
 from seqlight.attribution.rules.elementwise import Rescale
+from seqlight.attribution.rules.entry import Entry
 from seqlight.attribution.rules.integrated import Integrated
-from seqlight.attribution.rules.table import Entry, rules
+from seqlight.attribution.rules.table import rules
 
 # The share of positions that a sequence and a mutant of it have in common; with a shuffle it has a third.
 NEARLY_EQUAL = 0.8

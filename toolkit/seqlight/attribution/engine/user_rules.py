@@ -17,7 +17,7 @@ from seqlight.attribution.calls.call import Call, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.rules import operation_names, table
-from seqlight.attribution.rules.table import Entry
+from seqlight.attribution.rules.entry import Entry
 from seqlight.errors import InputError, a
 
 Override = Callable[[Any, tuple[Tensor, ...], tuple[Tensor, ...]], Any]

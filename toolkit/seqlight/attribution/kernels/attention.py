@@ -1,6 +1,7 @@
-"""Attention of float32 on the CPU a head at a time, so that no scores and weights of references are ever in memory.
+"""Compiled attention of float32, a head at a time: ``native/attention.c``. The plain twin is ``rules/attention.py``.
 
-Equal rows have equal bits here, whatever stands beside them: where a reference is like its sequence, so are the scores.
+Scores and weights of the references, the largest tensors of a transformer, are never in memory. A row is computed with
+the same bits whatever rows are beside it, so where a reference equals its sequence, so do their scores.
 """
 
 from __future__ import annotations
@@ -14,20 +15,19 @@ from torch import Tensor, nn
 from seqlight.attribution.calls.pairs import split_dimension
 from seqlight.attribution.kernels.memory_layout import fills
 from seqlight.errors import UnsupportedOperation
-from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
 
 
 class Operands(NamedTuple):
-    """Of shapes (..., positions, width), with equal leading dimensions."""
+    """The operands of attention, of shapes (..., positions, width) with equal leading dimensions."""
 
     query: Tensor
     key: Tensor
     value: Tensor
 
 
-class Seen(NamedTuple):
-    """What is recorded of a sequence: contiguous operands, scores and weights, and float64 logsumexps of the scores."""
+class Recording(NamedTuple):
+    """What is recorded of the sequences: contiguous operands, scores, weights, float64 logsumexps of the scores."""
 
     query: Tensor
     key: Tensor
@@ -38,83 +38,84 @@ class Seen(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What is added to the scores, and what they are scaled with."""
+    """What is added to the scores, and what they are multiplied by."""
 
     bias: Tensor | None
     scale: float
 
 
 def suits(operands: Operands, bias: Tensor | None) -> bool:
-    """Return whether attention can be done here."""
+    """Return whether the loops take these operands."""
     return (
-        has_lanes(library())
-        and all(one.dtype == torch.float32 and one.is_cpu and one.numel() > 0 for one in operands)
+        all(one.dtype == torch.float32 and one.is_cpu and one.numel() > 0 for one in operands)
         and all(one.layout == torch.strided and not one.is_neg() for one in operands)
         and (bias is None or (type(bias) in (Tensor, nn.Parameter) and bias.dtype == torch.float32 and bias.is_cpu))
     )
 
 
-def observe(operands: Operands, settings: Settings) -> tuple[Tensor, Seen]:
-    """Return attention, and what to record."""
-    query, key, value = (one.contiguous() for one in operands)  # as the way back takes them
+def observe(operands: Operands, settings: Settings) -> tuple[Tensor, Recording] | None:
+    """Return the attention of the sequences, and what to record of them; or None."""
+    if not suits(operands, settings.bias):
+        return None
+    query, key, value = (one.contiguous() for one in operands)  # as attention_vjp takes them
     shape = query.shape[:-1]
     scores = query.new_empty((*shape, key.shape[-2]))
-    seen = Seen(query, key, value, scores, torch.empty_like(scores), query.new_empty(shape, dtype=torch.float64))
+    seen = Recording(query, key, value, scores, torch.empty_like(scores), query.new_empty(shape, dtype=torch.float64))
     return _forward(Operands(query, key, value), settings, seen), seen
 
 
-def attend(operands: Operands, settings: Settings) -> Tensor:
-    """Return attention."""
-    return _forward(operands, settings, None)
+def attend(operands: Operands, settings: Settings) -> Tensor | None:
+    """Return the attention of the references; or None."""
+    return _forward(operands, settings, None) if suits(operands, settings.bias) else None
 
 
-def gradients(grad: Tensor, seen: Seen, operands: Operands, settings: Settings, threshold: float) -> Operands:
-    """Return the gradients at query, key and value of the references for that at their attention.
+def attention_vjp(grad: Tensor, seen: Recording, operands: Operands, settings: Settings, threshold: float) -> Operands:
+    """Return the gradients at query, key and value of the references, for `grad`, that at their attention.
 
     Parameters
     ----------
     grad : torch.Tensor, shape (..., positions, width)
-    seen : Seen
-        Of the sequences.
+    seen : Recording
+        What :func:`observe` returned for the sequences.
     operands : Operands
-        Of the references.
+        Those of the references.
     settings : Settings
-        As they were.
+        Those that :func:`attend` was called with.
     threshold : float
-        Below which a difference counts as none.
+        Smaller differences count as none.
     """
     require_pairs(seen, operands)
-    mine, g, bias = Operands(*map(_heads, operands)), _heads(grad), _of_heads(settings.bias, operands)
-    found = _room_like(operands)
+    mine, g, bias = Operands(*map(_heads, operands)), _heads(grad), _bias_of_heads(settings.bias, operands)
+    found = _empty_gradients(operands)
     at = Operands(*(one if one.ndim == 4 else one.view(-1, *of.shape[1:]) for one, of in zip(found, mine, strict=True)))
-    numbers = *_sizes(mine, g, bias, at, _pairs(seen.query, operands.query)), settings.scale, threshold
+    numbers = *_sizes(mine, g, bias, at, _head_pairs(seen.query, operands.query)), settings.scale, threshold
     heads = operands.query.shape[:-2].numel()
-    run("attention_backward", (g, *mine, bias, *seen, *found), numbers, heads, _entries(operands))
+    run("attention_backward", (g, *mine, bias, *seen, *found), numbers, heads, _count_scores(operands))
     return found
 
 
 def empty_output(operands: Operands) -> Tensor:
-    """Return room for attention, laid out as PyTorch's own: with positions before heads, where there are heads."""
+    """Return an empty output, laid out as PyTorch's own: with positions before heads in memory, if there are heads."""
     query, _, value = operands
     if query.ndim == 4 and query.shape[-1] == value.shape[-1]:
         heads, positions, width = query.shape[1:]
-        # No view, for a model may write to it.
+        # No view, because a model may write to it.
         return query.new_empty_strided(query.shape, (positions * heads * width, width, heads * width, 1))
     return query.new_empty((*query.shape[:-1], value.shape[-1]))
 
 
-def _forward(operands: Operands, settings: Settings, seen: Seen | None) -> Tensor:
+def _forward(operands: Operands, settings: Settings, seen: Recording | None) -> Tensor:
     out = empty_output(operands)
     y = _heads(out)
-    mine, bias = Operands(*map(_heads, operands)), _of_heads(settings.bias, operands)
+    mine, bias = Operands(*map(_heads, operands)), _bias_of_heads(settings.bias, operands)
     numbers = *_sizes(mine, y, bias, None, (1, 1)), settings.scale, 0
     kept = (None, None, None) if seen is None else (seen.scores, seen.weights, seen.sums)
-    run("attention_forward", (*mine, bias, y, *kept), numbers, out.shape[:-2].numel(), _entries(operands))
+    run("attention_forward", (*mine, bias, y, *kept), numbers, out.shape[:-2].numel(), _count_scores(operands))
     return out
 
 
-def _room_like(operands: Operands) -> Operands:
-    """Return room for gradients; of slices of one tensor again slices of one, in the same order."""
+def _empty_gradients(operands: Operands) -> Operands:
+    """Return empty gradients: slices of one tensor, in the same order, if that is what the operands are."""
     first, storage = operands.query, operands.query.untyped_storage()
     step = int(operands.key.storage_offset())
     slices = all(
@@ -126,17 +127,17 @@ def _room_like(operands: Operands) -> Operands:
         return Operands(*(x.new_empty(x.shape) for x in operands))
     if not fills((3, *first.shape), (step, *first.stride())):
         return Operands(*(x.new_empty(x.shape) for x in operands))
-    room = first.new_empty(3 * first.numel())
-    return Operands(*(room.as_strided(first.shape, first.stride(), i * step) for i in range(3)))
+    whole = first.new_empty(3 * first.numel())
+    return Operands(*(whole.as_strided(first.shape, first.stride(), i * step) for i in range(3)))
 
 
-def _entries(operands: Operands) -> int:
+def _count_scores(operands: Operands) -> int:
     """Return how many scores there are."""
     return operands.query.shape[:-1].numel() * operands.key.shape[-2]
 
 
 def _heads(one: Tensor) -> Tensor:
-    """Return a view of (outer, heads, positions, width) with width 1 apart; of a copy, if need be."""
+    """Return `one` in shape (outer, heads, positions, width) with a last stride of 1: a view, or if need be a copy."""
     if one.stride(-1) != 1 and one.shape[-1] > 1:
         one = one.contiguous()
     if one.ndim == 3:
@@ -144,7 +145,7 @@ def _heads(one: Tensor) -> Tensor:
     return one if one.ndim == 4 else one.contiguous().flatten(0, -4)
 
 
-def _of_heads(bias: Tensor | None, operands: Operands) -> Tensor | None:
+def _bias_of_heads(bias: Tensor | None, operands: Operands) -> Tensor | None:
     """Return the bias for each head."""
     if bias is None:
         return None
@@ -153,7 +154,7 @@ def _of_heads(bias: Tensor | None, operands: Operands) -> Tensor | None:
     return _heads(full if full.stride(-1) == 1 else full.contiguous())
 
 
-def require_pairs(seen: Seen, operands: Operands) -> None:
+def require_pairs(seen: Recording, operands: Operands) -> None:
     """Raise UnsupportedOperation unless the references have more heads than their sequences, and nothing else more."""
     dimensions = {split_dimension(one, other) for one, other in zip(seen[:3], operands, strict=True)}
     at = next(iter(dimensions))
@@ -165,8 +166,8 @@ def require_pairs(seen: Seen, operands: Operands) -> None:
         )
 
 
-def _pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
-    """Return how many recorded heads stand behind each other for n times as many of the references, and n."""
+def _head_pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
+    """Return the span and n of :mod:`memory_layout`, counted in heads."""
     at = split_dimension(recorded, reference)
     if at is None:
         return recorded.shape[:-2].numel(), 1

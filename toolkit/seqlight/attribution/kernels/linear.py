@@ -1,6 +1,7 @@
-"""Linear layers of float32 at many positions on the CPU, which differ from PyTorch's by rounding alone.
+"""Compiled linear layers of float32 at many positions: ``native/linear.c``.
 
-A layer stays linear, so no rule is needed: only the same result, and the same gradient, sooner.
+A layer needs no rule, only the same result and the same gradient in less time. Both differ from PyTorch's by rounding
+alone.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import RuleFunction
-from seqlight.attribution.kernels.packed_weights import Weight, keeps, packed, takes
+from seqlight.attribution.kernels.packed_weights import Weight, keeps_packed, pack_once, suits_packed
 from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
 
-# From this many channels on registers are full, and up to this many weights they stay in the cache.
+# From this many channels on registers are full, and up to this many weights stay in the cache.
 FEWEST, MOST = 16, 2**18
 
 
 class Linear(RuleFunction):
-    """A linear layer, whose gradient at the input is another one."""
+    """A linear layer, whose gradient at the input is another linear layer."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -29,16 +30,16 @@ class Linear(RuleFunction):
         mine = Weight.of(weight)
         ctx.save_for_backward(mine.data)
         ctx.owner = weight
-        if keeps():  # before there are large tensors, between which it would lie
-            _laid(mine, turned=True)
-        return _mapped(x, mine, bias)
+        if keeps_packed():  # now, before large tensors are made, between which it would lie
+            _pack_once(mine, transposed=True)
+        return _multiply(x, mine, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradient at the input."""
         (data,) = ctx.saved_tensors
-        return _mapped(grads[0], Weight(data, ctx.owner), None, turned=True), None, None
+        return _multiply(grads[0], Weight(data, ctx.owner), None, transposed=True), None, None
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -46,19 +47,20 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Examples
     --------
+    >>> import torch
     >>> linear(torch.ones(1, 2, 16), torch.ones(16, 16), torch.ones(16))[0, :, 0]
     tensor([17., 17.])
     """
-    if not _here(input, weight, bias):
+    if not _suits(input, weight, bias):
         return F.linear(input, weight, bias)
     return Linear.apply(input, weight, bias)  # type: ignore[no-any-return]
 
 
-def _here(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Return whether it is done here: the same for however many rows and positions."""
+def _suits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Return whether the loops take a layer; that does not depend on the number of rows and positions."""
     return (
         has_lanes(library())
-        and takes(x, weight, *(() if bias is None else (bias,)))
+        and suits_packed(x, weight, *(() if bias is None else (bias,)))
         and x.ndim > 2
         and weight.ndim == 2
         and x.shape[-1] == weight.shape[1]
@@ -68,28 +70,29 @@ def _here(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     )
 
 
-def _mapped(x: Tensor, weight: Weight, bias: Tensor | None, turned: bool = False) -> Tensor:
-    """Return the layer at `x`, of shape (..., channels); `turned`, the one that goes back."""
-    outputs, channels = reversed(weight.data.shape) if turned else weight.data.shape
+def _multiply(x: Tensor, weight: Weight, bias: Tensor | None, transposed: bool = False) -> Tensor:
+    """Return the layer of `x`, of shape (..., channels), or the one with the transposed weight."""
+    outputs, channels = reversed(weight.data.shape) if transposed else weight.data.shape
     x, bias = x.contiguous(), None if bias is None else bias.contiguous()
-    laid = _laid(weight, turned)
+    packed = _pack_once(weight, transposed)
     out = x.new_empty((*x.shape[:-1], outputs))
-    # A register of products takes about as long as an entry of a pass over memory.
-    run("linear_layers", (x, laid, bias, out), (channels, outputs), x.numel() // channels, out.numel() * channels // 16)
+    # A register of products takes about as long as one number of a pass over memory.
+    rows, entries = x.numel() // channels, out.numel() * channels // 16
+    run("linear_layers", (x, packed, bias, out), (channels, outputs), rows, entries)
     return out
 
 
-def _laid(weight: Weight, turned: bool) -> Tensor:
-    return packed(weight, ("linear", turned), lambda: _packed(weight.data, turned))
+def _pack_once(weight: Weight, transposed: bool) -> Tensor:
+    return pack_once(weight, ("linear", transposed), lambda: _pack(weight.data, transposed))
 
 
-def _packed(weight: Tensor, turned: bool) -> Tensor:
-    """Return the weights as the loops take them."""
+def _pack(weight: Tensor, transposed: bool) -> Tensor:
+    """Return the weights in the layout that the loops take."""
     native = library()
     assert native is not None
     outputs, channels = weight.shape
     steps = channels, 1
-    if turned:
+    if transposed:
         outputs, channels, steps = channels, outputs, (1, channels)
     found = weight.new_empty(native.packed_layers(channels, outputs))
     sizes = channels, outputs, *steps

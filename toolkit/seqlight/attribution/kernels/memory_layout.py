@@ -1,12 +1,48 @@
-"""How the elements of a tensor lie in memory."""
+"""How tensors lie in memory: which ones the compiled loops take, and how sequences and references pair up.
+
+The references of a sequence are n times as many rows as it has, in one dimension of the tensor (see
+``calls/pairs.py``). So a recorded tensor has shape (outer, span) and that of the references (outer, n, span), whatever
+lies inside of the two.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor
+
+from seqlight.attribution.calls.pairs import split_dimension
+
+
+def suits(*tensors: Tensor) -> bool:
+    """Return whether the loops take these tensors: contiguous, on the CPU, of one dtype, and the first not empty."""
+    dtype = tensors[0].dtype
+    if dtype not in (torch.float32, torch.float64) or not tensors[0].numel():
+        return False
+    return all(one.dtype == dtype and one.is_cpu and one.is_contiguous() for one in tensors)
+
+
+def element_pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
+    """Return the span and n of two contiguous tensors, counted in elements."""
+    at = split_dimension(recorded, reference)
+    if at is None:
+        return recorded.numel(), 1
+    dimension, n = at
+    return recorded.shape[dimension:].numel(), n
+
+
+def row_pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int] | None:
+    """Return the same counted in rows of the last dimension; None if it is that dimension which is n times longer."""
+    at = split_dimension(recorded, reference)
+    if at is not None and at[0] == recorded.ndim - 1:
+        return None
+    span, n = element_pairs(recorded, reference)
+    return span // recorded.shape[-1], n
+
 
 def fills(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """Return whether a tensor has each element of one piece of memory once, in whatever order of dimensions.
+    """Return whether a tensor covers one piece of memory without gaps or overlaps, in any order of dimensions.
 
     Examples
     --------

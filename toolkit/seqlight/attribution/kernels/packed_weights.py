@@ -1,4 +1,4 @@
-"""Weights as the loops take them, laid out once for all batches of a call."""
+"""Weights in the layout that the loops take, packed once for all batches of a call."""
 
 from __future__ import annotations
 
@@ -10,96 +10,97 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-# Bytes in all; beyond, weights are laid out anew for each batch.
-MOST = 2**28
-# Numbers of one piece of memory. So large a one is none of the heap's, and what is not used of it takes none: small
-# tensors that live as long as the call would lie between large ones, and keep their room from being used again.
+# Bytes that are kept in all; weights beyond that are packed again for each batch.
+MOST_BYTES = 2**28
+# Small packed weights share pieces of memory of this many numbers. By themselves they would lie between large tensors
+# of a batch and, since they live longer, keep the freed memory around them in fragments. The system reserves so large a
+# piece outside of the heap, and the unused part of it takes no memory.
 PIECE = 2**24
-# Bytes up to which a tensor is put there: another is as large as those between which it lies.
-SMALL = 2**20
+# Bytes up to which packed weights are small.
+SMALL_BYTES = 2**20
 
 
 class Weight(NamedTuple):
-    """A weight as it was when it was used: its owner may have got other numbers since, as ``owner.data = ...`` does."""
+    """The data of a weight when it was used, and its owner, whose data may since be others: ``owner.data = ...``."""
 
     data: Tensor
     owner: Tensor
 
     @classmethod
     def of(cls, owner: Tensor) -> Weight:
-        """Take a weight as it is."""
+        """Return the weight of `owner` as it is now."""
         return cls(owner.detach(), owner)
 
 
-class _Kept(NamedTuple):
-    """What is laid out holds for a weight until it is written to."""
+class _Entry(NamedTuple):
+    """A packed weight, which holds until the weight is written to."""
 
-    weight: Weight  # held, so that no other can come to lie where it lies
+    weight: Weight  # kept alive, so that no other tensor can get its address
     version: int
     packed: Tensor
 
 
-class Packs:
-    """What was laid out for one call, whose weights are frozen."""
+class PackedWeights:
+    """The packed weights of one call, during which the model is frozen."""
 
     def __init__(self) -> None:
-        self._kept: dict[Hashable, _Kept] = {}
+        self._entries: dict[Hashable, _Entry] = {}
         self._bytes = 0
         self._piece, self._used = torch.empty(0, dtype=torch.float32, device="cpu"), 0
 
-    def of(self, weight: Weight, layout: Hashable, pack: Callable[[], Tensor]) -> Tensor:
-        """Return ``pack()``, or what it gave before for the same weight and layout."""
+    def get(self, weight: Weight, layout: Hashable, pack: Callable[[], Tensor]) -> Tensor:
+        """Return ``pack()``, or what it returned before for the same weight and layout."""
         data, owner = weight
-        # Only what the model owns stays: others, as those of a weight norm, are made anew in each forward.
+        # Only parameters last: other weights, such as those of a weight norm, are made again in each forward.
         if type(owner) is not nn.Parameter or data.is_inference():
             return pack()
         key = id(owner), layout
-        found = self._kept.get(key)
+        found = self._entries.get(key)
         if found is not None and found.version == data._version and found.weight.data.data_ptr() == data.data_ptr():
             return found.packed
         packed = pack()
-        if found is None and self._bytes + packed.nbytes <= MOST:
+        if found is None and self._bytes + packed.nbytes <= MOST_BYTES:
             self._bytes += packed.nbytes
-            if packed.nbytes <= SMALL and packed.dtype == torch.float32 and not isinstance(packed, nn.Parameter):
-                packed = self._put_away(packed)
-            self._kept[key] = _Kept(weight, data._version, packed)
+            if packed.nbytes <= SMALL_BYTES and packed.dtype == torch.float32 and not isinstance(packed, nn.Parameter):
+                packed = self._move(packed)
+            self._entries[key] = _Entry(weight, data._version, packed)
         return packed
 
-    def _put_away(self, one: Tensor) -> Tensor:
-        """Return a copy in memory that is of this call alone."""
+    def _move(self, one: Tensor) -> Tensor:
+        """Return a copy of a small tensor in a shared piece of memory."""
         if self._used + one.numel() > len(self._piece):
             self._piece, self._used = torch.empty(max(PIECE, one.numel()), dtype=torch.float32, device="cpu"), 0
         room = self._piece[self._used : self._used + one.numel()].view(one.shape)
-        self._used += -(-one.numel() // 16) * 16  # whole lines of the cache
+        self._used += -(-one.numel() // 16) * 16  # a whole number of cache lines
         return room.copy_(one)
 
 
-_PACKS: ContextVar[Packs | None] = ContextVar("packs", default=None)
+_PACKED: ContextVar[PackedWeights | None] = ContextVar("packed", default=None)
 
 
 @contextlib.contextmanager
 def packing() -> Iterator[None]:
-    """Keep what is laid out inside, until the end."""
-    token = _PACKS.set(Packs())
+    """Keep what is packed inside this context until its end."""
+    token = _PACKED.set(PackedWeights())
     try:
         yield
     finally:
-        _PACKS.reset(token)
+        _PACKED.reset(token)
 
 
-def keeps() -> bool:
-    """Return whether what is laid out now is kept."""
-    return _PACKS.get() is not None
+def keeps_packed() -> bool:
+    """Return whether weights that are packed now are kept."""
+    return _PACKED.get() is not None
 
 
-def packed(weight: Weight, layout: Hashable, pack: Callable[[], Tensor]) -> Tensor:
-    """Return ``pack()``, which depends on nothing but `weight` and `layout`; kept, where that is asked for."""
-    packs = _PACKS.get()
-    return pack() if packs is None else packs.of(weight, layout, pack)
+def pack_once(weight: Weight, layout: Hashable, pack: Callable[[], Tensor]) -> Tensor:
+    """Return ``pack()``, which depends on `weight` and `layout` alone; inside of :func:`packing` it is kept."""
+    packed = _PACKED.get()
+    return pack() if packed is None else packed.get(weight, layout, pack)
 
 
-def takes(*tensors: Tensor) -> bool:
-    """Return whether the loops take these tensors of float32: an input, then weights that do not depend on it."""
+def suits_packed(*tensors: Tensor) -> bool:
+    """Return whether the loops take an input, and weights: dense and float32, with weights that are constants."""
     for one in tensors:
         if type(one) not in (Tensor, nn.Parameter) or one.dtype != torch.float32 or not one.is_cpu:
             return False

@@ -1,8 +1,8 @@
-"""Steps longer than one: a convolution of stride s is one of stride 1 over s times as many channels.
+"""Strided convolutions as plain ones: stride s over c channels is stride 1 over the s * c phases of these channels.
 
-Phase p of a channel are its positions p, p + s, p + 2 s and so on. Each product is made once, as one after the other,
-and what takes many channels and few positions at a time is what the loops are good at: the stem of a transformer, which
-reads patches of a sequence, has four channels.
+Phase p of a channel holds its positions p, p + s, p + 2 s and so on. The products are the same, and many channels with
+few positions are what the loops are good at: the stem of a transformer, which reads patches of a sequence, has four
+channels.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Steps(NamedTuple):
-    """Stride, padding before the first position, positions that go in, and how many of each phase there are."""
+class Phases(NamedTuple):
+    """How positions divide into phases: stride, padding before the first, length, and length of a phase."""
 
     stride: int
     padding: int
     length: int
-    each: int
+    phase_length: int
 
 
-def apart(x: Tensor, steps: Steps) -> Tensor:
-    """Return the phases of positions, (rows, channels, [1,] positions) to (rows, channels * stride, [1,] each).
+def split_phases(x: Tensor, phases: Phases) -> Tensor:
+    """Return the phases of `x`: (rows, channels, [1,] length) to (rows, channels * stride, [1,] phase_length).
 
     Examples
     --------
     >>> import torch
-    >>> apart(torch.arange(1, 6).view(1, 1, 5), Steps(2, 1, 5, 3))
+    >>> split_phases(torch.arange(1, 6).view(1, 1, 5), Phases(2, 1, 5, 3))
     tensor([[[0, 2, 4],
              [1, 3, 5]]])
     """
-    stride, padding, length, each = steps
-    whole = F.pad(x, (padding, each * stride - length - padding))
-    return whole.unflatten(-1, (each, stride)).movedim(-1, 2).flatten(1, 2)  # type: ignore[no-untyped-call, no-any-return]
+    stride, padding, length, phase_length = phases
+    whole = F.pad(x, (padding, phase_length * stride - length - padding))
+    return whole.unflatten(-1, (phase_length, stride)).movedim(-1, 2).flatten(1, 2)  # type: ignore[no-untyped-call, no-any-return]
 
 
-def together(phases: Tensor, steps: Steps) -> Tensor:
-    """Return the positions that phases are of: what :func:`apart` makes, to what it is made of."""
-    stride, padding, length, each = steps
-    whole = phases.unflatten(1, (-1, stride)).movedim(2, -1).flatten(-2)  # type: ignore[no-untyped-call]
-    return F.pad(whole, (-padding, length + padding - each * stride))
+def join_phases(x: Tensor, phases: Phases) -> Tensor:
+    """Return the positions of which :func:`split_phases` returned `x`."""
+    stride, padding, length, phase_length = phases
+    whole = x.unflatten(1, (-1, stride)).movedim(2, -1).flatten(-2)  # type: ignore[no-untyped-call]
+    return F.pad(whole, (-padding, length + padding - phase_length * stride))
 
 
-def of_weight(weight: Tensor, stride: int, kind: type[Tensor]) -> Tensor:
-    """Return weights for phases, (outputs, channels, [1,] taps) to (outputs, channels * stride, [1,] taps of each).
+def split_weight(weight: Tensor, stride: int, kind: type[Tensor]) -> Tensor:
+    """Return weights for phases: (outputs, channels, [1,] taps) to (outputs, channels * stride, [1,] taps of a phase).
 
-    Those of a parameter, if that is the `kind` of their owner, are one too, so that they are laid out once.
+    For a weight whose owner is a parameter, by its `kind`, they are a parameter too, so that they are packed only once.
     """
     taps = -(-weight.shape[-1] // stride)
-    found = apart(weight.detach(), Steps(stride, 0, weight.shape[-1], taps))
+    found = split_phases(weight.detach(), Phases(stride, 0, weight.shape[-1], taps))
     return nn.Parameter(found, requires_grad=False) if kind is nn.Parameter else found

@@ -1,7 +1,8 @@
-"""Take a tensor apart into slices, with a gradient that lies in memory as the tensor did.
+"""``torch.unbind`` with a gradient that lies in memory as the tensor did.
 
-Heads of attention are commonly made by ``q, k, v = x.unflatten(...).permute(...)``. PyTorch stacks their gradients, and
-then lays the stack out anew for the layer before. Those of attention (see attending) lie in one piece already.
+Heads of attention are commonly made by ``q, k, v = x.unflatten(...).permute(...)``. PyTorch stacks their gradients,
+then copies the stack into the layout that the layer before needs. The gradients of ``kernels/attention.py`` already lie
+in one piece, as slices of that layout.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from seqlight.attribution.kernels.memory_layout import fills
 
 
 class Unbound(RuleFunction):
-    """The slices of a tensor, whose gradients are written to where those lie."""
+    """The slices of a tensor, whose gradients are slices of the tensor's gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, dim: int) -> Any:
@@ -31,7 +32,7 @@ class Unbound(RuleFunction):
         """Return the gradient at the tensor."""
         if all(one is None for one in grads):
             return None, None
-        whole = _whole(grads, ctx.shape, ctx.strides, ctx.dim)
+        whole = _tensor_of_slices(grads, ctx.shape, ctx.strides, ctx.dim)
         if whole is not None:
             return whole, None
         like = next(one for one in grads if one is not None)
@@ -41,8 +42,10 @@ class Unbound(RuleFunction):
         return out, None
 
 
-def _whole(grads: Sequence[Tensor | None], shape: torch.Size, strides: Sequence[int], dim: int) -> Tensor | None:
-    """Return the tensor that gradients are slices of, if they lie there as the tensor of this shape would have them."""
+def _tensor_of_slices(
+    grads: Sequence[Tensor | None], shape: torch.Size, strides: Sequence[int], dim: int
+) -> Tensor | None:
+    """Return the tensor of this shape and these strides whose slices the gradients are, or None if they are not."""
     first, *_ = grads
     if first is None or first.storage_offset() or first.untyped_storage().nbytes() != shape.numel() * first.itemsize:
         return None
@@ -63,16 +66,16 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     >>> [one.tolist() for one in unbind(torch.arange(4).view(2, 2), 1)]
     [[0, 2], [1, 3]]
     """
-    if not (input.requires_grad and input.ndim > 1 and permuted(input)):
+    if not (input.requires_grad and input.ndim > 1 and is_permuted(input)):
         return torch.unbind(input, dim)
     return Unbound.apply(input, dim % input.ndim)  # type: ignore[no-any-return]
 
 
-def iterated(self: Tensor) -> Iterator[Tensor]:
+def iterate(self: Tensor) -> Iterator[Tensor]:
     """Return ``iter`` of a tensor."""
     return iter(unbind(self)) if self.ndim else iter(self)
 
 
-def permuted(x: Tensor) -> bool:
-    """Return whether the elements of `x` fill a piece of memory, in another order than that of its dimensions."""
+def is_permuted(x: Tensor) -> bool:
+    """Return whether `x` covers one piece of memory, with its dimensions in another order."""
     return x.layout == torch.strided and not x.is_contiguous() and x.numel() > 0 and fills(x.shape, x.stride())

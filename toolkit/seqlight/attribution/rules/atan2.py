@@ -18,11 +18,11 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Call, Observed
 from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.rules.integrated import Averaged
+from seqlight.attribution.rules.mean_jacobian import Averaged
 
 
 @dataclass(frozen=True)
-class Angle:
+class Atan2:
     """The call ``atan2(y, x)``, both operands as large as the result."""
 
     backward: ClassVar[type[torch.autograd.Function]] = Averaged
@@ -37,14 +37,14 @@ class Angle:
         # Keywords may come in any order.
         turned = next(iter(call.arguments()[1]), "input") == "other" and not call.arguments()[0]
 
-        def pull(grads: Sequence[Tensor]) -> list[Tensor]:
+        def vjp(grads: Sequence[Tensor]) -> list[Tensor]:
             x0 = [one.get() for one in references]
             x1 = [repeated(a, b) for a, b in zip(recorded, x0, strict=True)]
             if turned:
                 return [grads[0] * one for one in reversed(mean_slopes(x1[::-1], x0[::-1]))]
             return [grads[0] * one for one in mean_slopes(x1, x0)]
 
-        return Averaged.apply(call, pull, *call.tensors)
+        return Averaged.apply(call, vjp, *call.tensors)
 
 
 def mean_slopes(sequence: Sequence[Tensor], reference: Sequence[Tensor]) -> list[Tensor]:

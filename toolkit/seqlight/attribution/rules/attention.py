@@ -16,11 +16,11 @@ from seqlight.attribution.calls.call import Call, Function, Observed, Pulled
 from seqlight.attribution.calls.function_bodies import operation
 from seqlight.attribution.calls.pairs import between
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.kernels import attention as kernel
-from seqlight.attribution.kernels import elementwise as loops
+from seqlight.attribution.kernels.attention import Operands, Recording, Settings, empty_output, require_pairs
 from seqlight.attribution.kernels.buffers import empty, empty_like
+from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import threshold
-from seqlight.attribution.rules.softmax import softmax_multipliers, softmax_pull
+from seqlight.attribution.rules.softmax import softmax_multipliers, softmax_vjp
 
 
 class Attention:
@@ -34,8 +34,10 @@ class Attention:
         settings = _settings(call)
 
         def compute(*operands: Tensor) -> Tensor:
-            mine = kernel.Operands(*operands)
-            y, seen = (kernel.observe if kernel.suits(mine, settings.bias) else _observed)(mine, settings)
+            mine = Operands(*operands)
+            kernel = kernel_for("attention.observe", mine.query.device.type, mine.query.dtype)
+            found = kernel(mine, settings) if kernel else None
+            y, seen = _observe(mine, settings) if found is None else found
             kept.extend(Recorded.of(one, copy and i < 3) for i, one in enumerate(seen))
             return y
 
@@ -43,22 +45,26 @@ class Attention:
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Go half way through both products, and take the secants of the softmax."""
-        seen, settings = kernel.Seen(*(one.get() for one in kept)), _settings(call)
+        seen, settings = Recording(*(one.get() for one in kept)), _settings(call)
 
         def compute(*operands: Tensor) -> tuple[Tensor, Function]:
-            mine = kernel.Operands(*operands)
-            if not kernel.suits(mine, settings.bias):
-                return _explained(seen, mine, settings)
-            kernel.require_pairs(seen, mine)
+            mine = Operands(*operands)
+            kernel = kernel_for("attention.attend", mine.query.device.type, mine.query.dtype)
+            y: Tensor | None = kernel(mine, settings) if kernel else None
+            if y is None:
+                return _attend(seen, mine, settings)
+            require_pairs(seen, mine)
+            vjp = kernel_for("attention.attention_vjp", y.device.type, y.dtype)
+            assert vjp is not None
             own = [Recorded.of(one, copy) for one in operands]
             bias = None if settings.bias is None else Recorded.of(settings.bias, copy)
 
-            def pull(grad: Tensor) -> kernel.Operands:
-                again = kernel.Operands(*(one.get() for one in own))
-                same = kernel.Settings(None if bias is None else bias.get(), settings.scale)
-                return kernel.gradients(grad, seen, again, same, threshold(grad.dtype))
+            def pull(grad: Tensor) -> Operands:
+                again = Operands(*(one.get() for one in own))
+                same = Settings(None if bias is None else bias.get(), settings.scale)
+                return vjp(grad, seen, again, same, threshold(grad.dtype))  # type: ignore[no-any-return]
 
-            return kernel.attend(mine, settings), pull
+            return y, pull
 
         return Pulled.apply(compute, *call.tensors)
 
@@ -78,20 +84,20 @@ def attended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, sca
     return torch.softmax(_scores(query, key, bias, scale), -1) @ value
 
 
-def _settings(call: Call) -> kernel.Settings:
+def _settings(call: Call) -> Settings:
     (_, _, _, bias, scale), _ = call.arguments()
-    return kernel.Settings(bias, scale)
+    return Settings(bias, scale)
 
 
-def _observed(operands: kernel.Operands, settings: kernel.Settings) -> tuple[Tensor, kernel.Seen]:
+def _observe(operands: Operands, settings: Settings) -> tuple[Tensor, Recording]:
     q, k, v = (one.contiguous() for one in operands)
     scores = _scores(q, k, *settings)
     p = torch.softmax(scores, -1)
-    y = kernel.empty_output(operands).copy_(p @ v)
-    return y, kernel.Seen(q, k, v, scores, p, scores.logsumexp(-1))
+    y = empty_output(operands).copy_(p @ v)
+    return y, Recording(q, k, v, scores, p, scores.logsumexp(-1))
 
 
-def _explained(seen: kernel.Seen, operands: kernel.Operands, settings: kernel.Settings) -> tuple[Tensor, Function]:
+def _attend(seen: Recording, operands: Operands, settings: Settings) -> tuple[Tensor, Function]:
     # Heads are views of wider tensors, which each product would lay out anew.
     q, k, v = (one.contiguous() for one in operands)
     shape = torch.Size([*q.shape[:-1], k.shape[-2]])
@@ -99,14 +105,14 @@ def _explained(seen: kernel.Seen, operands: kernel.Operands, settings: kernel.Se
     p = torch.softmax(scores, -1, out=empty(shape, q))
     query, key, value = (between(a, b, 0.5) for a, b in zip(seen[:3], (q, k, v), strict=True))
 
-    def pull(grad: Tensor) -> kernel.Operands:
+    def pull(grad: Tensor) -> Operands:
         g = grad.contiguous()
         at_weights = _product(g, value.mT, empty_like(p))
         at_scores, half = _through_softmax(at_weights, (seen.scores, seen.weights), (scores, p))
         at_query, at_key = (at_scores @ key).mul_(settings.scale), (at_scores.mT @ query).mul_(settings.scale)
-        return kernel.Operands(at_query, at_key, half.mT @ g)
+        return Operands(at_query, at_key, half.mT @ g)
 
-    return kernel.empty_output(operands).copy_(p @ v), pull
+    return empty_output(operands).copy_(p @ v), pull
 
 
 def _scores(q: Tensor, k: Tensor, bias: Tensor | None, scale: float, out: Tensor | None = None) -> Tensor:
@@ -128,9 +134,10 @@ def _through_softmax(
 
     The multipliers are as large as the scores, and each is used once: they are made here, on the way back.
     """
-    half = loops.attention_gradients(grad, recorded, reference, threshold(grad.dtype))
-    if half is not None:
-        return grad, half
+    kernel = kernel_for("softmax.softmax_vjp_in_place", grad.device.type, grad.dtype)
+    mean: Tensor | None = kernel(grad, recorded, reference, threshold(grad.dtype)) if kernel else None
+    if mean is not None:
+        return grad, mean
     dim = grad.ndim - 1
     multipliers = softmax_multipliers(recorded, reference, dim)
-    return softmax_pull(grad, *multipliers, dim), between(recorded[1], reference[1], 0.5)
+    return softmax_vjp(grad, *multipliers, dim), between(recorded[1], reference[1], 0.5)

@@ -13,8 +13,8 @@ from seqlight.attribution.calls.call import Call, Observed
 from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous
-from seqlight.attribution.rules.integrated import Averaged
-from seqlight.attribution.rules.piecewise import piecewise_pull
+from seqlight.attribution.rules.mean_jacobian import Averaged
+from seqlight.attribution.rules.piecewise import piecewise_vjp
 
 NAMES = (
     *("gt lt ge le eq ne greater less greater_equal less_equal not_equal".split()),
@@ -78,12 +78,12 @@ class Piecewise:
             y0.append(Recorded.of(y, copy))
             return y  # type: ignore[no-any-return]
 
-        def pull(grads: Sequence[Tensor]) -> Any:
-            found = piecewise_pull(call, (x1, y1), (x0.get(), y0[0].get()), grads[0])
+        def vjp(grads: Sequence[Tensor]) -> Any:
+            found = piecewise_vjp(call, (x1, y1), (x0.get(), y0[0].get()), grads[0])
             if found is None:
                 raise Discontinuous(self.part)
             if self.announce is not None:
                 self.announce()
             return [found]
 
-        return Averaged.apply(compute, pull, *call.tensors)
+        return Averaged.apply(compute, vjp, *call.tensors)

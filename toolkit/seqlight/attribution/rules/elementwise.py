@@ -15,7 +15,8 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Call, Function, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import split
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.kernels import elementwise as loops
+from seqlight.attribution.kernels.memory_layout import suits
+from seqlight.attribution.kernels.table import kernel_for
 from seqlight.errors import UnsupportedOperation
 
 
@@ -122,9 +123,10 @@ def secant(
     """
     near, allowed = least(x0.dtype), allowance(x0.dtype, rounding)
     by_input = rounding is Rounding.INPUT
-    at_once = None if infinite else loops.secant(x1, y1, slope1, x0, y0, near, allowed, by_input=by_input)
-    if at_once is not None:
-        return at_once
+    kernel = None if infinite else kernel_for("elementwise.secant", x0.device.type, x0.dtype)
+    found: Tensor | None = kernel(x1, y1, slope1, x0, y0, near, allowed, by_input=by_input) if kernel else None
+    if found is not None:
+        return found
     shape = y0.shape
     x1, x0 = split(x1, x0)
     y1, y0 = split(y1, y0)
@@ -151,17 +153,17 @@ class Rescale:
         The derivative as a function of input and output; None to let autograd find it.
     infinite : bool
         Whether outputs may be infinite, as those of a mask are.
-    late : callable, optional
-        Takes the gradient at the output, inputs of sequences and references, and the threshold; returns the gradient
-        at the input, or None where it cannot. So no multiplier has to be kept, and of sequences their input alone.
-        It needs a `slope`.
+    late : str, optional
+        The step in ``kernels/table.py`` that takes the gradient at the output, inputs of sequences and references, and
+        the threshold, and returns the gradient at the input, or None where it cannot. So no multiplier has to be kept,
+        and of sequences their input alone. It needs a `slope`.
     rounding : Rounding
         What outputs are rounded by.
     """
 
     slope: Function | None = None
     infinite: bool = False
-    late: Function | None = None
+    late: str | None = None
     rounding: Rounding = Rounding.OUTPUT
 
     @property
@@ -187,7 +189,7 @@ class Rescale:
         """Multiply with the secant between reference and input."""
         x1, *more = (one.get() for one in kept)
         (x,) = one_real(call)
-        if self.late is not None and not copy and loops.suit(x1, x):
+        if self.late is not None and not copy and suits(x1, x):
             return Rescaled.apply(self, call, x1, x)
         y1, slope1 = more or self._output_and_slope(call, x1)
 
@@ -203,7 +205,8 @@ class Rescale:
     def pull(self, grad: Tensor, call: Call, x1: Tensor, x0: Tensor) -> Tensor:
         """Return the gradient at the input for that at the output."""
         assert self.late is not None
-        found: Tensor | None = self.late(grad, x1, x0, least(x0.dtype))
+        kernel = kernel_for(self.late, x0.device.type, x0.dtype)
+        found: Tensor | None = kernel(grad, x1, x0, least(x0.dtype)) if kernel else None
         return grad * self._secant(x1, *self._output_and_slope(call, x1), x0, call(x0)) if found is None else found
 
     def _output_and_slope(self, call: Call, x1: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,7 @@ from seqlight.attribution.calls.call import Call, Function, Observed, Pulled
 from seqlight.attribution.calls.function_bodies import operation
 from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.kernels import elementwise as loops
+from seqlight.attribution.kernels.table import kernel_for
 
 
 class Standardise:
@@ -49,8 +49,9 @@ class Standardise:
 
             def pull(grad: Tensor) -> tuple[Tensor]:
                 reference = own.get(), mean0, rate0
-                at_once = loops.standardised_gradients(grad, weight, recorded, reference)
-                return (gradients(grad, weight, recorded, reference) if at_once is None else at_once,)
+                kernel = kernel_for("layer_norm.layer_norm_vjp", grad.device.type, grad.dtype)
+                found = kernel(grad, weight, recorded, reference) if kernel else None
+                return (layer_norm_vjp(grad, weight, recorded, reference) if found is None else found,)
 
             return y0, pull
 
@@ -72,10 +73,18 @@ def standardised_over_last(x: Tensor, weight: Tensor | None, bias: Tensor | None
     return torch.nn.functional.layer_norm(x, x.shape[-1:], weight, bias, eps)
 
 
-def gradients(
+def layer_norm_vjp(
     grad: Tensor, weight: Tensor | None, recorded: tuple[Tensor, ...], reference: tuple[Tensor, ...]
 ) -> Tensor:
-    """Return what :func:`loops.standardised_gradients` does of the same arguments, for tensors of any kind."""
+    """Return the gradient at the input of the references, for `grad`, that at their output.
+
+    Parameters
+    ----------
+    grad : torch.Tensor, shape (..., width)
+    weight : torch.Tensor, shape (width,), optional
+    recorded, reference : tuple of torch.Tensor
+        Input, and mean and reciprocal root of the variance over its last dimension, which stays.
+    """
     x0, mean0, s0 = reference
     x1, mean1, s1 = (repeated(one, like) for one, like in zip(recorded, reference, strict=True))
     grad, centred = grad if weight is None else grad * weight, (x1 + x0 - mean1 - mean0) / 2
@@ -86,8 +95,9 @@ def gradients(
 def _standardised(x: Tensor, call: Call) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the input in one piece, the result, the means, and the reciprocal roots."""
     (_, weight, bias, eps), _ = call.arguments()
-    at_once = loops.standardised(x, weight, bias, eps)
-    if at_once is not None:
-        return at_once
+    kernel = kernel_for("layer_norm.layer_norm", x.device.type, x.dtype)
+    found: tuple[Tensor, Tensor, Tensor, Tensor] | None = kernel(x, weight, bias, eps) if kernel else None
+    if found is not None:
+        return found
     x = x.contiguous()
     return x, *torch.native_layer_norm(x, x.shape[-1:], weight, bias, eps)

@@ -88,7 +88,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Jumping:
+class Mode:
     """A selection that jumps from value to value while these barely move, such as the mode.
 
     No value need account for its difference, so that is spread over the row in proportion to what each
@@ -119,7 +119,7 @@ class Jumping:
         return y, indices[0]
 
 
-def crossing(sequence: Row, reference: Row) -> Tensor:
+def crossing_value(sequence: Row, reference: Row) -> Tensor:
     """Return for each rank, from the smallest, a value that crosses the statistic; see the module's description."""
     # What the sequence has where the reference has its smallest, its second smallest ...
     there = sequence.x.gather(-1, reference.at).nan_to_num(torch.inf, torch.inf, -torch.inf)
@@ -128,7 +128,7 @@ def crossing(sequence: Row, reference: Row) -> Tensor:
     return reference.at.gather(-1, torch.where(sequence.y >= reference.y, highest_up_to, lowest_from))
 
 
-def larger(sequence: Row, reference: Row) -> Tensor:
+def larger_maximum(sequence: Row, reference: Row) -> Tensor:
     """Return for each maximum the position that holds the larger of the two: the rule of max pooling."""
     return torch.where(sequence.y >= reference.y, sequence.at, reference.at)
 

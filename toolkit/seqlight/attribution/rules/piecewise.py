@@ -8,16 +8,15 @@ never explained.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.pairs import repeated, split_dimension
+from seqlight.attribution.rules.mean_jacobian import gauss_legendre
 
 POINTS = 6
 # How many pieces a row may take.
@@ -27,7 +26,7 @@ SHORTEST = {torch.float64: 1e-14, torch.float32: 1e-6}
 TOLERANCES = {torch.float64: 1e-12, torch.float32: 2e-6}
 
 
-def piecewise_pull(
+def piecewise_vjp(
     call: Call, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], grad: Tensor
 ) -> Tensor | None:
     """Return the gradient at the operand, averaged over the line; None where that does not explain the difference.
@@ -214,7 +213,7 @@ class _Line:
     def _piece(self, a: Tensor, b: Tensor) -> _Piece:
         places, heights, slopes = [], [], []
         gradient, size = torch.zeros_like(self.x0), self.none
-        for share, weight in _gauss_legendre(POINTS):
+        for share, weight in gauss_legendre(POINTS):
             t = torch.lerp(a, b, share)
             with torch.enable_grad():
                 x = torch.addcmul(self.x0, self.dx, t).requires_grad_()
@@ -269,9 +268,3 @@ class _Piece:
         before, after = rates.gather(0, at)[0], rates[2:].gather(0, at)[0]
         meet = (r - s + before * t - after * u) / (before - after)
         return meet, (meet > t) & (meet < u)
-
-
-@cache
-def _gauss_legendre(points: int) -> Sequence[tuple[float, float]]:
-    at, weights = np.polynomial.legendre.leggauss(points)
-    return [(float(a + 1) / 2, float(w) / 2) for a, w in zip(at, weights, strict=True)]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from seqlight.attribution.calls.call import Call, Function, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.kernels import elementwise as loops
+from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import least, one_real
 from seqlight.errors import UnsupportedOperation
 
@@ -32,13 +32,15 @@ class Pooled(RuleFunction):
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradients at the operands."""
         winners, multiplier = ctx.saved_tensors
-        at_once = loops.pool_gradients(grads[0], multiplier, winners, ctx.shape, ctx.n_pooled)
-        if at_once is not None:
-            return None, None, at_once
+        (grad,) = grads
+        kernel = kernel_for("pooling.max_pool_vjp", grad.device.type, grad.dtype)
+        found = kernel(grad, multiplier, winners, ctx.shape, ctx.n_pooled) if kernel else None
+        if found is not None:
+            return None, None, found
         lead = ctx.shape[: len(ctx.shape) - ctx.n_pooled]
-        flat = grads[0].new_zeros(*lead, ctx.shape[len(lead) :].numel())
+        flat = grad.new_zeros(*lead, ctx.shape[len(lead) :].numel())
         # Windows may overlap: a position that wins several gets the credit of all.
-        flat.scatter_add_(-1, winners.flatten(len(lead)), (grads[0] * multiplier).flatten(len(lead)))
+        flat.scatter_add_(-1, winners.flatten(len(lead)), (grad * multiplier).flatten(len(lead)))
         return None, None, flat.view(ctx.shape)
 
 
@@ -78,14 +80,16 @@ class MaxPool:
         window = None if call.asked_where else _window(call)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            found = loops.pools((x1, y1, winners1), x0, window, least(x0.dtype)) if window else None
+            max_pool = kernel_for("pooling.max_pool", x0.device.type, x0.dtype) if window else None
+            found = max_pool((x1, y1, winners1), x0, window, least(x0.dtype)) if max_pool else None
             if found is not None:
-                return found
+                return found  # type: ignore[no-any-return]
             y0, winners0 = call(x0)
             indices.append(winners0)
-            at_once = loops.pool_credits((x1, y1, winners1), (x0, y0, winners0), self.n_pooled, least(x0.dtype))
-            if at_once is not None:
-                return y0, *at_once
+            credit = kernel_for("pooling.cross_maximum", x0.device.type, x0.dtype)
+            found = credit((x1, y1, winners1), (x0, y0, winners0), self.n_pooled, least(x0.dtype)) if credit else None
+            if found is not None:
+                return y0, *found
             y1_, winners1_ = repeated(y1, y0), repeated(winners1, winners0)
             grown = y1_ >= y0
             winners = torch.where(grown, winners1_, winners0)

@@ -16,7 +16,7 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Call, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import split
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.kernels import elementwise as loops
+from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import Rounding, allowance, threshold
 
 
@@ -39,7 +39,7 @@ class Normalised(RuleFunction):
         if ctx.kind == "logsumexp":
             return None, None, None, grad.unsqueeze(ctx.dim) * weights
         if ctx.kind == "softmax":
-            return None, None, None, softmax_pull(grad, weights, slope, ctx.dim)
+            return None, None, None, softmax_vjp(grad, weights, slope, ctx.dim)
         return None, None, None, grad - weights * grad.sum(dim=ctx.dim, keepdim=True)
 
 
@@ -93,9 +93,10 @@ def softmax_multipliers(
     weights, slope : torch.Tensor, shape of the reference's input
     """
     (x1, p1), (x0, p0), near = recorded, reference, threshold(reference[0].dtype)
-    at_once = loops.softmax_multipliers(recorded, reference, near) if dim == x0.ndim - 1 else None
-    if at_once is not None:
-        return at_once
+    kernel = kernel_for("softmax.softmax_multipliers", x0.device.type, x0.dtype) if dim == x0.ndim - 1 else None
+    found: tuple[Tensor, Tensor] | None = kernel(recorded, reference, near) if kernel else None
+    if found is not None:
+        return found
     lse1, lse0 = split(_logsumexp(x1, p1, dim), _logsumexp(x0, p0, dim))
     d, shape = (lse1 - lse0).to(x0.dtype), x0.shape
     (x1, x0), (p1, p0) = split(x1, x0), split(p1, p0)
@@ -115,7 +116,7 @@ def _logsumexp(x: Tensor, p: Tensor, dim: int) -> Tensor:
     return x.gather(dim, at).to(wide) - most.to(wide).log()
 
 
-def softmax_pull(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tensor:
+def softmax_vjp(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tensor:
     """Return the gradient at the input of softmax.
 
     Parameters
@@ -125,9 +126,10 @@ def softmax_pull(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tens
     dim : int
         Not negative.
     """
-    at_once = loops.softmax_gradients(grad, weights, slope) if dim == weights.ndim - 1 else None
-    if at_once is not None:
-        return at_once
+    kernel = kernel_for("softmax.softmax_vjp", grad.device.type, grad.dtype) if dim == weights.ndim - 1 else None
+    found: Tensor | None = kernel(grad, weights, slope) if kernel else None
+    if found is not None:
+        return found
     grad = grad * slope
     return grad - weights * grad.sum(dim=dim, keepdim=True)
 

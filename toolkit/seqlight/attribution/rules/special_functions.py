@@ -29,7 +29,22 @@ def no_slope(x: Tensor, y: Tensor) -> Tensor:
     return torch.zeros_like(x)
 
 
-def slope_of_tanh(x: Tensor, y: Tensor) -> Tensor:
+def relu_slope(x: Tensor, y: Tensor) -> Tensor:
+    """Return 1 where x > 0, else 0."""
+    return (x > 0).to(x.dtype)
+
+
+def exp_slope(x: Tensor, y: Tensor) -> Tensor:
+    """Return exp(x)."""
+    return y.clone()
+
+
+def sigmoid_slope(x: Tensor, y: Tensor) -> Tensor:
+    """Return s(x) * s(-x) for the sigmoid s."""
+    return y * torch.sigmoid(-x)
+
+
+def tanh_slope(x: Tensor, y: Tensor) -> Tensor:
     """Return 1 - tanh(x) ** 2 with the digits that the difference loses where tanh is nearly 1 or -1."""
     e = torch.exp(x.abs() * -2)
     return 4 * e / (1 + e).square_()

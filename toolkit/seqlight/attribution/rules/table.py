@@ -1,14 +1,14 @@
-"""Which operation is explained by what, however it is spelled.
+"""The rule of each operation of PyTorch, by its name. New rules are entered here.
 
-The names of operations are expanded to all functions that bear them. What the table does not
-have reaches autograd as it is, where each node must be linear.
+To add an elementwise function, an activation say, enter its name in ELEMENTWISE: ``Rescale()`` is all it needs. A name
+stands for all functions that bear it, in place or not (see ``operation_names.spellings``). Operations that are not in
+the table reach autograd as they are, and must be linear.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,77 +16,184 @@ from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import Function, Rule
 from seqlight.attribution.calls.function_bodies import opened
+from seqlight.attribution.kernels.table import OPERATIONS
 from seqlight.attribution.rules import (
+    activations,
     attention,
     comparisons,
     decompositions,
+    distances,
+    fused,
     layer_norm,
     losses,
+    recurrent,
     reductions,
     sorting,
     special_functions,
 )
-from seqlight.attribution.rules import operation_names as words
-from seqlight.attribution.rules.activations import Smooth
+from seqlight.attribution.rules.activations import SmoothActivation
+from seqlight.attribution.rules.atan2 import Atan2
 from seqlight.attribution.rules.comparisons import Compare
 from seqlight.attribution.rules.elementwise import Rescale, Rounding
-from seqlight.attribution.rules.fractional_pooling import MAXIMA
-from seqlight.attribution.rules.integrated import Integrated, Product
-from seqlight.attribution.rules.order_statistics import Jumping, Selection, crossing, larger
+from seqlight.attribution.rules.entry import Entry, Treatment
+from seqlight.attribution.rules.fractional_pooling import MAXIMA, fractional_max_pool
+from seqlight.attribution.rules.integrated import Integrated
+from seqlight.attribution.rules.operation_names import IN_PLACE_OPERATORS, spellings
+from seqlight.attribution.rules.order_statistics import Mode, Selection, crossing_value, larger_maximum
 from seqlight.attribution.rules.pooling import MaxPool
+from seqlight.attribution.rules.product import Product, matrix_vjp, product_vjp
 from seqlight.attribution.rules.softmax import Normalise
-from seqlight.attribution.rules.unpooling import Unpool, put
-from seqlight.attribution.rules.where import Choose, by_condition
+from seqlight.attribution.rules.special_functions import exp_slope, no_slope, relu_slope, sigmoid_slope, tanh_slope
+from seqlight.attribution.rules.unpooling import Unpool, max_unpool, put
+from seqlight.attribution.rules.where import Choose, condition, greater_or_equal, less_or_equal
 
-Treatment = Function | Rule | None
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """How calls of one function are met.
+def each(names: str, treatment: T) -> dict[str, T]:
+    """Return the treatment for each of these names."""
+    return dict.fromkeys(names.split(), treatment)
 
-    Parameters
-    ----------
-    name : str
-        The operation's name, the same for all words.spellings.
-    function : callable
-        The function to call on plain tensors; of an in-place spelling the one that is not.
-    alone, together : Rule or callable, optional
-        What explains it where one of its operands depends on the input, and where several do: a rule, the
-        operation written in others, or None where it is linear.
-    in_place : bool
-        Whether the function itself writes to its first argument.
-    linear_in : int, optional
-        The operand in which it is linear, if there is only one.
-    broadcasts : bool
-        Whether operands are stretched to the size of the result.
-    indices : bool, optional
-        For a pooling, whether the function returns where its maxima are; None where the call tells.
-    kernel : callable, optional
-        What gives the same where no rule is needed, and takes less time.
-    fused : callable, optional
-        Takes the arguments, and returns the one operation of ours that the call is, and its arguments; None where it
-        is none.
-    """
 
-    name: str
-    function: Function
-    alone: Treatment
-    together: Treatment = None
-    in_place: bool = False
-    linear_in: int | None = None
-    broadcasts: bool = False
-    indices: bool | None = None
-    kernel: Function | None = None
-    fused: Function | None = None
+# Whose outputs are not rounded: each is an input, another given number, or a constant.
+EXACT = Rescale(rounding=Rounding.NONE)
+# Which may fill in infinity.
+MASK = Rescale(infinite=True, rounding=Rounding.NONE)
+STEP = Rescale(no_slope, rounding=Rounding.NONE)
+INTEGRATED = Integrated()
 
-    def treatment(self, live: tuple[int, ...], rounds: bool) -> Treatment:
-        """Return what explains a call in which `live` leaves depend on the input, and that `rounds` or not."""
-        if not live:
-            return None
-        if len(live) > 1:
-            return self.together
-        return None if live[0] == self.linear_in and not rounds else self.alone
+# Functions of one tensor, element by element: the multiplier is the secant. If parameters depend on the input too, as
+# those of prelu may, they are integrated.
+ELEMENTWISE: dict[str, Rule] = {
+    "relu": Rescale(relu_slope, late="elementwise.relu_vjp", rounding=Rounding.NONE),
+    "gelu": SmoothActivation(rounding=Rounding.INPUT, kind=activations.gelu),
+    "silu": SmoothActivation(kind=activations.silu),
+    "sigmoid": SmoothActivation(sigmoid_slope, kind=activations.sigmoid),
+    "expit": SmoothActivation(kind=activations.sigmoid),
+    "tanh": Rescale(tanh_slope),
+    "exp": Rescale(exp_slope),
+    "tanhshrink": Rescale(rounding=Rounding.INPUT),
+    **each("relu6 threshold hardtanh hardshrink", EXACT),
+    **each("rrelu leaky_relu prelu elu selu celu mish softplus softsign logsigmoid", Rescale()),
+    **each("hardsigmoid hardswish softshrink", Rescale()),
+    **each("abs absolute __abs__ nan_to_num frac floor ceil round trunc fix sign sgn", EXACT),
+    **each("exp2 expm1 log log2 log10 log1p sqrt rsqrt square reciprocal __rdiv__ __rtruediv__ angle", Rescale()),
+    **each("sin cos tan asin acos atan sinh cosh asinh acosh atanh sinc", Rescale()),
+    **each("arcsin arccos arctan arcsinh arccosh arctanh", Rescale()),
+    **each("erf erfc erfcx erfinv ndtr ndtri log_ndtr logit entr i0 i0e i1 i1e airy_ai", Rescale()),
+    **each("lgamma gammaln digamma psi polygamma multigammaln mvlgamma", Rescale()),
+    **each("bessel_j0 bessel_j1 bessel_y0 bessel_y1 spherical_bessel_j0", Rescale()),
+    **each("modified_bessel_i0 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1", Rescale()),
+    **each("scaled_modified_bessel_k0 scaled_modified_bessel_k1", Rescale()),
+    **each("chebyshev_polynomial_t chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w", Rescale()),
+    **each("shifted_chebyshev_polynomial_t shifted_chebyshev_polynomial_u", Rescale()),
+    **each("shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w", Rescale()),
+    **each("hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l legendre_polynomial_p", Rescale()),
+}
+
+# Functions of two tensors, element by element: what explains them where one depends on the input, and where both do.
+BINARY: dict[str, tuple[Treatment, Treatment]] = {
+    **each("maximum fmax clamp_min", (EXACT, Choose(greater_or_equal))),
+    **each("minimum fmin clamp_max", (EXACT, Choose(less_or_equal))),
+    **each("clamp clip", (EXACT, decompositions.clamp)),
+    "where": (MASK, Choose(condition)),
+    "masked_fill": (MASK, decompositions.masked_fill),
+    "copysign": (EXACT, INTEGRATED),
+    **each("div divide true_divide __truediv__ __div__", (Rescale(), decompositions.div)),
+    **each("floor_divide __floordiv__", (STEP, decompositions.floor_divide)),
+    "heaviside": (STEP, None),
+    **each("pow float_power __pow__ __rpow__ xlog1py logaddexp2", (Rescale(), INTEGRATED)),
+    **each("atan2 arctan2", (Rescale(), Atan2())),
+    "logaddexp": (Rescale(), decompositions.logaddexp),
+    "hypot": (Rescale(), decompositions.hypot),
+    "xlogy": (Rescale(), decompositions.xlogy),
+}
+DIVISIONS = frozenset("div divide true_divide __truediv__ __div__".split())  # linear in the first operand
+
+# Linear as long as one operand depends on the input; of several, the Jacobian half way.
+PRODUCTS: dict[str, Rule] = {
+    **each("mul multiply __mul__ __rmul__", Product(product_vjp)),
+    **each("matmul __matmul__ bmm mm", Product(matrix_vjp)),
+    **each("__rmatmul__ mv dot vdot inner outer ger chain_matmul einsum tensordot kron cross bilinear", Product()),
+    **each("baddbmm addmm addbmm addmv addr addcmul lerp linear", Product()),
+    **each("conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution", Product()),
+}
+
+# Written in simpler operations, which have rules.
+DECOMPOSED: dict[str, Function] = {
+    **{name: getattr(reductions, name) for name in "softmax log_softmax logsumexp amax amin".split()},
+    **{name: getattr(decompositions, name) for name in "layer_norm rms_norm group_norm instance_norm".split()},
+    **{
+        name: getattr(decompositions, name) for name in "glu prod cumprod var std var_mean std_mean vector_norm".split()
+    },
+    **{name: getattr(decompositions, name) for name in "addcdiv cosine_similarity pairwise_distance".split()},
+    **{name: getattr(distances, name) for name in "cdist pdist dist renorm".split()},
+    **{
+        name: getattr(sorting, name)
+        for name in "sort msort topk kthvalue median nanmedian quantile nanquantile cummax cummin aminmax mode".split()
+    },
+    "max": reductions.max_,
+    "min": reductions.min_,
+    **{name: getattr(special_functions, name) for name in ("fmod", "remainder", "zeta")},
+    "__mod__": special_functions.remainder,
+    "__rmod__": special_functions.reversed_remainder,
+    **each("igamma gammainc", special_functions.igamma),
+    **each("igammac gammaincc", special_functions.igammac),
+    **{f"max_unpool{n}d": max_unpool(n) for n in (1, 2, 3)},
+    **{f"fractional_max_pool{n}d": fractional_max_pool(n, False) for n in (2, 3)},
+    **{f"fractional_max_pool{n}d_with_indices": fractional_max_pool(n, True) for n in (2, 3)},
+    **{name: getattr(recurrent, name) for name in ("rnn_relu", "rnn_relu_cell")},
+    "scaled_dot_product_attention": decompositions.attention,
+    **each("dropout alpha_dropout feature_dropout feature_alpha_dropout", decompositions.dropout),
+    **each("dropout1d dropout2d dropout3d", decompositions.dropout),
+}
+# Calls that mostly are one operation of ours: what returns that, and its arguments, without writing them out.
+FUSED: dict[str, Function] = {
+    "layer_norm": fused.layer_norm,
+    "scaled_dot_product_attention": fused.attention,
+    **each("abs absolute __abs__", decompositions.magnitude),
+    "angle": decompositions.argument,
+}
+
+# Recurrent networks with smooth activations have no exact rule.
+RECURRENT = each("lstm gru rnn_tanh lstm_cell gru_cell rnn_tanh_cell", INTEGRATED)
+
+# Functions that PyTorch itself has written in Python, out of operations that have rules.
+WRITTEN_IN_PYTHON = (
+    *(F.multi_head_attention_forward, F.normalize, F.local_response_norm, F.lp_pool1d, F.lp_pool2d, F.lp_pool3d),
+    *(F.softmin, F.instance_norm, torch.norm, Tensor.norm),
+    *(F.l1_loss, F.mse_loss, F.smooth_l1_loss, F.huber_loss, F.soft_margin_loss, F.kl_div, F.cross_entropy),
+    *(F.binary_cross_entropy, F.binary_cross_entropy_with_logits, F.poisson_nll_loss, F.gaussian_nll_loss),
+    *(F.hinge_embedding_loss, F.margin_ranking_loss, F.cosine_embedding_loss, F.multi_margin_loss),
+    *(F.triplet_margin_loss, F.triplet_margin_with_distance_loss, F.multilabel_margin_loss),
+    F.multilabel_soft_margin_loss,
+)
+# The losses that these call, which PyTorch has written in C++; ours are in losses.py.
+LOSSES: tuple[Function, ...] = (
+    *(torch._C._nn.l1_loss, torch._C._nn.mse_loss, torch._C._nn.smooth_l1_loss, torch._C._nn.huber_loss),
+    *(torch._C._nn.soft_margin_loss, torch._C._nn.binary_cross_entropy, torch._C._nn.cross_entropy_loss),
+    *(torch._C._nn.multi_margin_loss, torch._C._nn.multilabel_margin_loss, torch.kl_div, torch.poisson_nll_loss),
+    *(torch.binary_cross_entropy_with_logits, torch.hinge_embedding_loss, torch.margin_ranking_loss),
+    *(torch.cosine_embedding_loss, torch.triplet_margin_loss),
+)
+
+# Operations of our own, which the decompositions call.
+OURS = (
+    *(
+        Entry(kind, getattr(reductions, f"{kind}_over"), Normalise(kind))
+        for kind in ("softmax", "log_softmax", "logsumexp")
+    ),
+    Entry("elementwise", special_functions.elementwise, Rescale()),
+    Entry("slopeless", special_functions.slopeless, Rescale(no_slope)),
+    Entry("sort", sorting.sorted_over_last, Selection(crossing_value)),
+    Entry("cummax", sorting.running_max_over_last, Selection(larger_maximum)),
+    Entry("mode", sorting.mode_over_last, Mode()),
+    Entry("standardise", layer_norm.standardised_over_last, layer_norm.Standardise()),
+    Entry("attention", attention.attended, attention.Attention(), attention.Attention()),
+    Entry("max", reductions.max_over_last, MaxPool(1), indices=True),
+    *(Entry(f"fractional_max_pool{n}d", maxima, MaxPool(n), indices=True) for n, maxima in MAXIMA.items()),
+    Entry("max_unpool", put, Unpool(), Unpool()),
+)
 
 
 @cache
@@ -95,93 +202,52 @@ def rules() -> dict[Any, Entry]:
     table: dict[Any, Entry] = {}
 
     def enter(name: str, alone: Treatment, together: Treatment = None, **more: Any) -> None:
-        for function in words.spellings(name):
+        more |= {"kernel": OPERATIONS.get(name), "fused": FUSED.get(name)}
+        for function in spellings(name):
             table[function] = Entry(name, function, alone, together, **more)
-        for function in words.spellings(name + "_"):
-            # Of the methods the method: its order of arguments may be another.
+        for function in spellings(name + "_"):
+            # The method of an in-place method: another function of its name may take its arguments in another order.
             plain = getattr(Tensor, name, None) if function is getattr(Tensor, name + "_", None) else None
-            table[function] = Entry(name, plain or words.spellings(name)[0], alone, together, in_place=True, **more)
+            table[function] = Entry(name, plain or spellings(name)[0], alone, together, in_place=True, **more)
 
-    for name in words.UNARY:
-        settings = words.SLOPES.get(name), name in words.MASKS, words.LATE.get(name), words.rounding(name)
-        kind = words.SMOOTH.get(name)
-        rule = Rescale(*settings) if kind is None else Smooth(*settings, kind)
-        enter(name, rule, Integrated(), fused=words.FUSED.get(name))
-    for name, together in words.BINARY.items():
-        enter(name, Rescale(None, name in words.MASKS, rounding=words.rounding(name)), together, broadcasts=True)
-    for name in words.DIVISIONS:
-        enter(name, Rescale(), decompositions.div, linear_in=0, broadcasts=True)
-    for name in words.PRODUCTS:
-        enter(name, None, Product(words.PULLS.get(name)), kernel=words.KERNELS.get(name))
-    for name, kernel in words.REARRANGED.items():
-        enter(name, None, kernel=kernel)
-    table[Tensor.where] = Entry(
-        "where", Tensor.where, Rescale(None, True, rounding=Rounding.NONE), Choose(by_condition), broadcasts=True
-    )
-    for name in ("floor_divide", "__floordiv__", "heaviside"):
-        together = None if name == "heaviside" else decompositions.floor_divide
-        enter(name, Rescale(special_functions.no_slope, rounding=Rounding.NONE), together, broadcasts=True)
-    enter("addcdiv", decompositions.addcdiv, decompositions.addcdiv)
-    for name, function in words.DECOMPOSED.items():
-        enter(name, function, function, fused=words.FUSED.get(name))
-    for name in words.INTEGRATED:
-        enter(name, Integrated(), Integrated())
-    for spelled, name in words.IN_PLACE.items():
-        if hasattr(Tensor, spelled):
-            plain = table[getattr(torch, name)]
-            table[getattr(Tensor, spelled)] = Entry(
-                name, plain.function, plain.alone, plain.together, True, plain.linear_in, plain.broadcasts
+    for name, rule in ELEMENTWISE.items():
+        enter(name, rule, INTEGRATED)
+    for name, (alone, together) in BINARY.items():
+        enter(name, alone, together, broadcasts=True, linear_in=0 if name in DIVISIONS else None)
+    for name, rule in PRODUCTS.items():
+        enter(name, None, rule)
+    for name in OPERATIONS.keys() - PRODUCTS.keys():  # linear in all that they take
+        enter(name, None)
+    for name, treatment in (DECOMPOSED | RECURRENT).items():
+        enter(name, treatment, treatment)
+    for operator, name in IN_PLACE_OPERATORS.items():
+        if hasattr(Tensor, operator):
+            one = table[getattr(torch, name)]
+            table[getattr(Tensor, operator)] = Entry(
+                name, one.function, one.alone, one.together, True, one.linear_in, one.broadcasts
             )
-    for function in words.OPENED:
-        body = opened(function)
+    bodies = [(function, opened(function)) for function in WRITTEN_IN_PYTHON]
+    for function, body in [*bodies, *((loss, getattr(losses, loss.__name__)) for loss in LOSSES)]:
         table[function] = Entry(function.__name__, function, body, body)
-    for function in words.LOSSES:
-        ours = getattr(losses, function.__name__)
-        table[function] = Entry(function.__name__, function, ours, ours)
-    table.update(_private())
-    table.update(_pools())
-    return table
+    return table | {entry.function: entry for entry in OURS} | _poolings()
 
 
 @cache
 def compared() -> dict[Any, Entry]:
-    """Return the entry of each function that compares: they explain nothing, but it counts how they come out."""
-    found = ((name, function) for name in comparisons.NAMES for function in words.spellings(name))
+    """Return the entry of each comparison: they explain nothing, but how they come out counts."""
+    found = ((name, function) for name in comparisons.NAMES for function in spellings(name))
     return {function: Entry(name, function, Compare(), Compare()) for name, function in found}
 
 
-def _private() -> dict[Any, Entry]:
-    found = {
-        getattr(reductions, f"{kind}_over"): Entry(kind, getattr(reductions, f"{kind}_over"), Normalise(kind))
-        for kind in ("softmax", "log_softmax", "logsumexp")
-    }
-    of_one: dict[Any, tuple[str, Rule]] = {
-        special_functions.elementwise: ("elementwise", Rescale()),
-        special_functions.slopeless: ("slopeless", Rescale(special_functions.no_slope)),
-        sorting.sorted_over_last: ("sort", Selection(crossing)),
-        sorting.running_max_over_last: ("cummax", Selection(larger)),
-        sorting.mode_over_last: ("mode", Jumping()),
-    }
-    found |= {function: Entry(name, function, rule) for function, (name, rule) in of_one.items()}
-    over_last = layer_norm.standardised_over_last
-    found[over_last] = Entry("standardise", over_last, layer_norm.Standardise())
-    found[attention.attended] = Entry("attention", attention.attended, attention.Attention(), attention.Attention())
-    found[reductions.max_over_last] = Entry("max", reductions.max_over_last, MaxPool(1), indices=True)
-    for n, maxima in MAXIMA.items():
-        found[maxima] = Entry(f"fractional_max_pool{n}d", maxima, MaxPool(n), indices=True)
-    found[put] = Entry("max_unpool", put, Unpool(), Unpool())
-    return found
-
-
-def _pools() -> dict[Any, Entry]:
+def _poolings() -> dict[Any, Entry]:
     table: dict[Any, Entry] = {}
     for name in ("max_pool", "adaptive_max_pool"):
         for n in (1, 2, 3):
             with_indices = getattr(F, f"{name}{n}d_with_indices")
-            for function in words.spellings(f"{name}{n}d"):
-                # torch.adaptive_max_pool1d and its like return both.
+            for function in spellings(f"{name}{n}d"):
+                # torch.adaptive_max_pool1d and the like always return both.
                 both = True if name.startswith("adaptive") and function is not getattr(F, f"{name}{n}d") else None
                 table[function] = Entry(f"{name}{n}d", with_indices, MaxPool(n), indices=both)
-            for function in (with_indices, *words.spellings(f"{name}{n}d_with_indices")):
+            for function in (with_indices, *spellings(f"{name}{n}d_with_indices")):
                 table[function] = Entry(f"{name}{n}d", with_indices, MaxPool(n), indices=True)
     return table

@@ -22,7 +22,7 @@ from seqlight.attribution.calls.function_bodies import operation
 from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.rules.elementwise import threshold
-from seqlight.attribution.rules.integrated import Averaged
+from seqlight.attribution.rules.mean_jacobian import Averaged
 from seqlight.attribution.rules.pooling import pooled_from
 from seqlight.errors import UnsupportedOperation
 
@@ -65,7 +65,7 @@ class Unpool:
         both = (values1 + values0) / 2
         moves = [one.gather(-1, places1) - one.gather(-1, places0) for one in (*source1, *source0)]
 
-        def pull(grads: Sequence[Tensor]) -> Any:
+        def vjp(grads: Sequence[Tensor]) -> Any:
             here, there = grads[0].gather(-1, places0), grads[0].gather(-1, places1)
             found = [(here + there) / 2]
             if source0:
@@ -75,7 +75,7 @@ class Unpool:
                 found.append(_moved(step, places1, places0, source0[0]))
             return found[: len(call.tensors)]
 
-        return Averaged.apply(call, pull, *call.tensors)
+        return Averaged.apply(call, vjp, *call.tensors)
 
 
 def _operands(call: Call) -> list[Tensor]:

@@ -80,17 +80,17 @@ def _share(s1: Tensor, d1: Tensor, s0: Tensor, d0: Tensor) -> Tensor:
     return torch.where((s1 != s0) & (d.abs() >= least(d.dtype)) & found.isfinite(), found, alike)
 
 
-def by_condition(call: Call, a: Tensor, b: Tensor) -> Tensor:
+def condition(call: Call, a: Tensor, b: Tensor) -> Tensor:
     """Return the condition of a call of where."""
-    (condition,) = (one for one in call.leaves if isinstance(one, Tensor) and one.dtype == torch.bool)
-    return condition.expand(a.shape)
+    (mask,) = (one for one in call.leaves if isinstance(one, Tensor) and one.dtype == torch.bool)
+    return mask.expand(a.shape)
 
 
-def larger(call: Call, a: Tensor, b: Tensor) -> Tensor:
+def greater_or_equal(call: Call, a: Tensor, b: Tensor) -> Tensor:
     """Return where the first is at least as large."""
     return a >= b
 
 
-def smaller(call: Call, a: Tensor, b: Tensor) -> Tensor:
+def less_or_equal(call: Call, a: Tensor, b: Tensor) -> Tensor:
     """Return where the first is at most as large."""
     return a <= b

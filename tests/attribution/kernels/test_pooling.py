@@ -1,0 +1,67 @@
+"""Compiled max pooling: maxima, credits and gradients are those of the definition, bit for bit."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from multipliers import DTYPES
+from seqlight.attribution.kernels import pooling as kernels
+from seqlight.attribution.rules.elementwise import least
+from seqlight.native import threads as native_threads
+from seqlight.native.library import library
+
+pytestmark = pytest.mark.skipif(library() is None, reason="the loops are not compiled")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("settings", [(3, 3, 0, 1), (4, 2, 2, 1), (3, 1, 1, 2)])
+def test_pools(monkeypatch, settings, dtype, threads):
+    """Against the definition, window by window."""
+    monkeypatch.setattr(native_threads, "WORTH_A_TEAM", 1 if threads == 2 else 10**9)
+    kernel, stride, padding, dilation = settings
+    torch.manual_seed(0)
+    x1, x0 = torch.randn(2, 3, 20, dtype=dtype), torch.randn(8, 3, 20, dtype=dtype)
+    x0[0, 0] = x1[0, 0]
+    y1, w1 = F.max_pool1d(x1, kernel, stride, padding, dilation, return_indices=True)
+    y0, w0 = F.max_pool1d(x0, kernel, stride, padding, dilation, return_indices=True)
+    winners, multiplier = kernels.cross_maximum((x1, y1, w1), (x0, y0, w0), 1, least(dtype))
+    grad = torch.randn_like(y0)
+    gradient = kernels.max_pool_vjp(grad, multiplier, winners, x0.shape, 1)
+    expected = torch.zeros_like(x0)
+    for row in range(8):
+        for channel in range(3):
+            for window in range(y0.shape[2]):
+                a, b = y1[row % 2, channel, window], y0[row, channel, window]
+                at = w1[row % 2, channel, window] if a >= b else w0[row, channel, window]
+                dx = x1[row % 2, channel, at] - x0[row, channel, at]
+                m = 1 if abs(dx) < least(dtype) else (a - b) / dx
+                assert multiplier[row, channel, window] == m
+                assert winners[row, channel, window] == at
+                expected[row, channel, at] += grad[row, channel, window] * m
+    assert torch.equal(gradient, expected)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["random", "equal", "none"])
+@pytest.mark.parametrize(
+    "window", [(2, 2, 0, 1), (3, 3, 0, 1), (4, 4, 0, 1), (5, 5, 0, 1), (4, 2, 2, 1), (3, 1, 1, 2), (3, 3, 1, 1)]
+)
+def test_pools_that_find_their_maxima(monkeypatch, window, kind, dtype, threads):
+    monkeypatch.setattr(native_threads, "WORTH_A_TEAM", 1 if threads == 2 else 10**9)
+    torch.manual_seed(0)
+    x1, x0 = torch.randn(2, 3, 20, dtype=dtype), torch.randn(8, 3, 20, dtype=dtype)
+    if kind == "equal":
+        x1, x0 = x1.round(), x0.round()
+    if kind == "none":
+        x0[1, 0, 3] = x0[1, 0, 4] = float("nan")
+        x0[2, 1] = -float("inf")
+    y1, w1 = F.max_pool1d(x1, *window, return_indices=True)
+    wanted_y, w0 = F.max_pool1d(x0, *window, return_indices=True)
+    near = least(dtype)
+    y0, winners, multiplier = kernels.max_pool((x1, y1, w1), x0, window, near)
+    wanted = kernels.cross_maximum((x1, y1, w1), (x0, wanted_y, w0), 1, near)
+    torch.testing.assert_close(y0, wanted_y, rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(winners, wanted[0])
+    torch.testing.assert_close(multiplier, wanted[1], rtol=0, atol=0, equal_nan=True)

@@ -1,0 +1,57 @@
+"""Compiled multipliers of softmax are those of the plain rule, and explain the differences of outputs."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from multipliers import plain_rules, reference_pairs
+from seqlight.attribution.calls.pairs import repeated
+from seqlight.attribution.kernels import softmax as kernels
+from seqlight.attribution.rules import softmax
+from seqlight.attribution.rules.elementwise import threshold
+from seqlight.native.library import library
+
+pytestmark = pytest.mark.skipif(library() is None, reason="the loops are not compiled")
+
+
+@given(reference_pairs(), st.sampled_from([1.0, 30.0, 1e-3]))
+def test_softmax(both, size):
+    x1, x0 = (size * one.nan_to_num(0, 3, -3) for one in both)
+    if x0.shape[-1] != x1.shape[-1]:
+        return
+    recorded, reference, dim = (x1, x1.softmax(-1)), (x0, x0.softmax(-1)), x0.ndim - 1
+    found = softmax.softmax_multipliers(recorded, reference, dim)
+    with plain_rules():
+        expected = softmax.softmax_multipliers(recorded, reference, dim)
+    if x0.dtype == torch.float64:
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
+    # In float32 a small step is rounding noise, but what it is multiplied with is as small.
+    dx = repeated(x1, x0) - x0
+    rise = repeated(x1.logsumexp(-1, keepdim=True), x0[..., :1]) - x0.logsumexp(-1, keepdim=True)
+    noise = 1e-4 * (1 + size) if x0.dtype == torch.float32 else 1e-9 * (1 + size)
+    torch.testing.assert_close((found[0] * dx).sum(-1, keepdim=True), rise, rtol=1e-4, atol=noise)
+    torch.testing.assert_close(
+        found[1] * (dx - rise), repeated(x1.softmax(-1), x0) - x0.softmax(-1), rtol=1e-3, atol=noise
+    )
+    grad = torch.cos(x0)
+    pulled = softmax.softmax_vjp(grad, *found, dim)
+    with plain_rules():
+        slowly = softmax.softmax_vjp(grad, *found, dim)
+    torch.testing.assert_close(pulled, slowly)
+
+
+@given(reference_pairs(), st.sampled_from([1.0, 30.0, 1e-3]))
+def test_softmax_inside_attention(both, size):
+    x1, x0 = (size * one.nan_to_num(0, 3, -3) for one in both)
+    if x0.shape[-1] != x1.shape[-1]:
+        return
+    recorded, reference, dim = (x1, x1.softmax(-1)), (x0, x0.softmax(-1)), x0.ndim - 1
+    at_weights = torch.cos(x0)
+    at_scores = at_weights.clone()
+    half = kernels.softmax_vjp_in_place(at_scores, recorded, reference, threshold(x0.dtype))
+    multipliers = softmax.softmax_multipliers(recorded, reference, dim)
+    slowly = softmax.softmax_vjp(at_weights, *multipliers, dim)
+    torch.testing.assert_close(at_scores, slowly, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(half, (repeated(recorded[1], x0) + reference[1]) / 2)

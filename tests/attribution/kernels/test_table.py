@@ -1,0 +1,48 @@
+"""The table finds a kernel by step, device and dtype, and the rules ask it for no step that it does not have."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from multipliers import only_kernels, plain_rules
+from seqlight.attribution.kernels import table
+from seqlight.attribution.kernels.table import KERNELS, Kernel, kernel_for
+from seqlight.attribution.rules import elementwise
+from seqlight.native.library import library
+
+RULES = Path(elementwise.__file__).parent
+STEPS = {kernel.step for kernel in KERNELS}
+
+
+def test_rules_ask_for_the_steps_of_the_table():
+    asked = {step for path in RULES.glob("*.py") for step in re.findall(r'"(\w+\.\w+)"', path.read_text())}
+    assert asked == STEPS
+    assert {step.split(".")[0] for step in STEPS} <= {path.stem for path in RULES.glob("*.py")}
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.step)
+def test_a_kernel_serves_its_device_and_dtypes(kernel):
+    for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64, torch.int64):
+        served = dtype in kernel.dtypes and kernel.is_available()
+        assert kernel_for(kernel.step, kernel.device, dtype) is (kernel.function if served else None)
+    assert kernel_for(kernel.step, "cuda", torch.float32) is None
+    with plain_rules():
+        assert kernel_for(kernel.step, kernel.device, torch.float32) is None
+
+
+def test_compiled_kernels_need_the_library():
+    assert table.compiled() == (library() is not None)
+    assert table.vectorised() == (library() is not None and library().lanes() > 0)
+
+
+def test_another_backend_is_a_line_of_the_table():
+    def double(*tensors, **_):
+        return torch.full_like(tensors[3], 2.0)
+
+    x = torch.randn(3, dtype=torch.float64)
+    with only_kernels(Kernel("elementwise.secant", double, "cpu", (torch.float64,), lambda: True)):
+        found = elementwise.secant(x, F.relu(x), x, x, F.relu(x))
+    assert torch.equal(found, torch.full((3,), 2.0).double())

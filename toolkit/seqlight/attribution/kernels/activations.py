@@ -1,0 +1,57 @@
+"""Compiled smooth activation functions of float32: ``native/activations.c``. Any other is ``rules/elementwise.py``'s.
+
+The gradient computes the outputs of the references again, so neither these nor multipliers are kept, and one pass over
+memory does for four.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.kernels.memory_layout import element_pairs
+from seqlight.native.threads import run
+
+
+class Activation(Enum):
+    """Smooth activation functions, by the numbers that they have in activations.c."""
+
+    GELU = 0
+    GELU_TANH = 1
+    SILU = 2
+    SIGMOID = 3
+
+
+def activation(x: Tensor, kind: Activation, *, sloped: bool = True) -> tuple[Tensor, Tensor]:
+    """Return a smooth activation function of `x`, and its slope, which is empty if it is not asked for."""
+    y, slope = torch.empty_like(x), x.new_empty(x.shape if sloped else 0)
+    run("activations", (x, y, slope if sloped else None), (kind.value,), x.numel(), x.numel())
+    return y, slope
+
+
+def activation_vjp(
+    grad: Tensor, recorded: tuple[Tensor, ...], x0: Tensor, kind: Activation, threshold: float, allowance: float
+) -> Tensor:
+    """Return the gradient at `x0`, the input of an activation function.
+
+    Parameters
+    ----------
+    grad : torch.Tensor
+        The gradient at its output.
+    recorded : tuple of torch.Tensor
+        Input, output and slope of the sequences, as :func:`activation` returns them.
+    x0 : torch.Tensor
+        The input of the references.
+    kind : Activation
+        Which function.
+    threshold : float
+        Smaller differences of inputs count as none.
+    allowance : float
+        The rounding error of an output, relative to its size, or for both kinds of GELU to that of the input.
+    """
+    out = torch.empty_like(x0)
+    numbers = *element_pairs(recorded[0], x0), kind.value, threshold, allowance
+    run("activation_gradients", (grad.contiguous(), *recorded, x0, out), numbers, x0.numel(), x0.numel())
+    return out

@@ -1,0 +1,85 @@
+"""Compiled max pooling, its multipliers and its gradient: ``native/pooling.c``.
+
+The plain twins are in ``rules/pooling.py``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.calls.pairs import split_dimension
+from seqlight.attribution.kernels.buffers import empty, empty_like
+from seqlight.attribution.kernels.memory_layout import element_pairs, row_pairs, suits
+from seqlight.native.threads import run
+
+
+def max_pool(
+    recorded: tuple[Tensor, Tensor, Tensor], x0: Tensor, window: tuple[int, int, int, int], threshold: float
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Return the maxima of windows over the last dimension, the positions credited, and the multipliers; or None.
+
+    Parameters
+    ----------
+    recorded : tuple of torch.Tensor
+        Input, maxima and positions of the maxima (int64) of the sequences.
+    x0 : torch.Tensor
+        The input of the references.
+    window : tuple of int
+        Size, stride, padding and dilation.
+    threshold : float
+        Smaller differences of inputs count as none.
+    """
+    x1, y1, winners1 = recorded
+    rows = row_pairs(x1, x0) if suits(x1, y1, x0) and winners1.is_contiguous() else None
+    if rows is None:
+        return None
+    (width, windows), shape = (x0.shape[-1], y1.shape[-1]), torch.Size([*x0.shape[:-1], y1.shape[-1]])
+    y0 = torch.empty(shape, dtype=x0.dtype, device=x0.device)
+    winners, out = empty(shape, winners1), empty(shape, x0)
+    numbers = *rows, width, windows, *window, x0.element_size(), threshold
+    run("pools", (x1, y1, winners1, x0, y0, winners, out), numbers, x0.numel() // width, x0.numel())
+    return y0, winners, out
+
+
+def cross_maximum(
+    recorded: tuple[Tensor, Tensor, Tensor], reference: tuple[Tensor, Tensor, Tensor], n_pooled: int, threshold: float
+) -> tuple[Tensor, Tensor] | None:
+    """Return the position that gets the credit of each window, and the multiplier there; or None.
+
+    Parameters
+    ----------
+    recorded, reference : tuple of torch.Tensor
+        Input, maxima and positions of the maxima (int64, counted over the pooled dimensions).
+    n_pooled : int
+        How many of the last dimensions are pooled.
+    threshold : float
+        Smaller differences of inputs count as none.
+    """
+    (x1, y1, winners1), (x0, y0, winners0) = recorded, reference
+    if not suits(x1, y1, x0, y0) or not (winners1.is_contiguous() and winners0.is_contiguous()):
+        return None
+    at = split_dimension(x1, x0)
+    lead = x0.ndim - n_pooled
+    if at is not None and at[0] >= lead:
+        return None
+    width, windows = x0.shape[lead:].numel(), y0.shape[lead:].numel()
+    span, n = element_pairs(x1, x0)
+    winners, out = empty_like(winners0), empty_like(y0)
+    numbers = span // width, n, width, windows, x0.element_size(), threshold
+    tensors = x1, y1, winners1, x0, y0, winners0, winners, out
+    run("pool_credits", tensors, numbers, x0.numel() // width, x0.numel())
+    return winners, out
+
+
+def max_pool_vjp(grad: Tensor, multiplier: Tensor, winners: Tensor, shape: torch.Size, n_pooled: int) -> Tensor | None:
+    """Return the gradient at the input of a pooling, of `shape`, or None."""
+    grad = grad.contiguous()
+    if not suits(grad, multiplier) or not winners.is_contiguous():
+        return None
+    lead = len(shape) - n_pooled
+    width, windows = shape[lead:].numel(), grad.shape[lead:].numel()
+    out = grad.new_empty(shape)
+    numbers = width, windows, grad.element_size()
+    run("pool_gradients", (grad, multiplier, winners, out), numbers, out.numel() // width, out.numel())
+    return out

@@ -1,0 +1,72 @@
+"""Compiled multipliers of softmax over the last dimension, and the gradient at its input: ``native/softmax.c``.
+
+The plain twins are in ``rules/softmax.py``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.kernels.buffers import empty_like
+from seqlight.attribution.kernels.memory_layout import row_pairs, suits
+from seqlight.native.threads import run
+
+
+def softmax_multipliers(
+    recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], threshold: float
+) -> tuple[Tensor, Tensor] | None:
+    """Return the weights of logsumexp, and the secant of softmax over log_softmax; or None.
+
+    Parameters
+    ----------
+    recorded, reference : tuple of torch.Tensor
+        Input, and softmax over the last dimension.
+    threshold : float
+        Smaller differences count as none.
+    """
+    (x1, p1), (x0, p0) = recorded, reference
+    rows = row_pairs(x1, x0) if suits(x1, p1, x0, p0) else None
+    if rows is None:
+        return None
+    weights, slope = empty_like(x0), empty_like(x0)
+    numbers = *rows, x0.shape[-1], x0.element_size(), threshold
+    run("softmax_multipliers", (x1, p1, x0, p0, weights, slope), numbers, x0[..., 0].numel(), x0.numel())
+    return weights, slope
+
+
+def softmax_vjp(grad: Tensor, weights: Tensor, slope: Tensor) -> Tensor | None:
+    """Return the gradient at the input of softmax over the last dimension, or None."""
+    grad = grad.contiguous()
+    if not suits(grad, weights, slope):
+        return None
+    out = torch.empty_like(grad)
+    numbers = grad.shape[-1], grad.element_size()
+    run("softmax_gradients", (grad, weights, slope, out), numbers, grad[..., 0].numel(), grad.numel())
+    return out
+
+
+def softmax_vjp_in_place(
+    grad: Tensor, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], threshold: float
+) -> Tensor | None:
+    """Return the mean of both softmaxes, and write the gradient at the input over `grad`; or None.
+
+    Inside attention a multiplier is used once, so it is never in memory.
+
+    Parameters
+    ----------
+    grad : torch.Tensor, shape (..., queries, keys)
+        The gradient at the weights of attention.
+    recorded, reference : tuple of torch.Tensor
+        Scores, and their softmax over the last dimension.
+    threshold : float
+        Smaller differences count as none.
+    """
+    (x1, p1), (x0, p0) = recorded, reference
+    rows = row_pairs(x1, x0) if suits(grad, x1, p1, x0, p0) else None
+    if rows is None:
+        return None
+    mean = empty_like(p0)
+    numbers = *rows, x0.shape[-1], x0.element_size(), threshold
+    run("attention_gradients", (grad, mean, x1, p1, x0, p0), numbers, x0[..., 0].numel(), x0.numel())
+    return mean

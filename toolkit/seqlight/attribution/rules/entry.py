@@ -1,0 +1,65 @@
+"""What the table says about one function of PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seqlight.attribution.calls.call import Function, Rule
+
+# What explains a call: a rule; the same operation written in others that have rules; or nothing, where it is linear.
+Treatment = Rule | Function | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How calls of one function are explained.
+
+    Parameters
+    ----------
+    name : str
+        The operation's name, the same for all its spellings.
+    function : callable
+        The function to call on plain tensors: for an in-place spelling the one that is not in place.
+    alone, together : Treatment
+        What explains a call in which one operand depends on the input, and one in which several do.
+    in_place : bool
+        Whether the function itself writes to its first argument.
+    linear_in : int, optional
+        The operand in which it is linear, if there is only one.
+    broadcasts : bool
+        Whether operands are expanded to the shape of the result.
+    indices : bool, optional
+        For a pooling, whether the function returns the positions of its maxima; None if the call decides.
+    kernel : callable, optional
+        What returns the same in less time, where no rule is needed.
+    fused : callable, optional
+        Takes the arguments of a call, and returns the one operation of ours that it is and the arguments of that; None
+        if it is not one.
+    """
+
+    name: str
+    function: Function
+    alone: Treatment
+    together: Treatment = None
+    in_place: bool = False
+    linear_in: int | None = None
+    broadcasts: bool = False
+    indices: bool | None = None
+    kernel: Function | None = None
+    fused: Function | None = None
+
+    def treatment(self, live: tuple[int, ...], rounds: bool) -> Treatment:
+        """Return what explains a call.
+
+        Parameters
+        ----------
+        live : tuple of int
+            The positions of the arguments that depend on the input.
+        rounds : bool
+            Whether the call rounds its result, which is then not linear in any operand.
+        """
+        if not live:
+            return None
+        if len(live) > 1:
+            return self.together
+        return None if live[0] == self.linear_in and not rounds else self.alone

@@ -1,0 +1,83 @@
+"""The rule for products: the Jacobian half way between reference and input.
+
+A product of two operands has a Jacobian that is linear on the line between them, so its mean is its value at the
+midpoint::
+
+    a1 * b1 - a0 * b0 = (a1 - a0) * (b1 + b0) / 2 + (b1 - b0) * (a1 + a0) / 2
+
+A product of three or four takes two points of Gauss and Legendre's, and so on: it is always exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.calls.call import Call, Function, Observed
+from seqlight.attribution.calls.pairs import between, split
+from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.kernels.buffers import empty_like
+from seqlight.attribution.rules.mean_jacobian import Averaged, mean_vjp, vjp_at
+
+
+@dataclass(frozen=True)
+class Product:
+    """An operation that is linear in each of its operands.
+
+    Parameters
+    ----------
+    vjp : callable, optional
+        For two operands, maps the gradient at the output and both operands to the gradients at these, or returns None
+        where it cannot; otherwise autograd does it.
+    """
+
+    vjp: Function | None = None
+    backward: ClassVar[type[torch.autograd.Function]] = Averaged
+
+    def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
+        """Keep the operands."""
+        return Observed.apply(call, *call.tensors), [Recorded.of(x, copy) for x in call.tensors]
+
+    def explain(self, call: Call, kept: Any, copy: bool) -> Any:
+        """Take the Jacobian at the midpoint, or the mean over as many points as more than two operands need."""
+        x1 = [one.get() for one in kept]
+        if len(x1) > 2:
+            x0 = [Recorded.of(x, copy) for x in call.tensors]
+            points = (len(x1) + 1) // 2
+
+            def mean(grads: Sequence[Tensor]) -> Any:
+                return mean_vjp(call, x1, [one.get() for one in x0], grads, points)
+
+            return Averaged.apply(call, mean, *call.tensors)
+        midpoint = [_midpoint(one, x.detach()) for one, x in zip(x1, call.tensors, strict=True)]
+        # Keywords may come in any order.
+        known = None if call.arguments()[1] else self.vjp
+
+        def vjp(grads: Sequence[Tensor]) -> Any:
+            found = None if known is None else known(grads[0], *midpoint)
+            return vjp_at(call, midpoint, grads) if found is None else found
+
+        return Averaged.apply(call, vjp, *call.tensors)
+
+
+def product_vjp(grad: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients at the operands of ``a * b``."""
+    return grad * b.conj(), grad * a.conj()
+
+
+def matrix_vjp(grad: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return the gradients at the operands of ``a @ b``, unless one of them is a vector."""
+    return (grad @ b.mH, a.mH @ grad) if min(a.ndim, b.ndim) > 1 else None
+
+
+def _midpoint(recorded: Tensor, reference: Tensor) -> Tensor:
+    if not reference.is_cpu:
+        return between(recorded, reference, 0.5)
+    out = empty_like(reference)
+    a, b = split(recorded, reference)
+    torch.lerp(b, a.to(b.dtype), 0.5, out=out.view(b.shape))
+    return out
