@@ -56,8 +56,8 @@ def test_invalid_strings(text, message):
     [
         ("", "", r"the alphabet has 0 characters: expected 1 to 254\."),
         (LATIN, "", r"the alphabet has 256 characters: expected 1 to 254\."),
-        ("ACGA", "N", r"a character stands twice in alphabet .*: name each once\."),
-        ("ACGT", "A", r"a character stands twice"),
+        ("ACGA", "N", r"a character occurs twice in alphabet .*: name each once\."),
+        ("ACGT", "A", r"a character occurs twice"),
         (["A", "CG"], "", r"'CG' is in the alphabet: expected single characters of Latin-1\."),
         (["A", ""], "", r"'' is in the alphabet"),
         (["A", 1], "", r"1 is in the alphabet: expected single characters"),

@@ -35,7 +35,7 @@ def known_bytes(alphabet: tuple[str, ...], ignore: tuple[str, ...]) -> bytes:
     if not 0 < len(alphabet) < 255:
         raise InputError(f"the alphabet has {len(alphabet)} characters: expected 1 to 254.")
     if len({*alphabet, *ignore}) < len(alphabet) + len(ignore):
-        raise InputError(f"a character stands twice in alphabet {alphabet} and ignore {ignore}: name each once.")
+        raise InputError(f"a character occurs twice in alphabet {alphabet} and ignore {ignore}: name each once.")
     return "".join((*alphabet, *ignore)).encode("latin-1")
 
 

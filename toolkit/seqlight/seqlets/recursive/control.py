@@ -73,7 +73,7 @@ def shuffled_control(
     """
     for name in ("hypothetical", "raw_outputs", "return_references"):
         if options.get(name):
-            raise InputError(f"{name} was asked for, but a control is one number a position: leave it out.")
+            raise InputError(f"{name} was asked for, but a control has one number per position: leave it out.")
     if isinstance(options.get("references"), Tensor):
         raise InputError("references is a tensor, made for other sequences than the shuffles: pass a function.")
     X, n = require_one_hot(X), require_count(n, "n", least=1)
