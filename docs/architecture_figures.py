@@ -43,24 +43,22 @@ def picture(container: str, above: list[list[str]]) -> str:
     return "\n".join([*lines, "```", ""])
 
 
-def purpose(package: str, room: str) -> str:
-    """Return the first line of a room's docstring, without its full stop and the roles of Sphinx."""
-    path = SOURCES[package].joinpath(*room.split("."))
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    line = str(ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))).partition("\n")[0]
-    return re.sub(r":\w+:(?=`)", "", line).rstrip(".")
-
-
 def rooms(container: str, above: list[list[str]]) -> str:
     """Return a table of what each room holds, top first."""
-    package, _, inner = container.partition(".")
+    package, *inner = container.split(".")
     lines = ["| room | what it holds |", "|---|---|"]
     for room in (room for layer in [*above, *layers(container)] for room in layer):
-        if room in SOURCES:
-            lines.append(f"| `{room}` | {purpose(room, '')} |")
-        else:
-            lines.append(f"| `{room}` | {purpose(package, f'{inner}.{room}' if inner else room)} |")
+        path = SOURCES[room] if room in SOURCES else SOURCES[package].joinpath(*inner, room)
+        path = path if path.is_dir() else path.with_suffix(".py")
+        lines.append(f"| [`{room}`](../{path.relative_to(ROOT).as_posix()}) | {purpose(path)} |")
     return "\n".join(lines) + "\n"
+
+
+def purpose(room: Path) -> str:
+    """Return the first line of the docstring of a file or folder, without its full stop and the roles of Sphinx."""
+    file = room / "__init__.py" if room.is_dir() else room
+    line = str(ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))).partition("\n")[0]
+    return re.sub(r":\w+:(?=`)", "", line).rstrip(".").replace("``", "`")
 
 
 class Frame(NamedTuple):
