@@ -21,8 +21,8 @@ from seqlight.attribution.calls.call import refuse_inner_gradients
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.calls.retry import Retry, Unexplained
 from seqlight.attribution.engine import graph_check
+from seqlight.attribution.engine.error_context import naming_the_module
 from seqlight.attribution.engine.modes import ReferenceMode, SequenceMode, require_same_course
-from seqlight.attribution.engine.module_in_errors import naming_the_module
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.engine.regions import Region, Trace
 from seqlight.errors import UnsupportedOperation

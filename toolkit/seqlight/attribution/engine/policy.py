@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Observed
 from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous, Overwritten, Retry, Unexplained
-from seqlight.attribution.engine.outline import Outline
+from seqlight.attribution.engine.region_mode import Outline
 from seqlight.attribution.kernels.convolution import Convolution
 from seqlight.attribution.kernels.linear import Linear
 from seqlight.attribution.kernels.unbind import Unbound

@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from seqlight.attribution.engine.module_in_errors import naming_the_module
+from seqlight.attribution.engine.error_context import naming_the_module
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.module_names import describe_current_module, describe_module
 
