@@ -16,7 +16,7 @@ from seqlight.attribution.audit.hidden_dependence import Origin
         (["Normalise"], "closed form"),
         (["Rescale", "Product"], "in parts"),
         (["Rescale", "Integrated"], "integrated"),
-        (["Overriding"], "yours"),
+        (["UserRule"], "yours"),
         ([], "linear"),
     ],
 )

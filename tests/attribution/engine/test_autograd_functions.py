@@ -8,7 +8,7 @@ from torch import nn
 from torch.autograd.function import _SingleLevelFunction
 
 from seqlight import deep_lift_shap, random_one_hot
-from seqlight.attribution.engine.autograd_functions import announced_functions
+from seqlight.attribution.engine.autograd_functions import announce_functions
 from seqlight.errors import IntegratedWarning, UnsupportedOperation
 
 X = random_one_hot((3, 4, 20), random_state=1)
@@ -163,14 +163,14 @@ def test_nothing_is_left_and_other_threads_are_not_bothered():
         Sine.apply(x).sum().backward()
         found.append(x.grad)
 
-    with announced_functions(), announced_functions():
+    with announce_functions(), announce_functions():
         thread = threading.Thread(target=elsewhere)
         thread.start()
         thread.join()
         elsewhere()
     torch.testing.assert_close(found[0], found[1])
     torch.testing.assert_close(found[0], 2 * torch.full((2,), 2.0).cos())
-    with pytest.raises(KeyError), announced_functions():
+    with pytest.raises(KeyError), announce_functions():
         raise KeyError
     assert "apply" not in vars(_SingleLevelFunction)
     elsewhere()

@@ -8,7 +8,6 @@ from torch import nn
 from torch.nn import functional as F
 
 import seqlight as sl
-from seqlight.attribution.engine.region_mode import Outline
 
 
 def ranks(z):
@@ -246,11 +245,11 @@ def test_a_part_that_jumps_leaves_the_others():
     assert list(found.culprits["module"]) == ["steps (Steps)"]
 
 
-def test_an_outline_waits_until_a_comparison_differs():
-    one = Outline()
-    assert not one.asked
+def test_regions_become_active_when_a_comparison_differs():
+    one = RegionPolicy()
+    assert not one.unknown
     one.compares = True
-    assert one.asked
+    assert one.unknown
     one.regions = ()
-    assert not one.asked
-    assert not one.waits
+    assert not one.unknown
+    assert not one.checks_comparisons

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqlight import deep_lift_shap, random_one_hot
-from seqlight.attribution.engine.user_rules import overridden
+from seqlight.attribution.engine.user_rules import rules_with_overrides
 from seqlight.errors import ConvergenceWarning, InputError
 
 X = random_one_hot((2, 4, 20), random_state=0)
@@ -108,7 +108,7 @@ def test_modules_get_their_forward_back():
     own = model[0].forward
     model[0].forward = lambda x: own(x)
     mine = model[0].forward
-    with overridden(model, {nn.ReLU: scaled, nn.Tanh: scaled, nn.Module: scaled}):
+    with rules_with_overrides(model, {nn.ReLU: scaled, nn.Tanh: scaled, nn.Module: scaled}):
         assert model[0].forward is not mine
         assert "forward" in vars(model[1])
     assert model[0].forward is mine

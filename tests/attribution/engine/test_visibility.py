@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from torch.utils import checkpoint
 
 import seqlight as sl
-from seqlight.attribution.engine.visibility import open_to_view, refuse_hidden
+from seqlight.attribution.engine.visibility import make_visible, refuse_hidden
 from seqlight.errors import SeqlightWarning, UnsupportedOperation
 
 
@@ -26,7 +26,7 @@ def test_checkpointed_blocks_run_once(reentrant):
 
     expected = run()
     assert len(calls) == 2
-    with open_to_view(nn.Identity()):
+    with make_visible(nn.Identity()):
         assert torch.equal(run(), expected)
         assert len(calls) == 3
     run()
@@ -37,7 +37,7 @@ def test_checkpoints_come_back_after_an_error():
     before = checkpoint.CheckpointFunction, checkpoint._checkpoint_without_reentrant_generator
 
     def fail():
-        with open_to_view(nn.Identity()):
+        with make_visible(nn.Identity()):
             assert checkpoint.CheckpointFunction is not before[0]
             raise KeyError
 
@@ -55,7 +55,7 @@ def test_compiled_modules_run_as_written():
 
     torch._dynamo.reset()  # after several backends for one kind of module PyTorch compiles no more of it
     model = torch.compile(nn.Tanh(), backend=backend)
-    with pytest.warns(SeqlightWarning, match="the model is compiled"), open_to_view(model):
+    with pytest.warns(SeqlightWarning, match="the model is compiled"), make_visible(model):
         model(torch.ones(2))
     assert seen == []
     model(torch.ones(2))

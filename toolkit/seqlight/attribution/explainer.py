@@ -20,12 +20,12 @@ from seqlight.attribution.contributions import (
     typical_pair,
     worst_pair,
 )
-from seqlight.attribution.engine.error_hints import hinting
+from seqlight.attribution.engine.error_context import add_hints
 from seqlight.attribution.engine.lookahead import Lookahead
 from seqlight.attribution.engine.modes import KernelMode
 from seqlight.attribution.engine.passes import find_regions, reference_pass, refuse_unexplained, sequence_pass
 from seqlight.attribution.engine.policy import CallPolicy, nearly_equal
-from seqlight.attribution.engine.user_rules import overridden
+from seqlight.attribution.engine.user_rules import rules_with_overrides
 from seqlight.attribution.engine.visibility import refuse_hidden
 from seqlight.attribution.gradient_context import differentiable, gradients_of, rows_in_batches
 from seqlight.attribution.kernels.buffers import Arena, lent
@@ -100,8 +100,8 @@ class Explainer:
         self.dtype, self._dtype_in_use = None if dtype in HALF else dtype, None
         with (
             differentiable(self.model, self.inputs[0], self.device, dtype),
-            overridden(self.model, overrides) as self.policy.rules,
-            hinting(dtype),
+            rules_with_overrides(self.model, overrides) as self.policy.rules,
+            add_hints(dtype),
             packing(),
         ):
             yield
@@ -204,10 +204,10 @@ class Explainer:
 
     def _has_found_regions(self, rows: Tensor, copies: int, inputs: Sequence[Tensor]) -> bool:
         """Find parts that have a derivative only as a whole, if that was not done; return whether to record again."""
-        if not self.policy.outline.asked:
+        if not self.policy.regions.unknown:
             return False
-        self.policy.outline.regions = find_regions(self.model, self._forward(rows, copies), inputs, self.policy)
-        return self.policy.outline.waits
+        self.policy.regions.regions = find_regions(self.model, self._forward(rows, copies), inputs, self.policy)
+        return self.policy.regions.checks_comparisons
 
     def _explained(self, first: int, last: int, references: Sequence[Tensor], record: Record) -> Block:
         """Explain one batch: some references of each sequence."""

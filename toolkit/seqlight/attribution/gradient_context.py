@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
-from seqlight.attribution.engine.visibility import open_to_view, refuse_quantised
+from seqlight.attribution.engine.visibility import make_visible, refuse_quantised
 from seqlight.errors import InputError, SeqlightError, UnsupportedOperation
 from seqlight.prediction.arguments import HALF, autocast
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
@@ -51,7 +51,7 @@ def differentiable(
         torch.enable_grad(),
         torch.autocast(device.type, enabled=False),
         autocast(device, dtype),
-        open_to_view(model),
+        make_visible(model),
     ):
         yield
 

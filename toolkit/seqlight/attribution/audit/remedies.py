@@ -11,7 +11,7 @@ TREATMENTS = {
     "Integrated": "integrated",
     "Piecewise": "integrated",
     "Compare": "linear",
-    "Overriding": "yours",
+    "UserRule": "yours",
     "Rescale": "rescale",
     "SmoothActivation": "rescale",
     "MaxPool": "cross-maximum",

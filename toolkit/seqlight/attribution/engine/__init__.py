@@ -1,1 +1,1 @@
-"""Take a model through sequences and references, meeting each of its calls."""
+"""The engine: modes that see each call of a model, the two passes, and what they are checked by."""

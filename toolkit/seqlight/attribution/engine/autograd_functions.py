@@ -1,8 +1,8 @@
-"""Let a mode see the calls of a user's own autograd functions, which are no functions of PyTorch.
+"""Let a mode see the calls of a user's own autograd functions, of which PyTorch does not tell it.
 
-What such a function does in its forward runs without gradients, and its backward may be anything. Seen as
-one operation it is integrated like any other that has no rule, with its own backward as the Jacobian, and
-must explain its own output difference: a straight-through estimator or a reversed gradient does not.
+The forward of such a function runs without gradients, and its backward may be anything. Seen as one operation, it
+is integrated like any other that has no rule, with its own backward as the Jacobian, which must explain the output
+difference: that of a straight-through estimator, or of a reversed gradient, does not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
         return super(_SingleLevelFunction, cls).apply(*args, **kwargs)
 
     def announced(*args: Any, **kwargs: Any) -> Any:
-        return _apply(cls, *args, **kwargs)  # a mode may lie behind the one that is told
+        return _apply(cls, *args, **kwargs)  # there may be a mode behind the first
 
     announced.__name__ = cls.__name__
     return overrides.handle_torch_function(announced, tensors, *args, **kwargs)
@@ -33,6 +33,6 @@ def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
 _ANNOUNCED = Patch(_SingleLevelFunction, {"apply": classmethod(_apply)})
 
 
-def announced_functions() -> contextlib.AbstractContextManager[None]:
-    """Let each ``apply`` announce itself to a mode of its thread until the end, whoever has bound it before."""
+def announce_functions() -> contextlib.AbstractContextManager[None]:
+    """Inside, each ``apply`` announces itself to the mode of its thread, also where it was bound before."""
     return _ANNOUNCED.apply()

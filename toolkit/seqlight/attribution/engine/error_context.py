@@ -1,4 +1,4 @@
-"""Say in which module of a model an operation was refused."""
+"""What is added to an error that a model raises: the module, and what to try."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from types import TracebackType
 
+import torch
 from torch import nn
 
 from seqlight.errors import UnsupportedOperation
@@ -13,8 +14,8 @@ from seqlight.prediction.module_names import describe_module, module_of
 
 
 @contextlib.contextmanager
-def naming_the_module(model: nn.Module) -> Iterator[None]:
-    """Add the module in whose forward an operation was refused to the error."""
+def add_module_name(model: nn.Module) -> Iterator[None]:
+    """Add to the error of a refused operation the name of the module that called it."""
     try:
         yield
     except UnsupportedOperation as error:
@@ -23,10 +24,46 @@ def naming_the_module(model: nn.Module) -> Iterator[None]:
 
 
 def _innermost(frames: TracebackType | None) -> nn.Module | None:
-    """Return the module in whose method an error was raised, or None outside of all."""
+    """Return the innermost module in one of whose methods an error was raised, or None."""
     module = None
     while frames is not None:
         owner = module_of(frames.tb_frame)
         module = module if owner is None else owner  # not by its truth: an empty Sequential has none
         frames = frames.tb_next
     return module
+
+
+@contextlib.contextmanager
+def add_hints(dtype: torch.dtype | None) -> Iterator[None]:
+    """Add a note to errors that often come from how the model was called.
+
+    Parameters
+    ----------
+    dtype : torch.dtype, optional
+        What the model was asked to run in; None for its own.
+    """
+    try:
+        yield
+    except Exception as error:
+        note = _hint(error, dtype)
+        if note:
+            error.add_note(f"seqlight: {note}")
+        raise
+
+
+def _hint(error: Exception, dtype: torch.dtype | None) -> str:
+    text = str(error)
+    if (
+        isinstance(error, RuntimeError)
+        and dtype is not None
+        and any(one in text for one in ("type", "Double", "Float"))
+    ):
+        return (
+            f"the model was run in {dtype}, as asked; one that makes tensors of another dtype in its forward, as "
+            "x.float() does, runs with dtype=None."
+        )
+    if isinstance(error, TypeError) and "forward() missing" in text:
+        return "further inputs of the model are passed as args=(tensor, ...), with a row for each sequence."
+    if isinstance(error, NotImplementedError) and 'required "forward"' in text:
+        return "the model needs a forward that returns its output; or pass the network inside it."
+    return ""

@@ -1,4 +1,4 @@
-"""Attention that compiles a kernel of its own, in which no mode sees an operation: refused by name."""
+"""Flexible attention compiles a kernel in which no mode sees an operation: it is refused by name."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def _validate_device(query: Any, key: Any, value: Any) -> Any:
 _FLEXIBLE = Patch(flex_attention, {"_validate_device": _validate_device})
 
 
-def without_kernels() -> contextlib.AbstractContextManager[None]:
-    """Refuse ``flex_attention`` until the end, in threads that have a mode."""
+def refuse_flex_attention() -> contextlib.AbstractContextManager[None]:
+    """Refuse ``flex_attention`` inside, in threads that have a mode."""
     return _FLEXIBLE.apply()

@@ -1,4 +1,4 @@
-"""The transforms of ``torch.func``, which hide from a mode what depends on the input: done without, or refused."""
+"""The transforms of ``torch.func`` hide from a mode what depends on the input: vmap is replaced, the rest refused."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _DERIVATIVES = Patch(eager_transforms, {name: _refusing(name) for name in DERIVA
 
 
 @contextlib.contextmanager
-def without_transforms() -> Iterator[None]:
-    """Until the end, in threads that have a mode: run ``torch.vmap`` row by row, and refuse derivatives."""
+def replace_transforms() -> Iterator[None]:
+    """Inside, in threads that have a mode, run ``torch.vmap`` row by row, and refuse derivatives."""
     with _VMAP.apply(), _DERIVATIVES.apply():
         yield

@@ -1,4 +1,4 @@
-"""What autograd's graph tells: which operations are linear, and whether any was met that nothing explains."""
+"""Check autograd's graph: which operations are linear, and whether there is one that nothing explains."""
 
 from __future__ import annotations
 

@@ -103,8 +103,8 @@ class CallMode(TorchFunctionMode):
         if treatment is None and call.live and entry.name in operation_names.GATES and _has_a_mask(call):
             treatment, call = Rescale(), call.broadcast()
         if isinstance(treatment, Compare):
-            self.policy.outline.compares = True
-            treatment = treatment if self.policy.outline.waits else None
+            self.policy.regions.compares = True
+            treatment = treatment if self.policy.regions.checks_comparisons else None
         if treatment is None:
             return call, None, in_place
         if asked.get("out") is not None:

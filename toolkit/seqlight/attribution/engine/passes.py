@@ -21,7 +21,7 @@ from seqlight.attribution.calls.call import refuse_inner_gradients
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.calls.retry import Retry, Unexplained
 from seqlight.attribution.engine import graph_check
-from seqlight.attribution.engine.error_context import naming_the_module
+from seqlight.attribution.engine.error_context import add_module_name
 from seqlight.attribution.engine.modes import ReferenceMode, SequenceMode, require_same_course
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.engine.regions import Region, Trace
@@ -85,8 +85,8 @@ def sequence_pass(
     """
     this = _pass_of(sequences, Record())
     # The graph only tells what depends on the input: nothing goes back through it, so it need not keep anything.
-    with torch.autograd.graph.saved_tensors_hooks(_nothing, _refuse_gradients), naming_the_module(model):
-        with mode(model, policy, this.record), policy.outline.over(policy.rules, this.inputs):
+    with torch.autograd.graph.saved_tensors_hooks(_nothing, _refuse_gradients), add_module_name(model):
+        with mode(model, policy, this.record), policy.regions.mode(policy.rules, this.inputs):
             yield this
         if graph_check.unexplained([this.output], policy.explained_by) is not None:
             raise Unexplained
@@ -131,8 +131,8 @@ def reference_pass(
     """
     this = _pass_of(references, record)
     calls = mode(model, policy, record)
-    with naming_the_module(model):
-        with calls, policy.outline.over(policy.rules, this.inputs):
+    with add_module_name(model):
+        with calls, policy.regions.mode(policy.rules, this.inputs):
             yield this
         if calls.position < len(record.calls):
             require_same_course("the end", record.calls[calls.position][0])

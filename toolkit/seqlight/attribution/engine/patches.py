@@ -1,4 +1,4 @@
-"""Let something else stand in for what PyTorch looks up, for as long as any thread needs it."""
+"""Replace what PyTorch looks up, for as long as any thread needs it."""
 
 from __future__ import annotations
 

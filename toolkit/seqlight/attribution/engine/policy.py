@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Observed
 from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous, Overwritten, Retry, Unexplained
-from seqlight.attribution.engine.region_mode import Outline
+from seqlight.attribution.engine.region_mode import RegionPolicy
 from seqlight.attribution.kernels.convolution import Convolution
 from seqlight.attribution.kernels.linear import Linear
 from seqlight.attribution.kernels.unbind import Unbound
@@ -41,8 +41,8 @@ class CallPolicy:
     plain_kernels : bool
         Use PyTorch's own kernels, for references that equal their sequences nearly everywhere: a faster kernel may
         round a position by its neighbours, and a secant over two roundings of the same number is noise.
-    outline : Outline
-        Which parts of the model are one operation, because only as a whole they have a derivative.
+    regions : RegionPolicy
+        Which parts of the model are shown as one operation.
     """
 
     rules: MutableMapping[Any, Entry]
@@ -50,7 +50,7 @@ class CallPolicy:
     inspect: bool = False
     announced: set[str] = field(default_factory=set)
     plain_kernels: bool = False
-    outline: Outline = field(default_factory=Outline)
+    regions: RegionPolicy = field(default_factory=RegionPolicy)
 
     def revise(self, reason: Retry) -> None:
         """Handle calls otherwise from here on; raise `reason` if that was done already."""
@@ -60,9 +60,9 @@ class CallPolicy:
             case Unexplained() if not self.inspect:
                 self.inspect = True
             case ComparisonChanged():
-                self.outline.drawn = True
+                self.regions.active = True
             case Discontinuous():
-                self.outline.give_up(reason.part)
+                self.regions.drop(reason.part)
             case _:
                 raise reason
 
@@ -73,7 +73,7 @@ class CallPolicy:
     @property
     def state(self) -> tuple[object, ...]:
         """What a record depends on: one that was made under another state cannot be used."""
-        return self.copy, self.inspect, self.plain_kernels, *self.outline.state
+        return self.copy, self.inspect, self.plain_kernels, *self.regions.state
 
     @cached_property
     def explained_by(self) -> frozenset[Any]:

@@ -1,4 +1,4 @@
-"""Parts of a model that are seen as one operation, because only as a whole they have a derivative."""
+"""Show parts of a model to the engine as one operation each, because only as a whole do they have a derivative."""
 
 from __future__ import annotations
 
@@ -21,52 +21,52 @@ from seqlight.attribution.rules.entry import Entry
 
 
 @dataclass
-class Outline:
-    """Which parts of a model are seen as one operation.
+class RegionPolicy:
+    """Which parts of a model are shown as one operation.
 
     Attributes
     ----------
     compares : bool
         Whether the model compares what depends on the input.
     regions : tuple of Region, optional
-        Which parts they would be; None where that is not known yet.
-    drawn : bool
-        Whether they are: only once a comparison comes out otherwise for a reference than for its sequence.
+        Which parts these would be; None until they have been looked for.
+    active : bool
+        Whether they are shown so: only once a comparison comes out differently for a reference than for its sequence.
     """
 
     compares: bool = False
     regions: tuple[Region, ...] | None = None
-    drawn: bool = False
+    active: bool = False
 
     @property
-    def asked(self) -> bool:
-        """Whether it has to be found out first which parts they would be."""
+    def unknown(self) -> bool:
+        """Whether the regions have to be looked for."""
         return self.compares and self.regions is None
 
     @property
-    def waits(self) -> bool:
-        """Whether it counts how a comparison comes out."""
-        return bool(self.regions) and not self.drawn
+    def checks_comparisons(self) -> bool:
+        """Whether a comparison that comes out differently for a reference makes the regions active."""
+        return bool(self.regions) and not self.active
 
     @property
     def state(self) -> tuple[object, ...]:
-        """How calls are met: what was observed in another way is forgotten."""
-        return self.waits, self.drawn, len(self.regions or ())
+        """What a record depends on."""
+        return self.checks_comparisons, self.active, len(self.regions or ())
 
-    def give_up(self, part: object) -> None:
-        """Take each call of a part by itself again."""
+    def drop(self, part: object) -> None:
+        """Explain each call of a region on its own again."""
         self.regions = tuple(one for one in self.regions or () if one is not part)
-        self.drawn = bool(self.regions)
+        self.active = bool(self.regions)
 
-    def over(
+    def mode(
         self, rules: MutableMapping[Any, Entry], inputs: Sequence[Tensor]
     ) -> contextlib.AbstractContextManager[Any]:
-        """Let a mode that is active see each part as one operation."""
-        return _Outlined(self.regions or (), rules, inputs) if self.drawn else contextlib.nullcontext()
+        """Return the mode that shows each region to the mode outside as one operation, if they are active."""
+        return _RegionMode(self.regions or (), rules, inputs) if self.active else contextlib.nullcontext()
 
 
-class _Outlined(TorchFunctionMode):
-    """Make the calls of each part without being seen, and show what comes out of it as one operation."""
+class _RegionMode(TorchFunctionMode):
+    """Makes the calls of each region out of sight, and shows what comes out of it as one operation."""
 
     def __init__(self, regions: Sequence[Region], rules: MutableMapping[Any, Entry], inputs: Sequence[Tensor]) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class _Outlined(TorchFunctionMode):
 
 @dataclass
 class _Step:
-    """A call of a part, with numbers for the tensors that it takes and gives."""
+    """A call of a region, with numbers for the tensors that it takes and gives."""
 
     function: Function
     leaves: list[Any]
@@ -120,19 +120,19 @@ class _Step:
 
 
 class _Tape:
-    """The calls of one part, to be made again from any other tensor at its entry."""
+    """The calls of one region, to be made again from any other tensor at its entry."""
 
     def __init__(self, region: Region, rules: MutableMapping[Any, Entry]) -> None:
         self.region, self.rules = region, rules
         self.entry: Tensor | None = None
         self.steps: list[_Step] = []
         self.values: dict[int, Tensor] = {}  # by number
-        self.numbers: dict[int, int] = {}  # by what the model has in its hands
+        self.numbers: dict[int, int] = {}  # by the id of the tensor that the model has
         self.shown: list[Function] = []
         self._kept: list[Any] = []
 
     def forget(self) -> None:
-        """Take what it showed off the table again."""
+        """Remove from the table what was shown."""
         for one in self.shown:
             self.rules.pop(one, None)
 
@@ -145,7 +145,7 @@ class _Tape:
             self._number(self.entry, self.entry.detach().clone())
 
     def call(self, at: int, func: Any, args: Any, kwargs: Any) -> Any:
-        """Make a call without being seen; what leaves the part depends on its entry."""
+        """Make a call out of sight; what leaves the region depends on its entry."""
         leaves, structure = tree_flatten((args, kwargs))
         takes = {i: self.numbers[id(one)] for i, one in enumerate(leaves) if id(one) in self.numbers}
         known = [one for i, one in enumerate(leaves) if isinstance(one, Tensor) and i not in takes]
@@ -164,14 +164,14 @@ class _Tape:
         return tree_unflatten([shown.get(id(one), one) for one in given], structure)
 
     def _number(self, one: Tensor, value: Tensor) -> int:
-        """Return the number of a tensor that the model has in its hands."""
+        """Return the number of a tensor that the model has."""
         number = self.numbers.setdefault(id(one), len(self.numbers))
         self.values[number] = value
         self._kept.append(one)
         return number
 
     def _shown(self, number: int) -> Tensor:
-        """Return what leaves the part, as the result of one operation on what enters it."""
+        """Return what leaves the region, as the result of one operation on what enters it."""
         steps, first = list(self.steps), self.numbers[id(self.entry)]
 
         def again(x: Tensor) -> Tensor:
@@ -187,7 +187,7 @@ class _Tape:
         y: Tensor = seen(self.entry)
         found, wanted = y.detach(), self.values[number]
         if found.shape != wanted.shape or not bool(torch.isclose(found, wanted, equal_nan=True).all()):
-            raise Discontinuous(self.region)  # something else was written to
+            raise Discontinuous(self.region)  # the region writes to something else
         self.numbers[id(y)] = number
         self._kept.append(y)
         return y

@@ -1,7 +1,7 @@
-"""Which part of a model to take as one operation: what it makes of its own comparisons, from one tensor on.
+"""Find the regions of a model that have a derivative only as a whole: what it makes of its own comparisons.
 
-How many numbers are above a threshold has no derivative, and neither has the number at that place. What is made of
-them may have one, such as the threshold of a sparsemax, and then it has to be seen together with the comparison.
+The number of entries above a threshold has no derivative, and neither has the entry at that index. What is computed
+from them may have one, as the threshold of a sparsemax has, but only together with the comparison.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch.utils._pytree import tree_flatten
 from seqlight.attribution.rules.comparisons import NAMES
 from seqlight.attribution.rules.operation_names import GATES
 
-# A tensor that a call gave: which call, and the how many-th of its tensors. Inputs of the model have the call -1.
+# A tensor that a call gave: the number of the call, and which of its tensors. Inputs of the model have the call -1.
 Place = tuple[int, int]
-# Of so many calls at most, none of them a layer's: what has those in it is the model, and no operation of it.
+# The most calls in a region, none of them a layer: with one in it, it is the model and no operation of it.
 LONGEST = 200
 _LAYERS = frozenset("linear lstm gru scaled_dot_product_attention multi_head_attention_forward".split())
 # What has rules for a mask that it takes.
@@ -30,12 +30,12 @@ _MASKED = GATES | {"where", "masked_fill", "masked_fill_"}
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a model with one way in.
+    """A part of a model with a single entry.
 
     Parameters
     ----------
     name : str
-        The function's that compares.
+        Of the function that compares.
     entry : tuple of int
         The one tensor that it depends on.
     calls : frozenset of int
@@ -65,7 +65,7 @@ class _Step:
 
 
 class Trace(TorchFunctionMode):
-    """Write down which calls a model makes, and which of what depends on the input they take and give.
+    """Records which calls a model makes, and which tensors that depend on the input they take and give.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Trace(TorchFunctionMode):
         self.steps: list[_Step] = []
         self.values: dict[Place, _Value] = {}
         self._places: dict[int, Place] = {}
-        self._kept: list[Tensor] = []  # for what is given back would have its number given to others
+        self._kept: list[Tensor] = []  # a tensor that is freed may leave its id to another
         for i, one in enumerate(inputs):
             self._enter((-1, i), one)
 
@@ -95,7 +95,7 @@ class Trace(TorchFunctionMode):
         return y
 
     def returned(self, output: Tensor) -> None:
-        """Hear what the model returns."""
+        """Record what the model returns."""
         place = self._places.get(id(output))
         self.steps.append(_Step("return", () if place is None else (place,), ()))
 
@@ -105,9 +105,9 @@ class Trace(TorchFunctionMode):
         self.values[place] = _Value(one.requires_grad, one.dtype, one.numel())
 
     def regions(self) -> tuple[Region, ...]:
-        """Return the parts of the model that nothing but their integral explains, those that overlap as one."""
+        """Return the regions that only an integral explains; those that overlap as one."""
         cores = [core for core, counts in map(self._core, range(len(self.steps))) if counts]
-        if cores:  # where one is, gates after it may be written as numbers
+        if cores:  # a gate after one may be written as numbers too
             first = min(map(min, cores))
             cores = [core for core, _ in map(self._core, range(first, len(self.steps))) if core]
         found: list[tuple[set[int], Place]] = []
@@ -123,14 +123,14 @@ class Trace(TorchFunctionMode):
         return tuple(self._region(calls, entry) for calls, entry in found)
 
     def _core(self, at: int) -> tuple[set[int], bool]:
-        """Return a comparison with all that takes what it gives, and whether something was counted by it.
+        """Return a comparison with all calls that use its result, and whether anything is counted with it.
 
-        Nothing is returned where no more is made of it than masks.
+        The set is empty where its result is used for masks alone.
         """
         step = self.steps[at]
         if step.name not in NAMES or not any(self.values[one].live for one in step.takes):
             return set(), False
-        # What comes of it with no gradient, and whether anything in it was counted.
+        # Results without a gradient, and whether each is a count.
         hidden, core, used, counts = dict.fromkeys(step.gives, False), {at}, False, False
         for later, one in enumerate(self.steps[at + 1 :], at + 1):
             mine = [place for place in one.takes if place in hidden]
@@ -150,11 +150,11 @@ class Trace(TorchFunctionMode):
         return (core if used else set()), counts
 
     def _grown(self, core: Iterable[int]) -> tuple[set[int], Place] | None:
-        """Return the calls between those of `core`, and before them down to the one tensor that all depend on."""
+        """Return the calls between those of `core`, and back to the one tensor that all of them depend on."""
         calls = self._between(set(core))
         while len(calls) <= LONGEST and not any(map(self._is_layer, calls)):
             taken = {one for at in calls for one in self.steps[at].takes if one[0] not in calls}
-            # A mask from elsewhere, of what is padding say, is taken as it is.
+            # A mask from elsewhere, such as that of padding, is a constant.
             taken = {one for one in taken if self.values[one].live or self.values[one].dtype != torch.bool}
             if not taken:
                 return None
@@ -173,7 +173,7 @@ class Trace(TorchFunctionMode):
     def _may_enter(self, place: Place) -> bool:
         value = self.values[place]
         made = self.steps[place[0]] if place[0] >= 0 else None
-        # What was put into order is no way in: all ways to do that should be explained alike.
+        # Sorted values are no entry: all ways to sort should give the same attributions.
         ordered = made is not None and made.name in _ORDERED
         ordered = ordered or not (
             made is None or made.name in _MASKED or all(self.values[one].live for one in made.takes)

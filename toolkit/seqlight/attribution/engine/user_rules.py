@@ -1,4 +1,4 @@
-"""Rules of the user's own, for a module class or for a function of PyTorch."""
+"""A user's own rules, for a class of modules or a function of PyTorch: additional_nonlinear_ops."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from seqlight.errors import InputError, a
 Override = Callable[[Any, tuple[Tensor, ...], tuple[Tensor, ...]], Any]
 
 
-class _Overridden(RuleFunction):
-    """An operation whose way back is a function of the user's."""
+class _UserFunction(RuleFunction):
+    """An operation whose backward pass is a function of the user's."""
 
     @staticmethod
     def forward(ctx: Any, call: Call, x1: Tensor, y1: Tensor, override: Override, x: Tensor) -> Tensor:
@@ -56,8 +56,8 @@ class _Overridden(RuleFunction):
         return None, None, None, None, found.chunk(2)[0]
 
 
-class Overriding:
-    """The rule that an override makes.
+class UserRule:
+    """The rule that a user's function makes.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Overriding:
         returns the gradient to pass on.
     """
 
-    backward = _Overridden
+    backward = _UserFunction
 
     def __init__(self, override: Override) -> None:
         self.override = override
@@ -84,14 +84,14 @@ class Overriding:
         return Observed.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
-        """Let the override make the way back."""
+        """Return the result, with the user's function as its backward pass."""
         x1, y1 = (one.get() for one in kept)
-        return _Overridden.apply(call, x1, y1, self.override, *call.tensors)
+        return _UserFunction.apply(call, x1, y1, self.override, *call.tensors)
 
 
 @contextlib.contextmanager
-def overridden(model: nn.Module, overrides: Mapping[Any, Override] | None) -> Iterator[dict[Any, Entry]]:
-    """Yield the table with `overrides` in it; until the end, modules of the overridden classes announce their calls.
+def rules_with_overrides(model: nn.Module, overrides: Mapping[Any, Override] | None) -> Iterator[dict[Any, Entry]]:
+    """Yield the table with `overrides` in it; inside, modules of the overridden classes announce their calls.
 
     Parameters
     ----------
@@ -117,13 +117,13 @@ def overridden(model: nn.Module, overrides: Mapping[Any, Override] | None) -> It
             _require_rule(override, _name(key))
             if isinstance(key, type) and issubclass(key, nn.Module):
                 announce = _announcer()
-                rules[announce] = Entry(key.__name__, announce, Overriding(override))
+                rules[announce] = Entry(key.__name__, announce, UserRule(override))
                 returns.enter_context(_announcing(key, announce))
                 for module in model.modules():
                     if isinstance(module, key):
-                        returns.enter_context(_stood_in_for(module))
+                        returns.enter_context(_replace_forward(module))
             else:
-                rules.update(_overriding(key, rules, override))
+                rules.update(_entries_of(key, rules, override))
         yield rules
 
 
@@ -162,9 +162,9 @@ def _name(function: Any) -> str:
     return str(getattr(function, "__name__", None) or repr(function))
 
 
-def _overriding(function: Any, rules: Mapping[Any, Entry], override: Override) -> dict[Any, Entry]:
+def _entries_of(function: Any, rules: Mapping[Any, Entry], override: Override) -> dict[Any, Entry]:
     """Return the entries of all spellings of `function`, in place too, with the rule that `override` makes."""
-    rule, name = Overriding(override), getattr(function, "__name__", "").rstrip("_")
+    rule, name = UserRule(override), getattr(function, "__name__", "").rstrip("_")
     found = {one: Entry(name, one, rule) for one in (function, *operation_names.spellings(name))}
     for one in operation_names.spellings(name + "_"):
         found[one] = Entry(name, operation_names.spellings(name)[0], rule, in_place=True)
@@ -172,7 +172,7 @@ def _overriding(function: Any, rules: Mapping[Any, Entry], override: Override) -
 
 
 def _announcer() -> Any:
-    """Return a new function that calls a module's forward, and that a mode sees as one operation."""
+    """Return a new function that calls the forward of a module, and that a mode sees as one operation."""
 
     def announce(x: Tensor, forward: Any, *more: Any, **named: Any) -> Any:
         if has_torch_function_unary(x):
@@ -189,53 +189,53 @@ def _announced(announce: Any, forward: Any) -> Any:
     return announced
 
 
-# Which classes announce their calls in a thread, the last that was asked for at the end, and the modules that have a
-# forward of their own for it: all threads meet that, and it does what the original does in those that did not ask.
-_asked = threading.local()
-_stand_ins: dict[int, tuple[int, Any]] = {}
+# Which classes announce their calls in this thread, the latest last; and the modules whose forward was replaced for it.
+# All threads call the replacement, which does what the original does in threads that have not asked for announcements.
+_announcements = threading.local()
+_replaced: dict[int, tuple[int, Any]] = {}
 _lock = threading.Lock()
 
 
 @contextlib.contextmanager
 def _announcing(key: type, announce: Any) -> Iterator[None]:
-    before = getattr(_asked, "announces", ())
-    _asked.announces = (*before, (key, announce))
+    before = getattr(_announcements, "active", ())
+    _announcements.active = (*before, (key, announce))
     try:
         yield
     finally:
-        _asked.announces = before
+        _announcements.active = before
 
 
 @contextlib.contextmanager
-def _stood_in_for(module: nn.Module) -> Iterator[None]:
-    """Have a module announce its calls in threads that ask for it, until the last of them is done."""
+def _replace_forward(module: nn.Module) -> Iterator[None]:
+    """Let a module announce its calls in threads that ask for it, until the last of them has finished."""
     with _lock:
-        times, own = _stand_ins.get(id(module), (0, vars(module).get("forward")))
+        times, own = _replaced.get(id(module), (0, vars(module).get("forward")))
         if not times:
-            module.forward = _StandIn(module)
-        _stand_ins[id(module)] = times + 1, own
+            module.forward = _AnnouncingForward(module)
+        _replaced[id(module)] = times + 1, own
     try:
         yield
     finally:
         with _lock:
-            times, own = _stand_ins.pop(id(module))
+            times, own = _replaced.pop(id(module))
             if times > 1:
-                _stand_ins[id(module)] = times - 1, own
+                _replaced[id(module)] = times - 1, own
             else:
                 del module.forward
                 if own is not None:
                     module.forward = own
 
 
-class _StandIn:
-    """The forward of a module, announced where that is asked for."""
+class _AnnouncingForward:
+    """The forward of a module, announced in threads that ask for it."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module, self.forward = module, module.forward
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         forward = self.forward
-        for key, announce in getattr(_asked, "announces", ()):
+        for key, announce in getattr(_announcements, "active", ()):
             if isinstance(self.module, key):
                 forward = _announced(announce, forward)
         return forward(*args, **named)

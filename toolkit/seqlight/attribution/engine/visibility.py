@@ -1,4 +1,4 @@
-"""What hides a model's operations from a mode, and how it is switched off or refused."""
+"""What hides the operations of a model from a mode: switched off where it can be, else refused by name."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ import torch
 from torch import Tensor, nn
 from torch.utils import checkpoint
 
-from seqlight.attribution.engine.autograd_functions import announced_functions
-from seqlight.attribution.engine.flex_attention import without_kernels
-from seqlight.attribution.engine.func_transforms import without_transforms
+from seqlight.attribution.engine.autograd_functions import announce_functions
+from seqlight.attribution.engine.flex_attention import refuse_flex_attention
+from seqlight.attribution.engine.func_transforms import replace_transforms
 from seqlight.attribution.engine.patches import Patch
 from seqlight.errors import SeqlightWarning, UnsupportedOperation
 from seqlight.prediction.process_settings import EAGER
 
 
 @contextlib.contextmanager
-def open_to_view(model: nn.Module) -> Iterator[None]:
-    """Run a model so that a mode sees what it does: uncompiled, without checkpoints, transforms or silent functions."""
-    with _uncompiled(model), _without_checkpoints(), without_transforms(), announced_functions(), without_kernels():
+def make_visible(model: nn.Module) -> Iterator[None]:
+    """Inside, a mode sees every operation of a model: it is not compiled, and nothing is checkpointed or hidden."""
+    with (
+        _uncompiled(model),
+        _without_checkpoints(),
+        replace_transforms(),
+        announce_functions(),
+        refuse_flex_attention(),
+    ):
         yield
 
 
