@@ -67,7 +67,7 @@ def test_attribute(X, tmp_path):
     "command line", "a checkpoint that holds a whole model", "refused, and read with --trusted true"
 )
 @pytest.mark.parametrize("command", [predict, attribute])
-def test_a_checkpoint_that_is_trusted(X, tmp_path, command):
+def test_a_checkpoint_of_a_whole_model_must_be_trusted(X, tmp_path, command):
     model, arguments = conv(tmp_path)
     torch.save(torch.nn.Sequential(model)[0], tmp_path / "whole.pt")
     job = {"checkpoint": tmp_path / "whole.pt", "arguments": arguments, **QUIET}
@@ -117,6 +117,6 @@ def test_data_that_cannot_be_read(X, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_importing_waits_for_nothing():
+def test_importing_the_commands_is_fast():
     code = "import sys, seqlight.cli.commands; assert not {'torch', 'lightning', 'numpy'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

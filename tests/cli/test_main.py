@@ -15,7 +15,7 @@ from seqlight.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
-# Of LightningCLI, and loaded by the tests of what they configure.
+# Configurations of LightningCLI, which the tests of the classes in them load.
 LIGHTNING = {"train", "genome", "watch"}
 OURS = [path for path in CONFIGS if path.stem not in LIGHTNING]
 
@@ -93,7 +93,7 @@ def test_errors_are_one_line(run, tmp_path):
     assert run("work", "--often=-1")[0] == 130
 
 
-def test_errors_that_are_ours_have_a_traceback(run, monkeypatch):
+def test_errors_of_ours_keep_their_traceback(run, monkeypatch):
     monkeypatch.setattr(Path, "write_text", lambda self, text: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("work")
@@ -105,11 +105,11 @@ def test_each_config_is_loaded_by_a_test():
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.stem)
-def test_each_config_is_of_its_command(path, monkeypatch):
+def test_each_config_fits_its_command(path, monkeypatch):
     first = path.read_text().splitlines()[0].split()
     assert first[:2] == ["#", "seqlight"]
     assert first[3:] == ["--config", f"configs/{path.name}"]
-    # As pyproject says now, and not as it did when the package was installed.
+    # As declared in pyproject.toml now, not when the package was installed.
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["seqlight.commands"]
     commands = {name: EntryPoint(name, where, "seqlight.commands") for name, where in declared.items()}
     monkeypatch.setattr(command_line, "entry_points", lambda group: list(commands.values()))
@@ -121,7 +121,7 @@ def test_each_config_is_of_its_command(path, monkeypatch):
     assert end.value.code == 0
 
 
-def test_help_teaches_without_loading_lightning():
+def test_help_does_not_load_lightning():
     code = (
         "import sys\n"
         "from seqlight.cli.main import main\n"

@@ -3,9 +3,11 @@ import os
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread, imsave
 from matplotlib.testing.compare import compare_images
 
@@ -13,12 +15,12 @@ matplotlib.use("Agg")
 
 BASELINE = Path(__file__).parent / "baseline"
 DPI = 72
-# Of grey levels, root mean square outside of texts. Matplotlib 3.9 and 3.11, with FreeTypes eight years apart, differ
-# by 1.3 at most (what a long text of one leaves over of the other's); one letter less gives more than 3.
+# In grey levels, root mean square outside of texts. Matplotlib 3.9 and 3.11, whose FreeTypes are eight years apart,
+# differ by at most 1.3, where one draws a long text beyond the other's box; a missing letter gives more than 3.
 TOLERANCE = 2.0
-# In pixels: how far letters of another FreeType may move a text, and what is left out around it.
-NEARLY = 6
-AROUND = 4
+# In pixels: how far another FreeType may move a text, and the margin around texts that is not compared.
+TEXT_SHIFT = 6
+TEXT_MARGIN = 4
 
 
 @pytest.fixture
@@ -31,19 +33,31 @@ def plain_style():
 
 
 @pytest.fixture
+def ax():
+    return Figure(figsize=(12, 2)).subplots()
+
+
+@pytest.fixture
+def current_ax():
+    plt.figure(figsize=(12, 2))
+    yield plt.subplot(111)
+    plt.close("all")
+
+
+@pytest.fixture
 def difference(plain_style, tmp_path):
-    """Compare a figure to its baseline; a new baseline is written where SEQLIGHT_BASELINES is set."""
+    """Compare a figure to its baseline; SEQLIGHT_BASELINES in the environment writes a new baseline."""
     return lambda figure, name: compare(figure, name, tmp_path, write=bool(os.environ.get("SEQLIGHT_BASELINES")))
 
 
 def compare(figure, name, folder, write=False, tolerance=TOLERANCE):
-    """Return None or a message: axes and texts by where they are, everything else by its pixels."""
+    """Return None or a message: axes and texts are compared by position, everything else by its pixels."""
     figure.set_dpi(DPI)
     figure.draw_without_rendering()
     boxes = [[round(side, 4) for side in ax.get_position().bounds] for ax in figure.axes]
     known = json.loads((BASELINE / f"{name}.json").read_text()) if not write else {"axes": boxes}
-    # The layout follows the widths of letters, which are not those of another FreeType: so axes may be elsewhere by
-    # a pixel or two, and for the comparison they are put where they were.
+    # The layout depends on the widths of letters, which differ between FreeTypes, so axes may move by a pixel or two.
+    # For the comparison they are moved back.
     np.testing.assert_allclose(boxes, known["axes"], atol=0.02)
     figure.set_layout_engine("none")
     for ax, box in zip(figure.axes, known["axes"], strict=True):
@@ -58,20 +72,20 @@ def compare(figure, name, folder, write=False, tolerance=TOLERANCE):
         (BASELINE / f"{name}.png").write_bytes(actual.read_bytes())
         return None
     if [one[0] for one in found] != [one[0] for one in known["texts"]]:
-        return f"other texts: {found}"
-    if np.abs(np.subtract([one[1:] for one in found], [one[1:] for one in known["texts"]])).max() > NEARLY:
-        return f"texts elsewhere: {found}"
-    # A legend is as wide as its texts are.
+        return f"the texts differ: {found}"
+    if np.abs(np.subtract([one[1:] for one in found], [one[1:] for one in known["texts"]])).max() > TEXT_SHIFT:
+        return f"texts have moved: {found}"
+    # The width of a legend follows from its texts.
     legends = [ax.get_legend().get_window_extent() for ax in figure.axes if ax.get_legend()]
     hidden = [*texts.values(), *([round(side) for side in box.extents] for box in legends)]
     pairs = [(BASELINE / f"{name}.png", folder / "expected.png"), (actual, folder / "actual.png")]
     for source, target in pairs:
-        imsave(target, without(imread(source), hidden))
+        imsave(target, blank_boxes(imread(source), hidden))
     return compare_images(*(target for _, target in pairs), tol=tolerance)
 
 
 def drawn_texts(figure):
-    """Return every text that is seen."""
+    """Return every visible text."""
     found = [*figure.texts, figure._supylabel] if figure._supylabel else list(figure.texts)
     for ax in figure.axes:
         legend = ax.get_legend()
@@ -84,12 +98,12 @@ def drawn_texts(figure):
     return list(dict.fromkeys(text for text in found if text.get_text() and text.get_visible()))
 
 
-def without(picture, boxes):
-    """Return a picture with white boxes, given as left, bottom, right and top."""
+def blank_boxes(picture, boxes):
+    """Return a picture with white boxes at these places, each left, bottom, right and top."""
     picture, height = picture.copy(), len(picture)
     for left, bottom, right, top in boxes:
-        rows = slice(max(height - top - AROUND, 0), max(height - bottom + AROUND, 0))
-        picture[rows, max(left - AROUND, 0) : max(right + AROUND, 0)] = 1
+        rows = slice(max(height - top - TEXT_MARGIN, 0), max(height - bottom + TEXT_MARGIN, 0))
+        picture[rows, max(left - TEXT_MARGIN, 0) : max(right + TEXT_MARGIN, 0)] = 1
     return picture
 
 

@@ -47,7 +47,7 @@ def test_labels():
 
 
 @pytest.mark.parametrize("source", [TABLE, as_loci(TABLE)], ids=["table", "loci"])
-def test_one_of_many(source):
+def test_one_of_several_loci_is_chosen(source):
     assert as_locus(source, 50, 1) == Locus("chrX", 900, 950, reverse=True)
     assert as_locus(source, 50, 0) == Locus("chr1", 100, 150)
     assert as_locus(None, 50) is None
@@ -65,6 +65,6 @@ def test_one_of_many(source):
         (("chr1", 0, 50, "*"), None, "strand"),
     ],
 )
-def test_no_place(source, row, message):
+def test_invalid_loci_are_refused(source, row, message):
     with pytest.raises(InputError, match=message):
         as_locus(source, 50, row)

@@ -46,7 +46,7 @@ def test_a_hole_is_not_filled():
     assert 0.3 < area / (outer[1] - outer[0]) < 0.6
 
 
-def test_what_is_pointed_at(locus):
+def test_hover_texts(locus):
     X, seqlets, motifs = locus
     texts = traces(interactive_logo(X, annotations=seqlets))["columns"].text
     assert len(texts) == 120
@@ -61,7 +61,7 @@ def test_what_is_pointed_at(locus):
 
 
 @pytest.mark.parametrize(("strand", "base"), [("+", 1000), ("-", 1119)])
-def test_along_the_genome(locus, strand, base):
+def test_genome_coordinates(locus, strand, base):
     X, seqlets, _ = locus
     figure = interactive_logo(X, annotations=seqlets, locus=("chr8", 1000, 1120, strand))
     found = traces(figure)
@@ -88,7 +88,7 @@ def test_a_page(locus, tmp_path):
     assert "a title" in (tmp_path / "logo.html").read_text()
 
 
-def test_2000_positions_are_few_traces_and_quick():
+def test_2000_positions_are_fast_and_few_traces():
     X = np.random.RandomState(0).laplace(size=(4, 2000))
     start = time.perf_counter()
     figure = interactive_logo(X)

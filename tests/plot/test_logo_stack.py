@@ -94,12 +94,12 @@ def test_letters_of_proteins():
         (np.ones((2, 4, 9)), {"annotations": [1]}, "type list"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(given, options, message):
+def test_invalid_input_is_refused(given, options, message):
     with pytest.raises(InputError, match=message):
         plot_logos(given, **options)
 
 
 @pytest.mark.parametrize(("example_idx", "message"), [(None, "2 sequences"), (2, "counted from 0"), (-1, "from 0")])
-def test_which_sequence_must_be_known(explained, example_idx, message):
+def test_the_sequence_must_be_chosen(explained, example_idx, message):
     with pytest.raises(InputError, match=message):
         plot_logos(explained, example_idx=example_idx)

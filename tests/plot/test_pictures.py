@@ -1,4 +1,4 @@
-"""Each picture against one that was looked at. After a change on purpose: SEQLIGHT_BASELINES=1 pytest, and look."""
+"""Each picture against an approved one. After an intended change run SEQLIGHT_BASELINES=1 pytest, and look at them."""
 
 import json
 
@@ -67,18 +67,18 @@ def test_picture_of_the_reverse_strand(difference, locus):
     assert difference(tracks(locus, "-"), "tracks_reverse") is None
 
 
-def test_a_seqlet_or_a_motif_less_is_seen(difference, locus):
+def test_a_missing_seqlet_or_motif_fails_the_comparison(difference, locus):
     X, seqlets, motifs = locus
     assert difference(logo((X, seqlets[:-1], motifs)), "logo") is not None
     assert difference(tracks((X, seqlets, motifs[:-1])), "tracks") is not None
 
 
-def test_another_color_or_scale_is_seen(difference, locus):
+def test_another_colour_or_scale_fails_the_comparison(difference, locus):
     assert difference(logo(locus, color="black"), "logo") is not None
     assert difference(logo(locus, ylim=(-0.1, 0.32)), "logo") is not None
 
 
-def test_other_numbers_are_seen_in_every_picture(difference, locus):
+def test_other_numbers_fail_the_comparison_of_every_picture(difference, locus):
     X, seqlets, motifs = locus
     # One letter of 120 twice as tall; the convergence of other contributions.
     X = X.copy()
@@ -89,10 +89,10 @@ def test_other_numbers_are_seen_in_every_picture(difference, locus):
 
 
 def test_the_interactive_picture_is_the_same_drawing(difference, locus):
-    """What plotly is told to fill, filled by Matplotlib: plotly itself would need a browser."""
+    """The shapes that plotly fills, filled by Matplotlib, since plotly itself would need a browser."""
     pytest.importorskip("plotly")
     X, seqlets, _ = locus
-    told = json.loads(interactive_logo(X, annotations=seqlets).to_json())
+    layout = json.loads(interactive_logo(X, annotations=seqlets).to_json())["layout"]
     figure = Figure(figsize=(9, 2), layout="constrained")
     ax = figure.subplots()
     *letters, _columns, spans = interactive_logo(X, annotations=seqlets).data
@@ -102,5 +102,5 @@ def test_the_interactive_picture_is_the_same_drawing(difference, locus):
             part = part[~np.isnan(part[:, 0])]
             ax.fill(*part.T, color=trace.fillcolor, linewidth=0)
     ax.barh([-0.15 - 0.03 * row for row in spans.y], spans.x, left=spans.base, height=0.015, color=spans.marker.color)
-    ax.set_xlim(*told["layout"]["xaxis"]["range"])
+    ax.set_xlim(*layout["xaxis"]["range"])
     assert difference(figure, "interactive") is None

@@ -107,12 +107,12 @@ def test_auto_references_are_padded_and_drawn(ax):
         ("abc", {}, "does not hold numbers"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(ax, given, options, message):
+def test_invalid_input_is_refused(ax, given, options, message):
     with pytest.raises(InputError, match=message):
         plot_reference_convergence(given, ax, **options)
 
 
-def test_an_explanation_must_have_kept_what_is_drawn(ax, explained):
+def test_an_explanation_without_multipliers_or_references_is_refused(ax, explained):
     for name in ("multipliers", "references"):
         with pytest.raises(InputError, match="multipliers=True"):
             plot_reference_convergence(replace(explained, **{name: None}), ax)

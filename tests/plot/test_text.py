@@ -13,7 +13,7 @@ from seqlight.plot.reference_convergence import plot_reference_convergence
 from seqlight.plot.text import add_legend
 from seqlight.plot.tracks import plot_tracks
 
-# No mathematics, TeX or HTML, or not what was meant.
+# Names that Matplotlib or a browser would read as mathematics, TeX or HTML, or would leave out.
 NAMES = [r"$\frac$", "$x^2$", "a_b$c$", r"\$5$", "50%_{#1}", "<b>x</b> & y", "_hidden"]
 CONTRIBUTIONS = np.random.RandomState(0).normal(size=(2, 5, 4, 10))
 
@@ -70,7 +70,7 @@ def test_names_are_drawn_as_they_are(picture):
 
 
 @pytest.mark.parametrize("picture", PICTURES)
-def test_tex_for_all_other_texts_is_not_asked_about_names(picture):
+def test_names_are_literal_even_if_tex_is_on_for_other_texts(picture):
     with matplotlib.rc_context({"text.usetex": True}):
         figure = PICTURES[picture]("a_b")
     ours = [text for text in texts(figure) if "a_b" in text.get_text()]

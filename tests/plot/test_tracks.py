@@ -32,7 +32,7 @@ def test_all_panels_have_one_axis(locus):
     assert visible_texts(logo, "_annotation label")[-2:] == ["AP-1", "GATA1"]
 
 
-def test_predictions_are_in_the_middle_or_where_they_are_said_to_be(locus):
+def test_predictions_are_in_the_middle_or_in_the_given_window(locus):
     X, values = locus[0], np.arange(100.0)
     ((y, edges, _),) = steps(plot_tracks(X, values).axes[0])
     assert np.array_equal(y, values)
@@ -47,7 +47,7 @@ def test_the_reverse_strand_hangs_down(locus):
     assert set(down[0]) == {-1}
 
 
-def test_limits_fit_what_is_seen(locus):
+def test_y_limits_fit_the_visible_window(locus):
     values = np.zeros(120)
     values[[10, 60]] = 100, 2
     ax = plot_tracks(locus[0], values, start=50, end=70).axes[0]
@@ -63,7 +63,7 @@ def test_motifs_are_shaded_in_each_panel(locus):
             assert sum(patch.get_alpha() == 0.12 for patch in ax.patches) == expected
 
 
-def test_of_many_examples_one_is_drawn(locus):
+def test_one_of_several_examples_is_drawn(locus):
     X, seqlets, _ = locus
     table = pd.concat([seqlets, seqlets[:1].assign(example_idx=1)])
     places = pd.DataFrame({"chrom": ["chr1", "chr2"], "start": [0, 500], "end": [120, 620]})
@@ -115,17 +115,6 @@ def test_an_empty_table_keeps_its_row(locus, empty):
         (None, {"start": 130}, "`start` is 130"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(locus, predictions, options, message):
+def test_invalid_input_is_refused(locus, predictions, options, message):
     with pytest.raises(InputError, match=message):
         plot_tracks(locus[0], predictions, **options)
-
-
-def test_no_pyplot(python):
-    code = (
-        "import sys, numpy as np\n"
-        "from seqlight.plot.tracks import plot_tracks\nfrom seqlight.plot.logo_stack import plot_logos\n"
-        "plot_tracks(np.eye(4), np.ones(4)); plot_logos(np.eye(4)[None])\n"
-        "print('matplotlib.pyplot' in sys.modules)"
-    )
-    done = python("-c", code)
-    assert done.stdout.split() == ["False"]

@@ -13,14 +13,14 @@ from seqlight.report.ruler import Ruler
 CODON = "the start codon"
 
 
-def labelled(figure):
-    """Return whether each axes that shows data says what is on its axes."""
+def is_labelled(figure):
+    """Return whether all axes have labels."""
     figure.draw_without_rendering()
     return all(ax.get_ylabel() or ax.get_xlabel() for ax in figure.axes)
 
 
-def inside(figure):
-    """Return whether no text hangs over the edge of the figure."""
+def texts_are_inside(figure):
+    """Return whether all texts lie inside the figure."""
     figure.draw_without_rendering()
     box = figure.bbox
     texts = [text for ax in figure.axes for text in (ax.xaxis.label, ax.yaxis.label, ax.title, *ax.texts)]
@@ -36,26 +36,26 @@ def test_learning_curves(first):
     assert loss.lines[1].get_ydata().tolist() == [3, 3, 2]
     assert [text.get_text() for text in loss.get_legend().get_texts()] == ["a", "b"]
     assert auroc.get_legend() is None
-    assert labelled(figure)
-    assert inside(figure)
+    assert is_labelled(figure)
+    assert texts_are_inside(figure)
 
 
-def test_curves_of_other_epochs_than_all():
+def test_learning_curves_of_some_epochs():
     (ax,) = figures.learning_curves({"loss": {"a": {2: 0.5, 4: 0.4}, "b": {1: 0.1}}}).axes
     assert ax.lines[0].get_xdata().tolist() == [2, 4]
     assert ax.get_xlim() == (0.5, 4.5)
 
 
-def test_a_part_of_logos():
+def test_logos_of_a_window():
     figure = figures.logos(attributions(), ["a", "b", "c"], shaded=[[(0, 3), (10, 12)]] * 3, start=8, end=15)
     assert {ax.get_xlim() for ax in figure.axes} == {(8, 15)}
 
 
 def test_one_epoch_is_enough():
     figure = figures.learning_curves({"loss": {"": [0.5]}})
-    assert inside(figure)
+    assert texts_are_inside(figure)
     assert figure.axes[0].get_xlim() == (0.5, 1.5)
-    assert inside(figures.attribution_by_epoch(np.full((1, 5), 0.2), [0.4], (1, 3), Ruler(2)))
+    assert texts_are_inside(figures.attribution_by_epoch(np.full((1, 5), 0.2), [0.4], (1, 3), Ruler(2)))
 
 
 def test_attribution_by_epoch():
@@ -85,8 +85,8 @@ def test_logos():
     assert len({ax.get_ylim() for ax in figure.axes}) == 1
     assert figure.axes[-1].get_xlabel() == "position from the start codon"
     assert [figure.axes[0].xaxis.get_major_formatter()(x, 0) for x in (0, 4, 9)] == ["-4", "0", "+5"]
-    assert labelled(figure)
-    assert inside(figure)
+    assert is_labelled(figure)
+    assert texts_are_inside(figure)
 
 
 def test_logo_limits_have_room_for_all():
@@ -105,8 +105,8 @@ def test_seqlet_places():
     assert found.values.tolist() == [1, 1, 2, 2, 1, 1, 0, 0, 1, 1]
     assert found.edges.tolist() == list(range(11))
     assert known.values.tolist() == [1] * 4 + [0] * 6
-    assert inside(figure)
-    assert inside(figures.seqlet_places(seqlets[:0], 10))
+    assert texts_are_inside(figure)
+    assert texts_are_inside(figures.seqlet_places(seqlets[:0], 10))
 
 
 @pytest.mark.reliability(

@@ -47,7 +47,7 @@ def page(tmp_path_factory):
     return write_page(tmp_path_factory.mktemp("page") / "new" / "report.html", NASTY, NASTY, sections()).read_text()
 
 
-def test_it_needs_nothing_beside_it(page):
+def test_the_page_is_self_contained(page):
     elements = Elements(page)
     assert not elements.of("link")
     assert all(not script.get("src") for script in elements.of("script"))
@@ -57,7 +57,7 @@ def test_it_needs_nothing_beside_it(page):
     assert not re.search(r"https?://|url\(|@import", page)
     for image in elements.of("img"):
         kind, data = image["src"].split(";base64,")
-        # What an SVG draws must not come from elsewhere; its namespaces are only names.
+        # An SVG must not load anything; its namespaces are only names.
         drawn = base64.b64decode(data).decode("utf-8", "ignore") if "svg" in kind else ""
         assert not re.search(r'(href|src)="(?!#)', drawn)
 
@@ -77,7 +77,7 @@ def test_a_film_shows_one_frame_at_a_time(page):
         assert shown == [False] * (n - 1) + [True]
         (slider,) = elements.of("input")
         assert (slider["min"], slider["max"], slider["value"]) == ("0", str(n - 1), str(n - 1))
-        # A browser that remembers the slider over a reload would show another frame than the slider says.
+        # A browser that restores the slider after a reload would show another frame than the slider indicates.
         assert slider["autocomplete"] == "off"
         assert slider["aria-label"]
     with pytest.raises(sl.InputError, match="no frames"):
