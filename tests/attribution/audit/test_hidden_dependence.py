@@ -5,30 +5,30 @@ import pytest
 import torch
 
 from seqlight.attribution.audit.hidden_dependence import (
-    Hidden,
+    HiddenDependence,
     Origin,
     is_random,
     memory_of,
-    same,
-    takes_the_shape_alone,
+    same_value,
+    uses_shape_only,
 )
 
 
 def test_views_and_what_shares_memory_have_the_same_origin():
-    hidden, mask, origin = Hidden(), torch.ones(3, 4), Origin("gt", "gate (Gate)")
-    hidden.remember(mask, origin)
+    hidden, mask, origin = HiddenDependence(), torch.ones(3, 4), Origin("gt", "gate (Gate)")
+    hidden.record_origin(mask, origin)
     for one in (mask, mask[1:], mask.view(12), mask.detach(), torch.from_numpy(mask.numpy())):
         assert hidden.origin(one) is origin
     for one in (mask.clone(), torch.ones(3, 4), 1.0, None, mask.clone().requires_grad_()):
         assert hidden.origin(one) is None
-    assert hidden.first([1, torch.zeros(2), mask.T]) is origin
-    assert hidden.first([]) is None
+    assert hidden.first_origin([1, torch.zeros(2), mask.T]) is origin
+    assert hidden.first_origin([]) is None
 
 
 def test_memory_is_not_given_to_others():
-    hidden = Hidden()
+    hidden = HiddenDependence()
     for _ in range(20):
-        hidden.remember(torch.zeros(1000), Origin("gt", ""))
+        hidden.record_origin(torch.zeros(1000), Origin("gt", ""))
         assert hidden.origin(torch.zeros(1000)) is None
 
 
@@ -60,11 +60,11 @@ def test_what_has_no_memory_is_itself():
     ],
 )
 def test_same(a, b, wanted):
-    assert same(a, b) is wanted
+    assert same_value(a, b) is wanted
 
 
 def test_names():
     assert all(map(is_random, ["rand", "randn_like", "bernoulli", "normal_"]))
     assert not is_random("mul")
-    assert all(map(takes_the_shape_alone, ["zeros_like", "new_full"]))
-    assert not any(map(takes_the_shape_alone, ["rand_like", "mul"]))
+    assert all(map(uses_shape_only, ["zeros_like", "new_full"]))
+    assert not any(map(uses_shape_only, ["rand_like", "mul"]))

@@ -5,19 +5,19 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from seqlight.attribution.audit.loss_ledger import ObserveAndNote
-from seqlight.attribution.audit.operations import base_of, writes
+from seqlight.attribution.audit.loss_ledger import SequenceAuditMode
+from seqlight.attribution.audit.operations import base_of, writes_in_place
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.rules.table import rules
 from seqlight.prediction.module_names import plain_name
 
 
-def met(model, x):
-    """Return (operation, module, manners) of all calls that a model makes."""
-    with ObserveAndNote(model, CallPolicy(rules(), copy=True), Record()) as watch:
+def calls(model, x):
+    """Return (operation, module, rules) of all calls that a model makes."""
+    with SequenceAuditMode(model, CallPolicy(rules(), copy=True), Record()) as mode:
         model(x)
-    return [(one.operation, one.module, one.manners) for one in watch.meetings if one.carries], watch
+    return [(one.operation, one.module, one.rules) for one in mode.calls if one.has_gradient], mode
 
 
 class Block(nn.Module):
@@ -31,7 +31,7 @@ class Block(nn.Module):
 
 
 def test_calls_are_listed_as_the_user_wrote_them():
-    found, _ = met(Block(), torch.randn(3, 4, requires_grad=True))
+    found, _ = calls(Block(), torch.randn(3, 4, requires_grad=True))
     names = [(operation, module) for operation, module, _ in found]
     assert names == [
         ("clone", "(Block)"),
@@ -53,7 +53,7 @@ def test_what_does_not_depend_on_the_input_is_left_out():
         def forward(self, x):
             return x + torch.arange(4).float().exp() * 2
 
-    assert [name for name, _, _ in met(Constant(), torch.randn(3, 4, requires_grad=True))[0]] == ["add"]
+    assert [name for name, _, _ in calls(Constant(), torch.randn(3, 4, requires_grad=True))[0]] == ["add"]
 
 
 def test_origins():
@@ -75,14 +75,14 @@ def test_origins():
             return x
 
     model = Holds()
-    _, watch = met(model, torch.randn(3, 4, requires_grad=True))
+    _, mode = calls(model, torch.randn(3, 4, requires_grad=True))
     mask, dark, number, zeros, indices = model.found
-    assert watch.hidden.origin(mask).operation == "gt"
-    assert watch.hidden.origin(mask).module == "inner (Hides)"
-    assert not watch.hidden.origin(dark).recording
-    assert watch.hidden.origin(zeros) is None
-    assert watch.hidden.origin(indices).operation == "argmax"
-    ((origin, value),) = watch.hidden.numbers
+    assert mode.hidden.origin(mask).operation == "gt"
+    assert mode.hidden.origin(mask).module == "inner (Hides)"
+    assert not mode.hidden.origin(dark).recording
+    assert mode.hidden.origin(zeros) is None
+    assert mode.hidden.origin(indices).operation == "argmax"
+    ((origin, value),) = mode.hidden.numbers
     assert (origin.operation, value) == ("item", number)
 
 
@@ -100,8 +100,8 @@ def test_plain_names(function, name):
 
 
 def test_what_writes_and_to_what():
-    assert not any(map(writes, ["__int__", "__invert__", "__getitem__", "add", "__index__"]))
-    assert all(map(writes, ["add_", "__iadd__", "__setitem__", "index_put_"]))
+    assert not any(map(writes_in_place, ["__int__", "__invert__", "__getitem__", "add", "__index__"]))
+    assert all(map(writes_in_place, ["add_", "__iadd__", "__setitem__", "index_put_"]))
     x = torch.zeros(3, 4)
     assert base_of(x[1:]) is x
     assert base_of(x) is x

@@ -5,17 +5,17 @@ import torch
 from torch import nn
 
 from seqlight import random_one_hot
-from seqlight.attribution.audit.pairs import Examining
+from seqlight.attribution.audit.pairs import PairAuditor
 from seqlight.attribution.targets import Targets
 
 X = random_one_hot((2, 4, 12), random_state=0)
 
 
 def examine(model):
-    job = Examining(model.double(), (X,), (), Targets(0, 2), 1, torch.device("cpu"))
-    job.policy.copy = True
-    with job.running(None):
-        return job.pair(0, X[1:])
+    auditor = PairAuditor(model.double(), (X,), (), Targets(0, 2), 1, torch.device("cpu"))
+    auditor.policy.copy = True
+    with auditor.running(None):
+        return auditor.pair(0, X[1:])
 
 
 class Model(nn.Module):
@@ -32,9 +32,9 @@ def test_what_calls_lose_is_the_delta():
     found = examine(Model(lambda h: torch.relu(h) + h.detach()))
     assert found.refused is None
     assert abs(found.delta) > 0.01
-    assert {one.operation for one in found.meetings if abs(one.loss) > 1e-12} == {"add"}
-    assert sum(one.loss for one in found.meetings) == pytest.approx(found.delta, abs=1e-12)
-    assert found.rest.loss == pytest.approx(0, abs=1e-12)
+    assert {one.operation for one in found.calls if abs(one.loss) > 1e-12} == {"add"}
+    assert sum(one.loss for one in found.calls) == pytest.approx(found.delta, abs=1e-12)
+    assert found.remainder.loss == pytest.approx(0, abs=1e-12)
 
 
 def test_what_no_call_loses_is_left():
@@ -45,12 +45,12 @@ def test_what_no_call_loses_is_left():
 
     found = examine(Model(behind_the_back))
     assert abs(found.delta) > 0.01
-    assert (found.rest.manners, "NumPy" in found.note) == (["unseen"], True)
-    assert found.rest.loss == pytest.approx(found.delta)
+    assert (found.remainder.rules, "NumPy" in found.note) == (["unseen"], True)
+    assert found.remainder.loss == pytest.approx(found.delta)
 
 
 def test_where_it_is_refused():
     found = examine(Model(lambda h: nn.functional.dropout(h.tanh())))
     assert (found.refused.operation, found.refused.module) == ("dropout", "(Model)")
-    assert [one.operation for one in found.meetings][-1] == "tanh"
+    assert [one.operation for one in found.calls][-1] == "tanh"
     assert found.delta != found.delta

@@ -7,7 +7,7 @@ from seqlight.attribution.audit.hidden_dependence import Origin
 
 
 @pytest.mark.parametrize(
-    ("manners", "wanted"),
+    ("rules", "wanted"),
     [
         (["linear"], "linear"),
         (["linear", "Rescale", "linear"], "rescale"),
@@ -20,8 +20,8 @@ from seqlight.attribution.audit.hidden_dependence import Origin
         ([], "linear"),
     ],
 )
-def test_treatments(manners, wanted):
-    assert remedies.treatment(manners) == wanted
+def test_treatments(rules, wanted):
+    assert remedies.treatment(rules) == wanted
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,14 @@ def test_treatments(manners, wanted):
     ],
 )
 def test_every_origin_has_a_remedy(origin, words):
-    assert words in remedies.of_hidden(origin)
+    assert words in remedies.hidden_note(origin)
 
 
 def test_of_other_losses():
-    assert "report" in remedies.of_loss("rescale")
-    assert "random numbers" in remedies.of_loss("rescale", "rrelu")
-    assert "`rand` drew" in remedies.of_course("relu where the sequence meets mul", Origin("rand", ""))
-    assert "additional_nonlinear_ops" in remedies.of_loss("yours")
-    assert "after `bool` in a (A)" in remedies.of_course("relu where the sequence meets mul", Origin("bool", "a (A)"))
-    assert "torch.where" in remedies.of_course("the end", None)
+    divergence = "calls relu where the sequence calls mul"
+    assert "report" in remedies.loss_note("rescale")
+    assert "random numbers" in remedies.loss_note("rescale", "rrelu")
+    assert "`rand` drew" in remedies.control_flow_note(divergence, Origin("rand", ""))
+    assert "additional_nonlinear_ops" in remedies.loss_note("yours")
+    assert "after `bool` in a (A)" in remedies.control_flow_note(divergence, Origin("bool", "a (A)"))
+    assert "torch.where" in remedies.control_flow_note(divergence, None)

@@ -10,8 +10,8 @@ from torch import nn
 
 from seqlight import random_one_hot
 from seqlight.attribution.audit.model_audit import audit
-from seqlight.attribution.audit.operations import Meeting
-from seqlight.attribution.audit.pairs import Examined
+from seqlight.attribution.audit.operations import AuditedCall
+from seqlight.attribution.audit.pairs import AuditedPair
 from seqlight.attribution.audit.result import Audit
 
 
@@ -50,9 +50,9 @@ def test_losses_that_cancel_are_named_all_the_same(Around):
 
 
 def pair(loss, rounding=0.0, **more):
-    met, left = Meeting("relu", "a (A)", ["Rescale"], loss, rounding=rounding), Meeting("left", "", ["unseen"])
+    call, left = AuditedCall("relu", "a (A)", ["Rescale"], loss, rounding=rounding), AuditedCall("left", "", ["unseen"])
     left.rounding = rounding
-    return Examined([met], loss, 1.0, left, **more)
+    return AuditedPair([call], loss, 1.0, left, **more)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_is_rounding_depends_on_the_precision(loss, exact, complete):
 def test_an_audit_of_nothing_and_of_no_numbers():
     assert "0 pairs" in str(Audit.from_pairs([], 0)) or math.isnan(Audit.from_pairs([], 0).lost)
     assert not Audit.from_pairs([pair(float("nan"))], 1).complete
-    refused = Audit.from_pairs([Examined([], refused=Meeting("the model", ""), note="no")], 1)
+    refused = Audit.from_pairs([AuditedPair([], refused=AuditedCall("the model", ""), note="no")], 1)
     assert refused.losses.shape == (1, 0)
     assert "\nthe model: no." in str(refused)
 
@@ -82,13 +82,15 @@ def test_the_grammar_of_counts():
     assert "in 1 pair of 1 sequence" in str(Audit.from_pairs([pair(0.1)], 1))
     assert "in 2 pairs of 2 sequences" in str(Audit.from_pairs([pair(0.1)] * 2, 2))
     assert "miss nothing of" in str(Audit.from_pairs([pair(0.0)], 1))
-    many = [Meeting("relu", f"{i} (ReLU)", ["Rescale"]) for i in range(30)]
-    one = Examined([Meeting("conv1d", "a (A)", ["linear"]), *many], 0.0, 1.0, Meeting("left", "", ["unseen"]))
+    many = [AuditedCall("relu", f"{i} (ReLU)", ["Rescale"]) for i in range(30)]
+    one = AuditedPair(
+        [AuditedCall("conv1d", "a (A)", ["linear"]), *many], 0.0, 1.0, AuditedCall("left", "", ["unseen"])
+    )
     assert "Not shown: 1 row of a linear operation, which loses nothing." in str(Audit.from_pairs([one], 1))
 
 
 def test_outputs_that_are_all_the_same():
-    same = Examined([Meeting("mul", "a (A)", ["linear"])], 0.0, 0.0, Meeting("left", "", ["unseen"]))
+    same = AuditedPair([AuditedCall("mul", "a (A)", ["linear"])], 0.0, 0.0, AuditedCall("left", "", ["unseen"]))
     found = Audit.from_pairs([same], 1)
     assert found.complete
     assert "the output does not depend on the sequence" in str(found)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from seqlight.attribution.audit.hidden_dependence import Origin
-from seqlight.attribution.audit.operations import Meeting
-from seqlight.attribution.audit.pairs import Examined
+from seqlight.attribution.audit.operations import AuditedCall
+from seqlight.attribution.audit.pairs import AuditedPair
 from seqlight.attribution.audit.tally import LossTally
 
 
@@ -18,8 +18,8 @@ def pair(*losses, delta=0.0, left=0.0, **more):
         ("relu", "b (B)", "Rescale"),
         ("mul", "", "linear"),
     ]
-    meetings = [Meeting(o, m, [how], loss) for (o, m, how), loss in zip(names, losses, strict=False)]
-    return Examined(meetings, delta, 2.0, Meeting("what is left", "", ["unseen"], left), note="unseen", **more)
+    calls = [AuditedCall(o, m, [how], loss) for (o, m, how), loss in zip(names, losses, strict=False)]
+    return AuditedPair(calls, delta, 2.0, AuditedCall("what is left", "", ["unseen"], left), note="unseen", **more)
 
 
 def test_rows_and_shares():
@@ -43,7 +43,7 @@ def test_what_is_read_from_the_output_is_listed_only_if_it_loses():
 def test_hidden_operands_count_only_where_something_is_lost():
     for loss, treatment in ((1.0, "hidden"), (1e-9, "linear")):
         one = pair(loss)
-        one.meetings[0].hidden.extend([None, Origin("gt", "c (C)")])
+        one.calls[0].hidden.extend([None, Origin("gt", "c (C)")])
         (row,) = LossTally([one], 1e-6).rows
         assert row.treatment == treatment
         assert ("`gt` in c (C)" in row.note) is (treatment == "hidden")
@@ -57,7 +57,7 @@ def test_what_is_left_is_listed_if_it_is_more_than_rounding():
 
 
 def test_refusals():
-    refused = Examined([Meeting("conv", "a (A)", ["linear"])], refused=Meeting("sort", "b (B)"), note="no")
+    refused = AuditedPair([AuditedCall("conv", "a (A)", ["linear"])], refused=AuditedCall("sort", "b (B)"), note="no")
     tally = LossTally([refused, refused], 1e-6)
     assert [(row.operation, row.treatment, row.note) for row in tally.rows] == [
         ("conv", "linear", ""),

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 # Functions that turn a tensor into numbers, with which Python decides or computes.
-NUMBERS = frozenset("item tolist numpy __array__ __bool__ __float__ __int__ __index__ __complex__ equal".split())
+NUMBER_FUNCTIONS = frozenset(
+    "item tolist numpy __array__ __bool__ __float__ __int__ __index__ __complex__ equal".split()
+)
 RANDOM = frozenset(
     "bernoulli multinomial normal poisson binomial uniform exponential geometric cauchy log_normal random "
     "gumbel_softmax rrelu".split()
@@ -38,7 +40,7 @@ class Origin:
     recording: bool = True
 
 
-class Hidden:
+class HiddenDependence:
     """Tensors that depend on the input without a gradient, and the Python numbers that were made of tensors.
 
     A tensor is identified by its memory, so its views, and other tensors on the same memory, have the same origin.
@@ -61,11 +63,11 @@ class Hidden:
             return None
         return self._origins.get(memory_of(leaf))
 
-    def first(self, leaves: Iterable[Any]) -> Origin | None:
+    def first_origin(self, leaves: Iterable[Any]) -> Origin | None:
         """Return the first known origin of `leaves`, or None."""
         return next((found for found in map(self.origin, leaves) if found is not None), None)
 
-    def remember(self, tensor: Tensor, origin: Origin) -> None:
+    def record_origin(self, tensor: Tensor, origin: Origin) -> None:
         """Record that `origin` made `tensor`, or wrote to it."""
         self._origins[memory_of(tensor)] = origin
         self._kept.append(tensor)
@@ -88,17 +90,17 @@ def is_random(name: str) -> bool:
     return name.strip("_") in RANDOM or name.startswith("rand")
 
 
-def takes_the_shape_alone(name: str) -> bool:
+def uses_shape_only(name: str) -> bool:
     """Return whether the function with this name uses nothing of its first argument but shape, dtype and device."""
     return (name.endswith("_like") or name.startswith("new_")) and not is_random(name)
 
 
-def takes_the_first_alone(name: str) -> bool:
+def uses_first_argument_only(name: str) -> bool:
     """Return whether the function with this name uses the values of its first argument only."""
     return name in ("to", "type_as", "expand_as", "view_as", "reshape_as")
 
 
-def same(a: Any, b: Any) -> bool:
+def same_value(a: Any, b: Any) -> bool:
     """Return whether two arguments that have no gradient have the same value.
 
     Objects other than tensors, arrays and numbers count as the same, for they cannot depend on the input.

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.arguments import check_arguments
-from seqlight.attribution.audit.operations import Meeting
-from seqlight.attribution.audit.pairs import Examined, Examining
+from seqlight.attribution.audit.operations import AuditedCall
+from seqlight.attribution.audit.pairs import AuditedPair, PairAuditor
 from seqlight.attribution.audit.result import Audit
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
@@ -123,10 +123,10 @@ def audit(
     if device is None and where.type == "mps" and checked.dtype == torch.float64:
         where = torch.device("cpu")  # MPS has no float64
 
-    def run(dtype: torch.dtype | None) -> list[Examined]:
-        explainer = Examining(model, (X,), checked.args, targets, 1, where)
+    def run(dtype: torch.dtype | None) -> list[AuditedPair]:
+        explainer = PairAuditor(model, (X,), checked.args, targets, 1, where)
         explainer.policy.copy = True  # the ledger keeps copies, whatever the model overwrites
-        found: list[Examined] = []
+        found: list[AuditedPair] = []
         with explainer.running(dtype, additional_nonlinear_ops), _WITHOUT_INTEGRATED_WARNINGS.apply():
             for i in range(rows):
                 (references_of_one,) = drawn.draw(i, i + 1, 0, min(n, drawn.n))
@@ -136,16 +136,17 @@ def audit(
     try:
         return Audit.from_pairs(*_run_in(run, checked.dtype, model, X, rows))
     except UnsupportedOperation as error:
-        return Audit.from_pairs([Examined([], refused=Meeting("the model", "", ["refused"]), note=str(error))], rows)
+        refused = AuditedPair([], refused=AuditedCall("the model", "", ["refused"]), note=str(error))
+        return Audit.from_pairs([refused], rows)
 
 
 def _run_in(
-    run: Callable[[torch.dtype | None], list[Examined]],
+    run: Callable[[torch.dtype | None], list[AuditedPair]],
     dtype: torch.dtype | None,
     model: nn.Module,
     X: Tensor,
     rows: int,
-) -> tuple[list[Examined], int, str]:
+) -> tuple[list[AuditedPair], int, str]:
     """Run in `dtype`, or else in the model's own; return the results, the number of sequences, and the reason."""
     own = floating_dtype(model, X)
     own = torch.float32 if own in HALF else own

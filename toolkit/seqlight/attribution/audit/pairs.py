@@ -1,4 +1,4 @@
-"""Explain one pair of a sequence and a reference, and see what each call of the model loses on the way."""
+"""Audit one pair of a sequence and a reference: explain it, and find out what each call of the model loses."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.audit import remedies
-from seqlight.attribution.audit.hidden_dependence import is_random, same
-from seqlight.attribution.audit.loss_ledger import ExplainAndAccount, ObserveAndNote
-from seqlight.attribution.audit.operations import Meet, Meeting
+from seqlight.attribution.audit.hidden_dependence import is_random, same_value
+from seqlight.attribution.audit.loss_ledger import ReferenceAuditMode, SequenceAuditMode
+from seqlight.attribution.audit.operations import AuditedCall, AuditMode
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.calls.retry import Retry, Unexplained
 from seqlight.attribution.engine.passes import reference_pass, refuse_unexplained, sequence_pass
@@ -25,80 +25,81 @@ from seqlight.prediction.inputs import convert
 
 
 @dataclass(frozen=True)
-class Examined:
-    """What one pair gave.
+class AuditedPair:
+    """The result of the audit of one pair.
 
     Attributes
     ----------
-    meetings : list of Meeting
-        The calls that carry a gradient, in order.
+    calls : list of AuditedCall
+        The calls whose results have a gradient, in order.
     delta, difference : float
-        The sum of contributions less the difference of outputs, and that difference; no numbers if refused.
-    rest : Meeting, optional
-        What is left of the delta when all calls have been charged, if something is to be said of it.
-    refused : Meeting, optional
-        Where the model was refused.
+        The sum of contributions minus the output difference, and that difference; NaN if refused.
+    remainder : AuditedCall, optional
+        Stands for what is left of the delta when all calls have been charged.
+    refused : AuditedCall, optional
+        The call because of which the model was refused.
     note : str
-        What to say of `rest` or `refused`.
+        What to do about `remainder` or `refused`.
     dtype : torch.dtype
-        The coarsest that was computed in.
+        The coarsest dtype that was computed in.
     """
 
-    meetings: list[Meeting]
+    calls: list[AuditedCall]
     delta: float = float("nan")
     difference: float = float("nan")
-    rest: Meeting | None = None
-    refused: Meeting | None = None
+    remainder: AuditedCall | None = None
+    refused: AuditedCall | None = None
     note: str = ""
     dtype: torch.dtype = torch.float64
 
 
-class Examining(Explainer):
-    """An explanation that keeps books, one pair at a time."""
+class PairAuditor(Explainer):
+    """Explains one pair at a time, with a ledger of losses."""
 
-    def pair(self, i: int, reference: Tensor) -> Examined:
-        """Examine sequence `i` against `reference`, shape (1, letters, positions)."""
+    def pair(self, i: int, reference: Tensor) -> AuditedPair:
+        """Audit sequence `i` against `reference`, shape (1, letters, positions)."""
         while True:
             try:
                 return self._pair(i, reference)
             except Retry as reason:
                 self.policy.revise(reason)
 
-    def _pair(self, i: int, reference: Tensor) -> Examined:
+    def _pair(self, i: int, reference: Tensor) -> AuditedPair:
         row = torch.tensor([i], device="cpu")
         inputs, baselines = self._inputs_of(row)[:1], [convert(reference, self._dtype(), self.device)]
         read = self._forward(row)
-        watches, outputs = _Watches(), []
+        modes, outputs = _PairModes(), []
 
         def forward(*tensors: Tensor) -> Tensor:
             outputs.append(read(*tensors))
             return outputs[-1]
 
         try:
-            record = self._recorded(forward, inputs, watches)
+            record = self._recorded(forward, inputs, modes)
             if self._has_found_regions(row, 1, inputs):
                 return self._pair(i, reference)
-            with reference_pass(self.model, baselines, self.policy, record, watches.second) as this:
+            with reference_pass(self.model, baselines, self.policy, record, modes.reference_mode) as this:
                 this.output = forward(*this.inputs)
             output = this.output.detach()
             found = torch.autograd.grad(this.output.sum(), this.leaves, materialize_grads=True)
         except UnsupportedOperation as error:
             with torch.no_grad():
-                # Of what depends on nothing, whether that is all there is to say.
+                # An output without a gradient may not depend on the input at all: compare it with the reference's.
                 other = read(*(one.clone() for one in baselines)) if outputs and not outputs[-1].requires_grad else None
-            return _refused(watches, outputs, other, str(error))
+            return _refused_pair(modes, outputs, other, str(error))
         for what, one in (("", record.output), ("a reference of ", output)):
             if not one.isfinite().all():
-                return _not_finite(watches, remedies.not_finite(i, what, None if what else watches.broken()))
+                return _not_finite_pair(modes, remedies.not_finite(i, what, None if what else modes.first_not_finite()))
         steps = zip(found, inputs, baselines, strict=True)
         total = sum(float((m * (x - r)).sum()) for m, x, r in steps)
         if not math.isfinite(total):
-            return _no_gradient(watches, i)
-        return _accounted(watches, total, float((record.output - output).sum()))
+            return _not_finite_gradient_pair(modes, i)
+        return _explained_pair(modes, total, float((record.output - output).sum()))
 
-    def _recorded(self, forward: Callable[..., Tensor], inputs: list[Tensor], watches: _Watches) -> Record:
+    def _recorded(self, forward: Callable[..., Tensor], inputs: list[Tensor], modes: _PairModes) -> Record:
+        """Make the pass of the sequence, and return what the rules need of it."""
         try:
-            with sequence_pass(self.model, inputs, self.policy, watches.first) as this:
+            with sequence_pass(self.model, inputs, self.policy, modes.sequence_mode) as this:
                 this.output = forward(*this.inputs)
         except Unexplained:
             if self.policy.inspect:
@@ -107,98 +108,101 @@ class Examining(Explainer):
         return this.record
 
 
-class _Watches:
-    """The watches of one pair; the first pass may have to start again."""
+class _PairModes:
+    """The modes of the two passes of one pair; each is created anew when its pass starts again."""
 
     def __init__(self) -> None:
-        self.observed: ObserveAndNote | None = None
-        self.explained: ExplainAndAccount | None = None
+        self.sequence: SequenceAuditMode | None = None
+        self.reference: ReferenceAuditMode | None = None
 
-    def first(self, model: nn.Module, policy: CallPolicy, record: Record) -> ObserveAndNote:
-        self.observed = ObserveAndNote(model, policy, record)
-        return self.observed
+    def sequence_mode(self, model: nn.Module, policy: CallPolicy, record: Record) -> SequenceAuditMode:
+        self.sequence = SequenceAuditMode(model, policy, record)
+        return self.sequence
 
-    def second(self, model: nn.Module, policy: CallPolicy, record: Record) -> ExplainAndAccount:
-        assert self.observed is not None
-        self.explained = ExplainAndAccount(model, policy, record, self.observed)
-        return self.explained
+    def reference_mode(self, model: nn.Module, policy: CallPolicy, record: Record) -> ReferenceAuditMode:
+        assert self.sequence is not None
+        self.reference = ReferenceAuditMode(model, policy, record, self.sequence)
+        return self.reference
 
-    def broken(self) -> tuple[str, str] | None:
-        """Return the operation, and its module, from which on nothing is finite for the sequence.
+    def first_not_finite(self) -> tuple[str, str] | None:
+        """Return the operation, and its module, from which on no result is finite for the sequence.
 
-        Infinities before that may be meant, as those of a mask are.
+        Earlier infinities may be intended, like those of a mask.
         """
-        assert self.observed is not None
-        given = [leg for leg in self.observed.legs if leg.after]
-        legs = list(itertools.takewhile(lambda leg: not leg.finite, reversed(given)))
-        return (legs[-1].operation, legs[-1].module) if legs else None
+        assert self.sequence is not None
+        with_results = [one for one in self.sequence.sequence_calls if one.results]
+        calls = list(itertools.takewhile(lambda one: not one.is_finite, reversed(with_results)))
+        return (calls[-1].operation, calls[-1].module) if calls else None
 
 
-def _accounted(watches: _Watches, total: float, difference: float) -> Examined:
-    """Return what a pair gave that was explained."""
-    watch = watches.explained
-    assert watch is not None
-    delta, meetings = total - difference, _carrying(watch)
-    left, note = _course(watch) if watch.strayed else (Meeting("what is left", "", ["unseen"]), remedies.UNSEEN)
-    left.loss = delta - sum(one.loss for one in meetings)
-    left.rounding = sum(one.rounding for one in meetings)
-    return Examined(meetings, delta, difference, left, note=note, dtype=watch.coarsest)
+def _explained_pair(modes: _PairModes, total: float, difference: float) -> AuditedPair:
+    """Return the result of a pair that was explained."""
+    mode = modes.reference
+    assert mode is not None
+    delta, calls = total - difference, _calls_with_gradient(mode)
+    remainder, note = AuditedCall("what is left", "", ["unseen"]), remedies.UNSEEN
+    if mode.divergence:
+        remainder, note = _control_flow(mode)
+    remainder.loss = delta - sum(one.loss for one in calls)
+    remainder.rounding = sum(one.rounding for one in calls)
+    return AuditedPair(calls, delta, difference, remainder, note=note, dtype=mode.coarsest)
 
 
-def _not_finite(watches: _Watches, note: str) -> Examined:
-    """Return what a pair gave whose output is no number."""
-    assert watches.explained is not None
-    return Examined(_carrying(watches.explained), refused=Meeting("the output", "", [remedies.NOT_FINITE]), note=note)
+def _not_finite_pair(modes: _PairModes, note: str) -> AuditedPair:
+    """Return the result of a pair with an output that is not finite."""
+    assert modes.reference is not None
+    refused = AuditedCall("the output", "", [remedies.NOT_FINITE])
+    return AuditedPair(_calls_with_gradient(modes.reference), refused=refused, note=note)
 
 
-def _no_gradient(watches: _Watches, row: int) -> Examined:
-    """Return what a pair gave on whose way back there are no numbers: where the last ones are."""
-    assert watches.explained is not None
-    meetings = _carrying(watches.explained)
-    lost = [one for one in meetings if not math.isfinite(one.loss)] or [Meeting("what is left", "")]
-    where = Meeting(lost[-1].operation, lost[-1].module, [remedies.NOT_FINITE])
-    others = [one for one in meetings if (one.operation, one.module) != (where.operation, where.module)]
-    return Examined(others, refused=where, note=remedies.no_finite_gradient(row))
+def _not_finite_gradient_pair(modes: _PairModes, row: int) -> AuditedPair:
+    """Return the result of a pair whose gradient is not finite: the call to blame is the first in the backward pass."""
+    assert modes.reference is not None
+    calls = _calls_with_gradient(modes.reference)
+    lost = [one for one in calls if not math.isfinite(one.loss)] or [AuditedCall("what is left", "")]
+    where = AuditedCall(lost[-1].operation, lost[-1].module, [remedies.NOT_FINITE])
+    others = [one for one in calls if (one.operation, one.module) != (where.operation, where.module)]
+    return AuditedPair(others, refused=where, note=remedies.no_finite_gradient(row))
 
 
-def _refused(watches: _Watches, outputs: list[Tensor], other: Tensor | None, message: str) -> Examined:
-    """Return what a pair gave until its model was refused, `other` being the output of the reference."""
-    watch: Meet | None = watches.explained or watches.observed
-    assert watch is not None
-    meetings = _carrying(watch)
-    where, note = watch.refused or _named(message, meetings), message
-    if isinstance(watch, ExplainAndAccount) and watch.strayed:
-        where, note = _course(watch)
+def _refused_pair(modes: _PairModes, outputs: list[Tensor], other: Tensor | None, message: str) -> AuditedPair:
+    """Return the result of a pair whose model was refused; `other` is the output of the reference, if there is one."""
+    mode: AuditMode | None = modes.reference or modes.sequence
+    assert mode is not None
+    calls = _calls_with_gradient(mode)
+    where, note = mode.refused or _call_named_in(message, calls), message
+    if isinstance(mode, ReferenceAuditMode) and mode.divergence:
+        where, note = _control_flow(mode)
     elif outputs and not outputs[-1].requires_grad:
-        where, origin = Meeting("the output", ""), watch.hidden.origin(outputs[-1])
-        constant = origin is None and same(outputs[-1], other)
-        note = remedies.CONSTANT if constant else f"{message} {remedies.of_hidden(origin)}"
+        where, origin = AuditedCall("the output", ""), mode.hidden.origin(outputs[-1])
+        constant = origin is None and same_value(outputs[-1], other)
+        note = remedies.CONSTANT_OUTPUT if constant else f"{message} {remedies.hidden_note(origin)}"
     elif is_random(where.operation):
-        note = remedies.of_draw()
+        note = remedies.random_note()
     if where.module:
-        # The row has it in a column.
+        # The table has a column for the module.
         note = re.sub(r" in module '[^']*' \(\w+\)", "", note)
-    where.manners = ["refused"]
-    # What was only tried before it was refused, or was refused on the way back, is not listed twice.
-    others = [one for one in meetings if (one.operation, one.module) != (where.operation, where.module)]
-    return Examined(others, refused=where, note=note)
+    where.rules = ["refused"]
+    # A call that was tried before it was refused, or refused in the backward pass, is not listed twice.
+    others = [one for one in calls if (one.operation, one.module) != (where.operation, where.module)]
+    return AuditedPair(others, refused=where, note=note)
 
 
-def _course(watch: ExplainAndAccount) -> tuple[Meeting, str]:
-    """Return where a reference leaves the course of its sequence, and what to say of it."""
-    origin = watch.differing_number()
-    where = Meeting("the course of the model", origin.module if origin else "", ["course"])
-    return where, remedies.of_course(watch.strayed, origin)
+def _control_flow(mode: ReferenceAuditMode) -> tuple[AuditedCall, str]:
+    """Return an entry for the control flow of a model that depends on its input, and what to do about it."""
+    origin = mode.differing_number()
+    where = AuditedCall("the course of the model", origin.module if origin else "", ["course"])
+    return where, remedies.control_flow_note(mode.divergence, origin)
 
 
-def _named(message: str, meetings: list[Meeting]) -> Meeting:
-    """Return the call that a message begins with."""
+def _call_named_in(message: str, calls: list[AuditedCall]) -> AuditedCall:
+    """Return the call whose name a message begins with."""
     name = message.split(maxsplit=1)[0]
     if name == "the":
-        return Meeting("the output", "")
-    modules = [one.module for one in meetings if one.operation.lower() == name.lower()]
-    return Meeting(name, modules[-1] if modules else "")
+        return AuditedCall("the output", "")
+    modules = [one.module for one in calls if one.operation.lower() == name.lower()]
+    return AuditedCall(name, modules[-1] if modules else "")
 
 
-def _carrying(watch: Meet) -> list[Meeting]:
-    return [one for one in watch.meetings if one.carries]
+def _calls_with_gradient(mode: AuditMode) -> list[AuditedCall]:
+    return [one for one in mode.calls if one.has_gradient]

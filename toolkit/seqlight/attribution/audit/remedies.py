@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from seqlight.attribution.audit.hidden_dependence import NUMBERS, Origin, is_random
+from seqlight.attribution.audit.hidden_dependence import NUMBER_FUNCTIONS, Origin, is_random
 
 # The treatments that stand for rules; all other rules are closed forms.
 TREATMENTS = {
@@ -31,13 +31,13 @@ INDICES = frozenset("argmax argmin argsort argwhere nonzero searchsorted bucketi
 CONVERSIONS = frozenset("to type int long short byte char one_hot type_as".split())
 
 
-def treatment(manners: Collection[str]) -> str:
+def treatment(rules: Collection[str]) -> str:
     """Return the treatment of a call whose parts were explained by these rules.
 
     >>> treatment(["linear", "Rescale"]), treatment(["Rescale", "Product"]), treatment(["linear"])
     ('rescale', 'in parts', 'linear')
     """
-    words = {TREATMENTS.get(one, "closed form") for one in manners}
+    words = {TREATMENTS.get(one, "closed form") for one in rules}
     for decisive in ("integrated", "yours"):
         if decisive in words:
             return decisive
@@ -45,7 +45,7 @@ def treatment(manners: Collection[str]) -> str:
     return "in parts" if len(words) > 1 else next(iter(words), "linear")
 
 
-def of_hidden(origin: Origin | None) -> str:
+def hidden_note(origin: Origin | None) -> str:
     """Return which hidden operand an operation takes, and what to do about it."""
     if origin is not None and is_random(origin.operation):
         return f"It takes what `{origin.operation}`{_within(origin.module)} drew. {_remedy(origin)}"
@@ -58,16 +58,16 @@ def of_hidden(origin: Origin | None) -> str:
     return f"It takes what `{origin.operation}`{_within(origin.module)} computed from the input. {_remedy(origin)}"
 
 
-def of_loss(how: str, operation: str = "") -> str:
+def loss_note(how: str, operation: str = "") -> str:
     """Return what to do about an operation that loses something although none of its operands is hidden."""
     if is_random(operation):
-        return of_draw()
+        return random_note()
     if how == "yours":
         return "Your rule does not add up: leave it out of additional_nonlinear_ops to use the built-in one."
     return "None of its operands is hidden, so the built-in rule is at fault: please report this."
 
 
-def of_draw() -> str:
+def random_note() -> str:
     """Return what to do about an operation that draws numbers itself."""
     return (
         "It draws random numbers, which differ between a sequence and its reference: leave it out in evaluation mode."
@@ -96,17 +96,18 @@ def no_finite_gradient(row: int) -> str:
 
 
 NOT_FINITE = "not finite"
-CONSTANT = "the output does not depend on the sequence: it is the same for its reference."
-OF_RANDOM = "Random numbers differ between a sequence and its reference: leave them out in evaluation mode."
+CONSTANT_OUTPUT = "the output does not depend on the sequence: it is the same for its reference."
+RANDOM_NUMBERS = "Random numbers differ between a sequence and its reference: leave them out in evaluation mode."
 
 
-def of_course(met: str, origin: Origin | None) -> str:
+def control_flow_note(divergence: str, origin: Origin | None) -> str:
     """Return what to do about a model whose calls depend on the values of its input."""
     if origin is not None and is_random(origin.operation):
-        return f"The reference meets {met}, after what `{origin.operation}`{_within(origin.module)} drew. {OF_RANDOM}"
-    why = f" after `{origin.operation}`{_within(origin.module)} made a number of the input" if origin else ""
+        drawn = f"what `{origin.operation}`{_within(origin.module)} drew"
+        return f"The reference {divergence}, after {drawn}. {RANDOM_NUMBERS}"
+    why = f", after `{origin.operation}`{_within(origin.module)} turned the input into a number" if origin else ""
     return (
-        f"The reference meets {met}{why}: a model whose control flow depends on its input, or on chance, cannot "
+        f"The reference {divergence}{why}: a model whose control flow depends on its input, or on chance, cannot "
         "be explained. Compute both branches, and choose with torch.where(condition, a, b)."
     )
 
@@ -126,7 +127,7 @@ def _remedy(origin: Origin) -> str:
     if not origin.recording:
         return "It runs under torch.no_grad(), which cuts off its gradient: take it out of there."
     if is_random(name):
-        return OF_RANDOM
+        return RANDOM_NUMBERS
     if name in ("detach", "data"):
         return "That cuts off the gradient: leave that out."
     if name in COMPARISONS:
@@ -136,7 +137,7 @@ def _remedy(origin: Origin) -> str:
         )
     if name in INDICES:
         return "An index has no gradient: take the values, with amax or max(dim).values, or weight them with a softmax."
-    if name.strip("_") in {one.strip("_") for one in NUMBERS}:
+    if name.strip("_") in {one.strip("_") for one in NUMBER_FUNCTIONS}:
         return "A Python number has no gradient: keep it a tensor."
     if name in CONVERSIONS:
         return "Integers and booleans have no gradient: multiply the one-hot characters with a matrix instead."

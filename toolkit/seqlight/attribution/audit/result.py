@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from seqlight.attribution.audit.pairs import Examined
+from seqlight.attribution.audit.pairs import AuditedPair
 from seqlight.attribution.audit.tally import LossTally
 
 # The share of the mean output difference that counts as rounding, even if the errors of single numbers predict less.
@@ -74,7 +74,7 @@ class Audit:
     _constant: bool = False
 
     @classmethod
-    def from_pairs(cls, examined: Sequence[Examined], sequences: int, remark: str = "") -> Audit:
+    def from_pairs(cls, examined: Sequence[AuditedPair], sequences: int, remark: str = "") -> Audit:
         """Combine the results of all pairs."""
         dtype = max((one.dtype for one in examined), key=lambda one: torch.finfo(one).eps, default=torch.float64)
         tally = LossTally(examined, TOLERANCES.get(dtype, DEFAULT_TOLERANCE))
