@@ -170,7 +170,7 @@ def size(model):
         return (model(X.double()) - model(references()))[:, 0].abs().mean()
 
 
-def adds_up(miss):
+def is_complete(miss):
     return miss < 1e-10
 
 
@@ -190,7 +190,7 @@ def culprit(name):
         torch.manual_seed(0)
         layers = ZOO[name]()
         gone = layers.pop(i)
-        if adds_up(captum(model_of(layers))[1]):
+        if is_complete(captum(model_of(layers))[1]):
             return (
                 f"`{str(gone).split('(kernel')[0].split('((')[0].splitlines()[0].removesuffix('()').removesuffix('(')}`"
             )
@@ -203,7 +203,7 @@ def test_equal_where_captum_adds_up_and_complete_everywhere(name):
     found, miss = ours(model_of(ZOO[name]()))
     assert miss < (1e-6 if name == "LSTM" else 1e-9)
     theirs, their_miss = verdict(name)
-    if their_miss is not None and adds_up(their_miss):
+    if their_miss is not None and is_complete(their_miss):
         torch.testing.assert_close(found, theirs, rtol=1e-9, atol=1e-9)
     elif their_miss is not None:
         assert their_miss > 1e-4, "neither rounding nor a miss: look at it"
@@ -216,7 +216,7 @@ def page():
         found, miss = verdict(name)
         if miss is None:
             lines.append(f"| {name} | {type(found).__name__} | |")
-        elif adds_up(miss):
+        elif is_complete(miss):
             lines.append(f"| {name} | rounding | |")
         else:
             lines.append(f"| {name} | {miss:.1g} | {culprit(name)} |")

@@ -5,11 +5,11 @@ import torch
 
 from blocks import block, concatenate_sequences
 from seqlight.attribution.contributions import (
-    adds_up,
-    alike,
-    block_of,
+    concatenate_references,
     hypothetical_contributions,
-    more_references,
+    is_complete,
+    make_block,
+    same_multipliers,
     worst_pair,
 )
 
@@ -35,7 +35,7 @@ def test_pairs_are_sorted_by_sequence_and_target():
     x = torch.zeros(b, 1, 1, dtype=torch.float64)
     outputs = torch.tensor([[10.0, 1.0], [20.0, 1.0]], dtype=torch.float64)
     baselines = torch.stack([rows.flatten(), -rows.flatten()], dim=1)
-    found = block_of([x], [rows], [[rows], [2 * rows]], outputs, baselines)
+    found = make_block([x], [rows], [[rows], [2 * rows]], outputs, baselines)
     (m,), (r,) = found.multipliers, found.references
     assert m[0].flatten(1).tolist() == [[0, 2, 4], [0, 4, 8]]  # row k * b + i is reference k of sequence i
     assert r[1].flatten().tolist() == [1, 3, 5]
@@ -46,13 +46,13 @@ def test_pairs_are_sorted_by_sequence_and_target():
 def test_contributions_of_several_inputs_are_summed():
     x, r = torch.ones(1, 2, dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64)
     outputs, baselines = torch.tensor([[5.0]]).double(), torch.tensor([[0.0]]).double()
-    found = block_of([x, x], [r, r], [[x, 2 * x]], outputs, baselines)
+    found = make_block([x, x], [r, r], [[x, 2 * x]], outputs, baselines)
     assert found.deltas.tolist() == [[[2 + 4 - 5]]]
 
 
 def test_blocks_are_joined():
     one = block([1.0, 2.0], [1.0, 1.0])
-    rows, references = concatenate_sequences([one, one]), more_references([one, one])
+    rows, references = concatenate_sequences([one, one]), concatenate_references([one, one])
     assert rows.deltas.shape == rows.baselines.shape == (2, 1, 2)
     assert rows.multipliers[0].shape == (2, 1, 2, 4, 3)
     assert references.deltas.shape == references.baselines.shape == (1, 1, 4)
@@ -63,8 +63,8 @@ def test_blocks_are_joined():
 
 def test_what_is_alike():
     one = block([0.0, 0.0], [1.0, 1.0], fill=1.0)
-    assert alike(one, one, 0, 1)
-    assert not alike(one, block([0.0, 0.0], [1.0, 1.0], fill=1.1), 0, 1)
+    assert same_multipliers(one, one, 0, 1)
+    assert not same_multipliers(one, block([0.0, 0.0], [1.0, 1.0], fill=1.1), 0, 1)
 
 
 def test_the_worst_pair():
@@ -76,11 +76,11 @@ def test_the_worst_pair():
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e6])
 def test_what_adds_up_does_not_depend_on_units(scale):
-    assert not adds_up(block([0.1 * scale, 0.0], [scale, scale]))
-    assert adds_up(block([1e-9 * scale, 0.0], [scale, scale]))
+    assert not is_complete(block([0.1 * scale, 0.0], [scale, scale]))
+    assert is_complete(block([1e-9 * scale, 0.0], [scale, scale]))
 
 
 def test_what_adds_up():
-    assert adds_up(block([1e-9, 0.0], [1.0, 1.0]))
-    assert not adds_up(block([0.1, 0.0], [1.0, 1.0]))
-    assert not adds_up(block([float("nan"), 0.0], [1.0, 1.0]))
+    assert is_complete(block([1e-9, 0.0], [1.0, 1.0]))
+    assert not is_complete(block([0.1, 0.0], [1.0, 1.0]))
+    assert not is_complete(block([float("nan"), 0.0], [1.0, 1.0]))

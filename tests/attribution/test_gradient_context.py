@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import seqlight as sl
-from seqlight.attribution.gradient_context import differentiable, require_dependence, without_cudnn_recurrence
+from seqlight.attribution.gradient_context import borrow_with_gradients, require_gradient, without_cudnn_recurrence
 
 CPU = torch.device("cpu")
 
@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.float16)])
 def test_gradients_in_a_dtype_that_has_the_digits(own, dtype, mode):
     model, X = nn.Linear(3, 2).to(own), torch.ones(1, 3)
-    with mode(), differentiable(model, X, CPU, dtype):
+    with mode(), borrow_with_gradients(model, X, CPU, dtype):
         wanted = torch.float64 if torch.float64 in (own, dtype) and dtype != torch.bfloat16 else torch.float32
         if dtype == torch.bfloat16:
             wanted = own
@@ -73,6 +73,6 @@ def test_recurrent_models_do_without_cudnn_on_cuda_alone():
 
 
 def test_what_depends_on_nothing_is_refused():
-    require_dependence(torch.ones(1, requires_grad=True) * 2)
+    require_gradient(torch.ones(1, requires_grad=True) * 2)
     with pytest.raises(sl.UnsupportedOperation, match=r"look for torch\.no_grad"):
-        require_dependence(torch.ones(1))
+        require_gradient(torch.ones(1))

@@ -51,7 +51,7 @@ class Block:
         return sizes.mul_(100 * torch.finfo(sizes.dtype).eps)
 
 
-def more_references(blocks: Sequence[Block]) -> Block:
+def concatenate_references(blocks: Sequence[Block]) -> Block:
     """Join blocks of the same sequences along their references."""
     if len(blocks) == 1:
         return blocks[0]
@@ -64,7 +64,7 @@ def more_references(blocks: Sequence[Block]) -> Block:
     )
 
 
-def block_of(
+def make_block(
     inputs: Sequence[Tensor],
     references: Sequence[Tensor],
     multipliers: Sequence[Sequence[Tensor]],
@@ -97,7 +97,7 @@ def block_of(
     m = [[by_sequence(one) for one in each] for each in multipliers]
     f = by_sequence(baselines).transpose(1, 2)
     steps = [x.unsqueeze(1) - one for x, one in zip(inputs, r, strict=True)]
-    sums = torch.stack([_contributed(each, steps) for each in m], dim=1)
+    sums = torch.stack([_sum_contributions(each, steps) for each in m], dim=1)
     stacked = [torch.stack(some, dim=1) if len(m) > 1 else some[0].unsqueeze(1) for some in zip(*m, strict=True)]
     return Block(
         tuple(one.cpu() for one in stacked),
@@ -108,14 +108,14 @@ def block_of(
     )
 
 
-def _contributed(multipliers: Sequence[Tensor], steps: Sequence[Tensor]) -> Tensor:
+def _sum_contributions(multipliers: Sequence[Tensor], steps: Sequence[Tensor]) -> Tensor:
     """Return the sum over all inputs of multiplier times difference from the reference, (sequences, references)."""
     # Inputs may be one number a row.
     parts = [(m * step).unsqueeze(2).flatten(2).sum(2) for m, step in zip(multipliers, steps, strict=True)]
     return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
 
-def adds_up(block: Block) -> bool:
+def is_complete(block: Block) -> bool:
     """Return whether contributions sum to the output differences, up to rounding."""
     # With <= and all, a delta that is NaN is too high.
     return bool((_relative_to_rounding(block) <= 1).all())
@@ -153,7 +153,7 @@ def _relative_to_rounding(block: Block) -> Tensor:
     return block.absolute_deltas / allowed.view(1, -1, 1).clamp_min(torch.finfo(allowed.dtype).tiny)
 
 
-def alike(one: Block, other: Block, i: int, k: int) -> bool:
+def same_multipliers(one: Block, other: Block, i: int, k: int) -> bool:
     """Return whether the only pair of `one` has the same multipliers as pair (i, k) of `other`, up to rounding."""
     pairs = [(a[0, :, 0], b[i, :, k]) for a, b in zip(one.multipliers, other.multipliers, strict=True)]
     return all(bool((a - b).abs().max() <= 1e-3 * b.abs().max()) for a, b in pairs)

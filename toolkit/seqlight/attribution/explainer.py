@@ -13,10 +13,10 @@ from seqlight.attribution.calls.record import Record
 from seqlight.attribution.calls.retry import Retry, Unexplained
 from seqlight.attribution.contributions import (
     Block,
-    adds_up,
-    alike,
-    block_of,
-    more_references,
+    concatenate_references,
+    is_complete,
+    make_block,
+    same_multipliers,
     typical_pair,
     worst_pair,
 )
@@ -27,7 +27,7 @@ from seqlight.attribution.engine.passes import find_regions, reference_pass, ref
 from seqlight.attribution.engine.policy import CallPolicy, nearly_equal
 from seqlight.attribution.engine.user_rules import rules_with_overrides
 from seqlight.attribution.engine.visibility import refuse_hidden
-from seqlight.attribution.gradient_context import differentiable, gradients_of, rows_in_batches
+from seqlight.attribution.gradient_context import batch_ranges, borrow_with_gradients, compute_gradients
 from seqlight.attribution.kernels.buffers import Arena, lent
 from seqlight.attribution.kernels.packed_weights import packing
 from seqlight.attribution.targets import Targets
@@ -99,7 +99,7 @@ class Explainer:
         """Borrow the model, with gradients on, whatever mode the caller is in."""
         self.dtype, self._dtype_in_use = None if dtype in HALF else dtype, None
         with (
-            differentiable(self.model, self.inputs[0], self.device, dtype),
+            borrow_with_gradients(self.model, self.inputs[0], self.device, dtype),
             rules_with_overrides(self.model, overrides) as self.policy.rules,
             add_hints(dtype),
             packing(),
@@ -108,7 +108,7 @@ class Explainer:
 
     def rows(self, n: int) -> Iterator[tuple[int, int]]:
         """Return which sequences make a batch with `n` references each: the first, and the one behind the last."""
-        return rows_in_batches(len(self.inputs[0]), self.batch_size, n)
+        return batch_ranges(len(self.inputs[0]), self.batch_size, n)
 
     def references_in_batch(self, rows: int) -> int:
         """Return how many references of each of `rows` sequences make a batch."""
@@ -127,7 +127,7 @@ class Explainer:
             if self.copies_beside or (one_pair and not self.lookahead.used):
                 raise
         # Not in the handler, where what the first error holds would live on.
-        if block is None or not (self.copies_beside or adds_up(block)):
+        if block is None or not (self.copies_beside or is_complete(block)):
             block = self._with_other_partners(first, last, references, block)
         if not self.checked:
             self._require_independent_rows(first, references, block)
@@ -149,7 +149,7 @@ class Explainer:
             self.trials += 1
             i, k = worst_pair(block)
             pair = self._attempt(first + i, first + i + 1, [one[i : i + 1, k : k + 1] for one in references])
-            if not adds_up(pair) or alike(pair, block, i, k):
+            if not is_complete(pair) or same_multipliers(pair, block, i, k):
                 return block
         self.copies_beside = True
         self.lookahead.stop()
@@ -168,7 +168,7 @@ class Explainer:
                     copies = n if self.copies_beside else 1
                     record = self._record(first, last, copies)
                 parts.append(self._explained(first, last, batch, record))
-            return more_references(parts)
+            return concatenate_references(parts)
         except Retry as reason:
             if isinstance(reason, Unexplained) and self.policy.inspect:
                 rows = torch.arange(first, last, device="cpu")
@@ -221,9 +221,9 @@ class Explainer:
                 explain_dtype_errors([*this.inputs, *args]),
             ):
                 this.output = self.targets.read(self.model(*this.inputs, *args), rows.repeat(n))
-            multipliers = gradients_of(this.output, this.leaves)
+            multipliers = compute_gradients(this.output, this.leaves)
         outputs = record.output[: last - first]
-        return block_of(inputs, flat, multipliers, outputs, this.output.detach())
+        return make_block(inputs, flat, multipliers, outputs, this.output.detach())
 
     def _require_independent_rows(self, first: int, references: Sequence[Tensor], block: Block) -> None:
         """Raise UnsupportedOperation if a sequence beside a reference has another output than it had."""

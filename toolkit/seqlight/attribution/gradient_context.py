@@ -17,7 +17,7 @@ from seqlight.prediction.input_errors import DTYPE_ERROR
 
 
 @contextlib.contextmanager
-def differentiable(
+def borrow_with_gradients(
     model: nn.Module, X: Tensor, device: torch.device, dtype: torch.dtype | None = None
 ) -> Iterator[None]:
     """Borrow `model` with gradients on, whatever mode the caller is in; give it back even after an error.
@@ -77,7 +77,7 @@ def _remedies_in_errors(own: torch.dtype | None) -> Iterator[None]:
         ) from error
 
 
-def gradients_of(outputs: Tensor, leaves: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+def compute_gradients(outputs: Tensor, leaves: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
     """Return for each column of `outputs` (rows, targets) the gradients of its sum, one for each of `leaves`."""
     columns = outputs.sum(dim=0).unbind()
     return [
@@ -86,7 +86,7 @@ def gradients_of(outputs: Tensor, leaves: Sequence[Tensor]) -> list[tuple[Tensor
     ]
 
 
-def rows_in_batches(rows: int, batch_size: int, n: int) -> Iterator[tuple[int, int]]:
+def batch_ranges(rows: int, batch_size: int, n: int) -> Iterator[tuple[int, int]]:
     """Yield the rows ``first <= i < last`` of each batch, where each row has `n` references."""
     at_once = max(1, batch_size // n)
     for first in range(0, rows, at_once):
@@ -102,10 +102,10 @@ def without_cudnn_recurrence(model: nn.Module, device: torch.device) -> contextl
     return contextlib.nullcontext()
 
 
-def require_dependence(outputs: Tensor) -> None:
+def require_gradient(outputs: Tensor) -> None:
     """Raise UnsupportedOperation unless `outputs` have a gradient."""
     if not outputs.requires_grad:
         raise UnsupportedOperation(
-            "what is explained does not depend on the sequence through differentiable operations: "
+            "the explained output does not depend on the sequence through differentiable operations: "
             "look for torch.no_grad(), detach() or integer conversion in forward."
         )

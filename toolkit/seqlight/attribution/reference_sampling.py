@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from seqlight.attribution.contributions import Block, hypothetical_contributions, more_references
+from seqlight.attribution.contributions import Block, concatenate_references, hypothetical_contributions
 from seqlight.attribution.references import References
 from seqlight.attribution.running_moments import RunningMoments
 from seqlight.errors import ReferencesWarning
@@ -115,7 +115,9 @@ class ReferenceSampler:
         assert moments is not None
         self.sequences += len(X)
         self.uncertain += moments.uncertainty(X).amax(dim=1)[open_].tolist()
-        whole = SampledBlock(more_references(parts), torch.cat(drawn, dim=1), moments.mean, moments.standard_error)
+        whole = SampledBlock(
+            concatenate_references(parts), torch.cat(drawn, dim=1), moments.mean, moments.standard_error
+        )
         yield from (_select(whole, i, int(n)) for i, n in enumerate(moments.n))
 
     def warn_if_uncertain(self) -> None:

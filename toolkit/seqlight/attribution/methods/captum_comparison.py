@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seqlight.attribution.contributions import Block
 from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
 from seqlight.attribution.explainer import Explainer
-from seqlight.attribution.gradient_context import rows_in_batches
+from seqlight.attribution.gradient_context import batch_ranges
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import ConvergenceError, UnsupportedOperation
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
@@ -120,7 +120,7 @@ class Comparison:
         """
         explainer, found = self._explainer(), []
         with explainer.running(None):
-            for first, last in rows_in_batches(len(self.inputs[0]), self.batch_size, 1):
+            for first, last in batch_ranges(len(self.inputs[0]), self.batch_size, 1):
                 found.append(explainer.outputs(self.inputs, first, last) - explainer.outputs(baselines, first, last))
         return torch.cat(found).squeeze(1)
 

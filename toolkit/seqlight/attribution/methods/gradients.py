@@ -12,9 +12,9 @@ from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.contributions import result_dtype
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.gradient_context import (
-    differentiable,
-    gradients_of,
-    require_dependence,
+    borrow_with_gradients,
+    compute_gradients,
+    require_gradient,
     without_cudnn_recurrence,
 )
 from seqlight.attribution.targets import Target, Targets
@@ -91,7 +91,7 @@ def input_x_gradient(
     X, targets = checked.X, Targets(target, len(checked.X))
     collected = OutputCollector(len(X))
     with (
-        differentiable(model, X, checked.device, checked.dtype),
+        borrow_with_gradients(model, X, checked.device, checked.dtype),
         without_cudnn_recurrence(model, checked.device),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
     ):
@@ -115,8 +115,8 @@ def _gradients(model: nn.Module, inputs: Sequence[Tensor], targets: Targets, row
     with explain_dtype_errors(inputs):
         output = model(leaf.clone(), *inputs[1:])
     outputs = targets.read(output, rows)
-    require_dependence(outputs)
-    found = [gradient for (gradient,) in gradients_of(outputs, [leaf])]
+    require_gradient(outputs)
+    found = [gradient for (gradient,) in compute_gradients(outputs, [leaf])]
     return outputs.detach(), torch.stack(found, dim=1)
 
 

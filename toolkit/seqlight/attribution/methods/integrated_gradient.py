@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.arguments import CheckedArguments, check_arguments
-from seqlight.attribution.contributions import Block, block_of, more_references
+from seqlight.attribution.contributions import Block, concatenate_references, make_block
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation
 from seqlight.attribution.gradient_context import (
-    differentiable,
-    require_dependence,
-    rows_in_batches,
+    batch_ranges,
+    borrow_with_gradients,
+    require_gradient,
     without_cudnn_recurrence,
 )
 from seqlight.attribution.reference_sampling import ReferenceSampler
@@ -116,7 +116,7 @@ def integrated_gradients(
     sampler = ReferenceSampler(References(references, checked.X, n, random_state))
     integrator = GradientIntegrator(checked, target, n_steps, method)
     with (
-        differentiable(model, checked.X, checked.device, checked.dtype),
+        borrow_with_gradients(model, checked.X, checked.device, checked.dtype),
         without_cudnn_recurrence(model, checked.device),
     ):
         return build_explanation(
@@ -149,7 +149,7 @@ class GradientIntegrator:
 
     def rows(self, n: int) -> Iterator[tuple[int, int]]:
         """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
-        return rows_in_batches(len(self.checked.X), self.checked.batch_size, n)
+        return batch_ranges(len(self.checked.X), self.checked.batch_size, n)
 
     def block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         """Explain the sequences ``first <= i < last`` against references of shape (sequences, references, ...)."""
@@ -161,15 +161,15 @@ class GradientIntegrator:
             self._require_own_rows([one[:1] for one in (x, *args)], first, outputs)
             self.rows_checked = True
         for chunk in torch.split(references[0], max(1, self.checked.batch_size // len(rows)), dim=1):
-            # Reference k of sequence i is row k * sequences + i, as `block_of` expects.
+            # Reference k of sequence i is row k * sequences + i, as `make_block` expects.
             repeated = rows.repeat(chunk.shape[1])
             flat = chunk.transpose(0, 1).flatten(0, 1).to(x)
             xs, *args = self.checked.inputs(repeated)
             with torch.no_grad():
                 baselines = self._read(flat, args, repeated)
             m = [[self._integral(targets, xs, flat, args, repeated)] for targets in self.targets]
-            parts.append(block_of([x], [flat], m, outputs, baselines))
-        return more_references(parts)
+            parts.append(make_block([x], [flat], m, outputs, baselines))
+        return concatenate_references(parts)
 
     def _require_own_rows(self, row: list[Tensor], first: int, outputs: Tensor) -> None:
         """Raise UnsupportedOperation if sequence `first` has another output beside another sequence."""
@@ -191,7 +191,7 @@ class GradientIntegrator:
         def forward(*points: Tensor) -> Tensor:
             # Clones, because a model may write to its inputs, and writing to a leaf is an error.
             y = targets.read(self.model(*(one.clone() for one in points[:-1])), points[-1])
-            require_dependence(y)
+            require_gradient(y)
             return y.squeeze(1)
 
         found: Any = IntegratedGradients(forward, multiply_by_inputs=False).attribute(
