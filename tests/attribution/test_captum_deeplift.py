@@ -1,4 +1,4 @@
-"""What Captum's tests ask of its DeepLIFT, asked of ours: 31 questions, in our own words and numbers.
+"""The 31 questions of Captum's own tests of DeepLIFT, asked of ours in other words and numbers.
 
 Two answers differ, on purpose. A module that is called twice is explained, where Captum raises; and what cannot be used
 is an InputError, a ValueError, where Captum asserts.
@@ -105,7 +105,7 @@ def test_inputs_of_one_number(activation, name):
     assert_integrals(model, found, inputs, baselines)
 
 
-def test_numbers_that_can_be_told_by_hand():
+def test_values_computed_by_hand():
     inputs = torch.tensor([2.0]), torch.tensor([4.0])
     found, delta = sl.DeepLift(Sum(nn.ReLU)).attribute(inputs, (torch.zeros(1), torch.zeros(1)), None, None, True)
     assert [one.item() for one in found] == [6.0, 3.0]
@@ -187,7 +187,7 @@ def test_functions_of_the_inputs():
 
 
 @pytest.mark.parametrize("kind", ["DeepLift", "DeepLiftShap"])
-def test_functions_that_make_the_result(kind):
+def test_custom_attribution_func(kind):
     torch.manual_seed(0)
     X, references = torch.rand(2, 4, 40), torch.rand(2, 4, 40)
     explainer = getattr(sl, kind)(Conv())
@@ -206,7 +206,7 @@ def test_a_module_that_is_called_twice():
     assert_all_of_it(sl.DeepLift(nn.Sequential(first, relu, second, relu)), torch.rand(2, 3), None, 2, target=0)
 
 
-def test_the_largest_of_a_pool_has_all_of_it():
+def test_the_maximum_of_a_pool_gets_the_whole_attribution():
     class Pooled(nn.Module):
         def __init__(self):
             super().__init__()

@@ -1,4 +1,4 @@
-"""What Captum has around its attributions, around ours."""
+"""Captum's wrappers of attributions, such as NoiseTunnel, around ours."""
 
 import captum.attr
 import captum.metrics
@@ -36,7 +36,7 @@ def inputs():
 
 
 @pytest.mark.parametrize(("kind", "name"), [("DeepLift", "Deep Lift"), ("DeepLiftShap", "Deep Lift Shap")])
-def test_they_are_attributions(towers, kind, name):
+def test_the_classes_are_attributions_of_captum(towers, kind, name):
     explainer = getattr(sl, kind)(towers, multiply_by_inputs=False)
     assert isinstance(explainer, captum.attr.Attribution)
     assert isinstance(explainer, captum.attr.GradientAttribution)

@@ -61,7 +61,7 @@ def test_blocks_are_joined():
     assert references.multipliers[0].shape == (1, 1, 4, 4, 3)
 
 
-def test_what_is_alike():
+def test_same_multipliers():
     one = block([0.0, 0.0], [1.0, 1.0], fill=1.0)
     assert same_multipliers(one, one, 0, 1)
     assert not same_multipliers(one, block([0.0, 0.0], [1.0, 1.0], fill=1.1), 0, 1)
@@ -75,12 +75,12 @@ def test_the_worst_pair():
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e6])
-def test_what_adds_up_does_not_depend_on_units(scale):
+def test_is_complete_does_not_depend_on_units(scale):
     assert not is_complete(block([0.1 * scale, 0.0], [scale, scale]))
     assert is_complete(block([1e-9 * scale, 0.0], [scale, scale]))
 
 
-def test_what_adds_up():
+def test_is_complete():
     assert is_complete(block([1e-9, 0.0], [1.0, 1.0]))
     assert not is_complete(block([0.1, 0.0], [1.0, 1.0]))
     assert not is_complete(block([float("nan"), 0.0], [1.0, 1.0]))

@@ -47,7 +47,7 @@ class Hidden(nn.Module):
     "the warning says that it is rounding, what float64 misses, and to ask for float64",
 )
 @pytest.mark.parametrize("find", [sl.deep_lift_shap, sl.attribute])
-def test_rounding_is_called_so(find):
+def test_the_warning_names_rounding_error(find):
     with pytest.warns(
         sl.ConvergenceWarning, match=r"This is rounding error: .* delta is only \S+e-\d+\. Pass dtype='float64'"
     ):
@@ -56,7 +56,7 @@ def test_rounding_is_called_so(find):
 
 
 @pytest.mark.parametrize("find", [sl.deep_lift_shap, sl.attribute])
-def test_what_is_no_rounding_is_not_called_so(find):
+def test_the_warning_does_not_blame_rounding_if_float64_has_the_same_delta(find):
     model = Hidden()
     before = {name: one.clone() for name, one in model.state_dict().items()}
     with pytest.warns(
@@ -69,7 +69,7 @@ def test_what_is_no_rounding_is_not_called_so(find):
         find(model, X, dtype="float64", **SETTINGS)
 
 
-def test_where_there_is_no_float64_the_warning_comes_nevertheless(monkeypatch):
+def test_the_warning_comes_even_if_float64_fails(monkeypatch):
     def fail(*_):
         raise TypeError("no float64 here")
 

@@ -1,4 +1,4 @@
-"""What is made on the way lies where it is needed, whatever device a notebook has set for new tensors."""
+"""Intermediate tensors are on the right device, whatever default device a notebook has set."""
 
 from __future__ import annotations
 

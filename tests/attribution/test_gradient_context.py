@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("own", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("dtype", [None, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.float16)])
-def test_gradients_in_a_dtype_that_has_the_digits(own, dtype, mode):
+def test_gradients_are_taken_in_a_dtype_with_enough_digits(own, dtype, mode):
     model, X = nn.Linear(3, 2).to(own), torch.ones(1, 3)
     with mode(), borrow_with_gradients(model, X, CPU, dtype):
         wanted = torch.float64 if torch.float64 in (own, dtype) and dtype != torch.bfloat16 else torch.float32

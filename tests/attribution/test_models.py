@@ -1,4 +1,4 @@
-"""Whole models as people in the field write them, and where they call us from."""
+"""Whole models as people in the field write them, and the places they call us from."""
 
 import lightning.pytorch as L
 import pytest

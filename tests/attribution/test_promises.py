@@ -1,4 +1,4 @@
-"""What every method but DeepLIFT promises: the model is only borrowed, and where all methods must agree they do."""
+"""Promises of every method but DeepLIFT: the model is only borrowed, and methods agree wherever they must."""
 
 import random
 import warnings
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import seqlight as sl
+from output_targets import TARGETS, Reading, log_odds
 from seqlight import Contrast, deep_lift_shap, random_one_hot
 from seqlight.attribution.methods.gradients import input_x_gradient
 from seqlight.attribution.methods.integrated_gradient import integrated_gradients
@@ -153,29 +154,6 @@ def test_results_do_not_depend_on_the_batch_size_or_on_other_rows(model, X, expl
     torch.testing.assert_close(turned.flip(0), wanted, rtol=0, atol=1e-14)
 
 
-def log_odds(y):
-    return torch.log(torch.sigmoid(y[:, 0])) - torch.log(torch.sigmoid(-y[:, 1]))
-
-
-class Reading(nn.Module):
-    """A model and what is read from it, as one model."""
-
-    def __init__(self, model, read):
-        super().__init__()
-        self.model, self.read = model, read
-
-    def forward(self, X):
-        return self.read(self.model(X)).unsqueeze(1)
-
-
-TARGETS = {
-    "last": (-1, lambda y: y[:, 2]),
-    "contrast": (Contrast(2, 1), lambda y: y[:, 2] - y[:, 1]),
-    "place": ((1,), lambda y: y[:, 1]),
-    "function": (log_odds, log_odds),
-}
-
-
 @each_method
 @pytest.mark.parametrize("name", TARGETS)
 def test_each_kind_of_target_is_explained_like_a_model_of_its_own(model, X, explain, name):
@@ -223,7 +201,7 @@ def test_models_that_return_several_tensors_take_a_function_as_target(model, X, 
         ({"device": "nowhere"}, "device is 'nowhere'"),
     ],
 )
-def test_what_cannot_be_used_is_named(model, X, explain, change, message):
+def test_unusable_arguments_raise(model, X, explain, change, message):
     with pytest.raises(sl.InputError, match=message):
         explain(model, X, **change)
 
@@ -238,7 +216,7 @@ def test_inputs_that_cannot_be_used_are_named(model, X, explain):
         explain(model, X.double() * 0.5)
 
 
-# Where the answer is known.
+# Models whose attributions are known.
 
 
 def linear(weights):

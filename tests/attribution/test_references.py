@@ -11,7 +11,7 @@ X = random_one_hot((4, 4, 30), random_state=0)
 
 
 @pytest.mark.parametrize("source", [dinucleotide_shuffle, shuffle])
-def test_the_same_in_any_batch(source):
+def test_references_do_not_depend_on_the_batch(source):
     references = References(source, X, 5, 7)
     whole = references.draw(0, 4)
     assert whole.shape == (4, 5, 4, 30)
@@ -43,7 +43,7 @@ def test_unknown_characters_keep_their_places():
     assert torch.equal(found[3], dinucleotide_shuffles(X, 3, 0)[3])
 
 
-def test_a_function_without_a_seed_is_asked_once_for_all():
+def test_a_function_without_a_seed_is_called_once_for_all_references():
     calls = []
 
     def source(x, n):
@@ -54,7 +54,7 @@ def test_a_function_without_a_seed_is_asked_once_for_all():
     assert calls == [(1, 6), (1, 6)]
 
 
-def test_sequences_that_no_shuffle_changes_are_told():
+def test_sequences_that_no_shuffle_changes_cause_a_warning():
     x = X.clone()
     x[1] = torch.nn.functional.one_hot(torch.zeros(30, dtype=torch.int64), 4).T
     x[3] = 0
@@ -70,7 +70,7 @@ def test_a_fresh_seed_is_drawn_once():
     assert torch.equal(references.draw(0, 2), references.draw(0, 2))
 
 
-def test_tensors_are_taken_as_they_are():
+def test_tensors_of_references_are_used_unchanged():
     given = torch.rand(4, 2, 4, 30)
     references = References(given, X, 20, None)
     assert references.n == 2
@@ -98,7 +98,7 @@ def annotated(X: torch.Tensor, n: "int | None", much: float, *more: int, **named
         (annotated, r"takes \(X, n, much, \*more, \*\*named\): expected"),
     ],
 )
-def test_what_cannot_be_used_is_named(source, message):
+def test_unusable_arguments_raise(source, message):
     with pytest.raises(InputError, match=message):
         References(source, X, 3, 0)
 
@@ -115,6 +115,6 @@ def test_what_cannot_be_used_is_named(source, message):
         (X[:1, :, 1:].unsqueeze(1), r"returned shape \(1, 1, 4, 29\)"),
     ],
 )
-def test_what_a_function_may_not_return_is_named(made, message):
+def test_unusable_results_of_reference_functions_raise(made, message):
     with pytest.raises(InputError, match=message):
         References(lambda X, n: made, X, 3, 0).draw(0, 1)

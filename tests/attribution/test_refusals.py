@@ -1,4 +1,4 @@
-"""Each refusal can be reached: by a model, where it is about models, and says what to do."""
+"""Each refusal can be reached, by a model if it is about models, and says what to do."""
 
 import ast
 import contextlib
@@ -170,7 +170,7 @@ MODELS = {
     "a sparse tensor": lambda: Stem(lambda h: h.to_sparse().to_dense()),
     "a sparse matrix": lambda: Stem(lambda h: h.flatten(1).to_sparse_csr().to_dense()),
 }
-# Of single functions: what no model reaches here by itself, or another method than deep_lift_shap says.
+# Refusals of single functions: no model reaches them here by itself, or they are those of another method.
 OTHERS = {
     "shapes": lambda: split(torch.zeros(2, 3), torch.zeros(5, 3)),
     "heads": lambda: require_pairs(

@@ -1,4 +1,4 @@
-"""When a call is over nothing keeps the model or its memory, not even until Python looks for what refers to itself."""
+"""When a call is over nothing keeps the model or its memory, not even until Python collects reference cycles."""
 
 import contextlib
 import gc

@@ -9,7 +9,7 @@ from seqlight.attribution.running_moments import RunningMoments
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 2**31), st.sampled_from([0.0, 1e6]))
-def test_parts_give_what_the_whole_does(parts, seed, shift):
+def test_parts_give_the_moments_of_the_whole(parts, seed, shift):
     values = shift + np.random.RandomState(seed).randn(2, 3, sum(parts), 4, 5)
     moments, rows = RunningMoments(torch.zeros(2, 3, 4, 5)), torch.ones(2, dtype=torch.bool)
     for part in torch.split(torch.from_numpy(values), parts, dim=2):
@@ -23,7 +23,7 @@ def test_parts_give_what_the_whole_does(parts, seed, shift):
         assert torch.isnan(moments.standard_error).all()
 
 
-def test_sequences_that_are_left_out_stay_as_they_are():
+def test_sequences_that_are_left_out_do_not_change():
     torch.manual_seed(0)
     values = torch.rand(2, 1, 6, 4, 5, dtype=torch.float64)
     moments = RunningMoments(values[:, :, 0])
@@ -34,7 +34,7 @@ def test_sequences_that_are_left_out_stay_as_they_are():
     torch.testing.assert_close(moments.mean[1], values[1].mean(1))
 
 
-def test_uncertainty_is_that_of_the_characters_that_are_there():
+def test_uncertainty_counts_only_the_characters_of_the_sequence():
     values = torch.zeros(1, 1, 2, 4, 3, dtype=torch.float64)
     values[0, 0, :, 0, 0] = torch.tensor([2.0, 4.0])  # mean 3, standard error 1
     values[0, 0, :, 1] = torch.tensor([[100.0], [-100.0]])

@@ -1,4 +1,4 @@
-"""What is read from a model's output, and what is said where that cannot be."""
+"""Targets are read from a model's output; those that it does not have raise."""
 
 from collections import OrderedDict
 from types import SimpleNamespace
@@ -38,7 +38,7 @@ ROWS = torch.arange(4)
         ([2], [[2], [5], [8], [11]]),
     ],
 )
-def test_what_is_read(target, wanted):
+def test_targets_read_the_same_numbers_as_indexing(target, wanted):
     assert Targets(target, 4).read(Y, ROWS).tolist() == wanted
 
 
@@ -78,7 +78,7 @@ def test_outputs_that_cannot_be_used(shape):
      np.zeros(3, int), (True,), torch.zeros(4, dtype=torch.bool),
      torch.zeros(4, 1, 1, dtype=torch.int64), torch.zeros(4, 0, dtype=torch.int64)],
 )  # fmt: skip
-def test_what_is_no_target(target):
+def test_unusable_targets_raise(target):
     with pytest.raises(InputError, match="target"):
         Targets(target, 4)
 
@@ -90,13 +90,13 @@ def test_targets_that_the_model_does_not_have(target):
 
 
 @pytest.mark.parametrize("result", [1.0, torch.zeros(3), torch.zeros(4, 2), torch.zeros(())])
-def test_functions_that_make_no_number_for_each_row(result):
+def test_target_functions_must_return_one_number_per_row(result):
     with pytest.raises(InputError, match="target function returned"):
         Targets(lambda y: result, 4).read(Y, ROWS)
 
 
 @pytest.mark.parametrize(("columns", "message"), [(1, "1 output: expected 0, its only output"), (0, "no output")])
-def test_how_many_outputs_there_are(columns, message):
+def test_the_message_says_how_many_outputs_there_are(columns, message):
     with pytest.raises(InputError, match=f"target is 5 and the model has {message}"):
         Targets(5, 4).read(Y[:, :columns], ROWS)
 

@@ -1,4 +1,4 @@
-"""What the loops make is PyTorch's in what else a model may do with it: write to it, or ask for what is no good."""
+"""Results of the compiled loops behave like those of PyTorch: a model may write to them, or pass wrong arguments."""
 
 import pytest
 import torch
@@ -66,7 +66,7 @@ def test_what_pytorch_refuses(name, dtype):
 
 
 @pytest.mark.parametrize("approximate", ["none", "tanh"])
-def test_keywords_in_any_order(approximate):
+def test_arguments_by_keyword_in_any_order(approximate):
     ways = (
         lambda p, x: F.gelu(p[0](x), approximate=approximate),
         lambda p, x: F.gelu(approximate=approximate, input=p[0](x)),

@@ -1,4 +1,4 @@
-"""What comes from the input without a gradient, known by its memory."""
+"""Tensors that depend on the input without a gradient are identified by their memory."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from seqlight.attribution.audit.hidden_dependence import (
 )
 
 
-def test_views_and_what_shares_memory_have_the_same_origin():
+def test_views_and_tensors_on_the_same_memory_have_the_same_origin():
     hidden, mask, origin = HiddenDependence(), torch.ones(3, 4), Origin("gt", "gate (Gate)")
     hidden.record_origin(mask, origin)
     for one in (mask, mask[1:], mask.view(12), mask.detach(), torch.from_numpy(mask.numpy())):
@@ -25,14 +25,14 @@ def test_views_and_what_shares_memory_have_the_same_origin():
     assert hidden.first_origin([]) is None
 
 
-def test_memory_is_not_given_to_others():
+def test_recorded_memory_is_not_reused():
     hidden = HiddenDependence()
     for _ in range(20):
         hidden.record_origin(torch.zeros(1000), Origin("gt", ""))
         assert hidden.origin(torch.zeros(1000)) is None
 
 
-def test_what_has_no_memory_is_itself():
+def test_tensors_without_memory_are_identified_by_id():
     sparse, other = torch.eye(3).to_sparse(), torch.eye(3).to_sparse()
     assert memory_of(sparse) == memory_of(sparse)
     assert memory_of(sparse) != memory_of(other)
@@ -59,11 +59,11 @@ def test_what_has_no_memory_is_itself():
         (None, None, True),
     ],
 )
-def test_same(a, b, wanted):
+def test_same_value(a, b, wanted):
     assert same_value(a, b) is wanted
 
 
-def test_names():
+def test_kinds_of_functions_by_name():
     assert all(map(is_random, ["rand", "randn_like", "bernoulli", "normal_"]))
     assert not is_random("mul")
     assert all(map(uses_shape_only, ["zeros_like", "new_full"]))

@@ -72,7 +72,7 @@ def behind_the_back(x):
     ("function", "operation"),
     [(in_place, "sub"), (to_a_part, "setitem"), (in_the_dark, "clamp"), (behind_the_back, "exp")],
 )
-def test_what_is_written_to(function, operation):
+def test_in_place_writes(function, operation):
     losses, delta, _ = ledger(function, A, B)
     assert abs(delta) > 0.1
     assert losses[operation] == pytest.approx(delta)

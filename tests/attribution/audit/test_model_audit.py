@@ -42,7 +42,7 @@ def culprit(model, **settings):
     return found.culprits.iloc[0]
 
 
-# What hides: a function, the operation that loses, and what its note says.
+# Functions that hide something, with the operation that loses it and a pattern for its note.
 
 
 def mask_in_place(h):
@@ -124,7 +124,7 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("name", HIDDEN)
-def test_what_is_hidden_is_named_with_its_origin(name, Around):
+def test_hidden_operands_are_named_with_their_origin(name, Around):
     function, operation, note = HIDDEN[name]
     row = culprit(Around(Deep(function)))
     assert row.operation == operation
@@ -144,13 +144,13 @@ REMEDIED = {
 
 
 @pytest.mark.parametrize("name", REMEDIED)
-def test_what_the_notes_recommend_is_complete(name, Around):
+def test_models_that_follow_the_notes_are_complete(name, Around):
     found = look(Around(Deep(REMEDIED[name])))
     assert found.complete
     assert not len(found.culprits)
 
 
-def test_a_culprit_among_much_that_is_right():
+def test_one_culprit_among_many_correct_operations():
     torch.manual_seed(0)
     gate = Deep(lambda h: h * (h.roll(1, 2) > 0.09).to(h.dtype))
     model = nn.Sequential(
@@ -176,7 +176,7 @@ def test_what_an_operation_loses_is_what_deep_lift_shap_misses(Around):
     assert set(found.culprits.operation) == {"mul", "add"}
 
 
-def test_models_as_people_write_them_lose_nothing(Around):
+def test_common_models_lose_nothing(Around):
     def many(h):
         h = F.normalize(F.layer_norm(torch.relu(h), h.shape[-1:]) + 1) + h.softmax(1) * h.sigmoid()
         h = h.clone()
@@ -233,7 +233,7 @@ def test_attention():
     assert "2.self_attn (MultiheadAttention)" in set(found.table.module)
 
 
-def test_what_is_integrated_says_so_once_and_in_the_table():
+def test_integrated_operations_are_in_the_table_and_warn_once():
     torch.manual_seed(0)
 
     class Recurrent(nn.Module):
@@ -256,7 +256,7 @@ def do_nothing(module, grad_input, grad_output):
 
 
 @pytest.mark.parametrize("key", [nn.ReLU, F.relu])
-def test_a_rule_of_yours_that_does_not_add_up(key, Around):
+def test_a_custom_rule_that_does_not_add_up(key, Around):
     row = culprit(Around(nn.Sequential(nn.Tanh(), nn.ReLU())), additional_nonlinear_ops={key: do_nothing})
     assert row.operation.lower() == "relu"
     assert (row.module, row.treatment) == ("middle.1 (ReLU)", "yours")
@@ -285,7 +285,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_model_that_is_refused_is_listed_up_to_there(name, Around):
+def test_a_refused_model_is_listed_up_to_the_operation_at_fault(name, Around):
     found = look(Around(nn.Sequential(nn.Identity(), Deep(REFUSED[name]))))
     assert not found.complete
     row = found.culprits.iloc[0]
@@ -298,7 +298,7 @@ def test_a_model_that_is_refused_is_listed_up_to_there(name, Around):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_what_cannot_be_looked_into_is_refused_whole():
+def test_scripted_modules_are_refused_as_a_whole():
     found = look(nn.Sequential(nn.Flatten(), torch.jit.script(nn.Linear(80, 1))))
     assert "ScriptModule" in found.culprits.iloc[0].note
 
@@ -318,7 +318,7 @@ BRANCHES = {
 
 
 @pytest.mark.parametrize("name", BRANCHES)
-def test_a_course_that_depends_on_the_input(name, Around):
+def test_control_flow_that_depends_on_the_input(name, Around):
     function, treatment = BRANCHES[name]
     found = look(Around(Deep(function)))
     assert not found.complete
@@ -327,7 +327,7 @@ def test_a_course_that_depends_on_the_input(name, Around):
     assert re.search(r"after `(bool|item)` in middle \(Deep\).*torch\.where", row.note)
 
 
-# What is borrowed, taken and printed.
+# The model is borrowed, and every argument is used.
 
 
 def test_the_model_comes_back_as_it_was(Around):
@@ -355,7 +355,7 @@ def test_the_model_comes_back_as_it_was(Around):
         assert not torch.overrides._get_current_function_mode_stack()
 
 
-def test_all_that_is_given_is_used(Around):
+def test_every_argument_is_used(Around):
     class Two(nn.Module):
         def __init__(self):
             super().__init__()

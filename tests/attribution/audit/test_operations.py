@@ -1,4 +1,4 @@
-"""Calls by the names and modules that a user knows them by."""
+"""Calls are listed by the names and modules that a user knows."""
 
 import pytest
 import torch
@@ -48,7 +48,7 @@ def test_calls_are_listed_as_the_user_wrote_them():
     assert {"linear", "Product"} < set(found[6][2])
 
 
-def test_what_does_not_depend_on_the_input_is_left_out():
+def test_calls_that_do_not_depend_on_the_input_are_left_out():
     class Constant(nn.Module):
         def forward(self, x):
             return x + torch.arange(4).float().exp() * 2
@@ -99,7 +99,7 @@ def test_plain_names(function, name):
     assert plain_name(function) == name
 
 
-def test_what_writes_and_to_what():
+def test_in_place_names_and_bases_of_views():
     assert not any(map(writes_in_place, ["__int__", "__invert__", "__getitem__", "add", "__index__"]))
     assert all(map(writes_in_place, ["add_", "__iadd__", "__setitem__", "index_put_"]))
     x = torch.zeros(3, 4)

@@ -1,4 +1,4 @@
-"""One pair: what its calls lose, what is left, and where it is refused."""
+"""The audit of one pair: the losses of its calls, the remainder, and the refused call."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ class Model(nn.Module):
         return self.last(self.function(x.flatten(1) * torch.linspace(-1, 1, 48).to(x)))
 
 
-def test_what_calls_lose_is_the_delta():
+def test_the_losses_of_calls_sum_to_the_delta():
     found = examine(Model(lambda h: torch.relu(h) + h.detach()))
     assert found.refused is None
     assert abs(found.delta) > 0.01
@@ -37,7 +37,7 @@ def test_what_calls_lose_is_the_delta():
     assert found.remainder.loss == pytest.approx(0, abs=1e-12)
 
 
-def test_what_no_call_loses_is_left():
+def test_a_loss_of_no_call_is_the_remainder():
     def behind_the_back(h):
         h = h + 0
         h.detach().numpy()[:] **= 2
@@ -49,7 +49,7 @@ def test_what_no_call_loses_is_left():
     assert found.remainder.loss == pytest.approx(found.delta)
 
 
-def test_where_it_is_refused():
+def test_the_refused_call_is_named():
     found = examine(Model(lambda h: nn.functional.dropout(h.tanh())))
     assert (found.refused.operation, found.refused.module) == ("dropout", "(Model)")
     assert [one.operation for one in found.calls][-1] == "tanh"

@@ -1,4 +1,4 @@
-"""What an audit prints."""
+"""The printed audit."""
 
 import math
 import re
@@ -28,7 +28,7 @@ def look(model):
     return audit(model, random_one_hot((3, 4, 20), random_state=1), device="cpu")
 
 
-def test_it_prints(Around):
+def test_the_printed_audit(Around):
     good, bad = look(Around(nn.ReLU())), look(Around(Deep(lambda h: h * (h.flip(1) > 0).double())))
     assert str(good).splitlines()[0].split() == ["operation", "module", "treatment", "calls", "lost"]
     assert "Complete: attributions miss" in str(good)
@@ -42,7 +42,7 @@ def test_it_prints(Around):
     assert "Not shown: 3" in str(deep)
 
 
-def test_losses_that_cancel_are_named_all_the_same(Around):
+def test_losses_that_cancel_are_still_listed(Around):
     found = look(Around(Deep(lambda h: (h - h.detach() / 2) + h.detach() / 2)))
     assert found.complete
     assert set(found.culprits.operation) == {"sub", "add"}
@@ -58,14 +58,14 @@ def pair(loss, rounding=0.0, **more):
 @pytest.mark.parametrize(
     ("loss", "exact", "complete"), [(1e-4, True, False), (1e-4, False, True), (1e-8, True, True), (1e-2, False, False)]
 )
-def test_what_is_rounding_depends_on_the_precision(loss, exact, complete):
+def test_the_tolerance_depends_on_the_dtype(loss, exact, complete):
     dtype = torch.float64 if exact else torch.float32
     found = Audit.from_pairs([pair(loss, dtype=dtype), pair(0.0)], 1)
     assert found.complete is complete
     assert len(found.culprits) == (not complete)
 
 
-def test_an_audit_of_nothing_and_of_no_numbers():
+def test_an_audit_without_pairs_or_with_nan():
     assert "0 pairs" in str(Audit.from_pairs([], 0)) or math.isnan(Audit.from_pairs([], 0).lost)
     assert not Audit.from_pairs([pair(float("nan"))], 1).complete
     refused = Audit.from_pairs([AuditedPair([], refused=AuditedCall("the model", ""), note="no")], 1)
@@ -73,7 +73,7 @@ def test_an_audit_of_nothing_and_of_no_numbers():
     assert "\nthe model: no." in str(refused)
 
 
-def test_rounding_of_large_numbers_is_no_loss():
+def test_rounding_error_of_large_numbers_is_not_a_loss():
     assert Audit.from_pairs([pair(0.1, rounding=0.05**2, dtype=torch.float32)], 1).complete
     assert not Audit.from_pairs([pair(0.1, rounding=0.005**2, dtype=torch.float32)], 1).complete
 

@@ -35,7 +35,7 @@ def test_rows_and_shares():
     assert tally.deltas.tolist() == [3, -1]
 
 
-def test_what_is_read_from_the_output_is_listed_only_if_it_loses():
+def test_operations_outside_modules_are_listed_only_if_they_lose():
     assert len(LossTally([pair(0, 0, 0, 0)], 1e-6).rows) == 2
     assert LossTally([pair(0, 0, 0, 1.0)], 1e-6).rows[-1].operation == "mul"
 
@@ -49,7 +49,7 @@ def test_hidden_operands_count_only_where_something_is_lost():
         assert ("`gt` in c (C)" in row.note) is (treatment == "hidden")
 
 
-def test_what_is_left_is_listed_if_it_is_more_than_rounding():
+def test_the_remainder_is_listed_if_it_exceeds_rounding():
     assert len(LossTally([pair(0, left=1e-12)], 1e-6).rows) == 1
     rows = LossTally([pair(0, left=1.0), pair(0, left=0.5)], 1e-6).rows
     assert rows[1].losses.tolist() == [1.0, 0.5]
@@ -69,7 +69,7 @@ def test_refusals():
     assert some.deltas.tolist() == [2.0]
 
 
-def test_no_number_is_lost_too():
+def test_losses_that_are_nan_exceed_rounding():
     tally = LossTally([pair(float("nan"), delta=float("nan"))], 1e-6)
     assert tally.exceeds_rounding(tally.rows[0].losses)
     assert tally.exceeds_rounding(tally.deltas)

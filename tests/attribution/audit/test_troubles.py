@@ -1,4 +1,4 @@
-"""Models that trouble an audit: backward hooks, a dtype of their own, no numbers, random ones, other outputs."""
+"""Models that are difficult to audit: backward hooks, a dtype of their own, NaN, random numbers, other outputs."""
 
 import re
 
@@ -110,7 +110,7 @@ def test_a_model_that_does_not_run_in_float64_is_audited_in_its_own_dtype(name):
     assert model.last.weight.dtype == torch.float32
 
 
-def test_what_is_lost_is_found_in_float32_too():
+def test_losses_are_found_in_float32_too():
     found = look(lambda model, x: model.last((model.first(x.float()) * x.float().flip(2).detach()).flatten(1)))
     assert list(found.culprits.operation) == ["mul"]
     assert "`detach`" in found.culprits.note.iloc[0]
@@ -122,7 +122,7 @@ class Bare(nn.Module):
         return (x.flatten(1).float() @ WEIGHT).tanh() + 1000
 
 
-def test_parts_in_float32_are_judged_by_its_digits():
+def test_parts_in_float32_are_judged_by_the_digits_of_float32():
     for model in (Bare(), Model(lambda model, x: model.last(model.first(x).relu().flatten(1)).float() + 1000)):
         found = look(model)
         assert found.complete
@@ -138,10 +138,10 @@ def test_errors_of_the_model_itself_stay_what_they_are(dtype):
     assert raised.value.__context__ is None
 
 
-# No numbers.
+# NaN and infinity.
 
 
-def test_weights_that_are_no_numbers():
+def test_weights_that_are_nan():
     model = Model(deep(torch.relu))
     with torch.no_grad():
         model.last.weight[0, 0] = torch.nan
@@ -158,15 +158,15 @@ def test_the_log_of_zero():
     assert "(from `log` in (Model) on)" in said(found)
 
 
-def test_a_reference_that_gives_no_number():
+def test_a_reference_whose_output_is_not_finite():
     found = look(lambda model, x: model.last(x.flatten(1)) / x.sum(), references=torch.zeros(2, 1, 4, 20))
     assert "not a finite number for a reference of sequence 0:" in said(found)
 
 
-def test_a_gradient_that_is_no_number():
+def test_a_gradient_that_is_not_finite():
     found = look(
         deep(lambda h: h.sin() * 1e-160 * 1e-150 * 1e160 * 1e150)
-    )  # more than there are numbers for, on the way back
+    )  # too large for its dtype, in the backward pass
     (row,) = found.culprits.itertuples()
     assert (row.operation, row.treatment) == ("mul", "not finite")
     assert "gradient" in row.note
@@ -194,7 +194,7 @@ LOTS = []
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", RANDOM)
-def test_random_numbers_are_called_that(name):
+def test_random_numbers_are_named_as_the_reason(name):
     LOTS[:] = [0.0, 1.0] * 20
     function, operation = RANDOM[name]
     found = look(deep(function))
@@ -204,10 +204,10 @@ def test_random_numbers_are_called_that(name):
     assert "depends on its input" not in row.note
 
 
-# Words.
+# Wording.
 
 
-def test_dropout_that_is_on_is_said_once():
+def test_active_dropout_is_named_once():
     found = said(look(deep(F.dropout)))
     assert "`dropout` in (Model) is on even in evaluation mode" in found
     assert "the model itself" not in found
@@ -227,5 +227,5 @@ CONSTANT = {
 
 
 @pytest.mark.parametrize("name", CONSTANT)
-def test_a_constant_model_is_called_that(name):
+def test_a_constant_model_is_described_as_constant(name):
     assert "not depend on the sequence: it is" in said(look(CONSTANT[name]))

@@ -1,4 +1,4 @@
-"""The record that ``attribute`` returns: everything in it, for every kind of target."""
+"""The Explanation that ``attribute`` returns: every field, for every kind of target."""
 
 import warnings
 
@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import seqlight as sl
+from output_targets import TARGETS, Reading, log_odds
 from seqlight import Contrast, attribute, deep_lift_shap, random_one_hot
 from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError, ReferencesWarning
 
@@ -54,7 +55,7 @@ def reference(model, X, **settings):
     return deep_lift_shap(model, X, **{"device": "cpu", "random_state": 0, "n_shuffles": 5, **settings})
 
 
-def test_what_deep_lift_shap_gives(model, X):
+def test_equal_to_deep_lift_shap(model, X):
     found = explain(model, X, multipliers=True)
     assert torch.equal(found.attributions, reference(model, X))
     assert torch.equal(found.hypothetical, reference(model, X, hypothetical=True))
@@ -87,30 +88,6 @@ def test_one_reference_has_no_standard_error(model, X):
     found = explain(model, X, n_shuffles=1)
     assert torch.isnan(found.standard_error).all()
     assert torch.isfinite(found.attributions).all()
-
-
-def log_odds(y):
-    return torch.log(torch.sigmoid(y[:, 0])) - torch.log(torch.sigmoid(-y[:, 1]))
-
-
-class Reading(nn.Module):
-    """A model and what is read from it, as one model."""
-
-    def __init__(self, model, read):
-        super().__init__()
-        self.model, self.read = model, read
-
-    def forward(self, x):
-        return self.read(self.model(x)).unsqueeze(1)
-
-
-TARGETS = {
-    "last": (-1, lambda y: y[:, 2]),
-    "contrast": (Contrast(2, 1), lambda y: y[:, 2] - y[:, 1]),
-    "place": ((1,), lambda y: y[:, 1]),
-    "function": (log_odds, log_odds),
-    "contrast of functions": (Contrast(log_odds, lambda y: y.sum(1)), lambda y: log_odds(y) - y.sum(1)),
-}
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -174,7 +151,7 @@ def test_results_do_not_depend_on_the_batch_size(model, X, target):
         torch.testing.assert_close(found.standard_error, wanted.standard_error, rtol=0, atol=1e-12)
 
 
-# Until the standard error is small enough.
+# n_shuffles="auto": until the standard error is small enough.
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 32, 200])
@@ -206,7 +183,7 @@ def test_auto_stops_each_sequence_on_its_own(model, X, batch_size):
     torch.testing.assert_close(found.differences, found.attributions.sum((2, 3)), rtol=0, atol=1e-12)
 
 
-def test_auto_says_where_it_did_not_get_there(model, X):
+def test_auto_warns_of_sequences_that_stay_uncertain(model, X):
     with pytest.warns(ReferencesWarning, match="3 of 3 sequences are not known to a tolerance of 0.001 after 25 ref"):
         found = explain(model, X, n_shuffles="auto", tolerance=0.001, max_shuffles=25)
     assert found.n_references.tolist() == [25, 25, 25]
@@ -225,10 +202,10 @@ def test_auto_of_references_that_are_given_or_made_by_a_function(model, X):
     torch.testing.assert_close(found.attributions[0], made.attributions[0], rtol=0, atol=1e-12)
 
 
-# What is refused.
+# Refusals.
 
 
-def test_policies_for_what_does_not_add_up(X):
+def test_policies_for_deltas_that_are_too_high(X):
     with pytest.warns(ConvergenceWarning, match="too high"):
         explain(Gate(), X)
     with pytest.raises(ConvergenceError, match="too high"):
@@ -250,7 +227,7 @@ def test_policies_for_what_does_not_add_up(X):
         ({"target": [0, 3]}, "target is 3"),
     ],
 )
-def test_what_cannot_be_used_is_named(model, X, settings, message):
+def test_unusable_arguments_raise(model, X, settings, message):
     with pytest.raises(InputError, match=message):
         explain(model, X, **settings)
 
@@ -263,7 +240,7 @@ def test_a_target_function_that_raises_leaves_nothing_on_the_model(model, X):
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_what_is_not_kept_is_none(model, X):
+def test_fields_that_are_not_kept_are_none(model, X):
     found = explain(model, X, keep_references=False)
     assert found.references is None
     assert found.multipliers is None

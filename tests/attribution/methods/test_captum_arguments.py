@@ -1,4 +1,4 @@
-"""What is given as Captum takes it, read as it is meant."""
+"""Arguments in Captum's style are converted."""
 
 import pytest
 import torch
@@ -59,16 +59,16 @@ def test_lists_of_many_baselines(given):
         ([], "baselines hold a list that cannot become a tensor"),
     ],
 )
-def test_lists_that_are_no_tensors(given, message):
+def test_lists_that_cannot_become_tensors_raise(given, message):
     with pytest.raises(InputError, match=message):
         one_baseline_per_row((X,), given)
 
 
-def test_functions_that_hide_what_they_take():
+def test_functions_without_a_signature_get_all_arguments():
     assert torch.equal(call_with_accepted(torch.zeros_like, X), torch.zeros_like(X))
 
 
 @pytest.mark.parametrize("given", [X[:1], (X, X), None, torch.tensor(1.0), [X.numpy()]])
-def test_attributions_that_do_not_belong_to_the_inputs(given):
+def test_attributions_must_match_the_inputs(given):
     with pytest.raises(InputError, match="expected a tensor with 2 rows for each of 1 inputs"):
         sum_attributions(given, (X,))

@@ -1,4 +1,4 @@
-"""Captum's calls give Captum's results, wherever Captum's own add up."""
+"""Calls in Captum's style give Captum's results, wherever Captum's own results add up."""
 
 import warnings
 
@@ -148,7 +148,7 @@ def test_baselines_from_a_function(inputs):
         sl.hypothetical_attributions,
     ],
 )
-def test_functions_that_make_the_result(inputs, kind, custom):
+def test_custom_attribution_func(inputs, kind, custom):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv1d(2, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(15, 2)).double().eval()
     x = inputs[1]
@@ -194,7 +194,7 @@ class Rounded(nn.Module):
         return (a * a.detach()).sum(1, keepdim=True)
 
 
-def test_what_does_not_add_up(inputs):
+def test_deltas_that_are_too_high(inputs):
     with pytest.raises(ConvergenceError):
         sl.DeepLift(Rounded(), deltas="raise").attribute(inputs[0])
     with pytest.warns(sl.ConvergenceWarning, match="too high"):
@@ -226,7 +226,7 @@ def test_what_does_not_add_up(inputs):
         ("DeepLiftShap", {"baselines": (torch.zeros(0, 6), torch.zeros(0, 2, 7))}, r"baselines\[0\] is of shape"),
     ],
 )
-def test_what_cannot_be_used_is_named(towers, inputs, kind, settings, message):
+def test_unusable_arguments_raise(towers, inputs, kind, settings, message):
     given = {"inputs": inputs, "target": 0, "baselines": (torch.zeros(2, 6), torch.zeros(2, 2, 7)), **settings}
     if kind == "DeepLift" and "baselines" not in settings:
         del given["baselines"]
@@ -249,7 +249,7 @@ def test_targets_of_numpy(towers, inputs, target):
     assert_same(sl.DeepLift(towers).attribute(inputs, target=target), sl.DeepLift(towers).attribute(inputs, target=1))
 
 
-def test_the_baselines_of_a_single_input_are_no_tuple(inputs):
+def test_baselines_of_a_single_input_need_no_tuple(inputs):
     with pytest.raises(InputError, match=r"^baselines is of shape \(3, 5\): .* shape \(baselines, 6\), shared"):
         sl.DeepLiftShap(Map().double()).attribute(inputs[0], torch.zeros(3, 5), target=(0, 0))
 
@@ -268,7 +268,7 @@ def test_the_baselines_of_a_single_input_are_no_tuple(inputs):
         (lambda m, x, r, more, *, name: m, r"<lambda> also needs more, name: .* at most 3 arguments; give the others"),
     ],
 )
-def test_what_a_function_that_makes_the_result_may_not_return(towers, inputs, kind, custom, message):
+def test_unusable_results_of_a_custom_attribution_func_raise(towers, inputs, kind, custom, message):
     baselines = tuple(one[:2] if kind == "DeepLiftShap" else one for one in inputs)
     with pytest.raises(InputError, match=message):
         getattr(sl, kind)(towers).attribute(inputs, baselines, target=0, custom_attribution_func=custom)

@@ -1,4 +1,4 @@
-"""Float64 where float32 has not the digits, and nowhere else."""
+"""Results are computed in float64 where float32 has too few digits, and only there."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ X = torch.linspace(-1, 1, 15).reshape(3, 5)
 
 @pytest.mark.parametrize("deltas", ["warn", "raise"])
 @pytest.mark.reliability("Captum", "outputs that float32 cannot hold the difference of", "explained in float64")
-def test_digits_that_float32_has_not(deltas):
+def test_results_that_need_float64(deltas):
     model = Large()
     found, delta = sl.DeepLift(model, deltas=deltas).attribute(X, return_convergence_delta=True)
     assert found.dtype == delta.dtype == torch.float32
@@ -48,14 +48,14 @@ def test_digits_that_float32_has_not(deltas):
     assert all(one.dtype == torch.float32 for one in model.parameters())
 
 
-def test_there_is_one_pass_where_float32_will_do():
+def test_one_pass_is_made_if_float32_is_enough():
     for model, deltas in ((Large(0), "warn"), (Large(), "ignore")):
         sl.DeepLift(model, deltas=deltas).attribute(X)
         assert set(model.dtypes) == {torch.float32}
 
 
 @pytest.mark.parametrize("model", [Mixed(), Detached(), Detached(0).double()], ids=["mixed", "detached", "double"])
-def test_what_float64_does_not_mend_is_told(model):
+def test_deltas_that_float64_has_too_cause_a_warning(model):
     x = X.to(next(model.parameters()).dtype)
     with pytest.warns(sl.ConvergenceWarning):
         found, delta = sl.DeepLift(model).attribute(x, return_convergence_delta=True)
@@ -70,12 +70,12 @@ class Unexplained(Large):
         return super().forward(x - x.mean(0))
 
 
-def test_a_refusal_stays_one():
+def test_a_refusal_is_raised_in_both_dtypes():
     with pytest.raises(UnsupportedOperation, match="mixes the rows of a batch"):
         sl.DeepLift(Unexplained(0)).attribute(X)
 
 
-def test_functions_that_make_the_result_are_taken_at_their_word():
+def test_results_of_a_custom_attribution_func_are_returned_in_float32():
     found = sl.DeepLift(Large()).attribute(X, custom_attribution_func=lambda m: (2 * m[0],))
     assert found.dtype == torch.float32
     wanted = sl.DeepLift(Large(0), multiply_by_inputs=False).attribute(X)

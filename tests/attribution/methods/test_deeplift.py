@@ -1,4 +1,4 @@
-"""Tutorial A3, sentence by sentence; the model that is borrowed; what is refused."""
+"""Tutorial A3, sentence by sentence; the model is only borrowed; arguments and models that are refused."""
 
 import functools
 import random
@@ -48,7 +48,7 @@ def explain(model, X, **settings):
     return deep_lift_shap(model, X, **{"device": "cpu", "random_state": 0, **settings})
 
 
-# What comes back.
+# Results.
 
 
 def test_the_result_has_the_shape_of_the_input_and_is_zero_where_no_character_is(model, X):
@@ -74,7 +74,7 @@ def test_multipliers_give_the_contributions_by_the_difference_from_reference(mod
     assert m.shape == r.shape == (3, 20, 4, LENGTH)
     contributions = explain(model, X, hypothetical=True)
     wanted = torch.zeros(3, 4, LENGTH, dtype=torch.float64)
-    for letter in range(4):  # this letter is there instead of what the reference has
+    for letter in range(4):  # this letter in place of the reference's
         there = torch.zeros(4, LENGTH, dtype=torch.float64)
         there[letter] = 1
         wanted[:, letter] = (m * (there - r)).sum(2).mean(1)
@@ -159,7 +159,7 @@ def test_constant_references_as_tensor_and_as_functions(model, X, value):
     torch.testing.assert_close(explain(model, X, references=functions[0], n_shuffles=3), found, rtol=0, atol=1e-12)
     with torch.no_grad():
         wanted = (model(X.double()) - model(tensor[:, 0].double()))[:, 0]
-    # Of a reference that is no sequence, every multiplier counts, also of characters that are not there.
+    # If a reference is not one-hot, every multiplier counts, even those of characters that it does not have.
     m = explain(model, X, references=tensor, raw_outputs=True)
     torch.testing.assert_close((m * (X[:, None] - tensor)).sum((1, 2, 3)), wanted, rtol=1e-9, atol=1e-12)
 
@@ -188,7 +188,7 @@ def test_more_shuffles_make_the_mean_steadier(model, X):
     assert spread(20) < 0.6 * spread(2)
 
 
-def test_unknown_characters_get_nothing(model, X):
+def test_unknown_characters_have_attributions_of_zero(model, X):
     X = X.clone()
     X[0, :, 3:6] = 0
     found, references = explain(model, X, return_references=True)
@@ -243,7 +243,7 @@ def test_the_threshold_of_the_warning(model, X):
         explain(model, X, warning_threshold=1e-300)
 
 
-def test_deltas_that_are_no_numbers_are_warned_of(X):
+def test_deltas_that_are_nan_cause_a_warning(X):
     class Broken(nn.Module):
         def forward(self, x):
             return torch.log(-x.sum((1, 2), keepdim=True)).flatten(1)
@@ -331,7 +331,7 @@ def test_progress_is_shown_on_request(model, X, capsys):
         ({"additional_nonlinear_ops": {"relu": do_nothing}}, "expected a module class or a function"),
     ],
 )
-def test_what_cannot_be_used_is_named(model, X, settings, message):
+def test_unusable_arguments_raise(model, X, settings, message):
     with pytest.raises(InputError, match=message) as error:
         explain(model, X, **settings)
     assert isinstance(error.value, ValueError)
@@ -506,7 +506,7 @@ class Gate(nn.Module):
         return (h * (h.roll(1, 1) > 0).to(h.dtype)).sum(dim=1, keepdim=True)
 
 
-def test_misses_are_told_once_in_a_call_with_how_many_and_what_to_do():
+def test_one_warning_says_how_many_sequences_miss_and_what_to_do():
     X = random_one_hot((7, 4, LENGTH), random_state=0)
     with pytest.warns(ConvergenceWarning) as warned:
         explain(Gate(), X, batch_size=20)

@@ -82,7 +82,7 @@ def differences(model, X, target, step=1e-6):
     return found
 
 
-# Said in the test, which calls the model without gradients.
+# The warning comes from the test, which calls the model without gradients.
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad:UserWarning")
 @pytest.mark.parametrize("make", [Net, InPlace, Reentrant, Checkpointed, Mapped, Recurrent])
 def test_what_finite_differences_give(X, make):
@@ -115,7 +115,7 @@ def test_a_scripted_model(X):
     assert scripted.training
 
 
-def test_what_has_no_meaning_is_none(X):
+def test_fields_that_do_not_apply_are_none(X):
     found = explain(Net(), X, target=[0, 1])
     assert found.method == "input_x_gradient"
     for name in ("reference_outputs", "deltas", "standard_error", "n_references", "references", "multipliers",
@@ -135,7 +135,7 @@ def test_an_output_that_autograd_does_not_follow_is_refused(X):
         explain(Detached(), X)
 
 
-def test_autocast_of_the_caller_is_not_taken_over(X):
+def test_autocast_of_the_caller_is_ignored(X):
     model = Net()
     wanted = explain(model, X)
     with torch.autocast("cpu", torch.bfloat16):

@@ -1,4 +1,4 @@
-"""Hypothetical attributions for explainers that are called as Captum's are."""
+"""Hypothetical attributions as a custom_attribution_func of Captum's classes."""
 
 import pytest
 import torch
@@ -33,6 +33,6 @@ ONE = torch.zeros(2, 4, 5)
         (((ONE,), (ONE,), (ONE[..., 1:],)), r"inputs\[0\] \(2, 4, 5\), baselines\[0\] \(2, 4, 4\): expected one shape"),
     ],
 )
-def test_what_has_no_hypothetical_attributions(given, message):
+def test_unusable_arguments_raise(given, message):
     with pytest.raises(InputError, match=message):
         sl.hypothetical_attributions(*given)

@@ -1,4 +1,4 @@
-"""Integrated gradients: those of Captum, called by hand, in our record."""
+"""Integrated gradients equal those of Captum, called by hand."""
 
 import json
 
@@ -43,7 +43,7 @@ def explain(model, X, **settings):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("batch_size", [1, 8, 64])
-def test_what_captum_gives(model, X, method, batch_size):
+def test_equal_to_captum(model, X, method, batch_size):
     found = explain(model, X, target=2, method=method, n_steps=7, batch_size=batch_size, multipliers=True)
     x, r = X.double().unsqueeze(1).expand(-1, 5, -1, -1).flatten(0, 1), found.references.double().flatten(0, 1)
     captum = IntegratedGradients(model, multiply_by_inputs=False)
@@ -59,7 +59,7 @@ def test_what_captum_gives(model, X, method, batch_size):
     assert delta.shape == (15,)
 
 
-def test_what_the_record_holds(model, X):
+def test_the_fields_of_the_explanation(model, X):
     found = explain(model, X, multipliers=True)
     m, r = found.multipliers, found.references.double()
     each = m - (m * r).sum(2, keepdim=True)
@@ -107,7 +107,7 @@ def test_one_nonlinearity_is_what_deeplift_gives(X):
         ({"random_state": -1}, "random_state"),
     ],
 )
-def test_what_cannot_be_used_is_named(model, X, change, message):
+def test_unusable_arguments_raise(model, X, change, message):
     with pytest.raises(sl.InputError, match=message):
         explain(model, X, **change)
 

@@ -91,7 +91,7 @@ def test_what_a_loop_gives(letters, length, rows, batch_size, region, seed):
     raw = explain(model, X, raw_outputs=True, **chosen)
     assert max(model.rows) <= batch_size
     known = int(X[:, :, start:end].sum())
-    # The first sequence beside another, and that other one alone; or only itself.
+    # The first sequence beside another one, and that one alone; or only the first.
     asked_again = 1 if batch_size == 1 else min(batch_size, 4) + 1
     assert sum(model.rows) == rows + rows * (end - start) * letters - known + asked_again
     torch.testing.assert_close(raw.y0, y0, rtol=0, atol=1e-14)
@@ -123,7 +123,7 @@ def test_equal_to_tangermeme(model, X, chosen):
 # Where a region begins and ends.
 
 
-def test_the_end_counts_from_behind_the_last_position(model, X):
+def test_negative_ends_count_from_after_the_last_position(model, X):
     whole = explain(model, X)
     assert whole.shape == X.shape
     for end in (LENGTH, None):
@@ -150,7 +150,7 @@ def test_regions_that_cannot_be_used_are_named(model, X, region, message):
         explain(model, X, start=region[0], end=region[1])
 
 
-# What models return.
+# Outputs of models.
 
 
 class Two(NamedTuple):
