@@ -22,10 +22,10 @@ from seqlight.attribution.rules import (
     attention,
     comparisons,
     decompositions,
-    distances,
     fused,
     layer_norm,
     losses,
+    norms,
     recurrent,
     reductions,
     sorting,
@@ -127,7 +127,7 @@ DECOMPOSED: dict[str, Function] = {
         name: getattr(decompositions, name) for name in "glu prod cumprod var std var_mean std_mean vector_norm".split()
     },
     **{name: getattr(decompositions, name) for name in "addcdiv cosine_similarity pairwise_distance".split()},
-    **{name: getattr(distances, name) for name in "cdist pdist dist renorm".split()},
+    **{name: getattr(norms, name) for name in "cdist pdist dist renorm".split()},
     **{
         name: getattr(sorting, name)
         for name in "sort msort topk kthvalue median nanmedian quantile nanquantile cummax cummin aminmax mode".split()

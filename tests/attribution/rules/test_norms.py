@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from seqlight.attribution.rules import distances as d
+from seqlight.attribution.rules import norms as d
 
 torch.manual_seed(0)
 X, Y = torch.randn(2, 6, 5, dtype=torch.float64), torch.randn(2, 4, 5, dtype=torch.float64)
