@@ -13,7 +13,7 @@ from seqlight.attribution.audit.hidden_dependence import Origin
         (["linear", "Rescale", "linear"], "rescale"),
         (["MaxPool"], "cross-maximum"),
         (["Product"], "half way"),
-        (["Normalise"], "closed form"),
+        (["Softmax"], "closed form"),
         (["Rescale", "Product"], "in parts"),
         (["Rescale", "Integrated"], "integrated"),
         (["UserRule"], "yours"),

@@ -20,7 +20,7 @@ here = pytest.mark.skipif(library() is None or not library().lanes(), reason="th
 
 
 def slowly(seen, operands, settings, grad):
-    y, pull = attention._attend(seen, Operands(*operands), settings)
+    y, pull = attention._attend_plainly(seen, Operands(*operands), settings)
     return y, *pull(grad)
 
 
@@ -80,7 +80,7 @@ def test_values_and_gradients(case):
     y, seen = kernel.observe(Operands(*sequences), settings)
     found = at_once(seen, [laid_out(one, way) for one in references], settings, laid_out(grad, way))
     exact = Settings(None if settings.bias is None else settings.bias.double(), settings.scale)
-    wanted, in_double = attention._observe(Operands(*(one.double() for one in sequences)), exact)
+    wanted, in_double = attention._observe_plainly(Operands(*(one.double() for one in sequences)), exact)
     expected = slowly(in_double, [one.double() for one in references], exact, grad.double())
     torch.testing.assert_close(y.double(), wanted, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(seen.sums, in_double.sums, rtol=1e-6, atol=1e-5)

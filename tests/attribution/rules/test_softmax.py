@@ -2,15 +2,17 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import Call
-from seqlight.attribution.rules.softmax import Normalise
+from seqlight.attribution.rules import softmax
+from seqlight.attribution.rules.softmax import Softmax
 
 KINDS = {"softmax": torch.softmax, "log_softmax": torch.log_softmax, "logsumexp": torch.logsumexp}
 
 
 def explained(kind, x1, x0, dim, seed=0):
-    rule, function = Normalise(kind), KINDS[kind]
+    rule, function = Softmax(kind), KINDS[kind]
     _, kept = rule.observe(Call.of(kind, function, (x1.clone().requires_grad_(), dim), {}), False)
     leaf = x0.clone().requires_grad_()
     y = rule.explain(Call.of(kind, function, (leaf, dim), {}), kept, False)
@@ -92,3 +94,29 @@ def test_what_is_masked_in_both_gets_nothing():
     assert not found[:, 3:].any()
     short = explained("softmax", x1[:, :3], x0[:, :3], 1)
     torch.testing.assert_close(KINDS["softmax"](x0, 1)[:, :3], short[0])
+
+
+X = torch.randn(2, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+CASES = [
+    (softmax.softmax, F.softmax, (X, 1), {}),
+    (softmax.softmax, F.softmax, (X, 1, 3, torch.float32), {}),
+    (softmax.softmax, torch.softmax, (X, -1, torch.float32), {}),
+    (softmax.softmax, F.softmax, (X,), {"dim": 0, "dtype": torch.float32}),
+    (softmax.log_softmax, F.log_softmax, (X, 1), {}),
+    (softmax.log_softmax, torch.log_softmax, (X, -1, torch.float32), {}),
+    (softmax.logsumexp, torch.logsumexp, (X, 1), {}),
+    (softmax.logsumexp, torch.logsumexp, (X, (0, 2), True), {}),
+    (softmax.logsumexp, torch.logsumexp, (X, [1]), {"keepdim": True}),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{i}-{one[0].__name__}" for i, one in enumerate(CASES)])
+def test_the_same_values(case):
+    ours, theirs, args, kwargs = case
+    torch.testing.assert_close(ours(*args, **kwargs), theirs(*args, **kwargs), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Implicit dimension choice")
+@pytest.mark.parametrize("x", [X, X[0], X[0, 0]])
+def test_the_dimension_that_softmax_chooses(x):
+    torch.testing.assert_close(softmax.softmax(x), F.softmax(x))

@@ -1,12 +1,12 @@
-"""The rule for scaled dot-product attention: two products half way, and a softmax between them.
+"""The rule for scaled dot-product attention: two products, half way, and a softmax between them.
 
-Nothing here is not in the rules for products and softmax. Together they know that nobody else sees the
-scores and weights, which are by far the largest tensors of a transformer, so these need memory of their
-own only once.
+The mathematics is that of ``product.py`` and ``softmax.py``. As one rule it needs less memory: nobody else sees scores
+and weights, by far the largest tensors of a transformer, so theirs can be used again.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -19,12 +19,13 @@ from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels.attention import Operands, Recording, Settings, empty_output, require_pairs
 from seqlight.attribution.kernels.buffers import empty, empty_like
 from seqlight.attribution.kernels.table import kernel_for
+from seqlight.attribution.rules.decompositions import dropout
 from seqlight.attribution.rules.elementwise import threshold
-from seqlight.attribution.rules.softmax import softmax_multipliers, softmax_vjp
+from seqlight.attribution.rules.softmax import softmax, softmax_multipliers, softmax_vjp
 
 
 class Attention:
-    """A call of :func:`attended` in which query, key and value depend on the input."""
+    """A call of :func:`attend` in which query, key and value depend on the input."""
 
     backward: ClassVar[type[torch.autograd.Function]] = Pulled
 
@@ -37,14 +38,14 @@ class Attention:
             mine = Operands(*operands)
             kernel = kernel_for("attention.observe", mine.query.device.type, mine.query.dtype)
             found = kernel(mine, settings) if kernel else None
-            y, seen = _observe(mine, settings) if found is None else found
+            y, seen = _observe_plainly(mine, settings) if found is None else found
             kept.extend(Recorded.of(one, copy and i < 3) for i, one in enumerate(seen))
             return y
 
         return Observed.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
-        """Go half way through both products, and take the secants of the softmax."""
+        """Multiply by the mean Jacobians of both products and of the softmax, in the backward pass."""
         seen, settings = Recording(*(one.get() for one in kept)), _settings(call)
 
         def compute(*operands: Tensor) -> tuple[Tensor, Function]:
@@ -52,36 +53,96 @@ class Attention:
             kernel = kernel_for("attention.attend", mine.query.device.type, mine.query.dtype)
             y: Tensor | None = kernel(mine, settings) if kernel else None
             if y is None:
-                return _attend(seen, mine, settings)
+                return _attend_plainly(seen, mine, settings)
             require_pairs(seen, mine)
-            vjp = kernel_for("attention.attention_vjp", y.device.type, y.dtype)
-            assert vjp is not None
+            kernel_vjp = kernel_for("attention.attention_vjp", y.device.type, y.dtype)
+            assert kernel_vjp is not None
             own = [Recorded.of(one, copy) for one in operands]
             bias = None if settings.bias is None else Recorded.of(settings.bias, copy)
 
-            def pull(grad: Tensor) -> Operands:
+            def vjp(grad: Tensor) -> Operands:
                 again = Operands(*(one.get() for one in own))
                 same = Settings(None if bias is None else bias.get(), settings.scale)
-                return vjp(grad, seen, again, same, threshold(grad.dtype))  # type: ignore[no-any-return]
+                return kernel_vjp(grad, seen, again, same, threshold(grad.dtype))  # type: ignore[no-any-return]
 
-            return y, pull
+            return y, vjp
 
         return Pulled.apply(compute, *call.tensors)
 
 
 @operation
-def attended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> Tensor:
-    """Return the mean of the values of all positions, weighted by a softmax over scores.
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    """Return the values of all positions, averaged with the softmax of the scores as weights.
 
     Parameters
     ----------
     query, key, value : torch.Tensor, shapes (..., positions, width), with equal leading dimensions
     bias : torch.Tensor, optional
-        Added to the scores; minus infinity where a position is not to be seen.
+        Added to the scores; minus infinity hides a position.
     scale : float
-        Of the scores.
+        What the scores are multiplied by.
     """
     return torch.softmax(_scores(query, key, bias, scale), -1) @ value
+
+
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """Return PyTorch's attention: as one operation if possible, otherwise as two products and a softmax."""
+    if enable_gqa:
+        key, value = (one.repeat_interleave(query.shape[-3] // one.shape[-3], -3) for one in (key, value))
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    if is_causal:
+        attn_mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill(~attn_mask, -math.inf)
+    # A query from which every key is hidden gets zeros.
+    blind = None if attn_mask is None else (attn_mask == -math.inf).all(dim=-1, keepdim=True)
+    if attn_mask is not None and blind is not None and bool(blind.any()):
+        mask = attn_mask.masked_fill(blind, 0)
+        y = scaled_dot_product_attention(query, key, value, mask, dropout_p, scale=scale)
+        return y.masked_fill(blind, 0)
+    if not dropout_p and can_attend(query, key, value, attn_mask):
+        return attend(query, key, value, attn_mask, scale)  # type: ignore[no-any-return]
+    # The queries are scaled rather than the scores, which are more.
+    scores = (query * scale) @ key.transpose(-2, -1)
+    scores = scores if attn_mask is None else scores + attn_mask
+    return dropout(softmax(scores, -1), dropout_p) @ value
+
+
+def fused_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> tuple[Function, tuple[Any, ...]] | None:
+    """Return :func:`attend` and its arguments, if that is what a call of PyTorch's attention is, or None."""
+    if attn_mask is not None or dropout_p or is_causal or enable_gqa or not can_attend(query, key, value, None):
+        return None
+    return attend, (query, key, value, None, 1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+
+
+def can_attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> bool:
+    """Return whether :func:`attend` does a call of PyTorch's attention."""
+    each = (query, key, value)
+    return (
+        all(one.requires_grad and one.dtype == query.dtype and one.ndim == query.ndim > 2 for one in each)
+        and all(one.shape[:-2] == query.shape[:-2] for one in each)
+        and query.dtype in (torch.float32, torch.float64)
+        and not torch.is_autocast_enabled(query.device.type)
+        and not (mask is not None and mask.requires_grad)
+    )
 
 
 def _settings(call: Call) -> Settings:
@@ -89,7 +150,7 @@ def _settings(call: Call) -> Settings:
     return Settings(bias, scale)
 
 
-def _observe(operands: Operands, settings: Settings) -> tuple[Tensor, Recording]:
+def _observe_plainly(operands: Operands, settings: Settings) -> tuple[Tensor, Recording]:
     q, k, v = (one.contiguous() for one in operands)
     scores = _scores(q, k, *settings)
     p = torch.softmax(scores, -1)
@@ -97,32 +158,32 @@ def _observe(operands: Operands, settings: Settings) -> tuple[Tensor, Recording]
     return y, Recording(q, k, v, scores, p, scores.logsumexp(-1))
 
 
-def _attend(seen: Recording, operands: Operands, settings: Settings) -> tuple[Tensor, Function]:
-    # Heads are views of wider tensors, which each product would lay out anew.
+def _attend_plainly(seen: Recording, operands: Operands, settings: Settings) -> tuple[Tensor, Function]:
+    # Heads are views of wider tensors, which each product would copy again.
     q, k, v = (one.contiguous() for one in operands)
     shape = torch.Size([*q.shape[:-1], k.shape[-2]])
     scores = _scores(q, k, *settings, empty(shape, q))
     p = torch.softmax(scores, -1, out=empty(shape, q))
     query, key, value = (between(a, b, 0.5) for a, b in zip(seen[:3], (q, k, v), strict=True))
 
-    def pull(grad: Tensor) -> Operands:
+    def vjp(grad: Tensor) -> Operands:
         g = grad.contiguous()
         at_weights = _product(g, value.mT, empty_like(p))
-        at_scores, half = _through_softmax(at_weights, (seen.scores, seen.weights), (scores, p))
+        at_scores, mean = _through_softmax(at_weights, (seen.scores, seen.weights), (scores, p))
         at_query, at_key = (at_scores @ key).mul_(settings.scale), (at_scores.mT @ query).mul_(settings.scale)
-        return Operands(at_query, at_key, half.mT @ g)
+        return Operands(at_query, at_key, mean.mT @ g)
 
-    return empty_output(operands).copy_(p @ v), pull
+    return empty_output(operands).copy_(p @ v), vjp
 
 
 def _scores(q: Tensor, k: Tensor, bias: Tensor | None, scale: float, out: Tensor | None = None) -> Tensor:
-    # The queries are scaled, not the scores, of which there are more.
+    # The queries are scaled rather than the scores, which are more.
     scores = (q * scale) @ k.mT if out is None else _product(q * scale, k.mT, out)
     return scores if bias is None else scores.add_(bias)
 
 
 def _product(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
-    """Return the products of matrices, in the memory of `out`: that of matmul would be copied there."""
+    """Return the products of matrices in `out`: ``matmul(out=...)`` would make them elsewhere and copy."""
     torch.bmm(a.flatten(0, -3), b.flatten(0, -3), out=out.view(-1, *out.shape[-2:]))
     return out
 
@@ -130,9 +191,9 @@ def _product(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
 def _through_softmax(
     grad: Tensor, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradient at the scores for that at the weights, which may be lost; and the weights half way.
+    """Return the gradient at the scores for `grad`, that at the weights, which it may overwrite; and the mean weights.
 
-    The multipliers are as large as the scores, and each is used once: they are made here, on the way back.
+    Multipliers are as large as the scores, and each is used once: they are made here, in the backward pass.
     """
     kernel = kernel_for("softmax.softmax_vjp_in_place", grad.device.type, grad.dtype)
     mean: Tensor | None = kernel(grad, recorded, reference, threshold(grad.dtype)) if kernel else None

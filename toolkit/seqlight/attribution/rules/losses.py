@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import Function
-from seqlight.attribution.rules.decompositions import cosine_similarity, pairwise_distance
+from seqlight.attribution.rules.norms import cosine_similarity, pairwise_distance
 from seqlight.attribution.rules.special_functions import elementwise
 
 

@@ -1,8 +1,9 @@
-"""The rules for what exponentials are normalised by: logsumexp, log_softmax and softmax.
+"""The rules for logsumexp, log_softmax and softmax.
 
-``logsumexp`` is a sum of exponentials and a logarithm. The secants of these multiply to weights ``q``
-with ``sum(q * dx) = d logsumexp``. ``log_softmax`` is x minus it, and ``softmax`` the exponential of that.
-Written with probabilities instead of exponentials nothing overflows, whatever is added to x.
+``logsumexp`` is the logarithm of a sum of exponentials. The product of their secants are weights ``q``, one for each
+input, with ``sum(q * dx) = d logsumexp``; for a small step they are the softmax itself. ``log_softmax`` is x minus
+logsumexp, and ``softmax`` the exponential of log_softmax, whose secant is its slope ``dy / (dx - d logsumexp)``. All is
+written with probabilities in place of exponentials, so nothing overflows, whatever is added to x.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, Observed, RuleFunction
+from seqlight.attribution.calls.function_bodies import operation
 from seqlight.attribution.calls.pairs import split
 from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import Rounding, allowance, threshold
+from seqlight.attribution.rules.reductions import dimensions, flatten_last, keep_dimensions
 
 
-class Normalised(RuleFunction):
-    """A normaliser over `dim`: weights, and for softmax the secant of the exponential."""
+class SoftmaxFunction(RuleFunction):
+    """Softmax, log_softmax or logsumexp, with the weights of logsumexp and the secant of softmax."""
 
     @staticmethod
     def forward(ctx: Any, compute: Any, kind: str, dim: int, x: Tensor) -> Tensor:
-        """Return the output, and keep what the way back needs."""
+        """Return the output, and keep what the backward pass needs."""
         y, weights, slope = compute(x.detach())
         ctx.save_for_backward(weights, slope)
         ctx.kind, ctx.dim = kind, dim
@@ -33,7 +36,7 @@ class Normalised(RuleFunction):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Return the gradients at the operands."""
+        """Return the gradient at the input."""
         weights, slope = ctx.saved_tensors
         (grad,) = grads
         if ctx.kind == "logsumexp":
@@ -44,11 +47,11 @@ class Normalised(RuleFunction):
 
 
 @dataclass(frozen=True)
-class Normalise:
-    """A call of softmax, log_softmax or logsumexp, named `kind`, on a tensor and over one dimension."""
+class Softmax:
+    """A call of `kind`, "softmax", "log_softmax" or "logsumexp", over one dimension."""
 
     kind: str
-    backward: ClassVar[type[torch.autograd.Function]] = Normalised
+    backward: ClassVar[type[torch.autograd.Function]] = SoftmaxFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the input and its softmax."""
@@ -64,7 +67,7 @@ class Normalise:
         return Observed.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
-        """Compute the weights, and the secant of the exponential."""
+        """Compute the weights of logsumexp, and the secant of softmax."""
         x1, p1 = (one.get() for one in kept)
         dim = _dimension(call)
 
@@ -73,13 +76,58 @@ class Normalise:
             weights, slope = softmax_multipliers((x1, p1), (x0, y0 if softmax else x0.softmax(dim)), dim)
             return y0, weights, slope if softmax else None
 
-        return Normalised.apply(compute, self.kind, dim, *call.tensors)
+        return SoftmaxFunction.apply(compute, self.kind, dim, *call.tensors)
+
+
+@operation
+def softmax_over(x: Tensor, dim: int) -> Tensor:
+    """Return the softmax over one dimension."""
+    return torch.softmax(x, dim)
+
+
+@operation
+def log_softmax_over(x: Tensor, dim: int) -> Tensor:
+    """Return the log_softmax over one dimension."""
+    return torch.log_softmax(x, dim)
+
+
+@operation
+def logsumexp_over(x: Tensor, dim: int) -> Tensor:
+    """Return the logsumexp over one dimension, which is removed."""
+    return torch.logsumexp(x, dim)
+
+
+def softmax(input: Tensor, dim: int | None = None, *more: Any, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
+    """Return the softmax, for any of its spellings."""
+    return softmax_over(*_input_and_dimension(input, dim, more, dtype))  # type: ignore[no-any-return]
+
+
+def log_softmax(
+    input: Tensor, dim: int | None = None, *more: Any, dtype: torch.dtype | None = None, **_: Any
+) -> Tensor:
+    """Return the log_softmax, for any of its spellings."""
+    return log_softmax_over(*_input_and_dimension(input, dim, more, dtype))  # type: ignore[no-any-return]
+
+
+def _input_and_dimension(x: Tensor, dim: int | None, more: Any, dtype: torch.dtype | None) -> tuple[Tensor, int]:
+    # F.softmax has a stack level in the place where torch.softmax has the dtype.
+    dtype = next((one for one in more if isinstance(one, torch.dtype)), dtype)
+    if dim is None:
+        dim = 0 if x.ndim in (0, 1, 3) else 1
+    return (x if dtype is None else x.to(dtype)), dim
+
+
+def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """Return the logsumexp over one dimension or several."""
+    dims = dimensions(input, dim)
+    y: Tensor = logsumexp_over(flatten_last(input, dims), -1)
+    return keep_dimensions(y, input, dims) if keepdim else y
 
 
 def softmax_multipliers(
     recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], dim: int
 ) -> tuple[Tensor, Tensor]:
-    """Return how d logsumexp divides over dx, and the secant of softmax over that of log_softmax.
+    """Return the weights of logsumexp, and the secant of softmax.
 
     Parameters
     ----------
@@ -90,18 +138,21 @@ def softmax_multipliers(
 
     Returns
     -------
-    weights, slope : torch.Tensor, shape of the reference's input
+    weights : torch.Tensor, shape of the reference's input
+        Their sum with the differences of inputs is the difference of logsumexps.
+    slope : torch.Tensor, shape of the reference's input
+        The difference of softmax over that of log_softmax.
     """
-    (x1, p1), (x0, p0), near = recorded, reference, threshold(reference[0].dtype)
+    (x1, p1), (x0, p0), least = recorded, reference, threshold(reference[0].dtype)
     kernel = kernel_for("softmax.softmax_multipliers", x0.device.type, x0.dtype) if dim == x0.ndim - 1 else None
-    found: tuple[Tensor, Tensor] | None = kernel(recorded, reference, near) if kernel else None
+    found: tuple[Tensor, Tensor] | None = kernel(recorded, reference, least) if kernel else None
     if found is not None:
         return found
     lse1, lse0 = split(_logsumexp(x1, p1, dim), _logsumexp(x0, p0, dim))
     d, shape = (lse1 - lse0).to(x0.dtype), x0.shape
     (x1, x0), (p1, p0) = split(x1, x0), split(p1, p0)
-    # d / (1 - exp(-d)) and d / (exp(d) - 1): the mean exponential over the smaller and the larger sum.
-    small = d.abs() < near
+    # The secant of the logarithm times each sum of exponentials: d * s1 / (s1 - s0) and d * s0 / (s1 - s0).
+    small = d.abs() < least
     above = torch.where(small, 1 + d / 2, d / -torch.expm1(-d))
     below = torch.where(small, 1 - d / 2, d / torch.expm1(d))
     dx = x1 - x0
@@ -110,7 +161,7 @@ def softmax_multipliers(
 
 
 def _logsumexp(x: Tensor, p: Tensor, dim: int) -> Tensor:
-    """Return it with the digits for differences, from the input and softmax where that is largest."""
+    """Return logsumexp in float64, as its differences need, from the input and softmax where this is largest."""
     most, at = p.max(dim, keepdim=True)
     wide = torch.float32 if x.device.type == "mps" else torch.float64
     return x.gather(dim, at).to(wide) - most.to(wide).log()
@@ -135,11 +186,11 @@ def softmax_vjp(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tenso
 
 
 def _ratio(dy: Tensor, dx: Tensor, tangent: Tensor) -> Tensor:
-    # Two infinities, masked in both, differ by no number: the tangent, which is 0 there. And where it explains the
-    # difference up to rounding, which exponents of more than one digit multiply, the secant knows no more.
+    # The difference of two infinities, masked in both, is not a number: the tangent stands in, which is 0 there. It
+    # also does where it explains the difference up to rounding, which large exponents multiply.
     noise = tangent * 4 * allowance(dx.dtype, Rounding.OUTPUT)
-    far = (dx.abs() >= threshold(dx.dtype)) & ~((dy - tangent * dx).abs_() < noise)
-    return torch.where(far, dy / dx, tangent)
+    secant = (dx.abs() >= threshold(dx.dtype)) & ~((dy - tangent * dx).abs_() < noise)
+    return torch.where(secant, dy / dx, tangent)
 
 
 def _dimension(call: Call) -> int:

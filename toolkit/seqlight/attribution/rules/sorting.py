@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.function_bodies import operation
-from seqlight.attribution.rules.reductions import amax, amin, dimensions, gathered, kept
+from seqlight.attribution.rules.reductions import amax, amin, dimensions, flatten_last, keep_dimensions
 
 
 @operation
@@ -96,7 +96,7 @@ def nanquantile(
 
 def _quantile(x: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str, skip: bool) -> Tensor:
     dims = dimensions(x, dim)
-    y = sorted_over_last(gathered(x, dims))[0]
+    y = sorted_over_last(flatten_last(x, dims))[0]
     wanted = torch.as_tensor(q, dtype=x.dtype, device=x.device)
     known = (~y.detach().isnan()).sum(-1, keepdim=True) if skip else y.new_full((), y.shape[-1])
     at = (wanted.reshape(-1) * (known - 1).clamp_min(0).to(x.dtype)).expand(*y.shape[:-1], -1)
@@ -105,7 +105,7 @@ def _quantile(x: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: 
     share = 0.5 if interpolation == "midpoint" else at - below
     low, high = (y.gather(-1, one.long()) for one in (below, above))
     found = low + (high - low) * share
-    each = [kept(one, x, dims) if keepdim else one for one in found.unbind(-1)]
+    each = [keep_dimensions(one, x, dims) if keepdim else one for one in found.unbind(-1)]
     return torch.stack(each) if wanted.ndim else each[0]
 
 

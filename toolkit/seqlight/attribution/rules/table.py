@@ -8,6 +8,7 @@ the table reach autograd as they are, and must be linear.
 from __future__ import annotations
 
 from functools import cache
+from types import ModuleType
 from typing import Any, TypeVar
 
 import torch
@@ -22,12 +23,12 @@ from seqlight.attribution.rules import (
     attention,
     comparisons,
     decompositions,
-    fused,
     layer_norm,
     losses,
     norms,
     recurrent,
     reductions,
+    softmax,
     sorting,
     special_functions,
 )
@@ -42,7 +43,7 @@ from seqlight.attribution.rules.operation_names import IN_PLACE_OPERATORS, spell
 from seqlight.attribution.rules.order_statistics import Mode, Selection, crossing_value, larger_maximum
 from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.attribution.rules.product import Product, matrix_vjp, product_vjp
-from seqlight.attribution.rules.softmax import Normalise
+from seqlight.attribution.rules.softmax import Softmax
 from seqlight.attribution.rules.special_functions import exp_slope, no_slope, relu_slope, sigmoid_slope, tanh_slope
 from seqlight.attribution.rules.unpooling import Unpool, max_unpool, put
 from seqlight.attribution.rules.where import Choose, condition, greater_or_equal, less_or_equal
@@ -53,6 +54,11 @@ T = TypeVar("T")
 def each(names: str, treatment: T) -> dict[str, T]:
     """Return the treatment for each of these names."""
     return dict.fromkeys(names.split(), treatment)
+
+
+def named(names: str, module: ModuleType) -> dict[str, Function]:
+    """Return the functions of these names in a module."""
+    return {name: getattr(module, name) for name in names.split()}
 
 
 # Whose outputs are not rounded: each is an input, another given number, or a constant.
@@ -121,20 +127,17 @@ PRODUCTS: dict[str, Rule] = {
 
 # Written in simpler operations, which have rules.
 DECOMPOSED: dict[str, Function] = {
-    **{name: getattr(reductions, name) for name in "softmax log_softmax logsumexp amax amin".split()},
-    **{name: getattr(decompositions, name) for name in "layer_norm rms_norm group_norm instance_norm".split()},
-    **{
-        name: getattr(decompositions, name) for name in "glu prod cumprod var std var_mean std_mean vector_norm".split()
-    },
-    **{name: getattr(decompositions, name) for name in "addcdiv cosine_similarity pairwise_distance".split()},
-    **{name: getattr(norms, name) for name in "cdist pdist dist renorm".split()},
-    **{
-        name: getattr(sorting, name)
-        for name in "sort msort topk kthvalue median nanmedian quantile nanquantile cummax cummin aminmax mode".split()
-    },
+    **named("softmax log_softmax logsumexp", softmax),
+    **named("layer_norm rms_norm group_norm instance_norm", layer_norm),
+    **named("scaled_dot_product_attention", attention),
+    **named("glu addcdiv prod cumprod var std var_mean std_mean", decompositions),
+    **named("vector_norm cdist pdist dist pairwise_distance cosine_similarity renorm", norms),
+    **named("sort msort topk kthvalue median nanmedian quantile nanquantile cummax cummin aminmax mode", sorting),
+    **named("fmod remainder zeta", special_functions),
+    **named("rnn_relu rnn_relu_cell", recurrent),
+    **named("amax amin", reductions),
     "max": reductions.max_,
     "min": reductions.min_,
-    **{name: getattr(special_functions, name) for name in ("fmod", "remainder", "zeta")},
     "__mod__": special_functions.remainder,
     "__rmod__": special_functions.reversed_remainder,
     **each("igamma gammainc", special_functions.igamma),
@@ -142,17 +145,15 @@ DECOMPOSED: dict[str, Function] = {
     **{f"max_unpool{n}d": max_unpool(n) for n in (1, 2, 3)},
     **{f"fractional_max_pool{n}d": fractional_max_pool(n, False) for n in (2, 3)},
     **{f"fractional_max_pool{n}d_with_indices": fractional_max_pool(n, True) for n in (2, 3)},
-    **{name: getattr(recurrent, name) for name in ("rnn_relu", "rnn_relu_cell")},
-    "scaled_dot_product_attention": decompositions.attention,
     **each("dropout alpha_dropout feature_dropout feature_alpha_dropout", decompositions.dropout),
     **each("dropout1d dropout2d dropout3d", decompositions.dropout),
 }
 # Calls that mostly are one operation of ours: what returns that, and its arguments, without writing them out.
 FUSED: dict[str, Function] = {
-    "layer_norm": fused.layer_norm,
-    "scaled_dot_product_attention": fused.attention,
-    **each("abs absolute __abs__", decompositions.magnitude),
-    "angle": decompositions.argument,
+    "layer_norm": layer_norm.fused_layer_norm,
+    "scaled_dot_product_attention": attention.fused_attention,
+    **each("abs absolute __abs__", decompositions.fused_abs),
+    "angle": decompositions.fused_angle,
 }
 
 # Recurrent networks with smooth activations have no exact rule.
@@ -179,17 +180,14 @@ LOSSES: tuple[Function, ...] = (
 
 # Operations of our own, which the decompositions call.
 OURS = (
-    *(
-        Entry(kind, getattr(reductions, f"{kind}_over"), Normalise(kind))
-        for kind in ("softmax", "log_softmax", "logsumexp")
-    ),
+    *(Entry(kind, getattr(softmax, f"{kind}_over"), Softmax(kind)) for kind in ("softmax", "log_softmax", "logsumexp")),
     Entry("elementwise", special_functions.elementwise, Rescale()),
     Entry("slopeless", special_functions.slopeless, Rescale(no_slope)),
     Entry("sort", sorting.sorted_over_last, Selection(crossing_value)),
     Entry("cummax", sorting.running_max_over_last, Selection(larger_maximum)),
     Entry("mode", sorting.mode_over_last, Mode()),
-    Entry("standardise", layer_norm.standardised_over_last, layer_norm.Standardise()),
-    Entry("attention", attention.attended, attention.Attention(), attention.Attention()),
+    Entry("standardise", layer_norm.layer_norm_over_last, layer_norm.LayerNorm()),
+    Entry("attention", attention.attend, attention.Attention(), attention.Attention()),
     Entry("max", reductions.max_over_last, MaxPool(1), indices=True),
     *(Entry(f"fractional_max_pool{n}d", maxima, MaxPool(n), indices=True) for n, maxima in MAXIMA.items()),
     Entry("max_unpool", put, Unpool(), Unpool()),
