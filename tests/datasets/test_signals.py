@@ -84,7 +84,7 @@ def test_the_middle_of_a_window(files):
     assert Signals(files[1], window=3).span(7) == (2, 5)
     with pytest.raises(sl.InputError, match="7 positions cannot be in the middle of windows of 20"):
         Signals(files[1], window=7).span(20)
-    with pytest.raises(sl.InputError, match="asked for 30 positions of windows of 20"):
+    with pytest.raises(sl.InputError, match="read at 30 positions of windows of 20"):
         Signals(files[1], window=30).span(20)
     with pytest.raises(sl.InputError, match="windows of 20 positions are no whole number of bins of 3"):
         Signals(files[1], bin=3).span(20)

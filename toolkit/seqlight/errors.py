@@ -3,21 +3,21 @@
 ::
 
     SeqlightError
-    ├── InputError (ValueError)               what was passed in cannot be used
-    ├── ConvergenceError (RuntimeError)       the same as the warning, where an error was asked for
+    ├── InputError (ValueError)               an argument cannot be used
+    ├── ConvergenceError (RuntimeError)       as ConvergenceWarning, where the caller asked for an error
     ├── MissingExtra (ImportError)            an optional library is not installed
-    ├── ResultsError (RuntimeError)           a folder of results is not whole, is in use, or is of another run
+    ├── ResultsError (RuntimeError)           a folder of results is incomplete, in use, or belongs to another run
     │   └── DiskError (OSError)               a file of results could not be written
-    └── UnsupportedOperation (NotImplementedError)   a model does what no rule explains
+    └── UnsupportedOperation (NotImplementedError)   no rule explains an operation of the model
 
     SeqlightWarning (UserWarning)
-    ├── BatchWarning                          outputs depend on the rows that share a batch, or on chance
+    ├── BatchWarning                          outputs depend on the other rows of the batch, or on chance
     ├── ConvergenceWarning (RuntimeWarning)   attributions do not sum to the output difference
     ├── IntegratedWarning                     an operation has no exact rule and is integrated numerically
-    ├── ReferencesWarning                     references are too few, or what they are compared with
+    ├── ReferencesWarning                     references are too few, or equal to the sequences
     └── ShuffleWarning                        a shuffle cannot move some positions
 
-Each message says what was met, what was wanted, and what to do.
+Each message is one sentence: what was found, what was expected, and what to do.
 """
 
 
@@ -38,11 +38,11 @@ class MissingExtra(SeqlightError, ImportError):
 
 
 class ResultsError(SeqlightError, RuntimeError):
-    """A folder of results is not whole, is written by another process, or belongs to another run."""
+    """A folder of results is incomplete, is being written by another process, or belongs to another run."""
 
 
 class DiskError(ResultsError, OSError):
-    """A file of results could not be written, such as on a disk that is full; ``errno`` is that of the system."""
+    """A file of results could not be written, for instance on a full disk; ``errno`` is that of the system."""
 
     def __init__(self, message: str, errno: int | None = None) -> None:
         super().__init__(message)
@@ -58,7 +58,7 @@ class SeqlightWarning(UserWarning):
 
 
 class BatchWarning(SeqlightWarning):
-    """What a model makes of a row depends on the rows that share its batch, or on chance."""
+    """A model's output for a row depends on the other rows of its batch, or on chance."""
 
 
 class ConvergenceWarning(SeqlightWarning, RuntimeWarning):
@@ -70,15 +70,15 @@ class IntegratedWarning(SeqlightWarning):
 
 
 class ReferencesWarning(SeqlightWarning):
-    """Attributions would need more references to be as certain as was asked for, or other ones to be any."""
+    """Attributions need more references to be as certain as was asked for, or references of another kind."""
 
 
 class ShuffleWarning(SeqlightWarning):
-    """A shuffle leaves some positions as they were, whatever the draw."""
+    """A shuffle leaves some positions unchanged, whatever the draw."""
 
 
 def a(thing: object) -> str:
-    """Return what kind of thing it is, with its article, for a message.
+    """Return the name of a thing's type with its article, for error messages.
 
     Examples
     --------
@@ -88,5 +88,5 @@ def a(thing: object) -> str:
     if thing is None:
         return "None"
     name = type(thing).__name__
-    # The n of ndarray is spoken as a letter; of words with u, most are like uint8.
+    # "ndarray" is read as "en-d-array"; most types with u are read like "uint8".
     return f"{'an' if name[0] in 'aeioAEIO' or name == 'ndarray' else 'a'} {name}"

@@ -1,4 +1,4 @@
-"""Libraries that only some functions need: loaded when first used, and asked for by the name of their extra."""
+"""Import optional libraries when they are first used, with an error that names the extra that installs them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from seqlight.errors import MissingExtra
 
 
 def import_extra(module: str, name: str) -> Any:
-    """Return an optional module.
+    """Import an optional module.
 
     Parameters
     ----------
     module : str
-        What to import.
+        The full name of the module.
     name : str
         The extra of seqlight that installs it.
 
@@ -25,7 +25,7 @@ def import_extra(module: str, name: str) -> Any:
     Raises
     ------
     MissingExtra
-        If it is not installed.
+        If the module is not installed.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def import_extra(module: str, name: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        # Something else that is missing, inside of the module, is another matter.
+        # A module that is installed, but fails to import another one, is a different problem.
         if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
             raise
         raise MissingExtra(

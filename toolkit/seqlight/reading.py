@@ -1,4 +1,4 @@
-"""The datasets under the name that their folder had before: import them from :mod:`seqlight.datasets`."""
+"""The former name of :mod:`seqlight.datasets`, kept for existing scripts and YAML files."""
 
 from seqlight.datasets import ArrayDataset as ArrayDataset
 from seqlight.datasets import FastaDataset as FastaDataset

@@ -7,9 +7,17 @@ FastaDataset
 GenomeDataset
     windows around the regions of a BED file, cut from a genome, with signals from bigWig files or labels
 Genome, Signals, read_bed
-    what a GenomeDataset is made of, for use on their own
+    the parts of a GenomeDataset, for use on their own
 TrainingOrder
-    a sampler whose order, and augmentation, only the seed and the epoch decide
+    a sampler whose order, and augmentation, depend only on the seed and the epoch
+
+To add a dataset, derive it from :class:`~seqlight.datasets.batched_dataset.BatchedDataset` in a file of its own: define
+``__len__``, ``read`` (many rows at once) and ``fingerprint`` (a digest of the content, by which a run recognises its
+data); set ``loci`` if the rows are windows of a genome, and ``augments`` if they depend on the epoch. Then add its name
+to `_HOME` below and to ``seqlight/__init__.py``. `ArrayDataset` is the shortest example.
+
+A small labelled set, such as ``ecoli`` and ``planted``, is a function that returns
+:class:`~seqlight.datasets.labelled.LabelledSequences`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows of tensors, NumPy arrays, and npy and npz files."""
+"""A dataset of the rows of tensors, NumPy arrays, or npy and npz files."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from seqlight.sequence.loci import Loci, as_loci
 
 
 class ArrayDataset(BatchedDataset):
-    """Rows of one array, or of two.
+    """The rows of one array, or of two.
 
-    An item is `X`, or `(X, y)`, with the dtypes of the arrays. Files are mapped into memory: only the rows that are
-    asked for are read.
+    An item is `X`, or `(X, y)`, with the dtypes of the arrays. Files are mapped into memory: only the requested rows
+    are read.
 
     Parameters
     ----------
     X : torch.Tensor, numpy.ndarray, or path of an npy or npz file
-        Usually one-hot, of shape (sequences, letters, positions). Of an npz file with several arrays that
-        named "X" is taken.
+        Usually one-hot, of shape (sequences, letters, positions). From an npz file with several arrays the one named
+        "X" is taken.
     y : the same, optional
-        With as many rows. Of an npz file with several arrays that named "y" is taken.
+        With the same number of rows. From an npz file with several arrays the one named "y" is taken.
     loci : Loci or pandas.DataFrame, optional
-        Where the rows were cut from a genome.
+        Where in a genome the rows were cut from.
 
     Raises
     ------
     InputError
-        If the arrays do not have as many rows, or a file cannot be used.
+        If the arrays have different numbers of rows, or a file cannot be used.
 
     Examples
     --------
@@ -60,12 +60,12 @@ class ArrayDataset(BatchedDataset):
         return len(self._arrays[0])
 
     def read(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> Batch:
-        """Return copies of rows."""
+        """Return copies of the rows."""
         found = [array.rows(rows) for array in self._arrays]
         return found[0] if len(found) == 1 else tuple(found)
 
     def fingerprint(self) -> str:
-        """Return a digest of the arrays, wherever they lie; see `digest`."""
+        """Return a digest of the arrays, wherever they are stored; see `digest`."""
         return digest(*(array.content() for array in self._arrays), *(self.loci or ()))
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Datasets that read a whole batch at once."""
+"""The base class of datasets that read a whole batch at once."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ Batch = Tensor | tuple[Tensor, ...]
 class BatchedDataset(Dataset[Any], ABC):
     """A map-style Dataset of tensors whose rows are read many at a time.
 
-    An item is `X`, or a tuple `(X, y)`. ``dataset[row]`` is a row in the present epoch, ``dataset[row, epoch]``
-    the same row in another one: they differ only where training augments. A `DataLoader` finds
-    ``__getitems__``, and so reads batches.
+    An item is `X`, or a tuple `(X, y)`. ``dataset[row]`` is a row in the current epoch, and ``dataset[row, epoch]``
+    the same row in another one: these differ only if the dataset augments. A `DataLoader` finds ``__getitems__``, and
+    so reads batches.
+
+    A subclass defines ``__len__``, `read` and `fingerprint`.
     """
 
-    #: Of all rows, where they are windows of a genome.
+    #: The loci of all rows, if they are windows of a genome.
     loci: Loci | None = None
     #: Whether a row depends on the epoch.
     augments: bool = False
-    #: Which rows without an epoch are read in.
+    #: The epoch of rows that are requested without one.
     epoch: int = 0
 
     @abstractmethod
@@ -37,14 +39,14 @@ class BatchedDataset(Dataset[Any], ABC):
 
     @abstractmethod
     def read(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> Batch:
-        """Return rows, each in its epoch, as one tensor or a tuple of them; all numbers are in range."""
+        """Return rows, each in its epoch, as one tensor or a tuple of tensors; all row numbers are valid."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Return a digest of content and settings, whatever the path."""
+        """Return a digest of content and settings, independent of paths."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch rows without one are read in; workers that run already do not hear of it: `TrainingOrder`."""
+        """Set the epoch of rows requested without one; workers that already run need `TrainingOrder` instead."""
         self.epoch = require_count(epoch, "epoch")
 
     def batch(self, rows: Any) -> Batch:
@@ -53,11 +55,11 @@ class BatchedDataset(Dataset[Any], ABC):
         Parameters
         ----------
         rows : sequence of int, or of pairs of row and epoch
-            Negative ones count from the end.
+            Negative row numbers count from the end.
 
         Returns
         -------
-        torch.Tensor of shape (rows, ...), or tuple of them
+        torch.Tensor of shape (rows, ...), or tuple of such tensors
         """
         pairs = np.asarray(rows, dtype=np.int64)
         if pairs.ndim == 2 and pairs.shape[1] == 2:

@@ -1,8 +1,8 @@
-"""Translation starts of Escherichia coli, against the same windows without what lies upstream.
+"""Translation starts of Escherichia coli, against the same windows with their upstream part shuffled.
 
-A ribosome finds most starts by the Shine-Dalgarno motif (AGGAGG and its relatives) some 5 to 13
-bases before the start codon. In the negatives the upstream part is shuffled, so that a model can
-only win by that motif. ``benchmarks/build_ecoli_starts.py`` builds the file.
+A ribosome finds most starts by the Shine-Dalgarno motif (AGGAGG and its relatives) some 5 to 13 bases before the start
+codon. In the negatives the upstream part is shuffled, so that a model can only succeed by that motif.
+``benchmarks/build_ecoli_starts.py`` builds the file.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ UPSTREAM = 40
 DOWNSTREAM = 20
 # From 18 to 4 bases before the start codon, in positions of the window.
 MOTIF_START, MOTIF_END = UPSTREAM - 18, UPSTREAM - 4 + 1
-# Blocks of the genome for training, validation and test end at these fractions of it.
+# The fractions of the genome at which the blocks for training and validation end.
 _TRAIN_END, _VALID_END = 0.70, 0.85
 
 
 class StartSites(NamedTuple):
-    """Windows around start codons, in order of the genome.
+    """Windows around start codons, in the order of the genome.
 
     Attributes
     ----------
     X : torch.Tensor, int8, shape (starts, 4, 60)
         One-hot, on the strand of the gene; the A of the start codon is at position 40.
     position : numpy.ndarray, int64, shape (starts,)
-        Where that A is on the forward strand of the genome, from 0.
+        Where that A is on the forward strand of the genome, counted from 0.
     strand : numpy.ndarray, int64, shape (starts,)
         1 or -1.
     genome_length : int
@@ -61,7 +61,7 @@ class StartSites(NamedTuple):
 
 
 def read_ecoli_starts() -> StartSites:
-    """Read the windows around the start codons of Escherichia coli that the package ships.
+    """Read the windows around start codons of Escherichia coli that come with the package.
 
     Returns
     -------
@@ -88,8 +88,8 @@ def load_ecoli_starts(seed: int = 0, *, train_shuffles: int = 3) -> LabelledSequ
 
     A positive is a window from -40 to +20 around a start codon. A negative is a positive whose part
     before the start codon is dinucleotide-shuffled; the ATG (at position 40) and what follows stay.
-    The splits are contiguous blocks of the genome, 70, 15 and 15 % of it, and a window over a
-    border is left out.
+    The splits are contiguous blocks of 70, 15 and 15 % of the genome, and windows across a border
+    are left out.
 
     Parameters
     ----------
@@ -97,13 +97,13 @@ def load_ecoli_starts(seed: int = 0, *, train_shuffles: int = 3) -> LabelledSequ
         Start i of the genome is shuffled with the seed ``seed + i``.
     train_shuffles : int
         How many negatives each positive has for training. One is enough to learn; more keep a model
-        from learning single negatives by heart. Validation and test have one.
+        from memorising single negatives. Validation and test have one.
 
     Returns
     -------
     LabelledSequences
-        One motif, ``"Shine-Dalgarno"``, with one interval a positive: from -18 to -4, both included,
-        is where the motif may lie, and not every gene has one.
+        One motif, ``"Shine-Dalgarno"``, with one interval per positive: it may be anywhere from -18
+        to -4, both included, and not every gene has one.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def load_ecoli_starts(seed: int = 0, *, train_shuffles: int = 3) -> LabelledSequ
 
 
 def _blocks(sites: StartSites) -> NDArray[np.int64]:
-    """Return 0, 1 or 2 for the block that holds each window, and -1 for a window over a border."""
+    """Return the block (0, 1 or 2) of each window, and -1 for a window across a border."""
     borders = (np.array([_TRAIN_END, _VALID_END]) * sites.genome_length).astype(np.int64)
     first, last = (np.searchsorted(borders, ends, side="right") for ends in sites.spans())
     return np.where(first == last, first, -1).astype(np.int64)

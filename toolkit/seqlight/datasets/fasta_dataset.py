@@ -1,4 +1,4 @@
-"""The records of a FASTA file."""
+"""A dataset of the records of a FASTA file."""
 
 from __future__ import annotations
 
@@ -17,44 +17,45 @@ from seqlight.formats.genome import Genome
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci
 
-# As `write_fasta`, bedtools getfasta (with -name: name::chr1:100-150; with -s: the strand behind) and samtools faidx
-# (with -i: /rc behind) name what they cut. A name of a chromosome may have colons of its own.
+# The names that `write_fasta`, bedtools getfasta (with -name: name::chr1:100-150; with -s: followed by the strand) and
+# samtools faidx (with -i: followed by /rc) give to what they cut. A chromosome's name may contain colons.
 _NUMBER = r"\d+|\d{1,3}(?:,\d{3})+"
 _LOCUS = re.compile(
     rf"(?P<name>.*::)?(?P<chrom>.+):(?P<start>-?(?:{_NUMBER}))-(?P<end>{_NUMBER})(?:\((?P<strand>[+.-])\)|(?P<rc>/rc))?"
 )
-# Of a position, which must leave room for sums in 64 bits.
-_MOST = 2**62
+# The largest position, which leaves room for sums in 64 bits.
+_LARGEST = 2**62
 
 
 class FastaDataset(BatchedDataset):
-    r"""The records of a FASTA file of DNA, one a row, in the order of the file.
+    r"""The records of a FASTA file of DNA, one per row, in the order of the file.
 
     An item is `X`, int8 of shape (4, length): one-hot A, C, G, T, with zeros for N; or `(X, y)`.
 
     Parameters
     ----------
     path : str or path
-        Of the file; read as a `Genome`, letters in lower case are the same letters.
+        The file, read as a `Genome`: upper and lower case are the same.
     length : int, optional
-        Positions of all: longer records are an error, shorter ones are filled with N at their end. If None,
-        all records must have one length.
+        Positions of every row: longer records are an error, shorter ones are filled with N at their end. If None,
+        all records must have the same length.
     y : torch.Tensor, numpy.ndarray, or path of an npy or npz file, optional
         With a row for each record.
 
     Raises
     ------
     InputError
-        If the file cannot be used, or lengths or rows do not fit.
+        If the file cannot be used, or lengths or numbers of rows do not match.
 
     Attributes
     ----------
     names : tuple of str
-        Of the records, up to the first white space.
+        The names of the records, up to the first white space.
     loci : Loci or None
-        Where all names are like those of `write_fasta` and ``bedtools getfasta`` (chr1:100-150(+), chr1:100-150,
-        peak1::chr1:100-150(+)), or of ``samtools faidx``, which counts from 1 (chr1:101-150, chr1:101-150/rc), and
-        all records as long as their names say. Of a name without strand the length tells who counted.
+        Where the records are in a genome, if all names are like those of `write_fasta` and ``bedtools getfasta``
+        (chr1:100-150(+), chr1:100-150, peak1::chr1:100-150(+)), or of ``samtools faidx``, which counts from 1
+        (chr1:101-150, chr1:101-150/rc), and all records are as long as their names say. For names without a strand
+        the length tells which program counted.
 
     Examples
     --------
@@ -92,7 +93,7 @@ class FastaDataset(BatchedDataset):
         return len(self.names)
 
     def read(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> Batch:
-        """Return records."""
+        """Return the records."""
         zeros = np.zeros(len(rows), np.int64)
         X = self._file.cut_rows(rows, zeros, zeros, self.length)
         return X if self._y is None else (X, self._y.rows(rows))
@@ -106,12 +107,12 @@ class FastaDataset(BatchedDataset):
 
 
 def _loci(names: Sequence[str], sizes: Sequence[int]) -> Loci | None:
-    """Return where records lie that are named by their loci, all counted alike; None if one is not, or is longer."""
+    """Return the loci of records that are named by them; None unless all are, counted alike, and have that length."""
     matches = [one for one in map(_LOCUS.fullmatch, names) if one is not None]
     if len(matches) < len(names):
         return None
     start, end = ([int(one[field].replace(",", "")) for one in matches] for field in ("start", "end"))
-    if max(map(abs, start)) > _MOST or max(end) > _MOST:
+    if max(map(abs, start)) > _LARGEST or max(end) > _LARGEST:
         return None
     first, last, size = (np.array(one, dtype=np.int64) for one in (start, end, sizes))
     if _counts_from_1(matches, first, last, size):
@@ -128,6 +129,6 @@ def _loci(names: Sequence[str], sizes: Sequence[int]) -> Loci | None:
 def _counts_from_1(
     matches: Sequence[re.Match[str]], start: NDArray[np.int64], end: NDArray[np.int64], size: NDArray[np.int64]
 ) -> bool:
-    """Return whether names are of samtools: such that bedtools does not write, and one position longer."""
+    """Return whether names are those of samtools: none that only bedtools writes, and all spans counted from 1."""
     plain = not any(one["name"] or one["strand"] for one in matches)
     return plain and bool((end - start + 1 == size).all() and (start >= 1).all())

@@ -1,4 +1,4 @@
-"""Windows of a genome around regions, with signals or labels."""
+"""A dataset of windows of a genome around regions, with signals or labels."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from seqlight.sequence.loci import Loci
 
 
 class GenomeDataset(BatchedDataset):
-    r"""Windows of one length around regions, cut from a genome when they are asked for.
+    r"""Windows of one length around regions, cut from a genome when they are requested.
 
-    An item is `X`, int8 of shape (4, window): one-hot A, C, G, T, with zeros for N and for what lies off the
+    An item is `X`, int8 of shape (4, window): one-hot A, C, G, T, with zeros for N and for positions off the
     chromosome. With `signals` or `labels` it is `(X, y)`. On the strand "-", X is the reverse complement and
     signals are read from the other end.
 
@@ -37,15 +37,15 @@ class GenomeDataset(BatchedDataset):
     genome : str, path or Genome
         The FASTA file.
     regions : str, path, pandas.DataFrame or Loci, or sequence of them
-        A BED or narrowPeak file, see `read_bed`, or a table with the columns of one. Several are taken one behind
-        the other, and get a column source, 0, 1 ..., that serves as a label: [background, peaks].
+        A BED or narrowPeak file, see `read_bed`, or a table with the same columns. Several are concatenated, and get a
+        column source, 0, 1 ..., that can serve as a label: [background, peaks].
     window : int, optional
-        Positions; the regions as they are, which must then have one length, if None.
+        Positions per window. If None, the regions themselves, which must then have one length.
     format : {"auto", "bed", "bed3", "bed4", "bed5", "bed6", "narrowPeak"}
-        Of files of regions; see `read_bed`.
+        The format of files of regions; see `read_bed`.
     at : {"summit", "centre"}
-        What becomes position ``window // 2``: the summit of a region that has one, else its centre,
-        ``(start + end) // 2``, as where a narrowPeak says -1; or always the centre.
+        What is at position ``window // 2``: the summit of a region that has one, else its centre,
+        ``(start + end) // 2`` (as where a narrowPeak says -1); or always the centre.
     signals : Signals, or path or sequence of paths of bigWig files, optional
         y is float32 of shape (tracks, bins).
     labels : str or sequence of str, optional
@@ -53,28 +53,28 @@ class GenomeDataset(BatchedDataset):
     chroms : collection of str, optional
         Leave out the regions on other chromosomes.
     ends : {"pad", "drop"}
-        What to do with windows that stick out of their chromosome: fill them with N, or leave them out.
+        What to do with windows that extend past the end of their chromosome: fill them with N, or leave them out.
     exclude : path or sequence of paths, optional
-        BED files of stretches that no window may touch.
+        BED files of stretches that no window may overlap.
     jitter : int
-        Move each window by -jitter to jitter positions, anew in each epoch; signals move along. "drop" and
-        `exclude` look at all places where a window may come to lie.
+        Shift each window by -jitter to jitter positions, anew in each epoch, and the signals with it. "drop" and
+        `exclude` consider every place that a window may be shifted to.
     reverse_complement : bool
-        Read half of the windows from the other strand, others in each epoch.
+        Read half of the windows from the other strand, other ones in each epoch.
     seed : int
-        Of both, which are a function of the seed, the epoch and the row.
+        The seed of both. They depend only on the seed, the epoch and the row.
 
     Raises
     ------
     InputError
-        If files do not fit each other, a region is off its chromosome, or a setting cannot be.
+        If files do not match each other, a region is off its chromosome, or a setting is invalid.
 
     Attributes
     ----------
     loci : Loci
-        The windows, unmoved, in the order of the regions.
+        The windows without jitter, in the order of the regions.
     regions : pandas.DataFrame
-        Those that have a window.
+        The regions that have a window.
     left_out : dict of str to int
         How many regions have none: on other chromosomes ("chroms"), off the ends ("ends"), excluded ("exclude").
 
@@ -167,12 +167,12 @@ class GenomeDataset(BatchedDataset):
             return X, self._labels[torch.from_numpy(rows)]
         if self.signals is None:
             return X
-        # The middle of a window is its middle from the other strand too.
+        # Signals are centred, so their place in the window is the same on either strand.
         y = self.signals.read(self.loci.chrom[rows], start + self._first, self._last - self._first, turned)
         return X, torch.from_numpy(y)
 
     def loci_in(self, epoch: int) -> Loci:
-        """Return where the windows lie, and on which strand, in an epoch of training.
+        """Return the places and strands of the windows in an epoch of training.
 
         Parameters
         ----------
@@ -190,14 +190,14 @@ class GenomeDataset(BatchedDataset):
         return Loci(self.loci.chrom, start, start + self.window, strand)
 
     def fingerprint(self) -> str:
-        """Return a digest of genome, windows, y and settings, whatever the paths; see `digest_of_file`."""
+        """Return a digest of genome, windows, y and settings, independent of paths; see `digest_of_file`."""
         augmentation = (self.jitter, self.reverse_complement, self.seed if self.augments else None)
         y = None if self.signals is None else self.signals.fingerprint()
         labels = None if self._labels is None else self._labels.numpy()
         return digest(self.genome.fingerprint(), *self.loci, y, labels, augmentation)
 
     def _places(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """Return the start and the strand of windows, each in its epoch."""
+        """Return the start of each window in its epoch, and whether it is read from the reverse strand."""
         start, turned = self.loci.start[rows], self._turned[rows]
         if self.jitter:
             start = start + random_shifts(self.seed, epochs, rows, self.jitter)

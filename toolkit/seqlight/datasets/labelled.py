@@ -1,4 +1,4 @@
-"""Labelled sequences in three splits, with the intervals where the answer is."""
+"""Labelled sequences in three splits, with the intervals of the motifs that decide the label."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class MotifIntervals(NamedTuple):
-    """Where motifs lie in a split, ``start <= position < end``; four int64 arrays of one length.
+    """Where the motifs of a split are, ``start <= position < end``: four int64 arrays of one length.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class MotifIntervals(NamedTuple):
     start, end : numpy.ndarray
         The interval, in positions of the row.
     motif : numpy.ndarray
-        Which motif, an index into `LabelledSequences.motif_names`.
+        The motif, as an index into `LabelledSequences.motif_names`.
     """
 
     example_idx: NDArray[np.int64]
@@ -41,9 +41,9 @@ class LabelledSplit:
     y : torch.Tensor, float32, shape (rows,)
         1 for a positive, 0 for a negative.
     ids : torch.Tensor, int64, shape (rows,)
-        The number in the whole set of the positive that the row is, or was shuffled from.
+        The number, in the whole set, of the positive that the row is or was shuffled from.
     motifs : MotifIntervals
-        Where the motifs of the positives lie.
+        The motifs of the positives.
     """
 
     X: Tensor
@@ -59,11 +59,11 @@ class LabelledSequences:
     Attributes
     ----------
     train, valid, test : LabelledSplit
-        No positive is in two of them, and each negative is where its positive is.
+        No positive is in two of them, and each negative is in the split of its positive.
     motif_names : tuple of str
         The motifs that the intervals refer to.
     provenance : str
-        Where the sequences are from, as JSON.
+        Where the sequences come from, as JSON.
     """
 
     train: LabelledSplit
@@ -85,7 +85,7 @@ def label(positives: Tensor, negatives: Tensor, ids: Tensor, motifs: MotifInterv
     ids : torch.Tensor, int64, shape (positives,)
         The number of each positive in the whole set.
     motifs : MotifIntervals
-        Where the motifs lie; `example_idx` counts the positives.
+        The motifs, with `example_idx` a row of `positives`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Random sequences with two motifs planted at known places: the twin of the real data, with the answer."""
+"""Random sequences with two motifs planted at known places: data of which the answer is known."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from seqlight.sequence import checks
 from seqlight.sequence.one_hot import random_one_hot
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
-# AP-1 binds TGA[CG]TCA; the other is the core that CTCF binds.
+# The sites of AP-1, TGA[CG]TCA, and the core of those of CTCF.
 MOTIFS: Mapping[str, str] = MappingProxyType({"AP-1": "TGASTCA", "CTCF": "CCASYAGRKGGC"})
 # The letters that each IUPAC letter of a motif stands for.
 IUPAC: Mapping[str, str] = MappingProxyType(
     {"A": "A", "C": "C", "G": "G", "T": "T", "S": "CG", "R": "AG", "Y": "CT", "K": "GT"}
 )
-# A, C, G, T as they are in the human genome.
+# The frequencies of A, C, G and T in the human genome.
 BACKGROUND = (0.295, 0.205, 0.205, 0.295)
 _SHORTEST = sum(map(len, MOTIFS.values()))
 _TRAIN_END, _VALID_END = 0.70, 0.85
@@ -35,23 +35,23 @@ _TRAIN_END, _VALID_END = 0.70, 0.85
 def load_planted(n: int = 4000, *, length: int = 100, seed: int = 0) -> LabelledSequences:
     """Return random sequences with an AP-1 and a CTCF site each, and their shuffled versions.
 
-    Half of the sequences are positives: letters as frequent as in the human genome, and one site of
-    each motif, spelled at random as its consensus allows, in random order at random places that do
-    not overlap. A negative is a positive that is dinucleotide-shuffled as a whole.
+    Half of the sequences are positives: letters are as frequent as in the human genome, and there is one
+    site of each motif, drawn at random from its consensus, in random order at random places that do not
+    overlap. A negative is a positive that is dinucleotide-shuffled as a whole.
 
     Parameters
     ----------
     n : int
-        Number of sequences, positives and negatives; an even one.
+        The number of sequences, positives and negatives; must be even.
     length : int
-        Positions of each.
+        Positions per sequence.
     seed : int
-        Of the draws; positive i is shuffled with the seed ``seed + i``.
+        The seed of all draws; positive i is shuffled with the seed ``seed + i``.
 
     Returns
     -------
     LabelledSequences
-        Splits of 70, 15 and 15 %. The motifs are ``("AP-1", "CTCF")``, with one interval each a positive.
+        Splits of 70, 15 and 15 %. The motifs are ``("AP-1", "CTCF")``, with one interval of each per positive.
 
     Raises
     ------
@@ -89,9 +89,9 @@ class PlantedDataset(ArrayDataset):
     Parameters
     ----------
     split : {"train", "valid", "test"}
-        Which.
+        The split.
     n, length, seed : int
-        As of `load_planted`: of all three splits.
+        As in `load_planted`, for all three splits.
 
     Examples
     --------
@@ -112,7 +112,7 @@ class PlantedDataset(ArrayDataset):
 def _positives(n: int, length: int, seed: int) -> tuple[Tensor, NDArray[np.int64]]:
     """Return sequences (n, 4, length) and where each motif starts in them (n, motifs)."""
     X = random_one_hot((n, 4, length), probs=BACKGROUND, random_state=seed)
-    # A stream of its own: the one behind the background has this seed.
+    # A stream of its own, for the background is drawn with the seed itself.
     stream = np.random.RandomState([seed, 1])
     starts = _places(n, length, stream)
     rows = torch.arange(n)[:, None]
@@ -124,7 +124,7 @@ def _positives(n: int, length: int, seed: int) -> tuple[Tensor, NDArray[np.int64
 
 
 def _places(n: int, length: int, stream: np.random.RandomState) -> NDArray[np.int64]:
-    """Return starts (n, motifs) of sites that do not overlap: cuts of the free length, in random order."""
+    """Return starts (n, motifs) of sites that do not overlap: random cuts of the free length, in random order."""
     widths = np.array([len(consensus) for consensus in MOTIFS.values()])
     cuts = np.sort(stream.randint(0, length - widths.sum() + 1, size=(n, len(widths))), axis=1)
     order = np.argsort(stream.random_sample((n, len(widths))), axis=1)

@@ -16,9 +16,9 @@ from seqlight.files.source_types import RegionSources
 from seqlight.formats.bed_reader import Format, read_bed, require_format
 from seqlight.sequence.loci import Loci, as_loci
 
-# What pandas' users call the tenth column of a narrowPeak, or its place on the chromosome, but for signs and capitals.
-_WHERE = "pos|position|offset|point|start"
-_SUMMIT = re.compile(rf"(rel|abs|relative|absolute|peak)?summit({_WHERE})?|peak({_WHERE})?|pointsource")
+# Names that users of pandas give to a column of summits, without signs and in lower case.
+_SUFFIX = "pos|position|offset|point|start"
+_SUMMIT = re.compile(rf"(rel|abs|relative|absolute|peak)?summit({_SUFFIX})?|peak({_SUFFIX})?|pointsource")
 
 
 def as_regions(source: RegionSources, format: Format = "auto", name: str = "regions") -> pd.DataFrame:
@@ -27,16 +27,16 @@ def as_regions(source: RegionSources, format: Format = "auto", name: str = "regi
     Parameters
     ----------
     source : str, path, pandas.DataFrame or Loci, or sequence of them
-        A file for `read_bed`, or a table with the columns of one. Several are taken one behind the other.
+        A file for `read_bed`, or a table with the same columns. Several are concatenated.
     format : str
-        Of files; see `read_bed`.
+        The format of files; see `read_bed`.
     name : str
-        What to call it in a message.
+        The name of the argument, for error messages.
 
     Returns
     -------
     pandas.DataFrame
-        Numbered from 0. Of several sources with a column source that says which, counted from 0.
+        Rows are numbered from 0. For several sources the column source has the number of each, from 0.
     """
     listed = as_list(source)
     if not listed:
@@ -50,7 +50,7 @@ def as_regions(source: RegionSources, format: Format = "auto", name: str = "regi
 
 
 def as_list(source: RegionSources) -> list[Any]:
-    """Return the sources of a list of them, or the one."""
+    """Return the sources in a list; a single source becomes a list of one."""
     return list(source) if isinstance(source, list | tuple) and not isinstance(source, Loci) else [source]
 
 
@@ -70,7 +70,7 @@ def _one(source: Any, format: Format, name: str) -> pd.DataFrame:
 
 
 def warn_about_summits(table: pd.DataFrame) -> None:
-    """Warn of a column that is not read, but is what others call the tenth of a narrowPeak."""
+    """Warn of a column that seems to hold summits under another name, and is not read."""
     for column in () if "summit" in table else table.columns:
         name = re.sub(r"[\W_]", "", str(column).lower())
         if _SUMMIT.fullmatch(name) and pd.api.types.is_numeric_dtype(table[column]):
@@ -83,7 +83,7 @@ def warn_about_summits(table: pd.DataFrame) -> None:
 
 
 def _summits(table: pd.DataFrame) -> NDArray[np.int64]:
-    """Return the summits of a table, checked; -1 where there is none."""
+    """Return the summits of a table, -1 where there is none; InputError if one is outside of its region."""
     try:
         found = table["summit"].to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""The order in which a training sees its rows."""
+"""The sampler that decides in which order training sees its rows."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from seqlight.errors import InputError, a
 
 
 class TrainingOrder(DistributedSampler[Any]):
-    """Every row once an epoch, in an order that the seed and the epoch decide.
+    """Every row once per epoch, in an order that depends only on the seed and the epoch.
 
-    Of a dataset that augments, such as `GenomeDataset` with jitter, pairs of row and epoch are drawn: workers that
-    outlive an epoch then know which it is. ``set_epoch`` before each epoch says which; a Lightning Trainer
-    calls it. With several processes each takes its share; a few rows are repeated where shares would be uneven.
+    From a dataset that augments, such as `GenomeDataset` with jitter, it draws pairs of row and epoch, so that workers
+    that outlive an epoch know which it is. Call ``set_epoch`` before each epoch; a Lightning Trainer does. With several
+    processes each takes its share, and a few rows are repeated to make the shares even.
 
     Parameters
     ----------
     dataset : torch.utils.data.Dataset
         Map-style.
     seed : int
-        Of the order.
+        The seed of the order.
     rank, world : int
-        Which of how many processes this is.
+        The number of this process, and how many there are.
 
     Raises
     ------
     InputError
-        If a dataset that augments is inside of another, such as a Subset.
+        If a dataset that augments is wrapped in another, such as a Subset.
 
     Examples
     --------

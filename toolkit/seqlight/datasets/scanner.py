@@ -1,4 +1,4 @@
-"""A network that finds motifs: the smallest that solves the planted task, and something to start from."""
+"""A small network that finds motifs: enough to solve the planted task, and something to start from."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from torch import Tensor, nn
 
 
 class MotifScanner(nn.Module):
-    """How well each filter fits at its best place, and two layers that weigh them.
+    """The best match of each filter in the sequence, followed by two linear layers.
 
     Parameters
     ----------
     filters : int
-        Motifs to look for.
+        The number of motifs to look for.
     width : int
-        Positions of each; an odd number.
+        Positions per filter; an odd number.
     hidden : int
         Units of the layer before the output.
     outputs : int
-        Numbers to return.
+        The number of outputs.
     dropout : float
-        Share of the filters that are left out of a training step.
+        The share of filters that are dropped in a training step.
     letters : int
-        Of the sequences.
+        Letters of the sequences.
 
     Examples
     --------

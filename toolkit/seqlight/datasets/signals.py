@@ -1,4 +1,4 @@
-"""Signals from bigWig files, as what a model is to predict."""
+"""Signals from bigWig files, as targets of a model."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ Missing = Literal["zero", "nan"]
 
 
 class Signals:
-    """Values of bigWig files in windows, one track a file.
+    """Values of bigWig files in windows, one track per file.
 
     Parameters
     ----------
     paths : str, path, or sequence of them
         bigWig files.
     window : int, optional
-        Positions in the middle of each input window to read; all if None.
+        How many positions in the middle of each input window to read; all if None.
     bin : int
-        Positions a number.
+        Positions per number.
     reduce : {"sum", "mean"}
-        What becomes of the positions of a bin.
+        How the positions of a bin are combined.
     missing : {"zero", "nan"}
-        What a position counts as that has no value in a file, or is off the chromosome. With "nan" a bin is NaN
-        if one of its positions is.
+        The value of positions that have none in a file, or are off the chromosome. With "nan" a bin is NaN if one of
+        its positions is.
     stranded : bool
         Whether files come in pairs of the + and the - strand (0 and 1, 2 and 3 ...): then the two of a pair
-        change places where a window is read from the other strand.
+        are swapped where a window is read from the other strand.
 
     Raises
     ------
     InputError
-        If a file is not there, or a setting cannot be.
+        If a file does not exist, or a setting is invalid.
 
     Examples
     --------
@@ -95,17 +95,17 @@ class Signals:
         return len(self.paths)
 
     def span(self, length: int) -> tuple[int, int]:
-        """Return where in input windows of `length` positions signals are read, first and last.
+        """Return which positions of input windows of `length` positions have signals, as (first, end).
 
         Raises
         ------
         InputError
-            If there are not as many, not as many on both sides, or no whole number of bins.
+            If `window` is longer than the input, cannot be in its middle, or is no whole number of bins.
         """
         window = length if self.window is None else self.window
         if window > length:
             raise InputError(
-                f"signals are asked for {window} positions of windows of {length}: expected at most these."
+                f"signals are to be read at {window} positions of windows of {length}: expected at most as many."
             )
         if window % self.bin:
             raise InputError(f"windows of {window} positions are no whole number of bins of {self.bin}: change either.")
@@ -118,7 +118,7 @@ class Signals:
         return first, first + window
 
     def require_genome(self, chroms: Sequence[str], sizes: Mapping[str, int]) -> None:
-        """Raise InputError if files are of another assembly than the genome, or of no chromosome in `chroms`."""
+        """Raise InputError if a file is of another assembly than the genome, or has no chromosome of `chroms`."""
         for file in self._files:
             path, known = file.path, file.sizes
             for chrom in respelled_names(chroms, known):
@@ -143,11 +143,11 @@ class Signals:
         Parameters
         ----------
         chrom : numpy.ndarray of str, shape (spans,)
-            The chromosome of each.
+            The chromosome of each span.
         start : numpy.ndarray, int64, shape (spans,)
-            Of each; spans may be off either end.
+            Where each span starts; it may extend past either end of the chromosome.
         length : int
-            Positions of each, a whole number of bins.
+            Positions per span, a whole number of bins.
         turned : numpy.ndarray of bool, shape (spans,)
             Whether to read from the other strand.
 
@@ -164,7 +164,7 @@ class Signals:
             values[np.isnan(values)] = 0
         if self.bin > 1:
             bins = values.reshape(*values.shape[:2], length // self.bin, self.bin)
-            # Sums of many small numbers are taken in double precision.
+            # Many small numbers are summed in double precision.
             values = getattr(bins, self.reduce)(axis=-1, dtype=np.float64).astype(np.float32)
         if turned.any():
             values[turned] = self._other_strand(values[turned])
@@ -192,7 +192,7 @@ else:
 
 
 def as_signals(source: SignalSource | None) -> Signals | None:
-    """Return signals, from paths with the settings of `Signals` as they are by default; None stays None."""
+    """Return signals; paths become `Signals` with its default settings, and None stays None."""
     if source is None or isinstance(source, Signals):
         return source
     if not isinstance(source, str | os.PathLike | list | tuple):

@@ -1,4 +1,4 @@
-"""One array, wherever it is, of which rows are read."""
+"""One array, in memory or in a file, of which rows are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seqlight.files.stamp import FileStamp
 from seqlight.formats.npz import map_array
 from seqlight.sequence.checks import require_dense
 
-# Of NumPy alone, where they are others than those of 64 bits a number.
+# The types of NumPy that PyTorch lacks, on machines where they have more than 64 bits per number.
 _LONGER = {np.dtype(one) for one in (np.longdouble, np.clongdouble)} - {np.dtype("f8"), np.dtype("c16")}
 
 
@@ -27,14 +27,14 @@ class StoredArray:
     Parameters
     ----------
     name : str
-        What to call it in an error, and which array of an npz file to take where it holds several.
+        Its name in error messages, and in an npz file that holds several arrays.
     source : torch.Tensor, numpy.ndarray, or path of an npy or npz file
-        Of numbers, with at least one dimension.
+        Numbers, with at least one dimension.
 
     Raises
     ------
     InputError
-        If it is none of these, or, later, a file that has changed since.
+        If it is none of these, or a file that has changed when it is read later.
 
     Examples
     --------
@@ -61,25 +61,25 @@ class StoredArray:
         return self.shape[0]
 
     def rows(self, rows: NDArray[np.int64]) -> Tensor:
-        """Return a copy of rows."""
+        """Return a copy of the rows."""
         array = self._open()
         if isinstance(array, Tensor):
             return array[torch.from_numpy(rows)]
         picked = array[rows]
-        # PyTorch takes numbers of the machine's own byte order alone.
+        # PyTorch takes only the machine's own byte order.
         return torch.from_numpy(np.ascontiguousarray(picked, dtype=picked.dtype.newbyteorder("=")))
 
     def content(self) -> NDArray[Any]:
-        """Return all of it, for a digest."""
+        """Return the whole array, for a digest."""
         array = self._open()
         if isinstance(array, np.ndarray):
             return array
         tensor = array.detach().cpu().contiguous()
-        # NumPy knows no bfloat16.
+        # NumPy has no bfloat16.
         return tensor.numpy() if tensor.dtype != torch.bfloat16 else tensor.view(torch.int16).numpy()
 
     def _open(self) -> Tensor | NDArray[Any]:
-        # What was read into memory stays as it is, whatever comes of the file.
+        # An array that was read into memory does not change with its file.
         if self._stamp is not None and (self._map is None or isinstance(self._map, np.memmap)):
             self._stamp.require_unchanged()
         if not isinstance(self.source, str | os.PathLike):
@@ -89,13 +89,13 @@ class StoredArray:
         return self._map
 
     def __getstate__(self) -> dict[str, Any]:
-        # A map of a file would be copied into the pickle, whole.
+        # A pickle would contain the whole content of the mapped file.
         return self.__dict__ | {"_map": None}
 
 
 def _stamp(source: object) -> FileStamp | None:
-    """Return the stamp of a file that is there, or that an array is a map of."""
-    # One that is open for writing is the user's to change.
+    """Return the stamp of a file that exists, or of the one that an array maps."""
+    # A map that is open for writing may be changed by the user.
     if isinstance(source, np.memmap) and source.mode in ("r", "c"):
         source = getattr(source, "filename", None)
     with contextlib.suppress(OSError, ValueError):

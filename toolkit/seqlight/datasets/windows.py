@@ -1,4 +1,4 @@
-"""Which regions become windows, and why the others do not."""
+"""Place windows around regions, and decide which regions have none."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Windows(NamedTuple):
     Attributes
     ----------
     start : numpy.ndarray, int64
-        Of each window; its end is `length` on.
+        The start of each window; its end is `length` further on.
     length : int
-        Of all.
+        The length of all windows.
     """
 
     start: NDArray[np.int64]
@@ -33,16 +33,16 @@ class Windows(NamedTuple):
 
 
 def on_chromosomes(regions: pd.DataFrame, chroms: Collection[str] | None, sizes: Mapping[str, int]) -> NDArray[Any]:
-    """Return which regions lie on the chromosomes asked for, all of which must be known.
+    """Return which regions lie on the chromosomes to keep.
 
     Parameters
     ----------
     regions : pandas.DataFrame
         With a column chrom.
     chroms : collection of str, optional
-        The names; all that the regions have if None.
+        The chromosomes to keep; all that the regions have if None.
     sizes : mapping of str to int
-        Of the chromosomes of the genome.
+        The lengths of the chromosomes of the genome.
 
     Returns
     -------
@@ -62,16 +62,16 @@ def on_chromosomes(regions: pd.DataFrame, chroms: Collection[str] | None, sizes:
 
 
 def centre_windows(regions: pd.DataFrame, window: int | None, at: Literal["summit", "centre"]) -> Windows:
-    """Return the windows of regions.
+    """Return windows centred on regions.
 
     Parameters
     ----------
     regions : pandas.DataFrame
         With the columns start and end, and maybe summit.
     window : int, optional
-        Positions; the regions themselves, which must then have one length, if None.
+        Positions per window. If None, the regions themselves, which must then have one length.
     at : {"summit", "centre"}
-        What becomes position ``window // 2``: the summit where there is one, or ``(start + end) // 2``.
+        What is at position ``window // 2``: the summit where there is one, or ``(start + end) // 2``.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def centre_windows(regions: pd.DataFrame, window: int | None, at: Literal["summi
 
 
 def require_centres(windows: Windows, regions: pd.DataFrame, size: NDArray[np.int64]) -> None:
-    """Raise InputError if the middle of a window is off its chromosome: then the assembly is another one."""
+    """Raise InputError if the middle of a window is off its chromosome, as with regions of another assembly."""
     middle = windows.start + windows.length // 2
     off = (middle < 0) | (middle >= size)
     if off.any():
@@ -111,29 +111,29 @@ def require_centres(windows: Windows, regions: pd.DataFrame, size: NDArray[np.in
 
 
 def inside(windows: Windows, size: NDArray[np.int64], margin: int) -> NDArray[Any]:
-    """Return which windows lie on their chromosome, wherever jitter of at most `margin` moves them."""
+    """Return which windows lie on their chromosome even when jitter shifts them by `margin`."""
     return (windows.start - margin >= 0) & (windows.start + windows.length + margin <= size)
 
 
 class Excluded:
-    """Stretches of a genome that no window may touch.
+    """Stretches of a genome that no window may overlap.
 
     Parameters
     ----------
     sources : iterable of str, path, pandas.DataFrame or Loci
         BED files, such as the ENCODE exclusion list, or tables.
     sizes : mapping of str to int
-        Of the chromosomes of the genome.
+        The lengths of the chromosomes of the genome.
 
     Raises
     ------
     InputError
-        If a list has no chromosome in common with the genome.
+        If a source has no chromosome in common with the genome.
     """
 
     def __init__(self, sources: Iterable[Any], sizes: Mapping[str, int]) -> None:
         self._stretches: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
-        # Which strand what is excluded is on, and where its summits are, does not matter.
+        # Strands and summits of excluded stretches do not matter.
         tables = [as_regions(source, "bed3", "exclude") for source in sources]
         for table in tables:
             names = pd.unique(table["chrom"]).tolist()
@@ -143,21 +143,21 @@ class Excluded:
         if tables:
             joined = pd.concat([table[["chrom", "start", "end"]] for table in tables])
             for chrom, rows in joined.groupby("chrom", sort=False):
-                self._stretches[str(chrom)] = _merged(rows["start"].to_numpy(), rows["end"].to_numpy())
+                self._stretches[str(chrom)] = _merge(rows["start"].to_numpy(), rows["end"].to_numpy())
 
     def touch(self, chrom: NDArray[Any], start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[Any]:
-        """Return which spans share a position with what is excluded, shape (spans,)."""
+        """Return which spans overlap an excluded stretch, shape (spans,)."""
         hit = np.zeros(len(chrom), bool)
         for name, (begins, ends) in self._stretches.items():
             here = chrom == name
-            # The first stretch that ends behind the span's start is the only one that can begin before its end.
+            # If any stretch overlaps the span, so does the first one that ends after the span's start.
             first = np.searchsorted(ends, start[here], side="right")
             hit[here] = np.append(begins, np.iinfo(np.int64).max)[first] < end[here]
         return hit
 
 
-def _merged(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return sorted stretches of which none overlaps or touches another."""
+def _merge(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the stretches sorted, with those that overlap or touch each other merged."""
     order = np.argsort(start, kind="stable")
     start, reach = start[order], np.maximum.accumulate(end[order])
     first = np.ones(len(start), bool)
