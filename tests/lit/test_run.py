@@ -263,6 +263,9 @@ def test_a_cache_that_an_earlier_call_has_filled_is_told(tmp_path):
     sl.run(Rotated(), X, tmp_path, **QUIET)
     model = Rotated()
     sl.predict(model, X, device="cpu")
-    with pytest.raises(sl.ResultsError, match=r"attributes angles .* has left there .*, make the model anew, and run"):
+    with pytest.raises(
+        sl.ResultsError,
+        match=r"attributes angles .* left that on .*, make the model anew, and run",
+    ):
         sl.run(model, X, tmp_path, **QUIET)
     sl.run(Rotated(), X, tmp_path, **QUIET)

@@ -134,9 +134,9 @@ def test_what_is_there_stays(results, arrays, tmp_path_factory):
     moved = Path(shutil.copytree(results.path, tmp_path / "run.zarr"))
     results = sl.open_results(moved)
     for to, says in (
-        (shard_path(moved, 1), "where the results themselves lie"),
-        (moved / "loci.npz", "where the results themselves lie"),
-        (moved, "where the results themselves lie"),
+        (shard_path(moved, 1), "where the results themselves are"),
+        (moved / "loci.npz", "where the results themselves are"),
+        (moved, "where the results themselves are"),
         (mine, "a folder that is no zarr store"),
         (tmp_path / "file", "which is a file: expected a folder"),
         (tmp_path / "folder.npz", "which is a folder: expected a file"),

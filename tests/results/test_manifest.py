@@ -66,7 +66,7 @@ FIELDS = {
 @pytest.mark.parametrize(("name", "value"), [(name, one) for name, values in FIELDS.items() for one in values])
 def test_a_field_that_no_run_has(tmp_path, name, value):
     (tmp_path / "manifest.json").write_text(json.dumps(asdict(manifest()) | {name: value}))
-    with pytest.raises(sl.ResultsError, match=rf"manifest\.json has {name} = .*, and it must be .*: put it back"):
+    with pytest.raises(sl.ResultsError, match=rf"manifest\.json has {name} = .*, and it must be .*: restore it"):
         sl.open_results(tmp_path)
 
 
@@ -80,7 +80,7 @@ def test_fields_are_all_there_and_no_others(tmp_path, name):
     found = asdict(manifest())
     del found[name]
     (tmp_path / "manifest.json").write_text(json.dumps(found))
-    with pytest.raises(sl.ResultsError, match=rf"manifest\.json has no {name}: put it back"):
+    with pytest.raises(sl.ResultsError, match=rf"manifest\.json has no {name}: restore it"):
         read_manifest(tmp_path)
     (tmp_path / "manifest.json").write_text(json.dumps(asdict(manifest()) | {"more": 1}))
     with pytest.raises(sl.ResultsError, match=r'manifest\.json has a field "more", which no manifest has'):
@@ -111,12 +111,12 @@ def test_more_shards_than_a_folder_holds(tmp_path, rows, shard_rows):
         (b"[1, 2]", "holds a list"),
         (b"3", "holds an int"),
         (b"null", "holds None"),
-        (b"{", "is no JSON"),
-        (b'{"rows": 1' + b"0" * 5000 + b"}", "is no JSON"),
-        (b'"\xff\xfe\xfa"', "is no JSON"),
+        (b"{", "is not JSON"),
+        (b'{"rows": 1' + b"0" * 5000 + b"}", "is not JSON"),
+        (b'"\xff\xfe\xfa"', "is not JSON"),
         (b"", "is empty"),
         (b"\n", "is empty"),
-        (b"[" * 100_000, "is no JSON"),
+        (b"[" * 100_000, "is not JSON"),
         (None, "cannot be read .Is a directory"),
     ],
 )

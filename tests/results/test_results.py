@@ -155,13 +155,13 @@ def test_no_rows(tmp_path):
     results = sl.open_results(tmp_path)
     assert len(results) == 0
     assert results.names == ()
-    with pytest.raises(sl.InputError, match="none, for the run had no rows"):
+    with pytest.raises(sl.InputError, match="none, for the run has no rows"):
         results["outputs"]
 
 
 def test_rows_by_place(tmp_path):
     write(tmp_path, arrays())
-    with pytest.raises(sl.InputError, match=r"have no places: run on data that has `\.loci`"):
+    with pytest.raises(sl.InputError, match=r"have no loci: run on data that have `\.loci`"):
         sl.open_results(tmp_path)["codes"]["chr1:0-10"]
     starts = np.arange(ROWS) * 10
     write_loci(tmp_path, sl.Loci(np.array(["chr1"] * 20 + ["chr2"] * 3), starts, starts + 15, np.array(["+"] * ROWS)))

@@ -156,7 +156,7 @@ def test_partial_files_of_others_stay(tmp_path):
     "results folders", "more files than a folder can number", "an error before anything is written"
 )
 def test_too_many_shards_are_refused(tmp_path):
-    with pytest.raises(sl.InputError, match=r"shard_rows is 1, which makes 2000000 files .* so 2 rows or more"):
+    with pytest.raises(sl.InputError, match=r"shard_rows is 1, which makes 2000000 files .* so at least 2"):
         prepare_folder(tmp_path, replace(RUN, rows=2_000_000, shard_rows=1), 1, None)
     assert not list(tmp_path.iterdir())
 
@@ -168,7 +168,7 @@ def test_a_folder_that_takes_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "mkdir", read_only)
     with pytest.raises(
-        sl.ResultsError, match=r"could not be written to .* \(Read-only file system\): see to it that you"
+        sl.ResultsError, match=r"could not be written to .* \(Read-only file system\): make sure that you"
     ):
         claim_folder(tmp_path)
     monkeypatch.undo()

@@ -67,8 +67,8 @@ def relabelled(folder):
 
 
 FAULTS = {
-    "two shards exchanged": (exchange, "holds rows 4 to 7, and its name is that of rows 0 to 3"),
-    "a shard of another run with equal shapes copied in": (of_another_run, "is of another run than"),
+    "two shards exchanged": (exchange, "holds rows 4 to 7, but its name is that of rows 0 to 3"),
+    "a shard of another run with equal shapes copied in": (of_another_run, "belongs to another run than manifest.json"),
     "a shard of another dtype": (relabelled, "float64"),
     "a shard with one array more": (rewritten(lambda one: {**one, "more": one["y"]}), "does not say which rows"),
     "a shard without one of its arrays": (rewritten(lambda one: {"y": one["y"]}), "does not say which rows"),
@@ -121,7 +121,7 @@ def test_it_is_made_again(tmp_path, fault):
 @pytest.mark.reliability("results folders", "one flipped bit in a shard", "verify() finds it")
 def test_a_flipped_bit_is_found_by_verify(tmp_path):
     flip(write(tmp_path / "out"))
-    with pytest.raises(sl.ResultsError, match=r"shard-000001\.npz is damaged \(the checksum of 'y' is another\)"):
+    with pytest.raises(sl.ResultsError, match=r"shard-000001\.npz is damaged \(the checksum of 'y' does not match\)"):
         sl.open_results(tmp_path / "out").verify()
 
 
@@ -202,9 +202,9 @@ def test_places_of_another_run(tmp_path):
         return sl.Loci(np.array(["chr1"] * 10), start, start + 5, np.array(["+"] * 10))
 
     write_loci(write(tmp_path), loci(100), OTHER)
-    with pytest.raises(sl.ResultsError, match=r"loci\.npz is of another run"):
+    with pytest.raises(sl.ResultsError, match=r"loci\.npz belongs to another run than manifest.json"):
         sl.open_results(tmp_path)["y"]["chr1"]
-    with pytest.raises(sl.ResultsError, match=r"loci\.npz is of another run"):
+    with pytest.raises(sl.ResultsError, match=r"loci\.npz belongs to another run than manifest.json"):
         sl.open_results(tmp_path).verify()
     prepare_folder(tmp_path, RUN, None, loci(0))
     assert sl.open_results(tmp_path).rows_at("chr1:0-1").tolist() == [0]

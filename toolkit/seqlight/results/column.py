@@ -1,4 +1,4 @@
-"""One array of a run's results, spread over shards, that reads only what is asked for."""
+"""One array of a run's results, spread over shards, of which only the requested rows are read."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Column:
     """A lazy array over all rows, in order.
 
     It is indexed like a NumPy array: ``column[3]``, ``column[3:10]``, ``column[[5, 2]]``, ``column[mask]``,
-    ``column[3:10, :, 100:200]``; and by place where the rows have one, ``column["chr1:1000-2000"]``, which gives the
-    rows that overlap it. What comes out is an array in memory. ``numpy.asarray(column)`` reads everything.
+    ``column[3:10, :, 100:200]``; and, if the rows are windows of a genome, by a locus: ``column["chr1:1000-2000"]`` are
+    the rows that overlap it. The result is an array in memory. ``numpy.asarray(column)`` reads everything.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Column:
 
     @property
     def nbytes(self) -> int:
-        """How many bytes all rows take."""
+        """The size of all rows, in bytes."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
     def __len__(self) -> int:
@@ -66,7 +66,7 @@ class Column:
         if not key or key[0] is Ellipsis or key[0] is None:
             return self.numpy()[key]
         found = self._of(key[0])
-        leading = (slice(None),) * (found.ndim - self.ndim + 1)  # none for the number of a row
+        leading = (slice(None),) * (found.ndim - self.ndim + 1)  # none for a single row
         return found[(*leading, *key[1:])]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -78,12 +78,12 @@ class Column:
         return self._slice(range(len(self)))
 
     def blocks(self) -> Iterator[NDArray[Any]]:
-        """Yield all rows in order, a shard at a time, so that no more than one is in memory."""
+        """Yield all rows in order, one shard at a time, so that no more than one is in memory."""
         for k in range(self._manifest.shards):
             yield self.shard(k)
 
     def shard(self, k: int) -> NDArray[Any]:
-        """Return the rows of one shard, mapped; ResultsError if they are not like the others."""
+        """Return the rows of one shard, mapped; ResultsError if their shape or dtype differs from other shards."""
         found, rows = self._read(k), len(self._manifest.rows_of(k))
         if found.shape != (rows, *self.shape[1:]) or found.dtype != self.dtype:
             raise ResultsError(
@@ -100,7 +100,7 @@ class Column:
         if rows is Ellipsis:
             return self.numpy()
         if isinstance(rows, bool | float) or not isinstance(rows, int | np.integer | list | tuple | np.ndarray):
-            raise InputError(f"rows are given as {rows!r}: expected a number, a slice, a list of numbers or a place.")
+            raise InputError(f"rows are given as {rows!r}: expected a number, a slice, a list of numbers or a locus.")
         index = np.asarray(rows)
         if index.dtype == np.bool_:
             if index.shape != self.shape[:1]:
@@ -118,10 +118,8 @@ class Column:
             raise InputError(f"rows are given as {index.dtype}: expected whole numbers.")
         outside = (index < -len(self)) | (index >= len(self))
         if outside.any():
-            # What iterates by number expects an IndexError at the end.
-            raise IndexError(
-                f"row {np.atleast_1d(index[outside])[0]} is not there: {self.name!r} has {len(self)} rows."
-            )
+            # An IndexError, which ends an iteration by number.
+            raise IndexError(f"there is no row {np.atleast_1d(index[outside])[0]}: {self.name!r} has {len(self)} rows.")
         return np.where(index < 0, index + len(self), index).astype(np.int64)
 
     def _slice(self, rows: range) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""The results of a run as one file, for programs that do not read shards."""
+"""Write the results of a run as one file, for programs that do not read shards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from seqlight.files.paths import as_path
 from seqlight.formats.modisco_writer import write_modisco
 from seqlight.results.results import Results, open_results
 
-# What a run has in its folder, and how zarr marks a store of its own, in its second format or its third.
+# The files of a run, and those by which a Zarr store is known, in its second format or its third.
 OURS = re.compile(r"shard-\d{6}\.npz|loci\.npz|manifest\.json|\.locks")
 STORES = ("zarr.json", ".zgroup", ".zarray")
 
@@ -31,34 +31,34 @@ STORES = ("zarr.json", ".zgroup", ".zarray")
 def consolidate(
     results: Results | str | os.PathLike[str], to: str | os.PathLike[str], names: str | Sequence[str] | None = None
 ) -> Path:
-    """Write the results of a run as one file, a shard at a time; their checksums are compared on the way.
+    """Write the results of a run as one file, a shard at a time, after comparing them with their checksums.
 
     Parameters
     ----------
     results : Results, str or path
-        Or the folder of a run.
+        The results, or the folder of a run.
     to : str or path
-        ``.npz``, ``.h5`` or ``.hdf5`` (needs h5py), ``.zarr`` (needs zarr): all arrays under their names, the loci as
-        chrom, start, end and strand below ``loci/`` (for zarr chrom and strand as numbers, with what they stand for in
-        the attribute ``names``), and but for npz the manifest as an attribute. A name without a suffix is a folder for
-        TF-MoDISco, with ``ohe.npz`` and ``shap.npz``; that needs a run of ``DeepLiftShapModule(hypothetical=True)``.
+        ``.npz``, ``.h5`` or ``.hdf5`` (needs h5py), ``.zarr`` (needs zarr): all arrays under their names, and the loci
+        as chrom, start, end and strand below ``loci/`` (in Zarr, chrom and strand are numbers, with their texts in the
+        attribute ``names``). HDF5 and Zarr also have the manifest as an attribute. A name without a suffix is a folder
+        for TF-MoDISco, with ``ohe.npz`` and ``shap.npz``; it needs a run of ``DeepLiftShapModule(hypothetical=True)``.
     names : str or sequence of str, optional
-        Which arrays; all by default.
+        The arrays to write; all by default.
 
     Returns
     -------
     pathlib.Path
-        `to`. Nothing is there after an error.
+        `to`. After an error nothing is there.
 
     Raises
     ------
     InputError
-        If the suffix is another one, an array is not there, or `to` is a folder for a file, a file for a folder, or the
-        results.
+        If there is no such format or array, or `to` is a folder where a file is wanted, a file where a folder is
+        wanted, or would overwrite the results.
     ResultsError
         If rows are missing or a shard is damaged.
     DiskError
-        If `to` cannot be written, as on a full disk.
+        If `to` cannot be written, for instance on a full disk.
     MissingExtra
         If the library for the format is not installed.
 
@@ -92,20 +92,20 @@ def consolidate(
         if isinstance(error, SeqlightError):
             raise
         raise DiskError(
-            f"{path} could not be written ({error.strerror or error}): make room or give another name; the results are "
-            "as they were.",
+            f"{path} could not be written ({error.strerror or error}): make room or give another name; the results "
+            "have not changed.",
             error.errno,
         ) from error
     return path
 
 
 def _require_free(path: Path, results: Results) -> None:
-    """Raise InputError where writing would take away what is not of the kind that is written, or the results."""
+    """Raise InputError if writing would replace the results, or something of another kind."""
     there, folder = path.resolve(), results.path.resolve()
-    # A store of zarr takes the place of the folder that was there.
+    # A Zarr store replaces the folder that has its name.
     taken = path.suffix == ".zarr" and there in (folder, *folder.parents)
     if taken or (there.parent == folder and OURS.fullmatch(there.name)):
-        raise InputError(f"to is {str(path)!r}, where the results themselves lie: give another name.")
+        raise InputError(f"to is {str(path)!r}, where the results themselves are: give another name.")
     if not path.exists():
         return
     if path.suffix in ("", ".zarr"):
@@ -157,14 +157,14 @@ def _zarr(results: Results, path: Path, names: Sequence[str]) -> None:
             made = group.create_array(name, shape=column.shape, dtype=column.dtype, chunks=_chunk(column.shape))
             _fill(made, results, name)
         for name, one in _loci(results).items():
-            # Zarr has no settled form for text: numbers, and what they stand for beside them.
+            # Zarr has no settled form for text, so it is written as numbers, with the texts in an attribute.
             if one.dtype.kind == "U":
                 texts, one = np.unique(one, return_inverse=True)
                 group.create_array(f"loci/{name}", data=one).attrs["names"] = texts.tolist()
             else:
                 group.create_array(f"loci/{name}", data=one)
         group.attrs["manifest"] = asdict(results.manifest)
-        # A folder is not replaced in one step: the old one goes first.
+        # A folder cannot be replaced in one step: the old one is removed first.
         shutil.rmtree(path, ignore_errors=True)
         partial.rename(path)
     finally:
@@ -189,7 +189,7 @@ def _fill(made: Any, results: Results, name: str) -> None:
 
 
 def _chunk(shape: tuple[int, ...]) -> tuple[int, ...] | bool:
-    """Return chunks of whole rows, of about 256,000 numbers."""
+    """Return the shape of chunks of whole rows, of about 256,000 numbers."""
     each = max(1, int(np.prod(shape[1:])))
     return (max(1, min(shape[0], 256_000 // each)), *(max(1, one) for one in shape[1:]))
 

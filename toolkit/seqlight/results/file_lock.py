@@ -1,8 +1,8 @@
 """A lock that ends with the process that holds it, however that ends.
 
-The operating system keeps it (POSIX record locks, which also hold between machines that share a file system), so after
-SIGKILL or a loss of power nothing stale is left. A child of the process does not inherit it. On a file system that has
-no locks a lease stands for it.
+The operating system keeps it (POSIX record locks, which also work between machines that share a file system), so
+nothing stale is left after SIGKILL or a power failure. A child process does not inherit it. On a file system without
+locks a lease takes its place.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# Of this process: the system would let it take the same lock again, and closing either file would end both.
+# The locks of this process: the system would let it take the same one again, and closing either file would end both.
 _mine: set[tuple[int, str]] = set()
 
 BUSY = (errno.EACCES, errno.EAGAIN)
-# Who asks whether a lock is held holds it for a moment.
+# Asking whether a lock is held takes it for a moment, so that it is tried again.
 TRIALS, PAUSE = 5, 0.02
 
 
@@ -36,7 +36,7 @@ class Lock:
     Parameters
     ----------
     path : path
-        Of the file, which is made if there is none, and stays.
+        The file, which is made if there is none, and stays.
 
     Examples
     --------
@@ -58,14 +58,14 @@ class Lock:
         self._lease = Lease(path)
 
     def take(self) -> None:
-        """Take the lock; ResultsError, which names the owner, if another process or thread holds it."""
+        """Take the lock; ResultsError, with the name of its owner, if another process or thread holds it."""
         if self._key in _mine:
-            # Not even to read who it is: closing any file of that name ends the lock.
+            # The file is not even opened to read the owner: closing any handle of it would end the lock.
             raise _in_use(self.path, "this process")
         file = self.path.open("a+")
         for _ in range(TRIALS):
             try:
-                # A machine on which the file system has no locks may hold a lease beside this one's lock.
+                # Another machine, on which the file system has no locks, may hold a lease.
                 free = not self._lease.is_alive() if _locked(file, exclusive=True) else self._lease.take()
                 break
             except BlockingIOError:
@@ -82,7 +82,7 @@ class Lock:
         _mine.add(self._key)
 
     def release(self) -> None:
-        """Give the lock back, if it is held."""
+        """Release the lock, if it is held."""
         if self._file is not None:
             self._lease.release()
             self._file.close()
@@ -95,7 +95,7 @@ class Lock:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a process that lives holds the lock; where that cannot be told, True."""
+    """Return whether a running process holds the lock; True if that cannot be told."""
     if (os.getpid(), str(path.absolute())) in _mine:
         return True
     try:
@@ -122,7 +122,7 @@ def _locked(file: IO[str], exclusive: bool) -> bool:
 
 
 def lock_owner(path: Path) -> str:
-    """Return who has a lock, in words."""
+    """Return who holds a lock, in words."""
     try:
         return path.read_text(errors="replace").strip() or "another process"
     except OSError:
@@ -131,5 +131,5 @@ def lock_owner(path: Path) -> str:
 
 def _in_use(path: Path, owner: str) -> ResultsError:
     return ResultsError(
-        f"{path.parent.parent} is in use by {owner}: wait until that has ended, or give the second run another `out`."
+        f"{path.parent.parent} is in use by {owner}: wait until that has ended, or give this run another `out`."
     )

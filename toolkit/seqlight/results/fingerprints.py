@@ -1,4 +1,4 @@
-"""What tells one run from another: digests of weights, of data, and of whatever else a method was given."""
+"""Fingerprints that tell one run from another: of a model, of its data, and of the arguments of a method."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from seqlight.results.identity.arrays import digest_of, digest_of_array
 from seqlight.results.identity.description import Description
 from seqlight.results.identity.origins import Origin, name_of, origin_of
 
-# Of what a digest says: fingerprints of another version are not compared. 1 knew nothing of globals and attributes.
+# Fingerprints of another version are not compared. Version 1 did not include globals and attributes.
 VERSION = 2
-# How many rows of a Dataset that has no fingerprint of its own are looked at: each has to be made.
+# How many rows are read of a Dataset that has no fingerprint of its own.
 SOME_ROWS = 64
 
 ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
-# Of which nothing counts but the numbers.
+# Types of which only the numbers count.
 ARRAYS = (Tensor, nn.Parameter, np.ndarray)
 
 
 def fingerprint_data(data: Any, rows: int, collate: Any = default_collate) -> str:
-    """Return what identifies the rows of `data`.
+    """Return a text that identifies the rows of `data`.
 
-    Its own ``fingerprint()`` if it has one. Otherwise the digest of its arrays, or 64 evenly spaced rows of a Dataset,
-    the first and the last among them, and the code that makes a row: a change that none of them shows goes unseen. Of
-    a Subset of what has a fingerprint or is an array, it is what identifies the whole, and which rows of it there are.
-    Where `collate` puts rows together, what that does counts too.
+    That is its own ``fingerprint()`` if it has one, or else a digest of its arrays. Of any other Dataset it is a digest
+    of 64 evenly spaced rows, the first and the last among them, and of the code that makes a row: a change that shows
+    in none of these goes unnoticed. Of a Subset of data that have a fingerprint or are arrays, it is the fingerprint of
+    the whole and which rows of it there are. A `collate` other than the default is included.
     """
     if collate is not default_collate:
         return f"{fingerprint_data(data, rows)}, put together by {Description(strict=False).describe(collate)}"
@@ -47,7 +47,7 @@ def fingerprint_data(data: Any, rows: int, collate: Any = default_collate) -> st
         return " ".join(digest_of_array(one) for one in data)
     if type(data) is TensorDataset:
         return fingerprint_data(data.tensors, rows)
-    if type(data) is Subset and _knows_itself(data.dataset):
+    if type(data) is Subset and _has_identity(data.dataset):
         whole: Any = data.dataset
         return f"{fingerprint_data(whole, len(whole))}, of which {digest_of_array(np.asarray(data.indices))}"
     some = sorted({int(row) for row in np.linspace(0, rows - 1, min(rows, SOME_ROWS))}) if rows else []
@@ -57,37 +57,37 @@ def fingerprint_data(data: Any, rows: int, collate: Any = default_collate) -> st
 
 
 def fingerprint_model(model: nn.Module, identity: str | None = None) -> dict[str, Any]:
-    """Return what tells a model from another one: its class, and digests of how it is built and of what it computes.
+    """Return what identifies a model: its class, and digests of its structure and of what it computes.
 
-    That is its parameters and buffers, the code of classes that are not PyTorch's, attributes and hooks of its modules.
-    Whether it is compiled, trains, or lies on another device makes no difference.
+    The latter covers parameters and buffers, the code of classes that are not PyTorch's, and the attributes and hooks
+    of its modules. Whether it is compiled, in training mode, or on another device makes no difference.
 
     Parameters
     ----------
     model : torch.nn.Module
     identity : str, optional
-        Stands for code, attributes and hooks.
+        A name to use in place of code, attributes and hooks.
 
     Raises
     ------
     InputError
-        If something that hangs on it cannot be described, and there is no `identity`.
+        If one of its attributes or hooks cannot be described, and there is no `identity`.
     """
     said = {"fingerprint": VERSION, **({} if identity is None else {"identity": identity})}
     return {**said, **Description("the model").describe_model(model, deep=identity is None)}
 
 
 def describe_argument(value: Any, name: str = "an argument", identity: str | None = None) -> Any:
-    """Return what JSON can hold of an argument, enough to tell it from another one.
+    """Return a description of an argument for JSON, with enough detail to tell it from any other.
 
     Parameters
     ----------
     value : any
-        Of functions, classes and other objects that are the user's it is the name and a digest of what they compute.
+        The user's own functions, classes and objects become their name and a digest of what they compute.
     name : str
-        Of the argument.
+        The name of the argument, for error messages.
     identity : str, optional
-        Stands for what they compute.
+        A name to use in place of these digests.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def describe_argument(value: Any, name: str = "an argument", identity: str | Non
     """
     if isinstance(value, nn.Module):
         return fingerprint_model(value, identity)
-    if origin_of(type(value).__module__) is Origin.OWN:  # a number, text, list or mapping that may do more
+    if origin_of(type(value).__module__) is Origin.OWN:  # maybe a subclass of int, str, list or dict that does more
         return _named(value, name, identity)
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -129,7 +129,7 @@ def describe_argument(value: Any, name: str = "an argument", identity: str | Non
 
 
 def require_identity(identity: object) -> str | None:
-    """Return the name that stands for what is computed; InputError if it is none."""
+    """Return `identity`, the name for what is computed; InputError unless it is None or some text."""
     if identity is not None and not (isinstance(identity, str) and identity.strip()):
         raise InputError(
             f"identity is {identity!r}: expected a name for what is computed, such as 'my target, version 2'."
@@ -138,7 +138,7 @@ def require_identity(identity: object) -> str | None:
 
 
 def _named(value: Any, name: str, identity: str | None) -> str:
-    """Return the name of what is computed, and a digest of it."""
+    """Return a value's name and, unless there is an `identity`, a digest of what it computes."""
     called = name_of(value)
     return called if identity is not None else f"{called} {Description(name).describe(value)}"
 
@@ -153,15 +153,15 @@ def _key(key: Any, name: str, identity: str | None) -> str:
     return f"{type(key).__name__} {ADDRESS.sub('', repr(key))}"
 
 
-def _knows_itself(data: Any) -> bool:
-    """Return whether there is more to tell a data set by than some of its rows."""
+def _has_identity(data: Any) -> bool:
+    """Return whether data can be identified by more than some of their rows."""
     if type(data) is Subset:
-        return _knows_itself(data.dataset)
+        return _has_identity(data.dataset)
     return callable(getattr(data, "fingerprint", None)) or isinstance(data, Tensor | np.ndarray | TensorDataset)
 
 
 def _of_code(of: Any) -> str:
-    """Return what a class or function of the user's own does, as far as it can be told; nothing of a library's."""
+    """Return a description of the user's own class or function; of a library's only the name."""
     own = of is not None and origin_of(getattr(of, "__module__", None)) is Origin.OWN
     return Description(strict=False).describe(of) if own else name_of(of)
 

@@ -1,8 +1,8 @@
-"""A lock for file systems that have none: a file that says who holds it, and that is touched while its holder lives.
+"""A lock for file systems that have none: a file that names its holder, who touches it while alive.
 
-That there is one at most is what ``O_EXCL`` promises, on NFS too. Whether its holder lives is asked of the system where
-that is the same, and otherwise read off the time of the file, which the holder renews: so a lease that a process on
-another machine left behind is free after two minutes.
+``O_EXCL`` ensures that there is at most one, also on NFS. On the same machine the system tells whether the holder is
+alive; otherwise the time of the file does, which the holder renews. So a lease that a process on another machine left
+behind expires after two minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-# Seconds between two touches, and without one until the holder counts as gone: a machine may be busy, or swap.
+# Seconds between two touches, and seconds without one after which the holder counts as gone: machines can be slow.
 BEAT, STALE = 5.0, 120.0
 CLOCK = "clock"
 
@@ -27,7 +27,7 @@ class Lease:
     Parameters
     ----------
     path : path
-        Of the lock that it stands for; the lease is a file beside it.
+        The lock that it replaces; the lease is a file beside it.
 
     Examples
     --------
@@ -67,14 +67,14 @@ class Lease:
         return False
 
     def release(self) -> None:
-        """Give the lease back, if this process holds it."""
+        """Release the lease, if this process holds it."""
         if self._ended is not None and self._process == os.getpid():
             self._ended.set()
             self.path.unlink(missing_ok=True)
         self._ended = None
 
     def is_alive(self) -> bool:
-        """Return whether a process that lives holds it."""
+        """Return whether a running process holds the lease."""
         try:
             touched, content = self.path.stat().st_mtime, self.path.read_bytes()
         except FileNotFoundError:
@@ -83,11 +83,11 @@ class Lease:
         here = _who(told.get("process"))
         if all(told.get(name) == here[name] for name in ("host", "space")):
             return here["began"] is not None and here["began"] == told.get("began")
-        # Of another machine, or being written.
+        # The holder is on another machine, or the file is just being written.
         return _now(self.path.parent) - touched < STALE
 
     def _clear(self) -> None:
-        """Move a lease of nobody out of the way; where another process was faster, put back what is now its own."""
+        """Move an expired lease out of the way; if another process has just taken it, put that back."""
         before = self._content()
         aside = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex}")
         with contextlib.suppress(FileNotFoundError):
@@ -119,7 +119,7 @@ def _parsed(content: bytes) -> dict[str, Any]:
 
 
 def _who(process: Any) -> dict[str, Any]:
-    """Return what tells a process from others: its machine, its name space of processes, and when it began."""
+    """Return what identifies a process: its machine, its PID namespace, its number, and when it began."""
     try:
         space = os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -128,7 +128,7 @@ def _who(process: Any) -> dict[str, Any]:
 
 
 def _began(process: Any) -> str | None:
-    """Return when a process of this machine began, None if there is none."""
+    """Return when a process of this machine began; None if there is no such process."""
     if not isinstance(process, int):
         return None
     try:
@@ -147,7 +147,7 @@ def _began(process: Any) -> str | None:
 
 
 def _now(folder: Path) -> float:
-    """Return the time as the file system has it, for the clocks of machines differ."""
+    """Return the time on the file system, for the clocks of machines differ."""
     clock = folder / CLOCK
     try:
         clock.touch()

@@ -1,4 +1,4 @@
-"""Rows that are windows of a genome, found by their place."""
+"""The file of loci: where in a genome each row of a run is from, and how rows are found by a locus."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ LOCUS = re.compile(r"(\S+?)(?::(\d[\d,]*)-(\d[\d,]*))?")
 
 
 def write_loci(folder: Path, loci: Loci, manifest: Manifest | None = None) -> None:
-    """Write where each row comes from, and of which run it is a row."""
+    """Write where each row is from, and which run the rows belong to."""
     origin = None if manifest is None else ShardOrigin(manifest.fingerprint, 0, manifest.rows)
     write_shard(folder / NAME, _arrays(loci), origin)
 
 
 def read_loci(folder: Path, manifest: Manifest | None = None) -> Loci | None:
-    """Return where each row comes from, None if nothing is known of that.
+    """Return where each row is from; None if there is no file of loci.
 
     Raises
     ------
     DamagedShard
-        If the file is not as it was written, or not that of the run.
+        If the file is damaged, or belongs to another run.
     """
     path = folder / NAME
     if not path.exists():
         return None
-    # All of it is looked at anyway, and as arrays in memory it stays whole whatever becomes of the file.
+    # All of it is needed anyway, and arrays in memory do not depend on what happens to the file.
     check_shard(path)
     arrays, origin = open_shard(path)
     found = {name: np.array(one) for name, one in arrays.items()}
@@ -43,16 +43,16 @@ def read_loci(folder: Path, manifest: Manifest | None = None) -> Loci | None:
         raise DamagedShard(f"{path} holds {', '.join(found) or 'nothing'}: expected {', '.join(Loci._fields)}{REMEDY}")
     if manifest is not None:
         if any(one.shape != (manifest.rows,) for one in found.values()):
-            raise DamagedShard(f"{path} has not a place for each of {manifest.rows} rows{REMEDY}")
+            raise DamagedShard(f"{path} does not have a locus for each of {manifest.rows} rows{REMEDY}")
         if origin != ShardOrigin(manifest.fingerprint, 0, manifest.rows) and (
             manifest.has_origins or origin is not None
         ):
-            raise DamagedShard(f"{path} is of another run than the one that manifest.json tells of{REMEDY}")
+            raise DamagedShard(f"{path} belongs to another run than manifest.json{REMEDY}")
     return Loci(**found)
 
 
 def update_loci(folder: Path, loci: Loci | None, manifest: Manifest) -> None:
-    """Make a folder hold the places of the rows of its run, and no others; none where they are not known."""
+    """Make a folder hold the loci of its run: write them where they differ, and remove those of a run without loci."""
     try:
         found = read_loci(folder, manifest)
     except DamagedShard:
@@ -75,18 +75,19 @@ def _arrays(loci: Loci) -> Arrays:
 
 
 def rows_at(loci: Loci, locus: str) -> NDArray[np.int64]:
-    """Return the rows whose windows overlap a place.
+    """Return the rows whose windows overlap a locus.
 
     Parameters
     ----------
     loci : Loci
+        The windows of all rows.
     locus : str
-        ``"chr1:1,000-2,000"``, counted from 0 and without the end, as in BED; or a chromosome alone.
+        ``"chr1:1,000-2,000"``, counted from 0 with the end excluded, as in BED; or only a chromosome.
 
     Raises
     ------
     InputError
-        If it is no place, or on a chromosome that has no rows.
+        If it is not a locus, or is on a chromosome that has no rows.
 
     Examples
     --------
@@ -97,11 +98,11 @@ def rows_at(loci: Loci, locus: str) -> NDArray[np.int64]:
     ([0, 1], [1])
     """
     found = LOCUS.fullmatch(locus.strip())
-    # A chromosome that is there may have colons in its name, as HLA:HLA00001.
+    # The name of a chromosome may contain colons, as HLA:HLA00001 does.
     if found is not None and ":" in found[1] and not (loci.chrom == found[1]).any():
         found = None
     if found is None:
-        raise InputError(f"{locus!r} is no place in a genome: expected one like 'chr1:1000-2000', or 'chr1'.")
+        raise InputError(f"{locus!r} is not a locus: expected one like 'chr1:1000-2000', or 'chr1'.")
     chrom, start, end = found.groups()
     there = loci.chrom == chrom
     if not there.any():

@@ -1,4 +1,4 @@
-"""What a folder of results says of the run that it belongs to."""
+"""The manifest of a run: the file in its folder that says what the run is, and the names of its shards."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from seqlight.errors import ResultsError, a
 from seqlight.files.atomic import atomic_write
 
 NAME = "manifest.json"
-# Of the folder. From 2 on each shard says which rows of which run it holds; a run that was begun in 1 goes on in it.
+# The format of the folder. Since 2 each shard says which rows of which run it holds; runs in format 1 can be resumed.
 FORMAT = 2
-# As many as the six digits in their names tell apart.
+# The six digits in the names of shards allow no more.
 MOST_SHARDS = 1_000_000
 SHARD = re.compile(r"shard-(\d{6})\.npz")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that numbers may depend on."""
+    """Return the versions of what results may depend on."""
     return {
         "seqlight": version("seqlight"),
         "torch": torch.__version__,
@@ -40,24 +40,24 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A run: how many rows, of what, made how.
+    """A run: its method, its model and its data.
 
     Attributes
     ----------
     rows : int
-        In all.
+        The number of all rows.
     shard_rows : int
-        In each shard but the last.
+        The number of rows in each shard but the last.
     method : dict
         Its name and arguments, seeds included.
     model : dict
         Class, structure and weights, the latter two as digests.
     data : str
-        What identifies the rows.
+        The fingerprint of the rows.
     versions : dict of str
-        Of what the run was begun with.
+        The versions with which the run was begun.
     format : int
-        Of the folder: 2 where each shard says which rows it holds.
+        The format of the folder: 2 if each shard says which rows it holds.
     """
 
     rows: int
@@ -75,15 +75,15 @@ class Manifest:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """What each shard says of the run that it belongs to: a digest of all but versions."""
-        told = {name: one for name, one in asdict(self).items() if name not in ("versions", "format")}
-        # As it comes back from a file, where keys are texts.
-        text = json.dumps(json.loads(json.dumps(told)), sort_keys=True)
+        """The name of the run in each of its shards: a digest of all but versions and format."""
+        fields = {name: one for name, one in asdict(self).items() if name not in ("versions", "format")}
+        # As it is read back from a file, where keys are texts.
+        text = json.dumps(json.loads(json.dumps(fields)), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @property
     def shards(self) -> int:
-        """How many shards the rows make."""
+        """The number of shards."""
         return -(-self.rows // self.shard_rows)
 
     def rows_of(self, shard: int) -> range:
@@ -91,7 +91,7 @@ class Manifest:
         return range(shard * self.shard_rows, min(self.rows, (shard + 1) * self.shard_rows))
 
     def differences(self, other: Manifest) -> list[str]:
-        """Return by what another run differs from this one; versions and the format of the folder do not count.
+        """Return how another run differs from this one, apart from versions and the format of the folder.
 
         Examples
         --------
@@ -108,18 +108,17 @@ class Manifest:
 
 
 def shard_path(folder: Path, shard: int) -> Path:
-    """Return where a shard of a folder lies."""
+    """Return the path of a shard in a folder."""
     return folder / f"shard-{shard:06d}.npz"
 
 
 def shards_in(folder: Path) -> set[int]:
-    """Return the numbers of the shards that a folder has."""
+    """Return the numbers of the shards in a folder; a broken link is none."""
     found = ((one, SHARD.fullmatch(one.name)) for one in os.scandir(folder))
-    # What a link no longer leads to is not there: it is made anew.
-    return {int(name[1]) for one, name in found if name is not None and (not one.is_symlink() or _leads(one))}
+    return {int(name[1]) for one, name in found if name is not None and (not one.is_symlink() or _resolves(one))}
 
 
-def _leads(link: os.DirEntry[str]) -> bool:
+def _resolves(link: os.DirEntry[str]) -> bool:
     try:
         link.stat()
     except OSError:
@@ -134,12 +133,12 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Return the manifest of a folder, None if there is none.
+    """Return the manifest of a folder; None if there is none.
 
     Raises
     ------
     ResultsError
-        If it cannot be read, or says what no run can be; the message names the field.
+        If it cannot be read, or a field is invalid; the message names the field.
     """
     path = folder / NAME
     try:
@@ -147,30 +146,32 @@ def read_manifest(folder: Path) -> Manifest | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ResultsError(f"{path} cannot be read ({error.strerror}): see to it that it is a file that you may read."
-                           ) from error  # fmt: skip
+        raise ResultsError(
+            f"{path} cannot be read ({error.strerror}): make sure that it is a file that you may read."
+        ) from error
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"is no JSON ({error})" if content.strip() else "is empty") from None
+        raise _damaged(path, f"is not JSON ({error})" if content.strip() else "is empty") from None
     if not isinstance(found, dict):
-        raise _damaged(path, f"holds {a(found)}, and not an object with fields")
+        raise _damaged(path, f"holds {a(found)} instead of an object with fields")
     _require_format(path, found)
     _require_fields(path, found)
     manifest = Manifest(**found)
     if manifest.shards > MOST_SHARDS:
         raise _damaged(
-            path, f"has rows = {manifest.rows} and shard_rows = {manifest.shard_rows}: {manifest.shards} shards, and a "
+            path,
+            f"has rows = {manifest.rows} and shard_rows = {manifest.shard_rows}: {manifest.shards} shards, and a "
             f"folder holds {MOST_SHARDS} at most",
-        )  # fmt: skip
+        )
     return manifest
 
 
 def _require_format(path: Path, found: dict[str, Any]) -> None:
-    told: Any = found.get("format")
-    if _is_count(told, 1) and told > FORMAT:
+    number: Any = found.get("format")
+    if _is_count(number, 1) and number > FORMAT:
         raise ResultsError(
-            f"{path} has format = {told}, and this seqlight reads {FORMAT} at most: use the version that wrote it."
+            f"{path} has format = {number}, and this seqlight reads {FORMAT} at most: use the version that wrote it."
         )
 
 
@@ -205,12 +206,12 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def _short(value: Any) -> str:
-    told = json.dumps(value)
-    return told if len(told) <= 60 else f"{told[:60]}..."
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _damaged(path: Path, how: str) -> ResultsError:
-    return ResultsError(f"{path} {how}: put it back as the run wrote it, or delete the folder and run again.")
+    return ResultsError(f"{path} {how}: restore it as the run wrote it, or delete the folder and run again.")
 
 
 def _leaves(of: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""The results of a run, read back from its folder."""
+"""Read the results of a run from its folder."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from seqlight.results.shard_check import check_run_shard, read_run_shard
 from seqlight.results.shards import Arrays
 from seqlight.sequence.loci import Loci
 
-# How many shards stay mapped: maps are cheap, but a process may have only so many.
+# How many shards stay mapped: maps are cheap, but their number in a process is limited.
 MAPPED = 1024
 
 
 def open_results(out: str | os.PathLike[str], *, incomplete: bool = False) -> Results:
-    """Open the folder of a run: all of its arrays over all rows, in order, read when they are looked at.
+    """Open the folder of a run: its arrays over all rows, in order, each read when it is indexed.
 
     Parameters
     ----------
     out : str or path
         The folder that :func:`seqlight.run` or ``ShardWriter`` wrote.
     incomplete : bool
-        Open it although rows are missing; looking at those is an error.
+        Open it even if rows are missing; reading those is then an error.
 
     Returns
     -------
@@ -44,8 +44,8 @@ def open_results(out: str | os.PathLike[str], *, incomplete: bool = False) -> Re
     InputError
         If there is no run in the folder.
     ResultsError
-        If rows are missing, and `incomplete` does not allow that; the message says how many and what to do. Or if
-        manifest.json cannot be read, or is not that of the shards.
+        If rows are missing, unless `incomplete`; the message says how many and what to do. Or if manifest.json cannot
+        be read, or does not belong to the shards.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def open_results(out: str | os.PathLike[str], *, incomplete: bool = False) -> Re
         rows = sum(len(manifest.rows_of(k)) for k in missing)
         raise ResultsError(
             f"{rows} of {manifest.rows} rows are missing in {folder}: start the same run with the same `out` again, on "
-            "any number of processes, and it makes those alone; or read what is there with incomplete=True."
+            "any number of processes, and it makes only those; or read what is there with incomplete=True."
         )
     return results
 
@@ -77,8 +77,8 @@ def open_results(out: str | os.PathLike[str], *, incomplete: bool = False) -> Re
 class Results:
     """The arrays of a run, each over all rows.
 
-    ``results["attributions"]`` is a :class:`Column`, which is indexed like an array; ``results.names`` are those that
-    there are, and ``results.loci`` the places of the rows, where they have one.
+    ``results["attributions"]`` is a :class:`Column`, which is indexed like an array; ``results.names`` lists the
+    arrays, and ``results.loci`` says where in a genome the rows are from, if they are.
 
     Attributes
     ----------
@@ -93,48 +93,48 @@ class Results:
 
     @functools.cached_property
     def loci(self) -> Loci | None:
-        """Where in a genome each row comes from; None if the data did not say."""
+        """Where in a genome each row is from; None if the data did not say."""
         return read_loci(self.path, self.manifest)
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
-        """What arrays there are; none where there are no rows."""
+        """The names of the arrays; none if there are no rows."""
         return tuple(self._first)
 
     def missing(self) -> list[int]:
-        """Return which shards are not there."""
+        """Return the numbers of the shards that are missing."""
         there = shards_in(self.path)
         return [k for k in range(self.manifest.shards) if k not in there]
 
     def require_own(self) -> None:
-        """Raise ResultsError if the shards are not those of the manifest, as far as the first of them tells."""
+        """Raise ResultsError if there are more shards than the manifest has, or the first belongs to another run."""
         more = max(shards_in(self.path), default=-1)
         if more >= self.manifest.shards:
             raise ResultsError(
                 f"{shard_path(self.path, more)} is a shard more than the {self.manifest.shards} that {len(self)} rows "
-                "make: was manifest.json changed, or the shard brought from elsewhere? Put it back, or move that away."
+                "make: was manifest.json changed, or the shard copied here? Restore the one, or move the other away."
             )
         _ = self._first
 
     def rows_at(self, locus: str) -> NDArray[np.int64]:
-        """Return the rows whose windows overlap a place, ``"chr1:1000-2000"`` or ``"chr1"``.
+        """Return the rows whose windows overlap a locus, ``"chr1:1000-2000"`` or ``"chr1"``.
 
         Raises
         ------
         InputError
-            If it is no place, none is known of the rows, or its chromosome has none.
+            If it is not a locus, the rows have none, or its chromosome has no rows.
         """
         if self.loci is None:
-            raise InputError(f"the rows of {self.path} have no places: run on data that has `.loci`, or give numbers.")
+            raise InputError(f"the rows of {self.path} have no loci: run on data that have `.loci`, or give numbers.")
         return rows_at(self.loci, locus)
 
     def verify(self) -> None:
-        """Read everything and compare it with its checksums, and each shard with its place and with the others.
+        """Read everything, compare it with its checksums, and check that all shards belong to the run and match.
 
         Raises
         ------
         ResultsError
-            If a shard is missing, damaged, or that of other rows or of another run; the message names it.
+            If a shard is missing, damaged, or holds other rows or those of another run; the message names it.
         """
         columns = [self[name] for name in self.names]
         for k in range(self.manifest.shards):
@@ -145,7 +145,7 @@ class Results:
 
     def __getitem__(self, name: str) -> Column:
         if name not in self.names:
-            there = ", ".join(map(repr, self.names)) or "none, for the run had no rows"
+            there = ", ".join(map(repr, self.names)) or "none, for the run has no rows"
             raise InputError(f"there is no {name!r} in {self.path}: expected one of {there}.")
         return Column(name, self.manifest, lambda k: self._of(k, name), self._first[name], self.rows_at)
 
@@ -171,24 +171,24 @@ class Results:
 
     @functools.cached_property
     def _first(self) -> Arrays:
-        """The arrays of the first shard that is there, which tell the shapes of all."""
+        """The arrays of the first shard, which tell names, dtypes and shapes."""
         there = min(shards_in(self.path), default=None)
         return {} if there is None else self._mapped(there)[0]
 
     def _of(self, k: int, name: str) -> NDArray[Any]:
         found, stamp = self._mapped(k)
-        # To touch what a map no longer has ends the process.
+        # Touching a mapped page that the file no longer has would kill the process.
         stamp.require_unchanged(ResultsError)
         if name not in found:
             raise ResultsError(f"shard {k} of {self.path} has no {name!r}: delete it and run again.")
         more = next((one for one in found if one not in self._first), None)
         if more is not None:
-            raise ResultsError(f"shard {k} of {self.path} has {more!r}, and others have not: delete it and run again.")
+            raise ResultsError(f"shard {k} of {self.path} has {more!r}, and others do not: delete it and run again.")
         return found[name]
 
     def _read(self, k: int) -> tuple[Arrays, FileStamp]:
         path = shard_path(self.path, k)
-        # Before it is mapped; where it is not there, reading says so.
+        # Taken before the file is mapped; if there is none, reading it raises the error.
         stamp = FileStamp.from_path(path) if path.exists() else None
         found = read_run_shard(self.path, self.manifest, k)
         return found, stamp or FileStamp.from_path(path)

@@ -1,4 +1,4 @@
-"""A shard that is being filled, a batch at a time, in memory that is allocated once."""
+"""Collect the rows of a shard, batch by batch, in memory that is allocated once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from seqlight.results.shards import Arrays
 
 
 class ShardBuffer:
-    """The arrays of some consecutive rows, until all are there.
+    """The arrays of consecutive rows, which arrive in any order.
 
     Parameters
     ----------
     rows : range
-        Which they are.
+        The rows of the shard.
 
     Examples
     --------
@@ -36,7 +36,7 @@ class ShardBuffer:
         self._there, self._count = np.zeros(len(rows), dtype=bool), 0
 
     def add(self, ids: NDArray[np.int64], arrays: Arrays) -> None:
-        """Take some rows; InputError if there is one twice, or one that has other arrays than the rows before."""
+        """Add some rows; InputError if one is there already, or its arrays differ from those of earlier rows."""
         places = ids - self.rows.start
         if not self.arrays:
             self.arrays = {name: np.empty((len(self.rows), *one.shape[1:]), one.dtype) for name, one in arrays.items()}

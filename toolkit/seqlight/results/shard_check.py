@@ -1,4 +1,4 @@
-"""Whether a shard is the one of its run that the manifest means, with all of its rows."""
+"""Check that a shard belongs to the run of the manifest, and holds the rows that its name says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Layout = tuple[tuple[str, str, tuple[int, ...]], ...]
 
 
 class StrayShard(DamagedShard):
-    """A shard that is whole, and of other rows, or of another run, as `other_run` says."""
+    """A shard that is intact but holds other rows, or those of another run (`other_run`)."""
 
     def __init__(self, message: str, other_run: bool = False) -> None:
         super().__init__(message)
@@ -21,22 +21,22 @@ class StrayShard(DamagedShard):
 
 
 def shard_origin(manifest: Manifest, shard: int) -> ShardOrigin:
-    """Return what a shard of a run says of itself."""
+    """Return the origin that a shard of a run must have."""
     rows = manifest.rows_of(shard)
     return ShardOrigin(manifest.fingerprint, rows.start, rows.stop)
 
 
 def read_run_shard(folder: Path, manifest: Manifest, shard: int) -> Arrays:
-    """Return the arrays of a shard, mapped, after what can be asked without reading them.
+    """Return the arrays of a shard, mapped, after the checks that do not read them.
 
     Raises
     ------
     StrayShard
         If the file holds other rows, or those of another run.
     DamagedShard
-        If it is not as it was written.
+        If it is damaged.
     ResultsError
-        If it is not there, or cannot be read.
+        If it is missing, or cannot be read.
     """
     path, rows = shard_path(folder, shard), manifest.rows_of(shard)
     try:
@@ -52,20 +52,20 @@ def read_run_shard(folder: Path, manifest: Manifest, shard: int) -> Arrays:
         )
     if origin is not None and origin.run != manifest.fingerprint:
         raise StrayShard(
-            f"{path.name} is of another run than the one that manifest.json tells of: either was changed, or brought "
-            "from elsewhere; put it back as it was, or delete the folder and run again.",
+            f"{path.name} belongs to another run than manifest.json: one of the two was changed, or copied here; "
+            "restore it, or delete the folder and run again.",
             other_run=True,
         )
     if origin is not None and origin != shard_origin(manifest, shard):
         raise StrayShard(
-            f"{path.name} holds rows {origin.first} to {origin.stop - 1}, and its name is that of rows {rows.start} to "
+            f"{path.name} holds rows {origin.first} to {origin.stop - 1}, but its name is that of rows {rows.start} to "
             f"{rows.stop - 1}{_remedy(path)}"
         )
     return arrays
 
 
 def check_run_shard(folder: Path, manifest: Manifest, shard: int) -> Arrays:
-    """Return the arrays of a shard, mapped, after all of it was read and compared with its checksums."""
+    """Return the arrays of a shard, mapped, after reading all of it and comparing it with its checksums."""
     arrays = read_run_shard(folder, manifest, shard)
     check_shard(shard_path(folder, shard))
     return arrays
@@ -78,7 +78,7 @@ def has_rows(arrays: Arrays, manifest: Manifest, shard: int) -> bool:
 
 
 def layout(arrays: Arrays) -> Layout:
-    """Return in what all shards of a run are alike: names, dtypes, and the shape of a row.
+    """Return what all shards of a run have in common: names, dtypes, and the shape of a row.
 
     Examples
     --------

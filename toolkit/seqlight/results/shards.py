@@ -1,9 +1,9 @@
-"""One shard of a run's results: the arrays of some rows in one small file, of which single rows can be read.
+"""Write and map one shard of a run's results: the arrays of some rows, in one file.
 
-The file is an npz without compression. NumPy reads it anywhere and no other library is needed; the zip that it is keeps
-a checksum of every array; and what a zip stores as it is can be mapped into memory, so that one row costs one page.
-(safetensors can be mapped too, but has no checksums, and is a dependency more.) In the comment of the zip stands which
-rows of which run the file holds, so that it cannot be taken for another one.
+The file is an npz without compression. NumPy reads it anywhere, and no other library is needed; as a zip it has a
+checksum of every array; and uncompressed arrays can be mapped into memory, so that reading a row touches one page.
+(safetensors can be mapped too, but has no checksums and would be one more dependency.) The comment of the zip says
+which rows of which run the file holds, so that it cannot be mistaken for another one.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class DamagedShard(ResultsError):
-    """A shard is not as it was written: what helps is to make it again."""
+    """A shard is not as it was written, and has to be made again."""
 
 
 class ShardOrigin(NamedTuple):
-    """Where the arrays of a shard belong.
+    """The run and the rows that a shard belongs to.
 
     Attributes
     ----------
     run : str
         The fingerprint of the run.
     first, stop : int
-        The rows, the last one not included.
+        The rows, without `stop` itself.
     """
 
     run: str
@@ -50,14 +50,14 @@ class ShardOrigin(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """What lies in a file.
+    """The content of a file.
 
     Attributes
     ----------
     arrays : dict of numpy.ndarray
-        Mapped and read-only: what is not looked at is not read.
+        Mapped and read-only: only what is looked at is read.
     origin : ShardOrigin, optional
-        None where the file does not say: seqlight wrote none before format 2 of the manifest.
+        None if the file does not say, as before format 2 of the manifest.
     """
 
     arrays: Arrays
@@ -71,18 +71,18 @@ def write_shard(
     *,
     wait: bool = True,
 ) -> None:
-    """Write arrays as a file that is whole under its name, or not there.
+    """Write arrays as a file that is either complete or not there.
 
     Parameters
     ----------
     path : str or path
-        Of the file; its folder must exist.
+        The file to write; its folder must exist.
     arrays : mapping of str to numpy.ndarray
-        Of numbers.
+        Numbers.
     origin : ShardOrigin, optional
-        Which rows of which run these are.
+        The run and the rows that these are.
     wait : bool
-        Until the content is on the disk, as in :func:`seqlight.files.atomic.atomic_write`.
+        Whether to wait until the content is on the disk, as in :func:`seqlight.files.atomic.atomic_write`.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def write_shard(
     """
     with atomic_write(path, wait=wait) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
-            # Without being told, a zip leaves no room for members of more than 2 GiB.
+            # By default a zip has no room for members of more than 2 GiB.
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
         if origin is not None:
@@ -103,7 +103,7 @@ def write_shard(
 
 
 def read_shard(path: str | os.PathLike[str]) -> Arrays:
-    """Return the arrays of a shard, mapped and read-only: what is not looked at is not read.
+    """Return the arrays of a shard, mapped and read-only: only what is looked at is read.
 
     Raises
     ------
@@ -116,24 +116,24 @@ def read_shard(path: str | os.PathLike[str]) -> Arrays:
 
 
 def open_shard(path: str | os.PathLike[str]) -> Shard:
-    """Return the arrays of a shard, as :func:`read_shard`, and where they belong."""
-    with _damage_named(path), open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+    """Return the arrays of a shard, as :func:`read_shard` does, and their origin."""
+    with _damage_errors(path), open(path, "rb") as file, zipfile.ZipFile(file) as archive:
         arrays = {one.filename.removesuffix(".npy"): map_member(file, one) for one in archive.infolist()}
         return Shard(arrays, _origin(archive.comment, arrays))
 
 
 def check_shard(path: str | os.PathLike[str]) -> None:
     """Read all of a shard and compare it with its checksums; DamagedShard if they differ."""
-    with _damage_named(path), zipfile.ZipFile(path) as archive:
+    with _damage_errors(path), zipfile.ZipFile(path) as archive:
         bad = archive.testzip()
     if bad is not None:
-        raise _damaged(path, f"the checksum of {bad.removesuffix('.npy')!r} is another")
+        raise _damaged(path, f"the checksum of {bad.removesuffix('.npy')!r} does not match")
 
 
 def _comment(origin: ShardOrigin, arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return what a shard says of itself, with a checksum, for a zip has none of its comment."""
-    told = json.dumps({**origin._asdict(), "arrays": _layout(arrays)})
-    return f"{told} {zlib.crc32(told.encode()):08x}".encode()
+    """Return the comment that says what a shard holds, with a checksum, for a zip has none for its comment."""
+    text = json.dumps({**origin._asdict(), "arrays": _layout(arrays)})
+    return f"{text} {zlib.crc32(text.encode()):08x}".encode()
 
 
 def _origin(comment: bytes, arrays: Mapping[str, NDArray[Any]]) -> ShardOrigin | None:
@@ -141,22 +141,22 @@ def _origin(comment: bytes, arrays: Mapping[str, NDArray[Any]]) -> ShardOrigin |
         return None
     text, _, checksum = comment.decode().rpartition(" ")
     if checksum != f"{zlib.crc32(text.encode()):08x}":
-        raise ValueError("the checksum of what it says of itself is another")
-    told = json.loads(text)
-    if told["arrays"] != _layout(arrays):
-        raise ValueError("its arrays are not those that it says it has")
-    return ShardOrigin(told["run"], told["first"], told["stop"])
+        raise ValueError("the checksum of its comment does not match")
+    fields = json.loads(text)
+    if fields["arrays"] != _layout(arrays):
+        raise ValueError("its arrays are not those of its comment")
+    return ShardOrigin(fields["run"], fields["first"], fields["stop"])
 
 
 def _layout(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Return a digest of names, dtypes and shapes, which are compared with every reading, as the numbers are not."""
-    told = [[name, one.dtype.str, list(one.shape)] for name, one in arrays.items()]
-    return hashlib.blake2b(json.dumps(told).encode(), digest_size=8).hexdigest()
+    """Return a digest of names, dtypes and shapes, which is compared whenever a shard is opened."""
+    fields = [[name, one.dtype.str, list(one.shape)] for name, one in arrays.items()]
+    return hashlib.blake2b(json.dumps(fields).encode(), digest_size=8).hexdigest()
 
 
 @contextmanager
-def _damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Raise ResultsError for what reading raises; where nothing says that the file is damaged, it is not to go."""
+def _damage_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raise DamagedShard for errors of a damaged file, and ResultsError for others, after which it must be kept."""
     try:
         yield
     except DAMAGE as error:
@@ -164,10 +164,10 @@ def _damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        if error.errno == errno.EINVAL:  # a place before the beginning of the file
+        if error.errno == errno.EINVAL:  # an offset before the beginning of the file
             raise _damaged(path, "its lengths are not those of its arrays") from None
         raise ResultsError(
-            f"{path} cannot be read ({error.strerror}): see to it that it is a file that you may read."
+            f"{path} cannot be read ({error.strerror}): make sure that it is a file that you may read."
         ) from error
 
 
