@@ -289,7 +289,7 @@ def test_it_is_the_same_in_another_process():
 )
 def test_what_cannot_be_described_is_refused(source, where):
     target = made(source)
-    with pytest.raises(InputError, match=where + r", of which nobody can tell .* identity='\.\.\.', a name"):
+    with pytest.raises(InputError, match=where + r", and there is no telling .* identity='\.\.\.', a name"):
         describe_argument(target, "the target")
     assert "digest" not in describe_argument(target, "the target", identity="mine")
     assert describe_argument(target, identity="mine") == "<lambda>"

@@ -193,7 +193,7 @@ def test_what_hangs_on_a_model_and_cannot_be_described_is_refused():
     model = made()
     model.rows = (n for n in range(3))
     with pytest.raises(
-        InputError, match=r"attribute 'rows' of Net in the model is a generator, of which nobody can tell"
+        InputError, match=r"attribute 'rows' of Net in the model is a generator, and there is no telling"
     ):
         fingerprint_model(model)
     named = fingerprint_model(model, identity="net, version 2")

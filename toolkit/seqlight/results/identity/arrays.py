@@ -10,15 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Up to here all of an array is read; of a larger one, as many rows as make this up, evenly spaced.
+# Arrays up to this size are read whole; of larger ones evenly spaced rows that add up to it.
 MOST_BYTES = 1 << 31
 
 
 def digest_of_array(array: Tensor | NDArray[Any]) -> str:
     """Return a digest of the dtype, shape and content of an array.
 
-    Of more than 2 GiB it is evenly spaced rows, the first and the last among them, and the digest says so. Where it
-    lies, and whether it takes gradients, makes no difference.
+    Of more than 2 GiB only evenly spaced rows are read, the first and the last among them, and the digest says so. The
+    device, and whether the array requires gradients, makes no difference.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def digest_of_array(array: Tensor | NDArray[Any]) -> str:
 
 
 def digest_of(*parts: object) -> str:
-    """Return a digest of what `repr` tells apart.
+    """Return a digest of the `repr` of all parts.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def digest_of(*parts: object) -> str:
 
 
 def _parts(array: Tensor) -> list[Tensor]:
-    """Return the plain tensors that make up one that is not."""
+    """Return the dense tensors that make up a sparse, quantized or meta tensor."""
     if array.is_meta:
         return []
     if array.is_quantized:

@@ -1,6 +1,6 @@
-"""What code leaves behind while it runs and never looks at: maps of attention kept for later, lists that hooks fill.
+"""Find what code stores while it runs and never reads: attention maps kept for later, lists that hooks fill.
 
-It decides nothing that is computed, and differs once a model has been called.
+It does not affect any result, but changes once a model has been called.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import nn
 
 from seqlight.results.identity.bytecode import ATTRIBUTES, steps_of
 
-# By which a plain list, dictionary or set takes something in.
+# The methods that put something into a plain list, dictionary or set.
 FILLS = {"append", "extend", "add", "update", "insert"}
 CONTAINERS = (list, dict, set)
 VARIABLES = {"LOAD_DEREF", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"}
@@ -23,7 +23,7 @@ Steps = list[dis.Instruction]
 
 
 def filled_variables(function: FunctionType) -> frozenset[str]:
-    """Return the names of variables outside of a function that it puts something into, and does nothing else with.
+    """Return the names of outside variables that a function only puts something into, and never reads.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def filled_variables(function: FunctionType) -> frozenset[str]:
 
 
 def unread_attributes(cls: type[nn.Module]) -> frozenset[str]:
-    """Return the names of attributes that the forward of a class sets on its module, and that none of its code reads.
+    """Return the names of attributes that the forward of a class sets on its module, and none of its code reads.
 
     Examples
     --------
@@ -53,17 +53,17 @@ def unread_attributes(cls: type[nn.Module]) -> frozenset[str]:
 
 
 def names_looked_up(cls: type[nn.Module]) -> frozenset[str]:
-    """Return the names that code of a class looks up in whatever, or may look up by a text."""
+    """Return the names that the code of a class looks up in any object, or may look up by a text."""
     return _looked_up(_codes_of(cls)[0])
 
 
 def _codes_of(cls: type[nn.Module]) -> tuple[tuple[CodeType, ...], tuple[tuple[str, CodeType], ...]]:
-    """Return the code of all methods, and that of those that run, by name."""
+    """Return the code of all methods, and by name that of the methods that run."""
     own = [one for one in cls.__mro__ if one not in nn.Module.__mro__]
     found: dict[str, CodeType] = {}
     every: list[CodeType] = []
     for one in own:
-        # A property or static method counts, and one that overrides another is not the only one that runs.
+        # Properties and static methods count, and a method that is overridden may still run.
         for name, value in vars(one).items():
             functions = (getattr(value, part, None) for part in ("fget", "fset", "fdel", "__func__"))
             for function in (value, *functions):
@@ -106,7 +106,7 @@ def _looked_up(codes: tuple[CodeType, ...]) -> frozenset[str]:
 
 
 def _read(codes: tuple[CodeType, ...]) -> Iterator[str]:
-    """Yield the names of attributes that code looks up, of whatever, and texts by which it might."""
+    """Yield the names of attributes that code looks up in any object, and texts by which it might."""
     for code in codes:
         steps = steps_of(code)
         fills = _filled_attributes(steps, code)
@@ -126,7 +126,7 @@ def _filled_attributes(steps: Steps, code: CodeType) -> list[str]:
 
 
 def _is_self(steps: Steps, i: int, code: CodeType) -> bool:
-    """Return whether what stands before an instruction puts the first argument of a method on the stack."""
+    """Return whether the previous instruction puts the first argument of a method on the stack."""
     before = steps[i - 1] if i else None
     if before is None or not before.opname.startswith("LOAD_FAST"):
         return False
@@ -135,12 +135,12 @@ def _is_self(steps: Steps, i: int, code: CodeType) -> bool:
 
 
 def _containers(steps: Steps) -> Iterator[int]:
-    """Yield which instructions put what is then filled on the stack, as far as that can be told."""
+    """Yield the instructions that load a container which is then filled, as far as that can be told."""
     for i, one in enumerate(steps):
         if one.opname in ATTRIBUTES and one.argval in FILLS and i:
             yield i - 1
         elif one.opname == "STORE_SUBSCR":
-            # Behind the container lies the key, which takes one place.
+            # The key, which takes one place of the stack, is pushed after the container.
             at, height = i, 0
             while at and height < 1:
                 at -= 1

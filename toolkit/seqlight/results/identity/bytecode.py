@@ -1,8 +1,7 @@
-"""What the code of a function does, and which names it looks up.
+"""What the compiled code of a function does, and which names it looks up.
 
-The compiled code is read, and not its source: that need not be there (a notebook, ``exec``) and may have been edited
-since it was loaded. Lines, file names, comments and docstrings are not in it. It is another one for another version of
-Python.
+The bytecode is read, not the source, which may be missing (a notebook, ``exec``) or edited since it was loaded. Line
+numbers, file names, comments and docstrings do not count. Bytecode differs between versions of Python.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ from typing import Any, NamedTuple
 CONSTANTS, JUMPS = frozenset(dis.hasconst), frozenset((*dis.hasjrel, *dis.hasjabs))
 LOOKED_UP = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"}
-# What takes the name of a module as a text, sys.modules among them.
+# What finds a module by a text; `modules` is sys.modules.
 IMPORTERS = {"import_module", "__import__", "modules"}
-# Of the levels of an import that of sys.modules, which loads nothing.
+# The level of an `Import` from sys.modules, which loads nothing.
 LOADED = -1
 UNSEEN = {"EXTENDED_ARG", "CACHE", "NOP", "RESUME"}
-# What the body of a class says of where it stands.
+# The names by which the body of a class says where it was written.
 WHERE = {"__module__", "__qualname__", "__doc__", "__firstlineno__", "__static_attributes__"}
 TAKES = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR | inspect.CO_COROUTINE
 TAKES |= inspect.CO_ASYNC_GENERATOR
 
 
 class Import(NamedTuple):
-    """An import inside a function: how many packages up, the module (``__name__`` for its own), and what of it.
+    """An import inside a function: how many packages up, the module (``__name__`` for its own), the names from it.
 
-    Instead of packages up it is LOADED where only a module is found that is loaded already.
+    The level is LOADED if the code only finds modules that are loaded already.
     """
 
     level: int
@@ -40,21 +39,21 @@ class Import(NamedTuple):
 
 
 class Body(NamedTuple):
-    """What code does.
+    """What code does, that of inner functions included.
 
     Attributes
     ----------
     facts : tuple
         Equal for equal code.
     globals : tuple of str
-        Names that it looks up outside, those of functions inside of it included.
+        The global names that it looks up.
     attributes : tuple of str
-        Names that it looks up in something.
+        The names that it looks up in any object.
     imports : tuple of Import
     texts : tuple of str
-        Constants, by which it may look up more.
+        The texts among its constants, by which it may look up more.
     handed : tuple of str
-        Of the globals those of which it does more than look up names in them.
+        The globals with which it does more than look up names in them.
     """
 
     facts: tuple[Any, ...]
@@ -66,7 +65,7 @@ class Body(NamedTuple):
 
 
 def body_of(code: CodeType, visit: Callable[[Any], str]) -> Body:
-    """Return what `code` does; `visit` describes its constants.
+    """Return what `code` does, with its constants described by `visit`.
 
     Examples
     --------
@@ -96,7 +95,7 @@ def body_of(code: CodeType, visit: Callable[[Any], str]) -> Body:
 
 
 def steps_of(code: CodeType) -> list[dis.Instruction]:
-    """Return the instructions, without those that say where a class was written."""
+    """Return the instructions, without those that only say where a class was written."""
     steps: list[dis.Instruction] = []
     for one in dis.get_instructions(code):
         if one.opname == "STORE_NAME" and one.argval in WHERE and steps:
@@ -113,7 +112,7 @@ def _signature(code: CodeType) -> tuple[Any, ...]:
 
 
 def _argument(one: dis.Instruction, code: CodeType, at: dict[int, int], visit: Callable[[Any], str]) -> Any:
-    if one.opname == "KW_NAMES" and one.arg is not None:  # which Python 3.11 does not list among the constants
+    if one.opname == "KW_NAMES" and one.arg is not None:  # not in dis.hasconst of Python 3.11
         return visit(code.co_consts[one.arg])
     if one.opcode in CONSTANTS:
         return visit(one.argval)
@@ -124,13 +123,13 @@ def _argument(one: dis.Instruction, code: CodeType, at: dict[int, int], visit: C
 
 
 def _imports(steps: list[dis.Instruction]) -> list[Import]:
-    # How many packages up, and what of the module, are pushed before.
+    # The level and the names are pushed before.
     stated = [
         Import(before[0].argval or 0, one.argval, tuple(before[1].argval or ()))
         for *before, one in zip(steps, steps[1:], steps[2:], strict=False)
         if one.opname == "IMPORT_NAME"
     ]
-    # Between the name of a function and what it is given newer versions of Python push a place for an object.
+    # Newer versions of Python push a NULL between a function and its arguments.
     plain = [one for one in steps if one.opname != "PUSH_NULL"]
     called = [
         Import(LOADED if "modules" in where else 0, one.argval, ())

@@ -1,4 +1,4 @@
-"""What a class of the user's own does: the methods and values of it, and of those that it inherits from."""
+"""What a class does: its methods and values, and those of the classes that it inherits from."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from seqlight.results.identity.origins import AROUND, library_version, name_of, 
 
 Visit = Callable[..., str]
 METHODS = (FunctionType, staticmethod, classmethod, property)
-# What other libraries leave in a class, and what an autograd function gets when it is defined.
+# What libraries store in a class, and what an autograd function gets when it is defined.
 LEFT = ("_abc_impl", "_backward_cls", "_member_", "_value2member_map_", "_hashable_values_", "_unhashable_values")
-# Of Lightning's own methods, those that a prediction goes through.
+# Parts of the names of Lightning's methods that a prediction calls.
 PREDICTS = ("forward", "predict", "batch_transfer", "transfer_batch")
 
 
 def class_facts(cls: type, visit: Visit, *, made: bool = False) -> tuple[Any, ...]:
-    """Return what a class does.
+    """Return facts that are equal for classes that do the same.
 
     Parameters
     ----------
     cls : type
-        Of a library's it is the name, and the functions that were put into it from outside.
+        A library's class is described by its name, and the functions that were put into it from outside.
     visit : callable
-        Takes a value and what it is called; describes it.
+        Describes a value, given with its name.
     made : bool
-        An instance is described, which its ``__init__`` has made: what that read to do so no longer counts.
+        Whether an instance is described: what its ``__init__`` read to make it then no longer counts.
     """
     skipped = _of_lightning(cls)
     found: list[Any] = [("class", name_of(cls))]
@@ -76,7 +76,7 @@ def _is_own(value: Any) -> bool:
 
 
 def _of_lightning(cls: type) -> set[str]:
-    """Return the methods by which a LightningModule is trained: they decide nothing that is predicted."""
+    """Return the methods by which a LightningModule is trained, which do not affect predictions."""
     theirs = (vars(one) for one in cls.__mro__ if root_of(one.__module__) in AROUND)
     names = {name for inside in theirs for name in inside if not name.startswith("__")}
     return {name for name in names if not any(part in name for part in PREDICTS)}

@@ -1,4 +1,4 @@
-"""A digest of anything that may decide what is computed."""
+"""Describe anything that may affect what is computed, by a digest that is the same in every process."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ SHORT = 60
 
 
 class Description:
-    """Describes one thing, and what it is made of.
+    """A description of one value and its parts, under way.
 
     Parameters
     ----------
     name : str
-        Of the argument that it is, for a message.
+        The name of the argument, for error messages.
     strict : bool
-        Refuse what cannot be described; otherwise its class stands for it.
+        Whether to refuse what cannot be described, instead of describing it by its class.
 
     Examples
     --------
@@ -66,33 +66,33 @@ class Description:
 
     def __init__(self, name: str = "an argument", *, strict: bool = True) -> None:
         self.path, self.strict = [name], strict
-        # What was met, held so that nothing else can come to lie where it lies.
+        # Values by their id, with a reference, so that no other value can get the same id.
         self._known: dict[tuple[Any, ...], tuple[Any, str]] = {}
 
     def describe(self, value: Any, name: str = "", names: tuple[str, ...] = (), *, made: bool = False) -> str:
-        """Return what tells a value from another one, a short text.
+        """Return a short text that is equal for values that compute the same.
 
         Parameters
         ----------
         value : any
         name : str
-            What it is called where it was met.
+            The name by which it is known where it was found.
         names : tuple of str
-            Of a module, the attributes that are looked up.
+            For a module, the attributes that are looked up in it.
         made : bool
-            Of a class, whether it is meant as that of an object that there is.
+            For a class, whether it is described as the class of an existing object.
 
         Raises
         ------
         InputError
-            If something cannot be described, and it is to be refused.
+            If something cannot be described, and `strict` is set.
         """
         if type(value) in PLAIN:
             return _short(repr(value))
         key = (id(value), made, names if isinstance(value, ModuleType) else ())
         if key in self._known:
             return self._known[key][1]
-        self._known[key] = value, f"the same {_called(value)}"  # until it is known, for it may lead back to itself
+        self._known[key] = value, f"the same {_called(value)}"  # until it is described, for it may contain itself
         self.path.append(name)
         try:
             found = digest_of(*self._facts(value, names, made))
@@ -106,7 +106,7 @@ class Description:
         return found
 
     def describe_model(self, model: nn.Module, *, deep: bool = True) -> dict[str, Any]:
-        """Return class, structure and weights of a model, and if `deep` code, attributes and hooks; digests all."""
+        """Return a model's class and digests of its structure and weights; if `deep`, of code, attributes and hooks."""
         model = uncompiled(model)
         places = dict(modules_of(model))
         self._know({**places, **dict(model.named_parameters()), **dict(model.named_buffers())})
@@ -128,7 +128,7 @@ class Description:
         return plain | {name: one for name, one in found.items() if one}
 
     def _know(self, parts: Mapping[str, Any]) -> None:
-        """Let parts of a model be called by their names where they hang on something else, too."""
+        """Describe parts of a model by their names wherever else they are found."""
         self._known.update({(id(one), False, ()): (one, f"the model's {name}") for name, one in parts.items()})
 
     def _weight(self, name: str, one: Any) -> str:
@@ -219,7 +219,7 @@ class Description:
         return ("array", digest_of_array(value), *mask)
 
     def _hung(self, array: Any) -> list[Any]:
-        """Return the class of an array and what hangs on it, where that is more than an array has."""
+        """Return the class and the attributes of an array, if it is of a subclass or has any."""
         hung = sorted(getattr(array, "__dict__", {}).items())
         if origin_of(type(array).__module__) is Origin.KNOWN and not hung:
             return []
@@ -236,7 +236,7 @@ class Description:
     def _error(self, value: Any) -> InputError:
         where = " in ".join(name for name in reversed(self.path) if name)
         return InputError(
-            f"{where} is {a(value)}, of which nobody can tell whether it is the same in another process: pass "
+            f"{where} is {a(value)}, and there is no telling whether it is the same in another process: pass "
             "something else, or identity='...', a name that you change whenever what is computed changes."
         )
 

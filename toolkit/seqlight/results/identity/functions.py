@@ -1,4 +1,4 @@
-"""What a function computes: its code, and all that it reads."""
+"""What a function computes: its code, and everything that it reads."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from seqlight.results.identity.origins import library_version, package_version, 
 
 Visit = Callable[..., str]
 EMPTY, FILLED = "empty", "filled"
-# What a module says of where it lies.
+# What a module says about where it is.
 PLACE = {"__file__", "__name__", "__package__", "__spec__", "__loader__", "__path__", "__builtins__", "__doc__"}
-# By which names are looked up that stand in texts, among them in what a function has for globals.
+# What looks up names given as texts, in the globals of a function or anywhere.
 IN_GLOBALS = {"eval", "exec", "globals", "vars"}
 BY_TEXT = {*IN_GLOBALS, "getattr", "attrgetter", "__dict__"}
 WORD = re.compile(r"[^\W\d]\w*")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Of the environment: where and as which of several a process runs.
+# Variables of the environment that say where a process runs, and as which of several.
 OF_PLACE = re.compile(
     r"(LOCAL_|GROUP_|NODE_|GLOBAL_|SLURM_|OMPI_|PMI_|MASTER_|NCCL_|CUDA_VISIBLE|OMP_|TMP|TEMP)|"
     r"(RANK|WORLD_SIZE|HOME|USER|PWD|HOSTNAME|PATH|PYTHONHASHSEED)$"
@@ -35,17 +35,17 @@ OF_PLACE = re.compile(
 
 
 def function_facts(function: FunctionType, visit: Visit) -> tuple[Any, ...]:
-    """Return what a function computes.
+    """Return facts that are equal for functions that compute the same.
 
-    Of one of the user's own that is its code, with that of the functions inside of it, the values of its defaults, of
-    what it closes over and of the globals that it reads, and what is said of functions that it reads there. Of one of a
-    library it is the name, and what it closes over.
+    For the user's own function these are its code, with that of inner functions, and the values of its defaults, of
+    what it closes over and of the globals that it reads, functions among them. For a library's function they are its
+    name, and what it closes over.
 
     Parameters
     ----------
     function : function
     visit : callable
-        Takes a value and what it is called; describes it.
+        Describes a value, given with its name.
     """
     compiled = getattr(function, "_torchdynamo_orig_callable", None)
     if isinstance(compiled, FunctionType):  # whether it is compiled makes no difference
@@ -53,7 +53,7 @@ def function_facts(function: FunctionType, visit: Visit) -> tuple[Any, ...]:
     module = function.__globals__.get("__name__")
     package = library_version(module)
     cells = dict(_cells(function))
-    # What a method knows of its own class is that there are objects of it.
+    # The cell __class__ of a method is described as the class of existing objects.
     filled = filled_variables(function) if package is None else frozenset()
     kept = [
         (
@@ -75,20 +75,22 @@ def function_facts(function: FunctionType, visit: Visit) -> tuple[Any, ...]:
 
 
 def code_facts(function: FunctionType, visit: Visit) -> tuple[Any, ...]:
-    """Return the code of a function, and nothing of what it reads."""
+    """Return facts about the code of a function alone, without what it reads."""
     return body_of(function.__code__, visit).facts
 
 
 def module_facts(module: ModuleType, names: tuple[str, ...], visit: Visit) -> tuple[Any, ...]:
-    """Return what is found in a module under names: of one of the user's own, the values, else what is theirs in it.
+    """Return facts about the attributes of a module that are looked up.
+
+    For the user's own module these are their values; for a library's, only the user's functions in it count.
 
     Parameters
     ----------
     module : module
     names : tuple of str
-        Of the attributes that are looked up; where none is one of the module's, all are.
+        The names that are looked up; if the module has none of them, all of its attributes count.
     visit : callable
-        As of :func:`function_facts`.
+        As in :func:`function_facts`.
     """
     package = library_version(module.__name__)
     inside = vars(module)
@@ -149,7 +151,7 @@ def _globals(function: FunctionType, body: Body, visit: Visit) -> Iterator[tuple
 
 
 def _environment(body: Body) -> Iterator[tuple[str, str | None]]:
-    """Return the variables of the environment that are read by name, but those of where a process runs."""
+    """Yield the variables of the environment that are read by name, without those that say where a process runs."""
     if {"environ", "getenv"} & {*body.attributes, *body.globals}:
         for name in sorted(body.texts):
             if VARIABLE.fullmatch(name) and not OF_PLACE.match(name):
@@ -170,13 +172,13 @@ def _imported(function: FunctionType, body: Body, visit: Visit) -> Iterator[tupl
             yield name, known or ""
             continue
         for part in one.names:
-            if not hasattr(module, part):  # a module inside of it, perhaps
+            if not hasattr(module, part):  # maybe a submodule
                 _loaded(f"{module.__name__}.{part}", "")
         yield name, visit(module, f"module {name!r}", (*one.names, *body.attributes))
 
 
 def _library(module: str) -> str | None:
-    """Return what stands for a library, also for one that is not loaded; None for a module of the user's own."""
+    """Return the version of a library, even of one that is not loaded; None for the user's own module."""
     known, root = library_version(module), root_of(module)
     if known is None and root and root not in sys.modules:
         with contextlib.suppress(ImportError, ValueError):
@@ -187,7 +189,7 @@ def _library(module: str) -> str | None:
 
 
 def _loaded(name: str, package: str) -> ModuleType | None:
-    """Return a module, loaded as the function would load it; None if it cannot be, as the function would find too."""
+    """Return a module, loaded as the function would load it; None if that fails, as it would for the function."""
     try:
         return import_module(name, package)
     except Exception:

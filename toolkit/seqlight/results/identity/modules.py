@@ -1,4 +1,4 @@
-"""What an nn.Module computes, beside its weights: the code of its classes, and what hangs on its modules."""
+"""What an nn.Module computes, apart from its weights: the code of its classes, its attributes and hooks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from seqlight.results.identity.origins import AROUND, Origin, library_version, n
 
 Visit = Callable[..., str]
 ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
-# What every module has, of which parameters, buffers and hooks are looked at by name, and what torch.compile leaves on
-# one, Lightning's among others.
+# What every module has (parameters, buffers and hooks are described separately), and what torch.compile and Lightning
+# leave on one.
 PLAIN = frozenset((*vars(nn.Module()), "_compiled_call_impl", "_is_torch_compile", "_compile_kwargs"))
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 COMPILED = "_orig_mod."
@@ -28,7 +28,7 @@ def uncompiled(model: nn.Module) -> nn.Module:
 
 
 def modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Return the modules of a model that compute, by name; whether they are compiled makes no difference."""
+    """Yield the modules of a model by name, without metrics; whether they are compiled makes no difference."""
     for path, module in model.named_modules():
         compiled = type(module).__name__ == "OptimizedModule"
         if not compiled and root_of(type(module).__module__) != "torchmetrics":
@@ -36,7 +36,7 @@ def modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def tensors_of(model: nn.Module) -> dict[str, Any]:
-    """Return the parameters and buffers of a model by name, those that its state dict leaves out among them."""
+    """Return the parameters and buffers of a model by name, including those that its state dict leaves out."""
     found: dict[str, Any] = {name.replace(COMPILED, ""): one for name, one in model.state_dict().items()}
     for all_of in (model.named_parameters, model.named_buffers):
         for name, one in all_of():
@@ -45,12 +45,12 @@ def tensors_of(model: nn.Module) -> dict[str, Any]:
 
 
 def structure_of(model: nn.Module) -> list[tuple[str, str, str]]:
-    """Return what modules there are, each with what it says of itself."""
+    """Return the path, class and ``extra_repr`` of each module."""
     return [(path, name_of(type(module)), ADDRESS.sub("", module.extra_repr())) for path, module in modules_of(model)]
 
 
 def code_of_classes(model: nn.Module, visit: Visit) -> dict[str, list[str]]:
-    """Return what the classes of a model's modules do, by name, of those that are not PyTorch's."""
+    """Return descriptions of the classes of a model's modules, by name, without PyTorch's own."""
     found: dict[str, list[str]] = {}
     for _, module in modules_of(model):
         cls = type(module)
@@ -62,13 +62,13 @@ def code_of_classes(model: nn.Module, visit: Visit) -> dict[str, list[str]]:
             name, does = name_of(cls), visit(cls, made=True)
         else:
             continue
-        if does not in found.setdefault(name, []):  # two may have one name
+        if does not in found.setdefault(name, []):  # two classes may have the same name
             found[name].append(does)
     return found
 
 
 def _says_more(cls: type) -> bool:
-    """Return whether there is more to tell a class by than its name."""
+    """Return whether the name of a class is not enough to tell what it does."""
     if origin_of(cls.__module__) is not Origin.KNOWN:
         return True
     functions = [one for one in vars(cls).values() if hasattr(one, "__globals__")]
@@ -76,12 +76,12 @@ def _says_more(cls: type) -> bool:
 
 
 def names_read_in(model: nn.Module) -> frozenset[str]:
-    """Return the names that code of any class of a model looks up."""
+    """Return the names that the code of any class of a model looks up."""
     return frozenset[str]().union(*(names_looked_up(cls) for cls in {type(module) for _, module in modules_of(model)}))
 
 
 def attributes_of(module: nn.Module, read: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """Return what hangs on a module, and decides what it computes; `read` are names that its model looks up."""
+    """Return the attributes that may affect what a module computes; `read` are the names that its model looks up."""
     if isinstance(module, torch.jit.ScriptModule):
         return {}
     left = PLAIN | _of_lightning(module) | _made_by_hooks(module)
@@ -93,19 +93,19 @@ def attributes_of(module: nn.Module, read: frozenset[str] = frozenset()) -> dict
 
 
 def hooks_of(module: nn.Module) -> list[tuple[str, Any]]:
-    """Return the hooks of a module, in their order."""
+    """Return the hooks of a module, in order."""
     return [(name, hook) for name in HOOKS for hook in getattr(module, name).values()]
 
 
 def hooks_of_all() -> list[tuple[str, Any]]:
-    """Return the hooks of the user's own that are run by every module."""
+    """Return the user's own hooks that are registered for every module."""
     kinds = {name: getattr(torch.nn.modules.module, f"_global{name}") for name in HOOKS[:2]}
     hooks = [(name, hook) for name, found in kinds.items() for hook in found.values()]
     return [(name, hook) for name, hook in hooks if origin_of(getattr(hook, "__module__", None)) is Origin.OWN]
 
 
 def _scripted(module: torch.jit.ScriptModule) -> list[Any]:
-    """Return the code of a scripted or traced module, with its constants and the values that it looks up in itself."""
+    """Return the code of a scripted or traced module, with its constants and the attributes that it reads."""
     found: list[Any] = []
     for name in sorted(module._c._method_names()):
         code, constants = module._c._get_method(name).code_with_constants
@@ -117,7 +117,7 @@ def _scripted(module: torch.jit.ScriptModule) -> list[Any]:
 
 
 def _of_lightning(module: nn.Module) -> set[str]:
-    """Return what Lightning keeps on a module for its Trainer."""
+    """Return the names of what Lightning keeps on a module for its Trainer."""
     makers = [vars(one)["__init__"] for one in type(module).__mro__
               if root_of(one.__module__) in AROUND and "__init__" in vars(one)]  # fmt: skip
     names = {name for make in makers if hasattr(make, "__code__") for name in make.__code__.co_names}
@@ -128,7 +128,7 @@ def _of_lightning(module: nn.Module) -> set[str]:
 
 
 def _made_by_hooks(module: nn.Module) -> set[str]:
-    """Return the weights that hooks of PyTorch make anew before each forward, out of others."""
+    """Return the names of weights that hooks of PyTorch compute from others before each forward."""
     hooks = [one for one in module._forward_pre_hooks.values() if root_of(type(one).__module__) == "torch"]
     names = (getattr(one, "name", getattr(one, "_tensor_name", None)) for one in hooks)
     return {name for name in names if isinstance(name, str) and isinstance(vars(module).get(name), Tensor)}

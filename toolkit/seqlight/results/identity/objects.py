@@ -1,4 +1,4 @@
-"""The state of an object: what another one would be given to be equal to it."""
+"""The state of an object: what another one would need to be equal to it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 
 class Indescribable(Exception):
-    """There is no telling whether an object would compute the same in another process."""
+    """It cannot be told whether an object would compute the same in another process."""
 
 
 def object_facts(value: Any, visit: Visit) -> tuple[Any, ...]:
-    """Return the class of an object and its state, as :mod:`pickle` or :mod:`copy` would ask for it.
+    """Return the class of an object and its state, as :mod:`pickle` or :mod:`copy` would get it.
 
     Raises
     ------
     Indescribable
-        If it has none that can be had: a file that is open, say.
+        If its state is not accessible, such as that of an open file.
     """
-    if isinstance(value, (*LOCKS, torch.device)):  # where and when it computes, and not what
+    if isinstance(value, (*LOCKS, torch.device)):  # these affect when and where it computes, not what
         return ("object", type(value).__name__)
     if isinstance(value, weakref.ref):
         return ("reference", visit(value()))
@@ -71,8 +71,8 @@ def object_facts(value: Any, visit: Visit) -> tuple[Any, ...]:
 
 
 def state_facts(value: Any, state: Any, visit: Visit) -> Any:
-    """Return what hangs on an object, by name; what it has worked out for itself and would again is left out."""
-    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # of a class with slots
+    """Return the attributes of an object by name, without cached properties."""
+    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # a class with slots
         return [state_facts(value, state[0] or {}, visit), state_facts(value, state[1], visit)]
     if not isinstance(state, dict | None):
         return visit(state)
@@ -97,10 +97,10 @@ def _found_under(name: str, value: Any) -> str:
 
 
 def _module_with(name: str, value: Any) -> str:
-    """Return the module that holds an object under its name, "" where none does.
+    """Return the module that has an object under its name; "" if none does.
 
-    Looked at is what modules hold already, for to ask them by ``getattr``, as pickle does, loads what is loaded lazily.
-    Of several it is that of the package of its class, whichever was imported first.
+    Modules are searched by ``__dict__``, for ``getattr``, which pickle uses, would load what is loaded lazily. Of
+    several modules, the one in the package of the object's class is preferred, whichever was imported first.
     """
     package = type(value).__module__.partition(".")[0]
     found = [where for where, one in list(sys.modules.items()) if getattr(one, "__dict__", {}).get(name) is value]
@@ -112,7 +112,7 @@ def _is_cached(cls: type, name: str) -> bool:
 
 
 def _reduced(value: Any) -> Any:
-    if type(value).__module__ == "itertools":  # which Python will no longer tell
+    if type(value).__module__ == "itertools":  # newer versions of Python no longer give their state
         raise Indescribable
     try:
         registered = copyreg.dispatch_table.get(type(value))

@@ -1,4 +1,4 @@
-"""Whose code it is: that of a library, which its name and version tell, or the user's own, which has to be read."""
+"""Whose code it is: a library's, which its name and version identify, or the user's own, which has to be read."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 from seqlight.results.identity.arrays import digest_of
 
-# Of the first a manifest says the versions, and another one is a warning; the others decide nothing that is computed.
+# The manifest has the versions of the first, and warns if they change; the others do not affect what is computed.
 KNOWN = {"torch", "numpy", "seqlight"}
 AROUND = {"lightning", "pytorch_lightning", "lightning_fabric", "torchmetrics", "seqlight_callbacks"}
 MAIN = {"__main__", "__mp_main__"}
 
 
 class Origin(enum.Enum):
-    """Where code comes from: what everybody has, a package that was installed, or the user."""
+    """Where code comes from: Python and the libraries in the manifest, another installed package, or the user."""
 
     KNOWN = enum.auto()
     PACKAGE = enum.auto()
@@ -26,7 +26,7 @@ class Origin(enum.Enum):
 
 
 def origin_of(module: str | None) -> Origin:
-    """Return whose code the module of this name is.
+    """Return where the module of this name comes from.
 
     Examples
     --------
@@ -49,19 +49,19 @@ def root_of(module: str) -> str:
 
 
 def name_of(one: Any) -> str:
-    """Return the name of a class or function with that of its module, where that is the same in every process."""
+    """Return the name of a class or function, with that of its module unless this is the main script."""
     module, name = getattr(one, "__module__", None), getattr(one, "__qualname__", type(one).__qualname__)
-    # What a script defines is in a module of another name in processes that it starts.
+    # The main module has another name in processes that a script starts.
     return name if module is None or module in MAIN else f"{module}.{name}"
 
 
 @cache
 def package_version(root: str) -> str:
-    """Return what tells the installed package with this module from another: its version, and what was installed."""
+    """Return the name, version and digest of the installed package that has this module."""
     found = []
     for name in sorted(set(packages_distributions().get(root, ()))):
         one = distribution(name)
-        # With the checksum of each file, for a package of one's own may change without another version.
+        # With the checksums of its files, for the user's own package may change without a new version.
         lines = (one.read_text("RECORD") or "").splitlines()
         sources = sorted(line for line in lines if line.partition(",")[0].endswith(".py"))
         found.append(f"{name} {one.version} {digest_of(sources)}")
@@ -69,7 +69,7 @@ def package_version(root: str) -> str:
 
 
 def library_version(module: str | None) -> str | None:
-    """Return what stands for code of a library beside its name; None if it is no library's."""
+    """Return what identifies the version of a module's library, "" for Python and the like; None for the user's own."""
     origin = origin_of(module)
     if origin is Origin.OWN:
         return None
