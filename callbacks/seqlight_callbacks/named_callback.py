@@ -7,8 +7,7 @@ from typing import TypeVar
 import lightning.pytorch as L
 
 from seqlight.errors import InputError
-from seqlight.lit.lightning_packages import Callback
-from seqlight.lit.trainer_check import require_lightning
+from seqlight.lit.lightning_packages import Callback, require_lightning
 from seqlight_callbacks.trainer_state import all_callbacks, require_unique_folder, require_unique_name
 
 CallbackType = TypeVar("CallbackType", bound="NamedCallback")

@@ -6,7 +6,7 @@ import pytorch_lightning
 import torch
 
 import seqlight as sl
-from seqlight.lit.trainer_check import require_lightning
+from seqlight.lit.lightning_packages import require_lightning
 from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
 from seqlight_callbacks.explained_model import select_model
 from seqlight_callbacks.trainer_state import epochs_trained, is_fitting, log_scalars

@@ -43,11 +43,11 @@ def test_a_model_stays_what_it_is():
 
 def test_what_is_no_model(tmp_path):
     for name in ("torch.nn.Nothing", "nowhere.Net", "Net"):
-        with pytest.raises(sl.InputError, match=f"model is '{name}', which is not there .*'package.module.Class'"):
+        with pytest.raises(sl.InputError, match=f"model is '{name}', which is not found .*'package.module.Class'"):
             as_model(name)
     with pytest.raises(sl.InputError, match="model is a function: expected a"):
         as_model(lambda x: x)
-    with pytest.raises(sl.InputError, match="made already"):
+    with pytest.raises(sl.InputError, match="the model is already made"):
         as_model(linear(), arguments={"in_features": 3})
 
 
@@ -74,12 +74,12 @@ def test_what_is_no_class_of_a_model_is_not_called(tmp_path, kind, monkeypatch):
         ("subprocess.Popen", {"args": ["touch", f"{tmp_path}/told"]}, "which is the class Popen"),
         ("pathlib.Path", {}, "which is the class Path"),
         ("torch.nn.functional.relu", {"input": 1}, "which is a function"),
-        ("torch.nn.Module.eval", {}, "which is not there"),
+        ("torch.nn.Module.eval", {}, "which is not found"),
         ("factories.factory", {"width": 3}, "which is a function: expected the name of a class"),
         ("torch.nn", {}, "which is a module"),
-        ("", {}, "which is not there"),
-        (".Linear", {}, "which is not there"),
-        ("..Linear", {}, "which is not there"),
+        ("", {}, "which is not found"),
+        (".Linear", {}, "which is not found"),
+        ("..Linear", {}, "which is not found"),
     ):
         with pytest.raises(sl.InputError, match=f"model is '{name}', {says}"):
             kind(name, arguments=arguments)
@@ -107,7 +107,7 @@ def test_a_checkpoint_of_another_model(tmp_path):
     for stored, says in (
         (nn.Linear(3, 4).state_dict(), "size mismatch for bias"),
         (nn.Linear(3, 2, bias=False).state_dict(), "it lacks 'bias'"),
-        ({**linear().state_dict(), "scale": torch.ones(1)}, "it has 'scale', and the model has not"),
+        ({**linear().state_dict(), "scale": torch.ones(1)}, "it has 'scale', which the model does not have"),
         ([1, 2], "holds a list"),
         (
             {"a": torch.ones(1), "c": torch.ones(1)},

@@ -28,7 +28,7 @@ from torchmetrics.regression import PearsonCorrCoef
 
 from seqlight.datasets import TrainingOrder
 from seqlight.lit.data import SequenceDataModule
-from seqlight.lit.padded_rows import first_rows, own_rows, rows_of_its_own
+from seqlight.lit.padded_rows import first_rows, unpadded_rows, unpadded_rows_of
 from seqlight.lit.training import TrainModule
 
 
@@ -185,7 +185,7 @@ def test_what_all_processes_count_is_every_row_once(size, kind):
             loader = DataLoader(torch.arange(n), size, sampler=SAMPLERS[kind](n, world, rank))
             for batch_idx, batch in enumerate(loader):
                 rows = batch.reshape(-1)
-                seen.extend(rows[: own_rows(loader, batch_idx, len(rows))].tolist())
+                seen.extend(rows[: unpadded_rows_of(loader, batch_idx, len(rows))].tolist())
         assert sorted(seen) == list(range(n - n % world if kind == "leaving out" else n))
 
 
@@ -196,7 +196,7 @@ def half(n, collate=None, size=2):
 
 def test_items_that_are_several_rows():
     loader = half(5, lambda items: torch.stack(items).repeat_interleave(3))
-    assert [own_rows(loader, i, len(batch)) for i, batch in enumerate(loader)] == [6, 0]
+    assert [unpadded_rows_of(loader, i, len(batch)) for i, batch in enumerate(loader)] == [6, 0]
     assert [len(batch) for batch in loader] == [6, 3]
 
 
@@ -223,11 +223,11 @@ class Buckets(BatchSampler):
 )
 def test_all_rows_count_where_nobody_knows_which_are_repeats(loader):
     for batch_idx, batch in enumerate(loader):
-        assert own_rows(loader, batch_idx, len(batch)) == len(batch)
+        assert unpadded_rows_of(loader, batch_idx, len(batch)) == len(batch)
 
 
 def test_without_a_trainer_all_rows_count():
-    assert rows_of_its_own(None, 0, 3) == 3
+    assert unpadded_rows(None, 0, 3) == 3
 
 
 def test_the_first_rows_of_whatever_a_batch_holds():

@@ -9,7 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import seqlight as sl
 from seqlight.lit import PredictModule, ShardedDataModule
-from seqlight.lit.shard_writer import named
+from seqlight.lit.shard_writer import named_arrays
 
 Two = namedtuple("Two", "profile counts")
 X = sl.random_one_hot((11, 4, 12), random_state=0)
@@ -35,7 +35,7 @@ class Net(nn.Module):
 
 def predicted(trainer, module, data=X, **settings):
     found = trainer(**settings).predict(module, datamodule=ShardedDataModule(data, batch_size=4))
-    parts = [named(one) for one in found]
+    parts = [named_arrays(one) for one in found]
     return {name: torch.cat([torch.from_numpy(part[name]) for part in parts]) for name in parts[0]}
 
 
@@ -50,7 +50,7 @@ def predicted(trainer, module, data=X, **settings):
 )
 def test_any_structure_of_outputs_equals_predict(trainer, shape, names):
     found = predicted(trainer, PredictModule(Net(shape)))
-    expected = named(sl.predict(Net(shape), X, batch_size=4, device="cpu"))
+    expected = named_arrays(sl.predict(Net(shape), X, batch_size=4, device="cpu"))
     assert list(found) == names
     for name, one in found.items():
         assert torch.equal(one, torch.from_numpy(expected[name]))

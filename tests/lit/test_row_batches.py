@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, Subset, TensorDataset
 
 import seqlight as sl
-from seqlight.lit.row_batches import NumberedRows, Rows, ShardBatches, inputs_of
+from seqlight.lit.row_batches import NumberedRows, RowBatch, ShardBatchSampler, model_inputs
 
 X, Y = torch.arange(30.0).reshape(10, 3), torch.arange(10)
 
@@ -24,12 +24,12 @@ class Pairs(Dataset):
 @given(st.integers(0, 40), st.integers(1, 12), st.integers(1, 15), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_every_row_once_whatever_the_number_of_processes(rows, size, batch_size, world, random):
     shards = -(-rows // size)
-    one = list(ShardBatches(rows, size, batch_size, range(shards)))
+    one = list(ShardBatchSampler(rows, size, batch_size, range(shards)))
     assert [i for batch in one for i in batch] == list(range(rows))
     assert all(batch[0] // size == batch[-1] // size and len(batch) <= batch_size for batch in one)
     todo = list(range(shards))
     random.shuffle(todo)
-    parts = [ShardBatches(rows, size, batch_size, todo[rank::world]) for rank in range(world)]
+    parts = [ShardBatchSampler(rows, size, batch_size, todo[rank::world]) for rank in range(world)]
     # The same batches, and not only the same rows: what is computed is then the same to the last bit.
     assert sorted(one, key=str) == sorted((batch for part in parts for batch in part), key=str)
     assert [len(part) for part in parts] == [len(list(part)) for part in parts]
@@ -53,11 +53,11 @@ def test_whatever_the_data_is_a_batch_knows_its_rows(data, several):
     rows = NumberedRows(data)
     assert len(rows) == 10
     batch = rows[range(3, 7)]
-    assert isinstance(batch, Rows)
+    assert isinstance(batch, RowBatch)
     assert batch.ids.tolist() == [3, 4, 5, 6]
-    assert torch.equal(inputs_of(batch, 1)[0], X[3:7])
+    assert torch.equal(model_inputs(batch, 1)[0], X[3:7])
     if several:
-        assert torch.equal(inputs_of(batch, 2)[1], Y[3:7])
+        assert torch.equal(model_inputs(batch, 2)[1], Y[3:7])
 
 
 def test_the_collate_of_a_loader_is_used():
@@ -77,21 +77,21 @@ def test_data_that_has_no_numbered_rows():
             yield 1
 
     for data in (Stream(), DataLoader(Stream()), iter([1]), 3):
-        with pytest.raises(sl.InputError, match=r"cannot be asked for by number|draws its rows by"):
+        with pytest.raises(sl.InputError, match=r"cannot be indexed by number|draws its rows by"):
             NumberedRows(data)
     for loader in (DataLoader(Pairs(), shuffle=True), DataLoader(Pairs(), sampler=RandomSampler(Pairs()))):
         with pytest.raises(sl.InputError, match=r"draws its rows by a RandomSampler: .*torch\.utils\.data\.Subset"):
             NumberedRows(loader)
     with pytest.raises(sl.InputError, match=r"have \[10, 9\] rows"):
         NumberedRows((X, Y[1:]))
-    with pytest.raises(sl.InputError, match="a tuple that does not hold arrays"):
+    with pytest.raises(sl.InputError, match="a tuple with something other than arrays"):
         NumberedRows((X, "labels"))
 
 
 def test_batches_that_hold_too_little():
-    assert torch.equal(inputs_of(X, 1)[0], X)
+    assert torch.equal(model_inputs(X, 1)[0], X)
     for batch, n in ((X, 2), ((X,), 2), ((X, "a"), 2), ("a", 1)):
         with pytest.raises(sl.InputError, match=f"expected {n} tensors or more"):
-            inputs_of(batch, n)
+            model_inputs(batch, n)
     with pytest.raises(sl.InputError, match=r"a dict of 'X', 'y': expected a tensor, or a tuple"):
-        inputs_of(Rows(np.arange(2), {"X": X, "y": Y}), 1)
+        model_inputs(RowBatch(np.arange(2), {"X": X, "y": Y}), 1)

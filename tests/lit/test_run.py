@@ -11,7 +11,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.lit import DeepLiftShapModule, PredictModule, ShardedDataModule
-from seqlight.lit.run import _strategy
+from seqlight.lit.run import _choose_strategy
 
 X = sl.random_one_hot((11, 4, 12), random_state=0)
 QUIET = {"accelerator": "cpu", "progress": False}
@@ -106,16 +106,16 @@ def test_nothing_is_written_elsewhere(tmp_path, monkeypatch):
 
 
 def test_pytest_is_not_started_again():
-    assert _strategy("auto", 2) == "ddp_spawn"
-    assert _strategy("auto", 1) == "auto"
-    assert _strategy("auto", "auto") == "auto"
-    assert _strategy("ddp", 2) == "ddp"
+    assert _choose_strategy("auto", 2) == "ddp_spawn"
+    assert _choose_strategy("auto", 1) == "auto"
+    assert _choose_strategy("auto", "auto") == "auto"
+    assert _choose_strategy("ddp", 2) == "ddp"
 
 
 def test_what_cannot_be_run(tmp_path):
     with pytest.raises(sl.InputError, match="model is a function"):
         sl.run(lambda X: X, X, tmp_path, **QUIET)
-    with pytest.raises(sl.InputError, match="cannot be asked for by number"):
+    with pytest.raises(sl.InputError, match="cannot be indexed by number"):
         sl.run(linear(), iter(X), tmp_path, **QUIET)
 
 

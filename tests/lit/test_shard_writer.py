@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import seqlight as sl
 from seqlight.lit import PredictModule, ShardedDataModule, ShardWriter
-from seqlight.lit.shard_writer import named
+from seqlight.lit.shard_writer import named_arrays
 from seqlight.results.manifest import shard_path
 from seqlight.results.run_folder import claim_folder
 
@@ -245,11 +245,11 @@ def test_a_line_at_the_end(trainer, tmp_path, caplog):
 
 def test_names():
     tree = {"a": torch.zeros(1), "b": (torch.zeros(1), [torch.zeros(1)]), "c": {"d": None}}
-    assert list(named(tree)) == ["a", "b.0", "b.1.0"]
-    assert named(torch.ones(2, dtype=torch.bfloat16))["predictions"].dtype == np.float32
-    assert named(torch.ones(2, dtype=torch.float16))["predictions"].dtype == np.float16
+    assert list(named_arrays(tree)) == ["a", "b.0", "b.1.0"]
+    assert named_arrays(torch.ones(2, dtype=torch.bfloat16))["predictions"].dtype == np.float32
+    assert named_arrays(torch.ones(2, dtype=torch.float16))["predictions"].dtype == np.float16
     with pytest.raises(sl.InputError, match="holds a str: expected tensors"):
-        named({"a": "text"})
+        named_arrays({"a": "text"})
 
 
 def test_the_other_lightning_gives_a_clear_error(tmp_path):

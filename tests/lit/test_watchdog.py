@@ -8,7 +8,7 @@ import pytest
 
 import seqlight as sl
 from seqlight.lit import watchdog as watching
-from seqlight.lit.watchdog import NOTE, Peers
+from seqlight.lit.watchdog import STOP_NOTE, Watchdog
 from seqlight.results.file_lock import Lock
 from seqlight.results.run_folder import LOCKS, lock_path
 
@@ -16,12 +16,12 @@ from seqlight.results.run_folder import LOCKS, lock_path
 @pytest.fixture
 def two(tmp_path, monkeypatch):
     """Two processes of a run, played by one."""
-    monkeypatch.setattr(watching, "EVERY", 0.0)
+    monkeypatch.setattr(watching, "CHECK_INTERVAL", 0.0)
     (tmp_path / LOCKS).mkdir()
     locks = [Lock(lock_path(tmp_path, rank)) for rank in range(2)]
     for lock in locks:
         lock.take()
-    yield [Peers(tmp_path, rank, 2, lock) for rank, lock in enumerate(locks)]
+    yield [Watchdog(tmp_path, rank, 2, lock) for rank, lock in enumerate(locks)]
     for lock in locks:
         lock.release()
 
@@ -54,13 +54,13 @@ def test_a_note_says_why(two):
     with pytest.raises(sl.ResultsError, match="all processes stop, for one did: process 1 of 2: ValueError: only here"):
         two[0].check(lambda: False)
     two[0].stop("ResultsError: because of the other")
-    assert "only here" in (two[0].folder / LOCKS / NOTE).read_text()
+    assert "only here" in (two[0].folder / LOCKS / STOP_NOTE).read_text()
 
 
 def test_sigterm_is_heard(two):
     before = signal.getsignal(signal.SIGTERM)
     try:
-        two[0].listen()
+        two[0].catch_sigterm()
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.01)
         with pytest.raises(SystemExit) as end:
@@ -78,7 +78,7 @@ def test_a_folder_that_is_not_shared_is_refused(two):
 
 def test_where_locks_do_not_reach_notes_do(two, tmp_path, monkeypatch):
     monkeypatch.setattr(watching, "is_held", lambda path: False)
-    far = Peers(two[0].folder, 0, 2, two[0].lock)
+    far = Watchdog(two[0].folder, 0, 2, two[0].lock)
     far.check(lambda: False)
     two[1].stop("KeyboardInterrupt: ")
     with pytest.raises(sl.ResultsError, match="KeyboardInterrupt"):

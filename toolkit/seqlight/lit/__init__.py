@@ -1,11 +1,11 @@
-"""Lightning around any model: training, and predictions and attributions on any number of devices.
+"""Lightning modules for any model: training, and predictions and attributions on any number of devices.
 
 TrainModule, SequenceDataModule, GenomeDataModule
-    to train with
+    for ``trainer.fit``
 PredictModule, DeepLiftShapModule
     for ``trainer.predict``
 ShardedDataModule, ShardWriter
-    every row once, in order, into a folder that ``seqlight.open_results`` reads
+    to write each row once, in order, to a folder that ``seqlight.open_results`` reads
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from seqlight.lit.sharded_data import ShardedDataModule as ShardedDataModule
     from seqlight.lit.training import TrainModule as TrainModule
 
-# Each is loaded when it is first used, for Lightning takes seconds.
-_HOME = {
+# Each is loaded when it is first used, since importing Lightning takes seconds.
+_MODULES = {
     "TrainModule": "seqlight.lit.training",
     "SequenceDataModule": "seqlight.lit.data",
     "GenomeDataModule": "seqlight.lit.genome",
@@ -45,9 +45,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'seqlight.lit' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_HOME[name]), name)
+    found = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return found
 
 

@@ -16,18 +16,18 @@ def cli(args: ArgsType = None, run: bool = True, **settings: Any) -> LightningCL
     Parameters
     ----------
     args : list of str, or dict, optional
-        The arguments; those of the process if None.
+        The arguments; those of the command line if None.
     run : bool
-        Whether to run the command, or only to make what it needs.
+        Run the command; if False, only make the trainer, the model and the datamodule.
     **settings
-        Of LightningCLI.
+        Further arguments of LightningCLI.
 
     Returns
     -------
     lightning.pytorch.cli.LightningCLI
-        With the trainer, the model and the datamodule that were made.
+        Holds the trainer, the model and the datamodule.
     """
-    # A second run into one folder is wanted as often as not; checkpoints are kept apart anyway.
+    # A second run into the same folder is common, and does not overwrite checkpoints.
     defaults: dict[str, Any] = {"save_config_kwargs": {"overwrite": True}, "auto_configure_optimizers": False}
     return LightningCLI(
         TrainModule, SequenceDataModule, subclass_mode_data=True, args=args, run=run, **defaults | settings

@@ -1,4 +1,4 @@
-"""DeepLIFT/SHAP of any model, as a module for ``trainer.predict``."""
+"""DeepLIFT/SHAP of any model, as a LightningModule for ``trainer.predict``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Contrast, Target, Targets
 from seqlight.errors import InputError, ReferencesWarning
 from seqlight.lit.model_factory import as_model
-from seqlight.lit.row_batches import Rows, inputs_of
+from seqlight.lit.row_batches import RowBatch, model_inputs
 from seqlight.prediction.arguments import as_dtype, require_inputs
 from seqlight.prediction.inputs import InputConversion
 from seqlight.results.fingerprints import describe_argument, require_identity
@@ -33,42 +33,42 @@ from seqlight.sequence.shuffles import dinucleotide_shuffle
 
 
 class DeepLiftShapModule(L.LightningModule):
-    """Any model, to attribute its output on any number of devices: ``trainer.predict(DeepLiftShapModule(model), ...)``.
+    """Attributes the output of any model on any number of devices: ``trainer.predict(DeepLiftShapModule(model), ...)``.
 
-    What a row gets does not depend on the batch, the process or the number of processes it comes to: reference k of
-    each sequence has the seed ``random_state + k``, and each sequence decides on its own when it has enough. Gradients
-    are on and autocast is off whatever the Trainer says; `dtype` asks for it.
+    The results for a row depend neither on its batch nor on its process nor on the number of processes: reference k of
+    each sequence has the seed ``random_state + k``, and with "auto" each sequence has its own number of references.
+    Gradients are on and autocast is off, whatever the Trainer is set to; `dtype` turns autocast on.
 
-    A batch gives a dict. ``attributions``, ``outputs``, ``reference_outputs`` and ``deltas`` are as in
-    :class:`seqlight.Explanation`; with `hypothetical` there are ``hypothetical`` and ``sequences`` (int8), with
-    "auto" ``n_references``, and what `keep` names.
+    The result of a batch is a dict. ``attributions``, ``outputs``, ``reference_outputs`` and ``deltas`` are as in
+    :class:`seqlight.Explanation`; with `hypothetical` it also holds ``hypothetical`` and ``sequences`` (int8), with
+    "auto" ``n_references``, and whatever `keep` names.
 
     Parameters
     ----------
     model : torch.nn.Module or str
         Called as ``model(X, *args)``; or the name of its class, ``"package.module.Class"``.
     target : int, tuple of int, torch.Tensor, callable, Contrast, or list of these
-        What to explain, as in :func:`seqlight.attribute`. A tensor has a number for each row of the data set.
+        What to explain, as in :func:`seqlight.attribute`. A tensor holds a number for each row of the data set.
     n_shuffles : int or "auto"
-        References a sequence; with "auto" as many as it takes, up to `max_shuffles`.
+        References for each sequence; with "auto" as many as `tolerance` requires, up to `max_shuffles`.
     random_state : int
         The seed of the first reference.
     hypothetical : bool
-        Keep also what every character would contribute, and the sequences, as TF-MoDISco needs them.
+        Also keep what every character would contribute, and the sequences, as TF-MoDISco needs them.
     references : torch.Tensor of shape (rows, references, letters, positions), or callable
-        As in :func:`seqlight.deep_lift_shap`; of a tensor, those of all rows of the data set.
+        As in :func:`seqlight.deep_lift_shap`; a tensor holds those of all rows of the data set.
     batch_size : int
-        Pairs of a sequence and a reference at a time. It does not change the result.
+        Pairs of a sequence and a reference at a time. It does not change the results.
     tolerance, max_shuffles : float, int
         As in :func:`seqlight.attribute`.
     keep : tuple of "references", "standard_error" or "multipliers"
-        What else to keep. Mind the size: references and multipliers are an array for each reference.
+        What else to keep. Mind the size: references and multipliers hold an array for each reference.
     deltas : "warn", "raise" or "ignore"
-        What to do where attributions do not sum to the output difference.
+        What to do if attributions do not sum to the output difference.
     warning_threshold, additional_nonlinear_ops, dtype
         As in :func:`seqlight.deep_lift_shap`.
     inputs : int
-        How many of the tensors of a row the model takes, sequences first. The rest, such as labels, is left.
+        How many of the tensors of a row the model takes, sequences first. The rest, such as labels, is ignored.
     checkpoint, arguments, identity, trusted
         As in :class:`seqlight.lit.PredictModule`.
 
@@ -130,16 +130,16 @@ class DeepLiftShapModule(L.LightningModule):
         self._conversion: InputConversion | None = None
         self.identity = require_identity(identity)
         self._uncertain: list[float] = []
-        self._unmoved = 0
-        ConvergenceCheck(warning_threshold, deltas)  # asks for what it understands
+        self._unchanged = 0
+        ConvergenceCheck(warning_threshold, deltas)  # raises InputError for an unknown policy
 
     def forward(self, *inputs: Any) -> Any:
         """Return the output of the model."""
         return self.model(*inputs)
 
     def on_predict_start(self) -> None:
-        """Begin to count what there will be to warn of."""
-        self._uncertain, self._unmoved = [], 0
+        """Reset the counts for warnings, and check that targets and references have a row for each row of the data."""
+        self._uncertain, self._unchanged = [], 0
         self._conversion = InputConversion([None] * (self.inputs - 1), explained=1)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, Sized):
@@ -147,7 +147,7 @@ class DeepLiftShapModule(L.LightningModule):
             _require_rows(self.references, len(data), "references")
 
     def on_predict_end(self) -> None:
-        """Warn of sequences that references of this process left unknown."""
+        """Warn of sequences of this process whose references were too few, or equal to them."""
         self._conversion = None
         if self._uncertain:
             warnings.warn(
@@ -157,29 +157,29 @@ class DeepLiftShapModule(L.LightningModule):
                 ReferencesWarning,
                 stacklevel=2,
             )
-        if self._unmoved:
+        if self._unchanged:
             warnings.warn(
-                f"{self._unmoved} sequences are equal to all of their references, so nothing in them is explained: a "
+                f"{self._unchanged} sequences are equal to all of their references, so nothing in them is explained: a "
                 "shuffle cannot change them; pass references of another kind.",
                 ReferencesWarning,
                 stacklevel=2,
             )
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> dict[str, Tensor]:
-        """Return what is known of the sequences of a batch, on the CPU."""
-        X, *more = inputs_of(batch, self.inputs)
+        """Return the results for a batch, on the CPU, as a dict."""
+        X, *more = model_inputs(batch, self.inputs)
         X, args = require_inputs(X, more)
-        ids = batch.ids if isinstance(batch, Rows) else None
-        drawn = References(_of_rows(self.references, ids, "references"), X, self.n, self.random_state)
+        ids = batch.ids if isinstance(batch, RowBatch) else None
+        drawn = References(_select_rows(self.references, ids, "references"), X, self.n, self.random_state)
         sampler = ReferenceSampler(drawn, self.tolerance if self.auto else None)
-        targets = Targets(_of_target(self.target, ids), len(X))
+        targets = Targets(_target_of_rows(self.target, ids), len(X))
         check = ConvergenceCheck(self.threshold, "raise") if self.policy == "raise" else None
         job = Explainer(self.model, (X,), args, targets, self.pairs, self.device)
         if self._conversion is not None:
             job.conversion = self._conversion.for_batch([X, *args])
         kept = ["multipliers" in self.keep, "references" in self.keep]
         default = torch.get_default_dtype()
-        # A Trainer in half precision makes that the default of new tensors.
+        # A Trainer in half precision makes that the default dtype of new tensors.
         torch.set_default_dtype(torch.float32 if default in (torch.float16, torch.bfloat16) else default)
         try:
             with job.running(self.kind, self.ops):
@@ -189,11 +189,11 @@ class DeepLiftShapModule(L.LightningModule):
         if check is not None:
             check.warn_if_incomplete()
         self._uncertain += sampler.uncertain
-        self._unmoved += drawn.unchanged
-        return self._chosen(found, X)
+        self._unchanged += drawn.unchanged
+        return self._arrays_to_keep(found, X)
 
     def method(self) -> dict[str, Any]:
-        """Return what a run with this module is, in words and numbers."""
+        """Return a description of what this module computes, for the manifest of a run."""
         auto = {"tolerance": self.tolerance, "max_shuffles": self.n} if self.auto else {"n_shuffles": self.n}
         return {
             "name": "deep_lift_shap",
@@ -209,7 +209,7 @@ class DeepLiftShapModule(L.LightningModule):
         }
 
     def conclude(self, results: Results) -> None:
-        """Warn if attributions of the whole run do not sum to the output differences."""
+        """Warn, or raise, if attributions of the whole run do not sum to the output differences."""
         if self.policy == "ignore" or not len(results):
             return
         check = ConvergenceCheck(self.threshold, self.policy)
@@ -222,8 +222,8 @@ class DeepLiftShapModule(L.LightningModule):
                 check.add(_block(deltas[mine][..., :used], outputs[mine], baselines[mine][..., :used]))
         check.warn_if_incomplete()
 
-    def _chosen(self, found: Explanation, X: Tensor) -> dict[str, Tensor]:
-        """Return what is to be kept, with room for all references that there might be."""
+    def _arrays_to_keep(self, found: Explanation, X: Tensor) -> dict[str, Tensor]:
+        """Return the arrays to keep, padded to the largest possible number of references."""
         kept = {name: getattr(found, name) for name in ("attributions", "outputs", "reference_outputs", "deltas")}
         if self.hypothetical:
             kept |= {"hypothetical": found.hypothetical, "sequences": X.to("cpu", torch.int8)}
@@ -231,21 +231,21 @@ class DeepLiftShapModule(L.LightningModule):
             kept["n_references"] = found.n_references
         kept |= {name: getattr(found, name) for name in self.keep}
         n = self.references.shape[1] if isinstance(self.references, Tensor) else self.n
-        room = {"reference_outputs": -1, "deltas": -1, "references": 1, "multipliers": -3}
-        return {name: _padded(one, room[name], n) if name in room else one for name, one in kept.items()}
+        dims = {"reference_outputs": -1, "deltas": -1, "references": 1, "multipliers": -3}
+        return {name: _pad(one, dims[name], n) if name in dims else one for name, one in kept.items()}
 
 
-def _of_target(target: Any, ids: NDArray[np.int64] | None) -> Any:
+def _target_of_rows(target: Any, ids: NDArray[np.int64] | None) -> Any:
     """Return the target of some rows."""
     if isinstance(target, list):
-        return [_of_target(one, ids) for one in target]
+        return [_target_of_rows(one, ids) for one in target]
     if isinstance(target, Contrast):
-        return Contrast(_of_target(target.a, ids), _of_target(target.b, ids))
-    return _of_rows(target, ids, "target")
+        return Contrast(_target_of_rows(target.a, ids), _target_of_rows(target.b, ids))
+    return _select_rows(target, ids, "target")
 
 
 def _require_rows(one: Any, rows: int, name: str) -> None:
-    """Raise InputError unless what has a row for each row of the data set has as many."""
+    """Raise InputError if a tensor or an array does not have as many rows as the data set."""
     if isinstance(one, list):
         for each in one:
             _require_rows(each, rows, name)
@@ -255,8 +255,8 @@ def _require_rows(one: Any, rows: int, name: str) -> None:
         raise InputError(f"{name} has {len(one)} rows and the data set {rows}: expected a row for each.")
 
 
-def _of_rows(one: Any, ids: NDArray[np.int64] | None, name: str) -> Any:
-    """Return of a tensor with a row for each row of the data set those of a batch, and anything else as it is."""
+def _select_rows(one: Any, ids: NDArray[np.int64] | None, name: str) -> Any:
+    """Return the rows `ids` of a tensor with a row for each row of the data set, and anything else unchanged."""
     if not isinstance(one, Tensor | np.ndarray) or not one.ndim:
         return one
     if ids is None:
@@ -265,17 +265,18 @@ def _of_rows(one: Any, ids: NDArray[np.int64] | None, name: str) -> Any:
     return one[torch.from_numpy(ids)] if isinstance(one, Tensor) else one[ids]
 
 
-def _padded(one: Tensor, dim: int, n: int) -> Tensor:
-    room = n - one.shape[dim]
-    if not room:
+def _pad(one: Tensor, dim: int, n: int) -> Tensor:
+    """Return a tensor with `n` entries along a dimension, padded with NaN, or 0 for integers."""
+    missing = n - one.shape[dim]
+    if not missing:
         return one
     shape = list(one.shape)
-    shape[dim] = room
+    shape[dim] = missing
     return torch.cat([one, one.new_full(shape, float("nan") if one.is_floating_point() else 0)], dim=dim)
 
 
 def _block(deltas: NDArray[Any], outputs: NDArray[Any], baselines: NDArray[Any]) -> Block:
-    """Return what was kept of some sequences, with a dimension of targets."""
+    """Return kept deltas and outputs of some sequences as a block, with a dimension of targets."""
     several = outputs.ndim == 2
     d, f, r = (torch.from_numpy(np.array(one)) for one in (deltas, outputs, baselines))
     return Block((), (), *((d, f, r) if several else (d.unsqueeze(1), f.unsqueeze(1), r.unsqueeze(1))))

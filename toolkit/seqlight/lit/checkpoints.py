@@ -1,4 +1,4 @@
-"""The weights in a checkpoint, which somebody else may have written: they are read without running what it holds."""
+"""Read the weights in a checkpoint, which anybody may have written, without running code in it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from seqlight.files.paths import as_path
 from seqlight.lit.restricted_pickle import StandIn, original_name, stand_in_pickle
 
 ZIP = b"PK\x03\x04"
-# Where trainers keep the weights, if not at the top: Lightning, plain PyTorch, and DeepSpeed.
-PLACES = ("state_dict", "model_state_dict", "model", "module")
-# How files begin that are taken for checkpoints, and what to do about them.
-BEGINNINGS = {
+# Keys under which trainers store the weights: Lightning, plain PyTorch, and DeepSpeed.
+KEYS = ("state_dict", "model_state_dict", "model", "module")
+# First bytes of files that are mistaken for checkpoints, and what to do about them.
+MISTAKEN = {
     b"version https://git-lfs": "a pointer of Git LFS and not the file itself: fetch that with `git lfs pull`",
-    b"\x89HDF": "an HDF5 file, as of Keras: load the weights into the model yourself, and pass the model",
+    b"\x89HDF": "an HDF5 file, such as Keras writes: load the weights into the model yourself, and pass the model",
     b"\x1f\x8b": "compressed with gzip: unpack it first",
-    b"<": "a page of HTML or XML, as of a download that failed: download the file itself",
+    b"<": "a page of HTML or XML, such as a failed download leaves: download the file itself",
 }
 TRUST = (
     "pass trusted=True if you trust whoever wrote the file, for it can run any program, or load it yourself and pass "
@@ -39,15 +39,15 @@ def read_weights(path: str | os.PathLike[str], *, trusted: bool = False) -> dict
     Parameters
     ----------
     path : str or path
-        What ``torch.save`` has written: a state dict, or a checkpoint of Lightning or of another trainer around one.
+        A file by ``torch.save``: a state dict, or a checkpoint of Lightning or another trainer that holds one.
     trusted : bool
-        Load it as Python does, which runs whatever the file asks for. Otherwise nothing of it is run: settings and
-        objects beside the weights are left out.
+        Load it with pickle, which can run any program in the file. Otherwise nothing in it is run, and settings and
+        objects besides the weights are left out.
 
     Raises
     ------
     InputError
-        If it is no checkpoint, is damaged, or holds no weights that can be read; the message says what to do.
+        If it is not a checkpoint, is damaged, or holds no readable weights; the message says what to do.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def read_weights(path: str | os.PathLike[str], *, trusted: bool = False) -> dict
     """
     file = as_path(path, "checkpoint")
     _require_checkpoint(file)
-    found = _weights(_trusted(file) if trusted else _safely(file))
+    found = _find_state_dict(_load_trusted(file) if trusted else _load_safely(file))
     if isinstance(found, StandIn):
         raise InputError(
             f"{file} holds a whole object, {original_name(found)}, which only its own code can make: {TRUST}."
@@ -82,13 +82,13 @@ def read_weights(path: str | os.PathLike[str], *, trusted: bool = False) -> dict
     return weights
 
 
-def _weights(stored: Any) -> Any:
-    """Return the state dict, which may stand inside of what a trainer has stored."""
-    for _ in PLACES:
+def _find_state_dict(stored: Any) -> Any:
+    """Return the state dict, which may be nested in what a trainer stored."""
+    for _ in KEYS:
         if not isinstance(stored, Mapping):
             break
-        places = (stored[name] for name in PLACES if isinstance(stored.get(name), Mapping | nn.Module | StandIn))
-        stored = next(places, stored)
+        nested = (stored[name] for name in KEYS if isinstance(stored.get(name), Mapping | nn.Module | StandIn))
+        stored = next(nested, stored)
     return stored.state_dict() if isinstance(stored, nn.Module) else stored
 
 
@@ -96,40 +96,40 @@ def _is_state(name: str, value: Any) -> bool:
     return isinstance(value, Tensor) or name.endswith("_extra_state")
 
 
-def _safely(path: Path) -> Any:
+def _load_safely(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        pass  # it names something that is no number: read it again, with that left out
-    except Exception as error:  # what reads the file has few errors of its own
+        pass  # it names something besides tensors: read it again without that
+    except Exception as error:  # torch.load raises errors of many classes
         raise _damaged(path, error) from None
     try:
-        # From memory, so that nothing is unpacked to a disk, as torch does with what looks like an archive of tar.
+        # From memory, since torch would unpack what looks like a tar archive to the disk.
         zipped = _begins_as_zip(path)
         file: IO[bytes] = path.open("rb") if zipped else io.BytesIO(path.read_bytes())
         with file:
             return torch.load(file, map_location="cpu", pickle_module=stand_in_pickle(), weights_only=False)
-    except Exception as error:  # whatever a file can make of a few harmless functions
+    except Exception as error:  # a file can call the few allowed functions with anything
         raise InputError(
             f"{path} is damaged, or cannot be read without running what it holds ({_first_line(error)}): copy it "
             f"again, {TRUST}."
         ) from None
 
 
-def _trusted(path: Path) -> Any:
+def _load_trusted(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=False)
     except (ImportError, AttributeError) as error:
         raise InputError(
-            f"{path} needs code that is not here ({_first_line(error)}): install it, or leave trusted=True away, which "
-            "reads weights alone."
+            f"{path} needs code that is not here ({_first_line(error)}): install it, or leave out trusted=True "
+            "to read the weights only."
         ) from error
-    except Exception as error:  # or what the file runs
+    except Exception as error:  # perhaps by what the file runs
         raise _damaged(path, error) from error
 
 
 def _require_checkpoint(path: Path) -> None:
-    """Raise InputError for what can be told from the outside of a file."""
+    """Raise InputError if the path or the first bytes show that this is not a checkpoint."""
     if path.is_dir():
         _refuse_folder(path)
     try:
@@ -143,7 +143,7 @@ def _require_checkpoint(path: Path) -> None:
         raise InputError(f"{path} cannot be read ({error.strerror}): expected a file that you may read.") from None
     if not head:
         raise InputError(f"{path} is empty: expected a file that torch.save has written; was it copied in full?")
-    for beginning, what in BEGINNINGS.items():
+    for beginning, what in MISTAKEN.items():
         if head.lstrip().startswith(beginning):
             raise InputError(f"{path} is {what}.")
     if head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= path.stat().st_size - 8:
@@ -171,17 +171,17 @@ def _require_torch_zip(path: Path) -> None:
         raise _damaged(path, error) from None
     if "constants.pkl" in names:
         raise InputError(
-            f"{path} is a TorchScript archive, a program and not weights: load it with torch.jit.load, and save the "
-            "state_dict() of what comes."
+            f"{path} is a TorchScript archive, a program and not weights: load it with torch.jit.load, and save "
+            "its state_dict()."
         )
     if "data.pkl" not in names:
         raise InputError(f"{path} is a zip that torch.save has not written: expected a state dict or a checkpoint.")
     if damaged:
-        raise _damaged(path, ValueError(f"the checksum of {damaged[0]} is another"))
+        raise _damaged(path, ValueError(f"the checksum of {damaged[0]} does not match"))
 
 
 def _damaged_members(archive: zipfile.ZipFile) -> list[str]:
-    """Return what differs from its checksum, which torch does not ask; nothing of a file that was written without."""
+    """Return the members that differ from their checksums, which torch ignores; none if the file has no checksums."""
     damaged = []
     for name in archive.namelist():
         try:
@@ -190,7 +190,7 @@ def _damaged_members(archive: zipfile.ZipFile) -> list[str]:
                     pass
         except zipfile.BadZipFile:
             damaged.append(name)
-    # torch.serialization.set_crc32_options(False) leaves out all of them.
+    # With torch.serialization.set_crc32_options(False), no member has a checksum.
     return damaged if len(damaged) < len(archive.namelist()) else []
 
 

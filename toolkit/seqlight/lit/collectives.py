@@ -1,4 +1,4 @@
-"""Share work among the processes of a Trainer, so that either all go on or all stop."""
+"""Share work among the processes of a Trainer, such that either all of them go on or all stop."""
 
 from __future__ import annotations
 
@@ -14,44 +14,43 @@ T = TypeVar("T")
 
 
 def split_among_ranks(trainer: L.Trainer, n: int, work: Callable[[Sequence[int]], T]) -> list[tuple[Sequence[int], T]]:
-    """Do `work` on the rows ``rank, rank + world size, ...`` of each process, and give all results to all.
+    """Do `work` on the rows ``rank, rank + world_size, ...`` in each process, and return all results in all of them.
 
     Parameters
     ----------
     trainer : lightning.pytorch.Trainer
-        Whose processes take part; each must call this.
+        Each of its processes must call this function.
     n : int
-        Rows in all.
+        The total number of rows.
     work : callable
-        Takes a list of rows; what it returns is pickled. It is not called for an empty list.
+        Takes a list of rows; its result is pickled. Not called for an empty list.
 
     Returns
     -------
     list of (rows, result)
-        The same on every process.
+        The same in every process.
 
     Raises
     ------
     SeqlightError
-        On every process, if `work` failed on one: none is left waiting for the others.
+        In every process, if `work` failed in one: none is left waiting for the others.
     """
     rows = list(range(trainer.global_rank, n, trainer.world_size))
-    return [
-        part for part in run_on_all_ranks(trainer, lambda: (rows, work(rows)) if rows else None) if part is not None
-    ]
+    parts = run_on_all_ranks(trainer, lambda: (rows, work(rows)) if rows else None)
+    return [part for part in parts if part is not None]
 
 
 def run_on_first_rank(trainer: L.Trainer, work: Callable[[], T]) -> T:
-    """Do `work` on the first process, and give its result, or its error, to all."""
+    """Do `work` in process 0, and return its result, or raise its error, in all processes."""
     first, *_ = run_on_all_ranks(trainer, lambda: work() if trainer.is_global_zero else None)
     return cast(T, first)
 
 
 def run_on_all_ranks(trainer: L.Trainer, work: Callable[[], T]) -> list[T]:
-    """Do `work` on each process, and give the results, in the order of the processes, to all.
+    """Do `work` in each process, and return the results of all, in the order of the processes, in each.
 
-    One process alone lets an error of `work` through as it is; of several, each raises SeqlightError
-    with the message of the first that failed.
+    In a single process, an error of `work` is raised unchanged; with several, each of them raises SeqlightError with
+    the message of the first that failed.
     """
     if trainer.world_size == 1:
         return [work()]

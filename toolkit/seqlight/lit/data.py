@@ -1,4 +1,4 @@
-"""Sequences for a Lightning Trainer."""
+"""Sequences in splits, for a Lightning Trainer."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from seqlight.datasets.sampler import TrainingOrder
 from seqlight.errors import InputError, a
 from seqlight.sequence.checks import require_count
 
-# A Dataset of whatever: LightningCLI does not find the arguments of a class behind Dataset[Any].
+# A plain Dataset, since LightningCLI does not find the arguments of a class for Dataset[Any].
 Split = tuple[Tensor, ...] | Dataset | None  # type: ignore[type-arg]
 
 
 class SequenceDataModule(L.LightningDataModule):
-    """Rows in up to four splits, of which the training rows come in an order that only the seed decides.
+    """Rows in up to four splits, with training rows in an order that depends on the seed only.
 
-    The order of an epoch, and what augmentation does to each row, are functions of seed and epoch, so a training
-    that is resumed goes on as if it had not been interrupted, with any number of workers. The global random
-    generators are left alone. Every argument can be given in a YAML file of LightningCLI.
+    The order of an epoch, and the augmentation of each row, are functions of the seed and the epoch, so a resumed
+    training continues as if it had not been interrupted, with any number of workers. The global random generators are
+    not used. Every argument can be given in a YAML file of LightningCLI.
 
     Parameters
     ----------
     train, valid, test, predict : tuple of torch.Tensor, or torch.utils.data.Dataset, optional
-        Tensors with as many rows each, usually sequences and labels; or any map-style Dataset, such as those of
-        `seqlight.datasets`. For a genome with regions, `GenomeDataModule` makes all four.
+        Tensors with equally many rows, usually sequences and labels; or any map-style Dataset, such as those of
+        `seqlight.datasets`. For a genome with regions, `GenomeDataModule` makes all four splits.
     batch_size : int
         Rows at a time, on each device.
     seed : int
-        Of the order of the training rows.
+        The seed of the order of the training rows.
     workers : int
-        Processes that read batches ahead, for each split; they stay alive between epochs. 0 for none.
+        Processes that load batches ahead, for each split; they stay alive between epochs. 0 for none.
     pin_memory : bool, optional
-        Read into memory from which a GPU copies faster; if None, where the Trainer uses a GPU.
+        Load into pinned memory, from which a GPU copies faster; if None, only if the Trainer uses a GPU.
 
     Raises
     ------
     InputError
-        If the tensors of a split do not have as many rows, a split other than predict has none, or a split is
-        asked for that was not given.
+        If the tensors of a split do not have equally many rows, a split other than predict has none, or a split is
+        needed that was not given.
 
     Examples
     --------
@@ -73,28 +73,28 @@ class SequenceDataModule(L.LightningDataModule):
         self.workers, self.pin_memory = require_count(workers, "workers"), pin_memory
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return the training rows, which a Trainer shuffles anew each epoch."""
+        """Return a loader of the training rows, shuffled anew in each epoch."""
         dataset = self._split("train")
-        # Of several processes each takes its share, in this order and not in one of Lightning's seed.
+        # Each process takes its share in this order; Lightning would add a sampler with a seed of its own.
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         order = TrainingOrder(dataset, self.seed, rank, world)
         if self.trainer:
-            # A Trainer that resumes says which epoch it is only when workers have begun to read it, and counts it
-            # as completed later still.
+            # A Trainer that resumes sets the epoch of the sampler only after workers have begun to load it, and counts
+            # the epoch before as completed later still.
             progress: Any = self.trainer.fit_loop.epoch_progress.current
             order.set_epoch(progress.processed)
         return self._loader(dataset, order)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Return the validation rows in order."""
+        """Return a loader of the validation rows, in order."""
         return self._in_order("valid")
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """Return the test rows in order."""
+        """Return a loader of the test rows, in order."""
         return self._in_order("test")
 
     def predict_dataloader(self) -> DataLoader[Any]:
-        """Return the rows to predict, in order."""
+        """Return a loader of the rows to predict, in order."""
         return self._loader(self._split("predict"))
 
     def _split(self, name: str) -> Dataset[Any]:
@@ -108,11 +108,11 @@ class SequenceDataModule(L.LightningDataModule):
         return f"pass {name}=(X, y) to SequenceDataModule"
 
     def _in_order(self, name: str) -> DataLoader[Any]:
-        """Return rows to measure, of several processes each its share."""
+        """Return a loader of rows to evaluate; each of several processes gets its share."""
         dataset = self._split(name)
         order: DistributedSampler[Any] | None = None
         if self.trainer and self.trainer.world_size > 1:
-            # What a Trainer would put here itself, but it would warn of the rows that are dealt out twice.
+            # A Trainer would add the same sampler, but warn that some rows are repeated.
             world, rank = self.trainer.world_size, self.trainer.global_rank
             order = DistributedSampler(dataset, world, rank, shuffle=False)
         return self._loader(dataset, order)
@@ -126,7 +126,7 @@ class SequenceDataModule(L.LightningDataModule):
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             pin_memory=on_gpu if self.pin_memory is None else self.pin_memory,
-            # Without one of its own a loader draws a number from the global one, even where nothing is shuffled.
+            # Without one, a loader draws a number from the global generator, even if nothing is shuffled.
             generator=torch.Generator().manual_seed(self.seed),
         )
 
@@ -138,7 +138,7 @@ def _dataset(name: str, rows: Split) -> Dataset[Any] | None:
     if isinstance(rows, tuple) and rows and all(isinstance(one, Tensor) and one.ndim for one in rows):
         lengths = [len(one) for one in rows]
         if len(set(lengths)) > 1:
-            raise InputError(f"the tensors of {name} have {lengths} rows: expected as many in each.")
+            raise InputError(f"the tensors of {name} have {lengths} rows: expected equally many in each.")
         rows = TensorDataset(*rows)
     if not isinstance(rows, Dataset) or isinstance(rows, IterableDataset) or not hasattr(rows, "__len__"):
         raise InputError(f"{name} is {a(rows)}: expected a tuple of tensors, such as (X, y), or a map-style Dataset.")

@@ -18,43 +18,44 @@ from seqlight.sequence.chromosomes import chromosome_names
 
 
 class GenomeDataModule(SequenceDataModule):
-    """Windows around regions, from chromosomes to validate and to test with, and all others to train with.
+    """Windows around regions, split by chromosome into training, validation and test rows.
 
-    The splits have no chromosome in common, and only training rows are augmented. To predict are windows without y
-    around `predict`, or around the regions on all chromosomes of the three splits, in their order. Otherwise a
-    `SequenceDataModule`, of four `GenomeDataset`.
+    The splits have no chromosome in common, and only training rows are augmented. The rows to predict are windows
+    without y around `predict`, or around the regions on all chromosomes of the three splits, in their order. Otherwise
+    this is a `SequenceDataModule` of four `GenomeDataset`.
 
     Parameters
     ----------
     genome : str or path
         The FASTA file.
     regions : str or path, or sequence of them
-        BED or narrowPeak files; of several the column source is a label.
+        BED or narrowPeak files; with several, their column source can be a label.
     window : int, optional
-        Positions; the regions as they are if None.
+        The length of the windows; if None, the regions themselves.
     valid_chroms, test_chroms : sequence of str
         The chromosomes of these splits.
     train_chroms : sequence of str, optional
-        Those to train with; all others that regions are on if None.
+        The chromosomes to train with; if None, all others that have regions.
     predict : str or path, or sequence of them, optional
-        A BED or narrowPeak file of regions to predict; `regions` if None.
+        BED or narrowPeak files of regions to predict; if None, `regions`.
     signals : Signals, or path or sequence of paths of bigWig files, optional
-        What y is. Paths are taken as by ``Signals(paths)``: one number a position.
+        The signals to use as y. Paths are read with ``Signals(paths)``: one number for each position.
     labels : str or sequence of str, optional
-        Columns of the regions, which y is.
+        The columns of the regions to use as y.
     format, at, ends, exclude
-        As of `GenomeDataset`. Windows to predict are never left out.
+        As in `GenomeDataset`. No windows to predict are left out.
     jitter : int
-        Positions by which a training window is moved at most.
+        The most positions by which a training window is shifted.
     reverse_complement : bool
         Whether half of the training windows are read from the other strand.
     batch_size, seed, workers, pin_memory
-        As of `SequenceDataModule`. The seed is that of augmentation too.
+        As in `SequenceDataModule`. The seed is also that of the augmentation.
 
     Raises
     ------
     InputError
-        If a chromosome is in two splits or a split has none, or a file or setting cannot be; see `GenomeDataset`.
+        If a chromosome is in two splits, a split has no rows, or a file or an argument cannot be used; see
+        `GenomeDataset`.
 
     Examples
     --------

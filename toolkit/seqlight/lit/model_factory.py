@@ -1,4 +1,4 @@
-"""A model to run: as it is, or by the name of its class, with weights from a checkpoint."""
+"""Make a model from an instance or the name of its class, with the weights of a checkpoint."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def as_model(
     arguments: Mapping[str, Any] | None = None,
     trusted: bool = False,
 ) -> nn.Module:
-    """Return a model, made if it is given by name, with the weights of a checkpoint if there is one.
+    """Return a model, made from its class if given by name, with the weights of a checkpoint if there is one.
 
     Parameters
     ----------
     model : torch.nn.Module or str
-        Or ``"package.module.Class"``.
+        The model, or the name of its class, ``"package.module.Class"``.
     checkpoint : str or path, optional
-        A state dict, or a checkpoint of Lightning (of the model itself or of a module around it). Of one that was
-        written while weights were averaged (EMA, SWA) it is the averaged ones.
+        A state dict, or a checkpoint of Lightning (of the model itself or of a module around it). If it was written
+        while weights were averaged (EMA, SWA), the averaged ones are loaded.
     arguments : mapping, optional
-        Of the class.
+        Arguments for the class.
     trusted : bool
-        Whether loading the checkpoint may run what it holds, as in :func:`seqlight.lit.checkpoints.read_weights`.
+        Whether loading the checkpoint may run code in it, as in :func:`seqlight.lit.checkpoints.read_weights`.
 
     Raises
     ------
@@ -45,9 +45,9 @@ def as_model(
     Linear(in_features=2, out_features=1, bias=True)
     """
     if isinstance(model, str):
-        model = _made(model, {} if arguments is None else arguments)
+        model = _make(model, {} if arguments is None else arguments)
     elif arguments:
-        raise InputError("there are arguments for a model that is made already: expected them with a name of a class.")
+        raise InputError("there are arguments, but the model is already made: expected them with the name of a class.")
     if not isinstance(model, nn.Module):
         raise InputError(f"model is {a(model)}: expected a torch.nn.Module, or the name of a class of one.")
     if checkpoint is not None:
@@ -55,13 +55,13 @@ def as_model(
     return model
 
 
-def _made(name: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """Return a model of the class of that name; what is no such class is not called."""
-    found = _found(name)
+def _make(name: str, arguments: Mapping[str, Any]) -> nn.Module:
+    """Return a model of the class of this name; nothing but a class of torch.nn.Module is called."""
+    found = _import_class(name)
     if not isinstance(found, type) or not issubclass(found, nn.Module):
         raise InputError(
-            f"model is {name!r}, which is {_shown(found)}: expected the name of a class of torch.nn.Module; of what a "
-            "function makes, pass the model."
+            f"model is {name!r}, which is {_describe(found)}: expected the name of a class of torch.nn.Module; if a "
+            "function makes the model, pass its result."
         )
     if not isinstance(arguments, Mapping) or not all(isinstance(one, str) for one in arguments):
         raise InputError(f"arguments is {a(arguments)}: expected a mapping of names to values.")
@@ -70,59 +70,60 @@ def _made(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     except TypeError as error:
         raise InputError(f"arguments do not fit {name}: {error}.") from None
     except ValueError:
-        pass  # of what has no signature that Python knows, the call tells
+        pass  # its signature is unknown, so the call itself has to tell
     return found(**arguments)
 
 
-def _found(name: str) -> Any:
+def _import_class(name: str) -> Any:
     module, _, last = name.rpartition(".")
     try:
         return getattr(import_module(module), last)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise InputError(f"model is {name!r}, which is not there ({error}): expected 'package.module.Class'.") from None
+        raise InputError(f"model is {name!r}, which is not found ({error}): expected 'package.module.Class'.") from None
     except Exception as error:
         raise InputError(
-            f"model is {name!r}, and importing {module} fails ({type(error).__name__}: {error}): mend that first."
+            f"model is {name!r}, and importing {module} fails ({type(error).__name__}: {error}): fix that first."
         ) from error
 
 
-def _shown(found: Any) -> str:
+def _describe(found: Any) -> str:
     return f"the class {found.__qualname__}" if isinstance(found, type) else a(found)
 
 
 def _load(model: nn.Module, path: str | os.PathLike[str], trusted: bool) -> None:
-    model = getattr(model, "_orig_mod", model)  # what compiling puts around it
+    model = getattr(model, "_orig_mod", model)  # the wrapper of torch.compile
     weights = read_weights(path, trusted=trusted)
-    names = {_plain(name): name for name in model.state_dict()}
-    found = _fitting(weights, set(names))
-    missing, more = sorted(names.keys() - found.keys()), sorted(found.keys() - names.keys())
-    if missing or more:
-        raise InputError(
-            f"{path} is of another model: {_difference(missing, more)}; expected weights of {type(model).__qualname__}."
-        )
+    names = {_without_compile_prefix(name): name for name in model.state_dict()}
+    found = _match_names(weights, set(names))
+    missing, unexpected = sorted(names.keys() - found.keys()), sorted(found.keys() - names.keys())
+    if missing or unexpected:
+        mismatch = _describe_mismatch(missing, unexpected)
+        raise InputError(f"{path} is of another model: {mismatch}; expected weights of {type(model).__qualname__}.")
     try:
         model.load_state_dict({names[name]: one for name, one in found.items()})
     except RuntimeError as error:
         raise InputError(f"{path} is of another model: {str(error).splitlines()[-1].strip()}") from None
 
 
-def _difference(missing: list[str], more: list[str]) -> str:
+def _describe_mismatch(missing: list[str], unexpected: list[str]) -> str:
     if not missing:
-        return f"it has {_first(more)}, and the model has not"
-    return f"it lacks {_first(missing)}" + (f", and has {_first(more)}, which the model has not" if more else "")
+        return f"it has {_first_and_count(unexpected)}, which the model does not have"
+    return f"it lacks {_first_and_count(missing)}" + (
+        f", and has {_first_and_count(unexpected)}, which the model does not have" if unexpected else ""
+    )
 
 
-def _first(names: list[str]) -> str:
+def _first_and_count(names: list[str]) -> str:
     return repr(names[0]) + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
-def _plain(name: str) -> str:
+def _without_compile_prefix(name: str) -> str:
     return name.replace("_orig_mod.", "")
 
 
-def _fitting(weights: Mapping[str, Any], wanted: set[str]) -> Mapping[str, Any]:
-    """Return the weights under the names of the model, which a module around it has put something before."""
-    weights = {_plain(name): one for name, one in weights.items()}
+def _match_names(weights: Mapping[str, Any], wanted: set[str]) -> Mapping[str, Any]:
+    """Return the weights under the names of the model, without the prefix of a module around it."""
+    weights = {_without_compile_prefix(name): one for name, one in weights.items()}
     if wanted & weights.keys() or not wanted:
         return weights
     some = min(wanted)

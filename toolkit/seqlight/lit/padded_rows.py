@@ -1,4 +1,4 @@
-"""Rows that several processes get twice, so that all have as many: which of a batch are a process's own."""
+"""The rows of a batch that are no padding: a DistributedSampler repeats rows so that all processes have as many."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch.utils.data import BatchSampler, DataLoader, DistributedSampler
 
 from seqlight.datasets.sampler import TrainingOrder
 
-# Those that deal out their items in turn, and again from the first where they do not suffice. A sampler of the user's
-# may do as it likes.
+# These deal out items in turn, and start again with the first ones if there are too few. A custom sampler may do
+# anything.
 _IN_TURN = (DistributedSampler.__iter__, DistributedSamplerWrapper.__iter__, TrainingOrder.__iter__)
 
 
-def rows_of_its_own(trainer: L.Trainer | None, batch_idx: int, rows: int) -> int:
-    """Return how many rows of a batch of validation or test are no repeats, which are its last ones.
+def unpadded_rows(trainer: L.Trainer | None, batch_idx: int, rows: int) -> int:
+    """Return how many rows of a validation or test batch are not repeats; the repeats come last.
 
-    A DistributedSampler, which a Trainer puts into a DataLoader that has none, begins again with the first rows where
-    the number of processes does not divide that of the rows.
+    A DistributedSampler, which a Trainer adds to a DataLoader without one, starts again with the first rows if the
+    number of rows is no multiple of the number of processes.
 
     Parameters
     ----------
     trainer : lightning.pytorch.Trainer, optional
-        Which is in that loop. Without one, all rows are.
+        The Trainer that runs the loop. Without one, no row is a repeat.
     batch_idx, rows : int
         Which batch of this process it is, and how many rows it has.
     """
@@ -37,26 +37,26 @@ def rows_of_its_own(trainer: L.Trainer | None, batch_idx: int, rows: int) -> int
         "validate": trainer.validate_loop,
         "test": trainer.test_loop,
     }
-    # The Trainer's own property has the loader of fit also in a validation that comes after.
+    # Not trainer.val_dataloaders: in a validation after a fit it still is the loader of fit.
     combined = getattr(loops.get(getattr(trainer.state.fn, "value", "")), "_combined_loader", None)
     loaders = combined.flattened if combined is not None else []
-    return own_rows(loaders[0], batch_idx, rows) if len(loaders) == 1 else rows
+    return unpadded_rows_of(loaders[0], batch_idx, rows) if len(loaders) == 1 else rows
 
 
-def own_rows(loader: Any, batch_idx: int, rows: int) -> int:
-    """Return how many rows of a batch of `loader` are no repeats.
+def unpadded_rows_of(loader: Any, batch_idx: int, rows: int) -> int:
+    """Return how many rows of a batch of `loader` are not repeats.
 
     Parameters
     ----------
-    loader : torch.utils.data.DataLoader, or any other iterable, of which all rows are
+    loader : torch.utils.data.DataLoader, or any other iterable, which repeats no rows
     batch_idx, rows : int
-        As in :func:`rows_of_its_own`. An item of the data may be several rows, or a batch.
+        As in :func:`unpadded_rows`. An item of the data may be several rows, or a batch.
 
     Examples
     --------
     >>> sampler = DistributedSampler(range(5), num_replicas=2, rank=1, shuffle=False)
     >>> loader = DataLoader(range(5), batch_size=2, sampler=sampler)
-    >>> list(sampler), [own_rows(loader, i, len(batch)) for i, batch in enumerate(loader)]
+    >>> list(sampler), [unpadded_rows_of(loader, i, len(batch)) for i, batch in enumerate(loader)]
     ([1, 3, 0], [2, 0])
     """
     if not isinstance(loader, DataLoader):
@@ -69,21 +69,21 @@ def own_rows(loader: Any, batch_idx: int, rows: int) -> int:
         return rows
     size = 1 if batches is None else batches.batch_size
     items = min(size, len(sampler) - batch_idx * size)
-    own = max(0, min(items, items_dealt_once(sampler) - batch_idx * size))
-    return rows if own == items or rows % items else own * (rows // items)
+    unpadded = max(0, min(items, unpadded_items(sampler) - batch_idx * size))
+    return rows if unpadded == items or rows % items else unpadded * (rows // items)
 
 
-def items_dealt_once(sampler: DistributedSampler[Any]) -> int:
-    """Return how many of the first items of a sampler that deals out in turn are no repeats."""
+def unpadded_items(sampler: DistributedSampler[Any]) -> int:
+    """Return how many items of a sampler that deals them out in turn are not repeats; these come first."""
     dataset: Any = sampler.dataset
-    # Where some are left out instead, there are fewer of them than of the data.
+    # With drop_last, some items are left out instead, so the sampler has fewer.
     return min(len(sampler), len(range(sampler.rank, len(dataset), sampler.num_replicas)))
 
 
-def first_rows(things: Any, whole: int, rows: int) -> Any:
-    """Return the first `rows` of every tensor in `things` that has `whole` of them."""
-    return tree_map(lambda one: _part(one, whole, rows), things)
+def first_rows(batch: Any, whole: int, rows: int) -> Any:
+    """Return `batch` with the first `rows` of every tensor that has `whole` rows."""
+    return tree_map(lambda one: _first_rows_of(one, whole, rows), batch)
 
 
-def _part(one: Any, whole: int, rows: int) -> Any:
+def _first_rows_of(one: Any, whole: int, rows: int) -> Any:
     return one[:rows] if isinstance(one, Tensor) and one.ndim and len(one) == whole else one

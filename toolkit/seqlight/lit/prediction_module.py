@@ -1,4 +1,4 @@
-"""Predictions of any model, as a module for ``trainer.predict``."""
+"""Predictions of any model, as a LightningModule for ``trainer.predict``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from seqlight.lit.model_factory import as_model
-from seqlight.lit.row_batches import inputs_of
+from seqlight.lit.row_batches import model_inputs
 from seqlight.prediction.arguments import HALF, as_dtype, autocast
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.borrowed_model.memory_pages import raise_mmap_threshold
@@ -28,22 +28,23 @@ class PredictModule(L.LightningModule):
     Parameters
     ----------
     model : torch.nn.Module or str
-        Called as ``model(X)``; or the name of its class, ``"package.module.Class"``.
+        Called as ``model(X, *args)``; or the name of its class, ``"package.module.Class"``.
     func : callable, optional
         Applied to the output of each batch.
     dtype : torch.dtype or str, optional
-        float16 and bfloat16 run under autocast, another one with the parameters in it. None: as the Trainer says.
+        float16 and bfloat16 run under autocast, any other with the parameters converted to it. None: the precision
+        of the Trainer.
     inputs : int
-        How many of the tensors of a row the model takes, ``model(X, *args)``. The rest, such as labels, is left.
+        How many of the tensors of a row the model takes. The rest, such as labels, is ignored.
     checkpoint : str or path, optional
         Weights to load: a state dict or a checkpoint of Lightning.
     arguments : mapping, optional
-        Of the class of the model, where that is given by name.
+        Arguments for the class of the model, if it is given by name.
     identity : str, optional
-        Stands for the code of model and `func` where a run is told from another one, as in :func:`seqlight.run`.
+        Replaces the code of model and `func` in what identifies a run, as in :func:`seqlight.run`.
     trusted : bool
-        Load the checkpoint as Python does, which runs whatever is in it: for a file that you trust and that cannot be
-        read otherwise. Without, weights are read and what else it holds is not run.
+        Load the checkpoint with pickle, which can run any program in it: only for a file that you trust and that cannot
+        be read otherwise. If False, only weights are read.
 
     Raises
     ------
@@ -77,40 +78,40 @@ class PredictModule(L.LightningModule):
         self.identity = require_identity(identity)
         self._lent = contextlib.ExitStack()
         self._conversion: InputConversion | None = None
-        self._asks = False  # whether rows are each on their own, once a run, of the first batch
+        self._check_rows = False  # True until the first batch of a run was checked for rows that depend on each other
 
     def forward(self, *inputs: Any) -> Any:
         """Return the output of the model."""
         return self.model(*inputs)
 
     def on_predict_start(self) -> None:
-        """Put the parameters into the dtype that was asked for."""
+        """Convert the parameters to `dtype`."""
         raise_mmap_threshold(self.device)
-        self._conversion, self._asks = InputConversion([None] * self.inputs), True
+        self._conversion, self._check_rows = InputConversion([None] * self.inputs), True
         if self.kind is not None and self.kind not in HALF:
             self._lent.enter_context(borrow(self.model, self.device, self.kind))
 
     def on_predict_end(self) -> None:
-        """Give the model back as it was."""
-        self._conversion, self._asks = None, False
+        """Restore the model."""
+        self._conversion, self._check_rows = None, False
         self._lent.close()
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> Any:
-        """Return what the model makes of a batch, which it gets as by :func:`seqlight.predict`."""
-        conversion, inputs = self._conversion or InputConversion([None] * self.inputs), inputs_of(batch, self.inputs)
+        """Return the output for a batch, which is converted for the model as in :func:`seqlight.predict`."""
+        conversion, inputs = self._conversion or InputConversion([None] * self.inputs), model_inputs(batch, self.inputs)
         with autocast(self.device, self.kind):
-            sent = conversion.apply(inputs, floating_dtype(self.model, inputs[0]), self.device)
+            converted = conversion.apply(inputs, floating_dtype(self.model, inputs[0]), self.device)
             probe = RowProbe(self.model)
-            output = probe.run(sent)
-            found = output if self.func is None else self.func(output)
-            if self._asks:
-                self._asks = False
-                # What the model writes, and which numbers it draws, is as it would be without.
+            output = probe.run(converted)
+            result = output if self.func is None else self.func(output)
+            if self._check_rows:
+                self._check_rows = False
+                # Borrowed, so that the buffers of the model and the random generators are as without the check.
                 with borrow(self.model, self.device):
-                    probe.warn_if_dependent(self.func, found, stacklevel=2)
-            return found
+                    probe.warn_if_dependent(self.func, result, stacklevel=2)
+            return result
 
     def method(self) -> dict[str, Any]:
-        """Return what a run with this module is, in words and numbers."""
+        """Return a description of what this module computes, for the manifest of a run."""
         func = describe_argument(self.func, "func", self.identity)
         return {"name": "predict", "func": func, "dtype": describe_argument(self.kind), "inputs": self.inputs}

@@ -1,4 +1,4 @@
-"""How far a run is: rows a second and the time left, shown by its first process."""
+"""A progress bar of a run, shown by its first process: rows per second and the time left."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 import lightning.pytorch as L
 from tqdm.auto import tqdm
 
-from seqlight.lit.row_batches import Rows
+from seqlight.lit.row_batches import RowBatch
 from seqlight.lit.sharded_data import ShardedDataModule
 
 
-class RowsBar(L.Callback):
-    """A progress bar over the rows of process 0; the others have as many, up to a shard."""
+class RowProgressBar(L.Callback):
+    """A progress bar over the rows of process 0; the others have as many, give or take a shard."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -22,8 +22,8 @@ class RowsBar(L.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if trainer.is_global_zero and isinstance(data, ShardedDataModule):
             world = trainer.world_size
-            doing = "process 0" if world == 1 else f"process 0 of {world}"
-            self._bar = tqdm(total=data.batches().rows_to_do(), unit=" rows", desc=doing)
+            label = "process 0" if world == 1 else f"process 0 of {world}"
+            self._bar = tqdm(total=data.batches().rows_to_do(), unit=" rows", desc=label)
 
     def on_predict_batch_end(
         self,
@@ -34,16 +34,16 @@ class RowsBar(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Move it on."""
-        if self._bar is not None and isinstance(batch, Rows):
+        """Advance the bar."""
+        if self._bar is not None and isinstance(batch, RowBatch):
             self._bar.update(len(batch.ids))
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Leave it as it is."""
+        """Close the bar where it is."""
         self._close()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Leave it as it is."""
+        """Close the bar where it is."""
         self._close()
 
     def _close(self) -> None:

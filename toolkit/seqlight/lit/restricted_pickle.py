@@ -1,8 +1,8 @@
-"""A pickle module that runs nothing of the files it reads: whatever they name beside tensors is a stand-in.
+"""A pickle module that runs no code of the files it reads: whatever they name besides tensors becomes a stand-in.
 
-``torch.load(..., weights_only=True)`` refuses a whole checkpoint for one setting that is no number, such as a Namespace
-or a path. Here such a thing is read as an object of a class that is made on the spot, takes whatever it is given, and
-does nothing. Found by name are only the functions that tensors are put together with, and each file gets its own.
+``torch.load(..., weights_only=True)`` refuses a whole checkpoint because of a single setting that is no number, such as
+a Namespace or a path. Here such an object is read as an instance of a class made on the spot, which accepts anything
+and does nothing. Only the functions that build tensors are found by name, and each file gets new ones.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ import torch
 
 
 class FixedAttributes(type):
-    """A class whose attributes stay, whatever a file says of them."""
+    """A metaclass of classes whose attributes a file cannot set."""
 
     def __setattr__(cls, name: str, value: Any) -> None:
         pass
 
 
 class StandIn(metaclass=FixedAttributes):
-    """An object of a class that a file names, with nothing of it but the name."""
+    """Stands for an object of a class that a file names, of which only the name is kept."""
 
     stands_for = "an object"
 
     def __new__(cls, *_: Any, **__: Any) -> StandIn:
-        """Take any arguments."""
+        """Accept any arguments."""
         return object.__new__(cls)
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
     def __call__(self, *_: Any, **__: Any) -> StandIn:
-        """Return another one."""
+        """Return another stand-in."""
         return StandIn()
 
     def __setstate__(self, state: Any) -> None:
@@ -46,13 +46,13 @@ class StandIn(metaclass=FixedAttributes):
         pass
 
     def append(self, one: Any) -> None:
-        """Leave it."""
+        """Ignore it."""
 
     def extend(self, many: Any) -> None:
-        """Leave them."""
+        """Ignore them."""
 
     def add(self, one: Any) -> None:
-        """Leave it."""
+        """Ignore it."""
 
 
 def original_name(one: Any) -> str:
@@ -61,7 +61,7 @@ def original_name(one: Any) -> str:
 
 
 def stand_in_pickle() -> types.ModuleType:
-    """Return a module for the argument `pickle_module` of ``torch.load``, for one file.
+    """Return a module for the argument `pickle_module` of ``torch.load``, for a single file.
 
     Examples
     --------
@@ -71,17 +71,17 @@ def stand_in_pickle() -> types.ModuleType:
     >>> found["x"], original_name(found["out"])
     (1, 'pathlib.PurePosixPath')
     """
-    known = _known()
+    allowed = _allowed_names()
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
-            """Return what the file may use, or a stand-in for it."""
+            """Return an object that the file may use, or a stand-in for it."""
             whole = f"{module}.{name}"
-            found = known.get(whole)
+            found = allowed.get(whole)
             return FixedAttributes("StandIn", (StandIn,), {"stands_for": whole}) if found is None else found
 
         def __setattr__(self, name: str, value: Any) -> None:
-            super().__setattr__(name, _storages_alone(value) if name == "persistent_load" else value)
+            super().__setattr__(name, _storages_only(value) if name == "persistent_load" else value)
 
     def load(file: IO[bytes], **settings: Any) -> Any:
         return Unpickler(file, **settings).load()
@@ -91,33 +91,33 @@ def stand_in_pickle() -> types.ModuleType:
     return made  # type: ignore[no-any-return]
 
 
-def _storages_alone(load: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return what finds what a file refers to: the storages of tensors, and not the sources of modules."""
+def _storages_only(load: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function that loads what a file refers to if it is a storage, and not the source of a module."""
 
     def found(reference: Any) -> Any:
         if not isinstance(reference, tuple) or len(reference) < 2 or reference[0] not in ("storage", b"storage"):
-            return StandIn  # a class, which a module of old files is
+            return StandIn  # old files refer to the class of a module, so this is a class
         kind, *rest = reference[1:]
-        return load((reference[0], torch.UntypedStorage if isinstance(kind, Bytes) else kind, *rest))
+        return load((reference[0], torch.UntypedStorage if isinstance(kind, UntypedBytes) else kind, *rest))
 
     return found
 
 
-class Bytes:
-    """The storage of bytes, of which a file has the name alone."""
+class UntypedBytes:
+    """Stands for torch.UntypedStorage, which a file can only name."""
 
     __slots__ = ()
 
 
-def _known() -> dict[str, Any]:
-    """Return what tensors are put together with: new functions each time, for a file can set their attributes."""
+def _allowed_names() -> dict[str, Any]:
+    """Return what builds tensors, by name: new functions each time, since a file can set their attributes."""
     build, build_typed = torch._utils._rebuild_tensor, torch._utils._rebuild_tensor_v3
 
     def dense(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Any:
         return build(storage, offset, size, stride)  # type: ignore[no-untyped-call]
 
     def typed(storage: Any, offset: Any, size: Any, stride: Any, _: Any, __: Any, dtype: Any, *___: Any) -> Any:
-        # Without gradients and hooks.
+        # Without gradients and backward hooks.
         return build_typed(storage, offset, size, stride, False, {}, dtype)  # type: ignore[no-untyped-call]
 
     def parameter(data: Any, *_: Any) -> Any:
@@ -130,7 +130,7 @@ def _known() -> dict[str, Any]:
         "torch._utils._rebuild_parameter": parameter,
         "torch._utils._rebuild_parameter_with_state": parameter,
         "collections.OrderedDict": lambda *of: OrderedDict(*of),
-        "torch.storage.UntypedStorage": Bytes(),
+        "torch.storage.UntypedStorage": UntypedBytes(),
         "torch.Size": lambda *of: torch.Size(*of),
     }
     dtypes = {f"torch.{name}": one for name, one in vars(torch).items() if isinstance(one, torch.dtype)}

@@ -1,4 +1,4 @@
-"""Rows of a data set in order, a batch at a time, each with its number."""
+"""Batches of numbered rows of a data set, in order."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from torch.utils.data import (
 from seqlight.errors import InputError, a
 
 
-class Rows(NamedTuple):
-    """A batch.
+class RowBatch(NamedTuple):
+    """A batch of numbered rows.
 
     Attributes
     ----------
     ids : numpy.ndarray, int64, shape (rows,)
-        Which rows of the data set these are. An array and no tensor, so that it stays where it is needed.
+        The numbers of the rows in the data set. Not a tensor, which would be moved to the device.
     entries : torch.Tensor, or tuple or dict of them
-        What the data set has for each row.
+        What the data set holds for each row.
     """
 
     ids: NDArray[np.int64]
     entries: Any
 
 
-class NumberedRows(Dataset[Rows]):
-    """A data set that is asked for a range of rows, and answers with a batch that knows which those are.
+class NumberedRows(Dataset[RowBatch]):
+    """A data set that is indexed with a range of rows, and returns a batch of them with their numbers.
 
     Parameters
     ----------
     data : torch.Tensor, numpy.ndarray, tuple of these, map-style Dataset or DataLoader of one
-        Of a DataLoader it is the Dataset and ``collate_fn`` that count.
+        Of a DataLoader, its Dataset and ``collate_fn`` are used.
 
     Raises
     ------
     InputError
-        If it has no rows that can be asked for by number, or not as many in each array.
+        If its rows cannot be indexed by number, or the arrays do not have equally many.
 
     Examples
     --------
@@ -74,37 +74,37 @@ class NumberedRows(Dataset[Rows]):
             data = tuple(data)
         if isinstance(data, IterableDataset) or not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
             raise InputError(
-                f"the data is {a(data)}, whose rows cannot be asked for by number: "
+                f"the data is {a(data)}, whose rows cannot be indexed by number: "
                 "expected tensors, or a Dataset with __getitem__ and __len__."
             )
         self.data = data
         self.arrays = data if isinstance(data, tuple) else (data,) if isinstance(data, Tensor | np.ndarray) else None
         if self.arrays is not None:
-            _require_alike(self.arrays)
+            _require_equal_lengths(self.arrays)
 
     def __len__(self) -> int:
         return len(self.data) if self.arrays is None else len(self.arrays[0])
 
-    def __getitem__(self, ids: Sequence[int]) -> Rows:
-        return Rows(np.asarray(ids, dtype=np.int64), self._entries(ids))
+    def __getitem__(self, ids: Sequence[int]) -> RowBatch:
+        return RowBatch(np.asarray(ids, dtype=np.int64), self._entries(ids))
 
     def _entries(self, ids: Sequence[int]) -> Any:
         if self.arrays is not None:
-            return tuple(_part(one, slice(ids[0], ids[-1] + 1)) for one in self.arrays)
+            return tuple(_slice(one, slice(ids[0], ids[-1] + 1)) for one in self.arrays)
         if hasattr(self.data, "__getitems__"):
             return self.collate(self.data.__getitems__(list(ids)))
         return self.collate([self.data[i] for i in ids])
 
 
-class ShardBatches(DistributedSampler[Any]):
-    """Batches of the shards that one process makes: ranges of rows, none of which crosses the end of a shard.
+class ShardBatchSampler(DistributedSampler[Any]):
+    """The batches of the shards that one process makes: ranges of rows that do not cross the end of a shard.
 
-    Where a batch begins depends on the rows alone, and not on the number of processes, so neither does what comes out.
-    It is a DistributedSampler because a Trainer leaves those as they are.
+    Where a batch begins does not depend on the number of processes, so neither do the results. It is a
+    DistributedSampler because a Trainer does not replace those.
 
     Examples
     --------
-    >>> list(ShardBatches(rows=7, shard_rows=4, batch_size=3, shards=[0, 1]))
+    >>> list(ShardBatchSampler(rows=7, shard_rows=4, batch_size=3, shards=[0, 1]))
     [range(0, 3), range(3, 4), range(4, 7)]
     """
 
@@ -122,22 +122,22 @@ class ShardBatches(DistributedSampler[Any]):
         return sum(-(-self._length(shard) // self.batch_size) for shard in self.shards)
 
     def rows_to_do(self) -> int:
-        """Return how many rows the shards have."""
+        """Return the number of rows in the shards."""
         return sum(map(self._length, self.shards))
 
     def _length(self, shard: int) -> int:
         return min(self.n, (shard + 1) * self.shard_rows) - shard * self.shard_rows
 
 
-def inputs_of(batch: Any, n: int) -> list[Tensor]:
-    """Return the first `n` tensors of a batch, which are what the model takes.
+def model_inputs(batch: Any, n: int) -> list[Tensor]:
+    """Return the first `n` tensors of a batch, which the model takes as inputs.
 
     Raises
     ------
     InputError
-        If it has not as many.
+        If it has fewer.
     """
-    entries = batch.entries if isinstance(batch, Rows) else batch
+    entries = batch.entries if isinstance(batch, RowBatch) else batch
     if isinstance(entries, Tensor):
         entries = (entries,)
     if isinstance(entries, Mapping):
@@ -151,13 +151,13 @@ def inputs_of(batch: Any, n: int) -> list[Tensor]:
     return found
 
 
-def as_they_are(batch: Any) -> Any:
-    """Return a batch as it is: it was put together already."""
+def keep_batch(batch: Any) -> Any:
+    """Return a batch unchanged, as ``collate_fn`` of batches that are already collated."""
     return batch
 
 
-def _part(array: Tensor | NDArray[Any], rows: slice) -> Tensor:
-    # Of an array that may be read-only, or a file.
+def _slice(array: Tensor | NDArray[Any], rows: slice) -> Tensor:
+    # A copy, since an array may be read-only, or a memory-mapped file.
     return array[rows] if isinstance(array, Tensor) else torch.from_numpy(np.array(array[rows]))
 
 
@@ -165,13 +165,13 @@ def _require_in_order(loader: DataLoader[Any]) -> None:
     if loader.batch_size is None or not isinstance(loader.sampler, SequentialSampler):
         raise InputError(
             f"the DataLoader draws its rows by {a(loader.sampler)}: expected the rows of its Dataset in order; leave "
-            "shuffle and sampler away, and choose rows with torch.utils.data.Subset."
+            "out shuffle and sampler, and choose rows with torch.utils.data.Subset."
         )
 
 
-def _require_alike(arrays: tuple[Any, ...]) -> None:
+def _require_equal_lengths(arrays: tuple[Any, ...]) -> None:
     if not arrays or not all(isinstance(one, Tensor | np.ndarray) and one.ndim for one in arrays):
-        raise InputError("the data is a tuple that does not hold arrays with rows alone: expected tensors.")
+        raise InputError("the data is a tuple with something other than arrays of rows: expected tensors.")
     rows = [len(one) for one in arrays]
     if len(set(rows)) > 1:
-        raise InputError(f"the arrays of the data have {rows} rows: expected a row in each for each.")
+        raise InputError(f"the arrays of the data have {rows} rows: expected equally many in each.")

@@ -1,4 +1,4 @@
-"""A run in one line: any module, any data, any number of devices, results from disk."""
+"""Predict or attribute a data set in one call, on any number of devices, with results on disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import nn
 from seqlight.errors import InputError
 from seqlight.lit.attribution_module import DeepLiftShapModule
 from seqlight.lit.prediction_module import PredictModule
-from seqlight.lit.progress_bar import RowsBar
+from seqlight.lit.progress_bar import RowProgressBar
 from seqlight.lit.shard_writer import ShardWriter
 from seqlight.lit.sharded_data import ShardedDataModule
 from seqlight.prediction.arguments import require_module
@@ -45,32 +45,32 @@ def run(
 ) -> Results:
     """Predict or attribute all rows of a data set, on one device or many, and return the results.
 
-    Rows come back complete and in order, whatever the number of processes. An interrupted run that is started again, on
-    any number of processes, makes what is missing. The model is given back as it was.
+    The results hold every row, in order, whatever the number of processes. An interrupted run can be started again,
+    with any number of processes, and computes what is missing. The model is given back as it was.
 
     Parameters
     ----------
     module : PredictModule, DeepLiftShapModule or torch.nn.Module
-        What to do; a model alone is predicted with.
+        What to compute; a plain model predicts.
     data : torch.Tensor, numpy.ndarray, tuple of these, map-style Dataset, DataLoader or LightningDataModule
         The rows, as in :class:`seqlight.lit.ShardedDataModule`.
     out : str or path
         A folder for the results, on a file system that all machines share.
     devices, num_nodes, strategy, accelerator, precision
-        Of the Trainer. "auto" starts a script again for each device; strategies that spawn or fork do not, and
-        within pytest "auto" spawns.
+        Arguments of the Trainer. The strategy "auto" starts the script again for each device; strategies that spawn or
+        fork do not, and within pytest "auto" spawns.
     batch_size : int, optional
-        Rows at a time, on each device; None for that of a DataLoader, else 32.
+        Rows at a time, on each device; if None, as in a DataLoader, else 32.
     shard_rows : int, optional
-        Rows in a file; a process that is killed loses one.
+        Rows in a file; a process that is killed loses one file.
     workers : int, optional
-        Processes that read, for each device.
+        Processes that load data, for each device.
     progress : bool
-        Show a bar with rows a second and the time left, and a line for each process at the end.
+        Show a progress bar with rows per second and the time left, and a line for each process at the end.
     identity : str, optional
-        A name for what is computed, such as ``"my target, version 2"``. Whether the folder is of the same run is then
-        told by this name, weights, data and numbers, and not by the code of the model and of functions and what hangs
-        on them. For what cannot be described; give another name whenever something changes.
+        A name for what is computed, such as ``"my target, version 2"``. A folder then belongs to the same run if this
+        name, the weights, the data and the numbers are the same; the code and attributes of the model and of functions
+        are not compared. For what cannot be described; change the name whenever anything changes.
     **settings
         Further arguments of the Trainer.
 
@@ -82,16 +82,16 @@ def run(
     Raises
     ------
     InputError
-        If an argument cannot be used, such as an `out` that is a file or an address.
+        If an argument cannot be used, such as an `out` that is a file or a URL.
     ResultsError
-        If `out` is of another run or in use by one, or a process has ended before its time.
+        If `out` holds another run or is in use, or if a process ended too early.
     DiskError
-        If a file cannot be written, as on a full disk; the same call goes on when there is room.
+        If a file cannot be written, as on a full disk; the same call continues once there is room.
 
     Warns
     -----
     SeqlightWarning
-        Of each shard that an earlier start made and that is damaged or not of this run: it is made again.
+        For each shard of an earlier start that is damaged or belongs to another run: it is computed again.
 
     Examples
     --------
@@ -111,34 +111,39 @@ def run(
     job = module if isinstance(module, PredictModule | DeepLiftShapModule) else PredictModule(module)
     writer = ShardWriter(out, shard_rows)
     rows = data if isinstance(data, ShardedDataModule) else ShardedDataModule(data, batch_size, workers)
-    mine = [writer, *([RowsBar()] if progress else [])]
+    ours = [writer, *([RowProgressBar()] if progress else [])]
     quiet: dict[str, Any] = {
         "logger": False,
         "enable_checkpointing": False,
         "enable_model_summary": False,
         "default_root_dir": str(writer.out),
     }
-    with _heard(progress), _given_back(job.model), _named(job, identity), warnings.catch_warnings():
-        # A process without rows, for all are there or there are few, is nothing to warn of.
+    with (
+        _show_log(progress),
+        _restore_attributes(job.model),
+        _use_identity(job, identity),
+        warnings.catch_warnings(),
+    ):
+        # A process may have no rows: all may be done already, or there may be few.
         warnings.filterwarnings("ignore", "Total length of `DataLoader` across ranks is zero")
         trainer = L.Trainer(
             devices=devices,
             num_nodes=num_nodes,
-            strategy=_strategy(strategy, devices),
+            strategy=_choose_strategy(strategy, devices),
             accelerator=accelerator,
             precision=precision,
             enable_progress_bar=False,
-            callbacks=[*mine, *settings.pop("callbacks", ())],
+            callbacks=[*ours, *settings.pop("callbacks", ())],
             **quiet | settings,
         )
         trainer.predict(job, datamodule=rows, return_predictions=False)
     manifest = read_manifest(writer.out)
-    # Process 0 has seen that all is there; another machine may see it later.
+    # Process 0 has seen that all shards are there; another machine may see the last files later.
     return open_results(writer.out) if trainer.is_global_zero or manifest is None else Results(writer.out, manifest)
 
 
 def _require_settings(settings: dict[str, Any]) -> None:
-    """Raise InputError for what is no argument of the Trainer."""
+    """Raise InputError for settings that are no arguments of the Trainer."""
     known = inspect.signature(L.Trainer).parameters
     for name in settings:
         if name in inspect.signature(DeepLiftShapModule).parameters:
@@ -149,26 +154,26 @@ def _require_settings(settings: dict[str, Any]) -> None:
             raise InputError(f"run has no argument {name!r}, and neither has Lightning's Trainer: leave it out.")
 
 
-def _strategy(strategy: Any, devices: Any) -> Any:
-    """Return the strategy; not one that starts the script again where that is pytest."""
+def _choose_strategy(strategy: Any, devices: Any) -> Any:
+    """Return the strategy; within pytest not one that starts the script again."""
     several = devices not in ("auto", 1, "1")
     return "ddp_spawn" if strategy == "auto" and several and "PYTEST_CURRENT_TEST" in os.environ else strategy
 
 
 @contextlib.contextmanager
-def _given_back(model: nn.Module) -> Iterator[None]:
+def _restore_attributes(model: nn.Module) -> Iterator[None]:
     parameter = next(model.parameters(), None)
     if parameter is None:
         yield
         return
-    # A forward may keep what it has worked out; the same call again would be one with another model.
+    # A forward may cache something on the model, and the same call again would then be a run of another model.
     with borrow(model, parameter.device, attributes=True):
         yield
 
 
 @contextlib.contextmanager
-def _named(job: PredictModule | DeepLiftShapModule, identity: str | None) -> Iterator[None]:
-    """Let what is to do bear the name that was given, if one was."""
+def _use_identity(job: PredictModule | DeepLiftShapModule, identity: str | None) -> Iterator[None]:
+    """Set the identity of the module meanwhile, if one is given."""
     before = job.identity
     job.identity = before if identity is None else require_identity(identity)
     try:
@@ -178,8 +183,8 @@ def _named(job: PredictModule | DeepLiftShapModule, identity: str | None) -> Ite
 
 
 @contextlib.contextmanager
-def _heard(progress: bool) -> Iterator[None]:
-    """Show what is logged, unless the caller has said where it goes, and not what Lightning says of itself."""
+def _show_log(progress: bool) -> Iterator[None]:
+    """Print what seqlight logs, unless the caller has set up logging, and silence Lightning's messages about itself."""
     log, lightning = logging.getLogger("seqlight"), logging.getLogger("lightning.pytorch.utilities.rank_zero")
     levels, handler = (log.level, lightning.level), logging.StreamHandler()
     lightning.setLevel(max(lightning.level, logging.WARNING))

@@ -1,4 +1,4 @@
-"""Learning rates that follow the length of the whole training."""
+"""Learning rate schedules that adapt to the length of the training."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from seqlight.errors import InputError
 class Schedule(ABC):
     """Makes a scheduler from an optimizer and the number of steps of the whole training.
 
-    A function of the two does as well; a class can be named in a YAML file.
+    A function of these two can be used as well; a class can also be named in a YAML file.
     """
 
     @abstractmethod
     def __call__(self, optimizer: torch.optim.Optimizer, steps: int) -> LRScheduler:
-        """Return a scheduler that is stepped after each of `steps` batches."""
+        """Return a scheduler that steps after each of `steps` batches."""
 
 
 class OneCycle(Schedule):
-    """Up to the largest learning rate, and down to nothing (Smith and Topin, 2018).
+    """Rises to a largest learning rate, and falls to almost nothing (Smith and Topin, 2018).
 
     Parameters
     ----------
     max_lr : float
-        The largest.
+        The largest learning rate.
     warmup : float
-        Share of the steps that go up.
+        The share of the steps in which it rises.
 
     Examples
     --------
@@ -47,19 +47,19 @@ class OneCycle(Schedule):
         self.max_lr, self.warmup = max_lr, _share(warmup)
 
     def __call__(self, optimizer: torch.optim.Optimizer, steps: int) -> LRScheduler:
-        """Return PyTorch's scheduler."""
+        """Return PyTorch's OneCycleLR."""
         return OneCycleLR(optimizer, max_lr=self.max_lr, total_steps=steps, pct_start=self.warmup)
 
 
 class Cosine(Schedule):
-    """Up to the optimizer's own learning rate in a line, and down along half a cosine.
+    """Rises linearly to the learning rate of the optimizer, and falls along half a cosine.
 
     Parameters
     ----------
     warmup : float
-        Share of the steps that go up.
+        The share of the steps in which it rises.
     least : float
-        What remains at the end, as a share of the learning rate.
+        The learning rate at the end, as a share of that of the optimizer.
 
     Examples
     --------
@@ -74,7 +74,7 @@ class Cosine(Schedule):
         self.warmup, self.least = _share(warmup), least
 
     def __call__(self, optimizer: torch.optim.Optimizer, steps: int) -> LRScheduler:
-        """Return PyTorch's scheduler of any function."""
+        """Return PyTorch's LambdaLR with this shape."""
         up = round(self.warmup * steps)
 
         def share(step: int) -> float:
@@ -87,12 +87,12 @@ class Cosine(Schedule):
 
 
 class Stock(Schedule):
-    """Any scheduler of PyTorch that need not know how long the training is, stepped after each batch.
+    """Any scheduler of PyTorch that does not depend on the length of the training, stepped after each batch.
 
     Parameters
     ----------
     scheduler : callable
-        Makes it from the optimizer.
+        Makes the scheduler from the optimizer.
 
     Examples
     --------
@@ -108,7 +108,7 @@ class Stock(Schedule):
         self.scheduler = scheduler
 
     def __call__(self, optimizer: torch.optim.Optimizer, steps: int) -> LRScheduler:
-        """Return it."""
+        """Return the scheduler."""
         return self.scheduler(optimizer)
 
 

@@ -1,4 +1,4 @@
-"""Write what a Trainer predicts, a shard at a time, so that an interrupted run goes on where it was."""
+"""Write the outputs of ``trainer.predict`` to disk in shards, so that an interrupted run can continue."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ from seqlight.errors import InputError, ResultsError, a
 from seqlight.files.atomic import sync_to_disk
 from seqlight.files.folder import as_folder
 from seqlight.lit.collectives import run_on_all_ranks
-from seqlight.lit.lightning_packages import Callback
-from seqlight.lit.row_batches import Rows
+from seqlight.lit.lightning_packages import OUR_PACKAGE, Callback, require_lightning
+from seqlight.lit.row_batches import RowBatch
 from seqlight.lit.sharded_data import ShardedDataModule
-from seqlight.lit.trainer_check import OURS, require_lightning
-from seqlight.lit.watchdog import NOTE, Peers
+from seqlight.lit.watchdog import STOP_NOTE, Watchdog
 from seqlight.results.file_lock import Lock
 from seqlight.results.fingerprints import fingerprint_model
 from seqlight.results.manifest import FORMAT, Manifest, shard_path
@@ -39,27 +38,27 @@ log = logging.getLogger("seqlight")
 
 
 class ShardWriter(Callback):
-    """Write what ``trainer.predict`` gives into a folder, in shards that are whole or not there.
+    """Writes the outputs of ``trainer.predict`` to a folder, in shards that are either complete or absent.
 
-    The same run started again, on any number of processes, makes what is missing. A folder of another run, or one that
-    another run writes to, is refused. ``seqlight.open_results(out)`` reads it.
+    The same run, started again with any number of processes, computes the missing shards. A folder that holds another
+    run, or that a run is writing to, is refused. ``seqlight.open_results(out)`` reads the results.
 
     Parameters
     ----------
     out : str or path
         The folder, on a file system that all machines share.
     shard_rows : int, optional
-        Rows in a shard. A process that is killed loses the shard it works on. None: whole
-        batches, about a 32nd of all rows, for many processes 16 shards each, but not many more rows than 2,048.
+        Rows in a shard. A process that is killed loses the shard it works on. None: whole batches, about 1/32 of all
+        rows, with many processes 16 shards for each, and at most about 2,048 rows.
 
     Raises
     ------
     InputError
-        If `out` can be no folder. In ``trainer.predict``: if the datamodule is no ShardedDataModule.
+        If `out` cannot be a folder. In ``trainer.predict``: if the datamodule is not a ShardedDataModule.
     ResultsError
-        In ``trainer.predict``: if the folder is not free, or rows are missing at the end.
+        In ``trainer.predict``: if the folder is in use or holds another run, or rows are missing at the end.
     DiskError
-        In ``trainer.predict``: if the disk is full, or nothing can be written to the folder.
+        In ``trainer.predict``: if the disk is full, or the folder cannot be written to.
 
     Examples
     --------
@@ -81,12 +80,12 @@ class ShardWriter(Callback):
     def __init__(self, out: str | os.PathLike[str], shard_rows: int | None = None) -> None:
         self.out = as_folder(out)
         self.shard_rows = None if shard_rows is None else require_count(shard_rows, "shard_rows", least=1)
-        self._peers: Peers | None = None
+        self._watchdog: Watchdog | None = None
         self._lock: Lock | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Agree with the other processes on what is to do, and who does what."""
-        require_lightning(trainer, OURS)
+        """Agree with the other processes on which shards are missing, and which process makes which."""
+        require_lightning(trainer, OUR_PACKAGE)
         if stage != "predict":
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
@@ -96,24 +95,24 @@ class ShardWriter(Callback):
                 "trainer.predict(module, datamodule=seqlight.lit.ShardedDataModule(...))."
             )
         rank, world = trainer.global_rank, trainer.world_size
-        parts = run_on_all_ranks(trainer, lambda: self._found(trainer, pl_module, data))
-        if len({data_of_one for data_of_one, _ in parts}) > 1:
+        parts = run_on_all_ranks(trainer, lambda: self._prepare(trainer, pl_module, data))
+        if len({fingerprint for fingerprint, _ in parts}) > 1:
             raise InputError(
                 "the processes of this run have different data: expected the same, so seed what is random."
             )
-        settled = parts[0][1]
-        assert settled is not None
-        self._manifest, todo = settled
+        prepared = parts[0][1]
+        assert prepared is not None
+        self._manifest, todo = prepared
         mine = todo[rank::world]
-        run_on_all_ranks(trainer, lambda: self._join(rank))
+        run_on_all_ranks(trainer, lambda: self._take_lock(rank))
         assert self._lock is not None
-        # A disk may take longer to have it than the next shard takes to be made, and a process that is killed loses
-        # nothing by not waiting: only a loss of power would.
-        self._pool, self._safe = ThreadPoolExecutor(1), list[Future[None]]()
-        peers = self._peers = Peers(self.out, rank, world, self._lock)
-        run_on_all_ranks(trainer, peers.require_shared_folder)
-        data.plan(self._manifest.shard_rows, mine, peers.listen)
-        self._mine, self._missing, self._open = mine, sorted(todo, reverse=True), dict[int, ShardBuffer]()
+        # Shards are synced to disk by a thread: that may take longer than making the next shard, and a killed process
+        # loses nothing by not waiting; only a power failure would.
+        self._pool, self._syncs = ThreadPoolExecutor(1), list[Future[None]]()
+        watchdog = self._watchdog = Watchdog(self.out, rank, world, self._lock)
+        run_on_all_ranks(trainer, watchdog.require_shared_folder)
+        data.plan(self._manifest.shard_rows, mine, watchdog.catch_sigterm)
+        self._own_shards, self._missing, self._open = mine, sorted(todo, reverse=True), dict[int, ShardBuffer]()
         self._rows, self._begun = 0, time.monotonic()
 
     def on_predict_batch_end(
@@ -125,9 +124,9 @@ class ShardWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the rows of a batch, and write the shards that they complete."""
-        assert isinstance(batch, Rows)
-        arrays = named(outputs)
+        """Store the rows of a batch, and write the shards that they complete."""
+        assert isinstance(batch, RowBatch)
+        arrays = named_arrays(outputs)
         for one in arrays.values():
             if not one.ndim or len(one) != len(batch.ids):
                 raise InputError(
@@ -135,26 +134,26 @@ class ShardWriter(Callback):
                     "each; return that from forward, or use `func` to make it so."
                 )
         shards = batch.ids // self._manifest.shard_rows
-        if (shards == shards[0]).all():  # as our own batches are
+        if (shards == shards[0]).all():  # true of the batches of ShardedDataModule
             self._add(int(shards[0]), batch.ids, arrays)
         else:
             for k in np.unique(shards).tolist():
                 self._add(k, batch.ids[shards == k], {name: one[shards == k] for name, one in arrays.items()})
         self._rows += len(batch.ids)
-        assert self._peers is not None
-        self._peers.check(self._done)
+        assert self._watchdog is not None
+        self._watchdog.check(self._done)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Wait until all rows are there."""
-        if self._peers is None:
+        """Wait until the shards of all processes are written."""
+        if self._watchdog is None:
             return
-        # Not in on_predict_end, which a process without rows never comes to.
+        # Not in on_predict_end, which is not called in a process without rows.
         try:
             with disk_errors(self.out, "a shard"):
-                for one in self._safe:
+                for one in self._syncs:
                     one.result()
-            self._require_mine()
-            self._peers.wait(self._done)
+            self._require_own_shards()
+            self._watchdog.wait(self._done)
         except BaseException as error:
             self.on_exception(trainer, pl_module, error)
             raise
@@ -169,60 +168,60 @@ class ShardWriter(Callback):
             conclude(Results(self.out, self._manifest))
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Let the others know, and let go of the folder."""
-        if self._peers is not None:
-            self._peers.stop(f"{type(exception).__name__}: {exception}")
+        """Tell the other processes to stop, and release the folder."""
+        if self._watchdog is not None:
+            self._watchdog.stop(f"{type(exception).__name__}: {exception}")
         self._release()
 
-    def _found(
+    def _prepare(
         self, trainer: L.Trainer, module: L.LightningModule, data: ShardedDataModule
     ) -> tuple[str, tuple[Manifest, list[int]] | None]:
-        """Return what the data is here, and from process 0 what the run is and which shards it lacks."""
+        """Return the fingerprint of the data, and in process 0 the manifest and the missing shards."""
         fingerprint = data.fingerprint()
-        return fingerprint, None if trainer.global_rank else self._settled(trainer, module, data, fingerprint)
+        return fingerprint, None if trainer.global_rank else self._prepare_folder(trainer, module, data, fingerprint)
 
-    def _settled(
+    def _prepare_folder(
         self, trainer: L.Trainer, module: L.LightningModule, data: ShardedDataModule, fingerprint: str
     ) -> tuple[Manifest, list[int]]:
         self._lock = claim_folder(self.out)
-        (self.out / LOCKS / NOTE).unlink(missing_ok=True)
+        (self.out / LOCKS / STOP_NOTE).unlink(missing_ok=True)
         describe = getattr(module, "method", None)
         method = {"name": type(module).__qualname__} if describe is None else describe()
         manifest = Manifest(
             rows=len(data),
             shard_rows=self.shard_rows or data.rows_for_a_shard(trainer.world_size),
             method={**method, "precision": str(trainer.precision)},
-            model=fingerprint_model(_computing(module), getattr(module, "identity", None)),
+            model=fingerprint_model(_identified_module(module), getattr(module, "identity", None)),
             data=fingerprint,
             format=FORMAT,
         )
         return prepare_folder(self.out, manifest, self.shard_rows, data.loci)
 
-    def _join(self, rank: int) -> None:
+    def _take_lock(self, rank: int) -> None:
         if rank:
             self._lock = Lock(lock_path(self.out, rank))
             self._lock.take()
 
     def _add(self, shard: int, ids: NDArray[np.int64], arrays: Arrays) -> None:
-        filling = self._open.get(shard)
-        if filling is None:
-            filling = self._open[shard] = ShardBuffer(self._manifest.rows_of(shard))
-        filling.add(ids, arrays)
-        if filling.full:
+        buffer = self._open.get(shard)
+        if buffer is None:
+            buffer = self._open[shard] = ShardBuffer(self._manifest.rows_of(shard))
+        buffer.add(ids, arrays)
+        if buffer.full:
             path = shard_path(self.out, shard)
             with disk_errors(self.out, path.name):
                 write_shard(path, self._open.pop(shard).arrays, shard_origin(self._manifest, shard), wait=False)
-                self._safe.append(self._pool.submit(_to_disk, path))
-                while self._safe[0].done() and len(self._safe) > 1:
-                    self._safe.pop(0).result()
+                self._syncs.append(self._pool.submit(_sync, path))
+                while self._syncs[0].done() and len(self._syncs) > 1:
+                    self._syncs.pop(0).result()
 
-    def _require_mine(self) -> None:
-        missing = [k for k in self._mine if not shard_path(self.out, k).exists()]
+    def _require_own_shards(self) -> None:
+        missing = [k for k in self._own_shards if not shard_path(self.out, k).exists()]
         if missing:
             rows = sum(len(self._manifest.rows_of(k)) for k in missing)
             raise ResultsError(
-                f"{rows} rows that this process was to make are missing in {self.out}: does the Trainer limit batches? "
-                "Start the same run again, which makes what is missing."
+                f"{rows} rows of this process are missing in {self.out}: does the Trainer limit batches? "
+                "Start the same run again, which computes what is missing."
             )
 
     def _done(self) -> bool:
@@ -231,40 +230,40 @@ class ShardWriter(Callback):
         return not self._missing
 
     def _release(self) -> None:
-        if self._peers is not None:
+        if self._watchdog is not None:
             self._pool.shutdown()
         if self._lock is not None:
             self._lock.release()
-        self._lock = self._peers = None
+        self._lock = self._watchdog = None
 
 
-def _computing(module: L.LightningModule) -> nn.Module:
-    """Return what a run is told by: the model, or all of a module of the user's own, which may do more than call it."""
+def _identified_module(module: L.LightningModule) -> nn.Module:
+    """Return what identifies a run: the model, or a user's own LightningModule, which may do more than call it."""
     model = getattr(module, "model", None)
     return model if isinstance(model, nn.Module) and type(module).__module__.startswith("seqlight.") else module
 
 
-def _to_disk(path: Path) -> None:
+def _sync(path: Path) -> None:
     try:
         sync_to_disk(path)
     except OSError:
-        # Some file systems only tell now that they are full.
+        # Some file systems report only now that they are full.
         path.unlink(missing_ok=True)
         raise
 
 
-def named(outputs: Any, name: str = "") -> Arrays:
-    """Return the tensors in an output under names, on the CPU.
+def named_arrays(outputs: Any, name: str = "") -> Arrays:
+    """Return the tensors of an output as arrays, by name.
 
-    One tensor is "predictions"; a dict has its keys, a named tuple its fields, a tuple or list numbers, and what is
-    inside another has both names with a dot between. NumPy has no bfloat16, so that becomes float32.
+    A single tensor is named "predictions"; those of a dict by its keys, of a named tuple by its fields, of a tuple or
+    list by number; nested names are joined by a dot. NumPy has no bfloat16, so that becomes float32.
 
     Examples
     --------
     >>> import torch
-    >>> list(named(torch.zeros(2))), list(named((torch.zeros(2), {"a": torch.zeros(2)})))
+    >>> list(named_arrays(torch.zeros(2))), list(named_arrays((torch.zeros(2), {"a": torch.zeros(2)})))
     (['predictions'], ['predictions.0', 'predictions.1.a'])
-    >>> list(named({"profile": torch.zeros(2), "counts": torch.zeros(2)}))
+    >>> list(named_arrays({"profile": torch.zeros(2), "counts": torch.zeros(2)}))
     ['profile', 'counts']
     """
     if outputs is None:
@@ -282,4 +281,4 @@ def named(outputs: Any, name: str = "") -> Arrays:
         raise InputError(
             f"the model's output holds {a(outputs)}: expected tensors in tuples, lists or dicts; use `func` to choose."
         )
-    return {key: one for part, inner in parts for key, one in named(inner, part).items()}
+    return {key: one for part, inner in parts for key, one in named_arrays(inner, part).items()}

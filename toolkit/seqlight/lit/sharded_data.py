@@ -1,4 +1,4 @@
-"""Data for ``trainer.predict`` on any number of processes: every row once, in shards."""
+"""Data for ``trainer.predict`` in any number of processes: each row once, in shards."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ import torch
 from torch.utils.data import DataLoader, Subset
 
 from seqlight.errors import InputError, a
-from seqlight.lit.row_batches import NumberedRows, Rows, ShardBatches, as_they_are
-from seqlight.lit.trainer_check import OURS, require_lightning
+from seqlight.lit.lightning_packages import OUR_PACKAGE, require_lightning
+from seqlight.lit.row_batches import NumberedRows, RowBatch, ShardBatchSampler, keep_batch
 from seqlight.results.fingerprints import fingerprint_data
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
 
-# Enough shards that a crash costs little, and enough for each process that all end together; not so many that writing
-# them takes the time of a quick model.
-SHARDS, EACH, MOST = 32, 16, 2048
+# At least so many shards, so that a crash costs little, and so many for each process, so that all end together; but at
+# most so many rows in each, unless a batch is larger.
+SHARDS, SHARDS_PER_PROCESS, MOST_ROWS = 32, 16, 2048
 
 
 class ShardedDataModule(L.LightningDataModule):
-    """Rows for ``trainer.predict``, of which each process gets whole shards.
+    """Rows for ``trainer.predict``, in whole shards for each process.
 
-    Lightning deals rows out one by one, and each process returns the ones it got. Here a shard is a run of consecutive
-    rows that does not depend on the number of processes, and a batch carries the numbers of its rows.
+    Lightning deals rows out one by one, and each process returns those it got. Here a process gets shards of
+    consecutive rows, which do not depend on the number of processes, and a batch holds the numbers of its rows.
 
     Parameters
     ----------
     data : torch.Tensor, numpy.ndarray, tuple of these, map-style Dataset, DataLoader or LightningDataModule
-        With a row for each sequence. A Dataset may have ``fingerprint()``, a string that changes with its rows, and
-        ``loci``, the places of its rows in a genome; a Subset of it has those of its rows. Of a LightningDataModule it
-        is ``predict_dataloader``.
+        A row for each sequence. A Dataset may have ``fingerprint()``, a string that changes with its rows, and
+        ``loci``, the positions of its rows in a genome, which a Subset inherits. Of a LightningDataModule,
+        ``predict_dataloader`` is used.
     batch_size : int, optional
-        Rows at a time, on each device; None for that of a DataLoader, else 32.
+        Rows at a time, on each device; if None, as in a DataLoader, else 32.
     workers : int, optional
-        Processes that read, for each device; None for that of a DataLoader, else none.
+        Processes that load data, for each device; if None, as in a DataLoader, else 0.
 
     Raises
     ------
     InputError
-        If rows cannot be asked for by number.
+        If rows cannot be indexed by number.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class ShardedDataModule(L.LightningDataModule):
 
     def __init__(self, data: Any, batch_size: int | None = None, workers: int | None = None) -> None:
         super().__init__()
-        # With fewer shards than processes some have nothing to do.
+        # With fewer shards than processes, some processes have no batches.
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self._source, self._rows = data, None if isinstance(data, L.LightningDataModule) else NumberedRows(data)
         self._batch_size = None if batch_size is None else require_count(batch_size, "batch_size", least=1)
@@ -64,7 +64,7 @@ class ShardedDataModule(L.LightningDataModule):
         self._begin: Callable[[], None] | None = None
 
     def prepare_data(self) -> None:
-        """Let the module that the rows are from download what it needs."""
+        """Let a LightningDataModule that was given download what it needs."""
         if isinstance(self._source, L.LightningDataModule):
             self._source.prepare_data()
 
@@ -83,7 +83,7 @@ class ShardedDataModule(L.LightningDataModule):
 
     @property
     def batch_size(self) -> int:
-        """Rows at a time."""
+        """Rows at a time, on each device."""
         rows = self.rows
         given = self._source.batch_size if isinstance(self._source, DataLoader) else None
         found: int = self._batch_size or given or 32
@@ -91,7 +91,7 @@ class ShardedDataModule(L.LightningDataModule):
 
     @property
     def workers(self) -> int:
-        """Processes that read."""
+        """Processes that load data, for each device."""
         if self._workers is not None:
             return self._workers
         return self._source.num_workers if isinstance(self._source, DataLoader) else 0
@@ -101,64 +101,64 @@ class ShardedDataModule(L.LightningDataModule):
 
     @property
     def loci(self) -> Loci | None:
-        """Where in a genome the rows come from, if the data says."""
+        """The positions of the rows in a genome, or None if the data has none."""
         loci = _loci_of(self.rows.data)
         return None if loci is None else as_loci(loci, n=len(self))
 
     def fingerprint(self) -> str:
-        """Return what identifies the rows."""
+        """Return a string that identifies the rows."""
         return fingerprint_data(self.rows.data, len(self), self.rows.collate)
 
     def rows_for_a_shard(self, processes: int = 1) -> int:
-        """Return how many rows a shard has where nobody says: whole batches, so that none depends on `processes`."""
-        rows = min(max(-(-len(self) // max(SHARDS, EACH * processes)), 1), MOST)
+        """Return the default number of rows in a shard: whole batches, so that no batch depends on `processes`."""
+        rows = min(max(-(-len(self) // max(SHARDS, SHARDS_PER_PROCESS * processes)), 1), MOST_ROWS)
         return -(-rows // self.batch_size) * self.batch_size
 
     def plan(self, shard_rows: int, shards: Sequence[int], begin: Callable[[], None]) -> None:
-        """Say which shards this process makes, and what to call when it begins to."""
+        """Set the shards that this process makes, and a function to call when it begins."""
         self.shard_rows, self.shards, self._begin = shard_rows, shards, begin
 
     def teardown(self, stage: str) -> None:
-        """Forget what was planned: another run may follow."""
+        """Forget the plan, since another run may follow."""
         self.shard_rows = self.shards = self._begin = None
 
     def on_exception(self, exception: BaseException) -> None:
-        """Forget what was planned: another run may follow."""
+        """Forget the plan, since another run may follow."""
         self.teardown("predict")
 
-    def batches(self) -> ShardBatches:
-        """Return the batches of this process: of the shards that were planned, else of its share of all."""
+    def batches(self) -> ShardBatchSampler:
+        """Return the batches of this process: those of the planned shards, or else of its share of all."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         size = self.shard_rows or self.rows_for_a_shard(world)
         mine = self.shards if self.shards is not None else range(rank, -(-len(self) // size), world)
-        return ShardBatches(len(self), size, self.batch_size, mine)
+        return ShardBatchSampler(len(self), size, self.batch_size, mine)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Return the batch on the device; Lightning would look for what to send to the processor it is on, too."""
+        """Return the batch on the device; for the CPU at once, where Lightning would search it for tensors to move."""
         here = device.type == "cpu"
         return batch if here else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
-    def predict_dataloader(self) -> DataLoader[Rows]:
+    def predict_dataloader(self) -> DataLoader[RowBatch]:
         """Return the batches of this process."""
         if self.trainer is not None:
-            require_lightning(self.trainer, OURS)
+            require_lightning(self.trainer, OUR_PACKAGE)
         if self._begin is not None:
-            # The last that a Trainer asks for before it runs, in every process.
+            # A Trainer calls this last before it runs, in every process.
             self._begin()
         return DataLoader(
             self.rows,
-            batch_size=None,  # a batch is one item: a Trainer then counts no rows on its own
+            batch_size=None,  # a batch is one item, so that a Trainer does not batch or count rows itself
             sampler=self.batches(),
             num_workers=self.workers,
-            collate_fn=as_they_are,
+            collate_fn=keep_batch,
             pin_memory=torch.cuda.is_available(),
-            # Without a generator of its own a loader draws a number from the global one.
+            # Without one, a loader draws a number from the global generator.
             generator=torch.Generator().manual_seed(0),
         )
 
 
 def _loci_of(data: Any) -> Loci | None:
-    """Return the places of the rows, also where they are some of a Dataset that has more."""
+    """Return the positions of the rows in a genome, also of a Subset of a Dataset that has them."""
     loci: Loci | None = getattr(data, "loci", None)
     if loci is not None or not isinstance(data, Subset):
         return loci

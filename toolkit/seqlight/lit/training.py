@@ -1,4 +1,4 @@
-"""Train any model with a stock Lightning Trainer."""
+"""Train any model with a Lightning Trainer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
 from seqlight.errors import InputError, a
-from seqlight.lit.padded_rows import first_rows, rows_of_its_own
+from seqlight.lit.padded_rows import first_rows, unpadded_rows
 from seqlight.lit.schedules import Schedule
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
 from seqlight.prediction.input_errors import explain_dtype_errors
@@ -23,7 +23,7 @@ OptimizerMaker = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 SchedulerMaker = Callable[[torch.optim.Optimizer, int], torch.optim.lr_scheduler.LRScheduler]
 
 
-# Losses that compare entry by entry, and broadcast where shapes differ.
+# Losses that compare element by element, and broadcast if shapes differ.
 _ELEMENTWISE = (
     nn.BCEWithLogitsLoss,
     nn.BCELoss,
@@ -38,31 +38,31 @@ _ELEMENTWISE = (
 class TrainModule(L.LightningModule):
     """A model with a loss, metrics and an optimizer, for ``lightning.pytorch.Trainer``.
 
-    A batch is a pair of inputs and labels. Inputs may be one-hot in int8: they are turned into
-    the model's dtype on the device. Logged are ``train_loss``, ``valid_loss`` and ``test_loss``, and
-    each metric behind the same prefixes. Every row of a validation or test counts once, on any number of
-    devices. Every argument can be given in a YAML file of LightningCLI.
+    A batch is a pair of inputs and labels. One-hot inputs may be in int8: they are converted to the dtype of the model
+    on the device. Logged are ``train_loss``, ``valid_loss`` and ``test_loss``, and each metric with the prefix of its
+    split. Each row of a validation or test counts once, on any number of devices. Every argument can be given in a YAML
+    file of LightningCLI.
 
     Parameters
     ----------
     model : torch.nn.Module
         Called as ``model(X)``.
     loss : torch.nn.Module or callable, optional
-        Of output and labels, which may be whatever the model and the data give, tuples too; binary
-        cross-entropy of logits if None.
+        A function of the output and the labels, which may have any structure, such as tuples; if None, binary
+        cross-entropy of logits.
     metrics : mapping of str to torchmetrics.Metric, optional
-        What to measure in validation and test, of output and labels. Where the loss is
-        ``torch.nn.BCEWithLogitsLoss``, of probabilities and integer labels.
+        Computed in validation and test, from outputs and labels. If the loss is ``torch.nn.BCEWithLogitsLoss``, from
+        probabilities and integer labels.
     optimizer : callable, optional
-        Makes an optimizer from parameters; AdamW with learning rate 1e-3 if None.
+        Makes an optimizer from parameters; if None, AdamW with learning rate 1e-3.
     scheduler : seqlight.lit.schedules.Schedule or callable, optional
-        Makes a scheduler from the optimizer and the number of steps of the whole training; it steps with
-        the optimizer. The training then needs an end: ``max_epochs`` or ``max_steps`` of the Trainer.
+        Makes a scheduler from the optimizer and the number of steps of the whole training; it steps with the optimizer.
+        The training then needs an end: ``max_epochs`` or ``max_steps`` of the Trainer.
 
     Raises
     ------
     InputError
-        If the output and the labels of a batch have shapes that a loss would broadcast, which is never meant.
+        If the shapes of the output and the labels of a batch differ, and the loss would broadcast one to the other.
 
     Examples
     --------
@@ -90,14 +90,14 @@ class TrainModule(L.LightningModule):
         self.valid_metrics = nn.ModuleDict({name: metric.clone() for name, metric in measured.items()})
         self.test_metrics = nn.ModuleDict({name: metric.clone() for name, metric in measured.items()})
         self.optimizer, self.scheduler = optimizer or torch.optim.AdamW, scheduler
-        # A Trainer's own mean over devices takes those to have as many rows. What is no number stays none.
+        # Lightning's mean over devices assumes that all have equally many rows. NaN is kept, not ignored.
         self.mean_losses = nn.ModuleDict({split: MeanMetric(nan_strategy="disable") for split in ("valid", "test")})
 
     def forward(self, X: Tensor) -> Any:
-        """Return the model's output for inputs of shape (rows, letters, positions), or ids, which stay integers."""
-        sent = X.to(floating_dtype(self.model, X)) if holds_one_hot(X) else X
-        with explain_dtype_errors([sent]):
-            return self.model(sent)
+        """Return the output for one-hot inputs of shape (rows, letters, positions), or for ids, which stay integers."""
+        converted = X.to(floating_dtype(self.model, X)) if holds_one_hot(X) else X
+        with explain_dtype_errors([converted]):
+            return self.model(converted)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
@@ -106,12 +106,12 @@ class TrainModule(L.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Measure a batch, each row once."""
-        self._measure("valid", self.valid_metrics, batch, batch_idx)
+        """Log the loss and metrics of a batch, counting each row once."""
+        self._evaluate("valid", self.valid_metrics, batch, batch_idx)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Measure a batch, each row once."""
-        self._measure("test", self.test_metrics, batch, batch_idx)
+        """Log the loss and metrics of a batch, counting each row once."""
+        self._evaluate("test", self.test_metrics, batch, batch_idx)
 
     def predict_step(self, batch: Any, batch_idx: int) -> Any:
         """Return the output for a batch, with or without labels."""
@@ -132,38 +132,38 @@ class TrainModule(L.LightningModule):
         X, y = _require_pair(batch)
         output = self(X)
         if isinstance(output, Tensor) and isinstance(y, Tensor):
-            # A model with one output has an axis more than labels that are one number each.
+            # A model with a single output has one more dimension than labels of a single number.
             output = output.squeeze(-1) if output.ndim == y.ndim + 1 and output.shape[-1] == 1 else output
             if isinstance(self.loss, _ELEMENTWISE):
                 if output.shape != y.shape:
                     raise InputError(
                         f"the model's output has shape {tuple(output.shape)} and the labels {tuple(y.shape)}: expected "
-                        "one shape, for the loss would repeat one along the other."
+                        "one shape, since the loss would broadcast one to the other."
                     )
                 y = y if y.is_floating_point() else y.to(output.dtype)
         return self.loss(output, y), output
 
-    def _measure(self, split: str, metrics: nn.ModuleDict, batch: tuple[Tensor, Any], batch_idx: int) -> None:
+    def _evaluate(self, split: str, metrics: nn.ModuleDict, batch: tuple[Tensor, Any], batch_idx: int) -> None:
         rows = len(_require_pair(batch)[0])
-        own = rows_of_its_own(self._trainer, batch_idx, rows)
-        # All processes go through the model together, also one that has only repeats.
-        counted = first_rows(batch, rows, own) if own else batch
+        unpadded = unpadded_rows(self._trainer, batch_idx, rows)
+        # All processes run the model together, also one whose rows are all repeats.
+        counted = first_rows(batch, rows, unpadded) if unpadded else batch
         (loss, output), labels = self._loss(counted), counted[1]
         mean = self.mean_losses[split]
         assert isinstance(mean, Metric)
-        if own:
-            mean.update(loss.expand(own))  # where nothing becomes of NaN, weights are not read
+        if unpadded:
+            mean.update(loss.expand(unpadded))  # with nan_strategy="disable", weights are not read
         else:
             output, labels = first_rows((output, labels), rows, 0)
-        self.log(f"{split}_loss", mean, on_step=False, on_epoch=True, batch_size=own)
+        self.log(f"{split}_loss", mean, on_step=False, on_epoch=True, batch_size=unpadded)
         if isinstance(self.loss, nn.BCEWithLogitsLoss):
-            # Left to itself a metric takes a batch of logits that happen to be between 0 and 1 for probabilities.
+            # A metric would take a batch of logits that happen to lie between 0 and 1 for probabilities.
             output, labels = output.sigmoid(), labels.long()
         for name, metric in metrics.items():
             assert isinstance(metric, Metric)
-            if own or _waits_for_rows(metric):
+            if unpadded or _has_no_rows(metric):
                 metric.update(output, labels)
-            self.log(f"{split}_{name}", metric, on_step=False, on_epoch=True, batch_size=own)
+            self.log(f"{split}_{name}", metric, on_step=False, on_epoch=True, batch_size=unpadded)
 
 
 def _require_pair(batch: Any) -> tuple[Tensor, Any]:
@@ -176,6 +176,6 @@ def _require_pair(batch: Any) -> tuple[Tensor, Any]:
     return batch[0], batch[1]
 
 
-def _waits_for_rows(metric: Metric) -> bool:
-    """Return whether a metric collects rows and has none: processes must agree on their dtypes and dimensions."""
+def _has_no_rows(metric: Metric) -> bool:
+    """Return whether a metric collects rows and has none yet: processes must agree on their dtype and dimensions."""
     return any(isinstance(one, list) and not one for one in metric.metric_state.values())
