@@ -32,7 +32,7 @@ ROWS, AT_ONCE, SIGNAL_ROWS, WINDOW, SIGNAL_WINDOW, BATCH, LINE = 4096, 2048, 102
 
 
 class PyfaidxDataset(Dataset[torch.Tensor]):
-    """A dataset as it is usually written: a slice of a pyfaidx record, one comparison for each letter, a flip.
+    """A dataset as usually written: a slice of a pyfaidx record, one comparison a letter, a flip for the other strand.
 
     Each worker opens the file itself. With one open file for several forked workers, which is common too, they move
     each other's position in the file, and rows are wrong.

@@ -31,7 +31,7 @@ class EpochRecord(Protocol):
 
     @property
     def epoch(self) -> int:
-        """The number of epochs that the model had been trained."""
+        """The number of epochs for which the model had been trained."""
 
     @property
     def attributions(self) -> Tensor:
