@@ -1,8 +1,7 @@
-"""A small network with everything that a careless callback would disturb, and a training of it."""
+"""A small network with everything that a careless callback would disturb, and its training."""
 
 from __future__ import annotations
 
-import functools
 from types import SimpleNamespace
 
 import lightning.pytorch as L
@@ -13,6 +12,7 @@ from torch import nn
 import seqlight as sl
 from seqlight.lit.data import SequenceDataModule
 from seqlight.lit.training import TrainModule
+from seqlight_callbacks import AttributionCallback, AttributionRecord, LogoCallback
 
 LENGTH = 20
 
@@ -60,7 +60,7 @@ def trainer(folder, callbacks=(), **settings) -> L.Trainer:
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """Wait for no other thread: where cores are shared that takes longer than the work."""
+    """Use one thread: on shared cores, waiting for a second one takes longer than the work."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -68,17 +68,50 @@ def _one_thread():
 
 
 @pytest.fixture
-def toy(tmp_path, monkeypatch):
-    """What the tests of callbacks need: `network`, `sequences`, `data`, and `fit(callbacks, **settings)`."""
-    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+def small_reports(monkeypatch):
+    """Draw one sequence and a part of it in each report: drawing takes longer than all else in a short training."""
+    monkeypatch.setattr("seqlight_callbacks.report_data.MOST_EXAMPLES", 1)
+    monkeypatch.setattr("seqlight_callbacks.report_data.MOST_POSITIONS", 30)
 
-    make = functools.partial(trainer, tmp_path)
 
-    def fit(callbacks=(), net=None, **settings):
-        module = TrainModule(net if net is not None else network())
+class Toy:
+    """What the tests of callbacks train, in a folder of their own."""
+
+    network, sequences, data = staticmethod(network), staticmethod(sequences), staticmethod(data)
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def attribution(self, n=3, **settings):
+        """Return an AttributionCallback on `n` sequences."""
+        return AttributionCallback(sequences(n, seed=3), **{"n_shuffles": 2} | settings)
+
+    def logo(self, **settings):
+        """Return a LogoCallback of one sequence, and the AttributionCallback whose records it draws."""
+        first = self.attribution(4)
+        return first, LogoCallback(first, **{"examples": (2,)} | settings)
+
+    def logo_figure(self, **settings):
+        """Return the figure of a random record."""
+        first, callback = self.logo(**settings)
+        first.record = AttributionRecord(3, torch.randn(4, 4, 20) * first.sequences, torch.zeros(4), torch.zeros(4, 2))
+        return callback.draw()
+
+    def trainer(self, callbacks=(), **settings):
+        """Return a quiet Trainer that writes to the folder."""
+        return trainer(self.folder, callbacks, **settings)
+
+    def fit(self, callbacks=(), net=None, module=None, ckpt_path=None, **settings):
+        """Train the network, or another one or a whole LightningModule, and return the module and its trainer."""
+        module = TrainModule(net if net is not None else network()) if module is None else module
         torch.manual_seed(1)
-        done = make(callbacks, **settings)
-        done.fit(module, data())
+        done = self.trainer(callbacks, **settings)
+        done.fit(module, data(), ckpt_path=ckpt_path)
         return SimpleNamespace(module=module, trainer=done)
 
-    return SimpleNamespace(network=network, sequences=sequences, data=data, trainer=make, fit=fit)
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """A small network and its data, with `attribution(n, ...)` to watch it and `fit(callbacks, ...)` to train it."""
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    return Toy(tmp_path)

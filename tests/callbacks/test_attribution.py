@@ -12,20 +12,16 @@ import seqlight as sl
 from seqlight.attribution.methods.deeplift import deep_lift_shap
 from seqlight.lit.training import TrainModule
 from seqlight.sequence.shuffles import dinucleotide_shuffle
-from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
+from seqlight_callbacks import LogoCallback, SeqletCallback
 from seqlight_callbacks.records import load_record
-
-
-def attribution(toy, **settings):
-    return AttributionCallback(toy.sequences(5, seed=3), **{"n_shuffles": 3} | settings)
 
 
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_rehearsals_are_skipped(toy, tmp_path):
-    callback = attribution(toy, out=tmp_path, untrained=True)
+def test_dry_runs_are_skipped(toy, tmp_path):
+    callback = toy.attribution(out=tmp_path, untrained=True)
     toy.fit([callback], fast_dev_run=True)
     assert callback.record is None
     assert not list(tmp_path.glob("*.npz"))
@@ -40,7 +36,7 @@ def test_rehearsals_are_skipped(toy, tmp_path):
 
 def test_validate_alone_runs_in_inference_mode(toy, tmp_path):
     fitted = toy.fit(max_epochs=3)
-    callback = attribution(toy, every_n_epochs=2, out=tmp_path)
+    callback = toy.attribution(every_n_epochs=2, out=tmp_path)
     callbacks = [callback, SeqletCallback(callback)]
     trainer = toy.trainer(callbacks)
     before = {name: tensor.clone() for name, tensor in fitted.module.state_dict().items()}
@@ -52,7 +48,7 @@ def test_validate_alone_runs_in_inference_mode(toy, tmp_path):
 
 
 def test_validate_after_fit_is_of_the_epochs_that_were(toy):
-    callback = attribution(toy)
+    callback = toy.attribution()
     fitted = toy.fit([callback])
     assert callback.record.epoch == 2
     fitted.trainer.validate(fitted.module, toy.data(), verbose=False)
@@ -60,7 +56,7 @@ def test_validate_after_fit_is_of_the_epochs_that_were(toy):
 
 
 def test_logged_numbers_are_those_of_the_model(toy):
-    callback = attribution(toy, window=(5, 12))
+    callback = toy.attribution(window=(5, 12))
     fitted = toy.fit([callback])
     logged = {key: float(value) for key, value in fitted.trainer.callback_metrics.items()}
     model, record = fitted.module.model.eval(), callback.record
@@ -82,24 +78,24 @@ def test_logged_numbers_are_those_of_the_model(toy):
 
 
 def test_references_that_are_not_one_hot_keep_their_fractions(toy):
-    flat = torch.full((5, 1, 4, 20), 0.25)
-    callback = attribution(toy, references=flat)
+    flat = torch.full((3, 1, 4, 20), 0.25)
+    callback = toy.attribution(references=flat)
     fitted = toy.fit([callback])
     with torch.no_grad():
         expected = fitted.module.model.eval()(flat[0])
-    torch.testing.assert_close(callback.record.reference_outputs, expected.expand(5, 1), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(callback.record.reference_outputs, expected.expand(3, 1), atol=1e-5, rtol=1e-5)
     assert float(fitted.trainer.callback_metrics["attribution/delta"]) < 1e-5
 
 
 def test_references_are_fixed(toy):
-    given = dinucleotide_shuffle(toy.sequences(5, seed=3), n=2, random_state=7)
-    callback = attribution(toy, references=given)
+    given = dinucleotide_shuffle(toy.sequences(3, seed=3), n=2, random_state=7)
+    callback = toy.attribution(references=given)
     kept = given.clone()
     given.zero_()
     assert torch.equal(callback.references, kept)
-    a, b = attribution(toy, random_state=4), attribution(toy, random_state=4)
+    a, b = toy.attribution(random_state=4), toy.attribution(random_state=4)
     assert torch.equal(a.references, b.references)
-    assert not torch.equal(a.references, attribution(toy, random_state=40).references)
+    assert not torch.equal(a.references, toy.attribution(random_state=40).references)
     before = a.references.clone()
     toy.fit([a])
     assert torch.equal(a.references, before)
@@ -112,9 +108,8 @@ def test_frozen_model_gives_the_same_record_each_epoch(toy, tmp_path):
 
     net = toy.network()
     del net[1]  # batch norm moves without any step
-    callback = attribution(toy, out=tmp_path, untrained=True)
-    trainer = toy.trainer([callback])
-    trainer.fit(Still(net), toy.data())
+    callback = toy.attribution(out=tmp_path, untrained=True)
+    trainer = toy.fit([callback], module=Still(net)).trainer
     records = [load_record(path) for path in sorted(tmp_path.glob("epoch-*.npz"))]
     assert [record.epoch for record in records] == [0, 1, 2]
     assert all(torch.equal(records[0].attributions, record.attributions) for record in records)
@@ -122,14 +117,14 @@ def test_frozen_model_gives_the_same_record_each_epoch(toy, tmp_path):
 
 
 def test_every_n_epochs(toy, tmp_path):
-    callback = attribution(toy, every_n_epochs=2, out=tmp_path)
+    callback = toy.attribution(every_n_epochs=2, out=tmp_path)
     seqlets = SeqletCallback(callback)
     toy.fit([callback, seqlets], max_epochs=4)
     assert [load_record(path).epoch for path in sorted(tmp_path.iterdir())] == [2, 4]
 
 
 def test_untrained(toy, tmp_path):
-    callback = attribution(toy, out=tmp_path, untrained=True)
+    callback = toy.attribution(out=tmp_path, untrained=True)
     toy.fit([callback], max_epochs=1)
     expected = deep_lift_shap(
         TrainModule(toy.network()), callback.sequences, references=callback.references, device="cpu"
@@ -141,7 +136,7 @@ def test_untrained(toy, tmp_path):
 
 
 def test_written_records_are_whole(toy, tmp_path):
-    callback = attribution(toy, out=tmp_path / "made" / "for it")
+    callback = toy.attribution(out=tmp_path / "made" / "for it")
     toy.fit([callback])
     files = sorted((tmp_path / "made" / "for it").iterdir())
     assert [file.name for file in files] == ["epoch-001-step-00000006.npz", "epoch-002-step-00000012.npz"]
@@ -151,7 +146,7 @@ def test_written_records_are_whole(toy, tmp_path):
 
 
 def test_other_callbacks_can_monitor_what_is_logged(toy, tmp_path):
-    callback = attribution(toy)
+    callback = toy.attribution()
     seqlets = SeqletCallback(callback)
     checkpoint = ModelCheckpoint(tmp_path / "best", monitor="attribution/similarity", mode="max")
     stop = EarlyStopping("seqlets/count", mode="max", patience=1, min_delta=1e9)
@@ -162,8 +157,8 @@ def test_other_callbacks_can_monitor_what_is_logged(toy, tmp_path):
     assert checkpoint.best_model_score > 0.1
 
 
-def test_several_side_by_side(toy):
-    one, two = attribution(toy, name="one"), attribution(toy, name="two", random_state=9)
+def test_several_callbacks_of_a_class(toy):
+    one, two = toy.attribution(name="one"), toy.attribution(name="two", random_state=9)
     lists = [one, two, SeqletCallback(one, name="a"), SeqletCallback(two, name="b")]
     fitted = toy.fit(lists)
     assert {"one/delta", "two/delta", "a/count", "b/count"} <= fitted.trainer.callback_metrics.keys()
@@ -172,24 +167,21 @@ def test_several_side_by_side(toy):
 
 def test_two_of_one_name_are_refused(toy):
     with pytest.raises(RuntimeError, match="AttributionCallback"):  # by Lightning, as their states would collide
-        toy.fit([attribution(toy), attribution(toy)])
-    one = attribution(toy)
+        toy.fit([toy.attribution(), toy.attribution()])
+    one = toy.attribution()
     with pytest.raises(sl.InputError, match=r"SeqletCallback\(name='seqlets'\)"):
         toy.fit([one, SeqletCallback(one), SeqletCallback(one)])
 
 
 def test_resumed_training_goes_on(toy, tmp_path):
     def callbacks(folder):
-        first = attribution(toy, out=folder, untrained=True)
+        first = toy.attribution(out=folder, untrained=True)
         return [first, SeqletCallback(first)]
 
     whole = toy.fit(callbacks(tmp_path / "whole"), max_epochs=3)
     toy.fit(callbacks(tmp_path / "halves"), max_epochs=1).trainer.save_checkpoint(tmp_path / "half.ckpt")
-    resumed = TrainModule(toy.network())
     later = callbacks(tmp_path / "halves")
-    torch.manual_seed(1)
-    trainer = toy.trainer(later, max_epochs=3)
-    trainer.fit(resumed, toy.data(), ckpt_path=str(tmp_path / "half.ckpt"))
+    trainer = toy.fit(later, max_epochs=3, ckpt_path=str(tmp_path / "half.ckpt")).trainer
     names = [f"epoch-{epoch:03d}-step-{6 * epoch:08d}.npz" for epoch in range(4)]
     assert sorted(path.name for path in (tmp_path / "halves").glob("*.npz")) == names
     assert later[0].record.epoch == 3
@@ -199,10 +191,7 @@ def test_resumed_training_goes_on(toy, tmp_path):
 
 def test_resumed_epoch_is_compared_with_the_one_before(toy, tmp_path):
     def fit(epochs, path=None):
-        callback = attribution(toy, out=tmp_path)
-        trainer = toy.trainer([callback], max_epochs=epochs)
-        trainer.fit(TrainModule(toy.network()), toy.data(), ckpt_path=path)
-        return trainer
+        return toy.fit([toy.attribution(out=tmp_path)], max_epochs=epochs, ckpt_path=path).trainer
 
     first = fit(1)
     first.save_checkpoint(tmp_path / "one.ckpt")
@@ -211,13 +200,13 @@ def test_resumed_epoch_is_compared_with_the_one_before(toy, tmp_path):
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
-def test_beside_weight_averaging_the_weights_that_are_validated_are_seen(toy, before):
+def test_averaged_weights_are_attributed_where_they_are_validated(toy, before):
     class Outputs(L.Callback):
         def on_validation_epoch_end(self, trainer, pl_module):
             with torch.no_grad():
                 self.seen = pl_module(callback.sequences).squeeze(1)
 
-    callback, outputs = attribution(toy), Outputs()
+    callback, outputs = toy.attribution(), Outputs()
     averaging = EMAWeightAveraging(decay=0.5, update_every_n_steps=1)
     mine = [callback, SeqletCallback()]
     callbacks = [outputs, *mine, averaging] if before else [outputs, averaging, *mine]
@@ -227,7 +216,7 @@ def test_beside_weight_averaging_the_weights_that_are_validated_are_seen(toy, be
 
 
 def test_other_loggers(toy, tmp_path):
-    callback = attribution(toy)
+    callback = toy.attribution()
     toy.fit([callback], logger=CSVLogger(tmp_path, name="csv", version=""))
     header = (tmp_path / "csv" / "metrics.csv").read_text().splitlines()[0]
     assert "attribution/delta" in header.split(",")
@@ -238,7 +227,7 @@ def test_diverged_model_does_not_end_the_training(toy, tmp_path):
         def forward(self, X):
             return super().forward(X) * float("nan")
 
-    callback = attribution(toy)
+    callback = toy.attribution()
     with pytest.warns(sl.SeqlightWarning):
         fitted = toy.fit(
             [callback, SeqletCallback(callback), LogoCallback(callback, examples=(0,))],
@@ -267,7 +256,7 @@ def test_diverged_model_does_not_end_the_training(toy, tmp_path):
         ({"compare_with": torch.zeros(5, 4, 3)}, r"compare_with has shape \(5, 4, 3\)"),
         ({"compare_with": torch.zeros(6, 4, 20, device="meta")}, "'attribution': compare_with is on the meta device"),
         ({"compare_with": torch.zeros(6, 4, 20) * 1j}, "'attribution': compare_with holds complex64 numbers"),
-        ({"compare_with": torch.full((5, 4, 20), torch.nan)}, "'attribution': compare_with holds NaN or infinity"),
+        ({"compare_with": torch.full((3, 4, 20), torch.nan)}, "'attribution': compare_with holds NaN or infinity"),
         ({"out": 3}, "AttributionCallback 'attribution': out is an int"),
     ],
 )
@@ -276,7 +265,7 @@ def test_diverged_model_does_not_end_the_training(toy, tmp_path):
 )
 def test_bad_arguments_are_refused_when_it_is_made(toy, settings, message):
     with pytest.raises(sl.InputError, match=message):
-        attribution(toy, **settings)
+        toy.attribution(**settings)
 
 
 def test_target_and_batch_size(toy):
@@ -289,27 +278,27 @@ def test_target_and_batch_size(toy):
 
     net = toy.network()
     net[-1] = nn.Linear(120, 3)
-    one, other = attribution(toy, target=2, name="a"), attribution(toy, target=-1, batch_size=2, name="b")
-    toy.trainer([one, other]).fit(Two(net), toy.data())
+    one, other = toy.attribution(target=2, name="a"), toy.attribution(target=-1, batch_size=2, name="b")
+    toy.fit([one, other], module=Two(net))
     torch.testing.assert_close(one.record.attributions, other.record.attributions, atol=1e-6, rtol=1e-4)
     with torch.no_grad():
         expected = net.eval()(one.sequences.float())[:, 2]
     torch.testing.assert_close(one.record.outputs, expected, atol=1e-5, rtol=1e-5)
     with pytest.raises(sl.InputError, match="target is 3"):
-        toy.trainer([attribution(toy, target=3)]).fit(Two(net.train()), toy.data())
+        toy.fit([toy.attribution(target=3)], module=Two(net.train()))
 
 
-def test_a_target_that_the_model_has_not_is_found_before_the_first_step(toy):
+def test_a_missing_target_is_found_before_the_first_step(toy):
     net = toy.network()
     weights = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     with pytest.raises(sl.InputError, match="target is 5 and the model has 1 output: expected 0"):
-        toy.fit([attribution(toy, target=5)], net)
+        toy.fit([toy.attribution(target=5)], net)
     assert same(net.state_dict(), weights)
 
 
 @pytest.mark.parametrize("on", ["train", "test"])
-def test_other_epochs(toy, on):
-    callback = attribution(toy, on=on, every_n_epochs=2)
+def test_training_epochs_and_tests(toy, on):
+    callback = toy.attribution(on=on, every_n_epochs=2)
     fitted = toy.fit([callback, SeqletCallback()], limit_val_batches=0, max_epochs=2)
     if on == "test":
         assert callback.record is None
@@ -324,37 +313,37 @@ def test_other_epochs(toy, on):
 
 def test_monitored_after_the_training_epoch(toy, tmp_path):
     checkpoint = ModelCheckpoint(tmp_path, monitor="attribution/magnitude", mode="max")
-    toy.fit([checkpoint, attribution(toy, on="train")], enable_checkpointing=True, limit_val_batches=0)
+    toy.fit([checkpoint, toy.attribution(on="train")], enable_checkpointing=True, limit_val_batches=0)
     assert checkpoint.best_model_score > 0
 
 
-def test_compared_with_what_is_given(toy, tmp_path):
-    first = attribution(toy, out=tmp_path)
+def test_records_are_compared_with_given_attributions(toy, tmp_path):
+    first = toy.attribution(out=tmp_path)
     toy.fit([first])
-    again = attribution(toy, compare_with=tmp_path / "epoch-002-step-00000012.npz")
-    other = attribution(toy, compare_with=-first.record.attributions, name="other")
+    again = toy.attribution(compare_with=tmp_path / "epoch-002-step-00000012.npz")
+    other = toy.attribution(compare_with=-first.record.attributions, name="other")
     numbers = toy.fit([again, other]).trainer.callback_metrics
     assert float(numbers["attribution/agreement"]) == pytest.approx(1)
     assert float(numbers["other/agreement"]) == pytest.approx(-1)
 
 
-def test_a_model_in_pieces_is_refused(toy):
+def test_a_sharded_model_is_refused(toy):
     from lightning.pytorch.strategies import FSDPStrategy
 
-    trainer = toy.trainer([callback := attribution(toy)])
+    trainer = toy.trainer([callback := toy.attribution()])
     trainer._accelerator_connector.strategy = FSDPStrategy(accelerator=trainer.accelerator)
     with pytest.raises(sl.InputError, match="the strategy is FSDPStrategy, which cuts the model into pieces"):
         callback.setup(trainer, TrainModule(toy.network()), "fit")
 
 
-def test_a_second_training_into_one_folder_is_told(toy, tmp_path):
-    toy.fit([attribution(toy, out=tmp_path / "out")], max_epochs=2)
+def test_a_second_training_into_the_same_folder_is_a_warning(toy, tmp_path):
+    toy.fit([toy.attribution(out=tmp_path / "out")], max_epochs=2)
     with pytest.warns(sl.SeqlightWarning, match="holds 2 records of an earlier training.*its own `out`"):
-        toy.fit([attribution(toy, out=tmp_path / "out")], max_epochs=1)
+        toy.fit([toy.attribution(out=tmp_path / "out")], max_epochs=1)
 
 
-def test_a_trainer_that_validates_nothing_is_told(toy):
-    callback = attribution(toy)
+def test_a_trainer_without_validation_is_a_warning(toy):
+    callback = toy.attribution()
     with pytest.warns(sl.SeqlightWarning, match="validates nothing.*on='train'"):
         toy.fit([callback], limit_val_batches=0)
     assert callback.record is None

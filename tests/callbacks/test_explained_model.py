@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 import seqlight as sl
-from seqlight_callbacks import AttributionCallback
 from seqlight_callbacks.explained_model import select_model
 
 
@@ -82,4 +81,4 @@ def test_no_such_module():
 
 def test_it_is_found_out_before_the_training(toy):
     with pytest.raises(sl.InputError, match="has no forward to explain"):
-        AttributionCallback(toy.sequences(2), n_shuffles=1).setup(toy.trainer(), Module(), "fit")
+        toy.attribution(2, n_shuffles=1).setup(toy.trainer(), Module(), "fit")

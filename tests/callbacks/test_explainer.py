@@ -84,7 +84,7 @@ def fit(toy, module, callbacks):
 def test_what_inputs_makes_is_explained_through_it(toy, kind):
     channels, inputs, call = KINDS[kind]
     module = Somebody(kind, channels)
-    first = AttributionCallback(toy.sequences(2, seed=3), n_shuffles=2, inputs=inputs)
+    first = toy.attribution(2, inputs=inputs)
     logos = LogoCallback(examples=(0,))
     trainer = fit(toy, module, [first, SeqletCallback(threshold=0.5), logos])
     assert first.record.attributions.shape == (2, 4, 20)
@@ -99,10 +99,10 @@ def test_what_inputs_makes_is_explained_through_it(toy, kind):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_goes_through_inputs(toy, method):
     module = Somebody("rows")
-    first = AttributionCallback(toy.sequences(2, seed=3), n_shuffles=1, method=method, inputs=KINDS["rows"][1])
+    first = toy.attribution(2, n_shuffles=1, method=method, inputs=KINDS["rows"][1])
     fit(toy, module, [first])
     module.kind = "as it is"
-    plain = AttributionCallback(toy.sequences(2, seed=3), n_shuffles=1, method=method)
+    plain = toy.attribution(2, n_shuffles=1, method=method)
     toy.trainer([plain]).validate(module, torch.utils.data.DataLoader(torch.zeros(2, 1)), verbose=False)
     torch.testing.assert_close(first.record.attributions, plain.record.attributions, atol=1e-6, rtol=1e-4)
 
@@ -114,7 +114,7 @@ def test_inputs_by_its_dotted_path_and_with_a_head_and_a_module(toy):
             self.net = nn.Sequential(nn.Flatten(), nn.Linear(80, 2))
             self.net.register_forward_hook(lambda net, args, y: {"a": y[:, :1], "b": y[:, 1:]})
 
-    first = AttributionCallback(toy.sequences(2, seed=3), n_shuffles=1, module="net", head="b", inputs="torch.square")
+    first = toy.attribution(2, n_shuffles=1, module="net", head="b", inputs="torch.square")
     fit(toy, module := Heads(), [first])
     with torch.no_grad():
         expected = module.net(first.sequences.float())["b"].squeeze(1)
@@ -124,7 +124,7 @@ def test_inputs_by_its_dotted_path_and_with_a_head_and_a_module(toy):
 @pytest.mark.parametrize("inputs", ["no.such.function", "nothing", 3, "math.pi"])
 def test_inputs_that_is_no_function(toy, inputs):
     with pytest.raises(sl.InputError, match="AttributionCallback 'attribution': inputs is "):
-        AttributionCallback(toy.sequences(2), n_shuffles=1, inputs=inputs)
+        toy.attribution(2, n_shuffles=1, inputs=inputs)
 
 
 def test_letters_by_number_have_no_gradient_but_can_be_mutated(toy):
@@ -132,8 +132,8 @@ def test_letters_by_number_have_no_gradient_but_can_be_mutated(toy):
         return X.argmax(dim=1)
 
     with pytest.raises(sl.InputError, match=r"without a gradient of the sequences, such as integers.*method='ism'"):
-        fit(toy, Somebody("ids"), [AttributionCallback(toy.sequences(2), n_shuffles=1, inputs=numbers)])
-    first = AttributionCallback(toy.sequences(2), n_shuffles=1, inputs=numbers, method="ism")
+        fit(toy, Somebody("ids"), [toy.attribution(2, n_shuffles=1, inputs=numbers)])
+    first = toy.attribution(2, n_shuffles=1, inputs=numbers, method="ism")
     fit(toy, Somebody("ids"), [first])
     assert first.record.attributions.abs().max() > 1e-5
 
@@ -175,7 +175,7 @@ WRONG = {
 def test_what_does_not_fit_is_found_before_the_first_step(toy, case):
     module, settings, words = WRONG[case]
     before = {name: one.clone() for name, one in module.state_dict().items()}
-    callback = AttributionCallback(toy.sequences(2, seed=3), n_shuffles=1, name="mine", **settings)
+    callback = toy.attribution(2, n_shuffles=1, name="mine", **settings)
     with pytest.raises(sl.InputError) as told:
         fit(toy, module, [callback])
     message = str(told.value)
@@ -190,11 +190,11 @@ def test_what_does_not_fit_is_found_before_the_first_step(toy, case):
 def test_validation_alone_names_it_too(toy):
     loader = torch.utils.data.DataLoader(torch.zeros(2, 1))
     with pytest.raises(sl.InputError, match=r"'attribution' gives its `sequences` of shape \(2, 4, 20\).*5 channels"):
-        toy.trainer([AttributionCallback(toy.sequences(2), n_shuffles=1)]).validate(Somebody("", 5), loader)
+        toy.trainer([toy.attribution(2, n_shuffles=1)]).validate(Somebody("", 5), loader)
 
 
 def test_a_fast_dev_run_finds_it_too(toy):
-    callback = AttributionCallback(toy.sequences(2, seed=3), n_shuffles=1)
+    callback = toy.attribution(2, n_shuffles=1)
     loader = torch.utils.data.DataLoader(torch.zeros(2, 1))
     with pytest.raises(sl.InputError, match="to have 5 channels"):
         toy.trainer([callback], fast_dev_run=True).fit(Somebody("", 5), *[loader] * 2)
@@ -213,14 +213,12 @@ def test_a_fast_dev_run_finds_it_too(toy):
             ["AttributionCallback 'mine'", "sequences"],
         ),
         (
-            lambda toy: SeqletCallback(
-                AttributionCallback(toy.sequences(2), n_shuffles=1), known="no.bed", name="mine"
-            ),
+            lambda toy: SeqletCallback(toy.attribution(2, n_shuffles=1), known="no.bed", name="mine"),
             ["SeqletCallback 'mine'", "known", "no.bed"],
         ),
         (lambda toy: SeqletCallback(threshold=2, name="mine"), ["SeqletCallback 'mine'", "threshold"]),
         (
-            lambda toy: LogoCallback(AttributionCallback(toy.sequences(2), n_shuffles=1), examples=[5], name="mine"),
+            lambda toy: LogoCallback(toy.attribution(2, n_shuffles=1), examples=[5], name="mine"),
             ["LogoCallback 'mine'", "examples"],
         ),
     ],

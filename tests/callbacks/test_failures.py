@@ -14,13 +14,9 @@ from lightning.pytorch.loggers import CSVLogger
 
 import seqlight as sl
 from seqlight.errors import UnsupportedOperation
-from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
+from seqlight_callbacks import AttributionReport, LogoCallback, SeqletCallback
 from seqlight_callbacks.failures import prefix_errors
 from seqlight_callbacks.records import load_record
-
-
-def attribution(toy, **settings):
-    return AttributionCallback(toy.sequences(2, seed=3), **{"n_shuffles": 1} | settings)
 
 
 class From(L.Callback):
@@ -49,7 +45,7 @@ def full(*args, **named):
     "a warning that names the record; its numbers are logged, and the next is written when there is room",
 )
 def test_a_full_disk_does_not_end_the_training(toy, tmp_path, monkeypatch):
-    first, seqlets = attribution(toy, out=tmp_path / "a"), SeqletCallback(threshold=0.5, out=tmp_path / "s")
+    first, seqlets = toy.attribution(out=tmp_path / "a"), SeqletCallback(threshold=0.5, out=tmp_path / "s")
     breaking = From(monkeypatch, "numpy.savez_compressed", full)
     with pytest.warns(sl.SeqlightWarning) as told:
         fitted = toy.fit([breaking, first, seqlets], max_epochs=2)
@@ -72,7 +68,7 @@ def test_a_full_disk_does_not_end_the_training(toy, tmp_path, monkeypatch):
     ],
 )
 def test_tables_and_pictures_do_not_end_it_either(toy, tmp_path, monkeypatch, name, lost):
-    mine = [attribution(toy), SeqletCallback(threshold=0.5, out=tmp_path / "s"), LogoCallback(examples=(0,))]
+    mine = [toy.attribution(), SeqletCallback(threshold=0.5, out=tmp_path / "s"), LogoCallback(examples=(0,))]
     with pytest.warns(sl.SeqlightWarning) as told:
         fitted = toy.fit([From(monkeypatch, name, full), *mine], max_epochs=2)
     (message,) = said(told)
@@ -87,22 +83,22 @@ def test_tables_and_pictures_do_not_end_it_either(toy, tmp_path, monkeypatch, na
     "the error itself, with a note that names the callback and the record",
 )
 def test_it_ends_where_an_error_was_asked_for(toy, tmp_path, monkeypatch):
-    first = attribution(toy, out=tmp_path / "a", on_error="raise")
+    first = toy.attribution(out=tmp_path / "a", on_error="raise")
     with pytest.raises(OSError, match="No space left") as caught:
         toy.fit([From(monkeypatch, "numpy.savez_compressed", full), first])
     lost = "AttributionCallback 'attribution' did not write the record of epoch 1, step 6."
     assert caught.value.__notes__ == [lost]
     assert not list((tmp_path / "a").iterdir())
     with pytest.raises(sl.InputError, match="on_error is 'ignore': expected one of 'warn', 'raise'"):
-        attribution(toy, on_error="ignore")
+        toy.attribution(on_error="ignore")
 
 
 def test_before_the_first_step_and_in_validation_alone_it_is_an_error(toy, tmp_path, monkeypatch):
     monkeypatch.setattr("numpy.savez_compressed", full)
     with pytest.raises(OSError, match="No space left"):
-        toy.fit([attribution(toy, out=tmp_path / "a", untrained=True)])
+        toy.fit([toy.attribution(out=tmp_path / "a", untrained=True)])
     monkeypatch.undo()
-    fitted = toy.fit([attribution(toy, out=tmp_path / "b")], max_epochs=1)
+    fitted = toy.fit([toy.attribution(out=tmp_path / "b")], max_epochs=1)
     monkeypatch.setattr("numpy.savez_compressed", full)
     with pytest.raises(OSError, match="No space left") as caught:
         fitted.trainer.validate(fitted.module, toy.data(), verbose=False)
@@ -127,7 +123,7 @@ def test_numbers_that_are_missing_are_not_those_of_before(toy, tmp_path, monkeyp
             logged.append([float(trainer.callback_metrics[name]) for name in names])
 
     out = tmp_path / "out"
-    mine = [attribution(toy, out=out), SeqletCallback(threshold=0.5)]
+    mine = [toy.attribution(out=out), SeqletCallback(threshold=0.5)]
     best = ModelCheckpoint(tmp_path / "best", monitor="attribution/magnitude", mode="max", save_top_k=-1)
     breaking = From(monkeypatch, "seqlight_callbacks.explainer.run_method", no_room, 12, 18)
     with pytest.warns(sl.SeqlightWarning) as told:
@@ -152,7 +148,7 @@ def test_numbers_that_are_missing_are_not_those_of_before(toy, tmp_path, monkeyp
 )
 @pytest.mark.parametrize("method", ["deep_lift_shap", "input_x_gradient"])
 def test_numbers_are_missing_from_the_first_record_on(toy, monkeypatch, method):
-    first = attribution(toy, method=method, n_shuffles=2, window=(0, 5))
+    first = toy.attribution(method=method, n_shuffles=2, window=(0, 5))
     known = pd.DataFrame({"example_idx": [0], "start": [3], "end": [9]})
     seqlets = SeqletCallback(threshold=0.5, known=known, motifs={"m": np.full((4, 5), 0.25)})
     stopping = [EarlyStopping(name, check_finite=False) for name in ("attribution/similarity", "seqlets/recall")]
@@ -195,7 +191,7 @@ def test_a_logger_without_a_folder_costs_the_report_only(toy, tmp_path):
 
     with pytest.warns(sl.SeqlightWarning) as told:
         fitted = toy.fit(
-            [Unplug(), attribution(toy), LogoCallback(examples=(0,)), AttributionReport()],
+            [Unplug(), toy.attribution(), LogoCallback(examples=(0,)), AttributionReport()],
             max_epochs=1,
             logger=Gone(tmp_path),
         )

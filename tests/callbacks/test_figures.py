@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from lightning.pytorch.loggers import CSVLogger, Logger
 
 import seqlight as sl
-from seqlight_callbacks import AttributionCallback, AttributionRecord, LogoCallback
 from seqlight_callbacks.figures import log_figure
 
 
@@ -35,17 +33,6 @@ class Experiment:
         vars(self).update(methods)
 
 
-def callbacks(toy, **settings):
-    first = AttributionCallback(toy.sequences(4, seed=3), n_shuffles=2)
-    return first, LogoCallback(first, **{"examples": (2,)} | settings)
-
-
-def drawn(toy, **settings):
-    first, callback = callbacks(toy, **settings)
-    first.record = AttributionRecord(3, torch.randn(4, 4, 20) * first.sequences, torch.zeros(4), torch.zeros(4, 2))
-    return callback.draw()
-
-
 def test_every_kind_of_logger_gets_the_figure(toy):
     calls = []
 
@@ -60,7 +47,7 @@ def test_every_kind_of_logger_gets_the_figure(toy):
         Fake(Experiment()),
     ]
     trainer = toy.trainer(logger=loggers)
-    figure = drawn(toy)
+    figure = toy.logo_figure()
     log_figure(trainer, "logos", figure, "epoch-003")
     assert calls == [
         ("tensorboard", ("logos", figure), {"global_step": 0, "close": False}),
@@ -71,9 +58,9 @@ def test_every_kind_of_logger_gets_the_figure(toy):
 
 
 def test_files_where_no_logger_takes_figures(toy, tmp_path):
-    toy.fit(callbacks(toy), max_epochs=1)
+    toy.fit(toy.logo(), max_epochs=1)
     assert (tmp_path / "figures" / "logos-epoch-001-step-00000006.png").stat().st_size > 1000
-    toy.fit(callbacks(toy, name="val/logos"), max_epochs=1, logger=CSVLogger(tmp_path, name="csv", version=""))
+    toy.fit(toy.logo(name="val/logos"), max_epochs=1, logger=CSVLogger(tmp_path, name="csv", version=""))
     assert (tmp_path / "csv" / "figures" / "val" / "logos-epoch-001-step-00000006.png").exists()
 
 
@@ -81,7 +68,7 @@ def test_a_logger_with_a_folder_gets_a_file_beside_one_that_takes_figures(toy, t
     calls = []
     board = Fake(Experiment(add_figure=lambda *args, **named: calls.append(args)))
     trainer = toy.trainer(logger=[board, CSVLogger(tmp_path, name="csv", version="")])
-    log_figure(trainer, "logos", drawn(toy), "epoch-002-step-00000012")
+    log_figure(trainer, "logos", toy.logo_figure(), "epoch-002-step-00000012")
     assert len(calls) == 1
     assert [path.name for path in tmp_path.rglob("*.png")] == ["logos-epoch-002-step-00000012.png"]
 
@@ -92,13 +79,13 @@ def test_a_logger_that_raises_is_a_warning(toy, tmp_path):
 
     trainer = toy.trainer(logger=[Fake(Experiment(add_figure=fail))])
     with pytest.warns(sl.SeqlightWarning, match="Fake did not take the figure 'logos': no network"):
-        log_figure(trainer, "logos", drawn(toy), "epoch-001")
+        log_figure(trainer, "logos", toy.logo_figure(), "epoch-001")
     with pytest.warns(sl.SeqlightWarning, match="no network"):
-        fitted = toy.fit(callbacks(toy), max_epochs=1, logger=[Fake(Experiment(add_figure=fail))])
+        fitted = toy.fit(toy.logo(), max_epochs=1, logger=[Fake(Experiment(add_figure=fail))])
     assert fitted.trainer.current_epoch == 1
 
 
 def test_a_folder_that_cannot_be_written_is_a_warning(toy, tmp_path):
     (tmp_path / "figures").write_text("in the way")
     with pytest.warns(sl.SeqlightWarning, match="the figure 'logos' is missing"):
-        toy.fit(callbacks(toy), max_epochs=1)
+        toy.fit(toy.logo(), max_epochs=1)

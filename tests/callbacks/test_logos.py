@@ -1,33 +1,21 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 import seqlight as sl
-from seqlight_callbacks import AttributionCallback, AttributionRecord, LogoCallback, SeqletCallback
-
-
-def callbacks(toy, **settings):
-    first = AttributionCallback(toy.sequences(4, seed=3), n_shuffles=2)
-    return first, LogoCallback(first, **{"examples": (2,)} | settings)
-
-
-def drawn(toy, **settings):
-    first, callback = callbacks(toy, **settings)
-    first.record = AttributionRecord(3, torch.randn(4, 4, 20) * first.sequences, torch.zeros(4), torch.zeros(4, 2))
-    return callback.draw()
+from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
 
 
 def test_pyplot_keeps_nothing(toy):
     from matplotlib import pyplot
 
     before = pyplot.get_fignums()
-    assert drawn(toy).axes
+    assert toy.logo_figure().axes
     assert pyplot.get_fignums() == before
 
 
 def test_seqlets_are_drawn_and_only_the_asked_part(toy):
-    first = AttributionCallback(toy.sequences(4, seed=3), n_shuffles=2)
+    first = toy.attribution(4)
     seqlets = SeqletCallback(first, threshold=0.3)
     logos = LogoCallback(first, seqlets, examples=(0, 3), start=4, end=16)
     toy.fit([first, seqlets, logos], max_epochs=1)
@@ -40,11 +28,11 @@ def test_seqlets_are_drawn_and_only_the_asked_part(toy):
 def test_bad_arguments(toy):
     for examples in ((), (4,), (-1,)):
         with pytest.raises(sl.InputError, match=r"examples is .* expected numbers from 0 to 3"):
-            callbacks(toy, examples=examples)
+            toy.logo(examples=examples)
     with pytest.raises(sl.InputError, match="start and end are 5 and 21: expected 0 <= start < end <= 20"):
-        callbacks(toy, start=5, end=21)
+        toy.logo(start=5, end=21)
     with pytest.raises(sl.InputError, match="no attributions to draw yet"):
-        callbacks(toy)[1].draw()
+        toy.logo()[1].draw()
 
 
 def test_in_any_order_the_seqlets_of_the_same_epoch_are_drawn(toy, monkeypatch):
@@ -59,21 +47,21 @@ def test_in_any_order_the_seqlets_of_the_same_epoch_are_drawn(toy, monkeypatch):
     tables = []
     called = seqlets.on_record
     monkeypatch.setattr(seqlets, "on_record", lambda *args: (called(*args), tables.append(seqlets.seqlets)))
-    toy.fit([Spy(), seqlets, AttributionCallback(toy.sequences(4, seed=3), n_shuffles=2)])
+    toy.fit([Spy(examples=(0,)), seqlets, toy.attribution(4)])
     assert len(seen) == len(tables) == 2
     assert all(a is b for a, b in zip(seen, tables, strict=True))
 
 
 def test_of_several_seqlets_none_is_drawn_unless_one_is_named(toy):
     several = [SeqletCallback(name="a"), SeqletCallback(name="b", threshold=0.2)]
-    first = AttributionCallback(toy.sequences(4, seed=3), n_shuffles=2)
-    plain, named = LogoCallback(), LogoCallback(seqlets="b", name="with seqlets")
+    first = toy.attribution(4)
+    plain, named = LogoCallback(examples=(0,)), LogoCallback(seqlets="b", examples=(0,), name="with seqlets")
     toy.fit([first, *several, plain, named], max_epochs=1)
     assert plain.seqlets is None
     assert named.seqlets is several[1]
 
 
-def test_names_of_a_fasta_file_are_in_the_titles(toy, tmp_path):
+def test_titles_have_the_names_of_a_fasta_file(toy, tmp_path):
     sl.write_fasta(tmp_path / "probes.fa", toy.sequences(2), names=["one", "two"])
     first, logos = AttributionCallback(tmp_path / "probes.fa", n_shuffles=2), LogoCallback(examples=[1])
     toy.fit([first, logos], max_epochs=1)

@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 import seqlight as sl
-from seqlight_callbacks import AttributionCallback
 from seqlight_callbacks.methods import METHODS, WITH_REFERENCES, concatenate_results, run_method
 
 X = sl.random_one_hot((5, 4, 20), random_state=0)
@@ -69,6 +68,6 @@ def test_a_single_reference_has_no_error(model):
 def test_rows_that_depend_on_each_other_are_found_before_the_first_step(method, toy):
     net = toy.network()
     net.insert(7, nn.Softmax(dim=0))
-    callback = AttributionCallback(toy.sequences(3), method=method, n_shuffles=2)
+    callback = toy.attribution(method=method)
     with pytest.raises(sl.UnsupportedOperation, match=r"first at `softmax` in module '.*7' "):
         toy.fit([callback], net=net)

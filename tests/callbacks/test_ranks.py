@@ -87,7 +87,7 @@ def fit(out: Path, n: int, processes: int, module=TrainModule, pictures=True, **
     seqlets = SeqletCallback(threshold=0.3, out=out / "seqlets")
     mine = [attribution, seqlets, Seen(out, attribution)]
     if pictures:
-        mine += [LogoCallback(examples=(0,)), AttributionReport()]
+        mine += [LogoCallback(examples=(0,), end=8), AttributionReport(examples=(0,))]
     train(out, processes, mine, module, lambda parameters: torch.optim.SGD(parameters, lr=0.0))
 
 
@@ -238,7 +238,7 @@ def test_a_process_that_is_killed_leaves_nothing_half(runs, toy):
     history.read_folder(folder, 1, 6)
     assert history.steps == [0]
     with pytest.warns(sl.SeqlightWarning, match="holds 1 records of an earlier training"):
-        toy.fit([AttributionCallback(toy.sequences(1, seed=3), n_shuffles=1, out=folder)], max_epochs=1)
+        toy.fit([toy.attribution(1, n_shuffles=1, out=folder)], max_epochs=1)
     assert load_record(folder / "epoch-001-step-00000006.npz").epoch == 1
 
 
@@ -256,8 +256,8 @@ if __name__ == "__main__":
     warnings.filterwarnings("error", ".*sync_dist.*")
     out = Path(sys.argv[1])
     fit_and_be_killed(out / "killed")
-    for n in (3, 1):
-        fit(out / f"two-{n}", n, 2)
+    fit(out / "two-3", 3, 2)
+    fit(out / "two-1", 1, 2, pictures=False)
     fit(out / "spared", 3, 2, FailingLater, pictures=False)
     with contextlib.suppress(Exception):
         fit(out / "stopped", 3, 2, FailingLater, pictures=False, on_error="raise")
@@ -270,7 +270,7 @@ if __name__ == "__main__":
         (out / "failing" / "parent.txt").write_text(str(error))
     (out / "seconds.txt").write_text(str(time.monotonic() - start))
     for n in (3, 1):
-        fit(out / f"one-{n}", n, 1)
+        fit(out / f"one-{n}", n, 1, pictures=False)
     from conftest import network
 
     torch.save(network().state_dict(), out / "untrained.pt")

@@ -3,22 +3,18 @@ from __future__ import annotations
 import pytest
 
 import seqlight as sl
-from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
-
-
-def attribution(toy, **settings):
-    return AttributionCallback(toy.sequences(4, seed=3), **{"n_shuffles": 2} | settings)
+from seqlight_callbacks import AttributionReport, LogoCallback, SeqletCallback
 
 
 def test_the_only_one_is_found_wherever_it_stands(toy):
-    seqlets, first = SeqletCallback(), attribution(toy)
+    seqlets, first = SeqletCallback(), toy.attribution()
     fitted = toy.fit([seqlets, first], max_epochs=1)
     assert seqlets.attribution is first
     assert "seqlets/count" in fitted.trainer.callback_metrics
 
 
 def test_by_name(toy):
-    one, two = attribution(toy, name="one"), attribution(toy, name="two", random_state=5)
+    one, two = toy.attribution(name="one"), toy.attribution(name="two", random_state=5)
     a, b = SeqletCallback("one", name="a"), SeqletCallback(two, name="b")
     toy.fit([a, b, one, two], max_epochs=1)
     assert (a.attribution, b.attribution) == (one, two)
@@ -33,7 +29,7 @@ def test_listeners_get_each_record_once(toy, on):
             seen.append(record)
             super().on_record(trainer, record, log)
 
-    first = attribution(toy, on=on, untrained=True)
+    first = toy.attribution(on=on, untrained=True)
     fitted = toy.fit([first, Spy()], num_sanity_val_steps=2, max_epochs=3)
     assert [record.epoch for record in seen] == [0, 1, 2, 3]
     assert seen[-1] is first.record
@@ -55,12 +51,12 @@ def test_listeners_get_the_untrained_record_but_do_not_log_it(toy):
         def setup(self, trainer, pl_module, stage):
             super().setup(trainer, pl_module, stage)
 
-    toy.fit([attribution(toy, untrained=True), Spy()], num_sanity_val_steps=0)
+    toy.fit([toy.attribution(untrained=True), Spy()], num_sanity_val_steps=0)
     assert [epoch for epoch, _ in logged] == [0, 1, 2]
 
 
 def test_what_cannot_be_found_is_named(toy):
-    first = attribution(toy)
+    first = toy.attribution()
     with pytest.raises(sl.InputError, match=r"SeqletCallback 'seqlets' found no AttributionCallback in the Trainer"):
         toy.fit([SeqletCallback()])
     with pytest.raises(
@@ -72,17 +68,17 @@ def test_what_cannot_be_found_is_named(toy):
     ):
         toy.fit([SeqletCallback(first)])
     with pytest.raises(sl.InputError, match=r"could use any of several, 'attribution', 'b': give the name of one"):
-        toy.fit([first, attribution(toy, name="b"), SeqletCallback()])
+        toy.fit([first, toy.attribution(name="b"), SeqletCallback()])
     with pytest.raises(sl.InputError, match=r"looks for a SeqletCallback 'no', and the Trainer has none"):
         toy.fit([first, LogoCallback(seqlets="no")])
     with pytest.raises(sl.InputError, match=r"LogoCallback 'logos' and its SeqletCallback listen to different"):
-        toy.fit([first, attribution(toy, name="b"), SeqletCallback("b"), LogoCallback(first, seqlets="seqlets")])
+        toy.fit([first, toy.attribution(name="b"), SeqletCallback("b"), LogoCallback(first, seqlets="seqlets")])
     with pytest.raises(sl.InputError, match="has no AttributionCallback yet"):
         _ = SeqletCallback().attribution
 
 
 def test_state_keys_are_unique_and_stable(toy):
-    assert attribution(toy, name="one").state_key == "AttributionCallback(name='one')"
+    assert toy.attribution(name="one").state_key == "AttributionCallback(name='one')"
     assert SeqletCallback(name="one").state_key == "SeqletCallback(name='one')"
 
 

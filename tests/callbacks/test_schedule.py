@@ -12,13 +12,9 @@ from hypothesis import strategies as st
 
 import seqlight as sl
 from seqlight.lit.training import TrainModule
-from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
+from seqlight_callbacks import AttributionReport, LogoCallback, SeqletCallback
 from seqlight_callbacks.records import load_record
 from seqlight_callbacks.schedule import Schedule
-
-
-def attribution(toy, **settings):
-    return AttributionCallback(toy.sequences(2, seed=3), **{"n_shuffles": 1} | settings)
 
 
 def names(folder):
@@ -26,7 +22,7 @@ def names(folder):
 
 
 class Unwritten(AttributionReport):
-    """One of which only what it notes is looked at."""
+    """A report of which only the history is looked at."""
 
     def sections(self, ending=""):
         return []
@@ -45,9 +41,9 @@ def named(*pairs):
     "a record, a table, a picture and a point of the report for each, named by epoch and step",
 )
 def test_each_validation_inside_an_epoch_is_kept(toy, tmp_path):
-    first = attribution(toy, out=tmp_path / "records", untrained=True)
-    report = AttributionReport()
-    mine = [first, SeqletCallback(threshold=0.3, out=tmp_path / "tables"), LogoCallback(examples=(0,)), report]
+    first = toy.attribution(out=tmp_path / "records", untrained=True)
+    report = AttributionReport(examples=(0,))
+    mine = [first, SeqletCallback(threshold=0.3, out=tmp_path / "tables"), LogoCallback(examples=(0,), end=8), report]
     toy.fit(mine, val_check_interval=0.5, max_epochs=1)
     steps = [0, 3, 6]
     assert names(tmp_path / "records") == named((0, 0), (1, 3), (1, 6))
@@ -86,17 +82,16 @@ def test_each_validation_inside_an_epoch_is_kept(toy, tmp_path):
     ids=["every 2nd", "2nd epochs", "both", "over epochs", "every 2nd epoch", "max_steps", "sanity check", "train"],
 )
 def test_which_validations_are_attributed(toy, tmp_path, settings, trainer, expected):
-    seen = []
-    callback = attribution(toy, out=tmp_path / "out", **settings)
-    toy.fit([callback, Saw(callback, seen)], limit_val_batches=1, **trainer)
+    callback = toy.attribution(out=tmp_path / "out", **settings)
+    toy.fit([callback, NothingInSanityCheck(callback)], limit_val_batches=1, **trainer)
     assert names(tmp_path / "out") == named(*expected)
     assert (callback.record.epoch, callback.record.step) == expected[-1]
 
 
-class Saw(L.Callback):
-    """Note that nothing was recorded in the sanity check."""
+class NothingInSanityCheck(L.Callback):
+    """Asserts that nothing was recorded in the sanity check."""
 
-    def __init__(self, callback, seen):
+    def __init__(self, callback):
         self.callback = callback
 
     def on_sanity_check_end(self, trainer, pl_module):
@@ -108,7 +103,7 @@ def test_a_data_set_without_a_length(toy, tmp_path):
         def __iter__(self):
             return iter([(x, y) for x, y in toy.data().splits["train"]])
 
-    callback = attribution(toy, out=tmp_path / "out")
+    callback = toy.attribution(out=tmp_path / "out")
     loaders = [torch.utils.data.DataLoader(Stream(), batch_size=4) for _ in range(2)]
     trainer = toy.trainer([callback], max_epochs=-1, max_steps=4, val_check_interval=2, limit_val_batches=1)
     trainer.fit(TrainModule(toy.network()), *loaders)
@@ -128,10 +123,10 @@ def test_a_training_goes_on_in_the_middle_of_an_epoch(toy, tmp_path):
                 trainer.save_checkpoint(tmp_path / "middle.ckpt")
 
     def fit(path=None, **settings):
-        first = attribution(toy, out=tmp_path / "out", every_n_validations=2)
+        first = toy.attribution(out=tmp_path / "out", every_n_validations=2)
         report = Unwritten()
-        trainer = toy.trainer([first, report, Keep()], val_check_interval=2, limit_val_batches=1, **settings)
-        trainer.fit(TrainModule(toy.network()), toy.data(), ckpt_path=path)
+        callbacks = [first, report, Keep()]
+        toy.fit(callbacks, ckpt_path=path, val_check_interval=2, limit_val_batches=1, **settings)
         return first, report
 
     fit(max_epochs=1)
@@ -152,7 +147,7 @@ def test_numbers_of_the_middle_are_in_the_checkpoint(toy, tmp_path):
                 state.update(report.state_dict())
 
     report = Unwritten()
-    toy.fit([attribution(toy), report, Keep()], val_check_interval=0.5, max_epochs=1)
+    toy.fit([toy.attribution(), report, Keep()], val_check_interval=0.5, max_epochs=1)
     torch.save(state, tmp_path / "state.pt")
     # Plain dicts and numbers, so that a checkpoint can be loaded without trusting it.
     assert list(torch.load(tmp_path / "state.pt", weights_only=True)["numbers"]) == [3, 6]
@@ -164,7 +159,7 @@ def test_numbers_of_the_middle_are_in_the_checkpoint(toy, tmp_path):
     "a file of its own name; the record of the training stays",
 )
 def test_validation_alone_replaces_nothing(toy, tmp_path):
-    callback = attribution(toy, out=tmp_path / "out")
+    callback = toy.attribution(out=tmp_path / "out")
     fitted = toy.fit([callback], max_epochs=1)
     kept = load_record(tmp_path / "out" / f"{named((1, 6))[0]}.npz")
     with torch.no_grad():
@@ -177,7 +172,7 @@ def test_validation_alone_replaces_nothing(toy, tmp_path):
 
 def test_validations_between_two_steps_are_one_record(toy, tmp_path):
     report = Unwritten()
-    mine = [attribution(toy, out=tmp_path / "out", untrained=True), report]
+    mine = [toy.attribution(out=tmp_path / "out", untrained=True), report]
     toy.fit(mine, accumulate_grad_batches=4, val_check_interval=2, limit_val_batches=1)
     # Batches 2, 4, 6 and 2, 4, 6, with a step after 4 and at the end of each epoch.
     assert names(tmp_path / "out") == named((0, 0), (1, 0), (1, 1), (1, 2), (2, 2), (2, 3), (2, 4))
@@ -188,7 +183,7 @@ def test_validations_between_two_steps_are_one_record(toy, tmp_path):
 
 def test_a_trainer_that_goes_on_has_all_numbers(toy, tmp_path):
     report = Unwritten()
-    fitted = toy.fit([attribution(toy, out=tmp_path / "out"), report], max_epochs=1)
+    fitted = toy.fit([toy.attribution(out=tmp_path / "out"), report], max_epochs=1)
     fitted.trainer.fit_loop.max_epochs = 2
     fitted.trainer.fit(fitted.module, toy.data())
     assert report.history.steps == list(report.history.curve("valid_loss")) == [6, 12]
@@ -208,9 +203,9 @@ def test_a_trainer_that_goes_on_has_all_numbers(toy, tmp_path):
         ({"on": "train", "every_n_epochs": 3}, {}),
     ],
 )
-def test_a_schedule_that_never_comes_is_told(toy, settings, trainer):
+def test_a_schedule_that_is_never_due_is_a_warning(toy, settings, trainer):
     with pytest.warns(sl.SeqlightWarning, match="'attribution' recorded nothing, for it was never due: a"):
-        toy.fit([attribution(toy, **settings)], limit_train_batches=1, limit_val_batches=1, **trainer)
+        toy.fit([toy.attribution(**settings)], limit_train_batches=1, limit_val_batches=1, **trainer)
 
 
 def test_steps_by_hand_are_counted_in_batches(toy, tmp_path):
@@ -223,9 +218,8 @@ def test_steps_by_hand_are_counted_in_batches(toy, tmp_path):
             self._loss(batch)[0].backward()
             optimizer.step()
 
-    callback, report = attribution(toy, out=tmp_path / "out", untrained=True), Unwritten()
-    trainer = toy.trainer([callback, report], val_check_interval=0.5)
-    trainer.fit(ByHand(toy.network()), toy.data())
+    callback, report = toy.attribution(out=tmp_path / "out", untrained=True), Unwritten()
+    trainer = toy.fit([callback, report], module=ByHand(toy.network()), val_check_interval=0.5).trainer
     assert trainer.global_step == 0
     assert names(tmp_path / "out") == named((0, 0), (1, 3), (1, 6), (2, 9), (2, 12))
     assert report.history.steps == [0, 3, 6, 9, 12]
@@ -236,7 +230,7 @@ def test_steps_by_hand_are_counted_in_batches(toy, tmp_path):
     "gradients accumulated by hand over three batches, and a validation behind each batch",
     "a record for each validation, named by batches",
 )
-def test_what_accumulates_by_hand_loses_no_record(toy, tmp_path):
+def test_accumulating_by_hand_loses_no_record(toy, tmp_path):
     class Accumulating(TrainModule):
         automatic_optimization = False
 
@@ -248,17 +242,17 @@ def test_what_accumulates_by_hand_loses_no_record(toy, tmp_path):
                 optimizer.zero_grad()
 
     settings = {"val_check_interval": 1, "limit_train_batches": 4, "limit_val_batches": 1}
-    trainer = toy.trainer([attribution(toy, out=tmp_path / "out")], **settings)
-    trainer.fit(Accumulating(toy.network()), toy.data())
+    callback = toy.attribution(out=tmp_path / "out")
+    trainer = toy.fit([callback], module=Accumulating(toy.network()), **settings).trainer
     assert trainer.global_step == 2
     assert names(tmp_path / "out") == named(*((1 + (step > 4), step) for step in range(1, 9)))
 
 
 def test_validations_can_only_be_counted_where_there_are_some(toy):
     with pytest.raises(sl.InputError, match="every_n_validations is 2 and on is 'train'"):
-        attribution(toy, every_n_validations=2, on="train")
+        toy.attribution(every_n_validations=2, on="train")
     with pytest.raises(sl.InputError, match="every_n_validations is 0"):
-        attribution(toy, every_n_validations=0)
+        toy.attribution(every_n_validations=0)
 
 
 @given(st.integers(1, 4), st.integers(1, 5), st.lists(st.integers(1, 3), min_size=1, max_size=30), st.integers(0, 29))

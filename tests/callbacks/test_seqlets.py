@@ -10,16 +10,12 @@ import seqlight as sl
 from seqlight_callbacks import AttributionCallback, AttributionRecord, SeqletCallback
 
 
-def attribution(toy, n=4):
-    return AttributionCallback(toy.sequences(n, seed=3), n_shuffles=2)
-
-
 def known(rows):
     return pd.DataFrame(rows, columns=["example_idx", "start", "end"])
 
 
 def test_numbers_against_counting_by_hand(toy):
-    first = attribution(toy)
+    first = toy.attribution(4)
     callback = SeqletCallback(first, threshold=0.2, strong=0.2, known=known([(0, 2, 9), (1, 0, 20), (3, 15, 20)]))
     fitted = toy.fit([first, callback])
     logged = {key.split("/")[1]: float(v) for key, v in fitted.trainer.callback_metrics.items() if "seqlets/" in key}
@@ -41,7 +37,7 @@ def test_numbers_against_counting_by_hand(toy):
 
 
 def test_the_same_keys_where_there_is_nothing(toy):
-    first = attribution(toy)
+    first = toy.attribution(4)
     motifs = {"one": torch.eye(4), "two": torch.eye(4).flip(0)}
     callback = SeqletCallback(first, known=known([(0, 2, 9)]), motifs=motifs)
     empty = SeqletCallback(first, known=known([]).astype(int), name="none known")
@@ -103,7 +99,7 @@ def test_motifs(jaspar, tmp_path):
 
 @pytest.mark.reliability("motifs of other people", "counts for a callback", "frequencies, or an error when it is made")
 def test_motifs_may_be_counts(toy):
-    first = attribution(toy)
+    first = toy.attribution(4)
     callback = SeqletCallback(first, motifs={"one": 20 * torch.eye(4)})
     assert callback.motifs["one"].tolist() == torch.eye(4).tolist()
     with pytest.raises(sl.InputError, match="motif 'one' has a position that does not sum to one, but to 20"):
@@ -122,17 +118,17 @@ def test_known_from_a_bed_file_by_the_names_of_the_sequences(toy, tmp_path):
 
 def test_parquet_needs_pyarrow(toy, tmp_path):
     pytest.importorskip("pyarrow")
-    toy.fit([attribution(toy), callback := SeqletCallback(out=tmp_path, table="parquet")], max_epochs=1)
+    toy.fit([toy.attribution(4), callback := SeqletCallback(out=tmp_path, table="parquet")], max_epochs=1)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "epoch-001-step-00000006.parquet"), callback.seqlets)
 
 
 def test_strong_positive_before_the_first_epoch(toy):
     with pytest.raises(sl.InputError, match="no seqlets were called yet"):
-        SeqletCallback(attribution(toy)).strong_positive()
+        SeqletCallback(toy.attribution(4)).strong_positive()
 
 
 def test_bad_arguments(toy):
-    first = attribution(toy)
+    first = toy.attribution(4)
     with pytest.raises(sl.InputError, match="expected an AttributionCallback"):
         SeqletCallback(3)
     with pytest.raises(sl.InputError, match="threshold is 0"):
@@ -151,7 +147,7 @@ def test_bad_arguments(toy):
         SeqletCallback(first, known=known([(1, 0, 3)]).drop(columns="end"))
 
 
-def test_a_second_training_into_one_folder_is_told(toy, tmp_path):
-    toy.fit([attribution(toy), SeqletCallback(out=tmp_path / "out")], max_epochs=2)
+def test_a_second_training_into_the_same_folder_is_a_warning(toy, tmp_path):
+    toy.fit([toy.attribution(4), SeqletCallback(out=tmp_path / "out")], max_epochs=2)
     with pytest.warns(sl.SeqlightWarning, match="holds 2 tables of an earlier training.*its own `out`"):
-        toy.fit([attribution(toy), SeqletCallback(out=tmp_path / "out")], max_epochs=1)
+        toy.fit([toy.attribution(4), SeqletCallback(out=tmp_path / "out")], max_epochs=1)

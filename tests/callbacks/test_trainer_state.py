@@ -7,7 +7,7 @@ import torch
 
 import seqlight as sl
 from seqlight.lit.lightning_packages import require_lightning
-from seqlight_callbacks import AttributionCallback, LogoCallback, SeqletCallback
+from seqlight_callbacks import LogoCallback, SeqletCallback
 from seqlight_callbacks.explained_model import select_model
 from seqlight_callbacks.trainer_state import epochs_trained, is_fitting, log_scalars
 
@@ -30,7 +30,7 @@ def test_what_is_no_trainer_is_refused_by_name(toy):
     with pytest.raises(sl.InputError, match=r"a somebody\.trainer\.Trainer: expected lightning\.pytorch"):
         require_lightning(Other())
     with pytest.raises(sl.InputError, match="or pytorch_lightning"):
-        AttributionCallback(toy.sequences(2), n_shuffles=1).setup(Other(), None, "fit")
+        toy.attribution(2, n_shuffles=1).setup(Other(), None, "fit")
 
 
 def module_of(package):
@@ -81,8 +81,8 @@ def test_both_packages_train_alike(toy, tmp_path):
     left = []
     for package in PACKAGES:
         folder = tmp_path / package.__name__
-        first = AttributionCallback(toy.sequences(2, seed=3), n_shuffles=2, out=folder / "out", untrained=True)
-        mine = [SeqletCallback(threshold=0.3), first, LogoCallback(examples=(0,))]
+        first = toy.attribution(2, out=folder / "out", untrained=True)
+        mine = [SeqletCallback(threshold=0.3), first, LogoCallback(examples=(0,), end=8)]
         assert all(isinstance(one, package.Callback) for one in mine)
         best = package.callbacks.ModelCheckpoint(folder, monitor="attribution/magnitude", mode="max")
         stop = package.callbacks.EarlyStopping("seqlets/count", mode="max", patience=1, min_delta=1e9)
@@ -102,7 +102,7 @@ def test_both_packages_train_alike(toy, tmp_path):
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_averaged_weights_are_seen_in_both_packages(toy, tmp_path, package):
-    first = AttributionCallback(toy.sequences(2, seed=3), n_shuffles=1)
+    first = toy.attribution(2, n_shuffles=1)
     averaging = package.callbacks.EMAWeightAveraging(decay=0.5, update_every_n_steps=1)
 
     class Outputs(package.Callback):

@@ -7,13 +7,9 @@ import pytest
 import torch
 
 import seqlight as sl
-from seqlight_callbacks import AttributionCallback, AttributionRecord, AttributionReport, SeqletCallback
+from seqlight_callbacks import AttributionRecord, AttributionReport, SeqletCallback
 from seqlight_callbacks.records import load_record, save_record
 from seqlight_callbacks.training_folder import TrainingFolder
-
-
-def attribution(toy, **settings):
-    return AttributionCallback(toy.sequences(2, seed=3), **{"n_shuffles": 1} | settings)
 
 
 class Stepped(L.Callback):
@@ -36,7 +32,7 @@ def test_a_file_is_no_folder(toy, tmp_path, kind, below):
     (tmp_path / "file").write_text("in the way")
     settings = {kind: {"out": tmp_path / "file" / below}}
     stepped = Stepped()
-    mine = [attribution(toy, **settings.get("attribution", {})), SeqletCallback(**settings.get("seqlets", {}))]
+    mine = [toy.attribution(**settings.get("attribution", {})), SeqletCallback(**settings.get("seqlets", {}))]
     said = "Callback '" + kind + r"': out is '.*file.*', (which|and .*file) is a file: expected a folder"
     with pytest.raises(sl.InputError, match=said):
         toy.fit([stepped, *mine])
@@ -52,8 +48,11 @@ def test_a_file_is_no_folder(toy, tmp_path, kind, below):
 def test_an_address_is_no_folder(toy, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for bad, said in (
-        ([attribution(toy, out="s3://bucket/a")], "AttributionCallback 'attribution': out is 's3:.*', an address"),
-        ([attribution(toy), SeqletCallback(out="gs://bucket")], "SeqletCallback 'seqlets': out is 'gs:.*', an address"),
+        ([toy.attribution(out="s3://bucket/a")], "AttributionCallback 'attribution': out is 's3:.*', an address"),
+        (
+            [toy.attribution(), SeqletCallback(out="gs://bucket")],
+            "SeqletCallback 'seqlets': out is 'gs:.*', an address",
+        ),
     ):
         stepped = Stepped()
         with pytest.raises(sl.InputError, match=said):
@@ -71,14 +70,14 @@ def test_a_report_that_cannot_be_written_is_told_before_the_first_step(toy, tmp_
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "there").mkdir()
     with pytest.warns(sl.SeqlightWarning, match=rf"^AttributionReport 'report' cannot be written: .*({said})"):
-        toy.fit([attribution(toy), AttributionReport(path=path)], fast_dev_run=True)
+        toy.fit([toy.attribution(), AttributionReport(path=path)], fast_dev_run=True)
     assert {one.name for one in tmp_path.iterdir()} == {"file", "there"}
 
 
 @pytest.mark.parametrize("bad", [3, b"out", ["out"]])
 def test_what_is_no_path_is_refused_when_the_callback_is_made(toy, bad):
     with pytest.raises(sl.InputError, match=r"out is an? .*: expected a path"):
-        attribution(toy, out=bad)
+        toy.attribution(out=bad)
     with pytest.raises(sl.InputError, match=r"out is an? .*: expected a path"):
         SeqletCallback(out=bad)
     with pytest.raises(sl.InputError, match=r"path is an? .*: expected a path"):
@@ -88,18 +87,18 @@ def test_what_is_no_path_is_refused_when_the_callback_is_made(toy, bad):
 def test_a_link_to_nowhere_is_no_folder(toy, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(sl.InputError, match="is a broken link: expected a folder"):
-        toy.fit([attribution(toy, out=tmp_path / "link")])
+        toy.fit([toy.attribution(out=tmp_path / "link")])
     # One to a folder is one.
     (tmp_path / "nowhere").mkdir()
-    toy.fit([attribution(toy, out=tmp_path / "link")], max_epochs=1, limit_train_batches=1)
+    toy.fit([toy.attribution(out=tmp_path / "link")], max_epochs=1, limit_train_batches=1)
     assert len(list((tmp_path / "nowhere").iterdir())) == 1
 
 
 def test_a_folder_is_made_when_there_is_something_to_write(toy, tmp_path):
     out = tmp_path / "made" / "for it"
-    toy.fit([attribution(toy, out=out)], fast_dev_run=True)
+    toy.fit([toy.attribution(out=out)], fast_dev_run=True)
     assert not out.exists()
-    toy.fit([attribution(toy, out=out)], max_epochs=1, limit_train_batches=1)
+    toy.fit([toy.attribution(out=out)], max_epochs=1, limit_train_batches=1)
     assert [path.name for path in out.iterdir()] == ["epoch-001-step-00000001.npz"]
 
 
@@ -138,7 +137,7 @@ class Other(L.Callback):
 def test_two_trainings_into_one_folder(toy, tmp_path, step, said):
     other = Other(tmp_path / "out", step)
     with pytest.warns(sl.SeqlightWarning) as told:
-        toy.fit([other, attribution(toy, out=tmp_path / "out")], limit_train_batches=1)
+        toy.fit([other, toy.attribution(out=tmp_path / "out")], limit_train_batches=1)
     messages = [str(one.message) for one in told if one.category is sl.SeqlightWarning]
     assert re.search(said, messages[0])
     # That there is another is said once.
@@ -150,16 +149,16 @@ def test_two_trainings_into_one_folder(toy, tmp_path, step, said):
 
 
 def test_two_callbacks_into_one_folder_are_refused(toy, tmp_path):
-    two = [attribution(toy, out=tmp_path, name=name) for name in ("one", "two")]
+    two = [toy.attribution(out=tmp_path, name=name) for name in ("one", "two")]
     with pytest.raises(
         sl.InputError, match=r"AttributionCallback 'one' and 'two' write to one folder, .*its own `out`"
     ):
         toy.fit(two)
     seqlets = [SeqletCallback(out=tmp_path, name=name) for name in ("one", "two")]
     with pytest.raises(sl.InputError, match="SeqletCallback 'one' and 'two' write to one folder"):
-        toy.fit([attribution(toy), *seqlets])
+        toy.fit([toy.attribution(), *seqlets])
     # Records and tables have other names.
-    toy.fit([attribution(toy, out=tmp_path), SeqletCallback(out=tmp_path)], max_epochs=1, limit_train_batches=1)
+    toy.fit([toy.attribution(out=tmp_path), SeqletCallback(out=tmp_path)], max_epochs=1, limit_train_batches=1)
 
 
 def test_a_training_that_goes_on_may_replace_what_was_there(tmp_path):
@@ -173,7 +172,7 @@ def test_a_training_that_goes_on_may_replace_what_was_there(tmp_path):
 
 
 def test_a_damaged_record_is_left_out_of_a_training_that_goes_on(toy, tmp_path):
-    callback = attribution(toy, out=tmp_path)
+    callback = toy.attribution(out=tmp_path)
     path = tmp_path / "epoch-001-step-00000006.npz"
     for content in (b"", b"PK\x03\x04 half of it", b"text"):
         path.write_bytes(content)
@@ -187,7 +186,7 @@ def test_a_record_of_an_earlier_version_is_read(toy, tmp_path):
     old = AttributionRecord(3, X * 0.5, torch.zeros(2))
     save_record(old, tmp_path / f"{old.name}.npz")
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-003.npz"]
-    callback = attribution(toy, out=tmp_path)
+    callback = toy.attribution(2, out=tmp_path)
     callback.load_state_dict({"epoch": 3})
     assert callback.record.epoch == 3
     assert callback.record.step is None

@@ -1,4 +1,4 @@
-"""Every callback from YAML, by LightningCLI, in a project that knows nothing of seqlight."""
+"""Every callback from YAML, by LightningCLI, in a project that does not use seqlight otherwise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import seqlight as sl
 from seqlight.sequence.shuffles import shuffle
 
-# Lightning's own dealings with jsonargparse, not ours to mend; and what it says of a folder that a test fills.
+# From Lightning's own use of jsonargparse, and about the folder that a test fills.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:(?s).*[Dd]eprecat:jsonargparse._deprecated.JsonargparseDeprecationWarning"),
     pytest.mark.filterwarnings("ignore:No seed found:UserWarning"),
@@ -27,10 +27,10 @@ WATCH = Path(__file__).parents[2] / "configs" / "watch.yaml"
 
 
 def project(package):
-    """Return somebody's module and data, written with one of the two packages."""
+    """Return a module and data written with one of the two packages."""
 
     class Project(package.LightningModule):
-        """Somebody's module."""
+        """A user's module."""
 
         def __init__(self, width: int = 4):
             super().__init__()
@@ -53,7 +53,7 @@ def project(package):
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
     class Data(package.LightningDataModule):
-        """Somebody's data."""
+        """A user's data."""
 
         def train_dataloader(self):
             X = sl.random_one_hot((12, 4, 20), random_state=0).float()
@@ -69,10 +69,10 @@ def first(output: Any) -> Tensor:
     return output[:, 0]
 
 
-def run(folder, text, package=L):
-    """Run ``fit`` in a folder with a config of its own and another one."""
+def run(folder, text, package=L, max_epochs=2):
+    """Run ``fit`` in a folder, with a user's config and another one."""
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-    mine = {"trainer": quiet | {"max_epochs": 2, "default_root_dir": str(folder), "callbacks": []}}
+    mine = {"trainer": quiet | {"max_epochs": max_epochs, "default_root_dir": str(folder), "callbacks": []}}
     mine["trainer"]["callbacks"] = [{"class_path": f"{package.__name__}.callbacks.ModelCheckpoint"}]
     mine["trainer"]["callbacks"][0]["init_args"] = {"monitor": "attribution/similarity", "mode": "max"}
     (folder / "mine.yaml").write_text(yaml.safe_dump(mine))
@@ -95,14 +95,15 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.usefixtures("small_reports")
 def test_the_config_turns_all_of_them_on(folder):
-    trainer = run(folder, WATCH.read_text())
+    trainer = run(folder, WATCH.read_text(), max_epochs=1)
     numbers = trainer.callback_metrics.keys()
     assert {"val_loss", "attribution/delta", "seqlets/count"} <= numbers
-    names = [f"epoch-00{i}-step-0000000{3 * i}" for i in range(3)]
+    names = [f"epoch-00{i}-step-0000000{3 * i}" for i in range(2)]
     assert sorted(path.name for path in (folder / "attributions").iterdir()) == [f"{name}.npz" for name in names]
     assert sorted(path.name for path in (folder / "seqlets").iterdir()) == [f"{name}.csv" for name in names]
-    assert len(list((folder / "figures").iterdir())) == 3
+    assert len(list((folder / "figures").iterdir())) == 2
     assert "<h1>What does the model look at?</h1>" in (folder / "report.html").read_text()
     assert trainer.checkpoint_callback.best_model_score > 0
 
@@ -119,7 +120,7 @@ def test_the_other_package_reads_them_too(folder):
     assert {"val_loss", "attribution/delta", "seqlets/count"} <= trainer.callback_metrics.keys()
 
 
-def test_names_files_functions_and_places(folder, monkeypatch):
+def test_names_files_functions_and_indices(folder, monkeypatch):
     monkeypatch.setattr("seqlight.sequence.shuffles.choose", first, raising=False)
     more = {
         "trainer": {

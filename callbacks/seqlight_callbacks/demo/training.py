@@ -87,6 +87,13 @@ class EpochPrinter(L.Callback):
         )
 
 
+class DemoReport(AttributionReport):
+    """The report of a training that fails; that of one that succeeds is written later, with the test metrics."""
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write nothing."""
+
+
 def train(task: Task, out: Path, epochs: int, seed: int) -> Run:
     """Train the model of `task`, with attributions and seqlets at the end of each epoch.
 
@@ -118,7 +125,7 @@ def train(task: Task, out: Path, epochs: int, seed: int) -> Run:
         probes, random_state=seed, untrained=True, window=task.window, out=out / "attributions"
     )
     seqlets = SeqletCallback(known=task.known(PROBES), out=out / "seqlets")
-    report = AttributionReport(
+    report = DemoReport(
         path=out / "report.html",
         title=task.title,
         lead=task.answer,

@@ -20,7 +20,7 @@ def numbers(text):
 
 @pytest.fixture
 def runs(monkeypatch):
-    """What the trainings of a demo return."""
+    """The runs that `train` returns to the demo."""
     found = []
 
     def kept(*args, **settings):
@@ -31,7 +31,7 @@ def runs(monkeypatch):
     return found
 
 
-def require_what_the_report_tells(run, folder):
+def check_run(run, folder):
     assert len(run.metrics) == 1
     assert {"train_loss", "valid_auroc", "attribution/delta", "seqlets/precision"} <= set(run.metrics.columns)
     assert run.test.keys() == {"test_loss", "test_auroc"}
@@ -40,7 +40,7 @@ def require_what_the_report_tells(run, folder):
     assert history.attributions(history.steps[1]).shape == (PROBES, 4, 60)
     assert history.curve("train_loss") == {history.steps[1]: pytest.approx(run.metrics["train_loss"].iloc[0])}
     assert not torch.equal(run.task.model[0].weight, ecoli_task(0).model[0].weight)
-    # Without one strong seqlet there is a report all the same.
+    # A report can be written even if no seqlet is strong.
     run.seqlets.strong = 1e-300
     page = write_report(run, folder / "bare.html").read_text()
     for heading in ("In short", "What was trained", "How the attribution moved", "Seqlets", "All numbers"):
@@ -49,6 +49,7 @@ def require_what_the_report_tells(run, folder):
     assert "NC_008253" in page
 
 
+@pytest.mark.usefixtures("small_reports")
 @pytest.mark.parametrize("data", ["ecoli", "planted"])
 def test_end_to_end(data, tmp_path, capsys, runs):
     before = logging.getLogger("lightning.pytorch").level
@@ -63,7 +64,7 @@ def test_end_to_end(data, tmp_path, capsys, runs):
     assert not warned
     assert logging.getLogger("lightning.pytorch").level == before
     first = capsys.readouterr()
-    assert "GPU" not in first.err + first.out  # of Lightning's notices, nothing
+    assert "GPU" not in first.err + first.out  # none of Lightning's notices
     assert "epoch  1/1" in first.out
     assert f"report: {tmp_path / 'report.html'}" in first.out
     names = [path.name.split("-step-")[0] for path in sorted(earlier.parent.iterdir())]
@@ -82,7 +83,7 @@ def test_end_to_end(data, tmp_path, capsys, runs):
         assert capsys.readouterr().out == first.out
         assert (tmp_path / "report.html").read_bytes() == page
     else:
-        require_what_the_report_tells(runs[0], tmp_path)
+        check_run(runs[0], tmp_path)
 
 
 def test_bad_settings(tmp_path):
