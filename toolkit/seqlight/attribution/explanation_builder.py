@@ -15,6 +15,9 @@ from seqlight.attribution.reference_sampling import BlockExplainer, ReferenceSam
 from seqlight.attribution.targets import Targets
 from seqlight.prediction.outputs import OutputCollector
 
+# The fields of an Explanation that have a dimension of references, and which it is.
+REFERENCE_DIMS = {"reference_outputs": -1, "deltas": -1, "references": 1, "multipliers": -3}
+
 
 def build_explanation(
     method: str,
@@ -60,18 +63,18 @@ def build_explanation(
 def _fields(sampled: SampledBlock, X: Tensor, n: int, multipliers: bool, references: bool) -> dict[str, Tensor | None]:
     """Return the fields of an Explanation for some sequences, each with room for `n` references."""
     block, dtype = sampled.block, result_dtype(sampled.block.deltas)
-    used = block.deltas.shape[2]
-    return {
+    fields = {
         "attributions": (sampled.mean * X.cpu().unsqueeze(1)).to(dtype),
         "hypothetical": sampled.mean.to(dtype),
         "standard_error": sampled.standard_error.to(dtype),
         "outputs": block.outputs,
-        "reference_outputs": _pad(block.baselines, 2, n),
-        "deltas": _pad(block.deltas, 2, n),
-        "n_references": torch.full((len(X),), used, device="cpu"),
-        "references": _pad(sampled.references.cpu(), 1, n) if references else None,
-        "multipliers": _pad(block.multipliers[0], 2, n) if multipliers else None,
+        "reference_outputs": block.baselines,
+        "deltas": block.deltas,
+        "n_references": torch.full((len(X),), block.deltas.shape[2], device="cpu"),
+        "references": sampled.references.cpu() if references else None,
+        "multipliers": block.multipliers[0] if multipliers else None,
     }
+    return {name: one if one is None else pad_references(name, one, n) for name, one in fields.items()}
 
 
 def _squeeze_targets(fields: dict[str, Tensor | None]) -> dict[str, Tensor | None]:
@@ -81,13 +84,14 @@ def _squeeze_targets(fields: dict[str, Tensor | None]) -> dict[str, Tensor | Non
     }  # fmt: skip
 
 
-def _pad(one: Tensor, dim: int, n: int) -> Tensor:
-    """Return `one` with `n` references along `dim`, the missing ones NaN, or 0 in a tensor of integers."""
-    room = n - one.shape[dim]
-    if not room:
-        return one
-    shape = [*one.shape[:dim], room, *one.shape[dim + 1 :]]
-    return torch.cat([one, one.new_full(shape, float("nan") if one.is_floating_point() else 0)], dim=dim)
+def pad_references(name: str, field: Tensor, n: int) -> Tensor:
+    """Return a field of an Explanation with room for `n` references, filled with NaN, or with 0 among integers."""
+    dim = REFERENCE_DIMS.get(name)
+    if dim is None or field.shape[dim] == n:
+        return field
+    shape = list(field.shape)
+    shape[dim] = n - shape[dim]
+    return torch.cat([field, field.new_full(shape, float("nan") if field.is_floating_point() else 0)], dim=dim)
 
 
 def _trim(fields: dict[str, Tensor | None]) -> dict[str, Any]:
@@ -95,8 +99,7 @@ def _trim(fields: dict[str, Tensor | None]) -> dict[str, Any]:
     n = fields["n_references"]
     assert n is not None
     most = int(n.max())
-    dims = {"reference_outputs": -1, "deltas": -1, "references": 1, "multipliers": -3}
-    for name, dim in dims.items():
+    for name, dim in REFERENCE_DIMS.items():
         one = fields[name]
         if one is not None and one.shape[dim] > most:
             fields[name] = one.narrow(dim, 0, most).clone()

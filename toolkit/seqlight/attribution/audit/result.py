@@ -36,7 +36,7 @@ class Audit:
 
         - "linear": linear in what depends on the input, so that no rule is needed;
         - "rescale": elementwise, explained by its secant;
-        - "cross-maximum", "half way", "closed form": the rules of max pooling, products and normalizations;
+        - "cross-maximum", "half way", "closed form": the rules of max pooling, products and normalisations;
         - "in parts": composed of other operations, which have rules;
         - "integrated": without a rule, integrated numerically;
         - "yours": explained by your own rule;

@@ -240,7 +240,7 @@ def _write(y: Any, new: Tensor, output: Any) -> None:
 
 
 def _attributions(changes: Tensor, X: Tensor | None) -> Tensor:
-    """Return `changes` (sequences, ..., letters, positions), centered over letters and masked by `X`."""
+    """Return `changes` (sequences, ..., letters, positions), centred over letters and masked by `X`."""
     changes -= changes.mean(dim=-2, keepdim=True)
     if X is not None:
         changes *= X.to(changes).view(len(X), *[1] * (changes.ndim - 3), *X.shape[1:])
