@@ -17,7 +17,7 @@ from seqlight.attribution.contributions import Block
 from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
 from seqlight.attribution.explainer import Explainer
 from seqlight.attribution.explanation import Explanation
-from seqlight.attribution.explanation_builder import build_explanation
+from seqlight.attribution.explanation_builder import build_explanation, pad_references
 from seqlight.attribution.reference_sampling import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Contrast, Target, Targets
@@ -231,8 +231,7 @@ class DeepLiftShapModule(L.LightningModule):
             kept["n_references"] = found.n_references
         kept |= {name: getattr(found, name) for name in self.keep}
         n = self.references.shape[1] if isinstance(self.references, Tensor) else self.n
-        dims = {"reference_outputs": -1, "deltas": -1, "references": 1, "multipliers": -3}
-        return {name: _pad(one, dims[name], n) if name in dims else one for name, one in kept.items()}
+        return {name: pad_references(name, one, n) for name, one in kept.items()}
 
 
 def _target_of_rows(target: Any, ids: NDArray[np.int64] | None) -> Any:
@@ -263,16 +262,6 @@ def _select_rows(one: Any, ids: NDArray[np.int64] | None, name: str) -> Any:
         raise InputError(f"{name} has a row for each row of the data set, and a batch does not say which rows it has: "
                          "use seqlight.lit.ShardedDataModule.")  # fmt: skip
     return one[torch.from_numpy(ids)] if isinstance(one, Tensor) else one[ids]
-
-
-def _pad(one: Tensor, dim: int, n: int) -> Tensor:
-    """Return a tensor with `n` entries along a dimension, padded with NaN, or 0 for integers."""
-    missing = n - one.shape[dim]
-    if not missing:
-        return one
-    shape = list(one.shape)
-    shape[dim] = missing
-    return torch.cat([one, one.new_full(shape, float("nan") if one.is_floating_point() else 0)], dim=dim)
 
 
 def _block(deltas: NDArray[Any], outputs: NDArray[Any], baselines: NDArray[Any]) -> Block:
