@@ -4,10 +4,13 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
+from seqlight import deep_lift_shap, random_one_hot
 from seqlight.attribution.rules.elementwise import least
 from seqlight.attribution.rules.pooling import MaxPool
+from seqlight.errors import UnsupportedOperation
 
 pytestmark = pytest.mark.usefixtures("with_and_without_kernels")
 
@@ -70,3 +73,41 @@ def test_max_pool_in_more_dimensions_is_that_of_its_windows(n, multiplied):
         m[winner] = grad[at] * (a.max() - b.max()) / (a[winner] - b[winner])
         slow[window] += m.view(x0[window].shape)
     torch.testing.assert_close(found, slow)
+
+
+SAMPLES = torch.rand(1, 2, 3, generator=torch.Generator().manual_seed(0))
+
+
+def samples(h, n):
+    return SAMPLES[..., :n].to(h).expand(len(h), -1, -1)
+
+
+FRACTIONAL = {
+    "plane": lambda h: F.fractional_max_pool2d(h.view(-1, 2, 6, 10), 2, (3, 4), _random_samples=samples(h, 2)),
+    "plane, by ratio": lambda h: F.fractional_max_pool2d(
+        h.view(-1, 2, 6, 10), 3, output_ratio=(0.5, 0.6), return_indices=True, _random_samples=samples(h, 2)
+    )[0],
+    "space": lambda h: F.fractional_max_pool3d(h.view(-1, 2, 3, 4, 5), 2, (1, 2, 3), _random_samples=samples(h, 3)),
+    "unpooled": lambda h: F.max_unpool2d(
+        *F.fractional_max_pool2d_with_indices(h.view(-1, 2, 6, 10), 1, (3, 4), _random_samples=samples(h, 2)),
+        (2, 3),
+        output_size=(6, 10),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FRACTIONAL)
+def test_fractional_pooling_with_given_windows(name, Around, incompleteness):
+    assert incompleteness(Around(FRACTIONAL[name])) < 1e-9
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_fractional_pooling_with_random_windows_is_refused(n, Around):
+    kind, shape = {2: (nn.FractionalMaxPool2d, (2, 6, 10)), 3: (nn.FractionalMaxPool3d, (2, 3, 4, 5))}[n]
+    model = Around(
+        nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Flatten(), nn.Unflatten(1, shape), kind(2, output_ratio=0.6))
+    )
+    with pytest.raises(
+        UnsupportedOperation, match=rf"fractional_max_pool{n}d draws its windows.*fixed _random_samples.*in mod"
+    ):
+        deep_lift_shap(model, random_one_hot((2, 4, 20), random_state=0), device="cpu", random_state=0)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqlight.attribution.rules import operation_names, table
-from seqlight.attribution.rules.fractional_pooling import MAXIMA
+from seqlight.attribution.rules.pooling import FRACTIONAL_MAXIMA
 from seqlight.errors import IntegratedWarning
 
 # How to call an operation of each name, where f(x) alone does not do; x is what depends on the input,
@@ -244,7 +244,7 @@ def windows(n, x):
 
 
 def maxima(f, x):
-    x, samples, sizes = windows(2 if f is MAXIMA[2] else 3, x)
+    x, samples, sizes = windows(2 if f is FRACTIONAL_MAXIMA[2] else 3, x)
     return f(x, 2, sizes, None, samples)[0]
 
 

@@ -1,4 +1,4 @@
-"""Comparisons of what depends on the input, through which nothing goes back, and what a model makes of them."""
+"""The rules for comparisons, through which no gradient goes, and for what a model makes of their results."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ NAMES = (
 
 @dataclass(frozen=True)
 class Compare:
-    """A comparison of which more is made than a mask of what it compares."""
+    """A comparison whose result is used for more than to mask what was compared."""
 
     backward: ClassVar[type[torch.autograd.Function]] = Observed
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep how it comes out."""
+        """Keep the result."""
         y: Tensor = call(*(one.detach() for one in call.tensors))
         return y, [Recorded.of(y, True)]
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
-        """Return how it comes out; raise ComparisonChanged if that is otherwise than for the sequence."""
+        """Return the result; raise ComparisonChanged if it is not that of the sequence."""
         y: Tensor = call(*(one.detach() for one in call.tensors))
         if bool((repeated(kept[0].get(), y) != y).any()):
             raise ComparisonChanged
@@ -43,14 +43,14 @@ class Compare:
 
 @dataclass(frozen=True)
 class Piecewise:
-    """What a model makes of its own comparisons: integrated piece by piece, if it does not jump.
+    """A part of a model that uses comparisons: integrated piece by piece, if it does not jump.
 
     Parameters
     ----------
     part : object
-        Which part of the model it is.
+        Names the part.
     announce : callable, optional
-        Called where it was integrated.
+        Called once it was integrated.
     """
 
     part: object
@@ -58,7 +58,7 @@ class Piecewise:
     backward: ClassVar[type[torch.autograd.Function]] = Averaged
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep operand and result."""
+        """Keep the operand and the result."""
         kept: list[Recorded] = []
 
         def compute(x: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class Piecewise:
         return Observed.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
-        """Integrate in the backward pass; raise Discontinuous there if it jumps."""
+        """Integrate in the backward pass; raise Discontinuous if it jumps."""
         x1, y1 = (one.get() for one in kept)
         x0, y0 = Recorded.of(call.tensors[0], copy), []
 

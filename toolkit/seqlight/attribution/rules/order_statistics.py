@@ -1,14 +1,14 @@
-"""The rules for results that are each one of the values of a row: order statistics, running extremes, the mode.
+"""The rules for selections, whose results are values of a row: order statistics, running extremes, the mode.
 
-A sorted row is piecewise linear in the row. Its mean Jacobian on the line from reference to input has
-the shares of the line that each value spends at each rank, which takes all crossings of all pairs. What
-is used instead generalises DeepLIFT's cross-maximum, for the price of a sort: the difference of a result
-is credited to one value that crosses it. If the k-th smallest grew, some value that was at most it in
-the reference is at least it in the sequence: there are k + 1 of the former and at least one of them
-is not among the k smallest of the latter. That value's difference is at least as large, so the multiplier
-lies between 0 and 1. Of these the one that ends up highest is taken; if the statistic fell, of the values
-that were at least it the one that ends up lowest. For the largest and the smallest value this is the rule
-of max pooling.
+A sorted row is piecewise linear in the row. Its mean Jacobian on the line from reference to input would be the share of
+the line that each value spends at each rank, which takes the crossings of all pairs. The rule used here costs a sort,
+and generalises the cross-maximum of max pooling: the difference of a result is credited to one value that crosses it.
+
+Such a value exists. Suppose that the k-th smallest grew. In the reference k values are at most as large as it; in the
+sequence at most k - 1 are smaller than the new one, so at least one of the former is now at least as large. The
+difference of that value is at least that of the result, so the multiplier lies between 0 and 1. Among several such
+values, the one that ends up highest is taken; if the statistic fell, the one that ends up lowest of those that were at
+least as large. For the largest and the smallest value this is the rule of max pooling.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from seqlight.errors import UnsupportedOperation
 
 
 class Credited(RuleFunction):
-    """A selection that hands the gradient of each result, times its multiplier, to one value of the last dimension."""
+    """A selection that gives the gradient of each result, times a multiplier, to one value of the last dimension."""
 
     @staticmethod
     def forward(ctx: Any, compute: Function, x: Tensor) -> Tensor:
-        """Return the output, and keep what the way back needs."""
+        """Return the output, and keep what the backward pass needs."""
         y, winners, multiplier = compute(x.detach())
         ctx.save_for_backward(winners, multiplier)
         ctx.length = x.shape[-1]
@@ -39,16 +39,16 @@ class Credited(RuleFunction):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Return the gradients at the operands."""
+        """Return the gradient at the rows."""
         winners, multiplier = ctx.saved_tensors
-        # One value may account for several results: it gets the credit of all.
+        # A value that accounts for several results gets the credit of all.
         flat = grads[0].new_zeros(*grads[0].shape[:-1], ctx.length)
         return None, flat.scatter_add_(-1, winners, grads[0] * multiplier)
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a selection knows of the rows of one side: values, results, and which values the results are."""
+    """Rows, the results of a selection from them, and the positions of the results."""
 
     x: Tensor
     y: Tensor
@@ -57,23 +57,23 @@ class Row:
 
 @dataclass(frozen=True)
 class Selection:
-    """A selection over the last dimension; the call returns results and which values they are.
+    """A selection over the last dimension; the call returns results and their positions.
 
     Parameters
     ----------
     choose : callable
-        Takes the rows of the sequences and of the references and returns which value gets the credit.
+        Takes the rows of the sequences and of the references; returns the positions of the values that get the credit.
     """
 
     choose: Function
     backward: ClassVar[type[torch.autograd.Function]] = Credited
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep the rows."""
+        """Keep the rows, the results and their positions."""
         return _observed(call, copy)
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
-        """Credit each result's difference to the chosen value."""
+        """Credit the difference of each result to one value."""
         indices: list[Tensor] = []
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -89,20 +89,20 @@ class Selection:
 
 @dataclass(frozen=True)
 class Mode:
-    """A selection that jumps from value to value while these barely move, such as the mode.
+    """The mode, which jumps from value to value while these hardly change.
 
-    No value need account for its difference, so that is spread over the row in proportion to what each
-    value differs by: the smallest multipliers that add up. Where nothing differs, the plain gradient.
+    No single value need account for its difference, so this is divided over the row in proportion to the difference of
+    each value: these are the smallest multipliers that add up. Where nothing differs, the plain gradient.
     """
 
     backward: ClassVar[type[torch.autograd.Function]] = Scaled
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep the rows."""
+        """Keep the rows, the results and their positions."""
         return _observed(call, copy)
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
-        """Scaled each row's difference."""
+        """Divide the difference of each result over its row."""
         indices: list[Tensor] = []
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,7 +110,7 @@ class Mode:
             indices.append(reference.at)
             dx = _difference(sequence.x, x0)
             largest = dx.abs().amax(-1, keepdim=True)
-            shares = dx / largest  # at most 1, so that squares neither vanish nor overflow
+            shares = dx / largest  # at most 1, so that squares neither underflow nor overflow
             weights = _difference(sequence.y, reference.y) * shares / (largest * (shares * shares).sum(-1, True))
             plain = torch.zeros_like(x0).scatter_(-1, sequence.at, 1)
             return reference.y, torch.where(largest >= least(x0.dtype), weights, plain)
@@ -120,16 +120,16 @@ class Mode:
 
 
 def crossing_value(sequence: Row, reference: Row) -> Tensor:
-    """Return for each rank, from the smallest, a value that crosses the statistic; see the module's description."""
-    # What the sequence has where the reference has its smallest, its second smallest ...
-    there = sequence.x.gather(-1, reference.at).nan_to_num(torch.inf, torch.inf, -torch.inf)
-    highest_up_to = there.cummax(-1).indices
-    lowest_from = there.shape[-1] - 1 - there.flip(-1).cummin(-1).indices.flip(-1)
+    """Return for each rank, from the smallest, the position of a value that crosses it (see above)."""
+    # The values of the sequence where the reference has its smallest, its second smallest ...
+    values = sequence.x.gather(-1, reference.at).nan_to_num(torch.inf, torch.inf, -torch.inf)
+    highest_up_to = values.cummax(-1).indices
+    lowest_from = values.shape[-1] - 1 - values.flip(-1).cummin(-1).indices.flip(-1)
     return reference.at.gather(-1, torch.where(sequence.y >= reference.y, highest_up_to, lowest_from))
 
 
 def larger_maximum(sequence: Row, reference: Row) -> Tensor:
-    """Return for each maximum the position that holds the larger of the two: the rule of max pooling."""
+    """Return for each maximum its position in whichever has the larger one: the rule of max pooling."""
     return torch.where(sequence.y >= reference.y, sequence.at, reference.at)
 
 
@@ -155,11 +155,11 @@ def _partners(call: Call, kept: Any, x0: Tensor) -> tuple[Row, Row]:
 
 
 def _difference(a: Tensor, b: Tensor) -> Tensor:
-    # Two equal infinities, masked in both, do not differ; nor do two that are no number.
+    # Equal infinities, masked in both, do not differ; nor do two NaNs.
     return (a - b).masked_fill_((a == b) | (a.isnan() & b.isnan()), 0)
 
 
 def _share(dy: Tensor, dx: Tensor) -> Tensor:
-    """Return dy / dx, and the plain gradient, 1, where that says nothing."""
-    sound = (dx.abs() >= least(dx.dtype)) & dx.isfinite() & dy.isfinite()
-    return torch.where(sound, dy / dx, 1)
+    """Return dy / dx, or the plain gradient, 1, where that is undefined."""
+    defined = (dx.abs() >= least(dx.dtype)) & dx.isfinite() & dy.isfinite()
+    return torch.where(defined, dy / dx, 1)

@@ -1,4 +1,10 @@
-"""The rule for max pooling: the cross-maximum of DeepLIFT."""
+"""The rule for max pooling: the cross-maximum.
+
+The difference of a window's maxima is credited to the position that holds the larger of the two: the winner in the
+sequence if the maximum grew, the winner in the reference if it fell. That position differs by at least as much, so the
+multiplier lies between 0 and 1. Implementations of DeepLIFT know this rule as the cross-maximum (``cross_max`` in
+SHAP's DeepExplainer).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import Call, Function, Observed, RuleFunction
+from seqlight.attribution.calls.function_bodies import operation
 from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels.table import kernel_for
@@ -18,11 +25,11 @@ from seqlight.errors import UnsupportedOperation
 
 
 class Pooled(RuleFunction):
-    """A pooling that hands the gradient of each window, times its multiplier, to one position."""
+    """A pooling that gives the gradient of each window, times its multiplier, to one position."""
 
     @staticmethod
     def forward(ctx: Any, compute: Function, n_pooled: int, x: Tensor) -> Tensor:
-        """Return the output, and keep what the way back needs."""
+        """Return the output, and keep what the backward pass needs."""
         y, winners, multiplier = compute(x.detach())
         ctx.save_for_backward(winners, multiplier)
         ctx.shape, ctx.n_pooled = x.shape, n_pooled
@@ -30,7 +37,7 @@ class Pooled(RuleFunction):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Return the gradients at the operands."""
+        """Return the gradient at the input."""
         winners, multiplier = ctx.saved_tensors
         (grad,) = grads
         kernel = kernel_for("pooling.max_pool_vjp", grad.device.type, grad.dtype)
@@ -39,87 +46,96 @@ class Pooled(RuleFunction):
             return None, None, found
         lead = ctx.shape[: len(ctx.shape) - ctx.n_pooled]
         flat = grad.new_zeros(*lead, ctx.shape[len(lead) :].numel())
-        # Windows may overlap: a position that wins several gets the credit of all.
+        # Windows may overlap: a position that wins several gets the credit of all of them.
         flat.scatter_add_(-1, winners.flatten(len(lead)), (grad * multiplier).flatten(len(lead)))
         return None, None, flat.view(ctx.shape)
 
 
 @dataclass(frozen=True)
 class MaxPool:
-    """Max pooling over the last `n_pooled` dimensions: the cross-maximum of DeepLIFT.
+    """Max pooling over the last `n_pooled` dimensions.
 
-    The difference of a window's maxima is credited to the position that holds the larger of the two:
-    the winner in the sequence if the maximum grew, the winner in the reference if it fell. That position
-    differs by at least as much, so the multiplier lies between 0 and 1.
-
-    The call returns the maxima and where they are, counted over the pooled dimensions.
+    The call returns the maxima and their positions, counted over the pooled dimensions.
     """
 
     n_pooled: int
     backward: ClassVar[type[torch.autograd.Function]] = Pooled
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep the input, the maxima and where they are."""
+        """Keep the input, the maxima and their positions."""
         kept: list[Recorded] = []
 
         def compute(x: Tensor) -> Tensor:
             y, winners = call(x)
-            # A window of padding alone has its maximum nowhere; which windows are that, no reference changes.
+            # A window of padding alone has no maximum; it is one for every reference, too.
             if winners.numel() and int(winners.max()) >= x.shape[x.ndim - self.n_pooled :].numel():
                 raise UnsupportedOperation(f"{call.name} has windows of padding alone: use less padding or dilation")
             kept.extend((Recorded.of(x, copy), Recorded.of(y, copy), Recorded.of(winners, copy)))
             return y  # type: ignore[no-any-return]
 
         y = Observed.apply(compute, *one_real(call))
-        return (y, _remembering(kept[2].tensor, *call.tensors)), kept
+        return (y, _mark(kept[2].tensor, *call.tensors)), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
-        """Send each window's credit to the winner among both."""
-        x1, y1, winners1 = (one.get() for one in kept)
+        """Credit the difference of each window to the winner in the sequence or in the reference."""
+        recorded = tuple(one.get() for one in kept)
         indices: list[Tensor] = []
         window = None if call.asked_where else _window(call)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            max_pool = kernel_for("pooling.max_pool", x0.device.type, x0.dtype) if window else None
-            found = max_pool((x1, y1, winners1), x0, window, least(x0.dtype)) if max_pool else None
+            kernel = kernel_for("pooling.max_pool", x0.device.type, x0.dtype) if window else None
+            found = kernel(recorded, x0, window, least(x0.dtype)) if kernel else None
             if found is not None:
                 return found  # type: ignore[no-any-return]
             y0, winners0 = call(x0)
             indices.append(winners0)
-            credit = kernel_for("pooling.cross_maximum", x0.device.type, x0.dtype)
-            found = credit((x1, y1, winners1), (x0, y0, winners0), self.n_pooled, least(x0.dtype)) if credit else None
-            if found is not None:
-                return y0, *found
-            y1_, winners1_ = repeated(y1, y0), repeated(winners1, winners0)
-            grown = y1_ >= y0
-            winners = torch.where(grown, winners1_, winners0)
-            # At the winner one of the two inputs is the maximum itself.
-            lead = x0.ndim - self.n_pooled
-            at = winners.flatten(lead)
-            dx = (repeated(x1, x0).flatten(lead).gather(-1, at) - x0.flatten(lead).gather(-1, at)).view(y0.shape)
-            multiplier = (y1_ - y0).div_(dx)
-            # Equal maxima at an unchanged position: the plain gradient, 1.
-            none = (dx.abs_() < least(dx.dtype)) | (y1_ == y0) & dx.isnan()  # two infinities do not differ
-            return y0, winners, multiplier.masked_fill_(none, 1)
+            return y0, *cross_maximum(recorded, (x0, y0, winners0), self.n_pooled)
 
         y = Pooled.apply(compute, self.n_pooled, *one_real(call))
-        return y, _remembering(indices[0], *call.tensors) if indices else None
+        return y, _mark(indices[0], *call.tensors) if indices else None
+
+
+def cross_maximum(recorded: tuple[Tensor, ...], reference: tuple[Tensor, ...], n_pooled: int) -> tuple[Tensor, Tensor]:
+    """Return the position that gets the credit of each window, and the multiplier there.
+
+    Parameters
+    ----------
+    recorded, reference : tuple of torch.Tensor
+        Input, maxima and positions of the maxima, counted over the pooled dimensions.
+    n_pooled : int
+        How many of the last dimensions are pooled.
+    """
+    x0, y0, winners0 = reference
+    kernel = kernel_for("pooling.cross_maximum", x0.device.type, x0.dtype)
+    found: tuple[Tensor, Tensor] | None = kernel(recorded, reference, n_pooled, least(x0.dtype)) if kernel else None
+    if found is not None:
+        return found
+    x1, y1, winners1 = (repeated(one, like) for one, like in zip(recorded, reference, strict=True))
+    winners = torch.where(y1 >= y0, winners1, winners0)
+    # At the winner one of the two inputs is the maximum itself.
+    lead = x0.ndim - n_pooled
+    at = winners.flatten(lead)
+    dx = (x1.flatten(lead).gather(-1, at) - x0.flatten(lead).gather(-1, at)).view(y0.shape)
+    multiplier = (y1 - y0).div_(dx)
+    # Equal maxima at a position that does not change: the plain gradient, 1.
+    still = (dx.abs_() < least(dx.dtype)) | (y1 == y0) & dx.isnan()  # two infinities do not differ
+    return winners, multiplier.masked_fill_(still, 1)
 
 
 def _window(call: Call) -> tuple[int, int, int, int] | None:
-    """Return size, stride, padding and dilation of windows over the last dimension alone, or None."""
+    """Return size, stride, padding and dilation if windows extend over the last dimension alone, or None."""
     n = {F.max_pool1d_with_indices: 1, F.max_pool2d_with_indices: 2}.get(call.function)
     if n is None:
         return None
     args, kwargs = call.arguments()
-    x, *settings = _pooling(*args, **kwargs)
+    x, *settings = _pooling_settings(*args, **kwargs)
     each = [_pair(one, n) for one in settings]
     flat = n == 1 or (x.shape[-2] == 1 and [first for first, _ in each] == [1, 1, 0, 1])
     (size, stride, padding, dilation) = (last for _, last in each)
     return (size, stride, padding, dilation) if flat else None
 
 
-def _pooling(
+def _pooling_settings(
     input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *_: Any, **__: Any
 ) -> tuple[Any, ...]:
     return input, kernel_size, kernel_size if stride is None or stride == [] else stride, padding, dilation
@@ -131,12 +147,48 @@ def _pair(one: Any, n: int) -> tuple[int, int]:
 
 
 def pooled_from(places: Tensor) -> Tensor | None:
-    """Return the tensor in which a max pooling found `places`, or None if that is not known."""
+    """Return the input of the max pooling that returned `places`, or None if that is not known."""
     return getattr(places, "seqlight_pooled_from", None)
 
 
-def _remembering(places: Tensor, x: Tensor) -> Tensor:
-    # An alias, so that what is recorded does not keep the graph alive.
+def _mark(places: Tensor, x: Tensor) -> Tensor:
+    # An alias, so that a recorded tensor does not keep the graph alive.
     places = places.detach()
     places.seqlight_pooled_from = x  # type: ignore[attr-defined]
     return places
+
+
+def _fractional_maxima(n: int) -> Function:
+    plain = getattr(F, f"fractional_max_pool{n}d_with_indices")
+
+    @operation
+    def maxima(x: Tensor, kernel_size: Any, output_size: Any, output_ratio: Any, samples: Tensor) -> Any:
+        return plain(x, kernel_size, output_size, output_ratio, True, samples)
+
+    return maxima
+
+
+# Fractional max pooling over so many dimensions, with windows that its last operand fixes: maxima and their positions.
+FRACTIONAL_MAXIMA = {n: _fractional_maxima(n) for n in (2, 3)}
+
+
+def fractional_max_pool(n: int, indices: bool) -> Function:
+    """Return fractional max pooling over `n` dimensions, written with these; with `indices`, it always returns both."""
+
+    def pooled(
+        input: Tensor,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = indices,
+        _random_samples: Tensor | None = None,
+    ) -> Any:
+        if _random_samples is None:
+            raise UnsupportedOperation(
+                f"fractional_max_pool{n}d draws its windows anew in each call, in evaluation mode too, so sequences "
+                "and references would not be comparable: pass it fixed _random_samples"
+            )
+        found = FRACTIONAL_MAXIMA[n](input, kernel_size, output_size, output_ratio, _random_samples)
+        return found if return_indices or indices else found[0]
+
+    return pooled

@@ -1,6 +1,6 @@
-"""Order statistics, running extremes and the mode, in selections that have rules.
+"""Order statistics, running extremes and the mode, written as selections, whose rules are in ``order_statistics.py``.
 
-The indices are those of PyTorch's own call, the values those of a row that is sorted as a whole.
+Indices come from PyTorch's own call, values from the row sorted as a whole.
 """
 
 from __future__ import annotations
@@ -16,128 +16,130 @@ from seqlight.attribution.rules.reductions import amax, amin, dimensions, flatte
 
 @operation
 def sorted_over_last(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the last dimension in ascending order, and where its values come from."""
+    """Return `x` in ascending order over its last dimension, and the positions that the values had."""
     found = torch.sort(x, dim=-1, stable=True)
     return found.values, found.indices
 
 
 @operation
 def running_max_over_last(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the largest so far, and where it is."""
+    """Return the running maxima over the last dimension, and their positions."""
     found = torch.cummax(x, dim=-1)
     return found.values, found.indices
 
 
 @operation
 def mode_over_last(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the commonest value of the last dimension, which stays, and where it is."""
+    """Return the most frequent value of the last dimension, which stays with size 1, and its position."""
     found = torch.mode(x, dim=-1, keepdim=True)
     return found.values, found.indices
 
 
 def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool | None = None) -> Any:
-    """Sort, in any of its spellings."""
+    """Return the sorted values and their indices, for any spelling of sort."""
     indices = torch.sort(input.detach(), dim=dim, descending=descending, stable=bool(stable)).indices
-    y = _ascending(input, dim)
+    y = _sorted(input, dim)
     return torch.return_types.sort(((y.flip(-1) if descending else y).movedim(-1, dim), indices))
 
 
 def msort(input: Tensor) -> Tensor:
-    """Sort the first dimension."""
-    return _ascending(input, 0).movedim(-1, 0)
+    """Return `input` sorted over its first dimension."""
+    return _sorted(input, 0).movedim(-1, 0)
 
 
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
-    """Take the first of the sorted; in order also where the order is left open, so that ranks meet ranks."""
+    """Return the k largest or smallest values, always in order, so that equal ranks are compared with each other."""
     indices = torch.topk(input.detach(), k, dim, largest, True).indices
-    y = _ascending(input, dim)
+    y = _sorted(input, dim)
     return torch.return_types.topk(((y.flip(-1) if largest else y)[..., :k].movedim(-1, dim), indices))
 
 
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
-    """Take one of the sorted."""
+    """Return the k-th smallest value."""
     indices = torch.kthvalue(input.detach(), k, dim, keepdim).indices
-    return torch.return_types.kthvalue((_place(_ascending(input, dim)[..., k - 1 : k], dim, keepdim), indices))
+    return torch.return_types.kthvalue((_restore_dimension(_sorted(input, dim)[..., k - 1 : k], dim, keepdim), indices))
 
 
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """Take the one in the middle, of two the lower."""
+    """Return the median; of two in the middle, the lower one."""
     if dim is None:
         return median(input.flatten(), 0)[0]
     indices = torch.median(input.detach(), dim, keepdim).indices
-    y = _ascending(input, dim)
+    y = _sorted(input, dim)
     middle = (y.shape[-1] - 1) // 2
-    return torch.return_types.median((_place(y[..., middle : middle + 1], dim, keepdim), indices))
+    return torch.return_types.median((_restore_dimension(y[..., middle : middle + 1], dim, keepdim), indices))
 
 
 def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """Take the one in the middle of those that are numbers."""
+    """Return the median of the values that are not NaN."""
     if dim is None:
         return nanmedian(input.flatten(), 0)[0]
     indices = torch.nanmedian(input.detach(), dim, keepdim).indices
-    y = _ascending(input, dim)
+    y = _sorted(input, dim)
     middle = ((~y.detach().isnan()).sum(-1, keepdim=True) - 1).clamp_min(0) // 2
-    return torch.return_types.nanmedian((_place(y.gather(-1, middle), dim, keepdim), indices))
+    return torch.return_types.nanmedian((_restore_dimension(y.gather(-1, middle), dim, keepdim), indices))
 
 
 def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
-    """Interpolate between two of the sorted."""
+    """Return quantiles, interpolated between two sorted values."""
     return _quantile(input, q, dim, keepdim, interpolation, False)
 
 
 def nanquantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
-    """Interpolate between two of those that are numbers."""
+    """Return quantiles of the values that are not NaN."""
     return _quantile(input, q, dim, keepdim, interpolation, True)
 
 
 def _quantile(x: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str, skip: bool) -> Tensor:
     dims = dimensions(x, dim)
     y = sorted_over_last(flatten_last(x, dims))[0]
-    wanted = torch.as_tensor(q, dtype=x.dtype, device=x.device)
+    shares = torch.as_tensor(q, dtype=x.dtype, device=x.device)
     known = (~y.detach().isnan()).sum(-1, keepdim=True) if skip else y.new_full((), y.shape[-1])
-    at = (wanted.reshape(-1) * (known - 1).clamp_min(0).to(x.dtype)).expand(*y.shape[:-1], -1)
+    at = (shares.reshape(-1) * (known - 1).clamp_min(0).to(x.dtype)).expand(*y.shape[:-1], -1)
     at = {"lower": torch.floor, "higher": torch.ceil, "nearest": torch.round}.get(interpolation, torch.clone)(at)
     below, above = at.floor(), at.ceil()
     share = 0.5 if interpolation == "midpoint" else at - below
     low, high = (y.gather(-1, one.long()) for one in (below, above))
     found = low + (high - low) * share
     each = [keep_dimensions(one, x, dims) if keepdim else one for one in found.unbind(-1)]
-    return torch.stack(each) if wanted.ndim else each[0]
+    return torch.stack(each) if shares.ndim else each[0]
 
 
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
-    """Take the smallest and the largest."""
+    """Return the smallest and the largest value."""
     found = amin(input, dim, keepdim), amax(input, dim, keepdim)
     return torch.return_types.aminmax(found)
 
 
 def cummax(input: Tensor, dim: int) -> Any:
-    """Take the largest so far."""
+    """Return the running maximum."""
     values, indices = running_max_over_last(input.movedim(dim, -1))
     return torch.return_types.cummax((values.movedim(-1, dim), indices.movedim(-1, dim)))
 
 
 def cummin(input: Tensor, dim: int) -> Any:
-    """Take the smallest so far."""
+    """Return the running minimum."""
     values, indices = running_max_over_last(-input.movedim(dim, -1))
     return torch.return_types.cummin((-values.movedim(-1, dim), indices.movedim(-1, dim)))
 
 
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
-    """Take the commonest value."""
+    """Return the most frequent value."""
     values, indices = mode_over_last(input.movedim(dim, -1))
-    return torch.return_types.mode((_place(values, dim, keepdim), _place(indices, dim, keepdim)))
+    return torch.return_types.mode(
+        (_restore_dimension(values, dim, keepdim), _restore_dimension(indices, dim, keepdim))
+    )
 
 
-def _ascending(x: Tensor, dim: int) -> Tensor:
+def _sorted(x: Tensor, dim: int) -> Tensor:
     y: Tensor = sorted_over_last(x.movedim(dim, -1))[0]
     return y
 
 
-def _place(y: Tensor, dim: int, keepdim: bool) -> Tensor:
-    """Return `y`, whose last dimension of size 1 stands for `dim`, with it back in place or without it."""
+def _restore_dimension(y: Tensor, dim: int, keepdim: bool) -> Tensor:
+    """Return `y` with its last dimension, of size 1, moved to `dim` or removed."""
     return y.movedim(-1, dim) if keepdim else y.squeeze(-1)

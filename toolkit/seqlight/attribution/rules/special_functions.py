@@ -1,4 +1,4 @@
-"""Elementwise functions that are ours to choose, as one operation each, explained by its secant."""
+"""Elementwise functions as one operation each, explained by its secant, and special functions written with them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from seqlight.errors import UnsupportedOperation
 
 @operation
 def elementwise(x: Tensor, function: Function) -> Tensor:
-    """Return ``function(x)``; its slope where nothing changes is autograd's."""
+    """Return ``function(x)`` as one operation; where the input does not change, autograd finds the slope."""
     return function(x)  # type: ignore[no-any-return]
 
 
 @operation
 def slopeless(x: Tensor, function: Function) -> Tensor:
-    """Return ``function(x)``, of which PyTorch knows no derivative: 0 where nothing changes."""
+    """Return ``function(x)`` as one operation of which PyTorch knows no derivative; its slope counts as 0."""
     return function(x)  # type: ignore[no-any-return]
 
 
 def no_slope(x: Tensor, y: Tensor) -> Tensor:
-    """Return the slope that :func:`slopeless` is given."""
+    """Return 0: the slope of what PyTorch cannot differentiate, and of steps."""
     return torch.zeros_like(x)
 
 
@@ -45,46 +45,46 @@ def sigmoid_slope(x: Tensor, y: Tensor) -> Tensor:
 
 
 def tanh_slope(x: Tensor, y: Tensor) -> Tensor:
-    """Return 1 - tanh(x) ** 2 with the digits that the difference loses where tanh is nearly 1 or -1."""
+    """Return 1 - tanh(x) ** 2, with the digits that this difference loses where tanh(x) is nearly 1 or -1."""
     e = torch.exp(x.abs() * -2)
     return 4 * e / (1 + e).square_()
 
 
 def igamma(input: Tensor, other: Tensor) -> Tensor:
-    """Lower incomplete gamma function."""
-    return _half_known(torch.igamma, input, other) if _one(input, other) else _refused("igamma")
+    """Return the lower incomplete gamma function."""
+    return _differentiable_in_second("igamma", torch.igamma, input, other)
 
 
 def igammac(input: Tensor, other: Tensor) -> Tensor:
-    """Upper incomplete gamma function."""
-    return _half_known(torch.igammac, input, other) if _one(input, other) else _refused("igammac")
+    """Return the upper incomplete gamma function."""
+    return _differentiable_in_second("igammac", torch.igammac, input, other)
 
 
 def zeta(input: Any, other: Any) -> Tensor:
-    """Hurwitz's zeta function."""
-    return _half_known(torch.special.zeta, input, other) if _one(input, other) else _refused("zeta")
+    """Return Hurwitz's zeta function."""
+    return _differentiable_in_second("zeta", torch.special.zeta, input, other)
 
 
 def remainder(input: Any, other: Any) -> Tensor:
-    """Remainder of the sign of the divisor."""
-    if _one(input, other):
-        return _half_known(torch.remainder, input, other, known=0)
+    """Return the remainder that has the sign of the divisor."""
+    if _is_one_live(input, other):
+        return _apply_to_one(torch.remainder, input, other, differentiable=0)
     return input - other * torch.div(input, other, rounding_mode="floor")  # type: ignore[no-any-return]
 
 
 def reversed_remainder(input: Any, other: Any) -> Tensor:
-    """Remainder by the first operand."""
+    """Return the remainder of `other` divided by `input`."""
     return remainder(other, input)
 
 
 def fmod(input: Any, other: Any) -> Tensor:
-    """Remainder of the sign of the dividend."""
-    if _one(input, other):
-        return _half_known(torch.fmod, input, other, known=0)
+    """Return the remainder that has the sign of the dividend."""
+    if _is_one_live(input, other):
+        return _apply_to_one(torch.fmod, input, other, differentiable=0)
     return input - other * torch.div(input, other, rounding_mode="trunc")  # type: ignore[no-any-return]
 
 
-def _one(*operands: Any) -> bool:
+def _is_one_live(*operands: Any) -> bool:
     return sum(_live(one) for one in operands) == 1
 
 
@@ -92,8 +92,8 @@ def _live(x: Any) -> bool:
     return isinstance(x, Tensor) and x.requires_grad
 
 
-def _half_known(function: Function, a: Any, b: Any, known: int = 1) -> Tensor:
-    """Return a function of two operands, one live, of which PyTorch knows the derivative in that at `known` alone."""
+def _apply_to_one(function: Function, a: Any, b: Any, differentiable: int) -> Tensor:
+    """Return ``function(a, b)`` of one live operand; PyTorch knows its derivative by operand `differentiable` alone."""
     live = 0 if _live(a) else 1
     like = (a, b)[live]
     a, b = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
@@ -102,13 +102,15 @@ def _half_known(function: Function, a: Any, b: Any, known: int = 1) -> Tensor:
             for one in (a, b)
         )
     )
-    operation_ = elementwise if live == known else slopeless
+    operation_ = elementwise if live == differentiable else slopeless
     y: Tensor = operation_((a, b)[live], (lambda x: function(x, b)) if live == 0 else (lambda x: function(a, x)))
     return y
 
 
-def _refused(name: str) -> Tensor:
-    raise UnsupportedOperation(
-        f"{name} with two operands that depend on the input has no rule, and PyTorch knows no derivative of it: "
-        "replace the operation, or detach one of them"
-    )
+def _differentiable_in_second(name: str, function: Function, a: Any, b: Any) -> Tensor:
+    if not _is_one_live(a, b):
+        raise UnsupportedOperation(
+            f"{name} with two operands that depend on the input has no rule, and PyTorch knows no derivative of it: "
+            "replace the operation, or detach one of them"
+        )
+    return _apply_to_one(function, a, b, differentiable=1)

@@ -37,11 +37,10 @@ from seqlight.attribution.rules.atan2 import Atan2
 from seqlight.attribution.rules.comparisons import Compare
 from seqlight.attribution.rules.elementwise import Rescale, Rounding
 from seqlight.attribution.rules.entry import Entry, Treatment
-from seqlight.attribution.rules.fractional_pooling import MAXIMA, fractional_max_pool
 from seqlight.attribution.rules.integrated import Integrated
 from seqlight.attribution.rules.operation_names import IN_PLACE_OPERATORS, spellings
 from seqlight.attribution.rules.order_statistics import Mode, Selection, crossing_value, larger_maximum
-from seqlight.attribution.rules.pooling import MaxPool
+from seqlight.attribution.rules.pooling import FRACTIONAL_MAXIMA, MaxPool, fractional_max_pool
 from seqlight.attribution.rules.product import Product, matrix_vjp, product_vjp
 from seqlight.attribution.rules.softmax import Softmax
 from seqlight.attribution.rules.special_functions import exp_slope, no_slope, relu_slope, sigmoid_slope, tanh_slope
@@ -189,7 +188,7 @@ OURS = (
     Entry("standardise", layer_norm.layer_norm_over_last, layer_norm.LayerNorm()),
     Entry("attention", attention.attend, attention.Attention(), attention.Attention()),
     Entry("max", reductions.max_over_last, MaxPool(1), indices=True),
-    *(Entry(f"fractional_max_pool{n}d", maxima, MaxPool(n), indices=True) for n, maxima in MAXIMA.items()),
+    *(Entry(f"fractional_max_pool{n}d", maxima, MaxPool(n), indices=True) for n, maxima in FRACTIONAL_MAXIMA.items()),
     Entry("max_unpool", put, Unpool(), Unpool()),
 )
 

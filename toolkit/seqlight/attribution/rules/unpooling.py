@@ -1,10 +1,10 @@
-"""Max unpooling: values put to places that themselves depend on the input.
+"""The rule for max unpooling: values written to places that themselves depend on the input.
 
-The places come from a max pooling, which leaves on them what it pooled. A value that moves from place
-a to place b changes both by a step, of which the pooled input is to blame: its b rose above its a. So the
-step is credited to what that difference changed by, and what the value itself changed by to the value,
-half way between both places: the product rule for a value and a place. The pooled difference does change:
-it is at least 0 in the one and at most 0 in the other, and two ties would have had the same winner.
+The places come from a max pooling, whose input is known from them (``pooling.pooled_from``). If a value moves from
+place a to place b, the results at both change by a step, because the pooled input at b rose above that at a. So the
+step is credited to the change of the difference of these two inputs, and the change of the value itself to the value,
+half way between both places: the product rule for a value and a place. The difference of the inputs does change, for it
+has one sign or 0 in the sequence and the other sign or 0 in the reference, and two ties would have had the same winner.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from seqlight.errors import UnsupportedOperation
 
 @operation
 def put(values: Tensor, places: Tensor, source: Tensor | None, width: int) -> Tensor:
-    """Return a row of `width` with `values` at `places` of its last dimension, and 0 elsewhere.
+    """Return rows of `width` with `values` at `places`, and 0 elsewhere.
 
     Parameters
     ----------
     values, places : torch.Tensor, shape (..., values)
     source : torch.Tensor, shape (..., pooled), optional
-        Of which `places` are where the maxima are.
+        What was pooled: `places` are the positions of its maxima.
     width : int
     """
     return values.new_zeros(*values.shape[:-1], width).scatter_(-1, places, values)
@@ -48,12 +48,12 @@ class Unpool:
     backward: ClassVar[type[torch.autograd.Function]] = Averaged
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep values, places and what was pooled."""
+        """Keep the values, the places and the pooled input."""
         y = Observed.apply(call, *call.tensors)
         return y, [Recorded.of(one, copy) for one in _operands(call)]
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
-        """Take the mean of both places for the values, and credit the move to what was pooled."""
+        """Give the values the mean gradient of both places, and the pooled input that of the moves."""
         reference = _operands(call)
         values1, places1, *source1 = (repeated(one.get(), its) for one, its in zip(kept, reference, strict=True))
         values0, places0, *source0 = (one.detach() for one in reference)
@@ -62,16 +62,16 @@ class Unpool:
                 f"{call.name} puts values to places that depend on the input, and where these come from is not known: "
                 "pass it the indices as max pooling returned them"
             )
-        both = (values1 + values0) / 2
+        mean = (values1 + values0) / 2
         moves = [one.gather(-1, places1) - one.gather(-1, places0) for one in (*source1, *source0)]
 
         def vjp(grads: Sequence[Tensor]) -> Any:
-            here, there = grads[0].gather(-1, places0), grads[0].gather(-1, places1)
-            found = [(here + there) / 2]
+            grad0, grad1 = grads[0].gather(-1, places0), grads[0].gather(-1, places1)
+            found = [(grad0 + grad1) / 2]
             if source0:
                 rise = moves[0] - moves[1]
-                # A rise that is rounding noise explains nothing; what is left out shows in the delta.
-                step = torch.where(rise >= threshold(rise.dtype), (there - here) * both / rise, 0)
+                # A rise that is rounding noise explains nothing; the loss then shows in the convergence delta.
+                step = torch.where(rise >= threshold(rise.dtype), (grad1 - grad0) * mean / rise, 0)
                 found.append(_moved(step, places1, places0, source0[0]))
             return found[: len(call.tensors)]
 
@@ -88,14 +88,14 @@ def _moved(step: Tensor, to: Tensor, origin: Tensor, source: Tensor) -> Tensor:
 
 
 def max_unpool(n: int) -> Function:
-    """Return max unpooling over `n` dimensions, in operations that have rules."""
+    """Return max unpooling over `n` dimensions, written with :func:`put`."""
     plain = getattr(F, f"max_unpool{n}d")
 
     def unpooled(input: Tensor, indices: Tensor, *more: Any, **named: Any) -> Tensor:
         shape = plain(input.detach(), indices, *more, **named).shape
         lead = input.ndim - n
         places, source = indices.flatten(lead), pooled_from(indices)
-        _refuse_shared(places, f"max_unpool{n}d")
+        _require_distinct(places, f"max_unpool{n}d")
         source = None if source is None else source.flatten(lead)
         y: Tensor = put(input.flatten(lead), places, source, shape[lead:].numel())
         return y.view(shape)
@@ -103,7 +103,7 @@ def max_unpool(n: int) -> Function:
     return unpooled
 
 
-def _refuse_shared(places: Tensor, name: str) -> None:
+def _require_distinct(places: Tensor, name: str) -> None:
     ordered = places.sort(-1).values
     if bool((ordered[..., 1:] == ordered[..., :-1]).any()):
         raise UnsupportedOperation(

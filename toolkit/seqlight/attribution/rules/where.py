@@ -1,8 +1,8 @@
-"""The rule for choosing between two operands, element by element: where, maximum and minimum.
+"""The rule for a choice between two operands, element by element: where, maximum and minimum.
 
-The result is ``b + s * (a - b)`` for a choice s of 0 or 1. Where sequence and reference choose alike, the one
-that is chosen gets the gradient. Where they do not, with ``d = a - b``, the share of a is the secant
-``(s1 * d1 - s0 * d0) / (d1 - d0)``, and b has the rest; for maximum that is the secant of relu.
+The result is ``b + s * (a - b)`` for a choice s of 0 or 1. Where sequence and reference make the same choice, the
+chosen operand gets the gradient. Where they do not, with ``d = a - b``, the share of a is the secant ``(s1 * d1 - s0 *
+d0) / (d1 - d0)``, and b gets the rest. For maximum this is the secant of relu.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from seqlight.attribution.rules.elementwise import least
 
 
 class Chosen(RuleFunction):
-    """A choice, with the share of the first operand in each element."""
+    """A choice, with the share of the gradient that the first operand gets, for each element."""
 
     @staticmethod
     def forward(ctx: Any, compute: Any, a: Tensor, b: Tensor) -> Tensor:
-        """Return the output, and keep what the way back needs."""
+        """Return the output, and keep what the backward pass needs."""
         y, share = compute(a.detach(), b.detach())
         ctx.save_for_backward(share)
         return y  # type: ignore[no-any-return]
@@ -40,7 +40,7 @@ class Chosen(RuleFunction):
 
 @dataclass(frozen=True)
 class Choose:
-    """A call whose two operands depend on the input, both as large as the result.
+    """A call whose two operands depend on the input, both in the shape of the result.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Choose:
     backward: ClassVar[type[torch.autograd.Function]] = Chosen
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep the choice, and by how much the operands differ."""
+        """Keep the choice and the difference of the operands."""
         kept: list[Recorded] = []
 
         def compute(a: Tensor, b: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class Choose:
         return Observed.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
-        """Find the share of the first operand."""
+        """Divide the gradient between both operands."""
         s1, d1 = (one.get() for one in kept)
 
         def compute(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,24 +73,24 @@ class Choose:
 
 
 def _share(s1: Tensor, d1: Tensor, s0: Tensor, d0: Tensor) -> Tensor:
-    alike = s1.to(d0.dtype)
+    same = s1.to(d0.dtype)
     d = d1 - d0
     found = (d1 * s1 - d0 * s0) / d
-    # Differences of infinities are no numbers; they count only where the choices differ.
-    return torch.where((s1 != s0) & (d.abs() >= least(d.dtype)) & found.isfinite(), found, alike)
+    # The difference of two infinities is not a number, and matters only where the choices differ.
+    return torch.where((s1 != s0) & (d.abs() >= least(d.dtype)) & found.isfinite(), found, same)
 
 
 def condition(call: Call, a: Tensor, b: Tensor) -> Tensor:
-    """Return the condition of a call of where."""
+    """Return the condition of a call of ``torch.where``."""
     (mask,) = (one for one in call.leaves if isinstance(one, Tensor) and one.dtype == torch.bool)
     return mask.expand(a.shape)
 
 
 def greater_or_equal(call: Call, a: Tensor, b: Tensor) -> Tensor:
-    """Return where the first is at least as large."""
+    """Return ``a >= b``."""
     return a >= b
 
 
 def less_or_equal(call: Call, a: Tensor, b: Tensor) -> Tensor:
-    """Return where the first is at most as large."""
+    """Return ``a <= b``."""
     return a <= b
