@@ -153,8 +153,8 @@ def _load_tensor(path: Path) -> Tensor:
     try:
         found = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # on bytes that it did not write, PyTorch raises errors of many classes
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path} holds no tensor ({said}): expected a single tensor.") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path} holds no tensor ({reason}): expected a single tensor.") from None
     if not isinstance(found, Tensor):
         raise InputError(f"{path} holds {a(found)}: expected a single tensor.")
     return found

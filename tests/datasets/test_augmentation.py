@@ -50,7 +50,7 @@ def test_shifts_are_even_along_each_axis(axis):
     assert ((counts - expected) ** 2 / expected).sum() < 33
 
 
-def test_turns_are_half_and_have_nothing_to_do_with_shifts():
+def test_flips_are_half_and_independent_of_shifts():
     rows = np.arange(40_000)
     turned, shift = random_flips(5, rows * 0, rows), random_shifts(5, rows * 0, rows, 50)
     assert abs(turned.mean() - 0.5) < 4.5 * 0.5 / 200

@@ -146,7 +146,7 @@ def test_loci_in_names_of_samtools(tmp_path, name, chrom, start, strand):
         [("chr1:99999999999999999990-100000000000000000000", 10)],
     ],
 )
-def test_names_that_tell_no_loci(tmp_path, records):
+def test_names_that_only_resemble_loci(tmp_path, records):
     assert named(tmp_path / "a.fa", *records) is None
 
 

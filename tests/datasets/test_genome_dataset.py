@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 import seqlight as sl
 from seqlight.datasets import GenomeDataset, Signals, TrainingOrder
 from seqlight.sequence.loci import Loci
-from toy_genome import draw, other_strand, window, written
+from toy_genome import draw, other_strand, window, write_genome
 
 from .test_signals import bigwig, literal
 
@@ -39,7 +39,7 @@ def planted(tmp_path):
     text = draw(200, 5, "ACGT")
     for at, site in ((0, SITE), (60, SITE), (120, other_strand(SITE)), (190, other_strand(SITE))):
         text = text[:at] + site + text[at + len(site) :]
-    path = written(tmp_path / "planted.fa", {"chr1": text}, 21)
+    path = write_genome(tmp_path / "planted.fa", {"chr1": text}, 21)
     places = peaks([("chr1", 0, 10, "+"), ("chr1", 60, 70, "+"), ("chr1", 120, 130, "-"), ("chr1", 190, 200, "-")])
     return path, places
 
@@ -74,7 +74,7 @@ rows_of = st.lists(
 )
 def test_against_slices_of_strings(tmp_path_factory, rows, width, jitter, turning, seed, epoch, ends, excluded):
     genome = {"chr1": draw(90, 1), "chr2": draw(95, 2)}
-    path = written(tmp_path_factory.mktemp("any") / "a.fa", genome)
+    path = write_genome(tmp_path_factory.mktemp("any") / "a.fa", genome)
     regions = peaks([(chrom, start, start + size, strand) for chrom, start, size, strand in rows])
     exclude = peaks([("chr1", start, start + size, "+") for start, size in excluded])
     dataset = GenomeDataset(
@@ -252,9 +252,9 @@ def test_it_can_be_pickled(fasta, genome, tmp_path):
     assert again.fingerprint() == dataset.fingerprint()
 
 
-def test_fingerprints_tell_what_matters(genome, tmp_path):
+def test_fingerprints_depend_on_what_matters(genome, tmp_path):
     one, other = tmp_path / "a.fa", tmp_path / "b.fa"
-    written(one, genome), written(other, genome)
+    write_genome(one, genome), write_genome(other, genome)
     regions = peaks([("chr1", 100, 130, "+"), ("chr2", 40, 70, "-")], ("chrom", "start", "end", "strand"))
     regions["score"] = [1.0, 2.0]
     first = GenomeDataset(one, regions, 20).fingerprint()
@@ -318,7 +318,7 @@ def test_windows_and_signals_are_those_of_tangermeme(genome, fasta, tmp_path):
     values = {name: list(np.random.RandomState(len(text)).randint(1, 9, len(text))) for name, text in genome.items()}
     path = bigwig(tmp_path / "a.bw", values, sizes)
     plain = {name: "".join(x if x in "ACGTacgt" else "N" for x in text) for name, text in genome.items()}
-    clean = written(tmp_path / "clean.fa", plain)
+    clean = write_genome(tmp_path / "clean.fa", plain)
     regions = peaks([("chr1", 10 * i, 10 * i + 7 + i, "+") for i in range(25)])
     for width, out in ((21, 11), (20, 10)):
         theirs = extract(regions[["chrom", "start", "end"]], str(clean), [str(path)], in_window=width, out_window=out)
@@ -357,7 +357,7 @@ def test_a_byte_order_mark_hides_no_line(fasta, tmp_path):
 
 
 def test_chromosomes_that_are_numbers(tmp_path):
-    path = written(tmp_path / "a.fa", {"1": "ACGTACGT", "2": "ACGTACGT"})
+    path = write_genome(tmp_path / "a.fa", {"1": "ACGTACGT", "2": "ACGTACGT"})
     table = pd.DataFrame({"chrom": [1, 2, 2], "start": [0, 3, 4], "end": [4, 7, 8]})
     dataset = GenomeDataset(path, table, chroms=[2], exclude=table.iloc[2:].assign(start=7))
     assert dataset.regions["chrom"].tolist() == dataset.loci.chrom.tolist() == ["2"]
@@ -387,7 +387,7 @@ def test_settings_of_another_kind(fasta, settings, said):
         GenomeDataset(fasta, table, 8, **settings)
 
 
-def test_windows_are_not_centred_without_a_word(fasta):
+def test_ignored_summits_warn(fasta):
     table = pd.DataFrame({"chrom": ["chr1"], "start": [10], "end": [50], "peak": [3]})
     with pytest.warns(sl.SeqlightWarning, match="the column 'peak' of the regions is not read"):
         GenomeDataset(fasta, table, 8)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import seqlight as sl
-from bed_files import PEAK, written
+from bed_files import PEAK, write_lines
 from seqlight.datasets.regions import as_regions, warn_about_summits
 from seqlight.sequence.loci import Loci
 
@@ -27,8 +27,8 @@ def test_tables_and_loci(tmp_path):
 
 
 def test_several_sources_say_which(tmp_path):
-    background = written(tmp_path / "background.bed", "chr1\t1\t9\n")
-    peaks = written(tmp_path / "peaks.narrowPeak", PEAK.format(100, 200, 30))
+    background = write_lines(tmp_path / "background.bed", "chr1\t1\t9\n")
+    peaks = write_lines(tmp_path / "peaks.narrowPeak", PEAK.format(100, 200, 30))
     found = as_regions([background, peaks, pd.DataFrame({"chrom": ["chr2"], "start": [-4], "end": [5]})])
     assert found["source"].tolist() == [0, 1, 2]
     assert found["chrom"].tolist() == ["chr1", "chr1", "chr2"]

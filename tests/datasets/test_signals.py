@@ -115,7 +115,7 @@ def test_another_assembly(files, tmp_path):
         signals.require_genome(["chr5"], {"chr5": 60})
 
 
-def test_digests_know_content_and_settings_and_not_paths(files, tmp_path):
+def test_digests_depend_on_content_and_settings_and_not_on_paths(files, tmp_path):
     tracks, paths = files
     same = bigwig(tmp_path / "elsewhere.bw", tracks[0])
     first = Signals(paths[0]).fingerprint()

@@ -89,7 +89,7 @@ def test_windows_inside_and_regions_off_their_chromosome():
         require_centres(windows, regions, np.full(4, 45))
 
 
-def test_of_what_is_excluded_only_the_places_are_read(tmp_path):
+def test_only_places_of_excluded_files_are_read(tmp_path):
     (tmp_path / "a.bed").write_text("#chrom\tstart\tend\tstrand\nchr1\t1\t20\tx\tlow\t?\nchr1\t30\t40\n")
     excluded = Excluded([tmp_path / "a.bed"], {"chr1": 100})
     assert excluded.touch(np.array(["chr1"] * 2), np.array([19, 20]), np.array([30, 30])).tolist() == [True, False]

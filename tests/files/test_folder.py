@@ -17,7 +17,7 @@ from seqlight.lit import ShardWriter
     "`out` or a folder above it is a file, a link to nothing, an address on the web, or no path",
     "an error before anything is computed",
 )
-def test_what_can_be_no_folder(tmp_path):
+def test_invalid_folders(tmp_path):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
@@ -44,7 +44,7 @@ def test_what_can_be_no_folder(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["file", "link", "loop"]
 
 
-def test_what_can_be_one(tmp_path, monkeypatch):
+def test_valid_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "there")

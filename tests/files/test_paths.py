@@ -17,7 +17,7 @@ NONE = [None, 3, 2.5, b"a.bed", ["a.bed"], {"a.bed"}, io.StringIO("chr1"), Path,
 )
 @pytest.mark.parametrize("check", [as_path, existing_file, file_to_write])
 @pytest.mark.parametrize("source", NONE, ids=lambda one: type(one).__name__)
-def test_what_is_no_path(check, source):
+def test_invalid_paths(check, source):
     with pytest.raises(sl.InputError, match=r"^fasta is .*: expected a path, as a str or a pathlib.Path\.$"):
         check(source, name="fasta")
 
@@ -28,7 +28,7 @@ class Bytes:
 
 
 @pytest.mark.parametrize(("source", "shown"), [("", "''"), ("a\0.bed", r"'a\\x00.bed'")])
-def test_what_no_file_is_called(source, shown):
+def test_invalid_file_names(source, shown):
     with pytest.raises(sl.InputError, match=rf"^path is {shown}, which no file can be called"):
         as_path(source)
     with pytest.raises(sl.InputError, match="path is a Bytes"):

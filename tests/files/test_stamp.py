@@ -13,7 +13,7 @@ def file(tmp_path):
     return tmp_path / "a.fa"
 
 
-def test_a_file_that_is_left_alone(file):
+def test_an_unchanged_file(file):
     stamp = FileStamp.from_path(file)
     file.read_bytes()
     stamp.require_unchanged()

@@ -49,7 +49,7 @@ def test_latin_1_where_it_is_allowed(tmp_path):
         read_text(path, "a MEME file")
 
 
-def test_what_is_no_text(tmp_path):
+def test_files_that_are_not_text(tmp_path):
     path = written(tmp_path / "a.bed", b"chr1\t10\0\0\0\x01\xff")
     with pytest.raises(sl.InputError, match="is no text but holds binary data: expected a text file"):
         read_text(path)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import seqlight as sl
-from bed_files import PEAK, written
+from bed_files import PEAK, write_lines
 from seqlight.datasets.regions import as_regions
 from seqlight.formats.bed_reader import read_bed
 
@@ -29,7 +29,7 @@ def test_headers_blank_lines_and_line_ends(tmp_path, newline, last):
         "   ",
         "chrX\t5\t6\t\t.\t.",
     ]
-    found = read_bed(written(tmp_path / "a.bed", newline.join(lines) + newline * last))
+    found = read_bed(write_lines(tmp_path / "a.bed", newline.join(lines) + newline * last))
     assert found.columns.tolist() == ["chrom", "start", "end", "name", "score", "strand"]
     assert found["chrom"].tolist() == ["chr1", "chr22", "chrX"]
     assert found["start"].tolist() == [10, 0, 5]
@@ -43,14 +43,14 @@ def test_headers_blank_lines_and_line_ends(tmp_path, newline, last):
 
 def test_gzip_and_white_space_and_a_heading(tmp_path):
     text = "chrom start end\nchr1 10 20\nchr2   5  9\n"
-    plain = read_bed(written(tmp_path / "a.bed", text))
+    plain = read_bed(write_lines(tmp_path / "a.bed", text))
     (tmp_path / "a.bed.gz").write_bytes(gzip.compress(text.encode()))
     assert plain.values.tolist() == [["chr1", 10, 20], ["chr2", 5, 9]]
     pd.testing.assert_frame_equal(read_bed(tmp_path / "a.bed.gz"), plain)
 
 
 def test_narrow_peaks_have_summits_on_the_chromosome(tmp_path):
-    path = written(tmp_path / "a.bed", PEAK.format(100, 200, 30) + PEAK.format(500, 600, -1))
+    path = write_lines(tmp_path / "a.bed", PEAK.format(100, 200, 30) + PEAK.format(500, 600, -1))
     found = read_bed(path)
     assert found["summit"].tolist() == [130, -1]
     assert found["signal"].tolist() == [5.5, 5.5]
@@ -68,20 +68,20 @@ def test_narrow_peaks_have_summits_on_the_chromosome(tmp_path):
     ],
 )
 def test_ten_columns_that_are_no_peak(tmp_path, line):
-    path = written(tmp_path / "a.bed", line)
+    path = write_lines(tmp_path / "a.bed", line)
     assert read_bed(path).columns.tolist() == ["chrom", "start", "end", "name", "score", "strand"]
 
 
 @pytest.mark.reliability("BED files", "one line with fewer columns among lines with strands", "an error with the line")
 def test_no_column_is_lost_by_one_short_line(tmp_path):
     for short, n in (("chr1\t4\t5", 3), ("chr1\t4\t5\tb\t0", 5)):
-        path = written(tmp_path / "a.bed", f"# two\nchr1\t1\t2\ta\t3\t-\n{short}\n")
+        path = write_lines(tmp_path / "a.bed", f"# two\nchr1\t1\t2\ta\t3\t-\n{short}\n")
         said = rf"line 3 has {n} columns, and others have strand in column 6: .* format='bed{n}'"
         with pytest.raises(sl.InputError, match=said):
             read_bed(path)
         assert len(read_bed(path, f"bed{n}").columns) == n
     # What comes behind the sixth is not read.
-    more = read_bed(written(tmp_path / "b.bed", "chr1\t1\t2\ta\t3\t-\tx\nchr1\t4\t5\tb\t3\t+\n"))
+    more = read_bed(write_lines(tmp_path / "b.bed", "chr1\t1\t2\ta\t3\t-\tx\nchr1\t4\t5\tb\t3\t+\n"))
     assert more["strand"].tolist() == ["-", "+"]
 
 
@@ -91,12 +91,12 @@ def test_no_column_is_lost_by_one_short_line(tmp_path):
 def test_narrow_peaks_with_more_columns(tmp_path):
     for more in ("\t0.5\t0.4\t10\t20\t3\t5\t10\t20\t3\t5\n", "\tchr1\t10\t20\t3\n", "\tx\n"):
         text = PEAK.format(10, 20, 5).replace("\n", more)
-        assert read_bed(written(tmp_path / "a.bed", text * 2))["summit"].tolist() == [15, 15]
+        assert read_bed(write_lines(tmp_path / "a.bed", text * 2))["summit"].tolist() == [15, 15]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "track x\n\n"])
 def test_files_without_a_region(tmp_path, text):
-    found = read_bed(written(tmp_path / "a.bed", text))
+    found = read_bed(write_lines(tmp_path / "a.bed", text))
     assert found.columns.tolist() == ["chrom", "start", "end"]
     assert len(found) == 0
     assert found["start"].dtype == np.int64
@@ -123,19 +123,19 @@ def test_files_without_a_region(tmp_path, text):
 def test_the_line_that_is_wrong_is_named(tmp_path, line, message):
     first = "chr1\t1\t2\ta\t1\t+"
     with pytest.raises(sl.InputError, match=message):
-        read_bed(written(tmp_path / "a.bed", f"# comment\n{first}\n{line}\n{first}\n"))
+        read_bed(write_lines(tmp_path / "a.bed", f"# comment\n{first}\n{line}\n{first}\n"))
 
 
-def test_files_that_are_none(tmp_path):
+def test_invalid_files(tmp_path):
     with pytest.raises(sl.InputError, match="there is no file"):
         read_bed(tmp_path / "a.bed")
     (tmp_path / "b.bed").write_bytes(b"\xff\xfe\x00chr1")
     with pytest.raises(sl.InputError, match="is no text"):
         read_bed(tmp_path / "b.bed")
     with pytest.raises(sl.InputError, match="line 1 has 3 columns: expected the 10 of narrowPeak"):
-        read_bed(written(tmp_path / "c.bed", "chr1\t1\t2\n"), format="narrowPeak")
+        read_bed(write_lines(tmp_path / "c.bed", "chr1\t1\t2\n"), format="narrowPeak")
     with pytest.raises(sl.InputError, match="line 1: chr1:10-20 has its summit outside"):
-        read_bed(written(tmp_path / "d.bed", PEAK.format(10, 20, 10)), format="narrowPeak")
+        read_bed(write_lines(tmp_path / "d.bed", PEAK.format(10, 20, 10)), format="narrowPeak")
     with pytest.raises(sl.InputError, match="format is 'gff'"):
         read_bed(tmp_path / "c.bed", format="gff")
 
@@ -224,17 +224,21 @@ def test_narrow_peaks_that_were_renamed(tmp_path, name):
 
 def test_the_name_decides_before_the_lines(tmp_path):
     text = PEAK.format(10, 20, 15)
-    assert "summit" not in read_bed(written(tmp_path / "a.bed", text))
+    assert "summit" not in read_bed(write_lines(tmp_path / "a.bed", text))
     with pytest.raises(sl.InputError, match="line 1: chr1:10-20 has its summit outside"):
-        read_bed(written(tmp_path / "a.narrowPeak", text))
+        read_bed(write_lines(tmp_path / "a.narrowPeak", text))
     with pytest.raises(sl.InputError, match="line 1 has 3 columns: expected the 10 of narrowPeak"):
-        read_bed(written(tmp_path / "b.narrowPeak", "chr1\t1\t2\n"))
-    assert read_bed(written(tmp_path / "c.narrowPeak", "# no peak\n")).columns.tolist() == ["chrom", "start", "end"]
+        read_bed(write_lines(tmp_path / "b.narrowPeak", "chr1\t1\t2\n"))
+    assert read_bed(write_lines(tmp_path / "c.narrowPeak", "# no peak\n")).columns.tolist() == [
+        "chrom",
+        "start",
+        "end",
+    ]
     # Of ENCODE's narrowPeaks, signals may be missing; of IDR's there are ten columns more.
     unknown = PEAK.format(10, 20, 5).replace("5.5", ".")
-    assert read_bed(written(tmp_path / "d.bed", unknown))["summit"].tolist() == [15]
+    assert read_bed(write_lines(tmp_path / "d.bed", unknown))["summit"].tolist() == [15]
     longer = PEAK.format(10, 20, 5).replace("\n", "\t1\t2\n")
-    assert read_bed(written(tmp_path / "e.narrowPeak", longer))["summit"].tolist() == [15]
+    assert read_bed(write_lines(tmp_path / "e.narrowPeak", longer))["summit"].tolist() == [15]
 
 
 @pytest.mark.reliability(
@@ -254,7 +258,7 @@ def test_the_name_decides_before_the_lines(tmp_path):
     ],
 )
 def test_relatives_of_narrow_peaks(tmp_path, name, line):
-    found = read_bed(written(tmp_path / name, line * 2))
+    found = read_bed(write_lines(tmp_path / name, line * 2))
     assert found["start"].tolist() == [10, 10]
     assert "summit" not in found
 
@@ -286,21 +290,21 @@ def test_relatives_of_narrow_peaks(tmp_path, name, line):
 )
 def test_tables_of_another_kind(tmp_path, text, said):
     with pytest.raises(sl.InputError, match=said):
-        read_bed(written(tmp_path / "a.bed", text))
+        read_bed(write_lines(tmp_path / "a.bed", text))
 
 
 def test_prose_is_no_heading(tmp_path):
     for line in ("# the start strand", "# chrom start end, strand summit"):
-        assert len(read_bed(written(tmp_path / "a.bed", f"{line}\nchr1\t1\t20\n"))) == 1
+        assert len(read_bed(write_lines(tmp_path / "a.bed", f"{line}\nchr1\t1\t20\n"))) == 1
 
 
 def test_a_heading_does_not_matter_where_its_columns_are_not_read(tmp_path):
-    path = written(tmp_path / "a.bed", "#chrom\tstart\tend\tstrand\nchr1\t1\t20\t-\n")
+    path = write_lines(tmp_path / "a.bed", "#chrom\tstart\tend\tstrand\nchr1\t1\t20\t-\n")
     assert read_bed(path, "bed3").to_numpy().tolist() == [["chr1", 1, 20]]
 
 
 def test_formats_of_fewer_columns(tmp_path):
-    path = written(tmp_path / "a.bed", "chr1\t1\t20\tHigh Signal\tlow\tx\nchr1 \t3\t20\tb\tlow\tx\n")
+    path = write_lines(tmp_path / "a.bed", "chr1\t1\t20\tHigh Signal\tlow\tx\nchr1 \t3\t20\tb\tlow\tx\n")
     for format, columns in (("bed3", ["chrom", "start", "end"]), ("bed4", ["chrom", "start", "end", "name"])):
         assert read_bed(path, format).columns.tolist() == columns
     assert read_bed(path, "bed3")["chrom"].tolist() == ["chr1", "chr1"]
@@ -309,9 +313,9 @@ def test_formats_of_fewer_columns(tmp_path):
     ):
         read_bed(path)
     with pytest.raises(sl.InputError, match="line 1 has 3 columns: expected the 6 of bed6"):
-        read_bed(written(tmp_path / "b.bed", "chr1\t1\t20\n"), "bed6")
+        read_bed(write_lines(tmp_path / "b.bed", "chr1\t1\t20\n"), "bed6")
     with pytest.raises(sl.InputError, match=r"another strand than .* leave out what is no strand by format='bed5'"):
-        read_bed(written(tmp_path / "b.bed", "chr1\t1\t20\ta\t5\tx\n"))
+        read_bed(write_lines(tmp_path / "b.bed", "chr1\t1\t20\ta\t5\tx\n"))
 
 
 @pytest.mark.reliability(
@@ -328,7 +332,7 @@ def test_byte_order_marks(tmp_path, pack, newline):
         assert read_bed(tmp_path / "b.bed")["start"].tolist() == [10, 5]
 
 
-def test_files_in_utf_16_and_paths_that_are_none(tmp_path):
+def test_utf_16_and_invalid_paths(tmp_path):
     (tmp_path / "a.bed").write_bytes("chr1\t10\t20\n".encode("utf-16"))
     with pytest.raises(sl.InputError, match=r"a\.bed is no text in UTF-8 but in UTF-16: expected a BED"):
         read_bed(tmp_path / "a.bed")
@@ -350,9 +354,9 @@ def test_files_in_utf_16_and_paths_that_are_none(tmp_path):
 def test_ends_of_lines_and_track_lines(tmp_path):
     peak = PEAK.format(100, 200, 30)
     for end in ("\t\n", "\t\t\n", " \n", "\t\r\n"):
-        assert read_bed(written(tmp_path / "a.bed", peak.replace("\n", end)))["summit"].tolist() == [130]
+        assert read_bed(write_lines(tmp_path / "a.bed", peak.replace("\n", end)))["summit"].tolist() == [130]
     for track in ("track type=narrowPeak", 'track name="a b" type="narrowPeak" visibility=3'):
-        path = written(tmp_path / "a.bed", f"# x\n{track}\n{PEAK.format(100, 200, 130)}")
+        path = write_lines(tmp_path / "a.bed", f"# x\n{track}\n{PEAK.format(100, 200, 130)}")
         with pytest.raises(sl.InputError, match="line 3: chr1:100-200 has its summit outside"):
             read_bed(path)
-    assert "summit" not in read_bed(written(tmp_path / "a.bed", f"track type=bed\n{PEAK.format(100, 200, 130)}"))
+    assert "summit" not in read_bed(write_lines(tmp_path / "a.bed", f"track type=bed\n{PEAK.format(100, 200, 130)}"))

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 import seqlight as sl
-from cut_windows import other_strand
 from seqlight.formats.bed_writer import write_bed
 from seqlight.seqlets.cuts import cut_seqlets
 from seqlight.seqlets.genome_coordinates import to_genome
+from toy_genome import other_strand
 
 COLUMNS = ["chrom", "start", "end", "name", "score", "strand", "attribution", "p-value"]
 

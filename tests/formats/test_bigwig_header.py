@@ -61,7 +61,7 @@ def put(kind, at, value, inside=True):
         put("<I", 36 + 4, 1),
     ],
 )
-def test_files_that_lie(file, tmp_path, change):
+def test_headers_that_are_wrong(file, tmp_path, change):
     assert is_bigwig(file)
     path = changed(file, tmp_path, change)
     assert not is_bigwig(path)
@@ -90,6 +90,6 @@ def test_a_file_that_changes(file, tmp_path):
 
 @pytest.mark.reliability("paths", "signals of a wrong type, or of a folder", "one sentence that says what was wanted")
 @pytest.mark.parametrize("paths", [None, 3, b"a.bw", {"a.bw"}, [None], [3], "", ["no.bw"], "."])
-def test_paths_that_are_none(paths):
+def test_invalid_paths(paths):
     with pytest.raises(sl.InputError, match=r"a path of signals is|there is no file 'no.bw'|'.' is a folder"):
         sl.Signals(paths)

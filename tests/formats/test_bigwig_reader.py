@@ -94,7 +94,7 @@ def test_it_can_be_pickled(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"\x00" * 200, (0x888FFC26).to_bytes(4, "big") + b"\0" * 200])
-def test_files_that_are_none(tmp_path, content):
+def test_invalid_files(tmp_path, content):
     (tmp_path / "a.bw").write_bytes(content)
     with pytest.raises(sl.InputError, match="is no bigWig file"):
         BigWig(tmp_path / "a.bw")

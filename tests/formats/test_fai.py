@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import seqlight as sl
 from seqlight.formats.fai import load_fasta_index
-from toy_genome import written
+from toy_genome import write_genome
 
 pyfaidx = pytest.importorskip("pyfaidx")
 
@@ -20,7 +20,7 @@ pyfaidx = pytest.importorskip("pyfaidx")
 @pytest.mark.parametrize("last", [True, False])
 @pytest.mark.parametrize("line", [1, 13, 60, 1000])
 def test_every_byte_is_where_the_index_says(genome, tmp_path, newline, last, line):
-    path = written(tmp_path / "a.fa", genome, line, newline, last)
+    path = write_genome(tmp_path / "a.fa", genome, line, newline, last)
     index = load_fasta_index(path)
     raw = path.read_bytes().decode()
     assert index.names == tuple(genome)
@@ -45,18 +45,18 @@ def test_an_index_that_is_older_than_the_file_is_made_anew(fasta, genome):
     load_fasta_index(fasta)
     other = {"new": "ACGTACGT", **genome}
     time.sleep(0.02)
-    written(fasta, other)
+    write_genome(fasta, other)
     os.utime(fasta, (time.time() + 5, time.time() + 5))
     assert load_fasta_index(fasta).names == tuple(other)
 
 
 def test_the_index_of_another_file_is_refused(fasta, genome):
     load_fasta_index(fasta)
-    written(fasta, {"chr1": genome["chr1"][:-3], "chr2": genome["chr2"]})
+    write_genome(fasta, {"chr1": genome["chr1"][:-3], "chr2": genome["chr2"]})
     os.utime(fasta, (1, 1))
     with pytest.raises(sl.InputError, match="is not the index of"):
         load_fasta_index(fasta)
-    written(fasta, {"a": "ACGT"})
+    write_genome(fasta, {"a": "ACGT"})
     os.utime(fasta, (1, 1))
     with pytest.raises(sl.InputError, match="is not the index of"):
         load_fasta_index(fasta)
@@ -108,14 +108,14 @@ TWO = ">a x\nACGT\nACGT\nAC\n>b\nAC\n\n\n\n"  # 35 bytes
         ["a\t10\t5\t4\t5", "b\t2\t21\t2\t3", "c\t0\t35\t0\t0"],
     ],
 )
-def test_an_index_that_lies_is_refused(tmp_path, lines):
+def test_a_wrong_index_is_refused(tmp_path, lines):
     (tmp_path / "a.fa").write_text(TWO)
     (tmp_path / "a.fa.fai").write_text("\n".join([*lines, ""]))
     with pytest.raises(sl.InputError, match=r"a\.fa.*delete it"):
         load_fasta_index(tmp_path / "a.fa")
 
 
-def test_an_index_that_does_not_lie(tmp_path):
+def test_an_unusual_index_is_used(tmp_path):
     (tmp_path / "a.fa").write_text(TWO)
     for text in ("a\t10\t5\t4\t5\nb\t2\t21\t2\t3\n", "\ufeffb\t2\t21\t2\t2\r\na\t10\t5\t4\t5", "a\t10\t5\t4\t5\n"):
         (tmp_path / "a.fa.fai").write_text(text, newline="")

@@ -69,7 +69,7 @@ def test_names_that_are_missing(tmp_path, text):
         scan_fasta(tmp_path / "a.fa")
 
 
-def test_a_mark_inside_of_a_line_begins_nothing(tmp_path):
+def test_marks_inside_of_lines_begin_no_record(tmp_path):
     (tmp_path / "a.fa").write_text(">a >b\nAC>GT\nACGT\n")
     assert scan_fasta(tmp_path / "a.fa").size.tolist() == [9]
 
@@ -95,7 +95,7 @@ def test_byte_order_marks(tmp_path, monkeypatch, chunk, newline):
 @pytest.mark.reliability(
     "FASTA files", "UTF-16, zip, a carriage return alone at the ends of lines, a folder", "an error that says which"
 )
-def test_fasta_files_as_nobody_reads_them(tmp_path):
+def test_unusual_fasta_files(tmp_path):
     path = tmp_path / "a.fa"
     for content, said in (
         (">a\nACGT\n".encode("utf-16"), "is no text in UTF-8 but in UTF-16: expected a FASTA file"),

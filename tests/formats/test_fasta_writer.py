@@ -21,7 +21,7 @@ def test_pyfaidx_reads_them_back(cut, tmp_path, line):
     assert max(map(len, (tmp_path / "a.fa").read_text().splitlines())) == min(line, 40)
 
 
-def test_loci_name_them(cut, tmp_path):
+def test_records_are_named_by_loci(cut, tmp_path):
     write_fasta(tmp_path / "a.fa", cut.X, loci=cut.loci)
     assert list(read(tmp_path / "a.fa"))[:2] == ["chr2:30-70(+)", "chr2:50-90(-)"]
 

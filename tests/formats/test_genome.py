@@ -12,7 +12,7 @@ from seqlight.formats.genome import Genome, as_genome
 from seqlight.native.library import library
 from seqlight.sequence.chromosomes import other_spelling
 from seqlight.sequence.loci import Loci
-from toy_genome import draw, one_hot, window, written
+from toy_genome import draw, one_hot, window, write_genome
 
 pyfaidx = pytest.importorskip("pyfaidx")
 
@@ -43,7 +43,7 @@ def everywhere(genome, length):
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize(("line", "length"), [(13, 1), (13, 13), (13, 40), (60, 29), (1, 7)])
 def test_every_window(loops, genome, tmp_path, newline, line, length):
-    path = written(tmp_path / "a.fa", genome, line, newline, last=False)
+    path = write_genome(tmp_path / "a.fa", genome, line, newline, last=False)
     rows = everywhere(genome, length)
     found = Genome(path).cut(table(rows))
     assert found.shape == (len(rows), 4, length)
@@ -65,7 +65,7 @@ def test_any_genome(tmp_path_factory, data):
     names = data.draw(st.lists(st.sampled_from(["1", "chr2", "chrUn_KI270752v1", "MT"]), min_size=1, unique=True))
     genome = {name: data.draw(st.text("ACGTacgtNnKm", min_size=1, max_size=60)) for name in names}
     line = data.draw(st.integers(1, 70))
-    path = written(
+    path = write_genome(
         tmp_path_factory.mktemp("any") / "a.fa",
         genome,
         line,
@@ -91,7 +91,7 @@ def test_writing_and_reading_gives_the_same(tmp_path):
 
 def test_many_windows_on_several_threads(tmp_path):
     genome = {"chr1": draw(5000, 7)}
-    path = written(tmp_path / "a.fa", genome, 60)
+    path = write_genome(tmp_path / "a.fa", genome, 60)
     rows = [("chr1", start, start + 700, "+-"[start % 2]) for start in range(0, 4000, 7)]
     before = torch.get_num_threads()
     try:
@@ -121,8 +121,8 @@ def test_it_can_be_pickled(fasta):
 
 
 @pytest.mark.parametrize("strand", ["+", "-"])
-def test_what_is_no_nucleotide_is_named(loops, tmp_path, strand):
-    genome = written(tmp_path / "protein.fa", {"p": "ACGTACGTACGTACGTELVACGT"}, 5)
+def test_invalid_letters_are_named(loops, tmp_path, strand):
+    genome = write_genome(tmp_path / "protein.fa", {"p": "ACGTACGTACGTACGTELVACGT"}, 5)
     Genome(genome).cut(table([("p", 0, 16, strand)]))
     first = {"+": "p:16 is 'E'", "-": "p:1[68] is '[EV]'"}
     with pytest.raises(sl.InputError, match=f"protein.fa, ({first[strand]}|p:17 is 'L').*: expected a nucleotide"):
@@ -156,11 +156,11 @@ def test_spellings(name, other):
     assert other_spelling(name) == other
 
 
-def test_digests_know_content_and_not_paths(genome, tmp_path):
-    first = Genome(written(tmp_path / "a.fa", genome)).fingerprint()
-    assert Genome(written(tmp_path / "b.fa", genome)).fingerprint() == first
+def test_digests_depend_on_content_and_not_on_paths(genome, tmp_path):
+    first = Genome(write_genome(tmp_path / "a.fa", genome)).fingerprint()
+    assert Genome(write_genome(tmp_path / "b.fa", genome)).fingerprint() == first
     changed = genome | {"chr2": "A" + genome["chr2"][1:]} if genome["chr2"][0] != "A" else genome | {"chr2": "C"}
-    assert Genome(written(tmp_path / "c.fa", changed)).fingerprint() != first
+    assert Genome(write_genome(tmp_path / "c.fa", changed)).fingerprint() != first
 
 
 def test_a_file_that_changes_is_not_read_on(loops, fasta, genome, tmp_path, monkeypatch):
@@ -170,7 +170,7 @@ def test_a_file_that_changes_is_not_read_on(loops, fasta, genome, tmp_path, monk
     inside = Genome(fasta.name)
     monkeypatch.chdir("/")
     assert torch.equal(inside.cut(rows), first.cut(rows))
-    written(fasta, {name: text.lower()[::-1] for name, text in genome.items()})
+    write_genome(fasta, {name: text.lower()[::-1] for name, text in genome.items()})
     os.utime(fasta, (5, 5))
     for one in (first, again, inside):
         with pytest.raises(sl.InputError, match=r"toy\.fa has changed since it was opened"):
@@ -180,7 +180,7 @@ def test_a_file_that_changes_is_not_read_on(loops, fasta, genome, tmp_path, monk
 
 
 def test_chromosomes_that_are_numbers(tmp_path):
-    path = written(tmp_path / "a.fa", {"1": "ACGTACGT", "chr2": "ACGT"})
+    path = write_genome(tmp_path / "a.fa", {"1": "ACGTACGT", "chr2": "ACGT"})
     loci = pd.DataFrame({"chrom": [1, 1], "start": [0, 3], "end": [4, 7]})
     assert sl.characters(Genome(path).cut(loci)) == ["ACGT", "TACG"]
     with pytest.raises(sl.InputError, match=r"'2' is not in the genome a.fa .* it has 'chr2', so spell both alike"):

@@ -38,7 +38,7 @@ def spelled(motif, letters="ACGT"):
 @pytest.mark.parametrize(
     "attributes", ["", "alength= 4", "alength=4 w=4", "w= 4", "nsites= 20", "alength=4, w=4, E=1e-9"]
 )
-def test_what_may_stand_behind_a_matrix(read, attributes):
+def test_lines_that_may_follow_a_matrix(read, attributes):
     found = read(
         HEAD + BACKGROUND + "MOTIF one alt\n" + matrix(attributes=attributes) + "URL http://a\nMOTIF two\n" + matrix()
     )
@@ -179,7 +179,7 @@ def test_what_meme_writes(read, version, name):
 
 
 @pytest.mark.reliability("motif files", "several files one behind the other, each with its own alphabet", "read")
-def test_files_in_a_row(read):
+def test_files_that_were_joined(read):
     found = read(HEAD + "MOTIF a\n" + matrix() + "MEME version 4\nALPHABET= TGCA\nMOTIF b\n" + matrix())
     assert [spelled(motif) for motif in found.values()] == ["GATA", "CTAT"]
 
@@ -219,7 +219,7 @@ def test_rounded_numbers(read):
         ("MOTIF\n" + matrix(), "line 7: MOTIF has no name"),
     ],
 )
-def test_motifs_that_cannot_be(read, text, message):
+def test_invalid_motifs(read, text, message):
     with pytest.raises(InputError, match=rf"a\.meme, {message}"):
         read(HEAD + text)
 
@@ -241,7 +241,7 @@ def test_motifs_that_cannot_be(read, text, message):
         (GATA, "w= -4", "line 8: w= is '-4'"),
     ],
 )
-def test_matrices_that_cannot_be(read, rows, attributes, message):
+def test_invalid_matrices(read, rows, attributes, message):
     with pytest.raises(InputError, match=rf"a\.meme, {message}"):
         read(HEAD + "MOTIF a\n" + matrix(rows, attributes) + "URL here\n")
 
@@ -268,7 +268,7 @@ def test_matrices_that_cannot_be(read, rows, attributes, message):
         ("1e308 1e308 1e308 0\n", "line 9: motif 'a' .* expected frequencies"),
     ],
 )
-def test_numbers_that_cannot_be(read, rows, message):
+def test_invalid_numbers(read, rows, message):
     with pytest.raises(InputError, match=rf"a\.meme, {message}"):
         read(HEAD + "MOTIF a\n" + matrix(rows, "nsites= 3"))
 
@@ -289,7 +289,7 @@ def test_numbers_that_cannot_be(read, rows, message):
         ("ALPHABET\nAT\nEND ALPHABET\n", "line 8: the alphabet has the symbol 'AT'"),
     ],
 )
-def test_alphabets_that_cannot_be(read, text, message):
+def test_invalid_alphabets(read, text, message):
     with pytest.raises(InputError, match=rf"a\.meme, {message}"):
         read(HEAD + text)
 
@@ -310,7 +310,7 @@ def test_alphabets_that_cannot_be(read, text, message):
         (gzip.compress(HEAD.encode(), mtime=0)[:40], "is a gzip file without its end"),
     ],
 )
-def test_files_that_are_none(read, content, message):
+def test_invalid_files(read, content, message):
     with pytest.raises(InputError, match=rf"a\.meme {message}"):
         read(content)
 

@@ -12,7 +12,7 @@ def motifs():
     return {f"MA{i} name{i}": rng.dirichlet([0.5] * 4, size=5 + i).T for i in range(4)}
 
 
-def test_they_are_read_back(motifs, tmp_path):
+def test_motifs_are_read_back(motifs, tmp_path):
     write_meme(tmp_path / "a.meme", motifs)
     theirs = pytest.importorskip("memelite.io").read_meme(str(tmp_path / "a.meme"))
     for found in (read_meme(tmp_path / "a.meme"), theirs):

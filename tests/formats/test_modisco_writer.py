@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import seqlight as sl
-from cut_windows import other_strand
 from seqlight.datasets.planted import IUPAC, MOTIFS, load_planted
 from seqlight.formats.modisco_writer import write_modisco
+from toy_genome import other_strand
 
 
 def test_the_files_hold_what_was_given(tmp_path):
@@ -33,7 +33,7 @@ def test_modisco_lite_loads_them(tmp_path):
     np.testing.assert_allclose(load(files.attributions), hypothetical, rtol=1e-6)
 
 
-def test_attributions_in_the_place_of_hypothetical_ones_are_told(tmp_path):
+def test_attributions_instead_of_hypothetical_ones_warn(tmp_path):
     X = sl.random_one_hot((3, 4, 50), random_state=0)
     with pytest.warns(sl.SeqlightWarning, match="not there.*hypothetical=True"):
         write_modisco(tmp_path, X, X * torch.randn(3, 4, 50))

@@ -58,7 +58,7 @@ def test_whatever_is_in_a_file(tmp_path_factory, cut, flips):
     found.tobytes()
 
 
-def test_what_is_no_file_of_arrays(tmp_path):
+def test_files_without_arrays(tmp_path):
     for content in (b"", b"PK\x05\x06" + bytes(18), b"\x80\x04N."):
         (tmp_path / "a.npy").write_bytes(content)
         with pytest.raises(sl.InputError, match=r"a\.npy"):

@@ -45,7 +45,7 @@ def test_every_dtype_can_be_digested(dtype):
     assert digest_of_array(torch.ones((), dtype=dtype)) != digest_of_array(torch.zeros((), dtype=dtype))
 
 
-def test_of_a_very_large_array_rows_are_read_and_it_is_said(monkeypatch):
+def test_very_large_arrays_are_sampled_and_say_so(monkeypatch):
     monkeypatch.setattr(arrays, "MOST_BYTES", 100)
     array = np.zeros((1000, 5), np.int16)
     digest = digest_of_array(array)
@@ -122,7 +122,7 @@ def other_functions():
     ]
 
 
-def test_functions_are_told_apart():
+def test_functions_are_distinguished():
     first, second = ([repr(describe_argument(one)) for one in other_functions()] for _ in range(2))
     assert first == second
     assert len(set(first)) == len(first)

@@ -29,12 +29,12 @@ def test_rows_that_share_a_position(windows, start, size):
     assert rows_at(loci(windows), chrom).tolist() == [i for i, one in enumerate(windows) if one[0] == chrom]
 
 
-def test_commas_are_read_over():
+def test_commas_are_ignored():
     assert rows_at(loci([("chr1", 1500, 10)]), " chr1:1,000-2,000 ").tolist() == [0]
 
 
 @pytest.mark.parametrize("locus", ["", "chr1:", "chr1:5", "chr1:a-b", "chr1:1-2-3"])
-def test_what_is_no_place(locus):
+def test_invalid_loci(locus):
     with pytest.raises(sl.InputError, match="is not a locus: expected one like 'chr1:1000-2000'"):
         rows_at(loci([("chr1", 0, 10)]), locus)
 
@@ -44,7 +44,7 @@ def test_a_chromosome_without_rows():
         rows_at(loci([("chr1", 0, 10)]), "1:3-5")
 
 
-def test_they_are_stored(tmp_path):
+def test_loci_are_stored(tmp_path):
     assert read_loci(tmp_path) is None
     write_loci(tmp_path, loci([("chr1", -3, 10), ("chr10", 4, 2)]))
     found = read_loci(tmp_path)

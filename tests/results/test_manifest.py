@@ -40,7 +40,7 @@ def test_differences_are_named():
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"format": 1}', '{"format": 99}'])
-def test_what_is_no_manifest(tmp_path, content):
+def test_invalid_manifests(tmp_path, content):
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(sl.ResultsError, match=r"manifest\.json"):
         read_manifest(tmp_path)
@@ -64,7 +64,7 @@ FIELDS = {
     "an error that names the file and the field",
 )
 @pytest.mark.parametrize(("name", "value"), [(name, one) for name, values in FIELDS.items() for one in values])
-def test_a_field_that_no_run_has(tmp_path, name, value):
+def test_invalid_fields(tmp_path, name, value):
     (tmp_path / "manifest.json").write_text(json.dumps(asdict(manifest()) | {name: value}))
     with pytest.raises(sl.ResultsError, match=rf"manifest\.json has {name} = .*, and it must be .*: restore it"):
         sl.open_results(tmp_path)
@@ -76,7 +76,7 @@ def test_a_field_that_no_run_has(tmp_path, name, value):
     "an error that names the file and the field",
 )
 @pytest.mark.parametrize("name", FIELDS)
-def test_fields_are_all_there_and_no_others(tmp_path, name):
+def test_missing_and_unknown_fields(tmp_path, name):
     found = asdict(manifest())
     del found[name]
     (tmp_path / "manifest.json").write_text(json.dumps(found))
@@ -120,7 +120,7 @@ def test_more_shards_than_a_folder_holds(tmp_path, rows, shard_rows):
         (None, "cannot be read .Is a directory"),
     ],
 )
-def test_what_is_no_manifest_at_all(tmp_path, content, says):
+def test_files_that_are_not_a_manifest(tmp_path, content, says):
     path = tmp_path / "manifest.json"
     path.mkdir() if content is None else path.write_bytes(content)
     with pytest.raises(sl.ResultsError, match=rf"manifest\.json {says}"):

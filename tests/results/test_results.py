@@ -87,7 +87,7 @@ def test_shapes_and_whole_arrays(folder):
     results.verify()
 
 
-def test_what_comes_out_is_the_callers(folder):
+def test_results_are_copies(folder):
     row = sl.open_results(folder)["attributions"][3]
     row[:] = 0
     assert sl.open_results(folder)["attributions"][3].any()
@@ -130,7 +130,7 @@ def test_missing_rows_are_counted_and_the_rest_can_be_read(tmp_path):
         results.verify()
 
 
-def test_damage_is_told_by_name(tmp_path):
+def test_damage_is_reported_by_name(tmp_path):
     write(tmp_path, arrays())
     content = bytearray(shard_path(tmp_path, 1).read_bytes())
     content[400] ^= 1

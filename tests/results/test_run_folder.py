@@ -69,7 +69,7 @@ def test_fingerprints_of_another_kind_are_not_compared(tmp_path):
     assert sl.open_results(tmp_path, incomplete=True)["y"][:4].tolist() == [0] * 4
 
 
-def test_code_of_another_python_is_told(tmp_path):
+def test_code_of_another_python_is_mentioned(tmp_path):
     before = replace(RUN, versions={**RUN.versions, "python": "3.2.1"})
     prepare_folder(tmp_path, before, None, None)
     fill(tmp_path, 0)

@@ -95,7 +95,7 @@ def all_rows(folder):
     "an error that names it when it is read, and when verify() compares",
 )
 @pytest.mark.parametrize("fault", FAULTS)
-def test_it_is_told_of_when_it_is_read(tmp_path, fault):
+def test_reading_reports_it(tmp_path, fault):
     tamper, says = FAULTS[fault]
     tamper(write(tmp_path / "out"))
     with pytest.raises(sl.ResultsError, match=f"shard.*{says}"):
@@ -108,7 +108,7 @@ def test_it_is_told_of_when_it_is_read(tmp_path, fault):
     "results folders", "the same, and a run that is started again", "the shard is made again, with a warning"
 )
 @pytest.mark.parametrize("fault", [*FAULTS, "one flipped bit in a shard"])
-def test_it_is_made_again(tmp_path, fault):
+def test_the_same_run_makes_it_again(tmp_path, fault):
     tamper = flip if fault not in FAULTS else FAULTS[fault][0]
     tamper(write(tmp_path / "out"))
     with pytest.warns(sl.SeqlightWarning, match="shard-00000.*made again|shard-00000.*makes what is missing"):

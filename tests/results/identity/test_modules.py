@@ -189,7 +189,7 @@ def test_a_lightning_module_is_the_same_after_its_training(tmp_path):
 
 
 @pytest.mark.reliability("runs begun again", "a model that holds an open file", "refused by name, with a way out")
-def test_what_hangs_on_a_model_and_cannot_be_described_is_refused():
+def test_attributes_that_cannot_be_described_are_refused():
     model = made()
     model.rows = (n for n in range(3))
     with pytest.raises(

@@ -49,7 +49,7 @@ def written(source):
 )
 @pytest.mark.filterwarnings("ignore:.*jit.trace:DeprecationWarning")
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_is_more_than_it_looks_like_is_told_apart(change):
+def test_any_change_of_an_object_shows(change):
     source = CHANGES[change]
     assert written(source) == written(source) != written(source.replace("2", "3"))
 

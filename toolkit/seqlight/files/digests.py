@@ -38,8 +38,8 @@ def digest(*parts: object) -> str:
     """
     found = hashlib.blake2b(digest_size=16)
     for part in parts:
-        said = f"{part.dtype.str}{part.shape}" if isinstance(part, np.ndarray) else repr(part)
-        found.update(f"{len(said)}:{said}".encode())
+        text = f"{part.dtype.str}{part.shape}" if isinstance(part, np.ndarray) else repr(part)
+        found.update(f"{len(text)}:{text}".encode())
         if isinstance(part, np.ndarray):
             _add_array(found, part)
     return found.hexdigest()

@@ -266,8 +266,8 @@ class _Reader:
             raise self.error(what, row.line)
         numbers = [as_number(word) for word in row.words]
         if None in numbers:
-            met = row.words[numbers.index(None)]
-            raise self.error(f"motif {self.name!r} holds {met!r}: expected a number", row.line)
+            word = row.words[numbers.index(None)]
+            raise self.error(f"motif {self.name!r} holds {word!r}: expected a number", row.line)
         return cast("list[float]", numbers)
 
     def error(self, what: str, line: int | None = None) -> InputError:

@@ -66,8 +66,8 @@ def map_array(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
     except InputError:
         raise
     except (*DAMAGE, zipfile.LargeZipFile, OSError, MemoryError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{file} holds no array that can be mapped ({said}): expected an npy or npz file.") from None
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{file} holds no array that can be mapped ({reason}): expected an npy or npz file.") from None
 
 
 def map_member(file: IO[bytes], member: zipfile.ZipInfo, *, exact: bool = True) -> NDArray[Any]:

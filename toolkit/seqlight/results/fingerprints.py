@@ -73,8 +73,8 @@ def fingerprint_model(model: nn.Module, identity: str | None = None) -> dict[str
     InputError
         If one of its attributes or hooks cannot be described, and there is no `identity`.
     """
-    said = {"fingerprint": VERSION, **({} if identity is None else {"identity": identity})}
-    return {**said, **Description("the model").describe_model(model, deep=identity is None)}
+    known = {"fingerprint": VERSION} | ({} if identity is None else {"identity": identity})
+    return known | Description("the model").describe_model(model, deep=identity is None)
 
 
 def describe_argument(value: Any, name: str = "an argument", identity: str | None = None) -> Any:

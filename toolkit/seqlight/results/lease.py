@@ -79,10 +79,10 @@ class Lease:
             touched, content = self.path.stat().st_mtime, self.path.read_bytes()
         except FileNotFoundError:
             return False
-        told = _parsed(content)
-        here = _who(told.get("process"))
-        if all(told.get(name) == here[name] for name in ("host", "space")):
-            return here["began"] is not None and here["began"] == told.get("began")
+        holder = _parse(content)
+        here = _who(holder.get("process"))
+        if all(holder.get(name) == here[name] for name in ("host", "space")):
+            return here["began"] is not None and here["began"] == holder.get("began")
         # The holder is on another machine, or the file is just being written.
         return _now(self.path.parent) - touched < STALE
 
@@ -110,12 +110,12 @@ def _touch(path: Path, ended: threading.Event) -> None:
             os.utime(path)
 
 
-def _parsed(content: bytes) -> dict[str, Any]:
+def _parse(content: bytes) -> dict[str, Any]:
     try:
-        told = json.loads(content)
+        holder = json.loads(content)
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return holder if isinstance(holder, dict) else {}
 
 
 def _who(process: Any) -> dict[str, Any]:

@@ -84,13 +84,13 @@ def _filled(code: CodeType) -> frozenset[str]:
 
 @lru_cache(maxsize=1024)
 def _left(every: tuple[CodeType, ...], by_name: tuple[tuple[str, CodeType], ...]) -> frozenset[str]:
-    own, reached, met = dict(by_name), ["forward"], set[str]()
+    own, reached, visited = dict(by_name), ["forward"], set[str]()
     set_there = set[str]()
     while reached:
         name = reached.pop()
-        if name in met or name not in own:
+        if name in visited or name not in own:
             continue
-        met.add(name)
+        visited.add(name)
         steps = steps_of(own[name])
         reached += [one.argval for one in steps if one.opname in ATTRIBUTES]
         set_there |= {
