@@ -140,7 +140,7 @@ def test_help_does_not_load_lightning():
         "out": "Folder for the report",
         "data": "What to learn",
         "epochs": "How long to train; 12 for ecoli and 8 for planted",
-        "seed": "Of everything that is random",
+        "seed": "The seed of everything random",
     }.items():
         shown = helps["demo", "--help"].split(f"--{option} ")[-1]
         assert description in shown[:120], option
