@@ -12,7 +12,7 @@ import lightning.pytorch as L
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.files.folder import require_writable
 from seqlight.files.paths import as_path
-from seqlight.report.page import Code, Section, write_page
+from seqlight.report.page import Section, write_page
 from seqlight.report.ruler import Ruler
 from seqlight_callbacks import report_sections
 from seqlight_callbacks.attribution import AttributionCallback
@@ -174,19 +174,7 @@ class AttributionReport(RecordViewer):
         ending : str
             A sentence on how the training ended, if early.
         """
-        data = self.report_data()
-        names = data.history.scalar_names()
-        callbacks = tuple(f"{one.name}/" for one in (data.attribution, data.seqlets) if one is not None)
-        drawn = [name for name in names if not name.startswith(callbacks)] if self.metrics is None else self.metrics
-        sections = [report_sections.summary_section(data, self._model_name, ending)]
-        if any(data.history.curve(name) for name in drawn):
-            sections.append(report_sections.curves_section(data, drawn))
-        sections += [report_sections.attribution_section(data), report_sections.logo_section(data)]
-        if data.seqlets is not None and data.seqlets.seqlets is not None:
-            sections.append(report_sections.seqlet_section(data))
-        if names:
-            sections.append(report_sections.scalar_section(data, names))
-        return [*sections, Section("Made with", [Code(report_sections.package_versions())])]
+        return report_sections.make_sections(self.report_data(), self._model_name, self.metrics, ending)
 
     def write(self, path: str | Path, sections: Sequence[Section] | None = None) -> Path:
         """Write the report, or other sections, as one page, and return where it is."""

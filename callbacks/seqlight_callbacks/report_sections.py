@@ -15,7 +15,7 @@ from seqlight.metrics.overlap import overlap_mask
 from seqlight.plot.logo_stack import plot_logos
 from seqlight.plot.text import LITERAL_TEXT
 from seqlight.report import figures
-from seqlight.report.page import Block, Film, Numbers, Picture, Section, Table, Text
+from seqlight.report.page import Block, Code, Film, Numbers, Picture, Section, Table, Text
 from seqlight.sequence.one_hot import characters
 from seqlight_callbacks.attribution import AttributionCallback
 from seqlight_callbacks.history import History
@@ -27,8 +27,10 @@ SPLITS = ("train", "training", "val", "valid", "validation", "test")
 PACKAGES = ("seqlight", "torch", "lightning", "torchmetrics", "numpy", "pandas", "matplotlib")
 
 
-def summary_section(data: ReportData, model: str, ending: str = "") -> Section:
-    """Return what was done, and the few numbers that say most.
+def make_sections(
+    data: ReportData, model: str, metrics: Sequence[str] | None = None, ending: str = ""
+) -> list[Section]:
+    """Return all sections of a report, in order.
 
     Parameters
     ----------
@@ -36,9 +38,27 @@ def summary_section(data: ReportData, model: str, ending: str = "") -> Section:
         The training.
     model : str
         What to call the model.
+    metrics : sequence of str, optional
+        Which logged numbers to draw; None for all except those of the callbacks.
     ending : str
         A sentence on how the training ended, if early.
     """
+    names = data.history.scalar_names()
+    callbacks = tuple(f"{one.name}/" for one in (data.attribution, data.seqlets) if one is not None)
+    drawn = [name for name in names if not name.startswith(callbacks)] if metrics is None else metrics
+    sections = [summary_section(data, model, ending)]
+    if any(data.history.curve(name) for name in drawn):
+        sections.append(curves_section(data, drawn))
+    sections += [attribution_section(data), logo_section(data)]
+    if data.seqlets is not None and data.seqlets.seqlets is not None:
+        sections.append(seqlet_section(data))
+    if names:
+        sections.append(scalar_section(data, names))
+    return [*sections, Section("Made with", [Code(package_versions())])]
+
+
+def summary_section(data: ReportData, model: str, ending: str = "") -> Section:
+    """Return what was done, and the few numbers that say most."""
     attribution = data.attribution
     n, length = len(attribution.sequences), attribution.sequences.shape[2]
     method = f", by {attribution.method}" if isinstance(attribution, AttributionCallback) else ""

@@ -12,7 +12,9 @@ from torch import nn
 import seqlight as sl
 from seqlight.lit.data import SequenceDataModule
 from seqlight.lit.training import TrainModule
-from seqlight_callbacks import AttributionCallback, AttributionRecord, LogoCallback
+from seqlight_callbacks import AttributionCallback, AttributionRecord, LogoCallback, SeqletCallback
+from seqlight_callbacks.history import History
+from seqlight_callbacks.report_data import ReportData
 
 LENGTH = 20
 
@@ -115,3 +117,25 @@ def toy(tmp_path, monkeypatch):
     """A small network and its data, with `attribution(n, ...)` to watch it and `fit(callbacks, ...)` to train it."""
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     return Toy(tmp_path)
+
+
+@pytest.fixture
+def report_data():
+    """Make the data of a report of random attributions, without a training."""
+
+    def make(length=30, n=6, epochs=(0, 1), known=None, **settings):
+        X = sl.random_one_hot((n, 4, length), random_state=0)
+        window = settings.pop("window", None)
+        attribution = AttributionCallback(X, n_shuffles=1, window=window)
+        seqlets = SeqletCallback(attribution, known=known, strong=0.5, threshold=0.5)
+        history = History(X)
+        torch.manual_seed(0)
+        for epoch in epochs:
+            record = AttributionRecord(epoch, X * torch.randn(n, 1, length), torch.arange(n).float())
+            attribution.record = record
+            history.add_record(record)
+            history.add_scalars(epoch, epoch, {"attribution/similarity": 0.5, "train_loss": 0.3, "val_loss": 0.4})
+        seqlets.seqlets = sl.recursive_seqlets(attribution.record.attributions.sum(dim=1), threshold=0.5)
+        return ReportData(attribution, seqlets, history, **settings)
+
+    return make

@@ -165,14 +165,6 @@ def test_several_callbacks_of_a_class(toy):
     assert len({callback.state_key for callback in lists}) == 4
 
 
-def test_two_of_one_name_are_refused(toy):
-    with pytest.raises(RuntimeError, match="AttributionCallback"):  # by Lightning, as their states would collide
-        toy.fit([toy.attribution(), toy.attribution()])
-    one = toy.attribution()
-    with pytest.raises(sl.InputError, match=r"SeqletCallback\(name='seqlets'\)"):
-        toy.fit([one, SeqletCallback(one), SeqletCallback(one)])
-
-
 def test_resumed_training_goes_on(toy, tmp_path):
     def callbacks(folder):
         first = toy.attribution(out=folder, untrained=True)

@@ -119,23 +119,13 @@ def fit_for_weights(out: Path, on: str | None) -> None:
 
 
 def train(out, processes, callbacks, module=TrainModule, optimizer=None, **settings) -> None:
-    from conftest import data, network
+    from conftest import data, network, trainer
 
     out.mkdir(parents=True)
     torch.manual_seed(1)
-    L.Trainer(
-        max_epochs=1,
-        callbacks=callbacks,
-        accelerator="cpu",
-        devices=processes,
-        strategy="ddp_fork" if processes > 1 else "auto",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=out,
-        **settings,
-    ).fit(module(network(), optimizer=optimizer), data())
+    strategy = "ddp_fork" if processes > 1 else "auto"
+    settings |= {"max_epochs": 1, "devices": processes, "strategy": strategy}
+    trainer(out, callbacks, **settings).fit(module(network(), optimizer=optimizer), data())
 
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
