@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seqlight.attribution.references import ReferenceFunction
 from seqlight.attribution.targets import SingleTarget, Targets
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.metrics.motif_share import require_window
 from seqlight.sequence.checks import require_dense
 from seqlight.sequence.shuffles import dinucleotide_shuffle, shuffle
@@ -84,5 +84,5 @@ def resolve_input_function(inputs: InputFunction | str | None) -> InputFunction 
                 f"inputs is {inputs!r}, which cannot be imported ({error}): expected 'package.module.function'."
             ) from None
     if function is not None and not callable(function):
-        raise InputError(f"inputs is {a(function)}: expected a function of sequences, or the dotted path of one.")
+        raise InputError(f"inputs is {kind_of(function)}: expected a function of sequences, or the dotted path of one.")
     return function  # type: ignore[no-any-return]

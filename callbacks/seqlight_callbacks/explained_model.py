@@ -9,7 +9,7 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.lit.lightning_packages import lightning_classes
 
 
@@ -108,7 +108,7 @@ def describe_shapes(inputs: Any) -> str:
     if isinstance(inputs, tuple | list) and inputs:
         parts = [describe_shapes(one) for one in inputs]
         return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
-    return a(inputs)
+    return kind_of(inputs)
 
 
 def requires_gradient(inputs: Any) -> bool:
@@ -152,8 +152,8 @@ def _describe_outputs(outputs: Any) -> str:
     if isinstance(outputs, dict):
         return f"a dict with the keys {', '.join(map(repr, outputs))}"
     if isinstance(outputs, tuple | list):
-        return f"{a(outputs)} of {len(outputs)}"
-    return f"{a(outputs)}, which has no heads"
+        return f"{kind_of(outputs)} of {len(outputs)}"
+    return f"{kind_of(outputs)}, which has no heads"
 
 
 def _submodule(pl_module: L.LightningModule, name: str) -> nn.Module:

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.files.paths import as_path, existing_file
 from seqlight.files.text import read_text
 from seqlight.formats.bed_reader import BedLines
@@ -91,7 +91,7 @@ def read_array(source: Tensor | str | os.PathLike[str], name: str, key: str) -> 
     if isinstance(source, Tensor):
         return source
     if not isinstance(source, str | os.PathLike):
-        raise InputError(f"{name} is {a(source)}: expected a torch.Tensor or the path of a file.")
+        raise InputError(f"{name} is {kind_of(source)}: expected a torch.Tensor or the path of a file.")
     path = _existing(source, name)
     suffix = _suffix(path)
     if suffix not in ARRAYS:
@@ -140,7 +140,7 @@ def read_intervals(
         suffix = _suffix(path)
         table = _read_table(path, TABLES[suffix]) if suffix in TABLES else _read_bed(path, names)
     else:
-        raise InputError(f"{name} is {a(source)}: expected a table, or the path of a csv, tsv or BED file.")
+        raise InputError(f"{name} is {kind_of(source)}: expected a table, or the path of a csv, tsv or BED file.")
     last = require_intervals(table, name, len(names))[:, 2].max(initial=0)
     if length is not None and last > length:
         raise InputError(
@@ -156,7 +156,7 @@ def _load_tensor(path: Path) -> Tensor:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path} holds no tensor ({reason}): expected a single tensor.") from None
     if not isinstance(found, Tensor):
-        raise InputError(f"{path} holds {a(found)}: expected a single tensor.")
+        raise InputError(f"{path} holds {kind_of(found)}: expected a single tensor.")
     return found
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar, TypeAlias
 import lightning.pytorch as L
 from torch import Tensor
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.lit.collectives import run_on_first_rank
 from seqlight_callbacks.failures import OnError, prefix_errors, run_or_warn
 from seqlight_callbacks.named_callback import NamedCallback, find_callback
@@ -135,8 +135,8 @@ class RecordListener(NamedCallback):
         super().__init__()
         if not (attribution is None or isinstance(attribution, Recorder | str)):
             raise InputError(
-                f"{type(self).__name__} {name!r}: attribution is {a(attribution)}: expected an AttributionCallback, "
-                "its name, or None for the only one."
+                f"{type(self).__name__} {name!r}: attribution is {kind_of(attribution)}: expected an "
+                "AttributionCallback, its name, or None for the only one."
             )
         self.name = name
         self._requested = attribution

@@ -77,12 +77,12 @@ class ShuffleWarning(SeqlightWarning):
     """A shuffle leaves some positions unchanged, whatever the draw."""
 
 
-def a(thing: object) -> str:
+def kind_of(thing: object) -> str:
     """Return the name of a thing's type with its article, for error messages.
 
     Examples
     --------
-    >>> a(3), a("ACGT"), a(None)
+    >>> kind_of(3), kind_of("ACGT"), kind_of(None)
     ('an int', 'a str', 'None')
     """
     if thing is None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlight.errors import InputError, ReferencesWarning, a
+from seqlight.errors import InputError, ReferencesWarning, kind_of
 from seqlight.sequence.checks import require_dense
 from seqlight.sequence.random_streams import LARGEST_SEED, seed
 from seqlight.sequence.shuffles import dinucleotide_shuffle
@@ -68,7 +68,7 @@ class References:
             return
         if not callable(source):
             remedy = "; use torch.from_numpy(references)" if isinstance(source, np.ndarray) else ""
-            raise InputError(f"references is {a(source)}: expected a tensor or a function{remedy}.")
+            raise InputError(f"references is {kind_of(source)}: expected a tensor or a function{remedy}.")
         _require_two_arguments(source)
         self.n = n
         self.seed = seed(random_state) if random_state is not None else seed(None) // 2
@@ -178,7 +178,7 @@ def _call_function(source: Any, x: Tensor, n: int, takes: Any, **more: Any) -> T
     found = source(x, n=n, **more) if "n" in takes else source(x, n, **more)
     if isinstance(found, Tensor) and require_dense(found, "what the reference function returned").ndim == 4:
         return found.detach()
-    met = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else a(found)
+    met = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else kind_of(found)
     remedy = ""
     if isinstance(found, np.ndarray):
         met, remedy = f"{met} of shape {found.shape}", "; return torch.from_numpy(it)"

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.errors import InputError, UnsupportedOperation, a
+from seqlight.errors import InputError, UnsupportedOperation, kind_of
 from seqlight.sequence.checks import require_dense
 
 
@@ -219,7 +219,7 @@ def _require_numbers(found: object, rows: int) -> Tensor:
         (rows,),
         (rows, 1),
     ):
-        shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else a(found)
+        shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else kind_of(found)
         raise InputError(
             f"the target function returned {shape} for the output of {rows} rows: expected shape ({rows},)."
         )
@@ -229,7 +229,7 @@ def _require_numbers(found: object, rows: int) -> Tensor:
 def _require_one_tensor(output: Any) -> Tensor:
     if isinstance(output, Tensor):
         return require_dense(output, "the model's output")
-    found, example = a(output), ""
+    found, example = kind_of(output), ""
     if isinstance(output, Mapping) and output:
         found, example = f"{found} of {', '.join(map(repr, output))}", 'y["key"][:, 0]'
     elif isinstance(output, tuple | list):

@@ -16,7 +16,7 @@ from seqlight.datasets.batched_dataset import Batch, BatchedDataset
 from seqlight.datasets.regions import as_list, as_regions, warn_about_summits
 from seqlight.datasets.signals import SignalSource, as_signals
 from seqlight.datasets.windows import Ends, Excluded, centre_windows, inside, on_chromosomes, require_centres
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.files.digests import digest
 from seqlight.files.source_types import RegionSources
 from seqlight.formats.bed_reader import Format
@@ -220,6 +220,8 @@ def _labels(regions: pd.DataFrame, labels: str | Sequence[str]) -> Tensor:
         if name not in regions:
             raise InputError(f"the regions have no column {name!r} for labels: they have {', '.join(regions.columns)}.")
         if not pd.api.types.is_numeric_dtype(regions[name]) or pd.api.types.is_complex_dtype(regions[name]):
-            raise InputError(f"the column {name!r} holds {a(regions[name].iloc[0])}: expected numbers for labels.")
+            raise InputError(
+                f"the column {name!r} holds {kind_of(regions[name].iloc[0])}: expected numbers for labels."
+            )
     values = torch.from_numpy(regions[names].to_numpy(dtype=np.float32, copy=True))
     return values[:, 0].contiguous() if isinstance(labels, str) else values

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError, SeqlightWarning, a
+from seqlight.errors import InputError, SeqlightWarning, kind_of
 from seqlight.files.source_types import RegionSources
 from seqlight.formats.bed_reader import Format, read_bed, require_format
 from seqlight.sequence.loci import Loci, as_loci
@@ -65,7 +65,7 @@ def _one(source: Any, format: Format, name: str) -> pd.DataFrame:
         if "summit" in table:
             table["summit"] = _summits(table)
     else:
-        raise InputError(f"{name} is {a(source)}: expected the path of a BED file, a table or Loci.")
+        raise InputError(f"{name} is {kind_of(source)}: expected the path of a BED file, a table or Loci.")
     return table if "strand" in table else table.assign(strand=".")
 
 
@@ -88,7 +88,7 @@ def _summits(table: pd.DataFrame) -> NDArray[np.int64]:
         found = table["summit"].to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError):
         raise InputError(
-            f"the column 'summit' holds {a(table['summit'].iloc[0])}: expected positions, or -1."
+            f"the column 'summit' holds {kind_of(table['summit'].iloc[0])}: expected positions, or -1."
         ) from None
     summit = np.where(np.isnan(found), -1, found)
     start, end = table["start"].to_numpy(), table["end"].to_numpy()

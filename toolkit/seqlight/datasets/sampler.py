@@ -9,7 +9,7 @@ from typing import Any
 from torch.utils.data import DistributedSampler
 
 from seqlight.datasets.batched_dataset import BatchedDataset
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 
 
 class TrainingOrder(DistributedSampler[Any]):
@@ -48,8 +48,8 @@ class TrainingOrder(DistributedSampler[Any]):
         inside = [getattr(dataset, "dataset", None), *getattr(dataset, "datasets", ())]
         if any(isinstance(one, BatchedDataset) and one.augments for one in inside):
             raise InputError(
-                f"the dataset is {a(dataset)} of one that augments, and would hide the epoch from it: make one of the "
-                "rows that you want, such as GenomeDataset(genome, dataset.regions.iloc[rows], ...)."
+                f"the dataset is {kind_of(dataset)} of one that augments, and would hide the epoch from it: make "
+                "one of the rows that you want, such as GenomeDataset(genome, dataset.regions.iloc[rows], ...)."
             )
         super().__init__(dataset, world, rank, shuffle=True, seed=seed)
 

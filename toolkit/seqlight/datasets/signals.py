@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.files.digests import digest, digest_of_file
 from seqlight.files.paths import existing_file
 from seqlight.files.source_types import File
@@ -196,5 +196,5 @@ def as_signals(source: SignalSource | None) -> Signals | None:
     if source is None or isinstance(source, Signals):
         return source
     if not isinstance(source, str | os.PathLike | list | tuple):
-        raise InputError(f"signals is {a(source)}: expected paths of bigWig files, or Signals.")
+        raise InputError(f"signals is {kind_of(source)}: expected paths of bigWig files, or Signals.")
     return Signals(source)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.files.source_types import ArraySource
 from seqlight.files.stamp import FileStamp
 from seqlight.formats.npz import map_array
@@ -48,7 +48,9 @@ class StoredArray:
         self._stamp = _stamp(source)
         array = self._open()
         if not isinstance(array, Tensor | np.ndarray) or array.ndim == 0:
-            raise InputError(f"{name} is {a(array)}: expected a tensor, an array, or the path of an npy or npz file.")
+            raise InputError(
+                f"{name} is {kind_of(array)}: expected a tensor, an array, or the path of an npy or npz file."
+            )
         if isinstance(array, Tensor):
             require_dense(array, name)
         if isinstance(array, np.ndarray) and (array.dtype.kind not in "biufc" or array.dtype in _LONGER):

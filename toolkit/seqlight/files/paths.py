@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 
 
 def as_path(source: str | os.PathLike[str], name: str = "path") -> Path:
@@ -38,7 +38,7 @@ def as_path(source: str | os.PathLike[str], name: str = "path") -> Path:
     """
     text = os.fspath(source) if isinstance(source, str | os.PathLike) else None
     if not isinstance(text, str):
-        raise InputError(f"{name} is {a(source)}: expected a path, as a str or a pathlib.Path.")
+        raise InputError(f"{name} is {kind_of(source)}: expected a path, as a str or a pathlib.Path.")
     if not text or "\0" in text:
         raise InputError(f"{name} is {text!r}, which no file can be called: expected a path.")
     return Path(source)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.files.atomic import atomic_write
 from seqlight.files.paths import file_to_write
 from seqlight.sequence.loci import as_loci
@@ -54,7 +54,7 @@ def write_bed(path: str | os.PathLike[str], seqlets: pd.DataFrame) -> None:
     ['chr1', '102', '109', 'seqlet_0', '1000', '+', '-0.5']
     """
     if not isinstance(seqlets, pd.DataFrame):
-        raise InputError(f"seqlets is {a(seqlets)}: expected a table, as to_genome(seqlets, loci) returns it.")
+        raise InputError(f"seqlets is {kind_of(seqlets)}: expected a table, as to_genome(seqlets, loci) returns it.")
     for name in (*PLACE, "attribution"):
         if name not in seqlets:
             advice = "add genome coordinates with to_genome(seqlets, loci)" if name in PLACE else "add it"

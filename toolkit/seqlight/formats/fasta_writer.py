@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 from torch import Tensor
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.files.atomic import atomic_write
 from seqlight.files.paths import file_to_write
 from seqlight.sequence.checks import require_count, require_rank_3, require_tensor
@@ -57,7 +57,7 @@ def write_fasta(
     if isinstance(X, Tensor):
         require_rank_3(X)
     elif isinstance(X, str) or not isinstance(X, Sequence):
-        raise InputError(f"X is {a(X)}: expected one-hot sequences; use one_hot_encode([...]) on strings.")
+        raise InputError(f"X is {kind_of(X)}: expected one-hot sequences; use one_hot_encode([...]) on strings.")
     for i, one in enumerate(X):
         require_tensor(one, f"X[{i}]")
     headers = _headers(len(X), names, loci)

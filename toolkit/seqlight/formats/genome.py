@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.files.digests import digest_of_file
 from seqlight.files.paths import existing_file
 from seqlight.files.source_types import File
@@ -185,7 +185,7 @@ def as_genome(source: GenomeSource) -> Genome:
         return source
     if isinstance(source, str | os.PathLike):
         return Genome(source)
-    raise InputError(f"genome is {a(source)}: expected the path of a FASTA file, or a Genome.")
+    raise InputError(f"genome is {kind_of(source)}: expected the path of a FASTA file, or a Genome.")
 
 
 def require_chromosomes(wanted: list[str], known: Any, where: str) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.files.atomic import atomic_write
 from seqlight.files.paths import file_to_write
 from seqlight.formats.motifs import Motifs, as_motifs
@@ -68,7 +68,7 @@ def write_meme(path: str | os.PathLike[str], motifs: Mapping[str, Any], n_sites:
 
 def _checked(motifs: Mapping[str, Any]) -> Motifs:
     if not isinstance(motifs, Mapping):
-        raise InputError(f"motifs is {a(motifs)}: expected frequencies by name, {{'name': motif}}.")
+        raise InputError(f"motifs is {kind_of(motifs)}: expected frequencies by name, {{'name': motif}}.")
     # Counts are an error: the number of sequences is given by `n_sites`.
     checked = as_motifs(motifs, counts=False)
     for name, motif in checked.items():

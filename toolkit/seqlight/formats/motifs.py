@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.extras import import_extra
 from seqlight.formats.meme_reader import Motifs as Motifs
 from seqlight.formats.meme_reader import read_meme as read_meme
@@ -180,7 +180,9 @@ def _array(name: str, motif: Any) -> NDArray[np.float64]:
             return plain.astype(np.float64)
     except (TypeError, ValueError):
         pass
-    raise InputError(f"motif {name!r} is {a(motif)} that is no array of numbers: expected shape (letters, positions).")
+    raise InputError(
+        f"motif {name!r} is {kind_of(motif)} that is no array of numbers: expected shape (letters, positions)."
+    )
 
 
 def _by_position(motif: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import IO, Any, Never
 import torch
 from torch import Tensor, nn
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.files.paths import as_path
 from seqlight.lit.restricted_pickle import StandIn, original_name, stand_in_pickle
 
@@ -68,7 +68,7 @@ def read_weights(path: str | os.PathLike[str], *, trusted: bool = False) -> dict
             f"{file} holds a whole object, {original_name(found)}, which only its own code can make: {TRUST}."
         )
     if not isinstance(found, Mapping):
-        raise InputError(f"{file} holds {a(found)}: expected a state dict or a checkpoint of Lightning.")
+        raise InputError(f"{file} holds {kind_of(found)}: expected a state dict or a checkpoint of Lightning.")
     hidden = next((name for name, one in found.items() if isinstance(one, StandIn)), None)
     if hidden is not None:
         raise InputError(

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, TensorDataset
 
 from seqlight.datasets.sampler import TrainingOrder
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.sequence.checks import require_count
 
 # A plain Dataset, since LightningCLI does not find the arguments of a class for Dataset[Any].
@@ -141,7 +141,9 @@ def _dataset(name: str, rows: Split) -> Dataset[Any] | None:
             raise InputError(f"the tensors of {name} have {lengths} rows: expected equally many in each.")
         rows = TensorDataset(*rows)
     if not isinstance(rows, Dataset) or isinstance(rows, IterableDataset) or not hasattr(rows, "__len__"):
-        raise InputError(f"{name} is {a(rows)}: expected a tuple of tensors, such as (X, y), or a map-style Dataset.")
+        raise InputError(
+            f"{name} is {kind_of(rows)}: expected a tuple of tensors, such as (X, y), or a map-style Dataset."
+        )
     if name != "predict" and not len(rows):
         left_out = getattr(rows, "left_out", None)
         why = f" Left out were: {', '.join(f'{n} ({what})' for what, n in left_out.items())}." if left_out else ""

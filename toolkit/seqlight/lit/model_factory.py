@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.lit.checkpoints import read_weights
 
 
@@ -49,7 +49,7 @@ def as_model(
     elif arguments:
         raise InputError("there are arguments, but the model is already made: expected them with the name of a class.")
     if not isinstance(model, nn.Module):
-        raise InputError(f"model is {a(model)}: expected a torch.nn.Module, or the name of a class of one.")
+        raise InputError(f"model is {kind_of(model)}: expected a torch.nn.Module, or the name of a class of one.")
     if checkpoint is not None:
         _load(model, checkpoint, trusted)
     return model
@@ -64,7 +64,7 @@ def _make(name: str, arguments: Mapping[str, Any]) -> nn.Module:
             "function makes the model, pass its result."
         )
     if not isinstance(arguments, Mapping) or not all(isinstance(one, str) for one in arguments):
-        raise InputError(f"arguments is {a(arguments)}: expected a mapping of names to values.")
+        raise InputError(f"arguments is {kind_of(arguments)}: expected a mapping of names to values.")
     try:
         inspect.signature(found).bind(**arguments)
     except TypeError as error:
@@ -87,7 +87,7 @@ def _import_class(name: str) -> Any:
 
 
 def _describe(found: Any) -> str:
-    return f"the class {found.__qualname__}" if isinstance(found, type) else a(found)
+    return f"the class {found.__qualname__}" if isinstance(found, type) else kind_of(found)
 
 
 def _load(model: nn.Module, path: str | os.PathLike[str], trusted: bool) -> None:

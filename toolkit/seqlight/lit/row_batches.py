@@ -19,7 +19,7 @@ from torch.utils.data import (
     default_collate,
 )
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 
 
 class RowBatch(NamedTuple):
@@ -69,12 +69,12 @@ class NumberedRows(Dataset[RowBatch]):
                 "as GenomeDataset(genome, regions, window) and FastaDataset(path)."
             )
         if isinstance(data, list | tuple) and data and all(isinstance(one, str) for one in data):
-            raise InputError(f"the data is {a(data)} of strings: expected tensors; use one_hot_encode(data).")
+            raise InputError(f"the data is {kind_of(data)} of strings: expected tensors; use one_hot_encode(data).")
         if isinstance(data, list):
             data = tuple(data)
         if isinstance(data, IterableDataset) or not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
             raise InputError(
-                f"the data is {a(data)}, whose rows cannot be indexed by number: "
+                f"the data is {kind_of(data)}, whose rows cannot be indexed by number: "
                 "expected tensors, or a Dataset with __getitem__ and __len__."
             )
         self.data = data
@@ -147,7 +147,7 @@ def model_inputs(batch: Any, n: int) -> list[Tensor]:
         )
     found = list(entries[:n]) if isinstance(entries, tuple | list) else []
     if len(found) < n or not all(isinstance(one, Tensor) for one in found):
-        raise InputError(f"a batch is {a(entries)}: expected {n} tensors or more, with a row for each row.")
+        raise InputError(f"a batch is {kind_of(entries)}: expected {n} tensors or more, with a row for each row.")
     return found
 
 
@@ -164,8 +164,8 @@ def _slice(array: Tensor | NDArray[Any], rows: slice) -> Tensor:
 def _require_in_order(loader: DataLoader[Any]) -> None:
     if loader.batch_size is None or not isinstance(loader.sampler, SequentialSampler):
         raise InputError(
-            f"the DataLoader draws its rows by {a(loader.sampler)}: expected the rows of its Dataset in order; leave "
-            "out shuffle and sampler, and choose rows with torch.utils.data.Subset."
+            f"the DataLoader draws its rows by {kind_of(loader.sampler)}: expected the rows of its Dataset in order; "
+            "leave out shuffle and sampler, and choose rows with torch.utils.data.Subset."
         )
 
 

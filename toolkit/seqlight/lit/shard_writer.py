@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqlight.errors import InputError, ResultsError, a
+from seqlight.errors import InputError, ResultsError, kind_of
 from seqlight.files.atomic import sync_to_disk
 from seqlight.files.folder import as_folder
 from seqlight.lit.collectives import run_on_all_ranks
@@ -91,8 +91,8 @@ class ShardWriter(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(data, ShardedDataModule):
             raise InputError(
-                f"ShardWriter got {a(data)} as datamodule, whose batches do not say which rows they hold: expected "
-                "trainer.predict(module, datamodule=seqlight.lit.ShardedDataModule(...))."
+                f"ShardWriter got {kind_of(data)} as datamodule, whose batches do not say which rows they hold: "
+                "expected trainer.predict(module, datamodule=seqlight.lit.ShardedDataModule(...))."
             )
         rank, world = trainer.global_rank, trainer.world_size
         parts = run_on_all_ranks(trainer, lambda: self._prepare(trainer, pl_module, data))
@@ -279,6 +279,7 @@ def named_arrays(outputs: Any, name: str = "") -> Arrays:
         parts = [(f"{name or 'predictions'}.{i}", one) for i, one in enumerate(outputs)]
     else:
         raise InputError(
-            f"the model's output holds {a(outputs)}: expected tensors in tuples, lists or dicts; use `func` to choose."
+            f"the model's output holds {kind_of(outputs)}: expected tensors in tuples, lists or dicts; use `func` to "
+            "choose."
         )
     return {key: one for part, inner in parts for key, one in named_arrays(inner, part).items()}

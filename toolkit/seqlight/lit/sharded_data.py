@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Subset
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.lit.lightning_packages import OUR_PACKAGE, require_lightning
 from seqlight.lit.row_batches import NumberedRows, RowBatch, ShardBatchSampler, keep_batch
 from seqlight.results.fingerprints import fingerprint_data
@@ -77,7 +77,7 @@ class ShardedDataModule(L.LightningDataModule):
             module.setup("predict")
             loader = module.predict_dataloader()
             if not isinstance(loader, DataLoader):
-                raise InputError(f"predict_dataloader of the data gives {a(loader)}: expected one DataLoader.")
+                raise InputError(f"predict_dataloader of the data gives {kind_of(loader)}: expected one DataLoader.")
             self._source, self._rows = loader, NumberedRows(loader)
         return self._rows
 

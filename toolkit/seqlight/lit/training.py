@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.lit.padded_rows import first_rows, unpadded_rows
 from seqlight.lit.schedules import Schedule
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
@@ -170,7 +170,7 @@ def _require_pair(batch: Any) -> tuple[Tensor, Any]:
     """Return inputs and labels; InputError if a batch is something else."""
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         raise InputError(
-            f"a batch is {a(batch)}: expected a pair of inputs and labels; give the data a y, such as labels or "
+            f"a batch is {kind_of(batch)}: expected a pair of inputs and labels; give the data a y, such as labels or "
             "signals of a GenomeDataset."
         )
     return batch[0], batch[1]

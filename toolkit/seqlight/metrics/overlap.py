@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 
 COLUMNS = ("example_idx", "start", "end")
 Rows = NDArray[np.int64]
@@ -200,7 +200,9 @@ def require_intervals(table: pd.DataFrame, name: str, n: int | None = None) -> N
         How many examples there are; None for any.
     """
     if not isinstance(table, pd.DataFrame):
-        raise InputError(f"{name} is {a(table)}: expected a pandas.DataFrame with the columns {', '.join(COLUMNS)}.")
+        raise InputError(
+            f"{name} is {kind_of(table)}: expected a pandas.DataFrame with the columns {', '.join(COLUMNS)}."
+        )
     missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise InputError(f"{name} has no column {missing[0]!r}: expected the columns {', '.join(COLUMNS)}.")

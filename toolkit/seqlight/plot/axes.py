@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.plot.checks import figure_size
 
 TITLE_SIZE = 9
@@ -30,7 +30,7 @@ def as_axes(ax: Any) -> Axes:
     remedy = "pass `figure.subplots()`" if isinstance(ax, FigureBase) else "pick one of them"
     if not isinstance(ax, FigureBase | np.ndarray):
         remedy = "leave it out for the current ones"
-    raise InputError(f"`ax` is {a(ax)}, but axes of Matplotlib are needed: {remedy}.")
+    raise InputError(f"`ax` is {kind_of(ax)}, but axes of Matplotlib are needed: {remedy}.")
 
 
 def label_axes(ax: Axes, xlabel: str, ylabel: str) -> None:

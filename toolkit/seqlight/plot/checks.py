@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 
 Floats = NDArray[np.float64]
 
@@ -26,7 +26,7 @@ def as_float_array(given: Any, name: str) -> Floats:
     """
     kind = getattr(given, "dtype", None)
     if given is None or kind in (torch.complex64, torch.complex128) or getattr(kind, "kind", "") == "c":
-        raise InputError(f"`{name}` is {a(given)}{f' of {kind}' if kind else ''}, but real numbers are drawn.")
+        raise InputError(f"`{name}` is {kind_of(given)}{f' of {kind}' if kind else ''}, but real numbers are drawn.")
     if isinstance(given, torch.Tensor):
         if given.is_meta or given.is_nested or given.is_quantized or given.layout != torch.strided:
             raise InputError(f"`{name}` is no dense tensor that holds its values: convert it to one first.")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.sequence.checks import require_dense
 
 
@@ -43,8 +43,8 @@ class OutputCollector:
         if not self.done and not _may_hold_tensors(output):
             empty = isinstance(output, Mapping | tuple | list)
             raise InputError(
-                f"the model returned {a(output)}{' without a tensor' * empty}: expected tensors with a row for each "
-                "row of X; look for a missing `return` in its forward, or in `func`."
+                f"the model returned {kind_of(output)}{' without a tensor' * empty}: expected tensors with a row for "
+                "each row of X; look for a missing `return` in its forward, or in `func`."
             )
         if self.done:
             first = self._whole if self._filled else self._parts[0]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqlight.errors import ResultsError, a
+from seqlight.errors import ResultsError, kind_of
 from seqlight.files.atomic import atomic_write
 
 NAME = "manifest.json"
@@ -154,7 +154,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"is not JSON ({error})" if content.strip() else "is empty") from None
     if not isinstance(found, dict):
-        raise _damaged(path, f"holds {a(found)} instead of an object with fields")
+        raise _damaged(path, f"holds {kind_of(found)} instead of an object with fields")
     _require_format(path, found)
     _require_fields(path, found)
     manifest = Manifest(**found)

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.native.threads import over_rows
 
 Floats = NDArray[np.floating[Any]]
@@ -113,7 +113,7 @@ def _as_floats(X: torch.Tensor | NDArray[Any], name: str) -> Floats:
             raise InputError(f"`{name}` is a masked array with masked entries: fill them, `{name}.filled(0)`.")
         array, kinds = np.asarray(X), X.dtype.kind
     else:
-        raise InputError(f"`{name}` is {a(X)}: expected a tensor or a NumPy array; {_remedy(X, name)}.")
+        raise InputError(f"`{name}` is {kind_of(X)}: expected a tensor or a NumPy array; {_remedy(X, name)}.")
     if kinds not in "fiu":
         raise InputError(
             f"`{name}` has dtype {X.dtype}, but attributions are real numbers: convert it to a float type."

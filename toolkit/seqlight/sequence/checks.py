@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.sequence import kernels
 
 MOST_LETTERS = 254
@@ -26,7 +26,7 @@ def require_tensor(X: object, name: str = "X") -> Tensor:
     """Return `X` if it is a dense torch.Tensor of real numbers; raise InputError with the remedy if not."""
     if isinstance(X, Tensor):
         return require_dense(X, name)
-    found, remedy = a(X), "convert it first"
+    found, remedy = kind_of(X), "convert it first"
     if isinstance(X, np.ndarray):
         found, remedy = "a numpy.ndarray", f"use torch.from_numpy({name})"
         if X.dtype.kind in "USO":
@@ -119,7 +119,7 @@ def as_tensor(given: Any, name: str) -> Tensor:
     try:
         return torch.as_tensor(given, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{name} is {a(given)}: expected a tensor or an array of numbers ({error}).") from None
+        raise InputError(f"{name} is {kind_of(given)}: expected a tensor or an array of numbers ({error}).") from None
 
 
 def as_float64(given: Any, name: str) -> NDArray[np.float64]:

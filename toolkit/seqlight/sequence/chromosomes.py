@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 
 _OTHER_MITOCHONDRIAL = {"chrM": "MT", "MT": "chrM"}
 
@@ -57,12 +57,12 @@ def chromosome_names(values: Iterable[Any], name: str) -> list[str]:
     if isinstance(values, str):
         raise InputError(f"{name} is the string {values!r}: expected a list of names, such as [{values!r}].")
     if not isinstance(values, Iterable):
-        raise InputError(f"{name} is {a(values)}: expected a list of names, such as ['chr1'].")
+        raise InputError(f"{name} is {kind_of(values)}: expected a list of names, such as ['chr1'].")
     found: list[str] = []
     for value in values:
         text = chromosome_name(value)
         if text is None:
-            raise InputError(f"{name} has {value!r} in it, {a(value)}: expected names, such as 'chr1'.")
+            raise InputError(f"{name} has {value!r} in it, {kind_of(value)}: expected names, such as 'chr1'.")
         found.append(text)
     return found
 

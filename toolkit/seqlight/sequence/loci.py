@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.chromosomes import chromosome_name, likely_name
 
@@ -131,7 +131,7 @@ def sizes_by_name(chrom_sizes: Mapping[str, int]) -> dict[str, int]:
     {'chr1': 248956422}
     """
     if not isinstance(chrom_sizes, Mapping):
-        raise InputError(f"chrom_sizes is {a(chrom_sizes)}: expected sizes by name, {{'chr1': 248956422, ...}}.")
+        raise InputError(f"chrom_sizes is {kind_of(chrom_sizes)}: expected sizes by name, {{'chr1': 248956422, ...}}.")
     sizes: dict[str, int] = {}
     for chrom, size in chrom_sizes.items():
         name = chromosome_name(chrom)

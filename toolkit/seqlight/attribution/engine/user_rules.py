@@ -18,7 +18,7 @@ from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.rules import operation_names, table
 from seqlight.attribution.rules.entry import Entry
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 
 Override = Callable[[Any, tuple[Tensor, ...], tuple[Tensor, ...]], Any]
 
@@ -48,7 +48,7 @@ class _UserFunction(RuleFunction):
         made = ctx.override(SimpleNamespace(input=x, output=y), (plain,), (out,))
         found = made[0] if isinstance(made, tuple | list) and made else made
         if not isinstance(found, Tensor) or found.shape != plain.shape:
-            met = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else a(found)
+            met = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else kind_of(found)
             raise InputError(
                 f"the rule {_name(ctx.override)} in additional_nonlinear_ops returned {met}: expected the gradient "
                 f"to pass on, of shape {tuple(plain.shape)} as grad_input[0]."
@@ -107,7 +107,7 @@ def rules_with_overrides(model: nn.Module, overrides: Mapping[Any, Override] | N
     """
     if not isinstance(overrides, Mapping | None):
         raise InputError(
-            f"additional_nonlinear_ops is {a(overrides)}: expected a mapping from module classes or functions to "
+            f"additional_nonlinear_ops is {kind_of(overrides)}: expected a mapping from module classes or functions to "
             "rules, for instance {torch.nn.ReLU: rule}."
         )
     rules = table.rules() | table.compared()

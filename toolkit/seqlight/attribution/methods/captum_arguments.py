@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.targets import Target
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.sequence.checks import require_dense, require_tensor
 
 
@@ -115,15 +115,15 @@ def call_attribution_func(custom: Callable[..., Any], *arguments: tuple[Tensor, 
         If the result is not a tuple with a tensor for each input and a row for each pair.
     """
     if not callable(custom):
-        raise InputError(f"custom_attribution_func is {a(custom)}: expected a function of the multipliers.")
+        raise InputError(f"custom_attribution_func is {kind_of(custom)}: expected a function of the multipliers.")
     result, n, pairs = call_with_accepted(custom, *arguments), len(arguments[0]), len(arguments[0][0])
-    fault = a(result)
+    fault = kind_of(result)
     if isinstance(result, tuple | list):
         fault = f"{fault} of length {len(result)}" if len(result) != n else ""
         for i, one in enumerate(result):
             if not isinstance(one, Tensor) or not one.ndim or len(one) != pairs or not one.is_floating_point():
                 dtype = f" and {one.dtype}" if isinstance(one, Tensor) else ""
-                fault = fault or f"{a(result)} whose entry {i} is {_description(one)}{dtype}"
+                fault = fault or f"{kind_of(result)} whose entry {i} is {_description(one)}{dtype}"
     if fault:
         tensors = "one tensor" if n == 1 else f"{n} tensors, one for each input"
         remedy = "; return (it,)" if isinstance(result, Tensor) and n == 1 else ""
@@ -205,8 +205,8 @@ def _as_tensor(rows: list[Any], x: Tensor) -> Tensor:
         numbers = np.empty(0, dtype=object)
     if numbers.dtype.kind not in "biuf":  # None would silently become NaN
         raise InputError(
-            f"baselines hold {a(rows)} that cannot become a tensor: expected lists of numbers, of the same length at "
-            "each depth; or pass a tensor."
+            f"baselines hold {kind_of(rows)} that cannot become a tensor: expected lists of numbers, of the same "
+            "length at each depth; or pass a tensor."
         )
     found = torch.from_numpy(numbers.astype(np.float64))
     # In the dtype of integer inputs, fractions would be truncated.
@@ -231,7 +231,7 @@ def _count(baselines: Tensor, wanted: int | str) -> int:
 
 
 def _description(thing: object) -> str:
-    return f"of shape {tuple(thing.shape)}" if isinstance(thing, Tensor) else a(thing)
+    return f"of shape {tuple(thing.shape)}" if isinstance(thing, Tensor) else kind_of(thing)
 
 
 def _remedy(thing: object, name: str) -> str:
@@ -262,7 +262,7 @@ def _only_output(output: Any, rows: int) -> Tensor:
     """Return the only number of each row; InputError if there are more."""
     # A model that squeezes its output removes the dimension of a single row, but not that of several.
     if not isinstance(output, Tensor) or (rows > 1 if not output.ndim else output[:1].numel() != 1):
-        found = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else a(output)
+        found = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else kind_of(output)
         raise InputError(
             f"no target is given and the model returns {found}: expected one number for each row; pass a target."
         )

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from seqlight.attribution.contributions import hypothetical_contributions
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.sequence.checks import require_tensor
 
 
@@ -60,7 +60,7 @@ def _require_sequences(many: Any, name: str) -> None:
     """Raise InputError unless it is a tuple of tensors of shape (pairs, letters, positions)."""
     if not isinstance(many, tuple | list):
         remedy = f"; pass ({name},)" if isinstance(many, Tensor) else ""
-        raise InputError(f"{name} is {a(many)}: expected a tuple of tensors{remedy}.")
+        raise InputError(f"{name} is {kind_of(many)}: expected a tuple of tensors{remedy}.")
     for i, one in enumerate(many):
         require_tensor(one, f"{name}[{i}]")
         if one.ndim != 3:

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.targets import Target, Targets
-from seqlight.errors import InputError, UnsupportedOperation, a
+from seqlight.errors import InputError, UnsupportedOperation, kind_of
 from seqlight.prediction.arguments import HALF, autocast
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.input_errors import explain_dtype_errors
@@ -218,7 +218,7 @@ def _mean(output: Any, rows: int) -> Tensor:
     """Return the mean over all outputs of each row, float64, shape (rows, 1)."""
     if not isinstance(output, Tensor):
         raise UnsupportedOperation(
-            f"the model returns {a(output)}: expected one tensor; choose one with `func` or `target`, pass "
+            f"the model returns {kind_of(output)}: expected one tensor; choose one with `func` or `target`, pass "
             "raw_outputs=True, or look for a missing `return` in forward."
         )
     require_dense(output, "the model's output")

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from seqlight.errors import InputError, a
+from seqlight.errors import InputError, kind_of
 from seqlight.results.identity.arrays import digest_of, digest_of_array
 from seqlight.results.identity.classes import class_facts
 from seqlight.results.identity.functions import function_facts, module_facts
@@ -236,7 +236,7 @@ class Description:
     def _error(self, value: Any) -> InputError:
         where = " in ".join(name for name in reversed(self.path) if name)
         return InputError(
-            f"{where} is {a(value)}, and there is no telling whether it is the same in another process: pass "
+            f"{where} is {kind_of(value)}, and there is no telling whether it is the same in another process: pass "
             "something else, or identity='...', a name that you change whenever what is computed changes."
         )
 
