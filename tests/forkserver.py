@@ -7,6 +7,8 @@ that what it forks may fork again. It loads when it is first asked, and ends whe
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
 import importlib
 import json
 import os
@@ -33,14 +35,22 @@ def serve(path, modules):
         while True:
             if sys.stdin in select.select([sys.stdin, listener], [], [])[0]:
                 return None
-            for name in modules:
-                importlib.import_module(name)
+            load(modules)
             with listener.accept()[0] as connection, connection.makefile("rw") as file:
                 task = json.loads(file.readline())
                 answer = status(task) if isinstance(task, int) else os.fork()
                 if not isinstance(task, int) and not answer:
                     return task
                 file.write(f"{json.dumps(answer)}\n")
+
+
+@functools.cache
+def load(modules):
+    """Import, and have the garbage collector leave alone what is there: a fork copies each page that it touches."""
+    for name in modules:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
 
 
 def status(pid):
@@ -151,6 +161,6 @@ def servers(**modules):
 
 if __name__ == "__main__":
     del sys.path[0]
-    task = serve(sys.argv[1], sys.argv[2:])
+    task = serve(sys.argv[1], tuple(sys.argv[2:]))
     if task:
         become(task)
