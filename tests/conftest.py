@@ -1,4 +1,4 @@
-"""Settings for all tests, and processes that need not load PyTorch."""
+"""Settings for all tests, and fixtures that start processes without loading PyTorch again."""
 
 import gc
 import importlib.util
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Before PyTorch is imported: OpenMP threads that spin while they wait slow down whatever else runs.
+# Set before PyTorch is imported: OpenMP threads that spin while they wait slow down everything else.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
@@ -19,18 +19,18 @@ from cut_windows import seqlets as seqlets
 from toy_genome import fasta as fasta
 from toy_genome import genome as genome
 
-# The first call of a kind may load or compile something, so no deadline; the same examples in each run.
+# No deadline, since a first call may load or compile something; the same examples in each run.
 settings.register_profile("seqlight", deadline=None, derandomize=True)
 settings.load_profile("seqlight")
 
-# A module for tests too, which start processes by it.
+# Also a module for tests, which start processes with it.
 spec = importlib.util.spec_from_file_location("forkserver", Path(__file__).with_name("forkserver.py"))
 forkserver = sys.modules["forkserver"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(forkserver)
 
 
 def pytest_configure(config):
-    """Start what forks once, for all processes of the tests."""
+    """Start the fork servers once, for all worker processes of pytest."""
     if hasattr(os, "fork") and forkserver.SERVERS not in os.environ:
         running = forkserver.servers(torch=["torch"], lightning=["lightning.pytorch", "pandas", "seqlight.lit.run"])
         running.__enter__()
@@ -39,7 +39,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session):
-    """Have the garbage collector leave alone, now and later, what is loaded and stays."""
+    """Exclude what is loaded during collection from garbage collection, now and later."""
     gc.disable()
     try:
         return (yield)
@@ -50,7 +50,7 @@ def pytest_collection(session):
 
 @pytest.fixture(scope="session")
 def python():
-    """Run ``python arguments`` to its end, which must be good, where it need not load PyTorch itself."""
+    """Return a function that runs ``python arguments`` without loading PyTorch again, and requires that it succeeds."""
 
     def run(*arguments, loaded="torch", timeout=120, **more):
         if forkserver.SERVERS in os.environ:
@@ -70,9 +70,9 @@ def python():
 
 @pytest.fixture(scope="session")
 def run_scripts():
-    """Run scripts at once, each as ``python file arguments`` would be.
+    """Return a function that runs scripts at the same time, each like ``python file arguments``.
 
-    They have the environment, without Lightning's seed and with what else is named.
+    They have this environment, without Lightning's seed and with further variables.
     """
 
     def run(*scripts, timeout=280, **more):

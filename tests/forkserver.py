@@ -1,7 +1,7 @@
-"""Fork processes from one that has loaded PyTorch, or Lightning, and does nothing else: loading takes seconds.
+"""Fork processes from a server that has loaded PyTorch, or Lightning, since loading takes seconds.
 
-As a script: ``python forkserver.py socket module ...``. It has one thread, and no gradient was ever asked for in it, so
-that what it forks may fork again. It loads when it is first asked, and ends when its standard input is closed.
+As a script: ``python forkserver.py socket module ...``. The server has one thread and never computes gradients, so that
+its forks may fork again. It loads the modules at the first request, and ends when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ import time
 import types
 from pathlib import Path
 
-# In the environment: the folder with the sockets.
+# The environment variable with the folder of the sockets.
 SERVERS = "SEQLIGHT_TEST_FORKSERVERS"
 
 
 def serve(path, modules):
-    """Answer until the input is closed; return nothing then, and in a forked process what it is to do."""
+    """Answer requests until standard input is closed; return None then, and in a forked process its task."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen(64)
@@ -54,20 +54,20 @@ def load(modules):
 
 
 def status(pid):
-    """Return the exit status of a process, as subprocess does, or None as long as it runs."""
+    """Return the exit status of a process, as subprocess does, or None while it runs."""
     ended, found = os.waitpid(pid, os.WNOHANG)
     return os.waitstatus_to_exitcode(found) if ended else None
 
 
 def become(task):
-    """Do what ``python arguments`` does, in a session of its own."""
+    """Run ``python arguments`` in this process, in a session of its own."""
     os.setsid()
     os.chdir(task["folder"])
     os.environ.clear()
     os.environ.update(task["environment"])
     for descriptor, path in enumerate(task["streams"]):
         os.dup2(os.open(path, os.O_RDONLY if not descriptor else os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
-    if "torch" in sys.modules and "OMP_NUM_THREADS" in os.environ:  # which PyTorch has read already
+    if "torch" in sys.modules and "OMP_NUM_THREADS" in os.environ:  # PyTorch read this variable when it was loaded
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     first, *others = task["arguments"]
     paths = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
@@ -85,7 +85,7 @@ def become(task):
 
 
 class Process:
-    """``python arguments`` as a fork of a server, with what tests use of `subprocess.Popen`."""
+    """Runs ``python arguments`` in a fork of a server, with the methods of `subprocess.Popen` that tests use."""
 
     def __init__(self, arguments, loaded="torch", env=None, input=""):
         self.server = os.path.join(os.environ[SERVERS], loaded)
@@ -116,13 +116,13 @@ class Process:
         return self.returncode
 
     def kill(self):
-        """End it, if it has not ended."""
+        """Kill the process if it has not ended."""
         if self.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
             self.wait(10)
 
     def communicate(self, timeout=280):
-        """Wait, and return what was printed."""
+        """Wait for the process, and return its output and errors."""
         self.wait(timeout)
         return tuple(Path(one).read_text() if os.path.exists(one) else "" for one in self.streams[1:])
 
@@ -138,9 +138,9 @@ def ask(server, question):
 
 @contextlib.contextmanager
 def servers(**modules):
-    """Have a server for each name, which loads modules when it is first asked."""
+    """Run a server for each name, which loads its modules at the first request."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        # With more threads, those of NumPy's would be there before the fork.
+        # With more threads, NumPy would start some before the fork.
         env = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
         running = [
             subprocess.Popen([sys.executable, __file__, f"{folder}/{name}", *some], stdin=subprocess.PIPE, env=env)

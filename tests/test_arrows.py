@@ -1,4 +1,4 @@
-"""Arrows between the folders point one way: the contracts stand in pyproject.toml."""
+"""Imports between folders point one way: the contracts are in pyproject.toml."""
 
 import subprocess
 import sys

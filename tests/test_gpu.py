@@ -1,4 +1,4 @@
-"""The same results on a CUDA device; run with ``pytest -m gpu``."""
+"""Results on a CUDA device are the same as on the CPU; run with ``pytest -m gpu``."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""What a user gets from ``import seqlight``: every name, at once, and nothing that is not needed."""
+"""``import seqlight`` has every public name at once, and loads nothing that is not needed."""
 
 import ast
 import json
@@ -14,7 +14,7 @@ HEAVY = ("lightning", "pytorch_lightning", "matplotlib", "captum", "numba", "pan
 
 
 def in_a_new_process(code):
-    """For what PyTorch takes, or loads; tests that need not load it have `python`."""
+    """Return what code prints, as JSON; for tests that do not measure loading PyTorch there is the fixture `python`."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -70,7 +70,7 @@ def test_sequences_predictions_and_attributions_load_nothing_heavy(python):
     assert not {name.split(".")[0] for name in json.loads(python("-c", code).stdout)} & set(HEAVY)
 
 
-def test_nor_does_a_first_explanation(python):
+def test_a_first_explanation_loads_nothing_heavy(python):
     code = """
 import json, sys, torch
 from torch import nn
@@ -92,7 +92,7 @@ import seqlight as sl
 sl.substitute, sl.shuffle, sl.predict, sl.deep_lift_shap
 print(json.dumps((time.perf_counter() - start) / torch_took))
 """
-    # The quickest of three, which are not all asked when one is quick enough.
+    # Up to three times, until one is quick enough.
     assert any(in_a_new_process(code) <= 1.15 for _ in range(3))
 
 

@@ -1,4 +1,4 @@
-"""Tensors of another kind than rows of real numbers, for all that takes tensors."""
+"""Tensors of other kinds than dense real numbers, in every function that takes tensors."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ OTHERS = {
     "unfinished": lambda x: x.to(torch.uint16),
     "of eight bits": lambda x: x.to(torch.float8_e4m3fn),
 }
-# The name in an error, the tensor, and what takes it.
+# By function: the name in the error, a tensor, and a call that takes it.
 TAKE = {
     "predict": ("X", X, lambda x: sl.predict(MODEL, x, device="cpu")),
     "predict, args": (r"args\[0\]", TRACK, lambda x: sl.predict(MODEL, X, (x,), device="cpu")),
@@ -60,7 +60,7 @@ TAKE = {
 }  # fmt: skip
 
 
-# These are made float64 before anything is computed.
+# These convert to float64 first.
 MADE_FLOAT64 = ("recursive_seqlets", "plot_logo", "targets", "probs", "motifs")
 PAIRS = [
     (what, kind)
@@ -78,7 +78,7 @@ PAIRS = [
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch's own, of what is nested or quantised
 @pytest.mark.parametrize(("what", "kind"), PAIRS)
-def test_what_is_no_tensor_of_real_numbers_is_named(what, kind, tmp_path, monkeypatch):
+def test_tensors_of_other_kinds_are_refused_by_name(what, kind, tmp_path, monkeypatch):
     name, tensor, take = TAKE[what]
     monkeypatch.chdir(tmp_path)
     other = OTHERS[kind](tensor)
@@ -95,7 +95,7 @@ def test_what_is_no_tensor_of_real_numbers_is_named(what, kind, tmp_path, monkey
     "what",
     [one for one in TAKE if one.startswith(("predict", "deep", "ref", "integrated", "input", "sat", "DeepL", "base"))],
 )
-def test_what_comes_back_hangs_on_nothing(what, kind):
+def test_results_are_detached_and_no_inference_tensors(what, kind):
     _, tensor, take = TAKE[what]
     if kind == "gradient":
         given = tensor.float().requires_grad_()

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import seqlight as sl
+from one_thread import _one_thread as _one_thread
 from seqlight.lit.data import SequenceDataModule
 from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback, AttributionRecord, LogoCallback, SeqletCallback
@@ -58,15 +59,6 @@ def trainer(folder, callbacks=(), **settings) -> L.Trainer:
         "log_every_n_steps": 1,
     }
     return L.Trainer(callbacks=list(callbacks), **quiet | settings)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Use one thread: on shared cores, waiting for a second one takes longer than the work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

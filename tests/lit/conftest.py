@@ -1,10 +1,11 @@
-"""A quiet Trainer on one processor, and the folder of a job that can be started as a script."""
+"""A quiet Trainer on the CPU, with one thread."""
 
 from __future__ import annotations
 
 import lightning.pytorch as L
 import pytest
-import torch
+
+from one_thread import _one_thread as _one_thread
 
 QUIET = {
     "accelerator": "cpu",
@@ -16,16 +17,7 @@ QUIET = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Wait for no other thread: where cores are shared that takes longer than the work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def trainer():
-    """Make a Trainer with some settings."""
+    """Return a function that makes a quiet Trainer with further arguments."""
     return lambda **settings: L.Trainer(**QUIET | settings)

@@ -1,4 +1,4 @@
-"""A run as a script, which launchers start once a process: ``python job.py '{"out": ..., "rows": 7, ...}'``."""
+"""A run as a script, which launchers start in each process: ``python job.py '{"out": ..., "rows": 7, ...}'``."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ class Net(nn.Module):
 
 
 class Slow(nn.Module):
-    """Takes its time for each batch, and does what is to go wrong in a process at a batch."""
+    """Sleeps in each batch, and fails in a given way in one process at one batch."""
 
     def __init__(self, seconds=0.0, trouble=None, rank=None, batch=1):
         super().__init__()
         self.net = Net()
         self.seconds, self.trouble, self.rank, self.batch = seconds, trouble, rank, batch
-        self.seen = 0
+        self.batches = 0
 
     def __repr__(self):
-        return "Slow()"  # whatever goes wrong, it is the same model
+        return "Slow()"  # the same model, however it fails
 
     def forward(self, X):
         time.sleep(self.seconds)
-        self.seen += 1
+        self.batches += 1
         if self.trouble and self.rank in (None, rank()):
             self.fail()
         return self.net(X)
 
     def fail(self):
-        if self.seen != self.batch:
+        if self.batches != self.batch:
             return
         Path(os.environ["JOB_TROUBLE"]).write_text(str(time.time()))
         if self.trouble == "raise":
@@ -64,7 +64,7 @@ class Slow(nn.Module):
 
 
 class Lines(Dataset):
-    """Sequences as a Dataset with labels and places."""
+    """Sequences as a Dataset with labels and loci."""
 
     def __init__(self, X):
         self.X = X
@@ -91,7 +91,7 @@ def module(kind, dtype="float64", **slow):
     if kind == "predict":
         return PredictModule(Slow(**slow), identity="slow") if slow else PredictModule(Net(getattr(torch, dtype)))
     if kind == "slow predict":
-        # Whatever goes wrong in it, it is the same model.
+        # The same model, however it fails.
         return PredictModule(Slow(**slow), identity="slow")
     n = {"attribute": 3, "auto": "auto"}[kind]
     net = Net(getattr(torch, dtype))
@@ -109,7 +109,7 @@ def sequences(rows, seed=0):
 
 
 def limit_files(size):
-    """Let no file become larger, as on a disk that is full."""
+    """Limit the size of files, as a full disk does."""
     import resource
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -117,14 +117,14 @@ def limit_files(size):
 
 
 def peak():
-    """Return the most memory that this process had, in MiB."""
+    """Return the peak memory of this process, in MiB."""
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def rank():
-    """Return the number of this process, as its launcher tells."""
+    """Return the rank of this process, as set by its launcher."""
     return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0"))))
 
 
@@ -136,7 +136,7 @@ def main(
     dataset=False,
     slow=None,
     seed=0,
-    told=None,
+    report=None,
     largest_file=None,
     memory=False,
     **settings,
@@ -151,18 +151,18 @@ def main(
     found = sl.run(module(kind, dtype, **(slow or {})), Lines(X) if dataset else X, out, **settings)
     if memory:
         print(f"MiB grown: {peak() - before:.1f}")
-    if told:
-        Path(told).mkdir(exist_ok=True)
-        (Path(told) / f"rank-{rank()}").write_text(f"{len(found)} {sorted(found.names)}")
+    if report:
+        Path(report).mkdir(exist_ok=True)
+        (Path(report) / f"rank-{rank()}").write_text(f"{len(found)} {sorted(found.names)}")
 
 
 if __name__ == "__main__":
-    # By its name, so that models and targets are those of a test that imports this file.
+    # Imported by name, so that models and targets have the same module as in a test that imports this file.
     sys.path.insert(0, str(Path(__file__).parent))
     from job import main
 
     torch.set_num_threads(1)
-    # A fork of torchrun has its launcher's handlers, which a process of its own has not.
+    # A fork of torchrun inherits signal handlers of its launcher, which a new process does not have.
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, signal.SIG_DFL)
     jobs = json.loads(sys.argv[1])

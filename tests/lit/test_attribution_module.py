@@ -57,7 +57,7 @@ def test_batches_make_no_difference(trainer, rows, pairs):
 
 
 @pytest.mark.parametrize("rows", [1, 4, 9])
-def test_each_sequence_stops_by_itself(trainer, rows):
+def test_each_sequence_has_its_own_number_of_references(trainer, rows):
     settings = {"n_shuffles": "auto", "tolerance": 0.3, "max_shuffles": 100}
     module = DeepLiftShapModule(Net(torch.float64), keep=("references",), **settings)
     expected = sl.attribute(Net(torch.float64), X, random_state=0, device="cpu", **settings)
@@ -120,7 +120,7 @@ def test_tuples_and_dicts(trainer, wrap, target):
     torch.testing.assert_close(found["attributions"], expected["attributions"])
 
 
-def test_what_has_a_row_for_each_row(trainer):
+def test_targets_and_references_with_a_row_for_each_row(trainer):
     column = torch.arange(9) % 3
     references = sl.shuffle(X, n=2, random_state=5)
     shift = torch.arange(9.0)
@@ -132,7 +132,7 @@ def test_what_has_a_row_for_each_row(trainer):
         assert torch.equal(found["references"], references)
 
 
-def test_a_row_for_each_row_needs_to_know_which():
+def test_a_tensor_of_targets_needs_numbered_rows():
     with pytest.raises(sl.InputError, match=r"target has a row for each row .* use seqlight\.lit\.ShardedDataModule"):
         DeepLiftShapModule(Net(), target=torch.zeros(9, dtype=torch.int64)).predict_step(X)
 
@@ -156,7 +156,7 @@ def test_the_model_is_given_back(trainer):
     assert all(one.grad is None for one in model.parameters())
 
 
-def test_references_that_leave_something_open_are_told(trainer):
+def test_a_warning_if_references_are_too_few(trainer):
     with pytest.warns(sl.ReferencesWarning, match="9 sequences are not known to a tolerance of 1e-06 after 20"):
         attributed(trainer, DeepLiftShapModule(Net(), n_shuffles="auto", tolerance=1e-6, max_shuffles=20))
     same = torch.zeros(2, 4, 20)
@@ -165,8 +165,8 @@ def test_references_that_leave_something_open_are_told(trainer):
         attributed(trainer, DeepLiftShapModule(Net(), n_shuffles=3), same)
 
 
-def test_arguments_that_cannot_be():
-    for arguments, says in (
+def test_arguments_that_are_refused():
+    for arguments, message in (
         ({"n_shuffles": "many"}, "n_shuffles is 'many'"),
         ({"n_shuffles": 0}, "n_shuffles is 0"),
         ({"random_state": None}, "random_state is None"),
@@ -175,26 +175,26 @@ def test_arguments_that_cannot_be():
         ({"dtype": "float31"}, "dtype is"),
         ({"batch_size": 0}, "batch_size is 0"),
     ):
-        with pytest.raises(sl.InputError, match=says):
+        with pytest.raises(sl.InputError, match=message):
             DeepLiftShapModule(Net(), **arguments)
 
 
 class Hidden(Net):
-    """Depends on its input where no gradient sees it."""
+    """Depends on its input in a way that has no gradient."""
 
     def forward(self, X):
         return super().forward(X) + X.detach()[:, 0, 5:6]
 
 
-def test_deltas_are_told_once_for_the_whole_run(tmp_path):
+def test_one_warning_about_deltas_for_the_whole_run(tmp_path):
     quiet = {"accelerator": "cpu", "progress": False, "batch_size": 2}
     with pytest.warns(sl.ConvergenceWarning) as expected:
         sl.deep_lift_shap(Hidden(), X, n_shuffles=3, random_state=0, device="cpu")
     for run in ("first", "again"):
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", sl.ConvergenceWarning)
             sl.run(DeepLiftShapModule(Hidden(), n_shuffles=3), X, tmp_path / "warn", **quiet)
-        mine = [str(one.message) for one in told if issubclass(one.category, sl.ConvergenceWarning)]
+        mine = [str(one.message) for one in caught if issubclass(one.category, sl.ConvergenceWarning)]
         assert [one.split(" in the worst ")[1].split(" on average")[0] for one in mine] == [
             str(expected[0].message).split(" in the worst ")[1].split(" on average")[0]
         ], run
@@ -203,13 +203,13 @@ def test_deltas_are_told_once_for_the_whole_run(tmp_path):
     sl.run(DeepLiftShapModule(Hidden(), n_shuffles=3, deltas="ignore"), X, tmp_path / "ignore", **quiet)
 
 
-def test_deltas_of_auto_runs_are_told(tmp_path):
+def test_a_warning_about_deltas_of_auto_runs(tmp_path):
     module = DeepLiftShapModule(Hidden(), n_shuffles="auto", tolerance=0.5, max_shuffles=100)
     with pytest.warns(sl.ConvergenceWarning, match="of 9 sequences"):
         sl.run(module, X, tmp_path, accelerator="cpu", progress=False, batch_size=2)
 
 
-def test_the_method_tells_one_run_from_another():
+def test_the_method_identifies_a_run():
     runs = [
         {},
         {"target": 1},

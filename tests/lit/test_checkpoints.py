@@ -1,4 +1,4 @@
-"""Checkpoints as people pass them on: the oracle is the state dict that was saved."""
+"""Checkpoints of all kinds, compared with the state dict that was saved."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Box(dict):
 
 
 class Compiled(nn.Module):
-    """What torch.compile puts around a model, by the names of its weights."""
+    """Gives weights the prefix that torch.compile does."""
 
     def __init__(self, model):
         super().__init__()
@@ -78,7 +78,7 @@ HYPERPARAMETERS = {
 )
 @pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize("kind", HYPERPARAMETERS)
-def test_weights_are_read_beside_anything(tmp_path, kind, legacy):
+def test_weights_are_read_whatever_is_stored_with_them(tmp_path, kind, legacy):
     stored = {
         "state_dict": WEIGHTS,
         "hyper_parameters": {"x": HYPERPARAMETERS[kind](), "lr": 0.1},
@@ -118,7 +118,7 @@ PLACES = {
 )
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("prefix", ["", "model.", "module.", "_orig_mod.", "module._orig_mod.model."])
-def test_where_weights_are(tmp_path, place, prefix):
+def test_weights_are_found_under_every_key_and_prefix(tmp_path, place, prefix):
     torch.save(PLACES[place]({f"{prefix}{name}": one for name, one in WEIGHTS.items()}), tmp_path / "a.ckpt")
     module = PredictModule(nn.Linear(3, 2), checkpoint=tmp_path / "a.ckpt")
     same(module.model.state_dict())
@@ -139,7 +139,7 @@ def test_a_compiled_model(tmp_path):
 
 
 class Runs:
-    """Leaves a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path, call=os.system, *more):
         self.call, self.arguments = call, (f"touch {path}", *more)
@@ -149,22 +149,23 @@ class Runs:
 
 
 def by_opcode(function, argument):
-    """Return a pickle that calls a function, written by hand."""
+    """Return a handwritten pickle that calls a function."""
     return b"\x80\x02c" + function.replace(".", "\n", 1).encode() + b"\n(X" + (
         len(argument).to_bytes(4, "little") + argument.encode()
     ) + b"tR."  # fmt: skip
 
 
 ATTACKS = {
-    "beside the weights": lambda told: {"state_dict": WEIGHTS, "hyper_parameters": Runs(told)},
-    "in the weights": lambda told: {"state_dict": {**WEIGHTS, "weight": Runs(told)}},
-    "for the weights": lambda told: {"state_dict": Runs(told)},
+    "beside the weights": lambda marker: {"state_dict": WEIGHTS, "hyper_parameters": Runs(marker)},
+    "in the weights": lambda marker: {"state_dict": {**WEIGHTS, "weight": Runs(marker)}},
+    "for the weights": lambda marker: {"state_dict": Runs(marker)},
     "for all": Runs,
-    "in a key": lambda told: {"state_dict": WEIGHTS, (Runs(told),): 1},
-    "by eval": lambda told: {"state_dict": WEIGHTS, "x": Runs(f"#{told}\n0 or open({str(told)!r}, 'w')", eval)},
-    "by a partial": lambda told: {"state_dict": WEIGHTS, "x": functools.partial(os.system, f"touch {told}")},
-    "by a rebuilding of torch": lambda told: {
-        "state_dict": WEIGHTS, "x": Runs(told, torch._tensor._rebuild_from_type_v2, os.system, (f"touch {told}",), {}),
+    "in a key": lambda marker: {"state_dict": WEIGHTS, (Runs(marker),): 1},
+    "by eval": lambda marker: {"state_dict": WEIGHTS, "x": Runs(f"#{marker}\n0 or open({str(marker)!r}, 'w')", eval)},
+    "by a partial": lambda marker: {"state_dict": WEIGHTS, "x": functools.partial(os.system, f"touch {marker}")},
+    "by a rebuilding of torch": lambda marker: {
+        "state_dict": WEIGHTS,
+        "x": Runs(marker, torch._tensor._rebuild_from_type_v2, os.system, (f"touch {marker}",), {}),
     },
 }  # fmt: skip
 
@@ -176,21 +177,21 @@ ATTACKS = {
 )
 @pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_nothing_of_a_file_is_run(tmp_path, attack, legacy):
-    told = tmp_path / "told"
-    torch.save(ATTACKS[attack](told), tmp_path / "a.ckpt", _use_new_zipfile_serialization=not legacy)
+def test_no_code_of_a_file_is_run(tmp_path, attack, legacy):
+    marker = tmp_path / "marker"
+    torch.save(ATTACKS[attack](marker), tmp_path / "a.ckpt", _use_new_zipfile_serialization=not legacy)
     try:
         same(read_weights(tmp_path / "a.ckpt"))
     except sl.InputError as error:
         assert "trusted=True" in str(error)  # noqa: PT017
-    assert not told.exists()
+    assert not marker.exists()
 
 
 @pytest.mark.reliability("checkpoints", "the same, with trusted=True", "run, as Python does")
-def test_what_is_trusted_is_run(tmp_path):
-    torch.save(ATTACKS["beside the weights"](tmp_path / "told"), tmp_path / "a.ckpt")
+def test_code_of_a_trusted_file_is_run(tmp_path):
+    torch.save(ATTACKS["beside the weights"](tmp_path / "marker"), tmp_path / "a.ckpt")
     same(read_weights(tmp_path / "a.ckpt", trusted=True))
-    assert (tmp_path / "told").exists()
+    assert (tmp_path / "marker").exists()
 
 
 @pytest.mark.reliability(
@@ -200,12 +201,12 @@ def test_what_is_trusted_is_run(tmp_path):
 )
 def test_pickles_written_by_hand(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    command = "touch told"
+    command = "touch marker"
     call = by_opcode("os.system", command)
     magic = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + pickle.dumps({"little_endian": True}, 2)
-    # `storage` of the old format may name the source of a module, which torch then compares, and may write a patch.
+    # In the old format a storage may name the source of a module, which torch compares, and may write a patch for.
     source = b"\x80\x02(X\x06\x00\x00\x00moduleccollections\nOrderedDict\nX\x01\x00\x00\x00aX\x01\x00\x00\x00btQ."
-    # The state of a function or class, (None, {"dump_patches": 1}), whose parts Python sets as attributes.
+    # The state (None, {"dump_patches": 1}) of a function or class, which pickle sets as attributes.
     state = b"(N}X\x0c\x00\x00\x00dump_patchesK\x01stb."
     names = (b"torch._utils\n_rebuild_tensor_v2", b"collections\nOrderedDict", b"os\nsystem", b"torch\nSize",
              b"torch.storage\nUntypedStorage")  # fmt: skip
@@ -235,12 +236,12 @@ def test_pickles_written_by_hand(tmp_path, monkeypatch):
 
 
 def test_a_whole_model(tmp_path):
-    for stored, says in (
+    for stored, message in (
         (linear(), r"holds a whole object, torch\.nn\.modules\.linear\.Linear"),
         ({"model": linear(), "epoch": 3}, r"holds a whole object, torch\.nn\.modules\.linear\.Linear"),
     ):
         torch.save(stored, tmp_path / "a.pt")
-        with pytest.raises(sl.InputError, match=f"{says}, which only its own code can make: pass trusted=True"):
+        with pytest.raises(sl.InputError, match=f"{message}, which only its own code can make: pass trusted=True"):
             read_weights(tmp_path / "a.pt")
         same(read_weights(tmp_path / "a.pt", trusted=True))
         for kind in (PredictModule, DeepLiftShapModule):
@@ -249,7 +250,7 @@ def test_a_whole_model(tmp_path):
             same(module.model.state_dict())
 
 
-def test_code_that_is_not_here(tmp_path, monkeypatch):
+def test_a_trusted_file_that_needs_missing_code(tmp_path, monkeypatch):
     monkeypatch.setattr(Settings, "__module__", "not_here")
     monkeypatch.setitem(sys.modules, "not_here", sys.modules[__name__])
     torch.save({"state_dict": WEIGHTS, "x": Settings()}, tmp_path / "a.pt")
@@ -316,10 +317,10 @@ FILES = {
 @pytest.mark.parametrize("kind", FILES)
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
-def test_what_is_no_checkpoint(tmp_path, kind, trusted):
-    content, says = FILES[kind]
+def test_files_that_are_not_checkpoints(tmp_path, kind, trusted):
+    content, message = FILES[kind]
     (tmp_path / "a.ckpt").write_bytes(content() if callable(content) else content)
-    with pytest.raises(sl.InputError, match=rf"a\.ckpt .*{says}") as raised:
+    with pytest.raises(sl.InputError, match=rf"a\.ckpt .*{message}") as raised:
         PredictModule(nn.Linear(3, 2), checkpoint=tmp_path / "a.ckpt", trusted=trusted)
     assert len(str(raised.value).splitlines()) == 1
 
@@ -329,22 +330,22 @@ def test_what_is_no_checkpoint(tmp_path, kind, trusted):
     "a folder, of DeepSpeed, of FSDP or another; no file at all; no path",
     "one sentence that says what to do",
 )
-def test_folders_and_nothing(tmp_path):
-    for name, inside, says in (
+def test_folders_and_missing_files(tmp_path):
+    for name, inside, message in (
         ("deepspeed", "zero_to_fp32.py", "make one file of it with its zero_to_fp32.py"),
         ("fsdp", ".metadata", "dcp_to_torch"),
         ("other", "notes", "is a folder: expected one file"),
     ):
         (tmp_path / name).mkdir()
         (tmp_path / name / inside).touch()
-        with pytest.raises(sl.InputError, match=says):
+        with pytest.raises(sl.InputError, match=message):
             read_weights(tmp_path / name)
-    for path, says in (
+    for path, message in (
         (tmp_path / "none.ckpt", "there is no checkpoint"),
         (3, "checkpoint is an int"),
         ("", "checkpoint"),
     ):
-        with pytest.raises(sl.InputError, match=says):
+        with pytest.raises(sl.InputError, match=message):
             PredictModule(linear(), checkpoint=path)
 
 

@@ -18,7 +18,7 @@ def rows(n, first=0):
 
 
 def seen(data, epochs=2, **settings):
-    """Return the labels in the order in which a training gets them, an epoch each."""
+    """Return the labels of each epoch in the order of the training."""
     orders = []
 
     class Listen(TrainModule):
@@ -44,7 +44,7 @@ def seen(data, epochs=2, **settings):
     return orders
 
 
-def test_order_depends_on_the_seed_alone():
+def test_order_depends_on_the_seed_only():
     def orders(seed, state):
         torch.manual_seed(state)
         return seen(SequenceDataModule(train=rows(11), batch_size=4, seed=seed))
@@ -56,7 +56,7 @@ def test_order_depends_on_the_seed_alone():
     assert orders(6, 0)[0] != first
 
 
-def test_a_resumed_training_gets_the_order_it_would_have_had(tmp_path):
+def test_a_resumed_training_keeps_its_order(tmp_path):
     whole = seen(SequenceDataModule(train=rows(11), batch_size=4), epochs=3)
     data = SequenceDataModule(train=rows(11), batch_size=4)
     module = TrainModule(nn.Sequential(nn.Flatten(), nn.Linear(24, 1)), loss=nn.MSELoss())
@@ -75,7 +75,7 @@ def test_a_resumed_training_gets_the_order_it_would_have_had(tmp_path):
     assert [[row for epoch, batch in later if epoch == i for row in batch] for i in (1, 2)] == whole[1:]
 
 
-def test_global_generators_are_left_alone():
+def test_global_generators_are_not_used():
     data = SequenceDataModule(rows(5), rows(5), rows(5), batch_size=2)
     before = torch.get_rng_state(), random.getstate(), str(np.random.get_state())
     for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
@@ -85,7 +85,7 @@ def test_global_generators_are_left_alone():
     assert before[1:] == after[1:]
 
 
-def test_splits_come_as_they_are():
+def test_splits_are_loaded_in_order():
     data = SequenceDataModule(rows(5), rows(7, 10), rows(3, 20), batch_size=2)
     assert torch.cat([y for _, y in data.val_dataloader()]).tolist() == list(range(10, 17))
     assert torch.cat([y for _, y in data.test_dataloader()]).tolist() == [20, 21, 22]

@@ -69,7 +69,7 @@ def test_only_training_is_augmented(files):
 
 
 def batches(data, epochs=2, **settings):
-    """Return what a training gets, an epoch each."""
+    """Return the batches of each epoch of a training."""
     seen = []
 
     class Listen(TrainModule):
@@ -87,11 +87,11 @@ def batches(data, epochs=2, **settings):
     return seen, trainer
 
 
-def test_a_training_sees_the_same_with_and_without_workers(files):
+def test_training_rows_are_the_same_with_and_without_workers(files):
     options = {"jitter": 9, "reverse_complement": True}
     alone, _ = batches(module(files, **options), epochs=3)
     assert [sorted(y for _, ys in epoch for y in ys) for epoch in alone] == [list(range(0, 60, 3))] * 3
-    # Each row is another window in another epoch.
+    # Each row has another window in the next epoch.
     first, second = ({text for texts, _ in epoch for text in texts} for epoch in alone[:2])
     assert not first & second
     torch.manual_seed(77)
@@ -102,7 +102,7 @@ def test_a_training_sees_the_same_with_and_without_workers(files):
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning")
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("saved", ["afterwards", "behind the epoch", "behind validation"])
-def test_a_resumed_training_is_augmented_as_it_would_have_been(files, tmp_path, workers, saved):
+def test_a_resumed_training_keeps_its_augmentation(files, tmp_path, workers, saved):
     options = {"jitter": 9, "reverse_complement": True, "workers": workers}
     whole, _ = batches(module(files, **options), epochs=3)
     keeper = ModelCheckpoint(tmp_path / "kept", filename="one", save_on_train_epoch_end=saved == "behind the epoch")
@@ -123,7 +123,7 @@ def test_a_resumed_training_is_augmented_as_it_would_have_been(files, tmp_path, 
     assert seen == whole[1] + whole[2]
 
 
-def test_global_generators_are_left_alone(files):
+def test_global_generators_are_not_used(files):
     data = module(files, jitter=4, workers=1)
     before = torch.get_rng_state(), str(np.random.get_state())
     for loader in (data.train_dataloader(), data.val_dataloader(), data.predict_dataloader()):
@@ -150,7 +150,7 @@ class Stream(IterableDataset):
         yield 1
 
 
-def test_bad_calls(files, tmp_path):
+def test_arguments_that_are_refused(files, tmp_path):
     with pytest.raises(sl.InputError, match="'chr2' is given 2 times as a chromosome of a split"):
         module(files, test_chroms=["chr2"])
     with pytest.raises(sl.InputError, match=r"test_chroms is the string 'chr3': .* such as \['chr3'\]"):

@@ -1,4 +1,4 @@
-"""Two processes of a training share each epoch, and augment rows as one process would."""
+"""Two processes of a training split each epoch, and augment rows as one process does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seqlight.lit.training import TrainModule
 
 
 class Listen(L.Callback):
-    """Write what each process gets, an epoch each."""
+    """Saves the batches of each epoch, in each process."""
 
     def __init__(self, out):
         self.out, self.seen = out, []

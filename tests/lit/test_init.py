@@ -8,7 +8,7 @@ import pytest
 import seqlight.lit
 
 
-def test_every_name_is_there_and_is_what_it_says():
+def test_every_public_name_is_there():
     for name in seqlight.lit.__all__:
         assert getattr(seqlight.lit, name).__name__ == name
         assert name in seqlight.lit.__doc__

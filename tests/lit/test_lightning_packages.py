@@ -20,15 +20,15 @@ def test_a_class_of_each_package():
     "a project that imports `pytorch_lightning`, before or after seqlight",
     "each callback is an instance of the Callback of both packages",
 )
-def test_ours_are_callbacks_of_both():
+def test_our_callbacks_are_instances_of_both():
     assert issubclass(Callback, lightning.pytorch.Callback)
     assert issubclass(ShardWriter, pytorch_lightning.Callback)
-    # The hooks are those of one of them, so that nothing else is called than before.
+    # The hooks are those of one package, so that the same ones are called as before.
     assert Callback.on_train_batch_end is lightning.pytorch.Callback.on_train_batch_end
 
 
 def test_one_package_is_enough(monkeypatch):
-    """Or one whose other is too old to be imported."""
+    """Also if the other one is too old to be imported."""
     for name in [name for name in sys.modules if name.split(".")[0] == "pytorch_lightning"]:
         monkeypatch.setitem(sys.modules, name, None)
     assert lightning_classes("callbacks.Callback") == (lightning.pytorch.Callback,)

@@ -18,7 +18,7 @@ from seqlight.datasets.scanner import MotifScanner
 from seqlight.lit.__main__ import cli
 from seqlight.lit.genome import GenomeDataModule
 
-# Lightning 2.6 with jsonargparse 4.53: its own use of it.
+# Raised by Lightning 2.6 with jsonargparse 4.53.
 pytestmark = pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning")
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -45,7 +45,7 @@ def test_the_planted_task_from_yaml():
     assert list(module.valid_metrics) == ["auroc"]
     (group,) = made.trainer.optimizers[0].param_groups
     assert group["weight_decay"] == 0.3
-    # One cycle is over at the end of the one epoch.
+    # The cycle ends with the only epoch.
     assert group["lr"] < 1e-4
     assert made.trainer.global_step == len(made.datamodule.train_dataloader()) == 44
     assert made.trainer.callback_metrics["valid_auroc"] > 0.55
@@ -92,7 +92,7 @@ def test_a_genome_from_yaml(monkeypatch, tmp_path):
     assert made.trainer.callback_metrics["valid_loss"] > 0
     train = made.datamodule.splits["train"]
     assert (train.jitter, train.reverse_complement) == (128, True)
-    # On the other strand the two strands change places.
+    # On the reverse strand, the two strands are swapped.
     seen = {tuple(train[0, epoch][1][:, 0].tolist()) for epoch in range(8)}
     assert seen == {(4.0, 8.0), (8.0, 4.0)}
 
@@ -136,7 +136,7 @@ def test_arrays_fastas_and_stock_schedulers_from_yaml():
 
 @pytest.mark.parametrize("kind", [ArrayDataset, FastaDataset, GenomeDataset, Signals, GenomeDataModule])
 def test_files_are_not_read_as_configurations(kind):
-    """LightningCLI does that where a class may stand in place of a path, and a genome is large."""
+    """LightningCLI reads a path as YAML if the argument may be a class, which takes long for a genome."""
     for name, hint in get_type_hints(kind.__init__).items():
         members = get_args(hint) or (hint,)
         if {str, os.PathLike[str]} & {*members}:
@@ -144,7 +144,7 @@ def test_files_are_not_read_as_configurations(kind):
             assert not [one for one in others if get_origin(one) is not Sequence], name
 
 
-def test_it_is_a_command(python):
+def test_python_m_seqlight_lit(python):
     arguments = ["fit", "--config", CONFIGS / "train.yaml", "--print_config"]
     done = python("-m", "seqlight.lit", *arguments, loaded="lightning")
     assert "class_path: seqlight.datasets.scanner.MotifScanner" in done.stdout

@@ -27,7 +27,7 @@ def around(model, prefix):
 
 @pytest.mark.parametrize("prefix", ["", "model.", "_orig_mod.", "net.inner.", "model._orig_mod."])
 @pytest.mark.parametrize("lightning", [False, True])
-def test_weights_come_from_whatever_was_around_the_model(tmp_path, prefix, lightning):
+def test_weights_are_found_under_the_prefix_of_a_wrapper(tmp_path, prefix, lightning):
     stored = around(linear(), prefix) | ({"metric.total": torch.zeros(1)} if prefix == "model." else {})
     torch.save({"state_dict": stored, "epoch": 3} if lightning else stored, tmp_path / "a.ckpt")
     found = LINEAR(checkpoint=tmp_path / "a.ckpt")
@@ -35,13 +35,13 @@ def test_weights_come_from_whatever_was_around_the_model(tmp_path, prefix, light
     assert torch.equal(found.bias, linear().bias)
 
 
-def test_a_model_stays_what_it_is():
+def test_a_model_is_returned_as_it_is():
     model = linear()
     assert as_model(model) is model
     assert as_model("torch.nn.ReLU").__class__ is nn.ReLU
 
 
-def test_what_is_no_model(tmp_path):
+def test_models_that_are_refused(tmp_path):
     for name in ("torch.nn.Nothing", "nowhere.Net", "Net"):
         with pytest.raises(sl.InputError, match=f"model is '{name}', which is not found .*'package.module.Class'"):
             as_model(name)
@@ -52,7 +52,7 @@ def test_what_is_no_model(tmp_path):
 
 
 def factory(width=2):
-    """Leave a trace of having been called."""
+    """Make a model, which must not happen: functions are not called."""
     CALLED.append(width)
     return nn.Linear(width, width)
 
@@ -66,12 +66,12 @@ CALLED: list[int] = []
     "an error, and nothing is called",
 )
 @pytest.mark.parametrize("kind", [PredictModule, DeepLiftShapModule])
-def test_what_is_no_class_of_a_model_is_not_called(tmp_path, kind, monkeypatch):
+def test_only_classes_of_models_are_called(tmp_path, kind, monkeypatch):
     monkeypatch.setitem(sys.modules, "factories", sys.modules[__name__])
-    for name, arguments, says in (
-        ("os.system", {"command": f"touch {tmp_path}/told"}, "which is a builtin_function_or_method"),
+    for name, arguments, message in (
+        ("os.system", {"command": f"touch {tmp_path}/marker"}, "which is a builtin_function_or_method"),
         ("builtins.eval", {"source": "1"}, "which is a builtin_function_or_method"),
-        ("subprocess.Popen", {"args": ["touch", f"{tmp_path}/told"]}, "which is the class Popen"),
+        ("subprocess.Popen", {"args": ["touch", f"{tmp_path}/marker"]}, "which is the class Popen"),
         ("pathlib.Path", {}, "which is the class Path"),
         ("torch.nn.functional.relu", {"input": 1}, "which is a function"),
         ("torch.nn.Module.eval", {}, "which is not found"),
@@ -81,21 +81,21 @@ def test_what_is_no_class_of_a_model_is_not_called(tmp_path, kind, monkeypatch):
         (".Linear", {}, "which is not found"),
         ("..Linear", {}, "which is not found"),
     ):
-        with pytest.raises(sl.InputError, match=f"model is '{name}', {says}"):
+        with pytest.raises(sl.InputError, match=f"model is '{name}', {message}"):
             kind(name, arguments=arguments)
     assert CALLED == []
-    assert not (tmp_path / "told").exists()
+    assert not (tmp_path / "marker").exists()
 
 
 @pytest.mark.reliability("models by name", "arguments that the class does not take", "an error that names them")
 def test_arguments_that_do_not_fit(tmp_path, monkeypatch):
-    for arguments, says in (
+    for arguments, message in (
         ({}, "arguments do not fit torch.nn.Linear: missing a required argument: 'in_features'"),
         ({"in_features": 1, "out_features": 2, "width": 3}, "got an unexpected keyword argument 'width'"),
         ([1, 2], "arguments is a list: expected a mapping"),
         ({1: 2}, "arguments is a dict: expected a mapping of names"),
     ):
-        with pytest.raises(sl.InputError, match=says):
+        with pytest.raises(sl.InputError, match=message):
             as_model("torch.nn.Linear", arguments=arguments)
     (tmp_path / "unfinished_model.py").write_text("class Net(:\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -104,7 +104,7 @@ def test_arguments_that_do_not_fit(tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_of_another_model(tmp_path):
-    for stored, says in (
+    for stored, message in (
         (nn.Linear(3, 4).state_dict(), "size mismatch for bias"),
         (nn.Linear(3, 2, bias=False).state_dict(), "it lacks 'bias'"),
         ({**linear().state_dict(), "scale": torch.ones(1)}, "it has 'scale', which the model does not have"),
@@ -116,11 +116,11 @@ def test_a_checkpoint_of_another_model(tmp_path):
         ({**linear().state_dict(), "weight": torch.ones(3)}, "size mismatch for weight"),
     ):
         torch.save(stored, tmp_path / "a.pt")
-        with pytest.raises(sl.InputError, match=says):
+        with pytest.raises(sl.InputError, match=message):
             LINEAR(checkpoint=tmp_path / "a.pt")
 
 
-def test_averaged_weights_are_those_of_a_checkpoint_written_with_them(tmp_path):
+def test_averaged_weights_are_loaded_from_a_checkpoint_that_has_them(tmp_path):
     X = torch.rand(8, 4, 3)
     data = SequenceDataModule((X, torch.rand(8, 1)), batch_size=2)
     module = TrainModule(

@@ -1,4 +1,4 @@
-"""Each row counts once in a validation of two processes; run as a script, this file is both of them."""
+"""Each row counts once in a validation by two processes; as a script, this file runs both."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def measured(case, devices):
     trainer = L.Trainer(devices=devices, accelerator="cpu", logger=False, max_epochs=1, **quiet, **more)
     given, net = data(kind, n, batch_size), module(kind)
     if verb == "fit":
-        # A training that stays where it is, so that one process and two give the same.
+        # A training that changes nothing, so that one process and two give the same.
         net.optimizer = lambda parameters: torch.optim.SGD(parameters, lr=0.0)
         for norm in net.modules():
             if isinstance(norm, nn.BatchNorm1d):
@@ -108,7 +108,7 @@ def measured(case, devices):
 
 
 def after_another(devices):
-    """A validation that comes after a fit, whose loader has other rows."""
+    """Validate after a fit, with a loader of other rows."""
     more = {"strategy": "ddp"} if devices > 1 else {}
     trainer = L.Trainer(
         devices=devices, accelerator="cpu", logger=False, max_epochs=1, enable_progress_bar=False,
@@ -149,7 +149,7 @@ def found(tmp_path_factory, run_scripts):
     "validations and tests whose rows do not divide by the number of devices, down to a single row",
     "each row counts once, in the loss and in every metric",
 )
-def test_two_processes_measure_what_one_does(found, name, case):
+def test_two_processes_log_what_one_does(found, name, case):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wanted = measured(case, 1)
@@ -161,7 +161,7 @@ def test_two_processes_measure_what_one_does(found, name, case):
         assert label == pytest.approx(-(-case[2] // 5) / case[2] + case[2])
 
 
-def test_a_validation_after_a_fit_looks_at_its_own_loader(found):
+def test_a_validation_after_a_fit_uses_its_own_loader(found):
     assert [each["after another"] for each in found] == [pytest.approx(2 / 7 + 7)] * 2
 
 
@@ -178,7 +178,7 @@ SAMPLERS = {
 
 @pytest.mark.parametrize("kind", SAMPLERS)
 @pytest.mark.parametrize("size", [1, 2, 64, None])
-def test_what_all_processes_count_is_every_row_once(size, kind):
+def test_all_processes_together_count_each_row_once(size, kind):
     for n, world in itertools.product([1, 2, 3, 5, 8], [1, 2, 3, 7]):
         seen = []
         for rank in range(world):
@@ -201,14 +201,14 @@ def test_items_that_are_several_rows():
 
 
 class Backwards(DistributedSampler):
-    """A sampler of the user's, which has its repeats elsewhere."""
+    """A custom sampler, with its repeats elsewhere."""
 
     def __iter__(self):
         return iter([*super().__iter__()][::-1])
 
 
 class Buckets(BatchSampler):
-    """Batches of the user's."""
+    """A custom batch sampler."""
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ class Buckets(BatchSampler):
     ],
     ids=["sampler", "batches", "no processes", "no loader"],
 )
-def test_all_rows_count_where_nobody_knows_which_are_repeats(loader):
+def test_all_rows_count_if_repeats_are_unknown(loader):
     for batch_idx, batch in enumerate(loader):
         assert unpadded_rows_of(loader, batch_idx, len(batch)) == len(batch)
 
@@ -230,7 +230,7 @@ def test_without_a_trainer_all_rows_count():
     assert unpadded_rows(None, 0, 3) == 3
 
 
-def test_the_first_rows_of_whatever_a_batch_holds():
+def test_first_rows_of_a_batch_of_any_structure():
     batch = torch.zeros(3, 2), {"y": torch.arange(3), "scale": torch.tensor(2.0)}, ["a", "b", "c"]
     x, y, names = first_rows(batch, 3, 2)
     assert x.shape == (2, 2)
@@ -240,7 +240,7 @@ def test_the_first_rows_of_whatever_a_batch_holds():
 
 
 if __name__ == "__main__":
-    # Forked when everything is imported, and before anything runs.
+    # Forked after all imports, and before anything runs.
     child = os.fork()
     work(1 if child else 0, Path(sys.argv[1]))
     if child:

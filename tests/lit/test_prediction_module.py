@@ -89,7 +89,7 @@ def test_compiled_and_averaged_models(trainer):
     assert torch.equal(predicted(trainer, PredictModule(averaged))["predictions"], expected)
 
 
-def test_a_stock_loader_does_too(trainer):
+def test_a_plain_dataloader_can_be_used(trainer):
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X), batch_size=4)
     found = torch.cat(trainer().predict(PredictModule(Net()), loader))
     torch.testing.assert_close(found, sl.predict(Net(), X, device="cpu"))
@@ -104,14 +104,14 @@ def test_by_name_with_a_checkpoint(trainer, tmp_path):
     torch.testing.assert_close(predicted(trainer, module)["predictions"], nn.Conv1d(4, 2, 3)(X.float()).detach())
 
 
-def test_arguments_that_cannot_be():
+def test_arguments_that_are_refused():
     with pytest.raises(sl.InputError, match="dtype is 'float31'"):
         PredictModule(Net(), dtype="float31")
     with pytest.raises(sl.InputError, match="inputs is 0"):
         PredictModule(Net(), inputs=0)
 
 
-def test_the_method_tells_one_run_from_another():
+def test_the_method_identifies_a_run():
     runs = [
         PredictModule(Net()),
         PredictModule(Net(), func=lambda y: y[0]),
@@ -123,7 +123,7 @@ def test_the_method_tells_one_run_from_another():
 
 
 @pytest.mark.reliability("numbers and ids", "token ids in a run on many devices", "the ids themselves are read")
-def test_ids_stay_integers_and_letters_of_one_call_stay_letters(trainer):
+def test_ids_stay_integers_in_all_batches_and_one_hot_inputs_are_converted(trainer):
     table = nn.Embedding(400, 2).bfloat16()
     ids = torch.arange(389, 400).unsqueeze(1)
     (found,) = predicted(trainer, PredictModule(table), ids).values()
@@ -142,7 +142,7 @@ def test_ids_stay_integers_and_letters_of_one_call_stay_letters(trainer):
 @pytest.mark.parametrize(
     ("function", "operation"), [(lambda y: y.softmax(0), "softmax"), (lambda y: y + torch.rand_like(y), "rand_like")]
 )
-def test_rows_that_depend_on_more_than_themselves(trainer, function, operation):
+def test_a_warning_if_rows_depend_on_each_other(trainer, function, operation):
     class Mixing(nn.Module):
         def __init__(self):
             super().__init__()
@@ -165,5 +165,5 @@ def test_rows_that_depend_on_more_than_themselves(trainer, function, operation):
     assert torch.equal(next(iter(found.values())), wanted)
 
 
-def test_rows_of_their_own_are_not_warned_of(trainer):
+def test_no_warning_if_rows_are_independent(trainer):
     predicted(trainer, PredictModule(Net()))  # a warning is an error here

@@ -1,7 +1,7 @@
-"""Runs in several processes, which are started as a user starts them: job.py is the script.
+"""Runs in several processes, started as users start them, with job.py as the script.
 
-Each is in a session of its own. When it takes too long it is killed, with all that it has started. Where the command is
-not itself what is tested, its process is a fork of one that has loaded Lightning, which takes seconds.
+Each is in a session of its own, and is killed with all its child processes if it takes too long. Unless the command is
+itself under test, its process is forked from one that has loaded Lightning, since loading takes seconds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from seqlight.results.shards import check_shard
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
 JOB = str(Path(__file__).with_name("job.py"))
-SOON = 30  # seconds in which all processes of a run must have ended after one has
+SOON = 30  # seconds after which all processes of a run must have ended once one has
 
 
 def environment(**more):
@@ -52,7 +52,7 @@ def environment(**more):
 
 @contextlib.contextmanager
 def started(*commands, **more):
-    """Start commands, each in a session of its own; at the end nothing is left of them."""
+    """Start commands, each in a session of its own; kill what is left of them at the end."""
     children = []
     try:
         for n, command in enumerate(commands):
@@ -73,7 +73,7 @@ def started(*commands, **more):
         yield children
     finally:
         for child in children:
-            # torchrun gives its processes sessions of their own.
+            # torchrun starts its processes in sessions of their own.
             for pid in processes_of(child.pid) if child.poll() is None else ():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -81,7 +81,7 @@ def started(*commands, **more):
 
 
 def ended(children, timeout=150):
-    """Wait for all; return their exit statuses and what they printed."""
+    """Wait for all processes; return their exit statuses and outputs."""
     deadline = time.monotonic() + timeout
     found = []
     for child in children:
@@ -98,7 +98,7 @@ def run(*jobs, **more):
 
 
 def run_here(job):
-    """Run in this process what needs none of its own."""
+    """Run a job in this process."""
     if "job" not in sys.modules:
         spec = importlib.util.spec_from_file_location("job", JOB)
         sys.modules["job"] = importlib.util.module_from_spec(spec)
@@ -118,7 +118,7 @@ def script(*jobs):
 
 
 def torchrun(job, processes=2, nodes=1, port=None, forks=True):
-    """Return the command, with processes that are started anew, or forks of the launcher."""
+    """Return the command of torchrun, which starts new processes or forks."""
     where = ["--standalone"] if nodes == 1 else [
         f"--nnodes={nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-id=test"]  # fmt: skip
     how = ["--start-method=fork", "--run-path"] if forks else []
@@ -161,7 +161,7 @@ ALL = [
 
 
 def grid(folder, cases):
-    """Run each case in 3, 2 and 1 processes, forks first: they must come before gradients in their parent."""
+    """Return jobs with each case in 3, 2 and 1 processes, forks first: a parent that took gradients cannot fork."""
     keys = ("kind", "rows", "batch_size", "workers", "dtype")
     return [
         {
@@ -183,7 +183,7 @@ def check_grid(folder, cases):
         assert len(found) == rows
         if rows and kind != "predict":
             assert {"attributions", "hypothetical", "references", "sequences"} <= set(found)
-    # And every batch size, up to what a product of other shapes rounds otherwise.
+    # With every batch size, too, up to rounding: matrix products of other shapes round differently.
     for (n, one), (m, other) in itertools.combinations(enumerate(cases), 2):
         if one[:2] == other[:2] and one[4] == other[4] == "float64" and one[1]:
             a, b = (sl.open_results(folder / f"{k}-1") for k in (n, m))
@@ -221,47 +221,47 @@ def all_end_well(*commands, **more):
             assert status == 0, output[-4000:]
 
 
-def check_told(folder, world):
-    """Every process got the whole results."""
+def check_reports(folder, world):
+    """Check that every process got the complete results."""
     assert sorted(each.name for each in folder.iterdir()) == [f"rank-{rank}" for rank in range(world)]
-    (told,) = {each.read_text() for each in folder.iterdir()}
-    assert told.startswith("70 ['attributions', 'deltas'")
+    (report,) = {each.read_text() for each in folder.iterdir()}
+    assert report.startswith("70 ['attributions', 'deltas'")
 
 
 def test_torchrun(tmp_path, one):
-    job = SHARED | {"out": f"{tmp_path}/two", "devices": 2, "told": f"{tmp_path}/told"}
+    job = SHARED | {"out": f"{tmp_path}/two", "devices": 2, "report": f"{tmp_path}/reports"}
     all_end_well(torchrun(job, forks=False))
     same(tmp_path / "two", one)
-    check_told(tmp_path / "told", 2)
+    check_reports(tmp_path / "reports", 2)
     rows = sl.open_results(tmp_path / "two")["attributions"]["chr1:300-310"]
     np.testing.assert_array_equal(rows, sl.open_results(one)["attributions"][[28, 29, 30]])
 
 
 def test_two_nodes_on_loopback(tmp_path, one):
-    job = SHARED | {"out": f"{tmp_path}/two", "devices": 1, "num_nodes": 2, "told": f"{tmp_path}/told"}
+    job = SHARED | {"out": f"{tmp_path}/two", "devices": 1, "num_nodes": 2, "report": f"{tmp_path}/reports"}
     all_end_well(*[torchrun(job, 1, 2, free_port())] * 2)
     same(tmp_path / "two", one)
-    check_told(tmp_path / "told", 2)
+    check_reports(tmp_path / "reports", 2)
 
 
 @pytest.mark.slow
 def test_slurm(tmp_path, one):
-    job = SHARED | {"out": f"{tmp_path}/two", "devices": 1, "num_nodes": 2, "told": f"{tmp_path}/told"}
+    job = SHARED | {"out": f"{tmp_path}/two", "devices": 1, "num_nodes": 2, "report": f"{tmp_path}/reports"}
     all_end_well(*[[sys.executable, *script(job)]] * 2, **slurm(free_port()))
     same(tmp_path / "two", one)
-    check_told(tmp_path / "told", 2)
+    check_reports(tmp_path / "reports", 2)
 
 
 @pytest.mark.slow
 def test_a_script_that_lightning_starts_again(tmp_path, one):
-    job = SHARED | {"out": f"{tmp_path}/two", "devices": 2, "told": f"{tmp_path}/told"}
+    job = SHARED | {"out": f"{tmp_path}/two", "devices": 2, "report": f"{tmp_path}/reports"}
     all_end_well([sys.executable, *script(job)])
     same(tmp_path / "two", one)
-    check_told(tmp_path / "told", 2)
+    check_reports(tmp_path / "reports", 2)
 
 
 def slurm(port):
-    """Return the environment that srun makes for each of two tasks on two nodes."""
+    """Return the environment that srun sets for each of two tasks on two nodes."""
     where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "SLURM_NODELIST": "127.0.0.1"}
     tasks = {"SLURM_NTASKS": "2", "SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "1", "SLURM_LOCALID": "0"}
     names = {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "seqlight"}
@@ -286,12 +286,12 @@ def command_of(launcher, job, world=2):
 
 
 def alive(out):
-    """Return whether a process of the run lives: each holds a lock as long."""
+    """Return whether a process of the run lives: each holds a lock while it does."""
     return any(is_held(each) for each in Path(out, LOCKS).glob("rank-*"))
 
 
-def check_left(out, output, lost=2):
-    """Nothing half written has a final name, and no more is missing than a shard a process and what was to come."""
+def check_left(out, output):
+    """Check that shards are missing, and that all files under final names are complete."""
     left = sl.open_results(out, incomplete=True)
     assert left.missing(), output[-3000:]
     for path in out.iterdir():
@@ -301,7 +301,7 @@ def check_left(out, output, lost=2):
 
 
 def end_badly(command, out, **more):
-    """Start a run in which something goes wrong; return how long its processes lived after that, and its output."""
+    """Start a run that fails; return how long its processes lived after that, and the output."""
     note = out.with_name("trouble")
     with started(command, JOB_TROUBLE=str(note), **more) as children:
         ((status, output),) = ended(children)
@@ -322,9 +322,9 @@ def end_badly(command, out, **more):
         for rank in (0, 1)
     ],
 )
-def test_when_one_process_ends_all_do_and_the_run_goes_on(tmp_path, whole, how, launcher, rank):
+def test_if_one_process_ends_all_do_and_the_run_can_continue(tmp_path, whole, how, launcher, rank):
     out = tmp_path / "out"
-    # Behind the check of two rows, in which nothing of the model's ends a run.
+    # After the check of two rows, in which an error of the model does not end a run.
     slow = {"seconds": 0.05, "trouble": how, "rank": rank, "batch": 8}
     took, output = end_badly(command_of(launcher, SLOWLY | {"out": str(out), "slow": slow}), out)
     assert took < SOON, output[-3000:]
@@ -335,7 +335,7 @@ def test_when_one_process_ends_all_do_and_the_run_goes_on(tmp_path, whole, how, 
 
 
 def processes_of(leader):
-    """Return the processes that one has started, and it."""
+    """Return a process and all its descendants."""
     parents = {}
     for each in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -350,7 +350,7 @@ def processes_of(leader):
 
 
 def kill_one(command, out, rng, longest):
-    """Start a run and kill one of its processes at a random moment; return its status and how long the others lived."""
+    """Start a run and kill one of its processes at a random moment; return the status and how long the others lived."""
     with started(command) as (child,):
         begun = time.monotonic()
         while not alive(out) and child.poll() is None and time.monotonic() < begun + 100:
@@ -375,13 +375,13 @@ def kill_one(command, out, rng, longest):
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_killed_at_any_moment(tmp_path, whole):
-    """Twenty moments in ten runs: each is killed, killed again while it goes on, and then goes on to the end."""
+    """Ten runs: each is killed, continued, killed again, and then completed."""
     rng = random.Random(0)
     for n in range(10):
         out = tmp_path / str(n)
         for _ in range(2):
             job = SLOWLY | {"out": str(out), "slow": {"seconds": 0.3}}
-            # A run of two takes five seconds.
+            # With two processes, a run takes five seconds.
             status, lived = kill_one(command_of(rng.choice(LAUNCHERS), job, rng.choice((2, 3))), out, rng, 4)
             left = len(sl.open_results(out, incomplete=True).missing())
             print(f"run {n}: status {status}, others lived {lived:.1f} s, {left} of 16 shards missing")
@@ -403,13 +403,13 @@ def test_sigterm_to_all(tmp_path, whole):
                 time.sleep(0.05)
                 assert child.poll() is None
             victims = processes_of(child.pid)
-            told = time.monotonic()
+            signalled = time.monotonic()
             for pid in victims:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
             ((status, output),) = ended([child])
             assert status != 0, output[-3000:]
-            assert time.monotonic() - told < SOON
+            assert time.monotonic() - signalled < SOON
         check_left(out, output)
         run(SLOWLY | {"out": str(out)})
         same(out, whole)
@@ -417,11 +417,11 @@ def test_sigterm_to_all(tmp_path, whole):
 
 @pytest.mark.parametrize("launcher", [pytest.param(one, marks=pytest.mark.slow) for one in LAUNCHERS])
 def test_a_full_disk(tmp_path, whole, launcher):
-    """A limit of file sizes, which stops a shard in the middle."""
+    """With a limit of file sizes, which ends the writing of a shard in the middle."""
     out = tmp_path / "out"
     job = SLOWLY | {"out": str(out), "shard_rows": 32}
     command = command_of(launcher, job | {"largest_file": 2000})
-    # Started anew, for the limit would hold for the file too that a fork prints to.
+    # In a new process, since the limit would also apply to the file that a fork prints to.
     with started(command if command[0] == sys.executable else [sys.executable, *command]) as (child,):
         ((status, output),) = ended([child])
     assert status != 0
@@ -459,7 +459,7 @@ def test_processes_with_different_data_are_refused(tmp_path):
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_rows(tmp_path):
-    """Over 20,000 small rows, against a run of 2,000."""
+    """Compare a run of 20,000 small rows with one of 2,000."""
     job = {"rows": 2_000, "batch_size": 32, "memory": True, "kind": "attribute"}
     few = run(job | {"out": str(tmp_path / "few")})
     many = run(job | {"out": str(tmp_path / "many"), "rows": 20_000})

@@ -30,7 +30,7 @@ def test_every_row_once_whatever_the_number_of_processes(rows, size, batch_size,
     todo = list(range(shards))
     random.shuffle(todo)
     parts = [ShardBatchSampler(rows, size, batch_size, todo[rank::world]) for rank in range(world)]
-    # The same batches, and not only the same rows: what is computed is then the same to the last bit.
+    # The same batches, not only the same rows, so that results are equal to the last bit.
     assert sorted(one, key=str) == sorted((batch for part in parts for batch in part), key=str)
     assert [len(part) for part in parts] == [len(list(part)) for part in parts]
     assert sum(part.rows_to_do() for part in parts) == rows
@@ -49,7 +49,7 @@ def test_every_row_once_whatever_the_number_of_processes(rows, size, batch_size,
         (DataLoader(Pairs(), batch_size=4), True),
     ],
 )
-def test_whatever_the_data_is_a_batch_knows_its_rows(data, several):
+def test_batches_of_any_data_have_row_numbers(data, several):
     rows = NumberedRows(data)
     assert len(rows) == 10
     batch = rows[range(3, 7)]
@@ -71,7 +71,7 @@ def test_read_only_arrays_and_files(tmp_path):
     assert torch.equal(rows[range(4, 6)].entries[0], X[4:6])
 
 
-def test_data_that_has_no_numbered_rows():
+def test_data_that_cannot_be_indexed():
     class Stream(IterableDataset):
         def __iter__(self):
             yield 1
@@ -88,7 +88,7 @@ def test_data_that_has_no_numbered_rows():
         NumberedRows((X, "labels"))
 
 
-def test_batches_that_hold_too_little():
+def test_batches_with_too_few_tensors():
     assert torch.equal(model_inputs(X, 1)[0], X)
     for batch, n in ((X, 2), ((X,), 2), ((X, "a"), 2), ("a", 1)):
         with pytest.raises(sl.InputError, match=f"expected {n} tensors or more"):

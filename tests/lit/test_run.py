@@ -1,4 +1,4 @@
-"""Runs in this process; those in several are in test_processes.py."""
+"""Runs in a single process; for several see test_processes.py."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_every_row_once_and_in_order(tmp_path, rows, batch_size, workers):
         np.testing.assert_array_equal(found["predictions"], X)
 
 
-def test_a_model_alone_is_predicted_with(tmp_path):
+def test_a_plain_model_predicts(tmp_path):
     expected = sl.predict(linear(), X, device="cpu")
     for n, module in enumerate((linear(), PredictModule(linear()))):
         np.testing.assert_allclose(sl.run(module, X, tmp_path / str(n), **QUIET)["predictions"], expected, atol=1e-12)
@@ -77,7 +77,7 @@ def test_the_model_is_given_back(tmp_path, precision):
     assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
 
 
-def test_a_bar_with_rows_a_second_and_a_line(tmp_path, capsys, caplog):
+def test_a_progress_bar_and_a_line_for_the_process(tmp_path, capsys, caplog):
     with caplog.at_level(logging.INFO, "seqlight"):
         sl.run(linear(), X, tmp_path, accelerator="cpu", batch_size=2)
     shown = capsys.readouterr().err
@@ -90,7 +90,7 @@ def test_a_bar_with_rows_a_second_and_a_line(tmp_path, capsys, caplog):
     assert not logging.getLogger("seqlight").handlers
 
 
-def test_a_quiet_run_is_quiet(tmp_path, capfd):
+def test_without_progress_nothing_is_printed(tmp_path, capfd):
     sl.run(linear(), X, tmp_path, **QUIET)
     shown = capfd.readouterr()
     assert shown.out == ""
@@ -112,7 +112,7 @@ def test_pytest_is_not_started_again():
     assert _choose_strategy("ddp", 2) == "ddp"
 
 
-def test_what_cannot_be_run(tmp_path):
+def test_modules_and_data_that_are_refused(tmp_path):
     with pytest.raises(sl.InputError, match="model is a function"):
         sl.run(lambda X: X, X, tmp_path, **QUIET)
     with pytest.raises(sl.InputError, match="cannot be indexed by number"):
@@ -126,20 +126,20 @@ def test_what_cannot_be_run(tmp_path):
         (["ACGT", "TTTT"], r"the data is a list of strings?: expected tensors; use one_hot_encode"),
     ],
 )
-def test_files_and_strings_are_no_rows(tmp_path, data, message):
+def test_files_and_strings_are_refused_as_data(tmp_path, data, message):
     with pytest.raises(sl.InputError, match=message):
         sl.run(linear(), data, tmp_path / "out", **QUIET)
     assert not (tmp_path / "out").exists()
 
 
-def test_arguments_of_another(tmp_path):
+def test_arguments_of_modules_are_refused(tmp_path):
     with pytest.raises(sl.InputError, match=r"'target': give it to the module, DeepLiftShapModule\(model, target="):
         sl.run(linear(), X, tmp_path, target=0, **QUIET)
     with pytest.raises(sl.InputError, match="run has no argument 'batchsize', and neither has"):
         sl.run(linear(), X, tmp_path, batchsize=2, **QUIET)
 
 
-def test_a_mistake_is_mended_in_the_same_folder(tmp_path):
+def test_a_run_that_failed_at_once_can_be_repeated_in_its_folder(tmp_path):
     X = sl.random_one_hot((3, 4, 30), random_state=0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(120, 3))
     with pytest.raises(sl.InputError, match="target is 9"):
@@ -220,7 +220,7 @@ def test_a_folder_of_an_edited_model_is_refused(tmp_path, monkeypatch):
 @pytest.mark.reliability(
     "runs begun again", "a target that nobody can describe, named with identity=", "goes on under the same name alone"
 )
-def test_a_name_stands_for_what_cannot_be_described(tmp_path):
+def test_identity_names_what_cannot_be_described(tmp_path):
     quiet = {"out": tmp_path, "accelerator": "cpu", "progress": False}
     rows = (n for n in range(3))
     module = PredictModule(Edited(), func=lambda y: y if rows else None)
@@ -236,7 +236,7 @@ def test_a_name_stands_for_what_cannot_be_described(tmp_path):
 
 
 class Rotated(nn.Module):
-    """Keeps its angles for as long as inputs have one length, as rotary embeddings do."""
+    """Caches its angles by the length of the input, as rotary embeddings do."""
 
     def __init__(self):
         super().__init__()
@@ -251,7 +251,7 @@ class Rotated(nn.Module):
 
 
 @pytest.mark.reliability("runs begun again", "a model with a cache, again in the same process", "the run goes on")
-def test_a_model_that_caches_goes_on(tmp_path):
+def test_a_run_of_a_model_with_a_cache_continues(tmp_path):
     model = Rotated()
     first = sl.run(model, X, tmp_path, shard_rows=4, **QUIET)["predictions"][:]
     assert (model.length, model.angles, model.by_length) == (0, None, {})
@@ -259,7 +259,7 @@ def test_a_model_that_caches_goes_on(tmp_path):
     np.testing.assert_array_equal(sl.run(model, X, tmp_path, shard_rows=4, **QUIET)["predictions"][:], first)
 
 
-def test_a_cache_that_an_earlier_call_has_filled_is_told(tmp_path):
+def test_a_cache_filled_by_an_earlier_call_is_reported(tmp_path):
     sl.run(Rotated(), X, tmp_path, **QUIET)
     model = Rotated()
     sl.predict(model, X, device="cpu")

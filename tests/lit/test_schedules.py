@@ -17,7 +17,7 @@ def rates(schedule, steps):
     return found
 
 
-def test_cosine_goes_up_in_a_line_and_down_in_half_a_wave():
+def test_cosine_rises_linearly_and_falls_along_half_a_wave():
     found = rates(Cosine(warmup=0.2, least=0.1), 20)
     assert found[:5] == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0])
     assert found[12] == pytest.approx(2 * (0.1 + 0.9 / 2))
@@ -40,7 +40,7 @@ def test_any_scheduler_of_pytorch():
 
 
 @pytest.mark.parametrize("warmup", [-0.1, 1.0])
-def test_bad_shares(warmup):
+def test_a_warmup_that_is_no_share_is_refused(warmup):
     for kind in (Cosine, partial(OneCycle, 1.0)):
         with pytest.raises(sl.InputError, match="warmup is"):
             kind(warmup=warmup)

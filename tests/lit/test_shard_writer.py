@@ -71,7 +71,7 @@ def test_the_manifest_says_what_was_run(trainer, tmp_path):
 
 @pytest.mark.parametrize("batch", [0, 1, 3, 6])
 @pytest.mark.parametrize("error", [RuntimeError("stop here"), SystemExit(3), OSError(28, "No space left on device")])
-def test_an_interrupted_run_goes_on(trainer, tmp_path, batch, error):
+def test_an_interrupted_run_continues(trainer, tmp_path, batch, error):
     whole = predict(trainer, tmp_path / "whole")
     with pytest.raises(type(error)):
         predict(trainer, tmp_path / "out", more=[Interrupt(batch, error)])
@@ -79,13 +79,13 @@ def test_an_interrupted_run_goes_on(trainer, tmp_path, batch, error):
     assert len(left.missing()) == 4 - batch // 2
     assert not list((tmp_path / "out").glob("*.partial"))
     begun = {k: shard_path(tmp_path / "out", k).stat().st_mtime_ns for k in range(4) if k not in left.missing()}
-    # With no wish for a size of shards that of the first start holds.
+    # Without `shard_rows`, the size of shards is that of the first start.
     same(predict(trainer, tmp_path / "out", shard_rows=None), whole)
     assert all(shard_path(tmp_path / "out", k).stat().st_mtime_ns == at for k, at in begun.items())
 
 
 @pytest.mark.filterwarnings("ignore:Total length of `DataLoader` across ranks is zero")
-def test_a_run_that_is_complete_is_left_alone(trainer, tmp_path):
+def test_a_complete_run_is_not_repeated(trainer, tmp_path):
     predict(trainer, tmp_path)
     before = {one.name: one.stat().st_mtime_ns for one in tmp_path.glob("*.*")}
     predict(trainer, tmp_path)
@@ -102,7 +102,7 @@ def test_the_same_data_serves_several_runs(trainer, tmp_path):
         assert len(torch.cat(trainer().predict(module, datamodule=data))) == 11
 
 
-def test_what_the_disk_does_not_take_is_not_there(trainer, tmp_path, monkeypatch):
+def test_a_shard_that_cannot_be_synced_is_removed(trainer, tmp_path, monkeypatch):
     def full(path):
         raise OSError(28, "No space left on device")
 
@@ -119,7 +119,7 @@ def test_what_the_disk_does_not_take_is_not_there(trainer, tmp_path, monkeypatch
     "a disk that is full while a shard is written",
     "no half a file, and a sentence: make room, and the same run goes on",
 )
-def test_a_disk_that_is_full(trainer, tmp_path, monkeypatch):
+def test_a_full_disk_while_writing(trainer, tmp_path, monkeypatch):
     write = np.lib.format.write_array
     left = [2]
 
@@ -130,8 +130,8 @@ def test_a_disk_that_is_full(trainer, tmp_path, monkeypatch):
         write(*args, **settings)
 
     monkeypatch.setattr(np.lib.format, "write_array", full)
-    says = r"shard-000002\.npz could not be written to .*out \(No space left on device\): make room, and start"
-    with pytest.raises(sl.ResultsError, match=says):
+    message = r"shard-000002\.npz could not be written to .*out \(No space left on device\): make room, and start"
+    with pytest.raises(sl.ResultsError, match=message):
         predict(trainer, tmp_path / "out")
     monkeypatch.undo()
     assert sorted(one.name for one in (tmp_path / "out").glob("*.*")) == [
@@ -141,7 +141,7 @@ def test_a_disk_that_is_full(trainer, tmp_path, monkeypatch):
 
 
 @pytest.mark.reliability("results folders", "a file system that has no locks", "a run, an interruption, and it goes on")
-def test_without_locks(trainer, tmp_path, monkeypatch):
+def test_a_file_system_without_locks(trainer, tmp_path, monkeypatch):
     fcntl = pytest.importorskip("fcntl")
 
     def none(*_):
@@ -163,7 +163,7 @@ def test_without_locks(trainer, tmp_path, monkeypatch):
     "a shard exchanged, cut short, of another run or with a flipped bit, and the same run started again",
     "the shard is made again, and the rows are right",
 )
-def test_what_is_not_whole_is_made_again(trainer, tmp_path):
+def test_damaged_shards_are_computed_again(trainer, tmp_path):
     whole, out = predict(trainer, tmp_path / "whole"), tmp_path / "out"
     predict(trainer, tmp_path / "other", model=linear(1))
     predict(trainer, out)
@@ -178,9 +178,9 @@ def test_what_is_not_whole_is_made_again(trainer, tmp_path):
         same(predict(trainer, out), whole)
 
 
-def test_another_run_is_refused_by_name(trainer, tmp_path):
+def test_a_folder_of_another_run_is_refused(trainer, tmp_path):
     predict(trainer, tmp_path)
-    for other, says in (
+    for other, message in (
         ({"model": linear(1)}, "model weights"),
         ({"model": nn.Sequential(*linear(), nn.ReLU())}, "model structure"),
         ({"data": 1 - X}, "data"),
@@ -189,7 +189,7 @@ def test_another_run_is_refused_by_name(trainer, tmp_path):
         ({"precision": "64-true"}, "method precision"),
         ({"shard_rows": 4}, "shard_rows"),
     ):
-        with pytest.raises(sl.ResultsError, match=rf"holds another run: it differs in (.*; )?{says} \("):
+        with pytest.raises(sl.ResultsError, match=rf"holds another run: it differs in (.*; )?{message} \("):
             predict(trainer, tmp_path, **other)
     assert len(predict(trainer, tmp_path / "other", model=linear(1))) == 11
 
@@ -204,19 +204,19 @@ def test_two_runs_at_once_are_refused(trainer, tmp_path):
     predict(trainer, tmp_path)
 
 
-def test_rows_that_the_trainer_leaves_out_are_missed(trainer, tmp_path):
+def test_rows_that_the_trainer_leaves_out_are_an_error(trainer, tmp_path):
     with pytest.raises(sl.ResultsError, match=r"8 rows .* are missing in .*: does the Trainer limit batches"):
         predict(trainer, tmp_path, limit_predict_batches=2)
     assert len(predict(trainer, tmp_path)["predictions"].numpy()) == 11
 
 
-def test_data_whose_batches_do_not_know_their_rows(trainer, tmp_path):
+def test_data_without_row_numbers_is_refused(trainer, tmp_path):
     loader = DataLoader(TensorDataset(X), batch_size=2)
     with pytest.raises(sl.InputError, match=r"got None as datamodule.*ShardedDataModule"):
         trainer(callbacks=[ShardWriter(tmp_path)]).predict(PredictModule(linear()), loader)
 
 
-def test_it_sits_by_while_a_model_is_trained(trainer, tmp_path):
+def test_it_does_nothing_in_a_training(trainer, tmp_path):
     from seqlight.lit import SequenceDataModule, TrainModule
 
     fit = trainer(
@@ -290,7 +290,7 @@ class Own(L.LightningModule):
 )
 @pytest.mark.filterwarnings("ignore:Total length of `DataLoader` across ranks is zero")
 @pytest.mark.parametrize(("module", "what"), [(tuned, "model code .*Tuned"), (Own, "model attributes n")])
-def test_a_module_of_the_users_own_is_told_from_another(trainer, tmp_path, module, what):
+def test_an_edited_module_of_the_user_is_refused(trainer, tmp_path, module, what):
     def run(n):
         data = ShardedDataModule(torch.zeros(4, 3, 4))
         trainer(callbacks=[ShardWriter(tmp_path)]).predict(module(n), datamodule=data, return_predictions=False)

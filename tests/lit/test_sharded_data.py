@@ -36,7 +36,7 @@ def test_rows_in_order():
     assert len(ShardedDataModule(X)) == 10
 
 
-def test_shards_that_were_planned():
+def test_planned_shards():
     begun = []
     data = ShardedDataModule(X, batch_size=2)
     data.plan(3, [1, 3], lambda: begun.append(1))
@@ -52,13 +52,13 @@ def test_workers_keep_the_order(workers):
     assert torch.equal(torch.cat([batch.entries[1] for batch in batches]), X)
 
 
-def test_global_generators_are_left_alone():
+def test_global_generators_are_not_used():
     before = torch.get_rng_state()
     list(ShardedDataModule(X, batch_size=2, workers=1).predict_dataloader())
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_module_that_has_predict_data(trainer):
+def test_a_datamodule_with_predict_dataloader(trainer):
     module = Module()
     data = ShardedDataModule(module)
     data.prepare_data()
@@ -90,7 +90,7 @@ def test_shards_are_whole_batches_and_not_too_many(rows, batch_size, processes):
         assert rows // size >= 8 * processes
 
 
-def test_some_rows_have_the_places_of_these():
+def test_a_subset_has_the_loci_of_its_rows():
     class Windows(torch.utils.data.Dataset):
         loci = sl.Loci(np.array(["chr1"] * 4), np.arange(4), np.arange(4) + 4, np.array(["+"] * 4))
 
@@ -117,7 +117,7 @@ def test_some_rows_have_the_places_of_these():
     assert ShardedDataModule(Subset(TensorDataset(torch.zeros(3, 4, 5)), [1])).loci is None
 
 
-def test_some_rows_of_what_does_not_know_itself():
+def test_a_subset_of_a_dataset_without_loci_or_fingerprint():
     class Turned(Subset):
         def __getitem__(self, i):
             return -super().__getitem__(i)
@@ -132,7 +132,7 @@ def test_some_rows_of_what_does_not_know_itself():
     assert ShardedDataModule(Turned(plain, [1])).fingerprint() != ShardedDataModule(Subset(plain, [1])).fingerprint()
 
 
-def test_what_the_data_says_of_itself():
+def test_loci_and_fingerprint_of_the_data():
     class Windows(torch.utils.data.Dataset):
         loci = sl.Loci(np.array(["chr1"] * 3), np.arange(3), np.arange(3) + 4, np.array(["+"] * 3))
 
@@ -154,7 +154,7 @@ def test_what_the_data_says_of_itself():
         _ = data.loci
 
 
-def test_arguments_that_cannot_be():
+def test_arguments_that_are_refused():
     with pytest.raises(sl.InputError, match="batch_size is 0"):
         ShardedDataModule(X, batch_size=0)
     with pytest.raises(sl.InputError, match="workers is -1"):

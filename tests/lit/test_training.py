@@ -28,7 +28,7 @@ def trainer(**settings):
 
 
 def task(n=64):
-    """Return sequences in which it is the share of A that counts."""
+    """Return sequences with labels that depend on the share of A."""
     X = sl.random_one_hot((n, 4, 12), random_state=0)
     return X, (X[:, 0].sum(dim=1) > 3).float()
 
@@ -43,7 +43,7 @@ def data():
     return SequenceDataModule((X[:40], y[:40]), (X[40:], y[40:]), (X[40:], y[40:]), batch_size=8)
 
 
-def test_it_learns():
+def test_training_learns_a_simple_task():
     losses = []
 
     class Losses(L.Callback):
@@ -59,7 +59,7 @@ def test_it_learns():
     assert test["test_auroc"] > 0.8
 
 
-def test_metrics_are_of_the_whole_split():
+def test_metrics_are_computed_over_the_whole_split():
     module = TrainModule(linear(), metrics={"auroc": BinaryAUROC(), "accuracy": BinaryAccuracy()})
     (found,) = trainer().validate(module, data(), verbose=False)
     X, y = task()
@@ -73,7 +73,7 @@ def test_metrics_are_of_the_whole_split():
     assert found["valid_loss"] == pytest.approx(float(loss))
 
 
-def test_batches_of_logits_between_0_and_1_are_no_probabilities():
+def test_logits_between_0_and_1_are_not_taken_for_probabilities():
     class Known(nn.Module):
         """Give each sequence the logit that its number of A stands for."""
 
@@ -105,13 +105,13 @@ def test_labels_of_a_regression_are_not_rounded():
 
 
 @pytest.mark.parametrize(("outputs", "y"), [(1, torch.zeros(6)), (1, torch.zeros(6, 1)), (3, torch.zeros(6, 3))])
-def test_output_and_labels_fit(outputs, y):
+def test_shapes_of_output_and_labels(outputs, y):
     X, _ = task(6)
     (found,) = trainer().validate(TrainModule(linear(outputs)), SequenceDataModule(valid=(X, y)), verbose=False)
     assert found["valid_loss"] > 0
 
 
-def test_whole_numbers_are_labels_too():
+def test_integer_labels():
     X, y = task(6)
     losses = []
     for labels in (y, y.long(), y.bool()):
@@ -120,7 +120,7 @@ def test_whole_numbers_are_labels_too():
     assert losses[0] == losses[1] == losses[2]
 
 
-def test_shapes_that_a_loss_would_broadcast():
+def test_shapes_that_a_loss_would_broadcast_are_refused():
     X, y = task(6)
     for outputs, labels, shape in ((3, y, r"\(6, 3\) and the labels \(6,\)"), (1, y.repeat(2, 1).T, r"\(6, 1\) and")):
         splits = SequenceDataModule(valid=(X, labels))
@@ -194,7 +194,7 @@ def test_scheduler_steps_with_each_batch():
         trainer(max_epochs=-1, max_time="00:00:01:00").fit(module, data())
 
 
-def test_metrics_of_several_modules_are_their_own():
+def test_modules_do_not_share_metrics():
     metrics = {"auroc": BinaryAUROC()}
     one, two = TrainModule(linear(), metrics=metrics), TrainModule(linear(), metrics=metrics)
     assert one.valid_metrics["auroc"] is not two.valid_metrics["auroc"]
@@ -202,7 +202,7 @@ def test_metrics_of_several_modules_are_their_own():
 
 
 @pytest.mark.reliability("numbers and ids", "token ids in a training", "they stay integers")
-def test_ids_stay_integers_and_letters_become_numbers():
+def test_ids_stay_integers_and_one_hot_inputs_are_converted():
     module = TrainModule(nn.Embedding(400, 2).bfloat16())
     assert torch.equal(module(torch.tensor([[257]])), module.model.weight[257].view(1, 1, 2))
     with pytest.raises(sl.InputError, match=r"the model does not take X of int64 and shape \(2, 3\)"):

@@ -15,7 +15,7 @@ from seqlight.results.run_folder import LOCKS, lock_path
 
 @pytest.fixture
 def two(tmp_path, monkeypatch):
-    """Two processes of a run, played by one."""
+    """Return the watchdogs of two processes of a run, in this process."""
     monkeypatch.setattr(watching, "CHECK_INTERVAL", 0.0)
     (tmp_path / LOCKS).mkdir()
     locks = [Lock(lock_path(tmp_path, rank)) for rank in range(2)]
@@ -26,7 +26,7 @@ def two(tmp_path, monkeypatch):
         lock.release()
 
 
-def test_all_is_well_while_both_live(two):
+def test_no_alarm_while_both_processes_live(two):
     for one in two:
         one.require_shared_folder()
         one.check(lambda: False)
@@ -42,14 +42,14 @@ def test_a_killed_neighbour_is_noticed(two):
         two[1].wait(lambda: False)
 
 
-def test_a_neighbour_that_ended_because_all_is_done_is_no_alarm(two):
+def test_no_alarm_if_the_neighbour_ended_because_all_is_done(two):
     two[1].lock.release()
     answers = iter([False, True, True])
     two[0].wait(lambda: next(answers))
     two[0].check(lambda: True)  # in the batch that was the last of all
 
 
-def test_a_note_says_why(two):
+def test_a_note_says_why_a_process_stopped(two):
     two[1].stop("ValueError: only here")
     with pytest.raises(sl.ResultsError, match="all processes stop, for one did: process 1 of 2: ValueError: only here"):
         two[0].check(lambda: False)
@@ -57,7 +57,7 @@ def test_a_note_says_why(two):
     assert "only here" in (two[0].folder / LOCKS / STOP_NOTE).read_text()
 
 
-def test_sigterm_is_heard(two):
+def test_sigterm_stops_the_process(two):
     before = signal.getsignal(signal.SIGTERM)
     try:
         two[0].catch_sigterm()
@@ -76,7 +76,7 @@ def test_a_folder_that_is_not_shared_is_refused(two):
         two[0].require_shared_folder()
 
 
-def test_where_locks_do_not_reach_notes_do(two, tmp_path, monkeypatch):
+def test_notes_stop_processes_where_locks_do_not_work(two, tmp_path, monkeypatch):
     monkeypatch.setattr(watching, "is_held", lambda path: False)
     far = Watchdog(two[0].folder, 0, 2, two[0].lock)
     far.check(lambda: False)
@@ -85,7 +85,7 @@ def test_where_locks_do_not_reach_notes_do(two, tmp_path, monkeypatch):
         far.check(lambda: False)
 
 
-def test_a_full_disk_hides_no_error(two, monkeypatch):
+def test_a_full_disk_does_not_hide_the_error(two, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""Modules are made from YAML as they are from arguments, which is what LightningCLI and the commands do."""
+"""Modules made from YAML, as LightningCLI and the commands do, are those made from arguments."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from seqlight.prediction.arguments import choose_device, require_module
 CPU = torch.device("cpu")
 
 
-def test_devices():
+def test_devices_that_can_be_chosen():
     assert choose_device("cpu") == choose_device(CPU) == CPU
     assert choose_device(None).type in {"cuda", "mps", "cpu"}
     if not torch.cuda.is_available():
@@ -25,14 +25,14 @@ def test_devices():
 
 
 @pytest.mark.parametrize(("cuda", "mps", "best"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
-def test_the_best_device_there_is(monkeypatch, cuda, mps, best):
+def test_the_default_device_is_the_best_one_available(monkeypatch, cuda, mps, best):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     assert choose_device(None) == torch.device(best, 1 if cuda else None)
 
 
-def test_only_modules_are_borrowed():
+def test_a_function_is_refused_as_a_model():
     with pytest.raises(InputError, match=r"model is a function: expected a torch\.nn\.Module; wrap a function in one"):
         require_module(lambda X: X)
 
@@ -41,7 +41,7 @@ def test_only_modules_are_borrowed():
     "models of other formats", "lazy layers that have met no input; an ExportedProgram", "an error that says what to do"
 )
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "message"),
     [
         (nn.Sequential(nn.LazyConv1d(8, 5)), r"'0\.weight' of the model has no size yet.*call it once"),
         (nn.Sequential(nn.Conv1d(4, 8, 5), nn.LazyBatchNorm1d()), r"'1\.weight' of the model has no size yet"),
@@ -50,6 +50,6 @@ def test_only_modules_are_borrowed():
     ids=["lazy convolution", "lazy normalisation", "exported program"],
 )
 @pytest.mark.parametrize("find", [sl.predict, sl.deep_lift_shap, sl.saturation_mutagenesis])
-def test_models_that_are_no_models_yet(find, model, said):
-    with pytest.raises(sl.InputError, match=said):
+def test_lazy_models_and_exported_programs_are_refused(find, model, message):
+    with pytest.raises(sl.InputError, match=message):
         find(model, sl.random_one_hot((2, 4, 40), random_state=0).float(), device="cpu")

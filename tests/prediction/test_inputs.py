@@ -1,4 +1,4 @@
-"""Which dtype each input reaches a model in: one rule for X and args, for every function that runs a model."""
+"""The dtype of each input of a model: one rule for X and args, in every function that runs a model."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ class Reading(nn.Module):
 
 
 class Told(nn.Module):
-    """Writes down in which dtypes it was called."""
+    """Records the dtypes that it was called with."""
 
     def __init__(self):
         super().__init__()
@@ -48,7 +48,7 @@ SOURCES = {
 @pytest.mark.parametrize("source", list(SOURCES))
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 def test_ids_stay_integers(source, dtype):
-    # The first batch has ids that are 0 and 1, as one-hot letters are.
+    # The ids of the first batch are 0 and 1, as in one-hot letters.
     ids = torch.tensor([[0, 1], [1, 0], [257, 0], [399, 1]])
     model = Reading().to(dtype)
     found = sl.predict(model, SOURCES[source](ids), batch_size=2, device="cpu")
@@ -58,7 +58,7 @@ def test_ids_stay_integers(source, dtype):
 @pytest.mark.reliability(
     "numbers and ids", "sets of ids, of three dimensions, some of which are 0 and 1", "they stay ids"
 )
-def test_whether_a_tensor_is_one_hot_is_decided_for_all_of_it():
+def test_one_hot_is_decided_for_the_whole_tensor():
     ids = torch.tensor([[[0, 1], [1, 0]]] * 3 + [[[300, 1], [1, 0]]])
     assert sl.predict(Reading(), ids, batch_size=2, device="cpu").squeeze(1).tolist() == [2, 2, 2, 2]
     with pytest.raises(sl.InputError, match=r"batch of X holds integers that are not one-hot, and the first one was"):
@@ -69,7 +69,7 @@ def test_whether_a_tensor_is_one_hot_is_decided_for_all_of_it():
     "numbers and ids", "one-hot letters as int8 among the further inputs", "they become numbers, as X does"
 )
 @pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int64, torch.bool])
-def test_one_hot_letters_become_numbers_in_args_too(dtype):
+def test_one_hot_integers_in_args_are_converted_too(dtype):
     torch.manual_seed(0)
 
     class Two(nn.Module):
@@ -109,7 +109,7 @@ def call(method, model, X, settings):
     "numbers and ids", "a count track of integers into a convolution", "one sentence that says .float()"
 )
 @pytest.mark.parametrize("method", ["predict", *METHODS])
-def test_integers_that_a_model_does_not_take(method):
+def test_integers_that_a_model_does_not_accept(method):
     class Controlled(nn.Module):
         def __init__(self):
             super().__init__()
@@ -132,7 +132,7 @@ def test_integers_that_a_model_does_not_take(method):
 @pytest.mark.reliability(
     "numbers and ids", "counts of integers as X; ids as floating-point numbers", "one sentence that says what to pass"
 )
-def test_x_that_a_model_does_not_take():
+def test_an_x_that_a_model_does_not_accept():
     with pytest.raises(sl.InputError, match=r"X of int64 and shape \(2, 1, 9\)"):
         sl.predict(nn.Conv1d(1, 2, 3), torch.arange(18).reshape(2, 1, 9), device="cpu")
     with pytest.raises(sl.InputError, match=r"X of float32 and shape \(2, 3\).*\.long\(\) of those that are ids"):
@@ -141,7 +141,7 @@ def test_x_that_a_model_does_not_take():
         sl.predict(Reading(), torch.zeros(2, 3, dtype=torch.int16), device="cpu")
 
 
-def test_errors_of_another_kind_are_the_models_own():
+def test_other_errors_of_the_model_are_raised_unchanged():
     class Broken(nn.Module):
         def forward(self, X):
             raise RuntimeError("shapes do not match")
@@ -160,7 +160,7 @@ def test_errors_of_another_kind_are_the_models_own():
         (torch.tensor([[1, 0], [2**24 + 1, 0]], dtype=torch.float64), torch.float32, "16777217"),
     ],
 )
-def test_what_a_dtype_cannot_hold(X, kind, value):
+def test_numbers_that_a_dtype_cannot_hold_are_refused(X, kind, value):
     model = nn.Linear(2, 1).to(kind)
     for given_ in (X, TensorDataset(X)):
         with pytest.raises(sl.InputError, match=f"X holds {value}, which {str(kind)[6:]} cannot hold"):
@@ -169,7 +169,7 @@ def test_what_a_dtype_cannot_hold(X, kind, value):
         sl.predict(Told().to(kind), torch.zeros(2, 4, 6), (X,), device="cpu")
 
 
-def test_rounding_and_infinities_are_no_loss():
+def test_rounding_and_infinities_are_accepted():
     X = torch.tensor([[0.1, float("inf")], [1e-60, float("nan")]], dtype=torch.float64)
     assert torch.equal(cast(X, torch.float32).nan_to_num(), X.float().nan_to_num())
     assert cast(torch.tensor([0.1, 1000.0]), torch.bfloat16).dtype == torch.bfloat16
@@ -209,8 +209,8 @@ def test_one_hot_in_any_arrangement(dtype, rows, letters, length, seed):
 
 @pytest.mark.reliability("devices", "sequences on a GPU, and the CPU asked for", "what is read has arrived")
 @pytest.mark.parametrize("method", ["predict", *METHODS])
-def test_nothing_on_its_way_to_the_cpu_is_not_waited_for(method, monkeypatch):
-    # What is on its way from a device is only known to be there when it was waited for.
+def test_transfers_to_the_cpu_block(method, monkeypatch):
+    # A transfer from a device that does not block may not have arrived yet.
     real = torch.Tensor.to
 
     def to(self, *args, **kwargs):
@@ -228,7 +228,7 @@ def test_nothing_on_its_way_to_the_cpu_is_not_waited_for(method, monkeypatch):
     getattr(sl, method)(Scaled(nn.Flatten(), nn.Linear(120, 2)), X, **settings)
 
 
-def test_towards_a_device_nothing_is_waited_for(monkeypatch):
+def test_transfers_to_a_device_do_not_block(monkeypatch):
     asked = {}
     monkeypatch.setattr(torch.Tensor, "to", lambda self, device, **more: asked.update(more))
     to_device(torch.zeros(2), torch.device("cuda"))
@@ -256,6 +256,6 @@ class Short(nn.Module):
         return [X][1]
 
 
-def test_an_index_of_something_else_is_the_error_of_the_model():
+def test_other_index_errors_are_raised_unchanged():
     with pytest.raises(IndexError, match="list index"):
         sl.predict(Short(), torch.zeros(1, 2, dtype=torch.int64), device="cpu")

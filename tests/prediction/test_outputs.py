@@ -1,4 +1,4 @@
-"""Structures of outputs, put together row by row."""
+"""Outputs of any structure, collected batch by batch."""
 
 from collections import OrderedDict, namedtuple
 
@@ -45,9 +45,9 @@ def same(found, expected):
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=5), st.data())
-def test_batches_become_one(sizes, data):
+def test_batches_are_concatenated(sizes, data):
     total = sum(sizes)
-    # Known, unknown, and announced wrongly in either direction.
+    # The number of rows: right, unknown, too small and too large.
     rows = data.draw(st.sampled_from([total, None, total + 3, max(1, total - 2)]))
     Y = torch.arange(total * 2.0).reshape(total, 2)
     outputs = [(structured(part), len(part)) for part in Y.split(sizes)]
@@ -56,7 +56,7 @@ def test_batches_become_one(sizes, data):
 
 @pytest.mark.parametrize("rows", [5, None])
 def test_a_model_that_squeezes(rows):
-    # The last batch has one row, so that squeezing takes that dimension away too.
+    # The last batch has one row, so that squeezing removes that dimension too.
     Y = torch.randn(5, 3)
     same(collect([(Y[:4], 4), (Y[4], 1)], rows), Y)
     y = torch.randn(5)
@@ -66,7 +66,7 @@ def test_a_model_that_squeezes(rows):
 
 
 @pytest.mark.parametrize("rows", [4, None])
-def test_memory_that_the_model_uses_again_is_not_shared(rows):
+def test_memory_that_the_model_reuses_is_copied(rows):
     buffer = torch.zeros(2, 3)
     collector = OutputCollector(rows)
     for value in (1, 2):
@@ -76,7 +76,7 @@ def test_memory_that_the_model_uses_again_is_not_shared(rows):
 
 
 @pytest.mark.parametrize("rows", [2, None])
-def test_one_batch_is_copied_too(rows):
+def test_a_single_batch_is_copied_too(rows):
     y = torch.zeros(2, 3)
     found = collect([(y, 2)], rows)
     y.fill_(9)
@@ -100,7 +100,7 @@ def test_mappings_become_dicts_and_results_of_torch_stay_tuples():
     assert torch.equal(found.indices, y.max(dim=1).indices)
 
 
-def test_gradients_end_here():
+def test_results_are_detached():
     y = torch.randn(4, 3, requires_grad=True)
     with torch.no_grad():
         for rows in (4, None):
@@ -121,7 +121,7 @@ def test_gradients_end_here():
         (None, r"differs between batches \(NoneType, Tensor\)"),
     ],
 )
-def test_later_batches_must_be_like_the_first(rows, second, message):
+def test_later_batches_must_have_the_shape_of_the_first(rows, second, message):
     collector = OutputCollector(rows)
     collector.add(torch.ones(2, 3), 2)
     with pytest.raises(InputError, match=message):
@@ -145,17 +145,17 @@ def test_structures_must_agree(first, second):
 
 
 @pytest.mark.parametrize("output", [1.0, "x", torch.ones(2).numpy(), {"a": 3}, [torch.ones(2), object()]])
-def test_what_is_no_output(output):
+def test_outputs_of_other_types_are_refused(output):
     with pytest.raises(InputError, match=r"the model's output holds a \w+: expected tensors in tuples, lists or dicts"):
         OutputCollector(2).add(output, 2)
 
 
-def test_nothing_at_all():
+def test_a_result_without_rows_is_refused():
     with pytest.raises(InputError, match="X is empty: expected at least one row"):
         OutputCollector(None).result()
 
 
-def test_what_is_checked_is_not_added():
+def test_checking_an_output_does_not_add_it():
     collector = OutputCollector(2)
     assert torch.equal(collector.check(torch.tensor(1.0), 1), torch.tensor([1.0]))
     collector.add(torch.zeros(2, 3), 2)
@@ -170,7 +170,7 @@ def test_what_is_checked_is_not_added():
     "models", "a forward without a return, or that returns no tensor", "an error that says what came back"
 )
 @pytest.mark.parametrize(
-    ("output", "met"),
+    ("output", "message"),
     [
         (None, "returned None: .* look for a missing `return` in its forward"),
         ((), "returned a tuple without a tensor"),
@@ -185,12 +185,12 @@ def test_what_is_checked_is_not_added():
         (torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged), "output is nested"),
     ],
 )
-def test_what_cannot_be_put_together(output, met):
-    with pytest.raises(InputError, match=f"^the model('s)? {met}") as caught:
+def test_outputs_that_cannot_be_collected(output, message):
+    with pytest.raises(InputError, match=f"^the model('s)? {message}") as caught:
         OutputCollector(2).add(output, 2)
     assert "\n" not in str(caught.value)
 
 
-def test_complex_numbers_are_numbers():
+def test_complex_outputs_are_collected():
     y = torch.view_as_complex(torch.randn(2, 3, 2))
     assert torch.equal(collect([(y, 2)], 2), y)

@@ -1,4 +1,4 @@
-"""Predictions, against the model called on everything at once."""
+"""Predictions, compared with the model called on all rows at once."""
 
 from collections import namedtuple
 
@@ -16,7 +16,7 @@ Heads = namedtuple("Heads", "profile count")
 
 
 class Model(nn.Module):
-    """Another shape of output for each kind, from an input (rows, 4, length)."""
+    """Returns another structure of outputs for each kind, from an input (rows, 4, length)."""
 
     def __init__(self, kind="plain"):
         super().__init__()
@@ -135,7 +135,7 @@ def test_a_loader_that_drops_its_last_batch():
     close(sl.predict(Model(), DataLoader(Rows(X), batch_size=3, drop_last=True)), at_once(Model(), X[:6]))
 
 
-def test_a_loader_that_gives_fewer_or_more_rows_than_it_has():
+def test_a_loader_whose_length_is_wrong():
     X = sl.random_one_hot((6, 4, 6), random_state=0)
     for change in (lambda batch: batch[:1], lambda batch: batch.repeat(2, 1, 1)):
         loader = DataLoader(Rows(X), batch_size=2, collate_fn=lambda rows, change=change: change(torch.stack(rows)))
@@ -184,7 +184,7 @@ class Dtypes(nn.Module):
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.int64, torch.float16, torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
-def test_inputs_take_the_dtype_of_the_model_and_integers_beside_them_stay(dtype, kind):
+def test_inputs_take_the_dtype_of_the_model_and_integer_args_keep_theirs(dtype, kind):
     model = Dtypes().to(kind)
     X = sl.random_one_hot((3, 4, 6), dtype=dtype)
     args = [torch.zeros(3, dtype=one) for one in (torch.int8, torch.int64, torch.bool, torch.float16, torch.float64)]
@@ -208,7 +208,7 @@ def test_half_precision_runs_under_autocast(dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, "float64"])
-def test_double_precision_runs_with_the_parameters_in_it(dtype):
+def test_double_precision_converts_the_parameters(dtype):
     model = Dtypes()
     X = sl.random_one_hot((5, 4, 6), random_state=0)
     found = sl.predict(model, X, dtype=dtype)
@@ -266,7 +266,7 @@ X5 = torch.rand(5, 4, 6)
         ),
     ],
 )
-def test_what_cannot_be_predicted(more, message):
+def test_arguments_that_are_refused(more, message):
     given_ = {"model": Model(), "X": X5, **more}
     with pytest.raises(InputError, match=message) as caught:
         sl.predict(given_.pop("model"), given_.pop("X"), **given_)

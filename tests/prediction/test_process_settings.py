@@ -11,7 +11,7 @@ from seqlight.prediction.process_settings import EAGER
     "calls of which the one that began first ends first, where something is compiled",
     "compiled models are run as they were before",
 )
-def test_what_overlaps_leaves_compiled_models_as_they_were():
+def test_overlapping_calls_restore_the_stance_of_compiled_models():
     before = torch._dynamo.eval_frame._stance.stance
     begun, ended = threading.Event(), threading.Event()
 

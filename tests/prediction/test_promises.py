@@ -1,4 +1,4 @@
-"""What predict leaves alone: the model, the world, the input, and memory beyond one copy of the result."""
+"""What predict does not change: the model, the global state and the input; and the memory that it takes."""
 
 import random
 import sys
@@ -19,7 +19,7 @@ SOURCES = {
 
 
 class Model(nn.Module):
-    """Normalises, drops out, and writes into a buffer even in evaluation mode."""
+    """Has batch normalisation and dropout, and writes to a buffer even in evaluation mode."""
 
     def __init__(self):
         super().__init__()
@@ -35,7 +35,7 @@ class Model(nn.Module):
 
 
 class Reusing(nn.Module):
-    """Hands out its own memory, again in each batch."""
+    """Returns the same memory for each batch."""
 
     def __init__(self):
         super().__init__()
@@ -54,7 +54,7 @@ def test_results_do_not_share_memory_with_the_model(source):
     assert torch.equal(found, X.sum(dim=2)[:, :3].float())
 
 
-def test_nor_with_the_input():
+def test_results_do_not_share_memory_with_the_input():
     X = torch.zeros(3, 4, 5)
     found = sl.predict(nn.Identity(), X)
     found += 1
@@ -78,7 +78,7 @@ def test_gradients_are_off_and_stay_off():
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, torch.enable_grad])
-def test_under_any_mode_of_gradients(context):
+def test_results_are_the_same_in_every_gradient_mode(context):
     X = sl.random_one_hot((5, 4, 6), random_state=0)
     model = Model()
     with context():
@@ -100,7 +100,7 @@ class Breaking(Model):
 
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("where", [None, 0, 5])
-def test_the_model_and_the_world_stay_as_they_were(dtype, where):
+def test_the_model_and_the_global_state_are_restored(dtype, where):
     model = Breaking()
     model.norm.eval()
     model.conv.bias.requires_grad_(False)
@@ -130,7 +130,7 @@ def test_the_model_and_the_world_stay_as_they_were(dtype, where):
         assert state() == before
 
 
-def test_a_loader_that_shuffles_leaves_the_global_generator():
+def test_a_loader_that_shuffles_does_not_advance_the_global_generator():
     before = torch.get_rng_state()
     sl.predict(Model(), DataLoader(torch.rand(9, 4, 6), batch_size=2, shuffle=True))
     assert torch.equal(torch.get_rng_state(), before)
@@ -163,7 +163,7 @@ print(peak() - before, megabytes)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory as Linux does")
 @pytest.mark.parametrize("source", ["X", "Rows()", "torch.utils.data.DataLoader(Rows(), batch_size=20)"])
-def test_the_result_is_in_memory_once(source, python):
+def test_memory_holds_one_copy_of_the_result(source, python):
     done = python("-c", MEMORY.format(source=source))
     grown, size = map(float, done.stdout.split())
     assert size > 350

@@ -1,4 +1,4 @@
-"""Every printed tensor of tutorial A2."""
+"""Every tensor that tutorial A2 prints."""
 
 import pytest
 import torch

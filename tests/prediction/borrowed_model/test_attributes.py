@@ -1,4 +1,4 @@
-"""Plain attributes are given back as they were."""
+"""Plain attributes are restored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seqlight.prediction.borrowed_model.attributes import AttributeSnapshot
 from seqlight.prediction.borrowed_model.borrow import borrow
 
 
-def test_what_was_changed_added_deleted_and_filled_is_as_before():
+def test_attributes_and_contents_of_containers_are_restored():
     module = nn.Linear(2, 2)
     module.a, module.l, module.d, module.s, module.gone = 1, [1], {"x": 1}, {1}, 5
     containers = module.l, module.d, module.s
@@ -28,13 +28,13 @@ def test_what_was_changed_added_deleted_and_filled_is_as_before():
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
-def test_scripted_modules_have_none():
+def test_nothing_is_stored_of_scripted_modules():
     module = torch.jit.script(nn.Linear(2, 2))
     AttributeSnapshot(module).restore()
     assert module(torch.ones(1, 2)).shape == (1, 2)
 
 
-def test_attributes_wait_for_the_last_who_has_the_model():
+def test_attributes_are_restored_by_the_last_call():
     model, cpu = nn.Identity(), torch.device("cpu")
     with borrow(model, cpu):
         with borrow(model, cpu, attributes=True):

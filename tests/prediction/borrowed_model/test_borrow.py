@@ -1,4 +1,4 @@
-"""A model that was lent comes back as it was."""
+"""A borrowed model is restored exactly."""
 
 import copy
 import functools
@@ -63,7 +63,7 @@ def model():
 
 
 def state_of(model):
-    """Everything that could change: values, identity, place, flags, gradients, hooks."""
+    """Return everything that could change: values, identity, devices, flags, gradients, hooks."""
     return {
         "values": {name: value.clone() for name, value in model.state_dict().items()},
         "parameters": [
@@ -105,7 +105,7 @@ def draw_everywhere():
 
 @pytest.mark.parametrize("dtype", [None, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("fails", [False, True])
-def test_everything_comes_back(model, dtype, fails):
+def test_everything_is_restored(model, dtype, fails):
     before = state_of(model)
 
     def work():
@@ -131,7 +131,7 @@ def test_everything_comes_back(model, dtype, fails):
     assert_same(model, before)
 
 
-def test_everything_comes_back_after_an_error_while_lending(model, monkeypatch):
+def test_everything_is_restored_after_an_error_while_lending(model, monkeypatch):
     before = state_of(model)
     moved = []
 
@@ -149,7 +149,7 @@ def test_everything_comes_back_after_an_error_while_lending(model, monkeypatch):
     assert_same(model, before)
 
 
-def test_buffers_of_a_module_that_had_none_go_again():
+def test_buffers_registered_by_a_forward_are_removed():
     class Leaving(nn.Linear):
         def forward(self, X):
             self.register_buffer("seen", X.clone())
@@ -162,7 +162,7 @@ def test_buffers_of_a_module_that_had_none_go_again():
     assert not model._buffers
 
 
-def test_a_sparse_parameter_comes_back_and_so_do_those_before_it():
+def test_sparse_parameters_and_those_before_them_are_restored():
     model = nn.Linear(4, 4)
     model.sparse = nn.Parameter(torch.eye(4).to_sparse())
     with borrow(model, CPU):
@@ -171,7 +171,7 @@ def test_a_sparse_parameter_comes_back_and_so_do_those_before_it():
     assert torch.equal(model.sparse.to_dense(), torch.eye(4))
 
 
-def test_a_graph_that_was_made_before_still_works(model):
+def test_an_earlier_graph_still_works(model):
     X = torch.randn(4, 3)
     model.eval().zero_grad()
     torch.manual_seed(1)
@@ -188,7 +188,7 @@ def test_a_graph_that_was_made_before_still_works(model):
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
-def test_training_goes_on_as_if_nothing_had_been():
+def test_training_continues_as_without_a_loan():
     def trained(interrupted):
         torch.manual_seed(0)
         model = Model()
@@ -206,7 +206,7 @@ def test_training_goes_on_as_if_nothing_had_been():
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_lending_twice(model):
+def test_nested_loans(model):
     before = state_of(model)
     with borrow(model, CPU), borrow(model, CPU, torch.float64), torch.no_grad():
         model(torch.randn(4, 3, dtype=torch.float64))
@@ -214,7 +214,7 @@ def test_lending_twice(model):
 
 
 @pytest.mark.parametrize("room", range(10))
-def test_everything_comes_back_from_a_device_that_cannot_take_it(model, monkeypatch, room):
+def test_everything_is_restored_if_a_device_has_too_little_memory(model, monkeypatch, room):
     def into_little_room(tensor, device, dtype):
         nonlocal room
         room -= 1
@@ -238,7 +238,7 @@ def test_the_dtype_of_a_model():
 
 
 def test_a_model_built_in_inference_mode():
-    """Its parameters cannot be frozen, and need not be: predictions and attributions are those of its twin."""
+    """Its parameters cannot be frozen, and need not be: results are those of its twin."""
     torch.manual_seed(0)
     twin = torch.nn.Sequential(
         torch.nn.Conv1d(4, 3, 5), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(48, 2), torch.nn.Sigmoid()
@@ -253,8 +253,8 @@ def test_a_model_built_in_inference_mode():
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float64, torch.bfloat16])
-def test_what_hangs_on_a_gradient_hangs_there_still(dtype):
-    """As the hooks of DistributedDataParallel do, without which its processes would drift apart."""
+def test_hooks_on_gradient_accumulators_are_kept(dtype):
+    """Such as those of DistributedDataParallel, which keep its processes in step."""
     model, called = nn.LSTM(3, 2), []
     sums = {name: p.expand_as(p).grad_fn.next_functions[0][0] for name, p in model.named_parameters()}
     for name, one in sums.items():

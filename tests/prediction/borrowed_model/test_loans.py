@@ -1,4 +1,4 @@
-"""One model in several threads at once: each gets what it would get alone, and the last gives the model back."""
+"""One model in several threads: each gets the results that it gets alone, and the last restores the model."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def state_of(model):
 
 
 def together(*calls):
-    """Make calls in threads at once, and return what they return, or raise what they raise."""
+    """Make calls in threads at the same time; return their results, or raise their error."""
     with ThreadPoolExecutor(len(calls)) as pool:
         return [done.result(WAIT) for done in [pool.submit(call) for call in calls]]
 
 
 class Meeting:
-    """A function of an output, which is passed on once as many threads as were asked for are at it."""
+    """A function of an output that waits until so many threads have called it."""
 
     def __init__(self, threads):
         self.barrier, self.met = threading.Barrier(threads, timeout=WAIT), threading.local()
@@ -67,7 +67,7 @@ class Meeting:
     "predict of few rows beside predict of many, with one model",
     "right, given back",
 )
-def test_predictions_beside_each_other():
+def test_concurrent_predictions():
     model = network()
     before, alone = state_of(model), sl.predict(model, X, device="cpu")
     meeting = Meeting(2)
@@ -83,7 +83,7 @@ def test_predictions_beside_each_other():
 
 @pytest.mark.reliability("several threads", "one of two calls with one model ends before the other", "right")
 @pytest.mark.parametrize("fails", [False, True])
-def test_the_last_gives_back_what_the_first_took(fails):
+def test_the_last_call_restores_what_the_first_found(fails):
     model = network()
     before, two_in, one_out = state_of(model), threading.Barrier(2, timeout=WAIT), threading.Event()
 
@@ -151,7 +151,7 @@ def test_models_that_share_a_trunk():
 @pytest.mark.reliability(
     "several threads", "two calls that want one model in float32 and in float64", "one waits for the other"
 )
-def test_another_dtype_waits():
+def test_a_call_in_another_dtype_waits():
     model = network()
     before = state_of(model)
     expected = sl.predict(model, X, device="cpu"), sl.predict(model, X, dtype="float64", device="cpu")
@@ -167,7 +167,7 @@ def test_another_dtype_waits():
     assert state_of(model) == before
 
 
-def test_what_a_model_is_in_is_its_own_while_another_thread_has_it_otherwise():
+def test_floating_dtype_is_the_original_one_while_another_thread_converts_the_model():
     model = network().half()
     with borrow(model, CPU, torch.float32):
         assert floating_dtype(model, X) == torch.float32
@@ -175,7 +175,7 @@ def test_what_a_model_is_in_is_its_own_while_another_thread_has_it_otherwise():
 
 
 @pytest.mark.reliability("several threads", "two threads that wait for each other's model", "an error")
-def test_threads_that_wait_for_each_other():
+def test_a_deadlock_is_an_error():
     models, both, served = (network(), network()), threading.Barrier(2, timeout=WAIT), []
 
     def crossing(first, second):
@@ -190,8 +190,8 @@ def test_threads_that_wait_for_each_other():
     assert not borrowed_model._LOANS._of
 
 
-def test_a_call_within_a_call_beside_another_thread():
-    """A function of the output that predicts with the same model, in another dtype, while nobody else has it."""
+def test_a_nested_call_next_to_another_thread():
+    """The function of the output predicts with the same model in another dtype, once no other thread holds it."""
     model = network()
     before = state_of(model)
 
@@ -218,7 +218,7 @@ def test_a_call_within_a_call_beside_another_thread():
     "one joins in what another borrowed within a call of its own, and ends last",
     "the model is given back as the first call took it",
 )
-def test_what_was_lent_twice_ends_in_a_thread_that_came_later():
+def test_a_nested_loan_that_a_later_thread_ends():
     model = network()
     before, taken, last = state_of(model), threading.Event(), threading.Event()
 
@@ -239,7 +239,7 @@ def test_what_was_lent_twice_ends_in_a_thread_that_came_later():
 @pytest.mark.reliability(
     "several threads", "a call begins while the last of others ends", "the global random generators are as before"
 )
-def test_generators_that_are_read_while_others_are_restored(monkeypatch):
+def test_generators_are_not_read_while_another_call_restores_them(monkeypatch):
     reading, ended, states = threading.Event(), threading.Event(), random_generators._read_states
 
     def slowly(device):
@@ -313,7 +313,7 @@ CALLS = {
     "several threads", "all methods of attribution at once with one model", "each as alone, to the last bit"
 )
 @pytest.mark.filterwarnings("ignore:Convergence deltas too high")  # of a rule that is wrong on purpose
-def test_attributions_beside_each_other():
+def test_concurrent_attributions():
     model = network()
     expected = {name: call(model) for name, call in CALLS.items()}
     before, start = state_of(model), threading.Barrier(len(CALLS), timeout=WAIT)
@@ -329,7 +329,7 @@ def test_attributions_beside_each_other():
     assert state_of(model) == before
 
 
-def test_nothing_keeps_a_model_that_was_lent():
+def test_no_reference_to_a_model_is_kept():
     model = network()
     copied = copy.deepcopy(model)
     together(lambda: sl.predict(model, X, device="cpu"), lambda: sl.predict(copied, X, device="cpu"))

@@ -1,4 +1,4 @@
-"""Batches reuse each other's memory."""
+"""Batches reuse the memory of earlier ones."""
 
 import platform
 import subprocess
@@ -57,40 +57,40 @@ def printed(code):
 
 
 @glibc
-def test_a_batch_gets_the_pages_of_the_one_before():
-    # There are 20 batches, each with pages for 32 MiB.
+def test_a_batch_reuses_the_pages_of_the_one_before():
+    # There are 20 batches, each of which needs pages for 32 MiB.
     assert printed(PREDICT)[0] < 4 * 2**25 // 4096
 
 
 @glibc
-def test_also_where_there_are_many():
+def test_many_layers_reuse_their_pages_too():
     first, last = printed(EXPLAIN)
     assert last < 2 * first  # for eight batches
 
 
 @pytest.fixture
 def limits(monkeypatch):
-    """The limits that were set."""
+    """Return the limits that are set."""
     found = []
     monkeypatch.setattr(memory_pages, "_mallopt", lambda: lambda *what: found.append(what))
     return found
 
 
-def test_the_limit_is_the_usual_one_again_also_after_an_error(limits):
+def test_the_limit_is_reset_after_an_error(limits):
     with pytest.raises(ZeroDivisionError), memory_pages.keep_freed_pages(CPU):
         raise ZeroDivisionError
     assert limits[0] == (memory_pages.M_TRIM_THRESHOLD, memory_pages.KEPT)
     assert limits[-1] == (memory_pages.M_TRIM_THRESHOLD, memory_pages.LEARNT)
 
 
-def test_it_stays_as_long_as_one_call_runs(limits):
+def test_the_limit_stays_while_another_call_runs(limits):
     with memory_pages.keep_freed_pages(CPU):
         with memory_pages.keep_freed_pages(CPU):
             pass
         assert limits[-1] == (memory_pages.M_TRIM_THRESHOLD, memory_pages.KEPT)
 
 
-def test_other_devices_have_other_memory(limits):
+def test_nothing_is_set_for_other_devices(limits):
     with memory_pages.keep_freed_pages(torch.device("meta")):
         pass
     assert not limits
@@ -100,7 +100,7 @@ def test_other_devices_have_other_memory(limits):
 @pytest.mark.parametrize(
     ("name", "value"), [("MALLOC_TRIM_THRESHOLD_", "1000000"), ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")]
 )
-def test_whoever_set_the_limits_knows_better(monkeypatch, name, value):
+def test_limits_set_in_the_environment_are_kept(monkeypatch, name, value):
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     memory_pages._mallopt.cache_clear()
     try:

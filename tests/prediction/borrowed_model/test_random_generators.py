@@ -1,4 +1,4 @@
-"""The global random generators: whether numbers are drawn from them, and all of them as they were."""
+"""The global random generators: draws are detected, and states restored."""
 
 import random
 
@@ -33,7 +33,7 @@ def numpy_state():
 
 @pytest.mark.parametrize("within", [False, True])
 @pytest.mark.parametrize("kind", list(DRAWN))
-def test_a_number_drawn_is_seen(kind, within):
+def test_a_drawn_number_is_detected(kind, within):
     with preserve_generators(CPU):
         if within:  # a DataLoader has drawn before, which is another matter
             np.random.rand(), torch.rand(1), random.random()
@@ -44,7 +44,7 @@ def test_a_number_drawn_is_seen(kind, within):
 
 
 @pytest.mark.parametrize("kind", list(DRAWN))
-def test_all_are_as_before(kind):
+def test_all_generators_are_restored(kind):
     before = random.getstate(), numpy_state(), torch.get_rng_state().tolist()
     with preserve_generators(CPU):
         DRAWN[kind]()
@@ -52,7 +52,7 @@ def test_all_are_as_before(kind):
 
 
 @pytest.mark.parametrize("kind", [np.random.PCG64, np.random.Philox])
-def test_another_generator_of_numpy_is_kept_without_a_warning(kind):
+def test_another_bit_generator_of_numpy_is_restored_without_a_warning(kind):
     own = np.random.get_bit_generator()
     np.random.set_bit_generator(kind(0))
     try:

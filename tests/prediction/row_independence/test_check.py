@@ -1,4 +1,4 @@
-"""Rows that depend on each other, or on chance: warned of by predict, refused by what explains."""
+"""Rows that depend on each other, or on chance: predict warns, and methods that explain refuse."""
 
 import dataclasses
 import itertools
@@ -17,7 +17,7 @@ X = sl.random_one_hot((7, 4, 12), random_state=0)
 
 
 class Net(nn.Module):
-    """A small network with something between its layers."""
+    """A small network with a module between its layers."""
 
     def __init__(self, between=None, scale=1.0):
         super().__init__()
@@ -41,7 +41,7 @@ class Between(nn.Module):
 
 
 class Rows(nn.LSTM):
-    """What many write: the rows are its time, for batch_first is left out."""
+    """A common mistake: without batch_first, the rows are time steps."""
 
     def forward(self, h):
         return super().forward(h.mT)[0].mT
@@ -52,7 +52,7 @@ class Always(nn.Dropout):
         return F.dropout(h, self.p, training=True)
 
 
-# What it is, the operation, and its module.
+# By kind: the module between the layers, the operation that is found, and the name of its module.
 DEPEND = {
     "statistics of the batch": (lambda: nn.BatchNorm1d(6, track_running_stats=False), "batch_norm", "between"),
     "softmax over rows": (lambda: nn.Softmax(dim=0), "softmax", "between"),
@@ -105,13 +105,13 @@ def test_predict_warns_and_names_the_operation(kind, rows):
     [
         case
         for case in itertools.product(DEPEND, METHODS, [1, 3])
-        # One sequence and two references: all batches have two rows, as the check has.
+        # With one sequence and two references, all batches have two rows, as in the check.
         if case not in {("how many rows", "deep_lift_shap", 1), ("how many rows", "attribute", 1)}
     ],
 )
 def test_methods_refuse_and_name_the_operation(kind, method, rows):
     make, operation, module = DEPEND[kind]
-    # Which deep_lift_shap refuses by rules of its own, too.
+    # deep_lift_shap refuses these by rules of its own, too.
     others = "takes its statistics from the batch|on even in evaluation mode"
     message = rf"{REASON.format(operation, module)}; explain a model that does not|{others}"
     with pytest.raises(sl.UnsupportedOperation, match=message):
@@ -120,7 +120,7 @@ def test_methods_refuse_and_name_the_operation(kind, method, rows):
 
 @pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize("kind", CHANCE)
-def test_chance_is_refused_also_where_each_row_is_alone(kind, method):
+def test_chance_is_refused_in_batches_of_one_row_too(kind, method):
     with pytest.raises(sl.UnsupportedOperation, match=r"draws random numbers|on even in evaluation mode"):
         getattr(sl, method)(Net(DEPEND[kind][0]()), X[:2], device="cpu", batch_size=1, **METHODS[method])
 
@@ -136,7 +136,7 @@ def rare(h):
 )
 @pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize("little", [lambda h: h + 1e-4 * torch.randn_like(h), rare])
-def test_a_little_chance_is_seen_too(little, method):
+def test_a_little_chance_is_detected_too(little, method):
     torch.manual_seed(0)
     model = Net(Between(little))
     with pytest.warns(
@@ -148,7 +148,7 @@ def test_a_little_chance_is_seen_too(little, method):
 
 
 class Scaled(Net):
-    """Whose outputs are those of its largest row and target at most."""
+    """Divides its outputs by the largest one."""
 
     def forward(self, X):
         y = super().forward(X)
@@ -161,20 +161,20 @@ class Scaled(Net):
     "a warning of predict, and an error of each method",
 )
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_whichever_row_is_the_largest(place):
+def test_dependence_is_found_whichever_row_is_the_largest(place):
     order = sl.predict(Net(), X, device="cpu")[:, 0].abs().argsort(descending=True)
     for rows in ([0, 3], [0, 3, 6]):
         batch = X[order[rows].roll(place)]
         with pytest.warns(sl.BatchWarning, match="other rows of its batch: .* first at `max`"):
             sl.predict(Scaled(), batch, device="cpu")
         for method, arguments in METHODS.items():
-            # Where a shuffle gives what its sequence does, the two of them do not show which operation it is.
+            # If a shuffle has the same output as its sequence, these two do not show which operation it is.
             alike = "|, as softmax" if "n_steps" not in arguments and arguments else ""
             with pytest.raises(sl.UnsupportedOperation, match=rf"first at `max`{alike}"):
                 getattr(sl, method)(Scaled(), batch, device="cpu", **arguments)
 
 
-def test_a_row_that_is_the_largest_in_one_number_is_not_asked_for():
+def test_a_row_with_the_largest_number_is_not_chosen():
     numbers = torch.tensor([[-0.7, -1.0], [-0.8, -0.85], [-0.6, -0.9]])
     with pytest.warns(sl.BatchWarning, match="other rows of its batch: .* first at `max`"):
         sl.predict(Between(lambda y: y / y.abs().max()), numbers, device="cpu")
@@ -182,14 +182,14 @@ def test_a_row_that_is_the_largest_in_one_number_is_not_asked_for():
 
 @pytest.mark.reliability("rows of a batch", "a model that draws numbers and uses none of them", "no warning, no error")
 @pytest.mark.parametrize("method", list(METHODS))
-def test_numbers_drawn_in_vain_are_no_chance(method):
+def test_random_numbers_that_are_not_used_are_accepted(method):
     model = Net(Between(lambda h: h + 0 * torch.rand(1)))
     sl.predict(model, X, device="cpu")
     getattr(sl, method)(model, X[:3], device="cpu", **METHODS[method])
 
 
 @pytest.mark.parametrize("source", [lambda X: X, TensorDataset, lambda X: DataLoader(X, batch_size=1)])
-def test_rows_that_are_alone_are_only_asked_for_chance(source):
+def test_only_chance_is_checked_in_batches_of_one_row(source):
     with pytest.warns(sl.BatchWarning, match=r"changes from call to call: .* first at `randn_like`"):
         sl.predict(Net(DEPEND["noise"][0]()), source(X[:3]), device="cpu", batch_size=1)
     model = Net(DEPEND["statistics of the batch"][0]())
@@ -197,7 +197,7 @@ def test_rows_that_are_alone_are_only_asked_for_chance(source):
     sl.saturation_mutagenesis(model, X[:1], device="cpu", batch_size=1)
 
 
-def test_the_first_batch_that_has_several_rows_is_asked():
+def test_the_first_batch_with_several_rows_is_checked():
     loader = DataLoader(X, batch_sampler=[[0], [1], [2, 3, 4], [5]])
     with pytest.warns(sl.BatchWarning, match="other rows of its batch"):
         sl.predict(Net(nn.Softmax(dim=0)), loader, device="cpu")
@@ -219,11 +219,11 @@ HEALTHY = {
 @pytest.mark.parametrize("dtype", [None, "bfloat16"])
 @pytest.mark.parametrize("rows", [1, 7])
 @pytest.mark.parametrize("name", list(HEALTHY))
-def test_healthy_models_are_not_warned_of(name, rows, dtype):
+def test_no_warning_for_models_with_independent_rows(name, rows, dtype):
     sl.predict(HEALTHY[name](), X[:rows], device="cpu", dtype=dtype)  # a warning is an error here
 
 
-# Which change an output by less than 1 % of what lies between two rows, and so might be rounding.
+# These change an output by less than 1 % of the difference between two rows, which might be rounding.
 SLIGHT = {
     "the largest number": lambda h: h / (1 + h.amax()),
     "a hundredth of the mean": lambda h: h - 0.01 * h.mean(0),
@@ -255,11 +255,11 @@ def test_rows_that_change_each_other_slightly(kind):
     "no warning: in float64 the rows are their own",
 )
 @pytest.mark.filterwarnings("ignore::seqlight.errors.ConvergenceWarning")
-def test_what_is_rounding_in_float32_is_not_warned_of():
+def test_no_warning_for_rounding_in_float32():
     class Rounded(Net):
         def forward(self, X):
             y = super().forward(X)
-            # What sums in another order come to, and more of it in another size of batch.
+            # As rounding of sums in another order, and more of it in larger batches.
             return y * (1 + 3e-4 * len(X)) if y.dtype == torch.float32 else y
 
     sl.predict(Rounded(), X, device="cpu", batch_size=3)
@@ -268,7 +268,7 @@ def test_what_is_rounding_in_float32_is_not_warned_of():
 
 
 class Similarities(Net):
-    """Of each row with each other, as contrastive models give them."""
+    """Returns the similarity of each row to each other, as contrastive models do."""
 
     def forward(self, X):
         y = super().forward(X)
@@ -302,7 +302,7 @@ def test_rows_in_reverse_order(method):
     "whole rows that are dropped, one in twenty (stochastic depth)",
     "a warning of predict, and an error of each method: as many rows are drawn for as a batch has",
 )
-def test_rows_that_are_seldom_dropped():
+def test_rows_that_are_rarely_dropped():
     def dropped(h):
         return h * (torch.rand(len(h), 1, 1) > 0.05)
 
@@ -327,7 +327,7 @@ class Drawing(Net):
         return Out(y, y + torch.randn_like(y))
 
 
-def test_what_func_leaves_out_does_not_count_and_func_is_not_called_again_in_vain():
+def test_only_the_result_of_func_is_compared_and_func_is_called_only_if_needed():
     calls = []
 
     def mean(out):
@@ -357,7 +357,7 @@ class Everywhere(nn.Module):
 @pytest.mark.reliability(
     "rows of a batch", "numbers that a model draws in predict", "they are the same with and without the check"
 )
-def test_what_is_predicted_is_what_it_would_be_unasked(monkeypatch):
+def test_predictions_are_the_same_with_and_without_the_check(monkeypatch):
     from seqlight.prediction.row_independence.check import RowProbe
 
     def predicted():
@@ -373,7 +373,7 @@ def test_what_is_predicted_is_what_it_would_be_unasked(monkeypatch):
     assert asked[1:] == unasked[1:]
 
 
-def test_one_forward_more_of_two_rows():
+def test_the_check_is_one_more_forward_of_two_rows():
     model, sizes = Net(), []
     model.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
     sl.predict(model, X, device="cpu", batch_size=3)
@@ -386,12 +386,12 @@ class OfSeven(Net):
         return super().forward(X)
 
 
-def test_a_model_that_takes_no_two_rows_is_let_alone():
+def test_no_warning_for_a_model_that_does_not_accept_two_rows():
     assert sl.predict(OfSeven(), X, device="cpu").shape == (7, 2)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-def test_operations_that_cannot_be_seen_are_not_named():
+def test_operations_that_cannot_be_traced_are_not_named():
     script = torch.jit.script(nn.Softmax(dim=0))
     with pytest.warns(sl.BatchWarning, match=r"first somewhere before `mean` in module 'the model itself'"):
         sl.predict(Net(script), X, device="cpu")
@@ -402,7 +402,7 @@ def test_operations_that_cannot_be_seen_are_not_named():
 )
 @pytest.mark.filterwarnings("ignore:.*nested tensors:UserWarning")
 @pytest.mark.parametrize("kind", ["to_sparse", "nested", "meta"])
-def test_outputs_that_cannot_be_computed_with(kind):
+def test_outputs_without_arithmetic_are_refused(kind):
     def odd(y):
         if kind == "nested":
             return torch.nested.nested_tensor(list(y))
@@ -414,7 +414,7 @@ def test_outputs_that_cannot_be_computed_with(kind):
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 @pytest.mark.parametrize("width", [17, 600])
-def test_a_row_of_many_numbers_that_holds_the_largest_is_not_asked_for(width, place):
+def test_a_row_of_many_numbers_with_the_largest_is_not_chosen(width, place):
     rows = torch.rand(3, width, generator=torch.Generator().manual_seed(place)) - 0.5
     rows[place, width // 2] = 2.0
     with pytest.warns(sl.BatchWarning, match="other rows of its batch: .* first at `max`"):
@@ -423,7 +423,7 @@ def test_a_row_of_many_numbers_that_holds_the_largest_is_not_asked_for(width, pl
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("width", [2, 40])
-def test_numbers_beyond_all_are_looked_at_in_silence(width):
+def test_infinities_and_nans_raise_no_warning(width):
     rows = torch.zeros(7, width)
     rows[1, 0], rows[2, 1], rows[3, 0] = torch.inf, -torch.inf, torch.nan
     assert torch.equal(sl.predict(nn.Identity(), rows, device="cpu").isnan(), rows.isnan())

@@ -1,4 +1,4 @@
-"""Which operation is found to mix rows, or to draw numbers, however a model arranges its rows."""
+"""The operation that mixes rows or draws numbers is found, however a model arranges its rows."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def found(function):
 
 
 def statistics(h):
-    # Merged with channels, rows last, then each over its own: only the last operation mixes them.
+    # Rows are merged with channels, then last, then normalised over rows: only the norm mixes them.
     h = h.permute(1, 0, 2).flatten(0, 1).relu()
     h = h.unflatten(0, (6, -1)).permute(2, 1, 0)
     return h / h.norm(dim=1, keepdim=True)
@@ -49,7 +49,7 @@ def statistics(h):
         (lambda h: h.clone().index_add_(0, torch.zeros(len(h), dtype=torch.int64), h), "index_add"),
     ],
 )
-def test_the_first_operation_is_named(function, operation):
+def test_the_first_culprit_is_found(function, operation):
     assert found(function) == Culprit(operation, " in module 'the model itself' (Model)")
 
 
@@ -63,5 +63,5 @@ def test_the_first_operation_is_named(function, operation):
         lambda h: torch.stack([one.relu() for one in h]),
     ],
 )
-def test_rows_of_their_own_have_no_culprit(function):
+def test_independent_rows_have_no_culprit(function):
     assert found(function) is None

@@ -1,4 +1,4 @@
-"""Outputs of one row that differ by more than rounding."""
+"""Whether outputs differ by more than rounding."""
 
 import pytest
 import torch
@@ -7,14 +7,14 @@ from seqlight.prediction.row_independence.tolerance import FLOAT32, differs, rer
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
-def test_what_the_order_of_sums_changes_is_no_difference(dtype):
+def test_the_order_of_sums_makes_no_difference(dtype):
     generator = torch.Generator().manual_seed(0)
     numbers = torch.randn(8, 500, generator=generator).to(dtype)
     assert not reruns_differ(numbers.sum(1), numbers.flip(1).sum(1))
     assert reruns_differ(numbers.sum(1), numbers[:, 50:].sum(1))
 
 
-def test_outputs_are_compared_with_how_far_rows_lie_apart_and_with_their_size():
+def test_differences_are_relative_to_the_spread_of_rows_and_to_size():
     wanted = torch.tensor([[1.0, 100.0]])
     apart = torch.tensor([0.5, 0.5])
     assert not differs(wanted + torch.tensor([0.005, 0.05]), wanted, apart, FLOAT32)
@@ -22,7 +22,7 @@ def test_outputs_are_compared_with_how_far_rows_lie_apart_and_with_their_size():
     assert differs(wanted + torch.tensor([0.0, 0.5]), wanted, apart, FLOAT32)
 
 
-def test_what_is_no_number_passes():
+def test_nan_is_no_difference():
     wanted = torch.tensor([[float("nan"), float("inf")]])
     assert not differs(wanted, wanted, torch.zeros(2), FLOAT32)
     assert not reruns_differ(wanted, wanted)
