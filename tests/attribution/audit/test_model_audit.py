@@ -16,21 +16,13 @@ from torch.utils.checkpoint import checkpoint
 from seqlight import deep_lift_shap, dinucleotide_shuffle, random_one_hot
 from seqlight.attribution.audit.model_audit import audit
 from seqlight.errors import ConvergenceWarning, InputError
+from user_operations import Custom, Deep
 
 X = random_one_hot((3, 4, 20), random_state=1)
 
 
 def look(model, X=X, **settings):
     return audit(model, X, **{"device": "cpu", **settings})
-
-
-class Deep(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
 
 
 def culprit(model, **settings):
@@ -264,16 +256,6 @@ def test_a_custom_rule_that_does_not_add_up(key, Around):
 
 
 # Models that are refused.
-
-
-class Custom(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        return x.sin()
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad
 
 
 REFUSED = {

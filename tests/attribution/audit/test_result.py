@@ -13,15 +13,7 @@ from seqlight.attribution.audit.model_audit import audit
 from seqlight.attribution.audit.operations import AuditedCall
 from seqlight.attribution.audit.pairs import AuditedPair
 from seqlight.attribution.audit.result import Audit
-
-
-class Deep(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
+from user_operations import Deep
 
 
 def look(model):

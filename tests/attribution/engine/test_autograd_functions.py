@@ -10,6 +10,7 @@ from torch.autograd.function import _SingleLevelFunction
 from seqlight import deep_lift_shap, random_one_hot
 from seqlight.attribution.engine.autograd_functions import announce_functions
 from seqlight.errors import IntegratedWarning, UnsupportedOperation
+from user_operations import StraightThrough
 
 X = random_one_hot((3, 4, 20), random_state=1)
 
@@ -50,16 +51,6 @@ class Kinked(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         return grad * (ctx.saved_tensors[0] > 0)
-
-
-class StraightThrough(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        return x.round()
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad
 
 
 class Reversed(torch.autograd.Function):

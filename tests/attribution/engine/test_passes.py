@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from seqlight import deep_lift_shap, random_one_hot, shuffle
 from seqlight.errors import ConvergenceWarning, IntegratedWarning, UnsupportedOperation
+from user_operations import Custom, Deep
 
 X = random_one_hot((3, 4, 20), random_state=1)
 
@@ -299,25 +300,6 @@ def test_recurrent_networks_are_integrated(kind, incompleteness):
     with pytest.warns(IntegratedWarning, match="integrated numerically") as warned:
         assert incompleteness(Model().double()) < 1e-6
     assert len(warned) == 1
-
-
-class Custom(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        return x.sin()
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad
-
-
-class Deep(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
 
 
 REFUSED = {

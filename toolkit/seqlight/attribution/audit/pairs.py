@@ -89,7 +89,8 @@ class PairAuditor(Explainer):
             return _refused_pair(modes, outputs, other, str(error))
         for what, one in (("", record.output), ("a reference of ", output)):
             if not one.isfinite().all():
-                return _not_finite_pair(modes, remedies.not_finite(i, what, None if what else modes.first_not_finite()))
+                where = None if what else modes.first_not_finite()
+                return _not_finite_pair(modes, remedies.not_finite_note(i, what, where))
         steps = zip(found, inputs, baselines, strict=True)
         total = sum(float((m * (x - r)).sum()) for m, x, r in steps)
         if not math.isfinite(total):
@@ -162,7 +163,7 @@ def _not_finite_gradient_pair(modes: _PairModes, row: int) -> AuditedPair:
     lost = [one for one in calls if not math.isfinite(one.loss)] or [AuditedCall("what is left", "")]
     where = AuditedCall(lost[-1].operation, lost[-1].module, [remedies.NOT_FINITE])
     others = [one for one in calls if (one.operation, one.module) != (where.operation, where.module)]
-    return AuditedPair(others, refused=where, note=remedies.no_finite_gradient(row))
+    return AuditedPair(others, refused=where, note=remedies.no_finite_gradient_note(row))
 
 
 def _refused_pair(modes: _PairModes, outputs: list[Tensor], other: Tensor | None, message: str) -> AuditedPair:

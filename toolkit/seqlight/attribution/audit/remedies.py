@@ -74,10 +74,10 @@ def random_note() -> str:
     )
 
 
-def not_finite(row: int, what: str, where: tuple[str, str] | None) -> str:
+def not_finite_note(row: int, what: str, where: tuple[str, str] | None) -> str:
     """Return what to do about a model whose output is not finite for a sequence, or for its reference.
 
-    >>> not_finite(0, "", ("log", "1 (Log)"))[:71]
+    >>> not_finite_note(0, "", ("log", "1 (Log)"))[:71]
     "the model's output is not a finite number for sequence 0 (from `log` in"
     """
     made = f" (from `{where[0]}`{_within(where[1])} on)" if where else ""
@@ -87,7 +87,7 @@ def not_finite(row: int, what: str, where: tuple[str, str] | None) -> str:
     )
 
 
-def no_finite_gradient(row: int) -> str:
+def no_finite_gradient_note(row: int) -> str:
     """Return what to do about an operation with a finite result whose gradient is not finite."""
     return (
         f"The gradient that goes back through it is not a finite number for sequence {row}: look for a square root "
