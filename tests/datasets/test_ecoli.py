@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from labelled_splits import assert_one_hot_with_labels
 from seqlight.datasets.ecoli import MOTIF_END, MOTIF_START, load_ecoli_starts, read_ecoli_starts
 from seqlight.errors import InputError
 
@@ -43,14 +44,7 @@ def pairs(X, end=START):
 @pytest.mark.parametrize("name", SPLITS)
 def test_shapes_and_types(data, name):
     split = getattr(data, name)
-    rows = len(split.X)
-    assert split.X.shape == (rows, 4, 60)
-    assert split.X.dtype == torch.int8
-    assert split.y.dtype == torch.float32
-    assert split.ids.dtype == torch.int64
-    assert split.y.shape == split.ids.shape == (rows,)
-    assert ((split.X == 0) | (split.X == 1)).all()
-    assert (split.X.sum(1) == 1).all()
+    assert_one_hot_with_labels(split, len(split.X), 60)
 
 
 def test_sizes(data):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from labelled_splits import assert_one_hot_with_labels
 from seqlight.datasets.planted import IUPAC, MOTIFS, load_planted
 from seqlight.errors import InputError
 
@@ -28,13 +29,7 @@ def pairs(X):
 def test_shapes_and_types(data, name):
     split = getattr(data, name)
     rows = {"train": 700, "valid": 150, "test": 150}[name]
-    assert split.X.shape == (rows, 4, 100)
-    assert split.X.dtype == torch.int8
-    assert split.y.dtype == torch.float32
-    assert split.ids.dtype == torch.int64
-    assert split.y.shape == split.ids.shape == (rows,)
-    assert ((split.X == 0) | (split.X == 1)).all()
-    assert (split.X.sum(1) == 1).all()
+    assert_one_hot_with_labels(split, rows, 100)
     assert split.y.sum() == rows / 2
 
 

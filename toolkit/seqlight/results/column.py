@@ -62,10 +62,10 @@ class Column:
 
     def __getitem__(self, key: Any) -> Any:
         if not isinstance(key, tuple):
-            return self._of(key)
+            return self._select(key)
         if not key or key[0] is Ellipsis or key[0] is None:
             return self.numpy()[key]
-        found = self._of(key[0])
+        found = self._select(key[0])
         leading = (slice(None),) * (found.ndim - self.ndim + 1)  # none for a single row
         return found[(*leading, *key[1:])]
 
@@ -92,7 +92,7 @@ class Column:
             )
         return found
 
-    def _of(self, rows: Any) -> NDArray[Any]:
+    def _select(self, rows: Any) -> NDArray[Any]:
         if isinstance(rows, slice):
             return self._slice(range(len(self))[rows])
         if isinstance(rows, str):
