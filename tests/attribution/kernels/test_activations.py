@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from multipliers import plain_rules, reference_pairs
 from seqlight.attribution.kernels import activations as kernels
 from seqlight.attribution.kernels.activations import Activation
-from seqlight.attribution.rules.elementwise import Rounding, allowance, least, secant
+from seqlight.attribution.rules.elementwise import Rounding, rounding_error, secant, smallest_step
 from seqlight.native.library import library
 
 pytestmark = pytest.mark.skipif(
@@ -54,7 +54,7 @@ def test_gradients(both, kind, size):
     x1, x0 = (size * one.float().contiguous() for one in both)
     recorded, grad = (x1, *kernels.activation(x1, kind)), torch.cos(x0).nan_to_num()
     rounding = Rounding.INPUT if "GELU" in kind.name else Rounding.OUTPUT
-    near, allowed = least(torch.float32), allowance(torch.float32, rounding)
+    near, allowed = smallest_step(torch.float32), rounding_error(torch.float32, rounding)
     found = kernels.activation_vjp(grad, recorded, x0, kind, near, allowed)
     y0 = kernels.activation(x0, kind, sloped=False)[0]
     plain = functools.partial(secant, rounding=rounding)

@@ -24,7 +24,7 @@ def test_secant(both, rounding, nearly):
     if nearly:
         x0 = (repeated(x1, x0) * (1 + 1e-5 * torch.rand_like(x0))).contiguous()
     y1, y0, slope = torch.sin(x1), torch.sin(x0), torch.cos(x1)
-    near, allowed = elementwise.least(x1.dtype), elementwise.allowance(x1.dtype, rounding)
+    near, allowed = elementwise.smallest_step(x1.dtype), elementwise.rounding_error(x1.dtype, rounding)
     found = kernels.secant(x1, y1, slope, x0, y0, near, allowed, by_input=rounding is Rounding.INPUT)
     secant = functools.partial(elementwise.secant, rounding=rounding)
     with plain_rules():
@@ -36,7 +36,7 @@ def test_secant(both, rounding, nearly):
 def test_relu(both):
     x1, x0 = both
     grad = torch.cos(x0).nan_to_num()
-    found = kernels.relu_vjp(grad, x1, x0, elementwise.least(x1.dtype))
+    found = kernels.relu_vjp(grad, x1, x0, elementwise.smallest_step(x1.dtype))
     slope = (x1 > 0).to(x1.dtype)
     arguments = x1, torch.relu(x1), slope, x0, torch.relu(x0)
     with plain_rules():

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from multipliers import DTYPES
 from seqlight.attribution.kernels import pooling as kernels
-from seqlight.attribution.rules.elementwise import least
+from seqlight.attribution.rules.elementwise import smallest_step
 from seqlight.native import threads as native_threads
 from seqlight.native.library import library
 
@@ -25,7 +25,7 @@ def test_pools(monkeypatch, settings, dtype, threads):
     x0[0, 0] = x1[0, 0]
     y1, w1 = F.max_pool1d(x1, kernel, stride, padding, dilation, return_indices=True)
     y0, w0 = F.max_pool1d(x0, kernel, stride, padding, dilation, return_indices=True)
-    winners, multiplier = kernels.cross_maximum((x1, y1, w1), (x0, y0, w0), 1, least(dtype))
+    winners, multiplier = kernels.cross_maximum((x1, y1, w1), (x0, y0, w0), 1, smallest_step(dtype))
     grad = torch.randn_like(y0)
     gradient = kernels.max_pool_vjp(grad, multiplier, winners, x0.shape, 1)
     expected = torch.zeros_like(x0)
@@ -35,7 +35,7 @@ def test_pools(monkeypatch, settings, dtype, threads):
                 a, b = y1[row % 2, channel, window], y0[row, channel, window]
                 at = w1[row % 2, channel, window] if a >= b else w0[row, channel, window]
                 dx = x1[row % 2, channel, at] - x0[row, channel, at]
-                m = 1 if abs(dx) < least(dtype) else (a - b) / dx
+                m = 1 if abs(dx) < smallest_step(dtype) else (a - b) / dx
                 assert multiplier[row, channel, window] == m
                 assert winners[row, channel, window] == at
                 expected[row, channel, at] += grad[row, channel, window] * m
@@ -59,7 +59,7 @@ def test_pools_that_find_their_maxima(monkeypatch, window, kind, dtype, threads)
         x0[2, 1] = -float("inf")
     y1, w1 = F.max_pool1d(x1, *window, return_indices=True)
     wanted_y, w0 = F.max_pool1d(x0, *window, return_indices=True)
-    near = least(dtype)
+    near = smallest_step(dtype)
     y0, winners, multiplier = kernels.max_pool((x1, y1, w1), x0, window, near)
     wanted = kernels.cross_maximum((x1, y1, w1), (x0, wanted_y, w0), 1, near)
     torch.testing.assert_close(y0, wanted_y, rtol=0, atol=0, equal_nan=True)

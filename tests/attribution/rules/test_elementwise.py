@@ -9,7 +9,13 @@ from torch.nn import functional as F
 
 import seqlight as sl
 from seqlight.attribution.calls.call import Call
-from seqlight.attribution.rules.elementwise import Rescale, Rounding, _value_and_slope, secant, threshold
+from seqlight.attribution.rules.elementwise import (
+    Rescale,
+    Rounding,
+    _differentiate,
+    secant,
+    smallest_exponent_step,
+)
 
 pytestmark = pytest.mark.usefixtures("with_and_without_kernels")
 
@@ -18,7 +24,7 @@ def slow_secant(function, x1, x0):
     found = torch.empty_like(x0)
     for at in itertools.product(*map(range, x0.shape)):
         a, b = x1[at], x0[at]
-        if abs(a - b) < threshold(x0.dtype):
+        if abs(a - b) < smallest_exponent_step(x0.dtype):
             leaf = a.clone().requires_grad_()
             (found[at],) = torch.autograd.grad(function(leaf), leaf)
         else:
@@ -35,7 +41,7 @@ def test_rescale_is_the_secant(function, dtype, known_slope, multiplied):
     torch.manual_seed(0)
     x1, x0 = torch.randn(3, 5, dtype=dtype), torch.randn(3, 5, dtype=dtype)
     x0[0] = x1[0]
-    x0[1, 0] = x1[1, 0] + threshold(dtype) / 3
+    x0[1, 0] = x1[1, 0] + smallest_exponent_step(dtype) / 3
     grad = torch.randn(3, 5, dtype=dtype)
     rule = Rescale(ELEMENTWISE[function.__name__].slope if known_slope else None)
     y, found = multiplied(rule, function, x1, x0, grad)
@@ -73,7 +79,7 @@ def test_equal_infinities_differ_by_nothing():
 @pytest.mark.parametrize("function", [torch.frac, torch.tanh, torch.exp])
 def test_slopes_are_laid_out_as_the_loops_take_them(function):
     x = torch.linspace(-1.7, 1.9, 12).view(3, 4).requires_grad_()
-    y, slope = _value_and_slope(Call.of("one", function, (x,), {}), x)
+    y, slope = _differentiate(Call.of("one", function, (x,), {}), x)
     assert y.is_contiguous()
     assert slope.is_contiguous()
     (expected,) = torch.autograd.grad(function(x), x, torch.ones(3, 4))

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqlight import deep_lift_shap, random_one_hot
-from seqlight.attribution.rules.elementwise import least
+from seqlight.attribution.rules.elementwise import smallest_step
 from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.errors import UnsupportedOperation
 
@@ -27,7 +27,7 @@ def slow_max_pool(x1, x0, grad, kernel, stride, padding, dilation, ceil_mode):
         ys.append(x0[w0])
         winner = w1 if x1[w1] >= x0[w0] else w0
         dx = x1[winner] - x0[winner]
-        share = (x1[w1] - x0[w0]) / dx if abs(dx) >= least(x0.dtype) else 1
+        share = (x1[w1] - x0[w0]) / dx if abs(dx) >= smallest_step(x0.dtype) else 1
         m[winner] += grad[window] * share
     return torch.stack(ys), m
 

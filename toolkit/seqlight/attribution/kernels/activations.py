@@ -32,7 +32,7 @@ def activation(x: Tensor, kind: Activation, *, sloped: bool = True) -> tuple[Ten
 
 
 def activation_vjp(
-    grad: Tensor, recorded: tuple[Tensor, ...], x0: Tensor, kind: Activation, threshold: float, allowance: float
+    grad: Tensor, recorded: tuple[Tensor, ...], x0: Tensor, kind: Activation, threshold: float, rounding_error: float
 ) -> Tensor:
     """Return the gradient at `x0`, the input of an activation function.
 
@@ -48,10 +48,10 @@ def activation_vjp(
         Which function.
     threshold : float
         Smaller differences of inputs count as none.
-    allowance : float
+    rounding_error : float
         The rounding error of an output, relative to its size, or for both kinds of GELU to that of the input.
     """
     out = torch.empty_like(x0)
-    numbers = *element_pairs(recorded[0], x0), kind.value, threshold, allowance
+    numbers = *element_pairs(recorded[0], x0), kind.value, threshold, rounding_error
     run("activation_gradients", (grad.contiguous(), *recorded, x0, out), numbers, x0.numel(), x0.numel())
     return out

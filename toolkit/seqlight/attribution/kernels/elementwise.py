@@ -21,7 +21,7 @@ def secant(
     x0: Tensor,
     y0: Tensor,
     threshold: float,
-    allowance: float,
+    rounding_error: float,
     *,
     by_input: bool = False,
 ) -> Tensor | None:
@@ -33,7 +33,7 @@ def secant(
         Input, output and slope of the sequences, input and output of the references.
     threshold : float
         Smaller differences of inputs count as none.
-    allowance : float
+    rounding_error : float
         The rounding error of an output, relative to its size.
     by_input : bool
         Whether that is relative to the size of the input instead.
@@ -42,7 +42,7 @@ def secant(
         return None
     span, n = element_pairs(x1, x0)
     out = empty_like(y0)
-    numbers = span, n, x0.element_size(), threshold, allowance, by_input
+    numbers = span, n, x0.element_size(), threshold, rounding_error, by_input
     run("secants", (x1, y1, slope1, x0, y0, out), numbers, x0.numel(), x0.numel())
     return out
 

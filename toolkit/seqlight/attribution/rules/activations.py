@@ -18,7 +18,7 @@ from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels.activations import Activation
 from seqlight.attribution.kernels.memory_layout import suits
 from seqlight.attribution.kernels.table import kernel_for
-from seqlight.attribution.rules.elementwise import Rescale, allowance, least, one_real
+from seqlight.attribution.rules.elementwise import Rescale, real_operand, rounding_error, smallest_step
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class SmoothActivation(Rescale):
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep input, output and slope."""
         assert self.kind is not None
-        (x,), kind = one_real(call), self.kind(call)
+        (x,), kind = real_operand(call), self.kind(call)
         activation = kernel_for("activations.activation", x.device.type, x.dtype)
         if activation is None or not suits(x):
             return super().observe(call, copy)
@@ -52,7 +52,7 @@ class SmoothActivation(Rescale):
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Multiply by the secant between reference and input, in the backward pass."""
         assert self.kind is not None
-        recorded, (x,), kind = tuple(one.get() for one in kept), one_real(call), self.kind(call)
+        recorded, (x,), kind = tuple(one.get() for one in kept), real_operand(call), self.kind(call)
         activation = kernel_for("activations.activation", x.device.type, x.dtype)
         activation_vjp = kernel_for("activations.activation_vjp", x.device.type, x.dtype)
         if activation is None or activation_vjp is None or not suits(x, *recorded):
@@ -62,7 +62,7 @@ class SmoothActivation(Rescale):
             own = Recorded.of(x0, copy)
 
             def vjp(grad: Tensor) -> tuple[Tensor]:
-                threshold, allowed = least(grad.dtype), allowance(grad.dtype, self.rounding)
+                threshold, allowed = smallest_step(grad.dtype), rounding_error(grad.dtype, self.rounding)
                 return (activation_vjp(grad, recorded, own.get(), kind, threshold, allowed),)
 
             return activation(x0, kind, sloped=False)[0], vjp

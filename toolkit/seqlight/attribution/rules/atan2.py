@@ -18,14 +18,14 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Call, Observed
 from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.rules.mean_jacobian import Averaged
+from seqlight.attribution.rules.mean_jacobian import VJPFunction
 
 
 @dataclass(frozen=True)
 class Atan2:
     """A call ``atan2(y, x)``, with both operands in the shape of the result."""
 
-    backward: ClassVar[type[torch.autograd.Function]] = Averaged
+    backward: ClassVar[type[torch.autograd.Function]] = VJPFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep both operands."""
@@ -44,7 +44,7 @@ class Atan2:
                 return [grads[0] * one for one in reversed(mean_slopes(x1[::-1], x0[::-1]))]
             return [grads[0] * one for one in mean_slopes(x1, x0)]
 
-        return Averaged.apply(call, vjp, *call.tensors)
+        return VJPFunction.apply(call, vjp, *call.tensors)
 
 
 def mean_slopes(sequence: Sequence[Tensor], reference: Sequence[Tensor]) -> list[Tensor]:

@@ -20,7 +20,7 @@ from seqlight.attribution.kernels.attention import Operands, Recording, Settings
 from seqlight.attribution.kernels.buffers import empty, empty_like
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.decompositions import dropout
-from seqlight.attribution.rules.elementwise import threshold
+from seqlight.attribution.rules.elementwise import smallest_exponent_step
 from seqlight.attribution.rules.softmax import softmax, softmax_multipliers, softmax_vjp
 
 
@@ -63,7 +63,7 @@ class Attention:
             def vjp(grad: Tensor) -> Operands:
                 again = Operands(*(one.get() for one in own))
                 same = Settings(None if bias is None else bias.get(), settings.scale)
-                return kernel_vjp(grad, seen, again, same, threshold(grad.dtype))  # type: ignore[no-any-return]
+                return kernel_vjp(grad, seen, again, same, smallest_exponent_step(grad.dtype))  # type: ignore[no-any-return]
 
             return y, vjp
 
@@ -196,7 +196,7 @@ def _through_softmax(
     Multipliers are as large as the scores, and each is used once: they are made here, in the backward pass.
     """
     kernel = kernel_for("softmax.softmax_vjp_in_place", grad.device.type, grad.dtype)
-    mean: Tensor | None = kernel(grad, recorded, reference, threshold(grad.dtype)) if kernel else None
+    mean: Tensor | None = kernel(grad, recorded, reference, smallest_exponent_step(grad.dtype)) if kernel else None
     if mean is not None:
         return grad, mean
     dim = grad.ndim - 1

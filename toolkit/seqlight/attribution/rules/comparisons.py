@@ -13,7 +13,7 @@ from seqlight.attribution.calls.call import Call, Observed
 from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous
-from seqlight.attribution.rules.mean_jacobian import Averaged
+from seqlight.attribution.rules.mean_jacobian import VJPFunction
 from seqlight.attribution.rules.piecewise import piecewise_vjp
 
 NAMES = (
@@ -55,7 +55,7 @@ class Piecewise:
 
     part: object
     announce: Callable[[], None] | None = None
-    backward: ClassVar[type[torch.autograd.Function]] = Averaged
+    backward: ClassVar[type[torch.autograd.Function]] = VJPFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the operand and the result."""
@@ -86,4 +86,4 @@ class Piecewise:
                 self.announce()
             return [found]
 
-        return Averaged.apply(compute, vjp, *call.tensors)
+        return VJPFunction.apply(compute, vjp, *call.tensors)

@@ -1,6 +1,7 @@
-"""The rule for elementwise operations: the multiplier is the secant.
+"""The rule for elementwise operations: the multiplier is the secant ``(y1 - y0) / (x1 - x0)``.
 
-It is computed in the forward pass, so that one tensor is kept, as in plain autograd.
+The secant is the mean slope on the line from reference to input. It is computed in the forward pass, so that one tensor
+is kept, as in plain autograd.
 """
 
 from __future__ import annotations
@@ -20,25 +21,25 @@ from seqlight.attribution.kernels.table import kernel_for
 from seqlight.errors import UnsupportedOperation
 
 
-class Scaled(RuleFunction):
-    """An elementwise operation whose slope is the multiplier."""
+class ScaleFunction(RuleFunction):
+    """An elementwise operation with a given multiplier in place of its slope."""
 
     @staticmethod
     def forward(ctx: Any, compute: Function, x: Tensor) -> Tensor:
-        """Return the output, and keep what the way back needs."""
+        """Return the output, and keep the multiplier."""
         y, multiplier = compute(x.detach())
         ctx.save_for_backward(multiplier)
         return y  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Return the gradients at the operands."""
+        """Return the gradient at the input."""
         (multiplier,) = ctx.saved_tensors
         return None, grads[0] * multiplier
 
 
-class Rescaled(RuleFunction):
-    """An elementwise operation whose secant is made and used on the way back: no multiplier has to be kept."""
+class RescaleFunction(RuleFunction):
+    """An elementwise operation whose secant is computed in the backward pass, so that no multiplier has to be kept."""
 
     @staticmethod
     def forward(ctx: Any, rule: Rescale, call: Call, x1: Tensor, x0: Tensor) -> Any:
@@ -49,14 +50,14 @@ class Rescaled(RuleFunction):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradient at the input."""
-        return None, None, None, ctx.rule.pull(grads[0], ctx.call, ctx.x1, ctx.x0.get())
+        return None, None, None, ctx.rule.vjp(grads[0], ctx.call, ctx.x1, ctx.x0.get())
 
 
 class Rounding(Enum):
-    """What the outputs of an operation are rounded by.
+    """How the outputs of an operation are rounded.
 
-    Not at all, as those of relu; to their own digits; or to the digits of their input, as those of x * Phi(x), whose
-    Phi(x) = (1 + erf(x / sqrt(2))) / 2 loses its own where x is far below 0.
+    Not at all, as those of relu; to their own digits; or to the digits of the input, as those of x * Phi(x), because
+    Phi(x) = (1 + erf(x / sqrt(2))) / 2 loses digits where x is far below 0.
     """
 
     NONE = 0
@@ -64,24 +65,24 @@ class Rounding(Enum):
     INPUT = 2
 
 
-def threshold(dtype: torch.dtype) -> float:
-    """Return the difference of exponents below which the tangent stands in for the secant, with fewer digits.
+def smallest_exponent_step(dtype: torch.dtype) -> float:
+    """Return the smallest difference of exponents for which the secant is used; below it the tangent is.
 
-    1e-6 is what DeepLIFT implementations use for float32, and float64 resolves 1e-10.
+    Implementations of DeepLIFT use 1e-6 for float32, and float64 resolves 1e-10.
     """
     return 1e-10 if dtype == torch.float64 else 1e-6
 
 
-def least(dtype: torch.dtype) -> float:
-    """Return the difference of other inputs below which there is none.
+def smallest_step(dtype: torch.dtype) -> float:
+    """Return the smallest difference of any other inputs that is not taken for 0.
 
-    Not a fixed one: what one model squares another divides by, and 1e-6 may be all that there is.
+    It is no fixed number such as 1e-6: in some models that is all the difference there is.
     """
     return torch.finfo(dtype).tiny
 
 
-def allowance(dtype: torch.dtype, rounding: Rounding) -> float:
-    """Return which share of its size an output may be off by, so that rounding alone explains it."""
+def rounding_error(dtype: torch.dtype, rounding: Rounding) -> float:
+    """Return the rounding error of an output, relative to its size."""
     return 0.0 if rounding is Rounding.NONE else 4 * torch.finfo(dtype).eps
 
 
@@ -95,22 +96,23 @@ def secant(
     infinite: bool = False,
     rounding: Rounding = Rounding.OUTPUT,
 ) -> Tensor:
-    """Return dy / dx, and the slope at the input where dx vanishes, or where rounding hides what is between the two.
+    """Return dy / dx, and the slope at the input where dx is 0, or where rounding hides the difference between the two.
 
-    A model may round an activation by what stands beside it in a batch. So where nothing differs dx may be some units
-    in the last place, and dy / dx no more than noise. The tangent stands in wherever it explains dy up to rounding:
-    that keeps sums complete, whatever the function, its kinks and its scale, and is at worst as far off as the secant.
+    A model may round the same activation differently in another batch. So where nothing differs, dx may be some units
+    in the last place, and dy / dx mere noise. The slope, or tangent, takes its place wherever it explains dy up to
+    rounding: that keeps sums complete, whatever the function, its kinks and its scale, and is never further off than
+    the secant.
 
     Parameters
     ----------
     x1, y1, slope1 : torch.Tensor
-        Input, output and derivative of the operation on the sequences.
+        Input, output and slope of the operation for the sequences.
     x0, y0 : torch.Tensor
-        Input and output on the references.
+        Input and output for the references.
     infinite : bool
-        Whether outputs may be infinite: where both are, they do not differ.
+        Whether outputs may be infinite: two equal infinities do not differ.
     rounding : Rounding
-        What the outputs are rounded by.
+        How the outputs are rounded.
 
     Returns
     -------
@@ -121,10 +123,10 @@ def secant(
     Shrikumar, Greenside and Kundaje (2017), Learning Important Features Through Propagating Activation
     Differences, equation 10: the rescale rule.
     """
-    near, allowed = least(x0.dtype), allowance(x0.dtype, rounding)
+    smallest, error = smallest_step(x0.dtype), rounding_error(x0.dtype, rounding)
     by_input = rounding is Rounding.INPUT
     kernel = None if infinite else kernel_for("elementwise.secant", x0.device.type, x0.dtype)
-    found: Tensor | None = kernel(x1, y1, slope1, x0, y0, near, allowed, by_input=by_input) if kernel else None
+    found: Tensor | None = kernel(x1, y1, slope1, x0, y0, smallest, error, by_input=by_input) if kernel else None
     if found is not None:
         return found
     shape = y0.shape
@@ -134,112 +136,112 @@ def secant(
     dx, dy = x1 - x0, y1 - y0
     if infinite:
         dy.masked_fill_(y1 == y0, 0)
-    # Asked this way round, a difference of two infinities, which is no number, counts as none.
-    far = dx.abs() >= near
-    if allowed:
-        noise = ((x1 if by_input else y1).abs() + (slope1 * x1).abs()) * allowed
-        # And here a slope without end explains nothing.
-        far &= ~((dy - slope1 * dx).abs_() < noise)
-    return torch.where(far, dy.div_(dx), slope1).view(shape)
+    # NaN, the difference of two infinities, is not >= anything: it counts as no difference.
+    use_secant = dx.abs() >= smallest
+    if error:
+        noise = ((x1 if by_input else y1).abs() + (slope1 * x1).abs()) * error
+        # Nor is it < anything: an infinite slope explains nothing.
+        use_secant &= ~((dy - slope1 * dx).abs_() < noise)
+    return torch.where(use_secant, dy.div_(dx), slope1).view(shape)
 
 
 @dataclass(frozen=True)
 class Rescale:
-    """Elementwise operations: the multiplier is the secant.
+    """An elementwise operation of one operand that depends on the input.
 
     Parameters
     ----------
     slope : callable, optional
-        The derivative as a function of input and output; None to let autograd find it.
+        The slope as a function of input and output; None to let autograd find it.
     infinite : bool
         Whether outputs may be infinite, as those of a mask are.
-    late : str, optional
-        The step in ``kernels/table.py`` that takes the gradient at the output, inputs of sequences and references, and
-        the threshold, and returns the gradient at the input, or None where it cannot. So no multiplier has to be kept,
-        and of sequences their input alone. It needs a `slope`.
+    fused_vjp : str, optional
+        The step in ``kernels/table.py`` that multiplies the gradient by the secant in the backward pass, from the
+        inputs of sequences and references alone. So nothing else has to be kept. It needs a `slope`.
     rounding : Rounding
-        What outputs are rounded by.
+        How outputs are rounded.
     """
 
     slope: Function | None = None
     infinite: bool = False
-    late: str | None = None
+    fused_vjp: str | None = None
     rounding: Rounding = Rounding.OUTPUT
 
     @property
     def backward(self) -> type[torch.autograd.Function]:
-        """The autograd function of most calls; of the others it is Scaled."""
-        return Scaled if self.late is None else Rescaled
+        """The autograd function of most calls; others have ScaleFunction."""
+        return ScaleFunction if self.fused_vjp is None else RescaleFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep input, output and slope; the input alone, where the rest is made late."""
-        (x,) = one_real(call)
-        if self.late is not None:
+        """Keep input, output and slope; with a `fused_vjp` the input alone."""
+        (x,) = real_operand(call)
+        if self.fused_vjp is not None:
             return Observed.apply(call, x), [Recorded.of(x, copy)]
         kept: list[Recorded] = []
 
         def compute(x: Tensor) -> Tensor:
-            y, slope = _value_and_slope(call, x) if self.slope is None else _with_slope(call, x, self.slope)
+            y, slope = _differentiate(call, x) if self.slope is None else _output_and_slope(call, x, self.slope)
             kept.extend((Recorded.of(x, copy), Recorded.of(y, copy), Recorded.of(slope, False)))
             return y
 
         return Observed.apply(compute, x), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
-        """Multiply with the secant between reference and input."""
+        """Multiply by the secant between reference and input."""
         x1, *more = (one.get() for one in kept)
-        (x,) = one_real(call)
-        if self.late is not None and not copy and suits(x1, x):
-            return Rescaled.apply(self, call, x1, x)
+        (x,) = real_operand(call)
+        if self.fused_vjp is not None and not copy and suits(x1, x):
+            return RescaleFunction.apply(self, call, x1, x)
         y1, slope1 = more or self._output_and_slope(call, x1)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor]:
             y0 = call(x0)
             return y0, self._secant(x1, y1, slope1, x0, y0)
 
-        return Scaled.apply(compute, x)
+        return ScaleFunction.apply(compute, x)
 
     def _secant(self, *of: Tensor) -> Tensor:
         return secant(*of, infinite=self.infinite, rounding=self.rounding)
 
-    def pull(self, grad: Tensor, call: Call, x1: Tensor, x0: Tensor) -> Tensor:
-        """Return the gradient at the input for that at the output."""
-        assert self.late is not None
-        kernel = kernel_for(self.late, x0.device.type, x0.dtype)
-        found: Tensor | None = kernel(grad, x1, x0, least(x0.dtype)) if kernel else None
+    def vjp(self, grad: Tensor, call: Call, x1: Tensor, x0: Tensor) -> Tensor:
+        """Return the gradient at the input, for `grad`, that at the output."""
+        assert self.fused_vjp is not None
+        kernel = kernel_for(self.fused_vjp, x0.device.type, x0.dtype)
+        found: Tensor | None = kernel(grad, x1, x0, smallest_step(x0.dtype)) if kernel else None
         return grad * self._secant(x1, *self._output_and_slope(call, x1), x0, call(x0)) if found is None else found
 
     def _output_and_slope(self, call: Call, x1: Tensor) -> tuple[Tensor, Tensor]:
         assert self.slope is not None
-        return _with_slope(call, x1, self.slope)
+        return _output_and_slope(call, x1, self.slope)
 
 
-def one_real(call: Call) -> tuple[Tensor, ...]:
-    """Return the one tensor of a call that depends on the input; UnsupportedOperation if it is complex."""
+def real_operand(call: Call) -> tuple[Tensor, ...]:
+    """Return the tensor of a call that depends on the input; raise UnsupportedOperation if it is complex."""
     (x,) = call.tensors
     if x.is_complex():
         raise UnsupportedOperation(f"{call.name} of a complex tensor has no rule: write it in .real and .imag")
     return (x,)
 
 
-def _with_slope(call: Call, x: Tensor, slope: Function) -> tuple[Tensor, Tensor]:
+def _output_and_slope(call: Call, x: Tensor, slope: Function) -> tuple[Tensor, Tensor]:
     y = call(x)
     return y, slope(x, y)
 
 
-def _value_and_slope(call: Call, x: Tensor) -> tuple[Tensor, Tensor]:
-    # The first pass lets autograd keep nothing; here it has to, for a moment.
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(_as_it_is, _as_it_is):
+def _differentiate(call: Call, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return output and slope, as autograd finds it."""
+    # In the first pass autograd keeps nothing; here it has to, for a moment.
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(_identity, _identity):
         x = x.detach().requires_grad_()
         y: Tensor = call(x)
         if not y.requires_grad:  # a constant, such as clamp(x, 1, 1)
             return y, torch.zeros_like(x)
-        # Of the sum: told a gradient at y, autograd loads sympy, which takes longer than most first calls.
+        # Of the sum, because with a gradient at y autograd loads sympy, which takes longer than most first calls.
         (slope,) = torch.autograd.grad(y.sum(), x)
-    # The gradient of a sum is one number, expanded, and some functions hand it on as it is. A slope without end, as
-    # that of a root at 0, counts as none: times the 0 of what follows it would be no number.
+    # The gradient of a sum is one number, expanded, which some functions return as it is. An infinite slope, such as
+    # that of a root at 0, counts as 0, or else a following 0 would make it NaN.
     return y.detach(), slope.contiguous().nan_to_num(0, 0, 0)
 
 
-def _as_it_is(tensor: Tensor) -> Tensor:
+def _identity(tensor: Tensor) -> Tensor:
     return tensor

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from seqlight.attribution.calls.call import Call, Observed
 from seqlight.attribution.calls.pairs import repeated, split_dimension
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.rules.mean_jacobian import Averaged, mean_vjp
+from seqlight.attribution.rules.mean_jacobian import VJPFunction, mean_vjp
 from seqlight.attribution.rules.piecewise import piecewise_vjp
 from seqlight.errors import UnsupportedOperation
 
@@ -32,7 +32,7 @@ ELEMENTWISE_ERROR = 0.05
 class Integrated:
     """Any differentiable operation."""
 
-    backward: ClassVar[type[torch.autograd.Function]] = Averaged
+    backward: ClassVar[type[torch.autograd.Function]] = VJPFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep operands and outputs."""
@@ -48,7 +48,7 @@ class Integrated:
         def vjp(grads: Sequence[Tensor]) -> Any:
             return refined_vjp(call, x1, [one.get() for one in x0], y1, [one.get() for one in y0], grads)
 
-        y, flat = _apply(Averaged, call, vjp)
+        y, flat = _apply(VJPFunction, call, vjp)
         y0.extend(Recorded.of(one, copy) for one in flat)
         return y
 

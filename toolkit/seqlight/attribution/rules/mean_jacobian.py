@@ -27,7 +27,7 @@ from seqlight.attribution.calls.pairs import between
 from seqlight.errors import UnsupportedOperation
 
 
-class Averaged(RuleFunction):
+class VJPFunction(RuleFunction):
     """An operation whose backward pass is a given vector-Jacobian product."""
 
     @staticmethod

@@ -22,11 +22,11 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Call, Function, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import repeated, split_dimension
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.rules.elementwise import Scaled, least
+from seqlight.attribution.rules.elementwise import ScaleFunction, smallest_step
 from seqlight.errors import UnsupportedOperation
 
 
-class Credited(RuleFunction):
+class CreditFunction(RuleFunction):
     """A selection that gives the gradient of each result, times a multiplier, to one value of the last dimension."""
 
     @staticmethod
@@ -66,7 +66,7 @@ class Selection:
     """
 
     choose: Function
-    backward: ClassVar[type[torch.autograd.Function]] = Credited
+    backward: ClassVar[type[torch.autograd.Function]] = CreditFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the rows, the results and their positions."""
@@ -83,7 +83,7 @@ class Selection:
             dx = sequence.x.gather(-1, winners) - x0.gather(-1, winners)
             return reference.y, winners, _share(_difference(sequence.y, reference.y), dx)
 
-        y = Credited.apply(compute, *call.tensors)
+        y = CreditFunction.apply(compute, *call.tensors)
         return y, indices[0]
 
 
@@ -95,7 +95,7 @@ class Mode:
     each value: these are the smallest multipliers that add up. Where nothing differs, the plain gradient.
     """
 
-    backward: ClassVar[type[torch.autograd.Function]] = Scaled
+    backward: ClassVar[type[torch.autograd.Function]] = ScaleFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the rows, the results and their positions."""
@@ -113,9 +113,9 @@ class Mode:
             shares = dx / largest  # at most 1, so that squares neither underflow nor overflow
             weights = _difference(sequence.y, reference.y) * shares / (largest * (shares * shares).sum(-1, True))
             plain = torch.zeros_like(x0).scatter_(-1, sequence.at, 1)
-            return reference.y, torch.where(largest >= least(x0.dtype), weights, plain)
+            return reference.y, torch.where(largest >= smallest_step(x0.dtype), weights, plain)
 
-        y = Scaled.apply(compute, *call.tensors)
+        y = ScaleFunction.apply(compute, *call.tensors)
         return y, indices[0]
 
 
@@ -161,5 +161,5 @@ def _difference(a: Tensor, b: Tensor) -> Tensor:
 
 def _share(dy: Tensor, dx: Tensor) -> Tensor:
     """Return dy / dx, or the plain gradient, 1, where that is undefined."""
-    defined = (dx.abs() >= least(dx.dtype)) & dx.isfinite() & dy.isfinite()
+    defined = (dx.abs() >= smallest_step(dx.dtype)) & dx.isfinite() & dy.isfinite()
     return torch.where(defined, dy / dx, 1)

@@ -1,9 +1,9 @@
-"""The mean Jacobian, on the line from reference to input, of what is smooth in pieces: projections to a simplex.
+"""The mean Jacobian of operations that are smooth in pieces, such as projections to a simplex.
 
-No sum of points converges where a line crosses from piece to piece. Each row is integrated in pieces of its own, by
-Gauss and Legendre's points, and a piece that does not explain what happens along it is cut where the tangents of two
-neighbouring points meet, or else their slopes: for pieces that are straight that is where they join. What jumps is
-never explained.
+No mean over points converges where the line from reference to input crosses from piece to piece. So each row is
+integrated in pieces of its own, by Gauss and Legendre's points. A piece that does not explain its own rise is cut where
+the tangents of two neighbouring points meet, or else where their slopes do; if both pieces are straight, this is
+exactly where they join. An operation that jumps is never explained.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from seqlight.attribution.calls.pairs import repeated, split_dimension
 from seqlight.attribution.rules.mean_jacobian import gauss_legendre
 
 POINTS = 6
-# How many pieces a row may take.
+# The most pieces that a row may take.
 PIECES = 3000
-# How short a piece may become: what does not add up along it jumps.
+# The shortest piece: an operation that does not add up along it jumps.
 SHORTEST = {torch.float64: 1e-14, torch.float32: 1e-6}
 TOLERANCES = {torch.float64: 1e-12, torch.float32: 2e-6}
 
@@ -29,35 +29,35 @@ TOLERANCES = {torch.float64: 1e-12, torch.float32: 2e-6}
 def piecewise_vjp(
     call: Call, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], grad: Tensor
 ) -> Tensor | None:
-    """Return the gradient at the operand, averaged over the line; None where that does not explain the difference.
+    """Return the gradient at the operand, averaged over the line; None if that does not explain the difference.
 
     Parameters
     ----------
     call : Call
-        Of one operand, with one result.
+        It has one operand and one result.
     recorded, reference : tuple of torch.Tensor
-        The operand and the result, with the sequences and with their references.
+        The operand and the result, for the sequences and for their references.
     grad : torch.Tensor, shape of the result
-        The gradient there.
+        The gradient at the result.
     """
     try:
-        return _pulled(call, recorded, reference, grad)
+        return _mean_vjp(call, recorded, reference, grad)
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, IndexError, ValueError):  # of an operation that does not take what lies on the line
+    except (RuntimeError, IndexError, ValueError):  # the operation does not accept operands between the two
         return None
 
 
-def _pulled(
+def _mean_vjp(
     call: Call, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], grad: Tensor
 ) -> Tensor | None:
     (x1, y1), (x0, y0) = recorded, reference
     if x0.dtype not in TOLERANCES or y0.dtype != x0.dtype:
         return None
     dtype = torch.float64 if x0.dtype == torch.float32 and _runs_in_double(call, x0) else x0.dtype
-    for rows in _cuts(x1, x0, y0):
+    for rows in _ways_to_find_rows(x1, x0, y0):
         line = _Line(call, x0.to(dtype), _steps(x1, x0, dtype), grad.to(dtype), rows)
-        if rows.batch is None and not line.of_rows():
+        if rows.batch is None and not line.has_independent_rows():
             continue
         if not line.has_slopes():
             return None
@@ -68,13 +68,13 @@ def _pulled(
 
 
 def _steps(x1: Tensor, x0: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the difference of both, of which equal infinities, as those of a mask, have none."""
+    """Return the difference of both; equal infinities, as those of a mask, have none."""
     x1 = repeated(x1, x0)
     return (x1.to(dtype) - x0.to(dtype)).masked_fill_(x1 == x0, 0)
 
 
 def _runs_in_double(call: Call, x: Tensor) -> bool:
-    """Return whether an operation takes a wider operand, in which what cancels keeps its digits."""
+    """Return whether an operation accepts float64, in which differences keep more digits."""
     if x.device.type == "mps":
         return False
     try:
@@ -86,16 +86,16 @@ def _runs_in_double(call: Call, x: Tensor) -> bool:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What may be integrated by itself: all that has the same place in all dimensions but one, or a row of the batch.
+    """What is integrated by itself: the elements along one dimension, or a whole row of the batch.
 
     Parameters
     ----------
     within : int
         The dimension along which a row lies.
     batch : int, optional
-        The dimension of the batch, where a row is all there is in one place of it.
+        The dimension of the batch in operand and result, if a row is all that belongs to one place of it.
     kept : bool
-        Whether the result has the dimension too.
+        Whether the result has the dimension `within`, too.
     """
 
     within: int = 0
@@ -103,23 +103,23 @@ class _Rows:
     kept: bool = True
 
     def of_operand(self, x: Tensor) -> Tensor:
-        """Return the sums of rows, as large as `x` but for what lies within one."""
-        return x.sum(self.within, keepdim=True) if self.batch is None else _but(x, self.batch[0])
+        """Return the sum of each row of the operand, with dimensions of size 1 where it was summed."""
+        return x.sum(self.within, keepdim=True) if self.batch is None else _sum_all_but(x, self.batch[0])
 
     def of_result(self, y: Tensor, like: Tensor) -> Tensor:
-        """Return the sums of rows of a result, in the shape of those of the operand, `like`."""
+        """Return the sum of each row of the result, in the shape of the operand's, `like`."""
         if self.batch is not None:
-            return _but(y, self.batch[1]).reshape(like.shape)
+            return _sum_all_but(y, self.batch[1]).reshape(like.shape)
         return y.sum(self.within, keepdim=True) if self.kept else y.unsqueeze(self.within)
 
 
-def _but(x: Tensor, at: int) -> Tensor:
+def _sum_all_but(x: Tensor, at: int) -> Tensor:
     others = [d for d in range(x.ndim) if d != at]
     return x.sum(others, keepdim=True) if others else x
 
 
-def _cuts(x1: Tensor, x0: Tensor, y0: Tensor) -> Iterator[_Rows]:
-    """Yield ways to find rows, the finest first."""
+def _ways_to_find_rows(x1: Tensor, x0: Tensor, y0: Tensor) -> Iterator[_Rows]:
+    """Yield what may be rows, the smallest first."""
     for d in reversed(range(x0.ndim)):
         before, after = tuple(x0.shape[:d]), tuple(x0.shape[d + 1 :])
         if y0.ndim == x0.ndim and (tuple(y0.shape[:d]), tuple(y0.shape[d + 1 :])) == (before, after):
@@ -136,7 +136,7 @@ def _cuts(x1: Tensor, x0: Tensor, y0: Tensor) -> Iterator[_Rows]:
 
 
 class _Line:
-    """An operation along the lines of all rows, each at a place of its own."""
+    """An operation along the lines from reference to input of all rows, each at its own place between 0 and 1."""
 
     def __init__(self, call: Call, x0: Tensor, dx: Tensor, grad: Tensor, rows: _Rows) -> None:
         self.call, self.x0, self.dx, self.grad, self.rows = call, x0, dx, grad, rows
@@ -144,8 +144,8 @@ class _Line:
         self.tolerance, self.shortest = TOLERANCES[x0.dtype], SHORTEST[x0.dtype]
         self.step = 1e-5 if x0.dtype == torch.float64 else 1e-2
 
-    def of_rows(self) -> bool:
-        """Return whether rows do not depend on each other: whether one stays, when others move along."""
+    def has_independent_rows(self) -> bool:
+        """Return whether rows do not depend on each other: whether half of them stay when the others are moved."""
         places = torch.linspace(0.1, 0.9, max(1, self.none.numel()), device=self.none.device, dtype=self.none.dtype)
         places = places.view(self.none.shape)
         first = torch.arange(self.none.numel(), device=self.none.device).view(self.none.shape) % 2 == 0
@@ -154,7 +154,7 @@ class _Line:
         return not bool((off & first).any())
 
     def has_slopes(self) -> bool:
-        """Return whether what comes back is the slope, as that of a straight-through estimator is not."""
+        """Return whether the gradient is the slope, which that of a straight-through estimator is not."""
         wrong = torch.ones_like(self.none, dtype=torch.bool)
         for place in (0.382, 0.618):  # where a row joins in one of them, it hardly does in both
             a = torch.full_like(self.none, place)
@@ -163,9 +163,9 @@ class _Line:
         return not bool(wrong.any())
 
     def mean(self) -> Tensor | None:
-        """Return the mean gradient; None where a row takes too many pieces, or jumps."""
+        """Return the mean gradient; None if a row takes too many pieces, or jumps."""
         total, size = torch.zeros_like(self.x0), self.none
-        # The pieces that are left of each row, the next one last.
+        # A stack of pieces for each row, with the next one on top.
         first, last = [self.none.clone()], [torch.ones_like(self.none)]
         left = torch.ones_like(self.none, dtype=torch.long)
         firsts, lasts = torch.stack(first), torch.stack(last)
@@ -183,7 +183,7 @@ class _Line:
             left = left - (fits & (left > 0)).long()
             if bool(cut.any()):
                 middle = piece.cut(a, b)
-                # The latter part takes the place of the piece, and the former is next.
+                # The second part replaces the piece, and the first goes on top of it.
                 if int(left.max()) == len(firsts):
                     firsts, lasts = (torch.cat([one, one[:1]]) for one in (firsts, lasts))
                 firsts = firsts.scatter(0, at, torch.where(cut, middle, firsts.gather(0, at)[0]).unsqueeze(0))
@@ -200,7 +200,7 @@ class _Line:
         dy, parts = (y1 - y0) * self.grad, gradient * self.dx
         off = (self.rows.of_operand(parts) - self.rows.of_result(dy, self.none)).abs()
         size = self.rows.of_operand(parts.abs()) + self.rows.of_result(dy.abs(), self.none)
-        # What cancels in a result is rounded by the digits of what it is made of.
+        # A result in which terms cancel is rounded to the digits of these terms.
         digits = self.rows.of_result((y1.abs() + y0.abs()) * self.grad.abs(), self.none)
         allowed = 1e2 * TOLERANCES[y0.dtype] * size.amax() + 1e2 * torch.finfo(y0.dtype).eps * digits.amax()
         return bool((off <= allowed).all())
@@ -222,7 +222,7 @@ class _Line:
             parts = found * self.dx
             gradient = gradient + found * (weight * (b - a))
             places.append(t)
-            # What cancels in a row is rounded by the digits of what it is made of.
+            # A row in which terms cancel is rounded to the digits of these terms.
             heights.append(self.rows.of_result(y.detach() * self.grad, self.none))
             size = torch.maximum(size, self.rows.of_result((y.detach() * self.grad).abs(), self.none))
             size = torch.maximum(size, self.rows.of_operand(parts.abs()))
@@ -234,7 +234,7 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Piece:
-    """What was found along one piece of each row: its part of the mean, and by how much that misses the rise."""
+    """One piece of each row: its part of the mean gradient, and by how much that misses the rise along it."""
 
     gradient: Tensor
     miss: Tensor
@@ -245,13 +245,14 @@ class _Piece:
     slopes: Tensor
 
     def cut(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return where to cut: where two pieces seem to join."""
-        bend, bends = self._bend()
-        turn, turns = self._turn()
-        return torch.where(bends, bend, torch.where(turns, turn, (a + b) / 2))
+        """Return where to cut: where two smooth pieces seem to join, or else in the middle."""
+        where_slopes_meet, slopes_meet = self._slopes_meet()
+        where_tangents_meet, tangents_meet = self._tangents_meet()
+        other = torch.where(tangents_meet, where_tangents_meet, (a + b) / 2)
+        return torch.where(slopes_meet, where_slopes_meet, other)
 
-    def _turn(self) -> tuple[Tensor, Tensor]:
-        """Return where the tangents of the two neighbours meet whose slopes differ most; whether that is between."""
+    def _tangents_meet(self) -> tuple[Tensor, Tensor]:
+        """Return where the tangents of the neighbours meet whose slopes differ most, and whether it is between them."""
         turns = (self.slopes[1:] - self.slopes[:-1]).abs()
         at = turns.argmax(0, keepdim=True)
         t, h, s = (one.gather(0, at)[0] for one in (self.places, self.heights, self.slopes))
@@ -259,8 +260,8 @@ class _Piece:
         meet = (k - h + s * t - r * u) / (s - r)
         return meet, (meet > t) & (meet < u)
 
-    def _bend(self) -> tuple[Tensor, Tensor]:
-        """Return the same of the slopes themselves, for pieces that join with the same slope."""
+    def _slopes_meet(self) -> tuple[Tensor, Tensor]:
+        """Return the same of the slopes themselves, for pieces that join without a kink."""
         rates = (self.slopes[1:] - self.slopes[:-1]) / (self.places[1:] - self.places[:-1])
         at = (rates[2:] - rates[:-2]).abs().nan_to_num(0).argmax(0, keepdim=True)
         t, s = (one[1:].gather(0, at)[0] for one in (self.places, self.slopes))

@@ -20,11 +20,11 @@ from seqlight.attribution.calls.function_bodies import operation
 from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels.table import kernel_for
-from seqlight.attribution.rules.elementwise import least, one_real
+from seqlight.attribution.rules.elementwise import real_operand, smallest_step
 from seqlight.errors import UnsupportedOperation
 
 
-class Pooled(RuleFunction):
+class MaxPoolFunction(RuleFunction):
     """A pooling that gives the gradient of each window, times its multiplier, to one position."""
 
     @staticmethod
@@ -59,7 +59,7 @@ class MaxPool:
     """
 
     n_pooled: int
-    backward: ClassVar[type[torch.autograd.Function]] = Pooled
+    backward: ClassVar[type[torch.autograd.Function]] = MaxPoolFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the input, the maxima and their positions."""
@@ -73,7 +73,7 @@ class MaxPool:
             kept.extend((Recorded.of(x, copy), Recorded.of(y, copy), Recorded.of(winners, copy)))
             return y  # type: ignore[no-any-return]
 
-        y = Observed.apply(compute, *one_real(call))
+        y = Observed.apply(compute, *real_operand(call))
         return (y, _mark(kept[2].tensor, *call.tensors)), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
@@ -84,14 +84,14 @@ class MaxPool:
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             kernel = kernel_for("pooling.max_pool", x0.device.type, x0.dtype) if window else None
-            found = kernel(recorded, x0, window, least(x0.dtype)) if kernel else None
+            found = kernel(recorded, x0, window, smallest_step(x0.dtype)) if kernel else None
             if found is not None:
                 return found  # type: ignore[no-any-return]
             y0, winners0 = call(x0)
             indices.append(winners0)
             return y0, *cross_maximum(recorded, (x0, y0, winners0), self.n_pooled)
 
-        y = Pooled.apply(compute, self.n_pooled, *one_real(call))
+        y = MaxPoolFunction.apply(compute, self.n_pooled, *real_operand(call))
         return y, _mark(indices[0], *call.tensors) if indices else None
 
 
@@ -107,7 +107,9 @@ def cross_maximum(recorded: tuple[Tensor, ...], reference: tuple[Tensor, ...], n
     """
     x0, y0, winners0 = reference
     kernel = kernel_for("pooling.cross_maximum", x0.device.type, x0.dtype)
-    found: tuple[Tensor, Tensor] | None = kernel(recorded, reference, n_pooled, least(x0.dtype)) if kernel else None
+    found: tuple[Tensor, Tensor] | None = None
+    if kernel:
+        found = kernel(recorded, reference, n_pooled, smallest_step(x0.dtype))
     if found is not None:
         return found
     x1, y1, winners1 = (repeated(one, like) for one, like in zip(recorded, reference, strict=True))
@@ -118,7 +120,7 @@ def cross_maximum(recorded: tuple[Tensor, ...], reference: tuple[Tensor, ...], n
     dx = (x1.flatten(lead).gather(-1, at) - x0.flatten(lead).gather(-1, at)).view(y0.shape)
     multiplier = (y1 - y0).div_(dx)
     # Equal maxima at a position that does not change: the plain gradient, 1.
-    still = (dx.abs_() < least(dx.dtype)) | (y1 == y0) & dx.isnan()  # two infinities do not differ
+    still = (dx.abs_() < smallest_step(dx.dtype)) | (y1 == y0) & dx.isnan()  # two infinities do not differ
     return winners, multiplier.masked_fill_(still, 1)
 
 

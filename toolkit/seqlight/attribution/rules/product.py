@@ -21,7 +21,7 @@ from seqlight.attribution.calls.call import Call, Function, Observed
 from seqlight.attribution.calls.pairs import between, split
 from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels.buffers import empty_like
-from seqlight.attribution.rules.mean_jacobian import Averaged, mean_vjp, vjp_at
+from seqlight.attribution.rules.mean_jacobian import VJPFunction, mean_vjp, vjp_at
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Product:
     """
 
     vjp: Function | None = None
-    backward: ClassVar[type[torch.autograd.Function]] = Averaged
+    backward: ClassVar[type[torch.autograd.Function]] = VJPFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the operands."""
@@ -52,7 +52,7 @@ class Product:
             def mean(grads: Sequence[Tensor]) -> Any:
                 return mean_vjp(call, x1, [one.get() for one in x0], grads, points)
 
-            return Averaged.apply(call, mean, *call.tensors)
+            return VJPFunction.apply(call, mean, *call.tensors)
         midpoint = [_midpoint(one, x.detach()) for one, x in zip(x1, call.tensors, strict=True)]
         # Keywords may come in any order.
         known = None if call.arguments()[1] else self.vjp
@@ -61,7 +61,7 @@ class Product:
             found = None if known is None else known(grads[0], *midpoint)
             return vjp_at(call, midpoint, grads) if found is None else found
 
-        return Averaged.apply(call, vjp, *call.tensors)
+        return VJPFunction.apply(call, vjp, *call.tensors)
 
 
 def product_vjp(grad: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ from seqlight.attribution.calls.function_bodies import operation
 from seqlight.attribution.calls.pairs import split
 from seqlight.attribution.calls.record import Recorded
 from seqlight.attribution.kernels.table import kernel_for
-from seqlight.attribution.rules.elementwise import Rounding, allowance, threshold
+from seqlight.attribution.rules.elementwise import Rounding, rounding_error, smallest_exponent_step
 from seqlight.attribution.rules.reductions import dimensions, flatten_last, keep_dimensions
 
 
@@ -143,16 +143,16 @@ def softmax_multipliers(
     slope : torch.Tensor, shape of the reference's input
         The difference of softmax over that of log_softmax.
     """
-    (x1, p1), (x0, p0), least = recorded, reference, threshold(reference[0].dtype)
+    (x1, p1), (x0, p0), smallest = recorded, reference, smallest_exponent_step(reference[0].dtype)
     kernel = kernel_for("softmax.softmax_multipliers", x0.device.type, x0.dtype) if dim == x0.ndim - 1 else None
-    found: tuple[Tensor, Tensor] | None = kernel(recorded, reference, least) if kernel else None
+    found: tuple[Tensor, Tensor] | None = kernel(recorded, reference, smallest) if kernel else None
     if found is not None:
         return found
     lse1, lse0 = split(_logsumexp(x1, p1, dim), _logsumexp(x0, p0, dim))
     d, shape = (lse1 - lse0).to(x0.dtype), x0.shape
     (x1, x0), (p1, p0) = split(x1, x0), split(p1, p0)
     # The secant of the logarithm times each sum of exponentials: d * s1 / (s1 - s0) and d * s0 / (s1 - s0).
-    small = d.abs() < least
+    small = d.abs() < smallest
     above = torch.where(small, 1 + d / 2, d / -torch.expm1(-d))
     below = torch.where(small, 1 - d / 2, d / torch.expm1(d))
     dx = x1 - x0
@@ -188,9 +188,9 @@ def softmax_vjp(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tenso
 def _ratio(dy: Tensor, dx: Tensor, tangent: Tensor) -> Tensor:
     # The difference of two infinities, masked in both, is not a number: the tangent stands in, which is 0 there. It
     # also does where it explains the difference up to rounding, which large exponents multiply.
-    noise = tangent * 4 * allowance(dx.dtype, Rounding.OUTPUT)
-    secant = (dx.abs() >= threshold(dx.dtype)) & ~((dy - tangent * dx).abs_() < noise)
-    return torch.where(secant, dy / dx, tangent)
+    noise = tangent * 4 * rounding_error(dx.dtype, Rounding.OUTPUT)
+    use_secant = (dx.abs() >= smallest_exponent_step(dx.dtype)) & ~((dy - tangent * dx).abs_() < noise)
+    return torch.where(use_secant, dy / dx, tangent)
 
 
 def _dimension(call: Call) -> int:

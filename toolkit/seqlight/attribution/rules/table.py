@@ -70,7 +70,7 @@ INTEGRATED = Integrated()
 # Functions of one tensor, element by element: the multiplier is the secant. If parameters depend on the input too, as
 # those of prelu may, they are integrated.
 ELEMENTWISE: dict[str, Rule] = {
-    "relu": Rescale(relu_slope, late="elementwise.relu_vjp", rounding=Rounding.NONE),
+    "relu": Rescale(relu_slope, fused_vjp="elementwise.relu_vjp", rounding=Rounding.NONE),
     "gelu": SmoothActivation(rounding=Rounding.INPUT, kind=activations.gelu),
     "silu": SmoothActivation(kind=activations.silu),
     "sigmoid": SmoothActivation(sigmoid_slope, kind=activations.sigmoid),

@@ -21,8 +21,8 @@ from seqlight.attribution.calls.call import Call, Function, Observed
 from seqlight.attribution.calls.function_bodies import operation
 from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.rules.elementwise import threshold
-from seqlight.attribution.rules.mean_jacobian import Averaged
+from seqlight.attribution.rules.elementwise import smallest_exponent_step
+from seqlight.attribution.rules.mean_jacobian import VJPFunction
 from seqlight.attribution.rules.pooling import pooled_from
 from seqlight.errors import UnsupportedOperation
 
@@ -45,7 +45,7 @@ def put(values: Tensor, places: Tensor, source: Tensor | None, width: int) -> Te
 class Unpool:
     """The rule for :func:`put`."""
 
-    backward: ClassVar[type[torch.autograd.Function]] = Averaged
+    backward: ClassVar[type[torch.autograd.Function]] = VJPFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the values, the places and the pooled input."""
@@ -71,11 +71,11 @@ class Unpool:
             if source0:
                 rise = moves[0] - moves[1]
                 # A rise that is rounding noise explains nothing; the loss then shows in the convergence delta.
-                step = torch.where(rise >= threshold(rise.dtype), (grad1 - grad0) * mean / rise, 0)
+                step = torch.where(rise >= smallest_exponent_step(rise.dtype), (grad1 - grad0) * mean / rise, 0)
                 found.append(_moved(step, places1, places0, source0[0]))
             return found[: len(call.tensors)]
 
-        return Averaged.apply(call, vjp, *call.tensors)
+        return VJPFunction.apply(call, vjp, *call.tensors)
 
 
 def _operands(call: Call) -> list[Tensor]:

@@ -17,10 +17,10 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Call, Observed, RuleFunction
 from seqlight.attribution.calls.pairs import repeated
 from seqlight.attribution.calls.record import Recorded
-from seqlight.attribution.rules.elementwise import least
+from seqlight.attribution.rules.elementwise import smallest_step
 
 
-class Chosen(RuleFunction):
+class ChooseFunction(RuleFunction):
     """A choice, with the share of the gradient that the first operand gets, for each element."""
 
     @staticmethod
@@ -49,7 +49,7 @@ class Choose:
     """
 
     is_first: Callable[[Call, Tensor, Tensor], Tensor]
-    backward: ClassVar[type[torch.autograd.Function]] = Chosen
+    backward: ClassVar[type[torch.autograd.Function]] = ChooseFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the choice and the difference of the operands."""
@@ -69,7 +69,7 @@ class Choose:
             y, s0, d0 = call(a, b), self.is_first(call, a, b), a - b
             return y, _share(repeated(s1, s0), repeated(d1, d0), s0, d0)
 
-        return Chosen.apply(compute, *call.tensors)
+        return ChooseFunction.apply(compute, *call.tensors)
 
 
 def _share(s1: Tensor, d1: Tensor, s0: Tensor, d0: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def _share(s1: Tensor, d1: Tensor, s0: Tensor, d0: Tensor) -> Tensor:
     d = d1 - d0
     found = (d1 * s1 - d0 * s0) / d
     # The difference of two infinities is not a number, and matters only where the choices differ.
-    return torch.where((s1 != s0) & (d.abs() >= least(d.dtype)) & found.isfinite(), found, same)
+    return torch.where((s1 != s0) & (d.abs() >= smallest_step(d.dtype)) & found.isfinite(), found, same)
 
 
 def condition(call: Call, a: Tensor, b: Tensor) -> Tensor:
