@@ -110,7 +110,7 @@ def test_bad_calls(arrays, tmp_path):
 
 @pytest.mark.reliability(
     "arrays in files",
-    "y from an npz that holds X alone; masked entries; NumPy's longer floats",
+    "y from an npz file that holds only X; masked entries; long doubles of NumPy",
     "an error that says so",
 )
 def test_arrays_that_are_another(tmp_path, arrays):

@@ -104,7 +104,7 @@ def test_loci_in_names_of_bedtools(tmp_path, name, chrom, start, strand):
 @pytest.mark.reliability(
     "names of FASTA records",
     "what samtools faidx writes, which counts from 1",
-    "the length of the record tells them from others",
+    "recognised by the length of the record",
 )
 @pytest.mark.parametrize(
     ("name", "chrom", "start", "strand"),
@@ -123,7 +123,7 @@ def test_loci_in_names_of_samtools(tmp_path, name, chrom, start, strand):
 
 @pytest.mark.reliability(
     "names of FASTA records",
-    "a length that disagrees with the name, names of genes, both ways to count in one file",
+    "a length that disagrees with the name, names of genes, both ways of counting in one file",
     "no loci, rather than wrong ones",
 )
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_names_that_only_resemble_loci(tmp_path, records):
     assert named(tmp_path / "a.fa", *records) is None
 
 
-@pytest.mark.reliability("FASTA indexes", "a .fai that was sorted, or whose end is missing", "rows in the file's order")
+@pytest.mark.reliability("FASTA indexes", "a .fai that was sorted, or is cut off", "rows in the file's order")
 @pytest.mark.parametrize("lines", [[2, 0, 1], [0, 1], [1], [0, 2], [0, 1, 2]])
 def test_rows_are_those_of_the_file_whatever_its_index(tmp_path, lines):
     (tmp_path / "a.fa").write_text(">a\nACGT\n>b\nTTTT\n\n>c\nGGGG\n\n")

@@ -48,7 +48,7 @@ def test_planted_sites_are_found(planted):
     dataset = GenomeDataset(*planted)
     assert spelled(dataset) == [SITE] * 4
     wide = GenomeDataset(*planted, window=20)
-    # The end of the chromosome lies left of a site at its start, from the strand of each.
+    # A site at the start of the chromosome has its end on the left, seen from the other strand.
     assert [text.index(SITE) for text in spelled(wide)] == [5] * 4
     assert [text.count("N") for text in spelled(wide)] == [5, 0, 0, 5]
     assert wide.loci.start.tolist() == [-5, 55, 115, 185]
@@ -115,7 +115,7 @@ def test_against_slices_of_strings(tmp_path_factory, rows, width, jitter, turnin
 
 def test_signals_move_and_turn_with_the_sequence(genome, fasta, tmp_path):
     sizes = {name: len(text) for name, text in genome.items()}
-    # What is at a position tells which letter is there.
+    # The value at a position encodes its letter.
     tracks = [
         {
             name: [10 * i + "ACGTN".find(x if x in "ACGT" else "N") for x in text.upper()]
@@ -206,13 +206,13 @@ def test_workers_change_nothing(fasta, genome, tmp_path, method, workers):
         sampler=order,
         num_workers=workers,
         multiprocessing_context=method,
-        persistent_workers=True,  # what they got when they were started is from before the first epoch
+        persistent_workers=True,  # workers are started before the first epoch
         generator=torch.Generator(),
     )
     for one, other in zip(alone, epochs_of(loader, order, 3), strict=True):
         assert torch.equal(one[0], other[0])
         assert torch.equal(one[1], other[1])
-    # What the order gives is what the dataset gives for these rows.
+    # The loader returns what the dataset returns for these rows.
     order.set_epoch(2)
     assert torch.equal(dataset.batch(list(order))[0], alone[2][0])
 
@@ -330,7 +330,7 @@ def test_windows_and_signals_are_those_of_tangermeme(genome, fasta, tmp_path):
 
 @pytest.mark.reliability(
     "narrowPeak files",
-    "GenomeDataset around the peaks of a file of which one summit lies outside of its region",
+    "GenomeDataset around peaks of which one has its summit outside of its region",
     "an error that names the line; format='bed' centres all",
 )
 def test_summits_are_not_lost(fasta, tmp_path):
@@ -341,7 +341,7 @@ def test_summits_are_not_lost(fasta, tmp_path):
         GenomeDataset(fasta, path, 21)
     assert GenomeDataset(fasta, path, 21, format="bed").loci.start.tolist() == [140, 140, 140]
     assert len(GenomeDataset(fasta, [(fasta.parent / "p.narrowPeak")], 21, format="bed3")) == 3
-    # What is excluded has no windows, and so no summits.
+    # Excluded regions have no windows, and so no summits.
     assert GenomeDataset(fasta, path, 21, format="bed", exclude=path).left_out["exclude"] == 3
     table = sl.Loci(*(np.array([one]) for one in ("chr1", 3, 9, "+")))
     with pytest.raises(sl.InputError, match="format is 'narrowpeak'"):
@@ -369,7 +369,7 @@ def test_chromosomes_that_are_numbers(tmp_path):
 
 
 @pytest.mark.reliability(
-    "genome data", "labels that are complex, no names or none; a string for reverse_complement", "an error"
+    "genome data", "labels that are complex, not names, or empty; a string for reverse_complement", "an error"
 )
 @pytest.mark.parametrize(
     ("settings", "said"),

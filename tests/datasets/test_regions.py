@@ -57,7 +57,7 @@ def test_summits_that_are_missing():
 
 @pytest.mark.reliability(
     "narrowPeak files",
-    "a table whose summits are called peak or relSummit, as of other readers",
+    "a table whose summits are called peak or relSummit, as other readers do",
     "a warning that says so",
 )
 @pytest.mark.parametrize("name", ["peak", "relSummit", "Summit", "point_source", "peak_offset", "summit_pos"])

@@ -39,7 +39,7 @@ def test_exclusion_lists_of_another_spelling():
         Excluded([table([("1", 1, 5)])], SIZES)
     with pytest.raises(sl.InputError, match="'chrUn' is not in the genome"):
         Excluded([table([("chrUn", 1, 5)])], SIZES)
-    # Lists name chromosomes that a genome of fewer does not have.
+    # Exclusion lists may name chromosomes that the genome lacks.
     found = Excluded([table([("chrUn", 1, 5), ("chr2", 1, 5)])], SIZES)
     assert found.touch(np.array(["chr2", "chr1"], object), np.array([4, 4]), np.array([9, 9])).tolist() == [True, False]
 

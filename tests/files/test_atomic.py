@@ -39,7 +39,7 @@ PATHS = [None, 3, b"a.bed", ["a.bed"], "", "a\0b"]
 
 
 @pytest.mark.reliability(
-    "paths", "writers to a wrong type, to a folder, into a folder that is not there", "one sentence each"
+    "paths", "writing to a wrong type, to a folder, into a folder that does not exist", "one sentence each"
 )
 def test_paths_of_writers(tmp_path):
     X = sl.random_one_hot((2, 4, 20), random_state=0)

@@ -37,7 +37,7 @@ def test_files_and_maps(small, tmp_path, size):
         changed[at] ^= 1
         (tmp_path / f"at{at}").write_bytes(changed)
         seen += digest_of_file(tmp_path / f"at{at}") != first
-    # Of what is read in blocks the ends are read, but not everything.
+    # Of a file read in blocks both ends are read, but not everything.
     assert seen >= min(size, 2)
     assert size > 640 or seen == len({0, size // 2, size - 1} & set(range(size)))
     path.write_bytes(content + b"x")

@@ -14,7 +14,7 @@ from seqlight.lit import ShardWriter
 
 @pytest.mark.reliability(
     "results folders",
-    "`out` or a folder above it is a file, a link to nothing, an address on the web, or no path",
+    "`out` or a folder above it is a file, a broken link, an address on the web, or not a path",
     "an error before anything is computed",
 )
 def test_invalid_folders(tmp_path):

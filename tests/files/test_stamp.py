@@ -49,7 +49,7 @@ def remove(file):
 @pytest.mark.reliability(
     "files that are read in place",
     "a file that is shortened, written again, replaced or deleted while it is open",
-    "an error that names it, before it is read on",
+    "an error that names it, before more is read",
 )
 @pytest.mark.parametrize(
     ("change", "how"),
@@ -119,7 +119,7 @@ except sl.InputError as error:
 )
 @pytest.mark.reliability(
     "FASTA indexes",
-    "a .fai that says there are letters far behind the file's end",
+    "a .fai with sequences far behind the file's end",
     "an error, not the end of the process",
 )
 def test_no_file_ends_the_process(tmp_path, python):

@@ -82,7 +82,7 @@ def test_bgzip_files(tmp_path):
     assert read_text(path) == LINE * 3
     content = path.read_bytes()
     assert content.endswith(EXTRA)
-    # Cut off between two blocks, it unpacks without a word.
+    # Cut off between two blocks, it can be unpacked without an error.
     blocks = content[: content.rindex(b"\x1f\x8b\x08\x04", 0, -len(EXTRA))]
     assert gzip.decompress(blocks).decode() == LINE * 2
     with pytest.raises(sl.InputError, match=r"a.bed.gz lacks the last block that bgzip writes"):

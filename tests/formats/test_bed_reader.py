@@ -63,7 +63,7 @@ def test_narrow_peaks_have_summits_on_the_chromosome(tmp_path):
     "line",
     [
         "chr1\t10\t20\tn\t0\t+\t10\t20\t0,0,0\t1\n",  # nine columns of BED, and another
-        "chr1\t10\t20\tn\t0\t+\t10\t20\t0\t55\n",  # what would be a summit is outside
+        "chr1\t10\t20\tn\t0\t+\t10\t20\t0\t55\n",  # the tenth column would be a summit outside
         "chr1\t10\t20\tn\t0\t+\t10\t20\t0\t2\t5,5\t0,5\n",  # BED12
     ],
 )
@@ -80,7 +80,7 @@ def test_no_column_is_lost_by_one_short_line(tmp_path):
         with pytest.raises(sl.InputError, match=said):
             read_bed(path)
         assert len(read_bed(path, f"bed{n}").columns) == n
-    # What comes behind the sixth is not read.
+    # Columns behind the sixth are not read.
     more = read_bed(write_lines(tmp_path / "b.bed", "chr1\t1\t2\ta\t3\t-\tx\nchr1\t4\t5\tb\t3\t+\n"))
     assert more["strand"].tolist() == ["-", "+"]
 
@@ -234,7 +234,7 @@ def test_the_name_decides_before_the_lines(tmp_path):
         "start",
         "end",
     ]
-    # Of ENCODE's narrowPeaks, signals may be missing; of IDR's there are ten columns more.
+    # ENCODE's narrowPeaks may lack signals; those of IDR have ten more columns.
     unknown = PEAK.format(10, 20, 5).replace("5.5", ".")
     assert read_bed(write_lines(tmp_path / "d.bed", unknown))["summit"].tolist() == [15]
     longer = PEAK.format(10, 20, 5).replace("\n", "\t1\t2\n")

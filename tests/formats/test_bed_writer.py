@@ -98,7 +98,7 @@ def test_places_that_are_numbers_or_none(tmp_path):
 
 @pytest.mark.reliability(
     "BED files",
-    "names with quotes, without a letter or missing; chromosomes that no reader would take",
+    "names with quotes, empty or missing; chromosomes that readers would not accept",
     "written; an error",
 )
 def test_names_are_read_back(tmp_path):

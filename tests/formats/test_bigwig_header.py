@@ -36,8 +36,8 @@ def put(kind, at, value, inside=True):
 
 @pytest.mark.reliability(
     "bigWig files",
-    "cut off anywhere, or with numbers in the header or among the chromosomes that lie",
-    "an error that says it is no bigWig file, where pyBigWig ends the process",
+    "cut off anywhere, or with wrong numbers in the header or among the chromosomes",
+    "an error that says so; pyBigWig would crash the process",
 )
 @pytest.mark.parametrize(
     "change",

@@ -90,7 +90,7 @@ def test_bad_calls(cut, tmp_path, change, message):
 
 
 @pytest.mark.reliability(
-    "bigWig files", "numbers or positions to write that the format does not have; complex ones", "an error, and no file"
+    "bigWig files", "values or positions that the format cannot hold; complex numbers", "an error, and no file"
 )
 @pytest.mark.parametrize(
     ("track", "sizes", "said"),

@@ -74,7 +74,7 @@ TWO = ">a x\nACGT\nACGT\nAC\n>b\nAC\n\n\n\n"  # 35 bytes
 
 @pytest.mark.reliability(
     "FASTA indexes",
-    "a .fai whose numbers lie: behind the file's end, beyond 64 bits, of other lines or other names",
+    "a .fai with wrong numbers: behind the file's end, beyond 64 bits, of other lines or names",
     "an error that says to delete it",
 )
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_empty_records_and_lines(tmp_path, text):
 
 
 @pytest.mark.reliability(
-    "FASTA files", "a file packed by bgzip or gzip, whatever its name", "an error whose command unpacks it"
+    "FASTA files", "a file compressed by bgzip or gzip, whatever its name", "an error with the command that unpacks it"
 )
 @pytest.mark.parametrize("name", ["a.fa.gz", "a b.fa.bgz", "a.fa"])
 def test_the_command_that_is_named_unpacks(tmp_path, name):

@@ -104,7 +104,7 @@ strands: +
     "motif files", "an alphabet of its own, with modified bases", "rows in the order of MEME's programs"
 )
 def test_a_definition_of_an_alphabet(read):
-    # MEME's own order of symbols, which columns are in as well, whatever that of the definition.
+    # MEME's own order of symbols, also that of the columns, whatever the order of the definition.
     rows = "".join(" ".join("1" if i == j else "0" for i in range(6)) + "\n" for j in range(6))
     text = CUSTOM + "MOTIF a\n" + matrix(rows, "alength= 6 w= 6")
     np.testing.assert_array_equal(read(text)["a"], np.eye(6))
@@ -178,7 +178,7 @@ def test_what_meme_writes(read, version, name):
     assert found[name][:, 2].tolist() == [0.222222, 0.055556, 0.055556, 0.666667]
 
 
-@pytest.mark.reliability("motif files", "several files one behind the other, each with its own alphabet", "read")
+@pytest.mark.reliability("motif files", "several files joined, each with its own alphabet", "read")
 def test_files_that_were_joined(read):
     found = read(HEAD + "MOTIF a\n" + matrix() + "MEME version 4\nALPHABET= TGCA\nMOTIF b\n" + matrix())
     assert [spelled(motif) for motif in found.values()] == ["GATA", "CTAT"]
@@ -275,7 +275,7 @@ def test_invalid_numbers(read, rows, message):
 
 @pytest.mark.reliability(
     "motif files",
-    "an alphabet that is empty, has a letter twice, or whose definition has no end",
+    "an alphabet that is empty, has a letter twice, or is not ended",
     "an error that names its line",
 )
 @pytest.mark.parametrize(
@@ -315,7 +315,9 @@ def test_invalid_files(read, content, message):
         read(content)
 
 
-@pytest.mark.reliability("motif files", "no such file, a folder, or something that is no path", "an error that says so")
+@pytest.mark.reliability(
+    "motif files", "no such file, a folder, or something other than a path", "an error that says so"
+)
 def test_no_file(tmp_path):
     with pytest.raises(InputError, match=r"there is no file '.*none.meme': expected a file in MEME format"):
         read_meme(tmp_path / "none.meme")
@@ -348,7 +350,7 @@ def test_whatever_a_file_holds_it_is_read_or_refused(tmp_path_factory, noise, at
         assert all(np.allclose(motif.sum(axis=0), 1) for motif in read_meme(path).values())
 
 
-@pytest.mark.reliability("motif files", "a line among the rows that is no row, where no `w=` counts them", "an error")
+@pytest.mark.reliability("motif files", "another line among the rows, without a `w=`", "an error")
 @pytest.mark.parametrize("stray", [". . . .", "x 0 0 1", "[0 0 0 1]", "NA 0 0 0", "(masked)\n(as before)"])
 @pytest.mark.parametrize("behind", ["0 0 0 1\n", "\n0 0 0 1\nMOTIF two\n" + matrix()])
 def test_no_row_is_lost_behind_a_stray_line(read, stray, behind):
@@ -363,7 +365,7 @@ def test_what_ends_a_motif_without_a_width(read, end):
 
 
 @pytest.mark.reliability(
-    "motif files", "the alphabet in another spelling of the word, or behind a motif", "obeyed; an error"
+    "motif files", "another spelling of the word ALPHABET; an alphabet behind a motif", "obeyed; an error"
 )
 def test_an_alphabet_is_never_passed_over(read):
     for line in ("Alphabet= TGCA", "alphabet: TGCA", "ALPHABET: TGCA", "  ALPHABET = TGCA"):

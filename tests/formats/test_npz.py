@@ -20,7 +20,7 @@ def header_of(shape, dtype="<f4"):
 
 @pytest.mark.reliability(
     "arrays in files",
-    "an npy file, or a member of an npz, that says it has more numbers than it has",
+    "an npy file, or an array in an npz file, with fewer numbers than its header says",
     "an error that says so",
 )
 @pytest.mark.parametrize("shape", [(4,), (2**40, 2**40), (2**32, 2**32), (10**30,), (-1,), (-2, -3)])

@@ -55,12 +55,12 @@ def owner(path, number):
 @pytest.mark.reliability(
     "results folders",
     "a file system that has no locks, and two runs into one folder",
-    "the second is refused, until the first has ended, however it ends",
+    "the second is refused until the first has ended, however it ends",
 )
 def test_one_at_a_time_without_locks(tmp_path, monkeypatch):
     child = owner(tmp_path / "lock", errno.ENOLCK)
     try:
-        # Also by a machine on which there are locks, and then by one without.
+        # Refused on a machine that has locks, and then on one that has none.
         for _ in range(2):
             assert is_held(tmp_path / "lock")
             with pytest.raises(
@@ -105,7 +105,7 @@ def leave(path, age, **changes):
 @pytest.mark.reliability(
     "results folders",
     "without locks, a run of another machine that has died",
-    "the folder is free two minutes later; a process of the same number here is no matter",
+    "the folder is free two minutes later, even if a process here has the same number",
 )
 def test_what_another_machine_has_left(tmp_path, number):
     path = tmp_path / "lock"
@@ -154,7 +154,7 @@ def test_a_lease_that_another_was_faster_to_take_stays(tmp_path, monkeypatch):
     content = mine._content
 
     def late():
-        # Between what was read and the clearing another process takes it.
+        # Another process takes it between the check and the clearing.
         read = content()
         assert other.take()
         return read

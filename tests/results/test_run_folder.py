@@ -153,7 +153,7 @@ def test_partial_files_of_others_stay(tmp_path):
 
 
 @pytest.mark.reliability(
-    "results folders", "more files than a folder can number", "an error before anything is written"
+    "results folders", "more shards than six digits can number", "an error before anything is written"
 )
 def test_too_many_shards_are_refused(tmp_path):
     with pytest.raises(sl.InputError, match=r"shard_rows is 1, which makes 2000000 files .* so at least 2"):
@@ -161,7 +161,7 @@ def test_too_many_shards_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.reliability("results folders", "a folder that may only be read", "an error that says so and what to do")
+@pytest.mark.reliability("results folders", "a read-only folder", "an error that says so and what to do")
 def test_a_folder_that_takes_nothing(tmp_path, monkeypatch):
     def read_only(*args, **settings):
         raise OSError(30, "Read-only file system", "somewhere")
@@ -175,9 +175,7 @@ def test_a_folder_that_takes_nothing(tmp_path, monkeypatch):
     claim_folder(tmp_path).release()
 
 
-@pytest.mark.reliability(
-    "results folders", "a shard that is a link to what is not there any more", "its rows are made again"
-)
+@pytest.mark.reliability("results folders", "a shard that is a broken link", "its rows are made again")
 def test_a_shard_that_a_link_no_longer_leads_to_is_made_again(tmp_path):
     prepare_folder(tmp_path, RUN, None, None)
     for shard in range(3):

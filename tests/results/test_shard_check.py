@@ -91,7 +91,7 @@ def all_rows(folder):
 
 @pytest.mark.reliability(
     "results folders",
-    "a shard that is not the one its name says, in many ways",
+    "a shard other than its name says, in many ways",
     "an error that names it when it is read, and when verify() compares",
 )
 @pytest.mark.parametrize("fault", FAULTS)
@@ -139,7 +139,7 @@ def test_nan_is_data(tmp_path):
 
 @pytest.mark.reliability(
     "results folders",
-    "a shard under a number that the run has not",
+    "a shard with a number beyond those of the run",
     "an error that names it, when reading and when the run goes on",
 )
 def test_a_renamed_shard(tmp_path):
@@ -187,7 +187,7 @@ def test_folders_of_before(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert prepare_folder(tmp_path, RUN, None, None)[1] == []
-    # What is new in such a folder does say.
+    # New shards in such a folder do say it.
     write_shard(shard_path(tmp_path, 0), arrays(RUN.rows_of(1)), shard_origin(RUN, 1))
     with pytest.raises(sl.ResultsError, match="holds rows 4 to 7"):
         all_rows(tmp_path)
@@ -216,7 +216,7 @@ def test_places_of_another_run(tmp_path):
 
 
 @pytest.mark.reliability(
-    "results folders", "a folder that has the name of a shard", "an error that names it; nothing is deleted"
+    "results folders", "a folder with the name of a shard", "an error that names it; nothing is deleted"
 )
 def test_a_folder_for_a_shard(tmp_path):
     shard_path(write(tmp_path), 1).unlink()
@@ -242,7 +242,9 @@ for use in (lambda: column[1], lambda: column.numpy(), lambda: column[[2, 3]], l
 
 
 @pytest.mark.reliability(
-    "results folders", "a shard that is shortened while it is mapped", "an error, where the interpreter died of it"
+    "results folders",
+    "a shard that is shortened while it is mapped",
+    "an error; touching the map would kill the process",
 )
 def test_a_shard_that_is_shortened_in_place(tmp_path, in_a_process):
     write(tmp_path, replace(RUN, rows=20_000, shard_rows=20_000))
@@ -252,7 +254,7 @@ def test_a_shard_that_is_shortened_in_place(tmp_path, in_a_process):
     assert "has changed since it was opened" in told[0]
 
 
-@pytest.mark.reliability("results folders", "a shard that is written anew while it is mapped", "an error that says so")
+@pytest.mark.reliability("results folders", "a shard that is written again while it is mapped", "an error that says so")
 def test_a_shard_that_is_replaced(tmp_path):
     column = sl.open_results(write(tmp_path))["y"]
     assert column[5] == 5

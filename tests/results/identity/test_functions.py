@@ -61,7 +61,7 @@ def test_variables_of_the_environment_count(reads, monkeypatch):
     source = f"import os\ntarget = lambda y: (y[int({reads})], os.environ.get('LOCAL_RANK'))"
     monkeypatch.setenv("TASK", "0")
     first = written(source)
-    monkeypatch.setenv("LOCAL_RANK", "1")  # which of several processes it is decides nothing
+    monkeypatch.setenv("LOCAL_RANK", "1")  # the number of the process does not matter
     assert written(source) == first
     monkeypatch.setenv("TASK", "1")
     assert written(source) != first
