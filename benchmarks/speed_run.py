@@ -31,8 +31,8 @@ from torch import Tensor
 import seqlight as sl
 from seqlight.lit import DeepLiftShapModule, PredictModule
 from seqlight.results.loci import write_loci
-from seqlight.results.manifest import Manifest, shard_path, write_manifest
-from seqlight.results.shards import write_shard
+from seqlight.results.manifest import Manifest, write_manifest
+from seqlight.results.shards import shard_path, write_shard
 
 LENGTH, REFERENCES = 500, 20
 ROWS = {"predict": 49_152, "deep_lift_shap": 1024}

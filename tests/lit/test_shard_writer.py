@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import seqlight as sl
 from seqlight.lit import PredictModule, ShardedDataModule, ShardWriter
 from seqlight.lit.shard_writer import named_arrays
-from seqlight.results.manifest import shard_path
 from seqlight.results.run_folder import claim_folder
+from seqlight.results.shards import shard_path
 
 X = sl.random_one_hot((11, 4, 12), random_state=0)
 

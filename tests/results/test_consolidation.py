@@ -11,8 +11,8 @@ import torch
 import seqlight as sl
 from seqlight.results import consolidation
 from seqlight.results.loci import write_loci
-from seqlight.results.manifest import Manifest, shard_path, write_manifest
-from seqlight.results.shards import write_shard
+from seqlight.results.manifest import Manifest, write_manifest
+from seqlight.results.shards import shard_path, write_shard
 
 ROWS = 11
 

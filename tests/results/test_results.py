@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import seqlight as sl
 from seqlight.results.loci import write_loci
-from seqlight.results.manifest import Manifest, shard_path, write_manifest
-from seqlight.results.shards import write_shard
+from seqlight.results.manifest import Manifest, write_manifest
+from seqlight.results.shards import shard_path, write_shard
 
 ROWS, SIZE = 23, 5
 

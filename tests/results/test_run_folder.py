@@ -12,9 +12,9 @@ import seqlight as sl
 from seqlight.results import run_folder
 from seqlight.results.file_lock import Lock
 from seqlight.results.loci import read_loci
-from seqlight.results.manifest import Manifest, read_manifest, shard_path, shards_in
+from seqlight.results.manifest import Manifest, read_manifest
 from seqlight.results.run_folder import claim_folder, lock_path, prepare_folder
-from seqlight.results.shards import write_shard
+from seqlight.results.shards import shard_path, shards_in, write_shard
 
 RUN = Manifest(10, 4, {"name": "predict", "random_state": 0}, {"weights": "ab"}, "data")
 

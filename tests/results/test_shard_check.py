@@ -12,10 +12,10 @@ import pytest
 
 import seqlight as sl
 from seqlight.results.loci import write_loci
-from seqlight.results.manifest import FORMAT, Manifest, shard_path, write_manifest
+from seqlight.results.manifest import FORMAT, Manifest, write_manifest
 from seqlight.results.run_folder import prepare_folder
 from seqlight.results.shard_check import shard_origin
-from seqlight.results.shards import read_shard, write_shard
+from seqlight.results.shards import read_shard, shard_path, write_shard
 
 RUN = Manifest(10, 4, {"name": "predict", "random_state": 0}, {"weights": "ab"}, "data", format=FORMAT)
 OTHER = replace(RUN, model={"weights": "ff"})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import seqlight as sl
-from seqlight.results.shards import ShardOrigin, check_shard, open_shard, read_shard, write_shard
+from seqlight.results.shards import ShardOrigin, check_shard, open_shard, read_shard, shard_path, shards_in, write_shard
 
 DTYPES = st.sampled_from([np.float16, np.float32, np.float64, np.int8, np.int64, np.bool_, np.dtype("<U5")])
 
@@ -33,6 +33,15 @@ def test_what_was_written_is_read(tmp_path_factory, arrays):
             assert found[name].dtype == one.dtype
             np.testing.assert_array_equal(found[name], one)
             np.testing.assert_array_equal(other[name], one)
+
+
+def test_names_of_shards(tmp_path):
+    assert shard_path(tmp_path, 7).name == "shard-000007.npz"
+    assert shards_in(tmp_path) == set()
+    for name in ("shard-000007.npz", "shard-12.npz", "shard-000008.npz.17.partial", "loci.npz"):
+        (tmp_path / name).touch()
+    (tmp_path / "shard-000003.npz").symlink_to("nothing")
+    assert shards_in(tmp_path) == {7}
 
 
 def test_rows_are_mapped_and_read_only(tmp_path):

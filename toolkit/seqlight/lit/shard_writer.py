@@ -26,12 +26,12 @@ from seqlight.lit.sharded_data import ShardedDataModule
 from seqlight.lit.watchdog import STOP_NOTE, Watchdog
 from seqlight.results.file_lock import Lock
 from seqlight.results.fingerprints import fingerprint_model
-from seqlight.results.manifest import FORMAT, Manifest, shard_path
+from seqlight.results.manifest import FORMAT, Manifest
 from seqlight.results.results import Results
 from seqlight.results.run_folder import LOCKS, claim_folder, disk_errors, lock_path, prepare_folder
 from seqlight.results.shard_buffer import ShardBuffer
 from seqlight.results.shard_check import shard_origin
-from seqlight.results.shards import Arrays, write_shard
+from seqlight.results.shards import Arrays, shard_path, write_shard
 from seqlight.sequence.checks import require_count
 
 log = logging.getLogger("seqlight")

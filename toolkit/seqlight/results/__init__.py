@@ -11,8 +11,8 @@
 
 Writing
     ``run_folder`` claims the folder for a run, compares its manifest with the one that is there, and returns the
-    shards that are missing. ``shard_buffer`` collects the rows of a shard, ``shards`` writes and maps one, ``loci``
-    writes the places of the rows. ``manifest`` knows the names of the files.
+    shards that are missing. ``shard_buffer`` collects the rows of a shard, ``shards`` names, writes and maps one,
+    ``loci`` writes the places of the rows.
 Who may write
     ``file_lock`` is a lock of the operating system, which ends with its process. ``lease`` takes its place on file
     systems that have no locks: a file that its holder touches while it lives.

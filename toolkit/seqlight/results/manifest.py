@@ -1,13 +1,11 @@
-"""The manifest of a run: the file in its folder that says what the run is, and the names of its shards."""
+"""The manifest of a run: the file in its folder that says what the run is."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import json
-import os
 import platform
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -19,13 +17,11 @@ import torch
 
 from seqlight.errors import ResultsError, kind_of
 from seqlight.files.atomic import atomic_write
+from seqlight.results.shards import MOST_SHARDS
 
 NAME = "manifest.json"
 # The format of the folder. Since 2 each shard says which rows of which run it holds; runs in format 1 can be resumed.
 FORMAT = 2
-# The six digits in the names of shards allow no more.
-MOST_SHARDS = 1_000_000
-SHARD = re.compile(r"shard-(\d{6})\.npz")
 
 
 def versions() -> dict[str, str]:
@@ -105,25 +101,6 @@ class Manifest:
             for name in dict.fromkeys((*mine, *others))
             if name.split()[0] not in ("versions", "format") and mine.get(name) != others.get(name)
         ]
-
-
-def shard_path(folder: Path, shard: int) -> Path:
-    """Return the path of a shard in a folder."""
-    return folder / f"shard-{shard:06d}.npz"
-
-
-def shards_in(folder: Path) -> set[int]:
-    """Return the numbers of the shards in a folder; a broken link is none."""
-    found = ((one, SHARD.fullmatch(one.name)) for one in os.scandir(folder))
-    return {int(name[1]) for one, name in found if name is not None and (not one.is_symlink() or _resolves(one))}
-
-
-def _resolves(link: os.DirEntry[str]) -> bool:
-    try:
-        link.stat()
-    except OSError:
-        return False
-    return True
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

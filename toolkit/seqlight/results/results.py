@@ -16,9 +16,9 @@ from seqlight.files.folder import as_folder
 from seqlight.files.stamp import FileStamp
 from seqlight.results.column import Column
 from seqlight.results.loci import read_loci, rows_at
-from seqlight.results.manifest import Manifest, read_manifest, shard_path, shards_in
+from seqlight.results.manifest import Manifest, read_manifest
 from seqlight.results.shard_check import check_run_shard, read_run_shard
-from seqlight.results.shards import Arrays
+from seqlight.results.shards import Arrays, shard_path, shards_in
 from seqlight.sequence.loci import Loci
 
 # How many shards stay mapped: maps are cheap, but their number in a process is limited.

@@ -16,17 +16,9 @@ from pathlib import Path
 from seqlight.errors import DiskError, InputError, ResultsError, SeqlightWarning
 from seqlight.results.file_lock import Lock, is_held, lock_owner
 from seqlight.results.loci import update_loci
-from seqlight.results.manifest import (
-    MOST_SHARDS,
-    Manifest,
-    read_manifest,
-    shard_path,
-    shards_in,
-    versions,
-    write_manifest,
-)
+from seqlight.results.manifest import Manifest, read_manifest, versions, write_manifest
 from seqlight.results.shard_check import Layout, StrayShard, check_run_shard, has_rows, layout
-from seqlight.results.shards import DamagedShard
+from seqlight.results.shards import MOST_SHARDS, DamagedShard, shard_path, shards_in
 from seqlight.sequence.loci import Loci
 
 LOCKS = ".locks"

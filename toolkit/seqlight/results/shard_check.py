@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from seqlight.errors import ResultsError
-from seqlight.results.manifest import Manifest, shard_path
-from seqlight.results.shards import Arrays, DamagedShard, ShardOrigin, check_shard, open_shard
+from seqlight.results.manifest import Manifest
+from seqlight.results.shards import Arrays, DamagedShard, ShardOrigin, check_shard, open_shard, shard_path
 
 Layout = tuple[tuple[str, str, tuple[int, ...]], ...]
 

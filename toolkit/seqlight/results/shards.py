@@ -12,6 +12,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,10 @@ from seqlight.files.atomic import atomic_write
 from seqlight.formats.npz import DAMAGE, map_member
 
 Arrays = dict[str, NDArray[Any]]
+
+SHARD = re.compile(r"shard-(\d{6})\.npz")
+# The six digits in these names allow no more.
+MOST_SHARDS = 1_000_000
 
 
 class DamagedShard(ResultsError):
@@ -62,6 +67,25 @@ class Shard(NamedTuple):
 
     arrays: Arrays
     origin: ShardOrigin | None
+
+
+def shard_path(folder: Path, shard: int) -> Path:
+    """Return the path of a shard in a folder."""
+    return folder / f"shard-{shard:06d}.npz"
+
+
+def shards_in(folder: Path) -> set[int]:
+    """Return the numbers of the shards in a folder; a broken link is none."""
+    found = ((one, SHARD.fullmatch(one.name)) for one in os.scandir(folder))
+    return {int(name[1]) for one, name in found if name is not None and (not one.is_symlink() or _resolves(one))}
+
+
+def _resolves(link: os.DirEntry[str]) -> bool:
+    try:
+        link.stat()
+    except OSError:
+        return False
+    return True
 
 
 def write_shard(
