@@ -86,8 +86,8 @@ class InputAdapter(nn.Module):
         self.last_shapes = describe_shapes(converted)
         if X.requires_grad and torch.is_grad_enabled() and not requires_gradient(converted):
             raise InputError(
-                "inputs makes something without a gradient of the sequences, such as integers: use operations that "
-                "have one, or method='ism'."
+                "inputs returns something without a gradient with respect to the sequences, such as integers: use "
+                "differentiable operations, or method='ism'."
             )
         return self.model(*converted) if isinstance(converted, tuple) else self.model(converted)
 

@@ -19,7 +19,9 @@ from seqlight_callbacks.failures import prefix_errors
 from seqlight_callbacks.methods import WITH_REFERENCES, Method, MethodResult, concatenate_results, run_method
 from seqlight_callbacks.trainer_state import is_fitting
 
-HINT = "; choose the `module` that takes such sequences, or pass `inputs`, a function that makes of them what it takes"
+HINT = (
+    "; choose the `module` that takes such sequences, or pass `inputs`, a function that turns them into what it takes"
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Explainer:
             shapes = [one.last_shapes for one in model.modules() if isinstance(one, InputAdapter)]
             if shapes == [""]:
                 return f"{given} to `inputs`, {_name(self.inputs)}"
-            converted = f", of which `inputs` made {shapes[0]} to try it," if shapes else ""
+            converted = f", some of which `inputs` turned into {shapes[0]}," if shapes else ""
             receiver = (
                 f"`module` {self.module!r}" if self.module else f"{type(pl_module).__name__}, as `module` is None"
             )

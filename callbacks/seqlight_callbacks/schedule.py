@@ -61,7 +61,7 @@ class Schedule:
     def end(self, label: str) -> None:
         """End a training, and warn if nothing was due in it."""
         if self._never_due:
-            warnings.warn(f"{label} recorded nothing, for it was never due: {self}.", SeqlightWarning, stacklevel=3)
+            warnings.warn(f"{label} recorded nothing, since nothing was due: {self}.", SeqlightWarning, stacklevel=3)
 
     def advance(self, epoch: int, step: int) -> bool:
         """Count the validation or epoch that ends at this epoch and step, and return whether it is due.

@@ -214,6 +214,6 @@ def _choose_logged(requested: Sequence[str] | None, motifs: Sequence[str]) -> li
     unknown = [motif for motif in requested if motif not in motifs]
     if unknown:
         raise InputError(
-            f"logged_motifs has {unknown[0]!r}, which is none of the {len(motifs)} motifs: spell it alike."
+            f"logged_motifs has {unknown[0]!r}, which is none of the {len(motifs)} motifs: use one of their names."
         )
     return list(requested)

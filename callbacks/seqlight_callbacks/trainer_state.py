@@ -80,7 +80,9 @@ def require_unique_folder(trainer: L.Trainer, callback: Callback) -> None:
         theirs = getattr(other, "out", None)
         if other is not callback and type(other) is kind and theirs and theirs.absolute() == mine.absolute():
             names = f"{getattr(callback, 'name', None)!r} and {getattr(other, 'name', None)!r}"
-            raise InputError(f"{kind.__name__} {names} write to one folder, {str(mine)!r}: give each its own `out`.")
+            raise InputError(
+                f"{kind.__name__} {names} write to the same folder, {str(mine)!r}: give each its own `out`."
+            )
 
 
 def require_whole_model(trainer: L.Trainer) -> None:
@@ -90,8 +92,8 @@ def require_whole_model(trainer: L.Trainer) -> None:
         lightning_classes("strategies.FSDPStrategy") + lightning_classes("strategies.ModelParallelStrategy"),
     ):
         raise InputError(
-            f"the strategy is {type(trainer.strategy).__name__}, which cuts the model into pieces: expected one in "
-            "which each process has all of it, such as 'ddp'; attribute a checkpoint after the training."
+            f"the strategy is {type(trainer.strategy).__name__}, which shards the model: expected one in which "
+            "every process has the whole model, such as 'ddp'; attribute a checkpoint after the training."
         )
 
 

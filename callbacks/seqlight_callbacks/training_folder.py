@@ -36,8 +36,8 @@ class TrainingFolder:
         self._known, self._warned = set(self._files()), False
         if self._known and not resumed:
             warnings.warn(
-                f"{self.path} holds {len(self._known)} {self.contents} of an earlier training, and those of this one "
-                "replace only their namesakes: give each training its own `out`, or delete them.",
+                f"{self.path} holds {len(self._known)} {self.contents} of an earlier training, of which this one "
+                "replaces only those with the same names: give each training its own `out`, or delete them.",
                 SeqlightWarning,
                 stacklevel=4,
             )
@@ -53,9 +53,9 @@ class TrainingFolder:
         path = self.path / f"{name}{self.suffix}"
         if self._known is not None:
             foreign = {file for file in self._files() if file not in self._known}
-            message = f"another training writes its {self.contents} into {self.path} too: give each its own `out`"
+            message = f"another training writes its {self.contents} to {self.path} too: give each its own `out`"
             if path.name in foreign:
-                raise InputError(f"{path.name} is there already, and {message}.")
+                raise InputError(f"{path.name} exists already, and {message}.")
             if foreign and not self._warned:
                 self._warned = True
                 warnings.warn(f"{message}.", SeqlightWarning, stacklevel=4)

@@ -191,7 +191,7 @@ def test_resumed_epoch_is_compared_with_the_one_before(toy, tmp_path):
     assert float(second.callback_metrics["attribution/similarity"]) > 0.1
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_averaged_weights_are_attributed_where_they_are_validated(toy, before):
     class Outputs(L.Callback):
         def on_validation_epoch_end(self, trainer, pl_module):
@@ -324,7 +324,7 @@ def test_a_sharded_model_is_refused(toy):
 
     trainer = toy.trainer([callback := toy.attribution()])
     trainer._accelerator_connector.strategy = FSDPStrategy(accelerator=trainer.accelerator)
-    with pytest.raises(sl.InputError, match="the strategy is FSDPStrategy, which cuts the model into pieces"):
+    with pytest.raises(sl.InputError, match="the strategy is FSDPStrategy, which shards the model"):
         callback.setup(trainer, TrainModule(toy.network()), "fit")
 
 

@@ -1,4 +1,4 @@
-"""Models that take something else than one-hot rows, and what is said before the first step of what does not fit."""
+"""Models that do not take one-hot sequences, and the errors before the first step if something does not fit."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallb
 from seqlight_callbacks.methods import METHODS
 
 
-class Somebody(L.LightningModule):
-    """A module whose model takes its sequences in one of the ways in which people give them."""
+class Module(L.LightningModule):
+    """A module whose model takes its sequences in one of the ways that are common."""
 
     def __init__(self, kind, channels=4):
         super().__init__()
@@ -39,16 +39,16 @@ class Somebody(L.LightningModule):
 
 
 def with_strand(X):
-    """A fifth channel that says which strand."""
+    """Add a fifth channel for the strand."""
     return torch.cat([X, torch.ones_like(X[:, :1])], dim=1)
 
 
 def with_two(X):
-    """Channels for N and for the strand, as LegNet has them."""
+    """Add channels for N and for the strand, as LegNet does."""
     return torch.cat([X, torch.zeros_like(X[:, :1]), torch.ones_like(X[:, :1])], dim=1)
 
 
-# What the model takes, how many channels it has, what makes it, and how it is called by hand.
+# By what the model takes: its number of channels, `inputs`, and how it is called by hand.
 KINDS = {
     "strand": (5, with_strand, lambda model, X: model(with_strand(X))),
     "two channels": (6, with_two, lambda model, X: model(with_two(X))),
@@ -81,9 +81,9 @@ def fit(toy, module, callbacks):
     "the attributions of a wrapper by hand, of the letters of the probe",
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_inputs_makes_is_explained_through_it(toy, kind):
+def test_attributions_go_through_inputs(toy, kind):
     channels, inputs, call = KINDS[kind]
-    module = Somebody(kind, channels)
+    module = Module(kind, channels)
     first = toy.attribution(2, inputs=inputs)
     logos = LogoCallback(examples=(0,))
     trainer = fit(toy, module, [first, SeqletCallback(threshold=0.5), logos])
@@ -98,7 +98,7 @@ def test_what_inputs_makes_is_explained_through_it(toy, kind):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_goes_through_inputs(toy, method):
-    module = Somebody("rows")
+    module = Module("rows")
     first = toy.attribution(2, n_shuffles=1, method=method, inputs=KINDS["rows"][1])
     fit(toy, module, [first])
     module.kind = "as it is"
@@ -108,7 +108,7 @@ def test_every_method_goes_through_inputs(toy, method):
 
 
 def test_inputs_by_its_dotted_path_and_with_a_head_and_a_module(toy):
-    class Heads(Somebody):
+    class Heads(Module):
         def __init__(self):
             super().__init__("none")
             self.net = nn.Sequential(nn.Flatten(), nn.Linear(80, 2))
@@ -122,19 +122,21 @@ def test_inputs_by_its_dotted_path_and_with_a_head_and_a_module(toy):
 
 
 @pytest.mark.parametrize("inputs", ["no.such.function", "nothing", 3, "math.pi"])
-def test_inputs_that_is_no_function(toy, inputs):
+def test_inputs_that_are_not_a_function(toy, inputs):
     with pytest.raises(sl.InputError, match="AttributionCallback 'attribution': inputs is "):
         toy.attribution(2, n_shuffles=1, inputs=inputs)
 
 
-def test_letters_by_number_have_no_gradient_but_can_be_mutated(toy):
+def test_integer_letters_have_no_gradient_but_can_be_mutated(toy):
     def numbers(X):
         return X.argmax(dim=1)
 
-    with pytest.raises(sl.InputError, match=r"without a gradient of the sequences, such as integers.*method='ism'"):
-        fit(toy, Somebody("ids"), [toy.attribution(2, n_shuffles=1, inputs=numbers)])
+    with pytest.raises(
+        sl.InputError, match=r"without a gradient with respect to the sequences, such as integers.*method='ism'"
+    ):
+        fit(toy, Module("ids"), [toy.attribution(2, n_shuffles=1, inputs=numbers)])
     first = toy.attribution(2, n_shuffles=1, inputs=numbers, method="ism")
-    fit(toy, Somebody("ids"), [first])
+    fit(toy, Module("ids"), [first])
     assert first.record.attributions.abs().max() > 1e-5
 
 
@@ -144,24 +146,28 @@ def fails(X):
 
 WRONG = {
     "channels": (
-        Somebody("", 5),
+        Module("", 5),
         {},
-        ["(2, 4, 20)", "Somebody, as `module` is None", "to have 5 channels", "`inputs`"],
+        ["(2, 4, 20)", "Module, as `module` is None", "to have 5 channels", "`inputs`"],
     ),
-    "inputs": (Somebody("", 5), {"inputs": KINDS["rows"][1]}, ["(2, 4, 20)", "`inputs` made (2, 20, 4)", "5 channels"]),
-    "fails": (Somebody(""), {"inputs": fails}, ["(2, 4, 20)", "`inputs`, fails", "no attribute 'nothing'"]),
+    "inputs": (
+        Module("", 5),
+        {"inputs": KINDS["rows"][1]},
+        ["(2, 4, 20)", "`inputs` turned into (2, 20, 4)", "5 channels"],
+    ),
+    "fails": (Module(""), {"inputs": fails}, ["(2, 4, 20)", "`inputs`, fails", "no attribute 'nothing'"]),
     "module": (
-        Somebody(""),
+        Module(""),
         {"module": "out"},
         ["(2, 4, 20)", "`module` 'out'", "RuntimeError", "cannot be multiplied"],
     ),
-    "target": (Somebody(""), {"target": 3}, ["(2, 4, 20)", "target is 3 and the model has 1 output"]),
-    "function": (Somebody(""), {"target": fails}, ["no attribute 'nothing'", "or look into `target`, fails."]),
-    "head": (Somebody(""), {"head": "counts"}, ["no head 'counts'"]),
+    "target": (Module(""), {"target": 3}, ["(2, 4, 20)", "target is 3 and the model has 1 output"]),
+    "function": (Module(""), {"target": fails}, ["no attribute 'nothing'", "or look into `target`, fails."]),
+    "head": (Module(""), {"head": "counts"}, ["no head 'counts'"]),
     "rows": (
-        Somebody(""),
+        Module(""),
         {"inputs": lambda X: X[:1]},
-        ["`inputs` made (1, 4, 20)", "2 rows into an output of shape (1, 1)"],
+        ["`inputs` turned into (1, 4, 20)", "2 rows into an output of shape (1, 1)"],
     ),
 }
 
@@ -176,9 +182,9 @@ def test_what_does_not_fit_is_found_before_the_first_step(toy, case):
     module, settings, words = WRONG[case]
     before = {name: one.clone() for name, one in module.state_dict().items()}
     callback = toy.attribution(2, n_shuffles=1, name="mine", **settings)
-    with pytest.raises(sl.InputError) as told:
+    with pytest.raises(sl.InputError) as caught:
         fit(toy, module, [callback])
-    message = str(told.value)
+    message = str(caught.value)
     assert message.startswith("AttributionCallback 'mine' gives its `sequences` of shape")
     assert all(word in message for word in words), message
     assert "\n" not in message
@@ -187,17 +193,17 @@ def test_what_does_not_fit_is_found_before_the_first_step(toy, case):
     assert all(one.requires_grad for one in module.parameters())
 
 
-def test_validation_alone_names_it_too(toy):
+def test_validation_alone_names_the_callback_too(toy):
     loader = torch.utils.data.DataLoader(torch.zeros(2, 1))
     with pytest.raises(sl.InputError, match=r"'attribution' gives its `sequences` of shape \(2, 4, 20\).*5 channels"):
-        toy.trainer([toy.attribution(2, n_shuffles=1)]).validate(Somebody("", 5), loader)
+        toy.trainer([toy.attribution(2, n_shuffles=1)]).validate(Module("", 5), loader)
 
 
 def test_a_fast_dev_run_finds_it_too(toy):
     callback = toy.attribution(2, n_shuffles=1)
     loader = torch.utils.data.DataLoader(torch.zeros(2, 1))
     with pytest.raises(sl.InputError, match="to have 5 channels"):
-        toy.trainer([callback], fast_dev_run=True).fit(Somebody("", 5), *[loader] * 2)
+        toy.trainer([callback], fast_dev_run=True).fit(Module("", 5), *[loader] * 2)
 
 
 @pytest.mark.parametrize(
@@ -223,13 +229,13 @@ def test_a_fast_dev_run_finds_it_too(toy):
         ),
     ],
 )
-def test_an_argument_that_cannot_be_used_is_told_with_the_name_of_the_callback(toy, make, words):
-    with pytest.raises(sl.InputError) as told:
+def test_errors_of_arguments_name_the_callback(toy, make, words):
+    with pytest.raises(sl.InputError) as caught:
         make(toy)
-    assert all(word in str(told.value) for word in words), str(told.value)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
-def test_a_repr_says_what_it_does(toy, tmp_path):
+def test_the_repr_describes_the_callback(toy, tmp_path):
     first = AttributionCallback(
         toy.sequences(2), n_shuffles=3, module="net", head="counts", inputs=with_strand, every_n_validations=4, out="o"
     )

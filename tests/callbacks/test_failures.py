@@ -1,4 +1,4 @@
-"""A full disk, a logger that raises, a GPU without room: in the middle of a training none of them ends it."""
+"""A full disk, a logger that raises, a GPU without memory: none of them ends a training that has begun."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from seqlight_callbacks.failures import prefix_errors
 from seqlight_callbacks.records import load_record
 
 
-class From(L.Callback):
-    """Break something while a training is between two steps."""
+class Breaking(L.Callback):
+    """Replaces a function while a training is between two steps."""
 
     def __init__(self, monkeypatch, name, by, start=6, end=12):
         self.patch, self.name, self.by, self.range = monkeypatch, name, by, range(start, end)
@@ -31,8 +31,8 @@ class From(L.Callback):
             self.patch.setattr(self.name, self.by)
 
 
-def said(told):
-    return [str(one.message) for one in told if one.category is sl.SeqlightWarning]
+def messages(warned):
+    return [str(one.message) for one in warned if one.category is sl.SeqlightWarning]
 
 
 def full(*args, **named):
@@ -46,10 +46,10 @@ def full(*args, **named):
 )
 def test_a_full_disk_does_not_end_the_training(toy, tmp_path, monkeypatch):
     first, seqlets = toy.attribution(out=tmp_path / "a"), SeqletCallback(threshold=0.5, out=tmp_path / "s")
-    breaking = From(monkeypatch, "numpy.savez_compressed", full)
-    with pytest.warns(sl.SeqlightWarning) as told:
+    breaking = Breaking(monkeypatch, "numpy.savez_compressed", full)
+    with pytest.warns(sl.SeqlightWarning) as warned:
         fitted = toy.fit([breaking, first, seqlets], max_epochs=2)
-    (message,) = said(told)
+    (message,) = messages(warned)
     assert message == (
         "AttributionCallback 'attribution' did not write the record of epoch 1, step 6, and the training goes on: "
         "OSError: [Errno 28] No space left on device"
@@ -67,11 +67,11 @@ def test_a_full_disk_does_not_end_the_training(toy, tmp_path, monkeypatch):
         ("matplotlib.figure.Figure.savefig", "the figure 'logos' is missing"),
     ],
 )
-def test_tables_and_pictures_do_not_end_it_either(toy, tmp_path, monkeypatch, name, lost):
+def test_tables_and_figures_do_not_end_it_either(toy, tmp_path, monkeypatch, name, lost):
     mine = [toy.attribution(), SeqletCallback(threshold=0.5, out=tmp_path / "s"), LogoCallback(examples=(0,))]
-    with pytest.warns(sl.SeqlightWarning) as told:
-        fitted = toy.fit([From(monkeypatch, name, full), *mine], max_epochs=2)
-    (message,) = said(told)
+    with pytest.warns(sl.SeqlightWarning) as warned:
+        fitted = toy.fit([Breaking(monkeypatch, name, full), *mine], max_epochs=2)
+    (message,) = messages(warned)
     assert message.startswith(lost)
     assert {"attribution/delta", "seqlets/count"} <= fitted.trainer.callback_metrics.keys()
     assert len(list((tmp_path / "s").iterdir())) + len(list((tmp_path / "figures").iterdir())) == 3
@@ -82,10 +82,10 @@ def test_tables_and_pictures_do_not_end_it_either(toy, tmp_path, monkeypatch, na
     "the same with on_error='raise', or in trainer.validate alone",
     "the error itself, with a note that names the callback and the record",
 )
-def test_it_ends_where_an_error_was_asked_for(toy, tmp_path, monkeypatch):
+def test_on_error_raise_ends_the_training(toy, tmp_path, monkeypatch):
     first = toy.attribution(out=tmp_path / "a", on_error="raise")
     with pytest.raises(OSError, match="No space left") as caught:
-        toy.fit([From(monkeypatch, "numpy.savez_compressed", full), first])
+        toy.fit([Breaking(monkeypatch, "numpy.savez_compressed", full), first])
     lost = "AttributionCallback 'attribution' did not write the record of epoch 1, step 6."
     assert caught.value.__notes__ == [lost]
     assert not list((tmp_path / "a").iterdir())
@@ -114,7 +114,7 @@ def no_room(*args, **named):
     "an attribution fails in one epoch of three",
     "a warning; its numbers are NaN and never those of the epoch before; the next epoch has a record again",
 )
-def test_numbers_that_are_missing_are_not_those_of_before(toy, tmp_path, monkeypatch):
+def test_missing_numbers_are_nan_and_not_those_before(toy, tmp_path, monkeypatch):
     logged = []
 
     class Look(L.Callback):
@@ -125,10 +125,10 @@ def test_numbers_that_are_missing_are_not_those_of_before(toy, tmp_path, monkeyp
     out = tmp_path / "out"
     mine = [toy.attribution(out=out), SeqletCallback(threshold=0.5)]
     best = ModelCheckpoint(tmp_path / "best", monitor="attribution/magnitude", mode="max", save_top_k=-1)
-    breaking = From(monkeypatch, "seqlight_callbacks.explainer.run_method", no_room, 12, 18)
-    with pytest.warns(sl.SeqlightWarning) as told:
+    breaking = Breaking(monkeypatch, "seqlight_callbacks.explainer.run_method", no_room, 12, 18)
+    with pytest.warns(sl.SeqlightWarning) as warned:
         toy.fit([breaking, *mine, Look(), best], max_epochs=3, num_sanity_val_steps=0, enable_checkpointing=True)
-    (message,) = said(told)
+    (message,) = messages(warned)
     assert message.startswith("AttributionCallback 'attribution' has no record of epoch 2, step 12, and ")
     (a, b, c), (nan, empty, loss), (d, e, f) = logged
     assert nan != nan
@@ -152,7 +152,7 @@ def test_numbers_are_missing_from_the_first_record_on(toy, monkeypatch, method):
     known = pd.DataFrame({"example_idx": [0], "start": [3], "end": [9]})
     seqlets = SeqletCallback(threshold=0.5, known=known, motifs={"m": np.full((4, 5), 0.25)})
     stopping = [EarlyStopping(name, check_finite=False) for name in ("attribution/similarity", "seqlets/recall")]
-    breaking = From(monkeypatch, "seqlight_callbacks.explainer.run_method", no_room)
+    breaking = Breaking(monkeypatch, "seqlight_callbacks.explainer.run_method", no_room)
     logged = []
 
     class Look(L.Callback):
@@ -160,9 +160,9 @@ def test_numbers_are_missing_from_the_first_record_on(toy, monkeypatch, method):
             found = {name: float(one) for name, one in trainer.callback_metrics.items()}
             logged.append({name: one for name, one in found.items() if name.startswith(("attribution/", "seqlets/"))})
 
-    with pytest.warns(sl.SeqlightWarning) as told:
+    with pytest.warns(sl.SeqlightWarning) as warned:
         toy.fit([breaking, first, seqlets, Look(), *stopping], max_epochs=2, num_sanity_val_steps=0)
-    (message,) = said(told)
+    (message,) = messages(warned)
     assert message.startswith("AttributionCallback 'attribution' has no record of epoch 1, step 6, and ")
     missing, there = logged
     assert missing.keys() == there.keys() >= {"attribution/magnitude", "attribution/window_share", "seqlets/match/m"}
@@ -189,26 +189,26 @@ def test_a_logger_without_a_folder_costs_the_report_only(toy, tmp_path):
         def on_train_start(self, trainer, pl_module):
             trainer.logger.gone = True
 
-    with pytest.warns(sl.SeqlightWarning) as told:
+    with pytest.warns(sl.SeqlightWarning) as warned:
         fitted = toy.fit(
             [Unplug(), toy.attribution(), LogoCallback(examples=(0,)), AttributionReport()],
             max_epochs=1,
             logger=Gone(tmp_path),
         )
-    assert said(told) == [
+    assert messages(warned) == [
         "Gone did not take the figure 'logos': no network",
         "the report 'report' was not written: no network",
     ]
     assert fitted.trainer.current_epoch == 1
 
 
-def test_an_error_of_ours_stays_of_its_kind():
-    with pytest.raises(UnsupportedOperation, match="somebody: cannot"), prefix_errors(lambda: "somebody"):
+def test_errors_of_seqlight_keep_their_class():
+    with pytest.raises(UnsupportedOperation, match="a callback: cannot"), prefix_errors(lambda: "a callback"):
         raise UnsupportedOperation("cannot")
     with (
-        pytest.raises(sl.InputError, match=r"^somebody: KeyError: 'x'; do it\.$"),
-        prefix_errors(lambda: "somebody", "; do it"),
+        pytest.raises(sl.InputError, match=r"^a callback: KeyError: 'x'; do it\.$"),
+        prefix_errors(lambda: "a callback", "; do it"),
     ):
         raise KeyError("x")
-    with pytest.raises(KeyboardInterrupt), prefix_errors(lambda: "somebody"):
+    with pytest.raises(KeyboardInterrupt), prefix_errors(lambda: "a callback"):
         raise KeyboardInterrupt

@@ -14,7 +14,7 @@ def record(toy, epoch, n=3):
     return AttributionRecord(epoch, X * torch.randn(n, 1, 20), torch.randn(n))
 
 
-def test_attributions_come_back(toy):
+def test_attributions_can_be_restored(toy):
     history, records = History(toy.sequences(3)), [record(toy, epoch) for epoch in (4, 0, 2)]
     for one in records:
         history.add_record(one)
@@ -24,7 +24,7 @@ def test_attributions_come_back(toy):
         assert torch.equal(history.outputs[one.epoch], one.outputs)
 
 
-def test_the_later_of_two_of_one_epoch_counts(toy):
+def test_the_later_of_two_records_at_a_step_counts(toy):
     history, later = History(toy.sequences(3)), record(toy, 1)
     history.add_record(record(toy, 1))
     history.add_record(later)
@@ -78,7 +78,7 @@ def test_a_step_is_named_by_its_epoch_if_that_ended_there(toy):
     "a training that goes on from a checkpoint and a folder of an earlier version, by epoch",
     "what was recorded and logged stands at the step where each epoch ended",
 )
-def test_what_an_earlier_version_left_is_read(toy, tmp_path):
+def test_files_and_states_of_an_earlier_version_are_read(toy, tmp_path):
     for epoch in (0, 1, 2):
         save_record(record(toy, epoch), tmp_path / f"epoch-{epoch:03d}.npz")
     history = History(toy.sequences(3))
@@ -89,7 +89,7 @@ def test_what_an_earlier_version_left_is_read(toy, tmp_path):
     assert [history.label(step) for step in history.steps] == ["before training", "after epoch 1", "after epoch 2"]
 
 
-def test_a_state_comes_back(toy):
+def test_the_state_can_be_restored(toy):
     history, again = History(toy.sequences(3)), History(toy.sequences(3))
     history.add_scalars(1, 5, {"loss": 0.5})
     history.add_scalars(1, 10, {"loss": 0.4})
@@ -99,7 +99,7 @@ def test_a_state_comes_back(toy):
     assert again.label(10) == "after epoch 1"
 
 
-def test_records_behind_the_checkpoint_are_not_read(toy, tmp_path):
+def test_records_after_the_checkpoint_are_not_read(toy, tmp_path):
     for epoch, step in ((1, 5), (1, 10), (2, 15)):
         one = AttributionRecord(epoch, torch.zeros(3, 4, 20), torch.zeros(3), step=step)
         save_record(one, tmp_path / f"{one.name}.npz")

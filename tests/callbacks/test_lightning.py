@@ -1,4 +1,4 @@
-"""What our callbacks may use of Lightning, and where they may let processes meet."""
+"""The callbacks use only public names of Lightning, and no hook that runs for each batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILES = sorted(Path(seqlight_callbacks.__file__).parent.rglob("*.py"))
 CALLBACKS = [
     getattr(seqlight_callbacks, name) for name in seqlight_callbacks.__all__ if name.endswith(("back", "Report"))
 ]
-# What Lightning gives to us, by the names that we give it.
+# The names under which code has objects of Lightning.
 GIVEN = {"trainer", "pl_module", "logger", "module", "L"}
 
 
@@ -26,7 +26,7 @@ def private(name):
 def test_nothing_private_of_lightning(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute) and private(node.attr):
-            # Of our own objects only, and through nothing of Lightning's on the way.
+            # Private names of our own objects are fine, if the expression goes through no object of Lightning.
             names = {one.id for one in ast.walk(node.value) if isinstance(one, ast.Name)}
             assert not names & GIVEN, f"line {node.lineno}: {ast.unparse(node)}"
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("lightning", "torch"):

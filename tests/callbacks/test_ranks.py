@@ -44,8 +44,8 @@ class FailingLater(Failing):
         return super().forward(X) if self.trainer.global_step else TrainModule.forward(self, X)
 
 
-class Seen(L.Callback):
-    """Write what this process saw."""
+class ResultWriter(L.Callback):
+    """Writes what this process ends with."""
 
     def __init__(self, out, attribution):
         self.out, self.attribution = out, attribution
@@ -58,22 +58,22 @@ class Seen(L.Callback):
         torch.save(found, self.out / f"rank-{trainer.global_rank}.pt")
 
 
-class Telling(AttributionCallback):
-    """Write the error that this process sees; Lightning tells on_exception in the parent of forks only."""
+class ErrorWriter(AttributionCallback):
+    """Writes the error of this process to a file; Lightning calls on_exception only in the parent of the forks."""
 
     def on_train_start(self, trainer, pl_module):
-        self.telling(trainer, super().on_train_start, pl_module)
+        self.call_hook(trainer, super().on_train_start, pl_module)
 
     def on_validation_epoch_end(self, trainer, pl_module):
-        self.telling(trainer, super().on_validation_epoch_end, pl_module)
+        self.call_hook(trainer, super().on_validation_epoch_end, pl_module)
 
-    def telling(self, trainer, hook, pl_module):
+    def call_hook(self, trainer, hook, pl_module):
         try:
             hook(trainer, pl_module)
         except Exception as error:
             mine, other = (self.out.parent / f"rank-{r}.txt" for r in (trainer.global_rank, 1 - trainer.global_rank))
             mine.write_text(str(error))
-            # The launcher kills the others when one has ended: not before they have told what they saw.
+            # The launcher kills the other process when one has ended: wait until both have written their errors.
             deadline = time.monotonic() + 10
             while not other.exists() and time.monotonic() < deadline:
                 time.sleep(0.05)
@@ -83,9 +83,9 @@ class Telling(AttributionCallback):
 def fit(out: Path, n: int, processes: int, module=TrainModule, pictures=True, **settings) -> None:
     from conftest import sequences  # the one beside this script
 
-    attribution = Telling(sequences(n, seed=3), n_shuffles=3, out=out / "epochs", untrained=True, **settings)
+    attribution = ErrorWriter(sequences(n, seed=3), n_shuffles=3, out=out / "epochs", untrained=True, **settings)
     seqlets = SeqletCallback(threshold=0.3, out=out / "seqlets")
-    mine = [attribution, seqlets, Seen(out, attribution)]
+    mine = [attribution, seqlets, ResultWriter(out, attribution)]
     if pictures:
         mine += [LogoCallback(examples=(0,), end=8), AttributionReport(examples=(0,))]
     train(out, processes, mine, module, lambda parameters: torch.optim.SGD(parameters, lr=0.0))
@@ -115,7 +115,7 @@ def fit_for_weights(out: Path, on: str | None) -> None:
 
     attribution = AttributionCallback(sequences(3, seed=3), n_shuffles=3, on=on or "test")
     mine = [] if on is None else [attribution, SeqletCallback(threshold=0.3)]
-    train(out, 2, [*mine, Seen(out, attribution)], accumulate_grad_batches=2, val_check_interval=0.5)
+    train(out, 2, [*mine, ResultWriter(out, attribution)], accumulate_grad_batches=2, val_check_interval=0.5)
 
 
 def train(out, processes, callbacks, module=TrainModule, optimizer=None, **settings) -> None:
@@ -171,7 +171,7 @@ def test_one_process_writes(runs):
 
 @pytest.mark.parametrize("on", ["validation", "train"])
 @pytest.mark.parametrize("rank", [0, 1])
-def test_training_in_two_processes_does_not_notice(runs, on, rank):
+def test_training_in_two_processes_is_unaffected(runs, on, rank):
     alone, watched = (torch.load(runs / f"weights-{one}" / f"rank-{rank}.pt") for one in ("None", on))
     assert alone["record"] is None
     assert watched["record"]["epoch"] == 1
@@ -185,9 +185,9 @@ def test_training_in_two_processes_does_not_notice(runs, on, rank):
 def test_an_error_on_one_process_ends_all_with_the_same_message(runs):
     messages = {(runs / "failing" / f"rank-{rank}.txt").read_text() for rank in (0, 1)}
     assert messages == {
-        "process 1 of 2 failed, so all stop: InputError: Telling 'attribution' gives its `sequences` of shape "
+        "process 1 of 2 failed, so all stop: InputError: ErrorWriter 'attribution' gives its `sequences` of shape "
         "(3, 4, 20) to Failing, as `module` is None: RuntimeError: only here; choose the `module` that takes such "
-        "sequences, or pass `inputs`, a function that makes of them what it takes."
+        "sequences, or pass `inputs`, a function that turns them into what it takes."
     }
     assert messages.pop() in (runs / "failing" / "parent.txt").read_text()
     assert float((runs / "seconds.txt").read_text()) < 30

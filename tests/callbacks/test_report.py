@@ -134,9 +134,9 @@ def test_a_model_that_diverged_has_a_report(toy, tmp_path):
     report = AttributionReport(examples=(0,))
     with torch.no_grad():
         net[0].weight[0, 0, 0] = 0.6
-    with pytest.warns(sl.SeqlightWarning) as told:
+    with pytest.warns(sl.SeqlightWarning) as warned:
         toy.fit([attribution(toy), SeqletCallback(), report], net=net, max_epochs=1)
-    assert not [one for one in told if "not written" in str(one.message)]
+    assert not [one for one in warned if "not written" in str(one.message)]
     assert report.history.non_finite_steps() == [0, 6]
     page = (tmp_path / "report.html").read_text()
     assert "After epoch 0, and once more, attributions were not finite; nothing is drawn for these." in page

@@ -18,7 +18,7 @@ def record(attributions, **more):
 
 
 @given(st.integers(1, 4), st.integers(1, 9), st.integers(0, 10**6))
-def test_spread_is_that_of_scipy(n, length, seed):
+def test_entropy_is_that_of_scipy(n, length, seed):
     generator = torch.Generator().manual_seed(seed)
     track = torch.randn(n, length, generator=generator) * torch.randint(0, 2, (n, length), generator=generator)
     numbers = attribution_scalars(record(torch.nn.functional.pad(track.unsqueeze(1), (0, 0, 1, 2))))
@@ -37,7 +37,7 @@ def test_standard_error():
     assert numbers["relative_standard_error"] == pytest.approx(0.1)
 
 
-def test_names_depend_on_what_there_is_alone():
+def test_names_depend_only_on_the_fields_of_a_record():
     one = record(torch.rand(2, 4, 5))
     base = {"magnitude", "entropy", "effective_positions", "similarity"}
     assert attribution_scalars(one).keys() == base
@@ -46,7 +46,7 @@ def test_names_depend_on_what_there_is_alone():
     assert attribution_scalars(whole, one, one.attributions, (0, 2)).keys() == base | more
 
 
-def test_nothing_is_nothing_and_nan_is_nan():
+def test_zeros_give_0_and_nan_gives_nan():
     assert set(attribution_scalars(record(torch.zeros(2, 4, 5))).values()) == {0.0}
     broken = attribution_scalars(record(torch.full((1, 4, 5), float("nan"))))
     assert all(math.isnan(broken[name]) for name in ("magnitude", "entropy", "effective_positions"))

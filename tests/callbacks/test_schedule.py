@@ -1,4 +1,4 @@
-"""Several validations in an epoch, none, and some over several epochs: which records there are, and their names."""
+"""Which records there are, and their names: with several validations in an epoch, with none, or one in several."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_a_trainer_that_goes_on_has_all_numbers(toy, tmp_path):
     ],
 )
 def test_a_schedule_that_is_never_due_is_a_warning(toy, settings, trainer):
-    with pytest.warns(sl.SeqlightWarning, match="'attribution' recorded nothing, for it was never due: a"):
+    with pytest.warns(sl.SeqlightWarning, match="'attribution' recorded nothing, since nothing was due: a"):
         toy.fit([toy.attribution(**settings)], limit_train_batches=1, limit_val_batches=1, **trainer)
 
 
@@ -227,7 +227,7 @@ def test_steps_by_hand_are_counted_in_batches(toy, tmp_path):
 
 @pytest.mark.reliability(
     "callbacks in other trainings",
-    "gradients accumulated by hand over three batches, and a validation behind each batch",
+    "gradients accumulated by hand over three batches, and a validation after each batch",
     "a record for each validation, named by batches",
 )
 def test_accumulating_by_hand_loses_no_record(toy, tmp_path):

@@ -137,7 +137,7 @@ def test_bad_arguments(toy):
         SeqletCallback(first, strong=2)
     with pytest.raises(sl.InputError, match="table is 'tsv': expected one of 'csv', 'parquet'"):
         SeqletCallback(first, table="tsv")
-    with pytest.raises(sl.InputError, match="logged_motifs has 'GATA', which is none of the 1 motifs"):
+    with pytest.raises(sl.InputError, match="logged_motifs has 'GATA', which is none of the 1 motifs: use one"):
         SeqletCallback(first, motifs={"GAT": torch.eye(4)}, logged_motifs=["GATA"])
     with pytest.raises(sl.InputError, match="min_overlap"):
         SeqletCallback(first, min_overlap=0)

@@ -25,18 +25,18 @@ def test_epochs_trained(toy):
     assert seen == [(1, True), (2, True), (2, False)]
 
 
-def test_what_is_no_trainer_is_refused_by_name(toy):
-    Other = type("Trainer", (), {"__module__": "somebody.trainer"})
-    with pytest.raises(sl.InputError, match=r"a somebody\.trainer\.Trainer: expected lightning\.pytorch"):
+def test_other_classes_than_trainers_are_refused_by_name(toy):
+    Other = type("Trainer", (), {"__module__": "other.trainer"})
+    with pytest.raises(sl.InputError, match=r"a other\.trainer\.Trainer: expected lightning\.pytorch"):
         require_lightning(Other())
     with pytest.raises(sl.InputError, match="or pytorch_lightning"):
         toy.attribution(2, n_shuffles=1).setup(Other(), None, "fit")
 
 
 def module_of(package):
-    """Return somebody's module, written with one of the two packages."""
+    """Return a user's module, written with one of the two packages."""
 
-    class Somebody(package.LightningModule):
+    class UserModule(package.LightningModule):
         def __init__(self, net):
             super().__init__()
             self.net = net
@@ -54,7 +54,7 @@ def module_of(package):
         def configure_optimizers(self):
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
-    return Somebody
+    return UserModule
 
 
 PACKAGES = (L, pytorch_lightning)
@@ -77,7 +77,7 @@ def fitted_with(package, toy, folder, callbacks, **settings):
     "`pytorch_lightning.Trainer`, with ModelCheckpoint and EarlyStopping on what is logged",
     "the same records, numbers, files and weights as with `lightning.pytorch`",
 )
-def test_both_packages_train_alike(toy, tmp_path):
+def test_both_packages_give_the_same(toy, tmp_path):
     left = []
     for package in PACKAGES:
         folder = tmp_path / package.__name__
@@ -101,7 +101,7 @@ def test_both_packages_train_alike(toy, tmp_path):
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
-def test_averaged_weights_are_seen_in_both_packages(toy, tmp_path, package):
+def test_averaged_weights_are_attributed_in_both_packages(toy, tmp_path, package):
     first = toy.attribution(2, n_shuffles=1)
     averaging = package.callbacks.EMAWeightAveraging(decay=0.5, update_every_n_steps=1)
 

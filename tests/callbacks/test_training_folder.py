@@ -12,8 +12,8 @@ from seqlight_callbacks.records import load_record, save_record
 from seqlight_callbacks.training_folder import TrainingFolder
 
 
-class Stepped(L.Callback):
-    """Note whether there was a step."""
+class StepCounter(L.Callback):
+    """Counts the steps."""
 
     steps = 0
 
@@ -31,10 +31,10 @@ class Stepped(L.Callback):
 def test_a_file_is_no_folder(toy, tmp_path, kind, below):
     (tmp_path / "file").write_text("in the way")
     settings = {kind: {"out": tmp_path / "file" / below}}
-    stepped = Stepped()
+    stepped = StepCounter()
     mine = [toy.attribution(**settings.get("attribution", {})), SeqletCallback(**settings.get("seqlets", {}))]
-    said = "Callback '" + kind + r"': out is '.*file.*', (which|and .*file) is a file: expected a folder"
-    with pytest.raises(sl.InputError, match=said):
+    message = "Callback '" + kind + r"': out is '.*file.*', (which|and .*file) is a file: expected a folder"
+    with pytest.raises(sl.InputError, match=message):
         toy.fit([stepped, *mine])
     assert stepped.steps == 0
     assert (tmp_path / "file").read_text() == "in the way"
@@ -47,35 +47,35 @@ def test_a_file_is_no_folder(toy, tmp_path, kind, below):
 )
 def test_an_address_is_no_folder(toy, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for bad, said in (
+    for bad, message in (
         ([toy.attribution(out="s3://bucket/a")], "AttributionCallback 'attribution': out is 's3:.*', an address"),
         (
             [toy.attribution(), SeqletCallback(out="gs://bucket")],
             "SeqletCallback 'seqlets': out is 'gs:.*', an address",
         ),
     ):
-        stepped = Stepped()
-        with pytest.raises(sl.InputError, match=said):
+        stepped = StepCounter()
+        with pytest.raises(sl.InputError, match=message):
             toy.fit([stepped, *bad])
         assert stepped.steps == 0
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "message"),
     [("s3://bucket/a.html", "an address"), ("file/a.html", "file is a file|which is a file"), ("there", "is a folder")],
 )
-def test_a_report_that_cannot_be_written_is_told_before_the_first_step(toy, tmp_path, monkeypatch, path, said):
+def test_a_report_that_cannot_be_written_is_a_warning_before_the_first_step(toy, tmp_path, monkeypatch, path, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "there").mkdir()
-    with pytest.warns(sl.SeqlightWarning, match=rf"^AttributionReport 'report' cannot be written: .*({said})"):
+    with pytest.warns(sl.SeqlightWarning, match=rf"^AttributionReport 'report' cannot be written: .*({message})"):
         toy.fit([toy.attribution(), AttributionReport(path=path)], fast_dev_run=True)
     assert {one.name for one in tmp_path.iterdir()} == {"file", "there"}
 
 
 @pytest.mark.parametrize("bad", [3, b"out", ["out"]])
-def test_what_is_no_path_is_refused_when_the_callback_is_made(toy, bad):
+def test_other_types_than_paths_are_refused_when_the_callback_is_made(toy, bad):
     with pytest.raises(sl.InputError, match=r"out is an? .*: expected a path"):
         toy.attribution(out=bad)
     with pytest.raises(sl.InputError, match=r"out is an? .*: expected a path"):
@@ -88,7 +88,7 @@ def test_a_link_to_nowhere_is_no_folder(toy, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(sl.InputError, match="is a broken link: expected a folder"):
         toy.fit([toy.attribution(out=tmp_path / "link")])
-    # One to a folder is one.
+    # A link to a folder is one.
     (tmp_path / "nowhere").mkdir()
     toy.fit([toy.attribution(out=tmp_path / "link")], max_epochs=1, limit_train_batches=1)
     assert len(list((tmp_path / "nowhere").iterdir())) == 1
@@ -108,7 +108,7 @@ def record(step):
 
 
 class Other(L.Callback):
-    """Another training, which writes into a folder while this one trains."""
+    """Writes a record to a folder during the training, as another training would."""
 
     def __init__(self, folder, step):
         self.folder, self.theirs = folder, record(step)
@@ -124,24 +124,24 @@ class Other(L.Callback):
     "a warning; neither replaces a record of the other",
 )
 @pytest.mark.parametrize(
-    ("step", "said"),
+    ("step", "message"),
     [
         (
             1,
-            r"did not write the record of epoch 1, step 1.*epoch-001-step-00000001.npz is there already, and ",
+            r"did not write the record of epoch 1, step 1.*epoch-001-step-00000001.npz exists already, and ",
         ),
-        (7, r"another training writes its records into .*: give each its own `out`"),
+        (7, r"another training writes its records to .*: give each its own `out`"),
     ],
     ids=["the same name", "other names"],
 )
-def test_two_trainings_into_one_folder(toy, tmp_path, step, said):
+def test_two_trainings_into_one_folder(toy, tmp_path, step, message):
     other = Other(tmp_path / "out", step)
-    with pytest.warns(sl.SeqlightWarning) as told:
+    with pytest.warns(sl.SeqlightWarning) as warned:
         toy.fit([other, toy.attribution(out=tmp_path / "out")], limit_train_batches=1)
-    messages = [str(one.message) for one in told if one.category is sl.SeqlightWarning]
-    assert re.search(said, messages[0])
-    # That there is another is said once.
-    assert sum(message.startswith("another training") for message in messages) == 1
+    messages = [str(one.message) for one in warned if one.category is sl.SeqlightWarning]
+    assert re.search(message, messages[0])
+    # The warning comes once.
+    assert sum(one.startswith("another training") for one in messages) == 1
     theirs = load_record(tmp_path / "out" / f"{other.theirs.name}.npz")
     assert torch.equal(theirs.attributions, other.theirs.attributions)
     names = {"epoch-001-step-00000001.npz", "epoch-002-step-00000002.npz", f"{other.theirs.name}.npz"}
@@ -151,13 +151,13 @@ def test_two_trainings_into_one_folder(toy, tmp_path, step, said):
 def test_two_callbacks_into_one_folder_are_refused(toy, tmp_path):
     two = [toy.attribution(out=tmp_path, name=name) for name in ("one", "two")]
     with pytest.raises(
-        sl.InputError, match=r"AttributionCallback 'one' and 'two' write to one folder, .*its own `out`"
+        sl.InputError, match=r"AttributionCallback 'one' and 'two' write to the same folder, .*its own `out`"
     ):
         toy.fit(two)
     seqlets = [SeqletCallback(out=tmp_path, name=name) for name in ("one", "two")]
-    with pytest.raises(sl.InputError, match="SeqletCallback 'one' and 'two' write to one folder"):
+    with pytest.raises(sl.InputError, match="SeqletCallback 'one' and 'two' write to the same folder"):
         toy.fit([toy.attribution(), *seqlets])
-    # Records and tables have other names.
+    # Records and tables have different names.
     toy.fit([toy.attribution(out=tmp_path), SeqletCallback(out=tmp_path)], max_epochs=1, limit_train_batches=1)
 
 

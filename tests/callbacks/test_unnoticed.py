@@ -1,4 +1,4 @@
-"""The training must not notice: weights, optimizer and random generators to the last bit, whatever the Trainer does."""
+"""Callbacks leave a training unaffected: weights, optimizers and random generators, bit for bit, in any training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ACCUMULATING = {"accumulate_grad_batches": 3, "val_check_interval": 0.5}
 
 
 class Manual(TrainModule):
-    """Somebody who steps by hand, with two optimizers."""
+    """Manual optimization with two optimizers."""
 
     automatic_optimization = False
 
@@ -36,7 +36,7 @@ class Manual(TrainModule):
         for optimizer in self.optimizers():
             loss, _ = self._loss(batch)
             self.manual_backward(loss)
-            if batch_idx % 2:  # and accumulates, over the end of an epoch too
+            if batch_idx % 2:  # gradients accumulate, also over the end of an epoch
                 optimizer.step()
                 optimizer.zero_grad()
 
@@ -74,9 +74,9 @@ def compiled(backend):
 
 
 pytestmark = [
-    # Said once for a compiled model, which is run as it was written.
+    # Once for a compiled model, which is attributed uncompiled.
     pytest.mark.filterwarnings("ignore:the model is compiled:seqlight.errors.SeqlightWarning"),
-    # PyTorch's own, when it loads its compiler.
+    # From PyTorch, when it loads its compiler.
     pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning"),
 ]
 
@@ -87,7 +87,7 @@ class Case:
 
     settings: dict[str, Any] = field(default_factory=dict)
     before: Callable[[], list[L.Callback]] = list
-    behind: Callable[[], list[L.Callback]] = list
+    after: Callable[[], list[L.Callback]] = list
     module: type[TrainModule] = TrainModule
     change: Callable[[nn.Module], nn.Module] = lambda net: net
     data: Callable[[Any], L.LightningDataModule] = lambda data: data
@@ -101,7 +101,7 @@ CASES = {
     "bf16-mixed": Case({"precision": "bf16-mixed"}),
     "workers": Case(data=WithWorkers),
     "averaging before": Case(before=averaged),
-    "averaging behind": Case(behind=averaged),
+    "averaging after": Case(after=averaged),
     "swa": Case({"max_epochs": 4}, before=lambda: [StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=2)]),
     "compiled": Case(change=compiled("eager")),
     "manual": Case(module=Manual),
@@ -111,16 +111,16 @@ SLOW = {"compiled by inductor": Case(change=compiled("inductor")), "bf16-true": 
 
 def watchers(toy, on, out=None, **settings):
     first = AttributionCallback(toy.sequences(5, seed=3), n_shuffles=3, on=on, untrained=True, out=out, **settings)
-    # As little to draw as may be.
+    # Little to draw, as drawing takes longer than the rest.
     return [first, SeqletCallback(threshold=0.3), LogoCallback(examples=(0,), end=5), AttributionReport(examples=(0,))]
 
 
 def left_by(toy, case, callbacks=()):
-    """Return everything that a training leaves behind."""
+    """Train, and return everything that the training leaves."""
     module = case.module(case.change(toy.network()))
     for seed in (torch.manual_seed, np.random.seed, random.seed):
         seed(1)
-    trainer = toy.trainer([*case.before(), *callbacks, *case.behind()], **case.settings)
+    trainer = toy.trainer([*case.before(), *callbacks, *case.after()], **case.settings)
     trainer.fit(module, case.data(toy.data()))
     return left(trainer, module)
 
@@ -159,7 +159,7 @@ def require_same(a, b):
 
 @pytest.fixture(scope="module")
 def alone():
-    """What the trainings leave without us, each run once."""
+    """What the trainings leave without callbacks of ours, each run once."""
     known = {}
 
     def found(toy, name, case):
@@ -225,14 +225,14 @@ def test_every_method_in_every_kind_of_training(toy, alone, name, method, on):
 
 @pytest.fixture(scope="module")
 def compilations_alone():
-    """How many compilations a training without us makes, once that is known."""
+    """How many compilations there are in a training without callbacks, once that is known."""
     return []
 
 
 @pytest.mark.parametrize("on", HOOKS)
 @pytest.mark.parametrize("method", METHODS)
-def test_nothing_is_compiled_for_us(toy, compilations_alone, method, on):
-    """Or the training would go on by kernels for any number of rows, which round in another way."""
+def test_callbacks_cause_no_compilation(toy, compilations_alone, method, on):
+    """A recompiled model has kernels for any number of rows, which round differently."""
 
     def compilations(callbacks):
         made = []
@@ -261,7 +261,7 @@ def test_the_comparison_would_find_a_careless_callback(toy, alone):
 
 
 def state(module):
-    """Return everything of a module and of the process that a callback must leave alone."""
+    """Return everything of a module and of the process that a callback must not change."""
     return {
         "random": (torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()),
         "modes": [one.training for one in module.modules()],
@@ -273,7 +273,7 @@ def state(module):
 
 
 class Spy(L.Callback):
-    """Standing before and behind the others, compare what they found with what they left."""
+    """Compares the state after the other callbacks of a hook with the state before them; one stands on either side."""
 
     def __init__(self, before=None):
         self.before, self.compared = before, 0
@@ -290,7 +290,7 @@ class Spy(L.Callback):
 @pytest.mark.parametrize("on", HOOKS)
 def test_everything_is_as_before_in_the_hook(toy, tmp_path, on):
     class Frozen(L.Callback):
-        """Somebody who freezes batch norm by hand."""
+        """Freezes batch norm by hand."""
 
         def on_validation_epoch_end(self, trainer, pl_module):
             pl_module.model[1].training = True
@@ -299,10 +299,10 @@ def test_everything_is_as_before_in_the_hook(toy, tmp_path, on):
             pl_module.model[1].training = False
 
     before = Spy()
-    behind = Spy(before)
-    toy.fit([Frozen(), before, *watchers(toy, on, out=tmp_path / "epochs"), behind], **ACCUMULATING)
+    after = Spy(before)
+    toy.fit([Frozen(), before, *watchers(toy, on, out=tmp_path / "epochs"), after], **ACCUMULATING)
     # At the start, at the end of two epochs, twice an epoch in validation, and in the sanity check.
-    assert behind.compared == 1 + 2 + 4 + 1
+    assert after.compared == 1 + 2 + 4 + 1
 
 
 WHEN = ("on_train_start", "on_validation_epoch_end", "on_train_epoch_end")
@@ -352,7 +352,7 @@ def test_everything_is_as_before_when_it_raises(toy, when, method):
         untrained=when == "on_train_start",
         on_error="raise",
     )
-    # Before the first step, where an argument may be to blame, the error says of what it is.
+    # Before the first step, when an argument may be the cause, the error names the callback.
     kind = sl.InputError if when == "on_train_start" else RuntimeError
     with pytest.raises(kind, match="does not like this"):
         toy.fit([Arm(), mine], net=net)
@@ -381,19 +381,19 @@ def test_the_training_goes_on_as_without_when_attributions_fail(toy, alone, on):
 
     armed = []
     callbacks = [Arm(), *watchers(toy, on)[:2]]
-    with pytest.warns(sl.SeqlightWarning, match="has no record of epoch .*, and the training goes on") as told:
+    with pytest.warns(sl.SeqlightWarning, match="has no record of epoch .*, and the training goes on") as warned:
         after = left_by(toy, Case(ACCUMULATING, change=lambda net: Failing(*net)), callbacks)
     require_same(alone(toy, "accumulating", CASES["accumulating"]), after)
-    assert sum("no room" in str(one.message) for one in told) == (4 if on == "validation" else 2)
+    assert sum("no room" in str(one.message) for one in warned) == (4 if on == "validation" else 2)
     assert callbacks[1].record.epoch == 0
 
 
-# What each run of the tests trains in two processes; plainly is in test_ranks.
+# The kinds of training that are run in two processes each time; the plain one is in test_ranks.
 IN_TWO = ("averaging before", "bf16-mixed", "manual")
 
 
 class Left(L.Callback):
-    """Keep what a training leaves behind in this process."""
+    """Saves what a training leaves in this process."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -418,7 +418,7 @@ def train_in_two(folder, name, callbacks):
     module = case.module(case.change(network()))
     for seed in (torch.manual_seed, np.random.seed, random.seed):
         seed(1)
-    make([*case.before(), *callbacks, *case.behind()], **case.settings).fit(module, case.data(data()))
+    make([*case.before(), *callbacks, *case.after()], **case.settings).fit(module, case.data(data()))
 
 
 def run_pairs(out, names):
