@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import seqlight as sl
+from attribution_methods import METHODS
 
 X = sl.random_one_hot((7, 4, 12), random_state=0)
 
@@ -69,13 +70,6 @@ DEPEND = {
 }
 CHANCE = ("dropout that stays on", "noise")
 REASON = r"it mixes the rows of a batch or draws random numbers, first at `{}` in module '{}' \(\w+\)"
-METHODS = {
-    "deep_lift_shap": {"n_shuffles": 2, "random_state": 0},
-    "attribute": {"n_shuffles": 2, "random_state": 0},
-    "integrated_gradients": {"n_shuffles": 2, "n_steps": 3, "random_state": 0},
-    "input_x_gradient": {},
-    "saturation_mutagenesis": {},
-}
 
 
 @pytest.mark.reliability(

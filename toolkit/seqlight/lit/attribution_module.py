@@ -37,7 +37,7 @@ class DeepLiftShapModule(L.LightningModule):
 
     The results for a row depend neither on its batch nor on its process nor on the number of processes: reference k of
     each sequence has the seed ``random_state + k``, and with "auto" each sequence has its own number of references.
-    Gradients are on and autocast is off, whatever the Trainer is set to; `dtype` turns autocast on.
+    Gradients are on and autocast is off, whatever the Trainer is set to; half precision needs `dtype`.
 
     The result of a batch is a dict. ``attributions``, ``outputs``, ``reference_outputs`` and ``deltas`` are as in
     :class:`seqlight.Explanation`; with `hypothetical` it also holds ``hypothetical`` and ``sequences`` (int8), with

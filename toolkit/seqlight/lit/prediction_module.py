@@ -76,7 +76,7 @@ class PredictModule(L.LightningModule):
         self.func, self.kind = func, as_dtype(dtype)
         self.inputs = require_count(inputs, "inputs", least=1)
         self.identity = require_identity(identity)
-        self._lent = contextlib.ExitStack()
+        self._loan = contextlib.ExitStack()
         self._conversion: InputConversion | None = None
         self._check_rows = False  # True until the first batch of a run was checked for rows that depend on each other
 
@@ -89,12 +89,12 @@ class PredictModule(L.LightningModule):
         raise_mmap_threshold(self.device)
         self._conversion, self._check_rows = InputConversion([None] * self.inputs), True
         if self.kind is not None and self.kind not in HALF:
-            self._lent.enter_context(borrow(self.model, self.device, self.kind))
+            self._loan.enter_context(borrow(self.model, self.device, self.kind))
 
     def on_predict_end(self) -> None:
         """Restore the model."""
         self._conversion, self._check_rows = None, False
-        self._lent.close()
+        self._loan.close()
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> Any:
         """Return the output for a batch, which is converted for the model as in :func:`seqlight.predict`."""

@@ -158,7 +158,7 @@ class GradientIntegrator:
         with torch.no_grad():
             outputs = self._read(x, args, rows)
         if not self.rows_checked:
-            self._require_own_rows([one[:1] for one in (x, *args)], first, outputs)
+            self._require_independent_rows([one[:1] for one in (x, *args)], first, outputs)
             self.rows_checked = True
         for chunk in torch.split(references[0], max(1, self.checked.batch_size // len(rows)), dim=1):
             # Reference k of sequence i is row k * sequences + i, as `make_block` expects.
@@ -171,7 +171,7 @@ class GradientIntegrator:
             parts.append(make_block([x], [flat], m, outputs, baselines))
         return concatenate_references(parts)
 
-    def _require_own_rows(self, row: list[Tensor], first: int, outputs: Tensor) -> None:
+    def _require_independent_rows(self, row: list[Tensor], first: int, outputs: Tensor) -> None:
         """Raise UnsupportedOperation if sequence `first` has another output beside another sequence."""
         again = pair_runner(self.model, row, lambda some, which: self._read(some[0], some[1:], which + first))
         require_independent_rows(self.model, again, outputs[:1], self.checked.batch_size)
