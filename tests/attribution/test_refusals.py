@@ -15,7 +15,7 @@ from torch.nn.attention.flex_attention import flex_attention
 
 import seqlight as sl
 from seqlight.attribution.calls.call import Call
-from seqlight.attribution.calls.pairs import split
+from seqlight.attribution.calls.pairs import align_partners
 from seqlight.attribution.kernels.attention import Operands, Recording, require_pairs
 from seqlight.attribution.rules.order_statistics import Selection, crossing_value
 from user_operations import StraightThrough
@@ -93,7 +93,7 @@ def sorted_rows(x1, x0):
     """Positions where rows should be: what deep_lift_shap meets it tries another way, and says what comes of that."""
     rule, calls = (
         Selection(crossing_value),
-        [Call.of("op", lambda x: torch.sort(x), (one.requires_grad_(),), {}) for one in (x1, x0)],
+        [Call.from_arguments("op", lambda x: torch.sort(x), (one.requires_grad_(),), {}) for one in (x1, x0)],
     )
     return rule.explain(calls[1], rule.observe(calls[0], False)[1], False)
 
@@ -163,7 +163,7 @@ MODELS = {
 }
 # Refusals of single functions: no model reaches them here by itself, or they are those of another method.
 OTHERS = {
-    "shapes": lambda: split(torch.zeros(2, 3), torch.zeros(5, 3)),
+    "shapes": lambda: align_partners(torch.zeros(2, 3), torch.zeros(5, 3)),
     "heads": lambda: require_pairs(
         Recording(*[torch.zeros(2, 3, 4, 5)] * 3, None, None, None), Operands(*[torch.zeros(2, 3, 8, 5)] * 3)
     ),

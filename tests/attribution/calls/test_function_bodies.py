@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from seqlight.attribution.calls.function_bodies import opened, operation
+from seqlight.attribution.calls.function_bodies import as_operation, open_body
 
 
 class Names(TorchFunctionMode):
@@ -23,7 +23,7 @@ def test_the_body_of_a_function_is_seen():
         expected = F.normalize(x, dim=1)
     assert closed.names == ["normalize"]
     with Names() as open_:
-        found = opened(F.normalize)(x, dim=1)
+        found = open_body(F.normalize)(x, dim=1)
     assert torch.equal(found, expected)
     assert {"norm", "clamp_min"} <= set(open_.names)
 
@@ -31,20 +31,20 @@ def test_the_body_of_a_function_is_seen():
 def test_methods_that_are_wrapped_are_opened_too():
     x = torch.rand(3)
     with Names() as seen:
-        found = opened(torch.Tensor.__rsub__)(x, 2.0)
+        found = open_body(torch.Tensor.__rsub__)(x, 2.0)
     assert torch.equal(found, 2 - x)
     assert len(seen.names) >= 1
 
 
 def test_what_is_not_written_in_python_cannot_be_opened():
-    assert opened(torch.relu) is None
-    assert opened(torch.Tensor.relu) is None
-    assert opened(F.max_pool1d) is None  # it only chooses between two
-    assert opened(len) is None
+    assert open_body(torch.relu) is None
+    assert open_body(torch.Tensor.relu) is None
+    assert open_body(F.max_pool1d) is None  # it only chooses between two
+    assert open_body(len) is None
 
 
 def test_an_operation_of_ours_is_one():
-    @operation
+    @as_operation
     def twice_the_sine(x, times):
         """Say what it is."""
         return times * x.sin()

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from seqlight.attribution.calls.pairs import between, repeated, split, split_dimension
+from seqlight.attribution.calls.pairs import align_partners, batch_dimension, interpolate, repeat_like
 from seqlight.errors import UnsupportedOperation
 
 
@@ -32,16 +32,16 @@ def number(sequences, references, others, dimension, merge=False):
 )
 def test_partners_meet(sequences, references, dimension, merge):
     recorded, reference = number(sequences, references, (2, 5), dimension, merge)
-    a, b = split(recorded, reference)
+    a, b = align_partners(recorded, reference)
     assert torch.equal(b % 100, a.expand(b.shape))
-    assert torch.equal(repeated(recorded, reference), reference % 100)
-    assert repeated(recorded, reference).shape == reference.shape
+    assert torch.equal(repeat_like(recorded, reference), reference % 100)
+    assert repeat_like(recorded, reference).shape == reference.shape
 
 
 def test_the_dimension_and_how_many_times():
-    assert split_dimension(torch.zeros(2, 3), torch.zeros(2, 3)) is None
-    assert split_dimension(torch.zeros(2, 3), torch.zeros(8, 3)) == (0, 4)
-    assert split_dimension(torch.zeros(7, 2, 3), torch.zeros(7, 6, 3)) == (1, 3)
+    assert batch_dimension(torch.zeros(2, 3), torch.zeros(2, 3)) is None
+    assert batch_dimension(torch.zeros(2, 3), torch.zeros(8, 3)) == (0, 4)
+    assert batch_dimension(torch.zeros(7, 2, 3), torch.zeros(7, 6, 3)) == (1, 3)
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,11 @@ def test_the_dimension_and_how_many_times():
 )
 def test_what_does_not_fit_is_refused(recorded, reference):
     with pytest.raises(UnsupportedOperation, match="mixes the rows"):
-        split_dimension(torch.zeros(recorded), torch.zeros(reference))
+        batch_dimension(torch.zeros(recorded), torch.zeros(reference))
 
 
 def test_points_on_the_line():
     recorded, reference = torch.tensor([[1.0], [2.0]]), torch.tensor([[0.0], [0.0], [3.0], [4.0]])
-    assert between(recorded, reference, 0.0).tolist() == reference.tolist()
-    assert between(recorded, reference, 1.0).flatten().tolist() == [1, 2, 1, 2]
-    assert between(recorded, reference, 0.5).flatten().tolist() == [0.5, 1, 2, 3]
+    assert interpolate(recorded, reference, 0.0).tolist() == reference.tolist()
+    assert interpolate(recorded, reference, 1.0).flatten().tolist() == [1, 2, 1, 2]
+    assert interpolate(recorded, reference, 0.5).flatten().tolist() == [0.5, 1, 2, 3]

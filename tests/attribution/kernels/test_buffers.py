@@ -9,11 +9,11 @@ from seqlight.attribution.kernels import buffers
 
 def test_what_comes_back_is_lent_again():
     like, ours = torch.zeros(3, 4), buffers.Arena()
-    with buffers.lent(ours):
+    with buffers.lend_from(ours):
         a, b = buffers.empty_like(like), buffers.empty_like(like)
         assert a.data_ptr() != b.data_ptr()
         assert a.shape == like.shape
-    with buffers.lent(ours):
+    with buffers.lend_from(ours):
         again = {buffers.empty_like(like).data_ptr(), buffers.empty_like(like).data_ptr()}
         assert again == {a.data_ptr(), b.data_ptr()}
         assert buffers.empty_like(like).data_ptr() not in again

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multipliers import plain_rules, reference_pairs
-from seqlight.attribution.calls.pairs import repeated
+from seqlight.attribution.calls.pairs import repeat_like
 from seqlight.attribution.kernels import elementwise as kernels
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules import elementwise
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(library() is None, reason="the loops are not com
 def test_secant(both, rounding, nearly):
     x1, x0 = both
     if nearly:
-        x0 = (repeated(x1, x0) * (1 + 1e-5 * torch.rand_like(x0))).contiguous()
+        x0 = (repeat_like(x1, x0) * (1 + 1e-5 * torch.rand_like(x0))).contiguous()
     y1, y0, slope = torch.sin(x1), torch.sin(x0), torch.cos(x1)
     near, allowed = elementwise.smallest_step(x1.dtype), elementwise.rounding_error(x1.dtype, rounding)
     found = kernels.secant(x1, y1, slope, x0, y0, near, allowed, by_input=rounding is Rounding.INPUT)

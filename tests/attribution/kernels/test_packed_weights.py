@@ -17,21 +17,21 @@ def counted(weight, layout="forward"):
         calls.append(weight)
         return weight.detach() * 2
 
-    return packed_weights.pack_once(packed_weights.Weight.of(weight), layout, pack), len(calls)
+    return packed_weights.pack_once(packed_weights.Weight.from_owner(weight), layout, pack), len(calls)
 
 
 def test_once_for_each_weight_and_layout():
     one, other = (nn.Parameter(torch.randn(3), requires_grad=False) for _ in range(2))
-    with packed_weights.packing():
+    with packed_weights.store_packed_weights():
         assert [counted(one)[1], counted(one)[1], counted(other)[1], counted(one, "turned")[1]] == [1, 0, 1, 1]
-    with packed_weights.packing():
+    with packed_weights.store_packed_weights():
         assert counted(one)[1] == 1
     assert [counted(one)[1], counted(one)[1]] == [1, 1]
 
 
 def test_anew_for_what_was_written_to_or_is_elsewhere():
     weight = nn.Parameter(torch.ones(3), requires_grad=False)
-    with packed_weights.packing():
+    with packed_weights.store_packed_weights():
         counted(weight)
         weight.mul_(3)
         assert counted(weight)[0].tolist() == [6, 6, 6]
@@ -45,7 +45,7 @@ def test_whatever_dtype_is_the_default(default):
     weight, before = nn.Parameter(torch.randn(300), requires_grad=False), torch.get_default_dtype()
     torch.set_default_dtype(default)
     try:
-        with packed_weights.packing():
+        with packed_weights.store_packed_weights():
             counted(weight)
             found = counted(weight)[0]
     finally:
@@ -54,7 +54,7 @@ def test_whatever_dtype_is_the_default(default):
 
 
 def test_not_for_what_is_made_in_each_forward():
-    with packed_weights.packing():
+    with packed_weights.store_packed_weights():
         assert counted(torch.ones(3))[1] == 1
         assert counted(torch.ones(3))[1] == 1
         with torch.inference_mode():
@@ -65,7 +65,7 @@ def test_not_for_what_is_made_in_each_forward():
 def test_no_more_than_there_is_room_for(monkeypatch):
     monkeypatch.setattr(packed_weights, "MOST_BYTES", 20)
     one, other = (nn.Parameter(torch.randn(3), requires_grad=False) for _ in range(2))
-    with packed_weights.packing():
+    with packed_weights.store_packed_weights():
         assert [counted(one)[1], counted(other)[1], counted(one)[1], counted(other)[1]] == [1, 1, 0, 1]
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multipliers import plain_rules, reference_pairs
-from seqlight.attribution.calls.pairs import repeated
+from seqlight.attribution.calls.pairs import repeat_like
 from seqlight.attribution.kernels import softmax as kernels
 from seqlight.attribution.rules import softmax
 from seqlight.attribution.rules.elementwise import smallest_exponent_step
@@ -28,12 +28,12 @@ def test_softmax(both, size):
         for a, b in zip(found, expected, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
     # In float32 a small step is rounding noise, but what it is multiplied with is as small.
-    dx = repeated(x1, x0) - x0
-    rise = repeated(x1.logsumexp(-1, keepdim=True), x0[..., :1]) - x0.logsumexp(-1, keepdim=True)
+    dx = repeat_like(x1, x0) - x0
+    rise = repeat_like(x1.logsumexp(-1, keepdim=True), x0[..., :1]) - x0.logsumexp(-1, keepdim=True)
     noise = 1e-4 * (1 + size) if x0.dtype == torch.float32 else 1e-9 * (1 + size)
     torch.testing.assert_close((found[0] * dx).sum(-1, keepdim=True), rise, rtol=1e-4, atol=noise)
     torch.testing.assert_close(
-        found[1] * (dx - rise), repeated(x1.softmax(-1), x0) - x0.softmax(-1), rtol=1e-3, atol=noise
+        found[1] * (dx - rise), repeat_like(x1.softmax(-1), x0) - x0.softmax(-1), rtol=1e-3, atol=noise
     )
     grad = torch.cos(x0)
     pulled = softmax.softmax_vjp(grad, *found, dim)
@@ -54,4 +54,4 @@ def test_softmax_inside_attention(both, size):
     multipliers = softmax.softmax_multipliers(recorded, reference, dim)
     slowly = softmax.softmax_vjp(at_weights, *multipliers, dim)
     torch.testing.assert_close(at_scores, slowly, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(half, (repeated(recorded[1], x0) + reference[1]) / 2)
+    torch.testing.assert_close(half, (repeat_like(recorded[1], x0) + reference[1]) / 2)

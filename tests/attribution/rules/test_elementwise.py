@@ -79,7 +79,7 @@ def test_equal_infinities_differ_by_nothing():
 @pytest.mark.parametrize("function", [torch.frac, torch.tanh, torch.exp])
 def test_slopes_are_laid_out_as_the_loops_take_them(function):
     x = torch.linspace(-1.7, 1.9, 12).view(3, 4).requires_grad_()
-    y, slope = _differentiate(Call.of("one", function, (x,), {}), x)
+    y, slope = _differentiate(Call.from_arguments("one", function, (x,), {}), x)
     assert y.is_contiguous()
     assert slope.is_contiguous()
     (expected,) = torch.autograd.grad(function(x), x, torch.ones(3, 4))

@@ -14,9 +14,9 @@ from seqlight.errors import UnsupportedOperation
 
 
 def explained(rule, function, x1, x0, grad):
-    _, kept = rule.observe(Call.of("op", function, [x.clone().requires_grad_() for x in x1], {}), False)
+    _, kept = rule.observe(Call.from_arguments("op", function, [x.clone().requires_grad_() for x in x1], {}), False)
     leaves = [x.clone().requires_grad_() for x in x0]
-    y = rule.explain(Call.of("op", function, leaves, {}), kept, False)
+    y = rule.explain(Call.from_arguments("op", function, leaves, {}), kept, False)
     return y.detach(), torch.autograd.grad(y, leaves, grad)
 
 
@@ -67,9 +67,9 @@ def test_products(name):
 
 def test_a_tensor_times_itself_is_its_square():
     (x1, x0) = randoms((2, 3), (2, 3))
-    _, kept = Product().observe(Call.of("mul", torch.mul, [x1.requires_grad_()] * 2, {}), False)
+    _, kept = Product().observe(Call.from_arguments("mul", torch.mul, [x1.requires_grad_()] * 2, {}), False)
     leaf = x0.clone().requires_grad_()
-    y = Product().explain(Call.of("mul", torch.mul, [leaf, leaf], {}), kept, False)
+    y = Product().explain(Call.from_arguments("mul", torch.mul, [leaf, leaf], {}), kept, False)
     torch.testing.assert_close(torch.autograd.grad(y.sum(), leaf)[0], (x1 + x0).detach())
 
 
@@ -127,9 +127,9 @@ def test_an_operation_without_a_derivative_is_refused():
 
 def test_references_overwritten_between_forward_and_backward_are_noticed():
     x1, x0 = randoms((2, 3), (2, 3))
-    _, kept = Integrated().observe(Call.of("sin", torch.sin, [x1.requires_grad_()], {}), False)
+    _, kept = Integrated().observe(Call.from_arguments("sin", torch.sin, [x1.requires_grad_()], {}), False)
     live = x0.clone().requires_grad_().clone()
-    y = Integrated().explain(Call.of("sin", torch.sin, [live], {}), kept, False)
+    y = Integrated().explain(Call.from_arguments("sin", torch.sin, [live], {}), kept, False)
     live.add_(1)
     with pytest.raises(Overwritten):
         y.sum().backward()

@@ -12,9 +12,9 @@ from seqlight.errors import UnsupportedOperation
 
 
 def multiplied(rule, function, x1, x0, grad):
-    _, kept = rule.observe(Call.of("op", function, (x1.clone().requires_grad_(),), {}), False)
+    _, kept = rule.observe(Call.from_arguments("op", function, (x1.clone().requires_grad_(),), {}), False)
     leaf = x0.clone().requires_grad_()
-    y, at = rule.explain(Call.of("op", function, (leaf,), {}), kept, False)
+    y, at = rule.explain(Call.from_arguments("op", function, (leaf,), {}), kept, False)
     assert torch.equal(at, function(x0)[1])
     return y.detach(), torch.autograd.grad(y, leaf, grad)[0]
 

@@ -11,7 +11,7 @@ from seqlight.attribution.rules.piecewise import piecewise_vjp
 
 
 def pulled(function, x1, x0, grad):
-    call = Call.of("op", function, (x0.clone().requires_grad_(),), {})
+    call = Call.from_arguments("op", function, (x0.clone().requires_grad_(),), {})
     return piecewise_vjp(call, (x1, function(x1)), (x0, function(x0)), grad)
 
 

@@ -13,9 +13,9 @@ KINDS = {"softmax": torch.softmax, "log_softmax": torch.log_softmax, "logsumexp"
 
 def explained(kind, x1, x0, dim, seed=0):
     rule, function = Softmax(kind), KINDS[kind]
-    _, kept = rule.observe(Call.of(kind, function, (x1.clone().requires_grad_(), dim), {}), False)
+    _, kept = rule.observe(Call.from_arguments(kind, function, (x1.clone().requires_grad_(), dim), {}), False)
     leaf = x0.clone().requires_grad_()
-    y = rule.explain(Call.of(kind, function, (leaf, dim), {}), kept, False)
+    y = rule.explain(Call.from_arguments(kind, function, (leaf, dim), {}), kept, False)
     torch.manual_seed(seed)
     grad = torch.randn_like(y)
     return y.detach(), grad, torch.autograd.grad(y, leaf, grad)[0]

@@ -72,7 +72,7 @@ def test_a_value_that_moves():
     rule, operands = unpooling.Unpool(), []
     for x in (x1, x0):
         values, places = x.requires_grad_().max(-1, keepdim=True)
-        operands.append(Call.of("op", unpooling.put, (values.detach().requires_grad_(), places, x, 2), {}))
+        operands.append(Call.from_arguments("op", unpooling.put, (values.detach().requires_grad_(), places, x, 2), {}))
     _, kept = rule.observe(operands[0], False)
     y = rule.explain(operands[1], kept, False)
     assert y.tolist() == [[0, 5]]

@@ -28,8 +28,8 @@ from seqlight.attribution.engine.policy import CallPolicy, nearly_equal
 from seqlight.attribution.engine.user_rules import rules_with_overrides
 from seqlight.attribution.engine.visibility import refuse_hidden
 from seqlight.attribution.gradient_context import batch_ranges, borrow_with_gradients, compute_gradients
-from seqlight.attribution.kernels.buffers import Arena, lent
-from seqlight.attribution.kernels.packed_weights import packing
+from seqlight.attribution.kernels.buffers import Arena, lend_from
+from seqlight.attribution.kernels.packed_weights import store_packed_weights
 from seqlight.attribution.targets import Targets
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.arguments import HALF, require_module
@@ -102,7 +102,7 @@ class Explainer:
             borrow_with_gradients(self.model, self.inputs[0], self.device, dtype),
             rules_with_overrides(self.model, overrides) as self.policy.rules,
             add_hints(dtype),
-            packing(),
+            store_packed_weights(),
         ):
             yield
 
@@ -215,7 +215,7 @@ class Explainer:
         inputs, args = self._inputs_of(rows), self._args_of(rows, n)
         # The reference index is the major one: see calls/pairs.py.
         flat = [convert(one.transpose(0, 1).flatten(0, 1), self._dtype(), self.device) for one in references]
-        with lent(self.arena):
+        with lend_from(self.arena):
             with (
                 reference_pass(self.model, flat, self.policy, record) as this,
                 explain_dtype_errors([*this.inputs, *args]),

@@ -25,7 +25,7 @@ class _Flat(NamedTuple):
 _CONTAINERS = (tuple, list, dict)
 
 
-def may_hold_tensors(one: Any) -> bool:
+def may_contain_tensors(one: Any) -> bool:
     """Return whether to look into an argument; shapes and the like are left as they are."""
     if not isinstance(one, _CONTAINERS):
         return False
@@ -46,11 +46,11 @@ class Call:
         All arguments, flat.
     structure : pytree
         How to fold them up again.
-    live : tuple of int
+    dependent : tuple of int
         Which leaves depend on the input.
-    where : str
+    location : str
         In which module, for messages.
-    asked_where : bool
+    returns_indices : bool
         Of a pooling: whether it has to tell where its maxima are.
     """
 
@@ -58,20 +58,22 @@ class Call:
     function: Function
     leaves: list[Any]
     structure: Any
-    live: tuple[int, ...]
-    where: str = ""
-    asked_where: bool = False
+    dependent: tuple[int, ...]
+    location: str = ""
+    returns_indices: bool = False
 
     @classmethod
-    def of(cls, name: str, function: Function, args: Any, kwargs: Any, asked_where: bool = False) -> Call:
+    def from_arguments(
+        cls, name: str, function: Function, args: Any, kwargs: Any, returns_indices: bool = False
+    ) -> Call:
         """Describe ``function(*args, **kwargs)``."""
         structure: Any
-        if any(map(may_hold_tensors, args)) or any(map(may_hold_tensors, kwargs.values())):
+        if any(map(may_contain_tensors, args)) or any(map(may_contain_tensors, kwargs.values())):
             leaves, structure = tree_flatten((args, kwargs))
         else:  # the common case, in which looking into each argument would take longer than many an operation
             leaves, structure = [*args, *kwargs.values()], _Flat(len(args), tuple(kwargs))
-        live = tuple(i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.requires_grad)
-        return cls(name, function, leaves, structure, live, asked_where=asked_where)
+        dependent = tuple(i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.requires_grad)
+        return cls(name, function, leaves, structure, dependent, returns_indices=returns_indices)
 
     def __call__(self, *tensors: Tensor) -> Any:
         """Call it with `tensors` in the places that depend on the input."""
@@ -81,7 +83,7 @@ class Call:
     def arguments(self, tensors: tuple[Tensor, ...] | None = None) -> tuple[Any, Any]:
         """Return the arguments folded up, with `tensors` in the places that depend on the input."""
         leaves = list(self.leaves)
-        for at, tensor in zip(self.live, tensors or self.tensors, strict=True):
+        for at, tensor in zip(self.dependent, tensors or self.tensors, strict=True):
             leaves[at] = tensor
         if isinstance(self.structure, _Flat):
             n, names = self.structure
@@ -92,7 +94,7 @@ class Call:
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """The tensors that depend on the input."""
-        return tuple(self.leaves[i] for i in self.live)
+        return tuple(self.leaves[i] for i in self.dependent)
 
     def broadcast(self) -> Call:
         """Return it with each of its tensors that depend on the input as large as the result."""
@@ -101,7 +103,7 @@ class Call:
         if all(tensor.shape == shape for tensor in self.tensors):
             return self
         leaves = list(self.leaves)
-        for at in self.live:
+        for at in self.dependent:
             leaves[at] = leaves[at].expand(shape)
         return replace(self, leaves=leaves)
 
@@ -131,7 +133,7 @@ class RuleFunction(torch.autograd.Function):
     apply = vars(torch._C._FunctionBase)["apply"]
 
 
-class Observed(RuleFunction):
+class ObserveFunction(RuleFunction):
     """A result for the sequences: it depends on the input, and nothing will go back through it."""
 
     @staticmethod
@@ -153,7 +155,7 @@ def refuse_inner_gradients() -> None:
     )
 
 
-class Pulled(RuleFunction):
+class PullbackFunction(RuleFunction):
     """A result for the references whose gradients at the operands a function makes."""
 
     @staticmethod

@@ -12,7 +12,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 from seqlight.attribution.calls.call import Function
 
 
-def operation(function: Function) -> Function:
+def as_operation(function: Function) -> Function:
     """Let a mode see `function` as one operation, as it sees those of PyTorch."""
 
     @functools.wraps(function)
@@ -24,7 +24,7 @@ def operation(function: Function) -> Function:
     return seen
 
 
-def opened(function: Any) -> Function | None:
+def open_body(function: Any) -> Function | None:
     """Return `function`, if it is written in Python, with a body that a mode sees; None if it cannot be.
 
     PyTorch hands such a function to a mode as a whole. A copy that finds no reason to do so runs its body.

@@ -14,7 +14,7 @@ from torch import Tensor
 from seqlight.errors import UnsupportedOperation
 
 
-def split_dimension(recorded: Tensor, reference: Tensor) -> tuple[int, int] | None:
+def batch_dimension(recorded: Tensor, reference: Tensor) -> tuple[int, int] | None:
     """Return the dimension in which `reference` is longer, and how many times; None for equal shapes.
 
     Raises
@@ -39,22 +39,22 @@ def split_dimension(recorded: Tensor, reference: Tensor) -> tuple[int, int] | No
     )
 
 
-def split(recorded: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+def align_partners(recorded: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     """Return views of both that broadcast against each other, partner beside partner."""
-    at = split_dimension(recorded, reference)
+    at = batch_dimension(recorded, reference)
     if at is None:
         return recorded, reference
     dimension, times = at
     return recorded.unsqueeze(dimension), reference.unflatten(dimension, (times, -1))  # type: ignore[no-untyped-call]
 
 
-def repeated(recorded: Tensor, like: Tensor) -> Tensor:
+def repeat_like(recorded: Tensor, like: Tensor) -> Tensor:
     """Return `recorded` in the shape of its partner `like`, copied for each reference."""
-    a, b = split(recorded, like)
+    a, b = align_partners(recorded, like)
     return a.expand(b.shape).reshape(like.shape)
 
 
-def between(recorded: Tensor, reference: Tensor, share: float) -> Tensor:
+def interpolate(recorded: Tensor, reference: Tensor, share: float) -> Tensor:
     """Return the point on the line from `reference` to `recorded`, in the shape of `reference`.
 
     Parameters
@@ -64,5 +64,5 @@ def between(recorded: Tensor, reference: Tensor, share: float) -> Tensor:
     share : float
         0 for the reference, 1 for what was recorded.
     """
-    a, b = split(recorded, reference)
+    a, b = align_partners(recorded, reference)
     return torch.lerp(b, a.to(b.dtype), share).view(reference.shape)

@@ -11,14 +11,14 @@ from seqlight.attribution.calls.retry import Overwritten
 
 
 @dataclass(slots=True, eq=False)
-class Recorded:
+class Snapshot:
     """A tensor, and how often it had been written to when it was recorded."""
 
     tensor: Tensor
     version: int
 
     @classmethod
-    def of(cls, tensor: Tensor, copy: bool) -> Recorded:
+    def take(cls, tensor: Tensor, copy: bool) -> Snapshot:
         """Record `tensor` as it is, or a copy of it."""
         kept = tensor.detach().clone() if copy else tensor.detach()
         return cls(kept, kept._version)

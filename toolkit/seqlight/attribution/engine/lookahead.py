@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.record import Record, Recorded
+from seqlight.attribution.calls.record import Record, Snapshot
 from seqlight.attribution.engine.policy import CallPolicy
 
 # How much smaller than a batch what is recorded at once must be: a sequence leaves more than each of its references.
@@ -146,15 +146,15 @@ def _place(many: torch.Size, one: torch.Size, rows: int, total: int) -> Any:
 def _piece(record: Record, places: list[_Place], first: int, rows: int) -> Record:
     remaining = iter(places)
 
-    def narrowed(recorded: Recorded) -> Tensor:
+    def narrowed(recorded: Snapshot) -> Tensor:
         place, tensor = next(remaining), recorded.get()
         return tensor if place is None else tensor.narrow(place[0], first * place[1], rows * place[1])
 
     tensors = iter(_contiguous([narrowed(one) for _, kept in record.calls for one in _recorded_in(kept)]))
 
-    def replaced(_: Recorded) -> Recorded:
+    def replaced(_: Snapshot) -> Snapshot:
         tensor = next(tensors)
-        return Recorded(tensor, tensor._version)
+        return Snapshot(tensor, tensor._version)
 
     calls = [(name, _with_each(kept, replaced)) for name, kept in record.calls]
     return Record(record.output[first : first + rows], calls)
@@ -180,15 +180,15 @@ def _copied_together(pieces: list[Tensor]) -> list[Tensor]:
     return copies
 
 
-def _recorded_in(kept: Any) -> Iterator[Recorded]:
-    if isinstance(kept, Recorded):
+def _recorded_in(kept: Any) -> Iterator[Snapshot]:
+    if isinstance(kept, Snapshot):
         yield kept
     elif isinstance(kept, list | tuple):
         for one in kept:
             yield from _recorded_in(one)
 
 
-def _with_each(kept: Any, do: Callable[[Recorded], Recorded]) -> Any:
-    if isinstance(kept, Recorded):
+def _with_each(kept: Any, do: Callable[[Snapshot], Snapshot]) -> Any:
+    if isinstance(kept, Snapshot):
         return do(kept)
     return type(kept)(_with_each(one, do) for one in kept) if isinstance(kept, list | tuple) else kept

@@ -17,8 +17,8 @@ from torch._ops import OpOverload, OpOverloadPacket
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten
 
-from seqlight.attribution.calls.call import Call, Rule, may_hold_tensors
-from seqlight.attribution.calls.function_bodies import opened
+from seqlight.attribution.calls.call import Call, Rule, may_contain_tensors
+from seqlight.attribution.calls.function_bodies import open_body
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.engine import graph_check
 from seqlight.attribution.engine.policy import CallPolicy
@@ -72,11 +72,11 @@ class CallMode(TorchFunctionMode):
             y = self._decomposed(treatment, call)
         else:
             if isinstance(treatment, Integrated | Piecewise):
-                call = replace(call, where=describe_current_module(self.model))
+                call = replace(call, location=describe_current_module(self.model))
                 treatment = self._announced(treatment, call)
             y = self.explain(treatment, call, self.policy.copy or in_place)
         if isinstance(entry.alone, MaxPool):
-            return y if call.asked_where else y[0]
+            return y if call.returns_indices else y[0]
         # The result of an in-place call is often ignored: what counts is what it wrote.
         return (args[0] if args else kwargs["input"]).copy_(y) if in_place else y
 
@@ -98,9 +98,9 @@ class CallMode(TorchFunctionMode):
         indices = bool(asked.pop("return_indices", False)) if entry.indices is None else entry.indices
         if isinstance(entry.alone, MaxPool):
             asked.pop("return_indices", None)
-        call = Call.of(entry.name, entry.function, args, asked, indices)
-        treatment = entry.treatment(call.live, bool(asked.get("rounding_mode")))
-        if treatment is None and call.live and entry.name in operation_names.GATES and _has_a_mask(call):
+        call = Call.from_arguments(entry.name, entry.function, args, asked, indices)
+        treatment = entry.treatment(call.dependent, bool(asked.get("rounding_mode")))
+        if treatment is None and call.dependent and entry.name in operation_names.GATES and _has_a_mask(call):
             treatment, call = Rescale(), call.broadcast()
         if isinstance(treatment, Compare):
             self.policy.regions.compares = True
@@ -125,13 +125,13 @@ class CallMode(TorchFunctionMode):
 
     def _call_unlisted(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Make a call that the table does not have; integrate it unless it is linear."""
-        call = Call.of(getattr(func, "__name__", "an operation"), func, args, kwargs)
-        if call.live and operation_names.hides_in_place(func):
+        call = Call.from_arguments(getattr(func, "__name__", "an operation"), func, args, kwargs)
+        if call.dependent and operation_names.hides_in_place(func):
             raise UnsupportedOperation(
                 f"{call.name} has no rule and is not linear in the input: "
                 "replace the operation, or leave that part of the model out"
             )
-        if not call.live or not self.policy.inspect:
+        if not call.dependent or not self.policy.inspect:
             return self.plain(func, args, kwargs)
         y = self.plain(func, args, kwargs)
         outputs = [one for one in tree_flatten(y)[0] if isinstance(one, Tensor)]
@@ -146,10 +146,10 @@ class CallMode(TorchFunctionMode):
         if call.name.startswith("to_sparse"):  # entries that are 0 by chance have no gradient there
             raise UnsupportedOperation("a tensor that depends on the input becomes a sparse one: keep it dense")
         self.retract()
-        body = opened(func)
+        body = open_body(func)
         if body is not None:
             return self._decomposed(body, call)
-        call = replace(call, where=describe_current_module(self.model))
+        call = replace(call, location=describe_current_module(self.model))
         return self.explain(self._announced(Integrated(), call), call, self.policy.copy)
 
     def _decomposed(self, function: Any, call: Call) -> Any:
@@ -169,7 +169,7 @@ class CallMode(TorchFunctionMode):
         if call.name not in self.policy.announced:
             self.policy.announced.add(call.name)
             warnings.warn(
-                f"{call.name}{call.where} has no exact rule: its Jacobian is integrated numerically.",
+                f"{call.name}{call.location} has no exact rule: its Jacobian is integrated numerically.",
                 IntegratedWarning,
                 stacklevel=4,
             )
@@ -219,7 +219,7 @@ def _is_linear(args: Any, kwargs: Any) -> bool:
             if one.dtype == torch.bool:  # a mask may be made of what it multiplies
                 return False
             live += one.requires_grad
-        elif isinstance(one, list | tuple | dict) and may_hold_tensors(one):
+        elif isinstance(one, list | tuple | dict) and may_contain_tensors(one):
             return False
     return live < 2 and "out" not in kwargs
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Observed
+from seqlight.attribution.calls.call import ObserveFunction
 from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous, Overwritten, Retry, Unexplained
 from seqlight.attribution.engine.region_mode import RegionPolicy
 from seqlight.attribution.kernels.convolution import Convolution
@@ -98,5 +98,7 @@ def _functions_of(entries: Iterable[Entry]) -> frozenset[Any]:
 
 @cache
 def _functions_of_the_table() -> frozenset[Any]:
-    first: frozenset[Any] = frozenset((Observed, Convolution, Linear, Unbound, Integrated.backward, Rescale().backward))
+    first: frozenset[Any] = frozenset(
+        (ObserveFunction, Convolution, Linear, Unbound, Integrated.backward, Rescale().backward)
+    )
     return first | _functions_of(rules().values())

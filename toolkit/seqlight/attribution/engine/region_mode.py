@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from seqlight.attribution.calls.call import Function
-from seqlight.attribution.calls.function_bodies import operation
+from seqlight.attribution.calls.function_bodies import as_operation
 from seqlight.attribution.calls.retry import Discontinuous
 from seqlight.attribution.engine.regions import Region
 from seqlight.attribution.rules.comparisons import Piecewise
@@ -181,7 +181,7 @@ class _Tape:
             return values[number]
 
         again.__name__ = again.__qualname__ = self.region.name
-        seen = operation(again)
+        seen = as_operation(again)
         self.rules[seen] = Entry(self.region.name, seen, Piecewise(self.region))
         self.shown.append(seen)
         y: Tensor = seen(self.entry)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from seqlight.attribution.calls.call import Call, Observed, RuleFunction
-from seqlight.attribution.calls.pairs import repeated
-from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.call import Call, ObserveFunction, RuleFunction
+from seqlight.attribution.calls.pairs import repeat_like
+from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules import operation_names, table
 from seqlight.attribution.rules.entry import Entry
 from seqlight.errors import InputError, kind_of
@@ -32,7 +32,7 @@ class _UserFunction(RuleFunction):
         # A copy, because the operation may write to it.
         y: Tensor = call(x.detach().clone())
         # Sequences first, references second, as in the hooks of other implementations.
-        ctx.both = torch.cat([repeated(x1, x), x.detach()]), torch.cat([repeated(y1, y), y.detach()])
+        ctx.both = torch.cat([repeat_like(x1, x), x.detach()]), torch.cat([repeat_like(y1, y), y.detach()])
         ctx.call, ctx.override = call, override
         return y
 
@@ -74,14 +74,14 @@ class UserRule:
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep input and output."""
-        kept: list[Recorded] = []
+        kept: list[Snapshot] = []
 
         def compute(x: Tensor) -> Tensor:
             y = call(x.clone())
-            kept.extend((Recorded.of(x, copy), Recorded.of(y, copy)))
+            kept.extend((Snapshot.take(x, copy), Snapshot.take(y, copy)))
             return y  # type: ignore[no-any-return]
 
-        return Observed.apply(compute, *call.tensors), kept
+        return ObserveFunction.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Return the result, with the user's function as its backward pass."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.calls.pairs import split_dimension
+from seqlight.attribution.calls.pairs import batch_dimension
 from seqlight.attribution.kernels.memory_layout import fills
 from seqlight.errors import UnsupportedOperation
 from seqlight.native.threads import run
@@ -156,7 +156,7 @@ def _bias_of_heads(bias: Tensor | None, operands: Operands) -> Tensor | None:
 
 def require_pairs(seen: Recording, operands: Operands) -> None:
     """Raise UnsupportedOperation unless the references have more heads than their sequences, and nothing else more."""
-    dimensions = {split_dimension(one, other) for one, other in zip(seen[:3], operands, strict=True)}
+    dimensions = {batch_dimension(one, other) for one, other in zip(seen[:3], operands, strict=True)}
     at = next(iter(dimensions))
     if len(dimensions) > 1 or (at is not None and at[0] >= operands.query.ndim - 2):
         raise UnsupportedOperation(
@@ -168,7 +168,7 @@ def require_pairs(seen: Recording, operands: Operands) -> None:
 
 def _head_pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
     """Return the span and n of :mod:`memory_layout`, counted in heads."""
-    at = split_dimension(recorded, reference)
+    at = batch_dimension(recorded, reference)
     if at is None:
         return recorded.shape[:-2].numel(), 1
     dimension, n = at

@@ -45,7 +45,7 @@ _ARENA: ContextVar[Arena | None] = ContextVar("arena", default=None)
 
 
 @contextlib.contextmanager
-def lent(arena: Arena) -> Iterator[None]:
+def lend_from(arena: Arena) -> Iterator[None]:
     """Let the rules that are asked inside borrow from `arena`; at the end it has everything back, to lend again."""
     token = _ARENA.set(arena)
     try:

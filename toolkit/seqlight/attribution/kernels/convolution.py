@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import RuleFunction
-from seqlight.attribution.kernels.packed_weights import Weight, keeps_packed, pack_once, suits_packed
+from seqlight.attribution.kernels.packed_weights import Weight, pack_once, stores_packed_weights, suits_packed
 from seqlight.attribution.kernels.strided_convolution import Phases, join_phases, split_phases, split_weight
 from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
@@ -57,12 +57,12 @@ class Convolution(RuleFunction):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, plan: Plan) -> Tensor:
         """Return the output."""
-        mine = Weight.of(weight)
+        mine = Weight.from_owner(weight)
         ctx.save_for_backward(mine.data)
         ctx.owner, ctx.plan = weight, plan
         if plan.phases is not None:
             x, mine = split_phases(x, plan.phases), _phase_weight(mine, plan.phases)
-        if keeps_packed():  # now, before large tensors are made, between which it would lie
+        if stores_packed_weights():  # now, before large tensors are made, between which it would lie
             _pack_once(mine, plan.algorithm, transposed=True)
         return _convolve(x, mine, bias, plan)
 
@@ -163,7 +163,7 @@ def _strided_plan(x: Tensor, weight: Tensor, stride: int, padding: int, growth: 
 
 def _phase_weight(weight: Weight, phases: Phases) -> Weight:
     stride, kind = phases.stride, type(weight.owner)
-    return Weight.of(pack_once(weight, ("phases", stride), lambda: split_weight(weight.data, stride, kind)))
+    return Weight.from_owner(pack_once(weight, ("phases", stride), lambda: split_weight(weight.data, stride, kind)))
 
 
 def _of_each_dimension(setting: Any, n: int) -> list[Any]:

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import RuleFunction
-from seqlight.attribution.kernels.packed_weights import Weight, keeps_packed, pack_once, suits_packed
+from seqlight.attribution.kernels.packed_weights import Weight, pack_once, stores_packed_weights, suits_packed
 from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
 
@@ -27,10 +27,10 @@ class Linear(RuleFunction):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return the output."""
-        mine = Weight.of(weight)
+        mine = Weight.from_owner(weight)
         ctx.save_for_backward(mine.data)
         ctx.owner = weight
-        if keeps_packed():  # now, before large tensors are made, between which it would lie
+        if stores_packed_weights():  # now, before large tensors are made, between which it would lie
             _pack_once(mine, transposed=True)
         return _multiply(x, mine, bias)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.pairs import split_dimension
+from seqlight.attribution.calls.pairs import batch_dimension
 
 
 def suits(*tensors: Tensor) -> bool:
@@ -25,7 +25,7 @@ def suits(*tensors: Tensor) -> bool:
 
 def element_pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
     """Return the span and n of two contiguous tensors, counted in elements."""
-    at = split_dimension(recorded, reference)
+    at = batch_dimension(recorded, reference)
     if at is None:
         return recorded.numel(), 1
     dimension, n = at
@@ -34,7 +34,7 @@ def element_pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
 
 def row_pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int] | None:
     """Return the same counted in rows of the last dimension; None if it is that dimension which is n times longer."""
-    at = split_dimension(recorded, reference)
+    at = batch_dimension(recorded, reference)
     if at is not None and at[0] == recorded.ndim - 1:
         return None
     span, n = element_pairs(recorded, reference)

@@ -27,7 +27,7 @@ class Weight(NamedTuple):
     owner: Tensor
 
     @classmethod
-    def of(cls, owner: Tensor) -> Weight:
+    def from_owner(cls, owner: Tensor) -> Weight:
         """Return the weight of `owner` as it is now."""
         return cls(owner.detach(), owner)
 
@@ -79,7 +79,7 @@ _PACKED: ContextVar[PackedWeights | None] = ContextVar("packed", default=None)
 
 
 @contextlib.contextmanager
-def packing() -> Iterator[None]:
+def store_packed_weights() -> Iterator[None]:
     """Keep what is packed inside this context until its end."""
     token = _PACKED.set(PackedWeights())
     try:
@@ -88,13 +88,13 @@ def packing() -> Iterator[None]:
         _PACKED.reset(token)
 
 
-def keeps_packed() -> bool:
+def stores_packed_weights() -> bool:
     """Return whether weights that are packed now are kept."""
     return _PACKED.get() is not None
 
 
 def pack_once(weight: Weight, layout: Hashable, pack: Callable[[], Tensor]) -> Tensor:
-    """Return ``pack()``, which depends on `weight` and `layout` alone; inside of :func:`packing` it is kept."""
+    """Return ``pack()``, which depends on `weight` and `layout` alone; called once inside store_packed_weights."""
     packed = _PACKED.get()
     return pack() if packed is None else packed.get(weight, layout, pack)
 

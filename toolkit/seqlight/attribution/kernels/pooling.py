@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.pairs import split_dimension
+from seqlight.attribution.calls.pairs import batch_dimension
 from seqlight.attribution.kernels.buffers import empty, empty_like
 from seqlight.attribution.kernels.memory_layout import element_pairs, row_pairs, suits
 from seqlight.native.threads import run
@@ -59,7 +59,7 @@ def cross_maximum(
     (x1, y1, winners1), (x0, y0, winners0) = recorded, reference
     if not suits(x1, y1, x0, y0) or not (winners1.is_contiguous() and winners0.is_contiguous()):
         return None
-    at = split_dimension(x1, x0)
+    at = batch_dimension(x1, x0)
     lead = x0.ndim - n_pooled
     if at is not None and at[0] >= lead:
         return None

@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Function, Observed, Pulled
-from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.call import Call, Function, ObserveFunction, PullbackFunction
+from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.activations import Activation
 from seqlight.attribution.kernels.memory_layout import suits
 from seqlight.attribution.kernels.table import kernel_for
@@ -40,14 +40,14 @@ class SmoothActivation(Rescale):
         activation = kernel_for("activations.activation", x.device.type, x.dtype)
         if activation is None or not suits(x):
             return super().observe(call, copy)
-        kept: list[Recorded] = []
+        kept: list[Snapshot] = []
 
         def compute(x: Tensor) -> Tensor:
             y, slope = activation(x, kind)
-            kept.extend((Recorded.of(x, copy), Recorded.of(y, copy), Recorded.of(slope, False)))
+            kept.extend((Snapshot.take(x, copy), Snapshot.take(y, copy), Snapshot.take(slope, False)))
             return y  # type: ignore[no-any-return]
 
-        return Observed.apply(compute, x), kept
+        return ObserveFunction.apply(compute, x), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Multiply by the secant between reference and input, in the backward pass."""
@@ -59,7 +59,7 @@ class SmoothActivation(Rescale):
             return super().explain(call, kept, copy)
 
         def compute(x0: Tensor) -> tuple[Tensor, Function]:
-            own = Recorded.of(x0, copy)
+            own = Snapshot.take(x0, copy)
 
             def vjp(grad: Tensor) -> tuple[Tensor]:
                 threshold, allowed = smallest_step(grad.dtype), rounding_error(grad.dtype, self.rounding)
@@ -67,7 +67,7 @@ class SmoothActivation(Rescale):
 
             return activation(x0, kind, sloped=False)[0], vjp
 
-        return Pulled.apply(compute, x)
+        return PullbackFunction.apply(compute, x)
 
 
 def gelu(call: Call) -> Activation:

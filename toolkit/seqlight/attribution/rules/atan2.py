@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Observed
-from seqlight.attribution.calls.pairs import repeated
-from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.call import Call, ObserveFunction
+from seqlight.attribution.calls.pairs import repeat_like
+from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules.mean_jacobian import VJPFunction
 
 
@@ -29,17 +29,17 @@ class Atan2:
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep both operands."""
-        return Observed.apply(call, *call.tensors), [Recorded.of(one, copy) for one in call.tensors]
+        return ObserveFunction.apply(call, *call.tensors), [Snapshot.take(one, copy) for one in call.tensors]
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Multiply by the means of both derivatives, in the backward pass."""
-        recorded, references = [one.get() for one in kept], [Recorded.of(one, copy) for one in call.tensors]
+        recorded, references = [one.get() for one in kept], [Snapshot.take(one, copy) for one in call.tensors]
         # Keywords may come in any order.
         swapped = next(iter(call.arguments()[1]), "input") == "other" and not call.arguments()[0]
 
         def vjp(grads: Sequence[Tensor]) -> list[Tensor]:
             x0 = [one.get() for one in references]
-            x1 = [repeated(a, b) for a, b in zip(recorded, x0, strict=True)]
+            x1 = [repeat_like(a, b) for a, b in zip(recorded, x0, strict=True)]
             if swapped:
                 return [grads[0] * one for one in reversed(mean_slopes(x1[::-1], x0[::-1]))]
             return [grads[0] * one for one in mean_slopes(x1, x0)]

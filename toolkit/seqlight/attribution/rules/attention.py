@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Function, Observed, Pulled
-from seqlight.attribution.calls.function_bodies import operation
-from seqlight.attribution.calls.pairs import between
-from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.call import Call, Function, ObserveFunction, PullbackFunction
+from seqlight.attribution.calls.function_bodies import as_operation
+from seqlight.attribution.calls.pairs import interpolate
+from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.attention import Operands, Recording, Settings, empty_output, require_pairs
 from seqlight.attribution.kernels.buffers import empty, empty_like
 from seqlight.attribution.kernels.table import kernel_for
@@ -27,11 +27,11 @@ from seqlight.attribution.rules.softmax import softmax, softmax_multipliers, sof
 class Attention:
     """A call of :func:`attend` in which query, key and value depend on the input."""
 
-    backward: ClassVar[type[torch.autograd.Function]] = Pulled
+    backward: ClassVar[type[torch.autograd.Function]] = PullbackFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the operands, the scores and the weights."""
-        kept: list[Recorded] = []
+        kept: list[Snapshot] = []
         settings = _settings(call)
 
         def compute(*operands: Tensor) -> Tensor:
@@ -39,10 +39,10 @@ class Attention:
             kernel = kernel_for("attention.observe", mine.query.device.type, mine.query.dtype)
             found = kernel(mine, settings) if kernel else None
             y, seen = _observe_plainly(mine, settings) if found is None else found
-            kept.extend(Recorded.of(one, copy and i < 3) for i, one in enumerate(seen))
+            kept.extend(Snapshot.take(one, copy and i < 3) for i, one in enumerate(seen))
             return y
 
-        return Observed.apply(compute, *call.tensors), kept
+        return ObserveFunction.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Multiply by the mean Jacobians of both products and of the softmax, in the backward pass."""
@@ -57,8 +57,8 @@ class Attention:
             require_pairs(seen, mine)
             kernel_vjp = kernel_for("attention.attention_vjp", y.device.type, y.dtype)
             assert kernel_vjp is not None
-            own = [Recorded.of(one, copy) for one in operands]
-            bias = None if settings.bias is None else Recorded.of(settings.bias, copy)
+            own = [Snapshot.take(one, copy) for one in operands]
+            bias = None if settings.bias is None else Snapshot.take(settings.bias, copy)
 
             def vjp(grad: Tensor) -> Operands:
                 again = Operands(*(one.get() for one in own))
@@ -67,10 +67,10 @@ class Attention:
 
             return y, vjp
 
-        return Pulled.apply(compute, *call.tensors)
+        return PullbackFunction.apply(compute, *call.tensors)
 
 
-@operation
+@as_operation
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> Tensor:
     """Return the values of all positions, averaged with the softmax of the scores as weights.
 
@@ -164,7 +164,7 @@ def _attend_plainly(seen: Recording, operands: Operands, settings: Settings) -> 
     shape = torch.Size([*q.shape[:-1], k.shape[-2]])
     scores = _scores(q, k, *settings, empty(shape, q))
     p = torch.softmax(scores, -1, out=empty(shape, q))
-    query, key, value = (between(a, b, 0.5) for a, b in zip(seen[:3], (q, k, v), strict=True))
+    query, key, value = (interpolate(a, b, 0.5) for a, b in zip(seen[:3], (q, k, v), strict=True))
 
     def vjp(grad: Tensor) -> Operands:
         g = grad.contiguous()
@@ -201,4 +201,4 @@ def _through_softmax(
         return grad, mean
     dim = grad.ndim - 1
     multipliers = softmax_multipliers(recorded, reference, dim)
-    return softmax_vjp(grad, *multipliers, dim), between(recorded[1], reference[1], 0.5)
+    return softmax_vjp(grad, *multipliers, dim), interpolate(recorded[1], reference[1], 0.5)

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Observed
-from seqlight.attribution.calls.pairs import repeated
-from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.call import Call, ObserveFunction
+from seqlight.attribution.calls.pairs import repeat_like
+from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous
 from seqlight.attribution.rules.mean_jacobian import VJPFunction
 from seqlight.attribution.rules.piecewise import piecewise_vjp
@@ -26,17 +26,17 @@ NAMES = (
 class Compare:
     """A comparison whose result is used for more than to mask what was compared."""
 
-    backward: ClassVar[type[torch.autograd.Function]] = Observed
+    backward: ClassVar[type[torch.autograd.Function]] = ObserveFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the result."""
         y: Tensor = call(*(one.detach() for one in call.tensors))
-        return y, [Recorded.of(y, True)]
+        return y, [Snapshot.take(y, True)]
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Return the result; raise ComparisonChanged if it is not that of the sequence."""
         y: Tensor = call(*(one.detach() for one in call.tensors))
-        if bool((repeated(kept[0].get(), y) != y).any()):
+        if bool((repeat_like(kept[0].get(), y) != y).any()):
             raise ComparisonChanged
         return y
 
@@ -59,23 +59,23 @@ class Piecewise:
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the operand and the result."""
-        kept: list[Recorded] = []
+        kept: list[Snapshot] = []
 
         def compute(x: Tensor) -> Tensor:
             y = call(x)
-            kept.extend((Recorded.of(x, copy), Recorded.of(y, copy)))
+            kept.extend((Snapshot.take(x, copy), Snapshot.take(y, copy)))
             return y  # type: ignore[no-any-return]
 
-        return Observed.apply(compute, *call.tensors), kept
+        return ObserveFunction.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Integrate in the backward pass; raise Discontinuous if it jumps."""
         x1, y1 = (one.get() for one in kept)
-        x0, y0 = Recorded.of(call.tensors[0], copy), []
+        x0, y0 = Snapshot.take(call.tensors[0], copy), []
 
         def compute(x: Tensor) -> Tensor:
             y = call(x)
-            y0.append(Recorded.of(y, copy))
+            y0.append(Snapshot.take(y, copy))
             return y  # type: ignore[no-any-return]
 
         def vjp(grads: Sequence[Tensor]) -> Any:

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Function, Observed, RuleFunction
-from seqlight.attribution.calls.pairs import split
-from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.call import Call, Function, ObserveFunction, RuleFunction
+from seqlight.attribution.calls.pairs import align_partners
+from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.memory_layout import suits
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.errors import UnsupportedOperation
@@ -44,7 +44,7 @@ class RescaleFunction(RuleFunction):
     @staticmethod
     def forward(ctx: Any, rule: Rescale, call: Call, x1: Tensor, x0: Tensor) -> Any:
         """Return the output, and keep the inputs of sequences and references."""
-        ctx.rule, ctx.call, ctx.x1, ctx.x0 = rule, call, x1, Recorded.of(x0, False)
+        ctx.rule, ctx.call, ctx.x1, ctx.x0 = rule, call, x1, Snapshot.take(x0, False)
         return call(x0.detach())
 
     @staticmethod
@@ -130,8 +130,8 @@ def secant(
     if found is not None:
         return found
     shape = y0.shape
-    x1, x0 = split(x1, x0)
-    y1, y0 = split(y1, y0)
+    x1, x0 = align_partners(x1, x0)
+    y1, y0 = align_partners(y1, y0)
     slope1 = slope1.view(x1.shape) if slope1.shape != x1.shape else slope1
     dx, dy = x1 - x0, y1 - y0
     if infinite:
@@ -176,15 +176,15 @@ class Rescale:
         """Keep input, output and slope; with a `fused_vjp` the input alone."""
         (x,) = real_operand(call)
         if self.fused_vjp is not None:
-            return Observed.apply(call, x), [Recorded.of(x, copy)]
-        kept: list[Recorded] = []
+            return ObserveFunction.apply(call, x), [Snapshot.take(x, copy)]
+        kept: list[Snapshot] = []
 
         def compute(x: Tensor) -> Tensor:
             y, slope = _differentiate(call, x) if self.slope is None else _output_and_slope(call, x, self.slope)
-            kept.extend((Recorded.of(x, copy), Recorded.of(y, copy), Recorded.of(slope, False)))
+            kept.extend((Snapshot.take(x, copy), Snapshot.take(y, copy), Snapshot.take(slope, False)))
             return y
 
-        return Observed.apply(compute, x), kept
+        return ObserveFunction.apply(compute, x), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Multiply by the secant between reference and input."""

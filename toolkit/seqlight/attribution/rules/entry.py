@@ -48,18 +48,18 @@ class Entry:
     kernel: Function | None = None
     fused: Function | None = None
 
-    def treatment(self, live: tuple[int, ...], rounds: bool) -> Treatment:
+    def treatment(self, dependent: tuple[int, ...], rounds: bool) -> Treatment:
         """Return what explains a call.
 
         Parameters
         ----------
-        live : tuple of int
+        dependent : tuple of int
             The positions of the arguments that depend on the input.
         rounds : bool
             Whether the call rounds its result, which is then not linear in any operand.
         """
-        if not live:
+        if not dependent:
             return None
-        if len(live) > 1:
+        if len(dependent) > 1:
             return self.together
-        return None if live[0] == self.linear_in and not rounds else self.alone
+        return None if dependent[0] == self.linear_in and not rounds else self.alone

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from seqlight.attribution.calls.call import Call, Observed
-from seqlight.attribution.calls.pairs import repeated, split_dimension
-from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.call import Call, ObserveFunction
+from seqlight.attribution.calls.pairs import batch_dimension, repeat_like
+from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules.mean_jacobian import VJPFunction, mean_vjp
 from seqlight.attribution.rules.piecewise import piecewise_vjp
 from seqlight.errors import UnsupportedOperation
@@ -36,20 +36,20 @@ class Integrated:
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep operands and outputs."""
-        y, flat = _apply(Observed, call)
-        return y, ([Recorded.of(x, copy) for x in call.tensors], [Recorded.of(one, copy) for one in flat])
+        y, flat = _apply(ObserveFunction, call)
+        return y, ([Snapshot.take(x, copy) for x in call.tensors], [Snapshot.take(one, copy) for one in flat])
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Integrate in the backward pass, where the gradients say which difference has to be explained."""
         x1, y1 = ([one.get() for one in some] for some in kept)
-        x0 = [Recorded.of(x, copy) for x in call.tensors]
-        y0: list[Recorded] = []
+        x0 = [Snapshot.take(x, copy) for x in call.tensors]
+        y0: list[Snapshot] = []
 
         def vjp(grads: Sequence[Tensor]) -> Any:
             return refined_vjp(call, x1, [one.get() for one in x0], y1, [one.get() for one in y0], grads)
 
         y, flat = _apply(VJPFunction, call, vjp)
-        y0.extend(Recorded.of(one, copy) for one in flat)
+        y0.extend(Snapshot.take(one, copy) for one in flat)
         return y
 
 
@@ -90,12 +90,12 @@ def refined_vjp(
     UnsupportedOperation
         If no number of points explains the output difference.
     """
-    dx = [repeated(a, b) - b for a, b in zip(x1, x0, strict=True)]
+    dx = [repeat_like(a, b) - b for a, b in zip(x1, x0, strict=True)]
     real = [(a, b, g) for a, b, g in zip(y1, y0, grads, strict=True) if b.is_floating_point()]
     # Each row by itself: large differences in one must not hide what another misses.
     at = _row_dimensions([*zip(x1, x0, strict=True), *((a, b) for a, b, _ in real)])
     at_operands, at_outputs = at[: len(x0)], at[len(x0) :]
-    wanted = _total([(repeated(a, b) - b) * g for a, b, g in real], at_outputs)
+    wanted = _total([(repeat_like(a, b) - b) * g for a, b, g in real], at_outputs)
     tolerance = 1e-10 if x0[0].dtype == torch.float64 else 1e-5
     previous: list[Tensor] | None = None
     for points in POINTS:
@@ -107,7 +107,7 @@ def refined_vjp(
             return found
         previous = found
     if len(dx) == len(y1) == 1 and y0[0].shape == dx[0].shape:
-        secants = _secants(dx[0], repeated(y1[0], y0[0]) - y0[0], grads[0], found[0], tolerance, at_operands[0])
+        secants = _secants(dx[0], repeat_like(y1[0], y0[0]) - y0[0], grads[0], found[0], tolerance, at_operands[0])
         if secants is not None:
             return [secants]
     if len(dx) == len(y1) == 1 and real:
@@ -115,14 +115,14 @@ def refined_vjp(
         if in_pieces is not None:
             return [in_pieces]
     raise UnsupportedOperation(
-        f"{call.name}{call.where} has no rule, and integrating it numerically with {POINTS[-1]} points does not "
+        f"{call.name}{call.location} has no rule, and integrating it numerically with {POINTS[-1]} points does not "
         "explain its output difference: replace the operation, or leave that part of the model out."
     )
 
 
 def _row_dimensions(pairs: Sequence[tuple[Tensor, Tensor]]) -> list[int | None]:
     """Return the dimension of the rows in each reference tensor, or None for all if that is not known."""
-    found = [split_dimension(recorded, reference) for recorded, reference in pairs]
+    found = [batch_dimension(recorded, reference) for recorded, reference in pairs]
     at = [None if one is None else one[0] for one in found]
     lengths = {None if d is None else b.shape[d] for d, (_, b) in zip(at, pairs, strict=True)}
     return at if len(lengths) == 1 else [None] * len(pairs)

@@ -17,28 +17,28 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Function, Observed, Pulled
-from seqlight.attribution.calls.function_bodies import operation
-from seqlight.attribution.calls.pairs import repeated
-from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.call import Call, Function, ObserveFunction, PullbackFunction
+from seqlight.attribution.calls.function_bodies import as_operation
+from seqlight.attribution.calls.pairs import repeat_like
+from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.table import kernel_for
 
 
 class LayerNorm:
     """A call of :func:`layer_norm_over_last`."""
 
-    backward: ClassVar[type[torch.autograd.Function]] = Pulled
+    backward: ClassVar[type[torch.autograd.Function]] = PullbackFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the input, its means, and the reciprocal roots of its variances."""
-        kept: list[Recorded] = []
+        kept: list[Snapshot] = []
 
         def compute(x: Tensor) -> Tensor:
             x, y, mean, rate = _normalised(x, call)
-            kept.extend((Recorded.of(x, copy), Recorded.of(mean, False), Recorded.of(rate, False)))
+            kept.extend((Snapshot.take(x, copy), Snapshot.take(mean, False), Snapshot.take(rate, False)))
             return y
 
-        return Observed.apply(compute, *call.tensors), kept
+        return ObserveFunction.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Multiply by the mean Jacobian, in the backward pass."""
@@ -46,7 +46,7 @@ class LayerNorm:
 
         def compute(x0: Tensor) -> tuple[Tensor, Function]:
             x0, y0, mean0, rate0 = _normalised(x0, call)
-            own = Recorded.of(x0, copy)
+            own = Snapshot.take(x0, copy)
 
             def vjp(grad: Tensor) -> tuple[Tensor]:
                 reference = own.get(), mean0, rate0
@@ -56,10 +56,10 @@ class LayerNorm:
 
             return y0, vjp
 
-        return Pulled.apply(compute, *call.tensors)
+        return PullbackFunction.apply(compute, *call.tensors)
 
 
-@operation
+@as_operation
 def layer_norm_over_last(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
     """Return `x` with mean 0 and variance 1 over its last dimension, times `weight` and plus `bias`.
 
@@ -87,7 +87,7 @@ def layer_norm_vjp(
         Input, and mean and reciprocal root of the variance over its last dimension, which stays.
     """
     x0, mean0, s0 = reference
-    x1, mean1, s1 = (repeated(one, like) for one, like in zip(recorded, reference, strict=True))
+    x1, mean1, s1 = (repeat_like(one, like) for one, like in zip(recorded, reference, strict=True))
     grad, centred = grad if weight is None else grad * weight, (x1 + x0 - mean1 - mean0) / 2
     along, secant = (grad * centred).mean(dim=-1, keepdim=True), -2 * (s1 * s0).square() / (s1 + s0)
     return (s1 + s0) / 2 * (grad - grad.mean(dim=-1, keepdim=True)) + centred * (along * secant)

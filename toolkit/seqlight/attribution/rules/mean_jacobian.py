@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_flatten
 
 from seqlight.attribution.calls.call import Call, Function, RuleFunction
 from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
-from seqlight.attribution.calls.pairs import between
+from seqlight.attribution.calls.pairs import interpolate
 from seqlight.errors import UnsupportedOperation
 
 
@@ -60,7 +60,7 @@ def mean_vjp(
     """
     total = [torch.zeros_like(x) for x in x0]
     for share, weight in gauss_legendre(points):
-        point = [between(a, b, share) for a, b in zip(x1, x0, strict=True)]
+        point = [interpolate(a, b, share) for a, b in zip(x1, x0, strict=True)]
         for sum_, found in zip(total, vjp_at(call, point, grads), strict=True):
             sum_.add_(found, alpha=weight)
     return total
@@ -83,7 +83,7 @@ def vjp_at(call: Call, operands: Sequence[Tensor], grads: Sequence[Tensor]) -> l
                 if "not implemented" not in str(error):
                     raise
                 raise UnsupportedOperation(
-                    f"{call.name}{call.where} has no rule, and PyTorch knows no derivative of it ({error}): "
+                    f"{call.name}{call.location} has no rule, and PyTorch knows no derivative of it ({error}): "
                     "replace the operation, or leave that part of the model out."
                 ) from None
     return [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]

@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Function, Observed, RuleFunction
-from seqlight.attribution.calls.pairs import repeated, split_dimension
-from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.call import Call, Function, ObserveFunction, RuleFunction
+from seqlight.attribution.calls.pairs import batch_dimension, repeat_like
+from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules.elementwise import ScaleFunction, smallest_step
 from seqlight.errors import UnsupportedOperation
 
@@ -134,24 +134,24 @@ def larger_maximum(sequence: Row, reference: Row) -> Tensor:
 
 
 def _observed(call: Call, copy: bool) -> tuple[Any, Any]:
-    kept: list[Recorded] = []
+    kept: list[Snapshot] = []
 
     def compute(x: Tensor) -> Tensor:
         y, at = call(x)
-        kept.extend(Recorded.of(one, copy) for one in (x, y, at))
+        kept.extend(Snapshot.take(one, copy) for one in (x, y, at))
         return y  # type: ignore[no-any-return]
 
-    y = Observed.apply(compute, *call.tensors)
+    y = ObserveFunction.apply(compute, *call.tensors)
     return (y, kept[2].tensor), kept
 
 
 def _partners(call: Call, kept: Any, x0: Tensor) -> tuple[Row, Row]:
     x1, y1, at1 = (one.get() for one in kept)
-    at = split_dimension(x1, x0)
+    at = batch_dimension(x1, x0)
     if at is not None and at[0] == x0.ndim - 1:
         raise UnsupportedOperation(f"{call.name} over the batch mixes the sequences: leave that part of the model out")
     y0, at0 = call(x0)
-    return Row(repeated(x1, x0), repeated(y1, y0), repeated(at1, at0)), Row(x0, y0, at0)
+    return Row(repeat_like(x1, x0), repeat_like(y1, y0), repeat_like(at1, at0)), Row(x0, y0, at0)
 
 
 def _difference(a: Tensor, b: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import Call
-from seqlight.attribution.calls.pairs import repeated, split_dimension
+from seqlight.attribution.calls.pairs import batch_dimension, repeat_like
 from seqlight.attribution.rules.mean_jacobian import gauss_legendre
 
 POINTS = 6
@@ -62,14 +62,14 @@ def _mean_vjp(
         if not line.has_slopes():
             return None
         found = line.mean()
-        if found is not None and line.explains(found, repeated(y1, y0), y0):
+        if found is not None and line.explains(found, repeat_like(y1, y0), y0):
             return found.to(x0.dtype)
     return None
 
 
 def _steps(x1: Tensor, x0: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the difference of both; equal infinities, as those of a mask, have none."""
-    x1 = repeated(x1, x0)
+    x1 = repeat_like(x1, x0)
     return (x1.to(dtype) - x0.to(dtype)).masked_fill_(x1 == x0, 0)
 
 
@@ -126,7 +126,7 @@ def _ways_to_find_rows(x1: Tensor, x0: Tensor, y0: Tensor) -> Iterator[_Rows]:
             yield _Rows(d)
         elif tuple(y0.shape) == (*before, *after):
             yield _Rows(d, kept=False)
-    at = split_dimension(x1, x0)
+    at = batch_dimension(x1, x0)
     if at is not None:
         same = [d for d in range(y0.ndim) if y0.shape[d] == x0.shape[at[0]]]
         if same:

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.call import Call, Function, Observed, RuleFunction
-from seqlight.attribution.calls.function_bodies import operation
-from seqlight.attribution.calls.pairs import repeated
-from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.call import Call, Function, ObserveFunction, RuleFunction
+from seqlight.attribution.calls.function_bodies import as_operation
+from seqlight.attribution.calls.pairs import repeat_like
+from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import real_operand, smallest_step
 from seqlight.errors import UnsupportedOperation
@@ -63,24 +63,24 @@ class MaxPool:
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the input, the maxima and their positions."""
-        kept: list[Recorded] = []
+        kept: list[Snapshot] = []
 
         def compute(x: Tensor) -> Tensor:
             y, winners = call(x)
             # A window of padding alone has no maximum; it is one for every reference, too.
             if winners.numel() and int(winners.max()) >= x.shape[x.ndim - self.n_pooled :].numel():
                 raise UnsupportedOperation(f"{call.name} has windows of padding alone: use less padding or dilation")
-            kept.extend((Recorded.of(x, copy), Recorded.of(y, copy), Recorded.of(winners, copy)))
+            kept.extend((Snapshot.take(x, copy), Snapshot.take(y, copy), Snapshot.take(winners, copy)))
             return y  # type: ignore[no-any-return]
 
-        y = Observed.apply(compute, *real_operand(call))
+        y = ObserveFunction.apply(compute, *real_operand(call))
         return (y, _mark(kept[2].tensor, *call.tensors)), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Credit the difference of each window to the winner in the sequence or in the reference."""
         recorded = tuple(one.get() for one in kept)
         indices: list[Tensor] = []
-        window = None if call.asked_where else _window(call)
+        window = None if call.returns_indices else _window(call)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             kernel = kernel_for("pooling.max_pool", x0.device.type, x0.dtype) if window else None
@@ -112,7 +112,7 @@ def cross_maximum(recorded: tuple[Tensor, ...], reference: tuple[Tensor, ...], n
         found = kernel(recorded, reference, n_pooled, smallest_step(x0.dtype))
     if found is not None:
         return found
-    x1, y1, winners1 = (repeated(one, like) for one, like in zip(recorded, reference, strict=True))
+    x1, y1, winners1 = (repeat_like(one, like) for one, like in zip(recorded, reference, strict=True))
     winners = torch.where(y1 >= y0, winners1, winners0)
     # At the winner one of the two inputs is the maximum itself.
     lead = x0.ndim - n_pooled
@@ -163,7 +163,7 @@ def _mark(places: Tensor, x: Tensor) -> Tensor:
 def _fractional_maxima(n: int) -> Function:
     plain = getattr(F, f"fractional_max_pool{n}d_with_indices")
 
-    @operation
+    @as_operation
     def maxima(x: Tensor, kernel_size: Any, output_size: Any, output_ratio: Any, samples: Tensor) -> Any:
         return plain(x, kernel_size, output_size, output_ratio, True, samples)
 

@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Function, Observed
-from seqlight.attribution.calls.pairs import between, split
-from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.call import Call, Function, ObserveFunction
+from seqlight.attribution.calls.pairs import align_partners, interpolate
+from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.buffers import empty_like
 from seqlight.attribution.rules.mean_jacobian import VJPFunction, mean_vjp, vjp_at
 
@@ -40,13 +40,13 @@ class Product:
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the operands."""
-        return Observed.apply(call, *call.tensors), [Recorded.of(x, copy) for x in call.tensors]
+        return ObserveFunction.apply(call, *call.tensors), [Snapshot.take(x, copy) for x in call.tensors]
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Take the Jacobian at the midpoint, or the mean over as many points as more than two operands need."""
         x1 = [one.get() for one in kept]
         if len(x1) > 2:
-            x0 = [Recorded.of(x, copy) for x in call.tensors]
+            x0 = [Snapshot.take(x, copy) for x in call.tensors]
             points = (len(x1) + 1) // 2
 
             def mean(grads: Sequence[Tensor]) -> Any:
@@ -76,8 +76,8 @@ def matrix_vjp(grad: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor] | No
 
 def _midpoint(recorded: Tensor, reference: Tensor) -> Tensor:
     if not reference.is_cpu:
-        return between(recorded, reference, 0.5)
+        return interpolate(recorded, reference, 0.5)
     out = empty_like(reference)
-    a, b = split(recorded, reference)
+    a, b = align_partners(recorded, reference)
     torch.lerp(b, a.to(b.dtype), 0.5, out=out.view(b.shape))
     return out

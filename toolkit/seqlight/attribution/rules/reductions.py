@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import Function
-from seqlight.attribution.calls.function_bodies import operation
+from seqlight.attribution.calls.function_bodies import as_operation
 
 Dimensions = int | Sequence[int] | None
 
 
-@operation
+@as_operation
 def max_over_last(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the maxima over the last dimension, which stays with size 1, and their positions."""
     found = torch.max(x, dim=-1, keepdim=True)

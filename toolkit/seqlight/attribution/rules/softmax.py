@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Observed, RuleFunction
-from seqlight.attribution.calls.function_bodies import operation
-from seqlight.attribution.calls.pairs import split
-from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.call import Call, ObserveFunction, RuleFunction
+from seqlight.attribution.calls.function_bodies import as_operation
+from seqlight.attribution.calls.pairs import align_partners
+from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import Rounding, rounding_error, smallest_exponent_step
 from seqlight.attribution.rules.reductions import dimensions, flatten_last, keep_dimensions
@@ -55,16 +55,16 @@ class Softmax:
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the input and its softmax."""
-        kept: list[Recorded] = []
+        kept: list[Snapshot] = []
         dim = _dimension(call)
 
         def compute(x: Tensor) -> Tensor:
             y = call(x)
-            softmax = Recorded.of(y, copy) if self.kind == "softmax" else Recorded.of(x.softmax(dim), False)
-            kept.extend((Recorded.of(x, copy), softmax))
+            softmax = Snapshot.take(y, copy) if self.kind == "softmax" else Snapshot.take(x.softmax(dim), False)
+            kept.extend((Snapshot.take(x, copy), softmax))
             return y  # type: ignore[no-any-return]
 
-        return Observed.apply(compute, *call.tensors), kept
+        return ObserveFunction.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Compute the weights of logsumexp, and the secant of softmax."""
@@ -79,19 +79,19 @@ class Softmax:
         return SoftmaxFunction.apply(compute, self.kind, dim, *call.tensors)
 
 
-@operation
+@as_operation
 def softmax_over(x: Tensor, dim: int) -> Tensor:
     """Return the softmax over one dimension."""
     return torch.softmax(x, dim)
 
 
-@operation
+@as_operation
 def log_softmax_over(x: Tensor, dim: int) -> Tensor:
     """Return the log_softmax over one dimension."""
     return torch.log_softmax(x, dim)
 
 
-@operation
+@as_operation
 def logsumexp_over(x: Tensor, dim: int) -> Tensor:
     """Return the logsumexp over one dimension, which is removed."""
     return torch.logsumexp(x, dim)
@@ -148,9 +148,9 @@ def softmax_multipliers(
     found: tuple[Tensor, Tensor] | None = kernel(recorded, reference, smallest) if kernel else None
     if found is not None:
         return found
-    lse1, lse0 = split(_logsumexp(x1, p1, dim), _logsumexp(x0, p0, dim))
+    lse1, lse0 = align_partners(_logsumexp(x1, p1, dim), _logsumexp(x0, p0, dim))
     d, shape = (lse1 - lse0).to(x0.dtype), x0.shape
-    (x1, x0), (p1, p0) = split(x1, x0), split(p1, p0)
+    (x1, x0), (p1, p0) = align_partners(x1, x0), align_partners(p1, p0)
     # The secant of the logarithm times each sum of exponentials: d * s1 / (s1 - s0) and d * s0 / (s1 - s0).
     small = d.abs() < smallest
     above = torch.where(small, 1 + d / 2, d / -torch.expm1(-d))

@@ -10,25 +10,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.function_bodies import operation
+from seqlight.attribution.calls.function_bodies import as_operation
 from seqlight.attribution.rules.reductions import amax, amin, dimensions, flatten_last, keep_dimensions
 
 
-@operation
+@as_operation
 def sorted_over_last(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return `x` in ascending order over its last dimension, and the positions that the values had."""
     found = torch.sort(x, dim=-1, stable=True)
     return found.values, found.indices
 
 
-@operation
+@as_operation
 def running_max_over_last(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the running maxima over the last dimension, and their positions."""
     found = torch.cummax(x, dim=-1)
     return found.values, found.indices
 
 
-@operation
+@as_operation
 def mode_over_last(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the most frequent value of the last dimension, which stays with size 1, and its position."""
     found = torch.mode(x, dim=-1, keepdim=True)

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import Function
-from seqlight.attribution.calls.function_bodies import operation
+from seqlight.attribution.calls.function_bodies import as_operation
 from seqlight.errors import UnsupportedOperation
 
 
-@operation
+@as_operation
 def elementwise(x: Tensor, function: Function) -> Tensor:
     """Return ``function(x)`` as one operation; where the input does not change, autograd finds the slope."""
     return function(x)  # type: ignore[no-any-return]
 
 
-@operation
+@as_operation
 def slopeless(x: Tensor, function: Function) -> Tensor:
     """Return ``function(x)`` as one operation of which PyTorch knows no derivative; its slope counts as 0."""
     return function(x)  # type: ignore[no-any-return]
@@ -67,7 +67,7 @@ def zeta(input: Any, other: Any) -> Tensor:
 
 def remainder(input: Any, other: Any) -> Tensor:
     """Return the remainder that has the sign of the divisor."""
-    if _is_one_live(input, other):
+    if _is_one_dependent(input, other):
         return _apply_to_one(torch.remainder, input, other, differentiable=0)
     return input - other * torch.div(input, other, rounding_mode="floor")  # type: ignore[no-any-return]
 
@@ -79,36 +79,39 @@ def reversed_remainder(input: Any, other: Any) -> Tensor:
 
 def fmod(input: Any, other: Any) -> Tensor:
     """Return the remainder that has the sign of the dividend."""
-    if _is_one_live(input, other):
+    if _is_one_dependent(input, other):
         return _apply_to_one(torch.fmod, input, other, differentiable=0)
     return input - other * torch.div(input, other, rounding_mode="trunc")  # type: ignore[no-any-return]
 
 
-def _is_one_live(*operands: Any) -> bool:
-    return sum(_live(one) for one in operands) == 1
+def _is_one_dependent(*operands: Any) -> bool:
+    return sum(_depends(one) for one in operands) == 1
 
 
-def _live(x: Any) -> bool:
+def _depends(x: Any) -> bool:
     return isinstance(x, Tensor) and x.requires_grad
 
 
 def _apply_to_one(function: Function, a: Any, b: Any, differentiable: int) -> Tensor:
-    """Return ``function(a, b)`` of one live operand; PyTorch knows its derivative by operand `differentiable` alone."""
-    live = 0 if _live(a) else 1
-    like = (a, b)[live]
+    """Return ``function(a, b)``, of which one operand depends on the input.
+
+    PyTorch knows the derivative by operand number `differentiable` alone.
+    """
+    dependent = 0 if _depends(a) else 1
+    like = (a, b)[dependent]
     a, b = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
         *(
             one if isinstance(one, Tensor) else torch.as_tensor(one, dtype=like.dtype, device=like.device)
             for one in (a, b)
         )
     )
-    operation_ = elementwise if live == differentiable else slopeless
-    y: Tensor = operation_((a, b)[live], (lambda x: function(x, b)) if live == 0 else (lambda x: function(a, x)))
+    wrap = elementwise if dependent == differentiable else slopeless
+    y: Tensor = wrap((a, b)[dependent], (lambda x: function(x, b)) if dependent == 0 else (lambda x: function(a, x)))
     return y
 
 
 def _differentiable_in_second(name: str, function: Function, a: Any, b: Any) -> Tensor:
-    if not _is_one_live(a, b):
+    if not _is_one_dependent(a, b):
         raise UnsupportedOperation(
             f"{name} with two operands that depend on the input has no rule, and PyTorch knows no derivative of it: "
             "replace the operation, or detach one of them"

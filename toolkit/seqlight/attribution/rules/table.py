@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import Function, Rule
-from seqlight.attribution.calls.function_bodies import opened
+from seqlight.attribution.calls.function_bodies import open_body
 from seqlight.attribution.kernels.table import OPERATIONS
 from seqlight.attribution.rules import (
     activations,
@@ -223,7 +223,7 @@ def rules() -> dict[Any, Entry]:
             table[getattr(Tensor, operator)] = Entry(
                 name, one.function, one.alone, one.together, True, one.linear_in, one.broadcasts
             )
-    bodies = [(function, opened(function)) for function in WRITTEN_IN_PYTHON]
+    bodies = [(function, open_body(function)) for function in WRITTEN_IN_PYTHON]
     for function, body in [*bodies, *((loss, getattr(losses, loss.__name__)) for loss in LOSSES)]:
         table[function] = Entry(function.__name__, function, body, body)
     return table | {entry.function: entry for entry in OURS} | _poolings()

@@ -17,17 +17,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.call import Call, Function, Observed
-from seqlight.attribution.calls.function_bodies import operation
-from seqlight.attribution.calls.pairs import repeated
-from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.call import Call, Function, ObserveFunction
+from seqlight.attribution.calls.function_bodies import as_operation
+from seqlight.attribution.calls.pairs import repeat_like
+from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules.elementwise import smallest_exponent_step
 from seqlight.attribution.rules.mean_jacobian import VJPFunction
 from seqlight.attribution.rules.pooling import pooled_from
 from seqlight.errors import UnsupportedOperation
 
 
-@operation
+@as_operation
 def put(values: Tensor, places: Tensor, source: Tensor | None, width: int) -> Tensor:
     """Return rows of `width` with `values` at `places`, and 0 elsewhere.
 
@@ -49,13 +49,13 @@ class Unpool:
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the values, the places and the pooled input."""
-        y = Observed.apply(call, *call.tensors)
-        return y, [Recorded.of(one, copy) for one in _operands(call)]
+        y = ObserveFunction.apply(call, *call.tensors)
+        return y, [Snapshot.take(one, copy) for one in _operands(call)]
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Give the values the mean gradient of both places, and the pooled input that of the moves."""
         reference = _operands(call)
-        values1, places1, *source1 = (repeated(one.get(), its) for one, its in zip(kept, reference, strict=True))
+        values1, places1, *source1 = (repeat_like(one.get(), its) for one, its in zip(kept, reference, strict=True))
         values0, places0, *source0 = (one.detach() for one in reference)
         if not source0 and not torch.equal(places1, places0):
             raise UnsupportedOperation(

@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Observed, RuleFunction
-from seqlight.attribution.calls.pairs import repeated
-from seqlight.attribution.calls.record import Recorded
+from seqlight.attribution.calls.call import Call, ObserveFunction, RuleFunction
+from seqlight.attribution.calls.pairs import repeat_like
+from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules.elementwise import smallest_step
 
 
@@ -53,13 +53,13 @@ class Choose:
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the choice and the difference of the operands."""
-        kept: list[Recorded] = []
+        kept: list[Snapshot] = []
 
         def compute(a: Tensor, b: Tensor) -> Tensor:
-            kept.extend((Recorded.of(self.is_first(call, a, b), True), Recorded.of(a - b, False)))
+            kept.extend((Snapshot.take(self.is_first(call, a, b), True), Snapshot.take(a - b, False)))
             return call(a, b)  # type: ignore[no-any-return]
 
-        return Observed.apply(compute, *call.tensors), kept
+        return ObserveFunction.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Divide the gradient between both operands."""
@@ -67,7 +67,7 @@ class Choose:
 
         def compute(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
             y, s0, d0 = call(a, b), self.is_first(call, a, b), a - b
-            return y, _share(repeated(s1, s0), repeated(d1, d0), s0, d0)
+            return y, _share(repeat_like(s1, s0), repeat_like(d1, d0), s0, d0)
 
         return ChooseFunction.apply(compute, *call.tensors)
 
