@@ -114,7 +114,7 @@ def test_the_last_call_restores_what_the_first_found(fails):
         one_out.set()
         assert torch.equal(other.result(WAIT), sl.predict(model, X, device="cpu"))
     assert state_of(model) == before
-    assert not borrowed_model._LOANS._of
+    assert not borrowed_model._LOANS._by_module
     assert not borrowed_model._FROZEN
 
 
@@ -187,7 +187,7 @@ def test_a_deadlock_is_an_error():
     with pytest.raises(InputError, match=r"in use by another thread .* give each thread a model of its own"):
         together(lambda: crossing(*models), lambda: crossing(*models[::-1]))
     assert len(served) == 1
-    assert not borrowed_model._LOANS._of
+    assert not borrowed_model._LOANS._by_module
 
 
 def test_a_nested_call_next_to_another_thread():
@@ -333,5 +333,5 @@ def test_no_reference_to_a_model_is_kept():
     model = network()
     copied = copy.deepcopy(model)
     together(lambda: sl.predict(model, X, device="cpu"), lambda: sl.predict(copied, X, device="cpu"))
-    assert not borrowed_model._LOANS._of
+    assert not borrowed_model._LOANS._by_module
     assert not borrowed_model._FROZEN

@@ -6,6 +6,9 @@ PredictModule, DeepLiftShapModule
     for ``trainer.predict``
 ShardedDataModule, ShardWriter
     to write each row once, in order, to a folder that ``seqlight.open_results`` reads
+
+``seqlight.run`` is in run.py. collectives.py shares work among processes, and watchdog.py stops all if one ends.
+model_factory.py makes models by name, with weights that checkpoints.py reads.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class LoanRegister:
 
     def __init__(self, lend: Callable[..., None], restore: Callable[[Loan], None]) -> None:
         self._lend, self._restore = lend, restore
-        self._of: dict[int, list[Loan]] = {}  # by id of the module
+        self._by_module: dict[int, list[Loan]] = {}  # by id
         self._waiting: dict[int, set[int]] = {}  # by thread: the threads that it waits for
         self._change = threading.Condition(threading.RLock())
 
@@ -96,18 +96,18 @@ class LoanRegister:
         """
         me, modules = threading.get_ident(), list(model.modules())
         with self._change:
-            if self._of:
+            if self._by_module:
                 self._wait(me, modules, device, dtype)
             acquired, new = list[Loan](), list[Loan]()
             for module in modules:
-                held = self._of.get(id(module))
+                held = self._by_module.get(id(module))
                 if held and _other_holders(held, me):
                     held[-1].holders.append(me)
                     acquired.append(held[-1])
                 else:
                     new.append(Loan(module, me))
             for loan in new:
-                self._of.setdefault(id(loan.module), []).append(loan)
+                self._by_module.setdefault(id(loan.module), []).append(loan)
             acquired += new
             try:
                 self._lend(new, device, dtype)
@@ -127,10 +127,10 @@ class LoanRegister:
 
     def own_tensors(self, module: nn.Module) -> tuple[Tensors, Tensors]:
         """Return the parameters and buffers of a module: its original ones if only other threads have borrowed it."""
-        held = self._of.get(id(module)) if self._of else None
+        held = self._by_module.get(id(module)) if self._by_module else None
         if held:
             with self._change:
-                held = self._of.get(id(module))
+                held = self._by_module.get(id(module))
                 if held and not any(threading.get_ident() in loan.holders for loan in held):
                     return held[0].parameters, held[0].buffers
         return module._parameters, module._buffers  # type: ignore[return-value]
@@ -139,7 +139,7 @@ class LoanRegister:
         """Forget the other threads, which a forked process does not have."""
         self._change = threading.Condition(threading.RLock())
         self._waiting.clear()
-        me, loans = threading.get_ident(), [loan for held in self._of.values() for loan in held]
+        me, loans = threading.get_ident(), [loan for held in self._by_module.values() for loan in held]
         for loan in loans:
             loan.holders = [holder for holder in loan.holders if holder == me]
         self._end_unheld([loan.module for loan in loans])
@@ -148,11 +148,11 @@ class LoanRegister:
         """End the loans that no thread holds, all of them even if one cannot be restored."""
         ended = list[Loan]()
         for module in modules:
-            held, of_module = self._of.get(id(module), []), list[Loan]()
+            held, of_module = self._by_module.get(id(module), []), list[Loan]()
             while held and not held[-1].holders:
                 of_module.append(held.pop())
             if not held:
-                self._of.pop(id(module), None)
+                self._by_module.pop(id(module), None)
             # Restored from the end of the list: the newest loan first, then the ones before it.
             ended += reversed(of_module)
         try:
@@ -182,8 +182,8 @@ class LoanRegister:
     ) -> set[int]:
         """Return the threads that hold any of the modules on another device or in another dtype."""
         found = set[int]()
-        for module in modules if self._of else ():
-            held = self._of.get(id(module))
+        for module in modules if self._by_module else ():
+            held = self._by_module.get(id(module))
             others = _other_holders(held, me) if held else None
             if held and others and not _fits(held, device, dtype):
                 found |= others
