@@ -53,8 +53,8 @@ def compile_loops(folder: Path) -> bool:
 def _compile(compiler: list[str], folder: Path, name: str) -> bool:
     target = folder / f"{name}{SUFFIX}"
     partial = target.with_suffix(".partial")
-    # No -ffast-math: the loops promise the same bits as their NumPy twins. But nobody asks for the processor's traps,
-    # so both sides of a choice may be computed: only then are loops with choices done for many numbers at a time.
+    # No -ffast-math: the loops promise the bits of their NumPy twins. But floating-point traps are not used, so both
+    # sides of a choice may be computed, which is what lets the compiler vectorize loops with choices.
     same_bits = ["-ffp-contract=off", "-fno-trapping-math", "-fno-math-errno"]
     flags = ["-O3", "-std=c11", "-shared", "-fPIC", *same_bits, *BUILDS[name], "-o", str(partial)]
     sources = sorted(str(path) for path in folder.glob("*.c"))

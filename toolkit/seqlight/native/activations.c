@@ -1,5 +1,5 @@
-/* Smooth activation functions of float32, and the gradient at their inputs, which makes the outputs of the references
-   again: that takes less time than to keep multipliers in memory. Equal numbers have equal bits. */
+/* Smooth activation functions of float32, and the gradient at their inputs. The latter computes the outputs of the references
+   again, which takes less time than keeping multipliers in memory. Equal inputs have outputs with equal bits. */
 #include <stdint.h>
 
 #include "simd.h"
@@ -38,7 +38,7 @@ INLINE Lanes sigmoid(Lanes x)
     return choose(above, one, e) / (one + e);
 }
 
-/* Its slope: s (1 - s) with the digits that 1 - s has lost where s is nearly 1. */
+/* Its slope: s (1 - s), with the digits that 1 - s loses where s is nearly 1. */
 INLINE Lanes sigmoid_slope(Lanes x)
 {
     Lanes one = every(1), e = exponential(negative(x)), over = one / (one + e);
@@ -96,7 +96,7 @@ INLINE void activate_lanes(const Kind kind, const Activations *of, int64_t i, in
 
 INLINE void activate(const Kind kind, const Activations *of, int64_t first, int64_t last)
 {
-    Activations own = *of; /* which no store can change */
+    Activations own = *of; /* a copy that no store can change */
     int64_t i = first;
     for (; i + LANES <= last; i += LANES) activate_lanes(kind, &own, i, LANES);
     if (i < last)
@@ -110,8 +110,8 @@ int activations(const Activations *of, int64_t first, int64_t last)
     return 0;
 }
 
-/* The gradient at the input of the references: that at their output, times the secant to the sequence they stand
-   against (see elementwise.c), whose input, output and slope were recorded. */
+/* The gradient at the input of the references: that at their output, times the secant (see elementwise.c) to their sequence,
+   whose input, output and slope were recorded. */
 typedef struct {
     const float *grad, *x1, *y1, *slope1, *x0;
     float *out;
@@ -126,7 +126,7 @@ INLINE void pull_lanes(const Kind kind, const ActivationPulls *of, int64_t i, in
     Lanes tangent = load_first(of->slope1 + p, room, 0), x0 = load_first(of->x0 + i, room, 0);
     Lanes dx = x1 - x0, dy = y1 - activation(kind, x0, 0).y;
     Lanes noise = (magnitude(kind == GELU || kind == GELU_TANH ? x1 : y1) + magnitude(tangent * x1)) * allowed;
-    /* The step is none where the tangent explains dy up to rounding. */
+    /* The secant, unless the tangent explains dy up to rounding. */
     Mask far = not_less(at_least(magnitude(dx), near), magnitude(dy - tangent * dx), noise);
     Lanes slope = choose(far, dy, tangent);
     slope = slope / choose(far, dx, one) * load_first(of->grad + i, room, 0);
@@ -135,7 +135,7 @@ INLINE void pull_lanes(const Kind kind, const ActivationPulls *of, int64_t i, in
 
 INLINE void pull(const Kind kind, const ActivationPulls *of, int64_t first, int64_t last)
 {
-    ActivationPulls own = *of; /* which no store can change */
+    ActivationPulls own = *of; /* a copy that no store can change */
     for (int64_t i = first, run; i < last; i += run) {
         int64_t p = partner_of(i, own.span, own.n), j = 0;
         run = stretch(i, last, own.span);
@@ -153,7 +153,7 @@ int activation_gradients(const ActivationPulls *of, int64_t first, int64_t last)
 }
 
 #else
-/* Never called where these are not here. */
+/* Never called in this build: it has no wide registers. */
 void activations(void) {}
 void activation_gradients(void) {}
 #endif

@@ -1,9 +1,9 @@
-/* Scaled dot-product attention of float32, a head at a time, and its way back half way between sequence and reference.
+/* Scaled dot-product attention of float32, a head at a time, and its gradients by the mean Jacobian between sequence and
+   reference.
 
-   All that is as large as positions times positions stays in the cache: of the references nothing of it is kept, and
-   the way back makes it again. What was recorded of the sequences is their scores, weights and logsumexps. Rows of the
-   references meet those of the sequences as in pairs.h, here by heads. Each number is summed in one order,
-   whatever head or thread it is in. */
+   Whatever has the size of queries times keys stays in the cache: for the references none of it is kept, and the gradients
+   compute it again. Of the sequences, scores, weights and logsumexps are recorded. Heads of the references are paired with
+   those of the sequences as in pairs.h. Each number is summed in one order, whatever head or thread it is in. */
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
@@ -13,16 +13,16 @@
 #include "simd.h"
 #include "pairs.h"
 
-/* Sizes and strides in numbers: of (outer, heads, positions, width), the last always 1 apart. */
+/* Sizes, and strides in numbers, of tensors (outer, heads, positions, width), whose last stride is always 1. */
 typedef struct {
     int64_t heads, queries, keys, width, values;
     int64_t q[3], k[3], v[3], y[3], bias[3], at_q[3], at_k[3], at_v[3];
-    int64_t span, n; /* recorded heads behind each other for n times as many of the references */
+    int64_t span, n; /* as in pairs.h, in heads */
     double scale, threshold;
 } Attention;
 
 #ifdef HAVE_LANES
-/* Rows at a time, and summands before a sum is put aside: sums of sums round less than one long sum. */
+/* Rows at a time, and summands of a partial sum, because sums of partial sums round less than one long sum. */
 enum { BLOCK = 32, SUMMANDS = 64, COLUMNS = 3 };
 
 static inline int64_t start(const int64_t stride[3], int64_t head, const Attention *of)
@@ -30,8 +30,8 @@ static inline int64_t start(const int64_t stride[3], int64_t head, const Attenti
     return head / of->heads * stride[0] + head % of->heads * stride[1];
 }
 
-/* y[o, l] = the sum over c of w[o, c] * x[c, l], added to what is there if it is `begun`. Of w numbers are `across` rows
-   and `along` summands apart, rows of x and y are `xs` and `ys` apart; those of x end with a whole vector. */
+/* y[o, l] = the sum over c of w[o, c] * x[c, l], added to y if that is `begun`. Rows of w are `across` apart and summands
+   `along`; rows of x and y are `xs` and `ys` apart, and those of x end with a whole vector. */
 INLINE void tile(const int outputs, const int vectors, const float *w, int64_t across, int64_t along,
                  const float *x, int64_t xs, float *y, int64_t ys, int64_t rows, int64_t room, int64_t sums,
                  int begun)
@@ -57,7 +57,7 @@ INLINE void tile(const int outputs, const int vectors, const float *w, int64_t a
         }
 }
 
-/* As many vectors as there are. A function of its own, so that the compiler has all registers for each. */
+/* All vectors of a row. A function of its own, so that the compiler has all registers for each. */
 static void tiles(const float *w, int64_t across, int64_t along, const float *x, int64_t xs, float *y, int64_t ys, int64_t rows,
                   int64_t room, int64_t sums, int begun)
 {
@@ -69,7 +69,7 @@ static void tiles(const float *w, int64_t across, int64_t along, const float *x,
         tile(GROUP, 1, w, across, along, x, xs, y, ys, rows, room, sums, begun);
 }
 
-/* All rows and columns. Some summands at a time, and the shorter side of y inside, for that to stay in the nearest cache. */
+/* All rows and columns. Some summands at a time, with the shorter side of y in the inner loop, to stay in the nearest cache. */
 static void multiply(const float *w, int64_t across, int64_t along, const float *x, int64_t xs, float *y, int64_t ys,
                      int64_t rows, int64_t columns, int64_t sums, int begun)
 {
@@ -86,7 +86,7 @@ static void multiply(const float *w, int64_t across, int64_t along, const float 
     }
 }
 
-/* Exponentials of a row of scores over that of the largest, which is put aside, and their sum. */
+/* Exponentials of a row of scores, divided by that of the largest, which goes to `largest`; returns their sum. */
 static double exponentials(const float *scores, float *e, int64_t n, float *largest)
 {
     Lanes most = every(-INFINITY), sum = zeros();
@@ -100,7 +100,7 @@ static double exponentials(const float *scores, float *e, int64_t n, float *larg
     return total(sum);
 }
 
-/* (rows, columns) with columns 1 apart, times a factor, to rows that end with a whole vector; or turned round. */
+/* Copy (rows, columns), times a factor, to rows that end with a whole vector; or transposed. */
 static void lay(float *to, int64_t ts, const float *x, int64_t xs, int64_t rows, int64_t columns, float factor)
 {
     for (int64_t i = 0; i < rows; i++)
@@ -121,7 +121,7 @@ static void turn(float *to, int64_t ts, const float *x, int64_t xs, int64_t rows
                     store_first(to + (c + k) * ts + i, room, r[k]);
         }
 }
-/* What lies half way, times a factor, as `lay`. */
+/* The same of the midpoint of two tensors. */
 static void half_way(float *to, int64_t ts, const float *x1, int64_t s1, const float *x0, int64_t s0,
                      int64_t rows, int64_t columns, float factor)
 {
@@ -133,7 +133,7 @@ static void half_way(float *to, int64_t ts, const float *x1, int64_t s1, const f
         }
 }
 
-/* What is known of some rows of scores: the largest, the sum of exponentials over its own, and their logsumexp. */
+/* Of some rows of scores: the largest, the sum of exponentials divided by that of the largest, and the logsumexp. */
 typedef struct {
     double sum[BLOCK], lse[BLOCK];
     float largest[BLOCK];
@@ -142,17 +142,17 @@ typedef struct {
 /* log(x) for x >= 1 to 1e-11. */
 INLINE Doubles logarithm(Doubles x)
 {
-    /* x is m times two to the e, with m from 3/4 to 3/2. Bits of a number below 2^52 behind those of 2^52 are their sum. */
+    /* x is m times 2^e, with m from 3/4 to 3/2. An integer below 2^52 in the low bits of the double 2^52 is their sum. */
     const int64_t three_quarters = 0x3fe8000000000000, large = 0x4330000000000000;
     Words exponent = ((Words)x - three_quarters) >> 52;
     Doubles m = (Doubles)((Words)x - (exponent << 52)), e = (Doubles)(exponent | large) - 0x1p52;
     const double of[] = {1. / 15, 1. / 13, 1. / 11, 1. / 9, 1. / 7, 1. / 5, 1. / 3, 1};
-    Doubles s = (m - 1) / (m + 1), square = s * s, p = x - x + 1. / 17; /* what is no number stays so */
+    Doubles s = (m - 1) / (m + 1), square = s * s, p = x - x + 1. / 17; /* NaN stays NaN */
     UNROLLED for (int i = 0; i < 8; i++) p = p * square + of[i];
     return e * 0.693147180559945309 + 2 * s * p;
 }
 
-/* Scores of some queries and their exponentials, `room` from one to the next. */
+/* Scores of some queries, and their exponentials, in rows that are `room` apart. */
 static void attend(const float *q, const float *turned, const float *bias, float *scores, float *e, Rows *met,
                    int64_t rows, int64_t room, int64_t qs, const Attention *of)
 {
@@ -173,7 +173,7 @@ static void attend(const float *q, const float *turned, const float *bias, float
     for (int64_t i = 0; i < BLOCK; i++) met->lse[i] += (double)met->largest[i];
 }
 
-/* Rows of sums over exponentials become those over weights. */
+/* Divide rows that were weighted with exponentials by the sums of these. */
 static void share(float *x, int64_t xs, int64_t rows, int64_t columns, const Rows *met)
 {
     for (int64_t i = 0; i < rows; i++) {
@@ -185,8 +185,8 @@ static void share(float *x, int64_t xs, int64_t rows, int64_t columns, const Row
     }
 }
 
-/* The heads first .. last of y; if `scores` is not null, also what the way back will need of sequences: scores and
-   weights (heads, queries, keys) and logsumexps (heads, queries). -1 where there is no memory. */
+/* The heads first .. last of y; if `scores` is not null, also what is recorded of sequences: scores and weights
+   (heads, queries, keys) and logsumexps (heads, queries). Returns -1 without memory. */
 typedef struct {
     const float *q, *k, *v, *bias;
     float *y, *scores, *p;
@@ -230,9 +230,8 @@ int attention_forward(const AttentionForward *mine, int64_t first, int64_t last)
     return 0;
 }
 
-/* By how much the logsumexps d of two rows differ, and the mean exponential over the sum of the one that is behind and of
-   the one that it comes from: d / (1 - exp(-d)) and d / (exp(d) - 1). One follows from the other by the sign of d, and for
-   small d from its series. */
+/* The difference d of the logsumexps of two rows, and the secant of the logarithm times either sum of exponentials:
+   d / (1 - exp(-d)) and d / (exp(d) - 1). For small d these come from their series; for negative d they change places. */
 typedef struct {
     float rise[BLOCK], above[BLOCK], below[BLOCK];
 } Rises;
@@ -255,9 +254,9 @@ static void rises(const double *lse1, const Rows *met, int64_t rows, Rises *foun
     }
 }
 
-/* A row on its way back through the softmax, as attention_gradients has it: g, the gradient at the weights, becomes that
-   at the scores, and e0, the exponentials, the weights half way. Scores a0 are lost: the shares of the normaliser are laid
-   there. */
+/* The gradient of a row of softmax, as attention_gradients in softmax.c has it: g, the gradient at the weights, becomes that
+   at the scores, and e0, the exponentials, the mean of both weights. The scores a0 are overwritten with the weights of
+   logsumexp. */
 static void pull(float *g, const float *a1, const float *p1, float *a0, float *e0, int64_t n, float share, float rise,
                  float above, float below, float near)
 {
@@ -267,14 +266,14 @@ static void pull(float *g, const float *a1, const float *p1, float *a0, float *e
         Lanes to = load_first(p1 + j, room, 0), from = load_first(e0 + j, room, 0) * share;
         Lanes dx = load_first(a1 + j, room, 0) - load_first(a0 + j, room, 0), dz = dx - rise;
         Lanes taken = above * to, dw = taken - below * from, dp = to - from;
-        /* No step where the tangent explains the difference up to rounding: see elementwise.c. */
+        /* Differences of 0 where the tangent explains dy up to rounding (see elementwise.c). */
         Lanes step = choose(less(magnitude(dw - taken * dx), taken * allowed), zeros(), magnitude(dx));
         Lanes shift = choose(less(magnitude(dp - to * dz), to * allowed), zeros(), magnitude(dz));
         Mask far = at_least(step, limit), off = at_least(shift, limit);
         Lanes on = choose(off, dp, to);
         taken = choose(far, dw, taken);
         dx = choose(far, dx, one), dz = choose(off, dz, one);
-        /* One division for both. Over a difference without end there is none of the weights to tell. */
+        /* One division for both secants; 0 for infinite differences, where the weights are 0. */
         Mask ends = less(magnitude(dx * dz), every(INFINITY));
         Lanes over = only(ends, one / (dx * dz));
         dx = only(ends, dx), dz = only(ends, dz);
@@ -291,8 +290,8 @@ static void pull(float *g, const float *a1, const float *p1, float *a0, float *e
     }
 }
 
-/* The gradients at query, key and value, for the heads first .. last: of q0, k0 and v0, the references, of
-   what was recorded of the sequences, contiguous, and of g, the gradient at y. -1 where there is no memory. */
+/* The gradients at query, key and value for the heads first .. last, from q0, k0 and v0 of the references, from what was
+   recorded of the sequences, which is contiguous, and from g, the gradient at y. Returns -1 without memory. */
 typedef struct {
     const float *g, *q0, *k0, *v0, *bias, *q1, *k1, *v1, *scores1, *p1;
     const double *lse1;
@@ -347,7 +346,7 @@ int attention_backward(const AttentionBackward *mine, int64_t first, int64_t las
 }
 
 #else
-/* Never called where it is not here. */
+/* Never called in this build: it has no wide registers. */
 void attention_forward(void) {}
 void attention_backward(void) {}
 #endif

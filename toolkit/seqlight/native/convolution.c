@@ -1,4 +1,4 @@
-/* Convolutions over positions, of float32 and with stride 1, in the layout that PyTorch's tensors have.
+/* Convolutions of float32 over positions, with stride 1, in the layout of PyTorch's tensors.
 
    Rows of x are (channels, length), rows of y (outputs, width); weights come as (outputs / GROUP, channels, taps,
    GROUP). y[o, l] = bias[o] + the sum over channels and taps of w[o, c, t] * x[c, l + t * dilation - padding], where
@@ -16,8 +16,8 @@
 
 enum { PANEL = 384, SUMMANDS = 64, BROAD = LANES == 16 ? 6 : 4 };
 
-/* `outputs` times `vectors` sums over some channels, added to what y has if it is `begun`, else to the bias; of these
-   `rows` rows are written, and in each the first `room` positions. */
+/* A tile of `outputs` times `vectors` sums over some channels, added to y if that is `begun`, else to the bias. Of these,
+   `rows` rows are written, and of each the first `room` positions. */
 INLINE void
 tile(const int outputs, const int vectors, const float *x, const float *w, const float *bias, float *y,
      int64_t channels, int64_t taps, int64_t stride, int64_t step, int64_t width, int64_t rows, int64_t room, int begun)
@@ -43,8 +43,8 @@ tile(const int outputs, const int vectors, const float *x, const float *w, const
         }
 }
 
-/* All outputs at `n` positions, from what was laid side by side: `taps` of a channel `step` apart, channels `stride`.
-   Sums of sums round less than one long sum. */
+/* All outputs at `n` positions, from a copy of the input in which the taps of a channel are `step` apart, and channels `stride`.
+   Sums of partial sums round less than one long sum. */
 static void multiply(const float *window, const float *w, const float *bias, float *y, int64_t n,
                      int64_t channels, int64_t outputs, int64_t width, int64_t taps, int64_t stride, int64_t step)
 {
@@ -67,7 +67,7 @@ static void multiply(const float *window, const float *w, const float *bias, flo
     }
 }
 
-/* `need` numbers of a channel from `from` on; 0 outside. */
+/* Copy `need` numbers of a channel, from position `from` on; 0 outside of it. */
 static inline void lay(float *to, const float *x, int64_t from, int64_t need, int64_t length)
 {
     int64_t first = within(-from, need), last = within(length - from, need);
@@ -77,7 +77,7 @@ static inline void lay(float *to, const float *x, int64_t from, int64_t need, in
     memset(to + last, 0, (size_t)(need - last) * sizeof(float));
 }
 
-/* The direct way ---------------------------------------------------------------------------------------------- */
+/* The direct algorithm ---------------------------------------------------------------------------------------------- */
 
 static int64_t direct_panels(int64_t width) { return (width + PANEL - 1) / PANEL; }
 
@@ -96,7 +96,7 @@ static int convolve_directly(const float *x, const float *w, const float *bias, 
                              int64_t last, int64_t channels, int64_t length, int64_t outputs, int64_t width,
                              int64_t taps, int64_t dilation, int64_t padding)
 {
-    /* Taps that lie close together share what they read. */
+    /* Taps close to each other share what they read. */
     int64_t step = least(dilation, PANEL), shared = step == dilation, panels = direct_panels(width);
     int64_t stride = odd_lines(whole_lanes(least(width, PANEL)) + (taps - 1) * step);
     float *window = malloc((size_t)(channels * stride) * sizeof(float));
@@ -116,20 +116,20 @@ static int convolve_directly(const float *x, const float *w, const float *bias, 
     return 0;
 }
 
-/* The fast way: six products in place of twelve, or seven in place of sixteen -----------------------------------
+/* The fast algorithm: six products in place of twelve, or seven in place of sixteen -----------------------------
 
-   Four outputs from a group of three or four taps are the values of a product of polynomials, which is known from its
-   values at 0, 1, -1 and a few other points: Toom and Cook's way, turned round as in Winograd (1980), Arithmetic
-   Complexity of Computations. The points 2 and -1/2, or 1/2, -1/2 and 2, let sums of float32 round twice as much as
-   one by one; a test holds that. Positions of a row are taken by four times `dilation`: column q * dilation + f has the
-   four outputs (4 q + r) * dilation + f, and its products belong to no other. So each product is a convolution over
-   columns, with a tap for each group. The columns of all rows stand behind each other, and what overlaps two rows is
-   thrown away. */
+   Four outputs of a group of three or four taps are coefficients of a product of polynomials, which is known from its
+   values at 0, 1, -1 and a few other points: the algorithm of Toom and Cook, transposed as in Winograd (1980), Arithmetic
+   Complexity of Computations. With the points 2 and -1/2, or 1/2, -1/2 and 2, sums of float32 have twice the rounding
+   error of the direct algorithm; a test holds that. Positions of a row are divided into fours times `dilation`: column
+   q * dilation + f has the four outputs (4 q + r) * dilation + f, and its products belong to no other column. So each
+   product is a convolution over columns, with a tap for each group. The columns of all rows follow each other, and what
+   overlaps two rows is discarded. */
 enum { MOST = 7, COLUMNS = 48 };
 
 typedef struct {
-    int64_t taps, products, groups; /* taps of a group, what it takes, and how many groups there are */
-    int64_t dilation, columns;      /* of a row */
+    int64_t taps, products, groups; /* taps of a group, its products, and the number of groups */
+    int64_t dilation, columns;      /* dilation, and columns of a row */
     int64_t period, panel;          /* columns from one row to the next, and of a panel */
 } Plan;
 
@@ -137,7 +137,7 @@ static Plan plan_of(int64_t width, int64_t taps, int64_t dilation)
 {
     Plan plan = {.taps = taps <= 3 ? 3 : 4, .dilation = dilation};
     int64_t fours = width / (FOUR * dilation), rest = least(width - fours * FOUR * dilation, dilation);
-    /* Gaps that are smaller than a register are closed by copying: there fours stay whole. */
+    /* Dilations smaller than a register are deinterleaved, for which fours must be whole. */
     int small = dilation < LANES;
     plan.products = plan.taps + FOUR - 1;
     plan.groups = (taps + plan.taps - 1) / plan.taps;
@@ -149,7 +149,7 @@ static Plan plan_of(int64_t width, int64_t taps, int64_t dilation)
 
 static int64_t fast_panels(int64_t rows, Plan plan) { return (rows * plan.period + plan.panel - 1) / plan.panel; }
 
-/* From the weights of one product to those of the next; never a power of two, as above. */
+/* The distance from the weights of one product to those of the next; never a power of two, as above. */
 static int64_t plane(int64_t channels, int64_t outputs, Plan plan)
 {
     return odd_lines((outputs + GROUP - 1) / GROUP * GROUP * channels * plan.groups);
@@ -182,7 +182,7 @@ static void pack_fast(const float *w, float *to, int64_t first, int64_t last, in
             }
 }
 
-/* The factors of the products from six or seven numbers of x. */
+/* The factors of the products, from six or seven numbers of x. */
 INLINE void factors(const int taps, const Lanes *x, Lanes *m)
 {
     if (taps == 3) {
@@ -221,13 +221,13 @@ INLINE void outputs_of(const int taps, const Lanes *m, Lanes *y)
     }
 }
 
-/* Where things lie while a panel is worked at. */
+/* The memory in which a panel is computed. */
 typedef struct {
     float *factors, *made, *numbers, *raw;
-    int64_t stride, inputs, products, room; /* from one channel, or product, or number, to the next */
+    int64_t stride, inputs, products, room; /* distances from one channel, product or number to the next */
 } Bench;
 
-/* Memory that will be read or written soon: rows are too short for the processor to see what comes next. */
+/* Prefetch memory that is read or written soon: rows are too short for the processor to predict what follows. */
 enum { AHEAD = 2, LINE = 16 };
 INLINE void fetch(const float *at, int64_t n, const int write)
 {
@@ -238,17 +238,17 @@ INLINE void fetch(const float *at, int64_t n, const int write)
             __builtin_prefetch(at + i, 0);
 }
 
-/* The first four numbers that `n` columns from `column` on need of x, and those of the next d columns, which are the
-   others: number k of column i at numbers[k * room + i]. For gaps smaller than a register. */
-static void read_columns(Bench at, const float *x, int64_t column, int64_t n, int64_t d, const Dealing *dealing,
+/* The first four numbers that `n` columns from `column` on need of x, and those of the next d columns, which hold the
+   others: number k of column i at numbers[k * room + i]. For dilations smaller than a register. */
+static void read_columns(Bench at, const float *x, int64_t column, int64_t n, int64_t d, const Deinterleave *order,
                          int64_t length, int64_t padding)
 {
     int64_t from = FOUR * column - padding;
-    if (closes(d)) {
+    if (deinterleaves(d)) {
         for (int64_t i = 0; i < n + d; i += LANES) {
             Lanes v[FOUR];
             UNROLLED for (int t = 0; t < FOUR; t++) v[t] = load_inside(x, from + FOUR * i + t * LANES, length);
-            deal(dealing, v);
+            deinterleave(order, v);
             UNROLLED for (int r = 0; r < FOUR; r++) store(at.numbers + r * at.room + i, v[r]);
         }
         return;
@@ -259,26 +259,26 @@ static void read_columns(Bench at, const float *x, int64_t column, int64_t n, in
             memcpy(at.numbers + r * at.room + q * d, at.raw + (FOUR * q + r) * d, (size_t)d * sizeof(float));
 }
 
-/* The outputs of a vector of columns from `column` on, none behind `end`. For gaps that are closed in registers. */
-static inline void write_columns(float *y, int64_t column, int64_t end, Lanes four[FOUR], const Dealing *dealing)
+/* Write the outputs of a vector of columns from `column` on, none after `end`. For dilations that deinterleave.h handles. */
+static inline void write_columns(float *y, int64_t column, int64_t end, Lanes four[FOUR], const Deinterleave *order)
 {
-    take_back(dealing, four);
+    interleave(order, four);
     UNROLLED for (int t = 0; t < FOUR; t++) store_first(y + FOUR * column + t * LANES, end - FOUR * column - t * LANES, four[t]);
 }
 
-/* Each run of columns, `run` of them at i of the panel, that lies in one row, from `column` on. */
+/* Each run of columns of one row: `run` of them at i of the panel, from `column` of the row on. */
 #define EACH_RUN(end)                                                                                                \
     for (int64_t i = 0, row, column, run;                                                                            \
          i < (end) && (row = (panel * plan.panel + i) / plan.period) < rows &&                                       \
          (column = (panel * plan.panel + i) % plan.period, run = least(plan.period - column, (end) - i)); i += run)
-/* And in it, where a four is longer than a register, each run of columns of one four q, from f on. */
+/* And in it, if the dilation is longer than a register, each run of columns of one four q, from f on. */
 #define EACH_FOUR(end)                                                                                               \
     for (int64_t s = 0, q, f, some;                                                                                  \
          s < (end) && (q = (column + s) / d, f = (column + s) % d, some = least(d - f, (end) - s)); s += some)
 
 INLINE void
-take_apart(const int taps, const float *x, int64_t panel, int64_t n, int64_t rows, int64_t channels, int64_t length,
-           int64_t padding, Plan plan, const Dealing *dealing, Bench at)
+transform_inputs(const int taps, const float *x, int64_t panel, int64_t n, int64_t rows, int64_t channels, int64_t length,
+           int64_t padding, Plan plan, const Deinterleave *order, Bench at)
 {
     Lanes in[MOST], m[MOST];
     int64_t d = plan.dilation;
@@ -293,7 +293,7 @@ take_apart(const int taps, const float *x, int64_t panel, int64_t n, int64_t row
             float *to = at.factors + c * at.stride + i;
             if (d < LANES) {
                 fetch(from + AHEAD * length + FOUR * column - padding, FOUR * run, 0);
-                read_columns(at, from, column, run, d, dealing, length, padding);
+                read_columns(at, from, column, run, d, order, length, padding);
                 for (int64_t j = 0; j < run; j += LANES) {
                     UNROLLED for (int k = 0; k < taps + 3; k++)
                         in[k] = load(at.numbers + k % FOUR * at.room + k / FOUR * d + j);
@@ -312,8 +312,8 @@ take_apart(const int taps, const float *x, int64_t panel, int64_t n, int64_t row
 }
 
 INLINE void
-put_together(const int taps, float *y, const float *bias, int64_t panel, int64_t n, int64_t rows, int64_t outputs,
-             int64_t width, Plan plan, const Dealing *dealing, Bench at)
+transform_outputs(const int taps, float *y, const float *bias, int64_t panel, int64_t n, int64_t rows, int64_t outputs,
+             int64_t width, Plan plan, const Deinterleave *order, Bench at)
 {
     Lanes m[MOST], four[FOUR];
     int64_t d = plan.dilation;
@@ -328,11 +328,11 @@ put_together(const int taps, float *y, const float *bias, int64_t panel, int64_t
             const float *from = at.made + o * COLUMNS + i, added = bias == NULL ? 0 : bias[o];
             float *to = y + (row * outputs + o) * width;
             int64_t there = least(run, plan.columns - column), end = least(width, FOUR * (column + there));
-            if (closes(d)) {
+            if (deinterleaves(d)) {
                 fetch(to + AHEAD * width + FOUR * column, FOUR * there, 1);
                 for (int64_t j = 0; j < there; j += LANES) {
                     MADE(from + j);
-                    write_columns(to, column + j, end, four, dealing);
+                    write_columns(to, column + j, end, four, order);
                 }
             } else
                 EACH_FOUR(there) {
@@ -355,7 +355,7 @@ static int convolve_fast(const float *x, const float *w, const float *bias, floa
     int64_t more = (plan.groups - 1) * dilation, stride = odd_lines(COLUMNS + more);
     Bench at = {.stride = stride, .inputs = odd_lines(channels * stride), .products = odd_lines(outputs * COLUMNS),
                 .room = stride + LANES};
-    Dealing dealing = dealing_of(closes(dilation) ? dilation : 1);
+    Deinterleave order = deinterleave_of(deinterleaves(dilation) ? dilation : 1);
     int64_t factors = plan.products * at.inputs, made = plan.products * at.products, numbers = FOUR * at.room, raw = FOUR * at.room;
     at.factors = malloc((size_t)(factors + made + numbers + raw + LANES) * sizeof(float));
     if (at.factors == NULL)
@@ -364,40 +364,40 @@ static int convolve_fast(const float *x, const float *w, const float *bias, floa
     for (int64_t panel = first; panel < last; panel++) {
         int64_t n = least(plan.panel, rows * plan.period - panel * plan.panel);
         if (plan.taps == 3)
-            take_apart(3, x, panel, n + more, rows, channels, length, padding, plan, &dealing, at);
+            transform_inputs(3, x, panel, n + more, rows, channels, length, padding, plan, &order, at);
         else
-            take_apart(4, x, panel, n + more, rows, channels, length, padding, plan, &dealing, at);
+            transform_inputs(4, x, panel, n + more, rows, channels, length, padding, plan, &order, at);
         for (int64_t a = 0; a < plan.products; a++)
             multiply(at.factors + a * at.inputs, w + a * plane(channels, outputs, plan), NULL, at.made + a * at.products,
                      n, channels, outputs, COLUMNS, plan.groups, stride, dilation);
         if (plan.taps == 3)
-            put_together(3, y, bias, panel, n, rows, outputs, width, plan, &dealing, at);
+            transform_outputs(3, y, bias, panel, n, rows, outputs, width, plan, &order, at);
         else
-            put_together(4, y, bias, panel, n, rows, outputs, width, plan, &dealing, at);
+            transform_outputs(4, y, bias, panel, n, rows, outputs, width, plan, &order, at);
     }
     free(at.factors);
     return 0;
 }
 
-/* Both --------------------------------------------------------------------------------------------------------- */
+/* Both algorithms --------------------------------------------------------------------------------------------------------- */
 
-/* How many panels y has. */
+/* The number of panels of y. */
 int64_t convolution_panels(int64_t rows, int64_t width, int64_t taps, int64_t dilation, int64_t fast)
 {
     return fast ? fast_panels(rows, plan_of(width, taps, dilation)) : rows * direct_panels(width);
 }
 
-/* Of how many outputs the weights lie side by side. */
+/* The number of groups of outputs, whose weights lie side by side. */
 int64_t weight_groups(int64_t outputs) { return (outputs + GROUP - 1) / GROUP; }
 
-/* How many numbers the packed weights are. */
+/* The size of packed weights, in numbers. */
 int64_t packed_weights(int64_t channels, int64_t outputs, int64_t taps, int64_t fast)
 {
     Plan plan = plan_of(1, taps, 1);
     return fast ? plan.products * plane(channels, outputs, plan) : weight_groups(outputs) * GROUP * channels * taps;
 }
 
-/* Pack the outputs of the groups first .. last, in w `row` apart, channels `channel` and taps `tap`. */
+/* Pack the weights of the groups first .. last of outputs, which are `row` apart in w, channels `channel` and taps `tap`. */
 typedef struct {
     const float *w;
     float *to;
@@ -410,14 +410,14 @@ int pack_weights(const Packing *of, int64_t first, int64_t last)
     return 0;
 }
 
-/* What the fast way multiplies for each number of a channel and an output. */
+/* The number of products that the fast algorithm takes for each number of a channel and an output. */
 double fast_products(int64_t width, int64_t taps, int64_t dilation)
 {
     Plan plan = plan_of(width, taps, dilation);
     return (double)(plan.products * plan.groups * plan.columns) / (double)width;
 }
 
-/* The panels first .. last of y; -1 where there is no memory. */
+/* The panels first .. last of y. Returns -1 without memory. */
 typedef struct {
     const float *x, *w, *bias;
     float *y;
@@ -432,7 +432,7 @@ int convolve_panels(const Panels *of, int64_t first, int64_t last)
                                         of->outputs, of->width, of->taps, of->dilation, of->padding);
 }
 #else
-/* Never called where these are not here. */
+/* Never called in this build: it has no wide registers. */
 void convolution_panels(void) {}
 void weight_groups(void) {}
 void packed_weights(void) {}

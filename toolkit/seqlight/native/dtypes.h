@@ -1,4 +1,4 @@
-/* What a loop over float32 or float64 does, which its arguments tell apart. */
+/* Run the code of a loop for float or double, whichever its arguments are. */
 #define OF_ITS_TYPE(done)                                                    \
     do {                                                                     \
         if (of->itemsize == 4)                                               \

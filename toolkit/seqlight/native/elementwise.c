@@ -28,7 +28,7 @@
         }                                                                    \
     } while (0)
 
-/* dy / dx for the elements first .. last of the references; the slope at the input where dx vanishes, and where it
+/* dy / dx for the elements first .. last of the references, or the slope at the input where dx is 0 or where that slope
    explains dy up to rounding. */
 typedef struct {
     const void *x1, *y1, *slope1, *x0, *y0;
@@ -58,7 +58,7 @@ int secants(const Secants *of, int64_t first, int64_t last)
         }                                                                    \
     } while (0)
 
-/* The gradient at the input of max(x, 0): that at its output, times the multiplier. */
+/* The gradient at the input of max(x, 0): that at its output times the secant. */
 typedef struct {
     const void *grad, *x1, *x0;
     void *out;

@@ -88,7 +88,7 @@ static void standardise(const float *x, float *y, float *mean, float *rate, cons
     }
 }
 
-/* Rows that lie across memory, some beside each other, in one piece. */
+/* Copy rows that lie across memory, side by side, so that each is in one piece. */
 static void gather(const float *x, float *to, int64_t rows, const LayerNorms *of)
 {
     Lanes r[LANES];
@@ -121,7 +121,7 @@ int standardisations(const LayerNorms *of, int64_t first, int64_t last)
     return 0;
 }
 
-/* Some numbers of a row: the gradient that its weight lets through, and what lies half way, less the mean of both. */
+/* Some numbers of a row: the gradient times the weight, and the midpoint of both inputs minus the mean of both means. */
 typedef struct {
     Lanes grad, centred;
 } Half;

@@ -1,4 +1,4 @@
-"""Load the compiled loops."""
+"""The compiled loops: which build is loaded, and how Python calls each of them."""
 
 from __future__ import annotations
 
@@ -15,25 +15,21 @@ _int, _long, _bits, _real, _at = ctypes.c_int, ctypes.c_int64, ctypes.c_uint64, 
 _spans = (_at, _long, _long, _long, _at, _at, _at)
 # The result and the arguments of each loop, as its C file declares them.
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
+    # shuffles.c
     "encode_rows": (_long, _at, *[_long] * 3, _at, *[_long] * 3, _bits, _at),
     "one_hot_rows": (None, _at, *[_long] * 5, _bits, _at, _long, _long),
-    "cut_rows": (_long, _at, _at, *[_long] * 3, _at, _long, _long, _bits, _at),
+    "read_rows": (_int, _at, *[_long] * 5, _bits, _at),
     "dinucleotide_rows": (_int, _at, _at, *[_long] * 7, _bits, _at, _long, _long, _at),
     "reorder_rows": (None, _at, _at, *[_long] * 6, _at, _long, _long),
-    "read_rows": (_int, _at, *[_long] * 5, _bits, _at),
     "random_rows": (None, _at, _at, _at, *[_long] * 4, _at),
-    "lanes": (_int,),
-    "lanes_here": (_int,),
+    # fasta_windows.c
+    "cut_rows": (_long, _at, _at, *[_long] * 3, _at, _long, _long, _bits, _at),
+    # recursive_seqlets.c
     "span_counts": (None, _at, _long, _long, _at, _at),
     "span_tails": (_int, _at, _long, _long, _at),
     "span_calls": (_long, *_spans, _long, _long, _at, _at),
     "span_level_counts": (_long, *_spans, *[_long] * 3, _at),
-    "convolution_panels": (_long, *[_long] * 5),
-    "fast_products": (_real, *[_long] * 3),
-    "layer_panels": (_long, _long),
-    "packed_layers": (_long, _long, _long),
-    "packed_weights": (_long, *[_long] * 4),
-    "weight_groups": (_long, _long),
+    # modisco_seqlets.c
     "window_sums": (None, _at, *[_long] * 5, _at, _at),
     "window_peaks": (_long, _at, *[_long] * 3, _real, _real, _long, _long, _at),
     "bucket_counts": (None, _at, _long, _long, _at),
@@ -41,41 +37,57 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "shuffle_front": (None, _at, _long, _long, ctypes.c_uint32),
     "join_points": (_long, _at, _at, _long, _real, _real, *[_at] * 3),
     "isotonic_fit": (_long, _at, _at, _long),
+    # convolution.c and linear.c
+    "convolution_panels": (_long, *[_long] * 5),
+    "fast_products": (_real, *[_long] * 3),
+    "packed_weights": (_long, *[_long] * 4),
+    "weight_groups": (_long, _long),
+    "layer_panels": (_long, _long),
+    "packed_layers": (_long, _long, _long),
+    # simd_width.c and threads.c
+    "lanes": (_int,),
+    "lanes_here": (_int,),
     "run_on_team": (_int, _at, _at, _at, _long, _long),
 }
-# Loops that are run by name: the struct that each takes, of pointers, integers and numbers (see threads.c).
+# Loops that are run by name take one struct (see threads.c): its pointers, integers and floating-point numbers.
 _LAYOUTS: dict[str, str] = {
+    # elementwise.c and activations.c
     "secants": "6P3q2dq",
     "relu_gradients": "4P3qd",
-    "pool_credits": "8P5qd",
+    "activations": "3Pq",
+    "activation_gradients": "6P3q2d",
+    # pooling.c
     "pools": "7P9qd",
+    "pool_credits": "8P5qd",
     "pool_gradients": "4P3q",
+    # softmax.c
     "softmax_multipliers": "6P4qd",
     "softmax_gradients": "4P2q",
     "attention_gradients": "6P4qd",
-    "activations": "3Pq",
-    "activation_gradients": "6P3q2d",
-    "attention_forward": "8P31q2d",
-    "attention_backward": "14P31q2d",
+    # layer_norm.c
     "standardisations": "7P5qd",
     "standardisation_gradients": "9P4q",
     "standardised_gradients": "9P4q",
+    # attention.c
+    "attention_forward": "8P31q2d",
+    "attention_backward": "14P31q2d",
+    # convolution.c and linear.c
+    "convolve_panels": "4P9q",
+    "pack_weights": "2P7q",
     "linear_layers": "4P2q",
     "pack_layers": "2P4q",
-    "pack_weights": "2P7q",
-    "convolve_panels": "4P9q",
 }
-# Builds of the same loops for wider registers, with how many float32 they hold.
+# Builds of the same loops, with how many float32 their registers hold.
 _BUILDS = {"avx512": 16, "avx2": 8, "plain": 0}
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """Return the compiled loops for the widest registers that this machine has, or None where they were not built.
+    """Return the build for the widest registers that this machine has, or None if none was built.
 
-    The environment variable ``SEQLIGHT_NATIVE`` chooses narrower ones, ``avx2`` or ``plain``, and ``0`` turns them off;
-    every loop has a NumPy twin with the same results, except for those over registers of several float32, of
-    convolutions, say: there PyTorch's own is used, which rounds otherwise.
+    The environment variable ``SEQLIGHT_NATIVE`` chooses a narrower one, ``avx2`` or ``plain``, or turns all off with
+    ``0``. Every loop has a twin in NumPy or PyTorch with the same results. Only where loops are written for wide
+    registers, those of convolutions say, PyTorch's own functions take their place, which round differently.
 
     Returns
     -------
@@ -115,7 +127,7 @@ def _loaded(build: str) -> ctypes.CDLL | None:
 
 
 class Loop(NamedTuple):
-    """A loop that is run by name: the function, its address, and how its arguments lie in memory."""
+    """A loop that is run by name: the function, its address, and the layout of its arguments in memory."""
 
     function: Any
     address: int
@@ -124,7 +136,7 @@ class Loop(NamedTuple):
 
 @cache
 def loop(name: str) -> Loop:
-    """Return a compiled loop that is run by its name; where there are none, nobody asks."""
+    """Return the compiled loop of this name; call it only where there are compiled loops."""
     native = library()
     assert native is not None
     function = getattr(native, name)
@@ -132,12 +144,12 @@ def loop(name: str) -> Loop:
 
 
 def has_lanes(native: ctypes.CDLL | None) -> TypeGuard[ctypes.CDLL]:
-    """Return whether there are compiled loops, and among them those that are written for registers (simd.h)."""
+    """Return whether there are compiled loops, among them those for registers of several float32 (simd.h)."""
     return native is not None and bool(native.lanes())
 
 
 def pointer(array: NDArray[Any]) -> int:
-    """Return the address of a C-contiguous array, as the loops take it; keep the array alive meanwhile."""
+    """Return the address of a C-contiguous array, which the caller keeps alive while the loop runs."""
     if not array.flags.c_contiguous:
         raise AssertionError("the compiled loops take C-contiguous arrays")
     return int(array.ctypes.data)

@@ -1,7 +1,7 @@
 /* Linear layers of float32 at many positions: y[r, o] = bias[o] + the sum over c of w[o, c] * x[r, c].
 
-   Each product of a matrix library is as fast while all of it is in the cache. Between the layers of a model nothing is,
-   and here each number is read and written once. A row is summed in one order, whatever rows are beside it. */
+   The products of a matrix library are as fast while all is in the cache. Between the layers of a model nothing is, and here
+   each number is read and written only once. A row is summed in one order, whatever rows are beside it. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,9 +20,9 @@ typedef struct {
 } LayerPacking;
 
 #ifdef HAVE_LANES
-/* Outputs for many rows: PANEL of them at a time, whose weights lie side by side, w[panel][c][output]. */
+/* Outputs are computed PANEL at a time, for ROWS rows; their weights lie side by side, w[panel][c][output]. */
 enum { VECTORS = LANES / 4, PANEL = VECTORS * LANES, ROWS = 6 };
-/* Summands before a sum is put aside: sums of sums round less than one long sum. And numbers of x at a time. */
+/* Summands of a partial sum, because sums of partial sums round less than one long sum; and numbers of x at a time. */
 enum { SUMMANDS = 64, AT_ONCE = 8192 };
 
 INLINE void tile(const int vectors, const float *x, int64_t xs, const float *w, const float *bias, float *y, int64_t ys,
@@ -74,13 +74,13 @@ int linear_layers(const Layers *of, int64_t first, int64_t last)
     return 0;
 }
 
-/* How many panels of outputs there are. */
+/* The number of panels of outputs. */
 int64_t layer_panels(int64_t outputs) { return (outputs + PANEL - 1) / PANEL; }
 
-/* How many numbers their weights are. */
+/* The size of packed weights, in numbers. */
 int64_t packed_layers(int64_t channels, int64_t outputs) { return layer_panels(outputs) * PANEL * channels; }
 
-/* The panels first .. last of weights, of which outputs are `across` and channels `along` apart. */
+/* Pack the panels first .. last of weights, whose outputs are `across` and channels `along` apart. */
 int pack_layers(const LayerPacking *of, int64_t first, int64_t last)
 {
     for (int64_t panel = first; panel < last; panel++)
@@ -92,7 +92,7 @@ int pack_layers(const LayerPacking *of, int64_t first, int64_t last)
     return 0;
 }
 #else
-/* Never called where these are not here. */
+/* Never called in this build: it has no wide registers. */
 void linear_layers(void) {}
 void layer_panels(void) {}
 void packed_layers(void) {}

@@ -6,7 +6,7 @@
 #include "dtypes.h"
 #include "pairs.h"
 
-/* Window j has the maximum b1[j] in the sequence, at w1[j], and v in the reference, at won. */
+/* The credit of window j, whose maximum is b1[j] at w1[j] in the sequence, and v at `won` in the reference. */
 #define CREDIT_WINDOW(type)                                                                \
     do {                                                                                   \
         type u = b1[j];                                                                    \
@@ -56,8 +56,8 @@ int pool_credits(const Credits *of, int64_t first, int64_t last)
     OF_ITS_TYPE(CREDIT);
 }
 
-/* The maximum of the elements at, at + dilation ... before end, and where it is; the first of equals, and not a
-   number if one of them is none. */
+/* The maximum of the elements at, at + dilation ... before end, and its position; the first of equals, and NaN if there is
+   one. */
 #define LARGEST(value, place, at, end, dilation)                                           \
     do {                                                                                   \
         value = a0[at], place = at;                                                        \
@@ -68,8 +68,9 @@ int pool_credits(const Credits *of, int64_t first, int64_t last)
         }                                                                                  \
     } while (0)
 
-/* Windows side by side and of a size that the compiler knows, some at a time, each step for all of them. The same as
-   below, with what lies at each place of the windows in a row of its own instead of a place to look up. */
+/* Windows that touch but do not overlap, of a size that the compiler knows: SOME at a time, each step for all of them. It does
+   what is done below for other windows, with a row for the elements at each place of the windows, so that nothing has to be
+   looked up. */
 enum { SOME = 64 };
 #define SIDE_BY_SIDE(type, place, size)                                                    \
     static void side_by_side_##type##_##size(                                         \
@@ -153,7 +154,7 @@ SIDE_BY_SIDE(double, int64_t, 4)
         }                                                                                  \
     } while (0)
 
-/* Max pooling of the rows first .. last over their width, with the credits of its windows as above. */
+/* Max pooling of the rows first .. last over their width, with positions and multipliers of its windows as above. */
 typedef struct {
     const void *x1, *y1;
     const int64_t *winners1;
@@ -182,7 +183,7 @@ int pools(const Pools *of, int64_t first, int64_t last)
         }                                                                                  \
     } while (0)
 
-/* The gradient of each window, times its multiplier, added to the position that gets the credit. */
+/* The gradient at the input: that of each window times its multiplier, at the position that gets the credit. */
 typedef struct {
     const void *grad, *multiplier;
     const int64_t *winners;

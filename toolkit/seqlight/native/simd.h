@@ -1,5 +1,5 @@
-/* Registers of several float32, by the names of what is done to them. A build of the loops has the widest that its flags
-   allow (see build_native.py), or none. */
+/* Registers of several float32 ("lanes"), and functions named after what they do with them. A build of the loops has the
+   widest registers that its flags allow (see build_native.py), or none. */
 #pragma once
 #include <math.h>
 #include <stdint.h>
@@ -21,7 +21,7 @@ typedef __m256i Mask;
 #ifdef HAVE_LANES
 #define INLINE __attribute__((always_inline)) static inline
 #define UNROLLED _Pragma("GCC unroll 16")
-/* Rows of a tile of sums, so many that with three registers each, and what is multiplied, they are nearly all. */
+/* Rows of a tile of sums: at three registers each, and with the factors, they take nearly all registers. */
 enum { GROUP = LANES / 2 };
 typedef double Doubles __attribute__((vector_size(LANES / 2 * sizeof(double))));
 typedef uint64_t Words __attribute__((vector_size(LANES / 2 * sizeof(uint64_t))));
@@ -30,21 +30,21 @@ static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t within(int64_t i, int64_t end) { return i < 0 ? 0 : least(i, end); }
 static inline int64_t whole_lanes(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
 
-/* An odd number of lines of the cache: what lies a power of two apart falls into the same of them. */
+/* An odd number of cache lines, because addresses a power of two apart fall into the same set of the cache. */
 static inline int64_t odd_lines(int64_t n) { return (n + 15) / 16 * 16 | 16; }
 
-/* What a mask says is done to some lanes; the others become 0, or another's. Functions of two registers take what is no
-   number as the instructions do: the second is the result. */
+/* Masked functions work on the lanes that the mask selects; the others become 0, or those of another register. Of two
+   registers, one of which is NaN, functions return the second, as the instructions do. */
 #if defined(__AVX512F__)
 #include "simd_avx512.h"
 #else
 #include "simd_avx2.h"
 #endif
 
-/* e^x to one unit in the last place; x is no more than 0, and may be minus infinity. */
+/* e^x to one unit in the last place, for x <= 0, minus infinity included. */
 INLINE Lanes exponential(Lanes x)
 {
-    x = larger(every(-126), x); /* in this order what is no number stays so */
+    x = larger(every(-126), x); /* in this order NaN stays NaN */
     Lanes n = nearest(x * 1.44269504f);
     Lanes r = fmadd(n, every(-0.693359375f), x);
     r = fmadd(n, every(2.12194440e-4f), r);
@@ -54,7 +54,7 @@ INLINE Lanes exponential(Lanes x)
     return times_two_to_the(n, p);
 }
 
-/* Rows become columns: in each piece of four numbers, or all of them. */
+/* Transpose squares of numbers: in each piece of four, or the whole. */
 INLINE void turn_fours(Lanes r[4])
 {
     Lanes a = low_ones(r[0], r[1]), b = high_ones(r[0], r[1]), c = low_ones(r[2], r[3]), d = high_ones(r[2], r[3]);

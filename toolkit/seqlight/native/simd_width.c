@@ -1,7 +1,7 @@
-/* Which build of the loops this is, and which this machine can run (see build_native.py). */
+/* The width of registers in this build of the loops, and in the widest that this machine can run (see build_native.py). */
 #include "simd.h"
 
-/* How many float32 a register of this build holds; 0 where no loops are written for them. */
+/* How many float32 a register of this build holds; 0 if it has no loops for wide registers. */
 int lanes(void)
 {
 #ifdef HAVE_LANES
@@ -11,7 +11,7 @@ int lanes(void)
 #endif
 }
 
-/* How many it holds in the widest build that this machine can run. */
+/* The same in the widest build that this machine can run. */
 int lanes_here(void)
 {
 #if defined(__x86_64__) && defined(__GNUC__)

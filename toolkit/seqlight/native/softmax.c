@@ -16,7 +16,7 @@
         lse = (double)(x)[at] - log((double)(p)[at]);                        \
     } while (0)
 
-/* By how much the logsumexps differ, and the mean exponential over the smaller and over the larger sum. */
+/* The difference d of logsumexps, and the secant of the logarithm times either sum of exponentials. */
 #define MEAN_EXPONENTIALS                                                    \
     do {                                                                     \
         double lse1, lse0;                                                   \
@@ -28,11 +28,11 @@
         below = still ? 1 - d / 2 : d / expm1(d);                            \
     } while (0)
 
-/* Whether a step of `dx` is there, and the tangent does not explain dy up to rounding: see elementwise.c. */
+/* Whether to take the secant: dx is not 0, and the tangent does not explain dy up to rounding (see elementwise.c). */
 #define FAR(absolute, dx, dy, tangent, allowed)                              \
     ((absolute(dx) >= near) & !(absolute((dy) - (tangent) * (dx)) < (tangent) * (allowed)))
 
-/* Written without branches, for the compiler to do many elements at a time. */
+/* Written without branches, so that the compiler vectorizes it. */
 #define SOFTMAX_ROW(type, absolute, allowed)                                       \
     static void softmax_row_##type(                                     \
         const type *restrict a1, const type *restrict q1, const type *restrict a0, const type *restrict q0, \
@@ -64,8 +64,8 @@ SOFTMAX_ROW(double, fabs, 16 * DBL_EPSILON)
         }                                                                    \
     } while (0)
 
-/* Of inputs x and softmaxes p: how the difference of logsumexps divides over the inputs, and the secant of
-   softmax over that of log_softmax. */
+/* From inputs x and softmaxes p: the weights of logsumexp, whose sum with the differences of inputs is that of logsumexps, and
+   the secant of softmax over log_softmax. */
 typedef struct {
     const void *x1, *p1, *x0, *p0;
     void *weights, *slope;
@@ -104,7 +104,7 @@ int softmax_gradients(const SoftmaxPulls *of, int64_t first, int64_t last)
     OF_ITS_TYPE(SOFTMAX_PULL);
 }
 
-/* A row of attention on its way back, in two sweeps: what softmax's secant lets through, then what its normaliser takes. */
+/* The gradient at a row of scores, in two sweeps: times the secant of softmax over log_softmax, then minus the weights. */
 #define ATTENTION_ROW(type, absolute, allowed)                               \
     static double secant_row_##type(                                    \
         type *restrict g, const type *restrict a1, const type *restrict q1, const type *restrict a0,          \
@@ -150,8 +150,8 @@ ATTENTION_ROW(double, fabs, 16 * DBL_EPSILON)
         }                                                                    \
     } while (0)
 
-/* What softmax_multipliers and softmax_gradients do one after the other, without the multipliers in memory: the
-   gradient at scores x is written over `grad`, that at the weights p. And the weights half way. */
+/* softmax_multipliers and softmax_gradients in one, without multipliers in memory: the gradient at the scores x replaces
+   `grad`, that at the weights p. And the mean of both weights. */
 typedef struct {
     void *grad, *half;
     const void *x1, *p1, *x0, *p0;

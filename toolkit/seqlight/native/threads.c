@@ -1,10 +1,10 @@
-/* A loop over blocks of rows on a team of threads: each takes the next block until none is left, for a team may be
-   smaller than asked for. */
+/* A loop over blocks of rows on a team of threads. Each takes the next block until none is left, because a team may be
+   smaller than requested. */
 #include <stddef.h>
 #include <stdint.h>
 
-/* Every loop that Python runs by its name takes its arguments as a struct, and the rows first <= row < last. It returns
-   0, or another number where it has no memory. */
+/* Every loop that Python runs by its name takes a struct of arguments, and handles the rows first <= row < last. It returns
+   0, or another number if it cannot allocate memory. */
 typedef int (*Loop)(const void *of, int64_t first, int64_t last);
 /* OpenMP's GOMP_parallel. */
 typedef void (*Start)(void (*step)(void *), void *data, unsigned threads, unsigned flags);

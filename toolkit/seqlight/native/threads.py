@@ -1,4 +1,4 @@
-"""Run a loop over blocks of rows on the threads that PyTorch computes with."""
+"""Run loops over blocks of rows, on the threads that PyTorch computes with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from seqlight.native.library import library, loop
 Work: TypeAlias = Callable[[int, int], Any]
 Blocks: TypeAlias = list[tuple[int, int]]
 
-# Below this many entries one thread is done before another has begun: with Python between, and without.
+# With fewer entries, one thread is done before another has started: for Python functions, and for compiled loops.
 WORTH_THREADS = 2**18
 WORTH_A_TEAM = 2**15
 
@@ -31,11 +31,11 @@ def over_rows(work: Work, n_rows: int, entries: int | None = None) -> None:
     Parameters
     ----------
     work : callable
-        Handles the rows ``first <= row < last``. Blocks must not depend on each other. What it raises is raised.
+        Handles the rows ``first <= row < last``. Blocks must not depend on each other. Its exceptions are passed on.
     n_rows : int
-        How many rows there are. As many threads are used as PyTorch uses.
+        The number of rows. As many threads are used as PyTorch uses.
     entries : int, optional
-        How many numbers are written in all, so that little work is left to one thread.
+        How many numbers are written in all; little work is left to one thread.
     """
     threads = 1 if entries is not None and entries < WORTH_THREADS else _threads(n_rows)
     if threads <= 1:
@@ -50,21 +50,21 @@ def over_rows(work: Work, n_rows: int, entries: int | None = None) -> None:
 
 
 def run(name: str, tensors: Iterable[Tensor | None], numbers: Iterable[float], n_rows: int, entries: int) -> None:
-    """Run a compiled loop over blocks of rows, with no Python between: that takes longer than a short loop.
+    """Run a compiled loop over blocks of rows, without Python between the blocks.
 
     Parameters
     ----------
     name : str
-        Of the loop.
+        The name of the loop.
     tensors, numbers : iterable
-        Its arguments, as its C file declares them; None for a null pointer.
+        Its arguments, in the order of its C file; None is a null pointer.
     n_rows, entries : int
         As in :func:`over_rows`.
 
     Raises
     ------
     MemoryError
-        If the loop finds no memory.
+        If the loop cannot allocate memory.
     """
     function, address, layout = loop(name)
     of = layout.pack(*[0 if one is None else one.data_ptr() for one in tensors], *numbers)
@@ -94,19 +94,20 @@ def _threads(n_rows: int) -> int:
 
 # PyTorch's threads -------------------------------------------------------------------------------------------------
 #
-# Those of OpenMP stay awake for milliseconds when their work is done, in case there is more. Other threads would have
-# to share the processors with them, and loops of a millisecond take twice their time. So ours are the same threads.
+# OpenMP's threads stay awake for some milliseconds after their work, in case there is more. Threads of our own would
+# have to share the processors with them, and loops of a millisecond would take twice their time. So we use the same
+# threads.
 
 _STEP = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 @cache
 def _openmp() -> Any:
-    """Return how the OpenMP that PyTorch is linked to starts a team, or None where it is another."""
+    """Return the function by which PyTorch's OpenMP starts a team of threads, or None if it is not GCC's OpenMP."""
     if not sys.platform.startswith("linux"):
         return None
     try:
-        # Looked up from PyTorch's library, for other packages may have brought an OpenMP of their own.
+        # Looked up in PyTorch's library, because other packages may have loaded an OpenMP of their own.
         start = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so")).GOMP_parallel
     except (OSError, AttributeError):
         return None
@@ -115,20 +116,20 @@ def _openmp() -> Any:
 
 
 def _on_a_team(start: Any, work: Work, blocks: Blocks) -> None:
-    # All threads take from one iterator, for a team may be smaller than asked for.
+    # All threads take blocks from one iterator, because a team may be smaller than requested.
     waiting, raised = iter(blocks), list[BaseException]()
 
     def step(_: Any) -> None:
         try:
             for block in waiting:
                 work(*block)
-        except BaseException as error:  # which has no way through a thread that is not Python's
+        except BaseException as error:  # cannot pass through a thread that is not Python's
             raised.append(error)
 
     start(_STEP(step), None, len(blocks), 0)
     if raised:
         raise raised[0]
-    for block in waiting:  # none, unless a signal kept a thread from beginning
+    for block in waiting:  # empty, unless a signal kept a thread from starting
         work(*block)
 
 
@@ -140,18 +141,18 @@ def _on_a_pool(work: Work, blocks: Blocks) -> None:
     try:
         work(*blocks[0])
     finally:
-        wait(elsewhere)  # what they write to may be gone once an error has left here
+        wait(elsewhere)  # after an error, the memory that they write to may be freed
     for done in elsewhere:
         done.result()
 
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    # Kept, for starting threads takes longer than many a loop.
+    # Cached, because starting threads takes longer than many a loop.
     return ThreadPoolExecutor(threads, thread_name_prefix="seqlight")
 
 
-# A forked process has no threads but the one that forked, and OpenMP does not know.
+# A forked process has only the thread that forked, and OpenMP does not know that.
 _forked = multiprocessing.parent_process() is not None and (
     multiprocessing.get_start_method(allow_none=True) in (None, "fork")
 )
