@@ -14,6 +14,7 @@ import json
 import os
 import runpy
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -127,6 +128,27 @@ class Process:
         return tuple(Path(one).read_text() if os.path.exists(one) else "" for one in self.streams[1:])
 
 
+def write_python(path, loaded):
+    """Write a program that is called as Python is, with a script and its arguments, and runs it in a fork."""
+    command = shlex.join([sys.executable, "-IS", os.path.abspath(__file__), "--fork", loaded])
+    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def run_in_fork(loaded, arguments):
+    """Run ``python arguments`` in a fork of a server, which ends with this process and as it does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    process = Process([one for one in arguments if one != "-u"], loaded)
+    try:
+        process.wait(280)
+    finally:
+        process.kill()
+        for stream, text in zip((sys.stdout, sys.stderr), process.communicate(), strict=True):
+            stream.write(text)
+    sys.exit(process.returncode)
+
+
 def ask(server, question):
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(server)
@@ -161,6 +183,8 @@ def servers(**modules):
 
 if __name__ == "__main__":
     del sys.path[0]
+    if sys.argv[1] == "--fork":
+        run_in_fork(sys.argv[2], sys.argv[3:])
     task = serve(sys.argv[1], tuple(sys.argv[2:]))
     if task:
         become(task)

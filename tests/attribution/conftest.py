@@ -12,14 +12,6 @@ from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.rules.table import rules
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # the models are so small that threads only get in each other's way
-    yield
-    torch.set_num_threads(before)
-
-
 def incompleteness(model, X=None, *, args=(), n_shuffles=3, target=0, random_state=0, **settings):
     """Return the largest |sum of contributions - output difference| over the mean |output difference|.
 

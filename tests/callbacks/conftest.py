@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 import seqlight as sl
-from one_thread import _one_thread as _one_thread
 from seqlight.lit.data import SequenceDataModule
 from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback, AttributionRecord, LogoCallback, SeqletCallback

@@ -1,11 +1,9 @@
-"""A quiet Trainer on the CPU, with one thread."""
+"""A quiet Trainer on the CPU."""
 
 from __future__ import annotations
 
 import lightning.pytorch as L
 import pytest
-
-from one_thread import _one_thread as _one_thread
 
 QUIET = {
     "accelerator": "cpu",

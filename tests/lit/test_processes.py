@@ -230,7 +230,8 @@ def check_reports(folder, world):
 
 def test_torchrun(tmp_path, one):
     job = SHARED | {"out": f"{tmp_path}/two", "devices": 2, "report": f"{tmp_path}/reports"}
-    all_end_well(torchrun(job, forks=False))
+    python = forkserver.write_python(tmp_path / "python", "lightning")
+    all_end_well(torchrun(job, forks=False), PYTHON_EXEC=str(python))
     same(tmp_path / "two", one)
     check_reports(tmp_path / "reports", 2)
     rows = sl.open_results(tmp_path / "two")["attributions"]["chr1:300-310"]

@@ -1,5 +1,6 @@
 """What a model makes of its comparisons is one operation, where that has a derivative: sparsemax, however written."""
 
+import functools
 import warnings
 
 import pytest
@@ -129,6 +130,7 @@ REFERENCES = sl.random_one_hot((9, 4, 8), random_state=1).view(3, 3, 4, 8)
 SETTINGS = {"references": REFERENCES, "device": "cpu"}
 
 
+@functools.cache
 def explained(function, dtype=torch.float64, **settings):
     with warnings.catch_warnings():
         warnings.simplefilter("error", sl.errors.ConvergenceWarning)
