@@ -30,7 +30,7 @@ def two_threads(request, monkeypatch):
 
 
 @given(st.integers(0, 40), st.integers(1, 5), st.booleans())
-def test_every_row_once(rows, n, ours):
+def test_every_row_is_handled_once(rows, n, ours):
     before, met = torch.get_num_threads(), []
     torch.set_num_threads(n)
     with pytest.MonkeyPatch.context() as patch:
@@ -43,14 +43,14 @@ def test_every_row_once(rows, n, ours):
     assert sorted(met) == list(range(rows))
 
 
-def test_blocks_run_at_once(two_threads):
+def test_blocks_run_at_the_same_time(two_threads):
     both = threading.Barrier(2, timeout=30)
     over_rows(lambda *_: both.wait(), 2)
 
 
 @pytest.mark.parametrize("bad", [0, 1])
 @pytest.mark.parametrize("error", [MemoryError, IndexError, KeyboardInterrupt])
-def test_what_a_block_raises_is_raised(two_threads, bad, error):
+def test_an_exception_of_a_block_is_raised(two_threads, bad, error):
     def work(first, _):
         if first == bad:
             raise error("in a block")
@@ -60,7 +60,7 @@ def test_what_a_block_raises_is_raised(two_threads, bad, error):
     over_rows(lambda *_: None, 2)
 
 
-def test_little_work_stays_with_the_caller(two_threads):
+def test_little_work_is_done_by_the_calling_thread(two_threads):
     met = set()
     over_rows(lambda *_: met.add(threading.get_ident()), 100, entries=100)
     assert met == {threading.get_ident()}
@@ -68,7 +68,7 @@ def test_little_work_stays_with_the_caller(two_threads):
 
 @pytest.mark.skipif(library() is None, reason="the loops are not compiled")
 @pytest.mark.parametrize("rows", [0, 1, 2, 7, 300_000])
-def test_a_compiled_loop_meets_every_row_once(two_threads, rows, monkeypatch):
+def test_a_compiled_loop_handles_every_row_once(two_threads, rows, monkeypatch):
     monkeypatch.setattr(threads, "WORTH_THREADS", 1)
     x, y = 1 + torch.rand(rows), torch.full((rows,), float("nan"))
     run("relu_gradients", (torch.ones(rows), x, -x, y), (max(rows, 1), 1, 4, 1e-6), rows, rows)
@@ -77,7 +77,7 @@ def test_a_compiled_loop_meets_every_row_once(two_threads, rows, monkeypatch):
 
 @pytest.mark.reliability("several threads", "compiled loops run from several threads at once", "each as alone")
 @pytest.mark.skipif(library() is None, reason="the loops are not compiled")
-def test_compiled_loops_beside_each_other(two_threads):
+def test_compiled_loops_run_at_the_same_time(two_threads):
     start, rows = threading.Barrier(3, timeout=30), 200_000
 
     def many(seed):
@@ -124,7 +124,7 @@ print(len(set(os.listdir("/proc/self/task")) - before))
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
-def test_no_thread_is_started_beside_pytorchs(python):
+def test_only_the_threads_of_pytorch_are_used(python):
     """For those stay awake, and would have to share the processors."""
     if threads._openmp() is None:
         pytest.skip("this PyTorch has another OpenMP")

@@ -101,7 +101,7 @@ def test_values_and_gradients(case):
 
 
 @here
-def test_a_reference_like_its_sequence_has_the_gradients_of_autograd():
+def test_a_reference_equal_to_its_sequence_has_the_gradients_of_autograd():
     """There every secant is a tangent, bit for bit the same scores having no difference."""
     operands = [torch.randn(4, 2, 50, 16) * 3 for _ in range(3)]
     settings, grad = Settings(None, 0.25), torch.randn(4, 2, 50, 16)
@@ -135,7 +135,7 @@ def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch):
 
 
 @here
-def test_what_is_no_number_stays_with_its_head():
+def test_nan_stays_in_its_head():
     q, k, v = (torch.randn(2, 3, 20, 8) for _ in range(3))
     q[1, 2, 5] = torch.nan
     y = kernel.attend(Operands(q, k, v), Settings(None, 1.0))
@@ -154,7 +154,7 @@ class Mixing(torch.nn.Module):
 
 
 @here
-def test_the_engine_attends_here(monkeypatch):
+def test_the_engine_uses_the_kernel(monkeypatch):
     torch.manual_seed(0)
     model, met, forward = Mixing(), [], kernel._forward
     monkeypatch.setattr(kernel, "_forward", lambda *args: met.append(1) or forward(*args))
@@ -193,7 +193,7 @@ class Packed(Mixing):
 @here
 @pytest.mark.parametrize("way", ["packed", "keys of all rows", "positions for rows"])
 @pytest.mark.filterwarnings("ignore::seqlight.errors.ConvergenceWarning")
-def test_other_pairs_than_of_heads(way):
+def test_models_that_mix_rows_are_refused(way):
     """Nothing is read that is not there: refused, or, for a model that does not mix rows, explained as by float64."""
     torch.manual_seed(0)
     model, X = Packed(way), sl.random_one_hot((4, 4, 20), random_state=0).float()
@@ -232,7 +232,7 @@ class Viewed(Mixing):
 
 @here
 @pytest.mark.parametrize("make", [Reused, Viewed])
-def test_what_surrounds_attention(make):
+def test_models_that_use_operands_and_results_again(make):
     torch.manual_seed(0)
     model, X = make(), sl.random_one_hot((2, 4, 30), random_state=0).float()
     model(X)
@@ -242,13 +242,13 @@ def test_what_surrounds_attention(make):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_what_is_left_to_pytorch(dtype):
+def test_other_dtypes_are_left_to_pytorch(dtype):
     q, k, v = (torch.randn(2, 3, 20, 8, dtype=dtype) for _ in range(3))
     assert not kernel.suits(Operands(q, k, v), None)
     assert kernel_for("attention.attend", "cpu", dtype) is None
 
 
-def test_without_the_loops_pytorchs_own(monkeypatch):
+def test_without_loops_there_is_no_kernel(monkeypatch):
     monkeypatch.setattr(table, "library", lambda: None)
     kernel_for.cache_clear()
     assert kernel_for("attention.attend", "cpu", torch.float32) is None

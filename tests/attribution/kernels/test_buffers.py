@@ -1,4 +1,4 @@
-"""Memory that is lent, and used again."""
+"""Memory for multipliers is lent, taken back and lent again."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ from seqlight import attribute, deep_lift_shap, random_one_hot
 from seqlight.attribution.kernels import buffers
 
 
-def test_what_comes_back_is_lent_again():
+def test_returned_memory_is_lent_again():
     like, ours = torch.zeros(3, 4), buffers.Arena()
     with buffers.lend_from(ours):
         a, b = buffers.empty_like(like), buffers.empty_like(like)

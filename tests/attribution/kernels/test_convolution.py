@@ -95,7 +95,7 @@ def cases_in_steps(draw):
 
 @here
 @given(cases_in_steps(), st.booleans())
-def test_in_steps(case, two):
+def test_strided_convolutions(case, two):
     """Against float64, as images one row high too."""
     x, weight, bias, padding, stride = case
     settings = {"padding": padding, "stride": stride}
@@ -126,7 +126,7 @@ def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch, channels, 
 
 @here
 @pytest.mark.parametrize(("way", "before", "behind"), [(Algorithm.DIRECT, 0, 0), (Algorithm.FAST, 6, 3)])
-def test_what_is_no_number_stays_where_it_is(monkeypatch, way, before, behind):
+def test_nan_stays_within_its_reach(monkeypatch, way, before, behind):
     """Or at the positions of all fours that read it."""
     ours(monkeypatch, way)
     x = torch.zeros(2, 4, 50)
@@ -173,7 +173,7 @@ QUICKEST = {
 
 @here
 @pytest.mark.parametrize("name", QUICKEST)
-def test_the_quickest_way(name):
+def test_the_fastest_algorithm(name):
     sizes, way = QUICKEST[name]
     assert convolution._algorithm(*sizes) is way
 
@@ -187,7 +187,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
-def test_what_is_left_to_pytorch(monkeypatch, name):
+def test_other_settings_are_left_to_pytorch(monkeypatch, name):
     met = ours(monkeypatch, Algorithm.DIRECT)
     x_shape, w_shape, settings, dtype = ELSEWHERE[name]
     x, weight = torch.randn(x_shape, dtype=dtype), torch.randn(w_shape, dtype=dtype)
@@ -220,7 +220,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_does_not_fit_is_pytorchs_to_refuse(name):
+def test_errors_are_pytorchs(name):
     shape, settings = REFUSED[name]
     with pytest.raises(RuntimeError) as theirs:
         F.conv1d(torch.randn(shape), torch.randn(2, 4, 3), **settings)
@@ -231,7 +231,7 @@ def test_what_does_not_fit_is_pytorchs_to_refuse(name):
 
 @here
 @pytest.mark.parametrize("way", Algorithm)
-def test_the_engine_convolves_here(monkeypatch, way):
+def test_the_engine_uses_the_kernel(monkeypatch, way):
     """In all three passes and the check of the rows, with the attributions of PyTorch's own."""
     torch.manual_seed(0)
     layers = torch.nn.Conv1d(4, 16, 9), torch.nn.ReLU(), torch.nn.Conv1d(16, 8, 5), torch.nn.ReLU()
@@ -266,7 +266,7 @@ def test_references_that_are_mutants_are_convolved_by_pytorch(monkeypatch):
     assert float((found - exact).abs().max()) <= 1e-5 * float(exact.abs().max())
 
 
-def test_without_the_loops_pytorchs_own(monkeypatch):
+def test_without_loops_pytorch_convolves(monkeypatch):
     monkeypatch.setattr(convolution, "library", lambda: None)
     x, weight = torch.randn(2, 4, 30), torch.randn(8, 4, 3)
     assert torch.equal(convolution.conv1d(x, weight), F.conv1d(x, weight))

@@ -93,7 +93,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
-def test_what_is_left_to_pytorch(monkeypatch, name):
+def test_other_layers_are_left_to_pytorch(monkeypatch, name):
     met, (x_shape, w_shape, dtype) = counted(monkeypatch), ELSEWHERE[name]
     x, weight, bias = (torch.randn(shape, dtype=dtype) for shape in (x_shape, w_shape, w_shape[:1]))
     found, expected = (value_and_gradient(f, x, weight, bias) for f in (linear.linear, F.linear))
@@ -110,7 +110,7 @@ def test_errors_are_pytorchs():
 
 
 @here
-def test_the_engine_does_it_here(monkeypatch):
+def test_the_engine_uses_the_kernel(monkeypatch):
     met = counted(monkeypatch)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv1d(4, 32, 5), nn.GELU(), nn.Flatten(2), Turned(), nn.Linear(32, 48), nn.ReLU(), Mean())

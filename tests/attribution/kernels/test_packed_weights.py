@@ -20,7 +20,7 @@ def counted(weight, layout="forward"):
     return packed_weights.pack_once(packed_weights.Weight.from_owner(weight), layout, pack), len(calls)
 
 
-def test_once_for_each_weight_and_layout():
+def test_a_weight_is_packed_once_for_each_layout():
     one, other = (nn.Parameter(torch.randn(3), requires_grad=False) for _ in range(2))
     with packed_weights.store_packed_weights():
         assert [counted(one)[1], counted(one)[1], counted(other)[1], counted(one, "turned")[1]] == [1, 0, 1, 1]
@@ -29,7 +29,7 @@ def test_once_for_each_weight_and_layout():
     assert [counted(one)[1], counted(one)[1]] == [1, 1]
 
 
-def test_anew_for_what_was_written_to_or_is_elsewhere():
+def test_a_weight_that_was_written_to_or_moved_is_packed_again():
     weight = nn.Parameter(torch.ones(3), requires_grad=False)
     with packed_weights.store_packed_weights():
         counted(weight)
@@ -40,7 +40,7 @@ def test_anew_for_what_was_written_to_or_is_elsewhere():
 
 
 @pytest.mark.parametrize("default", [torch.bfloat16, torch.float64])
-def test_whatever_dtype_is_the_default(default):
+def test_packing_ignores_the_default_dtype(default):
     """Lightning sets it for a module of that precision."""
     weight, before = nn.Parameter(torch.randn(300), requires_grad=False), torch.get_default_dtype()
     torch.set_default_dtype(default)
@@ -53,7 +53,7 @@ def test_whatever_dtype_is_the_default(default):
     assert torch.equal(found, weight.detach() * 2)
 
 
-def test_not_for_what_is_made_in_each_forward():
+def test_weights_made_in_each_forward_are_not_kept():
     with packed_weights.store_packed_weights():
         assert counted(torch.ones(3))[1] == 1
         assert counted(torch.ones(3))[1] == 1
@@ -62,7 +62,7 @@ def test_not_for_what_is_made_in_each_forward():
         assert [counted(frozen)[1], counted(frozen)[1]] == [1, 1]
 
 
-def test_no_more_than_there_is_room_for(monkeypatch):
+def test_no_more_bytes_are_kept_than_allowed(monkeypatch):
     monkeypatch.setattr(packed_weights, "MOST_BYTES", 20)
     one, other = (nn.Parameter(torch.randn(3), requires_grad=False) for _ in range(2))
     with packed_weights.store_packed_weights():
@@ -112,7 +112,7 @@ LAYERS = {
 
 @pytest.mark.parametrize("batch_size", [5, 100])
 @pytest.mark.parametrize("kind", LAYERS)
-def test_a_weight_that_has_other_numbers_for_a_while(kind, batch_size):
+def test_a_weight_whose_data_are_exchanged_for_a_while(kind, batch_size):
     torch.manual_seed(0)
     layer, first = LAYERS[kind](), nn.Conv1d(4, 32 if kind == "linear" else 4, 1)
     X = random_one_hot((3, 4, 32), random_state=0)
@@ -132,7 +132,7 @@ def test_a_model_that_writes_to_its_weight(batch_size):
     torch.testing.assert_close(found, expected.float(), rtol=1e-4, atol=1e-5)
 
 
-def test_a_call_lays_out_each_weight_once_and_each_way(monkeypatch):
+def test_a_call_packs_each_weight_once_and_its_transpose_once(monkeypatch):
     if convolution._algorithm(4, 32, 9, 1, 30) is None:
         pytest.skip("this machine has no loops for convolutions")
     met, pack = [], convolution._pack

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(library() is None, reason="the loops are not com
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("settings", [(3, 3, 0, 1), (4, 2, 2, 1), (3, 1, 1, 2)])
-def test_pools(monkeypatch, settings, dtype, threads):
+def test_cross_maximum_and_gradient(monkeypatch, settings, dtype, threads):
     """Against the definition, window by window."""
     monkeypatch.setattr(native_threads, "WORTH_A_TEAM", 1 if threads == 2 else 10**9)
     kernel, stride, padding, dilation = settings
@@ -48,7 +48,7 @@ def test_pools(monkeypatch, settings, dtype, threads):
 @pytest.mark.parametrize(
     "window", [(2, 2, 0, 1), (3, 3, 0, 1), (4, 4, 0, 1), (5, 5, 0, 1), (4, 2, 2, 1), (3, 1, 1, 2), (3, 3, 1, 1)]
 )
-def test_pools_that_find_their_maxima(monkeypatch, window, kind, dtype, threads):
+def test_max_pool(monkeypatch, window, kind, dtype, threads):
     monkeypatch.setattr(native_threads, "WORTH_A_TEAM", 1 if threads == 2 else 10**9)
     torch.manual_seed(0)
     x1, x0 = torch.randn(2, 3, 20, dtype=dtype), torch.randn(8, 3, 20, dtype=dtype)

@@ -38,7 +38,7 @@ def test_slices_and_gradients(case, data):
 
 
 @given(permutations())
-def test_what_fills_a_piece_of_memory(case):
+def test_tensors_that_fill_a_piece_of_memory(case):
     x, _ = case
     assert fills(x.shape, x.stride())
     assert unbind.is_permuted(x) != x.is_contiguous()
@@ -47,7 +47,7 @@ def test_what_fills_a_piece_of_memory(case):
     assert not fills((2, *x.shape), (0, *x.stride()))
 
 
-def test_the_gradient_lies_as_the_tensor_did():
+def test_the_gradient_has_the_strides_of_the_tensor():
     x = torch.randn(2, 5, 3, 4).permute(2, 0, 1, 3).requires_grad_()
     a, b, c = unbind.iterate(x)
     (grad,) = torch.autograd.grad((a * b + c).sum(), x)
@@ -84,7 +84,7 @@ def test_gradients_of_attention_are_slices_of_one_tensor():
 @here
 @pytest.mark.parametrize("at", [(0, 0, 0), (0, 1, 1), (0, 2, 1), (1, 2, 3), (0, 2, 4), (2, 1, 0)])
 @pytest.mark.parametrize("slices", [3, 5, 6])
-def test_whichever_slices_these_are(at, slices):
+def test_any_slices_of_one_tensor(at, slices):
     """Also where they overlap, or there are more."""
     if max(at) >= slices:
         return
@@ -121,7 +121,7 @@ class Attending(nn.Module):
 @pytest.mark.parametrize("twice", [False, True])
 @pytest.mark.parametrize("how", ["iterated", "unbind", "laid anew"])
 @pytest.mark.parametrize(("dtype", "near"), [("float32", (1e-3, 1e-5)), ("float64", (1e-9, 1e-12))])
-def test_heads_made_in_any_way(how, twice, dtype, near):
+def test_heads_of_attention_made_in_any_way(how, twice, dtype, near):
     X, settings = random_one_hot((2, 4, 9), random_state=0), {"n_shuffles": 3, "device": "cpu"}
     settings["references"] = torch.stack([random_one_hot((3, 4, 9), random_state=i) for i in (1, 2)])
     found = deep_lift_shap(Attending(how, twice), X, dtype=dtype, **settings)

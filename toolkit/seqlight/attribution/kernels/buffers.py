@@ -1,8 +1,8 @@
-"""Memory for multipliers that serves one batch of references after the other.
+"""Memory for multipliers, used again for one batch of references after the other.
 
-Multipliers are as large as activations, and new memory of that size costs as much as filling it: the
-system hands it out a page at a time. They are dead once the gradients of their batch are known, and
-nobody but the rules has seen them, so the next batch can have their memory.
+Multipliers are as large as activations, and allocating so much memory takes as long as filling it, because the system
+hands it out a page at a time. They are no longer needed once the gradients of their batch are known, and nobody but the
+rules has seen them, so the next batch can have their memory.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch import Tensor
 
 
 class Arena:
-    """Tensors that were lent, and those that came back.
+    """Tensors that are lent for one batch, and those that are free again.
 
-    Gradients are never lent: a hook of the user's may keep one.
+    Gradients are never lent, because a hook of the user may keep one.
     """
 
     def __init__(self) -> None:
@@ -28,14 +28,14 @@ class Arena:
         self._lent: list[tuple[Any, Tensor]] = []
 
     def lend(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
-        """Return a contiguous tensor of this shape and dtype, with anything in it."""
+        """Return a contiguous tensor of this shape and dtype, which is not initialized."""
         key = shape, dtype
         found = self._free[key].pop() if self._free[key] else torch.empty(shape, dtype=dtype, device="cpu")
         self._lent.append((key, found))
         return found
 
     def take_back(self) -> None:
-        """Take all tensors back: from here on they may be lent again."""
+        """Take all tensors back, to be lent again."""
         for key, tensor in self._lent:
             self._free[key].append(tensor)
         self._lent.clear()
@@ -46,7 +46,7 @@ _ARENA: ContextVar[Arena | None] = ContextVar("arena", default=None)
 
 @contextlib.contextmanager
 def lend_from(arena: Arena) -> Iterator[None]:
-    """Let the rules that are asked inside borrow from `arena`; at the end it has everything back, to lend again."""
+    """Let rules borrow from `arena` inside this context; at the end all is taken back."""
     token = _ARENA.set(arena)
     try:
         yield
@@ -56,7 +56,7 @@ def lend_from(arena: Arena) -> Iterator[None]:
 
 
 def empty(shape: torch.Size, like: Tensor) -> Tensor:
-    """Return a contiguous tensor of this shape, of the dtype and on the device of `like`; lent if it can be."""
+    """Return an empty contiguous tensor of this shape, of the dtype and on the device of `like`; lent if possible."""
     arena = _ARENA.get()
     if arena is None or not like.is_cpu:
         return torch.empty(shape, dtype=like.dtype, device=like.device)
@@ -64,5 +64,5 @@ def empty(shape: torch.Size, like: Tensor) -> Tensor:
 
 
 def empty_like(like: Tensor) -> Tensor:
-    """Return a contiguous tensor like `like`, lent if it can be."""
+    """Return an empty contiguous tensor like `like`; lent if possible."""
     return empty(like.shape, like)
