@@ -1,63 +1,18 @@
-"""A small network with everything that a careless callback would disturb, and its training."""
+"""The toy training of the tests of callbacks, and the data of a report without a training."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
-import lightning.pytorch as L
 import pytest
 import torch
-from torch import nn
 
 import seqlight as sl
-from seqlight.lit.data import SequenceDataModule
 from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback, AttributionRecord, LogoCallback, SeqletCallback
 from seqlight_callbacks.history import History
 from seqlight_callbacks.report_data import ReportData
-
-LENGTH = 20
-
-
-def network() -> nn.Sequential:
-    torch.manual_seed(0)
-    net = nn.Sequential(
-        nn.Conv1d(4, 6, 5, padding=2),
-        nn.BatchNorm1d(6),
-        nn.ReLU(),
-        nn.Conv1d(6, 6, 3, padding=1),
-        nn.ReLU(),
-        nn.Dropout(0.3),
-        nn.Flatten(),
-        nn.Linear(6 * LENGTH, 1),
-    )
-    net[3].requires_grad_(False)
-    return net
-
-
-def sequences(n: int, seed: int = 0) -> torch.Tensor:
-    return sl.random_one_hot((n, 4, LENGTH), random_state=seed)
-
-
-def data(seed: int = 0) -> SequenceDataModule:
-    X = sequences(20)
-    y = (X[:, 0].sum(dim=1) > LENGTH / 4).float()
-    return SequenceDataModule((X[:12], y[:12]), (X[12:], y[12:]), (X[12:], y[12:]), batch_size=2, seed=seed)
-
-
-def trainer(folder, callbacks=(), **settings) -> L.Trainer:
-    quiet = {
-        "max_epochs": 2,
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "accelerator": "cpu",
-        "devices": 1,
-        "default_root_dir": str(folder),
-        "log_every_n_steps": 1,
-    }
-    return L.Trainer(callbacks=list(callbacks), **quiet | settings)
+from toy_training import data, network, sequences, trainer
 
 
 @pytest.fixture

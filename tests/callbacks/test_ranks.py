@@ -81,7 +81,7 @@ class ErrorWriter(AttributionCallback):
 
 
 def fit(out: Path, n: int, processes: int, module=TrainModule, pictures=True, **settings) -> None:
-    from conftest import sequences  # the one beside this script
+    from toy_training import sequences
 
     attribution = ErrorWriter(sequences(n, seed=3), n_shuffles=3, out=out / "epochs", untrained=True, **settings)
     seqlets = SeqletCallback(threshold=0.3, out=out / "seqlets")
@@ -111,7 +111,7 @@ def fit_and_be_killed(out: Path) -> None:
 
 def fit_for_weights(out: Path, on: str | None) -> None:
     """Train in two processes, with and without the callbacks."""
-    from conftest import sequences
+    from toy_training import sequences
 
     attribution = AttributionCallback(sequences(3, seed=3), n_shuffles=3, on=on or "test")
     mine = [] if on is None else [attribution, SeqletCallback(threshold=0.3)]
@@ -119,7 +119,7 @@ def fit_for_weights(out: Path, on: str | None) -> None:
 
 
 def train(out, processes, callbacks, module=TrainModule, optimizer=None, **settings) -> None:
-    from conftest import data, network, trainer
+    from toy_training import data, network, trainer
 
     out.mkdir(parents=True)
     torch.manual_seed(1)
@@ -243,6 +243,7 @@ def test_one_process_alone():
 
 
 if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[1] / "fixtures"))
     warnings.filterwarnings("error", ".*sync_dist.*")
     out = Path(sys.argv[1])
     fit_and_be_killed(out / "killed")
@@ -261,6 +262,6 @@ if __name__ == "__main__":
     (out / "seconds.txt").write_text(str(time.monotonic() - start))
     for n in (3, 1):
         fit(out / f"one-{n}", n, 1, pictures=False)
-    from conftest import network
+    from toy_training import network
 
     torch.save(network().state_dict(), out / "untrained.pt")

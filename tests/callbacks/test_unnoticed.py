@@ -409,7 +409,7 @@ class Left(L.Callback):
 
 def train_in_two(folder, name, callbacks):
     """Train in two forks of this process."""
-    from conftest import data, network, trainer  # the one beside this script
+    from toy_training import data, network, trainer
 
     folder.mkdir(parents=True)
     case = (CASES | SLOW)[name]
@@ -424,7 +424,7 @@ def train_in_two(folder, name, callbacks):
 
 
 def run_pairs(out, names):
-    from conftest import sequences
+    from toy_training import sequences
 
     toy = SimpleNamespace(sequences=sequences)
     for name in names:
@@ -449,4 +449,5 @@ def test_two_processes(tmp_path, name, run_scripts):
 
 
 if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[1] / "fixtures"))
     run_pairs(Path(sys.argv[1]), sys.argv[2:])
