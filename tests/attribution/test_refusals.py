@@ -48,7 +48,7 @@ class Around(nn.Module):
         return self.function(lambda x: self.stem(x).tanh().flatten(1).mean(1, keepdim=True), X)
 
 
-def course(f, x):
+def branch(f, x):
     return f(x) if float(x.sum()) > 0 else torch.sigmoid(x).mean((1, 2))[:, None]
 
 
@@ -131,7 +131,7 @@ MODELS = {
     "out=": lambda: Stem(lambda h: torch.sigmoid(h, out=torch.empty_like(h))),
     "random numbers in place": lambda: Stem(lambda h: h.exponential_()),
     "batch statistics": lambda: Stem(lambda h: F.batch_norm(h, None, None, training=True)),
-    "a course that depends on the input": lambda: Around(course),
+    "control flow that depends on the input": lambda: Around(branch),
     "no gradients": lambda: Around(without_gradients),
     "a scripted function": lambda: Stem(torch.jit.trace(lambda h: h.tanh() * h, torch.zeros(2, 8, 40))),
     "a scripted model": lambda: torch.jit.trace(plain(), X),

@@ -14,7 +14,7 @@ X = random_one_hot((2, 4, 12), random_state=0)
 def examine(model):
     auditor = PairAuditor(model.double(), (X,), (), Targets(0, 2), 1, torch.device("cpu"))
     auditor.policy.copy = True
-    with auditor.running(None):
+    with auditor.borrow_model(None):
         return auditor.pair(0, X[1:])
 
 

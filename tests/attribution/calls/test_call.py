@@ -1,4 +1,4 @@
-"""What is recorded is what it was, or says that it is not."""
+"""Calls and their arguments; a snapshot notices if its tensor was overwritten."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.calls.retry import Overwritten
 
 
-def test_a_tensor_that_was_overwritten_says_so():
+def test_an_overwritten_snapshot_raises():
     x = torch.zeros(3)
     recorded, copied = Snapshot.take(x, False), Snapshot.take(x, True)
     assert recorded.get().tolist() == [0, 0, 0]
@@ -18,7 +18,7 @@ def test_a_tensor_that_was_overwritten_says_so():
     assert copied.get().tolist() == [0, 0, 0]
 
 
-def test_a_call_is_a_function_of_what_depends_on_the_input():
+def test_a_call_is_a_function_of_the_tensors_that_depend_on_the_input():
     x, c = torch.ones(2, requires_grad=True), torch.ones(2)
     call = Call.from_arguments("cat", torch.cat, ([x, c, x],), {"dim": 0})
     assert call.dependent == (0, 2)
@@ -33,7 +33,7 @@ def test_arguments_that_are_shapes_stay_whole():
     assert call.arguments() == ((x, (3,)), {"eps": 1e-5})
 
 
-def test_broadcasting_leaves_what_is_large_enough():
+def test_broadcasting_leaves_tensors_that_are_large_enough():
     x = torch.ones(2, 1, requires_grad=True)
     call = Call.from_arguments("maximum", torch.maximum, (x, torch.zeros(3)), {})
     assert call.broadcast().tensors[0].shape == (2, 3)

@@ -1,4 +1,4 @@
-"""cuDNN is switched off and on again, whatever a program says about TF32."""
+"""cuDNN is switched off and on again, whatever a program has set for TF32."""
 
 import contextlib
 import threading
@@ -25,7 +25,7 @@ class Recurrent(nn.Module):
 
 
 @contextlib.contextmanager
-def told(operation, precision):
+def precision_set(operation, precision):
     before = [torch._C._get_fp32_precision_getter(*one) for one in OPERATIONS]
     torch._C._set_fp32_precision_setter(*operation, precision)
     try:
@@ -44,9 +44,9 @@ def told(operation, precision):
 @pytest.mark.filterwarnings("ignore::seqlight.errors.IntegratedWarning")
 @pytest.mark.parametrize("precision", ["ieee", "tf32"])
 @pytest.mark.parametrize("operation", OPERATIONS, ids="-".join)
-def test_precision_of_fp32(operation, precision):
+def test_fp32_precision_is_left_as_it_was(operation, precision):
     model, X = Recurrent(), sl.random_one_hot((2, 4, 12), random_state=0).float()
-    with told(operation, precision):
+    with precision_set(operation, precision):
         settings = [torch._C._get_fp32_precision_getter(*one) for one in OPERATIONS]
         for find in (sl.deep_lift_shap, sl.integrated_gradients):
             found = find(model, X, device="cpu")
@@ -57,7 +57,7 @@ def test_precision_of_fp32(operation, precision):
         assert settings == [torch._C._get_fp32_precision_getter(*one) for one in OPERATIONS]
 
 
-def test_the_last_thread_switches_it_on_again():
+def test_the_last_thread_restores_cudnn():
     inside, leave = threading.Barrier(2), threading.Event()
 
     def other():

@@ -1,4 +1,4 @@
-"""A mode sees inside what PyTorch writes in Python, and our own operations as one."""
+"""A mode sees the bodies of functions of PyTorch, and functions of ours as single operations."""
 
 import torch
 from torch.nn import functional as F
@@ -17,7 +17,7 @@ class Names(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_the_body_of_a_function_is_seen():
+def test_the_mode_sees_the_body_of_a_function():
     x = torch.randn(2, 3, 4)
     with Names() as closed:
         expected = F.normalize(x, dim=1)
@@ -36,14 +36,14 @@ def test_methods_that_are_wrapped_are_opened_too():
     assert len(seen.names) >= 1
 
 
-def test_what_is_not_written_in_python_cannot_be_opened():
+def test_functions_not_written_in_python_have_no_body():
     assert open_body(torch.relu) is None
     assert open_body(torch.Tensor.relu) is None
     assert open_body(F.max_pool1d) is None  # it only chooses between two
     assert open_body(len) is None
 
 
-def test_an_operation_of_ours_is_one():
+def test_a_function_of_ours_is_one_operation():
     @as_operation
     def twice_the_sine(x, times):
         """Say what it is."""

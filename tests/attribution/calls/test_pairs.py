@@ -1,4 +1,4 @@
-"""Partners find each other in whichever dimension the model keeps the batch."""
+"""References are aligned with their sequences in whichever dimension the model keeps the batch."""
 
 import itertools
 
@@ -30,7 +30,7 @@ def number(sequences, references, others, dimension, merge=False):
         *itertools.product([1, 2, 3], [1, 2, 5], [0, 1], [True]),
     ],
 )
-def test_partners_meet(sequences, references, dimension, merge):
+def test_partners_are_aligned(sequences, references, dimension, merge):
     recorded, reference = number(sequences, references, (2, 5), dimension, merge)
     a, b = align_partners(recorded, reference)
     assert torch.equal(b % 100, a.expand(b.shape))
@@ -38,7 +38,7 @@ def test_partners_meet(sequences, references, dimension, merge):
     assert repeat_like(recorded, reference).shape == reference.shape
 
 
-def test_the_dimension_and_how_many_times():
+def test_batch_dimension():
     assert batch_dimension(torch.zeros(2, 3), torch.zeros(2, 3)) is None
     assert batch_dimension(torch.zeros(2, 3), torch.zeros(8, 3)) == (0, 4)
     assert batch_dimension(torch.zeros(7, 2, 3), torch.zeros(7, 6, 3)) == (1, 3)
@@ -47,12 +47,12 @@ def test_the_dimension_and_how_many_times():
 @pytest.mark.parametrize(
     ("recorded", "reference"), [((2, 3), (4, 6)), ((2, 3), (3, 3)), ((2, 3), (2, 3, 1)), ((0, 3), (4, 3)), ((4,), (2,))]
 )
-def test_what_does_not_fit_is_refused(recorded, reference):
+def test_shapes_that_do_not_match_are_refused(recorded, reference):
     with pytest.raises(UnsupportedOperation, match="mixes the rows"):
         batch_dimension(torch.zeros(recorded), torch.zeros(reference))
 
 
-def test_points_on_the_line():
+def test_interpolation():
     recorded, reference = torch.tensor([[1.0], [2.0]]), torch.tensor([[0.0], [0.0], [3.0], [4.0]])
     assert interpolate(recorded, reference, 0.0).tolist() == reference.tolist()
     assert interpolate(recorded, reference, 1.0).flatten().tolist() == [1, 2, 1, 2]

@@ -112,7 +112,7 @@ EXPLAINED = {
 
 
 @pytest.mark.parametrize("name", EXPLAINED)
-def test_integrated_and_said_once(name, Around, incompleteness):
+def test_integrated_with_one_warning(name, Around, incompleteness):
     with pytest.warns(IntegratedWarning, match="has no exact rule: its Jacobian is integrated") as said:
         assert incompleteness(Around(EXPLAINED[name])) < 1e-6
     names = [str(one.message).split()[0] for one in said]
@@ -121,7 +121,7 @@ def test_integrated_and_said_once(name, Around, incompleteness):
 
 @pytest.mark.parametrize("function", [StraightThrough, Reversed, Doubled, InPlace])
 @pytest.mark.filterwarnings("ignore::seqlight.errors.IntegratedWarning")
-def test_a_backward_that_is_no_derivative_is_refused(function, Around):
+def test_a_backward_that_is_not_the_derivative_is_refused(function, Around):
     model = Around(nn.Sequential(nn.Identity(), Module(lambda h: function.apply(h.clone()))))
     with pytest.raises(UnsupportedOperation, match=rf"{function.__name__}.*(middle\.1|integrating)"):
         deep_lift_shap(model, X, random_state=0, device="cpu")
@@ -146,7 +146,7 @@ def test_an_elementwise_function_with_kinks_has_secants(Around):
     torch.testing.assert_close(found, explain(torch.relu), rtol=1e-6, atol=1e-9)
 
 
-def test_nothing_is_left_and_other_threads_are_not_bothered():
+def test_the_patch_is_removed_and_other_threads_are_unaffected():
     found = []
 
     def elsewhere():

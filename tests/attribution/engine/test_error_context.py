@@ -24,7 +24,7 @@ def test_the_innermost_module_is_named():
         alone(1)
 
 
-def test_so_is_one_that_is_empty_and_counts_as_false():
+def test_an_empty_module_is_named_although_it_is_false():
     class Empty(nn.Sequential):
         def forward(self, x):
             raise UnsupportedOperation("no")
@@ -34,7 +34,7 @@ def test_so_is_one_that_is_empty_and_counts_as_false():
         model(1)
 
 
-def test_what_comes_from_no_module_of_the_model_has_no_name():
+def test_an_error_from_outside_the_model_names_no_module():
     with pytest.raises(UnsupportedOperation, match=r"^no$"), add_module_name(nn.Identity()):
         raise UnsupportedOperation("no")
     assert describe_module(nn.Identity(), None) == ""
@@ -90,7 +90,7 @@ class Failing(nn.Module):
         (Failing(), {}, RuntimeError, None),
     ],
 )
-def test_what_is_noted(model, settings, kind, note):
+def test_notes_on_errors(model, settings, kind, note):
     with pytest.raises(kind) as error:
         deep_lift_shap(model, X, random_state=0, device="cpu", **settings)
     notes = getattr(error.value, "__notes__", [])

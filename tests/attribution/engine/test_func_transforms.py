@@ -47,7 +47,7 @@ def test_derivatives_are_refused(name, Around):
     torch.testing.assert_close(DERIVATIVES[name](x), x.cos())
 
 
-def test_the_same_values():
+def test_vmapped_values_are_unchanged():
     x = torch.rand(3, 4, 5)
     calls = [
         lambda: torch.vmap(torch.sum)(x),

@@ -1,4 +1,4 @@
-"""What autograd's graph tells."""
+"""Linear nodes of autograd's graph, and the search for nodes that nothing explains."""
 
 import pytest
 import torch
@@ -32,29 +32,29 @@ from seqlight.attribution.engine import graph_check
         (lambda x: x.relu(), False),
     ],
 )
-def test_what_the_graph_calls_linear(function, linear):
+def test_linear_nodes(function, linear):
     x = torch.rand(3, 3, requires_grad=True) + 1
-    assert (graph_check.unexplained([function(x)], set(), [x]) is None) is linear
+    assert (graph_check.find_unexplained([function(x)], set(), [x]) is None) is linear
 
 
 def test_the_graph_is_searched_between_outputs_and_inputs():
     x = torch.rand(3, requires_grad=True).relu()
-    assert graph_check.unexplained([2 * x], set(), [x]) is None
-    assert graph_check.operation_of(graph_check.unexplained([2 * x], set())) == "Relu"
+    assert graph_check.find_unexplained([2 * x], set(), [x]) is None
+    assert graph_check.operation_name(graph_check.find_unexplained([2 * x], set())) == "Relu"
 
 
 def test_names_of_nodes():
     x = torch.rand(2, 3, 4, requires_grad=True)
-    assert graph_check.operation_of((x * 2).grad_fn) == "Mul"
-    assert graph_check.operation_of(F.pad(x, (1, 1), mode="reflect").grad_fn) == "ReflectionPad1D"
-    assert graph_check.operation_of(torch.zeros(2, 3, 4).copy_(x).grad_fn) == "Copy"
+    assert graph_check.operation_name((x * 2).grad_fn) == "Mul"
+    assert graph_check.operation_name(F.pad(x, (1, 1), mode="reflect").grad_fn) == "ReflectionPad1D"
+    assert graph_check.operation_name(torch.zeros(2, 3, 4).copy_(x).grad_fn) == "Copy"
     view = (x * 1)[0]
     view += 1
-    assert graph_check.operation_of(view._base.grad_fn) == "CopySlices"
+    assert graph_check.operation_name(view._base.grad_fn) == "CopySlices"
 
 
 @pytest.mark.parametrize("name", ["Clone", "Mul", "Div"])
-def test_a_function_of_the_users_with_the_name_of_an_operation_is_none_of_pytorchs(name):
+def test_a_users_function_named_like_an_operation_is_not_linear(name):
     def forward(ctx, x):
         return x.exp()
 
@@ -64,13 +64,13 @@ def test_a_function_of_the_users_with_the_name_of_an_operation_is_none_of_pytorc
     cls = type(name, (torch.autograd.Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward)})
     x = torch.rand(3, requires_grad=True)
     y = cls.apply(x)  # which keeps its node alive: in older PyTorch a node in Python loses its name with its output
-    found = graph_check.unexplained([y], set())
+    found = graph_check.find_unexplained([y], set())
     assert found is not None
-    assert graph_check.operation_of(found) == name
-    assert graph_check.unexplained([y], {cls}) is None
+    assert graph_check.operation_name(found) == name
+    assert graph_check.find_unexplained([y], {cls}) is None
 
 
-def test_what_data_parallel_deals_out_is_linear(monkeypatch):
+def test_scatter_of_data_parallel_is_linear(monkeypatch):
     monkeypatch.setattr(_functions.comm, "scatter", lambda x, devices, *_: x.chunk(len(devices)))
     found = _functions.Scatter.apply([0], None, 0, torch.rand(3, requires_grad=True))
-    assert graph_check.unexplained(found, set()) is None
+    assert graph_check.find_unexplained(found, set()) is None

@@ -1,4 +1,4 @@
-"""Sequences that are observed ahead of where they are explained are explained as they are on their own."""
+"""Sequences recorded ahead of being explained get the same attributions as on their own."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 
 from seqlight import attribute, deep_lift_shap, random_one_hot
 from seqlight.attribution.calls.record import Record
-from seqlight.attribution.engine.lookahead import Lookahead, Shapes, _copied_together, cut
+from seqlight.attribution.engine.lookahead import Lookahead, Shapes, _copy_to_one_buffer, cut_record
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.errors import ConvergenceWarning, ReferencesWarning, UnsupportedOperation
 
@@ -69,7 +69,7 @@ MODELS = {
 
 @pytest.mark.parametrize("batch_size", [1, 6, 12, 36])
 @pytest.mark.parametrize("name", MODELS)
-def test_as_on_their_own(name, batch_size):
+def test_attributions_equal_those_of_single_blocks(name, batch_size):
     model = MODELS[name].double()
     settings = {"n_shuffles": 6, "device": "cpu", "raw_outputs": True, "dtype": "float64"}
     references = torch.stack([random_one_hot((6, 4, LENGTH), random_state=i) for i in range(len(X))])
@@ -105,7 +105,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("batch_size", RUNS)
-def test_how_often_the_model_is_run(batch_size):
+def test_number_of_calls_of_the_model(batch_size):
     model = Reading(pooled, lambda: nn.Conv1d(4, 5, 3))
     deep_lift_shap(model, X, n_shuffles=6, batch_size=batch_size, device="cpu", random_state=0)
     assert model.sizes == RUNS[batch_size]
@@ -118,7 +118,7 @@ def test_several_blocks_are_observed_at_once(n):
     assert model.sizes == {2: [1, 24, 2, *[4, *[24] * 4] * 2, 2, 24, 24], 4: [2, 48, 2, 8, *[48] * 4, 1, 24]}[n]
 
 
-def test_a_model_that_takes_only_so_many_rows():
+def test_a_model_that_accepts_only_some_numbers_of_rows():
     def picky(parts, x):
         if 2 < len(x) < 6:
             raise ValueError(f"{len(x)} rows")
@@ -147,7 +147,7 @@ class Strands(nn.Module):
 
 
 @pytest.mark.parametrize("flat", [1, 2, 5])
-def test_records_of_others_are_not_taken_for_their_own(flat):
+def test_records_of_other_sequences_are_not_used(flat):
     """Of sequences that equal their references anything adds up, so what they are like tells nothing."""
     sequences = random_one_hot((12, 4, 40), random_state=3)
     for i in range(flat):
@@ -176,7 +176,7 @@ MIXED = {
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("how", MIXED)
 @pytest.mark.filterwarnings("ignore::seqlight.errors.SeqlightWarning")
-def test_rows_that_are_mixed_are_seen_whatever_comes_next(how, equal, rows, late):
+def test_mixed_rows_are_detected_whatever_the_next_block(how, equal, rows, late):
     def mixing(parts, x):
         y = parts[0](x).relu()
         return MIXED[how](y.flatten(1).mean(1, keepdim=True).tanh() if late else y)
@@ -192,17 +192,17 @@ def test_rows_that_are_mixed_are_seen_whatever_comes_next(how, equal, rows, late
         deep_lift_shap(model, sequences, n_shuffles=6, batch_size=12, device="cpu", random_state=0)
 
 
-def test_records_of_other_calls_are_not_taken():
-    like = Shapes.of(Record(torch.zeros(2, 1), [("relu", [])]))
-    assert cut(Record(torch.zeros(6, 1), [("relu", [])]), like, 3)[2].calls == [("relu", [])]
-    assert cut(Record(torch.zeros(6, 1), [("tanh", [])]), like, 3) is None
-    assert cut(Record(torch.zeros(6, 1), []), like, 3) is None
+def test_records_of_other_calls_are_not_used():
+    like = Shapes.from_record(Record(torch.zeros(2, 1), [("relu", [])]))
+    assert cut_record(Record(torch.zeros(6, 1), [("relu", [])]), like, 3)[2].calls == [("relu", [])]
+    assert cut_record(Record(torch.zeros(6, 1), [("tanh", [])]), like, 3) is None
+    assert cut_record(Record(torch.zeros(6, 1), []), like, 3) is None
 
 
-def test_pieces_of_any_kind_lie_together():
+def test_copies_of_any_dtype_share_one_buffer():
     whole = torch.arange(24, dtype=torch.float64).view(2, 3, 4)
     pieces = [whole[:, 1], whole.long()[1], whole > 3, torch.tensor(5.0), whole[:0].bfloat16(), whole.mT]
-    found = _copied_together(pieces)
+    found = _copy_to_one_buffer(pieces)
     assert all(torch.equal(one, piece) and one.dtype == piece.dtype for one, piece in zip(found, pieces, strict=True))
     assert len({one.untyped_storage().data_ptr() for one in found}) == 1
     assert all(one.is_contiguous() and one.data_ptr() % 8 == 0 for one in found if one.numel())
@@ -234,13 +234,13 @@ def test_records_of_another_policy_are_dropped():
     assert asked == [[0], [1, 2, 3], [2], [3, 4, 5]]
 
 
-def test_deltas_are_told_of_all():
+def test_the_convergence_warning_counts_all_sequences():
     model = Reading(lambda parts, x: parts[0](x).relu() + parts[0](x).detach(), lambda: nn.Conv1d(4, 5, 3))
     with pytest.warns(ConvergenceWarning, match="of 11"):
         deep_lift_shap(model, X, n_shuffles=6, batch_size=12, device="cpu", random_state=0)
 
 
-def test_one_pair_is_tried_again_without_what_was_observed_ahead():
+def test_a_single_pair_is_explained_again_without_records_made_ahead():
     class Refusing(nn.Module):
         """Refuses a row right after two of them."""
 

@@ -1,4 +1,4 @@
-"""Models as people write them: explained to rounding, or refused by name; nothing escapes."""
+"""Models as people write them are explained up to rounding, or refused by name."""
 
 import copy
 import warnings
@@ -199,7 +199,7 @@ MODELS = {
 
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")  # of a checkpoint without gradients
 @pytest.mark.parametrize("name", MODELS)
-def test_explained_to_rounding(name, Around, incompleteness):
+def test_sums_are_complete_up_to_rounding(name, Around, incompleteness):
     assert incompleteness(Around(MODELS[name])) < 1e-9
 
 
@@ -266,7 +266,7 @@ def test_zeros_and_infinities_that_cancel(function, Around, incompleteness):
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_positions_that_see_nothing_attend_to_nothing(live, incompleteness):
+def test_fully_masked_positions_attend_to_nothing(live, incompleteness):
     mask = torch.ones(20, 20, dtype=torch.bool).tril(-1)  # the first position sees none
 
     def attend(h):
@@ -318,7 +318,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 @pytest.mark.filterwarnings("ignore::seqlight.errors.IntegratedWarning")
-def test_refused_by_name_and_module(name, Around):
+def test_refusals_name_the_operation_and_its_module(name, Around):
     model = Around(nn.Sequential(nn.Identity(), Deep(REFUSED[name])))
     with pytest.raises(UnsupportedOperation, match=name) as error:
         deep_lift_shap(model, X, random_state=0, device="cpu")
@@ -328,13 +328,13 @@ def test_refused_by_name_and_module(name, Around):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_script_is_refused_with_the_remedy(Around):
+def test_a_script_module_is_refused_with_a_remedy(Around):
     model = nn.Sequential(nn.Conv1d(4, 2, 20), nn.Flatten(), torch.jit.script(nn.ReLU()))
     with pytest.raises(UnsupportedOperation, match=r"'2' is a ScriptModule.*pass the nn.Module"):
         deep_lift_shap(model, X, device="cpu")
 
 
-def test_threads_are_refused_with_the_remedy():
+def test_data_parallel_is_refused_with_a_remedy():
     model = nn.DataParallel(nn.Sequential(nn.Flatten(), nn.Linear(80, 1)))
     model.device_ids = [0, 1]
     with pytest.raises(UnsupportedOperation, match=r"DataParallel.*\.module"):
@@ -342,7 +342,7 @@ def test_threads_are_refused_with_the_remedy():
 
 
 @pytest.mark.parametrize("swapped", [True, False])
-def test_a_course_that_depends_on_the_input_is_refused(swapped, Around):
+def test_control_flow_that_depends_on_the_input_is_refused(swapped, Around):
     def branch(h):
         return torch.relu(h) if h[0, 0, 0] > branch.threshold else 1 * h
 
@@ -352,11 +352,11 @@ def test_a_course_that_depends_on_the_input_is_refused(swapped, Around):
     assert firsts[0] != firsts[1]
     branch.threshold = float(firsts.mean())
     x, r = pair.flip(0) if swapped else pair
-    with pytest.raises(UnsupportedOperation, match="course depends"):
+    with pytest.raises(UnsupportedOperation, match="control flow depends"):
         deep_lift_shap(model, x[None], references=r[None, None], device="cpu")
 
 
-def test_a_tuple_is_refused(Around):
+def test_a_tuple_as_output_is_refused(Around):
     class Two(nn.Module):
         def forward(self, x):
             return x.sum((1, 2)), x
@@ -453,7 +453,7 @@ def test_thousands_of_random_models(seed, parts, incompleteness):
     assert incompleteness(model, x, references=shuffled.view(2, 2, 4, 12)) < 1e-9
 
 
-def test_attributions_that_do_not_add_up_do_not_slow_down_the_rest():
+def test_incomplete_attributions_do_not_slow_down_the_rest():
     class Noisy(nn.Module):  # what is lost has nothing to do with partners
         def __init__(self):
             super().__init__()
@@ -470,7 +470,7 @@ def test_attributions_that_do_not_add_up_do_not_slow_down_the_rest():
     assert runs == [1, 20, 1, 1, 2, 1, 20, 1, 1, 1, 20, 1, 1]
 
 
-def test_an_explained_model_is_not_run_more_often_than_it_must(Around):
+def test_the_model_is_not_called_more_often_than_necessary(Around):
     model, runs = Around(nn.ReLU()), []
     model.register_forward_pre_hook(lambda module, inputs: runs.append(len(inputs[0])))
     deep_lift_shap(model, X, n_shuffles=20, batch_size=20, device="cpu", random_state=0)
@@ -478,13 +478,13 @@ def test_an_explained_model_is_not_run_more_often_than_it_must(Around):
     assert runs == [1, 20, 2, 2, 20, 20]
 
 
-def test_copying_a_model_that_was_explained(Around):
+def test_an_explained_model_can_be_copied(Around):
     model = Around(nn.ReLU())
     deep_lift_shap(model, X, device="cpu")
     copy.deepcopy(model)
 
 
-def test_the_module_of_what_was_refused_is_named_once():
+def test_the_module_of_a_refused_operation_is_named_once():
     class Mixing(torch.nn.Module):
         def forward(self, x):
             return torch.native_batch_norm(x, None, None, None, None, True, 0.1, 1e-5)[0]
@@ -495,7 +495,7 @@ def test_the_module_of_what_was_refused_is_named_once():
     assert str(caught.value).count("in module '0.0' (Mixing)") == 1
 
 
-def test_an_error_tells_of_no_other_that_it_comes_behind():
+def test_an_error_has_no_context_from_an_earlier_one():
     class Refusing(torch.nn.Module):
         """Overwrites what was recorded, and refuses to be run a third time."""
 

@@ -1,4 +1,4 @@
-"""Stand-ins that go when the last who needs them is done."""
+"""Replaced attributes are restored when the last thread that needs the replacement is done."""
 
 import contextlib
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ from seqlight.attribution.engine.patches import Patch
 from seqlight.prediction.process_settings import ProcessSetting
 
 
-def test_stand_ins_stay_until_the_last_is_done():
+def test_replacements_stay_until_the_last_thread_is_done():
     owner = SimpleNamespace(there=1)
     patch = Patch(owner, {"there": 2, "absent": 3})
     first, second = patch.apply(), patch.apply()
@@ -23,7 +23,7 @@ def test_stand_ins_stay_until_the_last_is_done():
     assert vars(owner) == {"there": 1}
 
 
-def test_after_an_error_all_is_as_before():
+def test_originals_are_restored_after_an_error():
     owner = SimpleNamespace(there=1)
     with pytest.raises(KeyError), Patch(owner, {"there": 2}).apply():
         raise KeyError
@@ -31,7 +31,7 @@ def test_after_an_error_all_is_as_before():
 
 
 @pytest.mark.reliability("several threads", "a setting of the process that calls in two threads need", "as before")
-def test_a_setting_holds_until_the_last_is_done():
+def test_a_setting_holds_until_the_last_thread_is_done():
     values = [1]
 
     @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What a model makes of its comparisons is one operation, where that has a derivative: sparsemax, however written."""
+"""A part of a model with comparisons is one operation if it has a derivative: sparsemax, however it is written."""
 
 import functools
 import warnings
@@ -148,17 +148,17 @@ def missed(found):
     "explained completely, with a word that it was integrated",
 )
 @pytest.mark.parametrize("function", ALL)
-def test_sparse_attention_adds_up(function):
+def test_sparse_attention_is_complete(function):
     assert missed(explained(function)) < 1e-9
 
 
 @pytest.mark.parametrize("function", [by_mask, entmax, Sparsemax.apply])
-def test_in_float32_too(function):
+def test_complete_in_float32(function):
     found, wanted = explained(function, torch.float32), explained(function)
     torch.testing.assert_close(found.attributions.double(), wanted.attributions, rtol=1e-3, atol=1e-5)
 
 
-def test_however_it_is_written_it_is_explained_alike():
+def test_all_spellings_get_the_same_attributions():
     first = explained(by_gather).attributions
     for other in (by_mask, by_numbers, by_where, by_index):
         torch.testing.assert_close(explained(other).attributions, first, rtol=1e-7, atol=1e-9)
@@ -168,13 +168,13 @@ def test_however_it_is_written_it_is_explained_alike():
 
 
 @pytest.mark.parametrize("function", [by_gather, Sparsemax.apply])
-def test_it_does_not_depend_on_the_batch_size(function):
+def test_the_batch_size_does_not_matter(function):
     whole = explained(function, batch_size=64).attributions
     for size in (1, 7):
         torch.testing.assert_close(explained(function, batch_size=size).attributions, whole, rtol=1e-7, atol=1e-9)
 
 
-def test_it_is_said():
+def test_integration_is_warned_of():
     with pytest.warns(
         sl.errors.IntegratedWarning, match=r"^gt in module 'the model itself' \(Attention\) has no exact"
     ):
@@ -182,7 +182,7 @@ def test_it_is_said():
 
 
 @pytest.mark.parametrize("function", [by_gather, by_order])
-def test_an_audit_says_what_it_is(function):
+def test_the_audit_names_the_region(function):
     found = sl.audit(Attention(function), X.double(), **SETTINGS)
     rows = found.table[found.table["treatment"] == "integrated"]
     assert found.complete
@@ -209,7 +209,7 @@ class Steps(nn.Module):
         return (h * (h > 2).sum(1, keepdim=True)).sum(1, keepdim=True)
 
 
-def test_masks_that_do_not_differ_change_nothing():
+def test_equal_masks_change_nothing():
     padded = X.clone()
     padded[:, :, 6:] = 0
     references = sl.shuffle(X[:, :, :6], n=3, random_state=0)
@@ -223,7 +223,7 @@ def test_masks_that_do_not_differ_change_nothing():
 @pytest.mark.reliability(
     "models", "a count of positions above a threshold, which jumps", "a warning that sums do not add up"
 )
-def test_what_jumps_is_said_not_to_add_up():
+def test_a_discontinuous_count_is_warned_of():
     with pytest.warns(sl.errors.ConvergenceWarning) as said:
         sl.attribute(Steps(), X.double(), **SETTINGS)
     assert not any(issubclass(one.category, sl.errors.IntegratedWarning) for one in said)
@@ -241,7 +241,7 @@ class Both(nn.Module):
         return self.attention(x)[:, :1] + 0.1 * self.steps(x)
 
 
-def test_a_part_that_jumps_leaves_the_others():
+def test_a_discontinuous_region_leaves_the_others_active():
     with pytest.warns(sl.errors.IntegratedWarning, match="attention"), pytest.warns(sl.errors.ConvergenceWarning):
         sl.attribute(Both(), X.double(), **SETTINGS)
     found = sl.audit(Both(), X.double(), **SETTINGS)

@@ -1,4 +1,4 @@
-"""Rules of the user's own."""
+"""The user's own rules: what they get, what they may return, and what they stand for."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqlight import deep_lift_shap, random_one_hot
-from seqlight.attribution.engine.user_rules import rules_with_overrides
+from seqlight.attribution.engine.user_rules import override_rules
 from seqlight.errors import ConvergenceWarning, InputError
 
 X = random_one_hot((2, 4, 20), random_state=0)
@@ -30,7 +30,7 @@ def explain(model, **settings):
 
 
 @pytest.mark.parametrize("key", [nn.ReLU, F.relu, torch.relu, nn.Module])
-def test_a_rescale_of_the_users_is_ours(key, Around):
+def test_a_users_rescale_rule_equals_the_built_in_one(key, Around):
     model = Around(nn.ReLU())
     settings = {"additional_nonlinear_ops": {nn.ReLU if key is nn.Module else key: rescale}}
     torch.testing.assert_close(explain(model, **settings), explain(model), rtol=1e-9, atol=1e-12)
@@ -47,7 +47,7 @@ def test_a_function_is_overridden_in_every_spelling(key, spelled, Around):
 
 
 @pytest.mark.filterwarnings("ignore::seqlight.errors.ConvergenceWarning")
-def test_a_class_is_overridden_with_its_subclasses_and_no_other(Around):
+def test_a_class_is_overridden_with_its_subclasses_only(Around):
     class Mine(nn.ReLU):
         pass
 
@@ -59,12 +59,12 @@ def test_a_class_is_overridden_with_its_subclasses_and_no_other(Around):
     assert torch.equal(explain(plain, additional_nonlinear_ops={nn.ReLU: scaled}), explain(plain))
 
 
-def test_a_module_that_works_in_place(Around):
+def test_an_in_place_module_can_be_overridden(Around):
     found = explain(Around(nn.ReLU(inplace=True)), additional_nonlinear_ops={nn.ReLU: rescale})
     torch.testing.assert_close(found, explain(Around(nn.ReLU())), rtol=1e-9, atol=1e-12)
 
 
-def test_what_has_no_rule_can_be_explained_by_the_user(Around):
+def test_an_operation_without_a_rule_can_be_overridden(Around):
     class Function(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):
@@ -83,7 +83,7 @@ def test_what_has_no_rule_can_be_explained_by_the_user(Around):
     torch.testing.assert_close(found, explain(Around(torch.sin)), rtol=1e-9, atol=1e-12)
 
 
-def test_what_an_override_gets(Around):
+def test_arguments_of_an_override(Around):
     seen = []
 
     def look(module, grad_input, grad_output):
@@ -108,7 +108,7 @@ def test_modules_get_their_forward_back():
     own = model[0].forward
     model[0].forward = lambda x: own(x)
     mine = model[0].forward
-    with rules_with_overrides(model, {nn.ReLU: scaled, nn.Tanh: scaled, nn.Module: scaled}):
+    with override_rules(model, {nn.ReLU: scaled, nn.Tanh: scaled, nn.Module: scaled}):
         assert model[0].forward is not mine
         assert "forward" in vars(model[1])
     assert model[0].forward is mine
@@ -126,7 +126,7 @@ def test_modules_get_their_forward_back():
         ({int: scaled}, "has the key <class 'int'>: expected a module class or a function"),
     ],
 )
-def test_what_is_no_override_is_named(given, message, Around):
+def test_invalid_overrides_are_refused_by_name(given, message, Around):
     with pytest.raises(InputError, match=message):
         explain(Around(nn.ReLU()), additional_nonlinear_ops=given)
 
@@ -135,7 +135,7 @@ def test_what_is_no_override_is_named(given, message, Around):
     ("made", "met"), [(None, "None"), ((), "a tuple"), ((None,), "None"), (torch.zeros(3), r"shape \(3,\)")]
 )
 @pytest.mark.parametrize("key", [nn.ReLU, F.relu])
-def test_what_a_rule_may_not_return_is_named(key, made, met, Around):
+def test_invalid_results_of_a_rule_are_refused_by_name(key, made, met, Around):
     def mine(module, grad_input, grad_output):
         return made
 
@@ -143,7 +143,7 @@ def test_what_a_rule_may_not_return_is_named(key, made, met, Around):
         explain(Around(nn.ReLU()), additional_nonlinear_ops={key: mine})
 
 
-def test_a_rule_may_take_more_where_it_need_not(Around):
+def test_a_rule_may_have_optional_arguments(Around):
     def mine(module, grad_input, grad_output, *more, scale=1.0):
         return rescale(module, grad_input, grad_output)
 

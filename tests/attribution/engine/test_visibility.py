@@ -1,4 +1,4 @@
-"""What hides operations is switched off for as long as it takes, and no longer."""
+"""Whatever hides operations from a mode is switched off inside, and restored."""
 
 import pytest
 import torch
@@ -63,7 +63,7 @@ def test_compiled_modules_run_as_written():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_what_cannot_be_seen_is_refused_by_name():
+def test_hidden_operations_are_refused_by_name():
     refuse_hidden(nn.Sequential(nn.ReLU()))
     with pytest.raises(UnsupportedOperation, match="module '0' is a ScriptModule"):
         refuse_hidden(nn.Sequential(torch.jit.script(nn.ReLU())))
@@ -90,7 +90,7 @@ class Exported(nn.Module):
     "a program of torch.export, alone or as a part",
     "explained as the model it was made from",
 )
-def test_exported_programs_are_explained_as_what_they_were_made_from():
+def test_exported_programs_are_explained_like_the_original_model():
     model, X = Exported().eval(), sl.random_one_hot((3, 4, 40), random_state=0).float()
     program = torch.export.export(model, (X,), dynamic_shapes=({0: torch.export.Dim("rows")},)).module()
     if "aten.view.default(permute" in program.code:
@@ -114,7 +114,7 @@ def test_exported_programs_are_explained_as_what_they_were_made_from():
     ],
 )
 @pytest.mark.reliability("attribution", "magnitudes of a Fourier transform, operators of aten", "complete sums")
-def test_magnitudes_and_operators_add_up(function):
+def test_magnitudes_and_operators_are_complete(function):
     class Between(nn.Module):
         def __init__(self):
             super().__init__()

@@ -157,8 +157,8 @@ def delta_in_float64(
         again = Explainer(explainer.model, explainer.inputs, explainer.args, explainer.targets, 1, explainer.device)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with again.running(torch.float64, overrides):
-                block = again.block(i, i + 1, [one[None, None] for one in references])
+            with again.borrow_model(torch.float64, overrides):
+                block = again.explain_block(i, i + 1, [one[None, None] for one in references])
     # No float64 on this device, too little memory, ...: a warning is to be explained here, not replaced by an error.
     except Exception:
         return None

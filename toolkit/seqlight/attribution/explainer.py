@@ -1,4 +1,4 @@
-"""Explain a model, a block of sequences against their references at a time."""
+"""Explain a model block by block: some sequences against their references at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from seqlight.attribution.engine.lookahead import Lookahead
 from seqlight.attribution.engine.modes import KernelMode
 from seqlight.attribution.engine.passes import find_regions, reference_pass, refuse_unexplained, sequence_pass
 from seqlight.attribution.engine.policy import CallPolicy, nearly_equal
-from seqlight.attribution.engine.user_rules import rules_with_overrides
+from seqlight.attribution.engine.user_rules import override_rules
 from seqlight.attribution.engine.visibility import refuse_hidden
 from seqlight.attribution.gradient_context import batch_ranges, borrow_with_gradients, compute_gradients
 from seqlight.attribution.kernels.buffers import Arena, lend_from
@@ -40,29 +40,29 @@ from seqlight.prediction.row_independence.check import require_independent_rows
 from seqlight.prediction.row_independence.float64 import in_model_dtype
 from seqlight.sequence.checks import require_dense
 
-# How many blocks that do not add up are examined for wrong partners, before the model is taken to be the reason.
-TRIALS = 3
+# The number of incomplete blocks examined for wrong partners, before the model is taken to be the reason.
+MAX_TRIALS = 3
 
 
 class Explainer:
     """Explains an output of a model, a block of sequences at a time.
 
     The sequences of a block go through the model once, and each rule records what it needs; their references follow, as
-    many at a time as make a batch. The record is shared by all of them: each reference finds its partner by its place.
+    many at a time as fit in a batch. All references share the record: each finds its sequence by its row.
 
     Parameters
     ----------
     model : torch.nn.Module
         Called as ``model(*inputs, *args)``.
     inputs : sequence of torch.Tensor, each of shape (sequences, ...)
-        What to explain.
+        The sequences to explain.
     args : sequence
         Further inputs: tensors with a row for each sequence, which the references get too; anything else is
         passed on as it is.
     targets : Targets
-        What to read from the output.
+        The outputs to explain.
     batch_size : int
-        Pairs of a sequence and a reference at a time.
+        The number of pairs of a sequence and a reference at a time.
     device : torch.device
         Where to run.
     """
@@ -87,76 +87,76 @@ class Explainer:
         self.arena = Arena()
         self.lookahead = Lookahead(self.policy, len(self.inputs[0]), batch_size)
         self.conversion = InputConversion(self.args, explained=len(self.inputs))
-        self.dtype: torch.dtype | None = None  # asked for; None for the model's own
+        self.dtype: torch.dtype | None = None  # as asked for; None for the model's own
         self._dtype_in_use: torch.dtype | None = None
-        self.copies_beside = False  # whether each reference has a copy of its sequence beside it, as its partner
-        self.checked, self.trials = False, 0
+        self.copy_per_reference = False  # whether the sequence is recorded once for each reference
+        self.rows_checked, self.trials = False, 0
 
     @contextlib.contextmanager
-    def running(
+    def borrow_model(
         self, dtype: torch.dtype | None, overrides: Mapping[Any, Callable[..., Any]] | None = None
     ) -> Iterator[None]:
-        """Borrow the model, with gradients on, whatever mode the caller is in."""
+        """Borrow the model inside, with gradients on, whatever mode the caller is in."""
         self.dtype, self._dtype_in_use = None if dtype in HALF else dtype, None
         with (
             borrow_with_gradients(self.model, self.inputs[0], self.device, dtype),
-            rules_with_overrides(self.model, overrides) as self.policy.rules,
+            override_rules(self.model, overrides) as self.policy.rules,
             add_hints(dtype),
             store_packed_weights(),
         ):
             yield
 
-    def rows(self, n: int) -> Iterator[tuple[int, int]]:
-        """Return which sequences make a batch with `n` references each: the first, and the one behind the last."""
+    def batches(self, n: int) -> Iterator[tuple[int, int]]:
+        """Return the sequences of each batch, with `n` references each: the first, and the one after the last."""
         return batch_ranges(len(self.inputs[0]), self.batch_size, n)
 
     def references_in_batch(self, rows: int) -> int:
-        """Return how many references of each of `rows` sequences make a batch."""
+        """Return how many references of each of `rows` sequences fit in a batch."""
         return max(1, self.batch_size // rows)
 
-    def block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
+    def explain_block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         """Explain the sequences ``first <= i < last`` against references of shape (sequences, references, ...)."""
-        if not self.checked:
-            # Asked of the first pair alone, for batches may be cut otherwise another time.
+        if not self.rows_checked:
+            # Only the first pair decides, so that the result does not depend on the size of batches.
             self.policy.plain_kernels = nearly_equal(self.inputs[0][first], references[0][0, 0])
         block = None
         try:
-            block = self._attempt(first, last, references)
+            block = self._run_passes(first, last, references)
         except UnsupportedOperation:
             one_pair = references[0].shape[:2].numel() == 1
-            if self.copies_beside or (one_pair and not self.lookahead.used):
+            if self.copy_per_reference or (one_pair and not self.lookahead.used):
                 raise
-        # Not in the handler, where what the first error holds would live on.
-        if block is None or not (self.copies_beside or is_complete(block)):
-            block = self._with_other_partners(first, last, references, block)
-        if not self.checked:
+        # Not in the handler, where the first error would keep its tensors alive.
+        if block is None or not (self.copy_per_reference or is_complete(block)):
+            block = self._retry_with_copies(first, last, references, block)
+        if not self.rows_checked:
             self._require_independent_rows(first, references, block)
-            self.checked = True
+            self.rows_checked = True
         return block
 
-    def _with_other_partners(self, first: int, last: int, references: Sequence[Tensor], block: Block | None) -> Block:
-        """Explain again a block that was refused (None), or that does not add up, if its partners may be wrong.
+    def _retry_with_copies(self, first: int, last: int, references: Sequence[Tensor], block: Block | None) -> Block:
+        """Explain again a block that was refused (None) or is incomplete, if partners may have been wrong.
 
-        A reference does not find its partner by its place where a model merges the batch into another dimension as the
+        A reference does not find its partner by its row if the model merges the batch into another dimension as its
         minor index, joins both strands into one batch, or loops over rows.
         """
-        if self.lookahead.stop():  # what was recorded ahead may be of others
-            return self.block(first, last, references)
+        if self.lookahead.stop():  # what was recorded ahead may belong to other sequences
+            return self.explain_block(first, last, references)
         if block is not None:
-            if references[0].shape[:2].numel() == 1 or self.trials == TRIALS:
+            if references[0].shape[:2].numel() == 1 or self.trials == MAX_TRIALS:
                 return block
-            # Some pairs may be right by accident: the worst one on its own tells whether partners were wrong.
+            # Some pairs may be right by accident: explaining the worst one on its own shows if partners were wrong.
             self.trials += 1
             i, k = worst_pair(block)
-            pair = self._attempt(first + i, first + i + 1, [one[i : i + 1, k : k + 1] for one in references])
+            pair = self._run_passes(first + i, first + i + 1, [one[i : i + 1, k : k + 1] for one in references])
             if not is_complete(pair) or same_multipliers(pair, block, i, k):
                 return block
-        self.copies_beside = True
+        self.copy_per_reference = True
         self.lookahead.stop()
-        return self._attempt(first, last, references)
+        return self._run_passes(first, last, references)
 
-    def _attempt(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
-        """Make both passes; make them again where the policy had to be revised."""
+    def _run_passes(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
+        """Make both passes; repeat them if the policy had to be revised."""
         copies, record, parts = 0, Record(), []
         batches = zip(
             *(torch.split(one, self.references_in_batch(last - first), dim=1) for one in references), strict=True
@@ -165,20 +165,20 @@ class Explainer:
             for batch in batches:
                 n = batch[0].shape[1]
                 if copies not in (1, n):
-                    copies = n if self.copies_beside else 1
-                    record = self._record(first, last, copies)
-                parts.append(self._explained(first, last, batch, record))
+                    copies = n if self.copy_per_reference else 1
+                    record = self._record_sequences(first, last, copies)
+                parts.append(self._explain_batch(first, last, batch, record))
             return concatenate_references(parts)
         except Retry as reason:
             if isinstance(reason, Unexplained) and self.policy.inspect:
                 rows = torch.arange(first, last, device="cpu")
-                refuse_unexplained(self.model, self._forward(rows), self._inputs_of(rows), self.policy)
+                refuse_unexplained(self.model, self._make_forward(rows), self._select_inputs(rows), self.policy)
             self.policy.revise(reason)
         del record, parts  # or they would live as long as what follows
-        return self._attempt(first, last, references)
+        return self._run_passes(first, last, references)
 
-    def _record(self, first: int, last: int, copies: int) -> Record:
-        """Return what the rules need of some sequences, each laid as often beside itself as `copies` says."""
+    def _record_sequences(self, first: int, last: int, copies: int) -> Record:
+        """Return the record of some sequences, each repeated `copies` times."""
         end = last
         if copies == 1:
             record = self.lookahead.pop(first, last)
@@ -186,33 +186,33 @@ class Explainer:
                 return record
             end = self.lookahead.end(first, last)
         rows = torch.arange(first, end, device="cpu")
-        inputs, args = [_repeated(one, copies) for one in self._inputs_of(rows)], self._args_of(rows, copies)
+        inputs, args = [_repeat_rows(one, copies) for one in self._select_inputs(rows)], self._select_args(rows, copies)
         try:
             with sequence_pass(self.model, inputs, self.policy) as this, explain_dtype_errors([*this.inputs, *args]):
                 this.output = self.targets.read(self.model(*this.inputs, *args), rows.repeat(copies))
-        except Exception:  # of a model that takes one block, and not a few: what is wrong with one is found alone
+        except Exception:  # the model may take one block but not several: an error of a single block comes again
             if end == last:
                 raise
             self.lookahead.stop()
-            return self._record(first, last, copies)
-        if self._has_found_regions(rows, copies, inputs):
-            return self._record(first, last, copies)
+            return self._record_sequences(first, last, copies)
+        if self._find_new_regions(rows, copies, inputs):
+            return self._record_sequences(first, last, copies)
         if copies > 1:
             return this.record
         self.lookahead.add(first, this.record, last - first)
-        return self._record(first, last, copies)
+        return self._record_sequences(first, last, copies)
 
-    def _has_found_regions(self, rows: Tensor, copies: int, inputs: Sequence[Tensor]) -> bool:
-        """Find parts that have a derivative only as a whole, if that was not done; return whether to record again."""
+    def _find_new_regions(self, rows: Tensor, copies: int, inputs: Sequence[Tensor]) -> bool:
+        """Look for regions, if that was not done yet; return whether to record again."""
         if not self.policy.regions.unknown:
             return False
-        self.policy.regions.regions = find_regions(self.model, self._forward(rows, copies), inputs, self.policy)
+        self.policy.regions.regions = find_regions(self.model, self._make_forward(rows, copies), inputs, self.policy)
         return self.policy.regions.checks_comparisons
 
-    def _explained(self, first: int, last: int, references: Sequence[Tensor], record: Record) -> Block:
-        """Explain one batch: some references of each sequence."""
+    def _explain_batch(self, first: int, last: int, references: Sequence[Tensor], record: Record) -> Block:
+        """Explain one batch, with some of the references of each sequence."""
         rows, n = torch.arange(first, last, device="cpu"), references[0].shape[1]
-        inputs, args = self._inputs_of(rows), self._args_of(rows, n)
+        inputs, args = self._select_inputs(rows), self._select_args(rows, n)
         # The reference index is the major one: see calls/pairs.py.
         flat = [convert(one.transpose(0, 1).flatten(0, 1), self._dtype(), self.device) for one in references]
         with lend_from(self.arena):
@@ -226,30 +226,30 @@ class Explainer:
         return make_block(inputs, flat, multipliers, outputs, this.output.detach())
 
     def _require_independent_rows(self, first: int, references: Sequence[Tensor], block: Block) -> None:
-        """Raise UnsupportedOperation if a sequence beside a reference has another output than it had."""
+        """Raise UnsupportedOperation if the output of a sequence changes when it shares a batch with a reference."""
         i, k = typical_pair(block)
         row = torch.tensor([first + i], device="cpu")
         both = [
-            # Each by itself: of inputs and baselines one may be in integers.
+            # Converted one by one: inputs or baselines may be integers.
             torch.cat([convert(one, self._dtype(), self.device) for one in (x[row.to(x.device)], r[i, k : k + 1])])
             for x, r in zip(self.inputs, references, strict=True)
         ]
 
         def run(rows: Sequence[int]) -> Tensor:
             with torch.no_grad(), KernelMode(self.policy):
-                mine = in_model_dtype(self.model, [one[list(rows)] for one in both])
-                return self._forward(row, len(rows))(*mine).cpu()
+                chosen = in_model_dtype(self.model, [one[list(rows)] for one in both])
+                return self._make_forward(row, len(rows))(*chosen).cpu()
 
-        wanted = torch.stack([block.outputs[i], block.baselines[i, :, k]])
-        require_independent_rows(self.model, run, wanted if self.batch_size > 1 else wanted[:1], self.batch_size)
+        expected = torch.stack([block.outputs[i], block.baselines[i, :, k]])
+        require_independent_rows(self.model, run, expected if self.batch_size > 1 else expected[:1], self.batch_size)
 
-    def outputs(self, inputs: Sequence[Tensor], first: int, last: int) -> Tensor:
-        """Return what the model gives for `inputs` in the place of the sequences ``first <= i < last``.
+    def compute_outputs(self, inputs: Sequence[Tensor], first: int, last: int) -> Tensor:
+        """Return the outputs of the model for `inputs` in place of the sequences ``first <= i < last``.
 
         Parameters
         ----------
         inputs : sequence of torch.Tensor, each of shape (sequences, ...)
-            In the shapes of those that are explained: these, or what they are compared with.
+            The explained inputs, or baselines of the same shapes.
         first, last : int
 
         Returns
@@ -257,32 +257,32 @@ class Explainer:
         torch.Tensor, shape (last - first, targets)
         """
         rows = torch.arange(first, last, device="cpu")
-        mine = [convert(one.detach()[first:last], self._dtype(), self.device) for one in inputs]
+        selected = [convert(one.detach()[first:last], self._dtype(), self.device) for one in inputs]
         with torch.no_grad():
-            return self._forward(rows)(*mine)
+            return self._make_forward(rows)(*selected)
 
     def _dtype(self) -> torch.dtype:
-        if self._dtype_in_use is None:  # once while the model is borrowed: it is asked for with every batch
+        if self._dtype_in_use is None:  # only once while the model is borrowed: every batch needs it
             self._dtype_in_use = self.dtype or floating_dtype(self.model, self.inputs[0])
         return self._dtype_in_use
 
-    def _inputs_of(self, rows: Tensor) -> list[Tensor]:
-        """Return some sequences, on the device."""
+    def _select_inputs(self, rows: Tensor) -> list[Tensor]:
+        """Return the inputs of some sequences, on the device."""
         return [convert(one.detach()[rows.to(one.device)], self._dtype(), self.device) for one in self.inputs]
 
-    def _args_of(self, rows: Tensor, n: int = 1) -> list[Any]:
-        """Return the further inputs of `n` references of each of `rows`, on the device."""
+    def _select_args(self, rows: Tensor, n: int = 1) -> list[Any]:
+        """Return the further inputs for `n` references of each of `rows`, on the device."""
         per_row = [isinstance(one, Tensor) and one.ndim > 0 and len(one) == len(self.inputs[0]) for one in self.args]
-        mine = [one[rows.to(one.device)] if own else one for one, own in zip(self.args, per_row, strict=True)]
+        selected = [one[rows.to(one.device)] if own else one for one, own in zip(self.args, per_row, strict=True)]
         # Clones, because a model may write to its inputs.
-        copies = [one.detach().clone() if isinstance(one, Tensor) else one for one in mine]
+        copies = [one.detach().clone() if isinstance(one, Tensor) else one for one in selected]
         nothing = [None] * len(self.inputs)
         sent = self.conversion.apply([*nothing, *copies], self._dtype(), self.device)[len(nothing) :]
-        return [_repeated(one, n) if own else one for one, own in zip(sent, per_row, strict=True)]
+        return [_repeat_rows(one, n) if own else one for one, own in zip(sent, per_row, strict=True)]
 
-    def _forward(self, rows: Tensor, n: int = 1) -> Callable[..., Tensor]:
-        """Return the model with the further inputs of `n` references of each of `rows`, and what is read from it."""
-        args = self._args_of(rows, n)
+    def _make_forward(self, rows: Tensor, n: int = 1) -> Callable[..., Tensor]:
+        """Return a function from inputs to explained outputs, with further inputs for `n` references of each row."""
+        args = self._select_args(rows, n)
 
         def forward(*inputs: Tensor) -> Tensor:
             with explain_dtype_errors([*inputs, *args]):
@@ -291,6 +291,6 @@ class Explainer:
         return forward
 
 
-def _repeated(one: Tensor, n: int) -> Tensor:
-    """Return all rows `n` times, one time behind the other."""
+def _repeat_rows(one: Tensor, n: int) -> Tensor:
+    """Return all rows repeated `n` times, copy after copy."""
     return one.repeat(n, *[1] * (one.ndim - 1)) if n > 1 else one

@@ -22,10 +22,10 @@ STEP = 10
 class BlockExplainer(Protocol):
     """A method that compares sequences with references, a block of sequences at a time."""
 
-    def rows(self, n: int) -> Iterator[tuple[int, int]]:
+    def batches(self, n: int) -> Iterator[tuple[int, int]]:
         """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
 
-    def block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
+    def explain_block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         """Explain the sequences ``first <= i < last`` against references of shape (sequences, references, ...)."""
 
 
@@ -79,7 +79,7 @@ class ReferenceSampler:
 
     def blocks(self, explainer: BlockExplainer) -> Iterator[SampledBlock]:
         """Explain all sequences, and yield them in order."""
-        for first, last in explainer.rows(self.step):
+        for first, last in explainer.batches(self.step):
             if self.tolerance is None:
                 yield self._with_all(explainer, first, last)
             else:
@@ -88,7 +88,7 @@ class ReferenceSampler:
     def _with_all(self, explainer: BlockExplainer, first: int, last: int) -> SampledBlock:
         """Compare the sequences ``first <= i < last`` with all their references."""
         references = self.references.draw(first, last)
-        block = explainer.block(first, last, [references])
+        block = explainer.explain_block(first, last, [references])
         contributions, n = _contributions(block), self.references.n
         mean = contributions.mean(dim=2, keepdim=True)
         # This takes a quarter of the time of torch.std_mean.
@@ -104,7 +104,7 @@ class ReferenceSampler:
         moments: RunningMoments | None = None
         for start in range(0, self.references.n, self.step):
             drawn.append(self.references.draw(first, last, start, min(start + self.step, self.references.n)))
-            parts.append(explainer.block(first, last, drawn[-1:]))
+            parts.append(explainer.explain_block(first, last, drawn[-1:]))
             contributions = _contributions(parts[-1])
             moments = moments or RunningMoments(contributions[:, :, 0])
             moments.add(contributions, open_)

@@ -182,7 +182,7 @@ class DeepLiftShapModule(L.LightningModule):
         # A Trainer in half precision makes that the default dtype of new tensors.
         torch.set_default_dtype(torch.float32 if default in (torch.float16, torch.bfloat16) else default)
         try:
-            with job.running(self.kind, self.ops):
+            with job.borrow_model(self.kind, self.ops):
                 found = build_explanation("attribute", job, sampler, targets, check, *kept)
         finally:
             torch.set_default_dtype(default)

@@ -127,7 +127,7 @@ def audit(
         explainer = PairAuditor(model, (X,), checked.args, targets, 1, where)
         explainer.policy.copy = True  # the ledger keeps copies, whatever the model overwrites
         found: list[AuditedPair] = []
-        with explainer.running(dtype, additional_nonlinear_ops), _WITHOUT_INTEGRATED_WARNINGS.apply():
+        with explainer.borrow_model(dtype, additional_nonlinear_ops), _WITHOUT_INTEGRATED_WARNINGS.apply():
             for i in range(rows):
                 (references_of_one,) = drawn.draw(i, i + 1, 0, min(n, drawn.n))
                 found.extend(explainer.pair(i, one.unsqueeze(0)) for one in references_of_one)

@@ -148,7 +148,7 @@ class AuditMode(CallMode):
         finally:
             self._depth -= 1
 
-    def plain(self, func: Any, args: Any, kwargs: Any) -> Any:
+    def call_directly(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Make a call that needs no rule, and list it if it depends on the input."""
         name = str(getattr(func, "__name__", ""))
         about = name == "__get__" and getattr(func.__self__, "__name__", "") not in VALUE_ATTRIBUTES

@@ -66,8 +66,8 @@ class PairAuditor(Explainer):
 
     def _pair(self, i: int, reference: Tensor) -> AuditedPair:
         row = torch.tensor([i], device="cpu")
-        inputs, baselines = self._inputs_of(row)[:1], [convert(reference, self._dtype(), self.device)]
-        read = self._forward(row)
+        inputs, baselines = self._select_inputs(row)[:1], [convert(reference, self._dtype(), self.device)]
+        read = self._make_forward(row)
         modes, outputs = _PairModes(), []
 
         def forward(*tensors: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class PairAuditor(Explainer):
 
         try:
             record = self._recorded(forward, inputs, modes)
-            if self._has_found_regions(row, 1, inputs):
+            if self._find_new_regions(row, 1, inputs):
                 return self._pair(i, reference)
             with reference_pass(self.model, baselines, self.policy, record, modes.reference_mode) as this:
                 this.output = forward(*this.inputs)

@@ -1,1 +1,1 @@
-"""What one call of PyTorch is: its arguments, what was recorded of it, and its partner in the other pass."""
+"""One call of PyTorch: its arguments, what is recorded of it, and its partner in the other pass."""

@@ -1,4 +1,4 @@
-"""A call of PyTorch as the engine sees it, and the autograd functions by which rules stand in for it."""
+"""A call of PyTorch as the engine sees it, and the autograd functions that rules put in its place."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ Function = Callable[..., Any]
 
 
 class _Flat(NamedTuple):
-    """Arguments without tensors inside of others: how many have a place, and the names of the others."""
+    """The structure of arguments without nested tensors: the number of positional ones, the names of the others."""
 
-    places: int
+    positional: int
     names: tuple[str, ...]
 
 
 _CONTAINERS = (tuple, list, dict)
 
 
-def may_contain_tensors(one: Any) -> bool:
-    """Return whether to look into an argument; shapes and the like are left as they are."""
-    if not isinstance(one, _CONTAINERS):
+def may_contain_tensors(argument: Any) -> bool:
+    """Return whether an argument is a container that may hold tensors; shapes and the like do not."""
+    if not isinstance(argument, _CONTAINERS):
         return False
-    return isinstance(one, dict) or any(isinstance(item, (Tensor, *_CONTAINERS)) for item in one)
+    return isinstance(argument, dict) or any(isinstance(item, (Tensor, *_CONTAINERS)) for item in argument)
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """A call of PyTorch as a function of those of its tensors that depend on the input.
+    """A call of PyTorch, as a function of those of its tensors that depend on the input.
 
     Parameters
     ----------
     name : str
-        The operation's, the same for all spellings.
+        The name of the operation, the same for all spellings.
     function : callable
-        What is called.
+        The function called.
     leaves : list
-        All arguments, flat.
+        All arguments, flattened.
     structure : pytree
-        How to fold them up again.
+        How to restore the arguments from the leaves.
     dependent : tuple of int
-        Which leaves depend on the input.
+        The indices of the leaves that depend on the input.
     location : str
-        In which module, for messages.
+        The module it is made in, for messages.
     returns_indices : bool
-        Of a pooling: whether it has to tell where its maxima are.
+        For a pooling: whether the positions of its maxima are asked for.
     """
 
     name: str
@@ -70,26 +70,26 @@ class Call:
         structure: Any
         if any(map(may_contain_tensors, args)) or any(map(may_contain_tensors, kwargs.values())):
             leaves, structure = tree_flatten((args, kwargs))
-        else:  # the common case, in which looking into each argument would take longer than many an operation
+        else:  # the common case: flattening with tree_flatten takes longer than many an operation
             leaves, structure = [*args, *kwargs.values()], _Flat(len(args), tuple(kwargs))
         dependent = tuple(i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.requires_grad)
         return cls(name, function, leaves, structure, dependent, returns_indices=returns_indices)
 
     def __call__(self, *tensors: Tensor) -> Any:
-        """Call it with `tensors` in the places that depend on the input."""
+        """Make the call with `tensors` in place of those that depend on the input."""
         args, kwargs = self.arguments(tensors)
         return self.function(*args, **kwargs)
 
     def arguments(self, tensors: tuple[Tensor, ...] | None = None) -> tuple[Any, Any]:
-        """Return the arguments folded up, with `tensors` in the places that depend on the input."""
+        """Return args and kwargs, with `tensors` in place of those that depend on the input."""
         leaves = list(self.leaves)
         for at, tensor in zip(self.dependent, tensors or self.tensors, strict=True):
             leaves[at] = tensor
         if isinstance(self.structure, _Flat):
             n, names = self.structure
             return tuple(leaves[:n]), dict(zip(names, leaves[n:], strict=True))
-        folded: tuple[Any, Any] = tree_unflatten(leaves, self.structure)
-        return folded
+        restored: tuple[Any, Any] = tree_unflatten(leaves, self.structure)
+        return restored
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -97,7 +97,7 @@ class Call:
         return tuple(self.leaves[i] for i in self.dependent)
 
     def broadcast(self) -> Call:
-        """Return it with each of its tensors that depend on the input as large as the result."""
+        """Return the call with each tensor that depends on the input expanded to the shape of the result."""
         shapes = (leaf.shape for leaf in self.leaves if isinstance(leaf, Tensor))
         shape = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
         if all(tensor.shape == shape for tensor in self.tensors):
@@ -111,30 +111,30 @@ class Call:
 class Rule(Protocol):
     """How one kind of operation is explained.
 
-    A rule sees each call twice. `observe` makes it with the sequences, which go through the model once, and keeps what
-    `explain` will need. `explain` makes it with their references: it returns the true output of the operation, with a
-    backward pass that multiplies by the mean Jacobian between the two.
+    A rule handles each call twice. `observe` makes the call with the sequences, which go through the model once, and
+    keeps what `explain` will need. `explain` makes it with their references: it returns the true output of the
+    operation, with a backward pass that multiplies by the mean Jacobian between the two.
     """
 
     @property
     def backward(self) -> type[torch.autograd.Function]:
-        """The autograd function whose node stands for the operation in the graph."""
+        """The autograd function whose node represents the operation in the graph."""
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Return the result for the sequences, and what to keep of it; with `copy`, in copies."""
+        """Return the result for the sequences, and what to keep for `explain`: copies if `copy` is true."""
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Return the result for the references, with the multiplier as its backward pass."""
 
 
 class RuleFunction(torch.autograd.Function):
-    """An autograd function of a rule: applied at once, without announcing itself to the mode that is asking."""
+    """An autograd function of a rule: ``apply`` is hidden from the mode, which would otherwise handle it as a call."""
 
     apply = vars(torch._C._FunctionBase)["apply"]
 
 
 class ObserveFunction(RuleFunction):
-    """A result for the sequences: it depends on the input, and nothing will go back through it."""
+    """A result for the sequences: marked as dependent on the input, without a backward pass."""
 
     @staticmethod
     def forward(ctx: Any, compute: Function, *xs: Tensor) -> Any:
@@ -143,12 +143,12 @@ class ObserveFunction(RuleFunction):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Refuse; only a model that takes gradients in its forward comes here."""
+        """Raise UnsupportedOperation: only a model that takes gradients in its forward gets here."""
         refuse_inner_gradients()
 
 
 def refuse_inner_gradients() -> None:
-    """Raise UnsupportedOperation: what goes back through the sequences' pass is a gradient that the model asked for."""
+    """Raise UnsupportedOperation: only a gradient that the model itself takes goes back through the sequences' pass."""
     raise UnsupportedOperation(
         "a gradient is taken inside the model, which cannot be explained: "
         "write the derivative out, or leave that part of the model out"
@@ -156,15 +156,15 @@ def refuse_inner_gradients() -> None:
 
 
 class PullbackFunction(RuleFunction):
-    """A result for the references whose gradients at the operands a function makes."""
+    """A result for the references, whose backward pass is a function of the rule."""
 
     @staticmethod
     def forward(ctx: Any, compute: Function, *xs: Tensor) -> Any:
-        """Return the first of ``compute(*xs)``; the second makes gradients at `xs` of the gradient at it."""
-        y, ctx.pull = compute(*(x.detach() for x in xs))
+        """Return y, where ``compute(*xs)`` is y and a function from the gradient at y to the gradients at `xs`."""
+        y, ctx.pullback = compute(*(x.detach() for x in xs))
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradients at the operands."""
-        return None, *ctx.pull(grads[0])
+        return None, *ctx.pullback(grads[0])

@@ -1,4 +1,4 @@
-"""Do without cuDNN for a while, and leave all its other settings alone."""
+"""Switch cuDNN off for a while, without touching its other settings."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from seqlight.prediction.process_settings import ProcessSetting
 
 @contextlib.contextmanager
 def _switched_off() -> Iterator[None]:
-    """Switch cuDNN off, and back to what it was.
+    """Switch cuDNN off inside; restore the setting at the end.
 
-    ``torch.backends.cudnn.flags`` reads and writes all settings at once, and raises where a program says by
-    ``fp32_precision`` which operations may use TF32.
+    ``torch.backends.cudnn.flags`` reads and writes all settings at once, and raises in programs that say
+    by ``fp32_precision`` which operations may use TF32.
     """
     before = torch._C._get_cudnn_enabled()
     torch._C._set_cudnn_enabled(False)
@@ -25,5 +25,5 @@ def _switched_off() -> Iterator[None]:
         torch._C._set_cudnn_enabled(before)
 
 
-#: Its kernels refuse the backward pass of a recurrent network in evaluation mode.
+#: Kernels of cuDNN refuse the backward pass of a recurrent network in evaluation mode.
 WITHOUT_CUDNN = ProcessSetting(_switched_off)

@@ -1,4 +1,4 @@
-"""Let a mode see inside what PyTorch hands it as a whole, and see as a whole what it would not see."""
+"""Show a mode the body of a function of PyTorch, or a function of ours as a single operation."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from seqlight.attribution.calls.call import Function
 
 
 def as_operation(function: Function) -> Function:
-    """Let a mode see `function` as one operation, as it sees those of PyTorch."""
+    """Return `function` as one operation for a mode, like the functions of PyTorch."""
 
     @functools.wraps(function)
-    def seen(x: Tensor, *more: Any) -> Any:
+    def wrapper(x: Tensor, *more: Any) -> Any:
         if has_torch_function_unary(x):
-            return handle_torch_function(seen, (x,), x, *more)
+            return handle_torch_function(wrapper, (x,), x, *more)
         return function(x, *more)
 
-    return seen
+    return wrapper
 
 
 def open_body(function: Any) -> Function | None:
-    """Return `function`, if it is written in Python, with a body that a mode sees; None if it cannot be.
+    """Return a copy of a function of PyTorch whose body a mode sees; None for one that is not written in Python.
 
-    PyTorch hands such a function to a mode as a whole. A copy that finds no reason to do so runs its body.
+    PyTorch passes such a function to the mode as a whole if ``has_torch_function`` is true. In the copy it never is.
     """
     inner = getattr(function, "__wrapped__", None)
     owners = [one for one in (function, inner) if isinstance(one, types.FunctionType)]

@@ -1,9 +1,8 @@
-"""Lay what was recorded of the sequences beside what the references give.
+"""Match what was recorded of the sequences with the tensors of the reference pass.
 
-References are ordered with the reference index as the major one: row ``r * b + i`` is
-reference r of sequence i, for b sequences. A tensor of the reference pass is then n times
-longer than its recorded partner in exactly one dimension, whichever the model uses for
-the batch, and splitting that dimension into (n, b) brings partners together.
+The reference index is the major one: row ``r * b + i`` is reference r of sequence i, for b sequences.
+A tensor of the reference pass is then n times longer than its recorded partner in exactly one dimension,
+whichever the model uses for the batch, and splitting that dimension into (n, b) aligns the partners.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from seqlight.errors import UnsupportedOperation
 
 
 def batch_dimension(recorded: Tensor, reference: Tensor) -> tuple[int, int] | None:
-    """Return the dimension in which `reference` is longer, and how many times; None for equal shapes.
+    """Return the dimension in which `reference` is longer, and how many times as long; None for equal shapes.
 
     Raises
     ------
@@ -40,7 +39,7 @@ def batch_dimension(recorded: Tensor, reference: Tensor) -> tuple[int, int] | No
 
 
 def align_partners(recorded: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-    """Return views of both that broadcast against each other, partner beside partner."""
+    """Return views of both that broadcast against each other, each reference with its sequence."""
     at = batch_dimension(recorded, reference)
     if at is None:
         return recorded, reference
@@ -49,13 +48,13 @@ def align_partners(recorded: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]
 
 
 def repeat_like(recorded: Tensor, like: Tensor) -> Tensor:
-    """Return `recorded` in the shape of its partner `like`, copied for each reference."""
+    """Return `recorded` repeated for each reference, in the shape of its partner `like`."""
     a, b = align_partners(recorded, like)
     return a.expand(b.shape).reshape(like.shape)
 
 
 def interpolate(recorded: Tensor, reference: Tensor, share: float) -> Tensor:
-    """Return the point on the line from `reference` to `recorded`, in the shape of `reference`.
+    """Return a point on the line from `reference` to `recorded`, in the shape of `reference`.
 
     Parameters
     ----------

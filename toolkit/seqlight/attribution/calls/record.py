@@ -1,4 +1,4 @@
-"""What the sequences' pass leaves for the references': tensors as they were, call by call."""
+"""What the pass of the sequences records for that of their references, call by call."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from seqlight.attribution.calls.retry import Overwritten
 
 @dataclass(slots=True, eq=False)
 class Snapshot:
-    """A tensor, and how often it had been written to when it was recorded."""
+    """A tensor, with its version counter at the time it was recorded."""
 
     tensor: Tensor
     version: int
 
     @classmethod
     def take(cls, tensor: Tensor, copy: bool) -> Snapshot:
-        """Record `tensor` as it is, or a copy of it."""
+        """Record `tensor`, or a copy of it."""
         kept = tensor.detach().clone() if copy else tensor.detach()
         return cls(kept, kept._version)
 
     def get(self) -> Tensor:
-        """Return the tensor; raise Overwritten if it is no longer what was recorded."""
+        """Return the tensor; raise Overwritten if it was written to since."""
         if self.tensor._version != self.version:
             raise Overwritten
         return self.tensor

@@ -1,31 +1,31 @@
-"""Why a model has to go through the engine again, under another policy. No user sees these exceptions."""
+"""Reasons to run a model through the engine again, under another policy. No user sees these exceptions."""
 
 from __future__ import annotations
 
 
 class Retry(Exception):
-    """The passes so far are void: revise the policy, and make them again."""
+    """The passes so far are void: revise the policy, and repeat them."""
 
 
 class Overwritten(Retry):
-    """A recorded tensor was changed in place: copies have to be recorded."""
+    """A recorded tensor was changed in place: record copies."""
 
 
 class Unexplained(Retry):
-    """The output depends on the input by an operation that is not in the table: the graph has to be inspected."""
+    """The output depends on the input through an operation that is not in the table: inspect the graph."""
 
 
 class ComparisonChanged(Retry):
-    """A comparison came out differently for a reference: what the model makes of it has to be integrated."""
+    """A comparison came out differently for a reference: integrate the region that depends on it."""
 
 
 class Discontinuous(Retry):
-    """What the model makes of a comparison jumps: each of its calls has to be explained on its own.
+    """A region that depends on a comparison is discontinuous: explain each of its calls on its own.
 
     Parameters
     ----------
     part : object
-        Which part of the model.
+        The region.
     """
 
     def __init__(self, part: object) -> None:

@@ -1,4 +1,4 @@
-"""What is added to an error that a model raises: the module, and what to try."""
+"""Add to an error that a model raises: the name of the module, and what to try."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _innermost(frames: TracebackType | None) -> nn.Module | None:
     module = None
     while frames is not None:
         owner = module_of(frames.tb_frame)
-        module = module if owner is None else owner  # not by its truth: an empty Sequential has none
+        module = module if owner is None else owner  # "is None", because an empty Sequential is false
         frames = frames.tb_next
     return module
 
@@ -40,7 +40,7 @@ def add_hints(dtype: torch.dtype | None) -> Iterator[None]:
     Parameters
     ----------
     dtype : torch.dtype, optional
-        What the model was asked to run in; None for its own.
+        The dtype that the model was asked to run in; None for its own.
     """
     try:
         yield
@@ -59,7 +59,7 @@ def _hint(error: Exception, dtype: torch.dtype | None) -> str:
         and any(one in text for one in ("type", "Double", "Float"))
     ):
         return (
-            f"the model was run in {dtype}, as asked; one that makes tensors of another dtype in its forward, as "
+            f"the model was run in {dtype}, as asked; a model that makes tensors of another dtype in its forward, as "
             "x.float() does, runs with dtype=None."
         )
     if isinstance(error, TypeError) and "forward() missing" in text:

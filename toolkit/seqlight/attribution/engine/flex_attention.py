@@ -1,4 +1,4 @@
-"""Flexible attention compiles a kernel in which no mode sees an operation: it is refused by name."""
+"""Refuse flex_attention, which compiles a kernel whose operations no mode sees."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def _validate_device(query: Any, key: Any, value: Any) -> Any:
     return _FLEXIBLE.original("_validate_device")(query, key, value)
 
 
-# Looked up whenever flex_attention is called, whoever has imported that before.
+# flex_attention looks this up at each call, so it does not matter who imported flex_attention before.
 _FLEXIBLE = Patch(flex_attention, {"_validate_device": _validate_device})
 
 
 def refuse_flex_attention() -> contextlib.AbstractContextManager[None]:
-    """Refuse ``flex_attention`` inside, in threads that have a mode."""
+    """Inside, in threads that have a mode, raise UnsupportedOperation for ``flex_attention``."""
     return _FLEXIBLE.apply()

@@ -1,4 +1,4 @@
-"""The transforms of ``torch.func`` hide from a mode what depends on the input: vmap is replaced, the rest refused."""
+"""Replace vmap and refuse the other transforms of ``torch.func``: they hide dependence on the input from a mode."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from seqlight.attribution.calls.call import Function
 from seqlight.attribution.engine.patches import Patch
 from seqlight.errors import UnsupportedOperation
 
-# What transforms are made of, and what to call them. All are looked up when a transformed function is
-# called, whoever has transformed it before.
+# The functions behind the transforms, with their public names. Transformed functions look them up at each call,
+# so it does not matter when they were transformed.
 DERIVATIVES = {
     "grad_impl": "torch.func.grad",
     "grad_and_value_impl": "torch.func.grad_and_value",
@@ -27,10 +27,10 @@ DERIVATIVES = {
 }
 
 
-def _row_by_row(
+def _map_rows(
     function: Function, in_dims: Any, out_dims: Any, randomness: str, chunk_size: int | None, *args: Any, **kwargs: Any
 ) -> Any:
-    if not _watched(args):
+    if not _is_seen_by_a_mode(args):
         return _VMAP.original("vmap_impl")(function, in_dims, out_dims, randomness, chunk_size, *args, **kwargs)
     n, dims, flat, structure = _process_batched_inputs(in_dims, args, function)
     rows: list[list[Tensor]] = []
@@ -39,15 +39,15 @@ def _row_by_row(
         row = [leaf if dim is None else leaf.select(dim, i) for leaf, dim in zip(flat, dims, strict=True)]
         leaves, outputs = tree_flatten(function(*tree_unflatten(row, structure), **kwargs))
         rows.append(leaves)
-    to = _broadcast_to_and_flatten(out_dims, outputs) or [0] * len(rows[0])
-    columns = zip(zip(*rows, strict=True), to, strict=True)
-    found = [column[0] if dim is None else torch.stack(column, dim) for column, dim in columns]
-    return tree_unflatten(found, outputs)
+    out = _broadcast_to_and_flatten(out_dims, outputs) or [0] * len(rows[0])
+    columns = zip(zip(*rows, strict=True), out, strict=True)
+    stacked = [column[0] if dim is None else torch.stack(column, dim) for column, dim in columns]
+    return tree_unflatten(stacked, outputs)
 
 
-def _refusing(name: str) -> Function:
+def _make_refusal(name: str) -> Function:
     def derivative(*args: Any, **kwargs: Any) -> Any:
-        if _watched((args, kwargs)):
+        if _is_seen_by_a_mode((args, kwargs)):
             raise UnsupportedOperation(
                 f"{DERIVATIVES[name]} takes a derivative inside the model, which cannot be explained: "
                 "write the derivative out, or leave that part of the model out"
@@ -57,12 +57,12 @@ def _refusing(name: str) -> Function:
     return derivative
 
 
-def _watched(args: Any) -> bool:
+def _is_seen_by_a_mode(args: Any) -> bool:
     return has_torch_function(tuple(leaf for leaf in tree_flatten(args)[0] if isinstance(leaf, Tensor)))
 
 
-_VMAP = Patch(apis, {"vmap_impl": _row_by_row})
-_DERIVATIVES = Patch(eager_transforms, {name: _refusing(name) for name in DERIVATIVES})
+_VMAP = Patch(apis, {"vmap_impl": _map_rows})
+_DERIVATIVES = Patch(eager_transforms, {name: _make_refusal(name) for name in DERIVATIVES})
 
 
 @contextlib.contextmanager

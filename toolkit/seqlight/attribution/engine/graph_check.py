@@ -1,4 +1,4 @@
-"""Check autograd's graph: which operations are linear, and whether there is one that nothing explains."""
+"""Check autograd's graph: which operations are linear, and whether any has no explanation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import _functions as parallel
 
-# Nodes of autograd, without their number, that are linear as long as one operand depends on the input.
+# Names of autograd nodes, without their number, that are linear if only one operand depends on the input.
 LINEAR = frozenset(
     """
     Add Sub Rsub Neg Mul Addmm Addmv Addr Addbmm Baddbmm Bmm Mm Mv Dot Vdot Ger Linear Addcmul
@@ -34,49 +34,49 @@ LINEAR = frozenset(
     """.split()
 )
 
-# Products: of the operands at these places, only one may depend on the input.
+# Products: only one of the operands at these positions may depend on the input.
 FACTORS = {
     **dict.fromkeys("Mul Mm Bmm Mv Dot Vdot Ger Linear Kron Convolution".split(), (0, 1)),
     **dict.fromkeys("ConvolutionOverrideable MkldnnConvolution CudnnConvolution ConvTbc".split(), (0, 1)),
     **dict.fromkeys("NativeBatchNorm CudnnBatchNorm MiopenBatchNorm BatchNormWithUpdate".split(), (0, 1)),
     **dict.fromkeys("Addmm Addmv Addr Addbmm Baddbmm Addcmul".split(), (1, 2)),
 }
-# Quotients: the operand at this place may not depend on it at all.
+# Quotients: the operand at this position may not depend on it at all.
 DIVISOR = {"Div": 1, "Addcdiv": 2}
-# PyTorch's own functions in Python: what a user's backward hooks look at, and what DataParallel deals out and collects.
+# PyTorch's own autograd functions in Python, all linear: for backward hooks of modules, and for DataParallel.
 _IN_PYTHON = (torch.nn.modules._functions.BackwardHookFunction, parallel.Scatter, parallel.Gather)
 
 
 def is_linear(node: Any) -> bool:
-    """Return whether a node of the autograd graph is linear in what depends on the input."""
+    """Return whether a node of the autograd graph is linear in the operands that depend on the input."""
     kind = _kind(node.name())
-    return kind if isinstance(kind, bool) else _linear_here(kind, node)
+    return kind if isinstance(kind, bool) else _is_linear_in_operands(kind, node)
 
 
 @cache
 def _kind(name: str) -> bool | str:
-    """Return whether nodes of this name are linear; their operation, where that depends on which operands are live."""
+    """Return whether nodes of this name are linear; the operation's name where that depends on their operands."""
     operation = _operation(name)
-    # A function of Python's, a user's own say, may have the name of an operation, but it has no number.
+    # An autograd function in Python, such as a user's, may have the name of an operation, but has no number.
     if name.endswith("Backward"):
         return False
     return operation if operation in FACTORS or operation in DIVISOR or operation == "Lerp" else operation in LINEAR
 
 
-def _linear_here(operation: str, node: Any) -> bool:
-    live = [edge is not None for edge, _ in node.next_functions]
+def _is_linear_in_operands(operation: str, node: Any) -> bool:
+    dependent = [edge is not None for edge, _ in node.next_functions]
     if operation in DIVISOR:
-        return not any(live[DIVISOR[operation] :]) and sum(live[1:]) + live[0] <= len(live)
-    if operation == "Lerp":  # of two tensors by a third, which is a factor of both
-        return not all(live[2:3] or [False]) or sum(live) < 2
+        return not any(dependent[DIVISOR[operation] :]) and sum(dependent[1:]) + dependent[0] <= len(dependent)
+    if operation == "Lerp":  # of two tensors, by a third that is a factor of both
+        return not all(dependent[2:3] or [False]) or sum(dependent) < 2
     # Batch statistics depend on all rows.
     if getattr(node, "_saved_training", False):
         return False
-    return sum(live[i] for i in FACTORS[operation] if i < len(live)) < 2
+    return sum(dependent[i] for i in FACTORS[operation] if i < len(dependent)) < 2
 
 
-def operation_of(node: Any) -> str:
-    """Return the name of a node without what autograd adds: ``MulBackward0`` gives ``Mul``."""
+def operation_name(node: Any) -> str:
+    """Return the name of the operation behind a node: ``MulBackward0`` gives ``Mul``."""
     return _operation(node.name())
 
 
@@ -85,17 +85,17 @@ def _operation(name: str) -> str:
     return name.rsplit("::", 1)[-1].rstrip("0123456789").removesuffix("Backward").removesuffix("Backwards")
 
 
-def unexplained(outputs: Iterable[Tensor], ours: Collection[Any], inputs: Iterable[Tensor] = ()) -> Any:
-    """Return a node between `inputs` and `outputs` that is neither linear nor one of `ours`, or None.
+def find_unexplained(outputs: Iterable[Tensor], explained_by: Collection[Any], inputs: Iterable[Tensor] = ()) -> Any:
+    """Return a node between `inputs` and `outputs` that is neither linear nor explained by a rule, or None.
 
     Parameters
     ----------
     outputs : iterable of torch.Tensor
-        Where to start.
-    ours : collection of type
+        Where the search starts.
+    explained_by : collection of type
         The autograd functions of the rules.
     inputs : iterable of torch.Tensor
-        Where to stop.
+        Where the search stops.
     """
     seen = {tensor.grad_fn for tensor in inputs}
     waiting = [tensor.grad_fn for tensor in outputs]
@@ -104,12 +104,12 @@ def unexplained(outputs: Iterable[Tensor], ours: Collection[Any], inputs: Iterab
         if node is None or node in seen:
             continue
         seen.add(node)
-        if not (is_linear(node) or _is_ours(node, ours)):
+        if not (is_linear(node) or _is_explained(node, explained_by)):
             return node
         waiting.extend(edge for edge, _ in node.next_functions)
     return None
 
 
-def _is_ours(node: Any, ours: Collection[Any]) -> bool:
+def _is_explained(node: Any, explained_by: Collection[Any]) -> bool:
     function = getattr(type(node), "_forward_cls", None)
-    return function in ours or function in _IN_PYTHON
+    return function in explained_by or function in _IN_PYTHON

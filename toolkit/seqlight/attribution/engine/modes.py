@@ -1,7 +1,7 @@
-"""The modes that see each call of PyTorch, however it is spelled, and send it to the rule of its operation.
+"""The modes that see each call of PyTorch, however it is spelled, and pass it to the rule of its operation.
 
-Calls that depend on the input go to the rule that the table has for them. A call that the table does not have is judged
-by what it adds to autograd's graph.
+Calls that depend on the input go to their rule in the table. A call that is not in the table is judged by what it adds
+to autograd's graph.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from seqlight.prediction.module_names import describe_current_module
 
 
 class CallMode(TorchFunctionMode):
-    """Sends each call that depends on the input to the rule of its operation.
+    """Passes each call that depends on the input to the rule of its operation.
 
     Parameters
     ----------
     model : torch.nn.Module
-        For the names of its modules.
+        Used for the names of its modules.
     policy : CallPolicy
     record : Record
-        What the sequences leave for their references.
+        What is recorded of the sequences for their references.
     """
 
     def __init__(self, model: nn.Module, policy: CallPolicy, record: Record) -> None:
@@ -55,32 +55,32 @@ class CallMode(TorchFunctionMode):
             if isinstance(func, OpOverload | OpOverloadPacket):
                 entry = self._entry_of_operator(func)
             elif not self.policy.inspect and not operation_names.hides_in_place(func):
-                return self.plain(func, args, kwargs)
+                return self.call_directly(func, args, kwargs)
         if not torch.is_grad_enabled():
-            return self.plain(func, args, kwargs)
+            return self.call_directly(func, args, kwargs)
         if entry is None:
             return self._call_unlisted(func, args, kwargs)
         while entry.fused is not None and (fused := entry.fused(*args, **kwargs)) is not None:
             (func, args), kwargs = fused, {}
             entry = self.policy.rules[func]
         if entry.alone is None and entry.fused is None and _is_linear(args, kwargs):
-            return self.plain(self.policy.kernel(entry, func), args, kwargs)
-        call, treatment, in_place = self._call_and_treatment(entry, args, kwargs)
+            return self.call_directly(self.policy.kernel(entry, func), args, kwargs)
+        call, treatment, in_place = self._resolve(entry, args, kwargs)
         if treatment is None:
-            return self.plain(self.policy.kernel(entry, func), args, kwargs)
+            return self.call_directly(self.policy.kernel(entry, func), args, kwargs)
         if callable(treatment):
-            y = self._decomposed(treatment, call)
+            y = self._run_decomposed(treatment, call)
         else:
             if isinstance(treatment, Integrated | Piecewise):
                 call = replace(call, location=describe_current_module(self.model))
-                treatment = self._announced(treatment, call)
+                treatment = self._with_warning(treatment, call)
             y = self.explain(treatment, call, self.policy.copy or in_place)
         if isinstance(entry.alone, MaxPool):
             return y if call.returns_indices else y[0]
-        # The result of an in-place call is often ignored: what counts is what it wrote.
+        # The result of an in-place call is often ignored: what it wrote is what counts.
         return (args[0] if args else kwargs["input"]).copy_(y) if in_place else y
 
-    def plain(self, func: Any, args: Any, kwargs: Any) -> Any:
+    def call_directly(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Make a call that needs no rule."""
         return func(*args, **kwargs)
 
@@ -89,10 +89,10 @@ class CallMode(TorchFunctionMode):
         raise NotImplementedError
 
     def retract(self) -> None:
-        """Hear that the last plain call was only a trial: a rule makes it again."""
+        """Take back the last direct call, which was only a trial: a rule makes it again."""
 
-    def _call_and_treatment(self, entry: Entry, args: Any, kwargs: Any) -> tuple[Call, Any, bool]:
-        """Return a call as the rules take it, what explains it (None if it is linear), and whether it is in place."""
+    def _resolve(self, entry: Entry, args: Any, kwargs: Any) -> tuple[Call, Any, bool]:
+        """Return a call as rules take it, what explains it (None if it is linear), and whether it is in place."""
         asked = dict(kwargs)
         in_place = bool(asked.pop("inplace", False)) or entry.in_place
         indices = bool(asked.pop("return_indices", False)) if entry.indices is None else entry.indices
@@ -100,7 +100,7 @@ class CallMode(TorchFunctionMode):
             asked.pop("return_indices", None)
         call = Call.from_arguments(entry.name, entry.function, args, asked, indices)
         treatment = entry.treatment(call.dependent, bool(asked.get("rounding_mode")))
-        if treatment is None and call.dependent and entry.name in operation_names.GATES and _has_a_mask(call):
+        if treatment is None and call.dependent and entry.name in operation_names.GATES and _has_mask(call):
             treatment, call = Rescale(), call.broadcast()
         if isinstance(treatment, Compare):
             self.policy.regions.compares = True
@@ -112,19 +112,19 @@ class CallMode(TorchFunctionMode):
         return call.broadcast() if entry.broadcasts else call, treatment, in_place
 
     def _entry_of_operator(self, func: Any) -> Entry | None:
-        """Return what explains an operator, as exported programs call it, by the functions of its name."""
+        """Return the entry of an operator, as exported programs call it, found by the functions of its name."""
         name = func.__name__.split(".")[0]
         entry = self.policy.rules.get(getattr(torch, name, None))
         if entry is not None or name.endswith("_"):
             return entry
         entries = [one for one in map(self.policy.rules.get, operation_names.spellings(name)) if one is not None]
-        # Further arguments may have another order than those of the function of the same name.
+        # Its further arguments may have another order than those of the function of that name.
         same = name in operation_names.SAME_ARGUMENTS
         found = next((one for one in entries if same or isinstance(one.alone, Rescale)), None)
         return None if found is None else replace(found, function=func)
 
     def _call_unlisted(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Make a call that the table does not have; integrate it unless it is linear."""
+        """Make a call that is not in the table; integrate it unless it is linear."""
         call = Call.from_arguments(getattr(func, "__name__", "an operation"), func, args, kwargs)
         if call.dependent and operation_names.hides_in_place(func):
             raise UnsupportedOperation(
@@ -132,10 +132,10 @@ class CallMode(TorchFunctionMode):
                 "replace the operation, or leave that part of the model out"
             )
         if not call.dependent or not self.policy.inspect:
-            return self.plain(func, args, kwargs)
-        y = self.plain(func, args, kwargs)
+            return self.call_directly(func, args, kwargs)
+        y = self.call_directly(func, args, kwargs)
         outputs = [one for one in tree_flatten(y)[0] if isinstance(one, Tensor)]
-        node = graph_check.unexplained(outputs, self.policy.explained_by, call.tensors)
+        node = graph_check.find_unexplained(outputs, self.policy.explained_by, call.tensors)
         if node is None:
             return y
         if getattr(node, "_saved_training", False):
@@ -143,24 +143,24 @@ class CallMode(TorchFunctionMode):
                 f"{call.name} takes its statistics from the batch, which mixes the sequences: "
                 "pass it running statistics and training=self.training"
             )
-        if call.name.startswith("to_sparse"):  # entries that are 0 by chance have no gradient there
+        if call.name.startswith("to_sparse"):  # entries that happen to be 0 would have no gradient
             raise UnsupportedOperation("a tensor that depends on the input becomes a sparse one: keep it dense")
         self.retract()
         body = open_body(func)
         if body is not None:
-            return self._decomposed(body, call)
+            return self._run_decomposed(body, call)
         call = replace(call, location=describe_current_module(self.model))
-        return self.explain(self._announced(Integrated(), call), call, self.policy.copy)
+        return self.explain(self._with_warning(Integrated(), call), call, self.policy.copy)
 
-    def _decomposed(self, function: Any, call: Call) -> Any:
-        """Run a call as `function`, which makes it of simpler ones."""
+    def _run_decomposed(self, function: Any, call: Call) -> Any:
+        """Make a call by `function`, which composes it of simpler ones."""
         args, kwargs = call.arguments()
         with self:
             return function(*args, **kwargs)
 
-    def _announced(self, rule: Integrated | Piecewise, call: Call) -> Integrated | Piecewise:
-        """Return a rule of which the user is warned, once for each operation's name, that it integrates."""
-        if isinstance(rule, Piecewise):  # it is known on the way back whether it does
+    def _with_warning(self, rule: Integrated | Piecewise, call: Call) -> Integrated | Piecewise:
+        """Return a rule that warns the user, once for each name of an operation, that it integrates."""
+        if isinstance(rule, Piecewise):  # only its backward pass knows whether it integrates
             return replace(rule, announce=partial(self._warn_once, call))
         self._warn_once(call)
         return rule
@@ -176,7 +176,7 @@ class CallMode(TorchFunctionMode):
 
 
 class SequenceMode(CallMode):
-    """The mode of the sequences' pass: each rule records what it will need."""
+    """The mode of the pass of the sequences: each rule records what it will need."""
 
     def explain(self, rule: Rule, call: Call, copy: bool) -> Any:
         """Make a call, and record what its rule keeps of it."""
@@ -186,21 +186,21 @@ class SequenceMode(CallMode):
 
 
 class ReferenceMode(CallMode):
-    """The mode of the references' pass: each rule gets what it recorded."""
+    """The mode of the pass of the references: each rule gets what it recorded."""
 
     position = 0
 
     def explain(self, rule: Rule, call: Call, copy: bool) -> Any:
-        """Make a call with the multiplier of its rule as the way back."""
+        """Make a call, with the multiplier of its rule as its backward pass."""
         calls = self.record.calls
         name, kept = calls[self.position] if self.position < len(calls) else ("nothing", None)
-        require_same_course(call.name, name)
+        require_same_call(call.name, name)
         self.position += 1
         return rule.explain(call, kept, copy)
 
 
 class KernelMode(TorchFunctionMode):
-    """Explains nothing: each call is made by the fastest kernel that there is."""
+    """Explains nothing: makes each call with the fastest kernel there is."""
 
     def __init__(self, policy: CallPolicy) -> None:
         super().__init__()
@@ -212,26 +212,27 @@ class KernelMode(TorchFunctionMode):
 
 
 def _is_linear(args: Any, kwargs: Any) -> bool:
-    """Return whether one tensor of a product depends on the input, and it is plain to see."""
-    live = 0
+    """Return whether at most one argument of a product depends on the input, by a quick look at them."""
+    dependent = 0
     for one in (*args, *kwargs.values()) if kwargs else args:
         if isinstance(one, Tensor):
             if one.dtype == torch.bool:  # a mask may be made of what it multiplies
                 return False
-            live += one.requires_grad
+            dependent += one.requires_grad
         elif isinstance(one, list | tuple | dict) and may_contain_tensors(one):
             return False
-    return live < 2 and "out" not in kwargs
+    return dependent < 2 and "out" not in kwargs
 
 
-def _has_a_mask(call: Call) -> bool:
+def _has_mask(call: Call) -> bool:
     return any(isinstance(leaf, Tensor) and leaf.dtype == torch.bool for leaf in call.leaves)
 
 
-def require_same_course(made: str, recorded: str) -> None:
-    """Raise UnsupportedOperation if the references made another call than their sequences."""
+def require_same_call(made: str, recorded: str) -> None:
+    """Raise UnsupportedOperation if the references made a different call from their sequences."""
     if made != recorded:
         raise UnsupportedOperation(
-            f"the references met {made} where the sequences met {recorded}: "
-            "a model whose course depends on its input cannot be explained: let torch.where choose between both courses"
+            f"the references reached {made} where the sequences reached {recorded}: "
+            "a model whose control flow depends on its input cannot be explained: "
+            "let torch.where choose between both branches"
         )

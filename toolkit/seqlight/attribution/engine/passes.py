@@ -1,8 +1,8 @@
-"""The two passes that explain a model: of the sequences, and of their references.
+"""The two passes that explain a model: one of the sequences, one of their references.
 
 The sequences go through the model once, and each rule records what it will need. The references go through with
-gradients, and the i-th call that a rule explains uses the i-th record. One record serves every batch of references of
-the same sequences. Both passes are contexts: the model is called where they are used.
+gradients, and the i-th call that a rule explains uses the i-th entry of the record. One record serves every batch of
+references of the same sequences. Both passes are context managers: the caller calls the model inside.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from seqlight.attribution.calls.record import Record
 from seqlight.attribution.calls.retry import Retry, Unexplained
 from seqlight.attribution.engine import graph_check
 from seqlight.attribution.engine.error_context import add_module_name
-from seqlight.attribution.engine.modes import ReferenceMode, SequenceMode, require_same_course
+from seqlight.attribution.engine.modes import ReferenceMode, SequenceMode, require_same_call
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.engine.regions import Region, Trace
 from seqlight.errors import UnsupportedOperation
@@ -31,17 +31,17 @@ from seqlight.prediction.module_names import describe_module
 
 @dataclass
 class Pass:
-    """What goes through a model in one pass, and what comes out.
+    """The inputs and the output of a model in one pass.
 
     Attributes
     ----------
     inputs : list of torch.Tensor
-        What to call the model with.
+        What the model is called with.
     leaves : list of torch.Tensor
         What gradients are taken with respect to.
     record : Record
     output : torch.Tensor
-        To be set by whoever calls the model: what is explained.
+        What is explained; set by whoever calls the model.
     """
 
     inputs: list[Tensor]
@@ -50,7 +50,7 @@ class Pass:
     output: Any = None
 
 
-def _pass_of(tensors: Sequence[Tensor], record: Record) -> Pass:
+def _make_pass(tensors: Sequence[Tensor], record: Record) -> Pass:
     leaves = [one.detach().clone().requires_grad_() for one in tensors]
     # Clones, because a model may write to its input.
     return Pass([leaf.clone() for leaf in leaves], leaves, record)
@@ -63,43 +63,43 @@ def sequence_pass(
     policy: CallPolicy,
     mode: Callable[[nn.Module, CallPolicy, Record], SequenceMode] = SequenceMode,
 ) -> Iterator[Pass]:
-    """Call the model with sequences inside; its calls, and at the end its output, are in the record.
+    """Record the calls that the model makes with sequences inside, and at the end its output.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Frozen, in evaluation mode; for the names of its modules.
+        Frozen, in evaluation mode; used for the names of its modules.
     sequences : sequence of torch.Tensor, each of shape (sequences, ...)
         For each input.
     policy : CallPolicy
     mode : callable
-        What sees the calls; the audit's also keeps accounts.
+        Makes the mode that sees the calls; that of the audit also keeps a ledger.
 
     Raises
     ------
     UnsupportedOperation
         If an operation cannot be explained.
     Retry
-        If the policy has to be revised, and the pass made again. For Unexplained under ``policy.inspect`` there is
-        nothing to revise: see :func:`refuse_unexplained`.
+        If the policy has to be revised and the pass repeated. For Unexplained with ``policy.inspect`` there is nothing
+        to revise: see :func:`refuse_unexplained`.
     """
-    this = _pass_of(sequences, Record())
-    # The graph only tells what depends on the input: nothing goes back through it, so it need not keep anything.
-    with torch.autograd.graph.saved_tensors_hooks(_nothing, _refuse_gradients), add_module_name(model):
+    this = _make_pass(sequences, Record())
+    # The graph only says what depends on the input: there is no backward pass, so it need not save anything.
+    with torch.autograd.graph.saved_tensors_hooks(_discard, _refuse_gradients), add_module_name(model):
         with mode(model, policy, this.record), policy.regions.mode(policy.rules, this.inputs):
             yield this
-        if graph_check.unexplained([this.output], policy.explained_by) is not None:
+        if graph_check.find_unexplained([this.output], policy.explained_by) is not None:
             raise Unexplained
     _require_dependence(this.output)
     this.record.output = this.output.detach()
 
 
-def _nothing(_: Any) -> Any:
+def _discard(_: Any) -> Any:
     return None
 
 
 def _refuse_gradients(_: Any) -> Any:
-    # A gradient that the model takes itself meets nodes of autograd's own before it meets one of a rule.
+    # A gradient that the model itself takes reaches nodes of autograd before it reaches one of a rule.
     refuse_inner_gradients()
 
 
@@ -111,7 +111,7 @@ def reference_pass(
     record: Record,
     mode: Callable[[nn.Module, CallPolicy, Record], ReferenceMode] = ReferenceMode,
 ) -> Iterator[Pass]:
-    """Call the model with references inside; the gradient of the output at a leaf is then its multiplier.
+    """Explain the calls that the model makes with references inside: gradients at the leaves are then multipliers.
 
     Parameters
     ----------
@@ -125,30 +125,30 @@ def reference_pass(
     Raises
     ------
     UnsupportedOperation
-        If the references take another course through the model than their sequences.
+        If the control flow of the model differs between the references and their sequences.
     Retry
-        If the policy has to be revised, and both passes made again.
+        If the policy has to be revised and both passes repeated.
     """
-    this = _pass_of(references, record)
+    this = _make_pass(references, record)
     calls = mode(model, policy, record)
     with add_module_name(model):
         with calls, policy.regions.mode(policy.rules, this.inputs):
             yield this
         if calls.position < len(record.calls):
-            require_same_course("the end", record.calls[calls.position][0])
+            require_same_call("the end", record.calls[calls.position][0])
         _require_dependence(this.output)
-        if graph_check.unexplained([this.output], policy.explained_by) is not None:
-            require_same_course("an operation without a rule", "none")
+        if graph_check.find_unexplained([this.output], policy.explained_by) is not None:
+            require_same_call("an operation without a rule", "none")
 
 
 def find_regions(
     model: nn.Module, forward: Callable[..., Tensor], sequences: Sequence[Tensor], policy: CallPolicy
 ) -> tuple[Region, ...]:
-    """Run the model again, and return which parts of it have a derivative only as a whole."""
-    this = _pass_of(sequences, Record())
+    """Run the model again, and return the parts of it that have a derivative only as a whole."""
+    this = _make_pass(sequences, Record())
     trace = Trace(this.inputs)
     with contextlib.suppress(Retry), SequenceMode(model, policy, this.record), trace:
-        trace.returned(forward(*this.inputs))
+        trace.record_output(forward(*this.inputs))
     return trace.regions()
 
 
@@ -156,32 +156,32 @@ def _require_dependence(output: Tensor) -> None:
     if not output.requires_grad:
         raise UnsupportedOperation(
             "the model's output does not depend on its first input through differentiable operations: "
-            "look for torch.no_grad(), detach() or integer conversion in forward."
+            "find_first for torch.no_grad(), detach() or integer conversion in forward."
         )
 
 
 def refuse_unexplained(
     model: nn.Module, forward: Callable[..., Tensor], sequences: Sequence[Tensor], policy: CallPolicy
 ) -> None:
-    """Run the model again, and refuse the first operation that nothing explains by its name and its module's.
+    """Run the model again, and refuse the first unexplained operation, with its name and that of its module.
 
     Raises
     ------
     UnsupportedOperation
-        In any case.
+        Always.
     """
     found: list[tuple[nn.Module, str]] = []
     this_thread = threading.get_ident()
 
-    def look(module: nn.Module, inputs: Any, output: Any) -> None:
-        if threading.get_ident() != this_thread:  # it is called in all threads, whatever model they run
+    def find_first(module: nn.Module, inputs: Any, output: Any) -> None:
+        if threading.get_ident() != this_thread:  # the hook is called in all threads, for all models
             return
         before, after = ([one for one in tree_flatten(some)[0] if isinstance(one, Tensor)] for some in (inputs, output))
-        node = graph_check.unexplained(after, policy.explained_by)
-        if not found and node is not None and graph_check.unexplained(before, policy.explained_by) is None:
-            found.append((module, graph_check.operation_of(node)))
+        node = graph_check.find_unexplained(after, policy.explained_by)
+        if not found and node is not None and graph_check.find_unexplained(before, policy.explained_by) is None:
+            found.append((module, graph_check.operation_name(node)))
 
-    handle = nn.modules.module.register_module_forward_hook(look)
+    handle = nn.modules.module.register_module_forward_hook(find_first)
     try:
         with (
             contextlib.suppress(Retry),

@@ -1,4 +1,4 @@
-"""Replace what PyTorch looks up, for as long as any thread needs it."""
+"""Replace attributes of PyTorch for as long as any thread needs it."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ _ABSENT = object()
 
 
 class Patch:
-    """Attributes of a module or class that others stand in for, until the last who applied it is done.
+    """Replaces attributes of a module or class, until the last thread that applied it is done.
 
-    All threads meet a stand-in, so it has to do what the original does in those that did not ask for it.
+    All threads see a replacement, so in those that did not ask for it, it has to do what the original does.
 
     Parameters
     ----------
     owner : module or type
-        Whose attributes.
-    stand_ins : mapping
-        What to find instead, by name.
+        Has the attributes.
+    replacements : mapping
+        From the names of attributes to their replacements.
     """
 
-    def __init__(self, owner: Any, stand_ins: Mapping[str, Any]) -> None:
-        self.owner, self.stand_ins = owner, stand_ins
+    def __init__(self, owner: Any, replacements: Mapping[str, Any]) -> None:
+        self.owner, self.replacements = owner, replacements
         self._lock, self._applied = threading.Lock(), 0
         self._originals: dict[str, Any] = {}
 
     def original(self, name: str) -> Any:
-        """Return what a stand-in stands in for, while it does."""
+        """Return the original of a replaced attribute, while the patch is applied."""
         return self._originals[name]
 
     @contextlib.contextmanager
     def apply(self) -> Iterator[None]:
-        """Apply it until the end."""
+        """Replace the attributes inside."""
         with self._lock:
             if not self._applied:
-                self._originals = {name: vars(self.owner).get(name, _ABSENT) for name in self.stand_ins}
-                for name, stand_in in self.stand_ins.items():
-                    setattr(self.owner, name, stand_in)
+                self._originals = {name: vars(self.owner).get(name, _ABSENT) for name in self.replacements}
+                for name, replacement in self.replacements.items():
+                    setattr(self.owner, name, replacement)
             self._applied += 1
         try:
             yield

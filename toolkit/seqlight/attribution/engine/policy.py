@@ -1,4 +1,4 @@
-"""How the calls of one model are handled: by which rules, and with what care."""
+"""How the calls of one model are handled: by which rules, with copies or not, in which regions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from seqlight.attribution.rules.entry import Entry
 from seqlight.attribution.rules.integrated import Integrated
 from seqlight.attribution.rules.table import rules
 
-# The share of positions that a sequence and a mutant of it have in common; with a shuffle it has a third.
+# A mutant shares more than this fraction of positions with its wild type; a shuffle shares a third with its sequence.
 NEARLY_EQUAL = 0.8
 
 
@@ -31,18 +31,18 @@ class CallPolicy:
     Parameters
     ----------
     rules : dict
-        From functions to entries of the table.
+        From functions of PyTorch to entries of the table.
     copy : bool
-        Record copies, for a model that overwrites in place what a rule needs.
+        Record copies: for a model that overwrites in place what a rule needs.
     inspect : bool
-        Inspect what each call adds to autograd's graph, for a model with operations that are not in the table.
+        Inspect what each call adds to autograd's graph: for a model with operations that are not in the table.
     announced : set of str
-        Operations whose integration the user has been warned of.
+        Operations for which the user was warned that they are integrated.
     plain_kernels : bool
-        Use PyTorch's own kernels, for references that equal their sequences nearly everywhere: a faster kernel may
-        round a position by its neighbours, and a secant over two roundings of the same number is noise.
+        Use PyTorch's own kernels: for references that equal their sequences nearly everywhere. In a faster kernel the
+        rounding at a position may depend on its neighbours, and a secant between two roundings of one number is noise.
     regions : RegionPolicy
-        Which parts of the model are shown as one operation.
+        Which parts of the model are handled as one operation.
     """
 
     rules: MutableMapping[Any, Entry]
@@ -53,7 +53,7 @@ class CallPolicy:
     regions: RegionPolicy = field(default_factory=RegionPolicy)
 
     def revise(self, reason: Retry) -> None:
-        """Handle calls otherwise from here on; raise `reason` if that was done already."""
+        """Change the policy to avoid `reason`; raise it if that was done already."""
         match reason:
             case Overwritten() if not self.copy:
                 self.copy = True
@@ -67,12 +67,12 @@ class CallPolicy:
                 raise reason
 
     def kernel(self, entry: Entry, func: Any) -> Any:
-        """Return the fastest function that computes the same as `func`."""
+        """Return the fastest function that returns the same as `func`."""
         return func if self.plain_kernels or entry.kernel is None else entry.kernel
 
     @property
     def state(self) -> tuple[object, ...]:
-        """What a record depends on: one that was made under another state cannot be used."""
+        """What a record depends on: a record made in another state cannot be used."""
         return self.copy, self.inspect, self.plain_kernels, *self.regions.state
 
     @cached_property
@@ -80,25 +80,25 @@ class CallPolicy:
         """The autograd functions of all rules and kernels, and that of the sequences' pass."""
         known = rules()
         own = (entry for function, entry in self.rules.items() if known.get(function) is not entry)
-        return _functions_of_the_table() | _functions_of(own)
+        return _functions_in_table() | _collect_functions(own)
 
 
 def nearly_equal(sequence: Tensor, reference: Tensor) -> bool:
-    """Return whether both are equal at most positions, as a mutant and its wild type are, and no shuffle is."""
+    """Return whether both are equal at most positions, like a mutant and its wild type, unlike a shuffle."""
     if sequence.ndim < 2 or sequence.shape != reference.shape:
         return False
     same = (sequence.to(reference) == reference).flatten(0, -2).all(dim=0)
     return bool(same.float().mean() > NEARLY_EQUAL)
 
 
-def _functions_of(entries: Iterable[Entry]) -> frozenset[Any]:
+def _collect_functions(entries: Iterable[Entry]) -> frozenset[Any]:
     found = (getattr(one, "backward", None) for entry in entries for one in (entry.alone, entry.together))
     return frozenset(one for one in found if one is not None)
 
 
 @cache
-def _functions_of_the_table() -> frozenset[Any]:
+def _functions_in_table() -> frozenset[Any]:
     first: frozenset[Any] = frozenset(
         (ObserveFunction, Convolution, Linear, Unbound, Integrated.backward, Rescale().backward)
     )
-    return first | _functions_of(rules().values())
+    return first | _collect_functions(rules().values())

@@ -1,4 +1,4 @@
-"""Show parts of a model to the engine as one operation each, because only as a whole do they have a derivative."""
+"""Show the engine some parts of a model as one operation each: those with a derivative only as a whole."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from seqlight.attribution.rules.entry import Entry
 
 @dataclass
 class RegionPolicy:
-    """Which parts of a model are shown as one operation.
+    """Which parts of a model are shown to the engine as one operation.
 
     Attributes
     ----------
     compares : bool
         Whether the model compares what depends on the input.
     regions : tuple of Region, optional
-        Which parts these would be; None until they have been looked for.
+        The parts; None until they have been looked for.
     active : bool
-        Whether they are shown so: only once a comparison comes out differently for a reference than for its sequence.
+        Whether they are shown as operations: only once a comparison differs between a reference and its sequence.
     """
 
     compares: bool = False
@@ -45,7 +45,7 @@ class RegionPolicy:
 
     @property
     def checks_comparisons(self) -> bool:
-        """Whether a comparison that comes out differently for a reference makes the regions active."""
+        """Whether a comparison that differs between a reference and its sequence will activate the regions."""
         return bool(self.regions) and not self.active
 
     @property
@@ -54,24 +54,24 @@ class RegionPolicy:
         return self.checks_comparisons, self.active, len(self.regions or ())
 
     def drop(self, part: object) -> None:
-        """Explain each call of a region on its own again."""
+        """Explain each call of a region on its own from now on."""
         self.regions = tuple(one for one in self.regions or () if one is not part)
         self.active = bool(self.regions)
 
     def mode(
         self, rules: MutableMapping[Any, Entry], inputs: Sequence[Tensor]
     ) -> contextlib.AbstractContextManager[Any]:
-        """Return the mode that shows each region to the mode outside as one operation, if they are active."""
+        """Return a mode that shows each active region to the outer mode as one operation."""
         return _RegionMode(self.regions or (), rules, inputs) if self.active else contextlib.nullcontext()
 
 
 class _RegionMode(TorchFunctionMode):
-    """Makes the calls of each region out of sight, and shows what comes out of it as one operation."""
+    """Makes the calls of each region out of sight of the outer mode, and shows it their result as one operation."""
 
     def __init__(self, regions: Sequence[Region], rules: MutableMapping[Any, Entry], inputs: Sequence[Tensor]) -> None:
         super().__init__()
         self.tapes = [_Tape(one, rules) for one in regions]
-        self.of_call = {at: tape for tape in self.tapes for at in tape.region.calls}
+        self.tape_of_call = {at: tape for tape in self.tapes for at in tape.region.calls}
         self.entries: dict[int, list[_Tape]] = {}
         for tape in self.tapes:
             self.entries.setdefault(tape.region.entry[0], []).append(tape)
@@ -79,7 +79,7 @@ class _RegionMode(TorchFunctionMode):
         self._enter(-1, list(inputs))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        at, tape = self.at, self.of_call.get(self.at)
+        at, tape = self.at, self.tape_of_call.get(self.at)
         self.at += 1
         if tape is not None:
             return tape.call(at, func, args, kwargs or {})
@@ -91,7 +91,7 @@ class _RegionMode(TorchFunctionMode):
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)  # type: ignore[no-untyped-call]
         for tape in self.tapes:
-            tape.forget()
+            tape.remove_entries()
 
     def _enter(self, at: int, y: Any) -> None:
         for tape in self.entries.get(at, ()):
@@ -100,7 +100,10 @@ class _RegionMode(TorchFunctionMode):
 
 @dataclass
 class _Step:
-    """A call of a region, with numbers for the tensors that it takes and gives."""
+    """A call of a region; its tensors are numbered.
+
+    ``takes`` maps positions among the leaves to the numbers of arguments, ``gives`` has the numbers of the results.
+    """
 
     function: Function
     leaves: list[Any]
@@ -108,7 +111,7 @@ class _Step:
     takes: dict[int, int]
     gives: list[int] = field(default_factory=list)
 
-    def made(self, values: dict[int, Tensor]) -> Any:
+    def run(self, values: dict[int, Tensor]) -> Any:
         leaves = list(self.leaves)
         for at, number in self.takes.items():
             leaves[at] = values[number]
@@ -120,24 +123,24 @@ class _Step:
 
 
 class _Tape:
-    """The calls of one region, to be made again from any other tensor at its entry."""
+    """The calls of one region, which can be replayed from another tensor at its entry."""
 
     def __init__(self, region: Region, rules: MutableMapping[Any, Entry]) -> None:
         self.region, self.rules = region, rules
         self.entry: Tensor | None = None
         self.steps: list[_Step] = []
         self.values: dict[int, Tensor] = {}  # by number
-        self.numbers: dict[int, int] = {}  # by the id of the tensor that the model has
-        self.shown: list[Function] = []
-        self._kept: list[Any] = []
+        self.numbers: dict[int, int] = {}  # by the id of the model's tensor
+        self.exposed: list[Function] = []
+        self._alive: list[Any] = []
 
-    def forget(self) -> None:
-        """Remove from the table what was shown."""
-        for one in self.shown:
+    def remove_entries(self) -> None:
+        """Remove the operations of this region from the table."""
+        for one in self.exposed:
             self.rules.pop(one, None)
 
     def enter(self, tensors: list[Tensor], place: int) -> None:
-        """Take the tensor at the entry."""
+        """Set the tensor at the entry."""
         if place >= len(tensors) or not tensors[place].requires_grad:
             raise Discontinuous(self.region)
         self.entry = tensors[place]
@@ -145,14 +148,14 @@ class _Tape:
             self._number(self.entry, self.entry.detach().clone())
 
     def call(self, at: int, func: Any, args: Any, kwargs: Any) -> Any:
-        """Make a call out of sight; what leaves the region depends on its entry."""
+        """Make a call out of sight of the outer mode; results that leave the region are exposed to it."""
         leaves, structure = tree_flatten((args, kwargs))
         takes = {i: self.numbers[id(one)] for i, one in enumerate(leaves) if id(one) in self.numbers}
         known = [one for i, one in enumerate(leaves) if isinstance(one, Tensor) and i not in takes]
         if self.entry is None or any(one.requires_grad for one in known):
             raise Discontinuous(self.region)
         step = _Step(func, [None if i in takes else one for i, one in enumerate(leaves)], structure, takes)
-        y = step.made(self.values)
+        y = step.run(self.values)
         given, structure = tree_flatten(y)
         tensors = [one for one in given if isinstance(one, Tensor)]
         step.gives = [self._number(one, one) for one in tensors]
@@ -160,36 +163,36 @@ class _Tape:
         exits = [i for i in range(len(tensors)) if (at, i) in self.region.exits]
         if not exits:
             return y
-        shown = {id(tensors[i]): self._shown(step.gives[i]) for i in exits}
+        shown = {id(tensors[i]): self._expose(step.gives[i]) for i in exits}
         return tree_unflatten([shown.get(id(one), one) for one in given], structure)
 
     def _number(self, one: Tensor, value: Tensor) -> int:
-        """Return the number of a tensor that the model has."""
+        """Return the number of a tensor of the model, and set its value."""
         number = self.numbers.setdefault(id(one), len(self.numbers))
         self.values[number] = value
-        self._kept.append(one)
+        self._alive.append(one)
         return number
 
-    def _shown(self, number: int) -> Tensor:
-        """Return what leaves the region, as the result of one operation on what enters it."""
+    def _expose(self, number: int) -> Tensor:
+        """Return a tensor that leaves the region, as the result of one operation on its entry."""
         steps, first = list(self.steps), self.numbers[id(self.entry)]
 
-        def again(x: Tensor) -> Tensor:
+        def replay(x: Tensor) -> Tensor:
             values = {first: x.clone()}
             for step in steps:
-                step.made(values)
+                step.run(values)
             return values[number]
 
-        again.__name__ = again.__qualname__ = self.region.name
-        seen = as_operation(again)
-        self.rules[seen] = Entry(self.region.name, seen, Piecewise(self.region))
-        self.shown.append(seen)
-        y: Tensor = seen(self.entry)
-        found, wanted = y.detach(), self.values[number]
-        if found.shape != wanted.shape or not bool(torch.isclose(found, wanted, equal_nan=True).all()):
-            raise Discontinuous(self.region)  # the region writes to something else
+        replay.__name__ = replay.__qualname__ = self.region.name
+        exposed = as_operation(replay)
+        self.rules[exposed] = Entry(self.region.name, exposed, Piecewise(self.region))
+        self.exposed.append(exposed)
+        y: Tensor = exposed(self.entry)
+        actual, expected = y.detach(), self.values[number]
+        if actual.shape != expected.shape or not bool(torch.isclose(actual, expected, equal_nan=True).all()):
+            raise Discontinuous(self.region)  # the region writes to another tensor
         self.numbers[id(y)] = number
-        self._kept.append(y)
+        self._alive.append(y)
         return y
 
 

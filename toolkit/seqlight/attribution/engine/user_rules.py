@@ -1,4 +1,4 @@
-"""A user's own rules, for a class of modules or a function of PyTorch: additional_nonlinear_ops."""
+"""The user's own rules (additional_nonlinear_ops), for classes of modules and functions of PyTorch."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Override = Callable[[Any, tuple[Tensor, ...], tuple[Tensor, ...]], Any]
 
 
 class _UserFunction(RuleFunction):
-    """An operation whose backward pass is a function of the user's."""
+    """An operation whose backward pass is a function of the user."""
 
     @staticmethod
     def forward(ctx: Any, call: Call, x1: Tensor, y1: Tensor, override: Override, x: Tensor) -> Tensor:
-        """Return the output, and keep what the way back needs."""
+        """Return the output, and save what the backward pass needs."""
         # A copy, because the operation may write to it.
         y: Tensor = call(x.detach().clone())
         # Sequences first, references second, as in the hooks of other implementations.
@@ -45,19 +45,19 @@ class _UserFunction(RuleFunction):
             leaf = x.detach().requires_grad_()
             halves = torch.cat([ctx.call(half.clone()) for half in leaf.chunk(2)])
             (plain,) = torch.autograd.grad(halves, leaf, out)
-        made = ctx.override(SimpleNamespace(input=x, output=y), (plain,), (out,))
-        found = made[0] if isinstance(made, tuple | list) and made else made
+        result = ctx.override(SimpleNamespace(input=x, output=y), (plain,), (out,))
+        found = result[0] if isinstance(result, tuple | list) and result else result
         if not isinstance(found, Tensor) or found.shape != plain.shape:
-            met = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else kind_of(found)
+            kind = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else kind_of(found)
             raise InputError(
-                f"the rule {_name(ctx.override)} in additional_nonlinear_ops returned {met}: expected the gradient "
+                f"the rule {_name(ctx.override)} in additional_nonlinear_ops returned {kind}: expected the gradient "
                 f"to pass on, of shape {tuple(plain.shape)} as grad_input[0]."
             )
         return None, None, None, None, found.chunk(2)[0]
 
 
 class UserRule:
-    """The rule that a user's function makes.
+    """A rule made of a user's function.
 
     Parameters
     ----------
@@ -90,20 +90,20 @@ class UserRule:
 
 
 @contextlib.contextmanager
-def rules_with_overrides(model: nn.Module, overrides: Mapping[Any, Override] | None) -> Iterator[dict[Any, Entry]]:
-    """Yield the table with `overrides` in it; inside, modules of the overridden classes announce their calls.
+def override_rules(model: nn.Module, overrides: Mapping[Any, Override] | None) -> Iterator[dict[Any, Entry]]:
+    """Yield the table of rules with `overrides`; inside, modules of the overridden classes announce their calls.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Its modules of an overridden class get a ``forward`` of their own, and lose it again.
+        Its modules of an overridden class get a ``forward`` of their own inside.
     overrides : mapping, optional
         From a module class, or a function of PyTorch in any spelling, to a rule.
 
     Raises
     ------
     InputError
-        If it is no mapping, a key is neither, or a value cannot be called with three arguments.
+        If `overrides` is not a mapping, a key is neither, or a value cannot be called with three arguments.
     """
     if not isinstance(overrides, Mapping | None):
         raise InputError(
@@ -111,19 +111,19 @@ def rules_with_overrides(model: nn.Module, overrides: Mapping[Any, Override] | N
             "rules, for instance {torch.nn.ReLU: rule}."
         )
     rules = table.rules() | table.compared()
-    with contextlib.ExitStack() as returns:
+    with contextlib.ExitStack() as stack:
         for key, override in (overrides or {}).items():
             _require_key(key)
             _require_rule(override, _name(key))
             if isinstance(key, type) and issubclass(key, nn.Module):
-                announce = _announcer()
+                announce = _make_announcer()
                 rules[announce] = Entry(key.__name__, announce, UserRule(override))
-                returns.enter_context(_announcing(key, announce))
+                stack.enter_context(_activate(key, announce))
                 for module in model.modules():
                     if isinstance(module, key):
-                        returns.enter_context(_replace_forward(module))
+                        stack.enter_context(_replace_forward(module))
             else:
-                rules.update(_entries_of(key, rules, override))
+                rules.update(_make_entries(key, rules, override))
         yield rules
 
 
@@ -133,7 +133,7 @@ def _require_key(key: Any) -> None:
         kind = type(key).__name__
         raise InputError(
             f"additional_nonlinear_ops has a module of class {kind} as key: expected a module class or a function; "
-            f"use {kind} itself, which is for all modules of that class."
+            f"use {kind} itself, which stands for all modules of that class."
         )
     if not callable(key) or (isinstance(key, type) and not issubclass(key, nn.Module)):
         raise InputError(f"additional_nonlinear_ops has the key {key!r}: expected a module class or a function.")
@@ -146,7 +146,7 @@ def _require_rule(override: Any, key: str) -> None:
         raise InputError(f"the rule for {key} in additional_nonlinear_ops is {override!r}: {wanted}.")
     try:
         signature = inspect.signature(override)
-    except (TypeError, ValueError):  # Some functions of C do not say what they take.
+    except (TypeError, ValueError):  # Some functions in C have no signature.
         return
     try:
         signature.bind(None, None, None)
@@ -162,8 +162,8 @@ def _name(function: Any) -> str:
     return str(getattr(function, "__name__", None) or repr(function))
 
 
-def _entries_of(function: Any, rules: Mapping[Any, Entry], override: Override) -> dict[Any, Entry]:
-    """Return the entries of all spellings of `function`, in place too, with the rule that `override` makes."""
+def _make_entries(function: Any, rules: Mapping[Any, Entry], override: Override) -> dict[Any, Entry]:
+    """Return entries with the rule of `override` for all spellings of `function`, also those in place."""
     rule, name = UserRule(override), getattr(function, "__name__", "").rstrip("_")
     found = {one: Entry(name, one, rule) for one in (function, *operation_names.spellings(name))}
     for one in operation_names.spellings(name + "_"):
@@ -171,8 +171,8 @@ def _entries_of(function: Any, rules: Mapping[Any, Entry], override: Override) -
     return found
 
 
-def _announcer() -> Any:
-    """Return a new function that calls the forward of a module, and that a mode sees as one operation."""
+def _make_announcer() -> Any:
+    """Return a new function that calls the forward of a module, as one operation for a mode."""
 
     def announce(x: Tensor, forward: Any, *more: Any, **named: Any) -> Any:
         if has_torch_function_unary(x):
@@ -182,22 +182,22 @@ def _announcer() -> Any:
     return announce
 
 
-def _announced(announce: Any, forward: Any) -> Any:
+def _announce_forward(announce: Any, forward: Any) -> Any:
     def announced(x: Tensor, *more: Any, **named: Any) -> Any:
         return announce(x, forward, *more, **named)
 
     return announced
 
 
-# Which classes announce their calls in this thread, the latest last; and the modules whose forward was replaced for it.
-# All threads call the replacement, which does what the original does in threads that have not asked for announcements.
+# The classes that announce their calls in this thread, the latest last; and the modules whose forward was replaced.
+# All threads call the replacement. In those that have not asked for announcements it does what the original does.
 _announcements = threading.local()
 _replaced: dict[int, tuple[int, Any]] = {}
 _lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def _announcing(key: type, announce: Any) -> Iterator[None]:
+def _activate(key: type, announce: Any) -> Iterator[None]:
     before = getattr(_announcements, "active", ())
     _announcements.active = (*before, (key, announce))
     try:
@@ -208,7 +208,7 @@ def _announcing(key: type, announce: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _replace_forward(module: nn.Module) -> Iterator[None]:
-    """Let a module announce its calls in threads that ask for it, until the last of them has finished."""
+    """Let a module announce its calls, in threads that ask for it, until the last of them is done."""
     with _lock:
         times, own = _replaced.get(id(module), (0, vars(module).get("forward")))
         if not times:
@@ -237,5 +237,5 @@ class _AnnouncingForward:
         forward = self.forward
         for key, announce in getattr(_announcements, "active", ()):
             if isinstance(self.module, key):
-                forward = _announced(announce, forward)
+                forward = _announce_forward(announce, forward)
         return forward(*args, **named)

@@ -1,4 +1,4 @@
-"""What hides the operations of a model from a mode: switched off where it can be, else refused by name."""
+"""Make all operations of a model visible to a mode: switch off what hides them, or refuse it by name."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from seqlight.prediction.process_settings import EAGER
 
 @contextlib.contextmanager
 def make_visible(model: nn.Module) -> Iterator[None]:
-    """Inside, a mode sees every operation of a model: it is not compiled, and nothing is checkpointed or hidden."""
+    """Inside, run a model without compilation and checkpoints, so that a mode sees every operation."""
     with (
-        _uncompiled(model),
-        _without_checkpoints(),
+        _disable_compilation(model),
+        _disable_checkpoints(),
         replace_transforms(),
         announce_functions(),
         refuse_flex_attention(),
@@ -35,7 +35,7 @@ def make_visible(model: nn.Module) -> Iterator[None]:
 
 
 def refuse_hidden(model: nn.Module) -> None:
-    """Raise UnsupportedOperation if parts of `model` can only be run where no mode sees them."""
+    """Raise UnsupportedOperation if parts of `model` can only run where no mode sees them."""
     for name, module in model.named_modules():
         where = f"module {name!r}" if name else "the model"
         if isinstance(module, torch.jit.ScriptModule):
@@ -50,11 +50,13 @@ def refuse_hidden(model: nn.Module) -> None:
         rows = _exported_rows(module)
         if rows is not None:
             raise UnsupportedOperation(
-                f"{where} was exported for {rows} rows alone, and batches have any size: "
+                f"{where} was exported for exactly {rows} rows, and batches have any size: "
                 "export it with dynamic_shapes that have a torch.export.Dim for the first dimension."
             )
         _refuse_quantised(module, where)
-        if _made_in(module, "torch.ao.quantization.fake_quantize") and bool(module.get_buffer("fake_quant_enabled")[0]):
+        if _is_defined_in(module, "torch.ao.quantization.fake_quantize") and bool(
+            module.get_buffer("fake_quant_enabled")[0]
+        ):
             raise UnsupportedOperation(
                 f"{where} rounds as a quantised model would, and steps have no gradient: "
                 "switch it off with model.apply(torch.ao.quantization.disable_fake_quant)."
@@ -62,13 +64,13 @@ def refuse_hidden(model: nn.Module) -> None:
 
 
 def refuse_quantised(model: nn.Module) -> None:
-    """Raise UnsupportedOperation if parts of `model` are quantised: no gradient comes through, or only beside them."""
+    """Raise UnsupportedOperation if parts of `model` are quantised: gradients would be missing or bypass them."""
     for name, module in model.named_modules():
         _refuse_quantised(module, f"module {name!r}" if name else "the model")
 
 
 def _refuse_quantised(module: nn.Module, where: str) -> None:
-    if _made_in(module, "torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized"):
+    if _is_defined_in(module, "torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized"):
         raise UnsupportedOperation(
             f"{where} is a quantised {type(module).__name__}, whose operations have no gradient: "
             "pass the model as it was before it was quantised."
@@ -76,7 +78,7 @@ def _refuse_quantised(module: nn.Module, where: str) -> None:
 
 
 def _exported_rows(module: nn.Module) -> int | None:
-    """Return how many rows an exported program takes, if that is fixed."""
+    """Return the number of rows that an exported program takes, or None if it is not fixed."""
     graph: Any = getattr(module, "graph", None)
     if graph is None or not any(one.__module__ == "torch.export._unlift" for one in type(module).__mro__):
         return None
@@ -85,34 +87,33 @@ def _exported_rows(module: nn.Module) -> int | None:
     return first.shape[0] if isinstance(first, Tensor) and first.ndim and isinstance(first.shape[0], int) else None
 
 
-def _made_in(module: nn.Module, *packages: str) -> bool:
+def _is_defined_in(module: nn.Module, *packages: str) -> bool:
     """Return whether the class of `module` is defined in one of `packages`."""
     home = type(module).__module__
     return any(home == one or home.startswith(f"{one}.") for one in packages)
 
 
 @contextlib.contextmanager
-def _uncompiled(model: nn.Module) -> Iterator[None]:
-    # A compiled model runs code that no mode sees. Asking for eager mode loads the compiler, so only where
-    # something is compiled: a module, or a function, which takes the compiler to be loaded already.
+def _disable_compilation(model: nn.Module) -> Iterator[None]:
+    # A compiled model runs code that no mode sees. Setting eager mode loads the compiler, so it is set only if
+    # something is compiled: a module, or a function, for which the compiler must have been loaded.
     compiled = any(
         type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None
         for module in model.modules()
     )
     if compiled:
-        # Python shows the same warning from the same place once.
         warnings.warn(
-            "the model is compiled: it is run as it was written, for the operations of compiled code cannot be seen.",
+            "the model is compiled: it is run as it was written, because operations of compiled code cannot be seen.",
             SeqlightWarning,
-            stacklevel=_frames_to_the_caller(),
+            stacklevel=_count_frames_to_caller(),
         )
     eager = compiled or "torch._dynamo" in sys.modules
     with EAGER.apply() if eager else contextlib.nullcontext():
         yield
 
 
-def _frames_to_the_caller() -> int:
-    """Return how many frames lie between this function's caller and the first one outside seqlight, for a warning."""
+def _count_frames_to_caller() -> int:
+    """Return the number of frames from this function's caller to the first one outside seqlight, for a warning."""
     frame, depth = sys._getframe(1), 1
     inside = ("seqlight.", "contextlib")
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(inside):
@@ -120,37 +121,38 @@ def _frames_to_the_caller() -> int:
     return depth
 
 
-# Other threads, which may be training, go on with checkpoints.
-_plainly = threading.local()
+# By thread: others, which may be training, keep their checkpoints.
+_disabled = threading.local()
 
 
-class _Plainly:
+class _CheckpointFunction:
     @staticmethod
     def apply(function: Any, preserve: Any, *args: Any) -> Any:
-        if not getattr(_plainly, "depth", 0):
+        if not getattr(_disabled, "depth", 0):
             return _CHECKPOINTS.original("CheckpointFunction").apply(function, preserve, *args)
         return function(*args)
 
 
-def _nothing_around(*args: Any, **kwargs: Any) -> Iterator[None]:
-    if not getattr(_plainly, "depth", 0):
+def _checkpoint_generator(*args: Any, **kwargs: Any) -> Iterator[None]:
+    if not getattr(_disabled, "depth", 0):
         yield from _CHECKPOINTS.original("_checkpoint_without_reentrant_generator")(*args, **kwargs)
     else:
         yield
 
 
-# What both kinds of checkpoint are made of is looked up here when they are called, whoever has imported them.
+# Both kinds of checkpoint look these up at each call, so it does not matter who imported them before.
 _CHECKPOINTS = Patch(
-    checkpoint, {"CheckpointFunction": _Plainly, "_checkpoint_without_reentrant_generator": _nothing_around}
+    checkpoint,
+    {"CheckpointFunction": _CheckpointFunction, "_checkpoint_without_reentrant_generator": _checkpoint_generator},
 )
 
 
 @contextlib.contextmanager
-def _without_checkpoints() -> Iterator[None]:
-    # A checkpointed block would run again in the backward pass, where no mode is.
+def _disable_checkpoints() -> Iterator[None]:
+    # A checkpointed block would run again in the backward pass, where there is no mode.
     with _CHECKPOINTS.apply():
-        _plainly.depth = getattr(_plainly, "depth", 0) + 1
+        _disabled.depth = getattr(_disabled, "depth", 0) + 1
         try:
             yield
         finally:
-            _plainly.depth -= 1
+            _disabled.depth -= 1

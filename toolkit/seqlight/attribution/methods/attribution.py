@@ -120,7 +120,7 @@ def attribute(
     sampler = ReferenceSampler(drawn, _require_share(tolerance) if isinstance(n_shuffles, str) else None)
     check = ConvergenceCheck(warning_threshold, deltas)
     explainer = Explainer(model, (X,), checked.args, targets, checked.batch_size, checked.device)
-    with explainer.running(checked.dtype, additional_nonlinear_ops):
+    with explainer.borrow_model(checked.dtype, additional_nonlinear_ops):
         found = build_explanation(
             "attribute", explainer, sampler, targets, check, multipliers, keep_references, verbose
         )  # fmt: skip

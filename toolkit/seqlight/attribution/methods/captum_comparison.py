@@ -119,9 +119,12 @@ class Comparison:
             On the device of the inputs.
         """
         explainer, found = self._explainer(), []
-        with explainer.running(None):
+        with explainer.borrow_model(None):
             for first, last in batch_ranges(len(self.inputs[0]), self.batch_size, 1):
-                found.append(explainer.outputs(self.inputs, first, last) - explainer.outputs(baselines, first, last))
+                found.append(
+                    explainer.compute_outputs(self.inputs, first, last)
+                    - explainer.compute_outputs(baselines, first, last)
+                )
         return torch.cat(found).squeeze(1)
 
     def _explain_in_float64(
@@ -150,9 +153,9 @@ class Comparison:
         explainer, check = self._explainer(), ConvergenceCheck(self.threshold, self.policy)
         parts: list[list[Tensor]] = []
         deltas: list[Tensor] = []
-        with explainer.running(dtype, self.overrides):
-            for first, last in explainer.rows(baselines[0].shape[1]):
-                block = explainer.block(first, last, [one[first:last] for one in baselines])
+        with explainer.borrow_model(dtype, self.overrides):
+            for first, last in explainer.batches(baselines[0].shape[1]):
+                block = explainer.explain_block(first, last, [one[first:last] for one in baselines])
                 # The results are returned in float32, so deltas below its digits do not count.
                 check.add(_in_float32(block) if dtype == torch.float64 else block)
                 parts.append(_attributions(block, [one[first:last] for one in self.inputs], function))

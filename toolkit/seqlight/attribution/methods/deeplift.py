@@ -138,11 +138,11 @@ def deep_lift_shap(
     explainer = Explainer(model, (X,), checked.args, targets, checked.batch_size, checked.device)
     check, collected = ConvergenceCheck(warning_threshold), OutputCollector(len(X))
     with (
-        explainer.running(checked.dtype, additional_nonlinear_ops),
+        explainer.borrow_model(checked.dtype, additional_nonlinear_ops),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
     ):
-        for first, last in explainer.rows(drawn.n):
-            block = explainer.block(first, last, [drawn.draw(first, last)])
+        for first, last in explainer.batches(drawn.n):
+            block = explainer.explain_block(first, last, [drawn.draw(first, last)])
             if print_convergence_deltas:
                 _print_deltas(block, explainer.references_in_batch(last - first))
             check.add(block)

@@ -147,11 +147,11 @@ class GradientIntegrator:
         several = target if isinstance(target, list) else [target]
         self.targets = [Targets(one, len(checked.X)) for one in several]
 
-    def rows(self, n: int) -> Iterator[tuple[int, int]]:
+    def batches(self, n: int) -> Iterator[tuple[int, int]]:
         """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
         return batch_ranges(len(self.checked.X), self.checked.batch_size, n)
 
-    def block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
+    def explain_block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         """Explain the sequences ``first <= i < last`` against references of shape (sequences, references, ...)."""
         rows, parts = torch.arange(first, last, device="cpu"), []
         x, *args = self.checked.inputs(rows)
