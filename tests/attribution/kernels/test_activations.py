@@ -8,15 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from multipliers import plain_rules, reference_pairs
+from multipliers import needs_wide_registers, plain_rules, reference_pairs
 from seqlight.attribution.kernels import activations as kernels
 from seqlight.attribution.kernels.activations import Activation
 from seqlight.attribution.rules.elementwise import Rounding, rounding_error, secant, smallest_step
-from seqlight.native.library import library
 
-pytestmark = pytest.mark.skipif(
-    library() is None or not library().lanes(), reason="this build has no loops for wide registers"
-)
+pytestmark = needs_wide_registers
 
 FUNCTIONS = {
     Activation.GELU: F.gelu,

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 import seqlight as sl
+from multipliers import needs_wide_registers
 from seqlight.attribution.kernels import attention as kernel
 from seqlight.attribution.kernels import table
 from seqlight.attribution.kernels.attention import Operands, Settings
@@ -14,9 +15,6 @@ from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules import attention
 from seqlight.attribution.rules.elementwise import smallest_exponent_step
 from seqlight.native import threads
-from seqlight.native.library import library
-
-here = pytest.mark.skipif(library() is None or not library().lanes(), reason="this machine has no loops for attention")
 
 
 def slowly(seen, operands, settings, grad):
@@ -73,7 +71,7 @@ def cases(draw):
     return Case(sequences, references, settings, grad, way)
 
 
-@here
+@needs_wide_registers
 @given(cases())
 def test_values_and_gradients(case):
     sequences, references, settings, grad, way = case.of
@@ -100,7 +98,7 @@ def test_values_and_gradients(case):
     assert abs(sum(float(one.double().sum()) for one in steps) - float(rise.double().sum())) <= 1e-5 * size
 
 
-@here
+@needs_wide_registers
 def test_a_reference_equal_to_its_sequence_has_the_gradients_of_autograd():
     """There every secant is a tangent, bit for bit the same scores having no difference."""
     operands = [torch.randn(4, 2, 50, 16) * 3 for _ in range(3)]
@@ -115,7 +113,7 @@ def test_a_reference_equal_to_its_sequence_has_the_gradients_of_autograd():
         assert float((one - other).abs().max()) <= 1e-5 * float(other.abs().max())
 
 
-@here
+@needs_wide_registers
 def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch):
     monkeypatch.setattr(threads, "WORTH_A_TEAM", 1)
     sequences = [torch.randn(1, 2, 45, 20) for _ in range(3)]
@@ -134,7 +132,7 @@ def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch):
     assert all(torch.equal(one, other) for each in found[1:] for one, other in zip(found[0], each, strict=True))
 
 
-@here
+@needs_wide_registers
 def test_nan_stays_in_its_head():
     q, k, v = (torch.randn(2, 3, 20, 8) for _ in range(3))
     q[1, 2, 5] = torch.nan
@@ -153,7 +151,7 @@ class Mixing(torch.nn.Module):
         return self.head(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).mean(1))
 
 
-@here
+@needs_wide_registers
 def test_the_engine_uses_the_kernel(monkeypatch):
     torch.manual_seed(0)
     model, met, forward = Mixing(), [], kernel._forward
@@ -190,7 +188,7 @@ class Packed(Mixing):
         return self.head(y.transpose(1, 2).flatten(2).mean(1))
 
 
-@here
+@needs_wide_registers
 @pytest.mark.parametrize("way", ["packed", "keys of all rows", "positions for rows"])
 @pytest.mark.filterwarnings("ignore::seqlight.errors.ConvergenceWarning")
 def test_models_that_mix_rows_are_refused(way):
@@ -230,7 +228,7 @@ class Viewed(Mixing):
         return self.head(y.mean(1)) + other.mean(1, keepdim=True)
 
 
-@here
+@needs_wide_registers
 @pytest.mark.parametrize("make", [Reused, Viewed])
 def test_models_that_use_operands_and_results_again(make):
     torch.manual_seed(0)

@@ -7,15 +7,11 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 import seqlight as sl
+from multipliers import needs_wide_registers
 from seqlight.attribution.kernels import convolution
 from seqlight.attribution.kernels.convolution import Algorithm
 from seqlight.native import threads
-from seqlight.native.library import library
 
-here = pytest.mark.skipif(
-    library() is None or not library().lanes(),
-    reason="this machine has no loops for convolutions",
-)
 # Of float32 against float64, over the sum of the products' sizes.
 ROUNDING = 2**-20
 
@@ -69,7 +65,7 @@ def is_pytorchs(two, way, x, weight, bias, **settings):
         assert float((value - wanted).abs().max()) <= ROUNDING * float(size)
 
 
-@here
+@needs_wide_registers
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
 @given(cases(), st.booleans())
 def test_values_and_gradients(case, two):
@@ -93,7 +89,7 @@ def cases_in_steps(draw):
     return x, weight, torch.randn(outputs, generator=generator) if draw(st.booleans()) else None, padding, stride
 
 
-@here
+@needs_wide_registers
 @given(cases_in_steps(), st.booleans())
 def test_strided_convolutions(case, two):
     """Against float64, as images one row high too."""
@@ -105,7 +101,7 @@ def test_strided_convolutions(case, two):
     is_pytorchs(two, Algorithm.DIRECT, x, weight, bias, **settings)
 
 
-@here
+@needs_wide_registers
 @pytest.mark.parametrize("way", Algorithm)
 @pytest.mark.parametrize("dilation", [1, 3, 4, 20])
 @pytest.mark.parametrize(("channels", "outputs", "taps"), [(4, 64, 7), (64, 64, 3), (130, 4, 7)])
@@ -124,7 +120,7 @@ def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch, channels, 
     assert all(torch.equal(one, found[0]) for one in [*found, torch.cat(alone)])
 
 
-@here
+@needs_wide_registers
 @pytest.mark.parametrize(("way", "before", "behind"), [(Algorithm.DIRECT, 0, 0), (Algorithm.FAST, 6, 3)])
 def test_nan_stays_within_its_reach(monkeypatch, way, before, behind):
     """Or at the positions of all fours that read it."""
@@ -139,7 +135,7 @@ def test_nan_stays_within_its_reach(monkeypatch, way, before, behind):
     assert not found[1].isnan().any()
 
 
-@here
+@needs_wide_registers
 @pytest.mark.parametrize(("way", "most"), [(Algorithm.DIRECT, 4e-7), (Algorithm.FAST, 8e-7)])
 def test_rounding(monkeypatch, way, most):
     """Root mean square over that of the result, for as many products as Beluga sums up."""
@@ -171,7 +167,7 @@ QUICKEST = {
 }
 
 
-@here
+@needs_wide_registers
 @pytest.mark.parametrize("name", QUICKEST)
 def test_the_fastest_algorithm(name):
     sizes, way = QUICKEST[name]
@@ -229,7 +225,7 @@ def test_errors_are_pytorchs(name):
     assert str(ours.value) == str(theirs.value)
 
 
-@here
+@needs_wide_registers
 @pytest.mark.parametrize("way", Algorithm)
 def test_the_engine_uses_the_kernel(monkeypatch, way):
     """In all three passes and the check of the rows, with the attributions of PyTorch's own."""
@@ -246,7 +242,7 @@ def test_the_engine_uses_the_kernel(monkeypatch, way):
     assert len(met) == 8
 
 
-@here
+@needs_wide_registers
 def test_references_that_are_mutants_are_convolved_by_pytorch(monkeypatch):
     """Where nothing differs nothing rounds otherwise: a secant over rounding would be noise."""
     torch.manual_seed(0)

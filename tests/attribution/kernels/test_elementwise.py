@@ -2,20 +2,18 @@
 
 import functools
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multipliers import plain_rules, reference_pairs
+from multipliers import needs_loops, plain_rules, reference_pairs
 from seqlight.attribution.calls.pairs import repeat_like
 from seqlight.attribution.kernels import elementwise as kernels
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules import elementwise
 from seqlight.attribution.rules.elementwise import Rounding
-from seqlight.native.library import library
 
-pytestmark = pytest.mark.skipif(library() is None, reason="the loops are not compiled")
+pytestmark = needs_loops
 
 
 @given(reference_pairs(), st.sampled_from(Rounding), st.booleans())

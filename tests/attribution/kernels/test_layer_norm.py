@@ -1,22 +1,17 @@
 """Compiled layer norm is PyTorch's, as exactly as float32 allows, and its gradient is that of the plain rule."""
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multipliers import reference_pairs
+from multipliers import needs_loops, needs_wide_registers, reference_pairs
 from seqlight.attribution.kernels import layer_norm as kernels
 from seqlight.attribution.kernels.memory_layout import row_pairs
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules import layer_norm
 from seqlight.native import threads as native_threads
-from seqlight.native.library import library
 
-pytestmark = pytest.mark.skipif(library() is None, reason="the loops are not compiled")
-vectorised = pytest.mark.skipif(
-    library() is None or not library().lanes(), reason="this build has no loops for wide registers"
-)
+pytestmark = needs_loops
 
 
 @given(reference_pairs(), st.booleans())
@@ -35,7 +30,7 @@ def test_gradients(both, weighted):
     )
 
 
-@vectorised
+@needs_wide_registers
 @given(reference_pairs(), st.booleans())
 def test_gradients_with_and_without_wide_registers(both, weighted):
     x1, x0 = (one.nan_to_num(0, 3, -3).float().contiguous() for one in both)
@@ -70,7 +65,7 @@ def rows_to_normalise(draw):
     return x, *fixed, draw(st.sampled_from([1e-5, 1e-2]))
 
 
-@vectorised
+@needs_wide_registers
 @given(rows_to_normalise())
 def test_layer_norm(case):
     x, weight, bias, eps = case
@@ -89,7 +84,7 @@ def test_layer_norm(case):
     assert torch.equal(torch.cat(alone), y)
 
 
-@vectorised
+@needs_wide_registers
 def test_layer_norm_of_values_that_are_not_finite():
     x = torch.randn(2, 3, 20)
     x[0, 1, 4], x[1, 2, 0] = float("nan"), float("inf")

@@ -8,13 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import seqlight as sl
+from multipliers import needs_wide_registers
 from seqlight.attribution.kernels import linear
 from seqlight.native import threads
-from seqlight.native.library import library
-
-here = pytest.mark.skipif(
-    library() is None or not library().lanes(), reason="this machine has no loops for linear layers"
-)
 
 
 def value_and_gradient(function, x, weight, bias):
@@ -43,7 +39,7 @@ def cases(draw):
     return x, weight, bias
 
 
-@here
+@needs_wide_registers
 @given(cases())
 def test_values_and_gradients(case):
     x, weight, bias = case
@@ -57,7 +53,7 @@ def test_values_and_gradients(case):
         assert float((value - wanted).abs().max()) <= 2**-20 * float(weight.abs().double().sum(1).max() * x.abs().max())
 
 
-@here
+@needs_wide_registers
 @pytest.mark.parametrize(("channels", "outputs"), [(64, 192), (130, 17), (1000, 70), (16, 1024)])
 def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch, channels, outputs):
     monkeypatch.setattr(threads, "WORTH_A_TEAM", 1)
@@ -73,7 +69,7 @@ def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch, channels, 
     assert all(torch.equal(one, found[0]) for one in (*found, alone))
 
 
-@here
+@needs_wide_registers
 def test_it_rounds_no_more_than_pytorch():
     torch.manual_seed(0)
     x, weight, bias = torch.randn(8, 50, 512), torch.randn(256, 512), torch.randn(256)
@@ -109,7 +105,7 @@ def test_errors_are_pytorchs():
         linear.linear(x, torch.randn(32, 64), torch.randn(31))
 
 
-@here
+@needs_wide_registers
 def test_the_engine_uses_the_kernel(monkeypatch):
     met = counted(monkeypatch)
     torch.manual_seed(0)

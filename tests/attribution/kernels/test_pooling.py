@@ -4,13 +4,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from multipliers import DTYPES
+from multipliers import DTYPES, needs_loops
 from seqlight.attribution.kernels import pooling as kernels
 from seqlight.attribution.rules.elementwise import smallest_step
 from seqlight.native import threads as native_threads
-from seqlight.native.library import library
 
-pytestmark = pytest.mark.skipif(library() is None, reason="the loops are not compiled")
+pytestmark = needs_loops
 
 
 @pytest.mark.parametrize("threads", [1, 2])

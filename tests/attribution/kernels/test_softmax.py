@@ -1,18 +1,16 @@
 """Compiled multipliers of softmax are those of the plain rule, and explain the differences of outputs."""
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multipliers import plain_rules, reference_pairs
+from multipliers import needs_loops, plain_rules, reference_pairs
 from seqlight.attribution.calls.pairs import repeat_like
 from seqlight.attribution.kernels import softmax as kernels
 from seqlight.attribution.rules import softmax
 from seqlight.attribution.rules.elementwise import smallest_exponent_step
-from seqlight.native.library import library
 
-pytestmark = pytest.mark.skipif(library() is None, reason="the loops are not compiled")
+pytestmark = needs_loops
 
 
 @given(reference_pairs(), st.sampled_from([1.0, 30.0, 1e-3]))

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from multipliers import needs_wide_registers
 from seqlight import deep_lift_shap, random_one_hot
 from seqlight.attribution.kernels import attention as kernel
 from seqlight.attribution.kernels import unbind
 from seqlight.attribution.kernels.attention import Operands, Settings
 from seqlight.attribution.kernels.memory_layout import fills
-from seqlight.native.library import library
 
 
 @st.composite
@@ -57,15 +57,12 @@ def test_the_gradient_has_the_strides_of_the_tensor():
         unbind.iterate(torch.tensor(1.0))
 
 
-here = pytest.mark.skipif(library() is None or not library().lanes(), reason="no loops for attention here")
-
-
 def of_heads(n, slices=3):
     """Views of one tensor, as heads of attention are."""
     return torch.randn(n, 7, slices, 2, 8).permute(2, 0, 3, 1, 4)
 
 
-@here
+@needs_wide_registers
 def test_gradients_of_attention_are_slices_of_one_tensor():
     settings, grad = Settings(None, 0.3), torch.randn(4, 2, 7, 8)
     _, seen = kernel.observe(Operands(*of_heads(1)), settings)
@@ -81,7 +78,7 @@ def test_gradients_of_attention_are_slices_of_one_tensor():
     assert unbind._tensor_of_slices(tuple(apart), operands.shape, operands.stride(), 0) is None
 
 
-@here
+@needs_wide_registers
 @pytest.mark.parametrize("at", [(0, 0, 0), (0, 1, 1), (0, 2, 1), (1, 2, 3), (0, 2, 4), (2, 1, 0)])
 @pytest.mark.parametrize("slices", [3, 5, 6])
 def test_any_slices_of_one_tensor(at, slices):
