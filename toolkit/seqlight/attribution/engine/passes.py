@@ -156,7 +156,7 @@ def _require_dependence(output: Tensor) -> None:
     if not output.requires_grad:
         raise UnsupportedOperation(
             "the model's output does not depend on its first input through differentiable operations: "
-            "find_first for torch.no_grad(), detach() or integer conversion in forward."
+            "look for torch.no_grad(), detach() or integer conversion in forward."
         )
 
 
