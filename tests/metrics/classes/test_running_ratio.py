@@ -35,6 +35,16 @@ def update_with(metric, *parts):
 
 
 @functools.cache
+def cut_whole(first, last):
+    return rows(WHOLE, first, last)
+
+
+def rows_of_whole(first, last):
+    """Return some rows of all data; a batch is cut once, since that takes longer than most metrics."""
+    return dict(cut_whole(first, last))
+
+
+@functools.cache
 def of_whole(i):
     """Return what the function of an entry gives, which is the same for every split."""
     return expected(CATALOGUE[i], WHOLE)
@@ -62,13 +72,13 @@ def test_each_class_has_a_function_with_its_name_and_arguments():
 @given(cuts=st.sets(st.integers(1, ROWS - 1)))
 def test_any_split_into_batches_equals_one(entry, cuts):
     borders = [0, *sorted(cuts), ROWS]
-    parts = [rows(WHOLE, first, last) for first, last in pairwise(borders)]
+    parts = [rows_of_whole(first, last) for first, last in pairwise(borders)]
     assert close(update_with(make_metric(entry), *parts).compute(), of_whole(CATALOGUE.index(entry)))
 
 
 @every_metric
 def test_forward_returns_the_batch_and_adds_to_the_sum(entry):
-    metric, parts = make_metric(entry), (rows(WHOLE, 0, 4), rows(WHOLE, 4, ROWS))
+    metric, parts = make_metric(entry), (rows_of_whole(0, 4), rows_of_whole(4, ROWS))
     for part in parts:
         assert close(metric(**arguments(metric, part)), expected(entry, part))
     assert close(metric.compute(), expected(entry, WHOLE))
@@ -76,19 +86,19 @@ def test_forward_returns_the_batch_and_adds_to_the_sum(entry):
 
 @every_metric
 def test_reset(entry):
-    metric = update_with(make_metric(entry), rows(WHOLE, 0, 5))
+    metric = update_with(make_metric(entry), rows_of_whole(0, 5))
     metric.compute()
     metric.reset()
-    assert close(update_with(metric, rows(WHOLE, 3, ROWS)).compute(), expected(entry, rows(WHOLE, 3, ROWS)))
+    assert close(update_with(metric, rows_of_whole(3, ROWS)).compute(), expected(entry, rows_of_whole(3, ROWS)))
 
 
 @every_metric
 def test_copies_are_independent(entry):
-    metric = update_with(make_metric(entry), rows(WHOLE, 0, 4))
+    metric = update_with(make_metric(entry), rows_of_whole(0, 4))
     # Arguments are pickled with the metric, so a lambda would not do.
     for copy in (metric.clone(), pickle.loads(pickle.dumps(metric))):
-        assert close(update_with(copy, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
-    assert close(metric.compute(), expected(entry, rows(WHOLE, 0, 4)))
+        assert close(update_with(copy, rows_of_whole(4, ROWS)).compute(), expected(entry, WHOLE))
+    assert close(metric.compute(), expected(entry, rows_of_whole(0, 4)))
 
 
 @every_metric
@@ -97,19 +107,19 @@ def test_a_state_dict_continues_in_another_metric(entry):
     assert not metric.state_dict()
     for one in (metric, other):
         one.persistent(True)
-    other.load_state_dict(update_with(metric, rows(WHOLE, 0, 4)).state_dict())
-    assert close(update_with(other, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
+    other.load_state_dict(update_with(metric, rows_of_whole(0, 4)).state_dict())
+    assert close(update_with(other, rows_of_whole(4, ROWS)).compute(), expected(entry, WHOLE))
 
 
 @every_metric
 def test_nothing_narrows_the_sums(entry):
     holder = nn.Module()
-    holder.metric = update_with(make_metric(entry), rows(WHOLE, 0, 4))
+    holder.metric = update_with(make_metric(entry), rows_of_whole(0, 4))
     holder.weight = nn.Parameter(torch.ones(1))
     for narrow in (nn.Module.half, nn.Module.bfloat16, lambda one: one.to("cpu", torch.float16), nn.Module.float):
         narrow(holder)
     assert holder.weight.dtype == torch.float32
-    assert close(update_with(holder.metric, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
+    assert close(update_with(holder.metric, rows_of_whole(4, ROWS)).compute(), expected(entry, WHOLE))
 
 
 @every_metric
@@ -134,24 +144,24 @@ def test_without_batches(entry):
 
 @every_metric_of_attributions
 def test_nan_stays(entry):
-    broken = rows(WHOLE, 0, 3)
+    broken = rows_of_whole(0, 3)
     broken["attributions"] = broken["attributions"] * torch.nan
-    for parts in ((broken, rows(WHOLE, 3, ROWS)), (rows(WHOLE, 3, ROWS), broken)):
+    for parts in ((broken, rows_of_whole(3, ROWS)), (rows_of_whole(3, ROWS), broken)):
         assert update_with(make_metric(entry), *parts).compute().isnan().any()
 
 
 @every_metric_of_attributions
 def test_an_error_does_not_change_the_sums(entry):
-    metric = update_with(make_metric(entry), rows(WHOLE, 0, 4))
+    metric = update_with(make_metric(entry), rows_of_whole(0, 4))
     empty = {name: one[:0] if isinstance(one, torch.Tensor) else one for name, one in WHOLE.items()}
     with pytest.raises(sl.InputError, match=r"none of them 0|is empty"):
         metric.update(**arguments(metric, empty))
-    assert close(update_with(metric, rows(WHOLE, 4, ROWS)).compute(), expected(entry, WHOLE))
+    assert close(update_with(metric, rows_of_whole(4, ROWS)).compute(), expected(entry, WHOLE))
 
 
 def test_a_collection_equals_its_metrics():
     collection = MetricCollection({str(i): make_metric(entry) for i, entry in enumerate(CATALOGUE)})
-    for part in (rows(WHOLE, 0, 4), rows(WHOLE, 4, ROWS)):
+    for part in (rows_of_whole(0, 4), rows_of_whole(4, ROWS)):
         collection.update(**part)
     found = collection.compute()
     for i, entry in enumerate(CATALOGUE):
@@ -162,7 +172,7 @@ def test_a_collection_keeps_different_metrics_apart():
     """MetricCollection merges metrics whose states are equal after the first batch, here all of them."""
     together = MetricCollection([metrics.SeqletRecall(), metrics.SeqletPrecision(), metrics.SeqletIoU()])
     windows = MetricCollection({str(end): metrics.MotifWindowShare(0, end) for end in (2, 3)})
-    same = rows(WHOLE, 0, 1)["known"][:1]
+    same = rows_of_whole(0, 1)["known"][:1]
     more = WHOLE["known"].sort_values("start")
     together.update(found=same, known=same)
     together.update(found=more[:3], known=more)

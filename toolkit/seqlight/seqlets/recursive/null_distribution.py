@@ -66,14 +66,15 @@ class NullDistribution:
         first = (span - 1) * span // 2 * (self.n_bins - 1) + span - 1
         return self.tails[first : first + span * (self.n_bins - 1) + 1]
 
-    def critical_sums(self, threshold: float, shortest: int, longest: int) -> NDArray[np.int64]:
-        """Return, for each length, the smallest sum whose p-value is below `threshold`.
+    def critical_sums(self, thresholds: NDArray[np.float64], shortest: int, longest: int) -> NDArray[np.int64]:
+        """Return, for each threshold and length, the smallest sum whose p-value is below the threshold.
 
         Tails never rise, so a p-value is below the threshold exactly if the sum is at least this one. Where no
         p-value is small enough, it exceeds the largest sum.
         """
         tails = [self.tail(span) for span in range(shortest, longest + 1)]
-        return np.array([len(tail) - np.searchsorted(tail[::-1], threshold) for tail in tails], dtype=np.int64)
+        sums = np.array([len(tail) - np.searchsorted(tail[::-1], thresholds) for tail in tails], dtype=np.int64)
+        return np.ascontiguousarray(sums.T)
 
     def p_values(self, span: int, sums: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the p-values of sums of `span` bins; 0 above the largest sum of the null."""

@@ -66,7 +66,7 @@ def call_spans(
     Calls
         The same with or without compiled loops, for any number of threads.
     """
-    critical = null.critical_sums(threshold, shortest, longest)
+    (critical,) = null.critical_sums(np.array([threshold]), shortest, longest)
     native = library()
     call = _call_with_numpy if native is None else partial(_call_with_loop, native)
     block = max(1, VALUES_A_BLOCK // values.shape[1])
@@ -113,7 +113,7 @@ def count_calls(
         options = {"own_sign": own_sign, "extend_bins": extend_bins}
         calls = [call_spans(values, null, threshold, shortest, longest, **options) for threshold in thresholds.tolist()]
         return np.array([len(one.spans) for one in calls], dtype=np.int64)
-    critical = np.stack([null.critical_sums(t, shortest, longest) for t in thresholds.tolist()])
+    critical = null.critical_sums(thresholds, shortest, longest)
     parts: list[NDArray[np.int64]] = []
 
     def work(first: int, last: int) -> None:
