@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.explanation import Explanation
-from seqlight.attribution.methods.attribution import attribute
+from seqlight.attribution.methods.deeplift_explanation import attribute
 from seqlight.attribution.methods.gradients import input_x_gradient
 from seqlight.attribution.methods.integrated_gradient import integrated_gradients
 from seqlight.attribution.methods.mutagenesis import saturation_mutagenesis

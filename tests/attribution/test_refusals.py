@@ -15,7 +15,7 @@ from torch.nn.attention.flex_attention import flex_attention
 
 import seqlight as sl
 from seqlight.attribution.calls.call import Call
-from seqlight.attribution.calls.pairs import align_partners
+from seqlight.attribution.calls.partners import align_partners
 from seqlight.attribution.kernels.attention import Operands, Recording, require_pairs
 from seqlight.attribution.rules.order_statistics import Selection, crossing_value
 from user_operations import StraightThrough

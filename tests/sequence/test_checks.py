@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.utils.data import TensorDataset
 
 from seqlight.errors import InputError
-from seqlight.sequence import checks, kernels
+from seqlight.sequence import checks, native_loops
 
 DTYPES = [torch.int8, torch.uint8, torch.bool, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
@@ -41,7 +41,7 @@ def test_one_hot_by_its_definition(X, allow_unknown, native):
     before = X.clone()
     with pytest.MonkeyPatch.context() as patch:
         if not native:
-            patch.setattr(kernels, "library", lambda: None)
+            patch.setattr(native_loops, "library", lambda: None)
         if is_one_hot(X, allow_unknown):
             assert checks.require_one_hot(X, allow_unknown=allow_unknown) is X
             columns = X.to(torch.float64).transpose(1, 2).tolist()

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from seqlight.attribution.audit.model_audit import audit as audit
     from seqlight.attribution.audit.result import Audit as Audit
     from seqlight.attribution.explanation import Explanation as Explanation
-    from seqlight.attribution.methods.attribution import attribute as attribute
     from seqlight.attribution.methods.captum_classes import DeepLift as DeepLift
     from seqlight.attribution.methods.captum_classes import DeepLiftShap as DeepLiftShap
     from seqlight.attribution.methods.deeplift import deep_lift_shap as deep_lift_shap
+    from seqlight.attribution.methods.deeplift_explanation import attribute as attribute
     from seqlight.attribution.methods.gradients import input_x_gradient as input_x_gradient
     from seqlight.attribution.methods.hypothetical import hypothetical_attributions as hypothetical_attributions
     from seqlight.attribution.methods.integrated_gradient import integrated_gradients as integrated_gradients
@@ -107,7 +107,7 @@ _CONTENTS = {
     "seqlight.sequence.shuffles": ("randomize", "shuffle", "dinucleotide_shuffle"),
     "seqlight.prediction.predict": ("predict",),
     "seqlight.attribution.methods.deeplift": ("deep_lift_shap",),
-    "seqlight.attribution.methods.attribution": ("attribute",),
+    "seqlight.attribution.methods.deeplift_explanation": ("attribute",),
     "seqlight.attribution.explanation": ("Explanation",),
     "seqlight.attribution.targets": ("Contrast",),
     "seqlight.attribution.audit.model_audit": ("audit",),

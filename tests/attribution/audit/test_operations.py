@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from seqlight.attribution.audit.loss_ledger import SequenceAuditMode
+from seqlight.attribution.audit.completeness_ledger import SequenceAuditMode
 from seqlight.attribution.audit.operations import base_of, writes_in_place
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.engine.policy import CallPolicy

@@ -11,7 +11,7 @@ from torch import nn
 from seqlight import random_one_hot
 from seqlight.attribution.audit.model_audit import audit
 from seqlight.attribution.audit.operations import AuditedCall
-from seqlight.attribution.audit.pairs import AuditedPair
+from seqlight.attribution.audit.pair_auditor import AuditedPair
 from seqlight.attribution.audit.result import Audit
 from user_operations import Deep
 

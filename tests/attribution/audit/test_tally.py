@@ -7,7 +7,7 @@ import torch
 
 from seqlight.attribution.audit.hidden_dependence import Origin
 from seqlight.attribution.audit.operations import AuditedCall
-from seqlight.attribution.audit.pairs import AuditedPair
+from seqlight.attribution.audit.pair_auditor import AuditedPair
 from seqlight.attribution.audit.tally import LossTally
 
 

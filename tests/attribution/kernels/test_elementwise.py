@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multipliers import needs_loops, plain_rules, reference_pairs
-from seqlight.attribution.calls.pairs import repeat_like
+from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.kernels import elementwise as kernels
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules import elementwise

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multipliers import needs_loops, plain_rules, reference_pairs
-from seqlight.attribution.calls.pairs import repeat_like
+from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.kernels import softmax as kernels
 from seqlight.attribution.rules import softmax
 from seqlight.attribution.rules.elementwise import smallest_exponent_step

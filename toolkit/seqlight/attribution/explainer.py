@@ -213,7 +213,7 @@ class Explainer:
         """Explain one batch, with some of the references of each sequence."""
         rows, n = torch.arange(first, last, device="cpu"), references[0].shape[1]
         inputs, args = self._select_inputs(rows), self._select_args(rows, n)
-        # The reference index is the major one: see calls/pairs.py.
+        # The reference index is the major one: see calls/partners.py.
         flat = [convert(one.transpose(0, 1).flatten(0, 1), self._dtype(), self.device) for one in references]
         with lend_from(self.arena):
             with (

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from seqlight.attribution.contributions import result_dtype
 from seqlight.attribution.convergence import ConvergenceCheck
 from seqlight.attribution.explanation import PER_SEQUENCE, Explanation
-from seqlight.attribution.reference_sampling import BlockExplainer, ReferenceSampler, SampledBlock
+from seqlight.attribution.reference_count import BlockExplainer, ReferenceSampler, SampledBlock
 from seqlight.attribution.targets import Targets
 from seqlight.prediction.outputs import OutputCollector
 

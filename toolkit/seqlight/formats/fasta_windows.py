@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seqlight.native.library import library, pointer
 from seqlight.native.threads import over_rows
-from seqlight.sequence.kernels import layout
+from seqlight.sequence.native_loops import layout
 
 # The code of a byte that must not occur.
 STRANGE = 255

@@ -18,7 +18,7 @@ from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
 from seqlight.attribution.explainer import Explainer
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation, pad_references
-from seqlight.attribution.reference_sampling import ReferenceSampler
+from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Contrast, Target, Targets
 from seqlight.errors import InputError, ReferencesWarning

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError
-from seqlight.sequence import kernels
+from seqlight.sequence import native_loops
 from seqlight.sequence.checks import MOST_LETTERS
 
 # Elements that are checked at once, so that checks take little memory.
@@ -179,7 +179,7 @@ def _letter_dimensions(one: Tensor) -> list[int]:
 def _one_hot_along(one: Tensor, dim: int) -> bool:
     """Return whether there are only zeros and ones, and never more than a single 1 along a dimension."""
     mask = one.dtype == torch.bool
-    if one.ndim == 3 and dim == 1 and not mask and kernels.read_codes(one) is not None:
+    if one.ndim == 3 and dim == 1 and not mask and native_loops.read_codes(one) is not None:
         return True
     if not mask and not bool(((one == 0) | (one == 1)).all()):
         return False

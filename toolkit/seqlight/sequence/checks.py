@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seqlight.errors import InputError, kind_of
-from seqlight.sequence import kernels
+from seqlight.sequence import native_loops
 
 MOST_LETTERS = 254
 
@@ -77,7 +77,7 @@ def require_one_hot(X: object, name: str = "X", *, allow_unknown: bool = True) -
         If it is not a tensor, has another number of dimensions, is empty, has too many letters, or is not one-hot.
     """
     X = require_rank_3(X, name)
-    codes = kernels.read_codes(X)
+    codes = native_loops.read_codes(X)
     if codes is not None and (allow_unknown or not (codes == X.shape[1]).any()):
         return X
     ones = (X != 0).sum(dim=1)
@@ -142,7 +142,7 @@ def to_codes(X: Tensor) -> NDArray[np.uint8]:
     numpy.ndarray, uint8, shape (sequences, positions)
         0 .. letters - 1, and ``letters`` for an unknown character.
     """
-    read = kernels.read_codes(X)
+    read = native_loops.read_codes(X)
     if read is not None:
         return read
     letters = X.shape[1]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError
-from seqlight.sequence import checks, kernels, letters, random_streams
+from seqlight.sequence import checks, letters, native_loops, random_streams
 from seqlight.sequence.random_streams import RandomSource
 
 DNA_COMPLEMENT: Mapping[str, str] = MappingProxyType({"A": "T", "C": "G", "G": "C", "T": "A"})
@@ -58,7 +58,7 @@ def one_hot_encode(
     length = _common_length(sequences)
     many = () if isinstance(sequence, str) else (len(sequences),)
     out = torch.empty(*many, len(alphabet), length, dtype=_as_dtype(dtype), device="cpu")
-    bad = kernels.encode(text, known, out)
+    bad = native_loops.encode(text, known, out)
     if bad >= 0:
         raise letters.unknown_character(sequences[bad // length], bad % length, alphabet, ignore)
     return out
@@ -218,7 +218,7 @@ def random_one_hot(
     if probs is None:
         codes = stream.randint(0, n_letters, size=(rows, span)).astype(np.uint8)
     else:
-        codes = kernels.sample_codes(stream, cumulative_probabilities(probs, rows, n_letters), 1, span)[:, 0]
+        codes = native_loops.sample_codes(stream, cumulative_probabilities(probs, rows, n_letters), 1, span)[:, 0]
     return _from_codes(codes, n_letters, dtype)
 
 
@@ -244,7 +244,7 @@ def cumulative_probabilities(probs: Any, rows: int, n_letters: int) -> NDArray[n
 
 def _from_codes(codes: NDArray[np.uint8], n_letters: int, dtype: torch.dtype | str) -> Tensor:
     out = torch.empty((len(codes), n_letters, codes.shape[1]), dtype=_as_dtype(dtype), device="cpu")
-    kernels.write_one_hot(np.ascontiguousarray(codes), out, 0)
+    native_loops.write_one_hot(np.ascontiguousarray(codes), out, 0)
     return out
 
 

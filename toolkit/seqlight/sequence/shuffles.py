@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError, ShuffleWarning
-from seqlight.sequence import checks, kernels, random_streams
+from seqlight.sequence import checks, native_loops, random_streams
 from seqlight.sequence.one_hot import cumulative_probabilities
 from seqlight.sequence.random_streams import RandomSource
 
@@ -65,12 +65,12 @@ def randomize(
     start, end = checks.require_region(start, length if end is None else end, length)
     n = checks.require_count(n, "n", least=1)
     steps = cumulative_probabilities(np.full(letters, 1 / letters) if probs is None else probs, rows, letters)
-    codes = kernels.sample_codes(random_streams.random_state(random_state), steps, n, end - start)
+    codes = native_loops.sample_codes(random_streams.random_state(random_state), steps, n, end - start)
     unknown = checks.to_codes(X)[:, start:end] == letters
     if unknown.any():
         codes[np.broadcast_to(unknown[:, None], codes.shape)] = letters
     out = _copies(X, n, start, end)
-    kernels.write_one_hot(codes.reshape(rows * n, -1), out.view(rows * n, letters, length), start)
+    native_loops.write_one_hot(codes.reshape(rows * n, -1), out.view(rows * n, letters, length), start)
     return out.to(X.device)
 
 
@@ -120,7 +120,7 @@ def shuffle(
     stream = random_streams.random_state(random_state)
     orders = np.stack([stream.permutation(end - start) for _ in range(n)]).astype(np.uint32)
     out = _copies(X, n, start, end)
-    kernels.write_reordered(X.detach().cpu().contiguous(), orders, out, start)
+    native_loops.write_reordered(X.detach().cpu().contiguous(), orders, out, start)
     return out.to(X.device)
 
 
@@ -187,7 +187,7 @@ def dinucleotide_shuffle(
         checks.require_one_hot(X[:, :, start:end], f"X[:, :, {start}:{end}]", allow_unknown=False)
     n = checks.require_count(n, "n", least=1)
     out = _copies(X, n, start, end)
-    n_fixed = kernels.write_dinucleotide_shuffles(codes, _seeds(random_state, rows), out, start)
+    n_fixed = native_loops.write_dinucleotide_shuffles(codes, _seeds(random_state, rows), out, start)
     _check_diversity(n_fixed, end - start, n, verbose)
     return out.to(X.device)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.audit.operations import AuditedCall
-from seqlight.attribution.audit.pairs import AuditedPair, PairAuditor
+from seqlight.attribution.audit.pair_auditor import AuditedPair, PairAuditor
 from seqlight.attribution.audit.result import Audit
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets

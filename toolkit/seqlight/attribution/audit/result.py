@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from seqlight.attribution.audit.pairs import AuditedPair
+from seqlight.attribution.audit.pair_auditor import AuditedPair
 from seqlight.attribution.audit.tally import LossTally
 
 # The share of the mean output difference that counts as rounding, even if the errors of single numbers predict less.

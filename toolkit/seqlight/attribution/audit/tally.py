@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seqlight.attribution.audit import remedies
 from seqlight.attribution.audit.hidden_dependence import Origin
-from seqlight.attribution.audit.pairs import AuditedPair
+from seqlight.attribution.audit.pair_auditor import AuditedPair
 
 # Rounding may be this many times its expected size.
 ROUNDING_FACTOR = 4.0

@@ -25,9 +25,9 @@ from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.rules import operation_names
 from seqlight.attribution.rules.comparisons import Compare, Piecewise
 from seqlight.attribution.rules.elementwise import Rescale
-from seqlight.attribution.rules.entry import Entry
-from seqlight.attribution.rules.integrated import Integrated
+from seqlight.attribution.rules.numerical_integration import Integrated
 from seqlight.attribution.rules.pooling import MaxPool
+from seqlight.attribution.rules.table_entry import Entry
 from seqlight.errors import IntegratedWarning, UnsupportedOperation
 from seqlight.prediction.module_names import describe_current_module
 

@@ -22,9 +22,9 @@ from seqlight.attribution.calls.record import Record
 from seqlight.attribution.calls.retry import Retry, Unexplained
 from seqlight.attribution.engine import graph_check
 from seqlight.attribution.engine.error_context import add_module_name
+from seqlight.attribution.engine.model_regions import Region, Trace
 from seqlight.attribution.engine.modes import ReferenceMode, SequenceMode, require_same_call
 from seqlight.attribution.engine.policy import CallPolicy
-from seqlight.attribution.engine.regions import Region, Trace
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.module_names import describe_module
 

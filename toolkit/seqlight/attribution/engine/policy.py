@@ -11,14 +11,14 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import ObserveFunction
 from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous, Overwritten, Retry, Unexplained
-from seqlight.attribution.engine.region_mode import RegionPolicy
+from seqlight.attribution.engine.model_region_mode import RegionPolicy
 from seqlight.attribution.kernels.convolution import Convolution
 from seqlight.attribution.kernels.linear import Linear
 from seqlight.attribution.kernels.unbind import Unbound
 from seqlight.attribution.rules.elementwise import Rescale
-from seqlight.attribution.rules.entry import Entry
-from seqlight.attribution.rules.integrated import Integrated
+from seqlight.attribution.rules.numerical_integration import Integrated
 from seqlight.attribution.rules.table import rules
+from seqlight.attribution.rules.table_entry import Entry
 
 # A mutant shares more than this fraction of positions with its wild type; a shuffle shares a third with its sequence.
 NEARLY_EQUAL = 0.8

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from seqlight.attribution.calls.call import Call, ObserveFunction, RuleFunction
-from seqlight.attribution.calls.pairs import repeat_like
+from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules import operation_names, table
-from seqlight.attribution.rules.entry import Entry
+from seqlight.attribution.rules.table_entry import Entry
 from seqlight.errors import InputError, kind_of
 
 Override = Callable[[Any, tuple[Tensor, ...], tuple[Tensor, ...]], Any]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.calls.pairs import batch_dimension
+from seqlight.attribution.calls.partners import batch_dimension
 from seqlight.attribution.kernels.memory_layout import fills
 from seqlight.errors import UnsupportedOperation
 from seqlight.native.threads import run

@@ -1,8 +1,8 @@
 """How tensors lie in memory: which ones the compiled loops take, and how sequences and references pair up.
 
 The references of a sequence are n times as many rows as it has, in one dimension of the tensor (see
-``calls/pairs.py``). So a recorded tensor has shape (outer, span) and that of the references (outer, n, span), whatever
-lies inside of the two.
+``calls/partners.py``). So a recorded tensor has shape (outer, span) and that of the references (outer, n, span),
+whatever lies inside of the two.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.pairs import batch_dimension
+from seqlight.attribution.calls.partners import batch_dimension
 
 
 def suits(*tensors: Tensor) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.pairs import batch_dimension
+from seqlight.attribution.calls.partners import batch_dimension
 from seqlight.attribution.kernels.buffers import empty, empty_like
 from seqlight.attribution.kernels.memory_layout import element_pairs, row_pairs, suits
 from seqlight.native.threads import run

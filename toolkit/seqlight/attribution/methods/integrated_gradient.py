@@ -18,7 +18,7 @@ from seqlight.attribution.gradient_context import (
     require_gradient,
     without_cudnn_recurrence,
 )
-from seqlight.attribution.reference_sampling import ReferenceSampler
+from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, Function, ObserveFunction, PullbackFunction
 from seqlight.attribution.calls.function_bodies import as_operation
-from seqlight.attribution.calls.pairs import interpolate
+from seqlight.attribution.calls.partners import interpolate
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.attention import Operands, Recording, Settings, empty_output, require_pairs
 from seqlight.attribution.kernels.buffers import empty, empty_like

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, Function, ObserveFunction, RuleFunction
-from seqlight.attribution.calls.pairs import align_partners
+from seqlight.attribution.calls.partners import align_partners
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.memory_layout import suits
 from seqlight.attribution.kernels.table import kernel_for

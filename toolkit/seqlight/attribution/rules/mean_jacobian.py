@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_flatten
 
 from seqlight.attribution.calls.call import Call, Function, RuleFunction
 from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
-from seqlight.attribution.calls.pairs import interpolate
+from seqlight.attribution.calls.partners import interpolate
 from seqlight.errors import UnsupportedOperation
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, Function, ObserveFunction, RuleFunction
-from seqlight.attribution.calls.pairs import batch_dimension, repeat_like
+from seqlight.attribution.calls.partners import batch_dimension, repeat_like
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules.elementwise import ScaleFunction, smallest_step
 from seqlight.errors import UnsupportedOperation

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import Call
-from seqlight.attribution.calls.pairs import batch_dimension, repeat_like
+from seqlight.attribution.calls.partners import batch_dimension, repeat_like
 from seqlight.attribution.rules.mean_jacobian import gauss_legendre
 
 POINTS = 6

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import Call, Function, ObserveFunction, RuleFunction
 from seqlight.attribution.calls.function_bodies import as_operation
-from seqlight.attribution.calls.pairs import repeat_like
+from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import real_operand, smallest_step

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, Function, ObserveFunction
-from seqlight.attribution.calls.pairs import align_partners, interpolate
+from seqlight.attribution.calls.partners import align_partners, interpolate
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.buffers import empty_like
 from seqlight.attribution.rules.mean_jacobian import VJPFunction, mean_vjp, vjp_at

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, ObserveFunction, RuleFunction
 from seqlight.attribution.calls.function_bodies import as_operation
-from seqlight.attribution.calls.pairs import align_partners
+from seqlight.attribution.calls.partners import align_partners
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import Rounding, rounding_error, smallest_exponent_step

@@ -19,7 +19,6 @@ from seqlight.attribution.calls.call import Function, Rule
 from seqlight.attribution.calls.function_bodies import open_body
 from seqlight.attribution.kernels.table import OPERATIONS
 from seqlight.attribution.rules import (
-    activations,
     attention,
     comparisons,
     decompositions,
@@ -28,22 +27,23 @@ from seqlight.attribution.rules import (
     norms,
     recurrent,
     reductions,
+    smooth_activations,
     softmax,
     sorting,
     special_functions,
 )
-from seqlight.attribution.rules.activations import SmoothActivation
 from seqlight.attribution.rules.atan2 import Atan2
 from seqlight.attribution.rules.comparisons import Compare
 from seqlight.attribution.rules.elementwise import Rescale, Rounding
-from seqlight.attribution.rules.entry import Entry, Treatment
-from seqlight.attribution.rules.integrated import Integrated
+from seqlight.attribution.rules.numerical_integration import Integrated
 from seqlight.attribution.rules.operation_names import IN_PLACE_OPERATORS, spellings
 from seqlight.attribution.rules.order_statistics import Mode, Selection, crossing_value, larger_maximum
 from seqlight.attribution.rules.pooling import FRACTIONAL_MAXIMA, MaxPool, fractional_max_pool
 from seqlight.attribution.rules.product import Product, matrix_vjp, product_vjp
+from seqlight.attribution.rules.smooth_activations import SmoothActivation
 from seqlight.attribution.rules.softmax import Softmax
 from seqlight.attribution.rules.special_functions import exp_slope, no_slope, relu_slope, sigmoid_slope, tanh_slope
+from seqlight.attribution.rules.table_entry import Entry, Treatment
 from seqlight.attribution.rules.unpooling import Unpool, max_unpool, put
 from seqlight.attribution.rules.where import Choose, condition, greater_or_equal, less_or_equal
 
@@ -71,10 +71,10 @@ INTEGRATED = Integrated()
 # those of prelu may, they are integrated.
 ELEMENTWISE: dict[str, Rule] = {
     "relu": Rescale(relu_slope, fused_vjp="elementwise.relu_vjp", rounding=Rounding.NONE),
-    "gelu": SmoothActivation(rounding=Rounding.INPUT, kind=activations.gelu),
-    "silu": SmoothActivation(kind=activations.silu),
-    "sigmoid": SmoothActivation(sigmoid_slope, kind=activations.sigmoid),
-    "expit": SmoothActivation(kind=activations.sigmoid),
+    "gelu": SmoothActivation(rounding=Rounding.INPUT, kind=smooth_activations.gelu),
+    "silu": SmoothActivation(kind=smooth_activations.silu),
+    "sigmoid": SmoothActivation(sigmoid_slope, kind=smooth_activations.sigmoid),
+    "expit": SmoothActivation(kind=smooth_activations.sigmoid),
     "tanh": Rescale(tanh_slope),
     "exp": Rescale(exp_slope),
     "tanhshrink": Rescale(rounding=Rounding.INPUT),

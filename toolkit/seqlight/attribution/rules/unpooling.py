@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import Call, Function, ObserveFunction
 from seqlight.attribution.calls.function_bodies import as_operation
-from seqlight.attribution.calls.pairs import repeat_like
+from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules.elementwise import smallest_exponent_step
 from seqlight.attribution.rules.mean_jacobian import VJPFunction

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, ObserveFunction, RuleFunction
-from seqlight.attribution.calls.pairs import repeat_like
+from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules.elementwise import smallest_step
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from seqlight.attribution.calls.call import Call, ObserveFunction
-from seqlight.attribution.calls.pairs import batch_dimension, repeat_like
+from seqlight.attribution.calls.partners import batch_dimension, repeat_like
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules.mean_jacobian import VJPFunction, mean_vjp
 from seqlight.attribution.rules.piecewise import piecewise_vjp

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from seqlight import random_one_hot
-from seqlight.attribution.audit.pairs import PairAuditor
+from seqlight.attribution.audit.pair_auditor import PairAuditor
 from seqlight.attribution.targets import Targets
 
 X = random_one_hot((2, 4, 12), random_state=0)

@@ -15,9 +15,9 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from seqlight.attribution.calls.call import Function
 from seqlight.attribution.calls.function_bodies import as_operation
 from seqlight.attribution.calls.retry import Discontinuous
-from seqlight.attribution.engine.regions import Region
+from seqlight.attribution.engine.model_regions import Region
 from seqlight.attribution.rules.comparisons import Piecewise
-from seqlight.attribution.rules.entry import Entry
+from seqlight.attribution.rules.table_entry import Entry
 
 
 @dataclass

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqlight.attribution.audit.loss_ledger import ReferenceAuditMode, SequenceAuditMode
+from seqlight.attribution.audit.completeness_ledger import ReferenceAuditMode, SequenceAuditMode
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.rules.table import rules

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.audit import remedies
+from seqlight.attribution.audit.completeness_ledger import ReferenceAuditMode, SequenceAuditMode
 from seqlight.attribution.audit.hidden_dependence import is_random, same_value
-from seqlight.attribution.audit.loss_ledger import ReferenceAuditMode, SequenceAuditMode
 from seqlight.attribution.audit.operations import AuditedCall, AuditMode
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.calls.retry import Retry, Unexplained

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seqlight.native.library import library
-from seqlight.sequence import kernels
+from seqlight.sequence import native_loops
 
 DTYPES = [
     torch.int8, torch.uint8, torch.bool, torch.int16, torch.int32, torch.int64,
@@ -35,7 +35,7 @@ def both(work):
     """Return the result of `work` with the compiled loops and without."""
     compiled = work()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "library", lambda: None)
+        patch.setattr(native_loops, "library", lambda: None)
         return compiled, work()
 
 
@@ -56,14 +56,14 @@ def test_write_and_read_one_hot(shape, dtype):
 
     def write():
         out = torch.zeros((rows, letters, positions), dtype=dtype)
-        kernels.write_one_hot(codes, out, start)
+        native_loops.write_one_hot(codes, out, start)
         return out
 
     compiled, by_numpy = both(write)
     assert bits(compiled) == bits(by_numpy)
     outside = [i for i in range(positions) if not start <= i < start + span]
     assert not compiled[:, :, outside].any()
-    read = kernels.read_codes(compiled[:, :, start : start + span])
+    read = native_loops.read_codes(compiled[:, :, start : start + span])
     assert np.array_equal(read, codes)
 
 
@@ -77,7 +77,7 @@ def test_encode(shape, dtype):
 
     def write(text):
         out = torch.full((rows, letters, span), 7).to(dtype)
-        return kernels.encode(text.tobytes(), known, out), out
+        return native_loops.encode(text.tobytes(), known, out), out
 
     (found, compiled), (numpy_found, by_numpy) = both(lambda: write(text))
     assert found == numpy_found == -1
@@ -98,7 +98,7 @@ def test_dinucleotide_shuffles(shape, dtype):
 
     def write():
         out = torch.zeros((rows, n, letters, positions), dtype=dtype)
-        return kernels.write_dinucleotide_shuffles(codes, seeds, out, start), out
+        return native_loops.write_dinucleotide_shuffles(codes, seeds, out, start), out
 
     (still, compiled), (numpy_still, by_numpy) = both(write)
     assert bits(compiled) == bits(by_numpy)
@@ -112,7 +112,7 @@ def test_any_number_of_shuffles(n):
 
     def write():
         out = torch.zeros((4, n, 4, 60), dtype=torch.int8)
-        return kernels.write_dinucleotide_shuffles(codes, seeds, out, 0), out
+        return native_loops.write_dinucleotide_shuffles(codes, seeds, out, 0), out
 
     (still, compiled), (numpy_still, by_numpy) = both(write)
     assert torch.equal(compiled, by_numpy)
@@ -128,7 +128,7 @@ def test_reorder(shape, dtype):
 
     def write():
         out = torch.zeros((rows, n, letters, positions), dtype=dtype)
-        kernels.write_reordered(X, orders, out, start)
+        native_loops.write_reordered(X, orders, out, start)
         return out
 
     compiled, by_numpy = both(write)
@@ -147,7 +147,7 @@ def test_sample_codes_advances_the_stream_alike(letters, moved):
     def draw():
         stream = np.random.RandomState(3)
         stream.randint(0, 2**32, size=moved, dtype=np.uint32)
-        codes = kernels.sample_codes(stream, steps, 5, 333)
+        codes = native_loops.sample_codes(stream, steps, 5, 333)
         return codes, stream.random_sample(3)
 
     (codes, after), (numpy_codes, numpy_after) = both(draw)
@@ -160,7 +160,7 @@ def test_a_stored_normal_number_stays_in_the_stream():
     def draw():
         stream = np.random.RandomState(3)
         stream.standard_normal()
-        kernels.sample_codes(stream, np.array([[0.5, 1.0]]), 1, 5)
+        native_loops.sample_codes(stream, np.array([[0.5, 1.0]]), 1, 5)
         return stream.standard_normal(3).tolist()
 
     compiled, by_numpy = both(draw)
@@ -170,18 +170,18 @@ def test_a_stored_normal_number_stays_in_the_stream():
 def test_read_codes_returns_none_unless_exactly_one_hot():
     X = torch.zeros(2, 4, 6)
     X[:, 1] = 1
-    assert kernels.read_codes(X).tolist() == [[1] * 6] * 2
+    assert native_loops.read_codes(X).tolist() == [[1] * 6] * 2
     for value in (-0.0, 0.5, 2.0, torch.nan):
         changed = X.clone()
         changed[1, 3, 5] = value
-        assert kernels.read_codes(changed) is None
-    assert kernels.read_codes(X.to(torch.complex64)) is None
-    assert kernels.read_codes(X.to("meta")) is None
+        assert native_loops.read_codes(changed) is None
+    assert native_loops.read_codes(X.to(torch.complex64)) is None
+    assert native_loops.read_codes(X.to("meta")) is None
 
 
 def test_loops_refuse_memory_that_is_not_contiguous():
     with pytest.raises(AssertionError, match="contiguous"):
-        kernels.write_one_hot(random_codes(2, 4, 9), torch.zeros(2, 9, 4).transpose(1, 2), 0)
+        native_loops.write_one_hot(random_codes(2, 4, 9), torch.zeros(2, 9, 4).transpose(1, 2), 0)
 
 
 DIGEST = """

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import seqlight as sl
-from seqlight.attribution.engine.region_mode import RegionPolicy
+from seqlight.attribution.engine.model_region_mode import RegionPolicy
 
 
 def ranks(z):

@@ -13,7 +13,7 @@ from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
 from seqlight.attribution.explainer import Explainer
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation
-from seqlight.attribution.reference_sampling import ReferenceSampler
+from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError

@@ -8,7 +8,7 @@ import seqlight as sl
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.retry import Overwritten
 from seqlight.attribution.rules import table
-from seqlight.attribution.rules.integrated import Integrated
+from seqlight.attribution.rules.numerical_integration import Integrated
 from seqlight.attribution.rules.product import Product
 from seqlight.errors import UnsupportedOperation
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from seqlight.attribution.calls.pairs import align_partners, batch_dimension, interpolate, repeat_like
+from seqlight.attribution.calls.partners import align_partners, batch_dimension, interpolate, repeat_like
 from seqlight.errors import UnsupportedOperation
 
 
