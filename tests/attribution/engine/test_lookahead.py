@@ -1,5 +1,7 @@
 """Sequences recorded ahead of being explained get the same attributions as on their own."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -67,18 +69,24 @@ MODELS = {
 }
 
 
+REFERENCES = torch.stack([random_one_hot((6, 4, LENGTH), random_state=i) for i in range(len(X))])
+
+
+def multipliers(name, batch_size, rows=slice(None)):
+    settings = {"n_shuffles": 6, "device": "cpu", "raw_outputs": True, "dtype": "float64"}
+    model = MODELS[name].double()
+    return deep_lift_shap(model, X[rows], references=REFERENCES[rows], batch_size=batch_size, **settings)
+
+
+@functools.cache
+def multipliers_of_single_blocks(name):
+    return torch.cat([multipliers(name, 1, slice(i, i + 1)) for i in range(len(X))])
+
+
 @pytest.mark.parametrize("batch_size", [1, 6, 12, 36])
 @pytest.mark.parametrize("name", MODELS)
 def test_attributions_equal_those_of_single_blocks(name, batch_size):
-    model = MODELS[name].double()
-    settings = {"n_shuffles": 6, "device": "cpu", "raw_outputs": True, "dtype": "float64"}
-    references = torch.stack([random_one_hot((6, 4, LENGTH), random_state=i) for i in range(len(X))])
-    found = deep_lift_shap(model, X, references=references, batch_size=batch_size, **settings)
-    alone = [
-        deep_lift_shap(model, X[i : i + 1], references=references[i : i + 1], batch_size=1, **settings)
-        for i in range(len(X))
-    ]
-    torch.testing.assert_close(found, torch.cat(alone), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(multipliers(name, batch_size), multipliers_of_single_blocks(name), rtol=1e-9, atol=1e-12)
 
 
 def test_further_inputs_and_targets_go_with_their_sequences():
@@ -146,6 +154,16 @@ class Strands(nn.Module):
         return a + b
 
 
+def explain_strands(sequences, batch_size):
+    settings = {"random_state": 0, "device": "cpu", "n_shuffles": 20}
+    return deep_lift_shap(Strands().double(), sequences, batch_size=batch_size, **settings)
+
+
+@functools.cache
+def explain_strands_of_one(i):
+    return explain_strands(random_one_hot((12, 4, 40), random_state=3)[i : i + 1], 1)
+
+
 @pytest.mark.parametrize("flat", [1, 2, 5])
 def test_records_of_other_sequences_are_not_used(flat):
     """Of sequences that equal their references anything adds up, so what they are like tells nothing."""
@@ -153,10 +171,9 @@ def test_records_of_other_sequences_are_not_used(flat):
     for i in range(flat):
         sequences[i] = 0
         sequences[i, i % 4] = 1
-    settings = {"random_state": 0, "device": "cpu", "n_shuffles": 20}
     with pytest.warns(ReferencesWarning):
-        found = deep_lift_shap(Strands().double(), sequences, batch_size=32, **settings)
-    alone = [deep_lift_shap(Strands().double(), one[None], batch_size=1, **settings) for one in sequences[flat:]]
+        found = explain_strands(sequences, 32)
+    alone = [explain_strands_of_one(i) for i in range(flat, len(sequences))]
     torch.testing.assert_close(found[flat:], torch.cat(alone), rtol=1e-6, atol=1e-9)
 
 
