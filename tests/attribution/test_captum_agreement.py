@@ -223,7 +223,7 @@ def page():
     return "\n".join(lines) + "\n"
 
 
-def test_the_page_in_the_docs_is_what_is_found():
+def test_the_page_in_the_docs_is_up_to_date():
     found = page()
     if os.environ.get("SEQLIGHT_REWRITE"):
         PAGE.write_text(found, encoding="utf-8")

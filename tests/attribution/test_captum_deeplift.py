@@ -226,7 +226,7 @@ def test_futures_are_not_implemented():
         sl.DeepLiftShap(Conv()).attribute_future()
 
 
-def test_a_sigmoid_of_what_is_large():
+def test_a_sigmoid_of_large_numbers():
     model = nn.Sequential(nn.Linear(8, 4, bias=False), nn.ReLU(), nn.Linear(4, 1, bias=False), nn.Sigmoid())
     nn.init.constant_(model[0].weight, 0.5)
     nn.init.constant_(model[2].weight, 0.25)
@@ -249,7 +249,7 @@ SOFTMAX = {
 @pytest.mark.reliability(
     "Captum", "a softmax of logits so large that float32 has no digits left", "explained in float64, without a word"
 )
-def test_a_softmax_of_what_is_large(name):
+def test_a_softmax_of_large_numbers(name):
     kind, X, baselines, target = SOFTMAX[name]
     pairs = len(X) * (len(baselines) if kind is sl.DeepLiftShap else 1)
     found, _ = assert_all_of_it(kind(classifier(40)), X.clone().requires_grad_(), baselines, pairs, target=target)

@@ -26,7 +26,7 @@ CALLS = {
     "models of others", "torch.set_default_device with data on another device", "the same numbers, on the CPU"
 )
 @pytest.mark.parametrize("call", CALLS)
-def test_the_default_device_is_left_alone(call):
+def test_the_default_device_is_unchanged(call):
     wanted = CALLS[call]()
     with torch.device("meta"):  # which holds nothing: what came to lie there would be an error
         found = CALLS[call]()

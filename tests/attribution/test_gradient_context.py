@@ -60,7 +60,7 @@ def test_a_model_that_names_half_precision(method):
     assert model.conv.weight.dtype == torch.bfloat16
 
 
-def test_recurrent_models_do_without_cudnn_on_cuda_alone():
+def test_recurrent_models_run_without_cudnn_on_cuda_only():
     before = torch.backends.cudnn.enabled
     for model, device, wanted in [
         (nn.Sequential(nn.LSTM(3, 2)), torch.device("cuda"), False),
@@ -72,7 +72,7 @@ def test_recurrent_models_do_without_cudnn_on_cuda_alone():
         assert torch.backends.cudnn.enabled == before
 
 
-def test_what_depends_on_nothing_is_refused():
+def test_an_output_without_a_gradient_is_refused():
     require_gradient(torch.ones(1, requires_grad=True) * 2)
     with pytest.raises(sl.UnsupportedOperation, match=r"look for torch\.no_grad"):
         require_gradient(torch.ones(1))

@@ -123,7 +123,7 @@ def test_models_of_the_field_are_complete(kind, incompleteness):
 
 @pytest.mark.parametrize("scale", [1.0, 1e-7])
 @pytest.mark.parametrize(("n", "batch_size"), [(3, 32), (15, 32), (20, 7), (20, 19), (20, 32), (5, 100), (4, 3)])
-def test_strands_in_one_batch_meet_their_own_partners(n, batch_size, scale):
+def test_strands_in_one_batch_find_their_partners(n, batch_size, scale):
     torch.manual_seed(0)
     together, apart = StrandsInOneBatch().double(), StrandAveraged().double()
     apart.load_state_dict(together.state_dict())

@@ -98,7 +98,7 @@ def state_of(model):
 @each_method
 @pytest.mark.parametrize("dtype", [None, "float32", "bfloat16"])
 @pytest.mark.parametrize("fails_at", [None, 1, 3])
-def test_the_model_and_the_world_stay_as_they_were(model, X, explain, dtype, fails_at):
+def test_the_model_and_global_settings_are_restored(model, X, explain, dtype, fails_at):
     more = torch.ones(5, 1, dtype=torch.float64)
     integrated(Model(), X)  # so that Captum is loaded
     model.fails_at = fails_at
@@ -121,7 +121,7 @@ def test_a_target_that_raises_leaves_nothing_behind(model, X, explain):
 
 
 @each_method
-def test_the_input_stays_as_it_was(model, X, explain):
+def test_the_input_is_unchanged(model, X, explain):
     X = X.double().requires_grad_()
     before = X.detach().clone()
     found = explain(model, X)
@@ -163,7 +163,7 @@ def test_each_kind_of_target_is_explained_like_a_model_of_its_own(model, X, expl
 
 
 @each_method
-def test_several_targets_are_those_of_each_alone(model, X, explain):
+def test_several_targets_equal_each_on_its_own(model, X, explain):
     targets = [0, Contrast(2, 1), log_odds, torch.tensor([0, 1, 2, 1, 0])]
     found = explain(model, X, target=targets, batch_size=7)
     assert found.shape == (5, 4, 4, LENGTH)
@@ -267,7 +267,7 @@ def test_half_precision_is_close_to_full(X, explain):
 
 
 @each_method
-def test_nothing_is_said_of_a_common_model(model, X, explain):
+def test_a_common_model_causes_no_warning(model, X, explain):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         explain(model, X)

@@ -228,7 +228,7 @@ def test_each_refusal_can_be_reached(where, said):
 )
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @pytest.mark.parametrize("method", ["input_x_gradient", "integrated_gradients"])
-def test_methods_that_take_gradients_refuse_what_has_none(method):
+def test_gradient_methods_refuse_outputs_without_a_gradient(method):
     class Beside(nn.Module):
         def __init__(self):
             super().__init__()

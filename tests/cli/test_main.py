@@ -93,7 +93,7 @@ def test_errors_are_one_line(run, tmp_path):
     assert run("work", "--often=-1")[0] == 130
 
 
-def test_errors_of_ours_keep_their_traceback(run, monkeypatch):
+def test_our_errors_keep_their_traceback(run, monkeypatch):
     monkeypatch.setattr(Path, "write_text", lambda self, text: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("work")

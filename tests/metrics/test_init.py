@@ -32,7 +32,7 @@ def test_type_checkers_see_the_same_names():
     assert declared == {(module, name) for name, module in metrics._HOME.items()}
 
 
-def test_no_module_bears_the_name_of_what_is_exported():
+def test_no_module_has_the_name_of_an_export():
     assert not {module.name for module in pkgutil.iter_modules(metrics.__path__)} & set(metrics.__all__)
 
 

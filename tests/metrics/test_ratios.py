@@ -17,7 +17,7 @@ def test_a_ratio_of_sums_is_not_a_mean_of_ratios():
         reduce_tally(tally, "sum")
 
 
-def test_zero_division_is_for_0_over_0_alone():
+def test_zero_division_is_only_for_0_over_0():
     top = torch.tensor([0.0, 1.0, math.nan, 0.0, 2.0])
     found = quotient(top, torch.tensor([0.0, 0.0, 0.0, math.nan, 4.0]), zero_division=5).tolist()
     assert found[:2] == [5, math.inf]

@@ -124,7 +124,7 @@ def test_a_constant_correlates_with_nothing_however_its_mean_rounds():
     assert float(correlations(constant, constant)) == 0
 
 
-def test_what_is_not_finite_is_nan():
+def test_inputs_that_are_not_finite_give_nan():
     good = torch.tensor([[1.0, 2.0, 4.0]])
     for bad in (math.nan, math.inf, -math.inf):
         broken = torch.tensor([[1.0, bad, 2.0]])

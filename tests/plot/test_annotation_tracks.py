@@ -103,7 +103,7 @@ def test_the_x_axis_may_run_backwards():
     assert max(box.x0 for box in window_boxes(ax, "_annotation bar")) > ax.bbox.x0 + 0.8 * ax.bbox.width
 
 
-def test_drawing_again_without_changes_does_not_lay_out_again(monkeypatch):
+def test_redrawing_without_changes_does_not_repeat_the_layout(monkeypatch):
     ax = logo([(10, 16), (100, 106)])
     (artist,) = (one for one in ax.get_children() if isinstance(one, AnnotationArtist))
     ax.figure.draw_without_rendering()

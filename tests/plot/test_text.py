@@ -59,7 +59,7 @@ def texts(figure):
     "names in pictures", "dollar signs, backslashes, tags or a leading underscore", "drawn as they are"
 )
 @pytest.mark.parametrize("picture", PICTURES)
-def test_names_are_drawn_as_they_are(picture):
+def test_names_are_drawn_verbatim(picture):
     for name in NAMES:
         figure = PICTURES[picture](name)
         ours = [text for text in texts(figure) if name in text.get_text()]
@@ -78,7 +78,7 @@ def test_names_are_literal_even_if_tex_is_on_for_other_texts(picture):
     assert not any(text.get_usetex() for text in ours)
 
 
-def test_a_legend_leaves_other_labels_alone():
+def test_a_legend_leaves_other_labels_unchanged():
     ax = Figure().subplots()
     for label in ("$x^2$", "$y$"):
         ax.plot([0, 1], label=label)

@@ -112,7 +112,7 @@ def test_seqlet_places():
 @pytest.mark.reliability(
     "names in pictures", "mathematics in names of sequences, metrics and rulers", "drawn as they are"
 )
-def test_names_are_drawn_as_they_are():
+def test_names_are_drawn_verbatim():
     name, ruler = r"$\frac$", Ruler(2, r"$\frac$")
     table = pd.DataFrame({"start": [1], "end": [4]})
     made = [

@@ -137,7 +137,7 @@ def test_reorder(shape, dtype):
 
 @pytest.mark.parametrize("moved", [0, 1, 623, 624, 625])
 @pytest.mark.parametrize("letters", [1, 2, 4, 20])
-def test_sample_codes_advances_the_stream_alike(letters, moved):
+def test_sample_codes_advances_the_stream_the_same_way(letters, moved):
     p = np.random.RandomState(1).dirichlet(np.ones(letters), size=3)
     p[1] = 0
     p[1, -1] = 1

@@ -8,8 +8,8 @@ from seqlight.attribution.audit.hidden_dependence import (
     HiddenDependence,
     Origin,
     is_random,
-    memory_of,
     same_value,
+    storage_address,
     uses_shape_only,
 )
 
@@ -34,8 +34,8 @@ def test_recorded_memory_is_not_reused():
 
 def test_tensors_without_memory_are_identified_by_id():
     sparse, other = torch.eye(3).to_sparse(), torch.eye(3).to_sparse()
-    assert memory_of(sparse) == memory_of(sparse)
-    assert memory_of(sparse) != memory_of(other)
+    assert storage_address(sparse) == storage_address(sparse)
+    assert storage_address(sparse) != storage_address(other)
 
 
 @pytest.mark.parametrize(

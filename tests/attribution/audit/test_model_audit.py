@@ -153,7 +153,7 @@ def test_one_culprit_among_many_correct_operations():
     assert (row.operation, row.module, row.calls) == ("mul", "3.1 (Deep)", 1)
 
 
-def test_what_an_operation_loses_is_what_deep_lift_shap_misses(Around):
+def test_losses_of_operations_sum_to_the_delta_of_deep_lift_shap(Around):
     model = Around(Deep(lambda h: torch.tanh(h) * (h.flip(1) > 0).double() + 0.1 * h.detach()))
     references = dinucleotide_shuffle(X, n=2, random_state=5)
     found = look(model, references=references)
@@ -312,7 +312,7 @@ def test_control_flow_that_depends_on_the_input(name, Around):
 # The model is borrowed, and every argument is used.
 
 
-def test_the_model_comes_back_as_it_was(Around):
+def test_the_model_is_restored(Around):
     model = Around(nn.Sequential(nn.ReLU(), nn.Dropout(), Deep(lambda h: h * h.detach()))).float().train()
     model.first.weight.requires_grad_(True)
     before = {name: one.clone() for name, one in model.state_dict().items()}

@@ -110,7 +110,7 @@ def test_a_model_that_does_not_run_in_float64_is_audited_in_its_own_dtype(name):
     assert model.last.weight.dtype == torch.float32
 
 
-def test_losses_are_found_in_float32_too():
+def test_losses_are_found_in_float32():
     found = look(lambda model, x: model.last((model.first(x.float()) * x.float().flip(2).detach()).flatten(1)))
     assert list(found.culprits.operation) == ["mul"]
     assert "`detach`" in found.culprits.note.iloc[0]
@@ -132,7 +132,7 @@ def test_parts_in_float32_are_judged_by_the_digits_of_float32():
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", None])
-def test_errors_of_the_model_itself_stay_what_they_are(dtype):
+def test_errors_of_the_model_are_passed_on(dtype):
     with pytest.raises(RuntimeError, match="cannot be multiplied") as raised:
         look(lambda model, x: model.last(model.first(x)), dtype=dtype)
     assert raised.value.__context__ is None

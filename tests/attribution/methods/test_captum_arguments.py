@@ -5,7 +5,7 @@ import torch
 
 from seqlight.attribution.methods.captum_arguments import (
     baselines_per_row,
-    call_with_accepted,
+    call_with_accepted_arguments,
     one_baseline_per_row,
     sum_attributions,
 )
@@ -65,7 +65,7 @@ def test_lists_that_cannot_become_tensors_raise(given, message):
 
 
 def test_functions_without_a_signature_get_all_arguments():
-    assert torch.equal(call_with_accepted(torch.zeros_like, X), torch.zeros_like(X))
+    assert torch.equal(call_with_accepted_arguments(torch.zeros_like, X), torch.zeros_like(X))
 
 
 @pytest.mark.parametrize("given", [X[:1], (X, X), None, torch.tensor(1.0), [X.numpy()]])

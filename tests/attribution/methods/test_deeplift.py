@@ -412,7 +412,7 @@ def lived_in():
 
 @pytest.mark.parametrize("settings", [{}, {"dtype": "float64"}, {"additional_nonlinear_ops": {nn.GELU: do_nothing}}])
 @pytest.mark.filterwarnings("ignore::seqlight.errors.ConvergenceWarning")
-def test_the_model_comes_back_as_it_was(lived_in, X, settings):
+def test_the_model_is_restored(lived_in, X, settings):
     before = state(lived_in)
     explain(lived_in, X, n_shuffles=2, **settings)
     assert_same(before, state(lived_in))
@@ -427,7 +427,7 @@ def raising(*_):
 
 
 @pytest.mark.parametrize("where", ["forward", "rule", "backward", "references"])
-def test_the_model_comes_back_as_it_was_after_an_error(lived_in, X, where):
+def test_the_model_is_restored_after_an_error(lived_in, X, where):
     settings = {}
     if where == "forward":
         lived_in.body[5].register_forward_hook(raising)

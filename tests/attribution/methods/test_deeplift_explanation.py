@@ -101,7 +101,7 @@ def test_each_kind_of_target_is_explained_like_a_model_of_its_own(model, X, name
     torch.testing.assert_close(reference(model, X, target=target), alone.attributions, rtol=1e-9, atol=1e-12)
 
 
-def test_several_targets_are_those_of_each_alone_from_one_pass(model, X):
+def test_several_targets_from_one_pass_equal_each_on_its_own(model, X):
     targets = [0, Contrast(2, 1), log_odds, torch.tensor([0, 1, 2])]
     model.rows.clear()
     found = explain(model, X, target=targets, multipliers=True, batch_size=100)

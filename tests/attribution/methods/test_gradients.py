@@ -85,7 +85,7 @@ def differences(model, X, target, step=1e-6):
 # The warning comes from the test, which calls the model without gradients.
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad:UserWarning")
 @pytest.mark.parametrize("make", [Net, InPlace, Reentrant, Checkpointed, Mapped, Recurrent])
-def test_what_finite_differences_give(X, make):
+def test_gradients_equal_finite_differences(X, make):
     model = make().double()
     plain = explain(model, X, target=1, correction=False)
     wanted = differences(model, X, 1)

@@ -71,7 +71,7 @@ def test_the_fields_of_the_explanation(model, X):
 
 
 @pytest.mark.parametrize("references", [sl.dinucleotide_shuffle, sl.shuffle, "uniform"])
-def test_it_compares_with_what_deep_lift_shap_compares_with(model, X, references):
+def test_references_are_those_of_deep_lift_shap(model, X, references):
     if references == "uniform":
         references = torch.full((3, 2, 4, LENGTH), 0.25)
     found = explain(model, X, references=references)
@@ -89,7 +89,7 @@ def test_more_steps_come_closer(model, X):
     assert explain(model, X, n_steps=20).relative_deltas.max() < 1e-5
 
 
-def test_one_nonlinearity_is_what_deeplift_gives(X):
+def test_one_nonlinearity_equals_deeplift(X):
     torch.manual_seed(1)
     model = nn.Sequential(nn.Flatten(), nn.Linear(4 * LENGTH, 1), nn.Sigmoid()).double()
     found, engine = explain(model, X), attribute(model, X, n_shuffles=5, random_state=0, device="cpu")
@@ -123,7 +123,7 @@ def test_an_output_that_autograd_does_not_follow_is_refused(model, X):
         explain(model, X, target=[0, lambda y: torch.ones(len(y), dtype=y.dtype)])
 
 
-def test_captum_is_loaded_by_the_call_alone(python):
+def test_captum_is_only_loaded_by_the_call(python):
     code = """
 import sys, json, torch, seqlight as sl
 from seqlight.attribution.methods import gradients

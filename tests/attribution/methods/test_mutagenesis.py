@@ -79,7 +79,7 @@ def one_by_one(model, X, start, end):
     letters=st.integers(1, 6), length=st.integers(1, 8), rows=st.integers(1, 3), batch_size=st.integers(1, 60),
     region=st.tuples(st.integers(0, 7), st.integers(0, 7)), seed=st.integers(0, 1000),
 )  # fmt: skip
-def test_what_a_loop_gives(letters, length, rows, batch_size, region, seed):
+def test_mutagenesis_equals_a_loop(letters, length, rows, batch_size, region, seed):
     start, end = sorted(min(one, length - 1) for one in region)
     end += 1
     model = Net(letters, length).double()
@@ -217,7 +217,7 @@ def test_a_small_change_of_a_large_output_keeps_its_digits(X):
 # Unknown characters.
 
 
-def test_unknown_characters_have_hypothetical_attributions_alone(model, X):
+def test_unknown_characters_only_have_hypothetical_attributions(model, X):
     hypothetical, here = explain(model, X, hypothetical=True), explain(model, X)
     assert (here[1, :, 5:7] == 0).all()
     assert (hypothetical[1, :, 5:7] != 0).all()

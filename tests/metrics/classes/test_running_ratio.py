@@ -168,7 +168,7 @@ def test_a_collection_equals_its_metrics():
         assert close(found[str(i)], expected(entry, WHOLE)), entry
 
 
-def test_a_collection_keeps_different_metrics_apart():
+def test_a_collection_does_not_merge_different_metrics():
     """MetricCollection merges metrics whose states are equal after the first batch, here all of them."""
     together = MetricCollection([metrics.SeqletRecall(), metrics.SeqletPrecision(), metrics.SeqletIoU()])
     windows = MetricCollection({str(end): metrics.MotifWindowShare(0, end) for end in (2, 3)})

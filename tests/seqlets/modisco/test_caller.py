@@ -268,7 +268,7 @@ def test_scale_changes_no_call(X, chosen, scale):
     assert rows_of(scaled) == rows_of(found)
 
 
-def test_table_is_as_in_the_tutorial():
+def test_table_equals_that_of_the_tutorial():
     X = planted((1, 2000))
     table = tfmodisco_seqlets(torch.from_numpy(X))
     assert table.shape[1] == 4

@@ -21,7 +21,7 @@ def test_thresholds_tighten_with_the_rate(sign):
     assert found[0] != found[-1]
 
 
-def test_both_signs_are_treated_alike():
+def test_both_signs_are_treated_the_same_way():
     values, draws = np.sort(np.abs(sums())), np.sort(np.random.RandomState(1).exponential(size=5000))
     assert side_threshold(values, draws, 0.1, 1) == -side_threshold(-values[::-1], -draws[::-1], 0.1, -1)
 

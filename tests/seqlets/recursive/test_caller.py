@@ -188,7 +188,7 @@ def test_planted_blocks_are_found_up_to_both_ends():
     )
 
 
-def test_table_is_as_in_the_tutorial():
+def test_table_equals_that_of_the_tutorial():
     table = recursive_seqlets(torch.from_numpy(planted((1, 2000))))
     assert list(table.columns) == COLUMNS
     assert [str(kind) for kind in table.dtypes] == DTYPES

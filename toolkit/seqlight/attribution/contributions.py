@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Block:
-    """What is computed for a few sequences, all with the same number of references.
+    """The results for a few sequences, all with the same number of references.
 
     Attributes
     ----------
@@ -23,9 +23,9 @@ class Block:
     deltas : torch.Tensor, shape (sequences, targets, references)
         Convergence deltas: sums of contributions minus differences of outputs.
     outputs : torch.Tensor, shape (sequences, targets)
-        Of the model on the sequences.
+        Outputs of the model for the sequences.
     baselines : torch.Tensor, shape (sequences, targets, references)
-        Of the model on the references.
+        Outputs of the model for the references.
     """
 
     multipliers: tuple[Tensor, ...]
@@ -46,7 +46,7 @@ class Block:
 
     @cached_property
     def rounding(self) -> Tensor:
-        """How much of each delta may be rounding error, (sequences, targets, references)."""
+        """The part of each delta that may be rounding error, (sequences, targets, references)."""
         sizes = torch.maximum(self.outputs.abs().unsqueeze(2), self.baselines.abs())
         return sizes.mul_(100 * torch.finfo(sizes.dtype).eps)
 
@@ -130,7 +130,7 @@ def worst_pair(block: Block) -> tuple[int, int]:
 def typical_pair(block: Block) -> tuple[int, int]:
     """Return a sequence, and one of its references, whose first outputs are neither extreme nor close to each other.
 
-    For a check whether rows mix: the largest or least of all rows is so too beside any other row.
+    Used to check that rows do not mix: the largest or smallest output of a batch may stay the same in any batch.
 
     Examples
     --------

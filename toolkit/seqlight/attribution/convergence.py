@@ -1,4 +1,4 @@
-"""Convergence: whether attributions sum to the differences of outputs, and what to say where they do not."""
+"""Convergence: whether attributions sum to the differences of outputs, and what to report where they do not."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ConvergenceCheck:
             raise InputError(f"deltas is {policy!r}: expected 'raise', 'warn' or 'ignore'.")
         self.threshold, self.policy = threshold, policy
         # For each sequence and target the largest delta, the mean delta and the mean output difference. In one piece
-        # of memory: small tensors that live as long as the call would fragment what large ones leave.
+        # of memory: small tensors that live as long as the call would fragment the memory of large ones.
         self._statistics = array("d")
         self._targets, self._sequences, self._not_finite = 1, 0, 0
         self._worst, self._largest, self._difference = Tensor(), 0.0, 0.0
@@ -55,7 +55,7 @@ class ConvergenceCheck:
     def add(self, block: Block) -> None:
         """Add the deltas of a block; ConvergenceError if the policy is to raise and one is above the threshold."""
         deltas = block.absolute_deltas.nan_to_num(float("inf"))  # NaN is the worst of all
-        if self.threshold == WARNING_THRESHOLD:  # a threshold of the caller's own is taken at its word
+        if self.threshold == WARNING_THRESHOLD:  # a threshold that the caller chose is used as it is
             deltas = (deltas - block.rounding).clamp_min(0)
         differences, largest = block.differences.abs().mean(dim=2), deltas.amax(dim=2)
         self._statistics.extend(torch.stack([largest, deltas.mean(dim=2), differences], dim=1).flatten().tolist())
@@ -82,12 +82,12 @@ class ConvergenceCheck:
         Parameters
         ----------
         explainer : Explainer, optional
-            What made the blocks, of a model that has been given back: the message then says whether the worst pair has
-            its delta in float64 too.
+            The explainer that made the blocks, after it returned its model: the message then says whether the worst
+            pair has its delta in float64 too.
         overrides : mapping, optional
-            Rules of the user's own.
+            The user's own rules.
         stacklevel : int
-            Whose line the warning names: that of the caller's caller, where it is 3.
+            As in ``warnings.warn``: with 3 the warning names the line of the caller's caller.
         """
         if self.policy == "ignore" or not self.count_high():
             return
@@ -141,16 +141,16 @@ def delta_in_float64(
     """Return the absolute delta of one pair in float64, or None where that cannot be computed.
 
     A large last layer may add numbers that nearly cancel. A model in float32 then has too few digits for its own output
-    difference, and the attributions do not show it, for their sum is off by as much.
+    difference, and the attributions do not show it, because their sum is off by as much.
 
     Parameters
     ----------
     explainer : Explainer
-        What found the delta, of a model that has been given back.
+        The explainer that found the delta, after it returned its model.
     pair : tuple of int, int and tuple of torch.Tensor
-        As :class:`ConvergenceCheck` has it.
+        As in :attr:`ConvergenceCheck.worst_pair`.
     overrides : mapping, optional
-        Rules of the user's own.
+        The user's own rules.
     """
     i, target, references = pair
     try:
@@ -159,7 +159,7 @@ def delta_in_float64(
             warnings.simplefilter("ignore")
             with again.borrow_model(torch.float64, overrides):
                 block = again.explain_block(i, i + 1, [one[None, None] for one in references])
-    # No float64 on this device, too little memory, ...: a warning is to be explained here, not replaced by an error.
+    # No float64 on this device, too little memory, ...: this is to explain a warning, not to replace it by an error.
     except Exception:
         return None
     return float(block.absolute_deltas[0, target, 0])

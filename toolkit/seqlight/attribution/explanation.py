@@ -95,8 +95,8 @@ class Explanation:
         """
         if self.attributions.ndim != 4 or not -self.outputs.shape[1] <= k < self.outputs.shape[1]:
             raise InputError(f"there is no target {k} in outputs of shape {tuple(self.outputs.shape)}.")
-        mine = {name: one.select(1, k) for name, one in self._tensors().items() if name not in PER_SEQUENCE}
-        return replace(self, **mine)  # type: ignore[arg-type]
+        selected = {name: one.select(1, k) for name, one in self._tensors().items() if name not in PER_SEQUENCE}
+        return replace(self, **selected)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(self.attributions)

@@ -39,7 +39,7 @@ class SampledBlock:
     references : torch.Tensor, shape (sequences, references, letters, positions)
         In the dtype in which they were drawn.
     mean, standard_error : torch.Tensor, float64, shape (sequences, targets, letters, positions)
-        Of the hypothetical contributions.
+        Mean and standard error of the hypothetical contributions.
     """
 
     block: Block
@@ -64,7 +64,7 @@ class ReferenceSampler:
     uncertain : list of float
         The standard error, as a share, of each sequence that all its references left above the tolerance.
     sequences : int
-        How many sequences had a tolerance to meet.
+        The number of sequences with a tolerance to meet.
     """
 
     references: References
@@ -74,7 +74,7 @@ class ReferenceSampler:
 
     @property
     def step(self) -> int:
-        """How many references are compared with at a time."""
+        """The number of references compared with at a time."""
         return self.references.n if self.tolerance is None else min(STEP, self.references.n)
 
     def blocks(self, explainer: BlockExplainer) -> Iterator[SampledBlock]:
@@ -140,7 +140,7 @@ def _contributions(block: Block) -> Tensor:
 def _select(sampled: SampledBlock, i: int, n: int) -> SampledBlock:
     """Return sequence `i` alone, with its first `n` references."""
     row, block = slice(i, i + 1), sampled.block
-    mine = replace(
+    selected = replace(
         block,
         multipliers=tuple(one[row, :, :n] for one in block.multipliers),
         references=tuple(one[row, :n] for one in block.references),
@@ -148,4 +148,4 @@ def _select(sampled: SampledBlock, i: int, n: int) -> SampledBlock:
         outputs=block.outputs[row],
         baselines=block.baselines[row, :, :n],
     )
-    return SampledBlock(mine, sampled.references[row, :n], sampled.mean[row], sampled.standard_error[row])
+    return SampledBlock(selected, sampled.references[row, :n], sampled.mean[row], sampled.standard_error[row])

@@ -178,14 +178,14 @@ def _call_function(source: Any, x: Tensor, n: int, takes: Any, **more: Any) -> T
     found = source(x, n=n, **more) if "n" in takes else source(x, n, **more)
     if isinstance(found, Tensor) and require_dense(found, "what the reference function returned").ndim == 4:
         return found.detach()
-    met = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else kind_of(found)
+    kind = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else kind_of(found)
     remedy = ""
     if isinstance(found, np.ndarray):
-        met, remedy = f"{met} of shape {found.shape}", "; return torch.from_numpy(it)"
+        kind, remedy = f"{kind} of shape {found.shape}", "; return torch.from_numpy(it)"
     elif isinstance(found, Tensor) and found.ndim == 3:
         remedy = "; return it.unsqueeze(1) for one reference, it.unsqueeze(0) for several references of one sequence"
     raise InputError(
-        f"the reference function returned {met}: expected a tensor of shape (sequences, references, letters, "
+        f"the reference function returned {kind}: expected a tensor of shape (sequences, references, letters, "
         f"positions), here (1, {n}, {x.shape[1]}, {x.shape[2]}){remedy}."
     )
 

@@ -18,7 +18,7 @@ from seqlight.sequence.checks import require_dense
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """The difference of two targets, to explain what tells them apart.
+    """The difference of two targets, to explain what distinguishes them.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         The arguments after the name of the program; those of the process if None.
     """
-    # Threads that spin while they wait take the cores from other programs, beside which they are ten times slower.
+    # Threads that spin while they wait take cores from other programs, and run ten times slower next to them.
     # OpenMP reads this once, when PyTorch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from jsonargparse import ArgumentError, auto_cli

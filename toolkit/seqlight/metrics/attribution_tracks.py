@@ -17,7 +17,7 @@ def require_attributions(attributions: object, name: str = "attributions") -> Te
     ----------
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
     name : str
-        What to call it in an error.
+        Its name in error messages.
     """
     found = require_tensor(attributions, name)
     if found.ndim not in (2, 3) or not found.numel():

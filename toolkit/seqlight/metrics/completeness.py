@@ -26,12 +26,12 @@ def convergence_delta(
     Parameters
     ----------
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the observed characters, averaged over references.
+        Attributions of the observed characters, averaged over references.
     outputs : torch.Tensor, shape (sequences,)
-        Of the model on the sequences.
+        Outputs of the model for the sequences.
     reference_outputs : torch.Tensor, shape (sequences, references)
-        Of the model on their references. Where a sequence has fewer references than another, the rest is NaN, as
-        in an :class:`seqlight.Explanation`.
+        Outputs of the model for their references. Where a sequence has fewer references than another, the rest is
+        NaN, as in an :class:`seqlight.Explanation`.
     kind : str
         "mean" and "max", over sequences, are in units of the output. "relative" is the mean gap over the mean
         absolute output difference; 0 where both are 0.
@@ -90,7 +90,7 @@ def reference_standard_error(
     Parameters
     ----------
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the observed characters.
+        Attributions of the observed characters.
     standard_error : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
         Over references. If it has letters, as in an :class:`seqlight.Explanation`, only that of the observed
         characters is read.
@@ -138,14 +138,14 @@ def error_tally(attributions: Tensor, standard_error: Tensor, X: Tensor | None, 
         )
     known = torch.ones(shape, dtype=torch.bool, device=errors.device)
     if X is not None or errors.ndim == 3:
-        observed = _observed(X, errors)
+        observed = _observed_characters(X, errors)
         known = observed.any(dim=1)
         errors = torch.where(observed, errors if errors.ndim == 3 else errors.unsqueeze(1), 0.0).sum(dim=1)
     sizes = track.abs().sum(dim=1) if kind == "relative" else to_sum_dtype(known.sum(dim=1))
     return Tally(errors.sum(dim=1), sizes)
 
 
-def _observed(X: Tensor | None, errors: Tensor) -> Tensor:
+def _observed_characters(X: Tensor | None, errors: Tensor) -> Tensor:
     """Return a mask of the observed characters; raise InputError if `X` is missing or of another shape."""
     if X is None:
         raise InputError("standard_error is of letters, and X is None: pass the sequences, to know which to read.")

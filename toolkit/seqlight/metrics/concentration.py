@@ -15,7 +15,7 @@ def attribution_entropy(attributions: Tensor, reduction: Reduction = "mean") -> 
     Parameters
     ----------
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the observed characters.
+        Attributions of the observed characters.
     reduction : str
         "mean" over sequences, or "none".
 
@@ -128,7 +128,7 @@ def gini_tally(attributions: Tensor) -> Tally:
     """Return the Gini coefficient of each sequence, over 1 where it has any attribution and 0 where not."""
     shares, counts = _distributions(attributions)
     n = shares.shape[1]
-    # For each share in order, how many more positions lie below it than above.
+    # For each share in order: the number of positions below it, minus that above.
     balance = 2 * torch.arange(1, n + 1, device=shares.device, dtype=shares.dtype) - n - 1
     return Tally((shares.sort(dim=1).values * balance).sum(dim=1) / n, counts)
 

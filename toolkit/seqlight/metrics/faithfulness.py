@@ -36,7 +36,7 @@ def faithfulness_curve(
     X : torch.Tensor, shape (sequences, letters, positions)
         One-hot.
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the observed characters; the largest rank highest, and of equal ones the first.
+        Attributions of the observed characters; the largest rank highest, and of equal ones the first.
     kind : str
         "deletion" or "insertion".
     target : int or callable

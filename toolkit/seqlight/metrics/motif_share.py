@@ -18,7 +18,7 @@ def motif_window_share(attributions: Tensor, start: int, end: int) -> Tensor:
     Parameters
     ----------
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the observed characters.
+        Attributions of the observed characters.
     start, end : int
         The window, the same in every sequence.
 
@@ -56,7 +56,7 @@ def motif_interval_share(attributions: Tensor, known: pd.DataFrame) -> Tensor:
     Parameters
     ----------
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the observed characters.
+        Attributions of the observed characters.
     known : pandas.DataFrame
         Columns example_idx, a row of `attributions`, start and end; a position in two intervals counts once.
 

@@ -195,7 +195,7 @@ def require_intervals(table: pd.DataFrame, name: str, n: int | None = None) -> N
     table : pandas.DataFrame
         Columns example_idx, start and end.
     name : str
-        What to call it in a message.
+        Its name in error messages.
     n : int, optional
         How many examples there are; None for any.
     """

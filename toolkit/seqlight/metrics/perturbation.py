@@ -59,11 +59,11 @@ def perturbed_outputs(model: nn.Module, X: Tensor, attributions: Tensor, plan: P
     Parameters
     ----------
     model : torch.nn.Module
-        Runs where it is.
+        Runs on the device it is on.
     X : torch.Tensor, shape (sequences, letters, positions)
         One-hot.
     attributions : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the observed characters.
+        Attributions of the observed characters.
     plan : Plan
         What to change, and which output to read.
 

@@ -75,7 +75,7 @@ def method_agreement(
     Parameters
     ----------
     attributions, others : torch.Tensor, shape (sequences, letters, positions) or (sequences, positions)
-        Of the observed characters.
+        Attributions of the observed characters.
     kind : str
         "rank_correlation" is Spearman's, over all positions. "top" is the share that the `k` positions of
         largest magnitude have in common (feature agreement), "signed_top" the share that they have in common

@@ -75,7 +75,7 @@ def _has_room(row: list[Annotation], one: Annotation, spacing: float) -> bool:
 
 
 def _fill_bars(unplaced: list[Annotation], everyone: list[Annotation], n_rows: int, scale: float) -> None:
-    """Put bars without labels into rows where they meet no other bar."""
+    """Put bars without labels into rows where they overlap no other bar."""
     gap = BAR_GAP / scale
     for one in unplaced:
         one.labelled = False

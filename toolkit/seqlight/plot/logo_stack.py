@@ -133,7 +133,7 @@ def plot_logos(
             start=first,
             end=last,
             annotations=table,
-            example_idx=_example_in(table, annotated.get(i)),
+            example_idx=_annotated_example(table, annotated.get(i)),
             ylim=shared,
             alphabet=alphabet,
             **options,
@@ -143,7 +143,7 @@ def plot_logos(
     return figure
 
 
-def _example_in(table: pd.DataFrame | None, example_idx: int | None) -> int | None:
+def _annotated_example(table: pd.DataFrame | None, example_idx: int | None) -> int | None:
     has_examples = isinstance(table, pd.DataFrame) and "example_idx" in table.columns
     return example_idx if has_examples else None
 

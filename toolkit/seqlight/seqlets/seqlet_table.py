@@ -67,7 +67,7 @@ def attribution_track(X: torch.Tensor | NDArray[Any], name: str = "X") -> Floats
     X : torch.Tensor or numpy.ndarray, shape=(n, length)
         Real numbers of any type, on any device; gradients are dropped.
     name : str, optional
-        What to call them in a message.
+        Their name in error messages.
 
     Returns
     -------

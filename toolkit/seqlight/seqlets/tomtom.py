@@ -94,7 +94,7 @@ def _groups(pieces: Sequence[Integers], database: _Database) -> Iterator[tuple[l
 
 
 class _Database:
-    """How each letter scores with the columns of all motifs, followed by those of their reverse complements."""
+    """The scores of each letter with the columns of all motifs, followed by those of their reverse complements."""
 
     def __init__(self, motifs: Sequence[Floats]) -> None:
         both = [*motifs, *(motif[::-1, ::-1] for motif in motifs)]
@@ -119,7 +119,7 @@ class _Null:
     steps : numpy.ndarray of int, shape (5, columns)
         The score of each letter with each column, from 0 for the smallest.
     zero : int
-        How many steps a score of 0 has.
+        The number of steps in a score of 0.
     """
 
     def __init__(self, scores: Floats, smallest: int, scale: int) -> None:

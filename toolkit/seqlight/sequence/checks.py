@@ -67,7 +67,7 @@ def require_one_hot(X: object, name: str = "X", *, allow_unknown: bool = True) -
     X : torch.Tensor, shape (sequences, letters, positions), any dtype and device
         Each column holds a single 1, or only zeros for an unknown character.
     name : str
-        What to call it in an error.
+        Its name in error messages.
     allow_unknown : bool
         Whether a column may be all zeros.
 

@@ -47,7 +47,7 @@ def chromosome_names(values: Iterable[Any], name: str) -> list[str]:
     values : iterable of str or number
         As a user gave them.
     name : str
-        What to call it in a message.
+        Its name in error messages.
 
     Examples
     --------

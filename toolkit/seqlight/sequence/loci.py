@@ -54,7 +54,7 @@ def as_loci(source: Loci | pd.DataFrame, n: int | None = None, length: int | Non
     length : int, optional
         How many positions each must have.
     name : str
-        What to call them in a message.
+        Their name in error messages.
 
     Returns
     -------

@@ -33,7 +33,7 @@ def one_hot_encode(
     alphabet : sequence of str
         The characters in the order of the rows.
     dtype : torch.dtype or str
-        Of the result.
+        The dtype of the result.
     ignore : sequence of str
         Unknown characters, which become columns of zeros.
 
@@ -190,7 +190,7 @@ def random_one_hot(
     probs : array-like, shape (letters,) or (sequences, letters), optional
         Probability of each letter; equal if None. Passing equal ones explicitly gives different draws.
     dtype : torch.dtype or str
-        Of the result.
+        The dtype of the result.
     random_state : int or numpy.random.RandomState, optional
         The seed; None for a fresh one.
 

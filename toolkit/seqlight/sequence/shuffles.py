@@ -40,7 +40,7 @@ def randomize(
     probs : array-like, shape (letters,), (1, letters) or (sequences, letters), optional
         Probability of each letter; equal if None.
     n : int
-        How many times.
+        The number of results for each sequence.
     random_state : int or numpy.random.RandomState, optional
         One stream for the whole call, drawn by round, then sequence, then position. None for a fresh one.
 
@@ -93,7 +93,7 @@ def shuffle(
         The region, ``start <= position < end``. A negative `end` counts back from one past the last position: -1,
         the default, and None both mean the whole rest of the sequence.
     n : int
-        How many times.
+        The number of results for each sequence.
     random_state : int or numpy.random.RandomState, optional
         One stream for the whole call, one permutation a round (Fisher-Yates from the end). None for a fresh one.
 
@@ -148,7 +148,7 @@ def dinucleotide_shuffle(
         The region, as a Python slice: the default ``end=-1`` leaves out the last position, and None means the whole
         rest of the sequence.
     n : int
-        How many times.
+        The number of results for each sequence.
     random_state : int or sequence of int, optional
         Sequence i is shuffled with the seed ``random_state + i``, or with ``random_state[i]``. None for a fresh
         one.

@@ -3,7 +3,7 @@
 The contributions of all inputs miss the output difference by the sum of what single calls lose. A call loses the
 gradient that it sends to its operands times their differences, minus the gradient at its result times the difference of
 the result. A call that is linear in the operands with a gradient, and has no other operand that depends on the input,
-loses nothing; so it does no harm that some of those calls are never seen.
+loses nothing, so it does not matter that some of those calls are never seen.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class ReferenceAuditMode(AuditMode, ReferenceMode):
 
     @property
     def divergence(self) -> str:
-        """What the reference does differently from the sequence, in words; empty if it makes the same calls."""
+        """A description of the first difference from the calls of the sequence; empty if there is none."""
         left = self.first.sequence_calls[self._position :]
         return self._divergence or (f"ends where the sequence calls {left[0].operation}" if left else "")
 
@@ -207,7 +207,7 @@ def _charge_gradient(tensor: Tensor, call: AuditedCall, difference: Tensor, sign
 
 
 def _restore_arguments(y: Any, originals: list[Any], aliases: list[Any]) -> None:
-    """Let results that keep references to arguments keep the originals, and not our aliases."""
+    """Replace our aliases by the original arguments, in results that keep references to arguments."""
     by_alias = {id(alias): one for one, alias in zip(originals, aliases, strict=True) if one is not alias}
     for one in tree_flatten(y)[0]:
         for key, value in (vars(one) if isinstance(one, Tensor) else {}).items():

@@ -61,7 +61,7 @@ class HiddenDependence:
         """Return the operation that made `leaf` of the input; None if it has a gradient, or no known origin."""
         if not isinstance(leaf, Tensor) or leaf.requires_grad:
             return None
-        return self._origins.get(memory_of(leaf))
+        return self._origins.get(storage_address(leaf))
 
     def first_origin(self, leaves: Iterable[Any]) -> Origin | None:
         """Return the first known origin of `leaves`, or None."""
@@ -69,11 +69,11 @@ class HiddenDependence:
 
     def record_origin(self, tensor: Tensor, origin: Origin) -> None:
         """Record that `origin` made `tensor`, or wrote to it."""
-        self._origins[memory_of(tensor)] = origin
+        self._origins[storage_address(tensor)] = origin
         self._kept.append(tensor)
 
 
-def memory_of(tensor: Tensor) -> int:
+def storage_address(tensor: Tensor) -> int:
     """Return the address of a tensor's memory, or its id if it has none."""
     try:
         return tensor.untyped_storage().data_ptr() or id(tensor)

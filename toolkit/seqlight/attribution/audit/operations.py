@@ -15,7 +15,7 @@ from seqlight.attribution.audit.hidden_dependence import (
     HiddenDependence,
     Origin,
     is_random,
-    memory_of,
+    storage_address,
     uses_first_argument_only,
     uses_shape_only,
 )
@@ -119,7 +119,7 @@ class AuditMode(CallMode):
     hidden : HiddenDependence
         What depends on the input without a gradient.
     refused : AuditedCall or None
-        The call because of which the model is refused.
+        The call for which the model is refused.
     coarsest : torch.dtype
         The dtype with the fewest digits among results with a gradient.
     """
@@ -132,7 +132,7 @@ class AuditMode(CallMode):
         self._depth, self._function = 0, None
         self._call: AuditedCall | None = None
         self._names = {id(module): name for name, module in reversed(list(model.named_modules()))}
-        self._owned = {memory_of(one) for one in (*model.parameters(), *model.buffers())}
+        self._owned = {storage_address(one) for one in (*model.parameters(), *model.buffers())}
         self._with_gradient: dict[int, Tensor] = {}
         self.coarsest = torch.float64
 
@@ -189,8 +189,8 @@ class AuditMode(CallMode):
         """Return the tensor with a gradient that is changed by writing to `target`, or None."""
         if target is None:
             return None
-        base = base_of(target)
-        return base if base.requires_grad else self._with_gradient.get(memory_of(base))
+        base = view_base(target)
+        return base if base.requires_grad else self._with_gradient.get(storage_address(base))
 
     def _list_call(self, rule: str, primitive: PrimitiveCall) -> Any:
         """Make a primitive call, and list it with the call that it is part of if it depends on the input."""
@@ -222,9 +222,9 @@ class AuditMode(CallMode):
         """Record which results have a gradient, and the origin of those without."""
         for one in [*tree_flatten(y)[0], target]:
             if isinstance(one, Tensor) and one.requires_grad:
-                self._with_gradient[memory_of(one)] = base_of(one)
+                self._with_gradient[storage_address(one)] = view_base(one)
                 self.coarsest = coarser_dtype(self.coarsest, one.dtype)
-            elif isinstance(one, Tensor) and memory_of(one) not in self._owned:
+            elif isinstance(one, Tensor) and storage_address(one) not in self._owned:
                 self.hidden.record_origin(one, origin)
 
     def _operation_name(self) -> str:
@@ -238,7 +238,7 @@ class AuditMode(CallMode):
         return next((f"{self._names[id(owner)]} ({type(owner).__name__})".strip() for owner in inside), "")
 
 
-def base_of(tensor: Tensor) -> Tensor:
+def view_base(tensor: Tensor) -> Tensor:
     """Return the tensor that `tensor` is a view of, or `tensor` itself."""
     base: Tensor | None = tensor._base
     return tensor if base is None else base

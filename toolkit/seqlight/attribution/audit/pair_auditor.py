@@ -35,9 +35,9 @@ class AuditedPair:
     delta, difference : float
         The sum of contributions minus the output difference, and that difference; NaN if refused.
     remainder : AuditedCall, optional
-        Stands for what is left of the delta when all calls have been charged.
+        Represents what is left of the delta when all calls have been charged.
     refused : AuditedCall, optional
-        The call because of which the model was refused.
+        The call for which the model was refused.
     note : str
         What to do about `remainder` or `refused`.
     dtype : torch.dtype
@@ -75,7 +75,7 @@ class PairAuditor(Explainer):
             return outputs[-1]
 
         try:
-            record = self._recorded(forward, inputs, modes)
+            record = self._record_sequence(forward, inputs, modes)
             if self._find_new_regions(row, 1, inputs):
                 return self._pair(i, reference)
             with reference_pass(self.model, baselines, self.policy, record, modes.reference_mode) as this:
@@ -97,7 +97,7 @@ class PairAuditor(Explainer):
             return _not_finite_gradient_pair(modes, i)
         return _explained_pair(modes, total, float((record.output - output).sum()))
 
-    def _recorded(self, forward: Callable[..., Tensor], inputs: list[Tensor], modes: _PairModes) -> Record:
+    def _record_sequence(self, forward: Callable[..., Tensor], inputs: list[Tensor], modes: _PairModes) -> Record:
         """Make the pass of the sequence, and return what the rules need of it."""
         try:
             with sequence_pass(self.model, inputs, self.policy, modes.sequence_mode) as this:

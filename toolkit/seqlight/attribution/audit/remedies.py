@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from seqlight.attribution.audit.hidden_dependence import NUMBER_FUNCTIONS, Origin, is_random
 
-# The treatments that stand for rules; all other rules are closed forms.
+# The treatments, by the class of the rule; all other rules are closed forms.
 TREATMENTS = {
     "Integrated": "integrated",
     "Piecewise": "integrated",
@@ -48,14 +48,14 @@ def treatment(rules: Collection[str]) -> str:
 def hidden_note(origin: Origin | None) -> str:
     """Return which hidden operand an operation takes, and what to do about it."""
     if origin is not None and is_random(origin.operation):
-        return f"It takes what `{origin.operation}`{_within(origin.module)} drew. {_remedy(origin)}"
+        return f"It takes what `{origin.operation}`{_in_module(origin.module)} drew. {_remedy(origin)}"
     if origin is None:
         return (
             "It takes something that differs between a sequence and its reference and comes from no PyTorch call on "
             "the input: random numbers, NumPy, or what the model remembers of an earlier call. "
             "Keep it a tensor, or leave it out in evaluation mode."
         )
-    return f"It takes what `{origin.operation}`{_within(origin.module)} computed from the input. {_remedy(origin)}"
+    return f"It takes what `{origin.operation}`{_in_module(origin.module)} computed from the input. {_remedy(origin)}"
 
 
 def loss_note(how: str, operation: str = "") -> str:
@@ -80,7 +80,7 @@ def not_finite_note(row: int, what: str, where: tuple[str, str] | None) -> str:
     >>> not_finite_note(0, "", ("log", "1 (Log)"))[:71]
     "the model's output is not a finite number for sequence 0 (from `log` in"
     """
-    made = f" (from `{where[0]}`{_within(where[1])} on)" if where else ""
+    made = f" (from `{where[0]}`{_in_module(where[1])} on)" if where else ""
     return (
         f"the model's output is not a finite number for {what}sequence {row}{made}: look for NaN in its weights, "
         "a log of 0, a division by 0, or numbers too large for their dtype."
@@ -103,9 +103,9 @@ RANDOM_NUMBERS = "Random numbers differ between a sequence and its reference: le
 def control_flow_note(divergence: str, origin: Origin | None) -> str:
     """Return what to do about a model whose calls depend on the values of its input."""
     if origin is not None and is_random(origin.operation):
-        drawn = f"what `{origin.operation}`{_within(origin.module)} drew"
+        drawn = f"what `{origin.operation}`{_in_module(origin.module)} drew"
         return f"The reference {divergence}, after {drawn}. {RANDOM_NUMBERS}"
-    why = f", after `{origin.operation}`{_within(origin.module)} turned the input into a number" if origin else ""
+    why = f", after `{origin.operation}`{_in_module(origin.module)} turned the input into a number" if origin else ""
     return (
         f"The reference {divergence}{why}: a model whose control flow depends on its input, or on chance, cannot "
         "be explained. Compute both branches, and choose with torch.where(condition, a, b)."
@@ -118,7 +118,7 @@ UNSEEN = (
 )
 
 
-def _within(module: str) -> str:
+def _in_module(module: str) -> str:
     return f" in {module}" if module else ""
 
 

@@ -18,7 +18,7 @@ from seqlight.attribution.audit.tally import LossTally
 # The share of the mean output difference that counts as rounding, even if the errors of single numbers predict less.
 TOLERANCES = {torch.float64: 1e-6, torch.complex128: 1e-6, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 DEFAULT_TOLERANCE = 1e-3
-# Treatments of operations because of which there are no attributions.
+# Treatments of operations that leave a model without attributions.
 NO_ATTRIBUTIONS = ("refused", "not finite")
 # Longer tables are printed without linear operations.
 MAX_ROWS = 30
@@ -91,7 +91,7 @@ class Audit:
 
     @property
     def culprits(self) -> pd.DataFrame:
-        """The rows of `table` that lose something, or because of which the model is refused; the worst first."""
+        """The rows of `table` that lose something, or for which the model is refused; the worst first."""
         found = self.table[self.table["note"] != ""]
         return found.sort_values("lost", ascending=False, na_position="first", kind="stable")
 

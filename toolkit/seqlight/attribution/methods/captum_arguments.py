@@ -41,7 +41,7 @@ def one_baseline_per_row(inputs: Sequence[Tensor], baselines: Any) -> list[Tenso
         If they do not fit the inputs.
     """
     given = (None,) * len(inputs) if baselines is None else _one_per_input(inputs, baselines)
-    return [_expanded(x, one) for x, one in zip(inputs, given, strict=True)]
+    return [_expand_baseline(x, one) for x, one in zip(inputs, given, strict=True)]
 
 
 def baselines_per_row(inputs: Sequence[Tensor], baselines: Any) -> list[Tensor]:
@@ -116,7 +116,7 @@ def call_attribution_func(custom: Callable[..., Any], *arguments: tuple[Tensor, 
     """
     if not callable(custom):
         raise InputError(f"custom_attribution_func is {kind_of(custom)}: expected a function of the multipliers.")
-    result, n, pairs = call_with_accepted(custom, *arguments), len(arguments[0]), len(arguments[0][0])
+    result, n, pairs = call_with_accepted_arguments(custom, *arguments), len(arguments[0]), len(arguments[0][0])
     fault = kind_of(result)
     if isinstance(result, tuple | list):
         fault = f"{fault} of length {len(result)}" if len(result) != n else ""
@@ -134,7 +134,7 @@ def call_attribution_func(custom: Callable[..., Any], *arguments: tuple[Tensor, 
     return tuple(result)
 
 
-def call_with_accepted(function: Callable[..., Any], *arguments: Any) -> Any:
+def call_with_accepted_arguments(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call `function` with as many of `arguments` as it accepts; InputError if it needs more."""
     try:
         takes = inspect.signature(function).parameters.values()
@@ -144,11 +144,11 @@ def call_with_accepted(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
     places = [one for one in takes if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     given = {*places[: len(arguments)], *(one for one in takes if one.kind is one.VAR_KEYWORD)}
-    wanted = [one.name for one in takes if one.default is one.empty and one not in given]
-    if wanted:
+    missing = [one.name for one in takes if one.default is one.empty and one not in given]
+    if missing:
         raise InputError(
-            f"{getattr(function, '__name__', function)} also needs {', '.join(wanted)}: expected a function of at most "
-            f"{len(arguments)} arguments; give the others defaults."
+            f"{getattr(function, '__name__', function)} also needs {', '.join(missing)}: expected a function of at "
+            f"most {len(arguments)} arguments; give the others defaults."
         )
     return function(*arguments[: len(places)])
 
@@ -243,7 +243,7 @@ def _shape(*sizes: int | str) -> str:
     return f"({', '.join(map(str, sizes))}{',' * (len(sizes) == 1)})"
 
 
-def _expanded(x: Tensor, baseline: Any) -> Tensor:
+def _expand_baseline(x: Tensor, baseline: Any) -> Tensor:
     """Return a baseline in the shape of its input; InputError if it does not fit."""
     if baseline is None:
         return torch.zeros_like(x)

@@ -14,7 +14,7 @@ from seqlight.attribution.methods.captum_arguments import (
     as_tensors,
     baselines_per_row,
     call_attribution_func,
-    call_with_accepted,
+    call_with_accepted_arguments,
     convert_target,
     one_baseline_per_row,
     sum_attributions,
@@ -29,7 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _wrapped(attribute: Callable[P, R]) -> Callable[P, R]:
+def _set_wrapped(attribute: Callable[P, R]) -> Callable[P, R]:
     """Return a method with the attribute ``__wrapped__``, which Captum's NoiseTunnel and its like call."""
 
     @functools.wraps(attribute)
@@ -107,7 +107,7 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
     def model(self, model: nn.Module) -> None:
         self.forward_func = model
 
-    @_wrapped
+    @_set_wrapped
     def attribute(
         self,
         inputs: Tensors,
@@ -266,5 +266,5 @@ class DeepLiftShap(DeepLift):
         super().__init__(model, multiply_by_inputs, **settings)
 
     def _references(self, inputs: Tensors, baselines: Any) -> list[Tensor]:
-        given = call_with_accepted(baselines, inputs) if callable(baselines) else baselines
+        given = call_with_accepted_arguments(baselines, inputs) if callable(baselines) else baselines
         return baselines_per_row(as_tensors(inputs), given)

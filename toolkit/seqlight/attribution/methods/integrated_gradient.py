@@ -172,7 +172,7 @@ class GradientIntegrator:
         return concatenate_references(parts)
 
     def _require_independent_rows(self, row: list[Tensor], first: int, outputs: Tensor) -> None:
-        """Raise UnsupportedOperation if sequence `first` has another output beside another sequence."""
+        """Raise UnsupportedOperation if the output of sequence `first` depends on the other rows of its batch."""
         again = pair_runner(self.model, row, lambda some, which: self._read(some[0], some[1:], which + first))
         require_independent_rows(self.model, again, outputs[:1], self.checked.batch_size)
 

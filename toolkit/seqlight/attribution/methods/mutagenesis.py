@@ -129,7 +129,7 @@ def saturation_mutagenesis(
         output = output if func is None else func(output)
         if raw_outputs:
             return output
-        # In float64, so that a change that is small beside the output keeps its digits.
+        # In float64, so that a change that is small compared with the output keeps its digits.
         return _mean(output, len(rows)) if targets is None else targets.read(output, rows).cpu().double()
 
     own, found = OutputCollector(len(X)), OutputCollector(grid.shape.numel())

@@ -27,9 +27,9 @@ class RunningRatio(Metric):
     Parameters
     ----------
     arguments : tuple
-        What the metric was made with. Two of one class and the same arguments are the same metric.
+        The arguments of the metric. Two metrics of one class with the same arguments are the same.
     shape : tuple of int
-        Of the result.
+        The shape of the result.
     over : str
         Whether numerators and denominators are reduced over sequences by their "sum" or their "max".
     reduction : str

@@ -86,7 +86,7 @@ def tfmodisco_seqlets(
         Attributions of the observed characters: ``X_attr.sum(dim=1)``. Any real type, on any device, with or
         without gradients; half precision is computed in single.
     window_size : int, optional
-        How many positions are summed.
+        The number of positions that are summed.
     flank : int, optional
         Positions that a seqlet has on either side of its window. A window is called only if at least as many windows
         lie on either side of it.
@@ -125,8 +125,8 @@ def tfmodisco_seqlets(
     -----
     Where modisco-lite fails, or finds nothing without a reason, this carries on: without flanks no window is left out;
     a sign that no window has is not called; if the null reaches no window of a sign, all windows of that sign pass
-    before the limits on their share are applied; and the most common sums may differ by rounding alone. Of more than a
-    million windows a fixed sample serves to find the thresholds, and all are searched.
+    before the limits on their share are applied; and the most common sums may differ by rounding alone. With more than
+    a million windows, the thresholds are found on a fixed sample, and all windows are searched.
 
     Source: Shrikumar et al., Technical Note on Transcription Factor Motif Discovery from
     Importance Scores (TF-MoDISco), arXiv:1811.00416, as modisco-lite 3.0.0 computes it.

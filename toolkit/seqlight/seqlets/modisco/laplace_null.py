@@ -89,7 +89,7 @@ def find_mode(ranking: Ranking) -> float:
     """
     low, high = ranking.extremes
     left, right = _fullest_bin(ranking.values, low, high)
-    inner = _between(ranking.values, left, right)
+    inner = _select_between(ranking.values, left, right)
     inner_low, inner_high = (float(inner.min()), float(inner.max())) if len(inner) else (0.0, 1.0)
     mode = sum(_fullest_bin(inner, inner_low, inner_high)) / 2
     # The second histogram is one unit wide for a bin of equal values and runs from 0 to 1 for an empty bin, so it
@@ -114,7 +114,7 @@ def _fullest_bin(values: NDArray[np.float64], low: float, high: float) -> tuple[
     return float(edges[fullest]), float(edges[fullest + 1])
 
 
-def _between(values: NDArray[np.float64], left: float, right: float) -> NDArray[np.float64]:
+def _select_between(values: NDArray[np.float64], left: float, right: float) -> NDArray[np.float64]:
     parts: dict[int, NDArray[np.float64]] = {}
 
     def collect(first: int, last: int) -> None:

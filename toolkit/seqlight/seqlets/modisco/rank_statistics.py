@@ -37,7 +37,7 @@ class Ranking:
     values : numpy.ndarray, shape=(n,)
         At least one, finite, float64, C-contiguous.
     occupied, counts : numpy.ndarray, shape=(n_occupied,)
-        The nonempty buckets, ascending, and how many values each holds.
+        The nonempty buckets, ascending, and the number of values in each.
     of_magnitudes : bool
         Whether the magnitudes are ordered, rather than the values.
 
@@ -60,8 +60,8 @@ class Ranking:
         return float(self.values.min()), float(self.values.max())
 
     @cached_property
-    def _before(self) -> NDArray[np.int64]:
-        """How many values lie in lower buckets than each, and at the end, how many there are."""
+    def _first_ranks(self) -> NDArray[np.int64]:
+        """The rank of the first value in each occupied bucket, and at the end the number of values."""
         return np.concatenate([[0], np.cumsum(self.counts)])
 
     def magnitudes(self) -> Ranking:
@@ -75,9 +75,9 @@ class Ranking:
     def at(self, ranks: ArrayLike) -> NDArray[np.float64]:
         """Return the numbers of these ranks, counted from 0 for the smallest."""
         ranks = np.asarray(ranks, dtype=np.int64)
-        slot = np.searchsorted(self._before, ranks, side="right") - 1
+        slot = np.searchsorted(self._first_ranks, ranks, side="right") - 1
         found, first = self._members(slot)
-        at_ranks: NDArray[np.float64] = found[first + ranks - self._before[slot]]
+        at_ranks: NDArray[np.float64] = found[first + ranks - self._first_ranks[slot]]
         return at_ranks
 
     def below(self, limits: ArrayLike) -> NDArray[np.int64]:
@@ -85,7 +85,7 @@ class Ranking:
         limits = np.asarray(limits, dtype=np.float64)
         slot = np.searchsorted(self.occupied, buckets(limits)).clip(max=len(self.occupied) - 1)
         found, first = self._members(slot)
-        smaller: NDArray[np.int64] = self._before[slot] + np.searchsorted(found, limits) - first
+        smaller: NDArray[np.int64] = self._first_ranks[slot] + np.searchsorted(found, limits) - first
         return smaller
 
     def _members(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -27,7 +27,7 @@ class CalibratedSeqlets(NamedTuple):
         The estimated false discovery rate at 117 thresholds of each sign: sign, threshold, n_seqlets,
         n_control_seqlets, fdr.
     attributions : torch.Tensor, shape (sequences, letters, positions)
-        Of the sequences.
+        Attributions of the sequences.
     control : torch.Tensor, shape (sequences * n_control, positions)
         Attributions of their shuffles, summed over letters.
     """

@@ -78,9 +78,9 @@ def calls_at_joint_thresholds(
     Parameters
     ----------
     counts : dict of int to numpy.ndarray, shape (2, 117)
-        Of each sign, as from `call_counts`. At each threshold that is tried, they become those of the remaining calls.
+        For each sign, from `call_counts`. At each threshold that is tried, replaced by those of the remaining calls.
     scale : float
-        How many times larger the input is than the control.
+        The size of the input, as a multiple of that of the control.
     target_fdr : float
         The largest rate of each sign.
     call : callable
@@ -89,13 +89,13 @@ def calls_at_joint_thresholds(
     Returns
     -------
     Calls or None
-        Those on the input; None if one sign reaches the rate at no threshold, so that no call of the other overlaps.
+        Calls on the input; None if one sign reaches the rate at no threshold, so that no call of the other overlaps.
     """
-    alone = {sign: one.copy() for sign, one in counts.items()}
+    initial = {sign: one.copy() for sign, one in counts.items()}
     while True:
         levels = {sign: _laxest_level(one, scale, target_fdr) for sign, one in counts.items()}
         if None in levels.values():
-            counts.update({sign: alone[sign] for sign, level in levels.items() if level is not None})
+            counts.update({sign: initial[sign] for sign, level in levels.items() if level is not None})
             return None
         found = call({sign: float(LEVELS[level]) for sign, level in levels.items()})
         for sign, level in levels.items():
@@ -119,16 +119,16 @@ def fdr_curve(sign: int, counts: NDArray[np.int64], scale: float) -> pd.DataFram
     """Estimate the false discovery rate of one sign at every threshold.
 
     The estimate is the number of control calls, plus one, times `scale`, over the number of calls; NaN where there
-    are no calls. The added one keeps a small control without any call from promising a rate of zero.
+    are no calls. Adding one keeps a small control without any call from promising a rate of zero.
 
     Parameters
     ----------
     sign : int
         1 or -1.
     counts : numpy.ndarray, shape=(2, 117)
-        As from `call_counts`.
+        From `call_counts`.
     scale : float
-        How many times larger the input is than the control.
+        The size of the input, as a multiple of that of the control.
 
     Returns
     -------

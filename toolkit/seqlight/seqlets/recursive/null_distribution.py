@@ -23,7 +23,7 @@ UNREACHABLE_BIN = 1 << 30
 
 
 class Binning(ctypes.Structure):
-    """How values become bins: the fields of ``binning`` in recursive_seqlets.c."""
+    """The parameters that turn values into bins: the fields of ``binning`` in recursive_seqlets.c."""
 
     _fields_ = (
         ("origin", ctypes.c_double),
@@ -45,9 +45,9 @@ class NullDistribution:
     sign : int
         1 for sums of the values, -1 for sums of the negated values.
     origin, width : float
-        Where the lowest bin begins (in the original values), and how wide a bin is.
+        The edge where the lowest bin begins (in the original values), and the width of a bin.
     n_bins : int
-        How many bins there are.
+        The number of bins.
     longest : int
         The longest span that has a tail.
     tails : numpy.ndarray
@@ -81,13 +81,13 @@ class NullDistribution:
         tail = self.tail(span)
         return np.where(sums < len(tail), tail[np.minimum(sums, len(tail) - 1)], 0.0)
 
-    def highest(self, extend_bins: bool) -> int:
-        """Return the highest bin: that of the null, or with `extend_bins` one that no value reaches."""
+    def highest_bin(self, extend_bins: bool) -> int:
+        """Return the index of the highest bin: that of the null, or with `extend_bins` one that no value reaches."""
         return UNREACHABLE_BIN if extend_bins else self.n_bins - 1
 
     def binning(self, values: Floats, extend_bins: bool = False, own_sign: bool = False) -> Binning:
         """Return the bins as the compiled loops take them."""
-        highest = self.highest(extend_bins)
+        highest = self.highest_bin(extend_bins)
         return Binning(self.origin, self.width, values.itemsize, self.sign, self.n_bins, highest, own_sign)
 
     def bins(self, values: Floats, extend_bins: bool = False) -> NDArray[np.int64]:
@@ -98,7 +98,7 @@ class NullDistribution:
         origin = values.dtype.type(self.origin)
         with np.errstate(over="ignore"):  # a control may lie far outside
             above = values - origin if self.sign > 0 else origin - values
-        return np.clip(above.astype(np.float64) / self.width, 0, self.highest(extend_bins)).astype(np.int64)
+        return np.clip(above.astype(np.float64) / self.width, 0, self.highest_bin(extend_bins)).astype(np.int64)
 
 
 def null_distributions(values: Floats, signs: tuple[int, ...], n_bins: int, longest: int) -> list[NullDistribution]:
@@ -111,7 +111,7 @@ def null_distributions(values: Floats, signs: tuple[int, ...], n_bins: int, long
     signs : tuple of int
         Each 1 or -1.
     n_bins, longest : int
-        How many bins, and the longest span that needs a tail.
+        The number of bins, and the longest span that needs a tail.
 
     Returns
     -------

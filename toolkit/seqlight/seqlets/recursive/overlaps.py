@@ -42,14 +42,14 @@ def drop_overlaps(calls: Calls, length: int) -> Calls:
     Parameters
     ----------
     calls : Calls
-        As from `sort_by_position`.
+        From `sort_by_position`.
     length : int
         Positions in a row.
 
     Returns
     -------
     Calls
-        Those that remain, in the same order.
+        The calls that remain, in the same order.
 
     Examples
     --------
