@@ -230,7 +230,7 @@ class Viewed(Mixing):
 
 @needs_wide_registers
 @pytest.mark.parametrize("make", [Reused, Viewed])
-def test_models_that_use_operands_and_results_again(make):
+def test_models_that_reuse_operands_and_results(make):
     torch.manual_seed(0)
     model, X = make(), sl.random_one_hot((2, 4, 30), random_state=0).float()
     model(X)

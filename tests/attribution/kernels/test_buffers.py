@@ -7,7 +7,7 @@ from seqlight import attribute, deep_lift_shap, random_one_hot
 from seqlight.attribution.kernels import buffers
 
 
-def test_returned_memory_is_lent_again():
+def test_returned_memory_is_reused():
     like, ours = torch.zeros(3, 4), buffers.Arena()
     with buffers.lend_from(ours):
         a, b = buffers.empty_like(like), buffers.empty_like(like)
@@ -45,7 +45,7 @@ def test_results_are_not_overwritten_by_later_batches():
     torch.testing.assert_close(both[:, 1], alone, rtol=0, atol=1e-12)
 
 
-def test_gradients_that_a_hook_of_the_user_keeps_stay_as_they_were():
+def test_gradients_kept_by_a_users_hook_are_not_overwritten():
     X, model, seen = random_one_hot((1, 4, 20), random_state=0), Layers().double(), []
 
     def keep(grad):

@@ -42,7 +42,7 @@ def test_relu(both):
     torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
 
 
-def test_what_the_kernels_do_not_take():
+def test_tensors_that_kernels_do_not_take():
     x = torch.randn(2, 3, 4)
     assert kernel_for("elementwise.relu_vjp", "cpu", torch.half) is None
     assert kernels.relu_vjp(x.half(), x.half(), x.half(), 1e-6) is None

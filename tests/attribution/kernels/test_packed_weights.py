@@ -29,7 +29,7 @@ def test_a_weight_is_packed_once_for_each_layout():
     assert [counted(one)[1], counted(one)[1]] == [1, 1]
 
 
-def test_a_weight_that_was_written_to_or_moved_is_packed_again():
+def test_a_changed_or_moved_weight_is_repacked():
     weight = nn.Parameter(torch.ones(3), requires_grad=False)
     with packed_weights.store_packed_weights():
         counted(weight)

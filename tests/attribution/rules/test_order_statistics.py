@@ -91,7 +91,7 @@ def test_multipliers_of_each_result_are_between_0_and_1(function):
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_what_does_not_differ_has_the_plain_gradient(name):
+def test_equal_inputs_have_the_plain_gradient(name):
     rule, function, _ = RULES[name]
     x = torch.tensor([[3.0, 1.0, 2.0, 2.0]])
     leaf = x.clone().requires_grad_()

@@ -47,7 +47,7 @@ def test_it_is_the_integral():
     torch.testing.assert_close(found, total, rtol=1e-3, atol=1e-3)
 
 
-def test_rows_may_lie_in_any_dimension_and_references_beside_each_other():
+def test_rows_and_references_may_be_in_any_dimension():
     x1, x0, grad = randoms((4, 2, 3), (4, 6, 3), (6, 3))
     found = pulled(lambda z: threshold(z.movedim(0, -1))[..., 0], x1, x0, grad)
     same = pulled(lambda z: threshold(z)[..., 0], x1.movedim(0, -1), x0.movedim(0, -1), grad)
@@ -86,7 +86,7 @@ def test_float32_is_integrated_in_double_where_that_can_be():
         lambda z: z.log() * 0 + z,
     ],
 )
-def test_what_jumps_or_is_no_number_is_not_explained(function):
+def test_jumps_and_nan_are_not_explained(function):
     x1, x0, grad = randoms((3, 5), (3, 5), (3, 5))
     assert pulled(function, x1, x0, grad) is None
 
@@ -108,7 +108,7 @@ def test_equal_infinities_do_not_differ():
     torch.testing.assert_close(pulled(cut, x1, x0, grad)[:, :4], wanted)
 
 
-def test_what_does_not_take_all_that_lies_between_is_not_explained():
+def test_a_function_undefined_between_its_inputs_is_not_explained():
     x1, x0, grad = randoms((1, 4), (1, 4), (1, 4))
 
     def choosy(z):

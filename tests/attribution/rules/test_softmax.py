@@ -50,7 +50,7 @@ def test_composed_of_secants(kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dim", [0, 1, -1])
 @pytest.mark.parametrize("apart", [0.0, 1e-12, 1.0, 50.0, 2000.0, -2000.0])
-def test_exact_however_far_apart(kind, dim, apart):
+def test_exact_at_any_distance(kind, dim, apart):
     torch.manual_seed(1)
     x1, x0 = torch.randn(2, 5, 3, dtype=torch.float64), torch.randn(2, 5, 3, dtype=torch.float64)
     x1 = x1 + apart
@@ -86,7 +86,7 @@ def test_where_nothing_differs_it_is_the_plain_gradient():
         torch.testing.assert_close(found, torch.autograd.grad(function(leaf, 1), leaf, grad)[0])
 
 
-def test_what_is_masked_in_both_gets_nothing():
+def test_positions_masked_in_both_get_nothing():
     torch.manual_seed(1)
     x1, x0 = torch.randn(2, 5, dtype=torch.float64), torch.randn(2, 5, dtype=torch.float64)
     x1[:, 3:] = x0[:, 3:] = -torch.inf

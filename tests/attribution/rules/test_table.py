@@ -320,7 +320,7 @@ def test_each_entry_adds_up(name, function, engine_gap):
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn_tanh"])
-def test_recurrent_networks_are_integrated_and_said_so(name, engine_gap):
+def test_recurrent_networks_are_integrated_with_a_warning(name, engine_gap):
     torch.manual_seed(0)
     kind = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN}[name]
     network = kind(6, 5, batch_first=True, bidirectional=True).double().requires_grad_(False)

@@ -93,6 +93,6 @@ def test_a_value_that_moves():
         ),
     ],
 )
-def test_what_cannot_be_told_is_refused(function, why, Around):
+def test_ambiguous_calls_are_refused(function, why, Around):
     with pytest.raises(UnsupportedOperation, match=f"max_unpool.*{why}.*in module"):
         deep_lift_shap(Around(function), random_one_hot((2, 4, 20), random_state=0), device="cpu", random_state=0)

@@ -133,19 +133,19 @@ class Trace(TorchFunctionMode):
         # Results without a gradient, each with whether it is a count.
         hidden, core, used, counts = dict.fromkeys(step.gives, False), {at}, False, False
         for later, one in enumerate(self.steps[at + 1 :], at + 1):
-            mine = [place for place in one.takes if place in hidden]
-            if not mine:
+            hidden_arguments = [place for place in one.takes if place in hidden]
+            if not hidden_arguments:
                 continue
             core.add(later)
-            counted = any(hidden[place] for place in mine)
-            masks = one.name in _MASKED and all(self.values[place].dtype == torch.bool for place in mine)
+            counted = any(hidden[place] for place in hidden_arguments)
+            masks = one.name in _MASKED and all(self.values[place].dtype == torch.bool for place in hidden_arguments)
             for place in one.gives:
                 value = self.values[place]
                 if value.dependent:
                     used |= not masks
                     counts |= counted and not masks
                 else:
-                    fewer = value.size < max(self.values[taken].size for taken in mine)
+                    fewer = value.size < max(self.values[taken].size for taken in hidden_arguments)
                     hidden[place] = counted or fewer
         return (core if used else set()), counts
 

@@ -63,7 +63,7 @@ class CallMode(TorchFunctionMode):
         while entry.fused is not None and (fused := entry.fused(*args, **kwargs)) is not None:
             (func, args), kwargs = fused, {}
             entry = self.policy.rules[func]
-        if entry.alone is None and entry.fused is None and _is_linear(args, kwargs):
+        if entry.one_operand is None and entry.fused is None and _is_linear(args, kwargs):
             return self.call_directly(self.policy.kernel(entry, func), args, kwargs)
         call, treatment, in_place = self._resolve(entry, args, kwargs)
         if treatment is None:
@@ -75,7 +75,7 @@ class CallMode(TorchFunctionMode):
                 call = replace(call, location=describe_current_module(self.model))
                 treatment = self._with_warning(treatment, call)
             y = self.explain(treatment, call, self.policy.copy or in_place)
-        if isinstance(entry.alone, MaxPool):
+        if isinstance(entry.one_operand, MaxPool):
             return y if call.returns_indices else y[0]
         # The result of an in-place call is often ignored: what it wrote is what counts.
         return (args[0] if args else kwargs["input"]).copy_(y) if in_place else y
@@ -93,13 +93,13 @@ class CallMode(TorchFunctionMode):
 
     def _resolve(self, entry: Entry, args: Any, kwargs: Any) -> tuple[Call, Any, bool]:
         """Return a call as rules take it, what explains it (None if it is linear), and whether it is in place."""
-        asked = dict(kwargs)
-        in_place = bool(asked.pop("inplace", False)) or entry.in_place
-        indices = bool(asked.pop("return_indices", False)) if entry.indices is None else entry.indices
-        if isinstance(entry.alone, MaxPool):
-            asked.pop("return_indices", None)
-        call = Call.from_arguments(entry.name, entry.function, args, asked, indices)
-        treatment = entry.treatment(call.dependent, bool(asked.get("rounding_mode")))
+        options = dict(kwargs)
+        in_place = bool(options.pop("inplace", False)) or entry.in_place
+        indices = bool(options.pop("return_indices", False)) if entry.indices is None else entry.indices
+        if isinstance(entry.one_operand, MaxPool):
+            options.pop("return_indices", None)
+        call = Call.from_arguments(entry.name, entry.function, args, options, indices)
+        treatment = entry.treatment(call.dependent, bool(options.get("rounding_mode")))
         if treatment is None and call.dependent and entry.name in operation_names.GATES and _has_mask(call):
             treatment, call = Rescale(), call.broadcast()
         if isinstance(treatment, Compare):
@@ -107,7 +107,7 @@ class CallMode(TorchFunctionMode):
             treatment = treatment if self.policy.regions.checks_comparisons else None
         if treatment is None:
             return call, None, in_place
-        if asked.get("out") is not None:
+        if options.get("out") is not None:
             raise UnsupportedOperation(f"{entry.name} with out= hides what depends on the input: use its result")
         return call.broadcast() if entry.broadcasts else call, treatment, in_place
 
@@ -120,7 +120,7 @@ class CallMode(TorchFunctionMode):
         entries = [one for one in map(self.policy.rules.get, operation_names.spellings(name)) if one is not None]
         # Its further arguments may have another order than those of the function of that name.
         same = name in operation_names.SAME_ARGUMENTS
-        found = next((one for one in entries if same or isinstance(one.alone, Rescale)), None)
+        found = next((one for one in entries if same or isinstance(one.one_operand, Rescale)), None)
         return None if found is None else replace(found, function=func)
 
     def _call_unlisted(self, func: Any, args: Any, kwargs: Any) -> Any:

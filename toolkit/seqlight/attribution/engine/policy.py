@@ -92,7 +92,7 @@ def nearly_equal(sequence: Tensor, reference: Tensor) -> bool:
 
 
 def _collect_functions(entries: Iterable[Entry]) -> frozenset[Any]:
-    found = (getattr(one, "backward", None) for entry in entries for one in (entry.alone, entry.together))
+    found = (getattr(one, "backward", None) for entry in entries for one in (entry.one_operand, entry.several_operands))
     return frozenset(one for one in found if one is not None)
 
 

@@ -160,7 +160,7 @@ def require_pairs(seen: Recording, operands: Operands) -> None:
     at = next(iter(dimensions))
     if len(dimensions) > 1 or (at is not None and at[0] >= operands.query.ndim - 2):
         raise UnsupportedOperation(
-            f"attention met queries and keys of shapes {tuple(seen.query.shape)} and {tuple(seen.key.shape)} of the "
+            f"attention got queries and keys of shapes {tuple(seen.query.shape)} and {tuple(seen.key.shape)} of the "
             f"sequences, {tuple(operands.query.shape)} and {tuple(operands.key.shape)} of their references: expected "
             "them to differ in the batch dimension alone; a model that mixes the rows of a batch cannot be explained."
         )

@@ -198,19 +198,21 @@ def rules() -> dict[Any, Entry]:
     """Return the entry of each function that has one, by the function that PyTorch reports."""
     table: dict[Any, Entry] = {}
 
-    def enter(name: str, alone: Treatment, together: Treatment = None, **more: Any) -> None:
+    def enter(name: str, one_operand: Treatment, several_operands: Treatment = None, **more: Any) -> None:
         more |= {"kernel": OPERATIONS.get(name), "fused": FUSED.get(name)}
         for function in spellings(name):
-            table[function] = Entry(name, function, alone, together, **more)
+            table[function] = Entry(name, function, one_operand, several_operands, **more)
         for function in spellings(name + "_"):
             # The method of an in-place method: another function of its name may take its arguments in another order.
             plain = getattr(Tensor, name, None) if function is getattr(Tensor, name + "_", None) else None
-            table[function] = Entry(name, plain or spellings(name)[0], alone, together, in_place=True, **more)
+            table[function] = Entry(
+                name, plain or spellings(name)[0], one_operand, several_operands, in_place=True, **more
+            )
 
     for name, rule in ELEMENTWISE.items():
         enter(name, rule, INTEGRATED)
-    for name, (alone, together) in BINARY.items():
-        enter(name, alone, together, broadcasts=True, linear_in=0 if name in DIVISIONS else None)
+    for name, (one_operand, several_operands) in BINARY.items():
+        enter(name, one_operand, several_operands, broadcasts=True, linear_in=0 if name in DIVISIONS else None)
     for name, rule in PRODUCTS.items():
         enter(name, None, rule)
     for name in OPERATIONS.keys() - PRODUCTS.keys():  # linear in all that they take
@@ -221,7 +223,7 @@ def rules() -> dict[Any, Entry]:
         if hasattr(Tensor, operator):
             one = table[getattr(torch, name)]
             table[getattr(Tensor, operator)] = Entry(
-                name, one.function, one.alone, one.together, True, one.linear_in, one.broadcasts
+                name, one.function, one.one_operand, one.several_operands, True, one.linear_in, one.broadcasts
             )
     bodies = [(function, open_body(function)) for function in WRITTEN_IN_PYTHON]
     for function, body in [*bodies, *((loss, getattr(losses, loss.__name__)) for loss in LOSSES)]:

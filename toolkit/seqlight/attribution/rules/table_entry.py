@@ -20,8 +20,8 @@ class Entry:
         The operation's name, the same for all its spellings.
     function : callable
         The function to call on plain tensors: for an in-place spelling the one that is not in place.
-    alone, together : Treatment
-        What explains a call in which one operand depends on the input, and one in which several do.
+    one_operand, several_operands : Treatment
+        What explains a call in which one operand depends on the input, or in which several do.
     in_place : bool
         Whether the function itself writes to its first argument.
     linear_in : int, optional
@@ -31,16 +31,16 @@ class Entry:
     indices : bool, optional
         For a pooling, whether the function returns the positions of its maxima; None if the call decides.
     kernel : callable, optional
-        What returns the same in less time, where no rule is needed.
+        A faster function with the same result, for calls that need no rule.
     fused : callable, optional
-        Takes the arguments of a call, and returns the one operation of ours that it is and the arguments of that; None
-        if it is not one.
+        Takes the arguments of a call, and returns the single operation of ours that is equivalent, with its arguments;
+        None if there is none.
     """
 
     name: str
     function: Function
-    alone: Treatment
-    together: Treatment = None
+    one_operand: Treatment
+    several_operands: Treatment = None
     in_place: bool = False
     linear_in: int | None = None
     broadcasts: bool = False
@@ -61,5 +61,5 @@ class Entry:
         if not dependent:
             return None
         if len(dependent) > 1:
-            return self.together
-        return None if dependent[0] == self.linear_in and not rounds else self.alone
+            return self.several_operands
+        return None if dependent[0] == self.linear_in and not rounds else self.one_operand
