@@ -15,7 +15,7 @@ import seqlight
 from seqlight.native.library import library
 
 TESTS = Path(__file__).parents[1]
-FILES = "convolution linear attention unbind elementwise activations pooling softmax layer_norm".split()
+FILES = "convolution linear attention unbind elementwise smooth_activations pooling softmax layer_norm".split()
 COMPILER = shlex.split(os.environ.get("CC", "cc"))
 BUILDS = {
     "plain": ([], 0),

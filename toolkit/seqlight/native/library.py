@@ -51,7 +51,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
 }
 # Loops that are run by name take one struct (see threads.c): its pointers, integers and floating-point numbers.
 _LAYOUTS: dict[str, str] = {
-    # elementwise.c and activations.c
+    # elementwise.c and smooth_activations.c
     "secants": "6P3q2dq",
     "relu_gradients": "4P3qd",
     "activations": "3Pq",

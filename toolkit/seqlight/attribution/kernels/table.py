@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import torch
 
 from seqlight.attribution.kernels import (
-    activations,
     attention,
     convolution,
     elementwise,
     layer_norm,
     linear,
     pooling,
+    smooth_activations,
     softmax,
     unbind,
 )
@@ -75,8 +75,8 @@ REAL = (torch.float32, torch.float64)
 KERNELS = (
     Kernel("elementwise.secant", elementwise.secant, "cpu", REAL, compiled),
     Kernel("elementwise.relu_vjp", elementwise.relu_vjp, "cpu", REAL, compiled),
-    Kernel("activations.activation", activations.activation, "cpu", SINGLE, vectorised),
-    Kernel("activations.activation_vjp", activations.activation_vjp, "cpu", SINGLE, vectorised),
+    Kernel("smooth_activations.activation", smooth_activations.activation, "cpu", SINGLE, vectorised),
+    Kernel("smooth_activations.activation_vjp", smooth_activations.activation_vjp, "cpu", SINGLE, vectorised),
     Kernel("pooling.max_pool", pooling.max_pool, "cpu", REAL, compiled),
     Kernel("pooling.cross_maximum", pooling.cross_maximum, "cpu", REAL, compiled),
     Kernel("pooling.max_pool_vjp", pooling.max_pool_vjp, "cpu", REAL, compiled),

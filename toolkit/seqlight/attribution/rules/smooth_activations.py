@@ -15,8 +15,8 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, Function, ObserveFunction, PullbackFunction
 from seqlight.attribution.calls.record import Snapshot
-from seqlight.attribution.kernels.activations import Activation
 from seqlight.attribution.kernels.memory_layout import suits
+from seqlight.attribution.kernels.smooth_activations import Activation
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import Rescale, real_operand, rounding_error, smallest_step
 
@@ -37,7 +37,7 @@ class SmoothActivation(Rescale):
         """Keep input, output and slope."""
         assert self.kind is not None
         (x,), kind = real_operand(call), self.kind(call)
-        activation = kernel_for("activations.activation", x.device.type, x.dtype)
+        activation = kernel_for("smooth_activations.activation", x.device.type, x.dtype)
         if activation is None or not suits(x):
             return super().observe(call, copy)
         kept: list[Snapshot] = []
@@ -53,8 +53,8 @@ class SmoothActivation(Rescale):
         """Multiply by the secant between reference and input, in the backward pass."""
         assert self.kind is not None
         recorded, (x,), kind = tuple(one.get() for one in kept), real_operand(call), self.kind(call)
-        activation = kernel_for("activations.activation", x.device.type, x.dtype)
-        activation_vjp = kernel_for("activations.activation_vjp", x.device.type, x.dtype)
+        activation = kernel_for("smooth_activations.activation", x.device.type, x.dtype)
+        activation_vjp = kernel_for("smooth_activations.activation_vjp", x.device.type, x.dtype)
         if activation is None or activation_vjp is None or not suits(x, *recorded):
             return super().explain(call, kept, copy)
 

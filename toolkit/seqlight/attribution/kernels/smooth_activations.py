@@ -1,4 +1,4 @@
-"""Compiled smooth activation functions of float32: ``native/activations.c``. Any other is ``rules/elementwise.py``'s.
+"""Compiled smooth activations of float32: ``native/smooth_activations.c``; others have ``rules/elementwise.py``.
 
 The gradient computes the outputs of the references again, so neither these nor multipliers are kept, and one pass over
 memory does for four.
@@ -16,7 +16,7 @@ from seqlight.native.threads import run
 
 
 class Activation(Enum):
-    """Smooth activation functions, by the numbers that they have in activations.c."""
+    """Smooth activation functions, by the numbers that they have in smooth_activations.c."""
 
     GELU = 0
     GELU_TANH = 1

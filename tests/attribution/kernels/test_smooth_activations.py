@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from multipliers import needs_wide_registers, plain_rules, reference_pairs
-from seqlight.attribution.kernels import activations as kernels
-from seqlight.attribution.kernels.activations import Activation
+from seqlight.attribution.kernels import smooth_activations as kernels
+from seqlight.attribution.kernels.smooth_activations import Activation
 from seqlight.attribution.rules.elementwise import Rounding, rounding_error, secant, smallest_step
 
 pytestmark = needs_wide_registers
