@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import subprocess
 import sys
@@ -45,6 +46,7 @@ def run(monkeypatch, capsys):
             return work
 
     monkeypatch.setattr(command_line, "entry_points", lambda group: [Entry()])
+    monkeypatch.setattr("sys.path", list(sys.path))  # which is added to
 
     def run(*argv):
         status = 0
@@ -144,3 +146,11 @@ def test_help_does_not_load_lightning():
     }.items():
         shown = helps["demo", "--help"].split(f"--{option} ")[-1]
         assert description in shown[:120], option
+
+
+def test_a_class_in_the_current_folder_is_found(run, tmp_path, monkeypatch):
+    (tmp_path / "my_own_model.py").write_text("class Net: pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [one for one in sys.path if one])
+    run("work", "--out", str(tmp_path))
+    assert importlib.util.find_spec("my_own_model") is not None

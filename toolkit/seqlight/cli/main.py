@@ -28,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from jsonargparse import ArgumentError, auto_cli
 
+    # A model, target or data set of the user's own may be in a file of the current folder.
+    sys.path.append(os.getcwd())
     commands = {command.name: command.load() for command in entry_points(group="seqlight.commands")}
     try:
         auto_cli(

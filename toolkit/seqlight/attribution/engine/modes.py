@@ -6,6 +6,7 @@ to autograd's graph.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from dataclasses import replace
 from functools import partial
@@ -171,7 +172,7 @@ class CallMode(TorchFunctionMode):
             warnings.warn(
                 f"{call.name}{call.location} has no exact rule: its Jacobian is integrated numerically.",
                 IntegratedWarning,
-                stacklevel=4,
+                stacklevel=_frames_to_the_model(),
             )
 
 
@@ -209,6 +210,14 @@ class KernelMode(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         entry = self.policy.rules.get(func)
         return (func if entry is None else self.policy.kernel(entry, func))(*args, **(kwargs or {}))
+
+
+def _frames_to_the_model() -> int:
+    """Return how many frames lie between this function's caller and the first one outside seqlight and PyTorch."""
+    frame, depth = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("seqlight.", "torch.")):
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
 def _is_linear(args: Any, kwargs: Any) -> bool:

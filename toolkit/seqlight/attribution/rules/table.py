@@ -1,8 +1,8 @@
 """The rule of each operation of PyTorch, by its name. New rules are entered here.
 
 To add an elementwise function, an activation say, enter its name in ELEMENTWISE: ``Rescale()`` is all it needs. A name
-stands for all functions that bear it, in place or not (see ``operation_names.spellings``). Operations that are not in
-the table reach autograd as they are, and must be linear.
+stands for all functions that bear it, in place or not (see ``operation_names.spellings``). An operation that is
+not in the table is left to autograd where it is linear, and integrated numerically where it is not.
 """
 
 from __future__ import annotations
