@@ -158,6 +158,8 @@ class Explainer:
     def _run_passes(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         """Make both passes; repeat them if the policy had to be revised."""
         copies, record, parts = 0, Record(), []
+        rows = torch.arange(first, last, device="cpu")
+        inputs = self._select_inputs(rows)
         batches = zip(
             *(torch.split(one, self.references_in_batch(last - first), dim=1) for one in references), strict=True
         )
@@ -167,14 +169,13 @@ class Explainer:
                 if copies not in (1, n):
                     copies = n if self.copy_per_reference else 1
                     record = self._record_sequences(first, last, copies)
-                parts.append(self._explain_batch(first, last, batch, record))
+                parts.append(self._explain_batch(rows, inputs, batch, record))
             return concatenate_references(parts)
         except Retry as reason:
             if isinstance(reason, Unexplained) and self.policy.inspect:
-                rows = torch.arange(first, last, device="cpu")
-                refuse_unexplained(self.model, self._make_forward(rows), self._select_inputs(rows), self.policy)
+                refuse_unexplained(self.model, self._make_forward(rows), inputs, self.policy)
             self.policy.revise(reason)
-        del record, parts  # or they would live as long as what follows
+        del inputs, record, parts  # or they would live as long as what follows
         return self._run_passes(first, last, references)
 
     def _record_sequences(self, first: int, last: int, copies: int) -> Record:
@@ -209,10 +210,12 @@ class Explainer:
         self.policy.regions.regions = find_regions(self.model, self._make_forward(rows, copies), inputs, self.policy)
         return self.policy.regions.checks_comparisons
 
-    def _explain_batch(self, first: int, last: int, references: Sequence[Tensor], record: Record) -> Block:
-        """Explain one batch, with some of the references of each sequence."""
-        rows, n = torch.arange(first, last, device="cpu"), references[0].shape[1]
-        inputs, args = self._select_inputs(rows), self._select_args(rows, n)
+    def _explain_batch(
+        self, rows: Tensor, inputs: Sequence[Tensor], references: Sequence[Tensor], record: Record
+    ) -> Block:
+        """Explain one batch: some of the references of the sequences `rows`, which are `inputs` on the device."""
+        n = references[0].shape[1]
+        args = self._select_args(rows, n)
         # The reference index is the major one: see calls/partners.py.
         flat = [convert(one.transpose(0, 1).flatten(0, 1), self._dtype(), self.device) for one in references]
         with lend_from(self.arena):
@@ -222,7 +225,7 @@ class Explainer:
             ):
                 this.output = self.targets.read(self.model(*this.inputs, *args), rows.repeat(n))
             multipliers = compute_gradients(this.output, this.leaves)
-        outputs = record.output[: last - first]
+        outputs = record.output[: len(rows)]
         return make_block(inputs, flat, multipliers, outputs, this.output.detach())
 
     def _require_independent_rows(self, first: int, references: Sequence[Tensor], block: Block) -> None:

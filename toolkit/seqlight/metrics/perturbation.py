@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from seqlight.errors import InputError
 from seqlight.metrics.attribution_tracks import sum_over_letters
 from seqlight.metrics.ratios import require_choice, sum_dtype
+from seqlight.prediction.borrowed_model.borrow import device_of
 from seqlight.prediction.predict import predict
 from seqlight.sequence.checks import require_count, require_one_hot, to_codes
 from seqlight.sequence.random_streams import seed
@@ -105,7 +106,7 @@ def perturbed_outputs(model: nn.Module, X: Tensor, attributions: Tensor, plan: P
 
 def _outputs(model: nn.Module, versions: Tensor, plan: Plan) -> Tensor:
     """Return the mean output of each sequence over its versions, shape (sequences, shuffles, letters, positions)."""
-    home = next((one.device for group in (model.parameters(), model.buffers()) for one in group), versions.device)
+    home = device_of(model, versions.device)
     func = _checked_target(plan.target)
     raw = predict(model, versions.flatten(0, 1), func=func, batch_size=plan.batch_size, device=home)
     outputs: Tensor = raw.to(device=versions.device, dtype=sum_dtype(versions.device))

@@ -43,6 +43,20 @@ def describe_module(model: nn.Module, module: nn.Module | None) -> str:
     return ""
 
 
+def count_frames_outside(*packages: str) -> int:
+    """Return the number of frames from this function's caller to the first one outside these packages, for a warning.
+
+    Parameters
+    ----------
+    packages : str
+        What the names of their modules begin with, such as ``"torch."``.
+    """
+    frame, depth = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(packages):
+        frame, depth = frame.f_back, depth + 1
+    return depth
+
+
 def plain_name(function: Any) -> str:
     """Return the name of a function of PyTorch as it is usually written.
 

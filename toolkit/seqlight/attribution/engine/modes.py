@@ -6,7 +6,6 @@ to autograd's graph.
 
 from __future__ import annotations
 
-import sys
 import warnings
 from dataclasses import replace
 from functools import partial
@@ -30,7 +29,7 @@ from seqlight.attribution.rules.numerical_integration import Integrated
 from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.attribution.rules.table_entry import Entry
 from seqlight.errors import IntegratedWarning, UnsupportedOperation
-from seqlight.prediction.module_names import describe_current_module
+from seqlight.prediction.module_names import count_frames_outside, describe_current_module
 
 
 class CallMode(TorchFunctionMode):
@@ -172,7 +171,7 @@ class CallMode(TorchFunctionMode):
             warnings.warn(
                 f"{call.name}{call.location} has no exact rule: its Jacobian is integrated numerically.",
                 IntegratedWarning,
-                stacklevel=_frames_to_the_model(),
+                stacklevel=count_frames_outside("seqlight.", "torch."),
             )
 
 
@@ -210,14 +209,6 @@ class KernelMode(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         entry = self.policy.rules.get(func)
         return (func if entry is None else self.policy.kernel(entry, func))(*args, **(kwargs or {}))
-
-
-def _frames_to_the_model() -> int:
-    """Return how many frames lie between this function's caller and the first one outside seqlight and PyTorch."""
-    frame, depth = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("seqlight.", "torch.")):
-        frame, depth = frame.f_back, depth + 1
-    return depth
 
 
 def _is_linear(args: Any, kwargs: Any) -> bool:

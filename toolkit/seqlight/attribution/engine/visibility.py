@@ -18,6 +18,7 @@ from seqlight.attribution.engine.flex_attention import refuse_flex_attention
 from seqlight.attribution.engine.func_transforms import replace_transforms
 from seqlight.attribution.engine.patches import Patch
 from seqlight.errors import SeqlightWarning, UnsupportedOperation
+from seqlight.prediction.module_names import count_frames_outside
 from seqlight.prediction.process_settings import EAGER
 
 
@@ -105,20 +106,11 @@ def _disable_compilation(model: nn.Module) -> Iterator[None]:
         warnings.warn(
             "the model is compiled: it is run as it was written, because operations of compiled code cannot be seen.",
             SeqlightWarning,
-            stacklevel=_count_frames_to_caller(),
+            stacklevel=count_frames_outside("seqlight.", "contextlib"),
         )
     eager = compiled or "torch._dynamo" in sys.modules
     with EAGER.apply() if eager else contextlib.nullcontext():
         yield
-
-
-def _count_frames_to_caller() -> int:
-    """Return the number of frames from this function's caller to the first one outside seqlight, for a warning."""
-    frame, depth = sys._getframe(1), 1
-    inside = ("seqlight.", "contextlib")
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(inside):
-        frame, depth = frame.f_back, depth + 1
-    return depth
 
 
 # By thread: others, which may be training, keep their checkpoints.

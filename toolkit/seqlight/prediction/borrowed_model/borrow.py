@@ -56,6 +56,11 @@ def borrow(
             _LOANS.release(loans)
 
 
+def device_of(model: nn.Module, otherwise: torch.device) -> torch.device:
+    """Return the device of the first parameter or buffer of `model`, or `otherwise` if it has none."""
+    return next((one.device for group in (model.parameters(), model.buffers()) for one in group), otherwise)
+
+
 def floating_dtype(model: nn.Module, X: Tensor) -> torch.dtype:
     """Return the dtype in which `model` computes: that of its first floating-point parameter or buffer."""
     for kind in (0, 1):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.errors import BatchWarning, UnsupportedOperation
+from seqlight.prediction.borrowed_model.borrow import device_of
 from seqlight.prediction.borrowed_model.random_generators import DrawDetector
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.process_settings import EAGER
@@ -242,8 +243,7 @@ def describe_culprit(found: Culprit | None) -> str:
 
 def _run_and_detect_draws(model: nn.Module, run: RunRows, rows: Sequence[int]) -> tuple[Any, bool]:
     """Return the output for some rows, and whether random numbers were drawn."""
-    device = next((one.device for one in model.parameters()), torch.device("cpu"))
-    draws = DrawDetector(device)
+    draws = DrawDetector(device_of(model, torch.device("cpu")))
     return run(rows), draws.has_drawn()
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
+from seqlight.prediction.borrowed_model.borrow import borrow, device_of, floating_dtype
 from seqlight.prediction.row_independence.culprit import Culprit, RunRows, find_culprit
 from seqlight.prediction.row_independence.tolerance import any_differs, tensors_of
 
@@ -79,9 +79,8 @@ def in_model_dtype(model: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _in_float64(model: nn.Module, compute: Callable[[], T]) -> T | None:
-    device = next((one.device for one in model.parameters()), torch.device("cpu"))
     try:
-        with borrow(model, device, torch.float64):
+        with borrow(model, device_of(model, torch.device("cpu")), torch.float64):
             return compute()
     except Exception:  # a model that names float32 in its forward, a device without float64, or too little memory
         return None
