@@ -1,0 +1,56 @@
+"""A case of a study: a model, sequences with references, and the output to explain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from seqlight.attribution.references import ReferenceFunction, References
+from seqlight.errors import InputError, kind_of
+from seqlight.sequence.shuffles import dinucleotide_shuffle
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What every implementation of a study is asked to explain.
+
+    Attributes
+    ----------
+    model : torch.nn.Module, or callable without arguments that returns one
+        Called as ``model(X, *args)``.
+    X : torch.Tensor, shape (rows, letters, positions)
+        One-hot, unknown characters as columns of zeros.
+    references : torch.Tensor of shape (rows, references, letters, positions), or callable
+        What to compare with; all implementations get the same tensor.
+    args : tuple of torch.Tensor
+        Further inputs with a row for each sequence; its references get the same row.
+    target : int
+        The column of the output to explain.
+    motifs : torch.Tensor of bool, shape (rows, positions), optional
+        The positions that are known to matter.
+    source : str
+        Where the model is from, or the few lines that make it, for the pages of a study.
+    """
+
+    model: nn.Module | Callable[[], nn.Module]
+    X: Tensor
+    references: Tensor | ReferenceFunction = dinucleotide_shuffle
+    args: tuple[Tensor, ...] = ()
+    target: int = 0
+    motifs: Tensor | None = None
+    source: str = ""
+
+    def make_model(self) -> nn.Module:
+        """Return the model, in evaluation mode if it is made here; InputError if it is none."""
+        if isinstance(self.model, nn.Module):
+            return self.model
+        model = self.model()
+        if not isinstance(model, nn.Module):
+            raise InputError(f"the function of a case returned {kind_of(model)}: expected a torch.nn.Module.")
+        return model.eval()
+
+    def draw_references(self, n: int, random_state: int) -> Tensor:
+        """Return `n` references of each row, or as many as there are; shape (rows, references, letters, positions)."""
+        return References(self.references, self.X, n, random_state).draw(0, len(self.X))

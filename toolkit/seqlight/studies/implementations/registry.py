@@ -1,0 +1,77 @@
+"""The implementations that installed packages offer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import entry_points
+
+from seqlight.errors import InputError, kind_of
+from seqlight.studies.implementations.implementation import Implementation
+
+GROUP = "seqlight.implementations"
+# Those of seqlight itself come first in tables, in this order.
+ORDER = (
+    "seqlight",
+    "tangermeme",
+    "captum-deeplift",
+    "captum-integrated-gradients",
+    "shap",
+    "mutagenesis",
+    "input-x-gradient",
+)
+
+
+@cache
+def known_implementations() -> dict[str, Implementation]:
+    """Return all implementations by name, those whose package is absent included.
+
+    Raises
+    ------
+    InputError
+        If an entry point does not name an :class:`Implementation`.
+    """
+    found = {}
+    for point in entry_points(group=GROUP):
+        one = point.load()
+        if not isinstance(one, Implementation):
+            raise InputError(
+                f"the entry point {point.name!r} of {GROUP} names {kind_of(one)}: expected Implementation."
+            )
+        found[one.name] = one
+    rank = {name: i for i, name in enumerate(ORDER)}
+    return dict(sorted(found.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0])))
+
+
+def choose_implementations(chosen: str | Sequence[str | Implementation]) -> list[Implementation]:
+    """Return implementations, by name or as they are.
+
+    Parameters
+    ----------
+    chosen : "installed", "all", or sequence of str or Implementation
+        "installed" are the common ones whose package is installed; "all" includes the absent and the optional ones.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name.
+    """
+    known = known_implementations()
+    if chosen == "all":
+        return list(known.values())
+    if chosen == "installed":
+        return [known[name] for name in ORDER if name in known and known[name].version is not None]
+    if isinstance(chosen, str):
+        chosen = chosen.split(",")
+    found = [_one(one, known) for one in chosen]
+    names = [one.name for one in found]
+    if len(set(names)) < len(names):
+        raise InputError(f"implementations has names that occur twice ({', '.join(names)}): expected each once.")
+    return found
+
+
+def _one(chosen: str | Implementation, known: dict[str, Implementation]) -> Implementation:
+    found = known.get(chosen) if isinstance(chosen, str) else chosen
+    if not isinstance(found, Implementation):
+        raise InputError(f"implementations holds {chosen!r}: expected one of {', '.join(known)}, or an Implementation.")
+    return found

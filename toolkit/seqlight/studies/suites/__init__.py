@@ -1,0 +1,1 @@
+"""Suites: the cases of each study."""
