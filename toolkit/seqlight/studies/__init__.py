@@ -1,9 +1,54 @@
 """Validation studies: which implementation of attribution can be believed, on which model, and by how much.
 
+``study``
+    `Study`: every implementation on every model, each in a process of its own
+``results``
+    `StudyResults`: the cells, their contributions, and what follows from them; read from the folder of a study
 ``case``, ``cell``
     what is asked of an implementation, and what came of it
+``agreement``
+    the numbers: how far contributions add up, and how alike two implementations are
 ``implementations``
     ours and those of others, under one small interface
 ``suites``
     cases for studies by operation, by architecture, and others
+``schedule``, ``workers``, ``folder``, ``machine``
+    which cells are missing, the processes that compute them, and where they are kept
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seqlight.studies.case import Case as Case
+    from seqlight.studies.implementations.implementation import Implementation as Implementation
+    from seqlight.studies.implementations.implementation import Suspect as Suspect
+    from seqlight.studies.implementations.registry import known_implementations as known_implementations
+    from seqlight.studies.results import StudyResults as StudyResults
+    from seqlight.studies.results import open_study as open_study
+    from seqlight.studies.study import Study as Study
+
+_HOME = {
+    "Study": "study",
+    "StudyResults": "results",
+    "open_study": "results",
+    "Case": "case",
+    "Implementation": "implementations.implementation",
+    "Suspect": "implementations.implementation",
+    "known_implementations": "implementations.registry",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'seqlight.studies' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"seqlight.studies.{_HOME[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import entry_points
 
-from seqlight.errors import InputError, kind_of
+from seqlight.errors import InputError, SeqlightWarning, kind_of
 from seqlight.studies.implementations.implementation import Implementation
 
 GROUP = "seqlight.implementations"
@@ -26,18 +27,23 @@ ORDER = (
 def known_implementations() -> dict[str, Implementation]:
     """Return all implementations by name, those whose package is absent included.
 
-    Raises
-    ------
-    InputError
-        If an entry point does not name an :class:`Implementation`.
+    Warns
+    -----
+    SeqlightWarning
+        If an entry point cannot be loaded, or does not name an :class:`Implementation`; it is left out.
     """
     found = {}
     for point in entry_points(group=GROUP):
-        one = point.load()
-        if not isinstance(one, Implementation):
-            raise InputError(
-                f"the entry point {point.name!r} of {GROUP} names {kind_of(one)}: expected Implementation."
+        try:
+            one = point.load()
+            if not isinstance(one, Implementation):
+                raise TypeError(f"it is {kind_of(one)}, not an Implementation")
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            warnings.warn(
+                f"entry point {point.name!r} of {GROUP} is left out ({reason}).", SeqlightWarning, stacklevel=2
             )
+            continue
         found[one.name] = one
     rank = {name: i for i, name in enumerate(ORDER)}
     return dict(sorted(found.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0])))

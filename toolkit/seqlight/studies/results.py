@@ -1,0 +1,259 @@
+"""The results of a study, read from its folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from torch import Tensor
+
+from seqlight.errors import InputError
+from seqlight.files.folder import as_folder
+from seqlight.studies.agreement import likeness, miss, motif_agreement
+from seqlight.studies.cell import COLUMNS
+from seqlight.studies.folder import StudyFolder
+from seqlight.studies.implementations.implementation import Suspect
+
+NUMBERS = "miss miss_max r rank_r sign_flips top_overlap motif_share motif_recall".split()
+
+
+class StoredCase(NamedTuple):
+    """The data of a case.
+
+    Attributes
+    ----------
+    X : torch.Tensor, shape (rows, letters, positions)
+    references : torch.Tensor, shape (rows, references, letters, positions)
+    motifs : torch.Tensor of bool, shape (rows, positions), or None
+    """
+
+    X: Tensor
+    references: Tensor
+    motifs: Tensor | None
+
+
+class StoredAudit(NamedTuple):
+    """What :func:`seqlight.audit` found.
+
+    Attributes
+    ----------
+    text : str
+        As it is printed.
+    table : pandas.DataFrame
+        Its operations.
+    complete : bool
+    lost : float or None
+    """
+
+    text: str
+    table: pd.DataFrame
+    complete: bool
+    lost: float | None
+
+
+class StudyResults:
+    """What a study found; nothing is computed that needs a model.
+
+    Parameters
+    ----------
+    folder : path
+        The folder that :meth:`Study.run` wrote.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    settings : dict
+        What was asked, with versions, the machine, and the command that runs it again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._files = StudyFolder(folder)
+        self.settings = self._files.settings()
+
+    @property
+    def models(self) -> list[str]:
+        """The names of the models."""
+        return list(self.settings["cases"])
+
+    @property
+    def implementations(self) -> list[str]:
+        """The names of the implementations; the others are compared with the first."""
+        return list(self.settings["implementations"])
+
+    @property
+    def dtypes(self) -> list[str]:
+        """The dtypes, such as "float64"."""
+        return list(self.settings["dtypes"])
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """A row for each model, implementation and dtype; :data:`seqlight.studies.cell.COLUMNS` are the columns."""
+        rows = [self._row(*where) for where in self._keys if self._record(*where) is not None]
+        return pd.DataFrame(rows, columns=COLUMNS)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every cell is there; not so while a study runs, or after it was interrupted."""
+        return len(self.cells) == len(self._keys)
+
+    def contributions(self, model: str, implementation: str, dtype: str | None = None) -> Tensor:
+        """Return the contributions of a cell, shape (rows, references, positions) or (rows, positions).
+
+        Parameters
+        ----------
+        model, implementation : str
+        dtype : str, optional
+            The first of the study by default.
+
+        Raises
+        ------
+        InputError
+            If there is no such cell, or it has no contributions.
+        """
+        found = self._contributions(model, implementation, dtype or self.dtypes[0])
+        if found is None:
+            record = self._record(model, implementation, dtype or self.dtypes[0])
+            status = "was not computed" if record is None else f"has the status {record['status']!r}"
+            raise InputError(
+                f"the cell of {implementation} and {model!r} {status}: expected one that is 'ok'; .cells says more."
+            )
+        return found
+
+    def outputs(self, model: str, dtype: str | None = None) -> tuple[Tensor, Tensor]:
+        """Return the outputs of the sequences, shape (rows,), and of their references, shape (rows, references).
+
+        They are computed by calls of the model, not by an implementation.
+
+        Raises
+        ------
+        InputError
+            If there is no such model, or it cannot be called in this dtype.
+        """
+        found = self._outputs(model, dtype or self.dtypes[0])
+        if found is None:
+            raise InputError(f"{model!r} has no outputs in {dtype or self.dtypes[0]}: {self.failure(model, dtype)}.")
+        return found
+
+    def failure(self, model: str, dtype: str | None = None) -> str:
+        """Return why a model cannot be called in a dtype; "" if it can."""
+        record = self._files.read("outputs", self._outputs_name(model, dtype or self.dtypes[0]))
+        return "it was not computed" if record is None else str(record.get("failed", ""))
+
+    def mixed_rows(self, model: str) -> float:
+        """Return by how much the first output changes if that sequence is alone, as a share of the mean difference."""
+        record = self._files.read("outputs", self._outputs_name(model, self.dtypes[0])) or {}
+        return float(record.get("mixed_rows", 0.0))
+
+    def case(self, model: str) -> StoredCase:
+        """Return the sequences, the references and, where they are known, the motifs of a case."""
+        found = self._files.arrays("cases", f"{self._case(model)['key']}.npz")
+        return StoredCase(found["X"], found["references"], found.get("motifs"))
+
+    def audit(self, model: str) -> StoredAudit | None:
+        """Return what the audit of a model says; None if there was none."""
+        found = self._files.read("audits", self._case(model)["key"])
+        if found is None or "failed" in found:
+            return None
+        return StoredAudit(found["text"], pd.DataFrame(found["table"]), found["complete"], found["lost"])
+
+    def suspects(self, model: str, implementation: str) -> list[Suspect]:
+        """Return the operations that an implementation is known to treat wrongly, if it misses on this model."""
+        found = self._files.read("suspects", f"{self._case(model)['key']}-{implementation}") or {}
+        return [Suspect(**one) for one in found.get("suspects", [])]
+
+    def explain(self, model: str | None = None) -> str:
+        """Return, in sentences, which implementations can be believed on a model, and why the others cannot."""
+        explain: Any = import_module("seqlight.studies.sentences").explain
+        if model is None and len(self.models) > 1:
+            return "\n\n".join(f"{one}\n{explain(self, one)}" for one in self.models)
+        return str(explain(self, self.models[0] if model is None else model))
+
+    def page(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write an HTML page, ``page.html`` in the folder by default, and return its path."""
+        return Path(import_module("seqlight.studies.page").write_study_page(self, path))
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{n} {status}" for status, n in self.cells["status"].value_counts().items())
+        return f"StudyResults({str(self.folder)!r}: {len(self.models)} models, {len(self.cells)} cells: {counts})"
+
+    @cached_property
+    def _keys(self) -> dict[tuple[str, str, str], str]:
+        return {(one["model"], one["implementation"], one["dtype"]): one["key"] for one in self.settings["cells"]}
+
+    def _record(self, model: str, implementation: str, dtype: str) -> dict[str, Any] | None:
+        key = self._keys.get((model, implementation, dtype))
+        if key is None:
+            raise InputError(
+                f"there is no cell of {model!r}, {implementation!r} and {dtype}: expected one of "
+                f"{_some(self.models)}; {_some(self.implementations)}; {_some(self.dtypes)}."
+            )
+        return self._files.read("cells", key)
+
+    def _case(self, model: str) -> dict[str, Any]:
+        if model not in self.settings["cases"]:
+            raise InputError(f"model is {model!r}: expected one of {_some(self.models)}.")
+        found: dict[str, Any] = self.settings["cases"][model]
+        return found
+
+    def _outputs_name(self, model: str, dtype: str) -> str:
+        return f"{self._case(model)['key']}-{dtype}"
+
+    def _outputs(self, model: str, dtype: str) -> tuple[Tensor, Tensor] | None:
+        name = self._outputs_name(model, dtype)
+        if "mixed_rows" not in (self._files.read("outputs", name) or {}):
+            return None
+        found = self._files.arrays("outputs", f"{name}.npz")
+        return found["outputs"], found["reference_outputs"]
+
+    def _contributions(self, model: str, implementation: str, dtype: str) -> Tensor | None:
+        record = self._record(model, implementation, dtype)
+        if record is None or record["status"] != "ok":
+            return None
+        return self._files.arrays("cells", f"{self._keys[model, implementation, dtype]}.npy")[""]
+
+    def _row(self, model: str, implementation: str, dtype: str) -> dict[str, Any]:
+        record = self._record(model, implementation, dtype)
+        return {**dict.fromkeys(NUMBERS, float("nan")), **(record or {}), **self._numbers(model, implementation, dtype)}
+
+    def _numbers(self, model: str, implementation: str, dtype: str) -> dict[str, float]:
+        """Return what is computed from the arrays of a cell."""
+        found, outputs = self._contributions(model, implementation, dtype), self._outputs(model, dtype)
+        if found is None:
+            return {}
+        numbers: dict[str, float] = {}
+        if outputs is not None:
+            numbers["miss"], numbers["miss_max"] = miss(found, *outputs)
+        first = self._contributions(model, self.implementations[0], dtype)
+        if first is not None:
+            numbers |= likeness(found, first)
+        if self._case(model)["motifs"]:
+            motifs = self.case(model).motifs
+            assert motifs is not None
+            numbers |= motif_agreement(found, motifs)
+        return numbers
+
+
+def open_study(folder: str | os.PathLike[str]) -> StudyResults:
+    """Open the results of a study; nothing is computed.
+
+    Parameters
+    ----------
+    folder : str or path
+        The folder that :meth:`Study.run` or ``seqlight study`` wrote.
+
+    Raises
+    ------
+    ResultsError
+        If it is not the folder of a study.
+    """
+    return StudyResults(as_folder(folder, "folder"))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

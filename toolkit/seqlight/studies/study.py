@@ -1,0 +1,274 @@
+"""A study: every implementation on every model, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from seqlight.attribution.references import ReferenceFunction
+from seqlight.errors import InputError, kind_of
+from seqlight.files.digests import digest
+from seqlight.files.folder import as_folder, require_writable
+from seqlight.results.fingerprints import describe_argument, fingerprint_model
+from seqlight.results.identity.arrays import digest_of_array
+from seqlight.results.identity.modules import uncompiled
+from seqlight.sequence.checks import require_count
+from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.studies.case import Case
+from seqlight.studies.folder import FORMAT, StudyFolder
+from seqlight.studies.implementations.implementation import Implementation
+from seqlight.studies.implementations.registry import choose_implementations
+from seqlight.studies.machine import describe_machine
+from seqlight.studies.results import StudyResults
+from seqlight.studies.schedule import CellPlan, RunSettings, Schedule
+from seqlight.studies.workers.parcel import to_bytes
+
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+VERSIONS = ("seqlight", "torch", "numpy")
+
+
+class Study:
+    """Ask every implementation to explain every model, and measure what comes of it.
+
+    Parameters
+    ----------
+    models : mapping of str to torch.nn.Module or Case
+        Models by name. A model is explained on `X`; a :class:`seqlight.studies.Case` brings its own data.
+    X : torch.Tensor, shape (rows, letters, positions), optional
+        One-hot sequences; some eight tell as much as a thousand.
+    references : torch.Tensor of shape (rows, references, letters, positions), or callable
+        What to compare with; all implementations get the same.
+    implementations : "installed", "all", or sequence of str or Implementation
+        Which to ask. The others are compared with the first.
+    dtypes : sequence of str
+        "float64" shows what is missed, "float32" how long it takes.
+    n_references : int
+        References per sequence, if `references` is a function.
+    args : sequence of torch.Tensor
+        Further inputs of the model with a row for each sequence.
+    target : int
+        The column of the output to explain.
+    random_state : int
+        The seed of references, and of what implementations draw.
+    time_limit : float
+        Seconds for each cell; what takes longer is ended, and recorded as such.
+    memory_limit : float, optional
+        MiB for each process; by default four fifths of what is free.
+    audit : bool
+        Whether to find out why an implementation misses, with :func:`seqlight.audit`.
+    threads : int, optional
+        Threads of PyTorch in each process; by default as many as in this one.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> from seqlight import random_one_hot
+    >>> from seqlight.studies import Study
+    >>> model = torch.nn.Sequential(torch.nn.Conv1d(4, 1, 5), torch.nn.ReLU(), torch.nn.Flatten())
+    >>> X = random_one_hot((2, 4, 20), random_state=0)
+    >>> study = Study({"mine": model}, X, implementations=["seqlight"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = study.run(folder, verbose=False)
+    ...     list(found.cells["status"])
+    ['ok', 'ok']
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, nn.Module | Case],
+        X: Tensor | None = None,
+        references: Tensor | ReferenceFunction = dinucleotide_shuffle,
+        implementations: str | Sequence[str | Implementation] = "installed",
+        dtypes: Sequence[str] = ("float64", "float32"),
+        n_references: int = 5,
+        args: Sequence[Tensor] = (),
+        target: int = 0,
+        random_state: int = 0,
+        time_limit: float = 60,
+        memory_limit: float | None = None,
+        audit: bool = True,
+        threads: int | None = None,
+    ) -> None:
+        if not isinstance(models, Mapping) or not models:
+            raise InputError(f"models is {kind_of(models)}: expected a mapping of at least one name to a model.")
+        common = (X, references, tuple(args), target)
+        self.cases = {str(name): _as_case(str(name), one, *common) for name, one in models.items()}
+        self.implementations = choose_implementations(implementations)
+        self.dtypes = (dtypes,) if isinstance(dtypes, str) else tuple(dtypes)
+        wrong = [one for one in self.dtypes if one not in DTYPES]
+        if wrong or not self.dtypes:
+            raise InputError(f"dtypes is {dtypes!r}: expected some of {', '.join(DTYPES)}.")
+        self.n_references = require_count(n_references, "n_references", least=1)
+        self.random_state = require_count(random_state, "random_state", least=0)
+        self.time_limit, self.memory_limit = _positive(time_limit, "time_limit"), memory_limit
+        if memory_limit is not None:
+            _positive(memory_limit, "memory_limit")
+        self.audit = audit
+        self.threads = torch.get_num_threads() if threads is None else require_count(threads, "threads", least=1)
+
+    def run(self, out: str | os.PathLike[str], verbose: bool = True, retry: bool = False) -> StudyResults:
+        """Compute the cells that `out` does not have yet, and return all of them.
+
+        A study that was interrupted, however, goes on where it stopped; another model, version or seed makes other
+        cells.
+
+        Parameters
+        ----------
+        out : str or path
+            The folder for the results.
+        verbose : bool
+            Show a progress bar.
+        retry : bool
+            Compute cells anew that ended in an error, a crash or at a limit.
+
+        Raises
+        ------
+        InputError
+            If a model cannot be sent to another process, or `out` cannot be written to.
+        ResultsError
+            If another process is using the folder.
+        """
+        path = as_folder(out)
+        require_writable(path)
+        files = StudyFolder(path)
+        files.open_to_write()
+        try:
+            self._run(files, verbose, retry)
+        finally:
+            files.close()
+        return StudyResults(path)
+
+    def _run(self, files: StudyFolder, verbose: bool, retry: bool) -> None:
+        described = {one.name: _describe_implementation(one) for one in self.implementations}
+        cases, cells = {}, []
+        for name, case in self.cases.items():
+            cases[name] = self._describe_case(name, case)
+            cells += self._cells_of(name, cases[name], described)
+        files.write_settings(self._settings(cases, described, cells))
+        plans = [CellPlan(**one) for one in cells]
+        schedule = Schedule(files, self.implementations, plans, self._run_settings(retry))
+        with schedule, tqdm(total=len(plans), desc="study", unit="cell", disable=not verbose) as bar:
+            bar.update(schedule.done)
+            for name in schedule.start(cases):
+                bar.set_postfix_str(name, refresh=False)
+                key = cases[name]["key"]
+                schedule.run_model(name, key, self._write_parcel(name, files, key), bar.update)
+
+    def _run_settings(self, retry: bool) -> RunSettings:
+        return RunSettings(
+            self.time_limit, self.memory_limit, self.threads, self.random_state, retry=retry, audit=self.audit
+        )
+
+    def _describe_case(self, name: str, case: Case) -> dict[str, Any]:
+        """Return what identifies a case, and how large it is."""
+        model, references = uncompiled(case.make_model()), self._references(case)
+        facts = {
+            "weights": digest(sorted((key, digest_of_array(one)) for key, one in model.state_dict().items())),
+            "model": describe_argument(fingerprint_model(model), f"the model {name!r}"),
+            "X": digest_of_array(case.X),
+            "references": digest_of_array(references),
+            "args": [digest_of_array(one) for one in case.args],
+            "target": case.target,
+        }
+        return {
+            "key": digest(facts, self.random_state, version("torch"), self.threads),
+            **facts,
+            "class": f"{type(model).__module__}.{type(model).__qualname__}",
+            "rows": len(case.X),
+            "n_references": references.shape[1],
+            "positions": case.X.shape[2],
+            "motifs": case.motifs is not None,
+            "source": case.source,
+        }
+
+    def _cells_of(self, name: str, case: dict[str, Any], described: dict[str, Any]) -> list[dict[str, str]]:
+        return [
+            {"model": name, "implementation": one, "dtype": dtype, "key": digest(case["key"], one, facts, dtype)}
+            for dtype in self.dtypes
+            for one, facts in described.items()
+        ]
+
+    def _settings(self, cases: dict[str, Any], described: dict[str, Any], cells: list[Any]) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "command": shlex.join(Path(one).name if i == 0 else one for i, one in enumerate(sys.argv)),
+            "versions": {name: version(name) for name in VERSIONS},
+            "machine": describe_machine(self.threads),
+            "random_state": self.random_state,
+            "dtypes": list(self.dtypes),
+            "time_limit": self.time_limit,
+            "cases": cases,
+            "implementations": described,
+            "cells": cells,
+        }
+
+    def _references(self, case: Case) -> Tensor:
+        return case.draw_references(self.n_references, self.random_state)
+
+    def _write_parcel(self, name: str, files: StudyFolder, key: str) -> Path:
+        """Write the case for the workers, and for whoever reads the study later; return the path of the former."""
+        case = self.cases[name]
+        references = self._references(case)
+        files.write_case(key, case.X, references, case.motifs)
+        path = files.work / "case.pkl"
+        parcel = {
+            "model": to_bytes(uncompiled(case.make_model()), f"the model {name!r}"),
+            "X": case.X,
+            "references": references,
+            "args": case.args,
+            "target": case.target,
+        }
+        path.write_bytes(pickle.dumps(parcel))
+        return path
+
+
+def _as_case(
+    name: str,
+    model: Any,
+    X: Tensor | None,
+    references: Tensor | ReferenceFunction,
+    args: tuple[Tensor, ...],
+    target: int,
+) -> Case:
+    if isinstance(model, Case):
+        return model
+    if not isinstance(model, nn.Module):
+        raise InputError(f"the model {name!r} is {kind_of(model)}: expected a torch.nn.Module or a Case.")
+    if not isinstance(X, Tensor) or X.ndim != 3 or not len(X):
+        met = f"of shape {tuple(X.shape)}" if isinstance(X, Tensor) else kind_of(X)
+        raise InputError(f"X is {met}: expected a tensor of shape (rows, letters, positions) with at least one row.")
+    return Case(model, X, references, args, target)
+
+
+def _describe_implementation(one: Implementation) -> dict[str, Any]:
+    return {
+        "title": one.title,
+        "package": one.package,
+        "version": one.version,
+        "complete": one.complete,
+        "signed": one.signed,
+        "hypothetical": one.hypothetical,
+        "code": describe_argument(one.contributions, one.name),
+    }
+
+
+def _positive(value: float, name: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+        raise InputError(f"{name} is {value!r}: expected a positive number.")
+    return float(value)

@@ -1,0 +1,214 @@
+"""The jobs of a worker. Each returns a dictionary for JSON, and writes its array to a file if it has one."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import pickle
+import random
+import re
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from seqlight.errors import InputError
+from seqlight.studies.cell import Outcome, Verdict
+from seqlight.studies.implementations.implementation import Implementation
+from seqlight.studies.workers.model_state import ModelState
+from seqlight.studies.workers.process_memory import PeakMemory
+
+# A second call, whose time is that of a warm process, is left out where the first took longer than this share of the
+# limit; the result is always the first call's.
+SECOND_CALL = 0.3
+# Of longer texts that a peer prints or raises, this many characters are kept.
+TEXT = 2000
+
+
+class Loaded(NamedTuple):
+    """A case, ready for a call: everything is new, so nothing of a call before is left on it."""
+
+    model: nn.Module
+    X: Tensor
+    references: Tensor
+    args: tuple[Tensor, ...]
+    target: int
+
+
+def load_case(path: str, dtype: str) -> Loaded:
+    """Read the case that the parent wrote, in a dtype such as "float64"."""
+    case = pickle.loads(Path(path).read_bytes())
+    model, to = pickle.loads(case["model"]), getattr(torch, dtype)
+    args = tuple(one.to(to) if one.is_floating_point() else one for one in case["args"])
+    X, references = case["X"].to(to), case["references"].to(to)
+    return Loaded(model.eval().to(device="cpu", dtype=to), X, references, args, case["target"])
+
+
+def contributions(job: dict[str, Any], implementation: Implementation) -> dict[str, Any]:
+    """Compute contributions twice, the second time on a new copy of the model; write those of the first call."""
+    first = _Call(implementation, job)
+    outcome = first.outcome
+    if outcome.status == "ok":
+        np.save(job["array"], first.found.numpy())
+        if first.seconds < SECOND_CALL * job["time_limit"]:
+            second = _Call(implementation, job)
+            return asdict(outcome) | {"seconds": second.seconds}
+    return asdict(outcome) | {"seconds": first.seconds}
+
+
+class _Call:
+    """One call of an implementation, with all that a user would notice of it."""
+
+    def __init__(self, implementation: Implementation, job: dict[str, Any]) -> None:
+        self.found, self.error = torch.empty(0), None
+        self._implementation = implementation
+        seed_all(job["random_state"])
+        case = load_case(job["case"], job["dtype"])
+        before, printed = ModelState(case.model), io.StringIO()
+        with warnings.catch_warnings(record=True) as caught, own_output(printed):
+            warnings.simplefilter("always")
+            memory, start = PeakMemory(), time.perf_counter()
+            try:
+                self.found = implementation.contributions(
+                    case.model, case.X, case.references, case.args, case.target, job["random_state"]
+                )
+            except (Exception, SystemExit, KeyboardInterrupt) as error:
+                self.error = error
+            self.seconds = time.perf_counter() - start
+            peak = memory.mib()
+        self._warnings = [f"{one.category.__name__}: {one.message}"[:TEXT] for one in caught]
+        changed = before.changes(case.model)
+        if self.error is None:
+            try:
+                self.found = _checked(self.found, case)
+            except InputError as error:
+                self.error = error
+        self.outcome = self._judge(peak, changed, printed.getvalue()[:TEXT])
+
+    def _judge(self, peak: float | None, changed: list[str], printed: str) -> Outcome:
+        told = [one for one in self._warnings if not _matches(one, self._implementation.routine_warnings)]
+        text = "" if self.error is None else f"{type(self.error).__name__}: {self.error}"[:TEXT]
+        verdict: Verdict = "raised" if text else "warned" if told else "said" if printed.strip() else "silent"
+        status = "ok"
+        if text:
+            status = "refused" if _matches(text, self._implementation.refusals) else "error"
+        if isinstance(self.error, MemoryError) or "not enough memory" in text:
+            status = "memory limit"
+        return Outcome(
+            status,  # type: ignore[arg-type]
+            verdict,
+            self.seconds,
+            peak_mib=float("nan") if peak is None else peak,
+            warnings=list(dict.fromkeys(told)),
+            error=text,
+            printed=printed,
+            changed_state=changed,
+        )
+
+
+def outputs(job: dict[str, Any]) -> dict[str, Any]:
+    """Compute the outputs of the sequences and of their references with plain calls, and write both."""
+    case = load_case(job["case"], job["dtype"])
+    rows, n = case.references.shape[:2]
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = _column(case.model(case.X, *case.args), case.target, rows)
+        # One sequence alone tells whether rows depend on one another.
+        alone = _column(case.model(case.X[:1], *(one[:1] for one in case.args)), case.target, 1)
+        of_references = [_column(case.model(case.references[:, k], *case.args), case.target, rows) for k in range(n)]
+    references = torch.stack(of_references, dim=1)
+    np.savez(job["array"], outputs=whole.double().numpy(), reference_outputs=references.double().numpy())
+    scale = float((whole[:, None] - references).abs().mean())
+    mixed = float((whole[:1] - alone).abs().max()) / scale if scale else 0.0
+    return {"mixed_rows": mixed}
+
+
+def audit(job: dict[str, Any]) -> dict[str, Any]:
+    """Audit the model, as :func:`seqlight.audit` does."""
+    from seqlight.attribution.audit.model_audit import audit as audit_model
+
+    case = load_case(job["case"], "float64")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = audit_model(case.model, case.X, case.args or None, case.target, case.references, device="cpu")
+    table = json.loads(found.table.to_json(orient="records"))
+    lost = None if np.isnan(found.lost) else found.lost
+    return {"text": str(found), "table": table, "complete": found.complete, "lost": lost}
+
+
+def suspects(job: dict[str, Any], implementation: Implementation) -> dict[str, Any]:
+    """Name the operations of the model that the implementation is known to treat wrongly."""
+    if implementation.suspects is None:
+        return {"suspects": []}
+    case = load_case(job["case"], job["dtype"])
+    operations = pd.DataFrame(job["table"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return {"suspects": [asdict(one) for one in implementation.suspects(case.model, operations)]}
+
+
+def seed_all(seed: int) -> None:
+    """Seed the global generators, so that a peer that draws from them gives the same result each time."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+
+
+@contextlib.contextmanager
+def own_output(printed: io.StringIO) -> Iterator[None]:
+    """Collect what Python code prints; what compiled code prints goes to the log of the process."""
+    before = sys.stdout
+    sys.stdout = printed
+    try:
+        yield
+    finally:
+        sys.stdout = before
+
+
+def _checked(found: Any, case: Loaded) -> Tensor:
+    """Return contributions as a tensor; InputError if it is none of a shape that fits."""
+    rows, n, _, positions = case.references.shape
+    if not isinstance(found, Tensor | np.ndarray):
+        raise InputError(f"the implementation returned {type(found).__name__}: expected a tensor.")
+    tensor: Tensor = torch.as_tensor(found).detach().cpu()
+    if tuple(tensor.shape) not in ((rows, n, positions), (rows, positions)):
+        raise InputError(
+            f"the implementation returned shape {tuple(tensor.shape)}: expected (rows, references, positions), here "
+            f"{(rows, n, positions)}, or (rows, positions)."
+        )
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _column(output: Any, target: int, rows: int) -> Tensor:
+    """Return one column of the output; InputError if it is not a tensor of shape (rows, targets) or (rows,)."""
+    if not isinstance(output, Tensor) or output.ndim not in (1, 2) or len(output) != rows:
+        what = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+        raise InputError(
+            f"the model returns {what} for {rows} rows: expected a tensor of shape (rows, targets) or (rows,); wrap "
+            "the model in one that returns this."
+        )
+    column: Tensor = output if output.ndim == 1 else output[:, target]
+    return column.detach()
+
+
+def _matches(text: str, patterns: tuple[str, ...]) -> bool:
+    return any(re.search(one, text, re.DOTALL) for one in patterns)
+
+
+JOBS: dict[str, Callable[..., dict[str, Any]]] = {
+    "contributions": contributions,
+    "outputs": outputs,
+    "audit": audit,
+    "suspects": suspects,
+}
+# Which of them run code of the implementation.
+OF_IMPLEMENTATION = ("contributions", "suspects")
