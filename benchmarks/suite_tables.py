@@ -1,0 +1,55 @@
+"""A suite of tables: run it, store what comes out, and write it as Markdown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from harness import describe_machine, read_results, write_results
+from pages import DOCS
+
+from seqlight.studies.suites.suite import TableSuite
+
+IMAGES = DOCS / "studies" / "images"
+
+
+def store_tables(suite: TableSuite, packages: Iterable[str] = ()) -> Path:
+    """Run a suite and write its tables, the machine and the versions into ``results/study_<name>.json``."""
+    machine, start = describe_machine(), time.perf_counter()
+    tables = {name: _records(table) for name, table in suite.tables().items()}
+    found = {
+        "question": suite.question,
+        "seconds": round(time.perf_counter() - start, 1),
+        "versions": {package: version(package) for package in packages},
+        "tables": tables,
+    }
+    return write_results(f"study_{suite.name}", found, machine)
+
+
+def read_tables(name: str) -> dict[str, pd.DataFrame]:
+    """Return the tables of ``results/study_<name>.json``."""
+    return {name: pd.DataFrame(rows) for name, rows in read_results(f"study_{name}")["tables"].items()}
+
+
+def to_markdown(table: pd.DataFrame, formats: Mapping[str, str] | None = None) -> str:
+    """Return a table as Markdown; `formats` by column, such as ".2f", and what is missing is left empty."""
+    formats = dict(formats or {})
+    lines = [f"| {' | '.join(map(str, table.columns))} |", "|---" * len(table.columns) + "|"]
+    for row in table.astype(object).itertuples(index=False):
+        cells = [_cell(value, formats.get(str(name), "")) for name, value in zip(table.columns, row, strict=True)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any, spec: str) -> str:
+    return "" if pd.isna(value) else format(value, spec)
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = table.astype(object)
+    records: list[dict[str, Any]] = rows.where(rows.notna(), None).to_dict("records")
+    return records
