@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from seqlight.studies.case import Case
+from seqlight.studies.implementations.implementation import Implementation
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class CellSuite:
         For pages: a few words, and what the suite asks, as a sentence.
     cases : callable
         Returns the cases by name; "group: detail" where there are groups.
-    implementations : sequence of str, or "installed"
+    implementations : sequence of str or Implementation, or "installed"
         Which take part; those that are absent are rows of the result.
     dtypes : sequence of str
     n_references : int
@@ -35,7 +36,7 @@ class CellSuite:
     title: str
     question: str
     cases: Callable[[], dict[str, Case]]
-    implementations: str | Sequence[str] = "installed"
+    implementations: str | Sequence[str | Implementation] = "installed"
     dtypes: Sequence[str] = ("float64",)
     n_references: int = 3
     time_limit: float = 60

@@ -1,0 +1,131 @@
+"""Small networks that learn grammars of planted motifs in seconds, always the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+# Positions that are pooled together after the first convolution.
+POOL = 4
+
+
+def convolutional_network(length: int, filters: int = 24) -> nn.Module:
+    """Return two convolutions, a max pooling after each, and two dense layers.
+
+    The second convolution sees 60 positions, enough for two motifs and what is between them.
+
+    Parameters
+    ----------
+    length : int
+        Positions per sequence, a multiple of 4.
+    filters : int
+    """
+    return nn.Sequential(
+        nn.Conv1d(4, filters, 9, padding=4),
+        nn.ReLU(),
+        nn.MaxPool1d(POOL),
+        nn.Conv1d(filters, filters, 11, padding=5),
+        nn.ReLU(),
+        nn.MaxPool1d(length // POOL),
+        nn.Flatten(),
+        nn.Linear(filters, 16),
+        nn.ReLU(),
+        nn.Linear(16, 1),
+    )
+
+
+class AttentionNetwork(nn.Module):
+    """A convolution with max pooling, one head of attention over what is left, and a dense layer.
+
+    Parameters
+    ----------
+    length : int
+        Positions per sequence, a multiple of 4.
+    filters : int
+    """
+
+    def __init__(self, length: int, filters: int = 24) -> None:
+        super().__init__()
+        places = length // POOL
+        self.motifs = nn.Sequential(nn.Conv1d(4, filters, 9, padding=4), nn.ReLU(), nn.MaxPool1d(POOL))
+        self.places = nn.Parameter(0.1 * torch.randn(places, filters))
+        self.query = nn.Linear(filters, filters)
+        self.key = nn.Linear(filters, filters)
+        self.value = nn.Linear(filters, filters)
+        self.softmax = nn.Softmax(dim=-1)
+        self.hidden = nn.Linear(2 * filters, filters)
+        self.relu = nn.ReLU()
+        self.pool = nn.MaxPool1d(places)
+        self.flatten = nn.Flatten()
+        self.output = nn.Linear(filters, 1)
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return an output for each sequence, shape (rows, 1)."""
+        found = self.motifs(X).transpose(1, 2)
+        placed = found + self.places
+        scores = self.query(placed) @ self.key(placed).transpose(1, 2) / placed.shape[2] ** 0.5
+        seen = self.softmax(scores) @ self.value(found)
+        hidden = self.relu(self.hidden(torch.cat([found, seen], dim=2)))
+        pooled: Tensor = self.output(self.flatten(self.pool(hidden.transpose(1, 2))))
+        return pooled
+
+
+def train_network(
+    make_network: Callable[[], nn.Module], X: Tensor, y: Tensor, seed: int, *, epochs: int, rate: float = 5e-3
+) -> nn.Module:
+    """Return a network trained to tell positives from negatives.
+
+    It depends on the seed and on the machine only: one thread computes it, whatever the setting, and no global random
+    state is read or changed.
+
+    Parameters
+    ----------
+    make_network : callable
+        Returns the untrained network.
+    X : torch.Tensor, shape (rows, letters, positions)
+        One-hot.
+    y : torch.Tensor, float32, shape (rows,)
+        1 for positives, 0 for negatives.
+    seed : int
+    epochs : int
+    rate : float
+        The largest learning rate; it falls to nothing along a cosine.
+    """
+    with _one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = make_network().train()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
+        steps = epochs * -(-len(X) // BATCH)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+        for _ in range(epochs):
+            for rows in torch.split(torch.randperm(len(X)), BATCH):
+                optimizer.zero_grad()
+                loss = nn.functional.binary_cross_entropy_with_logits(model(X[rows].float())[:, 0], y[rows])
+                torch.autograd.backward(loss)
+                optimizer.step()
+                schedule.step()
+        model.zero_grad()
+    return model.eval()
+
+
+BATCH = 64
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    # Sums of several threads are rounded otherwise; and these networks are too small for several.
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, X: Tensor, y: Tensor) -> float:
+    """Return the share of sequences whose label the network gives."""
+    return float(((model(X.float())[:, 0] > 0) == (y > 0.5)).double().mean())
