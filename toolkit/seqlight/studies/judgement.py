@@ -1,0 +1,245 @@
+"""Judge each cell of a study: is an implementation complete on a model, and which of them agree?
+
+Only what is stored is read: the numbers of the cells, the outputs of the model, and the contributions of those
+implementations that are complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from seqlight.attribution.audit.result import DEFAULT_TOLERANCE, TOLERANCES
+from seqlight.errors import SeqlightError
+from seqlight.studies.phrases import as_opening
+
+if TYPE_CHECKING:
+    from seqlight.studies.results import StudyResults
+
+# By which miss an implementation counts as complete is decided as in `seqlight.audit`: 1e-6 in float64, 1e-3 in
+# float32, 5e-2 in bfloat16. Rounding of complete implementations reaches some 1e-14, 1e-5 and 2e-2, operations that
+# are integrated numerically some 1e-7 in float64, while the least fault of an implementation known to us, a normalising
+# constant of softmax in shap 0.51, misses 8e-2. Outputs that hardly depend on the sequence round worse: up to this many
+# units in the last place of the output.
+ROUNDING_UNITS = 16
+# Integrated gradients are a sum of finitely many steps; Sundararajan, Taly and Yan (2017, section 5) take as many as it
+# needs "to approximate the integral (within 5%)".
+APPROXIMATE = 0.05
+
+Standing = Literal[
+    "complete",
+    "approximate",
+    "incomplete",
+    "no promise",
+    "constant",
+    "not finite",
+    "refused",
+    "error",
+    "crashed",
+    "time limit",
+    "memory limit",
+    "absent",
+]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is to be thought of one cell.
+
+    Attributes
+    ----------
+    name, title, package, version : str
+        The implementation; `version` is "" where it is not installed.
+    standing : str
+        "complete"; "approximate", a sum of steps that misses little; "incomplete"; "no promise" of completeness;
+        "constant", if the output does not depend on the sequence; "not finite"; or the status of a cell without
+        contributions.
+    cell : pandas.Series
+        The row of the cells.
+    tolerance : float
+        Up to which miss it counts as complete.
+    """
+
+    name: str
+    title: str
+    package: str
+    version: str
+    standing: Standing
+    cell: pd.Series[Any]
+    tolerance: float
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether a user would have noticed nothing."""
+        return self.cell["verdict"] in ("", "silent")
+
+    @property
+    def is_integral(self) -> bool:
+        """Whether it integrates gradients, which is another method than DeepLIFT, and approximate."""
+        return is_integral(self.title)
+
+    @property
+    def label(self) -> str:
+        """Its title with the version of its package."""
+        if not self.version:
+            return self.title
+        return f"{self.title} {self.version}" if self.title == self.package else f"{self.title} ({self.release})"
+
+    @property
+    def opening(self) -> str:
+        """Its label at the beginning of a sentence."""
+        return as_opening(self.label, self.package)
+
+    @property
+    def release(self) -> str:
+        """Its package with the version."""
+        return f"{self.package} {self.version}".strip()
+
+
+@dataclass(frozen=True)
+class ModelJudgement:
+    """What is to be thought of all cells of one model.
+
+    Attributes
+    ----------
+    model : str
+    dtype : str
+        What the judgement is of: the first dtype of the study in which there are contributions.
+    cells : list of Judgement
+        In that dtype, in the order of implementations.
+    others : dict of str to list of Judgement
+        In other dtypes.
+    groups : list of list of Judgement
+        The complete ones; within a group they agree. The largest group first.
+    differences : dict of str to float
+        The largest difference of each complete one from the first of its group, as a share of the largest contribution.
+    """
+
+    model: str
+    dtype: str
+    cells: list[Judgement]
+    others: dict[str, list[Judgement]]
+    groups: list[list[Judgement]]
+    differences: dict[str, float]
+
+    def of(self, *standings: Standing) -> list[Judgement]:
+        """Return those of these standings."""
+        return [one for one in self.cells if one.standing in standings]
+
+
+def is_integral(title: str) -> bool:
+    """Return whether a title is that of integrated gradients.
+
+    >>> is_integral("Captum's integrated gradients"), is_integral("Captum's DeepLift")
+    (True, False)
+    """
+    return "integrated gradients" in title.lower()
+
+
+def judge(results: StudyResults, model: str) -> ModelJudgement:
+    """Judge all cells of a model."""
+    rows = results.cells[results.cells["model"] == model]
+    dtypes = [one for one in results.settings["dtypes"] if (rows["dtype"] == one).any()]
+    judged = {dtype: _judge_dtype(results, model, dtype, rows[rows["dtype"] == dtype]) for dtype in dtypes}
+    first = next((one for one in dtypes if (rows[rows["dtype"] == one]["status"] == "ok").any()), (dtypes or [""])[0])
+    cells = judged.pop(first, [])
+    groups, differences = _group(results, model, first, [one for one in cells if one.standing == "complete"])
+    return ModelJudgement(model, first, cells, judged, groups, differences)
+
+
+def _judge_dtype(results: StudyResults, model: str, dtype: str, rows: pd.DataFrame) -> list[Judgement]:
+    tolerance, is_constant = _tolerance(results, model, dtype)
+    by_name = {row["implementation"]: row for _, row in rows.iterrows()}
+    judged = []
+    for name in results.implementations:
+        if name not in by_name:
+            continue
+        row, about = by_name[name], results.settings["implementations"][name]
+        standing: Standing = row["status"]
+        if row["status"] == "ok":
+            is_finite = row["miss"] == row["miss"] or _is_finite(results.contributions(model, name, dtype))
+            standing = _standing(row, about, tolerance, is_constant) if is_finite else "not finite"
+        version = row["version"] if isinstance(row["version"], str) else ""
+        judged.append(Judgement(name, about["title"], about["package"], version, standing, row, tolerance))
+    return judged
+
+
+def _standing(row: pd.Series[Any], about: dict[str, Any], tolerance: float, is_constant: bool) -> Standing:
+    if is_constant:
+        return "constant"
+    if not about["complete"]:
+        return "no promise"
+    if row["miss"] <= tolerance:
+        return "complete"
+    return "approximate" if is_integral(about["title"]) and row["miss"] <= APPROXIMATE else "incomplete"
+
+
+def _tolerance(results: StudyResults, model: str, dtype: str) -> tuple[float, bool]:
+    """Return by which miss a cell counts as complete, and whether the output is constant."""
+    precision = getattr(torch, dtype)
+    tolerance = TOLERANCES.get(precision, DEFAULT_TOLERANCE)
+    try:
+        outputs, reference_outputs = results.outputs(model, dtype)
+    except (SeqlightError, FileNotFoundError):
+        # The model does not run in this dtype.
+        return tolerance, False
+    outputs, reference_outputs = outputs.double(), reference_outputs.double()
+    difference = float((outputs[:, None] - reference_outputs).abs().mean())
+    unit = torch.finfo(precision).eps * float(torch.cat([outputs.flatten(), reference_outputs.flatten()]).abs().mean())
+    if difference <= unit:
+        return tolerance, True
+    return max(tolerance, ROUNDING_UNITS * unit / difference), False
+
+
+def _is_finite(contributions: Tensor) -> bool:
+    return bool(contributions.isfinite().all())
+
+
+def _group(
+    results: StudyResults, model: str, dtype: str, complete: Sequence[Judgement]
+) -> tuple[list[list[Judgement]], dict[str, float]]:
+    """Return groups of implementations that agree, and how far each is from the first of its group."""
+    groups: list[list[Judgement]] = []
+    arrays: list[Tensor] = []
+    differences = {}
+    for one in complete:
+        mine = mean_contributions(results.contributions(model, one.name, dtype))
+        for group, first in zip(groups, arrays, strict=True):
+            difference = largest_difference(mine, first)
+            if difference <= one.tolerance:
+                group.append(one)
+                differences[one.name] = difference
+                break
+        else:
+            groups.append([one])
+            arrays.append(mine)
+            differences[one.name] = 0.0
+    # Integrated gradients alone come after a group of DeepLIFT of the same size.
+    return sorted(groups, key=lambda group: (-len(group), group[0].is_integral)), differences
+
+
+def mean_contributions(contributions: Tensor) -> Tensor:
+    """Return contributions averaged over references, in float64, shape (rows, positions)."""
+    contributions = contributions.double()
+    return contributions.mean(dim=1) if contributions.ndim == 3 else contributions
+
+
+def largest_difference(one: Tensor, other: Tensor) -> float:
+    """Return the largest difference of two arrays, as a share of the largest magnitude; infinity if shapes differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from seqlight.studies.judgement import largest_difference
+    >>> largest_difference(torch.tensor([[1.0, 4.0]]), torch.tensor([[1.0, 3.0]]))
+    0.25
+    """
+    if one.shape != other.shape:
+        return float("inf")
+    largest = float(torch.maximum(one.abs(), other.abs()).max()) if one.numel() else 0.0
+    return float((one - other).abs().max()) / largest if largest else 0.0

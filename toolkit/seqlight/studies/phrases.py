@@ -1,0 +1,180 @@
+"""Numbers and lists as a reader says them: percent, powers of ten for rounding, seconds, memory, names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+# Shares below this one are read as powers of ten: nobody compares 0.00003 % with 0.0000002 %.
+SMALLEST_PERCENT = 1e-3
+# Shares from here on are read as multiples: "12 times".
+LARGEST_PERCENT = 10.0
+
+Tone = Literal["good", "fair", "bad", "plain"]
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One or more sentences about one thing, and whether they are good news.
+
+    Attributes
+    ----------
+    text : str
+        With names of modules and operations between backquotes.
+    tone : str
+        "good"; "fair", if there is something to know; "bad", if somebody would be misled; or "plain".
+    """
+
+    text: str
+    tone: Tone = "plain"
+
+
+def as_share(share: float) -> str:
+    """Return a share of the output difference, rounded as its size deserves; "-" if it is NaN.
+
+    Examples
+    --------
+    >>> from seqlight.studies.phrases import as_share
+    >>> [as_share(one) for one in (0.4321, 0.0321, 0.00321, 3.21e-7, 12.3, 0.0)]
+    ['43 %', '3 %', '0.3 %', '3e-7', '12 times', 'nothing']
+    """
+    if math.isnan(share):
+        return "-"
+    if share == 0:
+        return "nothing"
+    if not SMALLEST_PERCENT <= abs(share) < LARGEST_PERCENT:
+        return as_power(share) if abs(share) < 1 else f"{_digits(share, 2)} times"
+    return f"{_digits(100 * share, 1 if abs(share) < 0.095 else 2)} %"
+
+
+def as_power(number: float) -> str:
+    """Return a small number with one digit and its power of ten.
+
+    Examples
+    --------
+    >>> from seqlight.studies.phrases import as_power
+    >>> as_power(6.1e-16), as_power(2e-4), as_power(0)
+    ('6e-16', '2e-4', '0')
+    """
+    if number == 0 or not math.isfinite(number):
+        return "0" if number == 0 else "-"
+    digit, power = f"{number:.0e}".split("e")
+    return f"{digit}e{int(power)}"
+
+
+def as_seconds(seconds: float) -> str:
+    """Return a time with a unit that suits it; "-" if it is NaN.
+
+    Examples
+    --------
+    >>> from seqlight.studies.phrases import as_seconds
+    >>> as_seconds(0.0123), as_seconds(4.56), as_seconds(150)
+    ('12 ms', '4.6 s', '2.5 min')
+    """
+    if math.isnan(seconds):
+        return "-"
+    if seconds < 0.9995:
+        return f"{_digits(1000 * seconds, 2)} ms"
+    return f"{_digits(seconds, 2)} s" if seconds < 120 else f"{_digits(seconds / 60, 2)} min"
+
+
+def as_memory(mib: float) -> str:
+    """Return an amount of memory, given in MiB; "-" if it is NaN.
+
+    Examples
+    --------
+    >>> from seqlight.studies.phrases import as_memory
+    >>> as_memory(12.3), as_memory(3456)
+    ('12 MiB', '3.4 GiB')
+    """
+    if math.isnan(mib):
+        return "-"
+    return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
+
+
+def as_correlation(r: float) -> str:
+    """Return a correlation, with as many digits as tell it from 1; "-" if it is NaN.
+
+    Examples
+    --------
+    >>> from seqlight.studies.phrases import as_correlation
+    >>> [as_correlation(one) for one in (0.5431, 0.98765, 0.99999, 1 - 1e-9, -0.2, 0.0)]
+    ['0.54', '0.988', '0.99999', '1', '-0.20', '0.00']
+    """
+    if math.isnan(r):
+        return "-"
+    if 1 - abs(r) < 1e-6:
+        return "1" if r > 0 else "-1"
+    if abs(r) < 0.95:
+        return f"{r:.2f}"
+    return f"{r:.{min(6, 1 - math.floor(math.log10(1 - abs(r))))}f}".rstrip("0")
+
+
+def as_list(names: Sequence[str], last: str = "and") -> str:
+    """Return names as a list in a sentence.
+
+    Examples
+    --------
+    >>> from seqlight.studies.phrases import as_list
+    >>> as_list(["a"]), as_list(["a", "b"]), as_list(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return f" {last} ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def as_count(number: int, what: str) -> str:
+    """Return a number of things.
+
+    Examples
+    --------
+    >>> from seqlight.studies.phrases import as_count
+    >>> as_count(1, "sequence"), as_count(12, "sequence")
+    ('1 sequence', '12 sequences')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def as_opening(name: str, package: str = "") -> str:
+    """Return a name as the first word of a sentence: with a capital letter, unless it is that of a package.
+
+    Examples
+    --------
+    >>> from seqlight.studies.phrases import as_opening
+    >>> as_opening("mutagenesis", "seqlight"), as_opening("shap's DeepExplainer", "shap")
+    ('Mutagenesis', "shap's DeepExplainer")
+    """
+    return name if package and name.startswith(package) else f"{name[:1].upper()}{name[1:]}"
+
+
+def as_sentence(text: str) -> str:
+    """Return a text with a full stop, unless it ends a sentence already.
+
+    Examples
+    --------
+    >>> from seqlight.studies.phrases import as_sentence
+    >>> as_sentence("so it is"), as_sentence("Is it?"), as_sentence("")
+    ('so it is.', 'Is it?', '')
+    """
+    text = text.strip()
+    return text if text.endswith((".", "!", "?", ".”")) or not text else f"{text}."
+
+
+def shorten(text: str, most: int = 160) -> str:
+    """Return the first line of a text, cut at a word where it is longer.
+
+    Examples
+    --------
+    >>> from seqlight.studies.phrases import shorten
+    >>> shorten("ValueError: too many words\\nand lines", 20)
+    'ValueError: too ...'
+    """
+    line = (text.strip().splitlines() or [""])[0]
+    return line if len(line) <= most else f"{line[: most - 3].rsplit(' ', 1)[0]} ..."
+
+
+def _digits(number: float, digits: int) -> str:
+    """Return a number with this many significant digits, without an exponent."""
+    places = digits - 1 - (math.floor(math.log10(abs(number))) if number else 0)
+    return f"{round(number, places):,.{max(places, 0)}f}"

@@ -1,0 +1,76 @@
+"""The verdict on a model: the one sentence of a study to act upon."""
+
+from __future__ import annotations
+
+import re
+
+from seqlight.studies.judgement import Judgement, ModelJudgement
+from seqlight.studies.phrases import Sentence, as_list
+
+# What `predict` warns and `attribute` refuses with, where rows of a batch are not independent.
+DEPENDENT_ROWS = re.compile(r"BatchWarning|other rows of (its|the) batch")
+
+
+def rows_depend(judged: ModelJudgement) -> bool:
+    """Return whether the output for a sequence depends on the other sequences of its batch."""
+    messages = [text for one in judged.cells for text in [*one.cell["warnings"], one.cell["error"]]]
+    return any(DEPENDENT_ROWS.search(text) for text in messages)
+
+
+def find_verdict(judged: ModelJudgement) -> Sentence:
+    """Return the sentence to act upon."""
+    if rows_depend(judged):
+        return Sentence(
+            "Believe none of them before you mend the model: its output for one sequence depends on the other "
+            "sequences of the batch.",
+            "bad",
+        )
+    if judged.of("constant"):
+        return Sentence("There is nothing to explain: the output of this model does not depend on the sequence.", "bad")
+    if judged.groups:
+        return _find_verdict_of_groups(judged)
+    near = as_list([one.title for one in judged.of("approximate")])
+    if near:
+        return Sentence(
+            f"You can believe {near} on this model, up to the miss below; no exact implementation is complete.", "fair"
+        )
+    if judged.of("incomplete", "not finite"):
+        return Sentence("Believe none of them on this model: not one sums to the output difference.", "bad")
+    if judged.of("no promise"):
+        return Sentence(
+            "Nothing here can be checked: no implementation that promises completeness gave contributions.", "fair"
+        )
+    return Sentence("No implementation gave contributions for this model.", "bad")
+
+
+def _find_verdict_of_groups(judged: ModelJudgement) -> Sentence:
+    best, *rest = judged.groups
+    exact = [one for group in rest for one in group if not one.is_integral]
+    if len(best) > 1 and not exact:
+        return Sentence(f"You can believe {_titles(best)} on this model: they are complete and agree.", "good")
+    if len(best) > 1:
+        also = "is complete, too, but divides" if len(exact) == 1 else "are complete, too, but divide"
+        return Sentence(
+            f"You can believe {_titles(best)} on this model: they are complete and agree; {_titles(exact)} {also} the "
+            "output difference among positions in another way.",
+            "good",
+        )
+    if exact:
+        all_of = [best[0], *exact]
+        both = "both" if len(all_of) == 2 else "all"
+        return Sentence(
+            f"{_titles(all_of)} are {both} complete on this model, but do not agree: completeness does not tell which "
+            "of them to believe.",
+            "fair",
+        )
+    alone = not [one for one in judged.cells if one is not best[0] and one.standing != "absent"]
+    why = "no other implementation took part" if alone else "no other implementation of its method is"
+    return Sentence(
+        f"You can believe {best[0].title} on this model: it is complete; {why}, so nothing confirms how it divides "
+        "the output difference among positions.",
+        "fair" if alone else "good",
+    )
+
+
+def _titles(judged: list[Judgement]) -> str:
+    return as_list([one.title for one in judged])
