@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from study_stand_in import POSITIONS, ROWS, StudyStandIn
 
 from seqlight.studies.sentences import explain
+from study_stand_in import POSITIONS, ROWS, StudyStandIn
 
-OTHER = torch.linspace(1, -1, POSITIONS, dtype=torch.float64).expand(ROWS, POSITIONS)
+TRACK = torch.linspace(-1, 1, POSITIONS, dtype=torch.float64).expand(ROWS, POSITIONS)
+OTHER = TRACK.flip(-1)
 NAN = float("nan")
 NO_NUMBERS = {"miss": NAN, "r": NAN}
 
@@ -20,116 +21,131 @@ def study(dtypes=("float64",), **options):
 # By what it is about: cells and options, the verdict, and parts of what follows.
 SITUATIONS = {
     "two agree": (
-        dict(cells={"seqlight": {}, "tangermeme": {"miss": 4e-15}}),
+        {"cells": {"seqlight": {}, "tangermeme": {"miss": 4e-15}}},
         "You can believe seqlight and tangermeme on this model: they are complete and agree.",
-        ["seqlight 0.1.0 and tangermeme 1.6.0 agree to the last bit, and miss 4e-15 of the output difference, which is"],
+        ["seqlight 0.1.0 and tangermeme 1.6.0 agree to the last bit, and miss 4e-15 of the output difference, wh"],
     ),
     "they agree nearly": (
-        dict(
-            cells={"seqlight": {}, "tangermeme": {}},
-            arrays={"tangermeme": torch.linspace(-1, 1, POSITIONS, dtype=torch.float64).expand(ROWS, -1) * (1 + 1e-7)},
-        ),
+        {
+            "cells": {"seqlight": {}, "tangermeme": {}},
+            "arrays": {"tangermeme": TRACK * (1 + 1e-7)},
+        },
         "You can believe seqlight and tangermeme on this model: they are complete and agree.",
         ["agree to 1e-7 of the largest contribution"],
     ),
     "the faster of them": (
-        dict(cells={"seqlight": {"seconds": 0.5}, "tangermeme": {"seconds": 0.02}}),
+        {"cells": {"seqlight": {"seconds": 0.5}, "tangermeme": {"seconds": 0.02}}},
         "You can believe",
         ["The fastest is tangermeme with 20 ms a call; seqlight takes 500 ms."],
     ),
     "one is wrong and silent": (
-        dict(
-            cells={"seqlight": {}, "tangermeme": {}, "captum-deeplift": {"miss": 0.4, "r": 0.54, "miss_max": 2.0}},
-            suspects={
+        {
+            "cells": {"seqlight": {}, "tangermeme": {}, "captum-deeplift": {"miss": 0.4, "r": 0.54, "miss_max": 2.0}},
+            "suspects": {
                 "captum-deeplift": [
                     ("MaxPool1d", "trunk.2", "directly behind ReLU in `trunk.1`", "Put `x * 1.0` between them."),
                     ("softmax", "", "normalised once more", ""),
                 ]
             },
-        ),
+        },
         "You can believe seqlight and tangermeme on this model",
         [
-            "Captum's DeepLift (captum 0.9.0) misses 40 % of the output difference (200 % in the worst pair) and does not "
-            "say so (r = 0.54 with seqlight). The likely cause is `MaxPool1d` in `trunk.2`: directly behind ReLU in "
-            "`trunk.1`. What to do: Put `x * 1.0` between them. Suspect, too: `softmax` in the model itself."
+            "Captum's DeepLift (captum 0.9.0) misses 40 % of the output difference (200 % in the worst pair) and does "
+            "not say so (r = 0.54 with seqlight). The likely cause is `MaxPool1d` in `trunk.2`: directly behind ReLU "
+            "in `trunk.1`. What to do: Put `x * 1.0` between them. Suspect, too: `softmax` in the model itself."
         ],
     ),
     "many suspects": (
-        dict(
-            cells={"captum-deeplift": {"miss": 0.4}},
-            suspects={"captum-deeplift": [(f"relu{i}", "", "a function", "") for i in range(6)]},
-        ),
+        {
+            "cells": {"captum-deeplift": {"miss": 0.4}},
+            "suspects": {"captum-deeplift": [(f"relu{i}", "", "a function", "") for i in range(6)]},
+        },
         "Believe none of them",
-        ["do not use it for this model. Suspect, too: `relu1` in the model itself, `relu2` in the model itself and 3 more"],
+        ["do not use it for this model. Suspect, too: `relu1` in the model itself, `relu2` in the model itself and 3"],
     ),
     "one is wrong and warns": (
-        dict(cells={"seqlight": {}, "tangermeme": {"miss": 2.0, "verdict": "warned", "warnings": ["W: high\nx"]}}),
+        {"cells": {"seqlight": {}, "tangermeme": {"miss": 2.0, "verdict": "warned", "warnings": ["W: high\nx"]}}},
         "You can believe seqlight on this model: it is complete; no other implementation of its method is, so nothing",
-        ["tangermeme 1.6.0 misses 200 % of the output difference, and warns: “W: high” (r = 1 with seqlight). Which oper"],
+        ["tangermeme 1.6.0 misses 200 % of the output difference, and warns: “W: high” (r = 1 with seqlight). Whi"],
     ),
     "one is wrong and prints": (
-        dict(cells={"seqlight": {}, "shap": {"miss": 12.3, "verdict": "said"}}, printed={"shap": "delta 3\n"}),
+        {"cells": {"seqlight": {}, "shap": {"miss": 12.3, "verdict": "said"}}, "printed": {"shap": "delta 3\n"}},
         "You can believe seqlight on this model",
-        ["misses 12 times of the output", "prints something, but does not warn", "prints to the terminal: “delta 3”."],
+        [
+            "misses 12 times the output difference",
+            "prints something, but does not warn",
+            "to the terminal: “delta 3”.",
+        ],
     ),
     "integrated gradients": (
-        dict(cells={"seqlight": {}, "captum-integrated-gradients": {"miss": 1e-3, "r": 0.987}}),
+        {"cells": {"seqlight": {}, "captum-integrated-gradients": {"miss": 1e-3, "r": 0.987}}},
         "You can believe seqlight on this model",
-        ["Captum's integrated gradients (captum 0.9.0) itself misses 0.1 %", "no ground truth", "(r = 0.987 with seqlight)"],
+        [
+            "integrated gradients (captum 0.9.0) itself misses 0.1 %",
+            "no ground truth",
+            "(r = 0.987 with seqlight)",
+        ],
     ),
     "integrated gradients, complete": (
-        dict(
-            cells={"seqlight": {}, "captum-integrated-gradients": {"miss": 3e-7, "r": 0.89}},
-            arrays={"captum-integrated-gradients": OTHER},
-        ),
+        {
+            "cells": {"seqlight": {}, "captum-integrated-gradients": {"miss": 3e-7, "r": 0.89}},
+            "arrays": {"captum-integrated-gradients": OTHER},
+        },
         "You can believe seqlight on this model",
-        ["misses 3e-7 of the output difference, but divides that difference among positions in another way than seqlight"],
+        ["misses 3e-7 of the output difference, but divides that difference among positions in another way than s"],
     ),
     "integrated gradients, too few steps": (
-        dict(cells={"seqlight": {}, "captum-integrated-gradients": {"miss": 0.4}}),
+        {"cells": {"seqlight": {}, "captum-integrated-gradients": {"miss": 0.4}}},
         "You can believe seqlight on this model",
         ["misses 40 %", "give it more of them"],
     ),
     "integrated gradients alone": (
-        dict(cells={"seqlight": {"miss": 0.3}, "captum-integrated-gradients": {"miss": 1e-3}}),
+        {"cells": {"seqlight": {"miss": 0.3}, "captum-integrated-gradients": {"miss": 1e-3}}},
         "You can believe Captum's integrated gradients on this model, up to the miss below",
         ["seqlight 0.1.0 misses 30 % of the output difference and does not say so."],
     ),
     "two are complete and differ": (
-        dict(cells={"seqlight": {}, "shap": {"r": 0.5}}, arrays={"shap": OTHER}),
+        {"cells": {"seqlight": {}, "shap": {"r": 0.5}}, "arrays": {"shap": OTHER}},
         "seqlight and shap's DeepExplainer are both complete on this model, but do not agree",
         ["shap's DeepExplainer (shap 0.51.0) misses 6e-16", "(r = 0.50 with seqlight): it follows other rules."],
     ),
     "two agree, a third is complete and differs": (
-        dict(cells={"seqlight": {}, "tangermeme": {}, "shap": {"r": 0.5}}, arrays={"shap": OTHER}),
-        "You can believe seqlight and tangermeme on this model: they are complete and agree; shap's DeepExplainer is comp",
+        {"cells": {"seqlight": {}, "tangermeme": {}, "shap": {"r": 0.5}}, "arrays": {"shap": OTHER}},
+        "You can believe seqlight and tangermeme on this model: they are complete and agree; shap's DeepExplainer is ",
         ["seqlight 0.1.0 and tangermeme 1.6.0 agree", "shap's DeepExplainer (shap 0.51.0) misses 6e-16"],
     ),
     "one only": (
-        dict(cells={"seqlight": {}}),
-        "You can believe seqlight on this model: it is complete; no other implementation took part, so nothing confirms",
+        {"cells": {"seqlight": {}}},
+        "You can believe seqlight on this model: it is complete; no other implementation took part, so nothing con",
         [],
     ),
     "none is right": (
-        dict(
-            cells={"seqlight": {"miss": 0.87, "verdict": "warned"}, "tangermeme": {"miss": 0.9}},
-            audit=[["mul", "(Net)", "hidden", 1, 0.87, "It takes what `gt` computed."], ["add", "", "linear", 1, 0.0, ""]],
-        ),
+        {
+            "cells": {"seqlight": {"miss": 0.87, "verdict": "warned"}, "tangermeme": {"miss": 0.9}},
+            "audit": [
+                ["mul", "(Net)", "hidden", 1, 0.87, "It takes what `gt` computed."],
+                ["add", "", "linear", 1, 0.0, ""],
+            ],
+        },
         "Believe none of them on this model: not one sums to the output difference.",
         ["`seqlight.audit` finds where it is lost: `mul` in (Net) loses 87 %: It takes what `gt` computed.", "says so"],
     ),
     "no promise": (
-        dict(cells={"seqlight": {}, "mutagenesis": {"miss": 3, "r": 0.8, "top_overlap": 0.63, "sign_flips": 0.12}}),
+        {"cells": {"seqlight": {}, "mutagenesis": {"miss": 3, "r": 0.8, "top_overlap": 0.63, "sign_flips": 0.12}}},
         "You can believe seqlight on this model",
         [
-            "Mutagenesis (seqlight 0.1.0) answers another question and does not promise to sum to the output difference; "
+            "(seqlight 0.1.0) answers another question and does not promise to sum to the output difference; "
             "its likeness: r = 0.80 with seqlight, 63 % of the largest positions in common, another sign at 12 % of"
         ],
     ),
-    "nothing but no promise": (dict(cells={"mutagenesis": {"miss": 3}}), "Nothing here can be checked", ["another question"]),
+    "nothing but no promise": (
+        {"cells": {"mutagenesis": {"miss": 3}}},
+        "Nothing here can be checked",
+        ["another question"],
+    ),
     "no contributions": (
-        dict(
-            cells={
+        {
+            "cells": {
                 "seqlight": {"status": "refused", "error": "UnsupportedOperation: no rule"},
                 "tangermeme": {"status": "error", "error": "RuntimeError: a view\nlines"},
                 "captum-deeplift": {"status": "crashed", "error": "its process ended with exit status 3"},
@@ -137,7 +153,7 @@ SITUATIONS = {
                 "mutagenesis": {"status": "memory limit"},
                 "shap": {"status": "absent", "verdict": "", "version": None},
             }
-        ),
+        },
         "No implementation gave contributions for this model.",
         [
             "seqlight 0.1.0 refuses this model, which is better than wrong numbers: “UnsupportedOperation: no rule”.",
@@ -145,82 +161,93 @@ SITUATIONS = {
             "Captum's DeepLift (captum 0.9.0) crashed: “its process ended with exit status 3”.",
             "did not finish within the limit of time: “no answer within 60 s”.",
             "Mutagenesis (seqlight 0.1.0) took more memory than the limit.",
-            "shap's DeepExplainer took no part, for shap is not installed. What to do: `pip install 'seqlight[study]'`.",
+            "DeepExplainer took no part, for shap is not installed. What to do: `pip install 'seqlight[study]'`.",
         ],
     ),
     "side effects": (
-        dict(cells={"seqlight": {}, "shap": {"changed_state": ["hooks", "random state"]}}),
+        {"cells": {"seqlight": {}, "shap": {"changed_state": ["hooks", "random state"]}}},
         "You can believe seqlight and shap's DeepExplainer",
         ["shap's DeepExplainer (shap 0.51.0) leaves something changed behind it: hooks and random state."],
     ),
     "a needless warning": (
-        dict(cells={"seqlight": {}, "tangermeme": {"verdict": "warned", "warnings": ["UserWarning: beware"]}}),
+        {"cells": {"seqlight": {}, "tangermeme": {"verdict": "warned", "warnings": ["UserWarning: beware"]}}},
         "You can believe seqlight and tangermeme",
         ["tangermeme 1.6.0 warns, although it is complete: “UserWarning: beware”."],
     ),
     "NaN": (
-        dict(cells={"seqlight": {}, "tangermeme": NO_NUMBERS}, arrays={"tangermeme": OTHER * NAN}),
+        {"cells": {"seqlight": {}, "tangermeme": NO_NUMBERS}, "arrays": {"tangermeme": OTHER * NAN}},
         "You can believe seqlight on this model",
         ["tangermeme 1.6.0 returns NaN or infinity among its contributions, and does not say so."],
     ),
     "NaN only": (
-        dict(cells={"tangermeme": NO_NUMBERS}, arrays={"tangermeme": OTHER * NAN}),
+        {"cells": {"tangermeme": NO_NUMBERS}, "arrays": {"tangermeme": OTHER * NAN}},
         "Believe none of them on this model",
         [],
     ),
     "a constant output": (
-        dict(cells={"seqlight": NO_NUMBERS, "tangermeme": NO_NUMBERS}, output=0.0),
+        {"cells": {"seqlight": NO_NUMBERS, "tangermeme": NO_NUMBERS}, "output": 0.0},
         "There is nothing to explain: the output of this model does not depend on the sequence.",
         [],
     ),
     "an output that hardly depends on the sequence": (
-        dict(cells={"seqlight": {"miss": 2e-6}}, output=1e-9),
+        {"cells": {"seqlight": {"miss": 2e-6}}, "output": 1e-9},
         "You can believe seqlight on this model",
         ["misses 2e-6 of the output difference, which is rounding in float64"],
     ),
     "rows that depend on one another": (
-        dict(
-            cells={
-                "seqlight": {"status": "refused", "error": "UnsupportedOperation: changes with the other rows of its batch"},
+        {
+            "cells": {
+                "seqlight": {
+                    "status": "refused",
+                    "error": "UnsupportedOperation: changes with the other rows of its batch",
+                },
                 "tangermeme": {"miss": 0.5},
             }
-        ),
+        },
         "Believe none of them before you mend the model: its output for one sequence depends on the other sequences",
         ["tangermeme 1.6.0 misses 50 %"],
     ),
+    "rows that depend on one another, by plain calls": (
+        {"cells": {"tangermeme": {}}, "mixed_rows": 0.3},
+        "Believe none of them before you mend the model",
+        [],
+    ),
     "rows that depend on one another, a warning": (
-        dict(cells={"seqlight": {"verdict": "warned", "warnings": ["BatchWarning: the model's output"]}}),
+        {"cells": {"seqlight": {"verdict": "warned", "warnings": ["BatchWarning: the model's output"]}}},
         "Believe none of them before you mend the model",
         [],
     ),
     "no float64": (
-        dict(
-            cells={
+        {
+            "cells": {
                 "seqlight float64": {"status": "error", "error": "RuntimeError: expected Float"},
                 "seqlight float32": {"miss": 2e-7},
             },
-            dtypes=("float64", "float32"),
-        ),
+            "dtypes": ("float64", "float32"),
+        },
         "You can believe seqlight on this model",
-        ["does not run in float64 (“RuntimeError: expected Float”): all this is said of float32, where a miss below 1e-3"],
+        ["does not run in float64 (“RuntimeError: expected Float”): all this is said of float32, where a miss below"],
     ),
     "float32, too": (
-        dict(cells={"seqlight float64": {}, "seqlight float32": {"miss": 2e-6}}, dtypes=("float64", "float32")),
+        {"cells": {"seqlight float64": {}, "seqlight float32": {"miss": 2e-6}}, "dtypes": ("float64", "float32")},
         "You can believe seqlight on this model",
         ["In float32, seqlight stays complete: the largest miss is 2e-6, which is rounding there."],
     ),
     "not in float32": (
-        dict(
-            cells={
+        {
+            "cells": {
                 "seqlight float64": {},
                 "seqlight float32": {"miss": 0.02},
                 "tangermeme float64": {},
                 "tangermeme float32": {"status": "error", "error": "E: no"},
             },
-            dtypes=("float64", "float32"),
-        ),
+            "dtypes": ("float64", "float32"),
+        },
         "You can believe seqlight and tangermeme",
-        ["In float32, seqlight misses 2 %, more than rounding", "In float32, tangermeme gives no contributions (error): “E: no”"],
+        [
+            "In float32, seqlight misses 2 %, more than rounding",
+            "In float32, tangermeme gives no contributions (error): “E: no”",
+        ],
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Judge each cell of a study: is an implementation complete on a model, and which of them agree?
+"""Judgements of the cells of a study: which implementations are complete on a model, and which of them agree.
 
 Only what is stored is read: the numbers of the cells, the outputs of the model, and the contributions of those
 implementations that are complete.
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.audit.result import DEFAULT_TOLERANCE, TOLERANCES
-from seqlight.errors import SeqlightError
+from seqlight.errors import InputError
 from seqlight.studies.phrases import as_opening
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ class ModelJudgement:
         The complete ones; within a group they agree. The largest group first.
     differences : dict of str to float
         The largest difference of each complete one from the first of its group, as a share of the largest contribution.
+    mixed_rows : float
+        By how much an output changes if the sequence is alone, as a share of the mean output difference.
     """
 
     model: str
@@ -126,6 +128,7 @@ class ModelJudgement:
     others: dict[str, list[Judgement]]
     groups: list[list[Judgement]]
     differences: dict[str, float]
+    mixed_rows: float = 0.0
 
     def of(self, *standings: Standing) -> list[Judgement]:
         """Return those of these standings."""
@@ -149,7 +152,7 @@ def judge(results: StudyResults, model: str) -> ModelJudgement:
     first = next((one for one in dtypes if (rows[rows["dtype"] == one]["status"] == "ok").any()), (dtypes or [""])[0])
     cells = judged.pop(first, [])
     groups, differences = _group(results, model, first, [one for one in cells if one.standing == "complete"])
-    return ModelJudgement(model, first, cells, judged, groups, differences)
+    return ModelJudgement(model, first, cells, judged, groups, differences, results.mixed_rows(model))
 
 
 def _judge_dtype(results: StudyResults, model: str, dtype: str, rows: pd.DataFrame) -> list[Judgement]:
@@ -185,7 +188,7 @@ def _tolerance(results: StudyResults, model: str, dtype: str) -> tuple[float, bo
     tolerance = TOLERANCES.get(precision, DEFAULT_TOLERANCE)
     try:
         outputs, reference_outputs = results.outputs(model, dtype)
-    except (SeqlightError, FileNotFoundError):
+    except InputError:
         # The model does not run in this dtype.
         return tolerance, False
     outputs, reference_outputs = outputs.double(), reference_outputs.double()

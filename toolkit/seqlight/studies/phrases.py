@@ -49,6 +49,18 @@ def as_share(share: float) -> str:
     return f"{_digits(100 * share, 1 if abs(share) < 0.095 else 2)} %"
 
 
+def as_miss(share: float) -> str:
+    """Return a share of the output difference, with what it is a share of.
+
+    Examples
+    --------
+    >>> from seqlight.studies.phrases import as_miss
+    >>> as_miss(0.4), as_miss(12.3)
+    ('40 % of the output difference', '12 times the output difference')
+    """
+    return f"{as_share(share)} {'' if abs(share) >= LARGEST_PERCENT else 'of '}the output difference"
+
+
 def as_power(number: float) -> str:
     """Return a small number with one digit and its power of ten.
 
@@ -162,12 +174,12 @@ def as_sentence(text: str) -> str:
 
 
 def shorten(text: str, most: int = 160) -> str:
-    """Return the first line of a text, cut at a word where it is longer.
+    r"""Return the first line of a text, cut at a word where it is longer.
 
     Examples
     --------
     >>> from seqlight.studies.phrases import shorten
-    >>> shorten("ValueError: too many words\\nand lines", 20)
+    >>> shorten("ValueError: too many words\nand lines", 20)
     'ValueError: too ...'
     """
     line = (text.strip().splitlines() or [""])[0]

@@ -125,6 +125,11 @@ class StudyResults:
             )
         return found
 
+    def printed(self, model: str, implementation: str, dtype: str | None = None) -> str:
+        """Return the beginning of what an implementation printed; "" if it was quiet, or there is no such cell yet."""
+        record = self._record(model, implementation, dtype or self.dtypes[0])
+        return str((record or {}).get("printed", ""))
+
     def outputs(self, model: str, dtype: str | None = None) -> tuple[Tensor, Tensor]:
         """Return the outputs of the sequences, shape (rows,), and of their references, shape (rows, references).
 

@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING
 
 from seqlight.studies import remarks
 from seqlight.studies.judgement import Judgement, ModelJudgement, Standing, judge
-from seqlight.studies.phrases import Sentence, as_correlation, as_list, as_opening, as_power, as_seconds, as_sentence
-from seqlight.studies.phrases import as_share, shorten
+from seqlight.studies.phrases import (
+    Sentence,
+    as_correlation,
+    as_list,
+    as_miss,
+    as_opening,
+    as_power,
+    as_seconds,
+    as_sentence,
+    as_share,
+    shorten,
+)
 from seqlight.studies.verdicts import find_verdict
 
 if TYPE_CHECKING:
@@ -90,7 +100,7 @@ def _describe_fastest(group: list[Judgement]) -> str:
 
 
 def _describe_incomplete(one: Judgement, suspects: list[Suspect], first: Judgement | None) -> Sentence:
-    text = f"{one.opening} misses {as_share(one.cell['miss'])} of the output difference"
+    text = f"{one.opening} misses {as_miss(one.cell['miss'])}"
     if one.cell["miss_max"] > WORST_PAIR * one.cell["miss"]:
         text += f" ({as_share(one.cell['miss_max'])} in the worst pair)"
     text += " and does not say so" if one.is_silent else f", and {_describe_warning(one)}"

@@ -13,6 +13,8 @@ DEPENDENT_ROWS = re.compile(r"BatchWarning|other rows of (its|the) batch")
 
 def rows_depend(judged: ModelJudgement) -> bool:
     """Return whether the output for a sequence depends on the other sequences of its batch."""
+    if judged.mixed_rows > max((one.tolerance for one in judged.cells), default=0.0):
+        return True
     messages = [text for one in judged.cells for text in [*one.cell["warnings"], one.cell["error"]]]
     return any(DEPENDENT_ROWS.search(text) for text in messages)
 
