@@ -7,7 +7,7 @@ from torch.nn import functional as F
 import seqlight as sl
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.retry import Overwritten
-from seqlight.attribution.rules import table
+from seqlight.attribution.rules import numerical_integration, table
 from seqlight.attribution.rules.numerical_integration import Integrated
 from seqlight.attribution.rules.product import Product
 from seqlight.errors import UnsupportedOperation
@@ -85,6 +85,36 @@ def test_any_smooth_operation_is_integrated():
         torch.testing.assert_close(one, slow, rtol=1e-5, atol=1e-6)
     sums = sum((one * (a - b)).sum() for one, a, b in zip(found, x1, x0, strict=True))
     torch.testing.assert_close(sums, ((function(*x1) - y) * grad).sum(), rtol=1e-9, atol=1e-9)
+
+
+class SteepLSTM(torch.nn.Module):
+    """Gates that open and close within a small part of the line, as those of a trained model do."""
+
+    def __init__(self, steepness):
+        super().__init__()
+        self.steps, self.last = torch.nn.LSTM(4, 4, batch_first=True, bidirectional=True), torch.nn.Linear(8, 1)
+        with torch.no_grad():
+            for weight in self.steps.parameters():
+                weight.mul_(steepness)
+
+    def forward(self, X):
+        return self.last(self.steps(X.transpose(1, 2))[0].mean(dim=1))
+
+
+@pytest.mark.reliability(
+    "models of others",
+    "a trained LSTM, in float64, whose gates are too steep for 96 points",
+    "explained with more of them",
+)
+@pytest.mark.filterwarnings("ignore::seqlight.errors.IntegratedWarning")
+def test_what_is_smooth_but_steep_gets_more_points(monkeypatch):
+    torch.manual_seed(0)
+    model, X = SteepLSTM(10).double(), sl.random_one_hot((2, 4, 12), random_state=0)
+    options = {"references": X.flip(2).unsqueeze(1), "dtype": "float64", "device": "cpu"}
+    assert sl.attribute(model, X, **options).relative_deltas.max() < 1e-9
+    monkeypatch.setattr(numerical_integration, "MORE_POINTS", ())
+    with pytest.raises(UnsupportedOperation, match="with 96 points"):
+        sl.attribute(model, X, **options)
 
 
 def test_an_operation_that_jumps_is_refused():
