@@ -44,7 +44,9 @@ def spellings(name: str) -> list[Any]:
     """
     namespaces: tuple[Any, ...] = (torch, F, Tensor, torch.special, torch.linalg)
     found = [getattr(namespace, name) for namespace in namespaces if hasattr(namespace, name)]
-    return [function for function in found if callable(function) and not isinstance(function, types.ModuleType)]
+    # Modules have comparisons of their own, which compare modules.
+    others = types.ModuleType, types.MethodWrapperType
+    return [function for function in found if callable(function) and not isinstance(function, others)]
 
 
 @cache
