@@ -19,8 +19,9 @@ from seqlight.attribution.references import ReferenceFunction
 from seqlight.errors import InputError, kind_of
 from seqlight.files.digests import digest
 from seqlight.files.folder import as_folder, require_writable
-from seqlight.results.fingerprints import describe_argument, fingerprint_model
+from seqlight.results.fingerprints import describe_argument
 from seqlight.results.identity.arrays import digest_of_array
+from seqlight.results.identity.description import Description
 from seqlight.results.identity.modules import uncompiled
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
@@ -158,7 +159,7 @@ class Study:
         described = {one.name: _describe_implementation(one) for one in self.implementations}
         cases, cells = {}, []
         for name, case in self.cases.items():
-            cases[name] = self._describe_case(name, case)
+            cases[name] = self._describe_case(case)
             cells += self._cells_of(name, cases[name], described)
         files.write_settings(self._settings(cases, described, cells))
         plans = [CellPlan(**one) for one in cells]
@@ -175,12 +176,13 @@ class Study:
             self.time_limit, self.memory_limit, self.threads, self.random_state, retry=retry, audit=self.audit
         )
 
-    def _describe_case(self, name: str, case: Case) -> dict[str, Any]:
+    def _describe_case(self, case: Case) -> dict[str, Any]:
         """Return what identifies a case, and how large it is."""
         model, references = uncompiled(case.make_model()), self._references(case)
         facts = {
             "weights": digest(sorted((key, digest_of_array(one)) for key, one in model.state_dict().items())),
-            "model": describe_argument(fingerprint_model(model), f"the model {name!r}"),
+            # What cannot be described counts by its class: a user who changes such a thing has to name another folder.
+            "model": Description(strict=False).describe_model(model),
             "X": digest_of_array(case.X),
             "references": digest_of_array(references),
             "args": [digest_of_array(one) for one in case.args],

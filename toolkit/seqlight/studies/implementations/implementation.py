@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import pandas as pd
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ContributionFunction(Protocol):

@@ -62,7 +62,10 @@ def choose_implementations(chosen: str | Sequence[str | Implementation]) -> list
     InputError
         If there is none of this name.
     """
-    known = known_implementations()
+    if not isinstance(chosen, str) and all(isinstance(one, Implementation) for one in chosen):
+        known: dict[str, Implementation] = {}
+    else:
+        known = known_implementations()
     if chosen == "all":
         return list(known.values())
     if chosen == "installed":

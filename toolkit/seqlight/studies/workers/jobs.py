@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -149,6 +148,8 @@ def suspects(job: dict[str, Any], implementation: Implementation) -> dict[str, A
     """Name the operations of the model that the implementation is known to treat wrongly."""
     if implementation.suspects is None:
         return {"suspects": []}
+    import pandas as pd  # not every worker needs it
+
     case = load_case(job["case"], job["dtype"])
     operations = pd.DataFrame(job["table"])
     with warnings.catch_warnings():

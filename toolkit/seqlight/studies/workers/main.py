@@ -72,7 +72,6 @@ def _prepare(setup: dict[str, Any]) -> Any:
     torch.set_num_threads(setup["threads"])
     import_module("seqlight.studies.workers.jobs")
     if setup["implementation"] is None:
-        import_module("seqlight.attribution.audit.model_audit")
         return None
     implementation = pickle.loads(Path(setup["implementation"]).read_bytes())
     for name in implementation.modules:
