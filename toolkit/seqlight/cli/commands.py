@@ -149,7 +149,7 @@ def _run(
 
     results = run(
         module,
-        _load_arrays(data, module.inputs),
+        load_arrays(data, module.inputs),
         out,
         devices=devices,
         num_nodes=num_nodes,
@@ -163,7 +163,7 @@ def _run(
     print(results)
 
 
-def _load_arrays(path: Path, inputs: int) -> Any:
+def load_arrays(path: Path, inputs: int) -> Any:
     """Return the first arrays of a file; an .npy file is memory-mapped, so it need not fit into memory."""
     import tokenize
     import zipfile

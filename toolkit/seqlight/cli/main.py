@@ -2,15 +2,18 @@
 
 A command is a function that an installed package names in the entry-point group
 ``seqlight.commands``. Its parameters, their types and its docstring make the options and the
-help; ``--config FILE.yaml`` gives them from a file.
+help; ``--config FILE.yaml`` gives them from a file. ``seqlight study compare old new`` is the command
+``study-compare``, with its first two parameters.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
+from typing import Any
 
 from seqlight.errors import SeqlightError
 
@@ -34,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         auto_cli(
             commands,
-            args=None if argv is None else list(argv),
+            args=_spell_out(list(sys.argv[1:] if argv is None else argv), commands),
             prog="seqlight",
             as_positional=False,
             exit_on_error=False,
@@ -46,6 +49,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(f"seqlight: {_one_line(error)}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _spell_out(argv: list[str], commands: Mapping[str, Callable[..., Any]]) -> list[str]:
+    """Return the arguments with a command of two words as its name, and with the names of what stands behind it."""
+    if len(argv) > 1 and f"{argv[0]}-{argv[1]}" in commands:
+        argv = [f"{argv[0]}-{argv[1]}", *argv[2:]]
+    if not argv or argv[0] not in commands:
+        return argv
+    command, *rest = argv
+    names = iter(inspect.signature(commands[command]).parameters)
+    named: list[str] = []
+    while rest and not rest[0].startswith("-"):
+        name = next(names, None)
+        if name is None:
+            break
+        named += [f"--{name}", rest.pop(0)]
+    return [command, *named, *rest]
 
 
 def _one_line(error: Exception) -> str:

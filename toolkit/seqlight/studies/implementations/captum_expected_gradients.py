@@ -39,4 +39,5 @@ CAPTUM_EXPECTED_GRADIENTS = Implementation(
     contributions=_contributions,
     modules=("captum.attr",),
     routine_warnings=(REQUIRES_GRADIENT,),
+    by_default=False,
 )

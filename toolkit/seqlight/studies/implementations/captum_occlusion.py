@@ -36,4 +36,5 @@ CAPTUM_OCCLUSION = Implementation(
     package="captum",
     contributions=_contributions,
     modules=("captum.attr",),
+    by_default=False,
 )

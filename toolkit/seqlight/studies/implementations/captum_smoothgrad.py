@@ -39,4 +39,5 @@ CAPTUM_SMOOTHGRAD = Implementation(
     modules=("captum.attr",),
     signed=False,
     routine_warnings=(REQUIRES_GRADIENT,),
+    by_default=False,
 )

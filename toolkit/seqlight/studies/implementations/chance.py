@@ -21,4 +21,5 @@ CHANCE = Implementation(
     title="chance",
     package="seqlight",
     contributions=_contributions,
+    by_default=False,
 )

@@ -109,6 +109,8 @@ class Implementation:
         Regular expressions of warnings that come with every call, right or wrong, so that they tell a user nothing.
     suspects : SuspectFunction, optional
         Names the operations of a model that it is known to treat wrongly.
+    by_default : bool
+        Whether it takes part in every study, or only where it is named.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Implementation:
     refusals: tuple[str, ...] = ()
     routine_warnings: tuple[str, ...] = ()
     suspects: SuspectFunction | None = None
+    by_default: bool = True
 
     @property
     def version(self) -> str | None:

@@ -55,7 +55,7 @@ def choose_implementations(chosen: str | Sequence[str | Implementation]) -> list
     Parameters
     ----------
     chosen : "installed", "all", or sequence of str or Implementation
-        "installed" are the common ones whose package is installed; "all" includes the absent and the optional ones.
+        "installed" are those that take part by default and whose package is installed; "all" are all, also the absent.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def choose_implementations(chosen: str | Sequence[str | Implementation]) -> list
     if chosen == "all":
         return list(known.values())
     if chosen == "installed":
-        return [known[name] for name in ORDER if name in known and known[name].version is not None]
+        return [one for one in known.values() if one.by_default and one.version is not None]
     if isinstance(chosen, str):
         chosen = chosen.split(",")
     found = [_one(one, known) for one in chosen]

@@ -1,0 +1,158 @@
+"""The commands ``seqlight study``, ``study compare`` and ``study page``: which implementation can be believed.
+
+The functions must not have the names of public functions of ``seqlight``: jsonargparse would look these up, and load
+PyTorch to print a help.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+ReferenceKind = Literal["dinucleotide_shuffle", "shuffle", "zero", "uniform"]
+SuiteName = Literal["operations", "architectures", "references", "planted", "seqlets", "shuffles", "numerics"]
+
+
+def study_command(
+    out: Path,
+    model: str | None = None,
+    data: Path | None = None,
+    suite: SuiteName | None = None,
+    checkpoint: Path | None = None,
+    arguments: dict[str, Any] | None = None,
+    trusted: bool = False,
+    genome: Path | None = None,
+    window: int | None = None,
+    rows: int = 8,
+    inputs: int = 1,
+    target: int = 0,
+    references: ReferenceKind = "dinucleotide_shuffle",
+    n_references: int = 5,
+    implementations: str = "installed",
+    dtypes: str = "float64,float32",
+    random_state: int = 0,
+    time_limit: float = 60,
+    memory_limit: float | None = None,
+    threads: int | None = None,
+    retry: bool = False,
+    page: bool = True,
+) -> None:
+    """Find out which implementations of attribution can be believed on a model, and why the others cannot.
+
+    Each runs in a process of its own; a study that was interrupted goes on when it is started again. Writes the cells
+    and a page, page.html, into the folder.
+
+    Args:
+        out: Folder for the results, which seqlight.studies.open_study reads.
+        model: Class of the model, package.module.Class.
+        data: Sequences: one-hot arrays (.npy or .npz, rows x letters x positions), a FASTA file, or a BED file.
+        suite: A study that comes with seqlight, in place of a model and data.
+        checkpoint: Weights of the model, a state dict or a Lightning checkpoint.
+        arguments: Arguments of the class.
+        trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
+        genome: FASTA file of the genome, for a BED file.
+        window: Positions around each summit or centre; by default the regions themselves.
+        rows: How many sequences, evenly spaced in the file; eight tell as much as a thousand.
+        inputs: Number of arrays of the .npz that the model takes, X first.
+        target: Column of the output to explain.
+        references: What to compare each sequence with.
+        n_references: References for each sequence.
+        implementations: Names, such as seqlight,captum-deeplift; or installed, or all.
+        dtypes: float64 shows what is missed, float32 how long it takes.
+        random_state: Seed of the first reference.
+        time_limit: Seconds for each implementation on the model.
+        memory_limit: MiB for each process; by default four fifths of what is free.
+        threads: Threads of each process; by default PyTorch's choice.
+        retry: Compute cells anew that ended in an error or at a limit.
+        page: Write page.html.
+    """
+    from seqlight.errors import InputError
+
+    if suite is not None:
+        if model is not None or data is not None:
+            raise InputError("there is a suite, and a model or data: expected one or the other.")
+        _run_suite(suite, out, page, retry, threads)
+        return
+    if model is None or data is None:
+        raise InputError("model or data is missing: expected both, or --suite.")
+    from seqlight.cli.sequences import read_some
+    from seqlight.lit.model_factory import as_model
+    from seqlight.studies.study import Study
+
+    X, *args = read_some(data, rows, genome, window, inputs)
+    network = as_model(model, checkpoint, arguments, trusted).eval()
+    found = Study(
+        {model.rpartition(".")[2]: network},
+        X,
+        references=_references(references),
+        implementations=implementations,
+        dtypes=dtypes.split(","),
+        n_references=n_references,
+        args=args,
+        target=target,
+        random_state=random_state,
+        time_limit=time_limit,
+        memory_limit=memory_limit,
+        threads=threads,
+    ).run(out, retry=retry)
+    print(found.explain())
+    if page:
+        print(f"\n{found.page()}")
+
+
+def study_compare_command(old: Path, new: Path, fail_above: float = 1e-3) -> None:
+    """Compare two studies, and name the cells that moved; the exit status is 1 if one moved too far or got worse.
+
+    Args:
+        old: Folder of the study before a change.
+        new: Folder of the study after it.
+        fail_above: How far contributions may move, as a share of the largest one.
+    """
+    compare: Any = import_module("seqlight.studies.comparison").compare
+
+    found = compare(old, new, fail_above=fail_above)
+    print(found)
+    if found.failed:
+        sys.exit(1)
+
+
+def study_page_command(study: Path, out: Path | None = None) -> None:
+    """Write the page of a study from what is stored; nothing is computed.
+
+    Args:
+        study: Folder of the study.
+        out: The HTML file; page.html in the folder by default.
+    """
+    from seqlight.studies.results import open_study
+
+    print(open_study(study).page(out))
+
+
+def _run_suite(name: str, out: Path, page: bool, retry: bool, threads: int | None) -> None:
+    from seqlight.studies.suites.registry import load_suite, run_suite
+
+    found = run_suite(load_suite(name), out, retry=retry, threads=threads)
+    if isinstance(found, dict):
+        for title, table in found.items():
+            print(f"{title}\n{table.to_string(index=False)}\n")
+        print(f"{out}: {', '.join(f'{title}.csv' for title in found)}")
+        return
+    print(found)
+    if page:
+        print(found.page())
+
+
+def _references(kind: ReferenceKind) -> Any:
+    """Return the function that makes references of a kind."""
+    import seqlight
+    from seqlight.studies.constant_references import uniform_references, zero_references
+
+    functions = {
+        "dinucleotide_shuffle": seqlight.dinucleotide_shuffle,
+        "shuffle": seqlight.shuffle,
+        "zero": zero_references,
+        "uniform": uniform_references,
+    }
+    return functions[kind]
