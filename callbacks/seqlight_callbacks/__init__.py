@@ -10,6 +10,8 @@ AttributionReport
     an HTML report on all of this, when the training ends
 ShardWriter
     the results of ``trainer.predict`` in shards on disk; the same class as in ``seqlight.lit``
+
+For pytest: PYTEST_DONT_REWRITE.
 """
 
 from __future__ import annotations

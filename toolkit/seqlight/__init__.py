@@ -24,6 +24,8 @@ Plots
     plot_logo, plot_logos, plot_tracks, plot_reference_convergence, interactive_logo
 Many devices
     run, open_results, Results, consolidate, and the modules in seqlight.lit
+Tests
+    the pytest fixture attribution_golden (PYTEST_DONT_REWRITE: its assertions are not those of your tests)
 """
 
 from __future__ import annotations
