@@ -54,15 +54,18 @@ def test_targets_are_named():
     old = GoldenRecord(np.ones((2, 3, 4, 5)), np.ones((2, 3)), {"versions": {}})
     new = GoldenRecord(old.attributions.copy(), old.outputs.copy(), {"versions": {}})
     new.attributions[1, 2, 3, 4] = 2
-    assert "most in row 1, target 2, at position 4 (1 -> 2)" in golden_difference(old, new, 1e-3)
+    assert "most in row 1, target 2, position 4 (1 -> 2)" in golden_difference(old, new, 1e-3)
+    new.attributions[1, 2, 3, 4] = 1
+    new.outputs[0, 1] = 2
+    assert "most in row 0, target 1 (1 -> 2), while" in golden_difference(old, new, 1e-3)
 
 
 def test_outputs_count_where_attributions_are_the_same():
     old = GoldenRecord(np.ones((2, 5)), np.ones(2), {"versions": {"torch": "2.8.0+cpu"}})
     new = GoldenRecord(np.ones((2, 5)), np.array([1.0, 1.5]), {"versions": {"torch": "2.9.0+cpu"}})
     assert golden_difference(old, new, 1e-3) == (
-        "outputs moved by 0.33 of the largest, where 0.001 is allowed, most in row 1 (1 -> 1.5), while attributions did "
-        "not, with torch 2.8.0+cpu -> 2.9.0+cpu"
+        "outputs moved by 0.33 of the largest, where 0.001 is allowed, most in row 1 (1 -> 1.5), while attributions "
+        "did not, with torch 2.8.0+cpu -> 2.9.0+cpu"
     )
 
 

@@ -100,7 +100,7 @@ def test_a_failure_says_what_changed(run, was, now, named):
     assert said.count(". ") == 0
     assert said.endswith("on this test to replace attribution_golden/test_mine/test_it.npz.")
     assert re.match(
-        r"(attributions|outputs) moved by \S+ of the largest, where \S+ is allowed, most in row \d at", said
+        r"(attributions|outputs) moved by \S+ of the largest, where \S+ is allowed, most in row \d, position", said
     )
 
 

@@ -13,6 +13,13 @@ from seqlight.studies.model_parts import changed_parts
 FACTS = ("sequences", "references", "further inputs", "target", "seed", "dtype")
 # Of the other facts only a digest is known, and of a target that is a list.
 SHOWN = ("target", "seed", "dtype")
+# What the dimensions of an array are, by their number; that of letters goes without saying.
+OF_ATTRIBUTIONS = {
+    2: ("row", "position"),
+    3: ("row", "", "position"),
+    4: ("row", "target", "", "position"),
+}
+OF_OUTPUTS = {1: ("row",), 2: ("row", "target")}
 
 
 def golden_difference(old: GoldenRecord, new: GoldenRecord, rtol: float) -> str:
@@ -36,10 +43,10 @@ def golden_difference(old: GoldenRecord, new: GoldenRecord, rtol: float) -> str:
     moved = contribution_difference(old.attributions, new.attributions)
     outputs = _outputs(old, new)
     if outputs is None or outputs.size <= rtol:
-        return "" if moved.size <= rtol else f"attributions {_where(moved, rtol)}{_reasons(old, new)}"
+        return "" if moved.size <= rtol else f"attributions {_where(moved, rtol, OF_ATTRIBUTIONS)}{_reasons(old, new)}"
     if moved.size <= rtol:
-        return f"outputs {_where(outputs, rtol)}, while attributions did not{_reasons(old, new)}"
-    return f"attributions {_where(moved, rtol)}, and outputs by {outputs.size:.2g}{_reasons(old, new)}"
+        return f"outputs {_where(outputs, rtol, OF_OUTPUTS)}, while attributions did not{_reasons(old, new)}"
+    return f"attributions {_where(moved, rtol, OF_ATTRIBUTIONS)}, and outputs by {outputs.size:.2g}{_reasons(old, new)}"
 
 
 def changed_facts(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -63,16 +70,12 @@ def _outputs(old: GoldenRecord, new: GoldenRecord) -> ContributionDifference | N
     return contribution_difference(old.outputs, new.outputs)
 
 
-def _where(moved: ContributionDifference, rtol: float) -> str:
-    """Return how far the array moved, and where: its dimensions are rows, targets, letters and positions."""
-    row, *more = moved.place
-    place = f"row {row}"
-    if len(more) == 3:
-        place += f", target {more[0]},"
-    if more:
-        place += f" at position {more[-1]}"
+def _where(moved: ContributionDifference, rtol: float, dimensions: Mapping[int, tuple[str, ...]]) -> str:
+    """Return how far an array moved, and where."""
+    names = dimensions.get(len(moved.place), ("row",))
+    place = [f"{name} {one}" for name, one in zip(names, moved.place, strict=False) if name]
     return (
-        f"moved by {moved.size:.2g} of the largest, where {rtol:g} is allowed, most in {place} "
+        f"moved by {moved.size:.2g} of the largest, where {rtol:g} is allowed, most in {', '.join(place)} "
         f"({moved.old:.4g} -> {moved.new:.4g})"
     )
 
