@@ -82,7 +82,15 @@ def test_seqlets(X, model):
 
 
 @pytest.mark.parametrize(
-    "name", ["AttributionGini", "MethodAgreement", "AttributionSimilarity", "ReferenceStandardError"]
+    "name",
+    [
+        "AttributionGini",
+        "AttributionConsistency",
+        "KmerConsistency",
+        "MethodAgreement",
+        "AttributionSimilarity",
+        "ReferenceStandardError",
+    ],
 )
 def test_metrics(X, name):
     found = {"attributions": torch.randn(X.shape) * X, "others": torch.randn(X.shape), "X": X}

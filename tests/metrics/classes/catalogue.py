@@ -25,6 +25,8 @@ CATALOGUE = [
     *with_kinds("AttributionSimilarity", ("sign",), reduction="none"),
     *with_kinds("MethodAgreement", ("rank_correlation", "top", "signed_top"), k=4),
     *with_kinds("MethodAgreement", ("top",), reduction="none"),
+    *(("AttributionConsistency", {"k": 2, "share": 0.4, "basis": basis}) for basis in ("orthonormal", "released")),
+    *(("KmerConsistency", {"k": k, "share": 0.2}) for k in (1, 3)),
     ("MotifWindowShare", {"start": 5, "end": 15}),
     ("MotifIntervalShare", {}),
     *(

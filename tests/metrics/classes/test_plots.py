@@ -19,6 +19,8 @@ BOUNDS = {  # lowest, highest, whether higher is better
     "AttributionGini": (0, 1, None),
     "AttributionSimilarity": (-1, 1, True),
     "MethodAgreement": (-1, 1, True),
+    "AttributionConsistency": (None, None, True),
+    "KmerConsistency": (0, None, True),
     "MotifWindowShare": (0, 1, True),
     "MotifIntervalShare": (0, 1, True),
     "SeqletRecall": (0, 1, True),

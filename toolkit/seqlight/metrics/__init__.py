@@ -7,6 +7,8 @@ Completeness
     convergence_delta, reference_standard_error
 Concentration
     attribution_entropy, effective_positions, attribution_gini
+Consistency of maps as a whole
+    attribution_consistency, kmer_consistency
 Where the motif is
     motif_window_share, motif_interval_share, seqlet_recall, seqlet_precision, seqlet_iou
 Similarity of two attributions
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from seqlight.metrics.classes.concentration import AttributionEntropy as AttributionEntropy
     from seqlight.metrics.classes.concentration import AttributionGini as AttributionGini
     from seqlight.metrics.classes.concentration import EffectivePositions as EffectivePositions
+    from seqlight.metrics.classes.consistency import AttributionConsistency as AttributionConsistency
+    from seqlight.metrics.classes.consistency import KmerConsistency as KmerConsistency
     from seqlight.metrics.classes.faithfulness import FaithfulnessArea as FaithfulnessArea
     from seqlight.metrics.classes.faithfulness import FaithfulnessCurve as FaithfulnessCurve
     from seqlight.metrics.classes.motif_share import MotifIntervalShare as MotifIntervalShare
@@ -40,8 +44,10 @@ if TYPE_CHECKING:
     from seqlight.metrics.concentration import attribution_entropy as attribution_entropy
     from seqlight.metrics.concentration import attribution_gini as attribution_gini
     from seqlight.metrics.concentration import effective_positions as effective_positions
+    from seqlight.metrics.consistency import attribution_consistency as attribution_consistency
     from seqlight.metrics.faithfulness import faithfulness_area as faithfulness_area
     from seqlight.metrics.faithfulness import faithfulness_curve as faithfulness_curve
+    from seqlight.metrics.kmer_frequencies import kmer_consistency as kmer_consistency
     from seqlight.metrics.motif_share import motif_interval_share as motif_interval_share
     from seqlight.metrics.motif_share import motif_window_share as motif_window_share
     from seqlight.metrics.seqlet_recovery import seqlet_iou as seqlet_iou
@@ -53,11 +59,14 @@ if TYPE_CHECKING:
 _CONTENTS = {
     "completeness": ("convergence_delta", "reference_standard_error"),
     "concentration": ("attribution_entropy", "effective_positions", "attribution_gini"),
+    "consistency": ("attribution_consistency",),
+    "kmer_frequencies": ("kmer_consistency",),
     "motif_share": ("motif_window_share", "motif_interval_share"),
     "seqlet_recovery": ("seqlet_recall", "seqlet_precision", "seqlet_iou"),
     "similarity": ("attribution_similarity", "method_agreement"),
     "faithfulness": ("faithfulness_curve", "faithfulness_area"),
     "classes.concentration": ("AttributionEntropy", "EffectivePositions", "AttributionGini"),
+    "classes.consistency": ("AttributionConsistency", "KmerConsistency"),
     "classes.similarity": ("AttributionSimilarity", "MethodAgreement"),
     "classes.motif_share": ("MotifWindowShare", "MotifIntervalShare"),
     "classes.seqlet_recovery": ("SeqletRecall", "SeqletPrecision", "SeqletIoU"),

@@ -77,7 +77,7 @@ class FaithfulnessCurve(_Faithfulness):
         super().__init__(plan, shape=(2, len(plan.shares)), **settings)
 
     def plot(self, val: Tensor | Sequence[Tensor] | None = None, ax: Axes | None = None) -> tuple[Figure | None, Axes]:
-        """Draw the two curves over the shares, of one result or of several; as :meth:`RunningRatio.plot`."""
+        """Draw the two curves over the shares, of one result or of several; as :meth:`RunningMetric.plot`."""
         found = self.compute() if val is None else val
         steps = [found] if isinstance(found, Tensor) else list(found)
         suffixes = [""] if isinstance(found, Tensor) else [f", step {n}" for n in range(len(steps))]
