@@ -58,6 +58,7 @@ class EpochHistory(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the metrics and attributions of this epoch."""
         names = {"loss": "valid_loss", "auroc": "valid_auroc", "share": "attribution/window_share"}
+        names |= {name: f"attribution/{name}" for name in ("consistency", "kmer_consistency")}
         self.epochs.append({name: float(trainer.callback_metrics[logged]) for name, logged in names.items()})
         self.tracks.append(self.attribution.record.attributions.sum(dim=1))
 
@@ -157,6 +158,8 @@ def table(results: dict[str, Any]) -> str:
     row("**false positives of that half, scarred**", lambda one: one["test"]["half scarred"][rate], ".0%")
     row("share of attribution in the window, first epoch", lambda one: one["epochs"][0]["share"], ".1%")
     row("**share of attribution in the window, last epoch**", lambda one: one["epochs"][-1]["share"], ".1%")
+    row("consistency of directions, last epoch", lambda one: one["epochs"][-1]["consistency"], ".2f")
+    row("consistency of words, last epoch", lambda one: one["epochs"][-1]["kmer_consistency"], ".2f")
     work = results["workload"]
     note = (
         f"Mean and range of {len(work['seeds'])} seeds; {work['train']:,} training sequences of {work['length']}, "

@@ -55,6 +55,8 @@ class AttributionCallback(Recorder):
     - ``delta`` and ``relative_delta``: how far sums of attributions are from the output differences;
     - ``magnitude``: the mean absolute attribution of a position;
     - ``entropy`` (nats) and ``effective_positions``: over how many positions a sequence's attribution is spread;
+    - ``consistency`` (of four letters) and ``kmer_consistency``: how far directions of attributions cluster, and how
+      special the k-mers under high attribution are (:mod:`seqlight.metrics`), for the maps as a whole;
     - ``standard_error`` and ``relative_standard_error`` of the attributions, over references;
     - ``similarity``: the mean cosine similarity to the record before, 0 for the first;
     - ``agreement``: the mean cosine similarity to `compare_with`, if that is given;
@@ -268,11 +270,11 @@ class AttributionCallback(Recorder):
     def compute_record(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> AttributionRecord:
         """Return a record of the model as it is now, computed by all processes together."""
         result = self._explainer.explain(trainer, pl_module, self.label)
-        return AttributionRecord(epoch, *result, step=steps_trained(trainer), stage=trainer_stage(trainer))
+        return AttributionRecord(epoch, **result._asdict(), step=steps_trained(trainer), stage=trainer_stage(trainer))
 
     def scalars(self, record: AttributionRecord) -> dict[str, float]:
         """Return the numbers to log for a new record."""
-        return attribution_scalars(record, self.record, self.compare_with, self.window)
+        return attribution_scalars(record, self.record, self.compare_with, self.window, self.sequences)
 
     def _record_if_due(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if is_dry_run(trainer):

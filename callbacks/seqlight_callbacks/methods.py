@@ -30,16 +30,17 @@ class MethodResult(NamedTuple):
 
     attributions: Tensor
     outputs: Tensor
+    hypothetical: Tensor
     reference_outputs: Tensor | None = None
     standard_error: Tensor | None = None
 
 
 def concatenate_results(parts: Sequence[MethodResult], order: Tensor) -> MethodResult:
     """Concatenate the results of several batches of sequences, and reorder their rows."""
-    attributions, outputs, *rest = zip(*parts, strict=True)
+    fields = zip(MethodResult._fields, zip(*parts, strict=True), strict=True)
     # A method returns a field for all sequences or for none.
-    known = [None if tensors[0] is None else torch.cat(tensors)[order] for tensors in rest]
-    return MethodResult(torch.cat(attributions)[order], torch.cat(outputs)[order], *known)
+    known = {name: torch.cat(tensors)[order] for name, tensors in fields if tensors[0] is not None}
+    return MethodResult(**known)
 
 
 def run_method(
@@ -86,12 +87,12 @@ def _compare(
     if found.standard_error is not None and found.reference_outputs.shape[1] > 1:
         # It has all letters; records keep that of the letter that is present.
         error = (found.standard_error * X.cpu()).sum(dim=1)
-    return MethodResult(found.attributions, found.outputs, found.reference_outputs, error)
+    return MethodResult(found.attributions, found.outputs, found.hypothetical, found.reference_outputs, error)
 
 
 def _input_x_gradient(model: nn.Module, X: Tensor, references: Tensor, **settings: Any) -> MethodResult:
     found = input_x_gradient(model, X, **settings)
-    return MethodResult(found.attributions, found.outputs)
+    return MethodResult(found.attributions, found.outputs, found.hypothetical)
 
 
 def _mutagenesis(
@@ -100,10 +101,13 @@ def _mutagenesis(
     # A compiled model would be recompiled for these batch sizes, and the training would go on with other kernels,
     # whose results differ in the last bits.
     with EAGER.apply():
-        attributions = saturation_mutagenesis(model, X, target=target, batch_size=batch_size, device=device)
+        hypothetical = saturation_mutagenesis(
+            model, X, target=target, hypothetical=True, batch_size=batch_size, device=device
+        )
         outputs = predict(model, X, batch_size=batch_size, device=device)
-    assert isinstance(attributions, Tensor)
-    return MethodResult(attributions, Targets(target, len(X)).read(outputs, torch.arange(len(X))).squeeze(1))
+    assert isinstance(hypothetical, Tensor)
+    read = Targets(target, len(X)).read(outputs, torch.arange(len(X))).squeeze(1)
+    return MethodResult(hypothetical * X.cpu(), read, hypothetical)
 
 
 _FUNCTIONS: dict[Method, Callable[..., MethodResult]] = {

@@ -36,6 +36,8 @@ class AttributionRecord:
         How many steps the optimizer had made; None if unknown, as in files of earlier versions.
     stage : "fit", "validate" or "test"
         What the Trainer was doing.
+    hypothetical : torch.Tensor or None, float32, shape (sequences, letters, positions)
+        What every letter would contribute; not in files, so None for a record that was read from one.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class AttributionRecord:
     standard_error: Tensor | None = None
     step: int | None = None
     stage: str = "fit"
+    hypothetical: Tensor | None = None
 
     @property
     def name(self) -> str:

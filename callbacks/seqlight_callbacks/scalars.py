@@ -10,11 +10,16 @@ from torch import Tensor
 
 from seqlight.metrics.completeness import convergence_delta
 from seqlight.metrics.concentration import entropy_tally, positions_tally
+from seqlight.metrics.consistency import attribution_consistency
+from seqlight.metrics.kmer_frequencies import kmer_consistency
 from seqlight.metrics.motif_share import motif_window_share
 from seqlight.metrics.overlap import overlap
 from seqlight.metrics.similarity import attribution_similarity
 from seqlight_callbacks.methods import WITH_REFERENCES, Method
 from seqlight_callbacks.records import AttributionRecord
+
+# With words of three letters, a few dozen sequences are enough.
+KMER = 3
 
 
 def attribution_scalars(
@@ -22,6 +27,7 @@ def attribution_scalars(
     previous: AttributionRecord | None = None,
     baseline: Tensor | None = None,
     window: tuple[int, int] | None = None,
+    sequences: Tensor | None = None,
 ) -> dict[str, float]:
     """Return the numbers to log for a record, with the same names at every record of a training.
 
@@ -35,6 +41,8 @@ def attribution_scalars(
         Attributions to compare with.
     window : tuple of int, optional
         Where attribution is expected.
+    sequences : torch.Tensor, shape (sequences, letters, positions), optional
+        One-hot, for the k-mers under high attribution; without them, there is no ``kmer_consistency``.
 
     Returns
     -------
@@ -47,7 +55,7 @@ def attribution_scalars(
     >>> from seqlight_callbacks import AttributionRecord
     >>> even = AttributionRecord(1, torch.full((2, 4, 10), 0.25), torch.zeros(2))
     >>> {name: round(number, 6) for name, number in attribution_scalars(even).items()}
-    {'magnitude': 1.0, 'entropy': 2.302585, 'effective_positions': 10.0, 'similarity': 0.0}
+    {'magnitude': 1.0, 'entropy': 2.302585, 'effective_positions': 10.0, 'consistency': 0.0, 'similarity': 0.0}
     """
     track = record.attributions.double().sum(dim=1)
     scalars: dict[str, float] = {}
@@ -62,6 +70,12 @@ def attribution_scalars(
     if record.standard_error is not None:
         error, size = _root_mean_square(record.standard_error), _root_mean_square(track)
         scalars |= {"standard_error": error, "relative_standard_error": error / max(size, 1e-30)}
+    maps = record.attributions if record.hypothetical is None else record.hypothetical
+    if maps.shape[2] >= KMER:
+        if maps.shape[1] == 4:
+            scalars["consistency"] = _zero_if_none(attribution_consistency(maps, KMER), maps)
+        if sequences is not None:
+            scalars["kmer_consistency"] = _zero_if_none(kmer_consistency(maps, sequences, KMER), maps)
     scalars["similarity"] = 0.0
     if previous is not None:
         scalars["similarity"] = float(attribution_similarity(record.attributions, previous.attributions))
@@ -89,7 +103,7 @@ def attribution_scalar_names(
     Examples
     --------
     >>> attribution_scalar_names("ism", torch.zeros(2, 5, 4, 10))
-    ['magnitude', 'entropy', 'effective_positions', 'similarity']
+    ['magnitude', 'entropy', 'effective_positions', 'consistency', 'kmer_consistency', 'similarity']
     """
     n, n_references, letters, positions = references.shape
     compared = method in WITH_REFERENCES
@@ -100,7 +114,7 @@ def attribution_scalar_names(
         torch.zeros(n, n_references) if compared else None,
         torch.zeros(n, positions) if compared and n_references > 1 else None,
     )
-    return list(attribution_scalars(blank, None, baseline, window))
+    return list(attribution_scalars(blank, None, baseline, window, torch.zeros(n, letters, positions)))
 
 
 def seqlet_scalars(
@@ -173,6 +187,11 @@ def strong_positive_seqlets(seqlets: pd.DataFrame, strong: float) -> pd.DataFram
     """Return the seqlets with a p-value below `strong` that raise the output."""
     chosen = (seqlets["p-value"] < strong) & (seqlets["attribution"] > 0)
     return seqlets[chosen].reset_index(drop=True)
+
+
+def _zero_if_none(found: Tensor, maps: Tensor) -> float:
+    """Return a consistency; 0 where there is none to speak of, but not for attributions that are NaN."""
+    return 0.0 if bool(found.isnan()) and bool(maps.isfinite().all()) else float(found)
 
 
 def _root_mean_square(values: Tensor) -> float:

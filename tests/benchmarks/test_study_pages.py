@@ -23,6 +23,9 @@ def test_what_the_artefact_page_says():
     for name, little in (("loss", 0.02), ("auroc", 0.01)):
         means = [statistics.mean(epoch[name] for epoch in kind) for kind in last]
         assert abs(means[1] - means[0]) < little
+    for name in ("consistency", "kmer_consistency"):
+        values = [[epoch[name] for epoch in kind] for kind in last]
+        assert min(values[0]) < statistics.mean(values[1]) < max(values[0])
     # The attribution reveals it, in every seed, and so does the deployment.
     assert min(epoch["share"] for epoch in last[1]) > 2 * max(epoch["share"] for epoch in last[0])
     rates = [[one["test"]["half scarred"]["false_positive_rate"] for one in kind] for kind in (clean, fooled)]

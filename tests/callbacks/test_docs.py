@@ -48,13 +48,15 @@ def test_the_page_runs(tmp_path, monkeypatch):
     for block in blocks:
         exec(block, names)
         logged.append({name for name in names["trainer"].callback_metrics if "/" in name})
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     assert (tmp_path / "lightning_logs" / "version_0" / "report.html").exists()
     assert names["best"].best_model_score >= 0
     assert "seqlets/recall" in logged[1]
-    assert "attribution/delta" in logged[2]
-    assert {"attribution/delta", "seqlets/count"} <= logged[4]
-    assert {"counts/delta", "profile/delta", "seqlets of counts/count"} <= logged[3]
+    assert "attribution/kmer_consistency" in logged[2]
+    assert names["most_consistent"].best_model_score > 0
+    assert "attribution/delta" in logged[3]
+    assert {"attribution/delta", "seqlets/count"} <= logged[5]
+    assert {"counts/delta", "profile/delta", "seqlets of counts/count"} <= logged[4]
     figures = {path.name.split("-")[0] for path in tmp_path.rglob("*.png")}
     assert figures == {"logos"}
     for metrics in (names["trainer"].callback_metrics,):

@@ -32,6 +32,8 @@ def test_a_method_gives_what_its_function_gives(model, method):
         "ism": lambda: sl.saturation_mutagenesis(model, X, target=1, device="cpu"),
     }[method]()
     torch.testing.assert_close(found.attributions, expected, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(found.hypothetical * X, found.attributions, atol=0, rtol=0)
+    assert not bool((found.hypothetical[X == 0] == 0).all())
     assert (found.reference_outputs is not None) == (found.standard_error is not None) == (method in WITH_REFERENCES)
 
 

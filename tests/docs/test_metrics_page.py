@@ -27,7 +27,7 @@ def names():
         "torch": torch,
     }
     blocks = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         exec(block, found)
     return found

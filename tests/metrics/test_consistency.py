@@ -7,9 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted_network import train_planted
 
 import seqlight as sl
-from seqlight.metrics import attribution_consistency
+from seqlight.metrics import attribution_consistency, kmer_consistency
 
 
 def slow_consistency(maps, k, share, released):
@@ -125,3 +126,13 @@ def test_edges():
     ]:
         with pytest.raises(sl.InputError, match=message):
             attribution_consistency(*arguments)
+
+
+def test_a_network_that_has_found_planted_motifs_is_consistent():
+    untrained, trained, X = train_planted()
+    before, after = (
+        sl.attribute(model, X, n_shuffles=5, random_state=0, device="cpu").hypothetical
+        for model in (untrained, trained)
+    )
+    assert float(attribution_consistency(after)) > 2 * float(attribution_consistency(before))
+    assert float(kmer_consistency(after, X)) > 5 * float(kmer_consistency(before, X))

@@ -105,7 +105,7 @@ def test_edges():
         ((torch.zeros(0, 30), X), "none of them 0"),
         ((maps, X.float() * 2), "one-hot"),
         ((maps, X, 31), "k is 31: expected at most the 30"),
-        ((maps, X, 12), r"there are 4\^12 words"),
+        ((maps, X, 13), r"there are 4\^13 words"),
         ((maps, X, 3, True), "share is True: expected"),
     ]:
         with pytest.raises(sl.InputError, match=message):

@@ -121,7 +121,13 @@ def vector_consistency(vectors: Tensor, share: float) -> Tensor:
     density = _density(vectors[chosen], lengths[chosen])
     inside = density[1:-1, 1:-1]
     prior = _local_mean(density)
-    return torch.special.xlogy(inside, torch.where(inside == 0, 1.0, inside / prior)).sum() * _BOX**2
+    return relative_entropy(inside, prior) * _BOX**2
+
+
+def relative_entropy(p: Tensor, q: Tensor) -> Tensor:
+    """Return the sum of p log(p / q), to which zeros of p add nothing."""
+    terms: Tensor = torch.special.xlogy(p, torch.where(p == 0, 1.0, p / q))
+    return terms.sum()
 
 
 def require_share(share: object) -> float:
@@ -154,5 +160,5 @@ def _local_mean(density: Tensor) -> Tensor:
     """Return the mean density around each inner box, over boxes that exist; the first row and column never count."""
     counted = torch.stack([density, torch.ones_like(density)])[:, 1:, 1:]
     padded = torch.nn.functional.pad(counted, (_REACH, _REACH - 1) * 2)
-    sums, numbers = padded.unfold(1, 2 * _REACH, 1).unfold(2, 2 * _REACH, 1).sum(dim=(3, 4))
-    return (sums / numbers)[:-1, :-1]
+    sums: Tensor = padded.unfold(1, 2 * _REACH, 1).unfold(2, 2 * _REACH, 1).sum(dim=(3, 4))
+    return (sums[0] / sums[1])[:-1, :-1]

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from seqlight.errors import InputError
 from seqlight.metrics.attribution_tracks import divide_by_largest, require_attributions
-from seqlight.metrics.consistency import require_share
+from seqlight.metrics.consistency import relative_entropy, require_share
 from seqlight.metrics.ratios import NAN, Tally, to_sum_dtype
 from seqlight.sequence.checks import require_count, require_one_hot
 
 # Positions after each high one that belong to its stretch; in the released code.
 _AFTER = 2
-_MOST_KMERS = 1 << 22
+_MOST_KMERS = 1 << 24
 
 
 def kmer_consistency(attributions: Tensor, X: Tensor, k: int = 3, share: float = 0.1) -> Tensor:
@@ -103,8 +103,7 @@ def kmer_tally(attributions: Tensor, X: Tensor, k: int, share: float) -> Tally:
 
 def kmer_divergence(selected: Tensor, every: Tensor) -> Tensor:
     """Return the Kullback-Leibler divergence of two counts of words; NaN if none is selected."""
-    p, q = selected / selected.sum(), every / every.sum()
-    return torch.special.xlogy(p, torch.where(p == 0, 1.0, p / q)).sum()
+    return relative_entropy(selected / selected.sum(), every / every.sum())
 
 
 def count_kmers(letters: int, k: int) -> int:
