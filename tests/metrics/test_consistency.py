@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted_network import train_planted
 
 import seqlight as sl
+from planted_network import train_planted
 from seqlight.metrics import attribution_consistency, kmer_consistency
 
 
