@@ -25,8 +25,9 @@ def study_command(
     trusted: bool = False,
     genome: Path | None = None,
     window: int | None = None,
-    rows: int = 8,
+    rows: int = 4,
     inputs: int = 1,
+    output: int | str | None = None,
     target: int = 0,
     references: ReferenceKind = "dinucleotide_shuffle",
     n_references: int = 5,
@@ -54,9 +55,11 @@ def study_command(
         trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
         genome: FASTA file of the genome, for a BED file.
         window: Positions around each summit or centre; by default the regions themselves.
-        rows: How many sequences, evenly spaced in the file; eight tell as much as a thousand.
+        rows: How many sequences, evenly spaced in the file; few tell as much as a thousand.
         inputs: Number of arrays of the .npz that the model takes, X first.
-        target: Column of the output to explain.
+        output: Which output to explain if the model returns several: its number or key. One with more than two
+            dimensions, such as a profile, is averaged over those beyond the second.
+        target: Column of that output.
         references: What to compare each sequence with.
         n_references: References for each sequence.
         implementations: Names, such as seqlight,captum-deeplift; or installed, or all.
@@ -82,7 +85,7 @@ def study_command(
     from seqlight.studies.study import Study
 
     X, *args = read_some(data, rows, genome, window, inputs)
-    network = as_model(model, checkpoint, arguments, trusted).eval()
+    network = _with_one_output(as_model(model, checkpoint, arguments, trusted).eval(), output, X, args)
     found = Study(
         {model.rpartition(".")[2]: network},
         X,
@@ -128,6 +131,20 @@ def study_page_command(study: Path, out: Path | None = None) -> None:
     from seqlight.studies.results import open_study
 
     print(open_study(study).page(out))
+
+
+def _with_one_output(model: Any, output: int | str | None, X: Any, args: list[Any]) -> Any:
+    """Return the model, or one around it if it does not return a table; an error names the outputs that there are."""
+    import torch
+
+    from seqlight.prediction.borrowed_model.borrow import floating_dtype
+    from seqlight.studies.selected_output import SelectedOutput
+
+    whole, one = SelectedOutput(model, output), [part[:1] for part in (X.to(floating_dtype(model, X)), *args)]
+    with torch.no_grad():
+        table = whole(*one)
+        returned = table if output is not None else model(*one)
+    return model if output is None and returned.shape == table.shape else whole
 
 
 def _run_suite(name: str, out: Path, page: bool, retry: bool, threads: int | None) -> None:

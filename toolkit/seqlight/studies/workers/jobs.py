@@ -26,9 +26,9 @@ from seqlight.studies.implementations.implementation import Implementation
 from seqlight.studies.workers.model_state import ModelState
 from seqlight.studies.workers.process_memory import PeakMemory
 
-# A second call, whose time is that of a warm process, is left out where the first took longer than this share of the
-# limit; the result is always the first call's.
-SECOND_CALL = 0.3
+# A second call, whose time is that of a warm process, is left out where the first took longer than this many seconds:
+# what is done once weighs little there. The result is always the first call's.
+SECOND_CALL = 3.0
 # Of longer texts that a peer prints or raises, this many characters are kept.
 TEXT = 2000
 
@@ -58,7 +58,7 @@ def contributions(job: dict[str, Any], implementation: Implementation) -> dict[s
     outcome = first.outcome
     if outcome.status == "ok":
         np.save(job["array"], first.found.numpy())
-        if first.seconds < SECOND_CALL * job["time_limit"]:
+        if first.seconds < min(SECOND_CALL, job["time_limit"] / 2):
             second = _Call(implementation, job)
             return asdict(outcome) | {"seconds": second.seconds}
     return asdict(outcome) | {"seconds": first.seconds}
