@@ -8,6 +8,10 @@
     what is asked of an implementation, and what came of it
 ``agreement``
     the numbers: how far contributions add up, and how alike two implementations are
+``comparison``
+    `compare`: two runs of a study, with what changed, for CI
+``golden``, ``pytest_plugin``
+    the fixture `attribution_golden`, for the tests of a model
 ``implementations``
     ours and those of others, under one small interface
 ``suites``
@@ -23,6 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqlight.studies.case import Case as Case
+    from seqlight.studies.comparison import Comparison as Comparison
+    from seqlight.studies.comparison import compare as compare
     from seqlight.studies.implementations.implementation import Implementation as Implementation
     from seqlight.studies.implementations.implementation import Suspect as Suspect
     from seqlight.studies.implementations.registry import known_implementations as known_implementations
@@ -34,6 +40,8 @@ _HOME = {
     "Study": "study",
     "StudyResults": "results",
     "open_study": "results",
+    "compare": "comparison",
+    "Comparison": "comparison",
     "Case": "case",
     "Implementation": "implementations.implementation",
     "Suspect": "implementations.implementation",
