@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from seqlight.studies.implementations.implementation import Implementation
 from seqlight.studies.implementations.pairs import explain_pairs, has_columns
+from seqlight.studies.implementations.suspects.captum import find_captum_suspects
 
 # A warning of each call, about gradients of the inputs that it was given.
 REQUIRES_GRADIENT = r"UserWarning: Input Tensor \d+ did not already require gradients"
@@ -44,4 +45,5 @@ CAPTUM_DEEPLIFT = Implementation(
         r"AssertionError: The number of .* does not match",
     ),
     routine_warnings=(r"UserWarning: Setting forward, backward hooks and attributes", REQUIRES_GRADIENT),
+    suspects=find_captum_suspects,
 )

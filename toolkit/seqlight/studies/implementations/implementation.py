@@ -11,6 +11,9 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     import pandas as pd
 
+# The key of `DataFrame.attrs` with two rows of each input of the model, in the table that suspects are found by.
+INPUTS = "inputs"
+
 
 class ContributionFunction(Protocol):
     """Computes how much each position contributes to the output of a model."""
@@ -52,7 +55,15 @@ class SuspectFunction(Protocol):
     """Finds the operations of a model that an implementation is known to treat wrongly."""
 
     def __call__(self, model: nn.Module, operations: pd.DataFrame) -> list[Suspect]:
-        """Return suspects, the most likely first; `operations` is the table of :func:`seqlight.audit`."""
+        """Return suspects, the most likely first.
+
+        Parameters
+        ----------
+        model : torch.nn.Module
+        operations : pandas.DataFrame
+            The table of :func:`seqlight.audit`; ``operations.attrs["inputs"]`` holds two rows of each input, to call
+            the model with.
+        """
         ...
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from seqlight.studies.implementations.implementation import Implementation
 from seqlight.studies.implementations.one_column import OneColumn
+from seqlight.studies.implementations.suspects.shap import find_shap_suspects
 
 
 def _contributions(
@@ -45,4 +46,5 @@ SHAP = Implementation(
     refusals=(r"AssertionError: The SHAP explanations do not sum up",),
     # Of NumPy, about how the check computes.
     routine_warnings=(r"DeprecationWarning: __array_wrap__",),
+    suspects=find_shap_suspects,
 )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from seqlight.studies.implementations.implementation import Implementation
 from seqlight.studies.implementations.one_column import OneColumn
 from seqlight.studies.implementations.pairs import has_columns
+from seqlight.studies.implementations.suspects.tangermeme import find_tangermeme_suspects
 
 
 def _contributions(
@@ -57,4 +58,5 @@ TANGERMEME = Implementation(
         r"ValueError: deep_lift_shap requires ",
         r"ValueError: (X|references) (must|has|cannot) ",
     ),
+    suspects=find_tangermeme_suspects,
 )

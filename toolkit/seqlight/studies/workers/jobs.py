@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from seqlight.errors import InputError
 from seqlight.studies.cell import Outcome, Verdict
-from seqlight.studies.implementations.implementation import Implementation
+from seqlight.studies.implementations.implementation import INPUTS, Implementation
 from seqlight.studies.workers.model_state import ModelState
 from seqlight.studies.workers.process_memory import PeakMemory
 
@@ -152,6 +152,7 @@ def suspects(job: dict[str, Any], implementation: Implementation) -> dict[str, A
 
     case = load_case(job["case"], job["dtype"])
     operations = pd.DataFrame(job["table"])
+    operations.attrs[INPUTS] = tuple(one[:2] for one in (case.X, *case.args))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return {"suspects": [asdict(one) for one in implementation.suspects(case.model, operations)]}
