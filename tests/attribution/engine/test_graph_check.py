@@ -19,6 +19,8 @@ from seqlight.attribution.engine import graph_check
         (lambda x: torch.lerp(torch.ones(1), torch.zeros(1), x), True),
         (lambda x: torch.addmm(x, x, torch.ones(3, 3)), True),
         (lambda x: x * 2 @ torch.ones(3, 1), True),
+        (lambda x: torch.linalg.cross(x, torch.ones(3, 3)), True),
+        (lambda x: torch.cross(x, x.flip(0), dim=1), False),
         (lambda x: torch.fft.rfft(x).real, True),
         (lambda x: 2 / x, False),
         (lambda x: x / x, False),

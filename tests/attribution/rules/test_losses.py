@@ -39,6 +39,8 @@ CASES = [
     ("triplet_margin_loss", (X, Y, Z, 0.5, 1.0, 1e-3, True), {}),
     ("multi_margin_loss", (X, CLASSES.abs() % 6), {}),
     ("multi_margin_loss", (X, CLASSES.abs() % 6, 2, 0.4, WEIGHTS), {}),
+    ("multi_margin_loss", (X[0], torch.tensor(2)), {}),
+    ("multi_margin_loss", (X[0], torch.tensor([2])), {}),
     ("multilabel_margin_loss", (X, LISTS), {}),
     *(
         ("cross_entropy_loss", (X, target, weight), {"label_smoothing": smoothing})

@@ -15,6 +15,11 @@ CASES = [
     *((d.vector_norm, torch.linalg.vector_norm, (X, order, 1), {}) for order in (1, 2, 3, 0.5, math.inf)),
     (d.vector_norm, torch.linalg.vector_norm, (X, 2, (0, 1), True), {}),
     (d.vector_norm, torch.linalg.vector_norm, (X,), {}),
+    (d.vector_norm, torch.linalg.vector_norm, (X[0, 0, 0], 2, 0), {}),
+    (d.vector_norm, torch.linalg.vector_norm, (torch.complex(X, X.flip(0)), 3, 1), {}),
+    *((d.linalg_norm, torch.linalg.norm, (X,), {"dim": dim, "keepdim": True}) for dim in (None, 1, (0, 2))),
+    *((d.linalg_norm, torch.linalg.norm, (X[0], order), {}) for order in ("fro", "nuc", 1, math.inf)),
+    *((d.linalg_norm, torch.linalg.norm, (X[0, 0], order), {}) for order in (None, 1, -math.inf)),
     (d.pairwise_distance, F.pairwise_distance, (X, X.flip(1)), {}),
     (d.pairwise_distance, F.pairwise_distance, (X, X.flip(1), 1, 0.1, True), {}),
     (d.cosine_similarity, F.cosine_similarity, (X, X.flip(1)), {}),
@@ -40,6 +45,8 @@ OPERATIONS = {
     "largest": lambda h: torch.cdist(h, h.flip(1), p=math.inf),
     "shortened": lambda h: h.renorm(2, 0, 3.0),
     "shortened in place": lambda h: h.clone().renorm_(1, 0, 10.0),
+    "of vectors, as linear algebra has it": lambda h: h / torch.linalg.norm(h, dim=1, keepdim=True),
+    "of frequencies": lambda h: torch.linalg.norm(torch.fft.rfft(h), dim=1),
     "norms of nothing": lambda h: torch.cat(
         [h.norm(dim=1), (0 * h).norm(dim=1), (0 * h).std(1), (0 * h).norm(3, 1)], 1
     ),

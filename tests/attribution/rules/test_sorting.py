@@ -44,6 +44,9 @@ ROWS = [
     for i, case in enumerate(CASES)
     for kind, x in [("plain", X), ("tied", TIED), ("holes", HOLES)]
     if kind != "holes" or case[0].startswith("nan")
+] + [
+    pytest.param((name, (), {"dim": 0}), X[0, 0, 0], id=f"{name}-number")
+    for name in "sort aminmax cummax cummin".split()
 ]
 
 

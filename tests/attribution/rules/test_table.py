@@ -53,6 +53,7 @@ CALLS = {
         "maximum minimum fmax fmin copysign logaddexp logaddexp2 atan2 arctan2".split(), lambda f, x: f(x, C)
     ),
     "heaviside": lambda f, x: f(x, C),
+    "polar": lambda f, x: torch.view_as_real(f(x, x.flip(1))),
     **dict.fromkeys(
         ["fmod", "remainder", "__mod__"], lambda f, x: f(x, C) + f((C + 2).expand(x.shape).clone(), x + 0.1)
     ),

@@ -13,7 +13,7 @@ from torch.nn.parallel import _functions as parallel
 # Names of autograd nodes, without their number, that are linear if only one operand depends on the input.
 LINEAR = frozenset(
     """
-    Add Sub Rsub Neg Mul Addmm Addmv Addr Addbmm Baddbmm Bmm Mm Mv Dot Vdot Ger Linear Addcmul
+    Add Sub Rsub Neg Mul Addmm Addmv Addr Addbmm Baddbmm Bmm Mm Mv Dot Vdot Ger Linear Addcmul LinalgCross Trilinear
     Convolution ConvolutionOverrideable MkldnnConvolution CudnnConvolution MiopenConvolution MpsConvolution
     SlowConv2D SlowConv3D SlowConvDilated2D SlowConvDilated3D SlowConvTranspose2D SlowConvTranspose3D ConvTbc
     NativeBatchNorm CudnnBatchNorm MiopenBatchNorm BatchNormWithUpdate
@@ -28,7 +28,7 @@ LINEAR = frozenset(
     UpsampleNearestExact3D UpsampleLinear1D UpsampleBilinear2D UpsampleBicubic2D UpsampleTrilinear3D
     UpsampleBilinear2DAa UpsampleBicubic2DAa PixelShuffle PixelUnshuffle ChannelShuffle Im2Col Col2Im
     Clone Copy CopySlices ToCopy Alias Contiguous Identity Where MaskedFill MaskedSelect MaskedScatter
-    FftR2C FftC2C FftC2R Real Imag ViewAsReal ViewAsComplex Conj ConjPhysical ResolveConj ResolveNeg Complex
+    FftR2C FftC2C FftC2R Real Imag ViewAsReal ViewAsComplex Conj ConjPhysical ResolveConj NegView ResolveNeg Complex
     NllLoss NllLoss2D
     AccumulateGrad Deg2Rad Rad2Deg Trapezoid Kron Tensordot Positive PackPaddedSequence
     """.split()
@@ -36,10 +36,11 @@ LINEAR = frozenset(
 
 # Products: only one of the operands at these positions may depend on the input.
 FACTORS = {
-    **dict.fromkeys("Mul Mm Bmm Mv Dot Vdot Ger Linear Kron Convolution".split(), (0, 1)),
+    **dict.fromkeys("Mul Mm Bmm Mv Dot Vdot Ger Linear Kron LinalgCross Convolution".split(), (0, 1)),
     **dict.fromkeys("ConvolutionOverrideable MkldnnConvolution CudnnConvolution ConvTbc".split(), (0, 1)),
     **dict.fromkeys("NativeBatchNorm CudnnBatchNorm MiopenBatchNorm BatchNormWithUpdate".split(), (0, 1)),
     **dict.fromkeys("Addmm Addmv Addr Addbmm Baddbmm Addcmul".split(), (1, 2)),
+    "Trilinear": (0, 1, 2),
 }
 # Quotients: the operand at this position may not depend on it at all.
 DIVISOR = {"Div": 1, "Addcdiv": 2}

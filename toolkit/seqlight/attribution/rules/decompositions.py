@@ -30,6 +30,11 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     return y if rounding_mode is None else {"floor": torch.floor, "trunc": torch.trunc}[rounding_mode](y)
 
 
+def reversed_div(input: Any, other: Any) -> Tensor:
+    """Return `other` times the reciprocal of `input`."""
+    return div(other, input)
+
+
 def floor_divide(input: Any, other: Any) -> Tensor:
     """Return the quotient, rounded down."""
     return div(input, other, rounding_mode="floor")
@@ -57,6 +62,22 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     both = torch.broadcast_tensors(input, other)  # type: ignore[no-untyped-call]
     y: Tensor = logsumexp_over(torch.stack(both, dim=-1), -1)
     return y
+
+
+def copysign(input: Tensor, other: Tensor) -> Tensor:
+    """Return the magnitude of `input` times the sign of `other`, which may be that of a zero."""
+    return torch.abs(input) * torch.copysign(torch.ones_like(other).detach(), other)
+
+
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """Return 0 below 0, 1 above it, and `values` where `input` is 0."""
+    y: Tensor = torch.where(input == 0, values, torch.heaviside(input, torch.zeros_like(values).detach()))
+    return y
+
+
+def polar(abs: Tensor, angle: Tensor) -> Tensor:
+    """Return the complex numbers of these lengths and angles."""
+    return torch.complex(abs * torch.cos(angle), abs * torch.sin(angle))
 
 
 def xlogy(input: Tensor, other: Tensor) -> Tensor:

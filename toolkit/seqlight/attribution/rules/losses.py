@@ -153,11 +153,11 @@ def multi_margin_loss(
     reduction: int = 1,
 ) -> Tensor:
     """Return what the right class lacks of the margin over every other class."""
-    at = target.unsqueeze(-1)
+    at = target.reshape(*input.shape[:-1], 1)  # of a single row the target may have one dimension or none
     y = torch.relu(margin - input.gather(-1, at) + input)
-    y = (y if p == 1 else torch.square(y)).masked_fill(F.one_hot(target, input.shape[-1]).bool(), 0)
+    y = (y if p == 1 else torch.square(y)).masked_fill(F.one_hot(at[..., 0], input.shape[-1]).bool(), 0)
     y = y if weight is None else y * weight[at]
-    return reduce(y.mean(-1), reduction)
+    return reduce(y.mean(-1).reshape(target.shape), reduction)
 
 
 def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: int = 1) -> Tensor:

@@ -18,6 +18,7 @@ from seqlight.attribution.rules.special_functions import elementwise, slopeless
 def vector_norm(x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """Return the root of the sum of powers, over one dimension, several, or all."""
     x, dims = (x if dtype is None else x.to(dtype)), dimensions(x, dim)
+    x = x.abs() if x.is_complex() else x
     if abs(ord) == math.inf:
         return (amax if ord > 0 else amin)(x.abs(), dims, keepdim)
     if ord == 0:
@@ -27,6 +28,15 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = Fals
     if ord == 2:
         return power((x * x).sum(dims, keepdim), 0.5)
     return power(power(x.abs(), ord).sum(dims, keepdim), 1 / ord)
+
+
+def linalg_norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """Return the norm of vectors, or that of matrices, which is integrated numerically unless it is a vector's."""
+    n = A.ndim if dim is None else 1 if isinstance(dim, int) else len(dim)
+    if ord is None or (n == 1 and not isinstance(ord, str)):
+        return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
+    y: Tensor = torch.linalg.matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
+    return y
 
 
 def power(x: Tensor, exponent: float) -> Tensor:

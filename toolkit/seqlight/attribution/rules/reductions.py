@@ -56,7 +56,7 @@ def _extreme(x: Tensor, dim: Any, keepdim: bool, other: Any, binary: Function, r
 
 def dimensions(x: Tensor, dim: Dimensions) -> tuple[int, ...]:
     """Return the dimensions that `dim` means, counted from 0; none stands for all."""
-    if dim is None or (not isinstance(dim, int) and not len(dim)):
+    if dim is None or (not isinstance(dim, int) and not len(dim)) or not x.ndim:
         return tuple(range(x.ndim))
     return tuple(one % x.ndim for one in ((dim,) if isinstance(dim, int) else dim))
 

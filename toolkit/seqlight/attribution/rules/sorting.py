@@ -117,14 +117,13 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 
 def cummax(input: Tensor, dim: int) -> Any:
     """Return the running maximum."""
-    values, indices = running_max_over_last(input.movedim(dim, -1))
-    return torch.return_types.cummax((values.movedim(-1, dim), indices.movedim(-1, dim)))
+    return torch.return_types.cummax(_running_max(input, dim))
 
 
 def cummin(input: Tensor, dim: int) -> Any:
     """Return the running minimum."""
-    values, indices = running_max_over_last(-input.movedim(dim, -1))
-    return torch.return_types.cummin((-values.movedim(-1, dim), indices.movedim(-1, dim)))
+    values, indices = _running_max(-input, dim)
+    return torch.return_types.cummin((-values, indices))
 
 
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
@@ -133,6 +132,12 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     return torch.return_types.mode(
         (_restore_dimension(values, dim, keepdim), _restore_dimension(indices, dim, keepdim))
     )
+
+
+def _running_max(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    found = running_max_over_last(torch.atleast_1d(x).movedim(dim, -1))  # type: ignore[no-untyped-call]
+    values, indices = (one.movedim(-1, dim).reshape(x.shape) for one in found)
+    return values, indices
 
 
 def _sorted(x: Tensor, dim: int) -> Tensor:

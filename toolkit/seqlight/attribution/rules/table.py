@@ -82,7 +82,7 @@ ELEMENTWISE: dict[str, Rule] = {
     **each("rrelu leaky_relu prelu elu selu celu mish softplus softsign logsigmoid", Rescale()),
     **each("hardsigmoid hardswish softshrink", Rescale()),
     **each("abs absolute __abs__ nan_to_num frac floor ceil round trunc fix sign sgn", EXACT),
-    **each("exp2 expm1 log log2 log10 log1p sqrt rsqrt square reciprocal __rdiv__ __rtruediv__ angle", Rescale()),
+    **each("exp2 expm1 log log2 log10 log1p sqrt rsqrt square reciprocal angle", Rescale()),
     **each("sin cos tan asin acos atan sinh cosh asinh acosh atanh sinc", Rescale()),
     **each("arcsin arccos arctan arcsinh arccosh arctanh", Rescale()),
     **each("erf erfc erfcx erfinv ndtr ndtri log_ndtr logit entr i0 i0e i1 i1e airy_ai", Rescale()),
@@ -90,11 +90,15 @@ ELEMENTWISE: dict[str, Rule] = {
     **each("bessel_j0 bessel_j1 bessel_y0 bessel_y1 spherical_bessel_j0", Rescale()),
     **each("modified_bessel_i0 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1", Rescale()),
     **each("scaled_modified_bessel_k0 scaled_modified_bessel_k1", Rescale()),
-    **each("chebyshev_polynomial_t chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w", Rescale()),
-    **each("shifted_chebyshev_polynomial_t shifted_chebyshev_polynomial_u", Rescale()),
-    **each("shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w", Rescale()),
-    **each("hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l legendre_polynomial_p", Rescale()),
 }
+
+# Of a number and a degree, which may be a tensor, too.
+POLYNOMIALS = """
+    chebyshev_polynomial_t chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w
+    shifted_chebyshev_polynomial_t shifted_chebyshev_polynomial_u
+    shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w
+    hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l legendre_polynomial_p
+"""
 
 # Functions of two tensors, element by element: what explains them where one depends on the input, and where both do.
 BINARY: dict[str, tuple[Treatment, Treatment]] = {
@@ -103,10 +107,12 @@ BINARY: dict[str, tuple[Treatment, Treatment]] = {
     **each("clamp clip", (EXACT, decompositions.clamp)),
     "where": (MASK, Choose(condition)),
     "masked_fill": (MASK, decompositions.masked_fill),
-    "copysign": (EXACT, INTEGRATED),
+    "copysign": (EXACT, decompositions.copysign),
+    **each(POLYNOMIALS, (Rescale(), INTEGRATED)),
     **each("div divide true_divide __truediv__ __div__", (Rescale(), decompositions.div)),
+    **each("__rdiv__ __rtruediv__", (Rescale(), decompositions.reversed_div)),
     **each("floor_divide __floordiv__", (STEP, decompositions.floor_divide)),
-    "heaviside": (STEP, None),
+    "heaviside": (STEP, decompositions.heaviside),
     **each("pow float_power __pow__ __rpow__ xlog1py logaddexp2", (Rescale(), INTEGRATED)),
     **each("atan2 arctan2", (Rescale(), Atan2())),
     "logaddexp": (Rescale(), decompositions.logaddexp),
@@ -129,7 +135,7 @@ DECOMPOSED: dict[str, Function] = {
     **named("softmax log_softmax logsumexp", softmax),
     **named("layer_norm rms_norm group_norm instance_norm", layer_norm),
     **named("scaled_dot_product_attention", attention),
-    **named("glu addcdiv prod cumprod var std var_mean std_mean", decompositions),
+    **named("polar glu addcdiv prod cumprod var std var_mean std_mean", decompositions),
     **named("vector_norm cdist pdist dist pairwise_distance cosine_similarity renorm", norms),
     **named("sort msort topk kthvalue median nanmedian quantile nanquantile cummax cummin aminmax mode", sorting),
     **named("fmod remainder zeta", special_functions),
@@ -226,6 +232,7 @@ def rules() -> dict[Any, Entry]:
                 name, one.function, one.one_operand, one.several_operands, True, one.linear_in, one.broadcasts
             )
     bodies = [(function, open_body(function)) for function in WRITTEN_IN_PYTHON]
+    bodies.append((torch.linalg.norm, norms.linalg_norm))
     for function, body in [*bodies, *((loss, getattr(losses, loss.__name__)) for loss in LOSSES)]:
         table[function] = Entry(function.__name__, function, body, body)
     return table | {entry.function: entry for entry in OURS} | _poolings()
