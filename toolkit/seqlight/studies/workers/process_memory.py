@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import psutil
@@ -32,17 +33,20 @@ class PeakMemory:
         return float(max(0, peak - self._base) / MIB)
 
 
-def resident_mib(process: psutil.Process) -> float:
-    """Return how much memory a process and its children hold, in MiB; 0 if it has ended."""
+def resident_mib(process: psutil.Process, *, with_children: bool) -> float:
+    """Return how much memory a process holds, in MiB; 0 if it has ended.
+
+    Parameters
+    ----------
+    process : psutil.Process
+    with_children : bool
+        Whether to add what its children hold; to find them takes milliseconds.
+    """
     total = 0
-    try:
-        for one in [process, *process.children(recursive=True)]:
-            try:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for one in [process, *(process.children(recursive=True) if with_children else ())]:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 total += one.memory_info().rss
-            except psutil.NoSuchProcess:
-                continue
-    except psutil.NoSuchProcess:
-        return 0
     return total / MIB
 
 

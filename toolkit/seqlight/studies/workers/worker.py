@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -18,8 +19,9 @@ import psutil
 
 from seqlight.studies.workers.process_memory import resident_mib
 
-# Seconds between two looks at a worker's memory.
+# Seconds between two looks at a worker's memory, and how many of them go by until its children are looked at too.
 LOOK = 0.02
+CHILDREN = 25
 # Seconds that a worker has to import its libraries; on a busy machine with a cold disk this can take long.
 START = 300.0
 PROGRAM = "from seqlight.studies.workers.main import main; main()"
@@ -135,17 +137,17 @@ class Worker:
             process: psutil.Process | None = psutil.Process(self._process.pid)
         except psutil.NoSuchProcess:
             process = None
+        looks = itertools.count(1)
         while True:
             try:
                 line = self._lines.get(timeout=LOOK)
             except queue.Empty:
-                held = resident_mib(process) if process else 0.0
+                held = resident_mib(process, with_children=next(looks) % CHILDREN == 0) if process else 0.0
                 base = held if base is None else base
                 peak = max(peak, held - base)
-                spent = time.monotonic() - start
                 if held > memory_limit:
                     return self._end("memory limit", f"it held {held:.0f} MiB, with a limit of {memory_limit:.0f}")
-                if spent > time_limit:
+                if time.monotonic() - start > time_limit:
                     return self._end("time limit", f"it took longer than {time_limit:g} s")
                 continue
             spent = time.monotonic() - start
