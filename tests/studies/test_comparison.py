@@ -10,7 +10,7 @@ import torch
 import seqlight as sl
 from seqlight.errors import InputError, ResultsError
 from seqlight.studies import Case, Study, open_study
-from seqlight.studies.comparison import compare, compare_folders
+from seqlight.studies.comparison import compare
 from study_implementations import ABSENT, EXACT, PEER, Net
 
 X = sl.random_one_hot((3, 4, 20), random_state=0)
@@ -99,7 +99,7 @@ def test_a_study_is_equal_to_itself(before):
     assert not found.failed
     assert len(found.moved) == 0
     assert (found.cells["difference"] == 0).all()
-    assert str(found) == "passed: 4 cells compared, none moved; no contributions differ by more than 0.001."
+    assert str(found) == "passed: 4 cells compared, none moved; no contributions differ by more than 0.1 %."
 
 
 @pytest.mark.reliability(
@@ -130,7 +130,7 @@ def test_other_weights_that_compute_the_same_move_without_failing(before, part):
     assert len(found.moved) == 4
     assert not found.failed
     assert str(found).splitlines()[0].startswith("moved  net, exact ")
-    assert str(found).splitlines()[0].endswith("float64: other weights; contributions differ by 0 of the largest")
+    assert str(found).splitlines()[0].endswith("float64: other weights; the same contributions")
 
 
 def test_another_seed_and_version_are_named(after):
@@ -248,7 +248,7 @@ def test_silence_about_a_miss_fails(after):
 
     said = after(update(verdict="warned"), promises, case="half")
     found = compare(said, after(settings=promises, case="half"))
-    assert list(found.cells["reasons"])[1] == ["it misses 0.5 of the output difference and no longer says so"]
+    assert list(found.cells["reasons"])[1] == ["it misses 50 % of the output difference and no longer says so"]
     assert found.failed
     assert not compare(after(update(verdict="warned"), case="half"), after(case="half")).failed  # nothing was promised
 
@@ -266,7 +266,7 @@ def test_a_larger_miss_fails(after, before, everything):
         np.savez(path, **arrays | {"outputs": arrays["outputs"] * 2})
     found = compare(before, study)
     assert found.failed
-    assert "of the output difference, which was" in str(found)
+    assert "of the output difference and missed " in str(found)
 
 
 def test_what_is_gone_fails_and_what_is_new_is_shown(before, part):
@@ -291,15 +291,13 @@ def test_nothing_in_common_fails(part):
     assert str(found).endswith("the two studies have no cell in common, so nothing was compared.")
 
 
-def test_the_command_has_a_text_and_a_status(before, after):
-    same = compare_folders(before.folder, before.folder)
-    assert same[0].startswith("passed")
-    assert same[1] == 0
+def test_fail_above_decides(before, after):
     study = after(arrays=lambda one: one * 1.01)
-    assert compare_folders(before.folder, study.folder, 0.1)[1] == 0
-    text, status = compare_folders(before.folder, study.folder, 1e-3)
-    assert "FAILED net, exact" in text
-    assert status == 1
+    assert not compare(before, study.folder, 0.1).failed
+    found = compare(before.folder, study, 1e-3)
+    assert found.failed
+    assert str(found).startswith("FAILED net, exact ")
+    assert "float64: contributions differ by 1.0 % of the largest, most in row " in str(found)
 
 
 @pytest.mark.parametrize("fail_above", [-1, 2, float("nan"), "a", None, True])

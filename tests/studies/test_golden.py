@@ -64,7 +64,7 @@ def test_outputs_count_where_attributions_are_the_same():
     old = GoldenRecord(np.ones((2, 5)), np.ones(2), {"versions": {"torch": "2.8.0+cpu"}})
     new = GoldenRecord(np.ones((2, 5)), np.array([1.0, 1.5]), {"versions": {"torch": "2.9.0+cpu"}})
     assert golden_difference(old, new, 1e-3) == (
-        "outputs moved by 0.33 of the largest, where 0.001 is allowed, most in row 1 (1 -> 1.5), while attributions "
+        "outputs moved by 33 % of the largest, where 0.1 % is allowed, most in row 1 (1 -> 1.5), while attributions "
         "did not, with torch 2.8.0+cpu -> 2.9.0+cpu"
     )
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError, kind_of
 from seqlight.studies.contribution_difference import contribution_difference
+from seqlight.studies.phrases import as_miss, as_share
 from seqlight.studies.results import StudyResults, open_study
 from seqlight.studies.setting_changes import case_changes, implementation_changes, study_changes
 
@@ -75,11 +75,11 @@ class Comparison:
         counts = [f"{self._met} cell{'s' * (self._met != 1)} compared", f"{moved or 'none'} moved"]
         counts += [f"{n} {what}" for n, what in ((new, "new"), (gone, "gone")) if n]
         if not self.failed:
-            return f"passed: {', '.join(counts)}; no contributions differ by more than {self.fail_above:g}."
+            return f"passed: {', '.join(counts)}; no contributions differ by more than {as_share(self.fail_above)}."
         failed = int(self.cells["failed"].sum())
         return (
             f"FAILED: {', '.join(counts)}; {failed} failed, for they are gone or worse, or contributions differ by "
-            f"more than {self.fail_above:g}."
+            f"more than {as_share(self.fail_above)}."
         )
 
 
@@ -113,14 +113,6 @@ def compare(
         raise InputError(f"fail_above is {fail_above!r}: expected a number from 0 to 1, such as 1e-3.")
     pairing = _Pairing(_open(old, "old"), _open(new, "new"), float(fail_above))
     return Comparison(pd.DataFrame(list(pairing.rows()), columns=COLUMNS), float(fail_above))
-
-
-def compare_folders(
-    old: str | os.PathLike[str], new: str | os.PathLike[str], fail_above: float = 1e-3
-) -> tuple[str, int]:
-    """Return the text of a comparison and the exit status of a command that makes it: 1 if it failed, else 0."""
-    found = compare(old, new, fail_above)
-    return str(found), int(found.failed)
 
 
 class _Pairing:
@@ -161,7 +153,7 @@ class _Pairing:
         if found.size <= allowed:
             return found.size, allowed, ""
         where = (
-            f"contributions differ by {found.size:.2g} of the largest, most in row {found.place[0]} at position "
+            f"contributions differ by {found.share}, most in row {found.place[0]} at position "
             f"{found.place[-1]} ({found.old:.3g} -> {found.new:.3g})"
         )
         return found.size, allowed, where
@@ -240,9 +232,9 @@ def _worse(was: dict[str, Any], now: dict[str, Any], promises: bool, fail_above:
         found.append(f"it was {was['verdict']} and is now {now['verdict']}{_because(now)}")
     misses = promises and now["status"] == "ok" and now["miss"] > fail_above
     if misses and now["verdict"] == "silent" and was["verdict"] not in ("silent", ""):
-        found.append(f"it misses {now['miss']:.2g} of the output difference and no longer says so")
+        found.append(f"it misses {as_miss(now['miss'])} and no longer says so")
     elif misses and was["status"] == "ok" and now["miss"] > WORSE * was["miss"]:
-        found.append(f"it misses {now['miss']:.2g} of the output difference, which was {was['miss']:.2g}")
+        found.append(f"it misses {as_miss(now['miss'])} and missed {as_share(was['miss'])}")
     return found
 
 
@@ -275,6 +267,8 @@ def _line(row: dict[str, Any]) -> str:
     said = [*row["changes"], *row["reasons"]]
     if kind == "moved":
         said += [f"{row[f'old_{one}']} -> {row[one]}" for one in ("status", "verdict") if row[f"old_{one}"] != row[one]]
-        if np.isfinite(row["difference"]):
-            said.append(f"contributions differ by {row['difference']:.2g} of the largest")
+        if row["difference"] == 0:
+            said.append("the same contributions")
+        elif row["difference"] > 0:
+            said.append(f"contributions differ by {as_share(row['difference'])} of the largest")
     return f"{name}, {dtype}{': ' * bool(said)}{'; '.join(said)}"

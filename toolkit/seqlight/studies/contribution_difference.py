@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqlight.studies.phrases import as_share
+
 
 @dataclass(frozen=True)
 class ContributionDifference:
@@ -27,6 +29,13 @@ class ContributionDifference:
     place: tuple[int, ...]
     old: float
     new: float
+
+    @property
+    def share(self) -> str:
+        """The size in words: "3 % of the largest"."""
+        if not np.isfinite(self.size):
+            return "what is finite in one of them only"
+        return f"{as_share(self.size)} of the largest"
 
 
 def contribution_difference(old: NDArray[Any], new: NDArray[Any]) -> ContributionDifference:

@@ -8,6 +8,7 @@ from typing import Any
 from seqlight.studies.contribution_difference import ContributionDifference, contribution_difference
 from seqlight.studies.golden_record import GoldenRecord
 from seqlight.studies.model_parts import changed_parts
+from seqlight.studies.phrases import as_share
 
 # In the order in which they are named, the model before them and versions behind.
 FACTS = ("sequences", "references", "further inputs", "target", "seed", "dtype")
@@ -46,7 +47,7 @@ def golden_difference(old: GoldenRecord, new: GoldenRecord, rtol: float) -> str:
         return "" if moved.size <= rtol else f"attributions {_where(moved, rtol, OF_ATTRIBUTIONS)}{_reasons(old, new)}"
     if moved.size <= rtol:
         return f"outputs {_where(outputs, rtol, OF_OUTPUTS)}, while attributions did not{_reasons(old, new)}"
-    return f"attributions {_where(moved, rtol, OF_ATTRIBUTIONS)}, and outputs by {outputs.size:.2g}{_reasons(old, new)}"
+    return f"attributions {_where(moved, rtol, OF_ATTRIBUTIONS)}, and outputs by {outputs.share}{_reasons(old, new)}"
 
 
 def changed_facts(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -75,7 +76,7 @@ def _where(moved: ContributionDifference, rtol: float, dimensions: Mapping[int, 
     names = dimensions.get(len(moved.place), ("row",))
     place = [f"{name} {one}" for name, one in zip(names, moved.place, strict=False) if name]
     return (
-        f"moved by {moved.size:.2g} of the largest, where {rtol:g} is allowed, most in {', '.join(place)} "
+        f"moved by {moved.share}, where {as_share(rtol)} is allowed, most in {', '.join(place)} "
         f"({moved.old:.4g} -> {moved.new:.4g})"
     )
 
