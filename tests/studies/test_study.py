@@ -19,7 +19,7 @@ from seqlight.errors import InputError, ResultsError
 from seqlight.studies import Case, Study, open_study
 from seqlight.studies.cell import COLUMNS
 from seqlight.studies.folder import StudyFolder
-from study_implementations import ABSENT, EXACT, HALF, PEER, Net
+from study_implementations import ABSENT, EXACT, HALF, PEER, Net, by_position, half, make
 
 X = sl.random_one_hot((3, 4, 20), random_state=0)
 
@@ -290,3 +290,12 @@ def test_a_model_that_cannot_be_sent_is_named(tmp_path):
     with pytest.raises(InputError, match="cannot be sent to another process"):
         study(models={"net": net}).run(tmp_path, verbose=False)
     assert not (tmp_path / ".work").exists()
+
+
+def test_what_is_not_exact_is_asked_in_one_dtype(tmp_path):
+    approximate = make(half, complete=True, approximate=True)
+    asked = study(EXACT, approximate, make(by_position), audit=False)
+    cases = asked._describe_case(asked.cases["net"])
+    described = {one.name: {"complete": one.complete, "approximate": one.approximate} for one in asked.implementations}
+    cells = [(one["implementation"], one["dtype"]) for one in asked._cells_of("net", cases, described)]
+    assert cells == [("exact", "float64"), ("exact", "float32"), ("half", "float32"), ("by_position", "float32")]

@@ -34,7 +34,7 @@ def study_command(
     implementations: str = "installed",
     dtypes: str = "float64,float32",
     random_state: int = 0,
-    time_limit: float = 60,
+    time_limit: float = 20,
     memory_limit: float | None = None,
     threads: int | None = None,
     retry: bool = False,

@@ -151,6 +151,11 @@ def judge(results: StudyResults, model: str) -> ModelJudgement:
     judged = {dtype: _judge_dtype(results, model, dtype, rows[rows["dtype"] == dtype]) for dtype in dtypes}
     first = next((one for one in dtypes if (rows[rows["dtype"] == one]["status"] == "ok").any()), (dtypes or [""])[0])
     cells = judged.pop(first, [])
+    # What is not exact by design is asked in one dtype, which may be another.
+    asked = {one.name for one in cells}
+    elsewhere = [one for others in judged.values() for one in others if one.name not in asked]
+    cells = sorted([*cells, *elsewhere], key=lambda one: results.implementations.index(one.name))
+    judged = {dtype: [one for one in others if one.name in asked] for dtype, others in judged.items()}
     groups, differences = _group(results, model, first, [one for one in cells if one.standing == "complete"])
     return ModelJudgement(model, first, cells, judged, groups, differences, results.mixed_rows(model))
 

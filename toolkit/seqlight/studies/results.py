@@ -109,16 +109,19 @@ class StudyResults:
         ----------
         model, implementation : str
         dtype : str, optional
-            The first of the study by default.
+            By default the first in which there is such a cell.
 
         Raises
         ------
         InputError
             If there is no such cell, or it has no contributions.
         """
-        found = self._contributions(model, implementation, dtype or self.dtypes[0])
+        if dtype is None:
+            asked = [one for one in self.dtypes if (model, implementation, one) in self._keys]
+            dtype = (asked or self.dtypes)[0]
+        found = self._contributions(model, implementation, dtype)
         if found is None:
-            record = self._record(model, implementation, dtype or self.dtypes[0])
+            record = self._record(model, implementation, dtype)
             status = "was not computed" if record is None else f"has the status {record['status']!r}"
             raise InputError(
                 f"the cell of {implementation} and {model!r} {status}: expected one that is 'ok'; .cells says more."
@@ -234,7 +237,8 @@ class StudyResults:
         numbers: dict[str, float] = {}
         if outputs is not None:
             numbers["miss"], numbers["miss_max"] = miss(found, *outputs)
-        first = self._contributions(model, self.implementations[0], dtype)
+        where = (model, self.implementations[0], dtype)
+        first = self._contributions(*where) if where in self._keys else None
         if first is not None:
             numbers |= likeness(found, first)
         if self._case(model)["motifs"]:

@@ -163,7 +163,8 @@ class Schedule:
         if "failed" in record:
             return
         for one, implementation in self._implementations.items():
-            plan, known = next(p for p in self._plans[name] if p.implementation == one), f"{key}-{one}"
+            plan = next(plan for plan in self._plans[name] if plan.implementation == one)
+            known = f"{key}-{one}"
             if implementation.suspects is None or self._files.has("suspects", known) or not self._misses(plan, key):
                 continue
             job = common | {"kind": "suspects", "table": record["table"], "dtype": plan.dtype}

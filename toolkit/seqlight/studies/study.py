@@ -52,7 +52,8 @@ class Study:
     implementations : "installed", "all", or sequence of str or Implementation
         Which to ask. The others are compared with the first.
     dtypes : sequence of str
-        "float64" shows what is missed, "float32" how long it takes.
+        "float64" shows what is missed, "float32" how long it takes. Implementations that are not complete up to
+        rounding by design are asked in one of them, unless `every_dtype` is set.
     n_references : int
         References per sequence, if `references` is a function.
     args : sequence of torch.Tensor
@@ -69,6 +70,8 @@ class Study:
         Whether to find out why an implementation misses, with :func:`seqlight.audit`.
     threads : int, optional
         Threads of PyTorch in each process; by default as many as in this one.
+    every_dtype : bool
+        Whether every implementation is asked in every dtype.
 
     Raises
     ------
@@ -101,10 +104,11 @@ class Study:
         args: Sequence[Tensor] = (),
         target: int = 0,
         random_state: int = 0,
-        time_limit: float = 60,
+        time_limit: float = 20,
         memory_limit: float | None = None,
         audit: bool = True,
         threads: int | None = None,
+        every_dtype: bool = False,
     ) -> None:
         if not isinstance(models, Mapping) or not models:
             raise InputError(f"models is {kind_of(models)}: expected a mapping of at least one name to a model.")
@@ -120,7 +124,7 @@ class Study:
         self.time_limit, self.memory_limit = _positive(time_limit, "time_limit"), memory_limit
         if memory_limit is not None:
             _positive(memory_limit, "memory_limit")
-        self.audit = audit
+        self.audit, self.every_dtype = audit, every_dtype
         self.threads = torch.get_num_threads() if threads is None else require_count(threads, "threads", least=1)
 
     def run(self, out: str | os.PathLike[str], verbose: bool = True, retry: bool = False) -> StudyResults:
@@ -204,7 +208,14 @@ class Study:
             {"model": name, "implementation": one, "dtype": dtype, "key": digest(case["key"], one, facts, dtype)}
             for dtype in self.dtypes
             for one, facts in described.items()
+            if dtype in self._dtypes_for(facts)
         ]
+
+    def _dtypes_for(self, described: dict[str, Any]) -> tuple[str, ...]:
+        """Return the dtypes in which an implementation is asked: what is not exact anyway is asked in one only."""
+        if self.every_dtype or (described["complete"] and not described["approximate"]):
+            return self.dtypes
+        return ("float32",) if "float32" in self.dtypes else self.dtypes[:1]
 
     def _settings(self, cases: dict[str, Any], described: dict[str, Any], cells: list[Any]) -> dict[str, Any]:
         return {
@@ -264,6 +275,7 @@ def _describe_implementation(one: Implementation) -> dict[str, Any]:
         "package": one.package,
         "version": one.version,
         "complete": one.complete,
+        "approximate": one.approximate,
         "signed": one.signed,
         "hypothetical": one.hypothetical,
         "code": describe_argument(one.contributions, one.name),

@@ -37,6 +37,7 @@ CAPTUM_EXPECTED_GRADIENTS = Implementation(
     title="Captum's expected gradients",
     package="captum",
     contributions=_contributions,
+    approximate=True,
     modules=("captum.attr",),
     routine_warnings=(REQUIRES_GRADIENT,),
     by_default=False,

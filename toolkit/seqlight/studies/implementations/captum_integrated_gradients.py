@@ -41,5 +41,6 @@ CAPTUM_INTEGRATED_GRADIENTS = Implementation(
     contributions=_contributions,
     modules=("captum.attr",),
     complete=True,
+    approximate=True,
     routine_warnings=(REQUIRES_GRADIENT,),
 )

@@ -110,6 +110,8 @@ class Implementation:
         Imported before the first cell, so that importing does not count as time of the cell.
     complete : bool
         Whether it promises that contributions sum to the output difference.
+    approximate : bool
+        Whether it is an approximation by design, a sum of steps or of samples, so that its miss is not rounding.
     signed : bool
         Whether its contributions have a sign.
     hypothetical : bool
@@ -130,6 +132,7 @@ class Implementation:
     contributions: ContributionFunction
     modules: tuple[str, ...] = ()
     complete: bool = False
+    approximate: bool = False
     signed: bool = True
     hypothetical: bool = False
     refusals: tuple[str, ...] = ()

@@ -67,6 +67,7 @@ def run_suite(
             time_limit=suite.time_limit,
             threads=threads or 1,
             audit=False,
+            every_dtype=True,
         )
         return study.run(out, verbose=verbose, retry=retry)
     folder = as_folder(out)
