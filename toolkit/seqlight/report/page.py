@@ -1,22 +1,27 @@
-"""A self-contained HTML page of text, numbers, tables, pictures and films."""
+"""A self-contained HTML page of text, numbers, tables, pictures and films, some of it folded away."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from seqlight.errors import InputError
 from seqlight.files.atomic import atomic_write
 from seqlight.files.folder import as_folder
 from seqlight.files.paths import as_path
+
+Tone = Literal["good", "fair", "bad", "plain"]
 
 
 @dataclass(frozen=True)
@@ -54,15 +59,71 @@ class Table:
 
 
 @dataclass(frozen=True)
+class TextTable:
+    """A table of texts, with a caption.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        Texts; names between backquotes are set in a fixed-width font.
+    caption : str
+    tones : mapping of str to sequence of str
+        By column, the tone of each row.
+    numbers : collection of str
+        The columns that hold numbers: they are aligned on the right.
+    """
+
+    table: pd.DataFrame
+    caption: str
+    tones: Mapping[str, Sequence[Tone]] = field(default_factory=dict)
+    numbers: Collection[str] = ()
+
+    def rows(self) -> list[list[tuple[str, str]]]:
+        """Return the text and the classes of each cell, by row."""
+        classes = {
+            str(name): [
+                " ".join(filter(None, ["number" if name in self.numbers else "", tone and f"tone {tone}"]))
+                for tone in self.tones.get(str(name), [""] * len(self.table))
+            ]
+            for name in self.table
+        }
+        columns = [list(zip(self.table[name], classes[name], strict=True)) for name in classes]
+        return [list(row) for row in zip(*columns, strict=True)]
+
+
+@dataclass(frozen=True)
+class Callout:
+    """A sentence in large type: what the page has to say."""
+
+    text: str
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True)
+class Points:
+    """Texts under one another, each with its tone."""
+
+    points: Sequence[tuple[str, Tone]]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Terms and what they mean."""
+
+    terms: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Picture:
-    """A figure, with a caption."""
+    """A figure, with a caption; "png" is smaller than "svg" where there are many letters."""
 
     figure: Figure
     caption: str
+    kind: Literal["svg", "png"] = "svg"
 
     def source(self) -> str:
         """Return the figure as a data URI."""
-        return embed(self.figure)
+        return embed(self.figure, self.kind)
 
 
 @dataclass(frozen=True)
@@ -79,7 +140,18 @@ class Film:
         return {label: embed(figure, "png") for label, figure in self.frames.items()}
 
 
-Block = Text | Code | Numbers | Table | Picture | Film
+@dataclass(frozen=True)
+class Fold:
+    """Blocks under a line that opens and closes them, with a text beside its title."""
+
+    title: str
+    blocks: Sequence[Block]
+    text: str = ""
+    tone: Tone = "plain"
+    is_open: bool = False
+
+
+Block = Text | Code | Numbers | Table | TextTable | Callout | Points | Terms | Picture | Film | Fold
 
 
 @dataclass(frozen=True)
@@ -121,11 +193,26 @@ def write_page(path: str | Path, title: str, lead: str, sections: Sequence[Secti
     template = resources.files("seqlight.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     # Everything is escaped except what the template marks as safe: tables made by pandas, which escapes them itself.
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["marked"] = mark_code
     html = environment.from_string(template).render(title=title, lead=lead, sections=sections)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, wait=False) as partial:
         partial.write_text(html, encoding="utf-8")
     return path
+
+
+def mark_code(text: str) -> Markup:
+    """Return a text as HTML: what is between backquotes in a fixed-width font, numbers in one piece with their units.
+
+    Examples
+    --------
+    >>> from seqlight.report.page import mark_code
+    >>> print(mark_code("`a<b>` & more"))
+    <code>a&lt;b&gt;</code> &amp; more
+    """
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    unbroken = r'<span class="whole">\g<0></span>'
+    return Markup(re.sub(r"\b\d[\d.,]*(e-\d+\b| (%|ms\b|s\b|min\b|MiB\b|GiB\b))", unbroken, marked))
 
 
 def embed(figure: Figure, kind: str = "svg") -> str:

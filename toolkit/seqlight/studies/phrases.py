@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seqlight.report.page import Tone
 
 # Shares below this one are read as powers of ten: nobody compares 0.00003 % with 0.0000002 %.
 SMALLEST_PERCENT = 1e-3
 # Shares from here on are read as multiples: "12 times".
 LARGEST_PERCENT = 10.0
-
-Tone = Literal["good", "fair", "bad", "plain"]
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,9 @@ def as_seconds(seconds: float) -> str:
     if math.isnan(seconds):
         return "-"
     if seconds < 0.9995:
-        return f"{_digits(1000 * seconds, 2)} ms"
-    return f"{_digits(seconds, 2)} s" if seconds < 120 else f"{_digits(seconds / 60, 2)} min"
+        return f"{_digits(1000 * seconds, 2).removesuffix('.0')} ms"
+    number, unit = (seconds, "s") if seconds < 120 else (seconds / 60, "min")
+    return f"{_digits(number, 2).removesuffix('.0')} {unit}"
 
 
 def as_memory(mib: float) -> str:
@@ -174,7 +176,7 @@ def as_sentence(text: str) -> str:
 
 
 def shorten(text: str, most: int = 160) -> str:
-    r"""Return the first line of a text, cut at a word where it is longer.
+    r"""Return the first line of a text, cut at a word where it is longer, and before the numbers of a tensor.
 
     Examples
     --------
@@ -182,7 +184,9 @@ def shorten(text: str, most: int = 160) -> str:
     >>> shorten("ValueError: too many words\nand lines", 20)
     'ValueError: too ...'
     """
-    line = (text.strip().splitlines() or [""])[0]
+    line, *numbers = (text.strip().splitlines() or [""])[0].split("tensor([", 1)
+    if numbers:
+        return f"{line.rstrip(' :(')} ..."
     return line if len(line) <= most else f"{line[: most - 3].rsplit(' ', 1)[0]} ..."
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from seqlight.studies.judgement import Judgement, ModelJudgement
-from seqlight.studies.phrases import Sentence, Tone, as_list, as_power, as_sentence, as_share, shorten
+from seqlight.studies.phrases import Sentence, as_list, as_power, as_sentence, as_share, shorten
 
 if TYPE_CHECKING:
+    from seqlight.report.page import Tone
     from seqlight.studies.results import StudyResults
 
 # How many operations of an audit are named.

@@ -1,0 +1,286 @@
+"""The figures of a study: misses of all implementations on all models, against likeness and time, and logos."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from seqlight.plot.text import LITERAL_TEXT, legend_label
+from seqlight.report.figures import logos
+from seqlight.studies.judgement import Judgement, ModelJudgement, mean_contributions
+from seqlight.studies.phrases import as_correlation, as_power, as_seconds, as_share
+from seqlight.studies.summaries import describe_outcome, find_titles, group_judgements
+
+if TYPE_CHECKING:
+    from seqlight.studies.results import StudyResults
+
+GOOD_COLOR, MIDDLE_COLOR, BAD_COLOR = "#255C99", "#F4F1E8", "#D62839"
+NO_COLOR = "#E4E8ED"
+COLORS = ("#255C99", "#109648", "#D62839", "#8A5FA8", "#F7B32B", "#1FA3A3", "#8C5A2B", "0.4")
+MARKERS = "os^vDPX*"
+# Text on colours below this brightness is white.
+DARK = 0.55
+# Of the bar of colours, in inches.
+BAR_HEIGHT = 2.2
+# Models are columns up to this many, and rows beyond.
+MAX_COLUMNS = 6
+# Numbers are written up to this many rows; beyond, a page is scrolled for colours.
+MAX_WRITTEN = 60
+# A miss of exactly nothing is drawn here.
+FLOOR = 1e-17
+# Longer sequences are cut to this many positions, around the largest disagreement.
+WINDOW = 160
+WIDTH = 11.0
+VERDICTS = {"silent": "silent", "said": "prints", "warned": "warns", "raised": "raises", "": "silent"}
+
+
+def plot_misses(judgements: Sequence[ModelJudgement], groups: bool = False) -> Figure:
+    """Draw the miss of each implementation on each model: as a colour, in numbers, and whether it says so.
+
+    Parameters
+    ----------
+    judgements : sequence of ModelJudgement
+    groups : bool
+        Whether to draw one row for all models whose names, "group: detail", begin alike: the worst of their misses, and
+        how many are complete.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rows = group_judgements(judgements) if groups else {one.model: [one] for one in judgements}
+    names = find_titles(judgements)
+    upright = len(rows) <= MAX_COLUMNS
+    down, across = list(names.values()), list(rows)
+    down, across = (down, across) if upright else (across, down)
+    is_written = len(down) <= MAX_WRITTEN
+    row_height = 0.3 if upright else 0.42 if is_written else 0.16
+    figure = Figure(figsize=(WIDTH, max(2.0, 0.9 + row_height * len(down))), layout="constrained")
+    ax = figure.subplots()
+    tolerance = _tolerance(judgements)
+    norm = LogNorm(tolerance**2, 1, clip=True)
+    for i, judged in enumerate(rows.values()):
+        for j, name in enumerate(names):
+            cells = [one for model in judged for one in model.cells if one.name == name]
+            if cells:
+                x, y = (i, j) if upright else (j, i)
+                _draw_cell(ax, x, y, cells, norm, (", " if upright else "\n") if is_written else None)
+    _label(ax, down, across)
+    _add_color_bar(figure, ax, norm, tolerance)
+    return figure
+
+
+def plot_likeness_and_time(judgements: Sequence[ModelJudgement]) -> Figure:
+    """Draw misses against the likeness with the first implementation, and against the time of a call."""
+    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    names, drawn = find_titles(judgements), []
+    for k, (name, title) in enumerate(names.items()):
+        cells = [one for model in judgements for one in model.cells if one.name == name and one.cell["miss"] >= 0]
+        if not cells:
+            continue
+        drawn.append(legend_label(title))
+        style: dict[str, Any] = {"color": COLORS[k % len(COLORS)], "marker": MARKERS[k % len(MARKERS)]}
+        style |= {"linestyle": "none", "markersize": 9 if len(judgements) <= 3 else 6, "markeredgecolor": "white"}
+        y = [max(one.cell["miss"], FLOOR) for one in cells]
+        left.plot([one.cell["r"] for one in cells], y, label=drawn[-1], clip_on=False, **style)
+        right.plot([one.cell["seconds"] for one in cells], y, clip_on=False, **style)
+    tolerance = _tolerance(judgements)
+    for ax in (left, right):
+        ax.axhspan(FLOOR / 10, tolerance, color=GOOD_COLOR, alpha=0.07, linewidth=0, zorder=0)
+        ax.spines[["top", "right"]].set_visible(False)
+    left.set_yscale("log")
+    left.set_ylim(FLOOR / 3, max(3.0, left.get_ylim()[1]))
+    left.yaxis.set_major_locator(FixedLocator([1e-16, 1e-12, 1e-9, 1e-6, 1e-3, 0.1, 1]))
+    left.yaxis.set_major_formatter(FuncFormatter(lambda y, _: as_share(y)))
+    left.yaxis.set_minor_locator(NullLocator())
+    left.set_xlabel(f"likeness: correlation r with {next(iter(names.values()), 'the first')}", **LITERAL_TEXT)
+    left.set_ylabel("miss")
+    left.annotate("complete", (0.01, tolerance), xycoords=("axes fraction", "data"), va="top", fontsize=8, color="0.35")
+    _scale_times(right)
+    if drawn:
+        handles, _ = left.get_legend_handles_labels()
+        legend = figure.legend(handles, drawn, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
+        for text in legend.get_texts():
+            text.set(**LITERAL_TEXT)
+    return figure
+
+
+def _scale_times(ax: Axes) -> None:
+    ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    ax.set_xlim(low / 1.3, high * 1.3)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: as_seconds(x)))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlabel("time of a call")
+
+
+def plot_worst_sequence(results: StudyResults, judged: ModelJudgement) -> tuple[Figure, str] | None:
+    """Draw logos of the sequence on which implementations disagree most, one below the other.
+
+    Contributions are averaged over references. Those of implementations that do not promise completeness have other
+    units, and are scaled to the height of the others.
+
+    Returns
+    -------
+    (matplotlib.figure.Figure, str), or None if there are no contributions
+        The figure, and which sequence and positions it shows.
+    """
+    shown = [one for one in judged.cells if one.cell["status"] == "ok" and one.standing != "not finite"]
+    if not shown:
+        return None
+    tracks = torch.stack([_track(results, judged, one) for one in shown])
+    X = results.case(judged.model).X.double()
+    row, start, end = worst_place(tracks[[one.standing != "no promise" for one in shown]] if len(shown) > 1 else tracks)
+    track = tracks[:, row]
+    heights = track[:, start:end].abs().amax(dim=1)
+    highest = max((float(h) for h, one in zip(heights, shown, strict=True) if one.standing != "no promise"), default=0)
+    titles = []
+    for i, one in enumerate(shown):
+        scaled = one.standing == "no promise" and highest > 0 and float(heights[i]) > 0
+        if scaled:
+            track[i] *= highest / heights[i]
+        titles.append(f"{one.title}: {describe_outcome(one)}{', drawn to the same height' if scaled else ''}")
+    figure = logos(track[:, None] * X[row], titles, start=start, end=end)
+    for ax in figure.axes:
+        ax.set_ylabel("")
+        ax.tick_params(labelbottom=ax is figure.axes[-1], labelsize=8)
+    figure.supylabel("contribution to the output", fontsize=9)
+    length = X.shape[-1]
+    part = f", positions {start} to {end - 1} of {length}" if end - start < length else ""
+    return figure, f"sequence {row}{part}"
+
+
+def worst_place(tracks: torch.Tensor) -> tuple[int, int, int]:
+    """Return the row, and the window of positions, where contributions differ most from the first ones.
+
+    Parameters
+    ----------
+    tracks : torch.Tensor, shape (implementations, rows, positions)
+
+    Returns
+    -------
+    row, start, end : int
+
+    Examples
+    --------
+    >>> import torch
+    >>> from seqlight.studies.figures import worst_place
+    >>> tracks = torch.zeros(2, 3, 1000)
+    >>> tracks[1, 2, 700] = 1
+    >>> worst_place(tracks)
+    (2, 620, 780)
+    """
+    if not len(tracks):
+        return 0, 0, min(WINDOW, tracks.shape[-1])
+    differences = (tracks - tracks[0]).abs().amax(dim=0)
+    if not bool(differences.any()):
+        # They are all the same: show the largest contributions.
+        differences = tracks[0].abs()
+    row = int(differences.square().sum(dim=-1).argmax())
+    length = differences.shape[-1]
+    start = max(0, min(int(differences[row].argmax()) - WINDOW // 2, length - WINDOW))
+    return row, start, min(start + WINDOW, length)
+
+
+def _track(results: StudyResults, judged: ModelJudgement, one: Judgement) -> torch.Tensor:
+    return mean_contributions(results.contributions(judged.model, one.name, judged.dtype))
+
+
+def _tolerance(judgements: Sequence[ModelJudgement]) -> float:
+    """Return the miss that counts as complete, most often."""
+    return float(np.median([one.tolerance for model in judgements for one in model.cells] or [1e-6]))
+
+
+def _draw_cell(
+    ax: Axes, x: int, y: int, cells: Sequence[Judgement], norm: LogNorm, separator: str | None = None
+) -> None:
+    """Draw the worst miss of cells as a colour and, with a separator of its parts, as a text."""
+    numbers = [one.cell["miss"] for one in cells if one.cell["miss"] >= 0 and one.standing != "no promise"]
+    color = COLORMAP(norm(max(numbers))) if numbers else to_rgba(NO_COLOR)
+    ax.add_patch(Rectangle((x - 0.485, y - 0.46), 0.97, 0.92, facecolor=color, linewidth=0))
+    if separator is not None:
+        text = separator.join(_cell_text(cells[0]) if len(cells) == 1 else _group_text(cells))
+        ink = "white" if float(np.dot(color[:3], (0.3, 0.6, 0.1))) < DARK else "0.15"
+        ax.text(x, y, text, ha="center", va="center", fontsize=8.5, color=ink, linespacing=1.1)
+
+
+def _cell_text(one: Judgement) -> list[str]:
+    if one.standing == "no promise":
+        return [f"r = {as_correlation(one.cell['r'])}"]
+    if one.standing == "incomplete":
+        return [as_share(one.cell["miss"]), VERDICTS[one.cell["verdict"]]]
+    if one.standing in ("complete", "approximate"):
+        return [as_power(one.cell["miss"]) if one.standing == "complete" else as_share(one.cell["miss"])]
+    return [{"not finite": "NaN", "constant": "constant output"}.get(one.standing, one.standing)]
+
+
+def _group_text(cells: Sequence[Judgement]) -> list[str]:
+    """Return how many cells are complete, and the worst that came of the others."""
+    likeness = [one.cell["r"] for one in cells if one.standing == "no promise" and one.cell["r"] == one.cell["r"]]
+    if likeness:
+        return [f"r = {as_correlation(float(np.median(likeness)))}"]
+    good = [f"{sum(one.standing in ('complete', 'approximate') for one in cells)} of {len(cells)}"]
+    wrong = [one for one in cells if one.standing in ("incomplete", "not finite")]
+    silent, refused = sum(one.is_silent for one in wrong), sum(one.standing == "refused" for one in cells)
+    failed = sum(one.cell["status"] not in ("ok", "refused") for one in cells)
+    for n, what in ((silent, "silent"), (len(wrong), "wrong"), (refused, "refused"), (failed, "failed")):
+        if n:
+            return [*good, f"{n} {what}"]
+    return good
+
+
+def _label(ax: Axes, down: Sequence[str], across: Sequence[str]) -> None:
+    size = 9 if len(down) <= MAX_WRITTEN else 7
+    ax.set_xlim(-0.5, len(across) - 0.5)
+    ax.set_ylim(len(down) - 0.5, -0.5)
+    ax.set_xticks(range(len(across)), [_break(one) for one in across], fontsize=9, **LITERAL_TEXT)
+    ax.set_yticks(range(len(down)), [_shorten(one) for one in down], fontsize=size, **LITERAL_TEXT)
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0, labelbottom=len(down) > 20)
+    ax.spines[:].set_visible(False)
+
+
+def _break(name: str, most: int = 16) -> str:
+    """Return a name with a line break after a word near its middle, if it is long."""
+    if len(name) <= most or " " not in name:
+        return name
+    places = [i for i, letter in enumerate(name) if letter == " "]
+    at = min(places, key=lambda i: abs(i - len(name) / 2))
+    return f"{name[:at]}\n{name[at + 1 :]}"
+
+
+def _shorten(name: str, most: int = 44) -> str:
+    return name if len(name) <= most else f"{name[: most - 3]}..."
+
+
+def _add_color_bar(figure: Figure, ax: Axes, norm: LogNorm, tolerance: float) -> None:
+    height = figure.get_figheight() - 0.6
+    share = min(1.0, BAR_HEIGHT / height)
+    bar = figure.colorbar(
+        ScalarMappable(norm, COLORMAP),
+        ax=ax,
+        shrink=share,
+        aspect=15 * height * share / BAR_HEIGHT,
+        anchor=(0, 1),
+        pad=0.01,
+    )
+    ticks = [tolerance**2, tolerance, math.sqrt(tolerance), 1]
+    bar.set_ticks(ticks, labels=[as_power(tolerance**2), as_power(tolerance), as_share(ticks[2]), "100 %"], fontsize=8)
+    bar.ax.minorticks_off()
+    bar.set_label("miss", fontsize=8)
+    bar.outline.set_visible(False)
+
+
+COLORMAP = LinearSegmentedColormap.from_list("miss", [GOOD_COLOR, "#A9C1DC", MIDDLE_COLOR, "#EFA3A0", BAD_COLOR])

@@ -1,0 +1,242 @@
+"""The page of a study: what it says in sentences, pictures and tables, from what is stored, and how to run it again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from seqlight.report.page import (
+    Block,
+    Callout,
+    Code,
+    Fold,
+    Picture,
+    Points,
+    Section,
+    Text,
+    TextTable,
+    Tone,
+    write_page,
+)
+from seqlight.studies.figures import plot_likeness_and_time, plot_misses, plot_worst_sequence
+from seqlight.studies.judgement import ModelJudgement, judge_all
+from seqlight.studies.phrases import Sentence, as_count
+from seqlight.studies.sentences import find_sentences
+from seqlight.studies.summaries import are_grouped
+from seqlight.studies.tables import make_cells, make_messages, make_operations, make_summary, make_terms
+
+if TYPE_CHECKING:
+    from seqlight.studies.results import StudyResults
+
+# With more models, their sentences are folded away, pictures are of pixels, and logos are those of the worst.
+FEW_MODELS = 3
+MANY_MODELS = 20
+MAX_LOGOS = 10
+# The verdicts on many models, by tone.
+TONES: dict[Tone, str] = {
+    "bad": "on which nothing can be believed as it is",
+    "fair": "with a reservation",
+    "good": "on which an implementation can be believed",
+    "plain": "without a verdict",
+}
+# A message is cut here, and so is the list of them.
+MAX_MESSAGE = 2000
+MAX_MESSAGES = 100
+
+
+def write_study_page(results: StudyResults, path: str | os.PathLike[str] | None = None) -> Path:
+    """Write one self-contained HTML page about a study, from what is stored.
+
+    Parameters
+    ----------
+    results : StudyResults
+    path : path, optional
+        The file; ``page.html`` in the folder of the study by default.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+    """
+    judgements = judge_all(results)
+    said = {one.model: find_sentences(results, one) for one in judgements}
+    sections = [
+        Section("What it says", list(_say(results, judgements, said))),
+        Section("In pictures", list(_draw(judgements))),
+        Section("In numbers", list(_count(judgements))),
+    ]
+    named = {
+        "The operations of the model": list(_list_operations(results, judgements)),
+        "Where they disagree most": list(_draw_logos(results, judgements)),
+        "Warnings and errors": list(_list_messages(results, judgements)),
+    }
+    sections += [Section(title, blocks) for title, blocks in named.items() if blocks]
+    sections.append(Section("How it was made", list(_describe_run(results))))
+    path = results.folder / "page.html" if path is None else path
+    return write_page(Path(path), _title(results), _lead(results), sections)
+
+
+def _title(results: StudyResults) -> str:
+    names = results.models
+    about = f"the model “{names[0]}”" if len(names) == 1 else as_count(len(names), "model")
+    return f"Whose attributions can be believed on {about}?"
+
+
+def _lead(results: StudyResults) -> str:
+    cases = list(results.settings["cases"].values())
+    first = cases[0]
+    data = f"{as_count(first['rows'], 'sequence')} of {as_count(first['positions'], 'position')}"
+    data += f", with {as_count(first['n_references'], 'reference')} each,"
+    if len(cases) > 1:
+        data = "The sequences of each model"
+    return (
+        f"{data} were explained by {as_count(len(results.implementations), 'implementation')} of attribution, each in "
+        "a process of its own. Whether their contributions add up is computed from plain calls of the model, not from "
+        "what an implementation says about itself."
+    )
+
+
+def _say(
+    results: StudyResults, judgements: Sequence[ModelJudgement], said: dict[str, list[Sentence]]
+) -> Iterator[Block]:
+    if not results.complete:
+        yield Callout("This study is not finished: run its command again, and it goes on where it stopped.", "fair")
+    if len(judgements) > 1:
+        yield make_summary(judgements)
+        if are_grouped(judgements):
+            kind: Any = "png" if len(judgements) > MANY_MODELS else "svg"
+            caption = "By group: how many are complete, what came of the others, and the largest miss as a colour."
+            yield Picture(plot_misses(judgements, groups=True), caption, kind)
+    folds = {one.model: _fold(one.model, said[one.model], len(judgements)) for one in judgements}
+    if len(judgements) == 1:
+        (only,) = folds.values()
+        yield Callout(only.text, only.tone)
+        yield from only.blocks
+    elif len(judgements) <= MANY_MODELS:
+        yield from folds.values()
+    else:
+        for tone, title in TONES.items():
+            these = [one for one in folds.values() if one.tone == tone]
+            if these:
+                yield Fold(as_count(len(these), "model"), these, title, tone)
+
+
+def _fold(model: str, sentences: Sequence[Sentence], n_models: int) -> Fold:
+    verdict, *others = sentences
+    points = Points([(one.text, one.tone) for one in others])
+    return Fold(model, [points], verdict.text, verdict.tone, is_open=n_models <= FEW_MODELS)
+
+
+def _draw(judgements: Sequence[ModelJudgement]) -> Iterator[Block]:
+    kind: Any = "png" if len(judgements) > MANY_MODELS else "svg"
+    misses = Picture(
+        plot_misses(judgements),
+        "The miss: the share of the output difference that contributions do not add up to. Blue is complete, red is "
+        "not; “silent” are those that do not say so. Grey ones promise nothing, or gave no contributions.",
+        kind,
+    )
+    if len(judgements) <= MANY_MODELS:
+        yield misses
+    yield Picture(
+        plot_likeness_and_time(judgements),
+        "The miss against the likeness with the first implementation, and against the time of a call. In the shaded "
+        "part it is no more than rounding.",
+        kind,
+    )
+    if len(judgements) > MANY_MODELS:
+        yield Fold("All models", [misses])
+
+
+def _count(judgements: Sequence[ModelJudgement]) -> Iterator[Block]:
+    cells = make_cells(judgements)
+    terms = make_terms(judgements, list(map(str, cells.table)))
+    if len(judgements) > FEW_MODELS:
+        yield terms
+        yield Fold("All cells", [cells], f"{len(cells.table):,} rows")
+    else:
+        yield cells
+        yield terms
+
+
+def _list_operations(results: StudyResults, judgements: Sequence[ModelJudgement]) -> Iterator[Block]:
+    for one in judgements:
+        audit = results.audit(one.model)
+        if audit is None:
+            continue
+        # As it is printed, there is a table above the verdict.
+        verdict = audit.text.split("\n\n", 1)[-1].splitlines()
+        blocks: list[Block] = [make_operations(audit), *(Text(line) for line in _join(verdict))]
+        if len(judgements) == 1:
+            yield from blocks
+        else:
+            yield Fold(
+                one.model, blocks, "complete" if audit.complete else "not complete", "good" if audit.complete else "bad"
+            )
+
+
+def _join(lines: Sequence[str]) -> list[str]:
+    """Return paragraphs from lines of which those that are indented go on."""
+    found: list[str] = []
+    for line in lines:
+        if line.startswith(" ") and found:
+            found[-1] += f" {line.strip()}"
+        else:
+            found.append(line)
+    return found
+
+
+def _draw_logos(results: StudyResults, judgements: Sequence[ModelJudgement]) -> Iterator[Block]:
+    worst = sorted(judgements, key=lambda one: -_largest_miss(one))
+    for one in worst[:MAX_LOGOS]:
+        drawn = plot_worst_sequence(results, one)
+        if drawn is None:
+            continue
+        figure, where = drawn
+        caption = f"{where}: the one with the largest disagreement. Contributions are the means over its references."
+        picture = Picture(figure, caption[0].upper() + caption[1:], "png")
+        yield picture if len(judgements) == 1 else Fold(one.model, [picture], is_open=len(judgements) <= FEW_MODELS)
+    if len(worst) > MAX_LOGOS:
+        yield Text(f"These are the {MAX_LOGOS} models with the largest misses, of {len(worst)}.")
+
+
+def _largest_miss(judged: ModelJudgement) -> float:
+    return max((one.cell["miss"] for one in judged.of("incomplete", "approximate")), default=0.0)
+
+
+def _list_messages(results: StudyResults, judgements: Sequence[ModelJudgement]) -> Iterator[Block]:
+    printed = [
+        (one.title, model.model, text)
+        for model in judgements
+        for one in model.cells
+        if (text := results.printed(model.model, one.name, model.dtype))
+    ]
+    messages = make_messages(judgements, printed)
+    for who, text in messages[:MAX_MESSAGES]:
+        cut = text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} ..."
+        yield Fold(who, [Code(cut)], is_open=len(messages) <= FEW_MODELS)
+    if len(messages) > MAX_MESSAGES:
+        yield Text(f"There are {len(messages) - MAX_MESSAGES} more, in the files of the folder “cells”.")
+
+
+def _describe_run(results: StudyResults) -> Iterator[Block]:
+    settings = results.settings
+    yield Text("This line runs it again, and computes only what is missing or has changed:")
+    yield Code(settings["command"])
+    about = {
+        "dtypes": ", ".join(settings["dtypes"]),
+        "seed": str(settings["random_state"]),
+        "time limit of a cell": f"{settings['time_limit']:g} s",
+        **{str(name): str(value) for name, value in settings["versions"].items()},
+        **{one["package"]: str(one["version"] or "not installed") for one in settings["implementations"].values()},
+        **{str(name): str(value) for name, value in settings["machine"].items()},
+    }
+    yield TextTable(
+        pd.DataFrame({"setting": list(about), "value": list(about.values())}), "Versions, settings and the machine."
+    )
+    sources = {name: case["source"] for name, case in settings["cases"].items() if case.get("source")}
+    for name, source in sources.items():
+        yield Fold(f"Where {name} is from", [Code(source)])

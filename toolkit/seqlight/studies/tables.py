@@ -1,0 +1,173 @@
+"""The tables of a study's page, in words that need no explanation, and what their columns mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from seqlight.report.page import Terms, TextTable
+from seqlight.studies.judgement import Judgement, ModelJudgement
+from seqlight.studies.phrases import as_correlation, as_list, as_memory, as_power, as_seconds, as_share
+from seqlight.studies.summaries import count_outcomes, describe_outcome, find_titles, find_tone
+
+if TYPE_CHECKING:
+    from seqlight.studies.results import StoredAudit
+
+# Columns of numbers, on the right.
+NUMBERS = (
+    "miss",
+    "worst miss",
+    "r",
+    "r of ranks",
+    "sign flips",
+    "largest in common",
+    "share in motifs",
+    "motifs found",
+    "first call",
+    "second call",
+    "memory",
+)
+COUNTS = ("complete", "nearly complete", "wrong and silent", "wrong, and says so", "refused", "no contributions")
+
+
+def make_summary(judgements: Sequence[ModelJudgement]) -> TextTable:
+    """Return how often each implementation is complete, wrong and silent, and so on, over all models."""
+    table = count_outcomes(judgements)
+    shown = table[[name for name in table if (table[name] != "").any()]]
+    tones = {
+        "complete": ["good" if n else "" for n in table["complete"]],
+        "wrong and silent": ["bad" if n else "" for n in table["wrong and silent"]],
+        "wrong, and says so": ["fair" if n else "" for n in table["wrong, and says so"]],
+    }
+    tones = {name: tone for name, tone in tones.items() if name in shown}
+    return TextTable(
+        shown,
+        "How many models each implementation explains, and how well. Complete: contributions sum to the output "
+        "difference. Wrong and silent: they do not, and nobody is warned.",
+        tones,  # type: ignore[arg-type]
+        numbers=("models", *COUNTS, "other question", "median time of a call"),
+    )
+
+
+def make_cells(judgements: Sequence[ModelJudgement]) -> TextTable:
+    """Return what came of every cell."""
+    rows, tones = [], []
+    for model in judgements:
+        for dtype, cells in [(model.dtype, model.cells), *model.others.items()]:
+            for one in cells:
+                name = {"model": model.model} if len(judgements) > 1 else {}
+                rows.append({**name, "implementation": one.title, "computed in": dtype, **_describe(one)})
+                tones.append(find_tone(one))
+    table = pd.DataFrame(rows)
+    # Columns that say nothing here are left out.
+    table = table[[name for name in table if (table[name] != "-").any()]]
+    return TextTable(
+        table, "Every cell of this study; what the columns mean is said below.", {"what came of it": tones}, NUMBERS
+    )
+
+
+def _describe(one: Judgement) -> dict[str, str]:
+    cell = one.cell
+    small = as_power if one.standing == "complete" else as_share
+    return {
+        "what came of it": describe_outcome(one),
+        "miss": small(cell["miss"]),
+        "worst miss": small(cell["miss_max"]),
+        "r": as_correlation(cell["r"]),
+        "r of ranks": as_correlation(cell["rank_r"]),
+        "sign flips": as_share(cell["sign_flips"]).replace("nothing", "0 %"),
+        "largest in common": as_share(cell["top_overlap"]).replace("nothing", "0 %"),
+        "share in motifs": as_share(cell["motif_share"]).replace("nothing", "0 %"),
+        "motifs found": as_share(cell["motif_recall"]).replace("nothing", "0 %"),
+        "first call": as_seconds(cell["seconds_first"]),
+        "second call": as_seconds(cell["seconds"]),
+        "memory": as_memory(cell["peak_mib"]),
+        "left changed": as_list(list(cell["changed_state"])) or "-",
+    }
+
+
+def make_terms(judgements: Sequence[ModelJudgement], columns: Sequence[str]) -> Terms:
+    """Return what the columns mean, a sentence each."""
+    first = next(iter(find_titles(judgements).values()), "the first implementation")
+    tolerances: dict[str, float] = {}
+    for model in judgements:
+        for dtype, cells in [(model.dtype, model.cells), *model.others.items()]:
+            tolerances.setdefault(dtype, min((one.tolerance for one in cells), default=0.0))
+    rounding = as_list([f"{as_power(one)} in {dtype}" for dtype, one in tolerances.items()])
+    terms = {
+        "miss": "With each reference, the contributions of a sequence should sum to the difference between the two "
+        "outputs. The miss is by how much they do not, in the mean, as a share of the mean difference: contributions "
+        "that are all zero miss 100 %.",
+        "worst miss": "The same for the sequence and the reference that are missed most.",
+        "complete": f"The miss is no more than rounding: up to {rounding}.",
+        "silently": "There was no warning, no error, and nothing was printed.",
+        "another question": "The method does not promise that contributions sum to the output difference, so its "
+        "miss is no fault; what counts is its likeness.",
+        "r": f"Likeness: the correlation of contributions with those of {first} over the positions of a sequence, in "
+        "the mean. 1 is the same pattern, whatever its height.",
+        "r of ranks": "The same for the order of positions, from the most negative to the most positive.",
+        "sign flips": f"How much of the contributions, by size, has the other sign than with {first}.",
+        "largest in common": "Of the tenth of the positions with the largest contributions, the share that is also "
+        f"among those of {first}.",
+        "share in motifs": "How much of the contributions, by size, is inside of the motifs that are known to matter.",
+        "motifs found": "The share of the positions of these motifs that is among as many positions with the largest "
+        "contributions.",
+        "first call": "Its time without imports, but with what is set up once; the second call shows the time of work.",
+        "memory": "What the process took at most beyond what it held before.",
+        "left changed": "What is not as it was on the model, or in the process, after the call.",
+    }
+    always = ("complete", "silently", "another question")
+    return Terms({name: text for name, text in terms.items() if name in columns or name in always})
+
+
+def make_operations(audit: StoredAudit) -> TextTable:
+    """Return how seqlight treats the operations of a model, and what each loses."""
+    table = audit.table
+    has_note = table["note"] != ""
+    lost = [as_share(one) if note else "-" for one, note in zip(table["lost"].astype(float), has_note, strict=True)]
+    shown = pd.DataFrame(
+        {
+            "operation": [f"`{one}`" for one in table["operation"]],
+            "module": [f"`{one}`" if one else "" for one in table["module"]],
+            "treatment": table["treatment"].astype(str),
+            "calls": table["calls"].astype(str),
+            "loses": lost,
+        }
+    )
+    tones = ["bad" if note else "" for note in has_note]
+    return TextTable(
+        shown,
+        "The operations of the model as `seqlight.audit` met them, with the rule that seqlight applies to each; linear "
+        "operations need none. What loses nothing of the output difference has a dash.",
+        {"loses": tones},  # type: ignore[dict-item]
+        numbers=("calls", "loses"),
+    )
+
+
+def make_messages(
+    judgements: Sequence[ModelJudgement], printed: Sequence[tuple[str, str, str]]
+) -> list[tuple[str, str]]:
+    """Return warnings, errors and what was printed, each once, with who said it about which models.
+
+    Parameters
+    ----------
+    judgements : sequence of ModelJudgement
+    printed : sequence of (title, model, text)
+    """
+    said: dict[tuple[str, str], list[str]] = {}
+    for model in judgements:
+        for one in [*model.cells, *(one for cells in model.others.values() for one in cells)]:
+            texts = [("warns", text) for text in one.cell["warnings"]]
+            texts += [("ends with", one.cell["error"])] if one.cell["error"] and one.standing != "absent" else []
+            for how, text in texts:
+                said.setdefault((f"{one.title} {how}", text), []).append(model.model)
+    for title, name, text in printed:
+        said.setdefault((f"{title} prints", text), []).append(name)
+    found = []
+    for (who, text), models in said.items():
+        names = list(dict.fromkeys(models))
+        about = f", on {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        found.append((who + (about if len(judgements) > 1 else ""), text))
+    return found
