@@ -251,8 +251,3 @@ def largest_difference(one: Tensor, other: Tensor) -> float:
         return float("inf")
     largest = float(torch.maximum(one.abs(), other.abs()).max()) if one.numel() else 0.0
     return float((one - other).abs().max()) / largest if largest else 0.0
-
-
-def judge_all(results: StudyResults) -> list[ModelJudgement]:
-    """Judge all models of a study, in order."""
-    return [judge(results, model) for model in results.models]

@@ -23,10 +23,10 @@ from seqlight.report.page import (
     write_page,
 )
 from seqlight.studies.figures import plot_likeness_and_time, plot_misses, plot_worst_sequence
-from seqlight.studies.judgement import ModelJudgement, judge_all
+from seqlight.studies.judgement import ModelJudgement
 from seqlight.studies.phrases import Sentence, as_count
 from seqlight.studies.sentences import find_sentences
-from seqlight.studies.summaries import are_grouped
+from seqlight.studies.summaries import are_grouped, judge_all
 from seqlight.studies.tables import make_cells, make_messages, make_operations, make_summary, make_terms
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from seqlight.studies.judgement import Judgement, ModelJudgement, Standing
+from seqlight.studies.judgement import Judgement, ModelJudgement, Standing, judge
 from seqlight.studies.phrases import as_seconds, as_share
 
 if TYPE_CHECKING:
     from seqlight.report.page import Tone
+    from seqlight.studies.results import StudyResults
 
 OUTCOMES: dict[Standing, str] = {
     "complete": "complete",
@@ -46,6 +47,11 @@ def find_tone(one: Judgement) -> Tone:
     if one.standing in ("incomplete", "not finite"):
         return "bad" if one.is_silent else "fair"
     return "plain"
+
+
+def judge_all(results: StudyResults) -> list[ModelJudgement]:
+    """Judge all models of a study, in order."""
+    return [judge(results, model) for model in results.models]
 
 
 def group_judgements(judgements: Sequence[ModelJudgement]) -> dict[str, list[ModelJudgement]]:
