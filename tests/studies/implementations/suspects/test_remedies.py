@@ -211,3 +211,9 @@ def test_what_no_gradient_sees():
         "parts.1",
         "what depends on the sequence here is seen by no gradient",
     )
+
+
+def test_an_output_without_a_gradient():
+    (one,) = suspects(CAPTUM_DEEPLIFT, lambda: Between(Called(lambda x: (x > 0).to(x))))
+    assert (one.operation, one.module) == ("the output", "")
+    assert "torch.sign(x)" in one.remedy

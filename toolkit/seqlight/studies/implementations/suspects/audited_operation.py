@@ -21,7 +21,7 @@ class AuditedOperation:
     Attributes
     ----------
     name : str
-        As :func:`seqlight.audit` calls it: "relu", "max_pool1d".
+        As :func:`seqlight.audit` calls it: "relu", "max_pool1d"; or "the output" and the like.
     path : str
         Of the module that calls it, "" for the model itself.
     module : torch.nn.Module
@@ -37,6 +37,11 @@ class AuditedOperation:
     module: nn.Module
     treatment: str
     note: str = ""
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether gradients see what the operation does with what depends on the sequence."""
+        return self.treatment not in NOT_SEEN and not self.name.startswith("the ")
 
     @property
     def belongs_to_torch(self) -> bool:
@@ -70,8 +75,8 @@ def read_operations(model: nn.Module, table: pd.DataFrame) -> list[AuditedOperat
     modules = dict(model.named_modules())
     found: dict[tuple[str, str], AuditedOperation] = {}
     for name, module, treatment, note in table[["operation", "module", "treatment", "note"]].itertuples(index=False):
-        # "trunk.1 (ReLU)"; an operation outside all modules, such as reading the target, has "".
+        # "trunk.1 (ReLU)", or "" outside all modules.
         path = module.rpartition("(")[0].strip()
-        if module and path in modules and treatment != "linear":
+        if path in modules and treatment != "linear":
             found.setdefault((name, path), AuditedOperation(name, path, modules[path], treatment, note))
     return list(found.values())

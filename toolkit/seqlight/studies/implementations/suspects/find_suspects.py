@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from seqlight.studies.implementations.implementation import Suspect
-from seqlight.studies.implementations.suspects.audited_operation import NOT_SEEN, AuditedOperation, read_operations
+from seqlight.studies.implementations.suspects.audited_operation import AuditedOperation, read_operations
 from seqlight.studies.implementations.suspects.data_flow import DataFlow, read_data_flow
 from seqlight.studies.implementations.suspects.in_place import find_writes
 from seqlight.studies.implementations.suspects.remedies import describe_remedy
@@ -45,7 +45,7 @@ def find_suspects(
     """
     listed = read_operations(model, operations)
     flow = read_data_flow(model, operations, table.hooks)
-    seen = [one for one in listed if one.treatment not in NOT_SEEN]
+    seen = [one for one in listed if one.is_seen]
     explained = [one for one in seen if table.explains(one.module)]
     writes = find_writes(table, model, flow, writes_are_refused)
     found = writes if writes_are_refused else []
@@ -55,7 +55,7 @@ def find_suspects(
         wrong = _apply(silent, table, [one], flow) if one in explained else [_without_rule(table, one)]
         found += [each for each in wrong if one in explained or (each.operation, each.module) not in named]
     found += _apply(doubtful, table, explained, flow)
-    found += [_not_seen(one) for one in listed if one.treatment in NOT_SEEN]
+    found += [_not_seen(one) for one in listed if not one.is_seen]
     return list(dict.fromkeys([*found, *writes]))
 
 
