@@ -12,6 +12,7 @@ import torch
 from matplotlib.figure import Figure
 
 import seqlight as sl
+from seqlight.studies.implementations.registry import choose_implementations
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,8 +49,11 @@ def test_the_readme_example_runs(monkeypatch, tmp_path):
         "lightning": lightning,
     }
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
+    ours = choose_implementations(["seqlight"])  # to import all the others takes long
+    monkeypatch.setattr("seqlight.studies.study.choose_implementations", lambda chosen: ours)
     for block in blocks:
         exec(block, names)
     assert [callback.sequences.shape for callback in names["callbacks"][:1]] == [(3, 4, 100)]
     assert names["found"]["attributions"]["chr1:1000-20000"].shape == (2, 4, 2114)
+    assert "You can believe seqlight on this model" in names["study"].explain()
