@@ -8,6 +8,8 @@ LogoCallback
     logos of these attributions, in every logger
 AttributionReport
     an HTML report on all of this, when the training ends
+RandomizationCallback
+    whether these attributions change when the layers of the trained model are re-initialised
 ShardWriter
     the results of ``trainer.predict`` in shards on disk; the same class as in ``seqlight.lit``
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from seqlight.lit.shard_writer import ShardWriter as ShardWriter
     from seqlight_callbacks.attribution import AttributionCallback as AttributionCallback
     from seqlight_callbacks.logos import LogoCallback as LogoCallback
+    from seqlight_callbacks.randomization import RandomizationCallback as RandomizationCallback
     from seqlight_callbacks.records import AttributionRecord as AttributionRecord
     from seqlight_callbacks.report import AttributionReport as AttributionReport
     from seqlight_callbacks.seqlets import SeqletCallback as SeqletCallback
@@ -33,6 +36,7 @@ _MODULES = {
     "AttributionRecord": "seqlight_callbacks.records",
     "AttributionReport": "seqlight_callbacks.report",
     "LogoCallback": "seqlight_callbacks.logos",
+    "RandomizationCallback": "seqlight_callbacks.randomization",
     "SeqletCallback": "seqlight_callbacks.seqlets",
     "ShardWriter": "seqlight.lit.shard_writer",
 }
@@ -42,6 +46,7 @@ __all__ = [
     "SeqletCallback",
     "LogoCallback",
     "AttributionReport",
+    "RandomizationCallback",
     "AttributionRecord",
     "ShardWriter",
 ]

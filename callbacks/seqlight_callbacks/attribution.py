@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import lightning.pytorch as L
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqlight.attribution.references import References
 from seqlight.attribution.targets import Contrast
@@ -266,6 +266,10 @@ class AttributionCallback(Recorder):
         """Attribute at the end of a test."""
         if self.on == "test":
             self._record_if_due(trainer, pl_module)
+
+    def select_model(self, pl_module: L.LightningModule) -> nn.Module:
+        """Return the model that is explained, with `inputs` before it and `head` behind it."""
+        return self._explainer.select_model(pl_module)
 
     def compute_record(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> AttributionRecord:
         """Return a record of the model as it is now, computed by all processes together."""

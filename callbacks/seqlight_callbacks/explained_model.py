@@ -53,6 +53,13 @@ def select_model(
     return adapted if head is None else HeadSelector(adapted, head)
 
 
+def unwrap_model(model: nn.Module) -> nn.Module:
+    """Return the model inside of what :func:`select_model` returns, as its user wrote it."""
+    while isinstance(model, InputAdapter | HeadSelector):
+        model = model.model
+    return model
+
+
 class InputAdapter(nn.Module):
     """A model that does not take one-hot sequences, wrapped as one that does.
 

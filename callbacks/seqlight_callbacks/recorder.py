@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, TypeAlias
 
 import lightning.pytorch as L
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqlight.errors import InputError, kind_of
 from seqlight.lit.collectives import run_on_first_rank
@@ -48,6 +48,10 @@ class Recorder(NamedCallback):
     out: Path | None
     on_error: OnError
     folder: TrainingFolder | None
+
+    def select_model(self, pl_module: L.LightningModule) -> nn.Module:
+        """Return the model that is explained, which takes the sequences and returns one output."""
+        raise NotImplementedError
 
     def compute_record(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> AttributionRecord:
         """Return a record of the model as it is now, computed by all processes together."""

@@ -22,7 +22,13 @@ import torch
 import seqlight as sl
 from seqlight.lit.collectives import run_on_all_ranks, run_on_first_rank, split_among_ranks
 from seqlight.lit.training import TrainModule
-from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
+from seqlight_callbacks import (
+    AttributionCallback,
+    AttributionReport,
+    LogoCallback,
+    RandomizationCallback,
+    SeqletCallback,
+)
 from seqlight_callbacks.history import History
 from seqlight_callbacks.records import load_record
 
@@ -54,7 +60,11 @@ class ResultWriter(L.Callback):
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items() if "/" in key}
         record = self.attribution.record and vars(self.attribution.record)
         random = torch.get_rng_state()
+        checks = [
+            one.result.table.values.tolist() for one in trainer.callbacks if isinstance(one, RandomizationCallback)
+        ]
         found = {"record": record, "metrics": metrics, "weights": pl_module.state_dict(), "random": random}
+        found["checks"] = checks
         torch.save(found, self.out / f"rank-{trainer.global_rank}.pt")
 
 
@@ -114,7 +124,8 @@ def fit_for_weights(out: Path, on: str | None) -> None:
     from toy_training import sequences
 
     attribution = AttributionCallback(sequences(3, seed=3), n_shuffles=3, on=on or "test")
-    mine = [] if on is None else [attribution, SeqletCallback(threshold=0.3)]
+    check = RandomizationCallback(steps=2, n_draws=1, out=out / "layers.csv")
+    mine = [] if on is None else [attribution, SeqletCallback(threshold=0.3), check]
     train(out, 2, [*mine, ResultWriter(out, attribution)], accumulate_grad_batches=2, val_check_interval=0.5)
 
 
@@ -180,6 +191,13 @@ def test_training_in_two_processes_is_unaffected(runs, on, rank):
     assert torch.equal(alone["random"], watched["random"])
     untrained = torch.load(runs / "untrained.pt")
     assert any(not torch.equal(untrained[name], alone["weights"][f"model.{name}"]) for name in untrained)
+
+
+def test_the_check_at_the_end_is_the_same_on_all_processes(runs):
+    first, second = (torch.load(runs / "weights-train" / f"rank-{rank}.pt")["checks"] for rank in (0, 1))
+    assert first == second
+    assert [row[0] for row in first[0]] == ["model.3", "model.0"]
+    assert (runs / "weights-train" / "layers.csv").exists()
 
 
 def test_an_error_on_one_process_ends_all_with_the_same_message(runs):

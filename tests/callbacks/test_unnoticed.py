@@ -20,7 +20,13 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.lit.training import TrainModule
-from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
+from seqlight_callbacks import (
+    AttributionCallback,
+    AttributionReport,
+    LogoCallback,
+    RandomizationCallback,
+    SeqletCallback,
+)
 from seqlight_callbacks.methods import METHODS
 
 HOOKS = ("validation", "train")
@@ -174,10 +180,11 @@ def alone():
 @pytest.mark.parametrize("name", CASES)
 def test_attributions_and_seqlets_in_every_kind_of_training(toy, alone, name, on):
     before = alone(toy, name, CASES[name])
-    callbacks = watchers(toy, on)[:2]
+    callbacks = [*watchers(toy, on)[:2], RandomizationCallback(steps=1, n_draws=1)]
     after = left_by(toy, CASES[name], callbacks)
     require_same(before, after)
     assert callbacks[0].record.epoch == after["epochs"]
+    assert not callbacks[2].result.alike
 
 
 @pytest.mark.parametrize("on", HOOKS)

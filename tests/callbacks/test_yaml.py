@@ -139,11 +139,14 @@ def test_names_files_functions_and_indices(folder, monkeypatch):
                 ),
                 _callback("SeqletCallback", attribution="other", known="known.bed"),
                 _callback("LogoCallback", attribution="other", examples=[3]),
+                _callback("RandomizationCallback", attribution="other", steps=1, n_draws=1, out="layers.csv"),
             ]
         }
     }
     trainer = run(folder, yaml.safe_dump(more))
-    one, other, seqlets, _ = [one for one in trainer.callbacks if type(one).__module__.startswith("seqlight_callbacks")]
+    one, other, seqlets, _, check = [
+        one for one in trainer.callbacks if type(one).__module__.startswith("seqlight_callbacks")
+    ]
     assert (one.target, one.window) == ((1,), (3, 9))
     assert other.target is first
     expected = torch.cat([shuffle(other.sequences[i : i + 1], n=1, random_state=k) for i in range(4) for k in range(3)])
@@ -151,6 +154,7 @@ def test_names_files_functions_and_indices(folder, monkeypatch):
     assert seqlets.attribution is other
     assert seqlets.known["example_idx"].tolist() == [1]
     assert "seqlets/recall" in trainer.callback_metrics
+    assert len(check.result.table) == len(Path("layers.csv").read_text().splitlines()) - 1 == 1
 
 
 def _callback(kind, **settings):

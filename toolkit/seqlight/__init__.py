@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from seqlight.errors import InputError as InputError
     from seqlight.errors import IntegratedWarning as IntegratedWarning
     from seqlight.errors import MissingExtra as MissingExtra
+    from seqlight.errors import RandomizationWarning as RandomizationWarning
     from seqlight.errors import ReferencesWarning as ReferencesWarning
     from seqlight.errors import ResultsError as ResultsError
     from seqlight.errors import SeqlightError as SeqlightError
@@ -161,6 +162,7 @@ _CONTENTS = {
         "ConvergenceError",
         "ConvergenceWarning",
         "IntegratedWarning",
+        "RandomizationWarning",
         "ReferencesWarning",
         "ShuffleWarning",
     ),

@@ -16,6 +16,8 @@
     ours and those of others, under one small interface
 ``suites``
     cases for studies by operation, by architecture, and others
+``randomization``
+    `parameter_randomization`: do attributions change when the layers of a model are re-initialised?
 ``schedule``, ``workers``, ``folder``, ``machine``
     which cells are missing, the processes that compute them, and where they are kept
 """
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from seqlight.studies.implementations.implementation import Implementation as Implementation
     from seqlight.studies.implementations.implementation import Suspect as Suspect
     from seqlight.studies.implementations.registry import known_implementations as known_implementations
+    from seqlight.studies.randomization.check import parameter_randomization as parameter_randomization
+    from seqlight.studies.randomization.result import ParameterRandomization as ParameterRandomization
     from seqlight.studies.results import StudyResults as StudyResults
     from seqlight.studies.results import open_study as open_study
     from seqlight.studies.study import Study as Study
@@ -46,6 +50,8 @@ _HOME = {
     "Implementation": "implementations.implementation",
     "Suspect": "implementations.implementation",
     "known_implementations": "implementations.registry",
+    "parameter_randomization": "randomization.check",
+    "ParameterRandomization": "randomization.result",
 }
 
 __all__ = list(_HOME)
