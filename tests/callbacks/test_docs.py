@@ -48,7 +48,9 @@ def test_the_page_runs(tmp_path, monkeypatch):
     for block in blocks:
         exec(block, names)
         logged.append({name for name in names["trainer"].callback_metrics if "/" in name})
-    assert len(blocks) == 7
+    assert len(blocks) == 9
+    assert len((tmp_path / "layers.csv").read_text().splitlines()) == 3
+    assert not names["check"].result.alike
     assert (tmp_path / "lightning_logs" / "version_0" / "report.html").exists()
     assert names["best"].best_model_score >= 0
     assert "seqlets/recall" in logged[1]
