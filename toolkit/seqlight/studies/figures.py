@@ -195,7 +195,7 @@ def worst_place(tracks: torch.Tensor) -> tuple[int, int, int]:
 
 
 def _track(results: StudyResults, judged: ModelJudgement, one: Judgement) -> torch.Tensor:
-    return mean_contributions(results.contributions(judged.model, one.name, judged.dtype))
+    return mean_contributions(results.contributions(judged.model, one.name, one.dtype))
 
 
 def _tolerance(judgements: Sequence[ModelJudgement]) -> float:

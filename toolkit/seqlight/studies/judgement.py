@@ -84,6 +84,11 @@ class Judgement:
         return is_integral(self.title)
 
     @property
+    def dtype(self) -> str:
+        """What it was computed in."""
+        return str(self.cell["dtype"])
+
+    @property
     def label(self) -> str:
         """Its title with the version of its package."""
         if not self.version:
@@ -111,7 +116,7 @@ class ModelJudgement:
     dtype : str
         What the judgement is of: the first dtype of the study in which there are contributions.
     cells : list of Judgement
-        In that dtype, in the order of implementations.
+        In that dtype, in the order of implementations; of what was not asked in it, in another.
     others : dict of str to list of Judgement
         In other dtypes.
     groups : list of list of Judgement

@@ -212,7 +212,7 @@ def _list_messages(results: StudyResults, judgements: Sequence[ModelJudgement]) 
         (one.title, model.model, text)
         for model in judgements
         for one in model.cells
-        if (text := results.printed(model.model, one.name, model.dtype))
+        if (text := results.printed(model.model, one.name, one.dtype))
     ]
     messages = make_messages(judgements, printed)
     for who, text in messages[:MAX_MESSAGES]:

@@ -94,7 +94,7 @@ def _describe_needless_warnings(judged: ModelJudgement) -> Iterator[Sentence]:
 
 def _describe_noise(results: StudyResults, judged: ModelJudgement) -> Iterator[Sentence]:
     for one in judged.cells:
-        printed = results.printed(judged.model, one.name, judged.dtype)
+        printed = results.printed(judged.model, one.name, one.dtype)
         if printed:
             yield Sentence(f"{one.opening} prints to the terminal: “{shorten(printed)}”.")
 

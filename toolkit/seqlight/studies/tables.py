@@ -55,10 +55,10 @@ def make_cells(judgements: Sequence[ModelJudgement]) -> TextTable:
     """Return what came of every cell."""
     rows, tones = [], []
     for model in judgements:
-        for dtype, cells in [(model.dtype, model.cells), *model.others.items()]:
+        for cells in (model.cells, *model.others.values()):
             for one in cells:
                 name = {"model": model.model} if len(judgements) > 1 else {}
-                rows.append({**name, "implementation": one.title, "computed in": dtype, **_describe(one)})
+                rows.append({**name, "implementation": one.title, "computed in": one.dtype, **_describe(one)})
                 tones.append(find_tone(one))
     table = pd.DataFrame(rows)
     # Columns that say nothing here are left out.
