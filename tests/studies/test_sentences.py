@@ -36,7 +36,7 @@ SITUATIONS = {
     "the faster of them": (
         {"cells": {"seqlight": {"seconds": 0.5}, "tangermeme": {"seconds": 0.02}}},
         "You can believe",
-        ["The fastest is tangermeme with 20 ms a call; seqlight takes 500 ms."],
+        ["The fastest is tangermeme with 20 ms a call in float64; seqlight takes 500 ms."],
     ),
     "one is wrong and silent": (
         {

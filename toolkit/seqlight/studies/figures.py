@@ -86,15 +86,16 @@ def plot_likeness_and_time(judgements: Sequence[ModelJudgement]) -> Figure:
     left, right = figure.subplots(1, 2, sharey=True)
     names, drawn = find_titles(judgements), []
     for k, (name, title) in enumerate(names.items()):
-        cells = [one for model in judgements for one in model.cells if one.name == name and one.cell["miss"] >= 0]
-        if not cells:
+        found = [(model, one) for model in judgements for one in model.cells if one.name == name]
+        found = [(model, one) for model, one in found if one.cell["miss"] >= 0]
+        if not found:
             continue
         drawn.append(legend_label(title))
         style: dict[str, Any] = {"color": COLORS[k % len(COLORS)], "marker": MARKERS[k % len(MARKERS)]}
         style |= {"linestyle": "none", "markersize": 9 if len(judgements) <= 3 else 6, "markeredgecolor": "white"}
-        y = [max(one.cell["miss"], FLOOR) for one in cells]
-        left.plot([one.cell["r"] for one in cells], y, label=drawn[-1], clip_on=False, **style)
-        right.plot([one.cell["seconds"] for one in cells], y, clip_on=False, **style)
+        y = [max(one.cell["miss"], FLOOR) for _, one in found]
+        left.plot([one.cell["r"] for _, one in found], y, label=drawn[-1], clip_on=False, **style)
+        right.plot([model.timed(name).cell["seconds"] for model, _ in found], y, clip_on=False, **style)
     tolerance = _tolerance(judgements)
     for ax in (left, right):
         ax.axhspan(FLOOR / 10, tolerance, color=GOOD_COLOR, alpha=0.07, linewidth=0, zorder=0)

@@ -81,7 +81,7 @@ def _describe_group(judged: ModelJudgement, group: list[Judgement], first: Judge
         differ = max(judged.differences[one.name] for one in group)
         agree = f"agree to {as_power(differ)} of the largest contribution" if differ else "agree to the last bit"
         labels = as_list([group[0].opening, *(one.label for one in group[1:])])
-        return Sentence(f"{labels} {agree}, and miss {missed}.{_describe_fastest(group)}", "good")
+        return Sentence(f"{labels} {agree}, and miss {missed}.{_describe_fastest(judged, group)}", "good")
     (one,) = group
     if one is first or first is None or len(judged.groups) == 1:
         return Sentence(f"{one.opening} misses {missed}.", "good")
@@ -91,12 +91,14 @@ def _describe_group(judged: ModelJudgement, group: list[Judgement], first: Judge
     return Sentence(f"{text}{_in_brackets(_describe_likeness(one, first))}: {why}.", "fair")
 
 
-def _describe_fastest(group: list[Judgement]) -> str:
-    times = sorted((one.cell["seconds"], one.title) for one in group if one.cell["seconds"] == one.cell["seconds"])
+def _describe_fastest(judged: ModelJudgement, group: list[Judgement]) -> str:
+    timed = [judged.timed(one.name) for one in group]
+    times = sorted((one.cell["seconds"], one.title) for one in timed if one.cell["seconds"] == one.cell["seconds"])
     if len(times) < 2 or times[-1][0] < FASTER * times[0][0]:
         return ""
     (least, fastest), (most, slowest) = times[0], times[-1]
-    return f" The fastest is {fastest} with {as_seconds(least)} a call; {slowest} takes {as_seconds(most)}."
+    fast = f"{fastest} with {as_seconds(least)} a call in {timed[0].dtype}"
+    return f" The fastest is {fast}; {slowest} takes {as_seconds(most)}."
 
 
 def _describe_incomplete(one: Judgement, suspects: list[Suspect], first: Judgement | None) -> Sentence:

@@ -82,7 +82,8 @@ def count_outcomes(judgements: Sequence[ModelJudgement]) -> pd.DataFrame:
     """
     rows = []
     for name, title in find_titles(judgements).items():
-        cells = [one for model in judgements for one in model.cells if one.name == name]
+        having = [model for model in judgements if any(one.name == name for one in model.cells)]
+        cells = [one for model in having for one in model.cells if one.name == name]
         wrong = [one for one in cells if one.standing in ("incomplete", "not finite")]
         counts = {
             "complete": sum(one.standing == "complete" for one in cells),
@@ -93,7 +94,7 @@ def count_outcomes(judgements: Sequence[ModelJudgement]) -> pd.DataFrame:
             "no contributions": sum(one.cell["status"] not in ("ok", "refused") for one in cells),
             "other question": sum(one.standing in ("no promise", "constant") for one in cells),
         }
-        seconds = float(pd.Series([one.cell["seconds"] for one in cells], dtype=float).median())
+        seconds = float(pd.Series([model.timed(name).cell["seconds"] for model in having], dtype=float).median())
         rows.append(
             {
                 "implementation": title,
