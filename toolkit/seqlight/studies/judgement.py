@@ -141,7 +141,7 @@ class ModelJudgement:
         return [one for one in self.cells if one.standing in standings]
 
     def timed(self, name: str) -> Judgement:
-        """Return the cell of an implementation whose time counts: in float32, in which models are used, if it is there."""
+        """Return the cell of an implementation whose time counts: that in float32, if it was asked for."""
         of_name = [one for one in [*self.others.get(USED_DTYPE, []), *self.cells] if one.name == name]
         return next((one for one in of_name if one.cell["status"] == "ok"), of_name[-1])
 
