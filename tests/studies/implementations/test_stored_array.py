@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import seqlight as sl
-from seqlight.studies.implementations import stored_array
+from seqlight.studies import stored_array
+from seqlight.studies.implementations.registry import choose_implementations
 
 X, REFERENCES = torch.zeros(3, 4, 10), torch.zeros(3, 2, 4, 10)
 
@@ -66,3 +67,9 @@ def test_a_file_that_changed_is_another_implementation(tmp_path):
         np.save(tmp_path / "a.npy", np.full((3, 10), number))
         functions.append(pickle.dumps(stored_array(tmp_path / "a.npy").contributions))
     assert functions[0] == functions[1] != functions[2]
+
+
+def test_the_path_is_enough_in_a_list(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((3, 10)))
+    first, second = choose_implementations(f"seqlight,{tmp_path / 'a.npy'}")
+    assert (first.name, second.name) == ("seqlight", "a")

@@ -62,7 +62,7 @@ def study_command(
         target: Column of that output.
         references: What to compare each sequence with.
         n_references: References for each sequence.
-        implementations: Names, such as seqlight,captum-deeplift; or installed, or all.
+        implementations: Names, such as seqlight,captum-deeplift, and .npy files of contributions; or installed, or all.
         dtypes: float64 shows what is missed, float32 how long it takes.
         random_state: Seed of the first reference.
         time_limit: Seconds for each implementation on the model.

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from seqlight.studies.implementations.implementation import Implementation as Implementation
     from seqlight.studies.implementations.implementation import Suspect as Suspect
     from seqlight.studies.implementations.registry import known_implementations as known_implementations
+    from seqlight.studies.implementations.stored_array import stored_array as stored_array
     from seqlight.studies.randomization.check import parameter_randomization as parameter_randomization
     from seqlight.studies.randomization.result import ParameterRandomization as ParameterRandomization
     from seqlight.studies.results import StudyResults as StudyResults
@@ -52,6 +53,7 @@ _HOME = {
     "known_implementations": "implementations.registry",
     "parameter_randomization": "randomization.check",
     "ParameterRandomization": "randomization.result",
+    "stored_array": "implementations.stored_array",
 }
 
 __all__ = list(_HOME)

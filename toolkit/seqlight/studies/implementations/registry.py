@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 
 from seqlight.errors import InputError, SeqlightWarning, kind_of
 from seqlight.studies.implementations.implementation import Implementation
+from seqlight.studies.implementations.stored_array import stored_array
 
 GROUP = "seqlight.implementations"
 # Those of seqlight itself come first in tables, in this order.
@@ -56,6 +57,7 @@ def choose_implementations(chosen: str | Sequence[str | Implementation]) -> list
     ----------
     chosen : "installed", "all", or sequence of str or Implementation
         "installed" are those that take part by default and whose package is installed; "all" are all, also the absent.
+        What ends in ".npy" is the path of stored contributions, see :func:`stored_array`.
 
     Raises
     ------
@@ -80,7 +82,12 @@ def choose_implementations(chosen: str | Sequence[str | Implementation]) -> list
 
 
 def _one(chosen: str | Implementation, known: dict[str, Implementation]) -> Implementation:
+    if isinstance(chosen, str) and chosen.endswith(".npy"):
+        return stored_array(chosen)
     found = known.get(chosen) if isinstance(chosen, str) else chosen
     if not isinstance(found, Implementation):
-        raise InputError(f"implementations holds {chosen!r}: expected one of {', '.join(known)}, or an Implementation.")
+        raise InputError(
+            f"implementations holds {chosen!r}: expected one of {', '.join(known)}, the path of a .npy file, or an "
+            "Implementation."
+        )
     return found

@@ -15,7 +15,7 @@ from seqlight.errors import InputError
 from seqlight.studies.implementations.implementation import Implementation
 
 
-def stored_array(path: str | os.PathLike[str], name: str | None = None) -> Implementation:
+def stored_array(path: str | os.PathLike[str], name: str | None = None, complete: bool = False) -> Implementation:
     """Return an implementation whose contributions are those of a .npy file, whatever the model.
 
     Parameters
@@ -25,6 +25,8 @@ def stored_array(path: str | os.PathLike[str], name: str | None = None) -> Imple
         and references of the study.
     name : str, optional
         As it is called in tables; None for the name of the file without its ending.
+    complete : bool
+        Whether they should sum to the output difference, so that a miss is a fault.
 
     Raises
     ------
@@ -34,7 +36,7 @@ def stored_array(path: str | os.PathLike[str], name: str | None = None) -> Imple
     Examples
     --------
     >>> import numpy as np, torch
-    >>> from seqlight.studies.implementations import stored_array
+    >>> from seqlight.studies import stored_array
     >>> path = getfixture("tmp_path") / "theirs.npy"
     >>> np.save(path, np.zeros((2, 10)))
     >>> theirs = stored_array(path)
@@ -49,7 +51,7 @@ def stored_array(path: str | os.PathLike[str], name: str | None = None) -> Imple
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     name = path.stem if name is None else name
     # The digest is part of the function, so that a file that has changed is another implementation.
-    return Implementation(name, name, "numpy", partial(_contributions, path, digest))
+    return Implementation(name, name, "numpy", partial(_contributions, path, digest), complete=complete)
 
 
 def _contributions(
