@@ -76,6 +76,14 @@ def test_columns_that_say_nothing_are_left_out(tmp_path):
 
 
 @pytest.mark.usefixtures("_undrawn")
+def test_every_suspect_has_its_remedy(tmp_path):
+    suspects = {"captum-deeplift": [("relu", "", "a function", "Make it a module."), ("softmax", "head", "scaled", "")]}
+    page = read(StudyStandIn({("mine", "captum-deeplift"): {"miss": 0.5}}, suspects=suspects), tmp_path)
+    assert "Captum's DeepLift relu the model itself a function Make it a module." in plain(page)
+    assert "Captum's DeepLift softmax head scaled -" in plain(page)
+
+
+@pytest.mark.usefixtures("_undrawn")
 def test_an_unfinished_study_says_so(tmp_path):
     results = StudyStandIn({("mine", "seqlight"): {}})
     results.complete = False

@@ -71,22 +71,23 @@ class TextTable:
         By column, the tone of each row.
     numbers : collection of str
         The columns that hold numbers: they are aligned on the right.
+    long : collection of str
+        The columns that hold sentences: their lines are broken.
     """
 
     table: pd.DataFrame
     caption: str
     tones: Mapping[str, Sequence[Tone]] = field(default_factory=dict)
     numbers: Collection[str] = ()
+    long: Collection[str] = ()
 
     def rows(self) -> list[list[tuple[str, str]]]:
         """Return the text and the classes of each cell, by row."""
-        classes = {
-            str(name): [
-                " ".join(filter(None, ["number" if name in self.numbers else "", tone and f"tone {tone}"]))
-                for tone in self.tones.get(str(name), [""] * len(self.table))
-            ]
-            for name in self.table
-        }
+        classes = {}
+        for name in map(str, self.table):
+            kind = "number" if name in self.numbers else "long" if name in self.long else ""
+            tones = self.tones.get(name, [""] * len(self.table))
+            classes[name] = [f"{kind} tone {tone}".strip() if tone else kind for tone in tones]
         columns = [list(zip(self.table[name], classes[name], strict=True)) for name in classes]
         return [list(row) for row in zip(*columns, strict=True)]
 

@@ -64,6 +64,8 @@ class Judgement:
         The row of the cells.
     tolerance : float
         Up to which miss it counts as complete.
+    is_integral : bool
+        Whether it is a sum of steps by design: another method than DeepLIFT, and approximate.
     """
 
     name: str
@@ -73,16 +75,12 @@ class Judgement:
     standing: Standing
     cell: pd.Series[Any]
     tolerance: float
+    is_integral: bool = False
 
     @property
     def is_silent(self) -> bool:
         """Whether a user would have noticed nothing."""
         return self.cell["verdict"] in ("", "silent")
-
-    @property
-    def is_integral(self) -> bool:
-        """Whether it integrates gradients, which is another method than DeepLIFT, and approximate."""
-        return is_integral(self.title)
 
     @property
     def dtype(self) -> str:
@@ -146,15 +144,6 @@ class ModelJudgement:
         return next((one for one in of_name if one.cell["status"] == "ok"), of_name[-1])
 
 
-def is_integral(title: str) -> bool:
-    """Return whether a title is that of integrated gradients.
-
-    >>> is_integral("Captum's integrated gradients"), is_integral("Captum's DeepLift")
-    (True, False)
-    """
-    return "integrated gradients" in title.lower()
-
-
 def judge(results: StudyResults, model: str) -> ModelJudgement:
     """Judge all cells of a model."""
     rows = results.cells[results.cells["model"] == model]
@@ -167,7 +156,7 @@ def judge(results: StudyResults, model: str) -> ModelJudgement:
     elsewhere = [one for others in judged.values() for one in others if one.name not in asked]
     cells = sorted([*cells, *elsewhere], key=lambda one: results.implementations.index(one.name))
     judged = {dtype: [one for one in others if one.name in asked] for dtype, others in judged.items()}
-    groups, differences = _group(results, model, first, [one for one in cells if one.standing == "complete"])
+    groups, differences = _group(results, model, [one for one in cells if one.standing == "complete"])
     return ModelJudgement(model, first, cells, judged, groups, differences, results.mixed_rows(model))
 
 
@@ -179,12 +168,15 @@ def _judge_dtype(results: StudyResults, model: str, dtype: str, rows: pd.DataFra
         if name not in by_name:
             continue
         row, about = by_name[name], results.settings["implementations"][name]
+        # What is approximate by design is not complete for being as coarse as its dtype.
+        passes = min(tolerance, TOLERANCES[torch.float64]) if about["approximate"] else tolerance
         standing: Standing = row["status"]
         if row["status"] == "ok":
             is_finite = row["miss"] == row["miss"] or _is_finite(results.contributions(model, name, dtype))
-            standing = _standing(row, about, tolerance, is_constant) if is_finite else "not finite"
+            standing = _standing(row, about, passes, is_constant) if is_finite else "not finite"
         version = row["version"] if isinstance(row["version"], str) else ""
-        judged.append(Judgement(name, about["title"], about["package"], version, standing, row, tolerance))
+        names = (name, about["title"], about["package"], version)
+        judged.append(Judgement(*names, standing, row, passes, about["approximate"]))
     return judged
 
 
@@ -195,7 +187,7 @@ def _standing(row: pd.Series[Any], about: dict[str, Any], tolerance: float, is_c
         return "no promise"
     if row["miss"] <= tolerance:
         return "complete"
-    return "approximate" if is_integral(about["title"]) and row["miss"] <= APPROXIMATE else "incomplete"
+    return "approximate" if about["approximate"] and row["miss"] <= APPROXIMATE else "incomplete"
 
 
 def _tolerance(results: StudyResults, model: str, dtype: str) -> tuple[float, bool]:
@@ -220,14 +212,14 @@ def _is_finite(contributions: Tensor) -> bool:
 
 
 def _group(
-    results: StudyResults, model: str, dtype: str, complete: Sequence[Judgement]
+    results: StudyResults, model: str, complete: Sequence[Judgement]
 ) -> tuple[list[list[Judgement]], dict[str, float]]:
     """Return groups of implementations that agree, and how far each is from the first of its group."""
     groups: list[list[Judgement]] = []
     arrays: list[Tensor] = []
     differences = {}
     for one in complete:
-        mine = mean_contributions(results.contributions(model, one.name, dtype))
+        mine = mean_contributions(results.contributions(model, one.name, one.dtype))
         for group, first in zip(groups, arrays, strict=True):
             difference = largest_difference(mine, first)
             if difference <= one.tolerance:

@@ -27,7 +27,7 @@ from seqlight.studies.judgement import ModelJudgement
 from seqlight.studies.phrases import Sentence, as_count
 from seqlight.studies.sentences import find_sentences
 from seqlight.studies.summaries import are_grouped, judge_all
-from seqlight.studies.tables import make_cells, make_messages, make_operations, make_summary, make_terms
+from seqlight.studies.tables import make_cells, make_messages, make_operations, make_summary, make_suspects, make_terms
 
 if TYPE_CHECKING:
     from seqlight.studies.results import StudyResults
@@ -163,19 +163,24 @@ def _count(judgements: Sequence[ModelJudgement]) -> Iterator[Block]:
 
 
 def _list_operations(results: StudyResults, judgements: Sequence[ModelJudgement]) -> Iterator[Block]:
-    for one in judgements:
-        audit = results.audit(one.model)
-        if audit is None:
-            continue
-        # As it is printed, there is a table above the verdict.
-        verdict = audit.text.split("\n\n", 1)[-1].splitlines()
-        blocks: list[Block] = [make_operations(audit), *(Text(line) for line in _join(verdict))]
+    for judged in judgements:
+        audit = results.audit(judged.model)
+        suspects = [
+            (one.title, suspect)
+            for one in judged.of("incomplete", "not finite")
+            for suspect in results.suspects(judged.model, one.name)
+        ]
+        blocks: list[Block] = [make_suspects(suspects)] if suspects else []
+        if audit is not None:
+            # As it is printed, there is a table above the verdict.
+            verdict = _join(audit.text.split("\n\n", 1)[-1].splitlines())
+            blocks += [make_operations(audit), *(Text(line) for line in verdict)]
         if len(judgements) == 1:
             yield from blocks
-        else:
-            yield Fold(
-                one.model, blocks, "complete" if audit.complete else "not complete", "good" if audit.complete else "bad"
-            )
+        elif blocks:
+            how: tuple[str, Tone] = ("seqlight is not complete", "bad")
+            how = ("seqlight is complete", "good") if audit is None or audit.complete else how
+            yield Fold(judged.model, blocks, *how)
 
 
 def _join(lines: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from seqlight.studies.phrases import as_correlation, as_list, as_memory, as_powe
 from seqlight.studies.summaries import count_outcomes, describe_outcome, find_titles, find_tone
 
 if TYPE_CHECKING:
+    from seqlight.studies.implementations.implementation import Suspect
     from seqlight.studies.results import StoredAudit
 
 # Columns of numbers, on the right.
@@ -93,8 +94,9 @@ def make_terms(judgements: Sequence[ModelJudgement], columns: Sequence[str]) -> 
     first = next(iter(find_titles(judgements).values()), "the first implementation")
     tolerances: dict[str, float] = {}
     for model in judgements:
-        for dtype, cells in [(model.dtype, model.cells), *model.others.items()]:
-            tolerances.setdefault(dtype, min((one.tolerance for one in cells), default=0.0))
+        for one in [*model.cells, *(one for cells in model.others.values() for one in cells)]:
+            if not one.is_integral:
+                tolerances[one.dtype] = min(one.tolerance, tolerances.get(one.dtype, 1.0))
     rounding = as_list([f"{as_power(one)} in {dtype}" for dtype, one in tolerances.items()])
     terms = {
         "miss": "With each reference, the contributions of a sequence should sum to the difference between the two "
@@ -144,6 +146,28 @@ def make_operations(audit: StoredAudit) -> TextTable:
         {"loses": tones},  # type: ignore[dict-item]
         numbers=("calls", "loses"),
     )
+
+
+def make_suspects(suspects: Sequence[tuple[str, Suspect]]) -> TextTable:
+    """Return the operations that implementations are known to treat wrongly, why, and what helps.
+
+    Parameters
+    ----------
+    suspects : sequence of (str, Suspect)
+        The title of an implementation, and what it is suspected of.
+    """
+    rows = [
+        {
+            "implementation": title,
+            "operation": f"`{one.operation}`",
+            "module": f"`{one.module}`" if one.module else "the model itself",
+            "why": one.reason,
+            "what to do": one.remedy or "-",
+        }
+        for title, one in suspects
+    ]
+    caption = "What the implementations that miss are known to treat wrongly, the most likely cause first."
+    return TextTable(pd.DataFrame(rows), caption, long=("why", "what to do"))
 
 
 def make_messages(
