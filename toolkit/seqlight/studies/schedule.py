@@ -12,6 +12,7 @@ from seqlight.studies.agreement import miss
 from seqlight.studies.cell import Outcome
 from seqlight.studies.folder import StudyFolder
 from seqlight.studies.implementations.implementation import Implementation
+from seqlight.studies.workers.model_state import OF_PROCESS
 from seqlight.studies.workers.parcel import to_bytes
 from seqlight.studies.workers.process_memory import free_mib
 from seqlight.studies.workers.worker import Answer, Worker
@@ -149,6 +150,8 @@ class Schedule:
             outcome = Outcome("absent", error=f"{implementation.package} is not installed").as_dict()
         else:
             outcome = _outcome(self._do(implementation, job | {"kind": "contributions", "array": str(array)}))
+            if OF_PROCESS.intersection(outcome["changed_state"]):
+                self._worker(implementation).close()  # so that the next cell gets a process as it was
         if outcome["status"] == "ok":
             self._files.keep_array("cells", plan.key, array)
         which = plan._asdict() | {"version": implementation.version or ""}

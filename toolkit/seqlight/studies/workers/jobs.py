@@ -29,6 +29,8 @@ from seqlight.studies.workers.process_memory import PeakMemory
 # A second call, whose time is that of a warm process, is left out where the first took longer than this many seconds:
 # what is done once weighs little there. The result is always the first call's.
 SECOND_CALL = 3.0
+# Rows in a call that computes outputs.
+ROWS_AT_ONCE = 32
 # Of longer texts that a peer prints or raises, this many characters are kept.
 TEXT = 2000
 
@@ -117,14 +119,13 @@ class _Call:
 def outputs(job: dict[str, Any]) -> dict[str, Any]:
     """Compute the outputs of the sequences and of their references with plain calls, and write both."""
     case = load_case(job["case"], job["dtype"])
-    rows, n = case.references.shape[:2]
+    n = case.references.shape[1]
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        whole = _column(case.model(case.X, *case.args), case.target, rows)
+        whole = _outputs_of(case, case.X, ROWS_AT_ONCE)
         # One sequence alone tells whether rows depend on one another.
-        alone = _column(case.model(case.X[:1], *(one[:1] for one in case.args)), case.target, 1)
-        of_references = [_column(case.model(case.references[:, k], *case.args), case.target, rows) for k in range(n)]
-    references = torch.stack(of_references, dim=1)
+        alone = _outputs_of(case, case.X[:1], 1)
+        references = torch.stack([_outputs_of(case, case.references[:, k], ROWS_AT_ONCE) for k in range(n)], dim=1)
     np.savez(job["array"], outputs=whole.double().numpy(), reference_outputs=references.double().numpy())
     scale = float((whole[:, None] - references).abs().mean())
     mixed = float((whole[:1] - alone).abs().max()) / scale if scale else 0.0
@@ -188,6 +189,13 @@ def _checked(found: Any, case: Loaded) -> Tensor:
             f"{(rows, n, positions)}, or (rows, positions)."
         )
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _outputs_of(case: Loaded, X: Tensor, at_once: int) -> Tensor:
+    """Return the outputs of sequences, shape (rows,)."""
+    starts = range(0, len(X), at_once)
+    blocks = [tuple(one[start : start + at_once] for one in (X, *case.args)) for start in starts]
+    return torch.cat([_column(case.model(*block), case.target, len(block[0])) for block in blocks])
 
 
 def _column(output: Any, target: int, rows: int) -> Tensor:

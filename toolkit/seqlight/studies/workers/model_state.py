@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import _get_current_function_mode_stack
 
 from seqlight.results.identity.arrays import digest_of_array
 
@@ -56,10 +58,26 @@ def _facts(model: nn.Module) -> dict[str, Any]:
             [str(part) for part in np.random.get_state()],
             random.getstate(),
         ),
-        "gradient mode": torch.is_grad_enabled(),
-        "default dtype": torch.get_default_dtype(),
-        "number of threads": torch.get_num_threads(),
+        **_process_facts(),
     }
+
+
+def _process_facts() -> dict[str, Any]:
+    return {
+        "gradient mode": torch.is_grad_enabled(),
+        "inference mode": torch.is_inference_mode_enabled(),
+        "autocast": torch.is_autocast_enabled("cpu"),
+        "torch functions": len(_get_current_function_mode_stack()),
+        "default dtype": torch.get_default_dtype(),
+        "default device": torch.get_default_device(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "number of threads": torch.get_num_threads(),
+        "working directory": os.getcwd(),
+    }
+
+
+# What changes later cells, too, unless the process is another one.
+OF_PROCESS = frozenset(_process_facts())
 
 
 def _hooks(model: nn.Module) -> dict[str, list[list[int]]]:
