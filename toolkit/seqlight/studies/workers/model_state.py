@@ -67,7 +67,7 @@ def _process_facts() -> dict[str, Any]:
         "gradient mode": torch.is_grad_enabled(),
         "inference mode": torch.is_inference_mode_enabled(),
         "autocast": torch.is_autocast_enabled("cpu"),
-        "torch functions": len(_get_current_function_mode_stack()),
+        "torch functions": len(_get_current_function_mode_stack()),  # type: ignore[no-untyped-call]
         "default dtype": torch.get_default_dtype(),
         "default device": torch.get_default_device(),
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
