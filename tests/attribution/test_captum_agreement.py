@@ -60,6 +60,18 @@ class Skip(nn.Module):
         return "x + relu(conv(x))"
 
 
+class Beside(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.relu = nn.ReLU()
+
+    def forward(self, x):
+        return x + self.relu(x)
+
+    def __repr__(self):
+        return "x + relu(x)"
+
+
 class Attention(nn.Module):
     def __init__(self):
         super().__init__()
@@ -112,6 +124,7 @@ ZOO = {
     "overlapping max pooling": lambda: [nn.MaxPool1d(4, 2), conv(), nn.ReLU()],
     "ReLU, Sigmoid": lambda: [nn.ReLU(), nn.Sigmoid()],
     "one ReLU used twice": reused,
+    "ReLU of what is used elsewhere, too": lambda: [Beside()],
     "ReLU as a function": lambda: [Functional()],
     "ReLU as a method": lambda: [Method()],
     "a subclass of ReLU": lambda: [ReLUSubclass()],

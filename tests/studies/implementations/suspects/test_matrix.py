@@ -37,6 +37,7 @@ relu subclass          | ! OwnReLU in 0             | OwnReLU in 0              
 relu residual          | -                          | ReLU in 0.part             | -
 relu conv residual     | -                          | -                          | -
 relu pool              | -                          | MaxPool1d in 1             | -
+relu in place pool     | ! ReLU in 0                | MaxPool1d in 1             | ! ReLU in 0
 relu identity pool     | -                          | MaxPool1d in 3             | -
 relu times one pool    | -                          | -                          | -
 relu sigmoid           | -                          | Sigmoid in 1               | -

@@ -91,6 +91,13 @@ def test_pooling_behind_an_activation(with_inputs):
     assert one.remedy == "Put `x * 1.0` between the two (nn.Identity and nn.Dropout do not help)."
     assert suspects(CAPTUM_DEEPLIFT, lambda: network(nn.Identity(), nn.Dropout()), with_inputs)[0].module == "trunk.4"
 
+    def in_place():
+        model = network()
+        model.trunk[1].inplace = True
+        return model
+
+    assert suspects(CAPTUM_DEEPLIFT, in_place, with_inputs) == [one]
+
     def remedied():
         return network(Called(lambda x: x * 1.0))
 

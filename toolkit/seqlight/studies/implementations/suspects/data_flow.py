@@ -174,6 +174,7 @@ class _FlowMode(TorchFunctionMode):
                 if one is operand:
                     # It worked in place: whatever uses its operand from now on uses its result.
                     self._operands = [(other, it) for other, it in self._operands if it is not operand]
+                    self._users.pop(id(operand), None)
                 if isinstance(one, Tensor):
                     self._made[id(one)] = path
                     self._kept.append(one)
