@@ -19,6 +19,7 @@ from seqlight.errors import InputError, ResultsError
 from seqlight.studies import Case, Study, open_study
 from seqlight.studies.cell import COLUMNS
 from seqlight.studies.folder import StudyFolder
+from seqlight.studies.study import _command
 from study_implementations import ABSENT, EXACT, HALF, PEER, Net, by_position, half, make
 
 X = sl.random_one_hot((3, 4, 20), random_state=0)
@@ -268,6 +269,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     [
         ({"models": {}}, "models is a dict"),
         ({"models": {"net": 3}}, "'net' is an int"),
+        ({"models": {"net": Case(Net(), X[0])}}, r"'net' has shape \(4, 20\)"),
+        ({"models": {"net": Case(Net(), None)}}, "'net' is None"),
+        ({"args": (torch.ones(2),)}, "tensors of 3 rows"),
         ({"dtypes": ["int8"]}, "dtypes is"),
         ({"n_references": 0}, "n_references"),
         ({"time_limit": 0}, "time_limit is 0"),
@@ -277,6 +281,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 def test_arguments_are_checked(more, message):
     with pytest.raises(InputError, match=message):
         study(**more)
+
+
+def test_the_line_that_runs_it_again(monkeypatch):
+    assert _command(["/usr/bin/seqlight", "study", "--out", "a b"]) == "seqlight study --out 'a b'"
+    assert _command(["/usr/lib/site-packages/ipykernel_launcher.py", "-f", "x.json"]) == ""
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "my study.py")
+    assert _command(["my study.py", "-v"]) == "python 'my study.py' -v"
 
 
 def test_an_unknown_implementation_is_named():

@@ -229,8 +229,9 @@ def _list_messages(results: StudyResults, judgements: Sequence[ModelJudgement]) 
 
 def _describe_run(results: StudyResults) -> Iterator[Block]:
     settings = results.settings
-    yield Text("This line runs it again, and computes only what is missing or has changed:")
-    yield Code(settings["command"])
+    if settings["command"]:
+        yield Text("This line runs it again, and computes only what is missing or has changed:")
+        yield Code(settings["command"])
     about = {
         "dtypes": ", ".join(settings["dtypes"]),
         "seed": str(settings["random_state"]),

@@ -7,6 +7,7 @@ import pickle
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -220,7 +221,7 @@ class Study:
     def _settings(self, cases: dict[str, Any], described: dict[str, Any], cells: list[Any]) -> dict[str, Any]:
         return {
             "format": FORMAT,
-            "command": shlex.join(Path(one).name if i == 0 else one for i, one in enumerate(sys.argv)),
+            "command": _command(sys.argv),
             "versions": {name: version(name) for name in VERSIONS},
             "machine": describe_machine(self.threads),
             "random_state": self.random_state,
@@ -232,7 +233,7 @@ class Study:
         }
 
     def _references(self, case: Case) -> Tensor:
-        return case.draw_references(self.n_references, self.random_state)
+        return case.draw_references(self.n_references, self.random_state).cpu()
 
     def _write_parcel(self, name: str, files: StudyFolder, key: str) -> Path:
         """Write the case for the workers, and for whoever reads the study later; return the path of the former."""
@@ -259,14 +260,19 @@ def _as_case(
     args: tuple[Tensor, ...],
     target: int,
 ) -> Case:
-    if isinstance(model, Case):
-        return model
-    if not isinstance(model, nn.Module):
+    if not isinstance(model, nn.Module | Case):
         raise InputError(f"the model {name!r} is {kind_of(model)}: expected a torch.nn.Module or a Case.")
-    if not isinstance(X, Tensor) or X.ndim != 3 or not len(X):
-        met = f"of shape {tuple(X.shape)}" if isinstance(X, Tensor) else kind_of(X)
-        raise InputError(f"X is {met}: expected a tensor of shape (rows, letters, positions) with at least one row.")
-    return Case(model, X, references, args, target)
+    case = model if isinstance(model, Case) else Case(model, X, references, args, target)  # type: ignore[arg-type]
+    if not isinstance(case.X, Tensor) or case.X.ndim != 3 or not len(case.X):
+        met = f"has shape {tuple(case.X.shape)}" if isinstance(case.X, Tensor) else f"is {kind_of(case.X)}"
+        raise InputError(
+            f"X of the model {name!r} {met}: expected a tensor of shape (rows, letters, positions), with rows."
+        )
+    wrong = [one for one in case.args if not isinstance(one, Tensor) or one.shape[:1] != case.X.shape[:1]]
+    if wrong:
+        raise InputError(f"args of the model {name!r} are {kind_of(wrong[0])}: expected tensors of {len(case.X)} rows.")
+    on_cpu = {"X": case.X.detach().cpu(), "args": tuple(one.detach().cpu() for one in case.args)}
+    return replace(case, **on_cpu)  # type: ignore[arg-type]
 
 
 def _describe_implementation(one: Implementation) -> dict[str, Any]:
@@ -280,6 +286,17 @@ def _describe_implementation(one: Implementation) -> dict[str, Any]:
         "hypothetical": one.hypothetical,
         "code": describe_argument(one.contributions, one.name),
     }
+
+
+def _command(argv: Sequence[str]) -> str:
+    """Return the line that runs the study again; "" if it was started from a notebook or another program."""
+    name = Path(argv[0]).name
+    if name not in ("seqlight", "seqlight.exe"):
+        script = getattr(sys.modules["__main__"], "__file__", None)
+        if script is None or Path(script).resolve() != Path(argv[0]).resolve() or "site-packages" in script:
+            return ""
+        name = f"python {shlex.quote(argv[0])}"
+    return " ".join([name, *map(shlex.quote, argv[1:])])
 
 
 def _positive(value: float, name: str) -> float:

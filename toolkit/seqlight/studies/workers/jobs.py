@@ -206,6 +206,8 @@ def _column(output: Any, target: int, rows: int) -> Tensor:
             f"the model returns {what} for {rows} rows: expected a tensor of shape (rows, targets) or (rows,); wrap "
             "the model in one that returns this."
         )
+    if output.ndim == 2 and not -output.shape[1] <= target < output.shape[1]:
+        raise InputError(f"target is {target}, and the model returns {output.shape[1]} columns: choose one of them.")
     column: Tensor = output if output.ndim == 1 else output[:, target]
     return column.detach()
 
