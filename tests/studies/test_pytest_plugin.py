@@ -82,7 +82,7 @@ def test_a_record_is_written_and_later_runs_compare(run, pytester):
         ("n_shuffles=2", "n_shuffles=3", "with other references:"),
         ("n_shuffles=2", "n_shuffles=2, random_state=5", "with other references, seed 0 -> 5:"),
         ("n_shuffles=2", "n_shuffles=2, target=1", "with target 0 -> 1:"),
-        ("X, n_shuffles=2", "X, n_shuffles=2, dtype=torch.float64, rtol=0", "with dtype float32 -> float64:"),
+        ("X, n_shuffles=2", "X, n_shuffles=2, dtype=torch.float32, rtol=0", "with dtype float64 -> float32:"),
         (
             "make_model()",
             "torch.nn.Sequential(*make_model(1.5), torch.nn.Tanh())",

@@ -54,7 +54,7 @@ class AttributionGolden:
         args: Sequence[Tensor] | None = None,
         n_shuffles: int = 20,
         random_state: int = 0,
-        dtype: torch.dtype | str | None = None,
+        dtype: torch.dtype | str | None = "float64",
         rtol: float = 1e-3,
     ) -> None:
         """Compare attributions with those of the file, or write them if pytest was asked to.
@@ -66,8 +66,11 @@ class AttributionGolden:
             of shape (rows, ..., positions), and nothing but `rtol` after them.
         X : torch.Tensor, shape (rows, letters, positions)
             The sequences, for a model.
-        target, references, args, n_shuffles, random_state, dtype
+        target, references, args, n_shuffles, random_state
             As in :func:`seqlight.attribute`.
+        dtype : torch.dtype or str, optional
+            The dtype to compute in; None for the model's own. In float32, rounding decides which of several equal
+            maxima max pooling credits, and processors round differently.
         rtol : float
             By how much attributions and outputs may differ, relative to the largest of their row or of the median row.
 
