@@ -34,7 +34,7 @@ class StudyFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.work = path / ".work"
+        self.work = path.absolute() / ".work"  # for workers, in whatever folder they are
         self._lock = Lock(path / ".lock" / "lock")
 
     def open_to_write(self) -> None:

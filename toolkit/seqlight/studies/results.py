@@ -227,7 +227,10 @@ class StudyResults:
 
     def _row(self, model: str, implementation: str, dtype: str) -> dict[str, Any]:
         record = self._record(model, implementation, dtype)
-        return {**dict.fromkeys(NUMBERS, float("nan")), **(record or {}), **self._numbers(model, implementation, dtype)}
+        # The record may be that of an equal model, under another name.
+        which = {"model": model, "implementation": implementation, "dtype": dtype}
+        numbers = dict.fromkeys(NUMBERS, float("nan")) | self._numbers(model, implementation, dtype)
+        return {**(record or {}), **which, **numbers}
 
     def _numbers(self, model: str, implementation: str, dtype: str) -> dict[str, float]:
         """Return what is computed from the arrays of a cell."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -100,8 +101,7 @@ class Schedule:
         """Start the workers that are needed, all at once, and return the models that have something left to do."""
         missing = [plan for plans in self._plans.values() for plan in plans if plan.key in self._missing]
         models = {plan.model for plan in missing}
-        if self._settings.audit:
-            models |= {name for name, case in cases.items() if not self._files.has("audits", case["key"])}
+        models |= {name for name, case in cases.items() if not self._knows_about(name, case["key"])}
         if models:
             self._worker(None).start()
         for name in dict.fromkeys(plan.implementation for plan in missing):
@@ -123,7 +123,13 @@ class Schedule:
             Called with 1 after each cell.
         """
         settings = self._settings
-        common = {"case": str(parcel), "time_limit": settings.time_limit, "random_state": settings.random_state}
+        common = {
+            "case": str(parcel.absolute()),
+            "folder": os.getcwd(),
+            "threads": settings.threads,
+            "time_limit": settings.time_limit,
+            "random_state": settings.random_state,
+        }
         for dtype in dict.fromkeys(plan.dtype for plan in self._plans[name]):
             self._run_outputs(f"{key}-{dtype}", common | {"dtype": dtype})
         for plan in self._plans[name]:
@@ -134,7 +140,7 @@ class Schedule:
             self._run_audit(name, key, common)
 
     def _run_outputs(self, name: str, job: dict[str, Any]) -> None:
-        if self._files.has("outputs", name):
+        if self._has("outputs", name):
             return
         array = self._files.work / "outputs.npz"
         answer = self._do(None, job | {"kind": "outputs", "array": str(array)})
@@ -160,7 +166,7 @@ class Schedule:
     def _run_audit(self, name: str, key: str, common: dict[str, Any]) -> None:
         """Audit the model, and ask each implementation that misses what of it it treats wrongly."""
         record = self._files.read("audits", key)
-        if record is None:
+        if record is None or not self._has("audits", key):
             record = _record(self._do(None, common | {"kind": "audit"}))
             self._files.write("audits", key, record)
         if "failed" in record:
@@ -198,6 +204,18 @@ class Schedule:
 
     def _do(self, implementation: Implementation | None, job: dict[str, Any]) -> Answer:
         return self._worker(implementation).do(job, self._settings.time_limit, self._memory_limit)
+
+    def _knows_about(self, name: str, key: str) -> bool:
+        """Return whether the outputs of a model are there, and its audit if there is to be one."""
+        dtypes = dict.fromkeys(plan.dtype for plan in self._plans[name])
+        return all(self._has("outputs", f"{key}-{dtype}") for dtype in dtypes) and (
+            not self._settings.audit or self._has("audits", key)
+        )
+
+    def _has(self, part: str, name: str) -> bool:
+        """Return whether a record is there, and is not of a failure that is to be tried again."""
+        record = self._files.read(part, name)
+        return record is not None and not (self._settings.retry and "failed" in record)
 
     def _is_missing(self, plan: CellPlan) -> bool:
         record = self._files.read("cells", plan.key)

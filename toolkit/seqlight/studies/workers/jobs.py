@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import pickle
 import random
 import re
@@ -72,9 +73,10 @@ class _Call:
     def __init__(self, implementation: Implementation, job: dict[str, Any]) -> None:
         self.found, self.error = torch.empty(0), None
         self._implementation = implementation
-        seed_all(job["random_state"])
+        reset_process(job)
         case = load_case(job["case"], job["dtype"])
         before, printed = ModelState(case.model), io.StringIO()
+        process = os.getpid()
         with warnings.catch_warnings(record=True) as caught, own_output(printed):
             warnings.simplefilter("always")
             memory, start = PeakMemory(), time.perf_counter()
@@ -82,9 +84,11 @@ class _Call:
                 self.found = implementation.contributions(
                     case.model, case.X, case.references, case.args, case.target, job["random_state"]
                 )
-            except (Exception, SystemExit, KeyboardInterrupt) as error:
+            except BaseException as error:
                 self.error = error
             self.seconds = time.perf_counter() - start
+            if os.getpid() != process:  # a fork of this one came back, too
+                os._exit(0)
             peak = memory.mib()
         self._warnings = [f"{one.category.__name__}: {one.message}"[:TEXT] for one in caught]
         changed = before.changes(case.model)
@@ -97,7 +101,7 @@ class _Call:
 
     def _judge(self, peak: float | None, changed: list[str], printed: str) -> Outcome:
         told = [one for one in self._warnings if not _matches(one, self._implementation.routine_warnings)]
-        text = "" if self.error is None else f"{type(self.error).__name__}: {self.error}"[:TEXT]
+        text = "" if self.error is None else _in_words(self.error)[:TEXT]
         verdict: Verdict = "raised" if text else "warned" if told else "said" if printed.strip() else "silent"
         status = "ok"
         if text:
@@ -159,11 +163,24 @@ def suspects(job: dict[str, Any], implementation: Implementation) -> dict[str, A
         return {"suspects": [asdict(one) for one in implementation.suspects(case.model, operations)]}
 
 
-def seed_all(seed: int) -> None:
-    """Seed the global generators, so that a peer that draws from them gives the same result each time."""
-    torch.manual_seed(seed)
-    np.random.seed(seed)
-    random.seed(seed)
+def reset_process(job: dict[str, Any]) -> None:
+    """Put back what a call before may have left changed, so that a cell does not depend on those before it."""
+    os.chdir(job["folder"])
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)
+    torch.set_num_threads(job["threads"])
+    # A peer that draws from the global generators gives the same result each time.
+    torch.manual_seed(job["random_state"])
+    np.random.seed(job["random_state"])
+    random.seed(job["random_state"])
+
+
+def _in_words(error: BaseException) -> str:
+    """Return the class and the message of an error, which may not have one that can be read."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
 
 
 @contextlib.contextmanager

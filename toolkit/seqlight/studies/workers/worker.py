@@ -24,6 +24,8 @@ LOOK = 0.02
 CHILDREN = 25
 # Seconds that a worker has to import its libraries; on a busy machine with a cold disk this can take long.
 START = 300.0
+# Seconds within which the last answer of a process that has ended is read.
+LAST_WORDS = 0.2
 PROGRAM = "from seqlight.studies.workers.main import main; main()"
 LOG_TAIL = 500
 
@@ -67,13 +69,14 @@ class Worker:
         self._implementation, self._log, self._threads = implementation, log, threads
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
-        self._ready = False
+        self._ready, self._done = False, 0
+        self._reader: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the process, without waiting until it has imported its libraries."""
         if self._process is not None:
             return
-        self._ready, self._lines = False, queue.Queue()
+        self._ready, self._done, self._lines = False, 0, queue.Queue()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", PROGRAM],
@@ -83,9 +86,11 @@ class Worker:
                 env=_environment(self._threads),
                 text=True,
                 encoding="utf-8",
+                start_new_session=True,  # so that what it starts can be ended with it
             )
         assert self._process.stdout is not None
-        threading.Thread(target=_read_lines, args=(self._process.stdout, self._lines), daemon=True).start()
+        self._reader = threading.Thread(target=_read_lines, args=(self._process.stdout, self._lines), daemon=True)
+        self._reader.start()
         implementation = None if self._implementation is None else str(self._implementation)
         self._send({"parent": os.getpid(), "threads": self._threads, "implementation": implementation})
 
@@ -101,24 +106,38 @@ class Worker:
         memory_limit : float
             MiB above which the process is killed.
         """
+        answer, was_fresh = self._do_once(job, time_limit, memory_limit)
+        # What a job before left behind, such as a thread that ends the process or memory, is not to be held against
+        # this one: it is tried in a new process, as it would be if the study had been interrupted in between.
+        if answer.ended in ("crashed", "memory limit") and not was_fresh:
+            answer, _ = self._do_once(job, time_limit, memory_limit)
+        return answer
+
+    def _do_once(self, job: dict[str, Any], time_limit: float, memory_limit: float) -> tuple[Answer, bool]:
+        """Return the answer, and whether the process had done nothing else before."""
         self.start()
         if not self._ready:
             started = self._wait(START, memory_limit)
             if started.ended or "failed" in started.found:
                 self.close()
-                return started
+                return started, True
             self._ready = True
+        was_fresh, self._done = not self._done, self._done + 1
         self._send(job)
-        return self._wait(time_limit, memory_limit)
+        return self._wait(time_limit, memory_limit), was_fresh
 
     def close(self) -> None:
         """End the process, and every process that it has started."""
         if self._process is not None:
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            assert self._reader is not None
             _kill_with_children(self._process)
-            for stream in (self._process.stdin, self._process.stdout):
-                with contextlib.suppress(OSError):
-                    assert stream is not None
-                    stream.close()
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+            self._reader.join(timeout=1)
+            if not self._reader.is_alive():  # else a process that escaped holds the pipe, and closing would wait for it
+                self._process.stdout.close()
             self._process = None
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -142,6 +161,12 @@ class Worker:
             try:
                 line = self._lines.get(timeout=LOOK)
             except queue.Empty:
+                if self._process.poll() is not None:
+                    # A process that it started may hold the pipe open; what it has said itself is there by now.
+                    with contextlib.suppress(queue.Empty):
+                        self._lines.put(self._lines.get(timeout=LAST_WORDS))
+                    self._lines.put(None)
+                    continue
                 held = resident_mib(process, with_children=next(looks) % CHILDREN == 0) if process else 0.0
                 base = held if base is None else base
                 peak = max(peak, held - base)
@@ -153,7 +178,10 @@ class Worker:
             spent = time.monotonic() - start
             if line is None:
                 return self._end("crashed", _describe_end(self._process, self._log))
-            return Answer(json.loads(line), seconds=spent, peak_mib=peak)
+            try:
+                return Answer(json.loads(line), seconds=spent, peak_mib=peak)
+            except ValueError:
+                return self._end("crashed", "its process wrote something else in place of an answer")
 
     def _end(self, ended: str, reason: str) -> Answer:
         self.close()
@@ -180,6 +208,9 @@ def _kill_with_children(process: subprocess.Popen[str]) -> None:
     except psutil.NoSuchProcess:
         every = []
     process.kill()
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(OSError):  # those whose parent has ended
+            os.killpg(process.pid, signal.SIGKILL)
     for one in every:
         with contextlib.suppress(psutil.NoSuchProcess):
             one.kill()
