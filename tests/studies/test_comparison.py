@@ -286,6 +286,18 @@ def test_what_is_gone_fails_and_what_is_new_is_shown(before, part):
     assert "1 cell compared, none moved, 3 new" in str(new)
 
 
+@pytest.mark.reliability(
+    "Comparing studies", "a study that was interrupted", "cells that are not computed yet, which fail"
+)
+def test_a_study_that_is_not_finished_fails(before, part):
+    study = part()
+    for cell in study.settings["cells"][1:]:
+        (study.folder / "cells" / f"{cell['key']}.json").unlink()
+    found = compare(before, open_study(study.folder))
+    assert found.failed
+    assert "it was not computed yet" in str(found)
+
+
 def test_what_was_absent_may_go(part):
     assert not compare(part(implementations=["exact", "absent"]), part(implementations=["exact"])).failed
 

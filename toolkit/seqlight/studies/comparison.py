@@ -112,7 +112,8 @@ def compare(
     if not isinstance(fail_above, int | float) or isinstance(fail_above, bool) or not 0 <= fail_above <= 1:
         raise InputError(f"fail_above is {fail_above!r}: expected a number from 0 to 1, such as 1e-3.")
     pairing = _Pairing(_open(old, "old"), _open(new, "new"), float(fail_above))
-    return Comparison(pd.DataFrame(list(pairing.rows()), columns=COLUMNS), float(fail_above))
+    cells = pd.DataFrame(list(pairing.rows()), columns=COLUMNS).astype({"moved": bool, "failed": bool})
+    return Comparison(cells, float(fail_above))
 
 
 class _Pairing:
@@ -128,7 +129,7 @@ class _Pairing:
             if was is not None and now is not None:
                 yield self._row(was, now)
             else:
-                yield _alone(was, now)
+                yield _alone(was, now, "it is gone" if self.new.complete else "it was not computed yet")
 
     def _row(self, was: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         model, implementation = now["model"], now["implementation"]
@@ -216,9 +217,9 @@ def _facts(was: dict[str, Any] | None, now: dict[str, Any] | None) -> dict[str, 
     return found
 
 
-def _alone(was: dict[str, Any] | None, now: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the row of a cell that only one study has; one that is gone fails, if there was something to lose."""
-    reasons = ["it is gone"] if was is not None and was["status"] != "absent" else []
+def _alone(was: dict[str, Any] | None, now: dict[str, Any] | None, lost: str) -> dict[str, Any]:
+    """Return the row of a cell that only one study has; one that is lost fails, if there was something to lose."""
+    reasons = [lost] if was is not None and was["status"] != "absent" else []
     rest = {"changes": [], "difference": math.nan, "allowed": math.nan, "moved": True}
     return _facts(was, now) | rest | {"failed": bool(reasons), "reasons": reasons}
 
