@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,6 @@ import torch
 from harness import count_argument, describe_machine, write_results
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from pages import BLUE, ORANGE, PICTURES
 from torch import nn
 
@@ -33,64 +32,14 @@ from seqlight.metrics.overlap import overlap
 from seqlight.seqlets.recursive.calibration import calibrated_seqlets
 from seqlight.seqlets.recursive.caller import recursive_seqlets
 from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.studies.suites.tracks import NOISES, NOTHING, Track, plant_sites
 from seqlight_callbacks.demo.task import planted_task
 from seqlight_callbacks.demo.training import train
 
 RATES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 CONTROLS = (1, 5)
-ROWS, LENGTH, SITE = 200, 300, 10
+ROWS, LENGTH = 200, 300
 SEQUENCES, SETS, NETWORKS = 200, 4, 3
-NOTHING = pd.DataFrame({"example_idx": [], "start": [], "end": []})
-
-Floats = NDArray[np.float64]
-Noise = Callable[[np.random.RandomState, tuple[int, int]], Floats]
-
-
-class Draw(NamedTuple):
-    """A track, its controls, one below the other and each of the size of the track, and the sites in the track."""
-
-    values: Floats
-    control: Floats
-    known: pd.DataFrame
-
-
-def laplace_noise(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
-    return rng.laplace(size=shape)
-
-
-def heavy_tailed_noise(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
-    return rng.standard_t(2.5, size=shape)
-
-
-def correlated_noise(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
-    wide = rng.laplace(size=(shape[0], shape[1] + 4))
-    return np.asarray(sum(wide[:, i : i + shape[1]] for i in range(5))) / np.sqrt(5)
-
-
-def noise_of_unequal_scale(rng: np.random.RandomState, shape: tuple[int, int]) -> Floats:
-    return rng.laplace(size=shape) * np.exp(rng.normal(scale=0.7, size=(shape[0], 1)))
-
-
-# Each with the height of sites in units of the noise, chosen so that some of them are found.
-NOISES: dict[str, tuple[Noise, float]] = {
-    "Laplace": (laplace_noise, 1),
-    "heavy tails (Student's t, 2.5)": (heavy_tailed_noise, 5),
-    "neighbours correlated (mean of 5)": (correlated_noise, 1.5),
-    "rows of unlike scale": (noise_of_unequal_scale, 4),
-}
-
-
-def plant_sites(kind: tuple[Noise, float], seed: int, n_sites: int) -> Draw:
-    noise, height = kind
-    rng = np.random.RandomState(seed)
-    values = noise(rng, (ROWS, LENGTH))
-    start = rng.randint(0, LENGTH - SITE, n_sites)
-    rows = np.arange(n_sites) * (ROWS // max(n_sites, 1))
-    spread = float(np.median(np.abs(values))) / np.log(2)  # 1 for Laplace noise
-    for row, at in zip(rows, start, strict=True):
-        values[row, at : at + SITE] += height * spread * rng.uniform(1, 4)
-    known = pd.DataFrame({"example_idx": rows, "start": start, "end": start + SITE})
-    return Draw(values, noise(rng, (max(CONTROLS) * ROWS, LENGTH)), known)
 
 
 def averaging_network() -> nn.Sequential:
@@ -121,7 +70,7 @@ def train_networks(seed: int) -> Iterator[tuple[str, nn.Module]]:
         yield name, one.model
 
 
-def attribute_sequences(model: nn.Module, seed: int, with_sites: bool) -> Draw:
+def attribute_sequences(model: nn.Module, seed: int, with_sites: bool) -> Track:
     """Attribute new sequences with both sites, or shuffles of them, and shuffles of these as controls."""
     split = load_planted(4 * SEQUENCES, length=200, seed=1000 + seed).train
     X, motifs = split.X[:SEQUENCES], split.motifs
@@ -134,10 +83,10 @@ def attribute_sequences(model: nn.Module, seed: int, with_sites: bool) -> Draw:
     )
     # Ordered by shuffle: the first rows are a control with one shuffle of each sequence.
     control = found.control.reshape(len(X), -1, X.shape[2]).transpose(0, 1).flatten(0, 1)
-    return Draw(found.attributions.sum(dim=1).double().numpy(), control.double().numpy(), known)
+    return Track(found.attributions.sum(dim=1).double().numpy(), control.double().numpy(), known)
 
 
-def evaluate(draw: Draw) -> Iterator[dict[str, Any]]:
+def evaluate(draw: Track) -> Iterator[dict[str, Any]]:
     for n in CONTROLS:
         control = draw.control[: n * len(draw.values)]
         # One curve serves all rates: the calls at a rate are those at the laxest threshold that keeps to it.
@@ -161,7 +110,7 @@ def evaluate(draw: Draw) -> Iterator[dict[str, Any]]:
             }
 
 
-def summarize(draws: list[Draw]) -> list[dict[str, float]]:
+def summarize(draws: list[Track]) -> list[dict[str, float]]:
     """Return the mean of each number over replicates, and the standard error of the rate."""
     table = pd.DataFrame([row for draw in draws for row in evaluate(draw)])
     groups = table.groupby(["controls", "target_fdr"])
@@ -207,9 +156,11 @@ def main(replicates: int) -> None:
     found: dict[str, dict[str, Any]] = {"with_sites": {}, "without_sites": {}}
     for name, kind_of_noise in NOISES.items():
         for kind, n_sites in (("with_sites", ROWS // 2), ("without_sites", 0)):
-            found[kind][name] = summarize([plant_sites(kind_of_noise, seed, n_sites) for seed in range(replicates)])
+            found[kind][name] = summarize(
+                [plant_sites(kind_of_noise, seed, n_sites, (ROWS, LENGTH), max(CONTROLS)) for seed in range(replicates)]
+            )
             print(name, kind, pd.DataFrame(found[kind][name]).to_string(index=False), sep="\n", flush=True)
-    draws: dict[str, dict[str, list[Draw]]] = {"with_sites": {}, "without_sites": {}}
+    draws: dict[str, dict[str, list[Track]]] = {"with_sites": {}, "without_sites": {}}
     for network in range(NETWORKS):
         for name, model in train_networks(network):
             for kind, of_kind in draws.items():
