@@ -4,12 +4,15 @@ import statistics
 
 import pytest
 import study_artefact
+import study_consistency
 import study_methods
 from harness import read_results
 from pages import DOCS, fill_section
 
 
-@pytest.mark.parametrize("study", [study_artefact, study_methods], ids=["artefact", "methods"])
+@pytest.mark.parametrize(
+    "study", [study_artefact, study_consistency, study_methods], ids=["artefact", "consistency", "methods"]
+)
 def test_the_page_has_the_stored_numbers(study):
     page = (DOCS / f"{study.__name__.removeprefix('study_')}.md").read_text()
     assert fill_section(page, study.table(read_results(study.__name__))) == page
@@ -30,6 +33,33 @@ def test_what_the_artefact_page_says():
     assert min(epoch["share"] for epoch in last[1]) > 2 * max(epoch["share"] for epoch in last[0])
     rates = [[one["test"]["half scarred"]["false_positive_rate"] for one in kind] for kind in (clean, fooled)]
     assert min(rates[1]) > max(rates[0]) + 0.2
+
+
+def test_what_the_consistency_page_says():
+    results = read_results("study_consistency")
+    found = {
+        (measure, n, kind): [one["measures"][n][measure] for one in results["networks"] if one["model"] == kind]
+        for measure in ("directions", "words")
+        for n in ("30", "300")
+        for kind in study_consistency.KINDS
+    }
+    others = [kind for kind in study_consistency.KINDS if kind != "trained"]
+    for measure, n, times in (("directions", "300", 3), ("words", "30", 3), ("words", "300", 5)):
+        for kind in others:
+            assert min(found[measure, n, "trained"]) > times * max(found[measure, n, kind])
+    assert max(found["directions", "30", "untrained"]) > 0.9 * min(found["directions", "30", "trained"])
+    choices = [one["choices"] for one in results["trainings"]]
+    by_loss, by_words, by_directions = (
+        [one[name]["auroc"] for one in choices]
+        for name in ("least loss", "most consistent words", "most consistent directions")
+    )
+    assert abs(statistics.mean(by_words) - statistics.mean(by_loss)) < 0.01
+    assert min(by_directions) < min(by_loss) - 0.1
+    for one in results["sanity"]:
+        assert not one["alike"]
+        assert abs(one["table"]["rank_correlation"][-1]) < 0.1
+        magnitudes = one["table"]["magnitude_rank_correlation"]
+        assert magnitudes[0] > 0.4 > 0.2 > magnitudes[-1]
 
 
 def test_what_the_methods_page_says():

@@ -119,6 +119,16 @@ def test_the_model_and_the_random_state_are_as_before(make, failing):
     assert addresses(model) == before
 
 
+def test_a_model_made_in_inference_mode():
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Flatten(), nn.Linear(80, 4), nn.ReLU(), nn.Linear(4, 1))
+    state = ModelState(model)
+    found = check(model)
+    assert found.table["layer"].tolist() == ["3", "1"]
+    assert not found.alike
+    assert state.changes(model) == []
+
+
 def test_it_is_the_same_each_time():
     model = network()
     first = check(model)
@@ -176,6 +186,7 @@ def test_further_inputs_are_passed_on():
         ({"threshold": 2}, "threshold is 2: expected"),
         ({"random_state": -1}, "random_state is -1"),
         ({"explain": "deep_lift_shap"}, "explain is a str: expected a function"),
+        ({"explain": lambda model, X: None}, "explain returns None: expected a tensor of attributions"),
         ({"model": nn.Flatten()}, "no parameters to re-initialise"),
     ],
 )

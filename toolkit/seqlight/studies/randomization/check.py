@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
@@ -115,14 +116,19 @@ def parameter_randomization(
     if not callable(explain):
         raise InputError(f"explain is {kind_of(explain)}: expected a function, such as seqlight.deep_lift_shap.")
     seed = require_count(random_state, "random_state")
-    if "random_state" in inspect.signature(explain).parameters:
-        settings = {"random_state": seed} | settings
+    # Of some callables nothing is known.
+    with contextlib.suppress(ValueError, TypeError):
+        if "random_state" in inspect.signature(explain).parameters:
+            settings = {"random_state": seed} | settings
     shared = {name: settings[name] for name in ("args", "device") if settings.get(name) is not None}
     first = shared | ({"args": [one[:1] for one in shared["args"]]} if "args" in shared else {})
 
     def attributions() -> Tensor:
         found = explain(model, X, **settings)
-        return found if isinstance(found, Tensor) else found.attributions
+        given = getattr(found, "attributions", found)
+        if not isinstance(given, Tensor):
+            raise InputError(f"explain returns {kind_of(given)}: expected a tensor of attributions, of the shape of X.")
+        return given
 
     found = randomize_from_output(
         model, lambda: predict(model, X[:1], **first), attributions, steps, n_draws, threshold, seed

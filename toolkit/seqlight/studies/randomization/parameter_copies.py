@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -26,7 +26,9 @@ def parameter_copies(model: nn.Module) -> Iterator[None]:
     data = [(parameter, parameter.data) for parameter in own.values()]
     try:
         for parameter, original in data:
-            parameter.data = original.clone()
+            if not parameter.is_inference():
+                parameter.data = original.clone()
+        _replace_inference_parameters(held)
         for module in model.modules():
             if isinstance(module, nn.RNNBase):
                 # cuDNN wants the copies in one piece, too.
@@ -34,9 +36,21 @@ def parameter_copies(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for parameter, original in data:
-            parameter.data = original
+            if not parameter.is_inference():
+                parameter.data = original
         for module, parameters in held:
             _restore_parameters(module, parameters)
+
+
+def _replace_inference_parameters(held: Sequence[tuple[nn.Module, dict[str, nn.Parameter | None]]]) -> None:
+    """Replace parameters made in inference mode, whose data cannot be changed outside of it."""
+    copies: dict[int, nn.Parameter] = {}
+    for module, parameters in held:
+        for name, parameter in parameters.items():
+            if parameter is not None and parameter.is_inference():
+                if id(parameter) not in copies:
+                    copies[id(parameter)] = nn.Parameter(parameter.detach().clone(), requires_grad=False)
+                setattr(module, name, copies[id(parameter)])
 
 
 def _restore_parameters(module: nn.Module, parameters: dict[str, nn.Parameter | None]) -> None:
