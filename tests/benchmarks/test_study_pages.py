@@ -55,6 +55,8 @@ def test_what_the_consistency_page_says():
     )
     assert abs(statistics.mean(by_words) - statistics.mean(by_loss)) < 0.01
     assert min(by_directions) < min(by_loss) - 0.1
+    early = [one["most consistent words"] for one in choices if one["most consistent words"]["epoch"] < 5]
+    assert early[0]["share"] < max(one["least loss"]["share"] for one in choices) - 0.1
     for one in results["sanity"]:
         assert not one["alike"]
         assert abs(one["table"]["rank_correlation"][-1]) < 0.1
