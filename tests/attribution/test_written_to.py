@@ -37,16 +37,40 @@ WRITTEN_TO = {
     "convolution": (lambda p, x: p[0](x).mul_(2).tanh(), lambda: nn.Conv1d(4, 16, 9)),
     "linear": (lambda p, x: F.relu(p[0](x.mT.repeat(1, 1, 4)), inplace=True), lambda: nn.Linear(16, 16)),
     "layer norm": (lambda p, x: p[0](x.mT + x.mT.cumsum(1)).mul_(2).square(), lambda: nn.LayerNorm(4)),
+    "max pooling": (lambda p, x: F.relu(F.max_pool1d(p[0](x), 2), inplace=True), lambda: nn.Conv1d(4, 16, 5)),
+    "adaptive pooling": (
+        lambda p, x: F.adaptive_max_pool1d(p[0](x), 7).mul_(2).tanh(),
+        lambda: nn.Conv1d(4, 16, 5),
+    ),
     "gelu": (lambda p, x: F.gelu(p[0](x)).mul_(2).add_(1).square(), lambda: nn.Conv1d(4, 16, 5)),
     "attention": (lambda p, x: F.scaled_dot_product_attention(*heads(p, x)).mul_(2).tanh(), lambda: nn.Linear(4, 48)),
 }
 
 
+@pytest.mark.reliability(
+    "in-place operations",
+    "max pooling followed by an activation with inplace=True, and other results that a model writes to",
+    "the attributions of the same model without writing in place",
+)
 @pytest.mark.parametrize("name", WRITTEN_TO)
 def test_results_that_are_written_to(name):
     model = Model(*WRITTEN_TO[name])
     found, expected = deep_lift_shap(model, X, **SETTINGS), deep_lift_shap(model, X, dtype="float64", **SETTINGS)
     torch.testing.assert_close(found, expected.float(), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::seqlight.errors.IntegratedWarning")
+@pytest.mark.parametrize("name", ["lstm", "quantile"])
+def test_views_that_are_written_to(name):
+    def function(parts, x, write):
+        y = parts[0](x.mT)[0] if name == "lstm" else torch.quantile(parts[1](x), 0.3, dim=2)
+        return write(y).tanh()
+
+    parts = (lambda: nn.LSTM(4, 3, batch_first=True), lambda: nn.Conv1d(4, 6, 3))
+    settings = SETTINGS | {"dtype": "float64"}
+    found = deep_lift_shap(Model(lambda p, x: function(p, x, lambda y: y.mul_(2)), *parts), X[:2], **settings)
+    expected = deep_lift_shap(Model(lambda p, x: function(p, x, lambda y: y * 2), *parts), X[:2], **settings)
+    torch.testing.assert_close(found, expected)
 
 
 REFUSED = {

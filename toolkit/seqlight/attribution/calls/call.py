@@ -147,6 +147,17 @@ class ObserveFunction(RuleFunction):
         refuse_inner_gradients()
 
 
+def without_base(y: Tensor, *operands: Tensor) -> Tensor:
+    """Return a result of an autograd function as a tensor of its own, if it is a view of anything but the operands.
+
+    A model may write to a result in place, which autograd allows with a tensor that a function returns, but not with a
+    view. The tensor that it is a view of, such as that of max pooling in 2-D for data in 1-D, is known to nobody else.
+    """
+    if y._base is None or any(y.untyped_storage().data_ptr() == x.untyped_storage().data_ptr() for x in operands):
+        return y
+    return y.data
+
+
 def refuse_inner_gradients() -> None:
     """Raise UnsupportedOperation: only a gradient that the model itself takes goes back through the sequences' pass."""
     raise UnsupportedOperation(

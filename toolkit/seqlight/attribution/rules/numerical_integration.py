@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from seqlight.attribution.calls.call import Call, ObserveFunction
+from seqlight.attribution.calls.call import Call, ObserveFunction, without_base
 from seqlight.attribution.calls.partners import batch_dimension, repeat_like
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules.mean_jacobian import VJPFunction, mean_vjp
@@ -65,7 +65,10 @@ def _apply(function: Any, call: Call, *more: Any) -> tuple[Any, list[Tensor]]:
     def compute(*xs: Tensor) -> tuple[Any, ...]:
         leaves, structure = tree_flatten(call(*xs))
         structures.append(structure)
-        return tuple(leaves)
+        bases = [one._base for one in leaves if isinstance(one, Tensor)]
+        # Results that are views of one tensor stay so: writing to one may change another.
+        alone = [isinstance(one, Tensor) and sum(one._base is base for base in bases) == 1 for one in leaves]
+        return tuple(without_base(one, *xs) if free else one for one, free in zip(leaves, alone, strict=True))
 
     leaves = function.apply(compute, *more, *call.tensors)
     return tree_unflatten(leaves, structures[0]), [one for one in leaves if isinstance(one, Tensor)]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqlight.attribution.calls.call import Call, Function, ObserveFunction, RuleFunction
+from seqlight.attribution.calls.call import Call, Function, ObserveFunction, RuleFunction, without_base
 from seqlight.attribution.calls.function_bodies import as_operation
 from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.calls.record import Snapshot
@@ -66,12 +66,12 @@ class MaxPool:
         kept: list[Snapshot] = []
 
         def compute(x: Tensor) -> Tensor:
-            y, winners = call(x)
+            y, winners = _maxima(call, x)
             # A window of padding alone has no maximum; it is one for every reference, too.
             if winners.numel() and int(winners.max()) >= x.shape[x.ndim - self.n_pooled :].numel():
                 raise UnsupportedOperation(f"{call.name} has windows of padding alone: use less padding or dilation")
             kept.extend((Snapshot.take(x, copy), Snapshot.take(y, copy), Snapshot.take(winners, copy)))
-            return y  # type: ignore[no-any-return]
+            return y
 
         y = ObserveFunction.apply(compute, *real_operand(call))
         return (y, _mark(kept[2].tensor, *call.tensors)), kept
@@ -87,12 +87,18 @@ class MaxPool:
             found = kernel(recorded, x0, window, smallest_step(x0.dtype)) if kernel else None
             if found is not None:
                 return found  # type: ignore[no-any-return]
-            y0, winners0 = call(x0)
+            y0, winners0 = _maxima(call, x0)
             indices.append(winners0)
             return y0, *cross_maximum(recorded, (x0, y0, winners0), self.n_pooled)
 
         y = MaxPoolFunction.apply(compute, self.n_pooled, *real_operand(call))
         return y, _mark(indices[0], *call.tensors) if indices else None
+
+
+def _maxima(call: Call, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the maxima and their positions; the maxima as a tensor of its own."""
+    y, winners = call(x)
+    return without_base(y, x), winners
 
 
 def cross_maximum(recorded: tuple[Tensor, ...], reference: tuple[Tensor, ...], n_pooled: int) -> tuple[Tensor, Tensor]:

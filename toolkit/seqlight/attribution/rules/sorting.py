@@ -105,7 +105,9 @@ def _quantile(x: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: 
     share = 0.5 if interpolation == "midpoint" else at - below
     low, high = (y.gather(-1, one.long()) for one in (below, above))
     found = low + (high - low) * share
-    each = [keep_dimensions(one, x, dims) if keepdim else one for one in found.unbind(-1)]
+    # Not unbind: a model may write to what it gets, and several views of one call do not allow that.
+    each = [found.select(-1, i) for i in range(found.shape[-1])]
+    each = [keep_dimensions(one, x, dims) if keepdim else one for one in each]
     return torch.stack(each) if shares.ndim else each[0]
 
 
