@@ -310,25 +310,3 @@ def test_what_is_not_exact_is_asked_in_one_dtype(tmp_path):
     described = {one.name: {"complete": one.complete, "approximate": one.approximate} for one in asked.implementations}
     cells = [(one["implementation"], one["dtype"]) for one in asked._cells_of("net", cases, described)]
     assert cells == [("exact", "float64"), ("exact", "float32"), ("half", "float32"), ("by_position", "float32")]
-
-
-def test_an_equal_model_under_another_name_is_not_computed_again(tmp_path, monkeypatch):
-    models = {"a": Net(), "b": Net()}
-    found = study(models=models, dtypes=["float64"], audit=False).run(tmp_path, verbose=False)
-    assert list(found.cells["model"]) == ["a", "b"]
-    assert len(list(tmp_path.glob("cells/*.npy"))) == 1
-    monkeypatch.setattr("subprocess.Popen", None)
-    found = study(models={"c": Net()}, dtypes=["float64"], audit=False).run(tmp_path, verbose=False)
-    assert list(found.cells["model"]) == ["c"]
-
-
-def test_outputs_that_failed_are_tried_again_if_asked(tmp_path):
-    one = study(dtypes=["float64"])
-    found = one.run(tmp_path, verbose=False)
-    for part in ("outputs", "audits"):
-        (record,) = tmp_path.glob(f"{part}/*.json")
-        record.write_text(json.dumps({"failed": "time limit: it took longer than 60 s"}))
-    assert np.isnan(one.run(tmp_path, verbose=False).cells["miss"][0])
-    found = one.run(tmp_path, verbose=False, retry=True)
-    assert found.cells["miss"][0] < 1e-12
-    assert found.audit("net").complete

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -171,13 +171,19 @@ class Schedule:
             self._files.write("audits", key, record)
         if "failed" in record:
             return
+        for plan in self._unexplained(name, key):
+            job = common | {"kind": "suspects", "table": record["table"], "dtype": plan.dtype}
+            answer = self._do(self._implementations[plan.implementation], job)
+            self._files.write("suspects", f"{key}-{plan.implementation}", _record(answer))
+
+    def _unexplained(self, name: str, key: str) -> Iterator[CellPlan]:
+        """Return a cell of each implementation that misses on a model, and has not been asked why."""
         for one, implementation in self._implementations.items():
             plan = next(plan for plan in self._plans[name] if plan.implementation == one)
-            known = f"{key}-{one}"
-            if implementation.suspects is None or self._files.has("suspects", known) or not self._misses(plan, key):
+            if implementation.suspects is None or self._files.has("suspects", f"{key}-{one}"):
                 continue
-            job = common | {"kind": "suspects", "table": record["table"], "dtype": plan.dtype}
-            self._files.write("suspects", known, _record(self._do(implementation, job)))
+            if self._misses(plan, key):
+                yield plan
 
     def _misses(self, plan: CellPlan, key: str) -> bool:
         """Return whether an implementation gave no contributions, or such as miss the output difference."""
@@ -206,11 +212,15 @@ class Schedule:
         return self._worker(implementation).do(job, self._settings.time_limit, self._memory_limit)
 
     def _knows_about(self, name: str, key: str) -> bool:
-        """Return whether the outputs of a model are there, and its audit if there is to be one."""
+        """Return whether the outputs of a model are there, and all that explains a miss if there is to be an audit."""
         dtypes = dict.fromkeys(plan.dtype for plan in self._plans[name])
-        return all(self._has("outputs", f"{key}-{dtype}") for dtype in dtypes) and (
-            not self._settings.audit or self._has("audits", key)
-        )
+        if not all(self._has("outputs", f"{key}-{dtype}") for dtype in dtypes):
+            return False
+        if not self._settings.audit:
+            return True
+        if not self._has("audits", key):
+            return False
+        return "failed" in (self._files.read("audits", key) or {}) or not any(self._unexplained(name, key))
 
     def _has(self, part: str, name: str) -> bool:
         """Return whether a record is there, and is not of a failure that is to be tried again."""
