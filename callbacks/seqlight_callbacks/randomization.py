@@ -29,7 +29,7 @@ class RandomizationCallback(RecordListener):
     The layers of the trained model are re-initialised one after the other, from the output on, and its attributions are
     computed each time (:func:`seqlight.studies.parameter_randomization`): the same sequences, references, target and
     method as those of an AttributionCallback. If they stay alike, a warning says so. All processes share the work, and
-    the model is left as it was.
+    the model is left as it was. It sees the weights that there are when its turn comes: list WeightAveraging before it.
 
     Every logger gets ``name/rank_correlation`` and ``name/least``, with all layers re-initialised.
 

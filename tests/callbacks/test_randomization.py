@@ -6,6 +6,7 @@ import lightning.pytorch as L
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.loggers.logger import DummyLogger
 from torch import nn
 
@@ -132,3 +133,11 @@ def test_arguments_that_cannot_be_used(settings, message):
 def test_it_needs_an_attribution_callback(toy):
     with pytest.raises(sl.InputError, match="found no AttributionCallback"):
         toy.fit([RandomizationCallback()])
+
+
+def test_averaged_weights_are_checked_if_they_are_there_first(toy):
+    first, mine = toy.attribution(4), RandomizationCallback(steps=1, n_draws=1)
+    averaging = EMAWeightAveraging(decay=0.5, update_every_n_steps=1)
+    toy.fit([averaging, mine, first])
+    # A validation sees the averaged weights, too.
+    torch.testing.assert_close(mine.result.attributions, first.record.attributions)

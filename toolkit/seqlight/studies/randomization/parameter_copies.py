@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -65,10 +67,6 @@ def _restore_parameters(module: nn.Module, parameters: dict[str, nn.Parameter | 
 
 def seed_generators(seed: int, device: torch.device) -> None:
     """Seed the global generators that initialisations draw from; those of other devices stay as they are."""
-    import random
-
-    import numpy as np
-
     random.seed(seed)
     np.random.seed(seed)
     torch.default_generator.manual_seed(seed)
