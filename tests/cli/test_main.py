@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import seqlight as sl
 from seqlight.cli import main as command_line
 from seqlight.errors import InputError
 
@@ -154,3 +155,7 @@ def test_a_class_in_the_current_folder_is_found(run, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.path", [one for one in sys.path if one])
     run("work", "--out", str(tmp_path))
     assert importlib.util.find_spec("my_own_model") is not None
+
+
+def test_version(run):
+    assert run("--version")[:2] == (0, f"seqlight {sl.__version__}\n")

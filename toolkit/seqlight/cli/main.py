@@ -12,7 +12,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from typing import Any
 
 from seqlight.errors import SeqlightError
@@ -29,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Threads that spin while they wait take cores from other programs, and run ten times slower next to them.
     # OpenMP reads this once, when PyTorch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv == ["--version"]:
+        print(f"seqlight {version('seqlight')}")
+        return
     from jsonargparse import ArgumentError, auto_cli
 
     # A model, target or data set of the user's own may be in a file of the current folder.
@@ -37,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         auto_cli(
             commands,
-            args=_spell_out(list(sys.argv[1:] if argv is None else argv), commands),
+            args=_spell_out(argv, commands),
             prog="seqlight",
             as_positional=False,
             exit_on_error=False,
