@@ -19,7 +19,7 @@ from seqlight.errors import InputError, ResultsError
 from seqlight.studies import Case, Study, open_study
 from seqlight.studies.cell import COLUMNS
 from seqlight.studies.folder import StudyFolder
-from seqlight.studies.study import _command
+from seqlight.studies.provenance import command_line
 from study_implementations import ABSENT, EXACT, HALF, PEER, Net, by_position, half, make
 
 X = sl.random_one_hot((3, 4, 20), random_state=0)
@@ -284,10 +284,10 @@ def test_arguments_are_checked(more, message):
 
 
 def test_the_line_that_runs_it_again(monkeypatch):
-    assert _command(["/usr/bin/seqlight", "study", "--out", "a b"]) == "seqlight study --out 'a b'"
-    assert _command(["/usr/lib/site-packages/ipykernel_launcher.py", "-f", "x.json"]) == ""
+    assert command_line(["/usr/bin/seqlight", "study", "--out", "a b"]) == "seqlight study --out 'a b'"
+    assert command_line(["/usr/lib/site-packages/ipykernel_launcher.py", "-f", "x.json"]) == ""
     monkeypatch.setattr(sys.modules["__main__"], "__file__", "my study.py")
-    assert _command(["my study.py", "-v"]) == "python 'my study.py' -v"
+    assert command_line(["my study.py", "-v"]) == "python 'my study.py' -v"
 
 
 def test_an_unknown_implementation_is_named():

@@ -18,7 +18,7 @@
     cases for studies by operation, by architecture, and others
 ``randomization``
     `parameter_randomization`: do attributions change when the layers of a model are re-initialised?
-``schedule``, ``workers``, ``folder``, ``machine``
+``schedule``, ``workers``, ``folder``, ``provenance``
     which cells are missing, the processes that compute them, and where they are kept
 """
 

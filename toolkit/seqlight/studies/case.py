@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -54,3 +55,27 @@ class Case:
     def draw_references(self, n: int, random_state: int) -> Tensor:
         """Return `n` references of each row, or as many as there are; shape (rows, references, letters, positions)."""
         return References(self.references, self.X, n, random_state).draw(0, len(self.X))
+
+
+def as_case(
+    name: str,
+    model: Any,
+    X: Tensor | None,
+    references: Tensor | ReferenceFunction,
+    args: tuple[Tensor, ...],
+    target: int,
+) -> Case:
+    """Return a case of this name, with its arrays in the processor's memory; InputError if it cannot be one."""
+    if not isinstance(model, nn.Module | Case):
+        raise InputError(f"the model {name!r} is {kind_of(model)}: expected a torch.nn.Module or a Case.")
+    case = model if isinstance(model, Case) else Case(model, X, references, args, target)  # type: ignore[arg-type]
+    if not isinstance(case.X, Tensor) or case.X.ndim != 3 or not len(case.X):
+        met = f"has shape {tuple(case.X.shape)}" if isinstance(case.X, Tensor) else f"is {kind_of(case.X)}"
+        raise InputError(
+            f"X of the model {name!r} {met}: expected a tensor of shape (rows, letters, positions), with rows."
+        )
+    wrong = [one for one in case.args if not isinstance(one, Tensor) or one.shape[:1] != case.X.shape[:1]]
+    if wrong:
+        raise InputError(f"args of the model {name!r} are {kind_of(wrong[0])}: expected tensors of {len(case.X)} rows.")
+    on_cpu = {"X": case.X.detach().cpu(), "args": tuple(one.detach().cpu() for one in case.args)}
+    return replace(case, **on_cpu)  # type: ignore[arg-type]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,11 +24,11 @@ from seqlight.results.identity.description import Description
 from seqlight.results.identity.modules import uncompiled
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
-from seqlight.studies.case import Case
+from seqlight.studies.case import Case, as_case
 from seqlight.studies.folder import FORMAT, StudyFolder
 from seqlight.studies.implementations.implementation import Implementation
 from seqlight.studies.implementations.registry import choose_implementations
-from seqlight.studies.machine import describe_machine
+from seqlight.studies.provenance import command_line, describe_machine
 from seqlight.studies.results import StudyResults
 from seqlight.studies.schedule import CellPlan, RunSettings, Schedule
 from seqlight.studies.workers.parcel import to_bytes
@@ -114,7 +112,7 @@ class Study:
         if not isinstance(models, Mapping) or not models:
             raise InputError(f"models is {kind_of(models)}: expected a mapping of at least one name to a model.")
         common = (X, references, tuple(args), target)
-        self.cases = {str(name): _as_case(str(name), one, *common) for name, one in models.items()}
+        self.cases = {str(name): as_case(str(name), one, *common) for name, one in models.items()}
         self.implementations = choose_implementations(implementations)
         self.dtypes = (dtypes,) if isinstance(dtypes, str) else tuple(dtypes)
         wrong = [one for one in self.dtypes if one not in DTYPES]
@@ -221,7 +219,7 @@ class Study:
     def _settings(self, cases: dict[str, Any], described: dict[str, Any], cells: list[Any]) -> dict[str, Any]:
         return {
             "format": FORMAT,
-            "command": _command(sys.argv),
+            "command": command_line(sys.argv),
             "versions": {name: version(name) for name in VERSIONS},
             "machine": describe_machine(self.threads),
             "random_state": self.random_state,
@@ -252,29 +250,6 @@ class Study:
         return path
 
 
-def _as_case(
-    name: str,
-    model: Any,
-    X: Tensor | None,
-    references: Tensor | ReferenceFunction,
-    args: tuple[Tensor, ...],
-    target: int,
-) -> Case:
-    if not isinstance(model, nn.Module | Case):
-        raise InputError(f"the model {name!r} is {kind_of(model)}: expected a torch.nn.Module or a Case.")
-    case = model if isinstance(model, Case) else Case(model, X, references, args, target)  # type: ignore[arg-type]
-    if not isinstance(case.X, Tensor) or case.X.ndim != 3 or not len(case.X):
-        met = f"has shape {tuple(case.X.shape)}" if isinstance(case.X, Tensor) else f"is {kind_of(case.X)}"
-        raise InputError(
-            f"X of the model {name!r} {met}: expected a tensor of shape (rows, letters, positions), with rows."
-        )
-    wrong = [one for one in case.args if not isinstance(one, Tensor) or one.shape[:1] != case.X.shape[:1]]
-    if wrong:
-        raise InputError(f"args of the model {name!r} are {kind_of(wrong[0])}: expected tensors of {len(case.X)} rows.")
-    on_cpu = {"X": case.X.detach().cpu(), "args": tuple(one.detach().cpu() for one in case.args)}
-    return replace(case, **on_cpu)  # type: ignore[arg-type]
-
-
 def _describe_implementation(one: Implementation) -> dict[str, Any]:
     return {
         "title": one.title,
@@ -286,17 +261,6 @@ def _describe_implementation(one: Implementation) -> dict[str, Any]:
         "hypothetical": one.hypothetical,
         "code": describe_argument(one.contributions, one.name),
     }
-
-
-def _command(argv: Sequence[str]) -> str:
-    """Return the line that runs the study again; "" if it was started from a notebook or another program."""
-    name = Path(argv[0]).name
-    if name not in ("seqlight", "seqlight.exe"):
-        script = getattr(sys.modules["__main__"], "__file__", None)
-        if script is None or Path(script).resolve() != Path(argv[0]).resolve() or "site-packages" in script:
-            return ""
-        name = f"python {shlex.quote(argv[0])}"
-    return " ".join([name, *map(shlex.quote, argv[1:])])
 
 
 def _positive(value: float, name: str) -> float:

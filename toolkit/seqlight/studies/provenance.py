@@ -1,9 +1,12 @@
-"""The machine that a study runs on."""
+"""What a study runs on, and the line that runs it again."""
 
 from __future__ import annotations
 
 import os
 import platform
+import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,17 @@ def describe_machine(threads: int) -> dict[str, Any]:
         "system": platform.system(),
         "python": platform.python_version(),
     }
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """Return the line that runs the study again; "" if it was started from a notebook or another program."""
+    name = Path(argv[0]).name
+    if name not in ("seqlight", "seqlight.exe"):
+        script = getattr(sys.modules["__main__"], "__file__", None)
+        if script is None or Path(script).resolve() != Path(argv[0]).resolve() or "site-packages" in script:
+            return ""
+        name = f"python {shlex.quote(argv[0])}"
+    return " ".join([name, *map(shlex.quote, argv[1:])])
 
 
 def _cpu_name() -> str:
