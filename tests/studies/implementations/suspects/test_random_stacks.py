@@ -10,6 +10,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.studies.implementations.captum_deeplift import CAPTUM_DEEPLIFT
+from seqlight.studies.implementations.deep_lift_shap import SEQLIGHT
 from seqlight.studies.implementations.implementation import INPUTS
 from seqlight.studies.implementations.tangermeme import TANGERMEME
 from spelled_models import Called, Gate, OwnReLU, Residual
@@ -63,14 +64,15 @@ def find_miss(peer, names, reused):
 
 @pytest.mark.reliability(
     "studies",
-    "layers in any order, some of them used twice, in place or beside others",
-    "where no operation is suspected, tangermeme and Captum add up",
+    "attributions of layers in any order, some of them used twice, in place or beside others",
+    "ours add up; and where no operation is suspected, those of tangermeme and Captum do",
 )
 @given(st.lists(st.sampled_from(sorted(PARTS)), min_size=1, max_size=5), st.booleans())
 @settings(max_examples=15, deadline=None)
 def test_without_suspects_contributions_add_up(names, reused):
     table = sl.audit(make(names, reused), X[:1], references=REFERENCES[:1], device="cpu").table
     table.attrs[INPUTS] = (X,)
+    assert find_miss(SEQLIGHT, names, reused) < 1e-9
     for peer in (TANGERMEME, CAPTUM_DEEPLIFT):
         missed = find_miss(peer, names, reused)
         if not isinstance(missed, float) or missed > 1e-9:
