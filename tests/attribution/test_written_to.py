@@ -42,6 +42,11 @@ WRITTEN_TO = {
         lambda p, x: F.adaptive_max_pool1d(p[0](x), 7).mul_(2).tanh(),
         lambda: nn.Conv1d(4, 16, 5),
     ),
+    "einsum": (lambda p, x: F.relu(torch.einsum("bcl,bdl->bcd", p[0](x), x), inplace=True), lambda: nn.Conv1d(4, 16, 1)),
+    "rows": (
+        lambda p, x: torch.stack([torch.tensordot(a, a.mT, dims=1).mul_(2) for a in p[0](x)]).tanh(),
+        lambda: nn.Conv1d(4, 8, 5),
+    ),
     "gelu": (lambda p, x: F.gelu(p[0](x)).mul_(2).add_(1).square(), lambda: nn.Conv1d(4, 16, 5)),
     "attention": (lambda p, x: F.scaled_dot_product_attention(*heads(p, x)).mul_(2).tanh(), lambda: nn.Linear(4, 48)),
 }

@@ -57,6 +57,21 @@ def test_the_same_values(case):
     torch.testing.assert_close(ours(*args, **kwargs), theirs(*args, **kwargs), rtol=1e-12, atol=1e-12)
 
 
+# Positions at which one operand is 0 in some rows only, while the other stays as it is.
+ZEROS = {
+    "xlogy": lambda h: torch.xlogy(h.relu(), h.flip(1).relu() + 1.5),
+    "heaviside": lambda h: torch.heaviside(h.round().clamp(-1, 0), h.flip(1).relu() + 0.5),
+}
+
+
+@pytest.mark.reliability(
+    "operations", "xlogy and heaviside of two tensors of the model, at zeros of one that changes", "complete sums"
+)
+@pytest.mark.parametrize("name", ZEROS)
+def test_zeros_that_come_and_go(name, Around, incompleteness):
+    assert incompleteness(Around(ZEROS[name])) < 1e-9
+
+
 def test_dropout_that_is_on_is_refused():
     with pytest.raises(UnsupportedOperation, match=r"training=self\.training"):
         d.dropout(X)

@@ -15,6 +15,7 @@ from seqlight.attribution.calls.call import Function
 from seqlight.attribution.rules.norms import power
 from seqlight.attribution.rules.reductions import dimensions, flatten_last, keep_dimensions
 from seqlight.attribution.rules.softmax import logsumexp_over
+from seqlight.attribution.rules.special_functions import slopeless
 from seqlight.errors import UnsupportedOperation
 
 
@@ -71,7 +72,10 @@ def copysign(input: Tensor, other: Tensor) -> Tensor:
 
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """Return 0 below 0, 1 above it, and `values` where `input` is 0."""
-    y: Tensor = torch.where(input == 0, values, torch.heaviside(input, torch.zeros_like(values).detach()))
+    # Not a choice by `input == 0`: it may change while both of what is chosen from stay the same.
+    y: Tensor = slopeless(input, lambda x: (x > 0).to(x.dtype)) + values * slopeless(
+        input, lambda x: (x == 0).to(x.dtype)
+    )
     return y
 
 
@@ -82,7 +86,8 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
 
 def xlogy(input: Tensor, other: Tensor) -> Tensor:
     """Return ``input * log(other)``, and 0 where `input` is 0."""
-    return input * torch.log(torch.where(input == 0, torch.ones_like(other), other))
+    nothing = (input == 0) & (other == 0)
+    return input * torch.log(torch.where(nothing, torch.ones_like(other), other))
 
 
 def hypot(input: Tensor, other: Tensor) -> Tensor:

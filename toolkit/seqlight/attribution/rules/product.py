@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, Function, ObserveFunction
+from seqlight.attribution.calls.call import Call, Function, ObserveFunction, without_base
 from seqlight.attribution.calls.partners import align_partners, interpolate
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.buffers import empty_like
@@ -40,7 +41,8 @@ class Product:
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the operands."""
-        return ObserveFunction.apply(call, *call.tensors), [Snapshot.take(x, copy) for x in call.tensors]
+        compute = partial(_multiply, call)
+        return ObserveFunction.apply(compute, *call.tensors), [Snapshot.take(x, copy) for x in call.tensors]
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Take the Jacobian at the midpoint, or the mean over as many points as more than two operands need."""
@@ -52,7 +54,7 @@ class Product:
             def mean(grads: Sequence[Tensor]) -> Any:
                 return mean_vjp(call, x1, [one.get() for one in x0], grads, points)
 
-            return VJPFunction.apply(call, mean, *call.tensors)
+            return VJPFunction.apply(partial(_multiply, call), mean, *call.tensors)
         midpoint = [_midpoint(one, x.detach()) for one, x in zip(x1, call.tensors, strict=True)]
         # Keywords may come in any order.
         known = None if call.arguments()[1] else self.vjp
@@ -61,7 +63,11 @@ class Product:
             found = None if known is None else known(grads[0], *midpoint)
             return vjp_at(call, midpoint, grads) if found is None else found
 
-        return VJPFunction.apply(call, vjp, *call.tensors)
+        return VJPFunction.apply(partial(_multiply, call), vjp, *call.tensors)
+
+
+def _multiply(call: Call, *operands: Tensor) -> Tensor:
+    return without_base(call(*operands), *operands)
 
 
 def product_vjp(grad: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
