@@ -42,7 +42,10 @@ WRITTEN_TO = {
         lambda p, x: F.adaptive_max_pool1d(p[0](x), 7).mul_(2).tanh(),
         lambda: nn.Conv1d(4, 16, 5),
     ),
-    "einsum": (lambda p, x: F.relu(torch.einsum("bcl,bdl->bcd", p[0](x), x), inplace=True), lambda: nn.Conv1d(4, 16, 1)),
+    "einsum": (
+        lambda p, x: F.relu(torch.einsum("bcl,bdl->bcd", p[0](x), x), inplace=True),
+        lambda: nn.Conv1d(4, 16, 1),
+    ),
     "rows": (
         lambda p, x: torch.stack([torch.tensordot(a, a.mT, dims=1).mul_(2) for a in p[0](x)]).tanh(),
         lambda: nn.Conv1d(4, 8, 5),
