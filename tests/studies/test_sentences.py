@@ -2,9 +2,13 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from seqlight.studies.sentences import explain
-from study_stand_in import POSITIONS, ROWS, StudyStandIn
+from seqlight.studies.judgement import judge
+from seqlight.studies.sentences import explain, find_sentences
+from seqlight.studies.summaries import describe_outcome, find_tone
+from study_stand_in import ABOUT, POSITIONS, ROWS, StudyStandIn
 
 TRACK = torch.linspace(-1, 1, POSITIONS, dtype=torch.float64).expand(ROWS, POSITIONS)
 OTHER = TRACK.flip(-1)
@@ -250,6 +254,67 @@ SITUATIONS = {
         ],
     ),
 }
+
+
+STATUSES = ["ok", "ok", "ok", "refused", "error", "crashed", "time limit", "memory limit", "absent"]
+TEXTS = st.text(max_size=40)
+CELL = st.fixed_dictionaries(
+    {
+        "status": st.sampled_from(STATUSES),
+        "verdict": st.sampled_from(["silent", "said", "warned", "raised", ""]),
+        "miss": st.one_of(st.floats(0, 1e6), st.just(NAN), st.sampled_from([0.0, 1e-7, 1e-3, 0.05])),
+        "miss_max": st.one_of(st.floats(0, 1e9), st.just(NAN)),
+        "r": st.one_of(st.floats(-1, 1), st.just(NAN)),
+        "top_overlap": st.one_of(st.floats(0, 1), st.just(NAN)),
+        "sign_flips": st.one_of(st.floats(0, 1), st.just(NAN)),
+        "seconds": st.one_of(st.floats(0, 1e5), st.just(NAN)),
+        "warnings": st.lists(TEXTS, max_size=2),
+        "error": TEXTS,
+        "changed_state": st.lists(st.sampled_from(["hooks", "gradients", "random state"]), max_size=2),
+    }
+)
+
+
+@settings(max_examples=60)
+@given(
+    cells=st.dictionaries(st.tuples(st.sampled_from(list(ABOUT)), st.sampled_from(["float64", "float32"])), CELL),
+    output=st.sampled_from([0.0, 1e-300, 1.0]),
+    suspects=st.dictionaries(st.sampled_from(list(ABOUT)), st.lists(st.tuples(TEXTS, TEXTS, TEXTS, TEXTS), max_size=5)),
+)
+def test_whatever_came_of_the_cells_there_is_a_verdict(cells, output, suspects):
+    made = {f"{name} {dtype}": one for (name, dtype), one in cells.items()}
+    results = study(cells=made, output=output, suspects=suspects, dtypes=("float64", "float32"))
+    if not made:
+        results.models = ["mine"]
+        results.settings["cases"]["mine"] = {}
+    verdict, *_ = find_sentences(results, judge(results, "mine"))
+    assert verdict.text.endswith(".")
+    for one in find_sentences(results, judge(results, "mine")):
+        assert one.text
+        assert not {"nan", "None"} & set(one.text.split())
+    for one in judge(results, "mine").cells:
+        assert describe_outcome(one)
+        assert find_tone(one) in ("good", "fair", "bad", "plain")
+
+
+def test_a_model_without_cells_was_not_asked_about():
+    results = study(cells={"seqlight": {}})
+    results.cells = results.cells.iloc[:0]
+    assert explain(results, "mine") == "This model was not asked about yet: run the command of the study again."
+
+
+@pytest.mark.reliability(
+    "validation studies",
+    "a model that cannot be called on the sequences",
+    "one sentence with its error, and what to do",
+)
+def test_a_model_that_cannot_be_called_is_said_once():
+    failed = {"status": "error", "error": "RuntimeError: expected 5 channels"}
+    results = study(cells={"seqlight": failed, "tangermeme": failed}, failure="RuntimeError: expected 5 channels")
+    assert explain(results, "mine").startswith(
+        "The model itself cannot be called on these sequences: “RuntimeError: expected 5 channels”. What to do: "
+    )
+    assert "\n" not in explain(results, "mine")
 
 
 @pytest.mark.parametrize(("made", "verdict", "parts"), SITUATIONS.values(), ids=SITUATIONS)

@@ -21,6 +21,7 @@ from seqlight.studies.cell import COLUMNS
 from seqlight.studies.folder import StudyFolder
 from seqlight.studies.provenance import command_line
 from study_implementations import ABSENT, EXACT, HALF, PEER, Net, by_position, half, make
+from study_stand_in import StudyStandIn
 
 X = sl.random_one_hot((3, 4, 20), random_state=0)
 
@@ -133,6 +134,45 @@ def test_an_audit_and_suspects_explain_a_miss(tmp_path):
     assert "relu" in set(audit.table["operation"])
     assert [one.operation for one in found.suspects("net", "half")] == ["relu"]
     assert found.suspects("net", "exact") == []
+
+
+def test_sentences_of_a_study(bad_peers):
+    said = {model: bad_peers.explain(model) for model in BEHAVIOURS}
+    assert all(text.startswith("You can believe Exact") for text in said.values())
+    assert said["exact"].startswith(
+        "You can believe Exact and As_model_says on this model: they are complete and agree"
+    )
+    for model, part in {
+        "half": "misses 50 % of the output difference and does not say so (r = 1 with Exact)",
+        "warned": "and warns: “RuntimeWarning: this does not add up”",
+        "noisy": "prints to the terminal: “hello”.",
+        "drawn": "leaves something changed behind it: random state.",
+        "not_finite": "returns NaN or infinity among its contributions, and does not say so.",
+        "refuses": "refuses this model, which is better than wrong numbers: “NotImplementedError: a module is used",
+        "fails": "ends with an error: “KeyError: 'relu'”.",
+        "exits": "crashed: “its process ended with exit status 3”.",
+        "hangs": "did not finish within the limit of time: “it took longer than 5 s”.",
+        "fills_memory": "took more memory than the limit",
+        "by_position": "Absent took no part, for no-such-package is not installed.",
+    }.items():
+        assert part in said[model]
+
+
+def test_a_page_of_a_study(bad_peers, tmp_path, monkeypatch):
+    monkeypatch.setattr("seqlight.report.page.embed", lambda *_: "data:image/png;base64,")
+    page = bad_peers.page(tmp_path / "page.html").read_text()
+    assert "You can believe Exact and As_model_says on this model" in page
+    assert "this does not add up" in page
+    assert bad_peers.settings["versions"]["torch"] in page
+
+
+def test_the_stand_in_for_a_study_is_like_one(bad_peers):
+    stand_in = StudyStandIn({("net", "seqlight"): {}})
+    assert list(stand_in.cells) == list(bad_peers.cells)
+    assert set(stand_in.settings) <= set(bad_peers.settings)
+    assert set(stand_in.settings["cases"]["net"]) <= set(bad_peers.settings["cases"]["half"])
+    assert set(stand_in.settings["implementations"]["seqlight"]) <= set(bad_peers.settings["implementations"]["exact"])
+    assert all(hasattr(bad_peers, name) for name in dir(stand_in) if not name.startswith("_"))
 
 
 def test_nothing_is_left_beside_the_results(bad_peers):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,20 +28,22 @@ if TYPE_CHECKING:
 GOOD_COLOR, MIDDLE_COLOR, BAD_COLOR = "#255C99", "#F4F1E8", "#D62839"
 NO_COLOR = "#E4E8ED"
 COLORS = ("#255C99", "#109648", "#D62839", "#8A5FA8", "#F7B32B", "#1FA3A3", "#8C5A2B", "0.4")
-MARKERS = "os^vDPX*"
+MARKERS = "os^vDPXh"
 # Text on colours below this brightness is white.
 DARK = 0.55
 # Of the bar of colours, in inches.
 BAR_HEIGHT = 2.2
 # Models are columns up to this many, and rows beyond.
 MAX_COLUMNS = 6
-# Numbers are written up to this many rows; beyond, a page is scrolled for colours.
+# Numbers are written up to this many models, or groups; beyond, a page is scrolled for colours.
 MAX_WRITTEN = 60
+MAX_WRITTEN_GROUPS = 250
 # A miss of exactly nothing is drawn here.
 FLOOR = 1e-17
 # Longer sequences are cut to this many positions, around the largest disagreement.
 WINDOW = 160
 WIDTH = 11.0
+LETTERS_ACROSS = 110
 VERDICTS = {"silent": "silent", "said": "prints", "warned": "warns", "raised": "raises", "": "silent"}
 
 
@@ -63,7 +66,7 @@ def plot_misses(judgements: Sequence[ModelJudgement], groups: bool = False) -> F
     upright = len(rows) <= MAX_COLUMNS
     down, across = list(names.values()), list(rows)
     down, across = (down, across) if upright else (across, down)
-    is_written = len(down) <= MAX_WRITTEN
+    is_written = len(down) <= (MAX_WRITTEN_GROUPS if groups else MAX_WRITTEN)
     row_height = 0.3 if upright else 0.42 if is_written else 0.16
     figure = Figure(figsize=(WIDTH, max(2.0, 0.9 + row_height * len(down))), layout="constrained")
     ax = figure.subplots()
@@ -75,7 +78,7 @@ def plot_misses(judgements: Sequence[ModelJudgement], groups: bool = False) -> F
             if cells:
                 x, y = (i, j) if upright else (j, i)
                 _draw_cell(ax, x, y, cells, norm, (", " if upright else "\n") if is_written else None)
-    _label(ax, down, across)
+    _label(ax, down, across, 9 if is_written else 7)
     _add_color_bar(figure, ax, norm, tolerance)
     return figure
 
@@ -242,24 +245,18 @@ def _group_text(cells: Sequence[Judgement]) -> list[str]:
     return good
 
 
-def _label(ax: Axes, down: Sequence[str], across: Sequence[str]) -> None:
-    size = 9 if len(down) <= MAX_WRITTEN else 7
+def _label(ax: Axes, down: Sequence[str], across: Sequence[str], size: float) -> None:
+    # A line of a label has as many characters as there is room for.
+    room = max(9, LETTERS_ACROSS // max(len(across), 1))
     ax.set_xlim(-0.5, len(across) - 0.5)
     ax.set_ylim(len(down) - 0.5, -0.5)
-    ax.set_xticks(range(len(across)), [_break(one) for one in across], fontsize=9, **LITERAL_TEXT)
+    ax.set_xticks(
+        range(len(across)), [textwrap.fill(_shorten(one), room) for one in across], fontsize=9, **LITERAL_TEXT
+    )
     ax.set_yticks(range(len(down)), [_shorten(one) for one in down], fontsize=size, **LITERAL_TEXT)
     ax.xaxis.tick_top()
     ax.tick_params(length=0, labelbottom=len(down) > 20)
     ax.spines[:].set_visible(False)
-
-
-def _break(name: str, most: int = 16) -> str:
-    """Return a name with a line break after a word near its middle, if it is long."""
-    if len(name) <= most or " " not in name:
-        return name
-    places = [i for i, letter in enumerate(name) if letter == " "]
-    at = min(places, key=lambda i: abs(i - len(name) / 2))
-    return f"{name[:at]}\n{name[at + 1 :]}"
 
 
 def _shorten(name: str, most: int = 44) -> str:

@@ -124,6 +124,8 @@ class ModelJudgement:
         The largest difference of each complete one from the first of its group, as a share of the largest contribution.
     mixed_rows : float
         By how much an output changes if the sequence is alone, as a share of the mean output difference.
+    failure : str
+        Why the model itself could not be called; "" if it could.
     """
 
     model: str
@@ -133,6 +135,7 @@ class ModelJudgement:
     groups: list[list[Judgement]]
     differences: dict[str, float]
     mixed_rows: float = 0.0
+    failure: str = ""
 
     def of(self, *standings: Standing) -> list[Judgement]:
         """Return those of these standings."""
@@ -157,7 +160,9 @@ def judge(results: StudyResults, model: str) -> ModelJudgement:
     cells = sorted([*cells, *elsewhere], key=lambda one: results.implementations.index(one.name))
     judged = {dtype: [one for one in others if one.name in asked] for dtype, others in judged.items()}
     groups, differences = _group(results, model, [one for one in cells if one.standing == "complete"])
-    return ModelJudgement(model, first, cells, judged, groups, differences, results.mixed_rows(model))
+    has_failed = bool(dtypes) and not (rows["status"] == "ok").any()
+    failure = results.failure(model, dtypes[-1]) if has_failed else ""
+    return ModelJudgement(model, first, cells, judged, groups, differences, results.mixed_rows(model), failure)
 
 
 def _judge_dtype(results: StudyResults, model: str, dtype: str, rows: pd.DataFrame) -> list[Judgement]:
@@ -169,14 +174,14 @@ def _judge_dtype(results: StudyResults, model: str, dtype: str, rows: pd.DataFra
             continue
         row, about = by_name[name], results.settings["implementations"][name]
         # What is approximate by design is not complete for being as coarse as its dtype.
-        passes = min(tolerance, TOLERANCES[torch.float64]) if about["approximate"] else tolerance
+        passes = min(tolerance, TOLERANCES[torch.float64]) if about.get("approximate", False) else tolerance
         standing: Standing = row["status"]
         if row["status"] == "ok":
             is_finite = row["miss"] == row["miss"] or _is_finite(results.contributions(model, name, dtype))
             standing = _standing(row, about, passes, is_constant) if is_finite else "not finite"
         version = row["version"] if isinstance(row["version"], str) else ""
         names = (name, about["title"], about["package"], version)
-        judged.append(Judgement(*names, standing, row, passes, about["approximate"]))
+        judged.append(Judgement(*names, standing, row, passes, about.get("approximate", False)))
     return judged
 
 
@@ -187,7 +192,7 @@ def _standing(row: pd.Series[Any], about: dict[str, Any], tolerance: float, is_c
         return "no promise"
     if row["miss"] <= tolerance:
         return "complete"
-    return "approximate" if about["approximate"] and row["miss"] <= APPROXIMATE else "incomplete"
+    return "approximate" if about.get("approximate", False) and row["miss"] <= APPROXIMATE else "incomplete"
 
 
 def _tolerance(results: StudyResults, model: str, dtype: str) -> tuple[float, bool]:

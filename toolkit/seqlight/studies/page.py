@@ -24,7 +24,7 @@ from seqlight.report.page import (
 )
 from seqlight.studies.figures import plot_likeness_and_time, plot_misses, plot_worst_sequence
 from seqlight.studies.judgement import ModelJudgement
-from seqlight.studies.phrases import Sentence, as_count
+from seqlight.studies.phrases import Sentence, as_count, shorten
 from seqlight.studies.sentences import find_sentences
 from seqlight.studies.summaries import are_grouped, judge_all
 from seqlight.studies.tables import make_cells, make_messages, make_operations, make_summary, make_suspects, make_terms
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 FEW_MODELS = 3
 MANY_MODELS = 20
 MAX_LOGOS = 10
+# A picture with more rows is longer than anybody scrolls.
+MAX_ROWS = 400
 # The verdicts on many models, by tone.
 TONES: dict[Tone, str] = {
     "bad": "on which nothing can be believed as it is",
@@ -134,7 +136,7 @@ def _fold(model: str, sentences: Sequence[Sentence], n_models: int) -> Fold:
 def _draw(judgements: Sequence[ModelJudgement]) -> Iterator[Block]:
     kind: Any = "png" if len(judgements) > MANY_MODELS else "svg"
     misses = Picture(
-        plot_misses(judgements),
+        plot_misses(judgements[:MAX_ROWS]),
         "The miss: the share of the output difference that contributions do not add up to. Blue is complete, red is "
         "not; “silent” are those that do not say so. Grey ones promise nothing, or gave no contributions.",
         kind,
@@ -147,7 +149,7 @@ def _draw(judgements: Sequence[ModelJudgement]) -> Iterator[Block]:
         "part it is no more than rounding.",
         kind,
     )
-    if len(judgements) > MANY_MODELS:
+    if MANY_MODELS < len(judgements) <= MAX_ROWS:
         yield Fold("All models", [misses])
 
 
@@ -222,7 +224,7 @@ def _list_messages(results: StudyResults, judgements: Sequence[ModelJudgement]) 
     messages = make_messages(judgements, printed)
     for who, text in messages[:MAX_MESSAGES]:
         cut = text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} ..."
-        yield Fold(who, [Code(cut)], is_open=len(messages) <= FEW_MODELS)
+        yield Fold(who, [Code(cut)], shorten(text, 80), is_open=len(messages) <= FEW_MODELS)
     if len(messages) > MAX_MESSAGES:
         yield Text(f"There are {len(messages) - MAX_MESSAGES} more, in the files of the folder “cells”.")
 

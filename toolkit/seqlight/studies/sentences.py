@@ -50,6 +50,9 @@ def find_sentences(results: StudyResults, judged: ModelJudgement) -> list[Senten
 
 
 def _find_findings(results: StudyResults, judged: ModelJudgement) -> Iterator[Sentence]:
+    if judged.failure:
+        # Every implementation met the same error.
+        return
     first = judged.cells[0] if judged.cells else None
     for group in judged.groups:
         yield _describe_group(judged, group, first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,9 @@ NUMBERS = (
     "second call",
     "memory",
 )
+NUMBERS_IN_TEXT = re.compile(r"tensor\(.*?\)|[-+]?\d[\d.,]*(e[-+]?\d+)?", re.DOTALL)
+# Longer tables would make a page of many MB.
+MAX_CELLS = 3000
 COUNTS = ("complete", "nearly complete", "wrong and silent", "wrong, and says so", "refused", "no contributions")
 
 
@@ -55,18 +59,21 @@ def make_summary(judgements: Sequence[ModelJudgement]) -> TextTable:
 def make_cells(judgements: Sequence[ModelJudgement]) -> TextTable:
     """Return what came of every cell."""
     rows, tones = [], []
+    caption = "Every cell of this study. What the columns mean is said with the table."
     for model in judgements:
         for cells in (model.cells, *model.others.values()):
             for one in cells:
                 name = {"model": model.model} if len(judgements) > 1 else {}
                 rows.append({**name, "implementation": one.title, "computed in": one.dtype, **_describe(one)})
                 tones.append(find_tone(one))
+    if len(rows) > MAX_CELLS:
+        kept = [i for i, tone in enumerate(tones) if tone != "good"][:MAX_CELLS]
+        caption = f"Of {len(rows):,} cells the first {len(kept):,} that are not complete; `.cells` has all."
+        rows, tones = [rows[i] for i in kept], [tones[i] for i in kept]
     table = pd.DataFrame(rows)
     # Columns that say nothing here are left out.
     table = table[[name for name in table if (table[name] != "-").any()]]
-    return TextTable(
-        table, "Every cell of this study; what the columns mean is said below.", {"what came of it": tones}, NUMBERS
-    )
+    return TextTable(table, caption, {"what came of it": tones}, NUMBERS)
 
 
 def _describe(one: Judgement) -> dict[str, str]:
@@ -173,25 +180,36 @@ def make_suspects(suspects: Sequence[tuple[str, Suspect]]) -> TextTable:
 def make_messages(
     judgements: Sequence[ModelJudgement], printed: Sequence[tuple[str, str, str]]
 ) -> list[tuple[str, str]]:
-    """Return warnings, errors and what was printed, each once, with who said it about which models.
+    """Return warnings, errors and what was printed, with who said it about which models.
+
+    Of those of an implementation that differ in numbers only, the first is returned.
 
     Parameters
     ----------
     judgements : sequence of ModelJudgement
     printed : sequence of (title, model, text)
     """
-    said: dict[tuple[str, str], list[str]] = {}
-    for model in judgements:
-        for one in [*model.cells, *(one for cells in model.others.values() for one in cells)]:
-            texts = [("warns", text) for text in one.cell["warnings"]]
-            texts += [("ends with", one.cell["error"])] if one.cell["error"] and one.standing != "absent" else []
-            for how, text in texts:
-                said.setdefault((f"{one.title} {how}", text), []).append(model.model)
-    for title, name, text in printed:
-        said.setdefault((f"{title} prints", text), []).append(name)
-    found = []
-    for (who, text), models in said.items():
-        names = list(dict.fromkeys(models))
-        about = f", on {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-        found.append((who + (about if len(judgements) > 1 else ""), text))
-    return found
+    said = [
+        (f"{one.title} {how}", model.model, text)
+        for model in judgements
+        for one in [*model.cells, *(one for cells in model.others.values() for one in cells)]
+        for how, text in _messages_of(one)
+    ]
+    said += [(f"{title} prints", model, text) for title, model, text in printed]
+    found: dict[tuple[str, str], tuple[str, list[str]]] = {}
+    for who, model, text in said:
+        found.setdefault((who, NUMBERS_IN_TEXT.sub("#", text)), (text, []))[1].append(model)
+    return [
+        (who + (_about(list(dict.fromkeys(models))) if len(judgements) > 1 else ""), text)
+        for (who, _), (text, models) in found.items()
+    ]
+
+
+def _messages_of(one: Judgement) -> list[tuple[str, str]]:
+    warned = [("warns", text) for text in one.cell["warnings"]]
+    failed = [("ends with an error", one.cell["error"])] if one.cell["error"] and one.standing != "absent" else []
+    return warned + failed
+
+
+def _about(models: Sequence[str]) -> str:
+    return f", on {models[0]}" + (f" and {len(models) - 1} more" if len(models) > 1 else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from seqlight.studies.judgement import Judgement, ModelJudgement
-from seqlight.studies.phrases import Sentence, as_list
+from seqlight.studies.phrases import Sentence, as_list, shorten
 
 # What `predict` warns and `attribute` refuses with, where rows of a batch are not independent.
 DEPENDENT_ROWS = re.compile(r"BatchWarning|other rows of (its|the) batch")
@@ -21,6 +21,14 @@ def rows_depend(judged: ModelJudgement) -> bool:
 
 def find_verdict(judged: ModelJudgement) -> Sentence:
     """Return the sentence to act upon."""
+    if not judged.cells:
+        return Sentence("This model was not asked about yet: run the command of the study again.", "fair")
+    if judged.failure:
+        return Sentence(
+            f"The model itself cannot be called on these sequences: “{shorten(judged.failure)}”. What to do: call it "
+            "with them, and look at their letters, their number of positions, and the further inputs.",
+            "bad",
+        )
     if rows_depend(judged):
         return Sentence(
             "Believe none of them before you mend the model: its output for one sequence depends on the other "
