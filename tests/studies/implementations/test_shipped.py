@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import seqlight as sl
+from seqlight.studies.implementations.captum_smoothgrad import quiet_smoothgrad
 from seqlight.studies.implementations.implementation import Implementation
 from seqlight.studies.implementations.registry import GROUP, ORDER, choose_implementations, known_implementations
 
@@ -161,3 +162,12 @@ def test_loading_them_imports_no_peer():
         names = [alias.name for one in statements if isinstance(one, ast.Import) for alias in one.names]
         names += [one.module for one in statements if isinstance(one, ast.ImportFrom)]
         assert not {name.partition(".")[0] for name in names} & {"captum", "shap", "tangermeme"}, module
+
+
+def test_without_noise_smoothgrad_is_the_magnitude_of_the_gradient():
+    model, inputs = make_columns(), X.clone().requires_grad_()
+    gradient = torch.autograd.grad(model(inputs)[:, 1].sum(), inputs)[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = quiet_smoothgrad(1e-9, 2).contributions(model, X, REFERENCES, (), 1, 0)
+    torch.testing.assert_close(found, (gradient.abs() * X).sum(dim=1))

@@ -10,6 +10,8 @@
     those of others, as shipped
 ``captum_smoothgrad``, ``captum_expected_gradients``, ``captum_occlusion``
     optional ones, which take part if they are named
+``chance``
+    contributions at random
 ``stored_array``
     contributions of a file
 ``pairs``, ``one_column``, ``seed``

@@ -9,6 +9,7 @@ from typing import Literal
 from torch import nn
 
 from seqlight.studies.case import Case
+from seqlight.studies.implementations.captum_smoothgrad import quiet_smoothgrad
 from seqlight.studies.implementations.chance import CHANCE
 from seqlight.studies.suites.planted_grammars import GRAMMARS, PlantedSequences, Rule, plant
 from seqlight.studies.suites.planted_networks import AttentionNetwork, convolutional_network, train_network
@@ -89,6 +90,7 @@ SUITE = CellSuite(
         "mutagenesis",
         "input-x-gradient",
         "captum-smoothgrad",
+        quiet_smoothgrad(),
         "captum-expected-gradients",
         "captum-occlusion",
         CHANCE,
