@@ -74,9 +74,16 @@ class AttentionNetwork(nn.Module):
 
 
 def train_network(
-    make_network: Callable[[], nn.Module], X: Tensor, y: Tensor, seed: int, *, epochs: int, rate: float = 5e-3
+    make_network: Callable[[], nn.Module],
+    X: Tensor,
+    y: Tensor,
+    seed: int,
+    *,
+    epochs: int,
+    rate: float = 5e-3,
+    loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.binary_cross_entropy_with_logits,
 ) -> nn.Module:
-    """Return a network trained to tell positives from negatives.
+    """Return a network trained to tell positives from negatives, or with another loss.
 
     It depends on the seed and on the machine only: one thread computes it, whatever the setting, and no global random
     state is read or changed.
@@ -88,11 +95,13 @@ def train_network(
     X : torch.Tensor, shape (rows, letters, positions)
         One-hot.
     y : torch.Tensor, float32, shape (rows,)
-        1 for positives, 0 for negatives.
+        1 for positives, 0 for negatives, or what another loss compares with.
     seed : int
     epochs : int
     rate : float
         The largest learning rate; it falls to nothing along a cosine.
+    loss : callable
+        Of outputs and `y`, both of shape (rows,).
     """
     with _one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -103,8 +112,7 @@ def train_network(
         for _ in range(epochs):
             for rows in torch.split(torch.randperm(len(X)), BATCH):
                 optimizer.zero_grad()
-                loss = nn.functional.binary_cross_entropy_with_logits(model(X[rows].float())[:, 0], y[rows])
-                torch.autograd.backward(loss)
+                torch.autograd.backward(loss(model(X[rows].float())[:, 0], y[rows]))
                 optimizer.step()
                 schedule.step()
         model.zero_grad()
