@@ -72,6 +72,19 @@ SITUATIONS = {
         "You can believe seqlight on this model: it is complete; no other implementation of its method is, so nothing",
         ["tangermeme 1.6.0 misses 200 % of the output difference, and warns: “W: high” (r = 1 with seqlight). Whi"],
     ),
+    "one is wrong and warns twice": (
+        {
+            "cells": {
+                "tangermeme": {
+                    "miss": 0.3,
+                    "verdict": "warned",
+                    "warnings": ["W: deltas tensor([1.0, 2.0])", "W: an operation has no rule"],
+                }
+            }
+        },
+        "Believe none of them",
+        ["and warns: “W: an operation has no rule”."],
+    ),
     "one is wrong and prints": (
         {"cells": {"seqlight": {}, "shap": {"miss": 12.3, "verdict": "said"}}, "printed": {"shap": "delta 3\n"}},
         "You can believe seqlight on this model",

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seqlight.attribution.audit.result import DEFAULT_TOLERANCE, TOLERANCES
 from seqlight.errors import InputError
-from seqlight.studies.phrases import as_opening
+from seqlight.studies.phrases import as_opening, shorten
 
 if TYPE_CHECKING:
     from seqlight.studies.results import StudyResults
@@ -81,6 +81,11 @@ class Judgement:
     def is_silent(self) -> bool:
         """Whether a user would have noticed nothing."""
         return self.cell["verdict"] in ("", "silent")
+
+    @property
+    def warning(self) -> str:
+        """The one of its warnings that says most in words, in a line; "" if it did not warn."""
+        return max(map(shorten, self.cell["warnings"]), key=len, default="")
 
     @property
     def dtype(self) -> str:

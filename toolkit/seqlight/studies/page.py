@@ -135,14 +135,8 @@ def _fold(model: str, sentences: Sequence[Sentence], n_models: int) -> Fold:
 
 def _draw(judgements: Sequence[ModelJudgement]) -> Iterator[Block]:
     kind: Any = "png" if len(judgements) > MANY_MODELS else "svg"
-    misses = Picture(
-        plot_misses(judgements[:MAX_ROWS]),
-        "The miss: the share of the output difference that contributions do not add up to. Blue is complete, red is "
-        "not; “silent” are those that do not say so. Grey ones promise nothing, or gave no contributions.",
-        kind,
-    )
     if len(judgements) <= MANY_MODELS:
-        yield misses
+        yield _draw_misses(judgements, kind)
     yield Picture(
         plot_likeness_and_time(judgements),
         "The miss against the likeness with the first implementation, and against the time of a call. In the shaded "
@@ -150,7 +144,16 @@ def _draw(judgements: Sequence[ModelJudgement]) -> Iterator[Block]:
         kind,
     )
     if MANY_MODELS < len(judgements) <= MAX_ROWS:
-        yield Fold("All models", [misses])
+        yield Fold("All models", [_draw_misses(judgements, kind)])
+
+
+def _draw_misses(judgements: Sequence[ModelJudgement], kind: Any) -> Picture:
+    return Picture(
+        plot_misses(judgements),
+        "The miss: the share of the output difference that contributions do not add up to. Blue is complete, red is "
+        "not; “silent” are those that do not say so. Grey ones promise nothing, or gave no contributions.",
+        kind,
+    )
 
 
 def _count(judgements: Sequence[ModelJudgement]) -> Iterator[Block]:

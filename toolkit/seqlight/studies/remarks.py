@@ -87,9 +87,9 @@ def _describe_loss(one: Judgement, dtype: str, before: str) -> Sentence:
 
 def _describe_needless_warnings(judged: ModelJudgement) -> Iterator[Sentence]:
     for one in judged.of("complete", "approximate", "no promise"):
-        if one.cell["verdict"] == "warned" and len(one.cell["warnings"]):
+        if one.cell["verdict"] == "warned" and one.warning:
             though = ", although it is complete" if one.standing == "complete" else ""
-            yield Sentence(as_sentence(f"{one.opening} warns{though}: “{shorten(one.cell['warnings'][0])}”"))
+            yield Sentence(as_sentence(f"{one.opening} warns{though}: “{one.warning}”"))
 
 
 def _describe_noise(results: StudyResults, judged: ModelJudgement) -> Iterator[Sentence]:

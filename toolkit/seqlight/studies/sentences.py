@@ -117,7 +117,7 @@ def _describe_warning(one: Judgement) -> str:
     """Return how an implementation says that something is wrong."""
     if one.cell["verdict"] == "said":
         return "prints something, but does not warn"
-    return f"warns: “{shorten(one.cell['warnings'][0])}”" if len(one.cell["warnings"]) else "says so"
+    return f"warns: “{one.warning}”" if one.warning else "says so"
 
 
 def _describe_cause(one: Judgement, suspects: list[Suspect]) -> str:
