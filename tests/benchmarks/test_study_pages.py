@@ -6,6 +6,8 @@ import pytest
 import study_artefact
 import study_consistency
 import study_methods
+import study_operations
+import torch
 from harness import read_results
 from pages import DOCS, fill_section
 
@@ -16,6 +18,36 @@ from pages import DOCS, fill_section
 def test_the_page_has_the_stored_numbers(study):
     page = (DOCS / f"{study.__name__.removeprefix('study_')}.md").read_text()
     assert fill_section(page, study.table(read_results(study.__name__))) == page
+
+
+def test_the_operations_page_has_the_stored_numbers():
+    page = (DOCS / "studies" / "operations.md").read_text()
+    assert fill_section(page, study_operations.table(read_results("study_operations"))) == page
+
+
+def test_what_the_operations_page_says():
+    results = read_results("study_operations")
+    if results["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]:
+        assert results["cases"].keys() == study_operations.SUITE.cases().keys()
+    cells = study_operations.as_frame(results)
+    verdicts = cells.pivot(index="case", columns="implementation", values="verdict")
+    of = cells.set_index(["kind", "name", "arguments", "implementation"])["verdict"].sort_index()
+    ours = cells[(cells["implementation"] == "seqlight") & (cells["verdict"] != "complete")]
+    assert len(ours) == 32
+    assert set(ours["verdict"] + " " + ours["arguments"]) == {"refused number", "wrong and warned indices"}
+    assert (verdicts.loc[ours["case"], :] != "complete").all(axis=None)
+    assert not (verdicts["tangermeme"] == "wrong in silence").any()
+    assert not (verdicts["captum-deeplift"] == "wrong and warned").any()
+    passed = cells[(cells["implementation"] == "shap") & (cells["verdict"] == "wrong in silence")]
+    assert sorted(passed["miss"].round(2)) == [0.02, 0.08]
+    for (
+        name
+    ) in "ReLU LeakyReLU ELU Sigmoid Tanh Softplus MaxPool1d MaxPool2d Conv1d Linear BatchNorm1d AvgPool1d".split():
+        found = of["module", f"nn.{name}", ""].drop("captum-integrated-gradients")
+        assert set(found) == {"complete"}
+    assert of["behind a ReLU", "nn.MaxPool1d", "", "captum-deeplift"] == "wrong in silence"
+    assert of["subclass", "nn.ReLU", "", "captum-deeplift"] == "wrong in silence"
+    assert of["reused", "nn.ReLU", "", "captum-deeplift"] == "refused"
 
 
 def test_what_the_artefact_page_says():

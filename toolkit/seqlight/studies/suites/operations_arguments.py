@@ -36,6 +36,7 @@ TENSORS = {
 # Between which numbers x lies, where an operation is not defined or not smooth elsewhere.
 REAL = (-2.5, 2.5)
 POSITIVE, PROBABILITY, SMALL, ABOVE_ONE = (0.2, 3.0), (0.1, 0.9), (-0.9, 0.9), (1.2, 3.0)
+WIDE = (-6.0, 12.0)
 DOMAINS: dict[str, tuple[float, float]] = {
     **dict.fromkeys("log log2 log10 sqrt rsqrt reciprocal __rdiv__ __rtruediv__".split(), POSITIVE),
     **dict.fromkeys("lgamma gammaln digamma psi polygamma pow float_power __pow__ xlogy xlog1py".split(), POSITIVE),
@@ -44,6 +45,7 @@ DOMAINS: dict[str, tuple[float, float]] = {
     **dict.fromkeys("igamma igammac gammainc gammaincc kl_div".split(), POSITIVE),
     **dict.fromkeys("erfinv ndtri logit entr binary_cross_entropy".split(), PROBABILITY),
     **dict.fromkeys("log1p asin acos atanh arcsin arccos arctanh tan".split(), SMALL),
+    **dict.fromkeys("hardsigmoid hardswish relu6".split(), WIDE),
     **dict.fromkeys("acosh arccosh zeta multigammaln mvlgamma".split(), ABOVE_ONE),
 }
 

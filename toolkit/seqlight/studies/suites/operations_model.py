@@ -131,4 +131,4 @@ def write_source(
     ]
     if reused:
         lines += ["        x = x.flip(1)", *made, f"        y = y + {expression}"]
-    return "\n".join([*lines, "        return self.readout(y.reshape(len(X), -1))", ""])
+    return "\n".join([*lines, "        return self.readout(y.reshape(len(X), -1))"])
