@@ -26,7 +26,7 @@ from seqlight.studies.figures import plot_likeness_and_time, plot_misses, plot_w
 from seqlight.studies.judgement import ModelJudgement
 from seqlight.studies.phrases import Sentence, as_count, shorten
 from seqlight.studies.sentences import find_sentences
-from seqlight.studies.summaries import are_grouped, judge_all
+from seqlight.studies.summaries import are_grouped, group_judgements, judge_all
 from seqlight.studies.tables import make_cells, make_messages, make_operations, make_summary, make_suspects, make_terms
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 FEW_MODELS = 3
 MANY_MODELS = 20
 MAX_LOGOS = 10
+MAX_GROUPS = 60
 # A picture with more rows is longer than anybody scrolls.
 MAX_ROWS = 400
 # The verdicts on many models, by tone.
@@ -112,7 +113,10 @@ def _say(
         if are_grouped(judgements):
             kind: Any = "png" if len(judgements) > MANY_MODELS else "svg"
             caption = "By group: how many are complete, what came of the others, and the largest miss as a colour."
-            yield Picture(plot_misses(judgements, groups=True), caption, kind)
+            picture = Picture(plot_misses(judgements, groups=True), caption, kind)
+            n_groups = len(group_judgements(judgements))
+            # A picture of several screens would hide what comes after it.
+            yield picture if n_groups <= MAX_GROUPS else Fold("By group", [picture], as_count(n_groups, "group"))
     folds = {one.model: _fold(one.model, said[one.model], len(judgements)) for one in judgements}
     if len(judgements) == 1:
         (only,) = folds.values()
