@@ -15,7 +15,12 @@ from seqlight.studies.suites.planted_networks import train_network
 
 TRAINING, TEST, EXPLAINED, EPOCHS = 4000, 2000, 500, 10
 COPIES, STEPS, NOISE, RATE, RARE = 10, 20, 0.15, 0.1, 0.1
-SALIENCY, ZEROS, OTHERS, MULTIPLIERS = "saliency", "DeepLIFT, zeros", "DeepLIFT, another individual", "its multipliers"
+SALIENCY, ZEROS, OTHERS, MULTIPLIERS = (
+    "saliency",
+    "DeepLIFT, zeros",
+    "DeepLIFT, another individual",
+    "multipliers, zeros",
+)
 
 
 def make_network() -> nn.Module:
@@ -36,14 +41,14 @@ def explain(model: nn.Module, X: Tensor, others: Tensor, mean: Tensor) -> dict[s
     zeros, means = torch.zeros_like(X), mean.expand_as(X).contiguous()
     smooth = NoiseTunnel(Saliency(model))
     found = {
-        SALIENCY: Saliency(model).attribute(X.clone().requires_grad_(), target=0),
+        "saliency": Saliency(model).attribute(X.clone().requires_grad_(), target=0),
         f"saliency + SmoothGrad {NOISE}": smooth.attribute(X, nt_samples=COPIES, stdevs=NOISE, target=0),
-        ZEROS: sl.DeepLift(model).attribute(X, zeros, target=0),
+        "DeepLIFT, zeros": sl.DeepLift(model).attribute(X, zeros, target=0),
         "DeepLIFT of Captum, zeros": DeepLift(model).attribute(X, zeros, target=0),
         "integrated gradients, zeros": IntegratedGradients(model).attribute(X, zeros, target=0, n_steps=STEPS),
-        MULTIPLIERS: sl.DeepLift(model, multiply_by_inputs=False).attribute(X, zeros, target=0),
+        "multipliers, zeros": sl.DeepLift(model, multiply_by_inputs=False).attribute(X, zeros, target=0),
         "DeepLIFT, mean genotype": sl.DeepLift(model).attribute(X, means, target=0),
-        OTHERS: sl.DeepLift(model).attribute(X, others, target=0),
+        "DeepLIFT, another individual": sl.DeepLift(model).attribute(X, others, target=0),
     }
     return {name: one.detach() for name, one in found.items()}
 
