@@ -28,14 +28,14 @@ def plain(page):
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", inline)))
 
 
-@pytest.mark.reliability("validation studies", "the page of a study is written twice", "equal bytes")
+@pytest.mark.reliability("studies", "the page of a study is written twice", "equal bytes")
 def test_a_page_has_the_same_bytes_each_time(tmp_path):
     cells = {("mine", "seqlight"): {}, ("mine", "tangermeme"): {"miss": 0.5}}
     pages = [write_study_page(StudyStandIn(cells), tmp_path / name).read_bytes() for name in "ab"]
     assert pages[0] == pages[1]
 
 
-@pytest.mark.reliability("validation studies", "a model, module or message that is HTML", "shown as it is written")
+@pytest.mark.reliability("studies", "a model, module or message that is HTML", "shown as it is written")
 def test_everything_is_escaped(tmp_path):
     results = StudyStandIn(
         {(NASTY, "seqlight"): {}, (NASTY, "tangermeme"): {"miss": 1.0, "verdict": "warned", "warnings": [NASTY]}},

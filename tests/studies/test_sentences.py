@@ -147,6 +147,11 @@ SITUATIONS = {
         "Believe none of them on this model: not one sums to the output difference.",
         ["`seqlight.audit` finds where it is lost: `mul` in (Net) loses 87 %: It takes what `gt` computed.", "says so"],
     ),
+    "no outputs to compare with": (
+        {"cells": {"seqlight": NO_NUMBERS}},
+        "Nothing here can be checked: there are no contributions",
+        ["seqlight 0.1.0 cannot be checked in float64, for plain calls of the model gave no outputs."],
+    ),
     "no promise": (
         {"cells": {"seqlight": {}, "mutagenesis": {"miss": 3, "r": 0.8, "top_overlap": 0.63, "sign_flips": 0.12}}},
         "You can believe seqlight on this model",
@@ -317,7 +322,7 @@ def test_a_model_without_cells_was_not_asked_about():
 
 
 @pytest.mark.reliability(
-    "validation studies",
+    "studies",
     "a model that cannot be called on the sequences",
     "one sentence with its error, and what to do",
 )
@@ -339,7 +344,7 @@ def test_a_situation_has_its_sentence(made, verdict, parts):
 
 
 @pytest.mark.reliability(
-    "validation studies", "every implementation misses the output difference of a model", "the study says: believe none"
+    "studies", "every implementation misses the output difference of a model", "the study says: believe none"
 )
 def test_all_wrong_implementations_are_named():
     cells = {name: {"miss": 0.5} for name in ("seqlight", "tangermeme", "captum-deeplift")}

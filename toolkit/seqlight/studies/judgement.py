@@ -39,6 +39,7 @@ Standing = Literal[
     "no promise",
     "constant",
     "not finite",
+    "unchecked",
     "refused",
     "error",
     "crashed",
@@ -58,8 +59,8 @@ class Judgement:
         The implementation; `version` is "" where it is not installed.
     standing : str
         "complete"; "approximate", a sum of steps that misses little; "incomplete"; "no promise" of completeness;
-        "constant", if the output does not depend on the sequence; "not finite"; or the status of a cell without
-        contributions.
+        "constant", if the output does not depend on the sequence; "not finite"; "unchecked", if the model itself could
+        not be called; or the status of a cell without contributions.
     cell : pandas.Series
         The row of the cells.
     tolerance : float
@@ -195,6 +196,8 @@ def _standing(row: pd.Series[Any], about: dict[str, Any], tolerance: float, is_c
         return "constant"
     if not about["complete"]:
         return "no promise"
+    if row["miss"] != row["miss"]:
+        return "unchecked"
     if row["miss"] <= tolerance:
         return "complete"
     return "approximate" if about.get("approximate", False) and row["miss"] <= APPROXIMATE else "incomplete"

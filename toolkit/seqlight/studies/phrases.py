@@ -38,8 +38,8 @@ def as_share(share: float) -> str:
     Examples
     --------
     >>> from seqlight.studies.phrases import as_share
-    >>> [as_share(one) for one in (0.4321, 0.0321, 0.00321, 3.21e-7, 12.3, 0.0)]
-    ['43 %', '3 %', '0.3 %', '3e-7', '12 times', 'nothing']
+    >>> [as_share(one) for one in (0.4321, 0.0999, 0.0321, 0.00321, 3.21e-7, 12.3, 0.0)]
+    ['43 %', '10 %', '3 %', '0.3 %', '3e-7', '12 times', 'nothing']
     """
     if math.isnan(share):
         return "-"
@@ -192,5 +192,6 @@ def shorten(text: str, most: int = 160) -> str:
 
 def _digits(number: float, digits: int) -> str:
     """Return a number with this many significant digits, without an exponent."""
-    places = digits - 1 - (math.floor(math.log10(abs(number))) if number else 0)
-    return f"{round(number, places):,.{max(places, 0)}f}"
+    rounded = float(f"{number:.{digits - 1}e}")
+    places = max(0, digits - 1 - (math.floor(math.log10(abs(rounded))) if rounded else 0))
+    return f"{rounded:,.{places}f}"

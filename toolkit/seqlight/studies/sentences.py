@@ -62,6 +62,10 @@ def _find_findings(results: StudyResults, judged: ModelJudgement) -> Iterator[Se
         told = "and does not say so" if one.is_silent else f"and {_describe_warning(one)}"
         text = as_sentence(f"{one.opening} returns NaN or infinity among its contributions, {told}")
         yield Sentence(text, "bad" if one.is_silent else "fair")
+    for one in judged.of("unchecked"):
+        yield Sentence(
+            f"{one.opening} cannot be checked in {one.dtype}, for plain calls of the model gave no outputs.", "fair"
+        )
     for one in judged.of("approximate"):
         yield _describe_integral(one, first)
     for one in judged.of("no promise"):

@@ -18,6 +18,7 @@ OUTCOMES: dict[Standing, str] = {
     "complete": "complete",
     "no promise": "another question",
     "constant": "nothing to explain",
+    "unchecked": "could not be checked",
     "refused": "refused the model",
     "error": "an error",
     "crashed": "crashed",
@@ -92,7 +93,7 @@ def count_outcomes(judgements: Sequence[ModelJudgement]) -> pd.DataFrame:
             "wrong, and says so": sum(not one.is_silent for one in wrong),
             "refused": sum(one.standing == "refused" for one in cells),
             "no contributions": sum(one.cell["status"] not in ("ok", "refused") for one in cells),
-            "other question": sum(one.standing in ("no promise", "constant") for one in cells),
+            "other question": sum(one.standing in ("no promise", "constant", "unchecked") for one in cells),
         }
         seconds = float(pd.Series([model.timed(name).cell["seconds"] for model in having], dtype=float).median())
         rows.append(

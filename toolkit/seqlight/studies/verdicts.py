@@ -46,9 +46,11 @@ def find_verdict(judged: ModelJudgement) -> Sentence:
         )
     if judged.of("incomplete", "not finite"):
         return Sentence("Believe none of them on this model: not one sums to the output difference.", "bad")
-    if judged.of("no promise"):
+    if judged.of("no promise", "unchecked"):
         return Sentence(
-            "Nothing here can be checked: no implementation that promises completeness gave contributions.", "fair"
+            "Nothing here can be checked: there are no contributions of an implementation that promises completeness, "
+            "or no outputs to compare them with.",
+            "fair",
         )
     return Sentence("No implementation gave contributions for this model.", "bad")
 
