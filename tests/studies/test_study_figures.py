@@ -88,6 +88,18 @@ def test_logos_show_the_sequence_with_the_largest_disagreement():
     assert titles[4] == "mutagenesis: another question, drawn to the same height"
 
 
+def test_motifs_are_shaded():
+    results = study("mine")
+    case = results.case("mine")
+    case.motifs = torch.zeros(ROWS, POSITIONS, dtype=torch.bool)
+    case.motifs[:, [0, 1, 5, 11]] = True
+    results.case = lambda _: case
+    figure, where = plot_worst_sequence(results, judge(results, "mine"))
+    assert where == "sequence 0, with its motifs shaded"
+    shaded = [(one.get_x(), one.get_width()) for one in figure.axes[0].patches if one.get_alpha() == 0.2]
+    assert shaded == [(0, 2), (5, 1), (11, 1)]
+
+
 def test_without_contributions_there_are_no_logos():
     results = StudyStandIn({("mine", "seqlight"): {"status": "error"}})
     assert plot_worst_sequence(results, judge(results, "mine")) is None

@@ -8,6 +8,10 @@
     what is asked of an implementation, and what came of it
 ``agreement``
     the numbers: how far contributions add up, and how alike two implementations are
+``judgement``, ``verdicts``, ``sentences``, ``remarks``, ``phrases``
+    what a study says about a model, in words
+``page``, ``figures``, ``tables``, ``summaries``
+    the HTML page of a study
 ``comparison``
     `compare`: two runs of a study, with what changed, for CI
 ``golden``, ``pytest_plugin``

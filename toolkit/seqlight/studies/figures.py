@@ -145,7 +145,8 @@ def plot_worst_sequence(results: StudyResults, judged: ModelJudgement) -> tuple[
     if not shown:
         return None
     tracks = torch.stack([_track(results, judged, one) for one in shown])
-    X = results.case(judged.model).X.double()
+    case = results.case(judged.model)
+    X = case.X.double()
     row, start, end = worst_place(tracks[[one.standing != "no promise" for one in shown]] if len(shown) > 1 else tracks)
     track = tracks[:, row]
     heights = track[:, start:end].abs().amax(dim=1)
@@ -156,14 +157,15 @@ def plot_worst_sequence(results: StudyResults, judged: ModelJudgement) -> tuple[
         if scaled:
             track[i] *= highest / heights[i]
         titles.append(f"{one.title}: {describe_outcome(one)}{', drawn to the same height' if scaled else ''}")
-    figure = logos(track[:, None] * X[row], titles, start=start, end=end)
+    shaded = None if case.motifs is None else [_intervals(case.motifs[row])] * len(titles)
+    figure = logos(track[:, None] * X[row], titles, shaded=shaded, start=start, end=end)
     for ax in figure.axes:
         ax.set_ylabel("")
         ax.tick_params(labelbottom=ax is figure.axes[-1], labelsize=8)
     figure.supylabel("contribution to the output", fontsize=9)
     length = X.shape[-1]
     part = f", positions {start} to {end - 1} of {length}" if end - start < length else ""
-    return figure, f"sequence {row}{part}"
+    return figure, f"sequence {row}{part}{', with its motifs shaded' if shaded else ''}"
 
 
 def worst_place(tracks: torch.Tensor) -> tuple[int, int, int]:
@@ -196,6 +198,12 @@ def worst_place(tracks: torch.Tensor) -> tuple[int, int, int]:
     length = differences.shape[-1]
     start = max(0, min(int(differences[row].argmax()) - WINDOW // 2, length - WINDOW))
     return row, start, min(start + WINDOW, length)
+
+
+def _intervals(inside: torch.Tensor) -> list[tuple[int, int]]:
+    """Return the intervals in which a tensor of bool is true."""
+    edges = np.flatnonzero(np.diff(inside.numpy().astype(int), prepend=0, append=0)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def _track(results: StudyResults, judged: ModelJudgement, one: Judgement) -> torch.Tensor:
