@@ -43,6 +43,10 @@ from seqlight.studies.suites.architectures.architecture import (
 from seqlight.studies.suites.suite import CellSuite
 
 ROWS = 4
+IMPLEMENTATIONS = (
+    *("seqlight", "tangermeme", "captum-deeplift", "shap"),
+    *("captum-integrated-gradients", "captum-expected-gradients", "mutagenesis", "input-x-gradient"),
+)
 ARCHITECTURES: tuple[Architecture, ...] = (
     deepsea.ARCHITECTURE,
     beluga.ARCHITECTURE,
@@ -101,4 +105,7 @@ SUITE = CellSuite(
     "By architecture",
     "Which implementation is complete on which architecture, as its authors write it, untrained and trained?",
     cases,
+    IMPLEMENTATIONS,
+    dtypes=("float64", "float32"),
+    time_limit=120,
 )

@@ -87,4 +87,4 @@ def bpnet_loss(outputs: tuple[Tensor, Tensor], labels: Labels) -> Tensor:
 _SOURCE = "after bpnetlite/bpnet.py of jmschrei/bpnet-lite, fewer filters and layers, no control track"
 COUNTS = Architecture("BPNet, counts", BPNet, _SOURCE, bpnet_loss, Counts, rate=1e-2)
 PROFILE = Architecture("BPNet, profile", BPNet, _SOURCE, bpnet_loss, Profile, rate=1e-2)
-EARLY = Architecture("BPNet of 2022", EarlyBPNet, f"{_SOURCE}, as it was in 2022", bpnet_loss, Counts, rate=1e-2)
+EARLY = Architecture("early BPNet", EarlyBPNet, f"{_SOURCE}, as in its first versions", bpnet_loss, Counts, rate=1e-2)
