@@ -24,9 +24,9 @@ from suite_tables import IMAGES, to_markdown
 from seqlight.metrics import faithfulness_area
 from seqlight.studies.agreement import motif_agreement
 from seqlight.studies.results import StudyResults
-from seqlight.studies.study import Study
 from seqlight.studies.suites.planted import NETWORKS, SEEDS, SUITE, held_out, held_out_positives, trained_network
 from seqlight.studies.suites.planted_networks import accuracy
+from seqlight.studies.suites.registry import run_suite
 
 GROUPS = [f"{grammar}, {architecture}" for grammar, architecture in NETWORKS]
 COLUMNS = ["recall", "share", "decoys", "deletion", "insertion"]
@@ -153,11 +153,8 @@ def draw(results: dict[str, Any]) -> Figure:
 def run() -> dict[str, Any]:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        study = Study(
-            SUITE.cases(), None, implementations=SUITE.implementations, dtypes=SUITE.dtypes,
-            n_references=SUITE.n_references, time_limit=SUITE.time_limit, threads=1, audit=False,
-        )  # fmt: skip
-        found = study.run(folder)
+        found = run_suite(SUITE, folder)
+        assert isinstance(found, StudyResults)
         rows = list(measure(found))
         described = {
             name: {key: one[key] for key in ("title", "package", "version")}

@@ -354,7 +354,7 @@ def draw_genotypes(ax: Axes, rows: list[dict[str, Any]]) -> None:
     ax.invert_yaxis()
     ax.grid(axis="y", color="0.92")
     ax.set(xlim=(-0.03, 1.03), title="made-up genotypes", xlabel=f"power at {RATE:.0%}")
-    ax.legend(frameon=False, fontsize=9, loc="center", bbox_to_anchor=(0.62, 0.6))
+    ax.legend(frameon=False, fontsize=9, loc="upper left")
 
 
 def study_all(seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
