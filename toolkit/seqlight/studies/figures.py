@@ -225,7 +225,9 @@ def _draw_cell(
     if separator is not None:
         text = separator.join(_cell_text(cells[0]) if len(cells) == 1 else _group_text(cells))
         ink = "white" if float(np.dot(color[:3], (0.3, 0.6, 0.1))) < DARK else "0.15"
-        ax.text(x, y, text, ha="center", va="center", fontsize=8.5, color=ink, linespacing=1.1)
+        # On the left of wide cells, where it is seen on a phone, too.
+        left, place = (x, "center") if "\n" in separator else (x - 0.46, "left")
+        ax.text(left, y, text, ha=place, va="center", fontsize=8.5, color=ink, linespacing=1.1)
 
 
 def _cell_text(one: Judgement) -> list[str]:
