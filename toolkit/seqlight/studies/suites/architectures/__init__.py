@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import torch
-
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight.studies.case import Case
 from seqlight.studies.suites.architectures import (
@@ -84,7 +82,6 @@ def cases() -> dict[str, Case]:
             marked = motifs if state == "trained" else None
             found[name] = Case(partial(make, one), X, motifs=marked, source=_source(name, one.source))
     references = dinucleotide_shuffle(X, n=5, random_state=0)
-    assert isinstance(references, torch.Tensor)
     for network, make_network in matrix.makers().items():
         source = _source(f"matrix: {network}", "a network of a few lines, untrained")
         found[f"matrix: {network}"] = Case(make_network, X, references, source=source)
