@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from multipliers import DTYPES, needs_loops
 from seqlight.attribution.kernels import pooling as kernels
+from seqlight.attribution.rules import pooling as rules
 from seqlight.attribution.rules.elementwise import smallest_step
 from seqlight.native import threads as native_threads
 
@@ -43,7 +44,7 @@ def test_cross_maximum_and_gradient(monkeypatch, settings, dtype, threads):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("kind", ["random", "equal", "none"])
+@pytest.mark.parametrize("kind", ["random", "equal", "equal but for rounding", "none"])
 @pytest.mark.parametrize(
     "window", [(2, 2, 0, 1), (3, 3, 0, 1), (4, 4, 0, 1), (5, 5, 0, 1), (4, 2, 2, 1), (3, 1, 1, 2), (3, 3, 1, 1)]
 )
@@ -53,14 +54,17 @@ def test_max_pool(monkeypatch, window, kind, dtype, threads):
     x1, x0 = torch.randn(2, 3, 20, dtype=dtype), torch.randn(8, 3, 20, dtype=dtype)
     if kind == "equal":
         x1, x0 = x1.round(), x0.round()
+    if kind == "equal but for rounding":
+        x1, x0 = (one.round() * (1 + 4 * torch.finfo(dtype).eps * torch.randn_like(one)) for one in (x1, x0))
     if kind == "none":
         x0[1, 0, 3] = x0[1, 0, 4] = float("nan")
         x0[2, 1] = -float("inf")
     y1, w1 = F.max_pool1d(x1, *window, return_indices=True)
     wanted_y, w0 = F.max_pool1d(x0, *window, return_indices=True)
-    near = smallest_step(dtype)
-    y0, winners, multiplier = kernels.max_pool((x1, y1, w1), x0, window, near)
-    wanted = kernels.cross_maximum((x1, y1, w1), (x0, wanted_y, w0), 1, near)
+    y0, winners, multiplier = kernels.max_pool((x1, y1, w1), x0, window, smallest_step(dtype), rules.tie_of(dtype))
+    wanted = rules.cross_maximum((x1, y1, w1), (x0, wanted_y, w0), 1, window)
     torch.testing.assert_close(y0, wanted_y, rtol=0, atol=0, equal_nan=True)
     assert torch.equal(winners, wanted[0])
     torch.testing.assert_close(multiplier, wanted[1], rtol=0, atol=0, equal_nan=True)
+    plain = kernels.cross_maximum((x1, y1, w1), (x0, wanted_y, w0), 1, smallest_step(dtype))[0]
+    assert torch.equal(winners, plain) == (kind != "equal but for rounding")

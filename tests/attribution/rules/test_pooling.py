@@ -111,3 +111,43 @@ def test_fractional_pooling_with_random_windows_is_refused(n, Around):
         UnsupportedOperation, match=rf"fractional_max_pool{n}d draws its windows.*fixed _random_samples.*in mod"
     ):
         deep_lift_shap(model, random_one_hot((2, 4, 20), random_state=0), device="cpu", random_state=0)
+
+
+@pytest.mark.parametrize("window", [(2, 2, 0, 1), (3, 2, 1, 1), (4, 4, 0, 1), (2, 1, 0, 3)])
+def test_maxima_that_are_equal_but_for_rounding_are_credited_as_equal_ones(window, multiplied):
+    """The first of them, wherever rounding put the largest; and what each window gives away stays its difference."""
+    torch.manual_seed(0)
+    exact = [torch.randn(2, 30, dtype=torch.float64).mul_(2).round_().div_(2) for _ in range(2)]
+    eps = torch.finfo(torch.float64).eps
+    rounded = [one * (1 + 3 * eps * torch.randn_like(one)) for one in exact]
+    names = ("kernel_size", "stride", "padding", "dilation")
+    keywords = dict(zip(names, window, strict=True))
+    grad = torch.rand_like(F.max_pool1d(exact[0], **keywords))
+    _, wanted = multiplied(MaxPool(1), F.max_pool1d_with_indices, *exact, grad, **keywords)
+    y, found = multiplied(MaxPool(1), F.max_pool1d_with_indices, *rounded, grad, **keywords)
+    moved = exact[0] != exact[1]  # elsewhere a step is rounding alone, and what it is multiplied with tells nothing
+    torch.testing.assert_close(found[moved], wanted[moved], rtol=1e-10, atol=1e-10)
+    y1 = F.max_pool1d(rounded[0], **keywords)
+    given = (found * (rounded[0] - rounded[1])).sum(dim=1)
+    torch.testing.assert_close(given, (grad * (y1 - y)).sum(dim=1), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.reliability(
+    "Attribution",
+    "max pooling above repeats, or with references that are the same everywhere, in float32",
+    "the attributions of float64, on every processor",
+)
+@pytest.mark.parametrize("references", ["shuffled", "zero"])
+def test_rounding_does_not_decide_who_is_credited(references):
+    torch.manual_seed(0)
+    layers = [nn.Conv1d(4, 32, 19, padding=9), nn.ReLU(), nn.MaxPool1d(3)]
+    layers += [nn.Conv1d(32, 32, 11, padding=5), nn.ReLU(), nn.MaxPool1d(4), nn.Flatten(), nn.Linear(32 * 16, 1)]
+    model = nn.Sequential(*layers)
+    X = random_one_hot((3, 4, 200), random_state=0)
+    X[:, :, 60:100] = 0
+    X[:, 1, 60:100:2] = X[:, 0, 61:100:2] = 1
+    more = {"references": torch.zeros(3, 1, 4, 200)} if references == "zero" else {"n_shuffles": 2}
+    single, double = (
+        deep_lift_shap(model, X, dtype=dtype, device="cpu", random_state=0, **more) for dtype in ("float32", "float64")
+    )
+    assert (single - double).abs().max() < 1e-4 * double.abs().max()

@@ -57,7 +57,7 @@ _LAYOUTS: dict[str, str] = {
     "activations": "3Pq",
     "activation_gradients": "6P3q2d",
     # pooling.c
-    "pools": "7P9qd",
+    "pools": "7P9q2d",
     "pool_credits": "8P5qd",
     "pool_gradients": "4P3q",
     # softmax.c

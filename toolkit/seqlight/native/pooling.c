@@ -6,6 +6,9 @@
 #include "dtypes.h"
 #include "pairs.h"
 
+/* Maxima that are equal but for rounding may give a multiplier that is so much above 1. */
+#define SLACK (1 + 1.0 / 256)
+
 /* The credit of window j, whose maximum is b1[j] at w1[j] in the sequence, and v at `won` in the reference. */
 #define CREDIT_WINDOW(type)                                                                \
     do {                                                                                   \
@@ -16,6 +19,41 @@
         int close = ((dx < 0 ? -dx : dx) < near) | ((u == v) & (dx != dx));                \
         m[j] = (close ? (type)1 : u - v) / (close ? (type)1 : dx);                         \
         w[j] = to;                                                                         \
+    } while (0)
+
+/* The largest finite magnitude of a row. As integers, whose order is that of the magnitudes, for these are compared side by
+   side without a promise about NaN. */
+#define LARGEST_SIZE(type, bits, infinity)                                                 \
+    static inline type largest_##type(const type *a, int64_t width)                        \
+    {                                                                                      \
+        bits most = 0;                                                                     \
+        for (int64_t i = 0; i < width; i++) {                                              \
+            bits here;                                                                     \
+            memcpy(&here, a + i, sizeof here);                                             \
+            here &= (bits)(((uint64_t)1 << (8 * sizeof here - 1)) - 1);                    \
+            here = here < infinity ? here : 0;                                             \
+            most = here > most ? here : most;                                              \
+        }                                                                                  \
+        type found;                                                                        \
+        memcpy(&found, &most, sizeof found);                                               \
+        return found;                                                                      \
+    }
+LARGEST_SIZE(float, int32_t, 0x7f800000)
+LARGEST_SIZE(double, int64_t, 0x7ff0000000000000)
+
+/* The same with the first of the maxima that count as equal, if the multiplier there is one of a cross-maximum. */
+#define CREDIT_FIRST(type, at, end, dilation)                                              \
+    do {                                                                                   \
+        CREDIT_WINDOW(type);                                                               \
+        type u = b1[j], dy = u - v, least = u >= v ? u - tie1 : v - tie0;                  \
+        const type *a = u >= v ? a1 : a0;                                                  \
+        int64_t t = at;                                                                    \
+        while (t < (end) && !(a[t] >= least)) t += (dilation);                             \
+        if (t < (end)) {                                                                   \
+            type dx = a1[t] - a0[t];                                                       \
+            type rise = dy < 0 ? -dy : dy, run = dx < 0 ? -dx : dx;                        \
+            if ((dy * dx > 0) & (rise <= run * (type)SLACK)) m[j] = dy / dx, w[j] = t;     \
+        }                                                                                  \
     } while (0)
 
 #define CREDIT(type)                                                                       \
@@ -75,10 +113,10 @@ enum { SOME = 64 };
 #define SIDE_BY_SIDE(type, place, size)                                                    \
     static void side_by_side_##type##_##size(                                         \
         const type *restrict a1, const type *restrict b1, const int64_t *restrict w1, const type *restrict a0, \
-        type *restrict b0, int64_t *restrict w, type *restrict m, int64_t windows, type near) \
+        type *restrict b0, int64_t *restrict w, type *restrict m, int64_t windows, type near, type tie1, type tie0) \
     {                                                                                      \
-        type e[size][SOME], f[size][SOME], v[SOME], mine[SOME], theirs[SOME];              \
-        place won[SOME], to[SOME];                                                         \
+        type e[size][SOME], f[size][SOME], v[SOME], mine[SOME], theirs[SOME], least[SOME], step[SOME]; \
+        place won[SOME], to[SOME], first[SOME];                                            \
         for (int64_t j = 0; j < windows; j += SOME) {                                      \
             int64_t n = windows - j < SOME ? windows - j : SOME;                           \
             for (int t = 0; t < size; t++)                                                 \
@@ -96,6 +134,23 @@ enum { SOME = 64 };
             for (int64_t l = 0; l < n; l++) {                                              \
                 place theirs_at = (place)(w1[j + l] - (j + l) * size);                     \
                 to[l] = b1[j + l] >= v[l] ? theirs_at : won[l];                            \
+                first[l] = to[l];                                                          \
+                least[l] = b1[j + l] >= v[l] ? b1[j + l] - tie1 : v[l] - tie0;             \
+            }                                                                              \
+            for (int t = size - 1; t >= 0; t--)                                            \
+                for (int64_t l = 0; l < n; l++) {                                          \
+                    type here = b1[j + l] >= v[l] ? f[t][l] : e[t][l];                     \
+                    first[l] = here >= least[l] ? t : first[l];                            \
+                }                                                                          \
+            for (int64_t l = 0; l < n; l++) step[l] = f[0][l] - e[0][l];                   \
+            for (int t = 1; t < size; t++)                                                 \
+                for (int64_t l = 0; l < n; l++) {                                          \
+                    type here = f[t][l] - e[t][l];                                         \
+                    step[l] = first[l] == t ? here : step[l];                              \
+                }                                                                          \
+            for (int64_t l = 0; l < n; l++) {                                              \
+                type dy = b1[j + l] - v[l], rise = dy < 0 ? -dy : dy, run = step[l] < 0 ? -step[l] : step[l]; \
+                to[l] = (dy * step[l] > 0) & (rise <= run * (type)SLACK) ? first[l] : to[l]; \
             }                                                                              \
             for (int64_t l = 0; l < n; l++) mine[l] = e[0][l], theirs[l] = f[0][l];        \
             for (int t = 1; t < size; t++)                                                 \
@@ -105,8 +160,7 @@ enum { SOME = 64 };
                     theirs[l] = to[l] == t ? other : theirs[l];                            \
                 }                                                                          \
             for (int64_t l = 0; l < n; l++) {                                              \
-                type u = b1[j + l], rise = u - mine[l], fall = theirs[l] - v[l];           \
-                type dx = u >= v[l] ? rise : fall, dy = u - v[l];                          \
+                type u = b1[j + l], dx = theirs[l] - mine[l], dy = u - v[l];               \
                 int close = ((dx < 0 ? -dx : dx) < near) | ((u == v[l]) & (dx != dx));     \
                 dy = close ? (type)1 : dy, dx = close ? (type)1 : dx;                      \
                 m[j + l] = dy / dx;                                                        \
@@ -127,7 +181,7 @@ SIDE_BY_SIDE(double, int64_t, 4)
         int64_t width = of->width, windows = of->windows, kernel = of->kernel, stride = of->stride; \
         int64_t padding = of->padding, dilation = of->dilation;                            \
         int even = stride == kernel && !padding && dilation == 1 && windows * kernel <= width; \
-        type near = (type)of->threshold;                                                   \
+        type near = (type)of->threshold, ulp = (type)of->tie;                              \
         for (int64_t row = first; row < last; row++) {                                     \
             int64_t partner = partner_of(row, of->span, of->n);                            \
             const type *a1 = (const type *)of->x1 + partner * width, *b1 = (const type *)of->y1 + partner * windows; \
@@ -135,12 +189,14 @@ SIDE_BY_SIDE(double, int64_t, 4)
             const int64_t *w1 = of->winners1 + partner * windows;                          \
             int64_t *w = of->winners + row * windows;                                      \
             type *m = (type *)of->out + row * windows, *b0 = (type *)of->y0 + row * windows; \
+            /* Maxima that differ by less count as equal. */                               \
+            type tie1 = largest_##type(a1, width) * ulp, tie0 = largest_##type(a0, width) * ulp; \
             if (even && kernel == 2)                                                       \
-                side_by_side_##type##_2(a1, b1, w1, a0, b0, w, m, windows, near); \
+                side_by_side_##type##_2(a1, b1, w1, a0, b0, w, m, windows, near, tie1, tie0); \
             else if (even && kernel == 3)                                                  \
-                side_by_side_##type##_3(a1, b1, w1, a0, b0, w, m, windows, near); \
+                side_by_side_##type##_3(a1, b1, w1, a0, b0, w, m, windows, near, tie1, tie0); \
             else if (even && kernel == 4)                                                  \
-                side_by_side_##type##_4(a1, b1, w1, a0, b0, w, m, windows, near); \
+                side_by_side_##type##_4(a1, b1, w1, a0, b0, w, m, windows, near, tie1, tie0); \
             else                                                                           \
                 for (int64_t j = 0; j < windows; j++) {                                    \
                     type v;                                                                \
@@ -149,7 +205,7 @@ SIDE_BY_SIDE(double, int64_t, 4)
                     if (end > width) end = width;                                          \
                     LARGEST(v, won, at, end, dilation);                                    \
                     b0[j] = v;                                                             \
-                    CREDIT_WINDOW(type);                                                   \
+                    CREDIT_FIRST(type, at, end, dilation);                                 \
                 }                                                                          \
         }                                                                                  \
     } while (0)
@@ -163,7 +219,7 @@ typedef struct {
     int64_t *winners;
     void *out;
     int64_t span, n, width, windows, kernel, stride, padding, dilation, itemsize;
-    double threshold;
+    double threshold, tie;
 } Pools;
 
 int pools(const Pools *of, int64_t first, int64_t last)

@@ -69,8 +69,8 @@ class AttributionGolden:
         target, references, args, n_shuffles, random_state
             As in :func:`seqlight.attribute`.
         dtype : torch.dtype or str, optional
-            The dtype to compute in; None for the model's own. In float32, rounding decides which of several equal
-            maxima max pooling credits, and processors round differently.
+            The dtype to compute in; None for the model's own. Processors round differently, and float64 rounds too
+            little to decide anything, such as which of two nearly equal maxima is credited.
         rtol : float
             By how much attributions and outputs may differ, relative to the largest of their row or of the median row.
 

@@ -15,7 +15,11 @@ from seqlight.native.threads import run
 
 
 def max_pool(
-    recorded: tuple[Tensor, Tensor, Tensor], x0: Tensor, window: tuple[int, int, int, int], threshold: float
+    recorded: tuple[Tensor, Tensor, Tensor],
+    x0: Tensor,
+    window: tuple[int, int, int, int],
+    threshold: float,
+    tie: float,
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     """Return the maxima of windows over the last dimension, the positions credited, and the multipliers; or None.
 
@@ -29,6 +33,8 @@ def max_pool(
         Size, stride, padding and dilation.
     threshold : float
         Smaller differences of inputs count as none.
+    tie : float
+        Maxima that differ by less than this share of the largest magnitude of their row count as equal.
     """
     x1, y1, winners1 = recorded
     rows = row_pairs(x1, x0) if suits(x1, y1, x0) and winners1.is_contiguous() else None
@@ -37,7 +43,7 @@ def max_pool(
     (width, windows), shape = (x0.shape[-1], y1.shape[-1]), torch.Size([*x0.shape[:-1], y1.shape[-1]])
     y0 = torch.empty(shape, dtype=x0.dtype, device=x0.device)
     winners, out = empty(shape, winners1), empty(shape, x0)
-    numbers = *rows, width, windows, *window, x0.element_size(), threshold
+    numbers = *rows, width, windows, *window, x0.element_size(), threshold, tie
     run("pools", (x1, y1, winners1, x0, y0, winners, out), numbers, x0.numel() // width, x0.numel())
     return y0, winners, out
 

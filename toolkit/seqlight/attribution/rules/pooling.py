@@ -4,6 +4,10 @@ The difference of a window's maxima is credited to the position that holds the l
 sequence if the maximum grew, the winner in the reference if it fell. That position differs by at least as much, so the
 multiplier lies between 0 and 1. Implementations of DeepLIFT know this rule as the cross-maximum (``cross_max`` in
 SHAP's DeepExplainer).
+
+Several positions of a window may hold the maximum, above a repeat or where a reference is the same everywhere. Then the
+first of them is credited, and so it is where they differ by rounding alone: else another processor or dtype would
+credit another position, and with it other letters.
 """
 
 from __future__ import annotations
@@ -22,6 +26,12 @@ from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import real_operand, smallest_step
 from seqlight.errors import UnsupportedOperation
+
+# Maxima of a window count as equal if they differ by less than this many units in the last place of the largest input
+# of their row: the fast algorithm of convolutions rounds that much. With many more, some would differ in truth.
+TIES = 16
+# Then the multiplier may be above 1, by this factor at most.
+SLACK = 1 + 1 / 256
 
 
 class MaxPoolFunction(RuleFunction):
@@ -84,12 +94,12 @@ class MaxPool:
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             kernel = kernel_for("pooling.max_pool", x0.device.type, x0.dtype) if window else None
-            found = kernel(recorded, x0, window, smallest_step(x0.dtype)) if kernel else None
+            found = kernel(recorded, x0, window, smallest_step(x0.dtype), tie_of(x0.dtype)) if kernel else None
             if found is not None:
                 return found  # type: ignore[no-any-return]
             y0, winners0 = _maxima(call, x0)
             indices.append(winners0)
-            return y0, *cross_maximum(recorded, (x0, y0, winners0), self.n_pooled)
+            return y0, *cross_maximum(recorded, (x0, y0, winners0), self.n_pooled, window)
 
         y = MaxPoolFunction.apply(compute, self.n_pooled, *real_operand(call))
         return y, _mark(indices[0], *call.tensors) if indices else None
@@ -101,7 +111,12 @@ def _maxima(call: Call, x: Tensor) -> tuple[Tensor, Tensor]:
     return without_base(y, x), winners
 
 
-def cross_maximum(recorded: tuple[Tensor, ...], reference: tuple[Tensor, ...], n_pooled: int) -> tuple[Tensor, Tensor]:
+def cross_maximum(
+    recorded: tuple[Tensor, ...],
+    reference: tuple[Tensor, ...],
+    n_pooled: int,
+    window: tuple[int, int, int, int] | None = None,
+) -> tuple[Tensor, Tensor]:
     """Return the position that gets the credit of each window, and the multiplier there.
 
     Parameters
@@ -110,24 +125,58 @@ def cross_maximum(recorded: tuple[Tensor, ...], reference: tuple[Tensor, ...], n
         Input, maxima and positions of the maxima, counted over the pooled dimensions.
     n_pooled : int
         How many of the last dimensions are pooled.
+    window : tuple of int, optional
+        Size, stride, padding and dilation, for windows over the last dimension alone; then the first of equal maxima
+        is credited, else that which is reported.
     """
     x0, y0, winners0 = reference
-    kernel = kernel_for("pooling.cross_maximum", x0.device.type, x0.dtype)
+    kernel = kernel_for("pooling.cross_maximum", x0.device.type, x0.dtype) if window is None else None
     found: tuple[Tensor, Tensor] | None = None
     if kernel:
         found = kernel(recorded, reference, n_pooled, smallest_step(x0.dtype))
     if found is not None:
         return found
     x1, y1, winners1 = (repeat_like(one, like) for one, like in zip(recorded, reference, strict=True))
-    winners = torch.where(y1 >= y0, winners1, winners0)
+    winners, dy = torch.where(y1 >= y0, winners1, winners0), y1 - y0
     # At the winner one of the two inputs is the maximum itself.
-    lead = x0.ndim - n_pooled
-    at = winners.flatten(lead)
-    dx = (x1.flatten(lead).gather(-1, at) - x0.flatten(lead).gather(-1, at)).view(y0.shape)
-    multiplier = (y1 - y0).div_(dx)
+    dx = _step_at(winners, x1, x0, n_pooled)
+    if window is not None:
+        first1 = repeat_like(_first_of_equals(*recorded, window=window), winners0)
+        first = torch.where(y1 >= y0, first1, _first_of_equals(*reference, window=window))
+        step = _step_at(first, x1, x0, n_pooled)
+        is_winner = (dy * step > 0) & (dy.abs() <= step.abs() * SLACK)
+        winners, dx = torch.where(is_winner, first, winners), torch.where(is_winner, step, dx)
+    multiplier = dy.div_(dx)
     # Equal maxima at a position that does not change: the plain gradient, 1.
     still = (dx.abs_() < smallest_step(dx.dtype)) | (y1 == y0) & dx.isnan()  # two infinities do not differ
     return winners, multiplier.masked_fill_(still, 1)
+
+
+def tie_of(dtype: torch.dtype) -> float:
+    """Return which share of the largest input of a row may part maxima that count as equal."""
+    return TIES * torch.finfo(dtype).eps
+
+
+def _step_at(places: Tensor, x1: Tensor, x0: Tensor, n_pooled: int) -> Tensor:
+    """Return by how much the input differs at one position for each window."""
+    lead = x0.ndim - n_pooled
+    at = places.flatten(lead)
+    return (x1.flatten(lead).gather(-1, at) - x0.flatten(lead).gather(-1, at)).view(places.shape)
+
+
+def _first_of_equals(x: Tensor, y: Tensor, winners: Tensor, *, window: tuple[int, int, int, int]) -> Tensor:
+    """Return the first position of each window whose input counts as equal to the maximum."""
+    (size, stride, padding, dilation), (width, windows) = window, (x.shape[-1], y.shape[-1])
+    reach = dilation * (size - 1) + 1
+    padded = x.new_full((*x.shape[:-1], max((windows - 1) * stride + reach, padding + width)), -torch.inf)
+    padded[..., padding : padding + width] = x
+    least = y - x.abs().nan_to_num_(0, 0, 0).amax(dim=-1, keepdim=True) * tie_of(x.dtype)
+    inputs = padded.unfold(-1, reach, stride)[..., :windows, ::dilation]
+    equal = (inputs >= least.unsqueeze(-1)) & (inputs > -torch.inf)
+    # Numbers of which none occurs twice, for the argmax of equal ones may be any of them.
+    order = torch.arange(size, 0, -1, device=x.device, dtype=torch.int16 if size < 1 << 15 else torch.int64)
+    places = (equal * order).argmax(dim=-1) * dilation + torch.arange(windows, device=x.device) * stride - padding
+    return torch.where(equal.any(dim=-1), places, winners)
 
 
 def _window(call: Call) -> tuple[int, int, int, int] | None:
