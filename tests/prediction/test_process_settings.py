@@ -3,7 +3,7 @@ import threading
 import pytest
 import torch
 
-from seqlight.prediction.process_settings import EAGER
+from seqlight.prediction.process_settings import EAGER, ONE_THREAD
 
 
 @pytest.mark.reliability(
@@ -28,3 +28,14 @@ def test_overlapping_calls_restore_the_stance_of_compiled_models():
     ended.set()
     thread.join()
     assert torch._dynamo.eval_frame._stance.stance == before
+
+
+def test_one_thread_and_then_as_many_as_before():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with ONE_THREAD.apply(), ONE_THREAD.apply():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

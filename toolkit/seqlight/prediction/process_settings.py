@@ -39,5 +39,17 @@ class ProcessSetting:
                     self._context.close()
 
 
+@contextlib.contextmanager
+def _with_one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 # Compiled models run eagerly. Shared by all users: two overlapping contexts of PyTorch would leave the stance set.
 EAGER = ProcessSetting(lambda: torch.compiler.set_stance("force_eager"))
+# For many operations on small tensors, at which several threads mostly wait for each other.
+ONE_THREAD = ProcessSetting(_with_one_thread)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seqlight.errors import InputError
 from seqlight.files.folder import as_folder
+from seqlight.prediction.process_settings import ONE_THREAD
 from seqlight.studies.agreement import likeness, miss, motif_agreement
 from seqlight.studies.cell import COLUMNS
 from seqlight.studies.folder import StudyFolder
@@ -94,13 +95,14 @@ class StudyResults:
     @cached_property
     def cells(self) -> pd.DataFrame:
         """A row for each model, implementation and dtype; :data:`seqlight.studies.cell.COLUMNS` are the columns."""
-        rows = [self._row(*where) for where in self._keys if self._record(*where) is not None]
+        with ONE_THREAD.apply():
+            rows = [self._row(*where) for where in self._keys if self._record(*where) is not None]
         return pd.DataFrame(rows, columns=COLUMNS)
 
     @property
     def complete(self) -> bool:
         """Whether every cell is there; not so while a study runs, or after it was interrupted."""
-        return len(self.cells) == len(self._keys)
+        return all(self._files.has("cells", key) for key in self._keys.values())
 
     def contributions(self, model: str, implementation: str, dtype: str | None = None) -> Tensor:
         """Return the contributions of a cell, shape (rows, references, positions) or (rows, positions).
