@@ -41,7 +41,7 @@ def missed(name):
 
 def auroc(one):
     """How well the explained output tells the planted sequences from their shuffles, in sequences not trained on."""
-    split = planted(2)
+    split = planted("test")
     with torch.no_grad():
         scores = make_trained(one)(split.X.float())[:, 0]
     differences = scores[split.y == 1][:, None] - scores[split.y == 0]
@@ -137,7 +137,7 @@ def test_another_process_trains_the_same_models(python):
 
 
 def test_sites_are_marked_by_motif():
-    split = planted(2)
+    split = planted("test")
     sites = mark_sites(split)
     assert sites[split.y == 0].sum() == 0
     assert ((sites == 1).sum(1)[split.y == 1] == 7).all()

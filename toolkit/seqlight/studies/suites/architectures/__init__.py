@@ -73,7 +73,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
 
 def cases() -> dict[str, Case]:
     """Return each architecture untrained and trained, and the networks of the matrix; models are made when asked."""
-    split = planted(2)
+    split = planted("test")
     X, motifs = split.X[:ROWS], mark_sites(split)[:ROWS] > 0
     found = {}
     for one in ARCHITECTURES:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -92,7 +92,7 @@ def make_untrained(architecture: Architecture) -> nn.Module:
             for weight in model.parameters():
                 if weight.dim() > 1 and not weight.any():
                     weight.normal_(std=0.1)
-            X = planted(0).X[:_BATCH].float()
+            X = planted("train").X[:_BATCH].float()
             for _ in range(5):
                 model.train()(X)
     return architecture.explain(model)
@@ -103,10 +103,10 @@ def make_trained(architecture: Architecture) -> nn.Module:
     return architecture.explain(deepcopy(_train(architecture)))
 
 
-def planted(part: int) -> LabelledSplit:
-    """Return the planted sequences to train with (0), or those to explain (2)."""
-    data = _load()
-    return (data.train, data.valid, data.test)[part]
+def planted(split: Literal["train", "test"]) -> LabelledSplit:
+    """Return the planted sequences to train with, or those to explain, of which positives come first."""
+    found: LabelledSplit = getattr(_load(), split)
+    return found
 
 
 def mark_sites(split: LabelledSplit) -> Tensor:
@@ -137,7 +137,7 @@ def _load() -> LabelledSequences:
 
 @cache
 def _train(architecture: Architecture) -> nn.Module:
-    split = planted(0)
+    split = planted("train")
     X, labels = split.X.float(), Labels(split.y, mark_sites(split))
     with seeded():
         model = architecture.make().train()
