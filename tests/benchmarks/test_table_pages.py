@@ -1,13 +1,14 @@
 """The pages of the suites with tables hold the stored numbers, and these numbers bear out what the pages say."""
 
 import pytest
+import study_references
 import study_seqlets
 import study_shuffles
 from pages import DOCS, fill_section
 from suite_tables import read_tables
 
 
-@pytest.mark.parametrize("study", [study_seqlets, study_shuffles], ids=lambda study: study.SUITE.name)
+@pytest.mark.parametrize("study", [study_references, study_seqlets, study_shuffles], ids=lambda study: study.SUITE.name)
 def test_the_page_has_the_stored_numbers(study):
     page = (DOCS / "studies" / f"{study.SUITE.name}.md").read_text()
     assert fill_section(page, study.table(read_tables(study.SUITE.name))) == page
@@ -58,3 +59,34 @@ def test_what_the_page_of_seqlets_says():
     assert dozens.min() > 24
     assert 3.5 < dozens["neighbours correlated (mean of 5)"] / dozens["Laplace"] < 4.5
     assert (null.xs("tfmodisco_seqlets", level="caller")["any"] == 1).all()
+
+
+def test_what_the_page_of_references_says():
+    tables = read_tables("references")
+    likeness = tables["likeness"].set_index(["references", "network"])
+    other_seeds, uniform = (
+        likeness.loc[name] for name in ("dinucleotide shuffle, other seeds", "uniform dinucleotide shuffle")
+    )
+    assert other_seeds["top_overlap"].min() > 0.94
+    assert min(uniform["r"].min(), likeness.loc["shuffle", "r"].min()) > 0.989
+    told = other_seeds["r"] - uniform["r"]
+    assert ((told > 0.001).sum(), told.max() < 0.01) == (2, True)
+    others = likeness.loc["other sequences", "r"]
+    assert (round(others.min(), 2), others.idxmin(), round(others.max(), 3)) == (0.92, "E. coli starts", 0.995)
+    none = likeness.loc[["zeros", "a quarter of each letter"]]
+    assert none["r"].between(0.765, 0.975).all()
+    assert none["sign_flips"].max() < 0.165
+    for network, rows in none.groupby(level="network"):
+        assert rows["motif_share"].max() < likeness.xs(network, level="network")["motif_share"].nlargest(5).min()
+    count = tables["count"]
+    shuffles = count["references"] != "other sequences"
+    usual = count[shuffles & (count["chosen"] == "20")]
+    assert usual["standard_error"].between(0.155, 0.225).all()
+    assert usual["needed_5"].between(200, 450).all()
+    assert usual["needed_1"].between(5000, 11000).all()
+    auto = count[count["chosen"] != "20"].assign(asked=count["chosen"].str.extract(r"(\d+)%")[0].astype(float) / 100)
+    assert ((auto["distance"] - auto["asked"]).abs()[shuffles] < 0.01).all()
+    ratio = auto["distance"] / auto["standard_error"]
+    assert 1.4 < ratio[~shuffles].max() < 1.5
+    needed = count.pivot_table(index="network", columns="references", values="needed_5")
+    assert (needed["other sequences"] / needed["shuffle"]).between(1.7, 5).all()
