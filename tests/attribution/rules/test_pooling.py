@@ -113,6 +113,18 @@ def test_fractional_pooling_with_random_windows_is_refused(n, Around):
         deep_lift_shap(model, random_one_hot((2, 4, 20), random_state=0), device="cpu", random_state=0)
 
 
+@pytest.mark.parametrize("windows", [1, 6, 10, 30, (5,)])
+def test_adaptive_pooling_with_equal_windows_is_that_of_these_windows(windows, multiplied):
+    torch.manual_seed(0)
+    x1, x0 = (torch.randn(2, 30, dtype=torch.float64).relu() for _ in range(2))
+    size = 30 // (windows[0] if isinstance(windows, tuple) else windows)
+    grad = torch.randn_like(F.max_pool1d(x0, size))
+    y, found = multiplied(MaxPool(1), F.adaptive_max_pool1d_with_indices, x1, x0, grad, output_size=windows)
+    wanted = multiplied(MaxPool(1), F.max_pool1d_with_indices, x1, x0, grad, kernel_size=size)
+    assert torch.equal(y, wanted[0])
+    assert torch.equal(found, wanted[1])
+
+
 @pytest.mark.parametrize("window", [(2, 2, 0, 1), (3, 2, 1, 1), (4, 4, 0, 1), (2, 1, 0, 3)])
 def test_maxima_that_are_equal_but_for_rounding_are_credited_as_equal_ones(window, multiplied):
     """The first of them, wherever rounding put the largest; and what each window gives away stays its difference."""

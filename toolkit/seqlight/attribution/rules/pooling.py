@@ -181,15 +181,24 @@ def _first_of_equals(x: Tensor, y: Tensor, winners: Tensor, *, window: tuple[int
 
 def _window(call: Call) -> tuple[int, int, int, int] | None:
     """Return size, stride, padding and dilation if windows extend over the last dimension alone, or None."""
+    args, kwargs = call.arguments()
+    if call.function is F.adaptive_max_pool1d_with_indices:
+        return _adaptive_window(*args, **kwargs)
     n = {F.max_pool1d_with_indices: 1, F.max_pool2d_with_indices: 2}.get(call.function)
     if n is None:
         return None
-    args, kwargs = call.arguments()
     x, *settings = _pooling_settings(*args, **kwargs)
     each = [_pair(one, n) for one in settings]
     flat = n == 1 or (x.shape[-2] == 1 and [first for first, _ in each] == [1, 1, 0, 1])
     (size, stride, padding, dilation) = (last for _, last in each)
     return (size, stride, padding, dilation) if flat else None
+
+
+def _adaptive_window(input: Tensor, output_size: Any, *_: Any, **__: Any) -> tuple[int, int, int, int] | None:
+    """Return the windows of adaptive pooling if all are of one size that is a whole number, or None."""
+    windows, width = _pair(output_size, 1)[1], input.shape[-1]
+    equal = isinstance(windows, int) and windows > 0 and width % windows == 0
+    return (width // windows, width // windows, 0, 1) if equal else None
 
 
 def _pooling_settings(
