@@ -25,21 +25,15 @@ from suite_tables import IMAGES, to_markdown
 from seqlight.attribution.audit.result import TOLERANCES
 from seqlight.studies.judgement import APPROXIMATE
 from seqlight.studies.results import StudyResults
-from seqlight.studies.study import Study
 from seqlight.studies.suites.operations import SUITE, parse_case
 from seqlight.studies.suites.operations_spellings import KINDS
+from seqlight.studies.suites.registry import run_suite
 
 # What comes of a cell, the best first.
 VERDICTS = ("complete", "approximate", "wrong and warned", "wrong in silence", "refused", "error")
 DTYPE = "float64"
 # Errors of one kind are counted together.
 LONGEST_ERROR = 110
-
-
-def run_suite(folder: str) -> StudyResults:
-    torch.set_num_threads(1)
-    study = Study(SUITE.cases(), implementations=SUITE.implementations, dtypes=(DTYPE,), audit=False, threads=1)
-    return study.run(folder)
 
 
 def verdict(cell: pd.Series[Any], is_integral: bool) -> str:
@@ -72,6 +66,10 @@ def summarize(found: StudyResults) -> dict[str, Any]:
         },
         "integrated": describe_integrated(cells),
         "needless warnings": count_needless(cells),
+        "changed models": {
+            name: int(rows["changed_state"].map(bool).sum())
+            for name, rows in cells.groupby("implementation", sort=False)
+        },
         "errors": {name: count_errors(rows) for name, rows in cells.groupby("implementation", sort=False)},
         "cases": {name: "; ".join(row) for name, row in rows.items()},
     }
@@ -173,9 +171,12 @@ def table(results: dict[str, Any]) -> str:
             counts = {titles[one]: int(found["sum"][name, one]) for one in titles}
             rows.append({"group": name, "modules": int(found["size"][name, next(iter(titles))]), **counts})
     lines.append(to_markdown(pd.DataFrame(rows)))
-    lines.append("Median time of a case (4 sequences, 3 references each), and complete results with a warning:\n")
-    times, needless = results["milliseconds"], results["needless warnings"]
-    rows = [{"": titles[one], "ms": times[one], "needless warnings": needless[one]} for one in titles]
+    lines.append(
+        "Median time of a case (4 sequences, 3 references each), and in how many a complete result came with a "
+        "warning, or the model was left changed:\n"
+    )
+    columns = {"ms": "milliseconds", "complete with a warning": "needless warnings", "models changed": "changed models"}
+    rows = [{"": titles[one], **{name: results[key][one] for name, key in columns.items()}} for one in titles]
     lines.append(to_markdown(pd.DataFrame(rows)))
     lines.append("What we integrate numerically, with a warning, and the median time that each takes, in ms:\n")
     rows = []
@@ -188,9 +189,11 @@ def table(results: dict[str, Any]) -> str:
 
 def main() -> None:
     if "--page" not in sys.argv:
+        torch.set_num_threads(1)  # arrays are small
         machine = describe_machine()
         with tempfile.TemporaryDirectory() as scratch:
-            found = run_suite(sys.argv[1] if len(sys.argv) > 1 else scratch)
+            found = run_suite(SUITE, sys.argv[1] if len(sys.argv) > 1 else scratch)
+            assert isinstance(found, StudyResults)
             results = summarize(found)
         print(write_results("study_operations", results, machine))
     results = read_results("study_operations")

@@ -150,6 +150,7 @@ MODELS = {
     "windows of padding": lambda: Stem(lambda h: F.max_pool1d(h, 2, 1, 1, 41)),
     "dropout": lambda: Stem(lambda h: F.dropout(h)),
     "fractional pooling": lambda: Stem(lambda h: F.fractional_max_pool2d(h, (2, 2), output_size=(4, 20))),
+    "complex quotients": lambda: Stem(lambda h: (torch.fft.rfft(h) / torch.fft.rfft(h.flip(1))).real),
     "complex results": lambda: Stem(lambda h: torch.linalg.eigvals(h[:, :, :8]).abs()),
     "complex numbers": lambda: Stem(lambda h: torch.fft.rfft(h).tanh().real),
     "no gradient of flex_attention": lambda: sl.input_x_gradient(Stem(attending), X, device="cpu"),
@@ -198,7 +199,7 @@ REMEDIES = re.compile(
 
 @pytest.mark.reliability(
     "models that cannot be explained",
-    "31 models: gradients inside, quantised, exported for one size, flex_attention, sparse and complex tensors ...",
+    "32 models: gradients inside, quantised, exported for one size, flex_attention, sparse and complex tensors ...",
     "refused by name, with what to do instead",
 )
 @pytest.mark.parametrize("name", MODELS)

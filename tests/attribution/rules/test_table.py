@@ -62,7 +62,7 @@ CALLS = {
     **dict.fromkeys("pow float_power __pow__ __ipow__".split(), lambda f, x: f(x, 2.5)),
     "where": lambda f, x: f(x > 0.1, x, C) if f is torch.where else f(x, x > 0.1, C),
     "masked_fill": lambda f, x: f(x, x < 0.1, -0.7),
-    **dict.fromkeys([*table.DIVISIONS, "__itruediv__", "__idiv__"], lambda f, x: f(x * 1, x.abs() + 1)),
+    **dict.fromkeys([*table.DIVISIONS, "__itruediv__", "__idiv__", "quotient"], lambda f, x: f(x * 1, x.abs() + 1)),
     **dict.fromkeys("mul multiply __mul__ __rmul__ __imul__".split(), lambda f, x: f(x[:, :3] * 1, x[:, 3:])),
     **dict.fromkeys(["matmul", "__matmul__", "__rmatmul__", "bmm"], lambda f, x: f(x, x.mT)),
     "cross": lambda f, x: f(x[:, :3], x[:, 3:], dim=1),

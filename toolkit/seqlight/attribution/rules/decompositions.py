@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Function
 from seqlight.attribution.rules.norms import power
+from seqlight.attribution.rules.quotient import quotient
 from seqlight.attribution.rules.reductions import dimensions, flatten_last, keep_dimensions
 from seqlight.attribution.rules.softmax import logsumexp_over
 from seqlight.attribution.rules.special_functions import slopeless
@@ -26,13 +27,13 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
-    """Return `input` times the reciprocal of `other`, rounded or not."""
-    y: Tensor = input * torch.reciprocal(other)
+    """Return a quotient, rounded or not."""
+    y: Tensor = quotient(input, other)
     return y if rounding_mode is None else {"floor": torch.floor, "trunc": torch.trunc}[rounding_mode](y)
 
 
 def reversed_div(input: Any, other: Any) -> Tensor:
-    """Return `other` times the reciprocal of `input`."""
+    """Return `other` divided by `input`."""
     return div(other, input)
 
 
@@ -43,7 +44,7 @@ def floor_divide(input: Any, other: Any) -> Tensor:
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """Return `input` plus a multiple of a quotient."""
-    return input + value * (tensor1 * torch.reciprocal(tensor2))
+    return input + value * quotient(tensor1, tensor2)
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqlight.attribution.rules.quotient import quotient
 from seqlight.attribution.rules.reductions import amax, amin, dimensions
 from seqlight.attribution.rules.special_functions import elementwise, slopeless
 
@@ -54,7 +55,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """Return the dot product divided by both norms, each of at least `eps`."""
     both = torch.broadcast_tensors(x1, x2)  # type: ignore[no-untyped-call]
     a, b = (torch.clamp_min(vector_norm(x, dim=dim), eps) for x in both)
-    return (x1 * x2).sum(dim) * torch.reciprocal(a * b)
+    y: Tensor = quotient((x1 * x2).sum(dim), a * b)
+    return y
 
 
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:

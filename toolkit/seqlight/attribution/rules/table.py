@@ -40,6 +40,7 @@ from seqlight.attribution.rules.operation_names import IN_PLACE_OPERATORS, spell
 from seqlight.attribution.rules.order_statistics import Mode, Selection, crossing_value, larger_maximum
 from seqlight.attribution.rules.pooling import FRACTIONAL_MAXIMA, MaxPool, fractional_max_pool
 from seqlight.attribution.rules.product import Product, matrix_vjp, product_vjp
+from seqlight.attribution.rules.quotient import Quotient, quotient
 from seqlight.attribution.rules.smooth_activations import SmoothActivation
 from seqlight.attribution.rules.softmax import Softmax
 from seqlight.attribution.rules.special_functions import exp_slope, no_slope, relu_slope, sigmoid_slope, tanh_slope
@@ -195,6 +196,7 @@ OURS = (
     Entry("attention", attention.attend, attention.Attention(), attention.Attention()),
     Entry("max", reductions.max_over_last, MaxPool(1), indices=True),
     *(Entry(f"fractional_max_pool{n}d", maxima, MaxPool(n), indices=True) for n, maxima in FRACTIONAL_MAXIMA.items()),
+    Entry("quotient", quotient, Rescale(), Quotient(), broadcasts=True, linear_in=0),
     Entry("max_unpool", put, Unpool(), Unpool()),
 )
 
