@@ -44,7 +44,8 @@ def floor_divide(input: Any, other: Any) -> Tensor:
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """Return `input` plus a multiple of a quotient."""
-    return input + value * quotient(tensor1, tensor2)
+    y: Tensor = input + value * quotient(tensor1, tensor2)
+    return y
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
