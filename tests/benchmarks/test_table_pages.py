@@ -1,6 +1,7 @@
 """The pages of the suites with tables hold the stored numbers, and these numbers bear out what the pages say."""
 
 import pytest
+import study_numerics
 import study_references
 import study_seqlets
 import study_shuffles
@@ -8,7 +9,9 @@ from pages import DOCS, fill_section
 from suite_tables import read_tables
 
 
-@pytest.mark.parametrize("study", [study_references, study_seqlets, study_shuffles], ids=lambda study: study.SUITE.name)
+@pytest.mark.parametrize(
+    "study", [study_numerics, study_references, study_seqlets, study_shuffles], ids=lambda study: study.SUITE.name
+)
 def test_the_page_has_the_stored_numbers(study):
     page = (DOCS / "studies" / f"{study.SUITE.name}.md").read_text()
     assert fill_section(page, study.table(read_tables(study.SUITE.name))) == page
@@ -90,3 +93,38 @@ def test_what_the_page_of_references_says():
     assert 1.4 < ratio[~shuffles].max() < 1.5
     needed = count.pivot_table(index="network", columns="references", values="needed_5")
     assert (needed["other sequences"] / needed["shuffle"]).between(1.7, 5).all()
+
+
+def test_what_the_page_of_numerics_says():
+    tables = read_tables("numerics")
+    dtypes = tables["dtypes"].set_index(["setting", "implementation", "network"]).sort_index()
+    single = dtypes.loc["float32", "rms"]
+    assert (dtypes.loc["float32", "top_overlap"] > 0.995).all()
+    captum = single.loc["captum-deeplift"]
+    assert captum["attention"] > 500 * single.loc["seqlight", "attention"]
+    assert single.drop(("captum-deeplift", "attention")).max() < 5e-5
+    assert (single.loc["seqlight"] / single.loc["tangermeme"]).between(1 / 3, 3).all()
+    assert (single.loc["input-x-gradient"] < 1.01 * single.groupby(level="network").min()).all()
+    half = dtypes.loc["bfloat16"]
+    assert half.drop("captum-deeplift")["rms"].max() < 0.15
+    assert 0.25 < half.loc["captum-deeplift", "rms"].max() < 0.35
+    assert round(1 - half["top_overlap"].min(), 2) in (0.08, 0.09)
+    coarse = dtypes.loc["bfloat16"].loc[("seqlight", "convolutional, coarse weights"), "rms"]
+    assert coarse < 3 * single.loc["seqlight", "convolutional, coarse weights"]
+    under = dtypes.loc["float32, in torch.autocast"]
+    assert (under.loc["seqlight", "rms"] == single.loc["seqlight"]).all()
+    smooth, pooled = "GELU, LayerNorm", ["attention", "convolutional", "convolutional, coarse weights"]
+    failed = under.loc["captum-deeplift", "error"] != ""
+    assert failed[pooled].all()
+    assert not failed[smooth]
+    finite = dtypes.loc["float16", "error"] == ""
+    assert not finite["captum-deeplift"][pooled].any()
+    assert finite["tangermeme"][pooled].all()
+    assert finite["captum-deeplift"][smooth]
+    assert not finite["tangermeme"][smooth]
+    batches = tables["batches"]
+    assert batches[batches["dtype"] == "float64"]["largest"].max() < 1e-14
+    assert batches[batches["dtype"] == "float32"]["largest"].max() < 1e-3
+    places = tables["places"].set_index("place")
+    assert places.loc["two processes", "same_bits"].all()
+    assert not places.loc["one process, two threads", "same_bits"].all()
