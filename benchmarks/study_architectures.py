@@ -20,7 +20,7 @@ from pages import update_page
 from suite_tables import IMAGES, to_markdown
 
 from seqlight.attribution.audit.result import TOLERANCES
-from seqlight.studies.judgement import APPROXIMATE
+from seqlight.studies.report.judgement import APPROXIMATE
 from seqlight.studies.results import StudyResults
 from seqlight.studies.suites.architectures import ARCHITECTURES, SUITE
 from seqlight.studies.suites.architectures.architecture import make_trained, planted

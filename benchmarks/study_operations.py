@@ -23,7 +23,7 @@ from pages import update_page
 from suite_tables import IMAGES, to_markdown
 
 from seqlight.attribution.audit.result import TOLERANCES
-from seqlight.studies.judgement import APPROXIMATE
+from seqlight.studies.report.judgement import APPROXIMATE
 from seqlight.studies.results import StudyResults
 from seqlight.studies.suites.operations import SUITE, parse_case
 from seqlight.studies.suites.operations_spellings import KINDS

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from seqlight.studies import golden  # here, so that it is not loaded anew in each run of pytest  # noqa: F401
+from seqlight.studies.golden import golden  # here, so that it is not loaded anew in each run of pytest  # noqa: F401
 
 from .conftest import DOCS
 
@@ -27,7 +27,7 @@ def test_what_is_printed_is_what_comes_out(page):
 def test_the_golden_record_fails_as_it_says(pytester, monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     test = re.search(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)[1]
-    options = ["-p", "seqlight.studies.pytest_plugin"]
+    options = ["-p", "seqlight.studies.golden.pytest_plugin"]
 
     def run(text, *more):
         pytester.makepyfile(test_model=text)

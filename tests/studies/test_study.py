@@ -326,7 +326,7 @@ def test_arguments_are_checked(more, message):
 def test_the_line_that_runs_it_again(monkeypatch):
     assert command_line(["/usr/bin/seqlight", "study", "--out", "a b"]) == "seqlight study --out 'a b'"
     assert command_line(["/usr/lib/site-packages/ipykernel_launcher.py", "-f", "x.json"]) == ""
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", "my study.py")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "my study.py", raising=False)
     assert command_line(["my study.py", "-v"]) == "python 'my study.py' -v"
 
 

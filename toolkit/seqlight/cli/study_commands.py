@@ -7,7 +7,6 @@ PyTorch to print a help.
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,7 +112,7 @@ def study_compare_command(old: Path, new: Path, fail_above: float = 1e-3) -> Non
         new: Folder of the study after it.
         fail_above: How far contributions may move, as a share of the largest one.
     """
-    compare: Any = import_module("seqlight.studies.comparison").compare
+    from seqlight.studies.comparison.comparison import compare
 
     found = compare(old, new, fail_above=fail_above)
     print(found)

@@ -8,14 +8,12 @@
     what is asked of an implementation, and what came of it
 ``agreement``
     the numbers: how far contributions add up, and how alike two implementations are
-``judgement``, ``verdicts``, ``sentences``, ``remarks``, ``phrases``
-    what a study says about a model, in words
-``page``, ``figures``, ``tables``, ``summaries``
-    the HTML page of a study
+``report``
+    what a study says about a model, in sentences, figures and a page
 ``comparison``
     `compare`: two runs of a study, with what changed, for CI
-``golden``, ``pytest_plugin``
-    the fixture `attribution_golden`, for the tests of a model
+``golden``
+    the pytest fixture `attribution_golden`, for the tests of a model
 ``implementations``
     ours and those of others, under one small interface
 ``suites``
@@ -33,8 +31,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqlight.studies.case import Case as Case
-    from seqlight.studies.comparison import Comparison as Comparison
-    from seqlight.studies.comparison import compare as compare
+    from seqlight.studies.comparison.comparison import Comparison as Comparison
+    from seqlight.studies.comparison.comparison import compare as compare
     from seqlight.studies.implementations.implementation import Implementation as Implementation
     from seqlight.studies.implementations.implementation import Suspect as Suspect
     from seqlight.studies.implementations.registry import known_implementations as known_implementations
@@ -49,8 +47,8 @@ _HOME = {
     "Study": "study",
     "StudyResults": "results",
     "open_study": "results",
-    "compare": "comparison",
-    "Comparison": "comparison",
+    "compare": "comparison.comparison",
+    "Comparison": "comparison.comparison",
     "Case": "case",
     "Implementation": "implementations.implementation",
     "Suspect": "implementations.implementation",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -179,14 +178,17 @@ class StudyResults:
 
     def explain(self, model: str | None = None) -> str:
         """Return, in sentences, which implementations can be believed on a model, and why the others cannot."""
-        explain: Any = import_module("seqlight.studies.sentences").explain
+        from seqlight.studies.report.sentences import explain
+
         if model is None and len(self.models) > 1:
             return "\n\n".join(f"{one}\n{explain(self, one)}" for one in self.models)
-        return str(explain(self, self.models[0] if model is None else model))
+        return explain(self, self.models[0] if model is None else model)
 
     def page(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write an HTML page, ``page.html`` in the folder by default, and return its path."""
-        return Path(import_module("seqlight.studies.page").write_study_page(self, path))
+        from seqlight.studies.report.page import write_study_page
+
+        return write_study_page(self, path)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {status}" for status, n in self.cells["status"].value_counts().items())

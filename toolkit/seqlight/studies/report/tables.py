@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from seqlight.report.page import Terms, TextTable
-from seqlight.studies.judgement import Judgement, ModelJudgement
-from seqlight.studies.phrases import as_correlation, as_list, as_memory, as_power, as_seconds, as_share
-from seqlight.studies.summaries import count_outcomes, describe_outcome, find_titles, find_tone
+from seqlight.studies.report.judgement import Judgement, ModelJudgement
+from seqlight.studies.report.phrases import as_correlation, as_list, as_memory, as_power, as_seconds, as_share
+from seqlight.studies.report.summaries import count_outcomes, describe_outcome, find_titles, find_tone
 
 if TYPE_CHECKING:
     from seqlight.studies.implementations.implementation import Suspect

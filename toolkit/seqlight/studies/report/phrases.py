@@ -37,7 +37,7 @@ def as_share(share: float) -> str:
 
     Examples
     --------
-    >>> from seqlight.studies.phrases import as_share
+    >>> from seqlight.studies.report.phrases import as_share
     >>> [as_share(one) for one in (0.4321, 0.0999, 0.0321, 0.00321, 3.21e-7, 12.3, 0.0)]
     ['43 %', '10 %', '3 %', '0.3 %', '3e-7', '12 times', 'nothing']
     """
@@ -55,7 +55,7 @@ def as_miss(share: float) -> str:
 
     Examples
     --------
-    >>> from seqlight.studies.phrases import as_miss
+    >>> from seqlight.studies.report.phrases import as_miss
     >>> as_miss(0.4), as_miss(12.3)
     ('40 % of the output difference', '12 times the output difference')
     """
@@ -67,7 +67,7 @@ def as_power(number: float) -> str:
 
     Examples
     --------
-    >>> from seqlight.studies.phrases import as_power
+    >>> from seqlight.studies.report.phrases import as_power
     >>> as_power(6.1e-16), as_power(2e-4), as_power(0)
     ('6e-16', '2e-4', '0')
     """
@@ -82,7 +82,7 @@ def as_seconds(seconds: float) -> str:
 
     Examples
     --------
-    >>> from seqlight.studies.phrases import as_seconds
+    >>> from seqlight.studies.report.phrases import as_seconds
     >>> as_seconds(0.0123), as_seconds(4.56), as_seconds(150)
     ('12 ms', '4.6 s', '2.5 min')
     """
@@ -99,7 +99,7 @@ def as_memory(mib: float) -> str:
 
     Examples
     --------
-    >>> from seqlight.studies.phrases import as_memory
+    >>> from seqlight.studies.report.phrases import as_memory
     >>> as_memory(12.3), as_memory(3456)
     ('12 MiB', '3.4 GiB')
     """
@@ -113,7 +113,7 @@ def as_correlation(r: float) -> str:
 
     Examples
     --------
-    >>> from seqlight.studies.phrases import as_correlation
+    >>> from seqlight.studies.report.phrases import as_correlation
     >>> [as_correlation(one) for one in (0.5431, 0.98765, 0.99999, 1 - 1e-9, -0.2, 0.0)]
     ['0.54', '0.988', '0.99999', '1', '-0.20', '0.00']
     """
@@ -131,7 +131,7 @@ def as_list(names: Sequence[str], last: str = "and") -> str:
 
     Examples
     --------
-    >>> from seqlight.studies.phrases import as_list
+    >>> from seqlight.studies.report.phrases import as_list
     >>> as_list(["a"]), as_list(["a", "b"]), as_list(["a", "b", "c"])
     ('a', 'a and b', 'a, b and c')
     """
@@ -143,7 +143,7 @@ def as_count(number: int, what: str) -> str:
 
     Examples
     --------
-    >>> from seqlight.studies.phrases import as_count
+    >>> from seqlight.studies.report.phrases import as_count
     >>> as_count(1, "sequence"), as_count(12, "sequence")
     ('1 sequence', '12 sequences')
     """
@@ -155,7 +155,7 @@ def as_opening(name: str, package: str = "") -> str:
 
     Examples
     --------
-    >>> from seqlight.studies.phrases import as_opening
+    >>> from seqlight.studies.report.phrases import as_opening
     >>> as_opening("mutagenesis", "seqlight"), as_opening("shap's DeepExplainer", "shap")
     ('Mutagenesis', "shap's DeepExplainer")
     """
@@ -167,7 +167,7 @@ def as_sentence(text: str) -> str:
 
     Examples
     --------
-    >>> from seqlight.studies.phrases import as_sentence
+    >>> from seqlight.studies.report.phrases import as_sentence
     >>> as_sentence("so it is"), as_sentence("Is it?"), as_sentence("")
     ('so it is.', 'Is it?', '')
     """
@@ -180,7 +180,7 @@ def shorten(text: str, most: int = 160) -> str:
 
     Examples
     --------
-    >>> from seqlight.studies.phrases import shorten
+    >>> from seqlight.studies.report.phrases import shorten
     >>> shorten("ValueError: too many words\nand lines", 20)
     'ValueError: too ...'
     """

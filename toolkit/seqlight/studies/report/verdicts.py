@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from seqlight.studies.judgement import Judgement, ModelJudgement
-from seqlight.studies.phrases import Sentence, as_list, shorten
+from seqlight.studies.report.judgement import Judgement, ModelJudgement
+from seqlight.studies.report.phrases import Sentence, as_list, shorten
 
 # What `predict` warns and `attribute` refuses with, where rows of a batch are not independent.
 DEPENDENT_ROWS = re.compile(r"BatchWarning|other rows of (its|the) batch")

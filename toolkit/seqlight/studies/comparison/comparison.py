@@ -13,10 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError, kind_of
-from seqlight.studies.contribution_difference import contribution_difference
-from seqlight.studies.phrases import as_miss, as_share
+from seqlight.studies.comparison.contribution_difference import contribution_difference
+from seqlight.studies.comparison.setting_changes import case_changes, implementation_changes, study_changes
+from seqlight.studies.report.phrases import as_miss, as_share
 from seqlight.studies.results import StudyResults, open_study
-from seqlight.studies.setting_changes import case_changes, implementation_changes, study_changes
 
 COLUMNS = (
     "model implementation old_version version old_dtype dtype changes old_status status old_verdict verdict "

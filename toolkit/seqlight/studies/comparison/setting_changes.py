@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.studies.model_parts import changed_parts
+from seqlight.studies.comparison.model_parts import changed_parts
 from seqlight.studies.results import StudyResults
 
 # What of the description of a case is called what; arrays that are kept are compared where their digests differ.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seqlight.studies.contribution_difference import ContributionDifference, contribution_difference
-from seqlight.studies.golden_record import GoldenRecord
-from seqlight.studies.model_parts import changed_parts
-from seqlight.studies.phrases import as_share
+from seqlight.studies.comparison.contribution_difference import ContributionDifference, contribution_difference
+from seqlight.studies.comparison.model_parts import changed_parts
+from seqlight.studies.golden.golden_record import GoldenRecord
+from seqlight.studies.report.phrases import as_share
 
 # In the order in which they are named, the model before them and versions behind.
 FACTS = ("sequences", "references", "further inputs", "target", "seed", "dtype")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from seqlight.studies.contribution_difference import contribution_difference
+from seqlight.studies.comparison.contribution_difference import contribution_difference
 
 numbers = st.floats(-1e3, 1e3, allow_subnormal=False)
 pairs = array_shapes(min_dims=2, max_dims=3, max_side=4).flatmap(

@@ -18,9 +18,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from seqlight.plot.text import LITERAL_TEXT, legend_label
 from seqlight.report.figures import logos
-from seqlight.studies.judgement import Judgement, ModelJudgement, mean_contributions
-from seqlight.studies.phrases import as_correlation, as_power, as_seconds, as_share
-from seqlight.studies.summaries import describe_outcome, find_titles, group_judgements
+from seqlight.studies.report.judgement import Judgement, ModelJudgement, mean_contributions
+from seqlight.studies.report.phrases import as_correlation, as_power, as_seconds, as_share
+from seqlight.studies.report.summaries import describe_outcome, find_titles, group_judgements
 
 if TYPE_CHECKING:
     from seqlight.studies.results import StudyResults
@@ -182,7 +182,7 @@ def worst_place(tracks: torch.Tensor) -> tuple[int, int, int]:
     Examples
     --------
     >>> import torch
-    >>> from seqlight.studies.figures import worst_place
+    >>> from seqlight.studies.report.figures import worst_place
     >>> tracks = torch.zeros(2, 3, 1000)
     >>> tracks[1, 2, 700] = 1
     >>> worst_place(tracks)

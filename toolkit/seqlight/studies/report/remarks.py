@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from seqlight.studies.judgement import Judgement, ModelJudgement
-from seqlight.studies.phrases import Sentence, as_list, as_power, as_sentence, as_share, shorten
+from seqlight.studies.report.judgement import Judgement, ModelJudgement
+from seqlight.studies.report.phrases import Sentence, as_list, as_power, as_sentence, as_share, shorten
 
 if TYPE_CHECKING:
     from seqlight.report.page import Tone

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import seqlight as sl
-from seqlight.studies.golden import golden_path
-from seqlight.studies.golden_difference import golden_difference
-from seqlight.studies.golden_record import GoldenRecord, read_golden, record_attributions, record_model
+from seqlight.studies.golden.golden import golden_path
+from seqlight.studies.golden.golden_difference import golden_difference
+from seqlight.studies.golden.golden_record import GoldenRecord, read_golden, record_attributions, record_model
 
 names = st.text(min_size=1, max_size=200)
 

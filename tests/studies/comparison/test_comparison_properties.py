@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from seqlight.errors import InputError
 from seqlight.studies.cell import COLUMNS
-from seqlight.studies.comparison import compare
+from seqlight.studies.comparison.comparison import compare
 from seqlight.studies.results import StoredCase, StudyResults
 
 NAMES = {"model": ("a", "b"), "implementation": ("ours", "peer"), "dtype": ("float64", "float32")}

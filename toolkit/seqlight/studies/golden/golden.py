@@ -17,8 +17,8 @@ from seqlight.attribution.targets import Target
 from seqlight.errors import InputError
 from seqlight.files.digests import digest
 from seqlight.sequence.shuffles import dinucleotide_shuffle
-from seqlight.studies.golden_difference import changed_facts, golden_difference
-from seqlight.studies.golden_record import GoldenRecord, read_golden, record_attributions, record_model
+from seqlight.studies.golden.golden_difference import changed_facts, golden_difference
+from seqlight.studies.golden.golden_record import GoldenRecord, read_golden, record_attributions, record_model
 
 FOLDER = "attribution_golden"
 OPTION = "--attribution-golden-update"

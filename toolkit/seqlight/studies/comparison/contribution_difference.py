@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqlight.studies.phrases import as_share
+from seqlight.studies.report.phrases import as_share
 
 
 @dataclass(frozen=True)

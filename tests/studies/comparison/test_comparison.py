@@ -10,7 +10,7 @@ import torch
 import seqlight as sl
 from seqlight.errors import InputError, ResultsError
 from seqlight.studies import Case, Study, open_study
-from seqlight.studies.comparison import compare
+from seqlight.studies.comparison.comparison import compare
 from study_implementations import ABSENT, EXACT, PEER, Net
 
 X = sl.random_one_hot((3, 4, 20), random_state=0)
@@ -314,7 +314,7 @@ def test_fail_above_decides(before, after):
     found = compare(before.folder, study, 1e-3)
     assert found.failed
     assert str(found).startswith("FAILED net, exact ")
-    assert "float64: contributions differ by 1.0 % of the largest, most in row " in str(found)
+    assert "float64: contributions differ by 1 % of the largest, most in row " in str(found)
 
 
 @pytest.mark.parametrize("fail_above", [-1, 2, float("nan"), "a", None, True])

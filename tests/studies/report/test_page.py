@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from seqlight.studies.page import write_study_page
+from seqlight.studies.report.page import write_study_page
 from study_stand_in import StudyStandIn
 
 NASTY = '<script>alert("&")</script>'
@@ -99,7 +99,7 @@ def test_messages_are_shown_once_and_whole(tmp_path):
 
 
 def test_two_hundred_models_fit_on_a_page(tmp_path, monkeypatch):
-    monkeypatch.setattr("seqlight.studies.page.MAX_LOGOS", 0)
+    monkeypatch.setattr("seqlight.studies.report.page.MAX_LOGOS", 0)
     cells = {}
     for i in range(200):
         for name in ("seqlight", "captum-deeplift"):

@@ -22,12 +22,19 @@ from seqlight.report.page import (
     Tone,
     write_page,
 )
-from seqlight.studies.figures import plot_likeness_and_time, plot_misses, plot_worst_sequence
-from seqlight.studies.judgement import ModelJudgement
-from seqlight.studies.phrases import Sentence, as_count, shorten
-from seqlight.studies.sentences import find_sentences
-from seqlight.studies.summaries import are_grouped, group_judgements, judge_all
-from seqlight.studies.tables import make_cells, make_messages, make_operations, make_summary, make_suspects, make_terms
+from seqlight.studies.report.figures import plot_likeness_and_time, plot_misses, plot_worst_sequence
+from seqlight.studies.report.judgement import ModelJudgement
+from seqlight.studies.report.phrases import Sentence, as_count, shorten
+from seqlight.studies.report.sentences import find_sentences
+from seqlight.studies.report.summaries import are_grouped, group_judgements, judge_all
+from seqlight.studies.report.tables import (
+    make_cells,
+    make_messages,
+    make_operations,
+    make_summary,
+    make_suspects,
+    make_terms,
+)
 
 if TYPE_CHECKING:
     from seqlight.studies.results import StudyResults

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from seqlight.studies import remarks
-from seqlight.studies.judgement import Judgement, ModelJudgement, Standing, judge
-from seqlight.studies.phrases import (
+from seqlight.studies.report import remarks
+from seqlight.studies.report.judgement import Judgement, ModelJudgement, Standing, judge
+from seqlight.studies.report.phrases import (
     Sentence,
     as_correlation,
     as_list,
@@ -19,7 +19,7 @@ from seqlight.studies.phrases import (
     as_share,
     shorten,
 )
-from seqlight.studies.verdicts import find_verdict
+from seqlight.studies.report.verdicts import find_verdict
 
 if TYPE_CHECKING:
     from seqlight.studies.implementations.implementation import Suspect

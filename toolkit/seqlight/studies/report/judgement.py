@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seqlight.attribution.audit.result import DEFAULT_TOLERANCE, TOLERANCES
 from seqlight.errors import InputError
-from seqlight.studies.phrases import as_opening, shorten
+from seqlight.studies.report.phrases import as_opening, shorten
 
 if TYPE_CHECKING:
     from seqlight.studies.results import StudyResults
@@ -259,7 +259,7 @@ def largest_difference(one: Tensor, other: Tensor) -> float:
     Examples
     --------
     >>> import torch
-    >>> from seqlight.studies.judgement import largest_difference
+    >>> from seqlight.studies.report.judgement import largest_difference
     >>> largest_difference(torch.tensor([[1.0, 4.0]]), torch.tensor([[1.0, 3.0]]))
     0.25
     """

@@ -4,9 +4,9 @@ import matplotlib
 import pytest
 import torch
 
-from seqlight.studies.figures import plot_likeness_and_time, plot_misses, plot_worst_sequence
-from seqlight.studies.judgement import judge
-from seqlight.studies.summaries import judge_all
+from seqlight.studies.report.figures import plot_likeness_and_time, plot_misses, plot_worst_sequence
+from seqlight.studies.report.judgement import judge
+from seqlight.studies.report.summaries import judge_all
 from study_stand_in import ABOUT, POSITIONS, ROWS, StudyStandIn
 
 CELLS = {

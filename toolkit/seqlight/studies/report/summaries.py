@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from seqlight.studies.judgement import Judgement, ModelJudgement, Standing, judge
-from seqlight.studies.phrases import as_seconds, as_share
+from seqlight.studies.report.judgement import Judgement, ModelJudgement, Standing, judge
+from seqlight.studies.report.phrases import as_seconds, as_share
 
 if TYPE_CHECKING:
     from seqlight.report.page import Tone

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqlight.studies import golden  # here, so that it is not loaded anew in each of the runs
+from seqlight.studies.golden import golden  # here, so that it is not loaded anew in each of the runs
 
 pytest_plugins = "pytester"
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 UPDATE = "--attribution-golden-update"
 SUITE = """
 import pytest, torch
@@ -38,7 +38,7 @@ def run(pytester, monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_ADDOPTS", "")
 
-    def run(text, *arguments, plugins=("seqlight.studies.pytest_plugin",)):
+    def run(text, *arguments, plugins=("seqlight.studies.golden.pytest_plugin",)):
         pytester.makepyfile(test_mine=text)
         chosen = [one for name in plugins for one in ("-p", name)]
         return pytester.runpytest_inprocess("-W", "error", "-p", "no:cacheprovider", *chosen, *arguments)
@@ -175,7 +175,7 @@ def test_comparing_writes_nothing(run, pytester):
     run(ONE, UPDATE)
 
     before = {one: one.stat().st_mtime_ns for one in pytester.path.rglob("*")}
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "seqlight.studies.pytest_plugin")
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "seqlight.studies.golden.pytest_plugin")
     result.assert_outcomes(passed=1)
     assert {one: one.stat().st_mtime_ns for one in pytester.path.rglob("*")} == before
 
@@ -234,7 +234,7 @@ def test_it(n, attribution_golden):
     attribution_golden(torch.full((2, 5), float(n + 1)))
 """
     )
-    plugins = ("xdist", "seqlight.studies.pytest_plugin")
+    plugins = ("xdist", "seqlight.studies.golden.pytest_plugin")
     updated = run(text, UPDATE, "-n", "1", plugins=plugins)
     updated.assert_outcomes(passed=2)
     updated.stdout.fnmatch_lines(["*2 golden records written*"])

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqlight.studies.judgement import judge
-from seqlight.studies.sentences import explain, find_sentences
-from seqlight.studies.summaries import describe_outcome, find_tone
+from seqlight.studies.report.judgement import judge
+from seqlight.studies.report.sentences import explain, find_sentences
+from seqlight.studies.report.summaries import describe_outcome, find_tone
 from study_stand_in import ABOUT, POSITIONS, ROWS, StudyStandIn
 
 TRACK = torch.linspace(-1, 1, POSITIONS, dtype=torch.float64).expand(ROWS, POSITIONS)

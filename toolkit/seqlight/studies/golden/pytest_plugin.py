@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from seqlight.studies.golden import AttributionGolden
+    from seqlight.studies.golden.golden import AttributionGolden
 
 OPTION = "--attribution-golden-update"
 PROPERTY = "attribution golden"
@@ -40,7 +40,7 @@ def attribution_golden(request: pytest.FixtureRequest) -> AttributionGolden:
     It also takes ready attributions, ``attribution_golden(attributions)``. They are kept in the folder
     attribution_golden beside the test, and written with --attribution-golden-update.
     """
-    from seqlight.studies.golden import AttributionGolden
+    from seqlight.studies.golden.golden import AttributionGolden
 
     def written(path: Path) -> None:
         request.node.user_properties.append((PROPERTY, str(path)))
