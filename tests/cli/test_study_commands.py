@@ -69,6 +69,10 @@ def test_a_study_of_a_model_with_two_outputs(data, capsys):
     sys.modules.setdefault(Heads.__module__, sys.modules[__name__])
     with pytest.raises(InputError, match="a tuple of 2: give a number from 0 to 1"):
         study_command(data / "out", model, data / "x.fa")
+    with pytest.raises(InputError, match="target is 2, and the model returns 2 of them"):
+        study_command(data / "out", model, data / "x.fa", output=1, target=2)
+    with pytest.raises(InputError, match=r"a sequence of shape \(1, 4, 10\) \(.*look at --window"):
+        study_command(data / "out", model, data / "peaks.bed", genome=data / "genome.fa", window=10, output=1)
     chosen = {"implementations": "seqlight,input-x-gradient", "dtypes": "float64", "rows": 2, "threads": 1}
     study_command(data / "out", model, data / "x.fa", output=1, target=1, page=False, **chosen)
     assert "believe seqlight" in capsys.readouterr().out
@@ -106,6 +110,18 @@ def test_words_behind_a_command():
     assert spell(["--help"], commands) == ["--help"]
     assert spell(["other", "a"], commands) == ["other", "a"]
     assert spell(["study", "compare", "a", "b", "1", "c"], commands)[-1] == "c"
+
+
+def test_options_have_hyphens_and_switches_no_value():
+    def study(out, n_references: int = 3, retry: bool = False, page: bool = True): ...
+
+    spell, commands = command_line._spell_out, {"study": study}
+    typed = ["study", "--n-references", "4", "--retry", "--page=false", "--out", "a-b"]
+    spelt = ["study", "--n_references", "4", "--retry", "true", "--page=false", "--out", "a-b"]
+    assert spell(typed, commands) == spelt
+    assert spell(["study", "--retry"], commands) == ["study", "--retry", "true"]
+    assert spell(["study", "--retry", "false"], commands) == ["study", "--retry", "false"]
+    assert spell(["study", "--not-known", "-x"], commands) == ["study", "--not-known", "-x"]
 
 
 def test_importing_the_commands_is_fast():

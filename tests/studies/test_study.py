@@ -151,7 +151,7 @@ def test_sentences_of_a_study(bad_peers):
         "refuses": "refuses this model, which is better than wrong numbers: “NotImplementedError: a module is used",
         "fails": "ends with an error: “KeyError: 'relu'”.",
         "exits": "crashed: “its process ended with exit status 3”.",
-        "hangs": "did not finish within the limit of time: “it took longer than 5 s”.",
+        "hangs": "did not finish within the limit of time (raise time_limit to wait longer): “it took longer than 5 s”.",
         "fills_memory": "took more memory than the limit",
         "by_position": "Absent took no part, for no-such-package is not installed.",
     }.items():

@@ -317,7 +317,7 @@ def test_fail_above_decides(before, after):
     assert "float64: contributions differ by 1 % of the largest, most in row " in str(found)
 
 
-@pytest.mark.parametrize("fail_above", [-1, 2, float("nan"), "a", None, True])
+@pytest.mark.parametrize("fail_above", [-1, float("nan"), "a", None, True])
 def test_fail_above_is_a_number(before, fail_above):
     with pytest.raises(InputError, match="fail_above is"):
         compare(before, before, fail_above)

@@ -9,6 +9,7 @@ help; ``--config FILE.yaml`` gives them from a file. ``seqlight study compare ol
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -56,20 +57,34 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _spell_out(argv: list[str], commands: Mapping[str, Callable[..., Any]]) -> list[str]:
-    """Return the arguments with a command of two words as its name, and with the names of what stands behind it."""
+    """Return the arguments as the parser wants them.
+
+    A command of two words is one, what stands behind it has its name, options have underscores as the parameters have,
+    and switches their value.
+    """
     if len(argv) > 1 and f"{argv[0]}-{argv[1]}" in commands:
         argv = [f"{argv[0]}-{argv[1]}", *argv[2:]]
     if not argv or argv[0] not in commands:
         return argv
     command, *rest = argv
-    names = iter(inspect.signature(commands[command]).parameters)
-    named: list[str] = []
+    parameters = inspect.signature(commands[command]).parameters
+    names, named = iter(parameters), list[str]()
     while rest and not rest[0].startswith("-"):
         name = next(names, None)
         if name is None:
             break
         named += [f"--{name}", rest.pop(0)]
-    return [command, *named, *rest]
+    for here, after in itertools.pairwise([*rest, "--"]):
+        option, equals, value = here.partition("=")
+        name = option.removeprefix("--").replace("-", "_")
+        if not option.startswith("--") or name not in parameters:
+            named.append(here)
+            continue
+        named.append(f"--{name}{equals}{value}")
+        # A switch needs no value.
+        if not equals and after.startswith("--") and parameters[name].annotation in (bool, "bool"):
+            named.append("true")
+    return [command, *named]
 
 
 def _one_line(error: Exception) -> str:

@@ -29,11 +29,11 @@ def study_command(
     output: int | str | None = None,
     target: int = 0,
     references: ReferenceKind = "dinucleotide_shuffle",
-    n_references: int = 5,
+    n_references: int = 3,
     implementations: str = "installed",
     dtypes: str = "float64,float32",
     random_state: int = 0,
-    time_limit: float = 20,
+    time_limit: float = 15,
     memory_limit: float | None = None,
     threads: int | None = None,
     retry: bool = False,
@@ -42,7 +42,8 @@ def study_command(
     """Find out which implementations of attribution can be believed on a model, and why the others cannot.
 
     Each runs in a process of its own; a study that was interrupted goes on when it is started again. Writes the cells
-    and a page, page.html, into the folder.
+    and a page, page.html, into the folder. `seqlight study compare OLD NEW` compares two studies, `seqlight study page
+    FOLDER` writes the page anew.
 
     Args:
         out: Folder for the results, which seqlight.studies.open_study reads.
@@ -84,7 +85,7 @@ def study_command(
     from seqlight.studies.study import Study
 
     X, *args = read_some(data, rows, genome, window, inputs)
-    network = _with_one_output(as_model(model, checkpoint, arguments, trusted).eval(), output, X, args)
+    network = _with_one_output(as_model(model, checkpoint, arguments, trusted).eval(), output, X, args, target)
     found = Study(
         {model.rpartition(".")[2]: network},
         X,
@@ -102,19 +103,29 @@ def study_command(
     print(found.explain())
     if page:
         print(f"\n{found.page()}")
+    if not (found.cells["status"] == "ok").any():
+        sys.exit(1)
 
 
 def study_compare_command(old: Path, new: Path, fail_above: float = 1e-3) -> None:
     """Compare two studies, and name the cells that moved; the exit status is 1 if one moved too far or got worse.
+
+    It is 2 if there is nothing to compare.
 
     Args:
         old: Folder of the study before a change.
         new: Folder of the study after it.
         fail_above: How far contributions may move, as a share of the largest one.
     """
+    from seqlight.errors import SeqlightError
     from seqlight.studies.comparison.comparison import compare
 
-    found = compare(old, new, fail_above=fail_above)
+    try:
+        found = compare(old, new, fail_above=fail_above)
+    except (SeqlightError, OSError) as error:
+        # A status of its own: nothing was compared.
+        print(f"seqlight: {error}", file=sys.stderr)
+        sys.exit(2)
     print(found)
     if found.failed:
         sys.exit(1)
@@ -132,28 +143,42 @@ def study_page_command(study: Path, out: Path | None = None) -> None:
     print(open_study(study).page(out))
 
 
-def _with_one_output(model: Any, output: int | str | None, X: Any, args: list[Any]) -> Any:
-    """Return the model, or one around it if it does not return a table; an error names the outputs that there are."""
+def _with_one_output(model: Any, output: int | str | None, X: Any, args: list[Any], target: int) -> Any:
+    """Return the model, or one that returns a table; an error says what of the data or the options does not fit."""
     import torch
 
+    from seqlight.errors import InputError, SeqlightError
     from seqlight.prediction.borrowed_model.borrow import floating_dtype
-    from seqlight.studies.selected_output import SelectedOutput
+    from seqlight.studies.selected_output import as_table, select_output
 
-    whole, one = SelectedOutput(model, output), [part[:1] for part in (X.to(floating_dtype(model, X)), *args)]
-    with torch.no_grad():
-        table = whole(*one)
-        returned = table if output is not None else model(*one)
-    return model if output is None and returned.shape == table.shape else whole
+    one = [part[:1] for part in (X.to(floating_dtype(model, X)), *args)]
+    try:
+        with torch.no_grad():
+            returned = model(*one)
+            table = as_table(returned, output)
+    except SeqlightError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"the model cannot be called with a sequence of shape {tuple(one[0].shape)} ({reason}): expected data that "
+            "fit it; look at --window for regions, and at --inputs."
+        ) from error
+    columns = 1 if table.ndim == 1 else table.shape[1]
+    if not -columns <= target < columns:
+        raise InputError(f"target is {target}, and the model returns {columns} of them: expected one from 0 on.")
+    return model if output is None and table.ndim == returned.ndim else select_output(model, output)
 
 
 def _run_suite(name: str, out: Path, page: bool, retry: bool, threads: int | None) -> None:
     from seqlight.studies.suites.registry import load_suite, run_suite
 
-    found = run_suite(load_suite(name), out, retry=retry, threads=threads)
+    suite = load_suite(name)
+    print(suite.question, file=sys.stderr)
+    found = run_suite(suite, out, retry=retry, threads=threads)
     if isinstance(found, dict):
         for title, table in found.items():
-            print(f"{title}\n{table.to_string(index=False)}\n")
-        print(f"{out}: {', '.join(f'{title}.csv' for title in found)}")
+            print(f"{out / title}.csv: {len(table)} rows of {', '.join(map(str, table.columns))}")
         return
     print(found)
     if page:

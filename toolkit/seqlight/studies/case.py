@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.errors import InputError, kind_of
+from seqlight.results.identity.modules import uncompiled
 from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.studies.selected_output import select_output
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +66,15 @@ def as_case(
     references: Tensor | ReferenceFunction,
     args: tuple[Tensor, ...],
     target: int,
+    output: int | str | None = None,
 ) -> Case:
     """Return a case of this name, with its arrays in the processor's memory; InputError if it cannot be one."""
     if not isinstance(model, nn.Module | Case):
         raise InputError(f"the model {name!r} is {kind_of(model)}: expected a torch.nn.Module or a Case.")
-    case = model if isinstance(model, Case) else Case(model, X, references, args, target)  # type: ignore[arg-type]
+    if isinstance(model, nn.Module):
+        chosen = uncompiled(model) if output is None else select_output(uncompiled(model), output)
+        model = Case(chosen, X, references, args, target)  # type: ignore[arg-type]
+    case: Case = model
     if not isinstance(case.X, Tensor) or case.X.ndim != 3 or not len(case.X):
         met = f"has shape {tuple(case.X.shape)}" if isinstance(case.X, Tensor) else f"is {kind_of(case.X)}"
         raise InputError(

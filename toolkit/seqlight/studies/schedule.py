@@ -22,6 +22,8 @@ from seqlight.studies.workers.worker import Answer, Worker
 SHARE_OF_MEMORY = 0.8
 # Statuses that another try may change.
 WORTH_A_RETRY = ("error", "crashed", "time limit", "memory limit")
+# Outputs and the audit are what all cells are judged by, so they may take so many times as long.
+PATIENCE = 4
 # From this share of the output difference on, a miss is looked into.
 LOOKED_INTO = 1e-4
 
@@ -143,7 +145,7 @@ class Schedule:
         if self._has("outputs", name):
             return
         array = self._files.work / "outputs.npz"
-        answer = self._do(None, job | {"kind": "outputs", "array": str(array)})
+        answer = self._do(None, job | {"kind": "outputs", "array": str(array)}, patience=PATIENCE)
         record = _record(answer)
         if "failed" not in record:
             self._files.keep_array("outputs", name, array)
@@ -167,7 +169,7 @@ class Schedule:
         """Audit the model, and ask each implementation that misses what of it it treats wrongly."""
         record = self._files.read("audits", key)
         if record is None or not self._has("audits", key):
-            record = _record(self._do(None, common | {"kind": "audit"}))
+            record = _record(self._do(None, common | {"kind": "audit"}, patience=PATIENCE))
             self._files.write("audits", key, record)
         if "failed" in record:
             return
@@ -208,8 +210,8 @@ class Schedule:
             )
         return self._workers[name]
 
-    def _do(self, implementation: Implementation | None, job: dict[str, Any]) -> Answer:
-        return self._worker(implementation).do(job, self._settings.time_limit, self._memory_limit)
+    def _do(self, implementation: Implementation | None, job: dict[str, Any], patience: float = 1) -> Answer:
+        return self._worker(implementation).do(job, patience * self._settings.time_limit, self._memory_limit)
 
     def _knows_about(self, name: str, key: str) -> bool:
         """Return whether the outputs of a model are there, and all that explains a miss if there is to be an audit."""
@@ -223,9 +225,11 @@ class Schedule:
         return "failed" in (self._files.read("audits", key) or {}) or not any(self._unexplained(name, key))
 
     def _has(self, part: str, name: str) -> bool:
-        """Return whether a record is there, and is not of a failure that is to be tried again."""
+        """Return whether a record is there, and is not of a failure that another try may mend."""
         record = self._files.read(part, name)
-        return record is not None and not (self._settings.retry and "failed" in record)
+        if record is None or "failed" not in record:
+            return record is not None
+        return not (self._settings.retry or record["failed"].startswith(WORTH_A_RETRY[1:]))
 
     def _is_missing(self, plan: CellPlan) -> bool:
         record = self._files.read("cells", plan.key)

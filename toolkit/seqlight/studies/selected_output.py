@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
 from seqlight.errors import InputError, kind_of
 
+M = TypeVar("M", bound=nn.Module)
 
-class SelectedOutput(nn.Module):
-    """A model around another, which returns one of its outputs with shape (rows, targets).
+
+def select_output(model: M, output: int | str | None = None) -> M:
+    """Return a model with the same modules under the same names that returns one of its outputs as a table.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Returns a tensor, or a tuple, list or mapping of tensors.
+        Returns a tensor, or a tuple, list or mapping of tensors. It is not changed; both share their weights.
     output : int or str, optional
         Which of them: its number, or its key.
 
-    Notes
-    -----
-    An output with more than two dimensions, such as a profile of shape (rows, tracks, bins), is averaged over all
-    beyond the second.
+    Returns
+    -------
+    torch.nn.Module
+        Returns shape (rows,) or (rows, targets). An output with more than two dimensions, such as a profile of shape
+        (rows, tracks, bins), is averaged over all beyond the second.
 
     Examples
     --------
@@ -31,31 +35,32 @@ class SelectedOutput(nn.Module):
     >>> class Heads(nn.Module):
     ...     def forward(self, x):
     ...         return x, x.sum(dim=(1, 2))
-    >>> SelectedOutput(Heads(), 1)(torch.ones(2, 4, 5)).shape, SelectedOutput(Heads(), 0)(torch.ones(2, 4, 5)).shape
-    (torch.Size([2]), torch.Size([2, 4]))
+    >>> [select_output(Heads(), output)(torch.ones(2, 4, 5)).shape for output in (0, 1)]
+    [torch.Size([2, 4]), torch.Size([2])]
     """
+    base = type(model)
 
-    def __init__(self, model: nn.Module, output: int | str | None = None) -> None:
-        super().__init__()
-        self.model, self.output = model, output
+    def forward(self: nn.Module, *inputs: Tensor) -> Tensor:
+        return as_table(base.forward(self, *inputs), output)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Return the output, shape (rows,) or (rows, targets)."""
-        found = self._select(self.model(*inputs))
-        return found if found.ndim < 3 else found.flatten(2).mean(dim=2)
+    # A subclass rather than a module around the model, whose name would come before that of every module.
+    selecting = type(base.__name__, (base,), {"forward": forward, "__doc__": base.__doc__})
+    found = copy.copy(model)
+    found.__class__ = selecting
+    return found
 
-    def _select(self, returned: Any) -> Tensor:
-        found = returned
-        if self.output is not None:
-            try:
-                found = returned[self.output]
-            except (LookupError, TypeError):
-                raise InputError(
-                    f"output is {self.output!r}, and {_describe(returned)}: {_expected(returned)}."
-                ) from None
-        if not isinstance(found, Tensor) or not found.ndim:
-            raise InputError(f"{_describe(found)}: {_expected(found)}.")
-        return found
+
+def as_table(returned: Any, output: int | str | None) -> Tensor:
+    """Return an output of a model with shape (rows,) or (rows, targets); InputError, with the choice, if it is none."""
+    found = returned
+    if output is not None:
+        try:
+            found = returned[output]
+        except (LookupError, TypeError):
+            raise InputError(f"output is {output!r}, and {_describe(returned)}: {_expected(returned)}.") from None
+    if not isinstance(found, Tensor) or not found.ndim:
+        raise InputError(f"{_describe(found)}: {_expected(found)}.")
+    return found if found.ndim < 3 else found.flatten(2).mean(dim=2)
 
 
 def _describe(returned: Any) -> str:

@@ -57,8 +57,11 @@ class Study:
         References per sequence, if `references` is a function.
     args : sequence of torch.Tensor
         Further inputs of the model with a row for each sequence.
+    output : int or str, optional
+        Which output of a model that returns several: its number or key. One with more than two dimensions, such as a
+        profile, is averaged over all beyond the second.
     target : int
-        The column of the output to explain.
+        The column of that output.
     random_state : int
         The seed of references, and of what implementations draw.
     time_limit : float
@@ -99,11 +102,12 @@ class Study:
         references: Tensor | ReferenceFunction = dinucleotide_shuffle,
         implementations: str | Sequence[str | Implementation] = "installed",
         dtypes: Sequence[str] = ("float64", "float32"),
-        n_references: int = 5,
+        n_references: int = 3,
         args: Sequence[Tensor] = (),
+        output: int | str | None = None,
         target: int = 0,
         random_state: int = 0,
-        time_limit: float = 20,
+        time_limit: float = 15,
         memory_limit: float | None = None,
         audit: bool = True,
         threads: int | None = None,
@@ -111,7 +115,7 @@ class Study:
     ) -> None:
         if not isinstance(models, Mapping) or not models:
             raise InputError(f"models is {kind_of(models)}: expected a mapping of at least one name to a model.")
-        common = (X, references, tuple(args), target)
+        common = (X, references, tuple(args), target, output)
         self.cases = {str(name): as_case(str(name), one, *common) for name, one in models.items()}
         self.implementations = choose_implementations(implementations)
         self.dtypes = (dtypes,) if isinstance(dtypes, str) else tuple(dtypes)

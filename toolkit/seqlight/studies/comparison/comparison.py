@@ -107,10 +107,10 @@ def compare(
     Raises
     ------
     InputError
-        If there is no study, or `fail_above` is not a number from 0 to 1.
+        If there is no study, or `fail_above` is not a number from 0 on.
     """
-    if not isinstance(fail_above, int | float) or isinstance(fail_above, bool) or not 0 <= fail_above <= 1:
-        raise InputError(f"fail_above is {fail_above!r}: expected a number from 0 to 1, such as 1e-3.")
+    if not isinstance(fail_above, int | float) or isinstance(fail_above, bool) or not fail_above >= 0:
+        raise InputError(f"fail_above is {fail_above!r}: expected a number from 0 on, such as 1e-3.")
     pairing = _Pairing(_open(old, "old"), _open(new, "new"), float(fail_above))
     cells = pd.DataFrame(list(pairing.rows()), columns=COLUMNS).astype({"moved": bool, "failed": bool})
     return Comparison(cells, float(fail_above))

@@ -55,9 +55,10 @@ def choose_implementations(chosen: str | Sequence[str | Implementation]) -> list
 
     Parameters
     ----------
-    chosen : "installed", "all", or sequence of str or Implementation
+    chosen : str, or sequence of str or Implementation
         "installed" are those that take part by default and whose package is installed; "all" are all, also the absent.
-        What ends in ".npy" is the path of stored contributions, see :func:`stored_array`.
+        What ends in ".npy" is the path of stored contributions, see :func:`stored_array`. A text is split at commas:
+        "installed,theirs.npy".
 
     Raises
     ------
@@ -68,16 +69,18 @@ def choose_implementations(chosen: str | Sequence[str | Implementation]) -> list
         known: dict[str, Implementation] = {}
     else:
         known = known_implementations()
-    if chosen == "all":
-        return list(known.values())
-    if chosen == "installed":
-        return [one for one in known.values() if one.by_default and one.version is not None]
-    if isinstance(chosen, str):
-        chosen = chosen.split(",")
-    found = [_one(one, known) for one in chosen]
+    found: list[Implementation] = []
+    for one in chosen.split(",") if isinstance(chosen, str) else chosen:
+        if one == "all":
+            found += known.values()
+        elif one == "installed":
+            found += [each for each in known.values() if each.by_default and each.version is not None]
+        else:
+            found.append(_one(one, known))
     names = [one.name for one in found]
-    if len(set(names)) < len(names):
-        raise InputError(f"implementations has names that occur twice ({', '.join(names)}): expected each once.")
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise InputError(f"implementations holds {', '.join(double)} more than once: expected names that differ.")
     return found
 
 

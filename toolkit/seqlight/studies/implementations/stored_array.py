@@ -15,7 +15,7 @@ from seqlight.errors import InputError
 from seqlight.studies.implementations.implementation import Implementation
 
 
-def stored_array(path: str | os.PathLike[str], name: str | None = None, complete: bool = False) -> Implementation:
+def stored_array(path: str | os.PathLike[str], name: str | None = None, complete: bool = True) -> Implementation:
     """Return an implementation whose contributions are those of a .npy file, whatever the model.
 
     Parameters
@@ -26,7 +26,8 @@ def stored_array(path: str | os.PathLike[str], name: str | None = None, complete
     name : str, optional
         As it is called in tables; None for the name of the file without its ending.
     complete : bool
-        Whether they should sum to the output difference, so that a miss is a fault.
+        Whether they should sum to the output difference, so that a miss is a fault; False for methods that promise no
+        such thing.
 
     Raises
     ------
@@ -51,7 +52,16 @@ def stored_array(path: str | os.PathLike[str], name: str | None = None, complete
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     name = path.stem if name is None else name
     # The digest is part of the function, so that a file that has changed is another implementation.
-    return Implementation(name, name, "numpy", partial(_contributions, path, digest), complete=complete)
+    return StoredArray(name, name, "numpy", partial(_contributions, path, digest), complete=complete)
+
+
+class StoredArray(Implementation):
+    """A file of contributions, which has no version."""
+
+    @property
+    def version(self) -> str:
+        """Nothing: what made the file is not known."""
+        return ""
 
 
 def _contributions(

@@ -34,8 +34,8 @@ WITHOUT_CONTRIBUTIONS: dict[Standing, str] = {
     "refused": "refuses this model, which is better than wrong numbers",
     "error": "ends with an error",
     "crashed": "crashed",
-    "time limit": "did not finish within the limit of time",
-    "memory limit": "took more memory than the limit",
+    "time limit": "did not finish within the limit of time (raise time_limit to wait longer)",
+    "memory limit": "took more memory than the limit (raise memory_limit if there is more)",
 }
 
 

@@ -24,11 +24,7 @@ def find_verdict(judged: ModelJudgement) -> Sentence:
     if not judged.cells:
         return Sentence("This model was not asked about yet: run the command of the study again.", "fair")
     if judged.failure:
-        return Sentence(
-            f"The model itself cannot be called on these sequences: “{shorten(judged.failure)}”. What to do: call it "
-            "with them, and look at their letters, their number of positions, and the further inputs.",
-            "bad",
-        )
+        return Sentence(f"{_describe_failure(judged.failure)}", "bad")
     if rows_depend(judged):
         return Sentence(
             "Believe none of them before you mend the model: its output for one sequence depends on the other "
@@ -53,6 +49,22 @@ def find_verdict(judged: ModelJudgement) -> Sentence:
             "fair",
         )
     return Sentence("No implementation gave contributions for this model.", "bad")
+
+
+def _describe_failure(failure: str) -> str:
+    """Return why the model gave no outputs, and what to do."""
+    if failure.startswith("InputError"):  # which says what to do
+        return f"Nothing can be compared: {failure.partition(': ')[2]}"
+    if failure.startswith(("time limit", "memory limit")):
+        kind = failure.partition(" limit")[0]
+        return (
+            f"Nothing can be compared: the plain calls of the model did not end within the limit of {kind} "
+            f"({shorten(failure.partition(': ')[2])}). What to do: raise {kind}_limit, and run the study again."
+        )
+    return (
+        f"The model itself cannot be called on these sequences: “{shorten(failure)}”. What to do: call it with them, "
+        "and look at their letters, their number of positions, and the further inputs."
+    )
 
 
 def _find_verdict_of_groups(judged: ModelJudgement) -> Sentence:

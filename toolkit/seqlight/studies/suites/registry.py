@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def run_suite(
     ----------
     suite : Suite
     out : str or path
-        The folder; a suite of cells goes on where it was interrupted, tables are written as CSV.
+        The folder; a suite of cells goes on where it was interrupted, tables are written as CSV, and read if there.
     implementations : optional
         Others than those of the suite, as in :class:`seqlight.studies.Study`.
     retry : bool
@@ -72,12 +74,25 @@ def run_suite(
         return study.run(out, verbose=verbose, retry=retry)
     folder = as_folder(out)
     folder.mkdir(parents=True, exist_ok=True)
-    tables = suite.tables()
+    made = {"suite": suite.name, "versions": {name: version(name) for name in ("seqlight", "torch")}}
+    return (None if retry else _read_tables(folder, made)) or _write_tables(folder, made, suite.tables())
+
+
+def _read_tables(folder: Path, made: dict[str, Any]) -> dict[str, pd.DataFrame] | None:
+    """Return the tables of a folder, or None unless all are there and of the same suite and versions."""
+    try:
+        stored = json.loads((folder / "suite.json").read_text(encoding="utf-8"))
+        names = stored.pop("tables")
+        return {name: pd.read_csv(folder / f"{name}.csv") for name in names} if stored == made else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _write_tables(folder: Path, made: dict[str, Any], tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Write tables, and last the file that says that they are complete."""
     for name, table in tables.items():
-        _write_table(folder / f"{name}.csv", table)
+        with atomic_write(folder / f"{name}.csv", wait=False) as partial:
+            table.to_csv(partial, index=False)
+    with atomic_write(folder / "suite.json", wait=False) as partial:
+        partial.write_text(json.dumps(made | {"tables": list(tables)}), encoding="utf-8")
     return tables
-
-
-def _write_table(path: Path, table: pd.DataFrame) -> None:
-    with atomic_write(path, wait=False) as partial:
-        table.to_csv(partial, index=False)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from seqlight.errors import InputError
 from seqlight.studies.cell import Outcome, Verdict
 from seqlight.studies.implementations.implementation import INPUTS, Implementation
+from seqlight.studies.selected_output import as_table
 from seqlight.studies.workers.model_state import ModelState
 from seqlight.studies.workers.process_memory import PeakMemory
 
@@ -215,17 +216,18 @@ def _outputs_of(case: Loaded, X: Tensor, at_once: int) -> Tensor:
     return torch.cat([_column(case.model(*block), case.target, len(block[0])) for block in blocks])
 
 
-def _column(output: Any, target: int, rows: int) -> Tensor:
-    """Return one column of the output; InputError if it is not a tensor of shape (rows, targets) or (rows,)."""
-    if not isinstance(output, Tensor) or output.ndim not in (1, 2) or len(output) != rows:
-        what = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+def _column(returned: Any, target: int, rows: int) -> Tensor:
+    """Return one column of what a model returns; InputError if that is no table with a row for each sequence."""
+    table = as_table(returned, None)
+    if table.ndim != getattr(returned, "ndim", 0) or len(table) != rows:
         raise InputError(
-            f"the model returns {what} for {rows} rows: expected a tensor of shape (rows, targets) or (rows,); wrap "
-            "the model in one that returns this."
+            f"the model returns shape {tuple(returned.shape)} for {rows} rows: expected (rows, targets) or (rows,); "
+            "give `output`, with which what is beyond the second dimension is averaged."
         )
-    if output.ndim == 2 and not -output.shape[1] <= target < output.shape[1]:
-        raise InputError(f"target is {target}, and the model returns {output.shape[1]} columns: choose one of them.")
-    column: Tensor = output if output.ndim == 1 else output[:, target]
+    if table.ndim == 2 and not -table.shape[1] <= target < table.shape[1]:
+        columns = "1 column" if table.shape[1] == 1 else f"{table.shape[1]} columns"
+        raise InputError(f"target is {target}, and the model returns {columns}: choose a column that there is.")
+    column = table if table.ndim == 1 else table[:, target]
     return column.detach()
 
 
