@@ -75,7 +75,7 @@ def test_a_study_of_a_model_with_two_outputs(data, capsys):
         study_command(data / "out", model, data / "peaks.bed", genome=data / "genome.fa", window=10, output=1)
     chosen = {"implementations": "seqlight,input-x-gradient", "dtypes": "float64", "rows": 2, "threads": 1}
     study_command(data / "out", model, data / "x.fa", output=1, target=1, page=False, **chosen)
-    assert "believe seqlight" in capsys.readouterr().out
+    assert "seqlight is complete" in capsys.readouterr().out
     found = open_study(data / "out")
     assert found.models == ["Heads"]
     assert found.cells["status"].tolist() == ["ok", "ok"]

@@ -56,4 +56,4 @@ def test_the_readme_example_runs(monkeypatch, tmp_path):
         exec(block, names)
     assert [callback.sequences.shape for callback in names["callbacks"][:1]] == [(3, 4, 100)]
     assert names["found"]["attributions"]["chr1:1000-20000"].shape == (2, 4, 2114)
-    assert "You can believe seqlight on this model" in names["study"].explain()
+    assert "seqlight is complete on this model" in names["study"].explain()

@@ -69,7 +69,7 @@ SITUATIONS = {
     ),
     "one is wrong and warns": (
         {"cells": {"seqlight": {}, "tangermeme": {"miss": 2.0, "verdict": "warned", "warnings": ["W: high\nx"]}}},
-        "You can believe seqlight on this model: it is complete; no other implementation of its method is, so nothing",
+        "seqlight is complete on this model, and the only one of its method that is: nothing confirms",
         ["tangermeme 1.6.0 misses 200 % of the output difference, and warns: “W: high” (r = 1 with seqlight). Whi"],
     ),
     "one is wrong and warns twice": (
@@ -87,7 +87,7 @@ SITUATIONS = {
     ),
     "one is wrong and prints": (
         {"cells": {"seqlight": {}, "shap": {"miss": 12.3, "verdict": "said"}}, "printed": {"shap": "delta 3\n"}},
-        "You can believe seqlight on this model",
+        "seqlight is complete on this model",
         [
             "misses 12 times the output difference",
             "prints something, but does not warn",
@@ -96,7 +96,7 @@ SITUATIONS = {
     ),
     "integrated gradients": (
         {"cells": {"seqlight": {}, "captum-integrated-gradients": {"miss": 1e-3, "r": 0.987}}},
-        "You can believe seqlight on this model",
+        "seqlight is complete on this model",
         [
             "integrated gradients (captum 0.9.0) itself misses 0.1 %",
             "no ground truth",
@@ -108,12 +108,12 @@ SITUATIONS = {
             "cells": {"seqlight": {}, "captum-integrated-gradients": {"miss": 3e-7, "r": 0.89}},
             "arrays": {"captum-integrated-gradients": OTHER},
         },
-        "You can believe seqlight on this model",
+        "seqlight is complete on this model",
         ["misses 3e-7 of the output difference, but divides that difference among positions in another way than s"],
     ),
     "integrated gradients, too few steps": (
         {"cells": {"seqlight": {}, "captum-integrated-gradients": {"miss": 0.4}}},
-        "You can believe seqlight on this model",
+        "seqlight is complete on this model",
         ["misses 40 %", "give it more of them"],
     ),
     "integrated gradients alone": (
@@ -133,7 +133,7 @@ SITUATIONS = {
     ),
     "one only": (
         {"cells": {"seqlight": {}}},
-        "You can believe seqlight on this model: it is complete; no other implementation took part, so nothing con",
+        "seqlight is complete on this model; no other implementation took part: nothing confirms",
         [],
     ),
     "none is right": (
@@ -154,7 +154,7 @@ SITUATIONS = {
     ),
     "no promise": (
         {"cells": {"seqlight": {}, "mutagenesis": {"miss": 3, "r": 0.8, "top_overlap": 0.63, "sign_flips": 0.12}}},
-        "You can believe seqlight on this model",
+        "seqlight is complete on this model",
         [
             "(seqlight 0.1.0) answers another question and does not promise to sum to the output difference; "
             "its likeness: r = 0.80 with seqlight, 63 % of the largest positions in common, another sign at 12 % of"
@@ -198,7 +198,7 @@ SITUATIONS = {
     ),
     "NaN": (
         {"cells": {"seqlight": {}, "tangermeme": NO_NUMBERS}, "arrays": {"tangermeme": OTHER * NAN}},
-        "You can believe seqlight on this model",
+        "seqlight is complete on this model",
         ["tangermeme 1.6.0 returns NaN or infinity among its contributions, and does not say so."],
     ),
     "NaN only": (
@@ -213,7 +213,7 @@ SITUATIONS = {
     ),
     "an output that hardly depends on the sequence": (
         {"cells": {"seqlight": {"miss": 2e-6}}, "output": 1e-9},
-        "You can believe seqlight on this model",
+        "seqlight is complete on this model",
         ["misses 2e-6 of the output difference, which is rounding in float64"],
     ),
     "rows that depend on one another": (
@@ -247,12 +247,12 @@ SITUATIONS = {
             },
             "dtypes": ("float64", "float32"),
         },
-        "You can believe seqlight on this model",
+        "seqlight is complete on this model",
         ["does not run in float64 (“RuntimeError: expected Float”): all this is said of float32, where a miss below"],
     ),
     "float32, too": (
         {"cells": {"seqlight float64": {}, "seqlight float32": {"miss": 2e-6}}, "dtypes": ("float64", "float32")},
-        "You can believe seqlight on this model",
+        "seqlight is complete on this model",
         ["In float32, seqlight stays complete: the largest miss is 2e-6, which is rounding there."],
     ),
     "not in float32": (

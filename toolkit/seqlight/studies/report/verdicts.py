@@ -88,12 +88,9 @@ def _find_verdict_of_groups(judged: ModelJudgement) -> Sentence:
             "fair",
         )
     alone = not [one for one in judged.cells if one is not best[0] and one.standing != "absent"]
-    why = "no other implementation took part" if alone else "no other implementation of its method is"
-    return Sentence(
-        f"You can believe {best[0].title} on this model: it is complete; {why}, so nothing confirms how it divides "
-        "the output difference among positions.",
-        "fair" if alone else "good",
-    )
+    why = "; no other implementation took part" if alone else ", and the only one of its method that is"
+    text = f"{best[0].title} is complete on this model{why}: nothing confirms how it divides the output difference"
+    return Sentence(f"{text} among positions.", "fair")
 
 
 def _titles(judged: list[Judgement]) -> str:
