@@ -21,7 +21,7 @@ MISS = LinearSegmentedColormap.from_list(
 )
 NORM = LogNorm(1e-6, 3)
 DARK = 0.25
-MARKS = {"wrong in silence": "●", "wrong and warned": "○"}
+MARKS = {"wrong in silence": "●", "wrong and warned": "○", "approximate": "≈"}
 COLORS = {
     "seqlight": "k",
     "tangermeme": BLUE,
@@ -47,8 +47,9 @@ def draw_matrix(cells: pd.DataFrame, results: dict[str, Any]) -> Figure:
     marks = [
         Line2D([], [], ls="", marker="o", color="k", label="wrong, and silent"),
         Line2D([], [], ls="", marker="o", mfc="none", color="k", label="wrong, and warned"),
+        Line2D([], [], ls="", marker="$≈$", ms=9, color="k", label="misses up to 5 %"),
     ]
-    figure.legend(handles=marks, loc="lower right", ncols=2, frameon=False, fontsize=11)
+    grid[-1].legend(handles=marks, loc="lower center", frameon=False, fontsize=11)
     return figure
 
 

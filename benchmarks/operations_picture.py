@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -35,31 +36,30 @@ BAR_COLORS = {
     "refused": "0.75",
     "error": "0.45",
 }
-PANELS = 3
+# A picture for each of these groups of rows: all in one would be too small to read.
+PICTURES = {"operations": GROUPS[:3], "operations_of_two": GROUPS[3:7], "operations_of_one": GROUPS[7:]}
 # Marks on tiles with a larger miss are white.
 DARK = 3e-3
 
 
-def draw_operations(cells: pd.DataFrame, titles: dict[str, str]) -> Figure:
+def draw_operations(cells: pd.DataFrame, titles: dict[str, str], groups: Collection[str]) -> Figure:
     """Draw a row of tiles for each operation: the colour is the worst miss, the mark what a user notices."""
-    rows = list_rows(cells)
-    worst = find_worst(cells)
-    height = math.ceil(len(rows) / PANELS) + 1
-    figure = Figure(figsize=(21, 0.205 * height + 2.6), layout="constrained")
-    axes = figure.subplots(1, PANELS)
-    for ax, some in zip(axes, split_rows(rows, height), strict=True):
-        draw_panel(ax, some, worst, titles, height)
+    rows = [one for one in list_rows(cells) if one[0] in groups]
+    # Of about the width of a page, so that it is shown in its own size.
+    figure = Figure(figsize=(8.2, 0.205 * len(rows) + 2.6), layout="constrained")
+    ax = figure.subplots()
+    draw_panel(ax, rows, find_worst(cells), titles)
     bar = figure.colorbar(
-        ScalarMappable(NORM, MISS), ax=list(axes), location="bottom", shrink=0.3, aspect=40, pad=0.005, extend="both"
+        ScalarMappable(NORM, MISS), ax=ax, location="bottom", shrink=0.7, aspect=40, pad=0.01, extend="both"
     )
-    bar.set_label("largest miss of the spellings of a tile, as a share of the mean output difference")
+    bar.set_label("largest miss of the spellings of a tile,\nas a share of the mean output difference")
     marks = [
         Line2D([], [], ls="", marker="o", ms=5, color="k", label="wrong in silence"),
         Line2D([], [], ls="", marker="o", ms=5, mfc="none", color="k", label="wrong and warned"),
         Line2D([], [], ls="", marker="_", ms=7, color="0.5", label="refused"),
         Line2D([], [], ls="", marker="x", ms=5, color="0.3", label="error"),
     ]
-    figure.legend(handles=marks, loc="lower right", ncols=4, frameon=False, fontsize=11)
+    figure.legend(handles=marks, loc="outside upper center", ncols=4, frameon=False, fontsize=10)
     return figure
 
 
@@ -73,17 +73,6 @@ def list_rows(cells: pd.DataFrame) -> list[tuple[str, str]]:
             seen.add(row)
             groups[group(row, operation)][row] = None
     return [(name, row) for name, found in groups.items() for row in ["", *sorted(found, key=str.lower)]]
-
-
-def split_rows(rows: list[tuple[str, str]], height: int) -> list[list[tuple[str, str]]]:
-    """Return the rows of each panel; none ends with the name of a group."""
-    panels = []
-    for _ in range(PANELS):
-        some, rows = rows[:height], rows[height:]
-        if rows and not some[-1][1]:
-            some, rows = some[:-1], [some[-1], *rows]
-        panels.append(some)
-    return panels
 
 
 def find_worst(cells: pd.DataFrame) -> dict[tuple[str, str, str], tuple[str, float]]:
@@ -102,7 +91,6 @@ def draw_panel(
     rows: list[tuple[str, str]],
     worst: dict[tuple[str, str, str], tuple[str, float]],
     titles: dict[str, str],
-    height: int,
 ) -> None:
     step = len(COLUMNS) + 0.8
     for y, (name, row) in enumerate(rows):
@@ -116,10 +104,10 @@ def draw_panel(
                     draw_tile(ax, i * step + j, y, *worst[row, implementation, column])
     for i, title in enumerate(titles.values()):
         lines = title.replace("'s ", "'s\n").replace("integrated gradients", "IG")
-        ax.text(i * step + len(COLUMNS) / 2, -3.4, lines, ha="center", va="bottom", fontsize=8.5, weight="bold")
+        ax.text(i * step + len(COLUMNS) / 2, -4.2, lines, ha="center", va="bottom", fontsize=8.5, weight="bold")
         for j, column in enumerate(COLUMNS):
-            ax.text(i * step + j + 0.5, -0.15, column, ha="center", va="bottom", rotation=90, fontsize=6.5)
-    ax.set(xlim=(-0.1, step * len(titles)), ylim=(height, -5))
+            ax.text(i * step + j + 0.5, -0.15, column, ha="center", va="bottom", rotation=90, fontsize=8)
+    ax.set(xlim=(-0.1, step * len(titles)), ylim=(len(rows), -6))
     ax.axis("off")
 
 

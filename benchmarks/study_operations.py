@@ -1,8 +1,8 @@
 """Ask of each operation of PyTorch, in each way to write it, which implementation explains it completely.
 
 Usage: ``python benchmarks/study_operations.py [FOLDER]``; ``--page`` only draws what is stored. With a folder, cells
-that are in it are not computed again. Writes results/study_operations.json, docs/studies/images/operations.png and
-operations_by_spelling.png, and the numbers in docs/studies/operations.md.
+that are in it are not computed again. Writes results/study_operations.json, the pictures
+docs/studies/images/operations*.png, and the numbers in docs/studies/operations.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from harness import describe_machine, read_results, write_results
 from operation_families import GROUPS, family, group
-from operations_picture import draw_operations, draw_spellings
+from operations_picture import PICTURES, draw_operations, draw_spellings
 from pages import update_page
 from suite_tables import IMAGES, to_markdown
 
@@ -198,7 +198,8 @@ def main() -> None:
         print(write_results("study_operations", results, machine))
     results = read_results("study_operations")
     cells = as_frame(results)
-    draw_operations(cells, results["implementations"]).savefig(IMAGES / "operations.png", dpi=110)
+    for name, groups in PICTURES.items():
+        draw_operations(cells, results["implementations"], groups).savefig(IMAGES / f"{name}.png", dpi=110)
     draw_spellings(cells, results["implementations"]).savefig(IMAGES / "operations_by_spelling.png", dpi=110)
     update_page("studies/operations", table(results))
 

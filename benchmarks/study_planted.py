@@ -18,6 +18,8 @@ import pandas as pd
 import torch
 from harness import describe_machine, read_results, write_results
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from pages import BLUE, GREEN, ORANGE, PINK, update_page
 from suite_tables import IMAGES, to_markdown
 
@@ -30,6 +32,14 @@ from seqlight.studies.suites.registry import run_suite
 
 GROUPS = [f"{grammar}, {architecture}" for grammar, architecture in NETWORKS]
 COLUMNS = ["recall", "share", "decoys", "deletion", "insertion"]
+# The colour of each kind of method in the picture, and of each implementation.
+COLORS = {
+    "DeepLIFT by the same rules": BLUE,
+    "Captum's DeepLift": ORANGE,
+    "letters replaced: mutagenesis, occlusion": GREEN,
+    "gradients": PINK,
+    "chance": "0.6",
+}
 KINDS = {"seqlight": BLUE, "tangermeme": BLUE, "shap": BLUE, "captum-deeplift": ORANGE, "chance": "0.6"}
 
 
@@ -147,6 +157,9 @@ def draw(results: dict[str, Any]) -> Figure:
     axes[0, 0].invert_yaxis()
     for ax, group in zip(axes[0], GROUPS, strict=True):
         ax.set_title(group, fontsize=11)
+    marks = [Line2D([], [], ls="", marker="o", color=color, label=name) for name, color in COLORS.items()]
+    marks.append(Patch(color=BLUE, alpha=0.12, label="range of seqlight's three networks"))
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False, fontsize=9)
     return figure
 
 

@@ -27,6 +27,7 @@ from decoy_counting import find, recall
 from harness import count_argument, describe_machine, read_results, write_results
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from pages import BLUE, GREEN, ORANGE, PINK, update_page
 from replication_genotypes import genotypes_table, study_genotypes
@@ -331,15 +332,29 @@ def draw(results: dict[str, Any]) -> Figure:
         ax.set(xlim=(-0.03, 1.03), title=network, xlabel=f"power at {RATE:.0%} (dots); false (strokes)")
     axes[1].set_yticklabels([])
     draw_genotypes(axes[2], results["genotypes"])
+    marks = [Line2D([], [], ls="", marker="o", color=color, label=name) for name, color in SHOWN.items()]
+    marks.append(Line2D([], [], ls="", marker="|", ms=8, color="k", label="false among what is found"))
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False, fontsize=9)
     return figure
 
 
+# The colours of the picture, by how the name of a method begins.
+COLORS = {
+    "knockout": "k",
+    "chance": "0.6",
+    "saliency": PINK,
+    CAPTUM: ORANGE,
+    "DeepLIFT of Captum": ORANGE,
+    "DeepLIFT": BLUE,
+    "multipliers": BLUE,
+}
+# What is said of them.
+SHOWN = {"saliency": PINK, CAPTUM: ORANGE, OURS: BLUE, "other methods with gradients": GREEN}
+SHOWN |= {"knockout": "k", "chance": "0.6"}
+
+
 def color_of(method: str) -> str:
-    known = {"saliency": PINK, CAPTUM: ORANGE, "DeepLIFT of Captum": ORANGE, "DeepLIFT": BLUE, "multipliers": BLUE}
-    for begin, color in {**known, "knockout": "k", "chance": "0.6"}.items():
-        if method.startswith(begin):
-            return color
-    return GREEN
+    return next((color for begin, color in COLORS.items() if method.startswith(begin)), GREEN)
 
 
 def draw_genotypes(ax: Axes, rows: list[dict[str, Any]]) -> None:

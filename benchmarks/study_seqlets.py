@@ -72,10 +72,10 @@ def windows_called(agreement: pd.DataFrame) -> pd.DataFrame:
 
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     figure = Figure(figsize=(14, 6), layout="constrained")
-    recall, precision, null = figure.subplots(1, 3, width_ratios=(1, 1, 0.8))
+    recall, precision, null = figure.subplots(1, 3)
     draw_bars(recall, tables["recovery"], "track", "recall", "share of the sites that is found")
     draw_bars(precision, tables["recovery"], "track", "false", "share of the calls that is on no site")
-    draw_bars(null, tables["null"], "noise", "calls", "calls in 10,000 positions of noise alone")
+    draw_bars(null, tables["null"], "noise", "calls", "false calls in 10,000 positions of noise")
     precision.set_yticklabels([])
     handles, labels = recall.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
@@ -87,7 +87,7 @@ def draw_bars(ax: Axes, rows: pd.DataFrame, group: str, column: str, label: str)
     for i, (caller, (color, name)) in enumerate(SHOWN.items()):
         values = rows[rows["caller"] == caller].set_index(group).loc[groups, column].astype(float)
         ax.barh(np.arange(len(groups)) + 0.2 * (i - 1.5), values, 0.18, color=color, label=name)
-    ax.set_yticks(range(len(groups)), groups)
+    ax.set_yticks(range(len(groups)), [name.replace(" (", "\n(").replace("network, ", "network,\n") for name in groups])
     ax.invert_yaxis()
     ax.set_xlabel(label)
 

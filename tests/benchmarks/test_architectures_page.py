@@ -28,6 +28,19 @@ def test_the_stored_cells_are_those_of_the_suite(cells):
     assert list(dict.fromkeys(cells["implementation"])) == list(SUITE.implementations)
 
 
+def test_a_miss_that_is_no_rounding_is_marked(cells):
+    at = cells.set_index(["model", "implementation"])
+    spelled = {key: study_architectures.spell(cell) for key, cell in at.iterrows()}
+    for name in ("tangermeme", "captum-deeplift", "shap"):
+        assert spelled["ChromBPNet: untrained", name] == "*0.0017, r 1.00*"
+    assert spelled["two heads: trained", "tangermeme"] == "*0.0036, r 1.00*, warned"
+    # Whatever is computed on a model that mixes its rows is wrong.
+    assert spelled["DanQ of selene: trained", "captum-integrated-gradients"] == "**0.038**"
+    # What is not marked in any way is complete, refused or an error.
+    unmarked = {text for text in spelled.values() if not text.startswith("*") and not text.endswith("warned")}
+    assert unmarked == {"complete", "refused", "error"}
+
+
 def architectures(cells, implementation, outcome):
     """The families of which an implementation makes this of a model, at least once."""
     found = cells[(cells["implementation"] == implementation) & (cells["state"] != "matrix")]

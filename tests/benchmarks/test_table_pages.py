@@ -1,5 +1,6 @@
 """The pages of the suites with tables hold the stored numbers, and these numbers bear out what the pages say."""
 
+import pandas as pd
 import pytest
 import study_numerics
 import study_references
@@ -36,6 +37,14 @@ def test_what_the_page_of_shuffles_says():
     gap = (same["dinucleotide_shuffle"] - same["uniform"]).loc["last"]
     assert gap[1] > 0.6
     assert gap[2:6].min() > 0.02 > gap[7:].abs().max()
+
+
+def test_equal_rows_are_joined_and_unequal_ones_are_not():
+    rows = pd.DataFrame({"sequence": "AC", "draws": 9, "sampler": ["seqlight", "tangermeme", "uniform"], "p": 0.5})
+    joined = study_shuffles.join_equal(rows, ["p"])
+    assert joined["sampler"].tolist() == ["seqlight and tangermeme", "uniform"]
+    rows.loc[1, "p"] = 0.4
+    assert study_shuffles.join_equal(rows, ["p"])["sampler"].tolist() == ["seqlight", "tangermeme", "uniform"]
 
 
 def test_what_the_page_of_seqlets_says():
