@@ -159,3 +159,11 @@ def test_a_class_in_the_current_folder_is_found(run, tmp_path, monkeypatch):
 
 def test_version(run):
     assert run("--version")[:2] == (0, f"seqlight {sl.__version__}\n")
+
+
+def test_an_option_is_called_as_it_is_typed(monkeypatch, capsys):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    with pytest.raises(SystemExit) as end:
+        command_line.main(["study", "--model", "a.Model"])
+    assert end.value.code == 2
+    assert "the following arguments are required: --out;" in capsys.readouterr().err

@@ -39,16 +39,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     # A model, target or data set of the user's own may be in a file of the current folder.
     sys.path.append(os.getcwd())
     commands = {command.name: command.load() for command in entry_points(group="seqlight.commands")}
+    argv = _spell_out(argv, commands)
     try:
         auto_cli(
             commands,
-            args=_spell_out(argv, commands),
+            args=argv,
             prog="seqlight",
             as_positional=False,
             exit_on_error=False,
         )
     except ArgumentError as error:
-        print(f"seqlight: {_one_line(error)}; `seqlight COMMAND --help` lists the options.", file=sys.stderr)
+        command = argv[0] if argv else ""
+        # The parser calls an option of a command "command.option".
+        reason = _one_line(error).replace(f"{command}.", "--") if command in commands else _one_line(error)
+        print(f"seqlight: {reason}; `seqlight COMMAND --help` lists the options.", file=sys.stderr)
         sys.exit(2)
     except (SeqlightError, OSError) as error:
         sys.exit(f"seqlight: {_one_line(error)}")

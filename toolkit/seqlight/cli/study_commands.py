@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 ReferenceKind = Literal["dinucleotide_shuffle", "shuffle", "zero", "uniform"]
-SuiteName = Literal["operations", "architectures", "references", "planted", "seqlets", "shuffles", "numerics"]
 
 
 def study_command(
     out: Path,
     model: str | None = None,
     data: Path | None = None,
-    suite: SuiteName | None = None,
+    suite: str | None = None,
     checkpoint: Path | None = None,
     arguments: dict[str, Any] | None = None,
     trusted: bool = False,
@@ -49,7 +48,8 @@ def study_command(
         out: Folder for the results, which seqlight.studies.open_study reads.
         model: Class of the model, package.module.Class.
         data: Sequences: one-hot arrays (.npy or .npz, rows x letters x positions), a FASTA file, or a BED file.
-        suite: A study that comes with seqlight, in place of a model and data.
+        suite: A study that comes with seqlight, in place of a model and data: operations, architectures, references,
+            planted, seqlets, shuffles or numerics.
         checkpoint: Weights of the model, a state dict or a Lightning checkpoint.
         arguments: Arguments of the class.
         trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
