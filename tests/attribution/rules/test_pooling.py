@@ -125,6 +125,23 @@ def test_adaptive_pooling_with_equal_windows_is_that_of_these_windows(windows, m
     assert torch.equal(found, wanted[1])
 
 
+@pytest.mark.reliability(
+    "attribution",
+    "max pooling computed in half precision, where 16 units in the last place are a tenth of a number",
+    "the larger input is credited, as in float64",
+)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_credits_the_larger_input(dtype, multiplied):
+    torch.manual_seed(0)
+    x1, x0 = (torch.randn(2, 400).to(dtype) for _ in range(2))
+    grad = torch.ones(2, 100, dtype=dtype)
+    _, found = multiplied(MaxPool(1), F.max_pool1d_with_indices, x1, x0, grad, kernel_size=4)
+    exact = (one.double() for one in (x1, x0, grad))
+    _, wanted = multiplied(MaxPool(1), F.max_pool1d_with_indices, *exact, kernel_size=4)
+    eps = torch.finfo(dtype).eps
+    torch.testing.assert_close(found.double(), wanted, rtol=4 * eps, atol=4 * eps)
+
+
 @pytest.mark.parametrize("window", [(2, 2, 0, 1), (3, 2, 1, 1), (4, 4, 0, 1), (2, 1, 0, 3)])
 def test_maxima_that_are_equal_but_for_rounding_are_credited_as_equal_ones(window, multiplied):
     """The first of them, wherever rounding put the largest; and what each window gives away stays its difference."""

@@ -28,7 +28,8 @@ from seqlight.attribution.rules.elementwise import real_operand, smallest_step
 from seqlight.errors import UnsupportedOperation
 
 # Maxima of a window count as equal if they differ by less than this many units in the last place of the largest input
-# of their row: the fast algorithm of convolutions rounds that much. With many more, some would differ in truth.
+# of their row: the fast algorithm of convolutions rounds that much. With many more, some would differ in truth: so in
+# half precision none but equal ones do, for convolutions add up in float32 there, and round once.
 TIES = 16
 # Then the multiplier may be above 1, by this factor at most.
 SLACK = 1 + 1 / 256
@@ -154,7 +155,7 @@ def cross_maximum(
 
 def tie_of(dtype: torch.dtype) -> float:
     """Return which share of the largest input of a row may part maxima that count as equal."""
-    return TIES * torch.finfo(dtype).eps
+    return TIES * torch.finfo(dtype).eps if dtype.itemsize > 2 else 0.0
 
 
 def _step_at(places: Tensor, x1: Tensor, x0: Tensor, n_pooled: int) -> Tensor:
