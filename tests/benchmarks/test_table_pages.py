@@ -110,9 +110,13 @@ def test_what_the_page_of_numerics_says():
     single = dtypes.loc["float32", "rms"]
     assert (dtypes.loc["float32", "top_overlap"] > 0.995).all()
     captum = single.loc["captum-deeplift"]
-    assert captum["attention"] > 500 * single.loc["seqlight", "attention"]
-    assert single.drop(("captum-deeplift", "attention")).max() < 5e-5
-    assert (single.loc["seqlight"] / single.loc["tangermeme"]).between(1 / 3, 3).all()
+    assert captum["attention"] > 500 * single.loc["tangermeme", "attention"]
+    near_ties = [("seqlight", "convolutional"), ("seqlight", "attention")]
+    assert single.drop([("captum-deeplift", "attention"), *near_ties]).max() < 5e-5
+    ratios = single.loc["seqlight"] / single.loc["tangermeme"]
+    assert ratios.drop([network for _, network in near_ties]).between(1 / 3, 3).all()
+    assert ratios[["attention", "convolutional"]].round(-1).tolist() == [10, 190]
+    assert round(dtypes.loc[("float32", *near_ties[0]), "largest"], 2) == 0.01
     assert (single.loc["input-x-gradient"] < 1.01 * single.groupby(level="network").min()).all()
     half = dtypes.loc["bfloat16"]
     assert half.drop("captum-deeplift")["rms"].max() < 0.15
@@ -133,7 +137,9 @@ def test_what_the_page_of_numerics_says():
     assert not finite["tangermeme"][smooth]
     batches = tables["batches"]
     assert batches[batches["dtype"] == "float64"]["largest"].max() < 1e-14
-    assert batches[batches["dtype"] == "float32"]["largest"].max() < 1e-3
+    single = batches[batches["dtype"] == "float32"].groupby(["implementation", "network"])["largest"]
+    assert (single.max() - single.min()).max() < 1e-4
+    assert single.max().drop(near_ties).max() < 1e-3
     places = tables["places"].set_index("place")
     assert places.loc["two processes", "same_bits"].all()
     assert not places.loc["one process, two threads", "same_bits"].all()
