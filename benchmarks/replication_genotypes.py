@@ -11,7 +11,7 @@ from spike_in_genotypes import VARIANTS, draw_genotypes
 from torch import Tensor, nn
 
 import seqlight as sl
-from seqlight.studies.suites.planted_networks import train_network
+from seqlight.studies.suites.small_networks import train_network
 
 TRAINING, TEST, EXPLAINED, EPOCHS = 4000, 2000, 500, 10
 COPIES, STEPS, NOISE, RATE, RARE = 10, 20, 0.15, 0.1, 0.1

@@ -27,8 +27,8 @@ from seqlight.metrics import faithfulness_area
 from seqlight.studies.agreement import motif_agreement
 from seqlight.studies.results import StudyResults
 from seqlight.studies.suites.planted import NETWORKS, SEEDS, SUITE, held_out, held_out_positives, trained_network
-from seqlight.studies.suites.planted_networks import accuracy
 from seqlight.studies.suites.registry import run_suite
+from seqlight.studies.suites.small_networks import accuracy
 
 GROUPS = [f"{grammar}, {architecture}" for grammar, architecture in NETWORKS]
 COLUMNS = ["recall", "share", "decoys", "deletion", "insertion"]

@@ -36,7 +36,7 @@ from suite_tables import IMAGES, to_markdown
 from torch import Tensor, nn
 
 import seqlight as sl
-from seqlight.studies.suites.planted_networks import train_network
+from seqlight.studies.suites.small_networks import train_network
 
 SEEDS, TRAINING_ROWS, TEST_ROWS, ROWS, EPOCHS = (0, 1, 2, 3, 4), 6000, 1000, 200, 10
 REFERENCES, COPIES, SALIENCY_COPIES, STEPS, KNOCKOUTS = 4, 10, 25, 20, 10

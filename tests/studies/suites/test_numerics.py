@@ -67,7 +67,7 @@ def test_dtypes_of_known_implementations():
 def test_a_setting_leaves_the_next_one_what_it_was(inputs):
     pytest.importorskip("tangermeme")
     weights = [one.clone() for one in inputs.model.parameters()]
-    numerics.theirs(inputs, torch.bfloat16)
+    numerics.explain_with_tangermeme(inputs, torch.bfloat16)
     list(numerics._dtype_rows(implementation("exact", exact), inputs))
     for one, other in zip(inputs.model.parameters(), weights, strict=True):
         assert torch.equal(one, other)
@@ -125,7 +125,9 @@ def test_ours_is_the_same_in_batches():
 
 
 def test_a_place_that_is_not_there_is_a_row(monkeypatch, inputs):
-    monkeypatch.setattr(numerics, "_processes", lambda here, n, threads: numerics.ours(here) + (n - 1) * 1e-7)
+    monkeypatch.setattr(
+        numerics, "_processes", lambda here, n, threads: numerics.explain_with_seqlight(here) + (n - 1) * 1e-7
+    )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     table = numerics.place_table({"one": NETWORKS["convolutional, coarse weights"]}).set_index("place")
     assert table.loc["CUDA", "error"] == "no device on this machine"

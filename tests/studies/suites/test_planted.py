@@ -7,7 +7,7 @@ import seqlight as sl
 from seqlight.studies.implementations.chance import CHANCE
 from seqlight.studies.suites.planted import NETWORKS, ROWS, SUITE, held_out, planted_cases, trained_network
 from seqlight.studies.suites.planted_grammars import GRAMMARS
-from seqlight.studies.suites.planted_networks import AttentionNetwork, accuracy, convolutional_network, train_network
+from seqlight.studies.suites.small_networks import AttentionNetwork, accuracy, convolutional_network, train_network
 
 
 def recall(contributions, motifs):

@@ -7,7 +7,7 @@ import torch
 import seqlight as sl
 from seqlight.sequence.one_hot import characters
 from seqlight.studies.suites import references
-from seqlight.studies.suites.arrangements import arrangements
+from seqlight.studies.suites.permutations import dinucleotide_permutations
 from seqlight.studies.suites.references import BASIS, OTHER_SEEDS, Subject
 
 
@@ -33,10 +33,10 @@ def weights(subject):
 
 
 def test_attributions_are_those_of_the_linear_model(subject):
-    found, _ = references.explain(subject, references.zeros, 1)
+    found, _ = references.explain(subject, references.zero_references, 1)
     expected = (weights(subject) * subject.X).sum(dim=1)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
-    found, _ = references.explain(subject, references.even, 1)
+    found, _ = references.explain(subject, references.uniform_references, 1)
     torch.testing.assert_close(found, expected - weights(subject).mean(dim=0), rtol=0, atol=1e-6)
 
 
@@ -87,11 +87,11 @@ def test_the_numbers_that_are_needed_are_those_of_the_square_root(counts):
     assert ((unfinished["unfinished"] > 0.5) == (unfinished["needed_5"] > 150)).all()
 
 
-def test_uniform_shuffles_are_arrangements():
+def test_uniform_shuffles_are_permutations():
     X = sl.one_hot_encode("ACGTACTGA")[None]
     found = references.uniform_dinucleotide_shuffle(X, n=40, random_state=0)
     assert found.shape == (1, 40, 4, 9)
-    assert {characters(one) for one in found[0]} == set(arrangements("ACGTACTGA"))
+    assert {characters(one) for one in found[0]} == set(dinucleotide_permutations("ACGTACTGA"))
 
 
 def test_others_are_drawn_from_what_is_given(subject):

@@ -8,7 +8,7 @@ import pytest
 
 from seqlight.sequence.one_hot import characters, one_hot_encode
 from seqlight.studies.suites import shuffles
-from seqlight.studies.suites.arrangements import arrangements, last_exits, permutations
+from seqlight.studies.suites.permutations import dinucleotide_permutations, last_exits, permutations
 
 TEXT = "ACCCACGATGATA"
 
@@ -22,7 +22,7 @@ def drawn_from(possible, weights=None):
 
 @pytest.fixture(scope="module")
 def rows():
-    possible = list(arrangements(TEXT))
+    possible = list(dinucleotide_permutations(TEXT))
     slightly = np.linspace(0.7, 1.3, len(possible)) / len(possible)
     samplers = {
         "fair": drawn_from(possible),
@@ -61,7 +61,7 @@ def test_ours_is_uniform_where_last_exits_are_kept(rows, name):
     assert row["p_pairs"] > 0.01
     X = one_hot_encode(TEXT)[None]
     drawn = {characters(one) for one in shuffles.dinucleotide_shuffle(X, end=None, n=500, random_state=3)[0]}
-    assert drawn == {one for one in arrangements(TEXT) if last_exits(one) == last_exits(TEXT)}
+    assert drawn == {one for one in dinucleotide_permutations(TEXT) if last_exits(one) == last_exits(TEXT)}
 
 
 def test_pairs_reveal_draws_that_depend_on_one_another():

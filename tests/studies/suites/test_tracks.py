@@ -2,8 +2,13 @@
 
 import numpy as np
 import pytest
+from torch import nn
 
 from seqlight.studies.suites import tracks
+
+
+def untrained_network():
+    return nn.Sequential(nn.Conv1d(4, 1, 5), nn.ReLU(), nn.AdaptiveMaxPool1d(1), nn.Flatten())
 
 
 @pytest.mark.parametrize("kind", tracks.NOISES)
@@ -22,7 +27,7 @@ def test_sites_are_where_the_table_says(kind):
 
 
 def test_a_track_of_a_network_knows_its_motifs(monkeypatch):
-    monkeypatch.setattr(tracks, "trained_network", lambda *_: _Network())
+    monkeypatch.setattr(tracks, "trained_network", lambda *_: untrained_network())
     track = tracks.planted_track(rows=4)
     assert track.values.shape == track.control.shape == (4, 120)
     known = track.known
@@ -31,15 +36,7 @@ def test_a_track_of_a_network_knows_its_motifs(monkeypatch):
 
 
 def test_the_starts_of_ecoli_have_one_interval_each(monkeypatch):
-    monkeypatch.setattr(tracks, "train_network", lambda *_, **__: _Network())
+    monkeypatch.setattr(tracks, "train_ecoli_network", lambda *_, **__: untrained_network())
     track = tracks.ecoli_track(rows=3)
     assert track.values.shape == (3, 60)
     assert track.known["start"].tolist() == [22, 22, 22]
-
-
-def _Network():
-    import torch
-
-    return torch.nn.Sequential(
-        torch.nn.Conv1d(4, 1, 5), torch.nn.ReLU(), torch.nn.AdaptiveMaxPool1d(1), torch.nn.Flatten()
-    )

@@ -9,72 +9,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.methods.deeplift import deep_lift_shap
-from seqlight.attribution.references import References
-from seqlight.sequence.one_hot import random_one_hot
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight.studies.agreement import likeness
 from seqlight.studies.implementations.implementation import Implementation
 from seqlight.studies.implementations.registry import choose_implementations
-from seqlight.studies.suites.planted_networks import AttentionNetwork, convolutional_network
+from seqlight.studies.suites.numerics_inputs import NETWORKS, REFERENCES, ROWS, Inputs, make_inputs
 from seqlight.studies.suites.suite import TableSuite
 
-LENGTH, ROWS, REFERENCES = 120, 10, 5
 IMPLEMENTATIONS = ("seqlight", "tangermeme", "captum-deeplift", "input-x-gradient")
 BATCHES = (1, 7, 32, ROWS * REFERENCES)
 THREADS = (1, 2)
-ERRORS = (ImportError, ArithmeticError, ValueError, LookupError, RuntimeError, TypeError)
-
-
-def smooth_network(length: int) -> nn.Module:
-    """Return a network with GELU and layer normalization, without a max pooling."""
-    return nn.Sequential(
-        nn.Conv1d(4, 24, 9, padding=4),
-        nn.GELU(),
-        nn.LayerNorm(length),
-        nn.Conv1d(24, 24, 9, stride=4),
-        nn.GELU(),
-        nn.Flatten(),
-        nn.LazyLinear(1),
-    )
-
-
-def coarse_network(length: int) -> nn.Module:
-    """Return the convolutional network with weights as a model in bfloat16 has them, so that sums can be equal."""
-    return convolutional_network(length).bfloat16().float()
-
-
-NETWORKS: Mapping[str, Callable[[int], nn.Module]] = {
-    "convolutional": convolutional_network,
-    "convolutional, coarse weights": coarse_network,
-    "GELU, LayerNorm": smooth_network,
-    "attention": AttentionNetwork,
-}
-
-
-class Inputs(NamedTuple):
-    """A model in float64, one-hot sequences, and references."""
-
-    model: nn.Module
-    X: Tensor
-    references: Tensor
-
-
-def make_inputs(make_network: Callable[[int], nn.Module], rows: int = ROWS, references: int = REFERENCES) -> Inputs:
-    """Return an untrained network, always the same one, with sequences and dinucleotide shuffles of them."""
-    X = random_one_hot((rows, 4, LENGTH), random_state=0)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = make_network(LENGTH)
-        model(X[:1].float())
-    model = model.double().eval().requires_grad_(False)
-    return Inputs(model, X, References(dinucleotide_shuffle, X, references, 0).draw(0, rows))
 
 
 def deviation(found: Tensor, exact: Tensor) -> dict[str, float]:
@@ -139,19 +90,19 @@ def dtype_table(
 def _dtype_rows(one: Implementation, inputs: Inputs) -> Iterator[dict[str, Any]]:
     try:
         exact = _explain(one, inputs, torch.float64)
-    except ERRORS as error:
-        yield {"setting": "float64", "error": _say(error)}
+    except Exception as error:
+        yield {"setting": "float64", "error": _first_line(error)}
         return
     calls: dict[str, Callable[[], Tensor]] = {
         setting: partial(_explain_in, context, one, inputs, dtype) for setting, (dtype, context) in SETTINGS.items()
     }
     if one.name in ("seqlight", "tangermeme"):
-        calls[BY_OPTION] = partial(_by_option, one.name, inputs)
+        calls[BY_OPTION] = partial(_explain_by_option, one.name, inputs)
     for setting, call in calls.items():
         try:
             yield {"setting": setting, **deviation(call(), exact), "error": ""}
-        except ERRORS as error:
-            yield {"setting": setting, "error": _say(error)}
+        except Exception as error:
+            yield {"setting": setting, "error": _first_line(error)}
 
 
 def _explain_in(context: Callable[[], Any], *arguments: Any) -> Tensor:
@@ -159,33 +110,35 @@ def _explain_in(context: Callable[[], Any], *arguments: Any) -> Tensor:
         return _explain(*arguments)
 
 
-def _say(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
-def ours(inputs: Inputs, **options: Any) -> Tensor:
+def explain_with_seqlight(inputs: Inputs, **options: Any) -> Tensor:
     """Return attributions of seqlight, shape (rows, letters, positions)."""
     found = deep_lift_shap(inputs.model, inputs.X, references=inputs.references, **{"device": "cpu", **options})
     return torch.as_tensor(found)
 
 
-def theirs(inputs: Inputs, of_model: torch.dtype, **options: Any) -> Tensor:
+def explain_with_tangermeme(inputs: Inputs, model_dtype: torch.dtype, **options: Any) -> Tensor:
     """Return those of tangermeme, with a model of this dtype."""
     from tangermeme.deep_lift_shap import deep_lift_shap as tangermeme
 
-    model, references = copy.deepcopy(inputs.model).to(of_model), inputs.references.to(of_model)
+    model, references = copy.deepcopy(inputs.model).to(model_dtype), inputs.references.to(model_dtype)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.as_tensor(tangermeme(model, inputs.X.to(of_model), references=references, device="cpu", **options))
+        return torch.as_tensor(
+            tangermeme(model, inputs.X.to(model_dtype), references=references, device="cpu", **options)
+        )
 
 
-def _by_option(name: str, inputs: Inputs) -> Tensor:
+def _explain_by_option(name: str, inputs: Inputs) -> Tensor:
     """Return contributions of a float32 model with ``dtype=torch.bfloat16``, which two implementations have."""
     options: dict[str, Any] = {"raw_outputs": True, "dtype": torch.bfloat16}
     if name == "seqlight":
-        raw = ours(inputs._replace(model=copy.deepcopy(inputs.model).float()), **options)
+        raw = explain_with_seqlight(inputs._replace(model=copy.deepcopy(inputs.model).float()), **options)
     else:
-        raw = theirs(inputs, torch.float32, **options)
+        raw = explain_with_tangermeme(inputs, torch.float32, **options)
     return ((inputs.X[:, None] - inputs.references) * raw).sum(dim=2)
 
 
@@ -203,8 +156,8 @@ def batch_table(
     for name, make_network in networks.items():
         inputs = make_inputs(make_network)
         calls: dict[str, Callable[..., Tensor]] = {
-            "seqlight": lambda dtype, size, inputs=inputs: ours(inputs, dtype=dtype, batch_size=size),
-            "tangermeme": lambda dtype, size, inputs=inputs: theirs(inputs, dtype, batch_size=size),
+            "seqlight": lambda dtype, size, inputs=inputs: explain_with_seqlight(inputs, dtype=dtype, batch_size=size),
+            "tangermeme": lambda dtype, size, inputs=inputs: explain_with_tangermeme(inputs, dtype, batch_size=size),
         }
         for implementation, call in calls.items():
             for dtype in (torch.float64, torch.float32):
@@ -222,18 +175,18 @@ def _batch_rows(
         for size in batches:
             row: dict[str, Any] = {"threads": n, "batch": size}
             try:
-                with _threads(n):
+                with _with_threads(n):
                     exact = call(torch.float64, max(batches)).sum(dim=1) if exact is None else exact
                     found = call(dtype, size).sum(dim=1)
-            except ERRORS as error:
-                yield {**row, "error": _say(error)}
+            except Exception as error:
+                yield {**row, "error": _first_line(error)}
                 continue
             first = found if first is None else first
             yield {**row, **deviation(found, exact), "same_bits": bool((found == first).all()), "error": ""}
 
 
 @contextmanager
-def _threads(n: int) -> Iterator[None]:
+def _with_threads(n: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:
@@ -248,7 +201,7 @@ def place_table(networks: Mapping[str, Callable[[int], nn.Module]] = NETWORKS) -
     for name, make_network in networks.items():
         inputs = make_inputs(make_network)
         model = make_inputs(make_network).model.float()
-        exact = ours(inputs).sum(dim=1)
+        exact = explain_with_seqlight(inputs).sum(dim=1)
         here = inputs._replace(model=model)
         # The others are compared with the first, bit by bit.
         places: dict[str, Callable[[], Tensor]] = {
@@ -257,7 +210,7 @@ def place_table(networks: Mapping[str, Callable[[int], nn.Module]] = NETWORKS) -
             "two processes": partial(_processes, here, 2, 1),
         }
         if torch.cuda.is_available():
-            places["CUDA"] = partial(ours, here, device="cuda")
+            places["CUDA"] = partial(explain_with_seqlight, here, device="cuda")
         else:
             rows.append({"network": name, "place": "CUDA", "error": "no device on this machine"})
         alone: Tensor | None = None
@@ -267,8 +220,8 @@ def place_table(networks: Mapping[str, Callable[[int], nn.Module]] = NETWORKS) -
                 found = call()
                 alone = found if alone is None else alone
                 row |= {**deviation(found.sum(dim=1), exact), "same_bits": bool((found == alone).all())}
-            except ERRORS as error:
-                row["error"] = _say(error)
+            except Exception as error:
+                row["error"] = _first_line(error)
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -279,7 +232,7 @@ def _processes(inputs: Inputs, n: int, threads: int) -> Tensor:
     from seqlight.lit.run import run
 
     job = DeepLiftShapModule(inputs.model, references=dinucleotide_shuffle, n_shuffles=REFERENCES, random_state=0)
-    with _threads(threads), tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with _with_threads(threads), tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = run(
             job, inputs.X, Path(folder) / "out", devices=n, accelerator="cpu", batch_size=4, progress=False,

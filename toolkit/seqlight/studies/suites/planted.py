@@ -12,7 +12,7 @@ from seqlight.studies.case import Case
 from seqlight.studies.implementations.captum_smoothgrad import quiet_smoothgrad
 from seqlight.studies.implementations.chance import CHANCE
 from seqlight.studies.suites.planted_grammars import GRAMMARS, PlantedSequences, Rule, plant
-from seqlight.studies.suites.planted_networks import AttentionNetwork, convolutional_network, train_network
+from seqlight.studies.suites.small_networks import AttentionNetwork, convolutional_network, train_network
 from seqlight.studies.suites.suite import CellSuite
 
 Architecture = Literal["convolutional", "attention"]

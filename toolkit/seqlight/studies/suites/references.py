@@ -21,9 +21,10 @@ from seqlight.errors import ReferencesWarning
 from seqlight.sequence.one_hot import characters, one_hot_encode
 from seqlight.sequence.shuffles import dinucleotide_shuffle, shuffle
 from seqlight.studies.agreement import likeness, motif_agreement
-from seqlight.studies.suites.arrangements import draw_arrangement
+from seqlight.studies.constant_references import uniform_references, zero_references
+from seqlight.studies.suites.permutations import draw_dinucleotide_permutation
 from seqlight.studies.suites.planted import held_out, held_out_positives, trained_network
-from seqlight.studies.suites.planted_networks import convolutional_network, train_network
+from seqlight.studies.suites.small_networks import train_ecoli_network
 from seqlight.studies.suites.suite import TableSuite
 
 ROWS, REFERENCES, MOST, LONG_RUN = 12, 300, 1000, 2000
@@ -66,7 +67,7 @@ def planted_subject(grammar: Any, rows: int = ROWS) -> Subject:
 def ecoli_subject(rows: int = ROWS) -> Subject:
     """Return a network that has learned translation starts of Escherichia coli; the others are those of other genes."""
     data = load_ecoli_starts()
-    model = train_network(partial(convolutional_network, 60), data.train.X, data.train.y, 0, epochs=8, rate=2e-3)
+    model = train_ecoli_network(data.train)
     X = data.test.X[data.test.y > 0][:rows]
     motifs = torch.zeros(len(X), X.shape[2], dtype=torch.bool)
     motifs[:, MOTIF_START:MOTIF_END] = True
@@ -80,22 +81,12 @@ SUBJECTS: Mapping[str, Callable[[], Subject]] = {
 }
 
 
-def zeros(X: Tensor, n: int = 1, random_state: int | None = None) -> Tensor:
-    """Return references without a letter."""
-    return torch.zeros_like(X)[:, None].expand(-1, n, -1, -1)
-
-
-def even(X: Tensor, n: int = 1, random_state: int | None = None) -> Tensor:
-    """Return references with a quarter of each letter."""
-    return torch.full(X.shape, 0.25)[:, None].expand(-1, n, -1, -1)
-
-
 def uniform_dinucleotide_shuffle(X: Tensor, n: int = 1, random_state: int = 0) -> Tensor:
     """Return uniform draws from all sequences with the same pairs of neighbours."""
     stream = np.random.RandomState(random_state)
     texts = [str(characters(one)) for one in X]
     return torch.stack(
-        [torch.stack([one_hot_encode(draw_arrangement(text, stream)) for _ in range(n)]) for text in texts]
+        [torch.stack([one_hot_encode(draw_dinucleotide_permutation(text, stream)) for _ in range(n)]) for text in texts]
     )
 
 
@@ -112,8 +103,8 @@ def sources(subject: Subject) -> dict[str, tuple[Source, bool]]:
         "uniform dinucleotide shuffle": (uniform_dinucleotide_shuffle, True),
         "shuffle": (shuffle, True),
         "other sequences": (partial(draw_others, subject.others), True),
-        "a quarter of each letter": (even, False),
-        "zeros": (zeros, False),
+        "a quarter of each letter": (uniform_references, False),
+        "zeros": (zero_references, False),
     }
 
 

@@ -21,8 +21,6 @@ NULLS, SLOW_NULLS = 40, 4
 # Positions that a call and a site must share.
 SHARED = 4
 TIMED = 5
-# Whatever a caller raises is a result.
-ERRORS = (ImportError, ArithmeticError, ValueError, LookupError, RuntimeError, TypeError)
 
 
 class Called(NamedTuple):
@@ -78,7 +76,7 @@ def call(caller: Caller, track: Track, timed: bool = False) -> Called:
             start = time.process_time()
             found = caller.call(track)
             taken.append(time.process_time() - start)
-    except ERRORS as error:
+    except Exception as error:
         return Called(NOTHING, error=f"{type(error).__name__}: {error}")
     finally:
         torch.set_num_threads(threads)

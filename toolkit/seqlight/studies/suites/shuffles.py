@@ -15,11 +15,11 @@ from torch import Tensor
 from seqlight.datasets.ecoli import read_ecoli_starts
 from seqlight.sequence.one_hot import one_hot_encode
 from seqlight.sequence.shuffles import dinucleotide_shuffle, shuffle
-from seqlight.studies.suites.arrangements import (
-    arrangements,
-    count_arrangements,
+from seqlight.studies.suites.permutations import (
+    count_dinucleotide_permutations,
     count_permutations,
-    draw_arrangement,
+    dinucleotide_permutations,
+    draw_dinucleotide_permutation,
     last_exits,
     permutations,
 )
@@ -73,7 +73,7 @@ def _tangermeme_dinucleotide_seeds(text: str, n: int) -> list[str]:
 
 def _uniform(text: str, n: int) -> list[str]:
     stream = np.random.RandomState(0)
-    return [draw_arrangement(text, stream) for _ in range(n)]
+    return [draw_dinucleotide_permutation(text, stream) for _ in range(n)]
 
 
 def _shuffle_call(text: str, n: int) -> list[str]:
@@ -155,9 +155,9 @@ def dinucleotide_table(
     """Return a row for each text and sampler: what can be drawn, and what is."""
     rows = []
     for text in texts:
-        possible = list(arrangements(text))
+        possible = list(dinucleotide_permutations(text))
         kept = [one for one in possible if last_exits(one) == last_exits(text)]
-        sizes = {"possible": len(possible), "by_theorem": count_arrangements(text), "reachable": len(kept)}
+        sizes = {"possible": len(possible), "by_theorem": count_dinucleotide_permutations(text), "reachable": len(kept)}
         for name, sampler in samplers.items():
             reachable = possible if name == "uniform" else kept
             rows.append({"sequence": text, "sampler": name, **sizes, **_row(sampler, text, draws, possible, reachable)})
@@ -196,7 +196,7 @@ def positions_table(rows: int = ROWS, shuffles: int = SHUFFLES, ends: int = ENDS
     """
     X = read_ecoli_starts().X[:rows]
     stream = np.random.RandomState(0)
-    uniform = [[draw_arrangement(text, stream) for _ in range(shuffles)] for text in _texts(X)]
+    uniform = [[draw_dinucleotide_permutation(text, stream) for _ in range(shuffles)] for text in _texts(X)]
     shuffled = {
         "dinucleotide_shuffle": dinucleotide_shuffle(X, end=None, n=shuffles, random_state=0),
         "uniform": torch.stack([torch.stack([one_hot_encode(one) for one in some]) for some in uniform]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from seqlight.attribution.methods.deeplift import deep_lift_shap
 from seqlight.datasets.ecoli import MOTIF_END, MOTIF_START, load_ecoli_starts
 from seqlight.seqlets.recursive.control import shuffled_control
 from seqlight.studies.suites.planted import held_out_positives, trained_network
-from seqlight.studies.suites.planted_networks import convolutional_network, train_network
+from seqlight.studies.suites.small_networks import train_ecoli_network
 
 SITE = 10
 NOTHING = pd.DataFrame({"example_idx": [], "start": [], "end": [], "attribution": []}, dtype=np.int64)
@@ -111,9 +110,7 @@ def ecoli_track(rows: int, seed: int = 0, epochs: int = 8) -> Track:
     What is known is where a Shine-Dalgarno motif may be; not every gene has one.
     """
     data = load_ecoli_starts(seed=seed)
-    model = train_network(
-        partial(convolutional_network, 60), data.train.X, data.train.y, seed, epochs=epochs, rate=2e-3
-    )
+    model = train_ecoli_network(data.train, seed, epochs)
     known = pd.DataFrame({"example_idx": range(rows), "start": MOTIF_START, "end": MOTIF_END})
     return _attribute(model, data.test.X[data.test.y > 0][:rows], known, seed)
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from seqlight.datasets.labelled import LabelledSequences, LabelledSplit
 from seqlight.datasets.planted import load_planted
+from seqlight.prediction.process_settings import ONE_THREAD
 
 # Positions per sequence, for which the sizes of all architectures are made.
 LENGTH = 100
@@ -120,14 +121,9 @@ def mark_sites(split: LabelledSplit) -> Tensor:
 @contextmanager
 def seeded() -> Iterator[None]:
     """Draw from a seed, and compute with one thread, so that sums have one order; leave both as they were."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with ONE_THREAD.apply(), torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(_SEED)
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
+        yield
 
 
 @cache

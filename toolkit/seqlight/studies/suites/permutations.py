@@ -41,14 +41,14 @@ def count_permutations(text: str) -> int:
     return math.factorial(len(text)) // math.prod(map(math.factorial, Counter(text).values()))
 
 
-def arrangements(text: str) -> Iterator[str]:
+def dinucleotide_permutations(text: str) -> Iterator[str]:
     """Yield each text with the same first letter and the same count of every pair of neighbours once.
 
     They are the Eulerian paths of the graph whose edges are the pairs; all of them end in the same letter.
 
     Examples
     --------
-    >>> list(arrangements("ABACA"))
+    >>> list(dinucleotide_permutations("ABACA"))
     ['ABACA', 'ACABA']
     """
     yield from _walk(text[:1], Counter(pairwise(text)), len(text))
@@ -63,8 +63,8 @@ def _walk(start: str, left: Counter[tuple[str, str]], length: int) -> Iterator[s
         left[pair] += 1
 
 
-def count_arrangements(text: str) -> int:
-    """Return how many texts :func:`arrangements` yields, without listing them: the BEST theorem [1]_.
+def count_dinucleotide_permutations(text: str) -> int:
+    """Return how many texts :func:`dinucleotide_permutations` yields, without listing them: the BEST theorem [1]_.
 
     References
     ----------
@@ -73,7 +73,7 @@ def count_arrangements(text: str) -> int:
 
     Examples
     --------
-    >>> count_arrangements("ACCCACGATGATA")
+    >>> count_dinucleotide_permutations("ACCCACGATGATA")
     72
     """
     letters = sorted(set(text))
@@ -100,8 +100,8 @@ def last_exits(text: str) -> dict[str, str]:
     return dict(pairwise(text))
 
 
-def draw_arrangement(text: str, stream: np.random.RandomState) -> str:
-    """Return one of the :func:`arrangements` of a text, each with the same probability.
+def draw_dinucleotide_permutation(text: str, stream: np.random.RandomState) -> str:
+    """Return one of the :func:`dinucleotide_permutations` of a text, each with the same probability.
 
     Last exits are drawn, too, again and again until all of them lead to the last letter, as Altschul and Erickson [1]_
     do; then the other exits are put in random order.
@@ -113,7 +113,7 @@ def draw_arrangement(text: str, stream: np.random.RandomState) -> str:
 
     Examples
     --------
-    >>> draw_arrangement("ABACA", np.random.RandomState(0)) in {"ABACA", "ACABA"}
+    >>> draw_dinucleotide_permutation("ABACA", np.random.RandomState(0)) in {"ABACA", "ACABA"}
     True
     """
     exits: dict[str, list[str]] = {}

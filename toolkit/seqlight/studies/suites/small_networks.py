@@ -1,15 +1,19 @@
-"""Small networks that learn grammars of planted motifs in seconds, always the same ones."""
+"""Small networks that learn motifs in seconds, always the same ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from seqlight.datasets.labelled import LabelledSplit
+from seqlight.prediction.process_settings import ONE_THREAD
+
 # Positions that are pooled together after the first convolution.
 POOL = 4
+BATCH = 64
 
 
 def convolutional_network(length: int, filters: int = 24) -> nn.Module:
@@ -103,7 +107,8 @@ def train_network(
     loss : callable
         Of outputs and `y`, both of shape (rows,).
     """
-    with _one_thread(), torch.random.fork_rng(devices=[]):
+    # Sums of several threads are rounded otherwise; and these networks are too small for several.
+    with ONE_THREAD.apply(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = make_network().train()
         optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
@@ -119,18 +124,10 @@ def train_network(
     return model.eval()
 
 
-BATCH = 64
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    # Sums of several threads are rounded otherwise; and these networks are too small for several.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def train_ecoli_network(train: LabelledSplit, seed: int = 0, epochs: int = 8) -> nn.Module:
+    """Return a convolutional network trained on windows of 60 positions around translation starts."""
+    make_network = partial(convolutional_network, train.X.shape[2])
+    return train_network(make_network, train.X, train.y, seed, epochs=epochs, rate=2e-3)
 
 
 @torch.no_grad()
