@@ -76,6 +76,33 @@ def test_columns_that_say_nothing_are_left_out(tmp_path):
 
 
 @pytest.mark.usefixtures("_undrawn")
+def test_cells_are_sorted_by_what_they_were_computed_in(tmp_path):
+    cells = {("mine", name, dtype): {} for dtype in ("float64", "float32") for name in ("seqlight", "shap")}
+    cells["mine", "captum-integrated-gradients", "float32"] = {"miss": 0.01}
+    text = plain(read(StudyStandIn(cells, dtypes=("float64", "float32")), tmp_path)).split("In numbers")[-1]
+    found = re.findall(r"(seqlight|integrated gradients|DeepExplainer) (float\d\d)", text)
+    assert [dtype for _, dtype in found] == ["float64"] * 2 + ["float32"] * 3
+    assert [name for name, _ in found[2:]] == ["seqlight", "integrated gradients", "DeepExplainer"]
+    assert "asked in one only" in text
+
+
+@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.parametrize(("output", "said"), [("0.50", "in size."), ("0.012", "untrained weights"), ("0", "")])
+def test_the_page_says_how_large_the_output_difference_is(tmp_path, output, said):
+    text = plain(read(StudyStandIn({("mine", "seqlight"): {}}, output=float(output)), tmp_path))
+    if said:
+        assert re.search(f"The output differs by {output} between a sequence and a reference.*{said}", text)
+    assert ("The output differs" in text) == bool(said)
+
+
+def test_narrow_pages_have_pictures_of_their_own(tmp_path):
+    cells = {(f"model {i}", "seqlight"): {} for i in range(3)}
+    wide = read(StudyStandIn(cells), tmp_path).count("<source media=")
+    cells.pop(("model 2", "seqlight"))
+    assert (wide, read(StudyStandIn(cells), tmp_path).count("<source media=")) == (1, 2)
+
+
+@pytest.mark.usefixtures("_undrawn")
 def test_every_suspect_has_its_remedy(tmp_path):
     suspects = {"captum-deeplift": [("relu", "", "a function", "Make it a module."), ("softmax", "head", "scaled", "")]}
     page = read(StudyStandIn({("mine", "captum-deeplift"): {"miss": 0.5}}, suspects=suspects), tmp_path)
@@ -108,5 +135,5 @@ def test_two_hundred_models_fit_on_a_page(tmp_path, monkeypatch):
     assert len(page) < 4e6
     text = plain(page)
     assert re.search(r"Captum's DeepLift 200 67 133", text)
-    assert text.index("wrong and silent") < text.index("200 models on which an implementation can be believed")
+    assert text.index("wrong and silent") < text.index("133 models with a reservation")
     assert page.count("<img") == 3

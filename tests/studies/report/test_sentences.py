@@ -89,7 +89,7 @@ SITUATIONS = {
         {"cells": {"seqlight": {}, "shap": {"miss": 12.3, "verdict": "said"}}, "printed": {"shap": "delta 3\n"}},
         "seqlight is complete on this model",
         [
-            "misses 12 times the output difference",
+            "misses 1,200 % of the output difference",
             "prints something, but does not warn",
             "to the terminal: “delta 3”.",
         ],

@@ -68,6 +68,27 @@ def test_misses_are_drawn_against_likeness_and_time():
     assert right.get_xscale() == left.get_yscale() == "log"
 
 
+def test_marks_in_one_place_are_all_seen():
+    equal = StudyStandIn({("mine", name): {} for name in ("seqlight", "tangermeme", "shap")})
+    lines = plot_likeness_and_time(judge_all(equal)).axes[0].lines
+    assert len({tuple(one.get_xydata()[0]) for one in lines}) == 1
+    sizes = [one.get_markersize() for one in lines]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == 3
+    assert {one.get_markerfacecolor() for one in lines} == {"none"}
+
+
+def test_panels_are_below_one_another_on_a_narrow_page():
+    upper, lower = plot_likeness_and_time(judge_all(study("mine")), 5.2).axes
+    assert upper.get_position().y0 > lower.get_position().y1
+
+
+def test_a_cell_in_another_dtype_says_so():
+    cells = {("mine", "seqlight"): {}, ("mine", "captum-integrated-gradients", "float32"): {"miss": 0.02}}
+    found = texts(plot_misses(judge_all(StudyStandIn(cells, dtypes=("float64", "float32")))))
+    assert found == ["6e-16", "2 %, in float32"]
+
+
 def test_a_name_is_never_read_as_mathematics():
     name = r"$\frac$ <b>"
     judged = judge_all(study(name))
@@ -81,7 +102,7 @@ def test_logos_show_the_sequence_with_the_largest_disagreement():
     other[1] += 1
     results = study("mine", arrays={"captum-deeplift": other})
     figure, where = plot_worst_sequence(results, judge(results, "mine"))
-    assert where == "sequence 1"
+    assert where == "row 1"
     titles = [one.get_title(loc="left") for one in figure.axes]
     assert titles[0] == "seqlight: complete"
     assert titles[2] == "Captum's DeepLift: misses 40 %, silently"
@@ -95,7 +116,7 @@ def test_motifs_are_shaded():
     case.motifs[:, [0, 1, 5, 11]] = True
     results.case = lambda _: case
     figure, where = plot_worst_sequence(results, judge(results, "mine"))
-    assert where == "sequence 0, with its motifs shaded"
+    assert where == "row 0, with its motifs shaded"
     shaded = [(one.get_x(), one.get_width()) for one in figure.axes[0].patches if one.get_alpha() == 0.2]
     assert shaded == [(0, 2), (5, 1), (11, 1)]
 

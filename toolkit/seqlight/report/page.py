@@ -116,15 +116,23 @@ class Terms:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, with a caption; "png" is smaller than "svg" where there are many letters."""
+    """A figure, with a caption; "png" is smaller than "svg" where there are many letters.
+
+    `narrow` is shown in its place where the page is as narrow as a phone.
+    """
 
     figure: Figure
     caption: str
     kind: Literal["svg", "png"] = "svg"
+    narrow: Figure | None = None
 
     def source(self) -> str:
         """Return the figure as a data URI."""
         return embed(self.figure, self.kind)
+
+    def narrow_source(self) -> str:
+        """Return the narrow figure as a data URI; "" if there is none."""
+        return embed(self.narrow, self.kind) if self.narrow else ""
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgba
@@ -17,13 +16,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from seqlight.plot.text import LITERAL_TEXT, legend_label
-from seqlight.report.figures import logos
-from seqlight.studies.report.judgement import Judgement, ModelJudgement, mean_contributions
+from seqlight.studies.report.judgement import Judgement, ModelJudgement
 from seqlight.studies.report.phrases import as_correlation, as_power, as_seconds, as_share
-from seqlight.studies.report.summaries import describe_outcome, find_titles, group_judgements
+from seqlight.studies.report.summaries import find_titles, group_judgements
+from seqlight.studies.report.worst_sequence import plot_worst_sequence
 
-if TYPE_CHECKING:
-    from seqlight.studies.results import StudyResults
+__all__ = ["plot_likeness_and_time", "plot_misses", "plot_worst_sequence"]
 
 GOOD_COLOR, MIDDLE_COLOR, BAD_COLOR = "#255C99", "#F4F1E8", "#D62839"
 NO_COLOR = "#E4E8ED"
@@ -40,14 +38,14 @@ MAX_WRITTEN = 60
 MAX_WRITTEN_GROUPS = 250
 # A miss of exactly nothing is drawn here.
 FLOOR = 1e-17
-# Longer sequences are cut to this many positions, around the largest disagreement.
-WINDOW = 160
 WIDTH = 11.0
+# On a phone letters of a figure as wide as that are too small to read; up to so many models fit into this width.
+NARROW_WIDTH, NARROW_MODELS = 5.2, 2
 LETTERS_ACROSS = 110
 VERDICTS = {"silent": "silent", "said": "prints", "warned": "warns", "raised": "raises", "": "silent"}
 
 
-def plot_misses(judgements: Sequence[ModelJudgement], groups: bool = False) -> Figure:
+def plot_misses(judgements: Sequence[ModelJudgement], groups: bool = False, width: float = WIDTH) -> Figure:
     """Draw the miss of each implementation on each model: as a colour, in numbers, and whether it says so.
 
     Parameters
@@ -56,6 +54,8 @@ def plot_misses(judgements: Sequence[ModelJudgement], groups: bool = False) -> F
     groups : bool
         Whether to draw one row for all models whose names, "group: detail", begin alike: the worst of their misses, and
         how many are complete.
+    width : float
+        In inches.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def plot_misses(judgements: Sequence[ModelJudgement], groups: bool = False) -> F
     down, across = (down, across) if upright else (across, down)
     is_written = len(down) <= (MAX_WRITTEN_GROUPS if groups else MAX_WRITTEN)
     row_height = 0.3 if upright else 0.42 if is_written else 0.16
-    figure = Figure(figsize=(WIDTH, max(2.0, 0.9 + row_height * len(down))), layout="constrained")
+    figure = Figure(figsize=(width, max(2.0, 0.9 + row_height * len(down))), layout="constrained")
     ax = figure.subplots()
     tolerance = _tolerance(judgements)
     norm = LogNorm(tolerance**2, 1, clip=True)
@@ -78,15 +78,23 @@ def plot_misses(judgements: Sequence[ModelJudgement], groups: bool = False) -> F
             if cells:
                 x, y = (i, j) if upright else (j, i)
                 _draw_cell(ax, x, y, cells, norm, (", " if upright else "\n") if is_written else None)
+                exact = judged[0].dtype
+                if upright and not groups and cells[0].dtype != exact:
+                    ax.texts[-1].set_text(f"{ax.texts[-1].get_text()}, in {cells[0].dtype}")
     _label(ax, down, across, 9 if is_written else 7)
     _add_color_bar(figure, ax, norm, tolerance)
     return figure
 
 
-def plot_likeness_and_time(judgements: Sequence[ModelJudgement]) -> Figure:
-    """Draw misses against the likeness with the first implementation, and against the time of a call."""
-    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+def plot_likeness_and_time(judgements: Sequence[ModelJudgement], width: float = WIDTH) -> Figure:
+    """Draw misses against the likeness with the first implementation, and against the time of a call.
+
+    The two are side by side, or below one another where `width` (in inches) is small. Marks are open, and each is
+    smaller than the one before, so that those in one place are seen inside one another.
+    """
+    is_narrow = width < WIDTH
+    figure = Figure(figsize=(width, 6.6 if is_narrow else 4.0), layout="constrained")
+    left, right = figure.subplots(2, 1, sharey=True) if is_narrow else figure.subplots(1, 2, sharey=True)
     names, drawn = find_titles(judgements), []
     for k, (name, title) in enumerate(names.items()):
         found = [(model, one) for model in judgements for one in model.cells if one.name == name]
@@ -95,7 +103,13 @@ def plot_likeness_and_time(judgements: Sequence[ModelJudgement]) -> Figure:
             continue
         drawn.append(legend_label(title))
         style: dict[str, Any] = {"color": COLORS[k % len(COLORS)], "marker": MARKERS[k % len(MARKERS)]}
-        style |= {"linestyle": "none", "markersize": 9 if len(judgements) <= 3 else 6, "markeredgecolor": "white"}
+        largest, step = (17, 2.0) if len(judgements) <= 3 else (9, 0.7)
+        style |= {
+            "linestyle": "none",
+            "markersize": max(largest - step * k, 7 if largest > 9 else 4),
+            "markeredgewidth": 1.4,
+        }
+        style |= {"markerfacecolor": "none", "markeredgecolor": style["color"]}
         y = [max(one.cell["miss"], FLOOR) for _, one in found]
         left.plot([one.cell["r"] for _, one in found], y, label=drawn[-1], clip_on=False, **style)
         right.plot([model.timed(name).cell["seconds"] for model, _ in found], y, clip_on=False, **style)
@@ -114,7 +128,10 @@ def plot_likeness_and_time(judgements: Sequence[ModelJudgement]) -> Figure:
     _scale_times(right)
     if drawn:
         handles, _ = left.get_legend_handles_labels()
-        legend = figure.legend(handles, drawn, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
+        columns = 2 if is_narrow else 4
+        legend = figure.legend(
+            handles, drawn, loc="outside upper center", ncols=columns, frameon=False, fontsize=9, markerscale=0.55
+        )
         for text in legend.get_texts():
             text.set(**LITERAL_TEXT)
     return figure
@@ -128,86 +145,6 @@ def _scale_times(ax: Axes) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: as_seconds(x)))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("time of a call")
-
-
-def plot_worst_sequence(results: StudyResults, judged: ModelJudgement) -> tuple[Figure, str] | None:
-    """Draw logos of the sequence on which implementations disagree most, one below the other.
-
-    Contributions are averaged over references. Those of implementations that do not promise completeness have other
-    units, and are scaled to the height of the others.
-
-    Returns
-    -------
-    (matplotlib.figure.Figure, str), or None if there are no contributions
-        The figure, and which sequence and positions it shows.
-    """
-    shown = [one for one in judged.cells if one.cell["status"] == "ok" and one.standing != "not finite"]
-    if not shown:
-        return None
-    tracks = torch.stack([_track(results, judged, one) for one in shown])
-    case = results.case(judged.model)
-    X = case.X.double()
-    row, start, end = worst_place(tracks[[one.standing != "no promise" for one in shown]] if len(shown) > 1 else tracks)
-    track = tracks[:, row]
-    heights = track[:, start:end].abs().amax(dim=1)
-    highest = max((float(h) for h, one in zip(heights, shown, strict=True) if one.standing != "no promise"), default=0)
-    titles = []
-    for i, one in enumerate(shown):
-        scaled = one.standing == "no promise" and highest > 0 and float(heights[i]) > 0
-        if scaled:
-            track[i] *= highest / heights[i]
-        titles.append(f"{one.title}: {describe_outcome(one)}{', drawn to the same height' if scaled else ''}")
-    shaded = None if case.motifs is None else [_intervals(case.motifs[row])] * len(titles)
-    figure = logos(track[:, None] * X[row], titles, shaded=shaded, start=start, end=end)
-    for ax in figure.axes:
-        ax.set_ylabel("")
-        ax.tick_params(labelbottom=ax is figure.axes[-1], labelsize=8)
-    figure.supylabel("contribution to the output", fontsize=9)
-    length = X.shape[-1]
-    part = f", positions {start} to {end - 1} of {length}" if end - start < length else ""
-    return figure, f"sequence {row}{part}{', with its motifs shaded' if shaded else ''}"
-
-
-def worst_place(tracks: torch.Tensor) -> tuple[int, int, int]:
-    """Return the row, and the window of positions, where contributions differ most from the first ones.
-
-    Parameters
-    ----------
-    tracks : torch.Tensor, shape (implementations, rows, positions)
-
-    Returns
-    -------
-    row, start, end : int
-
-    Examples
-    --------
-    >>> import torch
-    >>> from seqlight.studies.report.figures import worst_place
-    >>> tracks = torch.zeros(2, 3, 1000)
-    >>> tracks[1, 2, 700] = 1
-    >>> worst_place(tracks)
-    (2, 620, 780)
-    """
-    if not len(tracks):
-        return 0, 0, min(WINDOW, tracks.shape[-1])
-    differences = (tracks - tracks[0]).abs().amax(dim=0)
-    if not bool(differences.any()):
-        # They are all the same: show the largest contributions.
-        differences = tracks[0].abs()
-    row = int(differences.square().sum(dim=-1).argmax())
-    length = differences.shape[-1]
-    start = max(0, min(int(differences[row].argmax()) - WINDOW // 2, length - WINDOW))
-    return row, start, min(start + WINDOW, length)
-
-
-def _intervals(inside: torch.Tensor) -> list[tuple[int, int]]:
-    """Return the intervals in which a tensor of bool is true."""
-    edges = np.flatnonzero(np.diff(inside.numpy().astype(int), prepend=0, append=0)).tolist()
-    return list(zip(edges[::2], edges[1::2], strict=True))
-
-
-def _track(results: StudyResults, judged: ModelJudgement, one: Judgement) -> torch.Tensor:
-    return mean_contributions(results.contributions(judged.model, one.name, one.dtype))
 
 
 def _tolerance(judgements: Sequence[ModelJudgement]) -> float:

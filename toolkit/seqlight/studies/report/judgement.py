@@ -208,16 +208,27 @@ def _tolerance(results: StudyResults, model: str, dtype: str) -> tuple[float, bo
     precision = getattr(torch, dtype)
     tolerance = TOLERANCES.get(precision, DEFAULT_TOLERANCE)
     try:
-        outputs, reference_outputs = results.outputs(model, dtype)
+        difference, size = measure_outputs(results, model, dtype)
     except InputError:
         # The model does not run in this dtype.
         return tolerance, False
-    outputs, reference_outputs = outputs.double(), reference_outputs.double()
-    difference = float((outputs[:, None] - reference_outputs).abs().mean())
-    unit = torch.finfo(precision).eps * float(torch.cat([outputs.flatten(), reference_outputs.flatten()]).abs().mean())
+    unit = torch.finfo(precision).eps * size
     if difference <= unit:
         return tolerance, True
     return max(tolerance, ROUNDING_UNITS * unit / difference), False
+
+
+def measure_outputs(results: StudyResults, model: str, dtype: str) -> tuple[float, float]:
+    """Return the mean magnitude of the output differences, and that of the outputs themselves.
+
+    Raises
+    ------
+    InputError
+        If the model does not run in this dtype.
+    """
+    outputs, reference_outputs = (one.double() for one in results.outputs(model, dtype))
+    size = torch.cat([outputs.flatten(), reference_outputs.flatten()]).abs().mean()
+    return float((outputs[:, None] - reference_outputs).abs().mean()), float(size)
 
 
 def _is_finite(contributions: Tensor) -> bool:

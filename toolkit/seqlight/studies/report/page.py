@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from seqlight.errors import InputError
 from seqlight.report.page import (
     Block,
     Callout,
@@ -22,9 +23,15 @@ from seqlight.report.page import (
     Tone,
     write_page,
 )
-from seqlight.studies.report.figures import plot_likeness_and_time, plot_misses, plot_worst_sequence
-from seqlight.studies.report.judgement import ModelJudgement
-from seqlight.studies.report.phrases import Sentence, as_count, shorten
+from seqlight.studies.report.figures import (
+    NARROW_MODELS,
+    NARROW_WIDTH,
+    plot_likeness_and_time,
+    plot_misses,
+    plot_worst_sequence,
+)
+from seqlight.studies.report.judgement import ModelJudgement, measure_outputs
+from seqlight.studies.report.phrases import Sentence, as_count, as_output, as_share, shorten
 from seqlight.studies.report.sentences import find_sentences
 from seqlight.studies.report.summaries import are_grouped, group_judgements, judge_all
 from seqlight.studies.report.tables import (
@@ -53,6 +60,8 @@ TONES: dict[Tone, str] = {
     "good": "on which an implementation can be believed",
     "plain": "without a verdict",
 }
+# An output difference that is a smaller share of the output is one of a network that hardly tells sequences apart.
+SMALL_DIFFERENCE = 0.05
 # A message is cut here, and so is the list of them.
 MAX_MESSAGE = 2000
 MAX_MESSAGES = 100
@@ -124,7 +133,9 @@ def _say(
             n_groups = len(group_judgements(judgements))
             # A picture of several screens would hide what comes after it.
             yield picture if n_groups <= MAX_GROUPS else Fold("By group", [picture], as_count(n_groups, "group"))
-    folds = {one.model: _fold(one.model, said[one.model], len(judgements)) for one in judgements}
+    folds = {
+        one.model: _fold(one, said[one.model], _describe_outputs(results, one), len(judgements)) for one in judgements
+    }
     if len(judgements) == 1:
         (only,) = folds.values()
         yield Callout(only.text, only.tone)
@@ -138,10 +149,31 @@ def _say(
                 yield Fold(as_count(len(these), "model"), these, title, tone)
 
 
-def _fold(model: str, sentences: Sequence[Sentence], n_models: int) -> Fold:
+def _fold(judged: ModelJudgement, sentences: Sequence[Sentence], outputs: str, n_models: int) -> Fold:
     verdict, *others = sentences
-    points = Points([(one.text, one.tone) for one in others])
-    return Fold(model, [points], verdict.text, verdict.tone, is_open=n_models <= FEW_MODELS)
+    blocks: list[Block] = [Points([(one.text, one.tone) for one in others])]
+    blocks += [Text(outputs)] if outputs else []
+    return Fold(judged.model, blocks, verdict.text, verdict.tone, is_open=n_models <= FEW_MODELS)
+
+
+def _describe_outputs(results: StudyResults, judged: ModelJudgement) -> str:
+    """Return how large the output difference is, of which a miss is a share; "" if there is none."""
+    try:
+        difference, size = measure_outputs(results, judged.model, judged.dtype)
+    except InputError:
+        return ""
+    if not difference > 0:
+        return ""
+    text = (
+        f"The output differs by {as_output(difference)} between a sequence and a reference, in the mean: this is what "
+        "misses are shares of."
+    )
+    if difference >= SMALL_DIFFERENCE * size:
+        return f"{text} The output itself is {as_output(size)} in size."
+    return (
+        f"{text} That is only {as_share(difference / size)} of the size of the output, {as_output(size)}, as it often "
+        "is with untrained weights: the same fault may be another share after a training."
+    )
 
 
 def _draw(judgements: Sequence[ModelJudgement]) -> Iterator[Block]:
@@ -151,8 +183,9 @@ def _draw(judgements: Sequence[ModelJudgement]) -> Iterator[Block]:
     yield Picture(
         plot_likeness_and_time(judgements),
         "The miss against the likeness with the first implementation, and against the time of a call. In the shaded "
-        "part it is no more than rounding.",
+        "part it is no more than rounding. Marks inside one another are in the same place.",
         kind,
+        plot_likeness_and_time(judgements, NARROW_WIDTH) if kind == "svg" else None,
     )
     if MANY_MODELS < len(judgements) <= MAX_ROWS:
         yield Fold("All models", [_draw_misses(judgements, kind)])
@@ -164,6 +197,7 @@ def _draw_misses(judgements: Sequence[ModelJudgement], kind: Any) -> Picture:
         "The miss: the share of the output difference that contributions do not add up to. Blue is complete, red is "
         "not; “silent” are those that do not say so. Grey ones promise nothing, or gave no contributions.",
         kind,
+        plot_misses(judgements, width=NARROW_WIDTH) if len(judgements) <= NARROW_MODELS else None,
     )
 
 
@@ -217,8 +251,8 @@ def _draw_logos(results: StudyResults, judgements: Sequence[ModelJudgement]) -> 
         if drawn is None:
             continue
         figure, where = drawn
-        caption = f"{where}: the one with the largest disagreement. Contributions are the means over its references."
-        picture = Picture(figure, caption[0].upper() + caption[1:], "png")
+        caption = f"{where}. Rows are counted from 0; this one has the largest disagreement. Contributions are means"
+        picture = Picture(figure, f"{caption[0].upper()}{caption[1:]} over its references.", "png")
         yield picture if len(judgements) == 1 else Fold(one.model, [picture], is_open=len(judgements) <= FEW_MODELS)
     if len(worst) > MAX_LOGOS:
         yield Text(f"These are the {MAX_LOGOS} models with the largest misses, of {len(worst)}.")

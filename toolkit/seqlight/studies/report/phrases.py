@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 # Shares below this one are read as powers of ten: nobody compares 0.00003 % with 0.0000002 %.
 SMALLEST_PERCENT = 1e-3
-# Shares from here on are read as multiples: "12 times".
-LARGEST_PERCENT = 10.0
+# And those from here on: nobody counts the digits of 2,000,000,000 %.
+LARGEST_PERCENT = 1e4
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,17 @@ def as_share(share: float) -> str:
     Examples
     --------
     >>> from seqlight.studies.report.phrases import as_share
-    >>> [as_share(one) for one in (0.4321, 0.0999, 0.0321, 0.00321, 3.21e-7, 12.3, 0.0)]
-    ['43 %', '10 %', '3 %', '0.3 %', '3e-7', '12 times', 'nothing']
+    >>> [as_share(one) for one in (0.4321, 0.0999, 0.0321, 0.00321, 3.21e-7, 12.3, 2e7, 0.0)]
+    ['43 %', '10 %', '3 %', '0.3 %', '3e-7', '1,200 %', '2e9 %', 'nothing']
     """
     if math.isnan(share):
         return "-"
     if share == 0:
         return "nothing"
-    if not SMALLEST_PERCENT <= abs(share) < LARGEST_PERCENT:
-        return as_power(share) if abs(share) < 1 else f"{_digits(share, 2)} times"
+    if abs(share) < SMALLEST_PERCENT:
+        return as_power(share)
+    if abs(share) >= LARGEST_PERCENT:
+        return f"{as_power(100 * share)} %"
     return f"{_digits(100 * share, 1 if abs(share) < 0.095 else 2)} %"
 
 
@@ -57,9 +59,9 @@ def as_miss(share: float) -> str:
     --------
     >>> from seqlight.studies.report.phrases import as_miss
     >>> as_miss(0.4), as_miss(12.3)
-    ('40 % of the output difference', '12 times the output difference')
+    ('40 % of the output difference', '1,200 % of the output difference')
     """
-    return f"{as_share(share)} {'' if abs(share) >= LARGEST_PERCENT else 'of '}the output difference"
+    return f"{as_share(share)} of the output difference"
 
 
 def as_power(number: float) -> str:
@@ -75,6 +77,18 @@ def as_power(number: float) -> str:
         return "0" if number == 0 else "-"
     digit, power = f"{number:.0e}".split("e")
     return f"{digit}e{int(power)}"
+
+
+def as_output(number: float) -> str:
+    """Return a number in the unit of the outputs of a model, with two digits.
+
+    Examples
+    --------
+    >>> from seqlight.studies.report.phrases import as_output
+    >>> as_output(0.001634), as_output(123.4), as_output(1.2e-9)
+    ('0.0016', '120', '1.2e-9')
+    """
+    return _digits(number, 2) if 1e-4 <= abs(number) < 1e6 else f"{number:.1e}".replace("e-0", "e-").replace("e+0", "e")
 
 
 def as_seconds(seconds: float) -> str:

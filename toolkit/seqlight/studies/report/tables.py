@@ -61,11 +61,10 @@ def make_cells(judgements: Sequence[ModelJudgement]) -> TextTable:
     rows, tones = [], []
     caption = "Every cell of this study. What the columns mean is said with the table."
     for model in judgements:
-        for cells in (model.cells, *model.others.values()):
-            for one in cells:
-                name = {"model": model.model} if len(judgements) > 1 else {}
-                rows.append({**name, "implementation": one.title, "computed in": one.dtype, **_describe(one)})
-                tones.append(find_tone(one))
+        name = {"model": model.model} if len(judgements) > 1 else {}
+        for one in _order_by_dtype(model):
+            rows.append({**name, "implementation": one.title, "computed in": one.dtype, **_describe(one)})
+            tones.append(find_tone(one))
     if len(rows) > MAX_CELLS:
         kept = [i for i, tone in enumerate(tones) if tone != "good"][:MAX_CELLS]
         caption = f"Of {len(rows):,} cells the first {len(kept):,} that are not complete; `.cells` has all."
@@ -74,6 +73,15 @@ def make_cells(judgements: Sequence[ModelJudgement]) -> TextTable:
     # Columns that say nothing here are left out.
     table = table[[name for name in table if (table[name] != "-").any()]]
     return TextTable(table, caption, {"what came of it": tones}, NUMBERS)
+
+
+def _order_by_dtype(model: ModelJudgement) -> list[Judgement]:
+    """Return all cells of a model: first those in the dtype that decides, then those in others."""
+    asked: dict[str, list[Judgement]] = {model.dtype: [], **{dtype: [] for dtype in model.others}}
+    for one in [*model.cells, *(one for cells in model.others.values() for one in cells)]:
+        asked.setdefault(one.dtype, []).append(one)
+    order = [one.name for one in model.cells]
+    return [one for cells in asked.values() for one in sorted(cells, key=lambda cell: order.index(cell.name))]
 
 
 def _describe(one: Judgement) -> dict[str, str]:
@@ -108,8 +116,11 @@ def make_terms(judgements: Sequence[ModelJudgement], columns: Sequence[str]) -> 
     terms = {
         "miss": "With each reference, the contributions of a sequence should sum to the difference between the two "
         "outputs. The miss is by how much they do not, in the mean, as a share of the mean difference: contributions "
-        "that are all zero miss 100 %.",
+        "that are all zero miss 100 %. Untrained networks have small differences, of which a fault is a larger share.",
         "worst miss": "The same for the sequence and the reference that are missed most.",
+        "computed in": "What is exact is asked in each precision: float64 shows every fault, float32 is what models "
+        "are used in. What is not exact anyway, such as integrated gradients, or does not promise to add up is asked "
+        "in one only.",
         "complete": f"The miss is no more than rounding: up to {rounding}.",
         "silently": "There was no warning, no error, and nothing was printed.",
         "another question": "The method does not promise that contributions sum to the output difference, so its "
