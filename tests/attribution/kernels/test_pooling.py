@@ -46,7 +46,11 @@ def test_cross_maximum_and_gradient(monkeypatch, settings, dtype, threads):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", ["random", "equal", "equal but for rounding", "none"])
 @pytest.mark.parametrize(
-    "window", [(2, 2, 0, 1), (3, 3, 0, 1), (4, 4, 0, 1), (5, 5, 0, 1), (4, 2, 2, 1), (3, 1, 1, 2), (3, 3, 1, 1)]
+    "window",
+    [
+        *((2, 2, 0, 1), (3, 3, 0, 1), (4, 4, 0, 1), (5, 5, 0, 1), (4, 2, 2, 1), (3, 1, 1, 2), (3, 3, 1, 1)),
+        *((18, 1, 0, 1), (18, 18, 3, 1), (20, 20, 0, 1), (3, 7, 1, 2)),
+    ],
 )
 def test_max_pool(monkeypatch, window, kind, dtype, threads):
     monkeypatch.setattr(native_threads, "WORTH_A_TEAM", 1 if threads == 2 else 10**9)

@@ -161,6 +161,15 @@ def test_maxima_that_are_equal_but_for_rounding_are_credited_as_equal_ones(windo
     torch.testing.assert_close(given, (grad * (y1 - y)).sum(dim=1), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("stride", [None, [], ()])
+def test_a_stride_that_is_not_given_is_the_size(stride, multiplied):
+    torch.manual_seed(0)
+    x1, x0, grad = torch.randn(2, 3, 12), torch.randn(4, 3, 12), torch.randn(4, 3, 4)
+    found = multiplied(MaxPool(1), F.max_pool1d_with_indices, x1, x0, grad, kernel_size=3, stride=stride)[1]
+    wanted = multiplied(MaxPool(1), F.max_pool1d_with_indices, x1, x0, grad, kernel_size=3, stride=3)[1]
+    assert torch.equal(found, wanted)
+
+
 @pytest.mark.reliability(
     "Attribution",
     "max pooling above repeats, or with references that are the same everywhere, in float32",

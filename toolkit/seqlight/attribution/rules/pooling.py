@@ -12,6 +12,7 @@ credit another position, and with it other letters.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -33,6 +34,8 @@ from seqlight.errors import UnsupportedOperation
 TIES = 16
 # Then the multiplier may be above 1, by this factor at most.
 SLACK = 1 + 1 / 256
+# Windows with more inputs are compared in one pass unless they overlap, which would repeat their inputs in memory.
+MANY_PLACES = 16
 
 
 class MaxPoolFunction(RuleFunction):
@@ -138,15 +141,17 @@ def cross_maximum(
     if found is not None:
         return found
     x1, y1, winners1 = (repeat_like(one, like) for one, like in zip(recorded, reference, strict=True))
-    winners, dy = torch.where(y1 >= y0, winners1, winners0), y1 - y0
+    grown = y1 >= y0
+    winners, dy = torch.where(grown, winners1, winners0), y1 - y0
     # At the winner one of the two inputs is the maximum itself.
-    dx = _step_at(winners, x1, x0, n_pooled)
+    lead = x0.ndim - n_pooled
+    at = winners.flatten(lead)
+    dx = (x1.flatten(lead).gather(-1, at) - x0.flatten(lead).gather(-1, at)).view(winners.shape)
     if window is not None:
-        first1 = repeat_like(_first_of_equals(*recorded, window=window), winners0)
-        first = torch.where(y1 >= y0, first1, _first_of_equals(*reference, window=window))
-        step = _step_at(first, x1, x0, n_pooled)
-        is_winner = (dy * step > 0) & (dy.abs() <= step.abs() * SLACK)
-        winners, dx = torch.where(is_winner, first, winners), torch.where(is_winner, step, dx)
+        missed1 = repeat_like(_places_before_equals(recorded[0], recorded[1], window), y0)
+        # Ten times as fast as torch.where, which does not know what to expect.
+        missed = (missed1 * grown).add_(_places_before_equals(x0, y0, window) * ~grown)
+        _credit_first((x1, x0), missed, window, winners, dy, dx)
     multiplier = dy.div_(dx)
     # Equal maxima at a position that does not change: the plain gradient, 1.
     still = (dx.abs_() < smallest_step(dx.dtype)) | (y1 == y0) & dx.isnan()  # two infinities do not differ
@@ -158,26 +163,58 @@ def tie_of(dtype: torch.dtype) -> float:
     return TIES * torch.finfo(dtype).eps if dtype.itemsize > 2 else 0.0
 
 
-def _step_at(places: Tensor, x1: Tensor, x0: Tensor, n_pooled: int) -> Tensor:
-    """Return by how much the input differs at one position for each window."""
-    lead = x0.ndim - n_pooled
-    at = places.flatten(lead)
-    return (x1.flatten(lead).gather(-1, at) - x0.flatten(lead).gather(-1, at)).view(places.shape)
+def _credit_first(
+    inputs: tuple[Tensor, Tensor],
+    missed: Tensor,
+    window: tuple[int, int, int, int],
+    winners: Tensor,
+    dy: Tensor,
+    dx: Tensor,
+) -> None:
+    """Write the first of equal maxima into `winners`, and its step into `dx`, where it is not the reported one."""
+    size, stride, padding, dilation = window
+    starts = torch.arange(winners.shape[-1], device=winners.device) * stride - padding
+    first = torch.add(starts, missed, alpha=dilation)
+    # Those are few, for of maxima that are exactly equal the first is reported.
+    *row, at = ((first != winners) & (missed < size)).nonzero(as_tuple=True)
+    to, change = first[(*row, at)], dy[(*row, at)]
+    step = inputs[0][(*row, to)] - inputs[1][(*row, to)]
+    is_winner = (change * step > 0) & (change.abs() <= step.abs() * SLACK)
+    windows = (*(one[is_winner] for one in row), at[is_winner])
+    winners[windows], dx[windows] = to[is_winner], step[is_winner]
 
 
-def _first_of_equals(x: Tensor, y: Tensor, winners: Tensor, *, window: tuple[int, int, int, int]) -> Tensor:
-    """Return the first position of each window whose input counts as equal to the maximum."""
+def _places_before_equals(x: Tensor, y: Tensor, window: tuple[int, int, int, int]) -> Tensor:
+    """Return how many places of each window are before the first that counts as equal to the maximum."""
     (size, stride, padding, dilation), (width, windows) = window, (x.shape[-1], y.shape[-1])
     reach = dilation * (size - 1) + 1
-    padded = x.new_full((*x.shape[:-1], max((windows - 1) * stride + reach, padding + width)), -torch.inf)
-    padded[..., padding : padding + width] = x
     least = y - x.abs().nan_to_num_(0, 0, 0).amax(dim=-1, keepdim=True) * tie_of(x.dtype)
-    inputs = padded.unfold(-1, reach, stride)[..., :windows, ::dilation]
-    equal = (inputs >= least.unsqueeze(-1)) & (inputs > -torch.inf)
-    # Numbers of which none occurs twice, for the argmax of equal ones may be any of them.
-    order = torch.arange(size, 0, -1, device=x.device, dtype=torch.int16 if size < 1 << 15 else torch.int64)
-    places = (equal * order).argmax(dim=-1) * dilation + torch.arange(windows, device=x.device) * stride - padding
-    return torch.where(equal.any(dim=-1), places, winners)
+    least.clamp_min_(torch.finfo(x.dtype).min)  # padding is never equal
+    before, after = padding, max(0, (windows - 1) * stride + reach - padding - width)
+    padded = F.pad(x, (before, after), value=-torch.inf) if before or after else x
+    if size > MANY_PLACES and stride >= reach:
+        return _unequal_in_one_pass(padded.unfold(-1, reach, stride)[..., :windows, ::dilation], least)
+    places = (padded[..., t * dilation :: stride][..., :windows] for t in range(size))
+    return _unequal_by_place(places, least, size)
+
+
+def _unequal_by_place(places: Iterable[Tensor], least: Tensor, size: int) -> Tensor:
+    """Return how many inputs of each window are below `least` before one is not; `places` are those of all windows."""
+    missed = torch.zeros_like(least, dtype=torch.int16 if size < 1 << 15 else torch.int64)
+    found: Tensor | None = None
+    for inputs in places:
+        equal = inputs >= least
+        found = equal if found is None else found.logical_or_(equal)
+        missed += ~found
+    return missed
+
+
+def _unequal_in_one_pass(inputs: Tensor, least: Tensor) -> Tensor:
+    """Return the same of windows with shape (..., windows, size)."""
+    equal, size = inputs >= least.unsqueeze(-1), inputs.shape[-1]
+    # The first place has the largest number.
+    order = torch.arange(size, 0, -1, device=inputs.device, dtype=torch.int16 if size < 1 << 15 else torch.int64)
+    return size - (equal * order).amax(dim=-1)
 
 
 def _window(call: Call) -> tuple[int, int, int, int] | None:
@@ -205,7 +242,7 @@ def _adaptive_window(input: Tensor, output_size: Any, *_: Any, **__: Any) -> tup
 def _pooling_settings(
     input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *_: Any, **__: Any
 ) -> tuple[Any, ...]:
-    return input, kernel_size, kernel_size if stride is None or stride == [] else stride, padding, dilation
+    return input, kernel_size, kernel_size if stride in (None, [], ()) else stride, padding, dilation
 
 
 def _pair(one: Any, n: int) -> tuple[int, int]:
