@@ -1,5 +1,7 @@
 """Each composition is the operation that it is written for, whatever is asked of it."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -41,6 +43,7 @@ CASES = [
     (d.polar, torch.polar, (X.abs(), Y), {}),
     (d.reversed_div, lambda input, other: other / input, (X, Y), {}),
     (d.xlogy, torch.xlogy, (X, Y.exp()), {}),
+    (d.xlogy, torch.xlogy, (torch.zeros(5), torch.tensor([-1, 0, 2, math.inf, -math.inf])), {}),
     (d.var_mean, torch.var_mean, (X, 1), {}),
     (d.var_mean, torch.var_mean, (X,), {}),
     (d.std_mean, torch.std_mean, (X, (0, 2)), {"correction": 0, "keepdim": True}),

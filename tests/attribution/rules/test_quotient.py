@@ -33,6 +33,17 @@ def test_no_slope_is_steeper_than_the_larger_divisor_allows(a1, a0, b1, b0):
     assert by_divisor.abs() <= 2 * largest / max(b1, b0) * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("divisors", [(6e4, 5e4), (300, -300), (-6e4, -5e4)])
+def test_sums_and_products_of_divisors_may_be_too_large_for_float16(divisors):
+    pairs = [(400.0, divisors[0]), (-300.0, divisors[1])]
+    half, exact = (
+        slopes(*([torch.tensor(one, dtype=dtype) for one in pair] for pair in pairs))
+        for dtype in (torch.float16, torch.float64)
+    )
+    for one, other in zip(half, exact, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-2, atol=1e-7)
+
+
 NORMALISED = {
     "normalize": lambda h: F.normalize(h, dim=1),
     "norm": lambda h: h / (h.norm(dim=1, keepdim=True) + 1e-6),

@@ -88,7 +88,7 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
 
 def xlogy(input: Tensor, other: Tensor) -> Tensor:
     """Return ``input * log(other)``, and 0 where `input` is 0."""
-    nothing = (input == 0) & (other == 0)
+    nothing = (input == 0) & ((other <= 0) | (other == torch.inf))
     return input * torch.log(torch.where(nothing, torch.ones_like(other), other))
 
 
