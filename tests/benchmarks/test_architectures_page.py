@@ -34,6 +34,7 @@ def test_a_miss_that_is_no_rounding_is_marked(cells):
     for name in ("tangermeme", "captum-deeplift", "shap"):
         assert spelled["ChromBPNet: untrained", name] == "*0.0017, r 1.00*"
     assert spelled["two heads: trained", "tangermeme"] == "*0.0036, r 1.00*, warned"
+    assert spelled["LegNet: untrained", "tangermeme"] == "*3.5e-05, r 1.00*"
     # Whatever is computed on a model that mixes its rows is wrong.
     assert spelled["DanQ of selene: trained", "captum-integrated-gradients"] == "**0.038**"
     # What is not marked in any way is complete, refused or an error.

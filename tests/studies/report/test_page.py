@@ -96,10 +96,9 @@ def test_the_page_says_how_large_the_output_difference_is(tmp_path, output, said
 
 
 def test_narrow_pages_have_pictures_of_their_own(tmp_path):
-    cells = {(f"model {i}", "seqlight"): {} for i in range(3)}
-    wide = read(StudyStandIn(cells), tmp_path).count("<source media=")
-    cells.pop(("model 2", "seqlight"))
-    assert (wide, read(StudyStandIn(cells), tmp_path).count("<source media=")) == (1, 2)
+    page = read(StudyStandIn({("mine", "seqlight"): {}}), tmp_path)
+    assert page.count("<source media=") == 2
+    assert len(set(re.findall(r'<(?:source|img) [^>]*?src(?:set)?="(data:[^"]*)"', page))) == page.count("<img") + 2
 
 
 @pytest.mark.usefixtures("_undrawn")
@@ -108,6 +107,16 @@ def test_every_suspect_has_its_remedy(tmp_path):
     page = read(StudyStandIn({("mine", "captum-deeplift"): {"miss": 0.5}}, suspects=suspects), tmp_path)
     assert "Captum's DeepLift relu the model itself a function Make it a module." in plain(page)
     assert "Captum's DeepLift softmax head scaled -" in plain(page)
+
+
+@pytest.mark.usefixtures("_undrawn")
+def test_without_an_audit_nobody_is_called_complete(tmp_path):
+    cells = {(model, "captum-deeplift"): {"miss": 0.5} for model in ("one", "two")}
+    suspects = {"captum-deeplift": [("relu", "", "a function", "Make it a module.")]}
+    text = plain(read(StudyStandIn(cells, suspects=suspects), tmp_path))
+    assert "Make it a module." in text
+    assert "seqlight is complete" not in text
+    assert "seqlight is complete" in plain(read(StudyStandIn(cells, audit=AUDIT[:1]), tmp_path))
 
 
 @pytest.mark.usefixtures("_undrawn")

@@ -78,6 +78,15 @@ def test_marks_in_one_place_are_all_seen():
     assert {one.get_markerfacecolor() for one in lines} == {"none"}
 
 
+def test_a_narrow_figure_has_models_below_one_another():
+    judged = judge_all(study(*(f"model {i}" for i in range(4))))
+    assert len(texts(plot_misses(judged))) == 4 * len(CELLS)
+    narrow = plot_misses(judged, width=5.2)
+    assert not texts(narrow)
+    assert [one.get_text() for one in narrow.axes[0].get_yticklabels()] == [f"model {i}" for i in range(4)]
+    assert len(texts(plot_misses(judged[:2], width=5.2))) == 2 * len(CELLS)
+
+
 def test_panels_are_below_one_another_on_a_narrow_page():
     upper, lower = plot_likeness_and_time(judge_all(study("mine")), 5.2).axes
     assert upper.get_position().y0 > lower.get_position().y1

@@ -39,8 +39,8 @@ MAX_WRITTEN_GROUPS = 250
 # A miss of exactly nothing is drawn here.
 FLOOR = 1e-17
 WIDTH = 11.0
-# On a phone letters of a figure as wide as that are too small to read; up to so many models fit into this width.
-NARROW_WIDTH, NARROW_MODELS = 5.2, 2
+# On a phone letters of a figure as wide as that are too small to read. So many models are columns of a narrow one.
+NARROW_WIDTH, NARROW_COLUMNS = 5.2, 2
 LETTERS_ACROSS = 110
 VERDICTS = {"silent": "silent", "said": "prints", "warned": "warns", "raised": "raises", "": "silent"}
 
@@ -55,7 +55,7 @@ def plot_misses(judgements: Sequence[ModelJudgement], groups: bool = False, widt
         Whether to draw one row for all models whose names, "group: detail", begin alike: the worst of their misses, and
         how many are complete.
     width : float
-        In inches.
+        In inches. A narrow figure of several models has colours only.
 
     Returns
     -------
@@ -63,12 +63,16 @@ def plot_misses(judgements: Sequence[ModelJudgement], groups: bool = False, widt
     """
     rows = group_judgements(judgements) if groups else {one.model: [one] for one in judgements}
     names = find_titles(judgements)
-    upright = len(rows) <= MAX_COLUMNS
+    is_narrow = width < WIDTH
+    upright = len(rows) <= (NARROW_COLUMNS if is_narrow else MAX_COLUMNS)
     down, across = list(names.values()), list(rows)
     down, across = (down, across) if upright else (across, down)
-    is_written = len(down) <= (MAX_WRITTEN_GROUPS if groups else MAX_WRITTEN)
-    row_height = 0.3 if upright else 0.42 if is_written else 0.16
-    figure = Figure(figsize=(width, max(2.0, 0.9 + row_height * len(down))), layout="constrained")
+    is_written = len(down) <= (MAX_WRITTEN_GROUPS if groups else MAX_WRITTEN) and (upright or not is_narrow)
+    row_height = 0.3 if upright else 0.42 if is_written else 0.2 if is_narrow else 0.16
+    figure = Figure(
+        figsize=(width, max(2.0, (2.4 if is_narrow and not upright else 0.9) + row_height * len(down))),
+        layout="constrained",
+    )
     ax = figure.subplots()
     tolerance = _tolerance(judgements)
     norm = LogNorm(tolerance**2, 1, clip=True)
@@ -82,6 +86,9 @@ def plot_misses(judgements: Sequence[ModelJudgement], groups: bool = False, widt
                 if upright and not groups and cells[0].dtype != exact:
                     ax.texts[-1].set_text(f"{ax.texts[-1].get_text()}, in {cells[0].dtype}")
     _label(ax, down, across, 9 if is_written else 7)
+    if is_narrow and not upright:
+        ax.set_xticks(ax.get_xticks(), [_shorten(one, 30) for one in across], rotation=90, fontsize=8, **LITERAL_TEXT)
+        ax.set_yticks(ax.get_yticks(), [_shorten(one, 26) for one in down], fontsize=8, **LITERAL_TEXT)
     _add_color_bar(figure, ax, norm, tolerance)
     return figure
 
@@ -119,7 +126,7 @@ def plot_likeness_and_time(judgements: Sequence[ModelJudgement], width: float = 
         ax.spines[["top", "right"]].set_visible(False)
     left.set_yscale("log")
     left.set_ylim(FLOOR / 3, max(3.0, left.get_ylim()[1]))
-    left.yaxis.set_major_locator(FixedLocator([1e-16, 1e-12, 1e-9, 1e-6, 1e-3, 0.1, 1]))
+    left.yaxis.set_major_locator(FixedLocator([1e-16, 1e-12, 1e-9, 1e-6, 1e-3, *([] if is_narrow else [0.1]), 1]))
     left.yaxis.set_major_formatter(FuncFormatter(lambda y, _: as_share(y)))
     left.yaxis.set_minor_locator(NullLocator())
     left.set_xlabel(f"likeness: correlation r with {next(iter(names.values()), 'the first')}", **LITERAL_TEXT)

@@ -24,7 +24,6 @@ from seqlight.report.page import (
     write_page,
 )
 from seqlight.studies.report.figures import (
-    NARROW_MODELS,
     NARROW_WIDTH,
     plot_likeness_and_time,
     plot_misses,
@@ -197,7 +196,7 @@ def _draw_misses(judgements: Sequence[ModelJudgement], kind: Any) -> Picture:
         "The miss: the share of the output difference that contributions do not add up to. Blue is complete, red is "
         "not; “silent” are those that do not say so. Grey ones promise nothing, or gave no contributions.",
         kind,
-        plot_misses(judgements, width=NARROW_WIDTH) if len(judgements) <= NARROW_MODELS else None,
+        plot_misses(judgements, width=NARROW_WIDTH) if kind == "svg" else None,
     )
 
 
@@ -228,8 +227,9 @@ def _list_operations(results: StudyResults, judgements: Sequence[ModelJudgement]
         if len(judgements) == 1:
             yield from blocks
         elif blocks:
-            how: tuple[str, Tone] = ("seqlight is not complete", "bad")
-            how = ("seqlight is complete", "good") if audit is None or audit.complete else how
+            how: tuple[str, Tone] = ("", "plain")
+            if audit is not None:
+                how = ("seqlight is complete", "good") if audit.complete else ("seqlight is not complete", "bad")
             yield Fold(judged.model, blocks, *how)
 
 
