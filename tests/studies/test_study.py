@@ -20,7 +20,7 @@ from seqlight.studies import Case, Study, open_study
 from seqlight.studies.cell import COLUMNS
 from seqlight.studies.folder import StudyFolder
 from seqlight.studies.provenance import command_line
-from study_implementations import ABSENT, EXACT, HALF, PEER, Net, by_position, half, make
+from study_implementations import ABSENT, EXACT, PEER, Net, by_position, half, make
 from study_stand_in import StudyStandIn
 
 X = sl.random_one_hot((3, 4, 20), random_state=0)
@@ -127,15 +127,6 @@ def test_time_and_memory(cells):
     assert cells.loc["exact", "peak_mib"] >= 0
 
 
-def test_an_audit_and_suspects_explain_a_miss(tmp_path):
-    found = study(EXACT, HALF, dtypes=["float64"]).run(tmp_path, verbose=False)
-    audit = found.audit("net")
-    assert audit.complete
-    assert "relu" in set(audit.table["operation"])
-    assert [one.operation for one in found.suspects("net", "half")] == ["relu"]
-    assert found.suspects("net", "exact") == []
-
-
 def test_sentences_of_a_study(bad_peers):
     said = {model: bad_peers.explain(model) for model in BEHAVIOURS}
     assert all(text.startswith(("You can believe Exact", "Exact is complete")) for text in said.values())
@@ -209,48 +200,6 @@ def test_other_weights_seeds_and_targets_are_other_cells(tmp_path):
         one = study(models=models, dtypes=["float64"], **more)
         keys.add(one._describe_case(one.cases["net"])["key"])
     assert len(keys) == 5
-
-
-def test_the_model_is_only_borrowed(tmp_path):
-    net = Net().train()
-    net.dense.eval()
-    before = {name: one.clone() for name, one in net.state_dict().items()}
-    state = torch.get_rng_state()
-    study(models={"net": net}, dtypes=["float64"], audit=False).run(tmp_path, verbose=False)
-    assert net.training
-    assert not net.dense.training
-    assert torch.equal(torch.get_rng_state(), state)
-    assert all(torch.equal(one, before[name]) for name, one in net.state_dict().items())
-    assert all(one.grad is None for one in net.parameters())
-
-
-def test_a_class_of_a_script_and_a_case_of_its_own(tmp_path):
-    class Local(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.net = Net()
-
-        def forward(self, x, scale):
-            return self.net(x)[:, 1] * scale
-
-    motifs = torch.zeros(2, 20, dtype=torch.bool)
-    motifs[:, 5:8] = True
-    case = Case(Local, X[:2], args=(torch.tensor([1.0, 2.0]),), motifs=motifs)
-    found = study(models={"a/b <c>": case}, dtypes=["float64"], audit=False).run(tmp_path, verbose=False)
-    (row,) = found.cells.itertuples()
-    assert (row.status, row.model) == ("ok", "a/b <c>")
-    assert row.miss < 1e-12
-    assert 0 < row.motif_share < 1
-
-
-def test_a_model_that_cannot_be_called_is_a_row(tmp_path):
-    failing = torch.nn.Conv1d(5, 1, 3)  # five letters
-    found = study(models={"net": failing}, dtypes=["float64"]).run(tmp_path, verbose=False)
-    assert found.cells["status"].tolist() == ["error"]
-    assert "5 channels" in found.cells["error"][0]
-    assert "5 channels" in found.failure("net")
-    with pytest.raises(InputError, match="5 channels"):
-        found.outputs("net")
 
 
 SCRIPT = """
