@@ -171,7 +171,7 @@ def test_a_stride_that_is_not_given_is_the_size(stride, multiplied):
 
 
 @pytest.mark.reliability(
-    "Attribution",
+    "attribution",
     "max pooling above repeats, or with references that are the same everywhere, in float32",
     "the attributions of float64, on every processor",
 )
