@@ -34,14 +34,20 @@ COLORS = {
 def draw_matrix(cells: pd.DataFrame, results: dict[str, Any]) -> Figure:
     """Draw a tile for each implementation and model: the colour and the number are the miss, the mark the verdict."""
     panels = {state: list(dict.fromkeys(cells["architecture"][cells["state"] == state])) for state in STATES}
-    figure = Figure(figsize=(17, 8.6), layout="constrained")
-    grid = figure.subplots(1, 3)
-    for ax, (state, names) in zip(grid, panels.items(), strict=True):
+    # No wider than that, so that its letters can be read on a page.
+    figure = Figure(figsize=(11.5, 11.5), layout="constrained")
+    heights = (len(panels["untrained"]), len(panels["matrix"]))
+    grid = figure.subplot_mosaic([["untrained", "trained"], ["matrix", "key"]], height_ratios=heights)
+    for state, names in panels.items():
         of_state = cells[cells["state"] == state].set_index(["architecture", "implementation"])
-        draw_panel(ax, of_state, names, results, max(map(len, panels.values())))
-        ax.set_title(STATES[state], fontsize=12, y=1.06)
+        draw_panel(grid[state], of_state, names, results)
+        grid[state].set_title(STATES[state], fontsize=12, pad=8)
+    grid["key"].axis("off")
     bar = figure.colorbar(
-        ScalarMappable(NORM, MISS), ax=list(grid), location="bottom", shrink=0.4, aspect=40, extend="both"
+        ScalarMappable(NORM, MISS),
+        cax=grid["key"].inset_axes((0.05, 0.3, 0.9, 0.07)),
+        orientation="horizontal",
+        extend="both",
     )
     bar.set_label("miss, as a share of the mean output difference (float64)")
     marks = [
@@ -49,7 +55,7 @@ def draw_matrix(cells: pd.DataFrame, results: dict[str, Any]) -> Figure:
         Line2D([], [], ls="", marker="o", mfc="none", color="k", label="wrong, and warned"),
         Line2D([], [], ls="", marker="$≈$", ms=9, color="k", label="misses up to 5 %"),
     ]
-    grid[-1].legend(handles=marks, loc="lower center", frameon=False, fontsize=11)
+    grid["key"].legend(handles=marks, loc="upper center", frameon=False, fontsize=11)
     return figure
 
 
@@ -60,7 +66,7 @@ STATES = {
 }
 
 
-def draw_panel(ax: Axes, cells: pd.DataFrame, names: list[str], results: dict[str, Any], height: int) -> None:
+def draw_panel(ax: Axes, cells: pd.DataFrame, names: list[str], results: dict[str, Any]) -> None:
     for y, name in enumerate(names):
         for x, implementation in enumerate(results["promise"]):
             draw_tile(ax, x, y, cells.loc[(name, implementation)])
@@ -69,7 +75,7 @@ def draw_panel(ax: Axes, cells: pd.DataFrame, names: list[str], results: dict[st
     ax.set_xticks([x + 0.5 for x in range(len(labels))], labels, fontsize=9)
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
-    ax.set(xlim=(0, len(labels)), ylim=(height, 0))
+    ax.set(xlim=(0, len(labels)), ylim=(len(names), 0))
     ax.spines[:].set_visible(False)
 
 

@@ -64,10 +64,10 @@ def table(tables: dict[str, pd.DataFrame]) -> str:
 def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     pairs = tables["pairs"]
     networks = list(dict.fromkeys(pairs["network"]))
-    figure = Figure(figsize=(17, 5), layout="constrained")
-    *heatmaps, curves = figure.subplots(1, len(networks) + 1)
+    figure = Figure(figsize=(11, 9.5), layout="constrained")
+    *heatmaps, curves = figure.subplots(2, 2).flat
     for i, (ax, network) in enumerate(zip(heatmaps, networks, strict=True)):
-        draw_pairs(ax, pairs[pairs["network"] == network], network, named=not i)
+        draw_pairs(ax, pairs[pairs["network"] == network], network, named=i % 2 == 0)
     draw_counts(curves, tables["count"])
     return figure
 
