@@ -183,7 +183,7 @@ SITUATIONS = {
             "Captum's DeepLift (captum 0.9.0) crashed: “its process ended with exit status 3”.",
             "did not finish within the limit of time (raise time_limit to wait longer): “no answer within 60 s”.",
             "Mutagenesis (seqlight 0.1.0) took more memory than the limit (raise memory_limit if there is more).",
-            "DeepExplainer took no part, for shap is not installed. What to do: `pip install 'seqlight[study]'`.",
+            "DeepExplainer took no part, for shap is not installed. What to do: `pip install shap`.",
         ],
     ),
     "side effects": (

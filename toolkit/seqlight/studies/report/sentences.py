@@ -177,4 +177,4 @@ def _describe_absent(absent: list[Judgement]) -> Iterator[Sentence]:
         names = as_list([as_opening(absent[0].title, absent[0].package), *(one.title for one in absent[1:])])
         packages = sorted({one.package for one in absent})
         missing = f"{as_list(packages)} {'is' if len(packages) == 1 else 'are'} not installed"
-        yield Sentence(f"{names} took no part, for {missing}. What to do: `pip install 'seqlight[study]'`.")
+        yield Sentence(f"{names} took no part, for {missing}. What to do: `pip install {' '.join(packages)}`.")
