@@ -8,15 +8,15 @@ and architectures_numbers.png, and the numbers in docs/studies/architectures.md.
 from __future__ import annotations
 
 import sys
-import tempfile
 from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
 import torch
 from architectures_picture import draw_matrix, draw_numbers
-from harness import describe_machine, read_results, write_results
+from harness import read_results
 from pages import update_page
+from suite_cells import store_cells
 from suite_tables import IMAGES, to_markdown
 
 from seqlight.attribution.audit.result import TOLERANCES
@@ -24,7 +24,6 @@ from seqlight.studies.report.judgement import APPROXIMATE
 from seqlight.studies.results import StudyResults
 from seqlight.studies.suites.architectures import ARCHITECTURES, SUITE
 from seqlight.studies.suites.architectures.architecture import make_trained, planted
-from seqlight.studies.suites.registry import run_suite
 
 COMPLETE = TOLERANCES[torch.float64]
 # What comes of a cell of an implementation that promises to be complete, the best first.
@@ -205,15 +204,8 @@ def short(results: dict[str, Any], name: str) -> str:
 
 
 def main() -> None:
-    arguments = [one for one in sys.argv[1:] if one != "--page"]
     if "--page" not in sys.argv:
-        torch.set_num_threads(1)
-        machine = describe_machine()
-        with tempfile.TemporaryDirectory() as scratch:
-            found = run_suite(SUITE, arguments[0] if arguments else scratch)
-            assert isinstance(found, StudyResults)
-            results = summarize(found)
-        print(write_results("study_architectures", results, machine))
+        print(store_cells(SUITE, summarize, *sys.argv[1:2]))
     results = read_results("study_architectures")
     cells = as_frame(results)
     draw_matrix(cells, results).savefig(IMAGES / "architectures.png", dpi=110)

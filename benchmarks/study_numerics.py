@@ -6,13 +6,11 @@ Writes results/study_numerics.json, docs/studies/images/numerics.png and the num
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from pages import BLUE, GREEN, ORANGE, PINK, update_page
-from suite_tables import IMAGES, read_tables, store_tables, to_markdown
+from pages import BLUE, GREEN, ORANGE, PINK
+from suite_tables import to_markdown, update_study
 
 from seqlight.studies.suites.numerics import SUITE
 
@@ -79,13 +77,5 @@ def draw(tables: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def main() -> None:
-    if "--page" not in sys.argv:
-        print(store_tables(SUITE, ("seqlight", "tangermeme", "captum", "torch", "numpy")))
-    tables = read_tables(SUITE.name)
-    draw(tables).savefig(IMAGES / "numerics.png", dpi=110)
-    update_page("studies/numerics", table(tables))
-
-
 if __name__ == "__main__":
-    main()
+    update_study(SUITE, ("seqlight", "tangermeme", "captum", "torch", "numpy"), draw, table)

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 from collections import Counter
 from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
 import torch
-from harness import describe_machine, read_results, write_results
+from harness import read_results
 from operation_families import GROUPS, family, group
 from operations_picture import PICTURES, draw_operations, draw_spellings
 from pages import update_page
+from suite_cells import store_cells
 from suite_tables import IMAGES, to_markdown
 
 from seqlight.attribution.audit.result import TOLERANCES
@@ -27,7 +27,6 @@ from seqlight.studies.report.judgement import APPROXIMATE
 from seqlight.studies.results import StudyResults
 from seqlight.studies.suites.operations import SUITE, parse_case
 from seqlight.studies.suites.operations_spellings import KINDS
-from seqlight.studies.suites.registry import run_suite
 
 # What comes of a cell, the best first.
 VERDICTS = ("complete", "approximate", "wrong and warned", "wrong in silence", "refused", "error")
@@ -144,24 +143,41 @@ def table(results: dict[str, Any]) -> str:
     lines = [
         f"{len(results['cases']):,} cases of {operations} operations, in {results['dtype']}; PyTorch "
         f"{versions['torch']}, tangermeme {versions['tangermeme']}, captum {versions['captum']}, shap "
-        f"{versions['shap']}.\n"
+        f"{versions['shap']}.\n",
+        to_markdown(tabulate_verdicts(cells, titles)),
+        "Wrong in silence / wrong and warned / refused or an error, of how many, by spelling:\n",
+        to_markdown(tabulate_spellings(cells, titles)),
+        "Modules alone (as `nn.ReLU` in a `Sequential`), complete or approximate, of how many, by group:\n",
+        to_markdown(tabulate_modules(cells, titles)),
+        "Median time of a case (4 sequences, 3 references each), and in how many a complete result came with a "
+        "warning, or the model was left changed:\n",
+        to_markdown(tabulate_costs(results)),
+        "What we integrate numerically, with a warning, and the median time that each takes, in ms:\n",
+        to_markdown(tabulate_integrated(results)),
     ]
+    return "\n".join(lines)
+
+
+def tabulate_verdicts(cells: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
     counts = count_verdicts(cells, "implementation").loc[list(titles)]
     counts.insert(0, "", [titles[one] for one in counts.index])
-    lines.append(to_markdown(counts))
-    lines.append("Wrong in silence / wrong and warned / refused or an error, of how many, by spelling:\n")
+    return counts
+
+
+def tabulate_spellings(cells: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
     rows = []
     for kind in KINDS:
         of_kind = cells[cells["kind"] == kind]
-        number = of_kind["case"].nunique()
-        row = {"spelling": kind, "cases": number}
+        row: dict[str, Any] = {"spelling": kind, "cases": of_kind["case"].nunique()}
         for name, title in titles.items():
             found = Counter(of_kind["verdict"][of_kind["implementation"] == name])
             stopped = found["refused"] + found["error"]
             row[title] = f"{found['wrong in silence']} / {found['wrong and warned']} / {stopped}"
         rows.append(row)
-    lines.append(to_markdown(pd.DataFrame(rows)))
-    lines.append("Modules alone (as `nn.ReLU` in a `Sequential`), complete or approximate, of how many, by group:\n")
+    return pd.DataFrame(rows)
+
+
+def tabulate_modules(cells: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
     modules = cells[cells["kind"] == "module"]
     good = modules["verdict"].isin(["complete", "approximate"])
     found = good.groupby([modules["operation"].map(group_of), modules["implementation"]]).agg(["sum", "size"])
@@ -170,32 +186,29 @@ def table(results: dict[str, Any]) -> str:
         if name in found.index:
             counts = {titles[one]: int(found["sum"][name, one]) for one in titles}
             rows.append({"group": name, "modules": int(found["size"][name, next(iter(titles))]), **counts})
-    lines.append(to_markdown(pd.DataFrame(rows)))
-    lines.append(
-        "Median time of a case (4 sequences, 3 references each), and in how many a complete result came with a "
-        "warning, or the model was left changed:\n"
-    )
+    return pd.DataFrame(rows)
+
+
+def tabulate_costs(results: dict[str, Any]) -> pd.DataFrame:
     columns = {"ms": "milliseconds", "complete with a warning": "needless warnings", "models changed": "changed models"}
-    rows = [{"": titles[one], **{name: results[key][one] for name, key in columns.items()}} for one in titles]
-    lines.append(to_markdown(pd.DataFrame(rows)))
-    lines.append("What we integrate numerically, with a warning, and the median time that each takes, in ms:\n")
+    rows = [
+        {"": title, **{column: results[key][name] for column, key in columns.items()}}
+        for name, title in results["implementations"].items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def tabulate_integrated(results: dict[str, Any]) -> pd.DataFrame:
     rows = []
     for operation, one in results["integrated"].items():
-        times = {titles[name]: one["milliseconds"].get(name) for name in titles}
+        times = {title: one["milliseconds"].get(name) for name, title in results["implementations"].items()}
         rows.append({"operation": operation, "cases": one["cases"], "largest miss": f"{one['miss']:.0e}", **times})
-    lines.append(to_markdown(pd.DataFrame(rows)))
-    return "\n".join(lines)
+    return pd.DataFrame(rows)
 
 
 def main() -> None:
     if "--page" not in sys.argv:
-        torch.set_num_threads(1)  # arrays are small
-        machine = describe_machine()
-        with tempfile.TemporaryDirectory() as scratch:
-            found = run_suite(SUITE, sys.argv[1] if len(sys.argv) > 1 else scratch)
-            assert isinstance(found, StudyResults)
-            results = summarize(found)
-        print(write_results("study_operations", results, machine))
+        print(store_cells(SUITE, summarize, *sys.argv[1:2]))
     results = read_results("study_operations")
     cells = as_frame(results)
     for name, groups in PICTURES.items():

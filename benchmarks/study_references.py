@@ -6,14 +6,12 @@ Writes results/study_references.json, docs/studies/images/references.png and the
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pages import BLUE, GREEN, ORANGE, update_page
-from suite_tables import IMAGES, read_tables, store_tables, to_markdown
+from pages import BLUE, GREEN, ORANGE
+from suite_tables import to_markdown, update_study
 
 from seqlight.studies.suites.references import SUITE
 
@@ -103,13 +101,5 @@ def draw_counts(ax: Axes, count: pd.DataFrame) -> None:
     ax.legend(handles=handles, frameon=False, fontsize=8)
 
 
-def main() -> None:
-    if "--page" not in sys.argv:
-        print(store_tables(SUITE, ("seqlight", "torch", "numpy")))
-    tables = read_tables(SUITE.name)
-    draw(tables).savefig(IMAGES / "references.png", dpi=110)
-    update_page("studies/references", table(tables))
-
-
 if __name__ == "__main__":
-    main()
+    update_study(SUITE, ("seqlight", "torch", "numpy"), draw, table)

@@ -6,14 +6,12 @@ Writes results/study_seqlets.json, docs/studies/images/seqlets.png and the numbe
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pages import BLUE, GREEN, ORANGE, PINK, update_page
-from suite_tables import IMAGES, read_tables, store_tables, to_markdown
+from pages import BLUE, GREEN, ORANGE, PINK
+from suite_tables import to_markdown, update_study
 
 from seqlight.studies.suites.seqlet_callers import TANGERMEME_TFMODISCO
 from seqlight.studies.suites.seqlets import SUITE
@@ -92,13 +90,5 @@ def draw_bars(ax: Axes, rows: pd.DataFrame, group: str, column: str, label: str)
     ax.set_xlabel(label)
 
 
-def main() -> None:
-    if "--page" not in sys.argv:
-        print(store_tables(SUITE, ("seqlight", "tangermeme", "modisco-lite", "torch", "numpy")))
-    tables = read_tables(SUITE.name)
-    draw(tables).savefig(IMAGES / "seqlets.png", dpi=110)
-    update_page("studies/seqlets", table(tables))
-
-
 if __name__ == "__main__":
-    main()
+    update_study(SUITE, ("seqlight", "tangermeme", "modisco-lite", "torch", "numpy"), draw, table)

@@ -6,14 +6,12 @@ Writes results/study_shuffles.json, docs/studies/images/shuffles.png and the num
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pages import BLUE, GREEN, ORANGE, update_page
-from suite_tables import IMAGES, read_tables, store_tables, to_markdown
+from pages import BLUE, GREEN, ORANGE
+from suite_tables import to_markdown, update_study
 
 from seqlight.studies.suites.shuffles import SUITE
 
@@ -109,13 +107,5 @@ def draw_shares(ax: Axes, paired: pd.DataFrame) -> None:
     ax.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
 
 
-def main() -> None:
-    if "--page" not in sys.argv:
-        print(store_tables(SUITE, ("seqlight", "tangermeme", "torch", "numpy")))
-    tables = read_tables(SUITE.name)
-    draw(tables).savefig(IMAGES / "shuffles.png", dpi=110)
-    update_page("studies/shuffles", table(tables))
-
-
 if __name__ == "__main__":
-    main()
+    update_study(SUITE, ("seqlight", "tangermeme", "torch", "numpy"), draw, table)

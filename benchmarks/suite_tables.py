@@ -1,20 +1,43 @@
-"""A suite of tables: run it, store what comes out, and write it as Markdown."""
+"""A suite of tables: run it, store what comes out, and show it on its page."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from harness import describe_machine, read_results, write_results
-from pages import DOCS
+from matplotlib.figure import Figure
+from pages import DOCS, update_page
 
 from seqlight.studies.suites.suite import TableSuite
 
 IMAGES = DOCS / "studies" / "images"
+Tables = dict[str, pd.DataFrame]
+
+
+def update_study(
+    suite: TableSuite, packages: Iterable[str], draw: Callable[[Tables], Figure], table: Callable[[Tables], str]
+) -> None:
+    """Run a suite, unless ``--page`` is given, and write its picture and the numbers on its page.
+
+    Parameters
+    ----------
+    suite : TableSuite
+    packages : iterable of str
+        Those whose versions are stored.
+    draw, table : callable
+        Return the picture, and the numbers as Markdown.
+    """
+    if "--page" not in sys.argv:
+        print(store_tables(suite, packages))
+    tables = read_tables(suite.name)
+    draw(tables).savefig(IMAGES / f"{suite.name}.png", dpi=110)
+    update_page(f"studies/{suite.name}", table(tables))
 
 
 def store_tables(suite: TableSuite, packages: Iterable[str] = ()) -> Path:
@@ -30,7 +53,7 @@ def store_tables(suite: TableSuite, packages: Iterable[str] = ()) -> Path:
     return write_results(f"study_{suite.name}", found, machine)
 
 
-def read_tables(name: str) -> dict[str, pd.DataFrame]:
+def read_tables(name: str) -> Tables:
     """Return the tables of ``results/study_<name>.json``."""
     return {name: pd.DataFrame(rows) for name, rows in read_results(f"study_{name}")["tables"].items()}
 
