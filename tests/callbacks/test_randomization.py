@@ -8,25 +8,13 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.loggers.logger import DummyLogger
-from torch import nn
 
 import seqlight as sl
+from fixed_pattern import FixedPattern
 from seqlight.lit.training import TrainModule
 from seqlight.studies import parameter_randomization
 from seqlight.studies.workers.model_state import ModelState
 from seqlight_callbacks import RandomizationCallback
-
-
-class Fixed(nn.Module):
-    """Looks at the sequence through a fixed pattern."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("pattern", torch.randn(4, 20, generator=torch.Generator().manual_seed(0)))
-        self.head = nn.Linear(1, 1)
-
-    def forward(self, X):
-        return self.head((X * self.pattern).sum(dim=(1, 2)).unsqueeze(1))
 
 
 class Log(DummyLogger):
@@ -66,7 +54,7 @@ def test_it_does_what_the_function_does(toy):
 def test_attributions_that_stay_alike_are_warned_about(toy):
     mine = RandomizationCallback(steps=1, n_draws=1, name="sanity")
     with pytest.warns(sl.RandomizationWarning, match="RandomizationCallback 'sanity': with all layers re-initialised"):
-        toy.fit([toy.attribution(4), mine], net=Fixed(), max_epochs=1)
+        toy.fit([toy.attribution(4), mine], net=FixedPattern(), max_epochs=1)
     assert mine.result.alike
 
 

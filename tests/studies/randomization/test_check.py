@@ -9,24 +9,13 @@ import torch
 from torch import nn
 
 import seqlight as sl
+from fixed_pattern import FixedPattern
 from planted_network import train_planted
 from seqlight.studies import parameter_randomization
 from seqlight.studies.workers.model_state import ModelState
 from toy_training import network, sequences
 
 X = sequences(6)
-
-
-class Fixed(nn.Module):
-    """Looks at the input through a fixed pattern, so that parameters only set the scale."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("pattern", torch.randn(4, 20, generator=torch.Generator().manual_seed(0)))
-        self.head = nn.Linear(1, 1)
-
-    def forward(self, X):
-        return self.head((X * self.pattern).sum(dim=(1, 2)).unsqueeze(1))
 
 
 def check(model, *args, **settings):
@@ -53,7 +42,7 @@ def test_attributions_of_a_trained_network_change():
 @pytest.mark.parametrize(
     ("model", "explain"),
     [
-        (Fixed(), lambda model, X: sl.deep_lift_shap(model, X, n_shuffles=2, random_state=0, device="cpu")),
+        (FixedPattern(), lambda model, X: sl.deep_lift_shap(model, X, n_shuffles=2, random_state=0, device="cpu")),
         (network(), lambda model, X: X * torch.arange(20.0)),
     ],
     ids=["a model that is fixed", "a method that does not look at the model"],
