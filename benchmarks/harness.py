@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqlight.studies.provenance import cpu_name
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -75,7 +77,7 @@ def describe_machine() -> dict[str, Any]:
     import torch
 
     return {
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "registers": vector_registers(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
@@ -120,15 +122,6 @@ def _write(name: str, contents: dict[str, Any]) -> Path:
 
 def _path(name: str) -> Path:
     return RESULTS / f"{name}.json"
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _version(name: str) -> str | None:

@@ -21,7 +21,7 @@ def describe_machine(threads: int) -> dict[str, Any]:
     """
     affinity = getattr(os, "sched_getaffinity", None)
     return {
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cores": len(affinity(0)) if affinity else os.cpu_count(),
         "threads": threads,
         "system": platform.system(),
@@ -40,7 +40,8 @@ def command_line(argv: Sequence[str]) -> str:
     return " ".join([name, *map(shlex.quote, argv[1:])])
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Return the name of the processor."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text().splitlines():
