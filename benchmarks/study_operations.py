@@ -26,7 +26,7 @@ from seqlight.attribution.audit.result import TOLERANCES
 from seqlight.studies.report.judgement import APPROXIMATE
 from seqlight.studies.results import StudyResults
 from seqlight.studies.suites.operations import SUITE, parse_case
-from seqlight.studies.suites.operations_spellings import KINDS
+from seqlight.studies.suites.operations.spellings import KINDS
 
 # What comes of a cell, the best first.
 VERDICTS = ("complete", "approximate", "wrong and warned", "wrong in silence", "refused", "error")

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 import seqlight as sl
 from seqlight.attribution.rules import table
 from seqlight.studies.suites.operations import SUITE, make_cases, make_data, make_model, parse_case
-from seqlight.studies.suites.operations_arguments import CALLS, DOMAINS
-from seqlight.studies.suites.operations_modules import LEFT_OUT, MODULES, OPERATIONS
-from seqlight.studies.suites.operations_spellings import KINDS, NAMESPACES, all_spellings
+from seqlight.studies.suites.operations.arguments import CALLS, DOMAINS
+from seqlight.studies.suites.operations.modules import LEFT_OUT, MODULES, OPERATIONS
+from seqlight.studies.suites.operations.spellings import KINDS, NAMESPACES, all_spellings
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.chain_matmul is deprecated")
 

@@ -28,9 +28,9 @@ from torch import Tensor
 from seqlight.sequence.one_hot import random_one_hot
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight.studies.case import Case
-from seqlight.studies.suites.operations_arguments import DOMAINS, REAL
-from seqlight.studies.suites.operations_model import OperationModel, write_source
-from seqlight.studies.suites.operations_spellings import KINDS, Spelling, all_spellings
+from seqlight.studies.suites.operations.arguments import DOMAINS, REAL
+from seqlight.studies.suites.operations.model import OperationModel, write_source
+from seqlight.studies.suites.operations.spellings import KINDS, Spelling, all_spellings
 from seqlight.studies.suites.suite import CellSuite
 
 ROWS, LENGTH, REFERENCES = 4, 18, 3

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqlight.studies.suites.operations_arguments import TENSORS
+from seqlight.studies.suites.operations.arguments import TENSORS
 
 CHANNELS, WIDTH = 6, 3
 NAMES = {"torch": torch, "nn": nn, "F": F, "Tensor": Tensor, "math": math}

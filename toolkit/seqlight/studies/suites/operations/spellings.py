@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqlight.attribution.rules import operation_names, table
-from seqlight.studies.suites.operations_arguments import CALLS
-from seqlight.studies.suites.operations_modules import LEFT_OUT, MODULES, OPERATIONS, Making
+from seqlight.studies.suites.operations.arguments import CALLS
+from seqlight.studies.suites.operations.modules import LEFT_OUT, MODULES, OPERATIONS, Making
 
 # Where functions live; one that lives in several is called by the first.
 NAMESPACES = {
