@@ -41,15 +41,16 @@
 LARGEST_SIZE(float, int32_t, 0x7f800000)
 LARGEST_SIZE(double, int64_t, 0x7ff0000000000000)
 
-/* The same with the first of the maxima that count as equal, if the multiplier there is one of a cross-maximum. */
-#define CREDIT_FIRST(type, at, end, dilation)                                              \
+/* The same with the first of the maxima that count as equal, if it is before the one that is reported, and the multiplier
+   there is one of a cross-maximum. */
+#define CREDIT_FIRST(type, at, dilation)                                                   \
     do {                                                                                   \
         CREDIT_WINDOW(type);                                                               \
         type u = b1[j], dy = u - v, least = u >= v ? u - tie1 : v - tie0;                  \
         const type *a = u >= v ? a1 : a0;                                                  \
-        int64_t t = at;                                                                    \
-        while (t < (end) && !(a[t] >= least)) t += (dilation);                             \
-        if (t < (end)) {                                                                   \
+        int64_t t = at, reported = w[j];                                                   \
+        while (t < reported && !(a[t] >= least)) t += (dilation);                          \
+        if (t < reported) {                                                                \
             type dx = a1[t] - a0[t];                                                       \
             type rise = dy < 0 ? -dy : dy, run = dx < 0 ? -dx : dx;                        \
             if ((dy * dx > 0) & (rise <= run * (type)SLACK)) m[j] = dy / dx, w[j] = t;     \
@@ -205,7 +206,7 @@ SIDE_BY_SIDE(double, int64_t, 4)
                     if (end > width) end = width;                                          \
                     LARGEST(v, won, at, end, dilation);                                    \
                     b0[j] = v;                                                             \
-                    CREDIT_FIRST(type, at, end, dilation);                                 \
+                    CREDIT_FIRST(type, at, dilation);                                      \
                 }                                                                          \
         }                                                                                  \
     } while (0)
