@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from seqlight import deep_lift_shap, random_one_hot
 from seqlight.attribution.rules.elementwise import smallest_step
-from seqlight.attribution.rules.pooling import MaxPool
+from seqlight.attribution.rules.pooling import MaxPool, cross_maximum
 from seqlight.errors import UnsupportedOperation
 
 pytestmark = pytest.mark.usefixtures("with_and_without_kernels")
@@ -159,6 +161,25 @@ def test_maxima_that_are_equal_but_for_rounding_are_credited_as_equal_ones(windo
     y1 = F.max_pool1d(rounded[0], **keywords)
     given = (found * (rounded[0] - rounded[1])).sum(dim=1)
     torch.testing.assert_close(given, (grad * (y1 - y)).sum(dim=1), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("window", [(40, 1, 20, 1), (40, 40, 0, 1), (3, 3, 0, 1), (5, 2, 2, 3)])
+def test_wide_windows_that_overlap_take_no_more_memory_than_the_input(window):
+    sizes = []
+
+    class Largest(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            found = func(*args, **(kwargs or {}))
+            if not func.is_view:
+                sizes.extend(one.nbytes for one in tree_leaves(found) if isinstance(one, torch.Tensor))
+            return found
+
+    x1, x0 = torch.randn(2, 3, 200), torch.randn(8, 3, 200)
+    recorded, reference = ((x, *F.max_pool1d(x, *window, return_indices=True)) for x in (x1, x0))
+    with Largest():
+        cross_maximum(recorded, reference, 1, window)
+    # Positions are int64, and inputs are padded.
+    assert max(sizes) <= 2 * x0.nbytes * 1.25
 
 
 @pytest.mark.parametrize("stride", [None, [], ()])
