@@ -32,7 +32,7 @@ from seqlight.metrics.overlap import overlap
 from seqlight.seqlets.recursive.calibration import calibrated_seqlets
 from seqlight.seqlets.recursive.caller import recursive_seqlets
 from seqlight.sequence.shuffles import dinucleotide_shuffle
-from seqlight.studies.suites.tracks import NOISES, NOTHING, Track, plant_sites
+from seqlight.studies.suites.tracks import NO_SEQLETS, NOISES, Track, plant_sites
 from seqlight_callbacks.demo.task import planted_task
 from seqlight_callbacks.demo.training import train
 
@@ -99,7 +99,7 @@ def evaluate(draw: Track) -> Iterator[dict[str, Any]]:
             threshold = float(curve["threshold"][curve["fdr"] <= rate].max())
             if threshold > 0 and threshold not in called:
                 called[threshold] = recursive_seqlets(draw.values, threshold, sign="positive")
-            seqlets = called.get(threshold, NOTHING)
+            seqlets = called.get(threshold, NO_SEQLETS)
             matched = overlap(seqlets, draw.known)
             yield {
                 "controls": n,

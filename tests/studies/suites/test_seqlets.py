@@ -6,7 +6,7 @@ import pytest
 
 from seqlight.studies.suites import seqlet_callers, seqlets
 from seqlight.studies.suites.seqlet_callers import CALLERS, Caller
-from seqlight.studies.suites.tracks import NOISES, NOTHING, Track, plant_sites
+from seqlight.studies.suites.tracks import NO_SEQLETS, NOISES, Track, plant_sites
 
 OURS = {name: one for name, one in CALLERS.items() if "tangermeme" not in name and "lite" not in name}
 
@@ -75,7 +75,7 @@ def test_negative_calls_are_no_sites():
 def test_the_null_counts_calls_and_replicates(known):
     one_call = pd.DataFrame({"example_idx": [0], "start": [0], "end": [5], "attribution": [1.0]})
     # Half of the replicates have a call: those whose first value is positive.
-    sometimes = Caller(lambda track: one_call if track.values[0, 0] > 0 else NOTHING)
+    sometimes = Caller(lambda track: one_call if track.values[0, 0] > 0 else NO_SEQLETS)
     callers = {"sometimes": sometimes, "slow": Caller(sites, slow=True), "broken": Caller(broken)}
     table = seqlets.null_table(40, 3, (4, 50), callers)
     assert set(table["noise"]) == set(NOISES)
@@ -124,6 +124,6 @@ def test_what_was_replaced_comes_back_after_an_error():
 
 def test_the_suite_names_its_tables(monkeypatch, track):
     monkeypatch.setattr(seqlets, "make_tracks", lambda: {"one": track})
-    monkeypatch.setattr(seqlets, "call_all", lambda tracks: {"one": dict.fromkeys(CALLERS, seqlets.Called(NOTHING))})
+    monkeypatch.setattr(seqlets, "call_all", lambda tracks: {"one": dict.fromkeys(CALLERS, seqlets.Called(NO_SEQLETS))})
     monkeypatch.setattr(seqlets, "null_table", lambda: pd.DataFrame())
     assert set(seqlets.SUITE.tables()) == {"agreement", "recovery", "null"}

@@ -1,4 +1,4 @@
-"""All sequences of the same letters, or of the same pairs of neighbours: listed, counted and drawn uniformly."""
+"""Permutations of a text that keep its letters, or its dinucleotides: listed, counted and drawn uniformly."""
 
 from __future__ import annotations
 

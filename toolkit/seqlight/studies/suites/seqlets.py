@@ -13,7 +13,7 @@ import torch
 from seqlight.metrics.overlap import overlap
 from seqlight.studies.suites.seqlet_callers import CALLERS, COLUMNS, Caller
 from seqlight.studies.suites.suite import TableSuite
-from seqlight.studies.suites.tracks import NOISES, NOTHING, Track, ecoli_track, plant_sites, planted_track
+from seqlight.studies.suites.tracks import NO_SEQLETS, NOISES, Track, ecoli_track, plant_sites, planted_track
 
 ROWS, LENGTH, SITES = 200, 300, 100
 # Replicates without sites, and how many of them those get that take seconds for each.
@@ -68,7 +68,7 @@ def call_all(tracks: Mapping[str, Track], callers: Mapping[str, Caller] = CALLER
 
 def call(caller: Caller, track: Track, timed: bool = False) -> Called:
     """Return what a caller calls; an error is a result."""
-    found, taken, threads = NOTHING, [], torch.get_num_threads()
+    found, taken, threads = NO_SEQLETS, [], torch.get_num_threads()
     try:
         for _ in range(TIMED if timed and not caller.slow else 1):
             # Before each: Numba sets PyTorch's number of threads, too.
@@ -77,7 +77,7 @@ def call(caller: Caller, track: Track, timed: bool = False) -> Called:
             found = caller.call(track)
             taken.append(time.process_time() - start)
     except Exception as error:
-        return Called(NOTHING, error=f"{type(error).__name__}: {error}")
+        return Called(NO_SEQLETS, error=f"{type(error).__name__}: {error}")
     finally:
         torch.set_num_threads(threads)
     return Called(found, min(taken))

@@ -18,7 +18,7 @@ from seqlight.studies.suites.planted import held_out_positives, trained_network
 from seqlight.studies.suites.small_networks import train_ecoli_network
 
 SITE = 10
-NOTHING = pd.DataFrame({"example_idx": [], "start": [], "end": [], "attribution": []}, dtype=np.int64)
+NO_SEQLETS = pd.DataFrame({"example_idx": [], "start": [], "end": [], "attribution": []}, dtype=np.int64)
 
 Floats = NDArray[np.float64]
 Noise = Callable[[np.random.RandomState, tuple[int, int]], Floats]
