@@ -67,9 +67,11 @@ def slopes(sequence: Sequence[Tensor], reference: Sequence[Tensor]) -> list[Tens
     (a1, b1), (a0, b0) = sequence, reference
     # Sums of halves, and one division after the other: sums and products may be too large for float16.
     mean = torch.add(b1 / 2, b0, alpha=0.5)
-    by_dividend, by_divisor = 1 / mean, torch.add(a1 / b1 / -2, a0 / b0, alpha=-0.5) / mean
-    turned = (b1 > 0) != (b0 > 0)
-    by_dividend = torch.where(turned, 1 / b1 / 2 + 1 / b0 / 2, by_dividend)
-    by_divisor = torch.where(turned, -(a1 / 2 + a0 / 2) / b0 / b1, by_divisor)
+    by_divisor = torch.add((a1 / b1).div_(-2), a0 / b0, alpha=-0.5).div_(mean)
+    by_dividend = mean.reciprocal_()
+    turned = (b1 > 0) ^ (b0 > 0)
+    if turned.any():
+        by_dividend = torch.where(turned, 1 / b1 / 2 + 1 / b0 / 2, by_dividend)
+        by_divisor = torch.where(turned, -(a1 / 2 + a0 / 2) / b0 / b1, by_divisor)
     # As elsewhere, an infinite slope counts as none.
-    return [by_dividend.nan_to_num(0, 0, 0), by_divisor.nan_to_num(0, 0, 0)]
+    return [one.nan_to_num_(0, 0, 0) for one in (by_dividend, by_divisor)]
