@@ -67,6 +67,21 @@ SITUATIONS = {
         "Believe none of them",
         ["do not use it for this model. Suspect, too: `relu1` in the model itself, `relu2` in the model itself and 3"],
     ),
+    "several reasons at one place": (
+        {
+            "cells": {"captum-deeplift": {"miss": 0.4}},
+            "suspects": {
+                "captum-deeplift": [
+                    ("MaxPool1d", "pool", "its windows overlap", ""),
+                    ("MaxPool1d", "pool", "it directly follows ReLU", ""),
+                    ("gelu", "net", "a function", ""),
+                    ("gelu", "net", "used twice", ""),
+                ]
+            },
+        },
+        "Believe none of them",
+        ["its windows overlap. What to do: do not use it for this model. Suspect, too: `gelu` in `net`."],
+    ),
     "one is wrong and warns": (
         {"cells": {"seqlight": {}, "tangermeme": {"miss": 2.0, "verdict": "warned", "warnings": ["W: high\nx"]}}},
         "seqlight is complete on this model, and the only one of its method that is: nothing confirms",

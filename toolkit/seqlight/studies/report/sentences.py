@@ -132,8 +132,10 @@ def _describe_cause(one: Judgement, suspects: list[Suspect]) -> str:
         return "Which operation is to blame is not known: do not use it for this model."
     worst, *rest = suspects
     text = as_sentence(f"The likely cause is {_place(worst)}: {worst.reason}")
-    others = [_place(other) for other in rest[: MAX_SUSPECTS - 1]]
-    others += [f"{len(rest) - len(others)} more"] if len(rest) > len(others) else []
+    # One place may be suspected for several reasons.
+    places = list(dict.fromkeys(_place(other) for other in rest if _place(other) != _place(worst)))
+    others = places[: MAX_SUSPECTS - 1]
+    others += [f"{len(places) - len(others)} more"] if len(places) > len(others) else []
     text += f" What to do: {as_sentence(worst.remedy or 'do not use it for this model')}"
     return f"{text} Suspect, too: {as_list(others)}." if others else text
 
