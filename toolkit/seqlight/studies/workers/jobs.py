@@ -9,10 +9,9 @@ import os
 import pickle
 import random
 import re
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,7 +77,8 @@ class _Call:
         case = load_case(job["case"], job["dtype"])
         before, printed = ModelState(case.model), io.StringIO()
         process = os.getpid()
-        with warnings.catch_warnings(record=True) as caught, own_output(printed):
+        # What compiled code prints goes to the log of the process.
+        with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(printed):
             warnings.simplefilter("always")
             memory, start = PeakMemory(), time.perf_counter()
             try:
@@ -182,17 +182,6 @@ def _in_words(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:
         return type(error).__name__
-
-
-@contextlib.contextmanager
-def own_output(printed: io.StringIO) -> Iterator[None]:
-    """Collect what Python code prints; what compiled code prints goes to the log of the process."""
-    before = sys.stdout
-    sys.stdout = printed
-    try:
-        yield
-    finally:
-        sys.stdout = before
 
 
 def _checked(found: Any, case: Loaded) -> Tensor:
