@@ -10,7 +10,9 @@ import pytest
 import torch
 
 import seqlight as sl
-from seqlight.studies import Study
+from seqlight.errors import InputError
+from seqlight.results.identity.arrays import digest_of_array
+from seqlight.studies import Case, Study
 from seqlight.studies.cell import COLUMNS
 from seqlight.studies.folder import StudyFolder
 from seqlight.studies.workers.jobs import JOBS, OF_IMPLEMENTATION
@@ -124,3 +126,29 @@ def test_outputs_and_audits_that_failed_are_tried_again(tmp_path, failed, is_las
     found = run(tmp_path, implementations=[EXACT], retry=is_lasting)
     assert found.cells["miss"][0] < 1e-12
     assert found.audit("net").complete
+
+
+@pytest.mark.usefixtures("_workers_are_here")
+def test_references_that_chance_draws_are_drawn_once(tmp_path):
+    drawn = []
+
+    def references(X, n):
+        drawn.append(torch.full((len(X), n, *X.shape[1:]), len(drawn), dtype=torch.int8))
+        return drawn[-1]
+
+    found = Study({"net": Net()}, X, references, implementations=[EXACT], dtypes=["float64"]).run(
+        tmp_path, verbose=False
+    )
+    assert len(drawn) == len(X)
+    assert torch.equal(found.case("net").references, torch.cat(drawn))
+    assert found.settings["cases"]["net"]["references"] == digest_of_array(torch.cat(drawn))
+    assert found.cells["miss"][0] < 1e-12
+
+
+@pytest.mark.reliability("studies", "a function that makes another model each time", "an error that names the case")
+@pytest.mark.usefixtures("_workers_are_here")
+def test_a_model_that_is_another_each_time_is_refused(tmp_path):
+    seeds = itertools.count()
+    study = Study({"net": Case(lambda: Net(next(seeds)), X)}, implementations=[EXACT], dtypes=["float64"])
+    with pytest.raises(InputError, match="'net' makes another model each time"):
+        study.run(tmp_path, verbose=False)

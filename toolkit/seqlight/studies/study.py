@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -164,8 +165,10 @@ class Study:
 
     def _run(self, files: StudyFolder, verbose: bool, retry: bool) -> None:
         described = {one.name: _describe_implementation(one) for one in self.implementations}
+        # Drawn once, so that the key is that of the references that are explained, whatever function draws them.
+        drawn = {name: replace(case, references=self._references(case)) for name, case in self.cases.items()}
         cases, cells = {}, []
-        for name, case in self.cases.items():
+        for name, case in drawn.items():
             cases[name] = self._describe_case(case)
             cells += self._cells_of(name, cases[name], described)
         files.write_settings(self._settings(cases, described, cells))
@@ -175,8 +178,8 @@ class Study:
             bar.update(schedule.done)
             for name in schedule.start(cases):
                 bar.set_postfix_str(name, refresh=False)
-                key = cases[name]["key"]
-                schedule.run_model(name, key, self._write_parcel(name, files, key), bar.update)
+                parcel = self._write_parcel(name, drawn[name], cases[name], files)
+                schedule.run_model(name, cases[name]["key"], parcel, bar.update)
 
     def _run_settings(self, retry: bool) -> RunSettings:
         return RunSettings(
@@ -187,9 +190,7 @@ class Study:
         """Return what identifies a case, and how large it is."""
         model, references = uncompiled(case.make_model()), self._references(case)
         facts = {
-            "weights": digest(sorted((key, digest_of_array(one)) for key, one in model.state_dict().items())),
-            # What cannot be described counts by its class: a user who changes such a thing has to name another folder.
-            "model": Description(strict=False).describe_model(model),
+            "model": _describe_model(model),
             "X": digest_of_array(case.X),
             "references": digest_of_array(references),
             "args": [digest_of_array(one) for one in case.args],
@@ -237,14 +238,18 @@ class Study:
     def _references(self, case: Case) -> Tensor:
         return case.draw_references(self.n_references, self.random_state).cpu()
 
-    def _write_parcel(self, name: str, files: StudyFolder, key: str) -> Path:
+    def _write_parcel(self, name: str, case: Case, described: dict[str, Any], files: StudyFolder) -> Path:
         """Write the case for the workers, and for whoever reads the study later; return the path of the former."""
-        case = self.cases[name]
-        references = self._references(case)
-        files.write_case(key, case.X, references, case.motifs)
+        model, references = uncompiled(case.make_model()), self._references(case)
+        if not isinstance(case.model, nn.Module) and _describe_model(model) != described["model"]:
+            raise InputError(
+                f"the function of the case {name!r} makes another model each time: expected the same one; seed it, or "
+                "give the model itself."
+            )
+        files.write_case(described["key"], case.X, references, case.motifs)
         path = files.work / "case.pkl"
         parcel = {
-            "model": to_bytes(uncompiled(case.make_model()), f"the model {name!r}"),
+            "model": to_bytes(model, f"the model {name!r}"),
             "X": case.X,
             "references": references,
             "args": case.args,
@@ -252,6 +257,14 @@ class Study:
         }
         path.write_bytes(pickle.dumps(parcel))
         return path
+
+
+def _describe_model(model: nn.Module) -> dict[str, Any]:
+    """Return what identifies a model.
+
+    What cannot be described counts by its class: a user who changes such a thing has to name another folder.
+    """
+    return Description(strict=False).describe_model(model)
 
 
 def _describe_implementation(one: Implementation) -> dict[str, Any]:
