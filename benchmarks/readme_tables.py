@@ -19,7 +19,9 @@ def main() -> None:
     """Replace the text between the two markers."""
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
-    tables = "\n".join([*sequence_table(), *prediction_note(), *attribution_tables(), *run_note()]) + "\n"
+    tables = (
+        "\n".join([*sequence_table(), *prediction_note(), *attribution_tables(), *kernel_table(), *run_note()]) + "\n"
+    )
     updated = fill_section(text, tables, BEGIN, END)
     if "--check" in sys.argv and updated != text:
         sys.exit("README.md is out of date with benchmarks/results: run python benchmarks/readme_tables.py")
@@ -95,6 +97,33 @@ def ratios(*rows: dict[str, Any]) -> str:
     """Return the cells of a row, or of the geometric mean of several."""
     digits = {"over_floor": 2, "times_faster_than_tangermeme": 1, "times_faster_than_captum": 1}
     return " | ".join(f"{geometric_mean(row[name]['least'] for row in rows):.{n}f}" for name, n in digits.items())
+
+
+def kernel_table() -> list[str]:
+    """Return the table of the kernels and bytes of a sequence on a device, if those of Triton's path are known."""
+    found = read_results("kernels")
+    kinds = {
+        "floor": "floor",
+        "triton": "seqlight with Triton",
+        "plain": "seqlight in plain PyTorch",
+        "tangermeme": f"tangermeme {found['machine']['tangermeme']}",
+        "captum": f"Captum {found['machine']['captum']}",
+    }
+    if not all(kinds.keys() <= row.keys() for row in found["models"].values()):
+        return []
+    lines = [
+        "",
+        "On a GPU: kernels launched, and MB that they read and write, for one sequence with "
+        f"{found['workload']['references']} references; counted without one, by "
+        "[a script](benchmarks/count_kernels.py).",
+        "",
+        "| | " + " | ".join(kinds.values()) + " |",
+        "|---|" + "---|" * len(kinds),
+    ]
+    for model, row in found["models"].items():
+        cells = (f"{row[kind]['kernels']}, {row[kind]['megabytes']:,} MB" for kind in kinds)
+        lines.append(f"| {model}, {found['workload']['lengths'][model]:,} | {' | '.join(cells)} |")
+    return lines
 
 
 def run_note() -> list[str]:

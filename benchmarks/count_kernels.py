@@ -1,0 +1,97 @@
+"""Count the kernels and bytes that ``seqlight.deep_lift_shap`` would ask a device for, beside others and the floor.
+
+Usage: ``python benchmarks/count_kernels.py [plain|triton|before ...]``, all but `before` unless named. No device is
+needed: what reaches PyTorch's backend on the CPU, without the compiled loops, is what a device would be asked for. What
+counts is what one more sequence with 20 references adds to a call. `plain` is the path in plain PyTorch, `triton` the
+one with Triton's kernels, run by its interpreter; for `before`, put the package of commit 15fb076 on PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import warnings
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from harness import describe_machine, read_results, run_script, write_results
+from kernel_counter import KernelCounter
+from speed_deeplift import REFERENCES, WORKLOADS, captum_deeplift, floor, tangermeme_deep_lift_shap
+
+import seqlight as sl
+
+RESULTS, BEFORE = "kernels", "15fb076"
+MODELS = ("bpnet-like", "basset-like", "transformer")
+PEERS = ("floor", "tangermeme", "captum")
+
+
+def count(method: str, name: str) -> dict[str, Any]:
+    """Return the kernels and bytes of one more sequence: those of a call with two, less those of a call with one."""
+    one, two = (_count_call(method, name, rows) for rows in (1, 2))
+    kernels, moved = two.launches - one.launches, two.bytes - one.bytes
+    by_operation = {key: [n, round(moved[key] / 1e6, 2)] for key, n in kernels.most_common()}
+    return {"kernels": kernels.total(), "megabytes": round(moved.total() / 1e6), "by_operation": by_operation}
+
+
+def _count_call(method: str, name: str, rows: int) -> KernelCounter:
+    make, _, length = WORKLOADS[name]
+    torch.manual_seed(0)
+    model = make().eval().requires_grad_(False)
+    X = sl.random_one_hot((rows, 4, length), random_state=0).float()
+    references = torch.cat([sl.dinucleotide_shuffle(x[None], n=REFERENCES, random_state=0) for x in X]).float()
+    settings: dict[str, Any] = {"references": references, "device": "cpu", "batch_size": REFERENCES}
+    # Others set up in a first call what a second one finds.
+    for counter in (None, KernelCounter()):
+        with contextlib.ExitStack() as stack:
+            if counter is not None:
+                stack.enter_context(counter)
+                if os.environ.get("TRITON_INTERPRET"):
+                    stack.enter_context(counter.counting_triton())
+            if method == "floor":
+                floor(model, X, references)
+            elif method == "captum":
+                captum_deeplift(model, X, references)
+            elif method == "tangermeme":
+                tangermeme_deep_lift_shap(model, X, warning_threshold=1e9, **settings)
+            else:
+                sl.deep_lift_shap(model, X, **settings)
+    assert counter is not None
+    return counter
+
+
+def main(kinds: tuple[str, ...]) -> None:
+    """Count, print and write `kinds` of seqlight's path, and the other methods unless only `before` is asked for."""
+    os.environ["SEQLIGHT_NATIVE"] = "0"
+    machine = {**describe_machine(), "captum": version("captum"), "triton": version("triton")}
+    known = _known()
+    models: dict[str, Any] = {name: known.get(name, {}) for name in MODELS}
+    for kind in (*(() if kinds == ("before",) else PEERS), *kinds):
+        if kind == "triton":
+            os.environ["TRITON_INTERPRET"] = "1"
+        for name, row in models.items():
+            row[kind] = run_script(__file__, "count", kind, name)
+            print(f"{name}, {kind}: {row[kind]['kernels']} kernels, {row[kind]['megabytes']:,} MB", flush=True)
+        os.environ.pop("TRITON_INTERPRET", None)
+    workload = {"references": REFERENCES, "dtype": "float32", "lengths": {name: WORKLOADS[name][2] for name in MODELS}}
+    print(write_results(RESULTS, {"before_commit": BEFORE, "workload": workload, "models": models}, machine))
+
+
+def _known() -> dict[str, Any]:
+    try:
+        return read_results(RESULTS)["models"]  # type: ignore[no-any-return]
+    except FileNotFoundError:
+        return {}
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")  # Captum's notice about its hooks
+    match sys.argv[1:]:
+        case ["count", kind, name]:
+            print(json.dumps(count(kind, name)))
+        case []:
+            main(("plain", "triton"))
+        case kinds:
+            main(tuple(kinds))
