@@ -5,11 +5,13 @@ Usage: ``python benchmarks/readme_tables.py``; with ``--check`` it only reports 
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
-from harness import read_results
+from harness import RESULTS, read_results
 from pages import ROOT, fill_section
 
 BEGIN, END = "<!-- speed: written by benchmarks/readme_tables.py -->\n", "<!-- end of speed -->"
@@ -19,9 +21,8 @@ def main() -> None:
     """Replace the text between the two markers."""
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
-    tables = (
-        "\n".join([*sequence_table(), *prediction_note(), *attribution_tables(), *kernel_table(), *run_note()]) + "\n"
-    )
+    sections = (sequence_table, prediction_note, attribution_tables, kernel_table, gpu_tables, run_note)
+    tables = "\n".join(line for section in sections for line in section()) + "\n"
     updated = fill_section(text, tables, BEGIN, END)
     if "--check" in sys.argv and updated != text:
         sys.exit("README.md is out of date with benchmarks/results: run python benchmarks/readme_tables.py")
@@ -124,6 +125,31 @@ def kernel_table() -> list[str]:
         cells = (f"{row[kind]['kernels']}, {row[kind]['megabytes']:,} MB" for kind in kinds)
         lines.append(f"| {model}, {found['workload']['lengths'][model]:,} | {' | '.join(cells)} |")
     return lines
+
+
+def gpu_tables(folder: Path = RESULTS) -> list[str]:
+    """Return a table for each GPU whose check lies in a folder; nothing where there is none."""
+    lines: list[str] = []
+    for path in sorted(folder.glob("gpu_check_*.json")):
+        sections = json.loads(path.read_text(encoding="utf-8"))["sections"]
+        machine, speed = sections["environment"], sections["speed"]
+        lines += [
+            "",
+            f"| {machine.get('name', machine['device'])}, float32, PyTorch {machine['torch']} "
+            "| milliseconds a sequence | ratio to the floor | times faster than tangermeme | than Captum | peak, MiB |",
+            "|---|---|---|---|---|---|",
+        ]
+        lines += [gpu_row(name, row) for name, row in speed.items() if name.endswith("float32")]
+    return lines
+
+
+def gpu_row(name: str, row: dict[str, Any]) -> str:
+    """Return the line of a network with so many pairs at a time; a cell is empty where nothing was measured."""
+    ours, over = row["seqlight"], row["over the floor"]
+    peers = (f"{over[peer] / over['seqlight']:.1f}" if peer in over else "" for peer in ("tangermeme", "captum"))
+    peak = "" if ours["peak bytes"] is None else f"{ours['peak bytes'] / 2**20:.0f}"
+    cells = [name.removesuffix(", float32"), f"{1e3 * ours['least'] / row['sequences']:.2f}", f"{over['seqlight']:.2f}"]
+    return f"| {' | '.join([*cells, *peers, peak])} |"
 
 
 def run_note() -> list[str]:

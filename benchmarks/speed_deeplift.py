@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from captum.attr import DeepLift
 from harness import Timing, describe_machine, read_results, run_script, vector_registers, write_results
+from networks import Transformer, basset_like, beluga, bpnet_like
 from tangermeme.deep_lift_shap import deep_lift_shap as tangermeme_deep_lift_shap
 from torch import Tensor, nn
 
@@ -31,86 +32,6 @@ REFERENCES, THREADS = 20, 2
 # The least calls and seconds of a process: one call of a small model is too short to be representative.
 CALLS, SECONDS = 2, 2.0
 METHODS = ("seqlight", "tangermeme", "captum", "floor")
-
-
-class Residual(nn.Module):
-    """A dilated convolution that is added to its input."""
-
-    def __init__(self, channels: int, dilation: int) -> None:
-        super().__init__()
-        self.convolution = nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation)
-        self.relu = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the sum."""
-        return x + self.relu(self.convolution(x))  # type: ignore[no-any-return]
-
-
-class Mean(nn.Module):
-    """The mean over positions."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the mean."""
-        return x.mean(dim=-1)
-
-
-def basset_like() -> nn.Module:
-    """Three pooled convolutions and two dense layers, after Kelley et al. (2016)."""
-    layers: list[nn.Module] = []
-    for channels, out, width, pool in [(4, 300, 19, 3), (300, 200, 11, 4), (200, 200, 7, 4)]:
-        layers += [nn.Conv1d(channels, out, width, padding=width // 2), nn.BatchNorm1d(out), nn.ReLU()]
-        layers += [nn.MaxPool1d(pool)]
-    layers += [nn.Flatten(), nn.Linear(200 * 12, 1000), nn.ReLU(), nn.Linear(1000, 1000), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(1000, 164))
-
-
-def bpnet_like() -> nn.Module:
-    """One wide and eight dilated residual convolutions of 64 filters, after Avsec et al. (2021); the counts head."""
-    body = [Residual(64, 2**i) for i in range(1, 9)]
-    return nn.Sequential(nn.Conv1d(4, 64, 21, padding=10), nn.ReLU(), *body, Mean(), nn.Linear(64, 1))
-
-
-def beluga() -> nn.Module:
-    """Beluga of the tutorial, after Zhou et al. (2018), with random weights; sequences are images one row high."""
-    layers: list[nn.Module] = [nn.Unflatten(1, (4, 1))]
-    channels = 4
-    for out in (320, 480, 640):
-        for _ in range(2):
-            layers += [nn.Conv2d(channels, out, (1, 8)), nn.ReLU()]
-            channels = out
-        layers += [nn.Dropout(0.2), nn.MaxPool2d((1, 4))] if out < 640 else [nn.Dropout(0.5)]
-    dense: list[nn.Module] = [nn.Flatten(), nn.Linear(67840, 2003), nn.ReLU(), nn.Linear(2003, 2002)]
-    return nn.Sequential(*layers, *dense)
-
-
-class Block(nn.Module):
-    """A pre-norm transformer block with four heads, as it is usually written."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
-        self.mix, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.dense = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (rows, positions, width)."""
-        q, k, v = self.mix(self.norms[0](x)).unflatten(2, (3, 4, -1)).permute(2, 0, 3, 1, 4)
-        mixed = nn.functional.scaled_dot_product_attention(q, k, v)
-        x = x + self.out(mixed.transpose(1, 2).flatten(2))
-        return x + self.dense(self.norms[1](x))  # type: ignore[no-any-return]
-
-
-class Transformer(nn.Module):
-    """A convolution over eight positions at a time, two pre-norm blocks of width 64, and the mean."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem, self.blocks = nn.Conv1d(4, 64, 15, stride=8, padding=7), nn.Sequential(Block(64), Block(64))
-        self.norm, self.head = nn.LayerNorm(64), nn.Linear(64, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (rows, outputs)."""
-        return self.head(self.norm(self.blocks(self.stem(x).mT)).mean(1))  # type: ignore[no-any-return]
 
 
 WORKLOADS = {

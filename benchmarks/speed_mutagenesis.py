@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from harness import count_argument, describe_machine, time_in_turn, write_results
-from speed_deeplift import basset_like
+from networks import basset_like
 from torch import Tensor, nn
 
 from seqlight import random_one_hot

@@ -1,0 +1,1 @@
+"""The sections of ``benchmarks/gpu_check.py``, each a function that takes the :class:`~gpu_sections.bench.Bench`."""

@@ -1,0 +1,124 @@
+"""The networks that benchmarks explain: three CNNs and a transformer of the field, and two that are hard to treat."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Residual(nn.Module):
+    """A dilated convolution that is added to its input."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum."""
+        return x + self.relu(self.convolution(x))  # type: ignore[no-any-return]
+
+
+class Mean(nn.Module):
+    """The mean over positions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the mean."""
+        return x.mean(dim=-1)
+
+
+def basset_like(length: int = 600, scale: float = 1.0) -> nn.Module:
+    """Three pooled convolutions and two dense layers, after Kelley et al. (2016)."""
+    layers: list[nn.Module] = []
+    first, second, third = (int(scale * channels) for channels in (300, 200, 200))
+    for channels, out, width, pool in [(4, first, 19, 3), (first, second, 11, 4), (second, third, 7, 4)]:
+        layers += [nn.Conv1d(channels, out, width, padding=width // 2), nn.BatchNorm1d(out), nn.ReLU()]
+        layers += [nn.MaxPool1d(pool)]
+    positions = length // 3 // 4 // 4
+    layers += [nn.Flatten(), nn.Linear(third * positions, 1000), nn.ReLU(), nn.Linear(1000, 1000), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(1000, 164))
+
+
+def bpnet_like(width: int = 64) -> nn.Module:
+    """One wide and eight dilated residual convolutions of 64 filters, after Avsec et al. (2021); the counts head."""
+    body = [Residual(width, 2**i) for i in range(1, 9)]
+    return nn.Sequential(nn.Conv1d(4, width, 21, padding=10), nn.ReLU(), *body, Mean(), nn.Linear(width, 1))
+
+
+def beluga() -> nn.Module:
+    """Beluga of the tutorial, after Zhou et al. (2018), with random weights; sequences are images one row high."""
+    layers: list[nn.Module] = [nn.Unflatten(1, (4, 1))]
+    channels = 4
+    for out in (320, 480, 640):
+        for _ in range(2):
+            layers += [nn.Conv2d(channels, out, (1, 8)), nn.ReLU()]
+            channels = out
+        layers += [nn.Dropout(0.2), nn.MaxPool2d((1, 4))] if out < 640 else [nn.Dropout(0.5)]
+    dense: list[nn.Module] = [nn.Flatten(), nn.Linear(67840, 2003), nn.ReLU(), nn.Linear(2003, 2002)]
+    return nn.Sequential(*layers, *dense)
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block with four heads, as it is usually written."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        self.mix, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.dense = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (rows, positions, width)."""
+        q, k, v = self.mix(self.norms[0](x)).unflatten(2, (3, 4, -1)).permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v)
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        return x + self.dense(self.norms[1](x))  # type: ignore[no-any-return]
+
+
+class Transformer(nn.Module):
+    """A convolution over eight positions at a time, two pre-norm blocks of width 64, and the mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.blocks = nn.Conv1d(4, 64, 15, stride=8, padding=7), nn.Sequential(Block(64), Block(64))
+        self.norm, self.head = nn.LayerNorm(64), nn.Linear(64, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (rows, outputs)."""
+        return self.head(self.norm(self.blocks(self.stem(x).mT)).mean(1))  # type: ignore[no-any-return]
+
+
+class Recurrent(nn.Module):
+    """A convolution, an LSTM in both directions, and the mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.lstm = nn.Conv1d(4, 16, 9, stride=4), nn.LSTM(16, 16, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(32, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (rows, outputs)."""
+        return self.head(self.lstm(self.stem(x).relu().mT)[0].mean(1))  # type: ignore[no-any-return]
+
+
+class BothStrands(nn.Module):
+    """Causal attention and a softmax written by hand, on both strands in one batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.mix, self.head = nn.Conv1d(4, 32, 9, stride=8), nn.Linear(32, 96), nn.Linear(32, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (rows, outputs), the mean of both strands."""
+        h = self.stem(torch.cat([x, x.flip(1, 2)])).tanh().mT
+        q, k, v = self.mix(h).unflatten(2, (3, 4, -1)).permute(2, 0, 3, 1, 4)
+        h = h + nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
+        forward, reverse = self.head((h * h.softmax(1)).sum(1)).chunk(2)
+        return (forward + reverse) / 2  # type: ignore[no-any-return]
+
+
+def mixed(length: int = 200) -> nn.Module:
+    """Return a small network with pooling windows that overlap, batch norm and two activations."""
+    pooled = ((length - 8 - 3) // 2 + 1 - 4) // 4
+    body = [nn.Conv1d(4, 16, 9), nn.ReLU(inplace=True), nn.MaxPool1d(3, 2), nn.BatchNorm1d(16), nn.Conv1d(16, 16, 5)]
+    return nn.Sequential(*body, nn.GELU(), nn.MaxPool1d(4), nn.Flatten(), nn.Linear(16 * pooled, 3))
