@@ -20,6 +20,7 @@ from one_thread import _one_thread as _one_thread
 from pretend_accelerator import pretend as pretend
 from toy_genome import fasta as fasta
 from toy_genome import genome as genome
+from triton_interpreter import ignore_without_triton
 
 # No deadline, since a first call may load or compile something; the same examples in each run.
 settings.register_profile("seqlight", deadline=None, derandomize=True)
@@ -31,8 +32,17 @@ forkserver = sys.modules["forkserver"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(forkserver)
 
 
+class KernelsInTriton:
+    """A plugin, because hooks of this file do not see the doctests of the sources."""
+
+    @staticmethod
+    def pytest_ignore_collect(collection_path):
+        return ignore_without_triton(collection_path)
+
+
 def pytest_configure(config):
     """Start the fork servers once, for all worker processes of pytest."""
+    config.pluginmanager.register(KernelsInTriton())
     if hasattr(os, "fork") and forkserver.SERVERS not in os.environ:
         running = forkserver.servers(torch=["torch"], lightning=["lightning.pytorch", "pandas", "seqlight.lit.run"])
         running.__enter__()

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from seqlight.errors import ConvergenceWarning as ConvergenceWarning
     from seqlight.errors import InputError as InputError
     from seqlight.errors import IntegratedWarning as IntegratedWarning
+    from seqlight.errors import KernelWarning as KernelWarning
     from seqlight.errors import MissingExtra as MissingExtra
     from seqlight.errors import RandomizationWarning as RandomizationWarning
     from seqlight.errors import ReferencesWarning as ReferencesWarning
@@ -164,6 +165,7 @@ _CONTENTS = {
         "ConvergenceError",
         "ConvergenceWarning",
         "IntegratedWarning",
+        "KernelWarning",
         "RandomizationWarning",
         "ReferencesWarning",
         "ShuffleWarning",

@@ -14,6 +14,7 @@
     ├── BatchWarning                          outputs depend on the other rows of the batch, or on chance
     ├── ConvergenceWarning (RuntimeWarning)   attributions do not sum to the output difference
     ├── IntegratedWarning                     an operation has no exact rule and is integrated numerically
+    ├── KernelWarning                         a kernel cannot run here, and plain operations take its place
     ├── RandomizationWarning                  attributions stay alike when the layers of the model are re-initialised
     ├── ReferencesWarning                     references are too few, or equal to the sequences
     └── ShuffleWarning                        a shuffle cannot move some positions
@@ -68,6 +69,10 @@ class ConvergenceWarning(SeqlightWarning, RuntimeWarning):
 
 class IntegratedWarning(SeqlightWarning):
     """An operation has no exact rule, so its Jacobian is integrated numerically."""
+
+
+class KernelWarning(SeqlightWarning):
+    """A kernel cannot be compiled or run on this machine, so PyTorch's own operations take its place."""
 
 
 class RandomizationWarning(SeqlightWarning):

@@ -23,9 +23,14 @@ class Snapshot:
         kept = tensor.detach().clone() if copy else tensor.detach()
         return cls(kept, kept._version)
 
+    @property
+    def is_overwritten(self) -> bool:
+        """Whether the tensor was written to since it was recorded."""
+        return self.tensor._version != self.version
+
     def get(self) -> Tensor:
         """Return the tensor; raise Overwritten if it was written to since."""
-        if self.tensor._version != self.version:
+        if self.is_overwritten:
             raise Overwritten
         return self.tensor
 

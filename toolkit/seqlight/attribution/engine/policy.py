@@ -15,7 +15,7 @@ from seqlight.attribution.engine.model_region_mode import RegionPolicy
 from seqlight.attribution.kernels.convolution import Convolution
 from seqlight.attribution.kernels.linear import Linear
 from seqlight.attribution.kernels.unbind import Unbound
-from seqlight.attribution.rules.elementwise import Rescale
+from seqlight.attribution.rules.elementwise import RescaleFunction, ScaleFunction
 from seqlight.attribution.rules.numerical_integration import Integrated
 from seqlight.attribution.rules.table import rules
 from seqlight.attribution.rules.table_entry import Entry
@@ -99,6 +99,6 @@ def _collect_functions(entries: Iterable[Entry]) -> frozenset[Any]:
 @cache
 def _functions_in_table() -> frozenset[Any]:
     first: frozenset[Any] = frozenset(
-        (ObserveFunction, Convolution, Linear, Unbound, Integrated.backward, Rescale().backward)
+        (ObserveFunction, Convolution, Linear, Unbound, Integrated.backward, ScaleFunction, RescaleFunction)
     )
     return first | _collect_functions(rules().values())

@@ -15,12 +15,17 @@ from torch import Tensor
 from seqlight.attribution.calls.partners import batch_dimension
 
 
-def suits(*tensors: Tensor) -> bool:
-    """Return whether the loops take these tensors: contiguous, on the CPU, of one dtype, and the first not empty."""
-    dtype = tensors[0].dtype
+def are_packed(*tensors: Tensor) -> bool:
+    """Return whether tensors are contiguous, real, of one dtype and on one device, and the first is not empty."""
+    dtype, device = tensors[0].dtype, tensors[0].device
     if dtype not in (torch.float32, torch.float64) or not tensors[0].numel():
         return False
-    return all(one.dtype == dtype and one.is_cpu and one.is_contiguous() for one in tensors)
+    return all(one.dtype == dtype and one.device == device and one.is_contiguous() for one in tensors)
+
+
+def suits(*tensors: Tensor) -> bool:
+    """Return whether the compiled loops take these tensors: packed, and on the CPU."""
+    return tensors[0].is_cpu and are_packed(*tensors)
 
 
 def element_pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:

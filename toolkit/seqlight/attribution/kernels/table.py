@@ -5,9 +5,9 @@ A rule asks for the fast twin of a step that it can also do in plain PyTorch, an
     fast = kernel_for("softmax.softmax_vjp", grad.device.type, grad.dtype)
     found = None if fast is None else fast(grad, weights, slope)
 
-A kernel computes what its plain twin does, or returns None for tensors that do not lie in memory as it needs them. To
-add a backend, write its functions in files of the same names, ``kernels/triton/softmax.py`` say, and enter them here:
-no rule changes.
+A kernel computes what its plain twin does, or returns None for tensors that do not lie in memory as it needs them. The
+compiled loops serve the CPU, and kernels in Triton, in files of the same names, serve accelerators. To add a backend,
+enter its functions here: no rule changes.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from seqlight.attribution.kernels import (
     softmax,
     unbind,
 )
+from seqlight.attribution.kernels.triton import backend as triton
 from seqlight.native.library import has_lanes, library
 
 Function = Callable[..., Any]
@@ -71,8 +72,14 @@ def vectorised() -> bool:
 SINGLE = (torch.float32,)
 REAL = (torch.float32, torch.float64)
 
-# A step that two lines serve on the same device and dtype is done by the first that is available.
-KERNELS = (
+
+def in_triton(step: str, dtypes: tuple[torch.dtype, ...]) -> tuple[Kernel, ...]:
+    """Return the lines of a kernel in Triton: one for each type of device."""
+    kernel = triton.TritonKernel(step)
+    return tuple(Kernel(step, kernel, device, dtypes, triton.is_available) for device in triton.DEVICES)
+
+
+LOOPS = (
     Kernel("elementwise.secant", elementwise.secant, "cpu", REAL, compiled),
     Kernel("elementwise.relu_vjp", elementwise.relu_vjp, "cpu", REAL, compiled),
     Kernel("smooth_activations.activation", smooth_activations.activation, "cpu", SINGLE, vectorised),
@@ -89,6 +96,13 @@ KERNELS = (
     Kernel("attention.attend", attention.attend, "cpu", SINGLE, vectorised),
     Kernel("attention.attention_vjp", attention.attention_vjp, "cpu", SINGLE, vectorised),
 )
+TRITON = (
+    *in_triton("elementwise.relu_vjp", REAL),
+    *in_triton("elementwise.secant", REAL),
+    *in_triton("elementwise.rescale_vjp", REAL),
+)
+# A step that two lines serve on the same device and dtype is done by the first that is available.
+KERNELS = (*LOOPS, *TRITON)
 
 # Operations that are linear need no rule, only the same result and the same gradient in less time. Each of these takes
 # what PyTorch's function of its name takes, and hands on to that what it cannot do faster itself.

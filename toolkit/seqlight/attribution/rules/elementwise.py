@@ -1,13 +1,15 @@
 """The rule for elementwise operations: the multiplier is the secant ``(y1 - y0) / (x1 - x0)``.
 
-The secant is the mean slope on the line from reference to input. It is computed in the forward pass, so that one tensor
-is kept, as in plain autograd.
+The secant is the mean slope on the line from reference to input. Where there is a kernel that multiplies by it in the
+backward pass, it needs no memory. Else it is computed in the forward pass, so that one tensor is kept, as in plain
+autograd.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +18,7 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Call, Function, ObserveFunction, RuleFunction
 from seqlight.attribution.calls.partners import align_partners
 from seqlight.attribution.calls.record import Snapshot
-from seqlight.attribution.kernels.memory_layout import suits
+from seqlight.attribution.kernels.memory_layout import are_packed
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.errors import UnsupportedOperation
 
@@ -42,15 +44,18 @@ class RescaleFunction(RuleFunction):
     """An elementwise operation whose secant is computed in the backward pass, so that no multiplier has to be kept."""
 
     @staticmethod
-    def forward(ctx: Any, rule: Rescale, call: Call, x1: Tensor, x0: Tensor) -> Any:
-        """Return the output, and keep the inputs of sequences and references."""
-        ctx.rule, ctx.call, ctx.x1, ctx.x0 = rule, call, x1, Snapshot.take(x0, False)
-        return call(x0.detach())
+    def forward(ctx: Any, rule: Rescale, call: Call, recorded: tuple[Tensor, ...], x0: Tensor) -> Any:
+        """Return the output, and keep what is known of sequences and references."""
+        y0 = call(x0.detach())
+        ctx.rule, ctx.call, ctx.recorded = rule, call, recorded
+        ctx.reference = Snapshot.take(x0, False), Snapshot.take(y0, False) if len(recorded) > 1 else None
+        return y0
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradient at the input."""
-        return None, None, None, ctx.rule.vjp(grads[0], ctx.call, ctx.x1, ctx.x0.get())
+        x0, y0 = ctx.reference
+        return None, None, None, ctx.rule.vjp(grads[0], ctx.call, ctx.recorded, x0.get(), y0)
 
 
 class Rounding(Enum):
@@ -157,7 +162,7 @@ class Rescale:
         Whether outputs may be infinite, as those of a mask are.
     fused_vjp : str, optional
         The step in ``kernels/table.py`` that multiplies the gradient by the secant in the backward pass, from the
-        inputs of sequences and references alone. So nothing else has to be kept. It needs a `slope`.
+        inputs of sequences and references alone. So nothing else has to be kept.
     rounding : Rounding
         How outputs are rounded.
     """
@@ -169,18 +174,18 @@ class Rescale:
 
     @property
     def backward(self) -> type[torch.autograd.Function]:
-        """The autograd function of most calls; others have ScaleFunction."""
-        return ScaleFunction if self.fused_vjp is None else RescaleFunction
+        """The autograd function of most calls; with a kernel it is RescaleFunction."""
+        return ScaleFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep input, output and slope; with a `fused_vjp` the input alone."""
+        """Keep input, output and slope; the input alone where a kernel needs no more."""
         (x,) = real_operand(call)
-        if self.fused_vjp is not None:
+        if self.vjp_of_inputs(call, x) is not None:
             return ObserveFunction.apply(call, x), [Snapshot.take(x, copy)]
         kept: list[Snapshot] = []
 
         def compute(x: Tensor) -> Tensor:
-            y, slope = _differentiate(call, x) if self.slope is None else _output_and_slope(call, x, self.slope)
+            y, slope = self._output_and_slope(call, x)
             kept.extend((Snapshot.take(x, copy), Snapshot.take(y, copy), Snapshot.take(slope, False)))
             return y
 
@@ -190,8 +195,9 @@ class Rescale:
         """Multiply by the secant between reference and input."""
         x1, *more = (one.get() for one in kept)
         (x,) = real_operand(call)
-        if self.fused_vjp is not None and not copy and suits(x1, x):
-            return RescaleFunction.apply(self, call, x1, x)
+        fused = self.vjp_of_inputs(call, x) or kernel_for("elementwise.rescale_vjp", x.device.type, x.dtype)
+        if fused is not None and not copy and are_packed(x, x1, *more):
+            return RescaleFunction.apply(self, call, (x1, *more), x)
         y1, slope1 = more or self._output_and_slope(call, x1)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor]:
@@ -200,19 +206,50 @@ class Rescale:
 
         return ScaleFunction.apply(compute, x)
 
+    def vjp_of_inputs(self, call: Call, x: Tensor) -> Function | None:
+        """Return the kernel from `grad`, `x1` and `x0` to the gradient at `x0`, if one serves tensors like `x`."""
+        kernel = None if self.fused_vjp is None else kernel_for(self.fused_vjp, x.device.type, x.dtype)
+        return None if kernel is None else partial(kernel, threshold=smallest_step(x.dtype))
+
+    def vjp(
+        self, grad: Tensor, call: Call, recorded: tuple[Tensor, ...], x0: Tensor, output: Snapshot | None
+    ) -> Tensor:
+        """Return the gradient at the input of the references.
+
+        Parameters
+        ----------
+        grad : torch.Tensor
+            That at their output.
+        call : Call
+        recorded : tuple of torch.Tensor
+            Input, output and slope of the sequences, or the input alone.
+        x0 : torch.Tensor
+            The input of the references.
+        output : Snapshot, optional
+            Their output; it is computed again if it was written to since.
+        """
+        x1, *more = recorded
+        kernel = None if more else self.vjp_of_inputs(call, x0)
+        found: Tensor | None = kernel(grad, x1, x0) if kernel else None
+        if found is not None:
+            return found
+        y1, slope1 = more or self._output_and_slope(call, x1)
+        y0 = call(x0) if output is None or output.is_overwritten else output.tensor
+        kernel = kernel_for("elementwise.rescale_vjp", x0.device.type, x0.dtype)
+        if kernel is not None:
+            step, error = smallest_step(x0.dtype), rounding_error(x0.dtype, self.rounding)
+            kinds = {"by_input": self.rounding is Rounding.INPUT, "infinite": self.infinite}
+            found = kernel(grad, (x1, y1, slope1), (x0, y0), step, error, **kinds)
+        return grad * self._secant(x1, y1, slope1, x0, y0) if found is None else found
+
     def _secant(self, *of: Tensor) -> Tensor:
         return secant(*of, infinite=self.infinite, rounding=self.rounding)
 
-    def vjp(self, grad: Tensor, call: Call, x1: Tensor, x0: Tensor) -> Tensor:
-        """Return the gradient at the input, for `grad`, that at the output."""
-        assert self.fused_vjp is not None
-        kernel = kernel_for(self.fused_vjp, x0.device.type, x0.dtype)
-        found: Tensor | None = kernel(grad, x1, x0, smallest_step(x0.dtype)) if kernel else None
-        return grad * self._secant(x1, *self._output_and_slope(call, x1), x0, call(x0)) if found is None else found
-
-    def _output_and_slope(self, call: Call, x1: Tensor) -> tuple[Tensor, Tensor]:
-        assert self.slope is not None
-        return _output_and_slope(call, x1, self.slope)
+    def _output_and_slope(self, call: Call, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.slope is None:
+            return _differentiate(call, x)
+        y = call(x)
+        return y, self.slope(x, y)
 
 
 def real_operand(call: Call) -> tuple[Tensor, ...]:
@@ -221,11 +258,6 @@ def real_operand(call: Call) -> tuple[Tensor, ...]:
     if x.is_complex():
         raise UnsupportedOperation(f"{call.name} of a complex tensor has no rule: write it in .real and .imag")
     return (x,)
-
-
-def _output_and_slope(call: Call, x: Tensor, slope: Function) -> tuple[Tensor, Tensor]:
-    y = call(x)
-    return y, slope(x, y)
 
 
 def _differentiate(call: Call, x: Tensor) -> tuple[Tensor, Tensor]:

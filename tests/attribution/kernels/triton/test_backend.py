@@ -1,0 +1,108 @@
+"""Triton is loaded when a kernel runs on an accelerator, and where it fails plain PyTorch takes its place."""
+
+import sys
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+import seqlight as sl
+from multipliers import only_kernels, plain_rules
+from seqlight.attribution.kernels import table
+from seqlight.attribution.kernels.table import Kernel, kernel_for
+from seqlight.attribution.kernels.triton import backend
+from seqlight.errors import KernelWarning
+from triton_interpreter import interpreted_kernels, needs_interpreter
+
+
+class Network(nn.Module):
+    """Convolutions with activations that have kernels, with one that is in place, and with one that has no slope."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv1d(4, 6, 5, padding=2), nn.Conv1d(6, 6, 3, padding=1)
+        self.head = nn.Linear(6, 2)
+
+    def forward(self, x):
+        h = nn.functional.relu(self.first(x))
+        h = h + nn.functional.softplus(self.second(h), beta=2)
+        h += torch.tanh(h)
+        return self.head(nn.functional.relu(h - 0.5, inplace=True).mean(-1).exp())
+
+
+def attribute(**options):
+    X = sl.random_one_hot((3, 4, 30), random_state=0)
+    return sl.deep_lift_shap(Network().eval(), X, random_state=0, n_shuffles=4, device="cpu", **options)
+
+
+@needs_interpreter
+def test_an_attribution_through_kernels():
+    with plain_rules():
+        expected = attribute()
+    with interpreted_kernels():
+        found = attribute()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_the_table_serves_accelerators(monkeypatch):
+    monkeypatch.setattr(backend, "is_available", lambda: True)
+    with only_kernels(*table.in_triton("elementwise.secant", table.SINGLE)):
+        for device in ("cuda", "xpu"):
+            assert kernel_for("elementwise.secant", device, torch.float32).step == "elementwise.secant"
+            assert kernel_for("elementwise.secant", device, torch.float64) is None
+        assert kernel_for("elementwise.secant", "mps", torch.float32) is None
+
+
+def test_an_import_that_fails_counts_as_none(monkeypatch):
+    def fail(name):
+        raise OSError("libcuda.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(backend, "import_module", fail)
+    assert not backend.is_available.__wrapped__()
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "a kernel that cannot be compiled on this machine",
+    "one warning that says why; plain operations of PyTorch return the same attributions",
+)
+def test_a_kernel_that_fails_gives_up(monkeypatch):
+    calls = []
+
+    def fail(*_, **__):
+        calls.append(1)
+        raise RuntimeError("Failed to find C compiler.\nPlease specify via CC environment variable.")
+
+    kernel = backend.TritonKernel("elementwise.relu_vjp")
+    monkeypatch.setattr(kernel, "_function", fail)
+    with plain_rules():
+        expected = attribute()
+    with only_kernels(Kernel(kernel.step, kernel, "cpu", table.REAL, lambda: True)):
+        with pytest.warns(KernelWarning, match=r"elementwise.relu_vjp here \(RuntimeError: Failed to find C comp") as w:
+            found = attribute()
+        assert len(w) == len(calls) == 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert torch.equal(attribute(), found)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_device_without_memory_is_no_failure(monkeypatch):
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    kernel = backend.TritonKernel("elementwise.relu_vjp")
+    monkeypatch.setattr(kernel, "_function", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        kernel(1)
+    assert not kernel.failed
+
+
+def test_attributions_on_the_cpu_do_not_load_triton(python):
+    code = "import sys, torch, seqlight as sl; m = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU()); "
+    code += "sl.deep_lift_shap(m, sl.random_one_hot((1, 4, 9), random_state=0), random_state=0, device='cpu'); "
+    code += "assert 'triton' not in sys.modules"
+    python("-c", code)
+    assert "seqlight.attribution.kernels.triton.backend" in sys.modules

@@ -1,0 +1,1 @@
+"""Kernels in Triton: the twins of the compiled loops for accelerators."""
