@@ -44,18 +44,18 @@ class RescaleFunction(RuleFunction):
     """An elementwise operation whose secant is computed in the backward pass, so that no multiplier has to be kept."""
 
     @staticmethod
-    def forward(ctx: Any, rule: Rescale, call: Call, recorded: tuple[Tensor, ...], x0: Tensor) -> Any:
+    def forward(ctx: Any, rule: Rescale, call: Call, recorded: tuple[Tensor, ...], copy: bool, x0: Tensor) -> Any:
         """Return the output, and keep what is known of sequences and references."""
         y0 = call(x0.detach())
         ctx.rule, ctx.call, ctx.recorded = rule, call, recorded
-        ctx.reference = Snapshot.take(x0, False), Snapshot.take(y0, False) if len(recorded) > 1 else None
+        ctx.reference = Snapshot.take(x0, copy), Snapshot.take(y0, False) if len(recorded) > 1 else None
         return y0
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradient at the input."""
         x0, y0 = ctx.reference
-        return None, None, None, ctx.rule.vjp(grads[0], ctx.call, ctx.recorded, x0.get(), y0)
+        return None, None, None, None, ctx.rule.vjp(grads[0], ctx.call, ctx.recorded, x0.get(), y0)
 
 
 class Rounding(Enum):
@@ -195,9 +195,10 @@ class Rescale:
         """Multiply by the secant between reference and input."""
         x1, *more = (one.get() for one in kept)
         (x,) = real_operand(call)
-        fused = self.vjp_of_inputs(call, x) or kernel_for("elementwise.rescale_vjp", x.device.type, x.dtype)
-        if fused is not None and not copy and are_packed(x, x1, *more):
-            return RescaleFunction.apply(self, call, (x1, *more), x)
+        fused = kernel_for("elementwise.rescale_vjp", x.device.type, x.dtype) if more else self.vjp_of_inputs(call, x)
+        # A copy of the output takes as much memory and time as a multiplier.
+        if fused is not None and not (copy and more) and are_packed(x, x1, *more):
+            return RescaleFunction.apply(self, call, (x1, *more), copy, x)
         y1, slope1 = more or self._output_and_slope(call, x1)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor]:
