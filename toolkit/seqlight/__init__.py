@@ -57,7 +57,9 @@ if TYPE_CHECKING:
     from seqlight.errors import InputError as InputError
     from seqlight.errors import IntegratedWarning as IntegratedWarning
     from seqlight.errors import KernelWarning as KernelWarning
+    from seqlight.errors import MemoryWarning as MemoryWarning
     from seqlight.errors import MissingExtra as MissingExtra
+    from seqlight.errors import OutOfMemory as OutOfMemory
     from seqlight.errors import RandomizationWarning as RandomizationWarning
     from seqlight.errors import ReferencesWarning as ReferencesWarning
     from seqlight.errors import ResultsError as ResultsError
@@ -158,6 +160,7 @@ _CONTENTS = {
         "SeqlightError",
         "InputError",
         "MissingExtra",
+        "OutOfMemory",
         "ResultsError",
         "UnsupportedOperation",
         "SeqlightWarning",
@@ -166,6 +169,7 @@ _CONTENTS = {
         "ConvergenceWarning",
         "IntegratedWarning",
         "KernelWarning",
+        "MemoryWarning",
         "RandomizationWarning",
         "ReferencesWarning",
         "ShuffleWarning",

@@ -6,6 +6,7 @@
     ├── InputError (ValueError)               an argument cannot be used
     ├── ConvergenceError (RuntimeError)       as ConvergenceWarning, where the caller asked for an error
     ├── MissingExtra (ImportError)            an optional library is not installed
+    ├── OutOfMemory (RuntimeError)            a device has not enough memory for a single row of a batch
     ├── ResultsError (RuntimeError)           a folder of results is incomplete, in use, or belongs to another run
     │   └── DiskError (OSError)               a file of results could not be written
     └── UnsupportedOperation (NotImplementedError)   no rule explains an operation of the model
@@ -15,6 +16,7 @@
     ├── ConvergenceWarning (RuntimeWarning)   attributions do not sum to the output difference
     ├── IntegratedWarning                     an operation has no exact rule and is integrated numerically
     ├── KernelWarning                         a kernel cannot run here, and plain operations take its place
+    ├── MemoryWarning                         a batch_size did not fit into memory, and a smaller one was used
     ├── RandomizationWarning                  attributions stay alike when the layers of the model are re-initialised
     ├── ReferencesWarning                     references are too few, or equal to the sequences
     └── ShuffleWarning                        a shuffle cannot move some positions
@@ -37,6 +39,10 @@ class ConvergenceError(SeqlightError, RuntimeError):
 
 class MissingExtra(SeqlightError, ImportError):
     """A function needs a library that is installed with an extra."""
+
+
+class OutOfMemory(SeqlightError, RuntimeError):
+    """A device has not enough memory for a single row of a batch; also caught as ``torch.OutOfMemoryError``."""
 
 
 class ResultsError(SeqlightError, RuntimeError):
@@ -73,6 +79,10 @@ class IntegratedWarning(SeqlightWarning):
 
 class KernelWarning(SeqlightWarning):
     """A kernel cannot be compiled or run on this machine, so PyTorch's own operations take its place."""
+
+
+class MemoryWarning(SeqlightWarning):
+    """A batch of the size that was asked for did not fit into memory, and smaller ones were used instead."""
 
 
 class RandomizationWarning(SeqlightWarning):

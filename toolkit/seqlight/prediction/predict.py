@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,13 @@ from seqlight.prediction.arguments import (
     require_module,
     require_rows,
 )
+from seqlight.prediction.batch_runner import BatchRunner
+from seqlight.prediction.batch_size import AskedBatchSize, BatchSize
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.inputs import InputConversion
 from seqlight.prediction.outputs import OutputCollector
 from seqlight.prediction.row_independence.check import RowProbe
-from seqlight.sequence.checks import require_count, require_tensor
+from seqlight.sequence.checks import require_tensor
 
 
 def predict(
@@ -32,7 +34,7 @@ def predict(
     X: Tensor | Dataset[Any] | DataLoader[Any],
     args: Sequence[Tensor] | None = None,
     func: Callable[[Any], Any] | None = None,
-    batch_size: int = 32,
+    batch_size: AskedBatchSize = "auto",
     dtype: torch.dtype | str | None = None,
     device: str | torch.device | None = None,
     verbose: bool = False,
@@ -54,8 +56,9 @@ def predict(
         Further inputs in the order of ``forward``, with as many rows as `X`, converted by the same rule.
     func : callable, optional
         Applied to the output of each batch.
-    batch_size : int
-        Rows at a time; a DataLoader keeps its own.
+    batch_size : int or "auto"
+        Rows at a time; a DataLoader keeps its own. "auto" is 32 on the CPU, and on a GPU as many as fit into its
+        memory. Where memory runs out, half as many are tried, down to a single one.
     dtype : torch.dtype or str, optional
         float16 and bfloat16 run under autocast, any other with the parameters converted to it. None: the model's own.
     device : str or torch.device, optional
@@ -73,11 +76,15 @@ def predict(
     InputError
         If the numbers of rows differ, `X` is empty, the dtype of the model cannot hold its numbers, the model does not
         take integers, or an output does not have a row for each input.
+    OutOfMemory
+        If the device has not enough memory for a single row.
 
     Warns
     -----
     BatchWarning
         If the output for a row depends on the other rows of its batch, or on chance.
+    MemoryWarning
+        If fewer rows at a time fit into memory than `batch_size`.
 
     Examples
     --------
@@ -91,11 +98,15 @@ def predict(
         require_module(model)
     target, kind = choose_device(device), as_dtype(dtype)
     args = require_args(args)
-    loader, rows = _batches(X, require_count(batch_size, "batch_size", least=1))
+    size = BatchSize(batch_size, target)
+    if isinstance(X, DataLoader):
+        size = BatchSize(None, target)
+    loader, rows = _batches(X, size)
     if not isinstance(X, DataLoader):
         require_rows(args, rows)
     collector = OutputCollector(rows)
-    probe, conversion = RowProbe(model), InputConversion([X if isinstance(X, Tensor) else None, *args])
+    conversion = InputConversion([X if isinstance(X, Tensor) else None, *args])
+    runner = BatchRunner(RowProbe(model), conversion, func, size)
     with borrow(model, target, None if kind in HALF else kind), torch.no_grad(), autocast(target, kind):
         model_dtype: torch.dtype | None = None
         for batch in _with_progress(loader, rows) if verbose else loader:
@@ -105,32 +116,31 @@ def predict(
             if any(len(one) != len(batch) for one in rest):
                 require_rows(args, first + len(batch))
             # No name keeps a batch's inputs or output while the next one is computed, so that memory is reused.
-            output = probe.run(_copy_unconverted(conversion.apply([batch, *rest], model_dtype, target), [batch, *rest]))
-            collector.add(output if func is None else func(output), len(batch))
-            del output
+            for output, done in runner.outputs([batch, *rest], first, model_dtype):
+                collector.add(output, done)
+                del output
         require_rows(args, collector.done)
         result = collector.result()
         # Checked last, since it may change the state of the model and draws random numbers.
-        probe.warn_if_dependent(func, result, stacklevel=2)
+        runner.probe.warn_if_dependent(func, result, stacklevel=2)
+    size.warn_if_reduced(stacklevel=2)
     return result
 
 
-def _batches(X: object, batch_size: int) -> tuple[Iterable[Tensor], int | None]:
+def _batches(X: object, size: BatchSize) -> tuple[Iterable[Tensor], int | None]:
     """Return the batches of `X`, and the number of rows to expect if that is known beforehand."""
     if isinstance(X, DataLoader):
         return _first_entries(X), _rows_of(X)
     if isinstance(X, Dataset):
-        loader: DataLoader[Any] = DataLoader(X, batch_size=batch_size)
+        if size.learns and not isinstance(X, IterableDataset):
+            rows = range(len(cast(Sized, X)))
+            return _first_entries(DataLoader(X, batch_sampler=map(list, size.slices(rows)))), len(rows)
+        loader: DataLoader[Any] = DataLoader(X, batch_size=size.rows)
         return _first_entries(loader), _rows_of(loader)
     X = require_tensor(X)
     if X.ndim == 0 or not len(X):
         raise InputError(f"X is empty, of shape {tuple(X.shape)}: expected at least one row.")
-    return torch.split(X, batch_size), len(X)
-
-
-def _copy_unconverted(converted: Sequence[Tensor], given: Sequence[Tensor]) -> list[Tensor]:
-    """Return the converted inputs, with copies of those that needed no conversion: a model may write to its inputs."""
-    return [one.clone() if one is other else one for one, other in zip(converted, given, strict=True)]
+    return size.slices(X), len(X)
 
 
 def _rows_of(loader: DataLoader[Any]) -> int | None:

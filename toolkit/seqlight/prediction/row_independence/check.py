@@ -52,13 +52,21 @@ class RowProbe:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.rows = self._done = 0  # in the batch that the row is from, and in all batches so far
+        self.rows = 0  # in the batch that the row is from
         self._inputs: list[Tensor] = []  # of the candidate rows of that batch
         # Of each row to run again: its place among the candidates and among all rows, and its outputs.
         self._kept: list[tuple[int, int, list[KeptOutput]]] = []
 
-    def run(self, inputs: Sequence[Tensor]) -> Any:
-        """Return the model's output for a batch; keep a row of the first batch that has several, or both of two."""
+    def run(self, inputs: Sequence[Tensor], done: int = 0) -> Any:
+        """Return the model's output for a batch; keep a row of the first batch that has several, or both of two.
+
+        Parameters
+        ----------
+        inputs : sequence of torch.Tensor
+            What the model is called with.
+        done : int
+            The number of rows in all batches before.
+        """
         rows = len(inputs[0])
         keeps, candidates = self.rows < min(rows, 2), candidate_rows(rows)
         if keeps:
@@ -69,11 +77,10 @@ class RowProbe:
         if keeps:
             self.rows, self._kept = rows, []
             outputs = {i: one.detach() for i, one in enumerate(tensors_of(output)) if _can_compare(one, rows)}
-            self._keep(outputs, candidates)
-        self._done += rows
+            self._keep(outputs, candidates, done)
         return output
 
-    def _keep(self, outputs: dict[int, Tensor], candidates: Tensor) -> None:
+    def _keep(self, outputs: dict[int, Tensor], candidates: Tensor, done: int) -> None:
         """Keep the outputs of the row that is chosen, or of both."""
         few = len(candidates) < 3  # no choice to make
         summaries = [[[0.0]] * len(candidates) if few else summarise_rows(one, candidates) for one in outputs.values()]
@@ -84,7 +91,7 @@ class RowProbe:
                 KeptOutput(i, one[row : row + 1].clone(), spread)
                 for (i, one), spread in zip(outputs.items(), spreads, strict=True)
             ]
-            self._kept.append((at, self._done + row, kept))
+            self._kept.append((at, done + row, kept))
 
     def warn_if_dependent(self, func: Callable[[Any], Any] | None, result: Any, stacklevel: int) -> None:
         """Run the kept row again, in a batch of copies of itself, and warn if its output changes.

@@ -1,0 +1,208 @@
+"""The number of rows in a batch: as asked for, or as many as the memory of a device holds; halved where it runs out."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor
+
+from seqlight.errors import InputError, MemoryWarning, OutOfMemory
+from seqlight.prediction.device_memory import (
+    MemoryReading,
+    is_out_of_memory,
+    is_too_large,
+    read_memory,
+    release_memory,
+)
+from seqlight.sequence.checks import require_count
+
+AskedBatchSize: TypeAlias = int | Literal["auto"]
+T = TypeVar("T")
+S = TypeVar("S", Tensor, range)
+
+# Rows where a device does not tell its memory, and in the first batch where it does.
+FIRST_ROWS = 32
+# Kernels do not get faster beyond so many rows, and a batch should not take long.
+MOST_ROWS = 1024
+# The share of the free memory that a batch may take: that of a few rows is measured, and others use the device, too.
+SHARE = 0.6
+
+
+class TorchOutOfMemory(OutOfMemory, torch.OutOfMemoryError):
+    """As OutOfMemory, for callers that expect PyTorch's error."""
+
+
+def rows_that_fit(free: int, used: int, rows: int, most: int = MOST_ROWS) -> int:
+    """Return how many rows fit into a share of the free memory.
+
+    Parameters
+    ----------
+    free : int
+        Bytes that are free before a batch.
+    used : int
+        Bytes that a batch takes in addition, or an upper bound.
+    rows : int
+        The number of rows in that batch.
+    most : int
+        The largest number to return.
+
+    Returns
+    -------
+    int
+        A power of two, or `most`, so that a little more or less free memory does not change it; at least 1.
+
+    Examples
+    --------
+    >>> rows_that_fit(free=80_000, used=640, rows=32)
+    1024
+    >>> rows_that_fit(free=80_000, used=6_400, rows=32)
+    128
+    >>> rows_that_fit(free=80, used=6_400, rows=32)
+    1
+    """
+    found = min(most, int(SHARE * free) * rows // max(1, used))
+    return found if found == most else 1 << max(0, found.bit_length() - 1)
+
+
+def require_batch_size(asked: Any) -> AskedBatchSize:
+    """Return a number of rows or "auto"; raise InputError for anything else."""
+    if isinstance(asked, str):
+        if asked != "auto":
+            raise InputError(f"batch_size is {asked!r}: expected a number or 'auto'.")
+        return "auto"
+    return require_count(asked, "batch_size", least=1)
+
+
+class BatchSize:
+    """The number of rows that a call, or all batches of a run, send through a model at a time.
+
+    Where memory runs out it is halved, whether it was asked for or learned, and the rows are computed again: results
+    do not depend on it. Each process has its own.
+
+    Parameters
+    ----------
+    asked : int, "auto" or None
+        "auto" begins with a few rows; what these take says how many fit into the memory of the device. None for batches
+        that somebody else makes: all of their rows at a time.
+    device : torch.device
+        Where the model runs.
+    otherwise : int
+        What "auto" means where a device does not tell its memory.
+
+    Attributes
+    ----------
+    rows : int
+        The number of rows at a time, now.
+    learns : bool
+        Whether the next batches may show that more rows fit.
+
+    Examples
+    --------
+    >>> BatchSize("auto", torch.device("cpu")).rows
+    32
+    >>> size = BatchSize(4, torch.device("cpu"))
+    >>> list(size.parts(0, 10, lambda first, last: f"rows {first} to {last}"))
+    [('rows 0 to 4', 4), ('rows 4 to 8', 4), ('rows 8 to 10', 2)]
+    """
+
+    def __init__(self, asked: AskedBatchSize | None, device: torch.device, otherwise: int = FIRST_ROWS) -> None:
+        asked = sys.maxsize if asked is None else require_batch_size(asked)
+        self.auto, self.device = asked == "auto", device
+        self.learns = self.auto and read_memory(device) is not None
+        self.rows = asked if isinstance(asked, int) else FIRST_ROWS if self.learns else otherwise
+        self._too_many: int | None = None  # the first number of rows for which memory ran out
+
+    def parts(self, first: int, last: int, compute: Callable[[int, int], T]) -> Iterator[tuple[T, int]]:
+        """Yield ``compute(i, j)`` for consecutive ranges ``i <= row < j`` of the rows ``first <= row < last``.
+
+        Each has at most `rows` rows, whose number comes with it; where memory runs out it is computed again in ranges
+        of half as many.
+
+        Raises
+        ------
+        OutOfMemory
+            If there is not even memory for a single row.
+        """
+        while first < last:
+            end = min(first + self.rows, last)
+            # A list, which is empty once its entry is yielded, so that no name here keeps a batch's results.
+            found = self.attempt(partial(compute, first, end), end - first)
+            if found:
+                yield found.pop(), end - first
+                first = end
+
+    def slices(self, rows: S) -> Iterator[S]:
+        """Yield slices of something that has rows, in order, each as large as batches are by then."""
+        first = 0
+        while first < len(rows):
+            last = first + self.rows
+            yield rows[first:last]
+            first = last
+
+    def attempt(self, compute: Callable[[], T], rows: int) -> list[T]:
+        """Return a list of what `compute` returns; an empty one if memory ran out, and `rows` are to be fewer now.
+
+        Parameters
+        ----------
+        compute : callable
+            Computes a batch; without side effects that computing it again would repeat.
+        rows : int
+            The number of rows in it.
+
+        Raises
+        ------
+        OutOfMemory
+            If there is not even memory for a single row.
+        """
+        before = read_memory(self.device) if self.learns else None
+        try:
+            found = [compute()]
+        except (RuntimeError, MemoryError) as error:
+            # An error that is not surely about memory comes again, and is raised, with a single row.
+            if not (is_out_of_memory(error) or (rows > 1 and is_too_large(error))):
+                raise
+            reason = textwrap.shorten(str(error), 160, placeholder=" ...")
+        else:
+            if before is not None:
+                self._learn(before, rows)
+            return found
+        # Not in the handler, where the error would keep the tensors of its frames alive.
+        self._halve(rows, reason)
+        return []
+
+    def warn_if_reduced(self, stacklevel: int) -> None:
+        """Warn, once, if the size that was asked for did not fit; `stacklevel` is counted from the caller of this."""
+        if self._too_many is not None and not self.auto:
+            warnings.warn(
+                f"a batch of {self._too_many} rows needs more memory than {self.device} has: {self.rows} at a time "
+                f"were used, with the same results; pass batch_size={self.rows} or 'auto'.",
+                MemoryWarning,
+                stacklevel=stacklevel + 1,
+            )
+            self._too_many = None
+
+    def _learn(self, before: MemoryReading, rows: int) -> None:
+        """Take as many rows as fit, by what a batch of `rows` took since the reading `before` it."""
+        after = read_memory(self.device)
+        used = 0 if after is None else before.used_until(after)
+        fitting = rows_that_fit(before.free, used, rows) if used else 0
+        # What few rows take is an upper bound of what each of many takes: a larger batch may show that more fit.
+        self.learns = self.rows < fitting < MOST_ROWS
+        self.rows = max(self.rows, fitting)
+
+    def _halve(self, rows: int, reason: str) -> None:
+        """Take half of the `rows` that were too many, now that nothing of their batch is in use any more."""
+        release_memory(self.device)
+        if rows == 1:
+            raise TorchOutOfMemory(
+                f"{self.device} has not enough memory for a single row ({reason}): expected room for one; use shorter "
+                "sequences, fewer targets, a smaller dtype, or a device with more memory, such as 'cpu'."
+            )
+        self.learns, self.rows = False, rows // 2
+        self._too_many = self._too_many or rows
