@@ -36,7 +36,7 @@ def test_relu(both):
     torch.testing.assert_close(found, expected, **SAME_BITS)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(reference_pairs(), st.sampled_from(Rounding), st.booleans(), st.booleans())
 def test_any_operation(both, rounding, nearly, infinite):
     x1, x0 = both

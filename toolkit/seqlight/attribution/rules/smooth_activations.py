@@ -2,7 +2,8 @@
 
 The multiplier is the secant, as of any elementwise operation (``elementwise.py``). Here the kernel computes and uses it
 in the backward pass, so neither multipliers nor outputs of the references are kept, and one pass over memory does for
-four. All other activation functions are entered in ``table.py``, where one name is enough.
+four. The compiled loops compute the function, too. All other activation functions are entered in ``table.py``, where
+one name is enough.
 """
 
 from __future__ import annotations
@@ -33,8 +34,15 @@ class SmoothActivation(Rescale):
 
     kind: Callable[[Call], Activation] | None = None
 
+    def vjp_of_inputs(self, call: Call, x: Tensor) -> Function | None:
+        """Return the kernel from `grad`, `x1` and `x0` to the gradient at `x0`, if one serves tensors like `x`."""
+        assert self.kind is not None
+        kernel = kernel_for("smooth_activations.rescale_vjp", x.device.type, x.dtype)
+        settings = smallest_step(x.dtype), rounding_error(x.dtype, self.rounding)
+        return None if kernel is None else lambda *of: kernel(*of, self.kind(call), *settings)
+
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep input, output and slope."""
+        """Keep input, output and slope; the input alone where a kernel needs no more."""
         assert self.kind is not None
         (x,), kind = real_operand(call), self.kind(call)
         activation = kernel_for("smooth_activations.activation", x.device.type, x.dtype)
