@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.prediction.arguments import as_dtype, choose_device, require_inputs, require_module
+from seqlight.prediction.batch_size import AskedBatchSize, BatchSize
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
 from seqlight.prediction.inputs import InputConversion
-from seqlight.sequence.checks import require_count
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class CheckedArguments:
         One-hot, without a gradient.
     args : tuple of torch.Tensor
         Further inputs with a row for each sequence.
-    batch_size : int
-        At least 1.
+    size : BatchSize
+        How many rows go through the model at a time.
     dtype : torch.dtype or None
         To compute in; None for the default of the method.
     device : torch.device
@@ -38,7 +38,7 @@ class CheckedArguments:
     model: nn.Module
     X: Tensor
     args: tuple[Tensor, ...]
-    batch_size: int
+    size: BatchSize
     dtype: torch.dtype | None
     device: torch.device
 
@@ -59,12 +59,12 @@ def check_arguments(
     model: nn.Module,
     X: Tensor,
     args: Sequence[Tensor] | None,
-    batch_size: int,
+    batch_size: AskedBatchSize,
     dtype: torch.dtype | str | None,
     device: str | torch.device | None,
 ) -> CheckedArguments:
     """Return the arguments in the form that the methods use; InputError if one of them cannot be used."""
     require_module(model)
     X, inputs = require_inputs(X, args)
-    size = require_count(batch_size, "batch_size", least=1)
-    return CheckedArguments(model, X, inputs, size, as_dtype(dtype), choose_device(device))
+    where = choose_device(device)
+    return CheckedArguments(model, X, inputs, BatchSize(batch_size, where), as_dtype(dtype), where)

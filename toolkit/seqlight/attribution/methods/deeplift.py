@@ -135,7 +135,7 @@ def deep_lift_shap(
     if isinstance(n_shuffles, str):
         raise InputError(f"n_shuffles is {n_shuffles!r}: expected a number; seqlight.attribute takes 'auto'.")
     drawn = References(references, X, require_count(n_shuffles, "n_shuffles", least=1), random_state)
-    explainer = Explainer(model, (X,), checked.args, targets, checked.batch_size, checked.device)
+    explainer = Explainer(model, (X,), checked.args, targets, checked.size.rows, checked.device)
     check, collected = ConvergenceCheck(warning_threshold), OutputCollector(len(X))
     with (
         explainer.borrow_model(checked.dtype, additional_nonlinear_ops),

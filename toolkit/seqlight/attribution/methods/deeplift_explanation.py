@@ -119,7 +119,7 @@ def attribute(
     drawn = References(references, X, _most_references(n_shuffles, max_shuffles), random_state)
     sampler = ReferenceSampler(drawn, _require_share(tolerance) if isinstance(n_shuffles, str) else None)
     check = ConvergenceCheck(warning_threshold, deltas)
-    explainer = Explainer(model, (X,), checked.args, targets, checked.batch_size, checked.device)
+    explainer = Explainer(model, (X,), checked.args, targets, checked.size.rows, checked.device)
     with explainer.borrow_model(checked.dtype, additional_nonlinear_ops):
         found = build_explanation(
             "attribute", explainer, sampler, targets, check, multipliers, keep_references, verbose

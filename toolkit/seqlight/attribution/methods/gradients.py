@@ -18,6 +18,7 @@ from seqlight.attribution.gradient_context import (
     without_cudnn_recurrence,
 )
 from seqlight.attribution.targets import Target, Targets
+from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
@@ -29,7 +30,7 @@ def input_x_gradient(
     args: Sequence[Tensor] | None = None,
     target: Target = 0,
     *,
-    batch_size: int = 32,
+    batch_size: AskedBatchSize = "auto",
     correction: bool = True,
     dtype: torch.dtype | str | None = None,
     device: str | torch.device | None = None,
@@ -51,8 +52,8 @@ def input_x_gradient(
         Further inputs with a row for each sequence.
     target : int, tuple of int, torch.Tensor, callable, Contrast, or list of these
         What to explain, as in :func:`seqlight.attribute`.
-    batch_size : int
-        Sequences per batch. It does not change the result.
+    batch_size : int or "auto"
+        Sequences per batch, as in :func:`seqlight.predict`. It does not change the result.
     correction : bool
         Subtract the mean over letters from the gradient.
     dtype, device, verbose
@@ -68,8 +69,15 @@ def input_x_gradient(
     ------
     InputError
         If an argument cannot be used.
+    OutOfMemory
+        If the device has not enough memory for a single sequence.
     UnsupportedOperation
         If autograd finds no path from the output to `X`.
+
+    Warns
+    -----
+    MemoryWarning
+        If fewer sequences at a time fit into memory than `batch_size`.
 
     References
     ----------
@@ -90,21 +98,27 @@ def input_x_gradient(
     checked = check_arguments(model, X, args, batch_size, dtype, device)
     X, targets = checked.X, Targets(target, len(checked.X))
     collected = OutputCollector(len(X))
+
+    def explain(first: int, last: int) -> tuple[Tensor, Tensor]:
+        rows = torch.arange(first, last, device="cpu")
+        return _gradients(model, checked.inputs(rows), targets, rows)
+
     with (
         borrow_with_gradients(model, X, checked.device, checked.dtype),
         without_cudnn_recurrence(model, checked.device),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
     ):
-        for rows in torch.split(torch.arange(len(X), device="cpu"), checked.batch_size):
-            inputs = checked.inputs(rows)
-            first = [one[:1].clone() for one in inputs] if not collected.done else []
-            outputs, gradients = _gradients(model, inputs, targets, rows)
-            if first:
-                again = pair_runner(model, first, lambda some, which: targets.read(model(*some), which))
-                require_independent_rows(model, again, outputs[:1], checked.batch_size)
-            found = _fields(outputs, gradients, X[rows].cpu(), correction)
-            collected.add(found if targets.several else [one.squeeze(1) for one in found], len(rows))
-            bar.update(len(rows))
+        for (outputs, gradients), n in checked.size.parts(0, len(X), explain):
+            first = collected.done
+            if not first:
+                row = [one.clone() for one in checked.inputs(torch.arange(1, device="cpu"))]
+                again = pair_runner(model, row, lambda some, which: targets.read(model(*some), which))
+                require_independent_rows(model, again, outputs[:1], checked.size.rows)
+            found = _fields(outputs, gradients, X[first : first + n].cpu(), correction)
+            collected.add(found if targets.several else [one.squeeze(1) for one in found], n)
+            bar.update(n)
+            del outputs, gradients, found
+    checked.size.warn_if_reduced(stacklevel=2)
     return Explanation("input_x_gradient", *collected.result())
 
 

@@ -149,7 +149,7 @@ class GradientIntegrator:
 
     def batches(self, n: int) -> Iterator[tuple[int, int]]:
         """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
-        return batch_ranges(len(self.checked.X), self.checked.batch_size, n)
+        return batch_ranges(len(self.checked.X), self.checked.size.rows, n)
 
     def explain_block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
         """Explain the sequences ``first <= i < last`` against references of shape (sequences, references, ...)."""
@@ -160,7 +160,7 @@ class GradientIntegrator:
         if not self.rows_checked:
             self._require_independent_rows([one[:1] for one in (x, *args)], first, outputs)
             self.rows_checked = True
-        for chunk in torch.split(references[0], max(1, self.checked.batch_size // len(rows)), dim=1):
+        for chunk in torch.split(references[0], max(1, self.checked.size.rows // len(rows)), dim=1):
             # Reference k of sequence i is row k * sequences + i, as `make_block` expects.
             repeated = rows.repeat(chunk.shape[1])
             flat = chunk.transpose(0, 1).flatten(0, 1).to(x)
@@ -174,7 +174,7 @@ class GradientIntegrator:
     def _require_independent_rows(self, row: list[Tensor], first: int, outputs: Tensor) -> None:
         """Raise UnsupportedOperation if the output of sequence `first` depends on the other rows of its batch."""
         again = pair_runner(self.model, row, lambda some, which: self._read(some[0], some[1:], which + first))
-        require_independent_rows(self.model, again, outputs[:1], self.checked.batch_size)
+        require_independent_rows(self.model, again, outputs[:1], self.checked.size.rows)
 
     def _read(self, x: Tensor, args: Sequence[Tensor], rows: Tensor) -> Tensor:
         """Return the outputs at all targets, shape (rows, targets)."""
@@ -200,6 +200,6 @@ class GradientIntegrator:
             additional_forward_args=(*args, rows),
             n_steps=self.n_steps,
             method=self.method,
-            internal_batch_size=max(self.checked.batch_size, len(x)),
+            internal_batch_size=max(self.checked.size.rows, len(x)),
         )
         return torch.as_tensor(found, device="cpu")

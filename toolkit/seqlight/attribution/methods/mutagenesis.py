@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, UnsupportedOperation, kind_of
 from seqlight.prediction.arguments import HALF, autocast
+from seqlight.prediction.batch_size import AskedBatchSize, BatchSize
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector, map_structure
@@ -41,7 +43,7 @@ def saturation_mutagenesis(
     args: Sequence[Tensor] | None = None,
     start: int = 0,
     end: int | None = -1,
-    batch_size: int = 32,
+    batch_size: AskedBatchSize = "auto",
     target: Target | None = None,
     hypothetical: bool = False,
     raw_outputs: bool = False,
@@ -70,8 +72,8 @@ def saturation_mutagenesis(
         The position after the last one to mutate. Negative numbers count from after the last position: -1, like None,
         means through the last one. (This differs from ``X[:, :, start:-1]``, and from what -1 means to
         :func:`seqlight.shuffle`.)
-    batch_size : int
-        Mutants per batch. It does not change the result.
+    batch_size : int or "auto"
+        Mutants per batch, as in :func:`seqlight.predict`. It does not change the result.
     target : any target of :func:`seqlight.attribute`, optional
         Which output to explain. None for the mean over all of the model's outputs. A list of targets gives the
         result a second dimension, of targets. Not used with `raw_outputs`.
@@ -95,8 +97,15 @@ def saturation_mutagenesis(
     ------
     InputError
         If an argument cannot be used, or an output has no row for each input.
+    OutOfMemory
+        If the device has not enough memory for a single mutant.
     UnsupportedOperation
         If a model that returns several tensors is explained without a `func` or `target` that chooses one.
+
+    Warns
+    -----
+    MemoryWarning
+        If fewer mutants at a time fit into memory than `batch_size`.
 
     References
     ----------
@@ -118,7 +127,7 @@ def saturation_mutagenesis(
     (torch.Size([2, 3]), torch.Size([2, 4, 20, 3]))
     """
     checked = check_arguments(model, X, args, batch_size, dtype, device)
-    X, size, dtype = checked.X, checked.batch_size, checked.dtype
+    X, size, dtype = checked.X, checked.size, checked.dtype
     grid = MutantGrid(X, *_region(start, end, X.shape[2]))
     targets = None if target is None else Targets(target, len(X))
 
@@ -132,6 +141,14 @@ def saturation_mutagenesis(
         # In float64, so that a change that is small compared with the output keeps its digits.
         return _mean(output, len(rows)) if targets is None else targets.read(output, rows).cpu().double()
 
+    def run_sequences(first: int, last: int) -> Any:
+        rows = torch.arange(first, last, device="cpu")
+        return run(X[rows], rows)
+
+    def run_mutants(places: Tensor, first: int, last: int) -> Any:
+        some = places[first:last]
+        return run(grid.mutants(some), grid.rows(some))
+
     own, found = OutputCollector(len(X)), OutputCollector(grid.shape.numel())
     with (
         borrow(model, checked.device, None if dtype in HALF else dtype),
@@ -140,18 +157,21 @@ def saturation_mutagenesis(
         tqdm(total=found.rows, unit=" mutants", disable=not verbose) as bar,
     ):
         result_dtype = torch.float64 if floating_dtype(model, X) == torch.float64 else torch.float32
-        for rows in torch.split(torch.arange(len(X), device="cpu"), size):
-            own.add(run(X[rows], rows), len(rows))
+        for output, n in size.parts(0, len(X), run_sequences):
+            own.add(output, n)
+            del output
         again = pair_runner(model, [X[:1]], lambda some, which: run(some[0], which))
-        require_independent_rows(model, again, map_structure(lambda y: y[:1], own.result()), size)
+        require_independent_rows(model, again, map_structure(lambda y: y[:1], own.result()), size.rows)
         y0 = own.result()
         for places, new in grid.batches(size):
             rows = grid.rows(places)
             y = map_structure(lambda one, rows=rows: one[rows], y0)
-            if new.any():
-                _write(y, new, own.check(run(grid.mutants(places[new]), rows[new]), int(new.sum())))
+            for at, output in _outputs_of_mutants(size, new, partial(run_mutants, places[new])):
+                _write(y, at, own.check(output, len(at)))
+                del output
             found.add(y if raw_outputs else (y - y0[rows]).to(result_dtype), len(rows))
             bar.update(len(rows))
+    size.warn_if_reduced(stacklevel=2)
     if raw_outputs:
         return MutagenesisOutputs(y0, map_structure(lambda one: one.view(*grid.shape, *one.shape[1:]), found.result()))
     changes = found.result().view(*grid.shape, -1).movedim(-1, 1)
@@ -174,8 +194,8 @@ class MutantGrid:
         self.X, self.start, self.region = X, start, X[:, :, start:end]
         self.shape = self.region.shape
 
-    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all places in order, as many at a time as have `size` mutants, and a mask of those with a mutant.
+    def batches(self, size: BatchSize) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all places in order, as many at a time as have a batch of mutants, and a mask of those with a mutant.
 
         A place has no mutant if the sequence has that letter there already.
         """
@@ -186,10 +206,12 @@ class MutantGrid:
             others = torch.arange(self.shape[1], dtype=codes.dtype, device="cpu").unsqueeze(1) != codes
             places = torch.cat([places, torch.arange(i * each, (i + 1) * each, device="cpu")])
             new = torch.cat([new, others.flatten()])
-            cuts = new.nonzero().flatten()[size::size]
-            *full, places = places.tensor_split(cuts)
-            *full_new, new = new.tensor_split(cuts)
-            yield from zip(full, full_new, strict=True)
+            mutants, first, enough = new.nonzero().flatten(), 0, size.rows
+            while enough < len(mutants):
+                last = int(mutants[enough])
+                yield places[first:last], new[first:last]
+                first, enough = last, enough + size.rows
+            places, new = places[first:], new[first:]
         yield places, new
 
     def rows(self, places: Tensor) -> Tensor:
@@ -230,11 +252,20 @@ def _mean(output: Any, rows: int) -> Tensor:
     return output.cpu().double().reshape(rows, -1).mean(dim=1, keepdim=True)
 
 
-def _write(y: Any, new: Tensor, output: Any) -> None:
-    """Write the outputs of mutants to the places that have one."""
+def _outputs_of_mutants(size: BatchSize, new: Tensor, run: Callable[[int, int], Any]) -> Iterator[tuple[Tensor, Any]]:
+    """Yield the indices of some of the places that have a mutant, as `new` says, and the outputs of their mutants."""
+    at, done = new.nonzero().flatten(), 0
+    for output, n in size.parts(0, len(at), run):
+        yield at[done : done + n], output
+        del output
+        done += n
+
+
+def _write(y: Any, at: Tensor, output: Any) -> None:
+    """Write the outputs of mutants to their places."""
 
     def write(whole: Tensor, some: Tensor) -> None:
-        whole[new] = some.to(whole)
+        whole[at] = some.to(whole)
 
     map_structure(write, y, output)
 
