@@ -10,7 +10,7 @@ import pytest
 
 import seqlight
 
-HEAVY = ("lightning", "pytorch_lightning", "matplotlib", "captum", "numba", "pandas")
+HEAVY = ("lightning", "pytorch_lightning", "matplotlib", "captum", "numba", "pandas", "triton")
 
 
 def in_a_new_process(code):

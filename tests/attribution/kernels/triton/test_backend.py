@@ -1,6 +1,5 @@
 """Triton is loaded when a kernel runs on an accelerator, and where it fails plain PyTorch takes its place."""
 
-import sys
 import warnings
 
 import pytest
@@ -97,11 +96,3 @@ def test_a_device_without_memory_is_no_failure(monkeypatch):
     with pytest.raises(torch.OutOfMemoryError):
         kernel(1)
     assert not kernel.failed
-
-
-def test_attributions_on_the_cpu_do_not_load_triton(python):
-    code = "import sys, torch, seqlight as sl; m = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU()); "
-    code += "sl.deep_lift_shap(m, sl.random_one_hot((1, 4, 9), random_state=0), random_state=0, device='cpu'); "
-    code += "assert 'triton' not in sys.modules"
-    python("-c", code)
-    assert "seqlight.attribution.kernels.triton.backend" in sys.modules

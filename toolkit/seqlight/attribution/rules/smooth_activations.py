@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -38,8 +39,10 @@ class SmoothActivation(Rescale):
         """Return the kernel from `grad`, `x1` and `x0` to the gradient at `x0`, if one serves tensors like `x`."""
         assert self.kind is not None
         kernel = kernel_for("smooth_activations.rescale_vjp", x.device.type, x.dtype)
-        settings = smallest_step(x.dtype), rounding_error(x.dtype, self.rounding)
-        return None if kernel is None else lambda *of: kernel(*of, self.kind(call), *settings)
+        if kernel is None:
+            return None
+        threshold, error = smallest_step(x.dtype), rounding_error(x.dtype, self.rounding)
+        return partial(kernel, kind=self.kind(call), threshold=threshold, rounding_error=error)
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep input, output and slope; the input alone where a kernel needs no more."""

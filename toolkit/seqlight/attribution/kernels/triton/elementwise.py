@@ -4,8 +4,6 @@ One kernel on the way back reads what is known of both, and writes the gradient:
 plain twins are in ``rules/elementwise.py``.
 """
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -18,13 +16,13 @@ from seqlight.attribution.kernels.triton.pairs import partners_of, quotient
 
 @triton.jit(do_not_specialize=["size", "span", "n"])
 def _relu_gradients(
-    out: Any,
-    grad: Any,
-    x1: Any,
-    x0: Any,
-    size: Any,
-    span: Any,
-    n: Any,
+    out: tl.tensor,
+    grad: tl.tensor,
+    x1: tl.tensor,
+    x0: tl.tensor,
+    size: tl.tensor,
+    span: tl.tensor,
+    n: tl.tensor,
     NEAR: tl.constexpr,
     SHORT: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -45,16 +43,16 @@ def _relu_gradients(
 
 @triton.jit(do_not_specialize=["size", "span", "n"])
 def _rescaled(
-    out: Any,
-    grad: Any,
-    x1: Any,
-    y1: Any,
-    slope1: Any,
-    x0: Any,
-    y0: Any,
-    size: Any,
-    span: Any,
-    n: Any,
+    out: tl.tensor,
+    grad: tl.tensor,
+    x1: tl.tensor,
+    y1: tl.tensor,
+    slope1: tl.tensor,
+    x0: tl.tensor,
+    y0: tl.tensor,
+    size: tl.tensor,
+    span: tl.tensor,
+    n: tl.tensor,
     NEAR: tl.constexpr,
     ERROR: tl.constexpr,
     BY_INPUT: tl.constexpr,
@@ -78,16 +76,16 @@ def _rescaled(
 
 @triton.jit
 def secant_of(
-    u: Any,
-    f: Any,
-    slope: Any,
-    v: Any,
-    g: Any,
+    u: tl.tensor,
+    f: tl.tensor,
+    slope: tl.tensor,
+    v: tl.tensor,
+    g: tl.tensor,
     NEAR: tl.constexpr,
     ERROR: tl.constexpr,
     BY_INPUT: tl.constexpr,
     INFINITE: tl.constexpr,
-) -> Any:
+) -> tl.tensor:
     """Return the secant between v, with output g, and u, with output f and a slope: ``rules.elementwise.secant``."""
     dx, dy = u - v, f - g
     if INFINITE:

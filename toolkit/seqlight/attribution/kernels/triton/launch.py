@@ -26,7 +26,8 @@ def launch(kernel: Any, programs: int, out: Tensor, *arguments: Any, **constants
     """
     if programs:
         with _current(out.device):
-            kernel[(programs,)](out, *arguments, **constants)
+            # Products are rounded before they are added to, as in PyTorch's own arithmetic.
+            kernel[(programs,)](out, *arguments, **constants, enable_fp_fusion=False)
 
 
 def blocks(elements: int) -> int:

@@ -3,14 +3,12 @@
 The recorded ones have shape (outer, span), those of the references (outer, n, span).
 """
 
-from typing import Any
-
 import triton
 import triton.language as tl
 
 
 @triton.jit
-def partners_of(start: Any, span: Any, n: Any, SHORT: tl.constexpr, BLOCK: tl.constexpr) -> Any:
+def partners_of(start: tl.tensor, span: tl.tensor, n: tl.tensor, SHORT: tl.constexpr, BLOCK: tl.constexpr) -> tl.tensor:
     """Return the partners of the BLOCK elements of the references from `start`, an int64.
 
     No element is divided by a number of 64 bits, which takes as long as reading it from memory. SHORT says that a span
@@ -30,7 +28,7 @@ def partners_of(start: Any, span: Any, n: Any, SHORT: tl.constexpr, BLOCK: tl.co
 
 
 @triton.jit
-def quotient(a: Any, b: Any) -> Any:
+def quotient(a: tl.tensor, b: tl.tensor) -> tl.tensor:
     """Return a / b, rounded as IEEE 754 says; Triton's own division of float32 is some units off."""
     if a.dtype == tl.float32:
         return tl.div_rn(a, b)

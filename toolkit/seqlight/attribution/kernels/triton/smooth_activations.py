@@ -5,8 +5,6 @@ alike for sequences and references: equal inputs have outputs with equal bits. T
 for a few units in the last place.
 """
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -20,7 +18,7 @@ from seqlight.attribution.kernels.triton.pairs import partners_of, quotient
 
 
 @triton.jit
-def exponential(x: Any) -> Any:
+def exponential(x: tl.tensor) -> tl.tensor:
     """Return exp(x) for x <= 0; that of a device is good to so many digits only where x of float32 is near 0."""
     if x.dtype == tl.float32:
         # Far below, where it is 0 anyway, the shift would not be a number.
@@ -33,7 +31,7 @@ def exponential(x: Any) -> Any:
 
 
 @triton.jit
-def sigmoid_of(x: Any) -> Any:
+def sigmoid_of(x: tl.tensor) -> tl.tensor:
     """Return the sigmoid s, and 1 - s with all its digits."""
     e = exponential(-tl.abs(x))
     large, small = quotient(e * 0 + 1, 1 + e), quotient(e, 1 + e)
@@ -42,7 +40,7 @@ def sigmoid_of(x: Any) -> Any:
 
 
 @triton.jit
-def activation_of(x: Any, KIND: tl.constexpr) -> Any:
+def activation_of(x: tl.tensor, KIND: tl.constexpr) -> tl.tensor:
     """Return the activation function of this number, and its slope."""
     if KIND == 0:  # GELU
         phi = 0.5 * (1 + tl.erf(x * 0.70710678118654752440))
@@ -64,13 +62,13 @@ def activation_of(x: Any, KIND: tl.constexpr) -> Any:
 
 @triton.jit(do_not_specialize=["size", "span", "n"])
 def _rescaled(
-    out: Any,
-    grad: Any,
-    x1: Any,
-    x0: Any,
-    size: Any,
-    span: Any,
-    n: Any,
+    out: tl.tensor,
+    grad: tl.tensor,
+    x1: tl.tensor,
+    x0: tl.tensor,
+    size: tl.tensor,
+    span: tl.tensor,
+    n: tl.tensor,
     KIND: tl.constexpr,
     NEAR: tl.constexpr,
     ERROR: tl.constexpr,
@@ -89,7 +87,9 @@ def _rescaled(
 
 
 @triton.jit(do_not_specialize=["size"])
-def _activated(y: Any, slope: Any, x: Any, size: Any, KIND: tl.constexpr, BLOCK: tl.constexpr) -> None:
+def _activated(
+    y: tl.tensor, slope: tl.tensor, x: tl.tensor, size: tl.tensor, KIND: tl.constexpr, BLOCK: tl.constexpr
+) -> None:
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = i < size
     f, s = activation_of(tl.load(x + i, inside, 0.0), KIND)
