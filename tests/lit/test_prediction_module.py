@@ -10,6 +10,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 import seqlight as sl
 from seqlight.lit import PredictModule, ShardedDataModule
 from seqlight.lit.shard_writer import named_arrays
+from small_memory import RowHog
+from small_memory import _small_memory as _small_memory
 
 Two = namedtuple("Two", "profile counts")
 X = sl.random_one_hot((11, 4, 12), random_state=0)
@@ -167,3 +169,34 @@ def test_a_warning_if_rows_depend_on_each_other(trainer, function, operation):
 
 def test_no_warning_if_rows_are_independent(trainer):
     predicted(trainer, PredictModule(Net()))  # a warning is an error here
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "a run for which memory runs out in the middle",
+    "it goes on in smaller batches, with the same results and one warning that names the size that worked",
+)
+@pytest.mark.parametrize("shape", ["tensor", "tuple", "dict", "named"])
+def test_a_run_is_the_same_where_memory_runs_out(shape, small_memory, tmp_path):
+    quiet = {"accelerator": "cpu", "progress": False}
+    expected = sl.run(Net(shape), X, tmp_path / "whole", **quiet)
+    memory = small_memory(3)
+    with pytest.warns(
+        sl.MemoryWarning, match="a batch of 8 rows needs more memory than cpu has: 2 at a time"
+    ) as caught:
+        found = sl.run(RowHog(Net(shape), memory), X, tmp_path / "parts", batch_size=8, **quiet)
+    assert len([one for one in caught if one.category is sl.MemoryWarning]) == 1
+    assert list(found) == list(expected)
+    for name in expected:
+        assert found[name].shape == expected[name].shape
+        torch.testing.assert_close(torch.from_numpy(found[name][:]), torch.from_numpy(expected[name][:]))
+    assert memory.asked[:4] == [8, 4, 2, 2]
+
+
+def test_a_run_learns_how_many_rows_fit(small_memory, tmp_path):
+    rows, quiet = X.repeat(400, 1, 1), {"accelerator": "cpu", "progress": False}
+    memory = small_memory(1000)
+    found = sl.run(RowHog(Net(), memory), rows, tmp_path, **quiet)
+    torch.testing.assert_close(torch.from_numpy(found["predictions"][:]), sl.predict(Net(), rows, device="cpu"))
+    # A shard of this run has 160 rows, which the module gets at once; two rows check that they do not mix.
+    assert [n for n in memory.asked if n > 2][:4] == [32, 128, 160, 160]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import lightning.pytorch as L
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 
 import seqlight as sl
 from seqlight.lit import ShardedDataModule
+from small_memory import _small_memory as _small_memory
 
 X = torch.arange(40).reshape(10, 4)
 
@@ -159,3 +162,29 @@ def test_arguments_that_are_refused():
         ShardedDataModule(X, batch_size=0)
     with pytest.raises(sl.InputError, match="workers is -1"):
         ShardedDataModule(X, workers=-1)
+
+
+def test_more_rows_are_loaded_at_a_time_where_a_device_tells_its_memory(small_memory):
+    def loaded(data, **settings):
+        data = ShardedDataModule(data, **settings)
+        data.trainer = SimpleNamespace(
+            global_rank=0, world_size=1, strategy=SimpleNamespace(root_device=torch.device("cpu"))
+        )
+        return list(map(len, data.batches())), data.rows_for_a_shard()
+
+    rows = torch.zeros(4000, 2)
+    on_the_cpu = loaded(rows)
+    small_memory(1000)
+    assert on_the_cpu == ([32] * 125, 128)
+    assert loaded(rows) == ([128] * 31 + [32], 128)  # shards are the same, so that a run can go on anywhere
+    assert loaded(rows, batch_size="auto") == loaded(rows)
+    assert loaded(torch.zeros(400_000, 1)) == ([2048] * 195 + [640], 2048)
+    assert loaded(TensorDataset(torch.zeros(400_000, 1)))[0][0] == 128
+    assert max(loaded(np.zeros((300, 2**20), dtype=np.int8), batch_size="auto")[0]) == 32
+    assert loaded(rows, batch_size=50)[0] == [50] * 80
+    assert max(loaded(DataLoader(TensorDataset(rows), batch_size=70))[0]) == 70
+
+
+def test_what_is_no_batch_size():
+    with pytest.raises(sl.InputError, match="batch_size is 'many': expected a number or 'auto'"):
+        ShardedDataModule(X, batch_size="many")

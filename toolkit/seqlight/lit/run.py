@@ -20,6 +20,7 @@ from seqlight.lit.progress_bar import RowProgressBar
 from seqlight.lit.shard_writer import ShardWriter
 from seqlight.lit.sharded_data import ShardedDataModule
 from seqlight.prediction.arguments import require_module
+from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.borrowed_model.borrow import borrow
 from seqlight.results.fingerprints import require_identity
 from seqlight.results.manifest import read_manifest
@@ -36,7 +37,7 @@ def run(
     strategy: Any = "auto",
     accelerator: str = "auto",
     precision: Any = None,
-    batch_size: int | None = None,
+    batch_size: AskedBatchSize | None = None,
     shard_rows: int | None = None,
     workers: int | None = None,
     progress: bool = True,
@@ -59,8 +60,10 @@ def run(
     devices, num_nodes, strategy, accelerator, precision
         Arguments of the Trainer. The strategy "auto" starts the script again for each device; strategies that spawn or
         fork do not, and within pytest "auto" spawns.
-    batch_size : int, optional
-        Rows at a time, on each device; if None, as in a DataLoader, else 32.
+    batch_size : int, "auto" or None
+        Rows at a time, on each device. "auto" is 32 on the CPU, and on a GPU as many as fit into its memory; each
+        process finds out for itself. None: as in a DataLoader, else "auto". Where memory runs out, fewer are taken.
+        For attributions, the `batch_size` of :class:`seqlight.lit.DeepLiftShapModule` says the same of pairs.
     shard_rows : int, optional
         Rows in a file; a process that is killed loses one file.
     workers : int, optional

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Subset
 from seqlight.errors import InputError, kind_of
 from seqlight.lit.lightning_packages import OUR_PACKAGE, require_lightning
 from seqlight.lit.row_batches import NumberedRows, RowBatch, ShardBatchSampler, keep_batch
+from seqlight.prediction.batch_size import FIRST_ROWS, AskedBatchSize, BatchSize, require_batch_size
 from seqlight.results.fingerprints import fingerprint_data
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
@@ -20,6 +21,8 @@ from seqlight.sequence.loci import Loci, as_loci
 # At least so many shards, so that a crash costs little, and so many for each process, so that all end together; but at
 # most so many rows in each, unless a batch is larger.
 SHARDS, SHARDS_PER_PROCESS, MOST_ROWS = 32, 16, 2048
+# At most so many bytes of rows are loaded at a time, or so many rows of a data set that does not tell their size.
+MOST_BYTES, UNKNOWN_ROWS = 2**26, 128
 
 
 class ShardedDataModule(L.LightningDataModule):
@@ -34,8 +37,10 @@ class ShardedDataModule(L.LightningDataModule):
         A row for each sequence. A Dataset may have ``fingerprint()``, a string that changes with its rows, and
         ``loci``, the positions of its rows in a genome, which a Subset inherits. Of a LightningDataModule,
         ``predict_dataloader`` is used.
-    batch_size : int, optional
-        Rows at a time, on each device; if None, as in a DataLoader, else 32.
+    batch_size : int, "auto" or None
+        Rows at a time, on each device. "auto" is 32 on the CPU; on a device that tells its memory more rows are loaded
+        at a time, and the module finds out how many go through its model at once. None: as in a DataLoader, else
+        "auto".
     workers : int, optional
         Processes that load data, for each device; if None, as in a DataLoader, else 0.
 
@@ -52,12 +57,12 @@ class ShardedDataModule(L.LightningDataModule):
     [[0, 1], [2, 3], [4]]
     """
 
-    def __init__(self, data: Any, batch_size: int | None = None, workers: int | None = None) -> None:
+    def __init__(self, data: Any, batch_size: AskedBatchSize | None = None, workers: int | None = None) -> None:
         super().__init__()
         # With fewer shards than processes, some processes have no batches.
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self._source, self._rows = data, None if isinstance(data, L.LightningDataModule) else NumberedRows(data)
-        self._batch_size = None if batch_size is None else require_count(batch_size, "batch_size", least=1)
+        self._batch_size = None if batch_size is None else require_batch_size(batch_size)
         self._workers = None if workers is None else require_count(workers, "workers")
         self.shard_rows: int | None = None
         self.shards: Sequence[int] | None = None  # of this process
@@ -82,12 +87,17 @@ class ShardedDataModule(L.LightningDataModule):
         return self._rows
 
     @property
-    def batch_size(self) -> int:
-        """Rows at a time, on each device."""
-        rows = self.rows
+    def asked_batch_size(self) -> AskedBatchSize:
+        """Rows at a time as asked for, here or in a DataLoader; else "auto"."""
+        _ = self.rows  # a LightningDataModule makes its loader only when it is asked for its rows
         given = self._source.batch_size if isinstance(self._source, DataLoader) else None
-        found: int = self._batch_size or given or 32
-        return min(found, max(1, len(rows)))
+        return self._batch_size or given or "auto"
+
+    @property
+    def batch_size(self) -> int:
+        """Rows at a time, on each device; for "auto", the number of which a shard has a multiple."""
+        asked = self.asked_batch_size
+        return min(asked if isinstance(asked, int) else FIRST_ROWS, max(1, len(self.rows)))
 
     @property
     def workers(self) -> int:
@@ -131,7 +141,17 @@ class ShardedDataModule(L.LightningDataModule):
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         size = self.shard_rows or self.rows_for_a_shard(world)
         mine = self.shards if self.shards is not None else range(rank, -(-len(self) // size), world)
-        return ShardBatchSampler(len(self), size, self.batch_size, mine)
+        return ShardBatchSampler(len(self), size, self._rows_to_load(), mine)
+
+    def _rows_to_load(self) -> int:
+        """Return how many rows are loaded at a time: more than `batch_size` where the module divides them as it can."""
+        size, device = self.asked_batch_size, self.trainer.strategy.root_device if self.trainer else None
+        if device is None or not BatchSize(size, device).learns:
+            return self.batch_size
+        if self.rows.arrays is None:
+            return max(self.batch_size, UNKNOWN_ROWS)
+        each = sum(int(one[:1].nbytes) for one in self.rows.arrays)
+        return max(self.batch_size, min(MOST_ROWS, MOST_BYTES // max(1, each)))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Return the batch on the device; for the CPU at once, where Lightning would search it for tensors to move."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,12 +71,13 @@ def read_memory(device: torch.device) -> MemoryReading | None:
         return None
     try:
         free, total = module.mem_get_info(device)
-        stats = module.memory_stats(device)
-    except RuntimeError:  # some devices have these functions, and a driver that does not answer
+    except RuntimeError:  # some devices have this function, and a driver that does not answer
         return None
-    live, reserved = _bytes(stats, "allocated", "current"), _bytes(stats, "reserved", "current")
+    # Of an allocator that has not given out anything yet this is empty.
+    stats = defaultdict(int, module.memory_stats(device))
+    live, reserved = stats["allocated_bytes.all.current"], stats["reserved_bytes.all.current"]
     free = min(free + max(0, reserved - live), _share_of_process(module, device, total) - live)
-    peak, allocated = _bytes(stats, "allocated", "peak"), _bytes(stats, "allocated", "allocated")
+    peak, allocated = stats["allocated_bytes.all.peak"], stats.get("allocated_bytes.all.allocated")
     return MemoryReading(max(0, free), live, peak, allocated)
 
 
@@ -105,10 +107,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 def is_too_large(error: BaseException) -> bool:
     """Return whether an error may be about the size of a batch alone, so that a smaller one may do."""
     return is_out_of_memory(error) or (isinstance(error, RuntimeError) and TOO_LARGE.search(str(error)) is not None)
-
-
-def _bytes(stats: Any, what: str, which: str) -> int:
-    return int(stats.get(f"{what}_bytes.all.{which}", 0))
 
 
 def _share_of_process(module: Any, device: torch.device, total: int) -> int:
