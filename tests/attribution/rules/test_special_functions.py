@@ -1,10 +1,16 @@
 """Elementwise functions of our own, and those of which PyTorch knows half a derivative."""
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from seqlight import deep_lift_shap, random_one_hot
 from seqlight.attribution.rules import special_functions
+from seqlight.attribution.rules.elementwise import Rounding, secant
+from seqlight.attribution.rules.special_functions import relu_secant, relu_slope
 from seqlight.errors import UnsupportedOperation
 
 A, B = torch.rand(2, 3, dtype=torch.float64) + 1.5, torch.rand(3, dtype=torch.float64) + 1.5
@@ -39,3 +45,26 @@ def test_both_operands_are_refused(name, Around):
 )
 def test_they_add_up(function, Around, incompleteness):
     assert incompleteness(Around(function)) < 1e-9
+
+
+ZERO_OR_NORMAL = st.floats(-(2.0**99), 2.0**99, width=32).filter(lambda one: one == 0 or abs(one) > 2.0**-99)
+
+
+@given(
+    hnp.arrays(np.float32, (2, 7), elements=ZERO_OR_NORMAL), hnp.arrays(np.float32, (3, 2, 7), elements=ZERO_OR_NORMAL)
+)
+def test_the_secant_of_relu_without_masks_has_the_bits_of_its_definition(x1, x0):
+    x1, x0 = torch.from_numpy(x1), torch.from_numpy(x0)
+    x0[1, :, ::2] = x1[:, ::2]
+    wanted = secant(
+        *(one.expand_as(x0).contiguous() for one in (x1, x1.relu(), relu_slope(x1, x1))),
+        *(x0, x0.relu()),
+        rounding=Rounding.NONE,
+    )
+    found = relu_secant(x1, x0)
+    assert torch.equal(found, wanted)
+
+
+def test_relu_lets_nothing_through_where_an_input_is_hidden():
+    x1, x0 = torch.tensor([-torch.inf, -torch.inf, -1.0]), torch.tensor([-torch.inf, 1.0, -torch.inf])
+    assert relu_secant(x1, x0).tolist() == [0, 0, 0]

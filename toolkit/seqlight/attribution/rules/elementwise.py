@@ -165,12 +165,16 @@ class Rescale:
         inputs of sequences and references alone. So nothing else has to be kept.
     rounding : Rounding
         How outputs are rounded.
+    closed : callable, optional
+        The secant as a function of the inputs of sequences and references, which broadcast, where that takes fewer
+        passes over memory than :func:`secant` does.
     """
 
     slope: Function | None = None
     infinite: bool = False
     fused_vjp: str | None = None
     rounding: Rounding = Rounding.OUTPUT
+    closed: Function | None = None
 
     @property
     def backward(self) -> type[torch.autograd.Function]:
@@ -178,9 +182,9 @@ class Rescale:
         return ScaleFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep input, output and slope; the input alone where a kernel needs no more."""
+        """Keep input, output and slope; the input alone where a kernel or a closed form needs no more."""
         (x,) = real_operand(call)
-        if self.vjp_of_inputs(call, x) is not None:
+        if self.closed is not None or self.vjp_of_inputs(call, x) is not None:
             return ObserveFunction.apply(call, x), [Snapshot.take(x, copy)]
         kept: list[Snapshot] = []
 
@@ -199,10 +203,12 @@ class Rescale:
         # A copy of the output takes as much memory and time as a multiplier.
         if fused is not None and not (copy and more) and are_packed(x, x1, *more):
             return RescaleFunction.apply(self, call, (x1, *more), copy, x)
-        y1, slope1 = more or self._output_and_slope(call, x1)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor]:
             y0 = call(x0)
+            if self.closed is not None:
+                return y0, self.closed(*align_partners(x1, x0)).reshape(x0.shape)
+            y1, slope1 = more or self._output_and_slope(call, x1)
             return y0, self._secant(x1, y1, slope1, x0, y0)
 
         return ScaleFunction.apply(compute, x)

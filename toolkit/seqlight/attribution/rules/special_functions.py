@@ -34,6 +34,28 @@ def relu_slope(x: Tensor, y: Tensor) -> Tensor:
     return (x > 0).to(x.dtype)
 
 
+def relu_secant(x1: Tensor, x0: Tensor) -> Tensor:
+    """Return the secant of relu between `x0` and `x1`, which broadcast, and its slope at `x1` where they are equal.
+
+    With t = min(x0, 0) it is x1 / (x1 - t) where x1 > 0, and with t = max(x0, 0) it is t / (t - x1) elsewhere. These
+    divide the same differences as ``elementwise.secant`` does, so the bits are the same, but neither quotient is 0 / 0:
+    no mask is needed, only bounds that are as small as `x1`.
+
+    Examples
+    --------
+    >>> relu_secant(torch.tensor([3.0, -1.0, 2.0, 0.0]), torch.tensor([-1.0, 3.0, 2.0, 0.0]))
+    tensor([0.7500, 0.7500, 1.0000, 0.0000])
+    """
+    most, least = torch.finfo(x0.dtype).max, torch.finfo(x0.dtype).tiny
+    y1 = x1.relu()
+    on = y1.sign()
+    # All bounds, because comparisons and masks take several times as long as arithmetic on a CPU.
+    below, above = -y1, torch.rsub(on, most, alpha=most)
+    numerator = torch.clamp(x0, below, above - y1)
+    # At least the smallest number where x1 <= 0, which counts only where both are 0.
+    return numerator.div_(torch.clamp(x0, torch.rsub(on, least, alpha=most), above).sub_(x1))
+
+
 def exp_slope(x: Tensor, y: Tensor) -> Tensor:
     """Return exp(x)."""
     return y.clone()

@@ -43,7 +43,14 @@ from seqlight.attribution.rules.product import Product, matrix_vjp, product_vjp
 from seqlight.attribution.rules.quotient import Quotient, quotient
 from seqlight.attribution.rules.smooth_activations import SmoothActivation
 from seqlight.attribution.rules.softmax import Softmax
-from seqlight.attribution.rules.special_functions import exp_slope, no_slope, relu_slope, sigmoid_slope, tanh_slope
+from seqlight.attribution.rules.special_functions import (
+    exp_slope,
+    no_slope,
+    relu_secant,
+    relu_slope,
+    sigmoid_slope,
+    tanh_slope,
+)
 from seqlight.attribution.rules.table_entry import Entry, Treatment
 from seqlight.attribution.rules.unpooling import Unpool, max_unpool, put
 from seqlight.attribution.rules.where import Choose, condition, greater_or_equal, less_or_equal
@@ -71,7 +78,7 @@ INTEGRATED = Integrated()
 # Functions of one tensor, element by element: the multiplier is the secant. If parameters depend on the input too, as
 # those of prelu may, they are integrated.
 ELEMENTWISE: dict[str, Rule] = {
-    "relu": Rescale(relu_slope, fused_vjp="elementwise.relu_vjp", rounding=Rounding.NONE),
+    "relu": Rescale(relu_slope, fused_vjp="elementwise.relu_vjp", rounding=Rounding.NONE, closed=relu_secant),
     "gelu": SmoothActivation(rounding=Rounding.INPUT, kind=smooth_activations.gelu),
     "silu": SmoothActivation(kind=smooth_activations.silu),
     "sigmoid": SmoothActivation(sigmoid_slope, kind=smooth_activations.sigmoid),
