@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import pytest
 from hypothesis import settings
 
+import pretend_accelerator
 from cut_windows import cut as cut
 from cut_windows import in_a_process as in_a_process
 from cut_windows import seqlets as seqlets
@@ -40,6 +41,14 @@ class KernelsInTriton:
         return ignore_without_triton(collection_path)
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--on-accelerator",
+        action="store_true",
+        help="run on the accelerator of this machine, or else on a pretend one, what would run on the CPU",
+    )
+
+
 def pytest_configure(config):
     """Start the fork servers once, for all worker processes of pytest."""
     config.pluginmanager.register(KernelsInTriton())
@@ -47,6 +56,8 @@ def pytest_configure(config):
         running = forkserver.servers(torch=["torch"], lightning=["lightning.pytorch", "pandas", "seqlight.lit.run"])
         running.__enter__()
         config.add_cleanup(lambda: running.__exit__(None, None, None))
+    if config.getoption("--on-accelerator"):
+        pretend_accelerator.run_on_accelerator(config)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,7 +13,8 @@ CPU = torch.device("cpu")
 
 def test_devices_that_can_be_chosen():
     assert choose_device("cpu") == choose_device(CPU) == CPU
-    assert choose_device(None).type in {"cuda", "mps", "cpu"}
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else CPU
+    assert choose_device(None).type == found.type
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match=r"device is 'cuda': expected one of this machine, such as 'cpu' \("):
             choose_device("cuda")
@@ -24,12 +25,41 @@ def test_devices_that_can_be_chosen():
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("cuda", "mps", "best"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
-def test_the_default_device_is_the_best_one_available(monkeypatch, cuda, mps, best):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert choose_device(None) == torch.device(best, 1 if cuda else None)
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.reliability("accelerators", "an accelerator that is neither CUDA nor MPS", "it is used, the current one")
+def test_the_default_device_is_the_current_accelerator(pretend, index):
+    with pretend.switched(available=True), torch.accelerator.device_index(index):
+        assert choose_device(None) == torch.device("pretend", index)
+    with pretend.switched(available=False):
+        assert choose_device(None) == CPU
+
+
+@pytest.mark.reliability(
+    "accelerators", "a model on the second GPU while the first is current", "it runs where it is, without being asked"
+)
+def test_a_model_runs_where_it_lies(pretend):
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).to("pretend:1")
+    assert choose_device(None, model) == torch.device("pretend:1")
+    assert choose_device("cpu", model) == CPU
+    with pretend.switched(available=True):
+        assert choose_device(None, model) == torch.device("pretend:1")
+        assert choose_device(None, nn.Linear(2, 2)) == torch.device("pretend:0")
+    model[1].cpu()
+    assert choose_device(None, model) == torch.device("pretend:1")
+
+
+@pytest.mark.reliability(
+    "accelerators", "a model spread over two GPUs", "an error that names both; on the one that is passed it runs whole"
+)
+def test_a_model_on_several_accelerators_is_refused(pretend):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(40, 3).to("pretend:1"), nn.Linear(3, 1).to("pretend:0"))
+    X = sl.random_one_hot((2, 4, 10), random_state=0)
+    for function in (sl.predict, sl.deep_lift_shap, sl.saturation_mutagenesis):
+        with pytest.raises(InputError, match="lies on pretend:0 and pretend:1: expected a model on one device"):
+            function(model, X)
+    there = sl.deep_lift_shap(model, X, random_state=0, device="pretend:1")
+    assert {one.device.index for one in model.parameters()} == {0, 1}
+    torch.testing.assert_close(there, sl.deep_lift_shap(model, X, random_state=0, device="cpu"))
 
 
 def test_a_function_is_refused_as_a_model():

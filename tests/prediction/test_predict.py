@@ -259,7 +259,7 @@ X5 = torch.rand(5, 4, 6)
         ({"dtype": torch.int64}, r"dtype is torch\.int64: expected a floating-point"),
         ({"dtype": "half-ish"}, r"dtype is 'half-ish': expected"),
         ({"device": "gpu"}, r"device is 'gpu': expected one of this machine, such as 'cpu' \("),
-        ({"func": lambda y: y.numpy()}, r"the model's output holds a ndarray: expected tensors"),
+        ({"func": lambda y: y.cpu().numpy()}, r"the model's output holds a ndarray: expected tensors"),
         (
             {"func": lambda y: y.sum()},
             r"the model turned 5 rows into an output of shape \(\): expected one row",

@@ -120,7 +120,7 @@ def test_an_output_that_autograd_does_not_follow_is_refused(model, X):
     with pytest.raises(sl.UnsupportedOperation, match="does not depend on the sequence"):
         explain(Detached(), X)
     with pytest.raises(sl.UnsupportedOperation, match="does not depend on the sequence"):
-        explain(model, X, target=[0, lambda y: torch.ones(len(y), dtype=y.dtype)])
+        explain(model, X, target=[0, lambda y: torch.ones(len(y), dtype=y.dtype, device=y.device)])
 
 
 def test_captum_is_only_loaded_by_the_call(python):

@@ -166,7 +166,7 @@ def test_raw_outputs_have_the_structure_of_the_models(model, X):
     torch.testing.assert_close(y_hat.first, wanted.y_hat)
     assert y_hat.second["a"][1] is None
     torch.testing.assert_close(y_hat.second["a"][0], wanted.y_hat[..., 0])
-    deep = explain(Then(model, lambda y: y[:, :, None] * torch.arange(5)), X, raw_outputs=True)
+    deep = explain(Then(model, lambda y: y[:, :, None] * torch.arange(5, device=y.device)), X, raw_outputs=True)
     assert deep.y_hat.shape == (3, 4, LENGTH, 3, 5)
     torch.testing.assert_close(deep.y_hat[..., 2], wanted.y_hat * 2)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from seqlight.prediction.arguments import as_dtype, choose_device, require_inputs, require_module
 from seqlight.prediction.batch_size import AskedBatchSize, BatchSize
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
+from seqlight.prediction.float32_precision import Precision, require_precision
 from seqlight.prediction.inputs import InputConversion
 
 
@@ -33,6 +34,8 @@ class CheckedArguments:
         To compute in; None for the default of the method.
     device : torch.device
         Where to run.
+    precision : "tf32" or None
+        How exactly float32 is computed there.
     """
 
     model: nn.Module
@@ -41,6 +44,7 @@ class CheckedArguments:
     size: BatchSize
     dtype: torch.dtype | None
     device: torch.device
+    precision: Precision = None
 
     @cached_property
     def _conversion(self) -> InputConversion:
@@ -62,9 +66,10 @@ def check_arguments(
     batch_size: AskedBatchSize,
     dtype: torch.dtype | str | None,
     device: str | torch.device | None,
+    precision: object = None,
 ) -> CheckedArguments:
     """Return the arguments in the form that the methods use; InputError if one of them cannot be used."""
     require_module(model)
     X, inputs = require_inputs(X, args)
-    where = choose_device(device)
-    return CheckedArguments(model, X, inputs, BatchSize(batch_size, where), as_dtype(dtype), where)
+    where, exactness = choose_device(device, model), require_precision(precision)
+    return CheckedArguments(model, X, inputs, BatchSize(batch_size, where), as_dtype(dtype), where, exactness)

@@ -13,6 +13,7 @@ from seqlight.attribution.engine.visibility import make_visible, refuse_quantise
 from seqlight.errors import InputError, SeqlightError, UnsupportedOperation
 from seqlight.prediction.arguments import HALF, autocast
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
+from seqlight.prediction.float32_precision import hold_precision
 from seqlight.prediction.input_errors import DTYPE_ERROR
 
 
@@ -31,7 +32,8 @@ def borrow_with_gradients(
         Where to run it.
     dtype : torch.dtype, optional
         float16 and bfloat16 run under autocast, any other dtype is given to the parameters. None for the model's own,
-        but float32 for a model in half precision, which has too few digits for gradients.
+        but float32 for a model in half precision, which has too few digits for gradients. On an accelerator float32
+        means float32, unless the caller holds another precision.
 
     Raises
     ------
@@ -45,6 +47,8 @@ def borrow_with_gradients(
     if dtype is None and own in HALF:
         parameters = torch.float32
     with (
+        # First, since it may wait for other threads, which may wait for the model.
+        hold_precision(None, device),
         _remedies_in_errors(own if parameters is not None else None),
         torch.inference_mode(False),
         borrow(model, device, parameters),

@@ -30,8 +30,20 @@ def require_module(model: object) -> None:
         )
 
 
-def choose_device(device: str | torch.device | None) -> torch.device:
-    """Return `device`, or for None the best one available: CUDA, then MPS, then the CPU."""
+def choose_device(device: str | torch.device | None, model: nn.Module | None = None) -> torch.device:
+    """Return the device to run on.
+
+    Parameters
+    ----------
+    device : str, torch.device or None
+        None for the accelerator on which `model` lies, else for the current one of this machine, else for the CPU.
+    model : torch.nn.Module, optional
+
+    Raises
+    ------
+    InputError
+        If there is no such device, or `model` lies on several accelerators and `device` does not choose one.
+    """
     if device is not None:
         try:
             found = torch.empty(0, device=device).device
@@ -42,9 +54,19 @@ def choose_device(device: str | torch.device | None) -> torch.device:
         if found.type == "meta":
             raise InputError("device is 'meta', which holds no data: expected one that computes, such as 'cpu'.")
         return found
-    if torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    own = set() if model is None else {one.device for one in chain(model.parameters(), model.buffers())}
+    places = sorted(str(one) for one in own if one.type not in ("cpu", "meta"))
+    if len(places) > 1:
+        raise InputError(
+            f"the model lies on {' and '.join(places)}: expected a model on one device; pass as device the one to run "
+            "all of it on."
+        )
+    if places:
+        return torch.device(places[0])
+    if not torch.accelerator.is_available():
+        return torch.device("cpu")
+    # A new tensor, because the accelerator itself is named without the number of the current device.
+    return torch.empty(0, device=torch.accelerator.current_accelerator()).device
 
 
 def as_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:

@@ -62,7 +62,8 @@ def predict(
     dtype : torch.dtype or str, optional
         float16 and bfloat16 run under autocast, any other with the parameters converted to it. None: the model's own.
     device : str or torch.device, optional
-        Where to run; None for the best one available: CUDA, then MPS, then the CPU.
+        Where to run. None for the accelerator that the model lies on, else the current one, such as CUDA or MPS, else
+        the CPU.
     verbose : bool
         Show a progress bar.
 
@@ -96,7 +97,7 @@ def predict(
     """
     if not isinstance(model, nn.Module):
         require_module(model)
-    target, kind = choose_device(device), as_dtype(dtype)
+    target, kind = choose_device(device, model), as_dtype(dtype)
     args = require_args(args)
     size = BatchSize(batch_size, target)
     if isinstance(X, DataLoader):

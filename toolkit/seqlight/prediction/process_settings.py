@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 
 class ProcessSetting:
@@ -37,6 +39,50 @@ class ProcessSetting:
                 self._users -= 1
                 if not self._users:
                     self._context.close()
+
+
+class SharedChoice(Generic[T]):
+    """A setting of the whole process that threads may want differently: those of one mind share it, the others wait.
+
+    Parameters
+    ----------
+    make_context : callable
+        Returns for a choice a context manager inside which it holds.
+
+    Examples
+    --------
+    >>> limit = SharedChoice(lambda found: contextlib.nullcontext(print("as", found)))
+    >>> with limit.apply("small"), limit.apply("large"):  # within a thread the first choice holds
+    ...     pass
+    as small
+    """
+
+    def __init__(self, make_context: Callable[[T], contextlib.AbstractContextManager[Any]]) -> None:
+        self._make_context, self._changed = make_context, threading.Condition()
+        self._depths: dict[int, int] = {}  # of each thread that holds the choice
+        self._choice: T | None = None
+        self._context = contextlib.ExitStack()
+
+    @contextlib.contextmanager
+    def apply(self, choice: T) -> Iterator[None]:
+        """Have a choice hold until the end of the context; a thread that holds one already keeps it."""
+        me = threading.get_ident()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._depths or me in self._depths or self._choice == choice)
+            if not self._depths:
+                self._context.enter_context(self._make_context(choice))
+                self._choice = choice
+            self._depths[me] = self._depths.get(me, 0) + 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._depths[me] -= 1
+                if not self._depths[me]:
+                    del self._depths[me]
+                if not self._depths:
+                    self._context.close()
+                    self._changed.notify_all()
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from seqlight.attribution.methods.captum_arguments import (
 )
 from seqlight.attribution.methods.captum_comparison import Comparison
 from seqlight.prediction.arguments import require_module
+from seqlight.prediction.float32_precision import Precision, require_precision
 from seqlight.sequence.checks import require_count
 
 Tensors = Tensor | tuple[Tensor, ...]
@@ -63,6 +64,8 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
         By how much they may differ from it.
     additional_nonlinear_ops : mapping, optional
         Rules that override or extend the built-in ones, as in :func:`seqlight.deep_lift_shap`.
+    precision : "tf32", optional
+        As in :func:`seqlight.deep_lift_shap`.
 
     Examples
     --------
@@ -88,6 +91,7 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
         deltas: DeltaPolicy = "warn",
         warning_threshold: float = 0.001,
         additional_nonlinear_ops: Mapping[Any, Callable[..., Any]] | None = None,
+        precision: Precision = None,
     ) -> None:
         require_module(model)
         super().__init__(model)
@@ -95,6 +99,7 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
         self.batch_size = require_count(batch_size, "batch_size", least=1)
         self.deltas, self.warning_threshold = deltas, warning_threshold
         self.additional_nonlinear_ops = additional_nonlinear_ops
+        self.precision: Precision = require_precision(precision)
 
     @property
     def model(self) -> nn.Module:
@@ -236,6 +241,7 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
             self.additional_nonlinear_ops,
             self.warning_threshold,
             self.deltas,
+            self.precision,
         )
 
     def _references(self, inputs: Tensors, baselines: Any) -> list[Tensor]:
@@ -248,7 +254,7 @@ class DeepLiftShap(DeepLift):
 
     Parameters
     ----------
-    model, multiply_by_inputs, batch_size, deltas, warning_threshold, additional_nonlinear_ops
+    model, multiply_by_inputs, batch_size, deltas, warning_threshold, additional_nonlinear_ops, precision
         As in :class:`DeepLift`.
 
     Examples

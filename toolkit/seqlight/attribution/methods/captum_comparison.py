@@ -16,6 +16,7 @@ from seqlight.attribution.gradient_context import batch_ranges
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import ConvergenceError, UnsupportedOperation
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
+from seqlight.prediction.float32_precision import Precision, hold_precision
 
 # From multipliers, inputs and baselines, each a tuple with a row for each pair, to attributions of each input.
 AttributionFunction = Callable[[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]], tuple[Tensor, ...]]
@@ -60,6 +61,8 @@ class Comparison:
         Rules of the user's own.
     threshold, policy
         As in :class:`seqlight.attribution.convergence.ConvergenceCheck`.
+    precision : "tf32" or None
+        How exactly float32 is computed on an accelerator.
     """
 
     model: nn.Module
@@ -70,6 +73,7 @@ class Comparison:
     overrides: Mapping[Any, Callable[..., Any]] | None = None
     threshold: float = 0.001
     policy: DeltaPolicy = "warn"
+    precision: Precision = None
 
     def attribute(self, baselines: Sequence[Tensor], function: AttributionFunction) -> ComparisonResult:
         """Explain each row; if deltas are too high, explain all of them again in float64.
@@ -119,7 +123,7 @@ class Comparison:
             On the device of the inputs.
         """
         explainer, found = self._explainer(), []
-        with explainer.borrow_model(None):
+        with hold_precision(self.precision, explainer.device), explainer.borrow_model(None):
             for first, last in batch_ranges(len(self.inputs[0]), self.batch_size, 1):
                 found.append(
                     explainer.compute_outputs(self.inputs, first, last)
@@ -153,7 +157,7 @@ class Comparison:
         explainer, check = self._explainer(), ConvergenceCheck(self.threshold, self.policy)
         parts: list[list[Tensor]] = []
         deltas: list[Tensor] = []
-        with explainer.borrow_model(dtype, self.overrides):
+        with hold_precision(self.precision, explainer.device), explainer.borrow_model(dtype, self.overrides):
             for first, last in explainer.batches(baselines[0].shape[1]):
                 block = explainer.explain_block(first, last, [one[first:last] for one in baselines])
                 # The results are returned in float32, so deltas below its digits do not count.

@@ -16,6 +16,7 @@ from seqlight.attribution.explainer import Explainer
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
+from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.prediction.outputs import OutputCollector
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
@@ -52,6 +53,8 @@ def deep_lift_shap(
     device: str | torch.device | None = None,
     random_state: int | None = None,
     verbose: bool = False,
+    *,
+    precision: Precision = None,
 ) -> Tensor | AttributionsAndReferences:
     """Attribute one output of a model to the characters of each sequence.
 
@@ -92,7 +95,11 @@ def deep_lift_shap(
     dtype : torch.dtype or str, optional
         The dtype to compute in. None for the model's own, but float32 for a model in half precision.
     device : str or torch.device, optional
-        Where to run. None for CUDA if there is one, else MPS, else the CPU.
+        Where to run. None for the accelerator that the model lies on, else the current one, such as CUDA or MPS, else
+        the CPU.
+    precision : "tf32", optional
+        On accelerators that have TF32, convolutions and recurrent layers are computed in it: faster, and some percent
+        off. None: in float32 to rounding, whatever PyTorch is set to.
     random_state : int, optional
         The seed of the first reference; None for a fresh one.
     verbose : bool
@@ -130,7 +137,7 @@ def deep_lift_shap(
     >>> deep_lift_shap(model, random_one_hot((2, 4, 20)), random_state=0).shape
     torch.Size([2, 4, 20])
     """
-    checked = check_arguments(model, X, args, batch_size, dtype, device)
+    checked = check_arguments(model, X, args, batch_size, dtype, device, precision)
     X, targets = checked.X, Targets(target, len(checked.X))
     if isinstance(n_shuffles, str):
         raise InputError(f"n_shuffles is {n_shuffles!r}: expected a number; seqlight.attribute takes 'auto'.")
@@ -138,6 +145,7 @@ def deep_lift_shap(
     explainer = Explainer(model, (X,), checked.args, targets, checked.size.rows, checked.device)
     check, collected = ConvergenceCheck(warning_threshold), OutputCollector(len(X))
     with (
+        hold_precision(checked.precision, checked.device),
         explainer.borrow_model(checked.dtype, additional_nonlinear_ops),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
     ):

@@ -17,6 +17,7 @@ from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
+from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
@@ -39,6 +40,7 @@ def attribute(
     additional_nonlinear_ops: Mapping[Any, Callable[..., Any]] | None = None,
     dtype: torch.dtype | str | None = None,
     device: str | torch.device | None = None,
+    precision: Precision = None,
     random_state: int | None = None,
     verbose: bool = False,
 ) -> Explanation:
@@ -81,7 +83,7 @@ def attribute(
     warning_threshold : float
         By how much they may differ from it; more than 1 % of the mean output difference is too much as well. At the
         default, what rounding does to outputs of that size does not count.
-    additional_nonlinear_ops, dtype, device, random_state, verbose
+    additional_nonlinear_ops, dtype, device, precision, random_state, verbose
         As in :func:`seqlight.deep_lift_shap`.
 
     Returns
@@ -114,13 +116,16 @@ def attribute(
     >>> bool((found.attributions.sum(dim=(1, 2)) - found.differences).abs().max() < 1e-6)
     True
     """
-    checked = check_arguments(model, X, args, batch_size, dtype, device)
+    checked = check_arguments(model, X, args, batch_size, dtype, device, precision)
     X, targets = checked.X, Targets(target, len(checked.X))
     drawn = References(references, X, _most_references(n_shuffles, max_shuffles), random_state)
     sampler = ReferenceSampler(drawn, _require_share(tolerance) if isinstance(n_shuffles, str) else None)
     check = ConvergenceCheck(warning_threshold, deltas)
     explainer = Explainer(model, (X,), checked.args, targets, checked.size.rows, checked.device)
-    with explainer.borrow_model(checked.dtype, additional_nonlinear_ops):
+    with (
+        hold_precision(checked.precision, checked.device),
+        explainer.borrow_model(checked.dtype, additional_nonlinear_ops),
+    ):
         found = build_explanation(
             "attribute", explainer, sampler, targets, check, multipliers, keep_references, verbose
         )  # fmt: skip

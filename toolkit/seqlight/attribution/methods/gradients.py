@@ -19,6 +19,7 @@ from seqlight.attribution.gradient_context import (
 )
 from seqlight.attribution.targets import Target, Targets
 from seqlight.prediction.batch_size import AskedBatchSize
+from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
@@ -34,6 +35,7 @@ def input_x_gradient(
     correction: bool = True,
     dtype: torch.dtype | str | None = None,
     device: str | torch.device | None = None,
+    precision: Precision = None,
     verbose: bool = False,
 ) -> Explanation:
     """Attribute by the gradient of an output with respect to the sequence, times the sequence.
@@ -56,7 +58,7 @@ def input_x_gradient(
         Sequences per batch, as in :func:`seqlight.predict`. It does not change the result.
     correction : bool
         Subtract the mean over letters from the gradient.
-    dtype, device, verbose
+    dtype, device, precision, verbose
         As in :func:`seqlight.deep_lift_shap`.
 
     Returns
@@ -95,7 +97,7 @@ def input_x_gradient(
       attributions, hypothetical: (2, 4, 20) float32
       outputs: (2,) float32
     """
-    checked = check_arguments(model, X, args, batch_size, dtype, device)
+    checked = check_arguments(model, X, args, batch_size, dtype, device, precision)
     X, targets = checked.X, Targets(target, len(checked.X))
     collected = OutputCollector(len(X))
 
@@ -104,6 +106,7 @@ def input_x_gradient(
         return _gradients(model, checked.inputs(rows), targets, rows)
 
     with (
+        hold_precision(checked.precision, checked.device),
         borrow_with_gradients(model, X, checked.device, checked.dtype),
         without_cudnn_recurrence(model, checked.device),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,

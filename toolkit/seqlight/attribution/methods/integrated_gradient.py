@@ -22,6 +22,7 @@ from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
+from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
 from seqlight.sequence.checks import require_count
@@ -45,6 +46,7 @@ def integrated_gradients(
     keep_references: bool = True,
     dtype: torch.dtype | str | None = None,
     device: str | torch.device | None = None,
+    precision: Precision = None,
     random_state: int | None = None,
     verbose: bool = False,
 ) -> Explanation:
@@ -81,7 +83,7 @@ def integrated_gradients(
     dtype : torch.dtype or str, optional
         The dtype to compute in. None for the model's own, but float32 for a model in half precision. Captum's weights
         are in float32 even if everything else is in float64, so sums are right to seven digits at most.
-    device, random_state, verbose
+    device, precision, random_state, verbose
         As in :func:`seqlight.deep_lift_shap`.
 
     Returns
@@ -111,11 +113,12 @@ def integrated_gradients(
     >>> bool(found.relative_deltas.max() < 1e-3)
     True
     """
-    checked = check_arguments(model, X, args, batch_size, dtype, device)
+    checked = check_arguments(model, X, args, batch_size, dtype, device, precision)
     n = require_count(n_shuffles, "n_shuffles", least=1)
     sampler = ReferenceSampler(References(references, checked.X, n, random_state))
     integrator = GradientIntegrator(checked, target, n_steps, method)
     with (
+        hold_precision(checked.precision, checked.device),
         borrow_with_gradients(model, checked.X, checked.device, checked.dtype),
         without_cudnn_recurrence(model, checked.device),
     ):
@@ -202,4 +205,4 @@ class GradientIntegrator:
             method=self.method,
             internal_batch_size=max(self.checked.size.rows, len(x)),
         )
-        return torch.as_tensor(found, device="cpu")
+        return torch.as_tensor(found, device=x.device).detach()

@@ -16,6 +16,7 @@ from seqlight.errors import InputError, UnsupportedOperation, kind_of
 from seqlight.prediction.arguments import HALF, autocast
 from seqlight.prediction.batch_size import AskedBatchSize, BatchSize
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
+from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector, map_structure
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
@@ -51,6 +52,8 @@ def saturation_mutagenesis(
     device: str | torch.device | None = None,
     verbose: bool = False,
     func: Callable[[Any], Any] | None = None,
+    *,
+    precision: Precision = None,
 ) -> Tensor | MutagenesisOutputs:
     """Substitute every letter at every position, one at a time, and attribute to each the change of the output.
 
@@ -83,7 +86,7 @@ def saturation_mutagenesis(
         Return the model's outputs, and no attributions.
     dtype : torch.dtype or str, optional
         float16 and bfloat16 run under autocast, any other dtype is given to the parameters. None for the model's own.
-    device, verbose
+    device, verbose, precision
         As in :func:`seqlight.deep_lift_shap`.
     func : callable, optional
         Applied to the output of each batch, before `target`.
@@ -126,7 +129,7 @@ def saturation_mutagenesis(
     >>> y0.shape, y_hat.shape
     (torch.Size([2, 3]), torch.Size([2, 4, 20, 3]))
     """
-    checked = check_arguments(model, X, args, batch_size, dtype, device)
+    checked = check_arguments(model, X, args, batch_size, dtype, device, precision)
     X, size, dtype = checked.X, checked.size, checked.dtype
     grid = MutantGrid(X, *_region(start, end, X.shape[2]))
     targets = None if target is None else Targets(target, len(X))
@@ -151,6 +154,7 @@ def saturation_mutagenesis(
 
     own, found = OutputCollector(len(X)), OutputCollector(grid.shape.numel())
     with (
+        hold_precision(checked.precision, checked.device),
         borrow(model, checked.device, None if dtype in HALF else dtype),
         torch.no_grad(),
         autocast(checked.device, dtype),
