@@ -76,16 +76,75 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """A convolution over eight positions at a time, two pre-norm blocks of width 64, and the mean."""
+    """A convolution over eight positions at a time, two pre-norm blocks, and the mean."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 64) -> None:
         super().__init__()
-        self.stem, self.blocks = nn.Conv1d(4, 64, 15, stride=8, padding=7), nn.Sequential(Block(64), Block(64))
-        self.norm, self.head = nn.LayerNorm(64), nn.Linear(64, 4)
+        self.stem, self.blocks = nn.Conv1d(4, width, 15, stride=8, padding=7), nn.Sequential(Block(width), Block(width))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 4)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (rows, outputs)."""
         return self.head(self.norm(self.blocks(self.stem(x).mT)).mean(1))  # type: ignore[no-any-return]
+
+
+class Attention(nn.Module):
+    """Self-attention as libraries of language models write it: three layers, heads, scores, softmax and a mask."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return (rows, positions, width)."""
+        query, key, value = (self.split(layer(x)) for layer in (self.query, self.key, self.value))
+        scores = torch.matmul(query, key.transpose(-1, -2)) / query.shape[-1] ** 0.5
+        weights = self.dropout(nn.functional.softmax(scores + mask, dim=-1))
+        mixed = torch.matmul(weights, value).permute(0, 2, 1, 3).contiguous()
+        return mixed.view(*mixed.size()[:-2], -1)
+
+    def split(self, x: Tensor) -> Tensor:
+        """Return the heads, (rows, heads, positions, width of a head)."""
+        return x.view(*x.size()[:-1], self.heads, -1).permute(0, 2, 1, 3)
+
+
+class EncoderLayer(nn.Module):
+    """A post-norm layer of an encoder: attention, its output, and two dense layers."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention, self.output = Attention(width, heads), nn.Linear(width, width)
+        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        self.wide, self.narrow, self.dropout = nn.Linear(width, 4 * width), nn.Linear(4 * width, width), nn.Dropout(0.1)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return (rows, positions, width)."""
+        x = self.norms[0](x + self.dropout(self.output(self.attention(x, mask))))
+        return self.norms[1](x + self.dropout(self.narrow(nn.functional.gelu(self.wide(x)))))  # type: ignore[no-any-return]
+
+
+class Encoder(nn.Module):
+    """An encoder of some 20,000 parameters, written in the manner of a public library of language models."""
+
+    def __init__(self, width: int = 20, layers: int = 4, positions: int = 12) -> None:
+        super().__init__()
+        self.embed, self.places = nn.Linear(4, width), nn.Embedding(positions, width)
+        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(0.1)
+        self.layers = nn.ModuleList([EncoderLayer(width, 2) for _ in range(layers)])
+        self.pooler, self.head = nn.Linear(width, width), nn.Linear(width, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (rows, outputs)."""
+        x = x.transpose(1, 2)
+        places = torch.arange(x.shape[1], device=x.device).expand(1, -1)
+        there = torch.ones(x.shape[:2], dtype=torch.long, device=x.device)
+        mask = (1.0 - there[:, None, None, :].to(x.dtype)) * torch.finfo(x.dtype).min
+        x = self.dropout(self.norm(self.embed(x) + self.places(places)))
+        for layer in self.layers:
+            x = layer(x, mask)
+        return self.head(torch.tanh(self.pooler(x[:, 0])))  # type: ignore[no-any-return]
 
 
 class Recurrent(nn.Module):
