@@ -22,6 +22,8 @@ class _Flat(NamedTuple):
     names: tuple[str, ...]
 
 
+# The structure of positional arguments without nested tensors, the most common one.
+_POSITIONAL = object()
 _CONTAINERS = (tuple, list, dict)
 
 
@@ -68,28 +70,44 @@ class Call:
     ) -> Call:
         """Describe ``function(*args, **kwargs)``."""
         structure: Any
-        if any(map(may_contain_tensors, args)) or any(map(may_contain_tensors, kwargs.values())):
-            leaves, structure = tree_flatten((args, kwargs))
+        leaves, dependent = [*args, *kwargs.values()], list[int]()
+        for i, leaf in enumerate(leaves):
+            if isinstance(leaf, Tensor):
+                if leaf.requires_grad:
+                    dependent.append(i)
+            elif isinstance(leaf, _CONTAINERS) and may_contain_tensors(leaf):
+                break
         else:  # the common case: flattening with tree_flatten takes longer than many an operation
-            leaves, structure = [*args, *kwargs.values()], _Flat(len(args), tuple(kwargs))
-        dependent = tuple(i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.requires_grad)
-        return cls(name, function, leaves, structure, dependent, returns_indices=returns_indices)
+            structure = _Flat(len(args), tuple(kwargs)) if kwargs else _POSITIONAL
+            return cls(name, function, leaves, structure, tuple(dependent), "", returns_indices)
+        leaves, structure = tree_flatten((args, kwargs))
+        found = tuple(i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.requires_grad)
+        return cls(name, function, leaves, structure, found, "", returns_indices)
 
     def __call__(self, *tensors: Tensor) -> Any:
         """Make the call with `tensors` in place of those that depend on the input."""
+        if self.structure is _POSITIONAL:
+            return self.function(*(self._leaves_with(tensors) if tensors else self.leaves))
         args, kwargs = self.arguments(tensors)
         return self.function(*args, **kwargs)
 
     def arguments(self, tensors: tuple[Tensor, ...] | None = None) -> tuple[Any, Any]:
         """Return args and kwargs, with `tensors` in place of those that depend on the input."""
-        leaves = list(self.leaves)
-        for at, tensor in zip(self.dependent, tensors or self.tensors, strict=True):
-            leaves[at] = tensor
+        leaves = self._leaves_with(tensors) if tensors else self.leaves
+        if self.structure is _POSITIONAL:
+            return tuple(leaves), {}
         if isinstance(self.structure, _Flat):
             n, names = self.structure
             return tuple(leaves[:n]), dict(zip(names, leaves[n:], strict=True))
         restored: tuple[Any, Any] = tree_unflatten(leaves, self.structure)
         return restored
+
+    def _leaves_with(self, tensors: tuple[Tensor, ...]) -> list[Any]:
+        """Return the leaves with `tensors` in place of those that depend on the input."""
+        leaves = self.leaves.copy()
+        for at, tensor in zip(self.dependent, tensors, strict=True):
+            leaves[at] = tensor
+        return leaves
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

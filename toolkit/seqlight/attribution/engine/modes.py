@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -26,10 +26,13 @@ from seqlight.attribution.rules import operation_names
 from seqlight.attribution.rules.comparisons import Compare, Piecewise
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.numerical_integration import Integrated
-from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.attribution.rules.table_entry import Entry
 from seqlight.errors import IntegratedWarning, UnsupportedOperation
 from seqlight.prediction.module_names import count_frames_outside, describe_current_module
+
+_OPERATORS = (OpOverload, OpOverloadPacket)
+# Rules that tell the user that they integrate, and in which module.
+_ANNOUNCED = (Integrated, Piecewise)
 
 
 class CallMode(TorchFunctionMode):
@@ -49,13 +52,13 @@ class CallMode(TorchFunctionMode):
         self.model, self.policy, self.record = model, policy, record
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # Each model makes hundreds of calls in each pass, most of which explain nothing: they leave here first.
         kwargs = kwargs or {}
         entry = self.policy.rules.get(func)
         if entry is None:
-            if isinstance(func, OpOverload | OpOverloadPacket):
-                entry = self._entry_of_operator(func)
-            elif not self.policy.inspect and not operation_names.hides_in_place(func):
+            if not self.policy.inspect and _leaves_no_trace(func):
                 return self.call_directly(func, args, kwargs)
+            entry = self._entry_of_operator(func) if isinstance(func, _OPERATORS) else None
         if not torch.is_grad_enabled():
             return self.call_directly(func, args, kwargs)
         if entry is None:
@@ -63,7 +66,7 @@ class CallMode(TorchFunctionMode):
         while entry.fused is not None and (fused := entry.fused(*args, **kwargs)) is not None:
             (func, args), kwargs = fused, {}
             entry = self.policy.rules[func]
-        if entry.one_operand is None and entry.fused is None and _is_linear(args, kwargs):
+        if entry.is_product and _is_linear(args, kwargs):
             return self.call_directly(self.policy.kernel(entry, func), args, kwargs)
         call, treatment, in_place = self._resolve(entry, args, kwargs)
         if treatment is None:
@@ -71,11 +74,11 @@ class CallMode(TorchFunctionMode):
         if callable(treatment):
             y = self._run_decomposed(treatment, call)
         else:
-            if isinstance(treatment, Integrated | Piecewise):
+            if isinstance(treatment, _ANNOUNCED):
                 call = replace(call, location=describe_current_module(self.model))
                 treatment = self._with_warning(treatment, call)
             y = self.explain(treatment, call, self.policy.copy or in_place)
-        if isinstance(entry.one_operand, MaxPool):
+        if entry.is_pooling:
             return y if call.returns_indices else y[0]
         # The result of an in-place call is often ignored: what it wrote is what counts.
         return (args[0] if args else kwargs["input"]).copy_(y) if in_place else y
@@ -93,16 +96,17 @@ class CallMode(TorchFunctionMode):
 
     def _resolve(self, entry: Entry, args: Any, kwargs: Any) -> tuple[Call, Any, bool]:
         """Return a call as rules take it, what explains it (None if it is linear), and whether it is in place."""
-        options = dict(kwargs)
-        in_place = bool(options.pop("inplace", False)) or entry.in_place
-        indices = bool(options.pop("return_indices", False)) if entry.indices is None else entry.indices
-        if isinstance(entry.one_operand, MaxPool):
-            options.pop("return_indices", None)
-        call = Call.from_arguments(entry.name, entry.function, args, options, indices)
+        in_place, indices, options = entry.in_place, entry.indices, kwargs
+        if kwargs:
+            options = dict(kwargs)
+            in_place = bool(options.pop("inplace", False)) or in_place
+            asked = options.pop("return_indices", False) if indices is None or entry.is_pooling else False
+            indices = bool(asked) if indices is None else indices
+        call = Call.from_arguments(entry.name, entry.function, args, options, bool(indices))
         treatment = entry.treatment(call.dependent, bool(options.get("rounding_mode")))
         if treatment is None and call.dependent and entry.name in operation_names.GATES and _has_mask(call):
             treatment, call = Rescale(), call.broadcast()
-        if isinstance(treatment, Compare):
+        if treatment is not None and isinstance(treatment, Compare):
             self.policy.regions.compares = True
             treatment = treatment if self.policy.regions.checks_comparisons else None
         if treatment is None:
@@ -209,6 +213,12 @@ class KernelMode(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         entry = self.policy.rules.get(func)
         return (func if entry is None else self.policy.kernel(entry, func))(*args, **(kwargs or {}))
+
+
+@cache
+def _leaves_no_trace(func: Any) -> bool:
+    """Return whether calls of a function that is not in the table need no look at their arguments."""
+    return not (isinstance(func, _OPERATORS) or operation_names.hides_in_place(func))
 
 
 def _is_linear(args: Any, kwargs: Any) -> bool:

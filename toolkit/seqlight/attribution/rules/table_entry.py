@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from seqlight.attribution.calls.call import Function, Rule
+from seqlight.attribution.rules.pooling import MaxPool
 
 # What explains a call: a rule; the same operation written in others that have rules; or nothing, where it is linear.
 Treatment = Rule | Function | None
@@ -47,6 +49,16 @@ class Entry:
     indices: bool | None = None
     kernel: Function | None = None
     fused: Function | None = None
+
+    @cached_property
+    def is_product(self) -> bool:
+        """Whether a call is linear as long as one operand depends on the input."""
+        return self.one_operand is None and self.fused is None
+
+    @cached_property
+    def is_pooling(self) -> bool:
+        """Whether the rule returns maxima with their positions, of which the call may return one."""
+        return isinstance(self.one_operand, MaxPool)
 
     def treatment(self, dependent: tuple[int, ...], rounds: bool) -> Treatment:
         """Return what explains a call.
