@@ -1,12 +1,12 @@
-"""Measure the host's time for a block: what one more sequence with its references costs beside the numbers themselves.
+"""Measure the host's time for a block: what a further sequence with its references costs beside the numbers themselves.
 
-Usage: ``python benchmarks/host_time.py [rounds]``, and ``python benchmarks/host_time.py rename before`` to keep what was
-measured as what it was before a change. Tensors are so small that computing is nothing: a few positions, a handful of
-channels, but as many layers as the models of ``networks.py`` have. What remains is the work of Python and of
-PyTorch for each call, which decides on a GPU for small batches, and on the CPU for small models. The floor is plain
-autograd: one forward pass of the sequence, one forward and one input-backward pass of its references. Times are
-processor time of one thread, the least of many rounds in turn; a block is the slope between a few sequences and many,
-and what a call costs before its first block is told apart. Each model is measured with the compiled loops and without.
+Usage: ``python benchmarks/host_time.py [before | after] [rounds]``; what was measured is kept beside the other state.
+Tensors are so small that computing is nothing: a few positions, a handful of channels, but as many layers as the models
+of ``networks.py`` have. What remains is the work of Python and of PyTorch for each call, which decides on a GPU for
+small batches, and on the CPU for small models. The floor is plain autograd: one forward pass of the sequence, one
+forward and one input-backward pass of its references. Times are processor time of one thread, the least of many rounds
+in turn. A block is the slope between a few sequences and many, and what a call costs before its first block is told
+apart. Each model is measured with the compiled loops and without.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PATHS = {"compiled loops": "1", "plain PyTorch": "0"}
 
 
 def basset_like() -> nn.Module:
-    """The layers of the Basset of ``networks.py``, with 6 filters."""
+    """Return the layers of the Basset of ``networks.py``, with 6 filters and fewer dense units."""
     layers: list[nn.Module] = []
     for channels, width, pool in [(4, 19, 3), (6, 11, 4), (6, 7, 4)]:
         layers += [nn.Conv1d(channels, 6, width, padding=width // 2), nn.BatchNorm1d(6), nn.ReLU(), nn.MaxPool1d(pool)]
