@@ -13,7 +13,7 @@ from seqlight.prediction.arguments import as_dtype, choose_device, require_input
 from seqlight.prediction.batch_size import AskedBatchSize, BatchSize
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
 from seqlight.prediction.float32_precision import Precision, require_precision
-from seqlight.prediction.inputs import InputConversion
+from seqlight.prediction.inputs import InputConversion, to_device
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,12 @@ class CheckedArguments:
 
         They may share memory with the caller's tensors: a model that writes to its inputs needs copies.
         """
-        some = [self.X[rows] if X is None else X, *(arg[rows] for arg in self.args)]
+        some = [self._select(self.X, rows) if X is None else X, *(self._select(arg, rows) for arg in self.args)]
         return self._conversion.apply(some, floating_dtype(self.model, self.X), self.device)
+
+    @staticmethod
+    def _select(one: Tensor, rows: Tensor) -> Tensor:
+        return one[to_device(rows, one.device)]
 
 
 def check_arguments(

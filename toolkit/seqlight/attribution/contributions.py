@@ -5,14 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
+class Pairs(NamedTuple):
+    """Some sequences, and the references that each of them is compared with.
+
+    Attributes
+    ----------
+    first, last : int
+        The sequences ``first <= i < last``.
+    references : sequence of torch.Tensor, each of shape (sequences, references, ...)
+        For each input.
+    """
+
+    first: int
+    last: int
+    references: Sequence[Tensor]
+
+
 @dataclass(frozen=True)
 class Block:
-    """The results for a few sequences, all with the same number of references.
+    """The results for a few sequences, all with the same number of references, on the device that computed them.
 
     Attributes
     ----------
@@ -86,7 +103,7 @@ def make_block(
     Returns
     -------
     Block
-        On the CPU.
+        On the device of all of these.
     """
     n = len(baselines) // len(outputs)
 
@@ -99,13 +116,7 @@ def make_block(
     steps = [x.unsqueeze(1) - one for x, one in zip(inputs, r, strict=True)]
     sums = torch.stack([_sum_contributions(each, steps) for each in m], dim=1)
     stacked = [torch.stack(some, dim=1) if len(m) > 1 else some[0].unsqueeze(1) for some in zip(*m, strict=True)]
-    return Block(
-        tuple(one.cpu() for one in stacked),
-        tuple(one.cpu() for one in r),
-        (sums - (outputs.unsqueeze(2) - f)).cpu(),
-        outputs.cpu(),
-        f.cpu(),
-    )
+    return Block(tuple(stacked), tuple(r), sums - (outputs.unsqueeze(2) - f), outputs, f)
 
 
 def _sum_contributions(multipliers: Sequence[Tensor], steps: Sequence[Tensor]) -> Tensor:

@@ -10,8 +10,9 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from seqlight.attribution.contributions import Block
+from seqlight.attribution.contributions import Block, Pairs
 from seqlight.attribution.explainer import Explainer
+from seqlight.attribution.reductions import keep_multipliers
 from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError
 
 # Beyond this share of the mean output difference a delta is too high, however small it is.
@@ -158,8 +159,9 @@ def delta_in_float64(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with again.borrow_model(torch.float64, overrides):
-                block = again.explain_block(i, i + 1, [one[None, None] for one in references])
+                pairs = Pairs(i, i + 1, [one[None, None] for one in references])
+                (found,) = again.explain([pairs], keep_multipliers)
     # No float64 on this device, too little memory, ...: this is to explain a warning, not to replace it by an error.
     except Exception:
         return None
-    return float(block.absolute_deltas[0, target, 0])
+    return float(found.block.absolute_deltas[0, target, 0])

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from seqlight.attribution.contributions import result_dtype
+from seqlight.attribution.block_queue import BlockExplainer
 from seqlight.attribution.convergence import ConvergenceCheck
 from seqlight.attribution.explanation import PER_SEQUENCE, Explanation
-from seqlight.attribution.reference_count import BlockExplainer, ReferenceSampler, SampledBlock
+from seqlight.attribution.reference_count import ReferenceSampler, SampledBlock
 from seqlight.attribution.targets import Targets
 from seqlight.prediction.outputs import OutputCollector
 
@@ -48,31 +48,35 @@ def build_explanation(
     """
     drawn = sampler.references
     collected = OutputCollector(len(drawn.X))
+    kept = drawn.source.cpu() if references and isinstance(drawn.source, Tensor) else None
     with tqdm(total=len(drawn.X), unit=" sequences", disable=not verbose) as bar:
-        for sampled in sampler.blocks(explainer):
+        for sampled in sampler.blocks(explainer, multipliers):
             if check is not None:
                 check.add(sampled.block)
-            row, rows = collected.done, len(sampled.mean)
-            found = _fields(sampled, drawn.X[row : row + rows], drawn.n, multipliers, references)
+            row, rows = collected.done, len(sampled.hypothetical)
+            found = _fields(sampled, drawn.X[row : row + rows], drawn.n)
+            if references:
+                mine = sampled.references if kept is None else kept[row : row + rows, : sampled.references.shape[1]]
+                found["references"] = pad_references("references", mine.cpu(), drawn.n)
             collected.add(found if targets.several else _squeeze_targets(found), rows)
             bar.update(rows)
     random_state = None if isinstance(drawn.source, Tensor) else drawn.seed
     return Explanation(method, random_state=random_state, **_trim(collected.result()))
 
 
-def _fields(sampled: SampledBlock, X: Tensor, n: int, multipliers: bool, references: bool) -> dict[str, Tensor | None]:
+def _fields(sampled: SampledBlock, X: Tensor, n: int) -> dict[str, Tensor | None]:
     """Return the fields of an Explanation for some sequences, each with room for `n` references."""
-    block, dtype = sampled.block, result_dtype(sampled.block.deltas)
+    block, hypothetical = sampled.block, sampled.hypothetical
     fields = {
-        "attributions": (sampled.mean * X.cpu().unsqueeze(1)).to(dtype),
-        "hypothetical": sampled.mean.to(dtype),
-        "standard_error": sampled.standard_error.to(dtype),
+        "attributions": hypothetical * X.cpu().unsqueeze(1).to(hypothetical.dtype),
+        "hypothetical": hypothetical,
+        "standard_error": sampled.standard_error,
         "outputs": block.outputs,
         "reference_outputs": block.baselines,
         "deltas": block.deltas,
         "n_references": torch.full((len(X),), block.deltas.shape[2], device="cpu"),
-        "references": sampled.references.cpu() if references else None,
-        "multipliers": block.multipliers[0] if multipliers else None,
+        "references": None,
+        "multipliers": sampled.multipliers,
     }
     return {name: one if one is None else pad_references(name, one, n) for name, one in fields.items()}
 

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from seqlight.attribution.contributions import Block, concatenate_references, hypothetical_contributions
+from seqlight.attribution.block_queue import BlockExplainer, ReducedBlock
+from seqlight.attribution.contributions import Block, Pairs, concatenate_references, result_dtype
+from seqlight.attribution.reductions import Reduction, reduce_to_moments, reduce_to_standard_error
 from seqlight.attribution.references import References
 from seqlight.attribution.running_moments import RunningMoments
 from seqlight.errors import ReferencesWarning
 
 # Few enough to waste little on a sequence that is soon known well, many enough for a meaningful standard error.
 STEP = 10
-
-
-class BlockExplainer(Protocol):
-    """A method that compares sequences with references, a block of sequences at a time."""
-
-    def batches(self, n: int) -> Iterator[tuple[int, int]]:
-        """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
-
-    def explain_block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
-        """Explain the sequences ``first <= i < last`` against references of shape (sequences, references, ...)."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +28,20 @@ class SampledBlock:
     Attributes
     ----------
     block : Block
+        Without multipliers.
     references : torch.Tensor, shape (sequences, references, letters, positions)
         In the dtype in which they were drawn.
-    mean, standard_error : torch.Tensor, float64, shape (sequences, targets, letters, positions)
+    hypothetical, standard_error : torch.Tensor, shape (sequences, targets, letters, positions)
         Mean and standard error of the hypothetical contributions.
+    multipliers : torch.Tensor or None, shape (sequences, targets, references, letters, positions)
+        If they were to be kept.
     """
 
     block: Block
     references: Tensor
-    mean: Tensor
+    hypothetical: Tensor
     standard_error: Tensor
+    multipliers: Tensor | None = None
 
 
 @dataclass
@@ -77,37 +73,40 @@ class ReferenceSampler:
         """The number of references compared with at a time."""
         return self.references.n if self.tolerance is None else min(STEP, self.references.n)
 
-    def blocks(self, explainer: BlockExplainer) -> Iterator[SampledBlock]:
-        """Explain all sequences, and yield them in order."""
+    def blocks(self, explainer: BlockExplainer, multipliers: bool = False) -> Iterator[SampledBlock]:
+        """Explain all sequences, and yield them in order, with the multipliers of each reference if asked for."""
+        if self.tolerance is None:
+            yield from self._with_all(explainer, multipliers)
+            return
         for first, last in explainer.batches(self.step):
-            if self.tolerance is None:
-                yield self._with_all(explainer, first, last)
-            else:
-                yield from self._with_enough(explainer, first, last, self.tolerance)
+            yield from self._with_enough(explainer, first, last, self.tolerance, multipliers)
 
-    def _with_all(self, explainer: BlockExplainer, first: int, last: int) -> SampledBlock:
-        """Compare the sequences ``first <= i < last`` with all their references."""
-        references = self.references.draw(first, last)
-        block = explainer.explain_block(first, last, [references])
-        contributions, n = _contributions(block), self.references.n
-        mean = contributions.mean(dim=2, keepdim=True)
-        # This takes a quarter of the time of torch.std_mean.
-        squares = (contributions - mean).square_().sum(dim=2)
-        return SampledBlock(block, references, mean.squeeze(2), (squares / (n * (n - 1))).sqrt_())
+    def _with_all(self, explainer: BlockExplainer, multipliers: bool) -> Iterator[SampledBlock]:
+        """Compare all sequences with all their references."""
+        drawn = deque[Tensor]()
+
+        def pairs() -> Iterator[Pairs]:
+            for first, last in explainer.batches(self.step):
+                drawn.append(self.references.draw(first, last))
+                yield Pairs(first, last, [drawn[-1]])
+
+        for found in explainer.explain(pairs(), _keeping(reduce_to_standard_error, multipliers)):
+            yield SampledBlock(found.block, drawn.popleft(), *found.values)
 
     def _with_enough(
-        self, explainer: BlockExplainer, first: int, last: int, tolerance: float
+        self, explainer: BlockExplainer, first: int, last: int, tolerance: float, multipliers: bool
     ) -> Iterator[SampledBlock]:
         """Compare with a few references at a time, until each sequence is known to the tolerance; yield one each."""
-        X, parts, drawn = self.references.X[first:last], [], []
+        X, drawn = self.references.X[first:last], list[Tensor]()
+        parts: list[ReducedBlock] = []
         open_ = torch.ones(last - first, dtype=torch.bool, device="cpu")
         moments: RunningMoments | None = None
         for start in range(0, self.references.n, self.step):
             drawn.append(self.references.draw(first, last, start, min(start + self.step, self.references.n)))
-            parts.append(explainer.explain_block(first, last, drawn[-1:]))
-            contributions = _contributions(parts[-1])
-            moments = moments or RunningMoments(contributions[:, :, 0])
-            moments.add(contributions, open_)
+            parts.extend(explainer.explain([Pairs(first, last, drawn[-1:])], _keeping(reduce_to_moments, multipliers)))
+            mean, squares, *_ = parts[-1].values
+            moments = moments or RunningMoments(mean)
+            moments.add(drawn[-1].shape[1], mean, squares, open_)
             # With <= inside and ~ outside, an uncertainty of NaN is too high.
             open_ = ~(moments.uncertainty(X) <= tolerance).all(dim=1)
             if not open_.any():
@@ -115,8 +114,14 @@ class ReferenceSampler:
         assert moments is not None
         self.sequences += len(X)
         self.uncertain += moments.uncertainty(X).amax(dim=1)[open_].tolist()
+        block = concatenate_references([one.block for one in parts])
+        dtype = result_dtype(block.deltas)
         whole = SampledBlock(
-            concatenate_references(parts), torch.cat(drawn, dim=1), moments.mean, moments.standard_error
+            block,
+            torch.cat(drawn, dim=1),
+            moments.mean.to(dtype),
+            moments.standard_error.to(dtype),
+            torch.cat([one.values[2] for one in parts], dim=2) if multipliers else None,
         )
         yield from (_select(whole, i, int(n)) for i, n in enumerate(moments.n))
 
@@ -132,9 +137,9 @@ class ReferenceSampler:
             )
 
 
-def _contributions(block: Block) -> Tensor:
-    """Return the hypothetical contributions of the first input against each reference."""
-    return hypothetical_contributions(block.multipliers[0], block.references[0].unsqueeze(1))
+def _keeping(reduction: Reduction, multipliers: bool) -> Reduction:
+    """Return a reduction that also returns the multipliers of the first input, if they are to be kept."""
+    return (lambda block: (*reduction(block), block.multipliers[0])) if multipliers else reduction
 
 
 def _select(sampled: SampledBlock, i: int, n: int) -> SampledBlock:
@@ -142,10 +147,15 @@ def _select(sampled: SampledBlock, i: int, n: int) -> SampledBlock:
     row, block = slice(i, i + 1), sampled.block
     selected = replace(
         block,
-        multipliers=tuple(one[row, :, :n] for one in block.multipliers),
         references=tuple(one[row, :n] for one in block.references),
         deltas=block.deltas[row, :, :n],
         outputs=block.outputs[row],
         baselines=block.baselines[row, :, :n],
     )
-    return SampledBlock(selected, sampled.references[row, :n], sampled.mean[row], sampled.standard_error[row])
+    return SampledBlock(
+        selected,
+        sampled.references[row, :n],
+        sampled.hypothetical[row],
+        sampled.standard_error[row],
+        None if sampled.multipliers is None else sampled.multipliers[row, :, :n],
+    )

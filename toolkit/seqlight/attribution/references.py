@@ -36,6 +36,8 @@ class References:
 
     Attributes
     ----------
+    X : torch.Tensor
+        The data set, on the CPU.
     n : int
         References per sequence.
     seed : int
@@ -51,7 +53,8 @@ class References:
 
     def __init__(self, source: Tensor | ReferenceFunction, X: Tensor, n: int, random_state: int | None) -> None:
         source = require_dense(source, "references").detach() if isinstance(source, Tensor) else source
-        self.source, self.X = source, X
+        # On the CPU, where results are: a function of the user's gets the sequences where they are.
+        self.source, self.X, self._given = source, X.cpu(), X
         self.seed = 0
         self.unchanged = 0
         if isinstance(source, Tensor):
@@ -97,9 +100,10 @@ class References:
         if self.source is dinucleotide_shuffle:
             found = dinucleotide_shuffles(self.X[first:last], stop - start, self.seed + start)
         else:
-            found = torch.cat([self._call_source(self.X[i : i + 1], start, stop) for i in range(first, last)])
+            found = torch.cat([self._call_source(self._given[i : i + 1], start, stop) for i in range(first, last)])
         if not start:
-            same = (found == self.X[first:last].to(found.device).unsqueeze(1)).flatten(1).all(dim=1)
+            X = self.X if found.is_cpu else self._given
+            same = (found == X[first:last].to(found.device).unsqueeze(1)).flatten(1).all(dim=1)
             self.unchanged += int(same.sum())
         return found
 

@@ -29,22 +29,23 @@ class RunningMoments:
         self.mean = torch.zeros(like.shape, dtype=torch.float64, device="cpu")
         self.squares = torch.zeros(like.shape, dtype=torch.float64, device="cpu")
 
-    def add(self, contributions: Tensor, rows: Tensor) -> None:
-        """Add more references.
+    def add(self, n: int, mean: Tensor, squares: Tensor, rows: Tensor) -> None:
+        """Add more references, given their moments.
 
         Parameters
         ----------
-        contributions : torch.Tensor, float64, shape (sequences, targets, references, letters, positions)
+        n : int
+            How many references.
+        mean, squares : torch.Tensor, float64, shape (sequences, targets, letters, positions)
+            As those of this object.
         rows : torch.Tensor, bool, shape (sequences,)
             The sequences to add them to; the others stay as they are.
         """
-        new = contributions[rows]
-        more, before = new.shape[2], self.n[rows].view(-1, 1, 1, 1).double()
-        mean = new.mean(dim=2)
-        step, share = mean - self.mean[rows], more / (before + more)
-        self.squares[rows] += (new - mean.unsqueeze(2)).square_().sum(dim=2) + step.square() * before * share
+        before = self.n[rows].view(-1, 1, 1, 1).double()
+        step, share = mean[rows] - self.mean[rows], n / (before + n)
+        self.squares[rows] += squares[rows] + step.square() * before * share
         self.mean[rows] += step * share
-        self.n[rows] += more
+        self.n[rows] += n
 
     @property
     def standard_error(self) -> Tensor:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError, UnsupportedOperation, kind_of
+from seqlight.prediction.inputs import to_device
 from seqlight.sequence.checks import require_dense
 
 
@@ -140,8 +141,9 @@ def _per_sequence(target: Tensor | NDArray[Any], rows: int) -> Tensor:
             f"target is {kind} of shape {tuple(target.shape)} and {target.dtype}: expected integers of shape "
             f"({rows},), one target for each sequence, or ({rows}, indices); for several targets use a list."
         )
-    # A copy, because PyTorch supports neither all of NumPy's integers nor all of its strides.
-    return target if isinstance(target, Tensor) else torch.from_numpy(target.astype(np.int64))
+    # On the CPU, where they are checked; a copy, because PyTorch supports neither all integers of NumPy nor all of its
+    # strides.
+    return target.cpu() if isinstance(target, Tensor) else torch.from_numpy(target.astype(np.int64))
 
 
 def _read(target: SingleTarget, output: Any, rows: Tensor) -> Tensor:
@@ -154,10 +156,10 @@ def _read(target: SingleTarget, output: Any, rows: Tensor) -> Tensor:
     if isinstance(target, tuple):
         return _entry_at(y, tuple(map(int, target)), len(rows))
     if isinstance(target, Tensor) and target.ndim == 2:
-        return _entries_at(y, target[rows].to(y.device, torch.int64))
+        return _entries_at(y, target[rows].to(torch.int64))
     y = _as_table(y, len(rows))
     if isinstance(target, Tensor):
-        return _entries_at(y, target[rows].to(y.device, torch.int64).unsqueeze(1))
+        return _entries_at(y, target[rows].to(torch.int64).unsqueeze(1))
     column = int(target)
     _require_within(column, y.shape[1])
     return y[:, column]
@@ -194,7 +196,7 @@ def _entry_at(y: Tensor, index: tuple[int, ...], rows: int) -> Tensor:
 
 
 def _entries_at(y: Tensor, index: Tensor) -> Tensor:
-    """Return the number of each row at the place that its row of `index`, shape (rows, dimensions), gives."""
+    """Return the number of each row at the place in its row of `index`, (rows, dimensions), which is on the CPU."""
     if y.ndim != index.shape[1] + 1 or len(y) != len(index):
         raise InputError(
             f"target has {index.shape[1]} indices for each sequence and the model turned {len(index)} rows into an "
@@ -203,7 +205,7 @@ def _entries_at(y: Tensor, index: Tensor) -> Tensor:
     for one, size in zip(index.unbind(1), y.shape[1:], strict=True):
         _require_within(int(one.min()), size)
         _require_within(int(one.max()), size)
-    return y[(torch.arange(len(y), device=y.device), *index.unbind(1))]
+    return y[(torch.arange(len(y), device=y.device), *to_device(index, y.device).unbind(1))]
 
 
 def _require_within(target: int, size: int) -> None:

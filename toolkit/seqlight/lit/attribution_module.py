@@ -176,7 +176,7 @@ class DeepLiftShapModule(L.LightningModule):
         check = ConvergenceCheck(self.threshold, "raise") if self.policy == "raise" else None
         job = Explainer(self.model, (X,), args, targets, self.pairs, self.device)
         if self._conversion is not None:
-            job.conversion = self._conversion.for_batch([X, *args])
+            job.model_inputs.conversion = self._conversion.for_batch([X, *args])
         kept = ["multipliers" in self.keep, "references" in self.keep]
         default = torch.get_default_dtype()
         # A Trainer in half precision makes that the default dtype of new tensors.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError
+from seqlight.prediction.host_copies import can_pin
 from seqlight.sequence import native_loops
 from seqlight.sequence.checks import MOST_LETTERS
 
@@ -97,14 +98,18 @@ def input_name(i: int) -> str:
 def to_device(one: Tensor, device: torch.device) -> Tensor:
     """Return a tensor on `device`.
 
-    A transfer to the CPU blocks, since its memory must not be read before the data have arrived.
+    A transfer to the CPU blocks, since its memory must not be read before the data have arrived. Nobody waits for a
+    transfer to another device, which begins in pinned memory: from any other the device has to be waited for.
     """
+    if one.is_cpu and can_pin(device.type):
+        one = one.pin_memory()
     return one.to(device, non_blocking=device.type != "cpu")
 
 
 def convert(one: Tensor, dtype: torch.dtype, device: torch.device, name: str = "X") -> Tensor:
     """Return a tensor on `device` and in a floating-point `dtype`; InputError if that cannot hold its numbers."""
-    if one.dtype.itemsize > dtype.itemsize:
+    # The check of a cast that may lose digits has to be waited for, so it is not made on the device.
+    if one.dtype.itemsize > dtype.itemsize or _may_lose(one.dtype, dtype):
         return to_device(cast(one, dtype, name), device)
     # Small integers are transferred as they are, and cast on the device.
     return cast(to_device(one, device), dtype, name)

@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError, kind_of
+from seqlight.prediction.host_copies import HostCopy
 from seqlight.sequence.checks import require_dense
 
 
 class OutputCollector:
     """Collects the outputs of one batch after another, on the CPU, in the structure that the model returns.
+
+    Those on a device arrive while it computes the outputs of the next batch.
 
     Parameters
     ----------
@@ -28,15 +31,22 @@ class OutputCollector:
         self._whole: Any = None
         self._filled = 0
         self._parts: list[Any] = []
+        self._arriving: tuple[list[Tensor], HostCopy] | None = None
 
     def add(self, output: Any, rows: int) -> None:
         """Add the output of the next `rows` rows; InputError unless it has a row for each."""
         output = self.check(output, rows)
         if not self._parts and self.done + rows <= self.rows:
-            self._fill(output, rows)
+            places = self._next_places(output, rows)
         else:
-            self._parts.append(map_structure(_copy_to_cpu, output))
+            places = map_structure(lambda y: torch.empty_like(y, device="cpu"), output)
+            self._parts.append(places)
         self.done += rows
+        copy = HostCopy(flatten_structure(output))
+        self._wait()
+        self._arriving = flatten_structure(places), copy
+        if copy.is_here:
+            self._wait()
 
     def check(self, output: Any, rows: int) -> Any:
         """Return `output` with one row for each of `rows`; InputError unless it has these, and the structure so far."""
@@ -55,18 +65,28 @@ class OutputCollector:
         """Return the outputs of all rows."""
         if not self.done:
             raise InputError("X is empty: expected at least one row.")
+        self._wait()
         if self._filled == self.rows == self.done:
             return self._whole
         filled = [map_structure(lambda whole: whole[: self._filled], self._whole)] if self._filled else []
         return map_structure(lambda *parts: torch.cat(parts), *filled, *self._parts)
 
-    def _fill(self, output: Any, rows: int) -> None:
+    def _next_places(self, output: Any, rows: int) -> Any:
+        """Return the next rows of the memory for all outputs, which is allocated for the first ones."""
         if not self._filled:
             self._whole = map_structure(
                 lambda y: torch.empty((self.rows, *y.shape[1:]), dtype=y.dtype, device="cpu"), output
             )
-        map_structure(lambda whole, y: whole[self._filled : self._filled + rows].copy_(y), self._whole, output)
-        self._filled += rows
+        first, self._filled = self._filled, self._filled + rows
+        return map_structure(lambda whole: whole[first : self._filled], self._whole)
+
+    def _wait(self) -> None:
+        """Wait for the outputs that are on their way."""
+        if self._arriving is not None:
+            places, copy = self._arriving
+            self._arriving = None
+            for place, arrived in zip(places, copy.wait(), strict=True):
+                place.copy_(arrived)
 
 
 def map_structure(function: Callable[..., Any], *trees: Any) -> Any:
@@ -94,6 +114,18 @@ def map_structure(function: Callable[..., Any], *trees: Any) -> Any:
     )
 
 
+def flatten_structure(tree: Any) -> list[Tensor]:
+    """Return the tensors of a structure, in order."""
+    found: list[Tensor] = []
+
+    def keep(one: Tensor) -> Tensor:
+        found.append(one)
+        return one
+
+    map_structure(keep, tree)
+    return found
+
+
 def _kind(tree: Any) -> Any:
     """Return what two structures must have in common to be traversed together."""
     if isinstance(tree, Tensor):
@@ -108,11 +140,6 @@ def _may_hold_tensors(tree: Any) -> bool:
     if isinstance(tree, Mapping | tuple | list):
         return any(map(_may_hold_tensors, tree.values() if isinstance(tree, Mapping) else tree))
     return tree is not None
-
-
-def _copy_to_cpu(y: Tensor) -> Tensor:
-    # Always a copy: a model may return the same memory for the next batch.
-    return y.detach().to("cpu", copy=True)
 
 
 def _with_rows(y: Tensor, rows: int, rest: torch.Size | None) -> Tensor:

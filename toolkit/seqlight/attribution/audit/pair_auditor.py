@@ -21,7 +21,6 @@ from seqlight.attribution.engine.passes import reference_pass, refuse_unexplaine
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.explainer import Explainer
 from seqlight.errors import UnsupportedOperation
-from seqlight.prediction.inputs import convert
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,9 @@ class PairAuditor(Explainer):
                 self.policy.revise(reason)
 
     def _pair(self, i: int, reference: Tensor) -> AuditedPair:
-        row = torch.tensor([i], device="cpu")
-        inputs, baselines = self._select_inputs(row)[:1], [convert(reference, self._dtype(), self.device)]
-        read = self._make_forward(row)
+        inputs = self.model_inputs.rows(i, i + 1)[:1]
+        baselines = [self.model_inputs.convert(reference)]
+        read = self._make_forward(i, i + 1)
         modes, outputs = _PairModes(), []
 
         def forward(*tensors: Tensor) -> Tensor:
@@ -76,7 +75,7 @@ class PairAuditor(Explainer):
 
         try:
             record = self._record_sequence(forward, inputs, modes)
-            if self._find_new_regions(row, 1, inputs):
+            if self._find_new_regions(i, i + 1, 1, inputs):
                 return self._pair(i, reference)
             with reference_pass(self.model, baselines, self.policy, record, modes.reference_mode) as this:
                 this.output = forward(*this.inputs)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.contributions import Block
+from seqlight.attribution.contributions import Block, Pairs
 from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
 from seqlight.attribution.explainer import Explainer
 from seqlight.attribution.gradient_context import batch_ranges
@@ -157,12 +157,16 @@ class Comparison:
         explainer, check = self._explainer(), ConvergenceCheck(self.threshold, self.policy)
         parts: list[list[Tensor]] = []
         deltas: list[Tensor] = []
+        inputs, done = [one.detach().cpu() for one in self.inputs], 0
+        ranges = explainer.batches(baselines[0].shape[1])
+        pairs = (Pairs(first, last, [one[first:last] for one in baselines]) for first, last in ranges)
         with hold_precision(self.precision, explainer.device), explainer.borrow_model(dtype, self.overrides):
-            for first, last in explainer.batches(baselines[0].shape[1]):
-                block = explainer.explain_block(first, last, [one[first:last] for one in baselines])
+            for one in explainer.explain(pairs, _keep_pairs):
+                block, values, k = one.block, one.values, len(inputs)
                 # The results are returned in float32, so deltas below its digits do not count.
                 check.add(_in_float32(block) if dtype == torch.float64 else block)
-                parts.append(_attributions(block, [one[first:last] for one in self.inputs], function))
+                rows = slice(done, done := done + len(block.deltas))
+                parts.append(_attributions(values[:k], values[k:], [one[rows] for one in inputs], function))
                 deltas.append(block.deltas.flatten())
         device = self.inputs[0].device
         attributions = tuple(torch.cat(some).to(device) for some in zip(*parts, strict=True))
@@ -174,10 +178,17 @@ def _in_float32(block: Block) -> Block:
     return Block((), (), block.deltas.float(), block.outputs.float(), block.baselines.float())
 
 
-def _attributions(block: Block, inputs: Sequence[Tensor], function: AttributionFunction) -> list[Tensor]:
+def _keep_pairs(block: Block) -> tuple[Tensor, ...]:
+    """Return the multipliers and the references of each input, in full."""
+    return *block.multipliers, *block.references
+
+
+def _attributions(
+    multipliers: Sequence[Tensor], references: Sequence[Tensor], inputs: Sequence[Tensor], function: AttributionFunction
+) -> list[Tensor]:
     """Return the attributions of each input, the mean over its baselines."""
-    n = block.deltas.shape[2]
-    m = tuple(one.flatten(0, 2) for one in block.multipliers)
-    r = tuple(one.flatten(0, 1) for one in block.references)
-    x = tuple(one.detach().cpu().to(a.dtype).repeat_interleave(n, dim=0) for one, a in zip(inputs, r, strict=True))
+    n = references[0].shape[1]
+    m = tuple(one.flatten(0, 2) for one in multipliers)
+    r = tuple(one.flatten(0, 1) for one in references)
+    x = tuple(one.to(a.dtype).repeat_interleave(n, dim=0) for one, a in zip(inputs, r, strict=True))
     return [one.reshape(-1, n, *one.shape[1:]).mean(dim=1) for one in function(m, x, r)]

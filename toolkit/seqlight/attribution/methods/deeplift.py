@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from seqlight.attribution.arguments import check_arguments
-from seqlight.attribution.contributions import Block, hypothetical_contributions, result_dtype
+from seqlight.attribution.block_queue import ReducedBlock
+from seqlight.attribution.contributions import Block, Pairs
 from seqlight.attribution.convergence import ConvergenceCheck
 from seqlight.attribution.explainer import Explainer
+from seqlight.attribution.reductions import keep_multipliers, reduce_to_mean
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
@@ -149,25 +151,27 @@ def deep_lift_shap(
         explainer.borrow_model(checked.dtype, additional_nonlinear_ops),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
     ):
-        for first, last in explainer.batches(drawn.n):
-            block = explainer.explain_block(first, last, [drawn.draw(first, last)])
+        ranges, reduction = explainer.batches(drawn.n), keep_multipliers if raw_outputs else reduce_to_mean
+        pairs = (Pairs(first, last, [drawn.draw(first, last)]) for first, last in ranges)
+        for one in explainer.explain(pairs, reduction):
+            first, rows = collected.done, len(one.block.deltas)
             if print_convergence_deltas:
-                _print_deltas(block, explainer.references_in_batch(last - first))
-            check.add(block)
-            found = block.multipliers[0] if raw_outputs else _mean(block, X[first:last], hypothetical)
+                _print_deltas(one.block, explainer.references_in_batch(rows))
+            check.add(one.block)
+            (found,) = one.values
+            if not (raw_outputs or hypothetical):
+                found = found * X[first : first + rows].cpu().unsqueeze(1).to(found.dtype)
             found = found if targets.several else found.squeeze(1)
-            collected.add((found, block.references[0]) if return_references else found, last - first)
-            bar.update(last - first)
+            collected.add((found, _references(one)) if return_references else found, rows)
+            bar.update(rows)
     check.warn_if_incomplete(explainer, additional_nonlinear_ops)
     drawn.warn_if_unchanged()
     return AttributionsAndReferences(*collected.result()) if return_references else collected.result()
 
 
-def _mean(block: Block, X: Tensor, hypothetical: bool) -> Tensor:
-    """Return the mean contributions over references, (sequences, targets, letters, positions)."""
-    (m,), (r,) = block.multipliers, block.references
-    mean = hypothetical_contributions(m, r.unsqueeze(1)).mean(dim=2)
-    return (mean if hypothetical else mean * X.cpu().unsqueeze(1)).to(result_dtype(m))
+def _references(one: ReducedBlock) -> Tensor:
+    """Return the references of a block, in the dtype of its outputs."""
+    return one.block.references[0].to("cpu", one.block.outputs.dtype)
 
 
 def _print_deltas(block: Block, at_once: int) -> None:

@@ -20,6 +20,7 @@ from seqlight.attribution.gradient_context import (
 from seqlight.attribution.targets import Target, Targets
 from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.float32_precision import Precision, hold_precision
+from seqlight.prediction.host_copies import has_float64
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
@@ -101,9 +102,10 @@ def input_x_gradient(
     X, targets = checked.X, Targets(target, len(checked.X))
     collected = OutputCollector(len(X))
 
-    def explain(first: int, last: int) -> tuple[Tensor, Tensor]:
+    def explain(first: int, last: int) -> list[Tensor]:
         rows = torch.arange(first, last, device="cpu")
-        return _gradients(model, checked.inputs(rows), targets, rows)
+        inputs = checked.inputs(rows)
+        return _fields(*_gradients(model, inputs, targets, rows), inputs[0].detach(), correction)
 
     with (
         hold_precision(checked.precision, checked.device),
@@ -111,16 +113,14 @@ def input_x_gradient(
         without_cudnn_recurrence(model, checked.device),
         tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
     ):
-        for (outputs, gradients), n in checked.size.parts(0, len(X), explain):
-            first = collected.done
-            if not first:
+        for found, n in checked.size.parts(0, len(X), explain):
+            if not collected.done:
                 row = [one.clone() for one in checked.inputs(torch.arange(1, device="cpu"))]
                 again = pair_runner(model, row, lambda some, which: targets.read(model(*some), which))
-                require_independent_rows(model, again, outputs[:1], checked.size.rows)
-            found = _fields(outputs, gradients, X[first : first + n].cpu(), correction)
+                require_independent_rows(model, again, found[-1][:1], checked.size.rows)
             collected.add(found if targets.several else [one.squeeze(1) for one in found], n)
             bar.update(n)
-            del outputs, gradients, found
+            del found
     checked.size.warn_if_reduced(stacklevel=2)
     return Explanation("input_x_gradient", *collected.result())
 
@@ -138,7 +138,8 @@ def _gradients(model: nn.Module, inputs: Sequence[Tensor], targets: Targets, row
 
 
 def _fields(outputs: Tensor, gradients: Tensor, X: Tensor, correction: bool) -> list[Tensor]:
-    """Return attributions, hypothetical attributions and outputs, on the CPU."""
-    dtype, gradients = result_dtype(gradients), gradients.cpu().double()
+    """Return attributions, hypothetical attributions and outputs, on the device if it has float64."""
+    dtype = result_dtype(gradients)
+    gradients = (gradients if has_float64(gradients.device) else gradients.cpu()).double()
     hypothetical = gradients - gradients.mean(dim=-2, keepdim=True) if correction else gradients
-    return [(hypothetical * X.unsqueeze(1)).to(dtype), hypothetical.to(dtype), outputs.cpu()]
+    return [(hypothetical * X.to(hypothetical).unsqueeze(1)).to(dtype), hypothetical.to(dtype), outputs]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.arguments import CheckedArguments, check_arguments
-from seqlight.attribution.contributions import Block, concatenate_references, make_block
+from seqlight.attribution.block_queue import BlockQueue, ReducedBlock
+from seqlight.attribution.contributions import Block, Pairs, concatenate_references, make_block
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation
 from seqlight.attribution.gradient_context import (
@@ -18,6 +19,7 @@ from seqlight.attribution.gradient_context import (
     require_gradient,
     without_cudnn_recurrence,
 )
+from seqlight.attribution.reductions import Reduction
 from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
@@ -146,7 +148,7 @@ class GradientIntegrator:
             raise InputError(f"method is {method!r}: expected one of {', '.join(METHODS)}.")
         self.n_steps = require_count(n_steps, "n_steps", least=1 if method == "gausslegendre" else 2)
         self.checked, self.model, self.method = checked, checked.model, method
-        self.rows_checked = False
+        self.device, self.revision, self.rows_checked = checked.device, 0, False
         several = target if isinstance(target, list) else [target]
         self.targets = [Targets(one, len(checked.X)) for one in several]
 
@@ -154,8 +156,16 @@ class GradientIntegrator:
         """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
         return batch_ranges(len(self.checked.X), self.checked.size.rows, n)
 
-    def explain_block(self, first: int, last: int, references: Sequence[Tensor]) -> Block:
-        """Explain the sequences ``first <= i < last`` against references of shape (sequences, references, ...)."""
+    def explain(self, pairs: Iterable[Pairs], reduction: Reduction) -> Iterator[ReducedBlock]:
+        """Integrate for blocks, and yield what is wanted of each; as in Explainer."""
+        queue = BlockQueue(self, reduction)
+        for some in pairs:
+            yield from queue.add(some, self.launch(some))
+        yield from queue.rest()
+
+    def launch(self, pairs: Pairs) -> Block:
+        """Return the block of some pairs, on the device."""
+        first, last, references = pairs
         rows, parts = torch.arange(first, last, device="cpu"), []
         x, *args = self.checked.inputs(rows)
         with torch.no_grad():
@@ -173,6 +183,10 @@ class GradientIntegrator:
             m = [[self._integral(targets, xs, flat, args, repeated)] for targets in self.targets]
             parts.append(make_block([x], [flat], m, outputs, baselines))
         return concatenate_references(parts)
+
+    def settle(self, pairs: Pairs, block: Block, figures: Block) -> Block:
+        """Return `block`: gradients that do not add up are only approximate."""
+        return block
 
     def _require_independent_rows(self, row: list[Tensor], first: int, outputs: Tensor) -> None:
         """Raise UnsupportedOperation if the output of sequence `first` depends on the other rows of its batch."""

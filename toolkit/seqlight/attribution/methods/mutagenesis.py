@@ -17,8 +17,9 @@ from seqlight.prediction.arguments import HALF, autocast
 from seqlight.prediction.batch_size import AskedBatchSize, BatchSize
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.float32_precision import Precision, hold_precision
+from seqlight.prediction.host_copies import HostCopy, has_float64, overlap
 from seqlight.prediction.input_errors import explain_dtype_errors
-from seqlight.prediction.outputs import OutputCollector, map_structure
+from seqlight.prediction.outputs import OutputCollector, flatten_structure, map_structure
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
 from seqlight.sequence.checks import require_dense, require_region, to_codes
 
@@ -131,8 +132,11 @@ def saturation_mutagenesis(
     """
     checked = check_arguments(model, X, args, batch_size, dtype, device, precision)
     X, size, dtype = checked.X, checked.size, checked.dtype
+    X = X.cpu()  # where mutants are made, while the device computes others
     grid = MutantGrid(X, *_region(start, end, X.shape[2]))
     targets = None if target is None else Targets(target, len(X))
+    # In float64, so that a change that is small compared with the output keeps its digits.
+    place = checked.device if has_float64(checked.device) else torch.device("cpu")
 
     def run(batch: Tensor, rows: Tensor) -> Any:
         inputs = checked.inputs(rows, batch)
@@ -141,8 +145,7 @@ def saturation_mutagenesis(
         output = output if func is None else func(output)
         if raw_outputs:
             return output
-        # In float64, so that a change that is small compared with the output keeps its digits.
-        return _mean(output, len(rows)) if targets is None else targets.read(output, rows).cpu().double()
+        return _mean(output, len(rows), place) if targets is None else targets.read(output, rows).to(place).double()
 
     def run_sequences(first: int, last: int) -> Any:
         rows = torch.arange(first, last, device="cpu")
@@ -153,6 +156,18 @@ def saturation_mutagenesis(
         return run(grid.mutants(some), grid.rows(some))
 
     own, found = OutputCollector(len(X)), OutputCollector(grid.shape.numel())
+
+    def launch(y0: Any) -> Iterator[tuple[HostCopy, tuple[Any, Tensor, Tensor, bool]]]:
+        for places, new in grid.batches(size):
+            rows = grid.rows(places)
+            y = map_structure(lambda one, rows=rows: one[rows], y0)
+            for at, output, complete in _outputs_of_mutants(size, new, partial(run_mutants, places[new])):
+                yield (
+                    HostCopy(flatten_structure(own.check(output, len(at)) if len(at) else ())),
+                    (y, rows, at, complete),
+                )
+                del output
+
     with (
         hold_precision(checked.precision, checked.device),
         borrow(model, checked.device, None if dtype in HALF else dtype),
@@ -165,16 +180,13 @@ def saturation_mutagenesis(
             own.add(output, n)
             del output
         again = pair_runner(model, [X[:1]], lambda some, which: run(some[0], which))
-        require_independent_rows(model, again, map_structure(lambda y: y[:1], own.result()), size.rows)
         y0 = own.result()
-        for places, new in grid.batches(size):
-            rows = grid.rows(places)
-            y = map_structure(lambda one, rows=rows: one[rows], y0)
-            for at, output in _outputs_of_mutants(size, new, partial(run_mutants, places[new])):
-                _write(y, at, own.check(output, len(at)))
-                del output
-            found.add(y if raw_outputs else (y - y0[rows]).to(result_dtype), len(rows))
-            bar.update(len(rows))
+        require_independent_rows(model, again, map_structure(lambda y: y[:1], y0), size.rows)
+        for outputs, (y, rows, at, complete) in overlap(launch(y0)):
+            _write(y, at, outputs)
+            if complete:
+                found.add(y if raw_outputs else (y - y0[rows]).to(result_dtype), len(rows))
+                bar.update(len(rows))
     size.warn_if_reduced(stacklevel=2)
     if raw_outputs:
         return MutagenesisOutputs(y0, map_structure(lambda one: one.view(*grid.shape, *one.shape[1:]), found.result()))
@@ -240,8 +252,8 @@ def _region(start: int, end: int | None, length: int) -> tuple[int, int]:
     return require_region(start, end, length)
 
 
-def _mean(output: Any, rows: int) -> Tensor:
-    """Return the mean over all outputs of each row, float64, shape (rows, 1)."""
+def _mean(output: Any, rows: int, device: torch.device) -> Tensor:
+    """Return the mean over all outputs of each row, float64, shape (rows, 1), computed on a device that has it."""
     if not isinstance(output, Tensor):
         raise UnsupportedOperation(
             f"the model returns {kind_of(output)}: expected one tensor; choose one with `func` or `target`, pass "
@@ -253,25 +265,26 @@ def _mean(output: Any, rows: int) -> Tensor:
         raise InputError(
             f"the model turned {rows} rows into an output of shape {tuple(output.shape)}: expected one row for each."
         )
-    return output.cpu().double().reshape(rows, -1).mean(dim=1, keepdim=True)
+    return output.to(device).double().reshape(rows, -1).mean(dim=1, keepdim=True)
 
 
-def _outputs_of_mutants(size: BatchSize, new: Tensor, run: Callable[[int, int], Any]) -> Iterator[tuple[Tensor, Any]]:
-    """Yield the indices of some of the places that have a mutant, as `new` says, and the outputs of their mutants."""
+def _outputs_of_mutants(
+    size: BatchSize, new: Tensor, run: Callable[[int, int], Any]
+) -> Iterator[tuple[Tensor, Any, bool]]:
+    """Yield the indices of some places that have a mutant, as `new` says, their outputs, and whether no more follow."""
     at, done = new.nonzero().flatten(), 0
+    if not len(at):
+        yield at, (), True
     for output, n in size.parts(0, len(at), run):
-        yield at[done : done + n], output
-        del output
         done += n
+        yield at[done - n : done], output, done == len(at)
+        del output
 
 
-def _write(y: Any, at: Tensor, output: Any) -> None:
+def _write(y: Any, at: Tensor, outputs: list[Tensor]) -> None:
     """Write the outputs of mutants to their places."""
-
-    def write(whole: Tensor, some: Tensor) -> None:
+    for whole, some in zip(flatten_structure(y), outputs, strict=False):
         whole[at] = some.to(whole)
-
-    map_structure(write, y, output)
 
 
 def _attributions(changes: Tensor, X: Tensor | None) -> Tensor:
