@@ -78,8 +78,29 @@ def cross_maximum(
     return winners, out
 
 
-def max_pool_vjp(grad: Tensor, multiplier: Tensor, winners: Tensor, shape: torch.Size, n_pooled: int) -> Tensor | None:
-    """Return the gradient at the input of a pooling, of `shape`, or None."""
+def max_pool_vjp(
+    grad: Tensor,
+    multiplier: Tensor,
+    winners: Tensor,
+    shape: torch.Size,
+    n_pooled: int,
+    window: tuple[int, int, int, int] | None = None,
+) -> Tensor | None:
+    """Return the gradient at the input of a pooling, or None.
+
+    Parameters
+    ----------
+    grad : torch.Tensor
+        The gradient at its output.
+    multiplier, winners : torch.Tensor
+        What :func:`max_pool` or :func:`cross_maximum` returned.
+    shape : torch.Size
+        That of the input.
+    n_pooled : int
+        How many of the last dimensions are pooled.
+    window : tuple of int, optional
+        Size, stride, padding and dilation of windows over the last dimension alone; here they are not needed.
+    """
     grad = grad.contiguous()
     if not suits(grad, multiplier) or not winners.is_contiguous():
         return None

@@ -101,6 +101,9 @@ TRITON = (
     *in_triton("elementwise.secant", REAL),
     *in_triton("elementwise.rescale_vjp", REAL),
     *in_triton("smooth_activations.rescale_vjp", REAL),
+    *in_triton("pooling.max_pool", REAL),
+    *in_triton("pooling.cross_maximum", REAL),
+    *in_triton("pooling.max_pool_vjp", REAL),
 )
 # A step that two lines serve on the same device and dtype is done by the first that is available.
 KERNELS = (*LOOPS, *TRITON)

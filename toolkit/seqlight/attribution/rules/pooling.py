@@ -42,11 +42,11 @@ class MaxPoolFunction(RuleFunction):
     """A pooling that gives the gradient of each window, times its multiplier, to one position."""
 
     @staticmethod
-    def forward(ctx: Any, compute: Function, n_pooled: int, x: Tensor) -> Tensor:
+    def forward(ctx: Any, compute: Function, n_pooled: int, window: Any, x: Tensor) -> Tensor:
         """Return the output, and keep what the backward pass needs."""
         y, winners, multiplier = compute(x.detach())
         ctx.save_for_backward(winners, multiplier)
-        ctx.shape, ctx.n_pooled = x.shape, n_pooled
+        ctx.shape, ctx.n_pooled, ctx.window = x.shape, n_pooled, window
         return y  # type: ignore[no-any-return]
 
     @staticmethod
@@ -55,14 +55,14 @@ class MaxPoolFunction(RuleFunction):
         winners, multiplier = ctx.saved_tensors
         (grad,) = grads
         kernel = kernel_for("pooling.max_pool_vjp", grad.device.type, grad.dtype)
-        found = kernel(grad, multiplier, winners, ctx.shape, ctx.n_pooled) if kernel else None
+        found = kernel(grad, multiplier, winners, ctx.shape, ctx.n_pooled, ctx.window) if kernel else None
         if found is not None:
-            return None, None, found
+            return None, None, None, found
         lead = ctx.shape[: len(ctx.shape) - ctx.n_pooled]
         flat = grad.new_zeros(*lead, ctx.shape[len(lead) :].numel())
         # Windows may overlap: a position that wins several gets the credit of all of them.
-        flat.scatter_add_(-1, winners.flatten(len(lead)), (grad * multiplier).flatten(len(lead)))
-        return None, None, flat.view(ctx.shape)
+        flat.scatter_add_(-1, winners.flatten(len(lead)).long(), (grad * multiplier).flatten(len(lead)))
+        return None, None, None, flat.view(ctx.shape)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class MaxPool:
             indices.append(winners0)
             return y0, *cross_maximum(recorded, (x0, y0, winners0), self.n_pooled, window)
 
-        y = MaxPoolFunction.apply(compute, self.n_pooled, *real_operand(call))
+        y = MaxPoolFunction.apply(compute, self.n_pooled, window, *real_operand(call))
         return y, _mark(indices[0], *call.tensors) if indices else None
 
 
