@@ -202,8 +202,8 @@ def max_pool(
     places = _power(size, BLOCK)
     constants = {"NEAR": threshold, "TIE": tie, "BLOCK": _power(width, BLOCK)}
     constants |= {"PLACES": places, "WINDOWS": _power(windows, BLOCK // places)}
-    numbers = *rows, width, windows, size, stride, padding, dilation
-    launch(_pools, x0.numel() // width, y0, winners, out, x1, y1, winners1, x0, *numbers, **constants)
+    arguments = winners, out, x1, y1, winners1, x0, *rows, width, windows, size, stride, padding, dilation
+    launch(_pools, x0.numel() // width, y0, *arguments, **constants)
     return y0, winners, out
 
 
@@ -223,9 +223,9 @@ def cross_maximum(
     width, windows = x0.shape[lead:].numel(), y0.shape[lead:].numel()
     span, n = element_pairs(x1, x0)
     winners, out = torch.empty_like(winners0), torch.empty_like(y0)
-    tensors = winners, out, x1, y1, winners1, x0, y0, winners0
+    arguments = out, x1, y1, winners1, x0, y0, winners0, span // width, n, width, windows
     constants = {"NEAR": threshold, "BLOCK": _power(windows, BLOCK)}
-    launch(_pool_credits, x0.numel() // width, *tensors, span // width, n, width, windows, **constants)
+    launch(_pool_credits, x0.numel() // width, winners, *arguments, **constants)
     return winners, out
 
 
