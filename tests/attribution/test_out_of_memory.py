@@ -67,5 +67,5 @@ def test_the_size_is_learned(method, small_memory):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_single_row_that_does_not_fit(method, small_memory):
-    with pytest.raises(OutOfMemory, match="not enough memory for a single row"):
+    with pytest.raises(OutOfMemory, match="no room for a single row"):
         METHODS[method](RowHog(network(), small_memory(0)), device="cpu")

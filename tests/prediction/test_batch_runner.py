@@ -1,5 +1,7 @@
 """Predictions where memory runs out: the same rows, the same numbers, and the model as it was."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -119,7 +121,7 @@ def test_a_model_that_mixes_rows_is_named_where_memory_ran_out(small_memory):
 def test_a_row_that_does_not_fit_leaves_the_model_as_it_was(small_memory):
     model = network()
     before, state = {name: one.clone() for name, one in model.state_dict().items()}, torch.get_rng_state()
-    with pytest.raises(OutOfMemory, match="not enough memory for a single row"):
+    with pytest.raises(OutOfMemory, match="no room for a single row"):
         sl.predict(RowHog(model, small_memory(0)), X, device="cpu")
     assert model.training
     assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
@@ -130,3 +132,46 @@ def test_the_progress_bar_counts_every_row_once(small_memory, capsys):
     with pytest.warns(MemoryWarning):
         sl.predict(RowHog(network(), small_memory(7)), X, batch_size=20, device="cpu", verbose=True)
     assert "50/50" in capsys.readouterr().err
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "less memory than a batch of the size that was asked for, or learned, needs",
+    "the same predictions, and nothing that stays in use",
+)
+@pytest.mark.parametrize("asked", ["auto", 50])
+def test_a_device_whose_memory_runs_out(asked, pretend):
+    X = sl.random_one_hot((50, 4, 100), random_state=0)
+    model = nn.Sequential(nn.Conv1d(4, 32, 9), nn.ReLU(), nn.Flatten(), nn.Linear(32 * 92, 2))
+    expected, used = sl.predict(model, X, device="cpu"), torch.pretend.memory_allocated()
+    with warnings.catch_warnings(record=True) as caught, pretend.memory_limit(400_000):
+        warnings.simplefilter("always")
+        found = sl.predict(model, X, device="pretend", batch_size=asked)
+    torch.testing.assert_close(found, expected)
+    assert [one.category for one in caught] == [MemoryWarning] * (asked != "auto")
+    assert torch.pretend.memory_allocated() == used
+
+
+def test_a_device_with_much_memory_gets_large_batches(pretend):
+    sizes = []
+    X = sl.random_one_hot((3000, 4, 10), random_state=0)
+    sl.predict(nn.Flatten(), X, func=lambda y: sizes.append(len(y)) or y, device="pretend")
+    assert sizes[0] == 32
+    assert max(sizes) == 1024
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "a model that does not fit on the device",
+    "one sentence that says so, and the model where it was",
+)
+def test_a_model_that_does_not_fit(pretend):
+    model, used = nn.Sequential(nn.Linear(4, 100), nn.Linear(100, 10_000)), torch.pretend.memory_allocated()
+    with (
+        pretend.memory_limit(100_000),
+        pytest.raises(OutOfMemory, match=r"^pretend:0 has no room for the parameters .*: expected .*'cpu'\.$"),
+    ):
+        sl.predict(model, torch.zeros(2, 4), device="pretend")
+    assert {one.device.type for one in model.parameters()} == {"cpu"}
+    assert all(one.requires_grad for one in model.parameters())
+    assert torch.pretend.memory_allocated() == used

@@ -146,7 +146,7 @@ def test_a_single_row_that_does_not_fit(kind):
     def compute(first, last):
         raise torch.OutOfMemoryError(OUT_OF_MEMORY)
 
-    expected = r"^cpu has not enough memory for a single row \(CUDA out of memory\. .*\): expected .*; use .*\.$"
+    expected = r"^cpu has no room for a single row of a batch \(CUDA out of memory\. .*\): expected .*; use .*\.$"
     with pytest.raises(kind, match=expected) as caught:
         list(BatchSize(8, CPU).parts(0, 8, compute))
     assert caught.value.__cause__ is caught.value.__context__ is None  # whose frames would keep the tensors alive

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,13 +11,15 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from seqlight.errors import InputError, MemoryWarning, OutOfMemory
+from seqlight.errors import InputError, MemoryWarning
 from seqlight.prediction.device_memory import (
     MemoryReading,
+    has_no_room,
     is_out_of_memory,
     is_too_large,
     read_memory,
     release_memory,
+    shorten_reason,
 )
 from seqlight.sequence.checks import require_count
 
@@ -32,10 +33,6 @@ FIRST_ROWS = 32
 MOST_ROWS = 1024
 # The share of the free memory that a batch may take: that of a few rows is measured, and others use the device, too.
 SHARE = 0.6
-
-
-class TorchOutOfMemory(OutOfMemory, torch.OutOfMemoryError):
-    """As OutOfMemory, for callers that expect PyTorch's error."""
 
 
 def rows_that_fit(free: int, used: int, rows: int, most: int = MOST_ROWS) -> int:
@@ -167,7 +164,7 @@ class BatchSize:
             # An error that is not surely about memory comes again, and is raised, with a single row.
             if not (is_out_of_memory(error) or (rows > 1 and is_too_large(error))):
                 raise
-            reason = textwrap.shorten(str(error), 160, placeholder=" ...")
+            reason = shorten_reason(error)
         else:
             if before is not None:
                 self._learn(before, rows)
@@ -200,9 +197,7 @@ class BatchSize:
         """Take half of the `rows` that were too many, now that nothing of their batch is in use any more."""
         release_memory(self.device)
         if rows == 1:
-            raise TorchOutOfMemory(
-                f"{self.device} has not enough memory for a single row ({reason}): expected room for one; use shorter "
-                "sequences, fewer targets, a smaller dtype, or a device with more memory, such as 'cpu'."
-            )
+            remedy = "use shorter sequences, fewer targets, a smaller dtype"
+            raise has_no_room(self.device, "a single row of a batch", reason, remedy)
         self.learns, self.rows = False, rows // 2
         self._too_many = self._too_many or rows

@@ -5,16 +5,23 @@ from __future__ import annotations
 import contextlib
 import gc
 import re
+import textwrap
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from seqlight.errors import OutOfMemory
+
 # What PyTorch and the libraries below it say when memory runs out; only PyTorch itself has a class of error for that.
 OUT_OF_MEMORY = re.compile(r"out of memory|STATUS_ALLOC_FAILED|DefaultCPUAllocator")
 # What they say of a batch that is too large for a kernel, which counts in 32 bits, or that has no room for workspace.
 TOO_LARGE = re.compile(r"CUDNN_STATUS_NOT_SUPPORTED|32-bit index|32BitIndexMath|int32 overflow|INT_MAX")
+
+
+class TorchOutOfMemory(OutOfMemory, torch.OutOfMemoryError):
+    """As OutOfMemory, for callers that expect PyTorch's error."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,25 @@ def is_out_of_memory(error: BaseException) -> bool:
 def is_too_large(error: BaseException) -> bool:
     """Return whether an error may be about the size of a batch alone, so that a smaller one may do."""
     return is_out_of_memory(error) or (isinstance(error, RuntimeError) and TOO_LARGE.search(str(error)) is not None)
+
+
+def has_no_room(device: torch.device, what: str, reason: str, remedy: str) -> TorchOutOfMemory:
+    """Return the error for something that does not fit into the memory of a device.
+
+    Examples
+    --------
+    >>> str(has_no_room(torch.device("cuda", 0), "this", "out of memory", "use less"))
+    "cuda:0 has no room for this (out of memory): expected more memory; use less, or another device, such as 'cpu'."
+    """
+    other = "" if device.type == "cpu" else ", such as 'cpu'"
+    return TorchOutOfMemory(
+        f"{device} has no room for {what} ({reason}): expected more memory; {remedy}, or another device{other}."
+    )
+
+
+def shorten_reason(error: BaseException) -> str:
+    """Return the beginning of what an error says, on one line; PyTorch tells much when memory runs out."""
+    return textwrap.shorten(str(error), 160, placeholder=" ...")
 
 
 def _share_of_process(module: Any, device: torch.device, total: int) -> int:

@@ -14,6 +14,7 @@ from seqlight.prediction.borrowed_model.attributes import AttributeSnapshot
 from seqlight.prediction.borrowed_model.loans import Loan, LoanRegister, Tensors
 from seqlight.prediction.borrowed_model.memory_pages import keep_freed_pages
 from seqlight.prediction.borrowed_model.random_generators import preserve_generators
+from seqlight.prediction.device_memory import has_no_room, is_out_of_memory, shorten_reason
 
 
 @contextlib.contextmanager
@@ -44,16 +45,33 @@ def borrow(
     ------
     torch.nn.Module
         The same model.
+
+    Raises
+    ------
+    OutOfMemory
+        If `device` has no room for its parameters.
     """
     require_module(model)
     with keep_freed_pages(device), preserve_generators(device):
-        loans = _LOANS.acquire(model, device, dtype)
+        loans = _acquire(model, device, dtype)
         try:
             for loan in loans if attributes else ():
                 loan.attributes = loan.attributes or AttributeSnapshot(loan.module)
             yield model
         finally:
             _LOANS.release(loans)
+
+
+def _acquire(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -> list[Loan]:
+    """Return loans of all modules; OutOfMemory if the model does not fit on the device."""
+    try:
+        return _LOANS.acquire(model, device, dtype)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = shorten_reason(error)
+    # Not in the handler, where the error would keep the parameters that have a copy already.
+    raise has_no_room(device, "the parameters of the model", reason, "use a smaller dtype")
 
 
 def device_of(model: nn.Module, otherwise: torch.device) -> torch.device:
