@@ -23,6 +23,14 @@ def test_devices_do_not_mix():
     assert (x * torch.tensor(2.0)).sum().item() == 6
 
 
+def test_a_tensor_can_grow():
+    x = torch.arange(3, device="pretend:1")
+    assert x.resize_(200)[:3].tolist() == [0, 1, 2]
+    assert (x.shape, x.device.index) == ((200,), 1)
+    torch.add(torch.ones(2, device="pretend"), 1, out=(total := torch.empty(0, device="pretend")))
+    assert total.tolist() == [2, 2]
+
+
 def test_it_is_not_chosen_unless_it_is_available(pretend):
     assert not torch.accelerator.is_available()
     with pretend.switched(available=True):
