@@ -89,6 +89,8 @@ class DeepLiftShapModule(L.LightningModule):
     True
     """
 
+    sends_inputs = True  # so ShardedDataModule leaves batches on the CPU
+
     def __init__(
         self,
         model: nn.Module | str,
@@ -131,6 +133,7 @@ class DeepLiftShapModule(L.LightningModule):
         self.identity = require_identity(identity)
         self._uncertain: list[float] = []
         self._unchanged = 0
+        self._rows_checked = False  # whether the first batch of a run was checked for rows that depend on each other
         ConvergenceCheck(warning_threshold, deltas)  # raises InputError for an unknown policy
 
     def forward(self, *inputs: Any) -> Any:
@@ -139,7 +142,7 @@ class DeepLiftShapModule(L.LightningModule):
 
     def on_predict_start(self) -> None:
         """Reset the counts for warnings, and check that targets and references have a row for each row of the data."""
-        self._uncertain, self._unchanged = [], 0
+        self._uncertain, self._unchanged, self._rows_checked = [], 0, False
         self._conversion = InputConversion([None] * (self.inputs - 1), explained=1)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, Sized):
@@ -167,7 +170,8 @@ class DeepLiftShapModule(L.LightningModule):
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> dict[str, Tensor]:
         """Return the results for a batch, on the CPU, as a dict."""
-        X, *more = model_inputs(batch, self.inputs)
+        # On the CPU, where references are drawn; each block is sent on its own.
+        X, *more = (one.cpu() for one in model_inputs(batch, self.inputs))
         X, args = require_inputs(X, more)
         ids = batch.ids if isinstance(batch, RowBatch) else None
         drawn = References(_select_rows(self.references, ids, "references"), X, self.n, self.random_state)
@@ -177,6 +181,7 @@ class DeepLiftShapModule(L.LightningModule):
         job = Explainer(self.model, (X,), args, targets, self.pairs, self.device)
         if self._conversion is not None:
             job.model_inputs.conversion = self._conversion.for_batch([X, *args])
+            job.rows_checked = self._rows_checked
         kept = ["multipliers" in self.keep, "references" in self.keep]
         default = torch.get_default_dtype()
         # A Trainer in half precision makes that the default dtype of new tensors.
@@ -188,6 +193,7 @@ class DeepLiftShapModule(L.LightningModule):
             torch.set_default_dtype(default)
         if check is not None:
             check.warn_if_incomplete()
+        self._rows_checked = True
         self._uncertain += sampler.uncertain
         self._unchanged += drawn.unchanged
         return self._arrays_to_keep(found, X)

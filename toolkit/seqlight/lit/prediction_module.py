@@ -65,6 +65,8 @@ class PredictModule(L.LightningModule):
     torch.Size([2, 3])
     """
 
+    sends_inputs = True  # so ShardedDataModule leaves batches on the CPU
+
     def __init__(
         self,
         model: nn.Module | str,
@@ -118,7 +120,7 @@ class PredictModule(L.LightningModule):
         conversion, inputs = self._conversion or InputConversion([None] * self.inputs), model_inputs(batch, self.inputs)
         size = self._size or BatchSize(None, self.device)
         with autocast(self.device, self.kind):
-            probe = RowProbe(self.model)
+            probe = RowProbe(self.model, self._check_rows)
             runner = BatchRunner(probe, conversion, self.func, size)
             result = _join(runner.outputs(inputs, 0, floating_dtype(self.model, inputs[0])), len(inputs[0]))
             if self._check_rows:

@@ -24,6 +24,7 @@ from seqlight.lit.lightning_packages import OUR_PACKAGE, Callback, require_light
 from seqlight.lit.row_batches import RowBatch
 from seqlight.lit.sharded_data import ShardedDataModule
 from seqlight.lit.watchdog import STOP_NOTE, Watchdog
+from seqlight.prediction.host_copies import HostCopy
 from seqlight.results.file_lock import Lock
 from seqlight.results.fingerprints import fingerprint_model
 from seqlight.results.manifest import FORMAT, Manifest
@@ -252,7 +253,7 @@ def _sync(path: Path) -> None:
         raise
 
 
-def named_arrays(outputs: Any, name: str = "") -> Arrays:
+def named_arrays(outputs: Any) -> Arrays:
     """Return the tensors of an output as arrays, by name.
 
     A single tensor is named "predictions"; those of a dict by its keys, of a named tuple by its fields, of a tuple or
@@ -266,11 +267,17 @@ def named_arrays(outputs: Any, name: str = "") -> Arrays:
     >>> list(named_arrays({"profile": torch.zeros(2), "counts": torch.zeros(2)}))
     ['profile', 'counts']
     """
+    named = _named_tensors(outputs, "")
+    arrived = zip(named, HostCopy(list(named.values())).wait(), strict=True)
+    return {key: (one.float() if one.dtype == torch.bfloat16 else one).numpy() for key, one in arrived}
+
+
+def _named_tensors(outputs: Any, name: str) -> dict[str, Tensor]:
+    """Return the tensors of an output by name."""
     if outputs is None:
         return {}
     if isinstance(outputs, Tensor):
-        kept = outputs.detach().to("cpu", torch.float32 if outputs.dtype == torch.bfloat16 else None)
-        return {name or "predictions": kept.numpy()}
+        return {name or "predictions": outputs}
     if isinstance(outputs, Mapping):
         parts = [(f"{name}.{key}" if name else str(key), one) for key, one in outputs.items()]
     elif isinstance(outputs, tuple) and hasattr(outputs, "_fields"):
@@ -282,4 +289,4 @@ def named_arrays(outputs: Any, name: str = "") -> Arrays:
             f"the model's output holds {kind_of(outputs)}: expected tensors in tuples, lists or dicts; use `func` to "
             "choose."
         )
-    return {key: one for part, inner in parts for key, one in named_arrays(inner, part).items()}
+    return {key: one for part, inner in parts for key, one in _named_tensors(inner, part).items()}

@@ -154,8 +154,9 @@ class ShardedDataModule(L.LightningDataModule):
         return max(self.batch_size, min(MOST_ROWS, MOST_BYTES // max(1, each)))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Return the batch on the device; for the CPU at once, where Lightning would search it for tensors to move."""
-        here = device.type == "cpu"
+        """Return the batch on the device; as it is for the CPU, or for a module that sends its inputs itself."""
+        module = None if self.trainer is None else self.trainer.lightning_module
+        here = device.type == "cpu" or getattr(module, "sends_inputs", False)
         return batch if here else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def predict_dataloader(self) -> DataLoader[RowBatch]:

@@ -48,10 +48,12 @@ class RowProbe:
     Parameters
     ----------
     model : torch.nn.Module
+    keeps : bool
+        Whether to keep a row at all: not where the rows of the model have been checked already.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, keeps: bool = True) -> None:
+        self.model, self.keeps = model, keeps
         self.rows = 0  # in the batch that the row is from
         self._inputs: list[Tensor] = []  # of the candidate rows of that batch
         # Of each row to run again: its place among the candidates and among all rows, and its outputs.
@@ -68,7 +70,7 @@ class RowProbe:
             The number of rows in all batches before.
         """
         rows = len(inputs[0])
-        keeps, candidates = self.rows < min(rows, 2), candidate_rows(rows)
+        keeps, candidates = self.keeps and self.rows < min(rows, 2), candidate_rows(rows)
         if keeps:
             # Copied now, since the model may write to its inputs.
             self._inputs = [one[candidates] for one in inputs]
