@@ -134,3 +134,17 @@ def test_convolutions_are_unsteady_unless_they_must_not(pretend):
         assert not torch.equal(gradients(), gradients())
         with torch.backends.cudnn.flags(deterministic=True, allow_tf32=True):
             assert torch.equal(gradients(), gradients())
+
+
+@pytest.mark.parametrize("kind", [torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN])
+def test_recurrent_layers(kind):
+    torch.manual_seed(0)
+    layer, x = kind(4, 3, batch_first=True), torch.randn(2, 5, 4)
+
+    def run(device):
+        inputs = x.to(device).requires_grad_()
+        y = layer.to(device)(inputs)[0]
+        gradients = torch.autograd.grad(y.square().sum(), [inputs, *layer.parameters()])
+        return [one.detach().cpu() for one in (y, *gradients)]
+
+    torch.testing.assert_close(run("pretend"), run("cpu"))
