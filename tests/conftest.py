@@ -18,6 +18,7 @@ from cut_windows import cut as cut
 from cut_windows import in_a_process as in_a_process
 from cut_windows import seqlets as seqlets
 from one_thread import _one_thread as _one_thread
+from pretend_accelerator import accelerator as accelerator
 from pretend_accelerator import pretend as pretend
 from toy_genome import fasta as fasta
 from toy_genome import genome as genome

@@ -10,7 +10,8 @@ def test_it_computes():
     x = torch.arange(6.0, device="pretend").view(2, 3)
     assert (x @ x.T).cpu().tolist() == [[5, 14], [14, 50]]
     assert x.device == torch.device("pretend:0")
-    assert torch.ones(2, device="pretend:1").device.index == 1
+    y = torch.arange(3, device="pretend:1")
+    assert y[y].device.index == 1
 
 
 def test_devices_do_not_mix():

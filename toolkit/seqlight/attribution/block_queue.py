@@ -11,7 +11,8 @@ from torch import Tensor
 
 from seqlight.attribution.contributions import Block, Pairs
 from seqlight.attribution.reductions import Reduction, keep_multipliers
-from seqlight.prediction.host_copies import HostCopy, has_float64
+from seqlight.prediction.device_dtypes import has_float64
+from seqlight.prediction.host_copies import HostCopy
 
 
 class BlockExplainer(Protocol):

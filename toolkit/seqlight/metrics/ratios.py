@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError
+from seqlight.prediction.device_dtypes import widest_dtype
 
 Reduction = Literal["mean", "none"]
 NAN = float("nan")
@@ -50,7 +51,7 @@ def mean_tally(values: Tensor) -> Tally:
 
 def sum_dtype(device: torch.device) -> torch.dtype:
     """Return the dtype of sums: float64, or float32 where the device has no float64."""
-    return torch.float32 if device.type == "mps" else torch.float64
+    return widest_dtype(device)
 
 
 def to_sum_dtype(X: Tensor) -> Tensor:

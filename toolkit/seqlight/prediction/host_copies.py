@@ -103,14 +103,5 @@ def can_pin(kind: str) -> bool:
     return current is not None and current.type == kind
 
 
-def has_float64(device: torch.device) -> bool:
-    """Return whether a device computes in float64; MPS does not."""
-    try:
-        torch.empty(0, dtype=torch.float64, device=device)
-    except (RuntimeError, TypeError):
-        return False
-    return True
-
-
 def _to_bytes(one: Tensor) -> Tensor:
     return one.resolve_conj().resolve_neg().contiguous().flatten().view(torch.uint8)

@@ -20,6 +20,7 @@ from seqlight.attribution.audit.operations import AuditedCall, AuditMode, Primit
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.engine.modes import ReferenceMode, SequenceMode
 from seqlight.attribution.engine.policy import CallPolicy
+from seqlight.prediction.device_dtypes import widest_dtype
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,8 @@ def _charge_gradient(tensor: Tensor, call: AuditedCall, difference: Tensor, sign
         if gradient is not None:
             # Where the gradient is 0, a difference may be infinite.
             charges = (gradient.conj() * difference).masked_fill_(gradient == 0, 0)
-            call.rounding += float((gradient.abs().nan_to_num(0, 0, 0) * error).double().square().sum())
+            rounding = (gradient.abs().nan_to_num(0, 0, 0) * error).to(widest_dtype(gradient.device))
+            call.rounding += float(rounding.square().sum())
             call.loss += sign * float(charges.real.sum() if charges.is_complex() else charges.sum())
 
     tensor.register_hook(charge)  # type: ignore[no-untyped-call]

@@ -20,6 +20,7 @@ from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, IntegratedWarning, SeqlightError, UnsupportedOperation
 from seqlight.prediction.arguments import HALF
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
+from seqlight.prediction.device_dtypes import has_float64
 from seqlight.prediction.process_settings import ProcessSetting
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
@@ -79,8 +80,8 @@ def audit(
         The dtype to compute in, if the model runs in it. None for the model's own, but float32 for a model in half
         precision.
     device : str or torch.device, optional
-        Where to run. None for CUDA if there is one, else MPS, else the CPU; MPS, which has no float64, only with
-        another `dtype`.
+        Where to run. None as in :func:`seqlight.deep_lift_shap`, but for the CPU where a device has no float64 and
+        `dtype` is that.
     random_state : int, optional
         The seed of the first reference; None for a fresh one.
 
@@ -120,8 +121,8 @@ def audit(
     if targets.several:
         raise InputError("target is a list: an audit explains one target.")
     rows = min(len(X), SEQUENCES)
-    if device is None and where.type == "mps" and checked.dtype == torch.float64:
-        where = torch.device("cpu")  # MPS has no float64
+    if device is None and checked.dtype == torch.float64 and not has_float64(where):
+        where = torch.device("cpu")
 
     def run(dtype: torch.dtype | None) -> list[AuditedPair]:
         explainer = PairAuditor(model, (X,), checked.args, targets, 1, where)

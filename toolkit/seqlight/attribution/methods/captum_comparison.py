@@ -16,6 +16,7 @@ from seqlight.attribution.gradient_context import batch_ranges
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import ConvergenceError, UnsupportedOperation
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
+from seqlight.prediction.device_dtypes import has_float64
 from seqlight.prediction.float32_precision import Precision, hold_precision
 
 # From multipliers, inputs and baselines, each a tuple with a row for each pair, to attributions of each input.
@@ -137,7 +138,7 @@ class Comparison:
         """Return the results of float64, as float32; None if the model is in float64 already, or does not run in it."""
         device = self.inputs[0].device.type
         in_float64 = floating_dtype(self.model, self.inputs[0]) == torch.float64
-        if in_float64 or device == "mps" or torch.is_autocast_enabled(device):
+        if in_float64 or not has_float64(self.inputs[0].device) or torch.is_autocast_enabled(device):
             return None
         try:
             found = self._explain(baselines, function, torch.float64)

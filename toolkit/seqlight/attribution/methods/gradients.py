@@ -19,8 +19,8 @@ from seqlight.attribution.gradient_context import (
 )
 from seqlight.attribution.targets import Target, Targets
 from seqlight.prediction.batch_size import AskedBatchSize
+from seqlight.prediction.device_dtypes import has_float64
 from seqlight.prediction.float32_precision import Precision, hold_precision
-from seqlight.prediction.host_copies import has_float64
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows

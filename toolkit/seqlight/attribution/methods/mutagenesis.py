@@ -16,8 +16,9 @@ from seqlight.errors import InputError, UnsupportedOperation, kind_of
 from seqlight.prediction.arguments import HALF, autocast
 from seqlight.prediction.batch_size import AskedBatchSize, BatchSize
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
+from seqlight.prediction.device_dtypes import has_float64
 from seqlight.prediction.float32_precision import Precision, hold_precision
-from seqlight.prediction.host_copies import HostCopy, has_float64, overlap
+from seqlight.prediction.host_copies import HostCopy, overlap
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector, flatten_structure, map_structure
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows

@@ -22,6 +22,7 @@ from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules.mean_jacobian import VJPFunction, mean_vjp
 from seqlight.attribution.rules.piecewise import piecewise_vjp
 from seqlight.errors import UnsupportedOperation
+from seqlight.prediction.device_dtypes import widest_dtype
 
 # The numbers of points to try, one after the other.
 POINTS = (6, 12, 24, 48, 96)
@@ -152,8 +153,9 @@ def _by_row(one: Tensor, at: int | None) -> Tensor:
 
 
 def _total(parts: Sequence[Tensor], at: Sequence[int | None]) -> Tensor:
-    """Return the sum of each row over all of `parts`, in float64."""
-    return torch.stack([_by_row(part, d).double().sum(1) for part, d in zip(parts, at, strict=True)]).sum(0)
+    """Return the sum of each row over all of `parts`, in float64 where the device has it."""
+    wide = widest_dtype(parts[0].device)
+    return torch.stack([_by_row(part, d).to(wide).sum(1) for part, d in zip(parts, at, strict=True)]).sum(0)
 
 
 def _largest_change(found: Sequence[Tensor], previous: Sequence[Tensor], at: Sequence[int | None]) -> float:

@@ -17,6 +17,7 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.partners import batch_dimension, repeat_like
 from seqlight.attribution.rules.mean_jacobian import gauss_legendre
+from seqlight.prediction.device_dtypes import has_float64
 
 POINTS = 6
 # The most pieces that a row may take.
@@ -75,7 +76,7 @@ def _steps(x1: Tensor, x0: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _runs_in_double(call: Call, x: Tensor) -> bool:
     """Return whether an operation accepts float64, in which differences keep more digits."""
-    if x.device.type == "mps":
+    if not has_float64(x.device):
         return False
     try:
         with torch.no_grad():

@@ -21,6 +21,7 @@ from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import Rounding, rounding_error, smallest_exponent_step
 from seqlight.attribution.rules.reductions import dimensions, flatten_last, keep_dimensions
+from seqlight.prediction.device_dtypes import widest_dtype
 
 
 class SoftmaxFunction(RuleFunction):
@@ -163,7 +164,7 @@ def softmax_multipliers(
 def _logsumexp(x: Tensor, p: Tensor, dim: int) -> Tensor:
     """Return logsumexp in float64, as its differences need, from the input and softmax where this is largest."""
     most, at = p.max(dim, keepdim=True)
-    wide = torch.float32 if x.device.type == "mps" else torch.float64
+    wide = widest_dtype(x.device)
     return x.gather(dim, at).to(wide) - most.to(wide).log()
 
 
