@@ -24,9 +24,8 @@ def slowly(seen, operands, settings, grad):
 
 def at_once(seen, operands, settings, grad):
     operands = Operands(*operands)
-    return kernel.attend(operands, settings), *kernel.attention_vjp(
-        grad, seen, operands, settings, smallest_exponent_step(grad.dtype)
-    )
+    y, sums = kernel.attend(operands, settings)
+    return y, *kernel.attention_vjp(grad, seen, operands, sums, settings, smallest_exponent_step(grad.dtype))
 
 
 def laid_out(x, way):
@@ -105,7 +104,7 @@ def test_a_reference_equal_to_its_sequence_has_the_gradients_of_autograd():
     settings, grad = Settings(None, 0.25), torch.randn(4, 2, 50, 16)
     _, seen = kernel.observe(Operands(*(one[:1] for one in operands)), settings)
     same = [one[:1].repeat(4, 1, 1, 1) for one in operands]
-    found = kernel.attention_vjp(grad, seen, Operands(*same), settings, smallest_exponent_step(torch.float32))
+    found = kernel.attention_vjp(grad, seen, Operands(*same), None, settings, smallest_exponent_step(torch.float32))
     leaves = [one.double().requires_grad_() for one in same]
     y = F.scaled_dot_product_attention(*leaves, scale=0.25)
     expected = torch.autograd.grad(y, leaves, grad.double())
@@ -136,7 +135,7 @@ def test_bits_depend_neither_on_the_batch_nor_on_threads(monkeypatch):
 def test_nan_stays_in_its_head():
     q, k, v = (torch.randn(2, 3, 20, 8) for _ in range(3))
     q[1, 2, 5] = torch.nan
-    y = kernel.attend(Operands(q, k, v), Settings(None, 1.0))
+    y, _ = kernel.attend(Operands(q, k, v), Settings(None, 1.0))
     assert y.isnan().nonzero()[:, :3].unique(dim=0).tolist() == [[1, 2, 5]]
 
 

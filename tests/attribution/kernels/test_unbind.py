@@ -67,8 +67,8 @@ def test_gradients_of_attention_are_slices_of_one_tensor():
     settings, grad = Settings(None, 0.3), torch.randn(4, 2, 7, 8)
     _, seen = kernel.observe(Operands(*of_heads(1)), settings)
     operands = of_heads(4)
-    found = kernel.attention_vjp(grad, seen, Operands(*operands), settings, 1e-6)
-    apart = kernel.attention_vjp(grad, seen, Operands(*(one.clone() for one in operands)), settings, 1e-6)
+    found = kernel.attention_vjp(grad, seen, Operands(*operands), None, settings, 1e-6)
+    apart = kernel.attention_vjp(grad, seen, Operands(*(one.clone() for one in operands)), None, settings, 1e-6)
     assert all(torch.equal(one, other) for one, other in zip(found, apart, strict=True))
     whole = unbind._tensor_of_slices(found, operands.shape, operands.stride(), 0)
     assert whole.data_ptr() == found.query.data_ptr()
@@ -88,8 +88,8 @@ def test_any_slices_of_one_tensor(at, slices):
     settings, grad, of = Settings(None, 0.3), torch.randn(4, 2, 7, 8), of_heads(4, slices)
     _, seen = kernel.observe(Operands(*of_heads(1)), settings)
     operands = Operands(*(of[i] for i in at))
-    found = kernel.attention_vjp(grad, seen, operands, settings, 1e-6)
-    apart = kernel.attention_vjp(grad, seen, Operands(*(one.clone() for one in operands)), settings, 1e-6)
+    found = kernel.attention_vjp(grad, seen, operands, None, settings, 1e-6)
+    apart = kernel.attention_vjp(grad, seen, Operands(*(one.clone() for one in operands)), None, settings, 1e-6)
     assert all(torch.equal(one, other) for one, other in zip(found, apart, strict=True))
 
 

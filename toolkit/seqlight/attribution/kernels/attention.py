@@ -27,14 +27,19 @@ class Operands(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """What is recorded of the sequences: contiguous operands, scores, weights, float64 logsumexps of the scores."""
+    """What is recorded of the sequences: their operands, and what the backend that made it needs.
+
+    The compiled loops and plain PyTorch need contiguous operands, scores, weights, and float64 logsumexps of the
+    scores; kernels in Triton need the bias, and of each row of scores the largest and the sum of exponentials.
+    """
 
     query: Tensor
     key: Tensor
     value: Tensor
-    scores: Tensor
-    weights: Tensor
+    scores: Tensor | None
+    weights: Tensor | None
     sums: Tensor
+    bias: Tensor | None = None
 
 
 class Settings(NamedTuple):
@@ -64,12 +69,14 @@ def observe(operands: Operands, settings: Settings) -> tuple[Tensor, Recording] 
     return _forward(Operands(query, key, value), settings, seen), seen
 
 
-def attend(operands: Operands, settings: Settings) -> Tensor | None:
-    """Return the attention of the references; or None."""
-    return _forward(operands, settings, None) if suits(operands, settings.bias) else None
+def attend(operands: Operands, settings: Settings) -> tuple[Tensor, None] | None:
+    """Return the attention of the references, of which nothing is kept; or None."""
+    return (_forward(operands, settings, None), None) if suits(operands, settings.bias) else None
 
 
-def attention_vjp(grad: Tensor, seen: Recording, operands: Operands, settings: Settings, threshold: float) -> Operands:
+def attention_vjp(
+    grad: Tensor, seen: Recording, operands: Operands, sums: None, settings: Settings, threshold: float
+) -> Operands:
     """Return the gradients at query, key and value of the references, for `grad`, that at their attention.
 
     Parameters
@@ -79,18 +86,20 @@ def attention_vjp(grad: Tensor, seen: Recording, operands: Operands, settings: S
         What :func:`observe` returned for the sequences.
     operands : Operands
         Those of the references.
+    sums : None
+        What :func:`attend` returned beside their attention.
     settings : Settings
-        Those that :func:`attend` was called with.
+        Those that it was called with.
     threshold : float
         Smaller differences count as none.
     """
     require_pairs(seen, operands)
-    mine, g, bias = Operands(*map(_heads, operands)), _heads(grad), _bias_of_heads(settings.bias, operands)
-    found = _empty_gradients(operands)
+    mine, g, bias = Operands(*map(heads, operands)), heads(grad), _bias_of_heads(settings.bias, operands)
+    found = empty_gradients(operands)
     at = Operands(*(one if one.ndim == 4 else one.view(-1, *of.shape[1:]) for one, of in zip(found, mine, strict=True)))
-    numbers = *_sizes(mine, g, bias, at, _head_pairs(seen.query, operands.query)), settings.scale, threshold
-    heads = operands.query.shape[:-2].numel()
-    run("attention_backward", (g, *mine, bias, *seen, *found), numbers, heads, _count_scores(operands))
+    numbers = *_sizes(mine, g, bias, at, head_pairs(seen.query, operands.query)), settings.scale, threshold
+    count = operands.query.shape[:-2].numel()
+    run("attention_backward", (g, *mine, bias, *seen[:6], *found), numbers, count, _count_scores(operands))
     return found
 
 
@@ -106,15 +115,15 @@ def empty_output(operands: Operands) -> Tensor:
 
 def _forward(operands: Operands, settings: Settings, seen: Recording | None) -> Tensor:
     out = empty_output(operands)
-    y = _heads(out)
-    mine, bias = Operands(*map(_heads, operands)), _bias_of_heads(settings.bias, operands)
+    y = heads(out)
+    mine, bias = Operands(*map(heads, operands)), _bias_of_heads(settings.bias, operands)
     numbers = *_sizes(mine, y, bias, None, (1, 1)), settings.scale, 0
     kept = (None, None, None) if seen is None else (seen.scores, seen.weights, seen.sums)
     run("attention_forward", (*mine, bias, y, *kept), numbers, out.shape[:-2].numel(), _count_scores(operands))
     return out
 
 
-def _empty_gradients(operands: Operands) -> Operands:
+def empty_gradients(operands: Operands) -> Operands:
     """Return empty gradients: slices of one tensor, in the same order, if that is what the operands are."""
     first, storage = operands.query, operands.query.untyped_storage()
     step = int(operands.key.storage_offset())
@@ -136,7 +145,7 @@ def _count_scores(operands: Operands) -> int:
     return operands.query.shape[:-1].numel() * operands.key.shape[-2]
 
 
-def _heads(one: Tensor) -> Tensor:
+def heads(one: Tensor) -> Tensor:
     """Return `one` in shape (outer, heads, positions, width) with a last stride of 1: a view, or if need be a copy."""
     if one.stride(-1) != 1 and one.shape[-1] > 1:
         one = one.contiguous()
@@ -151,7 +160,7 @@ def _bias_of_heads(bias: Tensor | None, operands: Operands) -> Tensor | None:
         return None
     keys = operands.key.shape[-2]
     full = bias.contiguous().expand(*operands.query.shape[:-1], keys)
-    return _heads(full if full.stride(-1) == 1 else full.contiguous())
+    return heads(full if full.stride(-1) == 1 else full.contiguous())
 
 
 def require_pairs(seen: Recording, operands: Operands) -> None:
@@ -166,7 +175,7 @@ def require_pairs(seen: Recording, operands: Operands) -> None:
         )
 
 
-def _head_pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
+def head_pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
     """Return the span and n of :mod:`memory_layout`, counted in heads."""
     at = batch_dimension(recorded, reference)
     if at is None:

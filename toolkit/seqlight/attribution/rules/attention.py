@@ -31,7 +31,7 @@ class Attention:
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep the operands, the scores and the weights."""
-        kept: list[Snapshot] = []
+        kept: list[Snapshot | None] = []
         settings = _settings(call)
 
         def compute(*operands: Tensor) -> Tensor:
@@ -39,22 +39,28 @@ class Attention:
             kernel = kernel_for("attention.observe", mine.query.device.type, mine.query.dtype)
             found = kernel(mine, settings) if kernel else None
             y, seen = _observe_plainly(mine, settings) if found is None else found
-            kept.extend(Snapshot.take(one, copy and i < 3) for i, one in enumerate(seen))
+            own = seen.scores, seen.weights, seen.sums
+            kept.extend(
+                None if one is None else Snapshot.take(one, copy and not any(one is another for another in own))
+                for one in seen
+            )
             return y
 
         return ObserveFunction.apply(compute, *call.tensors), kept
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Multiply by the mean Jacobians of both products and of the softmax, in the backward pass."""
-        seen, settings = Recording(*(one.get() for one in kept)), _settings(call)
+        tensors: list[Any] = [None if one is None else one.get() for one in kept]
+        seen, settings = Recording(*tensors), _settings(call)
 
         def compute(*operands: Tensor) -> tuple[Tensor, Function]:
             mine = Operands(*operands)
             kernel = kernel_for("attention.attend", mine.query.device.type, mine.query.dtype)
-            y: Tensor | None = kernel(mine, settings) if kernel else None
-            if y is None:
+            found: tuple[Tensor, Tensor | None] | None = kernel(mine, settings) if kernel else None
+            if found is None:
                 return _attend_plainly(seen, mine, settings)
             require_pairs(seen, mine)
+            y, sums = found
             kernel_vjp = kernel_for("attention.attention_vjp", y.device.type, y.dtype)
             assert kernel_vjp is not None
             own = [Snapshot.take(one, copy) for one in operands]
@@ -63,7 +69,9 @@ class Attention:
             def vjp(grad: Tensor) -> Operands:
                 again = Operands(*(one.get() for one in own))
                 same = Settings(None if bias is None else bias.get(), settings.scale)
-                return kernel_vjp(grad, seen, again, same, smallest_exponent_step(grad.dtype))  # type: ignore[no-any-return]
+                near = smallest_exponent_step(grad.dtype)
+                gradients: Operands | None = kernel_vjp(grad, seen, again, sums, same, near)
+                return _attend_plainly(seen, again, same)[1](grad) if gradients is None else gradients
 
             return y, vjp
 
@@ -99,16 +107,23 @@ def scaled_dot_product_attention(
     if enable_gqa:
         key, value = (one.repeat_interleave(query.shape[-3] // one.shape[-3], -3) for one in (key, value))
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    if is_causal:
+    given = attn_mask is not None
+    if is_causal:  # each query sees the first key
         attn_mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill(~attn_mask, -math.inf)
-    # A query from which every key is hidden gets zeros.
-    blind = None if attn_mask is None else (attn_mask == -math.inf).all(dim=-1, keepdim=True)
-    if attn_mask is not None and blind is not None and bool(blind.any()):
-        mask = attn_mask.masked_fill(blind, 0)
-        y = scaled_dot_product_attention(query, key, value, mask, dropout_p, scale=scale)
-        return y.masked_fill(blind, 0)
+    if attn_mask is not None and given:
+        # A query from which every key is hidden gets zeros. Whether there is one is not asked where that would wait.
+        blind = (attn_mask == -math.inf).all(dim=-1, keepdim=True)
+        if not blind.is_cpu or bool(blind.any()):
+            y = _attention(query, key, value, attn_mask.masked_fill(blind, 0), dropout_p, scale)
+            return y.masked_fill(blind, 0)
+    return _attention(query, key, value, attn_mask, dropout_p, scale)
+
+
+def _attention(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None, dropout_p: float, scale: float
+) -> Tensor:
     if not dropout_p and can_attend(query, key, value, attn_mask):
         return attend(query, key, value, attn_mask, scale)  # type: ignore[no-any-return]
     # The queries are scaled rather than the scores, which are more.
@@ -165,15 +180,24 @@ def _attend_plainly(seen: Recording, operands: Operands, settings: Settings) -> 
     scores = _scores(q, k, *settings, empty(shape, q))
     p = torch.softmax(scores, -1, out=empty(shape, q))
     query, key, value = (interpolate(a, b, 0.5) for a, b in zip(seen[:3], (q, k, v), strict=True))
+    recorded = _scores_and_weights(seen, settings.scale)
 
     def vjp(grad: Tensor) -> Operands:
         g = grad.contiguous()
         at_weights = _product(g, value.mT, empty_like(p))
-        at_scores, mean = _through_softmax(at_weights, (seen.scores, seen.weights), (scores, p))
+        at_scores, mean = _through_softmax(at_weights, recorded, (scores, p))
         at_query, at_key = (at_scores @ key).mul_(settings.scale), (at_scores.mT @ query).mul_(settings.scale)
         return Operands(at_query, at_key, mean.mT @ g)
 
     return empty_output(operands).copy_(p @ v), vjp
+
+
+def _scores_and_weights(seen: Recording, scale: float) -> tuple[Tensor, Tensor]:
+    """Return what was recorded, or computed by a kernel that did not keep it."""
+    if seen.scores is not None and seen.weights is not None:
+        return seen.scores, seen.weights
+    scores = _scores(seen.query, seen.key, seen.bias, scale)
+    return scores, torch.softmax(scores, -1)
 
 
 def _scores(q: Tensor, k: Tensor, bias: Tensor | None, scale: float, out: Tensor | None = None) -> Tensor:

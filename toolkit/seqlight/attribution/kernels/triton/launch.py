@@ -22,12 +22,12 @@ def launch(kernel: Any, programs: int, out: Tensor, *arguments: Any, **constants
     out : torch.Tensor
         Its first argument, which it writes to.
     arguments, constants
-        Further arguments, and what the kernel is compiled for.
+        Further arguments, and what the kernel is compiled for, and how. Unless that says otherwise, products are
+        rounded before they are added to, as in PyTorch's own arithmetic.
     """
     if programs:
         with _current(out.device):
-            # Products are rounded before they are added to, as in PyTorch's own arithmetic.
-            kernel[(programs,)](out, *arguments, **constants, enable_fp_fusion=False)
+            kernel[(programs,)](out, *arguments, **{"enable_fp_fusion": False, **constants})
 
 
 def blocks(elements: int) -> int:
