@@ -8,6 +8,8 @@ from multipliers import DTYPES, needs_loops
 from seqlight.attribution.kernels import pooling as kernels
 from seqlight.attribution.rules import pooling as rules
 from seqlight.attribution.rules.elementwise import smallest_step
+from seqlight.attribution.rules.first_maxima import tie_of
+from seqlight.attribution.rules.pooled_windows import Window
 from seqlight.native import threads as native_threads
 
 pytestmark = needs_loops
@@ -65,8 +67,8 @@ def test_max_pool(monkeypatch, window, kind, dtype, threads):
         x0[2, 1] = -float("inf")
     y1, w1 = F.max_pool1d(x1, *window, return_indices=True)
     wanted_y, w0 = F.max_pool1d(x0, *window, return_indices=True)
-    y0, winners, multiplier = kernels.max_pool((x1, y1, w1), x0, window, smallest_step(dtype), rules.tie_of(dtype))
-    wanted = rules.cross_maximum((x1, y1, w1), (x0, wanted_y, w0), 1, window)
+    y0, winners, multiplier = kernels.max_pool((x1, y1, w1), x0, window, smallest_step(dtype), tie_of(dtype))
+    wanted = rules.cross_maximum((x1, y1, w1), (x0, wanted_y, w0), 1, Window(*window))
     torch.testing.assert_close(y0, wanted_y, rtol=0, atol=0, equal_nan=True)
     assert torch.equal(winners, wanted[0])
     torch.testing.assert_close(multiplier, wanted[1], rtol=0, atol=0, equal_nan=True)

@@ -4,6 +4,8 @@ import itertools
 
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -11,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from seqlight import deep_lift_shap, random_one_hot
 from seqlight.attribution.rules.elementwise import smallest_step
+from seqlight.attribution.rules.pooled_windows import Window, window_maxima
 from seqlight.attribution.rules.pooling import MaxPool, cross_maximum
 from seqlight.errors import UnsupportedOperation
 
@@ -177,7 +180,7 @@ def test_wide_windows_that_overlap_take_no_more_memory_than_the_input(window):
     x1, x0 = torch.randn(2, 3, 200), torch.randn(8, 3, 200)
     recorded, reference = ((x, *F.max_pool1d(x, *window, return_indices=True)) for x in (x1, x0))
     with Largest():
-        cross_maximum(recorded, reference, 1, window)
+        cross_maximum(recorded, reference, 1, Window(*window))
     # Positions are int64, and inputs are padded.
     assert max(sizes) <= 2 * x0.nbytes * 1.25
 
@@ -210,3 +213,59 @@ def test_rounding_does_not_decide_who_is_credited(references):
         deep_lift_shap(model, X, dtype=dtype, device="cpu", random_state=0, **more) for dtype in ("float32", "float64")
     )
     assert (single - double).abs().max() < 1e-4 * double.abs().max()
+
+
+def some_inputs(kind):
+    """Return inputs of sequences and references of which many are equal, or nearly so, or hidden."""
+    torch.manual_seed(0)
+    x1, x0 = torch.randn(2, 3, 20), torch.randn(8, 3, 20)
+    if kind != "random":
+        x1, x0 = x1.round(), x0.round()
+    if kind == "equal but for rounding":
+        x1, x0 = (one * (1 + 4 * torch.finfo(one.dtype).eps * torch.randn_like(one)) for one in (x1, x0))
+    if kind == "hidden":
+        x0[2, 1] = x0[3, 0, 5:9] = x1[1, 0, 5:9] = -torch.inf
+    return x1, x0
+
+
+WINDOWS = [(2, 2, 0, 1), (3, 3, 1, 1), (4, 2, 2, 1), (3, 1, 1, 2), (18, 18, 3, 1), (3, 7, 1, 2)]
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "max pooling without a compiled kernel, on a device that has to be waited for to know which windows tie",
+    "it credits what a CPU credits, and nothing is waited for",
+)
+@pytest.mark.parametrize("kind", ["random", "equal", "equal but for rounding", "hidden"])
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_device_credits_what_a_cpu_credits(window, kind, pretend):
+    x1, x0 = some_inputs(kind)
+    found = []
+    for device in ("cpu", "pretend"):
+        recorded, reference = (
+            (x, *F.max_pool1d(x, *window, return_indices=True)) for x in (x1.to(device), x0.to(device))
+        )
+        with pretend.counted() as counts:
+            found.append(cross_maximum(recorded, reference, 1, Window(*window)))
+        assert not counts.awaited
+    (winners, multiplier), there = found
+    assert torch.equal(there[0].cpu(), winners)
+    torch.testing.assert_close(there[1].cpu(), multiplier, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", ["random", "equal", "equal but for rounding", "hidden"])
+@pytest.mark.parametrize("window", WINDOWS)
+def test_maxima_without_positions_are_those_with_them(window, kind):
+    _, x0 = some_inputs(kind)
+    for rounded_up in (False, True):
+        wanted = F.max_pool1d(x0, *window, rounded_up)
+        assert torch.equal(window_maxima(x0, Window(*window), wanted.shape[-1]), wanted)
+
+
+@given(*(st.integers(1, 5) for _ in range(3)), st.integers(0, 2), st.booleans(), st.integers(1, 12))
+def test_windows_of_padding_alone_are_told_from_the_shapes(size, stride, dilation, padding, rounded_up, width):
+    padding = min(padding, size // 2)
+    x = torch.ones(1, 1, width)
+    assume(width + 2 * padding >= dilation * (size - 1) + 1)
+    y = F.max_pool1d(x, size, stride, padding, dilation, rounded_up)
+    assert Window(size, stride, padding, dilation).has_empty(width, y.shape[-1]) == bool((y == -torch.inf).any())

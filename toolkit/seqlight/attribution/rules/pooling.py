@@ -12,7 +12,6 @@ credit another position, and with it other letters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,20 +21,13 @@ from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import Call, Function, ObserveFunction, RuleFunction, without_base
 from seqlight.attribution.calls.function_bodies import as_operation
-from seqlight.attribution.calls.partners import repeat_like
+from seqlight.attribution.calls.partners import align_partners, batch_dimension, repeat_like
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import real_operand, smallest_step
+from seqlight.attribution.rules.first_maxima import credit_first, tie_of
+from seqlight.attribution.rules.pooled_windows import Window, has_empty_window, window_maxima, window_of
 from seqlight.errors import UnsupportedOperation
-
-# Maxima of a window count as equal if they differ by less than this many units in the last place of the largest input
-# of their row: the fast algorithm of convolutions rounds that much. With many more, some would differ in truth: so in
-# half precision none but equal ones do, for convolutions add up in float32 there, and round once.
-TIES = 16
-# Then the multiplier may be above 1, by this factor at most.
-SLACK = 1 + 1 / 256
-# Windows with more inputs are compared in one pass unless they overlap, which would repeat their inputs in memory.
-MANY_PLACES = 16
 
 
 class MaxPoolFunction(RuleFunction):
@@ -81,8 +73,7 @@ class MaxPool:
 
         def compute(x: Tensor) -> Tensor:
             y, winners = _maxima(call, x)
-            # A window of padding alone has no maximum; it is one for every reference, too.
-            if winners.numel() and int(winners.max()) >= x.shape[x.ndim - self.n_pooled :].numel():
+            if has_empty_window(call, x, y):
                 raise UnsupportedOperation(f"{call.name} has windows of padding alone: use less padding or dilation")
             kept.extend((Snapshot.take(x, copy), Snapshot.take(y, copy), Snapshot.take(winners, copy)))
             return y
@@ -92,17 +83,22 @@ class MaxPool:
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Credit the difference of each window to the winner in the sequence or in the reference."""
-        recorded = tuple(one.get() for one in kept)
+        x1, y1, winners1 = (one.get() for one in kept)
+        recorded = x1, y1, winners1
         indices: list[Tensor] = []
-        window = None if call.returns_indices else _window(call)
+        window = None if call.returns_indices else _window_within_rows(call, x1)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             kernel = kernel_for("pooling.max_pool", x0.device.type, x0.dtype) if window else None
             found = kernel(recorded, x0, window, smallest_step(x0.dtype), tie_of(x0.dtype)) if kernel else None
             if found is not None:
                 return found  # type: ignore[no-any-return]
-            y0, winners0 = _maxima(call, x0)
-            indices.append(winners0)
+            winners0: Tensor | None = None
+            if window is not None and x0.is_cpu:
+                y0 = window_maxima(x0, window, y1.shape[-1])
+            else:
+                y0, winners0 = _maxima(call, x0)
+                indices.append(winners0)
             return y0, *cross_maximum(recorded, (x0, y0, winners0), self.n_pooled, window)
 
         y = MaxPoolFunction.apply(compute, self.n_pooled, window, *real_operand(call))
@@ -115,11 +111,17 @@ def _maxima(call: Call, x: Tensor) -> tuple[Tensor, Tensor]:
     return without_base(y, x), winners
 
 
+def _window_within_rows(call: Call, recorded: Tensor) -> Window | None:
+    """Return the windows of a call over the last dimension, unless that is the one that holds the references."""
+    at = batch_dimension(recorded, *call.tensors)
+    return None if at is not None and at[0] == recorded.ndim - 1 else window_of(call)
+
+
 def cross_maximum(
-    recorded: tuple[Tensor, ...],
-    reference: tuple[Tensor, ...],
+    recorded: tuple[Tensor, Tensor, Tensor],
+    reference: tuple[Tensor, Tensor, Tensor | None],
     n_pooled: int,
-    window: tuple[int, int, int, int] | None = None,
+    window: Window | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the position that gets the credit of each window, and the multiplier there.
 
@@ -129,125 +131,41 @@ def cross_maximum(
         Input, maxima and positions of the maxima, counted over the pooled dimensions.
     n_pooled : int
         How many of the last dimensions are pooled.
-    window : tuple of int, optional
-        Size, stride, padding and dilation, for windows over the last dimension alone; then the first of equal maxima
-        is credited, else that which is reported.
+    window : Window, optional
+        For windows over the last dimension alone; then the first of equal maxima is credited, else that which is
+        reported.
     """
+    if window is not None:
+        winners, dy, dx = credit_first(recorded, reference, window)
+    else:
+        kernel = kernel_for("pooling.cross_maximum", reference[0].device.type, reference[0].dtype)
+        found: tuple[Tensor, Tensor] | None = None
+        if kernel:
+            found = kernel(recorded, reference, n_pooled, smallest_step(reference[0].dtype))
+        if found is not None:
+            return found
+        winners, dy, dx = _credit_reported(recorded, reference, n_pooled)
+    y1, y0 = align_partners(recorded[1], reference[1])
+    multiplier = dy.div_(dx)
+    # Equal maxima at a position that does not change: the plain gradient, 1. Two infinities do not differ.
+    still = dx.isnan().logical_and_((y1 == y0).view(dx.shape)).logical_or_(dx.abs_() < smallest_step(dx.dtype))
+    return winners, multiplier.masked_fill_(still, 1)
+
+
+def _credit_reported(
+    recorded: tuple[Tensor, Tensor, Tensor], reference: tuple[Tensor, Tensor, Tensor | None], n_pooled: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the winner of each window as PyTorch reports it, and the differences of maxima and of inputs there."""
     x0, y0, winners0 = reference
-    kernel = kernel_for("pooling.cross_maximum", x0.device.type, x0.dtype) if window is None else None
-    found: tuple[Tensor, Tensor] | None = None
-    if kernel:
-        found = kernel(recorded, reference, n_pooled, smallest_step(x0.dtype))
-    if found is not None:
-        return found
-    x1, y1, winners1 = (repeat_like(one, like) for one, like in zip(recorded, reference, strict=True))
+    assert winners0 is not None
+    x1, y1, winners1 = (repeat_like(one, like) for one, like in zip(recorded, (x0, y0, winners0), strict=True))
     grown = y1 >= y0
     winners, dy = torch.where(grown, winners1, winners0), y1 - y0
     # At the winner one of the two inputs is the maximum itself.
     lead = x0.ndim - n_pooled
     at = winners.flatten(lead)
     dx = (x1.flatten(lead).gather(-1, at) - x0.flatten(lead).gather(-1, at)).view(winners.shape)
-    if window is not None:
-        missed1 = repeat_like(_places_before_equals(recorded[0], recorded[1], window), y0)
-        # Ten times as fast as torch.where, which does not know what to expect.
-        missed = (missed1 * grown).add_(_places_before_equals(x0, y0, window) * ~grown)
-        _credit_first((x1, x0), missed, window, winners, dy, dx)
-    multiplier = dy.div_(dx)
-    # Equal maxima at a position that does not change: the plain gradient, 1.
-    still = (dx.abs_() < smallest_step(dx.dtype)) | (y1 == y0) & dx.isnan()  # two infinities do not differ
-    return winners, multiplier.masked_fill_(still, 1)
-
-
-def tie_of(dtype: torch.dtype) -> float:
-    """Return which share of the largest input of a row may part maxima that count as equal."""
-    return TIES * torch.finfo(dtype).eps if dtype.itemsize > 2 else 0.0
-
-
-def _credit_first(
-    inputs: tuple[Tensor, Tensor],
-    missed: Tensor,
-    window: tuple[int, int, int, int],
-    winners: Tensor,
-    dy: Tensor,
-    dx: Tensor,
-) -> None:
-    """Write the first of equal maxima into `winners`, and its step into `dx`, where it is not the reported one."""
-    size, stride, padding, dilation = window
-    starts = torch.arange(winners.shape[-1], device=winners.device) * stride - padding
-    first = torch.add(starts, missed, alpha=dilation)
-    # Those are few, for of maxima that are exactly equal the first is reported.
-    *row, at = ((first != winners) & (missed < size)).nonzero(as_tuple=True)
-    to, change = first[(*row, at)], dy[(*row, at)]
-    step = inputs[0][(*row, to)] - inputs[1][(*row, to)]
-    is_winner = (change * step > 0) & (change.abs() <= step.abs() * SLACK)
-    windows = (*(one[is_winner] for one in row), at[is_winner])
-    winners[windows], dx[windows] = to[is_winner], step[is_winner]
-
-
-def _places_before_equals(x: Tensor, y: Tensor, window: tuple[int, int, int, int]) -> Tensor:
-    """Return how many places of each window are before the first that counts as equal to the maximum."""
-    (size, stride, padding, dilation), (width, windows) = window, (x.shape[-1], y.shape[-1])
-    reach = dilation * (size - 1) + 1
-    least = y - x.abs().nan_to_num_(0, 0, 0).amax(dim=-1, keepdim=True) * tie_of(x.dtype)
-    least.clamp_min_(torch.finfo(x.dtype).min)  # padding is never equal
-    before, after = padding, max(0, (windows - 1) * stride + reach - padding - width)
-    padded = F.pad(x, (before, after), value=-torch.inf) if before or after else x
-    if size > MANY_PLACES and stride >= reach:
-        return _unequal_in_one_pass(padded.unfold(-1, reach, stride)[..., :windows, ::dilation], least)
-    places = (padded[..., t * dilation :: stride][..., :windows] for t in range(size))
-    return _unequal_by_place(places, least, size)
-
-
-def _unequal_by_place(places: Iterable[Tensor], least: Tensor, size: int) -> Tensor:
-    """Return how many inputs of each window are below `least` before one is not; `places` are those of all windows."""
-    missed = torch.zeros_like(least, dtype=torch.int16 if size < 1 << 15 else torch.int64)
-    found: Tensor | None = None
-    for inputs in places:
-        equal = inputs >= least
-        found = equal if found is None else found.logical_or_(equal)
-        missed += ~found
-    return missed
-
-
-def _unequal_in_one_pass(inputs: Tensor, least: Tensor) -> Tensor:
-    """Return the same of windows with shape (..., windows, size)."""
-    equal, size = inputs >= least.unsqueeze(-1), inputs.shape[-1]
-    # The first place has the largest number.
-    order = torch.arange(size, 0, -1, device=inputs.device, dtype=torch.int16 if size < 1 << 15 else torch.int64)
-    return size - (equal * order).amax(dim=-1)
-
-
-def _window(call: Call) -> tuple[int, int, int, int] | None:
-    """Return size, stride, padding and dilation if windows extend over the last dimension alone, or None."""
-    args, kwargs = call.arguments()
-    if call.function is F.adaptive_max_pool1d_with_indices:
-        return _adaptive_window(*args, **kwargs)
-    n = {F.max_pool1d_with_indices: 1, F.max_pool2d_with_indices: 2}.get(call.function)
-    if n is None:
-        return None
-    x, *settings = _pooling_settings(*args, **kwargs)
-    each = [_pair(one, n) for one in settings]
-    flat = n == 1 or (x.shape[-2] == 1 and [first for first, _ in each] == [1, 1, 0, 1])
-    (size, stride, padding, dilation) = (last for _, last in each)
-    return (size, stride, padding, dilation) if flat else None
-
-
-def _adaptive_window(input: Tensor, output_size: Any, *_: Any, **__: Any) -> tuple[int, int, int, int] | None:
-    """Return the windows of adaptive pooling if all are of one size that is a whole number, or None."""
-    windows, width = _pair(output_size, 1)[1], input.shape[-1]
-    equal = isinstance(windows, int) and windows > 0 and width % windows == 0
-    return (width // windows, width // windows, 0, 1) if equal else None
-
-
-def _pooling_settings(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, *_: Any, **__: Any
-) -> tuple[Any, ...]:
-    return input, kernel_size, kernel_size if stride in (None, [], ()) else stride, padding, dilation
-
-
-def _pair(one: Any, n: int) -> tuple[int, int]:
-    many = list(one) if isinstance(one, tuple | list) else [one]
-    return (many[0] if n == 2 else 1), many[-1]
+    return winners, dy, dx
 
 
 def pooled_from(places: Tensor) -> Tensor | None:

@@ -70,7 +70,8 @@ def slopes(sequence: Sequence[Tensor], reference: Sequence[Tensor]) -> list[Tens
     by_divisor = torch.add((a1 / b1).div_(-2), a0 / b0, alpha=-0.5).div_(mean)
     by_dividend = mean.reciprocal_()
     turned = (b1 > 0) ^ (b0 > 0)
-    if turned.any():
+    # On a CPU it is quick to see that there are none; a device would have to be waited for.
+    if not turned.is_cpu or turned.any():
         by_dividend = torch.where(turned, 1 / b1 / 2 + 1 / b0 / 2, by_dividend)
         by_divisor = torch.where(turned, -(a1 / 2 + a0 / 2) / b0 / b1, by_divisor)
     # As elsewhere, an infinite slope counts as none.
