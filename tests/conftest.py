@@ -61,6 +61,11 @@ def pytest_configure(config):
         pretend_accelerator.run_on_accelerator(config)
 
 
+def pytest_collection_finish(session):
+    """Load the pretend device before any test runs, if some need it."""
+    pretend_accelerator.load_for(session.items)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session):
     """Exclude what is loaded during collection from garbage collection, now and later."""
