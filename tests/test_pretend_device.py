@@ -32,6 +32,18 @@ def test_a_tensor_can_grow():
     assert total.tolist() == [2, 2]
 
 
+def test_autocast_computes_in_half_precision():
+    layer = torch.nn.Linear(3, 2).to("pretend")
+    x = torch.ones(1, 3, device="pretend", requires_grad=True)
+    with torch.autocast("pretend", torch.bfloat16):
+        y = layer(x)
+        with torch.autocast("pretend", enabled=False):
+            assert layer(x).dtype == torch.float32
+    assert y.dtype == torch.bfloat16
+    y.sum().backward()
+    assert (x.grad.dtype, layer.weight.grad.dtype) == (torch.float32, torch.float32)
+
+
 def test_it_is_not_chosen_unless_it_is_available(pretend):
     assert not torch.accelerator.is_available()
     with pretend.switched(available=True):

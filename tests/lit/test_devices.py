@@ -112,6 +112,18 @@ def test_each_process_keeps_to_its_own_device(runs, name, rank):
 
 @pytest.mark.reliability(
     "accelerators",
+    "DeepLiftShapModule in a Trainer of mixed precision",
+    "attributions are those of float32, to the last bit; predictions are in the Trainer's precision",
+)
+def test_attributions_are_in_float32_whatever_the_trainer_has(runs):
+    for key, found in arrays(runs / "half-attribute").items():
+        np.testing.assert_array_equal(found, arrays(runs / "one-attribute")[key], err_msg=key)
+    full, half = arrays(runs / "one-predict")["predictions"], arrays(runs / "half-predict")["predictions"]
+    assert 1e-4 < np.abs(half - full).max() / np.abs(full).max() < 0.05
+
+
+@pytest.mark.reliability(
+    "accelerators",
     "a run begun on two devices goes on on one, and the other way round",
     "only what is missing is computed, and the results are the same",
 )
@@ -140,6 +152,8 @@ def go_on(out, name, devices):
 
 
 def main(out):
+    from lightning.pytorch.plugins import MixedPrecision
+
     import pretend_device
     from pretend_device import trainers
 
@@ -158,6 +172,8 @@ def main(out):
         for name in modules():
             run(out / f"one-{name}", name, 1)
             run(out / f"cpu-{name}", name, 1, accelerator="cpu", strategy="auto")
+        for name in ("predict", "attribute"):
+            run(out / f"half-{name}", name, 1, plugins=MixedPrecision("bf16-mixed", "pretend"))
 
 
 if __name__ == "__main__":
