@@ -13,6 +13,7 @@ from seqlight.attribution.references import References
 from seqlight.attribution.targets import Contrast
 from seqlight.files.paths import as_path
 from seqlight.lit.lightning_packages import lightning_classes
+from seqlight.prediction.float32_precision import Precision, require_precision
 from seqlight.sequence.checks import require_count
 from seqlight_callbacks.arguments import (
     InputFunction,
@@ -98,6 +99,8 @@ class AttributionCallback(Recorder):
         Attribute once more before the first step, as epoch 0. That record is kept and written, but not logged.
     batch_size : int
         Pairs of sequence and reference at a time; sequences or mutants, for a method without references.
+    precision : "tf32", optional
+        As in :func:`seqlight.deep_lift_shap`.
     window : two int, optional
         Where attribution is expected, ``start <= position < end``.
     compare_with : torch.Tensor of shape (sequences, letters, positions), or path, optional
@@ -150,6 +153,7 @@ class AttributionCallback(Recorder):
         every_n_validations: int = 1,
         untrained: bool = False,
         batch_size: int = 256,
+        precision: Precision = None,
         window: Sequence[int] | None = None,
         compare_with: Tensor | str | Path | None = None,
         out: str | Path | None = None,
@@ -179,7 +183,15 @@ class AttributionCallback(Recorder):
             self.window = resolve_window(window, self.sequences.shape[2])
             self.compare_with = read_baseline(compare_with, self.sequences)
             self._explainer = Explainer(
-                method, self.sequences, self.references, self.target, module, head, self.inputs, self.batch_size
+                method,
+                self.sequences,
+                self.references,
+                self.target,
+                module,
+                head,
+                self.inputs,
+                self.batch_size,
+                require_precision(precision),
             )
             self.out = None if out is None else as_path(out, "out")
         self.untrained = untrained

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from seqlight.attribution.targets import SingleTarget
 from seqlight.lit.collectives import run_on_all_ranks, split_among_ranks
+from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight_callbacks.arguments import InputFunction
 from seqlight_callbacks.explained_model import InputAdapter, select_model
 from seqlight_callbacks.failures import prefix_errors
@@ -43,6 +44,8 @@ class Explainer:
         Turns one-hot sequences into the inputs of the model.
     batch_size : int
         Rows at a time.
+    precision : "tf32" or None
+        How exactly float32 is computed on an accelerator.
     """
 
     method: Method
@@ -53,6 +56,7 @@ class Explainer:
     head: str | int | None
     inputs: InputFunction | None
     batch_size: int
+    precision: Precision = None
 
     def select_model(self, pl_module: L.LightningModule) -> nn.Module:
         """Return the model that is explained."""
@@ -96,6 +100,7 @@ class Explainer:
                 "" if self.head is None else f" of head {self.head!r}",
                 "" if self.module is None else f" of module {self.module!r}",
                 "" if self.inputs is None else f", through {_name(self.inputs)}",
+                ", with convolutions in TF32" if self.precision else "",
             )
         )
 
@@ -111,7 +116,8 @@ class Explainer:
 
     def _run(self, model: nn.Module, rows: Sequence[int], references: Tensor, device: torch.device) -> MethodResult:
         target: SingleTarget = self.target[rows] if isinstance(self.target, Tensor) else self.target
-        return run_method(self.method, model, self.sequences[rows], references, target, self.batch_size, device)
+        with hold_precision(self.precision, device):
+            return run_method(self.method, model, self.sequences[rows], references, target, self.batch_size, device)
 
     def _error_context(
         self, model: nn.Module, pl_module: L.LightningModule, label: str

@@ -256,3 +256,28 @@ def test_the_repr_describes_the_callback(toy, tmp_path):
     assert repr(AttributionReport(ism)) == (
         "<AttributionReport 'report': a page on AttributionCallback 'ism', 'report.html', when the training ends>"
     )
+
+
+@pytest.mark.accelerator
+@pytest.mark.reliability(
+    "accelerators",
+    "callbacks in a training on a GPU that computes convolutions in TF32",
+    "attributions in float32 by every method; the training goes on in TF32",
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_records_are_in_float32_on_an_accelerator(pretend, method):
+    def explain(device, **more):
+        callback = AttributionCallback(
+            sl.random_one_hot((3, 4, 20), random_state=0), method=method, n_shuffles=3, **more
+        )
+        explainer, module = callback._explainer, Module("as it is").to(device)
+        model = explainer.select_model(module)
+        return explainer._run(model, [0, 2], callback.references[[0, 2]], torch.device(device)).attributions
+
+    expected = explain("cpu")
+    with pretend.switched(tf32=True, late_copies=True):
+        there, rounded = explain("pretend:1"), explain("pretend:1", precision="tf32")
+        assert torch.backends.cudnn.allow_tf32
+    scale = expected.abs().max()
+    assert (there - expected).abs().max() < 1e-5 * scale < 1e-4 * scale < (rounded - expected).abs().max()
+    assert "TF32" in AttributionCallback(sl.random_one_hot((1, 4, 20)), precision="tf32").describe()

@@ -173,6 +173,7 @@ def test_arguments_that_are_refused():
         ({"keep": ("deltas",)}, "keep names 'deltas': expected"),
         ({"deltas": "shout"}, "deltas is 'shout'"),
         ({"dtype": "float31"}, "dtype is"),
+        ({"precision": "high"}, "precision is 'high'"),
         ({"batch_size": 0}, "batch_size is 0"),
     ):
         with pytest.raises(sl.InputError, match=message):
@@ -225,7 +226,27 @@ def test_the_method_identifies_a_run():
         {"keep": ("references",)},
         {"additional_nonlinear_ops": {nn.Identity: lambda m, i, o: i}},
         {"dtype": "float64"},
+        {"precision": "tf32"},
         {"inputs": 2},
     ]
     assert len({str(DeepLiftShapModule(Net(), **one).method()) for one in runs}) == len(runs)
     assert DeepLiftShapModule(Net(), batch_size=3).method() == DeepLiftShapModule(Net()).method()
+
+
+@pytest.mark.accelerator
+@pytest.mark.reliability(
+    "accelerators",
+    "a run on a GPU that computes convolutions in TF32",
+    "attributions in float32; in TF32 with `precision`, which the manifest names",
+)
+def test_a_run_is_in_float32_on_an_accelerator(pretend):
+    X = sl.random_one_hot((3, 4, 20), random_state=0)
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv1d(4, 8, 5), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(128, 1))
+    expected = DeepLiftShapModule(model).predict_step(X)["attributions"]
+    with pretend.switched(tf32=True):
+        there = DeepLiftShapModule(model).to("pretend:1").predict_step(X)["attributions"]
+        rounded = DeepLiftShapModule(model, precision="tf32").to("pretend:1").predict_step(X)["attributions"]
+    assert (there - expected).abs().max() < 1e-6 < 1e-5 < (rounded - expected).abs().max()
+    assert DeepLiftShapModule(model, precision="tf32").method()["precision"] == "tf32"
+    assert DeepLiftShapModule(model).method()["precision"] is None

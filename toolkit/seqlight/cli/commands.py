@@ -86,6 +86,7 @@ def attribute_command(
     num_nodes: int = 1,
     strategy: str = "auto",
     accelerator: str = "auto",
+    precision: Literal["tf32"] | None = None,
     identity: str | None = None,
 ) -> None:
     """Attribute with DeepLIFT/SHAP on any number of devices; an interrupted run resumes when it is started again.
@@ -111,6 +112,7 @@ def attribute_command(
         num_nodes: Number of machines; start the same command on each.
         strategy: Strategy of the Lightning Trainer.
         accelerator: Accelerator of the Lightning Trainer, such as cpu or gpu.
+        precision: tf32 has convolutions in it on a GPU, faster and some percent off; by default float32 to rounding.
         identity: Name of the model, compared instead of its code to recognise the folder of an interrupted run.
     """
     from seqlight.lit.attribution_module import DeepLiftShapModule
@@ -123,6 +125,7 @@ def attribute_command(
         hypothetical=hypothetical,
         batch_size=pairs,
         dtype=dtype,
+        precision=precision,
         inputs=inputs,
         checkpoint=checkpoint,
         arguments=arguments,

@@ -25,6 +25,7 @@ from seqlight.errors import InputError, ReferencesWarning
 from seqlight.lit.model_factory import as_model
 from seqlight.lit.row_batches import RowBatch, model_inputs
 from seqlight.prediction.arguments import as_dtype, require_inputs
+from seqlight.prediction.float32_precision import Precision, hold_precision, require_precision
 from seqlight.prediction.inputs import InputConversion
 from seqlight.results.fingerprints import describe_argument, require_identity
 from seqlight.results.results import Results
@@ -65,7 +66,7 @@ class DeepLiftShapModule(L.LightningModule):
         What else to keep. Mind the size: references and multipliers hold an array for each reference.
     deltas : "warn", "raise" or "ignore"
         What to do if attributions do not sum to the output difference.
-    warning_threshold, additional_nonlinear_ops, dtype
+    warning_threshold, additional_nonlinear_ops, dtype, precision
         As in :func:`seqlight.deep_lift_shap`.
     inputs : int
         How many of the tensors of a row the model takes, sequences first. The rest, such as labels, is ignored.
@@ -112,6 +113,8 @@ class DeepLiftShapModule(L.LightningModule):
         arguments: Mapping[str, Any] | None = None,
         identity: str | None = None,
         trusted: bool = False,
+        *,
+        precision: Precision = None,
     ) -> None:
         super().__init__()
         self.model = as_model(model, checkpoint, arguments, trusted)
@@ -129,6 +132,7 @@ class DeepLiftShapModule(L.LightningModule):
         self.pairs = require_count(batch_size, "batch_size", least=1)
         self.policy, self.threshold = deltas, warning_threshold
         self.kind, self.inputs = as_dtype(dtype), require_count(inputs, "inputs", least=1)
+        self.precision: Precision = require_precision(precision)
         self._conversion: InputConversion | None = None
         self.identity = require_identity(identity)
         self._uncertain: list[float] = []
@@ -187,7 +191,7 @@ class DeepLiftShapModule(L.LightningModule):
         # A Trainer in half precision makes that the default dtype of new tensors.
         torch.set_default_dtype(torch.float32 if default in (torch.float16, torch.bfloat16) else default)
         try:
-            with job.borrow_model(self.kind, self.ops):
+            with hold_precision(self.precision, self.device), job.borrow_model(self.kind, self.ops):
                 found = build_explanation("attribute", job, sampler, targets, check, *kept)
         finally:
             torch.set_default_dtype(default)
@@ -211,6 +215,7 @@ class DeepLiftShapModule(L.LightningModule):
             "keep": list(self.keep),
             "additional_nonlinear_ops": describe_argument(self.ops, "additional_nonlinear_ops", self.identity),
             "dtype": describe_argument(self.kind),
+            "precision": self.precision,
             "inputs": self.inputs,
         }
 
