@@ -15,7 +15,7 @@ Reduction: TypeAlias = Callable[[Block], tuple[Tensor, ...]]
 
 def reduce_to_mean(block: Block) -> tuple[Tensor, ...]:
     """Return the mean hypothetical contributions to the first input, (sequences, targets, letters, positions)."""
-    return (_contributions(block).mean(dim=2).to(result_dtype(block.deltas)),)
+    return (_contributions(block).mean(dim=2).to(result_dtype(block.multipliers[0])),)
 
 
 def reduce_to_moments(block: Block) -> tuple[Tensor, ...]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from seqlight.attribution.arguments import check_arguments
-from seqlight.attribution.block_queue import ReducedBlock
 from seqlight.attribution.contributions import Block, Pairs
 from seqlight.attribution.convergence import ConvergenceCheck
 from seqlight.attribution.explainer import Explainer
@@ -145,6 +144,7 @@ def deep_lift_shap(
         raise InputError(f"n_shuffles is {n_shuffles!r}: expected a number; seqlight.attribute takes 'auto'.")
     drawn = References(references, X, require_count(n_shuffles, "n_shuffles", least=1), random_state)
     explainer = Explainer(model, (X,), checked.args, targets, checked.size.rows, checked.device)
+    draws = return_references and not isinstance(references, Tensor)
     check, collected = ConvergenceCheck(warning_threshold), OutputCollector(len(X))
     with (
         hold_precision(checked.precision, checked.device),
@@ -160,18 +160,19 @@ def deep_lift_shap(
             check.add(one.block)
             (found,) = one.values
             if not (raw_outputs or hypothetical):
-                found = found * X[first : first + rows].cpu().unsqueeze(1).to(found.dtype)
+                found = found * drawn.X[first : first + rows].unsqueeze(1).to(found.dtype)
             found = found if targets.several else found.squeeze(1)
-            collected.add((found, _references(one)) if return_references else found, rows)
+            collected.add((found, one.block.references[0]) if draws else found, rows)
             bar.update(rows)
     check.warn_if_incomplete(explainer, additional_nonlinear_ops)
     drawn.warn_if_unchanged()
-    return AttributionsAndReferences(*collected.result()) if return_references else collected.result()
-
-
-def _references(one: ReducedBlock) -> Tensor:
-    """Return the references of a block, in the dtype of its outputs."""
-    return one.block.references[0].to("cpu", one.block.outputs.dtype)
+    found = collected.result()
+    if not return_references:
+        return cast(Tensor, found)
+    attributions, kept = (found, references) if isinstance(references, Tensor) else found
+    return AttributionsAndReferences(
+        attributions, kept.detach().to("cpu", explainer.model_inputs.dtype, copy=not draws)
+    )
 
 
 def _print_deltas(block: Block, at_once: int) -> None:
