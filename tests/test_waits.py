@@ -47,6 +47,22 @@ CALLS = ATTRIBUTIONS | {
 }
 
 
+class Transformer(nn.Module):
+    """Attention with a mask, layer norm, gelu, softmax, and max pooling."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.pool, self.norm = nn.Conv1d(4, 8, 5), nn.MaxPool1d(2), nn.LayerNorm(8)
+        self.mix, self.head = nn.Linear(8, 24), nn.Linear(8, 3)
+
+    def forward(self, x):
+        h = self.norm(self.pool(nn.functional.gelu(self.stem(x))).mT)
+        q, k, v = self.mix(h).unflatten(2, (3, 2, -1)).permute(2, 0, 3, 1, 4)
+        h = h + nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
+        return self.head((h * h.softmax(1)).sum(1))
+
+
 def counts_of(pretend, call, model, n):
     with pretend.counted() as counts:
         call(model, n)
@@ -67,6 +83,15 @@ def test_there_is_one_wait_a_block(pretend, name):
     for more, fewer, blocks in ((some, few, 8), (many, some, 16)):
         assert more.waits - fewer.waits <= blocks, (more.awaited, fewer.awaited)
         assert more.copies_to_host - fewer.copies_to_host <= blocks
+
+
+@pytest.mark.reliability(
+    "accelerators", "models with max pooling, attention, normalisation and softmax", "no operation waits for the device"
+)
+def test_rules_do_not_wait(pretend):
+    model = Transformer().to(PLACE)
+    few, many = (counts_of(pretend, CALLS["deep_lift_shap"], model, n) for n in (8, 16))
+    assert many.waits - few.waits <= 8, (many.awaited, few.awaited)
 
 
 @pytest.mark.reliability(

@@ -5,7 +5,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seqlight.prediction.host_copies import HostCopy, can_pin, has_float64, overlap
+from seqlight.prediction.host_copies import HostCopy, can_pin, overlap
 
 DTYPES = (
     torch.float64, torch.float32, torch.bfloat16, torch.int64, torch.int8, torch.bool, torch.complex64,
@@ -87,15 +87,7 @@ def test_on_the_cpu_nothing_is_put_off():
     assert log == [(0, 0), (1, 1), (2, 2)]
 
 
-@pytest.mark.reliability(
-    "accelerators", "a device without float64, as MPS is one", "sums are made on the CPU, in float64 as ever"
-)
-def test_devices_without_float64(pretend):
-    place = torch.device("pretend")
-    assert has_float64(place)
-    assert has_float64(torch.device("cpu"))
-    with pretend.switched(no_float64=True):
-        assert not has_float64(place)
+def test_memory_can_be_pinned_for_devices_other_than_mps(pretend):
     assert can_pin("pretend")
     assert not can_pin("mps")
     assert not can_pin("cpu")
