@@ -51,7 +51,7 @@ class Shifted(nn.Module):
 
 
 def make_columns() -> nn.Module:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Conv1d(4, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(30, 3))
     return model.double().eval()

@@ -14,7 +14,7 @@ from seqlight.studies.suites.references import BASIS, OTHER_SEEDS, Subject
 @pytest.fixture(scope="module")
 def subject():
     """Return a linear model, whose attributions are weights at letters minus their mean over references."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(120, 1))
     X = sl.random_one_hot((3, 4, 30), random_state=0)

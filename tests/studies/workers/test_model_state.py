@@ -37,7 +37,7 @@ def test_a_change_is_named(what):
     net = model()
     before = ModelState(net)
     assert before.changes(net) == []
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         states = np.random.get_state(), random.getstate()
         CHANGES[what](net)
         assert what in before.changes(net)

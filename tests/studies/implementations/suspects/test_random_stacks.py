@@ -41,7 +41,7 @@ PARTS = {
 
 
 def make(names, reused):
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         made = {}
         parts = [made.setdefault(name, PARTS[name]()) if reused else PARTS[name]() for name in names]
