@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDa
 
 from seqlight.datasets.sampler import TrainingOrder
 from seqlight.errors import InputError, kind_of
+from seqlight.prediction.host_copies import can_pin
 from seqlight.sequence.checks import require_count
 
 # A plain Dataset, since LightningCLI does not find the arguments of a class for Dataset[Any].
@@ -36,7 +37,7 @@ class SequenceDataModule(L.LightningDataModule):
     workers : int
         Processes that load batches ahead, for each split; they stay alive between epochs. 0 for none.
     pin_memory : bool, optional
-        Load into pinned memory, from which a GPU copies faster; if None, only if the Trainer uses a GPU.
+        Load into pinned memory, from which a GPU copies faster; if None, only if the Trainer's device gains from it.
 
     Raises
     ------
@@ -118,14 +119,14 @@ class SequenceDataModule(L.LightningDataModule):
         return self._loader(dataset, order)
 
     def _loader(self, dataset: Dataset[Any], order: DistributedSampler[Any] | None = None) -> DataLoader[Any]:
-        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        pins = self.trainer is not None and can_pin(self.trainer.strategy.root_device.type)
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
             sampler=order,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            pin_memory=on_gpu if self.pin_memory is None else self.pin_memory,
+            pin_memory=pins if self.pin_memory is None else self.pin_memory,
             # Without one, a loader draws a number from the global generator, even if nothing is shuffled.
             generator=torch.Generator().manual_seed(self.seed),
         )

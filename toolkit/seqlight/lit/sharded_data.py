@@ -14,6 +14,7 @@ from seqlight.errors import InputError, kind_of
 from seqlight.lit.lightning_packages import OUR_PACKAGE, require_lightning
 from seqlight.lit.row_batches import NumberedRows, RowBatch, ShardBatchSampler, keep_batch
 from seqlight.prediction.batch_size import FIRST_ROWS, AskedBatchSize, BatchSize, require_batch_size
+from seqlight.prediction.host_copies import can_pin
 from seqlight.results.fingerprints import fingerprint_data
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
@@ -172,7 +173,7 @@ class ShardedDataModule(L.LightningDataModule):
             sampler=self.batches(),
             num_workers=self.workers,
             collate_fn=keep_batch,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self.trainer is not None and can_pin(self.trainer.strategy.root_device.type),
             # Without one, a loader draws a number from the global generator.
             generator=torch.Generator().manual_seed(0),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,8 +71,8 @@ def seed_generators(seed: int, device: torch.device) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-    elif device.type == "mps":
-        torch.mps.manual_seed(seed)
+    if device.type != "cpu":
+        module: Any = torch.get_device_module(device)
+        # Devices without numbers, such as MPS, have no context in which one of them is current.
+        with module.device(device) if hasattr(module, "device") else contextlib.nullcontext():
+            module.manual_seed(seed)
