@@ -7,6 +7,8 @@ whichever the model uses for the batch, and splitting that dimension into (n, b)
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -23,28 +25,32 @@ def batch_dimension(recorded: Tensor, reference: Tensor) -> tuple[int, int] | No
     """
     if recorded.shape == reference.shape:
         return None
-    if recorded.ndim == reference.ndim:
-        longer = [d for d in range(recorded.ndim) if recorded.shape[d] != reference.shape[d]]
-        if (
-            len(longer) == 1
-            and recorded.shape[longer[0]]
-            and not reference.shape[longer[0]] % recorded.shape[longer[0]]
-        ):
-            return longer[0], reference.shape[longer[0]] // recorded.shape[longer[0]]
-    raise UnsupportedOperation(
-        f"an operation turned the sequences into shape {tuple(recorded.shape)} and their references into "
-        f"{tuple(reference.shape)}: expected them to differ in the batch dimension alone; "
-        "a model that mixes the rows of a batch cannot be explained."
-    )
+    dimension, times, _ = _split(recorded.shape, reference.shape)
+    return dimension, times
 
 
 def align_partners(recorded: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     """Return views of both that broadcast against each other, each reference with its sequence."""
-    at = batch_dimension(recorded, reference)
-    if at is None:
+    if recorded.shape == reference.shape:
         return recorded, reference
-    dimension, times = at
-    return recorded.unsqueeze(dimension), reference.unflatten(dimension, (times, -1))  # type: ignore[no-untyped-call]
+    dimension, _, shape = _split(recorded.shape, reference.shape)
+    return recorded.unsqueeze(dimension), reference.view(shape)
+
+
+@lru_cache(maxsize=4096)
+def _split(recorded: torch.Size, reference: torch.Size) -> tuple[int, int, torch.Size]:
+    """Return the dimension that is longer, how many times, and the shape of the references with it split in two."""
+    if len(recorded) == len(reference):
+        longer = [d for d in range(len(recorded)) if recorded[d] != reference[d]]
+        if len(longer) == 1 and recorded[longer[0]] and not reference[longer[0]] % recorded[longer[0]]:
+            (d,) = longer
+            times = reference[d] // recorded[d]
+            return d, times, torch.Size((*recorded[:d], times, *recorded[d:]))
+    raise UnsupportedOperation(
+        f"an operation turned the sequences into shape {tuple(recorded)} and their references into "
+        f"{tuple(reference)}: expected them to differ in the batch dimension alone; "
+        "a model that mixes the rows of a batch cannot be explained."
+    )
 
 
 def repeat_like(recorded: Tensor, like: Tensor) -> Tensor:

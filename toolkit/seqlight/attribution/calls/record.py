@@ -30,7 +30,7 @@ class Snapshot:
 
     def get(self) -> Tensor:
         """Return the tensor; raise Overwritten if it was written to since."""
-        if self.is_overwritten:
+        if self.tensor._version != self.version:
             raise Overwritten
         return self.tensor
 

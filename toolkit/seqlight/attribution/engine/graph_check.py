@@ -44,13 +44,20 @@ FACTORS = {
 }
 # Quotients: the operand at this position may not depend on it at all.
 DIVISOR = {"Div": 1, "Addcdiv": 2}
+# Their nodes say whether the statistics are those of the batch, which depend on all rows.
+_BATCH_NORMS = frozenset("NativeBatchNorm CudnnBatchNorm MiopenBatchNorm BatchNormWithUpdate".split())
+# The classes of nodes, of one operation each, that were found to be linear whatever their operands.
+_LINEAR_CLASSES: set[type] = set()
 # PyTorch's own autograd functions in Python, all linear: for backward hooks of modules, and for DataParallel.
 _IN_PYTHON = (torch.nn.modules._functions.BackwardHookFunction, parallel.Scatter, parallel.Gather)
 
 
 def is_linear(node: Any) -> bool:
     """Return whether a node of the autograd graph is linear in the operands that depend on the input."""
-    kind = _kind(node.name())
+    name = node.name()
+    kind = _kind(name)
+    if kind is True and type(node).__name__ == name.rpartition("::")[2]:  # not a class for nodes of any operation
+        _LINEAR_CLASSES.add(type(node))
     return kind if isinstance(kind, bool) else _is_linear_in_operands(kind, node)
 
 
@@ -70,10 +77,9 @@ def _is_linear_in_operands(operation: str, node: Any) -> bool:
         return not any(dependent[DIVISOR[operation] :]) and sum(dependent[1:]) + dependent[0] <= len(dependent)
     if operation == "Lerp":  # of two tensors, by a third that is a factor of both
         return not all(dependent[2:3] or [False]) or sum(dependent) < 2
-    # Batch statistics depend on all rows.
-    if getattr(node, "_saved_training", False):
+    if operation in _BATCH_NORMS and getattr(node, "_saved_training", False):
         return False
-    return sum(dependent[i] for i in FACTORS[operation] if i < len(dependent)) < 2
+    return sum(dependent) < 2 or sum(dependent[i] for i in FACTORS[operation] if i < len(dependent)) < 2
 
 
 def operation_name(node: Any) -> str:
@@ -105,9 +111,9 @@ def find_unexplained(outputs: Iterable[Tensor], explained_by: Collection[Any], i
         if node is None or node in seen:
             continue
         seen.add(node)
-        if not (is_linear(node) or _is_explained(node, explained_by)):
+        if not (type(node) in _LINEAR_CLASSES or _is_explained(node, explained_by) or is_linear(node)):
             return node
-        waiting.extend(edge for edge, _ in node.next_functions)
+        waiting.extend([edge for edge, _ in node.next_functions])
     return None
 
 

@@ -7,7 +7,7 @@ those of the other. So the record is cut into those of single blocks.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +109,7 @@ class Shapes:
     @classmethod
     def from_record(cls, record: Record) -> Shapes:
         """Return the shapes in the record of one block."""
-        calls = [(name, [one.tensor.shape for one in _iterate_snapshots(kept)]) for name, kept in record.calls]
+        calls = [(name, [one.tensor.shape for one in _snapshots(kept)]) for name, kept in record.calls]
         return cls(len(record.output), calls)
 
 
@@ -131,7 +131,7 @@ def cut_record(record: Record, like: Shapes, blocks: int) -> list[Record] | None
         If a recorded tensor was changed in place since.
     """
     total, shapes = len(record.output), [shape for _, kept in like.calls for shape in kept]
-    recorded = [one for _, kept in record.calls for one in _iterate_snapshots(kept)]
+    recorded = [one for _, kept in record.calls for one in _snapshots(kept)]
     if [name for name, _ in record.calls] != [name for name, _ in like.calls] or len(recorded) != len(shapes):
         return None
     places = [
@@ -139,7 +139,9 @@ def cut_record(record: Record, like: Shapes, blocks: int) -> list[Record] | None
     ]
     if any(place is False for place in places):
         return None
-    return [_cut_block(record, places, k * like.rows, like.rows) for k in range(blocks)]
+    pieces = [_cut_rows(one.get(), place, like.rows, blocks) for one, place in zip(recorded, places, strict=True)]
+    outputs = record.output.split(like.rows)
+    return [Record(outputs[k], _replace_tensors(record.calls, [one[k] for one in pieces])) for k in range(blocks)]
 
 
 def _find_rows(many: torch.Size, one: torch.Size, rows: int, total: int) -> Any:
@@ -152,21 +154,20 @@ def _find_rows(many: torch.Size, one: torch.Size, rows: int, total: int) -> Any:
     return longer[0], one[longer[0]] // rows
 
 
-def _cut_block(record: Record, places: list[_Place], first: int, rows: int) -> Record:
-    remaining = iter(places)
+def _cut_rows(tensor: Tensor, place: _Place, rows: int, blocks: int) -> Sequence[Tensor]:
+    """Return the part of a recorded tensor that belongs to each block."""
+    return [tensor] * blocks if place is None else tensor.split(rows * place[1], place[0])
 
-    def narrow(recorded: Snapshot) -> Tensor:
-        place, tensor = next(remaining), recorded.get()
-        return tensor if place is None else tensor.narrow(place[0], first * place[1], rows * place[1])
 
-    tensors = iter(_make_contiguous([narrow(one) for _, kept in record.calls for one in _iterate_snapshots(kept)]))
+def _replace_tensors(calls: list[tuple[str, Any]], tensors: list[Tensor]) -> list[tuple[str, Any]]:
+    """Return recorded calls with these tensors in place of their own."""
+    remaining = iter(_make_contiguous(tensors))
 
     def replace_snapshot(_: Snapshot) -> Snapshot:
-        tensor = next(tensors)
+        tensor = next(remaining)
         return Snapshot(tensor, tensor._version)
 
-    calls = [(name, _map_snapshots(kept, replace_snapshot)) for name, kept in record.calls]
-    return Record(record.output[first : first + rows], calls)
+    return [(name, _map_snapshots(kept, replace_snapshot)) for name, kept in calls]
 
 
 def _make_contiguous(pieces: list[Tensor]) -> list[Tensor]:
@@ -189,15 +190,13 @@ def _copy_to_one_buffer(pieces: list[Tensor]) -> list[Tensor]:
     return copies
 
 
-def _iterate_snapshots(kept: Any) -> Iterator[Snapshot]:
+def _snapshots(kept: Any) -> list[Snapshot]:
     if isinstance(kept, Snapshot):
-        yield kept
-    elif isinstance(kept, list | tuple):
-        for one in kept:
-            yield from _iterate_snapshots(one)
+        return [kept]
+    return [found for one in kept for found in _snapshots(one)] if isinstance(kept, list | tuple) else []
 
 
 def _map_snapshots(kept: Any, function: Callable[[Snapshot], Snapshot]) -> Any:
     if isinstance(kept, Snapshot):
         return function(kept)
-    return type(kept)(_map_snapshots(one, function) for one in kept) if isinstance(kept, list | tuple) else kept
+    return type(kept)([_map_snapshots(one, function) for one in kept]) if isinstance(kept, list | tuple) else kept

@@ -85,5 +85,5 @@ def _midpoint(recorded: Tensor, reference: Tensor) -> Tensor:
         return interpolate(recorded, reference, 0.5)
     out = empty_like(reference)
     a, b = align_partners(recorded, reference)
-    torch.lerp(b, a.to(b.dtype), 0.5, out=out.view(b.shape))
+    torch.lerp(b, a if a.dtype == b.dtype else a.to(b.dtype), 0.5, out=out.view(b.shape))
     return out
