@@ -25,6 +25,7 @@ import seqlight as sl
 from seqlight.lit.data import SequenceDataModule
 from seqlight.lit.training import TrainModule
 from seqlight_callbacks import AttributionCallback, SeqletCallback
+from seqlight_callbacks.explainer import ROWS_ON_CPU
 
 PROBES, LENGTH, SHUFFLES, ROWS = 64, 500, 20, 512
 MAX_RATIO = 1.05
@@ -94,7 +95,7 @@ class Clock(L.Callback):
                 pl_module,
                 self.attribution.sequences,
                 references=self.attribution.references,
-                batch_size=self.attribution.batch_size,
+                batch_size=ROWS_ON_CPU,
                 device="cpu",
             )
             self.bare.append(elapsed_since(start))

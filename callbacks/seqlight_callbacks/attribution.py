@@ -13,6 +13,7 @@ from seqlight.attribution.references import References
 from seqlight.attribution.targets import Contrast
 from seqlight.files.paths import as_path
 from seqlight.lit.lightning_packages import lightning_classes
+from seqlight.prediction.batch_size import AskedBatchSize, require_batch_size
 from seqlight.prediction.float32_precision import Precision, require_precision
 from seqlight.sequence.checks import require_count
 from seqlight_callbacks.arguments import (
@@ -97,8 +98,8 @@ class AttributionCallback(Recorder):
         Only at every n-th validation, counted from the beginning of the training.
     untrained : bool
         Attribute once more before the first step, as epoch 0. That record is kept and written, but not logged.
-    batch_size : int
-        Pairs of sequence and reference at a time; sequences or mutants, for a method without references.
+    batch_size : int or "auto"
+        Pairs of sequence and reference at a time, or sequences or mutants. "auto": 256 on the CPU, what fits on a GPU.
     precision : "tf32", optional
         As in :func:`seqlight.deep_lift_shap`.
     window : two int, optional
@@ -152,7 +153,7 @@ class AttributionCallback(Recorder):
         every_n_epochs: int = 1,
         every_n_validations: int = 1,
         untrained: bool = False,
-        batch_size: int = 256,
+        batch_size: AskedBatchSize = "auto",
         precision: Precision = None,
         window: Sequence[int] | None = None,
         compare_with: Tensor | str | Path | None = None,
@@ -178,7 +179,7 @@ class AttributionCallback(Recorder):
             self.references = drawn.detach().cpu().clone()
             self.target = resolve_target(target, len(self.sequences))
             self.inputs = resolve_input_function(inputs)
-            self.batch_size = require_count(batch_size, "batch_size", least=1)
+            self.batch_size = require_batch_size(batch_size)
             self.schedule = Schedule(every_n_epochs, every_n_validations, on)
             self.window = resolve_window(window, self.sequences.shape[2])
             self.compare_with = read_baseline(compare_with, self.sequences)

@@ -13,12 +13,16 @@ from torch import Tensor, nn
 
 from seqlight.attribution.targets import SingleTarget
 from seqlight.lit.collectives import run_on_all_ranks, split_among_ranks
+from seqlight.prediction.batch_size import AskedBatchSize, BatchSize
 from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight_callbacks.arguments import InputFunction
 from seqlight_callbacks.explained_model import InputAdapter, select_model
 from seqlight_callbacks.failures import prefix_errors
 from seqlight_callbacks.methods import WITH_REFERENCES, Method, MethodResult, concatenate_results, run_method
 from seqlight_callbacks.trainer_state import is_fitting
+
+# Rows at a time on a device that does not tell its memory, if nobody chose a number.
+ROWS_ON_CPU = 256
 
 HINT = (
     "; choose the `module` that takes such sequences, or pass `inputs`, a function that turns them into what it takes"
@@ -42,8 +46,8 @@ class Explainer:
         Which part of the LightningModule, and which of its outputs.
     inputs : callable, optional
         Turns one-hot sequences into the inputs of the model.
-    batch_size : int
-        Rows at a time.
+    batch_size : int or "auto"
+        Rows at a time; "auto" is 256 on the CPU.
     precision : "tf32" or None
         How exactly float32 is computed on an accelerator.
     """
@@ -55,7 +59,7 @@ class Explainer:
     module: str | None
     head: str | int | None
     inputs: InputFunction | None
-    batch_size: int
+    batch_size: AskedBatchSize
     precision: Precision = None
 
     def select_model(self, pl_module: L.LightningModule) -> nn.Module:
@@ -116,8 +120,10 @@ class Explainer:
 
     def _run(self, model: nn.Module, rows: Sequence[int], references: Tensor, device: torch.device) -> MethodResult:
         target: SingleTarget = self.target[rows] if isinstance(self.target, Tensor) else self.target
+        size = BatchSize(self.batch_size, device, otherwise=ROWS_ON_CPU)
+        asked: AskedBatchSize = "auto" if size.learns else size.rows
         with hold_precision(self.precision, device):
-            return run_method(self.method, model, self.sequences[rows], references, target, self.batch_size, device)
+            return run_method(self.method, model, self.sequences[rows], references, target, asked, device)
 
     def _error_context(
         self, model: nn.Module, pl_module: L.LightningModule, label: str

@@ -15,6 +15,7 @@ from seqlight.attribution.methods.gradients import input_x_gradient
 from seqlight.attribution.methods.integrated_gradient import integrated_gradients
 from seqlight.attribution.methods.mutagenesis import saturation_mutagenesis
 from seqlight.attribution.targets import Target, Targets
+from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.predict import predict
 from seqlight.prediction.process_settings import EAGER
 
@@ -49,7 +50,7 @@ def run_method(
     X: Tensor,
     references: Tensor,
     target: Target,
-    batch_size: int,
+    batch_size: AskedBatchSize,
     device: torch.device,
 ) -> MethodResult:
     """Attribute one target of a model to sequences.
@@ -65,7 +66,7 @@ def run_method(
     references : torch.Tensor, shape (sequences, references, letters, positions)
         Ignored by a method without references.
     target : any single target of :func:`seqlight.attribute`
-    batch_size : int
+    batch_size : int or "auto"
         Rows at a time, whatever a row is to the method.
     device : torch.device
         Where to run.
@@ -96,7 +97,7 @@ def _input_x_gradient(model: nn.Module, X: Tensor, references: Tensor, **setting
 
 
 def _mutagenesis(
-    model: nn.Module, X: Tensor, references: Tensor, target: Target, batch_size: int, device: torch.device
+    model: nn.Module, X: Tensor, references: Tensor, target: Target, batch_size: AskedBatchSize, device: torch.device
 ) -> MethodResult:
     # A compiled model would be recompiled for these batch sizes, and the training would go on with other kernels,
     # whose results differ in the last bits.

@@ -1,15 +1,24 @@
 """Attributions where memory runs out, forward or backward: the same numbers in smaller batches."""
 
+import gc
+import warnings
+import weakref
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
 import seqlight as sl
 from seqlight.errors import MemoryWarning, OutOfMemory
+from seqlight.prediction.batch_size import MOST_ROWS
 from small_memory import RowHog
 from small_memory import _small_memory as _small_memory
 
 X = sl.random_one_hot((9, 4, 12), random_state=0)
+REFERENCES = sl.shuffle(X, n=5, random_state=0).double()
+DRAWN = {"references": sl.shuffle, "n_shuffles": 5, "random_state": 0}
+AUTO = {"references": sl.shuffle, "n_shuffles": "auto", "tolerance": 0.3, "max_shuffles": 40, "random_state": 0}
 
 
 def network():
@@ -17,20 +26,52 @@ def network():
     return nn.Sequential(nn.Conv1d(4, 3, 3), nn.ReLU(), nn.MaxPool1d(2), nn.GELU(), nn.Flatten(), nn.Linear(15, 2))
 
 
+def captum(kind, model, baselines, device="cpu", **how):
+    inputs, baselines = X.double().to(device), baselines.to(device)
+    found = kind(model, **how).attribute(inputs, baselines, target=1, return_convergence_delta=True)
+    return torch.cat([one.cpu().flatten() for one in found])
+
+
+def explained(function, **settings):
+    return lambda model, **how: function(model, X, **settings, **how)
+
+
+METHODS = {
+    "deep_lift_shap": explained(sl.deep_lift_shap, **DRAWN),
+    "its multipliers and references": explained(
+        sl.deep_lift_shap, target=[1, 0], raw_outputs=True, return_references=True, **DRAWN
+    ),
+    "attribute": explained(sl.attribute, target=[0, 1], multipliers=True, **DRAWN),
+    "attribute with as many references as needed": explained(sl.attribute, multipliers=True, **AUTO),
+    "integrated_gradients": explained(sl.integrated_gradients, n_steps=3, **DRAWN),
+    "DeepLift": lambda model, **how: captum(sl.DeepLift, model, REFERENCES[:, 0], **how),
+    "DeepLiftShap": lambda model, **how: captum(sl.DeepLiftShap, model, REFERENCES, **how),
+    "input_x_gradient": explained(sl.input_x_gradient, target=[0, 1]),
+    "saturation_mutagenesis": explained(sl.saturation_mutagenesis, target=1),
+    "its raw outputs": explained(sl.saturation_mutagenesis, raw_outputs=True),
+}
+DEVICE_METHODS = {
+    "deep_lift_shap": partial(sl.deep_lift_shap, target=[0, 1]),
+    "attribute": partial(sl.attribute, multipliers=True),
+    "attribute with as many references as needed": partial(sl.attribute, n_shuffles="auto", tolerance=5.0),
+    "integrated_gradients": partial(sl.integrated_gradients, n_steps=3),
+}
+WITH_GRADIENTS = list(METHODS)[:-2]
+CASES = [*((name, "forward") for name in METHODS), *((name, "backward") for name in WITH_GRADIENTS)]
+
+
 def tensors(found):
     """Return what is to be the same of a result: all its tensors."""
     if isinstance(found, torch.Tensor):
         return [found]
-    return [one for one in (*vars(found).values(),) if isinstance(one, torch.Tensor)]
+    parts = found if isinstance(found, tuple) else vars(found).values()
+    return [one for one in parts if isinstance(one, torch.Tensor)]
 
 
-METHODS = {
-    "saturation_mutagenesis": lambda model, **how: sl.saturation_mutagenesis(model, X, target=1, **how),
-    "its raw outputs": lambda model, **how: sl.saturation_mutagenesis(model, X, raw_outputs=True, **how).y_hat,
-    "input_x_gradient": lambda model, **how: sl.input_x_gradient(model, X, target=[0, 1], **how),
-}
-WITH_GRADIENTS = ("input_x_gradient",)
-CASES = [*((name, "forward") for name in METHODS), *((name, "backward") for name in WITH_GRADIENTS)]
+def assert_same(found, expected):
+    assert tensors(expected)
+    for one, other in zip(tensors(found), tensors(expected), strict=True):
+        torch.testing.assert_close(one, other, equal_nan=True)
 
 
 @pytest.mark.reliability(
@@ -41,14 +82,13 @@ CASES = [*((name, "forward") for name in METHODS), *((name, "backward") for name
 @pytest.mark.parametrize(("method", "where"), CASES)
 def test_attributions_are_the_same_where_memory_runs_out(method, where, small_memory):
     explain, model = METHODS[method], network().double()
-    expected = explain(model, device="cpu")
+    expected = explain(model)
     state = torch.get_rng_state()
     hog = RowHog(model, small_memory(3), where == "backward")
     with pytest.warns(MemoryWarning, match="needs more memory than [a-z:0-9]+ has: [23] at a time") as caught:
         found = explain(hog, device="cpu", batch_size=30)
     assert [one.filename for one in caught] == [__file__]
-    for one, other in zip(tensors(found), tensors(expected), strict=True):
-        torch.testing.assert_close(one, other)
+    assert_same(found, expected)
     assert hog.training
     assert all(one.requires_grad and one.grad is None for one in model.parameters())
     assert torch.equal(torch.get_rng_state(), state)
@@ -57,15 +97,73 @@ def test_attributions_are_the_same_where_memory_runs_out(method, where, small_me
 @pytest.mark.parametrize("method", METHODS)
 def test_the_size_is_learned(method, small_memory):
     explain, model = METHODS[method], network().double()
-    expected = explain(model, device="cpu")
+    expected = explain(model)
     hog = RowHog(model, small_memory(220))
-    found = explain(hog, device="cpu")
-    for one, other in zip(tensors(found), tensors(expected), strict=True):
-        torch.testing.assert_close(one, other)
-    assert max(hog.sizes) == (9 if method == "input_x_gradient" else 128)
+    assert_same(explain(hog, device="cpu"), expected)
+    # Blocks of one sequence with 5 references each, at first; later of all that are left.
+    assert hog.sizes[:2] != [1, 5] or max(hog.sizes) == 9 * 5
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_single_row_that_does_not_fit(method, small_memory):
+    model = network()
+    hog = RowHog(model, small_memory(0))
     with pytest.raises(OutOfMemory, match="no room for a single row"):
-        METHODS[method](RowHog(network(), small_memory(0)), device="cpu")
+        METHODS[method](hog, device="cpu")
+    assert hog.training
+    assert all(one.requires_grad for one in model.parameters())
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "attributions on a device with less memory than a batch of the size that was asked for, or learned, needs",
+    "the same numbers in smaller batches, and nothing that stays in use",
+)
+@pytest.mark.parametrize("asked", ["auto", 200])
+@pytest.mark.parametrize("explain", DEVICE_METHODS.values(), ids=DEVICE_METHODS)
+def test_a_device_whose_memory_runs_out(explain, asked, pretend):
+    X = sl.random_one_hot((7, 4, 100), random_state=0)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv1d(4, 16, 9), nn.ReLU(), nn.MaxPool1d(4), nn.GELU(), nn.Flatten(), nn.Linear(368, 2))
+    expected = explain(model, X, device="pretend", random_state=0)
+    gc.collect()
+    used = torch.pretend.memory_allocated()
+    with warnings.catch_warnings(record=True) as caught, pretend.memory_limit(400_000):
+        warnings.simplefilter("always")
+        found = explain(model, X, device="pretend", random_state=0, batch_size=asked)
+    assert_same(found, expected)
+    assert [one.category for one in caught] == [MemoryWarning] * (asked != "auto")
+    assert torch.pretend.memory_allocated() == used
+
+
+def test_a_device_with_much_memory_gets_large_blocks(pretend):
+    X, sizes = sl.random_one_hot((200, 4, 12), random_state=0), []
+    model = network()
+    model[0].register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+    found = sl.deep_lift_shap(model, X, device="pretend", **DRAWN)
+    torch.testing.assert_close(found, sl.deep_lift_shap(network(), X, device="cpu", **DRAWN))
+    assert sizes[1] == 6 * 5  # after 6 sequences, and before the 194 that are left
+    assert max(sizes) == 194 * 5 <= MOST_ROWS
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "memory that runs out while several blocks of sequences are recorded at once",
+    "they are recorded one by one, and nothing of the failed attempt is in use meanwhile",
+)
+def test_sequences_are_recorded_one_block_at_a_time_where_memory_runs_out():
+    alive = []
+
+    class Recorded(nn.Module):
+        def forward(self, X):
+            assert [one for one in alive if one() is not None] == []
+            if 1 < len(X) < 12:  # several sequences, but not the references of one
+                y = X * 1
+                alive.append(weakref.ref(y))
+                raise torch.OutOfMemoryError("out of memory")
+            return X.sum(dim=(1, 2), keepdim=True).flatten(1)
+
+    X = sl.random_one_hot((20, 4, 12), random_state=0)
+    model = nn.Sequential(Recorded(), nn.ReLU())
+    sl.deep_lift_shap(model, X, references=sl.shuffle, n_shuffles=12, batch_size=12, device="cpu", random_state=0)
+    assert alive

@@ -11,6 +11,7 @@ from seqlight.attribution.calls.record import Record
 from seqlight.attribution.engine.lookahead import Lookahead, Shapes, _copy_to_one_buffer, cut_record
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.errors import ConvergenceWarning, ReferencesWarning, UnsupportedOperation
+from seqlight.prediction.batch_size import BatchSize
 
 LENGTH = 24
 X = random_one_hot((11, 4, LENGTH), random_state=0)
@@ -236,7 +237,7 @@ def recorded(lookahead, first, asked):
 
 
 def test_no_sequence_is_recorded_twice():
-    asked, lookahead = [], Lookahead(CallPolicy({}), 8, 18)
+    asked, lookahead = [], Lookahead(CallPolicy({}), 8, BatchSize(18, torch.device("cpu")))
     assert [recorded(lookahead, i, asked).output.tolist() for i in range(8)] == [[[i]] for i in range(8)]
     assert recorded(lookahead, 7, asked).output.tolist() == [[7]]
     assert asked == [[0], [1, 2, 3], [4, 5, 6], [7], [7]]
@@ -244,7 +245,7 @@ def test_no_sequence_is_recorded_twice():
 
 def test_records_of_another_policy_are_dropped():
     asked, policy = [], CallPolicy({})
-    lookahead = Lookahead(policy, 8, 18)
+    lookahead = Lookahead(policy, 8, BatchSize(18, torch.device("cpu")))
     recorded(lookahead, 0, asked), recorded(lookahead, 1, asked)
     policy.inspect = True
     recorded(lookahead, 2, asked), recorded(lookahead, 3, asked)

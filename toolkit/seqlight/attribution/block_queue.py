@@ -11,7 +11,9 @@ from torch import Tensor
 
 from seqlight.attribution.contributions import Block, Pairs
 from seqlight.attribution.reductions import Reduction, keep_multipliers
+from seqlight.prediction.batch_size import BatchSize, BatchTrial
 from seqlight.prediction.device_dtypes import has_float64
+from seqlight.prediction.device_memory import is_out_of_memory, is_too_large, release_memory
 from seqlight.prediction.host_copies import HostCopy
 
 
@@ -22,11 +24,14 @@ class BlockExplainer(Protocol):
     ----------
     device : torch.device
         Where it computes.
+    size : BatchSize
+        How many pairs it computes at a time.
     revision : int
         Grows when a block that was settled has changed how blocks are explained.
     """
 
     device: torch.device
+    size: BatchSize
     revision: int
 
     def batches(self, n: int) -> Iterator[tuple[int, int]]:
@@ -41,6 +46,9 @@ class BlockExplainer(Protocol):
     def settle(self, pairs: Pairs, block: Block, figures: Block) -> Block:
         """Return `block`, or another one in its place, given its deltas and outputs on the CPU."""
 
+    def forget(self) -> None:
+        """Forget what was computed ahead: its memory is needed."""
+
 
 @dataclass(frozen=True)
 class ReducedBlock:
@@ -48,12 +56,15 @@ class ReducedBlock:
 
     Attributes
     ----------
+    pairs : Pairs
+        What was explained.
     block : Block
         Its deltas and outputs, and the references as they were drawn; without its multipliers.
     values : tuple of torch.Tensor
         What the reduction returned.
     """
 
+    pairs: Pairs
     block: Block
     values: tuple[Tensor, ...]
 
@@ -65,6 +76,7 @@ class _Launched:
     pairs: Pairs
     block: Block
     copy: HostCopy
+    reduced: bool
 
 
 class BlockQueue:
@@ -72,7 +84,7 @@ class BlockQueue:
 
     On a device there is one wait for a block, and that while the next one is computed. A block that was launched in
     vain, because the one before it changed how blocks are explained, is launched again: results are those of one block
-    after the other.
+    after the other. Where memory runs out, a block is divided.
 
     Parameters
     ----------
@@ -87,15 +99,29 @@ class BlockQueue:
         self._on_cpu, self._reduces_there = explainer.device.type == "cpu", has_float64(explainer.device)
         self._settled = False  # whether the first block was: it may decide how the others are explained
         self._before: _Launched | None = None
+        self.trial = explainer.size.trial(1)
 
     def __len__(self) -> int:
         return int(self._before is not None)
+
+    def divide(self, pairs: Iterable[Pairs]) -> Iterator[Pairs]:
+        """Yield pairs, to be launched and added inside the context `trial`; where that fails, again fewer at a time."""
+        size = self.explainer.size
+        for some in pairs:
+            left = [some]
+            while left:
+                part = left.pop()
+                self.trial = size.trial(self._at_a_time(part))
+                yield part
+                if self.trial.failed:
+                    self._make_room(self.trial)
+                    left += reversed(part.divide(size.copies(part.references[0].shape[1])))
 
     def add(self, pairs: Pairs, block: Block | None) -> Iterator[ReducedBlock]:
         """Add a block that was launched, or None if that failed, and yield those that are ready."""
         if self._before is not None:
             launched, revision = self._try_to_fetch(pairs, block), self.explainer.revision
-            found, self._before = self._finish(self._before), None
+            found = self._finish_last(self._before)
             launched = launched if self.explainer.revision == revision else None
             yield found
             self._before = launched or self._fetch(pairs, self.explainer.launch(pairs))
@@ -108,20 +134,53 @@ class BlockQueue:
     def rest(self) -> Iterator[ReducedBlock]:
         """Yield the last block."""
         if self._before is not None:
-            found, self._before = self._finish(self._before), None
-            yield found
+            yield self._finish_last(self._before)
+
+    def _finish_last(self, launched: _Launched) -> ReducedBlock:
+        """Finish the last block, which may be computed again, and that with fewer references at a time."""
+        while True:
+            trial = self.explainer.size.trial(self._at_a_time(launched.pairs), measured=False)
+            with trial:
+                found = self._finish(launched)
+                self._before = None
+                return found
+            self._make_room(trial)
+
+    def _at_a_time(self, pairs: Pairs) -> int:
+        """Return how many of the pairs go through the model at a time."""
+        rows = pairs.last - pairs.first
+        return rows * min(pairs.references[0].shape[1], self.explainer.size.copies(rows))
+
+    def _make_room(self, trial: BatchTrial) -> None:
+        self.explainer.forget()
+        self.explainer.size.halve(trial)
 
     def _try_to_fetch(self, pairs: Pairs, block: Block | None) -> _Launched | None:
         """Return None without a block, or after an error: the block before comes first, and may change this one."""
         try:
             return None if block is None else self._fetch(pairs, block)
-        except Exception:
+        except Exception as error:
+            if is_too_large(error):
+                raise
             return None
 
     def _fetch(self, pairs: Pairs, block: Block) -> _Launched:
-        reduction = self.reduction if self._reduces_there else keep_multipliers
-        copy = HostCopy([*_figures_of(block), *reduction(block)])
-        return _Launched(pairs, block if self._on_cpu else replace(block, references=()), copy)
+        values = self._reduce(block)
+        copy = HostCopy([*_figures_of(block), *(keep_multipliers(block) if values is None else values)])
+        return _Launched(pairs, block if self._on_cpu else replace(block, references=()), copy, values is not None)
+
+    def _reduce(self, block: Block) -> tuple[Tensor, ...] | None:
+        """Return what is wanted of a block; None where it must be reduced on the CPU, also for want of memory."""
+        if not self._reduces_there:
+            return None
+        try:
+            return self.reduction(block)
+        except RuntimeError as error:
+            several = len(block.outputs) > 1  # which can be divided
+            if self._on_cpu or several or not is_out_of_memory(error):
+                raise
+        release_memory(self.explainer.device)
+        return None
 
     def _finish(self, launched: _Launched) -> ReducedBlock:
         """Wait for a block, and have it settled."""
@@ -129,13 +188,14 @@ class BlockQueue:
         figures, values = self._wait(launched)
         block = self.explainer.settle(pairs, launched.block, figures)
         if block is not launched.block:
-            figures, values = self._wait(self._fetch(pairs, block))
+            launched = self._fetch(pairs, block)
+            figures, values = self._wait(launched)
         if self._on_cpu:
-            return ReducedBlock(Block((), block.references, *_figures_of(figures)), values)
-        if not self._reduces_there:
+            return ReducedBlock(pairs, Block((), block.references, *_figures_of(figures)), values)
+        if not launched.reduced:
             references = tuple(one.to(m.device, m.dtype) for one, m in zip(pairs.references, values, strict=True))
             values = self.reduction(Block(values, references, *_figures_of(figures)))
-        return ReducedBlock(Block((), tuple(pairs.references), *_figures_of(figures)), values)
+        return ReducedBlock(pairs, Block((), tuple(pairs.references), *_figures_of(figures)), values)
 
     def _wait(self, launched: _Launched) -> tuple[Block, tuple[Tensor, ...]]:
         deltas, outputs, baselines, *values = launched.copy.wait()
@@ -144,3 +204,18 @@ class BlockQueue:
 
 def _figures_of(block: Block) -> Sequence[Tensor]:
     return block.deltas, block.outputs, block.baselines
+
+
+def concatenate_sequences(parts: Sequence[ReducedBlock]) -> ReducedBlock:
+    """Join what was wanted of blocks of consecutive sequences, with the same number of references."""
+    if len(parts) == 1:
+        return parts[0]
+    pairs = Pairs(parts[0].pairs.first, parts[-1].pairs.last, _join([one.pairs.references for one in parts]))
+    blocks = [one.block for one in parts]
+    figures = _join([_figures_of(one) for one in blocks])
+    block = Block((), tuple(_join([one.references for one in blocks])), *figures)
+    return ReducedBlock(pairs, block, tuple(_join([one.values for one in parts])))
+
+
+def _join(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    return [torch.cat(some) for some in zip(*parts, strict=True)]

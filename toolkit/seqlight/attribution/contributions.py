@@ -26,6 +26,13 @@ class Pairs(NamedTuple):
     last: int
     references: Sequence[Tensor]
 
+    def divide(self, rows: int) -> list[Pairs]:
+        """Return the pairs of at most `rows` sequences at a time."""
+        return [
+            Pairs(first, min(first + rows, self.last), [one[first - self.first :][:rows] for one in self.references])
+            for first in range(self.first, self.last, rows)
+        ]
+
 
 @dataclass(frozen=True)
 class Block:

@@ -14,6 +14,7 @@ from seqlight.attribution.contributions import Block, Pairs
 from seqlight.attribution.explainer import Explainer
 from seqlight.attribution.reductions import keep_multipliers
 from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError
+from seqlight.prediction.batch_size import BatchSize
 
 # Beyond this share of the mean output difference a delta is too high, however small it is.
 LARGEST_RELATIVE_DELTA = 0.01
@@ -155,7 +156,8 @@ def delta_in_float64(
     """
     i, target, references = pair
     try:
-        again = Explainer(explainer.model, explainer.inputs, explainer.args, explainer.targets, 1, explainer.device)
+        size = BatchSize(1, explainer.device)
+        again = Explainer(explainer.model, explainer.inputs, explainer.args, explainer.targets, size)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with again.borrow_model(torch.float64, overrides):

@@ -25,7 +25,7 @@ from seqlight.attribution.contributions import (
 from seqlight.attribution.engine.error_context import add_hints
 from seqlight.attribution.engine.lookahead import Lookahead
 from seqlight.attribution.engine.modes import KernelMode
-from seqlight.attribution.engine.passes import find_regions, reference_pass, refuse_unexplained, sequence_pass
+from seqlight.attribution.engine.passes import Pass, find_regions, reference_pass, refuse_unexplained, sequence_pass
 from seqlight.attribution.engine.policy import CallPolicy, nearly_equal
 from seqlight.attribution.engine.user_rules import override_rules
 from seqlight.attribution.engine.visibility import refuse_hidden
@@ -37,7 +37,9 @@ from seqlight.attribution.reductions import Reduction
 from seqlight.attribution.targets import Targets
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.arguments import HALF, require_module
+from seqlight.prediction.batch_size import BatchSize
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
+from seqlight.prediction.device_memory import is_too_large
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.row_independence.check import require_independent_rows
 from seqlight.prediction.row_independence.float64 import in_model_dtype
@@ -63,10 +65,8 @@ class Explainer:
         passed on as it is.
     targets : Targets
         The outputs to explain.
-    batch_size : int
-        The number of pairs of a sequence and a reference at a time.
-    device : torch.device
-        Where to run.
+    size : BatchSize
+        The number of pairs of a sequence and a reference at a time, and where to run.
     """
 
     def __init__(
@@ -75,17 +75,16 @@ class Explainer:
         inputs: Sequence[Tensor],
         args: Sequence[Any],
         targets: Targets,
-        batch_size: int,
-        device: torch.device,
+        size: BatchSize,
     ) -> None:
         require_module(model)
         refuse_hidden(model)
         self.model, self.inputs, self.args = model, tuple(inputs), tuple(args)
-        self.model_inputs = ModelInputs(inputs, args, device)
-        self.targets, self.batch_size, self.device = targets, batch_size, device
+        self.model_inputs = ModelInputs(inputs, args, size.device)
+        self.targets, self.size, self.device = targets, size, size.device
         self.policy = CallPolicy({})
         self.arena = Arena()
-        self.lookahead = Lookahead(self.policy, len(self.inputs[0]), batch_size)
+        self.lookahead = Lookahead(self.policy, len(self.inputs[0]), size)
         self.copy_per_reference = False  # whether the sequence is recorded once for each reference
         self.kernels_chosen, self.rows_checked, self.trials, self.revision = False, False, 0, 0
 
@@ -106,23 +105,20 @@ class Explainer:
 
     def batches(self, n: int) -> Iterator[tuple[int, int]]:
         """Return the sequences of each batch, with `n` references each: the first, and the one after the last."""
-        return batch_ranges(len(self.inputs[0]), self.batch_size, n)
-
-    def references_in_batch(self, rows: int) -> int:
-        """Return how many references of each of `rows` sequences fit in a batch."""
-        return max(1, self.batch_size // rows)
+        return batch_ranges(len(self.inputs[0]), self.size, n)
 
     def explain(self, pairs: Iterable[Pairs], reduction: Reduction) -> Iterator[ReducedBlock]:
         """Explain blocks, and yield what is wanted of each; a device computes one while the next pairs are made."""
-        queue = BlockQueue(self, reduction)
-        for some in pairs:
+        queue, block = BlockQueue(self, reduction), None
+        for some in queue.divide(pairs):
+            with queue.trial:
+                try:
+                    block = self.launch(some)
+                except Exception as error:  # the block before comes first, and may change how this one is explained
+                    if not queue or is_too_large(error):
+                        raise
+                yield from queue.add(some, block)
             block = None
-            try:
-                block = self.launch(some)
-            except Exception:  # the block before comes first, and may change how this one is explained
-                if not queue:
-                    raise
-            yield from queue.add(some, block)
         yield from queue.rest()
 
     def launch(self, pairs: Pairs) -> Block:
@@ -153,7 +149,7 @@ class Explainer:
     def _split(self, rows: int, references: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
         """Return the references of each batch, for each input."""
         sent = [self.model_inputs.send(one) for one in references]
-        return zip(*(torch.split(one, self.references_in_batch(rows), dim=1) for one in sent), strict=True)
+        return zip(*(torch.split(one, self.size.copies(rows), dim=1) for one in sent), strict=True)
 
     def _revise(self, pairs: Pairs, reason: Exception) -> None:
         """Change what made the passes fail; raise `reason`, or a better one, if that was done already."""
@@ -208,6 +204,10 @@ class Explainer:
         self.copy_per_reference = True
         return self.launch(pairs)
 
+    def forget(self) -> None:
+        """Forget what was recorded ahead: its memory is needed."""
+        self.lookahead.forget()
+
     def _record_sequences(self, first: int, last: int, copies: int) -> Record:
         """Return the record of some sequences, each repeated `copies` times."""
         end = last
@@ -219,12 +219,17 @@ class Explainer:
         rows = torch.arange(first, end, device="cpu")
         inputs = self.model_inputs.rows(first, end, copies)
         args = self.model_inputs.further(first, end, copies)
+        this: Pass | None = None
         try:
             with sequence_pass(self.model, inputs, self.policy) as this, explain_dtype_errors([*this.inputs, *args]):
                 this.output = self.targets.read(self.model(*this.inputs, *args), rows.repeat(copies))
         except Exception:  # the model may take one block but not several: an error of a single block comes again
             if end == last:
                 raise
+            this = None
+        if this is None:
+            # Not in the handler, where the error would keep the record of several blocks.
+            del inputs, args
             self.lookahead.stop()
             return self._record_sequences(first, last, copies)
         if self._find_new_regions(first, end, copies, inputs):
@@ -275,7 +280,7 @@ class Explainer:
                 return self._make_forward(first, first + 1, len(rows))(*chosen).cpu()
 
         expected = torch.stack([figures.outputs[i], figures.baselines[i, :, k]]).cpu()
-        require_independent_rows(self.model, run, expected if self.batch_size > 1 else expected[:1], self.batch_size)
+        require_independent_rows(self.model, run, expected if self.size.rows > 1 else expected[:1], self.size.rows)
 
     def compute_outputs(self, inputs: Sequence[Tensor], first: int, last: int) -> Tensor:
         """Return the outputs, (last - first, targets), of the model for `inputs` in place of its own at these rows."""

@@ -12,6 +12,7 @@ from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
 from seqlight.attribution.engine.visibility import make_visible, refuse_quantised
 from seqlight.errors import InputError, SeqlightError, UnsupportedOperation
 from seqlight.prediction.arguments import HALF, autocast
+from seqlight.prediction.batch_size import BatchSize
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.float32_precision import hold_precision
 from seqlight.prediction.input_errors import DTYPE_ERROR
@@ -90,11 +91,13 @@ def compute_gradients(outputs: Tensor, leaves: Sequence[Tensor]) -> list[tuple[T
     ]
 
 
-def batch_ranges(rows: int, batch_size: int, n: int) -> Iterator[tuple[int, int]]:
-    """Yield the rows ``first <= i < last`` of each batch, where each row has `n` references."""
-    at_once = max(1, batch_size // n)
-    for first in range(0, rows, at_once):
-        yield first, min(first + at_once, rows)
+def batch_ranges(rows: int, size: BatchSize, n: int) -> Iterator[tuple[int, int]]:
+    """Yield the rows ``first <= i < last`` of each batch, as large as batches are by then; each has `n` references."""
+    first = 0
+    while first < rows:
+        last = min(first + size.copies(n), rows)
+        yield first, last
+        first = last
 
 
 def without_cudnn_recurrence(model: nn.Module, device: torch.device) -> contextlib.AbstractContextManager[None]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from seqlight.attribution.block_queue import BlockExplainer, ReducedBlock
+from seqlight.attribution.block_queue import BlockExplainer, ReducedBlock, concatenate_sequences
 from seqlight.attribution.contributions import Block, Pairs, concatenate_references, result_dtype
 from seqlight.attribution.reductions import Reduction, reduce_to_moments, reduce_to_standard_error
 from seqlight.attribution.references import References
@@ -83,15 +82,10 @@ class ReferenceSampler:
 
     def _with_all(self, explainer: BlockExplainer, multipliers: bool) -> Iterator[SampledBlock]:
         """Compare all sequences with all their references."""
-        drawn = deque[Tensor]()
-
-        def pairs() -> Iterator[Pairs]:
-            for first, last in explainer.batches(self.step):
-                drawn.append(self.references.draw(first, last))
-                yield Pairs(first, last, [drawn[-1]])
-
-        for found in explainer.explain(pairs(), _keeping(reduce_to_standard_error, multipliers)):
-            yield SampledBlock(found.block, drawn.popleft(), *found.values)
+        ranges = explainer.batches(self.step)
+        pairs = (Pairs(first, last, [self.references.draw(first, last)]) for first, last in ranges)
+        for found in explainer.explain(pairs, _keeping(reduce_to_standard_error, multipliers)):
+            yield SampledBlock(found.block, found.pairs.references[0], *found.values)
 
     def _with_enough(
         self, explainer: BlockExplainer, first: int, last: int, tolerance: float, multipliers: bool
@@ -103,7 +97,8 @@ class ReferenceSampler:
         moments: RunningMoments | None = None
         for start in range(0, self.references.n, self.step):
             drawn.append(self.references.draw(first, last, start, min(start + self.step, self.references.n)))
-            parts.extend(explainer.explain([Pairs(first, last, drawn[-1:])], _keeping(reduce_to_moments, multipliers)))
+            found = explainer.explain([Pairs(first, last, drawn[-1:])], _keeping(reduce_to_moments, multipliers))
+            parts.append(concatenate_sequences(list(found)))
             mean, squares, *_ = parts[-1].values
             moments = moments or RunningMoments(mean)
             moments.add(drawn[-1].shape[1], mean, squares, open_)

@@ -19,7 +19,7 @@ def predict_command(
     trusted: bool = False,
     inputs: int = 1,
     dtype: str | None = None,
-    batch_size: int = 32,
+    batch_size: int | Literal["auto"] = "auto",
     shard_rows: int | None = None,
     workers: int = 0,
     devices: int | Literal["auto"] = "auto",
@@ -40,7 +40,7 @@ def predict_command(
         trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
         inputs: Number of arrays of the .npz that the model takes, X first.
         dtype: Type to compute in, such as float64 or bfloat16; by default that of the model.
-        batch_size: Rows at a time, on each device.
+        batch_size: Rows at a time, on each device; auto is 32 on the CPU, and what fits into the memory of a GPU.
         shard_rows: Rows in each file of the results; a process that is killed loses one file.
         workers: Processes that read data, for each device.
         devices: Number of devices on each node; auto takes all of them.
@@ -77,9 +77,9 @@ def attribute_command(
     arguments: dict[str, Any] | None = None,
     trusted: bool = False,
     inputs: int = 1,
-    pairs: int = 32,
+    pairs: int | Literal["auto"] = "auto",
     dtype: str | None = None,
-    batch_size: int = 32,
+    batch_size: int | Literal["auto"] = "auto",
     shard_rows: int | None = None,
     workers: int = 0,
     devices: int | Literal["auto"] = "auto",
@@ -103,9 +103,9 @@ def attribute_command(
         arguments: Arguments of the class.
         trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
         inputs: Number of arrays of the .npz that the model takes, X first.
-        pairs: Pairs of a sequence and a reference at a time, on each device.
+        pairs: Pairs of a sequence and a reference at a time, on each device; auto as for batch_size.
         dtype: Type to compute in, such as float64; by default float32 or that of the model.
-        batch_size: Sequences at a time, on each device.
+        batch_size: Sequences at a time, on each device; auto is 32 on the CPU, and what fits into the memory of a GPU.
         shard_rows: Rows in each file of the results; a process that is killed loses one file.
         workers: Processes that read data, for each device.
         devices: Number of devices on each node; auto takes all of them.
@@ -139,7 +139,7 @@ def _run(
     module: Any,
     data: Path,
     out: Path,
-    batch_size: int,
+    batch_size: int | Literal["auto"],
     shard_rows: int | None,
     workers: int,
     devices: int | str,

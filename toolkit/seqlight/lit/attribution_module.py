@@ -25,6 +25,7 @@ from seqlight.errors import InputError, ReferencesWarning
 from seqlight.lit.model_factory import as_model
 from seqlight.lit.row_batches import RowBatch, model_inputs
 from seqlight.prediction.arguments import as_dtype, require_inputs
+from seqlight.prediction.batch_size import AskedBatchSize, BatchSize, require_batch_size
 from seqlight.prediction.float32_precision import Precision, hold_precision, require_precision
 from seqlight.prediction.inputs import InputConversion
 from seqlight.results.fingerprints import describe_argument, require_identity
@@ -58,8 +59,9 @@ class DeepLiftShapModule(L.LightningModule):
         Also keep what every character would contribute, and the sequences, as TF-MoDISco needs them.
     references : torch.Tensor of shape (rows, references, letters, positions), or callable
         As in :func:`seqlight.deep_lift_shap`; a tensor holds those of all rows of the data set.
-    batch_size : int
-        Pairs of a sequence and a reference at a time. It does not change the results.
+    batch_size : int or "auto"
+        Pairs of a sequence and a reference at a time. It does not change the results. "auto" is 32 on the CPU, and on a
+        GPU as many as fit into its memory, which each process finds out once a run.
     tolerance, max_shuffles : float, int
         As in :func:`seqlight.attribute`.
     keep : tuple of "references", "standard_error" or "multipliers"
@@ -100,7 +102,7 @@ class DeepLiftShapModule(L.LightningModule):
         random_state: int = 0,
         hypothetical: bool = False,
         references: Tensor | ReferenceFunction = dinucleotide_shuffle,
-        batch_size: int = 32,
+        batch_size: AskedBatchSize = "auto",
         tolerance: float = 0.1,
         max_shuffles: int = 200,
         keep: tuple[str, ...] = (),
@@ -129,7 +131,8 @@ class DeepLiftShapModule(L.LightningModule):
             raise InputError(f"keep names {unknown[0]!r}: expected 'references', 'standard_error' or 'multipliers'.")
         self.target, self.references, self.ops = target, references, additional_nonlinear_ops
         self.hypothetical, self.keep = hypothetical, tuple(keep)
-        self.pairs = require_count(batch_size, "batch_size", least=1)
+        self.batch_size = require_batch_size(batch_size)
+        self._size: BatchSize | None = None  # how many pairs fit into memory, learned during a run
         self.policy, self.threshold = deltas, warning_threshold
         self.kind, self.inputs = as_dtype(dtype), require_count(inputs, "inputs", least=1)
         self.precision: Precision = require_precision(precision)
@@ -147,6 +150,7 @@ class DeepLiftShapModule(L.LightningModule):
     def on_predict_start(self) -> None:
         """Reset the counts for warnings, and check that targets and references have a row for each row of the data."""
         self._uncertain, self._unchanged, self._rows_checked = [], 0, False
+        self._size = BatchSize(self.batch_size, self.device)
         self._conversion = InputConversion([None] * (self.inputs - 1), explained=1)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, Sized):
@@ -154,8 +158,11 @@ class DeepLiftShapModule(L.LightningModule):
             _require_rows(self.references, len(data), "references")
 
     def on_predict_end(self) -> None:
-        """Warn of sequences of this process whose references were too few, or equal to them."""
+        """Warn of what this process met: too little memory, and references that are too few, or equal to sequences."""
         self._conversion = None
+        if self._size is not None:
+            self._size.warn_if_reduced(stacklevel=2)
+            self._size = None
         if self._uncertain:
             warnings.warn(
                 f"{len(self._uncertain)} sequences are not known to a tolerance of {self.tolerance} after {self.n} "
@@ -182,7 +189,8 @@ class DeepLiftShapModule(L.LightningModule):
         sampler = ReferenceSampler(drawn, self.tolerance if self.auto else None)
         targets = Targets(_target_of_rows(self.target, ids), len(X))
         check = ConvergenceCheck(self.threshold, "raise") if self.policy == "raise" else None
-        job = Explainer(self.model, (X,), args, targets, self.pairs, self.device)
+        size = self._size or BatchSize(self.batch_size, self.device)
+        job = Explainer(self.model, (X,), args, targets, size)
         if self._conversion is not None:
             job.model_inputs.conversion = self._conversion.for_batch([X, *args])
             job.rows_checked = self._rows_checked

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
+from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import torch
@@ -129,8 +129,12 @@ class BatchSize:
         while first < last:
             end = min(first + self.rows, last)
             # A list, which is empty once its entry is yielded, so that no name here keeps a batch's results.
-            found = self.attempt(partial(compute, first, end), end - first)
-            if found:
+            trial, found = self.trial(end - first), list[T]()
+            with trial:
+                found.append(compute(first, end))
+            if trial.failed:
+                self.halve(trial)
+            else:
                 yield found.pop(), end - first
                 first = end
 
@@ -142,36 +146,37 @@ class BatchSize:
             yield rows[first:last]
             first = last
 
-    def attempt(self, compute: Callable[[], T], rows: int) -> list[T]:
-        """Return a list of what `compute` returns; an empty one if memory ran out, and `rows` are to be fewer now.
+    def copies(self, rows: int) -> int:
+        """Return how many copies of each of some rows fit into a batch; at least one."""
+        return max(1, self.rows // rows)
 
-        Parameters
-        ----------
-        compute : callable
-            Computes a batch; without side effects that computing it again would repeat.
-        rows : int
-            The number of rows in it.
+    def trial(self, rows: int, measured: bool = True) -> BatchTrial:
+        """Return a context to compute a batch of `rows` in; not to be measured if a part of it was done before."""
+        return BatchTrial(self, rows, measured and self.learns)
+
+    def halve(self, trial: BatchTrial) -> None:
+        """Take half of the rows of a trial that failed, outside its context, where nothing of it is in use any more.
 
         Raises
         ------
         OutOfMemory
-            If there is not even memory for a single row.
+            If it had a single row.
         """
-        before = read_memory(self.device) if self.learns else None
-        try:
-            found = [compute()]
-        except (RuntimeError, MemoryError) as error:
-            # An error that is not surely about memory comes again, and is raised, with a single row.
-            if not (is_out_of_memory(error) or (rows > 1 and is_too_large(error))):
-                raise
-            reason = shorten_reason(error)
-        else:
-            if before is not None:
-                self._learn(before, rows)
-            return found
-        # Not in the handler, where the error would keep the tensors of its frames alive.
-        self._halve(rows, reason)
-        return []
+        release_memory(self.device)
+        if trial.rows == 1:
+            remedy = "use shorter sequences, fewer targets, a smaller dtype"
+            raise has_no_room(self.device, "a single row of a batch", trial.reason, remedy)
+        self.learns, self.rows = False, trial.rows // 2
+        self._too_many = self._too_many or trial.rows
+
+    def learn(self, before: MemoryReading, rows: int) -> None:
+        """Take as many rows as fit, by what a batch of `rows` took since the reading `before` it."""
+        after = read_memory(self.device)
+        used = 0 if after is None else before.used_until(after)
+        fitting = rows_that_fit(before.free, used, rows) if used else 0
+        # What few rows take is an upper bound of what each of many takes: a larger batch may show that more fit.
+        self.learns = self.rows < fitting < MOST_ROWS
+        self.rows = max(self.rows, fitting)
 
     def warn_if_reduced(self, stacklevel: int) -> None:
         """Warn, once, if the size that was asked for did not fit; `stacklevel` is counted from the caller of this."""
@@ -184,20 +189,46 @@ class BatchSize:
             )
             self._too_many = None
 
-    def _learn(self, before: MemoryReading, rows: int) -> None:
-        """Take as many rows as fit, by what a batch of `rows` took since the reading `before` it."""
-        after = read_memory(self.device)
-        used = 0 if after is None else before.used_until(after)
-        fitting = rows_that_fit(before.free, used, rows) if used else 0
-        # What few rows take is an upper bound of what each of many takes: a larger batch may show that more fit.
-        self.learns = self.rows < fitting < MOST_ROWS
-        self.rows = max(self.rows, fitting)
 
-    def _halve(self, rows: int, reason: str) -> None:
-        """Take half of the `rows` that were too many, now that nothing of their batch is in use any more."""
-        release_memory(self.device)
-        if rows == 1:
-            remedy = "use shorter sequences, fewer targets, a smaller dtype"
-            raise has_no_room(self.device, "a single row of a batch", reason, remedy)
-        self.learns, self.rows = False, rows // 2
-        self._too_many = self._too_many or rows
+class BatchTrial:
+    """A context in which a batch is computed: it measures what the batch takes, and ends errors that memory ran out.
+
+    Afterwards it has not kept anything that the batch has made, and the next batch can have its memory.
+
+    Parameters
+    ----------
+    size : BatchSize
+        Learns from it.
+    rows : int
+        The number of rows in the batch.
+    measured : bool
+        Whether to learn.
+
+    Attributes
+    ----------
+    failed : bool
+        Whether memory ran out: tell ``size.halve``, and compute the rows again, fewer at a time.
+    reason : str
+        What the error said.
+    """
+
+    def __init__(self, size: BatchSize, rows: int, measured: bool) -> None:
+        self.size, self.rows, self.measured = size, rows, measured
+        self.failed, self.reason = False, ""
+        self._before: MemoryReading | None = None
+
+    def __enter__(self) -> BatchTrial:
+        self._before = read_memory(self.size.device) if self.measured else None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if error is None:
+            if self._before is not None:
+                self.size.learn(self._before, self.rows)
+            return False
+        # An error that is not surely about memory comes again, and is raised, with a single row.
+        self.failed = is_out_of_memory(error) or (self.rows > 1 and is_too_large(error))
+        self.reason = shorten_reason(error) if self.failed else ""
+        return self.failed

@@ -19,6 +19,7 @@ from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, IntegratedWarning, SeqlightError, UnsupportedOperation
 from seqlight.prediction.arguments import HALF
+from seqlight.prediction.batch_size import BatchSize
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
 from seqlight.prediction.device_dtypes import has_float64
 from seqlight.prediction.process_settings import ProcessSetting
@@ -125,7 +126,7 @@ def audit(
         where = torch.device("cpu")
 
     def run(dtype: torch.dtype | None) -> list[AuditedPair]:
-        explainer = PairAuditor(model, (X,), checked.args, targets, 1, where)
+        explainer = PairAuditor(model, (X,), checked.args, targets, BatchSize(1, where))
         explainer.policy.copy = True  # the ledger keeps copies, whatever the model overwrites
         found: list[AuditedPair] = []
         with explainer.borrow_model(dtype, additional_nonlinear_ops), _WITHOUT_INTEGRATED_WARNINGS.apply():

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.record import Record, Snapshot
 from seqlight.attribution.engine.policy import CallPolicy
+from seqlight.prediction.batch_size import BatchSize
 
 # At most one batch divided by this is recorded at once: a record of a sequence takes more memory than a reference.
 BATCH_DIVISOR = 6
@@ -32,8 +33,10 @@ class Lookahead:
     ----------
     policy : CallPolicy
         How calls are handled; records that were made under another state of it are dropped.
-    sequences, batch_size : int
-        The number of sequences, and how many rows the model takes at a time.
+    sequences : int
+        The number of sequences.
+    size : BatchSize
+        How many rows the model takes at a time.
 
     Attributes
     ----------
@@ -41,9 +44,9 @@ class Lookahead:
         Whether anything was recorded ahead.
     """
 
-    def __init__(self, policy: CallPolicy, sequences: int, batch_size: int) -> None:
+    def __init__(self, policy: CallPolicy, sequences: int, size: BatchSize) -> None:
         self._policy, self._state = policy, policy.state
-        self._sequences, self._max_rows = sequences, batch_size // BATCH_DIVISOR
+        self._sequences, self._size, self._stopped = sequences, size, False
         self._block_shapes: Shapes | None = None
         self._records: dict[int, Record] = {}
         self.used = False
@@ -65,13 +68,15 @@ class Lookahead:
             or last in self._records
         ):
             return last
-        blocks = min(self._max_rows, self._sequences - first) // size
+        most = 0 if self._stopped else self._size.rows // BATCH_DIVISOR
+        blocks = min(most, self._sequences - first) // size
         return first + blocks * size if blocks > 1 else last
 
     def add(self, first: int, record: Record, rows: int) -> None:
         """Add the record of the sequences from `first` on, with `rows` of them in a block."""
         if len(record.output) == rows:
-            self._block_shapes = self._block_shapes or Shapes.from_record(record)
+            if self._block_shapes is None or self._block_shapes.rows != rows:
+                self._block_shapes = Shapes.from_record(record)
             self._records[first] = record
             return
         assert self._block_shapes is not None
@@ -89,9 +94,14 @@ class Lookahead:
 
     def stop(self) -> bool:
         """Stop recording ahead; return whether anything had been recorded ahead."""
-        was_used, self.used, self._max_rows = self.used, False, 0
+        was_used, self.used, self._stopped = self.used, False, True
         self._records.clear()
         return was_used
+
+    def forget(self) -> None:
+        """Forget all records, whose memory is needed; others may be made later, of smaller blocks."""
+        self._block_shapes = None
+        self._records.clear()
 
     def _drop_outdated(self) -> None:
         if self._state != self._policy.state:

@@ -21,9 +21,11 @@ from seqlight.attribution.methods.captum_arguments import (
 )
 from seqlight.attribution.methods.captum_comparison import Comparison
 from seqlight.prediction.arguments import require_module
+from seqlight.prediction.batch_size import AskedBatchSize, BatchSize, require_batch_size
 from seqlight.prediction.float32_precision import Precision, require_precision
-from seqlight.sequence.checks import require_count
 
+# Pairs at a time on a device that does not tell its memory, if nobody chose a number.
+ROWS_ON_CPU = 64
 Tensors = Tensor | tuple[Tensor, ...]
 AttributionFunction = Callable[..., tuple[Tensor, ...]]
 P = ParamSpec("P")
@@ -55,8 +57,9 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
     eps : float
         Accepted for calls that are written for Captum, and not used: here the dtype decides where a secant is rounding
         noise.
-    batch_size : int
-        Pairs of an input and a baseline per batch. It does not change the result.
+    batch_size : int or "auto"
+        Pairs of an input and a baseline per batch. It does not change the result. "auto" is 64 on the CPU, and on a GPU
+        as many as fit into its memory.
     deltas : "warn", "raise" or "ignore"
         What to do if contributions do not sum to the output difference. A model in float32 is first tried again in
         float64, unless this is "ignore".
@@ -87,7 +90,7 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
         multiply_by_inputs: bool = True,
         eps: float = 1e-10,
         *,
-        batch_size: int = 64,
+        batch_size: AskedBatchSize = "auto",
         deltas: DeltaPolicy = "warn",
         warning_threshold: float = 0.001,
         additional_nonlinear_ops: Mapping[Any, Callable[..., Any]] | None = None,
@@ -96,7 +99,7 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
         require_module(model)
         super().__init__(model)
         self._multiply = multiply_by_inputs
-        self.batch_size = require_count(batch_size, "batch_size", least=1)
+        self.batch_size = require_batch_size(batch_size)
         self.deltas, self.warning_threshold = deltas, warning_threshold
         self.additional_nonlinear_ops = additional_nonlinear_ops
         self.precision: Precision = require_precision(precision)
@@ -167,6 +170,7 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
         comparison = self._comparison(as_tensors(inputs), target, additional_forward_args)
         found = comparison.attribute(references, function)
         # The user's line is that of the caller of the wrapper of this method.
+        comparison.size.warn_if_reduced(stacklevel=3)
         found.check.warn_if_incomplete(stacklevel=4)
         result = found.attributions if isinstance(inputs, tuple) else found.attributions[0]
         return (result, found.deltas) if return_convergence_delta else result
@@ -237,7 +241,7 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
             inputs,
             more,
             convert_target(target, len(inputs[0])),
-            self.batch_size,
+            BatchSize(self.batch_size, inputs[0].device, otherwise=ROWS_ON_CPU),
             self.additional_nonlinear_ops,
             self.warning_threshold,
             self.deltas,

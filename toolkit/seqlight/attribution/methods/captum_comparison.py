@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from seqlight.attribution.contributions import Block, Pairs
 from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
 from seqlight.attribution.explainer import Explainer
-from seqlight.attribution.gradient_context import batch_ranges
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import ConvergenceError, UnsupportedOperation
+from seqlight.prediction.batch_size import BatchSize
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
 from seqlight.prediction.device_dtypes import has_float64
 from seqlight.prediction.float32_precision import Precision, hold_precision
@@ -56,8 +56,8 @@ class Comparison:
         Further inputs, as in :class:`seqlight.attribution.explainer.Explainer`.
     target : target
         What to read from the output.
-    batch_size : int
-        Pairs of a row and a baseline per batch.
+    size : BatchSize
+        Pairs of a row and a baseline at a time.
     overrides : mapping, optional
         Rules of the user's own.
     threshold, policy
@@ -70,7 +70,7 @@ class Comparison:
     inputs: tuple[Tensor, ...]
     args: tuple[Any, ...]
     target: Target
-    batch_size: int
+    size: BatchSize
     overrides: Mapping[Any, Callable[..., Any]] | None = None
     threshold: float = 0.001
     policy: DeltaPolicy = "warn"
@@ -123,13 +123,14 @@ class Comparison:
         torch.Tensor, shape (rows,)
             On the device of the inputs.
         """
-        explainer, found = self._explainer(), []
+        explainer = self._explainer()
+
+        def subtract(first: int, last: int) -> Tensor:
+            own = explainer.compute_outputs(self.inputs, first, last)
+            return own - explainer.compute_outputs(baselines, first, last)
+
         with hold_precision(self.precision, explainer.device), explainer.borrow_model(None):
-            for first, last in batch_ranges(len(self.inputs[0]), self.batch_size, 1):
-                found.append(
-                    explainer.compute_outputs(self.inputs, first, last)
-                    - explainer.compute_outputs(baselines, first, last)
-                )
+            found = [one for one, _ in self.size.parts(0, len(self.inputs[0]), subtract)]
         return torch.cat(found).squeeze(1)
 
     def _explain_in_float64(
@@ -149,7 +150,7 @@ class Comparison:
 
     def _explainer(self) -> Explainer:
         targets = Targets(self.target, len(self.inputs[0]))
-        return Explainer(self.model, self.inputs, self.args, targets, self.batch_size, self.inputs[0].device)
+        return Explainer(self.model, self.inputs, self.args, targets, self.size)
 
     def _explain(
         self, baselines: Sequence[Tensor], function: AttributionFunction, dtype: torch.dtype | None

@@ -17,6 +17,7 @@ from seqlight.attribution.reductions import keep_multipliers, reduce_to_mean
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
+from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.prediction.outputs import OutputCollector
 from seqlight.sequence.checks import require_count
@@ -41,7 +42,7 @@ def deep_lift_shap(
     X: Tensor,
     args: Sequence[Tensor] | None = None,
     target: Target = 0,
-    batch_size: int = 32,
+    batch_size: AskedBatchSize = "auto",
     references: Tensor | ReferenceFunction = dinucleotide_shuffle,
     n_shuffles: int = 20,
     return_references: bool = False,
@@ -72,8 +73,9 @@ def deep_lift_shap(
         Further inputs with a row for each sequence; its references get the same row.
     target : int, or any target of :func:`seqlight.attribute`
         Which output to explain. With a list of targets the result has a second dimension, of targets.
-    batch_size : int
-        Pairs of a sequence and a reference per batch. It does not change the result.
+    batch_size : int or "auto"
+        Pairs of a sequence and a reference per batch. It does not change the result. "auto" is 32 on the CPU, and on a
+        GPU as many as fit into its memory. Where memory runs out, half as many are tried, down to a single one.
     references : torch.Tensor of shape (sequences, references, letters, positions), or callable
         What to compare with. A function is called as ``references(X, n=1, random_state=seed)`` and returns such a
         tensor; reference k of each sequence has the seed ``random_state + k``.
@@ -115,6 +117,8 @@ def deep_lift_shap(
     ------
     InputError
         If an argument cannot be used.
+    OutOfMemory
+        If the device has not enough memory for a single pair.
     UnsupportedOperation
         If the model contains an operation that no rule covers; the message names it and its module.
 
@@ -122,6 +126,8 @@ def deep_lift_shap(
     -----
     ConvergenceWarning
         If attributions do not sum to the output difference.
+    MemoryWarning
+        If fewer pairs at a time fit into memory than `batch_size`.
     ReferencesWarning
         If a sequence is equal to all of its references.
 
@@ -143,7 +149,7 @@ def deep_lift_shap(
     if isinstance(n_shuffles, str):
         raise InputError(f"n_shuffles is {n_shuffles!r}: expected a number; seqlight.attribute takes 'auto'.")
     drawn = References(references, X, require_count(n_shuffles, "n_shuffles", least=1), random_state)
-    explainer = Explainer(model, (X,), checked.args, targets, checked.size.rows, checked.device)
+    explainer = Explainer(model, (X,), checked.args, targets, checked.size)
     draws = return_references and not isinstance(references, Tensor)
     check, collected = ConvergenceCheck(warning_threshold), OutputCollector(len(X))
     with (
@@ -156,7 +162,7 @@ def deep_lift_shap(
         for one in explainer.explain(pairs, reduction):
             first, rows = collected.done, len(one.block.deltas)
             if print_convergence_deltas:
-                _print_deltas(one.block, explainer.references_in_batch(rows))
+                _print_deltas(one.block, checked.size.copies(rows))
             check.add(one.block)
             (found,) = one.values
             if not (raw_outputs or hypothetical):
@@ -164,6 +170,7 @@ def deep_lift_shap(
             found = found if targets.several else found.squeeze(1)
             collected.add((found, one.block.references[0]) if draws else found, rows)
             bar.update(rows)
+    checked.size.warn_if_reduced(stacklevel=2)
     check.warn_if_incomplete(explainer, additional_nonlinear_ops)
     drawn.warn_if_unchanged()
     found = collected.result()

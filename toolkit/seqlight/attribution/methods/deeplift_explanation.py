@@ -17,6 +17,7 @@ from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
+from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
@@ -28,7 +29,7 @@ def attribute(
     args: Sequence[Tensor] | None = None,
     target: Target = 0,
     *,
-    batch_size: int = 32,
+    batch_size: AskedBatchSize = "auto",
     references: Tensor | ReferenceFunction = dinucleotide_shuffle,
     n_shuffles: int | Literal["auto"] = 20,
     tolerance: float = 0.1,
@@ -62,8 +63,9 @@ def attribute(
         output of more dimensions; a tensor of integers has the column for each sequence; a function turns what the
         model returns into a number for each row, and is explained with the model; ``Contrast(a, b)`` is the difference
         of two targets. A list explains each of its targets, and gives the results a second dimension, of targets.
-    batch_size : int
-        Pairs of a sequence and a reference per batch. It does not change the result.
+    batch_size : int or "auto"
+        Pairs of a sequence and a reference per batch, as in :func:`seqlight.deep_lift_shap`. It does not change the
+        result.
     references : torch.Tensor of shape (sequences, references, letters, positions), or callable
         What to compare with, as in :func:`seqlight.deep_lift_shap`.
     n_shuffles : int or "auto"
@@ -97,6 +99,8 @@ def attribute(
         If an argument cannot be used.
     ConvergenceError
         If attributions do not sum to the output difference and `deltas` is "raise".
+    OutOfMemory
+        If the device has not enough memory for a single pair.
     UnsupportedOperation
         If the model contains an operation that no rule covers; the message names it and its module.
 
@@ -104,6 +108,8 @@ def attribute(
     -----
     ConvergenceWarning
         If attributions do not sum to the output difference.
+    MemoryWarning
+        If fewer pairs at a time fit into memory than `batch_size`.
     ReferencesWarning
         If `max_shuffles` references were not enough, or a sequence is equal to all of its references.
 
@@ -121,7 +127,7 @@ def attribute(
     drawn = References(references, X, _most_references(n_shuffles, max_shuffles), random_state)
     sampler = ReferenceSampler(drawn, _require_share(tolerance) if isinstance(n_shuffles, str) else None)
     check = ConvergenceCheck(warning_threshold, deltas)
-    explainer = Explainer(model, (X,), checked.args, targets, checked.size.rows, checked.device)
+    explainer = Explainer(model, (X,), checked.args, targets, checked.size)
     with (
         hold_precision(checked.precision, checked.device),
         explainer.borrow_model(checked.dtype, additional_nonlinear_ops),
@@ -129,6 +135,7 @@ def attribute(
         found = build_explanation(
             "attribute", explainer, sampler, targets, check, multipliers, keep_references, verbose
         )  # fmt: skip
+    checked.size.warn_if_reduced(stacklevel=2)
     check.warn_if_incomplete(explainer, additional_nonlinear_ops)
     sampler.warn_if_uncertain()
     drawn.warn_if_unchanged()

@@ -24,6 +24,7 @@ from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
+from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
@@ -39,7 +40,7 @@ def integrated_gradients(
     args: Sequence[Tensor] | None = None,
     target: Target = 0,
     *,
-    batch_size: int = 32,
+    batch_size: AskedBatchSize = "auto",
     references: Tensor | ReferenceFunction = dinucleotide_shuffle,
     n_shuffles: int = 20,
     n_steps: int = 50,
@@ -68,8 +69,8 @@ def integrated_gradients(
         Further inputs with a row for each sequence; its references get the same row.
     target : int, tuple of int, torch.Tensor, callable, Contrast, or list of these
         What to explain, as in :func:`seqlight.attribute`. Each target of a list costs as much as a single one.
-    batch_size : int
-        Points on lines per batch. It does not change the result.
+    batch_size : int or "auto"
+        Points on lines per batch, as in :func:`seqlight.predict`. It does not change the result.
     references : torch.Tensor of shape (sequences, references, letters, positions), or callable
         What to compare with, as in :func:`seqlight.deep_lift_shap`; the same seeds give the same references.
     n_shuffles : int
@@ -97,8 +98,15 @@ def integrated_gradients(
     ------
     InputError
         If an argument cannot be used.
+    OutOfMemory
+        If the device has not enough memory for a single point.
     UnsupportedOperation
         If autograd finds no path from the output to `X`.
+
+    Warns
+    -----
+    MemoryWarning
+        If fewer points at a time fit into memory than `batch_size`.
 
     References
     ----------
@@ -124,10 +132,12 @@ def integrated_gradients(
         borrow_with_gradients(model, checked.X, checked.device, checked.dtype),
         without_cudnn_recurrence(model, checked.device),
     ):
-        return build_explanation(
+        found = build_explanation(
             "integrated_gradients", integrator, sampler, Targets(target, len(checked.X)),
             multipliers=multipliers, references=keep_references, verbose=verbose,
         )  # fmt: skip
+    checked.size.warn_if_reduced(stacklevel=2)
+    return found
 
 
 class GradientIntegrator:
@@ -146,21 +156,27 @@ class GradientIntegrator:
     def __init__(self, checked: CheckedArguments, target: Target, n_steps: int, method: str) -> None:
         if method not in METHODS:
             raise InputError(f"method is {method!r}: expected one of {', '.join(METHODS)}.")
+        # Imported here because Captum takes a second to import; and before there are tensors, for the errors that some
+        # of its imports meet and ignore stay alive for a while, with the frames of all callers.
+        import captum.attr
+
+        self._captum: Any = captum.attr
         self.n_steps = require_count(n_steps, "n_steps", least=1 if method == "gausslegendre" else 2)
         self.checked, self.model, self.method = checked, checked.model, method
-        self.device, self.revision, self.rows_checked = checked.device, 0, False
+        self.device, self.size, self.revision, self.rows_checked = checked.device, checked.size, 0, False
         several = target if isinstance(target, list) else [target]
         self.targets = [Targets(one, len(checked.X)) for one in several]
 
     def batches(self, n: int) -> Iterator[tuple[int, int]]:
         """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
-        return batch_ranges(len(self.checked.X), self.checked.size.rows, n)
+        return batch_ranges(len(self.checked.X), self.size, n)
 
     def explain(self, pairs: Iterable[Pairs], reduction: Reduction) -> Iterator[ReducedBlock]:
         """Integrate for blocks, and yield what is wanted of each; as in Explainer."""
         queue = BlockQueue(self, reduction)
-        for some in pairs:
-            yield from queue.add(some, self.launch(some))
+        for some in queue.divide(pairs):
+            with queue.trial:
+                yield from queue.add(some, self.launch(some))
         yield from queue.rest()
 
     def launch(self, pairs: Pairs) -> Block:
@@ -173,7 +189,7 @@ class GradientIntegrator:
         if not self.rows_checked:
             self._require_independent_rows([one[:1] for one in (x, *args)], first, outputs)
             self.rows_checked = True
-        for chunk in torch.split(references[0], max(1, self.checked.size.rows // len(rows)), dim=1):
+        for chunk in torch.split(references[0], self.size.copies(len(rows)), dim=1):
             # Reference k of sequence i is row k * sequences + i, as `make_block` expects.
             repeated = rows.repeat(chunk.shape[1])
             flat = chunk.transpose(0, 1).flatten(0, 1).to(x)
@@ -188,10 +204,13 @@ class GradientIntegrator:
         """Return `block`: gradients that do not add up are only approximate."""
         return block
 
+    def forget(self) -> None:
+        """Nothing is computed ahead."""
+
     def _require_independent_rows(self, row: list[Tensor], first: int, outputs: Tensor) -> None:
         """Raise UnsupportedOperation if the output of sequence `first` depends on the other rows of its batch."""
         again = pair_runner(self.model, row, lambda some, which: self._read(some[0], some[1:], which + first))
-        require_independent_rows(self.model, again, outputs[:1], self.checked.size.rows)
+        require_independent_rows(self.model, again, outputs[:1], self.size.rows)
 
     def _read(self, x: Tensor, args: Sequence[Tensor], rows: Tensor) -> Tensor:
         """Return the outputs at all targets, shape (rows, targets)."""
@@ -202,8 +221,6 @@ class GradientIntegrator:
 
     def _integral(self, targets: Targets, x: Tensor, flat: Tensor, args: Sequence[Tensor], rows: Tensor) -> Tensor:
         """Return the mean gradient on the line from each reference in `flat` to its sequence in `x`."""
-        # Imported here because Captum takes a second to import.
-        from captum.attr import IntegratedGradients
 
         def forward(*points: Tensor) -> Tensor:
             # Clones, because a model may write to its inputs, and writing to a leaf is an error.
@@ -211,12 +228,12 @@ class GradientIntegrator:
             require_gradient(y)
             return y.squeeze(1)
 
-        found: Any = IntegratedGradients(forward, multiply_by_inputs=False).attribute(
+        found: Any = self._captum.IntegratedGradients(forward, multiply_by_inputs=False).attribute(
             x,
             baselines=flat,
             additional_forward_args=(*args, rows),
             n_steps=self.n_steps,
             method=self.method,
-            internal_batch_size=max(self.checked.size.rows, len(x)),
+            internal_batch_size=max(self.size.rows, len(x)),
         )
         return torch.as_tensor(found, device=x.device).detach()
