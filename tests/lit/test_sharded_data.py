@@ -6,12 +6,10 @@ import lightning.pytorch as L
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 import seqlight as sl
 from seqlight.lit import ShardedDataModule
-from seqlight.lit.data import SequenceDataModule
 from small_memory import _small_memory as _small_memory
 
 X = torch.arange(40).reshape(10, 4)
@@ -55,22 +53,6 @@ def test_workers_keep_the_order(workers):
     batches = list(data.predict_dataloader())
     assert [batch.ids.tolist() for batch in batches] == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
     assert torch.equal(torch.cat([batch.entries[1] for batch in batches]), X)
-
-
-@pytest.mark.reliability(
-    "accelerators",
-    "a data set for a run or a training on the CPU of a machine with a GPU, on the GPU, and on a device like MPS",
-    "batches are in pinned memory only where the Trainer computes on a device that reads it faster",
-)
-@pytest.mark.parametrize(("device", "pinned"), [("cpu", False), ("pretend:1", True), ("mps", False)])
-@pytest.mark.parametrize("kind", [ShardedDataModule, SequenceDataModule])
-def test_batches_are_pinned_where_it_serves(pretend, trainer, kind, device, pinned):
-    data = kind(X, batch_size=2) if kind is ShardedDataModule else kind(train=(X,), predict=(X,), batch_size=2)
-    data.trainer = trainer(strategy=SingleDeviceStrategy(device))
-    with pretend.switched(available=True):
-        loader = data.predict_dataloader()
-        assert loader.pin_memory is pinned
-        assert not pinned or next(iter(loader))[-1][0].is_pinned()
 
 
 def test_global_generators_are_not_used():

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDa
 
 from seqlight.datasets.sampler import TrainingOrder
 from seqlight.errors import InputError, kind_of
-from seqlight.prediction.host_copies import can_pin
+from seqlight.lit.pinned_memory import collate_on_cpu, should_pin
 from seqlight.sequence.checks import require_count
 
 # A plain Dataset, since LightningCLI does not find the arguments of a class for Dataset[Any].
@@ -119,14 +119,15 @@ class SequenceDataModule(L.LightningDataModule):
         return self._loader(dataset, order)
 
     def _loader(self, dataset: Dataset[Any], order: DistributedSampler[Any] | None = None) -> DataLoader[Any]:
-        pins = self.trainer is not None and can_pin(self.trainer.strategy.root_device.type)
+        pins = should_pin(self.trainer, getattr(dataset, "tensors", ())) if self.pin_memory is None else self.pin_memory
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
             sampler=order,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            pin_memory=pins if self.pin_memory is None else self.pin_memory,
+            collate_fn=collate_on_cpu if pins else None,
+            pin_memory=pins,
             # Without one, a loader draws a number from the global generator, even if nothing is shuffled.
             generator=torch.Generator().manual_seed(self.seed),
         )

@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader, Subset
 
 from seqlight.errors import InputError, kind_of
 from seqlight.lit.lightning_packages import OUR_PACKAGE, require_lightning
+from seqlight.lit.pinned_memory import bring_to_cpu, should_pin
 from seqlight.lit.row_batches import NumberedRows, RowBatch, ShardBatchSampler, keep_batch
 from seqlight.prediction.batch_size import FIRST_ROWS, AskedBatchSize, BatchSize, require_batch_size
-from seqlight.prediction.host_copies import can_pin
 from seqlight.results.fingerprints import fingerprint_data
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
@@ -167,13 +167,14 @@ class ShardedDataModule(L.LightningDataModule):
         if self._begin is not None:
             # A Trainer calls this last before it runs, in every process.
             self._begin()
+        pins = should_pin(self.trainer, self.rows.arrays or ())
         return DataLoader(
             self.rows,
             batch_size=None,  # a batch is one item, so that a Trainer does not batch or count rows itself
             sampler=self.batches(),
             num_workers=self.workers,
-            collate_fn=keep_batch,
-            pin_memory=self.trainer is not None and can_pin(self.trainer.strategy.root_device.type),
+            collate_fn=bring_to_cpu if pins else keep_batch,
+            pin_memory=pins,
             # Without one, a loader draws a number from the global generator.
             generator=torch.Generator().manual_seed(0),
         )
