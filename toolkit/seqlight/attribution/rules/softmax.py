@@ -19,6 +19,7 @@ from seqlight.attribution.calls.function_bodies import as_operation
 from seqlight.attribution.calls.partners import align_partners
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.table import kernel_for
+from seqlight.attribution.rules.difference_quotients import quotient_or_tangent
 from seqlight.attribution.rules.elementwise import Rounding, rounding_error, smallest_exponent_step
 from seqlight.attribution.rules.reductions import dimensions, flatten_last, keep_dimensions
 from seqlight.prediction.device_dtypes import widest_dtype
@@ -156,16 +157,16 @@ def softmax_multipliers(
     small = d.abs() < smallest
     above = torch.where(small, 1 + d / 2, d / -torch.expm1(-d))
     below = torch.where(small, 1 - d / 2, d / torch.expm1(d))
-    dx = x1 - x0
-    weights = _ratio(above * p1 - below * p0, dx, above * p1)
-    return weights.reshape(shape), _ratio(p1 - p0, dx - d, p1).reshape(shape)
+    dx, tangent = x1 - x0, above * p1
+    slope = _ratio(p1 - p0, dx - d, p1)
+    weights = _ratio(torch.addcmul(tangent, below, p0, value=-1), dx, tangent)
+    return weights.reshape(shape), slope.reshape(shape)
 
 
 def _logsumexp(x: Tensor, p: Tensor, dim: int) -> Tensor:
-    """Return logsumexp in float64, as its differences need, from the input and softmax where this is largest."""
-    most, at = p.max(dim, keepdim=True)
+    """Return logsumexp in float64, as its differences need, from the input and softmax where these are largest."""
     wide = widest_dtype(x.device)
-    return x.gather(dim, at).to(wide) - most.to(wide).log()
+    return x.amax(dim, keepdim=True).to(wide) - p.amax(dim, keepdim=True).to(wide).log()
 
 
 def softmax_vjp(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tensor:
@@ -183,15 +184,14 @@ def softmax_vjp(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tenso
     if found is not None:
         return found
     grad = grad * slope
-    return grad - weights * grad.sum(dim=dim, keepdim=True)
+    return grad.addcmul_(weights, grad.sum(dim=dim, keepdim=True), value=-1)
 
 
 def _ratio(dy: Tensor, dx: Tensor, tangent: Tensor) -> Tensor:
     # The difference of two infinities, masked in both, is not a number: the tangent stands in, which is 0 there. It
     # also does where it explains the difference up to rounding, which large exponents multiply.
-    noise = tangent * 4 * rounding_error(dx.dtype, Rounding.OUTPUT)
-    use_secant = (dx.abs() >= smallest_exponent_step(dx.dtype)) & ~((dy - tangent * dx).abs_() < noise)
-    return torch.where(use_secant, dy / dx, tangent)
+    noise = 4 * rounding_error(dx.dtype, Rounding.OUTPUT)
+    return quotient_or_tangent(dy, dx, tangent, noise, smallest_exponent_step(dx.dtype))
 
 
 def _dimension(call: Call) -> int:
