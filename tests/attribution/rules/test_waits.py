@@ -9,6 +9,7 @@ from seqlight import random_one_hot
 from seqlight.attribution.calls.retry import Retry
 from seqlight.attribution.engine.passes import reference_pass, sequence_pass
 from seqlight.attribution.engine.policy import CallPolicy
+from seqlight.attribution.rules import mean_jacobian, numerical_integration
 from seqlight.attribution.rules.table import rules
 
 CHANNELS, LENGTH = 6, 16
@@ -112,3 +113,42 @@ OPERATIONS = {
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_no_rule_waits_for_the_device(name, pretend):
     assert awaited(pretend, OPERATIONS[name]) == {}
+
+
+class Recurrent(nn.Module):
+    """A recurrent network over positions."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.network = kind(CHANNELS, 3, batch_first=True)
+
+    def forward(self, x):
+        return self.network(x.mT)[0]
+
+
+INTEGRATED = {
+    "LSTM": lambda: Recurrent(nn.LSTM),
+    "GRU": lambda: Recurrent(nn.GRU),
+    "recurrent network with tanh": lambda: Recurrent(nn.RNN),
+    "power of two operands": lambda: lambda x: (x**2 + 1) ** x.flip(1),
+}
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "recurrent networks on a device, integrated with as many points as the numbers ask for",
+    "the host waits once for each number of points that is tried, for all that it has to know",
+)
+@pytest.mark.filterwarnings("ignore::seqlight.errors.IntegratedWarning")
+@pytest.mark.parametrize("name", INTEGRATED)
+def test_numbers_of_points_are_waited_for_once_each(name, pretend, monkeypatch):
+    tried = []
+
+    def mean_vjp(call, x1, x0, grads, points):
+        tried.append(points)
+        return mean_jacobian.mean_vjp(call, x1, x0, grads, points)
+
+    monkeypatch.setattr(numerical_integration, "mean_vjp", mean_vjp)
+    torch.manual_seed(0)
+    waits = awaited(pretend, INTEGRATED[name]())
+    assert sum(waits.values()) == len(tried[len(tried) // 2 :]) - 1, waits

@@ -119,8 +119,11 @@ def refined_vjp(
         found = mean_vjp(call, x1, x0, grads, points)
         parts = [one * d for one, d in zip(found, dx, strict=True)]
         size = _total([part.abs() for part in parts], at_operands)
-        explained = bool(((_total(parts, at_operands) - wanted).abs() <= tolerance * size).all())
-        change = _largest_change(found, previous, at_operands)
+        explained = ((_total(parts, at_operands) - wanted).abs() <= tolerance * size).all()
+        # Both numbers at once: the host waits for the device to tell them.
+        explained, change = torch.stack(
+            [explained.to(dx[0].dtype), _largest_change(found, previous, at_operands)]
+        ).tolist()
         if explained and change <= 10 * tolerance:
             return found
         previous = found
@@ -158,11 +161,11 @@ def _total(parts: Sequence[Tensor], at: Sequence[int | None]) -> Tensor:
     return torch.stack([_by_row(part, d).to(wide).sum(1) for part, d in zip(parts, at, strict=True)]).sum(0)
 
 
-def _largest_change(found: Sequence[Tensor], previous: Sequence[Tensor], at: Sequence[int | None]) -> float:
+def _largest_change(found: Sequence[Tensor], previous: Sequence[Tensor], at: Sequence[int | None]) -> Tensor:
     """Return by how much any row has changed since the previous number of points, as a share of its largest element."""
     shares = [_largest(a - b, d) / _largest(a, d) for a, b, d in zip(found, previous, at, strict=True)]
     # A row of zeros that is as it was has not changed.
-    return max(float(share.nan_to_num(0, math.inf).max()) for share in shares)
+    return torch.stack([share.nan_to_num(0, math.inf).max() for share in shares]).max()
 
 
 def _largest(one: Tensor, at: int | None) -> Tensor:
@@ -176,8 +179,9 @@ def _secants(dx: Tensor, dy: Tensor, grad: Tensor, found: Tensor, tolerance: flo
     """
     wanted, changed = dy * grad, dx.abs() >= tolerance
     largest = _largest(wanted, at)
-    explained = bool((_largest(found * dx - wanted, at) <= ELEMENTWISE_ERROR * largest).all())
+    explained = (_largest(found * dx - wanted, at) <= ELEMENTWISE_ERROR * largest).all()
     # If an element does not change, no secant accounts for a change of its result.
-    if not (explained and bool((_largest(wanted.masked_fill(changed, 0), at) <= 10 * tolerance * largest).all())):
+    accounted = (_largest(wanted.masked_fill(changed, 0), at) <= 10 * tolerance * largest).all()
+    if not bool(explained & accounted):
         return None
     return torch.where(changed, wanted / dx, found)
