@@ -57,10 +57,9 @@ def pytest_configure(config):
         running = forkserver.servers(torch=["torch"], lightning=["lightning.pytorch", "pandas", "seqlight.lit.run"])
         running.__enter__()
         config.add_cleanup(lambda: running.__exit__(None, None, None))
-    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
-        pretend_accelerator.load_before_autograd()
-        if config.getoption("--on-accelerator"):
-            pretend_accelerator.run_on_accelerator(config)
+    in_charge = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if config.getoption("--on-accelerator") and not in_charge:
+        pretend_accelerator.run_on_accelerator(config)
 
 
 def pytest_collection_finish(session):

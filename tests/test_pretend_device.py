@@ -161,3 +161,9 @@ def test_recurrent_layers(kind):
         return [one.detach().cpu() for one in (y, *gradients)]
 
     torch.testing.assert_close(run("pretend"), run("cpu"))
+
+
+def test_conjugates():
+    x = torch.view_as_complex(torch.arange(4.0).view(2, 2)).to("pretend")
+    assert (x.conj() * 2).cpu().tolist() == [-2j, 4 - 6j]
+    assert x.conj().imag.cpu().tolist() == [-1, -3]
