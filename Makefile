@@ -14,19 +14,25 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 # What `make quick` and the pre-commit hook run: the rules for files and imports, and one file of each of the main rooms.
 QUICK := tests/test_arrows.py tests/test_files.py tests/test_workflow.py tests/sequence/test_one_hot.py \
   tests/prediction/test_predict.py tests/attribution/rules/test_elementwise.py tests/seqlets/test_cuts.py
+# What `make accelerator` runs: the rooms that put a model on a device.
+COMPUTING := tests/attribution tests/callbacks tests/lit tests/metrics tests/prediction tests/test_workflow.py
 SOURCES := pyproject.toml toolkit/build_native.py $(wildcard toolkit/seqlight/native/*.[ch])
 
 # If it were set, each process of the tests would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check lint quick format hooks clean FORCE
+.PHONY: demo test accelerator check lint quick format hooks clean FORCE
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed  ## train on real DNA, watch what the model learns, write a report
 	$(BIN)/seqlight demo --out demo
 
-test: $(VENV)/.installed-dev  ## run the tests
+test: $(VENV)/.installed-dev  ## run the tests, and some of them again on an accelerator, real or pretended
 	$(PYTEST)
+	$(PYTEST) tests --on-accelerator -m "accelerator and not slow"
+
+accelerator: $(VENV)/.installed-dev  ## run on an accelerator, real or pretended, all tests that compute something
+	$(PYTEST) $(COMPUTING) --on-accelerator -m "not slow"
 
 check: lint test  ## everything that must pass before a change is merged
 

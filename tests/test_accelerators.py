@@ -8,7 +8,7 @@ from torch import nn
 
 import seqlight as sl
 
-pytestmark = [pytest.mark.accelerator, pytest.mark.usefixtures("pretend")]
+pytestmark = pytest.mark.usefixtures("pretend")
 
 X = sl.random_one_hot((3, 4, 30), random_state=0)
 REFERENCES = sl.dinucleotide_shuffle(X, n=2, random_state=1)

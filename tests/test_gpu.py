@@ -8,7 +8,7 @@ import torch
 import seqlight as sl
 from seqlight import metrics
 
-pytestmark = [pytest.mark.gpu, pytest.mark.accelerator]
+pytestmark = pytest.mark.gpu
 
 
 @pytest.fixture

@@ -258,7 +258,6 @@ def test_the_repr_describes_the_callback(toy, tmp_path):
     )
 
 
-@pytest.mark.accelerator
 @pytest.mark.reliability(
     "accelerators",
     "callbacks in a training on a GPU that computes convolutions in TF32",

@@ -233,7 +233,6 @@ def test_the_method_identifies_a_run():
     assert DeepLiftShapModule(Net(), batch_size=3).method() == DeepLiftShapModule(Net()).method()
 
 
-@pytest.mark.accelerator
 @pytest.mark.reliability(
     "accelerators",
     "a run on a GPU that computes convolutions in TF32",
