@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -19,7 +20,8 @@ from seqlight.lit import DeepLiftShapModule, PredictModule
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
-LENGTH, ROWS = 48, 11
+LENGTH, ROWS = 48, 23
+LITTLE = {"predict": 20_000, "attribute": 60_000}  # bytes
 
 
 class PlaceWriter(L.Callback):
@@ -37,6 +39,27 @@ class PlaceWriter(L.Callback):
         found = {"device": str(pl_module.device), "current": torch.pretend.current_device(), "peaks": peaks}
         self.out.mkdir(exist_ok=True)
         (self.out / f"rank-{trainer.global_rank}.json").write_text(json.dumps(found))
+
+
+class MemoryTaker(L.Callback):
+    """Leaves little memory on the device of the second process, and writes how much each took."""
+
+    def __init__(self, out, free):
+        self.out, self.free = out, free
+
+    def on_predict_start(self, trainer, pl_module):
+        import pretend_device
+
+        self.limit = contextlib.ExitStack()
+        if trainer.global_rank:
+            self.limit.enter_context(pretend_device.memory_limit(self.free, trainer.global_rank))
+        torch.pretend.reset_peak_memory_stats(trainer.global_rank)
+        self.before = torch.pretend.memory_allocated(trainer.global_rank)
+
+    def on_predict_end(self, trainer, pl_module):
+        self.limit.close()
+        taken = torch.pretend.max_memory_allocated(trainer.global_rank) - self.before
+        self.out.with_name(f"{self.out.name}-{trainer.global_rank}.txt").write_text(str(taken))
 
 
 def network():
@@ -67,7 +90,7 @@ def run(out, name, devices=2, **settings):
 
     strategy = PretendStrategy() if devices == 2 else SingleDeviceStrategy("pretend:1")
     settings = {"accelerator": "pretend", "devices": devices, "strategy": strategy} | settings
-    return sl.run(modules()[name], sequences(), out, batch_size=2, progress=False, **settings)
+    return sl.run(modules()[name], sequences(), out, progress=False, **{"batch_size": 2} | settings)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +159,19 @@ def test_a_run_goes_on_on_another_number_of_devices(runs, name, whole):
     assert all(after[shard] == time for shard, time in before.items())
 
 
+@pytest.mark.reliability(
+    "accelerators",
+    "run on two devices, one of which has too little memory for the first batch",
+    "each process learns its own batch size, and the results are those of one device with enough",
+)
+@pytest.mark.parametrize("name", ["predict", "attribute"])
+def test_each_process_has_a_batch_size_of_its_own(runs, name):
+    enough, little = (int((runs / f"tight-{name}-{rank}.txt").read_text()) for rank in (0, 1))
+    assert enough > LITTLE[name] >= little
+    for key, found in arrays(runs / f"tight-{name}").items():
+        np.testing.assert_allclose(found, arrays(runs / f"one-{name}")[key], rtol=1e-5, atol=1e-7, err_msg=key)
+
+
 def lose_shards(out):
     """Delete every second shard."""
     for path in sorted(out.glob("shard-*.npz"))[::2]:
@@ -168,6 +204,9 @@ def main(out):
         run(out / "two-then-one", "attribute")
         run(out / "one-then-two", "predict", 1)
         go_on(out / "one-then-two", "predict", 2)
+        for name, free in LITTLE.items():
+            taker = MemoryTaker(out / f"tight-{name}", free)
+            run(out / f"tight-{name}", name, batch_size=None, shard_rows=6, callbacks=[taker])
         go_on(out / "two-then-one", "attribute", 1)
         for name in modules():
             run(out / f"one-{name}", name, 1)
