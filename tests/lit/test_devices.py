@@ -17,6 +17,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.lit import DeepLiftShapModule, PredictModule
+from seqlight.lit.collectives import run_on_all_ranks
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
@@ -35,8 +36,12 @@ class PlaceWriter(L.Callback):
             torch.pretend.reset_peak_memory_stats(device)
 
     def on_predict_end(self, trainer, pl_module):
-        peaks = [torch.pretend.max_memory_allocated(device) for device in (0, 1)]
-        found = {"device": str(pl_module.device), "current": torch.pretend.current_device(), "peaks": peaks}
+        found = {"device": str(pl_module.device), "current": torch.pretend.current_device()}
+        parts = run_on_all_ranks(
+            trainer, lambda: {"rank": torch.full((2,), trainer.global_rank, device=pl_module.device)}
+        )
+        found["gathered"] = [(one["rank"].tolist(), str(one["rank"].device)) for one in parts]
+        found["peaks"] = [torch.pretend.max_memory_allocated(device) for device in (0, 1)]
         self.out.mkdir(exist_ok=True)
         (self.out / f"rank-{trainer.global_rank}.json").write_text(json.dumps(found))
 
@@ -131,6 +136,7 @@ def test_each_process_keeps_to_its_own_device(runs, name, rank):
     assert (found["device"], found["current"]) == (f"pretend:{rank}", rank)
     assert found["peaks"][rank] > 0
     assert found["peaks"][1 - rank] == 0
+    assert found["gathered"] == [[[0, 0], "cpu"], [[1, 1], "cpu"]]
 
 
 @pytest.mark.reliability(

@@ -9,6 +9,7 @@ import lightning.pytorch as L
 import torch.distributed as dist
 
 from seqlight.errors import SeqlightError
+from seqlight.lit.pinned_memory import bring_to_cpu
 
 T = TypeVar("T")
 
@@ -50,14 +51,15 @@ def run_on_all_ranks(trainer: L.Trainer, work: Callable[[], T]) -> list[T]:
     """Do `work` in each process, and return the results of all, in the order of the processes, in each.
 
     In a single process, an error of `work` is raised unchanged; with several, each of them raises SeqlightError with
-    the message of the first that failed.
+    the message of the first that failed. Tensors of several processes are on the CPU.
     """
     if trainer.world_size == 1:
         return [work()]
     cause: Exception | None = None
     part: tuple[T | None, str | None]
     try:
-        part = work(), None
+        # A tensor is sent as what it is: those of this device would be made on it again, by each of the others.
+        part = bring_to_cpu(work()), None
     except Exception as error:
         cause, part = error, (None, f"{type(error).__name__}: {error}")
     parts: list[tuple[T, str | None]] = [None] * trainer.world_size  # type: ignore[list-item]
