@@ -101,8 +101,8 @@ def to_device(one: Tensor, device: torch.device) -> Tensor:
     A transfer to the CPU blocks, since its memory must not be read before the data have arrived. Nobody waits for a
     transfer to another device, which begins in pinned memory: from any other the device has to be waited for.
     """
-    if one.is_cpu and can_pin(device.type):
-        one = one.pin_memory()
+    if one.is_cpu and can_pin(device.type) and not one.is_pinned():
+        one = torch.empty_like(one, pin_memory=True).copy_(one)
     return one.to(device, non_blocking=device.type != "cpu")
 
 

@@ -42,9 +42,13 @@ class OutputCollector:
             places = map_structure(lambda y: torch.empty_like(y, device="cpu"), output)
             self._parts.append(places)
         self.done += rows
-        copy = HostCopy(flatten_structure(output))
+        tensors, targets = flatten_structure(output), flatten_structure(places)
+        if all(one.is_cpu for one in tensors) and self._arriving is None:
+            _copy(tensors, targets)
+            return
+        copy = HostCopy(tensors)
         self._wait()
-        self._arriving = flatten_structure(places), copy
+        self._arriving = targets, copy
         if copy.is_here:
             self._wait()
 
@@ -85,8 +89,7 @@ class OutputCollector:
         if self._arriving is not None:
             places, copy = self._arriving
             self._arriving = None
-            for place, arrived in zip(places, copy.wait(), strict=True):
-                place.copy_(arrived)
+            _copy(copy.wait(), places)
 
 
 def map_structure(function: Callable[..., Any], *trees: Any) -> Any:
@@ -124,6 +127,11 @@ def flatten_structure(tree: Any) -> list[Tensor]:
 
     map_structure(keep, tree)
     return found
+
+
+def _copy(tensors: list[Tensor], places: list[Tensor]) -> None:
+    for one, place in zip(tensors, places, strict=True):
+        place.copy_(one.detach())
 
 
 def _kind(tree: Any) -> Any:
