@@ -121,9 +121,14 @@ def make_block(
     m = [[by_sequence(one) for one in each] for each in multipliers]
     f = by_sequence(baselines).transpose(1, 2)
     steps = [x.unsqueeze(1) - one for x, one in zip(inputs, r, strict=True)]
-    sums = torch.stack([_sum_contributions(each, steps) for each in m], dim=1)
-    stacked = [torch.stack(some, dim=1) if len(m) > 1 else some[0].unsqueeze(1) for some in zip(*m, strict=True)]
+    sums = _stack_targets([_sum_contributions(each, steps) for each in m])
+    stacked = [_stack_targets(some) for some in zip(*m, strict=True)]
     return Block(tuple(stacked), tuple(r), sums - (outputs.unsqueeze(2) - f), outputs, f)
+
+
+def _stack_targets(some: Sequence[Tensor]) -> Tensor:
+    """Return tensors of each target as one, with targets as its second dimension; a single one is not copied."""
+    return torch.stack(tuple(some), dim=1) if len(some) > 1 else some[0].unsqueeze(1)
 
 
 def _sum_contributions(multipliers: Sequence[Tensor], steps: Sequence[Tensor]) -> Tensor:
@@ -191,7 +196,7 @@ def hypothetical_contributions(multipliers: Tensor, references: Tensor) -> Tenso
     """
     # In float64, so that the result does not depend on the order of summation, and so not on the batch size.
     m = multipliers.double()
-    return m - (m * references.double()).sum(dim=-2, keepdim=True)
+    return m - (m * references).sum(dim=-2, keepdim=True)
 
 
 def result_dtype(multipliers: Tensor) -> torch.dtype:
