@@ -1,8 +1,8 @@
 """Count how often the CPU waits for a device, and what is copied, for a block of a sequence and its references.
 
 Usage: ``python benchmarks/count_waits.py [before|after]``, on the pretend device of the tests. For `before`, put the
-package of commit 15fb076 on PYTHONPATH. The counts of twice as many sequences are taken, less those of once as many: what
-a call does once does not count.
+package of commit 15fb076 on PYTHONPATH. The counts of some sequences are taken from those of twice as many, so what a
+call does once does not count.
 """
 
 from __future__ import annotations
