@@ -1,0 +1,65 @@
+"""What a later block shows of a model decides how it and all others are explained, also while a device is ahead."""
+
+import pytest
+import torch
+from torch import nn
+
+import seqlight as sl
+
+X = sl.random_one_hot((8, 4, 20), random_state=0).float()
+# The first character of a sequence is also that of its references, so both take the same course through a model.
+X[:, :, 0] = torch.eye(4)[[0, 0, 0, 1, 0, 1, 0, 0]]
+
+
+def references(X, n, random_state=0):
+    found = sl.dinucleotide_shuffle(X, n=n, random_state=random_state)
+    found[:, :, :, 0] = X[:, None, :, 0]
+    return found
+
+
+class Late(nn.Module):
+    """Joins copies of a batch row by row, where the first sequence begins with C: a reference then has a wrong partner.
+
+    Parameters
+    ----------
+    loops : bool
+        Goes over the rows one by one there instead, which is refused unless each reference has a sequence of its own.
+    """
+
+    def __init__(self, loops=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last, self.loops = nn.Conv1d(4, 6, 5), nn.Linear(96, 2), loops
+
+    def forward(self, x):
+        if x[0, 1, 0] < 0.5:
+            return self.last(self.first(x).relu().flatten(1))
+        if self.loops:
+            return torch.stack([self.last(self.first(one).relu().flatten()) for one in x])
+        both = self.first(x.repeat_interleave(2, dim=0)).relu().flatten(1)
+        return self.last(both).view(len(x), 2, 2).mean(1)
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "a model of which only a later sequence shows that references had wrong partners, while a device is a block ahead",
+    "that block and the ones after it are explained again, to the results of the CPU, with any batch size",
+)
+@pytest.mark.parametrize("loops", [False, True])
+@pytest.mark.parametrize("batch_size", [4, 40])
+def test_a_device_gives_what_the_cpu_gives(pretend, loops, batch_size):
+    settings = {"references": references, "n_shuffles": 4, "batch_size": batch_size, "random_state": 0}
+    if batch_size == 40:  # in one block all take the course of the first sequence
+        X1 = X[3:4].repeat(3, 1, 1)
+        X1[:, :, 1:] = X[:3, :, 1:]
+    else:
+        X1 = X
+    exact = sl.attribute(Late(loops).double(), X1, device="cpu", **settings | {"batch_size": 1, "deltas": "raise"})
+    wanted = sl.attribute(Late(loops), X1, device="cpu", **settings)
+    with pretend.switched(late_copies=True):
+        found = sl.attribute(Late(loops), X1, device="pretend", **settings)
+    for name in ("attributions", "hypothetical", "outputs", "reference_outputs", "standard_error"):
+        torch.testing.assert_close(getattr(found, name), getattr(wanted, name), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(getattr(found, name).double(), getattr(exact, name), rtol=1e-3, atol=1e-5)
+    assert torch.equal(found.references, wanted.references)
+    assert float(found.deltas.abs().max()) < 1e-5
