@@ -34,7 +34,7 @@ from seqlight.attribution.kernels.buffers import Arena, lend_from
 from seqlight.attribution.kernels.packed_weights import store_packed_weights
 from seqlight.attribution.model_inputs import ModelInputs
 from seqlight.attribution.reductions import Reduction
-from seqlight.attribution.targets import Targets
+from seqlight.attribution.targets import Targets, sequence_of_rows
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.arguments import HALF, require_module
 from seqlight.prediction.batch_size import BatchSize
@@ -216,13 +216,13 @@ class Explainer:
             if record is not None:
                 return record
             end = self.lookahead.end(first, last)
-        rows = torch.arange(first, end, device="cpu")
+        rows = sequence_of_rows(first, end, copies)
         inputs = self.model_inputs.rows(first, end, copies)
         args = self.model_inputs.further(first, end, copies)
         this: Pass | None = None
         try:
             with sequence_pass(self.model, inputs, self.policy) as this, explain_dtype_errors([*this.inputs, *args]):
-                this.output = self.targets.read(self.model(*this.inputs, *args), rows.repeat(copies))
+                this.output = self.targets.read(self.model(*this.inputs, *args), rows)
         except Exception:  # the model may take one block but not several: an error of a single block comes again
             if end == last:
                 raise
@@ -249,7 +249,8 @@ class Explainer:
 
     def _explain_batch(self, first: int, last: int, references: Sequence[Tensor], record: Record) -> Block:
         """Explain one batch: some of the references of the sequences ``first <= i < last``."""
-        rows, n = torch.arange(first, last, device="cpu"), references[0].shape[1]
+        n = references[0].shape[1]
+        rows = sequence_of_rows(first, last, n)
         inputs = self.model_inputs.rows(first, last)
         args = self.model_inputs.further(first, last, n)
         # The reference index is the major one: see calls/partners.py.
@@ -259,10 +260,9 @@ class Explainer:
                 reference_pass(self.model, flat, self.policy, record) as this,
                 explain_dtype_errors([*this.inputs, *args]),
             ):
-                this.output = self.targets.read(self.model(*this.inputs, *args), rows.repeat(n))
+                this.output = self.targets.read(self.model(*this.inputs, *args), rows)
             multipliers = compute_gradients(this.output, this.leaves)
-        outputs = record.output[: len(rows)]
-        return make_block(inputs, flat, multipliers, outputs, this.output.detach())
+        return make_block(inputs, flat, multipliers, record.output[: last - first], this.output.detach())
 
     def _require_independent_rows(self, pairs: Pairs, figures: Block) -> None:
         """Raise UnsupportedOperation if the output of a sequence changes when it shares a batch with a reference."""
@@ -290,7 +290,7 @@ class Explainer:
 
     def _make_forward(self, first: int, last: int, n: int = 1) -> Callable[..., Tensor]:
         """Return a function from inputs to explained outputs, with further inputs for `n` references of each row."""
-        rows = torch.arange(first, last, device="cpu").repeat(n)
+        rows = sequence_of_rows(first, last, n)
         args = self.model_inputs.further(first, last, n)
 
         def forward(*inputs: Tensor) -> Tensor:

@@ -95,6 +95,18 @@ class Targets:
         return torch.stack([_read(one, output, rows) for one in self.each], dim=1)
 
 
+def sequence_of_rows(first: int, last: int, n: int) -> Tensor:
+    """Return the sequence of each row, where each of ``first <= i < last`` has `n`; int64, shape (rows,).
+
+    Examples
+    --------
+    >>> sequence_of_rows(3, 5, 2)
+    tensor([3, 4, 3, 4])
+    """
+    # Tensor.repeat would take several times as long.
+    return torch.arange(first, last, device="cpu").expand(n, -1).reshape(-1)
+
+
 def _normalized(target: SingleTarget, rows: int) -> SingleTarget:
     """Return a target as int, tuple of int, torch.Tensor, callable or Contrast; InputError if it is none of them."""
     if isinstance(target, Contrast):

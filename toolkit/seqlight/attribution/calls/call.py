@@ -112,7 +112,7 @@ class Call:
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """The tensors that depend on the input."""
-        return tuple(self.leaves[i] for i in self.dependent)
+        return tuple([self.leaves[i] for i in self.dependent])
 
     def broadcast(self) -> Call:
         """Return the call with each tensor that depends on the input expanded to the shape of the result."""
@@ -157,7 +157,7 @@ class ObserveFunction(RuleFunction):
     @staticmethod
     def forward(ctx: Any, compute: Function, *xs: Tensor) -> Any:
         """Return ``compute(*xs)``."""
-        return compute(*(x.detach() for x in xs))
+        return compute(*[x.detach() for x in xs])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
@@ -190,7 +190,7 @@ class PullbackFunction(RuleFunction):
     @staticmethod
     def forward(ctx: Any, compute: Function, *xs: Tensor) -> Any:
         """Return y, where ``compute(*xs)`` is y and a function from the gradient at y to the gradients at `xs`."""
-        y, ctx.pullback = compute(*(x.detach() for x in xs))
+        y, ctx.pullback = compute(*[x.detach() for x in xs])
         return y
 
     @staticmethod

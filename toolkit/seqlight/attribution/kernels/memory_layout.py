@@ -17,10 +17,15 @@ from seqlight.attribution.calls.partners import batch_dimension
 
 def are_packed(*tensors: Tensor) -> bool:
     """Return whether tensors are contiguous, real, of one dtype and on one device, and the first is not empty."""
-    dtype, device = tensors[0].dtype, tensors[0].device
-    if dtype not in (torch.float32, torch.float64) or not tensors[0].numel():
+    first, *others = tensors
+    dtype, on_cpu = first.dtype, first.is_cpu
+    if dtype not in (torch.float32, torch.float64) or not first.numel() or not first.is_contiguous():
         return False
-    return all(one.dtype == dtype and one.device == device and one.is_contiguous() for one in tensors)
+    for one in others:  # a device is an object to make and compare, a flag is neither
+        there = one.is_cpu if on_cpu else one.device == first.device
+        if not there or one.dtype != dtype or not one.is_contiguous():
+            return False
+    return True
 
 
 def suits(*tensors: Tensor) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -78,6 +78,7 @@ def smallest_exponent_step(dtype: torch.dtype) -> float:
     return 1e-10 if dtype == torch.float64 else 1e-6
 
 
+@cache
 def smallest_step(dtype: torch.dtype) -> float:
     """Return the smallest difference of any other inputs that is not taken for 0.
 
@@ -86,6 +87,7 @@ def smallest_step(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).tiny
 
 
+@cache
 def rounding_error(dtype: torch.dtype, rounding: Rounding) -> float:
     """Return the rounding error of an output, relative to its size."""
     return 0.0 if rounding is Rounding.NONE else 4 * torch.finfo(dtype).eps

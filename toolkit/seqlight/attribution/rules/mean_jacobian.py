@@ -34,7 +34,7 @@ class VJPFunction(RuleFunction):
     def forward(ctx: Any, compute: Function, vjp: Function, *xs: Tensor) -> Any:
         """Return ``compute(*xs)``; `vjp` maps the gradients at the outputs to those at `xs`."""
         ctx.vjp = vjp
-        return compute(*(x.detach() for x in xs))
+        return compute(*[x.detach() for x in xs])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
