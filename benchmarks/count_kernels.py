@@ -37,6 +37,8 @@ def count(method: str, name: str) -> dict[str, Any]:
 
 
 def _count_call(method: str, name: str, rows: int) -> KernelCounter:
+    if os.environ.get("TRITON_INTERPRET"):
+        _serve_the_cpu_with_triton()
     make, _, length = WORKLOADS[name]
     torch.manual_seed(0)
     model = make().eval().requires_grad_(False)
@@ -60,6 +62,13 @@ def _count_call(method: str, name: str, rows: int) -> KernelCounter:
                 sl.deep_lift_shap(model, X, **settings)
     assert counter is not None
     return counter
+
+
+def _serve_the_cpu_with_triton() -> None:
+    from seqlight.attribution.kernels import table
+
+    table.KERNELS = tuple(kernel._replace(device="cpu") for kernel in table.TRITON if kernel.device == "cuda")
+    table.kernel_for.cache_clear()
 
 
 def main(kinds: tuple[str, ...]) -> None:
