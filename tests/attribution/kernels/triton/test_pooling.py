@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from multipliers import DTYPES, multiplied, plain_rules
 from seqlight.attribution.rules import pooling as rules
 from seqlight.attribution.rules.elementwise import smallest_step
+from seqlight.attribution.rules.pooled_windows import Window
 from seqlight.attribution.rules.pooling import MaxPool
 from triton_interpreter import interpreted_kernels, needs_interpreter
 
@@ -30,7 +31,7 @@ def pooled(x1, x0, window):
     y0, w0 = F.max_pool1d(x0, *window, return_indices=True)
     found = kernels.max_pool((x1, y1, w1), x0, window, smallest_step(x0.dtype), rules.tie_of(x0.dtype))
     with plain_rules():
-        wanted = rules.cross_maximum((x1, y1, w1), (x0, y0, w0), 1, window)
+        wanted = rules.cross_maximum((x1, y1, w1), (x0, y0, w0), 1, Window(*window))
     return found, (y0, *wanted)
 
 
