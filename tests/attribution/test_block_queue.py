@@ -5,6 +5,7 @@ import torch
 
 from seqlight.attribution.block_queue import BlockQueue
 from seqlight.attribution.contributions import Block, Pairs
+from seqlight.prediction.batch_size import BatchSize
 
 
 class Explainer:
@@ -21,6 +22,7 @@ class Explainer:
 
     def __init__(self, device, revised_by=-1, refused=None):
         self.device, self.revised_by, self.refused = torch.device(device), revised_by, refused or {}
+        self.size = BatchSize(1, self.device)
         self.revision, self.log, self.found = 0, [], []
 
     def launch(self, pairs):
