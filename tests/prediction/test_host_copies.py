@@ -5,6 +5,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import seqlight as sl
 from seqlight.prediction.host_copies import HostCopy, can_pin, overlap
 
 DTYPES = (
@@ -19,6 +20,18 @@ def made(dtype, shape, transposed):
     one = torch.arange(torch.Size(shape).numel()).view(shape).to(dtype)
     one = one * 1j if dtype.is_complex else one
     return one.mT.conj() if transposed and one.ndim > 1 else one
+
+
+@pytest.mark.reliability(
+    "accelerators", "a model that returns a column of a table, called with one row", "its number, as of any other row"
+)
+def test_a_single_number_of_a_column(pretend):
+    there = torch.arange(6.0).view(2, 3).to("pretend")
+    (found,) = HostCopy([there[1:, 2]]).wait()
+    assert found.tolist() == [5]
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
+    y = sl.predict(model, torch.ones(1, 4, 1), func=lambda y: y[:, 1], batch_size=1, device="pretend")
+    torch.testing.assert_close(y, model(torch.ones(1, 4, 1))[:, 1].detach())
 
 
 @pytest.mark.parametrize("switches", [{"late_copies": True}, {}])

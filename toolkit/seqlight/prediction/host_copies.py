@@ -104,4 +104,6 @@ def can_pin(kind: str) -> bool:
 
 
 def _to_bytes(one: Tensor) -> Tensor:
-    return one.resolve_conj().resolve_neg().contiguous().flatten().view(torch.uint8)
+    flat = one.resolve_conj().resolve_neg().contiguous().flatten()
+    # A single number is contiguous with any stride, and would not be seen as bytes.
+    return flat.as_strided(flat.shape, (1,)).view(torch.uint8)
