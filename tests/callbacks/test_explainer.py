@@ -10,6 +10,8 @@ from torch import nn
 import seqlight as sl
 from seqlight_callbacks import AttributionCallback, AttributionReport, LogoCallback, SeqletCallback
 from seqlight_callbacks.methods import METHODS
+from small_memory import RowHog
+from small_memory import _small_memory as _small_memory
 
 
 class Module(L.LightningModule):
@@ -280,3 +282,34 @@ def test_records_are_in_float32_on_an_accelerator(pretend, method):
     scale = expected.abs().max()
     assert (there - expected).abs().max() < 1e-5 * scale < 1e-4 * scale < (rounded - expected).abs().max()
     assert "TF32" in AttributionCallback(sl.random_one_hot((1, 4, 20)), precision="tf32").describe()
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "a callback for whose batch_size the training leaves too little memory",
+    "the same record in smaller batches, and a warning that names the size that worked",
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_records_are_the_same_where_memory_runs_out(method, toy, small_memory):
+    def record(module=None, **settings):
+        callback = toy.attribution(method=method, **settings)
+        toy.fit([callback], toy.network() if module is None else module)
+        return callback.record
+
+    expected, memory = record(), small_memory(2)  # as many as a training step has
+    with pytest.warns(sl.MemoryWarning, match="at a time were used, with the same results"):
+        found = record(RowHog(toy.network(), memory), batch_size=64)
+    for name in ("attributions", "outputs"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name), atol=1e-6, rtol=1e-4)
+
+
+def test_a_callback_learns_how_much_fits(toy, small_memory):
+    def sizes(module, **settings):
+        memory.asked.clear()
+        toy.fit([toy.attribution(10, n_shuffles=12, **settings)], module)
+        return list(memory.asked)
+
+    memory = small_memory(10**6)
+    module = RowHog(toy.network(), memory)
+    assert max(sizes(module, batch_size=24)) == 24
+    assert max(sizes(module)) == 8 * 12  # of the sequences that are left after the first two

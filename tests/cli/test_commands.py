@@ -6,8 +6,10 @@ import sys
 import numpy as np
 import pytest
 import torch
+from jsonargparse import auto_cli
 
 import seqlight as sl
+from seqlight.cli import commands
 from seqlight.cli.commands import attribute_command as attribute
 from seqlight.cli.commands import predict_command as predict
 
@@ -120,3 +122,20 @@ def test_data_that_cannot_be_read(X, tmp_path):
 def test_importing_the_commands_is_fast():
     code = "import sys, seqlight.cli.commands; assert not {'torch', 'lightning', 'numpy'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("asked", ["auto", "3"])
+def test_batch_sizes_are_numbers_or_auto(asked, X, tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(commands, "_run", lambda module, data, out, batch_size, *_: sizes.append((module, batch_size)))
+    arguments = ["--model=torch.nn.Conv1d", f"--data={tmp_path / 'X.npy'}", f"--out={tmp_path / 'out'}"]
+    arguments.append('--arguments={"in_channels": 4, "out_channels": 2, "kernel_size": 20}')
+    for command, more in (
+        (attribute, [f"--pairs={asked}", f"--batch_size={asked}"]),
+        (predict, [f"--batch_size={asked}"]),
+        (predict, []),
+    ):
+        auto_cli(command, args=[*arguments, *more], as_positional=False)
+    expected = asked if asked == "auto" else 3
+    assert [one for _, one in sizes] == [expected, expected, "auto"]
+    assert sizes[0][0].batch_size == expected

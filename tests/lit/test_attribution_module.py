@@ -9,6 +9,8 @@ from torch.optim.swa_utils import AveragedModel
 
 import seqlight as sl
 from seqlight.lit import DeepLiftShapModule, ShardedDataModule
+from small_memory import RowHog
+from small_memory import _small_memory as _small_memory
 
 X = sl.random_one_hot((9, 4, 20), random_state=0)
 
@@ -249,3 +251,32 @@ def test_a_run_is_in_float32_on_an_accelerator(pretend):
     assert (there - expected).abs().max() < 1e-6 < 1e-5 < (rounded - expected).abs().max()
     assert DeepLiftShapModule(model, precision="tf32").method()["precision"] == "tf32"
     assert DeepLiftShapModule(model).method()["precision"] is None
+
+
+@pytest.mark.parametrize("settings", [{"n_shuffles": 5}, {"n_shuffles": "auto", "tolerance": 0.3, "max_shuffles": 100}])
+def test_a_run_is_the_same_where_memory_runs_out(settings, small_memory, tmp_path):
+    quiet, settings = {"accelerator": "cpu", "progress": False, "batch_size": 3}, {"target": 1, **settings}
+    expected = sl.run(DeepLiftShapModule(Net(torch.float64), **settings), X, tmp_path / "whole", **quiet)
+    memory = small_memory(4)
+    module = DeepLiftShapModule(RowHog(Net(torch.float64), memory, backward=True), batch_size=30, **settings)
+    with pytest.warns(sl.MemoryWarning, match="needs more memory than cpu has: [234] at a time") as caught:
+        found = sl.run(module, X, tmp_path / "parts", **quiet)
+    assert len([one for one in caught if one.category is sl.MemoryWarning]) == 1
+    for name in expected:
+        torch.testing.assert_close(
+            torch.from_numpy(found[name][:]), torch.from_numpy(expected[name][:]), rtol=0, atol=1e-12, equal_nan=True
+        )
+    # A later step does not try again what did not fit.
+    assert [n > 4 for n in memory.asked] == sorted((n > 4 for n in memory.asked), reverse=True)
+
+
+def test_what_fits_is_learned_once_a_run(trainer, small_memory):
+    memory = small_memory(1000)
+    attributed(trainer, DeepLiftShapModule(RowHog(Net(), memory), n_shuffles=10), batch_size=4)
+    # The references of three sequences at first, of the fourth, and then of all four of a step.
+    assert [n for n in memory.asked if n >= 10] == [30, 10, 40, 10]
+
+
+def test_what_is_no_batch_size():
+    with pytest.raises(sl.InputError, match="batch_size is 'many': expected a number or 'auto'"):
+        DeepLiftShapModule(Net(), batch_size="many")
