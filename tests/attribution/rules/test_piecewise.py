@@ -117,3 +117,20 @@ def test_a_function_undefined_between_its_inputs_is_not_explained():
         return z * 2
 
     assert pulled(choosy, x1, x0, grad) is None
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "memory that runs out while an operation without a rule is integrated in float64",
+    "a smaller batch is integrated in float64, too: results do not depend on how much memory there is",
+)
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("..."), RuntimeError("MPS backend out of memory")])
+def test_memory_that_runs_out_is_no_reason_for_fewer_digits(error):
+    def function(z):
+        if z.dtype == torch.float64:
+            raise error
+        return threshold(z)
+
+    x1, x0, grad = (one.float() for one in randoms((3, 5), (3, 5), (3, 1)))
+    with pytest.raises(type(error)):
+        pulled(function, x1, x0, grad)

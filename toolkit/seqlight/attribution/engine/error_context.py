@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from seqlight.errors import UnsupportedOperation
+from seqlight.prediction.device_memory import is_out_of_memory
 from seqlight.prediction.module_names import describe_module, module_of
 
 
@@ -53,6 +54,8 @@ def add_hints(dtype: torch.dtype | None) -> Iterator[None]:
 
 def _hint(error: Exception, dtype: torch.dtype | None) -> str:
     text = str(error)
+    if is_out_of_memory(error):
+        return ""
     if (
         isinstance(error, RuntimeError)
         and dtype is not None

@@ -18,6 +18,7 @@ from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.partners import batch_dimension, repeat_like
 from seqlight.attribution.rules.mean_jacobian import gauss_legendre
 from seqlight.prediction.device_dtypes import has_float64
+from seqlight.prediction.device_memory import is_out_of_memory
 
 POINTS = 6
 # The most pieces that a row may take.
@@ -43,9 +44,9 @@ def piecewise_vjp(
     """
     try:
         return _mean_vjp(call, recorded, reference, grad)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, IndexError, ValueError):  # the operation does not accept operands between the two
+    except (RuntimeError, IndexError, ValueError) as error:  # the operation does not accept operands between the two
+        if is_out_of_memory(error):
+            raise
         return None
 
 
@@ -81,7 +82,9 @@ def _runs_in_double(call: Call, x: Tensor) -> bool:
     try:
         with torch.no_grad():
             return bool(call(x.double()).dtype == torch.float64)
-    except RuntimeError:
+    except RuntimeError as error:
+        if is_out_of_memory(error):  # or the result would depend on how much memory there is
+            raise
         return False
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from seqlight.errors import BatchWarning, UnsupportedOperation
 from seqlight.prediction.borrowed_model.borrow import device_of
 from seqlight.prediction.borrowed_model.random_generators import DrawDetector
+from seqlight.prediction.device_memory import is_out_of_memory
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.process_settings import EAGER
 from seqlight.prediction.row_independence.culprit import Culprit, RunRows
@@ -186,7 +187,9 @@ def require_independent_rows(model: nn.Module, run: RunRows, wanted: Any, batch_
     with _eager():
         try:
             found, drew = _run_and_detect_draws(model, run, rows)
-        except Exception:  # a model that does not accept so many rows has not mixed any
+        except Exception as error:  # a model that does not accept so many rows has not mixed any
+            if is_out_of_memory(error):
+                raise
             return
         if (drew and _differs_by_chance(run, rows, batch_size)) or _mixes(model, run, found, wanted, rows):
             culprit = find_culprit_despite_rounding(model, run)
