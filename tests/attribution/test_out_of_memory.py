@@ -167,3 +167,19 @@ def test_sequences_are_recorded_one_block_at_a_time_where_memory_runs_out():
     model = nn.Sequential(Recorded(), nn.ReLU())
     sl.deep_lift_shap(model, X, references=sl.shuffle, n_shuffles=12, batch_size=12, device="cpu", random_state=0)
     assert alive
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "a model that mixes rows, and memory for two rows at a time",
+    "it is refused as ever: the check takes two rows where four do not fit",
+)
+@pytest.mark.parametrize("method", ["input_x_gradient", "saturation_mutagenesis", "integrated_gradients"])
+def test_a_model_that_mixes_rows_is_refused_where_memory_is_short(method, small_memory):
+    class Centred(nn.Module):
+        def forward(self, X):
+            y = X.double().flatten(1)
+            return (y - y.mean(dim=0)).square().cumsum(dim=1)
+
+    with pytest.raises(sl.UnsupportedOperation, match="changes with the other rows of its batch"):
+        METHODS[method](RowHog(Centred(), small_memory(2)), device="cpu")
