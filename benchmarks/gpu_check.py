@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import pkgutil
 import re
 import time
 import traceback
@@ -41,6 +42,7 @@ SECTIONS = {
     "places": Section("places", 20),
     "precision_settings": Section("correctness", 20, quick=False),
     "waits": Section("launches", 15),
+    "kernels": Section("kernels", 60, quick=False),
     "determinism": Section("correctness", 25),
     "memory": Section("memory", 20),
     "speed": Section("speed", 180, quick=False),
@@ -52,12 +54,19 @@ SECTIONS = {
     "side_by_side": Section("processes", 45, quick=False),
 }
 
+# What a section does in processes of its own: the files and the functions.
+PARTS = {
+    "work": ("processes", "work"),
+    "run_on_all": ("processes", "run_on_all"),
+    "first_call": ("kernels", "first_call"),
+}
+
 
 def main() -> None:
     """Check every section that was asked for, and write what was found after each."""
     arguments = parse_arguments()
     if arguments.plugin:
-        importlib.import_module(arguments.plugin)
+        pkgutil.resolve_name(arguments.plugin)()
     bench = Bench(
         torch.device(arguments.device or default_device()),
         Path(arguments.out),
@@ -69,8 +78,7 @@ def main() -> None:
     if arguments.small:
         torch.set_num_threads(1)  # small models gain nothing from more
     if arguments.part:
-        parts = importlib.import_module("gpu_sections.processes")
-        {"work": parts.work, "run": parts.run_on_all}[arguments.part](bench)
+        find_function(*PARTS[arguments.part])(bench)
         return
     names = arguments.only or [name for name, section in SECTIONS.items() if section.quick or not arguments.quick]
     found: dict[str, Any] = {"sections": {}, "seconds": {}, "problems": bench.problems}
@@ -92,9 +100,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--small", action="store_true", help="small networks and data, to rehearse on a CPU")
     parser.add_argument("--quick", action="store_true", help="only the sections that take seconds when small")
     parser.add_argument("--only", nargs="*", choices=SECTIONS, metavar="SECTION", help=f"of {', '.join(SECTIONS)}")
-    parser.add_argument("--plugin", help="a module to import first, such as one that registers a device")
+    parser.add_argument("--plugin", help="module:function to call first, such as one that registers a device")
     parser.add_argument("--write", action="store_true", help="also write benchmarks/results/gpu_check_<device>.json")
-    parser.add_argument("--part", choices=("work", "run"), help=argparse.SUPPRESS)  # a process of a section
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)  # a process of a section
     return parser.parse_args()
 
 
@@ -115,12 +123,16 @@ def check(bench: Bench, name: str, found: dict[str, Any]) -> None:
     start = time.perf_counter()
     try:
         # Imported here, so that a package that is missing fails one section alone.
-        run: Callable[[Bench], Any] = getattr(importlib.import_module(f"gpu_sections.{section.place}"), name)
-        found["sections"][name] = run(bench)
+        found["sections"][name] = find_function(section.place, name)(bench)
     except Exception as error:
         found["sections"][name] = {"failed": traceback.format_exc()[-3000:]}
         bench.expect(False, f"{name} failed: {type(error).__name__}: {str(error)[:200]}")
     found["seconds"][name] = time.perf_counter() - start
+
+
+def find_function(place: str, name: str) -> Callable[[Bench], Any]:
+    """Return a function of a file of sections."""
+    return getattr(importlib.import_module(f"gpu_sections.{place}"), name)  # type: ignore[no-any-return]
 
 
 def write(found: dict[str, Any], path: Path) -> None:

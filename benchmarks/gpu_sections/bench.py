@@ -33,7 +33,7 @@ class Bench:
     budget : float
         Seconds in all.
     plugin : str, optional
-        A module that was imported first, such as one that registers a device.
+        As ``module:function``, what was called first, such as a function that registers a device.
     problems : list of str
         What did not hold.
     """

@@ -20,11 +20,17 @@ from gpu_sections.workloads import draw_references, make_workload
 START = Path(__file__).parents[1] / "gpu_check.py"
 
 
+def part_command(bench: Bench, part: str) -> list[str]:
+    """Return the command that does one part of a section in a process of its own: see ``PARTS`` of the script."""
+    command = [sys.executable, str(START), "--device", str(bench.device), "--part", part, "--out", str(bench.out)]
+    return command + (["--small"] if bench.small else []) + (["--plugin", bench.plugin] if bench.plugin else [])
+
+
 def side_by_side(bench: Bench) -> dict[str, Any]:
     """Attribute in one process and in two on one device, since what one leaves idle may serve the other."""
     found: dict[str, Any] = {}
     for n in (1, 2):
-        started = [subprocess.Popen(_command(bench, "work"), stdout=subprocess.PIPE, text=True) for _ in range(n)]
+        started = [subprocess.Popen(part_command(bench, "work"), stdout=subprocess.PIPE, text=True) for _ in range(n)]
         outputs = [one.communicate(timeout=90)[0] for one in started]
         found[f"{n}"] = [float(text.splitlines()[-1]) for text in outputs]
     found["sequences a second, two over one"] = sum(found["2"]) / found["1"][0]
@@ -35,7 +41,7 @@ def several_devices(bench: Bench) -> dict[str, Any] | str:
     """Run on all devices through Lightning and NCCL, a process for each, and compare with one."""
     if not bench.cuda:
         return "only on CUDA"
-    done = subprocess.run(_command(bench, "run"), capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(part_command(bench, "run_on_all"), capture_output=True, text=True, timeout=180, check=False)
     (bench.out / "several_devices.txt").write_text(done.stdout[-20000:] + done.stderr[-20000:])
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     bench.expect(done.returncode == 0 and bool(lines), f"a run on all devices ended with {done.returncode}")
@@ -80,8 +86,3 @@ def run_on_all(bench: Bench) -> None:
     alone = sl.deep_lift_shap(model, X, n_shuffles=5, random_state=0, device=bench.device)
     found = difference(torch.from_numpy(results["attributions"][:]), alone)
     print(json.dumps({"processes": torch.cuda.device_count(), "seconds": seconds, "attributions": found}))
-
-
-def _command(bench: Bench, part: str) -> list[str]:
-    command = [sys.executable, str(START), "--device", str(bench.device), "--part", part, "--out", str(bench.out)]
-    return command + (["--small"] if bench.small else []) + (["--plugin", bench.plugin] if bench.plugin else [])

@@ -23,8 +23,8 @@ def speed(bench: Bench) -> dict[str, Any]:
     for name in TIMED:
         for at_once, rows in SIZES[bench.small]:
             model, X = make_workload(bench, name, rows)
-            jobs = _make_jobs(bench, model, X, at_once)
             for label, short in (("float32", False), ("tf32", True))[: 2 if bench.cuda else 1]:
+                jobs = _make_jobs(bench, model, X, at_once, "tf32" if short else None)
                 key = f"{name}, {at_once * REFERENCES} pairs, {label}"
                 with short_floats(short), without_warnings():
                     row = time_jobs(bench, jobs, rows)
@@ -34,17 +34,22 @@ def speed(bench: Bench) -> dict[str, Any]:
     return found
 
 
-def _make_jobs(bench: Bench, model: nn.Module, X: Tensor, at_once: int) -> dict[str, Callable[[], object]]:
+def _make_jobs(
+    bench: Bench, model: nn.Module, X: Tensor, at_once: int, precision: str | None
+) -> dict[str, Callable[[], object]]:
     references, there = draw_references(X), copy.deepcopy(model).to(bench.device)
-    ours: dict[str, Any] = {"device": bench.device, "batch_size": at_once * REFERENCES}
+    given: dict[str, Any] = {"device": bench.device, "batch_size": at_once * REFERENCES}
+    ours = {**given, "precision": precision}
     jobs: dict[str, Callable[[], object]] = {
         "floor": lambda: floor(bench, there, X, references, at_once),
         "seqlight": lambda: sl.deep_lift_shap(there, X, references=references, **ours),
         "seqlight, drawing": lambda: sl.deep_lift_shap(there, X, random_state=0, **ours),
     }
-    return (
-        jobs | _tangermeme(ours, there, X, references) | (_captum(bench, there, X, references) if at_once == 1 else {})
-    )
+    if at_once == 1:
+        return {**jobs, **_tangermeme(given, there, X, references), **_captum(bench, there, X, references)}
+    learned = {**ours, "batch_size": "auto"}
+    jobs["seqlight, auto"] = lambda: sl.deep_lift_shap(there, X, references=references, **learned)
+    return {**jobs, **_tangermeme(given, there, X, references)}
 
 
 def _tangermeme(
