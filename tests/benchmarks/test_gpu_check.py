@@ -1,6 +1,7 @@
 """The check of a GPU, rehearsed on the CPU: its sections run, one that fails does not end it, a table shows it."""
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,8 +9,11 @@ import gpu_check
 import pytest
 import torch
 from gpu_sections.bench import Bench, difference
+from gpu_sections.kernels import plain_path
 from gpu_sections.speed import time_jobs
 from readme_tables import gpu_tables
+
+from seqlight.attribution.kernels.table import TRITON
 
 SCRIPT = Path(gpu_check.__file__)
 
@@ -26,6 +30,25 @@ def test_the_quick_sections_find_no_problem_on_the_cpu(python, tmp_path):
     assert list(found["sections"]) == [name for name, section in gpu_check.SECTIONS.items() if section.quick]
     assert found["sections"]["correctness"]["transformer"]["float32"]["norm"] < 1e-4
     assert found["sections"]["places"]["nothing on the device, run on cpu"]["norm"] < 1e-4
+
+
+def test_tensors_may_lie_anywhere_on_the_pretend_device(python, pretend, tmp_path):
+    paths = os.pathsep.join([str(Path(pretend.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    plugin = ("--plugin", "pretend_device:load", "--device", "pretend")
+    environment = {**os.environ, "PYTHONPATH": paths}
+    python(SCRIPT, *plugin, "--small", "--only", "places", "--out", tmp_path, env=environment)
+    found = json.loads((tmp_path / "gpu_check.json").read_text())
+    assert found["problems"] == []
+    names = "model and X and references on the device, run on pretend", "predict on the CPU what is on the device, 2"
+    assert all(found["sections"]["places"][name]["norm"] < 1e-4 for name in names)
+
+
+def test_kernels_can_be_left_out():
+    lines = {id(line.function): line.function for line in TRITON}.values()
+    before = [one.failed for one in lines]
+    with plain_path():
+        assert all(one.failed for one in lines)
+    assert [one.failed for one in lines] == before
 
 
 def test_a_section_that_fails_is_named_and_the_next_one_begins(bench, monkeypatch, capsys):
