@@ -145,7 +145,12 @@ def loop(name: str) -> Loop:
 
 def has_lanes(native: ctypes.CDLL | None) -> TypeGuard[ctypes.CDLL]:
     """Return whether there are compiled loops, among them those for registers of several float32 (simd.h)."""
-    return native is not None and bool(native.lanes())
+    return native is not None and _lanes(native) > 0
+
+
+@cache
+def _lanes(native: ctypes.CDLL) -> int:
+    return int(native.lanes())
 
 
 def pointer(array: NDArray[Any]) -> int:

@@ -8,6 +8,7 @@ result and the same gradient in less time. Both differ from PyTorch's by roundin
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -172,6 +173,7 @@ def _of_each_dimension(setting: Any, n: int) -> list[Any]:
     return given * n if len(given) == 1 else given
 
 
+@lru_cache(maxsize=4096)
 def _algorithm(channels: int, outputs: int, taps: int, dilation: int, width: int) -> Algorithm | None:
     """Return the fastest algorithm, as measured, or None for PyTorch's own, whatever the number of rows."""
     native = library()
@@ -189,8 +191,6 @@ def _convolve(x: Tensor, weight: Weight, bias: Tensor | None, plan: Plan, transp
 
     The result is no view, because a model may write to it.
     """
-    native = library()
-    assert native is not None
     x, bias = x.contiguous(), None if bias is None else bias.contiguous()
     (outputs, channels), taps = weight.data.shape[:2], weight.data.shape[-1]
     padding, dilation, growth, algorithm, _ = plan
@@ -201,10 +201,18 @@ def _convolve(x: Tensor, weight: Weight, bias: Tensor | None, plan: Plan, transp
     packed = _pack_once(weight, algorithm, transposed)
     out = x.new_empty((rows, outputs, *x.shape[2:-1], width))
     numbers = rows, channels, length, outputs, width, taps, dilation, padding, fast
-    panels = native.convolution_panels(rows, width, taps, dilation, fast)
+    panels = _panels(rows, width, taps, dilation, fast)
     # A register of products takes about as long as one number of a pass over memory.
     run("convolve_panels", (x, packed, bias, out), numbers, panels, out.numel() * channels * taps // 16)
     return out
+
+
+@lru_cache(maxsize=4096)
+def _panels(rows: int, width: int, taps: int, dilation: int, fast: bool) -> int:
+    """Return how many panels the loops divide a convolution into."""
+    native = library()
+    assert native is not None
+    return int(native.convolution_panels(rows, width, taps, dilation, fast))
 
 
 def _pack_once(weight: Weight, algorithm: Algorithm, transposed: bool) -> Tensor:

@@ -18,6 +18,8 @@ MOST_BYTES = 2**28
 PIECE = 2**24
 # Bytes up to which packed weights are small.
 SMALL_BYTES = 2**20
+# The classes of tensors that hold nothing but their numbers.
+_PLAIN = (Tensor, nn.Parameter)
 
 
 class Weight(NamedTuple):
@@ -102,7 +104,7 @@ def pack_once(weight: Weight, layout: Hashable, pack: Callable[[], Tensor]) -> T
 def suits_packed(*tensors: Tensor) -> bool:
     """Return whether the loops take an input, and weights: dense and float32, with weights that are constants."""
     for one in tensors:
-        if type(one) not in (Tensor, nn.Parameter) or one.dtype != torch.float32 or not one.is_cpu:
+        if type(one) not in _PLAIN or one.dtype != torch.float32 or not one.is_cpu:
             return False
         if one.layout != torch.strided or not one.numel() or one.is_neg():
             return False

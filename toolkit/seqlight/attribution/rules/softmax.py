@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Call, ObserveFunction, RuleFunction
+from seqlight.attribution.calls.call import Call, Function, ObserveFunction, RuleFunction
 from seqlight.attribution.calls.function_bodies import as_operation
 from seqlight.attribution.calls.partners import align_partners
 from seqlight.attribution.calls.record import Snapshot
@@ -102,6 +102,15 @@ def logsumexp_over(x: Tensor, dim: int) -> Tensor:
 def softmax(input: Tensor, dim: int | None = None, *more: Any, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
     """Return the softmax, for any of its spellings."""
     return softmax_over(*_input_and_dimension(input, dim, more, dtype))  # type: ignore[no-any-return]
+
+
+def fused_softmax(
+    input: Tensor, dim: int | None = None, *more: Any, dtype: torch.dtype | None = None, **options: Any
+) -> tuple[Function, tuple[Tensor, int]] | None:
+    """Return :func:`softmax_over` and its arguments, if that is what a call of softmax is, or None."""
+    casts = dtype is not None or any(isinstance(one, torch.dtype) for one in more)
+    is_one = input.requires_grad and not casts and options.keys() <= {"_stacklevel"}
+    return (softmax_over, _input_and_dimension(input, dim, (), None)) if is_one else None
 
 
 def log_softmax(

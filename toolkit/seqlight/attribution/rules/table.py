@@ -164,6 +164,7 @@ DECOMPOSED: dict[str, Function] = {
 # Calls that mostly are one operation of ours: what returns that, and its arguments, without writing them out.
 FUSED: dict[str, Function] = {
     "layer_norm": layer_norm.fused_layer_norm,
+    "softmax": softmax.fused_softmax,
     "scaled_dot_product_attention": attention.fused_attention,
     **each("abs absolute __abs__", decompositions.fused_abs),
     "angle": decompositions.fused_angle,
