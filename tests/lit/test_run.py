@@ -105,11 +105,20 @@ def test_nothing_is_written_elsewhere(tmp_path, monkeypatch):
     assert sorted(one.name for one in (tmp_path / "out").iterdir()) == [".locks", "manifest.json", "shard-000000.npz"]
 
 
-def test_pytest_is_not_started_again():
-    assert _choose_strategy("auto", 2) == "ddp_spawn"
-    assert _choose_strategy("auto", 1) == "auto"
-    assert _choose_strategy("auto", "auto") == "auto"
-    assert _choose_strategy("ddp", 2) == "ddp"
+@pytest.mark.reliability(
+    "accelerators",
+    "run in a test, on a machine with several GPUs, all of which it takes by default",
+    "it spawns its processes, instead of starting all tests again in each",
+)
+def test_pytest_is_not_started_again(monkeypatch):
+    for gpus in (0, 1, 2):
+        monkeypatch.setattr("torch.cuda.device_count", lambda gpus=gpus: gpus)
+        all_of_them = "ddp_spawn" if gpus > 1 else "auto"
+        assert [_choose_strategy("auto", one) for one in (2, "2", [0, 1], "0,1")] == ["ddp_spawn"] * 4
+        assert [_choose_strategy("auto", one) for one in (1, "1", [1], "1,")] == ["auto"] * 4
+        assert [_choose_strategy("auto", one) for one in ("auto", -1, "-1")] == [all_of_them] * 3
+        assert _choose_strategy("auto", "auto", "cpu") == "auto"
+        assert _choose_strategy("ddp", 2) == "ddp"
 
 
 def test_modules_and_data_that_are_refused(tmp_path):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import lightning.pytorch as L
+import torch
 from torch import nn
 
 from seqlight.errors import InputError
@@ -132,7 +133,7 @@ def run(
         trainer = L.Trainer(
             devices=devices,
             num_nodes=num_nodes,
-            strategy=_choose_strategy(strategy, devices),
+            strategy=_choose_strategy(strategy, devices, accelerator),
             accelerator=accelerator,
             precision=precision,
             enable_progress_bar=False,
@@ -157,10 +158,22 @@ def _require_settings(settings: dict[str, Any]) -> None:
             raise InputError(f"run has no argument {name!r}, and neither has Lightning's Trainer: leave it out.")
 
 
-def _choose_strategy(strategy: Any, devices: Any) -> Any:
+def _choose_strategy(strategy: Any, devices: Any, accelerator: Any = "auto") -> Any:
     """Return the strategy; within pytest not one that starts the script again."""
-    several = devices not in ("auto", 1, "1")
-    return "ddp_spawn" if strategy == "auto" and several and "PYTEST_CURRENT_TEST" in os.environ else strategy
+    if strategy != "auto" or "PYTEST_CURRENT_TEST" not in os.environ:
+        return strategy
+    return "ddp_spawn" if _count_devices(devices, accelerator) > 1 else strategy
+
+
+def _count_devices(devices: Any, accelerator: Any) -> int:
+    """Return how many devices Lightning will use, which takes a number, numbers, "0,1" and "auto" or -1 for all."""
+    if isinstance(devices, list | tuple):
+        return len(devices)
+    text = str(devices)
+    if text in ("auto", "-1"):
+        # Without being told, it takes one device of any other kind.
+        return torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 1
+    return len([one for one in text.split(",") if one.strip()]) if "," in text else int(text) if text.isdigit() else 1
 
 
 @contextlib.contextmanager
