@@ -16,20 +16,23 @@ def compile_ahead(python, folder, *arguments):
     """Return how often each kernel was compiled."""
     environment = {name: one for name, one in os.environ.items() if name != "TRITON_INTERPRET"}
     environment |= {"TRITON_CACHE_DIR": str(folder), "PYTHONWARNINGS": "error"}
-    return re.findall(r"^_\w+ torch\.\w+ \d+ (\d+)$", python(SCRIPT, *arguments, env=environment).stdout, re.MULTILINE)
+    return re.findall(
+        r"^_\w+ torch\.\w+ \d+ (\d+)$", python(SCRIPT, *arguments, env=environment, timeout=280).stdout, re.MULTILINE
+    )
 
 
-@pytest.mark.reliability(
-    "accelerators",
-    "all kernels in Triton, compiled to machine code of a CUDA device by a machine that has none",
-    "the compiler takes each of them",
-)
 def test_kernels_compile(python, tmp_path):
-    sizes = compile_ahead(python, tmp_path, "once", "float32", "80")
+    sizes = compile_ahead(python, tmp_path, "elementwise.relu_vjp", "pooling.max_pool", "float32", "80")
     assert len(sizes) >= 3
     assert all(int(size) > 1000 for size in sizes)
 
 
 @pytest.mark.slow
-def test_kernels_compile_for_other_devices_and_dtypes(python, tmp_path):
-    assert len(compile_ahead(python, tmp_path, "float32", "float64", "75", "90", "100")) > 30
+@pytest.mark.parametrize("capability", ["75", "80", "90", "100"])
+@pytest.mark.reliability(
+    "accelerators",
+    "all kernels in Triton, compiled to machine code of CUDA devices by a machine that has none",
+    "the compiler takes each of them",
+)
+def test_all_kernels_compile(python, tmp_path, capability):
+    assert len(compile_ahead(python, tmp_path, "float32", "float64", capability)) > 30
