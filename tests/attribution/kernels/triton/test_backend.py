@@ -21,27 +21,52 @@ class Network(nn.Module):
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.first, self.second = nn.Conv1d(4, 6, 5, padding=2), nn.Conv1d(6, 6, 3, padding=1)
-        self.head = nn.Linear(6, 2)
+        self.first, self.second = nn.Conv1d(4, 3, 5, padding=2), nn.Conv1d(3, 3, 3, padding=1)
+        self.head = nn.Linear(3, 2)
 
     def forward(self, x):
-        h = nn.functional.relu(self.first(x))
-        h = h + nn.functional.softplus(self.second(h), beta=2)
+        h = nn.functional.max_pool1d(nn.functional.relu(self.first(x)), 2)
+        h = nn.functional.gelu(h) + nn.functional.softplus(self.second(h), beta=2)
         return self.head(nn.functional.relu(h - 0.5, inplace=True).mean(-1).exp())
 
 
-def attribute(**options):
-    X = sl.random_one_hot((3, 4, 30), random_state=0)
-    return sl.deep_lift_shap(Network().eval(), X, random_state=0, n_shuffles=4, device="cpu", **options)
+def attribute(device):
+    X = sl.random_one_hot((2, 4, 20), random_state=0)
+    return sl.deep_lift_shap(Network().eval(), X, random_state=0, n_shuffles=2, device=device)
 
 
 @needs_interpreter
 def test_an_attribution_through_kernels():
     with plain_rules():
-        expected = attribute()
+        expected = attribute("cpu")
     with interpreted_kernels():
-        found = attribute()
+        found = attribute("cpu")
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
+@needs_interpreter
+@pytest.mark.reliability(
+    "accelerators",
+    "an attribution on a device through the kernels in Triton",
+    "each of them runs there, and the attributions are those of the CPU",
+)
+def test_an_attribution_through_kernels_on_a_device(monkeypatch, pretend):
+    used = set()
+    run = backend.TritonKernel.__call__
+
+    def note(kernel, *args, **kwargs):
+        found = run(kernel, *args, **kwargs)
+        used.update([] if found is None else [kernel.step])
+        return found
+
+    monkeypatch.setattr(backend.TritonKernel, "__call__", note)
+    with plain_rules():
+        expected = attribute("cpu")
+    with interpreted_kernels("pretend"):
+        found = attribute("pretend")
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    assert used >= {f"elementwise.{one}" for one in ("relu_vjp", "rescale_vjp")}
+    assert used >= {"smooth_activations.rescale_vjp", "pooling.max_pool", "pooling.max_pool_vjp"}
 
 
 def test_the_table_serves_accelerators(monkeypatch):
@@ -76,14 +101,14 @@ def test_a_kernel_that_fails_gives_up(monkeypatch):
     kernel = backend.TritonKernel("elementwise.relu_vjp")
     monkeypatch.setattr(kernel, "_function", fail)
     with plain_rules():
-        expected = attribute()
+        expected = attribute("cpu")
     with only_kernels(Kernel(kernel.step, kernel, "cpu", table.REAL, lambda: True)):
         with pytest.warns(KernelWarning, match=r"elementwise.relu_vjp here \(RuntimeError: Failed to find C comp") as w:
-            found = attribute()
+            found = attribute("cpu")
         assert len(w) == len(calls) == 1
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert torch.equal(attribute(), found)
+            assert torch.equal(attribute("cpu"), found)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
 
 

@@ -74,9 +74,12 @@ REAL = (torch.float32, torch.float64)
 
 
 def in_triton(step: str, dtypes: tuple[torch.dtype, ...]) -> tuple[Kernel, ...]:
-    """Return the lines of a kernel in Triton: one for each type of device."""
-    kernel = triton.TritonKernel(step)
-    return tuple(Kernel(step, kernel, device, dtypes, triton.is_available) for device in triton.DEVICES)
+    """Return the lines of a kernel in Triton: one for each type of device and dtype, where it may fail alone."""
+    return tuple(
+        Kernel(step, triton.TritonKernel(step), device, (dtype,), triton.is_available)
+        for device in triton.DEVICES
+        for dtype in dtypes
+    )
 
 
 LOOPS = (

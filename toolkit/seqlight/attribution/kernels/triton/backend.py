@@ -11,9 +11,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-import torch
-
 from seqlight.errors import KernelWarning
+from seqlight.prediction.device_memory import is_out_of_memory
 
 #: The types of devices that kernels are compiled for.
 DEVICES = ("cuda", "xpu")
@@ -53,16 +52,16 @@ class TritonKernel:
 
         Raises
         ------
-        torch.OutOfMemoryError
+        RuntimeError
             If the device has no memory for the result.
         """
         if self.failed:
             return None
         try:
             return self._loaded()(*args, **kwargs)
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             self._give_up(error)
             return None
 
