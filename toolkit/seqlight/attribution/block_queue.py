@@ -76,7 +76,6 @@ class _Launched:
     pairs: Pairs
     block: Block
     copy: HostCopy
-    reduced: bool
 
 
 class BlockQueue:
@@ -165,14 +164,13 @@ class BlockQueue:
             return None
 
     def _fetch(self, pairs: Pairs, block: Block) -> _Launched:
-        values = self._reduce(block)
-        copy = HostCopy([*_figures_of(block), *(keep_multipliers(block) if values is None else values)])
-        return _Launched(pairs, block if self._on_cpu else replace(block, references=()), copy, values is not None)
+        copy = HostCopy([*_figures_of(block), *self._reduce(block)])
+        return _Launched(pairs, block if self._on_cpu else replace(block, references=()), copy)
 
-    def _reduce(self, block: Block) -> tuple[Tensor, ...] | None:
-        """Return what is wanted of a block; None where it must be reduced on the CPU, also for want of memory."""
+    def _reduce(self, block: Block) -> tuple[Tensor, ...]:
+        """Return what is wanted of a block, or what it can be computed of on the CPU."""
         if not self._reduces_there:
-            return None
+            return keep_multipliers(block)
         try:
             return self.reduction(block)
         except RuntimeError as error:
@@ -180,7 +178,7 @@ class BlockQueue:
             if self._on_cpu or several or not is_out_of_memory(error):
                 raise
         release_memory(self.explainer.device)
-        return None
+        return self.reduction(block.cpu())
 
     def _finish(self, launched: _Launched) -> ReducedBlock:
         """Wait for a block, and have it settled."""
@@ -188,11 +186,10 @@ class BlockQueue:
         figures, values = self._wait(launched)
         block = self.explainer.settle(pairs, launched.block, figures)
         if block is not launched.block:
-            launched = self._fetch(pairs, block)
-            figures, values = self._wait(launched)
+            figures, values = self._wait(self._fetch(pairs, block))
         if self._on_cpu:
             return ReducedBlock(pairs, Block((), block.references, *_figures_of(figures)), values)
-        if not launched.reduced:
+        if not self._reduces_there:
             references = tuple(one.to(m.device, m.dtype) for one, m in zip(pairs.references, values, strict=True))
             values = self.reduction(Block(values, references, *_figures_of(figures)))
         return ReducedBlock(pairs, Block((), tuple(pairs.references), *_figures_of(figures)), values)

@@ -58,6 +58,11 @@ class Block:
     outputs: Tensor
     baselines: Tensor
 
+    def cpu(self) -> Block:
+        """Return a copy on the CPU."""
+        m, r = ([one.cpu() for one in some] for some in (self.multipliers, self.references))
+        return Block(tuple(m), tuple(r), self.deltas.cpu(), self.outputs.cpu(), self.baselines.cpu())
+
     @cached_property
     def differences(self) -> Tensor:
         """The output differences that are explained, (sequences, targets, references)."""
