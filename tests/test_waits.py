@@ -86,6 +86,25 @@ def test_there_is_one_wait_a_block(pretend, name):
 
 
 @pytest.mark.reliability(
+    "accelerators",
+    "a block that is launched while the results of the one before are on their way",
+    "the activations of one block at most are in memory",
+)
+def test_two_blocks_in_flight_take_the_memory_of_one(pretend):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv1d(4, 16, 9), nn.ReLU(), nn.Conv1d(16, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(224, 3)
+    ).to(PLACE)  # fmt: skip
+    peaks = []
+    for n in (1, 1, 6):  # what is cached at first stays
+        torch.pretend.reset_peak_memory_stats()
+        before = torch.pretend.memory_allocated()
+        sl.attribute(model, X[:n], **DRAWN | {"n_shuffles": 20, "batch_size": 20})
+        peaks.append(torch.pretend.max_memory_allocated() - before)
+    assert peaks[2] <= 1.2 * peaks[1], peaks
+
+
+@pytest.mark.reliability(
     "accelerators", "models with max pooling, attention, normalisation and softmax", "no operation waits for the device"
 )
 def test_rules_do_not_wait(pretend):
