@@ -12,6 +12,8 @@ from seqlight.attribution import convergence
 from seqlight.attribution.convergence import ConvergenceCheck
 from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError
 
+pytestmark = pytest.mark.accelerator
+
 X = sl.random_one_hot((2, 4, 20), random_state=0).float()
 SETTINGS = {"n_shuffles": 3, "device": "cpu", "random_state": 0}
 

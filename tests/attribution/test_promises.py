@@ -17,6 +17,8 @@ from seqlight.attribution.methods.gradients import input_x_gradient
 from seqlight.attribution.methods.integrated_gradient import integrated_gradients
 from seqlight.attribution.methods.mutagenesis import saturation_mutagenesis
 
+pytestmark = pytest.mark.accelerator
+
 LENGTH = 12
 
 

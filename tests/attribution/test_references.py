@@ -7,6 +7,8 @@ from seqlight import attribute, deep_lift_shap, dinucleotide_shuffle, random_one
 from seqlight.attribution.references import References, dinucleotide_shuffles
 from seqlight.errors import InputError, ReferencesWarning
 
+pytestmark = pytest.mark.accelerator
+
 X = random_one_hot((4, 4, 30), random_state=0)
 
 

@@ -10,6 +10,8 @@ import torch
 from seqlight.attribution.targets import Contrast, Targets
 from seqlight.errors import InputError, UnsupportedOperation
 
+pytestmark = pytest.mark.accelerator
+
 Y = torch.arange(12.0).view(4, 3)
 ROWS = torch.arange(4)
 

@@ -15,6 +15,8 @@ from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight_callbacks import LogoCallback, SeqletCallback
 from seqlight_callbacks.records import load_record
 
+pytestmark = pytest.mark.accelerator
+
 
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)

@@ -7,6 +7,8 @@ from torch import nn
 import seqlight as sl
 from seqlight_callbacks.methods import METHODS, WITH_REFERENCES, concatenate_results, run_method
 
+pytestmark = pytest.mark.accelerator
+
 X = sl.random_one_hot((5, 4, 20), random_state=0)
 REFERENCES = sl.dinucleotide_shuffle(X, n=3, random_state=1)
 CPU = torch.device("cpu")

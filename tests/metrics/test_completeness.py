@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 import seqlight as sl
 from seqlight.metrics import convergence_delta, reference_standard_error
 
+pytestmark = pytest.mark.accelerator
+
 sizes = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 9))
 
 

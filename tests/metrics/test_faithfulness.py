@@ -7,6 +7,8 @@ import seqlight as sl
 from seqlight.metrics import faithfulness_area, faithfulness_curve
 from seqlight.metrics.perturbation import Plan, perturbed_outputs
 
+pytestmark = pytest.mark.accelerator
+
 
 class Counting(nn.Module):
     """Counts the A at the first five positions."""

@@ -8,6 +8,8 @@ from torch import nn
 import seqlight as sl
 from seqlight.metrics.perturbation import Plan, perturbed_outputs
 
+pytestmark = pytest.mark.accelerator
+
 SHARES = (0, 0.05, 0.1, 0.35, 1)
 
 

@@ -12,6 +12,8 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset,
 import seqlight as sl
 from seqlight.errors import InputError
 
+pytestmark = pytest.mark.accelerator
+
 Heads = namedtuple("Heads", "profile count")
 
 

@@ -11,6 +11,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import seqlight as sl
 
+pytestmark = pytest.mark.accelerator
+
 SOURCES = {
     "tensor": lambda X, size: X,
     "dataset": lambda X, size: TensorDataset(X),

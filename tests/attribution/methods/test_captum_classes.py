@@ -11,6 +11,8 @@ from torch import nn
 import seqlight as sl
 from seqlight.errors import ConvergenceError, InputError
 
+pytestmark = pytest.mark.accelerator
+
 
 class Towers(nn.Module):
     """Two inputs, an argument that is not explained, and three outputs."""

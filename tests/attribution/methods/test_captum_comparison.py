@@ -7,6 +7,8 @@ from torch import nn
 import seqlight as sl
 from seqlight.errors import ConvergenceError, UnsupportedOperation
 
+pytestmark = pytest.mark.accelerator
+
 
 class Large(nn.Module):
     """The difference of two outputs that are far larger."""

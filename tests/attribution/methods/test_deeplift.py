@@ -15,6 +15,8 @@ import seqlight as sl
 from seqlight import deep_lift_shap, dinucleotide_shuffle, random_one_hot
 from seqlight.errors import ConvergenceWarning, InputError
 
+pytestmark = pytest.mark.accelerator
+
 LENGTH = 30
 
 

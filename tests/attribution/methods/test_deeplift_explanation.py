@@ -11,6 +11,8 @@ from output_targets import TARGETS, Reading, log_odds
 from seqlight import Contrast, attribute, deep_lift_shap, random_one_hot
 from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError, ReferencesWarning
 
+pytestmark = pytest.mark.accelerator
+
 LENGTH = 24
 
 

@@ -9,6 +9,8 @@ import seqlight as sl
 from seqlight import random_one_hot
 from seqlight.attribution.methods.gradients import input_x_gradient
 
+pytestmark = pytest.mark.accelerator
+
 LENGTH = 10
 
 

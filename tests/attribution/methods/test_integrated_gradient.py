@@ -11,6 +11,8 @@ import seqlight as sl
 from seqlight import attribute, random_one_hot
 from seqlight.attribution.methods.integrated_gradient import METHODS, integrated_gradients
 
+pytestmark = pytest.mark.accelerator
+
 LENGTH = 16
 
 

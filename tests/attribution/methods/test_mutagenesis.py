@@ -14,6 +14,8 @@ import seqlight as sl
 from seqlight import random_one_hot
 from seqlight.attribution.methods.mutagenesis import saturation_mutagenesis
 
+pytestmark = pytest.mark.accelerator
+
 LENGTH = 14
 
 
