@@ -51,7 +51,8 @@ class Pass:
 
 
 def _make_pass(tensors: Sequence[Tensor], record: Record) -> Pass:
-    leaves = [one.detach().clone().requires_grad_() for one in tensors]
+    # A tensor that was made in inference mode never has a gradient.
+    leaves = [(one.clone() if one.is_inference() else one.detach()).requires_grad_() for one in tensors]
     # Clones, because a model may write to its input.
     return Pass([leaf.clone() for leaf in leaves], leaves, record)
 
