@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,9 @@ def run_on_all(bench: Bench) -> None:
     from seqlight.lit import DeepLiftShapModule
 
     model, X = make_workload(bench, "mixed", 64)
-    folder = Path(tempfile.gettempdir()) / "seqlight-gpu-check-run"
+    folder = bench.out / "several_devices"
+    if "LOCAL_RANK" not in os.environ:  # the first process, which starts the others
+        shutil.rmtree(folder, ignore_errors=True)
     start = time.perf_counter()
     results = sl.run(
         DeepLiftShapModule(model, n_shuffles=5, batch_size=20),
