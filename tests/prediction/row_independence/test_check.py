@@ -421,3 +421,22 @@ def test_infinities_and_nans_raise_no_warning(width):
     rows = torch.zeros(7, width)
     rows[1, 0], rows[2, 1], rows[3, 0] = torch.inf, -torch.inf, torch.nan
     assert torch.equal(sl.predict(nn.Identity(), rows, device="cpu").isnan(), rows.isnan())
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "rows that change each other by less than TF32 rounds, on a GPU that has it",
+    "a warning of predict and an error of each method, as on the CPU; none for rows that are their own",
+)
+@pytest.mark.parametrize("tf32", [True, False])
+def test_rows_on_an_accelerator(pretend, tf32):
+    with pretend.switched(tf32=tf32, small_batch=3):
+        for kind, change in SLIGHT.items():
+            with pytest.warns(sl.BatchWarning, match="changes with the other rows of its batch"):
+                sl.predict(Net(Between(change)), X, device="pretend")
+            for method, settings in METHODS.items():
+                with pytest.raises(sl.UnsupportedOperation, match="changes with the other rows of its batch"):
+                    getattr(sl, method)(Net(Between(SLIGHT[kind])), X[:3], device="pretend", **settings)
+        sl.predict(Net(nn.BatchNorm1d(6)), X, device="pretend")  # a warning is an error here
+        for method, settings in METHODS.items():
+            getattr(sl, method)(Net(nn.GELU()), X[:3], device="pretend", **settings)

@@ -45,7 +45,27 @@ def hold_precision(precision: Precision, device: torch.device) -> contextlib.Abs
     """
     if device.type == "cpu":
         return contextlib.nullcontext()
-    return _SHARED.apply((precision, "mkldnn" if device.type == "xpu" else "cuda"))
+    return _SHARED.apply((precision, _backend(device)))
+
+
+def may_use_tf32(device: torch.device) -> bool:
+    """Return whether a device may compute some operations in TF32, as the program is set now.
+
+    Examples
+    --------
+    >>> may_use_tf32(torch.device("cpu"))
+    False
+    """
+    if device.type in ("cpu", "mps"):
+        return False
+    if not hasattr(torch._C, "_get_fp32_precision_getter"):  # PyTorch before 2.9
+        return bool(torch._C._get_cudnn_allow_tf32() or torch._C._get_cublas_allow_tf32())
+    read = torch._C._get_fp32_precision_getter
+    return any(read(_backend(device), operation) == "tf32" for operation in ("conv", "rnn", "matmul"))
+
+
+def _backend(device: torch.device) -> str:
+    return "mkldnn" if device.type == "xpu" else "cuda"
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqlight.prediction.arguments import HALF
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
+from seqlight.prediction.float32_precision import may_use_tf32
 
 
 class Tolerance(NamedTuple):
@@ -25,7 +26,7 @@ FLOAT32 = Tolerance(1e-2, 1e-3)
 FLOAT32_STRICT = Tolerance(1e-3, 3e-5)
 # Some operations of a model in float64 may compute in float32 nevertheless.
 FLOAT64_STRICT = Tolerance(1e-5, 3e-6)
-# Convolutions on a GPU may use TF32 or not, depending on their shapes.
+# Convolutions on a GPU may use TF32 or not, depending on their shapes, where the program allows it.
 TF32 = Tolerance(5e-2, 1e-2)
 HALF_PRECISION = Tolerance(1e-1, 5e-2)
 
@@ -38,9 +39,9 @@ def tolerance_for(model: nn.Module, output: Tensor, strict: bool = False) -> Tol
     dtype = floating_dtype(model, output)
     if output.dtype in HALF or dtype in HALF or torch.is_autocast_enabled(output.device.type):
         return HALF_PRECISION
-    if strict and dtype == torch.float64:
-        return FLOAT64_STRICT
-    return TF32 if output.device.type != "cpu" else FLOAT32_STRICT if strict else FLOAT32
+    if strict:
+        return FLOAT64_STRICT if dtype == torch.float64 else FLOAT32_STRICT
+    return TF32 if dtype == torch.float32 and may_use_tf32(output.device) else FLOAT32
 
 
 def any_differs(
