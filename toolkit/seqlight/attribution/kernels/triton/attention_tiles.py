@@ -80,8 +80,9 @@ def load_row_sums(
 ) -> tl.tensor:
     """Return the largest score of each row, and the sum of exponentials divided by that of the largest."""
     i = first + tl.arange(0, ROWS)
-    at = sums + (head * queries + i) * 2
-    return tl.load(at, i < queries, 0.0), tl.load(at + 1, i < queries, 1.0)
+    at, inside = sums + (head * queries + i) * 2, i < queries
+    # Triton 3.2 does not compile a load in a loop that fills in anything but 0.
+    return tl.load(at, inside, 0.0), tl.where(inside, tl.load(at + 1, inside, 0.0), 1.0)
 
 
 @triton.jit
