@@ -1,9 +1,11 @@
 """Count the kernels and bytes that ``seqlight.deep_lift_shap`` would ask a device for, beside others and the floor.
 
-Usage: ``python benchmarks/count_kernels.py [plain|triton|before ...]``, all but `before` unless named. No device is
-needed: what reaches PyTorch's backend on the CPU, without the compiled loops, is what a device would be asked for. What
-counts is what one more sequence with 20 references adds to a call. `plain` is the path in plain PyTorch, `triton` the
-one with Triton's kernels, run by its interpreter; for `before`, put the package of commit 15fb076 on PYTHONPATH.
+Usage: ``python benchmarks/count_kernels.py [floor|tangermeme|captum|plain|triton|before ...]``, all but `before` unless
+some are named; with ``count triton transformer`` it prints what a method launches for a model, by operation, and needs
+SEQLIGHT_NATIVE=0. No device is needed: what reaches PyTorch's backend on the CPU, without the compiled loops, is what a
+device would be asked for. What counts is what one more sequence with 20 references adds to a call. `plain` is the path
+in plain PyTorch, `triton` the one with Triton's kernels, none of which is launched; for `before`, put the package of
+commit 15fb076 on PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import seqlight as sl
 
 RESULTS, BEFORE = "kernels", "15fb076"
 MODELS = ("bpnet-like", "basset-like", "transformer")
-PEERS = ("floor", "tangermeme", "captum")
+METHODS = ("floor", "tangermeme", "captum", "plain", "triton")
 
 
 def count(method: str, name: str) -> dict[str, Any]:
@@ -37,8 +39,6 @@ def count(method: str, name: str) -> dict[str, Any]:
 
 
 def _count_call(method: str, name: str, rows: int) -> KernelCounter:
-    if os.environ.get("TRITON_INTERPRET"):
-        _serve_the_cpu_with_triton()
     make, _, length = WORKLOADS[name]
     torch.manual_seed(0)
     model = make().eval().requires_grad_(False)
@@ -46,12 +46,11 @@ def _count_call(method: str, name: str, rows: int) -> KernelCounter:
     references = torch.cat([sl.dinucleotide_shuffle(x[None], n=REFERENCES, random_state=0) for x in X]).float()
     settings: dict[str, Any] = {"references": references, "device": "cpu", "batch_size": REFERENCES}
     # Others set up in a first call what a second one finds.
-    for counter in (None, KernelCounter()):
+    for counter in (KernelCounter(), KernelCounter()):
         with contextlib.ExitStack() as stack:
-            if counter is not None:
-                stack.enter_context(counter)
-                if os.environ.get("TRITON_INTERPRET"):
-                    stack.enter_context(counter.counting_triton())
+            if method == "triton":
+                stack.enter_context(counter.counting_triton())
+            stack.enter_context(counter)
             if method == "floor":
                 floor(model, X, references)
             elif method == "captum":
@@ -60,29 +59,22 @@ def _count_call(method: str, name: str, rows: int) -> KernelCounter:
                 tangermeme_deep_lift_shap(model, X, warning_threshold=1e9, **settings)
             else:
                 sl.deep_lift_shap(model, X, **settings)
-    assert counter is not None
     return counter
 
 
-def _serve_the_cpu_with_triton() -> None:
-    from seqlight.attribution.kernels import table
-
-    table.KERNELS = tuple(kernel._replace(device="cpu") for kernel in table.TRITON if kernel.device == "cuda")
-    table.kernel_for.cache_clear()
-
-
-def main(kinds: tuple[str, ...]) -> None:
-    """Count, print and write `kinds` of seqlight's path, and the other methods unless only `before` is asked for."""
+def main(methods: tuple[str, ...]) -> None:
+    """Count, print and write what these methods launch."""
     os.environ["SEQLIGHT_NATIVE"] = "0"
     machine = {**describe_machine(), "captum": version("captum"), "triton": version("triton")}
     known = _known()
     models: dict[str, Any] = {name: known.get(name, {}) for name in MODELS}
-    for kind in (*(() if kinds == ("before",) else PEERS), *kinds):
-        if kind == "triton":
+    for method in methods:
+        if method == "triton":
             os.environ["TRITON_INTERPRET"] = "1"
         for name, row in models.items():
-            row[kind] = run_script(__file__, "count", kind, name)
-            print(f"{name}, {kind}: {row[kind]['kernels']} kernels, {row[kind]['megabytes']:,} MB", flush=True)
+            found = run_script(__file__, "count", method, name)
+            row[method] = {"kernels": found["kernels"], "megabytes": found["megabytes"]}
+            print(f"{name}, {method}: {found['kernels']} kernels, {found['megabytes']:,} MB", flush=True)
         os.environ.pop("TRITON_INTERPRET", None)
     workload = {"references": REFERENCES, "dtype": "float32", "lengths": {name: WORKLOADS[name][2] for name in MODELS}}
     print(write_results(RESULTS, {"before_commit": BEFORE, "workload": workload, "models": models}, machine))
@@ -98,9 +90,7 @@ def _known() -> dict[str, Any]:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # Captum's notice about its hooks
     match sys.argv[1:]:
-        case ["count", kind, name]:
-            print(json.dumps(count(kind, name)))
-        case []:
-            main(("plain", "triton"))
-        case kinds:
-            main(tuple(kinds))
+        case ["count", method, name]:
+            print(json.dumps(count(method, name)))
+        case methods:
+            main(tuple(methods) or METHODS)

@@ -23,25 +23,30 @@ VIEWS = frozenset(
 # Those that only write.
 FILLS = frozenset("fill_ full new_full new_ones new_zeros ones ones_like zero_ zeros zeros_like".split())
 
+# What looks at results in seqlight.attribution.explainer, and takes another way where they are no good.
+CHECKS = ("is_complete", "require_independent_rows")
+
 
 class KernelCounter(TorchDispatchMode):
     """Counts each operation that reaches a backend as one kernel, which reads its inputs once and writes its outputs.
 
     What lies in memory once counts once, such as a tensor that is expanded. A wait for one number counts as a kernel
-    of no bytes. Kernels of Triton count by their launches, with the bytes of the tensors that they are given; so do
-    those of its interpreter, which computes on the CPU.
+    of no bytes. A kernel in Triton counts when it is launched, with the bytes of the tensors that it is given.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.launches: Counter[str] = Counter()
         self.bytes: Counter[str] = Counter()
+        self._empty_is_zero = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call `func`, and count it unless it is a view."""
         out = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
         if name in VIEWS:
+            if self._empty_is_zero and "empty" in name:
+                out.zero_()  # or checks would find what lay there before
             return out
         read, written = tree_leaves((args, kwargs)), tree_leaves(out)
         if name in FILLS or name == "_local_scalar_dense":
@@ -57,18 +62,38 @@ class KernelCounter(TorchDispatchMode):
         self.bytes[name] += moved
 
     @contextlib.contextmanager
-    def counting_triton(self) -> Iterator[None]:
-        """Count the launches of Triton's interpreter inside this context; what it does itself does not count."""
+    def counting_triton(self, launching: bool = False) -> Iterator[None]:
+        """Let kernels in Triton serve the CPU inside this context, and count their launches.
+
+        Parameters
+        ----------
+        launching : bool
+            Whether Triton's interpreter computes them, which takes minutes for a model of any size. Without that they
+            leave zeros, and a call takes the same course, as long as nothing looks at its results.
+        """
         from triton.runtime.interpreter import InterpretedFunction
+
+        from seqlight.attribution import explainer
+        from seqlight.attribution.kernels import table
 
         launch = InterpretedFunction.run
 
-        def run(kernel: Any, *args: Any, **kwargs: Any) -> Any:
+        def run(kernel: Any, *args: Any, **kwargs: Any) -> None:
             self.count(f"triton {kernel.__name__}", bytes_of([*args, *kwargs.values()]))
-            with _disable_current_modes():
-                return launch(kernel, *args, **kwargs)
+            if launching:
+                with _disable_current_modes():
+                    launch(kernel, *args, **kwargs)
 
-        with mock.patch.object(InterpretedFunction, "run", run):
+        kernels = tuple(kernel._replace(device="cpu") for kernel in table.TRITON)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(mock.patch.object(InterpretedFunction, "run", run))
+            stack.enter_context(mock.patch.object(table, "KERNELS", kernels))
+            if not launching:
+                stack.enter_context(mock.patch.object(self, "_empty_is_zero", True))
+                for check in CHECKS:
+                    stack.enter_context(mock.patch.object(explainer, check, return_value=True))
+            table.kernel_for.cache_clear()
+            stack.callback(table.kernel_for.cache_clear)
             yield
 
 

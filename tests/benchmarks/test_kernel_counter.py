@@ -2,6 +2,10 @@
 
 import torch
 from kernel_counter import KernelCounter
+from torch import nn
+
+import seqlight as sl
+from triton_interpreter import needs_interpreter
 
 
 def test_a_kernel_reads_its_inputs_once_and_writes_its_outputs():
@@ -28,3 +32,31 @@ def test_the_backward_pass_counts():
     with KernelCounter() as counter:
         x.relu().sum().backward()
     assert counter.launches["threshold_backward"] == 1
+
+
+class Network(nn.Module):
+    """A layer of each kind that has a kernel."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm, self.mix = nn.Conv1d(4, 8, 3, padding=1), nn.LayerNorm(8), nn.Linear(8, 24)
+        self.head = nn.Linear(8, 1)
+
+    def forward(self, x):
+        x = nn.functional.max_pool1d(self.stem(x).relu(), 2).mT
+        q, k, v = self.mix(self.norm(x)).chunk(3, -1)
+        return self.head(nn.functional.scaled_dot_product_attention(q, k, v).softmax(-1).tanh().mean(1))
+
+
+@needs_interpreter
+def test_what_is_counted_does_not_depend_on_whether_kernels_run():
+    torch.manual_seed(0)
+    model, X = Network().eval(), sl.random_one_hot((1, 4, 20), random_state=0)
+    found = []
+    for launching in (True, False):
+        counter = KernelCounter()
+        with counter.counting_triton(launching), counter:
+            sl.deep_lift_shap(model, X, random_state=0, n_shuffles=2, device="cpu", batch_size=2)
+        found.append({name: n for name, n in counter.launches.items() if name.startswith("triton")})
+    assert found[0] == found[1]
+    assert len(found[0]) >= 7
