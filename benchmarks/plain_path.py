@@ -1,9 +1,9 @@
 """Time the path in plain PyTorch, without compiled loops and Triton, beside tangermeme, Captum and the floor.
 
-Usage: ``python benchmarks/plain_path.py [rounds [before]]``, where `before` is the folder ``toolkit`` of an earlier state.
-This path serves devices without Triton, and CPUs without a compiler. All explain the same sequences against the same 20
-references each, in float32; the floor is that of ``speed_deeplift.py``. Times are processor time of one thread, and each
-method has the batch size that is the best for it. Each has processes of its own, which take turns.
+Usage: ``python benchmarks/plain_path.py [rounds [before]]``, where `before` is the folder ``toolkit`` of an earlier
+state. This path serves devices without Triton, and CPUs without a compiler. All explain the same sequences against the
+same 20 references each, in float32; the floor is that of ``speed_deeplift.py``. Times are processor time of one thread,
+and each method has the batch size that is the best for it. Each has processes of its own, which take turns.
 """
 
 from __future__ import annotations

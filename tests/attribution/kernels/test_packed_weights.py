@@ -8,6 +8,8 @@ from torch import nn
 
 from seqlight import deep_lift_shap, random_one_hot
 from seqlight.attribution.kernels import convolution, packed_weights
+from seqlight.attribution.kernels.table import vectorised
+from seqlight.errors import ConvergenceWarning
 
 
 def counted(weight, layout="forward"):
@@ -117,9 +119,13 @@ def test_a_weight_whose_data_are_exchanged_for_a_while(kind, batch_size):
     layer, first = LAYERS[kind](), nn.Conv1d(4, 32 if kind == "linear" else 4, 1)
     X = random_one_hot((3, 4, 32), random_state=0)
     settings = {"n_shuffles": 5, "random_state": 0, "device": "cpu", "batch_size": batch_size}
-    found, expected = (
-        deep_lift_shap(nn.Sequential(first, Swapping(layer, swaps)), X, **settings) for swaps in (True, False)
-    )
+    expected = deep_lift_shap(nn.Sequential(first, Swapping(layer, False)), X, **settings)
+    if kind != "linear" and not vectorised():
+        # PyTorch's own convolution goes back through whatever numbers the weight has by then.
+        with pytest.warns(ConvergenceWarning):
+            deep_lift_shap(nn.Sequential(first, Swapping(layer, True)), X, **settings)
+        return
+    found = deep_lift_shap(nn.Sequential(first, Swapping(layer, True)), X, **settings)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
 
 
