@@ -23,7 +23,7 @@ class Explainer:
     def __init__(self, device, revised_by=-1, refused=None):
         self.device, self.revised_by, self.refused = torch.device(device), revised_by, refused or {}
         self.size = BatchSize(1, self.device)
-        self.revision, self.log, self.found = 0, [], []
+        self.revision, self.rows_checked, self.log, self.found = 0, False, [], []
 
     def launch(self, pairs):
         self.log.append(f"launch {pairs.first}")
@@ -91,6 +91,13 @@ def test_a_block_is_launched_before_the_one_before_is_waited_for(device):
                                          for what in ("draw", "launch", "settle", "have")]  # fmt: skip
     else:
         assert explainer.log == [*first, *there, "settle 3", "have"]
+
+
+def test_the_first_block_is_not_waited_for_where_rows_were_checked_before(pretend):
+    explainer = Explainer("pretend")
+    explainer.rows_checked = True
+    assert explainer.values(2) == [0, 10]
+    assert explainer.log == ["draw 0", "launch 0", "draw 1", "launch 1", "settle 0", "have", "settle 1", "have"]
 
 
 @pytest.mark.parametrize("revised_by", range(4))

@@ -28,11 +28,14 @@ class BlockExplainer(Protocol):
         How many pairs it computes at a time.
     revision : int
         Grows when a block that was settled has changed how blocks are explained.
+    rows_checked : bool
+        Whether a block has been settled, or that of an explainer before: the next one need not be waited for.
     """
 
     device: torch.device
     size: BatchSize
     revision: int
+    rows_checked: bool
 
     def batches(self, n: int) -> Iterator[tuple[int, int]]:
         """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
@@ -96,7 +99,7 @@ class BlockQueue:
     def __init__(self, explainer: BlockExplainer, reduction: Reduction) -> None:
         self.explainer, self.reduction = explainer, reduction
         self._on_cpu, self._reduces_there = explainer.device.type == "cpu", has_float64(explainer.device)
-        self._settled = False  # whether the first block was: it may decide how the others are explained
+        self._settled = explainer.rows_checked  # by the first block, which may decide how the others are explained
         self._before: _Launched | None = None
         self.trial = explainer.size.trial(1)
 
