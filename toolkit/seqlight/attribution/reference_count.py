@@ -92,12 +92,13 @@ class ReferenceSampler:
     ) -> Iterator[SampledBlock]:
         """Compare with a few references at a time, until each sequence is known to the tolerance; yield one each."""
         X, drawn = self.references.X[first:last], list[Tensor]()
-        parts: list[ReducedBlock] = []
+        parts, ahead = list[ReducedBlock](), list[Tensor]()
         open_ = torch.ones(last - first, dtype=torch.bool, device="cpu")
         moments: RunningMoments | None = None
         for start in range(0, self.references.n, self.step):
-            drawn.append(self.references.draw(first, last, start, min(start + self.step, self.references.n)))
-            found = explainer.explain([Pairs(first, last, drawn[-1:])], _keeping(reduce_to_moments, multipliers))
+            drawn.append(ahead.pop() if ahead else self._draw(first, last, start))
+            pairs = self._pairs_and_next(explainer, Pairs(first, last, drawn[-1:]), start, ahead)
+            found = explainer.explain(pairs, _keeping(reduce_to_moments, multipliers))
             parts.append(concatenate_sequences(list(found)))
             mean, squares, *_ = parts[-1].values
             moments = moments or RunningMoments(mean)
@@ -119,6 +120,19 @@ class ReferenceSampler:
             torch.cat([one.values[2] for one in parts], dim=2) if multipliers else None,
         )
         yield from (_select(whole, i, int(n)) for i, n in enumerate(moments.n))
+
+    def _draw(self, first: int, last: int, start: int) -> Tensor:
+        """Return the references of a step, which begins with reference `start`."""
+        return self.references.draw(first, last, start, min(start + self.step, self.references.n))
+
+    def _pairs_and_next(
+        self, explainer: BlockExplainer, pairs: Pairs, start: int, ahead: list[Tensor]
+    ) -> Iterator[Pairs]:
+        """Yield the pairs of a step; draw those of the next one, perhaps in vain, while a device computes these."""
+        yield pairs
+        on_cpu, following = explainer.device.type == "cpu", start + self.step
+        if not on_cpu and self.references.repeatable and following < self.references.n:
+            ahead.append(self._draw(pairs.first, pairs.last, following))
 
     def warn_if_uncertain(self) -> None:
         """Warn of sequences that all references left uncertain; the warning names the caller's caller."""

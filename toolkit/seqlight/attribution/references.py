@@ -80,6 +80,11 @@ class References:
                 f"random_state is {random_state}: expected at most {LARGEST_SEED - n + 1} for {n} references."
             )
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether a reference is the same whenever it is drawn, so that it may be drawn in vain."""
+        return isinstance(self.source, Tensor) or _is_seeded(self.source)
+
     def draw(self, first: int, last: int, start: int = 0, stop: int | None = None) -> Tensor:
         """Return the references ``start <= k < stop`` of the sequences ``first <= i < last``.
 
@@ -120,8 +125,7 @@ class References:
     def _call_source(self, x: Tensor, start: int, stop: int) -> Tensor:
         """Return references of one sequence, as the function makes them."""
         assert callable(self.source)
-        takes = inspect.signature(self.source).parameters
-        seeded = "random_state" in takes or any(p.kind is p.VAR_KEYWORD for p in takes.values())
+        takes, seeded = inspect.signature(self.source).parameters, _is_seeded(self.source)
         if seeded:
             drawn = [_call_function(self.source, x, 1, takes, random_state=self.seed + k) for k in range(start, stop)]
             found, wanted = torch.cat(drawn, dim=1), stop - start
@@ -175,6 +179,12 @@ def _require_two_arguments(source: ReferenceFunction) -> None:
             f"the reference function takes ({_parameter_names(signature)}): expected (X, n) or (X, n, random_state), "
             "to return n references for each sequence."
         ) from None
+
+
+def _is_seeded(source: ReferenceFunction) -> bool:
+    """Return whether a function of references takes a seed."""
+    takes = inspect.signature(source).parameters
+    return "random_state" in takes or any(p.kind is p.VAR_KEYWORD for p in takes.values())
 
 
 def _call_function(source: Any, x: Tensor, n: int, takes: Any, **more: Any) -> Tensor:
