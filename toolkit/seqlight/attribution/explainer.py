@@ -157,14 +157,14 @@ class Explainer:
             if isinstance(reason, Unexplained) and self.policy.inspect:
                 inputs = self.model_inputs.rows(pairs.first, pairs.last)
                 refuse_unexplained(self.model, self._make_forward(pairs.first, pairs.last), inputs, self.policy)
-            if isinstance(reason, Retry):
-                self.policy.revise(reason)
-                return
-            raise reason
+            if not isinstance(reason, Retry):
+                raise reason
+            return self.policy.revise(reason)
         except UnsupportedOperation:
-            one_pair = pairs.references[0].shape[:2].numel() == 1
-            if self.copy_per_reference or (one_pair and not self.lookahead.used):
+            if self.copy_per_reference or (pairs.references[0].shape[:2].numel() == 1 and not self.lookahead.used):
                 raise
+        finally:
+            del reason  # or it would refer to itself through this frame, and keep the model alive
         # What was recorded ahead may belong to other sequences; if nothing was, partners may be others.
         self.copy_per_reference = not self.lookahead.stop()
 
