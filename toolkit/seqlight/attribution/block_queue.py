@@ -190,16 +190,15 @@ class BlockQueue:
         block = self.explainer.settle(pairs, launched.block, figures)
         if block is not launched.block:
             figures, values = self._wait(self._fetch(pairs, block))
-        if self._on_cpu:
-            return ReducedBlock(pairs, Block((), block.references, *_figures_of(figures)), values)
         if not self._reduces_there:
             references = tuple(one.to(m.device, m.dtype) for one, m in zip(pairs.references, values, strict=True))
             values = self.reduction(Block(values, references, *_figures_of(figures)))
-        return ReducedBlock(pairs, Block((), tuple(pairs.references), *_figures_of(figures)), values)
+        return ReducedBlock(pairs, figures, values)
 
     def _wait(self, launched: _Launched) -> tuple[Block, tuple[Tensor, ...]]:
         deltas, outputs, baselines, *values = launched.copy.wait()
-        return Block((), (), deltas, outputs, baselines), tuple(values)
+        references = launched.block.references if self._on_cpu else tuple(launched.pairs.references)
+        return Block((), references, deltas, outputs, baselines), tuple(values)
 
 
 def _figures_of(block: Block) -> Sequence[Tensor]:
