@@ -173,12 +173,17 @@ def _read(target: SingleTarget, output: Any, rows: Tensor) -> Tensor:
     if isinstance(target, Tensor):
         return _entries_at(y, target[rows].to(torch.int64).unsqueeze(1))
     column = int(target)
-    _require_within(column, y.shape[1])
+    with torch._C.DisableTorchFunction():
+        _require_within(column, y.shape[1])
     return y[:, column]
 
 
 def _as_table(y: Tensor, rows: int) -> Tensor:
     """Return an output as a tensor of shape (rows, targets)."""
+    with torch._C.DisableTorchFunction():  # a mode would be told of each look at the shape
+        is_table = y.ndim == 2 and len(y) == rows
+    if is_table:
+        return y
     # A model that squeezes its output removes the rows of a batch of one.
     y = y.reshape(1) if not y.ndim and rows == 1 else y
     found = y.flatten(2).squeeze(2) if y.ndim > 2 and y.shape[2:].numel() == 1 else y
@@ -242,7 +247,8 @@ def _require_numbers(found: object, rows: int) -> Tensor:
 
 def _require_one_tensor(output: Any) -> Tensor:
     if isinstance(output, Tensor):
-        return require_dense(output, "the model's output")
+        with torch._C.DisableTorchFunction():
+            return require_dense(output, "the model's output")
     found, example = kind_of(output), ""
     if isinstance(output, Mapping) and output:
         found, example = f"{found} of {', '.join(map(repr, output))}", 'y["key"][:, 0]'
