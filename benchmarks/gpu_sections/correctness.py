@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import seqlight as sl
 from gpu_sections.bench import Bench, difference, short_floats, with_warnings
 from gpu_sections.workloads import FULL, make_workload
+from seqlight.prediction.device_dtypes import has_float64
 
 # How far float64 and float32 may be from float64 on the CPU, by norm.
 ALLOWED = {"float64": 1e-9, "float32": 1e-3}
@@ -45,6 +46,9 @@ def _compare(bench: Bench, name: str, model: nn.Module, X: Tensor) -> dict[str, 
         ("float32, with TF32 allowed", None, True, None),
         ("tf32, as asked for", None, False, "tf32"),
     ):
+        if dtype == "float64" and not has_float64(bench.device):
+            row[label] = "the device has no float64"
+            continue
         try:
             with short_floats(short, short):
                 more: dict[str, Any] = {"dtype": dtype, "precision": precision, **settings}
