@@ -17,7 +17,7 @@ def compile_ahead(python, folder, *arguments):
     environment = {name: one for name, one in os.environ.items() if name != "TRITON_INTERPRET"}
     environment |= {"TRITON_CACHE_DIR": str(folder), "PYTHONWARNINGS": "error"}
     return re.findall(
-        r"^_\w+ torch\.\w+ \d+ (\d+)$", python(SCRIPT, *arguments, env=environment, timeout=280).stdout, re.MULTILINE
+        r"^_\w+ torch\.\w+ \w+ (\d+)$", python(SCRIPT, *arguments, env=environment, timeout=280).stdout, re.MULTILINE
     )
 
 
@@ -28,11 +28,12 @@ def test_kernels_compile(python, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("capability", ["75", "80", "90", "100"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("device", ["75", "80", "90", "100", "gfx90a", "gfx942"])
 @pytest.mark.reliability(
     "accelerators",
-    "all kernels in Triton, compiled to machine code of CUDA devices by a machine that has none",
+    "all kernels in Triton, compiled to machine code of CUDA and ROCm devices by a machine that has none",
     "the compiler takes each of them",
 )
-def test_all_kernels_compile(python, tmp_path, capability):
-    assert len(compile_ahead(python, tmp_path, "float32", "float64", capability)) > 30
+def test_all_kernels_compile(python, tmp_path, device, dtype):
+    assert len(compile_ahead(python, tmp_path, dtype, device)) > 15
