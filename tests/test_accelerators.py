@@ -1,5 +1,6 @@
 """Model, sequences, references, further inputs and targets may each lie anywhere: the results are those of the CPU."""
 
+import inspect
 import itertools
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 import seqlight as sl
+from seqlight import metrics
 
 pytestmark = pytest.mark.usefixtures("pretend")
 
@@ -196,3 +198,27 @@ def test_the_current_device_stays(pretend):
         sl.deep_lift_shap(Model(), X, random_state=0)
         sl.predict(Model().to("pretend:0"), X)
         assert torch.pretend.current_device() == 1
+
+
+METRICS = ["AttributionGini", "AttributionConsistency", "KmerConsistency", "MethodAgreement", "FaithfulnessArea",
+           "AttributionEntropy", "AttributionSimilarity", "ReferenceStandardError", "MotifWindowShare"]  # fmt: skip
+
+
+@pytest.mark.reliability("accelerators", "metrics of attributions on a device without float64", "sums in float32 there")
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_without_float64(pretend, name):
+    given = {"attributions": torch.randn(X.shape, generator=torch.Generator().manual_seed(0)) * X, "X": X}
+    given |= {"others": given["attributions"].flip(0), "standard_error": given["attributions"].abs(), "model": Model()}
+    made = {"MotifWindowShare": {"start": 3, "end": 9}, "FaithfulnessArea": {"n_shuffles": 2}}
+
+    def compute(place):
+        metric = getattr(metrics, name)(**made.get(name, {})).to(place)
+        taken = {key: given[key].to(place) for key in inspect.signature(metric.update).parameters}
+        metric.update(**taken)
+        found = metric.compute()
+        assert found.device.type == torch.device(place).type
+        return found.cpu().double()
+
+    expected = compute("cpu")
+    with pretend.switched(no_float64=True):
+        torch.testing.assert_close(compute("pretend:1"), expected, rtol=1e-4, atol=1e-6)
