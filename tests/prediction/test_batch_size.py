@@ -90,6 +90,19 @@ def test_a_full_device_keeps_the_first_size(small_memory):
     assert not size.learns
 
 
+def test_a_batch_of_few_rows_does_not_end_the_learning(small_memory):
+    memory = small_memory(1000)
+    size = BatchSize("auto", CPU)
+
+    def compute(first, last):
+        memory.hold(900 if last - first < 10 else last - first)  # as if most of it were for something else
+
+    assert [n for _, n in size.parts(0, 3, compute)] == [3]
+    assert (size.rows, size.learns) == (32, True)
+    memory.peak = 0
+    assert [n for _, n in size.parts(0, 1000, compute)] == [32, 512, 456]
+
+
 def test_a_size_that_is_given_is_not_learned(small_memory):
     memory = small_memory(1000)
     size = BatchSize(8, CPU)

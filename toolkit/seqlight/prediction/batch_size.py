@@ -175,7 +175,8 @@ class BatchSize:
         used = 0 if after is None else before.used_until(after)
         fitting = rows_that_fit(before.free, used, rows) if used else 0
         # What few rows take is an upper bound of what each of many takes: a larger batch may show that more fit.
-        self.learns = self.rows < fitting < MOST_ROWS
+        is_full = 2 * rows > self.rows
+        self.learns = fitting < MOST_ROWS and (self.rows < fitting or not is_full)
         self.rows = max(self.rows, fitting)
 
     def warn_if_reduced(self, stacklevel: int) -> None:
