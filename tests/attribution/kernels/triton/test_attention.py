@@ -1,7 +1,11 @@
 """Attention in Triton: that of float64 with all scores in memory, in value and in gradient."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
@@ -41,17 +45,8 @@ def laid_out(x, way):
     return x.mT.contiguous().mT if way == "turned" else x
 
 
-@pytest.mark.parametrize(
-    ("outer", "n", "queries", "keys", "width", "values", "bias", "way"),
-    [
-        ((1,), 2, 1, 1, 1, 1, None, "as it is"),
-        ((2,), 1, 5, 33, 3, 2, (5, 33), "turned"),
-        ((1, 2), 2, 33, 7, 16, 5, None, "positions before heads"),
-        ((2, 1), 2, 3, 4, 40, 17, (2, 1, 1, 4), "part of more"),
-        ((2, 1, 2), 1, 4, 9, 7, 7, (1, 9), "as it is"),
-    ],
-)
-def test_values_and_gradients(outer, n, queries, keys, width, values, bias, way):
+def check(outer, n, queries, keys, width, values, bias, way):
+    """Compare a case with float64, where all scores are in memory."""
     generator = torch.Generator().manual_seed(0)
 
     def some(*shape):
@@ -63,9 +58,9 @@ def test_values_and_gradients(outer, n, queries, keys, width, values, bias, way)
         bias = some(*bias).masked_fill_(some(*bias) > 1, -torch.inf)
         bias[..., 0].clamp_(min=0)  # each sees something
     per_row = bias is not None and bias.ndim == 4 and len(bias) > 1
-    settings, of_references = Settings(bias, 0.3), Settings(bias.repeat(n, 1, 1, 1) if per_row else bias, 0.3)
+    for_sequences, of_references = Settings(bias, 0.3), Settings(bias.repeat(n, 1, 1, 1) if per_row else bias, 0.3)
     grad = some(n * outer[0], *outer[1:], queries, values)
-    y1, seen = kernel.observe(Operands(*(laid_out(one, way) for one in sequences)), settings)
+    y1, seen = kernel.observe(Operands(*(laid_out(one, way) for one in sequences)), for_sequences)
     y0, *found = at_once(seen, [laid_out(one, way) for one in references], of_references, laid_out(grad, way))
     repeated = [one.repeat(n, *[1] * (one.ndim - 1)) for one in sequences]
     wanted1, wanted0, *expected = in_double(repeated, references, of_references, grad)
@@ -80,6 +75,31 @@ def test_values_and_gradients(outer, n, queries, keys, width, values, bias, way)
     rise = (y1.repeat(n, *[1] * (y1.ndim - 1)) - y0) * grad
     size = sum(float(one.abs().double().sum()) for one in (*steps, rise)) + 1
     assert abs(sum(float(one.double().sum()) for one in steps) - float(rise.double().sum())) <= 1e-5 * size
+
+
+@pytest.mark.parametrize(
+    ("outer", "n", "queries", "keys", "width", "values", "bias", "way"),
+    [
+        ((1,), 2, 1, 1, 1, 1, None, "as it is"),
+        ((2,), 1, 5, 33, 3, 2, (5, 33), "turned"),
+        ((1, 2), 2, 33, 7, 16, 5, None, "positions before heads"),
+        ((2, 1), 2, 3, 4, 40, 17, (2, 1, 1, 4), "part of more"),
+        ((2, 1, 2), 1, 4, 9, 7, 7, (1, 9), "as it is"),
+    ],
+)
+def test_values_and_gradients(outer, n, queries, keys, width, values, bias, way):
+    check(outer, n, queries, keys, width, values, bias, way)
+
+
+@settings(max_examples=4)
+@given(
+    st.sampled_from([(1,), (1, 2)]),
+    st.integers(1, 3),
+    *(st.integers(1, 20) for _ in range(4)),
+    st.sampled_from(["as it is", "positions before heads", "part of more", "turned"]),
+)
+def test_other_sizes(outer, n, queries, keys, width, values, way):
+    check(outer, n, queries, keys, width, values, None, way)
 
 
 def test_a_reference_equal_to_its_sequence_has_the_gradients_of_autograd():
@@ -132,7 +152,7 @@ def test_nan_stays_in_its_head():
 
 def test_operands_that_kernels_do_not_take():
     q = torch.randn(1, 2, 3, 4)
-    wide = torch.randn(1, 2, 3, kernel.WIDEST + 1)
+    wide = torch.randn(1, 2, 3, 129)
     for operands, bias in (
         ((q.double(), q.double(), q.double()), None),
         ((q, q, wide), None),
@@ -165,3 +185,16 @@ def test_an_attribution_of_a_model_that_overwrites_the_operands():
         with kernels:
             found.append(sl.deep_lift_shap(Mixing().eval(), X, random_state=0, n_shuffles=2, device="cpu"))
     torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "attention with wide heads on a GPU with little memory on its chip",
+    "plain operations of PyTorch compute it; narrow heads keep their kernel",
+)
+def test_how_wide_heads_may_be(monkeypatch):
+    for room, widest in ((232_448, 128), (101_376, 128), (65_536, 64)):
+        of = SimpleNamespace(shared_memory_per_block_optin=room)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device, of=of: of)
+        assert kernel.widest_heads.__wrapped__(torch.device("cuda", 0)) == widest
+    assert kernel.widest_heads(torch.device("cpu")) == 128

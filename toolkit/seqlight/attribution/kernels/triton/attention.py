@@ -10,6 +10,7 @@ kernels: one for each block of queries, one for each block of keys. Online softm
 those of Dao (2023), FlashAttention-2.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -40,8 +41,8 @@ from seqlight.attribution.kernels.triton.attention_tiles import (
 from seqlight.attribution.kernels.triton.launch import launch
 from seqlight.attribution.kernels.triton.mean_weights import mean_exponentials, rise_of, secants_of
 
-#: The widest heads whose blocks fit into the memory of a multiprocessor.
-WIDEST = 128
+#: What the blocks of heads of 128 take of a multiprocessor's own memory, in bytes; of those of 64 it is half as much.
+ROOM = 100_352
 
 
 @triton.jit
@@ -250,9 +251,18 @@ def suits(operands: Operands, bias: Tensor | None) -> bool:
     return (
         all(one.dtype == torch.float32 and one.device == device for one in (*operands, *fixed))
         and all(one.numel() and one.layout == torch.strided and not one.is_neg() for one in operands)
-        and max(operands.query.shape[-1], operands.value.shape[-1]) <= WIDEST
+        and max(operands.query.shape[-1], operands.value.shape[-1]) <= widest_heads(device)
         and (bias is None or type(bias) in (Tensor, nn.Parameter))
     )
+
+
+@cache
+def widest_heads(device: torch.device) -> int:
+    """Return the width of heads whose blocks fit into the memory of a multiprocessor."""
+    if device.type != "cuda":
+        return 128
+    room = getattr(torch.cuda.get_device_properties(device), "shared_memory_per_block_optin", 0)
+    return 128 if room >= ROOM else 64
 
 
 def _constants(operands: Operands, settings: Settings) -> dict[str, Any]:
