@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -90,7 +91,7 @@ class ReferenceSampler:
     def _with_enough(
         self, explainer: BlockExplainer, first: int, last: int, tolerance: float, multipliers: bool
     ) -> Iterator[SampledBlock]:
-        """Compare with a few references at a time, until each sequence is known to the tolerance; yield one each."""
+        """Compare with a few references at a time, until each sequence is known to the tolerance."""
         X, drawn = self.references.X[first:last], list[Tensor]()
         parts, ahead = list[ReducedBlock](), list[Tensor]()
         open_ = torch.ones(last - first, dtype=torch.bool, device="cpu")
@@ -119,7 +120,7 @@ class ReferenceSampler:
             moments.standard_error.to(dtype),
             torch.cat([one.values[2] for one in parts], dim=2) if multipliers else None,
         )
-        yield from (_select(whole, i, int(n)) for i, n in enumerate(moments.n))
+        yield from _runs_of_equal_count(whole, moments.n.tolist())
 
     def _draw(self, first: int, last: int, start: int) -> Tensor:
         """Return the references of a step, which begins with reference `start`."""
@@ -151,9 +152,18 @@ def _keeping(reduction: Reduction, multipliers: bool) -> Reduction:
     return (lambda block: (*reduction(block), block.multipliers[0])) if multipliers else reduction
 
 
-def _select(sampled: SampledBlock, i: int, n: int) -> SampledBlock:
-    """Return sequence `i` alone, with its first `n` references."""
-    row, block = slice(i, i + 1), sampled.block
+def _runs_of_equal_count(sampled: SampledBlock, counts: list[int]) -> Iterator[SampledBlock]:
+    """Yield the sequences in order, those that follow each other and have as many references together."""
+    first = 0
+    for n, run in groupby(counts):
+        last = first + len(list(run))
+        yield _select(sampled, slice(first, last), n)
+        first = last
+
+
+def _select(sampled: SampledBlock, row: slice, n: int) -> SampledBlock:
+    """Return some sequences, with the first `n` references of each."""
+    block = sampled.block
     selected = replace(
         block,
         references=tuple(one[row, :n] for one in block.references),

@@ -29,6 +29,7 @@ class OutputCollector:
         self.rows = rows or 0
         self.done = 0  # rows collected so far
         self._whole: Any = None
+        self._tensors: list[Tensor] = []  # those of the whole
         self._filled = 0
         self._parts: list[Any] = []
         self._arriving: tuple[list[Tensor], HostCopy] | None = None
@@ -37,12 +38,12 @@ class OutputCollector:
         """Add the output of the next `rows` rows; InputError unless it has a row for each."""
         output = self.check(output, rows)
         if not self._parts and self.done + rows <= self.rows:
-            places = self._next_places(output, rows)
+            targets = self._next_places(output, rows)
         else:
-            places = map_structure(lambda y: torch.empty_like(y, device="cpu"), output)
-            self._parts.append(places)
+            self._parts.append(map_structure(lambda y: torch.empty_like(y, device="cpu"), output))
+            targets = flatten_structure(self._parts[-1])
         self.done += rows
-        tensors, targets = flatten_structure(output), flatten_structure(places)
+        tensors = flatten_structure(output)
         if all(one.is_cpu for one in tensors) and self._arriving is None:
             _copy(tensors, targets)
             return
@@ -75,14 +76,15 @@ class OutputCollector:
         filled = [map_structure(lambda whole: whole[: self._filled], self._whole)] if self._filled else []
         return map_structure(lambda *parts: torch.cat(parts), *filled, *self._parts)
 
-    def _next_places(self, output: Any, rows: int) -> Any:
+    def _next_places(self, output: Any, rows: int) -> list[Tensor]:
         """Return the next rows of the memory for all outputs, which is allocated for the first ones."""
         if not self._filled:
             self._whole = map_structure(
                 lambda y: torch.empty((self.rows, *y.shape[1:]), dtype=y.dtype, device="cpu"), output
             )
+            self._tensors = flatten_structure(self._whole)
         first, self._filled = self._filled, self._filled + rows
-        return map_structure(lambda whole: whole[first : self._filled], self._whole)
+        return [whole[first : self._filled] for whole in self._tensors]
 
     def _wait(self) -> None:
         """Wait for the outputs that are on their way."""
