@@ -21,7 +21,7 @@ from seqlight.lit.collectives import run_on_all_ranks
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
-LENGTH, ROWS = 48, 23
+LENGTH, ROWS = 48, 13
 LITTLE = {"predict": 20_000, "attribute": 60_000}  # bytes
 
 
@@ -41,9 +41,19 @@ class PlaceWriter(L.Callback):
             trainer, lambda: {"rank": torch.full((2,), trainer.global_rank, device=pl_module.device)}
         )
         found["gathered"] = [(one["rank"].tolist(), str(one["rank"].device)) for one in parts]
+        found["refused"] = [is_refused(torch.ones(1)), is_refused(torch.ones(1, device=pl_module.device))]
         found["peaks"] = [torch.pretend.max_memory_allocated(device) for device in (0, 1)]
         self.out.mkdir(exist_ok=True)
         (self.out / f"rank-{trainer.global_rank}.json").write_text(json.dumps(found))
+
+
+def is_refused(tensor):
+    """Return whether the processes cannot add up such tensors."""
+    try:
+        torch.distributed.all_reduce(tensor)
+    except RuntimeError as error:
+        return "is bound to" in str(error)
+    return False
 
 
 class MemoryTaker(L.Callback):
@@ -136,6 +146,7 @@ def test_each_process_keeps_to_its_own_device(runs, name, rank):
     assert (found["device"], found["current"]) == (f"pretend:{rank}", rank)
     assert found["peaks"][rank] > 0
     assert found["peaks"][1 - rank] == 0
+    assert found["refused"] == [True, False]  # as by NCCL: what was gathered was sent from the device
     assert found["gathered"] == [[[0, 0], "cpu"], [[1, 1], "cpu"]]
 
 
