@@ -11,6 +11,7 @@ from seqlight.prediction.arguments import choose_device, require_module
 CPU = torch.device("cpu")
 
 
+@pytest.mark.cpu
 def test_devices_that_can_be_chosen():
     assert choose_device("cpu") == choose_device(CPU) == CPU
     found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else CPU

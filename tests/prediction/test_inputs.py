@@ -154,6 +154,7 @@ def test_one_hot_in_any_arrangement(dtype, rows, letters, length, seed):
     assert torch.equal(found.to(dtype), X)
 
 
+@pytest.mark.cpu
 @pytest.mark.reliability("devices", "sequences on a GPU, and the CPU asked for", "what is read has arrived")
 @pytest.mark.parametrize("method", ["predict", *METHODS])
 def test_transfers_to_the_cpu_block(method, monkeypatch):

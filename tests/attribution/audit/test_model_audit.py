@@ -176,7 +176,7 @@ def test_common_models_lose_nothing(Around):
         h[:, 3:].mul_(h[:, :3])
         h += 1
         attended = F.scaled_dot_product_attention(h, h, h, torch.eye(6).to(h) - 1)
-        masked = torch.softmax(h.masked_fill(torch.arange(20) > 12, -torch.inf), -1)
+        masked = torch.softmax(h.masked_fill(torch.arange(20, device=h.device) > 12, -torch.inf), -1)
         pooled, places = F.max_pool1d(h, 2, return_indices=True)
         out = torch.zeros_like(h)
         out[:, ::2] = checkpoint(torch.tanh, h[:, ::2], use_reentrant=False)

@@ -72,6 +72,7 @@ def test_a_users_function_named_like_an_operation_is_not_linear(name):
     assert graph_check.find_unexplained([y], {cls}) is None
 
 
+@pytest.mark.cpu
 def test_scatter_of_data_parallel_is_linear(monkeypatch):
     monkeypatch.setattr(_functions.comm, "scatter", lambda x, devices, *_: x.chunk(len(devices)))
     found = _functions.Scatter.apply([0], None, 0, torch.rand(3, requires_grad=True))

@@ -13,7 +13,7 @@ from seqlight.attribution.engine.model_region_mode import RegionPolicy
 
 
 def ranks(z):
-    return torch.arange(1, z.shape[-1] + 1, dtype=z.dtype)
+    return torch.arange(1, z.shape[-1] + 1, dtype=z.dtype, device=z.device)
 
 
 def by_gather(z):
@@ -50,7 +50,7 @@ def by_index(z):
     ordered = rows.sort(-1, descending=True).values
     sums = ordered.cumsum(-1) - 1
     last = (ranks(z) * ordered > sums).float().sum(-1).long() - 1
-    tau = sums[torch.arange(len(rows)), last] / (last + 1)
+    tau = sums[torch.arange(len(rows), device=rows.device), last] / (last + 1)
     return (rows - tau[:, None]).clamp_min(0).view(z.shape)
 
 

@@ -58,7 +58,7 @@ def test_rare_linear_operations_are_known_to_be_linear(name, Around, incompleten
 
 
 BROADCAST = {
-    "degrees": lambda h: torch.special.hermite_polynomial_h(h[:, :, :1], torch.arange(3)),
+    "degrees": lambda h: torch.special.hermite_polynomial_h(h[:, :, :1], torch.arange(3, device=h.device)),
     "dividends": lambda h: (h[:, :, :1] + 9).__rtruediv__(torch.arange(3).to(h)),
     "signs": lambda h: torch.copysign(h, h.flip(1)),
     "steps": lambda h: torch.heaviside(h.round(), h.flip(1)),

@@ -137,8 +137,10 @@ MODELS = {
     "logsumexp": lambda h: torch.logsumexp(h, (1, 2), keepdim=True),
     "logaddexp": lambda h: torch.logaddexp(h, h.flip(1)),
     "softmax by hand": manual_softmax,
-    "masked softmax": lambda h: torch.softmax(h.masked_fill(torch.arange(20) > 12, -torch.inf), -1),
-    "masked softmax by hand": lambda h: manual_softmax(h.masked_fill(torch.arange(6)[:, None] > 3, -torch.inf)),
+    "masked softmax": lambda h: torch.softmax(h.masked_fill(torch.arange(20, device=h.device) > 12, -torch.inf), -1),
+    "masked softmax by hand": lambda h: manual_softmax(
+        h.masked_fill(torch.arange(6, device=h.device)[:, None] > 3, -torch.inf)
+    ),
     "large logits": lambda h: torch.softmax(1e4 * h, 1),
     "attention by hand": attention_by_hand,
     "sdpa": lambda h: F.scaled_dot_product_attention(h, 2 * h, h, is_causal=True),
@@ -238,7 +240,7 @@ class SelfAttention(nn.Module):
     def forward(self, x):
         h = 3 * self.first(x)
         h = h.transpose(1, 2) if self.batch_first else h.permute(2, 0, 1)
-        mask = torch.ones(18, 18, dtype=torch.bool).triu(1) if self.mask else None
+        mask = torch.ones(18, 18, dtype=torch.bool, device=x.device).triu(1) if self.mask else None
         h, weights = self.attention(h, h, h, need_weights=self.need_weights, attn_mask=mask)
         assert (weights is not None) is self.need_weights
         return self.last((h if self.batch_first else h.transpose(0, 1)).flatten(1))
@@ -258,7 +260,7 @@ def test_multihead_attention(batch_first, need_weights, mask, incompleteness):
         lambda h: torch.xlogy(h.relu(), h.relu()),
         lambda h: torch.special.xlogy(h.relu(), h.exp()),
         lambda h: F.kl_div(h.log_softmax(1), h.relu(), reduction="none"),
-        lambda h: F.max_pool1d(h.masked_fill(torch.arange(20) < 6, -torch.inf), 2).clamp_min(-3),
+        lambda h: F.max_pool1d(h.masked_fill(torch.arange(20, device=h.device) < 6, -torch.inf), 2).clamp_min(-3),
     ],
 )
 def test_zeros_and_infinities_that_cancel(function, Around, incompleteness):
@@ -270,9 +272,9 @@ def test_fully_masked_positions_attend_to_nothing(live, incompleteness):
     mask = torch.ones(20, 20, dtype=torch.bool).tril(-1)  # the first position sees none
 
     def attend(h):
-        other = h if live else torch.linspace(-1, 1, 120, dtype=h.dtype).view(1, 6, 20).expand_as(h)
+        other = h if live else torch.linspace(-1, 1, 120, dtype=h.dtype, device=h.device).view(1, 6, 20).expand_as(h)
         q, k = (one.mT.unsqueeze(1) for one in (h, other))
-        return F.scaled_dot_product_attention(q, k, k, attn_mask=mask)[:, 0].mT
+        return F.scaled_dot_product_attention(q, k, k, attn_mask=mask.to(h.device))[:, 0].mT
 
     class Model(nn.Module):
         def __init__(self):
@@ -453,6 +455,7 @@ def test_thousands_of_random_models(seed, parts, incompleteness):
     assert incompleteness(model, x, references=shuffled.view(2, 2, 4, 12)) < 1e-9
 
 
+@pytest.mark.cpu  # a device has the next block in flight
 def test_incomplete_attributions_do_not_slow_down_the_rest():
     class Noisy(nn.Module):  # what is lost has nothing to do with partners
         def __init__(self):

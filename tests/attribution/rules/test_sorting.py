@@ -83,8 +83,10 @@ OPERATIONS = {
     "kth value": lambda h: torch.kthvalue(h, 4, 1).values,
     "running maximum": lambda h: h.cummax(2).values,
     "running minimum": lambda h: torch.cummin(h, 1)[0],
-    "running maximum of masked": lambda h: h.masked_fill(torch.arange(20) < 5, -torch.inf).cummax(2)[0].exp(),
-    "sort of masked": lambda h: h.masked_fill(torch.arange(20) > 12, -torch.inf).sort(2)[0].exp(),
+    "running maximum of masked": lambda h: (
+        h.masked_fill(torch.arange(20, device=h.device) < 5, -torch.inf).cummax(2)[0].exp()
+    ),
+    "sort of masked": lambda h: h.masked_fill(torch.arange(20, device=h.device) > 12, -torch.inf).sort(2)[0].exp(),
     "smallest and largest": lambda h: torch.cat(torch.aminmax(h, dim=1), 1),
     "mode": lambda h: h.round(decimals=1).mode(2)[0],
     "sort after relu": lambda h: torch.relu(h).sort(1).values,

@@ -11,24 +11,28 @@ X = random_one_hot((3, 4, 20), random_state=0)
 EVEN = torch.arange(20) % 2 == 0
 
 
+def even(h):
+    return EVEN.to(h.device)
+
+
 def half(h):
-    return h.masked_fill(EVEN, -math.inf)
+    return h.masked_fill(even(h), -math.inf)
 
 
 MODELS = {
-    "a fixed mask": lambda h: torch.where(EVEN, h, h.tanh()),
+    "a fixed mask": lambda h: torch.where(even(h), h, h.tanh()),
     "a mask of the input": lambda h: torch.where(h > 0, h.exp(), 1 + h),
     "a mask of another tensor": lambda h: torch.where(h.roll(1, 2) > 0, h * h, h * h),
     "a method": lambda h: h.where(h > 0.1, h.flip(1)),
-    "of one number": lambda h: torch.where(EVEN, h, h.mean((1, 2), keepdim=True)),
+    "of one number": lambda h: torch.where(even(h), h, h.mean((1, 2), keepdim=True)),
     "maximum": lambda h: torch.maximum(h, h.flip(1)),
     "minimum": lambda h: torch.minimum(h, h.flip(1)),
     "clamp by a tensor": lambda h: h.clamp(min=h.flip(1) - 1),
-    "infinity where it is not chosen": lambda h: torch.where(~EVEN, half(h), 2 * h),
+    "infinity where it is not chosen": lambda h: torch.where(~even(h), half(h), 2 * h),
     "maximum with minus infinity": lambda h: torch.maximum(h, half(h)),
     "minimum with infinity": lambda h: torch.minimum(h, -half(h)),
-    "much larger where it is not chosen": lambda h: torch.where(EVEN, h, h * 1e9) * EVEN,
-    "maximum with much smaller": lambda h: torch.maximum(h, h * h - 1e9 * EVEN),
+    "much larger where it is not chosen": lambda h: torch.where(even(h), h, h * 1e9) * even(h),
+    "maximum with much smaller": lambda h: torch.maximum(h, h * h - 1e9 * even(h)),
 }
 
 
