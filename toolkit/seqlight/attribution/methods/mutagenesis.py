@@ -152,9 +152,10 @@ def saturation_mutagenesis(
         rows = torch.arange(first, last, device="cpu")
         return run(X[rows], rows)
 
-    def run_mutants(places: Tensor, first: int, last: int) -> Any:
+    def run_mutants(places: Tensor, first: int, last: int) -> HostCopy:
         some = places[first:last]
-        return run(grid.mutants(some), grid.rows(some))
+        output = own.check(run(grid.mutants(some), grid.rows(some)), len(some))
+        return HostCopy(flatten_structure(output))
 
     own, found = OutputCollector(len(X)), OutputCollector(grid.shape.numel())
 
@@ -162,12 +163,9 @@ def saturation_mutagenesis(
         for places, new in grid.batches(size):
             rows = grid.rows(places)
             y = map_structure(lambda one, rows=rows: one[rows], y0)
-            for at, output, complete in _outputs_of_mutants(size, new, partial(run_mutants, places[new])):
-                yield (
-                    HostCopy(flatten_structure(own.check(output, len(at)) if len(at) else ())),
-                    (y, rows, at, complete),
-                )
-                del output
+            for at, copy, complete in _copies_of_outputs(size, new, partial(run_mutants, places[new])):
+                yield copy, (y, rows, at, complete)
+                del copy
 
     with (
         hold_precision(checked.precision, checked.device),
@@ -269,17 +267,17 @@ def _mean(output: Any, rows: int, device: torch.device) -> Tensor:
     return output.to(device).double().reshape(rows, -1).mean(dim=1, keepdim=True)
 
 
-def _outputs_of_mutants(
-    size: BatchSize, new: Tensor, run: Callable[[int, int], Any]
-) -> Iterator[tuple[Tensor, Any, bool]]:
+def _copies_of_outputs(
+    size: BatchSize, new: Tensor, run: Callable[[int, int], HostCopy]
+) -> Iterator[tuple[Tensor, HostCopy, bool]]:
     """Yield the indices of some places that have a mutant, as `new` says, their outputs, and whether no more follow."""
     at, done = new.nonzero().flatten(), 0
     if not len(at):
-        yield at, (), True
-    for output, n in size.parts(0, len(at), run):
+        yield at, HostCopy([]), True
+    for copy, n in size.parts(0, len(at), run):
         done += n
-        yield at[done - n : done], output, done == len(at)
-        del output
+        yield at[done - n : done], copy, done == len(at)
+        del copy
 
 
 def _write(y: Any, at: Tensor, outputs: list[Tensor]) -> None:
