@@ -174,6 +174,31 @@ def test_attributions_are_the_same_twice(pretend, case):
     assert torch.equal(found[1], found[2])
 
 
+class Flags(nn.Module):
+    """Switches cuDNN off for a while, as some do for double backward passes of recurrent layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv1d(4, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(116, 1))
+
+    def forward(self, X):
+        with torch.backends.cudnn.flags(enabled=False):
+            return self.layers(X)
+
+
+@pytest.mark.reliability(
+    "accelerators", "a model that uses torch.backends.cudnn.flags in its forward", "an error that says what to use"
+)
+@pytest.mark.parametrize("method", ["deep_lift_shap", "saturation_mutagenesis"])
+def test_a_model_that_sets_flags(pretend, case, method):
+    before = now()
+    with pytest.raises(InputError, match=r"asks for torch\.backends\.cudnn\.allow_tf32.*or pass precision='tf32'"):
+        METHODS[method](Flags(), case[1], device="pretend")
+    assert now() == before
+    expected = METHODS[method](Flags(), case[1], device="cpu")
+    assert expected.shape == case[1].shape
+
+
 def test_other_precisions_are_refused(case):
     with pytest.raises(InputError, match="precision is 'bf16': expected None, for float32 to rounding, or 'tf32'"):
         sl.deep_lift_shap(*case, precision="bf16")

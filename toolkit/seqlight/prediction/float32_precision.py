@@ -45,7 +45,23 @@ def hold_precision(precision: Precision, device: torch.device) -> contextlib.Abs
     """
     if device.type == "cpu":
         return contextlib.nullcontext()
-    return _SHARED.apply((precision, _backend(device)))
+    return _hold((precision, _backend(device)))
+
+
+@contextlib.contextmanager
+def _hold(choice: tuple[Precision, str]) -> Iterator[None]:
+    try:
+        with _SHARED.apply(choice):
+            yield
+    except RuntimeError as error:
+        # PyTorch refuses to answer by one value what now has two.
+        if "whether allow_tf32 is enabled for cuDNN without a specific operator" not in str(error):
+            raise
+        raise InputError(
+            "the model asks for torch.backends.cudnn.allow_tf32, as torch.backends.cudnn.flags does, while float32 is "
+            "kept to rounding: expected a model that does not; use torch.backends.cudnn.conv.fp32_precision in its "
+            "place, or pass precision='tf32'."
+        ) from error
 
 
 def may_use_tf32(device: torch.device) -> bool:
