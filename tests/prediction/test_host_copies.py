@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import seqlight as sl
+from seqlight.prediction import host_copies
 from seqlight.prediction.host_copies import HostCopy, can_pin, overlap
 
 DTYPES = (
@@ -55,6 +56,18 @@ def test_tensors_arrive_as_they_were(pretend, switches):
             assert torch.equal(found, one.resolve_conj())
 
     check()
+
+
+def test_large_tensors_are_waited_for_at_once(pretend, monkeypatch):
+    monkeypatch.setattr(host_copies, "MOST_BYTES", 100)
+    x = torch.arange(30.0, device="pretend")
+    with pretend.switched(late_copies=True), pretend.counted() as counts:
+        small, large = HostCopy([x[:10]]), HostCopy([x, x[:1]])
+        x.zero_()
+        assert large.wait()[0].tolist() == list(range(30))
+        assert small.wait()[0].tolist() == list(range(10))
+    assert counts.by_name["wait copy to host"] == 2
+    assert counts.by_name["copy to host"] == 1
 
 
 def test_tensors_of_the_cpu_are_not_copied():

@@ -10,6 +10,9 @@ from torch import Tensor
 
 T = TypeVar("T")
 
+# The most bytes that are packed and pinned at a time: pinned memory is kept, and every program lacks it.
+MOST_BYTES = 2**28
+
 
 class HostCopy:
     """A few tensors on their way from a device to the CPU: one copy, which is made when the device gets to it.
@@ -32,7 +35,7 @@ class HostCopy:
         self._places = [one.device for one in tensors]
         self._here = [one.detach() for one in tensors if one.is_cpu]
         there = {place: None for place in self._places if place.type != "cpu"}
-        self._copies = {place: _PackedCopy([one.detach() for one in tensors if one.device == place]) for place in there}
+        self._copies = {place: _copy_from([one for one in tensors if one.device == place]) for place in there}
 
     @property
     def is_here(self) -> bool:
@@ -44,6 +47,22 @@ class HostCopy:
         arrived = {place: iter(copy.wait()) for place, copy in self._copies.items()}
         here, self._here, self._copies = iter(self._here), [], {}
         return [next(arrived.get(place, here)) for place in self._places]
+
+
+def _copy_from(tensors: Sequence[Tensor]) -> _PackedCopy | _LargeCopy:
+    """Return a copy of tensors of one device that is on its way, or complete if they are large."""
+    tensors = [one.detach() for one in tensors]
+    return _LargeCopy(tensors) if sum(one.nbytes for one in tensors) > MOST_BYTES else _PackedCopy(tensors)
+
+
+class _LargeCopy:
+    """Copies of tensors, which have been waited for."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self._found = [one.cpu() for one in tensors]
+
+    def wait(self) -> list[Tensor]:
+        return self._found
 
 
 class _PackedCopy:

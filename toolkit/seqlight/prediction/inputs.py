@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError
-from seqlight.prediction.host_copies import can_pin
+from seqlight.prediction.host_copies import MOST_BYTES, can_pin
 from seqlight.sequence import native_loops
 from seqlight.sequence.checks import MOST_LETTERS
 
@@ -101,7 +101,7 @@ def to_device(one: Tensor, device: torch.device) -> Tensor:
     A transfer to the CPU blocks, since its memory must not be read before the data have arrived. Nobody waits for a
     transfer to another device, which begins in pinned memory: from any other the device has to be waited for.
     """
-    if one.is_cpu and can_pin(device.type) and not one.is_pinned():
+    if one.is_cpu and one.nbytes <= MOST_BYTES and can_pin(device.type) and not one.is_pinned():
         one = torch.empty_like(one, pin_memory=True).copy_(one)
     return one.to(device, non_blocking=device.type != "cpu")
 
