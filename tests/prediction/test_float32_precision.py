@@ -10,7 +10,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.errors import InputError
-from seqlight.prediction.float32_precision import hold_precision
+from seqlight.prediction.float32_precision import hold_precision, may_use_tf32
 
 GPU = torch.device("cuda")
 OPERATIONS = [("cuda", one) for one in ("all", "conv", "rnn", "matmul")]
@@ -57,6 +57,7 @@ def test_any_settings_are_overruled_and_restored(settings, precision):
         with hold_precision(precision, GPU):
             assert read("cuda", "conv") == read("cuda", "rnn") == ("tf32" if precision else "ieee")
             assert read("cuda", "matmul") == "ieee"
+            assert may_use_tf32(GPU) == (precision == "tf32")
             assert read("mkldnn", "conv") == before["mkldnn", "conv"]  # other threads may compute on the CPU
         assert now() == before
 
@@ -76,6 +77,17 @@ def test_what_follows_a_general_setting_still_does(python, precision):
         "assert read('cuda', 'conv') == read('cuda', 'matmul') == 'tf32'\n"
     )
     python("-c", code)
+
+
+@pytest.mark.parametrize("precision", [None, "tf32"])
+def test_earlier_versions_of_pytorch(monkeypatch, precision):
+    for name in ("_set_fp32_precision_setter", "_get_fp32_precision_getter"):
+        monkeypatch.delattr(torch._C, name)
+    before = torch._C._get_cudnn_allow_tf32(), torch._C._get_cublas_allow_tf32()
+    with hold_precision(precision, GPU):
+        assert torch._C._get_cudnn_allow_tf32() == may_use_tf32(GPU) == (precision == "tf32")
+        assert not torch._C._get_cublas_allow_tf32()
+    assert (torch._C._get_cudnn_allow_tf32(), torch._C._get_cublas_allow_tf32()) == before
 
 
 @pytest.mark.parametrize("benchmark", [True, False])
