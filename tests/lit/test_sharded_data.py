@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 import seqlight as sl
-from seqlight.lit import ShardedDataModule
+from seqlight.lit import DeepLiftShapModule, ShardedDataModule
 from small_memory import _small_memory as _small_memory
 
 X = torch.arange(40).reshape(10, 4)
@@ -165,11 +165,9 @@ def test_arguments_that_are_refused():
 
 
 def test_more_rows_are_loaded_at_a_time_where_a_device_tells_its_memory(small_memory):
-    def loaded(data, **settings):
-        data = ShardedDataModule(data, **settings)
-        data.trainer = SimpleNamespace(
-            global_rank=0, world_size=1, strategy=SimpleNamespace(root_device=torch.device("cpu"))
-        )
+    def loaded(data, module=None, **settings):
+        data, place = ShardedDataModule(data, **settings), SimpleNamespace(root_device=torch.device("cpu"))
+        data.trainer = SimpleNamespace(global_rank=0, world_size=1, strategy=place, lightning_module=module)
         return list(map(len, data.batches())), data.rows_for_a_shard()
 
     rows = torch.zeros(4000, 2)
@@ -179,6 +177,7 @@ def test_more_rows_are_loaded_at_a_time_where_a_device_tells_its_memory(small_me
     assert loaded(rows) == ([128] * 31 + [32], 128)  # shards are the same, so that a run can go on anywhere
     assert loaded(rows, batch_size="auto") == loaded(rows)
     assert loaded(torch.zeros(400_000, 1)) == ([2048] * 195 + [640], 2048)
+    assert loaded(torch.zeros(400_000, 1), DeepLiftShapModule(torch.nn.Linear(1, 1)))[0][0] == 256
     assert loaded(TensorDataset(torch.zeros(400_000, 1)))[0][0] == 128
     assert max(loaded(np.zeros((300, 2**20), dtype=np.int8), batch_size="auto")[0]) == 32
     assert loaded(rows, batch_size=50)[0] == [50] * 80

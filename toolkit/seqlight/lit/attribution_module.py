@@ -94,6 +94,9 @@ class DeepLiftShapModule(L.LightningModule):
 
     sends_inputs = True  # so ShardedDataModule leaves batches on the CPU
 
+    # Rows at a time, if a data module may choose: each has many pairs already, and much of each may be kept.
+    most_rows = 256
+
     def __init__(
         self,
         model: nn.Module | str,

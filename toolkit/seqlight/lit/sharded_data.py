@@ -149,10 +149,11 @@ class ShardedDataModule(L.LightningDataModule):
         size, device = self.asked_batch_size, self.trainer.strategy.root_device if self.trainer else None
         if device is None or not BatchSize(size, device).learns:
             return self.batch_size
+        most = getattr(self.trainer.lightning_module, "most_rows", MOST_ROWS) if self.trainer else MOST_ROWS
         if self.rows.arrays is None:
-            return max(self.batch_size, UNKNOWN_ROWS)
+            return max(self.batch_size, min(most, UNKNOWN_ROWS))
         each = sum(int(one[:1].nbytes) for one in self.rows.arrays)
-        return max(self.batch_size, min(MOST_ROWS, MOST_BYTES // max(1, each)))
+        return max(self.batch_size, min(most, MOST_BYTES // max(1, each)))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Return the batch on the device; as it is for the CPU, or for a module that sends its inputs itself."""
