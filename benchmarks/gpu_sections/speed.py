@@ -45,11 +45,10 @@ def _make_jobs(
         "seqlight": lambda: sl.deep_lift_shap(there, X, references=references, **ours),
         "seqlight, drawing": lambda: sl.deep_lift_shap(there, X, random_state=0, **ours),
     }
-    if at_once == 1:
-        return {**jobs, **_tangermeme(given, there, X, references), **_captum(bench, there, X, references)}
-    learned = {**ours, "batch_size": "auto"}
-    jobs["seqlight, auto"] = lambda: sl.deep_lift_shap(there, X, references=references, **learned)
-    return {**jobs, **_tangermeme(given, there, X, references)}
+    if at_once > 1:
+        learned = {**ours, "batch_size": "auto"}
+        jobs["seqlight, auto"] = lambda: sl.deep_lift_shap(there, X, references=references, **learned)
+    return {**jobs, **_tangermeme(given, there, X, references), **_captum(bench, there, X, references, at_once)}
 
 
 def _tangermeme(
@@ -63,7 +62,9 @@ def _tangermeme(
     return {"tangermeme": lambda: deep_lift_shap(model, X, references=references, **theirs)}
 
 
-def _captum(bench: Bench, model: nn.Module, X: Tensor, references: Tensor) -> dict[str, Callable[[], object]]:
+def _captum(
+    bench: Bench, model: nn.Module, X: Tensor, references: Tensor, at_once: int
+) -> dict[str, Callable[[], object]]:
     try:
         from captum.attr import DeepLift
     except ImportError:
@@ -71,11 +72,12 @@ def _captum(bench: Bench, model: nn.Module, X: Tensor, references: Tensor) -> di
 
     def attribute_each() -> Tensor:
         found, explainer = [], DeepLift(model)
-        for x, r in zip(X.float(), references.float(), strict=True):
-            baselines = r.to(bench.device)
-            inputs = x.to(bench.device)[None].expand_as(baselines).clone()
-            found.append(explainer.attribute(inputs, baselines, target=0).mean(0).detach().cpu())
-        return torch.stack(found)
+        for x, r in zip(X.split(at_once), references.split(at_once), strict=True):
+            baselines = r.to(bench.device).float().flatten(0, 1)
+            inputs = x.to(bench.device).float().repeat_interleave(r.shape[1], dim=0)
+            contributions = explainer.attribute(inputs, baselines, target=0).detach()
+            found.append(contributions.unflatten(0, r.shape[:2]).mean(1).cpu())
+        return torch.cat(found)
 
     return {"captum": attribute_each}
 
