@@ -1,6 +1,7 @@
 """The rule for elementwise operations against its definition, written slowly and literally."""
 
 import itertools
+import weakref
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 
 import seqlight as sl
 from seqlight.attribution.calls.call import Call
+from seqlight.attribution.rules import special_functions
 from seqlight.attribution.rules.elementwise import (
     Rescale,
     Rounding,
@@ -227,3 +229,20 @@ def test_a_root_of_0(root, dtype):
     X = sl.random_one_hot((3, 4, 40), random_state=0).float()
     found = sl.deep_lift_shap(Rooted(), X, n_shuffles=3, device="cpu", random_state=0, dtype=dtype, hypothetical=True)
     assert found.isfinite().all()
+
+
+def test_an_input_that_is_overwritten_does_not_stay_in_memory():
+    """A copy of it does, in its place."""
+    rule = Rescale(special_functions.relu_slope, fused_vjp="elementwise.relu_vjp", rounding=Rounding.NONE)
+    kept = rule.observe(Call.from_arguments("relu", torch.relu, (torch.randn(2, 3).requires_grad_(),), {}), True)[1]
+    leaf = torch.randn(4, 3).requires_grad_()
+    x0 = leaf * 1
+    last = weakref.ref(x0)
+    y0 = rule.explain(Call.from_arguments("relu", torch.relu, (x0,), {}), kept, True)
+    with torch.no_grad():
+        x0.zero_()
+    del x0
+    assert last() is None
+    x1 = kept[0].tensor.repeat(2, 1)
+    y0.sum().backward()
+    torch.testing.assert_close(leaf.grad, (x1.relu() - leaf.relu()) / (x1 - leaf))

@@ -114,6 +114,11 @@ class Call:
         """The tensors that depend on the input."""
         return tuple([self.leaves[i] for i in self.dependent])
 
+    def without_tensors(self) -> Call:
+        """Return the call without those of its tensors that depend on the input: it is made with others."""
+        leaves = [None if at in self.dependent else leaf for at, leaf in enumerate(self.leaves)]
+        return replace(self, leaves=leaves)
+
     def broadcast(self) -> Call:
         """Return the call with each tensor that depends on the input expanded to the shape of the result."""
         shapes = (leaf.shape for leaf in self.leaves if isinstance(leaf, Tensor))

@@ -18,6 +18,7 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Call, Function, ObserveFunction, RuleFunction
 from seqlight.attribution.calls.partners import align_partners
 from seqlight.attribution.calls.record import Snapshot
+from seqlight.attribution.kernels.buffers import empty_like
 from seqlight.attribution.kernels.memory_layout import are_packed
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.errors import UnsupportedOperation
@@ -47,8 +48,10 @@ class RescaleFunction(RuleFunction):
     def forward(ctx: Any, rule: Rescale, call: Call, recorded: tuple[Tensor, ...], copy: bool, x0: Tensor) -> Any:
         """Return the output, and keep what is known of sequences and references."""
         y0 = call(x0.detach())
-        ctx.rule, ctx.call, ctx.recorded = rule, call, recorded
-        ctx.reference = Snapshot.take(x0, copy), Snapshot.take(y0, False) if len(recorded) > 1 else None
+        mine = empty_like(x0).copy_(x0) if copy else x0
+        # What is overwritten need not stay in memory.
+        ctx.rule, ctx.call, ctx.recorded = rule, call.without_tensors() if copy else call, recorded
+        ctx.reference = Snapshot.take(mine, False), Snapshot.take(y0, False) if len(recorded) > 1 else None
         return y0
 
     @staticmethod
