@@ -84,7 +84,12 @@ def predict(model, at, device):
     ]
 
 
-CALLS = [deep_lift_shap, attribute, saturation_mutagenesis, input_x_gradient, integrated_gradients, predict]
+def audit(model, at, device):
+    found = sl.audit(model, at(X), (at(CONTROL),), 1, references=at(REFERENCES), dtype="float32", device=device)
+    return [torch.tensor([found.complete, len(found.table), found.table["calls"].sum()])]
+
+
+CALLS = [audit, deep_lift_shap, attribute, saturation_mutagenesis, input_x_gradient, integrated_gradients, predict]
 
 
 @pytest.mark.reliability(

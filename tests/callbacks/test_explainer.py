@@ -313,3 +313,24 @@ def test_a_callback_learns_how_much_fits(toy, small_memory):
     module = RowHog(toy.network(), memory)
     assert max(sizes(module, batch_size=24)) == 24
     assert max(sizes(module)) == 8 * 12  # of the sequences that are left after the first two
+
+
+@pytest.mark.reliability(
+    "accelerators", "callbacks that are given sequences, references and targets on a GPU", "the records of the CPU"
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_callback_is_given_may_lie_anywhere(pretend, method):
+    X = sl.random_one_hot((3, 4, 20), random_state=0)
+
+    def explain(place, other):
+        given = {"references": sl.dinucleotide_shuffle(X, n=2, random_state=0).to(other), "compare_with": X.to(place)}
+        callback = AttributionCallback(X.to(place), torch.tensor([0, 0, 0]).to(other), method=method, **given)
+        model = callback._explainer.select_model(Module("as it is").to(place))
+        return callback._explainer._run(model, [0, 2], callback.references[[0, 2]], torch.device(place))
+
+    expected = explain("cpu", "cpu")
+    with pretend.switched(late_copies=True):
+        for places in (("pretend:0", "pretend:1"), ("pretend:1", "cpu"), ("cpu", "pretend:0")):
+            found = explain(*places)
+            torch.testing.assert_close(found.attributions, expected.attributions, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(found.outputs, expected.outputs)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -280,3 +281,23 @@ def test_what_fits_is_learned_once_a_run(trainer, small_memory):
 def test_what_is_no_batch_size():
     with pytest.raises(sl.InputError, match="batch_size is 'many': expected a number or 'auto'"):
         DeepLiftShapModule(Net(), batch_size="many")
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "a run of references and targets that lie on a GPU, and of data there",
+    "the results and the manifest of those on the CPU",
+)
+def test_arguments_of_a_run_may_lie_anywhere(pretend, tmp_path):
+    X = sl.random_one_hot((5, 4, 20), random_state=0)
+    references, target = sl.dinucleotide_shuffle(X, n=2, random_state=0), torch.tensor([0, 1, 1, 0, 1])
+
+    def attributions(place, name):
+        module = DeepLiftShapModule(Net(), target.to(place), references=references.to(place))
+        found = sl.run(module, X.to(place), tmp_path / name, accelerator="cpu", devices=1, batch_size=2, progress=False)
+        return np.asarray(found["attributions"]), module.method()
+
+    expected = attributions("cpu", "here")
+    found = attributions("pretend:1", "there")
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5, atol=1e-7)
+    assert found[1] == expected[1]
