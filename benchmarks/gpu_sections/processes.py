@@ -39,9 +39,9 @@ def side_by_side(bench: Bench) -> dict[str, Any]:
 
 
 def several_devices(bench: Bench) -> dict[str, Any] | str:
-    """Run on all devices through Lightning and NCCL, a process for each, and compare with one."""
-    if not bench.cuda:
-        return "only on CUDA"
+    """Run on all devices through Lightning and NCCL, a process for each, and compare with one; on a CPU in two."""
+    if bench.accelerator not in ("cuda", "cpu"):
+        return "Lightning has no accelerator of several such devices"
     done = subprocess.run(part_command(bench, "run_on_all"), capture_output=True, text=True, timeout=180, check=False)
     (bench.out / "several_devices.txt").write_text(done.stdout[-20000:] + done.stderr[-20000:])
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
@@ -70,17 +70,17 @@ def run_on_all(bench: Bench) -> None:
     """Run on every device, in processes that start this script again, and print how far the results are from one's."""
     from seqlight.lit import DeepLiftShapModule
 
-    model, X = make_workload(bench, "mixed", 64)
+    model, X = make_workload(bench, "mixed", 8 if bench.small else 64)
     folder = bench.out / "several_devices"
     if "LOCAL_RANK" not in os.environ:  # the first process, which starts the others
         shutil.rmtree(folder, ignore_errors=True)
-    start = time.perf_counter()
+    start, processes = time.perf_counter(), torch.cuda.device_count() if bench.cuda else 2
     results = sl.run(
         DeepLiftShapModule(model, n_shuffles=5, batch_size=20),
         X,
         out=folder,
-        devices=torch.cuda.device_count(),
-        accelerator="cuda",
+        devices=processes,
+        accelerator=bench.accelerator,
         strategy="ddp",
         batch_size=4,
         progress=False,
@@ -88,4 +88,4 @@ def run_on_all(bench: Bench) -> None:
     seconds = time.perf_counter() - start
     alone = sl.deep_lift_shap(model, X, n_shuffles=5, random_state=0, device=bench.device)
     found = difference(torch.from_numpy(results["attributions"][:]), alone)
-    print(json.dumps({"processes": torch.cuda.device_count(), "seconds": seconds, "attributions": found}))
+    print(json.dumps({"processes": processes, "seconds": seconds, "attributions": found}))
