@@ -78,6 +78,11 @@ def pytest_collection(session):
         gc.enable()
 
 
+def pytest_unconfigure():
+    """Let the interpreter collect at its end what is frozen: Triton's library reports what is left as leaked."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def python():
     """Return a function that runs ``python arguments`` without loading PyTorch again, and requires that it succeeds."""
