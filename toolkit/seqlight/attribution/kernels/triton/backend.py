@@ -16,6 +16,8 @@ from seqlight.prediction.device_memory import is_out_of_memory
 
 #: The types of devices that kernels are compiled for.
 DEVICES = ("cuda", "xpu")
+# Why kernels have failed in this process.
+_reasons = set[str]()
 
 
 @cache
@@ -73,10 +75,13 @@ class TritonKernel:
 
     def _give_up(self, error: Exception) -> None:
         self.failed = True
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        reason = f"{type(error).__name__}: {(str(error).strip() or repr(error)).splitlines()[0]}"
+        if reason in _reasons:  # where there is no compiler, say, all kernels fail
+            return
+        _reasons.add(reason)
         warnings.warn(
-            f"Triton could not run {self.step} here ({type(error).__name__}: {reason}), so PyTorch's own operations do "
-            "it in more time: update Triton and the driver of the device, or uninstall Triton.",
+            f"Triton could not run {self.step} here ({reason}), so PyTorch's own operations do it in more time: "
+            "update Triton and the driver of the device, or uninstall Triton.",
             KernelWarning,
             stacklevel=3,
         )
