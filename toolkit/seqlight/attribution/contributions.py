@@ -126,12 +126,12 @@ def make_block(
     m = [[by_sequence(one) for one in each] for each in multipliers]
     f = by_sequence(baselines).transpose(1, 2)
     steps = [x.unsqueeze(1) - one for x, one in zip(inputs, r, strict=True)]
-    sums = _stack_targets([_sum_contributions(each, steps) for each in m])
-    stacked = [_stack_targets(some) for some in zip(*m, strict=True)]
+    sums = stack_targets([_sum_contributions(each, steps) for each in m])
+    stacked = [stack_targets(some) for some in zip(*m, strict=True)]
     return Block(tuple(stacked), tuple(r), sums - (outputs.unsqueeze(2) - f), outputs, f)
 
 
-def _stack_targets(some: Sequence[Tensor]) -> Tensor:
+def stack_targets(some: Sequence[Tensor]) -> Tensor:
     """Return tensors of each target as one, with targets as its second dimension; a single one is not copied."""
     return torch.stack(tuple(some), dim=1) if len(some) > 1 else some[0].unsqueeze(1)
 
