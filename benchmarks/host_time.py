@@ -110,7 +110,8 @@ def main(state: str, rounds: int) -> None:
     known.pop("machine", None)
     known["workload"] = {"references": REFERENCES, "dtype": "float32", "rounds": rounds, "sequences": [FEW, MANY]}
     machine = {**describe_machine(), "torch_threads": 1}
-    print(write_results(NAME, {**known, state: measure(rounds)}, machine))
+    found = {"load": machine["load_before"], "models": measure(rounds)}
+    print(write_results(NAME, {**known, state: found}, machine))
 
 
 if __name__ == "__main__":

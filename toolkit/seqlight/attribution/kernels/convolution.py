@@ -121,6 +121,8 @@ def conv2d(
 
 def _plan(x: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple[Any, Any, Any, int], n: int) -> Plan | None:
     """Return how to convolve `n` dimensions here, or None for PyTorch's own."""
+    if not has_lanes(library()):
+        return None
     stride, padding, dilation, groups = settings
     if not suits_packed(x, weight, *(() if bias is None else (bias,))) or x.ndim != n + 2 or weight.ndim != n + 2:
         return None
