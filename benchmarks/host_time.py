@@ -30,7 +30,7 @@ from torch import nn
 import seqlight as sl
 
 NAME = "host_time"
-REFERENCES, FEW, MANY, ROUNDS = 20, 3, 21, 9
+REFERENCES, FEW, MANY, ROUNDS = 20, 4, 10, 12
 PATHS = {"compiled loops": "1", "plain PyTorch": "0"}
 
 
