@@ -131,6 +131,26 @@ def test_half_inputs_are_summed_in_float64(entry, dtype):
     assert close(update_with(make_metric(entry), half).compute(), expected(entry, exact))
 
 
+@pytest.mark.reliability(
+    "accelerators",
+    "a metric goes to a device without float64, as in a training on MPS, and back to the CPU at its end",
+    "its sums are in float32 there, and in float64 again on the CPU",
+)
+@every_metric
+def test_a_device_without_float64_and_back(pretend, entry):
+    metric = update_with(make_metric(entry), WHOLE)
+    with pretend.switched(no_float64=True):
+        for place, dtype in (("pretend:1", torch.float32), ("pretend:0", torch.float32), ("cpu", torch.float64)):
+            metric.to(place)
+            states = [
+                one for each in metric.metric_state.values() for one in (each if isinstance(each, list) else [each])
+            ]
+            assert {one.device for one in states} == {torch.device(place)}
+            assert {one.dtype for one in states if one.is_floating_point()} <= {dtype}
+    exact = expected(entry, WHOLE)
+    assert torch.allclose(metric.compute(), exact, rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
 @every_metric
 def test_without_batches(entry):
     metric = make_metric(entry)

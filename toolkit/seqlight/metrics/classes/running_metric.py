@@ -11,6 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from seqlight.metrics.ratios import sum_dtype
+from seqlight.prediction.device_dtypes import has_float64
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,9 +69,11 @@ class RunningMetric(Metric):
         def move(tensor: Tensor) -> Tensor:
             if not tensor.is_floating_point():
                 return fn(tensor)
-            # Narrow before moving: a device without float64 refuses float64 tensors.
             device = fn(torch.empty(0, dtype=torch.float32, device=tensor.device)).device
-            return tensor.to(dtype=sum_dtype(device)).to(device)
+            # A device without float64 refuses it: sums are narrowed before they get there, and widened after they left.
+            if has_float64(tensor.device):
+                return tensor.to(dtype=sum_dtype(device)).to(device)
+            return tensor.to(device).to(dtype=sum_dtype(device))
 
         super()._apply(move, exclude_state)
         return self
