@@ -115,8 +115,8 @@ def kernel_table() -> list[str]:
     lines = [
         "",
         "On a GPU: kernels launched, and MB that they read and write, for one sequence with "
-        f"{found['workload']['references']} references; counted without one, by "
-        "[a script](benchmarks/count_kernels.py).",
+        f"{found['workload']['references']} references;",
+        "counted without one, by [a script](benchmarks/count_kernels.py).",
         "",
         "| | " + " | ".join(kinds.values()) + " |",
         "|---|" + "---|" * len(kinds),
