@@ -1,6 +1,8 @@
 """What the counter of kernels counts, and what it does not."""
 
+import pytest
 import torch
+from harness import read_results
 from kernel_counter import KernelCounter
 from torch import nn
 
@@ -60,3 +62,14 @@ def test_what_is_counted_does_not_depend_on_whether_kernels_run():
         found.append({name: n for name, n in counter.launches.items() if name.startswith("triton")})
     assert found[0] == found[1]
     assert len(found[0]) >= 7
+
+
+@pytest.mark.parametrize(
+    ("model", "kernels", "megabytes"), [("bpnet-like", 160, 1700), ("basset-like", 130, 550), ("transformer", 170, 350)]
+)
+def test_what_a_sequence_costs_with_triton(model, kernels, megabytes):
+    """What was counted last is below what was aimed at, and moves next to nothing beyond plain autograd."""
+    row = read_results("kernels")["models"][model]
+    assert row["triton"]["kernels"] <= min(kernels, row["before"]["kernels"] * 0.6)
+    assert row["triton"]["megabytes"] <= min(megabytes, row["floor"]["megabytes"] * 1.05)
+    assert row["triton"]["megabytes"] < min(row["tangermeme"]["megabytes"], row["captum"]["megabytes"])
