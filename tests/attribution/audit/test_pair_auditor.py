@@ -7,12 +7,13 @@ from torch import nn
 from seqlight import random_one_hot
 from seqlight.attribution.audit.pair_auditor import PairAuditor
 from seqlight.attribution.targets import Targets
+from seqlight.prediction.batch_size import BatchSize
 
 X = random_one_hot((2, 4, 12), random_state=0)
 
 
 def examine(model):
-    auditor = PairAuditor(model.double(), (X,), (), Targets(0, 2), 1, torch.device("cpu"))
+    auditor = PairAuditor(model.double(), (X,), (), Targets(0, 2), BatchSize(1, torch.device("cpu")))
     auditor.policy.copy = True
     with auditor.borrow_model(None):
         return auditor.pair(0, X[1:])
