@@ -14,8 +14,8 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 # What `make quick` and the pre-commit hook run: the rules for files and imports, and one file of each of the main rooms.
 QUICK := tests/test_arrows.py tests/test_files.py tests/test_workflow.py tests/sequence/test_one_hot.py \
   tests/prediction/test_predict.py tests/attribution/rules/test_elementwise.py tests/seqlets/test_cuts.py
-# What `make accelerator` runs: the rooms that put a model on a device.
-COMPUTING := tests/attribution tests/callbacks tests/lit tests/metrics tests/prediction tests/test_workflow.py
+# What `make accelerator` runs: the rooms that put a model on a device, without the tests of the loops for the CPU.
+COMPUTING := --ignore=tests/attribution/kernels tests/attribution tests/callbacks tests/lit tests/metrics tests/prediction tests/test_workflow.py
 SOURCES := pyproject.toml toolkit/build_native.py $(wildcard toolkit/seqlight/native/*.[ch])
 
 # If it were set, each process of the tests would compile all that it imports.

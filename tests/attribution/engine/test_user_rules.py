@@ -95,7 +95,7 @@ def test_arguments_of_an_override(Around):
         deep_lift_shap(
             model, X, n_shuffles=3, batch_size=6, random_state=0, device="cpu", additional_nonlinear_ops={nn.Tanh: look}
         )
-    x, y, plain, out = seen[0]
+    x, y, plain, out = (one.cpu() for one in seen[0])
     assert {len(one) for one in seen[0]} == {12}
     torch.testing.assert_close(y, x.tanh())
     torch.testing.assert_close(plain, out * (1 - y * y))
