@@ -23,14 +23,13 @@ from typing import Any
 
 import torch
 from harness import count_argument, describe_machine, read_results, write_results
-from networks import Encoder, Transformer, bpnet_like
-from speed_deeplift import floor
+from networks import Encoder, Transformer, bpnet_like, floor
 from torch import nn
 
 import seqlight as sl
 
 NAME = "host_time"
-REFERENCES, FEW, MANY, ROUNDS = 20, 4, 10, 12
+REFERENCES, FEW, MANY, ROUNDS = 20, 4, 10, 15
 PATHS = {"compiled loops": "1", "plain PyTorch": "0"}
 
 
@@ -70,6 +69,7 @@ def least_times(name: str, rounds: int) -> dict[str, dict[str, float]]:
     for call in calls.values():
         call()
     gc.disable()
+    gc.freeze()  # what is there already need not be looked through each time
     for _ in range(rounds):
         for key, call in calls.items():
             gc.collect()

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from captum.attr import DeepLift
 from harness import Timing, describe_machine, read_results, run_script, vector_registers, write_results
-from networks import Transformer, basset_like, beluga, bpnet_like
+from networks import Transformer, basset_like, beluga, bpnet_like, floor
 from tangermeme.deep_lift_shap import deep_lift_shap as tangermeme_deep_lift_shap
 from torch import Tensor, nn
 
@@ -40,17 +40,6 @@ WORKLOADS = {
     "Beluga": (beluga, 1, 2000),
     "transformer": (Transformer, 4, 1024),
 }
-
-
-def floor(model: nn.Module, X: Tensor, references: Tensor) -> Tensor:
-    """Return the gradients of plain autograd at the references, one sequence at a time."""
-    found = []
-    for x, r in zip(X, references, strict=True):
-        with torch.no_grad():
-            model(x[None])
-        leaf = r.clone().requires_grad_()
-        found.append(torch.autograd.grad(model(leaf)[:, 0].sum(), leaf)[0])
-    return torch.stack(found)
 
 
 def captum_deeplift(model: nn.Module, X: Tensor, references: Tensor) -> Tensor:
