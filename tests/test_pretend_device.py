@@ -24,6 +24,16 @@ def test_devices_do_not_mix():
     assert (x * torch.tensor(2.0)).sum().item() == 6
 
 
+def test_batch_norm_keeps_its_statistics():
+    x, layers = torch.randn(4, 3, 5) + 2, [torch.nn.BatchNorm1d(3), torch.nn.BatchNorm1d(3).to("pretend:1")]
+    for layer, place in zip(layers, ("cpu", "pretend:1"), strict=True):
+        layer(x.to(place))
+        layer.eval()(x.to(place))
+    for here, there in zip(layers[0].state_dict().values(), layers[1].state_dict().values(), strict=True):
+        assert torch.equal(there.cpu(), here)
+    assert layers[0].running_mean.mean() > 0.1
+
+
 def test_a_tensor_can_grow():
     x = torch.arange(3, device="pretend:1")
     assert x.resize_(200)[:3].tolist() == [0, 1, 2]
