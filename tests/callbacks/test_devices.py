@@ -72,7 +72,7 @@ class ResultWriter(L.Callback):
         torch.save(found, self.out / f"rank-{trainer.global_rank}.pt")
 
 
-def fit(out, watched, strategy, devices, plugins=None):
+def fit(out, watched, strategy, devices, plugins=None, accelerator="pretend"):
     from toy_training import data, network, sequences, trainer
 
     out.mkdir(parents=True)
@@ -82,7 +82,7 @@ def fit(out, watched, strategy, devices, plugins=None):
         attribution = AttributionCallback(sequences(3, seed=3), n_shuffles=3, out=out / "epochs", untrained=True)
         check = RandomizationCallback(steps=2, n_draws=1, out=out / "layers.csv")
         mine = [attribution, SeqletCallback(threshold=0.3), LogoCallback(examples=(0,), end=8), check]
-    settings = {"accelerator": "pretend", "devices": devices, "strategy": strategy, "plugins": plugins}
+    settings = {"accelerator": accelerator, "devices": devices, "strategy": strategy, "plugins": plugins}
     training = trainer(out, [*mine, ResultWriter(out)], **settings)
     training.fit(Measured(network(), optimizer=lambda these: torch.optim.SGD(these, lr=0.1)), data())
 
@@ -123,6 +123,13 @@ def test_metrics_of_two_devices_are_those_of_one(runs):
         assert two[name] == pytest.approx(one[name], rel=1e-12)
 
 
+def test_records_and_metrics_are_those_of_the_cpu(runs):
+    (here,), (there,) = (results(runs, name) for name in ("cpu", "32-true-watched"))
+    for name in ("attributions", "outputs", "reference_outputs"):
+        torch.testing.assert_close(there["record"][name], here["record"][name], rtol=1e-4, atol=1e-6)
+    assert there["logged"] == pytest.approx(here["logged"], rel=1e-3, abs=1e-5, nan_ok=True)
+
+
 def test_each_process_keeps_to_its_own_device(runs):
     for rank, found in enumerate(results(runs, "two-watched")):
         assert found["peaks"][rank] > 0
@@ -157,6 +164,7 @@ def main(out):
     with pretend_device.switched(available=True, late_copies=True):
         for watched in (False, True):
             fit(out / f"two-{'watched' if watched else 'alone'}", watched, trainers.PretendStrategy(), 2)
+        fit(out / "cpu", True, "auto", 1, accelerator="cpu")
         for precision in PRECISIONS:
             for watched in (False, True):
                 plugins = None if precision == "32-true" else MixedPrecision(precision, "pretend")
