@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import seqlight as sl
 from attribution_methods import METHODS
+from seqlight.prediction.row_independence.float64 import is_rounding
 
 X = sl.random_one_hot((7, 4, 12), random_state=0)
 
@@ -440,3 +441,21 @@ def test_rows_on_an_accelerator(pretend, tf32):
         sl.predict(Net(nn.BatchNorm1d(6)), X, device="pretend")  # a warning is an error here
         for method, settings in METHODS.items():
             getattr(sl, method)(Net(nn.GELU()), X[:3], device="pretend", **settings)
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "outputs of a GPU that nearly cancel, some of which were fetched",
+    "known as rounding, as on the CPU",
+)
+def test_outputs_that_were_fetched_are_compared(pretend):
+    model, x = nn.Linear(3, 1), torch.ones(2, 3, device="pretend")
+    model.to("pretend")
+
+    def run(rows):
+        with torch.no_grad():
+            return model(x[list(rows)].to(model.weight.dtype))
+
+    found = run([0, 1])
+    assert is_rounding(model, run, [0, 1], [found], [found.cpu()])
+    assert not is_rounding(model, run, [0, 1], [found], [found.cpu() + 1])

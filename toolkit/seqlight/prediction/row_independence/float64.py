@@ -61,7 +61,8 @@ def is_rounding(model: nn.Module, run: RunRows, rows: Sequence[int], found: list
     exact = _in_float64(model, lambda: tensors_of(run(rows)))
     return exact is not None and all(
         float((f[at] - w[row]).abs().max()) <= TIMES_ROUNDING * float((f - e).abs().max())
-        for f, e, w in zip(found, exact, wanted, strict=True)
+        # What was found before may have been fetched from the device.
+        for f, e, w in zip(*([one.cpu() for one in some] for some in (found, exact, wanted)), strict=True)
         for at, row in enumerate(rows)
         if row < len(w) and f.is_floating_point()
     )
