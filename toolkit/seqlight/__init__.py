@@ -30,6 +30,9 @@ Tests
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -187,8 +190,21 @@ def __getattr__(name: str) -> Any:
         return version("seqlight")
     if name not in _HOME:
         raise AttributeError(f"module 'seqlight' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_HOME[name]), name)
+    with _without_collection():
+        found = globals()[name] = getattr(import_module(_HOME[name]), name)
     return found
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Import without garbage collection, which would search all objects of PyTorch for garbage that is not there."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def __dir__() -> list[str]:
