@@ -101,7 +101,8 @@ def _correct_few(
     refused = ~_may_be_credited(dy[windows], dx[windows])
     windows = tuple(one[refused] for one in windows)
     at, winner = windows[-1], grown[windows].unsqueeze(-1)
-    places = (at * window.stride - window.padding).unsqueeze(-1) + torch.arange(window.size) * window.dilation
+    steps = torch.arange(window.size, device=at.device) * window.dilation
+    places = (at * window.stride - window.padding).unsqueeze(-1) + steps
     width = inputs[0].shape[-1]
     inside = (places >= 0) & (places < width)
     rows = tuple(one.unsqueeze(-1) for one in windows[:-1])
