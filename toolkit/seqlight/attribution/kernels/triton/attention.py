@@ -33,13 +33,13 @@ from seqlight.attribution.kernels.triton.attention_tiles import (
     head_of,
     load_row_sums,
     load_rows,
-    partner_of,
     scores_of,
     store_rows,
     weights_of,
 )
 from seqlight.attribution.kernels.triton.launch import launch
 from seqlight.attribution.kernels.triton.mean_weights import mean_exponentials, rise_of, secants_of
+from seqlight.attribution.kernels.triton.pairs import partner_of
 
 #: What the blocks of heads of 128 take of a multiprocessor's own memory, in bytes; of those of 64 it is half as much.
 ROOM = 100_352

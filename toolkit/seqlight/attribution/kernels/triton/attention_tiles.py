@@ -11,12 +11,6 @@ def head_of(x: tl.tensor, head: tl.tensor, count: tl.tensor, outer: tl.tensor, i
 
 
 @triton.jit
-def partner_of(head: tl.tensor, span: tl.tensor, n: tl.tensor) -> tl.tensor:
-    """Return the recorded head that belongs to a head of the references (see ``native/pairs.h``)."""
-    return head // (span * n) * span + head % span
-
-
-@triton.jit
 def load_rows(
     x: tl.tensor,
     first: tl.tensor,

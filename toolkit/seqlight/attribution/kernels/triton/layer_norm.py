@@ -10,7 +10,8 @@ from torch import Tensor
 
 from seqlight.attribution.kernels.memory_layout import are_packed, row_pairs
 from seqlight.attribution.kernels.triton.launch import launch
-from seqlight.attribution.kernels.triton.row_blocks import blocks_of, load_columns, partners, rows_of, store_columns
+from seqlight.attribution.kernels.triton.pairs import partner_of
+from seqlight.attribution.kernels.triton.row_blocks import blocks_of, load_columns, rows_of, store_columns
 
 
 @triton.jit
@@ -58,7 +59,7 @@ def _gradients(
     BLOCK: tl.constexpr,
 ) -> None:
     row, among = rows_of(count, ROWS)
-    mate = partners(row, span, n)
+    mate = partner_of(row, span, n)
     middle = (tl.load(mean1 + mate, among, 0.0) + tl.load(mean0 + row, among, 0.0)) * 0.5
     r1, r0 = tl.load(rate1 + mate, among, 1.0), tl.load(rate0 + row, among, 1.0)
     sum_ = tl.zeros((ROWS,), r0.dtype)

@@ -1,6 +1,7 @@
 """Which recorded element of the sequences belongs to an element of the references: ``native/pairs.h``, for Triton.
 
-The recorded ones have shape (outer, span), those of the references (outer, n, span).
+The recorded ones have shape (outer, span), those of the references (outer, n, span). An element is a number, a row or
+a head.
 """
 
 import triton
@@ -8,11 +9,17 @@ import triton.language as tl
 
 
 @triton.jit
+def partner_of(at: tl.tensor, span: tl.tensor, n: tl.tensor) -> tl.tensor:
+    """Return the partner of an element of the references, or of several."""
+    return at // (span * n) * span + at % span
+
+
+@triton.jit
 def partners_of(start: tl.tensor, span: tl.tensor, n: tl.tensor, SHORT: tl.constexpr, BLOCK: tl.constexpr) -> tl.tensor:
     """Return the partners of the BLOCK elements of the references from `start`, an int64.
 
-    No element is divided by a number of 64 bits, which takes as long as reading it from memory. SHORT says that a span
-    is shorter than a block; else a block has elements of one or of two.
+    Unlike in `partner_of`, no element is divided by a number of 64 bits, which takes as long as reading it from memory.
+    SHORT says that a span is shorter than a block; else a block has elements of one or of two.
     """
     t = tl.arange(0, BLOCK)
     row, first = start // span, start % span

@@ -13,10 +13,12 @@ from torch import Tensor
 from seqlight.attribution.calls.partners import batch_dimension
 from seqlight.attribution.kernels.memory_layout import are_packed, element_pairs, row_pairs
 from seqlight.attribution.kernels.triton.launch import BLOCK, launch
-from seqlight.attribution.kernels.triton.pairs import quotient
+from seqlight.attribution.kernels.triton.pairs import partner_of, quotient
 
 #: Maxima that are equal but for rounding may give a multiplier that is so much above 1.
 SLACK = tl.constexpr(1 + 1 / 256)
+#: A position beyond all others, of a maximum that has not been found.
+NOWHERE = tl.constexpr(2**31 - 1)
 
 
 @triton.jit
@@ -77,7 +79,7 @@ def _pools(
     BLOCK: tl.constexpr,
 ) -> None:
     row = tl.program_id(0).to(tl.int64)
-    partner = row // n // span * span + row % span
+    partner = partner_of(row, span, n)
     a1, a0 = x1 + partner * width, x0 + row * width
     # Maxima that differ by less count as equal.
     tie1, tie0 = largest_of(a1, width, BLOCK) * TIE, largest_of(a0, width, BLOCK) * TIE
@@ -87,7 +89,7 @@ def _pools(
         first = j * stride - padding
         # The maximum, the first position that holds it, and the last one that holds no number.
         v = tl.full([WINDOWS], float("-inf"), x0.dtype.element_ty)
-        won, lost = tl.full([WINDOWS], 2147483647, tl.int32), tl.full([WINDOWS], -1, tl.int32)
+        won, lost = tl.full([WINDOWS], NOWHERE, tl.int32), tl.full([WINDOWS], -1, tl.int32)
         for place in range(0, size, PLACES):
             t = place + tl.arange(0, PLACES)
             at = first[:, None] + t[None, :] * dilation
@@ -95,8 +97,8 @@ def _pools(
             a = tl.load(a0 + at, there, float("-inf"))
             lost = tl.maximum(lost, tl.max(tl.where(a != a, at, -1), 1))
             best = tl.max(tl.where(a != a, float("-inf"), a), 1)
-            here = tl.min(tl.where(there & (a == best[:, None]), at, 2147483647), 1)
-            won = tl.where((best > v) | (won == 2147483647), here, won)
+            here = tl.min(tl.where(there & (a == best[:, None]), at, NOWHERE), 1)
+            won = tl.where((best > v) | (won == NOWHERE), here, won)
             v = tl.maximum(v, best)
         v = tl.where(lost >= 0, float("nan"), v)
         won = tl.where(lost >= 0, lost, won)
@@ -106,13 +108,13 @@ def _pools(
         # The first of the maxima that count as equal, if it is before the one that is reported.
         grown = u >= v
         least = tl.where(grown, u - tie1, v - tie0)
-        equal = tl.full([WINDOWS], 2147483647, tl.int32)
+        equal = tl.full([WINDOWS], NOWHERE, tl.int32)
         for place in range(0, size, PLACES):
             t = place + tl.arange(0, PLACES)
             at = first[:, None] + t[None, :] * dilation
             there = inside[:, None] & (t < size)[None, :] & (at >= 0) & (at < width)
             a = tl.load(tl.where(grown, a1, a0)[:, None] + at, there, float("-inf"))
-            equal = tl.minimum(equal, tl.min(tl.where(there & (a >= least[:, None]), at, 2147483647), 1))
+            equal = tl.minimum(equal, tl.min(tl.where(there & (a >= least[:, None]), at, NOWHERE), 1))
         earlier = inside & (equal < to)
         dx = tl.load(a1 + equal, earlier, 0.0) - tl.load(a0 + equal, earlier, 0.0)
         dy = u - v
@@ -143,7 +145,7 @@ def _pool_credits(
     BLOCK: tl.constexpr,
 ) -> None:
     row = tl.program_id(0).to(tl.int64)
-    partner = row // n // span * span + row % span
+    partner = partner_of(row, span, n)
     for start in range(0, windows, BLOCK):
         j = start + tl.arange(0, BLOCK)
         inside = j < windows

@@ -19,12 +19,6 @@ def rows_of(count: tl.tensor, ROWS: tl.constexpr) -> tl.tensor:
 
 
 @triton.jit
-def partners(row: tl.tensor, span: tl.tensor, n: tl.tensor) -> tl.tensor:
-    """Return the recorded rows that belong to rows of the references (see ``native/pairs.h``)."""
-    return row // (span * n) * span + row % span
-
-
-@triton.jit
 def load_columns(
     x: tl.tensor,
     row: tl.tensor,

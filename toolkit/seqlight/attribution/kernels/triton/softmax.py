@@ -12,7 +12,8 @@ from torch import Tensor
 from seqlight.attribution.kernels.memory_layout import are_packed, row_pairs
 from seqlight.attribution.kernels.triton.launch import launch
 from seqlight.attribution.kernels.triton.mean_weights import mean_exponentials, rise_of, secants_of
-from seqlight.attribution.kernels.triton.row_blocks import blocks_of, load_columns, partners, rows_of, store_columns
+from seqlight.attribution.kernels.triton.pairs import partner_of
+from seqlight.attribution.kernels.triton.row_blocks import blocks_of, load_columns, rows_of, store_columns
 
 
 @triton.jit
@@ -84,7 +85,7 @@ def _multipliers(
     BLOCK: tl.constexpr,
 ) -> None:
     row, among = rows_of(count, ROWS)
-    mate = partners(row, span, n)
+    mate = partner_of(row, span, n)
     d = _rise(x1, p1, x0, p0, row, mate, among, width, ROWS, BLOCK)
     for start in range(0, width, BLOCK):
         weight, slope, _ = _secants(x1, p1, x0, p0, row, mate, among, d, start, width, NEAR, ERROR, BLOCK)
@@ -133,7 +134,7 @@ def _gradients_in_place(
     BLOCK: tl.constexpr,
 ) -> None:
     row, among = rows_of(count, ROWS)
-    mate = partners(row, span, n)
+    mate = partner_of(row, span, n)
     d = _rise(x1, p1, x0, p0, row, mate, among, width, ROWS, BLOCK)
     sum_ = tl.zeros((ROWS,), grad.dtype.element_ty)
     for start in range(0, width, BLOCK):
