@@ -10,7 +10,7 @@ from torch import Tensor
 
 T = TypeVar("T")
 
-# The most bytes that are packed and pinned at a time: pinned memory is kept, and every program lacks it.
+# The most bytes that are packed and pinned at a time: PyTorch keeps pinned memory, which no other program can use then.
 MOST_BYTES = 2**28
 
 
