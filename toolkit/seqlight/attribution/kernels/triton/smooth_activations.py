@@ -86,24 +86,6 @@ def _rescaled(
     tl.store(out + i, tl.load(grad + i, inside, 0.0) * multiplier, inside)
 
 
-@triton.jit(do_not_specialize=["size"])
-def _activated(
-    y: tl.tensor, slope: tl.tensor, x: tl.tensor, size: tl.tensor, KIND: tl.constexpr, BLOCK: tl.constexpr
-) -> None:
-    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    inside = i < size
-    f, s = activation_of(tl.load(x + i, inside, 0.0), KIND)
-    tl.store(y + i, f, inside)
-    tl.store(slope + i, s, inside)
-
-
-def activation(x: Tensor, kind: Activation) -> tuple[Tensor, Tensor]:
-    """Return a smooth activation function of a contiguous `x`, and its slope, as the gradient has them."""
-    y, slope = torch.empty_like(x), torch.empty_like(x)
-    launch(_activated, blocks(x.numel()), y, slope, x, x.numel(), KIND=kind.value, BLOCK=BLOCK)
-    return y, slope
-
-
 def rescale_vjp(
     grad: Tensor, x1: Tensor, x0: Tensor, kind: Activation, threshold: float, rounding_error: float
 ) -> Tensor | None:
