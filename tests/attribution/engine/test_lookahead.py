@@ -8,6 +8,7 @@ from torch import nn
 
 from seqlight import attribute, deep_lift_shap, random_one_hot
 from seqlight.attribution.calls.record import Record
+from seqlight.attribution.engine import lookahead
 from seqlight.attribution.engine.lookahead import Lookahead, Shapes, _copy_to_one_buffer, cut_record
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.errors import ConvergenceWarning, ReferencesWarning, UnsupportedOperation
@@ -103,6 +104,12 @@ def test_further_inputs_and_targets_go_with_their_sequences():
     torch.testing.assert_close(found, torch.cat(alone), rtol=1e-9, atol=1e-12)
 
 
+@pytest.fixture
+def large_records(monkeypatch):
+    """Let no record count as one of few bytes."""
+    monkeypatch.setattr(lookahead, "FEW_BYTES", 0)
+
+
 # Once a sequence is met beside its first reference.
 RUNS = {
     6: [1, 6, 2, *[1, 6] * 10],  # a sixth of a batch is one sequence
@@ -114,20 +121,37 @@ RUNS = {
 
 
 @pytest.mark.parametrize("batch_size", RUNS)
-def test_number_of_calls_of_the_model(batch_size):
+def test_number_of_calls_of_the_model(batch_size, large_records):
     model = Reading(pooled, lambda: nn.Conv1d(4, 5, 3))
     deep_lift_shap(model, X, n_shuffles=6, batch_size=batch_size, device="cpu", random_state=0)
     assert model.sizes == RUNS[batch_size]
 
 
 @pytest.mark.parametrize("n", [2, 4])
-def test_several_blocks_are_observed_at_once(n):
+def test_several_blocks_are_observed_at_once(n, large_records):
     model = Reading(pooled, lambda: nn.Conv1d(4, 5, 3))
     deep_lift_shap(model, X, n_shuffles=24, batch_size=12 * n, device="cpu", random_state=0)
     assert model.sizes == {2: [1, 24, 2, *[4, *[24] * 4] * 2, 2, 24, 24], 4: [2, 48, 2, 8, *[48] * 4, 1, 24]}[n]
 
 
-def test_a_model_that_accepts_only_some_numbers_of_rows():
+@pytest.mark.parametrize(
+    ("batch_size", "runs"),
+    [(6, [1, 6, 2, 6, *[6] * 6, 4, *[6] * 4]), (18, [3, 18, 2, 6, 18, 18, 2, 12]), (24, [1, 24, 2, 10, *[24] * 10])],
+)
+def test_small_records_are_made_of_a_whole_batch(batch_size, runs):
+    model, n = Reading(pooled, lambda: nn.Conv1d(4, 5, 3)), 24 if batch_size == 24 else 6
+    deep_lift_shap(model, X, n_shuffles=n, batch_size=batch_size, device="cpu", random_state=0)
+    assert model.sizes == runs
+
+
+@pytest.mark.parametrize("bytes_at_once", [0, 3000, 2**24])
+def test_attributions_do_not_depend_on_how_many_are_recorded_at_once(bytes_at_once, monkeypatch):
+    monkeypatch.setattr(lookahead, "FEW_BYTES", bytes_at_once)
+    for name in MODELS:
+        torch.testing.assert_close(multipliers(name, 6), multipliers_of_single_blocks(name), rtol=1e-9, atol=1e-12)
+
+
+def test_a_model_that_accepts_only_some_numbers_of_rows(large_records):
     def picky(parts, x):
         if 2 < len(x) < 6:
             raise ValueError(f"{len(x)} rows")
@@ -226,29 +250,29 @@ def test_copies_of_any_dtype_share_one_buffer():
     assert all(one.is_contiguous() and one.data_ptr() % 8 == 0 for one in found if one.numel())
 
 
-def recorded(lookahead, first, asked):
+def recorded(ahead, first, asked):
     """Return the record of sequence `first`, made as the explainer makes it."""
-    record = lookahead.pop(first, first + 1)
+    record = ahead.pop(first, first + 1)
     if record is None:
-        asked.append(list(range(first, lookahead.end(first, first + 1))))
-        lookahead.add(first, Record(torch.tensor(asked[-1])[:, None]), 1)
-        record = lookahead.pop(first, first + 1)
+        asked.append(list(range(first, ahead.end(first, first + 1))))
+        ahead.add(first, Record(torch.tensor(asked[-1])[:, None]), 1)
+        record = ahead.pop(first, first + 1)
     return record
 
 
-def test_no_sequence_is_recorded_twice():
-    asked, lookahead = [], Lookahead(CallPolicy({}), 8, BatchSize(18, torch.device("cpu")))
-    assert [recorded(lookahead, i, asked).output.tolist() for i in range(8)] == [[[i]] for i in range(8)]
-    assert recorded(lookahead, 7, asked).output.tolist() == [[7]]
+def test_no_sequence_is_recorded_twice(large_records):
+    asked, ahead = [], Lookahead(CallPolicy({}), 8, BatchSize(18, torch.device("cpu")))
+    assert [recorded(ahead, i, asked).output.tolist() for i in range(8)] == [[[i]] for i in range(8)]
+    assert recorded(ahead, 7, asked).output.tolist() == [[7]]
     assert asked == [[0], [1, 2, 3], [4, 5, 6], [7], [7]]
 
 
-def test_records_of_another_policy_are_dropped():
+def test_records_of_another_policy_are_dropped(large_records):
     asked, policy = [], CallPolicy({})
-    lookahead = Lookahead(policy, 8, BatchSize(18, torch.device("cpu")))
-    recorded(lookahead, 0, asked), recorded(lookahead, 1, asked)
+    ahead = Lookahead(policy, 8, BatchSize(18, torch.device("cpu")))
+    recorded(ahead, 0, asked), recorded(ahead, 1, asked)
     policy.inspect = True
-    recorded(lookahead, 2, asked), recorded(lookahead, 3, asked)
+    recorded(ahead, 2, asked), recorded(ahead, 3, asked)
     assert asked == [[0], [1, 2, 3], [2], [3, 4, 5]]
 
 
@@ -258,7 +282,7 @@ def test_the_convergence_warning_counts_all_sequences():
         deep_lift_shap(model, X, n_shuffles=6, batch_size=12, device="cpu", random_state=0)
 
 
-def test_a_single_pair_is_explained_again_without_records_made_ahead():
+def test_a_single_pair_is_explained_again_without_records_made_ahead(large_records):
     class Refusing(nn.Module):
         """Refuses a row right after two of them."""
 

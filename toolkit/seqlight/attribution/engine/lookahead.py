@@ -20,6 +20,8 @@ from seqlight.prediction.batch_size import BatchSize
 
 # At most one batch divided by this is recorded at once: a record of a sequence takes more memory than a reference.
 BATCH_DIVISOR = 6
+# Up to a whole batch is recorded at once if the records take no more bytes than this.
+FEW_BYTES = 2**24
 # Bytes in a cache line.
 LINE = 64
 # The dimension that holds the rows, and its size for each row; None for a tensor without rows.
@@ -68,7 +70,8 @@ class Lookahead:
             or last in self._records
         ):
             return last
-        most = 0 if self._stopped else self._size.rows // BATCH_DIVISOR
+        few = min(self._size.rows, FEW_BYTES * size // max(1, self._block_shapes.nbytes))
+        most = 0 if self._stopped else max(self._size.rows // BATCH_DIVISOR, few)
         blocks = min(most, self._sequences - first) // size
         return first + blocks * size if blocks > 1 else last
 
@@ -111,16 +114,18 @@ class Lookahead:
 
 @dataclass(frozen=True)
 class Shapes:
-    """The calls made by a block of `rows` sequences, and the shapes of what was recorded of each."""
+    """The calls made by a block of `rows` sequences, the shapes of what was recorded of each, and all their bytes."""
 
     rows: int
     calls: list[tuple[str, list[torch.Size]]]
+    nbytes: int
 
     @classmethod
     def from_record(cls, record: Record) -> Shapes:
         """Return the shapes in the record of one block."""
-        calls = [(name, [one.tensor.shape for one in _snapshots(kept)]) for name, kept in record.calls]
-        return cls(len(record.output), calls)
+        recorded = [(name, [one.tensor for one in _snapshots(kept)]) for name, kept in record.calls]
+        calls = [(name, [one.shape for one in tensors]) for name, tensors in recorded]
+        return cls(len(record.output), calls, sum(one.nbytes for _, tensors in recorded for one in tensors))
 
 
 def cut_record(record: Record, like: Shapes, blocks: int) -> list[Record] | None:
