@@ -1,7 +1,9 @@
 """``import seqlight`` has every public name at once, and loads nothing that is not needed."""
 
 import ast
+import inspect
 import json
+import operator
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,17 @@ import pytest
 
 import seqlight
 
+# What sends rows through a model, as many at a time as `batch_size` says.
+BATCHED = (
+    "predict",
+    "attribute",
+    "deep_lift_shap",
+    "input_x_gradient",
+    "integrated_gradients",
+    "saturation_mutagenesis",
+    "run",
+    "DeepLift.attribute",
+)
 HEAVY = ("lightning", "pytorch_lightning", "matplotlib", "captum", "numba", "pandas", "triton")
 
 
@@ -94,6 +107,19 @@ print(json.dumps((time.perf_counter() - start) / torch_took))
 """
     # Up to three times, until one is quick enough.
     assert any(in_a_new_process(code) <= 1.15 for _ in range(3))
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_what_happens_where_memory_runs_out_is_documented(name):
+    call = operator.attrgetter(name)(seqlight)
+    assert "OutOfMemory\n" in call.__doc__.partition("Raises")[2]
+    assert "MemoryWarning\n" in call.__doc__.partition("Warns")[2]
+
+
+def test_every_batch_size_of_a_function_is_found():
+    functions = {name for name in seqlight.__all__ if inspect.isfunction(getattr(seqlight, name))}
+    sized = {name for name in functions if "batch_size" in inspect.signature(getattr(seqlight, name)).parameters}
+    assert sized == {name for name in BATCHED if "." not in name}
 
 
 def test_errors_form_one_tree():

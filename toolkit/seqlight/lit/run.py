@@ -91,9 +91,13 @@ def run(
         If `out` holds another run or is in use, or if a process ended too early.
     DiskError
         If a file cannot be written, as on a full disk; the same call continues once there is room.
+    OutOfMemory
+        If a device has not enough memory for a single row, or a single pair.
 
     Warns
     -----
+    MemoryWarning
+        If fewer rows or pairs at a time fit into memory than a `batch_size` says.
     SeqlightWarning
         For each shard of an earlier start that is damaged or belongs to another run: it is computed again.
 

@@ -157,8 +157,19 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
         ------
         InputError
             If an argument cannot be used.
+        ConvergenceError
+            If contributions do not sum to the output difference and `deltas` is "raise".
+        OutOfMemory
+            If the device has not enough memory for a single pair.
         UnsupportedOperation
             If the model contains an operation that no rule covers; the message names it and its module.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If contributions do not sum to the output difference.
+        MemoryWarning
+            If fewer pairs at a time fit into memory than `batch_size`.
         """
 
         def function(m: tuple[Tensor, ...], x: tuple[Tensor, ...], r: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
