@@ -158,6 +158,7 @@ def test_operands_that_kernels_do_not_take():
         ((q, q, wide), None),
         ((q[:0], q[:0], q[:0]), None),
         ((q, q, q), torch.zeros(3, 3, dtype=torch.float64)),
+        ((q, q, q), torch.zeros(3, 3, dtype=torch.complex64).conj().imag),  # its sign is not in memory
     ):
         assert kernel.attend(Operands(*operands), Settings(bias, 1.0)) is None
         assert kernel.observe(Operands(*operands), Settings(bias, 1.0)) is None
@@ -198,3 +199,32 @@ def test_how_wide_heads_may_be(monkeypatch):
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device, of=of: of)
         assert kernel.widest_heads.__wrapped__(torch.device("cuda", 0)) == widest
     assert kernel.widest_heads(torch.device("cpu")) == 128
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "a model whose layers of attention have many scales, or a scale that depends on the sequence",
+    "kernels are compiled once for all of them",
+)
+def test_kernels_are_compiled_once_for_all_scales(monkeypatch):
+    constants = set()
+    run = kernel.launch
+    monkeypatch.setattr(kernel, "launch", lambda *of, **to: constants.add((of[0], *to.items())) or run(*of, **to))
+    operands, grad = Operands(*torch.randn(3, 1, 1, 2, 3)), torch.randn(1, 1, 2, 3)
+    for scale in (1, 0.3, 0.7):
+        settings = Settings(None, scale)
+        _, seen = kernel.observe(operands, settings)
+        at_once(seen, operands, settings, grad)
+    assert len(constants) == 3
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "a kernel of attention that cannot run for the sequences, and can for their references",
+    "plain operations compute the gradients, from what these recorded",
+)
+def test_a_recording_of_plain_operations():
+    operands = Operands(*torch.randn(3, 1, 1, 20, 3))
+    _, seen = attention._observe_plainly(operands, Settings(None, 0.5))
+    _, sums = kernel.attend(operands, Settings(None, 0.5))
+    assert kernel.attention_vjp(operands.value, seen, operands, sums, Settings(None, 0.5), 1e-6) is None

@@ -85,3 +85,16 @@ def test_tensors_that_kernels_do_not_take():
     assert rescale_vjp(x, (x, x, x), (x[:1].expand(2, 3, 4), x), 1e-6, 0) is None
     assert rescale_vjp(x, (x, x, x), (x, x[:1]), 1e-6, 0) is None
     assert torch.equal(relu_vjp(x[:1].expand(2, 3, 4), x, x - 9), relu_vjp(x[:1].repeat(2, 1, 1), x, x - 9))
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "the imaginary part of a single conjugate number, whose sign is not in memory, given to a kernel",
+    "plain operations compute it, with the right sign",
+)
+def test_numbers_whose_sign_is_not_in_memory():
+    x = torch.view_as_complex(torch.ones(1, 1, 2)).conj().imag
+    assert x.is_neg()
+    assert x.is_contiguous()
+    assert kernels.relu_vjp(torch.ones(1, 1), x, x, 1e-30) is None
+    assert kernels.relu_vjp(x, torch.ones(1, 1), torch.ones(1, 1), 1e-30) is None

@@ -16,14 +16,17 @@ from seqlight.attribution.calls.partners import batch_dimension
 
 
 def are_packed(*tensors: Tensor) -> bool:
-    """Return whether tensors are contiguous, real, of one dtype and on one device, and the first is not empty."""
+    """Return whether tensors are contiguous, real, of one dtype and on one device, and the first is not empty.
+
+    A part of conjugate numbers has its signs in a flag instead of in memory, so it does not count, either.
+    """
     first, *others = tensors
     dtype, on_cpu = first.dtype, first.is_cpu
-    if dtype not in (torch.float32, torch.float64) or not first.numel() or not first.is_contiguous():
+    if dtype not in (torch.float32, torch.float64) or not first.numel() or not first.is_contiguous() or first.is_neg():
         return False
     for one in others:  # a device is an object to make and compare, a flag is neither
         there = one.is_cpu if on_cpu else one.device == first.device
-        if not there or one.dtype != dtype or not one.is_contiguous():
+        if not there or one.dtype != dtype or not one.is_contiguous() or one.is_neg():
             return False
     return True
 

@@ -51,14 +51,14 @@ def _forward(
     count: tensor, queries: tensor, keys: tensor, width: tensor, values: tensor,
     qo: tensor, qh: tensor, qp: tensor, ko: tensor, kh: tensor, kp: tensor, vo: tensor, vh: tensor, vp: tensor,
     yo: tensor, yh: tensor, yp: tensor,
-    bo: tensor, bh: tensor, bp: tensor, bk: tensor,
-    SCALE: tl.constexpr, HAS_BIAS: tl.constexpr, ROWS: tl.constexpr,
+    bo: tensor, bh: tensor, bp: tensor, bk: tensor, scale: tensor,
+    HAS_BIAS: tl.constexpr, ROWS: tl.constexpr,
     WIDTH: tl.constexpr, VALUES: tl.constexpr, PRECISION: tl.constexpr,
 ) -> None:  # fmt: skip
     blocks = tl.cdiv(queries, ROWS)
     head = (tl.program_id(0) // blocks).to(tl.int64)
     first = (tl.program_id(0) % blocks) * ROWS
-    mine = load_rows(head_of(q, head, count, qo, qh), first, queries, qp, width, ROWS, WIDTH) * SCALE
+    mine = load_rows(head_of(q, head, count, qo, qh), first, queries, qp, width, ROWS, WIDTH) * scale
     k, v, y = head_of(k, head, count, ko, kh), head_of(v, head, count, vo, vh), head_of(y, head, count, yo, yh)
     bias = head_of(bias, head, count, bo, bh)
     largest = tl.full((ROWS,), float("-inf"), tl.float32)
@@ -91,8 +91,8 @@ def _query_gradients(
     qh1: tensor, qp1: tensor,
     ko1: tensor, kh1: tensor, kp1: tensor, vo1: tensor, vh1: tensor, vp1: tensor, bo1: tensor, bh1: tensor,
     bp1: tensor, bk1: tensor,
-    ao: tensor, ah: tensor, ap: tensor,
-    SCALE: tl.constexpr, NEAR: tl.constexpr, ERROR: tl.constexpr, HAS_BIAS: tl.constexpr, ROWS: tl.constexpr,
+    ao: tensor, ah: tensor, ap: tensor, scale: tensor,
+    NEAR: tl.constexpr, ERROR: tl.constexpr, HAS_BIAS: tl.constexpr, ROWS: tl.constexpr,
     WIDTH: tl.constexpr, VALUES: tl.constexpr, PRECISION: tl.constexpr,
 ) -> None:  # fmt: skip
     """Write the gradients at some queries; and of each the sum of the gradients at its weights, times their secants."""
@@ -101,8 +101,8 @@ def _query_gradients(
     first = (tl.program_id(0) % blocks) * ROWS
     mate = partner_of(head, span, n)
     grad = load_rows(head_of(g, head, count0, go, gh), first, queries, gp, values, ROWS, VALUES)
-    mine0 = load_rows(head_of(q0, head, count0, qo0, qh0), first, queries, qp0, width, ROWS, WIDTH) * SCALE
-    mine1 = load_rows(head_of(q1, mate, count1, qo1, qh1), first, queries, qp1, width, ROWS, WIDTH) * SCALE
+    mine0 = load_rows(head_of(q0, head, count0, qo0, qh0), first, queries, qp0, width, ROWS, WIDTH) * scale
+    mine1 = load_rows(head_of(q1, mate, count1, qo1, qh1), first, queries, qp1, width, ROWS, WIDTH) * scale
     k0, k1 = head_of(k0, head, count0, ko0, kh0), head_of(k1, mate, count1, ko1, kh1)
     v0, v1 = head_of(v0, head, count0, vo0, vh0), head_of(v1, mate, count1, vo1, vh1)
     b0, b1 = head_of(b0, head, count0, bo0, bh0), head_of(b1, mate, count1, bo1, bh1)
@@ -127,7 +127,7 @@ def _query_gradients(
         sum_ += tl.sum(secant, 1)
         by_secant += tl.dot(secant, half, input_precision=PRECISION)
         by_weight += tl.dot(taken, half, input_precision=PRECISION)
-    found = (by_secant - sum_[:, None] * by_weight) * SCALE
+    found = (by_secant - sum_[:, None] * by_weight) * scale
     store_rows(head_of(at_q, head, count0, ao, ah), found, first, queries, ap, width, ROWS, WIDTH)
     i = first + tl.arange(0, ROWS)
     tl.store(along + head * queries + i, sum_, i < queries)
@@ -144,8 +144,8 @@ def _key_gradients(
     qh1: tensor, qp1: tensor,
     ko1: tensor, kh1: tensor, kp1: tensor, vo1: tensor, vh1: tensor, vp1: tensor, bo1: tensor, bh1: tensor,
     bp1: tensor, bk1: tensor,
-    ao: tensor, ah: tensor, ap: tensor, eo: tensor, eh: tensor, ep: tensor,
-    SCALE: tl.constexpr, NEAR: tl.constexpr, ERROR: tl.constexpr, HAS_BIAS: tl.constexpr, ROWS: tl.constexpr,
+    ao: tensor, ah: tensor, ap: tensor, eo: tensor, eh: tensor, ep: tensor, scale: tensor,
+    NEAR: tl.constexpr, ERROR: tl.constexpr, HAS_BIAS: tl.constexpr, ROWS: tl.constexpr,
     WIDTH: tl.constexpr, VALUES: tl.constexpr, PRECISION: tl.constexpr,
 ) -> None:  # fmt: skip
     """Write the gradients at some keys and values, with the sums that came with those at the queries."""
@@ -162,8 +162,8 @@ def _key_gradients(
     value = (value + load_rows(head_of(v1, mate, count1, vo1, vh1), first, keys, vp1, values, ROWS, VALUES)) * 0.5
     key, averaged = tl.zeros((ROWS, WIDTH), tl.float32), tl.zeros((ROWS, VALUES), tl.float32)
     for start in range(0, queries, ROWS):
-        theirs0 = load_rows(q0, start, queries, qp0, width, ROWS, WIDTH) * SCALE
-        theirs1 = load_rows(q1, start, queries, qp1, width, ROWS, WIDTH) * SCALE
+        theirs0 = load_rows(q0, start, queries, qp0, width, ROWS, WIDTH) * scale
+        theirs1 = load_rows(q1, start, queries, qp1, width, ROWS, WIDTH) * scale
         a0 = scores_of(theirs0, mine0, b0, start, first, queries, keys, bp0, bk0, HAS_BIAS, ROWS, PRECISION)
         a1 = scores_of(theirs1, mine1, b1, start, first, queries, keys, bp1, bk1, HAS_BIAS, ROWS, PRECISION)
         largest0, total0 = load_row_sums(sums0, head, start, queries, ROWS)
@@ -199,14 +199,15 @@ def attend(operands: Operands, settings: Settings) -> tuple[Tensor, Tensor] | No
     strides = [number for one in (q, k, v, out) for number in one.stride()[:3]]
     constants = _constants(operands, settings)
     programs = out.shape[:2].numel() * triton.cdiv(q.shape[2], constants["ROWS"])
-    launch(_forward, programs, out, q, k, v, bias, sums, *sizes, *strides, *bias_strides, **constants)
+    numbers = *sizes, *strides, *bias_strides, float(settings.scale)
+    launch(_forward, programs, out, q, k, v, bias, sums, *numbers, **constants)
     return y, sums
 
 
 def attention_vjp(
     grad: Tensor, seen: Recording, operands: Operands, sums: Tensor, settings: Settings, threshold: float
-) -> Operands:
-    """Return the gradients at query, key and value of the references, for `grad`, that at their attention.
+) -> Operands | None:
+    """Return the gradients at query, key and value of the references, for `grad`, that at their attention; or None.
 
     Parameters
     ----------
@@ -223,6 +224,8 @@ def attention_vjp(
         Smaller differences count as none.
     """
     require_pairs(seen, operands)
+    if seen.scores is not None:  # these are not the sums of a kernel, as where that failed
+        return None
     mates = Operands(*seen[:3])
     (q0, k0, v0), (q1, k1, v1), g = map(heads, operands), map(heads, mates), heads(grad)
     (b0, *bias0), (b1, *bias1) = _bias_of_heads(settings.bias, operands), _bias_of_heads(seen.bias, mates)
@@ -237,11 +240,11 @@ def attention_vjp(
     tensors = along, g, q0, k0, v0, b0, sums, q1, k1, v1, b1, seen.sums
     numbers = *sizes, q0.shape[3], v0.shape[3], *strides
     constants = _constants(operands, settings) | {"NEAR": threshold, "ERROR": 16 * torch.finfo(g.dtype).eps}
-    count = q0.shape[:2].numel()
+    count, scale = q0.shape[:2].numel(), float(settings.scale)
     of_queries, of_keys = (count * triton.cdiv(one.shape[2], constants["ROWS"]) for one in (q0, k0))
-    launch(_query_gradients, of_queries, at_q, *tensors, *numbers, *at_q.stride()[:3], **constants)
+    launch(_query_gradients, of_queries, at_q, *tensors, *numbers, *at_q.stride()[:3], scale, **constants)
     ends = *at_k.stride()[:3], *at_v.stride()[:3]
-    launch(_key_gradients, of_keys, at_k, at_v, *tensors, *numbers, *ends, **constants)
+    launch(_key_gradients, of_keys, at_k, at_v, *tensors, *numbers, *ends, scale, **constants)
     return found
 
 
@@ -249,8 +252,8 @@ def suits(operands: Operands, bias: Tensor | None) -> bool:
     """Return whether the kernels take these operands: of float32, not empty, on one device, and not too wide."""
     device, fixed = operands.query.device, () if bias is None else (bias,)
     return (
-        all(one.dtype == torch.float32 and one.device == device for one in (*operands, *fixed))
-        and all(one.numel() and one.layout == torch.strided and not one.is_neg() for one in operands)
+        all(one.dtype == torch.float32 and one.device == device and not one.is_neg() for one in (*operands, *fixed))
+        and all(one.numel() and one.layout == torch.strided for one in operands)
         and max(operands.query.shape[-1], operands.value.shape[-1]) <= widest_heads(device)
         and (bias is None or type(bias) in (Tensor, nn.Parameter))
     )
@@ -269,7 +272,6 @@ def _constants(operands: Operands, settings: Settings) -> dict[str, Any]:
     """Return what kernels are compiled for."""
     width, values = (max(16, triton.next_power_of_2(one.shape[-1])) for one in (operands.query, operands.value))
     return {
-        "SCALE": settings.scale,
         "HAS_BIAS": settings.bias is not None,
         # As many as do not need more registers than there are.
         "ROWS": 32 if max(width, values) <= 32 else 16,

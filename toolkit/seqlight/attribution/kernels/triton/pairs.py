@@ -11,7 +11,7 @@ import triton.language as tl
 @triton.jit
 def partner_of(at: tl.tensor, span: tl.tensor, n: tl.tensor) -> tl.tensor:
     """Return the partner of an element of the references, or of several."""
-    return at // (span * n) * span + at % span
+    return at // n // span * span + at % span  # span * n may need 64 bits
 
 
 @triton.jit
