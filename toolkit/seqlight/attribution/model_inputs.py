@@ -56,7 +56,7 @@ class ModelInputs:
         self._sent: _SentRows | None = None
 
     def rows(self, first: int, last: int, n: int = 1) -> list[Tensor]:
-        """Return the explained inputs of the sequences ``first <= i < last``, `n` times; once they are no copies."""
+        """Return the explained inputs of the sequences ``first <= i < last``, `n` times; with n = 1 not copied."""
         sent = self._send(first, last)
         mine = [one[first - sent.first : last - sent.first] for one in sent.explained]
         return [repeat_rows(one, n) for one in mine] if n > 1 else mine
