@@ -125,3 +125,32 @@ def test_a_device_without_memory_is_no_failure(monkeypatch):
     with pytest.raises(torch.OutOfMemoryError):
         kernel(1)
     assert not kernel.failed
+
+
+class ExtraRow(nn.Module):
+    """Adds a row to the batch, so that references have no sequences of their own until each is recorded with one."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Conv1d(4, 3, 5), nn.Linear(48, 1)
+
+    def forward(self, x):
+        h = self.first(x)
+        return self.last(torch.cat([h, h[:1]]).softmax(-1).flatten(1))[: len(x)]
+
+
+@needs_interpreter
+@pytest.mark.reliability(
+    "accelerators",
+    "a kernel in Triton meets a reference whose sequence is not where it looks",
+    "each is recorded with its own sequence, as on the CPU, and the kernel goes on to serve",
+)
+def test_a_call_that_is_refused_is_no_failure():
+    X, settings = sl.random_one_hot((3, 4, 20), random_state=0), {"n_shuffles": 3, "batch_size": 6, "device": "cpu"}
+    with plain_rules():
+        expected = sl.deep_lift_shap(ExtraRow(), X, random_state=0, **settings)
+    with interpreted_kernels():
+        found = sl.deep_lift_shap(ExtraRow(), X, random_state=0, **settings)
+        assert not kernel_for("softmax.softmax_multipliers", "cpu", torch.float32).failed
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from seqlight.errors import KernelWarning
+from seqlight.errors import KernelWarning, SeqlightError
 from seqlight.prediction.device_memory import is_out_of_memory
 
 #: The types of devices that kernels are compiled for.
@@ -56,13 +56,15 @@ class TritonKernel:
         ------
         RuntimeError
             If the device has no memory for the result.
+        SeqlightError
+            If the kernel refuses the call, as the plain twin would.
         """
         if self.failed:
             return None
         try:
             return self._loaded()(*args, **kwargs)
         except Exception as error:
-            if is_out_of_memory(error):
+            if isinstance(error, SeqlightError) or is_out_of_memory(error):
                 raise
             self._give_up(error)
             return None
