@@ -9,7 +9,7 @@ import seqlight as sl
 import seqlight_callbacks
 from seqlight import lit
 from seqlight.prediction import batch_size
-from seqlight.prediction.device_memory import has_no_room
+from seqlight.prediction.device_memory import out_of_memory_error
 
 from .conftest import BLOCK, DOCS
 
@@ -48,4 +48,4 @@ def test_names_are_those_of_the_code():
     assert {"MemoryWarning", "KernelWarning", "OutOfMemory", "DeepLiftShapModule"} <= named
     places = (sl, lit, seqlight_callbacks)
     assert [name for name in named if not any(hasattr(place, name) for place in places)] == []
-    assert issubclass(has_no_room(torch.device("cpu"), "", "", "").__class__, torch.OutOfMemoryError)
+    assert issubclass(out_of_memory_error(torch.device("cpu"), "", "", "").__class__, torch.OutOfMemoryError)

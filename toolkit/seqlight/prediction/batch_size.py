@@ -14,9 +14,9 @@ from torch import Tensor
 from seqlight.errors import InputError, MemoryWarning
 from seqlight.prediction.device_memory import (
     MemoryReading,
-    has_no_room,
     is_out_of_memory,
     is_too_large,
+    out_of_memory_error,
     read_memory,
     release_memory,
     shorten_reason,
@@ -165,7 +165,7 @@ class BatchSize:
         release_memory(self.device)
         if trial.rows == 1:
             remedy = "use shorter sequences, fewer targets, a smaller dtype"
-            raise has_no_room(self.device, "a single row of a batch", trial.reason, remedy)
+            raise out_of_memory_error(self.device, "a single row of a batch", trial.reason, remedy)
         self.learns, self.rows = False, trial.rows // 2
         self._too_many = self._too_many or trial.rows
 

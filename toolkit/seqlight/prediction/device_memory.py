@@ -116,12 +116,12 @@ def is_too_large(error: BaseException) -> bool:
     return is_out_of_memory(error) or (isinstance(error, RuntimeError) and TOO_LARGE.search(str(error)) is not None)
 
 
-def has_no_room(device: torch.device, what: str, reason: str, remedy: str) -> TorchOutOfMemory:
+def out_of_memory_error(device: torch.device, what: str, reason: str, remedy: str) -> TorchOutOfMemory:
     """Return the error for something that does not fit into the memory of a device.
 
     Examples
     --------
-    >>> str(has_no_room(torch.device("cuda", 0), "this", "out of memory", "use less"))
+    >>> str(out_of_memory_error(torch.device("cuda", 0), "this", "out of memory", "use less"))
     "cuda:0 has no room for this (out of memory): expected more memory; use less, or another device, such as 'cpu'."
     """
     other = "" if device.type == "cpu" else ", such as 'cpu'"

@@ -14,7 +14,7 @@ from seqlight.prediction.borrowed_model.attributes import AttributeSnapshot
 from seqlight.prediction.borrowed_model.loans import Loan, LoanRegister, Tensors
 from seqlight.prediction.borrowed_model.memory_pages import keep_freed_pages
 from seqlight.prediction.borrowed_model.random_generators import preserve_generators
-from seqlight.prediction.device_memory import has_no_room, is_out_of_memory, shorten_reason
+from seqlight.prediction.device_memory import is_out_of_memory, out_of_memory_error, shorten_reason
 
 
 @contextlib.contextmanager
@@ -71,7 +71,7 @@ def _acquire(model: nn.Module, device: torch.device, dtype: torch.dtype | None) 
             raise
         reason = shorten_reason(error)
     # Not in the handler, where the error would keep the parameters that have a copy already.
-    raise has_no_room(device, "the parameters of the model", reason, "use a smaller dtype")
+    raise out_of_memory_error(device, "the parameters of the model", reason, "use a smaller dtype")
 
 
 def device_of(model: nn.Module, otherwise: torch.device) -> torch.device:
