@@ -205,6 +205,29 @@ def test_the_current_device_stays(pretend):
         assert torch.pretend.current_device() == 1
 
 
+@pytest.mark.reliability(
+    "accelerators",
+    "a model, or a function as target, that returns its numbers on the CPU or on a second GPU",
+    "the results of the CPU",
+)
+@pytest.mark.parametrize("end", ["cpu", "pretend:1"])
+@pytest.mark.parametrize("call", CALLS[1:], ids=lambda one: one.__name__)
+def test_an_output_elsewhere(pretend, call, end):
+    class Moved(Model):
+        def forward(self, X, control=None):
+            y = super().forward(X, control)
+            return y if y.is_cpu else y.to(end)
+
+    expected = call(Model(), lambda one: one, "cpu")
+    with pretend.switched(late_copies=True, available=True):
+        found = call(Moved(), lambda one: one, "pretend:0")
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+        there = sl.attribute(Model(), X, target=lambda y: y[:, 0].to(end), random_state=0, device="pretend:0")
+    torch.testing.assert_close(
+        there.attributions, sl.attribute(Model(), X, random_state=0, device="cpu").attributions, rtol=1e-4, atol=1e-6
+    )
+
+
 METRICS = ["AttributionGini", "AttributionConsistency", "KmerConsistency", "MethodAgreement", "FaithfulnessArea",
            "AttributionEntropy", "AttributionSimilarity", "ReferenceStandardError", "MotifWindowShare"]  # fmt: skip
 

@@ -115,8 +115,10 @@ def make_block(
     Returns
     -------
     Block
-        On the device of all of these.
+        On the device of the inputs.
     """
+    # A model, or a function of its output, may end on another device, such as the CPU.
+    outputs, baselines = outputs.to(inputs[0].device), baselines.to(inputs[0].device)
     n = len(baselines) // len(outputs)
 
     def by_sequence(one: Tensor) -> Tensor:
