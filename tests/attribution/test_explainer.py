@@ -63,3 +63,34 @@ def test_a_device_gives_what_the_cpu_gives(pretend, loops, batch_size):
         torch.testing.assert_close(getattr(found, name).double(), getattr(exact, name), rtol=1e-3, atol=1e-5)
     assert torch.equal(found.references, wanted.references)
     assert float(found.deltas.abs().max()) < 1e-5
+
+
+@pytest.mark.reliability(
+    "models",
+    "a layer behind permutations, after which a single sequence lies in memory in another order than its references",
+    "the attributions of any batch size",
+)
+@pytest.mark.parametrize("layer", [torch.tanh, torch.abs, nn.Softmax(1), nn.MaxPool1d(2, 1), torch.square])
+@pytest.mark.filterwarnings("ignore::seqlight.errors.IntegratedWarning")
+def test_a_sequence_in_another_order_of_memory(layer):
+    class Permuted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv = nn.Conv1d(4, 3, 3)
+
+        def forward(self, X):
+            h = self.conv(X)
+            # A view for a single sequence, and else a copy.
+            rows = layer(h.permute(2, 0, 1).reshape(-1, 3))
+            return rows.reshape(h.shape[2], len(X), -1).square().sum((0, 2)).unsqueeze(1)
+
+    X = sl.random_one_hot((3, 4, 9), random_state=0)
+    found = [
+        sl.deep_lift_shap(
+            Permuted(), X, references=sl.shuffle, n_shuffles=3, random_state=0, batch_size=size, device="cpu"
+        )
+        for size in (1, 3, 9)
+    ]
+    for one in found[1:]:
+        torch.testing.assert_close(one, found[0])

@@ -70,4 +70,4 @@ def interpolate(recorded: Tensor, reference: Tensor, share: float) -> Tensor:
         0 for the reference, 1 for what was recorded.
     """
     a, b = align_partners(recorded, reference)
-    return torch.lerp(b, a.to(b.dtype), share).view(reference.shape)
+    return torch.lerp(b, a.to(b.dtype), share).reshape(reference.shape)

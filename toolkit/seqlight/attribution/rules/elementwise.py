@@ -152,7 +152,7 @@ def secant(
         noise = ((x1 if by_input else y1).abs() + (slope1 * x1).abs()) * error
         # Nor is it < anything: an infinite slope explains nothing.
         use_secant &= ~((dy - slope1 * dx).abs_() < noise)
-    return torch.where(use_secant, dy.div_(dx), slope1).view(shape)
+    return torch.where(use_secant, dy.div_(dx), slope1).reshape(shape)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def credit_first(
         step = x1.gather(-1, reported) - x0.gather(-1, reported)
         stays = _may_be_credited(dy, dx)
         found = torch.where(stays, first, reported), dy, torch.where(stays, dx, step)
-    return found[0].view(shape), found[1].view(shape), found[2].view(shape)
+    return found[0].reshape(shape), found[1].reshape(shape), found[2].reshape(shape)
 
 
 def _may_be_credited(dy: Tensor, dx: Tensor) -> Tensor:

@@ -148,7 +148,7 @@ def cross_maximum(
     y1, y0 = align_partners(recorded[1], reference[1])
     multiplier = dy.div_(dx)
     # Equal maxima at a position that does not change: the plain gradient, 1. Two infinities do not differ.
-    still = dx.isnan().logical_and_((y1 == y0).view(dx.shape)).logical_or_(dx.abs_() < smallest_step(dx.dtype))
+    still = dx.isnan().logical_and_((y1 == y0).reshape(dx.shape)).logical_or_(dx.abs_() < smallest_step(dx.dtype))
     return winners, multiplier.masked_fill_(still, 1)
 
 
