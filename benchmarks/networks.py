@@ -183,12 +183,13 @@ def mixed(length: int = 200) -> nn.Module:
     return nn.Sequential(*body, nn.GELU(), nn.MaxPool1d(4), nn.Flatten(), nn.Linear(16 * pooled, 3))
 
 
-def floor(model: nn.Module, X: Tensor, references: Tensor) -> Tensor:
-    """Return the gradients of plain autograd at the references, one sequence at a time."""
+def floor(model: nn.Module, X: Tensor, references: Tensor, batch_size: int | None = None) -> Tensor:
+    """Return the gradients of plain autograd at the references, all or some of one sequence at a time."""
     found = []
     for x, r in zip(X, references, strict=True):
         with torch.no_grad():
             model(x[None])
-        leaf = r.clone().requires_grad_()
-        found.append(torch.autograd.grad(model(leaf)[:, 0].sum(), leaf)[0])
-    return torch.stack(found)
+        for some in r.split(batch_size or len(r)):
+            leaf = some.clone().requires_grad_()
+            found.append(torch.autograd.grad(model(leaf)[:, 0].sum(), leaf)[0])
+    return torch.cat(found)

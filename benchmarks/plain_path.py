@@ -20,9 +20,9 @@ from typing import Any
 
 import torch
 from harness import Timing, describe_machine, run_script, write_results
-from networks import Transformer, basset_like, bpnet_like
+from networks import Transformer, basset_like, bpnet_like, floor
 from speed_deeplift import REFERENCES, captum_deeplift, tangermeme_deep_lift_shap
-from torch import Tensor, nn
+from torch import nn
 
 import seqlight as sl
 from seqlight.prediction.borrowed_model.memory_pages import raise_mmap_threshold
@@ -36,18 +36,6 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], int]] = {
 # Captum compares a sequence with all its references at once.
 BATCH_SIZES = {"seqlight": (20,), "before": (20,), "tangermeme": (10, 20), "captum": (20,), "floor": (10, 20)}
 CALLS = 3
-
-
-def floor(model: nn.Module, X: Tensor, references: Tensor, batch_size: int) -> Tensor:
-    """Return the gradients of plain autograd at the references, some of one sequence at a time."""
-    found = []
-    for x, of_one in zip(X, references, strict=True):
-        with torch.no_grad():
-            model(x[None])
-        for some in of_one.split(batch_size):
-            leaf = some.clone().requires_grad_()
-            found.append(torch.autograd.grad(model(leaf)[:, 0].sum(), leaf)[0])
-    return torch.cat(found)
 
 
 def time_calls(method: str, name: str, batch_size: int) -> list[float]:
