@@ -112,7 +112,7 @@ def attribute_command(
         num_nodes: Number of machines; start the same command on each.
         strategy: Strategy of the Lightning Trainer.
         accelerator: Accelerator of the Lightning Trainer, such as cpu or gpu.
-        precision: tf32 has convolutions in it on a GPU, faster and some percent off; by default float32 to rounding.
+        precision: tf32 for convolutions in TF32 on a GPU, faster and some percent off; by default float32 to rounding.
         identity: Name of the model, compared instead of its code to recognise the folder of an interrupted run.
     """
     from seqlight.lit.attribution_module import DeepLiftShapModule

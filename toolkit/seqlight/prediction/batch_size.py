@@ -192,7 +192,7 @@ class BatchSize:
 
 
 class BatchTrial:
-    """A context in which a batch is computed: it measures what the batch takes, and ends errors that memory ran out.
+    """A context in which a batch is computed: it measures what that takes, and catches errors of memory that ran out.
 
     Afterwards it has not kept anything that the batch has made, and the next batch can have its memory.
 

@@ -42,7 +42,7 @@ class ProcessSetting:
 
 
 class SharedChoice(Generic[T]):
-    """A setting of the whole process that threads may want differently: those of one mind share it, the others wait.
+    """A setting of the whole process that threads may want differently: those that agree share it, and the others wait.
 
     Parameters
     ----------

@@ -281,7 +281,7 @@ def _copies_of_outputs(
 
 
 def _write(y: Any, at: Tensor, outputs: list[Tensor]) -> None:
-    """Write the outputs of mutants to their places."""
+    """Write the outputs of mutants to their places; there are none if none of these places has a mutant."""
     for whole, some in zip(flatten_structure(y), outputs, strict=False):
         whole[at] = some.to(whole)
 
