@@ -21,7 +21,7 @@ from seqlight_callbacks.failures import prefix_errors
 from seqlight_callbacks.methods import WITH_REFERENCES, Method, MethodResult, concatenate_results, run_method
 from seqlight_callbacks.trainer_state import is_fitting
 
-# Rows at a time on a device that does not tell its memory, if nobody chose a number.
+# Rows at a time on a device that does not report its memory, if nobody chose a number.
 ROWS_ON_CPU = 256
 
 HINT = (

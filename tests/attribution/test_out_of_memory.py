@@ -108,7 +108,7 @@ def test_the_size_is_learned(method, small_memory, monkeypatch):
     expected = explain(model)
     hog = RowHog(model, small_memory(220))
     assert_same(explain(hog, device="cpu"), expected)
-    # More than on a CPU that does not tell its memory, and at most a share of what there is.
+    # More than on a CPU that does not report its memory, and at most a share of what there is.
     assert 64 < max(hog.sizes) <= 128
 
 

@@ -63,7 +63,7 @@ def test_slices_follow_the_size():
 
 @pytest.mark.reliability(
     "accelerators",
-    "a batch_size that nobody chose, on a device that tells its memory",
+    "a batch_size that nobody chose, on a device that reports its memory",
     "what few rows take decides how many fit; 32 on the CPU, as ever",
 )
 def test_the_size_is_learned_from_the_first_batch(small_memory):

@@ -180,7 +180,7 @@ def _read(target: SingleTarget, output: Any, rows: Tensor) -> Tensor:
 
 def _as_table(y: Tensor, rows: int) -> Tensor:
     """Return an output as a tensor of shape (rows, targets)."""
-    with torch._C.DisableTorchFunction():  # a mode would be told of each look at the shape
+    with torch._C.DisableTorchFunction():  # a mode would handle each look at the shape
         is_table = y.ndim == 2 and len(y) == rows
     if is_table:
         return y

@@ -161,7 +161,7 @@ class DeepLiftShapModule(L.LightningModule):
             _require_rows(self.references, len(data), "references")
 
     def on_predict_end(self) -> None:
-        """Warn of what this process met: too little memory, and references that are too few, or equal to sequences."""
+        """Warn if this process had too little memory, or references that were too few, or equal to sequences."""
         self._conversion = None
         if self._size is not None:
             self._size.warn_if_reduced(stacklevel=2)

@@ -22,7 +22,7 @@ from seqlight.sequence.loci import Loci, as_loci
 # At least so many shards, so that a crash costs little, and so many for each process, so that all end together; but at
 # most so many rows in each, unless a batch is larger.
 SHARDS, SHARDS_PER_PROCESS, MOST_ROWS = 32, 16, 2048
-# At most so many bytes of rows are loaded at a time, or so many rows of a data set that does not tell their size.
+# At most so many bytes of rows are loaded at a time, or so many rows of a data set that does not report their size.
 MOST_BYTES, UNKNOWN_ROWS = 2**26, 128
 
 
@@ -39,8 +39,8 @@ class ShardedDataModule(L.LightningDataModule):
         ``loci``, the positions of its rows in a genome, which a Subset inherits. Of a LightningDataModule,
         ``predict_dataloader`` is used.
     batch_size : int, "auto" or None
-        Rows at a time, on each device. "auto" is 32 on the CPU; on a device that tells its memory more rows are loaded
-        at a time, and the module finds out how many go through its model at once. None: as in a DataLoader, else
+        Rows at a time, on each device. "auto" is 32 on the CPU; on a device that reports its memory more rows are
+        loaded at a time, and the module finds out how many go through its model at once. None: as in a DataLoader, else
         "auto".
     workers : int, optional
         Processes that load data, for each device; if None, as in a DataLoader, else 0.

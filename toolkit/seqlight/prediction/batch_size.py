@@ -27,7 +27,7 @@ AskedBatchSize: TypeAlias = int | Literal["auto"]
 T = TypeVar("T")
 S = TypeVar("S", Tensor, range)
 
-# Rows where a device does not tell its memory, and in the first batch where it does.
+# Rows where a device does not report its memory, and in the first batch where it does.
 FIRST_ROWS = 32
 # Kernels do not get faster beyond so many rows, and a batch should not take long.
 MOST_ROWS = 1024
@@ -86,11 +86,11 @@ class BatchSize:
     ----------
     asked : int, "auto" or None
         "auto" begins with a few rows; what these take says how many fit into the memory of the device. None for batches
-        that somebody else makes: all of their rows at a time.
+        that others make: all of their rows at a time.
     device : torch.device
         Where the model runs.
     otherwise : int
-        What "auto" means where a device does not tell its memory.
+        What "auto" means where a device does not report its memory.
 
     Attributes
     ----------
@@ -208,7 +208,7 @@ class BatchTrial:
     Attributes
     ----------
     failed : bool
-        Whether memory ran out: tell ``size.halve``, and compute the rows again, fewer at a time.
+        Whether memory ran out: call ``size.halve``, and compute the rows again, fewer at a time.
     reason : str
         What the error said.
     """

@@ -66,7 +66,7 @@ class MemoryReading:
 
 
 def read_memory(device: torch.device) -> MemoryReading | None:
-    """Return what is known of the memory of a device, or None if it does not tell, as the CPU does not."""
+    """Return what is known of the memory of a device, or None if it does not report it, as the CPU does not."""
     if device.type in ("cpu", "meta"):
         return None
     module: Any = getattr(torch, device.type, None)

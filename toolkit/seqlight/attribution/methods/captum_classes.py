@@ -24,7 +24,7 @@ from seqlight.prediction.arguments import require_module
 from seqlight.prediction.batch_size import AskedBatchSize, BatchSize, require_batch_size
 from seqlight.prediction.float32_precision import Precision, require_precision
 
-# Pairs at a time on a device that does not tell its memory, if nobody chose a number.
+# Pairs at a time on a device that does not report its memory, if nobody chose a number.
 ROWS_ON_CPU = 64
 Tensors = Tensor | tuple[Tensor, ...]
 AttributionFunction = Callable[..., tuple[Tensor, ...]]

@@ -77,7 +77,7 @@ def window_of(call: Call) -> Window | None:
 def has_empty_window(call: Call, x: Tensor, y: Tensor) -> bool:
     """Return whether a window of a pooling from `x` to `y` holds padding alone, and so has no maximum.
 
-    It is told from the shapes: a device would have to be waited for to know the numbers.
+    The shapes decide: to read the numbers, a device would have to be waited for.
     """
     n = DIMENSIONS.get(call.function)
     if n is None:
