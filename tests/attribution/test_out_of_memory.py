@@ -195,3 +195,32 @@ def test_a_model_that_mixes_rows_is_refused_where_memory_is_short(method, small_
 
     with pytest.raises(sl.UnsupportedOperation, match="changes with the other rows of its batch"):
         METHODS[method](RowHog(Centred(), small_memory(2)), device="cpu")
+
+
+class BothStrands(nn.Module):
+    """Joins both strands into one batch, so that references do not find their sequences by their rows."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Conv1d(4, 6, 5), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 26, 1))
+
+    def forward(self, X):
+        forward, reverse = self.layers(torch.cat([X, X.flip(1, 2)])).chunk(2)
+        return torch.relu(forward + reverse)
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "memory that runs out when a block of sequences has to be explained again, since its references had wrong partners",
+    "the same numbers in smaller batches",
+)
+@pytest.mark.parametrize("free", [45_000, 70_000])
+@pytest.mark.parametrize("asked", [6, 9, 24])
+def test_memory_runs_out_when_partners_were_wrong(asked, free, pretend):
+    X = sl.random_one_hot((11, 4, 30), random_state=0)
+    how = {"references": sl.dinucleotide_shuffle(X, n=3, random_state=1), "device": "pretend"}
+    expected = sl.attribute(BothStrands(), X, **how)
+    assert (expected.deltas.abs() < 1e-6).all()
+    with pretend.memory_limit(free), pytest.warns(MemoryWarning, match=f"a batch of {asked} rows needs more memory"):
+        assert_same(sl.attribute(BothStrands(), X, batch_size=asked, **how), expected)

@@ -125,7 +125,7 @@ class BlockQueue:
             launched, revision = self._try_to_fetch(pairs, block), self.explainer.revision
             found = self._finish_last(self._before)
             launched = launched if self.explainer.revision == revision else None
-            yield found
+            yield from found
             self._before = launched or self._fetch(pairs, self.explainer.launch(pairs))
         else:
             self._before = self._fetch(pairs, block or self.explainer.launch(pairs))
@@ -136,17 +136,31 @@ class BlockQueue:
     def rest(self) -> Iterator[ReducedBlock]:
         """Yield the last block."""
         if self._before is not None:
-            yield self._finish_last(self._before)
+            yield from self._finish_last(self._before)
 
-    def _finish_last(self, launched: _Launched) -> ReducedBlock:
-        """Finish the last block, which may be computed again, and that with fewer references at a time."""
-        while True:
-            trial = self.explainer.size.trial(self._at_a_time(launched.pairs), measured=False)
+    def _finish_last(self, launched: _Launched) -> list[ReducedBlock]:
+        """Finish the last block; where memory runs out as it is settled, compute it again, fewer pairs at a time."""
+        pairs = launched.pairs
+        trial = self.explainer.size.trial(self._at_a_time(pairs), measured=False)
+        with trial:
+            found = self._finish(launched)
+            self._before = None
+            return [found]
+        self._before = None
+        del launched  # or its memory would stay in use
+        return self._compute_parts(pairs, trial)
+
+    def _compute_parts(self, pairs: Pairs, failed: BatchTrial) -> list[ReducedBlock]:
+        """Compute pairs for which memory ran out, fewer at a time."""
+        self._make_room(failed)
+        found: list[ReducedBlock] = []
+        for part in pairs.divide(self.explainer.size.copies(pairs.references[0].shape[1])):
+            trial = self.explainer.size.trial(self._at_a_time(part), measured=False)
             with trial:
-                found = self._finish(launched)
-                self._before = None
-                return found
-            self._make_room(trial)
+                found.append(self._finish(self._fetch(part, self.explainer.launch(part))))
+            if trial.failed:
+                found += self._compute_parts(part, trial)
+        return found
 
     def _at_a_time(self, pairs: Pairs) -> int:
         """Return how many of the pairs go through the model at a time."""
