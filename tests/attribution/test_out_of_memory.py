@@ -1,5 +1,6 @@
 """Attributions where memory runs out, forward or backward: the same numbers in smaller batches."""
 
+import contextlib
 import gc
 import time
 import warnings
@@ -224,3 +225,17 @@ def test_memory_runs_out_when_partners_were_wrong(asked, free, pretend):
     assert (expected.deltas.abs() < 1e-6).all()
     with pretend.memory_limit(free), pytest.warns(MemoryWarning, match=f"a batch of {asked} rows needs more memory"):
         assert_same(sl.attribute(BothStrands(), X, batch_size=asked, **how), expected)
+
+
+@pytest.mark.reliability(
+    "accelerators",
+    "memory for no more than the block that is explained again, while the next one is there already",
+    "no block is lost: all results, or an error",
+)
+@pytest.mark.parametrize("free", [84_000, 86_000, 88_000, 90_000, 92_000, 100_000])
+def test_no_block_is_lost(free, pretend):
+    X = sl.random_one_hot((40, 4, 30), random_state=0)
+    how = {"references": sl.dinucleotide_shuffle(X, n=20, random_state=1), "device": "pretend"}
+    expected = sl.attribute(BothStrands(), X, **how)
+    with pretend.memory_limit(free), contextlib.suppress(OutOfMemory):
+        assert_same(sl.attribute(BothStrands(), X, **how), expected)

@@ -100,7 +100,7 @@ class BlockQueue:
         self.explainer, self.reduction = explainer, reduction
         self._on_cpu, self._reduces_there = explainer.device.type == "cpu", has_float64(explainer.device)
         self._settled = explainer.rows_checked  # by the first block, which may decide how the others are explained
-        self._before: _Launched | None = None
+        self._before: _Launched | Pairs | None = None
         self.trial = explainer.size.trial(1)
 
     def __len__(self) -> int:
@@ -138,28 +138,32 @@ class BlockQueue:
         if self._before is not None:
             yield from self._finish_last(self._before)
 
-    def _finish_last(self, launched: _Launched) -> list[ReducedBlock]:
+    def _finish_last(self, before: _Launched | Pairs) -> list[ReducedBlock]:
         """Finish the last block; where memory runs out as it is settled, compute it again, fewer pairs at a time."""
-        pairs = launched.pairs
-        trial = self.explainer.size.trial(self._at_a_time(pairs), measured=False)
-        with trial:
-            found = self._finish(launched)
-            self._before = None
-            return [found]
+        pairs = before.pairs if isinstance(before, _Launched) else before
+        if isinstance(before, _Launched):
+            trial = self.explainer.size.trial(self._at_a_time(pairs), measured=False)
+            with trial:
+                found = [self._finish(before)]
+                self._before = None
+                return found
+            self._before = pairs  # still to be done, whatever happens now; without the memory of what was launched
+            del before
+            self._make_room(trial)
+        found = self._compute(pairs)
         self._before = None
-        del launched  # or its memory would stay in use
-        return self._compute_parts(pairs, trial)
+        return found
 
-    def _compute_parts(self, pairs: Pairs, failed: BatchTrial) -> list[ReducedBlock]:
-        """Compute pairs for which memory ran out, fewer at a time."""
-        self._make_room(failed)
+    def _compute(self, pairs: Pairs) -> list[ReducedBlock]:
+        """Compute pairs one batch after the other."""
         found: list[ReducedBlock] = []
         for part in pairs.divide(self.explainer.size.copies(pairs.references[0].shape[1])):
             trial = self.explainer.size.trial(self._at_a_time(part), measured=False)
             with trial:
                 found.append(self._finish(self._fetch(part, self.explainer.launch(part))))
             if trial.failed:
-                found += self._compute_parts(part, trial)
+                self._make_room(trial)
+                found += self._compute(part)
         return found
 
     def _at_a_time(self, pairs: Pairs) -> int:
