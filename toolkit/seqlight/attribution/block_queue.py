@@ -130,7 +130,11 @@ class BlockQueue:
         else:
             self._before = self._fetch(pairs, block or self.explainer.launch(pairs))
         if self._on_cpu or not self._settled:
-            yield from self.rest()
+            try:
+                yield from self.rest()
+            except BaseException:
+                self._before = None  # the pairs come again, if fewer at a time
+                raise
             self._settled = True
 
     def rest(self) -> Iterator[ReducedBlock]:
