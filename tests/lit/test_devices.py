@@ -22,7 +22,7 @@ from seqlight.lit.collectives import run_on_all_ranks
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
 LENGTH, ROWS = 48, 13
-LITTLE = {"predict": 20_000, "attribute": 60_000}  # bytes
+LITTLE = {"predict": 20_000, "attribute": 120_000}  # bytes
 
 
 class PlaceWriter(L.Callback):
@@ -87,25 +87,25 @@ def sequences():
     return sl.random_one_hot((ROWS, 4, LENGTH), random_state=0)
 
 
-def modules():
+def modules(dtype=None):
     """Return what the runs compute, by name."""
     kept = ("references", "standard_error")
     auto = {"n_shuffles": "auto", "max_shuffles": 20, "tolerance": 0.2}
     return {
-        "predict": PredictModule(network()),
-        "attribute": DeepLiftShapModule(network(), n_shuffles=3, hypothetical=True, keep=kept),
+        "predict": PredictModule(network(), dtype=dtype),
+        "attribute": DeepLiftShapModule(network(), n_shuffles=3, hypothetical=True, keep=kept, dtype=dtype),
         "auto": DeepLiftShapModule(network(), target=1, **auto),
     }
 
 
-def run(out, name, devices=2, **settings):
+def run(out, name, devices=2, dtype=None, **settings):
     from lightning.pytorch.strategies import SingleDeviceStrategy
 
     from pretend_device.trainers import PretendStrategy
 
     strategy = PretendStrategy() if devices == 2 else SingleDeviceStrategy("pretend:1")
     settings = {"accelerator": "pretend", "devices": devices, "strategy": strategy} | settings
-    return sl.run(modules()[name], sequences(), out, progress=False, **{"batch_size": 2} | settings)
+    return sl.run(modules(dtype)[name], sequences(), out, progress=False, **{"batch_size": 2} | settings)
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,8 @@ def test_each_process_has_a_batch_size_of_its_own(runs, name):
     enough, little = (int((runs / f"tight-{name}-{rank}.txt").read_text()) for rank in (0, 1))
     assert enough > LITTLE[name] >= little
     for key, found in arrays(runs / f"tight-{name}").items():
-        np.testing.assert_allclose(found, arrays(runs / f"one-{name}")[key], rtol=1e-5, atol=1e-7, err_msg=key)
+        # In float64, since in float32 other numbers of rows at a time are seen in the last digits.
+        np.testing.assert_allclose(found, arrays(runs / f"double-{name}")[key], rtol=1e-9, atol=1e-12, err_msg=key)
 
 
 def lose_shards(out):
@@ -223,12 +224,13 @@ def main(out):
         go_on(out / "one-then-two", "predict", 2)
         for name, free in LITTLE.items():
             taker = MemoryTaker(out / f"tight-{name}", free)
-            run(out / f"tight-{name}", name, batch_size=None, shard_rows=6, callbacks=[taker])
+            run(out / f"tight-{name}", name, dtype="float64", batch_size=None, shard_rows=6, callbacks=[taker])
         go_on(out / "two-then-one", "attribute", 1)
         for name in modules():
             run(out / f"one-{name}", name, 1)
             run(out / f"cpu-{name}", name, 1, accelerator="cpu", strategy="auto")
         for name in ("predict", "attribute"):
+            run(out / f"double-{name}", name, 1, dtype="float64")
             run(out / f"half-{name}", name, 1, plugins=MixedPrecision("bf16-mixed", "pretend"))
 
 

@@ -363,9 +363,9 @@ def test_loci_only_add_coordinates():
 
 
 @pytest.mark.gpu
-def test_on_a_gpu():
+def test_on_a_gpu(accelerator):
     X = torch.from_numpy(planted())
-    assert_frame_equal(tfmodisco_seqlets(X.cuda()), tfmodisco_seqlets(X), check_exact=True)
+    assert_frame_equal(tfmodisco_seqlets(X.to(accelerator)), tfmodisco_seqlets(X), check_exact=True)
 
 
 def test_threads_do_not_matter():

@@ -237,9 +237,9 @@ def test_loci_only_add_coordinates():
 
 
 @pytest.mark.gpu
-def test_on_a_gpu():
+def test_on_a_gpu(accelerator):
     X = torch.from_numpy(planted())
-    assert_frame_equal(recursive_seqlets(X.cuda()), recursive_seqlets(X), check_exact=True)
+    assert_frame_equal(recursive_seqlets(X.to(accelerator)), recursive_seqlets(X), check_exact=True)
 
 
 def test_neither_scale_nor_threads_nor_row_order_matter():
