@@ -15,8 +15,10 @@ from gpu_sections.bench import Bench, difference, short_floats, with_warnings
 from gpu_sections.workloads import FULL, make_workload
 from seqlight.prediction.device_dtypes import has_float64
 
-# How far float64 and float32 may be from float64 on the CPU, by norm.
+# How far float64 and float32 may be from float64 on the CPU, by norm. Where the inputs of a window nearly tie, float32
+# may credit another one than float64: the device may be as far off as twice what float32 on the CPU is.
 ALLOWED = {"float64": 1e-9, "float32": 1e-3}
+AS_FAR_AS_THE_CPU = 2.0
 SWITCHES = {
     "conv": "torch.backends.cudnn.conv.fp32_precision = 'ieee'",
     "all": "torch.backends.fp32_precision = 'ieee'",
@@ -39,7 +41,11 @@ def correctness(bench: Bench) -> dict[str, Any]:
 def _compare(bench: Bench, name: str, model: nn.Module, X: Tensor) -> dict[str, Any]:
     settings: dict[str, Any] = {"n_shuffles": 4 if bench.small else 10, "random_state": 0, "batch_size": 20}
     wanted = sl.attribute(model, X, device="cpu", dtype="float64", deltas="ignore", **settings)
-    row: dict[str, Any] = {}
+    there = sl.attribute(model, X, device="cpu", deltas="ignore", **settings)
+    row: dict[str, Any] = {"float32 on the CPU": difference(there.attributions, wanted.attributions)}
+    allowed = ALLOWED | {
+        "float32": max(ALLOWED["float32"], AS_FAR_AS_THE_CPU * row["float32 on the CPU"]["norm"]),
+    }
     for label, dtype, short, precision in (
         ("float64", "float64", False, None),
         ("float32", None, False, None),
@@ -60,7 +66,7 @@ def _compare(bench: Bench, name: str, model: nn.Module, X: Tensor) -> dict[str, 
         changes = (got.outputs.unsqueeze(-1) - got.reference_outputs).abs().mean()
         row[label] = difference(got.attributions, wanted.attributions)
         row[label] |= {"deltas": float(got.deltas.abs().mean() / changes), "warnings": caught}
-        bench.expect(row[label]["norm"] < ALLOWED.get(label[:7], 1.0), f"{name}, {label}: {row[label]}")
+        bench.expect(row[label]["norm"] < allowed.get(label[:7], 1.0), f"{name}, {label}: {row[label]}")
     return row
 
 
