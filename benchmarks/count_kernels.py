@@ -19,7 +19,7 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
-from harness import describe_machine, read_results, run_script, write_results
+from harness import describe_machine, make_parser, read_results, run_script, write_results
 from kernel_counter import KernelCounter
 from speed_deeplift import REFERENCES, WORKLOADS, captum_deeplift, floor, tangermeme_deep_lift_shap
 
@@ -90,7 +90,13 @@ def _known() -> dict[str, Any]:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # Captum's notice about its hooks
     match sys.argv[1:]:
-        case ["count", method, name]:
-            print(json.dumps(count(method, name)))
-        case methods:
-            main(tuple(methods) or METHODS)
+        case ["count", *one]:
+            parser = make_parser("Print what a method launches for a model, by operation.", "count")
+            parser.add_argument("method", choices=(*METHODS, "before"))
+            parser.add_argument("model", choices=MODELS)
+            asked = parser.parse_args(one)
+            print(json.dumps(count(asked.method, asked.model)))
+        case several:
+            parser = make_parser(__doc__)
+            parser.add_argument("methods", nargs="*", choices=(*METHODS, "before"), help="all but before by default")
+            main(tuple(parser.parse_args(several).methods) or METHODS)

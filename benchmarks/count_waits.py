@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from harness import describe_machine, read_results, write_results
+from harness import describe_machine, make_parser, read_results, write_results
 from torch import nn
 
 import seqlight as sl
@@ -132,4 +132,6 @@ def main(state: str) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    main(sys.argv[1] if sys.argv[1:] else "after")
+    parser = make_parser(__doc__)
+    parser.add_argument("state", nargs="?", choices=("before", "after"), default="after", help="by default, after")
+    main(parser.parse_args().state)

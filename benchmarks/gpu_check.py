@@ -16,11 +16,12 @@ import importlib
 import json
 import pkgutil
 import re
+import sys
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from gpu_sections.bench import Bench
@@ -68,7 +69,7 @@ def main() -> None:
     if arguments.plugin:
         pkgutil.resolve_name(arguments.plugin)()
     bench = Bench(
-        torch.device(arguments.device or default_device()),
+        find_device(arguments.device, arguments.plugin),
         Path(arguments.out),
         arguments.small,
         arguments.budget,
@@ -106,10 +107,27 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def default_device() -> str:
-    """Return the accelerator of this machine, or the CPU."""
-    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return "cpu" if found is None else found.type
+def find_device(name: str | None, plugin: str | None = None) -> torch.device:
+    """Return the device of this name, or the accelerator of a plugin or this machine; without it, end with status 2."""
+    version = f"this PyTorch ({torch.__version__})"
+    if name is None:
+        found = torch.accelerator.current_accelerator(check_available=plugin is None)
+        if found is None:
+            refuse(f"No accelerator was found by {version}: install a build for your GPU")
+        name = found.type
+    try:
+        device = torch.device(name)
+        torch.ones(1, device=device).cpu()
+    except Exception as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        refuse(f"No tensor can be made on the device {name!r} by {version}, which says {why!r}: name another one")
+    return device
+
+
+def refuse(reason: str) -> NoReturn:
+    """End with status 2 and one line: the reason, and what to do without a GPU."""
+    print(f"{reason}, or rehearse on the CPU with --device cpu --small --quick.", file=sys.stderr)
+    sys.exit(2)
 
 
 def check(bench: Bench, name: str, found: dict[str, Any]) -> None:
@@ -123,7 +141,9 @@ def check(bench: Bench, name: str, found: dict[str, Any]) -> None:
     start = time.perf_counter()
     try:
         # Imported here, so that a package that is missing fails one section alone.
-        found["sections"][name] = find_function(section.place, name)(bench)
+        found["sections"][name] = result = find_function(section.place, name)(bench)
+        if isinstance(result, str):
+            bench.say(f"skipped: {result}")
     except Exception as error:
         found["sections"][name] = {"failed": traceback.format_exc()[-3000:]}
         bench.expect(False, f"{name} failed: {type(error).__name__}: {str(error)[:200]}")

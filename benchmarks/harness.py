@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import importlib.metadata
 import json
@@ -59,6 +60,12 @@ def run_script(script: str, *arguments: Any, timeout: float | None = None) -> An
     command = [sys.executable, script, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=timeout)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def make_parser(description: str | None, command: str = "") -> argparse.ArgumentParser:
+    """Return a parser whose help is a script's docstring, for the script itself or for one command of it."""
+    prog = f"{Path(sys.argv[0]).name} {command}".strip()
+    return argparse.ArgumentParser(prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def count_argument(default: int, position: int = 1) -> int:

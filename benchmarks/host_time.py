@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from harness import count_argument, describe_machine, read_results, write_results
+from harness import describe_machine, make_parser, read_results, write_results
 from networks import Encoder, Transformer, bpnet_like, floor
 from torch import nn
 
@@ -118,9 +118,18 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     match sys.argv[1:]:
-        case ["model", name, rounds]:
-            print(json.dumps(least_times(name, int(rounds))))
-        case [state] | [state, _] if state in ("before", "after"):
-            main(state, count_argument(ROUNDS, 2))
-        case _:
-            main("after", count_argument(ROUNDS))
+        case ["model", *one]:
+            parser = make_parser("Print the times of one model as JSON.", "model")
+            parser.add_argument("name", choices=MODELS)
+            parser.add_argument("rounds", type=int)
+            asked = parser.parse_args(one)
+            print(json.dumps(least_times(asked.name, asked.rounds)))
+        case given:
+            parser = make_parser(__doc__)
+            parser.add_argument(
+                "state", nargs="?", choices=("before", "after"), default="after", help="by default, after"
+            )
+            parser.add_argument("rounds", nargs="?", type=int, default=ROUNDS, help=f"by default, {ROUNDS}")
+            # The number of rounds may stand alone.
+            asked = parser.parse_args(["after", *given] if given and given[0].isdigit() else given)
+            main(asked.state, asked.rounds)

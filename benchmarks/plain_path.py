@@ -19,7 +19,7 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
-from harness import Timing, describe_machine, run_script, write_results
+from harness import Timing, describe_machine, make_parser, run_script, write_results
 from networks import Transformer, basset_like, bpnet_like, floor
 from speed_deeplift import REFERENCES, captum_deeplift, tangermeme_deep_lift_shap
 from torch import nn
@@ -74,7 +74,7 @@ def compare(name: str, rounds: int, before: str | None) -> dict[str, Any]:
     for _ in range(rounds):
         for (method, size), seconds in taken.items():
             os.environ["PYTHONPATH"] = os.pathsep.join([before, package]) if before and method == "before" else package
-            seconds.extend(run_script(__file__, method, name, size))
+            seconds.extend(run_script(__file__, "time", method, name, size))
     os.environ["PYTHONPATH"] = package
     timings = {key: Timing.of_seconds(seconds) for key, seconds in taken.items()}
     best = {method: min((timings[method, size], size) for size in known[method]) for method in known}
@@ -94,7 +94,7 @@ def compare(name: str, rounds: int, before: str | None) -> dict[str, Any]:
     return row
 
 
-def main(rounds: int = 3, before: str | None = None) -> None:
+def main(rounds: int, before: str | None) -> None:
     machine = {**describe_machine(), "captum": version("captum")}
     models = {name: compare(name, rounds, before) for name in MODELS}
     workload = {"references": REFERENCES, "sequences": ROWS, "dtype": "float32", "path": "plain PyTorch"}
@@ -108,9 +108,16 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # Captum's notice about its hooks
     match sys.argv[1:]:
-        case [method, name, size]:
-            print(json.dumps(time_calls(method, name, int(size))))
-        case [rounds, *before]:
-            main(int(rounds), *before)
-        case _:
-            main()
+        case ["time", *one]:
+            parser = make_parser("Print the seconds of several calls as JSON.", "time")
+            parser.add_argument("method", choices=BATCH_SIZES)
+            parser.add_argument("model", choices=MODELS)
+            parser.add_argument("batch_size", type=int)
+            asked = parser.parse_args(one)
+            print(json.dumps(time_calls(asked.method, asked.model, asked.batch_size)))
+        case given:
+            parser = make_parser(__doc__)
+            parser.add_argument("rounds", nargs="?", type=int, default=3, help="by default, 3")
+            parser.add_argument("before", nargs="?", help="the folder toolkit of an earlier state")
+            asked = parser.parse_args(given)
+            main(asked.rounds, asked.before)

@@ -121,6 +121,11 @@ class Bench:
             self.problems.append(what)
             self.say(f"PROBLEM: {what}")
 
+    def expect_near(self, found: dict[str, Any], limit: float, what: str) -> None:
+        """Note a problem, unless a `difference` is below a limit by norm."""
+        apart = f"{found['norm']:.1e} apart by norm" if "norm" in found else "nothing to compare"
+        self.expect(found.get("norm", limit) < limit, f"{what}: {apart}, where less than {limit:.3g} was due: {found}")
+
     def say(self, line: str) -> None:
         """Print a line at once."""
         print(f"  {line}", flush=True)

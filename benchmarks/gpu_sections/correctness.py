@@ -66,7 +66,7 @@ def _compare(bench: Bench, name: str, model: nn.Module, X: Tensor) -> dict[str, 
         changes = (got.outputs.unsqueeze(-1) - got.reference_outputs).abs().mean()
         row[label] = difference(got.attributions, wanted.attributions)
         row[label] |= {"deltas": float(got.deltas.abs().mean() / changes), "warnings": caught}
-        bench.expect(row[label]["norm"] < allowed.get(label[:7], 1.0), f"{name}, {label}: {row[label]}")
+        bench.expect_near(row[label], allowed.get(label[:7], 1.0), f"{name}, {label}")
     return row
 
 
@@ -122,6 +122,6 @@ def determinism(bench: Bench) -> dict[str, Any]:
         with torch.backends.cudnn.flags(benchmark=True):
             row["equal twice, benchmark"] = torch.equal(attribute(160), attribute(160))
         bench.expect(row["equal twice"], f"{name}: the same call twice gives other attributions")
-        bench.expect(row["batches of 20"]["norm"] < 1e-4, f"{name}: attributions depend on the batch: {row}")
+        bench.expect_near(row["batches of 20"], 1e-4, f"{name}: in batches of 160 and of 20")
         found[name] = row
     return found

@@ -36,11 +36,13 @@ class Comparison:
     def add(self, name: str, call: Callable[[], Tensor], wanted: Tensor | None = None, allowed: float = 1e-3) -> None:
         """Compare what a call returns with `wanted`, or with the attributions of the CPU."""
         got: list[Tensor] = []
-        result: Any = self.bench.outcome(lambda: got.append(call()))
+        result = self.bench.outcome(lambda: got.append(call()))
         if got:
-            result = difference(got[0], self.wanted if wanted is None else wanted)
-        self.found[name] = result
-        self.bench.expect(bool(got) and result["norm"] < allowed, f"{name}: {result}")
+            self.found[name] = difference(got[0], self.wanted if wanted is None else wanted)
+            self.bench.expect_near(self.found[name], allowed, name)
+        else:
+            self.found[name] = result
+            self.bench.expect(False, f"{name}: {result}")
 
 
 def _compare_attributions(

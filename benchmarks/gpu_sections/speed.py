@@ -13,6 +13,7 @@ import seqlight as sl
 from gpu_sections.bench import Bench, short_floats, without_warnings
 from gpu_sections.workloads import REFERENCES, TIMED, draw_references, floor, make_workload
 
+NO_TIME = "no time left"
 # Sequences at a time, and in all: one alone, where the host decides, and as many as fill a GPU.
 SIZES = {False: ((1, 12), (51, 102)), True: ((1, 2), (2, 4))}
 
@@ -29,8 +30,7 @@ def speed(bench: Bench) -> dict[str, Any]:
                 with short_floats(short), without_warnings():
                     row = time_jobs(bench, jobs, rows)
                 found[key] = row
-                times = (f"{who} {value:.2f}" for who, value in row["over the floor"].items())
-                bench.say(f"{key}: over the floor: {', '.join(times)}")
+                bench.say(f"{key}: {describe(row)}")
     return found
 
 
@@ -87,7 +87,7 @@ def time_jobs(bench: Bench, jobs: dict[str, Callable[[], object]], rows: int) ->
     row: dict[str, Any] = {"sequences": rows}
     for who, call in jobs.items():
         if bench.remaining() < 30 and not bench.small:
-            row[who] = "no time left"
+            row[who] = NO_TIME
             continue
         timing: dict[str, Any] = {}
         result = bench.outcome(lambda call=call, timing=timing: timing.update(bench.seconds(call, 3, 8.0)))
@@ -95,6 +95,24 @@ def time_jobs(bench: Bench, jobs: dict[str, Callable[[], object]], rows: int) ->
     least = {who: one["least"] for who, one in row.items() if isinstance(one, dict)}
     row["over the floor"] = {who: taken / least["floor"] for who, taken in least.items()} if "floor" in least else {}
     return row
+
+
+def describe(row: dict[str, Any]) -> str:
+    """Return in one line what `time_jobs` found: ratios to the floor, seconds where it has none, or why neither.
+
+    Examples
+    --------
+    >>> describe({"sequences": 2, "floor": "no time left", "seqlight": "no time left", "over the floor": {}})
+    'no time left'
+    """
+    over, cells = row["over the floor"], []
+    jobs = {who: one for who, one in row.items() if who not in ("sequences", "over the floor")}
+    if all(one == NO_TIME for one in jobs.values()):
+        return NO_TIME
+    for who, one in jobs.items():
+        otherwise = f"{one['least']:.3g} s" if isinstance(one, dict) else f"({one})"
+        cells.append(f"{who} {over[who]:.2f}" if who in over else f"{who} {otherwise}")
+    return f"{'over the floor' if over else 'without a floor'}: {', '.join(cells)}"
 
 
 def predicting(bench: Bench) -> dict[str, Any]:

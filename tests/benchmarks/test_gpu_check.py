@@ -10,7 +10,7 @@ import pytest
 import torch
 from gpu_sections.bench import Bench, difference
 from gpu_sections.kernels import plain_path
-from gpu_sections.speed import time_jobs
+from gpu_sections.speed import describe, time_jobs
 from readme_tables import gpu_tables
 
 from seqlight.attribution.kernels.table import TRITON
@@ -41,6 +41,73 @@ def test_tensors_may_lie_anywhere_on_the_pretend_device(python, pretend, tmp_pat
     assert found["problems"] == []
     names = "model and X and references on the device, run on pretend", "predict on the CPU what is on the device, 2"
     assert all(found["sections"]["places"][name]["norm"] < 1e-4 for name in names)
+
+
+def test_without_an_accelerator_the_cpu_is_not_taken_unasked(monkeypatch, capsys):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
+    with pytest.raises(SystemExit, match="2"):
+        gpu_check.find_device(None)
+    assert capsys.readouterr().err == (
+        f"No accelerator was found by this PyTorch ({torch.__version__}): install a build for your GPU, "
+        "or rehearse on the CPU with --device cpu --small --quick.\n"
+    )
+    assert gpu_check.find_device("cpu") == torch.device("cpu")
+
+
+def test_an_accelerator_of_a_plugin_is_found(pretend):
+    assert gpu_check.find_device(None, "pretend_device:load") == torch.device("pretend")
+    with pretend.switched(available=True):
+        assert gpu_check.find_device(None) == torch.device("pretend")
+    assert gpu_check.find_device("pretend:1") == torch.device("pretend:1")
+
+
+@pytest.mark.parametrize("name", ["gpu", "meta", "no{such}"])
+def test_a_device_that_makes_no_tensors_is_refused_in_one_line(name, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        gpu_check.find_device(name)
+    line = capsys.readouterr().err
+    assert line.startswith(f"No tensor can be made on the device {name!r} by this PyTorch ({torch.__version__}), ")
+    assert line.endswith("rehearse on the CPU with --device cpu --small --quick.\n")
+    assert line.count("\n") == 1
+
+
+def test_the_script_ends_before_its_first_section(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("sys.argv", ["gpu_check.py", "--device", "gpu", "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="2"):
+        gpu_check.main()
+    assert capsys.readouterr().out == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_not_timed_is_said(bench):
+    bench.small, bench.budget = False, 1.0
+    row = time_jobs(bench, {"floor": lambda: None, "seqlight": lambda: None}, rows=2)
+    assert describe(row) == "no time left"
+    row = {"sequences": 2, "floor": {"least": 0.5}, "seqlight": {"least": 1.0}, "captum": "no time left"}
+    assert describe(row | {"over the floor": {"floor": 1.0, "seqlight": 2.0}}) == (
+        "over the floor: floor 1.00, seqlight 2.00, captum (no time left)"
+    )
+    assert describe(row | {"floor": "RuntimeError: no", "over the floor": {}}) == (
+        "without a floor: floor (RuntimeError: no), seqlight 1 s, captum (no time left)"
+    )
+
+
+def test_a_section_that_is_skipped_says_why(bench, monkeypatch, capsys):
+    places = {"gpu_sections.a": SimpleNamespace(a=lambda bench: "only on CUDA")}
+    monkeypatch.setattr(gpu_check, "SECTIONS", {"a": gpu_check.Section("a", 1)})
+    monkeypatch.setattr(gpu_check.importlib, "import_module", places.__getitem__)
+    gpu_check.check(bench, "a", {"sections": {}, "seconds": {}})
+    assert capsys.readouterr().out == "a ...\n  skipped: only on CUDA\n"
+
+
+def test_a_problem_names_the_limit(bench):
+    bench.expect_near({"norm": 1e-5, "worst": 1.0}, 1e-4, "near")
+    bench.expect_near({"norm": 2e-4}, 1e-4, "far")
+    bench.expect_near({"failed": "why"}, 1e-4, "none")
+    assert bench.problems == [
+        "far: 2.0e-04 apart by norm, where less than 0.0001 was due: {'norm': 0.0002}",
+        "none: nothing to compare, where less than 0.0001 was due: {'failed': 'why'}",
+    ]
 
 
 def test_kernels_can_be_left_out():
