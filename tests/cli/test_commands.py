@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from jsonargparse import auto_cli
 
 import seqlight as sl
 from seqlight.cli import commands
+from seqlight.cli import main as command_line
 from seqlight.cli.commands import attribute_command as attribute
 from seqlight.cli.commands import predict_command as predict
 
@@ -139,3 +141,50 @@ def test_batch_sizes_are_numbers_or_auto(asked, X, tmp_path, monkeypatch):
     expected = asked if asked == "auto" else 3
     assert [one for _, one in sizes] == [expected, expected, "auto"]
     assert sizes[0][0].batch_size == expected
+
+
+@pytest.mark.reliability(
+    "command line",
+    "a precision, batch size or device that cannot be used, such as `--accelerator gpu` where there is none",
+    "one line that names the option and says what was expected",
+)
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("precision", "bf16", "precision is 'bf16': expected None, for float32 to rounding, or 'tf32'."),
+        ("batch_size", "big", "batch_size is 'big': expected a number or 'auto'."),
+        ("batch_size", "0", "batch_size is 0: expected 1 or more."),
+        ("pairs", "big", "pairs is 'big': expected a number or 'auto'."),
+        ("pairs", "0", "pairs is 0: expected 1 or more."),
+        ("n_shuffles", "many", "n_shuffles is 'many': expected a number or 'auto'."),
+        ("devices", "0", "Lightning's Trainer refuses its arguments (`Trainer(devices=0)`"),
+        ("devices", "many", "Lightning's Trainer refuses its arguments (`devices` selected with"),
+        ("accelerator", "bogus", "Lightning's Trainer refuses its arguments (You selected an invalid"),
+    ],
+)
+def test_options_that_cannot_be_used(option, value, says, X, tmp_path, monkeypatch):
+    _, arguments = conv(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    options = {"model": "torch.nn.Conv1d", "data": tmp_path / "X.npy", "out": tmp_path / "out", "accelerator": "cpu"}
+    options |= {"arguments": json.dumps(arguments), option: value}
+    with pytest.raises(SystemExit) as end:
+        command_line.main(["attribute", *(f"--{name}={given}" for name, given in options.items())])
+    assert str(end.value.code).startswith(f"seqlight: {says}")
+    assert "\n" not in str(end.value.code)
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator")
+def test_an_accelerator_that_is_not_there(X, tmp_path):
+    _, arguments = conv(tmp_path)
+    with pytest.raises(sl.InputError, match=r"Lightning's Trainer refuses its arguments \(No supported gpu"):
+        attribute("torch.nn.Conv1d", tmp_path / "X.npy", tmp_path / "out", arguments=arguments, accelerator="gpu")
+
+
+def test_the_help_says_what_limits_memory(capsys, monkeypatch):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    with pytest.raises(SystemExit):
+        command_line.main(["attribute", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "tf32: convolutions and recurrent layers in TF32 on a GPU, faster, and some percent off; by default" in said
+    assert "which limits the memory of each device" in said
+    assert "it is pairs that limits the memory there" in said

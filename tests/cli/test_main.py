@@ -96,6 +96,21 @@ def test_errors_are_one_line(run, tmp_path):
     assert run("work", "--often=-1")[0] == 130
 
 
+@pytest.mark.reliability(
+    "command line",
+    "`--device cuda`, where there is `--accelerator` and `--devices`",
+    "a line that says what to write",
+)
+@pytest.mark.parametrize("command", ["predict", "attribute"])
+@pytest.mark.parametrize("given", [["--device", "cuda"], ["--device=cuda"], ["--device", "1"]])
+def test_device_is_no_abbreviation_of_devices(command, given, monkeypatch, capsys):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    with pytest.raises(SystemExit) as end:
+        command_line.main([command, "--model", "a.Model", "--data", "X.npy", "--out", "out", *given])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "seqlight: there is no --device: use --accelerator gpu --devices 1.\n"
+
+
 def test_our_errors_keep_their_traceback(run, monkeypatch):
     monkeypatch.setattr(Path, "write_text", lambda self, text: 1 / 0)
     with pytest.raises(ZeroDivisionError):

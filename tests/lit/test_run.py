@@ -48,6 +48,14 @@ def test_attributions(tmp_path):
     np.testing.assert_allclose(found["attributions"], expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("module", [DeepLiftShapModule, PredictModule])
+def test_tf32_belongs_in_the_module(module, tmp_path):
+    with pytest.raises(sl.InputError, match=r'give it to the module, DeepLiftShapModule\(model, precision="tf32"\)'):
+        sl.run(module(linear()), X, tmp_path / "out", precision="tf32", **QUIET)
+    with pytest.raises(sl.InputError, match=r"Lightning's Trainer refuses its arguments \(.*'high'"):
+        sl.run(module(linear()), X, tmp_path / "out", precision="high", **QUIET)
+
+
 @pytest.mark.parametrize("precision", [None, "bf16-true"])
 def test_the_model_is_given_back(tmp_path, precision):
     model = linear().float().train()

@@ -7,7 +7,7 @@ PyTorch to print a help.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, cast
 
 
 def predict_command(
@@ -19,10 +19,10 @@ def predict_command(
     trusted: bool = False,
     inputs: int = 1,
     dtype: str | None = None,
-    batch_size: int | Literal["auto"] = "auto",
+    batch_size: int | str = "auto",
     shard_rows: int | None = None,
     workers: int = 0,
-    devices: int | Literal["auto"] = "auto",
+    devices: int | str = "auto",
     num_nodes: int = 1,
     strategy: str = "auto",
     accelerator: str = "auto",
@@ -70,23 +70,23 @@ def attribute_command(
     data: Path,
     out: Path,
     target: int | list[int] = 0,
-    n_shuffles: int | Literal["auto"] = 20,
+    n_shuffles: int | str = 20,
     random_state: int = 0,
     hypothetical: bool = False,
     checkpoint: Path | None = None,
     arguments: dict[str, Any] | None = None,
     trusted: bool = False,
     inputs: int = 1,
-    pairs: int | Literal["auto"] = "auto",
+    pairs: int | str = "auto",
     dtype: str | None = None,
-    batch_size: int | Literal["auto"] = "auto",
+    batch_size: int | str = "auto",
     shard_rows: int | None = None,
     workers: int = 0,
-    devices: int | Literal["auto"] = "auto",
+    devices: int | str = "auto",
     num_nodes: int = 1,
     strategy: str = "auto",
     accelerator: str = "auto",
-    precision: Literal["tf32"] | None = None,
+    precision: str | None = None,
     identity: str | None = None,
 ) -> None:
     """Attribute with DeepLIFT/SHAP on any number of devices; an interrupted run resumes when it is started again.
@@ -103,29 +103,33 @@ def attribute_command(
         arguments: Arguments of the class.
         trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
         inputs: Number of arrays of the .npz that the model takes, X first.
-        pairs: Pairs of a sequence and a reference at a time, on each device; auto as for batch_size.
+        pairs: Pairs of a sequence and a reference that go through the model at a time, which limits the memory of each
+            device; auto is 32 on the CPU, and what fits into the memory of a GPU.
         dtype: Type to compute in, such as float64; by default float32 or that of the model.
-        batch_size: Sequences at a time, on each device; auto is 32 on the CPU, and what fits into the memory of a GPU.
+        batch_size: Sequences loaded at a time, for each device; it is pairs that limits the memory there.
         shard_rows: Rows in each file of the results; a process that is killed loses one file.
         workers: Processes that read data, for each device.
         devices: Number of devices on each node; auto takes all of them.
         num_nodes: Number of machines; start the same command on each.
         strategy: Strategy of the Lightning Trainer.
         accelerator: Accelerator of the Lightning Trainer, such as cpu or gpu.
-        precision: tf32 for convolutions in TF32 on a GPU, faster and some percent off; by default float32 to rounding.
+        precision: tf32: convolutions and recurrent layers in TF32 on a GPU, faster, and some percent off; by default
+            float32 to rounding.
         identity: Name of the model, compared instead of its code to recognise the folder of an interrupted run.
     """
     from seqlight.lit.attribution_module import DeepLiftShapModule
+    from seqlight.prediction.batch_size import require_batch_size
+    from seqlight.prediction.float32_precision import require_precision
 
     module = DeepLiftShapModule(
         model,
         target=list(target) if isinstance(target, list) else target,
-        n_shuffles=n_shuffles,
+        n_shuffles=cast("Any", n_shuffles),
         random_state=random_state,
         hypothetical=hypothetical,
-        batch_size=pairs,
+        batch_size=require_batch_size(pairs, "pairs"),
         dtype=dtype,
-        precision=precision,
+        precision=require_precision(precision),
         inputs=inputs,
         checkpoint=checkpoint,
         arguments=arguments,
@@ -139,7 +143,7 @@ def _run(
     module: Any,
     data: Path,
     out: Path,
-    batch_size: int | Literal["auto"],
+    batch_size: int | str,
     shard_rows: int | None,
     workers: int,
     devices: int | str,
@@ -149,6 +153,7 @@ def _run(
     precision: str | None = None,
 ) -> None:
     from seqlight.lit.run import run
+    from seqlight.prediction.batch_size import require_batch_size
 
     results = run(
         module,
@@ -159,7 +164,7 @@ def _run(
         strategy=strategy,
         accelerator=accelerator,
         precision=precision,
-        batch_size=batch_size,
+        batch_size=require_batch_size(batch_size),
         shard_rows=shard_rows,
         workers=workers,
     )

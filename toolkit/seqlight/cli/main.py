@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.path.append(os.getcwd())
     commands = {command.name: command.load() for command in entry_points(group="seqlight.commands")}
     argv = _spell_out(argv, commands)
+    _refuse_device(argv, commands)
     try:
         auto_cli(
             commands,
@@ -89,6 +90,17 @@ def _spell_out(argv: list[str], commands: Mapping[str, Callable[..., Any]]) -> l
         if not equals and after.startswith("--") and parameters[name].annotation in (bool, "bool"):
             named.append("true")
     return [command, *named]
+
+
+def _refuse_device(argv: list[str], commands: Mapping[str, Callable[..., Any]]) -> None:
+    """End the process where a run on several devices is given `--device`, which the parser reads as `--devices`."""
+    if not argv or argv[0] not in commands:
+        return
+    parameters = inspect.signature(commands[argv[0]]).parameters
+    asked = any(one.partition("=")[0] == "--device" for one in argv[1:])
+    if asked and "devices" in parameters and "device" not in parameters:
+        print("seqlight: there is no --device: use --accelerator gpu --devices 1.", file=sys.stderr)
+        sys.exit(2)
 
 
 def _one_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from seqlight.errors import InputError
@@ -116,6 +117,7 @@ def run(
     """
     require_module(module)
     _require_settings(settings)
+    _require_trainer_precision(precision)
     job = module if isinstance(module, PredictModule | DeepLiftShapModule) else PredictModule(module)
     writer = ShardWriter(out, shard_rows)
     rows = data if isinstance(data, ShardedDataModule) else ShardedDataModule(data, batch_size, workers)
@@ -134,7 +136,7 @@ def run(
     ):
         # A process may have no rows: all may be done already, or there may be few.
         warnings.filterwarnings("ignore", "Total length of `DataLoader` across ranks is zero")
-        trainer = L.Trainer(
+        trainer = _make_trainer(
             devices=devices,
             num_nodes=num_nodes,
             strategy=_choose_strategy(strategy, devices, accelerator),
@@ -160,6 +162,27 @@ def _require_settings(settings: dict[str, Any]) -> None:
             )
         if name not in known:
             raise InputError(f"run has no argument {name!r}, and neither has Lightning's Trainer: leave it out.")
+
+
+def _require_trainer_precision(precision: Any) -> None:
+    """Raise InputError for a precision that is one of the module, not of the Trainer."""
+    if precision == "tf32":
+        raise InputError(
+            "precision is 'tf32', and that of run is Lightning's, such as 'bf16-mixed': for attributions "
+            'in TF32 give it to the module, DeepLiftShapModule(model, precision="tf32").'
+        )
+
+
+def _make_trainer(**arguments: Any) -> L.Trainer:
+    """Return a Trainer; raise InputError, with its words, if it refuses its arguments."""
+    try:
+        return L.Trainer(**arguments)
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()).rstrip(".!")
+        raise InputError(
+            f"Lightning's Trainer refuses its arguments ({reason}): expected some that it knows and that fit this "
+            "machine, such as accelerator='auto' and devices='auto'."
+        ) from error
 
 
 def _choose_strategy(strategy: Any, devices: Any, accelerator: Any = "auto") -> Any:

@@ -67,13 +67,13 @@ def rows_that_fit(free: int, used: int, rows: int, most: int = MOST_ROWS) -> int
     return found if found == most else 1 << max(0, found.bit_length() - 1)
 
 
-def require_batch_size(asked: Any) -> AskedBatchSize:
+def require_batch_size(asked: Any, name: str = "batch_size") -> AskedBatchSize:
     """Return a number of rows or "auto"; raise InputError for anything else."""
     if isinstance(asked, str):
         if asked != "auto":
-            raise InputError(f"batch_size is {asked!r}: expected a number or 'auto'.")
+            raise InputError(f"{name} is {asked!r}: expected a number or 'auto'.")
         return "auto"
-    return require_count(asked, "batch_size", least=1)
+    return require_count(asked, name, least=1)
 
 
 class BatchSize:
