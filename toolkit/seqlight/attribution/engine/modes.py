@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -215,7 +215,6 @@ class KernelMode(TorchFunctionMode):
         return (func if entry is None else self.policy.kernel(entry, func))(*args, **(kwargs or {}))
 
 
-@cache
 def _leaves_no_trace(func: Any) -> bool:
     """Return whether calls of a function that is not in the table need no look at their arguments."""
     return not (isinstance(func, _OPERATORS) or operation_names.hides_in_place(func))

@@ -49,10 +49,14 @@ def spellings(name: str) -> list[Any]:
     return [function for function in found if callable(function) and not isinstance(function, others)]
 
 
-@cache
 def hides_in_place(function: Any) -> bool:
     """Return whether a function that is not in the table writes to its argument in a way that is not linear."""
-    name = getattr(function, "__name__", "")
+    # Only names are kept: a function may be made for one call, and hold a model or its tensors.
+    return _hides_in_place(getattr(function, "__name__", ""))
+
+
+@cache
+def _hides_in_place(name: str) -> bool:
     writes = name.endswith("_") and (not name.endswith("__") or name.startswith("__i"))
     if not writes or name in ("__init__", "__index__", "__int__", "__invert__"):
         return False
