@@ -124,3 +124,35 @@ def test_references_are_those_that_were_drawn(device):
     for k, one in enumerate(Explainer(device).explain(3)):
         assert one.block.references[0].is_cpu
         assert one.block.references[0].item() == (10 * k if device == "cpu" else k)  # those of the block on the CPU
+
+
+class ForgetfulExplainer(Explainer):
+    """Has no memory to settle a block of several sequences, nor one of a single sequence the first time."""
+
+    def __init__(self, device):
+        super().__init__(device)
+        self.size, self.tried = BatchSize(4, self.device), False
+
+    def launch(self, pairs):
+        value = torch.arange(pairs.first, pairs.last, device=self.device).view(-1, 1, 1).float()
+        return Block((value[:, :, :, None],), (value[:, :, :, None],), value, value[:, :, 0], value)
+
+    def settle(self, pairs, block, figures):
+        if pairs.last - pairs.first > 1 or not self.tried:
+            self.tried = self.tried or pairs.last - pairs.first == 1
+            raise torch.OutOfMemoryError("out of memory")
+        return block
+
+    def forget(self):
+        pass
+
+
+def test_pairs_that_come_again_come_once(device):
+    explainer, found = ForgetfulExplainer(device), []
+    queue = BlockQueue(explainer, lambda block: (block.deltas + 1,))
+    every = Pairs(0, 4, [torch.arange(4.0).view(4, 1, 1, 1)])
+    for pairs in queue.divide([every]):
+        with queue.trial:
+            found += [one.block.deltas.flatten().tolist() for one in queue.add(pairs, explainer.launch(pairs))]
+    found += [one.block.deltas.flatten().tolist() for one in queue.rest()]
+    assert found == [[0.0], [1.0], [2.0], [3.0]]
