@@ -146,10 +146,10 @@ class ShardedDataModule(L.LightningDataModule):
 
     def _rows_to_load(self) -> int:
         """Return how many rows are loaded at a time: more than `batch_size` where the module divides them as it can."""
-        size, device = self.asked_batch_size, self.trainer.strategy.root_device if self.trainer else None
-        if device is None or not BatchSize(size, device).learns:
+        trainer = self.trainer
+        if trainer is None or not BatchSize(self.asked_batch_size, trainer.strategy.root_device).learns:
             return self.batch_size
-        most = getattr(self.trainer.lightning_module, "most_rows", MOST_ROWS) if self.trainer else MOST_ROWS
+        most = getattr(trainer.lightning_module, "most_rows", MOST_ROWS)
         if self.rows.arrays is None:
             return max(self.batch_size, min(most, UNKNOWN_ROWS))
         each = sum(int(one[:1].nbytes) for one in self.rows.arrays)
