@@ -172,6 +172,23 @@ def test_a_class_in_the_current_folder_is_found(run, tmp_path, monkeypatch):
     assert importlib.util.find_spec("my_own_model") is not None
 
 
+def test_an_option_is_known_by_its_former_name(run, monkeypatch, tmp_path):
+    given = {}
+
+    def make(init_args: dict | None = None) -> None:
+        given.update(init_args or {})
+
+    entry = type("Entry", (), {"name": "make", "load": lambda self: make})()
+    monkeypatch.setattr(command_line, "entry_points", lambda group: [entry])
+    assert run("make", "--arguments", '{"width": 3}')[0] == 0
+    assert given == {"width": 3}
+
+
+def test_the_package_is_the_program(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "seqlight", "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, f"seqlight {sl.__version__}\n"), done.stderr
+
+
 def test_version(run):
     assert run("--version")[:2] == (0, f"seqlight {sl.__version__}\n")
 

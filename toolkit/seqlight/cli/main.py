@@ -18,6 +18,9 @@ from typing import Any
 
 from seqlight.errors import SeqlightError
 
+# Options that had another name are still known by it.
+FORMER_NAMES = {"arguments": "init_args"}
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command; an error that the user can put right ends the process with one line, without a traceback.
@@ -82,6 +85,7 @@ def _spell_out(argv: list[str], commands: Mapping[str, Callable[..., Any]]) -> l
     for here, after in itertools.pairwise([*rest, "--"]):
         option, equals, value = here.partition("=")
         name = option.removeprefix("--").replace("-", "_")
+        name = FORMER_NAMES.get(name, name)
         if not option.startswith("--") or name not in parameters:
             named.append(here)
             continue

@@ -38,7 +38,7 @@ def read_some(data: Path, rows: int, genome: Path | None, window: int | None, in
     suffixes = [one.lower() for one in data.suffixes if one.lower() != ".gz"]
     kind = suffixes[-1] if suffixes else ""
     if kind in ARRAYS:
-        from seqlight.cli.commands import load_arrays
+        from seqlight.cli.arrays import load_arrays
 
         found = load_arrays(data, inputs)
         arrays = found if isinstance(found, tuple) else (found,)

@@ -19,7 +19,7 @@ def study_command(
     data: Path | None = None,
     suite: str | None = None,
     checkpoint: Path | None = None,
-    arguments: dict[str, Any] | None = None,
+    init_args: dict[str, Any] | None = None,
     trusted: bool = False,
     genome: Path | None = None,
     window: int | None = None,
@@ -51,7 +51,7 @@ def study_command(
         suite: A study that comes with seqlight, in place of a model and data: operations, architectures, references,
             planted, seqlets, shuffles or numerics.
         checkpoint: Weights of the model, a state dict or a Lightning checkpoint.
-        arguments: Arguments of the class.
+        init_args: Arguments of the class.
         trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
         genome: FASTA file of the genome, for a BED file.
         window: Positions around each summit or centre; by default the regions themselves.
@@ -85,7 +85,7 @@ def study_command(
     from seqlight.studies.study import Study
 
     X, *args = read_some(data, rows, genome, window, inputs)
-    network = _with_one_output(as_model(model, checkpoint, arguments, trusted).eval(), output, X, args, target)
+    network = _with_one_output(as_model(model, checkpoint, init_args, trusted).eval(), output, X, args, target)
     found = Study(
         {model.rpartition(".")[2]: network},
         X,

@@ -10,10 +10,10 @@ import torch
 from jsonargparse import auto_cli
 
 import seqlight as sl
-from seqlight.cli import commands
 from seqlight.cli import main as command_line
-from seqlight.cli.commands import attribute_command as attribute
-from seqlight.cli.commands import predict_command as predict
+from seqlight.cli import runs
+from seqlight.cli.attribute_command import attribute_command as attribute
+from seqlight.cli.predict_command import predict_command as predict
 
 QUIET = {"accelerator": "cpu", "devices": 1}
 
@@ -39,7 +39,7 @@ def test_predict(X, tmp_path, capsys):
         tmp_path / "X.npy",
         tmp_path / "out",
         checkpoint=tmp_path / "a.pt",
-        arguments=arguments,
+        init_args=arguments,
         **QUIET,
     )
     expected = model(torch.from_numpy(X).float()).detach()
@@ -57,7 +57,7 @@ def test_attribute(X, tmp_path):
         n_shuffles=4,
         random_state=3,
         checkpoint=tmp_path / "a.pt",
-        arguments=arguments,
+        init_args=arguments,
         hypothetical=True,
         **QUIET,
     )
@@ -74,7 +74,7 @@ def test_attribute(X, tmp_path):
 def test_a_checkpoint_of_a_whole_model_must_be_trusted(X, tmp_path, command):
     model, arguments = conv(tmp_path)
     torch.save(torch.nn.Sequential(model)[0], tmp_path / "whole.pt")
-    job = {"checkpoint": tmp_path / "whole.pt", "arguments": arguments, **QUIET}
+    job = {"checkpoint": tmp_path / "whole.pt", "init_args": arguments, **QUIET}
     with pytest.raises(sl.InputError, match="pass trusted=True"):
         command("torch.nn.Conv1d", tmp_path / "X.npy", tmp_path / "out", **job)
     assert not (tmp_path / "out").exists()
@@ -122,16 +122,19 @@ def test_data_that_cannot_be_read(X, tmp_path):
 
 
 def test_importing_the_commands_is_fast():
-    code = "import sys, seqlight.cli.commands; assert not {'torch', 'lightning', 'numpy'} & sys.modules.keys()"
+    imports = "import sys, seqlight.cli.attribute_command, seqlight.cli.predict_command"
+    code = f"{imports}; assert not {{'torch', 'lightning', 'numpy'}} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("asked", ["auto", "3"])
 def test_batch_sizes_are_numbers_or_auto(asked, X, tmp_path, monkeypatch):
     sizes = []
-    monkeypatch.setattr(commands, "_run", lambda module, data, out, batch_size, *_: sizes.append((module, batch_size)))
+    monkeypatch.setattr(
+        runs, "run_command", lambda module, data, out, batch_size, *_: sizes.append((module, batch_size))
+    )
     arguments = ["--model=torch.nn.Conv1d", f"--data={tmp_path / 'X.npy'}", f"--out={tmp_path / 'out'}"]
-    arguments.append('--arguments={"in_channels": 4, "out_channels": 2, "kernel_size": 20}')
+    arguments.append('--init_args={"in_channels": 4, "out_channels": 2, "kernel_size": 20}')
     for command, more in (
         (attribute, [f"--pairs={asked}", f"--batch_size={asked}"]),
         (predict, [f"--batch_size={asked}"]),
@@ -177,7 +180,7 @@ def test_options_that_cannot_be_used(option, value, says, X, tmp_path, monkeypat
 def test_an_accelerator_that_is_not_there(X, tmp_path):
     _, arguments = conv(tmp_path)
     with pytest.raises(sl.InputError, match=r"Lightning's Trainer refuses its arguments \(No supported gpu"):
-        attribute("torch.nn.Conv1d", tmp_path / "X.npy", tmp_path / "out", arguments=arguments, accelerator="gpu")
+        attribute("torch.nn.Conv1d", tmp_path / "X.npy", tmp_path / "out", init_args=arguments, accelerator="gpu")
 
 
 def test_the_help_says_what_limits_memory(capsys, monkeypatch):
