@@ -21,7 +21,7 @@ SOURCES := pyproject.toml toolkit/build_native.py $(wildcard toolkit/seqlight/na
 # If it were set, each process of the tests would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test accelerator check lint quick format hooks clean FORCE
+.PHONY: demo test accelerator check lint quick docs format hooks clean FORCE
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed  ## train on real DNA, watch what the model learns, write a report
@@ -45,6 +45,9 @@ lint: $(VENV)/.installed-dev  ## check format, style, types and the imports betw
 quick: $(VENV)/.installed-dev  ## run the tests that take seconds
 	$(BIN)/python -m pytest -q $(QUICK)
 
+docs: $(VENV)/.installed-dev  ## build the site of the documentation into site/; a warning is an error
+	$(BIN)/mkdocs build --strict
+
 format: $(VENV)/.installed-dev  ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -53,7 +56,7 @@ hooks: $(VENV)/.installed-dev  ## run lint and the quick tests at each commit fr
 	$(BIN)/pre-commit install
 
 clean:
-	rm -rf $(VENV) demo toolkit/seqlight/native/_loops*
+	rm -rf $(VENV) demo site toolkit/seqlight/native/_loops*
 
 # Rewritten only when TORCH or LIGHTNING changes, so that another value is installed.
 $(VENV)/.torch: FORCE

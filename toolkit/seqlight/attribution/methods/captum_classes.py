@@ -269,8 +269,10 @@ class DeepLiftShap(DeepLift):
 
     Parameters
     ----------
-    model, multiply_by_inputs, batch_size, deltas, warning_threshold, additional_nonlinear_ops, precision
+    model, multiply_by_inputs
         As in :class:`DeepLift`.
+    **settings
+        The other parameters of :class:`DeepLift`.
 
     Examples
     --------
