@@ -5,7 +5,7 @@ import pytest
 from .conftest import difference
 
 pytest.importorskip("plotly")
-NAMES = ["logo", "colors", "tracks", "stack", "convergence"]
+NAMES = ["logo", "colors", "tracks", "stack", "convergence", "mutagenesis", "pwm"]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ Data
 Files
     write_modisco, write_bed, write_bigwig, write_fasta, write_meme
 Plots
-    plot_logo, plot_logos, plot_tracks, plot_reference_convergence, plot_parameter_randomization, interactive_logo
+    plot_logo, plot_logos, plot_tracks, plot_mutagenesis, plot_pwm, plot_reference_convergence,
+    plot_parameter_randomization, interactive_logo
 Many devices
     run, open_results, Results, consolidate, and the modules in seqlight.lit
 Tests
@@ -84,7 +85,9 @@ if TYPE_CHECKING:
     from seqlight.plot.interactive_logo import interactive_logo as interactive_logo
     from seqlight.plot.logo import plot_logo as plot_logo
     from seqlight.plot.logo_stack import plot_logos as plot_logos
+    from seqlight.plot.mutagenesis_map import plot_mutagenesis as plot_mutagenesis
     from seqlight.plot.parameter_randomization import plot_parameter_randomization as plot_parameter_randomization
+    from seqlight.plot.pwm_logo import plot_pwm as plot_pwm
     from seqlight.plot.reference_convergence import plot_reference_convergence as plot_reference_convergence
     from seqlight.plot.tracks import plot_tracks as plot_tracks
     from seqlight.prediction.predict import predict as predict
@@ -153,6 +156,8 @@ _CONTENTS = {
     "seqlight.plot.logo": ("plot_logo",),
     "seqlight.plot.logo_stack": ("plot_logos",),
     "seqlight.plot.tracks": ("plot_tracks",),
+    "seqlight.plot.mutagenesis_map": ("plot_mutagenesis",),
+    "seqlight.plot.pwm_logo": ("plot_pwm",),
     "seqlight.plot.reference_convergence": ("plot_reference_convergence",),
     "seqlight.plot.parameter_randomization": ("plot_parameter_randomization",),
     "seqlight.plot.interactive_logo": ("interactive_logo",),
