@@ -1,4 +1,4 @@
-"""Write the tables of speeds in the README from the results in this folder.
+"""Write the table of the README, and those of docs/speed.md, from the results in this folder.
 
 Usage: ``python benchmarks/readme_tables.py``; with ``--check`` it only reports whether the tables are up to date.
 """
@@ -13,20 +13,25 @@ from typing import Any
 
 from harness import RESULTS, read_results
 from pages import ROOT, fill_section
+from peers_table import peers_table
 
-BEGIN, END = "<!-- speed: written by benchmarks/readme_tables.py -->\n", "<!-- end of speed -->"
+SCRIPT = "benchmarks/readme_tables.py"
 
 
 def main() -> None:
-    """Replace the text between the two markers."""
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    sections = (sequence_table, prediction_note, attribution_tables, kernel_table, gpu_tables, run_note)
-    tables = "\n".join(line for section in sections for line in section()) + "\n"
-    updated = fill_section(text, tables, BEGIN, END)
-    if "--check" in sys.argv and updated != text:
-        sys.exit("README.md is out of date with benchmarks/results: run python benchmarks/readme_tables.py")
-    readme.write_text(updated, encoding="utf-8")
+    """Replace the text between two markers in each of the pages."""
+    speed = (sequence_table, prediction_note, attribution_tables, kernel_table, gpu_tables, run_note)
+    regions = {
+        ROOT / "README.md": ("peers", peers_table()),
+        ROOT / "docs" / "speed.md": ("speed", [line for section in speed for line in section()]),
+    }
+    for page, (name, lines) in regions.items():
+        text = page.read_text(encoding="utf-8")
+        begin, end = f"<!-- {name}: written by {SCRIPT} -->\n", f"<!-- end of {name} -->"
+        updated = fill_section(text, "\n".join(lines) + "\n", begin, end)
+        if "--check" in sys.argv and updated != text:
+            sys.exit(f"{page.name} is out of date with benchmarks/results: run python {SCRIPT}")
+        page.write_text(updated, encoding="utf-8")
 
 
 def sequence_table() -> list[str]:
@@ -86,7 +91,7 @@ def attribution_tables() -> list[str]:
     lines += [
         "",
         "The other packages treat parts of the transformer as linear, which costs them no time, and their",
-        "attributions of it are not complete: [where Captum's are complete, and where not](docs/captum.md).",
+        "attributions of it are not complete: [where Captum's are complete, and where not](captum.md).",
         "",
         "Memory: the peak of one call above what the process used before, in MiB, seqlight against tangermeme:",
         f"{', '.join(each)}.",
@@ -116,7 +121,7 @@ def kernel_table() -> list[str]:
         "",
         "On a GPU: kernels launched, and MB that they read and write, for one sequence with "
         f"{found['workload']['references']} references;",
-        "counted without one, by [a script](benchmarks/count_kernels.py).",
+        "counted without one, by [a script](../benchmarks/count_kernels.py).",
         "",
         "| | " + " | ".join(kinds.values()) + " |",
         "|---|" + "---|" * len(kinds),
