@@ -24,7 +24,7 @@ Plots
     plot_logo, plot_logos, plot_tracks, plot_mutagenesis, plot_pwm, plot_reference_convergence,
     plot_parameter_randomization, interactive_logo
 Many devices
-    run, open_results, Results, consolidate, and the modules in seqlight.lit
+    run, open_results, Results, consolidate, export, and the modules in seqlight.lit
 Tests
     the pytest fixture attribution_golden (PYTEST_DONT_REWRITE: its assertions are not those of your tests)
 """
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from seqlight.errors import SeqlightWarning as SeqlightWarning
     from seqlight.errors import ShuffleWarning as ShuffleWarning
     from seqlight.errors import UnsupportedOperation as UnsupportedOperation
+    from seqlight.exports.exporter import export as export
     from seqlight.formats.bed_reader import read_bed as read_bed
     from seqlight.formats.bed_writer import write_bed as write_bed
     from seqlight.formats.bigwig_writer import write_bigwig as write_bigwig
@@ -164,6 +165,7 @@ _CONTENTS = {
     "seqlight.lit.run": ("run",),
     "seqlight.results.results": ("open_results", "Results"),
     "seqlight.results.consolidation": ("consolidate",),
+    "seqlight.exports.exporter": ("export",),
     "seqlight.errors": (
         "SeqlightError",
         "InputError",

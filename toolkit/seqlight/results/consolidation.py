@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +20,7 @@ from seqlight.files.atomic import atomic_write
 from seqlight.files.folder import as_folder
 from seqlight.files.paths import as_path
 from seqlight.formats.modisco_writer import write_modisco
+from seqlight.formats.npz_writer import ArrayBlocks, write_npz
 from seqlight.results.results import Results, open_results
 
 # The files of a run, and those by which a Zarr store is known, in its second format or its third.
@@ -77,17 +77,16 @@ def consolidate(
     path = as_path(to, "to")
     as_folder(path.parent, "to")
     opened = results if isinstance(results, Results) else open_results(results)
-    write = FORMATS.get(path.suffix)
-    if write is None:
+    if path.suffix not in FORMATS:
         raise InputError(f"{path.name} ends in {path.suffix!r}: expected one of {', '.join(filter(None, FORMATS))}.")
     wanted = [names] if isinstance(names, str) else list(opened.names if names is None else names)
     for name in wanted:
         _ = opened[name]
-    _require_free(path, opened)
+    require_free(path, opened)
     opened.verify()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(opened, path, wanted)
+        write_arrays(opened, path, wanted)
     except OSError as error:
         if isinstance(error, SeqlightError):
             raise
@@ -99,7 +98,12 @@ def consolidate(
     return path
 
 
-def _require_free(path: Path, results: Results) -> None:
+def write_arrays(results: Results, path: Path, names: Sequence[str]) -> None:
+    """Write arrays of a run, in the format of the suffix of `path`, a shard at a time."""
+    FORMATS[path.suffix](results, path, names)
+
+
+def require_free(path: Path, results: Results) -> None:
     """Raise InputError if writing would replace the results, or something of another kind."""
     there, folder = path.resolve(), results.path.resolve()
     # A Zarr store replaces the folder that has its name.
@@ -118,21 +122,9 @@ def _require_free(path: Path, results: Results) -> None:
 
 
 def _npz(results: Results, path: Path, names: Sequence[str]) -> None:
-    with atomic_write(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in names:
-            column = results[name]
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                header = {
-                    "descr": np.lib.format.dtype_to_descr(column.dtype),
-                    "fortran_order": False,
-                    "shape": column.shape,
-                }
-                np.lib.format.write_array_header_1_0(member, header)
-                for block in column.blocks():
-                    member.write(np.ascontiguousarray(block).data)
-        for name, one in _loci(results).items():
-            with archive.open(f"loci/{name}.npy", "w") as member:
-                np.lib.format.write_array(member, one)
+    columns = {name: results[name] for name in names}
+    arrays = {name: ArrayBlocks(one.shape, one.dtype, one.blocks()) for name, one in columns.items()}
+    write_npz(path, {**arrays, **{f"loci/{name}": one for name, one in _loci(results).items()}})
 
 
 def _hdf5(results: Results, path: Path, names: Sequence[str]) -> None:

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import seqlight as sl
+from results_folders import attribution_arrays, loci_of, run_predictions, write_results
+
+ROWS = 11
+SIZES = {"chr1": 5000, "chr2": 100}
+
+
+@pytest.fixture
+def arrays():
+    return attribution_arrays(ROWS)
+
+
+@pytest.fixture
+def results(tmp_path, arrays):
+    return write_results(tmp_path / "run", arrays, loci_of(ROWS))
+
+
+def test_every_format_at_once(results, arrays, tmp_path):
+    for needed in ("h5py", "zarr", "pyBigWig"):
+        pytest.importorskip(needed)
+    files = sl.export(results, "npz,hdf5,zarr,modisco,bigwig,bed,fasta,tsv", chrom_sizes=SIZES)
+    names = {name: [str(path.relative_to(tmp_path / "run")) for path in paths] for name, paths in files.items()}
+    assert names == {
+        "npz": ["attributions.npz"],
+        "hdf5": ["attributions.h5"],
+        "zarr": ["attributions.zarr"],
+        "modisco": ["modisco/sequences.npz", "modisco/attributions.npz"],
+        "bigwig": ["attributions.bw"],
+        "bed": ["loci.bed"],
+        "fasta": ["sequences.fa"],
+        "tsv": ["attributions.tsv"],
+    }
+    # The folder is still that of the run, and nothing else is left in it.
+    assert sl.open_results(results.path)["outputs"].numpy().tolist() == arrays["outputs"].tolist()
+    assert not list(results.path.rglob("*.partial"))
+
+
+def test_an_export_again_writes_the_same_bytes(results):
+    formats = "npz,modisco,bed,fasta,tsv"
+    before = {path: path.read_bytes() for paths in sl.export(results, formats).values() for path in paths}
+    sl.export(results.path, formats)
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_a_folder_of_its_own(results, tmp_path):
+    files = sl.export(results, ["bed"], tmp_path / "new" / "folder")
+    assert files == {"bed": [tmp_path / "new" / "folder" / "loci.bed"]}
+    assert not (results.path / "loci.bed").exists()
+
+
+def test_several_targets_have_files_of_their_own(tmp_path):
+    pytest.importorskip("pyBigWig")
+    arrays = attribution_arrays(ROWS, targets=2)
+    results = write_results(tmp_path, arrays, loci_of(ROWS))
+    files = sl.export(results, "modisco,bigwig", chrom_sizes=SIZES)
+    assert [path.name for paths in files.values() for path in paths] == [
+        "sequences.npz",
+        "attributions.target_0.npz",
+        "attributions.target_1.npz",
+        "attributions.target_0.bw",
+        "attributions.target_1.bw",
+    ]
+    for k in range(2):
+        with np.load(files["modisco"][1 + k]) as found:
+            np.testing.assert_array_equal(found["arr_0"], arrays["hypothetical"][:, k])
+
+
+@pytest.mark.parametrize(
+    ("formats", "says"),
+    [
+        ("bigwg", r"there is no format 'bigwg': expected npz, hdf5, .*; did you mean bigwig\?"),
+        (",", "formats is empty: expected one or more of npz"),
+        (7, "formats is an int: expected names"),
+        ([None], "a format is None: expected a name"),
+        ("bigwig", "bigWig needs the lengths of all chromosomes: give the genome"),
+    ],
+)
+def test_formats_that_cannot_be_written(results, formats, says):
+    before = sorted(results.path.iterdir())
+    with pytest.raises(sl.InputError, match=says):
+        sl.export(results, formats)
+    assert sorted(results.path.iterdir()) == before
+
+
+@pytest.mark.reliability(
+    "files",
+    "an export to a format that lacks what it needs: no loci, no hypothetical contributions, predictions as bigWig",
+    "refused before any file is written, with what to run",
+)
+def test_results_that_lack_what_a_format_needs(tmp_path):
+    arrays = attribution_arrays(ROWS)
+    results = write_results(tmp_path / "no-loci", {name: arrays[name] for name in ("attributions", "outputs")})
+    for formats, says in (
+        ("npz,bed", "have no loci, which BED needs: run on regions"),
+        ("npz,bigwig", "have no loci, which bigWig needs"),
+        ("npz,modisco", "there is no 'hypothetical' in .*attribute again with `--hypothetical true`"),
+        ("npz,fasta", "there is no 'sequences' in .*`seqlight attribute` keeps them"),
+    ):
+        with pytest.raises(sl.InputError, match=says):
+            sl.export(results, formats, chrom_sizes=SIZES)
+    predicted = run_predictions(tmp_path / "predictions")
+    with pytest.raises(sl.InputError, match=r"there is no 'attributions' in .*, which bigWig needs"):
+        sl.export(predicted, "npz,bigwig", chrom_sizes=SIZES)
+    assert not [path for path in tmp_path.glob("*/*.npz") if not path.name.startswith("shard")]
+
+
+def test_rows_that_are_missing_or_damaged(results):
+    (results.path / "shard-000001.npz").unlink()
+    with pytest.raises(sl.ResultsError, match="4 of 11 rows are missing"):
+        sl.export(results.path, "npz")
+    with pytest.raises(sl.ResultsError, match="rows 4 to 7 are missing"):
+        sl.export(results, "npz")
+
+
+def test_a_full_disk_is_named(results, monkeypatch):
+    from seqlight.exports import formats
+
+    def fail(job):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(formats.FORMATS, "bed", formats.FORMATS["bed"]._replace(write=fail))
+    with pytest.raises(OSError, match=r"could not be written to .No space left on device.: make room") as caught:
+        sl.export(results, "bed")
+    assert caught.value.errno == 28
+
+
+def test_a_library_that_is_missing_is_named_before_anything_is_written(results, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pyBigWig", None)
+    with pytest.raises(sl.MissingExtra, match=r"pip install 'seqlight\[tracks\]'"):
+        sl.export(results, "npz,bigwig", chrom_sizes=SIZES)
+    assert not (results.path / "attributions.npz").exists()
+
+
+@pytest.mark.parametrize("formats", ["npz", "hdf5", "zarr", "modisco", "fasta", "tsv"])
+def test_memory_does_not_grow_with_rows(formats, tmp_path):
+    pytest.importorskip({"hdf5": "h5py", "zarr": "zarr"}.get(formats, "numpy"))
+    peaks = []
+    for rows in (300, 900):
+        results = write_results(tmp_path / str(rows), attribution_arrays(rows, length=400), shard_rows=50)
+        sl.export(results, formats)  # what is loaded or cached at the first call
+        tracemalloc.start()
+        sl.export(results, formats)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # Without streaming it would be 4 MB more for each array; only the names of rows and the maps of shards are kept.
+    assert peaks[1] < peaks[0] + 500_000

@@ -1,0 +1,37 @@
+"""The command ``seqlight export``: a run's results as files for other programs.
+
+The function must not have the name of a public function of ``seqlight``: jsonargparse would look that up, and load
+PyTorch to print a help.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def export_command(
+    folder: Path,
+    to: str,
+    out: Path | None = None,
+    chrom_sizes: Path | None = None,
+    alphabet: str | None = None,
+) -> None:
+    """Write results as files for other programs: npz, hdf5, zarr, modisco, bigwig, bed, fasta, tsv.
+
+    Example: seqlight export attributions --to npz,bigwig --chrom_sizes hg38.fa
+
+    Args:
+        folder: Folder of results, which `seqlight attribute` or `seqlight predict` wrote.
+        to: Formats, separated by commas.
+        out: Folder for the files; by default that of the results.
+        chrom_sizes: Lengths of chromosomes, for bigwig: the FASTA file of the genome, its .fai, or hg38.chrom.sizes.
+        alphabet: Letters of the sequences, for fasta, in the order of their rows; by default ACGT where there are four.
+    """
+    from seqlight.cli.results_folder import open_folder
+    from seqlight.exports.exporter import export
+    from seqlight.exports.formats import require_formats
+
+    names = require_formats(to)
+    files = export(open_folder(folder), names, out, chrom_sizes=chrom_sizes, alphabet=alphabet)
+    for name, paths in files.items():
+        print(f"{name}: {', '.join(map(str, paths))}")

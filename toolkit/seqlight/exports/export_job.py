@@ -1,0 +1,83 @@
+"""What is exported: results, where files go, and what is known beside."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqlight.errors import InputError
+from seqlight.exports.target_column import count_targets
+from seqlight.results.results import Results
+from seqlight.sequence.letters import DNA
+from seqlight.sequence.loci import Loci
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """Results, the folder to write into, and what some formats need beside.
+
+    Attributes
+    ----------
+    results : Results
+    out : pathlib.Path
+        The folder for the files.
+    chrom_sizes : mapping of str to int, optional
+        The length of each chromosome, for bigWig.
+    alphabet : str, optional
+        The letters of sequences, in the order of their rows; by default A, C, G and T where there are four.
+    """
+
+    results: Results
+    out: Path
+    chrom_sizes: Mapping[str, int] | None = None
+    alphabet: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """What the run computed, which names its files: "attributions", or "predictions" for anything else."""
+        return "attributions" if "attributions" in self.results else "predictions"
+
+    @functools.cached_property
+    def targets(self) -> dict[str, int | None]:
+        """The targets by what their files have in their names: nothing for a single one."""
+        n = count_targets(self.results)
+        return {"": None} if n is None else {f".target_{k}": k for k in range(n)}
+
+    @functools.cached_property
+    def labels(self) -> list[str]:
+        """A name for each row: that of its record, else its locus as ``bedtools getfasta -s`` spells it, else row_0."""
+        names = getattr(self.results, "row_names", None)
+        loci = self.results.loci
+        if names is not None:
+            return ["_".join(str(name).split()) or f"row_{i}" for i, name in enumerate(names)]
+        if loci is None:
+            return [f"row_{i}" for i in range(len(self.results))]
+        strands = ("-" if strand == "-" else "+" for strand in loci.strand)
+        spans = zip(loci.chrom, loci.start, loci.end, strands, strict=True)
+        return [f"{chrom}:{start}-{end}({strand})" for chrom, start, end, strand in spans]
+
+    def letters(self, name: str, format_name: str) -> str:
+        """Return the letters of the rows of an array of sequences; InputError if they are not known."""
+        n = self.results[name].shape[-2]
+        if self.alphabet is None and n != len(DNA):
+            raise InputError(f"{name} has {n} letters, and {format_name} spells them: give their `alphabet`.")
+        letters = self.alphabet or "".join(DNA)
+        if len(letters) != n:
+            raise InputError(f"the alphabet {letters!r} has {len(letters)} letters and {name} {n}: expected as many.")
+        return letters
+
+    def require(self, name: str, format_name: str, advice: str) -> None:
+        """Raise InputError, with what to do, if the results lack an array."""
+        if name not in self.results:
+            raise InputError(f"there is no {name!r} in {self.results.path}, which {format_name} needs: {advice}.")
+
+    def require_loci(self, format_name: str) -> Loci:
+        """Return where the rows are from; InputError if they are not from a genome."""
+        if self.results.loci is None:
+            raise InputError(
+                f"the rows of {self.results.path} have no loci, which {format_name} needs: run on regions of a genome, "
+                "a BED file with --genome."
+            )
+        return self.results.loci

@@ -1,0 +1,74 @@
+"""One target of an array of results, read a shard at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlight.errors import InputError
+from seqlight.results.column import Column
+from seqlight.results.results import Results
+
+
+class TargetColumn:
+    """An array of attributions, or of anything else that a run has for each target, at one of the targets.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Without the dimension of targets.
+    dtype : numpy.dtype
+    """
+
+    def __init__(self, column: Column, target: int | None) -> None:
+        self._column, self._target = column, target
+        self.shape = column.shape if target is None else (column.shape[0], *column.shape[2:])
+        self.dtype = column.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """Yield all rows in order, one shard at a time."""
+        for block in self._column.blocks():
+            yield block if self._target is None else block[:, self._target]
+
+    def summed(self) -> Iterator[NDArray[Any]]:
+        """Yield all rows in order, one shard at a time, summed over letters: arrays of shape (rows, positions)."""
+        for block in self.blocks():
+            yield np.asarray(block.sum(axis=1), dtype=self.dtype)
+
+
+def count_targets(results: Results) -> int | None:
+    """Return how many targets were explained; None if there is one, which has no dimension of its own."""
+    attributions = results["attributions"]
+    return attributions.shape[1] if attributions.ndim == 4 else None
+
+
+def target_column(results: Results, name: str, target: int | None) -> TargetColumn:
+    """Return one target of an array of results.
+
+    Parameters
+    ----------
+    results : Results
+        Of a run of ``DeepLiftShapModule``.
+    name : str
+        The array, such as "attributions" or "hypothetical".
+    target : int, optional
+        Which of several targets, counted from 0; None if there is only one.
+
+    Raises
+    ------
+    InputError
+        If there is no such array or target.
+    """
+    targets = count_targets(results)
+    column = results[name]
+    if targets is None and target not in (None, 0):
+        raise InputError(f"target is {target}, and {results.path} explains a single one: leave `target` out.")
+    if targets is not None and (target is None or not 0 <= target < targets):
+        raise InputError(f"target is {target}, and {results.path} explains {targets}: expected 0 to {targets - 1}.")
+    return TargetColumn(column, target if targets is not None else None)
