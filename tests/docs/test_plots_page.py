@@ -4,7 +4,6 @@ import pytest
 
 from .conftest import difference
 
-pytest.importorskip("plotly")
 NAMES = ["logo", "colors", "tracks", "stack", "convergence", "mutagenesis", "pwm"]
 
 
@@ -21,12 +20,16 @@ def test_pictures_are_those_shown(page, name):
 
 def test_nothing_else_is_drawn_or_printed(page):
     found, folder = page
-    assert {path.name for path in folder.iterdir()} == {f"plots_{name}.png" for name in NAMES} | {"logo.html"}
+    assert {path.name for path in folder.iterdir()} == {f"plots_{name}.png" for name in NAMES} | {
+        "logo.html",
+        "logos.html",
+    }
     assert found.printed == [""] * len(found.printed)
 
 
 def test_the_html_page_stands_alone(page):
     text = (page[1] / "logo.html").read_text()
     assert "MYC, upstream" in text
-    assert "chr8:127,735,433" in text
-    assert '<script src="http' not in text
+    assert '"locus":{"chrom":"chr8","start":127735433,"end":127735553,"reverse":false}' in text
+    assert "<script src" not in text
+    assert "http" not in text

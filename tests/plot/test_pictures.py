@@ -1,11 +1,14 @@
 """Each picture against an approved one. After an intended change run SEQLIGHT_BASELINES=1 pytest, and look at them."""
 
-import json
+import re
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 
+from logo_script import run_script
 from seqlight.plot.interactive_logo import interactive_logo
 from seqlight.plot.logo import plot_logo
 from seqlight.plot.logo_stack import plot_logos
@@ -89,18 +92,26 @@ def test_other_numbers_fail_the_comparison_of_every_picture(difference, locus):
 
 
 def test_the_interactive_picture_is_the_same_drawing(difference, locus):
-    """The shapes that plotly fills, filled by Matplotlib, since plotly itself would need a browser."""
-    pytest.importorskip("plotly")
+    """The paths that the script makes, filled by Matplotlib, since the script itself would need a browser."""
     X, seqlets, _ = locus
-    layout = json.loads(interactive_logo(X, annotations=seqlets).to_json())["layout"]
+    logo = interactive_logo(X, annotations=seqlets)
+    content = logo.content
     figure = Figure(figsize=(9, 2), layout="constrained")
     ax = figure.subplots()
-    *letters, _columns, spans = interactive_logo(X, annotations=seqlets).data
-    for trace in letters:
-        points = np.stack([trace.x, trace.y], axis=1)
-        for part in np.split(points, np.flatnonzero(np.isnan(points[:, 0]))):
-            part = part[~np.isnan(part[:, 0])]
-            ax.fill(*part.T, color=trace.fillcolor, linewidth=0)
-    ax.barh([-0.15 - 0.03 * row for row in spans.y], spans.x, left=spans.base, height=0.015, color=spans.marker.color)
-    ax.set_xlim(*layout["xaxis"]["range"])
+    for path, color in zip(run_script("script.letterPaths(logo, columns)", logo), content["colors"], strict=True):
+        ax.add_patch(PathPatch(parse_path(path, content["low"], content["high"]), facecolor=color, linewidth=0))
+    for one in content["annotations"]:
+        ax.barh(-0.15 - 0.03 * one["row"], one["end"] - one["start"], left=one["start"], height=0.015, color="#404040")
+    ax.set_xlim(*content["view"])
     assert difference(figure, "interactive") is None
+
+
+def parse_path(text, low, high):
+    """Return a path of SVG as one of Matplotlib, in the units of the y axis."""
+    vertices, codes = [], []
+    for command, points in re.findall(r"([MLQCZ])([^MLQCZ]*)", text):
+        numbers = np.array(points.split() or [0, 0], dtype=float).reshape(-1, 2)
+        numbers[:, 1] = high - (high - low) * numbers[:, 1] / 1000
+        vertices.append(numbers)
+        codes += [{"M": 1, "L": 2, "Q": 3, "C": 4, "Z": 79}[command]] * len(numbers)
+    return Path(np.concatenate(vertices), codes)

@@ -22,7 +22,7 @@ Files
     write_modisco, write_bed, write_bigwig, write_fasta, write_meme
 Plots
     plot_logo, plot_logos, plot_tracks, plot_mutagenesis, plot_pwm, plot_reference_convergence,
-    plot_parameter_randomization, interactive_logo
+    plot_parameter_randomization, interactive_logo, write_logos
 Many devices
     run, open_results, Results, consolidate, export, and the modules in seqlight.lit
 Tests
@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from seqlight.metrics.overlap import overlap as overlap
     from seqlight.plot.interactive_logo import interactive_logo as interactive_logo
     from seqlight.plot.logo import plot_logo as plot_logo
+    from seqlight.plot.logo_page import write_logos as write_logos
     from seqlight.plot.logo_stack import plot_logos as plot_logos
     from seqlight.plot.mutagenesis_map import plot_mutagenesis as plot_mutagenesis
     from seqlight.plot.parameter_randomization import plot_parameter_randomization as plot_parameter_randomization
@@ -162,6 +163,7 @@ _CONTENTS = {
     "seqlight.plot.reference_convergence": ("plot_reference_convergence",),
     "seqlight.plot.parameter_randomization": ("plot_parameter_randomization",),
     "seqlight.plot.interactive_logo": ("interactive_logo",),
+    "seqlight.plot.logo_page": ("write_logos",),
     "seqlight.lit.run": ("run",),
     "seqlight.results.results": ("open_results", "Results"),
     "seqlight.results.consolidation": ("consolidate",),

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from seqlight.plot.checks import Floats
 
 LETTER_WIDTH = 0.94
+# The commands of SVG that mean what the codes of Matplotlib's paths do.
+COMMANDS = {int(Path.MOVETO): "M", int(Path.LINETO): "L", int(Path.CURVE3): "Q", int(Path.CURVE4): "C",
+            int(Path.CLOSEPOLY): "Z"}  # fmt: skip
 
 
 def visible_heights(values: Floats, min_height_pct: float | None) -> Floats:
@@ -61,6 +64,25 @@ def letter_outline(letter: str) -> tuple[Floats, NDArray[np.uint8]]:
     box = path.get_extents()
     vertices = (np.asarray(path.vertices) - box.min) / np.where(box.size, box.size, 1)
     return vertices, np.asarray(path.codes, dtype=np.uint8)
+
+
+@cache
+def outline_commands(letter: str) -> list[list[str | float]]:
+    """Return the outline of a letter as commands of SVG, each with its points, in a field of width and height 1.
+
+    Examples
+    --------
+    >>> from seqlight.plot.glyphs import outline_commands
+    >>> outline_commands("I")[:2]
+    [['M', 0.03, 1.0], ['L', 0.97, 1.0]]
+    """
+    vertices, codes = letter_outline(letter)
+    placed = np.stack([(1 - LETTER_WIDTH) / 2 + LETTER_WIDTH * vertices[:, 0], vertices[:, 1]], axis=1)
+    segments = Path(placed, codes).iter_segments(simplify=False)
+    return [
+        [COMMANDS[int(code)], *([] if code == Path.CLOSEPOLY else np.round(points, 3).tolist())]
+        for points, code in segments
+    ]
 
 
 def place_outlines(vertices: Floats, at: NDArray[np.int64], height: Floats, bottom: Floats) -> Floats:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cache
+import base64
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib.colors import Colormap, to_hex
-from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from seqlight.extras import import_extra
 from seqlight.plot.annotations import Annotation, select_annotations
 from seqlight.plot.checks import Floats, logo_values, window_bounds, y_limits
 from seqlight.plot.colors import Colors, letter_colors
 from seqlight.plot.coordinates import Locus, LocusLike, as_locus
-from seqlight.plot.glyphs import letter_bottoms, letter_outline, place_outlines
-from seqlight.plot.text import escape_html
+from seqlight.plot.glyphs import outline_commands
+from seqlight.plot.logo_page import InteractiveLogo
 
-SEQLET_COLOR = "#404040"
-ROW_HEIGHT = 16
-LOGO_HEIGHT = 260
-MARGINS = {"l": 70, "r": 20, "t": 40, "b": 50}
-# Curves are cut into straight pieces, fine enough for letters this many pixels tall.
-OUTLINE_PIXELS = 60
+LOGO_HEIGHT = 220  # in pixels
+# Heights within these limits are numbers of float32; others are written as multiples of a power of ten.
+SMALLEST, LARGEST = 1e-30, 1e30
 
 
 def interactive_logo(
@@ -46,11 +41,14 @@ def interactive_logo(
     ylim: float | tuple[float, float] | None = None,
     title: str = "",
     alphabet: Sequence[str] = ("A", "C", "G", "T"),
-) -> Any:
-    """Draw attributions as an interactive logo, with plotly.
+    view: tuple[int, int] | None = None,
+) -> InteractiveLogo:
+    """Draw attributions as a logo for the browser, which can be zoomed and moved.
 
     Pointing at a column shows its position (with `locus` also its coordinate), letters, attributions and seqlets;
-    pointing at a bar shows the annotation. ``figure.write_html("logo.html")`` makes a page.
+    pointing at a bar shows the annotation. ``logo.write_html("logo.html")`` makes a page,
+    :func:`seqlight.write_logos` one with several logos, and a notebook shows the logo itself. The script that draws
+    is part of the page, which loads nothing.
 
     Parameters
     ----------
@@ -63,27 +61,25 @@ alphabet
         The place in the genome that the sequence was cut from, as in :func:`seqlight.plot_tracks`.
     title : str, optional
         Written above the logo.
+    view : tuple of int, optional
+        The positions that are shown at first; by default all that are drawn.
 
     Returns
     -------
-    plotly.graph_objects.Figure
+    InteractiveLogo
 
     Raises
     ------
     InputError
         If arguments do not fit together.
-    MissingExtra
-        If plotly is not installed.
 
     Examples
     --------
     >>> import numpy as np
     >>> from seqlight.plot.interactive_logo import interactive_logo
-    >>> figure = interactive_logo(np.eye(4).repeat(5, axis=1), title="a locus")
-    >>> [trace.name for trace in figure.data]
-    ['A', 'C', 'G', 'T', 'columns']
+    >>> interactive_logo(np.eye(4).repeat(5, axis=1), title="a locus")
+    InteractiveLogo 'a locus' of positions 0 to 20, 0 annotations: write_html(path) makes a page
     """
-    go = import_extra("plotly.graph_objects", "interactive")
     values = logo_values(X_attr, alphabet)
     length = values.shape[1]
     first, last = window_bounds(start, end, length)
@@ -95,28 +91,25 @@ alphabet
     n_rows = _assign_rows(spans)
     genome_locus = as_locus(locus, length, example_idx)
     low, high = y_limits(heights, ylim)
-    figure = go.Figure()
-    for name, shade, points in _letter_fills(alphabet, heights, colors, first):
-        _add_fill(figure, go, name, shade, points, genome_locus)
-    texts = [_column_text(heights[:, p - first], p, alphabet, spans, genome_locus) for p in range(first, last)]
-    # Transparent columns as tall as the axes, so that there is something to point at everywhere.
-    figure.add_trace(
-        go.Bar(
-            x=_on_axis(np.arange(first, last) + 0.5, genome_locus),
-            y=np.full(last - first, high - low),
-            base=low,
-            width=1,
-            name="columns",
-            marker={"color": "rgba(0,0,0,0)", "line": {"width": 0}},
-            text=texts,
-            textposition="none",
-            hovertemplate="%{text}<extra></extra>",
-        )
-    )
-    if spans:
-        _add_spans(figure, go, spans, genome_locus)
-    _set_layout(figure, (first, last), (low, high), n_rows, title, genome_locus)
-    return figure
+    shown = (first, last) if view is None else window_bounds(*view, length)
+    content = {
+        "start": first,
+        "end": last,
+        "view": [max(shown[0], first), min(shown[1], last)],
+        "low": low,
+        "high": high,
+        "height": LOGO_HEIGHT,
+        "alphabet": list(alphabet),
+        "outlines": [outline_commands(letter) for letter in alphabet],
+        **_pack_letters(heights),
+        **_pack_colors(colors),
+        "rows": n_rows,
+        "annotations": [{"start": one.start, "end": one.end, "row": one.row, "text": _span_text(one)} for one in spans],
+        "locus": _locus_content(genome_locus),
+        "axis": "position" if genome_locus is None else genome_locus.axis_label,
+        "summary": _summary(heights, alphabet, first, title),
+    }
+    return InteractiveLogo(title, content)
 
 
 def _assign_rows(spans: list[Annotation]) -> int:
@@ -128,53 +121,46 @@ def _assign_rows(spans: list[Annotation]) -> int:
     return len(ends)
 
 
-@cache
-def _polygon(letter: str) -> Floats:
-    """Return the outline of a letter as one closed line, which enters and leaves a hole along the same cut."""
-    vertices, codes = letter_outline(letter)
-    closed = Path(vertices * OUTLINE_PIXELS, codes).to_polygons(closed_only=True)
-    parts = [np.asarray(part, dtype=np.float64) / OUTLINE_PIXELS for part in closed]
-    begin = parts[0][:1]
-    return np.concatenate([piece for part in parts for piece in (part, begin)])
+def _pack_letters(heights: Floats) -> dict[str, Any]:
+    """Return letters and heights in layers: the first layer has the letter of each position nearest to zero.
+
+    There are as many layers as a position has letters at most, one for attributions of the letters of a sequence.
+    """
+    largest = float(np.abs(heights).max())
+    unit = 1.0 if SMALLEST <= largest <= LARGEST or not largest else 10.0 ** np.floor(np.log10(largest))
+    order = np.argsort(np.abs(heights), axis=0, kind="stable")
+    layers = max(1, int((heights != 0).sum(axis=0).max()))
+    # The letters without height come first, and are left out.
+    order = order[len(heights) - layers :]
+    stacked = np.take_along_axis(heights, order, axis=0) / unit
+    return {"letters": _base64(order.astype("u1")), "heights": _base64(stacked.astype("<f4")), "unit": float(unit)}
 
 
-def _on_axis(positions: Any, locus: Locus | None) -> Any:
-    """Return the numbers of positions on the x axis."""
-    return positions if locus is None else locus.coordinate(positions)
-
-
-def _letter_fills(
-    alphabet: Sequence[str], heights: Floats, colors: Floats, first: int
-) -> Iterator[tuple[str, Floats, Floats]]:
-    """Yield name, colour and outlines of each filled trace: one for each letter, or one for each colour."""
-    letters = []
-    for letter, height, bottom in zip(alphabet, heights, letter_bottoms(heights), strict=True):
-        at = np.flatnonzero(height)
-        drawn = place_outlines(_polygon(letter), first + at, height[at], bottom[at])
-        # One line with gaps, which keeps long logos fast.
-        letters.append((at, np.concatenate([drawn, np.full((len(at), 1, 2), np.nan)], axis=1)))
+def _pack_colors(colors: Floats) -> dict[str, Any]:
+    """Return the colours, by letter, or by position with the index of the one at each position."""
     if colors.shape[1] == 1:
-        for letter, color, (_, drawn) in zip(alphabet, colors[:, 0], letters, strict=True):
-            yield letter, color, drawn.reshape(-1, 2)
-        return
-    shades, shade_of = np.unique(colors[0], axis=0, return_inverse=True)
-    for i, shade in enumerate(shades):
-        parts = [drawn[shade_of.reshape(-1)[at] == i].reshape(-1, 2) for at, drawn in letters]
-        yield "letters", shade, np.concatenate(parts)
+        return {"colors": [_css_color(color) for color in colors[:, 0]], "shades": None}
+    palette, shade_of = np.unique(colors[0], axis=0, return_inverse=True)
+    return {"colors": [_css_color(color) for color in palette], "shades": _base64(shade_of.reshape(-1).astype("<u2"))}
 
 
-def _add_fill(figure: Any, go: Any, name: str, color: Floats, points: Floats, locus: Locus | None) -> None:
-    figure.add_trace(
-        go.Scatter(
-            x=_on_axis(points[:, 0], locus),
-            y=points[:, 1],
-            mode="lines",
-            line={"width": 0},
-            fill="toself",
-            fillcolor=_css_color(color),
-            name=name,
-            hoverinfo="skip",
-        )
+def _base64(numbers: NDArray[Any]) -> str:
+    return base64.b64encode(np.ascontiguousarray(numbers).tobytes()).decode("ascii")
+
+
+def _locus_content(locus: Locus | None) -> dict[str, Any] | None:
+    if locus is None:
+        return None
+    return {"chrom": locus.chrom, "start": locus.start, "end": locus.end, "reverse": locus.reverse}
+
+
+def _summary(heights: Floats, alphabet: Sequence[str], first: int, title: str) -> str:
+    """Return what the logo shows, for those who do not see it."""
+    row, column = np.unravel_index(int(np.abs(heights).argmax()), heights.shape)
+    named = f"{title}: " if title else ""
+    return (
+        f"{named}logo of the attributions of positions {first} to {first + heights.shape[1]}; the largest is "
+        f"{heights[row, column]:+.3g}, of {alphabet[int(row)]} at position {first + int(column)}"
     )
 
 
@@ -186,72 +172,6 @@ def _css_color(color: Floats) -> str:
     return f"rgba({red * 255:.0f},{green * 255:.0f},{blue * 255:.0f},{opacity:.3g})"
 
 
-def _column_text(
-    column: Floats, position: int, alphabet: Sequence[str], spans: list[Annotation], locus: Locus | None
-) -> str:
-    where = [f"position {position:,}"]
-    if locus is not None:
-        where.append(f"{escape_html(locus.chrom)}:{locus.base_coordinate(position):,}")
-    order = [row for row in np.argsort(-np.abs(column)) if column[row]]
-    letters = [f"<b>{escape_html(alphabet[row])}</b> {column[row]:+.4g}" for row in order] or ["no attribution"]
-    here = [_span_text(one) for one in spans if one.start <= position < one.end]
-    return "<br>".join([*where, *letters, *here])
-
-
 def _span_text(one: Annotation) -> str:
     score = "" if one.score is None else f", {one.score:+.4g}"
-    return f"{escape_html(one.label) or 'seqlet'} {one.start:,.0f} to {one.end:,.0f}{score}"
-
-
-def _add_spans(figure: Any, go: Any, spans: list[Annotation], locus: Locus | None) -> None:
-    figure.add_trace(
-        go.Bar(
-            orientation="h",
-            base=[min(_on_axis(one.start, locus), _on_axis(one.end, locus)) for one in spans],
-            x=[one.end - one.start for one in spans],
-            y=[one.row for one in spans],
-            width=0.5,
-            yaxis="y2",
-            name="annotations",
-            marker={"color": SEQLET_COLOR, "line": {"width": 0}},
-            text=[_span_text(one) for one in spans],
-            textposition="none",
-            hovertemplate="%{text}<extra></extra>",
-        )
-    )
-
-
-def _set_layout(
-    figure: Any, shown: tuple[int, int], limits: tuple[float, float], n_rows: int, title: str, locus: Locus | None
-) -> None:
-    below = n_rows * ROW_HEIGHT
-    share = below / (below + LOGO_HEIGHT)
-    line = {"showline": True, "linecolor": "#000", "ticks": "outside", "showgrid": False, "zeroline": False}
-    # On the reverse strand coordinates fall from left to right, so the range runs backwards.
-    ends = [_on_axis(end, locus) for end in shown]
-    name = "position" if locus is None else escape_html(locus.axis_label)
-    zero = {"type": "line", "xref": "paper", "yref": "y", "x0": 0, "x1": 1, "y0": 0, "y1": 0}
-    figure.update_layout(
-        height=LOGO_HEIGHT + below + MARGINS["t"] + MARGINS["b"],
-        margin=MARGINS,
-        # On the left, where the labels of the pointer seldom cover it.
-        title={"text": escape_html(title), "font": {"size": 15}, "x": 0.01, "xanchor": "left"},
-        hoverlabel={"bgcolor": "#fff", "bordercolor": "#888", "font": {"color": "#222", "size": 12}, "align": "left"},
-        template="none",
-        showlegend=False,
-        hovermode="closest",
-        barmode="overlay",
-        dragmode="pan",
-        xaxis={
-            "range": ends,
-            "title": {"text": name},
-            "anchor": "y2" if n_rows else "y",
-            "tickformat": ",d",
-            **line,
-        },
-        yaxis={"range": list(limits), "title": {"text": "attribution"}, "domain": [share, 1], **line},
-        shapes=[{**zero, "line": {"color": "#888", "width": 1}}],
-    )
-    if n_rows:
-        rows = {"range": [n_rows - 0.5, -0.5], "domain": [0, share - 0.02], "visible": False, "anchor": "x"}
-        figure.update_layout(yaxis2=rows)
+    return f"{one.label or 'seqlet'} {one.start:,.0f} to {one.end:,.0f}{score}"

@@ -1,4 +1,4 @@
-r"""Names that users give, drawn character by character, never read as mathematics, TeX or HTML.
+r"""Names that users give, drawn character by character, never read as mathematics or TeX.
 
 Matplotlib sets text between two dollar signs as mathematics, and fails to draw a figure whose text is not valid
 mathematics: one sequence named ``$\frac$`` would cost a whole report.
@@ -6,7 +6,6 @@ mathematics: one sequence named ``$\frac$`` would cost a whole report.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -35,14 +34,3 @@ def add_legend(ax: Axes, names: Collection[str], **options: Any) -> Legend:
         if text.get_text() in names:
             text.set(**LITERAL_TEXT)
     return legend
-
-
-def escape_html(name: str) -> str:
-    """Return a name escaped so that plotly shows it literally, dollar signs included.
-
-    Examples
-    --------
-    >>> escape_html("<i> & $x$")
-    '&lt;i&gt; &amp; &#36;x&#36;'
-    """
-    return html.escape(name, quote=False).replace("$", "&#36;")
