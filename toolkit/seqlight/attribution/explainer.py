@@ -253,8 +253,7 @@ class Explainer:
         rows = sequence_of_rows(first, last, n)
         inputs = self.model_inputs.rows(first, last)
         args = self.model_inputs.further(first, last, n)
-        # The reference index is the major one: see calls/partners.py.
-        flat = [self.model_inputs.convert(one.transpose(0, 1).flatten(0, 1)) for one in references]
+        flat = [self.model_inputs.convert(one.transpose(0, 1).flatten(0, 1)) for one in references]  # calls/partners.py
         with lend_from(self.arena):
             with (
                 reference_pass(self.model, flat, self.policy, record) as this,
@@ -268,8 +267,7 @@ class Explainer:
         """Raise UnsupportedOperation if the output of a sequence changes when it shares a batch with a reference."""
         i, k = typical_pair(figures)
         first = pairs.first + i
-        both = [
-            # Converted one by one: inputs or baselines may be integers.
+        both = [  # converted one by one: inputs or baselines may be integers
             torch.cat([self.model_inputs.convert(one) for one in (x[first : first + 1], r[i, k : k + 1])])
             for x, r in zip(self.inputs, pairs.references, strict=True)
         ]
@@ -279,7 +277,9 @@ class Explainer:
                 chosen = in_model_dtype(self.model, [one[list(rows)] for one in both])
                 return self._make_forward(first, first + 1, len(rows))(*chosen).cpu()
 
-        expected = torch.stack([figures.outputs[i], figures.baselines[i, :, k]]).cpu()
+        # Anew, if a target holds what the sequence has.
+        other = run([1])[0] if self.targets.holds else figures.baselines[i, :, k].cpu()
+        expected = torch.stack([figures.outputs[i].cpu(), other])
         require_independent_rows(self.model, run, expected if self.size.rows > 1 else expected[:1], self.size.rows)
 
     def compute_outputs(self, inputs: Sequence[Tensor], first: int, last: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,8 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.errors import InputError, UnsupportedOperation, kind_of
-from seqlight.prediction.inputs import to_device
+from seqlight.attribution.output_entries import (
+    as_table,
+    entries_at,
+    entry_at,
+    require_numbers,
+    require_one_tensor,
+    require_within,
+)
+from seqlight.errors import InputError
 from seqlight.sequence.checks import require_dense
 
 
@@ -60,6 +67,8 @@ class Targets:
         Whether `target` is a list, so that results have a dimension of targets.
     each : list
         The single targets.
+    holds : bool
+        Whether a target holds something constant: references then get what their sequence has, in DeepLIFT alone.
 
     Raises
     ------
@@ -72,6 +81,16 @@ class Targets:
         self.each = [_normalized(one, rows) for one in (target if isinstance(target, list) else [target])]
         if not self.each:
             raise InputError("target is an empty list: expected at least one target.")
+        self.holds = any(map(_holds, self.each))
+
+    def without_constants(self, method: str) -> Targets:
+        """Return itself; InputError if a target holds something constant, which `method` cannot."""
+        if self.holds:
+            raise InputError(
+                f"target holds its weights constant, and {method} evaluates other sequences, whose weights differ: "
+                "expected a target that is a function of the output, such as Profile(weights='explained')."
+            )
+        return self
 
     def read(self, output: Any, rows: Tensor) -> Tensor:
         """Return the numbers to explain.
@@ -95,6 +114,25 @@ class Targets:
         return torch.stack([_read(one, output, rows) for one in self.each], dim=1)
 
 
+def read_entry(index: Index | tuple[Index, ...], y: Tensor) -> Tensor:
+    """Return the number at a column, or at a place in an output of more dimensions, of each row; shape (rows,).
+
+    Raises
+    ------
+    InputError
+        If the output has no such place.
+
+    Examples
+    --------
+    >>> read_entry((1, 0), torch.arange(8).view(2, 2, 2))
+    tensor([2, 6])
+    """
+    with torch._C.DisableTorchFunction():
+        rows = len(y) if y.ndim else 1
+    target = _normalized(index, rows)
+    return _read(target, y, torch.empty(rows, device="cpu"))
+
+
 def sequence_of_rows(first: int, last: int, n: int) -> Tensor:
     """Return the sequence of each row, where each of ``first <= i < last`` has `n`; int64, shape (rows,).
 
@@ -105,6 +143,12 @@ def sequence_of_rows(first: int, last: int, n: int) -> Tensor:
     """
     # Tensor.repeat would take several times as long.
     return torch.arange(first, last, device="cpu").expand(n, -1).reshape(-1)
+
+
+def _holds(target: SingleTarget) -> bool:
+    if isinstance(target, Contrast):
+        return _holds(target.a) or _holds(target.b)
+    return bool(getattr(target, "holds", False)) if callable(target) else False
 
 
 def _normalized(target: SingleTarget, rows: int) -> SingleTarget:
@@ -163,103 +207,16 @@ def _read(target: SingleTarget, output: Any, rows: Tensor) -> Tensor:
     if isinstance(target, Contrast):
         return _read(target.a, output, rows) - _read(target.b, output, rows)
     if callable(target):
-        return _require_numbers(target(output), len(rows))
-    y = _require_one_tensor(output)
+        return require_numbers(target(output), len(rows))
+    y = require_one_tensor(output)
     if isinstance(target, tuple):
-        return _entry_at(y, tuple(map(int, target)), len(rows))
+        return entry_at(y, tuple(map(int, target)), len(rows))
     if isinstance(target, Tensor) and target.ndim == 2:
-        return _entries_at(y, target[rows].to(torch.int64))
-    y = _as_table(y, len(rows))
+        return entries_at(y, target[rows].to(torch.int64))
+    y = as_table(y, len(rows))
     if isinstance(target, Tensor):
-        return _entries_at(y, target[rows].to(torch.int64).unsqueeze(1))
+        return entries_at(y, target[rows].to(torch.int64).unsqueeze(1))
     column = int(target)
     with torch._C.DisableTorchFunction():
-        _require_within(column, y.shape[1])
+        require_within(column, y.shape[1])
     return y[:, column]
-
-
-def _as_table(y: Tensor, rows: int) -> Tensor:
-    """Return an output as a tensor of shape (rows, targets)."""
-    with torch._C.DisableTorchFunction():  # a mode would handle each look at the shape
-        is_table = y.ndim == 2 and len(y) == rows
-    if is_table:
-        return y
-    # A model that squeezes its output removes the rows of a batch of one.
-    y = y.reshape(1) if not y.ndim and rows == 1 else y
-    found = y.flatten(2).squeeze(2) if y.ndim > 2 and y.shape[2:].numel() == 1 else y
-    if found.ndim == 1 and len(found) == rows:
-        found = found.unsqueeze(1)
-    if found.ndim != 2 or len(found) != rows:
-        raise InputError(
-            f"the model turned {rows} rows into an output of shape {tuple(y.shape)}: expected (rows, targets); "
-            "pass as target a tuple of indices, which selects one number, or a function that reduces the output to "
-            "one number for each row, for instance lambda y: y.sum(dim=(1, 2))."
-        )
-    return found
-
-
-def _entry_at(y: Tensor, index: tuple[int, ...], rows: int) -> Tensor:
-    """Return the number at the same place of each row."""
-    if y.ndim != len(index) + 1 or len(y) != rows:
-        raise InputError(
-            f"target is {index} and the model turned {rows} rows into an output of shape {tuple(y.shape)}: "
-            "expected one index for each dimension except the first."
-        )
-    for i, size in zip(index, y.shape[1:], strict=True):
-        _require_within(i, size)
-    place: tuple[Any, ...] = (slice(None), *index)
-    found: Tensor = y[place]
-    return found
-
-
-def _entries_at(y: Tensor, index: Tensor) -> Tensor:
-    """Return the number of each row at the place in its row of `index`, (rows, dimensions), which is on the CPU."""
-    if y.ndim != index.shape[1] + 1 or len(y) != len(index):
-        raise InputError(
-            f"target has {index.shape[1]} indices for each sequence and the model turned {len(index)} rows into an "
-            f"output of shape {tuple(y.shape)}: expected one index for each dimension except the first."
-        )
-    for one, size in zip(index.unbind(1), y.shape[1:], strict=True):
-        _require_within(int(one.min()), size)
-        _require_within(int(one.max()), size)
-    return y[(torch.arange(len(y), device=y.device), *to_device(index, y.device).unbind(1))]
-
-
-def _require_within(target: int, size: int) -> None:
-    if not -size <= target < size:
-        outputs = f"{size} outputs: expected 0 to {size - 1}"
-        if size < 2:
-            outputs = "1 output: expected 0, its only output" if size else "no output: expected at least one"
-        raise InputError(f"target is {target!r} and the model has {outputs}.")
-
-
-def _require_numbers(found: object, rows: int) -> Tensor:
-    if not isinstance(found, Tensor) or require_dense(found, "the result of the target function").shape not in (
-        (rows,),
-        (rows, 1),
-    ):
-        shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else kind_of(found)
-        raise InputError(
-            f"the target function returned {shape} for the output of {rows} rows: expected shape ({rows},)."
-        )
-    return found.reshape(rows)
-
-
-def _require_one_tensor(output: Any) -> Tensor:
-    if isinstance(output, Tensor):
-        with torch._C.DisableTorchFunction():
-            return require_dense(output, "the model's output")
-    found, example = kind_of(output), ""
-    if isinstance(output, Mapping) and output:
-        found, example = f"{found} of {', '.join(map(repr, output))}", 'y["key"][:, 0]'
-    elif isinstance(output, tuple | list):
-        example = "y[0][:, 0]"
-    elif hasattr(output, "__dict__"):
-        example = "y.name[:, 0]"
-    remedy = "return one tensor from its forward"
-    if example:
-        remedy = (
-            "pass as target a function that takes what the model returns and returns one number for each row, "
-            f"for instance lambda y: {example}"
-        )
-    raise UnsupportedOperation(f"the model returns {found}: expected one tensor; {remedy}.")

@@ -18,6 +18,7 @@ from seqlight.errors import InputError
 from seqlight.results.identity.arrays import digest_of, digest_of_array
 from seqlight.results.identity.description import Description
 from seqlight.results.identity.origins import Origin, name_of, origin_of
+from seqlight.targets.named_target import NamedTarget
 
 # Fingerprints of another version are not compared. Version 1 did not include globals and attributes.
 VERSION = 2
@@ -115,6 +116,8 @@ def describe_argument(value: Any, name: str = "an argument", identity: str | Non
             else Description(name).describe(value)
         )
     if isinstance(value, torch.dtype):
+        return str(value)
+    if isinstance(value, NamedTarget) and origin_of(type(value).__module__) is Origin.KNOWN:
         return str(value)
     if isinstance(value, Contrast):
         return {"a": describe_argument(value.a, name, identity), "b": describe_argument(value.b, name, identity)}

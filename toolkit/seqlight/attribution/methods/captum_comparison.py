@@ -129,6 +129,8 @@ class Comparison:
             own = explainer.compute_outputs(self.inputs, first, last)
             return own - explainer.compute_outputs(baselines, first, last)
 
+        explainer.targets.without_constants("compute_convergence_delta")
+
         with hold_precision(self.precision, explainer.device), explainer.borrow_model(None):
             found = [one for one, _ in self.size.parts(0, len(self.inputs[0]), subtract)]
         return torch.cat(found).squeeze(1)

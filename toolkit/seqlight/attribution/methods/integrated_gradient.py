@@ -165,7 +165,7 @@ class GradientIntegrator:
         self.checked, self.model, self.method = checked, checked.model, method
         self.device, self.size, self.revision, self.rows_checked = checked.device, checked.size, 0, False
         several = target if isinstance(target, list) else [target]
-        self.targets = [Targets(one, len(checked.X)) for one in several]
+        self.targets = [Targets(one, len(checked.X)).without_constants("integrated_gradients") for one in several]
 
     def batches(self, n: int) -> Iterator[tuple[int, int]]:
         """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""

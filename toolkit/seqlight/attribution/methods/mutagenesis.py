@@ -135,7 +135,7 @@ def saturation_mutagenesis(
     X, size, dtype = checked.X, checked.size, checked.dtype
     X = X.cpu()  # where mutants are made, while the device computes others
     grid = MutantGrid(X, *_region(start, end, X.shape[2]))
-    targets = None if target is None else Targets(target, len(X))
+    targets = None if target is None else Targets(target, len(X)).without_constants("saturation_mutagenesis")
     # In float64, so that a change that is small compared with the output keeps its digits.
     place = checked.device if has_float64(checked.device) else torch.device("cpu")
 

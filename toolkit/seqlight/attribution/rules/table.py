@@ -34,6 +34,7 @@ from seqlight.attribution.rules import (
 )
 from seqlight.attribution.rules.atan2 import Atan2
 from seqlight.attribution.rules.comparisons import Compare
+from seqlight.attribution.rules.constants import Hold, hold
 from seqlight.attribution.rules.elementwise import Rescale, Rounding
 from seqlight.attribution.rules.numerical_integration import Integrated
 from seqlight.attribution.rules.operation_names import IN_PLACE_OPERATORS, spellings
@@ -205,6 +206,7 @@ OURS = (
     Entry("max", reductions.max_over_last, MaxPool(1), indices=True),
     *(Entry(f"fractional_max_pool{n}d", maxima, MaxPool(n), indices=True) for n, maxima in FRACTIONAL_MAXIMA.items()),
     Entry("quotient", quotient, Rescale(), Quotient(), broadcasts=True, linear_in=0),
+    Entry("hold", hold, Hold()),
     Entry("max_unpool", put, Unpool(), Unpool()),
 )
 

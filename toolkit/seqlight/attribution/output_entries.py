@@ -1,0 +1,103 @@
+"""Entries of a model's output: a number of each row, at a column or at a place in more dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqlight.errors import InputError, UnsupportedOperation, kind_of
+from seqlight.prediction.inputs import to_device
+from seqlight.sequence.checks import require_dense
+
+
+def as_table(y: Tensor, rows: int) -> Tensor:
+    """Return an output as a tensor of shape (rows, targets)."""
+    with torch._C.DisableTorchFunction():  # a mode would handle each look at the shape
+        is_table = y.ndim == 2 and len(y) == rows
+    if is_table:
+        return y
+    # A model that squeezes its output removes the rows of a batch of one.
+    y = y.reshape(1) if not y.ndim and rows == 1 else y
+    found = y.flatten(2).squeeze(2) if y.ndim > 2 and y.shape[2:].numel() == 1 else y
+    if found.ndim == 1 and len(found) == rows:
+        found = found.unsqueeze(1)
+    if found.ndim != 2 or len(found) != rows:
+        raise InputError(
+            f"the model turned {rows} rows into an output of shape {tuple(y.shape)}: expected (rows, targets); "
+            "pass as target a tuple of indices, which selects one number, or a function that reduces the output to "
+            "one number for each row, for instance lambda y: y.sum(dim=(1, 2))."
+        )
+    return found
+
+
+def entry_at(y: Tensor, index: tuple[int, ...], rows: int) -> Tensor:
+    """Return the number at the same place of each row."""
+    if y.ndim != len(index) + 1 or len(y) != rows:
+        raise InputError(
+            f"target is {index} and the model turned {rows} rows into an output of shape {tuple(y.shape)}: "
+            "expected one index for each dimension except the first."
+        )
+    for i, size in zip(index, y.shape[1:], strict=True):
+        require_within(i, size)
+    place: tuple[Any, ...] = (slice(None), *index)
+    found: Tensor = y[place]
+    return found
+
+
+def entries_at(y: Tensor, index: Tensor) -> Tensor:
+    """Return the number of each row at the place in its row of `index`, (rows, dimensions), which is on the CPU."""
+    if y.ndim != index.shape[1] + 1 or len(y) != len(index):
+        raise InputError(
+            f"target has {index.shape[1]} indices for each sequence and the model turned {len(index)} rows into an "
+            f"output of shape {tuple(y.shape)}: expected one index for each dimension except the first."
+        )
+    for one, size in zip(index.unbind(1), y.shape[1:], strict=True):
+        require_within(int(one.min()), size)
+        require_within(int(one.max()), size)
+    return y[(torch.arange(len(y), device=y.device), *to_device(index, y.device).unbind(1))]
+
+
+def require_within(target: int, size: int) -> None:
+    """Raise InputError unless there is an output at index `target`."""
+    if not -size <= target < size:
+        outputs = f"{size} outputs: expected 0 to {size - 1}"
+        if size < 2:
+            outputs = "1 output: expected 0, its only output" if size else "no output: expected at least one"
+        raise InputError(f"target is {target!r} and the model has {outputs}.")
+
+
+def require_numbers(found: object, rows: int) -> Tensor:
+    """Return what a target function returned, shape (rows,); InputError if it is anything else."""
+    if not isinstance(found, Tensor) or require_dense(found, "the result of the target function").shape not in (
+        (rows,),
+        (rows, 1),
+    ):
+        shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else kind_of(found)
+        raise InputError(
+            f"the target function returned {shape} for the output of {rows} rows: expected shape ({rows},)."
+        )
+    return found.reshape(rows)
+
+
+def require_one_tensor(output: Any) -> Tensor:
+    """Return an output; UnsupportedOperation, with a remedy, if it is not one tensor."""
+    if isinstance(output, Tensor):
+        with torch._C.DisableTorchFunction():
+            return require_dense(output, "the model's output")
+    found, example = kind_of(output), ""
+    if isinstance(output, Mapping) and output:
+        found, example = f"{found} of {', '.join(map(repr, output))}", 'y["key"][:, 0]'
+    elif isinstance(output, tuple | list):
+        example = "y[0][:, 0]"
+    elif hasattr(output, "__dict__"):
+        example = "y.name[:, 0]"
+    remedy = "return one tensor from its forward"
+    if example:
+        remedy = (
+            "pass as target a function that takes what the model returns and returns one number for each row, "
+            f"for instance lambda y: {example}"
+        )
+    raise UnsupportedOperation(f"the model returns {found}: expected one tensor; {remedy}.")

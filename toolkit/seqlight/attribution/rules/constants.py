@@ -1,0 +1,36 @@
+"""What a target holds constant: for the references it is what it was for their sequence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.calls.call import Call, ObserveFunction
+from seqlight.attribution.calls.function_bodies import as_operation
+from seqlight.attribution.calls.partners import repeat_like
+from seqlight.attribution.calls.record import Snapshot
+
+
+@as_operation
+def hold(x: Tensor) -> Tensor:
+    """Return `x` without a gradient; where sequences are compared with references, that of the sequence for both."""
+    return x.detach()
+
+
+@dataclass(frozen=True)
+class Hold:
+    """The rule of :func:`hold`: references get what their sequence had, so that only the rest differs."""
+
+    backward: ClassVar[type[torch.autograd.Function]] = ObserveFunction
+
+    def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
+        """Keep the result, which does not depend on the input."""
+        y: Tensor = call(*(one.detach() for one in call.tensors))
+        return y, [Snapshot.take(y, True)]
+
+    def explain(self, call: Call, kept: Any, copy: bool) -> Any:
+        """Return what was kept, for each reference of a sequence."""
+        return repeat_like(kept[0].get(), call.tensors[0].detach())
