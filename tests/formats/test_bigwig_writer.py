@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from operator import itemgetter
 
 import numpy as np
@@ -8,7 +9,9 @@ import torch
 
 import seqlight as sl
 from cut_windows import WINDOW
+from seqlight.formats import bigwig_writer
 from seqlight.formats.bigwig_writer import write_bigwig
+from seqlight.sequence.loci import as_loci
 
 pyBigWig = pytest.importorskip("pyBigWig")
 
@@ -106,3 +109,64 @@ def test_what_a_bigwig_file_cannot_hold(tmp_path, track, sizes, said):
     with pytest.raises(sl.InputError, match=said):
         write_bigwig(tmp_path / "a.bw", track, pd.DataFrame(loci), sizes)
     assert not list(tmp_path.iterdir())
+
+
+class Stored:
+    """A column of results as far as the writer knows it: read by row, never whole."""
+
+    def __init__(self, values, most):
+        self.values, self.most, self.shape, self.dtype = values, most, values.shape, values.dtype
+
+    def blocks(self):
+        raise AssertionError("rows come in the order of the genome")
+
+    def __getitem__(self, rows):
+        assert len(rows) <= self.most
+        return self.values[rows]
+
+
+class Run(dict):
+    """The results of a run as far as the writer knows them."""
+
+    names = ("attributions",)
+
+    def __init__(self, loci, **columns):
+        super().__init__(columns)
+        self.loci = loci
+
+
+@pytest.mark.parametrize("overlaps", ["mean", "nearest"])
+def test_results_are_read_a_few_rows_at_a_time(cut, tmp_path, monkeypatch, overlaps):
+    values = np.random.RandomState(0).normal(size=(len(cut.X), 4, WINDOW)).astype(np.float32)
+    write_bigwig(tmp_path / "a.bw", torch.from_numpy(values), cut.loci, cut.sizes, overlaps)
+    monkeypatch.setattr(bigwig_writer, "_NUMBERS", 2 * 4 * WINDOW)
+    stored = Stored(values, most=2)
+    write_bigwig(tmp_path / "b.bw", stored, cut.loci, cut.sizes, overlaps)
+    write_bigwig(tmp_path / "c.bw", Run(as_loci(cut.loci), attributions=stored), None, cut.sizes, overlaps)
+    assert (tmp_path / "b.bw").read_bytes() == (tmp_path / "a.bw").read_bytes() == (tmp_path / "c.bw").read_bytes()
+
+
+def test_one_of_several_targets(cut, tmp_path):
+    values = np.random.RandomState(0).normal(size=(len(cut.X), 3, 4, WINDOW))
+    write_bigwig(tmp_path / "a.bw", values[:, 2], cut.loci, cut.sizes)
+    write_bigwig(tmp_path / "b.bw", values, cut.loci, cut.sizes, target=2)
+    assert (tmp_path / "b.bw").read_bytes() == (tmp_path / "a.bw").read_bytes()
+    with pytest.raises(sl.InputError, match="choose one with `target`"):
+        write_bigwig(tmp_path / "c.bw", values, cut.loci, cut.sizes)
+    with pytest.raises(sl.InputError, match="target is 3, and the track has 3"):
+        write_bigwig(tmp_path / "c.bw", values, cut.loci, cut.sizes, target=3)
+    with pytest.raises(sl.InputError, match="loci are missing"):
+        write_bigwig(tmp_path / "c.bw", values, chrom_sizes=cut.sizes, target=0)
+
+
+def test_a_track_of_tensors_takes_few_bytes_more_than_itself(tmp_path):
+    n, length = 2000, 1000
+    track = np.ones((n, length), np.float32)
+    loci = pd.DataFrame({"chrom": "chr1", "start": np.arange(n) * length, "end": (np.arange(n) + 1) * length})
+    tracemalloc.start()
+    try:
+        write_bigwig(tmp_path / "a.bw", track, loci, {"chr1": n * length})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 80e6  # it was 80 bytes a value, 160 MB

@@ -6,7 +6,9 @@ FASTA
 BED and narrowPeak
     ``bed_reader`` (another dialect: its `FORMATS` and `BedLines`), ``bed_writer`` (another column: its `write_bed`).
 bigWig
-    ``bigwig_reader``, and ``bigwig_header``, which refuses files that pyBigWig would crash on.
+    ``bigwig_reader``, and ``bigwig_header``, which refuses files that pyBigWig would crash on. ``bigwig_writer`` merges
+    windows (``merged_windows``) into a ``bigwig_file``, which is written a piece of a chromosome at a time
+    (``bigwig_pieces``), with its trees (``bigwig_trees``).
 Motifs
     ``meme_reader`` and ``meme_matrix`` for MEME files; ``motifs`` takes JASPAR and whatever else holds motifs.
 Arrays
