@@ -1,5 +1,7 @@
 """Run the Python blocks of a page in order, and compare what they print with the text blocks that follow them.
 
+A block that begins with a comment such as ``# model.py`` is not run: it is the content of that file.
+
 After an intended change, SEQLIGHT_BASELINES=1 pytest tests/docs writes what comes out into the pages; read it.
 """
 
@@ -22,6 +24,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 # Some pages are written by scripts, which tests ask what they would write.
 sys.path.insert(0, str(DOCS))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+FILE = re.compile(r"# (\w+\.py)\n")
 
 
 class Page:
@@ -37,12 +40,19 @@ class Page:
             if language == "bash":
                 self.command(text)
             if language == "python":
-                out = io.StringIO()
-                with contextlib.redirect_stdout(out):
-                    exec(compile(text, "page", "exec"), self.names)
-                self.printed.append(out.getvalue())
+                self.printed.append(self.execute(text))
                 self.written.append(expected if following == "text" else "")
         return self
+
+    def execute(self, text):
+        """Run a block, or write it into the file that it names; return what it printed."""
+        out, file = io.StringIO(), FILE.match(text)
+        if file:
+            Path(file[1]).write_text(text)
+        else:
+            with contextlib.redirect_stdout(out):
+                exec(compile(text, "page", "exec"), self.names)
+        return out.getvalue()
 
     def rewrite(self, folder):
         """Put what was printed and drawn into the page."""
@@ -69,17 +79,44 @@ class Page:
         subprocess.run([sys.executable, "-c", call, *arguments], check=True, timeout=280, capture_output=True)
 
 
+@contextlib.contextmanager
+def at_home(folder):
+    """Work in a folder as a script that lies there: modules are found in it, and forgotten afterwards."""
+    known = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        with contextlib.chdir(folder):
+            yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in set(sys.modules) - known:
+            if getattr(sys.modules[name], "__file__", None) and Path(sys.modules[name].__file__).parent == folder:
+                del sys.modules[name]
+
+
 @pytest.fixture(scope="module")
-def run_page(tmp_path_factory):
-    """Run a page in a folder of its own; return it and the folder."""
+def run_pages(tmp_path_factory):
+    """Run pages in order, in a folder of theirs; return them and the folder."""
+
+    def run(*names):
+        folder = tmp_path_factory.mktemp("page")
+        with at_home(folder):
+            pages = [Page(name).run() for name in names]
+        if os.environ.get("SEQLIGHT_BASELINES"):
+            for page in pages:
+                page.rewrite(folder)
+            pytest.skip("pages and pictures were written, not compared: look at them")
+        return pages, folder
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run_page(run_pages):
+    """Run one page in a folder of its own; return it and the folder."""
 
     def run(name):
-        folder = tmp_path_factory.mktemp("page")
-        with contextlib.chdir(folder):
-            page = Page(name).run()
-        if os.environ.get("SEQLIGHT_BASELINES"):
-            page.rewrite(folder)
-            pytest.skip("pages and pictures were written, not compared: look at them")
+        (page,), folder = run_pages(name)
         return page, folder
 
     return run
