@@ -13,8 +13,9 @@ TrainingOrder
 
 To add a dataset, derive it from :class:`~seqlight.datasets.batched_dataset.BatchedDataset` in a file of its own: define
 ``__len__``, ``read`` (many rows at once) and ``fingerprint`` (a digest of the content, by which a run recognises its
-data); set ``loci`` if the rows are windows of a genome, and ``augments`` if they depend on the epoch. Then add its name
-to `_HOME` below and to ``seqlight/__init__.py``. `ArrayDataset` is the shortest example.
+data); set ``loci`` if the rows are windows of a genome, ``row_names`` if they have names, and ``augments`` if they
+depend on the epoch. Then add its name to `_HOME` below and to ``seqlight/__init__.py``. `ArrayDataset` is the shortest
+example.
 
 A small labelled set, such as ``ecoli`` and ``planted``, is a function that returns
 :class:`~seqlight.datasets.labelled.LabelledSequences`.

@@ -29,6 +29,8 @@ class BatchedDataset(Dataset[Any], ABC):
 
     #: The loci of all rows, if they are windows of a genome.
     loci: Loci | None = None
+    #: What all rows are called, if they have names.
+    row_names: tuple[str, ...] | None = None
     #: Whether a row depends on the epoch.
     augments: bool = False
     #: The epoch of rows that are requested without one.

@@ -13,7 +13,8 @@ from seqlight.datasets.stored_array import StoredArray
 from seqlight.errors import InputError
 from seqlight.files.digests import digest
 from seqlight.files.source_types import ArraySource, File
-from seqlight.formats.genome import Genome
+from seqlight.formats.fasta_file import FastaFile
+from seqlight.sequence.alphabets import DNA, Alphabet, as_alphabet
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci
 
@@ -28,19 +29,25 @@ _LARGEST = 2**62
 
 
 class FastaDataset(BatchedDataset):
-    r"""The records of a FASTA file of DNA, one per row, in the order of the file.
+    r"""The records of a FASTA file, one per row, in the order of the file.
 
-    An item is `X`, int8 of shape (4, length): one-hot A, C, G, T, with zeros for N; or `(X, y)`.
+    An item is `X`, int8 of shape (letters, length): one-hot, A, C, G, T for DNA, with zeros for N; or `(X, y)`.
 
     Parameters
     ----------
     path : str or path
-        The file, read as a `Genome`: upper and lower case are the same.
+        The file: upper and lower case are the same. It is mapped into memory; one that is compressed, by gzip or bgzip,
+        is unpacked there, and so is one whose lines differ in length.
     length : int, optional
         Positions of every row: longer records are an error, shorter ones are filled with N at their end. If None,
         all records must have the same length.
     y : torch.Tensor, numpy.ndarray, or path of an npy or npz file, optional
         With a row for each record.
+    alphabet : str
+        "DNA", "RNA" (T is read as U), "protein", or a string of letters in the order of the rows. Letters for one of
+        several, such as R or Y in DNA and B or Z in protein, are unknown: columns of zeros.
+    write_index : bool
+        Whether an index that is made anew is written beside the file, as ``<path>.fai``.
 
     Raises
     ------
@@ -70,10 +77,19 @@ class FastaDataset(BatchedDataset):
     ['TGACN', 'TGNCA']
     """
 
-    def __init__(self, path: File, length: int | None = None, y: ArraySource | None = None) -> None:
-        self._file = Genome(path)
+    def __init__(
+        self,
+        path: File,
+        length: int | None = None,
+        y: ArraySource | None = None,
+        *,
+        alphabet: str = "DNA",
+        write_index: bool = True,
+    ) -> None:
+        self.alphabet: Alphabet = as_alphabet(alphabet)
+        self._file = FastaFile(path, self.alphabet, unpack=True, write_index=write_index)
         sizes = self._file.sizes
-        self.names = tuple(sizes)
+        self.names = self.row_names = tuple(sizes)
         shortest, longest = min(sizes.values()), max(sizes.values())
         if length is None and shortest < longest:
             raise InputError(
@@ -100,7 +116,13 @@ class FastaDataset(BatchedDataset):
 
     def fingerprint(self) -> str:
         """Return a digest of the file, y and the length; see `digest_of_file`."""
-        return digest(self._file.fingerprint(), self.length, None if self._y is None else self._y.content())
+        y = None if self._y is None else self._y.content()
+        more = () if self.alphabet == DNA else (self.alphabet.letters,)
+        return digest(self._file.fingerprint(), self.length, y, *more)
+
+    def unknown_letters(self) -> dict[str, int]:
+        """Return how often each letter occurs that is read as unknown, without N (in proteins, X)."""
+        return self._file.unknown_letters()
 
     def __repr__(self) -> str:
         return f"FastaDataset({len(self):,} records of {self.length} positions of {self._file.path.name})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -75,6 +76,8 @@ class GenomeDataset(BatchedDataset):
         The windows without jitter, in the order of the regions.
     regions : pandas.DataFrame
         The regions that have a window.
+    row_names : tuple of str or None
+        The column name of the regions; None if they have none, or "." for each.
     left_out : dict of str to int
         How many regions have none: on other chromosomes ("chroms"), off the ends ("ends"), excluded ("exclude").
 
@@ -158,6 +161,12 @@ class GenomeDataset(BatchedDataset):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @cached_property
+    def row_names(self) -> tuple[str, ...] | None:  # type: ignore[override]
+        """The names of the regions; None if they have none."""
+        names = tuple(map(str, self.regions["name"].tolist())) if "name" in self.regions else ()
+        return names if set(names) - {"."} else None
 
     def read(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> Batch:
         """Return windows, each as it is in its epoch."""

@@ -22,7 +22,7 @@ from seqlight.formats.fasta_index import NEWLINE, RETURN, FastaIndex, build_inde
 _LINE, _START = 2**16, 4096
 
 
-def load_fasta_index(path: str | os.PathLike[str]) -> FastaIndex:
+def load_fasta_index(path: str | os.PathLike[str], *, write: bool = True) -> FastaIndex:
     """Return the index of a FASTA file, made anew where there is none, or one older than the file.
 
     A new index is written beside the file as ``<path>.fai`` if the folder allows it. An index beside it that lacks
@@ -32,6 +32,8 @@ def load_fasta_index(path: str | os.PathLike[str]) -> FastaIndex:
     ----------
     path : str or path
         A FASTA file that is not compressed.
+    write : bool
+        Whether to write a new index beside the file.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def load_fasta_index(path: str | os.PathLike[str]) -> FastaIndex:
         return found
     made = scan_fasta(fasta)
     stamp.require_unchanged()
-    if is_recent:
+    if is_recent or not write:
         return made
     with contextlib.suppress(OSError, InputError), atomic_write(index) as partial:
         rows = zip(*made, strict=True)

@@ -41,6 +41,10 @@ class FastaIndex(NamedTuple):
     width: NDArray[np.int64]
 
 
+class UnevenLines(InputError):
+    """A sequence has lines of different lengths before its last one, so that no index can say where its letters are."""
+
+
 def build_index(names: list[str], numbers: list[tuple[int, ...]]) -> FastaIndex:
     """Return the index of records from names and (size, offset, bases, width); InputError if two share a name."""
     if len(set(names)) < len(names):
@@ -83,7 +87,7 @@ def scan_fasta(path: str | os.PathLike[str]) -> FastaIndex:
         names.append(name)
         found = _lines(text, min(header + 1, end), end)
         if found is None:
-            raise InputError(
+            raise UnevenLines(
                 f"{file} cannot be indexed: {name!r} has lines of different lengths; expected one length, but for "
                 "the last."
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,22 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError, kind_of
-from seqlight.files.digests import digest_of_file
-from seqlight.files.paths import existing_file
 from seqlight.files.source_types import File
-from seqlight.files.stamp import FileStamp
-from seqlight.formats.fai import load_fasta_index
-from seqlight.formats.fasta_index import FastaIndex
-from seqlight.formats.fasta_windows import STRANGE, cut_windows
+from seqlight.formats.fasta_file import FastaFile
 from seqlight.sequence.chromosomes import likely_name
 from seqlight.sequence.loci import Loci, as_loci
 
-LETTERS = "ACGT"
-# IUPAC's letters for one of several nucleotides, and X, with which repeats are masked.
-UNKNOWN = "NRYSWKMBDHVX"
 
-
-class Genome:
+class Genome(FastaFile):
     r"""A genome in a FASTA file, from which windows are cut in one-hot form; upper and lower case are the same.
 
     The file is mapped into memory, so only the requested windows are read. A genome can be pickled, and used in forked
@@ -39,6 +29,8 @@ class Genome:
     ----------
     path : str or path
         The FASTA file. Its index, ``<path>.fai``, is made if there is none.
+    write_index : bool
+        Whether a new index is also written beside the file, where the folder allows it.
 
     Raises
     ------
@@ -60,18 +52,9 @@ class Genome:
     ['GACTC', 'NCNTG']
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = existing_file(path, "a FASTA file")
-        self._stamp = FileStamp.from_path(self.path)
-        self._index: FastaIndex = load_fasta_index(self.path)
-        self._stamp.require_unchanged()
+    def __init__(self, path: str | os.PathLike[str], *, write_index: bool = True) -> None:
+        super().__init__(path, write_index=write_index)
         self._row = {name: i for i, name in enumerate(self._index.names)}
-        self._text: NDArray[np.uint8] | None = None
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """The length of each chromosome, in the order of the file."""
-        return dict(zip(self._index.names, self._index.size.tolist(), strict=True))
 
     def cut(self, loci: Loci | pd.DataFrame, dtype: torch.dtype = torch.int8) -> Tensor:
         """Return windows of one length.
@@ -109,65 +92,6 @@ class Genome:
         require_chromosomes(names.tolist(), self._row, f"the genome {self.path.name}")
         return np.array([self._row[name] for name in names.tolist()], dtype=np.int64)[where]
 
-    def cut_rows(
-        self,
-        rows: NDArray[np.int64],
-        start: NDArray[np.int64],
-        turned: NDArray[Any],
-        length: int,
-        dtype: torch.dtype = torch.int8,
-    ) -> Tensor:
-        """Return windows like `cut`, with chromosomes given by their numbers.
-
-        Parameters
-        ----------
-        rows, start : numpy.ndarray, int64, shape (windows,)
-            The number of the chromosome, and where the window starts on it.
-        turned : numpy.ndarray of bool, shape (windows,)
-            Whether to return the reverse complement.
-        length : int
-            Positions per window.
-        dtype : torch.dtype
-            The dtype of the result.
-
-        Returns
-        -------
-        torch.Tensor, shape (windows, 4, length)
-        """
-        index = self._index
-        places = np.empty((len(rows), 6), np.int64)
-        for column, field in enumerate((index.offset, index.size, index.bases, index.width)):
-            places[:, column] = field[rows]
-        places[:, 4], places[:, 5] = start, turned
-        out = torch.empty((len(rows), len(LETTERS), length), dtype=dtype, device="cpu")
-        found = cut_windows(self._map(), places, _tables(), out)
-        if found >= 0:
-            raise self._strange(places, int(rows[found // length]), *divmod(found, length))
-        return out
-
-    def fingerprint(self) -> str:
-        """Return a digest of the file's content, as `digest_of_file` does."""
-        self._stamp.require_unchanged()
-        return digest_of_file(self._stamp.path)
-
-    def _map(self) -> NDArray[np.uint8]:
-        self._stamp.require_unchanged()
-        if self._text is None:
-            self._text = np.memmap(self._stamp.path, dtype=np.uint8, mode="r")
-        return self._text
-
-    def _strange(self, places: NDArray[np.int64], chromosome: int, row: int, position: int) -> InputError:
-        offset, _, bases, width, start, _ = places[row].tolist()
-        at = start + position
-        letter = chr(self._map()[offset + at // bases * width + at % bases])
-        return InputError(
-            f"{self.path.name}, {self._index.names[chromosome]}:{at} is {letter!r}: expected a nucleotide, or one of "
-            f"{UNKNOWN} for an unknown one."
-        )
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_text": None}
-
     def __repr__(self) -> str:
         return f"Genome({str(self.path)!r}: {len(self._row)} sequences, {int(self._index.size.sum()):,} positions)"
 
@@ -200,15 +124,3 @@ def require_chromosomes(wanted: list[str], known: Any, where: str) -> None:
         advice = f"it has {likely!r}, so spell both alike"
     shown = ", ".join(map(repr, list(known)[:3])) + (" ..." if len(known) > 3 else "")
     raise InputError(f"{name!r} is not in {where} (which has {shown}): {advice}.")
-
-
-@cache
-def _tables() -> NDArray[np.uint8]:
-    tables = np.full((2, 256), STRANGE, np.uint8)
-    for code, letter in enumerate(LETTERS):
-        for byte in (ord(letter), ord(letter.lower())):
-            # Complements stand opposite to each other in ACGT.
-            tables[:, byte] = code, len(LETTERS) - 1 - code
-    for letter in UNKNOWN + UNKNOWN.lower():
-        tables[:, ord(letter)] = len(LETTERS)
-    return tables

@@ -33,6 +33,9 @@ from seqlight.results.results import Results
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
+# What `keep` may name.
+KEPT = ("references", "standard_error", "multipliers", "sequences")
+
 
 class DeepLiftShapModule(L.LightningModule):
     """Attributes the output of any model on any number of devices: ``trainer.predict(DeepLiftShapModule(model), ...)``.
@@ -64,8 +67,9 @@ class DeepLiftShapModule(L.LightningModule):
         GPU as many as fit into its memory, which each process finds out once a run.
     tolerance, max_shuffles : float, int
         As in :func:`seqlight.attribute`.
-    keep : tuple of "references", "standard_error" or "multipliers"
-        What else to keep. Mind the size: references and multipliers hold an array for each reference.
+    keep : tuple of "sequences", "references", "standard_error" or "multipliers"
+        What else to keep. Mind the size: references and multipliers hold an array for each reference. Sequences are
+        kept as int8, so they must be one-hot.
     deltas : "warn", "raise" or "ignore"
         What to do if attributions do not sum to the output difference.
     warning_threshold, additional_nonlinear_ops, dtype, precision
@@ -129,9 +133,10 @@ class DeepLiftShapModule(L.LightningModule):
         self.n = require_count(max_shuffles if isinstance(n_shuffles, str) else n_shuffles, "n_shuffles", least=1)
         self.tolerance = tolerance
         self.random_state = require_count(random_state, "random_state")
-        unknown = sorted(set(keep) - {"references", "standard_error", "multipliers"})
+        unknown = sorted(set(keep) - set(KEPT))
         if unknown:
-            raise InputError(f"keep names {unknown[0]!r}: expected 'references', 'standard_error' or 'multipliers'.")
+            known = ", ".join(map(repr, KEPT[:-1]))
+            raise InputError(f"keep names {unknown[0]!r}: expected {known} or {KEPT[-1]!r}.")
         self.target, self.references, self.ops = target, references, additional_nonlinear_ops
         self.hypothetical, self.keep = hypothetical, tuple(keep)
         self.batch_size = require_batch_size(batch_size)
@@ -248,10 +253,12 @@ class DeepLiftShapModule(L.LightningModule):
         """Return the arrays to keep, padded to the largest possible number of references."""
         kept = {name: getattr(found, name) for name in ("attributions", "outputs", "reference_outputs", "deltas")}
         if self.hypothetical:
-            kept |= {"hypothetical": found.hypothetical, "sequences": X.to("cpu", torch.int8)}
+            kept["hypothetical"] = found.hypothetical
+        if self.hypothetical or "sequences" in self.keep:
+            kept["sequences"] = X.to("cpu", torch.int8)
         if self.auto:
             kept["n_references"] = found.n_references
-        kept |= {name: getattr(found, name) for name in self.keep}
+        kept |= {name: getattr(found, name) for name in self.keep if name != "sequences"}
         n = self.references.shape[1] if isinstance(self.references, Tensor) else self.n
         return {name: pad_references(name, one, n) for name, one in kept.items()}
 

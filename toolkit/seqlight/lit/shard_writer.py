@@ -196,7 +196,7 @@ class ShardWriter(Callback):
             data=fingerprint,
             format=FORMAT,
         )
-        return prepare_folder(self.out, manifest, self.shard_rows, data.loci)
+        return prepare_folder(self.out, manifest, self.shard_rows, data.loci, data.row_names)
 
     def _take_lock(self, rank: int) -> None:
         if rank:

@@ -16,6 +16,7 @@ from seqlight.lit.pinned_memory import bring_to_cpu, should_pin
 from seqlight.lit.row_batches import NumberedRows, RowBatch, ShardBatchSampler, keep_batch
 from seqlight.prediction.batch_size import FIRST_ROWS, AskedBatchSize, BatchSize, require_batch_size
 from seqlight.results.fingerprints import fingerprint_data
+from seqlight.results.row_names import as_row_names
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
 
@@ -36,8 +37,8 @@ class ShardedDataModule(L.LightningDataModule):
     ----------
     data : torch.Tensor, numpy.ndarray, tuple of these, map-style Dataset, DataLoader or LightningDataModule
         A row for each sequence. A Dataset may have ``fingerprint()``, a string that changes with its rows, and
-        ``loci``, the positions of its rows in a genome, which a Subset inherits. Of a LightningDataModule,
-        ``predict_dataloader`` is used.
+        ``loci``, the positions of its rows in a genome, and ``row_names``, strings, which a Subset inherits. Of a
+        LightningDataModule, ``predict_dataloader`` is used.
     batch_size : int, "auto" or None
         Rows at a time, on each device. "auto" is 32 on the CPU; on a device that reports its memory more rows are
         loaded at a time, and the module finds out how many go through its model at once. None: as in a DataLoader, else
@@ -116,6 +117,12 @@ class ShardedDataModule(L.LightningDataModule):
         loci = _loci_of(self.rows.data)
         return None if loci is None else as_loci(loci, n=len(self))
 
+    @property
+    def row_names(self) -> tuple[str, ...] | None:
+        """What the rows are called, or None if the data has no names for them."""
+        names = _row_names_of(self.rows.data)
+        return None if names is None else as_row_names(names, len(self))
+
     def fingerprint(self) -> str:
         """Return a string that identifies the rows."""
         return fingerprint_data(self.rows.data, len(self), self.rows.collate)
@@ -189,3 +196,16 @@ def _loci_of(data: Any) -> Loci | None:
     whole: Any = data.dataset
     found, some = _loci_of(whole), np.asarray(data.indices, dtype=np.int64)
     return None if found is None else Loci(*(one[some] for one in as_loci(found, n=len(whole))))
+
+
+def _row_names_of(data: Any) -> Sequence[str] | None:
+    """Return what the rows are called, also of a Subset of a Dataset that says so."""
+    names: Sequence[str] | None = getattr(data, "row_names", None)
+    if names is not None or not isinstance(data, Subset):
+        return names
+    whole: Any = data.dataset
+    found = _row_names_of(whole)
+    if found is None:
+        return None
+    every = as_row_names(found, len(whole))
+    return [every[i] for i in data.indices]

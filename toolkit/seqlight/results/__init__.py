@@ -7,12 +7,13 @@
       shard-000000.npz    the arrays of the first rows; the name says which rows, and so does a comment in the file
       shard-000001.npz
       loci.npz            where in a genome each row is from, if the data say
+      row_names.npz       what each row is called, if the data say
       .locks/rank-0000    held by each process while it lives
 
 Writing
     ``run_folder`` claims the folder for a run, compares its manifest with the one that is there, and returns the
     shards that are missing. ``shard_buffer`` collects the rows of a shard, ``shards`` names, writes and maps one,
-    ``loci`` writes the places of the rows.
+    ``loci`` and ``row_names`` write the places and the names of the rows.
 Who may write
     ``file_lock`` is a lock of the operating system, which ends with its process. ``lease`` takes its place on file
     systems that have no locks: a file that its holder touches while it lives.

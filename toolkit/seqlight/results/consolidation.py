@@ -24,7 +24,7 @@ from seqlight.formats.npz_writer import ArrayBlocks, write_npz
 from seqlight.results.results import Results, open_results
 
 # The files of a run, and those by which a Zarr store is known, in its second format or its third.
-OURS = re.compile(r"shard-\d{6}\.npz|loci\.npz|manifest\.json|\.locks")
+OURS = re.compile(r"shard-\d{6}\.npz|loci\.npz|row_names\.npz|manifest\.json|\.locks")
 STORES = ("zarr.json", ".zgroup", ".zarray")
 
 

@@ -17,6 +17,7 @@ from seqlight.files.stamp import FileStamp
 from seqlight.results.column import Column
 from seqlight.results.loci import read_loci, rows_at
 from seqlight.results.manifest import Manifest, read_manifest
+from seqlight.results.row_names import read_row_names
 from seqlight.results.shard_check import check_run_shard, read_run_shard
 from seqlight.results.shards import Arrays, shard_path, shards_in
 from seqlight.sequence.loci import Loci
@@ -78,7 +79,8 @@ class Results:
     """The arrays of a run, each over all rows.
 
     ``results["attributions"]`` is a :class:`Column`, which is indexed like an array; ``results.names`` lists the
-    arrays, and ``results.loci`` says where in a genome the rows are from, if they are.
+    arrays, ``results.loci`` says where in a genome the rows are from, if they are, and ``results.row_names`` what they
+    are called.
 
     Attributes
     ----------
@@ -95,6 +97,11 @@ class Results:
     def loci(self) -> Loci | None:
         """Where in a genome each row is from; None if the data did not say."""
         return read_loci(self.path, self.manifest)
+
+    @functools.cached_property
+    def row_names(self) -> tuple[str, ...] | None:
+        """What each row is called in its data, such as the names of FASTA records; None if the data did not say."""
+        return read_row_names(self.path, self.manifest)
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
@@ -141,7 +148,7 @@ class Results:
             check_run_shard(self.path, self.manifest, k)
             for column in columns:
                 column.shard(k)
-        _ = self.loci
+        _ = self.loci, self.row_names
 
     def __getitem__(self, name: str) -> Column:
         if name not in self.names:

@@ -17,13 +17,14 @@ from seqlight.errors import DiskError, InputError, ResultsError, SeqlightWarning
 from seqlight.results.file_lock import Lock, is_held, lock_owner
 from seqlight.results.loci import update_loci
 from seqlight.results.manifest import Manifest, read_manifest, versions, write_manifest
+from seqlight.results.row_names import update_row_names
 from seqlight.results.shard_check import Layout, StrayShard, check_run_shard, has_rows, layout
 from seqlight.results.shards import MOST_SHARDS, DamagedShard, shard_path, shards_in
 from seqlight.sequence.loci import Loci
 
 LOCKS = ".locks"
 # The temporary files of a run, with the number of the process that writes them.
-PARTIAL = re.compile(r"(?:shard-\d{6}\.npz|manifest\.json|loci\.npz)\.(\d+)\.partial")
+PARTIAL = re.compile(r"(?:shard-\d{6}\.npz|manifest\.json|loci\.npz|row_names\.npz)\.(\d+)\.partial")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # The threads that compare shards with their checksums, during which the interpreter is free.
 THREADS = 4
@@ -80,7 +81,11 @@ def disk_errors(folder: Path, what: str = "a file") -> Iterator[None]:
 
 
 def prepare_folder(
-    folder: Path, manifest: Manifest, shard_rows: int | None, loci: Loci | None
+    folder: Path,
+    manifest: Manifest,
+    shard_rows: int | None,
+    loci: Loci | None,
+    row_names: Sequence[str] | None = None,
 ) -> tuple[Manifest, list[int]]:
     """Make a claimed folder belong to this run, or check that it does, and return what is missing.
 
@@ -94,6 +99,8 @@ def prepare_folder(
         The number of rows per shard, if the caller chose it; if None, that of an earlier start of this run is used.
     loci : Loci, optional
         Where in a genome the rows are from.
+    row_names : sequence of str, optional
+        What the rows are called.
 
     Returns
     -------
@@ -123,6 +130,7 @@ def prepare_folder(
     with disk_errors(folder):
         _remove_partial_files(folder)
         update_loci(folder, loci, earlier or manifest)
+        update_row_names(folder, row_names, earlier or manifest)
         if earlier is None:
             write_manifest(folder, manifest)
     return earlier or manifest, _missing_shards(folder, earlier or manifest, made)
