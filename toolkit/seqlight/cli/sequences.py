@@ -5,59 +5,179 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-ARRAYS = (".npy", ".npz")
-FASTA = (".fa", ".fasta", ".fna", ".fas")
-REGIONS = (".bed", ".narrowpeak")
 
-
-def read_some(data: Path, rows: int, genome: Path | None, window: int | None, inputs: int) -> tuple[Any, ...]:
-    """Return evenly spaced rows of a file as tensors: the sequences, and the model's further inputs.
+def open_sequences(
+    data: str | Path,
+    genome: str | Path | None = None,
+    window: int | None = None,
+    alphabet: str = "DNA",
+    inputs: int = 1,
+) -> Any:
+    """Return the rows of a file for ``seqlight.run``; what the file is, its content tells and not its name.
 
     Parameters
     ----------
     data : path
-        Arrays (.npy, .npz), records (FASTA), or regions (BED, narrowPeak), which need `genome`.
-    rows : int
-        How many, at most.
+        One-hot arrays (npy; npz with one array, or with X and more), records (FASTA, plain or compressed by gzip or
+        bgzip), or regions (BED, narrowPeak, also compressed), which need `genome`.
     genome : path, optional
+        The FASTA file that regions are cut from. No index is written beside it.
     window : int, optional
-        Positions around the summit or centre of each region.
+        Positions around the summit or centre of each region, or of each record, which is filled up with N. By default
+        regions and records as they are, which must then have one length.
+    alphabet : str
+        "DNA", "RNA", "protein" or letters in the order of the rows: what records of FASTA are written in.
     inputs : int
-        Number of arrays of an .npz that the model takes.
+        How many arrays of an npz the model takes, X first.
+
+    Returns
+    -------
+    numpy.ndarray, tuple of numpy.ndarray, FastaDataset or GenomeDataset
+        Mapped where that is possible. Datasets have ``loci`` and ``row_names``, where the file says them.
 
     Raises
     ------
     InputError
-        If the file is of another kind, or cannot be read.
+        If the file is of another kind, cannot be read, or needs an option that is missing.
+
+    Warns
+    -----
+    SeqlightWarning
+        If records have letters for one of several, such as R and Y, which are read as unknown.
+    """
+    from seqlight.formats.file_kind import file_kind
+    from seqlight.sequence.alphabets import as_alphabet
+
+    letters = as_alphabet(alphabet)
+    path = _require_file(data)
+    kind = _kind_by_name(path) or file_kind(path)
+    if kind in ("npy", "npz"):
+        _require_unset(path, "holds arrays", genome=genome, window=window)
+        from seqlight.cli.arrays import load_arrays
+
+        return load_arrays(path, inputs)
+    if inputs > 1:
+        _refuse(f"{path.name} holds sequences alone, and inputs is {inputs}: expected an npz with X and more arrays.")
+    if kind == "fasta":
+        _require_unset(path, "holds sequences", genome=genome)
+        return _open_records(path, window, alphabet)
+    if genome is None:
+        _refuse(f"data is {path.name}, which holds regions: expected the genome's FASTA file as --genome.")
+    if letters.name not in ("DNA", "RNA"):
+        _refuse(f"alphabet is {alphabet!r}, and regions are cut from a genome: expected DNA, or RNA.")
+    return _open_regions(path, genome, window)
+
+
+def read_some(
+    data: Path, rows: int, genome: Path | None, window: int | None, inputs: int, alphabet: str = "DNA"
+) -> tuple[Any, ...]:
+    """Return evenly spaced rows of a file as tensors: the sequences, and the model's further inputs.
+
+    Parameters
+    ----------
+    data, genome, window, inputs, alphabet
+        As in :func:`open_sequences`.
+    rows : int
+        How many, at most.
+
+    Raises
+    ------
+    InputError
+        As in :func:`open_sequences`, or if there are no rows.
     """
     import numpy as np
     import torch
 
-    from seqlight.errors import InputError
-
-    suffixes = [one.lower() for one in data.suffixes if one.lower() != ".gz"]
-    kind = suffixes[-1] if suffixes else ""
-    if kind in ARRAYS:
-        from seqlight.cli.arrays import load_arrays
-
-        found = load_arrays(data, inputs)
+    found = open_sequences(data, genome, window, alphabet, inputs)
+    if isinstance(found, np.ndarray | tuple):
         arrays = found if isinstance(found, tuple) else (found,)
         chosen = _evenly(len(arrays[0]), rows)
         return tuple(torch.from_numpy(np.array(one[chosen])) for one in arrays)
-    if kind in FASTA:
-        from seqlight.datasets.fasta_dataset import FastaDataset
+    return (torch.as_tensor(found.batch(_evenly(len(found), rows).tolist())),)
 
-        dataset: Any = FastaDataset(data)
-    elif kind in REGIONS:
-        from seqlight.datasets.genome_dataset import GenomeDataset
 
-        if genome is None:
-            raise InputError(f"data is {data.name}, which holds regions: expected the genome's FASTA file as --genome.")
-        dataset = GenomeDataset(genome, data, window=window)
-    else:
-        known = ", ".join((*ARRAYS, *FASTA, *REGIONS))
-        raise InputError(f"data is {data.name}: expected a file that ends in {known}.")
-    return (torch.as_tensor(dataset.batch(_evenly(len(dataset), rows).tolist())),)
+def _require_file(data: str | Path) -> Path:
+    """Return the path of the data; InputError for standard input, which a run cannot read again."""
+    if str(data) in ("-", "/dev/stdin"):
+        _refuse(
+            "data is standard input, and a run reads its data several times, in each process and when it goes on: "
+            "expected a file; write the sequences to one first."
+        )
+    return Path(data)
+
+
+def _kind_by_name(path: Path) -> str | None:
+    """Return the kind of a file of arrays by its name, so that one that is damaged is named as such."""
+    return path.suffix[1:] if path.suffix in (".npy", ".npz") and path.exists() else None
+
+
+def _open_records(path: Path, length: int | None, alphabet: str) -> Any:
+    import warnings
+
+    from seqlight.datasets.fasta_dataset import FastaDataset
+    from seqlight.errors import SeqlightWarning
+
+    dataset = FastaDataset(path, length, alphabet=alphabet, write_index=False)
+    unknown = dataset.unknown_letters()
+    if unknown:
+        counts = ", ".join(f"{letter} {n:,}" for letter, n in sorted(unknown.items()))
+        warnings.warn(
+            f"{path.name} has letters that stand for one of several ({counts}): they are read as unknown, like "
+            f"{dataset.alphabet.unknown[0]}.",
+            SeqlightWarning,
+            stacklevel=3,
+        )
+    return dataset
+
+
+def _open_regions(path: Path, genome: Any, window: int | None) -> Any:
+    from seqlight.datasets.genome_dataset import GenomeDataset
+    from seqlight.formats.bed_reader import BedLines
+    from seqlight.formats.genome import Genome
+
+    lines = BedLines(path)
+    table = lines.table()
+    if not len(table):
+        _refuse(f"{path} has no regions: expected at least one.")
+    opened = Genome(genome, write_index=False)
+    _require_on_genome(lines, table, opened)
+    if "strand" not in table:
+        table = table.assign(strand=".")
+    return GenomeDataset(opened, table, window)
+
+
+def _require_on_genome(lines: Any, table: Any, genome: Any) -> None:
+    """Raise InputError, with the file and the line, for a region that is not on the genome."""
+    from seqlight.sequence.chromosomes import likely_name
+
+    sizes = genome.sizes
+    size = table["chrom"].map(sizes)
+    missing = size.isna()
+    if missing.any():
+        name = table["chrom"][missing.idxmax()]
+        likely = likely_name(name, sizes)
+        has = f"it has {likely!r}, so spell both alike" if likely else "expected regions of the same assembly"
+        shown = ", ".join(map(repr, list(sizes)[:3])) + (" ..." if len(sizes) > 3 else "")
+        lines.refuse(missing, f"is on {name!r}, which {genome.path.name} does not have (it has {shown}): {has}")
+    middle = (table["start"] + table["end"]) // 2
+    if "summit" in table:
+        middle = middle.where(table["summit"] < 0, table["summit"])
+    outside = (table["start"] >= size) | (middle >= size)
+    if outside.any():
+        end = int(size[outside.idxmax()])
+        lines.refuse(outside, f"is off its chromosome of {end:,} positions: expected regions of the same assembly")
+
+
+def _require_unset(path: Path, holds: str, **options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            _refuse(f"there is --{name}, which is for regions, and {path.name} {holds}: leave it out.")
+
+
+def _refuse(sentence: str) -> Any:
+    from seqlight.errors import InputError
+
+    raise InputError(sentence)
 
 
 def _evenly(n: int, rows: int) -> Any:
