@@ -20,13 +20,13 @@ def run_command(
     precision: str | None = None,
 ) -> None:
     """Run a module over a file, on any devices, and print where the results are."""
-    from seqlight.cli.arrays import load_arrays
+    from seqlight.cli.sequences import open_sequences
     from seqlight.lit.run import run
     from seqlight.prediction.batch_size import require_batch_size
 
     results = run(
         module,
-        load_arrays(data, module.inputs),
+        open_sequences(data, inputs=module.inputs),
         out,
         devices=devices,
         num_nodes=num_nodes,

@@ -94,7 +94,7 @@ class FastaDataset(BatchedDataset):
         if length is None and shortest < longest:
             raise InputError(
                 f"the records of {self._file.path.name} have {shortest} to {longest} positions: expected one length; "
-                f"give `length`, such as {longest}, to fill up with N."
+                f"give `length`, such as {longest}, to fill up with N (--window on the command line)."
             )
         self.length = require_count(longest if length is None else length, "length", least=1)
         if longest > self.length:

@@ -163,7 +163,7 @@ class FastaFile:
         self._stamp.require_unchanged()
         if self._text is None:
             self._text = (
-                _unpack(self._stamp.path)[1]
+                _unpack(Path(self._stamp.path))[1]
                 if self._unpacked
                 else np.memmap(self._stamp.path, dtype=np.uint8, mode="r")
             )
@@ -178,8 +178,10 @@ class FastaFile:
     def _strange(self, record: int, at: int) -> InputError:
         offset, bases, width = (int(one[record]) for one in (self._index.offset, self._index.bases, self._index.width))
         letter = chr(self._map()[offset + at // bases * width + at % bases])
+        remedy = "; for RNA give alphabet='RNA'" if letter in "Uu" and self.alphabet.name == "DNA" else ""
         return InputError(
-            f"{self.path.name}, {self._index.names[record]}:{at} is {letter!r}: expected {_expected(self.alphabet)}."
+            f"{self.path.name}, {self._index.names[record]}:{at} is {letter!r}: expected "
+            f"{_expected(self.alphabet)}{remedy}."
         )
 
     def __getstate__(self) -> dict[str, Any]:

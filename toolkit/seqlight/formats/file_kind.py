@@ -45,7 +45,7 @@ _GTF_LINE = re.compile(rb"(?:[^\t]+\t){3}\d+\t\d+\t.*")
 
 
 def file_kind(path: str | os.PathLike[str]) -> Kind:
-    """Return what a file of sequences or regions is.
+    r"""Return what a file of sequences or regions is.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def file_kind(path: str | os.PathLike[str]) -> Kind:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = (Path(folder) / "a.txt").write_text(">a\\nTTGAC\\n")
+    ...     _ = (Path(folder) / "a.txt").write_text(">a\nTTGAC\n")
     ...     file_kind(Path(folder) / "a.txt")
     'fasta'
     """
@@ -89,7 +89,7 @@ def file_kind(path: str | os.PathLike[str]) -> Kind:
 
 
 def _text_kind(file: Path, start: bytes) -> Kind:
-    lines = [one for one in start.splitlines() if one.strip()]
+    lines = [one for one in (start[: start.rfind(b"\n") + 1] or start).splitlines() if one.strip()]
     if lines and lines[0].startswith(b">"):
         return "fasta"
     regions = [one[:_LINE] for one in lines if not one.startswith((b"#", b"track", b"browser"))]
@@ -107,10 +107,16 @@ def _text_kind(file: Path, start: bytes) -> Kind:
 
 
 def _unpacked_start(file: Path, start: bytes) -> bytes:
+    found = b""
     try:
-        found = zlib.decompressobj(wbits=31).decompress(start, _START)
+        while start.startswith(GZIP) and len(found) < _START:  # bgzip writes many members
+            member = zlib.decompressobj(wbits=31)
+            found += member.decompress(start, _START)
+            start = member.unused_data
     except zlib.error as error:
         raise InputError(f"{file} is a damaged gzip file ({error}): copy or download it again.") from None
+    if found.startswith(GZIP):
+        raise InputError(f"{file} is compressed twice: unpack it once.")
     if found.startswith((b"\x93NUMPY", b"PK\x03\x04")):
         raise InputError(f"{file} holds arrays compressed by gzip: unpack it first.")
     return found

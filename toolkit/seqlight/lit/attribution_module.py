@@ -255,12 +255,21 @@ class DeepLiftShapModule(L.LightningModule):
         if self.hypothetical:
             kept["hypothetical"] = found.hypothetical
         if self.hypothetical or "sequences" in self.keep:
-            kept["sequences"] = X.to("cpu", torch.int8)
+            kept["sequences"] = _as_int8(X)
         if self.auto:
             kept["n_references"] = found.n_references
         kept |= {name: getattr(found, name) for name in self.keep if name != "sequences"}
         n = self.references.shape[1] if isinstance(self.references, Tensor) else self.n
         return {name: pad_references(name, one, n) for name, one in kept.items()}
+
+
+def _as_int8(X: Tensor) -> Tensor:
+    """Return one-hot sequences as int8, on the CPU; InputError if that would change them."""
+    found = X.to("cpu", torch.int8)
+    if not torch.equal(found.to(X.dtype), X.cpu()):
+        raise InputError("the data hold other numbers than 0 and 1, and sequences are kept as int8: leave 'sequences' "
+                         "out of `keep`, and `hypothetical` too.")  # fmt: skip
+    return found
 
 
 def _target_of_rows(target: Any, ids: NDArray[np.int64] | None) -> Any:

@@ -69,10 +69,11 @@ def as_alphabet(given: Alphabet | str | Sequence[str]) -> Alphabet:
         return given
     if isinstance(given, str) and given.lower() in NAMED:
         return NAMED[given.lower()]
-    if not isinstance(given, Sequence) or not given or not all(isinstance(one, str) for one in given):
+    listed: tuple[str, ...] = tuple(given) if isinstance(given, Sequence) else ()
+    if not listed or not all(isinstance(one, str) for one in listed):
         raise InputError(f"alphabet is {kind_of(given)}: expected DNA, RNA, protein, or a string of letters.")
-    known_bytes(tuple(given), ())  # raises InputError for letters that cannot be used
-    letters = "".join(given)
+    known_bytes(listed, ())  # raises InputError for letters that cannot be used
+    letters = "".join(listed)
     for one in NAMED.values():
         if sorted(one.letters) == sorted(letters):
             pairs = dict(zip(one.letters, one.complements, strict=False))
