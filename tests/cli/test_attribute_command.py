@@ -95,7 +95,7 @@ def test_several_arrays(X, tmp_path):
     np.savez(tmp_path / "labels.npz", y=X)
     with pytest.raises(sl.InputError, match=r"labels\.npz holds y: expected one array, or the sequences as X"):
         predict("torch.nn.ReLU", tmp_path / "labels.npz", tmp_path / "out", **QUIET)
-    with pytest.raises(sl.InputError, match=r"data is a\.txt: expected a file that ends in \.npy or \.npz"):
+    with pytest.raises(sl.InputError, match=r"there is no file .*a\.txt': expected FASTA, BED, npy or npz"):
         predict("torch.nn.ReLU", tmp_path / "a.txt", tmp_path / "out", **QUIET)
 
 

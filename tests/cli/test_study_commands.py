@@ -46,9 +46,11 @@ def test_further_inputs_come_with_their_rows(data):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("peaks.bed", "expected the genome's FASTA file as --genome"), ("x.vcf", "ends in .npy")]
+    ("name", "message"),
+    [("peaks.bed", "expected the genome's FASTA file as --genome"), ("x.vcf", "is a VCF file of variants")],
 )
 def test_data_that_cannot_be_used(data, name, message):
+    (data / "x.vcf").write_text("##fileformat=VCFv4.2\n")
     with pytest.raises(InputError, match=message):
         read_some(data / name, 3, None, None, 1)
 

@@ -20,9 +20,10 @@ from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation, pad_references
 from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
-from seqlight.attribution.targets import Contrast, Target, Targets
+from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, ReferencesWarning
 from seqlight.lit.model_factory import as_model
+from seqlight.lit.row_arguments import require_rows, select_rows, target_of_rows
 from seqlight.lit.row_batches import RowBatch, model_inputs
 from seqlight.prediction.arguments import as_dtype, require_inputs
 from seqlight.prediction.batch_size import AskedBatchSize, BatchSize, require_batch_size
@@ -162,8 +163,8 @@ class DeepLiftShapModule(L.LightningModule):
         self._conversion = InputConversion([None] * (self.inputs - 1), explained=1)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, Sized):
-            _require_rows(self.target, len(data), "target")
-            _require_rows(self.references, len(data), "references")
+            require_rows(self.target, len(data), "target")
+            require_rows(self.references, len(data), "references")
 
     def on_predict_end(self) -> None:
         """Warn if this process had too little memory, or references that were too few, or equal to sequences."""
@@ -193,9 +194,9 @@ class DeepLiftShapModule(L.LightningModule):
         X, *more = (one.cpu() for one in model_inputs(batch, self.inputs))
         X, args = require_inputs(X, more)
         ids = batch.ids if isinstance(batch, RowBatch) else None
-        drawn = References(_select_rows(self.references, ids, "references"), X, self.n, self.random_state)
+        drawn = References(select_rows(self.references, ids, "references"), X, self.n, self.random_state)
         sampler = ReferenceSampler(drawn, self.tolerance if self.auto else None)
-        targets = Targets(_target_of_rows(self.target, ids), len(X))
+        targets = Targets(target_of_rows(self.target, ids), len(X))
         check = ConvergenceCheck(self.threshold, "raise") if self.policy == "raise" else None
         size = self._size or BatchSize(self.batch_size, self.device)
         job = Explainer(self.model, (X,), args, targets, size)
@@ -270,36 +271,6 @@ def _as_int8(X: Tensor) -> Tensor:
         raise InputError("the data hold other numbers than 0 and 1, and sequences are kept as int8: leave 'sequences' "
                          "out of `keep`, and `hypothetical` too.")  # fmt: skip
     return found
-
-
-def _target_of_rows(target: Any, ids: NDArray[np.int64] | None) -> Any:
-    """Return the target of some rows."""
-    if isinstance(target, list):
-        return [_target_of_rows(one, ids) for one in target]
-    if isinstance(target, Contrast):
-        return Contrast(_target_of_rows(target.a, ids), _target_of_rows(target.b, ids))
-    return _select_rows(target, ids, "target")
-
-
-def _require_rows(one: Any, rows: int, name: str) -> None:
-    """Raise InputError if a tensor or an array does not have as many rows as the data set."""
-    if isinstance(one, list):
-        for each in one:
-            _require_rows(each, rows, name)
-    elif isinstance(one, Contrast):
-        _require_rows([one.a, one.b], rows, name)
-    elif isinstance(one, Tensor | np.ndarray) and one.ndim and len(one) != rows:
-        raise InputError(f"{name} has {len(one)} rows and the data set {rows}: expected a row for each.")
-
-
-def _select_rows(one: Any, ids: NDArray[np.int64] | None, name: str) -> Any:
-    """Return the rows `ids` of a tensor with a row for each row of the data set, and anything else unchanged."""
-    if not isinstance(one, Tensor | np.ndarray) or not one.ndim:
-        return one
-    if ids is None:
-        raise InputError(f"{name} has a row for each row of the data set, and a batch does not say which rows it has: "
-                         "use seqlight.lit.ShardedDataModule.")  # fmt: skip
-    return one[torch.from_numpy(ids)] if isinstance(one, Tensor) else one[ids]
 
 
 def _block(deltas: NDArray[Any], outputs: NDArray[Any], baselines: NDArray[Any]) -> Block:
