@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from seqlight.errors import InputError, kind_of
 from seqlight.sequence.letters import known_bytes
@@ -69,7 +69,7 @@ def as_alphabet(given: Alphabet | str | Sequence[str]) -> Alphabet:
         return given
     if isinstance(given, str) and given.lower() in NAMED:
         return NAMED[given.lower()]
-    listed: tuple[str, ...] = tuple(given) if isinstance(given, Sequence) else ()
+    listed = tuple(cast("Sequence[str]", given)) if isinstance(given, Sequence) else ()
     if not listed or not all(isinstance(one, str) for one in listed):
         raise InputError(f"alphabet is {kind_of(given)}: expected DNA, RNA, protein, or a string of letters.")
     known_bytes(listed, ())  # raises InputError for letters that cannot be used
