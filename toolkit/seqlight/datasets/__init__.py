@@ -6,6 +6,8 @@ FastaDataset
     the records of a FASTA file
 GenomeDataset
     windows around the regions of a BED file, cut from a genome, with signals from bigWig files or labels
+ShuffledDataset
+    the shuffles of another dataset's sequences, as a control
 Genome, Signals, read_bed
     the parts of a GenomeDataset, for use on their own
 TrainingOrder
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from seqlight.datasets.fasta_dataset import FastaDataset as FastaDataset
     from seqlight.datasets.genome_dataset import GenomeDataset as GenomeDataset
     from seqlight.datasets.sampler import TrainingOrder as TrainingOrder
+    from seqlight.datasets.shuffled_dataset import ShuffledDataset as ShuffledDataset
     from seqlight.datasets.signals import Signals as Signals
     from seqlight.formats.bed_reader import read_bed as read_bed
     from seqlight.formats.genome import Genome as Genome
@@ -40,12 +43,22 @@ _HOME = {
     "FastaDataset": "seqlight.datasets.fasta_dataset",
     "Genome": "seqlight.formats.genome",
     "GenomeDataset": "seqlight.datasets.genome_dataset",
+    "ShuffledDataset": "seqlight.datasets.shuffled_dataset",
     "Signals": "seqlight.datasets.signals",
     "TrainingOrder": "seqlight.datasets.sampler",
     "read_bed": "seqlight.formats.bed_reader",
 }
 
-__all__ = ["ArrayDataset", "FastaDataset", "Genome", "GenomeDataset", "Signals", "TrainingOrder", "read_bed"]
+__all__ = [
+    "ArrayDataset",
+    "FastaDataset",
+    "Genome",
+    "GenomeDataset",
+    "ShuffledDataset",
+    "Signals",
+    "TrainingOrder",
+    "read_bed",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,72 @@
+import json
+import sys
+
+import pandas as pd
+import pytest
+
+import seqlight as sl
+from planted_attributions import SITE, planted_arrays
+from results_folders import loci_of, run_predictions, write_results
+from seqlight.cli.seqlets_command import seqlets_command
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_results(tmp_path / "run", planted_arrays(), loci_of(24, 100))
+    return tmp_path / "run"
+
+
+def test_what_is_said_and_written(folder, tmp_path, capsys):
+    sites = {SITE: sl.one_hot_encode(SITE), "GATTACA": sl.one_hot_encode("GATTACA")}
+    sl.write_meme(tmp_path / "known.meme", sites)
+    with pytest.warns(sl.SeqlightWarning, match="2 motifs are fewer than 25"):
+        seqlets_command(folder, threshold=1e-3, motifs=str(tmp_path / "known.meme"))
+    assert capsys.readouterr().out.splitlines() == [
+        "24 seqlets in 24 of 24 rows (12 positive, 12 negative)",
+        f"known motifs with q < 0.05: {SITE} 24",
+        f"written: {folder}/seqlets.tsv, {folder}/seqlets.bed, {folder}/seqlets.fa",
+        f"next: seqlight motifs {folder}; seqlight report {folder}",
+    ]
+    table = pd.read_csv(folder / "seqlets.tsv", sep="\t")
+    assert table["motif"].unique().tolist() == [SITE]
+    assert (folder / "seqlets.bed").read_text().split("\n")[0].split("\t")[3] == SITE
+
+
+def test_a_folder_of_its_own(folder, tmp_path):
+    seqlets_command(folder, caller="tfmodisco", window_size=7, flank=3, out=tmp_path / "new" / "one")
+    assert {path.name for path in (tmp_path / "new" / "one").iterdir()} == {"seqlets.tsv", "seqlets.bed", "seqlets.fa"}
+    assert not (folder / "seqlets.tsv").exists()
+
+
+def test_the_control_inside_of_the_folder_is_found(folder):
+    arrays = planted_arrays(seed=1)
+    arrays["attributions"] = arrays["attributions"][:, :, ::-1] * 0.01
+    write_results(folder / "control", arrays)
+    seqlets_command(folder, fdr=0.2)
+    assert set(pd.read_csv(folder / "seqlets.fdr.tsv", sep="\t")["sign"]) == {"positive", "negative"}
+
+
+def test_nothing_called_is_an_empty_table(folder, capsys):
+    seqlets_command(folder, threshold=1e-30)
+    assert capsys.readouterr().out.startswith("0 seqlets in 0 of 24 rows (0 positive, 0 negative)")
+    assert list(pd.read_csv(folder / "seqlets.tsv", sep="\t"))[:5] == [
+        "example_idx", "start", "end", "attribution", "p-value",
+    ]  # fmt: skip
+    assert (folder / "seqlets.bed").read_text() == ""
+
+
+def test_folders_without_attributions(tmp_path, folder):
+    run_predictions(tmp_path / "predictions")
+    with pytest.raises(sl.InputError, match="holds predictions, and not attributions"):
+        seqlets_command(tmp_path / "predictions")
+    with pytest.raises(sl.InputError, match="holds no results"):
+        seqlets_command(folder, fdr=0.1, control=tmp_path)
+
+
+def test_the_options_are_those_of_the_program(folder, capsys, monkeypatch):
+    from seqlight.cli import main as command_line
+
+    monkeypatch.setattr("sys.path", list(sys.path))
+    command_line.main(["seqlets", str(folder), "--threshold", "1e-3", "--sign=positive"])
+    assert capsys.readouterr().out.startswith("12 seqlets in 12 of 24 rows")
+    assert json.loads((folder / "manifest.json").read_text())["rows"] == 24

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import seqlight as sl
+from planted_attributions import LENGTH, ROWS, SITE, planted_arrays
+from results_folders import loci_of, write_results
+from seqlight.exports.seqlet_calls import SeqletOptions, call_seqlets, summed_track
+from seqlight.exports.seqlet_files import write_seqlets
+
+
+@pytest.fixture
+def results(tmp_path):
+    return write_results(tmp_path / "run", planted_arrays(), loci_of(ROWS, LENGTH))
+
+
+@pytest.mark.parametrize(
+    ("options", "call"),
+    [
+        (SeqletOptions(), sl.recursive_seqlets),
+        (SeqletOptions(options={"threshold": 1e-4, "sign": "positive"}), None),
+        (SeqletOptions("tfmodisco", fdr=0.1, options={"window_size": 7, "flank": 3}), None),
+    ],
+)
+def test_seqlets_are_those_of_the_callers(results, options, call):
+    table, rates = call_seqlets(results, options)
+    track = planted_arrays()["attributions"].sum(1)
+    given = dict(options.options) | ({"target_fdr": options.fdr} if options.fdr else {})
+    caller = sl.tfmodisco_seqlets if options.caller == "tfmodisco" else sl.recursive_seqlets
+    expected = caller(track, **given)
+    pd.testing.assert_frame_equal(table[list(expected)], expected)
+    assert rates is None
+    core = 7 if options.caller == "tfmodisco" else table["end"] - table["start"]
+    np.testing.assert_allclose(table["mean_attribution"], table["attribution"] / core)
+
+
+def test_places_and_sequences(results):
+    table, _ = call_seqlets(results, SeqletOptions(options={"threshold": 1e-3}))
+    assert len(table) == ROWS
+    assert all(SITE in text for text in table["sequence"])
+    X, loci = results["sequences"].numpy(), results.loci
+    for row in table.itertuples():
+        spelled = sl.characters(torch.from_numpy(X[row.example_idx][:, row.start : row.end]))
+        assert row.sequence == spelled
+        expected = loci.start[row.example_idx] + row.start if row.strand == "+" else loci.end[row.example_idx] - row.end
+        assert row.genome_start == expected
+
+
+def test_several_targets_are_in_one_table(tmp_path):
+    results = write_results(tmp_path, planted_arrays(targets=2))
+    table, _ = call_seqlets(results, SeqletOptions(options={"threshold": 1e-3}))
+    assert list(table)[:3] == ["target", "example_idx", "start"]
+    both = [table[table["target"] == k].sort_values("example_idx") for k in range(2)]
+    assert both[0]["attribution"].tolist() == (-both[1]["attribution"]).tolist()
+    second, _ = call_seqlets(results, SeqletOptions(options={"threshold": 1e-3}), target=1)
+    assert second["target"].unique().tolist() == [1]
+    with pytest.raises(sl.InputError, match=r"target is 2, and .* explains 2: expected 0 to 1"):
+        call_seqlets(results, SeqletOptions(), target=2)
+
+
+def test_a_single_target_has_no_number(results):
+    with pytest.raises(sl.InputError, match=r"target is 1, and .* explains a single one: leave `target` out"):
+        call_seqlets(results, SeqletOptions(), target=1)
+
+
+def test_a_control_gives_a_false_discovery_rate(results, tmp_path):
+    noise = planted_arrays(seed=1)
+    noise["attributions"] = np.random.default_rng(2).permuted(noise["attributions"], axis=2)
+    control = write_results(tmp_path / "control", noise)
+    table, rates = call_seqlets(results, SeqletOptions(fdr=0.2, control=control))
+    expected = sl.recursive_seqlets(
+        summed_track(results, None), X_control=summed_track(control, None), target_fdr=0.2, return_fdr=True
+    )
+    pd.testing.assert_frame_equal(table[list(expected.seqlets)[:5]], expected.seqlets)
+    pd.testing.assert_frame_equal(rates, expected.fdr)
+
+
+@pytest.mark.reliability(
+    "seqlets",
+    "a control for the false discovery rate that was computed with another model, or other options",
+    "refused, with what differs",
+)
+def test_a_control_of_another_run(results, tmp_path):
+    other = write_results(tmp_path / "control", planted_arrays(), method="integrated_gradients")
+    with pytest.raises(sl.InputError, match=r"control in .* in method name \('integrated_gradients' here"):
+        call_seqlets(results, SeqletOptions(fdr=0.05, control=other))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"caller": "best"}, "caller is 'best': expected 'recursive' or 'tfmodisco'"),
+        ({"caller": "tfmodisco", "options": {"threshold": 0.1}}, "threshold is an option of the caller 'recursive'"),
+        ({"options": {"flank": 3}}, "flank is an option of the caller 'tfmodisco'"),
+        ({"fdr": 0.1}, "fdr was given without a control.*--shuffled true --out control"),
+    ],
+)
+def test_options_that_do_not_fit(arguments, says):
+    with pytest.raises(sl.InputError, match=says):
+        SeqletOptions(**arguments)
+
+
+def test_seqlets_before_the_beginning_of_a_chromosome_are_left_out(tmp_path):
+    arrays = planted_arrays()
+    loci = loci_of(ROWS, LENGTH)
+    loci.start[0], loci.end[0] = -60, 40  # the site lies at -20
+    results = write_results(tmp_path, arrays, loci)
+    table, _ = call_seqlets(results, SeqletOptions(options={"threshold": 1e-3}))
+    assert set(table["example_idx"]) == set(range(1, ROWS))
+
+
+def test_files(results, tmp_path):
+    table, _ = call_seqlets(results, SeqletOptions(options={"threshold": 1e-3}))
+    paths = write_seqlets(tmp_path / "run", table)
+    assert [path.name for path in paths] == ["seqlets.tsv", "seqlets.bed", "seqlets.fa"]
+    pd.testing.assert_frame_equal(pd.read_csv(paths[0], sep="\t"), table, check_dtype=False)
+    assert len(sl.read_bed(paths[1]).chrom) == ROWS
+    assert paths[2].read_text().split()[:2] == [">seqlet_0", table["sequence"][0]]
+    # The folder is still that of the run; a later call without some of the files removes them.
+    assert len(sl.open_results(tmp_path / "run")) == ROWS
+    assert write_seqlets(tmp_path / "run", table.drop(columns=["chrom", "sequence"])) == [paths[0]]
+    assert not paths[1].exists()
+
+
+def test_names_of_rows(results):
+    results.row_names = tuple(f"peak {i}" for i in range(ROWS))
+    table, _ = call_seqlets(results, SeqletOptions(options={"threshold": 1e-3}))
+    assert table["name"].tolist() == [f"peak_{i}" for i in table["example_idx"]]

@@ -1,0 +1,92 @@
+"""The command ``seqlight seqlets``: the spans of high attribution in a folder of results.
+
+The function must not have the name of a public function of ``seqlight``: jsonargparse would look that up, and load
+PyTorch to print a help.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Motifs are named in the summary of seqlets that resemble one with a smaller q-value than this.
+Q_VALUE, MOST_NAMED = 0.05, 5
+
+
+def seqlets_command(
+    folder: Path,
+    caller: Literal["recursive", "tfmodisco"] = "recursive",
+    target: int | None = None,
+    threshold: float | None = None,
+    fdr: float | None = None,
+    control: Path | None = None,
+    sign: Literal["both", "positive", "negative"] | None = None,
+    min_seqlet_len: int | None = None,
+    max_seqlet_len: int | None = None,
+    additional_flanks: int | None = None,
+    window_size: int | None = None,
+    flank: int | None = None,
+    motifs: str | None = None,
+    alphabet: str | None = None,
+    out: Path | None = None,
+) -> None:
+    """Call seqlets in attributions: seqlets.tsv, seqlets.fa, and seqlets.bed for regions of a genome.
+
+    Example: seqlight seqlets attributions --motifs jaspar:CORE/vertebrates
+
+    Args:
+        folder: Folder of results, which `seqlight attribute` wrote.
+        caller: recursive calls the longest spans of which every part is rare; tfmodisco windows of one width.
+        target: Which of several targets, counted from 0; by default all of them, in one table.
+        threshold: For recursive, the p-value that spans must be below, by default 0.01; it is no error rate.
+        fdr: For recursive, the largest false discovery rate, which needs a control; for tfmodisco, its own rate.
+        control: Folder of attributions of shuffled sequences, `seqlight attribute ... --shuffled true`; by default
+            the folder control inside of the first one, if fdr is given.
+        sign: For recursive, both, positive or negative seqlets.
+        min_seqlet_len: For recursive, the shortest seqlet, by default 4.
+        max_seqlet_len: For recursive, the longest seqlet, by default 25.
+        additional_flanks: For recursive, positions to add at both ends.
+        window_size: For tfmodisco, positions that are summed, by default 21.
+        flank: For tfmodisco, positions to add at both ends, by default 10.
+        motifs: Known motifs to compare seqlets with, by Tomtom: a file in MEME format, jaspar, or
+            jaspar:CORE/vertebrates.
+        alphabet: Letters of the sequences, in the order of their rows; by default ACGT where there are four.
+        out: Folder for the files; by default that of the results.
+    """
+    from seqlight.cli.results_folder import open_folder
+    from seqlight.exports.seqlet_calls import RECURSIVE, TFMODISCO, SeqletOptions, call_seqlets
+    from seqlight.exports.seqlet_files import write_seqlets
+    from seqlight.exports.seqlet_motifs import open_motifs
+    from seqlight.files.folder import as_folder, require_writable
+
+    given = locals()
+    results = open_folder(folder, "attributions")
+    if control is None and fdr is not None and caller == "recursive" and (folder / "control").is_dir():
+        control = folder / "control"
+    opened = None if control is None else open_folder(control, "attributions")
+    options = {name: given[name] for name in (*RECURSIVE, *TFMODISCO) if given[name] is not None}
+    call = SeqletOptions(caller, fdr, opened, options)
+    known = None if motifs is None else open_motifs(motifs)
+    to = folder if out is None else as_folder(out)
+    require_writable(to)
+    table, rates = call_seqlets(results, call, target, known, alphabet)
+    paths = write_seqlets(to, table, rates)
+    print("\n".join(summary(table, len(results))))
+    print(f"written: {', '.join(map(str, paths))}")
+    print(f"next: seqlight motifs {folder}; seqlight report {folder}")
+
+
+def summary(table: pd.DataFrame, rows: int) -> list[str]:
+    """Return how many seqlets there are, by sign, and which motifs most of them resemble, as lines."""
+    signs = {"positive": int((table["attribution"] > 0).sum()), "negative": int((table["attribution"] < 0).sum())}
+    by_sign = ", ".join(f"{n} {sign}" for sign, n in signs.items())
+    lines = [f"{len(table)} seqlets in {table['example_idx'].nunique()} of {rows} rows ({by_sign})"]
+    if "motif" in table:
+        counts = table["motif"][table["motif_q-value"] < Q_VALUE].value_counts()
+        named = ", ".join(f"{name} {n}" for name, n in counts.head(MOST_NAMED).items()) or "none"
+        more = f", and {len(counts) - MOST_NAMED} more" if len(counts) > MOST_NAMED else ""
+        lines.append(f"known motifs with q < {Q_VALUE}: {named}{more}")
+    return lines

@@ -1,0 +1,58 @@
+"""The files of a table of seqlets: TSV, BED and FASTA."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from seqlight.files.atomic import atomic_write
+from seqlight.formats.bed_writer import write_bed
+
+PLACE = "chrom"
+
+
+def write_seqlets(folder: Path, table: pd.DataFrame, rates: pd.DataFrame | None = None) -> list[Path]:
+    """Write a table of seqlets, and what other programs read of it.
+
+    Parameters
+    ----------
+    folder : path
+        Where the files go: ``seqlets.tsv``; ``seqlets.bed``, if the table has places in a genome; ``seqlets.fa``, if it
+        has sequences; and ``seqlets.fdr.tsv``, if rates are given.
+    table : pandas.DataFrame
+        As from :func:`seqlight.exports.seqlet_calls.call_seqlets`. The seqlet of row i is called seqlet_i in FASTA, and
+        in BED where motifs do not name the seqlets.
+    rates : pandas.DataFrame, optional
+        Estimated false discovery rates.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files that were written. Those that an earlier call wrote, and this one does not, are removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {name: folder / f"seqlets.{name}" for name in ("tsv", "bed", "fa", "fdr.tsv")}
+    written = [paths["tsv"]]
+    write_tsv(paths["tsv"], table)
+    if PLACE in table:
+        # Without a motif there is no strand of one.
+        write_bed(paths["bed"], table.fillna({"motif_strand": "+"}) if "motif_strand" in table else table)
+        written.append(paths["bed"])
+    if "sequence" in table:
+        with atomic_write(paths["fa"]) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
+            file.writelines(f">seqlet_{i}\n{text}\n" for i, text in enumerate(table["sequence"]))
+        written.append(paths["fa"])
+    if rates is not None:
+        write_tsv(paths["fdr.tsv"], rates)
+        written.append(paths["fdr.tsv"])
+    for path in paths.values():
+        if path not in written:
+            path.unlink(missing_ok=True)
+    return written
+
+
+def write_tsv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table, tab-separated, with NA for what is missing."""
+    with atomic_write(path) as partial:
+        table.to_csv(partial, sep="\t", index=False, lineterminator="\n", na_rep="NA")
