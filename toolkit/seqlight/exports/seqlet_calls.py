@@ -149,7 +149,8 @@ def _require_same_run(results: Results, control: Results) -> None:
 def _call(track: NDArray[Any], options: SeqletOptions, target: int | None) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     given = dict(options.options)
     if options.caller == "tfmodisco":
-        return tfmodisco_seqlets(track, **given, **({} if options.fdr is None else {"target_fdr": options.fdr})), None
+        given |= {} if options.fdr is None else {"target_fdr": options.fdr}
+        return tfmodisco_seqlets(track, **given), None
     if options.control is None:
         return recursive_seqlets(track, **given), None
     control = summed_track(options.control, target)
@@ -178,7 +179,8 @@ def _on_chromosomes(table: pd.DataFrame, loci: Loci) -> pd.DataFrame:
     example = table["example_idx"].to_numpy()
     start, end = table["start"].to_numpy(), table["end"].to_numpy()
     last = np.where(loci.strand[example] == "-", loci.end[example] - start, loci.start[example] + end)
-    return table[last > 0].reset_index(drop=True)
+    found: pd.DataFrame = table[last > 0].reset_index(drop=True)
+    return found
 
 
 def _texts(table: pd.DataFrame, results: Results, letters: str) -> list[str]:
