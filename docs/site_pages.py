@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -22,7 +23,10 @@ DOCS = ROOT / "docs"
 PATHS = [str(ROOT / "toolkit"), str(ROOT / "callbacks"), str(DOCS)]
 sys.path[:0] = PATHS
 
-_ITEM = re.compile(r"^- \[([^\]]+)\]\(([^)#]+\.md)\)", flags=re.MULTILINE)
+_ITEM = re.compile(r"^- (.*)", flags=re.MULTILINE)
+_PAGE = re.compile(r"\[([^\]]+)\]\(([^)#]+\.md)\)")
+# A formula stands between dollars, but not in code.
+_FORMULA = re.compile(r"```.*?```|`[^`]*`|\$(\S[^$\n]*?)\$", flags=re.DOTALL)
 _LINK = re.compile(r"\]\(([\w./\\-]+)(#[^)]*)?\)")
 PACKAGES = {
     "datasets": "seqlight.datasets",
@@ -90,7 +94,11 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     nav: list[dict[str, Any]] = []
     for section in re.split(r"^## ", (DOCS / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         title = section.partition("\n")[0]
-        pages: list[Any] = [{name: path.removeprefix("../")} for name, path in _ITEM.findall(section)]
+        pages: list[Any] = [
+            {name[0].upper() + name[1:]: path.removeprefix("../")}
+            for line in _ITEM.findall(section)
+            for name, path in _PAGE.findall(line)
+        ]
         if title == "Start":
             pages.insert(0, "README.md")
         if title == "Reference":
@@ -126,12 +134,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **kwargs: Any) -> str:
-    """Lead links to files of the repository to their copies, and complete the index."""
+    """Lead links to files of the repository to their copies, complete the index, and typeset formulas."""
     source = page.file.abs_src_path
     if page.file.src_uri == "README.md":
         names = "\n".join(f"- [{one.title}]({one.path}): `{'` `'.join(one.names)}`" for one in REFERENCES)
         markdown = markdown.replace("\n\n## Explanation\n", f"\n{names}\n\n## Explanation\n")
-    return _inward(markdown, Path(source)) if source else markdown
+    markdown = _inward(markdown, Path(source)) if source else markdown
+    return _FORMULA.sub(lambda found: _typeset(found[1]) if found[1] else found[0], markdown)
+
+
+def _typeset(formula: str) -> str:
+    """Return a formula of LaTeX as MathML, for which a browser needs no script."""
+    return str(convert(formula.replace(r"\mathrm", r"\text")))
 
 
 def _target(link: str, page: Path) -> Path:

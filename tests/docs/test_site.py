@@ -14,7 +14,7 @@ from .conftest import DOCS
 pytest.importorskip("mkdocs")
 pytest.importorskip("mkdocstrings")
 ROOT = Path(__file__).parents[2]
-PUBLIC = ["seqlight", "seqlight.datasets", "seqlight.lit", "seqlight.metrics", "seqlight.studies", "seqlight_callbacks"]
+PUBLIC = ["", ".datasets", ".lit", ".metrics", ".studies", ".targets", "_callbacks"]
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,7 @@ def site(tmp_path_factory):
 
 @pytest.mark.parametrize("package", PUBLIC)
 def test_every_public_name_is_in_the_reference(site, package):
+    package = f"seqlight{package}"
     page = "".join(path.read_text() for path in (site / "reference").glob("*.html"))
     names = set(import_module(package).__all__) - {"__version__"}
     assert {name for name in names if f'id="{package}.{name}"' not in page} == set()
@@ -57,6 +58,13 @@ def test_links_to_sources_lead_to_copies(site):
 
 def test_the_examples_of_the_script_hold():
     assert doctest.testmod(import_module("docstring_roles")).failed == 0
+
+
+def test_formulas_are_typeset(site):
+    assert "<math " in (site / "targets.html").read_text()
+    for path in site.rglob("*.html"):
+        text = re.sub(r"<(pre|code|script).*?</\1>", "", path.read_text(), flags=re.DOTALL)
+        assert re.findall(r"\$[^$\n<]+\$", text) == [], path.name
 
 
 def test_docstrings_have_no_roles_of_sphinx(site):
