@@ -283,13 +283,24 @@ def arrays():
     return file.getvalue()
 
 
+def keras():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", b"\x89HDF")
+    return file.getvalue()
+
+
 OLD = {"_use_new_zipfile_serialization": False}
 SAFETENSORS = b'{"weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
 FILES = {
     "an empty file": (b"", "is empty"),
     "a pointer of Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "git lfs pull"),
-    "safetensors": (len(SAFETENSORS).to_bytes(8, "little") + SAFETENSORS + bytes(4), r"safetensors\.torch\.load_file"),
+    "safetensors": (len(SAFETENSORS).to_bytes(8, "little") + SAFETENSORS + bytes(4), "is of another model"),
+    "safetensors cut short": (len(SAFETENSORS).to_bytes(8, "little") + SAFETENSORS + bytes(2), "is damaged"),
     "a text file": (b"weights: none\n", "is no checkpoint"),
+    "a model of ONNX": (b"\x08\x09\x12\x07pytorch\x1a\x03", "is a model of ONNX, a program and not weights: save"),
+    "a model of Keras": (keras, "is a model of Keras: load the weights into a PyTorch model"),
     "a page of HTML": (b"\n<!DOCTYPE html><html>404</html>", "a page of HTML"),
     "an HDF5 file": (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
     "a gzip file": (b"\x1f\x8b\x08" + bytes(100), "unpack it first"),

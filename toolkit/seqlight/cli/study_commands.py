@@ -80,12 +80,14 @@ def study_command(
         return
     if model is None or data is None:
         raise InputError("model or data is missing: expected both, or --suite.")
+    from seqlight.cli.models import open_model
     from seqlight.cli.sequences import read_some
-    from seqlight.lit.model_factory import as_model
     from seqlight.studies.study import Study
 
     X, *args = read_some(data, rows, genome, window, inputs)
-    network = _with_one_output(as_model(model, checkpoint, init_args, trusted).eval(), output, X, args, target)
+    network = _with_one_output(
+        open_model(model, checkpoint, init_args=init_args, trusted=trusted), output, X, args, target
+    )
     found = Study(
         {model.rpartition(".")[2]: network},
         X,

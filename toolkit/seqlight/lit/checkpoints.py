@@ -5,32 +5,44 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any, Never
+from typing import IO, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from seqlight.errors import InputError, kind_of
+from seqlight.extras import import_extra
 from seqlight.files.paths import as_path
+from seqlight.lit.checkpoint_files import checkpoint_kind, damaged_checkpoint, first_line
 from seqlight.lit.restricted_pickle import StandIn, original_name, stand_in_pickle
 
-ZIP = b"PK\x03\x04"
 # Keys under which trainers store the weights: Lightning, plain PyTorch, and DeepSpeed.
 KEYS = ("state_dict", "model_state_dict", "model", "module")
-# First bytes of files that are mistaken for checkpoints, and what to do about them.
-MISTAKEN = {
-    b"version https://git-lfs": "a pointer of Git LFS and not the file itself: fetch that with `git lfs pull`",
-    b"\x89HDF": "an HDF5 file, such as Keras writes: load the weights into the model yourself, and pass the model",
-    b"\x1f\x8b": "compressed with gzip: unpack it first",
-    b"<": "a page of HTML or XML, such as a failed download leaves: download the file itself",
-}
 TRUST = (
-    "pass trusted=True if you trust whoever wrote the file, for it can run any program, or load it yourself and pass "
-    "the model"
+    "pass trusted=True (--trusted on the command line) if you trust whoever wrote the file, for it can run any "
+    "program, or load it yourself and pass the model"
 )
+
+
+class Checkpoint(NamedTuple):
+    """What a file stores of a model.
+
+    Attributes
+    ----------
+    weights : dict of str to torch.Tensor
+        The state dict.
+    hyper_parameters : mapping
+        The arguments of a LightningModule that called ``save_hyperparameters``; what only its own code can make is a
+        :class:`~seqlight.lit.restricted_pickle.StandIn`.
+    hyper_parameters_name : str or None
+        The argument that they are all passed as, if it is one.
+    """
+
+    weights: dict[str, Any]
+    hyper_parameters: Mapping[str, Any]
+    hyper_parameters_name: str | None
 
 
 def read_weights(path: str | os.PathLike[str], *, trusted: bool = False) -> dict[str, Any]:
@@ -39,7 +51,8 @@ def read_weights(path: str | os.PathLike[str], *, trusted: bool = False) -> dict
     Parameters
     ----------
     path : str or path
-        A file by ``torch.save``: a state dict, or a checkpoint of Lightning or another trainer that holds one.
+        A file by ``torch.save``: a state dict, or a checkpoint of Lightning or another trainer that holds one; or one
+        of safetensors.
     trusted : bool
         Load it with pickle, which can run any program in the file. Otherwise nothing in it is run, and settings and
         objects besides the weights are left out.
@@ -60,9 +73,52 @@ def read_weights(path: str | os.PathLike[str], *, trusted: bool = False) -> dict
     ...     read_weights(f"{folder}/a.ckpt")
     {'weight': tensor([1., 1.])}
     """
+    return read_checkpoint(path, trusted=trusted).weights
+
+
+def read_checkpoint(path: str | os.PathLike[str], *, trusted: bool = False) -> Checkpoint:
+    """Return the state dict in a checkpoint, as :func:`read_weights` does, and the hyper-parameters beside it."""
     file = as_path(path, "checkpoint")
-    _require_checkpoint(file)
-    found = _find_state_dict(_load_trusted(file) if trusted else _load_safely(file))
+    stored = _load(file, trusted)
+    weights = _weights(file, _find_state_dict(stored))
+    inside = stored if isinstance(stored, Mapping) else {}
+    found, name = inside.get("hyper_parameters"), inside.get("hparams_name")
+    return Checkpoint(weights, found if isinstance(found, Mapping) else {}, name if isinstance(name, str) else None)
+
+
+def read_whole_model(path: str | os.PathLike[str]) -> nn.Module:
+    """Return the model that a file holds as a whole, with its code; only for a file that is trusted.
+
+    Raises
+    ------
+    InputError
+        If the file holds anything else, such as weights.
+    """
+    file = as_path(path, "checkpoint")
+    found = _load(file, trusted=True)
+    if not isinstance(found, nn.Module):
+        raise InputError(f"{file} holds {kind_of(found)} and no whole model: expected the class of the model as well.")
+    return found
+
+
+def _load(file: Path, trusted: bool) -> Any:
+    kind = checkpoint_kind(file)
+    if kind == "safetensors":
+        return _load_safetensors(file)
+    return _load_trusted(file) if trusted else _load_safely(file, kind == "zip")
+
+
+def _load_safetensors(file: Path) -> dict[str, Tensor]:
+    safetensors = import_extra("safetensors.torch", "safetensors")
+    try:
+        found: dict[str, Tensor] = safetensors.load_file(file, device="cpu")
+    except Exception as error:  # it has errors of its own
+        raise damaged_checkpoint(file, error) from None
+    return found
+
+
+def _weights(file: Path, found: Any) -> dict[str, Any]:
+    """Return the weights in what may be a state dict; InputError if there are none."""
     if isinstance(found, StandIn):
         raise InputError(
             f"{file} holds a whole object, {original_name(found)}, which only its own code can make: {TRUST}."
@@ -96,22 +152,21 @@ def _is_state(name: str, value: Any) -> bool:
     return isinstance(value, Tensor) or name.endswith("_extra_state")
 
 
-def _load_safely(path: Path) -> Any:
+def _load_safely(path: Path, zipped: bool) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         pass  # it names something besides tensors: read it again without that
     except Exception as error:  # torch.load raises errors of many classes
-        raise _damaged(path, error) from None
+        raise damaged_checkpoint(path, error) from None
     try:
         # From memory, since torch would unpack what looks like a tar archive to the disk.
-        zipped = _begins_as_zip(path)
         file: IO[bytes] = path.open("rb") if zipped else io.BytesIO(path.read_bytes())
         with file:
             return torch.load(file, map_location="cpu", pickle_module=stand_in_pickle(), weights_only=False)
     except Exception as error:  # a file can call the few allowed functions with anything
         raise InputError(
-            f"{path} is damaged, or cannot be read without running what it holds ({_first_line(error)}): copy it "
+            f"{path} is damaged, or cannot be read without running what it holds ({first_line(error)}): copy it "
             f"again, {TRUST}."
         ) from None
 
@@ -121,98 +176,11 @@ def _load_trusted(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=False)
     except (ImportError, AttributeError) as error:
         raise InputError(
-            f"{path} needs code that is not here ({_first_line(error)}): install it, or leave out trusted=True "
+            f"{path} needs code that is not here ({first_line(error)}): install it, or leave out trusted=True "
             "to read the weights only."
         ) from error
     except Exception as error:  # perhaps by what the file runs
-        raise _damaged(path, error) from error
-
-
-def _require_checkpoint(path: Path) -> None:
-    """Raise InputError if the path or the first bytes show that this is not a checkpoint."""
-    if path.is_dir():
-        _refuse_folder(path)
-    try:
-        with path.open("rb") as file:
-            head = file.read(1 << 10)
-    except FileNotFoundError:
-        raise InputError(
-            f"there is no checkpoint {str(path)!r}: expected a file that torch.save has written."
-        ) from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): expected a file that you may read.") from None
-    if not head:
-        raise InputError(f"{path} is empty: expected a file that torch.save has written; was it copied in full?")
-    for beginning, what in MISTAKEN.items():
-        if head.lstrip().startswith(beginning):
-            raise InputError(f"{path} is {what}.")
-    if head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= path.stat().st_size - 8:
-        raise InputError(
-            f"{path} is a file of safetensors: load it yourself, model.load_state_dict("
-            "safetensors.torch.load_file(path)), and pass the model."
-        )
-    if head.startswith(ZIP):
-        _require_torch_zip(path)
-    elif not head.startswith(b"\x80"):
-        raise InputError(f"{path} is no checkpoint: expected a file that torch.save has written.")
-
-
-def _begins_as_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(ZIP)) == ZIP
-
-
-def _require_torch_zip(path: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = {name.rpartition("/")[2] for name in archive.namelist()}
-            damaged = _damaged_members(archive)
-    except (zipfile.BadZipFile, ValueError, RuntimeError, OSError) as error:
-        raise _damaged(path, error) from None
-    if "constants.pkl" in names:
-        raise InputError(
-            f"{path} is a TorchScript archive, a program and not weights: load it with torch.jit.load, and save "
-            "its state_dict()."
-        )
-    if "data.pkl" not in names:
-        raise InputError(f"{path} is a zip that torch.save has not written: expected a state dict or a checkpoint.")
-    if damaged:
-        raise _damaged(path, ValueError(f"the checksum of {damaged[0]} does not match"))
-
-
-def _damaged_members(archive: zipfile.ZipFile) -> list[str]:
-    """Return the members that differ from their checksums, which torch ignores; none if the file has no checksums."""
-    damaged = []
-    for name in archive.namelist():
-        try:
-            with archive.open(name) as member:
-                while member.read(1 << 20):
-                    pass
-        except zipfile.BadZipFile:
-            damaged.append(name)
-    # With torch.serialization.set_crc32_options(False), no member has a checksum.
-    return damaged if len(damaged) < len(archive.namelist()) else []
-
-
-def _refuse_folder(path: Path) -> Never:
-    if (path / "zero_to_fp32.py").exists() or any(path.glob("*zero_pp_rank*")) or any(path.glob("*/*zero_pp_rank*")):
-        raise InputError(
-            f"{path} is a folder of DeepSpeed: make one file of it with its zero_to_fp32.py, and pass that."
-        )
-    if (path / ".metadata").exists() or any(path.glob("*.distcp")):
-        raise InputError(
-            f"{path} is a folder of a distributed checkpoint (FSDP): make one file of it with python -m "
-            "torch.distributed.checkpoint.format_utils dcp_to_torch, and pass that."
-        )
-    raise InputError(f"{path} is a folder: expected one file that torch.save has written.")
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path} is damaged or no checkpoint ({_first_line(error)}): copy or save it again.")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
+        raise damaged_checkpoint(path, error) from error
 
 
 def _names(of: Iterable[Any]) -> str:
