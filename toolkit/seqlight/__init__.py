@@ -8,7 +8,7 @@ Sequences
     substitute, multisubstitute, insert, delete,
     randomize, shuffle, dinucleotide_shuffle
 Predictions
-    predict
+    predict, Ensemble
 Attributions
     deep_lift_shap, attribute, Explanation, Contrast,
     DeepLift, DeepLiftShap, hypothetical_attributions, audit, Audit,
@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from seqlight.plot.pwm_logo import plot_pwm as plot_pwm
     from seqlight.plot.reference_convergence import plot_reference_convergence as plot_reference_convergence
     from seqlight.plot.tracks import plot_tracks as plot_tracks
+    from seqlight.prediction.ensemble import Ensemble as Ensemble
     from seqlight.prediction.predict import predict as predict
     from seqlight.results.consolidation import consolidate as consolidate
     from seqlight.results.results import Results as Results
@@ -121,6 +122,7 @@ _CONTENTS = {
     "seqlight.sequence.edit": ("substitute", "multisubstitute", "insert", "delete"),
     "seqlight.sequence.shuffles": ("randomize", "shuffle", "dinucleotide_shuffle"),
     "seqlight.prediction.predict": ("predict",),
+    "seqlight.prediction.ensemble": ("Ensemble",),
     "seqlight.attribution.methods.deeplift": ("deep_lift_shap",),
     "seqlight.attribution.methods.deeplift_explanation": ("attribute",),
     "seqlight.attribution.explanation": ("Explanation",),

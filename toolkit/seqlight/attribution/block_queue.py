@@ -17,13 +17,29 @@ from seqlight.prediction.device_memory import is_out_of_memory, is_too_large, re
 from seqlight.prediction.host_copies import HostCopy
 
 
-class BlockExplainer(Protocol):
+class PairExplainer(Protocol):
     """A method that compares sequences with references, a block of sequences at a time.
 
     Attributes
     ----------
     device : torch.device
         Where it computes.
+    """
+
+    device: torch.device
+
+    def batches(self, n: int) -> Iterator[tuple[int, int]]:
+        """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
+
+    def explain(self, pairs: Iterable[Pairs], reduction: Reduction) -> Iterator[ReducedBlock]:
+        """Yield what is wanted of each block, in order."""
+
+
+class BlockExplainer(PairExplainer, Protocol):
+    """A method whose blocks go through a BlockQueue.
+
+    Attributes
+    ----------
     size : BatchSize
         How many pairs it computes at a time.
     revision : int
@@ -32,16 +48,9 @@ class BlockExplainer(Protocol):
         Whether a block has been settled, or that of an explainer before: the next one need not be waited for.
     """
 
-    device: torch.device
     size: BatchSize
     revision: int
     rows_checked: bool
-
-    def batches(self, n: int) -> Iterator[tuple[int, int]]:
-        """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
-
-    def explain(self, pairs: Iterable[Pairs], reduction: Reduction) -> Iterator[ReducedBlock]:
-        """Yield what is wanted of each block, in order."""
 
     def launch(self, pairs: Pairs) -> Block:
         """Return the block of some pairs, on the device, which may still have to compute it."""
@@ -65,11 +74,14 @@ class ReducedBlock:
         Its deltas and outputs, and the references as they were drawn; without its multipliers.
     values : tuple of torch.Tensor
         What the reduction returned.
+    members : torch.Tensor or None, shape (sequences, targets, folds, strands, shifts, letters, positions)
+        Of an ensemble: the mean hypothetical contributions of each member.
     """
 
     pairs: Pairs
     block: Block
     values: tuple[Tensor, ...]
+    members: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -235,7 +247,9 @@ def concatenate_sequences(parts: Sequence[ReducedBlock]) -> ReducedBlock:
     blocks = [one.block for one in parts]
     figures = _join([_figures_of(one) for one in blocks])
     block = Block((), tuple(_join([one.references for one in blocks])), *figures)
-    return ReducedBlock(pairs, block, tuple(_join([one.values for one in parts])))
+    members = [one.members for one in parts if one.members is not None]
+    values = tuple(_join([one.values for one in parts]))
+    return ReducedBlock(pairs, block, values, torch.cat(members) if members else None)
 
 
 def _join(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.contributions import Block, Pairs
-from seqlight.attribution.explainer import Explainer
+from seqlight.attribution.ensemble_explainer import AnyExplainer, make_explainer
 from seqlight.attribution.reductions import keep_multipliers
 from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError
 from seqlight.prediction.batch_size import BatchSize
@@ -78,7 +78,7 @@ class ConvergenceCheck:
 
     def warn_if_incomplete(
         self,
-        explainer: Explainer | None = None,
+        explainer: AnyExplainer | None = None,
         overrides: Mapping[Any, Callable[..., Any]] | None = None,
         stacklevel: int = 3,
     ) -> None:
@@ -139,7 +139,7 @@ class ConvergenceCheck:
 
 
 def delta_in_float64(
-    explainer: Explainer,
+    explainer: AnyExplainer,
     pair: tuple[int, int, tuple[Tensor, ...]],
     overrides: Mapping[Any, Callable[..., Any]] | None = None,
 ) -> float | None:
@@ -160,7 +160,7 @@ def delta_in_float64(
     i, target, references = pair
     try:
         size = BatchSize(1, explainer.device)
-        again = Explainer(explainer.model, explainer.inputs, explainer.args, explainer.targets, size)
+        again = make_explainer(explainer.model, explainer.inputs, explainer.args, explainer.targets, size)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with again.borrow_model(torch.float64, overrides):

@@ -22,23 +22,19 @@ from seqlight.attribution.contributions import (
     typical_pair,
     worst_pair,
 )
-from seqlight.attribution.engine.error_context import add_hints
 from seqlight.attribution.engine.lookahead import Lookahead
 from seqlight.attribution.engine.modes import KernelMode
 from seqlight.attribution.engine.passes import Pass, find_regions, reference_pass, refuse_unexplained, sequence_pass
 from seqlight.attribution.engine.policy import CallPolicy, nearly_equal
-from seqlight.attribution.engine.user_rules import override_rules
 from seqlight.attribution.engine.visibility import refuse_hidden
-from seqlight.attribution.gradient_context import batch_ranges, borrow_with_gradients, compute_gradients
+from seqlight.attribution.gradient_context import LentModel, batch_ranges, borrow_with_rules, compute_gradients
 from seqlight.attribution.kernels.buffers import Arena, lend_from
-from seqlight.attribution.kernels.packed_weights import store_packed_weights
 from seqlight.attribution.model_inputs import ModelInputs
 from seqlight.attribution.reductions import Reduction
 from seqlight.attribution.targets import Targets, sequence_of_rows
 from seqlight.errors import UnsupportedOperation
-from seqlight.prediction.arguments import HALF, require_module
+from seqlight.prediction.arguments import require_module
 from seqlight.prediction.batch_size import BatchSize
-from seqlight.prediction.borrowed_model.borrow import floating_dtype
 from seqlight.prediction.device_memory import is_too_large
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.row_independence.check import require_independent_rows
@@ -93,15 +89,14 @@ class Explainer:
         self, dtype: torch.dtype | None, overrides: Mapping[Any, Callable[..., Any]] | None = None
     ) -> Iterator[None]:
         """Borrow the model inside, with gradients on, whatever mode the caller is in."""
-        with (
-            borrow_with_gradients(self.model, self.inputs[0], self.device, dtype),
-            override_rules(self.model, overrides) as self.policy.rules,
-            add_hints(dtype),
-            store_packed_weights(),
-        ):
-            own = floating_dtype(self.model, self.inputs[0])
-            self.model_inputs.set_dtype(own if dtype is None or dtype in HALF else dtype)
+        with borrow_with_rules(self.model, self.inputs[0], self.device, dtype, overrides) as lent:
+            self.use(lent)
             yield
+
+    def use(self, lent: LentModel) -> None:
+        """Use a model that was borrowed, with these rules and in this dtype."""
+        self.policy.rules = lent.rules
+        self.model_inputs.set_dtype(lent.dtype)
 
     def batches(self, n: int) -> Iterator[tuple[int, int]]:
         """Return the sequences of each batch, with `n` references each: the first, and the one after the last."""

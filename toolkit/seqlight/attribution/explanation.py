@@ -45,6 +45,10 @@ class Explanation:
         The multipliers of each reference, if they were asked for.
     random_state : int or None
         The seed of reference 0, if references were drawn.
+    spread : torch.Tensor or None, shape of `attributions`
+        Of an :class:`seqlight.Ensemble`: the standard deviation of `hypothetical` over its members.
+    spread_over_folds, spread_over_strands, spread_over_shifts : torch.Tensor or None, shape of `attributions`
+        The same over folds (of the mean over strands and shifts of each), strands and shifts; None for a single one.
 
     Examples
     --------
@@ -71,6 +75,10 @@ class Explanation:
     references: Tensor | None = None
     multipliers: Tensor | None = None
     random_state: int | None = None
+    spread: Tensor | None = None
+    spread_over_folds: Tensor | None = None
+    spread_over_strands: Tensor | None = None
+    spread_over_shifts: Tensor | None = None
 
     @property
     def relative_deltas(self) -> Tensor | None:

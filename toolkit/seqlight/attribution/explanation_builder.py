@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from seqlight.attribution.block_queue import BlockExplainer
+from seqlight.attribution.block_queue import PairExplainer
 from seqlight.attribution.convergence import ConvergenceCheck
 from seqlight.attribution.explanation import PER_SEQUENCE, Explanation
+from seqlight.attribution.member_spread import spread_of_members
 from seqlight.attribution.reference_count import ReferenceSampler, SampledBlock
 from seqlight.attribution.targets import Targets
 from seqlight.prediction.outputs import OutputCollector
@@ -21,7 +22,7 @@ REFERENCE_DIMS = {"reference_outputs": -1, "deltas": -1, "references": 1, "multi
 
 def build_explanation(
     method: str,
-    explainer: BlockExplainer,
+    explainer: PairExplainer,
     sampler: ReferenceSampler,
     targets: Targets,
     check: ConvergenceCheck | None = None,
@@ -35,7 +36,7 @@ def build_explanation(
     ----------
     method : str
         The name of the public function.
-    explainer : BlockExplainer
+    explainer : PairExplainer
         Compares a few sequences with a few references; its model has been borrowed already.
     sampler : ReferenceSampler
         The sequences, and how many references each of them gets.
@@ -77,6 +78,7 @@ def _fields(sampled: SampledBlock, X: Tensor, n: int) -> dict[str, Tensor | None
         "n_references": torch.full((len(X),), block.deltas.shape[2], device="cpu"),
         "references": None,
         "multipliers": sampled.multipliers,
+        **spread_of_members(sampled.members),
     }
     return {name: one if one is None else pad_references(name, one, n) for name, one in fields.items()}
 

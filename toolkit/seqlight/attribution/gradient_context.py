@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
+from seqlight.attribution.engine.error_context import add_hints
+from seqlight.attribution.engine.user_rules import override_rules
 from seqlight.attribution.engine.visibility import make_visible, refuse_quantised
+from seqlight.attribution.kernels.packed_weights import store_packed_weights
+from seqlight.attribution.rules.table_entry import Entry
 from seqlight.errors import InputError, SeqlightError, UnsupportedOperation
 from seqlight.prediction.arguments import HALF, autocast
 from seqlight.prediction.batch_size import BatchSize
@@ -59,6 +64,32 @@ def borrow_with_gradients(
         make_visible(model),
     ):
         yield
+
+
+class LentModel(NamedTuple):
+    """A borrowed model that is explained: the table of rules, with the user's own, and the dtype it computes in."""
+
+    rules: dict[Any, Entry]
+    dtype: torch.dtype
+
+
+@contextlib.contextmanager
+def borrow_with_rules(
+    model: nn.Module,
+    X: Tensor,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    overrides: Mapping[Any, Callable[..., Any]] | None,
+) -> Iterator[LentModel]:
+    """Borrow `model` as :func:`borrow_with_gradients` does, with rules for its operations."""
+    with (
+        borrow_with_gradients(model, X, device, dtype),
+        override_rules(model, overrides) as rules,
+        add_hints(dtype),
+        store_packed_weights(),
+    ):
+        own = floating_dtype(model, X)
+        yield LentModel(rules, own if dtype is None or dtype in HALF else dtype)
 
 
 @contextlib.contextmanager

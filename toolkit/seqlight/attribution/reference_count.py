@@ -10,7 +10,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from seqlight.attribution.block_queue import BlockExplainer, ReducedBlock, concatenate_sequences
+from seqlight.attribution.block_queue import PairExplainer, ReducedBlock, concatenate_sequences
 from seqlight.attribution.contributions import Block, Pairs, concatenate_references, result_dtype
 from seqlight.attribution.reductions import Reduction, reduce_to_moments, reduce_to_standard_error
 from seqlight.attribution.references import References
@@ -35,6 +35,8 @@ class SampledBlock:
         Mean and standard error of the hypothetical contributions.
     multipliers : torch.Tensor or None, shape (sequences, targets, references, letters, positions)
         If they were to be kept.
+    members : torch.Tensor or None, shape (sequences, targets, folds, strands, shifts, letters, positions)
+        Of an ensemble: the hypothetical contributions of each member.
     """
 
     block: Block
@@ -42,6 +44,7 @@ class SampledBlock:
     hypothetical: Tensor
     standard_error: Tensor
     multipliers: Tensor | None = None
+    members: Tensor | None = None
 
 
 @dataclass
@@ -73,7 +76,7 @@ class ReferenceSampler:
         """The number of references compared with at a time."""
         return self.references.n if self.tolerance is None else min(STEP, self.references.n)
 
-    def blocks(self, explainer: BlockExplainer, multipliers: bool = False) -> Iterator[SampledBlock]:
+    def blocks(self, explainer: PairExplainer, multipliers: bool = False) -> Iterator[SampledBlock]:
         """Explain all sequences, and yield them in order, with the multipliers of each reference if asked for."""
         if self.tolerance is None:
             yield from self._with_all(explainer, multipliers)
@@ -81,21 +84,23 @@ class ReferenceSampler:
         for first, last in explainer.batches(self.step):
             yield from self._with_enough(explainer, first, last, self.tolerance, multipliers)
 
-    def _with_all(self, explainer: BlockExplainer, multipliers: bool) -> Iterator[SampledBlock]:
+    def _with_all(self, explainer: PairExplainer, multipliers: bool) -> Iterator[SampledBlock]:
         """Compare all sequences with all their references."""
         ranges = explainer.batches(self.step)
         pairs = (Pairs(first, last, [self.references.draw(first, last)]) for first, last in ranges)
         for found in explainer.explain(pairs, _keeping(reduce_to_standard_error, multipliers)):
-            yield SampledBlock(found.block, found.pairs.references[0], *found.values)
+            sampled = SampledBlock(found.block, found.pairs.references[0], *found.values)
+            yield sampled if found.members is None else replace(sampled, members=found.members)
 
     def _with_enough(
-        self, explainer: BlockExplainer, first: int, last: int, tolerance: float, multipliers: bool
+        self, explainer: PairExplainer, first: int, last: int, tolerance: float, multipliers: bool
     ) -> Iterator[SampledBlock]:
         """Compare with a few references at a time, until each sequence is known to the tolerance."""
         X, drawn = self.references.X[first:last], list[Tensor]()
         parts, ahead = list[ReducedBlock](), list[Tensor]()
         open_ = torch.ones(last - first, dtype=torch.bool, device="cpu")
         moments: RunningMoments | None = None
+        members: RunningMoments | None = None
         for start in range(0, self.references.n, self.step):
             drawn.append(ahead.pop() if ahead else self._draw(first, last, start))
             pairs = self._pairs_and_next(explainer, Pairs(first, last, drawn[-1:]), start, ahead)
@@ -104,6 +109,9 @@ class ReferenceSampler:
             mean, squares, *_ = parts[-1].values
             moments = moments or RunningMoments(mean)
             moments.add(drawn[-1].shape[1], mean, squares, open_)
+            if (those := parts[-1].members) is not None:
+                members = members or RunningMoments(those)
+                members.add(drawn[-1].shape[1], those, torch.zeros_like(those), open_)
             # With <= inside and ~ outside, an uncertainty of NaN is too high.
             open_ = ~(moments.uncertainty(X) <= tolerance).all(dim=1)
             if not open_.any():
@@ -119,6 +127,7 @@ class ReferenceSampler:
             moments.mean.to(dtype),
             moments.standard_error.to(dtype),
             torch.cat([one.values[2] for one in parts], dim=2) if multipliers else None,
+            None if members is None else members.mean.to(dtype),
         )
         yield from _runs_of_equal_count(whole, moments.n.tolist())
 
@@ -127,7 +136,7 @@ class ReferenceSampler:
         return self.references.draw(first, last, start, min(start + self.step, self.references.n))
 
     def _pairs_and_next(
-        self, explainer: BlockExplainer, pairs: Pairs, start: int, ahead: list[Tensor]
+        self, explainer: PairExplainer, pairs: Pairs, start: int, ahead: list[Tensor]
     ) -> Iterator[Pairs]:
         """Yield the pairs of a step; draw those of the next one, perhaps in vain, while a device computes these."""
         yield pairs
@@ -177,4 +186,5 @@ def _select(sampled: SampledBlock, row: slice, n: int) -> SampledBlock:
         sampled.hypothetical[row],
         sampled.standard_error[row],
         None if sampled.multipliers is None else sampled.multipliers[row, :, :n],
+        None if sampled.members is None else sampled.members[row],
     )

@@ -14,7 +14,7 @@ class RunningMoments:
     Parameters
     ----------
     like : torch.Tensor, shape (sequences, targets, letters, positions)
-        Only its shape counts.
+        Only its shape counts; there may be more dimensions in between.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class RunningMoments:
         rows : torch.Tensor, bool, shape (sequences,)
             The sequences to add them to; the others stay as they are.
         """
-        before = self.n[rows].view(-1, 1, 1, 1).double()
+        before = self._counts()[rows]
         step, share = mean[rows] - self.mean[rows], n / (before + n)
         self.squares[rows] += squares[rows] + step.square() * before * share
         self.mean[rows] += step * share
@@ -50,8 +50,11 @@ class RunningMoments:
     @property
     def standard_error(self) -> Tensor:
         """The standard error of `mean`, of the same shape; NaN for one reference."""
-        n = self.n.view(-1, 1, 1, 1).double()
+        n = self._counts()
         return (self.squares / (n - 1) / n).sqrt()
+
+    def _counts(self) -> Tensor:
+        return self.n.view(-1, *[1] * (self.mean.ndim - 1)).double()
 
     def uncertainty(self, X: Tensor) -> Tensor:
         """Return the norm of the standard error as a share of that of the mean, over the characters of `X`.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from seqlight.attribution.contributions import Block
 from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
-from seqlight.attribution.explainer import Explainer
+from seqlight.attribution.ensemble_explainer import make_explainer
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation, pad_references
 from seqlight.attribution.reference_count import ReferenceSampler
@@ -199,7 +199,7 @@ class DeepLiftShapModule(L.LightningModule):
         targets = Targets(target_of_rows(self.target, ids), len(X))
         check = ConvergenceCheck(self.threshold, "raise") if self.policy == "raise" else None
         size = self._size or BatchSize(self.batch_size, self.device)
-        job = Explainer(self.model, (X,), args, targets, size)
+        job = make_explainer(self.model, (X,), args, targets, size)
         if self._conversion is not None:
             job.model_inputs.conversion = self._conversion.for_batch([X, *args])
             job.rows_checked = self._rows_checked

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.contributions import Block, Pairs
 from seqlight.attribution.convergence import ConvergenceCheck
-from seqlight.attribution.explainer import Explainer
+from seqlight.attribution.ensemble_explainer import make_explainer
 from seqlight.attribution.reductions import keep_multipliers, reduce_to_mean
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
@@ -149,7 +149,7 @@ def deep_lift_shap(
     if isinstance(n_shuffles, str):
         raise InputError(f"n_shuffles is {n_shuffles!r}: expected a number; seqlight.attribute takes 'auto'.")
     drawn = References(references, X, require_count(n_shuffles, "n_shuffles", least=1), random_state)
-    explainer = Explainer(model, (X,), checked.args, targets, checked.size)
+    explainer = make_explainer(model, (X,), checked.args, targets, checked.size)
     draws = return_references and not isinstance(references, Tensor)
     check, collected = ConvergenceCheck(warning_threshold), OutputCollector(len(X))
     with (

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
-from seqlight.attribution.explainer import Explainer
+from seqlight.attribution.ensemble_explainer import make_explainer
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation
 from seqlight.attribution.reference_count import ReferenceSampler
@@ -127,7 +127,7 @@ def attribute(
     drawn = References(references, X, _most_references(n_shuffles, max_shuffles), random_state)
     sampler = ReferenceSampler(drawn, _require_share(tolerance) if isinstance(n_shuffles, str) else None)
     check = ConvergenceCheck(warning_threshold, deltas)
-    explainer = Explainer(model, (X,), checked.args, targets, checked.size)
+    explainer = make_explainer(model, (X,), checked.args, targets, checked.size)
     with (
         hold_precision(checked.precision, checked.device),
         explainer.borrow_model(checked.dtype, additional_nonlinear_ops),
