@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sized
@@ -18,6 +19,7 @@ from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
 from seqlight.attribution.ensemble_explainer import make_explainer
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation, pad_references
+from seqlight.attribution.member_spread import SPREAD
 from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
@@ -27,6 +29,7 @@ from seqlight.lit.row_arguments import require_rows, select_rows, target_of_rows
 from seqlight.lit.row_batches import RowBatch, model_inputs
 from seqlight.prediction.arguments import as_dtype, require_inputs
 from seqlight.prediction.batch_size import AskedBatchSize, BatchSize, require_batch_size
+from seqlight.prediction.ensemble import Ensemble
 from seqlight.prediction.float32_precision import Precision, hold_precision, require_precision
 from seqlight.prediction.inputs import InputConversion
 from seqlight.results.fingerprints import describe_argument, require_identity
@@ -35,7 +38,7 @@ from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
 # What `keep` may name.
-KEPT = ("references", "standard_error", "multipliers", "sequences")
+KEPT = ("references", "standard_error", "multipliers", "sequences", "spread")
 
 
 class DeepLiftShapModule(L.LightningModule):
@@ -68,9 +71,10 @@ class DeepLiftShapModule(L.LightningModule):
         GPU as many as fit into its memory, which each process finds out once a run.
     tolerance, max_shuffles : float, int
         As in :func:`seqlight.attribute`.
-    keep : tuple of "sequences", "references", "standard_error" or "multipliers"
+    keep : tuple of "sequences", "references", "standard_error", "multipliers" or "spread"
         What else to keep. Mind the size: references and multipliers hold an array for each reference. Sequences are
-        kept as int8, so they must be one-hot.
+        kept as int8, so they must be one-hot. "spread" is of a :class:`seqlight.Ensemble`, with one array for each of
+        folds, strands and shifts that there are several of.
     deltas : "warn", "raise" or "ignore"
         What to do if attributions do not sum to the output difference.
     warning_threshold, additional_nonlinear_ops, dtype, precision
@@ -138,6 +142,8 @@ class DeepLiftShapModule(L.LightningModule):
         if unknown:
             known = ", ".join(map(repr, KEPT[:-1]))
             raise InputError(f"keep names {unknown[0]!r}: expected {known} or {KEPT[-1]!r}.")
+        if "spread" in keep and not (isinstance(self.model, Ensemble) and math.prod(self.model.shape) > 1):
+            raise InputError("keep names 'spread': expected as model a seqlight.Ensemble of several members.")
         self.target, self.references, self.ops = target, references, additional_nonlinear_ops
         self.hypothetical, self.keep = hypothetical, tuple(keep)
         self.batch_size = require_batch_size(batch_size)
@@ -259,7 +265,9 @@ class DeepLiftShapModule(L.LightningModule):
             kept["sequences"] = _as_int8(X)
         if self.auto:
             kept["n_references"] = found.n_references
-        kept |= {name: getattr(found, name) for name in self.keep if name != "sequences"}
+        for name in self.keep:
+            fields = SPREAD if name == "spread" else () if name == "sequences" else (name,)
+            kept |= {one: getattr(found, one) for one in fields if getattr(found, one) is not None}
         n = self.references.shape[1] if isinstance(self.references, Tensor) else self.n
         return {name: pad_references(name, one, n) for name, one in kept.items()}
 
