@@ -75,7 +75,7 @@ def test_the_warning_comes_even_if_float64_fails(monkeypatch):
     def fail(*_):
         raise TypeError("no float64 here")
 
-    monkeypatch.setattr(convergence, "Explainer", fail)
+    monkeypatch.setattr(convergence, "make_explainer", fail)
     with pytest.warns(sl.ConvergenceWarning, match=r"If dtype='float64' does not help"):
         sl.deep_lift_shap(Hidden(), X, **SETTINGS)
 
