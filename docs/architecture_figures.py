@@ -15,12 +15,14 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import torch
-from generated_regions import main
+from generated_regions import main, write_files
+from svg import BLUE, Drawing
 
 import seqlight as sl
 
 ROOT = Path(__file__).parent.parent
 SOURCES = {"seqlight": ROOT / "toolkit" / "seqlight", "seqlight_callbacks": ROOT / "callbacks" / "seqlight_callbacks"}
+PICTURE = ROOT / "docs" / "images" / "rooms.svg"
 MODEL = "the model's `forward`, and PyTorch"
 
 
@@ -32,15 +34,16 @@ def layers(container: str) -> list[list[str]]:
 
 
 def picture(container: str, above: list[list[str]]) -> str:
-    """Return a Mermaid picture of the layers of a package, beneath those that are given."""
-    lines = ["```mermaid", "flowchart TB"]
+    """Return an SVG of the layers of a package, beneath those that are given."""
     floors = [*above, *layers(container)]
+    drawing = Drawing(760, 54 * len(floors) + 6, "Rooms: each imports only rooms in the rows below its own")
     for i, rooms in enumerate(floors):
-        lines += [f'    subgraph layer{i} [" "]', "        direction TB"]
-        lines += [f'        {room}["{room}"]' for room in rooms]
-        lines.append("    end")
-    lines += [f"    layer{i} --> layer{i + 1}" for i in range(len(floors) - 1)]
-    return "\n".join([*lines, "```", ""])
+        y, width = 16 + 54 * i, 720 / len(rooms)
+        for j, room in enumerate(rooms):
+            drawing.box(20 + j * width + 4, y, width - 8, 32, room, BLUE)
+        if i + 1 < len(floors):
+            drawing.arrow([(380, y + 34), (380, y + 52)])
+    return str(drawing)
 
 
 def rooms(container: str, above: list[list[str]]) -> str:
@@ -130,11 +133,12 @@ def frames(stack: list[Frame]) -> str:
 if __name__ == "__main__":
     callbacks = [["seqlight_callbacks"]]
     first, second = stacks_at_relu()
+    write_files({PICTURE: picture("seqlight", callbacks)}, "architecture_figures.py")
     main(
         ROOT / "docs" / "architecture.md",
         "architecture_figures.py",
         {
-            "rooms": picture("seqlight", callbacks) + "\n" + rooms("seqlight", callbacks),
+            "rooms": rooms("seqlight", callbacks),
             "attribution": rooms("seqlight.attribution", []),
             "first pass": frames(first),
             "second pass": frames(second),

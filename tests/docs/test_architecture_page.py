@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from xml.etree import ElementTree
 
-from architecture_figures import layers, stacks_at_relu
+import pytest
+from architecture_figures import PICTURE, layers, stacks_at_relu
+from principle_pictures import pictures
 
 from .conftest import DOCS
 
@@ -19,7 +22,25 @@ def test_the_page_has_every_room_of_the_contracts():
     for container in ("seqlight", "seqlight.attribution"):
         for room in (room for layer in layers(container) for room in layer):
             assert f"| [`{room}`](" in page
-    assert all(f'{room}["{room}"]' in page for layer in layers("seqlight") for room in layer)
+    picture = PICTURE.read_text()
+    assert f"(images/{PICTURE.name})" in page
+    assert all(f">{room}</text>" in picture for layer in layers("seqlight") for room in layer)
+
+
+def test_the_pictures_of_the_principle_are_up_to_date():
+    assert all(path.read_text() == text for path, text in pictures().items())
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "images").glob("*.svg")), ids=lambda path: path.name)
+def test_drawings_are_whole_and_stand_alone(path):
+    root = ElementTree.fromstring(path.read_text())
+    assert root.tag.endswith("svg")
+    assert root.find("{http://www.w3.org/2000/svg}title").text
+    assert "href" not in path.read_text()
+
+
+def test_no_page_needs_a_script_for_its_pictures():
+    assert [page.name for page in DOCS.rglob("*.md") if "```mermaid" in page.read_text()] == []
 
 
 def test_the_way_to_a_rule_is_short():

@@ -13,12 +13,13 @@ from .conftest import DOCS, difference
 
 # Each with the packages that it needs beside ours.
 PAGES = {
-    "several_inputs": [],
-    "multi_task": [],
-    "watch_training": ["pytorch_lightning"],
-    "compare_implementations": [],
-    "from_tangermeme": [],
-    "from_captum": [],
+    "how_to/several_inputs": [],
+    "how_to/multi_task": [],
+    "how_to/watch_training": ["pytorch_lightning"],
+    "how_to/compare_implementations": [],
+    "how_to/from_tangermeme": [],
+    "how_to/from_captum": [],
+    "deltas": [],
 }
 
 
@@ -29,7 +30,7 @@ PAGES = {
 def test_what_is_printed_is_what_comes_out(run_page, name):
     for package in PAGES[name]:
         pytest.importorskip(package)
-    page, folder = run_page(f"how_to/{name}.md")
+    page, folder = run_page(f"{name}.md")
     assert page.printed == page.written
     for picture in folder.glob("*.png"):
         # Texts of another FreeType are a little elsewhere.
