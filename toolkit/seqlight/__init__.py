@@ -24,7 +24,7 @@ Plots
     plot_logo, plot_logos, plot_tracks, plot_mutagenesis, plot_pwm, plot_reference_convergence,
     plot_parameter_randomization, interactive_logo, write_logos
 Many devices
-    run, open_results, Results, consolidate, export, and the modules in seqlight.lit
+    run, track, open_results, Results, consolidate, export, and the modules in seqlight.lit
 Tests
     the pytest fixture attribution_golden (PYTEST_DONT_REWRITE: its assertions are not those of your tests)
 """
@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from seqlight.formats.meme_writer import write_meme as write_meme
     from seqlight.formats.modisco_writer import write_modisco as write_modisco
     from seqlight.formats.motifs import jaspar_motifs as jaspar_motifs
+    from seqlight.lit.genome_track import track as track
     from seqlight.lit.run import run as run
     from seqlight.metrics.overlap import overlap as overlap
     from seqlight.plot.interactive_logo import interactive_logo as interactive_logo
@@ -167,6 +168,7 @@ _CONTENTS = {
     "seqlight.plot.interactive_logo": ("interactive_logo",),
     "seqlight.plot.logo_page": ("write_logos",),
     "seqlight.lit.run": ("run",),
+    "seqlight.lit.genome_track": ("track",),
     "seqlight.results.results": ("open_results", "Results"),
     "seqlight.results.consolidation": ("consolidate",),
     "seqlight.exports.exporter": ("export",),

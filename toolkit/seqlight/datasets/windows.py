@@ -143,7 +143,7 @@ class Excluded:
         if tables:
             joined = pd.concat([table[["chrom", "start", "end"]] for table in tables])
             for chrom, rows in joined.groupby("chrom", sort=False):
-                self._stretches[str(chrom)] = _merge(rows["start"].to_numpy(), rows["end"].to_numpy())
+                self._stretches[str(chrom)] = merge_stretches(rows["start"].to_numpy(), rows["end"].to_numpy())
 
     def touch(self, chrom: NDArray[Any], start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[Any]:
         """Return which spans overlap an excluded stretch, shape (spans,)."""
@@ -156,11 +156,11 @@ class Excluded:
         return hit
 
 
-def _merge(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def merge_stretches(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the stretches sorted, with those that overlap or touch each other merged."""
     order = np.argsort(start, kind="stable")
     start, reach = start[order], np.maximum.accumulate(end[order])
     first = np.ones(len(start), bool)
     first[1:] = start[1:] > reach[:-1]
-    last = np.append(first[1:], True)
+    last = np.append(first[1:], True)[: len(start)]
     return start[first], reach[last]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from seqlight.errors import InputError
 from seqlight.exports.export_job import ExportJob
-from seqlight.exports.target_column import target_column
 from seqlight.formats.bigwig_writer import write_bigwig
 
 
@@ -30,6 +27,5 @@ def write_tracks(job: ExportJob) -> list[Path]:
     paths = []
     for suffix, target in job.targets.items():
         paths.append(job.out / f"attributions{suffix}.bw")
-        track = np.concatenate(list(target_column(job.results, "attributions", target).summed()))
-        write_bigwig(paths[-1], track, loci, sizes)
+        write_bigwig(paths[-1], job.results["attributions"], loci, sizes, target=target)
     return paths

@@ -159,6 +159,11 @@ class FastaFile:
         self._stamp.require_unchanged()
         return digest_of_file(self._stamp.path)
 
+    def release(self) -> None:
+        """Give back the memory of what was read, which is read again when it is needed."""
+        if not self._unpacked:
+            self._text = None
+
     def _map(self) -> NDArray[np.uint8]:
         self._stamp.require_unchanged()
         if self._text is None:

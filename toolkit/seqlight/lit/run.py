@@ -21,6 +21,7 @@ from seqlight.lit.prediction_module import PredictModule
 from seqlight.lit.progress_bar import RowProgressBar
 from seqlight.lit.shard_writer import ShardWriter
 from seqlight.lit.sharded_data import ShardedDataModule
+from seqlight.lit.track_module import TrackModule
 from seqlight.prediction.arguments import require_module
 from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.borrowed_model.borrow import borrow
@@ -118,7 +119,7 @@ def run(
     require_module(module)
     _require_settings(settings)
     _require_trainer_precision(precision)
-    job = module if isinstance(module, PredictModule | DeepLiftShapModule) else PredictModule(module)
+    job = module if isinstance(module, PredictModule | DeepLiftShapModule | TrackModule) else PredictModule(module)
     writer = ShardWriter(out, shard_rows)
     rows = data if isinstance(data, ShardedDataModule) else ShardedDataModule(data, batch_size, workers)
     ours = [writer, *([RowProgressBar()] if progress else [])]
@@ -215,7 +216,7 @@ def _restore_attributes(model: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _use_identity(job: PredictModule | DeepLiftShapModule, identity: str | None) -> Iterator[None]:
+def _use_identity(job: PredictModule | DeepLiftShapModule | TrackModule, identity: str | None) -> Iterator[None]:
     """Set the identity of the module meanwhile, if one is given."""
     before = job.identity
     job.identity = before if identity is None else require_identity(identity)

@@ -35,8 +35,10 @@ class Column:
         shard: Callable[[int], NDArray[Any]],
         like: NDArray[Any],
         rows_at: Callable[[str], NDArray[np.int64]],
+        once: Callable[[int], NDArray[Any]] | None = None,
     ) -> None:
         self.name, self._manifest, self._read, self._rows_at = name, manifest, shard, rows_at
+        self._read_once = once or shard  # a shard that nothing keeps mapped
         self.shape: tuple[int, ...] = (manifest.rows, *like.shape[1:])
         self.dtype = like.dtype
 
@@ -80,11 +82,14 @@ class Column:
     def blocks(self) -> Iterator[NDArray[Any]]:
         """Yield all rows in order, one shard at a time, so that no more than one is in memory."""
         for k in range(self._manifest.shards):
-            yield self.shard(k)
+            yield self._checked(k, self._read_once(k))
 
     def shard(self, k: int) -> NDArray[Any]:
         """Return the rows of one shard, mapped; ResultsError if their shape or dtype differs from other shards."""
-        found, rows = self._read(k), len(self._manifest.rows_of(k))
+        return self._checked(k, self._read(k))
+
+    def _checked(self, k: int, found: NDArray[Any]) -> NDArray[Any]:
+        rows = len(self._manifest.rows_of(k))
         if found.shape != (rows, *self.shape[1:]) or found.dtype != self.dtype:
             raise ResultsError(
                 f"shard {k} has {self.name!r} of shape {found.shape} {found.dtype}: expected "

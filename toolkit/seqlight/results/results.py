@@ -154,7 +154,8 @@ class Results:
         if name not in self.names:
             there = ", ".join(map(repr, self.names)) or "none, for the run has no rows"
             raise InputError(f"there is no {name!r} in {self.path}: expected one of {there}.")
-        return Column(name, self.manifest, lambda k: self._array(k, name), self._first[name], self.rows_at)
+        once = functools.partial(self._array, name=name, keep=False)
+        return Column(name, self.manifest, lambda k: self._array(k, name), self._first[name], self.rows_at, once)
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
@@ -182,8 +183,8 @@ class Results:
         there = min(shards_in(self.path), default=None)
         return {} if there is None else self._mapped(there)[0]
 
-    def _array(self, k: int, name: str) -> NDArray[Any]:
-        found, stamp = self._mapped(k)
+    def _array(self, k: int, name: str, keep: bool = True) -> NDArray[Any]:
+        found, stamp = self._mapped(k) if keep else self._read(k)
         # Touching a mapped page that the file no longer has would kill the process.
         stamp.require_unchanged(ResultsError)
         if name not in found:
