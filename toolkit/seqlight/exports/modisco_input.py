@@ -14,6 +14,7 @@ from seqlight.errors import InputError, SeqlightWarning
 from seqlight.exports.export_job import ExportJob
 from seqlight.exports.target_column import TargetColumn, target_column
 from seqlight.formats.npz_writer import ArrayBlocks, write_npz
+from seqlight.results.results import Results
 
 FOLDER = "modisco"
 ADVICE = "attribute again with `--hypothetical true`, in Python DeepLiftShapModule(..., hypothetical=True)"
@@ -21,11 +22,17 @@ ADVICE = "attribute again with `--hypothetical true`, in Python DeepLiftShapModu
 
 def check_modisco(job: ExportJob) -> None:
     """Raise InputError unless the run kept sequences of four letters, and hypothetical contributions."""
+    require_modisco(job.results)
+
+
+def require_modisco(results: Results) -> None:
+    """Raise InputError unless a run kept sequences of four letters, and hypothetical contributions."""
     for name in ("hypothetical", "sequences"):
-        job.require(name, "TF-MoDISco", ADVICE)
-    n = job.results["sequences"].shape[1]
+        if name not in results:
+            raise InputError(f"there is no {name!r} in {results.path}, which TF-MoDISco needs: {ADVICE}.")
+    n = results["sequences"].shape[1]
     if n != 4:
-        raise InputError(f"{job.results.path} has sequences of {n} letters: TF-MoDISco expects four, A, C, G and T.")
+        raise InputError(f"{results.path} has sequences of {n} letters: TF-MoDISco expects four, A, C, G and T.")
 
 
 def write_modisco_input(job: ExportJob) -> list[Path]:

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from seqlight.errors import InputError
 from seqlight.exports.export_job import ExportJob
+from seqlight.exports.seqlet_columns import add_places, add_texts
 from seqlight.exports.seqlet_motifs import annotate_texts
 from seqlight.exports.target_column import count_targets, target_column
 from seqlight.formats.motifs import Motifs
 from seqlight.results.results import Results
-from seqlight.seqlets.genome_coordinates import to_genome
 from seqlight.seqlets.modisco.caller import tfmodisco_seqlets
 from seqlight.seqlets.recursive.caller import recursive_seqlets
-from seqlight.sequence.loci import Loci
 
 CallerName = Literal["recursive", "tfmodisco"]
 RECURSIVE = ("threshold", "min_seqlet_len", "max_seqlet_len", "additional_flanks", "sign")
@@ -163,42 +162,7 @@ def _described(table: pd.DataFrame, job: ExportJob, options: SeqletOptions) -> p
     core = table["end"] - table["start"]
     if options.caller == "tfmodisco":
         core = core - 2 * options.core_flank
-    table = table.assign(mean_attribution=table["attribution"] / core)
-    results = job.results
-    if getattr(results, "row_names", None) is not None:
-        table["name"] = np.array(job.labels, dtype=object)[table["example_idx"]]
-    if results.loci is not None:
-        table = to_genome(_on_chromosomes(table, results.loci), results.loci)
-    if "sequences" in results:
-        table["sequence"] = _texts(table, results, job.letters("sequences", "a table of seqlets"))
-    return table
-
-
-def _on_chromosomes(table: pd.DataFrame, loci: Loci) -> pd.DataFrame:
-    """Return the seqlets that do not lie before the beginning of their chromosome, as parts of windows may."""
-    example = table["example_idx"].to_numpy()
-    start, end = table["start"].to_numpy(), table["end"].to_numpy()
-    last = np.where(loci.strand[example] == "-", loci.end[example] - start, loci.start[example] + end)
-    found: pd.DataFrame = table[last > 0].reset_index(drop=True)
-    return found
-
-
-def _texts(table: pd.DataFrame, results: Results, letters: str) -> list[str]:
-    """Return the characters of each seqlet, with N for unknown ones; sequences are read a shard at a time."""
-    alphabet = np.frombuffer(f"{letters}N".encode("ascii"), np.uint8)
-    example, start, end = (table[name].to_numpy() for name in ("example_idx", "start", "end"))
-    order = np.argsort(example, kind="stable")
-    texts, at, first = [""] * len(table), 0, 0
-    for block in results["sequences"].blocks():
-        last = first + len(block)
-        until = int(np.searchsorted(example[order], last))
-        if until > at:
-            codes = np.where(block.any(axis=1), block.argmax(axis=1), len(letters))
-            spelled = alphabet[codes]
-            for i in order[at:until].tolist():
-                texts[i] = spelled[example[i] - first, start[i] : end[i]].tobytes().decode("ascii")
-        at, first = until, last
-    return texts
+    return add_texts(add_places(table.assign(mean_attribution=table["attribution"] / core), job), job)
 
 
 def _named(table: pd.DataFrame, flank: int, known: Motifs) -> pd.DataFrame:

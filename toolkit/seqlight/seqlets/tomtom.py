@@ -37,15 +37,17 @@ class Comparison(NamedTuple):
     reverse: NDArray[np.bool_]
 
 
-def compare(pieces: Sequence[Integers], motifs: Sequence[Floats]) -> Comparison:
+def compare(pieces: Sequence[Integers], motifs: Sequence[Floats], columns: Floats = LETTERS) -> Comparison:
     """Align each piece of sequence with each motif, and compute how often chance aligns them as well.
 
     Parameters
     ----------
     pieces : sequence of numpy.ndarray of int, shape (positions,)
-        Letters as 0 to 3 for A, C, G and T, and 4 for an unknown one.
+        Letters as 0 to 3 for A, C, G and T, and 4 for an unknown one; or numbers of `columns`.
     motifs : sequence of numpy.ndarray of float, shape (4, positions)
         Frequencies.
+    columns : numpy.ndarray of float, shape (4, any), optional
+        What pieces are made of: by default letters, and a column of zeros; for a motif as a piece, its columns.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def compare(pieces: Sequence[Integers], motifs: Sequence[Floats]) -> Comparison:
     >>> int(found.p_value.argmin()), int(found.offset[0, 7]), bool(found.reverse[0, 7])
     (7, 0, False)
     """
-    database = _Database(motifs)
+    database = _Database(motifs, columns)
     shape = len(pieces), len(motifs)
     found = Comparison(np.empty(shape), np.empty(shape, np.int64), np.empty(shape, np.bool_))
     for group, alignments in _groups(pieces, database):
@@ -96,11 +98,11 @@ def _groups(pieces: Sequence[Integers], database: _Database) -> Iterator[tuple[l
 class _Database:
     """The scores of each letter with the columns of all motifs, followed by those of their reverse complements."""
 
-    def __init__(self, motifs: Sequence[Floats]) -> None:
+    def __init__(self, motifs: Sequence[Floats], letters: Floats) -> None:
         both = [*motifs, *(motif[::-1, ::-1] for motif in motifs)]
         self.lengths = np.array([motif.shape[1] for motif in both])
         columns = np.concatenate(both, axis=1)
-        scores = -np.sqrt(((LETTERS[:, :, None] - columns[:, None]) ** 2).sum(axis=0))
+        scores = -np.sqrt(((letters[:, :, None] - columns[:, None]) ** 2).sum(axis=0))
         self.scores: Floats = scores - np.quantile(scores, 0.5, axis=1, keepdims=True, method="inverted_cdf")
         self._ranges = self.scores.min(axis=1), self.scores.max(axis=1)
 
@@ -116,7 +118,7 @@ class _Null:
 
     Attributes
     ----------
-    steps : numpy.ndarray of int, shape (5, columns)
+    steps : numpy.ndarray of int, shape (letters, columns)
         The score of each letter with each column, from 0 for the smallest.
     zero : int
         The number of steps in a score of 0.
@@ -170,7 +172,7 @@ class _Alignments:
         self.starts = np.cumsum(segments) - segments
         motif = np.repeat(np.arange(len(self.lengths)), self.lengths)
         column = np.arange(len(motif)) + gap * (motif + 1)
-        self.above = np.zeros((UNKNOWN + 1, int(segments.sum()) + gap), dtype=np.int64)
+        self.above = np.zeros((len(null.steps), int(segments.sum()) + gap), dtype=np.int64)
         self.above[:, column] = null.steps - null.zero
         place = np.arange(int(segments.sum())) - np.repeat(self.starts, segments)
         size = np.repeat(self.lengths, segments)

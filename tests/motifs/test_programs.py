@@ -1,0 +1,34 @@
+import pytest
+
+import seqlight as sl
+from modisco_patterns import write_program
+from seqlight.motifs.programs import find_program, run_program
+
+
+def test_a_program_is_found_on_the_path_and_its_output_kept(tmp_path, monkeypatch):
+    write_program(tmp_path / "bin", "teller", "print('said', *sys.argv[1:]); print('warned', file=sys.stderr)")
+    assert find_program("teller") is None
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    assert find_program("teller") == str(tmp_path / "bin" / "teller")
+    run_program([find_program("teller"), "a b"], tmp_path / "log")
+    command, *said = (tmp_path / "log").read_text().splitlines()
+    assert command == f"$ {tmp_path}/bin/teller 'a b'"
+    assert sorted(said) == ["said a b", "warned"]
+
+
+@pytest.mark.reliability(
+    "command line",
+    "TF-MoDISco or Fi-NeMo that fails",
+    "one sentence with its last line and the file of all that it said; results of earlier steps stay",
+)
+def test_a_program_that_fails(tmp_path):
+    write_program(tmp_path, "breaker", "print('on the way'); sys.exit('no seqlets\\n')")
+    with pytest.raises(sl.ResultsError, match=r"breaker failed with exit status 1 \(no seqlets\): all .* in .*log"):
+        run_program([tmp_path / "breaker"], tmp_path / "log")
+    assert "on the way" in (tmp_path / "log").read_text()
+
+
+def test_a_program_that_says_nothing(tmp_path):
+    write_program(tmp_path, "silent", "sys.exit(3)")
+    with pytest.raises(sl.ResultsError, match=r"silent failed with exit status 3 \(\$ "):
+        run_program([tmp_path / "silent"], tmp_path / "log")

@@ -1,0 +1,171 @@
+"""The command ``seqlight motifs``: from attributions to motifs, by TF-MoDISco and Fi-NeMo.
+
+The function must not have the name of a public function of ``seqlight``: jsonargparse would look that up, and load
+PyTorch to print a help.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from seqlight.formats.motifs import Motifs
+    from seqlight.motifs.modisco_run import ModiscoRun
+    from seqlight.results.results import Results
+
+MOST_SHOWN = 10
+
+
+def motifs_command(
+    folder: Path,
+    known: str | None = None,
+    target: int | None = None,
+    window: int | None = None,
+    max_seqlets: int = 20_000,
+    finemo: bool = True,
+    out: Path | None = None,
+) -> None:
+    """Find motifs with TF-MoDISco, and their places with Fi-NeMo, if these are installed; else print how to run them.
+
+    Needs `seqlight attribute ... --hypothetical true`. Writes motifs/motifs.meme, motifs.tsv, seqlets.tsv and
+    seqlets.bed, and counts of known motifs where `seqlight seqlets --motifs` has named the seqlets.
+
+    Example: seqlight motifs attributions --known jaspar:CORE/vertebrates
+
+    Args:
+        folder: Folder of results, which `seqlight attribute` wrote.
+        known: Known motifs to compare with, by Tomtom: a file in MEME format, jaspar, or jaspar:CORE/vertebrates.
+        target: Which of several targets, counted from 0.
+        window: Positions around the middle of each sequence to look in; by default 400, or all of fewer.
+        max_seqlets: The largest number of seqlets of each sign.
+        finemo: Run Fi-NeMo too, if it is installed, which takes long without a GPU.
+        out: Folder for the files, in its folder motifs; by default that of the results.
+    """
+    from seqlight.cli.results_folder import open_folder
+    from seqlight.errors import InputError
+    from seqlight.exports.seqlet_motifs import open_motifs
+    from seqlight.exports.target_column import count_targets
+    from seqlight.files.folder import as_folder, require_writable
+
+    results = open_folder(folder, "attributions")
+    n = count_targets(results)
+    if n is not None and (target is None or not 0 <= target < n):
+        raise InputError(f"{folder} explains {n} targets: say which one with --target, 0 to {n - 1}.")
+    if n is None and target not in (None, 0):
+        raise InputError(f"target is {target}, and {folder} explains a single one: leave it out.")
+    to = folder if out is None else as_folder(out)
+    require_writable(to)
+    motifs = None if known is None else open_motifs(known)
+    counted = _count_known(results.path / "seqlets.tsv", to / "motifs")
+    run = _prepare(results, to, None if n is None else target, window, max_seqlets, counted)
+    if run is None:
+        return
+    if _run_modisco(run, results):
+        _write_motifs(run, results, None if n is None else target, motifs, finemo)
+    elif not counted:
+        print(f"without it: seqlight seqlets {folder} --motifs jaspar counts known motifs among seqlets")
+    print(f"next: seqlight report {folder}")
+
+
+def _count_known(seqlets: Path, folder: Path) -> bool:
+    """Count known motifs among seqlets that have been named, and return whether there are such."""
+    import pandas as pd
+
+    from seqlight.exports.seqlet_files import write_tsv
+    from seqlight.motifs.known_counts import known_counts
+
+    if not seqlets.exists():
+        return False
+    table = pd.read_csv(seqlets, sep="\t")
+    if not {"motif", "motif_q-value", "attribution", "example_idx"} <= set(table):
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = known_counts(table)
+    write_tsv(folder / "known_motifs.tsv", counts)
+    shown = ", ".join(f"{one.known} {one.seqlets}" for one in counts.head(MOST_SHOWN).itertuples())
+    print(f"known motifs among {len(table)} seqlets (q < 0.05): {shown or 'none'}")
+    print(f"written: {folder / 'known_motifs.tsv'}")
+    return True
+
+
+def _prepare(
+    results: Results, to: Path, target: int | None, window: int | None, max_seqlets: int, counted: bool
+) -> ModiscoRun | None:
+    """Write the input of TF-MoDISco, unless it has run; None if there can be none, and known motifs were counted."""
+    from seqlight.errors import InputError
+    from seqlight.exports.exporter import export
+    from seqlight.exports.modisco_input import FOLDER, require_modisco
+    from seqlight.motifs.modisco_run import ModiscoRun
+
+    try:
+        require_modisco(results)
+    except InputError as error:
+        if not counted:
+            raise
+        print(f"no motifs were looked for: {error}")
+        return None
+    suffix = "" if target is None else f".target_{target}"
+    inputs, length = to / FOLDER, results["sequences"].shape[-1]
+    files = inputs / "sequences.npz", inputs / f"attributions{suffix}.npz"
+    run = ModiscoRun(*files, to / f"motifs{suffix}" / "modisco.h5", length, window, max_seqlets)
+    if not run.is_done(results.manifest.fingerprint):
+        export(results, "modisco", to)
+    run.out.parent.mkdir(parents=True, exist_ok=True)
+    return run
+
+
+def _run_modisco(run: ModiscoRun, results: Results) -> bool:
+    """Run TF-MoDISco, unless it has; print how if it is not installed, and return whether its results are there."""
+    from seqlight.motifs.modisco_run import INSTALL
+
+    name = results.manifest.fingerprint
+    if run.is_done(name):
+        print(f"{run.out} is there already: delete it to run TF-MoDISco again")
+        return True
+    print(f"TF-MoDISco: {run}", flush=True)
+    if run.run(name):
+        return True
+    print(f"TF-MoDISco is not installed: `{INSTALL}`, and the same command again; or run the line above yourself")
+    return False
+
+
+def _write_motifs(
+    run: ModiscoRun, results: Results, target: int | None, known: Motifs | None, with_finemo: bool
+) -> None:
+    from seqlight.exports.export_job import ExportJob
+    from seqlight.motifs.finemo_run import INSTALL, FinemoRun
+    from seqlight.motifs.motif_files import write_motifs, write_sites
+    from seqlight.motifs.pattern_table import pattern_table
+    from seqlight.motifs.patterns import read_patterns
+
+    folder = run.out.parent
+    patterns = read_patterns(run.out)
+    table = pattern_table(patterns, known)
+    paths = write_motifs(folder, patterns, table)
+    paths += write_sites(folder, ExportJob(results, results.path), patterns, run.first, target)
+    print("\n".join(summary(table, len(results), run.width)))
+    print(f"written: {', '.join(map(str, paths))}")
+    if not patterns or not with_finemo:
+        return
+    finder = FinemoRun(run, folder / "finemo", results.loci)
+    finder.write_peaks()
+    print(f"Fi-NeMo: {finder}", flush=True)
+    if finder.run():
+        print(f"written: {finder.out / 'hits.tsv'}")
+    else:
+        print(f"Fi-NeMo is not installed: `{INSTALL}`, and the same command again; or run the line above yourself")
+
+
+def summary(table: pd.DataFrame, rows: int, width: int) -> list[str]:
+    """Return what was found, as lines: a motif in each, the most frequent first."""
+    lines = [
+        f"{len(table)} motifs of {table['seqlets'].sum()} seqlets, in {width} positions around the middle of {rows} "
+        "sequences"
+    ]
+    for row in table.sort_values("seqlets", ascending=False, kind="stable").head(MOST_SHOWN).to_dict("records"):
+        resembles = f"  {row['known']} (q = {row['known_q-value']:.2g})" if "known" in row else ""
+        lines.append(f"  {row['motif']}  {row['seqlets']} seqlets  {row['consensus']}{resembles}")
+    return lines
