@@ -17,7 +17,6 @@ def test_its_commands():
 def test_regions_have_the_middle_of_each_sequence_as_summit(tmp_path):
     loci = loci_of(4, 101)
     loci.start[0], loci.end[0] = -20, 81
-    run = FinemoRun(MODISCO, tmp_path / "out", loci._replace(strand=loci.strand == "+"))
     run = FinemoRun(MODISCO, tmp_path / "out", loci._replace(strand=loci_of(8, 101).strand[::2]))
     run.write_peaks()
     lines = [line.split("\t") for line in run.peaks.read_text().splitlines()]

@@ -162,7 +162,7 @@ def _write_motifs(
 def summary(table: pd.DataFrame, rows: int, width: int) -> list[str]:
     """Return what was found, as lines: a motif in each, the most frequent first."""
     lines = [
-        f"{len(table)} motifs of {table['seqlets'].sum()} seqlets, in {width} positions around the middle of {rows} "
+        f"{len(table)} motif{'s' * (len(table) != 1)} of {table['seqlets'].sum()} seqlets, in {width} positions around the middle of {rows} "
         "sequences"
     ]
     for row in table.sort_values("seqlets", ascending=False, kind="stable").head(MOST_SHOWN).to_dict("records"):

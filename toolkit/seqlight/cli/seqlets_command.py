@@ -83,7 +83,9 @@ def summary(table: pd.DataFrame, rows: int) -> list[str]:
     """Return how many seqlets there are, by sign, and which motifs most of them resemble, as lines."""
     signs = {"positive": int((table["attribution"] > 0).sum()), "negative": int((table["attribution"] < 0).sum())}
     by_sign = ", ".join(f"{n} {sign}" for sign, n in signs.items())
-    lines = [f"{len(table)} seqlets in {table['example_idx'].nunique()} of {rows} rows ({by_sign})"]
+    lines = [
+        f"{len(table)} seqlet{'s' * (len(table) != 1)} in {table['example_idx'].nunique()} of {rows} rows ({by_sign})"
+    ]
     if "motif" in table:
         counts = table["motif"][table["motif_q-value"] < Q_VALUE].value_counts()
         named = ", ".join(f"{name} {n}" for name, n in counts.head(MOST_NAMED).items()) or "none"
