@@ -161,10 +161,8 @@ def _write_motifs(
 
 def summary(table: pd.DataFrame, rows: int, width: int) -> list[str]:
     """Return what was found, as lines: a motif in each, the most frequent first."""
-    lines = [
-        f"{len(table)} motif{'s' * (len(table) != 1)} of {table['seqlets'].sum()} seqlets, in {width} positions around the middle of {rows} "
-        "sequences"
-    ]
+    motifs = f"{len(table)} motif{'s' * (len(table) != 1)} of {table['seqlets'].sum()} seqlets"
+    lines = [f"{motifs}, in {width} positions around the middle of {rows} sequences"]
     for row in table.sort_values("seqlets", ascending=False, kind="stable").head(MOST_SHOWN).to_dict("records"):
         resembles = f"  {row['known']} (q = {row['known_q-value']:.2g})" if "known" in row else ""
         lines.append(f"  {row['motif']}  {row['seqlets']} seqlets  {row['consensus']}{resembles}")
