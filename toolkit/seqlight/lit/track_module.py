@@ -16,6 +16,7 @@ from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError, ki
 from seqlight.lit.attribution_module import DeepLiftShapModule
 from seqlight.lit.prediction_module import PredictModule
 from seqlight.results.results import Results
+from seqlight.targets.heads import Head, select_head
 
 # What a run keeps of the deltas of a window: 12 bytes in place of all of them.
 _CHECKED = ("largest_delta", "mean_delta", "mean_difference")
@@ -143,6 +144,36 @@ class TrackModule(L.LightningModule):
         # Where the tile and the output begin in the window.
         left = (self.window - self.tile) // 2 - (self.window - positions) // 2
         return found[..., left : left + self.tile]
+
+
+def select_track(output: Any, index: int, head: Head = None) -> Tensor:
+    """Return one track of a model's output, with its positions if it has any.
+
+    Parameters
+    ----------
+    output : anything
+        What the model returned.
+    index : int
+        The track, in the second dimension.
+    head : int, str, tuple of these, optional
+        Which of several outputs, as in :mod:`seqlight.targets`.
+
+    Raises
+    ------
+    InputError
+        If there is no such track.
+
+    Examples
+    --------
+    >>> import torch
+    >>> select_track({"profile": torch.zeros(3, 2, 50)}, 1, "profile").shape
+    torch.Size([3, 50])
+    """
+    found = select_head(output, head)
+    if found.ndim < 2 or not -found.shape[1] <= index < found.shape[1]:
+        raise InputError(f"track {index} is asked for, and the output has shape {tuple(found.shape)}: expected one of "
+                         "its second dimension, counted from 0.")  # fmt: skip
+    return found[:, index]
 
 
 def _checked(found: dict[str, Tensor], threshold: float) -> dict[str, Tensor]:
