@@ -15,6 +15,7 @@ from seqlight.errors import InputError, kind_of
 from seqlight.metrics.motif_share import require_window
 from seqlight.sequence.checks import require_dense
 from seqlight.sequence.shuffles import dinucleotide_shuffle, shuffle
+from seqlight.targets.registry import as_target
 from seqlight_callbacks.probes import read_array
 
 SHUFFLES: dict[str, ReferenceFunction] = {"dinucleotide_shuffle": dinucleotide_shuffle, "shuffle": shuffle}
@@ -35,11 +36,11 @@ def resolve_references(references: str | Path | Tensor | ReferenceFunction) -> T
     return read_array(references, "references", "references") if isinstance(references, str | Path) else references
 
 
-def resolve_target(target: SingleTarget, n: int) -> SingleTarget:
-    """Return a single target, which may be a tensor with one entry for each of `n` sequences."""
+def resolve_target(target: SingleTarget | str, n: int) -> SingleTarget:
+    """Return a single target, which may be a tensor with one entry for each of `n` sequences, or the name of one."""
     if isinstance(target, list):
         raise InputError("target is a list: one callback explains one target, so give each a callback of its own.")
-    return Targets(target, n).each[0]
+    return Targets(as_target(target) if isinstance(target, str) else target, n).each[0]
 
 
 def resolve_window(window: Sequence[int] | None, positions: int) -> tuple[int, int] | None:

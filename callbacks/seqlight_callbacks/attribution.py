@@ -10,12 +10,12 @@ import lightning.pytorch as L
 from torch import Tensor, nn
 
 from seqlight.attribution.references import References
-from seqlight.attribution.targets import Contrast
 from seqlight.files.paths import as_path
 from seqlight.lit.lightning_packages import lightning_classes
 from seqlight.prediction.batch_size import AskedBatchSize, require_batch_size
 from seqlight.prediction.float32_precision import Precision, require_precision
 from seqlight.sequence.checks import require_count
+from seqlight.targets import Contrast, NamedTarget
 from seqlight_callbacks.arguments import (
     InputFunction,
     read_baseline,
@@ -70,8 +70,8 @@ class AttributionCallback(Recorder):
     ----------
     sequences : torch.Tensor of shape (sequences, letters, positions), or path
         One-hot, or a FASTA, npy, npz or pt file of such sequences.
-    target : int, tuple of int, Contrast, torch.Tensor or callable
-        What to explain: a single target of :func:`seqlight.attribute`.
+    target : int, tuple of int, Contrast, NamedTarget, torch.Tensor, callable or str
+        What to explain: a single target of :func:`seqlight.attribute`, or a text for :func:`seqlight.targets.parse`.
     module : str, optional
         The submodule to explain, such as ``"model"``, called as ``model(X)``; None for the LightningModule itself.
     inputs : callable or str, optional
@@ -140,7 +140,7 @@ class AttributionCallback(Recorder):
         self,
         sequences: Tensor | str | Path,
         # Callable before Tensor in the union: LightningCLI would take a function that returns a tensor for a factory.
-        target: int | tuple[int, ...] | Callable[[Any], Tensor] | Contrast | Tensor = 0,
+        target: NamedTarget | Contrast | int | tuple[int, ...] | Callable[[Any], Tensor] | Tensor | str = 0,
         *,
         module: str | None = None,
         inputs: InputFunction | str | None = None,

@@ -1,5 +1,7 @@
 """An ensemble is explained member by member, exactly like the one model that it is, and with its spread."""
 
+import weakref
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -172,6 +174,28 @@ def test_members_are_given_back(ensemble):
     assert torch.equal(torch.get_rng_state(), state)
     assert not ensemble.models[0]._forward_hooks
     ensemble.models[0].train(ensemble.training)
+
+
+def test_members_are_in_memory_one_after_another():
+    """When a member begins, nothing is left of what the one before kept for its backward pass."""
+    alive = []
+
+    class Watched(nn.Module):
+        def __init__(self, seed):
+            super().__init__()
+            self.inner, self.left = network(seed), []
+
+        def forward(self, X):
+            if not alive or alive[-1][0] is not self:
+                self.left.append([one for _, one in alive if one() is not None])
+            y = self.inner(X)
+            alive.append((self, weakref.ref(y.grad_fn) if y.grad_fn is not None else lambda: None))
+            return y
+
+    ensemble = sl.Ensemble([Watched(seed) for seed in range(3)])
+    explained(ensemble)
+    assert all(one.left and not any(one.left) for one in ensemble.models)
+    assert sum(one() is not None for _, one in alive) == 0
 
 
 class Mixing(nn.Module):

@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+import seqlight as sl
 from seqlight.errors import InputError
-from seqlight.studies.selected_output import select_output
+from seqlight.studies import Study
+from seqlight.studies.selected_output import select_output, select_target
+from seqlight.targets import Column, Contrast, Counts, Profile
 from study_implementations import Net
 
 
@@ -54,3 +57,62 @@ def test_it_can_be_sent():
 def test_a_choice_that_is_not_there(kind, output, message):
     with pytest.raises(InputError, match=message):
         select_output(Heads(kind), output)(torch.rand(1, 4, 20))
+
+
+class TwoHeads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = nn.Linear(24, 2)
+
+    def forward(self, X):
+        return X, self.linear(X.flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [
+        (Counts(head=1), lambda y: y[1].sum(1)),
+        (Contrast(Column(0, head=1), Column(1, head=1)), lambda y: y[1][:, 0] - y[1][:, 1]),
+        (lambda y: y[1][:, 1], lambda y: y[1][:, 1]),
+    ],
+)
+def test_targets_become_a_part_of_the_model(target, wanted):
+    model, X = TwoHeads(), torch.rand(3, 4, 6)
+    found = select_target(model, target)
+    assert torch.equal(found(X), wanted(model(X)).unsqueeze(1))
+    assert torch.equal(pickle.loads(cloudpickle.dumps(found))(X), found(X))
+    assert list(found.state_dict()) == list(model.state_dict())
+    assert type(model(X)) is tuple
+
+
+@pytest.mark.reliability(
+    "studies",
+    "a study in the folder of another output or target of the same model",
+    "its cells are computed, not reused",
+)
+def test_a_study_tells_outputs_and_targets_apart():
+    X = sl.random_one_hot((1, 4, 6), random_state=0)
+    chosen = [{"output": 0}, {"output": 1}, *({"target": one} for one in (Counts(head=1), Counts(task=0, head=1)))]
+
+    def key(options):
+        study = Study({"model": TwoHeads()}, X, implementations=["seqlight"], **options)
+        return study._describe_case(study.cases["model"])["key"]
+
+    keys = [key(one) for one in chosen]
+    assert len(set(keys)) == 4
+    assert keys == [key(one) for one in chosen]
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (Profile(weights="constant"), "a study evaluates other sequences"),
+        ([0, 1], "target is a list: expected one target, the same for all sequences"),
+        (torch.zeros(1, dtype=torch.int64), "the same for all sequences"),
+        ("counts", "target is 'counts'"),
+    ],
+)
+def test_targets_that_a_study_cannot_take(target, message):
+    with pytest.raises(InputError, match=message):
+        select_target(TwoHeads(), target)

@@ -45,8 +45,9 @@ class Contrast:
 
 
 Index: TypeAlias = int | np.integer[Any]
+# Contrast first and Callable before Tensor: a parser of YAML takes what returns a tensor for a factory of it.
 SingleTarget: TypeAlias = (
-    Index | tuple[Index, ...] | Tensor | NDArray[np.integer[Any]] | Callable[[Any], Tensor] | Contrast
+    Contrast | Index | tuple[Index, ...] | Callable[[Any], Tensor] | Tensor | NDArray[np.integer[Any]]
 )
 Target: TypeAlias = SingleTarget | list[SingleTarget]
 

@@ -36,6 +36,8 @@ from seqlight.results.fingerprints import describe_argument, require_identity
 from seqlight.results.results import Results
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.targets.named_target import NamedTarget
+from seqlight.targets.registry import as_target
 
 # What `keep` may name.
 KEPT = ("references", "standard_error", "multipliers", "sequences", "spread")
@@ -57,7 +59,8 @@ class DeepLiftShapModule(L.LightningModule):
     model : torch.nn.Module or str
         Called as ``model(X, *args)``; or the name of its class, ``"package.module.Class"``.
     target : int, tuple of int, torch.Tensor, callable, Contrast, or list of these
-        What to explain, as in :func:`seqlight.attribute`. A tensor holds a number for each row of the data set.
+        What to explain, as in :func:`seqlight.attribute`. A tensor holds a number for each row of the data set. A text
+        is read by :func:`seqlight.targets.parse`.
     n_shuffles : int or "auto"
         References for each sequence; with "auto" as many as `tolerance` requires, up to `max_shuffles`.
     random_state : int
@@ -109,7 +112,7 @@ class DeepLiftShapModule(L.LightningModule):
     def __init__(
         self,
         model: nn.Module | str,
-        target: Target = 0,
+        target: Target | NamedTarget | str = 0,
         n_shuffles: int | Literal["auto"] = 20,
         random_state: int = 0,
         hypothetical: bool = False,
@@ -144,7 +147,7 @@ class DeepLiftShapModule(L.LightningModule):
             raise InputError(f"keep names {unknown[0]!r}: expected {known} or {KEPT[-1]!r}.")
         if "spread" in keep and not (isinstance(self.model, Ensemble) and math.prod(self.model.shape) > 1):
             raise InputError("keep names 'spread': expected as model a seqlight.Ensemble of several members.")
-        self.target, self.references, self.ops = target, references, additional_nonlinear_ops
+        self.target, self.references, self.ops = as_target(target), references, additional_nonlinear_ops
         self.hypothetical, self.keep = hypothetical, tuple(keep)
         self.batch_size = require_batch_size(batch_size)
         self._size: BatchSize | None = None  # how many pairs fit into memory, learned during a run

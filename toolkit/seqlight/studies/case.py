@@ -9,10 +9,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from seqlight.attribution.references import ReferenceFunction, References
+from seqlight.attribution.targets import SingleTarget
 from seqlight.errors import InputError, kind_of
 from seqlight.results.identity.modules import uncompiled
 from seqlight.sequence.shuffles import dinucleotide_shuffle
-from seqlight.studies.selected_output import select_output
+from seqlight.studies.selected_output import select_output, select_target
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ def as_case(
     X: Tensor | None,
     references: Tensor | ReferenceFunction,
     args: tuple[Tensor, ...],
-    target: int,
+    target: SingleTarget,
     output: int | str | None = None,
 ) -> Case:
     """Return a case of this name, with its arrays in the processor's memory; InputError if it cannot be one."""
@@ -73,6 +74,8 @@ def as_case(
         raise InputError(f"the model {name!r} is {kind_of(model)}: expected a torch.nn.Module or a Case.")
     if isinstance(model, nn.Module):
         chosen = uncompiled(model) if output is None else select_output(uncompiled(model), output)
+        if not isinstance(target, int):
+            chosen, target = select_target(chosen, target), 0
         model = Case(chosen, X, references, args, target)  # type: ignore[arg-type]
     case: Case = model
     if not isinstance(case.X, Tensor) or case.X.ndim != 3 or not len(case.X):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
+from seqlight.attribution.targets import SingleTarget, Targets
 from seqlight.errors import InputError, kind_of
+from seqlight.results.identity.description import Description
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -43,10 +46,52 @@ def select_output(model: M, output: int | str | None = None) -> M:
     def forward(self: nn.Module, *inputs: Tensor) -> Tensor:
         return as_table(base.forward(self, *inputs), output)
 
+    return _with_forward(model, forward, output)
+
+
+def what_is_read(model: nn.Module) -> list[Any]:
+    """Return descriptions of what these functions made a model return, in order; none for any other model.
+
+    Examples
+    --------
+    >>> what_is_read(select_output(nn.Flatten(), 1))
+    [1]
+    """
+    return list(getattr(type(model), "_what_is_read", ()))
+
+
+def select_target(model: M, target: SingleTarget) -> M:
+    """Return a model with the same modules under the same names that returns what a target reads, shape (rows, 1).
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        It is not changed; both share their weights.
+    target : tuple of int, callable or Contrast
+        A single target of :func:`seqlight.attribute`, the same for all rows.
+
+    Raises
+    ------
+    InputError
+        If it is no such target, or holds something constant, which other implementations cannot.
+    """
+    base, checked = type(model), Targets(target, 1).without_constants("a study")
+    if checked.several or isinstance(checked.each[0], Tensor):
+        raise InputError(f"target is {kind_of(target)}: expected one target, the same for all sequences.")
+
+    def forward(self: nn.Module, *inputs: Tensor) -> Tensor:
+        return checked.read(base.forward(self, *inputs), torch.empty(len(inputs[0]), device="cpu"))
+
+    return _with_forward(model, forward, Description("target", strict=False).describe(target))
+
+
+def _with_forward(model: M, forward: Callable[..., Tensor], described: Any) -> M:
+    """Return a model with another forward, which is described as `described`."""
     # A subclass rather than a module around the model, whose name would come before that of every module.
-    selecting = type(base.__name__, (base,), {"forward": forward, "__doc__": base.__doc__})
+    base = type(model)
+    more = {"forward": forward, "__doc__": base.__doc__, "_what_is_read": (*what_is_read(model), described)}
     found = copy.copy(model)
-    found.__class__ = selecting
+    found.__class__ = type(base.__name__, (base,), more)
     return found
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from seqlight.attribution.references import ReferenceFunction
+from seqlight.attribution.targets import SingleTarget
 from seqlight.errors import InputError, kind_of
 from seqlight.files.digests import digest
 from seqlight.files.folder import as_folder, require_writable
@@ -32,6 +33,7 @@ from seqlight.studies.implementations.registry import choose_implementations
 from seqlight.studies.provenance import command_line, describe_machine
 from seqlight.studies.results import StudyResults
 from seqlight.studies.schedule import CellPlan, RunSettings, Schedule
+from seqlight.studies.selected_output import what_is_read
 from seqlight.studies.workers.parcel import to_bytes
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
@@ -61,8 +63,8 @@ class Study:
     output : int or str, optional
         Which output of a model that returns several: its number or key. One with more than two dimensions, such as a
         profile, is averaged over all beyond the second.
-    target : int
-        The column of that output.
+    target : int, or any single target of :func:`seqlight.attribute`
+        The column of that output, or a function that all implementations explain with the model.
     random_state : int
         The seed of references, and of what implementations draw.
     time_limit : float
@@ -106,7 +108,7 @@ class Study:
         n_references: int = 3,
         args: Sequence[Tensor] = (),
         output: int | str | None = None,
-        target: int = 0,
+        target: SingleTarget = 0,
         random_state: int = 0,
         time_limit: float = 15,
         memory_limit: float | None = None,
@@ -264,7 +266,8 @@ def _describe_model(model: nn.Module) -> dict[str, Any]:
 
     What cannot be described counts by its class: a user who changes such a thing has to name another folder.
     """
-    return Description(strict=False).describe_model(model)
+    found, read = Description(strict=False).describe_model(model), what_is_read(model)
+    return found | {"read": read} if read else found
 
 
 def _describe_implementation(one: Implementation) -> dict[str, Any]:

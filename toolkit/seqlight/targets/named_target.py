@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, Field, fields
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 
-@dataclass(frozen=True)
 class NamedTarget:
     """A target that has a name: a function of what a model returns, with a number for each row.
 
@@ -31,7 +30,9 @@ class NamedTarget:
 
     def __str__(self) -> str:
         """Return the text that :func:`seqlight.targets.parse` reads: the name, and what is not at its default."""
-        given = [(one.name, getattr(self, one.name)) for one in fields(self) if getattr(self, one.name) != one.default]
-        needed = [one.name for one in fields(self) if one.default is MISSING]
+        # This class is no dataclass itself: parsers of YAML do not take subclasses of one in its place.
+        mine: tuple[Field[Any], ...] = fields(self)  # type: ignore[arg-type]
+        needed = [one.name for one in mine if one.default is MISSING]
+        given = [(one.name, getattr(self, one.name)) for one in mine if getattr(self, one.name) != one.default]
         told = ", ".join(repr(value) if name in needed else f"{name}={value!r}" for name, value in given)
         return f"{self.name}({told})" if told else self.name
