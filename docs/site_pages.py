@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -19,6 +20,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+SKILL = ROOT / "toolkit" / "seqlight" / "skill" / "SKILL.md"
 # The packages are those of this checkout, and docstring_roles.py imports this file.
 PATHS = [str(ROOT / "toolkit"), str(ROOT / "callbacks"), str(DOCS)]
 sys.path[:0] = PATHS
@@ -95,7 +97,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     for section in re.split(r"^## ", (DOCS / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         title = section.partition("\n")[0]
         pages: list[Any] = [
-            {name[0].upper() + name[1:]: path.removeprefix("../")}
+            {name[0].upper() + name[1:]: path.rpartition("/")[2] if path.startswith("../") else path}
             for line in _ITEM.findall(section)
             for name, path in _PAGE.findall(line)
         ]
@@ -141,6 +143,14 @@ def on_page_markdown(markdown: str, page: Page, **kwargs: Any) -> str:
         markdown = markdown.replace("\n\n## Explanation\n", f"\n{names}\n\n## Explanation\n")
     markdown = _inward(markdown, Path(source)) if source else markdown
     return _FORMULA.sub(lambda found: _typeset(found[1]) if found[1] else found[0], markdown)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Put the Markdown of each page beside it, for readers that are programs: `llms.txt` leads to them."""
+    for page in DOCS.rglob("*.md"):
+        place = Path(config.site_dir) / page.relative_to(DOCS)
+        place.write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
+    shutil.copy(SKILL, config.site_dir)
 
 
 def _typeset(formula: str) -> str:

@@ -60,6 +60,11 @@ def test_the_examples_of_the_script_hold():
     assert doctest.testmod(import_module("docstring_roles")).failed == 0
 
 
+def test_programs_find_what_they_read(site):
+    for link in re.findall(r"\]\(([^)]+)\)", (site / "llms.txt").read_text()):
+        assert (site / link).exists(), link
+
+
 def test_formulas_are_typeset(site):
     assert "<math " in (site / "targets.html").read_text()
     for path in site.rglob("*.html"):
