@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from seqlight.attribution.block_queue import BlockQueue, ReducedBlock
 from seqlight.attribution.calls.record import Record
-from seqlight.attribution.calls.retry import Retry, Unexplained
+from seqlight.attribution.calls.retry import Unexplained
 from seqlight.attribution.contributions import (
     Block,
     Pairs,
@@ -25,7 +25,7 @@ from seqlight.attribution.contributions import (
 from seqlight.attribution.engine.lookahead import Lookahead
 from seqlight.attribution.engine.modes import KernelMode
 from seqlight.attribution.engine.passes import Pass, find_regions, reference_pass, refuse_unexplained, sequence_pass
-from seqlight.attribution.engine.policy import CallPolicy, nearly_equal
+from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.engine.visibility import refuse_hidden
 from seqlight.attribution.gradient_context import LentModel, batch_ranges, borrow_with_rules, compute_gradients
 from seqlight.attribution.kernels.buffers import Arena, lend_from
@@ -129,7 +129,7 @@ class Explainer:
                     record = self._record_sequences(first, last, copies)
                 parts.append(self._explain_batch(first, last, batch, record))
             return concatenate_references(parts)
-        except (Retry, UnsupportedOperation) as reason:
+        except Exception as reason:
             self._revise(pairs, reason)
         # Not in the handler, where the error would keep its tensors alive.
         del record, parts
@@ -138,7 +138,7 @@ class Explainer:
     def _choose_kernels(self, pairs: Pairs) -> None:
         """Choose kernels by the first pair alone, so that the result does not depend on the size of batches."""
         if not self.kernels_chosen:
-            self.policy.plain_kernels = nearly_equal(self.inputs[0][pairs.first], pairs.references[0][0, 0])
+            self.policy.choose_kernels(self.inputs[0][pairs.first], pairs.references[0][0, 0], self.device)
             self.kernels_chosen = True
 
     def _split(self, rows: int, references: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
@@ -152,8 +152,6 @@ class Explainer:
             if isinstance(reason, Unexplained) and self.policy.inspect:
                 inputs = self.model_inputs.rows(pairs.first, pairs.last)
                 refuse_unexplained(self.model, self._make_forward(pairs.first, pairs.last), inputs, self.policy)
-            if not isinstance(reason, Retry):
-                raise reason
             return self.policy.revise(reason)
         except UnsupportedOperation:
             if self.copy_per_reference or (pairs.references[0].shape[:2].numel() == 1 and not self.lookahead.used):

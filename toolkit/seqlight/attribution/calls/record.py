@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +38,21 @@ class Snapshot:
 
 @dataclass
 class Record:
-    """The output of some sequences, and what each rule kept of its call, in the order of the calls."""
+    """The output of some sequences, and what each rule kept of its call, in the order of the calls.
+
+    Attributes
+    ----------
+    arranged : frozenset of int
+        The convolutions, by their number, whose results gain from lying with channels last.
+    """
 
     output: Any = None
     calls: list[tuple[str, Any]] = field(default_factory=list)
+    arranged: frozenset[int] = frozenset()
+
+
+def map_snapshots(kept: Any, function: Callable[[Snapshot], Snapshot]) -> Any:
+    """Return what a rule kept, with ``function(one)`` in place of each snapshot."""
+    if isinstance(kept, Snapshot):
+        return function(kept)
+    return type(kept)([map_snapshots(one, function) for one in kept]) if isinstance(kept, list | tuple) else kept

@@ -7,14 +7,14 @@ those of the other. So the record is cut into those of single blocks.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.record import Record, Snapshot
+from seqlight.attribution.calls.record import Record, Snapshot, map_snapshots
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.prediction.batch_size import BatchSize
 
@@ -156,7 +156,8 @@ def cut_record(record: Record, like: Shapes, blocks: int) -> list[Record] | None
         return None
     pieces = [_cut_rows(one.get(), place, like.rows, blocks) for one, place in zip(recorded, places, strict=True)]
     outputs = record.output.split(like.rows)
-    return [Record(outputs[k], _replace_tensors(record.calls, [one[k] for one in pieces])) for k in range(blocks)]
+    calls = [_replace_tensors(record.calls, [one[k] for one in pieces]) for k in range(blocks)]
+    return [Record(output, some, record.arranged) for output, some in zip(outputs, calls, strict=True)]
 
 
 def _find_rows(many: torch.Size, one: torch.Size, rows: int, total: int) -> Any:
@@ -182,7 +183,7 @@ def _replace_tensors(calls: list[tuple[str, Any]], tensors: list[Tensor]) -> lis
         tensor = next(remaining)
         return Snapshot(tensor, tensor._version)
 
-    return [(name, _map_snapshots(kept, replace_snapshot)) for name, kept in calls]
+    return [(name, map_snapshots(kept, replace_snapshot)) for name, kept in calls]
 
 
 def _make_contiguous(pieces: list[Tensor]) -> list[Tensor]:
@@ -209,9 +210,3 @@ def _snapshots(kept: Any) -> list[Snapshot]:
     if isinstance(kept, Snapshot):
         return [kept]
     return [found for one in kept for found in _snapshots(one)] if isinstance(kept, list | tuple) else []
-
-
-def _map_snapshots(kept: Any, function: Callable[[Snapshot], Snapshot]) -> Any:
-    if isinstance(kept, Snapshot):
-        return function(kept)
-    return type(kept)([_map_snapshots(one, function) for one in kept]) if isinstance(kept, list | tuple) else kept

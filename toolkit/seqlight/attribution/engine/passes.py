@@ -21,6 +21,7 @@ from seqlight.attribution.calls.call import refuse_inner_gradients
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.calls.retry import Retry, Unexplained
 from seqlight.attribution.engine import graph_check
+from seqlight.attribution.engine.channels_last import ChannelsLastReferenceMode, ChannelsLastSequenceMode
 from seqlight.attribution.engine.error_context import add_module_name
 from seqlight.attribution.engine.model_regions import Region, Trace
 from seqlight.attribution.engine.modes import ReferenceMode, SequenceMode, require_same_call
@@ -62,7 +63,7 @@ def sequence_pass(
     model: nn.Module,
     sequences: Sequence[Tensor],
     policy: CallPolicy,
-    mode: Callable[[nn.Module, CallPolicy, Record], SequenceMode] = SequenceMode,
+    mode: Callable[[nn.Module, CallPolicy, Record], SequenceMode] | None = None,
 ) -> Iterator[Pass]:
     """Record the calls that the model makes with sequences inside, and at the end its output.
 
@@ -73,8 +74,8 @@ def sequence_pass(
     sequences : sequence of torch.Tensor, each of shape (sequences, ...)
         For each input.
     policy : CallPolicy
-    mode : callable
-        Makes the mode that sees the calls; that of the audit also keeps a ledger.
+    mode : callable, optional
+        Makes the mode that sees the calls; that of the audit also keeps a ledger. None for that of the policy.
 
     Raises
     ------
@@ -85,6 +86,7 @@ def sequence_pass(
         to revise: see :func:`refuse_unexplained`.
     """
     this = _make_pass(sequences, Record())
+    mode = mode or (ChannelsLastSequenceMode if policy.channels_last else SequenceMode)
     # The graph only says what depends on the input: there is no backward pass, so it need not save anything.
     with torch.autograd.graph.saved_tensors_hooks(_discard, _refuse_gradients), add_module_name(model):
         with mode(model, policy, this.record), policy.regions.mode(policy.rules, this.inputs):
@@ -110,7 +112,7 @@ def reference_pass(
     references: Sequence[Tensor],
     policy: CallPolicy,
     record: Record,
-    mode: Callable[[nn.Module, CallPolicy, Record], ReferenceMode] = ReferenceMode,
+    mode: Callable[[nn.Module, CallPolicy, Record], ReferenceMode] | None = None,
 ) -> Iterator[Pass]:
     """Explain the calls that the model makes with references inside: gradients at the leaves are then multipliers.
 
@@ -131,6 +133,7 @@ def reference_pass(
         If the policy has to be revised and both passes repeated.
     """
     this = _make_pass(references, record)
+    mode = mode or (ChannelsLastReferenceMode if policy.channels_last else ReferenceMode)
     calls = mode(model, policy, record)
     with add_module_name(model):
         with calls, policy.regions.mode(policy.rules, this.inputs):

@@ -7,18 +7,24 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import ObserveFunction
 from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous, Overwritten, Retry, Unexplained
 from seqlight.attribution.engine.model_region_mode import RegionPolicy
+from seqlight.attribution.kernels.batch_norm import BatchNorm
+from seqlight.attribution.kernels.channels_last import ChannelsLastConvolution
 from seqlight.attribution.kernels.convolution import Convolution
 from seqlight.attribution.kernels.linear import Linear
+from seqlight.attribution.kernels.table import compiled
 from seqlight.attribution.kernels.unbind import Unbound
 from seqlight.attribution.rules.elementwise import RescaleFunction, ScaleFunction
 from seqlight.attribution.rules.numerical_integration import Integrated
 from seqlight.attribution.rules.table import rules
 from seqlight.attribution.rules.table_entry import Entry
+from seqlight.errors import UnsupportedOperation
+from seqlight.prediction.device_memory import is_too_large
 
 # A mutant shares more than this fraction of positions with its wild type; a shuffle shares a third with its sequence.
 NEARLY_EQUAL = 0.8
@@ -41,6 +47,10 @@ class CallPolicy:
     plain_kernels : bool
         Use PyTorch's own kernels: for references that equal their sequences nearly everywhere. In a faster kernel the
         rounding at a position may depend on its neighbours, and a secant between two roundings of one number is noise.
+    channels_last : bool
+        Let results of convolutions lie in memory with channels last, where that is faster and the model cannot tell.
+    arranges : bool
+        Whether any did.
     regions : RegionPolicy
         Which parts of the model are handled as one operation.
     """
@@ -50,10 +60,12 @@ class CallPolicy:
     inspect: bool = False
     announced: set[str] = field(default_factory=set)
     plain_kernels: bool = False
+    channels_last: bool = False
+    arranges: bool = False
     regions: RegionPolicy = field(default_factory=RegionPolicy)
 
-    def revise(self, reason: Retry) -> None:
-        """Change the policy to avoid `reason`; raise it if that was done already."""
+    def revise(self, reason: Exception) -> None:
+        """Change the policy to avoid `reason`; raise it if that was done already, or cannot help."""
         match reason:
             case Overwritten() if not self.copy:
                 self.copy = True
@@ -63,8 +75,17 @@ class CallPolicy:
                 self.regions.active = True
             case Discontinuous():
                 self.regions.drop(reason.part)
+            case Retry() | UnsupportedOperation():
+                raise reason
+            case _ if self.channels_last and self.arranges and not is_too_large(reason):
+                self.channels_last = False  # some code that no mode sees may depend on how a tensor lies
             case _:
                 raise reason
+
+    def choose_kernels(self, sequence: Tensor, reference: Tensor, device: torch.device) -> None:
+        """Choose kernels by one pair, for a model on `device`."""
+        self.plain_kernels = nearly_equal(sequence, reference)
+        self.channels_last = device.type == "cpu" and not (self.plain_kernels or compiled())
 
     def kernel(self, entry: Entry, func: Any) -> Any:
         """Return the fastest function that returns the same as `func`."""
@@ -73,7 +94,7 @@ class CallPolicy:
     @property
     def state(self) -> tuple[object, ...]:
         """What a record depends on: a record made in another state cannot be used."""
-        return self.copy, self.inspect, self.plain_kernels, *self.regions.state
+        return self.copy, self.inspect, self.plain_kernels, self.channels_last, *self.regions.state
 
     @cached_property
     def explained_by(self) -> frozenset[Any]:
@@ -99,6 +120,7 @@ def _collect_functions(entries: Iterable[Entry]) -> frozenset[Any]:
 @cache
 def _functions_in_table() -> frozenset[Any]:
     first: frozenset[Any] = frozenset(
-        (ObserveFunction, Convolution, Linear, Unbound, Integrated.backward, ScaleFunction, RescaleFunction)
+        {ObserveFunction, Integrated.backward, ScaleFunction, RescaleFunction}
+        | {Convolution, ChannelsLastConvolution, BatchNorm, Linear, Unbound}
     )
     return first | _collect_functions(rules().values())
