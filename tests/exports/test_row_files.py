@@ -4,6 +4,7 @@ import torch
 
 import seqlight as sl
 from results_folders import attribution_arrays, loci_of, write_results
+from seqlight.results.row_names import write_row_names
 
 
 def records(path):
@@ -43,9 +44,19 @@ def test_other_letters_need_their_alphabet(tmp_path):
     results = write_results(tmp_path, {"attributions": X.astype(np.float32), "sequences": X})
     with pytest.raises(sl.InputError, match="sequences has 5 letters, and FASTA spells them: give their `alphabet`"):
         sl.export(results, "fasta")
-    with pytest.raises(sl.InputError, match="the alphabet 'ACG' has 3 letters and sequences 5"):
+    with pytest.raises(sl.InputError, match="the alphabet ACG has 3 letters and sequences 5"):
         sl.export(results, "fasta", alphabet="ACG")
     assert records(sl.export(results, "fasta", alphabet="ABCDE")["fasta"][0]) == [["row_0", "ABCDE\n"]]
+
+
+def test_records_have_the_names_and_letters_of_the_data(tmp_path):
+    X = np.zeros((2, 20, 3), np.int8)
+    X[0, [0, 1, 2], [0, 1, 2]] = 1
+    results = write_results(tmp_path, {"attributions": X.astype(np.float32), "sequences": X})
+    write_row_names(tmp_path, ["sp|P1 kinase", "b"], results.manifest)
+    results = sl.open_results(tmp_path)
+    # Of twenty letters, those of proteins, with X for an unknown one.
+    assert records(sl.export(results, "fasta")["fasta"][0]) == [["sp|P1_kinase", "ACD\n"], ["b", "XXX\n"]]
 
 
 def test_chromosomes_that_no_bed_file_can_hold(tmp_path):

@@ -10,6 +10,7 @@ from planted_attributions import LENGTH, ROWS, SITE, planted_arrays
 from results_folders import loci_of, write_results
 from seqlight.exports.seqlet_calls import SeqletOptions, call_seqlets, summed_track
 from seqlight.exports.seqlet_files import write_seqlets
+from seqlight.results.row_names import write_row_names
 
 
 @pytest.fixture
@@ -126,6 +127,6 @@ def test_files(results, tmp_path):
 
 
 def test_names_of_rows(results):
-    results.row_names = tuple(f"peak {i}" for i in range(ROWS))
-    table, _ = call_seqlets(results, SeqletOptions(options={"threshold": 1e-3}))
+    write_row_names(results.path, tuple(f"peak {i}" for i in range(ROWS)), results.manifest)
+    table, _ = call_seqlets(sl.open_results(results.path), SeqletOptions(options={"threshold": 1e-3}))
     assert table["name"].tolist() == [f"peak_{i}" for i in table["example_idx"]]

@@ -12,6 +12,7 @@ import seqlight as sl
 from seqlight.results import consolidation
 from seqlight.results.loci import write_loci
 from seqlight.results.manifest import Manifest, write_manifest
+from seqlight.results.row_names import write_row_names
 from seqlight.results.shards import shard_path, write_shard
 
 ROWS = 11
@@ -69,6 +70,17 @@ def test_zarr(results, arrays, tmp_path):
         assert found["loci/chrom"].attrs["names"] == ["chr1"]
         assert found.attrs["manifest"]["rows"] == ROWS
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_names_of_rows(results, tmp_path):
+    h5py, zarr = pytest.importorskip("h5py"), pytest.importorskip("zarr")
+    names = [f"peak {i}" for i in range(ROWS)]
+    write_row_names(tmp_path, names, results.manifest)
+    with np.load(sl.consolidate(tmp_path, tmp_path / "all.npz")) as found:
+        assert found["row_names"].tolist() == names
+    with h5py.File(sl.consolidate(tmp_path, tmp_path / "all.h5")) as found:
+        assert found["row_names"].asstr()[:].tolist() == names
+    assert zarr.open_group(str(sl.consolidate(tmp_path, tmp_path / "all.zarr")), mode="r").attrs["row_names"] == names
 
 
 def test_for_modisco(results, arrays, tmp_path):

@@ -25,7 +25,8 @@ def export_command(
         to: Formats, separated by commas.
         out: Folder for the files; by default that of the results.
         chrom_sizes: Lengths of chromosomes, for bigwig: the FASTA file of the genome, its .fai, or hg38.chrom.sizes.
-        alphabet: Letters of the sequences, for fasta, in the order of their rows; by default ACGT where there are four.
+        alphabet: For fasta, DNA, RNA, protein or the letters in the order of their rows; by default DNA, or protein
+            where there are twenty.
     """
     from seqlight.cli.results_folder import open_folder
     from seqlight.exports.exporter import export

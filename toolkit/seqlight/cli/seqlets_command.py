@@ -53,7 +53,8 @@ def seqlets_command(
         flank: For tfmodisco, positions to add at both ends, by default 10.
         motifs: Known motifs to compare seqlets with, by Tomtom: a file in MEME format, jaspar, or
             jaspar:CORE/vertebrates.
-        alphabet: Letters of the sequences, in the order of their rows; by default ACGT where there are four.
+        alphabet: DNA, RNA, protein or the letters in the order of their rows; by default DNA, or protein where there
+            are twenty.
         out: Folder for the files; by default that of the results.
     """
     from seqlight.cli.results_folder import open_folder

@@ -10,7 +10,7 @@ from pathlib import Path
 from seqlight.errors import InputError
 from seqlight.exports.target_column import count_targets
 from seqlight.results.results import Results
-from seqlight.sequence.letters import DNA
+from seqlight.sequence.alphabets import DNA, PROTEIN, as_alphabet
 from seqlight.sequence.loci import Loci
 
 
@@ -26,7 +26,8 @@ class ExportJob:
     chrom_sizes : mapping of str to int, optional
         The length of each chromosome, for bigWig.
     alphabet : str, optional
-        The letters of sequences, in the order of their rows; by default A, C, G and T where there are four.
+        The letters of sequences, in the order of their rows, or DNA, RNA or protein; by default DNA where there are
+        four, and protein where there are twenty.
     """
 
     results: Results
@@ -36,8 +37,8 @@ class ExportJob:
 
     @property
     def kind(self) -> str:
-        """What the run computed, which names its files: "attributions", or "predictions" for anything else."""
-        return "attributions" if "attributions" in self.results else "predictions"
+        """What the run computed, which names its files: attributions, a track, or else predictions."""
+        return next((name for name in ("attributions", "track") if name in self.results), "predictions")
 
     @functools.cached_property
     def targets(self) -> dict[str, int | None]:
@@ -48,7 +49,7 @@ class ExportJob:
     @functools.cached_property
     def labels(self) -> list[str]:
         """A name for each row: that of its record, else its locus as ``bedtools getfasta -s`` spells it, else row_0."""
-        names = getattr(self.results, "row_names", None)
+        names = self.results.row_names
         loci = self.results.loci
         if names is not None:
             return ["_".join(str(name).split()) or f"row_{i}" for i, name in enumerate(names)]
@@ -59,14 +60,25 @@ class ExportJob:
         return [f"{chrom}:{start}-{end}({strand})" for chrom, start, end, strand in spans]
 
     def letters(self, name: str, format_name: str) -> str:
-        """Return the letters of the rows of an array of sequences; InputError if they are not known."""
+        """Return the letters of the rows of an array of sequences, and then the one for an unknown letter.
+
+        Raises
+        ------
+        InputError
+            If they are not known.
+        """
         n = self.results[name].shape[-2]
-        if self.alphabet is None and n != len(DNA):
+        usual = {len(one.letters): one for one in (DNA, PROTEIN)}
+        if self.alphabet is None and n not in usual:
             raise InputError(f"{name} has {n} letters, and {format_name} spells them: give their `alphabet`.")
-        letters = self.alphabet or "".join(DNA)
-        if len(letters) != n:
-            raise InputError(f"the alphabet {letters!r} has {len(letters)} letters and {name} {n}: expected as many.")
-        return letters
+        found = usual[n] if self.alphabet is None else as_alphabet(self.alphabet)
+        if len(found.letters) != n:
+            raise InputError(
+                f"the alphabet {found.name} has {len(found.letters)} letters and {name} {n}: expected as many."
+            )
+        if not found.unknown:
+            raise InputError(f"the alphabet {found.name} has both N and X, and no letter is left for an unknown one.")
+        return found.letters + found.unknown[0]
 
     def require(self, name: str, format_name: str, advice: str) -> None:
         """Raise InputError, with what to do, if the results lack an array."""

@@ -55,7 +55,8 @@ def export(
         For bigWig: the length of each chromosome; or a FASTA file of the genome, or a table of names and lengths, such
         as ``hg38.chrom.sizes`` or ``hg38.fa.fai``.
     alphabet : str, optional
-        For FASTA: the letters of the sequences, in the order of their rows; A, C, G and T where there are four.
+        For FASTA: the letters of the sequences, in the order of their rows, or "DNA", "RNA" or "protein"; by default
+        DNA where there are four, and protein where there are twenty.
 
     Returns
     -------

@@ -40,7 +40,7 @@ FORMATS = {
     "hdf5": Format(check_arrays(".h5"), write_file(".h5"), ("h5py", "export")),
     "zarr": Format(check_arrays(".zarr"), write_file(".zarr"), ("zarr", "export")),
     "modisco": Format(check_modisco, write_modisco_input),
-    "bigwig": Format(check_tracks, write_tracks, ("pyBigWig", "tracks")),
+    "bigwig": Format(check_tracks, write_tracks),
     "bed": Format(check_bed, write_loci),
     "fasta": Format(check_fasta, write_sequences),
     "tsv": Format(check_table, write_table),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from seqlight.errors import InputError
 from seqlight.exports.export_job import ExportJob
 from seqlight.files.atomic import atomic_write
-from seqlight.sequence.one_hot import characters
+from seqlight.sequence.letters import to_string
 
 LINE = 80
 ADVICE = "`seqlight attribute` keeps them, in Python DeepLiftShapModule(..., hypothetical=True)"
@@ -39,7 +39,7 @@ def check_fasta(job: ExportJob) -> None:
 
 
 def write_sequences(job: ExportJob) -> list[Path]:
-    """Write the sequences of all rows, with N for unknown characters."""
+    """Write the sequences of all rows, with N for unknown characters, or X in proteins."""
     path, letters = job.out / "sequences.fa", job.letters("sequences", "FASTA")
     labels = job.labels
     if len(set(labels)) < len(labels):  # programs look records up by their names
@@ -47,8 +47,9 @@ def write_sequences(job: ExportJob) -> list[Path]:
     names = iter(labels)
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         for block in job.results["sequences"].blocks():
-            spelled = characters(torch.tensor(block), letters, allow_N=True)
-            for text in spelled:
+            known = block.any(axis=1)
+            for codes in np.where(known, block.argmax(axis=1), len(letters) - 1).astype(np.uint8):
+                text = to_string(codes, letters[:-1], letters[-1])
                 file.write(f">{next(names)}\n")
                 file.writelines(f"{text[i : i + LINE]}\n" for i in range(0, len(text), LINE))
     return [path]

@@ -96,7 +96,7 @@ def call_seqlets(
     known : dict of str to numpy.ndarray, optional
         Known motifs, which seqlets are compared with.
     alphabet : str, optional
-        The letters of the sequences; A, C, G and T where there are four.
+        The letters of the sequences, as in :func:`seqlight.export`.
 
     Returns
     -------

@@ -23,7 +23,7 @@ def add_places(table: pd.DataFrame, job: ExportJob) -> pd.DataFrame:
     results = job.results
     if results.loci is not None:
         table = _on_chromosomes(table, results.loci)
-    if getattr(results, "row_names", None) is not None:
+    if results.row_names is not None:
         table = table.assign(name=np.array(job.labels, dtype=object)[table["example_idx"]])
     return table if results.loci is None else to_genome(table, results.loci)
 
@@ -33,13 +33,13 @@ def add_texts(table: pd.DataFrame, job: ExportJob) -> pd.DataFrame:
     if "sequences" not in job.results:
         return table
     letters = job.letters("sequences", "a table of seqlets")
-    alphabet = np.frombuffer(f"{letters}N".encode("ascii"), np.uint8)
+    alphabet = np.frombuffer(letters.encode("latin-1"), np.uint8)
     texts = [""] * len(table)
     start, end = (table[name].to_numpy() for name in ("start", "end"))
     for block, rows, mine in _by_shard(table, job.results["sequences"].blocks()):
-        spelled = alphabet[np.where(block.any(axis=1), block.argmax(axis=1), len(letters))]
+        spelled = alphabet[np.where(block.any(axis=1), block.argmax(axis=1), len(letters) - 1)]
         for i, row in zip(mine.tolist(), rows.tolist(), strict=True):
-            texts[i] = spelled[row, start[i] : end[i]].tobytes().decode("ascii")
+            texts[i] = spelled[row, start[i] : end[i]].tobytes().decode("latin-1")
     return table.assign(sequence=texts)
 
 

@@ -40,7 +40,7 @@ def write_seqlets(folder: Path, table: pd.DataFrame, rates: pd.DataFrame | None 
         write_bed(paths["bed"], table.fillna({"motif_strand": "+"}) if "motif_strand" in table else table)
         written.append(paths["bed"])
     if "sequence" in table:
-        with atomic_write(paths["fa"]) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
+        with atomic_write(paths["fa"]) as partial, partial.open("w", encoding="latin-1", newline="\n") as file:
             file.writelines(f">seqlet_{i}\n{text}\n" for i, text in enumerate(table["sequence"]))
         written.append(paths["fa"])
     if rates is not None:

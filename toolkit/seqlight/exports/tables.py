@@ -48,7 +48,7 @@ def _places(job: ExportJob, first: int, last: int) -> dict[str, Any]:
     """Return number, name and locus of some rows."""
     rows, loci = slice(first, last), job.results.loci
     columns: dict[str, Any] = {"row": np.arange(first, last)}
-    if getattr(job.results, "row_names", None) is not None:
+    if job.results.row_names is not None:
         columns["name"] = job.labels[rows]
     return columns if loci is None else columns | {name: one[rows] for name, one in loci._asdict().items()}
 

@@ -43,7 +43,7 @@ def as_chromosome_sizes(source: Mapping[str, int] | str | os.PathLike[str]) -> d
     with path.open("rb") as file:
         start = file.read(2)
     if start.startswith(b">"):
-        return Genome(path).sizes
+        return Genome(path, write_index=False).sizes
     text = read_text(path, wanted, "chrom_sizes")
     if start == GZIP and text.startswith(">"):
         raise InputError(f"{path} is a compressed FASTA file: give its .fai, or unpack it.")

@@ -38,10 +38,11 @@ def consolidate(
     results : Results, str or path
         The results, or the folder of a run.
     to : str or path
-        ``.npz``, ``.h5`` or ``.hdf5`` (needs h5py), ``.zarr`` (needs zarr): all arrays under their names, and the loci
-        as chrom, start, end and strand below ``loci/`` (in Zarr, chrom and strand are numbers, with their texts in the
-        attribute ``names``). HDF5 and Zarr also have the manifest as an attribute. A name without a suffix is a folder
-        for TF-MoDISco, with ``ohe.npz`` and ``shap.npz``; it needs a run of ``DeepLiftShapModule(hypothetical=True)``.
+        ``.npz``, ``.h5`` or ``.hdf5`` (needs h5py), ``.zarr`` (needs zarr): all arrays under their names, the loci as
+        chrom, start, end and strand below ``loci/`` (in Zarr, chrom and strand are numbers, with their texts in the
+        attribute ``names``), and the names of rows as ``row_names`` (in Zarr an attribute). HDF5 and Zarr also have the
+        manifest as an attribute. A name without a suffix is a folder for TF-MoDISco, with ``ohe.npz`` and ``shap.npz``;
+        it needs a run of ``DeepLiftShapModule(hypothetical=True)``.
     names : str or sequence of str, optional
         The arrays to write; all by default.
 
@@ -124,7 +125,8 @@ def require_free(path: Path, results: Results) -> None:
 def _npz(results: Results, path: Path, names: Sequence[str]) -> None:
     columns = {name: results[name] for name in names}
     arrays = {name: ArrayBlocks(one.shape, one.dtype, one.blocks()) for name, one in columns.items()}
-    write_npz(path, {**arrays, **{f"loci/{name}": one for name, one in _loci(results).items()}})
+    names_of_rows = {} if results.row_names is None else {"row_names": np.array(results.row_names, dtype=np.str_)}
+    write_npz(path, {**arrays, **names_of_rows, **{f"loci/{name}": one for name, one in _loci(results).items()}})
 
 
 def _hdf5(results: Results, path: Path, names: Sequence[str]) -> None:
@@ -136,6 +138,8 @@ def _hdf5(results: Results, path: Path, names: Sequence[str]) -> None:
             _fill(made, results, name)
         for name, one in _loci(results).items():
             file[f"loci/{name}"] = one.astype(object) if one.dtype.kind == "U" else one
+        if results.row_names is not None:
+            file["row_names"] = np.array(results.row_names, dtype=object)
         file.attrs["manifest"] = json.dumps(asdict(results.manifest))
 
 
@@ -155,6 +159,8 @@ def _zarr(results: Results, path: Path, names: Sequence[str]) -> None:
                 group.create_array(f"loci/{name}", data=one).attrs["names"] = texts.tolist()
             else:
                 group.create_array(f"loci/{name}", data=one)
+        if results.row_names is not None:
+            group.attrs["row_names"] = list(results.row_names)
         group.attrs["manifest"] = asdict(results.manifest)
         # A folder cannot be replaced in one step: the old one is removed first.
         shutil.rmtree(path, ignore_errors=True)
