@@ -151,5 +151,5 @@ def test_memory_does_not_grow_with_rows(formats, tmp_path):
         sl.export(results, formats, chrom_sizes=sizes)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    # In memory, the smallest of three large arrays would be 4 MB more; Zarr writes chunks in threads.
-    assert peaks[1] < peaks[0] + 2_000_000
+    # In memory it would be 4 MB more for each array of contributions, and 1 MB for sequences; Zarr writes in threads.
+    assert peaks[1] < peaks[0] + (2_000_000 if formats == "zarr" else 500_000)
