@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import importlib.util
 import inspect
+import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -72,14 +75,22 @@ def test_a_command_runs(run, tmp_path):
     assert (tmp_path / "done").read_text() == "8"
 
 
-def test_errors_are_one_line(run, tmp_path):
+@pytest.mark.reliability(
+    "command line",
+    "an option or command that does not exist, an abbreviation, a value of another type, a YAML file with a wrong name",
+    "exit status 2, and one line with the nearest option or command",
+)
+def test_a_line_that_cannot_be_understood(run, tmp_path):
     config = tmp_path / "settings.yaml"
     config.write_text("oftener: 7\n")
     for argv, says in (
-        ([], "subcommand"),
-        (["play"], "invalid choice: 'play'"),
-        (["work", "--often", "many"], "often"),
-        (["work", "--oftener", "3"], "--oftener"),
+        (["play"], "there is no command 'play'"),
+        (["wrk"], "the nearest is `seqlight work`"),
+        (["--often"], "not a command"),
+        (["work", "--often", "many"], "--often is 'many': expected a whole number"),
+        (["work", "--ofte", "3"], "there is no option --ofte; the nearest is --often"),
+        (["work", "--often"], "--often needs a value"),
+        (["work", "--often", "3", "more"], "'more' belongs to no option"),
         (["work", "--config", str(config)], "'oftener'"),
         (["work", "--config", str(tmp_path / "missing.yaml")], "missing.yaml"),
     ):
@@ -88,33 +99,62 @@ def test_errors_are_one_line(run, tmp_path):
         assert says in error
         assert error.startswith("seqlight: ")
         assert error.count("\n") == 1
+        assert "--help` lists" in error
         assert not out
-    assert run("work", "--often", "0")[0] == "seqlight: often is 0: expected 1 or more."
-    status = run("work", "--out", str(tmp_path / "missing"))[0]
-    assert status.startswith("seqlight: ")
-    assert "No such file" in status
-    assert run("work", "--often=-1")[0] == 130
 
 
 @pytest.mark.reliability(
     "command line",
-    "`--device cuda`, where there is `--accelerator` and `--devices`",
-    "a line that says what to write",
+    "a refusal, a missing file, a folder without permission, a full disk, a fault of the program itself",
+    "exit status 1, and one line without a traceback, which --debug shows",
 )
-@pytest.mark.parametrize("command", ["predict", "attribute"])
-@pytest.mark.parametrize("given", [["--device", "cuda"], ["--device=cuda"], ["--device", "1"]])
-def test_device_is_no_abbreviation_of_devices(command, given, monkeypatch, capsys):
-    monkeypatch.setattr("sys.path", list(sys.path))
-    with pytest.raises(SystemExit) as end:
-        command_line.main([command, "--model", "a.Model", "--data", "X.npy", "--out", "out", *given])
-    assert end.value.code == 2
-    assert capsys.readouterr().err == "seqlight: there is no --device: use --accelerator gpu --devices 1.\n"
-
-
-def test_our_errors_keep_their_traceback(run, monkeypatch):
+def test_errors_are_one_line(run, tmp_path, monkeypatch):
+    assert run("work", "--often", "0") == (1, "", "seqlight: often is 0: expected 1 or more.\n")
+    status, _, error = run("work", "--out", str(tmp_path / "missing"))
+    assert status == 1
+    assert error == f"seqlight: {tmp_path}/missing/done: No such file or directory; check the path.\n"
+    for number, says in ((errno.EACCES, "may be read and written"), (errno.ENOSPC, "make room")):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "write_text", lambda self, text, number=number: fail(number, self))
+            status, _, error = run("work", "--out", str(tmp_path))
+        assert (status, error.count("\n")) == (1, 1)
+        assert says in error
     monkeypatch.setattr(Path, "write_text", lambda self, text: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        run("work")
+    for more in ([], ["--debug"]):
+        status, _, error = run("work", *more)
+        assert status == 1
+        assert error.endswith(
+            "seqlight: ZeroDivisionError: division by zero "
+            "(not foreseen; the same command with --debug shows the traceback)\n"
+        )
+        assert ("Traceback" in error) == bool(more)
+
+
+def fail(number, path):
+    raise OSError(number, os.strerror(number), str(path))
+
+
+def test_an_interruption(run):
+    assert run("work", "--often=-1") == (130, "", "seqlight: interrupted; the same command starts anew.\n")
+
+
+def test_without_a_command_it_shows_what_there_is(run):
+    status, out, error = run()
+    assert (status, error) == (0, "")
+    assert "work           Do some work." in out
+    assert run("--help") == run("-h") == run("help") == (0, out, "")
+    assert run("help", "work")[1].startswith("usage: seqlight work [options]")
+
+
+@pytest.mark.reliability("command line", "a reader that closes the pipe, such as `| head`", "silence")
+def test_a_closed_pipe(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "seqlight", "--help"]
+    env = {name: one for name, one in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, env=env)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_each_config_is_loaded_by_a_test():
@@ -134,34 +174,41 @@ def test_each_config_fits_its_command(path, monkeypatch):
     command = commands[first[2]].load()
     settings, parameters = yaml.safe_load(path.read_text()), inspect.signature(command).parameters
     assert settings.keys() <= parameters.keys()
-    with pytest.raises(SystemExit) as end:
-        command_line.main([first[2], "--config", str(path), "--help"])
-    assert end.value.code == 0
+    command_line.main([first[2], "--config", str(path), "--help"])
 
 
-def test_help_does_not_load_lightning():
+def test_help_is_there_at_once():
+    """In one process for all commands: nothing is loaded that takes long, and each answer takes under half a second."""
     code = (
-        "import sys\n"
+        "import contextlib, io, json, sys, time\n"
+        "from importlib.metadata import entry_points\n"
         "from seqlight.cli.main import main\n"
-        "try:\n"
-        "    main(sys.argv[1:])\n"
-        "except SystemExit:\n"
-        "    assert not {'torch', 'lightning', 'matplotlib'} & sys.modules.keys(), 'slow'\n"
+        "found = {}\n"
+        "names = {one.name for one in entry_points(group='seqlight.commands')} - {'fit', 'validate', 'test'}\n"
+        "for words in ([], *([*one.split('-'), '--help'] for one in names)):\n"
+        "    begun = time.process_time()\n"
+        "    with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):\n"
+        "        main(words)\n"
+        "    found[' '.join(words)] = shown.getvalue(), time.process_time() - begun\n"
+        "heavy = {'torch', 'lightning', 'matplotlib', 'numpy', 'pandas'} & sys.modules.keys()\n"
+        "json.dump([found, sorted(heavy)], sys.stdout)\n"
     )
-    helps = {}
-    for argv in (("--help",), ("demo", "--help")):
-        done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        helps[argv] = " ".join(done.stdout.split())
-    assert "demo Train a small model on DNA, watch what it learns, and write a report." in helps["--help",]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    helps, heavy = json.loads(done.stdout)
+    assert not heavy
+    assert max(seconds for _, seconds in helps.values()) < 0.5
+    texts = {words: " ".join(text.split()) for words, (text, _) in helps.items()}
+    assert "demo Train a small model on DNA, watch what it learns, and write a report." in texts[""]
     for option, description in {
         "out": "Folder for the report",
         "data": "What to learn",
         "epochs": "How long to train; 12 for ecoli and 8 for planted",
         "seed": "The seed of everything random",
     }.items():
-        shown = helps["demo", "--help"].split(f"--{option} ")[-1]
-        assert description in shown[:120], option
+        assert description in texts["demo --help"].split(f"--{option} ")[-1][:120], option
+    for words in texts.keys() - {""}:
+        assert "seqlight" in texts[words].partition("xample")[2], f"{words} has no example"
 
 
 def test_a_class_in_the_current_folder_is_found(run, tmp_path, monkeypatch):
@@ -198,4 +245,4 @@ def test_an_option_is_called_as_it_is_typed(monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         command_line.main(["study", "--model", "a.Model"])
     assert end.value.code == 2
-    assert "the following arguments are required: --out;" in capsys.readouterr().err
+    assert "seqlight: --out is missing;" in capsys.readouterr().err

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import seqlight as sl
-from seqlight.cli import main as command_line
 from seqlight.cli.sequences import read_some
 from seqlight.cli.study_commands import study_command
 from seqlight.errors import InputError
@@ -91,39 +90,6 @@ def test_a_suite_and_a_model_are_too_much(data):
         study_command(data / "out", "a.Model", suite="operations")
     with pytest.raises(InputError, match="expected both, or --suite"):
         study_command(data / "out", "a.Model")
-
-
-def test_words_behind_a_command():
-    def study(out, model=None): ...
-    def compare(old, new, fail_above=1): ...
-
-    commands = {"study": study, "study-compare": compare}
-    spell = command_line._spell_out
-    assert spell(["study", "compare", "a", "b", "--fail_above", "2"], commands) == [
-        "study-compare",
-        "--old",
-        "a",
-        "--new",
-        "b",
-        "--fail_above",
-        "2",
-    ]
-    assert spell(["study", "--out", "a"], commands) == ["study", "--out", "a"]
-    assert spell(["--help"], commands) == ["--help"]
-    assert spell(["other", "a"], commands) == ["other", "a"]
-    assert spell(["study", "compare", "a", "b", "1", "c"], commands)[-1] == "c"
-
-
-def test_options_have_hyphens_and_switches_no_value():
-    def study(out, n_references: int = 3, retry: bool = False, page: bool = True): ...
-
-    spell, commands = command_line._spell_out, {"study": study}
-    typed = ["study", "--n-references", "4", "--retry", "--page=false", "--out", "a-b"]
-    spelt = ["study", "--n_references", "4", "--retry", "true", "--page=false", "--out", "a-b"]
-    assert spell(typed, commands) == spelt
-    assert spell(["study", "--retry"], commands) == ["study", "--retry", "true"]
-    assert spell(["study", "--retry", "false"], commands) == ["study", "--retry", "false"]
-    assert spell(["study", "--not-known", "-x"], commands) == ["study", "--not-known", "-x"]
 
 
 def test_importing_the_commands_is_fast():

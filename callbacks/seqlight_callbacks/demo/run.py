@@ -14,6 +14,9 @@ def demo(
 ) -> None:
     """Train a small model on DNA, watch what it learns, and write a report.
 
+    Example:
+        seqlight demo --data planted --out demo
+
     Args:
         out: Folder for the report, the metrics and the attributions of each epoch.
         data: What to learn: translation starts of Escherichia coli, found by the Shine-Dalgarno motif

@@ -34,7 +34,14 @@ def attribute_command(
     precision: str | None = None,
     identity: str | None = None,
 ) -> None:
-    """Attribute with DeepLIFT/SHAP on any number of devices; an interrupted run resumes when it is started again.
+    r"""Attribute with DeepLIFT/SHAP, on any number of devices: which positions made the output what it is.
+
+    Started again after an interruption, the same command computes what is missing.
+
+    Example:
+        seqlight attribute --model my_models.Net --checkpoint best.ckpt \
+            --data sequences.npy --out attributions
+        seqlight attribute --config configs/attribute.yaml --target 0 1 --n-shuffles auto
 
     Args:
         model: Class of the model, package.module.Class.

@@ -2,110 +2,121 @@
 
 A command is a function that an installed package names in the entry-point group
 ``seqlight.commands``. Its parameters, their types and its docstring make the options and the
-help; ``--config FILE.yaml`` gives them from a file. ``seqlight study compare old new`` is the command
-``study-compare``, with its first two parameters.
+help; ``--config FILE.yaml`` gives them from a file. One with ``*words`` gets what is typed as it is.
+``seqlight study compare old new`` is the command ``study-compare``, with its first two parameters.
+
+The exit status is 0, 1 if something was refused, 2 for a command line that cannot be understood, 130 after SIGINT or
+SIGTERM.
 """
 
 from __future__ import annotations
 
 import inspect
-import itertools
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import entry_points, version
-from typing import Any
+import traceback
+from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points, version
 
-from seqlight.errors import SeqlightError
+from seqlight.cli.console import leave_closed_pipe, plain_messages, process_number, say
+from seqlight.cli.interruption import STATUS, Interruption, describe_interruption
+from seqlight.cli.overview import overview, typed_name
+from seqlight.cli.refusals import describe_error, describe_mismatch
+from seqlight.cli.usage import UsageError, nearest
+from seqlight.errors import ResultsError, SeqlightError
 
-# Options that had another name are still known by it.
-FORMER_NAMES = {"arguments": "init_args"}
+DEBUG = "--debug"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command; an error that the user can put right ends the process with one line, without a traceback.
+    """Run a command; whatever goes wrong ends the process with one line, and a traceback only with ``--debug``.
 
     Parameters
     ----------
     argv : sequence of str, optional
         The arguments after the name of the program; those of the process if None.
+
+    Raises
+    ------
+    SystemExit
+        With the exit status, if it is not 0.
     """
     # Threads that spin while they wait take cores from other programs, and run ten times slower next to them.
     # OpenMP reads this once, when PyTorch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    argv = list(sys.argv[1:] if argv is None else argv)
-    if argv == ["--version"]:
-        print(f"seqlight {version('seqlight')}")
-        return
-    from jsonargparse import ArgumentError, auto_cli
-
     # A model, target or data set of the user's own may be in a file of the current folder.
     sys.path.append(os.getcwd())
-    commands = {command.name: command.load() for command in entry_points(group="seqlight.commands")}
-    argv = _spell_out(argv, commands)
-    _refuse_device(argv, commands)
-    try:
-        auto_cli(
-            commands,
-            args=argv,
-            prog="seqlight",
-            as_positional=False,
-            exit_on_error=False,
-        )
-    except ArgumentError as error:
-        command = argv[0] if argv else ""
-        # The parser calls an option of a command "command.option".
-        reason = _one_line(error).replace(f"{command}.", "--") if command in commands else _one_line(error)
-        print(f"seqlight: {reason}; `seqlight COMMAND --help` lists the options.", file=sys.stderr)
-        sys.exit(2)
-    except (SeqlightError, OSError) as error:
-        sys.exit(f"seqlight: {_one_line(error)}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    words = list(sys.argv[1:] if argv is None else argv)
+    status = _guard([one for one in words if one != DEBUG], debug=DEBUG in words)
+    if status:
+        sys.exit(status)
 
 
-def _spell_out(argv: list[str], commands: Mapping[str, Callable[..., Any]]) -> list[str]:
-    """Return the arguments as the parser wants them.
-
-    A command of two words is one, what stands behind it has its name, options have underscores as the parameters have,
-    and switches their value.
-    """
-    if len(argv) > 1 and f"{argv[0]}-{argv[1]}" in commands:
-        argv = [f"{argv[0]}-{argv[1]}", *argv[2:]]
-    if not argv or argv[0] not in commands:
-        return argv
-    command, *rest = argv
-    parameters = inspect.signature(commands[command]).parameters
-    names, named = iter(parameters), list[str]()
-    while rest and not rest[0].startswith("-"):
-        name = next(names, None)
-        if name is None:
-            break
-        named += [f"--{name}", rest.pop(0)]
-    for here, after in itertools.pairwise([*rest, "--"]):
-        option, equals, value = here.partition("=")
-        name = option.removeprefix("--").replace("-", "_")
-        name = FORMER_NAMES.get(name, name)
-        if not option.startswith("--") or name not in parameters:
-            named.append(here)
-            continue
-        named.append(f"--{name}{equals}{value}")
-        # A switch needs no value.
-        if not equals and after.startswith("--") and parameters[name].annotation in (bool, "bool"):
-            named.append("true")
-    return [command, *named]
+def _guard(words: list[str], debug: bool) -> int | str | None:
+    """Run a command and return the exit status."""
+    finished = False
+    with plain_messages(), Interruption() as interruption:
+        try:
+            _run(words)
+            finished = True
+            sys.stdout.flush()
+            return 0
+        except BrokenPipeError:
+            leave_closed_pipe()
+            return 0 if finished else 1
+        except UsageError as error:
+            say(f"{error}.")
+            return 2
+        except BaseException as error:
+            if debug and not isinstance(error, SystemExit):
+                traceback.print_exc()
+            if interruption.ended(error):
+                if not process_number():
+                    say(describe_interruption(words[0] if words else ""))
+                return STATUS
+            if isinstance(error, SystemExit):
+                return error.code
+            # All processes of a run raise these, with the same words.
+            if not (process_number() and type(error) in (SeqlightError, ResultsError)):
+                say(describe_error(error))
+            return 1
 
 
-def _refuse_device(argv: list[str], commands: Mapping[str, Callable[..., Any]]) -> None:
-    """End the process where a run on several devices is given `--device`, which the parser reads as `--devices`."""
-    if not argv or argv[0] not in commands:
+def _run(words: list[str]) -> None:
+    commands = {one.name: one for one in entry_points(group="seqlight.commands")}
+    if words in (["--version"], ["-V"]):
+        print(f"seqlight {version('seqlight')}")
         return
-    parameters = inspect.signature(commands[argv[0]]).parameters
-    asked = any(one.partition("=")[0] == "--device" for one in argv[1:])
-    if asked and "devices" in parameters and "device" not in parameters:
-        print("seqlight: there is no --device: use --accelerator gpu --devices 1.", file=sys.stderr)
-        sys.exit(2)
+    if words[:1] == ["help"] and len(words) > 1:
+        words = [*words[1:], "--help"]
+    if not words or words[0] in ("help", "--help", "-h"):
+        print(overview(commands.values()))
+        return
+    entry, rest = _find(words, commands)
+    command, name = entry.load(), typed_name(entry.name)
+    if any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in inspect.signature(command).parameters.values()):
+        command(*rest)
+        return
+    from jsonargparse import ArgumentError
+
+    from seqlight.cli.command_parser import parse
+
+    try:
+        arguments = parse(name, rest, command)
+    except (UsageError, ArgumentError) as error:
+        reason = str(error) if isinstance(error, UsageError) else describe_mismatch(error)
+        raise UsageError(f"{reason}; `seqlight {name} --help` lists the options") from error
+    command(**arguments)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _find(words: list[str], commands: Mapping[str, EntryPoint]) -> tuple[EntryPoint, list[str]]:
+    """Return the command that is typed, in two words or one, and what stands behind it."""
+    for n in (2, 1):
+        name = "-".join(words[:n])
+        if len(words) >= n and name in commands:
+            return commands[name], words[n:]
+    if words[0].startswith("-"):
+        raise UsageError(f"the first word is {words[0]}, not a command; `seqlight --help` lists them")
+    near = nearest(words[0], map(typed_name, commands))
+    hint = f"; the nearest is `seqlight {near}`" if near else ""
+    raise UsageError(f"there is no command {words[0]!r}{hint}; `seqlight --help` lists them")

@@ -29,7 +29,14 @@ def predict_command(
     precision: str | None = None,
     identity: str | None = None,
 ) -> None:
-    """Predict with a model on any number of devices; an interrupted run resumes when it is started again.
+    r"""Predict with a model, on any number of devices.
+
+    Started again after an interruption, the same command computes what is missing.
+
+    Example:
+        seqlight predict --model my_models.Net --checkpoint best.ckpt \
+            --data sequences.npy --out predictions
+        seqlight predict --config configs/predict.yaml --init-args.width 64 --devices 2
 
     Args:
         model: Class of the model, package.module.Class.

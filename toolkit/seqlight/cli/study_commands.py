@@ -38,11 +38,16 @@ def study_command(
     retry: bool = False,
     page: bool = True,
 ) -> None:
-    """Find out which implementations of attribution can be believed on a model, and why the others cannot.
+    r"""Find out which implementations of attribution can be believed on a model, and why the others cannot.
 
     Each runs in a process of its own; a study that was interrupted goes on when it is started again. Writes the cells
     and a page, page.html, into the folder. `seqlight study compare OLD NEW` compares two studies, `seqlight study page
     FOLDER` writes the page anew.
+
+    Example:
+        seqlight study --model my_models.Net --checkpoint best.ckpt \
+            --data peaks.fa --out study
+        seqlight study --suite operations --out operations
 
     Args:
         out: Folder for the results, which seqlight.studies.open_study reads.
@@ -114,6 +119,9 @@ def study_compare_command(old: Path, new: Path, fail_above: float = 1e-3) -> Non
 
     It is 2 if there is nothing to compare.
 
+    Example:
+        seqlight study compare before after --fail-above 1e-3
+
     Args:
         old: Folder of the study before a change.
         new: Folder of the study after it.
@@ -135,6 +143,9 @@ def study_compare_command(old: Path, new: Path, fail_above: float = 1e-3) -> Non
 
 def study_page_command(study: Path, out: Path | None = None) -> None:
     """Write the page of a study from what is stored; nothing is computed.
+
+    Example:
+        seqlight study page study
 
     Args:
         study: Folder of the study.

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from seqlight.cli.refusals import ADVICE, describe_error, describe_mismatch
+from seqlight.errors import DiskError, InputError
+
+
+@pytest.mark.parametrize("number", sorted(ADVICE), ids=errno.errorcode.get)
+def test_errors_of_the_system_say_what_to_do(number):
+    said = describe_error(OSError(number, "words", "a path"))
+    assert said == f"a path: words; {ADVICE[number]}."
+
+
+def test_our_errors_are_told_as_they_are():
+    assert describe_error(InputError("two\n  lines.")) == "two lines."
+    assert describe_error(DiskError("no room: make some.", errno.ENOSPC)) == "no room: make some."
+
+
+@pytest.mark.parametrize("error", [ValueError("a\nb"), RuntimeError(), OSError("odd"), MemoryError()])
+def test_an_error_that_was_not_foreseen_has_its_class(error):
+    said = describe_error(error)
+    assert said.startswith(type(error).__name__)
+    assert "--debug shows the traceback" in said
+    assert "\n" not in said
+
+
+def test_what_the_parser_says():
+    union = (
+        'Parser key "target":\n  Does not validate against any of the Union subtypes\n'
+        "  Subtypes: [<class 'int'>, list[int], dict[str, typing.Any], <class 'NoneType'>]\n  Errors:\n"
+        "    - Expected a <class 'int'>\n    - Expected a <class 'int'>. Got value: a\n"
+        "  Given value type: <class 'list'>\n  Given value: ['a', 'b']"
+    )
+    assert describe_mismatch(ValueError(union)) == (
+        "--target is \"['a', 'b']\": expected a whole number or a list or names with values (NAME=VALUE)"
+    )
+    for text, says in (
+        ("the following arguments are required: --data", "--data is missing"),
+        ("the following arguments are required: --data, old", "--data and OLD are missing"),
+        ("Option 'oftener' is not accepted", "Option 'oftener' is not accepted"),
+        ('Parser key "config":\n  No file.', "--config: No file"),
+    ):
+        assert describe_mismatch(ValueError(text)) == says

@@ -1,0 +1,98 @@
+"""The command ``seqlight audit``: how each operation of a model is explained.
+
+The function must not have the name of a public function of ``seqlight``: jsonargparse would look it up, and load
+PyTorch to print a help.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def audit_command(
+    model: str,
+    data: Path,
+    out: Path | None = None,
+    target: int = 0,
+    n_shuffles: int = 2,
+    random_state: int = 0,
+    checkpoint: Path | None = None,
+    init_args: dict[str, Any] | None = None,
+    trusted: bool = False,
+    genome: Path | None = None,
+    window: int | None = None,
+    inputs: int = 1,
+    rows: int = 4,
+    dtype: str = "float64",
+    strict: bool = False,
+) -> None:
+    """Find out how each operation of a model is explained, and whether its attributions are complete.
+
+    Prints a table of the operations. A model whose attributions do not sum to the output difference is no error, unless
+    --strict makes it one.
+
+    Example:
+        seqlight audit --model my_models.Net --checkpoint best.ckpt --data peaks.fa
+        seqlight audit --model my_models.Net --data sequences.npy --out audit --strict
+
+    Args:
+        model: Class of the model, package.module.Class.
+        data: Sequences: one-hot arrays (.npy or .npz, rows x letters x positions), a FASTA file, or a BED file.
+        out: Folder for the table, as audit.tsv, and for all that was found, as audit.json.
+        target: Column of the output to explain.
+        n_shuffles: References for each sequence.
+        random_state: Seed of the first reference.
+        checkpoint: Weights of the model, a state dict or a Lightning checkpoint.
+        init_args: Arguments of the class, such as width=64.
+        trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
+        genome: FASTA file of the genome, for a BED file.
+        window: Positions around each summit or centre; by default the regions themselves.
+        inputs: Number of arrays of the .npz that the model takes, X first.
+        rows: How many sequences, evenly spaced in the file.
+        dtype: Type to compute in; in float64 rounding does not interfere.
+        strict: End with exit status 1 if attributions are not complete, for continuous integration.
+    """
+    import seqlight
+    from seqlight.cli.sequences import read_some
+    from seqlight.errors import InputError
+    from seqlight.lit.model_factory import as_model
+
+    X, *args = read_some(data, rows, genome, window, inputs)
+    network = as_model(model, checkpoint, init_args, trusted)
+    found = seqlight.audit(
+        network, X, args, target=target, n_shuffles=n_shuffles, dtype=dtype, random_state=random_state
+    )
+    print(found)
+    if out is not None:
+        _write(found, out)
+        print(f"\n{out / 'audit.tsv'}\n{out / 'audit.json'}")
+    if strict and not found.complete:
+        raise InputError("attributions of this model are not complete, and --strict asks for it: see the table.")
+
+
+def _write(found: Any, out: Path) -> None:
+    """Write the table for people and programs that read tables, and everything for others."""
+    import json
+    import math
+
+    from seqlight.files.atomic import atomic_write
+    from seqlight.files.folder import as_folder
+
+    as_folder(out).mkdir(parents=True, exist_ok=True)
+    rows = [
+        {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+        for row in found.table.to_dict("records")
+    ]
+    said = {
+        "complete": bool(found.complete),
+        "lost": None if math.isnan(found.lost) else float(found.lost),
+        "sequences": found.sequences,
+        "dtype": str(found.dtype).removeprefix("torch."),
+        "remark": found.remark,
+        "operations": rows,
+    }
+    texts = {"audit.tsv": found.table.to_csv(sep="\t", index=False), "audit.json": json.dumps(said, indent=2) + "\n"}
+    for name, text in texts.items():
+        with atomic_write(out / name) as partial:
+            partial.write_text(text, encoding="utf-8")

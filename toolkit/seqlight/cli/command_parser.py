@@ -1,0 +1,140 @@
+"""The parser of a command: its options, their groups, and its help, all from the signature of the function."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+from seqlight.cli.mapping_parts import as_json, set_parts, value_before, without_typed
+from seqlight.cli.option_groups import grouped, has_group
+from seqlight.cli.typed_options import CONFIG, FORMER_NAMES, as_value, read_options
+from seqlight.cli.usage import UsageError
+
+# Where the description of a command ends and that of its parameters begins, in either style of docstrings.
+PARAMETERS = re.compile(r"^(Args:|Arguments:|Parameters$)", re.MULTILINE)
+
+# Options of all commands, which the parser adds by itself or the program takes.
+ALSO = """\
+also:
+  --config FILE.yaml    Take options from a file; what is typed goes before it.
+  --print_config        Print all options as such a file.
+  --debug               Show the traceback of an error.
+  -h, --help            Print this."""
+OF_ALL = (CONFIG, "print_config", "help")
+
+
+class CommandHelp(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
+    """The help of a command: an option, what it is, and its default, without the types of Python."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        said = action.help or ""
+        hidden = any(action.default is one for one in (None, argparse.SUPPRESS, True, False))
+        return said if hidden or not action.option_strings else f"{said} (default: %(default)s)"
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        names = ", ".join(one for one in action.option_strings if not one.endswith("+"))
+        if _is_bool(action):
+            return names
+        return f"{names} {action.metavar or action.dest.upper()}"
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """Add an option to the help, unless it is one of all commands."""
+        if action.dest not in OF_ALL:
+            super().add_argument(action)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = [_fill(one, width) for one in re.split(r"\n[ ]*\n", text)]
+        return "\n\n".join(paragraphs)
+
+
+def _is_bool(action: argparse.Action) -> bool:
+    return getattr(action, "_typehint", None) is bool
+
+
+def _fill(paragraph: str, width: int) -> str:
+    """Return a paragraph in lines of a width; one with indented lines, such as an example, stays as it is."""
+    if any(line.startswith(" ") for line in paragraph.splitlines()):
+        return paragraph
+    return textwrap.fill(" ".join(paragraph.split()), width, break_on_hyphens=False)
+
+
+def make_parser(name: str, command: Callable[..., Any]) -> ArgumentParser:
+    """Return the parser of a command.
+
+    Parameters
+    ----------
+    name : str
+        Behind ``seqlight``, such as ``study compare``.
+    command : callable
+        Its parameters, their types and its docstring make the options and the help.
+    """
+    parser = ArgumentParser(
+        prog=f"seqlight {name}",
+        usage=_usage(name, command),
+        description=PARAMETERS.split(inspect.getdoc(command) or "")[0].strip(),
+        formatter_class=CommandHelp,
+        epilog=ALSO,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parameters = list(inspect.signature(command).parameters)
+    for title, names in grouped(parameters).items():
+        group = parser.add_argument_group(title)
+        group.add_function_arguments(command, as_group=False, skip=set(parameters) - set(names))
+    if CONFIG not in parameters:
+        parser.add_argument("--config", action="config")  # which also adds --print_config
+    for former, current in FORMER_NAMES.items():
+        if current in parameters and former not in parameters:
+            hint = get_type_hints(command)[current]
+            parser.add_argument(f"--{former}", type=hint, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser
+
+
+def parse(name: str, words: list[str], command: Callable[..., Any]) -> dict[str, Any]:
+    """Return the arguments for a command, from the words behind its name.
+
+    Raises
+    ------
+    UsageError
+        If there is an option that the command does not have, or a word is left over.
+    jsonargparse.ArgumentError
+        If a value is of another type, or is missing.
+    SystemExit
+        After ``--help`` and ``--print_config``.
+    """
+    hints = get_type_hints(command)
+    typed = read_options(words, command)
+    values = {one: as_value(given, hints.get(one, str)) for one, given in typed.values.items()}
+    configs = [Path(one.partition("=")[2]) for one in typed.parser if one.startswith(f"--{CONFIG}=")]
+    for parameter in dict.fromkeys(one for one, _, _ in typed.parts):
+        before = value_before(parameter, typed.values.get(parameter, []), configs, FORMER_NAMES)
+        parts = [(path, value) for one, path, value in typed.parts if one == parameter]
+        values[parameter] = as_json(set_parts(parameter, before, parts))
+    # Files first, so that what is typed goes before what they say, wherever it stands.
+    files = [f"--{CONFIG}={without_typed(one, values, FORMER_NAMES)}" for one in configs]
+    others = [one for one in typed.parser if not one.startswith(f"--{CONFIG}=")]
+    parser = make_parser(name, command)
+    found = parser.parse_args([*files, *others, *(f"--{one}={value}" for one, value in values.items())])
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # its name before 4.49
+    arguments = dict(vars(instantiate(found)))
+    for former, current in FORMER_NAMES.items():
+        if former in arguments and current in hints and former not in hints:
+            earlier = arguments.pop(former)
+            if arguments.get(current) is not None:
+                raise UsageError(f"there are {former} and {current}, its name now: expected one of them")
+            arguments[current] = earlier
+    return {one: arguments[one] for one in inspect.signature(command).parameters if one in arguments}
+
+
+def _usage(name: str, command: Callable[..., Any]) -> str:
+    parameters = inspect.signature(command).parameters.values()
+    required = [one.name for one in parameters if one.default is inspect.Parameter.empty]
+    words = [f"--{one} {one.upper()}" if has_group(one) else one.upper() for one in required]
+    return " ".join(["seqlight", name, *words, "[options]"])

@@ -1,0 +1,97 @@
+"""What a command says when it ends early: one line, whatever went wrong."""
+
+from __future__ import annotations
+
+import errno
+import re
+
+from seqlight.cli.option_groups import has_group
+from seqlight.errors import SeqlightError
+
+DEBUG = "the same command with --debug shows the traceback"
+ADVICE = {
+    errno.ENOENT: "check the path",
+    errno.EACCES: "expected a path that may be read and written",
+    errno.EPERM: "expected a path that may be read and written",
+    errno.EROFS: "expected a folder that can be written",
+    errno.ENOSPC: "make room and start the same command again",
+    errno.EDQUOT: "make room and start the same command again",
+    errno.EFBIG: "expected a file system and limits that allow larger files",
+    errno.EISDIR: "expected a file, not a folder",
+    errno.ENOTDIR: "expected a folder, not a file",
+    errno.EEXIST: "remove it, or choose another path",
+}
+
+# What the parser says of a value of another type.
+MISMATCH = re.compile(r"""Parser key "(?P<key>[^"]+)":\s*(?P<reason>.*)""", re.DOTALL)
+GIVEN = re.compile(r".*(?:Given value|Got value): (?P<value>.*)$", re.DOTALL)  # the last of several
+SUBTYPES = re.compile(r"Subtypes: [\[(](?P<types>.*?)[\])]\s*Errors:", re.DOTALL)
+ONE_TYPE = re.compile(r"Expected a (?P<type><class '[^']+'>|\w+)")
+
+
+def one_line(text: object) -> str:
+    """Return a text without line breaks and runs of spaces."""
+    return " ".join(str(text).split())
+
+
+def describe_error(error: BaseException) -> str:
+    """Return what an error says, in one line; one that was not foreseen has its class, and how to find out more.
+
+    Examples
+    --------
+    >>> from seqlight.errors import InputError
+    >>> describe_error(InputError("rows is 0: expected 1 or more."))
+    'rows is 0: expected 1 or more.'
+    >>> describe_error(FileNotFoundError(2, "No such file or directory", "X.npy"))
+    'X.npy: No such file or directory; check the path.'
+    >>> describe_error(KeyError("x"))
+    "KeyError: 'x' (not foreseen; the same command with --debug shows the traceback)"
+    """
+    if isinstance(error, SeqlightError):
+        return one_line(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        advice = ADVICE.get(error.errno or 0)
+        return one_line(f"{where}{error.strerror}") + (f"; {advice}." if advice else ".")
+    said = one_line(error)
+    return f"{type(error).__name__}{': ' if said else ''}{said} (not foreseen; {DEBUG})"
+
+
+def describe_mismatch(error: Exception) -> str:
+    """Return what is wrong with the options, from the words of jsonargparse, which take many lines.
+
+    Examples
+    --------
+    >>> describe_mismatch(ValueError("the following arguments are required: --model, --data"))
+    '--model and --data are missing'
+    """
+    text = str(error)
+    if "arguments are required:" in text:
+        names = [_typed(one.strip().removeprefix("--")) for one in text.partition("required:")[2].split(",")]
+        return f"{', '.join(names[:-1])} and {names[-1]} are missing" if len(names) > 1 else f"{names[0]} is missing"
+    found = MISMATCH.search(text)
+    if found is None:
+        return one_line(text).rstrip(".")
+    reason, given = found["reason"], GIVEN.search(text)
+    types = SUBTYPES.search(reason) or ONE_TYPE.search(reason)
+    if given is None or types is None:
+        return f"--{found['key']}: {one_line(reason).rstrip('.')}"
+    wanted = _in_words(types[1])
+    return f"--{found['key']} is {one_line(given['value'])!r}: expected {wanted}"
+
+
+def _typed(name: str) -> str:
+    return f"--{name}" if has_group(name) else name.upper()
+
+
+def _in_words(types: str) -> str:
+    names = {
+        "int": "a whole number", "float": "a number", "str": "a word", "bool": "true or false", "Path": "a path",
+        "dict": "names with values (NAME=VALUE)", "list": "a list",
+    }  # fmt: skip
+    said = []
+    for name in re.findall(r"<class '(?:\w+\.)*(\w+)'>|(list|dict)\[|(Literal\[[^\]]*\])", types):
+        word = next(filter(None, name))
+        if word != "NoneType":
+            said.append(names.get(word, word))
+    return " or ".join(dict.fromkeys(said)) or one_line(types)
