@@ -87,7 +87,8 @@ def make_parser(name: str, command: Callable[..., Any]) -> ArgumentParser:
     parameters = list(inspect.signature(command).parameters)
     for title, names in grouped(parameters).items():
         group = parser.add_argument_group(title)
-        group.add_function_arguments(command, as_group=False, skip=set(parameters) - set(names))
+        skip: set[str | int] = {one for one in parameters if one not in names}
+        group.add_function_arguments(command, as_group=False, skip=skip)
     if CONFIG not in parameters:
         parser.add_argument("--config", action="config")  # which also adds --print_config
     for former, current in FORMER_NAMES.items():

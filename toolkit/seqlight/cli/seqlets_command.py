@@ -7,10 +7,7 @@ PyTorch to print a help.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    import pandas as pd
+from typing import Any, Literal
 
 # Motifs are named in the summary of seqlets that resemble one with a smaller q-value than this.
 Q_VALUE, MOST_NAMED = 0.05, 5
@@ -80,7 +77,7 @@ def seqlets_command(
     print(f"next: seqlight motifs {folder}; seqlight report {folder}")
 
 
-def summary(table: pd.DataFrame, rows: int) -> list[str]:
+def summary(table: Any, rows: int) -> list[str]:
     """Return how many seqlets there are, by sign, and which motifs most of them resemble, as lines."""
     signs = {"positive": int((table["attribution"] > 0).sum()), "negative": int((table["attribution"] < 0).sum())}
     by_sign = ", ".join(f"{n} {sign}" for sign, n in signs.items())
