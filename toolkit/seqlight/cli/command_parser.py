@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import inspect
 import re
 import textwrap
+import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from seqlight.cli.mapping_parts import as_json, set_parts, value_before, without_typed
 from seqlight.cli.option_groups import grouped, has_group
+from seqlight.cli.parameter_types import type_hints
 from seqlight.cli.typed_options import CONFIG, FORMER_NAMES, as_value, read_options
 from seqlight.cli.usage import UsageError
 
@@ -84,7 +87,7 @@ def make_parser(name: str, command: Callable[..., Any]) -> ArgumentParser:
         exit_on_error=False,
         allow_abbrev=False,
     )
-    parameters = list(inspect.signature(command).parameters)
+    parameters, command = list(inspect.signature(command).parameters), _with_types(command)
     for title, names in grouped(parameters).items():
         group = parser.add_argument_group(title)
         skip: set[str | int] = {one for one in parameters if one not in names}
@@ -93,9 +96,27 @@ def make_parser(name: str, command: Callable[..., Any]) -> ArgumentParser:
         parser.add_argument("--config", action="config")  # which also adds --print_config
     for former, current in FORMER_NAMES.items():
         if current in parameters and former not in parameters:
-            hint = get_type_hints(command)[current]
+            hint = type_hints(command)[current]
             parser.add_argument(f"--{former}", type=hint, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
+
+
+def _with_types(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function with its annotations as types, not text.
+
+    For text, the parser would import what a module imports for type checkers alone, which may take seconds.
+    """
+    hints = type_hints(command)
+    if not hints or not isinstance(command, types.FunctionType):
+        return command
+    twin = types.FunctionType(
+        command.__code__, command.__globals__, command.__name__, command.__defaults__, command.__closure__
+    )
+    functools.update_wrapper(twin, command)
+    del twin.__wrapped__  # type: ignore[attr-defined]
+    twin.__kwdefaults__ = command.__kwdefaults__
+    twin.__annotations__ = hints
+    return twin
 
 
 def parse(name: str, words: list[str], command: Callable[..., Any]) -> dict[str, Any]:
@@ -110,7 +131,7 @@ def parse(name: str, words: list[str], command: Callable[..., Any]) -> dict[str,
     SystemExit
         After ``--help`` and ``--print_config``.
     """
-    hints = get_type_hints(command)
+    hints = type_hints(command)
     typed = read_options(words, command)
     values = {one: as_value(given, hints.get(one, str)) for one, given in typed.values.items()}
     configs = [Path(one.partition("=")[2]) for one in typed.parser if one.startswith(f"--{CONFIG}=")]

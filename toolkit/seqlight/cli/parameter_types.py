@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
-from typing import Any, Union, get_args, get_origin
+from collections.abc import Callable, Iterator
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 
 def alternatives(hint: Any) -> Iterator[Any]:
@@ -20,6 +20,14 @@ def alternatives(hint: Any) -> Iterator[Any]:
             yield from alternatives(one)
     else:
         yield hint
+
+
+def type_hints(command: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of a command's parameters; none if it names some that only a type checker can see."""
+    try:
+        return get_type_hints(command)
+    except NameError:
+        return {}
 
 
 def is_switch(hint: Any) -> bool:

@@ -11,9 +11,9 @@ import inspect
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from typing import Any
 
-from seqlight.cli.parameter_types import is_switch, item_type, takes_mapping, takes_one
+from seqlight.cli.parameter_types import is_switch, item_type, takes_mapping, takes_one, type_hints
 from seqlight.cli.usage import UsageError, nearest
 
 # Options that had another name are still known by it.
@@ -51,7 +51,7 @@ def read_options(words: Iterable[str], command: Callable[..., Any]) -> TypedOpti
     UsageError
         If there is an option that the command does not have, a value is missing, or a word is left over.
     """
-    return _Reader(list(words), get_type_hints(command), inspect.signature(command)).read()
+    return _Reader(list(words), type_hints(command), inspect.signature(command)).read()
 
 
 class _Reader:
