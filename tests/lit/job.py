@@ -90,6 +90,9 @@ def first(output):
 def module(kind, dtype="float64", **slow):
     if kind == "predict":
         return PredictModule(Slow(**slow), identity="slow") if slow else PredictModule(Net(getattr(torch, dtype)))
+    if kind == "slow score":
+        # A number for each window.
+        return PredictModule(Slow(**slow), func=profile, identity="slow")
     if kind == "slow predict":
         # The same model, however it fails.
         return PredictModule(Slow(**slow), identity="slow")
@@ -139,6 +142,7 @@ def main(
     report=None,
     largest_file=None,
     memory=False,
+    genome=None,
     **settings,
 ):
     X = sequences(rows, rank() if seed == "rank" else seed)
@@ -148,7 +152,10 @@ def main(
         before = peak()
     if largest_file:
         limit_files(largest_file)
-    found = sl.run(module(kind, dtype, **(slow or {})), Lines(X) if dataset else X, out, **settings)
+    if genome:
+        found = sl.track(module(kind, dtype, **(slow or {})), genome, out, window=LENGTH, **settings)
+    else:
+        found = sl.run(module(kind, dtype, **(slow or {})), Lines(X) if dataset else X, out, **settings)
     if memory:
         print(f"MiB grown: {peak() - before:.1f}")
     if report:
