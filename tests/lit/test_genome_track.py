@@ -265,6 +265,18 @@ def test_a_full_disk(fasta, tmp_path, monkeypatch):
     assert (tmp_path / "out" / "predictions.bw").exists()
 
 
+@pytest.mark.reliability(
+    "tracks", "a process is killed while it writes the bigWig file", "the next start removes what it left"
+)
+def test_what_a_killed_process_left_is_removed(fasta, tmp_path):
+    (tmp_path / "out").mkdir()
+    left = [tmp_path / "out" / f"{name}.bw.4194305.partial" for name in ("predictions", "attributions.target_3")]
+    for one in [*left, tmp_path / "out" / "mine.bw.4194305.partial"]:
+        one.touch()
+    tracked(PredictModule(Net("profile")), fasta, tmp_path / "out", chroms=["chrM"])
+    assert [one.name for one in (tmp_path / "out").glob("*.partial")] == ["mine.bw.4194305.partial"]
+
+
 def test_the_model_is_given_back(fasta, tmp_path, ours):
     module = ours()
     module.model.train()

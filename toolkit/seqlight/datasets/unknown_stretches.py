@@ -9,7 +9,7 @@ from seqlight.datasets.windows import merge_stretches
 from seqlight.formats.genome import Genome
 
 # Positions that are looked at, at a time, and those after which the file's pages are given back.
-CHUNK, RELEASED = 2**22, 2**28
+CHUNK, RELEASED = 2**22, 2**25
 
 
 def unknown_stretches(genome: Genome, record: int, least: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

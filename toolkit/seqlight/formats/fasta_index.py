@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -73,7 +74,7 @@ def scan_fasta(path: str | os.PathLike[str]) -> FastaIndex:
     """
     file = Path(path)
     text = np.memmap(file, np.uint8, mode="r")
-    headers = list(_headers(text))
+    headers, released = list(_headers(text)), 0
     names: list[str] = []
     numbers: list[tuple[int, ...]] = []
     for begin, end in zip(headers, [*headers[1:], len(text)], strict=True):
@@ -92,6 +93,9 @@ def scan_fasta(path: str | os.PathLike[str]) -> FastaIndex:
                 "the last."
             )
         numbers.append(found)
+        if end - released >= CHUNK:
+            release_pages(text)
+            released = end
     return build_index(names, numbers)
 
 
@@ -105,6 +109,13 @@ def header_name(header: bytes) -> str:
     """
     words = header.split(maxsplit=1)
     return words[0].decode("utf-8", "replace") if words and header.startswith(words[0]) else ""
+
+
+def release_pages(text: NDArray[np.uint8]) -> None:
+    """Give back the memory of what was read of a mapped file: where it is read again, the system maps it again."""
+    mapped = getattr(text, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _mark(text: NDArray[np.uint8], begin: int) -> bytes:
@@ -123,6 +134,7 @@ def _headers(text: NDArray[np.uint8]) -> Iterator[int]:
         if BYTE_ORDER_MARK in chunk:
             found = iter(sorted([*found, *_places(chunk, marked)]))
         yield from (start + at + 1 for at in found if at < CHUNK)
+        release_pages(text)
 
 
 def _places(chunk: bytes, what: bytes) -> Iterator[int]:
@@ -153,8 +165,15 @@ def _lines(text: NDArray[np.uint8], begin: int, end: int) -> tuple[int, ...] | N
     bases = first - begin - int(text[first - 1] == RETURN)
     width = first + 1 - begin
     full, rest = divmod(end - begin, width)
-    # All lines have this width if newlines are where such lines end, and nowhere else.
-    newlines = sum(text[i : min(i + CHUNK, end)].tobytes().count(b"\n") for i in range(begin, end, CHUNK))
-    if newlines != full or not (text[begin + width - 1 : end : width] == NEWLINE).all() or not 0 < rest <= bases:
+    if not 0 < rest <= bases:
         return None
+    # All lines have this width if newlines are where such lines end, and nowhere else.
+    step = max(1, CHUNK // width) * width
+    for start in range(begin, end, step):
+        lines = text[start : min(start + step, end)]
+        ends = lines[width - 1 :: width]
+        if not (ends == NEWLINE).all() or lines.tobytes().count(b"\n") != len(ends):
+            return None
+        if len(lines) == step:
+            release_pages(text)
     return full * bases + rest, begin, bases, width

@@ -24,7 +24,10 @@ from seqlight.sequence.loci import Loci
 
 LOCKS = ".locks"
 # The temporary files of a run, with the number of the process that writes them.
-PARTIAL = re.compile(r"(?:shard-\d{6}\.npz|manifest\.json|loci\.npz|row_names\.npz)\.(\d+)\.partial")
+PARTIAL = re.compile(
+    r"(?:shard-\d{6}\.npz|manifest\.json|loci\.npz|row_names\.npz|(?:attributions|predictions)[.\w]*\.bw)"
+    r"\.(\d+)\.partial"
+)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # The threads that compare shards with their checksums, during which the interpreter is free.
 THREADS = 4
