@@ -64,12 +64,13 @@ class Slow(nn.Module):
 
 
 class Lines(Dataset):
-    """Sequences as a Dataset with labels and loci."""
+    """Sequences as a Dataset with labels, loci and names."""
 
     def __init__(self, X):
         self.X = X
         start = np.arange(len(X)) * 10
         n = len(X)
+        self.row_names = [f"line {i}" for i in range(n)]
         self.loci = sl.Loci(np.array(["chr1"] * n, object), start, start + LENGTH, np.array(["+"] * n, object))
 
     def __len__(self):

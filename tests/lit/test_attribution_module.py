@@ -168,6 +168,16 @@ def test_a_warning_if_references_are_too_few(trainer):
         attributed(trainer, DeepLiftShapModule(Net(), n_shuffles=3), same)
 
 
+def test_sequences_are_kept_without_hypothetical():
+    X = sl.random_one_hot((3, 4, 20), random_state=0)
+    X[1, :, 4] = 0
+    for dtype in (torch.int8, torch.float32):
+        found = DeepLiftShapModule(Net(), n_shuffles=2, keep=("sequences",)).predict_step(X.to(dtype))
+        assert found["sequences"].dtype == torch.int8
+        assert torch.equal(found["sequences"], X)
+        assert "hypothetical" not in found
+
+
 def test_arguments_that_are_refused():
     for arguments, message in (
         ({"n_shuffles": "many"}, "n_shuffles is 'many'"),

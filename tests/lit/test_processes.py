@@ -136,6 +136,7 @@ def same(out, expected, exact=True):
     found.verify()
     assert found.names == expected.names
     assert len(found) == len(expected)
+    assert found.row_names == expected.row_names
     for name in expected:
         one, other = found[name].numpy(), expected[name].numpy()
         assert one.dtype == other.dtype
@@ -236,6 +237,7 @@ def test_torchrun(tmp_path, one):
     check_reports(tmp_path / "reports", 2)
     rows = sl.open_results(tmp_path / "two")["attributions"]["chr1:300-310"]
     np.testing.assert_array_equal(rows, sl.open_results(one)["attributions"][[28, 29, 30]])
+    assert sl.open_results(tmp_path / "two").row_names[28:30] == ("line 28", "line 29")
 
 
 def test_two_nodes_on_loopback(tmp_path, one):

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from matplotlib.colors import rgb_to_hsv, to_rgba
 
 from drawn_artists import visible_artists
-from seqlight.plot.colors import readable_color
+from seqlight.plot.colors import letter_colors, readable_color
 from seqlight.plot.logo import plot_logo
+from seqlight.sequence.alphabets import PROTEIN
 from toy_attributions import random_attributions, seqlet_table
 
 part = st.floats(0, 1)
@@ -98,6 +99,17 @@ def test_default_colours_are_those_of_the_field(ax):
     assert np.argmax(seen["T"]) == 0
     assert seen["G"][0] > seen["G"][1] > seen["G"][2]
     assert len(set(seen["N"])) == 1
+
+
+def test_amino_acids_have_the_colours_of_their_chemistry():
+    letters = PROTEIN.letters
+    found = dict(zip(letters, map(tuple, letter_colors(None, letters, 3)[:, 0]), strict=True))
+    assert len(set(found.values())) == 5
+    for group in ("CGSTY", "NQ", "HKR", "DE", "AFILMPVW"):
+        assert len({found[letter] for letter in group}) == 1
+    # A gap is none of them; a few of the letters are bases.
+    assert tuple(letter_colors(None, letters + "-", 3)[-1, 0]) == to_rgba("0.4")
+    assert tuple(letter_colors(None, "ACGT", 3)[3, 0]) == to_rgba("#D62839")
 
 
 @pytest.mark.parametrize("cmap", ["Set1", matplotlib.colormaps["Set1"], ["red", (0, 0, 1)], "viridis", None])

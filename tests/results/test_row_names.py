@@ -12,29 +12,64 @@ from hypothesis import strategies as st
 
 import seqlight as sl
 from seqlight.results.manifest import Manifest
-from seqlight.results.row_names import NAME, as_row_names, read_row_names, update_row_names, write_row_names
+from seqlight.results.row_names import NAME, RowNames, as_row_names, read_row_names, update_row_names, write_row_names
 
 RUN = Manifest(3, 2, {"name": "predict"}, {"weights": "ab"}, "cd", format=2)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 OTHER = Manifest(3, 2, {"name": "predict"}, {"weights": "ef"}, "cd", format=2)
 
 
 @settings(max_examples=40)
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), max_size=8))
-def test_names_are_read_as_they_were_written(names):
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), max_size=8),
+    st.sampled_from(["ACGT", "ACDE", ""]),
+)
+def test_names_are_read_as_they_were_written(names, letters):
     with tempfile.TemporaryDirectory() as folder:
-        write_row_names(Path(folder), names)
-        assert read_row_names(Path(folder)) == tuple(names)
+        named = RowNames(tuple(names), letters)
+        write_row_names(Path(folder), named)
+        assert read_row_names(Path(folder)) == named
 
 
 def test_names_follow_their_run(tmp_path):
     assert read_row_names(tmp_path, RUN) is None
-    update_row_names(tmp_path, ["a", "b", "c"], RUN)
-    assert read_row_names(tmp_path, RUN) == ("a", "b", "c")
+    update_row_names(
+        tmp_path,
+        RowNames(
+            (
+                "a",
+                "b",
+                "c",
+            )
+        ),
+        RUN,
+    )
+    assert read_row_names(tmp_path, RUN) == RowNames(("a", "b", "c"))
     before = (tmp_path / NAME).stat()
-    update_row_names(tmp_path, ("a", "b", "c"), RUN)
+    update_row_names(
+        tmp_path,
+        RowNames(
+            (
+                "a",
+                "b",
+                "c",
+            )
+        ),
+        RUN,
+    )
     assert (tmp_path / NAME).stat().st_ino == before.st_ino
-    update_row_names(tmp_path, ["a", "b", "d"], RUN)
-    assert read_row_names(tmp_path, RUN) == ("a", "b", "d")
+    update_row_names(
+        tmp_path,
+        RowNames(
+            (
+                "a",
+                "b",
+                "d",
+            )
+        ),
+        RUN,
+    )
+    assert read_row_names(tmp_path, RUN) == RowNames(("a", "b", "d"))
     update_row_names(tmp_path, None, RUN)
     assert read_row_names(tmp_path, RUN) is None
 
@@ -45,19 +80,49 @@ def test_names_follow_their_run(tmp_path):
     "an error; written anew by the run",
 )
 def test_names_of_another_run(tmp_path):
-    write_row_names(tmp_path, ["a", "b", "c"], OTHER)
+    write_row_names(
+        tmp_path,
+        RowNames(
+            (
+                "a",
+                "b",
+                "c",
+            )
+        ),
+        OTHER,
+    )
     with pytest.raises(sl.ResultsError, match=r"row_names\.npz belongs to another run than manifest.json: start the"):
         read_row_names(tmp_path, RUN)
-    write_row_names(tmp_path, ["a"], RUN)
+    write_row_names(tmp_path, RowNames(("a",)), RUN)
     with pytest.raises(sl.ResultsError, match="does not have a name for each of 3 rows"):
         read_row_names(tmp_path, RUN)
-    write_row_names(tmp_path, ["a", "b", "c"], RUN)
+    write_row_names(
+        tmp_path,
+        RowNames(
+            (
+                "a",
+                "b",
+                "c",
+            )
+        ),
+        RUN,
+    )
     content = (tmp_path / NAME).read_bytes()
     (tmp_path / NAME).write_bytes(content.replace(b"abc", b"\xffbc"))
     with pytest.raises(sl.ResultsError, match=r"row_names\.npz is damaged"):
         read_row_names(tmp_path, RUN)
-    update_row_names(tmp_path, ["a", "b", "c"], RUN)
-    assert read_row_names(tmp_path, RUN) == ("a", "b", "c")
+    update_row_names(
+        tmp_path,
+        RowNames(
+            (
+                "a",
+                "b",
+                "c",
+            )
+        ),
+        RUN,
+    )
+    assert read_row_names(tmp_path, RUN) == RowNames(("a", "b", "c"))
 
 
 def test_what_cannot_be_names():
@@ -98,8 +163,10 @@ def test_results_have_the_names_of_their_data(tmp_path):
     assert sl.open_results(tmp_path / "5").row_names == tuple("abcde")
 
 
-def test_names_in_several_processes(tmp_path):
-    data = torch.utils.data.TensorDataset(torch.zeros(5, 4, 6))
-    data.row_names = list("abcde")
-    found = sl.run(torch.nn.Flatten(), data, tmp_path, accelerator="cpu", devices=2, progress=False)
-    assert found.row_names == tuple("abcde")
+def test_results_know_the_letters_of_their_data(tmp_path):
+    (tmp_path / "a.fa").write_text(">a\nMKVLA\n>b\nMKXLA\n")
+    data = sl.FastaDataset(tmp_path / "a.fa", alphabet="protein")
+    for rows, out in ((data, "all"), (torch.utils.data.Subset(data, [1]), "some")):
+        found = sl.run(torch.nn.Flatten(), rows, tmp_path / out, accelerator="cpu", devices=1, progress=False)
+        assert found.alphabet == "ACDEFGHIKLMNPQRSTVWY"
+        assert found.row_names[-1] == "b"

@@ -14,7 +14,8 @@ def test_alphabets_by_name(given, found):
 def test_letters_in_another_order_mean_the_same():
     found = as_alphabet("TGCA")
     assert (found.letters, found.unknown, found.complements) == ("TGCA", DNA.unknown, "ACGT")
-    assert as_alphabet(list("ACGT")) == DNA._replace(name="ACGT")
+    assert as_alphabet(list("ACGT")) == DNA
+    assert as_alphabet(PROTEIN.letters) == PROTEIN
     assert as_alphabet("".join(reversed(PROTEIN.letters))).unknown == PROTEIN.unknown
     assert as_alphabet("AC-").unknown == "NX"
     assert as_alphabet("NX-").unknown == ""

@@ -1,5 +1,6 @@
 """Encoding, decoding, reverse complements and random sequences, against plain Python."""
 
+import itertools
 import random
 
 import numpy as np
@@ -239,3 +240,33 @@ def test_global_generators_do_not_advance():
     assert not torch.equal(sl.random_one_hot((1, 4, 99)), sl.random_one_hot((1, 4, 99)))
     sl.random_one_hot((1, 4, 99), [0.25] * 4)
     assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before
+
+
+@pytest.mark.parametrize(
+    ("alphabet", "text", "letters", "spelled"),
+    [
+        ("DNA", "ACGTRN", "ACGT", "ACGTNN"),
+        ("rna", "ACGUTY", "ACGU", "ACGUUN"),
+        ("protein", "MKNXB*", "ACDEFGHIKLMNPQRSTVWY", "MKNXXX"),
+    ],
+)
+def test_alphabets_by_name(alphabet, text, letters, spelled):
+    X = sl.one_hot_encode(text, alphabet=alphabet)
+    assert X.shape == (len(letters), len(text))
+    assert sl.characters(X, alphabet=alphabet, allow_N=True) == spelled
+    assert torch.equal(sl.one_hot_encode([text, text], alphabet=alphabet)[1], X)
+    with pytest.raises(sl.InputError, match=f"position {len(text)} of the sequence is '!': expected one of {letters}"):
+        sl.one_hot_encode(text + "!", alphabet=alphabet)
+    with pytest.raises(sl.InputError, match="expected one of"):
+        sl.one_hot_encode(text, alphabet=alphabet, ignore=())
+
+
+@pytest.mark.parametrize(("alphabet", "n"), [("protein", 20), ("RNA", 4)])
+def test_references_of_proteins_and_rna(alphabet, n):
+    X = sl.random_one_hot((3, n, 60), random_state=1)
+    X[0, :, 5:9] = 0
+    found = sl.dinucleotide_shuffle(X, n=2, random_state=0, allow_N=True)
+    for i, k in ((0, 0), (1, 1), (2, 0)):
+        before, after = (sl.characters(one, alphabet, allow_N=True) for one in (X[i], found[i, k]))
+        assert before != after
+        assert sorted(itertools.pairwise(before)) == sorted(itertools.pairwise(after))

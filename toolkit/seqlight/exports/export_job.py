@@ -26,8 +26,8 @@ class ExportJob:
     chrom_sizes : mapping of str to int, optional
         The length of each chromosome, for bigWig.
     alphabet : str, optional
-        The letters of sequences, in the order of their rows, or DNA, RNA or protein; by default DNA where there are
-        four, and protein where there are twenty.
+        The letters of sequences, in the order of their rows, or DNA, RNA or protein; by default those of the data,
+        and where these do not say DNA for four, and protein for twenty.
     """
 
     results: Results
@@ -69,9 +69,10 @@ class ExportJob:
         """
         n = self.results[name].shape[-2]
         usual = {len(one.letters): one for one in (DNA, PROTEIN)}
-        if self.alphabet is None and n not in usual:
+        given = self.alphabet or self.results.alphabet
+        if given is None and n not in usual:
             raise InputError(f"{name} has {n} letters, and {format_name} spells them: give their `alphabet`.")
-        found = usual[n] if self.alphabet is None else as_alphabet(self.alphabet)
+        found = usual[n] if given is None else as_alphabet(given)
         if len(found.letters) != n:
             raise InputError(
                 f"the alphabet {found.name} has {len(found.letters)} letters and {name} {n}: expected as many."

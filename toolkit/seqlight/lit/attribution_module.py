@@ -76,7 +76,7 @@ class DeepLiftShapModule(L.LightningModule):
         As in :func:`seqlight.attribute`.
     keep : tuple of "sequences", "references", "standard_error", "multipliers" or "spread"
         What else to keep. Mind the size: references and multipliers hold an array for each reference. Sequences are
-        kept as int8, so they must be one-hot. "spread" is of a :class:`seqlight.Ensemble`, with one array for each of
+        kept as int8. "spread" is of a :class:`seqlight.Ensemble`, with one array for each of
         folds, strands and shifts that there are several of.
     deltas : "warn", "raise" or "ignore"
         What to do if attributions do not sum to the output difference.
@@ -265,7 +265,7 @@ class DeepLiftShapModule(L.LightningModule):
         if self.hypothetical:
             kept["hypothetical"] = found.hypothetical
         if self.hypothetical or "sequences" in self.keep:
-            kept["sequences"] = _as_int8(X)
+            kept["sequences"] = X.to("cpu", torch.int8)
         if self.auto:
             kept["n_references"] = found.n_references
         for name in self.keep:
@@ -273,15 +273,6 @@ class DeepLiftShapModule(L.LightningModule):
             kept |= {one: getattr(found, one) for one in fields if getattr(found, one) is not None}
         n = self.references.shape[1] if isinstance(self.references, Tensor) else self.n
         return {name: pad_references(name, one, n) for name, one in kept.items()}
-
-
-def _as_int8(X: Tensor) -> Tensor:
-    """Return one-hot sequences as int8, on the CPU; InputError if that would change them."""
-    found = X.to("cpu", torch.int8)
-    if not torch.equal(found.to(X.dtype), X.cpu()):
-        raise InputError("the data hold other numbers than 0 and 1, and sequences are kept as int8: leave 'sequences' "
-                         "out of `keep`, and `hypothetical` too.")  # fmt: skip
-    return found
 
 
 def _block(deltas: NDArray[Any], outputs: NDArray[Any], baselines: NDArray[Any]) -> Block:

@@ -16,7 +16,8 @@ from seqlight.lit.pinned_memory import bring_to_cpu, should_pin
 from seqlight.lit.row_batches import NumberedRows, RowBatch, ShardBatchSampler, keep_batch
 from seqlight.prediction.batch_size import FIRST_ROWS, AskedBatchSize, BatchSize, require_batch_size
 from seqlight.results.fingerprints import fingerprint_data
-from seqlight.results.row_names import as_row_names
+from seqlight.results.row_names import RowNames, as_row_names
+from seqlight.sequence.alphabets import DNA, Alphabet
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
 
@@ -118,10 +119,14 @@ class ShardedDataModule(L.LightningDataModule):
         return None if loci is None else as_loci(loci, n=len(self))
 
     @property
-    def row_names(self) -> tuple[str, ...] | None:
-        """What the rows are called, or None if the data has no names for them."""
-        names = _row_names_of(self.rows.data)
-        return None if names is None else as_row_names(names, len(self))
+    def row_names(self) -> RowNames | None:
+        """What the rows are called, and written in, or None if the data has no names for them."""
+        names, whole = _row_names_of(self.rows.data), self.rows.data
+        while isinstance(whole, Subset):
+            whole = whole.dataset
+        alphabet = getattr(whole, "alphabet", None)
+        letters = alphabet.letters if isinstance(alphabet, Alphabet) else DNA.letters
+        return None if names is None else RowNames(as_row_names(names, len(self)), letters)
 
     def fingerprint(self) -> str:
         """Return a string that identifies the rows."""

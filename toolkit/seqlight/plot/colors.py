@@ -16,6 +16,18 @@ from seqlight.errors import InputError
 
 # The customary colours of the four bases since the first sequence logos.
 BASE_COLORS = {"A": "#109648", "C": "#255C99", "G": "#F7B32B", "T": "#D62839", "U": "#D62839"}
+# Amino acids by their chemistry, as in WebLogo (Crooks and others 2004): polar, amides, basic, acidic, hydrophobic.
+RESIDUE_COLORS = {
+    letter: color
+    for letters, color in (
+        ("CGSTY", "#109648"),
+        ("NQ", "#7B3FA0"),
+        ("HKR", "#255C99"),
+        ("DE", "#D62839"),
+        ("AFILMPVW", "#222222"),
+    )
+    for letter in letters
+}
 OTHER_COLOR = "0.4"
 
 Color: TypeAlias = str | tuple[float, ...]
@@ -75,7 +87,9 @@ def letter_colors(
 def _colors_by_letter(color: Colors | None, alphabet: Sequence[str], length: int) -> dict[str, Any] | None:
     """Return a colour for each letter, or None if `color` has one for each position."""
     if color is None:
-        return {letter: BASE_COLORS.get(letter.upper(), OTHER_COLOR) for letter in alphabet}
+        is_protein = RESIDUE_COLORS.keys() <= {letter.upper() for letter in alphabet}
+        known = RESIDUE_COLORS if is_protein else BASE_COLORS
+        return {letter: known.get(letter.upper(), OTHER_COLOR) for letter in alphabet}
     if isinstance(color, Mapping):
         colors = dict(color)
     elif isinstance(color, str | tuple) or (is_color_like(color) and len(color) != length):

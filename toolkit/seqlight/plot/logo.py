@@ -61,7 +61,8 @@ def plot_logo(
         One colour for all letters; or a dict with one for each letter of the alphabet; or,
         for each position of `X_attr`, a colour (a row of three or four numbers counts as
         one) or a number that `color_cmap` turns into a colour. By default A is green, C blue,
-        G orange, and T and U are red.
+        G orange, and T and U are red; amino acids have the colours of their chemistry, as in
+        WebLogo.
     color_cmap : str or matplotlib.colors.Colormap, optional
         The colormap for numbers.
     color_vmin, color_vmax : float, optional

@@ -17,7 +17,7 @@ from seqlight.files.stamp import FileStamp
 from seqlight.results.column import Column
 from seqlight.results.loci import read_loci, rows_at
 from seqlight.results.manifest import Manifest, read_manifest
-from seqlight.results.row_names import read_row_names
+from seqlight.results.row_names import RowNames, read_row_names
 from seqlight.results.shard_check import check_run_shard, read_run_shard
 from seqlight.results.shards import Arrays, shard_path, shards_in
 from seqlight.sequence.loci import Loci
@@ -101,6 +101,15 @@ class Results:
     @functools.cached_property
     def row_names(self) -> tuple[str, ...] | None:
         """What each row is called in its data, such as the names of FASTA records; None if the data did not say."""
+        return None if self._named is None else self._named.names
+
+    @property
+    def alphabet(self) -> str | None:
+        """The letters in which named rows are written, such as "ACGT", in the order of one-hot; None if not known."""
+        return None if self._named is None else self._named.letters
+
+    @functools.cached_property
+    def _named(self) -> RowNames | None:
         return read_row_names(self.path, self.manifest)
 
     @functools.cached_property

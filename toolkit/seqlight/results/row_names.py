@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from seqlight.errors import InputError, kind_of
 from seqlight.results.manifest import Manifest
 from seqlight.results.shards import Arrays, DamagedShard, ShardOrigin, check_shard, open_shard, write_shard
+from seqlight.sequence.letters import DNA
 
 NAME = "row_names.npz"
 REMEDY = ": start the same run again, which writes it anew."
@@ -35,13 +37,28 @@ def as_row_names(given: Sequence[str], rows: int) -> tuple[str, ...]:
     return names
 
 
-def write_row_names(folder: Path, names: Sequence[str], manifest: Manifest | None = None) -> None:
+class RowNames(NamedTuple):
+    """What the rows of a run are called, and what their sequences are written in.
+
+    Attributes
+    ----------
+    names : tuple of str
+        A name for each row.
+    letters : str
+        The letters in the order of the rows of a one-hot sequence, such as "ACGT".
+    """
+
+    names: tuple[str, ...]
+    letters: str = "".join(DNA)
+
+
+def write_row_names(folder: Path, named: RowNames | Sequence[str], manifest: Manifest | None = None) -> None:
     """Write what the rows are called, and which run they belong to."""
     origin = None if manifest is None else ShardOrigin(manifest.fingerprint, 0, manifest.rows)
-    write_shard(folder / NAME, _arrays(names), origin)
+    write_shard(folder / NAME, _arrays(named if isinstance(named, RowNames) else RowNames(tuple(named))), origin)
 
 
-def read_row_names(folder: Path, manifest: Manifest | None = None) -> tuple[str, ...] | None:
+def read_row_names(folder: Path, manifest: Manifest | None = None) -> RowNames | None:
     """Return what the rows are called; None if there is no file of names.
 
     Raises
@@ -54,11 +71,12 @@ def read_row_names(folder: Path, manifest: Manifest | None = None) -> tuple[str,
         return None
     check_shard(path)
     arrays, origin = open_shard(path)
-    if arrays.keys() != {"text", "end"}:
-        raise DamagedShard(f"{path} holds {', '.join(arrays) or 'nothing'}: expected text and end{REMEDY}")
+    if arrays.keys() != {"text", "end", "letters"}:
+        raise DamagedShard(f"{path} holds {', '.join(arrays) or 'nothing'}: expected text, end and letters{REMEDY}")
     text, end = arrays["text"].tobytes(), [0, *np.asarray(arrays["end"], np.int64).tolist()]
     try:
         names = tuple(text[first:last].decode() for first, last in itertools.pairwise(end))
+        letters = arrays["letters"].tobytes().decode()
     except UnicodeDecodeError:
         raise DamagedShard(f"{path} holds names that are not in UTF-8{REMEDY}") from None
     if manifest is not None:
@@ -66,25 +84,26 @@ def read_row_names(folder: Path, manifest: Manifest | None = None) -> tuple[str,
             raise DamagedShard(f"{path} does not have a name for each of {manifest.rows} rows{REMEDY}")
         if origin != ShardOrigin(manifest.fingerprint, 0, manifest.rows):
             raise DamagedShard(f"{path} belongs to another run than manifest.json{REMEDY}")
-    return names
+    return RowNames(names, letters)
 
 
-def update_row_names(folder: Path, names: Sequence[str] | None, manifest: Manifest) -> None:
+def update_row_names(folder: Path, named: RowNames | None, manifest: Manifest) -> None:
     """Make a folder hold the names of its run: write them where they differ; remove those of a run without names."""
     try:
         found = read_row_names(folder, manifest)
     except DamagedShard:
         found = None
-    if names is None:
+    if named is None:
         (folder / NAME).unlink(missing_ok=True)
-    elif found is None or found != tuple(names):
-        write_row_names(folder, names, manifest)
+    elif found != named:
+        write_row_names(folder, named, manifest)
 
 
-def _arrays(names: Sequence[str]) -> Arrays:
+def _arrays(named: RowNames) -> Arrays:
     # One text, and where each name ends in it: an array of strings would give each the room of the longest.
-    encoded = [one.encode() for one in names]
+    encoded = [one.encode() for one in named.names]
     return {
         "text": np.frombuffer(b"".join(encoded), np.uint8),
         "end": np.cumsum([len(one) for one in encoded], dtype=np.int64),
+        "letters": np.frombuffer(named.letters.encode(), np.uint8),
     }

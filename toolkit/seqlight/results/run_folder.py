@@ -17,7 +17,7 @@ from seqlight.errors import DiskError, InputError, ResultsError, SeqlightWarning
 from seqlight.results.file_lock import Lock, is_held, lock_owner
 from seqlight.results.loci import update_loci
 from seqlight.results.manifest import Manifest, read_manifest, versions, write_manifest
-from seqlight.results.row_names import update_row_names
+from seqlight.results.row_names import RowNames, update_row_names
 from seqlight.results.shard_check import Layout, StrayShard, check_run_shard, has_rows, layout
 from seqlight.results.shards import MOST_SHARDS, DamagedShard, shard_path, shards_in
 from seqlight.sequence.loci import Loci
@@ -88,7 +88,7 @@ def prepare_folder(
     manifest: Manifest,
     shard_rows: int | None,
     loci: Loci | None,
-    row_names: Sequence[str] | None = None,
+    row_names: RowNames | None = None,
 ) -> tuple[Manifest, list[int]]:
     """Make a claimed folder belong to this run, or check that it does, and return what is missing.
 
@@ -102,7 +102,7 @@ def prepare_folder(
         The number of rows per shard, if the caller chose it; if None, that of an earlier start of this run is used.
     loci : Loci, optional
         Where in a genome the rows are from.
-    row_names : sequence of str, optional
+    row_names : RowNames, optional
         What the rows are called.
 
     Returns

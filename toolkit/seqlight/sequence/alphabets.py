@@ -67,8 +67,9 @@ def as_alphabet(given: Alphabet | str | Sequence[str]) -> Alphabet:
     """
     if isinstance(given, Alphabet):
         return given
-    if isinstance(given, str) and given.lower() in NAMED:
-        return NAMED[given.lower()]
+    named = named_alphabet(given)
+    if named is not None:
+        return named
     listed = tuple(cast("Sequence[str]", given)) if isinstance(given, Sequence) else ()
     if not listed or not all(isinstance(one, str) for one in listed):
         raise InputError(f"alphabet is {kind_of(given)}: expected DNA, RNA, protein, or a string of letters.")
@@ -77,8 +78,27 @@ def as_alphabet(given: Alphabet | str | Sequence[str]) -> Alphabet:
     for one in NAMED.values():
         if sorted(one.letters) == sorted(letters):
             pairs = dict(zip(one.letters, one.complements, strict=False))
-            return one._replace(name=letters, letters=letters, complements="".join(pairs.get(x, "") for x in letters))
+            name = one.name if one.letters == letters else letters
+            return one._replace(name=name, letters=letters, complements="".join(pairs.get(x, "") for x in letters))
     return Alphabet(letters, letters, "".join(one for one in "NX" if one not in letters))
+
+
+def named_alphabet(given: object) -> Alphabet | None:
+    """Return the alphabet that a string names, in upper or lower case; None if it is none of their names."""
+    return NAMED.get(given.lower()) if isinstance(given, str) else None
+
+
+def replace_synonyms(sequence: str, alphabet: Alphabet) -> str:
+    """Return a sequence with each letter that is read as another one replaced by that.
+
+    Examples
+    --------
+    >>> replace_synonyms("ACGT", RNA)
+    'ACGU'
+    """
+    for letter, meant in alphabet.synonyms if isinstance(sequence, str) else ():
+        sequence = sequence.replace(letter, meant)
+    return sequence
 
 
 def byte_codes(alphabet: Alphabet, other: int = 255) -> bytes:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError
-from seqlight.sequence import checks, letters, native_loops, random_streams
+from seqlight.sequence import alphabets, checks, letters, native_loops, random_streams
 from seqlight.sequence.random_streams import RandomSource
 
 DNA_COMPLEMENT: Mapping[str, str] = MappingProxyType({"A": "T", "C": "G", "G": "C", "T": "A"})
@@ -31,11 +31,12 @@ def one_hot_encode(
     sequence : str or sequence of str
         The characters; case matters.
     alphabet : sequence of str
-        The characters in the order of the rows.
+        The characters in the order of the rows; or "DNA", "RNA" (T is read as U) or "protein".
     dtype : torch.dtype or str
         The dtype of the result.
     ignore : sequence of str
-        Unknown characters, which become columns of zeros.
+        Unknown characters, which become columns of zeros; with an alphabet by its name also IUPAC's letters for one of
+        several, such as R and Y, and for proteins X in place of N.
 
     Returns
     -------
@@ -52,8 +53,12 @@ def one_hot_encode(
     >>> one_hot_encode("GAN").tolist()
     [[0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 0]]
     """
-    known = letters.known_bytes(tuple(alphabet), tuple(ignore))
+    named = alphabets.named_alphabet(alphabet)
     sequences = [sequence] if isinstance(sequence, str) else _as_list(sequence)
+    if named is not None:
+        alphabet, ignore = named.letters, named.unknown if tuple(ignore) == ("N",) else ignore
+        sequences = [alphabets.replace_synonyms(one, named) for one in sequences]
+    known = letters.known_bytes(tuple(alphabet), tuple(ignore))
     text = b"".join([letters.to_bytes(one) for one in sequences])
     length = _common_length(sequences)
     many = () if isinstance(sequence, str) else (len(sequences),)
@@ -74,11 +79,11 @@ def characters(
     pwm : torch.Tensor, shape (letters, positions) or (sequences, letters, positions)
         One-hot, or any numbers with `force`.
     alphabet : sequence of str
-        The characters in the order of the rows.
+        The characters in the order of the rows; or "DNA", "RNA" or "protein".
     force : bool
         Take the largest entry of each column, the first of equal ones, instead of requiring one-hot.
     allow_N : bool
-        Decode a column of zeros as N instead of raising.
+        Decode a column of zeros as N, in proteins as X, instead of raising.
 
     Returns
     -------
@@ -97,6 +102,8 @@ def characters(
     """
     X = checks.require_tensor(pwm, "pwm")
     batch = checks.require_rank_3(X.unsqueeze(0) if X.ndim == 2 else X, "pwm")
+    named = alphabets.named_alphabet(alphabet)
+    alphabet, unknown = (alphabet, "N") if named is None else (named.letters, named.unknown[0])
     if batch.shape[1] != len(alphabet):
         raise InputError(
             f"pwm has {batch.shape[1]} letters and the alphabet {len(alphabet)}: expected as many; pass `alphabet`."
@@ -108,12 +115,12 @@ def characters(
             codes[(batch == 0).all(dim=1).cpu().numpy()] = len(alphabet)
     else:
         codes = checks.to_codes(checks.require_one_hot(batch, "pwm", allow_unknown=allow_N))
-    if allow_N and "N" in alphabet and (codes == len(alphabet)).any():
+    if allow_N and unknown in alphabet and (codes == len(alphabet)).any():
         raise InputError(
             "an unknown character would be spelled N, which is also a letter of the alphabet: "
             "find the columns of zeros first, and leave `allow_N` out."
         )
-    spelled = [letters.to_string(row, alphabet) for row in codes]
+    spelled = [letters.to_string(row, alphabet, unknown) for row in codes]
     return spelled[0] if X.ndim == 2 else spelled
 
 
