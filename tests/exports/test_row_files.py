@@ -4,6 +4,7 @@ import torch
 
 import seqlight as sl
 from results_folders import attribution_arrays, loci_of, write_results
+from seqlight.lit import DeepLiftShapModule
 from seqlight.results.row_names import write_row_names
 
 
@@ -63,3 +64,12 @@ def test_chromosomes_that_no_bed_file_can_hold(tmp_path):
     loci = loci_of(3)._replace(chrom=np.array(["chr1", "track 1", "chr1"]))
     with pytest.raises(sl.InputError, match="the chromosome 'track 1' would not be read back"):
         sl.export(write_results(tmp_path, attribution_arrays(3), loci), "bed")
+
+
+def test_sequences_are_spelled_in_the_letters_of_their_data(tmp_path):
+    (tmp_path / "a.fa").write_text(">a\nACGU\n>b\nACNT\n")
+    data = sl.FastaDataset(tmp_path / "a.fa", alphabet="RNA")
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 1))
+    module = DeepLiftShapModule(model, keep=("sequences",), references=torch.zeros(2, 1, 4, 4))
+    results = sl.run(module, data, tmp_path / "out", accelerator="cpu", devices=1, progress=False)
+    assert records(sl.export(results, "fasta")["fasta"][0]) == [["a", "ACGU\n"], ["b", "ACNU\n"]]

@@ -17,7 +17,7 @@ from seqlight.lit.row_batches import NumberedRows, RowBatch, ShardBatchSampler, 
 from seqlight.prediction.batch_size import FIRST_ROWS, AskedBatchSize, BatchSize, require_batch_size
 from seqlight.results.fingerprints import fingerprint_data
 from seqlight.results.row_names import RowNames, as_row_names
-from seqlight.sequence.alphabets import DNA, Alphabet
+from seqlight.sequence.alphabets import Alphabet
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
 
@@ -125,7 +125,7 @@ class ShardedDataModule(L.LightningDataModule):
         while isinstance(whole, Subset):
             whole = whole.dataset
         alphabet = getattr(whole, "alphabet", None)
-        letters = alphabet.letters if isinstance(alphabet, Alphabet) else DNA.letters
+        letters = alphabet.letters if isinstance(alphabet, Alphabet) else ""
         return None if names is None else RowNames(as_row_names(names, len(self)), letters)
 
     def fingerprint(self) -> str:

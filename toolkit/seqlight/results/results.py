@@ -106,7 +106,7 @@ class Results:
     @property
     def alphabet(self) -> str | None:
         """The letters in which named rows are written, such as "ACGT", in the order of one-hot; None if not known."""
-        return None if self._named is None else self._named.letters
+        return (self._named.letters if self._named is not None else "") or None
 
     @functools.cached_property
     def _named(self) -> RowNames | None:

@@ -12,7 +12,6 @@ import numpy as np
 from seqlight.errors import InputError, kind_of
 from seqlight.results.manifest import Manifest
 from seqlight.results.shards import Arrays, DamagedShard, ShardOrigin, check_shard, open_shard, write_shard
-from seqlight.sequence.letters import DNA
 
 NAME = "row_names.npz"
 REMEDY = ": start the same run again, which writes it anew."
@@ -45,11 +44,11 @@ class RowNames(NamedTuple):
     names : tuple of str
         A name for each row.
     letters : str
-        The letters in the order of the rows of a one-hot sequence, such as "ACGT".
+        The letters in the order of the rows of a one-hot sequence, such as "ACGT"; "" if the data did not say.
     """
 
     names: tuple[str, ...]
-    letters: str = "".join(DNA)
+    letters: str = ""
 
 
 def write_row_names(folder: Path, named: RowNames | Sequence[str], manifest: Manifest | None = None) -> None:
