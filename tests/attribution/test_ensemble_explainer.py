@@ -10,7 +10,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.attribution.member_spread import spread_of_members
-from seqlight.errors import InputError, UnsupportedOperation
+from seqlight.errors import InputError, IntegratedWarning, UnsupportedOperation
 from seqlight.lit import DeepLiftShapModule
 from seqlight.targets import Profile
 
@@ -196,6 +196,21 @@ def test_members_are_in_memory_one_after_another():
     explained(ensemble)
     assert all(one.left and not any(one.left) for one in ensemble.models)
     assert sum(one() is not None for _, one in alive) == 0
+
+
+def test_an_operation_that_is_integrated_is_announced_once():
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cells, self.last = nn.LSTM(4, 2, batch_first=True), nn.Linear(2, 2)
+
+        def forward(self, X):
+            return self.last(self.cells(X.transpose(1, 2))[0].mean(1))
+
+    ensemble = sl.Ensemble([Recurrent().double(), Recurrent().double()], "both")
+    with pytest.warns(IntegratedWarning) as warned:
+        sl.attribute(ensemble, X[:1, :, :12], n_shuffles=2, random_state=0)
+    assert len(warned) == 1
 
 
 class Mixing(nn.Module):

@@ -54,8 +54,9 @@ class EnsembleExplainer:
         self.members = [(one, Explainer(one, inputs, args, targets, size)) for one in model.members()]
         first = self.members[0][1]
         self.model_inputs, self.arena = first.model_inputs, first.arena
-        for _, one in self.members:  # what was sent to the device once serves all of them
+        for _, one in self.members:  # what was sent to the device once serves all of them, and what was warned of
             one.model_inputs, one.arena = self.model_inputs, self.arena
+            one.policy.announced = first.policy.announced
 
     @property
     def rows_checked(self) -> bool:
