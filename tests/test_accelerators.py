@@ -9,6 +9,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight import metrics
+from seqlight.targets import Counts, Profile
 
 pytestmark = pytest.mark.usefixtures("pretend")
 
@@ -89,7 +90,26 @@ def audit(model, at, device):
     return [torch.tensor([found.complete, len(found.table), found.table["calls"].sum()])]
 
 
-CALLS = [audit, deep_lift_shap, attribute, saturation_mutagenesis, input_x_gradient, integrated_gradients, predict]
+def ensemble(model, at, device):
+    """Of the model on both strands, shifted, with weights that are held constant, and auto."""
+    both = sl.Ensemble(model, "both", (1,))
+    target = [0, Profile(weights="constant"), Counts()]
+    found = sl.attribute(both, at(X), (at(CONTROL),), target, references=at(REFERENCES), device=device)
+    auto = {"n_shuffles": "auto", "max_shuffles": 20, "tolerance": 0.5, "random_state": 0}
+    more = sl.attribute(both, at(X), target=at(TARGET), device=device, batch_size=7, **auto)
+    return [*explained(found), more.attributions, found.spread, more.spread_over_strands]
+
+
+CALLS = [
+    audit,
+    deep_lift_shap,
+    attribute,
+    ensemble,
+    saturation_mutagenesis,
+    input_x_gradient,
+    integrated_gradients,
+    predict,
+]
 
 
 @pytest.mark.reliability(

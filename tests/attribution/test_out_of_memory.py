@@ -45,6 +45,9 @@ METHODS = {
     ),
     "attribute": explained(sl.attribute, target=[0, 1], multipliers=True, **DRAWN),
     "attribute with as many references as needed": explained(sl.attribute, multipliers=True, **AUTO),
+    "attribute of an ensemble": lambda model, **how: sl.attribute(
+        sl.Ensemble(model, "both"), X, multipliers=True, **DRAWN, **how
+    ),
     "integrated_gradients": explained(sl.integrated_gradients, n_steps=3, **DRAWN),
     "DeepLift": lambda model, **how: captum(sl.DeepLift, model, REFERENCES[:, 0], **how),
     "DeepLiftShap": lambda model, **how: captum(sl.DeepLiftShap, model, REFERENCES, **how),

@@ -53,7 +53,7 @@ def attribute(
     Parameters
     ----------
     model : torch.nn.Module
-        Called as ``model(X, *args)``.
+        Called as ``model(X, *args)``. Of a :class:`seqlight.Ensemble` the spread between its members is told, too.
     X : torch.Tensor, shape (sequences, letters, positions)
         One-hot, unknown characters as columns of zeros.
     args : sequence of torch.Tensor, optional
@@ -62,7 +62,8 @@ def attribute(
         What to explain. An int is a column of the output; a tuple, such as ``(channel, position)``, a place in an
         output of more dimensions; a tensor of integers has the column for each sequence; a function turns what the
         model returns into a number for each row, and is explained with the model; ``Contrast(a, b)`` is the difference
-        of two targets. A list explains each of its targets, and gives the results a second dimension, of targets.
+        of two targets. Those used most, such as counts and profiles, have names: see :mod:`seqlight.targets`. A list
+        explains each of its targets, and gives the results a second dimension, of targets.
     batch_size : int or "auto"
         Pairs of a sequence and a reference per batch, as in :func:`seqlight.deep_lift_shap`. It does not change the
         result.
