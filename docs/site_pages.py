@@ -30,14 +30,14 @@ _PAGE = re.compile(r"\[([^\]]+)\]\(([^)#]+\.md)\)")
 # A formula stands between dollars, but not in code.
 _FORMULA = re.compile(r"```.*?```|`[^`]*`|\$(\S[^$\n]*?)\$", flags=re.DOTALL)
 _LINK = re.compile(r"\]\(([\w./\\-]+)(#[^)]*)?\)")
-PACKAGES = {
-    "datasets": "seqlight.datasets",
-    "targets": "seqlight.targets",
-    "metrics": "seqlight.metrics",
-    "lit": "seqlight.lit",
-    "studies": "seqlight.studies",
-    "callbacks": "seqlight_callbacks",
-}
+PACKAGES = (
+    "seqlight.datasets",
+    "seqlight.targets",
+    "seqlight.metrics",
+    "seqlight.lit",
+    "seqlight.studies",
+    "seqlight_callbacks",
+)
 
 
 class Reference(NamedTuple):
@@ -71,14 +71,7 @@ def reference_pages() -> list[Reference]:
         if names:
             pages.append(Reference(group, "seqlight", names))
     pages.append(Reference("Errors and warnings", "seqlight", left))
-    for package in PACKAGES.values():
-        # A package that is still to come has no page.
-        try:
-            names = list(import_module(package).__all__)
-        except ModuleNotFoundError:
-            continue
-        pages.append(Reference(package, package, names))
-    return pages
+    return [*pages, *(Reference(one, one, list(import_module(one).__all__)) for one in PACKAGES)]
 
 
 def _groups(text: str) -> Iterator[tuple[str, str]]:
@@ -88,6 +81,7 @@ def _groups(text: str) -> Iterator[tuple[str, str]]:
 
 
 REFERENCES = reference_pages()
+COMMANDS = "reference/commands.md"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -104,7 +98,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         if title == "Start":
             pages.insert(0, "README.md")
         if title == "Reference":
-            pages += [{page.title: page.path} for page in REFERENCES]
+            pages += [{"Commands": COMMANDS}, *({page.title: page.path} for page in REFERENCES)]
         if title == "Studies":
             text = (DOCS / "studies" / "README.md").read_text(encoding="utf-8")
             pages += [{name: f"studies/{path}"} for name, path in _links(text) if "/" not in path]
@@ -121,8 +115,11 @@ def _links(text: str) -> list[tuple[str, str]]:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of the reference, and a copy of each file of the repository that a page links to."""
+    from command_pages import commands_page
+
     for page in REFERENCES:
         files.append(File.generated(config, page.path, content=page.markdown()))
+    files.append(File.generated(config, COMMANDS, content=commands_page(ROOT / "pyproject.toml")))
     pages = [Path(str(one.abs_src_path)) for one in files.documentation_pages() if one.abs_src_path]
     outside = {path for page in pages for path in _outside(page)}
     outside |= {path for page in outside if page.suffix == ".md" for path in _outside(page)}
@@ -140,6 +137,7 @@ def on_page_markdown(markdown: str, page: Page, **kwargs: Any) -> str:
     source = page.file.abs_src_path
     if page.file.src_uri == "README.md":
         names = "\n".join(f"- [{one.title}]({one.path}): `{'` `'.join(one.names)}`" for one in REFERENCES)
+        names = f"- [Commands]({COMMANDS}): what `seqlight --help` and that of each command print.\n{names}"
         markdown = markdown.replace("\n\n## Explanation\n", f"\n{names}\n\n## Explanation\n")
     markdown = _inward(markdown, Path(source)) if source else markdown
     return _FORMULA.sub(lambda found: _typeset(found[1]) if found[1] else found[0], markdown)

@@ -1,6 +1,7 @@
 """Run the Python blocks of a page in order, and compare what they print with the text blocks that follow them.
 
 A block that begins with a comment such as ``# model.py`` is not run: it is the content of that file.
+A block of bash is one command.
 
 After an intended change, SEQLIGHT_BASELINES=1 pytest tests/docs writes what comes out into the pages; read it.
 """
@@ -20,11 +21,13 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from seqlight.cli.main import main
+
 DOCS = Path(__file__).parents[2] / "docs"
 # Some pages are written by scripts, which tests ask what they would write.
 sys.path.insert(0, str(DOCS))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
-FILE = re.compile(r"# (\w+\.py)\n")
+FILE = re.compile(r"# (\w+\.(?:py|yaml))\n")
 
 
 class Page:
@@ -33,14 +36,20 @@ class Page:
     def __init__(self, name):
         self.path = DOCS / name
         self.blocks = BLOCK.findall(self.path.read_text())
-        self.printed, self.written, self.names = [], [], {"__name__": "__main__"}
+        self.printed, self.written, self.shown = [], [], []
+        self.names = {"__name__": "__main__"}
 
     def run(self):
         for (language, text), (following, expected) in zip(self.blocks, [*self.blocks[1:], ("", "")], strict=True):
-            if language == "bash":
-                self.command(text)
-            if language == "python":
-                self.printed.append(self.execute(text))
+            if language == "yaml" and FILE.match(text):
+                Path(FILE.match(text)[1]).write_text(text)
+            if language not in ("bash", "python"):
+                continue
+            out = self.execute(text) if language == "python" else self.command(text)
+            if following == "text":
+                self.shown.append(out)
+            if following == "text" or language == "python":
+                self.printed.append(out)
                 self.written.append(expected if following == "text" else "")
         return self
 
@@ -56,13 +65,10 @@ class Page:
 
     def rewrite(self, folder):
         """Put what was printed and drawn into the page."""
-        texts = iter(self.printed)
-        last = ""
+        texts = iter(self.shown)
 
         def filled(block):
-            nonlocal last
-            last = next(texts) if block[1] == "python" else last
-            return f"```text\n{last}```" if block[1] == "text" else block[0]
+            return f"```text\n{next(texts)}```" if block[1] == "text" else block[0]
 
         self.path.write_text(BLOCK.sub(filled, self.path.read_text()))
         for picture in folder.glob("*.png"):
@@ -70,13 +76,19 @@ class Page:
 
     @staticmethod
     def command(text):
-        """Run what is not an installation: a program of this environment, by its entry point."""
-        program, *arguments = shlex.split(text)
+        """Run what is no installation, and return what it prints: ours here, another program by its entry point."""
+        program, *arguments = shlex.split(text, comments=True)
         if program == "pip":
-            return
+            return ""
+        if program == "seqlight":
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                main(arguments)
+            return out.getvalue()
         (entry,) = entry_points(group="console_scripts", name=program)
         call = f"import sys; from {entry.module} import {entry.attr}; sys.exit({entry.attr}())"
-        subprocess.run([sys.executable, "-c", call, *arguments], check=True, timeout=280, capture_output=True)
+        command = [sys.executable, "-c", call, *arguments]
+        return subprocess.run(command, check=True, timeout=280, capture_output=True, text=True).stdout
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from .conftest import DOCS, difference
 
 # Each with the packages that it needs beside ours.
 PAGES = {
+    "how_to/command_line": [],
     "how_to/several_inputs": [],
     "how_to/multi_task": [],
     "how_to/watch_training": ["pytorch_lightning"],
@@ -31,10 +32,15 @@ def test_what_is_printed_is_what_comes_out(run_page, name):
     for package in PAGES[name]:
         pytest.importorskip(package)
     page, folder = run_page(f"{name}.md")
-    assert page.printed == page.written
+    assert [without_rounding(one) for one in page.printed] == [without_rounding(one) for one in page.written]
     for picture in folder.glob("*.png"):
         # Texts of another FreeType are a little elsewhere.
         assert difference(picture) < 0.05
+
+
+def without_rounding(text):
+    """Return a text without numbers that are rounding, which differ from processor to processor."""
+    return re.sub(r"\b\d+e-1\d\b", "#", text)
 
 
 def rows(page):

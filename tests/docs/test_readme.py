@@ -5,10 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from matplotlib.figure import Figure
 
 import seqlight as sl
+from seqlight.cli.main import main
+
+from .conftest import at_home
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,3 +56,22 @@ def test_the_two_commands_are_targets_of_make():
     assert [program for program, _ in commands] == ["make", "make"]
     for command in commands:
         subprocess.run([*command, "--dry-run"], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.filterwarnings("ignore:.*tensorboardX. has been removed:UserWarning")
+def test_the_command_lines_run(tmp_path, capsys):
+    (tmp_path / "my_models.py").write_text(
+        "import torch\n\n\nclass Net(torch.nn.Sequential):\n    def __init__(self):\n"
+        "        super().__init__(torch.nn.Flatten(), torch.nn.Linear(240, 1))\n"
+    )
+    torch.manual_seed(0)
+    torch.save(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(240, 1)).state_dict(), tmp_path / "best.ckpt")
+    sl.write_fasta(tmp_path / "peaks.fa", sl.random_one_hot((30, 4, 60), random_state=0))
+    lines = [line for line in blocks("bash")[1].splitlines() if line]
+    with at_home(tmp_path):
+        for line in lines:
+            program, *words = line.split()
+            assert program == "seqlight"
+            main(words)
+    assert (tmp_path / "attributions" / "seqlets.tsv").exists()
+    assert "Results of 30 rows in attributions" in capsys.readouterr().out

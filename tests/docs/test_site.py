@@ -1,6 +1,8 @@
 """The site is built without a warning and without a network, and its reference has every public name."""
 
 import doctest
+import html
+import inspect
 import re
 import subprocess
 import sys
@@ -8,6 +10,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from command_pages import commands
+
+from seqlight.cli.overview import typed_name
 
 from .conftest import DOCS
 
@@ -33,6 +38,15 @@ def test_every_public_name_is_in_the_reference(site, package):
     page = "".join(path.read_text() for path in (site / "reference").glob("*.html"))
     names = set(import_module(package).__all__) - {"__version__"}
     assert {name for name in names if f'id="{package}.{name}"' not in page} == set()
+
+
+def test_every_command_is_in_the_reference(site):
+    page = html.unescape((site / "reference" / "commands.html").read_text())
+    for command in commands(ROOT / "pyproject.toml"):
+        parameters = inspect.signature(command.load()).parameters.values()
+        assert f"seqlight {typed_name(command.name)}" in page
+        for one in parameters:
+            assert one.kind is one.VAR_POSITIONAL or re.search(rf"--{one.name}\b|\b{one.name.upper()}\b", page), one
 
 
 def test_every_page_can_be_reached(site):
