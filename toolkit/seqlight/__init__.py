@@ -23,6 +23,8 @@ Files
 Plots
     plot_logo, plot_logos, plot_tracks, plot_mutagenesis, plot_pwm, plot_reference_convergence,
     plot_parameter_randomization, interactive_logo, write_logos
+Reports
+    write_report
 Many devices
     run, track, open_results, Results, consolidate, export, and the modules in seqlight.lit
 Tests
@@ -95,6 +97,7 @@ if TYPE_CHECKING:
     from seqlight.plot.tracks import plot_tracks as plot_tracks
     from seqlight.prediction.ensemble import Ensemble as Ensemble
     from seqlight.prediction.predict import predict as predict
+    from seqlight.report.results_page import write_report as write_report
     from seqlight.results.consolidation import consolidate as consolidate
     from seqlight.results.results import Results as Results
     from seqlight.results.results import open_results as open_results
@@ -167,6 +170,7 @@ _CONTENTS = {
     "seqlight.plot.parameter_randomization": ("plot_parameter_randomization",),
     "seqlight.plot.interactive_logo": ("interactive_logo",),
     "seqlight.plot.logo_page": ("write_logos",),
+    "seqlight.report.results_page": ("write_report",),
     "seqlight.lit.run": ("run",),
     "seqlight.lit.genome_track": ("track",),
     "seqlight.results.results": ("open_results", "Results"),

@@ -116,7 +116,10 @@
       return logo.annotations.map((one) => {
         const top = MARGIN.top + logo.height + 4 + 16 * one.row;
         const left = x(one.start), wide = Math.max(x(one.end) - left, 1);
-        return `<rect x="${left.toFixed(1)}" y="${top}" width="${wide.toFixed(1)}" height="8" fill="#404040"/>`;
+        const bar = `<rect x="${left.toFixed(1)}" y="${top}" width="${wide.toFixed(1)}" height="12" fill="#404040"/>`;
+        // The label is written where there is room for it, which there is more of the closer one looks.
+        if (!one.label || wide < 7 * one.label.length + 6) return bar;
+        return bar + `<text class="label" x="${(left + wide / 2).toFixed(1)}" y="${top + 10}">${escaped(one.label)}</text>`;
       }).join("");
     }
 
@@ -128,7 +131,9 @@
       for (const at of across.at) {
         const place = x(logo.locus ? (logo.locus.reverse ? logo.locus.end - at : at - logo.locus.start) : at);
         parts.push(`<path d="M${place.toFixed(1)} ${bottom}v5"/>`);
-        parts.push(`<text x="${place.toFixed(1)}" y="${bottom + 18}" text-anchor="middle">${grouped(at)}</text>`);
+        // Long numbers at an end of the axis stay inside.
+        const half = 3.5 * grouped(at).length, within = Math.max(half, Math.min(place, width - half));
+        parts.push(`<text x="${within.toFixed(1)}" y="${bottom + 18}" text-anchor="middle">${grouped(at)}</text>`);
       }
       const up = ticks(logo.low, logo.high, 5, false);
       for (const at of up.at) {

@@ -18,6 +18,7 @@ from seqlight.plot.colors import Colors, letter_colors
 from seqlight.plot.coordinates import Locus, LocusLike, as_locus
 from seqlight.plot.glyphs import outline_commands
 from seqlight.plot.logo_page import InteractiveLogo
+from seqlight.sequence.checks import require_count
 
 LOGO_HEIGHT = 220  # in pixels
 # Heights within these limits are numbers of float32; others are written as multiples of a power of ten.
@@ -42,6 +43,7 @@ def interactive_logo(
     title: str = "",
     alphabet: Sequence[str] = ("A", "C", "G", "T"),
     view: tuple[int, int] | None = None,
+    height: int = LOGO_HEIGHT,
 ) -> InteractiveLogo:
     """Draw attributions as a logo for the browser, which can be zoomed and moved.
 
@@ -63,6 +65,8 @@ alphabet
         Written above the logo.
     view : tuple of int, optional
         The positions that are shown at first; by default all that are drawn.
+    height : int, optional
+        The height of the letters' part, in pixels.
 
     Returns
     -------
@@ -98,13 +102,16 @@ alphabet
         "view": [max(shown[0], first), min(shown[1], last)],
         "low": low,
         "high": high,
-        "height": LOGO_HEIGHT,
+        "height": require_count(height, "height", least=20),
         "alphabet": list(alphabet),
         "outlines": [outline_commands(letter) for letter in alphabet],
         **_pack_letters(heights),
         **_pack_colors(colors),
         "rows": n_rows,
-        "annotations": [{"start": one.start, "end": one.end, "row": one.row, "text": _span_text(one)} for one in spans],
+        "annotations": [
+            {"start": one.start, "end": one.end, "row": one.row, "label": one.label, "text": _span_text(one)}
+            for one in spans
+        ],
         "locus": _locus_content(genome_locus),
         "axis": "position" if genome_locus is None else genome_locus.axis_label,
         "summary": _summary(heights, alphabet, first, title),

@@ -1,4 +1,4 @@
-"""A self-contained HTML page of text, numbers, tables, pictures and films, some of it folded away."""
+"""A self-contained HTML page of text, numbers, tables, logos, pictures and films, some of it folded away."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from seqlight.errors import InputError
 from seqlight.files.atomic import atomic_write
 from seqlight.files.folder import as_folder
 from seqlight.files.paths import as_path
+from seqlight.plot.logo_page import InteractiveLogo, logo_script
+from seqlight.report.data_table import DataTable, table_script
 
 Tone = Literal["good", "fair", "bad", "plain"]
 
@@ -150,6 +152,37 @@ class Film:
 
 
 @dataclass(frozen=True)
+class Logos:
+    """Interactive logos below each other, each under the name by which links find it, with a caption."""
+
+    logos: Mapping[str, InteractiveLogo]
+    caption: str
+
+    def figures(self) -> dict[str, Markup]:
+        """Return each logo as HTML, without the script, which the page has once."""
+        return {name: Markup(one.to_html(full_html=False, script=False)) for name, one in self.logos.items()}
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Small figures beside each other, each above its name, with a caption."""
+
+    figures: Mapping[str, Figure]
+    caption: str
+
+    def sources(self) -> dict[str, str]:
+        """Return each figure as a data URI."""
+        return {name: embed(figure) for name, figure in self.figures.items()}
+
+
+@dataclass(frozen=True)
+class Links:
+    """Links under one another: what is shown, where it leads, and what is there."""
+
+    links: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
 class Fold:
     """Blocks under a line that opens and closes them, with a text beside its title."""
 
@@ -160,7 +193,23 @@ class Fold:
     is_open: bool = False
 
 
-Block = Text | Code | Numbers | Table | TextTable | Callout | Points | Terms | Picture | Film | Fold
+Block = (
+    Text
+    | Code
+    | Numbers
+    | Table
+    | TextTable
+    | DataTable
+    | Callout
+    | Points
+    | Terms
+    | Picture
+    | Film
+    | Logos
+    | Gallery
+    | Links
+    | Fold
+)
 
 
 @dataclass(frozen=True)
@@ -203,7 +252,9 @@ def write_page(path: str | Path, title: str, lead: str, sections: Sequence[Secti
     # Everything is escaped except what the template marks as safe: tables made by pandas, which escapes them itself.
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["marked"] = mark_code
-    html = environment.from_string(template).render(title=title, lead=lead, sections=sections)
+    html = environment.from_string(template).render(
+        title=title, lead=lead, sections=sections, logo_script=Markup(logo_script()), table_script=table_script()
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, wait=False) as partial:
         partial.write_text(html, encoding="utf-8")

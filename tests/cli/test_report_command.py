@@ -1,0 +1,31 @@
+import pytest
+
+import seqlight as sl
+from results_folders import attribution_arrays, loci_of, run_predictions, write_results
+from seqlight.cli.report_command import report_command
+
+
+def test_it_says_where_the_page_is(tmp_path, capsys):
+    folder = write_results(tmp_path / "run", attribution_arrays(5), loci_of(5)).path
+    report_command(folder)
+    assert capsys.readouterr().out.splitlines() == [
+        f"page: {folder}/report.html",
+        f"It shows seqlets too once they are called: seqlight seqlets {folder}",
+    ]
+    assert (folder / "report.html").exists()
+
+
+def test_it_writes_where_it_is_told(tmp_path, capsys):
+    folder = run_predictions(tmp_path / "run").path
+    before = sorted(folder.iterdir())
+    report_command(folder, out=tmp_path / "page.html", title="My run")
+    assert capsys.readouterr().out == f"page: {tmp_path}/page.html\n"
+    assert "<h1>My run</h1>" in (tmp_path / "page.html").read_text()
+    assert sorted(folder.iterdir()) == before
+
+
+def test_an_interrupted_run_is_refused_with_the_command_that_goes_on(tmp_path):
+    folder = write_results(tmp_path / "run", attribution_arrays(11)).path
+    (folder / "shard-000001.npz").unlink()
+    with pytest.raises(sl.ResultsError, match="start the command that began it, `seqlight attribute"):
+        report_command(folder)

@@ -1,0 +1,100 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import seqlight as sl
+from results_folders import attribution_arrays, write_results
+from seqlight.report.folder_files import FolderFiles, list_files
+
+
+@pytest.fixture
+def results(tmp_path):
+    return write_results(tmp_path / "run", attribution_arrays(4))
+
+
+def test_nothing_is_there(results):
+    found = FolderFiles.from_results(results)
+    assert (found.seqlets, found.motifs, found.motif_table, found.known, found.faults) == (None, {}, None, None, [])
+
+
+def test_what_other_commands_wrote_is_read(results):
+    seqlets = pd.DataFrame({"example_idx": [3], "start": [1], "end": [9], "attribution": [0.5], "motif": [np.nan]})
+    seqlets.to_csv(results.path / "seqlets.tsv", sep="\t", index=False, na_rep="NA")
+    (results.path / "motifs").mkdir()
+    sl.write_meme(results.path / "motifs" / "motifs.meme", {"GATA": np.eye(4)})
+    # A motif may be called None or null.
+    (results.path / "motifs" / "motifs.tsv").write_text("pattern\tq-value\nnull\tNA\n")
+    found = FolderFiles.from_results(results)
+    pd.testing.assert_frame_equal(found.seqlets, seqlets)
+    assert list(found.motifs) == ["GATA"]
+    assert found.motif_table["pattern"].tolist() == ["null"]
+    assert np.isnan(found.motif_table["q-value"][0])
+
+
+def test_each_target_has_motifs_of_its_own(results):
+    for name in ("motifs", "motifs.target_1"):
+        (results.path / name).mkdir()
+    sl.write_meme(results.path / "motifs.target_1" / "motifs.meme", {"GATA": np.eye(4)})
+    (results.path / "motifs" / "known_motifs.tsv").write_text("known\tseqlets\nAP1\t3\n")
+    none, found = (FolderFiles.from_results(results, target) for target in (0, 1))
+    assert (list(none.motifs), list(found.motifs)) == ([], ["GATA"])
+    assert found.known["seqlets"].tolist() == none.known["seqlets"].tolist() == [3]
+
+
+@pytest.mark.reliability(
+    "the page of a run",
+    "a table of seqlets that is empty, is no table, or is of another run",
+    "the page is made without it, and says so",
+)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "seqlets.tsv cannot be read"),
+        ("\x00\x01", "seqlets.tsv"),
+        ("a\tb\n1\t2\t3\n1\n", "seqlets.tsv"),
+        ("start\tend\n1\t2\n", "has no column example_idx"),
+        ("example_idx\tstart\tend\nx\t1\t2\n", "something else than whole numbers as example_idx"),
+        ("example_idx\tstart\tend\n4\t1\t2\n", "names rows beyond the 4 of this run"),
+        ("example_idx\tstart\tend\n-1\t1\t2\n", "names rows beyond the 4 of this run"),
+    ],
+)
+def test_a_table_that_cannot_be_used(results, text, message):
+    (results.path / "seqlets.tsv").write_text(text)
+    found = FolderFiles.from_results(results)
+    assert found.seqlets is None
+    assert len(found.faults) == 1
+    assert message in found.faults[0]
+
+
+def test_an_empty_table_of_seqlets(results):
+    (results.path / "seqlets.tsv").write_text("example_idx\tstart\tend\tattribution\n")
+    found = FolderFiles.from_results(results)
+    assert len(found.seqlets) == 0
+    assert not found.faults
+
+
+def test_motifs_that_cannot_be_read(results):
+    (results.path / "motifs").mkdir()
+    (results.path / "motifs" / "motifs.meme").write_text("MEME version 4\n")
+    found = FolderFiles.from_results(results)
+    assert found.motifs == {}
+    assert "no motif" in found.faults[0]
+
+
+def test_files_are_listed_without_shards(results):
+    for name in ("seqlets.tsv", "seqlets.bed", "attributions.bw", "report.html", "notes.txt"):
+        (results.path / name).touch()
+    (results.path / "motifs").mkdir()
+    (results.path / "motifs" / "motifs.meme").touch()
+    listed = list_files(results.path, results.path / "report.html")
+    names = {path.relative_to(results.path).as_posix(): what for path, what in listed}
+    assert set(names) == {
+        "manifest.json",
+        "seqlets.tsv",
+        "seqlets.bed",
+        "attributions.bw",
+        "notes.txt",
+        "motifs/motifs.meme",
+    }
+    assert names["attributions.bw"] == "a track for a genome browser"
+    assert names["notes.txt"] == ""

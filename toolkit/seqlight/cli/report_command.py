@@ -1,0 +1,56 @@
+"""The command ``seqlight report``: a page about a folder of results.
+
+The function must not have the name of a public function of ``seqlight``: jsonargparse would look that up, and load
+PyTorch to print a help.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def report_command(
+    folder: Path,
+    out: Path | None = None,
+    target: int | None = None,
+    top: int = 6,
+    drawn: int = 4,
+    random_state: int = 0,
+    alphabet: str | None = None,
+    assembly: str | None = None,
+    title: str | None = None,
+) -> None:
+    """Make a page of results: whether they are complete, logos, seqlets, motifs, convergence, a table of all rows.
+
+    Example: seqlight report attributions --assembly hg38
+
+    Args:
+        folder: Folder of results, which `seqlight attribute` or `seqlight predict` wrote.
+        out: The page, or a folder to put report.html into; by default that of the results.
+        target: Which of several targets to show, counted from 0.
+        top: Number of logos of the rows with the largest attributions.
+        drawn: Number of logos of rows drawn at random.
+        random_state: Seed of that draw.
+        alphabet: DNA, RNA, protein, or the letters of the sequences in the order of their rows; by default DNA where
+            there are four, and protein where there are twenty.
+        assembly: Genome of the rows, such as hg38, to link them to the UCSC Genome Browser.
+        title: Heading of the page.
+    """
+    from seqlight.cli.results_folder import open_folder
+    from seqlight.report.results_page import write_report
+
+    results = open_folder(folder)
+    page = write_report(
+        results,
+        out,
+        target=target,
+        top=top,
+        drawn=drawn,
+        random_state=random_state,
+        alphabet=alphabet,
+        assembly=assembly,
+        title=title,
+    )
+    print(f"page: {page}")
+    if "attributions" in results and not (folder / "seqlets.tsv").exists():
+        print(f"It shows seqlets too once they are called: seqlight seqlets {folder}")

@@ -1,0 +1,117 @@
+"""What other commands have written into a folder of results, as far as a report shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from seqlight.errors import SeqlightError
+from seqlight.formats.meme_reader import read_meme
+from seqlight.formats.motifs import Motifs
+from seqlight.results.results import Results
+
+SEQLETS, LOGOS, MOTIFS, KNOWN = "seqlets.tsv", "motifs.meme", "motifs.tsv", "known_motifs.tsv"
+# What each file is for, by the end of its name; the first that fits.
+KINDS = {
+    "manifest.json": "what was computed, with which model and seed",
+    "loci.npz": "where in the genome each row is from",
+    "seqlets.tsv": "the seqlets, a table",
+    "seqlets.bed": "the seqlets in the genome",
+    "seqlets.fa": "the sequences of the seqlets",
+    "seqlets.fdr.tsv": "the false discovery rate at each threshold",
+    "known_motifs.tsv": "known motifs that seqlets resemble, a table",
+    "motifs.meme": "the motifs, in MEME format",
+    "motifs.tsv": "the motifs, a table",
+    "hits.tsv": "where Fi-NeMo found the motifs, a table",
+    "modisco.h5": "the patterns of TF-MoDISco",
+    ".bw": "a track for a genome browser",
+    ".bed": "places in the genome",
+    ".fa": "the sequences",
+    ".npz": "arrays, for NumPy",
+    ".h5": "arrays, in HDF5",
+    ".tsv": "a table",
+    ".zarr": "arrays, in Zarr",
+    ".html": "a page",
+}
+HIDDEN = (".", "shard-")
+FILES = ("*", "motifs*/*", "motifs*/finemo/*", "modisco/*")
+MOST_FILES = 60
+
+
+@dataclass(frozen=True)
+class FolderFiles:
+    """Files beside the shards of a run.
+
+    Attributes
+    ----------
+    seqlets : pandas.DataFrame or None
+        What ``seqlight seqlets`` wrote; None if there is none.
+    motifs : dict of str to numpy.ndarray
+        The motifs that ``seqlight motifs`` wrote; empty if there are none.
+    motif_table, known : pandas.DataFrame or None
+        Its table of motifs, and that of the known motifs that seqlets resemble.
+    faults : list of str
+        Sentences on files that cannot be read.
+    """
+
+    seqlets: pd.DataFrame | None = None
+    motifs: Motifs = field(default_factory=dict)
+    motif_table: pd.DataFrame | None = None
+    known: pd.DataFrame | None = None
+    faults: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_results(cls, results: Results, target: int | None = None) -> FolderFiles:
+        """Read what there is, for one of several targets; a file that cannot be read becomes a sentence."""
+        faults: list[str] = []
+        seqlets = _read_table(results.path / SEQLETS, faults)
+        if seqlets is not None and (fault := _find_fault(seqlets, len(results))):
+            faults.append(f"{SEQLETS} {fault}: run `seqlight seqlets` again.")
+            seqlets = None
+        folder = results.path / ("motifs" if target is None else f"motifs.target_{target}")
+        table, known = _read_table(folder / MOTIFS, faults), _read_table(results.path / "motifs" / KNOWN, faults)
+        return cls(seqlets, _read_motifs(folder / LOGOS, faults), table, known, faults)
+
+
+def _read_motifs(path: Path, faults: list[str]) -> Motifs:
+    if not path.exists():
+        return {}
+    try:
+        return read_meme(path)
+    except (SeqlightError, OSError) as error:
+        faults.append(str(error))
+        return {}
+
+
+def _read_table(path: Path, faults: list[str]) -> pd.DataFrame | None:
+    if not path.exists():
+        return None
+    try:
+        return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["NA"])
+    except (ValueError, OSError) as error:  # what pandas cannot parse is a ValueError
+        faults.append(f"{path.name} cannot be read ({' '.join(str(error).split())}): write it again.")
+        return None
+
+
+def _find_fault(seqlets: pd.DataFrame, rows: int) -> str:
+    """Return why a table holds no seqlets of this run; "" if it does."""
+    for name in ("example_idx", "start", "end"):
+        if name not in seqlets:
+            return f"has no column {name}"
+        if not pd.api.types.is_integer_dtype(seqlets[name]) and len(seqlets):
+            return f"has something else than whole numbers as {name}"
+    if len(seqlets) and not 0 <= seqlets["example_idx"].min() <= seqlets["example_idx"].max() < rows:
+        return f"names rows beyond the {rows} of this run"
+    return ""
+
+
+def list_files(folder: Path, page: Path) -> list[tuple[Path, str]]:
+    """Return the files of a folder of results and what each is for, without shards and the page itself."""
+    found = []
+    for path in sorted(one for pattern in FILES for one in folder.glob(pattern)):
+        if path.name.startswith(HIDDEN) or path == page or (path.is_dir() and path.suffix != ".zarr"):
+            continue
+        found.append((path, next((what for end, what in KINDS.items() if path.name.endswith(end)), "")))
+    return found[:MOST_FILES]

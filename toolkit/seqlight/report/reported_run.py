@@ -1,0 +1,129 @@
+"""A run of attributions as a report shows it: what is known of its rows, and which of them are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from seqlight.report.folder_files import FolderFiles
+from seqlight.report.row_statistics import RowStatistics
+from seqlight.results.results import Results
+from seqlight.sequence.loci import Loci
+
+# What goes without saying.
+USUAL = {"precision": "32-true", "inputs": 1}
+BROWSER = "https://genome.ucsc.edu/cgi-bin/hgTracks?db={assembly}&position={{}}"
+
+
+@dataclass(frozen=True)
+class ReportedRun:
+    """A run of attributions, and how to show it.
+
+    Attributes
+    ----------
+    results : Results
+    files : FolderFiles
+        What other commands have written into its folder.
+    page : pathlib.Path
+        Where the page will be.
+    target : int or None
+        Which of several targets.
+    alphabet : str or None
+        The letters; None if they are not known.
+    assembly : str or None
+        The genome of the loci, as the UCSC Genome Browser calls it.
+    top, drawn : int
+        How many logos of the strongest rows, and of rows drawn at random.
+    random_state : int
+        The seed of the latter.
+    """
+
+    results: Results
+    files: FolderFiles
+    page: Path
+    target: int | None = None
+    alphabet: str | None = None
+    assembly: str | None = None
+    top: int = 6
+    drawn: int = 4
+    random_state: int = 0
+
+    @cached_property
+    def statistics(self) -> RowStatistics:
+        """A few numbers for each row."""
+        return RowStatistics.from_results(self.results, self.target)
+
+    @cached_property
+    def seqlets(self) -> pd.DataFrame | None:
+        """The seqlets of the target; None if they were not called."""
+        found = self.files.seqlets
+        if found is not None and "target" in found:
+            found = found[found["target"] == (self.target or 0)].drop(columns="target")
+        return found
+
+    @cached_property
+    def strongest(self) -> list[int]:
+        """The rows with the largest sums of absolute attributions, the strongest first."""
+        strengths = np.nan_to_num(self.statistics.strengths, nan=-1.0)
+        rows = np.argsort(-strengths, kind="stable")[: self.top]
+        return [row for row in rows.tolist() if strengths[row] >= 0]
+
+    @cached_property
+    def random_rows(self) -> list[int]:
+        """Other rows, drawn at random, in order."""
+        others = np.setdiff1d(np.flatnonzero(self.statistics.finite), self.strongest)
+        return sorted(np.random.RandomState(self.random_state).permutation(others)[: self.drawn].tolist())
+
+    @property
+    def anchors(self) -> dict[int, str]:
+        """The rows that have a logo, and the name by which links find it."""
+        rows = [*self.strongest, *self.random_rows] if self.alphabet is not None else []
+        return {row: f"row-{row}" for row in rows}
+
+    def label(self, row: int) -> str:
+        """Return what to call a row: its number and, if there is one, its name or place."""
+        names, loci = self.results.row_names, self.results.loci
+        called = names[row] if names is not None else "" if loci is None else place(loci, row)
+        return f"row {row:,}{f', {called}' if called else ''}"
+
+
+def place(loci: Loci, row: int) -> str:
+    """Return a locus as a genome browser takes it."""
+    return f"{loci.chrom[row]}:{loci.start[row]}-{loci.end[row]}"
+
+
+def describe_run(results: Results, target: int | None = None) -> dict[str, str]:
+    """Return what was computed: model, method with its arguments, data and versions, as the manifest has them."""
+    manifest = results.manifest
+    told = [
+        f"{name} = {_short(value)}"
+        for name, value in manifest.method.items()
+        if name != "name" and value not in (None, False, [], {}) and USUAL.get(name) != value
+    ]
+    terms = {"model": f"`{manifest.model.get('class', 'unknown')}`"}
+    if "weights" in manifest.model:
+        terms["weights"] = f"`{_short(manifest.model['weights'])}`"
+    terms["method"] = f"`{manifest.method.get('name', 'unknown')}`" + (f": {', '.join(told)}" if told else "")
+    targets = results["attributions"].shape[1] if "attributions" in results and results["attributions"].ndim == 4 else 0
+    if targets:
+        terms["target of this page"] = f"{target or 0} of {targets}, counted from 0"
+    terms["data"] = f"{len(results):,} rows, fingerprint `{_short(manifest.data)}`"
+    terms["begun with"] = ", ".join(f"{name} {number}" for name, number in manifest.versions.items())
+    terms["folder"] = f"`{results.path.name}`"
+    return terms
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def browser_urls(assembly: str | None) -> dict[str, str]:
+    """Return where loci link to."""
+    return {} if assembly is None else {"locus": BROWSER.format(assembly=quote(assembly, safe=""))}

@@ -1,0 +1,136 @@
+"""The page of a folder of results: what was computed, logos, seqlets, motifs, convergence and a table of all rows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from seqlight.errors import InputError, ResultsError
+from seqlight.exports.target_column import count_targets
+from seqlight.files.paths import as_path
+from seqlight.report import attribution_sections, prediction_sections
+from seqlight.report.folder_files import FolderFiles
+from seqlight.report.page import write_page
+from seqlight.report.reported_run import ReportedRun
+from seqlight.results.results import Results, open_results
+from seqlight.sequence.alphabets import DNA, PROTEIN, as_alphabet
+from seqlight.sequence.checks import require_count
+
+NAME = "report.html"
+ALPHABETS = {len(one.letters): one.letters for one in (DNA, PROTEIN)}
+
+
+def write_report(
+    results: Results | str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    target: int | None = None,
+    top: int = 6,
+    drawn: int = 4,
+    random_state: int = 0,
+    alphabet: str | None = None,
+    assembly: str | None = None,
+    title: str | None = None,
+) -> Path:
+    """Write a page about a run of attributions or predictions: one HTML file that loads nothing.
+
+    It says whether attributions are complete, and shows logos of the strongest rows and of some that are drawn at
+    random; the seqlets and motifs that ``seqlight seqlets`` and ``seqlight motifs`` found; how well attributions are
+    known; and a table of all rows, which readers sort and filter. Results are read a shard at a time.
+
+    Parameters
+    ----------
+    results : Results, or path of their folder
+        Of :func:`seqlight.run`, ``seqlight attribute`` or ``seqlight predict``.
+    path : str or path, optional
+        The file, or a folder to put ``report.html`` into; by default that of the results.
+    target : int, optional
+        Which of several targets to show; the first by default.
+    top, drawn : int
+        How many logos of the rows with the largest attributions, and of rows drawn at random.
+    random_state : int
+        The seed with which these are drawn.
+    alphabet : str, optional
+        "DNA", "RNA", "protein", or the letters of the sequences in the order of their rows; by default DNA where there
+        are four, and protein where there are twenty.
+    assembly : str, optional
+        The genome of the loci, as the UCSC Genome Browser calls it, such as "hg38": loci link to it. Only a click goes
+        there.
+    title : str, optional
+        The heading.
+
+    Returns
+    -------
+    pathlib.Path
+        The file that was written.
+
+    Raises
+    ------
+    InputError
+        If there are no results in the folder, or an argument cannot be used.
+    ResultsError
+        If rows are missing, or a file of the run cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> import seqlight as sl
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(40, 3))
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     found = sl.run(model, sl.random_one_hot((5, 4, 10)), out=out, accelerator="cpu", progress=False)
+    ...     sl.write_report(found).name
+    'report.html'
+    """
+    found = results if isinstance(results, Results) else open_results(results)
+    if missing := found.missing():
+        raise ResultsError(
+            f"{len(missing)} of {found.manifest.shards} shards are missing in {found.path}: start the same run again, "
+            "which computes only these."
+        )
+    page = found.path if path is None else as_path(path)
+    page = page / NAME if page.is_dir() else page
+    kind = "Attributions" if "attributions" in found else "Predictions"
+    if kind == "Predictions":
+        sections = prediction_sections.make_sections(found, page, assembly)
+    else:
+        chosen = _require_target(found, target)
+        run = ReportedRun(
+            found,
+            FolderFiles.from_results(found, chosen),
+            page,
+            chosen,
+            _letters(found, alphabet),
+            assembly,
+            require_count(top, "top", least=1),
+            require_count(drawn, "drawn", least=0),
+            require_count(random_state, "random_state", least=0),
+        )
+        sections = attribution_sections.make_sections(run)
+    lead = f"Written by seqlight from {len(found):,} rows in {found.path.name or found.path}."
+    return write_page(page, title or f"{kind} in {found.path.resolve().name}", lead, sections)
+
+
+def _require_target(results: Results, target: int | None) -> int | None:
+    n = count_targets(results)
+    if n is None:
+        if target not in (None, 0):
+            raise InputError(f"target is {target}, and {results.path} explains a single one: leave `target` out.")
+        return None
+    chosen = require_count(0 if target is None else target, "target", least=0)
+    if chosen >= n:
+        raise InputError(f"target is {chosen}, and {results.path} explains {n}: expected 0 to {n - 1}.")
+    return chosen
+
+
+def _letters(results: Results, alphabet: str | None) -> str | None:
+    """Return the letters; None if they are not known."""
+    n = results["attributions"].shape[-2]
+    if alphabet is None:
+        return ALPHABETS.get(n)
+    letters = as_alphabet(alphabet).letters
+    if len(letters) != n:
+        raise InputError(
+            f"the alphabet {alphabet!r} has {len(letters)} letters, and attributions {n}: expected as many."
+        )
+    return letters
