@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqlight.attribution.output_entries import (
     as_table,
@@ -21,6 +21,7 @@ from seqlight.attribution.output_entries import (
     require_within,
 )
 from seqlight.errors import InputError
+from seqlight.prediction.ensemble import Ensemble
 from seqlight.sequence.checks import require_dense
 
 
@@ -113,6 +114,28 @@ class Targets:
             If the output does not have the target.
         """
         return torch.stack([_read(one, output, rows) for one in self.each], dim=1)
+
+    def read_model(
+        self, model: nn.Module, inputs: Sequence[Any], rows: Tensor, func: Callable[[Any], Any] | None = None
+    ) -> Tensor:
+        """Call a model, and return the numbers to explain; of an ensemble the mean over its members, as in DeepLIFT.
+
+        Parameters
+        ----------
+        model : torch.nn.Module
+            Called as ``model(*inputs)``.
+        inputs, rows
+            Its inputs, and what :meth:`read` takes.
+        func : callable, optional
+            Applied to the output first.
+        """
+        if not isinstance(model, Ensemble):
+            output = model(*inputs)
+            return self.read(output if func is None else func(output), rows)
+        # A member may write to its inputs.
+        copies = ([one.clone() if isinstance(one, Tensor) else one for one in inputs] for _ in range(len(model)))
+        each = [self.read_model(one, mine, rows, func) for one, mine in zip(model.members(), copies, strict=True)]
+        return torch.stack(each).mean(dim=0)
 
 
 def read_entry(index: Index | tuple[Index, ...], y: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sized
@@ -145,7 +144,7 @@ class DeepLiftShapModule(L.LightningModule):
         if unknown:
             known = ", ".join(map(repr, KEPT[:-1]))
             raise InputError(f"keep names {unknown[0]!r}: expected {known} or {KEPT[-1]!r}.")
-        if "spread" in keep and not (isinstance(self.model, Ensemble) and math.prod(self.model.shape) > 1):
+        if "spread" in keep and not (isinstance(self.model, Ensemble) and len(self.model) > 1):
             raise InputError("keep names 'spread': expected as model a seqlight.Ensemble of several members.")
         self.target, self.references, self.ops = as_target(target), references, additional_nonlinear_ops
         self.hypothetical, self.keep = hypothetical, tuple(keep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -22,8 +23,8 @@ class Ensemble(nn.Module):
     Its output is the mean over its members: each model, on each strand, with each shift. It is explained like any other
     model, and :func:`seqlight.attribute` and :class:`seqlight.lit.DeepLiftShapModule` explain the members one after
     another: attributions are the mean of the members', and come with their spread between folds, strands and shifts.
-    What is explained is the mean over members of the target: for a target that is linear in the output, such as a
-    column, that is the target of the mean output.
+    What all methods of attribution explain is the mean over members of the target: for a target that is linear in the
+    output, such as a column, that is the target of the mean output.
 
     The rules for members that read a sequence otherwise than it was given:
 
@@ -110,13 +111,16 @@ class Ensemble(nn.Module):
         found: list[EnsembleMember] = members_of(list(self.models), self._reverse, self.shifts, self.geometry)
         return found
 
+    def __len__(self) -> int:
+        return math.prod(self.shape)
+
     def forward(self, X: Tensor, *args: Any) -> Any:
         """Return the mean output of the members, which run one after another."""
         members = self.members()
-        total = members[0](X, *args)
+        total = members[0](*_copies(X, *args))
         first = _shapes_of(total)
         for one in members[1:]:
-            output = one(X, *args)
+            output = one(*_copies(X, *args))
             if _shapes_of(output) != first:
                 raise InputError(
                     f"{one.called} returns {_told(_shapes_of(output))} and {members[0].called} {_told(first)}: "
@@ -132,6 +136,11 @@ class Ensemble(nn.Module):
     @property
     def _reverse(self) -> tuple[bool, ...]:
         return {"forward": (False,), "reverse": (True,), "both": (False, True)}[self.strands]
+
+
+def _copies(*inputs: Any) -> list[Any]:
+    """Return copies of tensors: a member may write to its inputs."""
+    return [one.clone() if isinstance(one, Tensor) else one for one in inputs]
 
 
 def _require_models(models: Any) -> list[nn.Module]:

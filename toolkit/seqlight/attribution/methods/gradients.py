@@ -116,7 +116,7 @@ def input_x_gradient(
         for found, n in checked.size.parts(0, len(X), explain):
             if not collected.done:
                 row = [one.clone() for one in checked.inputs(torch.arange(1, device="cpu"))]
-                again = pair_runner(model, row, lambda some, which: targets.read(model(*some), which))
+                again = pair_runner(model, row, lambda some, which: targets.read_model(model, some, which))
                 require_independent_rows(model, again, found[-1][:1], checked.size.rows)
             collected.add(found if targets.several else [one.squeeze(1) for one in found], n)
             bar.update(n)
@@ -130,8 +130,7 @@ def _gradients(model: nn.Module, inputs: Sequence[Tensor], targets: Targets, row
     leaf = inputs[0].detach().requires_grad_()
     # A clone, because a model may write to its input, and writing to a leaf is an error.
     with explain_dtype_errors(inputs):
-        output = model(leaf.clone(), *inputs[1:])
-    outputs = targets.read(output, rows)
+        outputs = targets.read_model(model, [leaf.clone(), *inputs[1:]], rows)
     require_gradient(outputs)
     found = [gradient for (gradient,) in compute_gradients(outputs, [leaf])]
     return outputs.detach(), torch.stack(found, dim=1)

@@ -165,6 +165,7 @@ class GradientIntegrator:
         self.checked, self.model, self.method = checked, checked.model, method
         self.device, self.size, self.revision, self.rows_checked = checked.device, checked.size, 0, False
         several = target if isinstance(target, list) else [target]
+        self.every_target = Targets(several, len(checked.X))
         self.targets = [Targets(one, len(checked.X)).without_constants("integrated_gradients") for one in several]
 
     def batches(self, n: int) -> Iterator[tuple[int, int]]:
@@ -216,15 +217,14 @@ class GradientIntegrator:
         """Return the outputs at all targets, shape (rows, targets)."""
         # Copies, because a model may write to its inputs.
         with explain_dtype_errors([x, *args]):
-            output = self.model(*(one.clone() for one in (x, *args)))
-        return torch.cat([targets.read(output, rows) for targets in self.targets], dim=1)
+            return self.every_target.read_model(self.model, [one.clone() for one in (x, *args)], rows)
 
     def _integral(self, targets: Targets, x: Tensor, flat: Tensor, args: Sequence[Tensor], rows: Tensor) -> Tensor:
         """Return the mean gradient on the line from each reference in `flat` to its sequence in `x`."""
 
         def forward(*points: Tensor) -> Tensor:
             # Clones, because a model may write to its inputs, and writing to a leaf is an error.
-            y = targets.read(self.model(*(one.clone() for one in points[:-1])), points[-1])
+            y = targets.read_model(self.model, [one.clone() for one in points[:-1]], points[-1])
             require_gradient(y)
             return y.squeeze(1)
 

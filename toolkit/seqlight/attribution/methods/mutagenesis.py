@@ -142,11 +142,11 @@ def saturation_mutagenesis(
     def run(batch: Tensor, rows: Tensor) -> Any:
         inputs = checked.inputs(rows, batch)
         with explain_dtype_errors(inputs):
+            if targets is not None and not raw_outputs:
+                return targets.read_model(model, inputs, rows, func).to(place).double()
             output = model(*inputs)
         output = output if func is None else func(output)
-        if raw_outputs:
-            return output
-        return _mean(output, len(rows), place) if targets is None else targets.read(output, rows).to(place).double()
+        return output if raw_outputs else _mean(output, len(rows), place)
 
     def run_sequences(first: int, last: int) -> Any:
         rows = torch.arange(first, last, device="cpu")
