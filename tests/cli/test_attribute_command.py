@@ -130,9 +130,7 @@ def test_importing_the_commands_is_fast():
 @pytest.mark.parametrize("asked", ["auto", "3"])
 def test_batch_sizes_are_numbers_or_auto(asked, X, tmp_path, monkeypatch):
     sizes = []
-    monkeypatch.setattr(
-        runs, "run_command", lambda module, data, out, batch_size, *_: sizes.append((module, batch_size))
-    )
+    monkeypatch.setattr(runs, "run_command", lambda module, *_, batch_size, **__: sizes.append((module, batch_size)))
     arguments = ["--model=torch.nn.Conv1d", f"--data={tmp_path / 'X.npy'}", f"--out={tmp_path / 'out'}"]
     arguments.append('--init_args={"in_channels": 4, "out_channels": 2, "kernel_size": 20}')
     for command, more in (
@@ -169,7 +167,7 @@ def test_options_that_cannot_be_used(option, value, says, X, tmp_path, monkeypat
     _, arguments = conv(tmp_path)
     monkeypatch.setattr("sys.path", list(sys.path))
     options = {"model": "torch.nn.Conv1d", "data": tmp_path / "X.npy", "out": tmp_path / "out", "accelerator": "cpu"}
-    options |= {"arguments": json.dumps(arguments), option: value}
+    options |= {"checkpoint": tmp_path / "a.pt", "arguments": json.dumps(arguments), option: value}
     with pytest.raises(SystemExit) as end:
         command_line.main(["attribute", *(f"--{name}={given}" for name, given in options.items())])
     assert end.value.code == 1

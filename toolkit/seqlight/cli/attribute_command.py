@@ -7,22 +7,32 @@ PyTorch to print a help.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 
 def attribute_command(
-    model: str,
-    data: Path,
+    model: str | dict[str, Any] | None,
+    data: dict[str, Any] | Path,
     out: Path,
-    target: int | list[int] = 0,
+    target: int | str | list[int] | list[str] | dict[str, Any] = 0,
     n_shuffles: int | str = 20,
     random_state: int = 0,
     hypothetical: bool = False,
-    checkpoint: Path | None = None,
+    keep: list[str] | None = None,
+    shuffled: bool = False,
+    pairs: int | str = "auto",
+    checkpoint: Path | list[Path] | None = None,
+    module: str | None = None,
     init_args: dict[str, Any] | None = None,
     trusted: bool = False,
+    strands: Literal["forward", "reverse", "both"] = "forward",
+    shifts: list[int] | None = None,
+    positions: int | Literal["none"] | None = None,
+    strand_channels: int | None = None,
+    genome: Path | None = None,
+    window: int | None = None,
+    alphabet: str = "DNA",
     inputs: int = 1,
-    pairs: int | str = "auto",
     dtype: str | None = None,
     batch_size: int | str = "auto",
     shard_rows: int | None = None,
@@ -33,6 +43,8 @@ def attribute_command(
     accelerator: str = "auto",
     precision: str | None = None,
     identity: str | None = None,
+    to: list[str] | None = None,
+    quiet: bool = False,
 ) -> None:
     r"""Attribute with DeepLIFT/SHAP, on any number of devices: which positions made the output what it is.
 
@@ -40,23 +52,39 @@ def attribute_command(
 
     Example:
         seqlight attribute --model my_models.Net --checkpoint best.ckpt \
-            --data sequences.npy --out attributions
+            --data peaks.bed --genome hg38.fa --window 2114 --target counts --out attributions
         seqlight attribute --config configs/attribute.yaml --target 0 1 --n-shuffles auto
 
     Args:
-        model: Class of the model, package.module.Class.
-        data: One-hot sequences, rows x letters x positions, as .npy, or as .npz with one array or with X and more.
-        out: Folder for the results, which seqlight.open_results reads.
-        target: Column of the output to explain, or several columns.
+        model: Class of the model, package.module.Class or path/to/file.py:Class; null if a trusted checkpoint holds all
+            of it.
+        data: Sequences: FASTA; BED or narrowPeak, with --genome; or one-hot arrays, rows x letters x positions, as
+            .npy, or as .npz with X and more inputs. In YAML also class_path and init_args of a Dataset.
+        out: Folder for the results, which seqlight.open_results reads. Nothing is written elsewhere.
+        target: What to explain: a column of the output, several, or a target by name, such as counts or
+            specificity(task=3).
         n_shuffles: References for each sequence; auto takes as many as are needed.
         random_state: Seed of the first reference.
         hypothetical: Also keep the contribution that each character would have, which TF-MoDISco needs.
-        checkpoint: Weights of the model, a state dict or a Lightning checkpoint.
-        init_args: Arguments of the class.
-        trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
-        inputs: Number of arrays of the .npz that the model takes, X first.
+        keep: What to keep beside attributions: sequences, standard_error, references, multipliers, spread; by default
+            sequences, and of an ensemble the spread.
+        shuffled: Attribute shuffled sequences in place of those of the data, a control for seqlight seqlets --fdr.
         pairs: Pairs of a sequence and a reference that go through the model at a time, which limits the memory of each
             device; auto is 32 on the CPU, and what fits into the memory of a GPU.
+        checkpoint: Weights of the model, a state dict, a Lightning checkpoint or safetensors; several files are the
+            folds of an ensemble.
+        module: Part of the class to take, such as net of a LightningModule.
+        init_args: Arguments of the class, such as width=64.
+        trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
+        strands: Strands over which the model is averaged.
+        shifts: Shifts of the sequence over which the model is averaged, such as -1 0 1.
+        positions: Dimension of the model's output that runs along the sequence, such as 2, or none; for strands and
+            shifts.
+        strand_channels: Dimension of the model's output with a channel for each strand; for strands.
+        genome: FASTA file of the genome, for regions.
+        window: Positions around the summit or centre of each region; by default the regions themselves.
+        alphabet: DNA, RNA, protein, or the letters in the order of the rows.
+        inputs: Number of arrays of the .npz that the model takes, X first.
         dtype: Type to compute in, such as float64; by default float32 or that of the model.
         batch_size: Sequences loaded at a time, for each device; it is pairs that limits the memory there.
         shard_rows: Rows in each file of the results; a process that is killed loses one file.
@@ -68,25 +96,68 @@ def attribute_command(
         precision: tf32: convolutions and recurrent layers in TF32 on a GPU, faster, and some percent off; by default
             float32 to rounding.
         identity: Name of the model, compared instead of its code to recognise the folder of an interrupted run.
+        to: What else to write into the folder: npz, hdf5, zarr, modisco, bigwig, bed, fasta, tsv.
+        quiet: Show no progress.
     """
-    from seqlight.cli.runs import run_command
+    from seqlight.cli.data_sets import open_data
+    from seqlight.cli.networks import open_network
+    from seqlight.cli.runs import require_exports, run_command
     from seqlight.lit.attribution_module import DeepLiftShapModule
     from seqlight.prediction.batch_size import require_batch_size
     from seqlight.prediction.float32_precision import require_precision
 
-    module = DeepLiftShapModule(
+    rows = open_data(data, genome, window, alphabet, inputs)
+    if shuffled:
+        from seqlight.datasets.shuffled_dataset import ShuffledDataset
+
+        rows = ShuffledDataset(rows, random_state=random_state)
+    exports = require_exports(to, rows, genome, alphabet, hypothetical)
+    network = open_network(
         model,
-        target=list(target) if isinstance(target, list) else target,
+        checkpoint,
+        module,
+        init_args,
+        trusted,
+        strands=strands,
+        shifts=shifts,
+        positions=positions,
+        strand_channels=strand_channels,
+    )
+    job = DeepLiftShapModule(
+        network,
+        target=cast("Any", target),
         n_shuffles=cast("Any", n_shuffles),
         random_state=random_state,
         hypothetical=hypothetical,
+        keep=_kept(network) if keep is None else tuple(keep),
         batch_size=require_batch_size(pairs, "pairs"),
         dtype=dtype,
         precision=require_precision(precision),
         inputs=inputs,
-        checkpoint=checkpoint,
-        arguments=init_args,
         identity=identity,
-        trusted=trusted,
     )
-    run_command(module, data, out, batch_size, shard_rows, workers, devices, num_nodes, strategy, accelerator)
+    run_command(
+        job,
+        rows,
+        out,
+        exports,
+        ["seqlets", "report"],
+        batch_size=batch_size,
+        quiet=quiet,
+        shard_rows=shard_rows,
+        workers=workers,
+        devices=devices,
+        num_nodes=num_nodes,
+        strategy=strategy,
+        accelerator=accelerator,
+    )
+
+
+def _kept(network: Any) -> tuple[str, ...]:
+    """Return what is kept by default."""
+    from math import prod
+
+    from seqlight.prediction.ensemble import Ensemble
+
+    several = isinstance(network, Ensemble) and prod(network.shape) > 1
+    return ("sequences", "spread") if several else ("sequences",)

@@ -11,17 +11,19 @@ from typing import Any
 
 
 def audit_command(
-    model: str,
+    model: str | dict[str, Any] | None,
     data: Path,
     out: Path | None = None,
-    target: int = 0,
+    target: int | str | dict[str, Any] = 0,
     n_shuffles: int = 2,
     random_state: int = 0,
     checkpoint: Path | None = None,
+    module: str | None = None,
     init_args: dict[str, Any] | None = None,
     trusted: bool = False,
     genome: Path | None = None,
     window: int | None = None,
+    alphabet: str = "DNA",
     inputs: int = 1,
     rows: int = 4,
     dtype: str = "float64",
@@ -37,31 +39,36 @@ def audit_command(
         seqlight audit --model my_models.Net --data sequences.npy --out audit --strict
 
     Args:
-        model: Class of the model, package.module.Class.
-        data: Sequences: one-hot arrays (.npy or .npz, rows x letters x positions), a FASTA file, or a BED file.
+        model: Class of the model, package.module.Class or path/to/file.py:Class; null if a trusted checkpoint holds all
+            of it.
+        data: Sequences: FASTA; BED or narrowPeak, with --genome; or one-hot arrays, rows x letters x positions, as
+            .npy, or as .npz with X and more inputs.
         out: Folder for the table, as audit.tsv, and for all that was found, as audit.json.
-        target: Column of the output to explain.
+        target: What to explain: a column of the output, or a target by name, such as counts or specificity(task=3).
         n_shuffles: References for each sequence.
         random_state: Seed of the first reference.
-        checkpoint: Weights of the model, a state dict or a Lightning checkpoint.
+        checkpoint: Weights of the model, a state dict, a Lightning checkpoint or safetensors.
+        module: Part of the class to take, such as net of a LightningModule.
         init_args: Arguments of the class, such as width=64.
         trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
-        genome: FASTA file of the genome, for a BED file.
-        window: Positions around each summit or centre; by default the regions themselves.
+        genome: FASTA file of the genome, for regions.
+        window: Positions around the summit or centre of each region; by default the regions themselves.
+        alphabet: DNA, RNA, protein, or the letters in the order of the rows.
         inputs: Number of arrays of the .npz that the model takes, X first.
         rows: How many sequences, evenly spaced in the file.
         dtype: Type to compute in; in float64 rounding does not interfere.
         strict: End with exit status 1 if attributions are not complete, for continuous integration.
     """
     import seqlight
+    from seqlight.cli.networks import open_network
     from seqlight.cli.sequences import read_some
     from seqlight.errors import InputError
-    from seqlight.lit.model_factory import as_model
+    from seqlight.targets import as_target
 
-    X, *args = read_some(data, rows, genome, window, inputs)
-    network = as_model(model, checkpoint, init_args, trusted)
+    X, *args = read_some(data, rows, genome, window, inputs, alphabet)
+    network = open_network(model, checkpoint, module, init_args, trusted)
     found = seqlight.audit(
-        network, X, args, target=target, n_shuffles=n_shuffles, dtype=dtype, random_state=random_state
+        network, X, args, target=as_target(target), n_shuffles=n_shuffles, dtype=dtype, random_state=random_state
     )
     print(found)
     if out is not None:

@@ -2,39 +2,96 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Exports(NamedTuple):
+    """What else is written into the folder of a run, for other programs.
+
+    Attributes
+    ----------
+    names : list of str
+        Formats, as :func:`require_exports` returns them.
+    chrom_sizes : path or None
+        Where bigWig has the lengths of chromosomes from.
+    alphabet : str or None
+        The letters of FASTA.
+    """
+
+    names: list[str]
+    chrom_sizes: Path | None
+    alphabet: str | None
+
+
+def require_exports(
+    to: list[str] | None, data: Any, genome: Path | None, alphabet: str, hypothetical: bool = True
+) -> Exports | None:
+    """Return what to write besides the results, before hours are spent on these.
+
+    Raises
+    ------
+    InputError
+        If there is no such format, or the data or the options do not have what it needs.
+    MissingExtra
+        If its library is not installed.
+    """
+    if not to:
+        return None
+    from seqlight.errors import InputError
+    from seqlight.exports.formats import require_formats
+
+    names = require_formats(to)
+    if "modisco" in names and not hypothetical:
+        raise InputError("--to modisco needs hypothetical contributions: add --hypothetical.")
+    without = [one for one in names if one in ("bigwig", "bed")]
+    if without and getattr(data, "loci", None) is None:
+        raise InputError(f"--to {without[0]} needs places in a genome: expected regions as --data, and --genome.")
+    return Exports(names, genome, None if alphabet == "DNA" else alphabet)
 
 
 def run_command(
     module: Any,
-    data: Path,
+    data: Any,
     out: Path,
+    exports: Exports | None,
+    following: list[str],
+    *,
     batch_size: int | str,
-    shard_rows: int | None,
-    workers: int,
-    devices: int | str,
-    num_nodes: int,
-    strategy: str,
-    accelerator: str,
-    precision: str | None = None,
+    quiet: bool,
+    **options: Any,
 ) -> None:
-    """Run a module over a file, on any devices, and print where the results are."""
-    from seqlight.cli.sequences import open_sequences
+    """Run a module over data, on any devices, and print where the results are and what to do next.
+
+    Parameters
+    ----------
+    module : PredictModule or DeepLiftShapModule
+    data : Dataset, array, or tuple of arrays
+    out : path
+    exports : Exports, optional
+    following : list of str
+        Commands that take the folder.
+    batch_size : int or "auto"
+        The number, also as it is typed.
+    quiet : bool
+        Show no progress.
+    **options
+        Those of :func:`seqlight.run`.
+    """
+    from seqlight.cli.console import process_number
     from seqlight.lit.run import run
     from seqlight.prediction.batch_size import require_batch_size
 
-    results = run(
-        module,
-        open_sequences(data, inputs=module.inputs),
-        out,
-        devices=devices,
-        num_nodes=num_nodes,
-        strategy=strategy,
-        accelerator=accelerator,
-        precision=precision,
-        batch_size=require_batch_size(batch_size),
-        shard_rows=shard_rows,
-        workers=workers,
-    )
+    results = run(module, data, out, batch_size=require_batch_size(batch_size), progress=not quiet, **options)
+    if process_number():
+        return  # the first process does the rest
     print(results)
+    if exports is not None:
+        from seqlight.exports.exporter import export
+
+        written = export(results, exports.names, chrom_sizes=exports.chrom_sizes, alphabet=exports.alphabet)
+        for name, paths in written.items():
+            print(f"{name}: {', '.join(map(str, paths))}")
+    folder = shlex.quote(str(out))
+    print(f"next: {'; '.join(f'seqlight {one} {folder}' for one in following)}")

@@ -1,0 +1,85 @@
+"""The model of a command with all that belongs to it: several checkpoints, strands and shifts are one ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def open_network(
+    model: str | Mapping[str, Any] | None,
+    checkpoint: Path | list[Path] | None = None,
+    module: str | None = None,
+    init_args: Mapping[str, Any] | None = None,
+    trusted: bool = False,
+    *,
+    strands: Any = "forward",
+    shifts: list[int] | None = None,
+    positions: Any = None,
+    strand_channels: int | None = None,
+) -> Any:
+    """Return the model that the options of a command describe.
+
+    Parameters
+    ----------
+    model : str, mapping or None
+        As in :func:`seqlight.cli.models.open_model`, or a mapping with ``class_path`` and ``init_args``.
+    checkpoint : path or list of paths, optional
+        Several are the folds of an ensemble. Without one, a model that is made by its class has the weights with which
+        this begins, the same at each start and in each process, and that is said.
+    module, init_args, trusted
+        As in :func:`seqlight.cli.models.open_model`.
+    strands, shifts, positions, strand_channels
+        As in :class:`seqlight.Ensemble`.
+
+    Returns
+    -------
+    torch.nn.Module
+        A :class:`seqlight.Ensemble` if there are several members.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be made, or the checkpoint does not fit.
+    """
+    import torch
+
+    from seqlight.cli.models import open_models
+
+    name, arguments = _of_class(model, init_args)
+    checkpoints: list[Any] = checkpoint if isinstance(checkpoint, list) else [checkpoint]
+    # The random generators of the caller stay as they are.
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        models = open_models(name, checkpoints, module, arguments, trusted)
+    if None in checkpoints and any(True for _ in models[0].parameters()):
+        _say_untrained()
+    if len(models) == 1 and strands == "forward" and not shifts:
+        return models[0]
+    from seqlight.prediction.ensemble import Ensemble
+
+    found: Any = Ensemble(
+        models, strands, [0] if shifts is None else shifts, positions=positions, strand_channels=strand_channels
+    )
+    return found.eval()
+
+
+def _of_class(
+    model: str | Mapping[str, Any] | None, init_args: Mapping[str, Any] | None
+) -> tuple[str | None, Mapping[str, Any] | None]:
+    """Return the class of a model and its arguments, which may be those of the class and more typed beside it."""
+    from seqlight.errors import InputError
+
+    if not isinstance(model, Mapping):
+        return model, init_args
+    if set(model) - {"class_path", "init_args"} or "class_path" not in model:
+        raise InputError(f"model is {dict(model)!r}: expected class_path and, if needed, init_args.")
+    return str(model["class_path"]), {**(model.get("init_args") or {}), **(init_args or {})}
+
+
+def _say_untrained() -> None:
+    from seqlight.cli.console import process_number, say
+
+    if not process_number():
+        say("there is no --checkpoint: the model has the weights with which its class begins.")
