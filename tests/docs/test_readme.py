@@ -73,5 +73,5 @@ def test_the_command_lines_run(tmp_path, capsys):
             program, *words = line.split()
             assert program == "seqlight"
             main(words)
-    assert (tmp_path / "attributions" / "seqlets.tsv").exists()
+    assert {"seqlets.tsv", "report.html"} <= {path.name for path in (tmp_path / "attributions").iterdir()}
     assert "Results of 30 rows in attributions" in capsys.readouterr().out
