@@ -9,6 +9,7 @@ import torch
 
 from seqlight.attribution.targets import Contrast, Targets
 from seqlight.errors import InputError, UnsupportedOperation
+from seqlight.targets import Counts
 
 pytestmark = pytest.mark.accelerator
 
@@ -123,3 +124,23 @@ def test_a_model_that_squeezes_leaves_no_row_of_a_batch_of_one():
     assert Targets(0, 1).read(torch.tensor(3.0), ROWS[:1]).tolist() == [[3]]
     with pytest.raises(InputError):
         Targets(0, 2).read(torch.tensor(3.0), ROWS[:2])
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("counts", r"target is 'counts': expected a target; seqlight.targets.parse makes one of a text"),
+        (Counts, r"target is the class Counts: expected one of its objects, Counts\(\.\.\.\)"),
+    ],
+)
+def test_what_was_nearly_a_target(target, message):
+    with pytest.raises(InputError, match=message):
+        Targets(target, 4)
+
+
+@pytest.mark.parametrize(
+    ("output", "head"), [((Y, Y), "0"), ({"logits": Y, 1: Y}, "'logits'"), (SimpleNamespace(y=Y), "'name'")]
+)
+def test_the_message_names_a_target_with_a_head(output, head):
+    with pytest.raises(UnsupportedOperation, match=rf"seqlight.targets, such as Column\(0, head={head}\)"):
+        Targets(0, 4).read(output, ROWS)

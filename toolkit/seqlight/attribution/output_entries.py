@@ -87,17 +87,18 @@ def require_one_tensor(output: Any) -> Tensor:
     if isinstance(output, Tensor):
         with torch._C.DisableTorchFunction():
             return require_dense(output, "the model's output")
-    found, example = kind_of(output), ""
+    found, example, head = kind_of(output), "", ""
     if isinstance(output, Mapping) and output:
         found, example = f"{found} of {', '.join(map(repr, output))}", 'y["key"][:, 0]'
+        head = repr(next(iter(output)))
     elif isinstance(output, tuple | list):
-        example = "y[0][:, 0]"
+        example, head = "y[0][:, 0]", "0"
     elif hasattr(output, "__dict__"):
-        example = "y.name[:, 0]"
+        example, head = "y.name[:, 0]", "'name'"
     remedy = "return one tensor from its forward"
     if example:
         remedy = (
-            "pass as target a function that takes what the model returns and returns one number for each row, "
-            f"for instance lambda y: {example}"
+            f"pass as target one of seqlight.targets, such as Column(0, head={head}), or a function that takes what "
+            f"the model returns and returns one number for each row, for instance lambda y: {example}"
         )
     raise UnsupportedOperation(f"the model returns {found}: expected one tensor; {remedy}.")

@@ -189,8 +189,12 @@ def _normalized(target: SingleTarget, rows: int) -> SingleTarget:
         found = tuple(one for one in indices if one is not None)
         if len(found) == len(indices):
             return found
+    if isinstance(target, type):
+        raise InputError(f"target is the class {target.__name__}: expected one of its objects, {target.__name__}(...).")
     if callable(target):
         return target
+    if isinstance(target, str):
+        raise InputError(f"target is {target!r}: expected a target; seqlight.targets.parse makes one of a text.")
     raise InputError(
         f"target is {target!r}: expected a number, a tuple of numbers, a tensor with a number for each sequence, "
         "a Contrast, a function of the output, or a list of these."
