@@ -9,7 +9,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import seqlight as sl
+from multipliers import plain_rules
 from seqlight.attribution.calls.call import Call
+from seqlight.attribution.kernels import memory_layout
 from seqlight.attribution.rules import special_functions
 from seqlight.attribution.rules.elementwise import (
     Rescale,
@@ -246,3 +248,17 @@ def test_an_input_that_is_overwritten_does_not_stay_in_memory():
     x1 = kept[0].tensor.repeat(2, 1)
     y0.sum().backward()
     torch.testing.assert_close(leaf.grad, (x1.relu() - leaf.relu()) / (x1 - leaf))
+
+
+@pytest.mark.parametrize("in_place", [False, True], ids=["", "in place"])
+def test_long_tensors_are_met_one_reference_after_the_other(in_place, monkeypatch):
+    X = sl.random_one_hot((2, 4, 30), random_state=0).float()
+    model = nn.Sequential(nn.Conv1d(4, 6, 5), nn.ReLU(inplace=in_place), nn.Flatten(), nn.Linear(156, 1))
+    settings = {"n_shuffles": 5, "random_state": 0, "device": "cpu"}
+    with plain_rules():
+        expected, met, vjp = sl.deep_lift_shap(model, X, **settings), [], Rescale.vjp
+        monkeypatch.setattr(Rescale, "vjp", lambda *given: met.append(1) or vjp(*given))
+        monkeypatch.setattr(memory_layout, "LONG", 1)
+        found = sl.deep_lift_shap(model, X, **settings)
+    assert bool(met) is not in_place  # then the input is no longer there
+    assert torch.equal(found, expected)

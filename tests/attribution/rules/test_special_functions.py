@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from seqlight import deep_lift_shap, random_one_hot
 from seqlight.attribution.rules import special_functions
 from seqlight.attribution.rules.elementwise import Rounding, secant
-from seqlight.attribution.rules.special_functions import relu_secant, relu_slope
+from seqlight.attribution.rules.special_functions import relu_secant, relu_slope, relu_vjp
 from seqlight.errors import UnsupportedOperation
 
 A, B = torch.rand(2, 3, dtype=torch.float64) + 1.5, torch.rand(3, dtype=torch.float64) + 1.5
@@ -63,6 +63,8 @@ def test_the_secant_of_relu_without_masks_has_the_bits_of_its_definition(x1, x0)
     )
     found = relu_secant(x1, x0)
     assert torch.equal(found, wanted)
+    grad = torch.linspace(-1, 1, x0.numel()).view(6, 7)
+    assert torch.equal(relu_vjp(grad, x1, x0.view(6, 7)), found.view(6, 7) * grad)
 
 
 def test_relu_lets_nothing_through_where_an_input_is_hidden():

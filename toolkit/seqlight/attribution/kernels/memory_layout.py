@@ -14,6 +14,17 @@ from torch import Tensor
 
 from seqlight.attribution.calls.partners import batch_dimension
 
+# Numbers of which a few tensors fill the cache of a processor, and beside which a call takes no time.
+LONG = 2**16
+
+
+def are_long(recorded: Tensor, reference: Tensor) -> bool:
+    """Return whether tensors are so large that the CPU should meet the references one after the other, row by row."""
+    if not reference.is_cpu or recorded.numel() < LONG or reference.dtype not in (torch.float32, torch.float64):
+        return False
+    at = batch_dimension(recorded, reference)
+    return at is not None and at[0] == 0
+
 
 def are_packed(*tensors: Tensor) -> bool:
     """Return whether tensors are contiguous, real, of one dtype and on one device, and the first is not empty.

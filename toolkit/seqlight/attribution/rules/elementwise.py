@@ -19,7 +19,7 @@ from seqlight.attribution.calls.call import Call, Function, ObserveFunction, Rul
 from seqlight.attribution.calls.partners import align_partners
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.buffers import empty_like
-from seqlight.attribution.kernels.memory_layout import are_packed
+from seqlight.attribution.kernels.memory_layout import are_long, are_packed
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.errors import UnsupportedOperation
 
@@ -173,6 +173,9 @@ class Rescale:
     closed : callable, optional
         The secant as a function of the inputs of sequences and references, which broadcast, where that takes fewer
         passes over memory than :func:`secant` does.
+    closed_vjp : callable, optional
+        The gradient at the inputs of references, from that at their outputs, the inputs of sequences and their own:
+        the product with `closed`, for large tensors of which the first dimension holds the rows.
     """
 
     slope: Function | None = None
@@ -180,6 +183,7 @@ class Rescale:
     fused_vjp: str | None = None
     rounding: Rounding = Rounding.OUTPUT
     closed: Function | None = None
+    closed_vjp: Function | None = None
 
     @property
     def backward(self) -> type[torch.autograd.Function]:
@@ -208,6 +212,8 @@ class Rescale:
         # A copy of the output takes as much memory and time as a multiplier.
         if fused is not None and not (copy and more) and are_packed(x, x1, *more):
             return RescaleFunction.apply(self, call, (x1, *more), copy, x)
+        if self.closed_vjp is not None and not copy and are_long(x1, x):
+            return RescaleFunction.apply(self, call.without_tensors(), (x1,), copy, x)
 
         def compute(x0: Tensor) -> tuple[Tensor, Tensor]:
             y0 = call(x0)
@@ -245,6 +251,8 @@ class Rescale:
         found: Tensor | None = kernel(grad, x1, x0) if kernel else None
         if found is not None:
             return found
+        if self.closed_vjp is not None and not more and are_long(x1, x0):
+            return self.closed_vjp(grad, x1, x0)  # type: ignore[no-any-return]
         y1, slope1 = more or self._output_and_slope(call, x1)
         y0 = call(x0) if output is None or output.is_overwritten else output.tensor
         kernel = kernel_for("elementwise.rescale_vjp", x0.device.type, x0.dtype)

@@ -49,6 +49,7 @@ from seqlight.attribution.rules.special_functions import (
     no_slope,
     relu_secant,
     relu_slope,
+    relu_vjp,
     sigmoid_slope,
     tanh_slope,
 )
@@ -79,7 +80,7 @@ INTEGRATED = Integrated()
 # Functions of one tensor, element by element: the multiplier is the secant. If parameters depend on the input too, as
 # those of prelu may, they are integrated.
 ELEMENTWISE: dict[str, Rule] = {
-    "relu": Rescale(relu_slope, fused_vjp="elementwise.relu_vjp", rounding=Rounding.NONE, closed=relu_secant),
+    "relu": Rescale(relu_slope, False, "elementwise.relu_vjp", Rounding.NONE, relu_secant, relu_vjp),
     "gelu": SmoothActivation(rounding=Rounding.INPUT, kind=smooth_activations.gelu),
     "silu": SmoothActivation(kind=smooth_activations.silu),
     "sigmoid": SmoothActivation(sigmoid_slope, kind=smooth_activations.sigmoid),
