@@ -95,12 +95,24 @@ def _correct_few(
     is_maximum1, is_maximum0 = (x >= y.clamp_min(least) for x, y in zip(at_first, maxima, strict=True))
     # Of maxima that are exactly equal, PyTorch reports the first.
     is_maximum = (is_maximum1 & grown) | (is_maximum0 & ~grown)
-    if is_maximum.all():
-        return
-    windows = (~is_maximum).nonzero(as_tuple=True)
+    if not is_maximum.all():
+        correct(inputs, grown, window, (~is_maximum).nonzero(as_tuple=True), first, dy, dx)
+
+
+def correct(
+    inputs: tuple[Tensor, Tensor],
+    grown: Tensor,
+    window: Window,
+    windows: tuple[Tensor, ...],
+    first: Tensor,
+    dy: Tensor,
+    dx: Tensor,
+) -> None:
+    """Write the position that PyTorch reports, and the step there, for those of `windows` whose first may not be it."""
+    least = torch.finfo(dy.dtype).min
     refused = ~_may_be_credited(dy[windows], dx[windows])
     windows = tuple(one[refused] for one in windows)
-    at, winner = windows[-1], grown[windows].unsqueeze(-1)
+    at, winner = windows[-1], grown[windows].bool().unsqueeze(-1)
     steps = torch.arange(window.size, device=at.device) * window.dilation
     places = (at * window.stride - window.padding).unsqueeze(-1) + steps
     width = inputs[0].shape[-1]

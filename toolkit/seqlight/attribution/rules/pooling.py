@@ -25,6 +25,7 @@ from seqlight.attribution.calls.partners import align_partners, batch_dimension,
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import real_operand, smallest_step
+from seqlight.attribution.rules.finite_maxima import credit_finite
 from seqlight.attribution.rules.first_maxima import credit_first, tie_of
 from seqlight.attribution.rules.pooled_windows import Window, has_empty_window, window_maxima, window_of
 from seqlight.errors import UnsupportedOperation
@@ -136,6 +137,9 @@ def cross_maximum(
         reported.
     """
     if window is not None:
+        credits = credit_finite(recorded, reference, window) if reference[0].is_cpu else None
+        if credits is not None:
+            return credits
         winners, dy, dx = credit_first(recorded, reference, window)
     else:
         kernel = kernel_for("pooling.cross_maximum", reference[0].device.type, reference[0].dtype)
