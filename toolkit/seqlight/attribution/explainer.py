@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from seqlight.attribution.block_queue import BlockQueue, ReducedBlock
 from seqlight.attribution.calls.record import Record
-from seqlight.attribution.calls.retry import Unexplained
+from seqlight.attribution.calls.retry import Retry, Unexplained
 from seqlight.attribution.contributions import (
     Block,
     Pairs,
@@ -152,6 +152,10 @@ class Explainer:
             if isinstance(reason, Unexplained) and self.policy.inspect:
                 inputs = self.model_inputs.rows(pairs.first, pairs.last)
                 refuse_unexplained(self.model, self._make_forward(pairs.first, pairs.last), inputs, self.policy)
+            if self.policy.stop_arranging(reason):
+                return
+            if not isinstance(reason, Retry):
+                raise reason
             return self.policy.revise(reason)
         except UnsupportedOperation:
             if self.copy_per_reference or (pairs.references[0].shape[:2].numel() == 1 and not self.lookahead.used):

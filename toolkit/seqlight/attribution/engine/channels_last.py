@@ -69,8 +69,7 @@ class TensorRegister:
 
     def add(self, one: Tensor, sources: frozenset[int]) -> None:
         """Add a tensor."""
-        key = id(one)
-        self._entries[key] = weakref.ref(one, lambda _: self._entries.pop(key, None)), sources
+        self._entries[id(one)] = weakref.ref(one), sources
 
     def remove(self, one: Tensor) -> None:
         """Remove a tensor, if it is there."""

@@ -64,8 +64,8 @@ class CallPolicy:
     arranges: bool = False
     regions: RegionPolicy = field(default_factory=RegionPolicy)
 
-    def revise(self, reason: Exception) -> None:
-        """Change the policy to avoid `reason`; raise it if that was done already, or cannot help."""
+    def revise(self, reason: Retry) -> None:
+        """Change the policy to avoid `reason`; raise it if that was done already."""
         match reason:
             case Overwritten() if not self.copy:
                 self.copy = True
@@ -75,12 +75,16 @@ class CallPolicy:
                 self.regions.active = True
             case Discontinuous():
                 self.regions.drop(reason.part)
-            case Retry() | UnsupportedOperation():
-                raise reason
-            case _ if self.channels_last and self.arranges and not is_too_large(reason):
-                self.channels_last = False  # some code that no mode sees may depend on how a tensor lies
             case _:
                 raise reason
+
+    def stop_arranging(self, error: Exception) -> bool:
+        """Let all tensors lie as usual from now on if that may help against an error; return whether it may."""
+        known = isinstance(error, (Retry, UnsupportedOperation)) or is_too_large(error)
+        if known or not (self.channels_last and self.arranges):
+            return False
+        self.channels_last = False  # some code that no mode sees may depend on how a tensor lies
+        return True
 
     def choose_kernels(self, sequence: Tensor, reference: Tensor, device: torch.device) -> None:
         """Choose kernels by one pair, for a model on `device`."""
