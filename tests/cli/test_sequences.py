@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import seqlight as sl
 from compressed_text import PACKERS
+from seqlight.cli import sequences
 from seqlight.cli.sequences import open_sequences, read_some
 from seqlight.errors import SeqlightWarning
 from toy_genome import one_hot, window, write_genome
@@ -168,6 +169,20 @@ def test_data_that_cannot_be_used(tmp_path, name, options, says):
     with pytest.raises(sl.InputError, match=says) as caught:
         open_sequences(name if name == "-" else tmp_path / name, **options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pack", ["gzip", "bgzip"])
+def test_a_compressed_genome(tmp_path, pack, monkeypatch):
+    write(tmp_path)
+    path = tmp_path / "toy.fa.gz"
+    path.write_bytes(PACKERS[pack]((tmp_path / "toy.fa").read_bytes()))
+    found = open_sequences(tmp_path / "one.bed", path)
+    assert torch.equal(rows(found), rows(open_sequences(tmp_path / "one.bed", tmp_path / "toy.fa")))
+    monkeypatch.setattr(sequences, "MOST_UNPACKED", path.stat().st_size - 1)
+    with pytest.raises(
+        sl.InputError, match=r"toy\.fa\.gz is compressed: windows are read from anywhere in it"
+    ):
+        open_sequences(tmp_path / "one.bed", path)
 
 
 def test_windows_over_the_end_of_their_chromosome_are_filled_up(tmp_path):

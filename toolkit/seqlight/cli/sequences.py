@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+# A compressed genome of at most so many bytes is unpacked into memory; one of a mammal has about 2**30.
+MOST_UNPACKED = 2**26
+
 
 def open_sequences(
     data: str | Path,
@@ -21,7 +24,8 @@ def open_sequences(
         One-hot arrays (npy; npz with one array, or with X and more), records (FASTA, plain or compressed by gzip or
         bgzip), or regions (BED, narrowPeak, also compressed), which need `genome`.
     genome : path, optional
-        The FASTA file that regions are cut from. No index is written beside it.
+        The FASTA file that regions are cut from; a compressed one is unpacked into memory, unless it is large. No
+        index is written beside it.
     window : int, optional
         Positions around the summit or centre of each region, or of each record, which is filled up with N. By default
         regions and records as they are, which must then have one length.
@@ -139,11 +143,17 @@ def _open_regions(path: Path, genome: Any, window: int | None) -> Any:
     table = lines.table()
     if not len(table):
         _refuse(f"{path} has no regions: expected at least one.")
-    opened = Genome(genome, write_index=False)
+    opened = Genome(genome, write_index=False, unpack=_is_small(genome))
     _require_on_genome(lines, table, opened)
     if "strand" not in table:
         table = table.assign(strand=".")
     return GenomeDataset(opened, table, window)
+
+
+def _is_small(genome: Any) -> bool:
+    """Return whether a genome, if it is compressed, may be unpacked into the memory of each process."""
+    path = Path(genome)
+    return path.is_file() and path.stat().st_size <= MOST_UNPACKED
 
 
 def _require_on_genome(lines: Any, table: Any, genome: Any) -> None:

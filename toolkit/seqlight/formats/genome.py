@@ -31,6 +31,8 @@ class Genome(FastaFile):
         The FASTA file. Its index, ``<path>.fai``, is made if there is none.
     write_index : bool
         Whether a new index is also written beside the file, where the folder allows it.
+    unpack : bool
+        Whether a file that is compressed, by gzip or bgzip, may be unpacked into memory, in each process.
 
     Raises
     ------
@@ -52,8 +54,8 @@ class Genome(FastaFile):
     ['GACTC', 'NCNTG']
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, write_index: bool = True) -> None:
-        super().__init__(path, write_index=write_index)
+    def __init__(self, path: str | os.PathLike[str], *, write_index: bool = True, unpack: bool = False) -> None:
+        super().__init__(path, write_index=write_index, unpack=unpack)
         self._row = {name: i for i, name in enumerate(self._index.names)}
 
     def cut(self, loci: Loci | pd.DataFrame, dtype: torch.dtype = torch.int8) -> Tensor:
