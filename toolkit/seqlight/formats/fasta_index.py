@@ -73,7 +73,8 @@ def scan_fasta(path: str | os.PathLike[str]) -> FastaIndex:
         If a sequence has lines of different lengths before its last one, or a name is missing or repeated.
     """
     file = Path(path)
-    text = np.memmap(file, np.uint8, mode="r")
+    # As a plain array, of which parts are taken several times as fast as of a map.
+    text = np.memmap(file, np.uint8, mode="r").view(np.ndarray)
     headers, released = list(_headers(text)), 0
     names: list[str] = []
     numbers: list[tuple[int, ...]] = []
@@ -113,8 +114,8 @@ def header_name(header: bytes) -> str:
 
 def release_pages(text: NDArray[np.uint8]) -> None:
     """Give back the memory of what was read of a mapped file: where it is read again, the system maps it again."""
-    mapped = getattr(text, "_mmap", None)
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+    mapped = getattr(text, "_mmap", getattr(text.base, "_mmap", text.base))
+    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
