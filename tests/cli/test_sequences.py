@@ -179,9 +179,7 @@ def test_a_compressed_genome(tmp_path, pack, monkeypatch):
     found = open_sequences(tmp_path / "one.bed", path)
     assert torch.equal(rows(found), rows(open_sequences(tmp_path / "one.bed", tmp_path / "toy.fa")))
     monkeypatch.setattr(sequences, "MOST_UNPACKED", path.stat().st_size - 1)
-    with pytest.raises(
-        sl.InputError, match=r"toy\.fa\.gz is compressed: windows are read from anywhere in it"
-    ):
+    with pytest.raises(sl.InputError, match=r"toy\.fa\.gz is compressed: windows are read from anywhere in it"):
         open_sequences(tmp_path / "one.bed", path)
 
 
