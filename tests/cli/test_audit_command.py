@@ -57,6 +57,12 @@ def test_nothing_is_written_without_out(folder, capsys):
     assert [one for one in sorted(folder.iterdir()) if one.name != "__pycache__"] == before
 
 
+def test_more_rows_than_an_audit_explains_are_refused(folder):
+    for rows in (0, 5):
+        with pytest.raises(sl.InputError, match=f"rows is {rows}: expected 1 to 4"):
+            audit_command("audited.Sum", folder / "X.npy", rows=rows)
+
+
 @pytest.mark.reliability(
     "command line", "an audit of a model whose attributions are not complete, with --strict", "exit status 1"
 )

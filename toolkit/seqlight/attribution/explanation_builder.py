@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from seqlight.attribution.block_queue import PairExplainer
 from seqlight.attribution.convergence import ConvergenceCheck
@@ -15,6 +14,7 @@ from seqlight.attribution.member_spread import spread_of_members
 from seqlight.attribution.reference_count import ReferenceSampler, SampledBlock
 from seqlight.attribution.targets import Targets
 from seqlight.prediction.outputs import OutputCollector
+from seqlight.prediction.progress import open_progress
 
 # The fields of an Explanation that have a dimension of references, and which it is.
 REFERENCE_DIMS = {"reference_outputs": -1, "deltas": -1, "references": 1, "multipliers": -3}
@@ -50,7 +50,7 @@ def build_explanation(
     drawn = sampler.references
     collected = OutputCollector(len(drawn.X))
     kept = drawn.source.cpu() if references and isinstance(drawn.source, Tensor) else None
-    with tqdm(total=len(drawn.X), unit=" sequences", disable=not verbose) as bar:
+    with open_progress(len(drawn.X), "sequences", show=verbose) as bar:
         for sampled in sampler.blocks(explainer, multipliers):
             if check is not None:
                 check.add(sampled.block)

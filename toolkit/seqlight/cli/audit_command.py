@@ -9,6 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+# As many as an audit explains.
+MOST_ROWS = 4
+
 
 def audit_command(
     model: str | dict[str, Any] | None,
@@ -55,7 +58,7 @@ def audit_command(
         window: Positions around the summit or centre of each region; by default the regions themselves.
         alphabet: DNA, RNA, protein, or the letters in the order of the rows.
         inputs: Number of arrays of the .npz that the model takes, X first.
-        rows: How many sequences, evenly spaced in the file.
+        rows: How many sequences, evenly spaced in the file, 1 to 4.
         dtype: Type to compute in; in float64 rounding does not interfere.
         strict: End with exit status 1 if attributions are not complete, for continuous integration.
     """
@@ -65,6 +68,8 @@ def audit_command(
     from seqlight.errors import InputError
     from seqlight.targets import as_target
 
+    if not 1 <= rows <= MOST_ROWS:
+        raise InputError(f"rows is {rows}: expected 1 to {MOST_ROWS}, for a model treats the others in the same way.")
     X, *args = read_some(data, rows, genome, window, inputs, alphabet)
     network = open_network(model, checkpoint, module, init_args, trusted)
     found = seqlight.audit(

@@ -1,21 +1,24 @@
-"""A progress bar of a run, shown by its first process: rows per second and the time left."""
+"""Progress of a run, shown by its first process: rows per second and the time left."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import lightning.pytorch as L
-from tqdm.auto import tqdm
 
 from seqlight.lit.row_batches import RowBatch
 from seqlight.lit.sharded_data import ShardedDataModule
+from seqlight.prediction.progress import Progress, open_progress
 
 
 class RowProgressBar(L.Callback):
-    """A progress bar over the rows of process 0; the others have as many, give or take a shard."""
+    """Progress over the rows of process 0; the others have as many, give or take a shard.
+
+    A bar on a terminal, and lines, one in ten seconds at most, where stderr goes into a file.
+    """
 
     def __init__(self) -> None:
-        self._bar: Any = None
+        self._bar: Progress | None = None
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the bar."""
@@ -23,7 +26,7 @@ class RowProgressBar(L.Callback):
         if trainer.is_global_zero and isinstance(data, ShardedDataModule):
             world = trainer.world_size
             label = "process 0" if world == 1 else f"process 0 of {world}"
-            self._bar = tqdm(total=data.batches().rows_to_do(), unit=" rows", desc=label)
+            self._bar = open_progress(data.batches().rows_to_do(), "rows", label)
 
     def on_predict_batch_end(
         self,

@@ -8,7 +8,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
-from tqdm.auto import tqdm
 
 from seqlight.errors import InputError
 from seqlight.prediction.arguments import (
@@ -25,6 +24,7 @@ from seqlight.prediction.batch_size import AskedBatchSize, BatchSize
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.inputs import InputConversion
 from seqlight.prediction.outputs import OutputCollector
+from seqlight.prediction.progress import open_progress
 from seqlight.prediction.row_independence.check import RowProbe
 from seqlight.sequence.checks import require_tensor
 
@@ -163,7 +163,7 @@ def _first_entries(loader: DataLoader[Any]) -> Iterator[Tensor]:
 
 
 def _with_progress(batches: Iterable[Tensor], rows: int | None) -> Iterator[Tensor]:
-    with tqdm(total=rows, unit=" rows", desc="predict") as bar:
+    with open_progress(rows, "rows", "predict") as bar:
         for batch in batches:
             yield batch
             bar.update(len(batch))

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from seqlight.attribution.references import ReferenceFunction
 from seqlight.attribution.targets import SingleTarget
 from seqlight.errors import InputError, kind_of
 from seqlight.files.digests import digest
 from seqlight.files.folder import as_folder, require_writable
+from seqlight.prediction.progress import open_progress
 from seqlight.results.fingerprints import describe_argument
 from seqlight.results.identity.arrays import digest_of_array
 from seqlight.results.identity.description import Description
@@ -176,7 +176,7 @@ class Study:
         files.write_settings(self._settings(cases, described, cells))
         plans = [CellPlan(**one) for one in cells]
         schedule = Schedule(files, self.implementations, plans, self._run_settings(retry))
-        with schedule, tqdm(total=len(plans), desc="study", unit="cell", disable=not verbose) as bar:
+        with schedule, open_progress(len(plans), "cells", "study", show=verbose) as bar:
             bar.update(schedule.done)
             for name in schedule.start(cases):
                 bar.set_postfix_str(name, refresh=False)

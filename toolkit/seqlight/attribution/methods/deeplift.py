@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.contributions import Block, Pairs
@@ -20,6 +19,7 @@ from seqlight.errors import InputError
 from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.prediction.outputs import OutputCollector
+from seqlight.prediction.progress import open_progress
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 
@@ -155,7 +155,7 @@ def deep_lift_shap(
     with (
         hold_precision(checked.precision, checked.device),
         explainer.borrow_model(checked.dtype, additional_nonlinear_ops),
-        tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
+        open_progress(len(X), "sequences", show=verbose) as bar,
     ):
         ranges, reduction = explainer.batches(drawn.n), keep_multipliers if raw_outputs else reduce_to_mean
         pairs = (Pairs(first, last, [drawn.draw(first, last)]) for first, last in ranges)

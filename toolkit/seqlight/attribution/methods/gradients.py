@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.contributions import result_dtype
@@ -23,6 +22,7 @@ from seqlight.prediction.device_dtypes import has_float64
 from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector
+from seqlight.prediction.progress import open_progress
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
 
 
@@ -111,7 +111,7 @@ def input_x_gradient(
         hold_precision(checked.precision, checked.device),
         borrow_with_gradients(model, X, checked.device, checked.dtype),
         without_cudnn_recurrence(model, checked.device),
-        tqdm(total=len(X), unit=" sequences", disable=not verbose) as bar,
+        open_progress(len(X), "sequences", show=verbose) as bar,
     ):
         for found, n in checked.size.parts(0, len(X), explain):
             if not collected.done:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.targets import Target, Targets
@@ -21,6 +20,7 @@ from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.prediction.host_copies import HostCopy, overlap
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector, flatten_structure, map_structure
+from seqlight.prediction.progress import open_progress
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
 from seqlight.sequence.checks import require_dense, require_region, to_codes
 
@@ -172,7 +172,7 @@ def saturation_mutagenesis(
         borrow(model, checked.device, None if dtype in HALF else dtype),
         torch.no_grad(),
         autocast(checked.device, dtype),
-        tqdm(total=found.rows, unit=" mutants", disable=not verbose) as bar,
+        open_progress(found.rows, "mutants", show=verbose) as bar,
     ):
         result_dtype = torch.float64 if floating_dtype(model, X) == torch.float64 else torch.float32
         for output, n in size.parts(0, len(X), run_sequences):
