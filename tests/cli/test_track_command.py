@@ -101,7 +101,7 @@ def test_predictions(fasta, tmp_path, options, files):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"what": "predictions", "strands": "both"}, "strands, positions and strand_channels are for attributions"),
+        ({"what": "predictions", "strands": "both"}, "expected --positions"),
         ({"what": "predictions", "target": [0, 1]}, "predictions are written of one"),
         ({"what": "predictions", "target": 7}, "track 7 is asked for, and the output has shape"),
         ({"what": "predictions", "target": "counts", "head": 1}, "takes its head in brackets"),

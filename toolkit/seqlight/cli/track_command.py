@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 
 def track_command(
-    model: str,
+    model: str | dict[str, Any] | None,
     genome: Path,
     window: int,
     out: Path,
@@ -30,6 +30,7 @@ def track_command(
     init_args: dict[str, Any] | None = None,
     trusted: bool = False,
     strands: Literal["forward", "reverse", "both"] = "forward",
+    shifts: list[int] | None = None,
     positions: int | Literal["none"] | None = None,
     strand_channels: int | None = None,
     pairs: int | str = "auto",
@@ -56,7 +57,8 @@ def track_command(
         seqlight track --model my_models.Net --genome hg38.fa --window 2114 --regions peaks.bed --out track
 
     Args:
-        model: Class of the model, package.module.Class or path/to/file.py:Class.
+        model: Class of the model, package.module.Class or path/to/file.py:Class; null if a trusted checkpoint holds all
+            of it.
         genome: FASTA file of the genome. Nothing is written beside it.
         window: Positions that the model takes.
         out: Folder for attributions.bw, or predictions.bw, and for the results it is made of.
@@ -71,13 +73,16 @@ def track_command(
         head: Which output to predict if the model returns several, by number or key.
         n_shuffles: References for each window; auto takes as many as are needed.
         random_state: Seed of the first reference.
-        checkpoint: Weights of the model; several files make an ensemble, of which the mean is written.
-        module: Part of the class to take, such as net.
-        init_args: Arguments of the class.
+        checkpoint: Weights of the model, a state dict, a Lightning checkpoint or safetensors; several files are the
+            folds of an ensemble, whose mean is written.
+        module: Part of the class to take, such as net of a LightningModule.
+        init_args: Arguments of the class, such as width=64.
         trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
-        strands: Strands of which attributions are averaged.
-        positions: Dimension of outputs that runs along the sequence, such as 2, or none; for strands.
-        strand_channels: Dimension of outputs with a channel for each strand; for strands.
+        strands: Strands over which the model is averaged.
+        shifts: Shifts of the sequence over which the model is averaged, such as -1 0 1.
+        positions: Dimension of the model's output that runs along the sequence, such as 2, or none; for strands and
+            shifts. A model of profiles needs it.
+        strand_channels: Dimension of the model's output with a channel for each strand; for strands.
         pairs: Pairs of a window and a reference that go through the model at a time, which limits the memory of each
             device; auto is 32 on the CPU, and what fits into the memory of a GPU.
         dtype: Type to compute in, such as float64; by default float32 or that of the model.
@@ -93,22 +98,33 @@ def track_command(
         identity: Name of the model, compared instead of its code to recognise the folder of an interrupted run.
         quiet: Show no progress.
     """
+    from seqlight.cli.console import process_number
+    from seqlight.cli.networks import open_network
     from seqlight.formats.genome import Genome
     from seqlight.lit.genome_track import track
     from seqlight.prediction.batch_size import require_batch_size
 
-    network = _model(model, checkpoint, module, init_args, trusted)
-    if what == "predictions":
-        _require_forward(strands, positions, strand_channels)
-        job, trainer_precision = _prediction(network, target, head, dtype, identity), precision
+    predicts = what == "predictions"
+    opened = Genome(genome, write_index=False)
+    network = open_network(
+        model,
+        checkpoint,
+        module,
+        init_args,
+        trusted,
+        strands=strands,
+        shifts=shifts,
+        positions=_positions(positions, predicts and (strands != "forward" or bool(shifts))),
+        strand_channels=strand_channels,
+    )
+    if predicts:
+        job = _prediction(network, target, head, dtype, identity)
     else:
-        network = _on_strands(network, strands, positions, strand_channels)
         _require_no_head(head)
         job = _attribution(network, target, n_shuffles, random_state, pairs, dtype, precision, identity)
-        trainer_precision = None
     results = track(
         job,
-        Genome(genome, write_index=False),
+        opened,
         out,
         window=window,
         tile=tile,
@@ -119,45 +135,33 @@ def track_command(
         num_nodes=num_nodes,
         strategy=strategy,
         accelerator=accelerator,
-        precision=trainer_precision,
+        precision=precision if predicts else None,
         batch_size=require_batch_size(batch_size),
         shard_rows=shard_rows,
         workers=workers,
         progress=not quiet,
     )
+    if process_number():
+        return  # the first process does the rest
     for path in sorted(results.path.glob(f"{what}*.bw")):
         print(path)
     print(f"{len(results):,} windows; open the file in a genome browser, or its numbers with seqlight.open_results.")
 
 
-def _model(
-    model: str, checkpoint: Path | list[Path] | None, module: str | None, init_args: Any, trusted: bool
-) -> list[Any]:
-    """Return the model, or one for each checkpoint."""
-    from seqlight.cli.models import open_model, open_models
+def _positions(positions: int | Literal["none"] | None, needed: bool) -> int | Literal["none"] | None:
+    """Return the dimension of positions; InputError if predictions of strands or shifts need one and there is none."""
+    from seqlight.errors import InputError
 
-    if isinstance(checkpoint, list):
-        return open_models(model, checkpoint, module, init_args, trusted)
-    return [open_model(model, checkpoint, module, init_args, trusted)]
-
-
-def _on_strands(models: list[Any], strands: Any, positions: Any, strand_channels: int | None) -> list[Any]:
-    """Return the models as one that is averaged over strands, if that is asked for."""
-    if strands == "forward":
-        return models
-    from seqlight.prediction.ensemble import Ensemble
-
-    return [Ensemble(models, strands, positions=positions, strand_channels=strand_channels)]
-
-
-def _one(models: list[Any]) -> Any:
-    from seqlight.prediction.ensemble import Ensemble
-
-    return models[0] if len(models) == 1 else Ensemble(models)
+    if needed and positions is None:
+        raise InputError(
+            "predictions on other strands or shifts have to be turned and moved back: expected --positions, the "
+            "dimension of the output that runs along the sequence, such as 2, or none."
+        )
+    return positions
 
 
 def _attribution(
-    models: list[Any],
+    network: Any,
     target: Any,
     n_shuffles: int | str,
     random_state: int,
@@ -172,7 +176,7 @@ def _attribution(
     from seqlight.targets import as_target
 
     return DeepLiftShapModule(
-        _one(models),
+        network,
         target=0 if target is None else as_target(target),
         n_shuffles=cast("Any", n_shuffles),
         random_state=random_state,
@@ -183,7 +187,7 @@ def _attribution(
     )
 
 
-def _prediction(models: list[Any], target: Any, head: int | str | None, dtype: str | None, identity: str | None) -> Any:
+def _prediction(network: Any, target: Any, head: int | str | None, dtype: str | None, identity: str | None) -> Any:
     from seqlight.errors import InputError
     from seqlight.lit.prediction_module import PredictModule
     from seqlight.lit.track_module import select_track
@@ -200,17 +204,7 @@ def _prediction(models: list[Any], target: Any, head: int | str | None, dtype: s
                 f"target is {target!r}, and predictions are written of one: expected a track such as 0, or a target by "
                 "name, which takes its head in brackets, as counts(head=1); without --target all tracks are written."
             )
-    return PredictModule(_one(models), func=func, dtype=dtype, identity=identity)
-
-
-def _require_forward(strands: str, positions: Any, strand_channels: int | None) -> None:
-    from seqlight.errors import InputError
-
-    if strands != "forward" or positions is not None or strand_channels is not None:
-        raise InputError(
-            "strands, positions and strand_channels are for attributions: expected none of them with --what "
-            "predictions; average strands in the model."
-        )
+    return PredictModule(network, func=func, dtype=dtype, identity=identity)
 
 
 def _require_no_head(head: Any) -> None:
