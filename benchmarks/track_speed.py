@@ -28,7 +28,7 @@ from seqlight.datasets.tiled_genome import TiledGenome
 from seqlight.lit import DeepLiftShapModule
 
 WINDOW, TILE, REFERENCES = 2114, 1000, 20
-WINDOWS = {"small CNN": 96, "BPNet-like": 16}
+WINDOWS = {"small CNN": 400, "BPNet-like": 32}
 QUIET: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "progress": False, "batch_size": 32}
 
 
