@@ -17,6 +17,7 @@ from .conftest import BLOCK, DOCS
 ROOT = Path(__file__).parents[2]
 # The file of tests that runs the blocks of a page, where it is not named like the page.
 RUN_BY = {
+    "README.md": "tests/docs/test_readme.py",
     "artefact.md": "tests/docs/test_blocks.py",
     "attribution.md": "tests/docs/test_blocks.py",
     "callbacks.md": "tests/callbacks/test_docs.py",

@@ -50,6 +50,15 @@ def test_the_five_lines_run(monkeypatch):
     assert list(names["seqlets"].columns) == ["example_idx", "start", "end", "attribution", "p-value"]
 
 
+def test_the_index_of_the_documentation_shows_the_same():
+    index = (ROOT / "docs" / "README.md").read_text()
+    assert all(f"```{language}\n{block}```" in index for language, block in shown_on_both())
+
+
+def shown_on_both():
+    return [("python", blocks("python")[0]), ("bash", blocks("bash")[1])]
+
+
 def test_the_two_commands_are_targets_of_make():
     lines = blocks("bash")[0].splitlines()
     commands = [line.partition("#")[0].split() for line in lines]
