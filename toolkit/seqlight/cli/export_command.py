@@ -18,7 +18,9 @@ def export_command(
 ) -> None:
     """Write results as files for other programs: npz, hdf5, zarr, modisco, bigwig, bed, fasta, tsv.
 
-    Example: seqlight export attributions --to npz,bigwig --chrom_sizes hg38.fa
+    Example:
+        seqlight export attributions --to npz,bigwig --chrom-sizes hg38.fa
+        seqlight export predictions --to tsv,bed
 
     Args:
         folder: Folder of results, which `seqlight attribute` or `seqlight predict` wrote.

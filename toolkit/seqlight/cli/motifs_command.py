@@ -33,7 +33,8 @@ def motifs_command(
     Needs `seqlight attribute ... --hypothetical true`. Writes motifs/motifs.meme, motifs.tsv, seqlets.tsv and
     seqlets.bed, and counts of known motifs where `seqlight seqlets --motifs` has named the seqlets.
 
-    Example: seqlight motifs attributions --known jaspar:CORE/vertebrates
+    Example:
+        seqlight motifs attributions --known jaspar:CORE/vertebrates
 
     Args:
         folder: Folder of results, which `seqlight attribute` wrote.
@@ -41,7 +42,7 @@ def motifs_command(
         target: Which of several targets, counted from 0.
         window: Positions around the middle of each sequence to look in; by default 400, or all of fewer.
         max_seqlets: The largest number of seqlets of each sign.
-        finemo: Run Fi-NeMo too, if it is installed, which takes long without a GPU.
+        finemo: Run Fi-NeMo too, if it is installed; --finemo false leaves it out, for it takes long without a GPU.
         out: Folder for the files, in its folder motifs; by default that of the results.
     """
     from seqlight.cli.results_folder import open_folder

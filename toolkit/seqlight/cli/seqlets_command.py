@@ -32,7 +32,9 @@ def seqlets_command(
 ) -> None:
     """Call seqlets in attributions: seqlets.tsv, seqlets.fa, and seqlets.bed for regions of a genome.
 
-    Example: seqlight seqlets attributions --motifs jaspar:CORE/vertebrates
+    Example:
+        seqlight seqlets attributions --motifs jaspar:CORE/vertebrates
+        seqlight seqlets attributions --control control --fdr 0.05
 
     Args:
         folder: Folder of results, which `seqlight attribute` wrote.
