@@ -8,7 +8,7 @@ from seqlight.cli.results_folder import open_folder
 
 def test_files_are_listed(tmp_path, capsys):
     write_results(tmp_path / "run", attribution_arrays(), loci_of(11))
-    export_command(tmp_path / "run", "bed,modisco")
+    export_command(tmp_path / "run", ["bed", "modisco"])
     assert capsys.readouterr().out.splitlines() == [
         f"bed: {tmp_path}/run/loci.bed",
         f"modisco: {tmp_path}/run/modisco/sequences.npz, {tmp_path}/run/modisco/attributions.npz",
@@ -17,7 +17,7 @@ def test_files_are_listed(tmp_path, capsys):
 
 def test_a_format_is_checked_before_the_folder_is_read(tmp_path):
     with pytest.raises(sl.InputError, match=r"there is no format 'fata': .*did you mean fasta\?"):
-        export_command(tmp_path / "nowhere", "fata")
+        export_command(tmp_path / "nowhere", ["fata"])
 
 
 @pytest.mark.reliability(

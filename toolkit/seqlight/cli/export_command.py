@@ -11,7 +11,7 @@ from pathlib import Path
 
 def export_command(
     folder: Path,
-    to: str,
+    to: list[str],
     out: Path | None = None,
     chrom_sizes: Path | None = None,
     alphabet: str | None = None,
@@ -19,12 +19,12 @@ def export_command(
     """Write results as files for other programs: npz, hdf5, zarr, modisco, bigwig, bed, fasta, tsv.
 
     Example:
-        seqlight export attributions --to npz,bigwig --chrom-sizes hg38.fa
-        seqlight export predictions --to tsv,bed
+        seqlight export attributions --to npz bigwig --chrom-sizes hg38.fa
+        seqlight export predictions --to tsv bed
 
     Args:
         folder: Folder of results, which `seqlight attribute` or `seqlight predict` wrote.
-        to: Formats, separated by commas.
+        to: One format, or several.
         out: Folder for the files; by default that of the results.
         chrom_sizes: Lengths of chromosomes, for bigwig: the FASTA file of the genome, its .fai, or hg38.chrom.sizes.
         alphabet: For fasta, DNA, RNA, protein or the letters in the order of their rows; by default DNA, or protein

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 GROUPS = {
     "model": "model checkpoint module init_args trusted strands shifts positions strand_channels",
     "data": "data genome regions window tile chroms alphabet inputs rows suite",
-    "output": "out to what hypothetical page shard_rows quiet strict",
+    "output": "out to chrom_sizes what hypothetical page shard_rows quiet strict",
     "devices": "devices accelerator strategy num_nodes batch_size pairs workers precision dtype threads time_limit "
     "memory_limit",
 }

@@ -6,6 +6,7 @@ PyTorch to print a help.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,7 +77,9 @@ def seqlets_command(
     paths = write_seqlets(to, table, rates)
     print("\n".join(summary(table, len(results))))
     print(f"written: {', '.join(map(str, paths))}")
-    print(f"next: seqlight motifs {folder}; seqlight report {folder}")
+    # TF-MoDISco needs what these say.
+    following = ["motifs", "report"] if "hypothetical" in results else ["report"]
+    print(f"next: {'; '.join(f'seqlight {one} {shlex.quote(str(folder))}' for one in following)}")
 
 
 def summary(table: Any, rows: int) -> list[str]:
