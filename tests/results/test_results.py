@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import seqlight as sl
+from results_folders import attribution_arrays, loci_of, write_results
 from seqlight.results.loci import write_loci
 from seqlight.results.manifest import Manifest, write_manifest
+from seqlight.results.results import Results
 from seqlight.results.shards import shard_path, write_shard
 
 ROWS, SIZE = 23, 5
@@ -170,3 +174,38 @@ def test_rows_by_place(tmp_path):
     np.testing.assert_array_equal(results["attributions"]["chr2", 1], arrays()["attributions"][20:, 1])
     assert results.rows_at("chr1:15-20").tolist() == [1]
     assert results.loci.chrom[22] == "chr2"
+
+
+def test_a_notebook_shows_arrays_and_the_first_rows(tmp_path):
+    results = write_results(tmp_path / "run", attribution_arrays(11), loci_of(11))
+    shown = results._repr_html_()
+    assert "<td>attributions</td><td>11 x 4 x 30</td><td>float32</td>" in shown
+    assert re.findall(r'aria-label="(row \d, chr1:\d+-\d+)', shown) == [
+        f"row {i}, chr1:{100 * i}-{100 * i + 30}" for i in range(3)
+    ]
+    several = write_results(tmp_path / "several", attribution_arrays(2, targets=3))
+    assert several._repr_html_().count("<svg") == 2
+
+
+def test_a_notebook_reads_one_shard(tmp_path, monkeypatch):
+    results = write_results(tmp_path / "run", attribution_arrays(50), shard_rows=2)
+    read = []
+    monkeypatch.setattr(Results, "_read", lambda self, k, of=Results._read: (read.append(k), of(self, k))[1])
+    assert "<svg" in sl.open_results(results.path)._repr_html_()
+    assert set(read) == {0}
+
+
+@pytest.mark.reliability(
+    "notebooks", "results whose shards are missing, damaged or gone, shown in a notebook", "shown with what is known"
+)
+def test_a_notebook_shows_results_that_are_not_whole(tmp_path):
+    results = write_results(tmp_path / "run", attribution_arrays(11))
+    shard_path(results.path, 0).unlink()
+    shown = sl.open_results(results.path, incomplete=True)._repr_html_()
+    assert "1 of 3 shards are missing" in shown
+    assert "<svg" not in shown
+    gone = write_results(tmp_path / "gone", attribution_arrays(11))
+    shutil.rmtree(gone.path)
+    assert gone._repr_html_().startswith("<pre>")
+    empty = write_results(tmp_path / "empty", {"attributions": np.zeros((0, 4, 9), np.float32)})
+    assert "Results of 0 rows" in empty._repr_html_()

@@ -69,6 +69,22 @@ def cells(bad_peers):
     return found[found["implementation"] == "as_model_says"].set_index("model")
 
 
+def test_a_notebook_shows_what_became_of_each_cell(bad_peers, monkeypatch):
+    # From records alone: arrays and numbers would take long.
+    monkeypatch.setattr("seqlight.studies.folder.StudyFolder.arrays", None)
+    found = open_study(bad_peers.folder)
+    records = found._records()
+    statuses = [one["status"] for one in records.values()]
+    assert repr(found).startswith(
+        f"StudyResults({str(found.folder)!r}: {len(found.models)} models, {len(records)} cells: "
+    )
+    for status in set(statuses):
+        assert f"{statuses.count(status)} {status}" in repr(found)
+    shown = found._repr_html_()
+    assert f"{len(records)} of {len(records)} cells" in shown
+    assert shown.count("<tr>") == 1 + min(30, len(records))
+
+
 def test_every_peer_is_a_row(bad_peers, cells):
     assert list(bad_peers.cells.columns) == COLUMNS
     assert cells["status"].to_dict() == BEHAVIOURS

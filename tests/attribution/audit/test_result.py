@@ -93,3 +93,16 @@ def test_a_remark_on_the_dtype():
     found = " ".join(printed.split())
     assert "which is rounding in float32." in found
     assert "Computed in float32, because it rains." in found
+
+
+def test_a_notebook_shows_no_more_than_some_rows(python):
+    import pandas as pd
+    import torch
+
+    from seqlight.attribution.audit.result import COLUMNS, MAX_HTML_ROWS, Audit
+
+    rows = [["relu", f"block.{i}", "rescale", 1, 0.0, ""] for i in range(500)]
+    found = Audit(pd.DataFrame(rows, columns=COLUMNS), True, 0.0, torch.zeros(500, 2), torch.zeros(2), 1)
+    shown = found._repr_html_()
+    assert shown.count("<tr") <= MAX_HTML_ROWS + 5
+    assert "Complete" in shown

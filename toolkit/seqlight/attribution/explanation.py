@@ -8,8 +8,14 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError
+from seqlight.notebook.markup import html_lines, html_table, shown_safely
+from seqlight.notebook.small_logo import small_logo
 
 # The fields that all targets of a sequence share.
+# How many sequences a notebook shows as a table and as logos, and how many targets of each.
+SHOWN, LOGOS, TARGETS = 5, 3, 3
+# The median of a standard error is that of so many sequences at most, since a print should not take seconds.
+SAMPLED = 1000
 PER_SEQUENCE = frozenset(("n_references", "references"))
 
 
@@ -116,6 +122,71 @@ class Explanation:
         lines = [f"  {', '.join(names)}: {kind}" for kind, names in names_of.items()]
         return "\n".join([f"Explanation by {self.method}", *lines])
 
+    def __str__(self) -> str:
+        return "\n  ".join(self._summary())
+
+    @shown_safely
+    def _repr_html_(self) -> str:
+        several = self.attributions.ndim == 4
+        names = ["sequence", *(["target"] if several else []), "output", "mean of references", "largest relative delta"]
+        rows = [
+            [i, *([k] if several else []), *self._numbers((i, k) if several else (i,))]
+            for i in range(min(SHOWN, len(self)))
+            for k in (range(min(TARGETS, self.outputs.shape[1])) if several else (0,))
+        ]
+        first = self.attributions[:LOGOS].detach().cpu().double()
+        first = first[:, 0] if several and first.shape[1] else first
+        target = ", target 0" if several else ""
+        logos = (small_logo(one.numpy(), f"sequence {i}{target}") for i, one in enumerate(first))
+        return html_lines(self._summary()) + html_table(names, rows) + "".join(logos)
+
+    def _summary(self) -> list[str]:
+        """Return what there is, and how far it can be trusted, in a few lines."""
+        several = self.attributions.ndim == 4
+        letters, positions = self.attributions.shape[-2:]
+        targets = f", {self.attributions.shape[1]} targets" if several else ""
+        lines = [f"Explanation by {self.method}: {len(self)} sequences of {letters} x {positions}{targets}"]
+        outputs = _finite(self.outputs)
+        if len(outputs):
+            lines.append(f"outputs: {outputs.min():.4g} to {outputs.max():.4g}")
+        if self.n_references is not None and len(self.n_references):
+            least, most = int(self.n_references.min()), int(self.n_references.max())
+            seed = "" if self.random_state is None else f", drawn with seed {self.random_state}"
+            lines.append(f"references: {least if least == most else f'{least} to {most}'} for each sequence{seed}")
+        relative = self.relative_deltas
+        if self.deltas is not None and relative is not None and len(_finite(self.deltas)):
+            share = _finite(relative).max() if len(_finite(relative)) else torch.nan
+            lines.append(f"largest delta: {_finite(self.deltas).abs().max():.1e}, {share:.1e} of the output difference")
+        errors = self._errors()
+        if len(errors):
+            lines.append(
+                f"standard error: {errors.median():.1%} of the attributions in the median, {errors.max():.1%} at most"
+            )
+        return lines
+
+    def _errors(self) -> Tensor:
+        """Return the norm of the standard error of some sequences as a share of that of their attributions."""
+        if self.standard_error is None:
+            return torch.empty(0)
+        values, errors = (one[:SAMPLED].detach().cpu().double() for one in (self.attributions, self.standard_error))
+        errors = torch.where(values != 0, errors, 0.0)
+        return _finite(errors.flatten(-2).norm(dim=-1) / values.flatten(-2).norm(dim=-1))
+
+    def _numbers(self, where: tuple[int, ...]) -> list[float | None]:
+        """Return the output, the mean output of the references and the largest relative delta of a sequence."""
+        baselines, relative = self.reference_outputs, self.relative_deltas
+        return [
+            float(self.outputs[where]),
+            None if baselines is None else float(baselines[where].nanmean()),
+            None if relative is None else float(relative[where].nan_to_num(0.0).max()),
+        ]
+
     def _tensors(self) -> dict[str, Tensor]:
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: one for name, one in found.items() if isinstance(one, Tensor)}
+
+
+def _finite(values: Tensor) -> Tensor:
+    """Return the finite numbers among values, float64."""
+    found = values.detach().cpu().double().flatten()
+    return found[found.isfinite()]

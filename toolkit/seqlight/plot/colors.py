@@ -13,22 +13,7 @@ from matplotlib.colors import Colormap, Normalize, is_color_like, to_rgba, to_rg
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
-
-# The customary colours of the four bases since the first sequence logos.
-BASE_COLORS = {"A": "#109648", "C": "#255C99", "G": "#F7B32B", "T": "#D62839", "U": "#D62839"}
-# Amino acids by their chemistry, as in WebLogo (Crooks and others 2004): polar, amides, basic, acidic, hydrophobic.
-RESIDUE_COLORS = {
-    letter: color
-    for letters, color in (
-        ("CGSTY", "#109648"),
-        ("NQ", "#7B3FA0"),
-        ("HKR", "#255C99"),
-        ("DE", "#D62839"),
-        ("AFILMPVW", "#222222"),
-    )
-    for letter in letters
-}
-OTHER_COLOR = "0.4"
+from seqlight.notebook.letter_colors import BASE_COLORS, OTHER_COLOR, RESIDUE_COLORS
 
 Color: TypeAlias = str | tuple[float, ...]
 Colors: TypeAlias = Color | Mapping[str, Color] | Sequence[Any] | NDArray[Any] | torch.Tensor

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError, ResultsError
 from seqlight.files.folder import as_folder
 from seqlight.files.stamp import FileStamp
+from seqlight.notebook.markup import html_lines, html_table, shown_safely
+from seqlight.notebook.small_logo import small_logo
 from seqlight.results.column import Column
 from seqlight.results.loci import read_loci, rows_at
 from seqlight.results.manifest import Manifest, read_manifest
@@ -24,6 +26,8 @@ from seqlight.sequence.loci import Loci
 
 # How many shards stay mapped: maps are cheap, but their number in a process is limited.
 MAPPED = 1024
+# How many rows a notebook shows as logos.
+LOGOS = 3
 
 
 def open_results(out: str | os.PathLike[str], *, incomplete: bool = False) -> Results:
@@ -179,6 +183,30 @@ class Results:
     def __repr__(self) -> str:
         lines = [f"  {name}: {self[name].shape} {self[name].dtype}" for name in self.names]
         return "\n".join([f"Results of {len(self)} rows in {self.path}", *lines])
+
+    @shown_safely
+    def _repr_html_(self) -> str:
+        missing = len(self.missing())
+        lines = [f"Results of {len(self)} rows in {self.path}"]
+        lines += [f"{missing} of {self.manifest.shards} shards are missing"] if missing else []
+        rows = [[name, " x ".join(map(str, self[name].shape)), str(self[name].dtype)] for name in self.names]
+        return html_lines(lines) + html_table(["array", "shape", "dtype"], rows) + self._logos()
+
+    @shown_safely
+    def _logos(self) -> str:
+        """Return logos of the first rows, of their first target; nothing if they are no attributions, or missing."""
+        if "attributions" not in self or 0 in self.missing():
+            return ""
+        column = self["attributions"]
+        shown = range(min(LOGOS, len(self), len(self.manifest.rows_of(0))))
+        values = (column[i] if column.ndim == 3 else column[i, 0] for i in shown)
+        return "".join(small_logo(one, self._label(i)) for i, one in zip(shown, values, strict=True))
+
+    def _label(self, row: int) -> str:
+        called = "" if self.row_names is None else self.row_names[row]
+        if not called and self.loci is not None:
+            called = f"{self.loci.chrom[row]}:{self.loci.start[row]}-{self.loci.end[row]}"
+        return f"row {row}, {called}" if called else f"row {row}"
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "manifest": self.manifest}

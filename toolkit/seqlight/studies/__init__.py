@@ -10,6 +10,8 @@
     the numbers: how far contributions add up, and how alike two implementations are
 ``report``
     what a study says about a model, in sentences, figures and a page
+``notebook_tables``
+    what a notebook shows of a study
 ``comparison``
     `compare`: two runs of a study, with what changed, for CI
 ``golden``

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +14,13 @@ from torch import Tensor
 
 from seqlight.errors import InputError
 from seqlight.files.folder import as_folder
+from seqlight.notebook.markup import shown_safely
 from seqlight.prediction.process_settings import ONE_THREAD
 from seqlight.studies.agreement import likeness, miss, motif_agreement
 from seqlight.studies.cell import COLUMNS
 from seqlight.studies.folder import StudyFolder
 from seqlight.studies.implementations.implementation import Suspect
+from seqlight.studies.notebook_tables import results_html
 
 NUMBERS = "miss miss_max r rank_r sign_flips top_overlap motif_share motif_recall".split()
 
@@ -191,8 +194,17 @@ class StudyResults:
         return write_study_page(self, path)
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{n} {status}" for status, n in self.cells["status"].value_counts().items())
-        return f"StudyResults({str(self.folder)!r}: {len(self.models)} models, {len(self.cells)} cells: {counts})"
+        # From the records alone: the numbers of all cells would take long.
+        found = [one["status"] for one in self._records().values() if one is not None]
+        counts = ", ".join(f"{n} {status}" for status, n in Counter(found).most_common())
+        return f"StudyResults({str(self.folder)!r}: {len(self.models)} models, {len(found)} cells: {counts})"
+
+    @shown_safely
+    def _repr_html_(self) -> str:
+        return results_html(self, self._records())
+
+    def _records(self) -> dict[tuple[str, str, str], dict[str, Any] | None]:
+        return {which: self._record(*which) for which in self._keys}
 
     @cached_property
     def _keys(self) -> dict[tuple[str, str, str], str]:

@@ -19,6 +19,7 @@ from seqlight.attribution.targets import SingleTarget
 from seqlight.errors import InputError, kind_of
 from seqlight.files.digests import digest
 from seqlight.files.folder import as_folder, require_writable
+from seqlight.notebook.markup import shown_safely
 from seqlight.prediction.progress import open_progress
 from seqlight.results.fingerprints import describe_argument
 from seqlight.results.identity.arrays import digest_of_array
@@ -30,6 +31,7 @@ from seqlight.studies.case import Case, as_case
 from seqlight.studies.folder import FORMAT, StudyFolder
 from seqlight.studies.implementations.implementation import Implementation
 from seqlight.studies.implementations.registry import choose_implementations
+from seqlight.studies.notebook_tables import describe_study, study_html
 from seqlight.studies.provenance import command_line, describe_machine
 from seqlight.studies.results import StudyResults
 from seqlight.studies.schedule import CellPlan, RunSettings, Schedule
@@ -164,6 +166,13 @@ class Study:
         finally:
             files.close()
         return StudyResults(path)
+
+    def __repr__(self) -> str:
+        return describe_study(self)
+
+    @shown_safely
+    def _repr_html_(self) -> str:
+        return study_html(self)
 
     def _run(self, files: StudyFolder, verbose: bool, retry: bool) -> None:
         described = {one.name: _describe_implementation(one) for one in self.implementations}

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seqlight.attribution.audit.pair_auditor import AuditedPair
 from seqlight.attribution.audit.tally import LossTally
+from seqlight.notebook.markup import shown_safely
 
 # The share of the mean output difference that counts as rounding, even if the errors of single numbers predict less.
 TOLERANCES = {torch.float64: 1e-6, torch.complex128: 1e-6, torch.float16: 1e-2, torch.bfloat16: 5e-2}
@@ -22,6 +23,8 @@ DEFAULT_TOLERANCE = 1e-3
 NO_ATTRIBUTIONS = ("refused", "not finite")
 # Longer tables are printed without linear operations.
 MAX_ROWS = 30
+# A notebook shows the first and the last rows of tables that are longer still.
+MAX_HTML_ROWS = 60
 COLUMNS = ["operation", "module", "treatment", "calls", "lost", "note"]
 
 
@@ -106,9 +109,10 @@ class Audit:
     def __repr__(self) -> str:
         return str(self)
 
+    @shown_safely
     def _repr_html_(self) -> str:
         verdict = "".join(f"<p>{html.escape(one)}</p>" for one in self._verdict())
-        return str(self._shown().to_html(index=False, border=0)) + verdict
+        return str(self._shown().to_html(index=False, border=0, max_rows=MAX_HTML_ROWS)) + verdict
 
     def _shown(self) -> pd.DataFrame:
         """Return the rows and columns to print."""
