@@ -198,6 +198,15 @@ def test_members_are_in_memory_one_after_another():
     assert sum(one() is not None for _, one in alive) == 0
 
 
+def test_a_member_that_names_itself_is_not_named_twice():
+    class Track(nn.Module):
+        def forward(self, X):
+            return X.cumsum(2)
+
+    with pytest.raises(InputError, match=r"^fold 0, reverse strand returns a tensor of shape"):
+        explained(sl.Ensemble(Track(), "reverse"))
+
+
 def test_an_operation_that_is_integrated_is_announced_once():
     class Recurrent(nn.Module):
         def __init__(self):

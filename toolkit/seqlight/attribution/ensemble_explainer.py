@@ -159,4 +159,6 @@ def _naming(member: EnsembleMember) -> Iterator[None]:
     except OutOfMemory:
         raise
     except (InputError, UnsupportedOperation) as error:
+        if str(error).startswith(member.called):
+            raise
         raise type(error)(f"{member.called} of the ensemble: {error}") from error

@@ -40,7 +40,7 @@ def select_head(output: Any, head: Head = None) -> Tensor:
         found = _part_of(found, part, head)
     if not isinstance(found, Tensor):
         met = f"the model returns {_contents(found)}" if head is None else f"head {head!r} is {_contents(found)}"
-        raise InputError(f"{met}: expected one tensor; name one of its parts with head=.")
+        raise InputError(f"{met}: expected one tensor; name one of its parts with head=, such as {_first_part(found)}.")
     with torch._C.DisableTorchFunction():
         return require_dense(found, "the model's output")
 
@@ -124,6 +124,11 @@ def _part_of(output: Any, part: int | str, head: Head) -> Any:
     except (KeyError, IndexError, AttributeError):
         pass
     raise InputError(f"head is {head!r}, and the model returns {_contents(output)}: expected one of its parts.")
+
+
+def _first_part(output: Any) -> str:
+    names = list(output) if isinstance(output, Mapping) else getattr(output, "_fields", None)
+    return f"head={names[0]!r}" if names else "head=0"
 
 
 def _contents(output: Any) -> str:
