@@ -46,7 +46,7 @@ quick: $(VENV)/.installed-dev  ## run the tests that take seconds
 	$(BIN)/python -m pytest -q $(QUICK)
 
 docs: $(VENV)/.installed-dev  ## build the site of the documentation into site/; a warning is an error
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(VENV)/.installed-dev  ## rewrite the sources in the project's format
 	$(BIN)/ruff format .

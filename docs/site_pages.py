@@ -27,8 +27,12 @@ sys.path[:0] = PATHS
 
 _ITEM = re.compile(r"^- (.*)", flags=re.MULTILINE)
 _PAGE = re.compile(r"\[([^\]]+)\]\(([^)#]+\.md)\)")
-# A formula stands between dollars, but not in code.
-_FORMULA = re.compile(r"```.*?```|`[^`]*`|\$(\S[^$\n]*?)\$", flags=re.DOTALL)
+# Headings, blocks and links stay as they are; a formula stands between dollars, and a name in code.
+_PIECE = re.compile(
+    r"^\#[^\n]*$|```.*?```|\[[^\]\n]*\]\([^)\n]*\)|\$(?P<formula>\S[^$\n]*?)\$|`(?P<code>[^`\n]*)`",
+    flags=re.DOTALL | re.MULTILINE,
+)
+_CALL = re.compile(r"(?P<package>(?:sl|seqlight)\.)?(?P<name>\w+)(?:\(.*\))?")
 _LINK = re.compile(r"\]\(([\w./\\-]+)(#[^)]*)?\)")
 PACKAGES = (
     "seqlight.datasets",
@@ -81,6 +85,7 @@ def _groups(text: str) -> Iterator[tuple[str, str]]:
 
 
 REFERENCES = reference_pages()
+_PUBLIC = {name for page in REFERENCES if page.package == "seqlight" for name in page.names}
 COMMANDS = "reference/commands.md"
 
 
@@ -133,14 +138,25 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **kwargs: Any) -> str:
-    """Lead links to files of the repository to their copies, complete the index, and typeset formulas."""
+    """Lead links to files of the repository to their copies, complete the index, link names, typeset formulas."""
     source = page.file.abs_src_path
     if page.file.src_uri == "README.md":
         names = "\n".join(f"- [{one.title}]({one.path}): `{'` `'.join(one.names)}`" for one in REFERENCES)
         names = f"- [Commands]({COMMANDS}): what `seqlight --help` and that of each command print.\n{names}"
         markdown = markdown.replace("\n\n## Explanation\n", f"\n{names}\n\n## Explanation\n")
     markdown = _inward(markdown, Path(source)) if source else markdown
-    return _FORMULA.sub(lambda found: _typeset(found[1]) if found[1] else found[0], markdown)
+    return _PIECE.sub(_enriched, markdown)
+
+
+def _enriched(found: re.Match[str]) -> str:
+    """Return a formula as MathML, and a public name as a link to the reference."""
+    if found["formula"]:
+        return _typeset(found["formula"])
+    call = _CALL.fullmatch(found["code"] or "")
+    # A word such as `run` may be anything; with a package before it, or of several words, it is a name.
+    if call and call["name"] in _PUBLIC and (call["package"] or "_" in call["name"] or not call["name"].islower()):
+        return f"[{found[0]}][seqlight.{call['name']}]"
+    return found[0]
 
 
 def on_post_build(config: MkDocsConfig) -> None:

@@ -74,6 +74,15 @@ def test_the_examples_of_the_script_hold():
     assert doctest.testmod(import_module("docstring_roles")).failed == 0
 
 
+def test_names_on_pages_lead_to_the_reference(site):
+    page = (site / "attribution.html").read_text()
+    for name in ("deep_lift_shap", "Contrast", "ConvergenceWarning"):
+        assert re.search(rf'<a[^>]+href="reference/\w+\.html#seqlight\.{name}"[^>]*><code>{name}\b', page), name
+    page = (site / "distributed.html").read_text()
+    assert "<code>run</code>" in page
+    assert "<code>run</code></a>" not in page
+
+
 def test_programs_find_what_they_read(site):
     for link in re.findall(r"\]\(([^)]+)\)", (site / "llms.txt").read_text()):
         assert (site / link).exists(), link
