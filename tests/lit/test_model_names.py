@@ -77,7 +77,7 @@ def test_names_that_are_not_found(folder, monkeypatch):
     for name, message in (
         (f"{folder}/none.py:Net", "there is no file .*none.py': expected a file of Python with the class of the model"),
         (f"{folder}/wrong.py:Net", r"importing wrong\.py fails \(ModuleNotFoundError: No module named 'not_a_module"),
-        (f"{folder}/my_net.py:Nut", r"my_net\.py has no 'Nut': expected a class in it"),
+        (f"{folder}/my_net.py:Nut", r"my_net\.py has no 'Nut': expected a class in it, such as Net\.$"),
         (f"{folder}/my_net.py:", r"my_net\.py has no ''"),
         ("nets", r"which is not found .*'package\.module\.Class' or 'path/to/file\.py:Class'\.$"),
     ):

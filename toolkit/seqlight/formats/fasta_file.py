@@ -183,7 +183,9 @@ class FastaFile:
     def _strange(self, record: int, at: int) -> InputError:
         offset, bases, width = (int(one[record]) for one in (self._index.offset, self._index.bases, self._index.width))
         letter = chr(self._map()[offset + at // bases * width + at % bases])
-        remedy = "; for RNA give alphabet='RNA'" if letter in "Uu" and self.alphabet.name == "DNA" else ""
+        remedy = (
+            "; for RNA give alphabet='RNA' (--alphabet RNA)" if letter in "Uu" and self.alphabet.name == "DNA" else ""
+        )
         return InputError(
             f"{self.path.name}, {self._index.names[record]}:{at} is {letter!r}: expected "
             f"{_expected(self.alphabet)}{remedy}."

@@ -97,7 +97,7 @@ def _make(name: str, cls: Any, arguments: Mapping[str, Any]) -> Any:
     try:
         inspect.signature(cls).bind(**arguments)
     except TypeError as error:
-        raise InputError(f"arguments do not fit {name}: {error}.") from None
+        raise InputError(f"arguments do not fit {name}: {error}; on the command line they are --init_args.") from None
     except ValueError:
         pass  # its signature is unknown, so the call itself has to tell
     return cls(**arguments)
@@ -133,7 +133,10 @@ def _load(model: nn.Module, path: str | os.PathLike[str], stored: Checkpoint, pa
     try:
         model.load_state_dict({names[name]: one for name, one in found.items()})
     except RuntimeError as error:
-        raise InputError(f"{path} is of another model: {str(error).splitlines()[-1].strip()}") from None
+        what = str(error).splitlines()[-1].strip().rstrip(".")
+        raise InputError(
+            f"{path} is of another model: {what}; was that made with other arguments (init_args)?"
+        ) from None
 
 
 def _of_part(weights: Mapping[str, Any], part: str | None) -> Mapping[str, Any]:
@@ -154,7 +157,7 @@ def _advice(model: nn.Module, found: Mapping[str, Any], wanted: Mapping[str, str
     for part, _ in model.named_children():
         inside = {name.removeprefix(f"{part}.") for name in wanted if name.startswith(f"{part}.")}
         if inside and inside <= found.keys():
-            return f"; they fit its part {part!r}, which module={part!r} takes"
+            return f"; they fit its part {part!r}, which module={part!r} (--module {part}) takes"
     if wanted.keys() & found.keys():
         return ""
     return "; no name fits: give the class that was saved, and with `module` the part of it that is wanted"

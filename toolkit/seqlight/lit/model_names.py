@@ -10,6 +10,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from seqlight.errors import InputError
 from seqlight.files.paths import existing_file
 
@@ -76,7 +78,16 @@ def _from_file(name: str, file: str, last: str) -> Any:
     try:
         return getattr(module, last)
     except AttributeError:
-        raise InputError(f"model is {name!r}, and {path.name} has no {last!r}: expected a class in it.") from None
+        classes = [one for one, found in vars(module).items() if _is_model(found, module)]
+        known = f", such as {' or '.join(classes[:3])}" if classes else ""
+        raise InputError(
+            f"model is {name!r}, and {path.name} has no {last!r}: expected a class in it{known}."
+        ) from None
+
+
+def _is_model(found: Any, module: Any) -> bool:
+    """Return whether something in a module is a class of a model that it defines itself."""
+    return isinstance(found, type) and issubclass(found, nn.Module) and found.__module__ == module.__name__
 
 
 def _is_of_file(module: Any, path: Path) -> bool:
