@@ -167,6 +167,37 @@ def test_a_model_of_a_file_with_arguments(folder, capsys):
 
 @pytest.mark.reliability(
     "command line",
+    "a model that these data do not fit, that fails by itself, or whose arguments are of another type",
+    "one line with the error of the model, and where to look",
+)
+def test_models_that_fail(folder, capsys):
+    (folder / "failing.py").write_text(
+        "import torch\n"
+        "class Fixed(torch.nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        return super().forward(x.flatten(1))\n"
+        "class Two(torch.nn.Module):\n"
+        "    def forward(self, x, cell):\n"
+        "        return x\n"
+    )
+    data = ["--data", "peaks.bed", "--genome", "toy.fa", "--out", "out"]
+    fixed = ["--init-args", "in_features=40"]
+    for name, command, words, says in (
+        ("Fixed", "attribute", [*fixed, "out_features=1"], "cannot be called with these data (RuntimeError: mat1 and"),
+        ("Two", "predict", [], "cannot be called with these data (TypeError: Two.forward() missing 1"),
+        ("Fixed", "predict", [*fixed, "out_features=many"], "failing.Fixed cannot be made (TypeError: empty()"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            run(command, *data, *words, model=f"failing.{name}", checkpoint=None)
+        assert end.value.code == 1
+        shown = capsys.readouterr().err
+        assert says in shown
+        assert "Traceback" not in shown
+    sys.modules.pop("failing", None)
+
+
+@pytest.mark.reliability(
+    "command line",
     "a model without a checkpoint, in several processes or started again",
     "the same weights each time, and a line that says so",
 )
@@ -197,7 +228,9 @@ def test_what_is_refused(folder, capsys):
         ("predict", [*data, "--out", "a file"], "is a file"),
         ("predict", [*data, "--out", "no", "--to", "npzz"], "there is no format 'npzz'"),
         ("attribute", [*data, "--out", "no", "--to", "modisco"], "add --hypothetical"),
-        ("predict", ["--data", "X.npy", "--out", "no", "--to", "npz,bigwig"], "--to bigwig needs places in a genome"),
+        ("attribute", ["--data", "X.npy", "--out", "no", "--to", "npz,bigwig"], "--to bigwig needs places in a genome"),
+        ("attribute", [*data, "--out", "no", "--to", "fasta", "--keep", "spread"], "name them in --keep too"),
+        ("predict", [*data, "--out", "no", "--to", "fasta"], "--to fasta is for attributions"),
         ("predict", ["--data", "peaks.bed", "--out", "no"], "expected the genome's FASTA file as --genome"),
         ("predict", [*data, "--out", "no", "--target", "contrst"], "contrst"),
     ):

@@ -111,7 +111,6 @@ def attribute_command(
         from seqlight.datasets.shuffled_dataset import ShuffledDataset
 
         rows = ShuffledDataset(rows, random_state=random_state)
-    exports = require_exports(to, rows, genome, alphabet, hypothetical)
     network = open_network(
         model,
         checkpoint,
@@ -123,13 +122,15 @@ def attribute_command(
         positions=positions,
         strand_channels=strand_channels,
     )
+    names = _kept(network) if keep is None else tuple(keep)
+    exports = require_exports(to, rows, genome, alphabet, (*names, "hypothetical" if hypothetical else "attributions"))
     job = DeepLiftShapModule(
         network,
         target=cast("Any", target),
         n_shuffles=cast("Any", n_shuffles),
         random_state=random_state,
         hypothetical=hypothetical,
-        keep=_kept(network) if keep is None else tuple(keep),
+        keep=names,
         batch_size=require_batch_size(pairs, "pairs"),
         dtype=dtype,
         precision=require_precision(precision),
@@ -141,7 +142,7 @@ def attribute_command(
         rows,
         out,
         exports,
-        ["seqlets", "report"],
+        ["seqlets FOLDER", "report FOLDER"],
         batch_size=batch_size,
         quiet=quiet,
         shard_rows=shard_rows,

@@ -46,13 +46,22 @@ def open_network(
     import torch
 
     from seqlight.cli.models import open_models
+    from seqlight.errors import InputError, SeqlightError
 
     name, arguments = _of_class(model, init_args)
     checkpoints: list[Any] = checkpoint if isinstance(checkpoint, list) else [checkpoint]
     # The random generators of the caller stay as they are.
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        models = open_models(name, checkpoints, module, arguments, trusted)
+        try:
+            models = open_models(name, checkpoints, module, arguments, trusted)
+        except SeqlightError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"{name} cannot be made ({type(error).__name__}: {error}): expected arguments that its class takes; "
+                "look at --init-args."
+            ) from error
     if None in checkpoints and any(True for _ in models[0].parameters()):
         _say_untrained()
     if len(models) == 1 and strands == "forward" and not shifts:

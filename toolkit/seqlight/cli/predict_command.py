@@ -108,7 +108,7 @@ def predict_command(
         rows,
         out,
         exports,
-        ["report", "export --to tsv"],
+        ["report FOLDER", "export FOLDER --to tsv"],
         batch_size=batch_size,
         quiet=quiet,
         shard_rows=shard_rows,

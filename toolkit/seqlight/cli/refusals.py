@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from pathlib import Path
 
 from seqlight.cli.option_groups import has_group
 from seqlight.errors import SeqlightError
@@ -21,6 +22,8 @@ ADVICE = {
     errno.ENOTDIR: "expected a folder, not a file",
     errno.EEXIST: "remove it, or choose another path",
 }
+
+CALL_OF_A_MODULE = ("nn", "modules", "module.py")
 
 # What the parser says of a value of another type.
 MISMATCH = re.compile(r"""Parser key "(?P<key>[^"]+)":\s*(?P<reason>.*)""", re.DOTALL)
@@ -54,7 +57,23 @@ def describe_error(error: BaseException) -> str:
         advice = ADVICE.get(error.errno or 0)
         return one_line(f"{where}{error.strerror}") + (f"; {advice}." if advice else ".")
     said = one_line(error)
-    return f"{type(error).__name__}{': ' if said else ''}{said} (not foreseen; {DEBUG})"
+    named = f"{type(error).__name__}{': ' if said else ''}{said}"
+    if _comes_from_a_model(error):
+        return (
+            f"the model cannot be called with these data ({named}): expected sequences of the length and the letters "
+            f"that it takes, and its further inputs; {DEBUG}."
+        )
+    return f"{named} (not foreseen; {DEBUG})"
+
+
+def _comes_from_a_model(error: BaseException) -> bool:
+    """Return whether an error was raised while a module of PyTorch was called."""
+    trace = error.__traceback__
+    while trace is not None:
+        if Path(trace.tb_frame.f_code.co_filename).parts[-3:] == CALL_OF_A_MODULE:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def describe_mismatch(error: Exception) -> str:

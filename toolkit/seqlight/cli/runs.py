@@ -25,10 +25,24 @@ class Exports(NamedTuple):
     alphabet: str | None
 
 
+# Formats for what only attributions have.
+OF_ATTRIBUTIONS = ("modisco", "bigwig", "fasta")
+
+
 def require_exports(
-    to: list[str] | None, data: Any, genome: Path | None, alphabet: str, hypothetical: bool = True
+    to: list[str] | None, data: Any, genome: Path | None, alphabet: str, kept: tuple[str, ...] = ()
 ) -> Exports | None:
     """Return what to write besides the results, before hours are spent on these.
+
+    Parameters
+    ----------
+    to : list of str, optional
+        Names of formats.
+    data : Dataset, array, or tuple of arrays
+    genome : path, optional
+    alphabet : str
+    kept : tuple of str
+        What is kept beside attributions; nothing for predictions.
 
     Raises
     ------
@@ -43,8 +57,15 @@ def require_exports(
     from seqlight.exports.formats import require_formats
 
     names = require_formats(to)
-    if "modisco" in names and not hypothetical:
+    if not kept:
+        for name in set(names) & set(OF_ATTRIBUTIONS):
+            raise InputError(
+                f"--to {name} is for attributions: expected formats of numbers, such as tsv or npz, or bed."
+            )
+    elif "modisco" in names and "hypothetical" not in kept:
         raise InputError("--to modisco needs hypothetical contributions: add --hypothetical.")
+    elif "fasta" in names and not {"sequences", "hypothetical"} & set(kept):
+        raise InputError("--to fasta needs the sequences: name them in --keep too.")
     without = [one for one in names if one in ("bigwig", "bed")]
     if without and getattr(data, "loci", None) is None:
         raise InputError(f"--to {without[0]} needs places in a genome: expected regions as --data, and --genome.")
@@ -71,7 +92,7 @@ def run_command(
     out : path
     exports : Exports, optional
     following : list of str
-        Commands that take the folder.
+        Commands to go on with, with FOLDER for the folder.
     batch_size : int or "auto"
         The number, also as it is typed.
     quiet : bool
@@ -83,9 +104,11 @@ def run_command(
     from seqlight.lit.run import run
     from seqlight.prediction.batch_size import require_batch_size
 
-    results = run(module, data, out, batch_size=require_batch_size(batch_size), progress=not quiet, **options)
-    if process_number():
-        return  # the first process does the rest
+    others = process_number() > 0  # the first process says and does the rest
+    size = require_batch_size(batch_size)
+    results = run(module, data, out, batch_size=size, progress=not (quiet or others), **options)
+    if others:
+        return
     print(results)
     if exports is not None:
         from seqlight.exports.exporter import export
@@ -94,4 +117,4 @@ def run_command(
         for name, paths in written.items():
             print(f"{name}: {', '.join(map(str, paths))}")
     folder = shlex.quote(str(out))
-    print(f"next: {'; '.join(f'seqlight {one} {folder}' for one in following)}")
+    print(f"next: {'; '.join('seqlight ' + one.replace('FOLDER', folder) for one in following)}")

@@ -100,8 +100,8 @@ class ProgressLines:
         self._postfix = f", {text}"
 
     def close(self) -> None:
-        """Print the last line, once; nothing if there was nothing to do."""
-        if not self._closed and (self.done or self.total):
+        """Print the last line, once; nothing if nothing was done."""
+        if not self._closed and self.done:
             now = time.monotonic()
             self._print(f"in {_duration(now - self._begun)}, {self._rate(now)}")
         self._closed = True
