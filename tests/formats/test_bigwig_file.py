@@ -1,6 +1,8 @@
 """What is written is read back with pyBigWig, whose C library others wrote from the description of the format."""
 
 import math
+import shutil
+import subprocess
 import tracemalloc
 
 import numpy as np
@@ -8,6 +10,7 @@ import pyBigWig
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.image import imread
 
 from seqlight.formats import bigwig_file as bigwig_file_module
 from seqlight.formats import bigwig_pieces, bigwig_trees
@@ -162,3 +165,22 @@ def test_memory_does_not_grow_with_the_chromosome(tmp_path, monkeypatch):
 
     few, many = peak(5), peak(13)
     assert many < few * 1.1 + 2**20
+
+
+TRACKS = "[x-axis]\n[attributions]\nfile = a.bw\nheight = 3\ncolor = #000000\nsummary_method = max\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pyGenomeTracks") is None, reason="needs pyGenomeTracks, which pins old libraries")
+@pytest.mark.parametrize("region", ["chr1:0-2097152", "chr1:1000000-1002000"])
+def test_pygenometracks_draws_it(tmp_path, region):
+    values = np.zeros(2**21, np.float32)
+    values[2**20 - 1000 : 2**20 + 1000] = values[1_000_500:1_001_500] = 1
+    write(tmp_path / "a.bw", [("chr1", 0, values)], {"chr1": 2**21})
+    (tmp_path / "tracks.ini").write_text(TRACKS)
+    command = ["pyGenomeTracks", "--tracks", "tracks.ini", "--region", region, "--outFileName", "a.png"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=200)
+    dark = (imread(tmp_path / "a.png")[..., :3].max(axis=2) < 0.1).sum(axis=0)
+    # Columns that are filled to the top: those of the peak, half of the shorter region.
+    filled = (dark > 0.4 * dark.max()).mean()
+    assert (0.35 < filled < 0.5) if "1000000" in region else (0.001 < filled < 0.05)
