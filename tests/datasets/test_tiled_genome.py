@@ -91,6 +91,14 @@ def test_bad_calls(fasta, options, said):
         TiledGenome(fasta, **{"window": 20} | options)
 
 
+def test_a_region_of_a_file_is_named_by_its_line(fasta, tmp_path):
+    bed = tmp_path / "a.bed"
+    bed.write_text("# peaks\nchr1\t3\t9\nchr2\t140\t151\n")
+    with pytest.raises(sl.InputError, match=r"a.bed, line 3: chr2:140-151 is not on its chromosome of 150 positions"):
+        TiledGenome(fasta, 20, regions=bed)
+    assert len(TiledGenome(fasta, 20, regions=bed, chroms=["chr1"])) == 1
+
+
 def test_the_fingerprint_depends_on_the_tiles_alone(fasta, tmp_path):
     one = TiledGenome(fasta, 20, 8)
     again = TiledGenome(Genome(fasta, write_index=False), 20, 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -16,8 +17,8 @@ from seqlight.datasets.windows import merge_stretches, on_chromosomes
 from seqlight.errors import InputError
 from seqlight.files.digests import digest
 from seqlight.files.source_types import RegionSources
-from seqlight.formats.bed_reader import Format
-from seqlight.formats.genome import GenomeSource, as_genome
+from seqlight.formats.bed_reader import BedLines, Format
+from seqlight.formats.genome import GenomeSource, as_genome, require_chromosomes
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.chromosomes import chromosome_names
 
@@ -194,8 +195,6 @@ def _chromosomes(genome: Any, chroms: Collection[str] | None) -> _Stretches:
     """Return whole chromosomes, by number."""
     wanted = None if chroms is None else chromosome_names(chroms, "chroms")
     if wanted is not None:
-        from seqlight.formats.genome import require_chromosomes
-
         require_chromosomes(wanted, genome.sizes, f"the genome {genome.path.name}")
     return [
         (i, np.zeros(1, np.int64), np.full(1, size, np.int64))
@@ -207,16 +206,20 @@ def _chromosomes(genome: Any, chroms: Collection[str] | None) -> _Stretches:
 def _joined(genome: Any, regions: RegionSources, chroms: Collection[str] | None, format: Format) -> _Stretches:
     """Return the stretches of each chromosome that regions cover, by number."""
     table = as_regions(regions, format)
-    table = table[on_chromosomes(table, chroms, genome.sizes)].reset_index(drop=True)
+    kept = on_chromosomes(table, chroms, genome.sizes)
     size = table["chrom"].map(genome.sizes)
-    off = (table["start"] < 0) | (table["end"] > size)
+    off = (kept & ((table["start"] < 0) | (table["end"] > size))).to_numpy()
     if off.any():
-        row = int(off.to_numpy().argmax())
-        chrom, start, end = (table[name].iloc[row] for name in ("chrom", "start", "end"))
-        raise InputError(
-            f"region {row}, {chrom}:{start}-{end}, is not on its chromosome of {size.iloc[row]} positions: expected "
-            "regions of the same assembly as the genome, within its chromosomes."
+        row = int(off.argmax())
+        what = (
+            f"is not on its chromosome of {int(size.iloc[row])} positions: expected regions of the same assembly as "
+            "the genome, within its chromosomes"
         )
+        if isinstance(regions, str | os.PathLike):
+            BedLines(regions, format).refuse(off, what)  # names the line
+        chrom, start, end = (table[name].iloc[row] for name in ("chrom", "start", "end"))
+        raise InputError(f"region {row}, {chrom}:{start}-{end}, {what}.")
+    table = table[kept].reset_index(drop=True)
     found = list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]()
     for i, name in enumerate(genome.sizes):
         mine = (table["chrom"] == name).to_numpy()

@@ -111,8 +111,8 @@ def track(
     require_bigwig_sizes(tiled.sizes)
     if not len(tiled):
         raise InputError(
-            f"there is nothing to compute: of {tiled.skipped} windows of {tiled.genome.path.name} none has a known "
-            "letter; look at `regions` and `chroms`."
+            f"there is nothing to compute: {tiled.skipped} windows of {tiled.genome.path.name} are asked for, and none "
+            "has a known letter; look at `regions` and `chroms`."
         )
     results = run(TrackModule(inner, tiled.window, tiled.tile), tiled, out, **settings)
     # Of processes that all run this function one writes; those that a Trainer spawned have ended.

@@ -125,7 +125,7 @@ class TrackModule(L.LightningModule):
         if not isinstance(output, Tensor):
             raise InputError(
                 f"the model returns {kind_of(output)}: expected a tensor; choose one with `func` of PredictModule, or "
-                "--output on the command line."
+                "--head on the command line."
             )
         found: Tensor = output
         if found.ndim == 3 and found.shape[2] < self.tile <= found.shape[1]:
