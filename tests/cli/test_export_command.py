@@ -38,3 +38,8 @@ def test_other_folders(tmp_path):
         open_folder(tmp_path / "predictions", "attributions")
     with pytest.raises(sl.InputError, match="holds no results"):
         open_folder(tmp_path, "attributions")
+    with pytest.raises(sl.InputError, match="nowhere does not exist: expected the --out folder"):
+        open_folder(tmp_path / "nowhere")
+    (tmp_path / "peaks.bed").touch()
+    with pytest.raises(sl.InputError, match=r"peaks\.bed is a file: expected the --out folder"):
+        open_folder(tmp_path / "peaks.bed")

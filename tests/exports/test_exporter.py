@@ -49,6 +49,20 @@ def test_an_export_again_writes_the_same_bytes(results):
     assert before == {path: path.read_bytes() for path in before}
 
 
+def test_a_run_goes_on_beside_its_exports(tmp_path):
+    results = run_predictions(tmp_path)
+    before = results["predictions"].numpy()
+    files = [path for paths in sl.export(results, "npz,tsv").values() for path in paths]
+    (tmp_path / "shard-000000.npz").unlink()
+    np.testing.assert_array_equal(run_predictions(tmp_path)["predictions"], before)
+    assert all(path.exists() for path in files)
+
+
+def test_a_track_has_its_name(tmp_path):
+    results = write_results(tmp_path, {"track": np.zeros((3, 10), np.float32)}, loci_of(3, 10))
+    assert [path.name for path in sl.export(results, "npz")["npz"]] == ["track.npz"]
+
+
 def test_a_folder_of_its_own(results, tmp_path):
     files = sl.export(results, ["bed"], tmp_path / "new" / "folder")
     assert files == {"bed": [tmp_path / "new" / "folder" / "loci.bed"]}

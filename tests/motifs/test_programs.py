@@ -1,3 +1,6 @@
+import signal
+
+import psutil
 import pytest
 
 import seqlight as sl
@@ -26,6 +29,37 @@ def test_a_program_that_fails(tmp_path):
     with pytest.raises(sl.ResultsError, match=r"breaker failed with exit status 1 \(no seqlets\): all .* in .*log"):
         run_program([tmp_path / "breaker"], tmp_path / "log")
     assert "on the way" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.reliability(
+    "command line",
+    "Ctrl-C or SIGTERM while TF-MoDISco or Fi-NeMo runs",
+    "the program and all processes that it has started end too, and nothing half-written is left",
+)
+def test_an_interruption_ends_what_a_program_has_started(tmp_path):
+    text = f"""
+import subprocess, time
+child = subprocess.Popen(["sleep", "60"])
+with open({str(tmp_path / "pids")!r}, "w") as file:
+    file.write(f"{{os.getpid()}} {{child.pid}}")
+time.sleep(60)
+"""
+    write_program(tmp_path, "sleeper", text)
+
+    def interrupt(*_):
+        if (tmp_path / "pids").exists() and " " in (tmp_path / "pids").read_text():
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_program([tmp_path / "sleeper"], tmp_path / "log")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    for pid in map(int, (tmp_path / "pids").read_text().split()):
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_program_that_says_nothing(tmp_path):

@@ -29,6 +29,9 @@ def open_folder(folder: Path, needs: str | None = None) -> Results:
     from seqlight.errors import InputError, ResultsError
     from seqlight.results.results import open_results
 
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise InputError(f"{folder} {what}: expected the --out folder of `seqlight attribute` or `seqlight predict`.")
     results = open_results(folder, incomplete=True)
     missing, predicted = results.missing(), results.manifest.method.get("name") == "predict"
     if missing:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -44,13 +46,33 @@ def run_program(command: Sequence[str | os.PathLike[str]], log: Path) -> None:
     with log.open("w", encoding="utf-8") as file:
         file.write(f"$ {spell(command)}\n")
         file.flush()
-        done = subprocess.run(
-            [os.fspath(one) for one in command], stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
+        # In a session of its own, so that an interruption ends the processes that it has started too.
+        process = subprocess.Popen(
+            [os.fspath(one) for one in command],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-    if done.returncode:
+        try:
+            status = process.wait()
+        except BaseException:
+            _kill(process)
+            raise
+    if status:
         lines = [one for one in log.read_text(encoding="utf-8", errors="replace").splitlines() if one.strip()]
         name = Path(os.fspath(command[0])).name
         raise ResultsError(
-            f"{name} failed with exit status {done.returncode} ({lines[-1].strip()[-LAST:]}): all that it said is in "
+            f"{name} failed with exit status {status} ({lines[-1].strip()[-LAST:]}): all that it said is in "
             f"{log}, whose first line is the command."
         )
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process and those that it has started."""
+    with contextlib.suppress(OSError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
