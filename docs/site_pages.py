@@ -95,21 +95,28 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     nav: list[dict[str, Any]] = []
     for section in re.split(r"^## ", (DOCS / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         title = section.partition("\n")[0]
-        pages: list[Any] = [
-            {name[0].upper() + name[1:]: path.rpartition("/")[2] if path.startswith("../") else path}
-            for line in _ITEM.findall(section)
-            for name, path in _PAGE.findall(line)
-        ]
+        pages, *parts = re.split(r"^### ", section, flags=re.MULTILINE)
+        entries: list[Any] = [*_pages(pages), *({part.partition("\n")[0]: _pages(part)} for part in parts)]
         if title == "Start":
-            pages.insert(0, "README.md")
+            entries.insert(0, "README.md")
         if title == "Reference":
-            pages += [{"Commands": COMMANDS}, *({page.title: page.path} for page in REFERENCES)]
+            entries += [{"Commands": COMMANDS}, *({page.title: page.path} for page in REFERENCES)]
         if title == "Studies":
             text = (DOCS / "studies" / "README.md").read_text(encoding="utf-8")
-            pages += [{name: f"studies/{path}"} for name, path in _links(text) if "/" not in path]
-        nav.append({title: pages})
+            entries += [{name: f"studies/{path}"} for name, path in _links(text) if "/" not in path]
+        nav.append({title: entries})
     config.nav = nav
     return config
+
+
+def _pages(text: str) -> list[dict[str, str]]:
+    """Return the pages that the items of a list link to, as entries of the navigation."""
+    # A page from outside of the documentation lies at the top of the site.
+    return [
+        {name[0].upper() + name[1:]: path.rpartition("/")[2] if path.startswith("../") else path}
+        for line in _ITEM.findall(text)
+        for name, path in _PAGE.findall(line)
+    ]
 
 
 def _links(text: str) -> list[tuple[str, str]]:
