@@ -208,7 +208,7 @@ def _joined(genome: Any, regions: RegionSources, chroms: Collection[str] | None,
     table = as_regions(regions, format)
     kept = on_chromosomes(table, chroms, genome.sizes)
     size = table["chrom"].map(genome.sizes)
-    off = (kept & ((table["start"] < 0) | (table["end"] > size))).to_numpy()
+    off = np.asarray(kept & ((table["start"] < 0) | (table["end"] > size)))
     if off.any():
         row = int(off.argmax())
         what = (
