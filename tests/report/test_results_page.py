@@ -136,7 +136,9 @@ def test_without_other_files_it_says_how_to_make_them(results):
     page = write_report(results).read_text()
     assert f"seqlight seqlets {results.path}" in page
     assert f"seqlight motifs {results.path}" in page
-    assert "The run kept no standard errors" in page
+    assert "The run kept no standard errors of attributions. The mean output of the references" in " ".join(
+        page.split()
+    )
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -192,6 +194,14 @@ def test_standard_errors(tmp_path):
     page = write_report(write_results(tmp_path / "run", arrays)).read_text()
     assert "is 5.0% of the attributions in the median row, and at most 10% in 6 of 6 rows." in " ".join(page.split())
     assert "standard error (%)" in tables(page)[-1]
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_the_spread_of_an_ensemble(tmp_path):
+    arrays = attribution_arrays(6)
+    arrays["spread"] = 0.25 * np.abs(arrays["hypothetical"])
+    page = write_report(write_results(tmp_path / "run", arrays)).read_text()
+    assert "The models of the ensemble differ by 25.0% of the attributions in the median row." in " ".join(page.split())
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -303,3 +313,11 @@ def test_the_rows_of_a_thousand_are_small_and_quick(tmp_path):
     del arrays["hypothetical"]
     page = write_report(write_results(tmp_path / "run", arrays, shard_rows=32))
     assert page.stat().st_size < 500_000
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_bars_have_the_names_of_motifs_that_are_sure(results):
+    add_seqlets(results, **{"motif": ["MA0035.5 GATA1", "AP1", "CTCF"], "motif_q-value": [0.001, 0.04, 0.5]})
+    page = write_report(results, top=11).read_text()
+    labels = set(re.findall(r'"label":"(.*?)"', page))
+    assert labels == {"GATA1", "AP1", ""}

@@ -28,6 +28,17 @@ def test_numbers_are_those_of_an_explanation(tmp_path):
     )
 
 
+def test_the_error_of_the_mean_reference_output(tmp_path):
+    arrays = attribution_arrays(4)
+    found = RowStatistics.from_results(write_results(tmp_path / "run", arrays), None)
+    baselines = arrays["reference_outputs"].astype(float)
+    error = baselines.std(axis=1, ddof=1) / np.sqrt(3)
+    np.testing.assert_allclose(found.baseline_errors, error / np.abs(arrays["outputs"] - baselines.mean(axis=1)))
+    arrays["reference_outputs"][:2, 1:] = np.nan
+    found = RowStatistics.from_results(write_results(tmp_path / "one", arrays), None)
+    assert np.isnan(found.baseline_errors).tolist() == [True, True, False, False]
+
+
 @pytest.mark.parametrize("shard_rows", [1, 4, 11])
 def test_numbers_do_not_depend_on_shards(tmp_path, shard_rows):
     arrays = attribution_arrays(11, targets=2)

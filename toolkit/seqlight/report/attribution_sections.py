@@ -25,6 +25,8 @@ SMALL_MISS, LARGE_MISS = 1e-3, 0.05
 TOLERANCE = 0.1
 # Longer sequences are shown at first around their strongest part.
 VIEW, ROOM = 160, 15
+# The identifier before the name of a motif of JASPAR, for which bars have no room.
+JASPAR_ID = r"^MA\d+\.\d+ "
 MOTIF_Q_VALUE = 0.05  # seqlets that resemble their motif less have no label
 LOGO_HEIGHT = 150  # in pixels
 POINTER = "Point at a letter to see its numbers; drag to move, and zoom with the buttons or with Ctrl and the wheel."
@@ -133,7 +135,7 @@ def _annotations(run: ReportedRun, row: int, length: int) -> pd.DataFrame | None
     table = found[["start", "end"]].assign(attribution=found.get("attribution", 0.0))
     if "motif" in found:
         sure = found.get("motif_q-value", pd.Series(0.0, found.index)) < MOTIF_Q_VALUE
-        table["motif"] = found["motif"].fillna("").astype(str).where(sure, "")
+        table["motif"] = found["motif"].fillna("").astype(str).where(sure, "").str.replace(JASPAR_ID, "", regex=True)
     # Flanks of seqlets may reach over the ends.
     return table.assign(start=table["start"].clip(0, length), end=table["end"].clip(0, length)).reset_index(drop=True)
 
@@ -154,12 +156,21 @@ def reference_section(run: ReportedRun) -> Section:
         )
         panels["standard error (% of attributions)"] = 100 * found.errors
     else:
-        blocks.append(
-            Text(
-                "The run kept no standard errors, which say whether there are enough references: "
-                "`DeepLiftShapModule(keep=('standard_error',))` does."
-            )
+        baselines = found.baseline_errors[np.isfinite(found.baseline_errors)]
+        known = (
+            f" The mean output of the references of a row is known to {np.median(baselines):.1%} of the output "
+            "difference in the median row."
+            if len(baselines)
+            else ""
         )
+        blocks.append(Text(f"The run kept no standard errors of attributions.{known}"))
+        if len(baselines):
+            panels["standard error of the mean reference output (%)"] = 100 * found.baseline_errors
+    spreads = found.spreads[np.isfinite(found.spreads)]
+    if len(spreads):
+        text = f"The models of the ensemble differ by {np.median(spreads):.1%} of the attributions in the median row."
+        blocks.append(Text(text))
+        panels["spread between models (% of attributions)"] = 100 * found.spreads
     if np.isfinite(found.missed).any():
         # Rounding is told by its magnitude.
         with np.errstate(divide="ignore"):

@@ -13,6 +13,7 @@ from seqlight.exports.target_column import target_column
 from seqlight.results.results import Results
 
 Floats = NDArray[np.float64]
+COLUMNS = ("outputs", "strengths", "missed", "errors", "spreads", "baseline_errors")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class RowStatistics:
     errors : numpy.ndarray, float64, shape (rows,)
         The norm of the standard error as a share of that of the attributions, over the letters of the sequence; NaN if
         the run kept none.
+    spreads : numpy.ndarray, float64, shape (rows,)
+        The same for the spread between the models of an ensemble.
+    baseline_errors : numpy.ndarray, float64, shape (rows,)
+        The standard error of the mean output of a row's references, as a share of how far the row's output is from it;
+        NaN if unknown.
     references : numpy.ndarray, int64, shape (rows,)
         How many references each row was compared with.
     profile : numpy.ndarray, float64, shape (positions,)
@@ -43,6 +49,8 @@ class RowStatistics:
     peaks: NDArray[np.int64]
     missed: Floats
     errors: Floats
+    spreads: Floats
+    baseline_errors: Floats
     references: NDArray[np.int64]
     profile: Floats
 
@@ -55,7 +63,7 @@ class RowStatistics:
     def from_results(cls, results: Results, target: int | None) -> RowStatistics:
         """Read the attributions of a target once."""
         n, length = len(results), results["attributions"].shape[-1]
-        columns = {name: np.full(n, np.nan) for name in ("outputs", "strengths", "missed", "errors")}
+        columns = {name: np.full(n, np.nan) for name in COLUMNS}
         peaks, references = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         total, first = np.zeros(length), 0
         # Infinities make numbers that are none, which are counted and said.
@@ -67,7 +75,9 @@ class RowStatistics:
                 columns["strengths"][rows] = track.sum(axis=1)
                 peaks[rows] = np.nan_to_num(track).argmax(axis=1)
                 columns["missed"][rows], references[rows] = _missed(block)
-                columns["errors"][rows] = _errors(block)
+                columns["errors"][rows] = _relative_size(block, "standard_error")
+                columns["spreads"][rows] = _relative_size(block, "spread")
+                columns["baseline_errors"][rows] = _baseline_errors(block)
                 total += track[np.isfinite(columns["strengths"][rows])].sum(axis=0)
                 first = rows.stop
         finite = int(np.isfinite(columns["strengths"]).sum())
@@ -76,7 +86,7 @@ class RowStatistics:
 
 def _blocks(results: Results, target: int | None) -> Iterator[dict[str, NDArray[Any]]]:
     """Yield the arrays that statistics are made of, a shard at a time."""
-    wanted = ("attributions", "outputs", "reference_outputs", "deltas", "standard_error")
+    wanted = ("attributions", "outputs", "reference_outputs", "deltas", "standard_error", "spread")
     names = [name for name in wanted if name in results]
     columns = [target_column(results, name, target).blocks() for name in names]
     if "sequences" in results:
@@ -102,13 +112,29 @@ def _missed(block: dict[str, NDArray[Any]]) -> tuple[Floats, NDArray[np.int64]]:
     return np.where(counts > 0, shares, np.nan), counts.astype(np.int64)
 
 
-def _errors(block: dict[str, NDArray[Any]]) -> Floats:
-    """Return the norm of the standard error of each row as a share of that of its attributions."""
+def _baseline_errors(block: dict[str, NDArray[Any]]) -> Floats:
+    """Return the standard error of the mean output of each row's references, as a share of the output difference."""
+    n = len(block["attributions"])
+    if "reference_outputs" not in block:
+        return np.full(n, np.nan)
+    baselines = block["reference_outputs"].astype(np.float64)
+    there = ~np.isnan(baselines)
+    counts = there.sum(axis=1)
+    means = np.where(there, baselines, 0.0).sum(axis=1) / np.maximum(counts, 1)
+    squares = np.square(np.where(there, baselines - means[:, None], 0.0)).sum(axis=1)
+    # One reference does not say how far others are from it.
+    error = np.sqrt(squares / np.maximum(counts - 1, 1) / np.maximum(counts, 1))
+    size = np.abs(block["outputs"] - means)
+    return np.divide(error, size, out=np.full(n, np.nan), where=(size > 0) & (counts > 1))
+
+
+def _relative_size(block: dict[str, NDArray[Any]], name: str) -> Floats:
+    """Return the norm of an array of each row as a share of that of its attributions, over letters of the sequence."""
     values = block["attributions"].astype(np.float64)
-    if "standard_error" not in block:
+    if name not in block:
         return np.full(len(values), np.nan)
     there = block["sequences"] != 0 if "sequences" in block else values != 0
-    error = np.where(there, np.square(block["standard_error"], dtype=np.float64), 0.0).sum(axis=(1, 2))
+    found = np.where(there, np.square(block[name], dtype=np.float64), 0.0).sum(axis=(1, 2))
     size = np.square(values).sum(axis=(1, 2))
-    shares = np.divide(error, size, out=np.full(len(values), np.nan), where=size > 0)
+    shares = np.divide(found, size, out=np.full(len(values), np.nan), where=size > 0)
     return np.asarray(np.sqrt(shares), dtype=np.float64)
