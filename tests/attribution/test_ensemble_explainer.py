@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import seqlight as sl
+from seqlight.attribution import member_spread
 from seqlight.attribution.member_spread import spread_of_members
 from seqlight.errors import InputError, IntegratedWarning, UnsupportedOperation
 from seqlight.lit import DeepLiftShapModule
@@ -286,6 +287,14 @@ def test_a_run_of_an_ensemble(ensemble, tmp_path):
     wanted = explained(ensemble)
     for name in ("attributions", "spread", "spread_over_shifts"):
         assert torch.allclose(torch.as_tensor(found[name][:]), getattr(wanted, name), rtol=0, atol=1e-14)
+
+
+def test_the_spread_of_many_sequences_is_computed_in_parts(monkeypatch):
+    members = torch.randn(7, 2, 3, 2, 1, 4, 5)
+    whole = spread_of_members(members)
+    monkeypatch.setattr(member_spread, "MOST_NUMBERS", 500)
+    for name, one in spread_of_members(members).items():
+        assert (one is whole[name] is None) or torch.equal(one, whole[name])
 
 
 @settings(max_examples=30)

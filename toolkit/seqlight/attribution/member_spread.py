@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 # What members differ in, and the dimension of each in their contributions.
 FACTORS = {"spread_over_folds": 2, "spread_over_strands": 3, "spread_over_shifts": 4}
 SPREAD = ("spread", *FACTORS)
+# How many numbers are taken at a time.
+MOST_NUMBERS = 2**23
 
 
 def spread_of_members(members: Tensor | None) -> dict[str, Tensor | None]:
@@ -37,14 +40,16 @@ def spread_of_members(members: Tensor | None) -> dict[str, Tensor | None]:
     """
     if members is None or members.shape[2:5].numel() < 2:
         return dict.fromkeys(SPREAD)
+    # Few sequences at a time, because all members in float64 would take several times the memory of all else.
+    parts = [_spread(some) for some in torch.split(members, max(1, MOST_NUMBERS // members[0].numel()))]
+    several = [name for name in SPREAD if name == "spread" or members.shape[FACTORS[name]] > 1]
+    return dict.fromkeys(SPREAD) | {name: torch.cat([one[name] for one in parts]) for name in several}
+
+
+def _spread(members: Tensor) -> dict[str, Tensor]:
+    """Return the standard deviation over all members, and over those of each factor."""
     exact = members.double()
-    found: dict[str, Tensor | None] = {"spread": _deviation(exact, (2, 3, 4)).to(members.dtype)}
+    means = {"spread": exact}
     for name, dim in FACTORS.items():
-        others = tuple(one for one in FACTORS.values() if one != dim)
-        several = members.shape[dim] > 1
-        found[name] = _deviation(exact.mean(dim=others, keepdim=True), (2, 3, 4)).to(members.dtype) if several else None
-    return found
-
-
-def _deviation(one: Tensor, dims: tuple[int, ...]) -> Tensor:
-    return one.std(dim=dims, correction=0)
+        means[name] = exact.mean(dim=[one for one in FACTORS.values() if one != dim], keepdim=True)
+    return {name: one.std(dim=(2, 3, 4), correction=0).to(members.dtype) for name, one in means.items()}
