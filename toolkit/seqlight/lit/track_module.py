@@ -180,7 +180,9 @@ def _checked(found: dict[str, Tensor], threshold: float) -> dict[str, Tensor]:
     """Return the largest and the mean delta, and the mean output difference, of each row and target."""
     deltas, outputs, baselines = (found[name] for name in ("deltas", "outputs", "reference_outputs"))
     n = deltas.shape[-1]
-    used = torch.arange(n).expand(len(deltas), n) < found.get("n_references", torch.tensor(n)).reshape(-1, 1)
+    used = torch.arange(n, device="cpu").expand(len(deltas), n) < found.get(
+        "n_references", torch.tensor(n, device="cpu")
+    ).reshape(-1, 1)
     used = used if deltas.ndim == 2 else used.unsqueeze(1)
     count = used.sum(dim=-1)
     if deltas.ndim == 2:
