@@ -197,6 +197,18 @@ def test_standard_errors(tmp_path):
 
 
 @pytest.mark.usefixtures("no_pictures")
+def test_a_page_of_many_rows_has_the_strongest(tmp_path, monkeypatch):
+    for name in ("data_table", "attribution_sections"):
+        monkeypatch.setattr(f"seqlight.report.{name}.MOST_ROWS", 5)
+    results = write_results(tmp_path / "run", attribution_arrays(11))
+    page = write_report(results).read_text()
+    strengths = np.abs(results["attributions"].numpy().sum(axis=1)).sum(axis=1)
+    assert tables(page)[-1]["row"].tolist() == np.argsort(-strengths)[:5].tolist()
+    assert "those with the largest attributions first" in page
+    assert "The first 5 of 11 rows are in this page." in page
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_the_spread_of_an_ensemble(tmp_path):
     arrays = attribution_arrays(6)
     arrays["spread"] = 0.25 * np.abs(arrays["hypothetical"])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seqlight.plot.interactive_logo import interactive_logo
 from seqlight.plot.logo_page import InteractiveLogo
-from seqlight.report.data_table import DataTable
+from seqlight.report.data_table import MOST_ROWS, DataTable
 from seqlight.report.distributions import attribution_profile, histograms
 from seqlight.report.page import Block, Callout, Logos, Numbers, Picture, Section, Terms, Text, Tone
 from seqlight.report.reported_run import ReportedRun, browser_urls, describe_run, place
@@ -200,9 +200,13 @@ def row_section(run: ReportedRun) -> Section:
         columns["standard error (%)"] = 100 * found.errors
     if np.isfinite(found.missed).any():
         columns["missed (%)"] = 100 * found.missed
-    table = pd.DataFrame(columns)
+    table, which = pd.DataFrame(columns), "All rows."
+    if n > MOST_ROWS:
+        # A page does not hold more, so these are the ones to look at.
+        table = table.sort_values("attribution", ascending=False, kind="stable", ignore_index=True)
+        which = "Rows, those with the largest attributions first."
     caption = (
-        "All rows. attribution: the sum of absolute attributions; largest at: the position of the largest. Click on a "
+        f"{which} attribution: the sum of absolute attributions; largest at: the position of the largest. Click on a "
         "name to sort; type words to filter, or conditions such as output>0.5 or row=17."
     )
     links = {"row": {row: f"#{name}" for row, name in run.anchors.items()}}

@@ -125,7 +125,7 @@ def _baseline_errors(block: dict[str, NDArray[Any]]) -> Floats:
     # One reference does not say how far others are from it.
     error = np.sqrt(squares / np.maximum(counts - 1, 1) / np.maximum(counts, 1))
     size = np.abs(block["outputs"] - means)
-    return np.divide(error, size, out=np.full(n, np.nan), where=(size > 0) & (counts > 1))
+    return np.asarray(np.divide(error, size, out=np.full(n, np.nan), where=(size > 0) & (counts > 1)))
 
 
 def _relative_size(block: dict[str, NDArray[Any]], name: str) -> Floats:
