@@ -104,6 +104,19 @@ def test_options_that_do_not_fit(arguments, says):
         SeqletOptions(**arguments)
 
 
+def test_a_control_sets_the_threshold(results):
+    with pytest.raises(sl.InputError, match="threshold was given beside a control, which sets it"):
+        SeqletOptions(control=results, options={"threshold": 0.1})
+    with pytest.raises(sl.InputError, match="a control was given, which the caller 'tfmodisco' does not use"):
+        SeqletOptions("tfmodisco", control=results)
+
+
+def test_attributions_of_another_shape(tmp_path):
+    results = write_results(tmp_path, {"attributions": np.zeros((3, 20), np.float32)})
+    with pytest.raises(sl.InputError, match=r"attributions in .* has shape \(3, 20\): expected \(rows, letters"):
+        call_seqlets(results, SeqletOptions())
+
+
 def test_seqlets_before_the_beginning_of_a_chromosome_are_left_out(tmp_path):
     arrays = planted_arrays()
     loci = loci_of(ROWS, LENGTH)

@@ -60,6 +60,8 @@ class SeqletOptions:
                 )
         if self.caller == "tfmodisco" and self.control is not None:
             raise InputError("a control was given, which the caller 'tfmodisco' does not use: leave it out.")
+        if self.control is not None and "threshold" in self.options:
+            raise InputError("threshold was given beside a control, which sets it: leave one of them out.")
         if self.caller == "recursive" and self.fdr is not None and self.control is None:
             raise InputError(
                 "fdr was given without a control, from which the rate is estimated: attribute shuffled sequences, with "

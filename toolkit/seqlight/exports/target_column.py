@@ -45,6 +45,11 @@ class TargetColumn:
 def count_targets(results: Results) -> int | None:
     """Return how many targets were explained; None if there is one, which has no dimension of its own."""
     attributions = results["attributions"]
+    if attributions.ndim not in (3, 4):
+        raise InputError(
+            f"attributions in {results.path} has shape {attributions.shape}: expected (rows, letters, positions), or "
+            "(rows, targets, letters, positions)."
+        )
     return attributions.shape[1] if attributions.ndim == 4 else None
 
 
