@@ -25,6 +25,8 @@ def test_each_command_has_its_place_and_a_line():
     there = {one.name.replace("-", " ") for one in commands}
     assert shown == [name for name in names if name in there]
     assert "cannot be loaded" not in text
+    # A line each.
+    assert not [line for line in text.splitlines() if line.startswith(" " * 17)]
     assert max(map(len, text.splitlines())) <= 100
 
 

@@ -46,7 +46,9 @@ def attribute_command(
     to: list[str] | None = None,
     quiet: bool = False,
 ) -> None:
-    r"""Attribute with DeepLIFT/SHAP, on any number of devices: which positions made the output what it is.
+    r"""Attribute with DeepLIFT/SHAP, on any number of devices.
+
+    Finds out which positions of each sequence made the output what it is, and by how much.
 
     Started again after an interruption, the same command computes what is missing.
 

@@ -32,7 +32,7 @@ def audit_command(
     dtype: str = "float64",
     strict: bool = False,
 ) -> None:
-    """Find out how each operation of a model is explained, and whether its attributions are complete.
+    """Find out how each operation of a model is explained, and whether that is complete.
 
     Prints a table of the operations. A model whose attributions do not sum to the output difference is no error, unless
     --strict makes it one.

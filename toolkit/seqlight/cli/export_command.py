@@ -16,7 +16,7 @@ def export_command(
     chrom_sizes: Path | None = None,
     alphabet: str | None = None,
 ) -> None:
-    """Write results as files for other programs: npz, hdf5, zarr, modisco, bigwig, bed, fasta, tsv.
+    """Write results as files for other programs, such as npz, bigWig or tsv.
 
     Example:
         seqlight export attributions --to npz bigwig --chrom-sizes hg38.fa

@@ -28,7 +28,9 @@ def motifs_command(
     finemo: bool = True,
     out: Path | None = None,
 ) -> None:
-    """Find motifs with TF-MoDISco, and their places with Fi-NeMo, if these are installed; else print how to run them.
+    """Find motifs with TF-MoDISco, and their places with Fi-NeMo.
+
+    Where one of them is not installed, the line that runs it is printed.
 
     Needs `seqlight attribute ... --hypothetical true`. Writes motifs/motifs.meme, motifs.tsv, seqlets.tsv and
     seqlets.bed, and counts of known motifs where `seqlight seqlets --motifs` has named the seqlets.

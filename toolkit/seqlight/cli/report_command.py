@@ -20,7 +20,7 @@ def report_command(
     assembly: str | None = None,
     title: str | None = None,
 ) -> None:
-    """Make a page of results: whether they are complete, logos, seqlets, motifs, convergence, a table of all rows.
+    """Make a page of results: completeness, logos, seqlets, motifs, tables.
 
     Example: seqlight report attributions --assembly hg38
 

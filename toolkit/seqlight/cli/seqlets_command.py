@@ -31,7 +31,9 @@ def seqlets_command(
     alphabet: str | None = None,
     out: Path | None = None,
 ) -> None:
-    """Call seqlets in attributions: seqlets.tsv, seqlets.fa, and seqlets.bed for regions of a genome.
+    """Call seqlets in attributions, with their places in a genome.
+
+    Writes seqlets.tsv, seqlets.fa, and seqlets.bed for regions of a genome.
 
     Example:
         seqlight seqlets attributions --motifs jaspar:CORE/vertebrates

@@ -38,9 +38,9 @@ def study_command(
     retry: bool = False,
     page: bool = True,
 ) -> None:
-    r"""Find out which implementations of attribution can be believed on a model, and why the others cannot.
+    r"""Find out which implementations of attribution can be believed on a model.
 
-    Each runs in a process of its own; a study that was interrupted goes on when it is started again. Writes the cells
+    And why the others cannot. Each runs in a process of its own; a study that was interrupted goes on when it is started again. Writes the cells
     and a page, page.html, into the folder. `seqlight study compare OLD NEW` compares two studies, `seqlight study page
     FOLDER` writes the page anew.
 
@@ -115,9 +115,9 @@ def study_command(
 
 
 def study_compare_command(old: Path, new: Path, fail_above: float = 1e-3) -> None:
-    """Compare two studies, and name the cells that moved; the exit status is 1 if one moved too far or got worse.
+    """Compare two studies, and name the cells that moved.
 
-    It is 2 if there is nothing to compare.
+    The exit status is 1 if one moved too far or got worse, and 2 if there is nothing to compare.
 
     Example:
         seqlight study compare before after --fail-above 1e-3

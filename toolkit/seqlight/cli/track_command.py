@@ -46,7 +46,7 @@ def track_command(
     identity: str | None = None,
     quiet: bool = False,
 ) -> None:
-    r"""Attribute, or predict, a whole genome or regions of it, and write that as bigWig, on any number of devices.
+    r"""Attribute or predict a whole genome, or regions of it, as one bigWig file.
 
     Windows are laid so that their middles, the tiles, lie side by side: each position has the value of the window
     around it. Started again after an interruption, the same command computes what is missing.
