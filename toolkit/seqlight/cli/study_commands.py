@@ -40,9 +40,9 @@ def study_command(
 ) -> None:
     r"""Find out which implementations of attribution can be believed on a model.
 
-    And why the others cannot. Each runs in a process of its own; a study that was interrupted goes on when it is started again. Writes the cells
-    and a page, page.html, into the folder. `seqlight study compare OLD NEW` compares two studies, `seqlight study page
-    FOLDER` writes the page anew.
+    Also says why the others cannot. Each runs in a process of its own; a study that was interrupted goes on when it is
+    started again. Writes the cells and a page, page.html, into the folder. `seqlight study compare OLD NEW` compares
+    two studies, `seqlight study page FOLDER` writes the page anew.
 
     Example:
         seqlight study --model my_models.Net --checkpoint best.ckpt \
