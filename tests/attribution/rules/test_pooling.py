@@ -269,3 +269,8 @@ def test_windows_of_padding_alone_are_told_from_the_shapes(size, stride, dilatio
     assume(width + 2 * padding >= dilation * (size - 1) + 1)
     y = F.max_pool1d(x, size, stride, padding, dilation, rounded_up)
     assert Window(size, stride, padding, dilation).has_empty(width, y.shape[-1]) == bool((y == -torch.inf).any())
+
+
+@pytest.mark.reliability("operations", "the result of a max pooling is written to", "complete")
+def test_a_result_may_be_written_to(Around, incompleteness):
+    assert incompleteness(Around(lambda h: F.relu(F.max_pool1d(h, 2), inplace=True))) < 1e-9

@@ -19,9 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils._pytree import tree_flatten
 
-from seqlight.attribution.calls.call import Call, Rule, may_contain_tensors
+from seqlight.attribution.calls.call import Call, Rule
 from seqlight.attribution.calls.record import Snapshot, map_snapshots
 from seqlight.attribution.engine.modes import CallMode, ReferenceMode, SequenceMode
 from seqlight.attribution.kernels.batch_norm import batch_norm
@@ -54,6 +53,9 @@ class TensorRegister:
     def __init__(self) -> None:
         self._entries: dict[int, tuple[weakref.ref[Tensor], frozenset[int]]] = {}
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def __contains__(self, one: object) -> bool:
         entry = self._entries.get(id(one))
         return entry is not None and entry[0]() is one
@@ -84,6 +86,8 @@ class ChannelsLast(CallMode):
         self.followed, self.convolutions = TensorRegister(), 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not self.followed:
+            return super().__torch_function__(func, types, args, kwargs)
         tensors = _tensors(args, kwargs or {})
         met = [one for one in tensors if one in self.followed]
         if not met or func in questions():
@@ -105,8 +109,7 @@ class ChannelsLast(CallMode):
         if plan is None:
             return super().call_directly(func, args, kwargs)
         at, self.convolutions = self.convolutions, self.convolutions + 1
-        y = self.convolve(at, plan, args, kwargs)
-        return y
+        return self.convolve(at, plan, args, kwargs)
 
     def convolve(self, at: int, plan: Plan, args: Any, kwargs: Any) -> Any:
         """Make a convolution, the one of number `at`."""
@@ -208,11 +211,17 @@ def questions() -> frozenset[Any]:
     return frozenset(asked | {getattr(Tensor, name).__get__ for name in PROPERTIES.split()})
 
 
-def _tensors(args: Any, kwargs: Any) -> list[Tensor]:
-    given: Iterable[Any] = (*args, *kwargs.values()) if kwargs else args
-    if any(may_contain_tensors(one) for one in given):
-        given = tree_flatten((args, kwargs))[0]
-    return [one for one in given if isinstance(one, Tensor)]
+def _tensors(args: Iterable[Any], kwargs: dict[str, Any]) -> list[Tensor]:
+    """Return the tensors among arguments, and in what these contain."""
+    found: list[Tensor] = []
+    for one in (*args, *kwargs.values()):
+        if isinstance(one, Tensor):
+            found.append(one)
+        elif isinstance(one, tuple | list):
+            found += _tensors(one, {})
+        elif isinstance(one, dict):
+            found += _tensors((), one)
+    return found
 
 
 def _lies_as_usual(one: Tensor) -> bool:

@@ -96,7 +96,7 @@ class MaxPool:
                 return found  # type: ignore[no-any-return]
             winners0: Tensor | None = None
             if window is not None and x0.is_cpu:
-                y0 = window_maxima(x0, window, y1.shape[-1])
+                y0 = without_base(window_maxima(x0, window, y1.shape[-1]), x0)
             else:
                 y0, winners0 = _maxima(call, x0)
                 indices.append(winners0)
