@@ -2,8 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
+from multipliers import plain_rules
+from seqlight import deep_lift_shap, random_one_hot
+from seqlight.attribution.kernels import memory_layout
 from seqlight.attribution.rules import attention
 
 torch.manual_seed(0)
@@ -53,3 +57,25 @@ def test_a_mask_does_not_wait(pretend):
         y = attention.scaled_dot_product_attention(there, there, there, mask_there)
     assert not counts.waits
     torch.testing.assert_close(y.detach().cpu(), F.scaled_dot_product_attention(q, q, q, mask))
+
+
+class TwoHeads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.mix, self.head = nn.Linear(4, 24), nn.Linear(8, 1)
+
+    def forward(self, X):
+        q, k, v = self.mix(X.mT).unflatten(2, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+        return self.head(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).mean(1))
+
+
+@pytest.mark.parametrize("piece", [1, 2000, 10**6])
+def test_the_softmax_of_many_scores_is_explained_piece_by_piece(piece, monkeypatch):
+    X = random_one_hot((2, 4, 12), random_state=0)
+    settings = {"n_shuffles": 5, "random_state": 0, "device": "cpu"}
+    with plain_rules():
+        expected = deep_lift_shap(TwoHeads(), X, **settings)
+        monkeypatch.setattr(memory_layout, "LONG", 1)
+        monkeypatch.setattr(attention, "PIECE", piece)
+        assert torch.equal(deep_lift_shap(TwoHeads(), X, **settings), expected)

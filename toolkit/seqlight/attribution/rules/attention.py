@@ -14,14 +14,18 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, Function, ObserveFunction, PullbackFunction
 from seqlight.attribution.calls.function_bodies import as_operation
-from seqlight.attribution.calls.partners import interpolate
+from seqlight.attribution.calls.partners import align_partners, interpolate
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.attention import Operands, Recording, Settings, empty_output, require_pairs
 from seqlight.attribution.kernels.buffers import empty, empty_like
+from seqlight.attribution.kernels.memory_layout import are_long
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.decompositions import dropout
 from seqlight.attribution.rules.elementwise import smallest_exponent_step
 from seqlight.attribution.rules.softmax import softmax, softmax_multipliers, softmax_vjp
+
+# At most so many scores of references, or one reference, at a time: their multipliers stay in the processor's cache.
+PIECE = 2**18
 
 
 class Attention:
@@ -223,6 +227,14 @@ def _through_softmax(
     mean: Tensor | None = kernel(grad, recorded, reference, smallest_exponent_step(grad.dtype)) if kernel else None
     if mean is not None:
         return grad, mean
-    dim = grad.ndim - 1
-    multipliers = softmax_multipliers(recorded, reference, dim)
-    return softmax_vjp(grad, *multipliers, dim), interpolate(recorded[1], reference[1], 0.5)
+    dim, (x1, p1) = grad.ndim - 1, recorded
+    if not are_long(x1, grad):
+        multipliers = softmax_multipliers(recorded, reference, dim)
+        return softmax_vjp(grad, *multipliers, dim), interpolate(p1, reference[1], 0.5)
+    mean, at_once = empty_like(grad), max(1, PIECE // x1.numel()) * len(x1)
+    for some, x0, p0, half in zip(*(torch.split(one, at_once) for one in (grad, *reference, mean)), strict=True):
+        weights, slope = softmax_multipliers(recorded, (x0, p0), dim)
+        some.mul_(slope).addcmul_(weights, some.sum(dim=dim, keepdim=True), value=-1)
+        a, b = align_partners(p1, p0)
+        torch.lerp(b, a, 0.5, out=half.view(b.shape))
+    return grad, mean
