@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from functools import cache
 from typing import Any
 
-from torch.nn.attention import flex_attention
 from torch.overrides import has_torch_function
 
 from seqlight.attribution.engine.patches import Patch
@@ -18,13 +18,18 @@ def _validate_device(query: Any, key: Any, value: Any) -> Any:
             "flex_attention compiles a kernel whose operations cannot be seen: "
             "use torch.nn.functional.scaled_dot_product_attention with attn_mask, or write the scores out"
         )
-    return _FLEXIBLE.original("_validate_device")(query, key, value)
+    return _flexible().original("_validate_device")(query, key, value)
 
 
-# flex_attention looks this up at each call, so it does not matter who imported flex_attention before.
-_FLEXIBLE = Patch(flex_attention, {"_validate_device": _validate_device})
+@cache
+def _flexible() -> Patch:
+    # Loaded with the first model that is explained.
+    from torch.nn.attention import flex_attention
+
+    # flex_attention looks this up at each call, so it does not matter who imported flex_attention before.
+    return Patch(flex_attention, {"_validate_device": _validate_device})
 
 
 def refuse_flex_attention() -> contextlib.AbstractContextManager[None]:
     """Inside, in threads that have a mode, raise UnsupportedOperation for ``flex_attention``."""
-    return _FLEXIBLE.apply()
+    return _flexible().apply()

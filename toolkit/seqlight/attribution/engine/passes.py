@@ -21,7 +21,6 @@ from seqlight.attribution.calls.call import refuse_inner_gradients
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.calls.retry import Retry, Unexplained
 from seqlight.attribution.engine import graph_check
-from seqlight.attribution.engine.channels_last import ChannelsLastReferenceMode, ChannelsLastSequenceMode
 from seqlight.attribution.engine.error_context import add_module_name
 from seqlight.attribution.engine.model_regions import Region, Trace
 from seqlight.attribution.engine.modes import ReferenceMode, SequenceMode, require_same_call
@@ -86,7 +85,7 @@ def sequence_pass(
         to revise: see :func:`refuse_unexplained`.
     """
     this = _make_pass(sequences, Record())
-    mode = mode or (ChannelsLastSequenceMode if policy.channels_last else SequenceMode)
+    mode = mode or _modes(policy)[0]
     # The graph only says what depends on the input: there is no backward pass, so it need not save anything.
     with torch.autograd.graph.saved_tensors_hooks(_discard, _refuse_gradients), add_module_name(model):
         with mode(model, policy, this.record), policy.regions.mode(policy.rules, this.inputs):
@@ -133,7 +132,7 @@ def reference_pass(
         If the policy has to be revised and both passes repeated.
     """
     this = _make_pass(references, record)
-    mode = mode or (ChannelsLastReferenceMode if policy.channels_last else ReferenceMode)
+    mode = mode or _modes(policy)[1]
     calls = mode(model, policy, record)
     with add_module_name(model):
         with calls, policy.regions.mode(policy.rules, this.inputs):
@@ -143,6 +142,16 @@ def reference_pass(
         _require_dependence(this.output)
         if graph_check.find_unexplained([this.output], policy.explained_by) is not None:
             require_same_call("an operation without a rule", "none")
+
+
+def _modes(policy: CallPolicy) -> tuple[type[SequenceMode], type[ReferenceMode]]:
+    """Return the modes of both passes."""
+    if not policy.channels_last:
+        return SequenceMode, ReferenceMode
+    # Loaded where there are no compiled loops alone.
+    from seqlight.attribution.engine.channels_last import ChannelsLastReferenceMode, ChannelsLastSequenceMode
+
+    return ChannelsLastSequenceMode, ChannelsLastReferenceMode
 
 
 def find_regions(

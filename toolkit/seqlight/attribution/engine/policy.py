@@ -13,8 +13,6 @@ from torch import Tensor
 from seqlight.attribution.calls.call import ObserveFunction
 from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous, Overwritten, Retry, Unexplained
 from seqlight.attribution.engine.model_region_mode import RegionPolicy
-from seqlight.attribution.kernels.batch_norm import BatchNorm
-from seqlight.attribution.kernels.channels_last import ChannelsLastConvolution
 from seqlight.attribution.kernels.convolution import Convolution
 from seqlight.attribution.kernels.linear import Linear
 from seqlight.attribution.kernels.table import compiled
@@ -123,6 +121,10 @@ def _collect_functions(entries: Iterable[Entry]) -> frozenset[Any]:
 
 @cache
 def _functions_in_table() -> frozenset[Any]:
+    # Loaded with the first model that is explained.
+    from seqlight.attribution.kernels.batch_norm import BatchNorm
+    from seqlight.attribution.kernels.channels_last import ChannelsLastConvolution
+
     first: frozenset[Any] = frozenset(
         {ObserveFunction, Integrated.backward, ScaleFunction, RescaleFunction}
         | {Convolution, ChannelsLastConvolution, BatchNorm, Linear, Unbound}
