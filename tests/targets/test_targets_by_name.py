@@ -57,7 +57,7 @@ TARGETS = {
     "profile as it is": (Profile(head=0, centre=False), lambda y: softmax_sum(y[0].flatten(1))),
     "profile by strand": (
         Profile(head=0, joint=False, centre=False),
-        lambda y: softmax_sum(y[0][:, 0]) + softmax_sum(y[0][:, 1]),
+        lambda y: (softmax_sum(y[0][:, 0]) + softmax_sum(y[0][:, 1])) / 2,
     ),
     "profile of a strand": (Profile(task=1, head=0), lambda y: softmax_sum(centred(y[0][:, 1]))),
     "specificity": (Specificity(1, head=1), lambda y: y[1][:, 1] - (y[1][:, 0] + y[1][:, 2]) / 2),

@@ -40,7 +40,7 @@ class Profile(NamedTarget):
         nothing about the profile, and then changes nothing here.
     joint : bool
         Whether the softmax runs over all tasks together, as in chromBPNet and bpnet-lite, where strands share one
-        profile; else over each on its own, and their numbers are added, as in BPNet.
+        profile; else over each on its own, and their numbers are averaged, as in BPNet.
     head : int, str, tuple of these, optional
         Which of the model's outputs: 0 for a model that returns (profile, counts).
     channels_last : bool
@@ -93,4 +93,4 @@ class Profile(NamedTarget):
         z = z - z.mean(dim=2, keepdim=True) if self.centre else z
         w = z.softmax(dim=2)
         w = hold(w) if self.weights == "constant" else w
-        return (w * z).sum(dim=(1, 2))
+        return (w * z).sum(dim=2).mean(dim=1)
