@@ -10,6 +10,7 @@ import pytest
 import seqlight as sl
 from results_folders import attribution_arrays, loci_of, run_predictions, write_results
 from seqlight.report.results_page import write_report
+from seqlight.results.row_names import RowNames, write_row_names
 
 NASTY = '<script>alert("&")</script>'
 
@@ -225,6 +226,8 @@ def test_other_alphabets(tmp_path):
     assert logos(page) == []
     assert "The letters of 5 rows are not known" in page
     assert len(logos(write_report(results, alphabet="ACGT-").read_text())) == 3
+    write_row_names(results.path, RowNames(("a", "b", "c"), "ACGT-"), results.manifest)
+    assert len(logos(write_report(sl.open_results(results.path)).read_text())) == 3
     with pytest.raises(sl.InputError, match="has 4 letters, and attributions 5"):
         write_report(results, alphabet="RNA")
     arrays["attributions"] = rng.normal(size=(3, 20, 12)).astype(np.float32)

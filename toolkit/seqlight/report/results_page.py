@@ -51,8 +51,8 @@ def write_report(
     random_state : int
         The seed with which these are drawn.
     alphabet : str, optional
-        "DNA", "RNA", "protein", or the letters of the sequences in the order of their rows; by default DNA where there
-        are four, and protein where there are twenty.
+        "DNA", "RNA", "protein", or the letters of the sequences in the order of their rows; by default those of the
+        data, and where these do not say DNA for four, and protein for twenty.
     assembly : str, optional
         The genome of the loci, as the UCSC Genome Browser calls it, such as "hg38": loci link to it. Only a click goes
         there.
@@ -124,13 +124,11 @@ def _require_target(results: Results, target: int | None) -> int | None:
 
 
 def _letters(results: Results, alphabet: str | None) -> str | None:
-    """Return the letters; None if they are not known."""
-    n = results["attributions"].shape[-2]
-    if alphabet is None:
+    """Return the letters, those of the data unless they are given; None if they are not known."""
+    n, given = results["attributions"].shape[-2], alphabet or results.alphabet
+    if given is None:
         return ALPHABETS.get(n)
-    letters = as_alphabet(alphabet).letters
+    letters = as_alphabet(given).letters
     if len(letters) != n:
-        raise InputError(
-            f"the alphabet {alphabet!r} has {len(letters)} letters, and attributions {n}: expected as many."
-        )
+        raise InputError(f"the alphabet {given!r} has {len(letters)} letters, and attributions {n}: expected as many.")
     return letters
