@@ -95,3 +95,30 @@ def test_a_suite_and_a_model_are_too_much(data):
 def test_importing_the_commands_is_fast():
     code = "import sys, seqlight.cli.study_commands; assert not {'torch', 'lightning', 'numpy'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_part_of_a_model_and_another_alphabet(tmp_path, monkeypatch):
+    (tmp_path / "heads.py").write_text(
+        "from torch import nn\n\n\nclass Both(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.net = nn.Sequential(nn.Flatten(), nn.Linear(100, 1))\n"
+    )
+    (tmp_path / "x.fa").write_text(">a\nMKVLA\n>b\nMKXLA\n")
+    monkeypatch.setattr("sys.path", list(sys.path))
+    seen = []
+
+    class Asked(Exception):
+        pass
+
+    def study(models, X, **settings):
+        seen.append((models, X))
+        raise Asked
+
+    monkeypatch.setattr("seqlight.studies.study.Study", study)
+    with pytest.raises(Asked):
+        study_command(
+            tmp_path / "out", f"{tmp_path}/heads.py:Both", tmp_path / "x.fa", module="net", alphabet="protein"
+        )
+    ((models, X),) = seen
+    assert list(models) == ["Both"]
+    assert type(models["Both"]) is torch.nn.Sequential
+    assert sl.characters(X, "protein", allow_N=True) == ["MKVLA", "MKXLA"]

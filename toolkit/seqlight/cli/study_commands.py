@@ -6,6 +6,7 @@ PyTorch to print a help.
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -19,10 +20,12 @@ def study_command(
     data: Path | None = None,
     suite: str | None = None,
     checkpoint: Path | None = None,
+    module: str | None = None,
     init_args: dict[str, Any] | None = None,
     trusted: bool = False,
     genome: Path | None = None,
     window: int | None = None,
+    alphabet: str = "DNA",
     rows: int = 4,
     inputs: int = 1,
     output: int | str | None = None,
@@ -51,15 +54,18 @@ def study_command(
 
     Args:
         out: Folder for the results, which seqlight.studies.open_study reads.
-        model: Class of the model, package.module.Class.
-        data: Sequences: one-hot arrays (.npy or .npz, rows x letters x positions), a FASTA file, or a BED file.
+        model: Class of the model, package.module.Class or path/to/file.py:Class.
+        data: Sequences: FASTA; BED or narrowPeak, with --genome; or one-hot arrays, rows x letters x positions, as
+            .npy or .npz.
         suite: A study that comes with seqlight, in place of a model and data: operations, architectures, references,
             planted, seqlets, shuffles or numerics.
-        checkpoint: Weights of the model, a state dict or a Lightning checkpoint.
+        checkpoint: Weights of the model, a state dict, a Lightning checkpoint or safetensors.
+        module: Part of the class to take, such as net of a LightningModule.
         init_args: Arguments of the class.
         trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
         genome: FASTA file of the genome, for a BED file.
         window: Positions around each summit or centre; by default the regions themselves.
+        alphabet: DNA, RNA, protein, or the letters in the order of the rows.
         rows: How many sequences, evenly spaced in the file; few tell as much as a thousand.
         inputs: Number of arrays of the .npz that the model takes, X first.
         output: Which output to explain if the model returns several: its number or key. One with more than two
@@ -89,12 +95,10 @@ def study_command(
     from seqlight.cli.sequences import read_some
     from seqlight.studies.study import Study
 
-    X, *args = read_some(data, rows, genome, window, inputs)
-    network = _with_one_output(
-        open_model(model, checkpoint, init_args=init_args, trusted=trusted), output, X, args, target
-    )
+    X, *args = read_some(data, rows, genome, window, inputs, alphabet)
+    network = _with_one_output(open_model(model, checkpoint, module, init_args, trusted), output, X, args, target)
     found = Study(
-        {model.rpartition(".")[2]: network},
+        {re.split("[.:]", model)[-1]: network},
         X,
         references=_references(references),
         implementations=implementations,
