@@ -18,6 +18,7 @@ from torch import nn
 import seqlight as sl
 from seqlight.lit import DeepLiftShapModule, PredictModule
 from seqlight.lit.collectives import run_on_all_ranks
+from seqlight.lit.track_module import TrackModule
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
@@ -95,6 +96,8 @@ def modules(dtype=None):
         "predict": PredictModule(network(), dtype=dtype),
         "attribute": DeepLiftShapModule(network(), n_shuffles=3, hypothetical=True, keep=kept, dtype=dtype),
         "auto": DeepLiftShapModule(network(), target=1, **auto),
+        "track": TrackModule(DeepLiftShapModule(network(), n_shuffles=3), LENGTH, 20),
+        "track of predictions": TrackModule(PredictModule(network()), LENGTH, 20),
     }
 
 
@@ -125,7 +128,7 @@ def arrays(out):
     "run on two devices, in a process each, through Lightning",
     "the results of one device, to the last bit; nothing is allocated on the device of another process",
 )
-@pytest.mark.parametrize("name", ["predict", "attribute", "auto"])
+@pytest.mark.parametrize("name", ["predict", "attribute", "auto", "track", "track of predictions"])
 def test_two_devices_give_the_results_of_one(runs, name):
     one, two = arrays(runs / f"one-{name}"), arrays(runs / f"two-{name}")
     assert one.keys() == two.keys()
@@ -133,7 +136,7 @@ def test_two_devices_give_the_results_of_one(runs, name):
         np.testing.assert_array_equal(two[key], one[key], err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["predict", "attribute", "auto"])
+@pytest.mark.parametrize("name", ["predict", "attribute", "auto", "track", "track of predictions"])
 def test_they_are_those_of_the_cpu(runs, name):
     for key, found in arrays(runs / f"two-{name}").items():
         np.testing.assert_allclose(found, arrays(runs / f"cpu-{name}")[key], rtol=1e-4, atol=1e-6, err_msg=key)

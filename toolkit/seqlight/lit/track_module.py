@@ -93,10 +93,10 @@ class TrackModule(L.LightningModule):
         self.module.on_predict_end()
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> dict[str, Tensor]:
-        """Return the middles of a batch, on the CPU, and for attributions what is known of their deltas."""
+        """Return the middles of a batch, and for attributions what is known of their deltas."""
         found = self.module.predict_step(batch, batch_idx)
         if not isinstance(self.module, DeepLiftShapModule):
-            return {"track": self._cut_output(found).to("cpu", torch.float32)}
+            return {"track": self._cut_output(found).to(torch.float32).contiguous()}
         left = (self.window - self.tile) // 2
         summed = found["attributions"].sum(dim=-2)
         if summed.shape[-1] != self.window:
