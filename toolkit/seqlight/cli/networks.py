@@ -50,9 +50,9 @@ def open_network(
 
     name, arguments = _of_class(model, init_args)
     checkpoints: list[Any] = checkpoint if isinstance(checkpoint, list) else [checkpoint]
-    # The random generators of the caller stay as they are.
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    # The random generators of the caller stay as they are, and no device is started: weights are drawn on the CPU.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
         try:
             models = open_models(name, checkpoints, module, arguments, trusted)
         except SeqlightError:
