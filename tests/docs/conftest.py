@@ -65,10 +65,12 @@ class Page:
 
     def rewrite(self, folder):
         """Put what was printed and drawn into the page."""
-        texts = iter(self.shown)
+        texts, before = iter(self.shown), ""
 
         def filled(block):
-            return f"```text\n{next(texts)}```" if block[1] == "text" else block[0]
+            nonlocal before
+            ran, before = before in ("python", "bash"), block[1]
+            return f"```text\n{next(texts)}```" if ran and block[1] == "text" else block[0]
 
         self.path.write_text(BLOCK.sub(filled, self.path.read_text()))
         for picture in folder.glob("*.png"):
