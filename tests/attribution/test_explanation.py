@@ -42,6 +42,10 @@ def test_other_records_say_what_they_know():
     counts = torch.tensor([10, 40])
     padded = Explanation("attribute", torch.ones(2, 4, 5), torch.ones(2, 4, 5), torch.ones(2), n_references=counts)
     assert str(padded).splitlines()[-1] == "  references: 10 to 40 for each sequence"
+    spread = Explanation("attribute", *[torch.ones(2, 4, 5)] * 2, torch.ones(2), spread=torch.full((2, 4, 5), 0.25))
+    assert str(spread).splitlines()[-1] == (
+        "  spread between models: 25.0% of the attributions in the median, 25.0% at most"
+    )
     plain = Explanation("input_x_gradient", torch.ones(2, 4, 5), torch.ones(2, 4, 5), torch.tensor([1.0, 3.0]))
     assert str(plain).splitlines() == [
         "Explanation by input_x_gradient: 2 sequences of 4 x 5",

@@ -157,20 +157,20 @@ class Explanation:
         if self.deltas is not None and relative is not None and len(_finite(self.deltas)):
             share = _finite(relative).max() if len(_finite(relative)) else torch.nan
             lines.append(f"largest delta: {_finite(self.deltas).abs().max():.1e}, {share:.1e} of the output difference")
-        errors = self._errors()
-        if len(errors):
-            lines.append(
-                f"standard error: {errors.median():.1%} of the attributions in the median, {errors.max():.1%} at most"
-            )
+        for name, tensor in (("standard error", self.standard_error), ("spread between models", self.spread)):
+            shares = self._relative_sizes(tensor)
+            if len(shares):
+                median, largest = shares.median(), shares.max()
+                lines.append(f"{name}: {median:.1%} of the attributions in the median, {largest:.1%} at most")
         return lines
 
-    def _errors(self) -> Tensor:
-        """Return the norm of the standard error of some sequences as a share of that of their attributions."""
-        if self.standard_error is None:
+    def _relative_sizes(self, tensor: Tensor | None) -> Tensor:
+        """Return the norm of a tensor for some sequences as a share of that of their attributions."""
+        if tensor is None:
             return torch.empty(0)
-        values, errors = (one[:SAMPLED].detach().cpu().double() for one in (self.attributions, self.standard_error))
-        errors = torch.where(values != 0, errors, 0.0)
-        return _finite(errors.flatten(-2).norm(dim=-1) / values.flatten(-2).norm(dim=-1))
+        values, found = (one[:SAMPLED].detach().cpu().double() for one in (self.attributions, tensor))
+        found = torch.where(values != 0, found, 0.0)
+        return _finite(found.flatten(-2).norm(dim=-1) / values.flatten(-2).norm(dim=-1))
 
     def _numbers(self, where: tuple[int, ...]) -> list[float | None]:
         """Return the output, the mean output of the references and the largest relative delta of a sequence."""
