@@ -32,6 +32,18 @@ def test_what_is_said_and_written(folder, tmp_path, capsys):
     assert (folder / "seqlets.bed").read_text().split("\n")[0].split("\t")[3] == SITE
 
 
+def test_what_comes_next_can_be_run(tmp_path, capsys):
+    arrays = planted_arrays(targets=2)
+    write_results(tmp_path / "two", arrays)
+    seqlets_command(tmp_path / "two", target=1)
+    folder = tmp_path / "two"
+    assert capsys.readouterr().out.endswith(f"next: seqlight motifs {folder} --target 1; seqlight report {folder}\n")
+    del arrays["hypothetical"]
+    write_results(tmp_path / "without", arrays)
+    seqlets_command(tmp_path / "without")
+    assert capsys.readouterr().out.endswith(f"next: seqlight report {tmp_path / 'without'}\n")
+
+
 def test_a_folder_of_its_own(folder, tmp_path):
     seqlets_command(folder, caller="tfmodisco", window_size=7, flank=3, out=tmp_path / "new" / "one")
     assert {path.name for path in (tmp_path / "new" / "one").iterdir()} == {"seqlets.tsv", "seqlets.bed", "seqlets.fa"}

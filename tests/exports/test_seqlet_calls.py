@@ -111,6 +111,21 @@ def test_a_control_sets_the_threshold(results):
         SeqletOptions("tfmodisco", control=results)
 
 
+def test_known_motifs_are_of_nucleotides(results, tmp_path):
+    known = {SITE: sl.one_hot_encode(SITE).double().numpy(), "other": sl.one_hot_encode("GATTACA").double().numpy()}
+    options = SeqletOptions(options={"threshold": 1e-3})
+    with pytest.warns(sl.SeqlightWarning, match="2 motifs are fewer"):
+        rna, _ = call_seqlets(results, options, known=known, alphabet="RNA")
+    assert "UGACUCA" in rna["sequence"][0]
+    assert set(rna["motif"]) == {SITE}
+    protein = {name: np.zeros((3, 20, 9), np.float32) for name in ("attributions", "sequences")}
+    with pytest.raises(sl.InputError, match="has sequences of 20 letters, and known motifs four: leave `motifs` out"):
+        call_seqlets(write_results(tmp_path / "protein", protein), options, known=known)
+    without = write_results(tmp_path / "without", {"attributions": protein["attributions"]})
+    with pytest.raises(sl.InputError, match="did not keep its sequences"):
+        call_seqlets(without, options, known=known)
+
+
 def test_attributions_of_another_shape(tmp_path):
     results = write_results(tmp_path, {"attributions": np.zeros((3, 20), np.float32)})
     with pytest.raises(sl.InputError, match=r"attributions in .* has shape \(3, 20\): expected \(rows, letters"):

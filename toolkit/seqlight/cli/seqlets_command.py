@@ -79,9 +79,18 @@ def seqlets_command(
     paths = write_seqlets(to, table, rates)
     print("\n".join(summary(table, len(results))))
     print(f"written: {', '.join(map(str, paths))}")
-    # TF-MoDISco needs what these say.
-    following = ["motifs", "report"] if "hypothetical" in results else ["report"]
-    print(f"next: {'; '.join(f'seqlight {one} {shlex.quote(str(folder))}' for one in following)}")
+    print(f"next: {'; '.join(_following(results, shlex.quote(str(folder)), target))}")
+
+
+def _following(results: Any, folder: str, target: int | None) -> list[str]:
+    """Return the commands to run next: that for motifs where TF-MoDISco has what it needs."""
+    from seqlight.exports.target_column import count_targets
+
+    last = f"seqlight report {folder}"
+    if "hypothetical" not in results or results["hypothetical"].shape[-2] != 4:
+        return [last]
+    which = "" if count_targets(results) is None else f" --target {target or 0}"
+    return [f"seqlight motifs {folder}{which}", last]
 
 
 def summary(table: Any, rows: int) -> list[str]:

@@ -111,6 +111,8 @@ def call_seqlets(
         With a control, the estimated false discovery rate at each threshold.
     """
     n = count_targets(results)
+    if known is not None:
+        _require_nucleotides(results)
     if options.control is not None:
         _require_same_run(results, options.control)
     targets = range(n) if n is not None and target is None else [target]
@@ -168,7 +170,17 @@ def _described(table: pd.DataFrame, job: ExportJob, options: SeqletOptions) -> p
 
 
 def _named(table: pd.DataFrame, flank: int, known: Motifs) -> pd.DataFrame:
-    """Return the table with the most similar motif of each seqlet, without its flanks."""
-    if "sequence" not in table:
-        raise InputError("the run did not keep its sequences, which motifs are compared with: attribute again.")
-    return table.assign(**annotate_texts([text[flank : len(text) - flank] for text in table["sequence"]], known))
+    """Return the table with the most similar motif of each seqlet, without its flanks; U is T there."""
+    texts = [text[flank : len(text) - flank].replace("U", "T") for text in table["sequence"]]
+    return table.assign(**annotate_texts(texts, known))
+
+
+def _require_nucleotides(results: Results) -> None:
+    """Raise InputError if sequences cannot be compared with known motifs."""
+    if "sequences" not in results:
+        raise InputError(
+            f"the run in {results.path} did not keep its sequences, to compare with motifs: attribute again."
+        )
+    n = results["sequences"].shape[1]
+    if n != 4:
+        raise InputError(f"{results.path} has sequences of {n} letters, and known motifs four: leave `motifs` out.")
