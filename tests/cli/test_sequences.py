@@ -111,6 +111,9 @@ def write(folder):
     (folder / "short.bed").write_text("chr1\t1\t5\nchr1\t1\n")
     (folder / "word.bed").write_text("chr1\t1\tfive\n")
     (folder / "back.bed").write_text("chr1\t5\t1\n")
+    (folder / "uneven.bed").write_text("chr1\t1\t5\tx\nchr1\t1\t5\n")
+    (folder / "words.bed").write_text("chr1 1 5 name of it\n")
+    (folder / "empty.fa").write_text(">a\n>b\n")
     (folder / "several.fa").write_text(">a\nACG\n>b\nACGT\n")
     (folder / "strange.fa").write_text(">a\nACGT\n>b\nACQT\n")
     (folder / "rna.fa").write_text(">a\nACGU\n")
@@ -157,6 +160,18 @@ def write(folder):
         ("several.fa", {"alphabet": "AA"}, "occurs twice"),
         ("X.npy", {"window": 3}, r"there is --window, which is for regions, and X\.npy holds arrays: leave it out"),
         ("X.npy", {"inputs": 2}, r"X\.npy holds one array, and inputs is 2: expected an npz with X and more"),
+        (
+            "X.npy",
+            {"alphabet": "protein"},
+            r"X\.npy has sequences of 4 letters, and alphabet protein 20: expected",
+        ),
+        ("empty.fa", {}, r"the records of empty\.fa are empty: expected letters below their names"),
+        (
+            "uneven.bed",
+            {"genome": 1},
+            r"uneven\.bed, line 2 has 3 columns, .* keep them with `cut -f1-3`",
+        ),
+        ("words.bed", {"genome": 1}, r"words\.bed, line 1: score is 'of': .*with `cut -f1-4`"),
         ("weights.pt", {}, r"weights\.pt is a file of torch\.save"),
         ("missing.bed", {}, "there is no file"),
         ("-", {}, "data is standard input, and a run reads its data several times"),

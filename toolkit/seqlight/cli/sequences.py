@@ -59,7 +59,9 @@ def open_sequences(
         _require_unset(path, "holds arrays", genome=genome, window=window)
         from seqlight.cli.arrays import load_arrays
 
-        return load_arrays(path, inputs)
+        found = load_arrays(path, inputs)
+        _require_letters(path, found, letters)
+        return found
     if inputs > 1:
         _refuse(f"{path.name} holds sequences alone, and inputs is {inputs}: expected an npz with X and more arrays.")
     if kind == "fasta":
@@ -98,6 +100,16 @@ def read_some(
         chosen = _evenly(len(arrays[0]), rows)
         return tuple(torch.from_numpy(np.array(one[chosen])) for one in arrays)
     return (torch.as_tensor(found.batch(_evenly(len(found), rows).tolist())),)
+
+
+def _require_letters(path: Path, found: Any, alphabet: Any) -> None:
+    """Raise InputError if arrays have not the letters of an alphabet that was named; DNA is only the default."""
+    X = found[0] if isinstance(found, tuple) else found
+    if alphabet.name != "DNA" and X.ndim == 3 and X.shape[1] != len(alphabet.letters):
+        _refuse(
+            f"{path.name} has sequences of {X.shape[1]} letters, and alphabet {alphabet.name} "
+            f"{len(alphabet.letters)}: expected as many, in rows x letters x positions."
+        )
 
 
 def _require_file(data: str | Path) -> Path:

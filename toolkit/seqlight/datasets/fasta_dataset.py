@@ -96,6 +96,8 @@ class FastaDataset(BatchedDataset):
                 f"the records of {self._file.path.name} have {shortest} to {longest} positions: expected one length; "
                 f"give `length`, such as {longest}, to fill up with N (--window on the command line)."
             )
+        if not longest:
+            raise InputError(f"the records of {self._file.path.name} are empty: expected letters below their names.")
         self.length = require_count(longest if length is None else length, "length", least=1)
         if longest > self.length:
             name = next(name for name, size in sizes.items() if size > self.length)

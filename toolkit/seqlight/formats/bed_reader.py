@@ -230,7 +230,8 @@ class BedLines:
         )
         raise InputError(
             f"{self.path}, line {number} has {n} columns, and others have {BED[most - 1]} in column {most}: expected "
-            f"as many in each; read what all have by format='bed{len(self._columns)}'."
+            f"as many in each; read what all have by format='bed{len(self._columns)}' (on the command "
+            f"line, keep them with `cut -f1-{len(self._columns)}`)."
         )
 
     def _is_narrow_peak(self) -> bool:
@@ -261,7 +262,8 @@ def _split(line: str) -> list[str]:
 
 def _how_to_skip(name: str) -> str:
     """Return how to read only the columns before `name`."""
-    return f"leave out what is no {name} by format='bed{min(NARROW_PEAK.index(name), len(BED))}'"
+    n = min(NARROW_PEAK.index(name), len(BED))
+    return f"leave out what is no {name} by format='bed{n}' (on the command line, with `cut -f1-{n}`)"
 
 
 def _is_peak(fields: Sequence[str]) -> bool:
