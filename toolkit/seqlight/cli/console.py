@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any, TextIO
@@ -77,6 +78,26 @@ def _level(name: str, least: int) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
+
+
+def is_told_by_first(parent: int, seconds: float = 10.0) -> bool:
+    """Return whether the first process tells of an error, so that this one need not: it ends soon, too.
+
+    Parameters
+    ----------
+    parent : int
+        The process that started this one. Of those that Lightning starts, it is the first process of the run.
+    seconds : float
+        How long to wait for its end.
+    """
+    if not process_number():
+        return False
+    last = time.monotonic() + seconds
+    while time.monotonic() < last:
+        if os.getppid() != parent:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def leave_closed_pipe() -> None:

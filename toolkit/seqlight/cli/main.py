@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 
-from seqlight.cli.console import leave_closed_pipe, plain_messages, process_number, say
+from seqlight.cli.console import is_told_by_first, leave_closed_pipe, plain_messages, process_number, say
 from seqlight.cli.interruption import STATUS, Interruption, describe_interruption
 from seqlight.cli.overview import overview, typed_name
 from seqlight.cli.refusals import describe_error, describe_mismatch
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _guard(words: list[str], debug: bool) -> int | str | None:
     """Run a command and return the exit status."""
-    finished = False
+    finished, parent = False, os.getppid()
     with plain_messages(), Interruption() as interruption:
         try:
             _run(words)
@@ -76,9 +76,10 @@ def _guard(words: list[str], debug: bool) -> int | str | None:
                 return STATUS
             if isinstance(error, SystemExit):
                 return error.code
+            number = process_number()
             # All processes of a run raise these, with the same words.
-            if not (process_number() and type(error) in (SeqlightError, ResultsError)):
-                say(describe_error(error))
+            if not (number and type(error) in (SeqlightError, ResultsError)) and not is_told_by_first(parent):
+                say(f"{f'process {number}: ' if number else ''}{describe_error(error)}")
             return 1
 
 
