@@ -65,8 +65,3 @@ def test_something_else_than_logos_is_refused(tmp_path, logos, message):
 def test_a_page_in_no_folder_is_refused(locus, tmp_path):
     with pytest.raises(InputError, match="there is no folder"):
         interactive_logo(locus[0]).write_html(tmp_path / "no" / "logo.html")
-
-
-def test_the_logo_loads_without_extras(python):
-    code = "import sys, numpy as np, seqlight as sl; sl.interactive_logo(np.eye(4)); print('plotly' in sys.modules)"
-    assert python("-c", code).stdout.split() == ["False"]
