@@ -42,13 +42,14 @@ class Record:
 
     Attributes
     ----------
-    arranged : frozenset of int
-        The convolutions, by their number, whose results gain from lying with channels last.
+    arranged : frozenset of int, optional
+        The convolutions, by their number, whose results gain from lying with channels last; None if there is none that
+        could be made otherwise than by PyTorch's function.
     """
 
     output: Any = None
     calls: list[tuple[str, Any]] = field(default_factory=list)
-    arranged: frozenset[int] = frozenset()
+    arranged: frozenset[int] | None = None
 
 
 def map_snapshots(kept: Any, function: Callable[[Snapshot], Snapshot]) -> Any:

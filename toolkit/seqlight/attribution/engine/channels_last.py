@@ -131,8 +131,8 @@ class ChannelsLastSequenceMode(ChannelsLast, SequenceMode):
         """Make a convolution, and find out whether its operand comes from another."""
         y = super(ChannelsLast, self).call_directly(conv1d, args, kwargs)
         sources = self.followed.sources(*_tensors(args, kwargs))
-        if sources or plan.has_many_terms:
-            self.record.arranged |= sources | {at}
+        arranged = self.record.arranged or _NOWHERE
+        self.record.arranged = arranged | sources | {at} if sources or plan.has_many_terms else arranged
         self.followed.add(y, frozenset((at,)))
         return y
 
@@ -171,7 +171,7 @@ class ChannelsLastReferenceMode(ChannelsLast, ReferenceMode):
 
     def convolve(self, at: int, plan: Plan, args: Any, kwargs: Any) -> Any:
         """Make a convolution, whose result lies with channels last if that was found useful."""
-        arranges = at in self.record.arranged
+        arranges = at in (self.record.arranged or _NOWHERE)
         if not (arranges or plan.has_few_channels):
             return super(ChannelsLast, self).call_directly(conv1d, args, kwargs)
         y = convolve(plan._replace(arranges=arranges), *_operands(args, kwargs))

@@ -85,7 +85,10 @@ def sequence_pass(
         to revise: see :func:`refuse_unexplained`.
     """
     this = _make_pass(sequences, Record())
-    mode = mode or _modes(policy)[0]
+    if mode is None and policy.channels_last:
+        # Loaded where there are no compiled loops alone.
+        from seqlight.attribution.engine.channels_last import ChannelsLastSequenceMode as mode
+    mode = mode or SequenceMode
     # The graph only says what depends on the input: there is no backward pass, so it need not save anything.
     with torch.autograd.graph.saved_tensors_hooks(_discard, _refuse_gradients), add_module_name(model):
         with mode(model, policy, this.record), policy.regions.mode(policy.rules, this.inputs):
@@ -132,7 +135,9 @@ def reference_pass(
         If the policy has to be revised and both passes repeated.
     """
     this = _make_pass(references, record)
-    mode = mode or _modes(policy)[1]
+    if mode is None and policy.channels_last and record.arranged is not None:
+        from seqlight.attribution.engine.channels_last import ChannelsLastReferenceMode as mode
+    mode = mode or ReferenceMode
     calls = mode(model, policy, record)
     with add_module_name(model):
         with calls, policy.regions.mode(policy.rules, this.inputs):
@@ -142,16 +147,6 @@ def reference_pass(
         _require_dependence(this.output)
         if graph_check.find_unexplained([this.output], policy.explained_by) is not None:
             require_same_call("an operation without a rule", "none")
-
-
-def _modes(policy: CallPolicy) -> tuple[type[SequenceMode], type[ReferenceMode]]:
-    """Return the modes of both passes."""
-    if not policy.channels_last:
-        return SequenceMode, ReferenceMode
-    # Loaded where there are no compiled loops alone.
-    from seqlight.attribution.engine.channels_last import ChannelsLastReferenceMode, ChannelsLastSequenceMode
-
-    return ChannelsLastSequenceMode, ChannelsLastReferenceMode
 
 
 def find_regions(
