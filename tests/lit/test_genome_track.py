@@ -172,6 +172,21 @@ def test_predictions(genome, fasta, tmp_path, kind, files):
         same(read(tmp_path / "out" / f"{name}.bw"), wanted)
 
 
+def test_results_of_any_run_over_a_genome_are_written(fasta, tmp_path, ours):
+    regions = pd.DataFrame(
+        {"chrom": ["chr1"] * 3, "start": [50, 20, 30], "end": [80, 50, 60], "strand": ["-", "+", "-"]}
+    )
+    data = sl.GenomeDataset(fasta, regions)
+    found = sl.run(ours(target=[0, 1]), data, tmp_path / "out", shard_rows=1, **QUIET)
+    sl.write_bigwig(tmp_path / "out" / "a.bw", found, chrom_sizes=data.genome.sizes, target=1)
+    attributions = found["attributions"].numpy()[:, 1]
+    sl.write_bigwig(tmp_path / "b.bw", attributions, data.loci, data.genome.sizes)
+    assert (tmp_path / "out" / "a.bw").read_bytes() == (tmp_path / "b.bw").read_bytes()
+    assert sl.open_results(tmp_path / "out")["attributions"].shape == (3, 2, 4, WINDOW)
+    values = read(tmp_path / "b.bw")["chr1"]
+    assert values[79] == pytest.approx(attributions[0, :, 0].sum(), rel=1e-6)
+
+
 def test_the_same_call_goes_on_and_writes_the_same(fasta, tmp_path, ours):
     first = tracked(ours(), fasta, tmp_path / "out", chroms=["chr1"], shard_rows=2)
     path = tmp_path / "out" / "attributions.bw"
