@@ -16,6 +16,7 @@ def test_errors_of_the_system_say_what_to_do(number):
 
 def test_our_errors_are_told_as_they_are():
     assert describe_error(InputError("two\n  lines.")) == "two lines."
+    assert describe_error(FileNotFoundError("no a.ckpt.")) == "no a.ckpt; check the path."
     assert describe_error(DiskError("no room: make some.", errno.ENOSPC)) == "no room: make some."
 
 

@@ -46,6 +46,17 @@ def test_a_model_is_trained_and_tested_from_a_file(folder, capsys):
     assert "test_auroc" in capsys.readouterr().out
 
 
+def test_what_is_missing_is_named(folder, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["fit"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("seqlight: --model.model and --data are missing; `seqlight fit --help`")
+    with pytest.raises(SystemExit) as end:
+        main(["test", "--config", "train.yaml", "--ckpt_path", "none.ckpt"])
+    assert end.value.code == 1
+    assert capsys.readouterr().err.endswith("seqlight: Checkpoint file not found: none.ckpt; check the path.\n")
+
+
 @pytest.mark.reliability(
     "command line", "an abbreviated or unknown option of `seqlight fit`", "exit status 2, and one line"
 )

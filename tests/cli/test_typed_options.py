@@ -80,6 +80,8 @@ def test_names_with_values():
         (["--data", "--retry"], "--data needs a value"),
         (["--data"], "--data needs a value"),
         (["--config"], "--config needs a value"),
+        (["--data", ""], "--data is empty: expected a path"),
+        (["--checkpoint="], "--checkpoint is empty: expected a path"),
         (["--chroms", "--retry"], "--chroms needs a value"),
     ],
 )

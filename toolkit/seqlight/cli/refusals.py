@@ -57,6 +57,8 @@ def describe_error(error: BaseException) -> str:
         advice = ADVICE.get(error.errno or 0)
         return one_line(f"{where}{error.strerror}") + (f"; {advice}." if advice else ".")
     said = one_line(error)
+    if isinstance(error, FileNotFoundError) and said:  # of a library, in its own words
+        return f"{said.rstrip('.')}; {ADVICE[errno.ENOENT]}."
     named = f"{type(error).__name__}{': ' if said else ''}{said}"
     if _comes_from_a_model(error):
         return (
@@ -100,7 +102,7 @@ def describe_mismatch(error: Exception) -> str:
 
 
 def _typed(name: str) -> str:
-    return f"--{name}" if has_group(name) else name.upper()
+    return f"--{name}" if has_group(name) or "." in name else name.upper()
 
 
 def _in_words(types: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 
@@ -37,7 +38,7 @@ def _run(subcommand: str, words: tuple[str, ...]) -> None:
     """Give the words to LightningCLI."""
     from jsonargparse import ArgumentError
 
-    from seqlight.cli.refusals import one_line
+    from seqlight.cli.refusals import describe_mismatch
     from seqlight.cli.usage import UsageError
     from seqlight.lit.__main__ import cli
 
@@ -48,4 +49,6 @@ def _run(subcommand: str, words: tuple[str, ...]) -> None:
             warnings.filterwarnings("ignore", "LightningCLI's args parameter")
             cli([subcommand, *words], parser_kwargs={"prog": "seqlight", **strict, subcommand: strict})
     except ArgumentError as error:
-        raise UsageError(f"{one_line(error).rstrip('.')}; `seqlight {subcommand} --help` lists the options") from error
+        # The parser calls an option of a subcommand "fit.option".
+        reason = describe_mismatch(ValueError(re.sub(rf'(?<=[ "]){subcommand}\.', "", str(error))))
+        raise UsageError(f"{reason}; `seqlight {subcommand} --help` lists the options") from error

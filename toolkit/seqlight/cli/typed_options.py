@@ -11,9 +11,10 @@ import inspect
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from seqlight.cli.parameter_types import is_switch, item_type, takes_mapping, takes_one, type_hints
+from seqlight.cli.parameter_types import alternatives, is_switch, item_type, takes_mapping, takes_one, type_hints
 from seqlight.cli.usage import UsageError, nearest
 
 # Options that had another name are still known by it.
@@ -113,6 +114,9 @@ class _Reader:
                 self._give(name, value)
 
     def _give(self, name: str, value: str) -> None:
+        # A shell variable that is not set; an empty path would be the current folder.
+        if not value and Path in alternatives(self.hints.get(name, str)):
+            raise UsageError(f"--{name} is empty: expected a path")
         self.found.values.setdefault(name, []).append(value)
 
     def _take_one(self, word: str) -> str:
