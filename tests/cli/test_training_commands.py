@@ -26,12 +26,12 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr("sys.path", list(sys.path))
-    (tmp_path / "counting.py").write_text(CALLBACK)
+    (tmp_path / "step_counter.py").write_text(CALLBACK)
     settings = yaml.safe_load(CONFIG.read_text())
     settings["trainer"] |= {
         "max_epochs": 1, "limit_train_batches": 2, "limit_val_batches": 2, "limit_test_batches": 2, "logger": False,
         "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu",
-        "callbacks": [{"class_path": "counting.Count", "init_args": {"name": "mine"}}],
+        "callbacks": [{"class_path": "step_counter.Count", "init_args": {"name": "mine"}}],
     }  # fmt: skip
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(settings))
     return tmp_path

@@ -48,6 +48,7 @@ def test_the_table_of_options():
 def test_a_command_of_your_own(tmp_path, monkeypatch, capsys):
     (tmp_path / "counting.py").write_text(BLOCKS["python"])
     monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "counting", raising=False)
     entry = EntryPoint("count", "counting:count_command", "seqlight.commands")
     monkeypatch.setattr(command_line, "entry_points", lambda group: [entry])
     command_line.main(["count", "attributions", "--longest", "5"])
