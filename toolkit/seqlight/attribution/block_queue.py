@@ -201,7 +201,7 @@ class BlockQueue:
             return None
 
     def _fetch(self, pairs: Pairs, block: Block) -> _Launched:
-        copy = HostCopy([*_figures_of(block), *self._reduce(block)])
+        copy = HostCopy([*block.figures, *self._reduce(block)])
         return _Launched(pairs, block if self._on_cpu else replace(block, references=()), copy)
 
     def _reduce(self, block: Block) -> tuple[Tensor, ...]:
@@ -226,17 +226,13 @@ class BlockQueue:
             figures, values = self._wait(self._fetch(pairs, block))
         if not self._reduces_there:
             references = tuple(one.to(m.device, m.dtype) for one, m in zip(pairs.references, values, strict=True))
-            values = self.reduction(Block(values, references, *_figures_of(figures)))
+            values = self.reduction(Block.with_figures(values, references, figures.figures))
         return ReducedBlock(pairs, figures, values)
 
     def _wait(self, launched: _Launched) -> tuple[Block, tuple[Tensor, ...]]:
-        deltas, outputs, baselines, *values = launched.copy.wait()
+        arrived, n = launched.copy.wait(), len(launched.block.figures)
         references = launched.block.references if self._on_cpu else tuple(launched.pairs.references)
-        return Block((), references, deltas, outputs, baselines), tuple(values)
-
-
-def _figures_of(block: Block) -> Sequence[Tensor]:
-    return block.deltas, block.outputs, block.baselines
+        return Block.with_figures((), references, arrived[:n]), tuple(arrived[n:])
 
 
 def concatenate_sequences(parts: Sequence[ReducedBlock]) -> ReducedBlock:
@@ -245,8 +241,8 @@ def concatenate_sequences(parts: Sequence[ReducedBlock]) -> ReducedBlock:
         return parts[0]
     pairs = Pairs(parts[0].pairs.first, parts[-1].pairs.last, _join([one.pairs.references for one in parts]))
     blocks = [one.block for one in parts]
-    figures = _join([_figures_of(one) for one in blocks])
-    block = Block((), tuple(_join([one.references for one in blocks])), *figures)
+    figures = _join([one.figures for one in blocks])
+    block = Block.with_figures((), tuple(_join([one.references for one in blocks])), figures)
     members = [one.members for one in parts if one.members is not None]
     values = tuple(_join([one.values for one in parts]))
     return ReducedBlock(pairs, block, values, torch.cat(members) if members else None)

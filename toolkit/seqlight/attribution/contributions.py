@@ -50,6 +50,8 @@ class Block:
         Outputs of the model for the sequences.
     baselines : torch.Tensor, shape (sequences, targets, references)
         Outputs of the model for the references.
+    layers : tuple of torch.Tensor
+        What :meth:`seqlight.attribution.engine.layer_taps.LayerTaps.close` returns, if layers are read.
     """
 
     multipliers: tuple[Tensor, ...]
@@ -57,11 +59,25 @@ class Block:
     deltas: Tensor
     outputs: Tensor
     baselines: Tensor
+    layers: tuple[Tensor, ...] = ()
 
     def cpu(self) -> Block:
         """Return a copy on the CPU."""
         m, r = ([one.cpu() for one in some] for some in (self.multipliers, self.references))
-        return Block(tuple(m), tuple(r), self.deltas.cpu(), self.outputs.cpu(), self.baselines.cpu())
+        return self.with_figures(tuple(m), tuple(r), [one.cpu() for one in self.figures])
+
+    @property
+    def figures(self) -> tuple[Tensor, ...]:
+        """All but multipliers and references, each with the sequences as its first dimension."""
+        return self.deltas, self.outputs, self.baselines, *self.layers
+
+    @classmethod
+    def with_figures(
+        cls, multipliers: tuple[Tensor, ...], references: tuple[Tensor, ...], figures: Sequence[Tensor]
+    ) -> Block:
+        """Return a block that has `figures`."""
+        deltas, outputs, baselines, *layers = figures
+        return cls(multipliers, references, deltas, outputs, baselines, tuple(layers))
 
     @cached_property
     def differences(self) -> Tensor:
@@ -90,7 +106,16 @@ def concatenate_references(blocks: Sequence[Block]) -> Block:
         torch.cat([one.deltas for one in blocks], dim=2),
         blocks[0].outputs,
         torch.cat([one.baselines for one in blocks], dim=2),
+        _concatenate_layers([one.layers for one in blocks]),
     )
+
+
+def _concatenate_layers(parts: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Join what layers contribute in blocks of the same sequences: sums over references, and totals of each pair."""
+    if not parts[0]:
+        return ()
+    *sums, totals = zip(*parts, strict=True)
+    return *(torch.stack(some).sum(0) for some in sums), torch.cat(totals, dim=2)
 
 
 def make_block(

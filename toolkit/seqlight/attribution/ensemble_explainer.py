@@ -127,10 +127,10 @@ def _concatenate(parts: Sequence[Block]) -> Block:
     place = parts[0].deltas.device
     several = [(one.multipliers, one.references, one.deltas, one.outputs, one.baselines) for one in parts]
     m, r, *figures = zip(*several, strict=True)
-    return Block(
+    return Block.with_figures(
         tuple(torch.cat([one.to(place) for one in some]) for some in zip(*m, strict=True)),
         tuple(torch.cat([one.to(place) for one in some]) for some in zip(*r, strict=True)),
-        *(torch.cat([one.to(place) for one in some]) for some in figures),
+        [torch.cat([one.to(place) for one in some]) for some in figures],
     )
 
 

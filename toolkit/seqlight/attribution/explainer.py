@@ -81,6 +81,7 @@ class Explainer:
         self.policy = CallPolicy({})
         self.arena = Arena()
         self.lookahead = Lookahead(self.policy, len(self.inputs[0]), size)
+        self.begin_target: Callable[[int], None] | None = None  # called before the gradients of each target
         self.copy_per_reference = False  # whether the sequence is recorded once for each reference
         self.kernels_chosen, self.rows_checked, self.trials, self.revision = False, False, 0, 0
 
@@ -257,7 +258,7 @@ class Explainer:
                 explain_dtype_errors([*this.inputs, *args]),
             ):
                 this.output = self.targets.read(self.model(*this.inputs, *args), rows)
-            multipliers = compute_gradients(this.output, this.leaves)
+            multipliers = compute_gradients(this.output, this.leaves, self.begin_target)
         return make_block(inputs, flat, multipliers, record.output[: last - first], this.output.detach())
 
     def _require_independent_rows(self, pairs: Pairs, figures: Block) -> None:

@@ -55,6 +55,14 @@ class Explanation:
         Of an :class:`seqlight.Ensemble`: the standard deviation of `hypothetical` over its members.
     spread_over_folds, spread_over_strands, spread_over_shifts : torch.Tensor or None, shape of `attributions`
         The same over folds (of the mean over strands and shifts of each), strands and shifts; None for a single one.
+    layers : dict of str to torch.Tensor, each of shape (sequences, ...), or None
+        What each number contributes that the modules named in ``layers`` return: the mean over references. The sequence
+        is the first dimension, wherever the model has its batch.
+    layer_names : tuple of str or None
+        The outputs of modules in `layer_totals`, in the order of their calls: ``"name"``, ``"name#1"`` for the second
+        of several calls, ``"name[1]"`` for the second of several tensors.
+    layer_totals : torch.Tensor or None, shape (sequences, references, outputs of modules)
+        The sum of what each of them contributes to the output difference of each pair.
 
     Examples
     --------
@@ -85,6 +93,9 @@ class Explanation:
     spread_over_folds: Tensor | None = None
     spread_over_strands: Tensor | None = None
     spread_over_shifts: Tensor | None = None
+    layers: dict[str, Tensor] | None = None
+    layer_names: tuple[str, ...] | None = None
+    layer_totals: Tensor | None = None
 
     @property
     def relative_deltas(self) -> Tensor | None:
@@ -110,7 +121,8 @@ class Explanation:
         if self.attributions.ndim != 4 or not -self.outputs.shape[1] <= k < self.outputs.shape[1]:
             raise InputError(f"there is no target {k} in outputs of shape {tuple(self.outputs.shape)}.")
         selected = {name: one.select(1, k) for name, one in self._tensors().items() if name not in PER_SEQUENCE}
-        return replace(self, **selected)  # type: ignore[arg-type]
+        layers = self.layers and {name: one.select(1, k) for name, one in self.layers.items()}
+        return replace(self, layers=layers, **selected)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(self.attributions)
@@ -120,6 +132,7 @@ class Explanation:
         for name, one in self._tensors().items():
             names_of.setdefault(f"{tuple(one.shape)} {str(one.dtype).removeprefix('torch.')}", []).append(name)
         lines = [f"  {', '.join(names)}: {kind}" for kind, names in names_of.items()]
+        lines += [f"  layers[{name!r}]: {tuple(one.shape)}" for name, one in (self.layers or {}).items()]
         return "\n".join([f"Explanation by {self.method}", *lines])
 
     def __str__(self) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from seqlight.attribution.block_queue import PairExplainer
+from seqlight.attribution.contributions import result_dtype
 from seqlight.attribution.convergence import ConvergenceCheck
+from seqlight.attribution.engine.layer_taps import LayerTaps
 from seqlight.attribution.explanation import PER_SEQUENCE, Explanation
 from seqlight.attribution.member_spread import spread_of_members
 from seqlight.attribution.reference_count import ReferenceSampler, SampledBlock
@@ -17,7 +20,7 @@ from seqlight.prediction.outputs import OutputCollector
 from seqlight.prediction.progress import open_progress
 
 # The fields of an Explanation that have a dimension of references, and which it is.
-REFERENCE_DIMS = {"reference_outputs": -1, "deltas": -1, "references": 1, "multipliers": -3}
+REFERENCE_DIMS = {"reference_outputs": -1, "deltas": -1, "references": 1, "multipliers": -3, "layer_totals": -2}
 
 
 def build_explanation(
@@ -29,6 +32,8 @@ def build_explanation(
     multipliers: bool = False,
     references: bool = True,
     verbose: bool = False,
+    *,
+    taps: LayerTaps | None = None,
 ) -> Explanation:
     """Explain all sequences and put everything that is known of them into one record.
 
@@ -46,6 +51,8 @@ def build_explanation(
         Collects the deltas of all blocks.
     multipliers, references, verbose : bool
         Whether to keep the multipliers of each reference, to keep the references, and to show a progress bar.
+    taps : LayerTaps, optional
+        Those of `explainer`.
     """
     drawn = sampler.references
     collected = OutputCollector(len(drawn.X))
@@ -56,13 +63,18 @@ def build_explanation(
                 check.add(sampled.block)
             row, rows = collected.done, len(sampled.hypothetical)
             found = _fields(sampled, drawn.X[row : row + rows], drawn.n)
+            layers = {} if taps is None else _mean_of_layers(sampled, taps.names)
             if references:
                 mine = sampled.references if kept is None else kept[row : row + rows, : sampled.references.shape[1]]
                 found["references"] = pad_references("references", mine.cpu(), drawn.n)
-            collected.add(found if targets.several else _squeeze_targets(found), rows)
+            found = found if targets.several else _squeeze_targets(found)
+            layers = layers if targets.several else _squeeze_targets(layers)
+            collected.add({**found, "layers": layers}, rows)
             bar.update(rows)
     random_state = None if isinstance(drawn.source, Tensor) else drawn.seed
-    return Explanation(method, random_state=random_state, **_trim(collected.result()))
+    fields = _trim(collected.result())
+    fields["layers"] = fields["layers"] or None
+    return Explanation(method, random_state=random_state, layer_names=None if taps is None else taps.names, **fields)
 
 
 def _fields(sampled: SampledBlock, X: Tensor, n: int) -> dict[str, Tensor | None]:
@@ -78,9 +90,17 @@ def _fields(sampled: SampledBlock, X: Tensor, n: int) -> dict[str, Tensor | None
         "n_references": torch.full((len(X),), block.deltas.shape[2], device="cpu"),
         "references": None,
         "multipliers": sampled.multipliers,
+        "layer_totals": block.layers[-1] if block.layers else None,
         **spread_of_members(sampled.members),
     }
     return {name: one if one is None else pad_references(name, one, n) for name, one in fields.items()}
+
+
+def _mean_of_layers(sampled: SampledBlock, names: Sequence[str]) -> dict[str, Tensor | None]:
+    """Return the mean contributions of each layer that was kept, (sequences, targets, ...)."""
+    sums, n = sampled.block.layers[:-1], sampled.block.deltas.shape[2]
+    dtype = result_dtype(sampled.block.deltas)
+    return {name: (one / n).to(dtype) for name, one in zip(names, sums, strict=False)}
 
 
 def _squeeze_targets(fields: dict[str, Tensor | None]) -> dict[str, Tensor | None]:

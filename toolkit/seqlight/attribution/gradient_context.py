@@ -113,13 +113,20 @@ def _remedies_in_errors(own: torch.dtype | None) -> Iterator[None]:
         ) from error
 
 
-def compute_gradients(outputs: Tensor, leaves: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
-    """Return for each column of `outputs` (rows, targets) the gradients of its sum, one for each of `leaves`."""
-    columns = outputs.sum(dim=0).unbind()
-    return [
-        torch.autograd.grad(column, leaves, retain_graph=k < len(columns) - 1, materialize_grads=True)
-        for k, column in enumerate(columns)
-    ]
+def compute_gradients(
+    outputs: Tensor, leaves: Sequence[Tensor], begin: Callable[[int], object] | None = None
+) -> list[tuple[Tensor, ...]]:
+    """Return for each column of `outputs` (rows, targets) the gradients of its sum, one for each of `leaves`.
+
+    Where hooks need to know, `begin` is called with the number of each column before its gradients are taken.
+    """
+    columns, found = outputs.sum(dim=0).unbind(), list[tuple[Tensor, ...]]()
+    for k, column in enumerate(columns):
+        if begin is not None:
+            begin(k)
+        more = k < len(columns) - 1
+        found.append(torch.autograd.grad(column, leaves, retain_graph=more, materialize_grads=True))
+    return found
 
 
 def batch_ranges(rows: int, size: BatchSize, n: int) -> Iterator[tuple[int, int]]:

@@ -101,6 +101,7 @@ class ReferenceSampler:
         open_ = torch.ones(last - first, dtype=torch.bool, device="cpu")
         moments: RunningMoments | None = None
         members: RunningMoments | None = None
+        sums: list[Tensor] = []  # of the contributions of layers
         for start in range(0, self.references.n, self.step):
             drawn.append(ahead.pop() if ahead else self._draw(first, last, start))
             pairs = self._pairs_and_next(explainer, Pairs(first, last, drawn[-1:]), start, ahead)
@@ -112,6 +113,10 @@ class ReferenceSampler:
             if (those := parts[-1].members) is not None:
                 members = members or RunningMoments(those)
                 members.add(drawn[-1].shape[1], those, torch.zeros_like(those), open_)
+            added = parts[-1].block.layers[:-1]
+            sums = sums or [torch.zeros_like(one) for one in added]
+            for total, one in zip(sums, added, strict=True):
+                total[open_] += one[open_]
             # With <= inside and ~ outside, an uncertainty of NaN is too high.
             open_ = ~(moments.uncertainty(X) <= tolerance).all(dim=1)
             if not open_.any():
@@ -120,6 +125,7 @@ class ReferenceSampler:
         self.sequences += len(X)
         self.uncertain += moments.uncertainty(X).amax(dim=1)[open_].tolist()
         block = concatenate_references([one.block for one in parts])
+        block = replace(block, layers=(*sums, *block.layers[-1:]))
         dtype = result_dtype(block.deltas)
         whole = SampledBlock(
             block,
@@ -179,6 +185,7 @@ def _select(sampled: SampledBlock, row: slice, n: int) -> SampledBlock:
         deltas=block.deltas[row, :, :n],
         outputs=block.outputs[row],
         baselines=block.baselines[row, :, :n],
+        layers=(*(one[row] for one in block.layers[:-1]), *(one[row, :, :n] for one in block.layers[-1:])),
     )
     return SampledBlock(
         selected,

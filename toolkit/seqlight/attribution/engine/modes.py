@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_flatten
 
 from seqlight.attribution.calls.call import Call, Rule, may_contain_tensors
 from seqlight.attribution.calls.function_bodies import open_body
-from seqlight.attribution.calls.record import Record
+from seqlight.attribution.calls.record import Record, Snapshot
 from seqlight.attribution.engine import graph_check
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.rules import operation_names
@@ -188,6 +188,11 @@ class SequenceMode(CallMode):
         self.record.calls.append((call.name, kept))
         return y
 
+    def meet(self, name: str, y: Tensor) -> Snapshot | None:
+        """Record a tensor that is no result of a rule."""
+        self.record.calls.append((name, Snapshot.take(y, self.policy.copy)))
+        return None
+
 
 class ReferenceMode(CallMode):
     """The mode of the pass of the references: each rule gets what it recorded."""
@@ -196,11 +201,20 @@ class ReferenceMode(CallMode):
 
     def explain(self, rule: Rule, call: Call, copy: bool) -> Any:
         """Make a call, with the multiplier of its rule as its backward pass."""
+        return rule.explain(call, self._next(call.name), copy)
+
+    def meet(self, name: str, y: Tensor) -> Snapshot | None:
+        """Return what was recorded of the sequences in place of a tensor that is no result of a rule."""
+        found: Snapshot = self._next(name)
+        return found
+
+    def _next(self, made: str) -> Any:
+        """Return what was recorded at the call that is made now."""
         calls = self.record.calls
         name, kept = calls[self.position] if self.position < len(calls) else ("nothing", None)
-        require_same_call(call.name, name)
+        require_same_call(made, name)
         self.position += 1
-        return rule.explain(call, kept, copy)
+        return kept
 
 
 class KernelMode(TorchFunctionMode):

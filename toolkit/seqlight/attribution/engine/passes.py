@@ -91,7 +91,11 @@ def sequence_pass(
     mode = mode or SequenceMode
     # The graph only says what depends on the input: there is no backward pass, so it need not save anything.
     with torch.autograd.graph.saved_tensors_hooks(_discard, _refuse_gradients), add_module_name(model):
-        with mode(model, policy, this.record), policy.regions.mode(policy.rules, this.inputs):
+        with (
+            mode(model, policy, this.record) as calls,
+            policy.regions.mode(policy.rules, this.inputs),
+            _read_layers(policy, calls),
+        ):
             yield this
         if graph_check.find_unexplained([this.output], policy.explained_by) is not None:
             raise Unexplained
@@ -140,13 +144,17 @@ def reference_pass(
     mode = mode or ReferenceMode
     calls = mode(model, policy, record)
     with add_module_name(model):
-        with calls, policy.regions.mode(policy.rules, this.inputs):
+        with calls, policy.regions.mode(policy.rules, this.inputs), _read_layers(policy, calls):
             yield this
         if calls.position < len(record.calls):
             require_same_call("the end", record.calls[calls.position][0])
         _require_dependence(this.output)
         if graph_check.find_unexplained([this.output], policy.explained_by) is not None:
             require_same_call("an operation without a rule", "none")
+
+
+def _read_layers(policy: CallPolicy, calls: SequenceMode | ReferenceMode) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext() if policy.taps is None else policy.taps.attached(calls, policy.copy)
 
 
 def find_regions(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import ObserveFunction
 from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous, Overwritten, Retry, Unexplained
+from seqlight.attribution.engine.layer_taps import LayerTaps
 from seqlight.attribution.engine.model_region_mode import RegionPolicy
 from seqlight.attribution.kernels.convolution import Convolution
 from seqlight.attribution.kernels.linear import Linear
@@ -51,6 +52,8 @@ class CallPolicy:
         Whether any did.
     regions : RegionPolicy
         Which parts of the model are handled as one operation.
+    taps : LayerTaps, optional
+        Modules whose contributions are read.
     """
 
     rules: MutableMapping[Any, Entry]
@@ -61,6 +64,7 @@ class CallPolicy:
     channels_last: bool = False
     arranges: bool = False
     regions: RegionPolicy = field(default_factory=RegionPolicy)
+    taps: LayerTaps | None = None
 
     def revise(self, reason: Retry) -> None:
         """Change the policy to avoid `reason`; raise it if that was done already."""

@@ -10,14 +10,17 @@ from torch import Tensor, nn
 
 from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
+from seqlight.attribution.engine.layer_taps import LayerReduction, LayerTaps
 from seqlight.attribution.ensemble_explainer import make_explainer
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation
+from seqlight.attribution.layer_explainer import LayerExplainer, Layers, make_taps
 from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
 from seqlight.prediction.batch_size import AskedBatchSize
+from seqlight.prediction.ensemble import Ensemble
 from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
@@ -36,6 +39,8 @@ def attribute(
     max_shuffles: int = 200,
     multipliers: bool = False,
     keep_references: bool = True,
+    layers: Layers | None = None,
+    reduce: LayerReduction | None = None,
     deltas: DeltaPolicy = "warn",
     warning_threshold: float = 0.001,
     additional_nonlinear_ops: Mapping[Any, Callable[..., Any]] | None = None,
@@ -81,6 +86,13 @@ def attribute(
         Keep the multipliers of each reference.
     keep_references : bool
         Keep the references.
+    layers : list of str, or True, optional
+        Keep what the outputs of these modules contribute, as ``Explanation.layers``; names are those of
+        ``model.named_modules()``. True keeps the sum for each pair alone, but of all modules: see
+        :attr:`seqlight.Explanation.ledger`.
+    reduce : callable, optional
+        What to keep of the contributions of a module: a function of a tensor (pairs, channels, positions), or whatever
+        the module returns, with the pairs as its first dimension. Its result is averaged over references.
     deltas : "warn", "raise" or "ignore"
         What to do if attributions do not sum to the output difference.
     warning_threshold : float
@@ -128,19 +140,32 @@ def attribute(
     drawn = References(references, X, _most_references(n_shuffles, max_shuffles), random_state)
     sampler = ReferenceSampler(drawn, _require_share(tolerance) if isinstance(n_shuffles, str) else None)
     check = ConvergenceCheck(warning_threshold, deltas)
-    explainer = make_explainer(model, (X,), checked.args, targets, checked.size)
+    taps = _make_taps(model, layers, reduce)
+    given = model, (X,), checked.args, targets, checked.size
+    explainer = make_explainer(*given) if taps is None else LayerExplainer(*given, taps)
     with (
         hold_precision(checked.precision, checked.device),
         explainer.borrow_model(checked.dtype, additional_nonlinear_ops),
     ):
         found = build_explanation(
-            "attribute", explainer, sampler, targets, check, multipliers, keep_references, verbose
+            "attribute", explainer, sampler, targets, check, multipliers, keep_references, verbose, taps=taps
         )  # fmt: skip
     checked.size.warn_if_reduced(stacklevel=2)
     check.warn_if_incomplete(explainer, additional_nonlinear_ops)
     sampler.warn_if_uncertain()
     drawn.warn_if_unchanged()
     return found
+
+
+def _make_taps(model: nn.Module, layers: Layers | None, reduce: LayerReduction | None) -> LayerTaps | None:
+    """Return what reads the contributions of layers, if there are any to read."""
+    if layers is None or layers is False:
+        if reduce is not None:
+            raise InputError("reduce is given without layers: name modules in layers.")
+        return None
+    if isinstance(model, Ensemble):
+        raise InputError("layers is given for an Ensemble, whose members have their own: explain one member at a time.")
+    return make_taps(model, layers, reduce)
 
 
 def _most_references(n_shuffles: int | str, max_shuffles: int) -> int:

@@ -1,0 +1,117 @@
+"""Explain a model and its hidden layers: the contributions of what some modules return, in the same two passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from seqlight.attribution.calls.record import Record, Snapshot
+from seqlight.attribution.calls.retry import Retry
+from seqlight.attribution.contributions import Block
+from seqlight.attribution.engine.layer_taps import LayerReduction, LayerTaps
+from seqlight.attribution.engine.passes import sequence_pass
+from seqlight.attribution.engine.row_layout import RowLayout, find_row_layout
+from seqlight.attribution.explainer import Explainer
+from seqlight.attribution.targets import Targets, sequence_of_rows
+from seqlight.errors import InputError, SeqlightError, kind_of
+from seqlight.prediction.batch_size import BatchSize
+from seqlight.prediction.input_errors import explain_dtype_errors
+
+# Modules by their names, or True for all of them.
+Layers: TypeAlias = Sequence[str] | bool
+
+
+class LayerExplainer(Explainer):
+    """Explains a model as Explainer does, and reads contributions of layers as they come by.
+
+    Parameters
+    ----------
+    model, inputs, args, targets, size
+        As in :class:`seqlight.attribution.explainer.Explainer`.
+    taps : LayerTaps
+        Says which modules, and what is kept of them.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: Sequence[Tensor],
+        args: Sequence[Any],
+        targets: Targets,
+        size: BatchSize,
+        taps: LayerTaps,
+    ) -> None:
+        super().__init__(model, inputs, args, targets, size)
+        self.taps = self.policy.taps = taps
+        self.begin_target = taps.begin_target
+        self._state: tuple[object, ...] | None = None  # of the policy under which the layouts were found
+
+    def _record_sequences(self, first: int, last: int, copies: int) -> Record:
+        if self._state != self.policy.state:
+            self._find_layouts(first)
+            self._state = self.policy.state
+        return super()._record_sequences(first, last, copies)
+
+    def _explain_batch(self, first: int, last: int, references: Sequence[Tensor], record: Record) -> Block:
+        self.taps.open(last - first)
+        block = super()._explain_batch(first, last, references, record)
+        return replace(block, layers=self.taps.close(block.outputs.shape[1]))
+
+    def _find_layouts(self, i: int) -> None:
+        """Find out where the rows lie in what modules return: from a sequence alone, and from it and another one."""
+        self.taps.forget()
+        rows = self.model_inputs.rows(i, i + 1)
+        others = [one.flip(-1).roll(1, 1) if one.ndim > 2 else one.flip(-1) for one in rows]
+        alone = self._activations(i, rows)
+        self.taps.require_all()
+        try:
+            both = self._activations(i, [torch.cat([a, b]) for a, b in zip(rows, others, strict=True)])
+        except (Retry, SeqlightError):
+            raise
+        except Exception:  # a model that takes a single sequence
+            layouts = [RowLayout(0, len(one)) for one in alone]
+        else:
+            names = self.taps.names_of_tensors()
+            layouts = [find_row_layout(a, b, name) for a, b, name in zip(alone, both, names, strict=True)]
+        if not all(one.is_major for one in layouts):
+            self.lookahead.stop()  # it would cut their records between rows
+        self.taps.layouts = layouts
+
+    def _activations(self, i: int, rows: Sequence[Tensor]) -> list[Tensor]:
+        """Return what the modules return for rows that have the further inputs of sequence `i`."""
+        n = len(rows[0])
+        args = self.model_inputs.further(i, i + 1, n)
+        with sequence_pass(self.model, rows, self.policy) as this, explain_dtype_errors([*this.inputs, *args]):
+            this.output = self.targets.read(self.model(*this.inputs, *args), sequence_of_rows(i, i + 1, n))
+        # A tensor that was overwritten since is as good here.
+        return [
+            kept.tensor for name, kept in this.record.calls if self.taps.is_tap(name) and isinstance(kept, Snapshot)
+        ]
+
+
+def make_taps(model: nn.Module, layers: Layers, reduction: LayerReduction | None) -> LayerTaps:
+    """Return the taps of some modules of a model, or of all; InputError if a name is not that of a module."""
+    modules = dict(model.named_modules())
+    del modules[""]
+    if isinstance(layers, bool):
+        if reduction is not None:
+            raise InputError("reduce is given with layers=True, which keeps totals alone: name modules in layers.")
+        return LayerTaps(modules, keeps=False)
+    if isinstance(layers, str) or not isinstance(layers, Sequence) or not layers:
+        raise InputError(f"layers is {layers!r}: expected a list with the names of modules, or True for all of them.")
+    named: Mapping[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
+    chosen: dict[str, nn.Module] = {}
+    for name in layers:
+        if name not in named or not name:
+            near = ", ".join(repr(one) for one in list(modules)[:5])
+            raise InputError(f"layers names {name!r}, which is no module of the model: its modules are {near}, ...")
+        if any(one is named[name] for one in chosen.values()):
+            raise InputError(f"layers names {name!r}, which is named before: name each module once.")
+        chosen[name] = named[name]
+    if reduction is not None and not callable(reduction):
+        raise InputError(f"reduce is {kind_of(reduction)}: expected a function of contributions (pairs, ...).")
+    return LayerTaps(chosen, reduction=reduction)
