@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from torch import Tensor
 from seqlight.errors import InputError
 from seqlight.notebook.markup import html_lines, html_table, shown_safely
 from seqlight.notebook.small_logo import small_logo
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The fields that all targets of a sequence share.
 # How many sequences a notebook shows as a table and as logos, and how many targets of each.
@@ -109,6 +113,39 @@ class Explanation:
     def differences(self) -> Tensor | None:
         """The output of each sequence minus the mean output of its references: what its attributions sum to."""
         return None if self.reference_outputs is None else self.outputs - self.reference_outputs.nanmean(dim=-1)
+
+    @property
+    def ledger(self) -> pd.DataFrame:
+        """Which share of the output difference goes through what each module returns; of a call with ``layers``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each module, in the order of their calls: ``layer``, ``share``, its ``standard_error`` over
+            references, and ``complete``, whether everything goes through it; for several targets with ``target``.
+
+        Raises
+        ------
+        InputError
+            If no layers were asked for.
+
+        Examples
+        --------
+        >>> import torch
+        >>> import seqlight as sl
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 3), torch.nn.ReLU())
+        >>> sl.attribute(model, sl.random_one_hot((2, 4, 20)), layers=True, random_state=0).ledger["layer"].tolist()
+        ['0', '1', '2']
+        """
+        # Here, since pandas takes a while to load.
+        from seqlight.attribution.layer_ledger import ledger_table, tables_of_targets
+
+        if self.layer_totals is None or self.reference_outputs is None or self.layer_names is None:
+            raise InputError("no layers were asked for: pass layers=True, or names of modules, to seqlight.attribute.")
+        differences = self.outputs.unsqueeze(-1) - self.reference_outputs
+        if differences.ndim == 3:
+            return tables_of_targets(self.layer_totals, differences, self.layer_names)
+        return ledger_table(self.layer_totals, differences, self.layer_names)
 
     def of_target(self, k: int) -> Explanation:
         """Return the explanation of the k-th of several targets.

@@ -198,6 +198,8 @@ class LayerTaps:
         shape = n, self._sequences, *r.shape[1:]
         m = layout.by_row(m, rows).reshape(shape) if m.ndim else m
         r, x = r.reshape(shape), x.reshape(-1, *shape[1:])
+        if not self._keeps and _can_be_dotted(m, x, r):
+            return _dot_pair_by_pair(m, x, r), None
         dtype = torch.float64 if r.dtype == torch.float64 else torch.float32
         contributions = (x.to(dtype) - r).mul_(m)
         totals = contributions.flatten(2).sum(2) if contributions.ndim > 2 else contributions
@@ -217,3 +219,21 @@ class LayerTaps:
             contributions = reduced.reshape(*shape, *reduced.shape[1:])
         wide = torch.float64 if has_float64(contributions.device) else contributions.dtype
         return contributions.sum(dim=0, dtype=wide)
+
+
+def _can_be_dotted(*some: Tensor) -> bool:
+    """Return whether tensors of pairs lie one pair after the other in the memory of the CPU, in one dtype."""
+    return all(one.is_cpu and one.ndim and one.is_contiguous() and one.dtype == some[0].dtype for one in some) and (
+        some[0].dtype in (torch.float32, torch.float64)
+    )
+
+
+def _dot_pair_by_pair(m: Tensor, x: Tensor, r: Tensor) -> Tensor:
+    """Return the total of each pair, (references, sequences): one after the other stays in the processor's cache."""
+    x = x.expand_as(r) if len(x) == 1 else x
+    totals, step = r.new_empty(r.shape[:2]), torch.empty_like(r[0, 0]).view(-1)
+    for k in range(r.shape[0]):
+        for i in range(r.shape[1]):
+            torch.sub(x[k, i].view(-1), r[k, i].view(-1), out=step)
+            torch.dot(m[k, i].view(-1), step, out=totals[k, i])
+    return totals

@@ -1,0 +1,33 @@
+"""The page about layers, ``layers.md``: its blocks run, and say what the page says."""
+
+import pytest
+import torch
+
+from .conftest import BLOCK, DOCS
+
+
+@pytest.fixture(scope="module")
+def names():
+    page = (DOCS / "layers.md").read_text()
+    names = {}
+    for kind, block in BLOCK.findall(page):
+        if kind == "python":
+            exec(block, names)
+    return names
+
+
+def test_what_the_page_says_of_its_contributions(names):
+    assert names["found"].layers["1"].shape == (8, 16, 100)
+    assert torch.allclose(names["sums"], names["found"].differences, atol=1e-5)
+
+
+def test_what_the_page_says_of_its_ledger(names):
+    table = names["ledger"].set_index("layer")
+    assert table["complete"][["0", "1", "2", "3", "6"]].all()
+    assert not table["complete"][["2.branch", "3.branch"]].any()
+
+
+def test_the_variant_acts_through_the_planted_filter(names):
+    filters, effect = names["filters"], names["effect"]
+    assert filters.abs().argmax() == 3
+    assert torch.allclose(filters.sum(), effect.differences[0], atol=1e-5)
