@@ -12,6 +12,7 @@ Predictions
 Attributions
     deep_lift_shap, attribute, Explanation, Contrast,
     DeepLift, DeepLiftShap, hypothetical_attributions, audit, Audit,
+    LayerDeepLift, LayerDeepLiftShap, NeuronDeepLift, NeuronDeepLiftShap,
     saturation_mutagenesis, input_x_gradient, integrated_gradients
 Seqlets
     recursive_seqlets, tfmodisco_seqlets, calibrated_seqlets, shuffled_control,
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
     from seqlight.attribution.explanation import Explanation as Explanation
     from seqlight.attribution.methods.captum_classes import DeepLift as DeepLift
     from seqlight.attribution.methods.captum_classes import DeepLiftShap as DeepLiftShap
+    from seqlight.attribution.methods.captum_layers import LayerDeepLift as LayerDeepLift
+    from seqlight.attribution.methods.captum_layers import LayerDeepLiftShap as LayerDeepLiftShap
+    from seqlight.attribution.methods.captum_neurons import NeuronDeepLift as NeuronDeepLift
+    from seqlight.attribution.methods.captum_neurons import NeuronDeepLiftShap as NeuronDeepLiftShap
     from seqlight.attribution.methods.deeplift import deep_lift_shap as deep_lift_shap
     from seqlight.attribution.methods.deeplift_explanation import attribute as attribute
     from seqlight.attribution.methods.gradients import input_x_gradient as input_x_gradient
@@ -137,6 +142,8 @@ _CONTENTS = {
     "seqlight.attribution.methods.gradients": ("input_x_gradient",),
     "seqlight.attribution.methods.integrated_gradient": ("integrated_gradients",),
     "seqlight.attribution.methods.captum_classes": ("DeepLift", "DeepLiftShap"),
+    "seqlight.attribution.methods.captum_layers": ("LayerDeepLift", "LayerDeepLiftShap"),
+    "seqlight.attribution.methods.captum_neurons": ("NeuronDeepLift", "NeuronDeepLiftShap"),
     "seqlight.attribution.methods.hypothetical": ("hypothetical_attributions",),
     "seqlight.seqlets.recursive.caller": ("recursive_seqlets",),
     "seqlight.seqlets.modisco.caller": ("tfmodisco_seqlets",),

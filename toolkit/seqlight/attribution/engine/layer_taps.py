@@ -24,6 +24,7 @@ from seqlight.prediction.device_dtypes import has_float64
 
 # From contributions (pairs, ...) to fewer numbers of each pair.
 LayerReduction: TypeAlias = Callable[[Tensor], Tensor]
+LayerAttribution: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 # What the entries of a record are called.
 _PREFIX = "the output of module "
 _DIFFERENT = (
@@ -51,6 +52,11 @@ class LayerTaps:
         Whether to keep contributions, rather than their sum for each pair alone.
     reduction : callable, optional
         What to keep of contributions (pairs, ...), with the pairs in the first dimension.
+    attribution : callable, optional
+        What to keep in place of contributions: a function of multipliers, activations of the sequences and activations
+        of the references, each (pairs, ...).
+    inputs : bool
+        Whether to read what the modules are given, rather than what they return.
 
     Attributes
     ----------
@@ -62,10 +68,16 @@ class LayerTaps:
     """
 
     def __init__(
-        self, modules: Mapping[str, nn.Module], keeps: bool = True, reduction: LayerReduction | None = None
+        self,
+        modules: Mapping[str, nn.Module],
+        keeps: bool = True,
+        reduction: LayerReduction | None = None,
+        attribution: LayerAttribution | None = None,
+        inputs: bool = False,
     ) -> None:
         self._names_of = {id(module): name for name, module in modules.items()}
         self._asked, self._keeps, self._reduction = tuple(modules), keeps, reduction
+        self._attribution, self._inputs = attribution, inputs
         self.names: tuple[str, ...] = ()
         self.layouts: list[RowLayout] | None = None
         self._places: list[int] = []  # of each name among the tensors read: two modules may return the same one
@@ -84,12 +96,12 @@ class LayerTaps:
         this_thread = threading.get_ident()
         self._readers, self._found = [], {}
 
-        def read(module: nn.Module, inputs: Any, output: Any) -> None:
+        def read(module: nn.Module, inputs: Any, output: Any = None) -> None:
             name = self._names_of.get(id(module))
             if name is None or threading.get_ident() != this_thread:  # the hook is called in all threads
                 return
             with torch._C.DisableTorchFunction():
-                for path, one in tree_flatten_with_path(output)[0]:
+                for path, one in tree_flatten_with_path(inputs if self._inputs else output)[0]:
                     if isinstance(one, Tensor) and one.requires_grad and one.is_floating_point():
                         if not (last and last[0] is one):
                             kept = mode.meet(f"{_PREFIX}{name}", one)
@@ -102,7 +114,9 @@ class LayerTaps:
                         keys.append((name, calls[name], keystr(path)))
             calls[name] += 1
 
-        handle = nn.modules.module.register_module_forward_hook(read)
+        hooks = nn.modules.module
+        register = hooks.register_module_forward_pre_hook if self._inputs else hooks.register_module_forward_hook
+        handle = register(read)
         try:
             yield
         finally:
@@ -125,6 +139,11 @@ class LayerTaps:
     def names_of_tensors(self) -> list[str]:
         """Return the first name of each tensor that is read."""
         return [self.names[self._places.index(at)] for at in range(max(self._places, default=-1) + 1)]
+
+    def layouts_of_names(self) -> list[RowLayout]:
+        """Return the layout of each output."""
+        assert self.layouts is not None
+        return [self.layouts[at] for at in self._places]
 
     def forget(self) -> None:
         """Forget names and layouts: the model is explained in another way from now on."""
@@ -203,6 +222,10 @@ class LayerTaps:
         dtype = torch.float64 if r.dtype == torch.float64 else torch.float32
         contributions = (x.to(dtype) - r).mul_(m)
         totals = contributions.flatten(2).sum(2) if contributions.ndim > 2 else contributions
+        if self._attribution is not None:
+            m, x = (one.to(dtype).expand_as(contributions).flatten(0, 1) for one in (m, x))
+            found = self._attribution(m, x, r.to(dtype).flatten(0, 1))
+            contributions = found.reshape(*totals.shape, *found.shape[1:])
         return totals, self._keep(contributions) if self._keeps else None
 
     def _keep(self, contributions: Tensor) -> Tensor:

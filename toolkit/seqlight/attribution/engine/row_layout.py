@@ -41,6 +41,12 @@ class RowLayout(NamedTuple):
             return first.reshape(rows, self.entries, *first.shape[1:])
         return first.reshape(self.entries, rows, *first.shape[1:]).transpose(0, 1)
 
+    def restore(self, one: Tensor) -> Tensor:
+        """Return a tensor that was sorted by row as it was before."""
+        if self.entries > 1:
+            one = (one if self.is_major else one.transpose(0, 1)).flatten(0, 1)
+        return one.movedim(0, self.dimension)
+
 
 def find_row_layout(alone: Tensor, both: Tensor, name: str) -> RowLayout:
     """Return the layout of an activation, given that of a row alone, and of the same row and another one.
