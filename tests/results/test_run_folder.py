@@ -190,3 +190,26 @@ def test_a_shard_that_a_link_no_longer_leads_to_is_made_again(tmp_path):
     fill(tmp_path, 1)
     assert shards_in(tmp_path) == {0, 1}
     assert not shard_path(tmp_path, 1).is_symlink()
+
+
+@pytest.mark.reliability(
+    "files of results",
+    "a folder that has a loci.npz or row_names.npz of the user's own is given as `out`",
+    "refused, with the file; it stays as it is",
+)
+@pytest.mark.parametrize("name", ["loci.npz", "row_names.npz"])
+def test_files_of_the_user_are_not_replaced(tmp_path, name):
+    np.savez(tmp_path / name, X=np.ones(3))
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(sl.ResultsError, match=f"holds a {name} that is not of a run of seqlight"):
+        prepare_folder(tmp_path, RUN, None, None)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_damaged_file_of_the_run_itself_is_made_again(tmp_path):
+    loci = sl.Loci(np.array(["chr1"] * 10), np.arange(10), np.arange(10) + 5, np.array(["+"] * 10))
+    prepare_folder(tmp_path, RUN, None, loci)
+    (tmp_path / "loci.npz").write_bytes(b"half")
+    prepare_folder(tmp_path, RUN, None, loci)
+    assert read_loci(tmp_path).end.tolist() == list(range(5, 15))

@@ -102,12 +102,14 @@ def attribute_command(
         quiet: Show no progress.
     """
     from seqlight.cli.data_sets import open_data
+    from seqlight.cli.input_files import require_inputs_kept
     from seqlight.cli.networks import open_network
     from seqlight.cli.runs import require_exports, run_command
     from seqlight.lit.attribution_module import DeepLiftShapModule
     from seqlight.prediction.batch_size import require_batch_size
     from seqlight.prediction.float32_precision import require_precision
 
+    require_inputs_kept(out, data=data, genome=genome, checkpoint=checkpoint)
     rows = open_data(data, genome, window, alphabet, inputs)
     if shuffled:
         from seqlight.datasets.shuffled_dataset import ShuffledDataset

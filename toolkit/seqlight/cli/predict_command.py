@@ -85,10 +85,12 @@ def predict_command(
     """
     # Lightning and the rest load here, so that --help does not wait for them.
     from seqlight.cli.data_sets import open_data
+    from seqlight.cli.input_files import require_inputs_kept
     from seqlight.cli.networks import open_network
     from seqlight.cli.runs import require_exports, run_command
     from seqlight.lit.prediction_module import PredictModule
 
+    require_inputs_kept(out, data=data, genome=genome, checkpoint=checkpoint)
     rows = open_data(data, genome, window, alphabet, inputs)
     exports = require_exports(to, rows, genome, alphabet)
     network = open_network(

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from seqlight.errors import DiskError, InputError, ResultsError, SeqlightWarning
 from seqlight.results.file_lock import Lock, is_held, lock_owner
-from seqlight.results.loci import update_loci
+from seqlight.results.loci import NAME as LOCI
+from seqlight.results.loci import read_loci, update_loci
 from seqlight.results.manifest import Manifest, read_manifest, versions, write_manifest
-from seqlight.results.row_names import RowNames, update_row_names
+from seqlight.results.row_names import NAME as ROW_NAMES
+from seqlight.results.row_names import RowNames, read_row_names, update_row_names
 from seqlight.results.shard_check import Layout, StrayShard, check_run_shard, has_rows, layout
 from seqlight.results.shards import MOST_SHARDS, DamagedShard, shard_path, shards_in
 from seqlight.sequence.loci import Loci
@@ -113,14 +115,15 @@ def prepare_folder(
     Raises
     ------
     ResultsError
-        If the folder has a shard of another run; the message names what differs.
+        If the folder has a shard of another run; the message names what differs. Or if it has a file that is no run's
+        under a name that this run would write to.
 
     Warns
     -----
     SeqlightWarning
         For each shard that is damaged, or holds other rows than it should: it is deleted, and made again.
     """
-    earlier = read_manifest(folder)
+    before = earlier = read_manifest(folder)
     made = shards_in(folder)
     if earlier is not None and not made and manifest.differences(replace(earlier, shard_rows=manifest.shard_rows)):
         # The earlier run failed before it made anything, as with a mistyped argument: nothing is lost.
@@ -129,6 +132,8 @@ def prepare_folder(
         _require_same(folder, replace(manifest, shard_rows=shard_rows or earlier.shard_rows), earlier)
     elif made:
         raise ResultsError(f"{folder} holds shards but no manifest.json: give another `out`, or delete them.")
+    elif before is None:
+        _require_no_other_files(folder)
     _require_few_shards(manifest if earlier is None else earlier)
     with disk_errors(folder):
         _remove_partial_files(folder)
@@ -137,6 +142,18 @@ def prepare_folder(
         if earlier is None:
             write_manifest(folder, manifest)
     return earlier or manifest, _missing_shards(folder, earlier or manifest, made)
+
+
+def _require_no_other_files(folder: Path) -> None:
+    """Raise ResultsError for a user's own file in a new folder that the run would replace or delete."""
+    for name, read in ((LOCI, read_loci), (ROW_NAMES, read_row_names)):
+        try:
+            read(folder)
+        except DamagedShard:
+            raise ResultsError(
+                f"{folder} holds a {name} that is not of a run of seqlight, which this run would replace: give another "
+                "`out`, or move that file."
+            ) from None
 
 
 def _require_same(folder: Path, mine: Manifest, earlier: Manifest) -> None:
