@@ -336,3 +336,19 @@ def test_bars_have_the_names_of_motifs_that_are_sure(results):
     page = write_report(results, top=11).read_text()
     labels = set(re.findall(r'"label":"(.*?)"', page))
     assert labels == {"GATA1", "AP1", ""}
+
+
+@pytest.mark.reliability(
+    "the page of a run",
+    "`--out` names a file that is there and is no page, such as the data or the manifest",
+    "refused; the file stays as it is",
+)
+def test_files_that_are_no_pages_are_not_replaced(tmp_path):
+    results = write_results(tmp_path / "run", attribution_arrays(3))
+    for name in ("manifest.json", "shard-000000.npz"):
+        before = (results.path / name).read_bytes()
+        with pytest.raises(sl.InputError, match=f"{name} is there, and is no page"):
+            write_report(results, results.path / name)
+        assert (results.path / name).read_bytes() == before
+    page = write_report(results, tmp_path / "page")
+    assert write_report(results, page) == page

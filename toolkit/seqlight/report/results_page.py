@@ -90,6 +90,7 @@ def write_report(
         )
     page = found.path if path is None else as_path(path)
     page = page / NAME if page.is_dir() else page
+    _require_page(page)
     kind = "Attributions" if "attributions" in found else "Predictions"
     if kind == "Predictions":
         sections = prediction_sections.make_sections(found, page, assembly)
@@ -109,6 +110,16 @@ def write_report(
         sections = attribution_sections.make_sections(run)
     lead = f"Written by seqlight from {len(found):,} rows in {found.path.name or found.path}."
     return write_page(page, title or f"{kind} in {found.path.resolve().name}", lead, sections)
+
+
+def _require_page(path: Path) -> None:
+    """Raise InputError for a file that is there and is no page, such as the data."""
+    if path.suffix.lower() in (".html", ".htm") or not path.is_file():
+        return
+    with path.open("rb") as file:
+        if file.read(20).lstrip().lower().startswith(b"<!doctype html"):
+            return
+    raise InputError(f"{path} is there, and is no page: expected another name for it, such as {NAME}, or a folder.")
 
 
 def _require_target(results: Results, target: int | None) -> int | None:
