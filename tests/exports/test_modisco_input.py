@@ -3,6 +3,7 @@ import pytest
 
 import seqlight as sl
 from results_folders import attribution_arrays, write_results
+from seqlight.results.row_names import RowNames, write_row_names
 
 
 def test_the_pair_that_modisco_reads(tmp_path):
@@ -41,3 +42,19 @@ def test_numbers_that_modisco_cannot_use(tmp_path):
     other = {name: np.zeros((3, 5, 9), np.float32) for name in ("attributions", "hypothetical", "sequences")}
     with pytest.raises(sl.InputError, match="sequences of 5 letters: TF-MoDISco expects four"):
         sl.export(write_results(tmp_path / "five", other), "modisco")
+
+
+@pytest.mark.reliability(
+    "exports",
+    "sequences with their letters in another order than A, C, G and T, for TF-MoDISco",
+    "refused, since every motif would be spelled in wrong letters",
+)
+@pytest.mark.parametrize("letters", ["TGCA", "ACTG"])
+def test_letters_in_another_order(tmp_path, letters):
+    results = write_results(tmp_path, attribution_arrays())
+    with pytest.raises(sl.InputError, match=f"in the letters {letters}: TF-MoDISco takes them for A, C, G and T"):
+        sl.export(results, "modisco", alphabet=letters)
+    write_row_names(tmp_path, RowNames(("a",) * 11, letters), results.manifest)
+    with pytest.raises(sl.InputError, match=f"in the letters {letters}"):
+        sl.export(tmp_path, "modisco")
+    sl.export(results, "modisco", alphabet="RNA")

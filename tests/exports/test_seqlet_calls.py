@@ -158,3 +158,8 @@ def test_names_of_rows(results):
     write_row_names(results.path, tuple(f"peak {i}" for i in range(ROWS)), results.manifest)
     table, _ = call_seqlets(sl.open_results(results.path), SeqletOptions(options={"threshold": 1e-3}))
     assert table["name"].tolist() == [f"peak_{i}" for i in table["example_idx"]]
+
+
+def test_other_letters_are_not_compared_with_known_motifs(results):
+    with pytest.raises(sl.InputError, match="in ABCD, and known motifs A, C, G and T: leave `motifs` out"):
+        call_seqlets(results, SeqletOptions(), known={"site": np.eye(4)}, alphabet="ABCD")

@@ -15,24 +15,32 @@ from seqlight.exports.export_job import ExportJob
 from seqlight.exports.target_column import TargetColumn, target_column
 from seqlight.formats.npz_writer import ArrayBlocks, write_npz
 from seqlight.results.results import Results
+from seqlight.sequence.alphabets import DNA, RNA, as_alphabet
 
 FOLDER = "modisco"
+NUCLEOTIDES = (DNA.letters, RNA.letters)
 ADVICE = "attribute again with `--hypothetical true`, in Python DeepLiftShapModule(..., hypothetical=True)"
 
 
 def check_modisco(job: ExportJob) -> None:
     """Raise InputError unless the run kept sequences of four letters, and hypothetical contributions."""
-    require_modisco(job.results)
+    require_modisco(job.results, job.alphabet)
 
 
-def require_modisco(results: Results) -> None:
-    """Raise InputError unless a run kept sequences of four letters, and hypothetical contributions."""
+def require_modisco(results: Results, alphabet: str | None = None) -> None:
+    """Raise InputError unless a run kept sequences of A, C, G and T, in this order, and hypothetical contributions."""
     for name in ("hypothetical", "sequences"):
         if name not in results:
             raise InputError(f"there is no {name!r} in {results.path}, which TF-MoDISco needs: {ADVICE}.")
     n = results["sequences"].shape[1]
     if n != 4:
         raise InputError(f"{results.path} has sequences of {n} letters: TF-MoDISco expects four, A, C, G and T.")
+    given = alphabet or results.alphabet
+    if given is not None and (letters := as_alphabet(given).letters) not in NUCLEOTIDES:
+        raise InputError(
+            f"{results.path} has sequences in the letters {letters}: TF-MoDISco takes them for A, C, G and T in this "
+            "order; attribute with a model of that order."
+        )
 
 
 def write_modisco_input(job: ExportJob) -> list[Path]:

@@ -19,6 +19,7 @@ from seqlight.formats.motifs import Motifs
 from seqlight.results.results import Results
 from seqlight.seqlets.modisco.caller import tfmodisco_seqlets
 from seqlight.seqlets.recursive.caller import recursive_seqlets
+from seqlight.sequence.alphabets import DNA
 
 CallerName = Literal["recursive", "tfmodisco"]
 RECURSIVE = ("threshold", "min_seqlet_len", "max_seqlet_len", "additional_flanks", "sign")
@@ -112,7 +113,7 @@ def call_seqlets(
     """
     n = count_targets(results)
     if known is not None:
-        _require_nucleotides(results)
+        _require_nucleotides(results, alphabet)
     if options.control is not None:
         _require_same_run(results, options.control)
     targets = range(n) if n is not None and target is None else [target]
@@ -175,7 +176,7 @@ def _named(table: pd.DataFrame, flank: int, known: Motifs) -> pd.DataFrame:
     return table.assign(**annotate_texts(texts, known))
 
 
-def _require_nucleotides(results: Results) -> None:
+def _require_nucleotides(results: Results, alphabet: str | None) -> None:
     """Raise InputError if sequences cannot be compared with known motifs."""
     if "sequences" not in results:
         raise InputError(
@@ -184,3 +185,8 @@ def _require_nucleotides(results: Results) -> None:
     n = results["sequences"].shape[1]
     if n != 4:
         raise InputError(f"{results.path} has sequences of {n} letters, and known motifs four: leave `motifs` out.")
+    letters = ExportJob(results, results.path, None, alphabet).letters("sequences", "a table of seqlets")[:-1]
+    if sorted(letters.replace("U", "T")) != sorted(DNA.letters):
+        raise InputError(
+            f"{results.path} has sequences in {letters}, and known motifs A, C, G and T: leave `motifs` out."
+        )

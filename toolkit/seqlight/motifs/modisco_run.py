@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seqlight.errors import InputError
 from seqlight.files.atomic import atomic_write
+from seqlight.motifs.patterns import read_window
 from seqlight.motifs.programs import find_program, run_program, spell
 from seqlight.sequence.checks import require_count
 
@@ -71,6 +72,19 @@ class ModiscoRun:
         """Return whether the file is there, from this run on these results, or made by hand."""
         done = self._record.read_text(encoding="utf-8") if self._record.exists() else None
         return self.out.exists() and done in (None, self._description(of))
+
+    def require_window(self) -> None:
+        """Raise InputError if the file is of another window, so that its positions count from elsewhere."""
+        found = read_window(self.out)
+        # The program takes all of sequences that are far shorter than its window.
+        takes_all = found is not None and found // 2 - self.length // 2 >= self.length
+        if found is None or found // 2 * 2 == self.width or (takes_all and self.width == self.length // 2 * 2):
+            return
+        give = f"give --window {found}, or " if found <= self.length else ""
+        raise InputError(
+            f"{self.out} was made with `-w {found}`, and {self.width} positions are asked for: {give}delete it to run "
+            "TF-MoDISco again."
+        )
 
     def run(self, of: str) -> bool:
         """Run the program, if it is installed, and return whether it is.

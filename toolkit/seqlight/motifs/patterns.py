@@ -97,6 +97,17 @@ def read_patterns(path: str | os.PathLike[str]) -> list[Pattern]:
         raise InputError(f"{file} cannot be read ({error}): expected the HDF5 file of `modisco motifs`.") from None
 
 
+def read_window(path: str | os.PathLike[str]) -> int | None:
+    """Return how many positions the patterns of a file were looked for in; None if it does not say."""
+    h5py = import_extra("h5py", "export")
+    try:
+        with h5py.File(path) as opened:
+            found = opened.attrs.get("window_size")
+    except OSError:  # read_patterns says what is wrong
+        return None
+    return None if found is None else int(found)
+
+
 def _number(name: str) -> int:
     return int(name.rpartition("_")[2])
 
