@@ -141,3 +141,43 @@ def test_everything_goes_into_another_folder(folder, programs, tmp_path):
     motifs_command(folder, out=tmp_path / "new")
     assert sorted(folder.iterdir()) == before
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"modisco", "motifs"}
+
+
+@pytest.mark.reliability(
+    "command line",
+    "a modisco.h5 that was made by hand with another window than `seqlight motifs` takes it for",
+    "refused, with the window, since sites would be at other positions",
+)
+def test_a_file_of_another_window(folder, programs, tmp_path, capsys):
+    (folder / "motifs").mkdir()
+    groups = {"pos_patterns": {SITE: [(i, 20, False) for i in range(0, 24, 2)]}}
+    write_patterns(folder / "motifs" / "modisco.h5", groups, window=60)
+    with pytest.raises(
+        sl.InputError, match=r"was made with `-w 60`, and 100 positions are asked for: give --window 60"
+    ):
+        motifs_command(folder)
+    motifs_command(folder, window=60)
+    sites = pd.read_csv(folder / "motifs" / "seqlets.tsv", sep="\t")
+    assert sites["sequence"].unique().tolist() == [SITE]
+    # All of sequences that are far shorter than the window are searched.
+    write_patterns(folder / "motifs" / "modisco.h5", {}, window=400)
+    motifs_command(folder)
+    write_patterns(folder / "motifs" / "modisco.h5", {}, window=150)
+    with pytest.raises(sl.InputError, match=r"are asked for: delete it to run TF-MoDISco again"):
+        motifs_command(folder)
+
+
+@pytest.mark.parametrize("name", ["nan", "null", "None"])
+def test_motifs_with_names_that_read_as_missing(folder, programs, name, capsys):
+    columns = {"example_idx": [0], "start": [1], "end": [9], "attribution": [0.5], "motif": [name]}
+    pd.DataFrame(columns | {"motif_q-value": [0.01]}).to_csv(folder / "seqlets.tsv", sep="\t", index=False)
+    motifs_command(folder)
+    assert f"known motifs among 1 seqlets (q < 0.05): {name} 1\n" in capsys.readouterr().out
+
+
+def test_seqlets_of_other_results_are_not_counted(folder, programs, capsys):
+    (folder / "seqlets.tsv").write_text("example_idx\tattribution\tmotif\tmotif_q-value\n0\t1\tGATA\t0.01\n")
+    (folder / "seqlets.json").write_text('{"results": "others"}')
+    motifs_command(folder)
+    assert "seqlets.tsv is of other results" in capsys.readouterr().out
+    assert not (folder / "motifs" / "known_motifs.tsv").exists()

@@ -82,3 +82,13 @@ def test_the_options_are_those_of_the_program(folder, capsys, monkeypatch):
     command_line.main(["seqlets", str(folder), "--threshold", "1e-3", "--sign=positive"])
     assert capsys.readouterr().out.startswith("12 seqlets in 12 of 24 rows")
     assert json.loads((folder / "manifest.json").read_text())["rows"] == 24
+
+
+def test_seqlets_of_other_results_are_not_shown(folder, tmp_path):
+    from seqlight.report.folder_files import FolderFiles
+
+    others = write_results(tmp_path / "others", planted_arrays(), loci_of(24, 100), method="another")
+    seqlets_command(folder, threshold=1e-3)
+    assert FolderFiles.from_results(sl.open_results(folder)).seqlets is not None
+    seqlets_command(folder, threshold=1e-3, out=others.path)
+    assert FolderFiles.from_results(others).seqlets is None

@@ -1,9 +1,12 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import seqlight as sl
 from results_folders import attribution_arrays, write_results
+from seqlight.exports.seqlet_files import write_seqlets
 from seqlight.report.folder_files import FolderFiles, list_files
 
 
@@ -98,3 +101,30 @@ def test_files_are_listed_without_shards(results):
     }
     assert names["attributions.bw"] == "a track for a genome browser"
     assert names["notes.txt"] == ""
+
+
+@pytest.mark.reliability(
+    "the page of a run",
+    "seqlets and motifs of a run that was in the folder before",
+    "the page is made without them, and says so",
+)
+def test_files_of_other_results(results):
+    (results.path / "motifs").mkdir()
+    table = pd.DataFrame({"example_idx": [3], "start": [1], "end": [9], "attribution": [0.5]})
+    sl.write_meme(results.path / "motifs" / "motifs.meme", {"GATA": np.eye(4)})
+    for of, there in ((results.manifest.fingerprint, True), ("others", False)):
+        write_seqlets(results.path, table, of=of)
+        (results.path / "motifs" / "modisco.json").write_text(json.dumps({"results": of}))
+        found = FolderFiles.from_results(results)
+        assert ((found.seqlets is not None), bool(found.motifs)) == (there, there)
+        assert [one.partition(" in this folder")[0] for one in found.faults] == (
+            [] if there else [f"{name} is of other results, which were" for name in ("seqlets.tsv", "motifs")]
+        )
+    # A table that was written by hand has no record.
+    write_seqlets(results.path, table)
+    assert FolderFiles.from_results(results).seqlets is not None
+
+
+def test_files_that_were_not_finished_are_not_listed(results):
+    (results.path / "seqlets.tsv.123.partial").touch()
+    assert "partial" not in str(list_files(results.path, results.path / "report.html"))

@@ -62,7 +62,7 @@ def motifs_command(
     to = folder if out is None else as_folder(out)
     require_writable(to)
     motifs = None if known is None else open_motifs(known)
-    counted = _count_known(results.path / "seqlets.tsv", to / "motifs")
+    counted = _count_known(results, to / "motifs")
     run = _prepare(results, to, None if n is None else target, window, max_seqlets, counted)
     if run is None:
         return
@@ -73,16 +73,20 @@ def motifs_command(
     print(f"next: seqlight report {folder}")
 
 
-def _count_known(seqlets: Path, folder: Path) -> bool:
+def _count_known(results: Results, folder: Path) -> bool:
     """Count known motifs among seqlets that have been named, and return whether there are such."""
     import pandas as pd
 
-    from seqlight.exports.seqlet_files import write_tsv
+    from seqlight.exports.seqlet_files import RECORD, is_of_other_results, write_tsv
     from seqlight.motifs.known_counts import known_counts
 
+    seqlets = results.path / "seqlets.tsv"
     if not seqlets.exists():
         return False
-    table = pd.read_csv(seqlets, sep="\t")
+    if is_of_other_results(seqlets.with_name(RECORD), results.manifest.fingerprint):
+        print(f"{seqlets} is of other results, which were in this folder before: run `seqlight seqlets` again")
+        return False
+    table = pd.read_csv(seqlets, sep="\t", keep_default_na=False, na_values=["NA"])
     if not {"motif", "motif_q-value", "attribution", "example_idx"} <= set(table):
         return False
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,6 +149,7 @@ def _write_motifs(
     from seqlight.motifs.patterns import read_patterns
 
     folder = run.out.parent
+    run.require_window()
     patterns = read_patterns(run.out)
     table = pattern_table(patterns, known)
     paths = write_motifs(folder, patterns, table)

@@ -64,6 +64,7 @@ def seqlets_command(
     from seqlight.exports.seqlet_files import write_seqlets
     from seqlight.exports.seqlet_motifs import open_motifs
     from seqlight.files.folder import as_folder, require_writable
+    from seqlight.results.manifest import NAME as MANIFEST
 
     given = locals()
     results = open_folder(folder, "attributions")
@@ -76,7 +77,9 @@ def seqlets_command(
     to = folder if out is None else as_folder(out)
     require_writable(to)
     table, rates = call_seqlets(results, call, target, known, alphabet)
-    paths = write_seqlets(to, table, rates)
+    # A folder of results, these or others, whose report would show them.
+    of = results.manifest.fingerprint if (to / MANIFEST).exists() else None
+    paths = write_seqlets(to, table, rates, of)
     print("\n".join(summary(table, len(results))))
     print(f"written: {', '.join(map(str, paths))}")
     print(f"next: {'; '.join(_following(results, shlex.quote(str(folder)), target))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -10,9 +11,12 @@ from seqlight.files.atomic import atomic_write
 from seqlight.formats.bed_writer import write_bed
 
 PLACE = "chrom"
+RECORD = "seqlets.json"
 
 
-def write_seqlets(folder: Path, table: pd.DataFrame, rates: pd.DataFrame | None = None) -> list[Path]:
+def write_seqlets(
+    folder: Path, table: pd.DataFrame, rates: pd.DataFrame | None = None, of: str | None = None
+) -> list[Path]:
     """Write a table of seqlets, and what other programs read of it.
 
     Parameters
@@ -25,6 +29,8 @@ def write_seqlets(folder: Path, table: pd.DataFrame, rates: pd.DataFrame | None 
         in BED where motifs do not name the seqlets.
     rates : pandas.DataFrame, optional
         Estimated false discovery rates.
+    of : str, optional
+        What identifies the results, which is kept in ``seqlets.json``: a report of other results does not show them.
 
     Returns
     -------
@@ -32,6 +38,8 @@ def write_seqlets(folder: Path, table: pd.DataFrame, rates: pd.DataFrame | None 
         The files that were written. Those that an earlier call wrote, and this one does not, are removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    record = folder / RECORD
+    record.unlink(missing_ok=True)
     paths = {name: folder / f"seqlets.{name}" for name in ("tsv", "bed", "fa", "fdr.tsv")}
     written = [paths["tsv"]]
     write_tsv(paths["tsv"], table)
@@ -49,7 +57,19 @@ def write_seqlets(folder: Path, table: pd.DataFrame, rates: pd.DataFrame | None 
     for path in paths.values():
         if path not in written:
             path.unlink(missing_ok=True)
+    if of is not None:
+        with atomic_write(record) as partial:
+            partial.write_text(json.dumps({"results": of}) + "\n", encoding="utf-8")
     return written
+
+
+def is_of_other_results(record: Path, of: str) -> bool:
+    """Return whether a record says that what lies beside it was made of other results; one without says nothing."""
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("results", of) != of
 
 
 def write_tsv(path: Path, table: pd.DataFrame) -> None:

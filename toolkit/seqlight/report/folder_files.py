@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from seqlight.errors import SeqlightError
+from seqlight.exports.seqlet_files import RECORD, is_of_other_results
 from seqlight.formats.meme_reader import read_meme
 from seqlight.formats.motifs import Motifs
 from seqlight.results.results import Results
@@ -17,6 +18,8 @@ SEQLETS, LOGOS, MOTIFS, KNOWN = "seqlets.tsv", "motifs.meme", "motifs.tsv", "kno
 KINDS = {
     "manifest.json": "what was computed, with which model and seed",
     "loci.npz": "where in the genome each row is from",
+    "seqlets.json": "which results the seqlets are of",
+    "modisco.json": "which results the motifs are of",
     "seqlets.tsv": "the seqlets, a table",
     "seqlets.bed": "the seqlets in the genome",
     "seqlets.fa": "the sequences of the seqlets",
@@ -35,7 +38,7 @@ KINDS = {
     ".zarr": "arrays, in Zarr",
     ".html": "a page",
 }
-HIDDEN = (".", "shard-")
+HIDDEN, UNFINISHED = (".", "shard-"), ".partial"
 FILES = ("*", "motifs*/*", "motifs*/finemo/*", "modisco/*")
 MOST_FILES = 60
 
@@ -67,12 +70,24 @@ class FolderFiles:
         """Read what there is, for one of several targets; a file that cannot be read becomes a sentence."""
         faults: list[str] = []
         seqlets = _read_table(results.path / SEQLETS, faults)
+        run = results.manifest.fingerprint
+        stale = is_of_other_results(results.path / RECORD, run)
+        if seqlets is not None and stale:
+            faults.append(
+                f"{SEQLETS} is of other results, which were in this folder before: run `seqlight seqlets` again."
+            )
+            seqlets = None
         if seqlets is not None and (fault := _find_fault(seqlets, len(results))):
             faults.append(f"{SEQLETS} {fault}: run `seqlight seqlets` again.")
             seqlets = None
         folder = results.path / ("motifs" if target is None else f"motifs.target_{target}")
-        table, known = _read_table(folder / MOTIFS, faults), _read_table(results.path / "motifs" / KNOWN, faults)
-        return cls(seqlets, _read_motifs(folder / LOGOS, faults), table, known, faults)
+        known = None if stale else _read_table(results.path / "motifs" / KNOWN, faults)
+        if is_of_other_results(folder / "modisco.json", run):
+            faults.append(
+                f"{folder.name} is of other results, which were in this folder before: run `seqlight motifs` again."
+            )
+            return cls(seqlets, {}, None, known, faults)
+        return cls(seqlets, _read_motifs(folder / LOGOS, faults), _read_table(folder / MOTIFS, faults), known, faults)
 
 
 def _read_motifs(path: Path, faults: list[str]) -> Motifs:
@@ -111,7 +126,12 @@ def list_files(folder: Path, page: Path) -> list[tuple[Path, str]]:
     """Return the files of a folder of results and what each is for, without shards and the page itself."""
     found = []
     for path in sorted(one for pattern in FILES for one in folder.glob(pattern)):
-        if path.name.startswith(HIDDEN) or path == page or (path.is_dir() and path.suffix != ".zarr"):
+        if (
+            path.name.startswith(HIDDEN)
+            or path.name.endswith(UNFINISHED)
+            or path == page
+            or (path.is_dir() and path.suffix != ".zarr")
+        ):
             continue
         found.append((path, next((what for end, what in KINDS.items() if path.name.endswith(end)), "")))
     return found[:MOST_FILES]
