@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,3 +40,13 @@ def test_a_profile_is_too_long_for_a_line(tmp_path):
     results = write_results(tmp_path, {"profile": np.zeros((3, 2, 50)), "counts": np.zeros((3, 2))}, method="predict")
     with pytest.raises(sl.InputError, match=r"'profile' has shape \(3, 2, 50\), too many numbers .*use npz"):
         sl.export(results, "tsv")
+
+
+def test_a_row_that_is_not_a_number_has_no_numbers(tmp_path):
+    arrays = attribution_arrays(3)
+    for name in ("deltas", "reference_outputs"):
+        arrays[name][1] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = pd.read_csv(sl.export(write_results(tmp_path, arrays), "tsv")["tsv"][0], sep="\t")
+    assert table["largest_delta"].isna().tolist() == table["reference_output"].isna().tolist() == [False, True, False]

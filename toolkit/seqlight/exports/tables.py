@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,17 @@ def _summary(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {}
     if "outputs" in arrays:
         found["output"] = arrays["outputs"]
-    # Rows with fewer references than others are filled with NaN.
     if "reference_outputs" in arrays:
-        found["reference_output"] = np.nanmean(arrays["reference_outputs"], axis=-1)
+        found["reference_output"] = _over_references(np.nanmean, arrays["reference_outputs"])
     found["attribution_sum"] = arrays["attributions"].sum(axis=(1, 2))
     if "deltas" in arrays:
-        found["largest_delta"] = np.nanmax(np.abs(arrays["deltas"]), axis=-1)
+        found["largest_delta"] = _over_references(np.nanmax, np.abs(arrays["deltas"]))
     return found
+
+
+def _over_references(reduce: Callable[..., NDArray[Any]], array: NDArray[Any]) -> NDArray[Any]:
+    """Return a number for each row; those with fewer references than others are filled with NaN."""
+    with warnings.catch_warnings():
+        # Of a row that is all NaN, where the model gives NaN; the table has NA there.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return reduce(array, axis=-1)
