@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import trapezoid
 from torch import nn
 
 import seqlight as sl
@@ -67,7 +68,7 @@ def test_curve_and_area_against_numpy(X, kind):
     assert np.allclose(curve, outputs.mean(axis=0))
     # 3 % of 50 positions are 2: areas are over the positions that were changed.
     sign = 1 if kind == "deletion" else -1
-    areas = np.trapezoid(sign * (outputs[:, 1] - outputs[:, 0]), [0, 2 / 50, 10 / 50, 1])
+    areas = trapezoid(sign * (outputs[:, 1] - outputs[:, 0]), [0, 2 / 50, 10 / 50, 1])
     sizes = np.abs(outputs[:, 0, 0] - outputs[:, 0, -1])
     area = faithfulness_area(model, X, attributions, kind, **settings)
     assert float(area) == pytest.approx(areas.sum() / sizes.sum())

@@ -144,8 +144,7 @@ def parse(name: str, words: list[str], command: Callable[..., Any]) -> dict[str,
     others = [one for one in typed.parser if not one.startswith(f"--{CONFIG}=")]
     parser = make_parser(name, command)
     found = parser.parse_args([*files, *others, *(f"--{one}={value}" for one, value in values.items())])
-    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # its name before 4.49
-    arguments = dict(vars(instantiate(found)))
+    arguments = dict(vars(parser.instantiate(found)))
     for former, current in FORMER_NAMES.items():
         if former in arguments and current in hints and former not in hints:
             earlier = arguments.pop(former)

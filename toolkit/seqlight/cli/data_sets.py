@@ -57,7 +57,6 @@ def _make(described: Mapping[str, Any]) -> Any:
     parser = ArgumentParser(exit_on_error=False)
     try:
         parser.add_class_arguments(found, "data", fail_untyped=False)
-        instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # its name before 4.49
-        return instantiate(parser.parse_object({"data": arguments})).data
+        return parser.instantiate(parser.parse_object({"data": arguments})).data
     except ArgumentError as error:
         raise InputError(f"init_args of {path} cannot be used: {one_line(error).rstrip('.')}.") from None
