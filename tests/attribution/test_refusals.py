@@ -16,6 +16,7 @@ from torch.nn.attention.flex_attention import flex_attention
 import seqlight as sl
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.partners import align_partners
+from seqlight.attribution.engine.row_layout import find_row_layout
 from seqlight.attribution.kernels.attention import Operands, Recording, require_pairs
 from seqlight.attribution.rules.order_statistics import Selection, crossing_value
 from user_operations import StraightThrough
@@ -163,6 +164,17 @@ MODELS = {
     "a sparse tensor": lambda: Stem(lambda h: h.to_sparse().to_dense()),
     "a sparse matrix": lambda: Stem(lambda h: h.flatten(1).to_sparse_csr().to_dense()),
 }
+
+
+class RowByRow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Conv1d(4, 1, 3)
+
+    def forward(self, x):
+        return torch.cat([self.body(row[None]).mean(-1) for row in x])
+
+
 # Refusals of single functions: no model reaches them here by itself, or they are those of another method.
 OTHERS = {
     "shapes": lambda: align_partners(torch.zeros(2, 3), torch.zeros(5, 3)),
@@ -172,6 +184,8 @@ OTHERS = {
     "no gradients": lambda: sl.integrated_gradients(Around(without_gradients), X, device="cpu"),
     "no gradient of flex_attention": lambda: sl.input_x_gradient(Stem(attending), X, device="cpu"),
     "a sort of rows": lambda: sorted_rows(torch.randn(3, 2), torch.randn(3, 4)),
+    "an activation without rows": lambda: find_row_layout(torch.zeros(3, 4), torch.zeros(3, 4), "body"),
+    "modules called once a row": lambda: sl.attribute(RowByRow(), X, layers=["body"], n_shuffles=2, random_state=0),
     "several outputs": lambda: sl.saturation_mutagenesis(Stem(lambda h: {"a": h, "b": h}), X, device="cpu"),
 }
 

@@ -27,10 +27,6 @@ LayerReduction: TypeAlias = Callable[[Tensor], Tensor]
 LayerAttribution: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 # What the entries of a record are called.
 _PREFIX = "the output of module "
-_DIFFERENT = (
-    "the modules that are called, or how often, differ between batches: "
-    "contributions of layers need a model that calls the same ones for each; leave out layers."
-)
 # A module by its name, the number of its call, and the place in what it returns.
 _Key: TypeAlias = tuple[str, int, str]
 
@@ -127,8 +123,8 @@ class LayerTaps:
     def _set_names(self, keys: Sequence[_Key], places: list[int], calls: Counter[str]) -> None:
         """Set the names after the first pass; those of every other pass have to be the same."""
         names = tuple(f"{name}{f'#{call}' if calls[name] > 1 else ''}{path}" for name, call, path in keys)
-        if self.names and names != self.names:
-            raise UnsupportedOperation(_DIFFERENT)
+        if self.names:
+            _require_equal(self.names, names)
         self.names, self._places = names, places
 
     @staticmethod
@@ -183,8 +179,8 @@ class LayerTaps:
                     self._target = k
                     reader(torch.zeros((), device="cpu"))
         found, self._readers, self._found = self._found, [], {}
-        if self._reported not in ((), self.names):
-            raise UnsupportedOperation(_DIFFERENT)
+        if self._reported:
+            _require_equal(self._reported, self.names)
         self._reported = self.names
         totals = [torch.stack([found[at, k][0] for k in range(targets)]) for at in sorted({at for at, _ in found})]
         joined = torch.stack([totals[at] for at in self._places], dim=-1)  # (targets, references, sequences, names)
@@ -260,3 +256,12 @@ def _dot_pair_by_pair(m: Tensor, x: Tensor, r: Tensor) -> Tensor:
             torch.sub(x[k, i].view(-1), r[k, i].view(-1), out=step)
             torch.dot(m[k, i].view(-1), step, out=totals[k, i])
     return totals
+
+
+def _require_equal(before: tuple[str, ...], now: tuple[str, ...]) -> None:
+    """Raise UnsupportedOperation if a pass met other modules than those before."""
+    if now != before:
+        raise UnsupportedOperation(
+            "the modules that are called, or how often, differ between batches: contributions of layers need a model "
+            "that calls the same ones for each; leave out layers."
+        )
