@@ -13,7 +13,7 @@ Attributions
     deep_lift_shap, attribute, Explanation, Contrast,
     DeepLift, DeepLiftShap, hypothetical_attributions, audit, Audit,
     LayerDeepLift, LayerDeepLiftShap, NeuronDeepLift, NeuronDeepLiftShap,
-    saturation_mutagenesis, input_x_gradient, integrated_gradients
+    saturation_mutagenesis, input_x_gradient, integrated_gradients, differentiable_attributions
 Seqlets
     recursive_seqlets, tfmodisco_seqlets, calibrated_seqlets, shuffled_control,
     overlap, cut_seqlets, annotate_seqlets, to_genome, Loci, read_meme, jaspar_motifs
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from seqlight.attribution.methods.captum_neurons import NeuronDeepLiftShap as NeuronDeepLiftShap
     from seqlight.attribution.methods.deeplift import deep_lift_shap as deep_lift_shap
     from seqlight.attribution.methods.deeplift_explanation import attribute as attribute
+    from seqlight.attribution.methods.differentiable import differentiable_attributions as differentiable_attributions
     from seqlight.attribution.methods.gradients import input_x_gradient as input_x_gradient
     from seqlight.attribution.methods.hypothetical import hypothetical_attributions as hypothetical_attributions
     from seqlight.attribution.methods.integrated_gradient import integrated_gradients as integrated_gradients
@@ -134,6 +135,7 @@ _CONTENTS = {
     "seqlight.prediction.ensemble": ("Ensemble",),
     "seqlight.attribution.methods.deeplift": ("deep_lift_shap",),
     "seqlight.attribution.methods.deeplift_explanation": ("attribute",),
+    "seqlight.attribution.methods.differentiable": ("differentiable_attributions",),
     "seqlight.attribution.explanation": ("Explanation",),
     "seqlight.attribution.targets": ("Contrast",),
     "seqlight.attribution.audit.model_audit": ("audit",),

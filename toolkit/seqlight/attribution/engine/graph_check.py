@@ -120,3 +120,46 @@ def find_unexplained(outputs: Iterable[Tensor], explained_by: Collection[Any], i
 def _is_explained(node: Any, explained_by: Collection[Any]) -> bool:
     function = getattr(type(node), "_forward_cls", None)
     return function in explained_by or function in _IN_PYTHON
+
+
+def find_nonlinear(outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> Any:
+    """Return a node between `inputs` and `outputs` that is not linear in what depends on `inputs`, or None.
+
+    Unlike :func:`find_unexplained`, where parameters may require gradients, too.
+    """
+    # Leaves have a node of their own, as the next function of others.
+    ends = {one.grad_fn if one.grad_fn is not None else _accumulator(one) for one in inputs if one.requires_grad}
+    known: dict[Any, bool] = dict.fromkeys(ends, True)
+    between: list[Any] = []
+    waiting = [one.grad_fn for one in outputs if one.grad_fn is not None]
+    while waiting:  # each node after those that it leads to
+        node = waiting[-1]
+        rest = [one for one, _ in node.next_functions if one is not None and one not in known]
+        if node not in known and rest:
+            waiting.extend(rest)
+            continue
+        waiting.pop()
+        if node not in known:
+            known[node] = any(known[one] for one, _ in node.next_functions if one is not None)
+            if known[node]:
+                between.append(node)
+    return next((one for one in between if not _is_linear_in(one, known)), None)
+
+
+def _accumulator(leaf: Tensor) -> Any:
+    return leaf.expand_as(leaf).grad_fn.next_functions[0][0]  # type: ignore[union-attr]
+
+
+def _is_linear_in(node: Any, known: dict[Any, bool]) -> bool:
+    """Return whether a node is linear in those of its operands that lead to the input."""
+    kind = _kind(node.name())
+    if isinstance(kind, bool):
+        return kind
+    dependent = [edge is not None and known[edge] for edge, _ in node.next_functions]
+    if kind in DIVISOR:
+        return not any(dependent[DIVISOR[kind] :])
+    if kind == "Lerp":
+        return sum(dependent) < 2 or not all(dependent[2:3] or [False])
+    if kind in _BATCH_NORMS and getattr(node, "_saved_training", False):
+        return False
+    return sum(dependent) < 2 or sum(dependent[i] for i in FACTORS[kind] if i < len(dependent)) < 2

@@ -1,0 +1,230 @@
+"""The modes by which multipliers stay in autograd's graph, so that they can be differentiated.
+
+Sequences and references go through the model with plain operations of PyTorch, whose graph holds the parameters, too.
+What a rule explains gets a **switch** behind it in the pass of the references: a node with two ways back. While
+multipliers are computed, a gradient goes past the operation, times the multiplier, a function of both passes that is in
+the graph itself. In every later backward pass, such as that of a loss, it goes through the operation as PyTorch
+differentiates it. So the derivative of a multiplier finds the true derivatives behind it.
+
+What depends on the input cannot be told by ``requires_grad``, which parameters have as well: the modes follow it from
+call to call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten
+
+from seqlight.attribution.calls.call import Call
+from seqlight.attribution.calls.function_bodies import open_body
+from seqlight.attribution.calls.partners import repeat_like
+from seqlight.attribution.engine.graph_check import find_nonlinear
+from seqlight.attribution.engine.modes import _has_mask, require_same_call
+from seqlight.attribution.engine.switches import Phase, Pullback, SwitchFunction, compute, hold, pullback_of, refusal
+from seqlight.attribution.rules import operation_names
+from seqlight.attribution.rules.attention import Attention
+from seqlight.attribution.rules.elementwise import Rescale
+from seqlight.attribution.rules.product import Product
+from seqlight.attribution.rules.pullbacks import Observed
+from seqlight.attribution.rules.table import rules
+from seqlight.attribution.rules.table_entry import Entry
+from seqlight.errors import UnsupportedOperation
+
+
+@dataclass
+class _Kept:
+    """A call as it was observed, and the versions of its tensors: none may be written to since."""
+
+    name: str
+    observed: Observed
+    versions: tuple[int, ...]
+
+    @classmethod
+    def of(cls, observed: Observed) -> _Kept:
+        return cls(observed.call.name, observed, _versions(observed))
+
+    def get(self) -> Observed:
+        if self.versions != _versions(self.observed):
+            raise UnsupportedOperation(
+                f"what {self.name} takes or returns is written to in place afterwards, and is needed to differentiate "
+                f"its multiplier: write the operation that does so not in place{self.observed.call.location}"
+            )
+        return self.observed
+
+
+def _versions(observed: Observed) -> tuple[int, ...]:
+    return tuple(one._version for one in (*observed.operands, *observed.results))
+
+
+class DifferentiableMode(TorchFunctionMode):
+    """The mode of either pass: it knows what depends on the input, and hands each call to the pullback of its rule.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Used for the names of its modules.
+    inputs : sequence of torch.Tensor
+        What depends on the input from the start.
+    """
+
+    def __init__(self, model: nn.Module, inputs: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.model = model
+        # By id, with the tensors themselves, so that no id is used again.
+        self._dependent = {id(one): one for one in inputs}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        leaves = tree_flatten((args, kwargs))[0]
+        if not torch.is_grad_enabled() or not any(id(one) in self._dependent for one in leaves):
+            return func(*args, **kwargs)
+        entry = rules().get(func)
+        if entry is None:
+            return self._call_unlisted(func, args, kwargs)
+        while entry.fused is not None and (fused := self._fuse(entry, args, kwargs)) is not None:
+            (func, args), kwargs = fused, {}
+            entry = rules()[func]
+        options, in_place = dict(kwargs), entry.in_place
+        in_place = bool(options.pop("inplace", False)) or in_place
+        indices = options.pop("return_indices", False) if entry.indices is None or entry.is_pooling else False
+        call = self._call(entry, args, options, bool(indices if entry.indices is None else entry.indices))
+        treatment: Any = entry.treatment(call.dependent, bool(options.get("rounding_mode")))
+        if treatment is None and call.dependent and entry.name in operation_names.GATES and _has_mask(call):
+            treatment, call = Rescale(), call.broadcast()
+        if treatment is None:
+            return self._mark(func(*args, **kwargs), args, func)
+        if options.get("out") is not None:
+            raise UnsupportedOperation(f"{entry.name} with out= hides what depends on the input: use its result")
+        call = call.broadcast() if entry.broadcasts else call
+        if in_place:  # what is written to would be lost
+            call = replace(call, leaves=call._leaves_with(tuple(one.clone() for one in call.tensors)))
+        if isinstance(treatment, Attention):  # its rule is that of the products and the softmax that it consists of
+            treatment = _attend
+        y = self._run(treatment, call) if callable(treatment) else self._explain(treatment, call)
+        if entry.is_pooling:
+            return y if call.returns_indices else y[0]
+        if not in_place:
+            return y
+        target = args[0] if args else kwargs["input"]
+        return self._mark(target.copy_(y), (target,), func)
+
+    def _fuse(self, entry: Entry, args: Any, kwargs: Any) -> Any:
+        assert entry.fused is not None
+        with self:
+            return entry.fused(*args, **kwargs)
+
+    def _call(self, entry: Entry, args: Any, options: Any, indices: bool) -> Call:
+        call = Call.from_arguments(entry.name, entry.function, args, options, indices)
+        return replace(call, dependent=tuple(i for i, one in enumerate(call.leaves) if id(one) in self._dependent))
+
+    def _explain(self, rule: Any, call: Call) -> Any:
+        if any(one.is_complex() for one in call.tensors) and not isinstance(rule, Product):
+            raise UnsupportedOperation(f"{call.name} of a complex tensor has no rule: write it in .real and .imag")
+        pullback = pullback_of(rule, call)
+        found = call.tensors[0] if pullback is hold else compute(rule, call)
+        results = tuple(found) if isinstance(found, tuple | list) else (found,)
+        y = self.settle(Observed(call, call.tensors, results), pullback)
+        if pullback is not hold:
+            self._dependent[id(y)] = y
+        return (y, *results[1:]) if len(results) > 1 else y
+
+    def settle(self, observed: Observed, pullback: Pullback) -> Tensor:
+        """Return the result of a call that a rule explains, as it goes on."""
+        raise NotImplementedError
+
+    def _run(self, function: Any, call: Call) -> Any:
+        """Make a call by `function`, which composes it of simpler ones."""
+        args, kwargs = call.arguments()
+        for one in call.tensors:  # some were expanded
+            self._dependent[id(one)] = one
+        with self:
+            return function(*args, **kwargs)
+
+    def _call_unlisted(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Make a call that is not in the table, if it is linear."""
+        name = getattr(func, "__name__", "an operation")
+        inputs = [one for one in tree_flatten((args, kwargs))[0] if id(one) in self._dependent]
+        if not operation_names.hides_in_place(func):
+            body = open_body(func)
+            y = func(*args, **kwargs)
+            outputs = [one for one in tree_flatten(y)[0] if isinstance(one, Tensor)]
+            if find_nonlinear(outputs, inputs) is None:
+                return self._mark(y, args, func)
+            if body is not None:
+                with self:
+                    return body(*args, **kwargs)
+        raise refusal(name)
+
+    def _mark(self, y: Any, args: Any, func: Any) -> Any:
+        """Note that results depend on the input; so does what a call wrote to."""
+        written = [args[0]] if args and isinstance(args[0], Tensor) and _writes(func) else []
+        for one in (*(tree_flatten(y)[0] if isinstance(y, tuple | list) else [y]), *written):
+            if isinstance(one, Tensor) and one.requires_grad:
+                self._dependent[id(one)] = one
+                if one._base is not None and written:
+                    self._dependent[id(one._base)] = one._base
+        return y
+
+
+class DifferentiableSequenceMode(DifferentiableMode):
+    """The mode of the pass of the sequences: it keeps each call that a rule explains."""
+
+    def __init__(self, model: nn.Module, inputs: Sequence[Tensor]) -> None:
+        super().__init__(model, inputs)
+        self.kept: list[_Kept] = []
+
+    def settle(self, observed: Observed, pullback: Pullback) -> Tensor:
+        """Keep a call, and return its result as a tensor of its own."""
+        self.kept.append(_Kept.of(observed))
+        y = observed.results[0]
+        # A step has no gradient, but depends on the input.
+        return y if y.requires_grad else SwitchFunction.apply(Phase(), None, y, *observed.operands)
+
+
+class DifferentiableReferenceMode(DifferentiableMode):
+    """The mode of the pass of the references: it sets a switch behind each call that a rule explains.
+
+    Parameters
+    ----------
+    model, inputs
+        As for any such mode.
+    kept : list
+        The calls of the pass of the sequences.
+    phase : Phase
+        Which way gradients go.
+    """
+
+    def __init__(self, model: nn.Module, inputs: Sequence[Tensor], kept: Sequence[_Kept], phase: Phase) -> None:
+        super().__init__(model, inputs)
+        self.kept, self.phase, self.position = kept, phase, 0
+
+    def settle(self, observed: Observed, pullback: Pullback) -> Tensor:
+        """Return the result behind a switch."""
+        name = self.kept[self.position].name if self.position < len(self.kept) else "nothing"
+        require_same_call(observed.call.name, name)
+        kept, own = self.kept[self.position], _Kept.of(observed)
+        self.position += 1
+        if pullback is hold:
+            return repeat_like(kept.get().results[0], observed.operands[0])
+
+        def pull(grads: Sequence[Tensor]) -> list[Tensor]:
+            return pullback(kept.get(), own.get(), grads)
+
+        y: Tensor = SwitchFunction.apply(self.phase, pull, observed.results[0], *observed.operands)
+        return y
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    scores = query * scale @ key.transpose(-2, -1)
+    return torch.softmax(scores if bias is None else scores + bias, -1) @ value
+
+
+def _writes(func: Any) -> bool:
+    name = getattr(func, "__name__", "")
+    return name == "__setitem__" or (name.endswith("_") and (not name.endswith("__") or name.startswith("__i")))

@@ -1,0 +1,113 @@
+"""Results with two ways back: through their operation, or past it, times a multiplier that can be differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from seqlight.attribution.calls.call import Call, RuleFunction
+from seqlight.attribution.rules import pullbacks, row_pullbacks
+from seqlight.attribution.rules.constants import Hold
+from seqlight.attribution.rules.elementwise import Rescale
+from seqlight.attribution.rules.layer_norm import LayerNorm
+from seqlight.attribution.rules.order_statistics import Selection
+from seqlight.attribution.rules.pooling import MaxPool
+from seqlight.attribution.rules.product import Product
+from seqlight.attribution.rules.pullbacks import Observed
+from seqlight.attribution.rules.quotient import Quotient
+from seqlight.attribution.rules.softmax import Softmax
+from seqlight.attribution.rules.special_functions import no_slope
+from seqlight.attribution.rules.where import Choose
+from seqlight.errors import UnsupportedOperation
+
+Pullback = Callable[[Observed, Observed, Sequence[Tensor]], list[Tensor]]
+
+
+@dataclass
+class Phase:
+    """Whether gradients go by multipliers at present, or by derivatives."""
+
+    multiplies: bool = False
+
+
+class SwitchFunction(RuleFunction):
+    """A result with two ways back: past its operation, times the multiplier, or through it."""
+
+    @staticmethod
+    def forward(ctx: Any, phase: Phase, pullback: Any, y: Tensor, *xs: Tensor) -> Tensor:
+        """Return `y`."""
+        ctx.phase, ctx.pullback = phase, pullback
+        ctx.set_materialize_grads(False)
+        return y.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        """Return the gradients at `y`, or at `xs`."""
+        nothing = (None,) * (len(ctx.needs_input_grad) - 3)
+        if grads[0] is None:
+            return None, None, None, *nothing
+        if ctx.phase.multiplies:
+            return None, None, None, *ctx.pullback(grads)
+        return None, None, grads[0], *nothing
+
+
+def compute(rule: Any, call: Call) -> Any:
+    """Return the result of a call in the graph; UnsupportedOperation if PyTorch knows no derivative of it."""
+    if isinstance(rule, Rescale) and rule.slope is no_slope:
+        y = call(*(one.detach() for one in call.tensors))
+        if bool((y != y.round()).any()):  # no step, but a function of which no derivative is known
+            raise refusal("a function without a derivative" if call.name == "slopeless" else call.name)
+        return y
+    try:
+        found = call(*call.tensors)
+    except NotImplementedError:
+        raise refusal(call.name) from None
+    y = found[0] if isinstance(found, tuple | list) else found
+    if not _is_derived(y.grad_fn):
+        raise refusal(call.name)
+    return found
+
+
+def _is_derived(node: Any) -> bool:
+    """Return whether PyTorch knows the derivative of what a node stands for."""
+    return node is not None and node.name() != "NotImplemented"
+
+
+def pullback_of(rule: Any, call: Call) -> Pullback:
+    """Return what goes back through calls that a rule explains; UnsupportedOperation if that has no derivative."""
+    match rule:
+        case Rescale():
+            return lambda *of: pullbacks.rescale(rule, *of)
+        case Product():
+            return pullbacks.product
+        case Quotient():
+            return pullbacks.quotient
+        case Choose():
+            return lambda *of: pullbacks.choose(rule, *of)
+        case MaxPool():
+            return lambda *of: row_pullbacks.max_pool(rule, *of)
+        case Selection():
+            return lambda *of: row_pullbacks.select(rule, *of)
+        case Softmax():
+            return lambda *of: row_pullbacks.softmax(rule, *of)
+        case LayerNorm():
+            return row_pullbacks.layer_norm
+        case Hold():
+            return hold
+    raise refusal(call.name)
+
+
+def hold(sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
+    """Stand for what is held constant, which has no switch."""
+    raise AssertionError
+
+
+def refusal(name: str) -> UnsupportedOperation:
+    """Return the error for an operation without a multiplier that can be differentiated."""
+    return UnsupportedOperation(
+        f"{name} has no multiplier that can be differentiated: replace the operation, or take attributions without a "
+        "graph from deep_lift_shap"
+    )

@@ -1,0 +1,104 @@
+"""What goes back through an operation on rows, as a differentiable function: maxima, softmax, layer norm.
+
+As in ``pullbacks.py``: the multipliers of ``pooling.py``, ``order_statistics.py``, ``softmax.py`` and ``layer_norm.py``
+in formulas that autograd can differentiate. Which position gets the credit of a maximum is a choice, not a number:
+where two positions tie, the derivative is that of the one that is credited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.calls.partners import repeat_like
+from seqlight.attribution.rules.elementwise import Rounding, rounding_error, smallest_exponent_step, smallest_step
+from seqlight.attribution.rules.layer_norm import layer_norm_vjp
+from seqlight.attribution.rules.order_statistics import Row, Selection
+from seqlight.attribution.rules.pooled_windows import window_of
+from seqlight.attribution.rules.pooling import MaxPool, cross_maximum
+from seqlight.attribution.rules.pullbacks import Observed
+from seqlight.attribution.rules.softmax import Softmax
+
+
+def max_pool(rule: MaxPool, sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradient at the input of max pooling: that of each window at the winner, times its multiplier."""
+    (x0,), (x1,) = reference.operands, sequence.operands
+    (y0, at0), (y1, at1) = reference.results, sequence.results
+    x1, y1, at1 = (repeat_like(one, its) for one, its in ((x1, x0), (y1, y0), (at1, at0)))
+    with torch.no_grad():
+        recorded, own = (tuple(one.detach() for one in row) for row in ((x1, y1, at1), (x0, y0, at0)))
+        window = None if reference.call.returns_indices else window_of(reference.call)
+        winners = cross_maximum(recorded, own, rule.n_pooled, window)[0].long()  # type: ignore[arg-type]
+    lead = x0.ndim - rule.n_pooled
+    return [_credit(x1.flatten(lead), x0.flatten(lead), y1, y0, winners, grads[0], lead).view(x0.shape)]
+
+
+def select(rule: Selection, sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradient at the rows of a selection: that of each result at the value it is credited to."""
+    (x0,), (x1,) = reference.operands, sequence.operands
+    (y0, at0), (y1, at1) = reference.results, sequence.results
+    x1, y1, at1 = (repeat_like(one, its) for one, its in ((x1, x0), (y1, y0), (at1, at0)))
+    with torch.no_grad():
+        winners = rule.choose(Row(x1, y1, at1), Row(x0, y0, at0))
+    return [_credit(x1, x0, y1, y0, winners, grads[0], x0.ndim - 1)]
+
+
+def _credit(x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor, winners: Tensor, grad: Tensor, lead: int) -> Tensor:
+    """Return `grad` times the multiplier of each result, added up at its winner in the dimension `lead`, the last."""
+    at = winners.flatten(lead)
+    dx = (x1.gather(-1, at) - x0.gather(-1, at)).view(winners.shape)
+    dy = y1 - y0
+    with torch.no_grad():
+        moves = (dx.abs() >= smallest_step(dx.dtype)) & dx.isfinite() & dy.isfinite()
+    # Equal maxima at a position that does not change: the plain gradient, 1.
+    multiplier = torch.where(moves, torch.where(moves, dy, 0) / torch.where(moves, dx, 1), 1)
+    return torch.zeros_like(x0).scatter_add(-1, at, (grad * multiplier).flatten(lead))
+
+
+def softmax(rule: Softmax, sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradient at the input of softmax, log_softmax or logsumexp."""
+    (x0, dim), _ = reference.call.arguments()
+    dim, (grad,) = int(dim) % x0.ndim, grads
+    x1 = repeat_like(sequence.operands[0], x0)
+    p1, p0 = x1.softmax(dim), x0.softmax(dim)
+    d = _logsumexp(x1, dim) - _logsumexp(x0, dim)
+    with torch.no_grad():
+        small = d.abs() < smallest_exponent_step(x0.dtype)
+    safe = torch.where(small, 1, d)
+    above = torch.where(small, 1 + d / 2, safe / -torch.expm1(-safe))
+    below = torch.where(small, 1 - d / 2, safe / torch.expm1(safe))
+    dx, tangent = x1 - x0, above * p1
+    weights = _ratio(tangent - below * p0, dx, tangent)
+    if rule.kind == "logsumexp":
+        return [grad.unsqueeze(dim) * weights]
+    if rule.kind == "log_softmax":
+        return [grad - weights * grad.sum(dim, keepdim=True)]
+    grad = grad * _ratio(p1 - p0, dx - d, p1)
+    return [grad - weights * grad.sum(dim, keepdim=True)]
+
+
+def _logsumexp(x: Tensor, dim: int) -> Tensor:
+    return torch.logsumexp(x, dim, keepdim=True)
+
+
+def _ratio(dy: Tensor, dx: Tensor, tangent: Tensor) -> Tensor:
+    """Return dy / dx; the tangent where that explains dy up to rounding, or where nothing changes or all is masked."""
+    with torch.no_grad():
+        noise = 4 * rounding_error(dx.dtype, Rounding.OUTPUT)
+        chosen = (dx.abs() > smallest_exponent_step(dx.dtype)) & dx.isfinite()
+        chosen &= (dy - tangent * dx).abs() > tangent * noise
+    return torch.where(chosen, torch.where(chosen, dy, 0) / torch.where(chosen, dx, 1), tangent)
+
+
+def layer_norm(sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradient at the input of layer norm, by the closed form."""
+    (_, weight, _, eps), _ = reference.call.arguments()
+    rows = (_moments(one.operands[0], eps) for one in (sequence, reference))
+    return [layer_norm_vjp(grads[0], weight, *rows)]
+
+
+def _moments(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    mean = x.mean(-1, keepdim=True)
+    return x, mean, torch.rsqrt((x - mean).square().mean(-1, keepdim=True) + eps)
