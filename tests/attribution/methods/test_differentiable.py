@@ -146,7 +146,9 @@ def test_they_sum_to_the_difference_of_outputs(seed, n, equal):
 
 
 @pytest.mark.reliability(
-    "Training", "attributions with a graph of a model that is being trained", "it stays as it is, and gets no gradient"
+    "Attributions to train with",
+    "attributions with a graph of a model that is being trained",
+    "it stays as it is, and gets no gradient",
 )
 def test_the_model_is_only_borrowed(X, references):
     model = Net().double().train()
@@ -172,7 +174,9 @@ def test_frozen_parameters_get_no_gradient(X, references):
 
 
 @pytest.mark.reliability(
-    "Training", "an operation whose multiplier has no derivative, as a part of a loss", "it is refused by name"
+    "Attributions to train with",
+    "an operation whose multiplier has no derivative, as a part of a loss",
+    "it is refused by name",
 )
 def test_what_cannot_be_differentiated_is_refused_by_name(X, references):
     class Power(nn.Module):
@@ -185,7 +189,9 @@ def test_what_cannot_be_differentiated_is_refused_by_name(X, references):
 
 
 @pytest.mark.reliability(
-    "Training", "attributions with a graph of a model that compares numbers", "a warning that they do not add up"
+    "Attributions to train with",
+    "attributions with a graph of a model that compares numbers",
+    "a warning that they do not add up",
 )
 def test_what_does_not_add_up_is_told(X, references):
     class Counts(nn.Module):
