@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.arguments import check_arguments
+from seqlight.attribution.methods.changed_mutants import ChangedMutants
+from seqlight.attribution.methods.mutant_grid import MutantGrid, find_region
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, UnsupportedOperation, kind_of
 from seqlight.prediction.arguments import HALF, autocast
@@ -22,7 +24,7 @@ from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector, flatten_structure, map_structure
 from seqlight.prediction.progress import open_progress
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
-from seqlight.sequence.checks import require_dense, require_region, to_codes
+from seqlight.sequence.checks import require_dense
 
 
 class MutagenesisOutputs(NamedTuple):
@@ -62,6 +64,10 @@ def saturation_mutagenesis(
     The attribution of a letter at a position is the output with that letter there, minus the mean over all letters
     there. An unknown character is replaced by each letter in turn like any other: it has hypothetical attributions, and
     attributions of zero. The model is used in evaluation mode and returned exactly as it was.
+
+    Where it saves work, only what a substitution changes is computed: the positions of each layer that see it. All
+    else is that of the sequence, which is computed once. Two mutants are computed in both ways first; where they
+    differ by more than rounding, or little would be saved, as in transformers, each mutant is computed in full.
 
     Parameters
     ----------
@@ -134,13 +140,12 @@ def saturation_mutagenesis(
     checked = check_arguments(model, X, args, batch_size, dtype, device, precision)
     X, size, dtype = checked.X, checked.size, checked.dtype
     X = X.cpu()  # where mutants are made, while the device computes others
-    grid = MutantGrid(X, *_region(start, end, X.shape[2]))
+    grid = MutantGrid(X, *find_region(start, end, X.shape[2]))
     targets = None if target is None else Targets(target, len(X)).without_constants("saturation_mutagenesis")
     # In float64, so that a change that is small compared with the output keeps its digits.
     place = checked.device if has_float64(checked.device) else torch.device("cpu")
 
-    def run(batch: Tensor, rows: Tensor) -> Any:
-        inputs = checked.inputs(rows, batch)
+    def read(inputs: Sequence[Any], rows: Tensor) -> Any:
         with explain_dtype_errors(inputs):
             if targets is not None and not raw_outputs:
                 return targets.read_model(model, inputs, rows, func).to(place).double()
@@ -148,14 +153,20 @@ def saturation_mutagenesis(
         output = output if func is None else func(output)
         return output if raw_outputs else _mean(output, len(rows), place)
 
+    def run(batch: Tensor, rows: Tensor) -> Any:
+        return read(checked.inputs(rows, batch), rows)
+
     def run_sequences(first: int, last: int) -> Any:
         rows = torch.arange(first, last, device="cpu")
         return run(X[rows], rows)
 
     def run_mutants(places: Tensor, first: int, last: int) -> HostCopy:
         some = places[first:last]
-        output = own.check(run(grid.mutants(some), grid.rows(some)), len(some))
-        return HostCopy(flatten_structure(output))
+        parts = changed.outputs(some, size.rows)
+        if parts is None:
+            parts = [(run(grid.mutants(some), grid.rows(some)), len(some))]
+        outputs = [flatten_structure(own.check(output, rows)) for output, rows in parts]
+        return HostCopy(outputs[0] if len(outputs) == 1 else [torch.cat(each) for each in zip(*outputs, strict=True)])
 
     own, found = OutputCollector(len(X)), OutputCollector(grid.shape.numel())
 
@@ -178,6 +189,7 @@ def saturation_mutagenesis(
         for output, n in size.parts(0, len(X), run_sequences):
             own.add(output, n)
             del output
+        changed = ChangedMutants(grid, checked.inputs, read, None if dtype in HALF else floating_dtype(model, X))
         again = pair_runner(model, [X[:1]], lambda some, which: run(some[0], which))
         y0 = own.result()
         require_independent_rows(model, again, map_structure(lambda y: y[:1], y0), size.rows)
@@ -192,63 +204,6 @@ def saturation_mutagenesis(
     changes = found.result().view(*grid.shape, -1).movedim(-1, 1)
     several = targets is not None and targets.several
     return _attributions(changes if several else changes.squeeze(1), None if hypothetical else grid.region)
-
-
-class MutantGrid:
-    """All places (sequence, letter, position) of a region of all sequences, numbered in this order of dimensions.
-
-    Parameters
-    ----------
-    X : torch.Tensor, shape (sequences, letters, positions)
-        One-hot.
-    start, end : int
-        The region.
-    """
-
-    def __init__(self, X: Tensor, start: int, end: int) -> None:
-        self.X, self.start, self.region = X, start, X[:, :, start:end]
-        self.shape = self.region.shape
-
-    def batches(self, size: BatchSize) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all places in order, as many at a time as have a batch of mutants, and a mask of those with a mutant.
-
-        A place has no mutant if the sequence has that letter there already.
-        """
-        each = self.shape[1:].numel()
-        places, new = torch.empty(0, dtype=torch.int64, device="cpu"), torch.empty(0, dtype=torch.bool, device="cpu")
-        for i, codes in enumerate(torch.from_numpy(to_codes(self.region))):
-            # An unknown character is no letter, so every letter is a mutant.
-            others = torch.arange(self.shape[1], dtype=codes.dtype, device="cpu").unsqueeze(1) != codes
-            places = torch.cat([places, torch.arange(i * each, (i + 1) * each, device="cpu")])
-            new = torch.cat([new, others.flatten()])
-            mutants, first, enough = new.nonzero().flatten(), 0, size.rows
-            while enough < len(mutants):
-                last = int(mutants[enough])
-                yield places[first:last], new[first:last]
-                first, enough = last, enough + size.rows
-            places, new = places[first:], new[first:]
-        yield places, new
-
-    def rows(self, places: Tensor) -> Tensor:
-        """Return the index of the sequence of each place."""
-        return places // self.shape[1:].numel()
-
-    def mutants(self, places: Tensor) -> Tensor:
-        """Return for each place its sequence with that letter at that position, (places, letters, positions)."""
-        mutants, each = self.X[self.rows(places)], torch.arange(len(places), device="cpu")
-        letters, positions = places // self.shape[2] % self.shape[1], places % self.shape[2] + self.start
-        mutants[each, :, positions] = 0
-        mutants[each, letters, positions] = 1
-        return mutants
-
-
-def _region(start: int, end: int | None, length: int) -> tuple[int, int]:
-    """Return `start` and `end` as positions from 0 to `length`."""
-    if end is None:
-        end = length
-    elif not isinstance(end, bool) and isinstance(end, int) and end < 0:
-        end += length + 1
-    return require_region(start, end, length)
 
 
 def _mean(output: Any, rows: int, device: torch.device) -> Tensor:

@@ -1,0 +1,47 @@
+"""Windows of a reference against slices written out by hand."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqlight.prediction.changed_windows.windows import Windows, cut, fit, join
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 3), st.integers(2, 12), st.data())
+def test_windows_anywhere(axis, length, data):
+    shape = [1, 2, 3, 2]
+    shape[axis] = length
+    width = data.draw(st.integers(1, length))
+    starts = torch.tensor(data.draw(st.lists(st.integers(0, length - width), min_size=1, max_size=4)))
+    reference = torch.arange(float(torch.Size(shape).numel())).view(shape)
+    values = -1 - torch.rand([len(starts), *shape[1:axis], width, *shape[axis + 1 :]])
+    one = Windows(reference, values, starts, axis)
+    full = reference.repeat(len(starts), 1, 1, 1)
+    for row, start in enumerate(starts):
+        full[row].narrow(axis - 1, int(start), width).copy_(values[row])
+    assert torch.equal(one.whole(), full)
+    assert one.shape == full.shape
+    assert one.width == width
+    assert one.length == length
+    other = data.draw(st.integers(1, length))
+    begins = torch.tensor([data.draw(st.integers(0, length - other)) for _ in starts])
+    for row, begin in enumerate(begins):
+        wanted = full[row].narrow(axis - 1, int(begin), other)
+        assert torch.equal(one.at(begins, other)[row], wanted)
+        there = reference[0].narrow(axis - 1, int(begin), other)
+        assert torch.equal(cut(reference, axis, begins, other)[row], there)
+
+
+def test_windows_that_cover_others():
+    starts, width = fit(torch.tensor([-3, 5, 18]), torch.tensor([2, 9, 25]), 20)
+    assert starts.tolist() == [0, 5, 16]
+    assert width == 4
+    assert fit(torch.tensor([0]), torch.tensor([19]), 20) is None
+    whole = torch.zeros(1, 1, 20)
+    a = Windows(whole, torch.ones(2, 1, 3), torch.tensor([0, 9]), 2)
+    b = Windows(whole, torch.ones(2, 1, 2), torch.tensor([2, 8]), 2)
+    starts, width = join([a, b])
+    assert starts.tolist() == [0, 8]
+    assert width == 4
+    assert join([a, Windows(torch.zeros(1, 1, 21), b.values, b.starts, 2)]) is None

@@ -1,0 +1,120 @@
+"""Mutants of which only what the mutation changes is computed, where that pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqlight.attribution.methods.mutant_grid import MutantGrid
+from seqlight.prediction.changed_windows.changed_tensor import ChangedTensor, whole
+from seqlight.prediction.changed_windows.reference_outputs import ReferenceOutputs
+from seqlight.prediction.changed_windows.windows import Windows
+from seqlight.prediction.device_memory import is_out_of_memory
+from seqlight.prediction.outputs import flatten_structure, map_structure
+
+# Shorter sequences, and fewer mutants, are done before a trial would be.
+SHORTEST, FEWEST = 50, 200
+# What is to be saved must leave room for an error of the estimate.
+PAYS = 0.7
+# The time that a batch loses at each call for finding the windows, as multiplications of a convolution.
+EACH_CALL = 2.5e6
+# How much of the largest output may be rounding.
+ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-5}
+
+
+class ChangedMutants:
+    """Outputs of a model for mutants, of which it computes the windows that a mutation changes.
+
+    Two mutants are computed in both ways first: only where the outputs agree to rounding, and the work is clearly
+    less, are others. What is chosen depends on model and sequences, and not on how long something took.
+
+    Parameters
+    ----------
+    grid : MutantGrid
+    model_inputs : callable
+        Takes the rows of a batch, one for each mutant, and X, and returns the inputs of the model.
+    read : callable
+        Takes inputs and rows, runs the model, and returns what is wanted of its output.
+    dtype : torch.dtype
+        The dtype that the model computes in.
+    """
+
+    def __init__(
+        self,
+        grid: MutantGrid,
+        model_inputs: Callable[[Tensor, Tensor], list[Any]],
+        read: Callable[[Sequence[Any], Tensor], Any],
+        dtype: torch.dtype | None,
+    ) -> None:
+        self.grid, self.model_inputs, self.read = grid, model_inputs, read
+        self.rounding = ROUNDING.get(dtype, 0.0) if dtype is not None else 0.0
+        enough = grid.X.shape[2] >= SHORTEST and grid.shape.numel() >= FEWEST
+        # Whether to go on; None before the trial.
+        self.goes: bool | None = None if enough and self.rounding else False
+        self._sequence, self._reference, self._known = -1, torch.empty(0), ReferenceOutputs()
+
+    def outputs(self, places: Tensor, batch: int) -> list[tuple[Any, int]] | None:
+        """Return what is wanted of mutants, in parts with their numbers of rows; None where each is to be made whole.
+
+        Parameters
+        ----------
+        places : torch.Tensor, int64
+            Of mutants in the grid.
+        batch : int
+            How many mutants the model takes at a time; for a single one nothing is saved.
+        """
+        if self.goes is None:
+            self.goes = batch > 1 and self._succeeds(batch)
+        if not self.goes:
+            return None
+        try:
+            _, counts = torch.unique_consecutive(self.grid.rows(places), return_counts=True)
+            return [(self._output(part), len(part)) for part in torch.split(places, counts.tolist())]
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            self.goes = False
+            return None
+
+    def _output(self, places: Tensor) -> Any:
+        """Return what is wanted of some mutants of one sequence."""
+        if len(places) > 1:
+            return self._run(places)
+        # What all rows share is told by having a single row, so a mutant is never alone.
+        return map_structure(lambda one: one[:1], self._run(places.repeat(2)))
+
+    def _run(self, places: Tensor) -> Any:
+        rows = self.grid.rows(places)
+        inputs = self.model_inputs(rows, self.grid.X[rows[:1]])
+        if self._sequence != int(rows[0]):
+            self._sequence, self._reference, self._known = int(rows[0]), inputs[0].clone(), ReferenceOutputs()
+        letters, positions = self.grid.substitutions(places)
+        values = nn.functional.one_hot(letters, self._reference.shape[1]).unsqueeze(2).to(self._reference)
+        changed = ChangedTensor(Windows(self._reference, values, positions, 2), self._known)
+        return map_structure(whole, self.read([changed, *inputs[1:]], rows))
+
+    def _succeeds(self, batch: int) -> bool:
+        """Return whether two mutants have the outputs that they have in full, for clearly less work."""
+        places = self.grid.two_places()
+        rows = self.grid.rows(places)
+        try:
+            found = flatten_structure(self._run(places))
+            spent = self._known.spent + self._known.calls * EACH_CALL / batch
+            if not self._known.whole or spent > PAYS * self._known.whole:
+                return False
+            full = self.read(self.model_inputs(rows, self.grid.mutants(places)), rows)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            return False
+        wanted = flatten_structure(full)
+        return len(found) == len(wanted) and all(map(self._agree, found, wanted))
+
+    def _agree(self, a: Tensor, b: Tensor) -> bool:
+        if a.shape != b.shape or a.dtype != b.dtype or not a.is_floating_point():
+            return a.shape == b.shape and torch.equal(a, b)
+        largest = float(b.nan_to_num(0, 0, 0).abs().max()) if b.numel() else 0.0
+        return torch.allclose(a, b, rtol=0, atol=self.rounding * largest, equal_nan=True)

@@ -1,0 +1,78 @@
+"""All substitutions of a region of sequences, and the mutants that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from seqlight.prediction.batch_size import BatchSize
+from seqlight.sequence.checks import require_region, to_codes
+
+
+class MutantGrid:
+    """All places (sequence, letter, position) of a region of all sequences, numbered in this order of dimensions.
+
+    Parameters
+    ----------
+    X : torch.Tensor, shape (sequences, letters, positions)
+        One-hot.
+    start, end : int
+        The region.
+    """
+
+    def __init__(self, X: Tensor, start: int, end: int) -> None:
+        self.X, self.start, self.region = X, start, X[:, :, start:end]
+        self.shape = self.region.shape
+
+    def batches(self, size: BatchSize) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all places in order, as many at a time as have a batch of mutants, and a mask of those with a mutant.
+
+        A place has no mutant if the sequence has that letter there already.
+        """
+        each = self.shape[1:].numel()
+        places, new = torch.empty(0, dtype=torch.int64, device="cpu"), torch.empty(0, dtype=torch.bool, device="cpu")
+        for i, codes in enumerate(torch.from_numpy(to_codes(self.region))):
+            # An unknown character is no letter, so every letter is a mutant.
+            others = torch.arange(self.shape[1], dtype=codes.dtype, device="cpu").unsqueeze(1) != codes
+            places = torch.cat([places, torch.arange(i * each, (i + 1) * each, device="cpu")])
+            new = torch.cat([new, others.flatten()])
+            mutants, first, enough = new.nonzero().flatten(), 0, size.rows
+            while enough < len(mutants):
+                last = int(mutants[enough])
+                yield places[first:last], new[first:last]
+                first, enough = last, enough + size.rows
+            places, new = places[first:], new[first:]
+        yield places, new
+
+    def rows(self, places: Tensor) -> Tensor:
+        """Return the index of the sequence of each place."""
+        return places // self.shape[1:].numel()
+
+    def mutants(self, places: Tensor) -> Tensor:
+        """Return for each place its sequence with that letter at that position, (places, letters, positions)."""
+        mutants, each = self.X[self.rows(places)], torch.arange(len(places), device="cpu")
+        letters, positions = self.substitutions(places)
+        mutants[each, :, positions] = 0
+        mutants[each, letters, positions] = 1
+        return mutants
+
+    def substitutions(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the letter of each place, and its position in the whole sequence."""
+        return places // self.shape[2] % self.shape[1], places % self.shape[2] + self.start
+
+    def two_places(self) -> Tensor:
+        """Return the places of a mutant at the first position of the first sequence, and of one in the middle."""
+        at = torch.tensor([0, self.shape[2] // 2], device="cpu")
+        there = self.region[0, :, at].argmax(dim=0)
+        return (there + 1) % self.shape[1] * self.shape[2] + at
+
+
+def find_region(start: int, end: int | None, length: int) -> tuple[int, int]:
+    """Return `start` and `end` as positions from 0 to `length`."""
+    if end is None:
+        end = length
+    elif not isinstance(end, bool) and isinstance(end, int) and end < 0:
+        end += length + 1
+    return require_region(start, end, length)

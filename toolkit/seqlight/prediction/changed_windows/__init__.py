@@ -1,0 +1,15 @@
+"""Run a model on sequences that differ from one in few positions, and compute only what these change.
+
+windows
+    what changed of a tensor: some positions of each row; everywhere else it is that of the reference
+changed_tensor
+    begin here: the tensor that a model gets, which answers as if it were whole
+reference_outputs
+    what each operation made of the reference, computed once
+call
+    a call of PyTorch with such tensors among its arguments
+pointwise, convolutions, pools, layouts, reductions
+    the rules: where a change goes in an operation
+table
+    which operation has which rule
+"""

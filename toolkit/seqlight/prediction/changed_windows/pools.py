@@ -1,0 +1,50 @@
+"""Pooling: a change goes to every window of the pool that sees it, wherever the stride has placed that."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from seqlight.prediction.changed_windows.call import Call
+from seqlight.prediction.changed_windows.convolutions import each
+from seqlight.prediction.changed_windows.pointwise import NUMBER
+from seqlight.prediction.changed_windows.sliding import Slide
+
+
+def max_pool(call: Call) -> Any:
+    """Return max pooling, with no indices."""
+    if call.argument(6, "return_indices", False):
+        return None
+    return _pool(call, call.argument(3, "padding", 0), call.argument(4, "dilation", 1), -math.inf)
+
+
+def average_pool(call: Call) -> Any:
+    """Return average pooling, where every window has the same number of positions."""
+    padding = call.argument(3, "padding", 0)
+    if call.argument(4, "ceil_mode", False) or call.argument(6, "divisor_override") is not None:
+        return None
+    padded = any(each(padding, 3) or [1])
+    return None if padded and not call.argument(5, "count_include_pad", True) else _pool(call, padding, None, 0.0)
+
+
+def _pool(call: Call, padding: Any, dilation: Any, fill: float) -> Any:
+    x, spatial = call.input, int(call.name[-2])
+    if x is None or x.reference.ndim != spatial + 2 or x.axis < 2:
+        return None
+    kernel = each(call.argument(1, "kernel_size"), spatial)
+    stride = call.argument(2, "stride")
+    strides = each(stride, spatial) if stride else kernel
+    paddings, dilations = each(padding, spatial), each(1 if dilation is None else dilation, spatial)
+    if kernel is None or strides is None or paddings is None or dilations is None:
+        return None
+    along, whole = x.axis - 2, call.reference()
+    length = whole.shape[x.axis]
+    slide = Slide(kernel[along], strides[along], dilations[along], paddings[along], fill)
+    found = slide.outputs(x, length)
+    if found is None:
+        return None
+    paddings[along] = 0
+    others = {} if dilation is None else {"dilation": tuple(dilations)}
+    values = call.func(slide.inputs(x, *found, length), tuple(kernel), tuple(strides), tuple(paddings), **others)
+    call.spend(found[1] / length, 3 * NUMBER * x.reference.numel())
+    return call.windows(values, found[0], x.axis, whole)

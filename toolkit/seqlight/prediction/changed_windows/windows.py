@@ -1,0 +1,129 @@
+"""The windows of a tensor that changed: some positions of each row, everywhere else it is that of the reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Beyond this share of the positions a tensor is cheaper whole.
+MOST = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Rows that equal one reference outside a window of positions, which has the same width in all rows.
+
+    Parameters
+    ----------
+    reference : torch.Tensor, shape (1, ...)
+        The whole of the reference.
+    values : torch.Tensor, shape (rows, ...)
+        What each row has in its window; sizes as in `reference` but for the rows and `axis`, which has the width.
+    starts : torch.Tensor, int64, shape (rows,), on the CPU
+        Where each window begins; all lie within the reference.
+    axis : int
+        The dimension of positions, at least 1.
+    """
+
+    reference: Tensor
+    values: Tensor
+    starts: Tensor
+    axis: int
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.starts)
+
+    @property
+    def width(self) -> int:
+        """The positions of a window."""
+        return self.values.shape[self.axis]
+
+    @property
+    def length(self) -> int:
+        """The positions of the whole."""
+        return self.reference.shape[self.axis]
+
+    @property
+    def shape(self) -> torch.Size:
+        """The shape of the whole."""
+        return torch.Size((self.rows, *self.reference.shape[1:]))
+
+    def at(self, starts: Tensor, width: int) -> Tensor:
+        """Return what each row has in another window of `width` positions, which begins at its number of `starts`."""
+        if width == self.width and torch.equal(starts, self.starts):
+            return self.values
+        return self._placed(cut(self.reference, self.axis, starts, width), self.starts - starts)
+
+    def whole(self) -> Tensor:
+        """Return the rows in full, a new tensor."""
+        rows = self.reference.expand(self.rows, *self.reference.shape[1:]).clone(memory_format=torch.contiguous_format)
+        return self._placed(rows, self.starts)
+
+    def _placed(self, rows: Tensor, offsets: Tensor) -> Tensor:
+        """Write the windows to `rows` at their offsets, as far as they lie within, and return it."""
+        width, size = self.width, rows.shape[self.axis]
+        first, last = int(offsets.min()), int(offsets.max())
+        if first == last and first >= 0 and first + width <= size:
+            rows.narrow(self.axis, first, width).copy_(self.values)
+            return rows
+        shape = [1] * rows.ndim
+        if first >= 0 and last + width <= size:
+            index = offsets.unsqueeze(1) + torch.arange(width, device="cpu")
+            shape[0], shape[self.axis] = self.rows, width
+            return rows.scatter_(self.axis, index.to(rows.device).view(shape).expand_as(self.values), self.values)
+        index = torch.arange(size, device="cpu") - offsets.unsqueeze(1)
+        shape[0], shape[self.axis] = self.rows, size
+        inside = ((index >= 0) & (index < width)).to(rows.device).view(shape)
+        index = index.clamp(0, width - 1).to(rows.device).view(shape).expand_as(rows)
+        return torch.where(inside, self.values.gather(self.axis, index), rows)
+
+
+def cut(reference: Tensor, axis: int, starts: Tensor, width: int) -> Tensor:
+    """Return windows of a reference, a new tensor of shape (rows, ...).
+
+    Examples
+    --------
+    >>> cut(torch.arange(5).view(1, 1, 5), 2, torch.tensor([0, 3]), 2)
+    tensor([[[0, 1]],
+    <BLANKLINE>
+            [[3, 4]]])
+    """
+    one = reference[0].movedim(axis - 1, 0)
+    if axis == reference.ndim - 1 and axis > 1:  # positions last: each window of a channel is one piece of memory
+        return one.unfold(0, width, 1)[starts.to(reference.device)].movedim(-1, axis)
+    index = (starts.unsqueeze(1) + torch.arange(width, device="cpu")).flatten().to(reference.device)
+    return one[index].view(len(starts), width, *one.shape[1:]).movedim(1, axis)
+
+
+def join(some: list[Windows]) -> tuple[Tensor, int] | None:
+    """Return starts and width of the windows that cover those of several tensors; None if that is nearly everything.
+
+    None also if they do not have the same positions along the same dimension.
+    """
+    one = some[0]
+    if any(other.axis != one.axis or other.length != one.length or other.rows != one.rows for other in some):
+        return None
+    starts, ends = one.starts, one.starts + one.width
+    for other in some[1:]:
+        if other.starts is not one.starts or other.width != one.width:
+            starts, ends = torch.minimum(starts, other.starts), torch.maximum(ends, other.starts + other.width)
+    return fit(starts, ends, one.length)
+
+
+def fit(starts: Tensor, ends: Tensor, length: int) -> tuple[Tensor, int] | None:
+    """Return starts and the least common width of windows that cover given ones; None if that is nearly everything.
+
+    Examples
+    --------
+    >>> fit(torch.tensor([-2, 10]), torch.tensor([3, 18]), 20)
+    (tensor([ 0, 10]), 8)
+    """
+    starts, ends = starts.clamp(0, length - 1), ends.clamp(1, length)
+    width = max(1, int((ends - starts).max()))
+    if width > MOST * length:
+        return None
+    return starts.clamp(max=length - width), width
