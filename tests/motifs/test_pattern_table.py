@@ -37,7 +37,7 @@ def test_no_motifs_are_an_empty_table(known):
 
 def test_the_nearest_motif_is_that_of_a_sequence_that_spells_it(known):
     """A motif of single letters is compared as its sequence is."""
-    from seqlight.exports.seqlet_motifs import annotate_texts
+    from seqlight.motifs.known_motifs import annotate_texts
 
     for text in ("TGACTCA", "TGAGTCA", "ACGT"):
         found, alone = nearest_motif(sl.one_hot_encode(text).double().numpy(), known), annotate_texts([text], known)

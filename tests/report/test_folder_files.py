@@ -6,7 +6,7 @@ import pytest
 
 import seqlight as sl
 from results_folders import attribution_arrays, write_results
-from seqlight.exports.seqlet_files import write_seqlets
+from seqlight.motifs.seqlet_files import write_seqlets
 from seqlight.report.folder_files import FolderFiles, list_files
 
 

@@ -49,9 +49,9 @@ def motifs_command(
     """
     from seqlight.cli.results_folder import open_folder
     from seqlight.errors import InputError
-    from seqlight.exports.seqlet_motifs import open_motifs
     from seqlight.exports.target_column import count_targets
     from seqlight.files.folder import as_folder, require_writable
+    from seqlight.motifs.known_motifs import open_motifs
 
     results = open_folder(folder, "attributions")
     n = count_targets(results)
@@ -77,8 +77,8 @@ def _count_known(results: Results, folder: Path) -> bool:
     """Count known motifs among seqlets that have been named, and return whether there are such."""
     import pandas as pd
 
-    from seqlight.exports.seqlet_files import RECORD, is_of_other_results, write_tsv
     from seqlight.motifs.known_counts import known_counts
+    from seqlight.motifs.seqlet_files import RECORD, is_of_other_results, write_tsv
 
     seqlets = results.path / "seqlets.tsv"
     if not seqlets.exists():

@@ -60,10 +60,10 @@ def seqlets_command(
         out: Folder for the files; by default that of the results.
     """
     from seqlight.cli.results_folder import open_folder
-    from seqlight.exports.seqlet_calls import RECURSIVE, TFMODISCO, SeqletOptions, call_seqlets
-    from seqlight.exports.seqlet_files import write_seqlets
-    from seqlight.exports.seqlet_motifs import open_motifs
     from seqlight.files.folder import as_folder, require_writable
+    from seqlight.motifs.known_motifs import open_motifs
+    from seqlight.motifs.seqlet_calls import RECURSIVE, TFMODISCO, SeqletOptions, call_seqlets
+    from seqlight.motifs.seqlet_files import write_seqlets
     from seqlight.results.manifest import NAME as MANIFEST
 
     given = locals()

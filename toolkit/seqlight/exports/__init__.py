@@ -4,7 +4,4 @@
 ``formats`` is the table of formats. ``array_files`` writes npz, HDF5 and Zarr, ``modisco_input`` the pair of files that
 TF-MoDISco reads, ``track_files`` bigWig, ``row_files`` BED and FASTA, ``tables`` tab-separated tables.
 ``export_job`` is what all of them are given, and ``target_column`` one target of an array.
-
-``seqlet_calls`` calls seqlets in a run's attributions, ``seqlet_motifs`` compares them with known motifs, and
-``seqlet_files`` writes them.
 """

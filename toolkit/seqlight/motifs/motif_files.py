@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from seqlight.exports.export_job import ExportJob
-from seqlight.exports.seqlet_columns import add_attributions, add_places, add_texts
-from seqlight.exports.seqlet_files import write_seqlets, write_tsv
 from seqlight.formats.meme_writer import write_meme
 from seqlight.motifs.patterns import Pattern
+from seqlight.motifs.seqlet_columns import add_attributions, add_places, add_texts
+from seqlight.motifs.seqlet_files import write_seqlets, write_tsv
 
 SITES = ("motif", "example_idx", "start", "end", "motif_strand")
 

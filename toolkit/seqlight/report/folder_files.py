@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from seqlight.errors import SeqlightError
-from seqlight.exports.seqlet_files import RECORD, is_of_other_results
 from seqlight.formats.meme_reader import read_meme
 from seqlight.formats.motifs import Motifs
+from seqlight.motifs.seqlet_files import RECORD, is_of_other_results
 from seqlight.results.results import Results
 
 SEQLETS, LOGOS, MOTIFS, KNOWN = "seqlets.tsv", "motifs.meme", "motifs.tsv", "known_motifs.tsv"

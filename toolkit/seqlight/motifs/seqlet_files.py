@@ -25,7 +25,7 @@ def write_seqlets(
         Where the files go: ``seqlets.tsv``; ``seqlets.bed``, if the table has places in a genome; ``seqlets.fa``, if it
         has sequences; and ``seqlets.fdr.tsv``, if rates are given.
     table : pandas.DataFrame
-        As from :func:`seqlight.exports.seqlet_calls.call_seqlets`. The seqlet of row i is called seqlet_i in FASTA, and
+        As from :func:`seqlight.motifs.seqlet_calls.call_seqlets`. The seqlet of row i is called seqlet_i in FASTA, and
         in BED where motifs do not name the seqlets.
     rates : pandas.DataFrame, optional
         Estimated false discovery rates.

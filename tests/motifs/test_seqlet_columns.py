@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import seqlight as sl
 from results_folders import attribution_arrays, write_results
 from seqlight.exports.export_job import ExportJob
-from seqlight.exports.seqlet_columns import add_attributions, add_texts
+from seqlight.motifs.seqlet_columns import add_attributions, add_texts
 
 ROWS, LENGTH = 9, 30
 SPANS = st.lists(st.tuples(st.integers(0, ROWS - 1), st.integers(0, LENGTH), st.integers(0, LENGTH)), max_size=20)

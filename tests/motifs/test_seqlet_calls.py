@@ -8,8 +8,8 @@ import torch
 import seqlight as sl
 from planted_attributions import LENGTH, ROWS, SITE, planted_arrays
 from results_folders import loci_of, write_results
-from seqlight.exports.seqlet_calls import SeqletOptions, call_seqlets, summed_track
-from seqlight.exports.seqlet_files import write_seqlets
+from seqlight.motifs.seqlet_calls import SeqletOptions, call_seqlets, summed_track
+from seqlight.motifs.seqlet_files import write_seqlets
 from seqlight.results.row_names import write_row_names
 
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 import seqlight as sl
-from seqlight.exports.seqlet_motifs import annotate_texts, open_motifs
+from seqlight.motifs.known_motifs import annotate_texts, open_motifs
 
 
 @pytest.fixture

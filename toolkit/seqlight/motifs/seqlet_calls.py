@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from seqlight.errors import InputError
 from seqlight.exports.export_job import ExportJob
-from seqlight.exports.seqlet_columns import add_places, add_texts
-from seqlight.exports.seqlet_motifs import annotate_texts
 from seqlight.exports.target_column import count_targets, target_column
 from seqlight.formats.motifs import Motifs
+from seqlight.motifs.known_motifs import annotate_texts
+from seqlight.motifs.seqlet_columns import add_places, add_texts
 from seqlight.results.results import Results
 from seqlight.seqlets.modisco.caller import tfmodisco_seqlets
 from seqlight.seqlets.recursive.caller import recursive_seqlets
