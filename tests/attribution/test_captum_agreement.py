@@ -23,7 +23,7 @@ Written by tests/attribution/test_captum_agreement.py with Captum {version}, on 
 the layers named in the table, and a dense layer. *Miss*: the largest difference between the sum of contributions and
 the output difference, as a share of the mean output difference. *Complete without*: the layer whose removal reduces
 Captum's miss to rounding. Where Captum is complete, seqlight gives the same contributions, to 1e-9. Seqlight's own
-miss is at most 1e-9 for each model (1e-6 for the LSTM, which it integrates numerically and reports).
+miss is at most 1e-9 for each model.
 
 | layers | Captum's miss | complete without |
 |---|---|---|"""
@@ -169,9 +169,7 @@ def captum(model):
 
 
 def ours(model):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the LSTM is integrated
-        m = deep_lift_shap(model, X, references=references().unsqueeze(1), raw_outputs=True, device="cpu")[:, 0]
+    m = deep_lift_shap(model, X, references=references().unsqueeze(1), raw_outputs=True, device="cpu")[:, 0]
     found = m * (X - references())
     with torch.no_grad():
         wanted = (model(X.double()) - model(references()))[:, 0]
@@ -214,7 +212,7 @@ def culprit(name):
 def test_equal_where_captum_adds_up_and_complete_everywhere(name):
     torch.manual_seed(0)
     found, miss = ours(model_of(ZOO[name]()))
-    assert miss < (1e-6 if name == "LSTM" else 1e-9)
+    assert miss < 1e-9
     theirs, their_miss = verdict(name)
     if their_miss is not None and is_complete(their_miss):
         torch.testing.assert_close(found, theirs, rtol=1e-9, atol=1e-9)

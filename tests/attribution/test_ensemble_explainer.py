@@ -209,15 +209,16 @@ def test_a_member_that_names_itself_is_not_named_twice():
 
 
 def test_an_operation_that_is_integrated_is_announced_once():
-    class Recurrent(nn.Module):
+    class Powers(nn.Module):
         def __init__(self):
             super().__init__()
-            self.cells, self.last = nn.LSTM(4, 2, batch_first=True), nn.Linear(2, 2)
+            self.first, self.last = nn.Conv1d(4, 2, 3), nn.Linear(2, 2)
 
         def forward(self, X):
-            return self.last(self.cells(X.transpose(1, 2))[0].mean(1))
+            h = self.first(X)
+            return self.last(((h.square() + 1) ** h.flip(1)).mean(2))
 
-    ensemble = sl.Ensemble([Recurrent().double(), Recurrent().double()], "both")
+    ensemble = sl.Ensemble([Powers().double(), Powers().double()], "both")
     with pytest.warns(IntegratedWarning) as warned:
         sl.attribute(ensemble, X[:1, :, :12], n_shuffles=2, random_state=0)
     assert len(warned) == 1

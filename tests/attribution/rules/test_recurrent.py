@@ -1,11 +1,19 @@
-"""Recurrent networks of relu: PyTorch's own results, and complete."""
+"""Recurrent networks: PyTorch's own results, complete, and the multipliers of gates written by hand."""
 
 import pytest
 import torch
 from torch import nn
 
+import seqlight as sl
 from seqlight import random_one_hot
-from seqlight.attribution.rules import recurrent
+from seqlight.attribution.rules import recurrent, steps
+
+KINDS = {
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+    "rnn_tanh": nn.RNN,
+    "rnn_relu": lambda *args, **kwargs: nn.RNN(*args, **kwargs, nonlinearity="relu"),
+}
 
 
 def packed(x, lengths):
@@ -15,69 +23,204 @@ def packed(x, lengths):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("kind", ["batch first", "time first", "packed"])
-def test_results_are_those_of_pytorch(kind, layers, bidirectional, bias):
+@pytest.mark.parametrize("form", ["batch first", "time first", "packed"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_results_are_those_of_pytorch(kind, form, layers, bidirectional, bias):
     torch.manual_seed(0)
-    network = nn.RNN(3, 4, layers, "relu", bias, kind != "time first", bidirectional=bidirectional).double()
-    x, states = torch.randn(2, 5, 3).double(), torch.randn(layers * (1 + bidirectional), 2, 4).double()
+    network = KINDS[kind](3, 4, layers, bias=bias, batch_first=form != "time first", bidirectional=bidirectional)
+    network, x = network.double(), torch.randn(2, 5, 3).double()
+    states = torch.randn(layers * (1 + bidirectional), 2, 4).double()
+    states = (states, states.flip(0)) if kind == "lstm" else states
     parameters, rest = network._flat_weights, (bias, layers, 0.0, False, bidirectional)
-    if kind == "packed":
+    function = getattr(recurrent, kind)
+    if form == "packed":
         x = packed(x, [5, 3])
         y, last = network(x, states)
-        found, state = recurrent.rnn_relu(x.data, x.batch_sizes, states, parameters, *rest)
+        found, *state = function(x.data, x.batch_sizes, states, parameters, *rest)
         torch.testing.assert_close(found, y.data)
     else:
-        x = x if kind == "batch first" else x.transpose(0, 1)
+        x = x if form == "batch first" else x.transpose(0, 1)
         y, last = network(x, states)
-        found, state = recurrent.rnn_relu(x, states, parameters, *rest, kind == "batch first")
+        found, *state = function(x, states, parameters, *rest, form == "batch first")
         torch.testing.assert_close(found, y)
-    torch.testing.assert_close(state, last)
+    torch.testing.assert_close(tuple(state), last if kind == "lstm" else (last,))
+
+
+def test_results_of_projections_are_those_of_pytorch():
+    torch.manual_seed(0)
+    network = nn.LSTM(3, 4, 2, proj_size=2, bidirectional=True).double()
+    x, states = torch.randn(5, 2, 3).double(), (torch.randn(4, 2, 2).double(), torch.randn(4, 2, 4).double())
+    y, last = network(x, states)
+    found, *state = recurrent.lstm(x, states, network._flat_weights, True, 2, 0.0, False, True, False)
+    torch.testing.assert_close((found, tuple(state)), (y, last))
 
 
 class Recurrent(nn.Module):
-    def __init__(self, network, pack):
+    """Everything that a network returns, in products, so that its multipliers matter each."""
+
+    def __init__(self, kind, form="", **options):
         super().__init__()
-        self.network, self.pack = network, pack
-        self.last = nn.Linear(network.hidden_size * (1 + network.bidirectional), 2)
+        torch.manual_seed(0)
+        self.network, self.form = KINDS[kind](4, 5, batch_first=True, **options), form
+        width = 2 if options.get("bidirectional") else 1
+        self.start, self.last = nn.Linear(4, 5), nn.Linear(5 * width, 2)
+        self.double()
+
+    def initial(self, x):
+        state = self.start(x[:, 0]).expand(self.network.num_layers * (1 + self.network.bidirectional), -1, -1)
+        return (state, state * state) if isinstance(self.network, nn.LSTM) else state
+
+    def run(self, h):
+        return self.network(h, self.initial(h) if self.form == "states" else None)
 
     def forward(self, x):
         h = x.mT
-        if self.pack:
-            y, _ = self.network(packed(h, [x.shape[2] - 3] * len(x)))
+        if self.form == "packed":
+            y, last = self.network(packed(h, [h.shape[1] - 3] * len(h)))
             y, _ = nn.utils.rnn.pad_packed_sequence(y, batch_first=True)
         else:
-            y, _ = self.network(h)
-        return self.last(y.mean(1))
+            y, last = self.run(h)
+        last = last if isinstance(last, tuple) else (last,)
+        return self.last(y.mean(1) + y[:, 2] * y[:, 5]) + sum(one[-1, :, :2] * one[0, :, 1:3] for one in last)
 
 
-@pytest.mark.parametrize("pack", [True, False])
-@pytest.mark.parametrize("layers", [1, 2])
-def test_networks_of_relu_are_complete(layers, pack, incompleteness):
+OPTIONS = {
+    "plain": {},
+    "two layers": {"num_layers": 2},
+    "both directions": {"bidirectional": True, "num_layers": 2},
+    "no biases": {"bias": False},
+    "dropout off": {"num_layers": 2, "dropout": 0.5},
+}
+
+
+@pytest.mark.reliability(
+    "operations",
+    "LSTM, GRU and RNN: layers, both directions, packed sequences, given states, dropout between layers",
+    "complete to rounding, and nothing is integrated",
+)
+@pytest.mark.parametrize("form", ["", "packed", "states"])
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_networks_are_complete(kind, options, form, incompleteness):
+    model, X = Recurrent(kind, form, **OPTIONS[options]), random_one_hot((2, 4, 14), random_state=0)
+    assert incompleteness(model, X, batch_size=8) < 1e-9
+
+
+def test_projections_are_complete(incompleteness):
+    class Projected(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network, self.last = nn.LSTM(4, 5, proj_size=3, batch_first=True), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.last(self.network(x.mT)[0].square().mean(1))
+
     torch.manual_seed(0)
-    network = nn.RNN(4, 5, layers, nonlinearity="relu", batch_first=True, bidirectional=True)
-    x = random_one_hot((2, 4, 14), random_state=0)
-    assert incompleteness(Recurrent(network, pack).double(), x, batch_size=8) < 1e-9
+    assert incompleteness(Projected().double(), random_one_hot((2, 4, 14), random_state=0)) < 1e-9
 
 
-@pytest.mark.filterwarnings("ignore::seqlight.IntegratedWarning")
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
-def test_packed_sequences_are_complete(kind, incompleteness):
+class ByHand(nn.Module):
+    """A network of one layer in one direction, with its gates as anyone would write them."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.network = model, model.network
+
+    def forward(self, x):
+        h = x.mT
+        w_ih, w_hh, b_ih, b_hh = self.network._flat_weights
+        states = self.model.initial(h)
+        kind, outputs = type(self.network), []
+        state, cell = states if kind is nn.LSTM else (states, None)
+        state, cell = state[0], None if cell is None else cell[0]
+        for one in h.unbind(1):
+            a, b = one @ w_ih.mT + b_ih, state @ w_hh.mT + b_hh
+            if kind is nn.LSTM:
+                i, f, g, o = (a + b).chunk(4, 1)
+                cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+                state = o.sigmoid() * cell.tanh()
+            elif kind is nn.GRU:
+                (ar, az, an), (br, bz, bn) = a.chunk(3, 1), b.chunk(3, 1)
+                z, n = (az + bz).sigmoid(), (an + (ar + br).sigmoid() * bn).tanh()
+                state = (1 - z) * n + z * state
+            else:
+                state = (a + b).tanh()
+            outputs.append(state)
+        y, last = torch.stack(outputs, 1), [one[None] for one in (state, cell) if one is not None]
+        return self.model.last(y.mean(1) + y[:, 2] * y[:, 5]) + sum(one[-1, :, :2] * one[0, :, 1:3] for one in last)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn_tanh"])
+def test_multipliers_are_those_of_gates_by_hand(kind, dtype):
+    model, X = Recurrent(kind, "states"), random_one_hot((3, 4, 12), random_state=0)
+    model = model.to(getattr(torch, dtype))
+    with torch.no_grad():
+        for one in model.network.parameters():
+            one.mul_(3)  # gates far from linear
+    settings = {"n_shuffles": 3, "random_state": 0, "raw_outputs": True, "device": "cpu", "dtype": dtype}
+    found, wanted = (sl.deep_lift_shap(one, X, batch_size=6, **settings) for one in (model, ByHand(model)))
+    error = 1e-12 if dtype == "float64" else 1e-5
+    torch.testing.assert_close(found, wanted, rtol=error, atol=error)
+
+
+@pytest.mark.parametrize("options", ["plain", "both directions", "no biases"])
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn_tanh"])
+def test_one_operation_has_the_multipliers_of_its_steps(kind, options, monkeypatch):
+    model, X = Recurrent(kind, **OPTIONS[options]), random_one_hot((2, 4, 12), random_state=0)
+    settings = {"n_shuffles": 3, "random_state": 0, "raw_outputs": True, "device": "cpu", "dtype": "float64"}
+    found = sl.deep_lift_shap(model, X, **settings)
+    monkeypatch.setattr(recurrent, "KINDS", {})
+    torch.testing.assert_close(found, sl.deep_lift_shap(model, X, **settings), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn_tanh"])
+def test_pieces_of_steps_change_nothing(kind, monkeypatch):
+    model, X = Recurrent(kind, "states"), random_one_hot((2, 4, 12), random_state=0)
+    settings = {"n_shuffles": 3, "random_state": 0, "raw_outputs": True, "device": "cpu", "dtype": "float64"}
+    found = sl.deep_lift_shap(model, X, **settings)
+    monkeypatch.setattr(steps, "PIECE", 600)
+    torch.testing.assert_close(found, sl.deep_lift_shap(model, X, **settings), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn_tanh"])
+def test_weights_that_depend_on_the_input(kind, incompleteness):
+    class Driven(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = KINDS[kind](4, 2)
+
+        def forward(self, x):
+            rows = []
+            for one in x:
+                weights = [one[0, 2:9].mean() * w for w in self.network._flat_weights]
+                state = one.new_zeros(1, 1, 2)
+                states = (state, state) if kind == "lstm" else state
+                rows.append(getattr(torch, kind)(one.T[:, None], states, weights, True, 1, 0.0, False, False, False)[0])
+            return torch.cat(rows, 1).sum(0)
+
     torch.manual_seed(0)
-    model = Recurrent(kind(4, 5, batch_first=True), True).double()
-    assert incompleteness(model, random_one_hot((2, 4, 14), random_state=0), batch_size=8) < 1e-6
+    X = random_one_hot((2, 4, 14), random_state=0)
+    assert incompleteness(Driven().double(), X, batch_size=1) < 1e-9
 
 
-def test_cells_of_relu_are_complete(incompleteness):
+CELLS = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn_tanh": nn.RNNCell}
+CELLS["rnn_relu"] = lambda *args: nn.RNNCell(*args, nonlinearity="relu")
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_cells_are_complete(kind, incompleteness):
     class Cells(nn.Module):
         def __init__(self):
             super().__init__()
-            self.cell, self.last = nn.RNNCell(4, 5, nonlinearity="relu"), nn.Linear(5, 2)
+            self.cell, self.last = CELLS[kind](4, 5), nn.Linear(5, 2)
 
         def forward(self, x):
             state = x.new_zeros(len(x), 5)
+            state = (state, state) if kind == "lstm" else state
             for step in x.unbind(2):
                 state = self.cell(step, state)
-            return self.last(state)
+            return self.last(state[0] * state[1] if kind == "lstm" else state)
 
     torch.manual_seed(0)
     assert incompleteness(Cells().double(), random_one_hot((2, 4, 14), random_state=0)) < 1e-9

@@ -4,12 +4,10 @@ import warnings
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from seqlight.attribution.rules import operation_names, table
 from seqlight.attribution.rules.pooling import FRACTIONAL_MAXIMA
-from seqlight.errors import IntegratedWarning
 
 # How to call an operation of each name, where f(x) alone does not do; x is what depends on the input,
 # between 0.2 and 0.8 where its name is in UNIT, above 1 where it is in ABOVE.
@@ -100,8 +98,16 @@ CALLS = {
     **dict.fromkeys(["max", "min"], lambda f, x: f(x, 2)[0]),
     **dict.fromkeys(["unbind", "__iter__"], lambda f, x: product_and_sum(*f(x.unflatten(1, (3, 2)).transpose(0, 1)))),
     "layer_norm_over_last": lambda f, x: f(x, torch.linspace(0, 1, x.shape[-1], dtype=x.dtype), None, 1e-5),
-    "rnn_relu": lambda f, x: f(x, x.new_zeros(1, len(x), 5), weights(x), False, 1, 0.0, False, False, True)[0],
-    "rnn_relu_cell": lambda f, x: f(x[:, 0], x[:, 1, :5], *weights(x)),
+    **dict.fromkeys(
+        ["rnn_relu", "rnn_tanh"],
+        lambda f, x: f(x, x.new_zeros(1, len(x), 5), weights(x), False, 1, 0.0, False, False, True)[0],
+    ),
+    "gru": lambda f, x: f(x, x.new_zeros(1, len(x), 5), weights(x, 3), False, 1, 0.0, False, False, True)[0],
+    "lstm": lambda f, x: f(x, (x.new_zeros(1, len(x), 5),) * 2, weights(x, 4), False, 1, 0.0, False, False, True)[0],
+    **dict.fromkeys(["rnn_relu_cell", "rnn_tanh_cell"], lambda f, x: f(x[:, 0], x[:, 1, :5], *weights(x))),
+    "gru_cell": lambda f, x: f(x[:, 0], x[:, 1, :5], *weights(x, 3)),
+    "lstm_cell": lambda f, x: sum(f(x[:, 0], (x[:, 1, :5], x[:, 2, :5]), *weights(x, 4))),
+    "recur": lambda f, x: f(x.transpose(0, 1), "gru", [x[:, 1, :5]], weights(x, 3))[0].transpose(0, 1),
     "attend": lambda f, x: f(torch.sin(x), x, 2 * x, None, 0.5),
     "max_over_last": lambda f, x: f(x)[0],
     "layer_norm": lambda f, x: f(x, (20,), C, C),
@@ -267,8 +273,8 @@ def rowwise(f, x):
     return torch.stack([f(one) for one in x])
 
 
-def weights(x):
-    return [torch.sin(torch.arange(5.0 * n, dtype=x.dtype)).view(5, n) for n in (20, 5)]
+def weights(x, gates=1):
+    return [torch.sin(torch.arange(5.0 * gates * n, dtype=x.dtype)).view(5 * gates, n) for n in (20, 5)]
 
 
 def pooled(name, f, x):
@@ -311,7 +317,6 @@ ENTRIES = sorted(
     [
         pytest.param(name, f, id=f"{name}-{i}-{getattr(f, '__qualname__', '')}")
         for i, (name, _, f) in enumerate(ENTRIES)
-        if name not in table.RECURRENT
     ],
 )
 def test_each_entry_adds_up(name, function, engine_gap):
@@ -322,32 +327,12 @@ def test_each_entry_adds_up(name, function, engine_gap):
     assert engine_gap(lambda x: result(function, name, x), x, r) < 1e-9
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "rnn_tanh"])
-def test_recurrent_networks_are_integrated_with_a_warning(name, engine_gap):
-    torch.manual_seed(0)
-    kind = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN}[name]
-    network = kind(6, 5, batch_first=True, bidirectional=True).double().requires_grad_(False)
-    x, r = torch.randn(2, 8, 6, dtype=torch.float64), torch.randn(2, 2, 8, 6, dtype=torch.float64)
-    with pytest.warns(IntegratedWarning, match=name):
-        assert engine_gap(lambda x: network(x)[0], x, r) < 1e-6
-
-
-@pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
-def test_cells_of_recurrent_networks(kind, engine_gap):
-    torch.manual_seed(0)
-    cell = kind(6, 5).double().requires_grad_(False)
-    x, r = torch.randn(2, 6, dtype=torch.float64), torch.randn(2, 2, 6, dtype=torch.float64)
-    with pytest.warns(IntegratedWarning, match="cell"):
-        assert engine_gap(lambda x: cell(x)[0] if kind is nn.LSTMCell else cell(x), x, r) < 1e-6
-
-
 def test_every_name_of_the_table_exists_in_pytorch():
     names = [
         *table.ELEMENTWISE,
         *table.BINARY,
         *table.PRODUCTS,
         *table.DECOMPOSED,
-        *table.RECURRENT,
     ]
     missing = [name for name in names if not operation_names.spellings(name)]
     assert missing == []

@@ -132,17 +132,19 @@ class Recurrent(nn.Module):
         return self.network(x.mT)[0]
 
 
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_no_recurrent_network_waits_for_the_device(kind, pretend):
+    assert awaited(pretend, Recurrent(kind)) == {}
+
+
 INTEGRATED = {
-    "LSTM": lambda: Recurrent(nn.LSTM),
-    "GRU": lambda: Recurrent(nn.GRU),
-    "recurrent network with tanh": lambda: Recurrent(nn.RNN),
     "power of two operands": lambda: lambda x: (x**2 + 1) ** x.flip(1),
 }
 
 
 @pytest.mark.reliability(
     "accelerators",
-    "recurrent networks on a device, integrated with as many points as the numbers ask for",
+    "a power of two operands on a device, integrated with as many points as the numbers ask for",
     "the host waits once for each number of points that is tried, for all that it has to know",
 )
 @pytest.mark.filterwarnings("ignore::seqlight.errors.IntegratedWarning")

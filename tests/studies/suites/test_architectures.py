@@ -1,12 +1,11 @@
 """Models as their authors write them: made alike in each process, trained, and explained completely or refused."""
 
-import warnings
 from dataclasses import replace
 
 import pytest
 import torch
 
-from seqlight.errors import IntegratedWarning, UnsupportedOperation
+from seqlight.errors import UnsupportedOperation
 from seqlight.studies.agreement import miss
 from seqlight.studies.implementations.deep_lift_shap import SEQLIGHT
 from seqlight.studies.suites.architectures import ARCHITECTURES, SUITE, danq
@@ -20,7 +19,6 @@ from seqlight.studies.suites.architectures.architecture import (
 
 CASES = SUITE.cases()
 MIXED = danq.SELENE.name
-RECURRENT = {f"{danq.ARCHITECTURE.name}: untrained", f"{danq.ARCHITECTURE.name}: trained", "matrix: biLSTM"}
 QUICK = "two heads"
 
 
@@ -29,10 +27,7 @@ def missed(name):
     case = CASES[name]
     model, X = case.make_model().double(), case.X.double()
     references = case.draw_references(SUITE.n_references, 0).double()
-    with warnings.catch_warnings():
-        if name in RECURRENT:
-            warnings.simplefilter("ignore", IntegratedWarning)
-        found = SEQLIGHT.contributions(model, X, references, (), case.target, 0)
+    found = SEQLIGHT.contributions(model, X, references, (), case.target, 0)
     with torch.no_grad():
         outputs = model(X)[:, case.target]
         of_references = torch.stack([model(one)[:, case.target] for one in references.unbind(1)], dim=1)

@@ -55,13 +55,13 @@ class Product:
                 return mean_vjp(call, x1, [one.get() for one in x0], grads, points)
 
             return VJPFunction.apply(partial(_multiply, call), mean, *call.tensors)
-        midpoint = [_midpoint(one, x.detach()) for one, x in zip(x1, call.tensors, strict=True)]
+        middle = [midpoint(one, x.detach()) for one, x in zip(x1, call.tensors, strict=True)]
         # Keywords may come in any order.
         known = None if call.arguments()[1] else self.vjp
 
         def vjp(grads: Sequence[Tensor]) -> Any:
-            found = None if known is None else known(grads[0], *midpoint)
-            return vjp_at(call, midpoint, grads) if found is None else found
+            found = None if known is None else known(grads[0], *middle)
+            return vjp_at(call, middle, grads) if found is None else found
 
         return VJPFunction.apply(partial(_multiply, call), vjp, *call.tensors)
 
@@ -80,7 +80,8 @@ def matrix_vjp(grad: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor] | No
     return (grad @ b.mH, a.mH @ grad) if min(a.ndim, b.ndim) > 1 else None
 
 
-def _midpoint(recorded: Tensor, reference: Tensor) -> Tensor:
+def midpoint(recorded: Tensor, reference: Tensor) -> Tensor:
+    """Return the mean of both, in the shape of `reference`; on a CPU its memory is lent, if possible."""
     if not reference.is_cpu:
         return interpolate(recorded, reference, 0.5)
     out = empty_like(reference)

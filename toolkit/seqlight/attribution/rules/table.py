@@ -25,6 +25,7 @@ from seqlight.attribution.rules import (
     layer_norm,
     losses,
     norms,
+    recurrence,
     recurrent,
     reductions,
     smooth_activations,
@@ -149,7 +150,7 @@ DECOMPOSED: dict[str, Function] = {
     **named("vector_norm cdist pdist dist pairwise_distance cosine_similarity renorm", norms),
     **named("sort msort topk kthvalue median nanmedian quantile nanquantile cummax cummin aminmax mode", sorting),
     **named("fmod remainder zeta", special_functions),
-    **named("rnn_relu rnn_relu_cell", recurrent),
+    **named("lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell", recurrent),
     **named("amax amin", reductions),
     "max": reductions.max_,
     "min": reductions.min_,
@@ -171,9 +172,6 @@ FUSED: dict[str, Function] = {
     **each("abs absolute __abs__", decompositions.fused_abs),
     "angle": decompositions.fused_angle,
 }
-
-# Recurrent networks with smooth activations have no exact rule.
-RECURRENT = each("lstm gru rnn_tanh lstm_cell gru_cell rnn_tanh_cell", INTEGRATED)
 
 # Functions that PyTorch itself has written in Python, out of operations that have rules.
 WRITTEN_IN_PYTHON = (
@@ -206,6 +204,7 @@ OURS = (
     Entry("attention", attention.attend, attention.Attention(), attention.Attention()),
     Entry("max", reductions.max_over_last, MaxPool(1), indices=True),
     *(Entry(f"fractional_max_pool{n}d", maxima, MaxPool(n), indices=True) for n, maxima in FRACTIONAL_MAXIMA.items()),
+    Entry("recurrence", recurrence.recur, recurrence.Recurrence(), recurrence.Recurrence()),
     Entry("quotient", quotient, Rescale(), Quotient(), broadcasts=True, linear_in=0),
     Entry("hold", hold, Hold()),
     Entry("max_unpool", put, Unpool(), Unpool()),
@@ -236,7 +235,7 @@ def rules() -> dict[Any, Entry]:
         enter(name, None, rule)
     for name in OPERATIONS.keys() - PRODUCTS.keys():  # linear in all that they take
         enter(name, None)
-    for name, treatment in (DECOMPOSED | RECURRENT).items():
+    for name, treatment in DECOMPOSED.items():
         enter(name, treatment, treatment)
     for operator, name in IN_PLACE_OPERATORS.items():
         if hasattr(Tensor, operator):

@@ -1,0 +1,89 @@
+"""The rule for one layer of a recurrent network in one direction: LSTM, GRU, or tanh.
+
+Written out, a step is made of products, which take their Jacobian half way between reference and input
+(``product.py``), and of sigmoids and tanh, which take their secants (``elementwise.py``). So the rule has the same
+multipliers as gates written by hand. PyTorch computes the outputs; the gates of all steps follow from these in two
+large products of matrices. The gradient then goes back from step to step, with what depends on no gradient computed for
+many steps at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.calls.call import Call, ObserveFunction
+from seqlight.attribution.calls.function_bodies import as_operation
+from seqlight.attribution.calls.record import Snapshot
+from seqlight.attribution.rules.gru import gru_vjp
+from seqlight.attribution.rules.lstm import lstm_vjp
+from seqlight.attribution.rules.mean_jacobian import VJPFunction
+from seqlight.attribution.rules.rnn_tanh import rnn_tanh_vjp
+from seqlight.attribution.rules.steps import Layer
+
+# From the gradients at the outputs and the last states, and both layers, to those at input and first states.
+KINDS: dict[str, Callable[[Sequence[Tensor], Layer, Layer], tuple[Tensor, ...]]] = {
+    "lstm": lstm_vjp,
+    "gru": gru_vjp,
+    "rnn_tanh": rnn_tanh_vjp,
+}
+
+
+@as_operation
+def recur(x: Tensor, kind: str, states: Sequence[Tensor], weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return the outputs of one layer in one direction, and its last states.
+
+    Parameters
+    ----------
+    x : torch.Tensor, shape (steps, rows, features)
+    kind : {"lstm", "gru", "rnn_tanh"}
+    states : sequence of torch.Tensor, each of shape (rows, size)
+        The first state, and of an LSTM the first cell state.
+    weights : sequence of torch.Tensor
+        For the input, for the state, and both biases, if there are any.
+    """
+    first = tuple(one[None] for one in states)
+    hx = first if kind == "lstm" else first[0]
+    y, *last = getattr(torch, kind)(x, hx, list(weights), len(weights) > 2, 1, 0.0, False, False, False)
+    # Copies, because some kernels return the last state as a part of the outputs.
+    return y.contiguous(), *(one[0].clone() for one in last)
+
+
+class Recurrence:
+    """A call of :func:`recur`, with weights that do not depend on the input."""
+
+    backward: ClassVar[type[torch.autograd.Function]] = VJPFunction
+
+    def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
+        """Keep input, first states and outputs: all else follows from them."""
+        found = ObserveFunction.apply(call, *call.tensors)
+        return found, _keep(call, found[0], copy)
+
+    def explain(self, call: Call, kept: Any, copy: bool) -> Any:
+        """Multiply by the mean Jacobians of all steps, in the backward pass."""
+        weights = call.arguments()[0][3]
+        recorded, own = kept, list[Any]()
+
+        def vjp(grads: Sequence[Tensor]) -> list[Tensor]:
+            kind, mine = call.arguments()[0][1], own[0]
+            found = KINDS[kind](grads, _layer(recorded, weights), _layer(mine, weights))
+            # The second leaf is the kind.
+            at = dict(zip((0, *range(2, 1 + len(found))), found, strict=True))
+            return [at[leaf] for leaf in call.dependent]
+
+        found = VJPFunction.apply(call, vjp, *call.tensors)
+        own.append(_keep(call, found[0], copy))
+        return found
+
+
+def _keep(call: Call, y: Tensor, copy: bool) -> list[Any]:
+    x, _, states, _ = call.arguments()[0]
+    return [Snapshot.take(x, copy), [Snapshot.take(one, copy) for one in states], Snapshot.take(y, copy)]
+
+
+def _layer(kept: Any, weights: Sequence[Tensor]) -> Layer:
+    x, states, y = kept
+    return Layer(x.get(), [one.get() for one in states], y.get(), weights)
