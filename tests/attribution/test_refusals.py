@@ -19,6 +19,7 @@ from seqlight.attribution.calls.partners import align_partners
 from seqlight.attribution.engine.row_layout import find_row_layout
 from seqlight.attribution.kernels.attention import Operands, Recording, require_pairs
 from seqlight.attribution.rules.order_statistics import Selection, crossing_value
+from seqlight.attribution.rules.steps import Layer
 from user_operations import StraightThrough
 
 X = sl.random_one_hot((2, 4, 40), random_state=0).float()
@@ -175,8 +176,14 @@ class RowByRow(nn.Module):
         return torch.cat([self.body(row[None]).mean(-1) for row in x])
 
 
+def steps_of(n):
+    x = torch.zeros(n, 3, 4)
+    return Layer(x, [x[0]], x, [torch.zeros(4, 4)] * 2)
+
+
 # Refusals of single functions: no model reaches them here by itself, or they are those of another method.
 OTHERS = {
+    "steps along the batch": lambda: next(steps_of(8).backwards(steps_of(2))),
     "shapes": lambda: align_partners(torch.zeros(2, 3), torch.zeros(5, 3)),
     "heads": lambda: require_pairs(
         Recording(*[torch.zeros(2, 3, 4, 5)] * 3, None, None, None), Operands(*[torch.zeros(2, 3, 8, 5)] * 3)
