@@ -67,8 +67,8 @@ class Layer:
         if at is not None and at[0] != 1:
             raise UnsupportedOperation(
                 f"a recurrent network takes the sequences as shape {tuple(partner.x.shape)} and their references as "
-                f"{tuple(self.x.shape)}, where steps come first: it reads along the batch: transpose its input, or pass "
-                "it batch_first=True."
+                f"{tuple(self.x.shape)}, where steps come first: it reads along the batch: transpose its "
+                "input, or pass it batch_first=True."
             )
         arena = Arena()
         for piece in reversed(list(self.pieces())):
