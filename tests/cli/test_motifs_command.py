@@ -42,7 +42,7 @@ def programs(tmp_path, monkeypatch):
 def test_what_is_said_and_written(folder, programs, tmp_path, capsys):
     told = programs("modisco", programs.modisco)
     sl.write_meme(tmp_path / "known.meme", {SITE: sl.one_hot_encode(SITE), "other": sl.one_hot_encode("GATTACA")})
-    motifs_command(folder, known=str(tmp_path / "known.meme"))
+    motifs_command(folder, motifs=str(tmp_path / "known.meme"))
     said = capsys.readouterr().out.splitlines()
     modisco = f"modisco motifs -s {folder}/modisco/sequences.npz -a {folder}/modisco/attributions.npz"
     assert said[0] == f"TF-MoDISco: {modisco} -o {folder}/motifs/modisco.h5 -n 20000 -w 100"
@@ -103,7 +103,7 @@ def test_known_motifs_are_counted_among_seqlets(folder, programs, tmp_path, caps
 def test_several_targets(tmp_path, programs):
     programs("modisco", programs.modisco)
     write_results(tmp_path / "run", planted_arrays(targets=2))
-    with pytest.raises(sl.InputError, match="explains 2 targets: say which one with --target, 0 to 1"):
+    with pytest.raises(sl.InputError, match="explains 2 targets: say which one with `target`, 0 to 1"):
         motifs_command(tmp_path / "run")
     motifs_command(tmp_path / "run", target=1)
     sites = pd.read_csv(tmp_path / "run" / "motifs.target_1" / "seqlets.tsv", sep="\t")

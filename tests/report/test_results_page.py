@@ -238,7 +238,7 @@ def test_other_alphabets(tmp_path):
 def test_the_draw_has_a_seed(results):
     drawn = [logos(write_report(results, random_state=seed).read_text())[6:] for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
-    page = write_report(results, top=2, drawn=0).read_text()
+    page = write_report(results, top=2, sampled=0).read_text()
     assert len(logos(page)) == 2
 
 

@@ -21,7 +21,7 @@ MOST_SHOWN = 10
 
 def motifs_command(
     folder: Path,
-    known: str | None = None,
+    motifs: str | None = None,
     target: int | None = None,
     window: int | None = None,
     max_seqlets: int = 20_000,
@@ -36,11 +36,11 @@ def motifs_command(
     seqlets.bed, and counts of known motifs where `seqlight seqlets --motifs` has named the seqlets.
 
     Example:
-        seqlight motifs attributions --known jaspar:CORE/vertebrates
+        seqlight motifs attributions --motifs jaspar:CORE/vertebrates
 
     Args:
         folder: Folder of results, which `seqlight attribute` wrote.
-        known: Known motifs to compare with, by Tomtom: a file in MEME format, jaspar, or jaspar:CORE/vertebrates.
+        motifs: Known motifs to compare with, by Tomtom: a file in MEME format, jaspar, or jaspar:CORE/vertebrates.
         target: Which of several targets, counted from 0.
         window: Positions around the middle of each sequence to look in; by default 400, or all of fewer.
         max_seqlets: The largest number of seqlets of each sign.
@@ -48,26 +48,21 @@ def motifs_command(
         out: Folder for the files, in its folder motifs; by default that of the results.
     """
     from seqlight.cli.results_folder import open_folder
-    from seqlight.errors import InputError
-    from seqlight.exports.target_column import count_targets
+    from seqlight.exports.target_column import require_target
     from seqlight.files.folder import as_folder, require_writable
     from seqlight.motifs.known_motifs import open_motifs
 
     results = open_folder(folder, "attributions")
-    n = count_targets(results)
-    if n is not None and (target is None or not 0 <= target < n):
-        raise InputError(f"{folder} explains {n} targets: say which one with --target, 0 to {n - 1}.")
-    if n is None and target not in (None, 0):
-        raise InputError(f"target is {target}, and {folder} explains a single one: leave it out.")
+    which = require_target(results, target)
     to = folder if out is None else as_folder(out)
     require_writable(to)
-    motifs = None if known is None else open_motifs(known)
+    known = None if motifs is None else open_motifs(motifs)
     counted = _count_known(results, to / "motifs")
-    run = _prepare(results, to, None if n is None else target, window, max_seqlets, counted)
+    run = _prepare(results, to, which, window, max_seqlets, counted)
     if run is None:
         return
     if _run_modisco(run, results):
-        _write_motifs(run, results, None if n is None else target, motifs, finemo)
+        _write_motifs(run, results, which, known, finemo)
     elif not counted:
         print(f"without it: seqlight seqlets {folder} --motifs jaspar counts known motifs among seqlets")
     print(f"next: seqlight report {folder}")

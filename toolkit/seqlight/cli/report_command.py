@@ -14,7 +14,7 @@ def report_command(
     out: Path | None = None,
     target: int | None = None,
     top: int = 6,
-    drawn: int = 4,
+    sampled: int = 4,
     random_state: int = 0,
     alphabet: str | None = None,
     assembly: str | None = None,
@@ -29,7 +29,7 @@ def report_command(
         out: The page, or a folder to put report.html into; by default that of the results.
         target: Which of several targets to show, counted from 0.
         top: Number of logos of the rows with the largest attributions.
-        drawn: Number of logos of rows drawn at random.
+        sampled: Number of logos of rows drawn at random.
         random_state: Seed of that draw.
         alphabet: DNA, RNA, protein, or the letters of the sequences in the order of their rows; by default DNA where
             there are four, and protein where there are twenty.
@@ -45,7 +45,7 @@ def report_command(
         out,
         target=target,
         top=top,
-        drawn=drawn,
+        sampled=sampled,
         random_state=random_state,
         alphabet=alphabet,
         assembly=assembly,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError
 from seqlight.results.column import Column
 from seqlight.results.results import Results
+from seqlight.sequence.checks import require_count
 
 
 class TargetColumn:
@@ -70,10 +71,25 @@ def target_column(results: Results, name: str, target: int | None) -> TargetColu
     InputError
         If there is no such array or target.
     """
-    targets = count_targets(results)
-    column = results[name]
-    if targets is None and target not in (None, 0):
-        raise InputError(f"target is {target}, and {results.path} explains a single one: leave `target` out.")
-    if targets is not None and (target is None or not 0 <= target < targets):
-        raise InputError(f"target is {target}, and {results.path} explains {targets}: expected 0 to {targets - 1}.")
-    return TargetColumn(column, target if targets is not None else None)
+    return TargetColumn(results[name], require_target(results, target))
+
+
+def require_target(results: Results, target: int | None) -> int | None:
+    """Return which of several targets is meant; None if there is only one.
+
+    Raises
+    ------
+    InputError
+        If there is no such target, or there are several and none is given.
+    """
+    n = count_targets(results)
+    if n is None:
+        if target not in (None, 0):
+            raise InputError(f"target is {target}, and {results.path} explains a single one: leave `target` out.")
+        return None
+    if target is None:
+        raise InputError(f"{results.path} explains {n} targets: say which one with `target`, 0 to {n - 1}.")
+    chosen = require_count(target, "target")
+    if chosen >= n:
+        raise InputError(f"target is {chosen}, and {results.path} explains {n}: expected 0 to {n - 1}.")
+    return chosen

@@ -38,7 +38,7 @@ class ReportedRun:
         The letters; None if they are not known.
     assembly : str or None
         The genome of the loci, as the UCSC Genome Browser calls it.
-    top, drawn : int
+    top, sampled : int
         How many logos of the strongest rows, and of rows drawn at random.
     random_state : int
         The seed of the latter.
@@ -51,7 +51,7 @@ class ReportedRun:
     alphabet: str | None = None
     assembly: str | None = None
     top: int = 6
-    drawn: int = 4
+    sampled: int = 4
     random_state: int = 0
 
     @cached_property
@@ -78,7 +78,7 @@ class ReportedRun:
     def random_rows(self) -> list[int]:
         """Other rows, drawn at random, in order."""
         others = np.setdiff1d(np.flatnonzero(self.statistics.finite), self.strongest)
-        return sorted(np.random.RandomState(self.random_state).permutation(others)[: self.drawn].tolist())
+        return sorted(np.random.RandomState(self.random_state).permutation(others)[: self.sampled].tolist())
 
     @property
     def anchors(self) -> dict[int, str]:

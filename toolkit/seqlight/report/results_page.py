@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from seqlight.errors import InputError, ResultsError
-from seqlight.exports.target_column import count_targets
+from seqlight.exports.target_column import count_targets, require_target
 from seqlight.files.paths import as_path
 from seqlight.report import attribution_sections, prediction_sections
 from seqlight.report.folder_files import FolderFiles
@@ -22,11 +22,11 @@ ALPHABETS = {len(one.letters): one.letters for one in (DNA, PROTEIN)}
 
 def write_report(
     results: Results | str | os.PathLike[str],
-    path: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
     *,
     target: int | None = None,
     top: int = 6,
-    drawn: int = 4,
+    sampled: int = 4,
     random_state: int = 0,
     alphabet: str | None = None,
     assembly: str | None = None,
@@ -42,11 +42,11 @@ def write_report(
     ----------
     results : Results, or path of their folder
         Of :func:`seqlight.run`, ``seqlight attribute`` or ``seqlight predict``.
-    path : str or path, optional
+    out : str or path, optional
         The file, or a folder to put ``report.html`` into; by default that of the results.
     target : int, optional
         Which of several targets to show; the first by default.
-    top, drawn : int
+    top, sampled : int
         How many logos of the rows with the largest attributions, and of rows drawn at random.
     random_state : int
         The seed with which these are drawn.
@@ -88,14 +88,15 @@ def write_report(
             f"{len(missing)} of {found.manifest.shards} shards are missing in {found.path}: start the same run again, "
             "which computes only these."
         )
-    page = found.path if path is None else as_path(path)
+    page = found.path if out is None else as_path(out)
     page = page / NAME if page.is_dir() else page
     _require_page(page)
     kind = "Attributions" if "attributions" in found else "Predictions"
     if kind == "Predictions":
         sections = prediction_sections.make_sections(found, page, assembly)
     else:
-        chosen = _require_target(found, target)
+        several = count_targets(found) is not None
+        chosen = require_target(found, 0 if several and target is None else target)
         run = ReportedRun(
             found,
             FolderFiles.from_results(found, chosen),
@@ -104,7 +105,7 @@ def write_report(
             _letters(found, alphabet),
             assembly,
             require_count(top, "top", least=1),
-            require_count(drawn, "drawn", least=0),
+            require_count(sampled, "sampled", least=0),
             require_count(random_state, "random_state", least=0),
         )
         sections = attribution_sections.make_sections(run)
@@ -120,18 +121,6 @@ def _require_page(path: Path) -> None:
         if file.read(20).lstrip().lower().startswith(b"<!doctype html"):
             return
     raise InputError(f"{path} is there, and is no page: expected another name for it, such as {NAME}, or a folder.")
-
-
-def _require_target(results: Results, target: int | None) -> int | None:
-    n = count_targets(results)
-    if n is None:
-        if target not in (None, 0):
-            raise InputError(f"target is {target}, and {results.path} explains a single one: leave `target` out.")
-        return None
-    chosen = require_count(0 if target is None else target, "target", least=0)
-    if chosen >= n:
-        raise InputError(f"target is {chosen}, and {results.path} explains {n}: expected 0 to {n - 1}.")
-    return chosen
 
 
 def _letters(results: Results, alphabet: str | None) -> str | None:
