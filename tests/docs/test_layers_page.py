@@ -3,17 +3,21 @@
 import pytest
 import torch
 
-from .conftest import BLOCK, DOCS
+from .conftest import difference
 
 
 @pytest.fixture(scope="module")
-def names():
-    page = (DOCS / "layers.md").read_text()
-    names = {}
-    for kind, block in BLOCK.findall(page):
-        if kind == "python":
-            exec(block, names)
-    return names
+def page(run_page):
+    return run_page("layers.md")
+
+
+@pytest.fixture(scope="module")
+def names(page):
+    return page[0].names
+
+
+def test_the_picture_is_that_shown(page):
+    assert difference(page[1] / "filters.png") < 0.05
 
 
 def test_what_the_page_says_of_its_contributions(names):

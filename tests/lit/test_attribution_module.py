@@ -311,3 +311,20 @@ def test_arguments_of_a_run_may_lie_anywhere(pretend, tmp_path):
     found = attributions("pretend:1", "there")
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-5, atol=1e-7)
     assert found[1] == expected[1]
+
+
+@pytest.mark.parametrize(("rows", "pairs"), [(1, 32), (4, 3)])
+def test_contributions_of_layers(trainer, rows, pairs):
+    settings = {"target": [0, 2], "n_shuffles": 3, "layers": ["layers.2", "layers"]}
+    module = DeepLiftShapModule(Net(torch.float64), batch_size=pairs, **settings)
+    found = attributed(trainer, module, batch_size=rows)
+    expected = sl.attribute(Net(torch.float64), X, random_state=0, device="cpu", **settings)
+    for name in ("layers.2", "layers"):
+        torch.testing.assert_close(found[f"layer_{name}"], expected.layers[name], rtol=0, atol=1e-12)
+    assert module.method()["layers"] == ["layers.2", "layers"]
+    assert "layers" not in DeepLiftShapModule(Net()).method()
+
+
+def test_layers_that_are_none():
+    with pytest.raises(sl.InputError, match="'body', which is no module"):
+        DeepLiftShapModule(Net(), layers=["body"])

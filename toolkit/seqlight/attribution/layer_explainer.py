@@ -19,6 +19,7 @@ from seqlight.attribution.explainer import Explainer
 from seqlight.attribution.targets import Targets, sequence_of_rows
 from seqlight.errors import InputError, SeqlightError, kind_of
 from seqlight.prediction.batch_size import BatchSize
+from seqlight.prediction.ensemble import Ensemble
 from seqlight.prediction.input_errors import explain_dtype_errors
 
 # Modules by their names, or True for all of them.
@@ -95,6 +96,8 @@ class LayerExplainer(Explainer):
 
 def make_taps(model: nn.Module, layers: Layers, reduction: LayerReduction | None) -> LayerTaps:
     """Return the taps of some modules of a model, or of all; InputError if a name is not that of a module."""
+    if isinstance(model, Ensemble):
+        raise InputError("layers is given for an Ensemble, whose members have their own: explain one member at a time.")
     modules = dict(model.named_modules())
     del modules[""]
     if isinstance(layers, bool):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any, Literal
 
 import lightning.pytorch as L
@@ -18,6 +18,7 @@ from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
 from seqlight.attribution.ensemble_explainer import make_explainer
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation, pad_references
+from seqlight.attribution.layer_explainer import LayerExplainer, make_taps
 from seqlight.attribution.member_spread import SPREAD
 from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
@@ -83,6 +84,8 @@ class DeepLiftShapModule(L.LightningModule):
         As in :func:`seqlight.deep_lift_shap`.
     inputs : int
         How many of the tensors of a row the model takes, sequences first. The rest, such as labels, is ignored.
+    layers : sequence of str
+        Also keep what the outputs of these modules contribute, as in :func:`seqlight.attribute`: ``layer_<name>``.
     checkpoint, arguments, identity, trusted
         As in :class:`seqlight.lit.PredictModule`.
 
@@ -131,6 +134,7 @@ class DeepLiftShapModule(L.LightningModule):
         trusted: bool = False,
         *,
         precision: Precision = None,
+        layers: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.model = as_model(model, checkpoint, arguments, trusted)
@@ -146,6 +150,9 @@ class DeepLiftShapModule(L.LightningModule):
             raise InputError(f"keep names {unknown[0]!r}: expected {known} or {KEPT[-1]!r}.")
         if "spread" in keep and not (isinstance(self.model, Ensemble) and len(self.model) > 1):
             raise InputError("keep names 'spread': expected as model a seqlight.Ensemble of several members.")
+        self.layers = list(layers) if not isinstance(layers, str) else [layers]
+        if self.layers:
+            make_taps(self.model, self.layers, None)  # raises InputError for what is no module
         self.target, self.references, self.ops = as_target(target), references, additional_nonlinear_ops
         self.hypothetical, self.keep = hypothetical, tuple(keep)
         self.batch_size = require_batch_size(batch_size)
@@ -207,7 +214,9 @@ class DeepLiftShapModule(L.LightningModule):
         targets = Targets(target_of_rows(self.target, ids), len(X))
         check = ConvergenceCheck(self.threshold, "raise") if self.policy == "raise" else None
         size = self._size or BatchSize(self.batch_size, self.device)
-        job = make_explainer(self.model, (X,), args, targets, size)
+        given = self.model, (X,), args, targets, size
+        taps = make_taps(self.model, self.layers, None) if self.layers else None
+        job = make_explainer(*given) if taps is None else LayerExplainer(*given, taps)
         if self._conversion is not None:
             job.model_inputs.conversion = self._conversion.for_batch([X, *args])
             job.rows_checked = self._rows_checked
@@ -217,7 +226,7 @@ class DeepLiftShapModule(L.LightningModule):
         torch.set_default_dtype(torch.float32 if default in (torch.float16, torch.bfloat16) else default)
         try:
             with hold_precision(self.precision, self.device), job.borrow_model(self.kind, self.ops):
-                found = build_explanation("attribute", job, sampler, targets, check, *kept)
+                found = build_explanation("attribute", job, sampler, targets, check, *kept, taps=taps)
         finally:
             torch.set_default_dtype(default)
         if check is not None:
@@ -242,6 +251,7 @@ class DeepLiftShapModule(L.LightningModule):
             "dtype": describe_argument(self.kind),
             "precision": self.precision,
             "inputs": self.inputs,
+            **({"layers": self.layers} if self.layers else {}),
         }
 
     def conclude(self, results: Results) -> None:
@@ -270,6 +280,7 @@ class DeepLiftShapModule(L.LightningModule):
         for name in self.keep:
             fields = SPREAD if name == "spread" else () if name == "sequences" else (name,)
             kept |= {one: getattr(found, one) for one in fields if getattr(found, one) is not None}
+        kept |= {f"layer_{name}": one for name, one in (found.layers or {}).items()}
         n = self.references.shape[1] if isinstance(self.references, Tensor) else self.n
         return {name: pad_references(name, one, n) for name, one in kept.items()}
 

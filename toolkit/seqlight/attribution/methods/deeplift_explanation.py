@@ -20,7 +20,6 @@ from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError
 from seqlight.prediction.batch_size import AskedBatchSize
-from seqlight.prediction.ensemble import Ensemble
 from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
@@ -163,8 +162,6 @@ def _make_taps(model: nn.Module, layers: Layers | None, reduce: LayerReduction |
         if reduce is not None:
             raise InputError("reduce is given without layers: name modules in layers.")
         return None
-    if isinstance(model, Ensemble):
-        raise InputError("layers is given for an Ensemble, whose members have their own: explain one member at a time.")
     return make_taps(model, layers, reduce)
 
 
