@@ -57,4 +57,6 @@ def test_letters_in_another_order(tmp_path, letters):
     write_row_names(tmp_path, RowNames(("a",) * 11, letters), results.manifest)
     with pytest.raises(sl.InputError, match=f"in the letters {letters}"):
         sl.export(tmp_path, "modisco")
+    with pytest.raises(sl.InputError, match=f"in the letters {letters}"):
+        sl.consolidate(tmp_path, tmp_path / "for_modisco")
     sl.export(results, "modisco", alphabet="RNA")

@@ -14,11 +14,10 @@ from seqlight.errors import InputError, SeqlightWarning
 from seqlight.exports.export_job import ExportJob
 from seqlight.exports.target_column import TargetColumn, target_column
 from seqlight.formats.npz_writer import ArrayBlocks, write_npz
+from seqlight.results.consolidation import require_modisco_letters
 from seqlight.results.results import Results
-from seqlight.sequence.alphabets import DNA, RNA, as_alphabet
 
 FOLDER = "modisco"
-NUCLEOTIDES = (DNA.letters, RNA.letters)
 ADVICE = "attribute again with `--hypothetical true`, in Python DeepLiftShapModule(..., hypothetical=True)"
 
 
@@ -35,12 +34,7 @@ def require_modisco(results: Results, alphabet: str | None = None) -> None:
     n = results["sequences"].shape[1]
     if n != 4:
         raise InputError(f"{results.path} has sequences of {n} letters: TF-MoDISco expects four, A, C, G and T.")
-    given = alphabet or results.alphabet
-    if given is not None and (letters := as_alphabet(given).letters) not in NUCLEOTIDES:
-        raise InputError(
-            f"{results.path} has sequences in the letters {letters}: TF-MoDISco takes them for A, C, G and T in this "
-            "order; attribute with a model of that order."
-        )
+    require_modisco_letters(results, alphabet)
 
 
 def write_modisco_input(job: ExportJob) -> list[Path]:

@@ -22,6 +22,7 @@ from seqlight.files.paths import as_path
 from seqlight.formats.modisco_writer import write_modisco
 from seqlight.formats.npz_writer import ArrayBlocks, write_npz
 from seqlight.results.results import Results, open_results
+from seqlight.sequence.alphabets import DNA, RNA, as_alphabet
 
 # The files of a run, and those by which a Zarr store is known, in its second format or its third.
 OURS = re.compile(r"shard-\d{6}\.npz|loci\.npz|row_names\.npz|manifest\.json|\.locks")
@@ -122,6 +123,16 @@ def require_free(path: Path, results: Results) -> None:
         raise InputError(f"to is {str(path)!r}, which is a folder: expected a file, or a name that is free.")
 
 
+def require_modisco_letters(results: Results, alphabet: str | None = None) -> None:
+    """Raise InputError if sequences are known to be in other letters, or in another order, than TF-MoDISco has them."""
+    given = alphabet or results.alphabet
+    if given is not None and (letters := as_alphabet(given).letters) not in (DNA.letters, RNA.letters):
+        raise InputError(
+            f"{results.path} has sequences in the letters {letters}: TF-MoDISco takes them for A, C, G and T in this "
+            "order; attribute with a model of that order."
+        )
+
+
 def _npz(results: Results, path: Path, names: Sequence[str]) -> None:
     columns = {name: results[name] for name in names}
     arrays = {name: ArrayBlocks(one.shape, one.dtype, one.blocks()) for name, one in columns.items()}
@@ -176,6 +187,7 @@ def _modisco(results: Results, path: Path, names: Sequence[str]) -> None:
                 f"there is no {name!r} in {results.path}, and TF-MoDISco needs it: "
                 "attribute with DeepLiftShapModule(..., hypothetical=True)."
             )
+    require_modisco_letters(results)
     write_modisco(path, torch.from_numpy(results["sequences"].numpy()), results["hypothetical"].numpy())
 
 
