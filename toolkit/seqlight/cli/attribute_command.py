@@ -125,6 +125,7 @@ def attribute_command(
         shifts=shifts,
         positions=positions,
         strand_channels=strand_channels,
+        alphabet=alphabet,
     )
     names = _kept(network) if keep is None else tuple(keep)
     exports = require_exports(to, rows, genome, alphabet, (*names, "hypothetical" if hypothetical else "attributions"))

@@ -18,6 +18,7 @@ def open_network(
     shifts: list[int] | None = None,
     positions: Any = None,
     strand_channels: int | None = None,
+    alphabet: str = "DNA",
 ) -> Any:
     """Return the model that the options of a command describe.
 
@@ -32,6 +33,8 @@ def open_network(
         As in :func:`seqlight.cli.models.open_model`.
     strands, shifts, positions, strand_channels
         As in :class:`seqlight.Ensemble`.
+    alphabet : str
+        What sequences are written in, which has the partner of each letter on the other strand.
 
     Returns
     -------
@@ -41,13 +44,18 @@ def open_network(
     Raises
     ------
     InputError
-        If the model cannot be made, or the checkpoint does not fit.
+        If the model cannot be made, or the checkpoint does not fit; or an option for strands has nothing to do.
     """
     import torch
 
     from seqlight.cli.models import open_models
     from seqlight.errors import InputError, SeqlightError
 
+    if strand_channels is not None and strands == "forward":
+        raise InputError(
+            f"strand_channels is {strand_channels}, and strands is forward: add `--strands both`, or leave it out."
+        )
+    partners = {} if strands == "forward" else {"complement": _partners(alphabet)}
     name, arguments = _of_class(model, init_args)
     checkpoints: list[Any] = checkpoint if isinstance(checkpoint, list) else [checkpoint]
     # The random generators of the caller stay as they are, and no device is started: weights are drawn on the CPU.
@@ -69,9 +77,29 @@ def open_network(
     from seqlight.prediction.ensemble import Ensemble
 
     found: Any = Ensemble(
-        models, strands, [0] if shifts is None else shifts, positions=positions, strand_channels=strand_channels
+        models,
+        strands,
+        [0] if shifts is None else shifts,
+        positions=positions,
+        strand_channels=strand_channels,
+        **partners,
     )
     return found.eval()
+
+
+def _partners(alphabet: str) -> list[int]:
+    """Return the number of the partner of each letter."""
+    from seqlight.errors import InputError
+    from seqlight.sequence.alphabets import as_alphabet
+
+    letters = as_alphabet(alphabet).letters
+    pairs = {"A": "T", "C": "G", "G": "C", "T": "A"}
+    spelled = letters.replace("U", "T")
+    if sorted(spelled) != sorted(pairs):
+        raise InputError(
+            f"alphabet is {alphabet!r}, whose letters have no partners on another strand: leave --strands out."
+        )
+    return [spelled.index(pairs[letter]) for letter in spelled]
 
 
 def _of_class(

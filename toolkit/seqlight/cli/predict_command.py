@@ -103,6 +103,7 @@ def predict_command(
         shifts=shifts,
         positions=positions,
         strand_channels=strand_channels,
+        alphabet=alphabet,
     )
     job = PredictModule(network, func=_target(target), dtype=dtype, inputs=inputs, identity=identity)
     run_command(
