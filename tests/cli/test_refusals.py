@@ -43,5 +43,15 @@ def test_what_the_parser_says():
         ("the following arguments are required: --data, old", "--data and OLD are missing"),
         ("Option 'oftener' is not accepted", "Option 'oftener' is not accepted"),
         ('Parser key "config":\n  No file.', "--config: No file"),
+        (
+            "Parser key \"strands\":\n  Expected a typing.Literal['forward', 'both']. Got value: Both",
+            "--strands is 'Both': expected forward or both",
+        ),
+        (
+            'Parser key "positions":\n  Does not validate against any of the Union subtypes\n'
+            "  Subtypes: [<class 'int'>, typing.Literal['none'], <class 'NoneType'>]\n  Errors:\n"
+            "    - Expected a <class 'int'>\n  Given value type: <class 'str'>\n  Given value: x",
+            "--positions is 'x': expected a whole number or none",
+        ),
     ):
         assert describe_mismatch(ValueError(text)) == says

@@ -29,7 +29,7 @@ CALL_OF_A_MODULE = ("nn", "modules", "module.py")
 MISMATCH = re.compile(r"""Parser key "(?P<key>[^"]+)":\s*(?P<reason>.*)""", re.DOTALL)
 GIVEN = re.compile(r".*(?:Given value|Got value): (?P<value>.*)$", re.DOTALL)  # the last of several
 SUBTYPES = re.compile(r"Subtypes: [\[(](?P<types>.*?)[\])]\s*Errors:", re.DOTALL)
-ONE_TYPE = re.compile(r"Expected a (?P<type><class '[^']+'>|\w+)")
+ONE_TYPE = re.compile(r"Expected a (?P<type><class '[^']+'>|(?:typing\.)?Literal\[[^\]]*\]|\w+)")
 
 
 def one_line(text: object) -> str:
@@ -113,6 +113,8 @@ def _in_words(types: str) -> str:
     said = []
     for name in re.findall(r"<class '(?:\w+\.)*(\w+)'>|(list|dict)\[|(Literal\[[^\]]*\])", types):
         word = next(filter(None, name))
-        if word != "NoneType":
+        if word.startswith("Literal"):
+            said += re.findall(r"'([^']*)'", word)
+        elif word != "NoneType":
             said.append(names.get(word, word))
     return " or ".join(dict.fromkeys(said)) or one_line(types)
