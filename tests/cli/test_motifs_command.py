@@ -100,12 +100,13 @@ def test_known_motifs_are_counted_among_seqlets(folder, programs, tmp_path, caps
     assert counts[["known", "seqlets", "positive", "negative", "rows"]].to_numpy().tolist() == [[SITE, 24, 12, 12, 24]]
 
 
-def test_several_targets(tmp_path, programs):
+def test_several_targets(tmp_path, programs, capsys):
     programs("modisco", programs.modisco)
     write_results(tmp_path / "run", planted_arrays(targets=2))
     with pytest.raises(sl.InputError, match="explains 2 targets: say which one with `target`, 0 to 1"):
         motifs_command(tmp_path / "run")
     motifs_command(tmp_path / "run", target=1)
+    assert capsys.readouterr().out.endswith(f"next: seqlight report {tmp_path}/run --target 1\n")
     sites = pd.read_csv(tmp_path / "run" / "motifs.target_1" / "seqlets.tsv", sep="\t")
     assert (sites["attribution"] < 0).all()
 

@@ -37,7 +37,8 @@ def test_what_comes_next_can_be_run(tmp_path, capsys):
     write_results(tmp_path / "two", arrays)
     seqlets_command(tmp_path / "two", target=1)
     folder = tmp_path / "two"
-    assert capsys.readouterr().out.endswith(f"next: seqlight motifs {folder} --target 1; seqlight report {folder}\n")
+    following = f"next: seqlight motifs {folder} --target 1; seqlight report {folder} --target 1\n"
+    assert capsys.readouterr().out.endswith(following)
     del arrays["hypothetical"]
     write_results(tmp_path / "without", arrays)
     seqlets_command(tmp_path / "without")

@@ -182,6 +182,10 @@ def test_one_of_several_targets(tmp_path):
     assert seqlets["start"].tolist() == [5, 12]
     np.testing.assert_allclose(rows["output"].astype(float), results["outputs"][:, 1], rtol=1e-5)
     assert "1 of 3, counted from 0" in page
+    assert f"seqlight motifs {results.path} --target 1\nseqlight report {results.path} --target 1" in page
+    page = write_report(results, target=2).read_text()
+    assert "No seqlets have been called for target 2." in page
+    assert f"seqlight seqlets {results.path}\nseqlight report {results.path} --target 2" in page
     with pytest.raises(sl.InputError, match="explains 3: expected 0 to 2"):
         write_report(results, target=3)
     with pytest.raises(sl.InputError, match="explains a single one"):

@@ -26,6 +26,8 @@ from seqlight.targets import Column, Contrast, Counts, LogOdds, Profile, Specifi
         ("profile(weights=constant, head=0)", Profile(weights="constant", head=0)),
         ('log_odds(2, given="binary logits")', LogOdds(2, given="binary logits")),
         ("specificity(3, others=[0, 1])", Specificity(3, others=(0, 1))),
+        ("Counts", Counts()),
+        ("Column(0, head='counts')", Column(0, head="counts")),
         ("seqlight.targets.Counts", Counts()),
         ("seqlight.targets.Specificity(2)", Specificity(2)),
         ("torch.squeeze", torch.squeeze),
@@ -38,6 +40,7 @@ def test_texts(text, wanted):
 def test_contrasts_of_texts():
     for found in (
         parse("contrast(2, counts(head=1))"),
+        parse("Contrast(2, Counts(head=1))"),
         as_target({"class_path": "seqlight.targets.Contrast", "init_args": {"a": 2, "b": "counts(head=1)"}}),
         as_target(
             {"class_path": "contrast", "init_args": {"a": 2, "b": {"class_path": "counts", "init_args": {"head": 1}}}}
@@ -81,7 +84,7 @@ def test_what_is_a_target_already_stays():
         ("counts(*a)", "did you mean 'counts'"),
         ("counts(head=print(1))", "did you mean 'counts'"),
         ("__import__('os').getcwd()", "expected a column"),
-        ("counts(hed=1)", r"target 'counts' cannot be made: .*unexpected keyword argument 'hed'"),
+        ("counts(hed=1)", r"target 'counts' cannot be made: .*unexpected keyword argument 'hed'; it takes task, reduction, "),
         ("specificity", r"target 'specificity' cannot be made: .*missing 1 required positional argument: 'task'"),
         ("no.such.module", "cannot be imported"),
         ("torch.nope", "cannot be imported"),

@@ -89,10 +89,12 @@ def _following(results: Any, folder: str, target: int | None) -> list[str]:
     """Return the commands to run next: that for motifs where TF-MoDISco has what it needs."""
     from seqlight.exports.target_column import count_targets
 
-    last = f"seqlight report {folder}"
+    several = count_targets(results) is not None
+    # The page shows the first of several targets unless it is told which.
+    last = f"seqlight report {folder}{f' --target {target}' if several and target else ''}"
     if "hypothetical" not in results or results["hypothetical"].shape[-2] != 4:
         return [last]
-    which = "" if count_targets(results) is None else f" --target {target or 0}"
+    which = f" --target {target or 0}" if several else ""
     return [f"seqlight motifs {folder}{which}", last]
 
 

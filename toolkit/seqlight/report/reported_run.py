@@ -61,11 +61,17 @@ class ReportedRun:
 
     @cached_property
     def seqlets(self) -> pd.DataFrame | None:
-        """The seqlets of the target; None if they were not called."""
+        """The seqlets of the target; None if they were not called, or for other targets alone."""
         found = self.files.seqlets
-        if found is not None and "target" in found:
-            found = found[found["target"] == (self.target or 0)].drop(columns="target")
-        return found
+        if found is None or "target" not in found:
+            return found
+        ours = found["target"] == (self.target or 0)
+        return None if len(found) and not ours.any() else found[ours].drop(columns="target")
+
+    @property
+    def target_option(self) -> str:
+        """What to type after a command that is about this one of several targets, such as " --target 1"."""
+        return "" if self.target is None else f" --target {self.target}"
 
     @cached_property
     def strongest(self) -> list[int]:

@@ -18,14 +18,15 @@ from seqlight.report.page import Block, Code, Gallery, Links, Section, Text
 from seqlight.report.reported_run import ReportedRun
 
 MOST_MOTIFS = 24
-COMMANDS = "seqlight {command} {folder}\nseqlight report {folder}"
 
 
 def seqlet_section(run: ReportedRun) -> Section:
     """Return the table of seqlets, or how to call them."""
     if run.seqlets is None:
-        text = "No seqlets have been called in these results. These lines call them, and make this page again:"
-        return Section("Seqlets", [Text(text), Code(COMMANDS.format(command="seqlets", folder=run.results.path))])
+        where = "in these results" if run.files.seqlets is None else f"for target {run.target or 0}"
+        text = f"No seqlets have been called {where}. These lines call them, and make this page again:"
+        # Without a target it calls those of all, in one table.
+        return Section("Seqlets", [Text(text), Code(_commands(run, f"seqlets {run.results.path}"))])
     positive = int((run.seqlets.get("attribution", pd.Series(dtype=float)) > 0).sum())
     rows = run.seqlets["example_idx"].nunique()
     text = f"{len(run.seqlets):,} seqlets in {rows:,} of {len(run.results):,} rows; {positive:,} raise the output."
@@ -48,8 +49,12 @@ def motif_section(run: ReportedRun) -> Section:
         blocks.append(DataTable(run.files.known, "Known motifs that seqlets resemble, as known_motifs.tsv has them."))
     if not blocks:
         text = "No motifs have been looked for in these results. These lines do that, and make this page again:"
-        blocks = [Text(text), Code(COMMANDS.format(command="motifs", folder=run.results.path))]
+        blocks = [Text(text), Code(_commands(run, f"motifs {run.results.path}{run.target_option}"))]
     return Section("Motifs", blocks)
+
+
+def _commands(run: ReportedRun, command: str) -> str:
+    return f"seqlight {command}\nseqlight report {run.results.path}{run.target_option}"
 
 
 def _motif_logo(motif: NDArray[np.float64], alphabet: str | None) -> Figure:

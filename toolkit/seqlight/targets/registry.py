@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import inspect
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -146,8 +147,10 @@ class _Text:
 def _find(path: str) -> Callable[..., Any]:
     """Return the class or function of a name, or of a dotted path."""
     known = named_targets()
-    if path in known:
-        return known[path]
+    # Messages and the documentation of Python write them as classes.
+    classes: dict[str, Callable[..., Any]] = {one.__name__: one for one in (*OURS, Contrast)}
+    if found := known.get(path) or classes.get(path):
+        return found
     module, _, last = path.rpartition(".")
     if not module or not all(part.isidentifier() for part in path.split(".")):
         raise _unknown(path)
@@ -170,7 +173,8 @@ def _make(found: Callable[..., Any], path: str, arguments: list[Any], named: Map
         return found(*arguments, **named)
     except TypeError as error:
         reason = str(error).replace(f"{found.__qualname__}.__init__()", path)
-        raise InputError(f"target {path!r} cannot be made: {reason}.") from None
+        taken = ", ".join(inspect.signature(found).parameters)
+        raise InputError(f"target {path!r} cannot be made: {reason}; it takes {taken}.") from None
 
 
 def _as_value(value: Any) -> Any:
