@@ -84,7 +84,7 @@ def test_what_is_a_target_already_stays():
         ("counts(*a)", "did you mean 'counts'"),
         ("counts(head=print(1))", "did you mean 'counts'"),
         ("__import__('os').getcwd()", "expected a column"),
-        ("counts(hed=1)", r"target 'counts' cannot be made: .*unexpected keyword argument 'hed'; it takes task, reduction, "),
+        ("counts(hed=1)", r"target 'counts' cannot be made: .*keyword argument 'hed'; it takes task, reduction, "),
         ("specificity", r"target 'specificity' cannot be made: .*missing 1 required positional argument: 'task'"),
         ("no.such.module", "cannot be imported"),
         ("torch.nope", "cannot be imported"),

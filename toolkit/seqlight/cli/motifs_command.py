@@ -65,7 +65,7 @@ def motifs_command(
         _write_motifs(run, results, which, known, finemo)
     elif not counted:
         print(f"without it: seqlight seqlets {folder} --motifs jaspar counts known motifs among seqlets")
-    print(f"next: seqlight report {folder}{f' --target {target}' if n is not None and target else ''}")
+    print(f"next: seqlight report {folder}" + (f" --target {which}" if which else ""))
 
 
 def _count_known(results: Results, folder: Path) -> bool:

@@ -91,7 +91,7 @@ def _following(results: Any, folder: str, target: int | None) -> list[str]:
 
     several = count_targets(results) is not None
     # The page shows the first of several targets unless it is told which.
-    last = f"seqlight report {folder}{f' --target {target}' if several and target else ''}"
+    last = f"seqlight report {folder}" + (f" --target {target}" if several and target else "")
     if "hypothetical" not in results or results["hypothetical"].shape[-2] != 4:
         return [last]
     which = f" --target {target or 0}" if several else ""
