@@ -283,3 +283,19 @@ def test_an_activation_that_is_overwritten_later(X):
         warnings.simplefilter("error")
         found = explain(Written(forward, body=nn.Conv1d(4, 1, 3)), X, ["body"])
     assert_complete(found, "body")
+
+
+@pytest.mark.reliability("attribution", "the ledger of a model that calls no modules", "refused, with what to do")
+def test_a_model_without_modules_has_no_ledger(X):
+    with pytest.raises(InputError, match="calls no module"):
+        explain(Written(lambda self, x: torch.tanh(x[:, 0].mean(-1))), X, True)
+
+
+def test_totals_in_float32_and_of_numbers_alone(X):
+    model = nn.Sequential(nn.Conv1d(4, 3, 3), nn.AdaptiveAvgPool1d(1), nn.Flatten(0), nn.Unflatten(0, (-1, 3)))
+    torch.manual_seed(0)
+    model = nn.Sequential(*model, nn.Tanh(), nn.Linear(3, 1), nn.Flatten(0))
+    found = explain(model, X, True)
+    differences = (found.outputs.unsqueeze(-1) - found.reference_outputs).unsqueeze(-1)
+    torch.testing.assert_close(found.layer_totals, differences.expand_as(found.layer_totals), rtol=0, atol=1e-6)
+    assert found.ledger["complete"].all()

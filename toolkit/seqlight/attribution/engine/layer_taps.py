@@ -147,6 +147,11 @@ class LayerTaps:
 
     def require_all(self) -> None:
         """Raise InputError if a module that was asked for was not called, or does not depend on the input."""
+        if not self.names and not self._keeps:
+            raise InputError(
+                "layers is True, but the model calls no module whose output depends on the sequence: expected a model "
+                "made of modules; leave out layers."
+            )
         if not self._keeps:
             return
         for name in self._asked:
