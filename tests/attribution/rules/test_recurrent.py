@@ -224,3 +224,17 @@ def test_cells_are_complete(kind, incompleteness):
 
     torch.manual_seed(0)
     assert incompleteness(Cells().double(), random_one_hot((2, 4, 14), random_state=0)) < 1e-9
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn_tanh"])
+def test_differentiable_attributions_are_the_same(kind, frozen):
+    model, X = Recurrent(kind, "states", bidirectional=True), random_one_hot((2, 4, 14), random_state=0).double()
+    model.requires_grad_(not frozen)
+    references = X.flip(2).unsqueeze(1)
+    found = sl.differentiable_attributions(model, X.requires_grad_(), references)
+    wanted = sl.deep_lift_shap(model, X.detach(), references=references.detach(), device="cpu", dtype="float64")
+    torch.testing.assert_close(found.detach(), wanted, rtol=1e-12, atol=1e-14)
+    (slope,) = torch.autograd.grad(found.square().sum(), X)
+    assert slope.isfinite().all()
+    assert slope.abs().max() > 0

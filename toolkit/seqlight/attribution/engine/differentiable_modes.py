@@ -32,6 +32,8 @@ from seqlight.attribution.rules.attention import Attention
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.product import Product
 from seqlight.attribution.rules.pullbacks import Observed
+from seqlight.attribution.rules.recurrence import Recurrence
+from seqlight.attribution.rules.recurrent import step_by_step
 from seqlight.attribution.rules.table import rules
 from seqlight.attribution.rules.table_entry import Entry
 from seqlight.errors import UnsupportedOperation
@@ -106,6 +108,8 @@ class DifferentiableMode(TorchFunctionMode):
             call = replace(call, leaves=call._leaves_with(tuple(one.clone() for one in call.tensors)))
         if isinstance(treatment, Attention):  # its rule is that of the products and the softmax that it consists of
             treatment = _attend
+        if isinstance(treatment, Recurrence):  # and that of a layer of a recurrent network is that of its steps
+            treatment = step_by_step
         y = self._run(treatment, call) if callable(treatment) else self._explain(treatment, call)
         if entry.is_pooling:
             return y if call.returns_indices else y[0]

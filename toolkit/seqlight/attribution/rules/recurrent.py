@@ -152,15 +152,29 @@ def _one_way(
     projected = F.linear(x, weights.w_ih, weights.b_ih)
     steps = list(projected.unbind(0) if lengths is None else torch.split(projected, lengths))
     more = (weights.w_hh, weights.b_hh) if weights.w_hr is None else (weights.w_hh, weights.b_hh, weights.w_hr)
+    outputs, states = _walk(kind, steps[::-1] if backwards else steps, states, more)
+    outputs = outputs[::-1] if backwards else outputs
+    return torch.stack(outputs) if lengths is None else torch.cat(outputs), *states
+
+
+def _walk(kind: str, steps: Sequence[Tensor], states: States, more: tuple[Any, ...]) -> tuple[list[Tensor], States]:
+    """Return the outputs of all steps, and the last states, from what the input adds to the gates of each step."""
     outputs = list[Tensor]()
-    for one in reversed(steps) if backwards else steps:
+    for one in steps:
         # Rows of a packed sequence end at different times: a step has only the first rows, those that have not ended.
         n = len(one)
         new = _STEPS[kind](one, tuple(state[:n] for state in states), *more)
-        states = new if n == len(states[0]) else tuple(torch.cat([a, b[n:]]) for a, b in zip(new, states, strict=True))
+        ended = n < len(states[0])
+        states = tuple(torch.cat([a, b[n:]]) for a, b in zip(new, states, strict=True)) if ended else new
         outputs.append(new[0])
-    outputs = outputs[::-1] if backwards else outputs
-    return torch.stack(outputs) if lengths is None else torch.cat(outputs), *states
+    return outputs, states
+
+
+def step_by_step(x: Tensor, kind: str, states: Sequence[Tensor], weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return what :func:`~seqlight.attribution.rules.recurrence.recur` does, in operations that have rules."""
+    of = _Weights(*weights)
+    outputs, last = _walk(kind, F.linear(x, of.w_ih, of.b_ih).unbind(0), tuple(states), (of.w_hh, of.b_hh))
+    return torch.stack(outputs), *last
 
 
 def _is_one_operation(kind: str, x: Tensor, states: States, weights: _Weights) -> bool:
