@@ -1,7 +1,8 @@
 """Time ``seqlight.saturation_mutagenesis`` beside tangermeme and a loop written by hand.
 
 Usage: ``python benchmarks/speed_mutagenesis.py [rounds] [rounds of the long job]``. All predict every mutant of the
-same sequences with a Basset-like model, in float32. The loop predicts every letter at every position, the letter of the
+same sequences with a Basset-like or BPNet-like model, in float32. "in_full" is seqlight computing each mutant in full,
+where by itself it computes what a substitution changes. The loop predicts every letter at every position, the letter of the
 sequence included. tangermeme's fast path computes only what a mutation reaches, after Nair et al. (2022); its default
 takes it in jobs that it estimates at more than 30 seconds, and "tangermeme_fast" always takes it.
 """
@@ -10,14 +11,15 @@ from __future__ import annotations
 
 import warnings
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import torch
 from harness import count_argument, describe_machine, time_in_turn, write_results
-from networks import basset_like
+from networks import basset_like, bpnet_like
 from torch import Tensor, nn
 
 from seqlight import random_one_hot
+from seqlight.attribution.methods import changed_mutants
 from seqlight.attribution.methods.mutagenesis import saturation_mutagenesis
 
 LENGTH, BATCH, THREADS = 600, 32, 2
@@ -48,11 +50,22 @@ def tangermeme_fast(model: nn.Module, X: Tensor, **settings: Any) -> Tensor:
         tangermeme._FAST_MIN_SECONDS = before
 
 
-def compare(model: nn.Module, rows: int, start: int, end: int, rounds: int) -> dict[str, Any]:
-    X = random_one_hot((rows, 4, LENGTH), random_state=0)
+def in_full(model: nn.Module, X: Tensor, **settings: Any) -> Tensor:
+    """Return the result of seqlight where it computes each mutant in full."""
+    before = changed_mutants.FEWEST
+    changed_mutants.FEWEST = 10**12
+    try:
+        return cast(Tensor, saturation_mutagenesis(model, X, **settings))
+    finally:
+        changed_mutants.FEWEST = before
+
+
+def compare(model: nn.Module, shape: tuple[int, int], start: int, end: int, rounds: int) -> dict[str, Any]:
+    X = random_one_hot((shape[0], 4, shape[1]), random_state=0)
     settings: dict[str, Any] = {"start": start, "end": end, "target": 0, "batch_size": BATCH, "device": "cpu"}
     calls = {
         "seqlight": lambda: saturation_mutagenesis(model, X, **settings),
+        "in_full": lambda: in_full(model, X, **settings),
         "tangermeme_fast_false": lambda: tangermeme.saturation_mutagenesis(model, X, fast=False, **settings),
         "tangermeme": lambda: tangermeme.saturation_mutagenesis(model, X, **settings),
         "tangermeme_fast": lambda: tangermeme_fast(model, X, **settings),
@@ -61,7 +74,7 @@ def compare(model: nn.Module, rows: int, start: int, end: int, rounds: int) -> d
     timings, expected = time_in_turn(calls, rounds), calls["tangermeme_fast_false"]()
     ours = timings.pop("seqlight")
     found = {
-        "shape": [rows, 4, LENGTH],
+        "shape": list(X.shape),
         "positions": [start, end],
         "rounds": rounds,
         "seqlight_s": ours._asdict(),
@@ -82,10 +95,11 @@ def main(rounds: int, long_rounds: int) -> None:
     model = basset_like().eval()
     # tangermeme warns where it does not take its fast path.
     warnings.simplefilter("ignore")
-    jobs = {"short": compare(model, 4, 280, 320, rounds)}
+    jobs = {"short": compare(model, (4, LENGTH), 280, 320, rounds)}
     if long_rounds:
-        jobs["long"] = compare(model, 2, 0, LENGTH, long_rounds)
-    workload = {"model": "basset-like", "batch_size": BATCH}
+        jobs["long"] = compare(model, (2, LENGTH), 0, LENGTH, long_rounds)
+        jobs["bpnet"] = compare(bpnet_like().eval(), (1, 2114), 900, 1200, long_rounds)
+    workload = {"model": "basset-like, and bpnet-like in the job of that name", "batch_size": BATCH}
     print(write_results("speed_mutagenesis", {"workload": workload, "jobs": jobs}, machine))
 
 

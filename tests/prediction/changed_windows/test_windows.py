@@ -45,3 +45,18 @@ def test_windows_that_cover_others():
     assert starts.tolist() == [0, 8]
     assert width == 4
     assert join([a, Windows(torch.zeros(1, 1, 21), b.values, b.starts, 2)]) is None
+
+
+def test_wide_windows_are_cut_alike():
+    reference, starts = torch.rand(1, 3, 400, 2), torch.tensor([0, 7, 260])
+    for axis, one in ((2, reference), (3, reference.transpose(2, 3))):
+        found = cut(one, axis, starts, 140)
+        for row, start in enumerate(starts.tolist()):
+            assert torch.equal(found[row], one[0].narrow(axis - 1, start, 140))
+
+
+def test_a_window_within_a_wider_one_is_a_view_of_it():
+    one = Windows(torch.rand(1, 2, 50), torch.rand(2, 2, 3), torch.tensor([10, 20]), 2)
+    wider = one.at(torch.tensor([5, 15]), 20)
+    assert one.at(torch.tensor([8, 18]), 9).data_ptr() == wider[:, :, 3:].data_ptr()
+    assert torch.equal(one.at(torch.tensor([8, 18]), 9), one.whole()[:, :, 8:27].unfold(2, 9, 10)[[0, 1], :, [0, 1]])

@@ -16,11 +16,12 @@ from seqlight.prediction.device_memory import is_out_of_memory
 from seqlight.prediction.outputs import flatten_structure, map_structure
 
 # Shorter sequences, and fewer mutants, are done before a trial would be.
-SHORTEST, FEWEST = 50, 200
+SHORTEST, FEWEST = 50, 100
 # What is to be saved must leave room for an error of the estimate.
 PAYS = 0.7
-# The time that a batch loses at each call for finding the windows, as multiplications of a convolution.
-EACH_CALL = 2.5e6
+# The time that a batch loses at each call for finding the windows, as multiplications of a convolution: on the CPU, and
+# on devices that wait for it.
+EACH_CALL, EACH_CALL_ELSEWHERE = 2.5e6, 3e9
 # How much of the largest output may be rounding.
 ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-5}
 
@@ -102,7 +103,8 @@ class ChangedMutants:
         rows = self.grid.rows(places)
         try:
             found = flatten_structure(self._run(places))
-            spent = self._known.spent + self._known.calls * EACH_CALL / batch
+            each = EACH_CALL if self._reference.is_cpu else EACH_CALL_ELSEWHERE
+            spent = self._known.spent + self._known.calls * each / batch
             if not self._known.whole or spent > PAYS * self._known.whole:
                 return False
             full = self.read(self.model_inputs(rows, self.grid.mutants(places)), rows)
