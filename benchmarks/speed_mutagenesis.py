@@ -1,10 +1,11 @@
 """Time ``seqlight.saturation_mutagenesis`` beside tangermeme and a loop written by hand.
 
 Usage: ``python benchmarks/speed_mutagenesis.py [rounds] [rounds of the long job]``. All predict every mutant of the
-same sequences with a Basset-like model, and in one job with a BPNet-like one, in float32. "in_full" is seqlight computing
-each mutant in full, where by itself it computes what a substitution changes. The loop predicts every letter at every
-position, the letter of the sequence included. tangermeme's fast path computes only what a mutation reaches, after Nair et
-al. (2022); its default takes it in jobs that it estimates at more than 30 seconds, and "tangermeme_fast" always takes it.
+same sequences with a Basset-like model, and in one job with a BPNet-like one, in float32. "in_full" is seqlight
+computing each mutant in full, where by itself it computes what a substitution changes. The loop predicts every letter
+at every position, the letter of the sequence included. tangermeme's fast path computes only what a mutation reaches,
+after Nair et al. (2022); its default takes it in jobs that it estimates at more than 30 seconds, and "tangermeme_fast"
+always takes it.
 """
 
 from __future__ import annotations
