@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
 
+import seqlight as sl
 from seqlight.cli.main import main
 
 CONFIG = Path(__file__).parents[2] / "configs" / "train.yaml"
@@ -44,6 +48,24 @@ def test_a_model_is_trained_and_tested_from_a_file(folder, capsys):
     (checkpoint,) = folder.glob("checkpoints/*.ckpt")
     main(["test", "--config", "train.yaml", "--ckpt_path", str(checkpoint)])
     assert "test_auroc" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore")  # of Lightning and of the parser it uses
+def test_the_file_of_the_page_on_data_trains_on_fasta_files(folder):
+    page = (CONFIG.parents[1] / "docs" / "data.md").read_text()
+    (block,) = [block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if block.startswith("# fit.yaml")]
+    (folder / "fit.yaml").write_text(block)
+    (folder / "my_models.py").write_text(
+        "from torch import nn\n\n\nclass Net(nn.Sequential):\n"
+        "    def __init__(self):\n        super().__init__(nn.Flatten(), nn.Linear(80, 2))\n"
+    )
+    for split in ("train", "valid"):
+        sl.write_fasta(folder / f"{split}.fa", sl.random_one_hot((40, 4, 20), random_state=0))
+        np.save(folder / f"{split}.npy", np.zeros((40, 2), np.float32))
+    quiet = ["--trainer.logger", "false", "--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
+    main(["fit", "--config", "fit.yaml", "--trainer.max_epochs", "1", *quiet])
+    (checkpoint,) = folder.glob("checkpoints/*.ckpt")
+    assert torch.load(checkpoint)["global_step"] == 2
 
 
 def test_what_is_missing_is_named(folder, capsys):
