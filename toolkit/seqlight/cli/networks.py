@@ -55,7 +55,7 @@ def open_network(
         raise InputError(
             f"strand_channels is {strand_channels}, and strands is forward: add `--strands both`, or leave it out."
         )
-    partners = {} if strands == "forward" else {"complement": _partners(alphabet)}
+    partners: dict[str, Any] = {} if strands == "forward" else {"complement": _partners(alphabet)}
     name, arguments = _of_class(model, init_args)
     checkpoints: list[Any] = checkpoint if isinstance(checkpoint, list) else [checkpoint]
     # The random generators of the caller stay as they are, and no device is started: weights are drawn on the CPU.
