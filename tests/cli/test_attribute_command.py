@@ -67,9 +67,7 @@ def test_attribute(X, tmp_path):
     np.testing.assert_array_equal(found["sequences"], X)
 
 
-@pytest.mark.reliability(
-    "command line", "a checkpoint that holds a whole model", "refused, and read with --trusted true"
-)
+@pytest.mark.reliability("command line", "a checkpoint that holds a whole model", "refused, and read with --trusted")
 @pytest.mark.parametrize("command", [predict, attribute])
 def test_a_checkpoint_of_a_whole_model_must_be_trusted(X, tmp_path, command):
     model, arguments = conv(tmp_path)

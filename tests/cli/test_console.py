@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from seqlight.cli.console import RANKS, is_told_by_first, plain_messages, process_number, say
+from seqlight.cli.console import RANKS, is_reported_by_first, plain_messages, process_number, say
 from seqlight.errors import BatchWarning, MemoryWarning
 
 
@@ -64,10 +64,10 @@ def test_lightning_says_nothing_of_itself(caplog):
 
 def test_an_error_is_told_once(monkeypatch):
     parent = os.getppid()
-    assert not is_told_by_first(parent)
+    assert not is_reported_by_first(parent)
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert not is_told_by_first(parent, seconds=0.1)  # the first process goes on, and may never tell
-    assert is_told_by_first(parent + 1, seconds=0.1)
+    assert not is_reported_by_first(parent, seconds=0.1)  # the first process goes on, and may never report it
+    assert is_reported_by_first(parent + 1, seconds=0.1)
 
 
 def test_a_closed_terminal_is_no_error(monkeypatch):

@@ -129,7 +129,7 @@ def test_attributions_without_hypothetical_ones(tmp_path, programs):
     arrays = planted_arrays()
     del arrays["hypothetical"]
     write_results(tmp_path / "run", arrays)
-    with pytest.raises(sl.InputError, match=r"no 'hypothetical' in .* attribute again with `--hypothetical true`"):
+    with pytest.raises(sl.InputError, match=r"no 'hypothetical' in .* attribute again with `--hypothetical`"):
         motifs_command(tmp_path / "run")
     assert not (tmp_path / "run" / "motifs").exists()
     with pytest.raises(sl.InputError, match=r"target is 3, and .* explains a single one"):

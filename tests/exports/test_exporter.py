@@ -113,7 +113,7 @@ def test_results_that_lack_what_a_format_needs(tmp_path):
     for formats, says in (
         ("npz,bed", "have no loci, which BED needs: run on regions"),
         ("npz,bigwig", "have no loci, which bigWig needs"),
-        ("npz,modisco", "there is no 'hypothetical' in .*attribute again with `--hypothetical true`"),
+        ("npz,modisco", "there is no 'hypothetical' in .*attribute again with `--hypothetical`"),
         ("npz,fasta", "there is no 'sequences' in .*`seqlight attribute` keeps them"),
     ):
         with pytest.raises(sl.InputError, match=says):

@@ -96,7 +96,7 @@ def test_a_control_of_another_run(results, tmp_path):
         ({"caller": "best"}, "caller is 'best': expected 'recursive' or 'tfmodisco'"),
         ({"caller": "tfmodisco", "options": {"threshold": 0.1}}, "threshold is an option of the caller 'recursive'"),
         ({"options": {"flank": 3}}, "flank is an option of the caller 'tfmodisco'"),
-        ({"fdr": 0.1}, "fdr was given without a control.*--shuffled true --out control"),
+        ({"fdr": 0.1}, "fdr was given without a control.*--shuffled --out control"),
     ],
 )
 def test_options_that_do_not_fit(arguments, says):

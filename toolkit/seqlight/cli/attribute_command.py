@@ -1,8 +1,4 @@
-"""The command ``seqlight attribute``: attributions of a file of sequences, on any devices.
-
-The function must not have the name of a public function of ``seqlight``: jsonargparse would look it up, and load
-PyTorch to print a help.
-"""
+"""The command ``seqlight attribute``: attributions of a file of sequences, on any devices."""
 
 from __future__ import annotations
 

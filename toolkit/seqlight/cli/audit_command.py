@@ -1,8 +1,4 @@
-"""The command ``seqlight audit``: how each operation of a model is explained.
-
-The function must not have the name of a public function of ``seqlight``: jsonargparse would look it up, and load
-PyTorch to print a help.
-"""
+"""The command ``seqlight audit``: how each operation of a model is explained."""
 
 from __future__ import annotations
 

@@ -80,8 +80,8 @@ def _level(name: str, least: int) -> Iterator[None]:
         logger.setLevel(before)
 
 
-def is_told_by_first(parent: int, seconds: float = 10.0) -> bool:
-    """Return whether the first process tells of an error, so that this one need not: it ends soon, too.
+def is_reported_by_first(parent: int, seconds: float = 10.0) -> bool:
+    """Return whether the first process reports an error, and this one need not: whether it ends soon, too.
 
     Parameters
     ----------

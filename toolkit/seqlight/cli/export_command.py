@@ -1,8 +1,4 @@
-"""The command ``seqlight export``: a run's results as files for other programs.
-
-The function must not have the name of a public function of ``seqlight``: jsonargparse would look that up, and load
-PyTorch to print a help.
-"""
+"""The command ``seqlight export``: a run's results as files for other programs."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 
-from seqlight.cli.console import is_told_by_first, leave_closed_pipe, plain_messages, process_number, say
+from seqlight.cli.console import is_reported_by_first, leave_closed_pipe, plain_messages, process_number, say
 from seqlight.cli.interruption import STATUS, Interruption, describe_interruption
 from seqlight.cli.overview import overview, typed_name
 from seqlight.cli.refusals import describe_error, describe_mismatch
@@ -78,7 +78,7 @@ def _guard(words: list[str], debug: bool) -> int | str | None:
                 return error.code
             number = process_number()
             # All processes of a run raise these, with the same words.
-            if not (number and type(error) in (SeqlightError, ResultsError)) and not is_told_by_first(parent):
+            if not (number and type(error) in (SeqlightError, ResultsError)) and not is_reported_by_first(parent):
                 say(f"{f'process {number}: ' if number else ''}{describe_error(error)}")
             return 1
 

@@ -1,8 +1,4 @@
-"""The command ``seqlight motifs``: from attributions to motifs, by TF-MoDISco and Fi-NeMo.
-
-The function must not have the name of a public function of ``seqlight``: jsonargparse would look that up, and load
-PyTorch to print a help.
-"""
+"""The command ``seqlight motifs``: from attributions to motifs, by TF-MoDISco and Fi-NeMo."""
 
 from __future__ import annotations
 
@@ -32,7 +28,7 @@ def motifs_command(
 
     Where one of them is not installed, the line that runs it is printed.
 
-    Needs `seqlight attribute ... --hypothetical true`. Writes motifs/motifs.meme, motifs.tsv, seqlets.tsv and
+    Needs `seqlight attribute ... --hypothetical`. Writes motifs/motifs.meme, motifs.tsv, seqlets.tsv and
     seqlets.bed, and counts of known motifs where `seqlight seqlets --motifs` has named the seqlets.
 
     Example:

@@ -1,8 +1,4 @@
-"""The command ``seqlight report``: a page about a folder of results.
-
-The function must not have the name of a public function of ``seqlight``: jsonargparse would look that up, and load
-PyTorch to print a help.
-"""
+"""The command ``seqlight report``: a page about a folder of results."""
 
 from __future__ import annotations
 

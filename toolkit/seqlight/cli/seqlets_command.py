@@ -1,8 +1,4 @@
-"""The command ``seqlight seqlets``: the spans of high attribution in a folder of results.
-
-The function must not have the name of a public function of ``seqlight``: jsonargparse would look that up, and load
-PyTorch to print a help.
-"""
+"""The command ``seqlight seqlets``: the spans of high attribution in a folder of results."""
 
 from __future__ import annotations
 
@@ -45,7 +41,7 @@ def seqlets_command(
         target: Which of several targets, counted from 0; by default all of them, in one table.
         threshold: For recursive, the p-value that spans must be below, by default 0.01; it is no error rate.
         fdr: For recursive, the largest false discovery rate, which needs a control; for tfmodisco, its own rate.
-        control: Folder of attributions of shuffled sequences, `seqlight attribute ... --shuffled true`; by default
+        control: Folder of attributions of shuffled sequences, `seqlight attribute ... --shuffled`; by default
             the folder control inside of the first one, if fdr is given.
         sign: For recursive, both, positive or negative seqlets.
         min_seqlet_len: For recursive, the shortest seqlet, by default 4.

@@ -1,8 +1,4 @@
-"""The command ``seqlight track``: a genome, or regions of it, as one bigWig file of attributions or predictions.
-
-The function must not have the name of a public function of ``seqlight``: jsonargparse would look it up, and load
-PyTorch to print a help.
-"""
+"""The command ``seqlight track``: a genome, or regions of it, as one bigWig file of attributions or predictions."""
 
 from __future__ import annotations
 

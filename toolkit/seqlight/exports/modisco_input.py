@@ -18,7 +18,7 @@ from seqlight.results.consolidation import require_modisco_letters
 from seqlight.results.results import Results
 
 FOLDER = "modisco"
-ADVICE = "attribute again with `--hypothetical true`, in Python DeepLiftShapModule(..., hypothetical=True)"
+ADVICE = "attribute again with `--hypothetical`, in Python DeepLiftShapModule(..., hypothetical=True)"
 
 
 def check_modisco(job: ExportJob) -> None:

@@ -66,7 +66,7 @@ class SeqletOptions:
         if self.caller == "recursive" and self.fdr is not None and self.control is None:
             raise InputError(
                 "fdr was given without a control, from which the rate is estimated: attribute shuffled sequences, with "
-                "the same command and `--shuffled true --out control`, and give `--control control`."
+                "the same command and `--shuffled --out control`, and give `--control control`."
             )
 
     @property
