@@ -2,6 +2,8 @@
 
 TrainModule, SequenceDataModule, GenomeDataModule
     for ``trainer.fit``
+AttributionPrior
+    a term of the loss on attributions, with the penalties in penalties.py
 PredictModule, DeepLiftShapModule
     for ``trainer.predict``
 ShardedDataModule, ShardWriter
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqlight.lit.attribution_module import DeepLiftShapModule as DeepLiftShapModule
+    from seqlight.lit.attribution_prior import AttributionPrior as AttributionPrior
     from seqlight.lit.data import SequenceDataModule as SequenceDataModule
     from seqlight.lit.genome import GenomeDataModule as GenomeDataModule
     from seqlight.lit.prediction_module import PredictModule as PredictModule
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 # Each is loaded when it is first used, since importing Lightning takes seconds.
 _MODULES = {
     "TrainModule": "seqlight.lit.training",
+    "AttributionPrior": "seqlight.lit.attribution_prior",
     "SequenceDataModule": "seqlight.lit.data",
     "GenomeDataModule": "seqlight.lit.genome",
     "PredictModule": "seqlight.lit.prediction_module",
@@ -38,6 +42,7 @@ _MODULES = {
 
 __all__ = [
     "TrainModule",
+    "AttributionPrior",
     "SequenceDataModule",
     "GenomeDataModule",
     "PredictModule",

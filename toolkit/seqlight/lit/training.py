@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
 from seqlight.errors import InputError, kind_of
+from seqlight.lit.attribution_prior import AttributionPrior
 from seqlight.lit.padded_rows import first_rows, unpadded_rows
 from seqlight.lit.schedules import Schedule
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
@@ -58,6 +59,9 @@ class TrainModule(L.LightningModule):
     scheduler : seqlight.lit.schedules.Schedule or callable, optional
         Makes a scheduler from the optimizer and the number of steps of the whole training; it steps with the optimizer.
         The training then needs an end: ``max_epochs`` or ``max_steps`` of the Trainer.
+    priors : mapping of str to seqlight.lit.AttributionPrior, optional
+        Terms on attributions that are added to the loss in training. Each is logged as ``train_`` and its name;
+        ``train_loss`` stays the loss without them, to be compared with ``valid_loss``.
 
     Raises
     ------
@@ -82,6 +86,7 @@ class TrainModule(L.LightningModule):
         metrics: Mapping[str, Metric] | None = None,
         optimizer: OptimizerMaker | None = None,
         scheduler: Schedule | SchedulerMaker | None = None,
+        priors: Mapping[str, AttributionPrior] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -89,6 +94,7 @@ class TrainModule(L.LightningModule):
         measured = metrics or {}
         self.valid_metrics = nn.ModuleDict({name: metric.clone() for name, metric in measured.items()})
         self.test_metrics = nn.ModuleDict({name: metric.clone() for name, metric in measured.items()})
+        self.priors = nn.ModuleDict(priors or {})
         self.optimizer, self.scheduler = optimizer or torch.optim.AdamW, scheduler
         # Lightning's mean over devices assumes that all have equally many rows. NaN is kept, not ignored.
         self.mean_losses = nn.ModuleDict({split: MeanMetric(nan_strategy="disable") for split in ("valid", "test")})
@@ -102,7 +108,12 @@ class TrainModule(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         loss, _ = self._loss(batch)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]), sync_dist=True)
+        rows = len(batch[0])
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=rows, sync_dist=True)
+        for name, prior in self.priors.items():
+            term = prior(self.model, batch[0])
+            self.log(f"train_{name}", term, on_step=False, on_epoch=True, batch_size=rows, sync_dist=True)
+            loss = loss + term
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:

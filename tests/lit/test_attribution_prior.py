@@ -1,0 +1,159 @@
+"""A penalty on attributions as a term of a loss: alone, in TrainModule, with accumulation, autocast and processes."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import lightning.pytorch as L
+import pytest
+import torch
+from torch import nn
+
+import seqlight as sl
+from seqlight.datasets import ArrayDataset
+from seqlight.errors import InputError
+from seqlight.lit import AttributionPrior, TrainModule
+from seqlight.lit.penalties import Distance, Fourier, Sparsity, Window
+
+
+def halves(X, n=1):
+    return torch.full((len(X), n, *X.shape[1:]), 0.25)
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv1d(4, 4, 5), nn.BatchNorm1d(4), nn.ReLU(), nn.Dropout(), nn.Flatten(), nn.Linear(32, 1))
+
+
+@pytest.fixture
+def X():
+    return sl.random_one_hot((16, 4, 12), random_state=0)
+
+
+def fit(module, X, **settings):
+    rows = torch.utils.data.DataLoader(ArrayDataset(X, torch.arange(16.0).remainder(2)), batch_size=4)
+    trainer = L.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, **{"max_epochs": 1} | settings,
+    )  # fmt: skip
+    trainer.fit(module, rows, rows if isinstance(module, TrainModule) else None)
+    return trainer.callback_metrics
+
+
+def test_the_term_is_the_weighted_mean_of_the_penalty(X):
+    model = network()
+    prior = AttributionPrior(Sparsity(), weight=0.5, references=halves)
+    found = prior(model, X)
+    expected = sl.deep_lift_shap(model, X, references=halves, n_shuffles=1).sum(1).abs().sum(1).mean() / 2
+    torch.testing.assert_close(found.detach(), expected)
+
+
+@pytest.mark.parametrize("settings", [{}, {"accumulate_grad_batches": 2}, {"precision": "bf16-mixed"}])
+def test_training_with_priors_makes_attributions_sparser(X, settings):
+    def size(weight):
+        model = network()
+        priors = {"sparsity": AttributionPrior(Sparsity(), weight, references=halves)}
+        metrics = fit(TrainModule(model, priors=priors), X, max_epochs=8, **settings)
+        assert {"train_loss", "train_sparsity"} <= metrics.keys()
+        assert model[1].num_batches_tracked == 32  # once in each step, not for attributions
+        return float(sl.deep_lift_shap(model, X, references=halves, n_shuffles=1).sum(1).abs().sum(1).mean())
+
+    assert size(1.0) < 0.99 * size(0.0)
+
+
+def test_any_module_can_use_it_in_one_line(X):
+    class Mine(L.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.model, self.prior = network(), AttributionPrior(Window(4, 8), references=halves)
+
+        def training_step(self, batch, batch_idx):
+            X, y = batch
+            loss = nn.functional.binary_cross_entropy_with_logits(self.model(X.float())[:, 0], y)
+            return loss + self.prior(self.model, X)
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+    module = Mine()
+    before = module.model[0].weight.detach().clone()
+    fit(module, X)
+    assert not torch.equal(module.model[0].weight, before)
+
+
+def test_the_same_seed_gives_the_same_references(X):
+    prior = AttributionPrior(Sparsity())
+    model, found = network(), []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        found.append(float(prior(model, X).detach()))
+    assert found[0] == found[1] != found[2]
+
+
+def test_it_can_be_pickled(X):
+    prior = pickle.loads(pickle.dumps(AttributionPrior(Fourier(), 2.0)))
+    assert (prior.penalty, prior.weight) == (Fourier(), 2.0)
+
+
+@pytest.mark.reliability(
+    "Attributions to train with",
+    "a penalty that does not return a number for each row, or a negative weight",
+    "an error that says what was returned and what is wanted",
+)
+def test_what_is_no_penalty_is_refused(X):
+    with pytest.raises(InputError, match=r"the penalty returned shape \(\).*expected \(16,\)"):
+        AttributionPrior(lambda attributions, X: attributions.sum())(network(), X)
+    with pytest.raises(InputError, match="weight is -1"):
+        AttributionPrior(Sparsity(), -1)
+    with pytest.raises(InputError, match="kind is 'l2'"):
+        Sparsity("l2")
+    with pytest.raises(InputError, match="the window is 3 to 99"):
+        AttributionPrior(Window(3, 99))(network(), X)
+    with pytest.raises(InputError, match="given returned shape"):
+        AttributionPrior(Distance(lambda X: X[:2]))(network(), X)
+
+
+JOB = """
+import sys, torch, torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+import seqlight as sl
+from seqlight.lit.attribution_prior import AttributionPrior
+from seqlight.lit.penalties import Sparsity
+
+class Step(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Conv1d(4, 4, 5), nn.ReLU(), nn.Flatten(), nn.Linear(32, 1)).double()
+        halves = lambda X, n=1: torch.full((len(X), n, *X.shape[1:]), 0.25)
+        self.prior = AttributionPrior(Sparsity("gini"), references=halves)
+    def forward(self, X):
+        return self.model(X.double()).square().mean() + self.prior(self.model, X)
+
+X = sl.random_one_hot((8, 4, 12), random_state=0)
+rank = int(sys.argv[1])
+dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
+step = Step()
+step(X).backward()
+alone = [p.grad.clone() for p in step.parameters()]
+wrapped = DistributedDataParallel(Step())
+wrapped(X[4 * rank : 4 * rank + 4]).backward()
+for a, p in zip(alone, wrapped.parameters()):
+    torch.testing.assert_close(p.grad, a)
+dist.barrier()
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_gradients_of_one(tmp_path):
+    arguments = [sys.executable, "-W", "ignore", "-c", JOB]
+    running = [
+        subprocess.Popen([*arguments, str(rank), str(tmp_path / "meeting")], stderr=subprocess.PIPE, env=os.environ)
+        for rank in (0, 1)
+    ]
+    for one in running:
+        _, errors = one.communicate(timeout=120)
+        assert one.returncode == 0, errors.decode()
