@@ -58,7 +58,7 @@ class Fourier:
         frequencies = torch.fft.rfftfreq(track.shape[1], device=track.device)[1:]
         above = ((frequencies - self.limit).clamp_min(0) * track.shape[1]).to(track.dtype)
         shares = spectrum / _or_one(spectrum.sum(dim=1, keepdim=True))
-        free = 1 / (1 + above.pow(self.softness))
+        free = torch.reciprocal(1 + torch.pow(above, self.softness))
         return (shares * (1 - free)).sum(dim=1)
 
 
