@@ -306,3 +306,42 @@ def test_specificities_against_the_mean_sum_to_zero(rows, tasks, seed):
     assert total.abs().max() < 1e-12
     margins = torch.stack([Specificity(t, against="max")(y) for t in range(tasks)], 1)
     assert ((margins > 0).sum(1) == 1).all()
+
+
+@pytest.mark.reliability(
+    "targets",
+    "a task among the others of a specificity twice, once counted from the end",
+    "it is refused: it would have twice the weight in the mean",
+)
+@pytest.mark.parametrize("others", [(1, 2, -1), (-2, 1)])
+def test_others_are_tasks_that_differ(others):
+    with pytest.raises(InputError, match="expected each task once"):
+        Specificity(0, others=others)(torch.rand(2, 3))
+
+
+@pytest.mark.reliability(
+    "targets",
+    "arguments of targets of a wrong type: true, a fraction or a text for a task, a window of one bound",
+    "each is refused in one sentence when the target is made",
+)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Counts(task="x"),
+        lambda: Counts(task=1.5),
+        lambda: Counts(pseudocount="a"),
+        lambda: Profile(task=True),
+        lambda: LogOdds(True),
+        lambda: LogOdds(0.0),
+        lambda: Specificity("0"),
+        lambda: Specificity(0, window=(1,)),
+        lambda: Specificity(0, window=("a", 2)),
+        lambda: Specificity(0, others=1),
+        lambda: Specificity(0, others=("a",)),
+        lambda: WindowMean("a", 2),
+        lambda: WindowMean(1, 2, task=0.5),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_refused_at_once(make):
+    with pytest.raises(InputError, match="expected"):
+        make()

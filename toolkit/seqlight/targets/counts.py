@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from seqlight.errors import InputError
-from seqlight.targets.heads import Head, require_head, require_one_of, require_task, select_head, shape_of
+from seqlight.targets.heads import (
+    Head,
+    require_head,
+    require_index,
+    require_one_of,
+    require_task,
+    select_head,
+    shape_of,
+)
 from seqlight.targets.named_target import NamedTarget
 
 
@@ -59,8 +68,10 @@ class Counts(NamedTarget):
 
     def __post_init__(self) -> None:
         require_head(self.head)
+        if self.task is not None:
+            require_index(self.task, "task")
         require_one_of(self.reduction, ("sum", "log_sum", "logsumexp"), "reduction")
-        if not 0 <= self.pseudocount < float("inf"):
+        if not isinstance(self.pseudocount, Real) or not 0 <= self.pseudocount < float("inf"):
             raise InputError(f"pseudocount is {self.pseudocount!r}: expected 0 or more.")
 
     def __call__(self, output: Any) -> Tensor:

@@ -78,6 +78,22 @@ def as_tracks(output: Any, head: Head, channels_last: bool) -> Tensor:
     return y.movedim(2, 1) if channels_last else y
 
 
+def require_index(value: object, name: str) -> None:
+    """Raise InputError unless a value is a whole number."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise InputError(f"{name} is {value!r}: expected a whole number.")
+
+
+def require_bounds(window: object) -> None:
+    """Raise InputError unless a value is None, or the start and the end of a window."""
+    if window is None:
+        return
+    if not isinstance(window, tuple) or len(window) != 2:
+        raise InputError(f"window is {window!r}: expected a start and an end, such as (100, 200).")
+    for one in window:
+        require_index(one, "a bound of the window")
+
+
 def require_task(task: int, size: int) -> int:
     """Return the index of a task, counted from 0; InputError if there are not as many."""
     if not -size <= task < size:

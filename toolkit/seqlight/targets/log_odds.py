@@ -10,7 +10,15 @@ from torch import Tensor
 
 from seqlight.attribution.targets import read_entry
 from seqlight.errors import InputError
-from seqlight.targets.heads import Head, require_head, require_one_of, require_task, select_head, shape_of
+from seqlight.targets.heads import (
+    Head,
+    require_head,
+    require_index,
+    require_one_of,
+    require_task,
+    select_head,
+    shape_of,
+)
 from seqlight.targets.named_target import NamedTarget
 
 Given = Literal["logits", "binary logits", "probabilities"]
@@ -59,6 +67,7 @@ class LogOdds(NamedTarget):
 
     def __post_init__(self) -> None:
         require_head(self.head)
+        require_index(self.task, "task")
         require_one_of(self.given, ("logits", "binary logits", "probabilities"), "given")
 
     def __call__(self, output: Any) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from seqlight.attribution.rules.constants import hold
-from seqlight.targets.heads import Head, as_tracks, require_head, require_one_of, require_task, shape_of
+from seqlight.targets.heads import Head, as_tracks, require_head, require_index, require_one_of, require_task, shape_of
 from seqlight.targets.named_target import NamedTarget
 
 
@@ -74,6 +74,8 @@ class Profile(NamedTarget):
 
     def __post_init__(self) -> None:
         require_head(self.head)
+        if self.task is not None:
+            require_index(self.task, "task")
         require_one_of(self.weights, ("explained", "constant"), "weights")
 
     @property

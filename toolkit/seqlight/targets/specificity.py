@@ -11,7 +11,9 @@ from seqlight.errors import InputError
 from seqlight.targets.heads import (
     Head,
     as_tracks,
+    require_bounds,
     require_head,
+    require_index,
     require_one_of,
     require_task,
     require_window,
@@ -71,11 +73,17 @@ class Specificity(NamedTarget):
 
     def __post_init__(self) -> None:
         require_head(self.head)
+        require_index(self.task, "task")
         require_one_of(self.against, ("mean", "max"), "against")
         # YAML and JSON have lists only, and a value has to be hashable.
         for field in ("others", "window"):
             if isinstance(getattr(self, field), list):
                 object.__setattr__(self, field, tuple(getattr(self, field)))
+        require_bounds(self.window)
+        if not (self.others is None or isinstance(self.others, tuple)):
+            raise InputError(f"others are {self.others!r}: expected tasks, such as (1, 2).")
+        for one in self.others or ():
+            require_index(one, "one of others")
         if self.others is not None and (not self.others or len(set(self.others)) < len(self.others)):
             raise InputError(f"others are {self.others}: expected at least one task, and each once.")
 
@@ -86,6 +94,11 @@ class Specificity(NamedTarget):
         mine = require_task(self.task, tasks)
         others = range(tasks) if self.others is None else self.others
         chosen = [one for one in (require_task(other, tasks) for other in others) if one != mine or self.others]
+        if len(set(chosen)) < len(chosen):
+            raise InputError(
+                f"others are {self.others}, and the output has {tasks} tasks, so that two of them are one: expected "
+                "each task once."
+            )
         if not chosen or mine in chosen:
             raise InputError(f"task {self.task} of {tasks} has no others to be compared with: expected another task.")
         rest = y[:, chosen]

@@ -8,7 +8,16 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from seqlight.errors import InputError
-from seqlight.targets.heads import Head, as_tracks, require_head, require_task, require_window, shape_of
+from seqlight.targets.heads import (
+    Head,
+    as_tracks,
+    require_bounds,
+    require_head,
+    require_index,
+    require_task,
+    require_window,
+    shape_of,
+)
 from seqlight.targets.named_target import NamedTarget
 
 
@@ -52,6 +61,9 @@ class WindowMean(NamedTarget):
         require_head(self.head)
         if (self.start is None) != (self.end is None):
             raise InputError(f"the window is {self.start} to {self.end}: expected both of start and end, or neither.")
+        require_bounds(None if self.start is None else (self.start, self.end))
+        if self.task is not None:
+            require_index(self.task, "task")
 
     def __call__(self, output: Any) -> Tensor:
         """Return the mean of each row, shape (rows,)."""
