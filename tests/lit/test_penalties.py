@@ -11,7 +11,7 @@ from seqlight.lit.penalties import Distance, Fourier, Sparsity, Window
 PENALTIES = [Fourier(), Fourier(0.1, 0.5, 0), Sparsity(), Sparsity("gini"), Window(2, 5), Distance(torch.zeros_like)]
 
 
-@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+@pytest.mark.parametrize("penalty", PENALTIES, ids=lambda one: type(one).__name__)
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1000), st.integers(5, 40), st.sampled_from([0.0, 1e-20, 1.0]))
 def test_there_is_a_finite_cost_for_each_row_and_it_can_be_differentiated(penalty, seed, length, scale):
