@@ -193,6 +193,7 @@ OTHERS = {
     "a sort of rows": lambda: sorted_rows(torch.randn(3, 2), torch.randn(3, 4)),
     "an activation without rows": lambda: find_row_layout(torch.zeros(3, 4), torch.zeros(3, 4), "body"),
     "modules called once a row": lambda: sl.attribute(RowByRow(), X, layers=["body"], n_shuffles=2, random_state=0),
+    "written to afterwards": lambda: sl.differentiable_attributions(Stem(lambda h: (h.relu(), h.zero_())[0]), X),
     "several outputs": lambda: sl.saturation_mutagenesis(Stem(lambda h: {"a": h, "b": h}), X, device="cpu"),
 }
 
