@@ -128,6 +128,8 @@ class CommandPage(Page):
 @contextlib.contextmanager
 def at_home(folder):
     """Work in a folder as a script that lies there: modules are found in it, and forgotten afterwards."""
+    for script in Path(folder).glob("*.py"):
+        sys.modules.pop(script.stem, None)  # a test of other files may have left a module of this name
     known = set(sys.modules)
     sys.path.insert(0, str(folder))
     try:
