@@ -92,14 +92,12 @@ def _partners(alphabet: str) -> list[int]:
     from seqlight.errors import InputError
     from seqlight.sequence.alphabets import as_alphabet
 
-    letters = as_alphabet(alphabet).letters
-    pairs = {"A": "T", "C": "G", "G": "C", "T": "A"}
-    spelled = letters.replace("U", "T")
-    if sorted(spelled) != sorted(pairs):
+    partners = as_alphabet(alphabet).partners
+    if not partners:
         raise InputError(
             f"alphabet is {alphabet!r}, whose letters have no partners on another strand: leave --strands out."
         )
-    return [spelled.index(pairs[letter]) for letter in spelled]
+    return partners
 
 
 def _of_class(

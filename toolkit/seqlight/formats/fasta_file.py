@@ -248,5 +248,5 @@ def _tables(alphabet: Alphabet) -> NDArray[np.uint8]:
     """Return the codes of bytes on either strand; where there is only one, those of the other are the same."""
     codes = np.frombuffer(byte_codes(alphabet, STRANGE), np.uint8)
     partner = np.arange(256, dtype=np.uint8)
-    partner[: len(alphabet.complements)] = [alphabet.letters.index(one) for one in alphabet.complements]
+    partner[: len(alphabet.partners)] = alphabet.partners
     return np.stack([codes, partner[codes]])

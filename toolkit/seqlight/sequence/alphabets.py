@@ -38,6 +38,11 @@ class Alphabet(NamedTuple):
     synonyms: tuple[tuple[str, str], ...] = ()
     complements: str = ""
 
+    @property
+    def partners(self) -> list[int]:
+        """The number of the partner of each letter on the other strand; none where there is no such strand."""
+        return [self.letters.index(one) for one in self.complements]
+
 
 DNA = Alphabet("DNA", "ACGT", _NUCLEOTIDES, complements="TGCA")
 RNA = Alphabet("RNA", "ACGU", _NUCLEOTIDES, (("T", "U"),), complements="UGCA")
