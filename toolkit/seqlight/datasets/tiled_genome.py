@@ -163,7 +163,7 @@ class TiledGenome(BatchedDataset):
 
     def _known(self, record: int, low: NDArray[np.int64], count: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
         """Return the runs of tiles whose windows have a letter: the stretch, its first tile, and the one after it."""
-        size = list(self.genome.sizes.values())[record]
+        size = self.genome.length_of(record)
         begin, end = unknown_stretches(self.genome, record, self.window)
         # What lies off the chromosome is unknown too.
         far = 2 * (size + self.window)
@@ -219,10 +219,7 @@ def _joined(genome: Any, regions: RegionSources, chroms: Collection[str] | None,
             BedLines(regions, format).refuse(off, what)  # names the line
         chrom, start, end = (table[name].iloc[row] for name in ("chrom", "start", "end"))
         raise InputError(f"region {row}, {chrom}:{start}-{end}, {what}.")
-    table = table[kept].reset_index(drop=True)
-    found = list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]()
-    for i, name in enumerate(genome.sizes):
-        mine = (table["chrom"] == name).to_numpy()
-        if mine.any():
-            found.append((i, *merge_stretches(table["start"].to_numpy()[mine], table["end"].to_numpy()[mine])))
-    return found
+    by_record = table[kept].groupby(genome.rows(table["chrom"][kept].to_numpy()))
+    return [
+        (int(record), *merge_stretches(mine["start"].to_numpy(), mine["end"].to_numpy())) for record, mine in by_record
+    ]

@@ -37,7 +37,7 @@ def unknown_stretches(genome: Genome, record: int, least: int) -> tuple[NDArray[
     ...     list(zip(start.tolist(), end.tolist()))
     [(0, 1), (4, 8), (12, 13)]
     """
-    size = list(genome.sizes.values())[record]
+    size = genome.length_of(record)
     if not size:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     blocks = -(-size // least)

@@ -89,7 +89,7 @@ class BigWigFile:
     def __init__(
         self, stream: IO[bytes], sizes: Mapping[str, int], pool: ThreadPoolExecutor, stack: contextlib.ExitStack
     ) -> None:
-        self._stream, self._sizes, self._pool = stream, dict(sizes), pool
+        self._stream, self._lengths, self._pool = stream, list(sizes.values()), pool
         self._numbers = {name: i for i, name in enumerate(sizes)}
         longest = max(sizes.values(), default=0)
         # Summaries of more than a chromosome would tell nothing.
@@ -98,7 +98,7 @@ class BigWigFile:
         self._ahead = deque[Future[Piece]]()
         self._blocks, self._total = _BlockList(), Moments(0, np.inf, -np.inf, 0.0, 0.0)
         names_at = _HEADER.size + len(self._zooms) * _ZOOM.size + _TOTAL.size
-        names = name_tree(self._sizes, names_at)
+        names = name_tree(sizes, names_at)
         self._values_at = names_at + len(names)
         # What is not known yet is written in the end.
         stream.write(bytes(names_at) + names + bytes(8))
@@ -159,8 +159,7 @@ class BigWigFile:
         if not self._runs:
             return
         number = self._at[0]
-        size = list(self._sizes.values())[number]
-        self._ahead.append(self._pool.submit(encode_piece, number, size, self._runs))
+        self._ahead.append(self._pool.submit(encode_piece, number, self._lengths[number], self._runs))
         self._runs = []
         while len(self._ahead) > _THREADS * _AHEAD:
             self._write(self._ahead.popleft().result())

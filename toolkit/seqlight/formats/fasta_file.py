@@ -87,6 +87,10 @@ class FastaFile:
         """The length of each record, in the order of the file."""
         return dict(zip(self._index.names, self._index.size.tolist(), strict=True))
 
+    def length_of(self, record: int) -> int:
+        """Return the length of the record with this number in the file."""
+        return int(self._index.size[record])
+
     def cut_rows(
         self,
         rows: NDArray[np.int64],
