@@ -10,7 +10,6 @@ from typing import Any, Literal
 import lightning.pytorch as L
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqlight.attribution.contributions import Block
@@ -265,7 +264,8 @@ class DeepLiftShapModule(L.LightningModule):
             n = np.full(len(deltas), deltas.shape[-1]) if counts is None else np.asarray(next(counts))
             for used in np.unique(n):
                 mine = n == used
-                check.add(_block(deltas[mine][..., :used], outputs[mine], baselines[mine][..., :used]))
+                found = deltas[mine][..., :used], outputs[mine], baselines[mine][..., :used]
+                check.add(as_block(*(torch.from_numpy(np.array(one)) for one in found)))
         check.warn_if_incomplete()
 
     def _arrays_to_keep(self, found: Explanation, X: Tensor) -> dict[str, Tensor]:
@@ -285,8 +285,8 @@ class DeepLiftShapModule(L.LightningModule):
         return {name: pad_references(name, one, n) for name, one in kept.items()}
 
 
-def _block(deltas: NDArray[Any], outputs: NDArray[Any], baselines: NDArray[Any]) -> Block:
+def as_block(deltas: Tensor, outputs: Tensor, baselines: Tensor) -> Block:
     """Return kept deltas and outputs of some sequences as a block, with a dimension of targets."""
     several = outputs.ndim == 2
-    d, f, r = (torch.from_numpy(np.array(one)) for one in (deltas, outputs, baselines))
-    return Block((), (), *((d, f, r) if several else (d.unsqueeze(1), f.unsqueeze(1), r.unsqueeze(1))))
+    figures = [one if several else one.unsqueeze(1) for one in (deltas, outputs, baselines)]
+    return Block.with_figures((), (), figures)

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.contributions import Block
 from seqlight.attribution.convergence import LARGEST_RELATIVE_DELTA, WARNING_THRESHOLD
 from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError, kind_of
-from seqlight.lit.attribution_module import DeepLiftShapModule
+from seqlight.lit.attribution_module import DeepLiftShapModule, as_block
 from seqlight.lit.prediction_module import PredictModule
 from seqlight.results.results import Results
 from seqlight.targets.heads import Head, select_head
@@ -60,11 +59,6 @@ class TrackModule(L.LightningModule):
         self.module, self.window, self.tile = module, window, tile
         if isinstance(module, DeepLiftShapModule):
             self.most_rows = module.most_rows
-
-    @property
-    def attributes(self) -> bool:
-        """Whether these are attributions; else predictions."""
-        return isinstance(self.module, DeepLiftShapModule)
 
     @property
     def model(self) -> nn.Module:
@@ -185,10 +179,7 @@ def _checked(found: dict[str, Tensor], threshold: float) -> dict[str, Tensor]:
     ).reshape(-1, 1)
     used = used if deltas.ndim == 2 else used.unsqueeze(1)
     count = used.sum(dim=-1)
-    if deltas.ndim == 2:
-        block = Block((), (), deltas.unsqueeze(1), outputs.unsqueeze(1), baselines.unsqueeze(1))
-    else:
-        block = Block((), (), deltas, outputs, baselines)
+    block = as_block(deltas, outputs, baselines)
     sizes = block.absolute_deltas.nan_to_num(float("inf"))  # NaN is the worst of all
     if threshold == WARNING_THRESHOLD:  # a threshold that the caller chose is used as it is
         sizes = (sizes - block.rounding.nan_to_num(0.0)).clamp_min(0)
