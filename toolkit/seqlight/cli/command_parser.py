@@ -17,7 +17,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from seqlight.cli.mapping_parts import as_json, set_parts, value_before, without_typed
 from seqlight.cli.option_groups import grouped, has_group
 from seqlight.cli.parameter_types import type_hints
-from seqlight.cli.typed_options import CONFIG, FORMER_NAMES, as_value, read_options
+from seqlight.cli.typed_options import CONFIG, FORMER_NAMES, HELP, PRINT_CONFIG, as_value, read_options
 from seqlight.cli.usage import UsageError
 
 # Where the description of a command ends and that of its parameters begins, in either style of docstrings.
@@ -30,7 +30,7 @@ also:
   --print_config        Print all options as such a file.
   --debug               Show the traceback of an error.
   -h, --help            Print this."""
-OF_ALL = (CONFIG, "print_config", "help")
+OF_ALL = (CONFIG, PRINT_CONFIG, HELP)
 
 
 class CommandHelp(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
