@@ -57,6 +57,7 @@ def test_records_are_those_of_one_hot_encode(pack, kind, data):
         path = write(Path(folder) / "a", content, line, newline, pack)
         file = FastaFile(path, alphabet, unpack=True, write_index=False)
         assert file.sizes == {name: len(sequence) for name, sequence in content.items()}
+        assert [file.length_of(record) for record in range(len(content))] == list(file.sizes.values())
         rows, zeros = np.arange(len(content)), np.zeros(len(content), np.int64)
         length = max(1, *file.sizes.values())
         found = file.cut_rows(rows, zeros, zeros, length)

@@ -21,6 +21,14 @@ def test_letters_in_another_order_mean_the_same():
     assert as_alphabet("NX-").unknown == ""
 
 
+@pytest.mark.parametrize(
+    ("given", "partners"),
+    [("DNA", [3, 2, 1, 0]), ("RNA", [3, 2, 1, 0]), ("GACU", [2, 3, 0, 1]), ("protein", []), ("ACGT-", [])],
+)
+def test_the_partner_of_each_letter(given, partners):
+    assert as_alphabet(given).partners == partners
+
+
 def test_what_is_no_alphabet():
     for given, message in (
         ("AAC", "occurs twice"),
