@@ -16,11 +16,10 @@ from seqlight.attribution.engine.layer_taps import LayerReduction, LayerTaps
 from seqlight.attribution.engine.passes import sequence_pass
 from seqlight.attribution.engine.row_layout import RowLayout, find_row_layout
 from seqlight.attribution.explainer import Explainer
-from seqlight.attribution.targets import Targets, sequence_of_rows
+from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError, SeqlightError, kind_of
 from seqlight.prediction.batch_size import BatchSize
 from seqlight.prediction.ensemble import Ensemble
-from seqlight.prediction.input_errors import explain_dtype_errors
 
 # Modules by their names, or True for all of them.
 Layers: TypeAlias = Sequence[str] | bool
@@ -84,10 +83,9 @@ class LayerExplainer(Explainer):
 
     def _activations(self, i: int, rows: Sequence[Tensor]) -> list[Tensor]:
         """Return what the modules return for rows that have the further inputs of sequence `i`."""
-        n = len(rows[0])
-        args = self.model_inputs.further(i, i + 1, n)
-        with sequence_pass(self.model, rows, self.policy) as this, explain_dtype_errors([*this.inputs, *args]):
-            this.output = self.targets.read(self.model(*this.inputs, *args), sequence_of_rows(i, i + 1, n))
+        forward = self._make_forward(i, i + 1, len(rows[0]))
+        with sequence_pass(self.model, rows, self.policy) as this:
+            this.output = forward(*this.inputs)
         # A tensor that was overwritten since is as good here.
         return [
             kept.tensor for name, kept in this.record.calls if self.taps.is_tap(name) and isinstance(kept, Snapshot)
