@@ -105,3 +105,11 @@ def test_a_package_may_name_its_own(monkeypatch):
     monkeypatch.setattr(registry, "entry_points", lambda group: [entry] if group == "seqlight.targets" else [])
     assert parse("mine(3)") == Column(3)
     assert "mine" in registry.named_targets()
+
+
+def test_targets_of_ours_need_no_package_that_names_its_own(monkeypatch):
+    def load():
+        raise ImportError
+
+    monkeypatch.setattr(registry, "entry_points", lambda group: [SimpleNamespace(name="broken", load=load)])
+    assert parse("[column(3), counts, 0]") == [Column(3), Counts(), 0]

@@ -32,9 +32,12 @@ def named_targets() -> dict[str, Callable[..., Any]]:
     >>> sorted(named_targets())[:3]
     ['column', 'contrast', 'counts']
     """
-    known: dict[str, Callable[..., Any]] = {one.name: one for one in OURS}
-    known["contrast"] = Contrast
+    known = _own_targets()
     return {one.name: one.load() for one in entry_points(group=GROUP) if one.name not in known} | known
+
+
+def _own_targets() -> dict[str, Callable[..., Any]]:
+    return {one.name: one for one in OURS} | {"contrast": Contrast}
 
 
 def as_target(value: Any) -> Target:
@@ -146,6 +149,8 @@ class _Text:
 
 def _find(path: str) -> Callable[..., Any]:
     """Return the class or function of a name, or of a dotted path."""
+    if own := _own_targets().get(path):  # without a look at what is installed, which may not even load
+        return own
     known = named_targets()
     # Messages and the documentation of Python write them as classes.
     classes: dict[str, Callable[..., Any]] = {one.__name__: one for one in (*OURS, Contrast)}
