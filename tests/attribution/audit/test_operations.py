@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqlight.attribution.audit.completeness_ledger import SequenceAuditMode
-from seqlight.attribution.audit.operations import view_base, writes_in_place
+from seqlight.attribution.audit.operations import view_base
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.rules.table import rules
@@ -99,9 +99,7 @@ def test_plain_names(function, name):
     assert plain_name(function) == name
 
 
-def test_in_place_names_and_bases_of_views():
-    assert not any(map(writes_in_place, ["__int__", "__invert__", "__getitem__", "add", "__index__"]))
-    assert all(map(writes_in_place, ["add_", "__iadd__", "__setitem__", "index_put_"]))
+def test_bases_of_views():
     x = torch.zeros(3, 4)
     assert view_base(x[1:]) is x
     assert view_base(x) is x

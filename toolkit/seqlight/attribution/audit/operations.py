@@ -23,6 +23,7 @@ from seqlight.attribution.calls.call import Call, Rule
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.engine.modes import CallMode
 from seqlight.attribution.engine.policy import CallPolicy
+from seqlight.attribution.rules.operation_names import writes_in_place
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.module_names import plain_name, running_modules
 
@@ -39,8 +40,6 @@ VALUE_ATTRIBUTES = frozenset("T mT H mH data real imag".split())
 
 # A module with a backward hook must find this node as the one that made its tensors.
 BACKWARD_HOOK = "BackwardHookFunction"
-
-_NOT_IN_PLACE = frozenset("__init__ __index__ __int__ __invert__ __iter__".split())
 
 
 @dataclass
@@ -251,14 +250,3 @@ def coarser_dtype(a: torch.dtype, b: torch.dtype) -> torch.dtype:
     (torch.float32, torch.bfloat16)
     """
     return b if torch.finfo(b).eps > torch.finfo(a).eps else a
-
-
-def writes_in_place(name: str) -> bool:
-    """Return whether the function with this name writes to its first argument.
-
-    >>> [name for name in ("add_", "__iadd__", "__setitem__", "__int__", "__add__", "add") if writes_in_place(name)]
-    ['add_', '__iadd__', '__setitem__']
-    """
-    if name.startswith("__"):
-        return name == "__setitem__" or (name.startswith("__i") and name not in _NOT_IN_PLACE)
-    return name.endswith("_")

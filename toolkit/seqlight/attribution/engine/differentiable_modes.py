@@ -167,7 +167,8 @@ class DifferentiableMode(TorchFunctionMode):
 
     def _mark(self, y: Any, args: Any, func: Any) -> Any:
         """Note that results depend on the input; so does what a call wrote to."""
-        written = [args[0]] if args and isinstance(args[0], Tensor) and _writes(func) else []
+        writes = operation_names.writes_in_place(getattr(func, "__name__", ""))
+        written = [args[0]] if writes and args and isinstance(args[0], Tensor) else []
         for one in (*(tree_flatten(y)[0] if isinstance(y, tuple | list) else [y]), *written):
             if isinstance(one, Tensor) and one.requires_grad:
                 self._dependent[id(one)] = one
@@ -227,8 +228,3 @@ class DifferentiableReferenceMode(DifferentiableMode):
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> Tensor:
     scores = query * scale @ key.transpose(-2, -1)
     return torch.softmax(scores if bias is None else scores + bias, -1) @ value
-
-
-def _writes(func: Any) -> bool:
-    name = getattr(func, "__name__", "")
-    return name == "__setitem__" or (name.endswith("_") and (not name.endswith("__") or name.startswith("__i")))

@@ -29,9 +29,10 @@ LINEAR_IN_PLACE = frozenset(
     add_ sub_ subtract_ neg_ negative_ copy_ zero_ fill_ __iadd__ __isub__ index_add_ index_copy_ index_fill_ index_put_
     scatter_ scatter_add_ masked_scatter_ squeeze_ unsqueeze_ transpose_ t_ swapaxes_ swapdims_ as_strided_ detach_
     requires_grad_ retain_grad_ tril_ triu_ cumsum_ resize_ resize_as_ set_
-    conj_physical_ deg2rad_ rad2deg_
+    conj_physical_ deg2rad_ rad2deg_ __setitem__
     """.split()
 )
+_NOT_IN_PLACE = frozenset("__init__ __index__ __int__ __invert__ __iter__".split())
 
 
 def spellings(name: str) -> list[Any]:
@@ -49,6 +50,17 @@ def spellings(name: str) -> list[Any]:
     return [function for function in found if callable(function) and not isinstance(function, others)]
 
 
+def writes_in_place(name: str) -> bool:
+    """Return whether the function with this name writes to its first argument.
+
+    >>> [name for name in ("add_", "__iadd__", "__setitem__", "__int__", "__add__", "add") if writes_in_place(name)]
+    ['add_', '__iadd__', '__setitem__']
+    """
+    if name.startswith("__"):
+        return name == "__setitem__" or (name.startswith("__i") and name not in _NOT_IN_PLACE)
+    return name.endswith("_")
+
+
 def hides_in_place(function: Any) -> bool:
     """Return whether a function that is not in the table writes to its argument in a way that is not linear."""
     # Only names are kept: a function may be made for one call, and hold a model or its tensors.
@@ -57,7 +69,4 @@ def hides_in_place(function: Any) -> bool:
 
 @cache
 def _hides_in_place(name: str) -> bool:
-    writes = name.endswith("_") and (not name.endswith("__") or name.startswith("__i"))
-    if not writes or name in ("__init__", "__index__", "__int__", "__invert__"):
-        return False
-    return name not in LINEAR_IN_PLACE
+    return writes_in_place(name) and name not in LINEAR_IN_PLACE
