@@ -21,7 +21,7 @@ from seqlight.attribution.output_entries import (
     require_within,
 )
 from seqlight.errors import InputError
-from seqlight.prediction.ensemble import Ensemble
+from seqlight.prediction.ensemble import Ensemble, copy_inputs
 from seqlight.sequence.checks import require_dense
 
 
@@ -132,9 +132,7 @@ class Targets:
         if not isinstance(model, Ensemble):
             output = model(*inputs)
             return self.read(output if func is None else func(output), rows)
-        # A member may write to its inputs.
-        copies = ([one.clone() if isinstance(one, Tensor) else one for one in inputs] for _ in range(len(model)))
-        each = [self.read_model(one, mine, rows, func) for one, mine in zip(model.members(), copies, strict=True)]
+        each = [self.read_model(one, copy_inputs(*inputs), rows, func) for one in model.members()]
         return torch.stack(each).mean(dim=0)
 
 

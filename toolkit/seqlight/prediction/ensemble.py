@@ -117,10 +117,10 @@ class Ensemble(nn.Module):
     def forward(self, X: Tensor, *args: Any) -> Any:
         """Return the mean output of the members, which run one after another."""
         members = self.members()
-        total = members[0](*_copies(X, *args))
+        total = members[0](*copy_inputs(X, *args))
         first = _shapes_of(total)
         for one in members[1:]:
-            output = one(*_copies(X, *args))
+            output = one(*copy_inputs(X, *args))
             if _shapes_of(output) != first:
                 raise InputError(
                     f"{one.called} returns {_told(_shapes_of(output))} and {members[0].called} {_told(first)}: "
@@ -138,7 +138,7 @@ class Ensemble(nn.Module):
         return {"forward": (False,), "reverse": (True,), "both": (False, True)}[self.strands]
 
 
-def _copies(*inputs: Any) -> list[Any]:
+def copy_inputs(*inputs: Any) -> list[Any]:
     """Return copies of tensors: a member may write to its inputs."""
     return [one.clone() if isinstance(one, Tensor) else one for one in inputs]
 
