@@ -99,7 +99,7 @@ def sequence_pass(
             yield this
         if graph_check.find_unexplained([this.output], policy.explained_by) is not None:
             raise Unexplained
-    _require_dependence(this.output)
+    require_dependence(this.output)
     this.record.output = this.output.detach()
 
 
@@ -148,7 +148,7 @@ def reference_pass(
             yield this
         if calls.position < len(record.calls):
             require_same_call("the end", record.calls[calls.position][0])
-        _require_dependence(this.output)
+        require_dependence(this.output)
         if graph_check.find_unexplained([this.output], policy.explained_by) is not None:
             require_same_call("an operation without a rule", "none")
 
@@ -168,7 +168,8 @@ def find_regions(
     return trace.regions()
 
 
-def _require_dependence(output: Tensor) -> None:
+def require_dependence(output: Tensor) -> None:
+    """Raise UnsupportedOperation unless an output depends on the input through operations that autograd knows."""
     if not output.requires_grad:
         raise UnsupportedOperation(
             "the model's output does not depend on its first input through differentiable operations: "

@@ -17,8 +17,10 @@ from seqlight.attribution.engine.differentiable_modes import (
 )
 from seqlight.attribution.engine.error_context import add_module_name
 from seqlight.attribution.engine.modes import require_same_call
+from seqlight.attribution.engine.passes import require_dependence
 from seqlight.attribution.engine.switches import Phase
 from seqlight.attribution.engine.visibility import make_visible, refuse_hidden, refuse_quantised
+from seqlight.attribution.model_inputs import repeat_rows
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets, sequence_of_rows
 from seqlight.errors import UnsupportedOperation
@@ -159,10 +161,10 @@ def _multipliers(
 ) -> tuple[Tensor, Block]:
     n, phase = pairs.shape[1], Phase()
     rows, all_rows = (sequence_of_rows(0, len(x), times) for times in (copies, n))
-    sequences = _leaf(x if copies == 1 else _repeat(x, copies))
+    sequences = _leaf(x if copies == 1 else repeat_rows(x, copies))
     # The reference index is the major one: see calls/partners.py.
     references = _leaf(pairs.transpose(0, 1).flatten(0, 1))
-    once, repeated = ([_repeat(one, times) for one in args] for times in (copies, n))
+    once, repeated = ([repeat_rows(one, times) for one in args] for times in (copies, n))
     with add_module_name(model):
         first = sequences.clone()  # a model may write to its input
         with DifferentiableSequenceMode(model, [first]) as observed, explain_dtype_errors([first, *once]):
@@ -173,11 +175,7 @@ def _multipliers(
             baselines = targets.read(model(second, *repeated), all_rows)
         if mode.position < len(observed.kept):
             require_same_call("the end", observed.kept[mode.position].name)
-        if not baselines.requires_grad:
-            raise UnsupportedOperation(
-                "the model's output does not depend on its first input through differentiable operations: "
-                "look for torch.no_grad(), detach() or integer conversion in forward."
-            )
+        require_dependence(baselines)
         phase.multiplies = True
         try:
             found = [
@@ -191,10 +189,6 @@ def _multipliers(
         numbers = [[one.detach()] for one in found]
         block = make_block([x.detach()], [references.detach()], numbers, outputs.detach(), baselines.detach())
     return stack_targets(by_sequence), block
-
-
-def _repeat(x: Tensor, times: int) -> Tensor:
-    return x.repeat(times, *[1] * (x.ndim - 1))
 
 
 def _leaf(x: Tensor) -> Tensor:
