@@ -171,15 +171,9 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
         MemoryWarning
             If fewer pairs at a time fit into memory than `batch_size`.
         """
-
-        def function(m: tuple[Tensor, ...], x: tuple[Tensor, ...], r: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            if custom_attribution_func is not None:
-                return call_attribution_func(custom_attribution_func, m, x, r)
-            return tuple(a * (b - c) for a, b, c in zip(m, x, r, strict=True)) if self._multiply else m
-
         references = self._references(inputs, baselines)
         comparison = self._comparison(as_tensors(inputs), target, additional_forward_args)
-        found = comparison.attribute(references, function)
+        found = comparison.attribute(references, self._function(custom_attribution_func))
         # The user's line is that of the caller of the wrapper of this method.
         comparison.size.warn_if_reduced(stacklevel=3)
         found.check.warn_if_incomplete(stacklevel=4)
@@ -243,6 +237,16 @@ class DeepLift(GradientAttribution):  # type: ignore[misc]  # Captum comes witho
     def multiplies_by_inputs(self) -> bool:
         """Whether contributions are returned, rather than multipliers."""
         return self._multiply
+
+    def _function(self, custom: AttributionFunction | None) -> AttributionFunction:
+        """Return what makes attributions of multipliers, inputs and baselines."""
+
+        def function(m: tuple[Tensor, ...], x: tuple[Tensor, ...], r: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            if custom is not None:
+                return call_attribution_func(custom, m, x, r)
+            return tuple(a * (b - c) for a, b, c in zip(m, x, r, strict=True)) if self._multiply else m
+
+        return function
 
     def _comparison(self, inputs: tuple[Tensor, ...], target: Any, args: Any) -> Comparison:
         """Return the model and its inputs, with the settings of this object."""

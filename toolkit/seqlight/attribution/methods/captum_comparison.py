@@ -168,7 +168,7 @@ class Comparison:
             for one in explainer.explain(pairs, _keep_pairs):
                 block, values, k = one.block, one.values, len(inputs)
                 # The results are returned in float32, so deltas below its digits do not count.
-                check.add(_in_float32(block) if dtype == torch.float64 else block)
+                check.add(in_float32(block) if dtype == torch.float64 else block)
                 rows = slice(done, done := done + len(block.deltas))
                 parts.append(_attributions(values[:k], values[k:], [one[rows] for one in inputs], function))
                 deltas.append(block.deltas.flatten())
@@ -177,7 +177,7 @@ class Comparison:
         return ComparisonResult(attributions, torch.cat(deltas).to(device), check)
 
 
-def _in_float32(block: Block) -> Block:
+def in_float32(block: Block) -> Block:
     """Return the outputs and deltas of a block in float32."""
     return Block((), (), block.deltas.float(), block.outputs.float(), block.baselines.float())
 

@@ -12,7 +12,7 @@ from seqlight.attribution.contributions import Block, Pairs, result_dtype
 from seqlight.attribution.convergence import ConvergenceCheck
 from seqlight.attribution.engine.layer_taps import LayerTaps
 from seqlight.attribution.layer_explainer import LayerExplainer
-from seqlight.attribution.methods.captum_comparison import AttributionFunction, Comparison, ComparisonResult
+from seqlight.attribution.methods.captum_comparison import AttributionFunction, Comparison, ComparisonResult, in_float32
 from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError, kind_of
 from seqlight.prediction.float32_precision import hold_precision
@@ -59,7 +59,7 @@ class LayerComparison(Comparison):
                         "seqlight.attribute(..., layers=[...]) tells its calls apart."
                     )
                 block = found.block
-                check.add(block if dtype is None else _in_float32(block))
+                check.add(in_float32(block) if dtype == torch.float64 else block)
                 *sums, totals = block.layers
                 parts.append([(one[:, 0] / n).to(result_dtype(block.deltas)) for one in sums])
                 deltas.append((totals[:, 0].sum(-1) - block.differences[:, 0]).flatten())
@@ -67,11 +67,6 @@ class LayerComparison(Comparison):
         whole = (torch.cat(some) for some in zip(*parts, strict=True))
         restored = (layout.restore(one) for layout, one in zip(taps.layouts_of_names(), whole, strict=True))
         return ComparisonResult(tuple(one.to(device) for one in restored), torch.cat(deltas).to(device), check)
-
-
-def _in_float32(block: Block) -> Block:
-    """Return the outputs and deltas of a block in float32."""
-    return Block((), (), block.deltas.float(), block.outputs.float(), block.baselines.float())
 
 
 def _nothing(block: Block) -> tuple[Tensor, ...]:

@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from captum.attr import LayerAttribution
-from torch import Tensor, nn
+from torch import nn
 
-from seqlight.attribution.methods.captum_arguments import as_tensors, call_attribution_func, convert_target
-from seqlight.attribution.methods.captum_classes import (
-    ROWS_ON_CPU,
-    AttributionFunction,
-    DeepLift,
-    DeepLiftShap,
-    Tensors,
-)
+from seqlight.attribution.methods.captum_arguments import as_tensors
+from seqlight.attribution.methods.captum_classes import AttributionFunction, DeepLift, DeepLiftShap, Tensors
 from seqlight.attribution.methods.captum_layer_comparison import LayerComparison, name_of_layer
-from seqlight.prediction.batch_size import BatchSize
 
 
 class LayerDeepLift(DeepLift, LayerAttribution):  # type: ignore[misc]  # Captum comes without types
@@ -91,28 +84,9 @@ class LayerDeepLift(DeepLift, LayerAttribution):  # type: ignore[misc]  # Captum
         ConvergenceError, OutOfMemory, UnsupportedOperation
             As in :meth:`seqlight.DeepLift.attribute`.
         """
-
-        def function(m: tuple[Tensor, ...], x: tuple[Tensor, ...], r: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            if custom_attribution_func is not None:
-                return call_attribution_func(custom_attribution_func, m, x, r)
-            return tuple(a * (b - c) for a, b, c in zip(m, x, r, strict=True)) if self._multiply else m
-
-        tensors = as_tensors(inputs)
-        more = additional_forward_args
-        comparison = LayerComparison(
-            self.model,
-            tensors,
-            () if more is None else more if isinstance(more, tuple) else (more,),
-            convert_target(target, len(tensors[0])),
-            BatchSize(self.batch_size, tensors[0].device, otherwise=ROWS_ON_CPU),
-            self.additional_nonlinear_ops,
-            self.warning_threshold,
-            self.deltas,
-            self.precision,
-            self.layer,
-            attribute_to_layer_input,
-        )
-        found = comparison.attribute(self._references(inputs, baselines), function)
+        whole = self._comparison(as_tensors(inputs), target, additional_forward_args)
+        comparison = LayerComparison(**vars(whole), layer=self.layer, at_input=attribute_to_layer_input)
+        found = comparison.attribute(self._references(inputs, baselines), self._function(custom_attribution_func))
         comparison.size.warn_if_reduced(stacklevel=2)
         found.check.warn_if_incomplete(stacklevel=3)
         result = found.attributions if len(found.attributions) > 1 else found.attributions[0]
