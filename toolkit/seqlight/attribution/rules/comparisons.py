@@ -13,6 +13,7 @@ from seqlight.attribution.calls.call import Call, ObserveFunction
 from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous
+from seqlight.attribution.rules.constants import Constant
 from seqlight.attribution.rules.mean_jacobian import VJPFunction
 from seqlight.attribution.rules.piecewise import piecewise_vjp
 
@@ -23,15 +24,8 @@ NAMES = (
 
 
 @dataclass(frozen=True)
-class Compare:
+class Compare(Constant):
     """A comparison whose result is used for more than to mask what was compared."""
-
-    backward: ClassVar[type[torch.autograd.Function]] = ObserveFunction
-
-    def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep the result."""
-        y: Tensor = call(*(one.detach() for one in call.tensors))
-        return y, [Snapshot.take(y, True)]
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Return the result; raise ComparisonChanged if it is not that of the sequence."""

@@ -1,4 +1,4 @@
-"""What a target holds constant: for the references it is what it was for their sequence."""
+"""What no gradient goes through; and what a target holds constant, which references have as their sequence had it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,20 @@ def hold(x: Tensor) -> Tensor:
     return x.detach()
 
 
-@dataclass(frozen=True)
-class Hold:
-    """The rule of :func:`hold`: references get what their sequence had, so that only the rest differs."""
+class Constant:
+    """What rules have in common whose results are constants in autograd's graph."""
 
     backward: ClassVar[type[torch.autograd.Function]] = ObserveFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
-        """Keep the result, which does not depend on the input."""
+        """Keep the result."""
         y: Tensor = call(*(one.detach() for one in call.tensors))
         return y, [Snapshot.take(y, True)]
+
+
+@dataclass(frozen=True)
+class Hold(Constant):
+    """The rule of :func:`hold`: references get what their sequence had, so that only the rest differs."""
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Return what was kept, for each reference of a sequence."""
