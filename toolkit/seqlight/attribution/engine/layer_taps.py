@@ -8,7 +8,6 @@ hooks are those of PyTorch for all modules, and there for the time of a pass onl
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import keystr, tree_flatten_with_path
 
 from seqlight.attribution.calls.record import Snapshot
+from seqlight.attribution.engine.module_hooks import watch_modules
 from seqlight.attribution.engine.row_layout import RowLayout
 from seqlight.errors import InputError, UnsupportedOperation, kind_of
 from seqlight.prediction.device_dtypes import has_float64
@@ -89,12 +89,11 @@ class LayerTaps:
         places: list[int] = []
         calls: Counter[str] = Counter()
         last: list[Tensor] = []  # a container returns what the last of its modules returned
-        this_thread = threading.get_ident()
         self._readers, self._found = [], {}
 
         def read(module: nn.Module, inputs: Any, output: Any = None) -> None:
             name = self._names_of.get(id(module))
-            if name is None or threading.get_ident() != this_thread:  # the hook is called in all threads
+            if name is None:
                 return
             with torch._C.DisableTorchFunction():
                 for path, one in tree_flatten_with_path(inputs if self._inputs else output)[0]:
@@ -110,13 +109,10 @@ class LayerTaps:
                         keys.append((name, calls[name], keystr(path)))
             calls[name] += 1
 
-        hooks = nn.modules.module
-        register = hooks.register_module_forward_pre_hook if self._inputs else hooks.register_module_forward_hook
-        handle = register(read)
         try:
-            yield
+            with watch_modules(read, before=self._inputs):
+                yield
         finally:
-            handle.remove()
             last.clear()
         self._set_names(keys, places, calls)
 

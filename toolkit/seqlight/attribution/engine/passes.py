@@ -8,7 +8,6 @@ references of the same sequences. Both passes are context managers: the caller c
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +23,7 @@ from seqlight.attribution.engine import graph_check
 from seqlight.attribution.engine.error_context import add_module_name
 from seqlight.attribution.engine.model_regions import Region, Trace
 from seqlight.attribution.engine.modes import ReferenceMode, SequenceMode, require_same_call
+from seqlight.attribution.engine.module_hooks import watch_modules
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.module_names import describe_module
@@ -188,25 +188,15 @@ def refuse_unexplained(
         Always.
     """
     found: list[tuple[nn.Module, str]] = []
-    this_thread = threading.get_ident()
 
     def find_first(module: nn.Module, inputs: Any, output: Any) -> None:
-        if threading.get_ident() != this_thread:  # the hook is called in all threads, for all models
-            return
         before, after = ([one for one in tree_flatten(some)[0] if isinstance(one, Tensor)] for some in (inputs, output))
         node = graph_check.find_unexplained(after, policy.explained_by)
         if not found and node is not None and graph_check.find_unexplained(before, policy.explained_by) is None:
             found.append((module, graph_check.operation_name(node)))
 
-    handle = nn.modules.module.register_module_forward_hook(find_first)
-    try:
-        with (
-            contextlib.suppress(Retry),
-            sequence_pass(model, sequences, policy) as this,
-        ):
-            this.output = forward(*this.inputs)
-    finally:
-        handle.remove()
+    with watch_modules(find_first), contextlib.suppress(Retry), sequence_pass(model, sequences, policy) as this:
+        this.output = forward(*this.inputs)
     module, name = found[0] if found else (None, "an operation")
     raise UnsupportedOperation(
         f"{name} has no rule and is not linear in the input, so the attributions would be wrong: "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from captum.attr import NeuronAttribution
 from torch import Tensor, nn
 
+from seqlight.attribution.engine.module_hooks import watch_modules
 from seqlight.attribution.methods.captum_classes import AttributionFunction, DeepLift, DeepLiftShap, Tensors
 from seqlight.attribution.methods.captum_layer_comparison import name_of_layer
 from seqlight.errors import InputError, kind_of
@@ -131,20 +131,14 @@ class _Neuron(nn.Module):
         """Return the neuron's activation for each row."""
         layer, selector, at_input = self.__dict__["found"]
         met: list[Any] = []
-        thread = threading.get_ident()
 
         def keep(module: nn.Module, given: Any, returned: Any = None) -> None:
-            if module is layer and threading.get_ident() == thread:  # the hook is called in all threads
+            if module is layer:
                 some = (given[0] if len(given) == 1 else given) if at_input else returned
                 met.append(torch.utils._pytree.tree_map_only(Tensor, torch.clone, some))
 
-        hooks = nn.modules.module
-        register = hooks.register_module_forward_pre_hook if at_input else hooks.register_module_forward_hook
-        handle = register(keep)
-        try:
+        with watch_modules(keep, before=at_input):
             self.model(*inputs)
-        finally:
-            handle.remove()
         if not met:
             raise InputError(f"layer ({type(layer).__name__}) is not called: expected a module that the model uses.")
         return _select(met[-1], selector)
