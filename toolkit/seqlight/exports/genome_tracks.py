@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,18 +77,8 @@ class _Tiles:
 
     def chromosomes(self) -> Iterator[tuple[str, Iterator[PlacedWindows]]]:
         """Yield each chromosome that has tiles, and its tiles, some at a time, which must be taken before the next."""
-        parts = self._parts()
-        ahead = next(parts, None)
-        while ahead is not None:
-            record = ahead[0]
-
-            def tiles(record: int = record) -> Iterator[PlacedWindows]:
-                nonlocal ahead
-                while ahead is not None and ahead[0] == record:
-                    yield ahead[1]
-                    ahead = next(parts, None)
-
-            yield self._names[record], tiles()
+        for record, parts in itertools.groupby(self._parts(), key=operator.itemgetter(0)):
+            yield self._names[record], (tiles for _, tiles in parts)
 
     def finite(self, first: int, values: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield the stretches of values that are finite in float32, and count the others."""
