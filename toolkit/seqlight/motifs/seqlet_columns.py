@@ -59,13 +59,14 @@ def _by_shard(
     """Yield each shard that has seqlets, their rows in it, and their numbers in the table."""
     example = table["example_idx"].to_numpy(dtype=np.int64)
     order = np.argsort(example, kind="stable")
+    ranked = example[order]
     at = first = 0
     for block in blocks:
         last = first + len(block)
-        until = int(np.searchsorted(example[order], last))
+        until = int(np.searchsorted(ranked, last))
         if until > at:
             mine = order[at:until]
-            yield block, example[mine] - first, mine
+            yield block, ranked[at:until] - first, mine
         at, first = until, last
 
 
