@@ -11,7 +11,7 @@ from seqlight.exports.export_job import ExportJob
 from seqlight.exports.formats import FORMATS, require_formats
 from seqlight.files.folder import as_folder, require_writable
 from seqlight.formats.chromosome_sizes import as_chromosome_sizes
-from seqlight.results.results import Results, open_results
+from seqlight.results.results import Results, as_results
 
 
 def export(
@@ -90,7 +90,7 @@ def export(
     ['row', 'predictions_0', 'predictions_1']
     """
     names = require_formats(formats)
-    opened = results if isinstance(results, Results) else open_results(results)
+    opened = as_results(results)
     folder = opened.path if out is None else as_folder(out)
     require_writable(folder)
     if not len(opened):

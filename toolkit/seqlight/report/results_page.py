@@ -12,7 +12,7 @@ from seqlight.report import attribution_sections, prediction_sections
 from seqlight.report.folder_files import FolderFiles
 from seqlight.report.page import write_page
 from seqlight.report.reported_run import ReportedRun
-from seqlight.results.results import Results, open_results
+from seqlight.results.results import Results, as_results
 from seqlight.sequence.alphabets import DNA, PROTEIN, as_alphabet
 from seqlight.sequence.checks import require_count
 
@@ -82,7 +82,7 @@ def write_report(
     ...     sl.write_report(found).name
     'report.html'
     """
-    found = results if isinstance(results, Results) else open_results(results)
+    found = as_results(results)
     if missing := found.missing():
         raise ResultsError(
             f"{len(missing)} of {found.manifest.shards} shards are missing in {found.path}: start the same run again, "

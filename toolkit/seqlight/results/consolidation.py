@@ -21,7 +21,7 @@ from seqlight.files.folder import as_folder
 from seqlight.files.paths import as_path
 from seqlight.formats.modisco_writer import write_modisco
 from seqlight.formats.npz_writer import ArrayBlocks, write_npz
-from seqlight.results.results import Results, open_results
+from seqlight.results.results import Results, as_results
 from seqlight.sequence.alphabets import DNA, RNA, as_alphabet
 
 # The files of a run, and those by which a Zarr store is known, in its second format or its third.
@@ -78,7 +78,7 @@ def consolidate(
     """
     path = as_path(to, "to")
     as_folder(path.parent, "to")
-    opened = results if isinstance(results, Results) else open_results(results)
+    opened = as_results(results)
     if path.suffix not in FORMATS:
         raise InputError(f"{path.name} ends in {path.suffix!r}: expected one of {', '.join(filter(None, FORMATS))}.")
     wanted = [names] if isinstance(names, str) else list(opened.names if names is None else names)

@@ -79,6 +79,11 @@ def open_results(out: str | os.PathLike[str], *, incomplete: bool = False) -> Re
     return results
 
 
+def as_results(given: Results | str | os.PathLike[str]) -> Results:
+    """Return results, which may be given as the folder of a run that is complete."""
+    return given if isinstance(given, Results) else open_results(given)
+
+
 class Results:
     """The arrays of a run, each over all rows.
 
