@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seqlight.errors import InputError
 from seqlight.exports.target_column import count_targets
+from seqlight.formats.fasta_writer import locus_headers
 from seqlight.results.results import Results
 from seqlight.sequence.alphabets import DNA, PROTEIN, as_alphabet
 from seqlight.sequence.loci import Loci
@@ -55,9 +56,7 @@ class ExportJob:
             return ["_".join(str(name).split()) or f"row_{i}" for i, name in enumerate(names)]
         if loci is None:
             return [f"row_{i}" for i in range(len(self.results))]
-        strands = ("-" if strand == "-" else "+" for strand in loci.strand)
-        spans = zip(loci.chrom, loci.start, loci.end, strands, strict=True)
-        return [f"{chrom}:{start}-{end}({strand})" for chrom, start, end, strand in spans]
+        return locus_headers(loci)
 
     def letters(self, name: str, format_name: str) -> str:
         """Return the letters of the rows of an array of sequences, and then the one for an unknown letter.

@@ -68,6 +68,20 @@ def write_fasta(
             file.writelines(f"{text[i : i + line]}\n" for i in range(0, len(text), line))
 
 
+def locus_headers(loci: Loci) -> list[str]:
+    """Return what windows are called in FASTA, as ``bedtools getfasta -s`` spells them; without a strand they are "+".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> locus_headers(Loci(np.array(["chr1"]), np.array([5]), np.array([9]), np.array(["-"])))
+    ['chr1:5-9(-)']
+    """
+    strands = ("-" if strand == "-" else "+" for strand in loci.strand)
+    spans = zip(loci.chrom, loci.start, loci.end, strands, strict=True)
+    return [f"{chrom}:{start}-{end}({strand})" for chrom, start, end, strand in spans]
+
+
 def _headers(n: int, names: Sequence[str] | None, loci: Loci | pd.DataFrame | None) -> list[str]:
     if names is not None and loci is not None:
         raise InputError("names and loci were both given, and each names the sequences: give one.")
@@ -78,9 +92,7 @@ def _headers(n: int, names: Sequence[str] | None, loci: Loci | pd.DataFrame | No
                 raise InputError(
                     f"the chromosome {chrom!r} has '::' in its name, and readers take what follows it: give names."
                 )
-        strands = ["-" if strand == "-" else "+" for strand in places.strand]
-        spans = zip(places.chrom, places.start, places.end, strands, strict=True)
-        headers = [f"{chrom}:{start}-{end}({strand})" for chrom, start, end, strand in spans]
+        headers = locus_headers(places)
     else:
         headers = [str(name) for name in (range(n) if names is None else names)]
     if len(headers) != n:
