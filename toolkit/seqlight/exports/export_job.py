@@ -11,7 +11,7 @@ from seqlight.errors import InputError
 from seqlight.exports.target_column import count_targets
 from seqlight.formats.fasta_writer import locus_headers
 from seqlight.results.results import Results
-from seqlight.sequence.alphabets import DNA, PROTEIN, as_alphabet
+from seqlight.sequence.alphabets import USUAL, as_alphabet
 from seqlight.sequence.loci import Loci
 
 
@@ -67,11 +67,10 @@ class ExportJob:
             If they are not known.
         """
         n = self.results[name].shape[-2]
-        usual = {len(one.letters): one for one in (DNA, PROTEIN)}
         given = self.alphabet or self.results.alphabet
-        if given is None and n not in usual:
+        if given is None and n not in USUAL:
             raise InputError(f"{name} has {n} letters, and {format_name} spells them: give their `alphabet`.")
-        found = usual[n] if given is None else as_alphabet(given)
+        found = USUAL[n] if given is None else as_alphabet(given)
         if len(found.letters) != n:
             raise InputError(
                 f"the alphabet {found.name} has {len(found.letters)} letters and {name} {n}: expected as many."

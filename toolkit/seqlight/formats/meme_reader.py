@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError
 from seqlight.files.text import read_text
 from seqlight.formats.meme_matrix import Matrix, Row, as_number, rounding_of
+from seqlight.sequence.alphabets import USUAL, named_alphabet
 from seqlight.sequence.motif_frequencies import as_frequencies, find_fault
 
 Motifs = dict[str, NDArray[np.float64]]
 
-# The alphabets that MEME assumes by the number of letters, for files that do not name one.
-PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
-USUAL = {4: "ACGT", 20: PROTEIN}
-BY_NAME = {"DNA": "ACGT", "RNA": "ACGU", "PROTEIN": PROTEIN}
 _FREQUENCIES, _LOG_ODDS = "letter-probability", "log-odds"
 _ATTRIBUTE = re.compile(r"\b(alength|w)\s*=\s*([^\s,;]*)")
 # MEME writes capitals and "="; other spellings must not be skipped.
@@ -168,7 +165,8 @@ class _Reader:
             return
         letters = "".join((inline[1] or inline[2] or "").split())
         letters = letters.upper() if letters.islower() else letters
-        self.set_alphabet(BY_NAME.get(letters.upper(), letters))
+        named = named_alphabet(letters)
+        self.set_alphabet(letters if named is None else named.letters)
 
     def define(self, line: str, words: list[str]) -> None:
         assert self.defined is not None
@@ -246,7 +244,8 @@ class _Reader:
         assert self.name is not None
         rows = matrix.rows
         n = matrix.letters or len(rows[0].words)
-        letters = self.alphabet or USUAL.get(n, "")
+        # For files that do not name an alphabet MEME assumes one by the number of letters.
+        letters = self.alphabet or (USUAL[n].letters if n in USUAL else "")
         if not letters:
             what = f"motif {self.name!r} has {n} letters: expected an ALPHABET line, which names them"
             raise self.error(what, rows[0].line)

@@ -13,11 +13,10 @@ from seqlight.report.folder_files import FolderFiles
 from seqlight.report.page import write_page
 from seqlight.report.reported_run import ReportedRun
 from seqlight.results.results import Results, as_results
-from seqlight.sequence.alphabets import DNA, PROTEIN, as_alphabet
+from seqlight.sequence.alphabets import USUAL, as_alphabet
 from seqlight.sequence.checks import require_count
 
 NAME = "report.html"
-ALPHABETS = {len(one.letters): one.letters for one in (DNA, PROTEIN)}
 
 
 def write_report(
@@ -127,7 +126,7 @@ def _letters(results: Results, alphabet: str | None) -> str | None:
     """Return the letters, those of the data unless they are given; None if they are not known."""
     n, given = results["attributions"].shape[-2], alphabet or results.alphabet
     if given is None:
-        return ALPHABETS.get(n)
+        return USUAL[n].letters if n in USUAL else None
     letters = as_alphabet(given).letters
     if len(letters) != n:
         raise InputError(f"the alphabet {given!r} has {len(letters)} letters, and attributions {n}: expected as many.")

@@ -48,6 +48,8 @@ DNA = Alphabet("DNA", "ACGT", _NUCLEOTIDES, complements="TGCA")
 RNA = Alphabet("RNA", "ACGU", _NUCLEOTIDES, (("T", "U"),), complements="UGCA")
 PROTEIN = Alphabet("protein", "ACDEFGHIKLMNPQRSTVWY", _AMINO_ACIDS)
 NAMED: Mapping[str, Alphabet] = MappingProxyType({one.name.lower(): one for one in (DNA, RNA, PROTEIN)})
+# What a number of letters stands for where nothing else is known.
+USUAL: Mapping[int, Alphabet] = MappingProxyType({len(one.letters): one for one in (DNA, PROTEIN)})
 
 
 def as_alphabet(given: Alphabet | str | Sequence[str]) -> Alphabet:
