@@ -13,7 +13,7 @@ from seqlight.plot.logo_page import InteractiveLogo
 from seqlight.report.data_table import MOST_ROWS, DataTable
 from seqlight.report.distributions import attribution_profile, histograms
 from seqlight.report.page import Block, Callout, Logos, Numbers, Picture, Section, Terms, Text, Tone
-from seqlight.report.reported_run import ReportedRun, browser_urls, describe_run, place
+from seqlight.report.reported_run import ReportedRun, browser_urls, describe_run, row_columns
 from seqlight.report.row_statistics import RowStatistics
 from seqlight.report.seqlet_sections import file_section, motif_section, seqlet_section
 from seqlight.sequence.loci import Loci
@@ -185,14 +185,9 @@ def reference_section(run: ReportedRun) -> Section:
 def row_section(run: ReportedRun) -> Section:
     """Return the distribution of outputs, and the table of all rows."""
     found, n = run.statistics, len(run.results)
-    columns: dict[str, Any] = {"row": np.arange(n)}
-    names, loci = run.results.row_names, run.results.loci
-    if names is not None:
-        columns["name"] = list(names)
-    if loci is not None:
-        columns["locus"] = [place(loci, row) for row in range(n)]
-        if (loci.strand == "-").any():
-            columns["strand"] = loci.strand
+    columns, loci = row_columns(run.results), run.results.loci
+    if loci is not None and (loci.strand == "-").any():
+        columns["strand"] = loci.strand
     columns |= {"output": found.outputs, "attribution": found.strengths, "largest at": found.peaks}
     if run.seqlets is not None:
         columns["seqlets"] = np.bincount(run.seqlets["example_idx"].astype(int), minlength=n)[:n]

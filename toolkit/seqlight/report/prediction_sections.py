@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seqlight.report.data_table import DataTable
 from seqlight.report.distributions import histograms
 from seqlight.report.page import Block, Callout, Numbers, Picture, Section, Terms, Text
-from seqlight.report.reported_run import browser_urls, describe_run, place
+from seqlight.report.reported_run import browser_urls, describe_run, row_columns
 from seqlight.report.seqlet_sections import file_section
 from seqlight.results.results import Results
 
@@ -69,13 +69,7 @@ def _means(block: NDArray[Any], width: int) -> NDArray[np.float64]:
 def _output_blocks(
     results: Results, outputs: dict[str, NDArray[np.float64]], left_out: int, assembly: str | None
 ) -> list[Block]:
-    columns: dict[str, Any] = {"row": np.arange(len(results))}
-    names, loci = results.row_names, results.loci
-    if names is not None:
-        columns["name"] = list(names)
-    if loci is not None:
-        columns["locus"] = [place(loci, row) for row in range(len(results))]
-    table = pd.DataFrame(columns | outputs)
+    table = pd.DataFrame(row_columns(results) | outputs)
     first = next(iter(outputs))
     # The rows with the largest outputs come first; a click on a name sorts by another one.
     table = table.sort_values(first, ascending=False, kind="stable", ignore_index=True)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
+from seqlight.exports.target_column import count_targets
 from seqlight.report.folder_files import FolderFiles
 from seqlight.report.row_statistics import RowStatistics
 from seqlight.results.results import Results
@@ -104,6 +105,17 @@ def place(loci: Loci, row: int) -> str:
     return f"{loci.chrom[row]}:{loci.start[row]}-{loci.end[row]}"
 
 
+def row_columns(results: Results) -> dict[str, Any]:
+    """Return the columns with which a table of rows begins: their numbers and, if there are any, names and places."""
+    n, names, loci = len(results), results.row_names, results.loci
+    columns: dict[str, Any] = {"row": np.arange(n)}
+    if names is not None:
+        columns["name"] = list(names)
+    if loci is not None:
+        columns["locus"] = [place(loci, row) for row in range(n)]
+    return columns
+
+
 def describe_run(results: Results, target: int | None = None) -> dict[str, str]:
     """Return what was computed: model, method with its arguments, data and versions, as the manifest has them."""
     manifest = results.manifest
@@ -116,8 +128,8 @@ def describe_run(results: Results, target: int | None = None) -> dict[str, str]:
     if "weights" in manifest.model:
         terms["weights"] = f"`{_short(manifest.model['weights'])}`"
     terms["method"] = f"`{manifest.method.get('name', 'unknown')}`" + (f": {', '.join(told)}" if told else "")
-    targets = results["attributions"].shape[1] if "attributions" in results and results["attributions"].ndim == 4 else 0
-    if targets:
+    targets = count_targets(results) if "attributions" in results else None
+    if targets is not None:
         terms["target of this page"] = f"{target or 0} of {targets}, counted from 0"
     terms["data"] = f"{len(results):,} rows, fingerprint `{_short(manifest.data)}`"
     terms["begun with"] = ", ".join(f"{name} {number}" for name, number in manifest.versions.items())
