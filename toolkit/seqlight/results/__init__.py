@@ -13,7 +13,7 @@
 Writing
     ``run_folder`` claims the folder for a run, compares its manifest with the one that is there, and returns the
     shards that are missing. ``shard_buffer`` collects the rows of a shard, ``shards`` names, writes and maps one,
-    ``loci`` and ``row_names`` write the places and the names of the rows.
+    ``loci`` and ``row_names`` write the places and the names of the rows, as a ``row_file`` each.
 Who may write
     ``file_lock`` is a lock of the operating system, which ends with its process. ``lease`` takes its place on file
     systems that have no locks: a file that its holder touches while it lives.

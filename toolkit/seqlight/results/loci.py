@@ -10,18 +10,17 @@ from numpy.typing import NDArray
 
 from seqlight.errors import InputError
 from seqlight.results.manifest import Manifest
-from seqlight.results.shards import Arrays, DamagedShard, ShardOrigin, check_shard, open_shard, write_shard
+from seqlight.results.row_file import REMEDY, read_row_file, require_run, update_row_file, write_row_file
+from seqlight.results.shards import Arrays, DamagedShard
 from seqlight.sequence.loci import Loci
 
 NAME = "loci.npz"
-REMEDY = ": start the same run again, which writes it anew."
 LOCUS = re.compile(r"(\S+?)(?::(\d[\d,]*)-(\d[\d,]*))?")
 
 
 def write_loci(folder: Path, loci: Loci, manifest: Manifest | None = None) -> None:
     """Write where each row is from, and which run the rows belong to."""
-    origin = None if manifest is None else ShardOrigin(manifest.fingerprint, 0, manifest.rows)
-    write_shard(folder / NAME, _arrays(loci), origin)
+    write_row_file(folder / NAME, _arrays(loci), manifest)
 
 
 def read_loci(folder: Path, manifest: Manifest | None = None) -> Loci | None:
@@ -33,36 +32,23 @@ def read_loci(folder: Path, manifest: Manifest | None = None) -> Loci | None:
         If the file is damaged, or belongs to another run.
     """
     path = folder / NAME
-    if not path.exists():
+    shard = read_row_file(path)
+    if shard is None:
         return None
     # All of it is needed anyway, and arrays in memory do not depend on what happens to the file.
-    check_shard(path)
-    arrays, origin = open_shard(path)
-    found = {name: np.array(one) for name, one in arrays.items()}
+    found = {name: np.array(one) for name, one in shard.arrays.items()}
     if found.keys() != set(Loci._fields):
         raise DamagedShard(f"{path} holds {', '.join(found) or 'nothing'}: expected {', '.join(Loci._fields)}{REMEDY}")
     if manifest is not None:
         if any(one.shape != (manifest.rows,) for one in found.values()):
             raise DamagedShard(f"{path} does not have a locus for each of {manifest.rows} rows{REMEDY}")
-        if origin != ShardOrigin(manifest.fingerprint, 0, manifest.rows) and (
-            manifest.has_origins or origin is not None
-        ):
-            raise DamagedShard(f"{path} belongs to another run than manifest.json{REMEDY}")
+        require_run(path, shard.origin, manifest, older=True)
     return Loci(**found)
 
 
 def update_loci(folder: Path, loci: Loci | None, manifest: Manifest) -> None:
     """Make a folder hold the loci of its run: write them where they differ, and remove those of a run without loci."""
-    try:
-        found = read_loci(folder, manifest)
-    except DamagedShard:
-        found = None
-    if loci is None:
-        (folder / NAME).unlink(missing_ok=True)
-    elif found is None or not all(
-        np.array_equal(one, other) for one, other in zip(_arrays(loci).values(), _arrays(found).values(), strict=True)
-    ):
-        write_loci(folder, loci, manifest)
+    update_row_file(folder / NAME, None if loci is None else _arrays(loci), manifest, older=True)
 
 
 def _arrays(loci: Loci) -> Arrays:

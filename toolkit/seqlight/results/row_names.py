@@ -11,10 +11,10 @@ import numpy as np
 
 from seqlight.errors import InputError, kind_of
 from seqlight.results.manifest import Manifest
-from seqlight.results.shards import Arrays, DamagedShard, ShardOrigin, check_shard, open_shard, write_shard
+from seqlight.results.row_file import REMEDY, read_row_file, require_run, update_row_file, write_row_file
+from seqlight.results.shards import Arrays, DamagedShard
 
 NAME = "row_names.npz"
-REMEDY = ": start the same run again, which writes it anew."
 
 
 def as_row_names(given: Sequence[str], rows: int) -> tuple[str, ...]:
@@ -53,8 +53,7 @@ class RowNames(NamedTuple):
 
 def write_row_names(folder: Path, named: RowNames | Sequence[str], manifest: Manifest | None = None) -> None:
     """Write what the rows are called, and which run they belong to."""
-    origin = None if manifest is None else ShardOrigin(manifest.fingerprint, 0, manifest.rows)
-    write_shard(folder / NAME, _arrays(named if isinstance(named, RowNames) else RowNames(tuple(named))), origin)
+    write_row_file(folder / NAME, _arrays(named if isinstance(named, RowNames) else RowNames(tuple(named))), manifest)
 
 
 def read_row_names(folder: Path, manifest: Manifest | None = None) -> RowNames | None:
@@ -66,10 +65,10 @@ def read_row_names(folder: Path, manifest: Manifest | None = None) -> RowNames |
         If the file is damaged, or belongs to another run.
     """
     path = folder / NAME
-    if not path.exists():
+    shard = read_row_file(path)
+    if shard is None:
         return None
-    check_shard(path)
-    arrays, origin = open_shard(path)
+    arrays = shard.arrays
     if arrays.keys() != {"text", "end", "letters"}:
         raise DamagedShard(f"{path} holds {', '.join(arrays) or 'nothing'}: expected text, end and letters{REMEDY}")
     text, end = arrays["text"].tobytes(), [0, *np.asarray(arrays["end"], np.int64).tolist()]
@@ -81,21 +80,13 @@ def read_row_names(folder: Path, manifest: Manifest | None = None) -> RowNames |
     if manifest is not None:
         if len(names) != manifest.rows:
             raise DamagedShard(f"{path} does not have a name for each of {manifest.rows} rows{REMEDY}")
-        if origin != ShardOrigin(manifest.fingerprint, 0, manifest.rows):
-            raise DamagedShard(f"{path} belongs to another run than manifest.json{REMEDY}")
+        require_run(path, shard.origin, manifest, older=False)
     return RowNames(names, letters)
 
 
 def update_row_names(folder: Path, named: RowNames | None, manifest: Manifest) -> None:
     """Make a folder hold the names of its run: write them where they differ; remove those of a run without names."""
-    try:
-        found = read_row_names(folder, manifest)
-    except DamagedShard:
-        found = None
-    if named is None:
-        (folder / NAME).unlink(missing_ok=True)
-    elif found != named:
-        write_row_names(folder, named, manifest)
+    update_row_file(folder / NAME, None if named is None else _arrays(named), manifest, older=False)
 
 
 def _arrays(named: RowNames) -> Arrays:
