@@ -79,9 +79,10 @@ def write_bigwig(
     of_each = as_sizes(sizes, places)
     final = file_to_write(path)
     with bigwig_file(final, sizes) as file:
+        rows_of: Mapping[Any, Any] = pd.Series(places.chrom).groupby(places.chrom).indices
         for chrom in sizes:
-            rows = np.flatnonzero(places.chrom == chrom)
-            if len(rows):
+            if chrom in rows_of:
+                rows = rows_of[chrom]
                 mine = rows[np.argsort(places.start[rows], kind="stable")]
                 blocks = _blocks(read, mine, places, int(of_each[rows[0]]), max(1, _NUMBERS // int(np.prod(shape[1:]))))
                 for first, run in merge_windows(blocks, overlaps, chrom):
