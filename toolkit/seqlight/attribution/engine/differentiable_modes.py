@@ -25,7 +25,7 @@ from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.function_bodies import open_body
 from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.engine.graph_check import find_nonlinear
-from seqlight.attribution.engine.modes import _has_mask, require_same_call
+from seqlight.attribution.engine.modes import is_gate, make_call, require_same_call
 from seqlight.attribution.engine.switches import Phase, Pullback, SwitchFunction, compute, hold, pullback_of, refusal
 from seqlight.attribution.rules import operation_names
 from seqlight.attribution.rules.attention import Attention
@@ -92,12 +92,10 @@ class DifferentiableMode(TorchFunctionMode):
         while entry.fused is not None and (fused := self._fuse(entry, args, kwargs)) is not None:
             (func, args), kwargs = fused, {}
             entry = rules()[func]
-        options, in_place = dict(kwargs), entry.in_place
-        in_place = bool(options.pop("inplace", False)) or in_place
-        indices = options.pop("return_indices", False) if entry.indices is None or entry.is_pooling else False
-        call = self._call(entry, args, options, bool(indices if entry.indices is None else entry.indices))
+        call, options, in_place = make_call(entry, args, kwargs)
+        call = replace(call, dependent=tuple(i for i, one in enumerate(call.leaves) if id(one) in self._dependent))
         treatment: Any = entry.treatment(call.dependent, bool(options.get("rounding_mode")))
-        if treatment is None and call.dependent and entry.name in operation_names.GATES and _has_mask(call):
+        if treatment is None and is_gate(entry, call):
             treatment, call = Rescale(), call.broadcast()
         if treatment is None:
             return self._mark(func(*args, **kwargs), args, func)
@@ -122,10 +120,6 @@ class DifferentiableMode(TorchFunctionMode):
         assert entry.fused is not None
         with self:
             return entry.fused(*args, **kwargs)
-
-    def _call(self, entry: Entry, args: Any, options: Any, indices: bool) -> Call:
-        call = Call.from_arguments(entry.name, entry.function, args, options, indices)
-        return replace(call, dependent=tuple(i for i, one in enumerate(call.leaves) if id(one) in self._dependent))
 
     def _explain(self, rule: Any, call: Call) -> Any:
         if any(one.is_complex() for one in call.tensors) and not isinstance(rule, Product):

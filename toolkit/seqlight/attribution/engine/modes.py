@@ -96,15 +96,9 @@ class CallMode(TorchFunctionMode):
 
     def _resolve(self, entry: Entry, args: Any, kwargs: Any) -> tuple[Call, Any, bool]:
         """Return a call as rules take it, what explains it (None if it is linear), and whether it is in place."""
-        in_place, indices, options = entry.in_place, entry.indices, kwargs
-        if kwargs:
-            options = dict(kwargs)
-            in_place = bool(options.pop("inplace", False)) or in_place
-            asked = options.pop("return_indices", False) if indices is None or entry.is_pooling else False
-            indices = bool(asked) if indices is None else indices
-        call = Call.from_arguments(entry.name, entry.function, args, options, bool(indices))
+        call, options, in_place = make_call(entry, args, kwargs)
         treatment = entry.treatment(call.dependent, bool(options.get("rounding_mode")))
-        if treatment is None and call.dependent and entry.name in operation_names.GATES and _has_mask(call):
+        if treatment is None and is_gate(entry, call):
             treatment, call = Rescale(), call.broadcast()
         if treatment is not None and isinstance(treatment, Compare):
             self.policy.regions.compares = True
@@ -247,7 +241,21 @@ def _is_linear(args: Any, kwargs: Any) -> bool:
     return dependent < 2 and "out" not in kwargs
 
 
-def _has_mask(call: Call) -> bool:
+def make_call(entry: Entry, args: Any, kwargs: Any) -> tuple[Call, dict[str, Any], bool]:
+    """Return a call as rules take it, its arguments by name, and whether it writes to its first argument."""
+    in_place, indices, options = entry.in_place, entry.indices, kwargs
+    if kwargs:
+        options = dict(kwargs)
+        in_place = bool(options.pop("inplace", False)) or in_place
+        asked = options.pop("return_indices", False) if indices is None or entry.is_pooling else False
+        indices = bool(asked) if indices is None else indices
+    return Call.from_arguments(entry.name, entry.function, args, options, bool(indices)), options, in_place
+
+
+def is_gate(entry: Entry, call: Call) -> bool:
+    """Return whether a call multiplies by a mask, which may be made of what it multiplies."""
+    if not call.dependent or entry.name not in operation_names.GATES:
+        return False
     return any(isinstance(leaf, Tensor) and leaf.dtype == torch.bool for leaf in call.leaves)
 
 
