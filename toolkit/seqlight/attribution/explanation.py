@@ -15,11 +15,11 @@ from seqlight.notebook.small_logo import small_logo
 if TYPE_CHECKING:
     import pandas as pd
 
-# The fields that all targets of a sequence share.
 # How many sequences a notebook shows as a table and as logos, and how many targets of each.
 SHOWN, LOGOS, TARGETS = 5, 3, 3
 # The median of a standard error is that of so many sequences at most, since a print should not take seconds.
 SAMPLED = 1000
+# The fields that all targets of a sequence share.
 PER_SEQUENCE = frozenset(("n_references", "references"))
 
 
