@@ -121,6 +121,6 @@ def run_scripts():
             for process in processes:
                 process.kill()
         for process in processes:
-            assert process.returncode == 0, "".join(process.communicate())[-3000:]
+            assert process.returncode == 0, "".join(process.communicate())
 
     return run
