@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqlight.errors import InputError
 from seqlight.exports.export_job import ExportJob
 from seqlight.files.atomic import atomic_write
-from seqlight.sequence.letters import to_string
 
 LINE = 80
 ADVICE = "`seqlight attribute` keeps them, in Python DeepLiftShapModule(..., hypothetical=True)"
@@ -47,9 +48,21 @@ def write_sequences(job: ExportJob) -> list[Path]:
     names = iter(labels)
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         for block in job.results["sequences"].blocks():
-            known = block.any(axis=1)
-            for codes in np.where(known, block.argmax(axis=1), len(letters) - 1).astype(np.uint8):
-                text = to_string(codes, letters[:-1], letters[-1])
+            for row in spell_rows(block, letters):
+                text = row.tobytes().decode("latin-1")
                 file.write(f">{next(names)}\n")
                 file.writelines(f"{text[i : i + LINE]}\n" for i in range(0, len(text), LINE))
     return [path]
+
+
+def spell_rows(block: NDArray[Any], letters: str) -> NDArray[np.uint8]:
+    """Return the characters of one-hot rows in Latin-1, a byte for each, of shape (rows, positions).
+
+    Examples
+    --------
+    >>> one_hot = np.array([[[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]]])
+    >>> spell_rows(one_hot, "ACGTN").tobytes()  # behind the letters the one for an unknown character
+    b'ANC'
+    """
+    alphabet = np.frombuffer(letters.encode("latin-1"), np.uint8)
+    return alphabet[np.where(block.any(axis=1), block.argmax(axis=1), len(letters) - 1)]

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqlight.exports.export_job import ExportJob
+from seqlight.exports.row_files import spell_rows
 from seqlight.exports.target_column import target_column
 from seqlight.seqlets.genome_coordinates import to_genome
 from seqlight.sequence.loci import Loci
@@ -33,11 +34,10 @@ def add_texts(table: pd.DataFrame, job: ExportJob) -> pd.DataFrame:
     if "sequences" not in job.results:
         return table
     letters = job.letters("sequences", "a table of seqlets")
-    alphabet = np.frombuffer(letters.encode("latin-1"), np.uint8)
     texts = [""] * len(table)
     start, end = (table[name].to_numpy() for name in ("start", "end"))
     for block, rows, mine in _by_shard(table, job.results["sequences"].blocks()):
-        spelled = alphabet[np.where(block.any(axis=1), block.argmax(axis=1), len(letters) - 1)]
+        spelled = spell_rows(block, letters)
         for i, row in zip(mine.tolist(), rows.tolist(), strict=True):
             texts[i] = spelled[row, start[i] : end[i]].tobytes().decode("latin-1")
     return table.assign(sequence=texts)
