@@ -66,10 +66,8 @@ def motifs_command(
 
 def _count_known(results: Results, folder: Path) -> bool:
     """Count known motifs among seqlets that have been named, and return whether there are such."""
-    import pandas as pd
-
     from seqlight.motifs.known_counts import known_counts
-    from seqlight.motifs.seqlet_files import RECORD, is_of_other_results, write_tsv
+    from seqlight.motifs.seqlet_files import RECORD, is_of_other_results, read_tsv, write_tsv
 
     seqlets = results.path / "seqlets.tsv"
     if not seqlets.exists():
@@ -77,7 +75,7 @@ def _count_known(results: Results, folder: Path) -> bool:
     if is_of_other_results(seqlets.with_name(RECORD), results.manifest.fingerprint):
         print(f"{seqlets} is of other results, which were in this folder before: run `seqlight seqlets` again")
         return False
-    table = pd.read_csv(seqlets, sep="\t", keep_default_na=False, na_values=["NA"])
+    table = read_tsv(seqlets)
     if not {"motif", "motif_q-value", "attribution", "example_idx"} <= set(table):
         return False
     folder.mkdir(parents=True, exist_ok=True)

@@ -76,3 +76,8 @@ def write_tsv(path: Path, table: pd.DataFrame) -> None:
     """Write a table, tab-separated, with NA for what is missing."""
     with atomic_write(path) as partial:
         table.to_csv(partial, sep="\t", index=False, lineterminator="\n", na_rep="NA")
+
+
+def read_tsv(path: Path) -> pd.DataFrame:
+    """Read a table of `write_tsv`; a motif that is called nan or null keeps its name."""
+    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["NA"])

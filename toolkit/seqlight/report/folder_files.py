@@ -10,7 +10,7 @@ import pandas as pd
 from seqlight.errors import SeqlightError
 from seqlight.formats.meme_reader import read_meme
 from seqlight.formats.motifs import Motifs
-from seqlight.motifs.seqlet_files import RECORD, is_of_other_results
+from seqlight.motifs.seqlet_files import RECORD, is_of_other_results, read_tsv
 from seqlight.results.results import Results
 
 SEQLETS, LOGOS, MOTIFS, KNOWN = "seqlets.tsv", "motifs.meme", "motifs.tsv", "known_motifs.tsv"
@@ -104,7 +104,7 @@ def _read_table(path: Path, faults: list[str]) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
-        return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["NA"])
+        return read_tsv(path)
     except (ValueError, OSError) as error:  # what pandas cannot parse is a ValueError
         faults.append(f"{path.name} cannot be read ({' '.join(str(error).split())}): write it again.")
         return None
