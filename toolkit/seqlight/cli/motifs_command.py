@@ -94,6 +94,7 @@ def _prepare(
     from seqlight.errors import InputError
     from seqlight.exports.exporter import export
     from seqlight.exports.modisco_input import FOLDER, require_modisco
+    from seqlight.exports.target_column import target_suffix
     from seqlight.motifs.modisco_run import ModiscoRun
 
     try:
@@ -103,7 +104,7 @@ def _prepare(
             raise
         print(f"no motifs were looked for: {error}")
         return None
-    suffix = "" if target is None else f".target_{target}"
+    suffix = target_suffix(target)
     inputs, length = to / FOLDER, results["sequences"].shape[-1]
     files = inputs / "sequences.npz", inputs / f"attributions{suffix}.npz"
     run = ModiscoRun(*files, to / f"motifs{suffix}" / "modisco.h5", length, window, max_seqlets)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqlight.errors import InputError
-from seqlight.exports.target_column import count_targets
+from seqlight.exports.target_column import count_targets, target_suffix
 from seqlight.formats.fasta_writer import locus_headers
 from seqlight.results.results import Results
 from seqlight.sequence.alphabets import USUAL, as_alphabet
@@ -45,7 +45,7 @@ class ExportJob:
     def targets(self) -> dict[str, int | None]:
         """The targets by what their files have in their names: nothing for a single one."""
         n = count_targets(self.results)
-        return {"": None} if n is None else {f".target_{k}": k for k in range(n)}
+        return {target_suffix(k): k for k in ([None] if n is None else range(n))}
 
     @functools.cached_property
     def labels(self) -> list[str]:

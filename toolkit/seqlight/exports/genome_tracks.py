@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from seqlight.datasets.tiled_genome import TiledGenome
 from seqlight.errors import SeqlightWarning
+from seqlight.exports.target_column import target_suffix
 from seqlight.formats.bigwig_file import bigwig_file
 from seqlight.formats.bigwig_writer import require_bigwig_sizes
 from seqlight.formats.merged_windows import PlacedWindows, merge_windows
@@ -51,7 +52,7 @@ def write_genome_tracks(results: Results, tiled: TiledGenome, name: str) -> list
     targets = [None] if not len(results) or results["track"].ndim == 2 else list(range(results["track"].shape[1]))
     paths: list[Path] = []
     for target in targets:
-        path = results.path / (f"{name}.bw" if target is None else f"{name}.target_{target}.bw")
+        path = results.path / f"{name}{target_suffix(target)}.bw"
         source = _Tiles(results, tiled, target)
         with disk_errors(results.path, path.name), bigwig_file(path, sizes) as file:
             for chrom, blocks in source.chromosomes():

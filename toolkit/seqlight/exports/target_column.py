@@ -54,6 +54,17 @@ def count_targets(results: Results) -> int | None:
     return attributions.shape[1] if attributions.ndim == 4 else None
 
 
+def target_suffix(target: int | None) -> str:
+    """Return what files and folders of one of several targets have in their names; "" for a single one.
+
+    Examples
+    --------
+    >>> target_suffix(1), target_suffix(None)
+    ('.target_1', '')
+    """
+    return "" if target is None else f".target_{target}"
+
+
 def target_column(results: Results, name: str, target: int | None) -> TargetColumn:
     """Return one target of an array of results.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from seqlight.errors import SeqlightError
+from seqlight.exports.target_column import target_suffix
 from seqlight.formats.meme_reader import read_meme
 from seqlight.formats.motifs import Motifs
 from seqlight.motifs.seqlet_files import RECORD, is_of_other_results, read_tsv
@@ -80,7 +81,7 @@ class FolderFiles:
         if seqlets is not None and (fault := _find_fault(seqlets, len(results))):
             faults.append(f"{SEQLETS} {fault}: run `seqlight seqlets` again.")
             seqlets = None
-        folder = results.path / ("motifs" if target is None else f"motifs.target_{target}")
+        folder = results.path / f"motifs{target_suffix(target)}"
         known = None if stale else _read_table(results.path / "motifs" / KNOWN, faults)
         if is_of_other_results(folder / "modisco.json", run):
             faults.append(
