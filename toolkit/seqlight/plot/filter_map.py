@@ -104,11 +104,11 @@ def plot_filters(
 
 def _values(given: Any, layer: str | None, example_idx: int | None) -> Floats:
     """Return the contributions of the filters of one sequence, (channels, positions)."""
-    several = given.attributions.ndim == 4 if isinstance(given, Explanation) else False
-    if several:
-        raise InputError("the explanation has several targets: choose one with of_target(k).")
-    chosen = _of_layer(given, layer) if isinstance(given, Explanation) else given
-    values = as_float_array(chosen, "contributions")
+    if isinstance(given, Explanation):
+        if given.attributions.ndim == 4:
+            raise InputError("the explanation has several targets: choose one with of_target(k).")
+        given = _of_layer(given, layer)
+    values = as_float_array(given, "contributions")
     if values.ndim == 3:
         if example_idx is None and len(values) != 1:
             raise InputError(f"`contributions` has {len(values)} sequences: choose one with example_idx.")
