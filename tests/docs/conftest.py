@@ -30,6 +30,11 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 FILE = re.compile(r"# (\w+\.(?:py|yaml))\n")
 
 
+def blocks_of(text, *languages):
+    """Return the blocks of a page in some languages, in order."""
+    return [block for language, block in BLOCK.findall(text) if language in languages]
+
+
 class Page:
     """A page that was run: what its blocks printed, and what they left behind."""
 
@@ -93,38 +98,6 @@ class Page:
         return subprocess.run(command, check=True, timeout=280, capture_output=True, text=True).stdout
 
 
-class CommandPage(Page):
-    """A page on commands: blocks of `seqlight` run in this process, and what they print is compared too."""
-
-    def run(self):
-        for (language, text), (following, expected) in zip(self.blocks, [*self.blocks[1:], ("", "")], strict=True):
-            if language not in ("python", "bash"):
-                continue
-            printed = self.execute(text) if language == "python" else self.command(text)
-            if following == "text":
-                self.printed.append(printed)
-                self.written.append(expected)
-        return self
-
-    def rewrite(self, folder):
-        """Put what was printed into the page."""
-        texts = iter(self.printed)
-
-        def filled(block):
-            return f"```text\n{next(texts)}```" if block[1] == "text" else block[0]
-
-        self.path.write_text(BLOCK.sub(filled, self.path.read_text()))
-
-    @staticmethod
-    def command(text):
-        from seqlight.cli.main import main
-
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            main(shlex.split(text)[1:])
-        return out.getvalue()
-
-
 @contextlib.contextmanager
 def at_home(folder):
     """Work in a folder as a script that lies there: modules are found in it, and forgotten afterwards."""
@@ -146,10 +119,10 @@ def at_home(folder):
 def run_pages(tmp_path_factory):
     """Run pages in order, in a folder of theirs; return them and the folder."""
 
-    def run(*names, kind=Page):
+    def run(*names):
         folder = tmp_path_factory.mktemp("page")
         with at_home(folder):
-            pages = [kind(name).run() for name in names]
+            pages = [Page(name).run() for name in names]
         if os.environ.get("SEQLIGHT_BASELINES"):
             for page in pages:
                 page.rewrite(folder)

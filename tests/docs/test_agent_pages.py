@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .conftest import BLOCK, DOCS
+from .conftest import DOCS, blocks_of
 
 SKILL = resources.files("seqlight").joinpath("skill", "SKILL.md").read_text()
 LLMS = (DOCS / "llms.txt").read_text()
@@ -32,12 +32,14 @@ def test_names_exist(text):
 
 
 def test_names_of_packages_exist():
-    for package, text in re.findall(r"`(seqlight\.\w+)` \(((?:`\w+`,?\s*)+)\)", SKILL):
+    packages = re.findall(r"`(seqlight\.\w+)` \(((?:`\w+`,?\s*)+)\)", SKILL)
+    assert packages
+    for package, text in packages:
         assert set(re.findall(r"`(\w+)`", text)) <= set(importlib.import_module(package).__all__)
 
 
 def test_the_block_runs(tmp_path):
-    (block,) = [text for language, text in BLOCK.findall(SKILL) if language == "python"]
+    (block,) = blocks_of(SKILL, "python")
     names = {}
     with contextlib.chdir(tmp_path):
         exec(compile(block, "SKILL.md", "exec"), names)

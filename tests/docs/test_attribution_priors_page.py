@@ -2,13 +2,8 @@
 
 import torch
 
-from .conftest import BLOCK, DOCS
 
-
-def test_the_blocks_run():
-    names = {}
-    for language, text in BLOCK.findall((DOCS / "attribution_priors.md").read_text()):
-        if language == "python":
-            exec(compile(text, "attribution_priors.md", "exec"), names)
-    gradients = [one.grad for one in names["model"].parameters()]
+def test_the_blocks_run(run_page):
+    page, _ = run_page("attribution_priors.md")
+    gradients = [one.grad for one in page.names["model"].parameters()]
     assert all(one is not None and torch.isfinite(one).all() for one in gradients)

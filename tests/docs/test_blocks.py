@@ -12,7 +12,7 @@ import torch
 
 import seqlight as sl
 
-from .conftest import BLOCK, DOCS
+from .conftest import DOCS, blocks_of
 
 ROOT = Path(__file__).parents[2]
 # The file of tests that runs the blocks of a page, where it is not named like the page.
@@ -41,7 +41,7 @@ def test_some_test_runs_the_blocks_of(page):
 
 
 def python_blocks(page):
-    return [text for language, text in BLOCK.findall((DOCS / page).read_text()) if language == "python"]
+    return blocks_of((DOCS / page).read_text(), "python")
 
 
 def test_the_audit_on_the_page_of_attributions():

@@ -12,7 +12,7 @@ from command_pages import commands
 from seqlight.cli.typed_options import read_options
 from seqlight.cli.usage import UsageError
 
-from .conftest import BLOCK, DOCS
+from .conftest import BLOCK, DOCS, blocks_of
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {tuple(one.name.split("-")): one for one in commands(ROOT / "pyproject.toml")}
@@ -22,7 +22,7 @@ PAGES = [ROOT / "README.md", SKILL, *sorted(DOCS.rglob("*.md"))]
 
 def command_lines(text):
     """Return the lines of blocks and the pieces of inline code that begin with the name of the program."""
-    blocks = [body for language, body in BLOCK.findall(text) if language in ("bash", "console", "sh")]
+    blocks = blocks_of(text, "bash", "console", "sh")
     lines = [line for body in blocks for line in body.replace("\\\n", " ").splitlines()]
     inline = [" ".join(one.split()) for one in re.findall(r"`(seqlight [^`]+)`", BLOCK.sub("", text))]
     return [one.partition("seqlight ")[2] for one in [*lines, *inline] if re.match(r"(\.venv/bin/)?seqlight ", one)]

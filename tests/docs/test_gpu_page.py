@@ -11,7 +11,7 @@ from seqlight import lit
 from seqlight.prediction import batch_size
 from seqlight.prediction.device_memory import out_of_memory_error
 
-from .conftest import BLOCK, DOCS
+from .conftest import DOCS, blocks_of
 
 TEXT = (DOCS / "gpu.md").read_text()
 
@@ -20,9 +20,8 @@ TEXT = (DOCS / "gpu.md").read_text()
 def test_the_code_runs(pretend, available):
     names = {}
     with pretend.switched(available=available, tf32=True):
-        for language, text in BLOCK.findall(TEXT):
-            if language == "python":
-                exec(compile(text, "gpu.md", "exec"), names)
+        for text in blocks_of(TEXT, "python"):
+            exec(compile(text, "gpu.md", "exec"), names)
     near = sl.deep_lift_shap(names["model"], names["X"], random_state=0, device="cpu")
     difference = (names["attributions"] - near).norm() / near.norm()
     assert (1e-6 if available else 0) <= difference < 1e-2  # in TF32 on the device

@@ -17,10 +17,10 @@ from seqlight.cli.models import open_model
 from seqlight.cli.sequences import open_sequences
 from seqlight.extras import import_extra
 
-from .conftest import BLOCK, DOCS, FILE, at_home
+from .conftest import DOCS, FILE, at_home, blocks_of
 
 PAGE = (DOCS / "input.md").read_text()
-COMMANDS = [line for language, text in BLOCK.findall(PAGE) if language == "sh" for line in text.splitlines()]
+COMMANDS = [line for text in blocks_of(PAGE, "sh") for line in text.splitlines()]
 
 
 def options(model: str, data: str, out: str, checkpoint: str | None = None, module: str | None = None,
@@ -34,8 +34,7 @@ def options(model: str, data: str, out: str, checkpoint: str | None = None, modu
 def folder(tmp_path_factory):
     """A folder with the files of the page."""
     folder = tmp_path_factory.mktemp("page")
-    blocks = [text for language, text in BLOCK.findall(PAGE) if language == "python"]
-    (model,) = [text for text in blocks if FILE.match(text)]
+    (model,) = [text for text in blocks_of(PAGE, "python") if FILE.match(text)]
     (folder / "model.py").write_text(model)
     texts = sl.characters(sl.random_one_hot((3, 4, 50), random_state=0))
     fasta = "".join(f">s{i}\n{text}\n" for i, text in enumerate(texts))
@@ -76,10 +75,10 @@ def test_a_command_opens_its_data_and_its_model(folder, command):
 
 
 def test_the_python_block_prints_what_is_shown(folder, capsys):
-    (block,) = [text for language, text in BLOCK.findall(PAGE) if language == "python" and not FILE.match(text)]
+    (block,) = [text for text in blocks_of(PAGE, "python") if not FILE.match(text)]
     with at_home(folder):
         exec(compile(block, "input.md", "exec"), {})
-    assert capsys.readouterr().out == dict(BLOCK.findall(PAGE))["text"]
+    assert [capsys.readouterr().out] == blocks_of(PAGE, "text")
 
 
 def test_each_letter_and_file_that_the_page_names_is_known():

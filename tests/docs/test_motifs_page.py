@@ -2,20 +2,17 @@
 
 import pytest
 
-from .conftest import CommandPage
-
 for needed in ("pyjaspar", "modiscolite", "h5py"):
     pytest.importorskip(needed)
 
 
 @pytest.fixture(scope="module")
-def page(run_pages):
-    (page,), folder = run_pages("motifs.md", kind=CommandPage)
-    return page, folder
+def page(run_page):
+    return run_page("motifs.md")
 
 
 def test_what_is_printed_is_what_comes_out(page):
-    assert len(page[0].printed) == 5
+    assert len(page[0].shown) == 5
     assert page[0].printed == page[0].written
 
 

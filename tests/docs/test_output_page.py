@@ -4,17 +4,14 @@ import pytest
 
 from seqlight.exports.formats import FORMATS
 
-from .conftest import CommandPage
-
 
 @pytest.fixture(scope="module")
-def page(run_pages):
-    (page,), folder = run_pages("output.md", kind=CommandPage)
-    return page, folder
+def page(run_page):
+    return run_page("output.md")
 
 
 def test_what_is_printed_is_what_comes_out(page):
-    assert len(page[0].printed) == 2
+    assert len(page[0].shown) == 2
     assert page[0].printed == page[0].written
 
 
