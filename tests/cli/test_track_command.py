@@ -1,10 +1,10 @@
 import numpy as np
-import pyBigWig
 import pytest
 import torch
 from torch import nn
 
 import seqlight as sl
+from bigwig_values import read_bigwig
 from seqlight.cli.track_command import track_command
 from toy_genome import draw, write_genome
 
@@ -34,17 +34,12 @@ def fasta(tmp_path):
     return write_genome(folder / "toy.fa", {"chr1": draw(150, 1, "ACGT"), "chr2": draw(90, 2, "ACGT")})
 
 
-def read(path):
-    with pyBigWig.open(str(path)) as file:
-        return {chrom: np.array(file.values(chrom, 0, size)) for chrom, size in file.chroms().items()}
-
-
 def test_a_genome_becomes_a_track(fasta, tmp_path, capsys):
     track_command(MODEL, fasta, 40, tmp_path / "out", tile=20, n_shuffles=4, **QUIET)
     said = capsys.readouterr().out.splitlines()
     assert said[0] == str(tmp_path / "out" / "attributions.bw")
     assert said[1].startswith("13 windows; ")
-    found = read(tmp_path / "out" / "attributions.bw")
+    found = read_bigwig(tmp_path / "out" / "attributions.bw")
     assert not any(np.isnan(one).any() for one in found.values())
     assert [one.name for one in fasta.parent.iterdir()] == ["toy.fa"]
     assert sl.open_results(tmp_path / "out")["track"].shape == (13, 20)
@@ -55,13 +50,13 @@ def test_regions_several_targets_and_strands(fasta, tmp_path):
     bed.write_text("chr2\t10\t50\n")
     options = {"regions": bed, "n_shuffles": 4, "strands": "both"} | QUIET
     track_command(MODEL, fasta, 40, tmp_path / "out", target=[0, 1], **options)
-    both = read(tmp_path / "out" / "attributions.target_1.bw")["chr2"]
+    both = read_bigwig(tmp_path / "out" / "attributions.target_1.bw")["chr2"]
     assert np.isfinite(both[10:50]).all()
     assert np.isnan(np.delete(both, np.arange(10, 50))).all()
     one = {}
     for strands in ("forward", "reverse"):
         track_command(MODEL, fasta, 40, tmp_path / strands, target=1, **options | {"strands": strands})
-        one[strands] = read(tmp_path / strands / "attributions.bw")["chr2"]
+        one[strands] = read_bigwig(tmp_path / strands / "attributions.bw")["chr2"]
     np.testing.assert_allclose(both, (one["forward"] + one["reverse"]) / 2, rtol=1e-4, atol=1e-6)
 
 
@@ -76,7 +71,7 @@ def test_checkpoints_are_an_ensemble(fasta, tmp_path):
         ("c", tmp_path / "2.pt"),
     ]:
         track_command(MODEL, fasta, 40, tmp_path / name, checkpoint=checkpoint, **options)
-        found[name] = read(tmp_path / name / "attributions.bw")["chr2"]
+        found[name] = read_bigwig(tmp_path / name / "attributions.bw")["chr2"]
     np.testing.assert_allclose(found["a"], (found["b"] + found["c"]) / 2, rtol=1e-4, atol=1e-6)
 
 
@@ -92,7 +87,7 @@ def test_predictions(fasta, tmp_path, options, files):
     init = {"init_args": {"profile": True}, "what": "predictions"}
     track_command(MODEL, fasta, 40, tmp_path / "out", tile=20, **init, **options, **QUIET)
     assert sorted(one.name for one in (tmp_path / "out").glob("*.bw")) == files
-    assert np.isfinite(read(tmp_path / "out" / files[0])["chr1"]).all()
+    assert np.isfinite(read_bigwig(tmp_path / "out" / files[0])["chr1"]).all()
 
 
 @pytest.mark.reliability(

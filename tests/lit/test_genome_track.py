@@ -3,12 +3,12 @@ import warnings
 
 import numpy as np
 import pandas as pd
-import pyBigWig
 import pytest
 import torch
 from torch import nn
 
 import seqlight as sl
+from bigwig_values import read_bigwig
 from seqlight.datasets.tiled_genome import TiledGenome
 from seqlight.lit import DeepLiftShapModule, PredictModule
 from toy_genome import draw, write_genome
@@ -67,11 +67,6 @@ def tracked(module, fasta, out, **settings):
         return sl.track(module, fasta, out, **{"window": WINDOW, "tile": TILE} | QUIET | settings)
 
 
-def read(path):
-    with pyBigWig.open(str(path)) as file:
-        return {chrom: np.array(file.values(chrom, 0, size)) for chrom, size in file.chroms().items()}
-
-
 def expected(genome, compute, stretches=None, tile=TILE, step=TILE):
     """Compute the windows one after another, and write the mean of their tiles into arrays."""
     total = {chrom: np.zeros(len(text)) for chrom, text in genome.items()}
@@ -116,7 +111,7 @@ def ours():
 def test_each_position_has_the_value_of_the_window_around_it(genome, fasta, tmp_path, ours, tile, step):
     found = tracked(ours(), fasta, tmp_path / "out", tile=tile, step=step)
     wanted = expected(genome, lambda X: attributed(X, tile=tile), tile=tile, step=step)
-    same(read(tmp_path / "out" / "attributions.bw"), wanted)
+    same(read_bigwig(tmp_path / "out" / "attributions.bw"), wanted)
     assert found["track"].dtype == np.float32
     assert found["track"].shape == (len(TiledGenome(fasta, WINDOW, tile, step=step)), tile)
     assert set(found) == {"track", "outputs", "largest_delta", "mean_delta", "mean_difference"}
@@ -129,9 +124,9 @@ def test_regions_and_chromosomes(genome, fasta, tmp_path, ours):
     bed.write_text("chr2\t45\t70\nchr1\t100\t117\nchr1\t3\t20\nchr1\t18\t31\n")
     tracked(ours(), fasta, tmp_path / "a", regions=bed)
     stretches = [("chr1", 3, 31), ("chr1", 100, 117), ("chr2", 45, 70)]
-    same(read(tmp_path / "a" / "attributions.bw"), expected(genome, attributed, stretches))
+    same(read_bigwig(tmp_path / "a" / "attributions.bw"), expected(genome, attributed, stretches))
     tracked(ours(), fasta, tmp_path / "b", regions=bed, chroms=["chr1"])
-    same(read(tmp_path / "b" / "attributions.bw"), expected(genome, attributed, stretches[:2]))
+    same(read_bigwig(tmp_path / "b" / "attributions.bw"), expected(genome, attributed, stretches[:2]))
 
 
 @pytest.mark.filterwarnings("ignore::seqlight.errors.ReferencesWarning")
@@ -140,7 +135,7 @@ def test_several_targets(genome, fasta, tmp_path, ours):
     assert found["track"].shape == (10, 2, TILE)
     for target in (0, 1):
         wanted = expected(genome, lambda X, t=target: attributed(X, t), [("chr1", 0, 117)])
-        same(read(tmp_path / "out" / f"attributions.target_{target}.bw"), wanted)
+        same(read_bigwig(tmp_path / "out" / f"attributions.target_{target}.bw"), wanted)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +164,7 @@ def test_predictions(genome, fasta, tmp_path, kind, files):
 
     for target, name in enumerate(files):
         wanted = expected(genome, lambda X, t=target: predicted(X, t))
-        same(read(tmp_path / "out" / f"{name}.bw"), wanted)
+        same(read_bigwig(tmp_path / "out" / f"{name}.bw"), wanted)
 
 
 def test_results_of_any_run_over_a_genome_are_written(fasta, tmp_path, ours):
@@ -183,7 +178,7 @@ def test_results_of_any_run_over_a_genome_are_written(fasta, tmp_path, ours):
     sl.write_bigwig(tmp_path / "b.bw", attributions, data.loci, data.genome.sizes)
     assert (tmp_path / "out" / "a.bw").read_bytes() == (tmp_path / "b.bw").read_bytes()
     assert sl.open_results(tmp_path / "out")["attributions"].shape == (3, 2, 4, WINDOW)
-    values = read(tmp_path / "b.bw")["chr1"]
+    values = read_bigwig(tmp_path / "b.bw")["chr1"]
     assert values[79] == pytest.approx(attributions[0, :, 0].sum(), rel=1e-6)
 
 
@@ -221,7 +216,7 @@ def test_another_track_is_refused(fasta, tmp_path, ours):
 def test_what_is_not_finite_is_left_out(genome, fasta, tmp_path):
     with pytest.warns(sl.SeqlightWarning, match=r"\d+ positions of predictions.bw are left out, where"):
         tracked(PredictModule(Net("not finite")), fasta, tmp_path / "out", chroms=["chr1"])
-    found = read(tmp_path / "out" / "predictions.bw")["chr1"]
+    found = read_bigwig(tmp_path / "out" / "predictions.bw")["chr1"]
     assert 10 < np.isnan(found).sum() < 60
 
 

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import base64
 import re
-from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 import seqlight as sl
+from page_elements import Elements
 from seqlight.report.page import Code, Film, Numbers, Picture, Section, Table, Text, embed, write_page
 
 NASTY = '<script>alert("&")</script>'
@@ -27,19 +27,6 @@ def sections():
     table = pd.DataFrame({"name": [NASTY], "value": [0.123456], "none": [float("nan")]})
     blocks = [Text(NASTY), Code(NASTY), Numbers({NASTY: NASTY}), Table(table, NASTY), Picture(figure(), NASTY), film]
     return [Section(NASTY, blocks), Section("Second", [Film({"only": figure()}, "Another.")])]
-
-
-class Elements(HTMLParser):
-    def __init__(self, page):
-        super().__init__()
-        self.found = []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-
-    def of(self, tag):
-        return [attributes for name, attributes in self.found if name == tag]
 
 
 @pytest.fixture(scope="module")

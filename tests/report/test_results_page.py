@@ -1,6 +1,5 @@
 import json
 import re
-from html.parser import HTMLParser
 from urllib.parse import unquote
 
 import numpy as np
@@ -8,24 +7,12 @@ import pandas as pd
 import pytest
 
 import seqlight as sl
+from page_elements import Elements
 from results_folders import attribution_arrays, loci_of, run_predictions, write_results
 from seqlight.report.results_page import write_report
 from seqlight.results.row_names import RowNames, write_row_names
 
 NASTY = '<script>alert("&")</script>'
-
-
-class Elements(HTMLParser):
-    def __init__(self, page):
-        super().__init__()
-        self.found = []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-
-    def of(self, tag):
-        return [attributes for name, attributes in self.found if name == tag]
 
 
 def titles(page):

@@ -20,10 +20,7 @@ OTHER = Manifest(3, 2, {"name": "predict"}, {"weights": "ef"}, "cd", format=2)
 
 
 @settings(max_examples=40)
-@given(
-    st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), max_size=8),
-    st.sampled_from(["ACGT", "ACDE", ""]),
-)
+@given(st.lists(TEXT, max_size=8), st.sampled_from(["ACGT", "ACDE", ""]))
 def test_names_are_read_as_they_were_written(names, letters):
     with tempfile.TemporaryDirectory() as folder:
         named = RowNames(tuple(names), letters)
@@ -33,42 +30,12 @@ def test_names_are_read_as_they_were_written(names, letters):
 
 def test_names_follow_their_run(tmp_path):
     assert read_row_names(tmp_path, RUN) is None
-    update_row_names(
-        tmp_path,
-        RowNames(
-            (
-                "a",
-                "b",
-                "c",
-            )
-        ),
-        RUN,
-    )
+    update_row_names(tmp_path, RowNames(("a", "b", "c")), RUN)
     assert read_row_names(tmp_path, RUN) == RowNames(("a", "b", "c"))
     before = (tmp_path / NAME).stat()
-    update_row_names(
-        tmp_path,
-        RowNames(
-            (
-                "a",
-                "b",
-                "c",
-            )
-        ),
-        RUN,
-    )
+    update_row_names(tmp_path, RowNames(("a", "b", "c")), RUN)
     assert (tmp_path / NAME).stat().st_ino == before.st_ino
-    update_row_names(
-        tmp_path,
-        RowNames(
-            (
-                "a",
-                "b",
-                "d",
-            )
-        ),
-        RUN,
-    )
+    update_row_names(tmp_path, RowNames(("a", "b", "d")), RUN)
     assert read_row_names(tmp_path, RUN) == RowNames(("a", "b", "d"))
     update_row_names(tmp_path, None, RUN)
     assert read_row_names(tmp_path, RUN) is None
@@ -80,48 +47,18 @@ def test_names_follow_their_run(tmp_path):
     "an error; written anew by the run",
 )
 def test_names_of_another_run(tmp_path):
-    write_row_names(
-        tmp_path,
-        RowNames(
-            (
-                "a",
-                "b",
-                "c",
-            )
-        ),
-        OTHER,
-    )
+    write_row_names(tmp_path, RowNames(("a", "b", "c")), OTHER)
     with pytest.raises(sl.ResultsError, match=r"row_names\.npz belongs to another run than manifest.json: start the"):
         read_row_names(tmp_path, RUN)
     write_row_names(tmp_path, RowNames(("a",)), RUN)
     with pytest.raises(sl.ResultsError, match="does not have a name for each of 3 rows"):
         read_row_names(tmp_path, RUN)
-    write_row_names(
-        tmp_path,
-        RowNames(
-            (
-                "a",
-                "b",
-                "c",
-            )
-        ),
-        RUN,
-    )
+    write_row_names(tmp_path, RowNames(("a", "b", "c")), RUN)
     content = (tmp_path / NAME).read_bytes()
     (tmp_path / NAME).write_bytes(content.replace(b"abc", b"\xffbc"))
     with pytest.raises(sl.ResultsError, match=r"row_names\.npz is damaged"):
         read_row_names(tmp_path, RUN)
-    update_row_names(
-        tmp_path,
-        RowNames(
-            (
-                "a",
-                "b",
-                "c",
-            )
-        ),
-        RUN,
-    )
+    update_row_names(tmp_path, RowNames(("a", "b", "c")), RUN)
     assert read_row_names(tmp_path, RUN) == RowNames(("a", "b", "c"))
 
 

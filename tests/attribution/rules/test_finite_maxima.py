@@ -10,8 +10,6 @@ from seqlight.attribution.rules import pooling
 from seqlight.attribution.rules.finite_maxima import credit_finite
 from seqlight.attribution.rules.pooled_windows import Window
 
-TINY = torch.finfo(torch.float32).tiny
-
 
 @st.composite
 def pooled(draw):
