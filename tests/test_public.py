@@ -98,14 +98,14 @@ print(json.dumps(sorted(sys.modules)))
 def test_importing_takes_hardly_longer_than_torch():
     code = """
 import json, time
-start = time.perf_counter()
+start = time.process_time()
 import torch
-torch_took = time.perf_counter() - start
+torch_took = time.process_time() - start
 import seqlight as sl
 sl.substitute, sl.shuffle, sl.predict, sl.deep_lift_shap
-print(json.dumps((time.perf_counter() - start) / torch_took))
+print(json.dumps((time.process_time() - start) / torch_took))
 """
-    # Up to three times, until one is quick enough.
+    # Of the processor, which depends less on what else is running; up to three times, until one is quick enough.
     assert any(in_a_new_process(code) <= 1.15 for _ in range(3))
 
 
