@@ -81,11 +81,17 @@ def test_checkpoints_are_an_ensemble(fasta, tmp_path):
         ({"head": "profile"}, ["predictions.target_0.bw", "predictions.target_1.bw"]),
         ({"head": "profile", "target": 1}, ["predictions.bw"]),
         ({"target": "column(0, head=counts)"}, ["predictions.bw"]),
+        ({"head": "profile", "target": 1, "positions": 2, "strands": "both"}, ["predictions.bw"]),
+        ({"target": "column(0, head=counts)", "positions": 2, "shifts": [0, 1]}, ["predictions.bw"]),
+        (
+            {"head": "counts", "positions": "none", "tile": 3, "chroms": ["chr1"]},
+            [f"predictions.target_{i}.bw" for i in range(3)],
+        ),
     ],
 )
 def test_predictions(fasta, tmp_path, options, files):
     init = {"init_args": {"profile": True}, "what": "predictions"}
-    track_command(MODEL, fasta, 40, tmp_path / "out", tile=20, **init, **options, **QUIET)
+    track_command(MODEL, fasta, 40, tmp_path / "out", **{"tile": 20} | init | options | QUIET)
     assert sorted(one.name for one in (tmp_path / "out").glob("*.bw")) == files
     assert np.isfinite(read_bigwig(tmp_path / "out" / files[0])["chr1"]).all()
 
@@ -97,6 +103,7 @@ def test_predictions(fasta, tmp_path, options, files):
     ("options", "said"),
     [
         ({"what": "predictions", "strands": "both"}, "expected --positions"),
+        ({"what": "predictions", "tile": 2}, r"2\), which can be 2 positions .* \(--positions on the command line\)"),
         ({"what": "predictions", "target": [0, 1]}, "predictions are written of one"),
         ({"what": "predictions", "target": 7}, "track 7 is asked for, and the output has shape"),
         ({"what": "predictions", "target": "counts", "head": 1}, "takes its head in brackets"),

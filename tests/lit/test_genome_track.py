@@ -36,8 +36,10 @@ class Net(nn.Module):
                 return y[:, 0]
             case "tracks":
                 return y[:, :2]
-            case "positions last":
+            case "tracks last":
                 return y[:, :2].transpose(1, 2)
+            case "many scores":
+                return y[:, 0] + 1
             case "score":
                 return y.sum(dim=(1, 2))
             case "scores":
@@ -139,26 +141,30 @@ def test_several_targets(genome, fasta, tmp_path, ours):
 
 
 @pytest.mark.parametrize(
-    ("kind", "files"),
+    ("kind", "positions", "files"),
     [
-        ("profile", ["predictions"]),
-        ("tracks", ["predictions.target_0", "predictions.target_1"]),
-        ("positions last", ["predictions.target_0", "predictions.target_1"]),
-        ("score", ["predictions"]),
-        ("scores", ["predictions.target_0", "predictions.target_1"]),
-        ("one score", ["predictions"]),
+        ("profile", 1, ["predictions"]),
+        ("tracks", None, ["predictions.target_0", "predictions.target_1"]),
+        ("tracks", 2, ["predictions.target_0", "predictions.target_1"]),
+        ("tracks last", 1, ["predictions.target_0", "predictions.target_1"]),
+        ("score", None, ["predictions"]),
+        ("scores", None, ["predictions.target_0", "predictions.target_1"]),
+        ("one score", "none", ["predictions"]),
+        ("many scores", "none", [f"predictions.target_{i}" for i in range(26)]),
     ],
 )
-def test_predictions(genome, fasta, tmp_path, kind, files):
+def test_predictions(genome, fasta, tmp_path, kind, positions, files):
     net = Net(kind)
-    tracked(PredictModule(net), fasta, tmp_path / "out")
-    assert sorted(one.name for one in (tmp_path / "out").glob("*.bw")) == [f"{one}.bw" for one in files]
+    tracked(PredictModule(net), fasta, tmp_path / "out", positions=positions)
+    assert {one.name for one in (tmp_path / "out").glob("*.bw")} == {f"{one}.bw" for one in files}
 
     def predicted(X, target):
         with torch.no_grad():
             y = net(X)
-        y = y.transpose(1, 2) if kind == "positions last" else y
+        y = y.transpose(1, 2) if kind == "tracks last" else y
         y = y[:, target] if len(files) > 1 else y
+        if kind == "many scores":
+            return y.numpy()
         # The 26 positions of the output lie in the middle of the window, whose tile begins at 9.
         return (y[0, 7 : 7 + TILE] if y.ndim == 2 and y.shape[1] > 1 else y.flatten()).numpy()
 
@@ -209,13 +215,13 @@ def test_another_track_is_refused(fasta, tmp_path, ours):
         with pytest.raises(sl.ResultsError, match=said):
             tracked(ours(), fasta, tmp_path / "out", **{"chroms": ["chr1"]} | change)
     with pytest.raises(sl.ResultsError, match="track of predict"):
-        tracked(PredictModule(Net("profile")), fasta, tmp_path / "out", chroms=["chr1"])
+        tracked(PredictModule(Net("profile")), fasta, tmp_path / "out", positions=1, chroms=["chr1"])
 
 
 @pytest.mark.reliability("tracks", "a model that gives NaN at some positions", "these are left out, and counted")
 def test_what_is_not_finite_is_left_out(genome, fasta, tmp_path):
     with pytest.warns(sl.SeqlightWarning, match=r"\d+ positions of predictions.bw are left out, where"):
-        tracked(PredictModule(Net("not finite")), fasta, tmp_path / "out", chroms=["chr1"])
+        tracked(PredictModule(Net("not finite")), fasta, tmp_path / "out", positions=1, chroms=["chr1"])
     found = read_bigwig(tmp_path / "out" / "predictions.bw")["chr1"]
     assert 10 < np.isnan(found).sum() < 60
 
@@ -248,6 +254,14 @@ def test_as_many_references_as_are_needed(fasta, tmp_path):
     [
         (PredictModule(Net("dict"), identity="a"), {}, "returns a dict"),
         (PredictModule(Net("tracks")), {"tile": 28}, r"shape \(\d+, 2, 26\): expected a number for each window"),
+        (
+            PredictModule(Net("profile")),
+            {},
+            r"26\), which can be 26 positions .* or 26 numbers .*positions=1 or 'none'",
+        ),
+        (PredictModule(Net("tracks last")), {}, r"26, 2\), which can be 26 positions .* or 26 tracks of 2 bins"),
+        (PredictModule(Net("tracks")), {"positions": 3}, "positions is 3: expected 1 or 2"),
+        (DeepLiftShapModule(Net()), {"positions": 1}, "expected it for predictions alone"),
         (PredictModule(Net(), inputs=2), {}, "inputs is 2: expected 1"),
         (PredictModule(Net()), {"regions": pd.DataFrame({"chrom": ["chr2"], "start": [120], "end": [130]})}, "nothing"),
         (3, {}, "expected a torch.nn.Module"),
@@ -269,9 +283,9 @@ def test_a_full_disk(fasta, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(BigWigFile, "finish", full)
         with pytest.raises(sl.errors.DiskError, match=r"predictions.bw could not be written .* make room"):
-            tracked(PredictModule(Net("profile")), fasta, tmp_path / "out")
+            tracked(PredictModule(Net("profile")), fasta, tmp_path / "out", positions=1)
     assert not [one for one in (tmp_path / "out").iterdir() if ".bw" in one.name]
-    tracked(PredictModule(Net("profile")), fasta, tmp_path / "out")
+    tracked(PredictModule(Net("profile")), fasta, tmp_path / "out", positions=1)
     assert (tmp_path / "out" / "predictions.bw").exists()
 
 
@@ -283,7 +297,7 @@ def test_what_a_killed_process_left_is_removed(fasta, tmp_path):
     left = [tmp_path / "out" / f"{name}.bw.4194305.partial" for name in ("predictions", "attributions.target_3")]
     for one in [*left, tmp_path / "out" / "mine.bw.4194305.partial"]:
         one.touch()
-    tracked(PredictModule(Net("profile")), fasta, tmp_path / "out", chroms=["chrM"])
+    tracked(PredictModule(Net("profile")), fasta, tmp_path / "out", positions=1, chroms=["chrM"])
     assert [one.name for one in (tmp_path / "out").glob("*.partial")] == ["mine.bw.4194305.partial"]
 
 

@@ -77,7 +77,7 @@ def track_command(
         strands: Strands over which the model is averaged.
         shifts: Shifts of the sequence over which the model is averaged, such as -1 0 1.
         positions: Dimension of the model's output that runs along the sequence, such as 2, or none; for strands and
-            shifts. A model of profiles needs it.
+            shifts of a model of profiles, and for predictions whose shape can be read in two ways.
         strand_channels: Dimension of the model's output with a channel for each strand; for strands.
         pairs: Pairs of a window and a reference that go through the model at a time, which limits the memory of each
             device; auto is 32 on the CPU, and what fits into the memory of a GPU.
@@ -98,9 +98,10 @@ def track_command(
     from seqlight.cli.networks import open_network
     from seqlight.formats.genome import Genome
     from seqlight.lit.genome_track import track
+    from seqlight.lit.prediction_module import PredictModule
     from seqlight.prediction.batch_size import require_batch_size
 
-    predicts = what == "predictions"
+    predicts, several, along = what == "predictions", strands != "forward" or bool(shifts), None
     opened = Genome(genome, write_index=False)
     network = open_network(
         model,
@@ -110,11 +111,15 @@ def track_command(
         trusted,
         strands=strands,
         shifts=shifts,
-        positions=_positions(positions, predicts and (strands != "forward" or bool(shifts))),
+        positions=_positions(positions, predicts and several),
         strand_channels=strand_channels,
     )
     if predicts:
-        job = _prediction(network, target, head, dtype, identity)
+        func = _selection(target, head, window, tile, positions)
+        # That of an ensemble is a dimension of its output, and not of what a target by name makes of it.
+        named = target is not None and not isinstance(func, functools.partial)
+        along = None if several and named and positions != "none" else positions
+        job = PredictModule(network, func=func, dtype=dtype, identity=identity)
     else:
         _require_no_head(head)
         job = _attribution(network, target, n_shuffles, random_state, pairs, dtype, precision, identity)
@@ -127,6 +132,7 @@ def track_command(
         regions=regions,
         chroms=chroms,
         step=step,
+        positions=along,
         devices=devices,
         num_nodes=num_nodes,
         strategy=strategy,
@@ -183,24 +189,25 @@ def _attribution(
     )
 
 
-def _prediction(network: Any, target: Any, head: int | str | None, dtype: str | None, identity: str | None) -> Any:
+def _selection(target: Any, head: int | str | None, window: int, tile: int | None, positions: Any) -> Any:
+    """Return a function that takes what is written from the model's output; None if all of it is."""
     from seqlight.errors import InputError
-    from seqlight.lit.prediction_module import PredictModule
-    from seqlight.lit.track_module import select_track
+    from seqlight.lit.window_outputs import select_track
     from seqlight.targets import as_target
     from seqlight.targets.heads import select_head
 
-    func: Any = None if head is None else functools.partial(select_head, head=head)
-    if target is not None:
-        func = as_target(target)
-        if isinstance(func, int):
-            func = functools.partial(select_track, index=func, head=head)
-        elif not callable(func) or head is not None:
-            raise InputError(
-                f"target is {target!r}, and predictions are written of one: expected a track such as 0, or a target by "
-                "name, which takes its head in brackets, as counts(head=1); without --target all tracks are written."
-            )
-    return PredictModule(network, func=func, dtype=dtype, identity=identity)
+    if target is None:
+        return None if head is None else functools.partial(select_head, head=head)
+    found: Any = as_target(target)
+    if isinstance(found, int):
+        cut = {"window": window, "tile": max(1, window // 2) if tile is None else tile, "positions": positions}
+        return functools.partial(select_track, index=found, head=head, **cut)
+    if not callable(found) or head is not None:
+        raise InputError(
+            f"target is {target!r}, and predictions are written of one: expected a track such as 0, or a target by "
+            "name, which takes its head in brackets, as counts(head=1); without --target all tracks are written."
+        )
+    return found
 
 
 def _require_no_head(head: Any) -> None:

@@ -19,6 +19,7 @@ from seqlight.lit.attribution_module import DeepLiftShapModule
 from seqlight.lit.prediction_module import PredictModule
 from seqlight.lit.run import run
 from seqlight.lit.track_module import TrackModule
+from seqlight.lit.window_outputs import Along
 from seqlight.prediction.arguments import require_module
 from seqlight.results.results import Results
 
@@ -33,6 +34,7 @@ def track(
     regions: RegionSources | None = None,
     chroms: Collection[str] | None = None,
     step: int | None = None,
+    positions: Along = None,
     **settings: Any,
 ) -> Results:
     r"""Attribute, or predict, every position of a genome or of regions of it, and write that as bigWig.
@@ -70,6 +72,10 @@ def track(
         Leave out other chromosomes.
     step : int, optional
         Positions from each tile to the next one; a tile by default.
+    positions : {1, 2, "none"}, optional
+        For predictions: the dimension of the output that runs along the window; "none" if each window has numbers. It
+        is asked for where the shape leaves two readings, such as (rows, 600), which may be 600 positions or 600 tasks.
+        A single number, fewer numbers than a tile has positions, and (rows, tracks, positions) do without.
     **settings
         As in :func:`seqlight.run`: `devices`, `batch_size`, `workers`, `progress` and so on.
 
@@ -81,7 +87,8 @@ def track(
     Raises
     ------
     InputError
-        If an argument cannot be used, or a region is not on its chromosome.
+        If an argument cannot be used, a region is not on its chromosome, or an output can be read in two ways and
+        `positions` does not say in which.
     ResultsError, DiskError, OutOfMemory
         As in :func:`seqlight.run`; the same call continues.
 
@@ -114,7 +121,7 @@ def track(
             f"there is nothing to compute: {tiled.skipped} windows of {tiled.genome.path.name} are asked for, and none "
             "has a known letter; look at `regions` and `chroms`."
         )
-    results = run(TrackModule(inner, tiled.window, tiled.tile), tiled, out, **settings)
+    results = run(TrackModule(inner, tiled.window, tiled.tile, positions), tiled, out, **settings)
     # Of processes that all run this function one writes; those that a Trainer spawned have ended.
     if not getattr(rank_zero_only, "rank", 0):
         write_genome_tracks(results, tiled, "attributions" if isinstance(inner, DeepLiftShapModule) else "predictions")

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.convergence import LARGEST_RELATIVE_DELTA, WARNING_THRESHOLD
-from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError, kind_of
+from seqlight.errors import ConvergenceError, ConvergenceWarning, InputError
 from seqlight.lit.attribution_module import DeepLiftShapModule, as_block
 from seqlight.lit.prediction_module import PredictModule
+from seqlight.lit.window_outputs import Along, cut_output, require_along
 from seqlight.results.results import Results
-from seqlight.targets.heads import Head, select_head
 
 # What a run keeps of the deltas of a window: 12 bytes in place of all of them.
 _CHECKED = ("largest_delta", "mean_delta", "mean_difference")
@@ -26,9 +26,8 @@ class TrackModule(L.LightningModule):
 
     The result of a batch is a dict with ``track``, of shape (rows, tile), or (rows, targets, tile) for several targets.
     Attributions are summed over letters, which leaves those of the characters that are present. Predictions along the
-    window are cut: the model's output is taken to lie in the middle of it, and its last dimension to be positions, or
-    else, in an output of three dimensions, the second. A number for the whole window, shape (rows,) or (rows, tracks),
-    is kept as one, (rows, 1).
+    window are cut, as by :func:`~seqlight.lit.window_outputs.cut_output`: they are taken to lie in the middle of it. A
+    number for the whole window, shape (rows,) or (rows, tracks), is kept as one, (rows, 1).
 
     Parameters
     ----------
@@ -36,6 +35,13 @@ class TrackModule(L.LightningModule):
         What to compute.
     window, tile : int
         Positions of a window, and of the middle that is kept.
+    positions : {1, 2, "none"}, optional
+        For predictions: the dimension that runs along the window, or "none"; None where the shape says it.
+
+    Raises
+    ------
+    InputError
+        If the module takes more than one input, or `positions` is for attributions or no dimension.
 
     Examples
     --------
@@ -52,11 +58,18 @@ class TrackModule(L.LightningModule):
 
     sends_inputs = True  # as the modules inside do
 
-    def __init__(self, module: DeepLiftShapModule | PredictModule, window: int, tile: int) -> None:
+    def __init__(
+        self, module: DeepLiftShapModule | PredictModule, window: int, tile: int, positions: Along = None
+    ) -> None:
         super().__init__()
+        if isinstance(module, DeepLiftShapModule) and positions is not None:
+            raise InputError(
+                f"positions is {positions!r}: expected it for predictions alone, as attributions always run along the "
+                "window."
+            )
         if module.inputs != 1:
             raise InputError(f"inputs is {module.inputs}: expected 1, for a genome holds sequences alone.")
-        self.module, self.window, self.tile = module, window, tile
+        self.module, self.window, self.tile, self.positions = module, window, tile, require_along(positions)
         if isinstance(module, DeepLiftShapModule):
             self.most_rows = module.most_rows
 
@@ -90,7 +103,8 @@ class TrackModule(L.LightningModule):
         """Return the middles of a batch, and for attributions what is known of their deltas."""
         found = self.module.predict_step(batch, batch_idx)
         if not isinstance(self.module, DeepLiftShapModule):
-            return {"track": self._cut_output(found).to(torch.float32).contiguous()}
+            cut = cut_output(found, self.window, self.tile, self.positions)
+            return {"track": cut.to(torch.float32).contiguous()}
         left = (self.window - self.tile) // 2
         summed = found["attributions"].sum(dim=-2)
         if summed.shape[-1] != self.window:
@@ -101,7 +115,8 @@ class TrackModule(L.LightningModule):
     def method(self) -> dict[str, Any]:
         """Return a description of what this module computes, for the manifest of a run."""
         inner = self.module.method()
-        return {**inner, "name": f"track of {inner['name']}", "window": self.window, "tile": self.tile}
+        said = {} if self.positions is None else {"positions": self.positions}
+        return {**inner, "name": f"track of {inner['name']}", "window": self.window, "tile": self.tile, **said}
 
     def conclude(self, results: Results) -> None:
         """Warn, or raise, if attributions of the whole run do not sum to the output differences."""
@@ -113,61 +128,6 @@ class TrackModule(L.LightningModule):
             raise ConvergenceError(message)
         if message is not None:
             warnings.warn(message, ConvergenceWarning, stacklevel=2)
-
-    def _cut_output(self, output: Any) -> Tensor:
-        """Return the middle of predictions along windows, (rows, tile) or (rows, tracks, tile), or one number each."""
-        if not isinstance(output, Tensor):
-            raise InputError(
-                f"the model returns {kind_of(output)}: expected a tensor; choose one with `func` of PredictModule, or "
-                "--head on the command line."
-            )
-        found: Tensor = output
-        if found.ndim == 3 and found.shape[2] < self.tile <= found.shape[1]:
-            found = found.transpose(1, 2)
-        if found.ndim > 1 and found.shape[1] == 1:
-            found = found.squeeze(1)  # a single track
-        positions = found.shape[-1] if found.ndim > 1 else 0
-        if found.ndim in (1, 2) and positions < self.tile:
-            return found.unsqueeze(-1)
-        if found.ndim not in (2, 3) or not self.tile <= positions <= self.window:
-            raise InputError(
-                f"the model's output has shape {tuple(found.shape)}: expected a number for each window, or (rows, "
-                f"positions) or (rows, tracks, positions) with {self.tile} to {self.window} positions, as tile and "
-                "window say."
-            )
-        # Where the tile and the output begin in the window.
-        left = (self.window - self.tile) // 2 - (self.window - positions) // 2
-        return found[..., left : left + self.tile]
-
-
-def select_track(output: Any, index: int, head: Head = None) -> Tensor:
-    """Return one track of a model's output, with its positions if it has any.
-
-    Parameters
-    ----------
-    output : anything
-        What the model returned.
-    index : int
-        The track, in the second dimension.
-    head : int, str, tuple of these, optional
-        Which of several outputs, as in :mod:`seqlight.targets`.
-
-    Raises
-    ------
-    InputError
-        If there is no such track.
-
-    Examples
-    --------
-    >>> import torch
-    >>> select_track({"profile": torch.zeros(3, 2, 50)}, 1, "profile").shape
-    torch.Size([3, 50])
-    """
-    found = select_head(output, head)
-    if found.ndim < 2 or not -found.shape[1] <= index < found.shape[1]:
-        raise InputError(f"track {index} is asked for, and the output has shape {tuple(found.shape)}: expected one of "
-                         "its second dimension, counted from 0.")  # fmt: skip
-    return found[:, index]
 
 
 def _checked(found: dict[str, Tensor], threshold: float) -> dict[str, Tensor]:
