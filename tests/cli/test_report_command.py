@@ -1,8 +1,13 @@
+import html
+import re
+import shlex
+
 import pytest
 
 import seqlight as sl
 from results_folders import attribution_arrays, loci_of, run_predictions, write_results
 from seqlight.cli.report_command import report_command
+from seqlight.cli.seqlets_command import seqlets_command
 
 
 def test_it_says_where_the_page_is(tmp_path, capsys):
@@ -13,6 +18,23 @@ def test_it_says_where_the_page_is(tmp_path, capsys):
         f"It shows seqlets too once they are called: seqlight seqlets {folder}",
     ]
     assert (folder / "report.html").exists()
+
+
+@pytest.mark.reliability(
+    "command line", "a folder whose name has spaces, quotes or a $", "the commands that are suggested can be pasted"
+)
+def test_commands_that_are_suggested_can_be_pasted(tmp_path, capsys):
+    folder = write_results(tmp_path / "it's my $HOME run", attribution_arrays(5), loci_of(5)).path
+    report_command(folder)
+    seqlets_command(folder)
+    page = html.unescape((folder / "report.html").read_text())
+    (folder / "shard-000000.npz").unlink()
+    with pytest.raises(sl.ResultsError) as refused:
+        report_command(folder)
+    said = capsys.readouterr().out + page + str(refused.value)
+    commands = re.findall(r"(seqlight (?:seqlets|motifs|report|attribute) [^\n;`<]*)", said)
+    assert len(commands) >= 6
+    assert [one for one in commands if str(folder) not in shlex.split(one)] == []
 
 
 def test_it_writes_where_it_is_told(tmp_path, capsys):

@@ -164,7 +164,9 @@ def test_completeness_is_said_in_a_sentence(tmp_path, size, expected, tone):
 def test_one_of_several_targets(tmp_path):
     results = write_results(tmp_path / "run", attribution_arrays(5, targets=3))
     add_seqlets(results, target=[0, 1, 1])
-    page = write_report(results, target=1).read_text()
+    page = write_report(results, target=1)
+    assert page == results.path / "report.target_1.html"
+    page = page.read_text()
     seqlets, rows = tables(page)
     assert seqlets["start"].tolist() == [5, 12]
     np.testing.assert_allclose(rows["output"].astype(float), results["outputs"][:, 1], rtol=1e-5)
@@ -173,10 +175,21 @@ def test_one_of_several_targets(tmp_path):
     page = write_report(results, target=2).read_text()
     assert "No seqlets have been called for target 2." in page
     assert f"seqlight seqlets {results.path}\nseqlight report {results.path} --target 2" in page
+    # The page of another target is another file; the first is shown also without being chosen.
+    first = write_report(results)
+    assert "0 of 3, counted from 0" in first.read_text()
+    assert f"seqlight report {results.path}</" in first.read_text()
+    assert f"seqlight report {results.path} --target 0</" in write_report(results, target=0).read_text()
+    pages = ["report.html", *(f"report.target_{i}.html" for i in range(3))]
+    assert sorted(one.name for one in results.path.glob("*.html")) == pages
+    elsewhere = write_report(results, tmp_path / "my page.html", target=0)
+    assert f"--target 0 --out &#39;{elsewhere}&#39;</" in elsewhere.read_text()
+    assert write_report(results, tmp_path, target=1) == tmp_path / "report.target_1.html"
     with pytest.raises(sl.InputError, match="explains 3: expected 0 to 2"):
         write_report(results, target=3)
     with pytest.raises(sl.InputError, match="explains a single one"):
         write_report(write_results(tmp_path / "one", attribution_arrays(2)), target=1)
+    assert write_report(sl.open_results(tmp_path / "one"), target=0).name == "report.html"
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -15,7 +15,7 @@ WRITTEN = (
     "loci.bed",
     "sequences.fa",
     "seqlets.*",
-    "report.html",
+    "report*.html",
     *(f"{kind}.{end}" for kind in ("attributions", "predictions") for end in ("npz", "h5", "zarr", "tsv")),
     "attributions*.bw",
     "modisco/*.npz",

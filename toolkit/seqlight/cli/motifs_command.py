@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ def motifs_command(
 
     results = open_folder(folder, "attributions")
     which = require_target(results, target)
+    typed = shlex.quote(str(folder))
     to = folder if out is None else as_folder(out)
     require_writable(to)
     known = None if motifs is None else open_motifs(motifs)
@@ -60,8 +62,8 @@ def motifs_command(
     if _run_modisco(run, results):
         _write_motifs(run, results, which, known, finemo)
     elif not counted:
-        print(f"without it: seqlight seqlets {folder} --motifs jaspar counts known motifs among seqlets")
-    print(f"next: seqlight report {folder}" + (f" --target {which}" if which else ""))
+        print(f"without it: seqlight seqlets {typed} --motifs jaspar counts known motifs among seqlets")
+    print(f"next: seqlight report {typed}" + (f" --target {which}" if which else ""))
 
 
 def _count_known(results: Results, folder: Path) -> bool:

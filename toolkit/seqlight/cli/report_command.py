@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 
@@ -22,8 +23,9 @@ def report_command(
 
     Args:
         folder: Folder of results, which `seqlight attribute` or `seqlight predict` wrote.
-        out: The page, or a folder to put report.html into; by default that of the results.
-        target: Which of several targets to show, counted from 0.
+        out: The page, or a folder to put report.html into, or report.target_1.html with --target 1; by default that of
+            the results.
+        target: Which of several targets to show, counted from 0; by default the first.
         top: Number of logos of the rows with the largest attributions.
         sampled: Number of logos of rows drawn at random.
         random_state: Seed of that draw.
@@ -49,4 +51,4 @@ def report_command(
     )
     print(f"page: {page}")
     if "attributions" in results and not (folder / "seqlets.tsv").exists():
-        print(f"It shows seqlets too once they are called: seqlight seqlets {folder}")
+        print(f"It shows seqlets too once they are called: seqlight seqlets {shlex.quote(str(folder))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,8 @@ def open_folder(folder: Path, needs: str | None = None) -> Results:
         rows = sum(len(results.manifest.rows_of(k)) for k in missing)
         raise ResultsError(
             f"{rows} of {len(results)} rows are missing in {folder}: start the command that began it, `seqlight "
-            f"{'predict' if predicted else 'attribute'} ... --out {folder}`, again, which computes only these."
+            f"{'predict' if predicted else 'attribute'} ... --out {shlex.quote(str(folder))}`, again, which computes "
+            "only these."
         )
     if needs is not None and needs not in results:
         held = "predictions" if predicted else ", ".join(results.names) or "no rows"

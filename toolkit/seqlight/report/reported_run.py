@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from seqlight.exports.target_column import count_targets
+from seqlight.exports.target_column import count_targets, target_suffix
 from seqlight.report.folder_files import FolderFiles
 from seqlight.report.row_statistics import RowStatistics
 from seqlight.results.results import Results
@@ -74,6 +75,15 @@ class ReportedRun:
         """What to type after a command that is about this one of several targets, such as " --target 1"."""
         return "" if self.target is None else f" --target {self.target}"
 
+    @property
+    def command(self) -> str:
+        """What to type to make this page again, for a shell."""
+        words = f"report {shlex.quote(str(self.results.path))}"
+        if self.page == self.results.path / page_name(None) and not self.target:
+            return words  # the first of several targets is shown without being named
+        beside = self.page == self.results.path / page_name(self.target)
+        return words + self.target_option + ("" if beside else f" --out {shlex.quote(str(self.page))}")
+
     @cached_property
     def strongest(self) -> list[int]:
         """The rows with the largest sums of absolute attributions, the strongest first."""
@@ -98,6 +108,17 @@ class ReportedRun:
         names, loci = self.results.row_names, self.results.loci
         called = names[row] if names is not None else "" if loci is None else place(loci, row)
         return f"row {row:,}{f', {called}' if called else ''}"
+
+
+def page_name(target: int | None) -> str:
+    """Return the name of the page of one of several targets that was asked for; None for a page without a choice.
+
+    Examples
+    --------
+    >>> page_name(None), page_name(1)
+    ('report.html', 'report.target_1.html')
+    """
+    return f"report{target_suffix(target)}.html"
 
 
 def place(loci: Loci, row: int) -> str:

@@ -11,12 +11,10 @@ from seqlight.files.paths import as_path
 from seqlight.report import attribution_sections, prediction_sections
 from seqlight.report.folder_files import FolderFiles
 from seqlight.report.page import write_page
-from seqlight.report.reported_run import ReportedRun
+from seqlight.report.reported_run import ReportedRun, page_name
 from seqlight.results.results import Results, as_results
 from seqlight.sequence.alphabets import USUAL, as_alphabet
 from seqlight.sequence.checks import require_count
-
-NAME = "report.html"
 
 
 def write_report(
@@ -42,9 +40,10 @@ def write_report(
     results : Results, or path of their folder
         Of :func:`seqlight.run`, ``seqlight attribute`` or ``seqlight predict``.
     out : str or path, optional
-        The file, or a folder to put ``report.html`` into; by default that of the results.
+        The file, or a folder to put ``report.html`` into, or ``report.target_1.html`` for `target` 1; by default that
+        of the results.
     target : int, optional
-        Which of several targets to show; the first by default.
+        Which of several targets to show; the first by default, and then without its number in the name.
     top, sampled : int
         How many logos of the rows with the largest attributions, and of rows drawn at random.
     random_state : int
@@ -87,15 +86,16 @@ def write_report(
             f"{len(missing)} of {found.manifest.shards} shards are missing in {found.path}: start the same run again, "
             "which computes only these."
         )
-    page = found.path if out is None else as_path(out)
-    page = page / NAME if page.is_dir() else page
-    _require_page(page)
     kind = "Attributions" if "attributions" in found else "Predictions"
+    chosen = require_target(found, target) if kind == "Attributions" and target is not None else None
+    page = found.path if out is None else as_path(out)
+    page = page / page_name(chosen) if page.is_dir() else page
+    _require_page(page)
     if kind == "Predictions":
         sections = prediction_sections.make_sections(found, page, assembly)
     else:
-        several = count_targets(found) is not None
-        chosen = require_target(found, 0 if several and target is None else target)
+        if chosen is None and count_targets(found) is not None:
+            chosen = 0
         run = ReportedRun(
             found,
             FolderFiles.from_results(found, chosen),
@@ -119,7 +119,9 @@ def _require_page(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(20).lstrip().lower().startswith(b"<!doctype html"):
             return
-    raise InputError(f"{path} is there, and is no page: expected another name for it, such as {NAME}, or a folder.")
+    raise InputError(
+        f"{path} is there, and is no page: expected another name for it, such as {page_name(None)}, or a folder."
+    )
 
 
 def _letters(results: Results, alphabet: str | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,7 +27,7 @@ def seqlet_section(run: ReportedRun) -> Section:
         where = "in these results" if run.files.seqlets is None else f"for target {run.target or 0}"
         text = f"No seqlets have been called {where}. These lines call them, and make this page again:"
         # Without a target it calls those of all, in one table.
-        return Section("Seqlets", [Text(text), Code(_commands(run, f"seqlets {run.results.path}"))])
+        return Section("Seqlets", [Text(text), Code(_commands(run, f"seqlets {_typed(run)}"))])
     positive = int((run.seqlets.get("attribution", pd.Series(dtype=float)) > 0).sum())
     rows = run.seqlets["example_idx"].nunique()
     text = f"{len(run.seqlets):,} seqlets in {rows:,} of {len(run.results):,} rows; {positive:,} raise the output."
@@ -49,12 +50,17 @@ def motif_section(run: ReportedRun) -> Section:
         blocks.append(DataTable(run.files.known, "Known motifs that seqlets resemble, as known_motifs.tsv has them."))
     if not blocks:
         text = "No motifs have been looked for in these results. These lines do that, and make this page again:"
-        blocks = [Text(text), Code(_commands(run, f"motifs {run.results.path}{run.target_option}"))]
+        blocks = [Text(text), Code(_commands(run, f"motifs {_typed(run)}{run.target_option}"))]
     return Section("Motifs", blocks)
 
 
 def _commands(run: ReportedRun, command: str) -> str:
-    return f"seqlight {command}\nseqlight report {run.results.path}{run.target_option}"
+    return f"seqlight {command}\nseqlight {run.command}"
+
+
+def _typed(run: ReportedRun) -> str:
+    """Return the folder of the results as it is typed into a shell."""
+    return shlex.quote(str(run.results.path))
 
 
 def _motif_logo(motif: NDArray[np.float64], alphabet: str | None) -> Figure:
