@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ import yaml
 
 import seqlight as sl
 from seqlight.cli.main import main
+from seqlight.cli.trained_model import checkpoint_lines
+from seqlight.cli.training_help import training_help
 
 CONFIG = Path(__file__).parents[2] / "configs" / "train.yaml"
 CALLBACK = """
@@ -43,10 +47,22 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")  # of Lightning and of the parser it uses
 def test_a_model_is_trained_and_tested_from_a_file(folder, capsys):
-    main(["fit", "--config", "train.yaml", "--trainer.limit_train_batches", "3"])
-    assert "mine: 3 steps" in capsys.readouterr().out
+    main(["fit", "--config", "train.yaml", "--trainer.limit_train_batches", "3", "--model.model.hidden", "8"])
+    out = capsys.readouterr().out
+    assert "mine: 3 steps" in out
     (checkpoint,) = folder.glob("checkpoints/*.ckpt")
-    main(["test", "--config", "train.yaml", "--ckpt_path", str(checkpoint)])
+    assert out.splitlines()[-2] == f"last checkpoint: {checkpoint.relative_to(folder)}"
+    # The line that it suggests runs as it stands, but for what it cannot know.
+    suggested = shlex.split(out.splitlines()[-1].removeprefix("next: seqlight "))
+    assert suggested[suggested.index("--init_args") + 1 :][:2] == ["hidden=8", "--checkpoint"]
+    sl.write_fasta(folder / "a.fa", sl.random_one_hot((2, 4, 60), random_state=0))
+    main(
+        [{"FILE": "a.fa", "FOLDER": "found"}.get(one, one) for one in suggested]
+        + ["--n-shuffles", "2", "--accelerator", "cpu", "--quiet"]
+    )
+    assert sl.open_results(folder / "found")["attributions"].shape == (2, 4, 60)
+    capsys.readouterr()
+    main(["test", "--config", "train.yaml", "--model.model.hidden", "8", "--ckpt_path", str(checkpoint)])
     assert "test_auroc" in capsys.readouterr().out
 
 
@@ -66,6 +82,46 @@ def test_the_file_of_the_page_on_data_trains_on_fasta_files(folder):
     main(["fit", "--config", "fit.yaml", "--trainer.max_epochs", "1", *quiet])
     (checkpoint,) = folder.glob("checkpoints/*.ckpt")
     assert torch.load(checkpoint)["global_step"] == 2
+
+
+@pytest.mark.parametrize(
+    ("kept", "lines", "best"),
+    [
+        ([], ["no checkpoint was written, as the trainer was told"], None),
+        ([("", "", None, None)], ["no checkpoint was written, as the trainer was told"], None),
+        ([("a", "", None, None)], ["last checkpoint: a"], "a"),
+        (
+            [("/else/a", "b", "valid_loss", torch.tensor(0.25))],
+            ["best checkpoint, valid_loss = 0.25: /else/a", "last checkpoint: b"],
+            "/else/a",
+        ),
+        (
+            [("b", "", None, None), ("a", "a", "loss", None)],
+            ["best checkpoint, loss: a", "last checkpoint: b"],
+            "a",
+        ),
+    ],
+)
+def test_the_checkpoints_that_are_named(kept, lines, best):
+    names = ("best_model_path", "last_model_path", "monitor", "best_model_score")
+    callbacks = [SimpleNamespace(**dict(zip(names, one, strict=True))) for one in kept]
+    assert checkpoint_lines([*callbacks, object()]) == (lines, best)
+
+
+@pytest.mark.parametrize("name", ["fit", "validate", "test"])
+def test_the_help_fits_on_a_screen_and_names_options_that_exist(name, capsys):
+    main([name, "--help"])
+    text = capsys.readouterr().out
+    assert text == training_help(name)
+    assert text.startswith(f"usage: seqlight {name} --config FILE.yaml ")
+    assert max(map(len, text.splitlines())) <= 80
+    main([name, "--help-all"])
+    every = capsys.readouterr().out
+    options = set(re.findall(r"--[a-z_]+(?:\.[a-z_]+)?(?= |$|;)", text, re.MULTILINE))
+    classes = {"--model.optimizer", "--model.scheduler", "--data", "--data.train", "--data.valid", "--data.test"}
+    others = {"--debug", "--help", "--data.help"}
+    assert {"--trainer.devices", "--config"} <= options
+    assert {one for one in options - classes - others if f"{one} " not in every and f"{one}]" not in every} == set()
 
 
 def test_what_is_missing_is_named(folder, capsys):

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import re
 import warnings
+from typing import TYPE_CHECKING
+
+from seqlight.cli.training_help import training_help
+
+if TYPE_CHECKING:
+    from lightning.pytorch.cli import LightningCLI
+
+FULL_HELP = ("--help-all", "--help_all")
 
 
 def fit_command(*words: str) -> None:
@@ -13,7 +21,9 @@ def fit_command(*words: str) -> None:
         seqlight fit --config configs/train.yaml --trainer.max_epochs 20
         seqlight fit --config configs/genome.yaml --ckpt_path last
     """
-    _run("fit", words)
+    trained = _run("fit", words)
+    if trained is not None:
+        _say_what_next(trained)
 
 
 def validate_command(*words: str) -> None:
@@ -34,8 +44,12 @@ def test_command(*words: str) -> None:
     _run("test", words)
 
 
-def _run(subcommand: str, words: tuple[str, ...]) -> None:
-    """Give the words to LightningCLI."""
+def _run(subcommand: str, words: tuple[str, ...]) -> LightningCLI | None:
+    """Give the words to LightningCLI, and return it; None if only the help was asked for."""
+    if {"-h", "--help"} & set(words):
+        print(training_help(subcommand), end="")
+        return None
+    words = tuple("--help" if one in FULL_HELP else one for one in words)
     from jsonargparse import ArgumentError
 
     from seqlight.cli.refusals import describe_mismatch
@@ -47,8 +61,22 @@ def _run(subcommand: str, words: tuple[str, ...]) -> None:
         with warnings.catch_warnings():
             # It wants to take the words from the process itself.
             warnings.filterwarnings("ignore", "LightningCLI's args parameter")
-            cli([subcommand, *words], parser_kwargs={"prog": "seqlight", **strict, subcommand: strict})
+            return cli([subcommand, *words], parser_kwargs={"prog": "seqlight", **strict, subcommand: strict})
     except ArgumentError as error:
         # The parser calls an option of a subcommand "fit.option".
         reason = describe_mismatch(ValueError(re.sub(rf'(?<=[ "]){subcommand}\.', "", str(error))))
         raise UsageError(f"{reason}; `seqlight {subcommand} --help` lists the options") from error
+
+
+def _say_what_next(trained: LightningCLI) -> None:
+    """Print where the checkpoints of a training are, and the command that explains the model."""
+    from seqlight.cli.console import process_number
+    from seqlight.cli.trained_model import attribute_line, checkpoint_lines
+
+    if process_number():
+        return  # the first process says it
+    lines, checkpoint = checkpoint_lines(trained.trainer.checkpoint_callbacks)
+    print("\n".join(lines))
+    if checkpoint is not None:
+        model = trained.config["fit"]["model"]["model"].as_dict()
+        print(f"next: {attribute_line(model, checkpoint)}")
