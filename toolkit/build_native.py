@@ -3,6 +3,8 @@
 The libraries are plain C behind ctypes, so one build serves every Python version.
 Without a compiler the package still installs: each loop has a NumPy twin with
 the same results, only slower.
+
+In a checkout, ``python toolkit/build_native.py`` compiles them again without installing anything.
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ImportError:  # there while a package is built alone
+    BuildHookInterface = object
 
 # The same sources for registers of several widths; the widest that a machine has is loaded (native/library.py).
 BUILDS = {"_loops": (), "_loops_avx2": ("-mavx2", "-mfma"), "_loops_avx512": ("-mavx512f", "-mfma")}
@@ -66,3 +71,7 @@ def _compile(compiler: list[str], folder: Path, name: str) -> bool:
         return False
     partial.replace(target)
     return True
+
+
+if __name__ == "__main__":
+    sys.exit(not compile_loops(Path(__file__).parent / "seqlight" / "native"))

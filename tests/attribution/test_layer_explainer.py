@@ -299,3 +299,18 @@ def test_totals_in_float32_and_of_numbers_alone(X):
     differences = (found.outputs.unsqueeze(-1) - found.reference_outputs).unsqueeze(-1)
     torch.testing.assert_close(found.layer_totals, differences.expand_as(found.layer_totals), rtol=0, atol=1e-6)
     assert found.ledger["complete"].all()
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_single_reference_has_the_shapes_of_its_sequence(X, batch_size):
+    found = explain(sequential(), X, True, n_shuffles=1, references=sl.shuffle, batch_size=batch_size)
+    assert_complete(found, *"012345")
+
+
+@pytest.mark.reliability("attribution", "a layer that is called once for each few rows", "refused")
+def test_a_loop_over_a_few_rows_is_refused(X):
+    def forward(self, x):
+        return torch.cat([self.body(some).mean(-1) for some in x.split(4)])
+
+    with pytest.raises(UnsupportedOperation, match=r"differ between batches|references reached"):
+        explain(Written(forward, body=nn.Conv1d(4, 1, 3)), X, ["body"])

@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 
 import seqlight
+from seqlight.native import library as loops
 from seqlight.native.library import library
 
 TESTS = Path(__file__).parents[1]
-FILES = "convolution linear attention unbind elementwise smooth_activations pooling softmax layer_norm".split()
+FILES = [
+    *("attention", "contributions", "convolution", "elementwise", "layer_norm"),
+    *("linear", "pooling", "smooth_activations", "softmax", "unbind"),
+]
 COMPILER = shlex.split(os.environ.get("CC", "cc"))
 BUILDS = {
     "plain": ([], 0),
@@ -65,6 +69,14 @@ def test_an_unknown_build_is_refused():
     command = [sys.executable, "-c", "from seqlight.native.library import library; library()"]
     done = subprocess.run(command, env={**os.environ, "SEQLIGHT_NATIVE": "sse"}, capture_output=True, text=True)
     assert "SEQLIGHT_NATIVE is 'sse'; set it to 0, avx512, avx2, plain or, for the widest, 1." in done.stderr
+
+
+@pytest.mark.skipif(library() is None, reason="the loops are not compiled")
+@pytest.mark.parametrize("table", ["_SIGNATURES", "_LAYOUTS"])
+def test_loops_that_lack_one_are_refused(table, monkeypatch):
+    monkeypatch.setitem(getattr(loops, table), "newest", (None,))
+    with pytest.raises(ImportError, match="older than its sources: install it again"):
+        loops._loaded("_loops")
 
 
 @pytest.mark.skipif(library() is None, reason="the loops are not compiled")

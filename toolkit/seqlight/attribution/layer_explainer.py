@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.calls.record import Record, Snapshot
-from seqlight.attribution.calls.retry import Retry
-from seqlight.attribution.contributions import Block
-from seqlight.attribution.engine.layer_taps import LayerReduction, LayerTaps
+from seqlight.attribution.calls.retry import LayoutUnknown, Retry
+from seqlight.attribution.contributions import Block, Pairs
+from seqlight.attribution.engine.layer_contributions import LayerReduction
+from seqlight.attribution.engine.layer_taps import LayerTaps, calls_differ
 from seqlight.attribution.engine.passes import sequence_pass
 from seqlight.attribution.engine.row_layout import RowLayout, find_row_layout
 from seqlight.attribution.explainer import Explainer
@@ -48,13 +49,31 @@ class LayerExplainer(Explainer):
         super().__init__(model, inputs, args, targets, size)
         self.taps = self.policy.taps = taps
         self.begin_target = taps.begin_target
-        self._state: tuple[object, ...] | None = None  # of the policy under which the layouts were found
+        self._state: tuple[object, ...] | None = None  # of the policy under which the names were found
+        self._runs_for_layouts = False  # because shapes alone do not tell
+        self._ran_in: tuple[object, ...] | None = None  # the state in which it did
+
+    def launch(self, pairs: Pairs) -> Block:
+        """Make both passes as :meth:`Explainer.launch` does; a single reference has the shapes of its sequence."""
+        self._runs_for_layouts |= pairs.references[0].shape[1] == 1
+        return super().launch(pairs)
+
+    def _revise(self, pairs: Pairs, reason: Exception) -> None:
+        if isinstance(reason, LayoutUnknown) and self._ran_in != self.policy.state:
+            self._runs_for_layouts, self._state = True, None
+            return
+        super()._revise(pairs, calls_differ() if isinstance(reason, LayoutUnknown) else reason)
 
     def _record_sequences(self, first: int, last: int, copies: int) -> Record:
         if self._state != self.policy.state:
-            self._find_layouts(first)
+            self.taps.forget()
+            if self._runs_for_layouts:
+                self._find_layouts(first)
+                self._ran_in = self.policy.state
             self._state = self.policy.state
-        return super()._record_sequences(first, last, copies)
+        record = super()._record_sequences(first, last, copies)
+        self.taps.require_all()
+        return record
 
     def _explain_batch(self, first: int, last: int, references: Sequence[Tensor], record: Record) -> Block:
         self.taps.open(last - first)
@@ -63,7 +82,6 @@ class LayerExplainer(Explainer):
 
     def _find_layouts(self, i: int) -> None:
         """Find out where the rows lie in what modules return: from a sequence alone, and from it and another one."""
-        self.taps.forget()
         rows = self.model_inputs.rows(i, i + 1)
         others = [one.flip(-1).roll(1, 1) if one.ndim > 2 else one.flip(-1) for one in rows]
         alone = self._activations(i, rows)

@@ -68,6 +68,8 @@ _LAYOUTS: dict[str, str] = {
     "standardisations": "7P5qd",
     "standardisation_gradients": "9P4q",
     "standardised_gradients": "9P4q",
+    # contributions.c
+    "contribution_totals": "4P4q",
     # attention.c
     "attention_forward": "8P31q2d",
     "attention_backward": "14P31q2d",
@@ -115,14 +117,16 @@ def _loaded(build: str) -> ctypes.CDLL | None:
     if not found:
         return None
     loops = ctypes.CDLL(str(found[0]))
-    for name, (result, *arguments) in _SIGNATURES.items():
+    by_name = dict.fromkeys(_LAYOUTS, (_int, _at, _long, _long))
+    for name, (result, *arguments) in (_SIGNATURES | by_name).items():
         try:
             function = getattr(loops, name)
         except AttributeError:
-            raise ImportError("seqlight's compiled loops are older than its sources: install it again.") from None
+            raise ImportError(
+                "seqlight's compiled loops are older than its sources: install it again, or in a checkout run "
+                "python toolkit/build_native.py."
+            ) from None
         function.restype, function.argtypes = result, arguments
-    for name in _LAYOUTS:
-        getattr(loops, name).argtypes = _at, _long, _long
     return loops
 
 

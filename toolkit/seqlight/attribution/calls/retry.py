@@ -15,6 +15,10 @@ class Unexplained(Retry):
     """The output depends on the input through an operation that is not in the table: inspect the graph."""
 
 
+class LayoutUnknown(Retry):
+    """Shapes do not tell where the rows of a batch lie in an activation: find it out."""
+
+
 class ComparisonChanged(Retry):
     """A comparison came out differently for a reference: integrate the region that depends on it."""
 

@@ -17,14 +17,19 @@ from torch import Tensor, nn
 from torch.utils._pytree import keystr, tree_flatten_with_path
 
 from seqlight.attribution.calls.record import Snapshot
+from seqlight.attribution.calls.retry import LayoutUnknown
+from seqlight.attribution.engine.layer_contributions import (
+    Activation,
+    LayerAttribution,
+    LayerReduction,
+    attribute_pairs,
+    sum_behind,
+    sum_over_references,
+)
 from seqlight.attribution.engine.module_hooks import watch_modules
-from seqlight.attribution.engine.row_layout import RowLayout
-from seqlight.errors import InputError, UnsupportedOperation, kind_of
-from seqlight.prediction.device_dtypes import has_float64
+from seqlight.attribution.engine.row_layout import RowLayout, layout_of_shapes
+from seqlight.errors import InputError, UnsupportedOperation
 
-# From contributions (pairs, ...) to fewer numbers of each pair.
-LayerReduction: TypeAlias = Callable[[Tensor], Tensor]
-LayerAttribution: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 # What the entries of a record are called.
 _PREFIX = "the output of module "
 # A module by its name, the number of its call, and the place in what it returns.
@@ -59,8 +64,8 @@ class LayerTaps:
     names : tuple of str
         The outputs, in the order of their calls: the name of the module, with ``#1`` for the second of several calls,
         and ``[1]`` for the second of several tensors.
-    layouts : list of RowLayout or None
-        Where the rows lie in each output; None until that has been found out.
+    layouts : list of RowLayout
+        Where the rows lie in each tensor that is read, as far as that is known.
     """
 
     def __init__(
@@ -75,7 +80,7 @@ class LayerTaps:
         self._asked, self._keeps, self._reduction = tuple(modules), keeps, reduction
         self._attribution, self._inputs = attribution, inputs
         self.names: tuple[str, ...] = ()
-        self.layouts: list[RowLayout] | None = None
+        self.layouts: list[RowLayout] = []
         self._places: list[int] = []  # of each name among the tensors read: two modules may return the same one
         self._reported: tuple[str, ...] = ()
         self._sequences, self._target = 0, 0
@@ -134,12 +139,11 @@ class LayerTaps:
 
     def layouts_of_names(self) -> list[RowLayout]:
         """Return the layout of each output."""
-        assert self.layouts is not None
         return [self.layouts[at] for at in self._places]
 
     def forget(self) -> None:
         """Forget names and layouts: the model is explained in another way from now on."""
-        self.names, self._places, self.layouts = (), [], None
+        self.names, self._places, self.layouts = (), [], []
 
     def require_all(self) -> None:
         """Raise InputError if a module that was asked for was not called, or does not depend on the input."""
@@ -193,9 +197,8 @@ class LayerTaps:
 
     def _follow(self, y: Tensor, kept: Snapshot, copy: bool) -> None:
         """Read the multipliers of an output of the references as they come back."""
-        assert self.layouts is not None
         at = len(self._readers)
-        layout, snapshot = self.layouts[at], Snapshot.take(y, copy)
+        layout, snapshot = self._layout(at, kept.tensor, y), Snapshot.take(y, copy)
 
         def read(multipliers: Tensor) -> None:
             with torch.no_grad(), torch.autocast(y_device, enabled=False):
@@ -205,64 +208,36 @@ class LayerTaps:
         y.register_hook(read)  # type: ignore[no-untyped-call]
         self._readers.append(read)
 
+    def _layout(self, at: int, x: Tensor, r: Tensor) -> RowLayout:
+        """Return the layout of a tensor of the sequences and of the references; LayoutUnknown if it is not known."""
+        if at < len(self.layouts):
+            return self.layouts[at]
+        found = layout_of_shapes(x.shape, r.shape, self._sequences)
+        if found is None:
+            raise LayoutUnknown
+        self.layouts.append(found)
+        return found
+
     def _reduce(self, m: Tensor, x: Tensor, r: Tensor, layout: RowLayout) -> tuple[Tensor, Tensor | None]:
         """Return the total of each pair, (references, sequences), and what is kept of contributions, or None."""
-        rows = r.shape[layout.dimension] // layout.entries
-        n = rows // self._sequences
-        own = x.shape[layout.dimension] // layout.entries
-        r, x = layout.by_row(r, rows), layout.by_row(x, own)
-        shape = n, self._sequences, *r.shape[1:]
-        m = layout.by_row(m, rows).reshape(shape) if m.ndim else m
-        r, x = r.reshape(shape), x.reshape(-1, *shape[1:])
-        if not self._keeps and _can_be_dotted(m, x, r):
-            return _dot_pair_by_pair(m, x, r), None
-        dtype = torch.float64 if r.dtype == torch.float64 else torch.float32
-        contributions = (x.to(dtype) - r).mul_(m)
-        totals = contributions.flatten(2).sum(2) if contributions.ndim > 2 else contributions
+        one = Activation.sort(m, x, r, layout, self._sequences)
+        if not self._keeps:
+            return one.totals(), None
+        contributions = one.contributions()
+        totals = sum_behind(contributions, 2)
         if self._attribution is not None:
-            m, x = (one.to(dtype).expand_as(contributions).flatten(0, 1) for one in (m, x))
-            found = self._attribution(m, x, r.to(dtype).flatten(0, 1))
-            contributions = found.reshape(*totals.shape, *found.shape[1:])
-        return totals, self._keep(contributions) if self._keeps else None
-
-    def _keep(self, contributions: Tensor) -> Tensor:
-        """Return the sum over references of contributions, or of what they are reduced to."""
-        shape = contributions.shape[:2]
-        if self._reduction is not None:
-            reduced = self._reduction(contributions.flatten(0, 1))
-            if not isinstance(reduced, Tensor) or not reduced.ndim or len(reduced) != shape.numel():
-                found = tuple(reduced.shape) if isinstance(reduced, Tensor) else kind_of(reduced)
-                raise InputError(
-                    f"reduce returned {found} for contributions of shape {tuple(contributions.flatten(0, 1).shape)}: "
-                    f"expected a tensor with as many rows, {shape.numel()}."
-                )
-            contributions = reduced.reshape(*shape, *reduced.shape[1:])
-        wide = torch.float64 if has_float64(contributions.device) else contributions.dtype
-        return contributions.sum(dim=0, dtype=wide)
+            contributions = attribute_pairs(one, self._attribution)
+        return totals, sum_over_references(contributions, self._reduction)
 
 
-def _can_be_dotted(*some: Tensor) -> bool:
-    """Return whether tensors of pairs lie one pair after the other in the memory of the CPU, in one dtype."""
-    return all(one.is_cpu and one.ndim and one.is_contiguous() and one.dtype == some[0].dtype for one in some) and (
-        some[0].dtype in (torch.float32, torch.float64)
+def calls_differ() -> UnsupportedOperation:
+    """Return the error of a pass that met other modules than those before."""
+    return UnsupportedOperation(
+        "the modules that are called, or how often, differ between batches: contributions of layers need a model "
+        "that calls the same ones for each; leave out layers."
     )
 
 
-def _dot_pair_by_pair(m: Tensor, x: Tensor, r: Tensor) -> Tensor:
-    """Return the total of each pair, (references, sequences): one after the other stays in the processor's cache."""
-    x = x.expand_as(r) if len(x) == 1 else x
-    totals, step = r.new_empty(r.shape[:2]), torch.empty_like(r[0, 0]).view(-1)
-    for k in range(r.shape[0]):
-        for i in range(r.shape[1]):
-            torch.sub(x[k, i].view(-1), r[k, i].view(-1), out=step)
-            torch.dot(m[k, i].view(-1), step, out=totals[k, i])
-    return totals
-
-
 def _require_equal(before: tuple[str, ...], now: tuple[str, ...]) -> None:
-    """Raise UnsupportedOperation if a pass met other modules than those before."""
     if now != before:
-        raise UnsupportedOperation(
-            "the modules that are called, or how often, differ between batches: contributions of layers need a model "
-            "that calls the same ones for each; leave out layers."
-        )
+        raise calls_differ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -46,6 +47,26 @@ class RowLayout(NamedTuple):
         if self.entries > 1:
             one = (one if self.is_major else one.transpose(0, 1)).flatten(0, 1)
         return one.movedim(0, self.dimension)
+
+
+def layout_of_shapes(recorded: Sequence[int], reference: Sequence[int], sequences: int) -> RowLayout | None:
+    """Return the layout of an activation, given its shapes for sequences and for their references, or None.
+
+    It is clear where one dimension alone is longer for the references, and has an entry for each sequence.
+
+    Examples
+    --------
+    >>> layout_of_shapes((7, 2, 5), (7, 6, 5), sequences=2)
+    RowLayout(dimension=1, entries=1, is_major=True)
+    >>> layout_of_shapes((4, 5), (12, 5), sequences=2) is None
+    True
+    """
+    if len(recorded) != len(reference):
+        return None
+    longer = [d for d in range(len(recorded)) if recorded[d] != reference[d]]
+    if len(longer) != 1 or recorded[longer[0]] != sequences or reference[longer[0]] % sequences:
+        return None
+    return RowLayout(longer[0])
 
 
 def find_row_layout(alone: Tensor, both: Tensor, name: str) -> RowLayout:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
-from seqlight.attribution.engine.layer_taps import LayerReduction, LayerTaps
+from seqlight.attribution.engine.layer_contributions import LayerReduction
+from seqlight.attribution.engine.layer_taps import LayerTaps
 from seqlight.attribution.ensemble_explainer import make_explainer
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation
