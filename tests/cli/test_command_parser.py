@@ -35,6 +35,10 @@ def command(
     """
 
 
+def write(to: list[str], fdr: float | None = None) -> None:
+    """Write files."""
+
+
 def given(*words):
     return parse("do", list(words), command)
 
@@ -74,6 +78,10 @@ def test_a_file_and_what_is_typed(tmp_path, capsys):
     printed = yaml.safe_load(capsys.readouterr().out)
     assert printed["model"]["init_args"] == {"w": 5, "d": 2}
     assert printed["target"] == 0
+    path.write_text("formats: [tsv, bed]\nfdr: 0.1\n")
+    assert parse("write", ["--config", str(path)], write) == {"to": ["tsv", "bed"], "fdr": 0.1}
+    assert parse("write", ["--config", str(path), "--to", "npz"], write)["to"] == ["npz"]
+    assert parse("write", ["--config", str(path), "--target-fdr", "0.2"], write)["fdr"] == 0.2
     path.write_text("model: a.B\nout: x\ninit_args: {a: 1}\narguments: {n: 3}\n")
     with pytest.raises(UsageError, match="there are arguments and init_args"):
         given("--config", str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import sys
@@ -10,10 +11,14 @@ from pathlib import Path
 
 import yaml
 
+import seqlight as sl
+import seqlight.lit
 from seqlight.cli import main as command_line
 from seqlight.cli.attribute_command import attribute_command
 from seqlight.cli.command_parser import parse
+from seqlight.cli.export_command import export_command
 from seqlight.cli.interruption import RESUMED, STATUS
+from seqlight.cli.seqlets_command import seqlets_command
 
 from .conftest import BLOCK, DOCS, at_home
 
@@ -36,13 +41,25 @@ def test_the_file_and_the_line_that_takes_it(tmp_path):
 
 
 def test_the_table_of_options():
-    rows = re.findall(r"^\| `(--[^|]*)` \|", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| `(--[^|]*)` \|", PAGE.partition("Python's parameters")[0], re.MULTILINE)
     assert len(rows) == 7
     typed = "--model a.B --data a.fa --out out ".split()
     for row in rows:
         for words in row.split("`, `"):
             if not words.startswith("--chroms"):  # of another command
                 assert parse("attribute", [*typed, *shlex.split(words)], attribute_command)
+
+
+def test_options_that_have_another_name_in_python():
+    rows = re.findall(r"^\| `(--[^|]*)` \| (`.*) \|$", PAGE.partition("Python's parameters")[2], re.MULTILINE)
+    assert [len(options.split("`, `")) for options, _ in rows] == [2, 2, 1]
+    commands = [("export", export_command, "a"), ("seqlets", seqlets_command, "a")]
+    commands.append(("attribute", attribute_command, "--model a.B --data a.fa --out out"))
+    for (options, calls), (name, command, typed) in zip(rows, commands, strict=True):
+        found = [parse(name, [*typed.split(), *shlex.split(one)], command) for one in options.split("`, `")]
+        assert all(one == found[0] for one in found)
+        for call in re.findall(r"`(\w+)\([^`]*?(\w+)=", calls):
+            assert call[1] in inspect.signature(getattr(sl, call[0], None) or getattr(sl.lit, call[0])).parameters
 
 
 def test_a_command_of_your_own(tmp_path, monkeypatch, capsys):

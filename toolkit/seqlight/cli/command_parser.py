@@ -17,8 +17,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from seqlight.cli.mapping_parts import as_json, set_parts, value_before, without_typed
 from seqlight.cli.option_groups import grouped, has_group
 from seqlight.cli.parameter_types import type_hints
-from seqlight.cli.typed_options import CONFIG, FORMER_NAMES, HELP, PRINT_CONFIG, as_value, read_options
-from seqlight.cli.usage import UsageError
+from seqlight.cli.typed_options import CONFIG, HELP, PRINT_CONFIG, as_value, other_names, read_options
 
 # Where the description of a command ends and that of its parameters begins, in either style of docstrings.
 PARAMETERS = re.compile(r"^(Args:|Arguments:|Parameters$)", re.MULTILINE)
@@ -94,10 +93,6 @@ def make_parser(name: str, command: Callable[..., Any]) -> ArgumentParser:
         group.add_function_arguments(command, as_group=False, skip=skip)
     if CONFIG not in parameters:
         parser.add_argument("--config", action="config")  # which also adds --print_config
-    for former, current in FORMER_NAMES.items():
-        if current in parameters and former not in parameters:
-            hint = type_hints(command)[current]
-            parser.add_argument(f"--{former}", type=hint, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
 
 
@@ -132,25 +127,20 @@ def parse(name: str, words: list[str], command: Callable[..., Any]) -> dict[str,
         After ``--help`` and ``--print_config``.
     """
     hints = type_hints(command)
+    others = other_names(list(inspect.signature(command).parameters))
     typed = read_options(words, command)
     values = {one: as_value(given, hints.get(one, str)) for one, given in typed.values.items()}
     configs = [Path(one.partition("=")[2]) for one in typed.parser if one.startswith(f"--{CONFIG}=")]
     for parameter in dict.fromkeys(one for one, _, _ in typed.parts):
-        before = value_before(parameter, typed.values.get(parameter, []), configs, FORMER_NAMES)
+        before = value_before(parameter, typed.values.get(parameter, []), configs, others)
         parts = [(path, value) for one, path, value in typed.parts if one == parameter]
         values[parameter] = as_json(set_parts(parameter, before, parts))
     # Files first, so that what is typed goes before what they say, wherever it stands.
-    files = [f"--{CONFIG}={without_typed(one, values, FORMER_NAMES)}" for one in configs]
-    others = [one for one in typed.parser if not one.startswith(f"--{CONFIG}=")]
+    files = [f"--{CONFIG}={without_typed(one, values, others)}" for one in configs]
+    further = [one for one in typed.parser if not one.startswith(f"--{CONFIG}=")]
     parser = make_parser(name, command)
-    found = parser.parse_args([*files, *others, *(f"--{one}={value}" for one, value in values.items())])
+    found = parser.parse_args([*files, *further, *(f"--{one}={value}" for one, value in values.items())])
     arguments = dict(vars(parser.instantiate(found)))
-    for former, current in FORMER_NAMES.items():
-        if former in arguments and current in hints and former not in hints:
-            earlier = arguments.pop(former)
-            if arguments.get(current) is not None:
-                raise UsageError(f"there are {former} and {current}, its name now: expected one of them")
-            arguments[current] = earlier
     return {one: arguments[one] for one in inspect.signature(command).parameters if one in arguments}
 
 

@@ -74,7 +74,7 @@ def read_value(text: str) -> Any:
         return text
 
 
-def value_before(name: str, typed: list[str], configs: Iterable[Path], former_names: Mapping[str, str]) -> Any:
+def value_before(name: str, typed: list[str], configs: Iterable[Path], other_names: Mapping[str, str]) -> Any:
     """Return what an option is without its parts: the last one typed, else that of the last YAML file that has it."""
     if typed:
         value = typed[-1]
@@ -82,23 +82,29 @@ def value_before(name: str, typed: list[str], configs: Iterable[Path], former_na
     found = None
     for path in configs:
         for key, one in _settings(path).items():
-            if former_names.get(key, key) == name:
+            if other_names.get(key, key) == name:
                 found = one
     return found
 
 
-def without_typed(path: Path, typed: Iterable[str], former_names: Mapping[str, str]) -> str:
+def without_typed(path: Path, typed: Iterable[str], other_names: Mapping[str, str]) -> str:
     """Return what the parser is given for a YAML file: its path, or its content without mappings that are also typed.
 
-    The parser would compare both, and cannot where they are names of classes with arguments.
+    The parser would compare both, and cannot where they are names of classes with arguments. Nor does it know the other
+    names of options.
+
+    Raises
+    ------
+    UsageError
+        If the file has an option under two names.
     """
     settings, typed = _settings(path), set(typed)
-    kept = {
-        key: one
-        for key, one in settings.items()
-        if not (isinstance(one, Mapping) and former_names.get(key, key) in typed)
-    }
-    return str(path) if len(kept) == len(settings) else as_json(kept)
+    for key in settings:
+        if key in other_names and other_names[key] in settings:
+            raise UsageError(f"there are {key} and {other_names[key]} in {path}, two names of one option")
+    named = {other_names.get(key, key): one for key, one in settings.items()}
+    kept = {key: one for key, one in named.items() if not (isinstance(one, Mapping) and key in typed)}
+    return str(path) if kept == settings else as_json(kept)
 
 
 def _settings(path: Path) -> dict[Any, Any]:

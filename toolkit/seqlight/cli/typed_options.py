@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,23 @@ from typing import Any
 from seqlight.cli.parameter_types import alternatives, is_switch, item_type, takes_mapping, takes_one, type_hints
 from seqlight.cli.usage import UsageError, nearest
 
-# Options that had another name are still known by it.
-FORMER_NAMES = {"arguments": "init_args"}
+# Options that are also known by another name: the one that they had, or that of Python's parameter.
+OTHER_NAMES = {"arguments": "init_args", "target_fdr": "fdr", "formats": "to"}
 
 # What the parser itself has beside the parameters of a command; the latter two take no value.
 CONFIG, PRINT_CONFIG, HELP = "config", "print_config", "help"
 SWITCH_VALUES = {"true": "true", "yes": "true", "false": "false", "no": "false"}
+
+
+def other_names(parameters: Collection[str]) -> dict[str, str]:
+    """Return by which other names the parameters of a command are known, and which ones these are.
+
+    Examples
+    --------
+    >>> other_names(["data", "to"]), other_names(["formats", "to"])
+    ({'formats': 'to'}, {})
+    """
+    return {one: name for one, name in OTHER_NAMES.items() if name in parameters and one not in parameters}
 
 
 @dataclass
@@ -85,7 +96,7 @@ class _Reader:
         if name == CONFIG and CONFIG not in self.names:
             self.found.parser.append(f"--{CONFIG}={value if equals else self._take_one(word)}")
             return
-        name = FORMER_NAMES.get(name, name) if name not in self.names else name
+        name = other_names(self.names).get(name, name)
         if name not in self.names:
             raise UsageError(self._unknown(first))
         hint = self.hints.get(name, str)
