@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+import torch.utils._python_dispatch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -206,3 +207,36 @@ def test_what_does_not_add_up_is_told(X, references):
 
     with pytest.warns(ConvergenceWarning, match="deltas too high"):
         sl.differentiable_attributions(Counts().double(), X, references)
+
+
+def test_a_model_may_scale_its_input_in_place(X, references):
+    class Scaling(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.scale, self.conv = nn.Parameter(torch.tensor(0.7)), nn.Conv1d(4, 3, 5, padding="same")
+
+        def forward(self, x):
+            return self.conv(x.mul_(self.scale)).relu().sum((1, 2))
+
+    model = Scaling().double()
+    check_gradients(model, lambda: sl.differentiable_attributions(model, X.clone(), references).square().sum())
+
+
+def test_nothing_is_added_to_gradients_of_inputs_that_need_none(X, references):
+    """The gradient at the letters is the dearest of the first convolution, and nobody has asked for it."""
+    shapes, plain = [], torch.ops.aten.convolution_backward
+    model = Net().double()
+    attributions = sl.differentiable_attributions(model, X, references)
+
+    class Seen(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func is plain.default:
+                shapes.append((args[1].shape[1], args[-1][0]))
+            return func(*args, **(kwargs or {}))
+
+    with Seen():
+        attributions.square().sum().backward()
+    assert (6, True) in shapes
+    assert (4, False) in shapes
+    assert (4, True) not in shapes

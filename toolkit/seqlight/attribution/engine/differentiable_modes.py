@@ -30,6 +30,7 @@ from seqlight.attribution.engine.switches import Phase, Pullback, SwitchFunction
 from seqlight.attribution.rules import operation_names
 from seqlight.attribution.rules.attention import Attention
 from seqlight.attribution.rules.elementwise import Rescale
+from seqlight.attribution.rules.linear_pullbacks import DIMENSIONS, linear_pullback
 from seqlight.attribution.rules.product import Product
 from seqlight.attribution.rules.pullbacks import Observed
 from seqlight.attribution.rules.recurrence import Recurrence
@@ -73,13 +74,16 @@ class DifferentiableMode(TorchFunctionMode):
         Used for the names of its modules.
     inputs : sequence of torch.Tensor
         What depends on the input from the start.
+    free : bool
+        Whether no loss has a derivative with respect to these.
     """
 
-    def __init__(self, model: nn.Module, inputs: Sequence[Tensor]) -> None:
+    def __init__(self, model: nn.Module, inputs: Sequence[Tensor], free: bool = False) -> None:
         super().__init__()
         self.model = model
         # By id, with the tensors themselves, so that no id is used again.
         self._dependent = {id(one): one for one in inputs}
+        self._free = {id(one): one._version for one in inputs} if free else {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -98,7 +102,8 @@ class DifferentiableMode(TorchFunctionMode):
         if treatment is None and is_gate(entry, call):
             treatment, call = Rescale(), call.broadcast()
         if treatment is None:
-            return self._mark(func(*args, **kwargs), args, func)
+            y = self.call_faster(func, args, kwargs) if call.dependent == (0,) and args else None
+            return self._mark(func(*args, **kwargs) if y is None else y, args, func)
         if options.get("out") is not None:
             raise UnsupportedOperation(f"{entry.name} with out= hides what depends on the input: use its result")
         call = call.broadcast() if entry.broadcasts else call
@@ -136,6 +141,14 @@ class DifferentiableMode(TorchFunctionMode):
         """Return the result of a call that a rule explains, as it goes on."""
         raise NotImplementedError
 
+    def call_faster(self, func: Any, args: Any, kwargs: Any) -> Tensor | None:
+        """Make a call that is linear in its first argument, if there is a faster way than PyTorch's own; else None."""
+        return None
+
+    def is_free(self, x: Tensor) -> bool:
+        """Return whether a tensor is an input of the model as it was given, at which nobody wants a gradient."""
+        return self._free.get(id(x)) == x._version
+
     def _run(self, function: Any, call: Call) -> Any:
         """Make a call by `function`, which composes it of simpler ones."""
         args, kwargs = call.arguments()
@@ -148,6 +161,8 @@ class DifferentiableMode(TorchFunctionMode):
         """Make a call that is not in the table, if it is linear."""
         name = getattr(func, "__name__", "an operation")
         inputs = [one for one in tree_flatten((args, kwargs))[0] if id(one) in self._dependent]
+        if args and all(one is args[0] for one in inputs) and (y := self.call_faster(func, args, kwargs)) is not None:
+            return self._mark(y, args, func)
         if not operation_names.hides_in_place(func):
             body = open_body(func)
             y = func(*args, **kwargs)
@@ -174,9 +189,16 @@ class DifferentiableMode(TorchFunctionMode):
 class DifferentiableSequenceMode(DifferentiableMode):
     """The mode of the pass of the sequences: it keeps each call that a rule explains."""
 
-    def __init__(self, model: nn.Module, inputs: Sequence[Tensor]) -> None:
-        super().__init__(model, inputs)
+    def __init__(self, model: nn.Module, inputs: Sequence[Tensor], free: bool = False) -> None:
+        super().__init__(model, inputs, free)
         self.kept: list[_Kept] = []
+
+    def call_faster(self, func: Any, args: Any, kwargs: Any) -> Tensor | None:
+        """Make a convolution of a free input, which need not be able to send a gradient there."""
+        if func not in DIMENSIONS or not self.is_free(args[0]):
+            return None
+        y: Tensor = func(args[0].detach(), *args[1:], **kwargs)
+        return y if y.requires_grad else None
 
     def settle(self, observed: Observed, pullback: Pullback) -> Tensor:
         """Keep a call, and return its result as a tensor of its own."""
@@ -191,7 +213,7 @@ class DifferentiableReferenceMode(DifferentiableMode):
 
     Parameters
     ----------
-    model, inputs
+    model, inputs, free
         As for any such mode.
     kept : list
         The calls of the pass of the sequences.
@@ -199,8 +221,10 @@ class DifferentiableReferenceMode(DifferentiableMode):
         Which way gradients go.
     """
 
-    def __init__(self, model: nn.Module, inputs: Sequence[Tensor], kept: Sequence[_Kept], phase: Phase) -> None:
-        super().__init__(model, inputs)
+    def __init__(
+        self, model: nn.Module, inputs: Sequence[Tensor], kept: Sequence[_Kept], phase: Phase, free: bool = False
+    ) -> None:
+        super().__init__(model, inputs, free)
         self.kept, self.phase, self.position = kept, phase, 0
 
     def settle(self, observed: Observed, pullback: Pullback) -> Tensor:
@@ -217,6 +241,15 @@ class DifferentiableReferenceMode(DifferentiableMode):
 
         y: Tensor = SwitchFunction.apply(self.phase, pull, observed.results[0], *observed.operands)
         return y
+
+    def call_faster(self, func: Any, args: Any, kwargs: Any) -> Tensor | None:
+        """Make a call, with a switch behind it."""
+        pullback = linear_pullback(func, args, kwargs)
+        if pullback is None:
+            return None
+        y = func(args[0].detach() if self.is_free(args[0]) else args[0], *args[1:], **kwargs)
+        switched: Tensor = SwitchFunction.apply(self.phase, lambda grads: [pullback(grads[0])], y, args[0])
+        return switched
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> Tensor:

@@ -167,10 +167,11 @@ def _multipliers(
     once, repeated = ([repeat_rows(one, times) for one in args] for times in (copies, n))
     with add_module_name(model):
         first = sequences.clone()  # a model may write to its input
-        with DifferentiableSequenceMode(model, [first]) as observed, explain_dtype_errors([first, *once]):
+        observed = DifferentiableSequenceMode(model, [first], not x.requires_grad)
+        with observed, explain_dtype_errors([first, *once]):
             outputs = targets.read(model(first, *once), rows)[: len(x)]
         second = references.clone()
-        mode = DifferentiableReferenceMode(model, [second], observed.kept, phase)
+        mode = DifferentiableReferenceMode(model, [second], observed.kept, phase, not pairs.requires_grad)
         with mode, explain_dtype_errors([second, *repeated]):
             baselines = targets.read(model(second, *repeated), all_rows)
         if mode.position < len(observed.kept):

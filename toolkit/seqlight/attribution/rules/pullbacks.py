@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.rules.elementwise import Rescale, Rounding, rounding_error, smallest_step
 from seqlight.attribution.rules.mean_jacobian import gauss_legendre
+from seqlight.attribution.rules.multiplier_functions import ReluFunction, SmoothFunction
 from seqlight.attribution.rules.special_functions import no_slope
 from seqlight.attribution.rules.where import Choose
 
@@ -54,17 +56,15 @@ def rescale(rule: Rescale, sequence: Observed, reference: Observed, grads: Seque
     (x0,), (y0,) = reference.operands, reference.results
     x1, y1 = repeat_like(sequence.operands[0], x0), repeat_like(sequence.results[0], y0)
     if sequence.call.name == "relu":
-        return [grads[0] * _relu_secant(x1, y1, x0, y0)]
-    dx, dy, smooth = x1 - x0, y1 - y0, sequence.call.name in SMOOTH
+        return [ReluFunction.apply(grads[0], x1, x0)]
+    if sequence.call.name in SMOOTH:
+        function, near = reference.call, _near(x0.dtype)
+        at = partial(slope, function)
+        return [SmoothFunction.apply(function, at, near, grads[0], x1, x0, y1.detach(), y0.detach())]
+    dx, dy = x1 - x0, y1 - y0
     with torch.no_grad():
-        near = _near(x0.dtype) if smooth else smallest_step(x0.dtype)
-        chosen = (dx.abs() >= near) & dy.isfinite() & dx.isfinite()
-        everywhere = bool(chosen.all()) if smooth else False
-    if everywhere:
-        return [grads[0] * (dy / dx)]
-    if smooth:
-        tangent = sum(slope(reference.call, torch.lerp(x0, x1, at)) * weight for at, weight in gauss_legendre(2))
-    elif rule.slope is no_slope:
+        chosen = (dx.abs() >= smallest_step(x0.dtype)) & dy.isfinite() & dx.isfinite()
+    if rule.slope is no_slope:
         tangent = torch.zeros_like(x0)
     else:
         # The arguments of the sequences' call have a row for each sequence.
@@ -73,13 +73,6 @@ def rescale(rule: Rescale, sequence: Observed, reference: Observed, grads: Seque
             chosen &= ~_is_rounding(rule.rounding, x1, y1, dx, dy, tangent)
     safe_dx, safe_dy = torch.where(chosen, dx, 1), torch.where(chosen, dy, 0)
     return [grads[0] * torch.where(chosen, safe_dy / safe_dx, tangent)]
-
-
-def _relu_secant(x1: Tensor, y1: Tensor, x0: Tensor, y0: Tensor) -> Tensor:
-    """Return the secant of relu; where both inputs lie on one side of 0 it is 0 or 1, whatever rounding does."""
-    on = x1 > 0
-    turned = on ^ (x0 > 0)
-    return torch.where(turned, (y1 - y0) / torch.where(turned, x1 - x0, 1), on.to(x0.dtype))
 
 
 def _near(dtype: torch.dtype) -> float:

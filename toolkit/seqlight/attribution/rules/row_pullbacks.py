@@ -13,8 +13,11 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.partners import repeat_like
+from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import Rounding, rounding_error, smallest_exponent_step, smallest_step
+from seqlight.attribution.rules.first_maxima import tie_of
 from seqlight.attribution.rules.layer_norm import layer_norm_vjp
+from seqlight.attribution.rules.multiplier_functions import MaximumFunction
 from seqlight.attribution.rules.order_statistics import Row, Selection
 from seqlight.attribution.rules.pooled_windows import window_of
 from seqlight.attribution.rules.pooling import MaxPool, cross_maximum
@@ -30,9 +33,12 @@ def max_pool(rule: MaxPool, sequence: Observed, reference: Observed, grads: Sequ
     with torch.no_grad():
         recorded, own = (tuple(one.detach() for one in row) for row in ((x1, y1, at1), (x0, y0, at0)))
         window = None if reference.call.returns_indices else window_of(reference.call)
-        winners = cross_maximum(recorded, own, rule.n_pooled, window)[0].long()  # type: ignore[arg-type]
+        kernel = kernel_for("pooling.max_pool", x0.device.type, x0.dtype) if window else None
+        found = kernel(recorded, own[0], window, smallest_step(x0.dtype), tie_of(x0.dtype)) if kernel else None
+        at = 0 if found is None else 1
+        found = found or cross_maximum(recorded, own, rule.n_pooled, window)  # type: ignore[arg-type]
     lead = x0.ndim - rule.n_pooled
-    return [_credit(x1.flatten(lead), x0.flatten(lead), y1, y0, winners, grads[0], lead).view(x0.shape)]
+    return [_credit(x1.flatten(lead), x0.flatten(lead), y1, y0, found[at].long(), grads[0], lead).view(x0.shape)]
 
 
 def select(rule: Selection, sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
@@ -47,14 +53,8 @@ def select(rule: Selection, sequence: Observed, reference: Observed, grads: Sequ
 
 def _credit(x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor, winners: Tensor, grad: Tensor, lead: int) -> Tensor:
     """Return `grad` times the multiplier of each result, added up at its winner in the dimension `lead`, the last."""
-    at = winners.flatten(lead)
-    dx = (x1.gather(-1, at) - x0.gather(-1, at)).view(winners.shape)
-    dy = y1 - y0
-    with torch.no_grad():
-        moves = (dx.abs() >= smallest_step(dx.dtype)) & dx.isfinite() & dy.isfinite()
-    # Equal maxima at a position that does not change: the plain gradient, 1.
-    multiplier = torch.where(moves, torch.where(moves, dy, 0) / torch.where(moves, dx, 1), 1)
-    return torch.zeros_like(x0).scatter_add(-1, at, (grad * multiplier).flatten(lead))
+    at, (grad, y1, y0) = winners.flatten(lead), (one.flatten(lead) for one in (grad, y1, y0))
+    return MaximumFunction.apply(at, grad, x1, x0, y1, y0)  # type: ignore[no-any-return]
 
 
 def softmax(rule: Softmax, sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:

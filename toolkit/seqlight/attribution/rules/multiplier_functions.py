@@ -1,0 +1,183 @@
+"""Gradients times multipliers as single nodes of autograd's graph, with their derivatives in closed form.
+
+A secant ``m = (f(x1) - f(x0)) / (x1 - x0)`` has the derivatives ``(f'(x1) - m) / dx`` and ``(m - f'(x0)) / dx``. Left
+to autograd it is a chain of a dozen nodes, each of which keeps tensors and passes over memory once more. Where
+derivatives are themselves differentiated, the chain is taken after all: it is the definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.calls.call import Function, RuleFunction
+from seqlight.attribution.kernels.table import kernel_for
+from seqlight.attribution.rules.elementwise import smallest_step
+from seqlight.attribution.rules.mean_jacobian import gauss_legendre
+from seqlight.attribution.rules.special_functions import relu_secant
+
+
+def differentiate_formula(
+    formula: Function, operands: Sequence[Tensor], grad: Tensor, needed: Sequence[bool]
+) -> list[Tensor | None]:
+    """Return the gradients of ``formula(*operands)`` at those operands that need one, in the graph."""
+    leaves = [one for one, is_needed in zip(operands, needed, strict=True) if is_needed]
+    with torch.enable_grad():
+        y = formula(*operands)
+        found = iter(torch.autograd.grad(y, leaves, grad, create_graph=True, allow_unused=True))
+    return [next(found) if is_needed else None for is_needed in needed]
+
+
+class ReluFunction(RuleFunction):
+    """A gradient times the secant of relu."""
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, x1: Tensor, x0: Tensor) -> Tensor:
+        """Return ``grad * relu_secant(x1, x0)``."""
+        ctx.save_for_backward(grad, x1, x0)
+        return _times_relu_secant(grad, x1, x0)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at all three."""
+        (g,) = grads
+        grad, x1, x0 = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return tuple(differentiate_formula(_relu_formula, (grad, x1, x0), g, ctx.needs_input_grad))
+        # Where both inputs lie on one side of 0, slopes and multiplier are the same number, and their difference is 0.
+        rate = (g * grad).div_(x1 - x0).nan_to_num_(0, 0, 0)
+        along = _times_relu_secant(rate, x1, x0)
+        by_1 = torch.ops.aten.threshold_backward(rate, x1, 0).sub_(along)
+        by_0 = along.sub_(torch.ops.aten.threshold_backward(rate, x0, 0))
+        return _times_relu_secant(g, x1, x0), by_1, by_0
+
+
+def _times_relu_secant(grad: Tensor, x1: Tensor, x0: Tensor) -> Tensor:
+    kernel = kernel_for("elementwise.relu_vjp", x0.device.type, x0.dtype)
+    found: Tensor | None = kernel(grad, x1, x0, smallest_step(x0.dtype)) if kernel else None
+    return grad * relu_secant(x1, x0) if found is None else found
+
+
+def _relu_formula(grad: Tensor, x1: Tensor, x0: Tensor) -> Tensor:
+    on = x1 > 0
+    turned = on ^ (x0 > 0)
+    secant = (x1.relu() - x0.relu()) / torch.where(turned, x1 - x0, 1)
+    return grad * torch.where(turned, secant, on.to(x0.dtype))
+
+
+class SmoothFunction(RuleFunction):
+    """A gradient times the secant of a smooth function, or its mean slope at two points where the input hardly moves.
+
+    Parameters of :meth:`forward`: the function and its slope, both of one tensor; the step from which on a secant has
+    digits enough; the gradient, inputs and outputs.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, function: Function, slope: Function, near: float, grad: Tensor, x1: Tensor, x0: Tensor, *ys: Tensor
+    ) -> Tensor:
+        """Return `grad` times the multiplier."""
+        dx, (y1, y0) = x1 - x0, ys
+        multiplier = (y1 - y0).div_(dx)
+        few = ~(dx.abs() >= near)
+        if not bool((multiplier.sum() + dx.sum()).isfinite()):
+            few |= ~(dx.isfinite() & (y1 - y0).isfinite())
+        at = few.flatten().nonzero().squeeze(1)
+        if len(at):
+            points = _points_between(x1.take(at), x0.take(at))
+            multiplier.put_(at, sum(slope(one) * weight for one, _, weight in points))
+        ctx.function, ctx.slope, ctx.near, ctx.at = function, slope, near, at
+        ctx.save_for_backward(grad, x1, x0, multiplier)
+        return grad * multiplier
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at the gradient and at both inputs; outputs are functions of these."""
+        (g,), at = grads, ctx.at
+        grad, x1, x0, multiplier = ctx.saved_tensors
+        if torch.is_grad_enabled():
+
+            def formula(*of: Tensor) -> Tensor:
+                return _smooth_formula(ctx.function, ctx.slope, ctx.near, *of)
+
+            found = differentiate_formula(formula, (grad, x1, x0), g, ctx.needs_input_grad[3:6])
+            return None, None, None, *found, None, None
+        along, dx = g * grad, x1 - x0
+        rate = along / dx
+        by_1, by_0 = ((one - multiplier).mul_(rate) for one in (ctx.slope(x1), ctx.slope(x0)))
+        by_0.neg_()
+        if len(at):
+            some, bends = along.take(at), _points_between(x1.take(at), x0.take(at))
+            curved = [(_derivative(ctx.slope, point) * weight, share) for point, share, weight in bends]
+            by_1.put_(at, some * sum(one * share for one, share in curved))
+            by_0.put_(at, some * sum(one * (1 - share) for one, share in curved))
+        return None, None, None, g * multiplier, by_1, by_0, None, None
+
+
+def _points_between(x1: Tensor, x0: Tensor) -> list[tuple[Tensor, float, float]]:
+    """Return two points on the line from `x0` to `x1`, how far each is along it, and their weights."""
+    return [(torch.lerp(x0, x1, at), at, weight) for at, weight in gauss_legendre(2)]
+
+
+def _derivative(slope: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return the derivative of a slope."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        y = slope(x)
+        return torch.autograd.grad(y.sum(), x)[0] if y.requires_grad else torch.zeros_like(x)
+
+
+def _smooth_formula(function: Function, slope: Function, near: float, grad: Tensor, x1: Tensor, x0: Tensor) -> Tensor:
+    dx, dy = x1 - x0, function(x1) - function(x0)
+    with torch.no_grad():
+        chosen = (dx.abs() >= near) & dy.isfinite() & dx.isfinite()
+    tangent = sum(slope(point) * weight for point, _, weight in _points_between(x1, x0))
+    return grad * torch.where(chosen, torch.where(chosen, dy, 0) / torch.where(chosen, dx, 1), tangent)
+
+
+class MaximumFunction(RuleFunction):
+    """Gradients at maxima times their multipliers, added up at the positions that get the credit.
+
+    Parameters of :meth:`forward`: the positions, in the last dimension; the gradient, inputs and maxima.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, at: Tensor, grad: Tensor, x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor) -> Tensor:
+        """Return the gradient at the inputs `x0`."""
+        dx, dy = x1.gather(-1, at).sub_(x0.gather(-1, at)), y1 - y0
+        still = _is_still(dx, dy)
+        # Equal maxima at a position that does not change: the plain gradient, 1, whose derivative is 0.
+        dx.masked_fill_(still, torch.inf)
+        multiplier = dy.masked_fill_(still, 0).div_(dx).masked_fill_(still, 1)
+        ctx.save_for_backward(at, grad, x1, x0, y1, y0, dx, multiplier)
+        return torch.zeros_like(x0).scatter_add_(-1, at, grad * multiplier)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at all but the positions."""
+        at, grad, x1, x0, y1, y0, dx, multiplier = ctx.saved_tensors
+        if torch.is_grad_enabled():
+
+            def formula(*of: Tensor) -> Tensor:
+                return _maximum_formula(at, *of)
+
+            return None, *differentiate_formula(formula, (grad, x1, x0, y1, y0), grads[0], ctx.needs_input_grad[1:])
+        g = grads[0].gather(-1, at)
+        by_rise = (g * grad).div_(dx)
+        by_step = torch.zeros_like(x0).scatter_add_(-1, at, by_rise * multiplier)
+        return None, g.mul_(multiplier), by_step.neg(), by_step, by_rise, by_rise.neg()
+
+
+def _is_still(dx: Tensor, dy: Tensor) -> Tensor:
+    return ~((dx.abs() >= smallest_step(dx.dtype)) & dx.isfinite() & dy.isfinite())
+
+
+def _maximum_formula(at: Tensor, grad: Tensor, x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor) -> Tensor:
+    dx, dy = x1.gather(-1, at) - x0.gather(-1, at), y1 - y0
+    with torch.no_grad():
+        still = _is_still(dx, dy)
+    multiplier = torch.where(still, 1, torch.where(still, 0, dy) / torch.where(still, 1, dx))
+    return torch.zeros_like(x0).scatter_add(-1, at, grad * multiplier)
