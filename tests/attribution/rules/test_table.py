@@ -117,7 +117,7 @@ CALLS = {
         f(x, weight=slope(x)) if f is F.instance_norm else f(x, slope(x), None, None, None, True, 0.1, 1e-5, False)
     ),
     "glu": lambda f, x: f(x, 1),
-    **dict.fromkeys(["prod", "cumprod", "var", "std"], lambda f, x: f(x + 0.3, 1)),
+    **dict.fromkeys(["prod", "cumprod", "logcumsumexp", "var", "std"], lambda f, x: f(x + 0.3, 1)),
     "cosine_similarity": lambda f, x: f(x[:, :3], x[:, 3:], 2),
     "scaled_dot_product_attention": lambda f, x: f(3 * x, x, x, is_causal=True),
     "dropout2d": lambda f, x: torch.sin(f(x[..., None], 0.5, False)),

@@ -105,6 +105,7 @@ OPERATIONS = {
     "topk": lambda x: x.topk(3, 2).values,
     "cumsum": lambda x: x.cumsum(2),
     "cumprod": lambda x: x.cumprod(2),
+    "logcumsumexp": lambda x: x.logcumsumexp(2),
     "std": lambda x: x.std(2),
     "norm": lambda x: x.norm(dim=2),
     "glu": nn.GLU(1),

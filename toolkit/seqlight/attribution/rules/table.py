@@ -43,6 +43,7 @@ from seqlight.attribution.rules.order_statistics import Mode, Selection, crossin
 from seqlight.attribution.rules.pooling import FRACTIONAL_MAXIMA, MaxPool, fractional_max_pool
 from seqlight.attribution.rules.product import Product, matrix_vjp, product_vjp
 from seqlight.attribution.rules.quotient import Quotient, quotient
+from seqlight.attribution.rules.running_logsumexp import RunningLogSumExp, logcumsumexp, running_logsumexp_over_last
 from seqlight.attribution.rules.smooth_activations import SmoothActivation
 from seqlight.attribution.rules.softmax import Softmax
 from seqlight.attribution.rules.special_functions import (
@@ -152,6 +153,7 @@ DECOMPOSED: dict[str, Function] = {
     **named("fmod remainder zeta", special_functions),
     **named("lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell", recurrent),
     **named("amax amin", reductions),
+    "logcumsumexp": logcumsumexp,
     "max": reductions.max_,
     "min": reductions.min_,
     "__mod__": special_functions.remainder,
@@ -195,6 +197,7 @@ LOSSES: tuple[Function, ...] = (
 # Operations of our own, which the decompositions call.
 OURS = (
     *(Entry(kind, getattr(softmax, f"{kind}_over"), Softmax(kind)) for kind in ("softmax", "log_softmax", "logsumexp")),
+    Entry("running logsumexp", running_logsumexp_over_last, RunningLogSumExp()),
     Entry("elementwise", special_functions.elementwise, Rescale()),
     Entry("slopeless", special_functions.slopeless, Rescale(no_slope)),
     Entry("sort", sorting.sorted_over_last, Selection(crossing_value)),

@@ -131,7 +131,7 @@ CALLS: dict[str, Expressions] = {
     **each("F.instance_norm", "f(x)"),
     **each("torch.instance_norm", "f(x, None, None, None, None, True, 0.1, 1e-5, False)"),
     **each("glu", "f(x, 1)"),
-    **each("prod cumprod", "f(x, 1)"),
+    **each("prod cumprod logcumsumexp", "f(x, 1)"),
     **each("var std", "f(x, 1)", correction="f(x, 1, correction=0)"),
     **each("var_mean std_mean", "torch.cat(f(x, 1), 1)"),
     **each("vector_norm", "f(x, 3, 1)", zero="f(x.relu(), 0, 1)", one="f(x, 1, 1)"),
