@@ -20,21 +20,22 @@ def packed(x, lengths):
     return nn.utils.rnn.pack_padded_sequence(x, torch.tensor(lengths), batch_first=True)
 
 
+@pytest.mark.parametrize("depends", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("form", ["batch first", "time first", "packed"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_results_are_those_of_pytorch(kind, form, layers, bidirectional, bias):
+def test_results_are_those_of_pytorch(kind, form, layers, bidirectional, bias, depends):
     torch.manual_seed(0)
     network = KINDS[kind](3, 4, layers, bias=bias, batch_first=form != "time first", bidirectional=bidirectional)
-    network, x = network.double(), torch.randn(2, 5, 3).double()
-    states = torch.randn(layers * (1 + bidirectional), 2, 4).double()
+    network, x = network.double().requires_grad_(False), torch.randn(3, 5, 3).double().requires_grad_(depends)
+    states = torch.randn(layers * (1 + bidirectional), 3, 4).double()
     states = (states, states.flip(0)) if kind == "lstm" else states
     parameters, rest = network._flat_weights, (bias, layers, 0.0, False, bidirectional)
     function = getattr(recurrent, kind)
     if form == "packed":
-        x = packed(x, [5, 3])
+        x = packed(x, [5, 5, 2])
         y, last = network(x, states)
         found, *state = function(x.data, x.batch_sizes, states, parameters, *rest)
         torch.testing.assert_close(found, y.data)
@@ -46,12 +47,14 @@ def test_results_are_those_of_pytorch(kind, form, layers, bidirectional, bias):
     torch.testing.assert_close(tuple(state), last if kind == "lstm" else (last,))
 
 
-def test_results_of_projections_are_those_of_pytorch():
+@pytest.mark.parametrize("depends", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_results_of_projections_are_those_of_pytorch(bias, depends):
     torch.manual_seed(0)
-    network = nn.LSTM(3, 4, 2, proj_size=2, bidirectional=True).double()
+    network = nn.LSTM(3, 4, 2, bias=bias, proj_size=2, bidirectional=True).double().requires_grad_(False)
     x, states = torch.randn(5, 2, 3).double(), (torch.randn(4, 2, 2).double(), torch.randn(4, 2, 4).double())
-    y, last = network(x, states)
-    found, *state = recurrent.lstm(x, states, network._flat_weights, True, 2, 0.0, False, True, False)
+    y, last = network(x.requires_grad_(depends), states)
+    found, *state = recurrent.lstm(x, states, network._flat_weights, bias, 2, 0.0, False, True, False)
     torch.testing.assert_close((found, tuple(state)), (y, last))
 
 
@@ -106,17 +109,61 @@ def test_networks_are_complete(kind, options, form, incompleteness):
     assert incompleteness(model, X, batch_size=8) < 1e-9
 
 
-def test_projections_are_complete(incompleteness):
-    class Projected(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.network, self.last = nn.LSTM(4, 5, proj_size=3, batch_first=True), nn.Linear(3, 2)
+class Projected(nn.Module):
+    """An LSTM whose state is a projection."""
 
-        def forward(self, x):
-            return self.last(self.network(x.mT)[0].square().mean(1))
+    def __init__(self, bias):
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = nn.LSTM(4, 5, 2, bias=bias, proj_size=3, batch_first=True, bidirectional=True)
+        self.last = nn.Linear(6, 2)
+        self.double()
 
-    torch.manual_seed(0)
-    assert incompleteness(Projected().double(), random_one_hot((2, 4, 14), random_state=0)) < 1e-9
+    def forward(self, x):
+        y, (state, cell) = self.network(x.mT)
+        return self.last(y.square().mean(1)) + state[1, :, :2] * cell[2, :, 1:3]
+
+
+class Unequal(nn.Module):
+    """A network over rows that end at different places, each read by itself from both ends."""
+
+    def __init__(self, kind):
+        super().__init__()
+        torch.manual_seed(0)
+        self.network, self.last = KINDS[kind](4, 5, batch_first=True, bidirectional=True), nn.Linear(10, 2)
+        self.double()
+
+    def forward(self, x):
+        h = x.mT
+        # Parts of each row stand for rows: the first four positions, the first seven, and all of them.
+        y, last = self.network(packed(torch.cat([h, h.flip(1), h * h.flip(1)]), [h.shape[1], 7, 4]))
+        y, _ = nn.utils.rnn.pad_packed_sequence(y, batch_first=True)
+        last = last[1] if isinstance(last, tuple) else last
+        return self.last(y.square().mean(1).sum(0, keepdim=True)) + last[:, :, :2].tanh().sum((0, 1))
+
+
+SETTINGS = {"n_shuffles": 3, "random_state": 0, "raw_outputs": True, "device": "cpu", "dtype": "float64"}
+
+
+@pytest.mark.reliability(
+    "operations",
+    "LSTM with projections; packed sequences whose rows end at different places, in both directions",
+    "complete, with the multipliers of gates written step by step",
+)
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(lambda bias=bias: Projected(bias) for bias in (True, False)),
+        *(lambda kind=kind: Unequal(kind) for kind in KINDS),
+    ],
+)
+def test_projections_and_rows_that_end(make, monkeypatch, incompleteness):
+    model, X = make(), random_one_hot((2, 4, 14), random_state=0)
+    size = 1 if isinstance(model, Unequal) else 6
+    assert incompleteness(model, X, batch_size=size) < 1e-9
+    found = sl.deep_lift_shap(model, X, batch_size=size, **SETTINGS)
+    monkeypatch.setattr(recurrent, "KINDS", {})
+    torch.testing.assert_close(found, sl.deep_lift_shap(model, X, batch_size=size, **SETTINGS), rtol=1e-9, atol=1e-12)
 
 
 class ByHand(nn.Module):
@@ -144,14 +191,14 @@ class ByHand(nn.Module):
                 z, n = (az + bz).sigmoid(), (an + (ar + br).sigmoid() * bn).tanh()
                 state = (1 - z) * n + z * state
             else:
-                state = (a + b).tanh()
+                state = (a + b).relu() if self.network.nonlinearity == "relu" else (a + b).tanh()
             outputs.append(state)
         y, last = torch.stack(outputs, 1), [one[None] for one in (state, cell) if one is not None]
         return self.model.last(y.mean(1) + y[:, 2] * y[:, 5]) + sum(one[-1, :, :2] * one[0, :, 1:3] for one in last)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn_tanh"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_multipliers_are_those_of_gates_by_hand(kind, dtype):
     model, X = Recurrent(kind, "states"), random_one_hot((3, 4, 12), random_state=0)
     model = model.to(getattr(torch, dtype))
@@ -165,7 +212,7 @@ def test_multipliers_are_those_of_gates_by_hand(kind, dtype):
 
 
 @pytest.mark.parametrize("options", ["plain", "both directions", "no biases"])
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn_tanh"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_one_operation_has_the_multipliers_of_its_steps(kind, options, monkeypatch):
     model, X = Recurrent(kind, **OPTIONS[options]), random_one_hot((2, 4, 12), random_state=0)
     settings = {"n_shuffles": 3, "random_state": 0, "raw_outputs": True, "device": "cpu", "dtype": "float64"}
@@ -174,7 +221,7 @@ def test_one_operation_has_the_multipliers_of_its_steps(kind, options, monkeypat
     torch.testing.assert_close(found, sl.deep_lift_shap(model, X, **settings), rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn_tanh"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_pieces_of_steps_change_nothing(kind, monkeypatch):
     model, X = Recurrent(kind, "states"), random_one_hot((2, 4, 12), random_state=0)
     settings = {"n_shuffles": 3, "random_state": 0, "raw_outputs": True, "device": "cpu", "dtype": "float64"}
@@ -204,34 +251,22 @@ def test_weights_that_depend_on_the_input(kind, incompleteness):
     assert incompleteness(Driven().double(), X, batch_size=1) < 1e-9
 
 
-CELLS = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn_tanh": nn.RNNCell}
-CELLS["rnn_relu"] = lambda *args: nn.RNNCell(*args, nonlinearity="relu")
-
-
-@pytest.mark.parametrize("kind", CELLS)
-def test_cells_are_complete(kind, incompleteness):
-    class Cells(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.cell, self.last = CELLS[kind](4, 5), nn.Linear(5, 2)
-
-        def forward(self, x):
-            state = x.new_zeros(len(x), 5)
-            state = (state, state) if kind == "lstm" else state
-            for step in x.unbind(2):
-                state = self.cell(step, state)
-            return self.last(state[0] * state[1] if kind == "lstm" else state)
-
-    torch.manual_seed(0)
-    assert incompleteness(Cells().double(), random_one_hot((2, 4, 14), random_state=0)) < 1e-9
-
-
 @pytest.mark.parametrize("frozen", [True, False])
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn_tanh"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_differentiable_attributions_are_the_same(kind, frozen):
     model, X = Recurrent(kind, "states", bidirectional=True), random_one_hot((2, 4, 14), random_state=0).double()
     model.requires_grad_(not frozen)
     references = X.flip(2).unsqueeze(1)
+    assert_differentiable(model, X, references)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_differentiable_attributions_of_projections(bias):
+    model, X = Projected(bias).requires_grad_(False), random_one_hot((2, 4, 8), random_state=0).double()
+    assert_differentiable(model, X, X.flip(2).unsqueeze(1))
+
+
+def assert_differentiable(model, X, references):
     found = sl.differentiable_attributions(model, X.requires_grad_(), references)
     wanted = sl.deep_lift_shap(model, X.detach(), references=references.detach(), device="cpu", dtype="float64")
     torch.testing.assert_close(found.detach(), wanted, rtol=1e-12, atol=1e-14)

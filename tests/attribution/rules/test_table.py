@@ -93,6 +93,7 @@ CALLS = {
     ),
     "convolution": lambda f, x: rowwise(lambda a: f(a[None], a[None, :, :3], None, [1], [0], [1], False, [0], 1), x),
     **dict.fromkeys(["softmax", "log_softmax", "logsumexp", "softmin"], lambda f, x: f(3 * x, 1)),
+    "next_states": lambda f, x: f(x[:, 0], "gru", x[:, 1, :5], None, *weights(x, 3)),
     **dict.fromkeys(["softmax_over", "log_softmax_over", "logsumexp_over"], lambda f, x: f(3 * x, 2)),
     **dict.fromkeys(["amax", "amin"], lambda f, x: f(x, (1, 2))),
     **dict.fromkeys(["max", "min"], lambda f, x: f(x, 2)[0]),

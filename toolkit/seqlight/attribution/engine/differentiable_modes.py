@@ -29,12 +29,13 @@ from seqlight.attribution.engine.modes import is_gate, make_call, require_same_c
 from seqlight.attribution.engine.switches import Phase, Pullback, SwitchFunction, compute, hold, pullback_of, refusal
 from seqlight.attribution.rules import operation_names
 from seqlight.attribution.rules.attention import Attention
+from seqlight.attribution.rules.cells import Cell
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.linear_pullbacks import DIMENSIONS, linear_pullback
 from seqlight.attribution.rules.product import Product
 from seqlight.attribution.rules.pullbacks import Observed
 from seqlight.attribution.rules.recurrence import Recurrence
-from seqlight.attribution.rules.recurrent import step_by_step
+from seqlight.attribution.rules.recurrent import cell_by_gates, step_by_step
 from seqlight.attribution.rules.table import rules
 from seqlight.attribution.rules.table_entry import Entry
 from seqlight.errors import UnsupportedOperation
@@ -113,6 +114,8 @@ class DifferentiableMode(TorchFunctionMode):
             treatment = _attend
         if isinstance(treatment, Recurrence):  # and that of a layer of a recurrent network is that of its steps
             treatment = step_by_step
+        if isinstance(treatment, Cell):
+            treatment = cell_by_gates
         y = self._run(treatment, call) if callable(treatment) else self._explain(treatment, call)
         if entry.is_pooling:
             return y if call.returns_indices else y[0]

@@ -5,7 +5,7 @@ For the state ``h'`` and the cell state ``c'`` before a step::
 i, f, o = sigmoid(W x + U h' + b)     gates for input, memory and output
 g = tanh(V x + Q h' + d)              a new memory
 c = f * c' + i * g
-h = o * tanh(c)
+h = o * tanh(c)                       or its projection, P (o * tanh(c))
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ def lstm_vjp(grads: Sequence[Tensor], recorded: Layer, reference: Layer) -> tupl
     """Return the gradients at the input and both first states, from those at outputs and last states."""
     grad, at_last, at_last_cell = grads
     w_ih, w_hh = reference.weights[:2]
-    n = w_hh.shape[1]
+    n, projection = len(w_hh) // 4, reference.projection
     (x1, cells1), (x0, cells0) = (_gates_and_cells(one, n) for one in (recorded, reference))
     dh, dc = at_last.clone(), at_last_cell.clone()
+    du = dh if projection is None else torch.empty_like(dc)
     for piece in reference.backwards(recorded):
         after = slice(piece.start + 1, piece.stop + 1)
         y1, y0 = _activate(x1[piece], n), _activate(x0[piece], n)
@@ -52,9 +53,12 @@ def lstm_vjp(grads: Sequence[Tensor], recorded: Layer, reference: Layer) -> tupl
             strict=True,
         )
         for g_, c_, f_, multiplier, to, flat in reversed(list(steps)):
-            dc.addcmul_(dh.add_(g_), c_)
+            dh.add_(g_)
+            if projection is not None:
+                torch.mm(dh, projection, out=du)
+            dc.addcmul_(du, c_)
             torch.mul(dc.unsqueeze(1), multiplier[:, :3], out=to[:, :3])
-            torch.mul(dh, multiplier[:, 3], out=to[:, 3])
+            torch.mul(du, multiplier[:, 3], out=to[:, 3])
             dc.mul_(f_)
             torch.mm(flat, w_hh, out=dh)
     return x0 @ w_ih, dh, dc

@@ -1,8 +1,8 @@
-"""The rule for one layer of a recurrent network in one direction: LSTM, GRU, or tanh.
+"""The rule for one layer of a recurrent network in one direction: LSTM, GRU, tanh or relu.
 
 Written out, a step is made of products, which take their Jacobian half way between reference and input
-(``product.py``), and of sigmoids and tanh, which take their secants (``elementwise.py``). So the rule has the same
-multipliers as gates written by hand. PyTorch computes the outputs; the gates of all steps follow from these in two
+(``product.py``), and of sigmoids, tanh and relu, which take their secants (``elementwise.py``). So the rule has the
+same multipliers as gates written by hand. PyTorch computes the outputs; the gates of all steps follow from these in two
 large products of matrices. The gradient then goes back from step to step, with what depends on no gradient computed for
 many steps at a time.
 """
@@ -21,7 +21,7 @@ from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules.gru import gru_vjp
 from seqlight.attribution.rules.lstm import lstm_vjp
 from seqlight.attribution.rules.mean_jacobian import VJPFunction
-from seqlight.attribution.rules.rnn_tanh import rnn_tanh_vjp
+from seqlight.attribution.rules.rnn import rnn_relu_vjp, rnn_tanh_vjp
 from seqlight.attribution.rules.steps import Layer
 
 # From the gradients at the outputs and the last states, and both layers, to those at input and first states.
@@ -29,6 +29,7 @@ KINDS: dict[str, Callable[[Sequence[Tensor], Layer, Layer], tuple[Tensor, ...]]]
     "lstm": lstm_vjp,
     "gru": gru_vjp,
     "rnn_tanh": rnn_tanh_vjp,
+    "rnn_relu": rnn_relu_vjp,
 }
 
 
@@ -39,15 +40,15 @@ def recur(x: Tensor, kind: str, states: Sequence[Tensor], weights: Sequence[Tens
     Parameters
     ----------
     x : torch.Tensor, shape (steps, rows, features)
-    kind : {"lstm", "gru", "rnn_tanh"}
+    kind : {"lstm", "gru", "rnn_tanh", "rnn_relu"}
     states : sequence of torch.Tensor, each of shape (rows, size)
         The first state, and of an LSTM the first cell state.
     weights : sequence of torch.Tensor
-        For the input, for the state, and both biases, if there are any.
+        For the input, for the state, both biases, if there are any, and for a projection of the state, if there is one.
     """
     first = tuple(one[None] for one in states)
     hx = first if kind == "lstm" else first[0]
-    y, *last = getattr(torch, kind)(x, hx, list(weights), len(weights) > 2, 1, 0.0, False, False, False)
+    y, *last = getattr(torch, kind)(x, hx, list(weights), len(weights) > 3, 1, 0.0, False, False, False)
     # Copies, because some kernels return the last state as a part of the outputs.
     return y.contiguous(), *(one[0].clone() for one in last)
 

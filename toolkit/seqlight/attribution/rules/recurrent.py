@@ -1,20 +1,23 @@
 """Recurrent networks and their cells: layers, directions, projections and packed sequences.
 
-A layer in one direction whose weights are fixed is one operation with a rule of its own (``recurrence.py``). Packed
-sequences, projections, networks of relu and cells are written step by step in operations that have rules. Both ways
-give the same multipliers.
+A layer in one direction whose weights are fixed is one operation with a rule of its own (``recurrence.py``), and so
+are the steps of a packed sequence in which no row ends. A cell is another (``cells.py``). Where weights depend on the
+input, gates are written step by step in operations that have rules. Both ways give the same multipliers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seqlight.attribution.calls.call import Function
+from seqlight.attribution.rules.cells import next_states
 from seqlight.attribution.rules.decompositions import dropout
 from seqlight.attribution.rules.recurrence import KINDS, recur
 
@@ -45,23 +48,23 @@ def lstm_cell(
     input: Tensor, hx: Sequence[Tensor], w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
 ) -> tuple[Tensor, Tensor]:
     """Return the next state and the next cell state."""
-    state, cell = _lstm_step(F.linear(input, w_ih, b_ih), tuple(hx), w_hh, b_hh)
+    state, cell = _cell("lstm", input, tuple(hx), w_ih, w_hh, b_ih, b_hh)
     return state, cell
 
 
 def gru_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None) -> Tensor:
     """Return the next state."""
-    return _gru_step(F.linear(input, w_ih, b_ih), (hx,), w_hh, b_hh)[0]
+    return _cell("gru", input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
 
 
 def rnn_tanh_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None) -> Tensor:
     """Return the next state."""
-    return _rnn_step(torch.tanh, F.linear(input, w_ih, b_ih), (hx,), w_hh, b_hh)[0]
+    return _cell("rnn_tanh", input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
 
 
 def rnn_relu_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None) -> Tensor:
     """Return the next state."""
-    return _rnn_step(torch.relu, F.linear(input, w_ih, b_ih), (hx,), w_hh, b_hh)[0]
+    return _cell("rnn_relu", input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]
 
 
 def _lstm_step(projected: Tensor, states: States, w_hh: Tensor, b_hh: Any = None, w_hr: Any = None) -> States:
@@ -99,6 +102,38 @@ class _Weights(NamedTuple):
     b_ih: Tensor | None = None
     b_hh: Tensor | None = None
     w_hr: Tensor | None = None
+
+    @classmethod
+    def of(cls, given: Sequence[Tensor]) -> _Weights:
+        """Return these weights: two, both biases or none, and that of a projection or none."""
+        w_ih, w_hh, *more = given
+        return cls(w_ih, w_hh, *(more[:2] if len(more) > 1 else (None, None)), *more[2 * (len(more) // 2) :])
+
+    @property
+    def given(self) -> list[Tensor]:
+        """Those that there are."""
+        return [one for one in self if one is not None]
+
+
+def _cell(kind: str, x: Tensor, states: States, *weights: Any) -> States:
+    """Return the next states of a cell, by its gates."""
+    of = _Weights(*weights)
+    return _STEPS[kind](F.linear(x, of.w_ih, of.b_ih), states, of.w_hh, of.b_hh)
+
+
+def fused_cell(kind: str) -> Function:
+    """Return a function from the arguments of a cell to ``next_states`` and its own; None if weights depend, too."""
+
+    def fused(
+        input: Tensor, hx: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
+    ) -> tuple[Function, tuple[Any, ...]] | None:
+        states = tuple(hx) if kind == "lstm" else (hx,)
+        is_one = input.requires_grad and input.ndim == 2
+        if not (is_one and _is_one_operation(kind, input, states, _Weights(w_ih, w_hh, b_ih, b_hh))):
+            return None
+        return next_states, (input, kind, states[0], *(states[1:] or (None,)), w_ih, w_hh, b_ih, b_hh)
+
+    return fused
 
 
 def _network(kind: str, input: Tensor, *more: Any) -> tuple[Tensor, ...]:
@@ -146,15 +181,40 @@ def _one_way(
     kind: str, x: Tensor, states: States, weights: _Weights, lengths: list[int] | None, backwards: bool
 ) -> tuple[Tensor, ...]:
     """Return the outputs of one layer in one direction, in the order of time, and the last states of each row."""
-    if lengths is None and x.requires_grad and _is_one_operation(kind, x, states, weights):
-        found = recur(x.flip(0) if backwards else x, kind, states, [one for one in weights if one is not None])
-        return found[0].flip(0) if backwards else found[0], *found[1:]
+    if x.requires_grad and _is_one_operation(kind, x, states, weights):
+        if lengths is not None:
+            return _packed_way(kind, x, states, weights, lengths, backwards)
+        y, *last = recur(x.flip(0) if backwards else x, kind, states, weights.given)
+        return y.flip(0) if backwards else y, *last
     projected = F.linear(x, weights.w_ih, weights.b_ih)
     steps = list(projected.unbind(0) if lengths is None else torch.split(projected, lengths))
     more = (weights.w_hh, weights.b_hh) if weights.w_hr is None else (weights.w_hh, weights.b_hh, weights.w_hr)
     outputs, states = _walk(kind, steps[::-1] if backwards else steps, states, more)
     outputs = outputs[::-1] if backwards else outputs
     return torch.stack(outputs) if lengths is None else torch.cat(outputs), *states
+
+
+def _packed_way(
+    kind: str, x: Tensor, states: States, weights: _Weights, lengths: list[int], backwards: bool
+) -> tuple[Tensor, ...]:
+    """Return what :func:`_one_way` does, for the steps of `lengths` rows each, those of equal length at a time."""
+    runs = [(rows, len(list(steps))) for rows, steps in groupby(lengths)]
+    parts = list(zip(runs, torch.split(x, [rows * steps for rows, steps in runs]), strict=True))
+    outputs = list[Tensor]()
+    for (rows, steps), one in reversed(parts) if backwards else parts:
+        part = one.view(steps, rows, one.shape[1])
+        y, *new = recur(
+            part.flip(0) if backwards else part, kind, tuple(state[:rows] for state in states), weights.given
+        )
+        outputs.append((y.flip(0) if backwards else y).flatten(0, 1))
+        states = _with_rest(tuple(new), states)
+    return torch.cat(outputs[::-1] if backwards else outputs), *states
+
+
+def _with_rest(new: States, states: States) -> States:
+    """Return new states of the first rows, and those that there are of all others."""
+    n = len(new[0])
+    return tuple(torch.cat([a, b[n:]]) for a, b in zip(new, states, strict=True)) if n < len(states[0]) else new
 
 
 def _walk(kind: str, steps: Sequence[Tensor], states: States, more: tuple[Any, ...]) -> tuple[list[Tensor], States]:
@@ -164,24 +224,31 @@ def _walk(kind: str, steps: Sequence[Tensor], states: States, more: tuple[Any, .
         # Rows of a packed sequence end at different times: a step has only the first rows, those that have not ended.
         n = len(one)
         new = _STEPS[kind](one, tuple(state[:n] for state in states), *more)
-        ended = n < len(states[0])
-        states = tuple(torch.cat([a, b[n:]]) for a, b in zip(new, states, strict=True)) if ended else new
+        states = _with_rest(new, states)
         outputs.append(new[0])
     return outputs, states
 
 
 def step_by_step(x: Tensor, kind: str, states: Sequence[Tensor], weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Return what :func:`~seqlight.attribution.rules.recurrence.recur` does, in operations that have rules."""
-    of = _Weights(*weights)
-    outputs, last = _walk(kind, F.linear(x, of.w_ih, of.b_ih).unbind(0), tuple(states), (of.w_hh, of.b_hh))
+    of = _Weights.of(weights)
+    more = (of.w_hh, of.b_hh) if of.w_hr is None else (of.w_hh, of.b_hh, of.w_hr)
+    outputs, last = _walk(kind, F.linear(x, of.w_ih, of.b_ih).unbind(0), tuple(states), more)
     return torch.stack(outputs), *last
 
 
+def cell_by_gates(x: Tensor, kind: str, state: Tensor, cell: Tensor | None, *weights: Any) -> Any:
+    """Return what :func:`~seqlight.attribution.rules.cells.next_states` does, in operations that have rules."""
+    of = _Weights(*weights)
+    states = (state,) if cell is None else (state, cell)
+    found = _STEPS[kind](F.linear(x, of.w_ih, of.b_ih), states, of.w_hh, of.b_hh)
+    return found[0] if cell is None else found
+
+
 def _is_one_operation(kind: str, x: Tensor, states: States, weights: _Weights) -> bool:
-    fixed = [one for one in weights if one is not None]
+    fixed = weights.given
     return (
         kind in KINDS
-        and weights.w_hr is None
         and x.dtype in (torch.float32, torch.float64)
         and all(one.dtype == x.dtype for one in (*states, *fixed))
         and not any(one.requires_grad for one in fixed)

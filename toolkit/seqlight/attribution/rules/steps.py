@@ -28,7 +28,7 @@ class Layer:
     states : sequence of torch.Tensor, each of shape (rows, size)
     y : torch.Tensor, shape (steps, rows, size)
     weights : sequence of torch.Tensor
-        For the input, for the state, and both biases, if there are any.
+        For the input, for the state, both biases, if there are any, and for a projection of the state, if there is one.
     """
 
     x: Tensor
@@ -36,21 +36,31 @@ class Layer:
     y: Tensor
     weights: Sequence[Tensor]
 
+    @property
+    def biases(self) -> Sequence[Tensor]:
+        """Both biases, or none."""
+        return self.weights[2:4] if len(self.weights) > 3 else ()
+
+    @property
+    def projection(self) -> Tensor | None:
+        """The weights of a projection of the state, if it has one."""
+        return self.weights[-1] if len(self.weights) % 2 else None
+
     def before(self) -> Tensor:
         """Return the state before each step."""
         return torch.cat([self.states[0][None], self.y[:-1]])
 
     def projected(self) -> Tensor:
         """Return what the input adds to the gates of each step, with both biases where they are only summed."""
-        return F.linear(self.x.contiguous(), self.weights[0], self.weights[2] if len(self.weights) > 2 else None)
+        return F.linear(self.x.contiguous(), self.weights[0], self.biases[0] if self.biases else None)
 
     def recurrent(self) -> Tensor:
         """Return what the state before adds to them."""
-        return F.linear(self.before(), self.weights[1], self.weights[3] if len(self.weights) > 2 else None)
+        return F.linear(self.before(), self.weights[1], self.biases[1] if self.biases else None)
 
     def gates(self) -> Tensor:
         """Return the sum of both: the gates before their activation functions."""
-        w_ih, w_hh, *biases = self.weights
+        (w_ih, w_hh), biases = self.weights[:2], self.biases
         found = F.linear(self.x.contiguous(), w_ih, biases[0] + biases[1] if biases else None)
         found.view(-1, len(w_ih)).addmm_(self.before().flatten(0, 1), w_hh.t())
         return found

@@ -20,6 +20,7 @@ from seqlight.attribution.calls.function_bodies import open_body
 from seqlight.attribution.kernels.table import OPERATIONS
 from seqlight.attribution.rules import (
     attention,
+    cells,
     comparisons,
     decompositions,
     layer_norm,
@@ -173,6 +174,7 @@ FUSED: dict[str, Function] = {
     "scaled_dot_product_attention": attention.fused_attention,
     **each("abs absolute __abs__", decompositions.fused_abs),
     "angle": decompositions.fused_angle,
+    **{f"{kind}_cell": recurrent.fused_cell(kind) for kind in recurrence.KINDS},
 }
 
 # Functions that PyTorch itself has written in Python, out of operations that have rules.
@@ -208,6 +210,7 @@ OURS = (
     Entry("max", reductions.max_over_last, MaxPool(1), indices=True),
     *(Entry(f"fractional_max_pool{n}d", maxima, MaxPool(n), indices=True) for n, maxima in FRACTIONAL_MAXIMA.items()),
     Entry("recurrence", recurrence.recur, recurrence.Recurrence(), recurrence.Recurrence()),
+    Entry("cell", cells.next_states, cells.Cell(), cells.Cell()),
     Entry("quotient", quotient, Rescale(), Quotient(), broadcasts=True, linear_in=0),
     Entry("hold", hold, Hold()),
     Entry("max_unpool", put, Unpool(), Unpool()),
