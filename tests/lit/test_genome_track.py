@@ -10,7 +10,7 @@ from torch import nn
 import seqlight as sl
 from bigwig_values import read_bigwig
 from seqlight.datasets.tiled_genome import TiledGenome
-from seqlight.lit import DeepLiftShapModule, PredictModule
+from seqlight.lit import DeepLiftShapModule, GenomeDataModule, PredictModule
 from toy_genome import draw, write_genome
 from toy_genome import window as text_of
 
@@ -200,6 +200,24 @@ def test_the_same_call_goes_on_and_writes_the_same(fasta, tmp_path, ours):
     np.testing.assert_array_equal(first["track"].numpy(), again["track"].numpy())
     sl.open_results(tmp_path / "out").verify()
     assert sorted(one.name for one in fasta.parent.iterdir()) == ["toy.fa", "toy.fa.fai"]
+
+
+@pytest.mark.reliability(
+    "tracks", "a genome in a folder that cannot be written to", "its index is kept in memory, and nothing is said"
+)
+def test_the_folder_of_a_genome_need_not_be_writable(fasta, tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    for genome, allowed in [(fasta, False), (sl.datasets.Genome(fasta, write_index=False), True)]:
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            if not allowed:
+                patch.setattr("seqlight.formats.fai.atomic_write", refuse)
+            tracked(PredictModule(Net("score")), genome, tmp_path / str(allowed), chroms=["chr1"])
+            regions = pd.DataFrame({"chrom": ["chr1", "chr2"], "start": [5, 41], "end": [35, 71]})
+            GenomeDataModule(genome, regions, valid_chroms=["chr2"])
+        assert [one.name for one in fasta.parent.iterdir()] == ["toy.fa"]
 
 
 @pytest.mark.reliability(

@@ -37,6 +37,8 @@ data:
                         GenomeDataModule, of a genome and regions, both in
                         seqlight.lit; or a class of your own derived from the
                         former. An argument of it is set by --data.NAME VALUE.
+                        The index (.fai) of a FASTA file is written beside it,
+                        where the folder allows that.
 
 trainer:
   --trainer.max_epochs N

@@ -36,7 +36,8 @@ class GenomeDataset(BatchedDataset):
     Parameters
     ----------
     genome : str, path or Genome
-        The FASTA file.
+        The FASTA file. Its index, ``.fai``, is written beside it if there is none and the folder allows it; for a
+        ``Genome(path, write_index=False)`` nothing is.
     regions : str, path, pandas.DataFrame or Loci, or sequence of them
         A BED or narrowPeak file, see `read_bed`, or a table with the same columns. Several are concatenated, and get a
         column source, 0, 1 ..., that can serve as a label: [background, peaks].

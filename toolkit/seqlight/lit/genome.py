@@ -12,7 +12,7 @@ from seqlight.datasets.signals import SignalSource, as_signals
 from seqlight.errors import InputError
 from seqlight.files.source_types import File
 from seqlight.formats.bed_reader import Format
-from seqlight.formats.genome import Genome
+from seqlight.formats.genome import GenomeSource, as_genome
 from seqlight.lit.data import SequenceDataModule
 from seqlight.sequence.chromosomes import chromosome_names
 
@@ -26,8 +26,9 @@ class GenomeDataModule(SequenceDataModule):
 
     Parameters
     ----------
-    genome : str or path
-        The FASTA file.
+    genome : str, path or Genome
+        The FASTA file. Its index, ``.fai``, is written beside it if there is none and the folder allows it; for a
+        ``Genome(path, write_index=False)`` nothing is.
     regions : str or path, or sequence of them
         BED or narrowPeak files; with several, their column source can be a label.
     window : int, optional
@@ -69,7 +70,7 @@ class GenomeDataModule(SequenceDataModule):
 
     def __init__(
         self,
-        genome: File,
+        genome: GenomeSource,
         regions: Sequence[File] | File,
         window: int | None = None,
         *,
@@ -90,7 +91,7 @@ class GenomeDataModule(SequenceDataModule):
         workers: int = 0,
         pin_memory: bool | None = None,
     ) -> None:
-        shared, table, y = Genome(genome), as_regions(regions, format), as_signals(signals)
+        shared, table, y = as_genome(genome), as_regions(regions, format), as_signals(signals)
         valid_chroms = chromosome_names(valid_chroms, "valid_chroms")
         test_chroms = chromosome_names(test_chroms, "test_chroms")
         if train_chroms is not None:

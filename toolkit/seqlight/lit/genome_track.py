@@ -58,7 +58,8 @@ def track(
         letters. Predictions are along the window, as of a model of profiles, or a number for the window, which then is
         that of each position of its tile.
     genome : str, path or Genome
-        The FASTA file.
+        The FASTA file. Its index, ``.fai``, is written beside it if there is none and the folder allows it; for a
+        ``seqlight.datasets.Genome(path, write_index=False)`` nothing is.
     out : str or path
         A folder for the results, on a file system that all machines share.
     window : int
