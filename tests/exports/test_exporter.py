@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import tracemalloc
 
 import numpy as np
@@ -40,6 +41,34 @@ def test_every_format_at_once(results, arrays, tmp_path):
     # The folder is still that of the run, and nothing else is left in it.
     assert sl.open_results(results.path)["outputs"].numpy().tolist() == arrays["outputs"].tolist()
     assert not list(results.path.rglob("*.partial"))
+
+
+@pytest.mark.reliability(
+    "exports",
+    "a process is killed while it writes a file of an export, in any format",
+    "the next export of that name removes what it left, and nothing else",
+)
+def test_what_a_killed_process_left_is_removed(results, tmp_path):
+    for needed in ("h5py", "zarr"):
+        pytest.importorskip(needed)
+    out, gone = tmp_path / "out", 2**22 + 1  # more than any process has
+    names = [
+        "attributions.npz", "attributions.h5", "modisco/sequences.npz", "modisco/attributions.npz", "attributions.bw",
+        "loci.bed", "sequences.fa", "attributions.tsv",
+    ]  # fmt: skip
+    others = [f"mine.npz.{gone}.partial", "attributions.npz.partial", f"attributions.npz.{os.getppid()}.partial"]
+    (out / f"attributions.zarr.{gone}.partial" / "inner").mkdir(parents=True)
+    (out / "modisco").mkdir()
+    for name in [*(f"{one}.{gone}.partial" for one in names), *others]:
+        (out / name).write_text("half")
+    sl.export(results, "npz,hdf5,zarr,modisco,bigwig,bed,fasta,tsv", out, chrom_sizes=SIZES)
+    assert sorted(path.name for path in out.rglob("*.partial")) == sorted(others)
+    (out / "all").mkdir()
+    for name in ("all.npz", "all/ohe.npz", "all/shap.npz"):
+        (out / f"{name}.{gone}.partial").write_text("half")
+    sl.consolidate(results, out / "all.npz")
+    sl.consolidate(results, out / "all")
+    assert sorted(path.name for path in out.rglob("*.partial")) == sorted(others)
 
 
 def test_an_export_again_writes_the_same_bytes(results):

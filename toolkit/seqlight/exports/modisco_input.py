@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.exports.export_job import ExportJob
 from seqlight.exports.target_column import TargetColumn, target_column
+from seqlight.files.abandoned_files import remove_abandoned
 from seqlight.formats.npz_writer import ArrayBlocks, write_npz
 from seqlight.results.consolidation import require_modisco_letters
 from seqlight.results.results import Results
@@ -42,12 +43,14 @@ def write_modisco_input(job: ExportJob) -> list[Path]:
     folder = job.out / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "sequences.npz"]
+    remove_abandoned(paths[0])
     sequences = job.results["sequences"]
     int8 = (block.astype(np.int8, copy=False) for block in sequences.blocks())
     write_npz(paths[0], {"arr_0": ArrayBlocks(sequences.shape, np.dtype(np.int8), int8)})
     for suffix, target in job.targets.items():
         column = target_column(job.results, "hypothetical", target)
         paths.append(folder / f"attributions{suffix}.npz")
+        remove_abandoned(paths[-1])
         blocks = ArrayBlocks(column.shape, np.dtype(np.float32), _checked_blocks(job, column))
         write_npz(paths[-1], {"arr_0": blocks})
     return paths

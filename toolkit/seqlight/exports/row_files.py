@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from seqlight.errors import InputError
 from seqlight.exports.export_job import ExportJob
+from seqlight.files.abandoned_files import remove_abandoned
 from seqlight.files.atomic import atomic_write
 
 LINE = 80
@@ -27,6 +28,7 @@ def check_bed(job: ExportJob) -> None:
 def write_loci(job: ExportJob) -> list[Path]:
     """Write the windows of all rows in their order, as BED6; what lies before a chromosome is cut off."""
     loci, path = job.require_loci("BED"), job.out / "loci.bed"
+    remove_abandoned(path)
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         lines = zip(loci.chrom, loci.start.clip(0), loci.end.clip(0), job.labels, loci.strand, strict=True)
         file.writelines(f"{chrom}\t{start}\t{end}\t{name}\t0\t{strand}\n" for chrom, start, end, name, strand in lines)
@@ -46,6 +48,7 @@ def write_sequences(job: ExportJob) -> list[Path]:
     if len(set(labels)) < len(labels):  # programs look records up by their names
         labels = [f"{label}.row_{i}" for i, label in enumerate(labels)]
     names = iter(labels)
+    remove_abandoned(path)
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         for block in job.results["sequences"].blocks():
             for row in spell_rows(block, letters):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from seqlight.errors import InputError
 from seqlight.exports.export_job import ExportJob
+from seqlight.files.abandoned_files import remove_abandoned
 from seqlight.files.atomic import atomic_write
 
 # Spreadsheets and people read no more columns than this.
@@ -36,6 +37,7 @@ def write_table(job: ExportJob) -> list[Path]:
     path = job.out / f"{job.kind}.tsv"
     blocks = _summaries(job) if job.kind == "attributions" else _predictions(job)
     first = 0
+    remove_abandoned(path)
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         for columns in blocks:
             n = len(next(iter(columns.values())))

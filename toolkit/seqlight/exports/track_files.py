@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seqlight.errors import InputError
 from seqlight.exports.export_job import ExportJob
+from seqlight.files.abandoned_files import remove_abandoned
 from seqlight.formats.bigwig_writer import write_bigwig
 
 
@@ -27,5 +28,6 @@ def write_tracks(job: ExportJob) -> list[Path]:
     paths = []
     for suffix, target in job.targets.items():
         paths.append(job.out / f"attributions{suffix}.bw")
+        remove_abandoned(paths[-1])
         write_bigwig(paths[-1], job.results["attributions"], loci, sizes, target=target)
     return paths

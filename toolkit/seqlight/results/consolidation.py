@@ -16,6 +16,7 @@ import torch
 
 from seqlight.errors import DiskError, InputError, SeqlightError
 from seqlight.extras import import_extra
+from seqlight.files.abandoned_files import remove_abandoned
 from seqlight.files.atomic import atomic_write
 from seqlight.files.folder import as_folder
 from seqlight.files.paths import as_path
@@ -102,6 +103,8 @@ def consolidate(
 
 def write_arrays(results: Results, path: Path, names: Sequence[str]) -> None:
     """Write arrays of a run, in the format of the suffix of `path`, a shard at a time."""
+    for one in (path / "ohe.npz", path / "shap.npz") if not path.suffix else (path,):
+        remove_abandoned(one, folder=path.suffix == ".zarr")
     FORMATS[path.suffix](results, path, names)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import warnings
 from collections import Counter
@@ -14,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from seqlight.errors import DiskError, InputError, ResultsError, SeqlightWarning
+from seqlight.files.abandoned_files import is_alive
 from seqlight.results.file_lock import Lock, is_held, lock_owner
 from seqlight.results.loci import NAME as LOCI
 from seqlight.results.loci import read_loci, update_loci
@@ -214,21 +214,8 @@ def _remove_partial_files(folder: Path) -> None:
     """Delete the temporary files of processes that were killed while they wrote; all else may be the user's."""
     for left in folder.glob("*.partial"):
         found = PARTIAL.fullmatch(left.name)
-        if found is not None and left.is_file() and not left.is_symlink() and not _is_alive(int(found[1])):
+        if found is not None and left.is_file() and not left.is_symlink() and not is_alive(int(found[1])):
             left.unlink(missing_ok=True)
-
-
-def _is_alive(process: int) -> bool:
-    """Return whether there is a process of this number on this machine, other than this one."""
-    if process == os.getpid() or os.name == "nt":
-        return False
-    try:
-        os.kill(process, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
 
 
 def _missing_shards(folder: Path, manifest: Manifest, there: set[int]) -> list[int]:
