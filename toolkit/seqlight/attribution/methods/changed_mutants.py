@@ -22,6 +22,9 @@ PAYS = 0.7
 # The time that a batch loses at each call for finding the windows, as multiplications of a convolution: on the CPU, and
 # on devices that wait for it.
 EACH_CALL, EACH_CALL_ELSEWHERE = 2.5e6, 3e9
+# On the CPU so many mutants have one window in common: what lies around it is then a view of the reference. A device
+# for which many small operations are slow takes all mutants of a batch at once, each with a window of its own.
+TOGETHER = 32
 # How much of the largest output may be rounding.
 ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-5}
 
@@ -41,6 +44,8 @@ class ChangedMutants:
         Takes inputs and rows, runs the model, and returns what is wanted of its output.
     dtype : torch.dtype
         The dtype that the model computes in.
+    device : torch.device
+        Where the model is.
     """
 
     def __init__(
@@ -49,7 +54,9 @@ class ChangedMutants:
         model_inputs: Callable[[Tensor, Tensor], list[Any]],
         read: Callable[[Sequence[Any], Tensor], Any],
         dtype: torch.dtype | None,
+        device: torch.device,
     ) -> None:
+        self._near = device.type == "cpu"
         self.grid, self.model_inputs, self.read = grid, model_inputs, read
         self.rounding = ROUNDING.get(dtype, 0.0) if dtype is not None else 0.0
         enough = grid.X.shape[2] >= SHORTEST and grid.shape.numel() >= FEWEST
@@ -73,12 +80,17 @@ class ChangedMutants:
             return None
         try:
             _, counts = torch.unique_consecutive(self.grid.rows(places), return_counts=True)
-            return [(self._output(part), len(part)) for part in torch.split(places, counts.tolist())]
+            parts = [part for one in torch.split(places, counts.tolist()) for part in self._groups(one)]
+            return [(self._output(part), len(part)) for part in parts]
         except Exception as error:
             if is_out_of_memory(error):
                 raise
             self.goes = False
             return None
+
+    def _groups(self, places: Tensor) -> tuple[Tensor, ...]:
+        """Return mutants of one sequence in groups whose windows are joined, where that is faster."""
+        return torch.split(places, TOGETHER) if self._near else (places,)
 
     def _output(self, places: Tensor) -> Any:
         """Return what is wanted of some mutants of one sequence."""
@@ -87,24 +99,35 @@ class ChangedMutants:
         # What all rows share is told by having a single row, so a mutant is never alone.
         return map_structure(lambda one: one[:1], self._run(places.repeat(2)))
 
-    def _run(self, places: Tensor) -> Any:
+    def _run(self, places: Tensor, width: int = 1) -> Any:
         rows = self.grid.rows(places)
         inputs = self.model_inputs(rows, self.grid.X[rows[:1]])
         if self._sequence != int(rows[0]):
-            self._sequence, self._reference, self._known = int(rows[0]), inputs[0].clone(), ReferenceOutputs()
-        letters, positions = self.grid.substitutions(places)
-        values = nn.functional.one_hot(letters, self._reference.shape[1]).unsqueeze(2).to(self._reference)
-        changed = ChangedTensor(Windows(self._reference, values, positions, 2), self._known)
+            self._sequence, self._reference = int(rows[0]), inputs[0].clone()
+            self._known = ReferenceOutputs(self._known.weights)
+        changed = ChangedTensor(self._windows(places, width), self._known)
         return map_structure(whole, self.read([changed, *inputs[1:]], rows))
+
+    def _windows(self, places: Tensor, width: int) -> Windows:
+        """Return mutants as windows of the sequence: one that covers all of them, or for each its own position."""
+        letters, positions = self.grid.substitutions(places)
+        values = nn.functional.one_hot(letters, self._reference.shape[1]).to(self._reference)
+        if not self._near:
+            return Windows(self._reference, values.unsqueeze(2), positions, 2)
+        start = positions.min().view(1).clamp(max=self._reference.shape[2] - width)
+        width = max(width, int(positions.max() - start) + 1)
+        joined = self._reference.narrow(2, int(start), width).repeat(len(places), 1, 1)
+        joined[torch.arange(len(places), device="cpu"), :, positions - start] = values
+        return Windows(self._reference, joined, start, 2)
 
     def _succeeds(self, batch: int) -> bool:
         """Return whether two mutants have the outputs that they have in full, for clearly less work."""
         places = self.grid.two_places()
         rows = self.grid.rows(places)
         try:
-            found = flatten_structure(self._run(places))
-            each = EACH_CALL if self._reference.is_cpu else EACH_CALL_ELSEWHERE
-            spent = self._known.spent + self._known.calls * each / batch
+            found = self._trial(places, batch)
+            each = EACH_CALL / min(batch, TOGETHER) if self._near else EACH_CALL_ELSEWHERE / batch
+            spent = self._known.spent + self._known.calls * each
             if not self._known.whole or spent > PAYS * self._known.whole:
                 return False
             full = self.read(self.model_inputs(rows, self.grid.mutants(places)), rows)
@@ -114,6 +137,19 @@ class ChangedMutants:
             return False
         wanted = flatten_structure(full)
         return len(found) == len(wanted) and all(map(self._agree, found, wanted))
+
+    def _trial(self, places: Tensor, batch: int) -> list[Tensor]:
+        """Return what is wanted of two mutants, with windows as wide as those of groups."""
+        if not self._near:
+            return flatten_structure(self._run(places))
+        width = -(-min(batch, TOGETHER) // max(1, self.grid.shape[2] - 1))
+        width = min(width, self.grid.X.shape[2])
+        each = []
+        for one in torch.split(places, 1):
+            # What the last one takes is what counts: at an end of the sequence a window is cut short.
+            self._known.spent, self._known.whole, self._known.calls = 0.0, 0.0, 0
+            each.append(flatten_structure(self._run(one.repeat(2), width)))
+        return [torch.cat([one[:1], other[:1]]) for one, other in zip(*each, strict=True)]
 
     def _agree(self, a: Tensor, b: Tensor) -> bool:
         if a.shape != b.shape or a.dtype != b.dtype or not a.is_floating_point():

@@ -189,7 +189,8 @@ def saturation_mutagenesis(
         for output, n in size.parts(0, len(X), run_sequences):
             own.add(output, n)
             del output
-        changed = ChangedMutants(grid, checked.inputs, read, None if dtype in HALF else floating_dtype(model, X))
+        computed_in = None if dtype in HALF else floating_dtype(model, X)
+        changed = ChangedMutants(grid, checked.inputs, read, computed_in, checked.device)
         again = pair_runner(model, [X[:1]], lambda some, which: run(some[0], which))
         y0 = own.result()
         require_independent_rows(model, again, map_structure(lambda y: y[:1], y0), size.rows)
@@ -200,8 +201,9 @@ def saturation_mutagenesis(
                 bar.update(len(rows))
     size.warn_if_reduced(stacklevel=2)
     if raw_outputs:
-        return MutagenesisOutputs(y0, map_structure(lambda one: one.view(*grid.shape, *one.shape[1:]), found.result()))
-    changes = found.result().view(*grid.shape, -1).movedim(-1, 1)
+        by_letter = map_structure(lambda one: one.view(*grid.shape, *one.shape[1:]).transpose(1, 2), found.result())
+        return MutagenesisOutputs(y0, by_letter)
+    changes = found.result().view(*grid.shape, -1).permute(0, 3, 2, 1)
     several = targets is not None and targets.several
     return _attributions(changes if several else changes.squeeze(1), None if hypothetical else grid.region)
 

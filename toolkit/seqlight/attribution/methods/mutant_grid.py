@@ -12,7 +12,9 @@ from seqlight.sequence.checks import require_region, to_codes
 
 
 class MutantGrid:
-    """All places (sequence, letter, position) of a region of all sequences, numbered in this order of dimensions.
+    """All places (sequence, position, letter) of a region of all sequences, numbered in this order of dimensions.
+
+    So mutants that follow one another differ in positions that lie side by side.
 
     Parameters
     ----------
@@ -24,7 +26,7 @@ class MutantGrid:
 
     def __init__(self, X: Tensor, start: int, end: int) -> None:
         self.X, self.start, self.region = X, start, X[:, :, start:end]
-        self.shape = self.region.shape
+        self.shape = torch.Size((len(X), end - start, X.shape[1]))
 
     def batches(self, size: BatchSize) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield all places in order, as many at a time as have a batch of mutants, and a mask of those with a mutant.
@@ -35,7 +37,7 @@ class MutantGrid:
         places, new = torch.empty(0, dtype=torch.int64, device="cpu"), torch.empty(0, dtype=torch.bool, device="cpu")
         for i, codes in enumerate(torch.from_numpy(to_codes(self.region))):
             # An unknown character is no letter, so every letter is a mutant.
-            others = torch.arange(self.shape[1], dtype=codes.dtype, device="cpu").unsqueeze(1) != codes
+            others = torch.arange(self.shape[2], dtype=codes.dtype, device="cpu") != codes.unsqueeze(1)
             places = torch.cat([places, torch.arange(i * each, (i + 1) * each, device="cpu")])
             new = torch.cat([new, others.flatten()])
             mutants, first, enough = new.nonzero().flatten(), 0, size.rows
@@ -60,13 +62,13 @@ class MutantGrid:
 
     def substitutions(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """Return the letter of each place, and its position in the whole sequence."""
-        return places // self.shape[2] % self.shape[1], places % self.shape[2] + self.start
+        return places % self.shape[2], places // self.shape[2] % self.shape[1] + self.start
 
     def two_places(self) -> Tensor:
         """Return the places of a mutant at the first position of the first sequence, and of one in the middle."""
-        at = torch.tensor([0, self.shape[2] // 2], device="cpu")
+        at = torch.tensor([0, self.shape[1] // 2], device="cpu")
         there = self.region[0, :, at].argmax(dim=0)
-        return (there + 1) % self.shape[1] * self.shape[2] + at
+        return at * self.shape[2] + (there + 1) % self.shape[2]
 
 
 def find_region(start: int, end: int | None, length: int) -> tuple[int, int]:

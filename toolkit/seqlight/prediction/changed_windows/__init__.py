@@ -2,13 +2,17 @@
 
 windows
     what changed of a tensor: some positions of each row; everywhere else it is that of the reference
+flat_windows
+    the same where all positions were flattened into one dimension
 changed_tensor
     begin here: the tensor that a model gets, which answers as if it were whole
 reference_outputs
     what each operation made of the reference, computed once
+prepared_weights
+    weights in the layout that a rule needs
 call
     a call of PyTorch with such tensors among its arguments
-pointwise, convolutions, pools, layouts, reductions
+pointwise, convolutions, pools, layouts, reductions, dense_layers
     the rules: where a change goes in an operation
 table
     which operation has which rule

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_unflatten
 
+from seqlight.prediction.changed_windows.flat_windows import FlatWindows
 from seqlight.prediction.changed_windows.reference_outputs import ReferenceOutputs
 from seqlight.prediction.changed_windows.windows import Windows
 
@@ -54,6 +55,13 @@ class Call:
         first = self.leaves[0] if self.leaves else None
         return first if isinstance(first, Windows) and len(self.changed) == 1 else None
 
+    @property
+    def flat(self) -> FlatWindows | None:
+        """The only flattened windows among the arguments if they are the first one, else None."""
+        first = self.leaves[0] if self.leaves else None
+        alone = not any(isinstance(one, Windows | FlatWindows) for one in self.leaves[1:])
+        return first if isinstance(first, FlatWindows) and alone else None
+
     def argument(self, position: int, name: str, default: Any = None) -> Any:
         """Return an argument by its position or its name."""
         args, kwargs = self.arguments
@@ -61,8 +69,8 @@ class Call:
 
     def reference(self) -> Any:
         """Return what the function makes of the reference."""
-        mine = [isinstance(one, Windows) for one in self.leaves]
-        leaves = [one.reference if isinstance(one, Windows) else one for one in self.leaves]
+        mine = [isinstance(one, Windows | FlatWindows) for one in self.leaves]
+        leaves = [one.reference if yes else one for one, yes in zip(self.leaves, mine, strict=True)]
         return self.outputs.find(self.func, leaves, self.spec, mine, self.writes)
 
     def replaced(self, leaves: list[Any]) -> Any:
@@ -78,7 +86,7 @@ class Call:
         if isinstance(values, tuple | list):
             found = [self.windows(one, starts, axis, whole) for one, whole in zip(values, reference, strict=True)]
             return None if any(one is None for one in found) else tuple(found)
-        matches = values.ndim == reference.ndim > axis and len(reference) == 1 and len(values) == len(starts)
+        matches = values.ndim == reference.ndim > axis and len(reference) == 1 and len(values) == self.changed[0].rows
         if not matches or any(
             a != b for i, (a, b) in enumerate(zip(values.shape, reference.shape, strict=True)) if i not in (0, axis)
         ):

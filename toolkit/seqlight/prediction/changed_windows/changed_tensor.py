@@ -11,9 +11,10 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.changed_windows.call import Call
+from seqlight.prediction.changed_windows.flat_windows import FlatWindows
 from seqlight.prediction.changed_windows.pointwise import NUMBER
 from seqlight.prediction.changed_windows.reference_outputs import ReferenceOutputs
-from seqlight.prediction.changed_windows.table import RULES, VIEWS
+from seqlight.prediction.changed_windows.table import FLAT_RULES, RULES, VIEWS
 from seqlight.prediction.changed_windows.windows import Windows
 
 # Questions about a tensor that its numbers do not matter for.
@@ -40,7 +41,7 @@ class ChangedTensor(Tensor):
 
     Parameters
     ----------
-    windows : Windows
+    windows : Windows or FlatWindows
     outputs : ReferenceOutputs
         What operations make of the reference.
 
@@ -55,20 +56,20 @@ class ChangedTensor(Tensor):
     tensor([0., 0., 0., 0., 1., 0., 0., 0., 0.])
     """
 
-    windows: Windows
+    windows: Windows | FlatWindows
     outputs: ReferenceOutputs
     in_full: Tensor | None
     views: list[weakref.ref[ChangedTensor]]
 
     @staticmethod
-    def __new__(cls, windows: Windows, outputs: ReferenceOutputs) -> ChangedTensor:
+    def __new__(cls, windows: Windows | FlatWindows, outputs: ReferenceOutputs) -> ChangedTensor:
         """Return a tensor without numbers of its own."""
         one: ChangedTensor = Tensor._make_wrapper_subclass(
             cls, windows.shape, dtype=windows.reference.dtype, device=windows.reference.device
         )
         return one
 
-    def __init__(self, windows: Windows, outputs: ReferenceOutputs) -> None:
+    def __init__(self, windows: Windows | FlatWindows, outputs: ReferenceOutputs) -> None:
         self.windows, self.outputs, self.in_full = windows, outputs, None
         self.views = [weakref.ref(self)]
 
@@ -131,7 +132,8 @@ def _writes(name: str, args: Any, kwargs: Any) -> bool:
 
 def _follow(name: str, func: Any, leaves: Any, spec: Any, outputs: ReferenceOutputs, writes: bool) -> Any:
     """Return what the rule of an operation makes of a call, windows or whole tensors; None where there is no rule."""
-    rule = RULES.get(name)
+    flat = any(isinstance(one, ChangedTensor) and isinstance(one.windows, FlatWindows) for one in leaves)
+    rule = (FLAT_RULES if flat else RULES).get(name)
     if rule is None:
         return None
     if writes and not (isinstance(leaves[0], ChangedTensor) and leaves[0].in_full is None):
@@ -142,7 +144,7 @@ def _follow(name: str, func: Any, leaves: Any, spec: Any, outputs: ReferenceOutp
     found = rule(call)
     if found is call.leaves[0]:
         return leaves[0]
-    return tree_map(lambda one: ChangedTensor(one, outputs) if isinstance(one, Windows) else one, found)
+    return tree_map(lambda one: ChangedTensor(one, outputs) if isinstance(one, Windows | FlatWindows) else one, found)
 
 
 def _as_argument(one: Any) -> Any:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from seqlight.prediction.changed_windows.call import Call
 from seqlight.prediction.changed_windows.pointwise import NUMBER
 from seqlight.prediction.changed_windows.sliding import Slide
+from seqlight.prediction.changed_windows.windows import Windows, cut
 
 # Where each argument of a convolution is, and what it is by default.
 NAMES = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
@@ -31,12 +34,59 @@ def convolution(call: Call) -> Any:
     found = slide.outputs(x, length)
     if found is None:
         return None
+    each_full = whole.numel() * (weight[0].numel() + NUMBER) + 2 * NUMBER * x.reference.numel()
+    if set(stride) == {1} and slide.span > 1:
+        values = _of_change(call, x, slide, found, Geometry(padding, dilation, given["groups"]))
+        if values is not None:
+            work = x.width * weight[0].numel() + NUMBER * (found[1] + 2 * x.width)
+            call.spend(work * whole.numel() / length / each_full, each_full)
+            return call.windows(values, found[0], x.axis, whole)
     padding[along] = 0
     values = call.func(
         slide.inputs(x, *found, length), weight, bias, tuple(stride), tuple(padding), tuple(dilation), given["groups"]
     )
-    call.spend(found[1] / length, whole.numel() * (weight[0].numel() + NUMBER) + 2 * NUMBER * x.reference.numel())
+    call.spend(found[1] / length, each_full)
     return call.windows(values, found[0], x.axis, whole)
+
+
+class Geometry(NamedTuple):
+    """How a kernel without strides lies on its input, for each dimension."""
+
+    padding: list[int]
+    dilation: list[int]
+    groups: int
+
+    def transposed_padding(self, weight: Tensor, along: int) -> list[int]:
+        """Return the padding of the transposed convolution with this kernel; none along positions."""
+        sizes = zip(weight.shape[2:], self.dilation, self.padding, strict=True)
+        return [0 if i == along else (size - 1) * step - pad for i, (size, step, pad) in enumerate(sizes)]
+
+
+def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], geometry: Geometry) -> Tensor | None:
+    """Return the output for the reference and what the change adds; None where this cannot be had so.
+
+    Every position that changed adds to all outputs that see it, as in a transposed convolution: less work than to
+    compute these outputs anew from all that they see.
+    """
+    weight, groups = call.argument(1, "weight"), geometry.groups
+    starts, width = found
+    offsets = starts - (x.starts + slide.left - slide.span + 1)
+    first, last = int(offsets.min()), int(offsets.max())
+    padding = geometry.transposed_padding(weight, x.axis - 2)
+    if first != last or first < 0 or first + width > x.width + slide.span - 1 or min(padding) < 0:
+        return None
+    if not call.outputs.finite(x.reference):
+        return None
+    transposed = F.conv_transpose1d if call.name == "conv1d" else F.conv_transpose2d
+    kernel = call.outputs.weights.find(weight, ("turned", groups), partial(_turned, groups=groups))
+    added = transposed(x.change(), kernel, None, 1, padding, 0, groups, geometry.dilation)
+    return added.narrow(x.axis, first, width).add_(cut(call.reference(), x.axis, starts, width))
+
+
+def _turned(weight: Tensor, groups: int) -> Tensor:
+    """Return the kernel of the transposed convolution that adds what an input gives to outputs."""
+    each_group = weight.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2).flatten(0, 1)
+    return each_group.flip(*range(2, weight.ndim)).contiguous()
 
 
 def _padding(given: Any, weight: Tensor, dilation: list[int] | None) -> list[int] | None:

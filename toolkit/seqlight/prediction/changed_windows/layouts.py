@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seqlight.prediction.changed_windows.call import Call, of_axis
+from seqlight.prediction.changed_windows.flat_windows import FlatWindows
 from seqlight.prediction.changed_windows.windows import Windows, fit
 
 
@@ -78,7 +79,8 @@ def reshaping(call: Call) -> Any:
         (i for i in range(1, whole.ndim) if whole.shape[i] == x.length and whole.shape[1:i].numel() == before), None
     )
     if axis is None:
-        return None
+        flat = whole.ndim == 2 and whole.shape[1] == x.reference[0].numel()
+        return FlatWindows(x, whole) if flat else None
     shape = [x.rows, *whole.shape[1:]]
     shape[axis] = x.width
     return call.windows(x.values.reshape(shape), x.starts, axis, whole)

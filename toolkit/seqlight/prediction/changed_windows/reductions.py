@@ -27,8 +27,9 @@ def total(call: Call) -> Any:
     if x.axis not in axes:
         axis = x.axis if keep else x.axis - sum(one < x.axis for one in axes)
         return _elsewhere(call, x, axis)
-    before = cut(x.reference, x.axis, x.starts, x.width)
-    change = (x.values - before).sum(axes, keepdim=keep)
+    if not call.outputs.finite(x.reference):
+        return None
+    change = x.change().sum(axes, keepdim=keep)
     if call.name == "mean":
         change = change / math.prod(x.reference.shape[one] for one in axes)
     call.spend(3 * x.width / x.length, NUMBER * x.reference.numel())
@@ -45,9 +46,10 @@ def average_to_one(call: Call) -> Any:
     x = call.input
     if x is None or not _to_one(call, x):
         return None
-    before = cut(x.reference, x.axis, x.starts, x.width)
+    if not call.outputs.finite(x.reference):
+        return None
     call.spend(3 * x.width / x.length, NUMBER * x.reference.numel())
-    return call.reference() + (x.values - before).sum(x.axis, keepdim=True) / x.length
+    return call.reference() + x.change().sum(x.axis, keepdim=True) / x.length
 
 
 def largest(call: Call) -> Any:

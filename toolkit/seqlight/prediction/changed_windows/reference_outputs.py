@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import TreeSpec, tree_unflatten
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
+
+from seqlight.prediction.changed_windows.prepared_weights import PreparedWeights
 
 
 class ReferenceOutputs:
@@ -16,15 +18,22 @@ class ReferenceOutputs:
     A call is the same if it is of the same function, on the same tensors of the reference, with equal other arguments;
     so a model whose control flow depends on its input gets what belongs to the way that it takes.
 
+    Parameters
+    ----------
+    weights : PreparedWeights, optional
+        Shared by those of other sequences.
+
     Attributes
     ----------
+    weights : PreparedWeights
     spent, whole : float
         Multiplications of a row in windows, and in full, so far; other work as so many of them.
     calls : int
         Calls whose work was counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, weights: PreparedWeights | None = None) -> None:
+        self.weights = weights or PreparedWeights()
         self._known: dict[tuple[Any, tuple[int, ...]], list[tuple[list[Any], Any]]] = {}
         self.spent, self.whole, self.calls = 0.0, 0.0, 0
 
@@ -55,6 +64,17 @@ class ReferenceOutputs:
         output = func(*args, **kwargs)
         known.append((list(leaves), output))
         return output
+
+    def finite(self, one: Tensor) -> bool:
+        """Return whether a tensor of the reference has no infinite numbers, so that a difference from it is right."""
+        return bool(self.find(_is_finite, [one], _ONE, [True], False))
+
+
+_ONE = tree_flatten(((0,), {}))[1]
+
+
+def _is_finite(one: Tensor) -> bool:
+    return bool(torch.isfinite(one).all())
 
 
 def _equal(a: Any, b: Any) -> bool:

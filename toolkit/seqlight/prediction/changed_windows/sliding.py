@@ -49,6 +49,11 @@ class Slide:
         size = (width - 1) * self.stride + self.span
         if int(begin.min()) >= 0 and int(begin.max()) + size <= x.length:
             return x.at(begin, size)
+        if x.together:
+            first, last = max(0, int(begin)), min(int(begin) + size, x.length)
+            inner = x.at(begin.clamp(min=0), last - first)
+            around = [0, 0] * (x.reference.ndim - 1 - x.axis) + [first - int(begin), int(begin) + size - last]
+            return F.pad(inner, around, value=self.fill)
         pads = [0, 0] * (x.reference.ndim - 1 - x.axis) + [self.left, right]
         padded = F.pad(x.reference, pads, value=self.fill)
         return Windows(padded, x.values, x.starts + self.left, x.axis).at(begin + self.left, size)

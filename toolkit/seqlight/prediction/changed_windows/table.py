@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from seqlight.prediction.changed_windows import convolutions, layouts, pointwise, pools, reductions
+from seqlight.prediction.changed_windows import convolutions, dense_layers, layouts, pointwise, pools, reductions
 from seqlight.prediction.changed_windows.call import Call
 
 Rule = Callable[[Call], Any]
@@ -56,4 +56,10 @@ RULES: dict[str, Rule] = {
     "amax": reductions.largest,
     "adaptive_avg_pool1d": reductions.average_to_one,
     "adaptive_max_pool1d": reductions.largest_to_one,
+}
+# Of tensors that were flattened, rows by numbers.
+FLAT_RULES: dict[str, Rule] = {
+    **dict.fromkeys(ELEMENTWISE, dense_layers.elementwise),
+    **dict.fromkeys(["dropout", "alpha_dropout", "contiguous", "detach"], dense_layers.same),
+    "linear": dense_layers.dense,
 }

@@ -17,13 +17,15 @@ WIDE = 100
 class Windows:
     """Rows that equal one reference outside a window of positions, which has the same width in all rows.
 
+    Where it also begins at the same place in all rows, what lies around it is a view of the reference.
+
     Parameters
     ----------
     reference : torch.Tensor, shape (1, ...)
         The whole of the reference.
     values : torch.Tensor, shape (rows, ...)
         What each row has in its window; sizes as in `reference` but for the rows and `axis`, which has the width.
-    starts : torch.Tensor, int64, shape (rows,), on the CPU
+    starts : torch.Tensor, int64, shape (rows,), or (1,) where it is the same for all rows, on the CPU
         Where each window begins; all lie within the reference.
     axis : int
         The dimension of positions, at least 1.
@@ -38,7 +40,12 @@ class Windows:
     @property
     def rows(self) -> int:
         """The number of rows."""
-        return len(self.starts)
+        return len(self.values)
+
+    @property
+    def together(self) -> bool:
+        """Whether the windows of all rows begin at the same place."""
+        return len(self.starts) == 1
 
     @property
     def width(self) -> int:
@@ -64,14 +71,36 @@ class Windows:
             first = int(offsets[0])
             if 0 <= first <= wider.shape[self.axis] - width and bool((offsets == first).all()):
                 return wider.narrow(self.axis, first, width)
-        found = self._placed(cut(self.reference, self.axis, starts, width), self.starts - starts)
+        if self.together:
+            found = self._around(int(starts), width)
+        else:
+            found = self._placed(cut(self.reference, self.axis, starts, width), self.starts - starts)
         self._wider[:] = [(starts, found)]
         return found
+
+    def change(self) -> Tensor:
+        """Return the difference of the windows from what the reference has there."""
+        return self.values - cut(self.reference, self.axis, self.starts, self.width)
 
     def whole(self) -> Tensor:
         """Return the rows in full, a new tensor."""
         rows = self.reference.expand(self.rows, *self.reference.shape[1:]).clone(memory_format=torch.contiguous_format)
         return self._placed(rows, self.starts)
+
+    def _around(self, start: int, width: int) -> Tensor:
+        """Return another window that begins at `start` in all rows."""
+        axis, own = self.axis, int(self.starts)
+        first = min(max(own, start), start + width)
+        last = max(min(own + self.width, start + width), first)
+        if first == start and last == start + width:
+            return self.values.narrow(axis, first - own, width)
+        found = self.values.new_empty(*self.values.shape[:axis], width, *self.values.shape[axis + 1 :])
+        for begin, end in ((start, first), (last, start + width)):
+            if begin < end:
+                found.narrow(axis, begin - start, end - begin).copy_(self.reference.narrow(axis, begin, end - begin))
+        if first < last:
+            found.narrow(axis, first - start, last - first).copy_(self.values.narrow(axis, first - own, last - first))
+        return found
 
     def _placed(self, rows: Tensor, offsets: Tensor) -> Tensor:
         """Write the windows to `rows` at their offsets, as far as they lie within, and return it."""
@@ -93,7 +122,7 @@ class Windows:
 
 
 def cut(reference: Tensor, axis: int, starts: Tensor, width: int) -> Tensor:
-    """Return windows of a reference, a new tensor of shape (rows, ...).
+    """Return windows of a reference, a new tensor of shape (rows, ...); for a single start a view of shape (1, ...).
 
     Examples
     --------
@@ -102,6 +131,8 @@ def cut(reference: Tensor, axis: int, starts: Tensor, width: int) -> Tensor:
     <BLANKLINE>
             [[3, 4]]])
     """
+    if len(starts) == 1:
+        return reference.narrow(axis, int(starts), width)
     if reference.is_cpu and width >= WIDE:
         return torch.stack([reference[0].narrow(axis - 1, start, width) for start in starts.tolist()])
     one = reference[0].movedim(axis - 1, 0)

@@ -1,0 +1,53 @@
+"""Dense layers on all positions: the output takes the change, by the weights of the positions that changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from seqlight.prediction.changed_windows.call import Call
+from seqlight.prediction.changed_windows.pointwise import NUMBER
+
+# Larger weights, 64 MiB of them in float32, are not copied into another layout.
+LARGEST = 2**24
+
+
+def dense(call: Call) -> Any:
+    """Return a linear layer that takes what was flattened; the result is whole."""
+    x, weight = call.flat, call.argument(1, "weight")
+    if x is None or not x.windows.together or not isinstance(weight, Tensor) or weight.numel() > LARGEST:
+        return None
+    if weight.ndim != 2 or not call.outputs.finite(x.reference):
+        return None
+    one = x.windows
+    sizes = one.reference.shape[1:]
+    by_position = call.outputs.weights.find(
+        weight,
+        ("by position", one.axis, sizes),
+        lambda w: w.reshape(-1, *sizes).movedim(one.axis, 0).flatten(2).mT.contiguous(),
+    )
+    start = int(one.starts)
+    weights = by_position[start : start + one.width].flatten(0, 1)
+    change = one.change().movedim(one.axis, 1).flatten(1) @ weights
+    each = weight.numel() + 2 * NUMBER * x.reference.numel()
+    call.spend((weights.numel() + NUMBER * len(weight)) / each, each)
+    return change.add_(call.reference())
+
+
+def elementwise(call: Call) -> Any:
+    """Return a function of each number of what was flattened."""
+    x = call.flat
+    if x is None or any(isinstance(one, Tensor) for one in call.leaves):
+        return None
+    values = call.replaced([x.windows.values, *call.leaves[1:]])
+    reference = call.reference()
+    same = values.shape == x.windows.values.shape and reference.shape == x.reference.shape
+    call.spend(x.windows.width / x.windows.length, NUMBER * reference.numel())
+    return x.like(values, reference) if same else None
+
+
+def same(call: Call) -> Any:
+    """Return the tensor itself: nothing is dropped in evaluation mode."""
+    keeps = call.name in ("contiguous", "detach")
+    return call.flat if keeps or not call.argument(2, "training", call.argument(2, "train", True)) else None
