@@ -119,7 +119,7 @@ def make_taps(model: nn.Module, layers: Layers, reduction: LayerReduction | None
     if isinstance(layers, bool):
         if reduction is not None:
             raise InputError("reduce is given with layers=True, which keeps totals alone: name modules in layers.")
-        return LayerTaps(modules, keeps=False)
+        return LayerTaps(modules, keeps=False, parts=True)
     if isinstance(layers, str) or not isinstance(layers, Sequence) or not layers:
         raise InputError(f"layers is {layers!r}: expected a list with the names of modules, or True for all of them.")
     named: Mapping[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))

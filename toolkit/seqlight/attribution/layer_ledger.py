@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 from torch import Tensor
 
+from seqlight.attribution.engine.layer_rows import split_row_name
+
 # By how much totals of float32 may miss the output difference of a cut, as a share of it.
 ROUNDING = 1e-3
 
@@ -29,8 +31,8 @@ def ledger_table(totals: Tensor, differences: Tensor, names: Sequence[str]) -> p
     Returns
     -------
     pandas.DataFrame
-        ``layer``, ``share``, ``standard_error`` (NaN for a single reference), and ``complete``: whether the totals of
-        every pair are its output difference, to rounding.
+        ``layer``, ``part`` ("" for the whole), ``share``, ``standard_error`` (NaN for a single reference), and
+        ``complete``: whether the totals of every pair are its output difference, to rounding.
 
     References
     ----------
@@ -40,10 +42,10 @@ def ledger_table(totals: Tensor, differences: Tensor, names: Sequence[str]) -> p
     --------
     >>> import torch
     >>> totals = torch.tensor([[[4.0, 1.0], [2.0, 1.0]]])
-    >>> ledger_table(totals, torch.tensor([[4.0, 2.0]]), ["trunk", "trunk.branch"])
-              layer     share  standard_error  complete
-    0         trunk  1.000000        0.000000      True
-    1  trunk.branch  0.333333        0.111111     False
+    >>> ledger_table(totals, torch.tensor([[4.0, 2.0]]), ["trunk", "trunk: branch 1 (relu)"])
+       layer             part     share  standard_error  complete
+    0  trunk                   1.000000        0.000000      True
+    1  trunk  branch 1 (relu)  0.333333        0.111111     False
     """
     t, d = totals.double(), differences.double().unsqueeze(-1)
     n = d.isfinite().sum(dim=1)
@@ -53,11 +55,13 @@ def ledger_table(totals: Tensor, differences: Tensor, names: Sequence[str]) -> p
     share = t.nanmean(dim=1).sum(dim=0) / whole
     residuals = (t - share * d) - (t - share * d).nanmean(dim=1, keepdim=True)
     variance = residuals.square().nansum(dim=1) / (n - 1) / n
+    parts = [split_row_name(name) for name in names]
     missed = (t - d).abs().nan_to_num().amax(dim=(0, 1))
     largest = d.abs().nan_to_num().amax()
     return pd.DataFrame(
         {
-            "layer": list(names),
+            "layer": [layer for layer, _ in parts],
+            "part": [part for _, part in parts],
             "share": share.numpy(),
             "standard_error": (variance.sum(dim=0).sqrt() / whole.abs()).numpy(),
             "complete": (missed <= ROUNDING * largest).numpy(),

@@ -56,6 +56,16 @@ class Activation(NamedTuple):
         found: Tensor | None = None if kernel is None else kernel(*self, kept)
         return sum_behind(self.contributions(), kept) if found is None else found
 
+    def totals_of_heads(self) -> Tensor:
+        """Return the sums of contributions (references, sequences, ..., heads, positions, width): all, and each head's.
+
+        Returns
+        -------
+        torch.Tensor, shape (references, sequences, 1 + heads)
+        """
+        heads = Activation(*[one.movedim(-3, 2) for one in self]).totals(3)
+        return torch.cat([heads.sum(-1, keepdim=True), heads], dim=-1)
+
 
 def sum_behind(contributions: Tensor, kept: int) -> Tensor:
     """Return the sums over all dimensions but the first, `kept` of them."""

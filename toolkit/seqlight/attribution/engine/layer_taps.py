@@ -8,7 +8,6 @@ hooks are those of PyTorch for all modules, and there for the time of a pass onl
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
@@ -26,14 +25,15 @@ from seqlight.attribution.engine.layer_contributions import (
     sum_behind,
     sum_over_references,
 )
+from seqlight.attribution.engine.layer_rows import PassRows, Row, row_names
 from seqlight.attribution.engine.module_hooks import watch_modules
 from seqlight.attribution.engine.row_layout import RowLayout, layout_of_shapes
 from seqlight.errors import InputError, UnsupportedOperation
 
+# What is recorded of the second branch of a sum, of sequences and references, and by how much it is multiplied.
+_Branch: TypeAlias = tuple[Snapshot, Snapshot, float]
 # What the entries of a record are called.
-_PREFIX = "the output of module "
-# A module by its name, the number of its call, and the place in what it returns.
-_Key: TypeAlias = tuple[str, int, str]
+_PREFIX, _OPERAND = "the output of module ", "a branch in module "
 
 
 class _Recorder(Protocol):
@@ -58,12 +58,14 @@ class LayerTaps:
         of the references, each (pairs, ...).
     inputs : bool
         Whether to read what the modules are given, rather than what they return.
+    parts : bool
+        Whether to read the branches of residual sums and the heads of attention, too.
 
     Attributes
     ----------
     names : tuple of str
         The outputs, in the order of their calls: the name of the module, with ``#1`` for the second of several calls,
-        and ``[1]`` for the second of several tensors.
+        and ``[1]`` for the second of several tensors; parts as :mod:`seqlight.attribution.engine.layer_rows` says.
     layouts : list of RowLayout
         Where the rows lie in each tensor that is read, as far as that is known.
     """
@@ -75,58 +77,92 @@ class LayerTaps:
         reduction: LayerReduction | None = None,
         attribution: LayerAttribution | None = None,
         inputs: bool = False,
+        parts: bool = False,
     ) -> None:
         self._names_of = {id(module): name for name, module in modules.items()}
         self._asked, self._keeps, self._reduction = tuple(modules), keeps, reduction
-        self._attribution, self._inputs = attribution, inputs
+        self._attribution, self._inputs, self.parts = attribution, inputs, parts
         self.names: tuple[str, ...] = ()
         self.layouts: list[RowLayout] = []
-        self._places: list[int] = []  # of each name among the tensors read: two modules may return the same one
+        self._rows: list[Row] = []
         self._reported: tuple[str, ...] = ()
         self._sequences, self._target = 0, 0
+        self._pass = PassRows()
         self._readers: list[Callable[[Tensor], None]] = []
         self._found: dict[tuple[int, int], tuple[Tensor, Tensor | None]] = {}
 
     @contextlib.contextmanager
     def attached(self, mode: _Recorder, copy: bool) -> Iterator[None]:
         """Read what modules return to the model that is called inside; keep copies if `copy` is true."""
-        keys: list[_Key] = []
-        places: list[int] = []
-        calls: Counter[str] = Counter()
-        last: list[Tensor] = []  # a container returns what the last of its modules returned
+        self._pass = met = PassRows(copy)
         self._readers, self._found = [], {}
 
+        def enter(module: nn.Module, inputs: Any) -> None:
+            met.running.append(id(module))
+
         def read(module: nn.Module, inputs: Any, output: Any = None) -> None:
+            if self.parts:
+                met.leave(id(module))
             name = self._names_of.get(id(module))
             if name is None:
                 return
             with torch._C.DisableTorchFunction():
                 for path, one in tree_flatten_with_path(inputs if self._inputs else output)[0]:
                     if isinstance(one, Tensor) and one.requires_grad and one.is_floating_point():
-                        if not (last and last[0] is one):
-                            kept = mode.meet(f"{_PREFIX}{name}", one)
-                            if kept is not None:
-                                self._follow(one, kept, copy)
-                            places.append(places[-1] + 1 if places else 0)
-                        else:
-                            places.append(places[-1])
-                        last[:] = [one]
-                        keys.append((name, calls[name], keystr(path)))
-            calls[name] += 1
+                        self._read_output(mode, name, keystr(path), one)
+            met.calls[name] += 1
 
+        entered = watch_modules(enter, before=True) if self.parts else contextlib.nullcontext()
         try:
-            with watch_modules(read, before=self._inputs):
+            with entered, watch_modules(read, before=self._inputs):
                 yield
         finally:
-            last.clear()
-        self._set_names(keys, places, calls)
+            self._pass = PassRows()  # after an error, too, it would keep tensors alive
+        self._set_names(met)
 
-    def _set_names(self, keys: Sequence[_Key], places: list[int], calls: Counter[str]) -> None:
+    def _read_output(self, mode: _Recorder, name: str, path: str, y: Tensor) -> None:
+        met = self._pass
+        if not met.is_last(y):  # a container returns what the last of its modules returned
+            self._meet(mode, f"{_PREFIX}{name}", y)
+        met.rows.append(Row(name, met.calls[name], path, met.places - 1))
+        if self.parts:
+            met.sources[y] = f"{name}{path}"
+
+    def read_sum(self, mode: _Recorder, y: Tensor, branch: Tensor, scale: float, names: Sequence[str]) -> None:
+        """Read a sum of two tensors, the second of which is `branch` times `scale`, and what each contributes."""
+        met = self._pass
+        layer = met.layer(self._names_of)
+        kept = mode.meet(f"{_OPERAND}{layer}", branch)
+        both = None if kept is None else (kept, Snapshot.take(branch, met.copy), scale)
+        self._meet(mode, f"{_PREFIX}{layer}", y, both)
+        parts = [f"branch {k} ({name})" if name else f"branch {k}" for k, name in enumerate(names)]
+        met.add_parts(layer, "sum", parts)
+        met.sources.pop(y, None)  # it may be the first of the two, overwritten
+
+    def read_heads(self, mode: _Recorder, y: Tensor) -> None:
+        """Read what attention returns, (..., heads, positions, width), and what each head contributes."""
+        met = self._pass
+        layer = met.layer(self._names_of)
+        self._meet(mode, f"{_PREFIX}{layer}", y, heads=True)
+        met.add_parts(layer, "attention", [f"head {k}" for k in range(y.shape[-3])])
+
+    def source_of(self, one: Tensor) -> str:
+        """Return the module that returned a tensor in this pass; "" if none did."""
+        return str(self._pass.sources.get(one, ""))
+
+    def _meet(self, mode: _Recorder, name: str, y: Tensor, branch: _Branch | None = None, heads: bool = False) -> None:
+        """Record a tensor of the sequences, or read the multipliers of one of the references as they come back."""
+        kept = mode.meet(name, y)
+        if kept is not None:
+            self._follow(y, kept, branch, heads)
+        self._pass.add_place(y)
+
+    def _set_names(self, met: PassRows) -> None:
         """Set the names after the first pass; those of every other pass have to be the same."""
-        names = tuple(f"{name}{f'#{call}' if calls[name] > 1 else ''}{path}" for name, call, path in keys)
+        names = row_names(met.rows, met.calls)
         if self.names:
             _require_equal(self.names, names)
-        self.names, self._places = names, places
+        self.names, self._rows = names, met.rows
 
     @staticmethod
     def is_tap(name: str) -> bool:
@@ -135,15 +171,16 @@ class LayerTaps:
 
     def names_of_tensors(self) -> list[str]:
         """Return the first name of each tensor that is read."""
-        return [self.names[self._places.index(at)] for at in range(max(self._places, default=-1) + 1)]
+        first = {row.place: name for row, name in zip(reversed(self._rows), reversed(self.names), strict=True)}
+        return [first[at] for at in sorted(first)]
 
     def layouts_of_names(self) -> list[RowLayout]:
         """Return the layout of each output."""
-        return [self.layouts[at] for at in self._places]
+        return [self.layouts[row.place] for row in self._rows]
 
     def forget(self) -> None:
         """Forget names and layouts: the model is explained in another way from now on."""
-        self.names, self._places, self.layouts = (), [], []
+        self.names, self._rows, self.layouts = (), [], []
 
     def require_all(self) -> None:
         """Raise InputError if a module that was asked for was not called, or does not depend on the input."""
@@ -187,24 +224,32 @@ class LayerTaps:
         if self._reported:
             _require_equal(self._reported, self.names)
         self._reported = self.names
-        totals = [torch.stack([found[at, k][0] for k in range(targets)]) for at in sorted({at for at, _ in found})]
-        joined = torch.stack([totals[at] for at in self._places], dim=-1)  # (targets, references, sequences, names)
+        places = sorted({at for at, _ in found})
+        totals = [torch.stack([found[at, k][0] for k in range(targets)]) for at in places]
+        # (targets, references, sequences, rows)
+        joined = torch.stack([totals[row.place][..., row.column] for row in self._rows], dim=-1)
         sums: list[Tensor] = []
         if self._keeps:
-            stacked = [torch.stack([found[at, k][1] for k in range(targets)], 1) for at in range(len(totals))]  # type: ignore[misc]
-            sums = [stacked[at] for at in self._places]
+            stacked = [torch.stack([found[at, k][1] for k in range(targets)], 1) for at in places]  # type: ignore[misc]
+            sums = [stacked[row.place] for row in self._rows]
         return *sums, joined.permute(2, 0, 1, 3)
 
-    def _follow(self, y: Tensor, kept: Snapshot, copy: bool) -> None:
+    def _follow(self, y: Tensor, kept: Snapshot, branch: _Branch | None, heads: bool) -> None:
         """Read the multipliers of an output of the references as they come back."""
-        at = len(self._readers)
-        layout, snapshot = self._layout(at, kept.tensor, y), Snapshot.take(y, copy)
+        at, device = len(self._readers), y.device.type
+        layout, snapshot = self._layout(at, kept.tensor, y), Snapshot.take(y, self._pass.copy)
 
         def read(multipliers: Tensor) -> None:
-            with torch.no_grad(), torch.autocast(y_device, enabled=False):
-                self._found[at, self._target] = self._reduce(multipliers, kept.get(), snapshot.get(), layout)
+            with torch.no_grad(), torch.autocast(device, enabled=False):
+                one = Activation.sort(multipliers, kept.get(), snapshot.get(), layout, self._sequences)
+                if branch is not None:
+                    x, r, scale = branch
+                    part = Activation.sort(multipliers, x.get(), r.get(), layout, self._sequences).totals() * scale
+                    whole = one.totals()
+                    self._found[at, self._target] = torch.stack([whole, whole - part, part], dim=-1), None
+                else:
+                    self._found[at, self._target] = (one.totals_of_heads(), None) if heads else self._reduce(one)
 
-        y_device = y.device.type
         y.register_hook(read)  # type: ignore[no-untyped-call]
         self._readers.append(read)
 
@@ -218,13 +263,12 @@ class LayerTaps:
         self.layouts.append(found)
         return found
 
-    def _reduce(self, m: Tensor, x: Tensor, r: Tensor, layout: RowLayout) -> tuple[Tensor, Tensor | None]:
-        """Return the total of each pair, (references, sequences), and what is kept of contributions, or None."""
-        one = Activation.sort(m, x, r, layout, self._sequences)
+    def _reduce(self, one: Activation) -> tuple[Tensor, Tensor | None]:
+        """Return the total of each pair, (references, sequences, 1), and what is kept of contributions, or None."""
         if not self._keeps:
-            return one.totals(), None
+            return one.totals().unsqueeze(-1), None
         contributions = one.contributions()
-        totals = sum_behind(contributions, 2)
+        totals = sum_behind(contributions, 2).unsqueeze(-1)
         if self._attribution is not None:
             contributions = attribute_pairs(one, self._attribution)
         return totals, sum_over_references(contributions, self._reduction)

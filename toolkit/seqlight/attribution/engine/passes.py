@@ -88,7 +88,7 @@ def sequence_pass(
     if mode is None and policy.channels_last:
         # Loaded where there are no compiled loops alone.
         from seqlight.attribution.engine.channels_last import ChannelsLastSequenceMode as mode
-    mode = mode or SequenceMode
+    mode = _with_parts(mode or SequenceMode, policy)
     # The graph only says what depends on the input: there is no backward pass, so it need not save anything.
     with torch.autograd.graph.saved_tensors_hooks(_discard, _refuse_gradients), add_module_name(model):
         with (
@@ -141,7 +141,7 @@ def reference_pass(
     this = _make_pass(references, record)
     if mode is None and policy.channels_last and record.arranged is not None:
         from seqlight.attribution.engine.channels_last import ChannelsLastReferenceMode as mode
-    mode = mode or ReferenceMode
+    mode = _with_parts(mode or ReferenceMode, policy)
     calls = mode(model, policy, record)
     with add_module_name(model):
         with calls, policy.regions.mode(policy.rules, this.inputs), _read_layers(policy, calls):
@@ -155,6 +155,16 @@ def reference_pass(
 
 def _read_layers(policy: CallPolicy, calls: SequenceMode | ReferenceMode) -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext() if policy.taps is None else policy.taps.attached(calls, policy.copy)
+
+
+def _with_parts(mode: Any, policy: CallPolicy) -> Any:
+    """Return a mode, or one that reads parts as well."""
+    if policy.taps is None or not policy.taps.parts:
+        return mode
+    # Loaded for the few calls that ask for them.
+    from seqlight.attribution.engine.layer_parts import with_parts
+
+    return with_parts(mode)
 
 
 def find_regions(
