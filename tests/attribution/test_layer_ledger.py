@@ -34,9 +34,15 @@ def found():
 
 
 def test_shares_and_what_is_complete(found):
-    table = found.of_target(0).ledger.set_index("layer")
+    table = found.of_target(0).ledger
+    parts = table[table["part"] != ""].set_index("part")
+    table = table[table["part"] == ""].set_index("layer")
     assert table.index.tolist() == ["trunk", "branch.0", "branch.1", "branch", "head"]
     assert table["complete"].tolist() == [True, False, False, False, True]
+    assert parts.index.tolist() == ["branch 0 (trunk)", "branch 1 (branch)"]
+    assert parts["share"]["branch 1 (branch)"] == pytest.approx(table["share"]["branch"])
+    assert parts["share"].sum() == pytest.approx(1)
+    assert not parts["complete"].any()
     assert table["share"][["trunk", "head"]].tolist() == pytest.approx([1, 1])
     assert table["standard_error"][["trunk", "head"]].tolist() == pytest.approx([0, 0], abs=1e-12)
     assert table["share"]["branch"] == table["share"]["branch.1"] == pytest.approx(table["share"]["branch.0"])
@@ -45,7 +51,7 @@ def test_shares_and_what_is_complete(found):
 
 def test_several_targets_have_their_own_rows(found):
     table = found.ledger
-    assert table["target"].tolist() == [0] * 5 + [1] * 5
+    assert table["target"].tolist() == [0] * 7 + [1] * 7
     own = table[table["target"] == 1].drop(columns="target").reset_index(drop=True)
     assert own.equals(found.of_target(1).ledger)
 

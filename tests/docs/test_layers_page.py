@@ -26,9 +26,16 @@ def test_what_the_page_says_of_its_contributions(names):
 
 
 def test_what_the_page_says_of_its_ledger(names):
-    table = names["ledger"].set_index("layer")
+    parts = names["ledger"][names["ledger"]["part"] != ""]
+    table = names["ledger"][names["ledger"]["part"] == ""].set_index("layer")
     assert table["complete"][["0", "1", "2", "3", "6"]].all()
     assert not table["complete"][["2.branch", "3.branch"]].any()
+    assert parts["part"].tolist() == [f"branch {k}" for k in ("0 (1)", "1 (2.branch)", "0 (2)", "1 (3.branch)")]
+    shares = parts.groupby("layer")["share"].sum()
+    assert shares.tolist() == pytest.approx([1, 1], abs=1e-4)
+    assert names["heads"]["part"].tolist() == ["head 0", "head 1", "head 2", "head 3"]
+    whole = names["looked"].query("layer == 'attention[0]'")["share"]
+    assert names["heads"]["share"].sum() == pytest.approx(float(whole.iloc[0]), abs=1e-4)
 
 
 def test_the_variant_acts_through_the_planted_filter(names):

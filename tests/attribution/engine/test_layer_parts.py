@@ -91,6 +91,28 @@ class Block(nn.Module):
         return x + self.two(x)
 
 
+class InPlace(Block):
+    """The same, overwritten each time."""
+
+    def forward(self, x):
+        x = x * 1.0
+        x += torch.relu(self.one(x * 1.0))
+        x += self.two(x * 1.0)
+        return x
+
+
+def test_sums_that_are_overwritten(X):
+    def model(kind):
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv1d(4, 5, 3), kind(), nn.Flatten(), nn.Linear(5 * LENGTH - 10, 1), nn.Tanh()
+        ).double()
+
+    wanted, found = explain(model(Block), X), explain(model(InPlace), X)
+    for name in ("1: sum 0, branch 1", "1: sum 1, branch 0", "1: sum 1, branch 1 (1.two)", "1"):
+        torch.testing.assert_close(total(found, name), total(wanted, name), rtol=0, atol=1e-13)
+
+
 def test_parts_are_named_by_modules_and_numbered(X):
     torch.manual_seed(0)
     block = Block()

@@ -64,7 +64,8 @@ class Explanation:
         is the first dimension, wherever the model has its batch.
     layer_names : tuple of str or None
         The outputs of modules in `layer_totals`, in the order of their calls: ``"name"``, ``"name#1"`` for the second
-        of several calls, ``"name[1]"`` for the second of several tensors.
+        of several calls, ``"name[1]"`` for the second of several tensors; and with ``layers=True`` their parts,
+        ``"name: branch 1 (conv)"`` of a sum and ``"name: head 3"`` of attention.
     layer_totals : torch.Tensor or None, shape (sequences, references, outputs of modules)
         The sum of what each of them contributes to the output difference of each pair.
 
@@ -121,8 +122,9 @@ class Explanation:
         Returns
         -------
         pandas.DataFrame
-            A row for each module, in the order of their calls: ``layer``, ``share``, its ``standard_error`` over
-            references, and ``complete``, whether everything goes through it; for several targets with ``target``.
+            A row for each module, in the order of their calls: ``layer``, ``part`` for branches of sums and heads of
+            attention and "" for the rest, ``share``, its ``standard_error`` over references, and ``complete``, whether
+            everything goes through it; for several targets with ``target``.
 
         Raises
         ------

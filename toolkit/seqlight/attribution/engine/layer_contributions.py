@@ -53,8 +53,16 @@ class Activation(NamedTuple):
     def totals(self, kept: int = 2) -> Tensor:
         """Return the sums of contributions over all dimensions but the first, `kept` of them."""
         kernel = kernel_for("contributions.totals", self.references.device.type, self.references.dtype)
-        found: Tensor | None = None if kernel is None else kernel(*self, kept)
+        found: Tensor | None = None if kernel is None else kernel(*self._as_in_memory(kept), kept)
         return sum_behind(self.contributions(), kept) if found is None else found
+
+    def _as_in_memory(self, kept: int) -> Activation:
+        """Return the same with the dimensions from `kept` on in the order in which they lie in memory."""
+        r = self.references
+        if r.is_contiguous():
+            return self
+        order = [*range(kept), *sorted(range(kept, r.ndim), key=lambda d: -r.stride()[d])]
+        return Activation(*[one.permute(order) for one in self])
 
     def totals_of_heads(self) -> Tensor:
         """Return the sums of contributions (references, sequences, ..., heads, positions, width): all, and each head's.

@@ -82,9 +82,9 @@ class PartsMode(CallMode):
 
 def _are_branches(a: Any, b: Any) -> bool:
     """Return whether two summands depend on the input and have the shape of the sum."""
-    if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor)) or a.shape != b.shape or not a.ndim:
         return False
-    return a.requires_grad and b.requires_grad and a.shape == b.shape and a.ndim > 0 and a.is_floating_point()
+    return all(one.requires_grad and one.is_floating_point() for one in (a, b))
 
 
 @cache

@@ -90,6 +90,7 @@ class PassRows:
         self.running: list[int] = []  # the modules whose forward runs, the innermost last
         self.sources: Any = WeakIdKeyDictionary()  # from tensors to the modules that returned them
         self._last: tuple[Tensor, int] | None = None
+        self._made: Counter[tuple[str, int, str]] = Counter()  # operations with parts, by kind
 
     def leave(self, module: int) -> None:
         """Take a module off those that run, and with it all that an error ended."""
@@ -112,6 +113,6 @@ class PassRows:
     def add_parts(self, layer: str, kind: str, parts: Sequence[str]) -> None:
         """Add rows for parts of the last tensor that was read."""
         call = self.calls[layer]
-        made = {row.source for row in self.rows if row.part and row[:2] == (layer, call) and row.source[0] == kind}
-        source = kind, len(made)
+        source = kind, self._made[layer, call, kind]
+        self._made[layer, call, kind] += 1
         self.rows += [Row(layer, call, "", self.places - 1, 1 + k, part, source) for k, part in enumerate(parts)]

@@ -107,9 +107,9 @@ class LayerTaps:
             if name is None:
                 return
             with torch._C.DisableTorchFunction():
-                for path, one in tree_flatten_with_path(inputs if self._inputs else output)[0]:
-                    if isinstance(one, Tensor) and one.requires_grad and one.is_floating_point():
-                        self._read_output(mode, name, keystr(path), one)
+                for path, one in _tensors_in(inputs if self._inputs else output):
+                    if one.requires_grad and one.is_floating_point():
+                        self._read_output(mode, name, path, one)
             met.calls[name] += 1
 
         entered = watch_modules(enter, before=True) if self.parts else contextlib.nullcontext()
@@ -272,6 +272,16 @@ class LayerTaps:
         if self._attribution is not None:
             contributions = attribute_pairs(one, self._attribution)
         return totals, sum_over_references(contributions, self._reduction)
+
+
+def _tensors_in(given: Any) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors that a module is given or returns, with their places in it."""
+    if isinstance(given, Tensor):
+        yield "", given
+        return
+    for path, one in tree_flatten_with_path(given)[0]:
+        if isinstance(one, Tensor):
+            yield keystr(path), one
 
 
 def calls_differ() -> UnsupportedOperation:
