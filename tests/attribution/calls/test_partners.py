@@ -57,3 +57,11 @@ def test_interpolation():
     assert interpolate(recorded, reference, 0.0).tolist() == reference.tolist()
     assert interpolate(recorded, reference, 1.0).flatten().tolist() == [1, 2, 1, 2]
     assert interpolate(recorded, reference, 0.5).flatten().tolist() == [0.5, 1, 2, 3]
+
+
+def test_a_single_sequence_is_its_own_partner():
+    """No views are made where it broadcasts against its references as they are."""
+    recorded, reference = number(1, 5, (2, 3), 1)
+    a, b = align_partners(recorded, reference)
+    assert a is recorded
+    assert b is reference

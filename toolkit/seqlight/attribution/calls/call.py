@@ -24,14 +24,15 @@ class _Flat(NamedTuple):
 
 # The structure of positional arguments without nested tensors, the most common one.
 _POSITIONAL = object()
-_CONTAINERS = (tuple, list, dict)
+CONTAINERS = (tuple, list, dict)
+_TENSOR_OR_CONTAINER = (Tensor, *CONTAINERS)
 
 
 def may_contain_tensors(argument: Any) -> bool:
     """Return whether an argument is a container that may hold tensors; shapes and the like do not."""
-    if not isinstance(argument, _CONTAINERS):
+    if not isinstance(argument, CONTAINERS):
         return False
-    return isinstance(argument, dict) or any(isinstance(item, (Tensor, *_CONTAINERS)) for item in argument)
+    return isinstance(argument, dict) or any(isinstance(item, _TENSOR_OR_CONTAINER) for item in argument)
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +76,7 @@ class Call:
             if isinstance(leaf, Tensor):
                 if leaf.requires_grad:
                     dependent.append(i)
-            elif isinstance(leaf, _CONTAINERS) and may_contain_tensors(leaf):
+            elif isinstance(leaf, CONTAINERS) and may_contain_tensors(leaf):
                 break
         else:  # the common case: flattening with tree_flatten takes longer than many an operation
             structure = _Flat(len(args), tuple(kwargs)) if kwargs else _POSITIONAL
@@ -101,6 +102,11 @@ class Call:
             return tuple(leaves[:n]), dict(zip(names, leaves[n:], strict=True))
         restored: tuple[Any, Any] = tree_unflatten(leaves, self.structure)
         return restored
+
+    @property
+    def has_keywords(self) -> bool:
+        """Whether any argument is given by its name."""
+        return self.structure is not _POSITIONAL and bool(self.arguments()[1])
 
     def _leaves_with(self, tensors: tuple[Tensor, ...]) -> list[Any]:
         """Return the leaves with `tensors` in place of those that depend on the input."""

@@ -30,22 +30,27 @@ def batch_dimension(recorded: Tensor, reference: Tensor) -> tuple[int, int] | No
 
 
 def align_partners(recorded: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-    """Return views of both that broadcast against each other, each reference with its sequence."""
+    """Return both, or views of them, that broadcast against each other, each reference with its sequence."""
     if recorded.shape == reference.shape:
         return recorded, reference
     dimension, _, shape = _split(recorded.shape, reference.shape)
+    if shape is None:
+        return recorded, reference
     return recorded.unsqueeze(dimension), reference.view(shape)
 
 
 @lru_cache(maxsize=4096)
-def _split(recorded: torch.Size, reference: torch.Size) -> tuple[int, int, torch.Size]:
-    """Return the dimension that is longer, how many times, and the shape of the references with it split in two."""
+def _split(recorded: torch.Size, reference: torch.Size) -> tuple[int, int, torch.Size | None]:
+    """Return the dimension that is longer, how many times, and the shape of the references with it split in two.
+
+    The shape is None for a single sequence, which broadcasts against its references as they are.
+    """
     if len(recorded) == len(reference):
         longer = [d for d in range(len(recorded)) if recorded[d] != reference[d]]
         if len(longer) == 1 and recorded[longer[0]] and not reference[longer[0]] % recorded[longer[0]]:
             (d,) = longer
             times = reference[d] // recorded[d]
-            return d, times, torch.Size((*recorded[:d], times, *recorded[d:]))
+            return d, times, None if recorded[d] == 1 else torch.Size((*recorded[:d], times, *recorded[d:]))
     raise UnsupportedOperation(
         f"an operation turned the sequences into shape {tuple(recorded)} and their references into "
         f"{tuple(reference)}: expected them to differ in the batch dimension alone; "

@@ -55,15 +55,16 @@ class Product:
                 return mean_vjp(call, x1, [one.get() for one in x0], grads, points)
 
             return VJPFunction.apply(partial(_multiply, call), mean, *call.tensors)
-        middle = [midpoint(one, x.detach()) for one, x in zip(x1, call.tensors, strict=True)]
+        tensors = call.tensors
+        middle = [midpoint(one, x.detach()) for one, x in zip(x1, tensors, strict=True)]
         # Keywords may come in any order.
-        known = None if call.arguments()[1] else self.vjp
+        known = None if call.has_keywords else self.vjp
 
         def vjp(grads: Sequence[Tensor]) -> Any:
             found = None if known is None else known(grads[0], *middle)
             return vjp_at(call, middle, grads) if found is None else found
 
-        return VJPFunction.apply(partial(_multiply, call), vjp, *call.tensors)
+        return VJPFunction.apply(partial(_multiply, call), vjp, *tensors)
 
 
 def _multiply(call: Call, *operands: Tensor) -> Tensor:
@@ -86,5 +87,6 @@ def midpoint(recorded: Tensor, reference: Tensor) -> Tensor:
         return interpolate(recorded, reference, 0.5)
     out = empty_like(reference)
     a, b = align_partners(recorded, reference)
-    torch.lerp(b, a if a.dtype == b.dtype else a.to(b.dtype), 0.5, out=out.view(b.shape))
+    a = a if a.dtype == b.dtype else a.to(b.dtype)
+    torch.lerp(b, a, 0.5, out=out if b is reference else out.view(b.shape))
     return out
