@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from seqlight import attribute, deep_lift_shap, random_one_hot
-from seqlight.attribution.calls.record import Record
+from seqlight.attribution.calls.record import Record, Snapshot
 from seqlight.attribution.engine import lookahead
 from seqlight.attribution.engine.lookahead import Lookahead, Shapes, _copy_to_one_buffer, cut_record
 from seqlight.attribution.engine.policy import CallPolicy
@@ -239,6 +239,23 @@ def test_records_of_other_calls_are_not_used():
     assert cut_record(Record(torch.zeros(6, 1), [("relu", [])]), like, 3)[2].calls == [("relu", [])]
     assert cut_record(Record(torch.zeros(6, 1), [("tanh", [])]), like, 3) is None
     assert cut_record(Record(torch.zeros(6, 1), []), like, 3) is None
+
+
+def test_records_lie_in_memory_as_those_of_one_block():
+    """A tensor whose rows lie one behind the other is not copied, in whatever order its other dimensions are."""
+
+    def record(rows):
+        heads = torch.arange(rows * 12.0).view(rows, 2, 3, 2).transpose(1, 2)
+        across = torch.arange(rows * 4.0).view(4, rows).t()
+        return Record(torch.zeros(rows, 1), [("matmul", [Snapshot.take(heads, False), Snapshot.take(across, False)])])
+
+    many = record(6)
+    memory = many.calls[0][1][0].tensor.untyped_storage().data_ptr()
+    for k, one in enumerate(cut_record(many, Shapes.from_record(record(2)), 3)):
+        for cut, whole, alone in zip(one.calls[0][1], many.calls[0][1], record(2).calls[0][1], strict=True):
+            assert torch.equal(cut.tensor, whole.tensor[2 * k : 2 * k + 2])
+            assert cut.tensor.is_contiguous() or cut.tensor.stride() == alone.tensor.stride()
+        assert one.calls[0][1][0].tensor.untyped_storage().data_ptr() == memory
 
 
 def test_copies_of_any_dtype_share_one_buffer():

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.record import Record, Snapshot, map_snapshots
 from seqlight.attribution.engine.policy import CallPolicy
+from seqlight.attribution.kernels.memory_layout import fills
 from seqlight.prediction.batch_size import BatchSize
 
 # At most one batch divided by this is recorded at once: a record of a sequence takes more memory than a reference.
@@ -155,8 +156,9 @@ def cut_record(record: Record, like: Shapes, blocks: int) -> list[Record] | None
     if any(place is False for place in places):
         return None
     pieces = [_cut_rows(one.get(), place, like.rows, blocks) for one, place in zip(recorded, places, strict=True)]
+    scattered = [at for at, some in enumerate(pieces) if not _lies_in_one_piece(some[0])]
     outputs = record.output.split(like.rows)
-    calls = [_replace_tensors(record.calls, [one[k] for one in pieces]) for k in range(blocks)]
+    calls = [_replace_tensors(record.calls, [one[k] for one in pieces], scattered) for k in range(blocks)]
     return [Record(output, some, record.arranged) for output, some in zip(outputs, calls, strict=True)]
 
 
@@ -175,21 +177,19 @@ def _cut_rows(tensor: Tensor, place: _Place, rows: int, blocks: int) -> Sequence
     return [tensor] * blocks if place is None else torch.split(tensor, rows * place[1], dim=place[0])
 
 
-def _replace_tensors(calls: list[tuple[str, Any]], tensors: list[Tensor]) -> list[tuple[str, Any]]:
-    """Return recorded calls with these tensors in place of their own."""
-    remaining = iter(_make_contiguous(tensors))
-
-    def replace_snapshot(_: Snapshot) -> Snapshot:
-        tensor = next(remaining)
-        return Snapshot(tensor, tensor._version)
-
-    return [(name, map_snapshots(kept, replace_snapshot)) for name, kept in calls]
+def _lies_in_one_piece(tensor: Tensor) -> bool:
+    """Return whether a tensor covers one piece of memory, in any order of dimensions, as that of one block does."""
+    return tensor.is_contiguous() or fills(tensor.shape, tensor.stride())
 
 
-def _make_contiguous(pieces: list[Tensor]) -> list[Tensor]:
-    """Return the tensors, contiguous: most are already, with the batch as their first dimension."""
-    copies = iter(_copy_to_one_buffer([one for one in pieces if not one.is_contiguous()]))
-    return [one if one.is_contiguous() else next(copies) for one in pieces]
+def _replace_tensors(
+    calls: list[tuple[str, Any]], tensors: list[Tensor], scattered: Sequence[int]
+) -> list[tuple[str, Any]]:
+    """Return recorded calls with these tensors in place of their own, and with copies of the scattered ones."""
+    for at, copy in zip(scattered, _copy_to_one_buffer([tensors[at] for at in scattered]), strict=True):
+        tensors[at] = copy
+    remaining = iter([Snapshot(one, one._version) for one in tensors])
+    return [(name, map_snapshots(kept, lambda _: next(remaining))) for name, kept in calls]
 
 
 def _copy_to_one_buffer(pieces: list[Tensor]) -> list[Tensor]:
