@@ -1,5 +1,6 @@
 """What the modes say, they say of the line of the model that it is about."""
 
+import types
 import warnings
 
 import pytest
@@ -10,6 +11,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import seqlight as sl
+from seqlight.attribution.calls.function_bodies import as_operation
+from seqlight.attribution.engine.passes import sequence_pass
+from seqlight.attribution.engine.policy import CallPolicy
+from seqlight.attribution.rules.table import rules
 
 
 class Integrated(nn.Module):
@@ -167,3 +172,26 @@ def test_a_course_that_changes_between_blocks(courses):
 
     alone = torch.cat([explain(slice(i, i + 1)) for i in range(len(courses))])
     torch.testing.assert_close(explain(slice(None)), alone, rtol=1e-9, atol=1e-12)
+
+
+class MadeForACall(nn.Module):
+    """Reads its input with a function that it makes for each call."""
+
+    def forward(self, X):
+        @as_operation
+        def read(x):
+            return x.flatten(1)
+
+        return read(X).sum(1, keepdim=True)
+
+
+def test_functions_of_pytorch_alone_are_kept():
+    """Any other may hold a model or its tensors, and there may be another for each call."""
+    X, policy = sl.random_one_hot((2, 4, 5), random_state=0).float(), CallPolicy(dict(rules()))
+    for _ in range(2):
+        with sequence_pass(nn.Identity(), [X], policy) as this:
+            this.output = MadeForACall()(*this.inputs)
+    names = {one.__name__ for one in policy.traceless}
+    assert {"flatten", "sum"} >= names
+    assert all(isinstance(one, types.MethodDescriptorType) for one in policy.traceless)
+    assert names

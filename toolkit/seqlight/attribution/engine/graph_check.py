@@ -104,16 +104,17 @@ def find_unexplained(outputs: Iterable[Tensor], explained_by: Collection[Any], i
     inputs : iterable of torch.Tensor
         Where the search stops.
     """
-    seen = {tensor.grad_fn for tensor in inputs}
-    waiting = [tensor.grad_fn for tensor in outputs]
+    seen: set[Any] = {None, *(tensor.grad_fn for tensor in inputs)}
+    waiting: list[Any] = [tensor.grad_fn for tensor in outputs if tensor.grad_fn not in seen]
+    seen.update(waiting)
     while waiting:
         node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
         if not (type(node) in _LINEAR_CLASSES or _is_explained(node, explained_by) or is_linear(node)):
             return node
-        waiting.extend([edge for edge, _ in node.next_functions])
+        for edge, _ in node.next_functions:
+            if edge not in seen:
+                seen.add(edge)
+                waiting.append(edge)
     return None
 
 

@@ -6,6 +6,7 @@ to autograd's graph.
 
 from __future__ import annotations
 
+import types
 import warnings
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,7 @@ from torch._ops import OpOverload, OpOverloadPacket
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten
 
-from seqlight.attribution.calls.call import Call, Rule, may_contain_tensors
+from seqlight.attribution.calls.call import CONTAINERS, Call, Rule, may_contain_tensors
 from seqlight.attribution.calls.function_bodies import open_body
 from seqlight.attribution.calls.record import Record, Snapshot
 from seqlight.attribution.engine import graph_check
@@ -31,6 +32,8 @@ from seqlight.errors import IntegratedWarning, UnsupportedOperation
 from seqlight.prediction.module_names import count_frames_outside, describe_current_module
 
 _OPERATORS = (OpOverload, OpOverloadPacket)
+# Functions of PyTorch itself. Others may be made for one call, and hold a model or its tensors.
+_LASTING = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType)
 # Rules that tell the user that they integrate, and in which module.
 _ANNOUNCED = (Integrated, Piecewise)
 
@@ -50,13 +53,15 @@ class CallMode(TorchFunctionMode):
     def __init__(self, model: nn.Module, policy: CallPolicy, record: Record) -> None:
         super().__init__()
         self.model, self.policy, self.record = model, policy, record
+        # What does not change during a pass: each model makes hundreds of calls in it.
+        self._rules, self._traceless = policy.rules, frozenset[Any]() if policy.inspect else policy.traceless
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # Each model makes hundreds of calls in each pass, most of which explain nothing: they leave here first.
+        # Most calls explain nothing: they leave here first.
         kwargs = kwargs or {}
-        entry = self.policy.rules.get(func)
+        entry = self._rules.get(func)
         if entry is None:
-            if not self.policy.inspect and _leaves_no_trace(func):
+            if func in self._traceless or (not self.policy.inspect and self._leaves_no_trace(func)):
                 return self.call_directly(func, args, kwargs)
             entry = self._entry_of_operator(func) if isinstance(func, _OPERATORS) else None
         if not torch.is_grad_enabled():
@@ -65,7 +70,7 @@ class CallMode(TorchFunctionMode):
             return self._call_unlisted(func, args, kwargs)
         while entry.fused is not None and (fused := entry.fused(*args, **kwargs)) is not None:
             (func, args), kwargs = fused, {}
-            entry = self.policy.rules[func]
+            entry = self._rules[func]
         if entry.is_product and _is_linear(args, kwargs):
             return self.call_directly(self.policy.kernel(entry, func), args, kwargs)
         call, treatment, in_place = self._resolve(entry, args, kwargs)
@@ -91,21 +96,29 @@ class CallMode(TorchFunctionMode):
         """Make a call that a rule explains."""
         raise NotImplementedError
 
+    def _leaves_no_trace(self, func: Any) -> bool:
+        """Return whether calls of a function that is not in the table need no look at their arguments."""
+        if isinstance(func, _OPERATORS) or operation_names.hides_in_place(func):
+            return False
+        if isinstance(func, _LASTING):
+            self.policy.traceless.add(func)
+        return True
+
     def retract(self) -> None:
         """Take back the last direct call, which was only a trial: a rule makes it again."""
 
     def _resolve(self, entry: Entry, args: Any, kwargs: Any) -> tuple[Call, Any, bool]:
         """Return a call as rules take it, what explains it (None if it is linear), and whether it is in place."""
         call, options, in_place = make_call(entry, args, kwargs)
-        treatment = entry.treatment(call.dependent, bool(options.get("rounding_mode")))
+        treatment = entry.treatment(call.dependent, bool(options) and bool(options.get("rounding_mode")))
         if treatment is None and is_gate(entry, call):
             treatment, call = Rescale(), call.broadcast()
-        if treatment is not None and isinstance(treatment, Compare):
+        if isinstance(treatment, Compare):
             self.policy.regions.compares = True
             treatment = treatment if self.policy.regions.checks_comparisons else None
         if treatment is None:
             return call, None, in_place
-        if options.get("out") is not None:
+        if options and options.get("out") is not None:
             raise UnsupportedOperation(f"{entry.name} with out= hides what depends on the input: use its result")
         return call.broadcast() if entry.broadcasts else call, treatment, in_place
 
@@ -223,11 +236,6 @@ class KernelMode(TorchFunctionMode):
         return (func if entry is None else self.policy.kernel(entry, func))(*args, **(kwargs or {}))
 
 
-def _leaves_no_trace(func: Any) -> bool:
-    """Return whether calls of a function that is not in the table need no look at their arguments."""
-    return not (isinstance(func, _OPERATORS) or operation_names.hides_in_place(func))
-
-
 def _is_linear(args: Any, kwargs: Any) -> bool:
     """Return whether at most one argument of a product depends on the input, by a quick look at them."""
     dependent = 0
@@ -236,7 +244,7 @@ def _is_linear(args: Any, kwargs: Any) -> bool:
             if one.dtype == torch.bool:  # a mask may be made of what it multiplies
                 return False
             dependent += one.requires_grad
-        elif isinstance(one, list | tuple | dict) and may_contain_tensors(one):
+        elif isinstance(one, CONTAINERS) and may_contain_tensors(one):
             return False
     return dependent < 2 and "out" not in kwargs
 

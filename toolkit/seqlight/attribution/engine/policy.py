@@ -54,6 +54,8 @@ class CallPolicy:
         Which parts of the model are handled as one operation.
     taps : LayerTaps, optional
         Modules whose contributions are read.
+    traceless : set of callable
+        Functions that are not in the table and were found to need no look at their arguments.
     """
 
     rules: MutableMapping[Any, Entry]
@@ -65,6 +67,7 @@ class CallPolicy:
     arranges: bool = False
     regions: RegionPolicy = field(default_factory=RegionPolicy)
     taps: LayerTaps | None = None
+    traceless: set[Any] = field(default_factory=set)
 
     def revise(self, reason: Retry) -> None:
         """Change the policy to avoid `reason`; raise it if that was done already."""
