@@ -106,6 +106,18 @@ def test_errors_are_pytorchs():
 
 
 @needs_wide_registers
+def test_a_gradient_has_a_derivative_of_its_own():
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 5, 20), torch.randn(30, 20)
+    found = []
+    for function in (linear.linear, F.linear):
+        leaf = x.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(function(leaf, weight).square().sum(), leaf, create_graph=True)
+        found.append(torch.autograd.grad(slope.cos().sum(), leaf)[0])
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-2)
+
+
+@needs_wide_registers
 def test_the_engine_uses_the_kernel(monkeypatch):
     met = counted(monkeypatch)
     torch.manual_seed(0)

@@ -90,7 +90,7 @@ def plan_convolution(
     """Return how to make a call of ``torch.conv1d`` here, or None where that gains nothing; rows do not matter."""
     if not (torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled):  # type: ignore[no-untyped-call]
         return None
-    if not suits_packed(x, weight, *(() if bias is None else (bias,))) or x.ndim != 3 or weight.ndim != 3:
+    if not suits_packed(x, weight, bias) or x.ndim != 3 or weight.ndim != 3:
         return None
     outputs, channels, taps = weight.shape
     stride, dilation = _only(stride), _only(dilation)

@@ -124,7 +124,7 @@ def _plan(x: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple[Any, A
     if not has_lanes(library()):
         return None
     stride, padding, dilation, groups = settings
-    if not suits_packed(x, weight, *(() if bias is None else (bias,))) or x.ndim != n + 2 or weight.ndim != n + 2:
+    if not suits_packed(x, weight, bias) or x.ndim != n + 2 or weight.ndim != n + 2:
         return None
     strides, dilations, paddings = (
         _of_each_dimension(stride, n),

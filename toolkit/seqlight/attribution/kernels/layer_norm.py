@@ -23,15 +23,15 @@ def layer_norm(
         Added to the variance.
     """
     width, fixed = x.shape[-1], [one for one in (weight, bias) if one is not None]
-    if not x.numel() or x.is_neg() or not all(suits(one) and one.dtype == x.dtype for one in fixed):
+    if not x.numel() or x.is_neg() or (fixed and not (suits(*fixed) and fixed[0].dtype == x.dtype)):
         return None
     if any(one.shape != (width,) for one in fixed):
         return None
     if not x.is_contiguous() and not (x.ndim == 3 and x.stride(1) == 1):
         x = x.contiguous()
     kept = x if x.is_contiguous() else x.new_empty(x.shape)
-    y, mean, rate = x.new_empty(x.shape), x.new_empty((*x.shape[:-1], 1)), x.new_empty((*x.shape[:-1], 1))
-    rows = mean.numel()
+    y, mean = torch.empty_like(kept), x.new_empty((*x.shape[:-1], 1))
+    rate, rows = torch.empty_like(mean), mean.numel()
     laid = (rows, width, 0, width, 1) if kept is x else (x.shape[1], width, x.stride(0), 1, x.stride(2))
     tensors = x, weight, bias, None if kept is x else kept, y, mean, rate
     run("standardisations", tensors, (*laid, eps), rows, x.numel())

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import RuleFunction
@@ -30,16 +30,15 @@ class Linear(RuleFunction):
         mine = Weight.from_owner(weight)
         ctx.save_for_backward(mine.data)
         ctx.owner = weight
-        if stores_packed_weights():  # now, before large tensors are made, between which it would lie
-            _pack_once(mine, transposed=True)
         return _multiply(x, mine, bias)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradient at the input."""
-        (data,) = ctx.saved_tensors
-        return _multiply(grads[0], Weight(data, ctx.owner), None, transposed=True), None, None
+        (data,), (grad,) = ctx.saved_tensors, grads
+        if torch.is_grad_enabled():  # the gradient is to have a derivative, which the loops do not know
+            return grad @ data, None, None
+        return _multiply(grad, Weight(data, ctx.owner), None, transposed=True), None, None
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -58,21 +57,23 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _suits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Return whether the loops take a layer; that does not depend on the number of rows and positions."""
+    if weight.ndim != 2 or x.ndim < 3 or not has_lanes(library()):
+        return False
+    outputs, channels = weight.shape
     return (
-        has_lanes(library())
-        and suits_packed(x, weight, *(() if bias is None else (bias,)))
-        and x.ndim > 2
-        and weight.ndim == 2
-        and x.shape[-1] == weight.shape[1]
-        and min(weight.shape) >= FEWEST
-        and weight.numel() <= MOST
-        and (bias is None or bias.shape == weight.shape[:1])
+        x.shape[-1] == channels
+        and min(outputs, channels) >= FEWEST
+        and outputs * channels <= MOST
+        and (bias is None or bias.shape == (outputs,))
+        and suits_packed(x, weight, bias)
     )
 
 
 def _multiply(x: Tensor, weight: Weight, bias: Tensor | None, transposed: bool = False) -> Tensor:
     """Return the layer of `x`, of shape (..., channels), or the one with the transposed weight."""
-    outputs, channels = reversed(weight.data.shape) if transposed else weight.data.shape
+    outputs, channels = weight.data.shape
+    if transposed:
+        outputs, channels = channels, outputs
     x, bias = x.contiguous(), None if bias is None else bias.contiguous()
     packed = _pack_once(weight, transposed)
     out = x.new_empty((*x.shape[:-1], outputs))
@@ -83,7 +84,13 @@ def _multiply(x: Tensor, weight: Weight, bias: Tensor | None, transposed: bool =
 
 
 def _pack_once(weight: Weight, transposed: bool) -> Tensor:
-    return pack_once(weight, ("linear", transposed), lambda: _pack(weight.data, transposed))
+    def pack() -> Tensor:
+        # With the weights their transpose, before large tensors are made, between which it would lie.
+        if stores_packed_weights() and not transposed:
+            _pack_once(weight, transposed=True)
+        return _pack(weight.data, transposed)
+
+    return pack_once(weight, ("linear", transposed), pack)
 
 
 def _pack(weight: Tensor, transposed: bool) -> Tensor:

@@ -101,11 +101,13 @@ def pack_once(weight: Weight, layout: Hashable, pack: Callable[[], Tensor]) -> T
     return pack() if packed is None else packed.get(weight, layout, pack)
 
 
-def suits_packed(*tensors: Tensor) -> bool:
+def suits_packed(x: Tensor, *weights: Tensor | None) -> bool:
     """Return whether the loops take an input, and weights: dense and float32, with weights that are constants."""
-    for one in tensors:
-        if type(one) not in _PLAIN or one.dtype != torch.float32 or not one.is_cpu:
+    for one in (x, *weights):
+        if one is None:
+            continue
+        if type(one) not in _PLAIN or one.dtype is not torch.float32 or not one.is_cpu:
             return False
-        if one.layout != torch.strided or not one.numel() or one.is_neg():
+        if one.layout is not torch.strided or not one.numel() or one.is_neg() or (one.requires_grad and one is not x):
             return False
-    return not (any(one.requires_grad for one in tensors[1:]) or torch.is_autocast_enabled("cpu"))
+    return not torch.is_autocast_enabled("cpu")

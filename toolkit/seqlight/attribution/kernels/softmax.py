@@ -30,8 +30,9 @@ def softmax_multipliers(
     if rows is None:
         return None
     weights, slope = empty_like(x0), empty_like(x0)
-    numbers = *rows, x0.shape[-1], x0.element_size(), threshold
-    run("softmax_multipliers", (x1, p1, x0, p0, weights, slope), numbers, x0[..., 0].numel(), x0.numel())
+    width, entries = x0.shape[-1], x0.numel()
+    numbers = *rows, width, x0.element_size(), threshold
+    run("softmax_multipliers", (x1, p1, x0, p0, weights, slope), numbers, entries // width, entries)
     return weights, slope
 
 
@@ -40,9 +41,8 @@ def softmax_vjp(grad: Tensor, weights: Tensor, slope: Tensor) -> Tensor | None:
     grad = grad.contiguous()
     if not suits(grad, weights, slope):
         return None
-    out = torch.empty_like(grad)
-    numbers = grad.shape[-1], grad.element_size()
-    run("softmax_gradients", (grad, weights, slope, out), numbers, grad[..., 0].numel(), grad.numel())
+    out, width, entries = torch.empty_like(grad), grad.shape[-1], grad.numel()
+    run("softmax_gradients", (grad, weights, slope, out), (width, grad.element_size()), entries // width, entries)
     return out
 
 
@@ -67,6 +67,7 @@ def softmax_vjp_in_place(
     if rows is None:
         return None
     mean = empty_like(p0)
-    numbers = *rows, x0.shape[-1], x0.element_size(), threshold
-    run("attention_gradients", (grad, mean, x1, p1, x0, p0), numbers, x0[..., 0].numel(), x0.numel())
+    width, entries = x0.shape[-1], x0.numel()
+    numbers = *rows, width, x0.element_size(), threshold
+    run("attention_gradients", (grad, mean, x1, p1, x0, p0), numbers, entries // width, entries)
     return mean

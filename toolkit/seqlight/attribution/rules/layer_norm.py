@@ -95,7 +95,7 @@ def layer_norm_vjp(
 
 def _normalised(x: Tensor, call: Call) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the input as a contiguous tensor, the result, means, and reciprocal roots of variances."""
-    (_, weight, bias, eps), _ = call.arguments()
+    _, weight, bias, eps = call.leaves
     kernel = kernel_for("layer_norm.layer_norm", x.device.type, x.dtype)
     found: tuple[Tensor, Tensor, Tensor, Tensor] | None = kernel(x, weight, bias, eps) if kernel else None
     if found is not None:
