@@ -144,8 +144,10 @@ class Explainer:
 
     def _split(self, rows: int, references: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
         """Return the references of each batch, for each input."""
-        sent = [self.model_inputs.send(one) for one in references]
-        return zip(*(torch.split(one, self.size.copies(rows), dim=1) for one in sent), strict=True)
+        sent, at_once = [self.model_inputs.send(one) for one in references], self.size.copies(rows)
+        if sent[0].shape[1] <= at_once:
+            return iter([tuple(sent)])
+        return zip(*(torch.split(one, at_once, dim=1) for one in sent), strict=True)
 
     def _revise(self, pairs: Pairs, reason: Exception) -> None:
         """Change what made the passes fail; raise `reason`, or a better one, if that was done already."""

@@ -163,6 +163,8 @@ def sequence_of_rows(first: int, last: int, n: int) -> Tensor:
     >>> sequence_of_rows(3, 5, 2)
     tensor([3, 4, 3, 4])
     """
+    if last - first == 1:
+        return torch.full((n,), first, dtype=torch.int64, device="cpu")
     # Tensor.repeat would take several times as long.
     return torch.arange(first, last, device="cpu").expand(n, -1).reshape(-1)
 
