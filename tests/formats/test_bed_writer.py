@@ -14,7 +14,9 @@ COLUMNS = ["chrom", "start", "end", "name", "score", "strand", "attribution", "p
 
 
 def read(path):
-    return pd.read_csv(path, sep="\t", header=None, names=COLUMNS)
+    # By float, for earlier releases of pandas may read another last digit.
+    exact = dict.fromkeys(["attribution", "p-value"], lambda text: float(text or "nan"))
+    return pd.read_csv(path, sep="\t", header=None, names=COLUMNS, converters=exact)
 
 
 def test_the_genome_has_at_each_line_what_the_model_read(cut, seqlets, tmp_path):

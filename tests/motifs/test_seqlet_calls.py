@@ -9,7 +9,7 @@ import seqlight as sl
 from planted_attributions import LENGTH, ROWS, SITE, planted_arrays
 from results_folders import loci_of, write_results
 from seqlight.motifs.seqlet_calls import SeqletOptions, call_seqlets, summed_track
-from seqlight.motifs.seqlet_files import write_seqlets
+from seqlight.motifs.seqlet_files import read_tsv, write_seqlets, write_tsv
 from seqlight.results.row_names import write_row_names
 
 
@@ -152,6 +152,12 @@ def test_files(results, tmp_path):
     assert len(sl.open_results(tmp_path / "run")) == ROWS
     assert write_seqlets(tmp_path / "run", table.drop(columns=["chrom", "sequence"])) == [paths[0]]
     assert not paths[1].exists()
+
+
+def test_numbers_are_read_as_they_were_written(tmp_path):
+    numbers = np.random.RandomState(0).randn(500) * 10.0 ** np.arange(-250, 250)
+    write_tsv(tmp_path / "a.tsv", pd.DataFrame({"attribution": numbers}))
+    assert read_tsv(tmp_path / "a.tsv")["attribution"].tolist() == numbers.tolist()
 
 
 def test_names_of_rows(results):

@@ -204,7 +204,8 @@ def _normalized(target: SingleTarget, rows: int) -> SingleTarget:
 def _index(one: Any) -> int | None:
     """Return an integer of any library as an int, and None for anything else."""
     # To PyTorch a tensor of shape (1,) is an index; here it is the target of a single sequence.
-    if isinstance(one, bool) or getattr(one, "ndim", None) or getattr(one, "dtype", None) == torch.bool:
+    # Earlier releases of NumPy take their booleans for indices.
+    if isinstance(one, bool | np.bool_) or getattr(one, "ndim", None) or getattr(one, "dtype", None) == torch.bool:
         return None
     try:
         return operator.index(one)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,6 +13,10 @@ from seqlight.formats.bed_writer import write_bed
 
 PLACE = "chrom"
 RECORD = "seqlets.json"
+# Earlier releases of pandas may read another last digit unless they are asked to; later ones warn of being asked.
+EXACT: dict[str, Any] = (
+    {"float_precision": "round_trip"} if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1) else {}
+)
 
 
 def write_seqlets(
@@ -79,5 +84,6 @@ def write_tsv(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_tsv(path: Path) -> pd.DataFrame:
-    """Read a table of `write_tsv`; a motif that is called nan or null keeps its name."""
-    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["NA"])
+    """Read a table of `write_tsv`, each number as it was; a motif that is called nan or null keeps its name."""
+    table: pd.DataFrame = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["NA"], **EXACT)
+    return table

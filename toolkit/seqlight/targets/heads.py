@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -80,7 +81,7 @@ def as_tracks(output: Any, head: Head, channels_last: bool) -> Tensor:
 
 def require_index(value: object, name: str) -> None:
     """Raise InputError unless a value is a whole number."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
         raise InputError(f"{name} is {value!r}: expected a whole number.")
 
 

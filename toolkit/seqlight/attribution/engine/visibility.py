@@ -7,11 +7,11 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import checkpoint
 
 from seqlight.attribution.engine.autograd_functions import announce_functions
 from seqlight.attribution.engine.flex_attention import refuse_flex_attention
@@ -121,28 +121,33 @@ class _CheckpointFunction:
     @staticmethod
     def apply(function: Any, preserve: Any, *args: Any) -> Any:
         if not getattr(_disabled, "depth", 0):
-            return _CHECKPOINTS.original("CheckpointFunction").apply(function, preserve, *args)
+            return _checkpoints().original("CheckpointFunction").apply(function, preserve, *args)
         return function(*args)
 
 
 def _checkpoint_generator(*args: Any, **kwargs: Any) -> Iterator[None]:
     if not getattr(_disabled, "depth", 0):
-        yield from _CHECKPOINTS.original("_checkpoint_without_reentrant_generator")(*args, **kwargs)
+        yield from _checkpoints().original("_checkpoint_without_reentrant_generator")(*args, **kwargs)
     else:
         yield
 
 
-# Both kinds of checkpoint look these up at each call, so it does not matter who imported them before.
-_CHECKPOINTS = Patch(
-    checkpoint,
-    {"CheckpointFunction": _CheckpointFunction, "_checkpoint_without_reentrant_generator": _checkpoint_generator},
-)
+@cache
+def _checkpoints() -> Patch:
+    # Loaded with the first model that is explained: with earlier releases of PyTorch that takes a second.
+    from torch.utils import checkpoint
+
+    # Both kinds of checkpoint look these up at each call, so it does not matter who imported them before.
+    return Patch(
+        checkpoint,
+        {"CheckpointFunction": _CheckpointFunction, "_checkpoint_without_reentrant_generator": _checkpoint_generator},
+    )
 
 
 @contextlib.contextmanager
 def _disable_checkpoints() -> Iterator[None]:
     # A checkpointed block would run again in the backward pass, where there is no mode.
-    with _CHECKPOINTS.apply():
+    with _checkpoints().apply():
         _disabled.depth = getattr(_disabled, "depth", 0) + 1
         try:
             yield
