@@ -36,6 +36,7 @@ class Net(nn.Module):
 def cheap_calls(monkeypatch):
     """Lets small networks pay."""
     monkeypatch.setattr(changed_mutants, "EACH_CALL", 0.0)
+    monkeypatch.setattr(changed_mutants, "LEAST_WORK", 0.0)
 
 
 @pytest.fixture
@@ -108,9 +109,17 @@ def test_where_everything_changes_nothing_is_followed(X, part, tried):
 
 def test_calls_cost(monkeypatch, X):
     monkeypatch.undo()
+    monkeypatch.setattr(changed_mutants, "LEAST_WORK", 0.0)
     model = Net().double()
     sl.saturation_mutagenesis(model, X, device="cpu")
     assert model.changed == 2 * 2  # of the trial
+
+
+def test_small_jobs_have_no_trial(monkeypatch, X):
+    monkeypatch.undo()
+    model = Net().double()
+    sl.saturation_mutagenesis(model, X, device="cpu")
+    assert model.changed == 0
 
 
 @pytest.mark.reliability(

@@ -41,7 +41,9 @@ def follow(model, X, positions, outputs=None):
 def assert_equal(both):
     for found, wanted in zip(*both, strict=True):
         assert type(found) is torch.Tensor
-        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-10)
+        # In float32 as ROUNDING of seqlight.attribution.methods.changed_mutants: of the largest output.
+        atol = 1e-10 if wanted.dtype == torch.float64 else 1e-5 * max(1.0, float(wanted.abs().max()))
+        torch.testing.assert_close(found, wanted, rtol=0, atol=atol)
 
 
 PLACES = [range(9), range(40, 49), range(81, 90), [0, 1, 44, 88, 89], [50] * 3]

@@ -29,8 +29,10 @@ def follow(model, X, start, width, outputs):
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize("name", FOLLOWED)
-def test_one_window_gives_what_the_whole_gives(name):
-    model, X, outputs = make_followed(name, LENGTH), sequence(), ReferenceOutputs()
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_one_window_gives_what_the_whole_gives(name, dtype):
+    """In float32 the channels of each position lie side by side."""
+    model, X, outputs = make_followed(name, LENGTH).to(dtype), sequence().to(dtype), ReferenceOutputs()
     for start, width in [(0, 1), (0, 3), (40, 3), (41, 2), (88, 2), (89, 1), (0, 12)]:
         assert_equal(follow(model, X, start, width, outputs))
 
@@ -47,8 +49,9 @@ def test_convolutions_of_a_change(data):
     one = c(4, 2 * groups, draw(1, 6), **settings)
     image = nn.Conv2d(1, 2, (draw(1, 5), draw(1, 4)), padding=(draw(0, 4), draw(0, 4)), dilation=(draw(1, 2), 1))
     model = one if draw(0, 1) else Lambda(lambda x, f: f(x.mT.unsqueeze(1)), image)
-    start = draw(0, length - 1)
-    assert_equal(follow(model.double(), sequence(length), start, draw(1, min(5, length - start)), ReferenceOutputs()))
+    start, dtype = draw(0, length - 1), data.draw(st.sampled_from([torch.float32, torch.float64]))
+    X, width = sequence(length).to(dtype), draw(1, min(5, length - start))
+    assert_equal(follow(model.to(dtype), X, start, width, ReferenceOutputs()))
 
 
 HEADS = {
@@ -62,12 +65,13 @@ HEADS = {
 }
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("name", HEADS)
-def test_dense_layers_take_the_change(name):
+def test_dense_layers_take_the_change(name, dtype):
     torch.manual_seed(0)
-    model = Lambda(lambda x, a, d: HEADS[name](a(x), d), c(4, 6, 5), nn.Linear(6 * (LENGTH - 4), 7)).double()
+    model = Lambda(lambda x, a, d: HEADS[name](a(x), d), c(4, 6, 5), nn.Linear(6 * (LENGTH - 4), 7)).to(dtype)
     for start in (0, 44, 88):
-        assert_equal(follow(model, sequence(), start, 2, ReferenceOutputs()))
+        assert_equal(follow(model, sequence().to(dtype), start, 2, ReferenceOutputs()))
 
 
 def test_only_the_weights_of_what_changed_are_used(monkeypatch):

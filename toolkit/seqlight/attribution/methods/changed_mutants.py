@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from seqlight.prediction.outputs import flatten_structure, map_structure
 
 # Shorter sequences, and fewer mutants, are done before a trial would be.
 SHORTEST, FEWEST = 50, 100
+# So are those of which all mutants together have at most so many multiplications: a fraction of a second.
+LEAST_WORK = 1e10
 # What is to be saved must leave room for an error of the estimate.
 PAYS = 0.7
 # The time that a batch loses at each call for finding the windows, as multiplications of a convolution: on the CPU, and
@@ -27,6 +30,17 @@ EACH_CALL, EACH_CALL_ELSEWHERE = 2.5e6, 3e9
 TOGETHER = 32
 # How much of the largest output may be rounding.
 ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-5}
+
+
+def most_work(model: nn.Module, length: int) -> float:
+    """Return about how many multiplications a row takes: kernels at each of `length` positions, and matrices once.
+
+    Examples
+    --------
+    >>> most_work(nn.Sequential(nn.Conv1d(4, 8, 5), nn.Flatten(), nn.Linear(48, 2)), 10)
+    1696.0
+    """
+    return float(sum(one.numel() * (length if one.ndim > 2 else 1) for one in model.parameters() if one.ndim > 1))
 
 
 class ChangedMutants:
@@ -46,6 +60,8 @@ class ChangedMutants:
         The dtype that the model computes in.
     device : torch.device
         Where the model is.
+    each : float
+        The most multiplications that a mutant may take in full; see :func:`most_work`.
     """
 
     def __init__(
@@ -55,11 +71,13 @@ class ChangedMutants:
         read: Callable[[Sequence[Any], Tensor], Any],
         dtype: torch.dtype | None,
         device: torch.device,
+        each: float = math.inf,
     ) -> None:
         self._near = device.type == "cpu"
         self.grid, self.model_inputs, self.read = grid, model_inputs, read
         self.rounding = ROUNDING.get(dtype, 0.0) if dtype is not None else 0.0
         enough = grid.X.shape[2] >= SHORTEST and grid.shape.numel() >= FEWEST
+        enough = enough and grid.shape.numel() * each >= LEAST_WORK
         # Whether to go on; None before the trial.
         self.goes: bool | None = None if enough and self.rounding else False
         self._sequence, self._reference, self._known = -1, torch.empty(0), ReferenceOutputs()

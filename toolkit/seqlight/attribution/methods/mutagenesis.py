@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.arguments import check_arguments
-from seqlight.attribution.methods.changed_mutants import ChangedMutants
+from seqlight.attribution.methods.changed_mutants import ChangedMutants, most_work
 from seqlight.attribution.methods.mutant_grid import MutantGrid, find_region
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, UnsupportedOperation, kind_of
@@ -190,7 +190,8 @@ def saturation_mutagenesis(
             own.add(output, n)
             del output
         computed_in = None if dtype in HALF else floating_dtype(model, X)
-        changed = ChangedMutants(grid, checked.inputs, read, computed_in, checked.device)
+        work = most_work(model, X.shape[2])
+        changed = ChangedMutants(grid, checked.inputs, read, computed_in, checked.device, work)
         again = pair_runner(model, [X[:1]], lambda some, which: run(some[0], which))
         y0 = own.result()
         require_independent_rows(model, again, map_structure(lambda y: y[:1], y0), size.rows)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_unflatten
 
 from seqlight.prediction.changed_windows.flat_windows import FlatWindows
+from seqlight.prediction.changed_windows.memory_layout import has_channels_last
 from seqlight.prediction.changed_windows.reference_outputs import ReferenceOutputs
 from seqlight.prediction.changed_windows.windows import Windows
 
@@ -91,6 +92,8 @@ class Call:
             a != b for i, (a, b) in enumerate(zip(values.shape, reference.shape, strict=True)) if i not in (0, axis)
         ):
             return None
+        if has_channels_last(values) and not has_channels_last(reference):
+            reference = self.outputs.channels_last(reference)
         return Windows(reference, values, starts, axis)
 
     def spend(self, share: float, each: float) -> None:

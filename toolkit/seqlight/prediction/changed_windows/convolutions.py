@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from seqlight.prediction.changed_windows.call import Call
+from seqlight.prediction.changed_windows.memory_layout import as_image, channels_last, prefers_channels_last
 from seqlight.prediction.changed_windows.pointwise import NUMBER
 from seqlight.prediction.changed_windows.sliding import Slide
 from seqlight.prediction.changed_windows.windows import Windows, cut
@@ -77,16 +79,24 @@ def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], 
         return None
     if not call.outputs.finite(x.reference):
         return None
-    transposed = F.conv_transpose1d if call.name == "conv1d" else F.conv_transpose2d
-    kernel = call.outputs.weights.find(weight, ("turned", groups), partial(_turned, groups=groups))
-    added = transposed(x.change(), kernel, None, 1, padding, 0, groups, geometry.dilation)
-    return added.narrow(x.axis, first, width).add_(cut(call.reference(), x.axis, starts, width))
+    whole, change = call.reference(), x.change()
+    as_images = call.name == "conv1d" and prefers_channels_last(change)
+    prepare = partial(_turned, groups=groups, as_images=as_images)
+    kernel = call.outputs.weights.find(weight, ("turned", groups, as_images), prepare)
+    if as_images:
+        change, whole = as_image(channels_last(change)), call.outputs.channels_last(whole)
+        added = F.conv_transpose2d(change, kernel, None, 1, 0, 0, groups, (1, *geometry.dilation)).squeeze(2)
+    else:
+        transposed = F.conv_transpose1d if call.name == "conv1d" else F.conv_transpose2d
+        added = transposed(change, kernel, None, 1, padding, 0, groups, geometry.dilation)
+    return added.narrow(x.axis, first, width).add_(cut(whole, x.axis, starts, width))
 
 
-def _turned(weight: Tensor, groups: int) -> Tensor:
+def _turned(weight: Tensor, groups: int, as_images: bool) -> Tensor:
     """Return the kernel of the transposed convolution that adds what an input gives to outputs."""
     each_group = weight.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2).flatten(0, 1)
-    return each_group.flip(*range(2, weight.ndim)).contiguous()
+    turned = each_group.flip(*range(2, weight.ndim))
+    return turned.unsqueeze(2).contiguous(memory_format=torch.channels_last) if as_images else turned.contiguous()
 
 
 def _padding(given: Any, weight: Tensor, dilation: list[int] | None) -> list[int] | None:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from seqlight.prediction.changed_windows.call import Call, of_axis
+from seqlight.prediction.changed_windows.memory_layout import as_image, has_channels_last
 from seqlight.prediction.changed_windows.windows import Windows, cut, join
 
 # A number that is read and written takes as long as so many multiplications of a convolution.
@@ -101,7 +102,13 @@ def batch_norm(call: Call) -> Any:
     """Return normalization by running statistics of channels."""
     x = call.input
     train = call.argument(5, "training", False) or call.argument(1, "running_mean") is None
-    return None if x is None or train or x.axis == 1 else with_weights(call)
+    if x is None or train or x.axis == 1:
+        return None
+    if not has_channels_last(x.values):
+        return with_weights(call)
+    values = call.replaced([as_image(x.values), *call.leaves[1:]]).squeeze(2)
+    call.spend(x.width / x.length, NUMBER * x.reference.numel())
+    return call.windows(values, x.starts, x.axis)
 
 
 def layer_norm(call: Call) -> Any:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from torch.nn import functional as F
+
 from seqlight.prediction.changed_windows.call import Call
 from seqlight.prediction.changed_windows.convolutions import each
+from seqlight.prediction.changed_windows.memory_layout import as_image, has_channels_last
 from seqlight.prediction.changed_windows.pointwise import NUMBER
 from seqlight.prediction.changed_windows.sliding import Slide
 
@@ -45,6 +48,12 @@ def _pool(call: Call, padding: Any, dilation: Any, fill: float) -> Any:
         return None
     paddings[along] = 0
     others = {} if dilation is None else {"dilation": tuple(dilations)}
-    values = call.func(slide.inputs(x, *found, length), tuple(kernel), tuple(strides), tuple(paddings), **others)
+    inputs = slide.inputs(x, *found, length)
+    if spatial == 1 and has_channels_last(inputs):
+        pool: Any = F.max_pool2d if call.name == "max_pool1d" else F.avg_pool2d
+        others = {name: (1, *given) for name, given in others.items()}
+        values = pool(as_image(inputs), (1, *kernel), (1, *strides), (0, *paddings), **others).squeeze(2)
+    else:
+        values = call.func(inputs, tuple(kernel), tuple(strides), tuple(paddings), **others)
     call.spend(found[1] / length, 3 * NUMBER * x.reference.numel())
     return call.windows(values, found[0], x.axis, whole)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
+from seqlight.prediction.changed_windows.memory_layout import channels_last
 from seqlight.prediction.changed_windows.prepared_weights import PreparedWeights
 
 
@@ -68,6 +69,11 @@ class ReferenceOutputs:
     def finite(self, one: Tensor) -> bool:
         """Return whether a tensor of the reference has no infinite numbers, so that a difference from it is right."""
         return bool(self.find(_is_finite, [one], _ONE, [True], False))
+
+    def channels_last(self, one: Tensor) -> Tensor:
+        """Return a tensor of the reference in another layout, the same one each time."""
+        found: Tensor = self.find(channels_last, [one], _ONE, [True], False)
+        return found
 
 
 _ONE = tree_flatten(((0,), {}))[1]

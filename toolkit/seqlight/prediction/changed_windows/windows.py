@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from seqlight.prediction.changed_windows.memory_layout import empty_along
+
 # Beyond this share of the positions a tensor is cheaper whole.
 MOST = 0.9
 # Slices of so many positions are copied one by one as fast as all at once, or faster, on the CPU.
@@ -94,7 +96,7 @@ class Windows:
         last = max(min(own + self.width, start + width), first)
         if first == start and last == start + width:
             return self.values.narrow(axis, first - own, width)
-        found = self.values.new_empty(*self.values.shape[:axis], width, *self.values.shape[axis + 1 :])
+        found = empty_along(self.values, axis, width)
         for begin, end in ((start, first), (last, start + width)):
             if begin < end:
                 found.narrow(axis, begin - start, end - begin).copy_(self.reference.narrow(axis, begin, end - begin))
