@@ -14,6 +14,7 @@ from seqlight.cli import main as command_line
 from seqlight.cli import runs
 from seqlight.cli.attribute_command import attribute_command as attribute
 from seqlight.cli.predict_command import predict_command as predict
+from seqlight.cli.seqlets_command import seqlets_command
 
 QUIET = {"accelerator": "cpu", "devices": 1}
 
@@ -45,6 +46,17 @@ def test_predict(X, tmp_path, capsys):
     expected = model(torch.from_numpy(X).float()).detach()
     np.testing.assert_allclose(sl.open_results(tmp_path / "out")["predictions"], expected, atol=1e-6)
     assert "Results of 7 rows in" in capsys.readouterr().out
+
+
+def test_letters_that_results_do_not_have_are_in_the_commands_that_follow(X, tmp_path, capsys):
+    _, arguments = conv(tmp_path)
+    for alphabet, option in [("DNA", ""), ("TGCA", " --alphabet TGCA")]:
+        out, job = tmp_path / alphabet, {"checkpoint": tmp_path / "a.pt", "init_args": arguments, "n_shuffles": 2}
+        attribute("torch.nn.Conv1d", tmp_path / "X.npy", out, alphabet=alphabet, **job, **QUIET)
+        following = f"next: seqlight seqlets {out}{option}; seqlight report {out}{option}"
+        assert capsys.readouterr().out.splitlines()[-1] == following
+    seqlets_command(tmp_path / "TGCA", alphabet="TGCA")
+    assert capsys.readouterr().out.endswith(f"seqlight report {tmp_path / 'TGCA'} --alphabet TGCA\n")
 
 
 def test_attribute(X, tmp_path):

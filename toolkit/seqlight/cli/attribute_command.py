@@ -100,7 +100,7 @@ def attribute_command(
     from seqlight.cli.data_sets import open_data
     from seqlight.cli.input_files import require_inputs_kept
     from seqlight.cli.networks import open_network
-    from seqlight.cli.runs import require_exports, run_command
+    from seqlight.cli.runs import letters_option, require_exports, run_command
     from seqlight.lit.attribution_module import DeepLiftShapModule
     from seqlight.prediction.batch_size import require_batch_size
     from seqlight.prediction.float32_precision import require_precision
@@ -111,6 +111,7 @@ def attribute_command(
         from seqlight.datasets.shuffled_dataset import ShuffledDataset
 
         rows = ShuffledDataset(rows, random_state=random_state)
+    letters = letters_option(rows, alphabet)
     network = open_network(
         model,
         checkpoint,
@@ -143,7 +144,7 @@ def attribute_command(
         rows,
         out,
         exports,
-        ["seqlets FOLDER", "report FOLDER"],
+        [f"seqlets FOLDER{letters}", f"report FOLDER{letters}"],
         batch_size=batch_size,
         quiet=quiet,
         shard_rows=shard_rows,

@@ -72,6 +72,25 @@ def require_exports(
     return Exports(names, genome, None if alphabet == "DNA" else alphabet)
 
 
+def letters_option(data: Any, alphabet: str) -> str:
+    """Return the option by which later commands are told letters that neither results nor their number say, or "".
+
+    Results have the letters of named rows, as those of FASTA, and not those of arrays. Without them four letters stand
+    for DNA, and twenty for protein.
+
+    Examples
+    --------
+    >>> letters_option([], "RNA"), letters_option([], "protein")
+    (' --alphabet RNA', '')
+    """
+    from seqlight.sequence.alphabets import USUAL, as_alphabet
+
+    letters = as_alphabet(alphabet).letters
+    usual = USUAL.get(len(letters))
+    known = getattr(data, "row_names", None) is not None or (usual is not None and usual.letters == letters)
+    return "" if known else f" --alphabet {shlex.quote(alphabet)}"
+
+
 def run_command(
     module: Any,
     data: Any,

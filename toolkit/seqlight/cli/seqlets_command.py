@@ -78,16 +78,17 @@ def seqlets_command(
     paths = write_seqlets(to, table, rates, of)
     print("\n".join(summary(table, len(results))))
     print(f"written: {', '.join(map(str, paths))}")
-    print(f"next: {'; '.join(_following(results, shlex.quote(str(folder)), target))}")
+    print(f"next: {'; '.join(_following(results, shlex.quote(str(folder)), target, alphabet))}")
 
 
-def _following(results: Any, folder: str, target: int | None) -> list[str]:
+def _following(results: Any, folder: str, target: int | None, alphabet: str | None) -> list[str]:
     """Return the commands to run next: that for motifs where TF-MoDISco has what it needs."""
     from seqlight.exports.target_column import count_targets
 
     several = count_targets(results) is not None
     # The page shows the first of several targets unless it is told which.
     last = f"seqlight report {folder}" + (f" --target {target}" if several and target else "")
+    last += "" if alphabet is None else f" --alphabet {shlex.quote(alphabet)}"
     if "hypothetical" not in results or results["hypothetical"].shape[-2] != 4:
         return [last]
     which = f" --target {target or 0}" if several else ""
