@@ -164,11 +164,14 @@ class Attention(nn.Module):
         else:
             packed = F.linear(h, self.attention.in_proj_weight, self.attention.in_proj_bias)
             q, k, v = packed.unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
-            mixed = F.scaled_dot_product_attention(q, k, v)
+            mixed = self.mix(q, k, v)
             if self.kind == "split":
                 mixed = torch.stack([one(mixed[:, i]) for i, one in enumerate(self.heads)], dim=1)
             h = self.attention.out_proj(mixed.transpose(1, 2).flatten(2))
         return torch.tanh(self.head(h.flatten(1)))
+
+    def mix(self, q, k, v):
+        return F.scaled_dot_product_attention(q, k, v)
 
 
 @pytest.mark.parametrize("settings", [{}, {"batch_size": 2}, {"n_shuffles": 1}])
@@ -182,6 +185,28 @@ def test_heads_are_those_of_a_model_with_a_module_for_each(X, kind, layer, setti
         torch.testing.assert_close(totals.sum(-1), total(found, "attention[0]"))
     differences = found.outputs.unsqueeze(-1) - found.reference_outputs
     torch.testing.assert_close(totals.sum(-1), differences, rtol=0, atol=1e-13)
+
+
+WRITTEN = {
+    "matmul": lambda weights, v: torch.matmul(weights, v),
+    "@": lambda weights, v: F.dropout(weights, training=False) @ v,
+    "einsum": lambda weights, v: torch.einsum("bhij,bhjd->bhid", weights, v),
+    "operands in a list": lambda weights, v: torch.einsum("bhij,bhjd->bhid", [weights, v]),
+}
+
+
+@pytest.mark.parametrize("product", WRITTEN.values(), ids=WRITTEN)
+def test_heads_of_attention_that_is_written_out(X, product):
+    class Written(Attention):
+        def mix(self, q, k, v):
+            scores = q @ k.mT / q.shape[-1] ** 0.5
+            return product(scores.softmax(dim=-1), v)
+
+    found = explain(Written("by hand"), X)
+    wanted = explain(Attention("by hand"), X)
+    for i in range(HEADS):
+        name = f": head {i}"
+        torch.testing.assert_close(total(found, name), total(wanted, name), rtol=0, atol=1e-13)
 
 
 def test_both_strands_in_one_batch_have_heads(X):

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
 
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.record import Snapshot
@@ -17,6 +19,8 @@ from seqlight.attribution.engine.modes import CallMode
 _ADD = torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor
 _SUMS = frozenset([torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__iadd__, *_ADD])
 _SOFTMAX = frozenset([F.softmax, torch.softmax, Tensor.softmax])
+_KEPT = frozenset([F.dropout, torch.dropout, Tensor.to, Tensor.type_as, Tensor.contiguous])
+_PRODUCTS = frozenset([torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.einsum])
 
 
 class PartsMode(CallMode):
@@ -30,17 +34,23 @@ class PartsMode(CallMode):
     _heads = 0  # of the multi-head attention that is computed now
     _has_weights = False  # whether it has them by now, so that the next product is what it returns
 
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._weights: Any = WeakIdKeyDictionary()  # of attention that is written out
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _SUMS:
             return self._add(func, types, args, kwargs or {})
         y = super().__torch_function__(func, types, args, kwargs)
-        if func is F.scaled_dot_product_attention:
+        if func is F.scaled_dot_product_attention or (func in _PRODUCTS and self._is_weighted(y, args)):
             self._meet_heads(y)
         elif self._heads:
             if func is torch.bmm and self._has_weights:
                 self._has_weights = False
                 return self._with_heads_apart(y)
             self._has_weights |= func in _SOFTMAX
+        elif func in _SOFTMAX or (func in _KEPT and args and args[0] in self._weights):
+            self._weights[y] = True
         return y
 
     def _run_decomposed(self, function: Any, call: Call) -> Any:
@@ -63,6 +73,11 @@ class PartsMode(CallMode):
         with torch._C.DisableTorchFunction():
             taps.read_sum(self, y, b, float(kwargs.get("alpha", 1)), names)
         return y
+
+    def _is_weighted(self, y: Tensor, factors: Any) -> bool:
+        """Return whether a product is of the weights of several heads, (..., heads, queries, keys), and values."""
+        found = (one for one in tree_leaves(factors) if isinstance(one, Tensor) and one in self._weights)
+        return any(one.ndim == y.ndim and one.shape[:-1] == y.shape[:-1] for one in found)
 
     def _meet_heads(self, y: Tensor) -> None:
         taps = self.policy.taps
