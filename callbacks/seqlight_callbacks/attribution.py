@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import lightning.pytorch as L
 from torch import Tensor, nn
 
 from seqlight.attribution.references import References
+from seqlight.errors import InputError
 from seqlight.files.paths import as_path
-from seqlight.lit.lightning_packages import lightning_classes
 from seqlight.prediction.batch_size import AskedBatchSize, require_batch_size
 from seqlight.prediction.float32_precision import Precision, require_precision
 from seqlight.sequence.checks import require_count
@@ -27,27 +27,17 @@ from seqlight_callbacks.arguments import (
 )
 from seqlight_callbacks.explainer import Explainer
 from seqlight_callbacks.failures import OnError, prefix_errors
-from seqlight_callbacks.methods import METHODS, Method
+from seqlight_callbacks.methods import METHODS, Method, make_ledger
 from seqlight_callbacks.probes import read_probes
-from seqlight_callbacks.recorder import Recorder
 from seqlight_callbacks.records import AttributionRecord, load_record_or_warn, record_name
 from seqlight_callbacks.scalars import attribution_scalar_names, attribution_scalars
 from seqlight_callbacks.schedule import Schedule
-from seqlight_callbacks.trainer_state import (
-    callbacks_before,
-    epochs_trained,
-    is_dry_run,
-    is_fitting,
-    require_whole_model,
-    steps_trained,
-    trainer_stage,
-)
+from seqlight_callbacks.scheduled_recorder import On, ScheduledRecorder
+from seqlight_callbacks.trainer_state import require_whole_model, steps_trained, trainer_stage
 from seqlight_callbacks.training_folder import TrainingFolder
 
-On = Literal["validation", "train", "test"]
 
-
-class AttributionCallback(Recorder):
+class AttributionCallback(ScheduledRecorder):
     """Attribute the same sequences, against the same references, at each validation or at the end of each epoch.
 
     The training itself is unaffected: weights, gradients, modes and random generators are left as they were. All
@@ -114,6 +104,10 @@ class AttributionCallback(Recorder):
     on_error : "warn" or "raise"
         What happens on an error in the middle of ``trainer.fit``, such as a full disk, in this callback or in those
         that use its records: a warning that names the record, and NaN for its numbers, or the end of the training.
+    layers : bool
+        Also keep the ledger of each record, :attr:`seqlight.Explanation.ledger`: which share of the output differences
+        goes through each module. With `out` it is a file beside the record, ``epoch-001-step-00000012-ledger.csv``.
+        With `inputs` or `head`, names begin with ``model.``. "deep_lift_shap" alone has one.
 
     Attributes
     ----------
@@ -160,13 +154,16 @@ class AttributionCallback(Recorder):
         out: str | Path | None = None,
         name: str = "attribution",
         on_error: OnError = "warn",
+        layers: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(untrained)
         self.name, self.module, self.head = name, module, head
         with prefix_errors(lambda: self.label):
             require_choice(method, METHODS, "method")
             require_choice(on, get_args(On), "on")
             require_choice(on_error, get_args(OnError), "on_error")
+            if layers and method != "deep_lift_shap":
+                raise InputError(f"layers is given with method {method!r}: only 'deep_lift_shap' has a ledger.")
             self.method: Method = method
             self.on: On = on
             self.on_error: OnError = on_error
@@ -193,12 +190,11 @@ class AttributionCallback(Recorder):
                 self.inputs,
                 self.batch_size,
                 require_precision(precision),
+                bool(layers),
             )
             self.out = None if out is None else as_path(out, "out")
-        self.untrained = untrained
         self.folder = None if self.out is None else TrainingFolder(self.out, ".npz", "records")
         self.record: AttributionRecord | None = None
-        self._after_averaging = False
 
     def describe(self) -> str:
         """Return what it does, in a phrase."""
@@ -233,52 +229,10 @@ class AttributionCallback(Recorder):
             self._explainer.select_model(pl_module)
             if self.folder is not None:
                 self.folder.require_writable()
-        # WeightAveraging swaps the averaged weights in when a validation starts and out when it ends. Its hooks run
-        # before ours if it comes earlier in the list: at the end the averaged weights are then already gone.
-        self._after_averaging = any(
-            isinstance(other, lightning_classes("callbacks.WeightAveraging"))
-            for other in callbacks_before(trainer, self)
-        )
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Find errors before the first step, and attribute the untrained model if asked to."""
-        if self.on == "test":
-            return
+    def check_model(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Raise SeqlightError if the model does not take the sequences, or has no such target."""
         self._explainer.check_model(trainer, pl_module, self.label)
-        if is_dry_run(trainer):
-            return
-        if self.folder is not None and trainer.is_global_zero:
-            self.folder.begin(resumed=bool(steps_trained(trainer)))
-        self.schedule.begin(self.label, trainer.enable_validation)
-        if self.untrained and steps_trained(trainer) == 0:
-            record = self.compute_record(trainer, pl_module, 0)
-            self.keep(trainer, record)
-            self.notify(trainer, record, lambda name, scalars: None, "raise")
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Warn if there was no record in the whole training."""
-        if not is_dry_run(trainer) and trainer.is_global_zero:
-            self.schedule.end(self.label)
-
-    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Attribute at the start of a validation, if the averaged weights are gone at its end."""
-        if self.on == "validation" and self._after_averaging:
-            self._record_if_due(trainer, pl_module)
-
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Attribute at the end of a validation."""
-        if self.on == "validation" and not self._after_averaging:
-            self._record_if_due(trainer, pl_module)
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Attribute at the end of a training epoch."""
-        if self.on == "train":
-            self._record_if_due(trainer, pl_module)
-
-    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Attribute at the end of a test."""
-        if self.on == "test":
-            self._record_if_due(trainer, pl_module)
 
     def select_model(self, pl_module: L.LightningModule) -> nn.Module:
         """Return the model that is explained, with `inputs` before it and `head` behind it."""
@@ -287,14 +241,10 @@ class AttributionCallback(Recorder):
     def compute_record(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> AttributionRecord:
         """Return a record of the model as it is now, computed by all processes together."""
         result = self._explainer.explain(trainer, pl_module, self.label)
-        return AttributionRecord(epoch, **result._asdict(), step=steps_trained(trainer), stage=trainer_stage(trainer))
+        fields = {name: one for name, one in result._asdict().items() if not name.startswith("layer_")}
+        step, stage = steps_trained(trainer), trainer_stage(trainer)
+        return AttributionRecord(epoch, **fields, step=step, stage=stage, ledger=make_ledger(result))
 
     def scalars(self, record: AttributionRecord) -> dict[str, float]:
         """Return the numbers to log for a new record."""
         return attribution_scalars(record, self.record, self.compare_with, self.window, self.sequences)
-
-    def _record_if_due(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if is_dry_run(trainer):
-            return
-        if not is_fitting(trainer) or self.schedule.advance(epochs_trained(trainer), steps_trained(trainer)):
-            self.record_epoch(trainer, pl_module)

@@ -50,6 +50,8 @@ class Explainer:
         Rows at a time; "auto" is 256 on the CPU.
     precision : "tf32" or None
         How exactly float32 is computed on an accelerator.
+    layers : bool
+        Whether to keep what each layer contributes.
     """
 
     method: Method
@@ -61,6 +63,7 @@ class Explainer:
     inputs: InputFunction | None
     batch_size: AskedBatchSize
     precision: Precision = None
+    layers: bool = False
 
     def select_model(self, pl_module: L.LightningModule) -> nn.Module:
         """Return the model that is explained."""
@@ -123,7 +126,7 @@ class Explainer:
         size = BatchSize(self.batch_size, device, otherwise=ROWS_ON_CPU)
         asked: AskedBatchSize = "auto" if size.learns else size.rows
         with hold_precision(self.precision, device):
-            return run_method(self.method, model, self.sequences[rows], references, target, asked, device)
+            return run_method(self.method, model, self.sequences[rows], references, target, asked, device, self.layers)
 
     def _error_context(
         self, model: nn.Module, pl_module: L.LightningModule, label: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from seqlight.attribution.targets import Target, Targets
 from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.predict import predict
 from seqlight.prediction.process_settings import EAGER
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Every method has an entry in _FUNCTIONS below.
 Method: TypeAlias = Literal["deep_lift_shap", "integrated_gradients", "input_x_gradient", "ism"]
@@ -34,14 +37,27 @@ class MethodResult(NamedTuple):
     hypothetical: Tensor
     reference_outputs: Tensor | None = None
     standard_error: Tensor | None = None
+    layer_totals: Tensor | None = None
+    layer_names: tuple[str, ...] | None = None
+
+
+def make_ledger(result: MethodResult) -> pd.DataFrame | None:
+    """Return the ledger of a result, if it has what each layer contributes."""
+    if result.layer_totals is None or result.layer_names is None or result.reference_outputs is None:
+        return None
+    # Here, since pandas takes a while to load.
+    from seqlight.attribution.layer_ledger import ledger_table
+
+    differences = result.outputs.unsqueeze(-1) - result.reference_outputs
+    return ledger_table(result.layer_totals, differences, result.layer_names)
 
 
 def concatenate_results(parts: Sequence[MethodResult], order: Tensor) -> MethodResult:
     """Concatenate the results of several batches of sequences, and reorder their rows."""
-    fields = zip(MethodResult._fields, zip(*parts, strict=True), strict=True)
+    fields = zip(MethodResult._fields[:-1], zip(*(one[:-1] for one in parts), strict=True), strict=True)
     # A method returns a field for all sequences or for none.
     known = {name: torch.cat(tensors)[order] for name, tensors in fields if tensors[0] is not None}
-    return MethodResult(**known)
+    return MethodResult(**known, layer_names=parts[0].layer_names)
 
 
 def run_method(
@@ -52,6 +68,7 @@ def run_method(
     target: Target,
     batch_size: AskedBatchSize,
     device: torch.device,
+    layers: bool = False,
 ) -> MethodResult:
     """Attribute one target of a model to sequences.
 
@@ -70,13 +87,16 @@ def run_method(
         Rows at a time, whatever a row is to the method.
     device : torch.device
         Where to run.
+    layers : bool
+        Whether to keep what each layer contributes; of "deep_lift_shap" alone.
 
     Returns
     -------
     MethodResult
         On the CPU.
     """
-    return _FUNCTIONS[method](model, X, references, target=target, batch_size=batch_size, device=device)
+    more = {"layers": True} if layers else {}
+    return _FUNCTIONS[method](model, X, references, target=target, batch_size=batch_size, device=device, **more)
 
 
 def _compare(
@@ -88,7 +108,8 @@ def _compare(
     if found.standard_error is not None and found.reference_outputs.shape[1] > 1:
         # It has all letters; records keep that of the letter that is present.
         error = (found.standard_error * X.cpu()).sum(dim=1)
-    return MethodResult(found.attributions, found.outputs, found.hypothetical, found.reference_outputs, error)
+    layers = found.layer_totals, found.layer_names
+    return MethodResult(found.attributions, found.outputs, found.hypothetical, found.reference_outputs, error, *layers)
 
 
 def _input_x_gradient(model: nn.Module, X: Tensor, references: Tensor, **settings: Any) -> MethodResult:

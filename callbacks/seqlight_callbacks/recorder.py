@@ -14,7 +14,7 @@ from seqlight.errors import InputError, kind_of
 from seqlight.lit.collectives import run_on_first_rank
 from seqlight_callbacks.failures import OnError, prefix_errors, run_or_warn
 from seqlight_callbacks.named_callback import NamedCallback, find_callback
-from seqlight_callbacks.records import AttributionRecord, save_record
+from seqlight_callbacks.records import AttributionRecord, save_ledger, save_record
 from seqlight_callbacks.trainer_state import all_callbacks, epochs_trained, log_scalars, steps_trained
 from seqlight_callbacks.training_folder import TrainingFolder
 
@@ -100,7 +100,7 @@ class Recorder(NamedCallback):
         folder = self.folder
         if folder is not None:
             # If the first process cannot write, no other is left waiting.
-            run_on_first_rank(trainer, lambda: save_record(record, folder.path_for(record.name)))
+            run_on_first_rank(trainer, lambda: _write(record, folder.path_for(record.name)))
 
     def notify(self, trainer: L.Trainer, record: AttributionRecord, log: Log, on_error: OnError) -> None:
         """Hand a record to the listeners in the Trainer's order, first to those that others depend on.
@@ -119,6 +119,13 @@ class Recorder(NamedCallback):
         for listener in sorted(self.listeners(trainer), key=lambda one: one.runs_last):
             lost = f"{listener.label} did nothing with the record of {record.when}"
             run_or_warn(trainer, on_error, lost, functools.partial(listener.on_record, trainer, record, log))
+
+
+def _write(record: AttributionRecord, path: Path) -> None:
+    """Write a record, and before it its ledger, if it has one."""
+    if record.ledger is not None:
+        save_ledger(record, path.with_name(f"{record.name}-ledger.csv"))
+    save_record(record, path)
 
 
 class RecordListener(NamedCallback):

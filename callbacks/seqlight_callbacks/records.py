@@ -6,6 +6,7 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,6 +15,9 @@ from torch import Tensor
 
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.files.atomic import atomic_write
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class AttributionRecord:
         What the Trainer was doing.
     hypothetical : torch.Tensor or None, float32, shape (sequences, letters, positions)
         What every letter would contribute; not in files, so None for a record that was read from one.
+    ledger : pandas.DataFrame or None
+        Which share of the output differences goes through each module, if that was asked for; in a file of its own.
 
     Examples
     --------
@@ -56,6 +62,7 @@ class AttributionRecord:
     step: int | None = None
     stage: str = "fit"
     hypothetical: Tensor | None = None
+    ledger: pd.DataFrame | None = None
 
     @property
     def name(self) -> str:
@@ -94,6 +101,17 @@ def save_record(record: AttributionRecord, path: Path) -> None:
         np.savez_compressed(file, epoch=record.epoch, stage=record.stage, **arrays)
 
 
+def save_ledger(record: AttributionRecord, path: Path) -> None:
+    """Write the ledger of a record as CSV, atomically, with its epoch and step in the first columns."""
+    assert record.ledger is not None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = record.ledger.copy()
+    table.insert(0, "step", record.step)
+    table.insert(0, "epoch", record.epoch)
+    with atomic_write(path) as partial:
+        table.to_csv(partial, index=False)
+
+
 def load_record(path: Path) -> AttributionRecord:
     """Read a file that :func:`save_record` wrote, in this or an earlier version.
 
@@ -104,7 +122,7 @@ def load_record(path: Path) -> AttributionRecord:
     """
     try:
         with path.open("rb") as file, np.load(file) as stored:
-            tensors = {name: torch.from_numpy(stored[name]) for name in TENSORS if name in stored}
+            tensors: dict[str, Any] = {name: torch.from_numpy(stored[name]) for name in TENSORS if name in stored}
             step = int(stored["step"]) if "step" in stored else None
             stage = str(stored["stage"]) if "stage" in stored else "fit"
             return AttributionRecord(int(stored["epoch"]), **tensors, step=step, stage=stage)

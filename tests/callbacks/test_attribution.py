@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import lightning.pytorch as L
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
@@ -10,6 +11,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.attribution.methods.deeplift import deep_lift_shap
+from seqlight.errors import InputError
 from seqlight.lit.training import TrainModule
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight_callbacks import LogoCallback, SeqletCallback
@@ -341,3 +343,31 @@ def test_a_trainer_without_validation_is_a_warning(toy):
     with pytest.warns(sl.SeqlightWarning, match="validates nothing.*on='train'"):
         toy.fit([callback], limit_val_batches=0)
     assert callback.record is None
+
+
+def test_the_ledger_of_each_record_is_kept_and_written(toy, tmp_path):
+    plain, callback = toy.attribution(out=tmp_path / "plain"), toy.attribution(out=tmp_path / "both", layers=True)
+    without = toy.fit([plain])
+    fitted = toy.fit([callback])
+    assert same(fitted.module.state_dict(), without.module.state_dict())
+    assert fitted.trainer.callback_metrics.keys() == without.trainer.callback_metrics.keys()
+    assert plain.record.ledger is None
+    assert torch.equal(plain.record.attributions, callback.record.attributions)
+    settings = {"references": callback.references, "device": "cpu", "layers": True}
+    direct = sl.attribute(fitted.module, callback.sequences, **settings).ledger
+    pd.testing.assert_frame_equal(callback.record.ledger, direct)
+    found = sorted(path.name for path in (tmp_path / "both").iterdir())
+    assert found == [
+        f"epoch-{at}{end}" for at in ("001-step-00000006", "002-step-00000012") for end in ("-ledger.csv", ".npz")
+    ]
+    table = pd.read_csv(tmp_path / "both" / found[2], keep_default_na=False)
+    assert table.columns.tolist() == ["epoch", "step", *direct.columns]
+    assert table["epoch"].tolist() == [2] * len(direct)
+    assert table["share"].tolist() == direct["share"].tolist()
+    assert load_record(tmp_path / "both" / found[3]).ledger is None
+
+
+@pytest.mark.reliability("callbacks", "a ledger is asked for with a method that has none", "refused, with the method")
+def test_a_method_without_a_ledger(toy):
+    with pytest.raises(InputError, match="layers is given with method 'ism'"):
+        toy.attribution(layers=True, method="ism")

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import seqlight as sl
-from seqlight_callbacks.methods import METHODS, WITH_REFERENCES, concatenate_results, run_method
+from seqlight_callbacks.methods import METHODS, WITH_REFERENCES, concatenate_results, make_ledger, run_method
 
 pytestmark = pytest.mark.accelerator
 
@@ -49,6 +49,15 @@ def test_rows_can_be_explained_in_parts(model, method):
             assert other is None
         else:
             torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+
+
+def test_ledgers_of_parts_are_that_of_the_whole(model):
+    whole = run_method("deep_lift_shap", model, X, REFERENCES, 2, 4, CPU, layers=True)
+    parts = [run_method("deep_lift_shap", model, X[rows], REFERENCES[rows], 2, 4, CPU, True) for rows in ([0, 2], [1])]
+    again = concatenate_results(parts, torch.tensor([0, 2, 1]).argsort())
+    torch.testing.assert_close(again.layer_totals, whole.layer_totals[:3], atol=1e-6, rtol=1e-5)
+    assert make_ledger(again)["layer"].tolist() == make_ledger(whole)["layer"].tolist()
+    assert make_ledger(run_method("deep_lift_shap", model, X, REFERENCES, 2, 4, CPU)) is None
 
 
 def test_standard_error_is_that_of_the_mean_over_references(model):
